@@ -355,12 +355,12 @@ class Session:
         self._files = files
         self._machine.to(SessionState.LIVE)
         zero_ns = self._timeline.zero_ns + origin_ns
-        self._inputs.isolate(stack, files.storage.beside, zero_ns)
         if plan.context.request:
             stack.callback(Carrying(files.work.path, plan.context.request, self._clock).end)
         facts = live_facts(plan, self._inputs.form) | {"destinations": list(self.destinations.names)} | live.facts()
         facts |= self._picture_encoder.facts()
         self.emit("session-live", files.work.name, "Recording.", clock_ns=zero_ns, folder=str(files.work.path), **facts)
+        self._inputs.isolate(stack, files.storage.beside, zero_ns)  # what comes of it is of the recording
         if self._stopping.is_set():  # meanwhile, when there was no log to say so in
             self.emit("session-stopping", files.work.name, "Ending.")
 

@@ -9,7 +9,7 @@ from config.json_text import number
 from recorder.archive.model import UNREADABLE, Recording
 from recorder.dossier.enclose import CHANGED, MISSING, NOT_FOUND, NOT_NOTED
 from recorder.runs import Line, Run, moment, runs
-from recorder.troubles import AWAY, AWAY_KINDS, BEGUN, HARMLESS, NOT_OPENED, ends, kind_and_subject, may_end
+from recorder.troubles import AWAY, AWAY_KINDS, BEGUN, HARMLESS, LASTING, NOT_OPENED, ends, kind_and_subject, may_end
 
 GAP = "gap"
 NEVER_LIVE = "never-live"
@@ -84,6 +84,9 @@ def _of_run(run: Run, ended_at: datetime | None) -> Iterable[Incident]:
     """Return what went wrong with one recorder; what was over before it recorded did not."""
     armed, log = _Log(), _Log()
     _read(armed, run.armed)
+    for kind, subject in armed.found:
+        if kind in LASTING:
+            _incident(log, kind, subject, run.began_at)
     for (kind, subject), begun in armed.begun.items():
         if ends(BEGUN, "", {}, (kind, subject)):
             continue

@@ -118,6 +118,18 @@ def test_a_report_has_the_day_and_the_time_of_the_office_and_not_of_the_pc(tmp_p
     assert {datetime.fromisoformat(json.loads(line)["at"]).utcoffset() for line in events} == {today.utcoffset()}
 
 
+def test_a_report_says_that_a_source_was_not_recorded_apart(tmp_path: Path) -> None:
+    """The synthetic source sends no coded pictures that could be copied: that is found with its first one."""
+    room = Room(tmp_path / "home")
+    room.home.mkdir()
+    room.configure('[general]\nlanguage = "en"\n[report]\nsigners = ["Dekan"]\n')
+    done = room.record("--isolate", "--for", "2s")
+    kinds = [line["kind"] for line in done.of("event")]
+    assert kinds.index("session-live") < kinds.index("isolated-failed")
+    (package,) = room.packages()
+    assert "Its own file failed" in (package / "report.html").read_text()
+
+
 def test_a_session_that_is_recorded_has_its_report(tmp_path: Path) -> None:
     room = Room(tmp_path / "home")
     room.home.mkdir()

@@ -141,6 +141,21 @@ def test_what_was_over_before_the_recording_began_is_none_of_it() -> None:
     assert one.first_at == STARTED
 
 
+def test_what_nothing_ends_is_of_the_recording_though_it_was_told_before() -> None:
+    log = [
+        event(1, "isolated-failed", "slides"),
+        event(2, "wish-unknown", "no-such-profile"),
+        event(3, "session-live", "x"),
+        event(60, "isolated-failed", "podium"),
+    ]
+    found = {(one.kind, one.subject): one.times for one in incidents(log)}
+    assert found == {
+        ("isolated-failed", "slides"): 1,
+        ("wish-unknown", "no-such-profile"): 1,
+        ("isolated-failed", "podium"): 1,
+    }
+
+
 def test_that_it_could_not_begin_at_first_is_none_of_the_recording() -> None:
     assert incidents([event(-30, "start-failed", "Rapat", hint=""), event(0, "session-live", "paket")]) == []
 
