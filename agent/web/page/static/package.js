@@ -35,7 +35,7 @@ function chapters(found) {
 function show(found) {
   say(el("title"), found.title || found.id);
   document.title = `${found.title || found.id} – Liput`;
-  el("state").className = `badge ${BADGES[found.state]}`;
+  el("state").className = `badge ${found.lacks.length && found.state === "sealed" ? "warn" : BADGES[found.state]}`;
   say(el("state"), t(`archive.state.${found.state}`));
   facts(found);
   chapters(found);

@@ -55,6 +55,17 @@ def test_a_recording_is_found_played_from_a_chapter_downloaded_and_verified(look
     expect(page.get_by_role("link", name=say("package.report"))).to_be_hidden()  # this room makes none
 
 
+def test_a_recording_that_lacks_something_is_not_called_complete(looked: Visit) -> None:
+    done = looked.served.room.record(
+        "--isolate", "--for", "1s"
+    )  # raw pictures cannot be copied into a file of their own
+    assert done.result["degraded"]
+    page = looked.open(f"/archive/{Path(str(done.result['package'])).name}")
+    expect(page.locator("#degraded li")).to_have_count(1, timeout=SOON_MS)
+    expect(page.locator("#state")).to_have_text("tersimpan")
+    expect(page.locator("#state")).to_have_class("badge warn")
+
+
 def _plays_from_a_chapter(page: Page, package: Path) -> None:
     (mark,) = json.loads((package / "metadata/recording.json").read_text())["marks"]
     page.get_by_role("button", name="Tanya jawab").click()
