@@ -13,6 +13,8 @@ ROLES: Mapping[str, Words] = {
     MICROPHONE: Words("Mikrofon", "Microphone"),
 }
 SYNTHETIC = Words("Sumber contoh", "Test source")
+SCREEN = "Screen "
+"""What the names of screens begin with: no cable and no light is to be looked at."""
 _CONFERENCE: Mapping[str, Words] = {"camera": Words("gambar", "picture"), "microphone": Words("suara", "sound")}
 OF_A_SOURCE = re.compile(r"source-|sound-|picture-|isolated-|frames-")
 """What the kinds of events begin with whose subject is a source."""

@@ -8,8 +8,8 @@ every fault of a device (tests/agent/alarms/test_words.py), some once for each r
 import re
 from collections.abc import Mapping
 
-from agent.alarms.sources import trouble_of
-from agent.alarms.subjects import named
+from agent.alarms.sources import SCREENS, trouble_of
+from agent.alarms.subjects import SCREEN, named
 from agent.checks.result import NOTHING, Words
 from devices.health.faults import Fault
 from recorder.faults import TOLD_BY_TRACKS, kind_of
@@ -366,7 +366,7 @@ _OF_THE_RECORDING = re.compile(
 
 def sentence(kind: str, subject: str, reason: object = None) -> Words:
     """Return what to tell people of a trouble, and what to do about it."""
-    return _filled(SENTENCES.get(f"{kind}:{reason}") or SENTENCES.get(kind) or UNKNOWN, kind, subject)
+    return _filled(_words(kind, subject, reason) or UNKNOWN, kind, subject)
 
 
 def unrecorded(words: Words, instead: Words = NOTHING) -> Words:
@@ -376,15 +376,9 @@ def unrecorded(words: Words, instead: Words = NOTHING) -> Words:
 
 def what_happened(kind: str, subject: str) -> Words | None:
     """Return what a trouble was, when nothing can be done about it any more; None for a kind that is not known."""
-    if (words := SENTENCES.get(kind)) is None:
+    if (words := _words(kind, subject)) is None:
         return None
     return _filled(Words(*(f"{text.partition(': ')[0]}." for text in words)), kind, subject)
-
-
-def to_do(kind: str, subject: str) -> Words:
-    """Return what to do about a trouble where nothing is recorded."""
-    parts = [text.partition(": ")[2] for text in unrecorded(sentence(kind, subject))]
-    return Words(*(f"{text[:1].upper()}{text[1:]}" for text in parts))
 
 
 def when_over(kind: str, subject: str) -> Words | None:
@@ -395,6 +389,11 @@ def when_over(kind: str, subject: str) -> Words | None:
 def is_grave(kind: str) -> bool:
     """Return whether the recording itself is in danger, or lacks a whole source; everything else is less urgent."""
     return _OF_THE_RECORDING.match(kind) is not None or trouble_of(kind) == AWAY
+
+
+def _words(kind: str, subject: str, reason: object = None) -> Words | None:
+    of_screen = SCREENS.get(trouble_of(kind)) if subject.startswith(SCREEN) else None
+    return of_screen or SENTENCES.get(f"{kind}:{reason}") or SENTENCES.get(kind)
 
 
 def _filled(words: Words, kind: str, subject: str) -> Words:

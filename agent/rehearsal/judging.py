@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from agent.alarms.sources import rank, trouble_of
 from agent.alarms.subjects import OF_A_SOURCE
-from agent.alarms.words import to_do, what_happened
+from agent.alarms.words import sentence, unrecorded, what_happened
 from agent.checks import pictures, pictures_codes, sounds, sounds_codes
 from agent.checks.result import Code, Measured, Result, Words, found
 from agent.rehearsal.codes import CODES, DESTINATION_CODES, HAPPENED_CODES, RATE_CODES, SIZE_CODES, SYNC_CODES
@@ -121,7 +121,8 @@ def _told(trouble: _Trouble, rehearsed: Rehearsed) -> Result:
     if not trouble.is_over and (found_as := _code(event, rehearsed)) is not None:
         return found(*found_as, name, error=event.message, hint="")
     was = what_happened(event.kind, event.subject) or Words(event.message, event.message)
-    do = to_do(event.kind, event.subject)
+    parts = (text.partition(": ")[2] for text in unrecorded(sentence(event.kind, event.subject)))
+    do = Words(*(f"{text[:1].upper()}{text[1:]}" for text in parts))
     measured: Measured = {"lasted_s": round(trouble.lasted_s, 2)} if trouble.is_over else {}
     return found(
         HAPPENED_CODES, "passed" if trouble.is_over else "happened", name, measured,

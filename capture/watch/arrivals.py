@@ -100,16 +100,20 @@ class Rhythm:
 class ArrivalWatch:
     """Judges when pictures come, for a `kind` of device of `nominal` pictures a second; used by the thread that reads.
 
+    The pictures of a screen (`is_screen`) are taken by this PC: how evenly they come says nothing of a device.
     `fps` and `jitter_s` (the mean difference of one interval and the next) are what was measured last; `missing` counts
     the pictures that its rhythm lacks since it was opened.
     """
 
-    def __init__(self, tracker: HealthTracker, kind: DeviceKind, nominal: Fraction, opened_ns: int) -> None:
+    def __init__(
+        self, tracker: HealthTracker, kind: DeviceKind, nominal: Fraction, opened_ns: int, *, is_screen: bool = False
+    ) -> None:
         self.fps = 0.0
         self.jitter_s = 0.0
         self.missing = 0
         self._name = tracker.name
         self._kind = kind
+        self._is_screen = is_screen
         self._nominal = float(nominal)
         self._rhythm = Rhythm()
         self._opened_ns = opened_ns
@@ -156,6 +160,8 @@ class ArrivalWatch:
         else:
             what = f"{self._name} has given no picture for {for_s:.1f} s"
         advice = "check its cable and that it is switched on; unplug it, wait two seconds and plug it in again"
+        if self._is_screen:
+            advice = "its desktop hangs; log out and in again"
         self._silent.bad(f"{what}: {advice}", began_ns=since_ns, patience_s=self._patience_ns() / NANOSECONDS)
 
     def _waiting_since_ns(self) -> int:
@@ -178,16 +184,22 @@ class ArrivalWatch:
         self.jitter_s = jitter_ns / NANOSECONDS
         jitter = jitter_ns / mean_ns
         self._judge_rate(now_ns, is_even=jitter <= EVEN)
-        self._judge_evenness(jitter, now_ns)
+        if not self._is_screen:
+            self._judge_evenness(jitter, now_ns)
 
     def _judge_rate(self, now_ns: int, *, is_even: bool) -> None:
         share = self.fps / self._nominal
         if share >= FAST_ENOUGH or (is_even and self._is_what_it_is_given()):
             self._slow.good(now_ns)
         elif share < SLOW:
+            why = (
+                "many cameras lower their rate in the dark (auto exposure): more light, or fixed exposure; else its"
+                " cable or port"
+            )
+            if self._is_screen:
+                why = "this PC is busy: close other programs"
             self._slow.bad(
-                f"{self._name} gives {self.fps:.1f} pictures a second instead of {self._nominal:.3g}: many cameras"
-                " lower their rate in the dark (auto exposure): more light, or fixed exposure; else its cable or port",
+                f"{self._name} gives {self.fps:.1f} pictures a second instead of {self._nominal:.3g}: {why}",
                 began_ns=self._rhythm.slow_since(NANOSECONDS / self._nominal),
                 fps=round(self.fps, 2),
                 nominal_fps=round(self._nominal, 3),

@@ -2,6 +2,7 @@
 
 import av
 
+from capture.screen_area import WORD as SCREEN
 from capture.source import Frame, VideoFormat
 from capture.watch.arrivals import ArrivalWatch
 from capture.watch.damage import DamageWatch
@@ -41,7 +42,8 @@ class VideoWatches:
         self.frames = 0
         self.damage = DamageWatch(tracker)
         self.pictures = PictureWatch(tracker, patience.black_s)
-        self._arrivals = ArrivalWatch(tracker, device.kind, opened.rate, self._opened_ns)
+        is_screen = device.id.startswith(f"{SCREEN}:")
+        self._arrivals = ArrivalWatch(tracker, device.kind, opened.rate, self._opened_ns, is_screen=is_screen)
         size = opened.width * opened.height
         predicts = driver is not None and driver.mode is not None and driver.mode.mode.format == "H264"
         self._stillness = StillnessWatch(

@@ -183,6 +183,7 @@ class Watched:
         shots: Iterable[Shot],
         *,
         kind: DeviceKind = DeviceKind.CAMERA,
+        device: str = "046d:0825:CAM0001",
         patience: Patience | None = None,
         on_change: OnChange | None = None,
         rate: float = RATE,
@@ -198,7 +199,7 @@ class Watched:
         usual = Patience(3.0, 5.0, 20.0) if kind is DeviceKind.CAMERA else Patience(1800.0, 30.0, 20.0)
         self.video = WatchedVideo(
             self.camera,
-            Device(id="046d:0825:CAM0001", kind=kind, name="Podium"),
+            Device(id=device, kind=kind, name="Podium"),
             patience_of=lambda _device: patience or usual,
             record=self.log,
             clock=self.clock,

@@ -94,6 +94,16 @@ def test_every_role_has_a_name_and_other_things_their_own() -> None:
     assert "podium" in sentence("destination-lost", "podium").english, "a destination of that name is no camera"
 
 
+def test_a_screen_is_no_matter_of_cables_and_light() -> None:
+    assert sentence("source-slow", "Screen :0").english == (
+        "Screen :0 gives too few pictures: this PC is too busy, close other programs."
+    )
+    assert sentence("source-missing", "Screen :0", "lost").english.startswith("Screen :0 gives no picture: log out")
+    assert what_happened("source-lost", "Screen :0") == Words(
+        "Screen :0 tidak memberi gambar.", "Screen :0 gives no picture."
+    )
+
+
 def test_what_it_happened_to_is_named_whatever_it_is_called() -> None:
     assert sentence("source-lost", "{podium}").indonesian.startswith("{podium} terlepas: colokkan kembali.")
     assert "kunci siarannya salah" in sentence("destination-lost", "youtube", "rejected").indonesian

@@ -242,6 +242,21 @@ def test_pictures_in_bursts_are_uneven() -> None:
     assert over_s < 25.0
 
 
+def test_pictures_of_a_screen_are_taken_by_this_pc_and_no_cable_is_blamed() -> None:
+    shots = itertools.chain(before(10.0, paced(live())), bursts(RATE, 3, 10.0))
+    uneven = Watched(before(30.0, shots), kind=DeviceKind.CAPTURE_CARD, device="screen::0")
+    uneven.run(29.0)
+    assert uneven.faults() == []
+    slow = Watched(paced(live(), 10.7), kind=DeviceKind.CAPTURE_CARD, device="screen::0")
+    slow.run(20.0)
+    (found,) = slow.log.of(Kind.DEGRADED)
+    assert "this PC is busy: close other programs" in found.reason
+    silent = Watched(before(5.0, paced(live())), kind=DeviceKind.CAPTURE_CARD, device="screen::0")
+    silent.run(9.0)
+    (found,) = silent.log.of(Kind.DEGRADED)
+    assert found.reason.endswith("its desktop hangs; log out and in again")
+
+
 def test_what_usual_cameras_do_is_not_uneven() -> None:
     thinned = (shot for number, shot in enumerate(paced(live(), 30, jitter_s=0.006)) if number % 6)
     watched = Watched(thinned)
