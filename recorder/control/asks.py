@@ -33,3 +33,4 @@ def hear(inbox: Inbox) -> None:
         signal.signal(number, end)
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, ignore)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})  # whoever started us has blocked it until now

@@ -1,5 +1,6 @@
 """A connected socket that never blocks, as both servers of a recorder use it."""
 
+import select
 import socket
 
 
@@ -26,6 +27,13 @@ class Channel:
     def close(self) -> None:
         """Let it go."""
         self._connection.close()
+
+    @property
+    def has_gone(self) -> bool:
+        """Whether the other side has closed altogether: nobody is there any more who could read an answer."""
+        looked = select.poll()
+        looked.register(self._connection, 0)
+        return bool(looked.poll(0))
 
     def _receive(self, most: int) -> bytes | None:
         """Return what has come, b"" where no more will, None where nothing has. Raises Gone."""

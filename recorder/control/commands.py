@@ -32,6 +32,11 @@ def takes_time(request: AnyRequest) -> TypeIs[DestinationChange]:
     return isinstance(request, DestinationAdd | DestinationRemove | DestinationRestart)
 
 
+def is_of_the_moment(request: AnyRequest) -> bool:
+    """Whether a request is meant for now only: whoever was told that it failed wants no more of it later."""
+    return not isinstance(request, Start | Stop | Disarm)
+
+
 def carry_out(request: AnyRequest, session: Controlled, status: Callable[[], SessionStatus]) -> Reply:
     """Do what was asked for, and return the answer; raises LiputError for what cannot be done now."""
     mark: object = None

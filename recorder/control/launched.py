@@ -63,6 +63,8 @@ class Child:
         # What it says before it has a log of its own.
         self._errors: IO[bytes] = os.fdopen(os.memfd_create("liput-recorder"), "w+b")
         path = os.environ.get("PYTHONPATH")
+        # It inherits this, and hears of what was sent meanwhile as soon as it can end in order (asks.py).
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
         try:
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-m", MODULE],
@@ -78,6 +80,8 @@ class Child:
         except OSError:
             self._errors.close()
             raise
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     @property
     def pid(self) -> int:

@@ -18,7 +18,7 @@ from config.events import Event
 from devices.clock import Clock
 from recorder.control.bucket import Bucket
 from recorder.control.channel import Gone, TooLong
-from recorder.control.commands import Change, carry_out, carry_out_change, takes_time
+from recorder.control.commands import Change, carry_out, carry_out_change, is_of_the_moment, takes_time
 from recorder.control.controlled import Controlled
 from recorder.control.history import History
 from recorder.control.loop import SocketLoop
@@ -216,6 +216,8 @@ class ControlServer(SocketLoop[Peer]):
             request = decode_request(line)
         except LiputError as error:
             peer.reply(encode(Reply(id=None, ok=False, error=refusal(error))))
+            return
+        if peer.has_gone and is_of_the_moment(request):
             return
         if self._change and takes_time(request):
             if self._later.qsize() < MOST_CHANGES:

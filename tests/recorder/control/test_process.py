@@ -13,12 +13,12 @@ from config.events import Event
 from devices.model import Device, DeviceKind
 from recorder.asked import Asked
 from recorder.control import directory, process, spawn
-from recorder.control.client import Connection
+from recorder.control.client import Connection, how_it_ended
 from recorder.control.log import LARGEST
 from recorder.control.protocol import RecorderRefused, Stop, Watch
 from recorder.control.spawn import Spawned
 from recorder.control.spec import Spec
-from recorder.status import SessionResult, SessionStatus
+from recorder.status import SessionResult, SessionState, SessionStatus
 
 ROOT = Path(__file__).parents[3]
 
@@ -64,6 +64,16 @@ def test_a_recorder_that_dies_before_it_says_anything_is_told_with_its_last_word
     monkeypatch.setattr(spawn, "HOME", home_with_recorder(tmp_path, "raise RuntimeError('rusak')\n"))
     with pytest.raises(SessionError, match="did not start: RuntimeError: rusak"):
         Spawned(Spec(asked=asked(tmp_path))).ready()
+
+
+def test_one_that_is_to_end_before_it_can_hear_that_ends_in_order(tmp_path: Path) -> None:
+    spawned = Spawned(Spec(asked=asked(tmp_path), folder=tmp_path))
+    spawned.terminate()
+    folder = spawned.ready()
+    assert spawned.wait(60.0)
+    end = how_it_ended(directory.ended_folder(folder.id))
+    assert isinstance(end, SessionResult)
+    assert (end.state, end.package) == (SessionState.IDLE, None)
 
 
 def test_what_a_recorder_says_at_its_end_changes_no_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

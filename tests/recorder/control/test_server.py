@@ -1,6 +1,7 @@
 """The control socket, by real sockets: what it answers and what it tells, until it closes."""
 
 import socket
+import threading
 import time
 from pathlib import Path
 
@@ -39,6 +40,27 @@ def test_a_refusal_and_a_mistake_of_ours_are_answered_and_end_nothing(served: Se
     with pytest.raises(LiputError, match="ZeroDivisionError"):
         connection.request(protocol.Layout(name="slides"))
     assert connection.request(protocol.Status()).ok
+
+
+def test_what_nobody_waits_for_any_more_is_not_done_later_but_for_an_end(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stands, goes_on = threading.Event(), threading.Event()
+
+    def stand_still(*_: object, **__: object) -> None:
+        stands.set()
+        goes_on.wait(30)
+
+    monkeypatch.setattr(served.session, "mute", stand_still)
+    with pytest.raises(Lost, match="does not answer"):
+        ask(served.folder, protocol.Mute(), 0.2)
+    stands.wait(30)
+    for request in (protocol.Mark(text="Tanya"), protocol.Stop()):
+        with pytest.raises(Lost, match="does not answer"):
+            ask(served.folder, request, 0.2)
+    goes_on.set()
+    assert ask(served.folder, protocol.Mark(text="Jawab")).ok
+    assert sorted(served.session.calls) == [("mark", "Jawab"), ("stop",)]
 
 
 @pytest.mark.parametrize("state", SessionState)
