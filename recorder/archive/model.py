@@ -4,6 +4,7 @@
 beside this module is made from it. Fields may be added in a version; renaming or retyping one makes a new version.
 """
 
+import contextlib
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from enum import StrEnum
@@ -23,6 +24,8 @@ type Seconds = Annotated[float, Meta(ge=0, le=1e9)]
 type Uuid = Annotated[str, Meta(pattern="^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$")]
 type Moment = Annotated[datetime, Meta(tz=True)]
 
+NEWEST = 1
+"""The newest version of both files that is known here."""
 INTERRUPTED = "interrupted"
 """Why a recording is degraded whose recorder did not live to describe it."""
 UNREADABLE = "media-unreadable"
@@ -308,19 +311,38 @@ _RECORDING = msgspec.json.Decoder(Recording)
 _BEGUN = msgspec.json.Decoder(Begun)
 
 
+class NewerVersion(msgspec.ValidationError):
+    """It was written by a newer Liput, in a version that this one does not know."""
+
+
 def decode_recording(content: bytes) -> Recording:
     """Return what `metadata/recording.json` says; raises msgspec.MsgspecError or UnicodeDecodeError."""
     return _decoded(_RECORDING, content)
 
 
 def decode_begun(content: bytes) -> Begun:
-    """Return what `begun.json` says; raises msgspec.MsgspecError or UnicodeDecodeError."""
-    return _decoded(_BEGUN, content)
+    """Return what `begun.json` says, of a newer version what is understood; raises as `decode_recording`."""
+    try:
+        return _decoded(_BEGUN, content)
+    except NewerVersion:
+        said: dict[str, Any] = {"host": "", "context": SessionContext()}
+        raw = msgspec.json.decode(content)
+        for field in msgspec.structs.fields(Begun):
+            with contextlib.suppress(KeyError, msgspec.ValidationError):
+                said[field.name] = msgspec.convert(raw[field.name], field.type)
+        return msgspec.convert(msgspec.to_builtins(said), Begun)
 
 
 def _decoded[Said](decoder: msgspec.json.Decoder[Said], content: bytes) -> Said:
     try:
-        return decoder.decode(content)
+        try:
+            return decoder.decode(content)
+        except msgspec.ValidationError:
+            raw = msgspec.json.decode(content)
+            version = raw.get("version") if isinstance(raw, dict) else None
+            if isinstance(version, int) and version > NEWEST:
+                raise NewerVersion(f"is of version {version}: a newer Liput wrote it, and can read it") from None
+            raise
     except RecursionError:  # brackets without end: a package may come from anywhere
         raise msgspec.DecodeError("it is nested too deeply") from None
 

@@ -131,13 +131,16 @@ def _describe(work: WorkFolder, facts: RecordingFacts | None, media: list[str]) 
         msgspec.structs.replace(file, offset_s=facts.offsets.get(Path(file.file).name, 0.0)) for file in files
     )
     program = program_files(files) or files[:1]
+    duration_s = max(file.offset_s + file.duration_s for file in program) - min(file.offset_s for file in program)
     begun, context = work.begun, work.begun.context
+    began, ended = begun.started_at, facts.ended_at
+    if ended < began:  # the clock was set back meanwhile
+        ended = began + timedelta(seconds=duration_s)
     uuid = uuid_of_part(begun.uuid, begun.part, begun.copy)
     unreadable = (UNREADABLE,) if any(file.problem for file in files) else ()
     return Recording(
         uuid=uuid, session=begun.uuid if uuid != begun.uuid else None, copy=begun.copy, part=begun.part,
-        title=begun.title, started_at=begun.started_at, ended_at=facts.ended_at,
-        duration_s=max(file.offset_s + file.duration_s for file in program) - min(file.offset_s for file in program),
+        title=begun.title, started_at=began, ended_at=ended, duration_s=duration_s,
         frames=sum(_pictures(file) for file in program),
         dropped=facts.dropped, repeated=facts.repeated, degraded=(*facts.degraded, *unreadable),
         office=context.office, room=context.room, host=begun.host, profile=context.profile,

@@ -18,6 +18,7 @@ from recorder.archive.fixity import Progress, Tally
 from recorder.archive.model import (
     AudioTrack,
     MediaFile,
+    NewerVersion,
     Package,
     PackageState,
     Problem,
@@ -163,6 +164,9 @@ class _Verification(BagValidation):
             return None
         try:
             return decode_recording(content)
+        except NewerVersion as error:
+            self._add(RECORDING_FILE, str(error), ProblemKind.UNREADABLE)
+            return None
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             self._add(RECORDING_FILE, f"is malformed: {error}", ProblemKind.MALFORMED)
             return None

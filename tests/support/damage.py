@@ -130,6 +130,12 @@ def bad_description(folder: Path) -> None:
     rewrite(folder)
 
 
+def newer_version(folder: Path) -> None:
+    path = folder / "metadata" / "recording.json"
+    path.write_text(path.read_text().replace('"version": 1', '"version": 2').replace('"frames"', '"phrames"'))
+    rewrite(folder)
+
+
 def wrong_size(folder: Path) -> None:
     path = folder / "metadata" / "recording.json"
     path.write_text(path.read_text().replace('"bytes": ', '"bytes": 1'))
@@ -172,6 +178,7 @@ CORPUS: list[tuple[Callable[[Path], None], tuple[str, str]]] = [
     (wrong_oxum, (bag.INFO_FILE, "inconsistent")),
     (other_identity, (bag.INFO_FILE, "inconsistent")),
     (bad_description, ("metadata/recording.json", "malformed")),
+    (newer_version, ("metadata/recording.json", "unreadable")),
     (wrong_size, (MEDIA, "inconsistent")),
     (undescribed, (MEDIA, "missing")),
     (not_utf8, ("data/\ufffd.bin", "extra")),

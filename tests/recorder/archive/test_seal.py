@@ -18,7 +18,7 @@ from recorder.archive import fixity
 from recorder.archive.archive import Archive
 from recorder.archive.disk import Disk
 from recorder.archive.dublincore import TERMS
-from recorder.archive.model import AudioTrack, Package, PackageState, Recording, VideoTrack
+from recorder.archive.model import AudioTrack, Package, PackageState, Recording, RecordingFacts, VideoTrack
 from recorder.archive.names import one_line, storable
 from recorder.archive.schema import recording_schema
 from tests.recorder.archive.test_begin import ODD_TITLES
@@ -234,6 +234,14 @@ def test_a_recording_left_by_a_killed_recorder_is_sealed_from_what_it_tells(arch
     assert (recording.dropped, recording.repeated) == (None, None)
     assert recording.ended_at - recording.started_at == timedelta(seconds=recording.duration_s)
     assert (recording.room, recording.destinations) == ("Aula", ("youtube",))
+
+
+def test_a_clock_that_was_set_back_meanwhile_ends_nothing_before_it_began(archive: Archive, program: Path) -> None:
+    with archives.recorded(archive, program) as work:
+        package = archive.seal(work, RecordingFacts(ended_at=archives.STARTED - timedelta(hours=3)))
+    assert package.recording
+    lasted = package.recording.ended_at - package.recording.started_at
+    assert lasted == timedelta(seconds=package.recording.duration_s)
 
 
 def test_the_shipped_schema_is_that_of_the_classes() -> None:

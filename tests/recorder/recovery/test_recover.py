@@ -46,6 +46,18 @@ def test_a_killed_recording_is_repaired_described_and_sealed(archive: Archive, l
     assert told[-1]["detail"] == {"parts": [1], "gaps": [msgspec.to_builtins(gap)]}
 
 
+def test_what_a_newer_liput_began_keeps_its_title_and_all_else_that_is_understood(archive: Archive, left: Left) -> None:
+    work = leftovers.leave(archive, {"program.mp4": left.killed}, events=[live()])
+    begun = json.loads((work / "begun.json").read_bytes())
+    begun |= {"version": 2, "host": {"name": "pc"}, "rooms": ["Aula"]}  # one field retyped, one that is new
+    (work / "begun.json").write_text(json.dumps(begun))
+    (unfinished,) = archive.list()
+    assert unfinished.title == "Rapat Senat"
+    _, package, recording = only(archive)
+    assert (package.title, recording.uuid, recording.room) == ("Rapat Senat", begun["uuid"], "Aula")
+    assert recording.started_at.isoformat() == begun["started_at"]
+
+
 def test_the_schema_knows_all_of_it(archive: Archive, left: Left) -> None:
     import jsonschema
 
