@@ -17,6 +17,7 @@ from config.json_text import json_lines
 from config.quantities import clock_text
 from devices.model import Device
 from recorder.archive import bag
+from recorder.archive.catalog import is_inside
 from recorder.archive.model import Recording, decode_recording
 from recorder.archive.work import (
     CHECKS_FILE,
@@ -77,7 +78,7 @@ def gather(folder: Path, name: str, changed: Mapping[str, bytes] = MappingProxyT
         levels=files.read(LEVELS_FILE, Levels),
         digests={media.file: digests[media.file] for media in recording.media if media.file in digests},
         manifest_digest=hashlib.sha256(manifest).hexdigest(),
-        poster=_smaller(folder / POSTER_FILE),
+        poster=_poster(folder),
         pictures=tuple(_strip(folder, recording)),
     )
 
@@ -104,7 +105,7 @@ class _Files:
 def read_events(path: Path) -> Iterator[Mapping[str, Any]]:
     """Give the lines of an event log; what is none is passed over."""
     try:
-        content = read_file(path)
+        content = read_file(path, cut=True)
     except OSError:
         return
     yield from json_lines(content, dict[str, Any])
@@ -124,14 +125,17 @@ def picture_of(path: Path, most: tuple[int, int]) -> bytes | None:
         return None
 
 
-def _smaller(path: Path) -> bytes | None:
-    return picture_of(path, _POSTER_SIZE)
+def _poster(folder: Path) -> bytes | None:
+    path = folder / POSTER_FILE
+    return picture_of(path, _POSTER_SIZE) if is_inside(folder, path) else None
 
 
 def _strip(folder: Path, recording: Recording) -> Iterator[tuple[str, bytes]]:
     """Give pictures from beginning to end of the program, each with its time."""
     step_s = max(recording.duration_s / STRIP, 0.1)
     for file in program_files(recording.media):
+        if not is_inside(folder, folder / file.file):
+            continue  # a pipe, or somebody else's film
         before = ceil(file.offset_s / step_s - 0.5)  # of the pictures, those whose time lies before this file
         start_s = (before + 0.5) * step_s - file.offset_s
         for keyframe in keyframes(folder / file.file, step_s, start_s=start_s, end_s=file.duration_s):
