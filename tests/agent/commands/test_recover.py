@@ -1,7 +1,9 @@
 """`liput recover` as people and scripts use it."""
 
 import json
+import os
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -129,3 +131,21 @@ def test_an_archive_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     done = command.liput(tmp_path, "recover", "--archive", tmp_path / "nowhere")
     assert done.returncode == 1
     assert not (tmp_path / "nowhere").exists()
+
+
+@pytest.mark.parametrize(
+    "words", [("recover", "--json"), ("archive", "list", "--json"), ("archive", "verify", "--all")]
+)
+def test_a_pipe_among_what_was_left_hangs_no_command(
+    archive: Archive, left: Left, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    other = leftovers.leave(archive, {"program.mp4": left.killed}, events=[live()], title="Wisuda", uuid=uuid4())
+    pipe = leftovers.leave(archive, {"program.mp4": left.killed}, events=[live()]) / "begun.json"
+    pipe.unlink()
+    os.mkfifo(pipe)
+    done = command.liput(tmp_path, *words, "--archive", archive.root, timeout=20)
+    assert done.stderr == "" or words[1] == "verify"
+    if words[0] == "recover":
+        assert [line["state"] for line in command.lines(done.stdout)] == ["sealed", "sealed"]
+    elif words[1] == "list":
+        assert {other.name, pipe.parent.name} <= {one["id"] for one in json.loads(done.stdout)}

@@ -164,3 +164,20 @@ def test_devices_are_looked_for_anew_where_those_who_watch_them_have_broken(monk
     assert plugged() == [SEEN_LAST]
     looker.is_watching = False
     assert plugged() == [THERE_NOW]
+
+
+def test_what_it_records_is_for_this_user_alone_whoever_starts_it(tmp_path: Path) -> None:
+    """As a unit that an older Liput has installed is started, with the umask of the service manager."""
+    before = os.umask(0o022)
+    try:
+        spawned = Spawned(Spec(asked=asked(tmp_path, profile="240p15"), folder=tmp_path))
+    finally:
+        os.umask(before)
+    with Connection(spawned.ready()) as connection:
+        connection.request(Watch(every_s=0.1, events_from=0))
+        told = connection.told_within(30.0)
+        next(each for each in told if isinstance(each, SessionStatus) and each.media_time_s > 0)
+        made = [path for path in (tmp_path / "arsip").rglob("*") if path.stat().st_mode & 0o077]
+        assert (made, any((tmp_path / "arsip").rglob("program.mp4"))) == ([], True)
+        connection.request(Stop())
+    assert spawned.wait(60.0)
