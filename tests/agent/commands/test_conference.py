@@ -1,13 +1,17 @@
 """`liput conference`: what is missing is said, what can be done without root is done, once, and undone."""
 
 import json
+import os
 import re
+import stat
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 
+from agent.commands import conference
 from agent.conference.parts import CameraPart, Places
 from config.conference import Conference
 from config.errors import DeviceNotFound
@@ -154,3 +158,15 @@ def test_options_of_somebody_else_are_left_alone_and_told(places: Places, monkey
     hints = {check.name: check for check in camera.checks()}
     assert not hints["exclusive"].ok
     assert "obs.conf" in hints["options"].message
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="does what root does")
+def test_what_root_makes_is_for_every_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(conference, "somebody_is_there", lambda: True)
+    monkeypatch.setattr(click, "confirm", lambda *_words, **_named: True)
+    before = os.umask(0o077)
+    try:
+        assert conference._as_root([f"echo options > '{tmp_path}/liput.conf'"], only_print=False)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "liput.conf").stat().st_mode) == 0o644
