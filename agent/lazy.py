@@ -1,12 +1,16 @@
 """A group of commands that are imported when they are run, so that `--help` costs no media library."""
 
 import importlib
+import os
 from collections.abc import Mapping
 from typing import Any
 
 import click
 
 from agent.interrupting import raise_interrupts
+
+COMPLETION = "_LIPUT_COMPLETE"
+"""The variable by which a shell asks, and the name that click has for it."""
 
 type Table = Mapping[str, tuple[str, str]]
 """For each command, where it is ("module:attribute") and its line of help."""
@@ -23,7 +27,7 @@ class LazyGroup(click.Group):
         """Return the names of all commands."""
         return sorted(self._table)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import the command called `cmd_name`."""
         if cmd_name not in self._table:
             return None
@@ -31,6 +35,10 @@ class LazyGroup(click.Group):
         command: click.Command = getattr(importlib.import_module(module), attribute)
         if not isinstance(command, LazyGroup):
             raise_interrupts()
+        if COMPLETION in os.environ:
+            from agent.completing import complete_words  # a shell asks
+
+            complete_words(command, cmd_name if ctx.parent is None else ctx.info_name or "")
         return command
 
     def resolve_command(
