@@ -52,7 +52,9 @@ METRICS: Mapping[str, Metric] = {
     "liput_destination_dropped_frames_total": _counter("Pictures that the destination was not sent", _DESTINATION),
     "liput_destination_reconnects_total": _counter("How often it was connected anew", _DESTINATION),
     "liput_destination_backlog_seconds": Metric("How far viewers' newest picture is behind", _DESTINATION),
-    "liput_stream_bits_per_second": Metric("Bit rate of the picture that live destinations get", (*_SESSION, "encode")),
+    "liput_stream_bytes_per_second": Metric(
+        "Data rate of the picture that live destinations get", (*_SESSION, "encode")
+    ),
     "liput_device_health": Metric(
         "1 for the health that a device of a session is in", (*_SESSION, "device", "name", "role", "state")
     ),
@@ -63,8 +65,8 @@ METRICS: Mapping[str, Metric] = {
     "liput_copies_blocked": Metric("1 where something keeps every copy from a place", ("target", "reason")),
     "liput_check_timestamp_seconds": Metric("When the room was checked last", ()),
     "liput_check_ready": Metric("Whether it was ready then", ()),
-    "liput_uplink_bits_per_second": Metric("What the uplink carried when it was measured last", ("direction",)),
-    "liput_uplink_needed_bits_per_second": Metric("What the session needed of it then", ()),
+    "liput_uplink_bytes_per_second": Metric("What the uplink carried when it was measured last", ("direction",)),
+    "liput_uplink_needed_bytes_per_second": Metric("What the session needed of it then", ()),
     "liput_uplink_rtt_seconds": Metric("The way there and back then, with nothing else on it", ()),
     "liput_uplink_timestamp_seconds": Metric("When that was", ()),
     "liput_daemon_part_stands": Metric("1 for a part of the daemon that hangs, 0 for the others", ("part",)),

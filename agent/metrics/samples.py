@@ -62,7 +62,7 @@ def _session(info: RecorderInfo, status: SessionStatus | None) -> Iterator[Sampl
         yield from _destination(line, whose)
     if status.stream is not None:
         labels = {**whose, "encode": status.stream.encode}
-        yield Sample("liput_stream_bits_per_second", status.stream.bitrate, labels)
+        yield Sample("liput_stream_bytes_per_second", status.stream.bitrate / 8, labels)
     for source in status.sources:
         device = {**whose, "device": source.id, "name": source.name, "role": source.role or ""}
         for health in HealthState:
@@ -119,8 +119,8 @@ def _check(check: LastCheck) -> Iterator[Sample]:
     yield Sample("liput_uplink_timestamp_seconds", check.uplink_at.timestamp())
     for direction, name in _RATES.items():
         if isinstance(rate := check.uplink.get(name), int | float):
-            yield Sample("liput_uplink_bits_per_second", rate, {"direction": direction})
+            yield Sample("liput_uplink_bytes_per_second", rate / 8, {"direction": direction})
     if isinstance(need := check.uplink.get("need_bps"), int | float):
-        yield Sample("liput_uplink_needed_bits_per_second", need)
+        yield Sample("liput_uplink_needed_bytes_per_second", need / 8)
     if isinstance(rtt_s := check.uplink.get("idle_s"), int | float):
         yield Sample("liput_uplink_rtt_seconds", rtt_s)

@@ -104,7 +104,7 @@ def test_all_that_a_recorder_says(tmp_path: Path) -> None:
     assert of("liput_destination_dropped_frames_total") == {(me, "youtube"): 7}
     assert of("liput_destination_reconnects_total") == {(me, "youtube"): 2}
     assert of("liput_destination_backlog_seconds") == {(me, "youtube"): 1.5}
-    assert of("liput_stream_bits_per_second") == {(me, "separate"): 2_000_000}
+    assert of("liput_stream_bytes_per_second") == {(me, "separate"): 250_000}
     health = {labels[1:]: value for labels, value in of("liput_device_health").items() if value}
     assert health == {
         ("046d:0825:A", 'Cam "1"', "podium", "lost"): 1, ("046d:0825:B", "Cam 2", "", "ok"): 1,
@@ -167,8 +167,8 @@ def test_the_last_check_and_the_last_time_that_the_uplink_was_measured(tmp_path:
     assert found.of("liput_check_ready") == {(): 0}
     assert found.of("liput_check_timestamp_seconds") == {(): AT.timestamp() + 3600}
     assert found.of("liput_uplink_timestamp_seconds") == {(): AT.timestamp()}
-    assert found.of("liput_uplink_bits_per_second") == {("up",): 8e6, ("up-least",): 6e6}
-    assert found.of("liput_uplink_needed_bits_per_second") == {(): 5e6}
+    assert found.of("liput_uplink_bytes_per_second") == {("up",): 1e6, ("up-least",): 0.75e6}
+    assert found.of("liput_uplink_needed_bytes_per_second") == {(): 0.625e6}
     assert found.of("liput_uplink_rtt_seconds") == {(): 0.012}
 
 
@@ -205,3 +205,8 @@ def test_a_real_session_is_measured_while_it_records(tmp_path: Path) -> None:
     assert -100 < found.of("liput_sound_level_dbfs")[me, "1"] < 0
     assert found.of("liput_recording_left_seconds")[me,] > 0
     assert found.of("liput_archive_packages") == {(str(tmp_path / "arsip"),): 0}
+
+
+def test_every_metric_is_in_the_base_units_of_prometheus() -> None:
+    others = re.compile(r"_(bits|kilo\w*|mega\w*|milli\w*|minutes|hours|days|percent|ms)(_|$)")
+    assert [name for name in METRICS if others.search(name)] == []
