@@ -4,8 +4,9 @@
     docs/reference/all-settings.md  every setting: its kind of value, its default, what config/default.toml says of it
     docs/reference/cli.md           the table of the kinds of events (recorder/event_kinds.py, recorder/troubles.py)
     docs/extending.md               its examples, which are files of tests/extending
+    docs/man/liput.1                `man liput`, which the wheel installs (tests/man_page.py)
 
-Of the last two, only what stands between `<!-- begin: NAME -->` and `<!-- end: NAME -->` is written.
+Of cli.md and extending.md, only what stands between `<!-- begin: NAME -->` and `<!-- end: NAME -->` is written.
 """
 
 import ast
@@ -24,6 +25,7 @@ from config.schema import Settings
 from config.settings import default_text
 from recorder.event_kinds import TOLD
 from recorder.troubles import ENDED_BY, HARMLESS, LASTING
+from tests.man_page import man_page
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("config", "devices", "capture", "recorder", "agent")
@@ -38,6 +40,7 @@ def pages() -> dict[Path, str]:
     whole = {
         ROOT / "docs/reference/errors.md": "\n".join(errors_page()) + "\n",
         ROOT / "docs/reference/all-settings.md": "\n".join(settings_page()) + "\n",
+        ROOT / "docs/man/liput.1": man_page(),
     }
     parts = (ROOT / "docs/reference/cli.md", ROOT / "docs/extending.md")
     return whole | {page: _BLOCK.sub(_block, page.read_text(encoding="utf-8")) for page in parts}

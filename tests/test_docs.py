@@ -170,3 +170,10 @@ def test_every_layout_is_explained_where_it_is_set() -> None:
 
 def test_what_viewers_miss_is_what_was_measured() -> None:
     assert "\n".join(live_table.table(live_table.newest())) in (ROOT / "docs" / "live.md").read_text()
+
+
+def test_the_manual_page_has_every_command_and_no_line_that_is_no_request() -> None:
+    lines = (ROOT / "docs/man/liput.1").read_text().splitlines()
+    assert {f".SS {words}".replace("-", r"\-") for words, _ in commands(liput, "liput")} - {".SS liput"} <= {*lines}
+    requests = {line.split()[0] for line in lines if line.startswith((".", "'"))}
+    assert requests == {".TH", ".SH", ".SS", ".PP", ".TP", ".nf", ".fi"}

@@ -86,7 +86,10 @@ def test_the_source_archive_has_all_that_is_committed(built: Built) -> None:
 
 def test_the_wheel_has_all_of_the_packages_and_nothing_else(built: Built) -> None:
     with zipfile.ZipFile(built.one(".whl")) as wheel:
-        names = {name for name in wheel.namelist() if ".dist-info/" not in name}
+        (page,) = (name for name in wheel.namelist() if ".data/" in name)
+        assert page.endswith(".data/data/share/man/man1/liput.1")
+        assert wheel.read(page) == (built.clone / "docs/man/liput.1").read_bytes()
+        names = {name for name in wheel.namelist() if ".dist-info/" not in name} - {page}
         assert names == {name for name in built.committed() if name.startswith(tuple(f"{name}/" for name in PACKAGES))}
         assert all(wheel.read(name) == (built.clone / name).read_bytes() for name in names)
 
