@@ -18,6 +18,11 @@ _START_S = 10.0
 """How long a child may take to say whether its input runs: PortAudio looks at every device of the machine."""
 _FIRST_WAIT_S = 0.1
 """How long one look for the first block may take."""
+_MONITOR = ".monitor"
+"""What the names of sources end in that give what a sink plays."""
+_SETTLED_NS, _SETTLES_S = 50_000_000, 2.0
+"""A sink that nobody has read yet works in blocks of seconds. Until it does in small ones, for a second or so, its
+sound says that it is older than it is, and then ever less so: placed by that, it would have holes."""
 
 
 class SoundSource:
@@ -69,11 +74,24 @@ class SoundSource:
         self.channels, self.rate, self.scheduled = answer.channels, answer.rate, answer.scheduled
         if answer.rate != SAMPLE_RATE:
             self._resampler = Resampler(answer.rate, answer.channels)
-        deadline = time.monotonic() + _START_S
-        while self._first is None:
-            self._first = self.read(_FIRST_WAIT_S)
+        first = self._next(time.monotonic() + _START_S)
+        settled_by = time.monotonic() + _SETTLES_S
+        while self._is_monitor and time.monotonic_ns() - first.timestamp_ns > _SETTLED_NS:
+            if time.monotonic() > settled_by:
+                break
+            first = self._next(settled_by + _START_S)
+        self._first = first
+
+    @property
+    def _is_monitor(self) -> bool:
+        return self._source is not None and self._source.endswith(_MONITOR)
+
+    def _next(self, deadline: float) -> AudioBlock:
+        """Return the next block; raises DeviceLost where none comes before `deadline`."""
+        while (block := self.read(_FIRST_WAIT_S)) is None:
             if time.monotonic() > deadline:
                 raise holders.lost(self.name, self._input)
+        return block
 
     def read(self, timeout_s: float) -> AudioBlock | None:
         """Return the next 20 ms or so, or None; raises DeviceLost when the child ends or is silent for a second."""

@@ -119,6 +119,17 @@ def test_a_source_of_one_channel_gives_one(server: PulseMicrophone) -> None:
         assert source.scheduled == f"nice {os.getpriority(os.PRIO_PROCESS, pid)}"
 
 
+def test_what_a_sink_plays_that_nobody_has_read_yet_begins_without_a_hole(pulse: PulseMicrophone) -> None:
+    pulse.control("load-module", "module-null-sink", "sink_name=quiet", "channels=2")
+    for _ in range(2):
+        with closing(SoundSource("pulse:quiet.monitor")) as source:
+            source.open()
+            blocks = blocks_of(source, 2.0)
+        begins = np.cumsum([0, *(len(block.samples) for block in blocks[:-1])]) / SAMPLE_RATE
+        late = np.array([block.timestamp_ns - blocks[0].timestamp_ns for block in blocks]) / 1e9 - begins
+        assert late.max() < 0.1, "from there on silence would be put in"
+
+
 def test_two_sources_begin_together_where_others_want_all_of_the_processor(pulse: PulseMicrophone) -> None:
     hall(pulse)
     with full_load():
