@@ -117,6 +117,16 @@ def test_axe_finds_nothing_to_complain_of(shown: Visit, language: str) -> None:
     shown.has_no_violation()
 
 
+@pytest.mark.parametrize("language", ["id", "en"])
+def test_what_stands_on_a_button_is_in_its_name(shown: Visit, language: str) -> None:
+    page = with_states_of_ours(shown, f"/?lang={language}")
+    names = ("microphone", "podium", "Meja 1 (USB)", "pulse:alsa_input.usb-Blue_Yeti", "a - b")
+    sounds = [{"name": name, "muted": name == "podium", "levels_dbfs": [-18.0, -20.0], "ppm": None} for name in names]
+    page.evaluate(TELL, made_up(sounds=sounds))
+    expect(page.locator("#sounds li")).to_have_count(len(names))
+    shown.has_no_violation()
+
+
 @pytest.mark.parametrize("width", [360, 768, 1366, 1920, 3840])
 def test_nothing_hangs_over_the_edge_from_a_telephone_to_4k(shown: Visit, width: int) -> None:
     shown.page.set_viewport_size({"width": width, "height": max(640, width * 9 // 16)})
