@@ -4,7 +4,7 @@ import io
 import os
 import re
 import sys
-from typing import TextIO
+from typing import Any, BinaryIO, TextIO
 
 _ESCAPES = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]|\r(?!\n)")
 """Control characters but for tab and the ends of lines; JSON has none of them as it is."""
@@ -29,6 +29,25 @@ class PrintableOutput(io.TextIOWrapper):
         """Write `text` without what a terminal would obey; return how many characters were taken."""
         super().write(self._refused.sub("", text))
         return len(text)
+
+    @property
+    def buffer(self) -> Any:
+        """What takes bytes: JSON, of which a terminal gets control characters as escapes of JSON's."""
+        own: Any = super().buffer
+        return _JsonOutput(own) if self.own.isatty() else own
+
+
+class _JsonOutput:
+    """Writes UTF-8 in which no character commands a terminal; the value is the same."""
+
+    def __init__(self, own: BinaryIO) -> None:
+        self._own = own
+        self.flush = own.flush
+
+    def write(self, content: bytes) -> int:
+        text = _OF_TERMINALS.sub(lambda found: rf"\u{ord(found[0]):04x}", content.decode(errors="replace"))
+        self._own.write(text.encode())
+        return len(content)
 
 
 def printable(text: str) -> str:

@@ -67,6 +67,15 @@ def test_json_is_as_it_was(room: Room) -> None:
     assert device["name"] == EVIL
 
 
+def test_json_on_a_terminal_has_none_and_says_the_same(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.support.terminal.LIPUT", (sys.executable, "-P", "-c", PLUGGED))
+    with Terminal(room.home, "devices", "--json") as terminal:
+        assert terminal.wait() == 0
+        assert escapes_of(terminal.raw) == []
+        (device,) = json.loads(terminal.raw)
+    assert device["name"] == EVIL
+
+
 def test_the_table_that_is_drawn_anew_has_none(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
     code = PLUGGED.replace(
         "from agent import cli\ncli.main()",
