@@ -1,8 +1,9 @@
 """When another slide is shown, from pictures of it some seconds apart.
 
 Each picture is a small copy of luma, judged in blocks. What changes again and again (a film on a slide, a speaker in
-a corner) says nothing and is left out. Of the rest, a slide is another one when much of what stood on it has gone; what
-is added to it, point by point, makes it no other. It counts once it stands still, so a fade is one change, and only
+a corner) says nothing and is left out. Of the rest, a slide is another one when much of what stood on it has gone, or
+where something else is written in its place, be it one digit; what is added to it, point by point, makes it no other.
+It counts once it stands still, so a fade is one change, and only
 when it stays; one that was there before is known again.
 """
 
@@ -10,6 +11,7 @@ from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 type Luma = NDArray[np.uint8]
@@ -33,6 +35,18 @@ _LOST_OF_CONTENT = 0.12
 """Of the blocks in which something stood."""
 _LEAST_ADDED = 0.08
 """Of all blocks, to an empty slide."""
+_REWRITTEN = 6
+"""Pixels of four neighbouring blocks: as many of what stood there have gone as have come.
+
+What it is, the lesser of both, in copies of slides of 720 lines:
+
+    another digit, any for any, in letters of 60 and of 40 pixels   14 - 29, 6 - 13
+    a pointer of 20 pixels that has come to rest on letters                   0 - 4
+    points that come one by one; noise of a grabber; compression                  0
+"""
+_CLOCK, _TICKS = (1, 4), 0.55
+"""So many blocks below and above, and to the left and the right, of one that has changed four times in a row, may be of
+the same clock."""
 _STILL = 0.03
 """Of all blocks: how many may differ between two pictures of one slide that stands still."""
 _SAME = 0.01
@@ -126,20 +140,32 @@ class Changes[Where]:
         if self._shown is None:
             self._show(Slide(sight.at_s, sight))
             return []
-        if not is_other(self._standing, sight.luma, counts & self._shown.best.counts):
+        both = counts & self._shown.best.counts
+        if not is_other(self._standing, sight.luma, both) and not self._is_rewritten(self._standing, sight.luma, both):
             self._next = None
             self._shown.best = sight
             self._stand(sight, moving)
             return []
-        if self._next is None or _share(self._next.best.luma, sight.luma, counts) > _STILL:
+        candidate = self._next
+        if candidate is None or self._differs(candidate.best.luma, sight.luma, counts):
             self._next = Slide(sight.at_s, sight)
             return []
-        self._next.best = sight
-        if sight.at_s - self._next.start_s < self._least_s - 1:
+        candidate.best = sight
+        if sight.at_s - candidate.start_s < self._least_s - 1:
             return []
         ended = self._numbered(self._shown)
-        self._show(self._next)
+        self._show(candidate)
         return [ended]
+
+    def _differs(self, before: Luma, now: Luma, counts: Blocks) -> bool:
+        """Return whether two pictures are not of one slide that stands still."""
+        return _share(before, now, counts) > _STILL or self._is_rewritten(before, now, counts)
+
+    def _is_rewritten(self, before: Luma, now: Luma, counts: Blocks) -> bool:
+        down, across = _CLOCK
+        around = np.pad(self._lively, ((down, down), (across, across)))
+        clock = sliding_window_view(around, (2 * down + 1, 2 * across + 1)).max(axis=(2, 3)) > _TICKS
+        return is_rewritten(before, now, counts & ~clock)
 
     def _show(self, slide: Slide[Where]) -> None:
         self._shown, self._next = slide, None
@@ -147,7 +173,7 @@ class Changes[Where]:
 
     def _stand(self, sight: Sight[Where], moving: Blocks) -> None:
         """Take over what has been added; not what is in the middle of a fade, which would be taken for nothing new."""
-        stands = np.kron(~moving | (self._lively > _LIVELY), np.ones((BLOCK, BLOCK), np.bool_))
+        stands = np.kron(~moving | (self._lively > _TICKS), np.ones((BLOCK, BLOCK), np.bool_))
         np.copyto(self._standing, sight.luma, where=stands)
 
     def _numbered(self, slide: Slide[Where]) -> Slide[Where]:
@@ -155,7 +181,8 @@ class Changes[Where]:
         luma, counts = slide.best.luma, slide.best.counts & (self._lively <= _LIVELY)
         for number, known, counted in reversed(self._known):
             both = counts & counted
-            if both.mean() >= _LEAST_SEEN and _share(known, luma, both) <= _SAME:
+            is_same = _share(known, luma, both) <= _SAME and not self._is_rewritten(known, luma, both)
+            if both.mean() >= _LEAST_SEEN and is_same:
                 slide.number, slide.is_back = number, True
                 return slide
         self._count += 1
@@ -166,8 +193,7 @@ class Changes[Where]:
 
 def differ(one: Luma, other: Luma) -> Blocks:
     """Return the blocks in which two copies differ."""
-    apart = np.abs(one.astype(np.int16) - other) > _LEVELS
-    return apart.reshape(DOWN, BLOCK, ACROSS, BLOCK).sum(axis=(1, 3)) >= _PIXELS
+    return _of_blocks(np.abs(one.astype(np.int16) - other) > _LEVELS) >= _PIXELS
 
 
 def content(luma: Luma) -> Blocks:
@@ -187,6 +213,24 @@ def is_other(before: Luma, now: Luma, counts: Blocks) -> bool:
     if lost >= _LEAST_LOST * seen and lost >= _LOST_OF_CONTENT * stood.sum():
         return True
     return bool(stood.sum() < _LEAST_LOST * seen and changed.sum() >= _LEAST_ADDED * seen)
+
+
+def is_rewritten(before: Luma, now: Luma, counts: Blocks) -> bool:
+    """Return whether something else stands, where it `counts`, in the place of what stood there."""
+    paper = np.median(before.reshape(DOWN, BLOCK, ACROSS, BLOCK), axis=(1, 3)).repeat(BLOCK, 0).repeat(BLOCK, 1)
+    more = np.abs(now - paper) - np.abs(before - paper)
+    come, gone = (_beside(_of_blocks(pixels) * counts) for pixels in (more > _LEVELS, more < -_LEVELS))
+    return bool(np.minimum(come, gone).max() >= _REWRITTEN)
+
+
+def _of_blocks(pixels: NDArray[np.bool_]) -> NDArray[np.int_]:
+    """Return how many of each block's pixels are set."""
+    return pixels.reshape(DOWN, BLOCK, ACROSS, BLOCK).sum(axis=(1, 3))
+
+
+def _beside(blocks: NDArray[np.int_]) -> NDArray[np.int_]:
+    """Return the sums of each four blocks that meet at a corner."""
+    return blocks[:-1, :-1] + blocks[1:, :-1] + blocks[:-1, 1:] + blocks[1:, 1:]
 
 
 def _share(one: Luma, other: Luma, counts: Blocks) -> float:

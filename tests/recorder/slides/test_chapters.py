@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from recorder.archive.disk import Disk
 from recorder.archive.media import probe
@@ -145,6 +145,45 @@ def test_a_slide_is_known_again_beside_a_speaker_who_never_stands_still(tmp_path
 def test_two_titles_without_a_template_are_two_slides(tmp_path: Path) -> None:
     first, second = (_array(slide(title, template=False)) for title in ("Pembukaan", "Tanya jawab"))
     assert len(chapters(tmp_path, [*still(first, 10), *still(second, 10)])) == 2
+
+
+@pytest.mark.parametrize("crf", [23, 38])
+@pytest.mark.parametrize(
+    ("titles", "points"),
+    [
+        (("Hasil Survei Tahun 2026", "Hasil Survei Tahun 2027", "Hasil Survei Tahun 2028"), ("Kepuasan naik",) * 3),
+        (("Hasil Survei",) * 3, ("Sebanyak 412 responden", "Sebanyak 413 responden", "Sebanyak 473 responden")),
+    ],
+)
+def test_slides_that_differ_in_one_digit_are_slides_of_their_own(
+    tmp_path: Path, titles: Sequence[str], points: Sequence[str], crf: int
+) -> None:
+    shown = [_array(slide(title, (point,))) for title, point in zip(titles, points, strict=True)]
+    found = chapters(tmp_path, noisy([picture for one in (*shown, shown[0]) for picture in still(one, 12)]), crf=crf)
+    assert starts(found) == [0, *(pytest.approx(at_s, abs=LATE_S) for at_s in (12, 24, 36))]
+    assert [chapter.title for chapter in found] == ["Salindia 1", "Salindia 2", "Salindia 3", "Salindia 1 (kembali)"]
+
+
+def test_one_digit_that_is_leafed_through_is_no_chapter(tmp_path: Path) -> None:
+    shown = [_array(slide(f"Bagian {number}")) for number in (1, 2, 3, 8)]
+    pictures = [*still(shown[0], 10), *still(shown[1], 2), *still(shown[2], 2), *still(shown[3], 12)]
+    assert starts(chapters(tmp_path, pictures)) == [0, pytest.approx(14, abs=LATE_S)]
+
+
+def test_a_pointer_that_rests_here_and_there_is_no_change(tmp_path: Path) -> None:
+    pictures = []
+    for x, y in ((60, 300), (300, 100), (300, 230), (150, 225), (130, 90), (60, 300)):
+        image = Image.fromarray(deck(1))
+        arrow = [(x, y), (x, y + 20), (x + 5, y + 15), (x + 13, y + 14)]
+        ImageDraw.Draw(image).polygon(arrow, fill="white", outline="black")
+        pictures += still(_array(image), 10)
+    assert starts(chapters(tmp_path, pictures)) == [0]
+
+
+def test_a_clock_on_a_slide_is_no_change(tmp_path: Path) -> None:
+    """It shows seconds; of one that shows minutes each is a slide, as nothing tells it from a page's number."""
+    pictures = [_array(slide(f"Sisa waktu 04:{59 - second:02}")) for second in range(40) for _ in range(2)]
+    assert starts(chapters(tmp_path, pictures)) == [0]
 
 
 def test_black_is_no_slide(tmp_path: Path) -> None:
