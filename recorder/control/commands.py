@@ -34,7 +34,7 @@ def takes_time(request: AnyRequest) -> TypeIs[DestinationChange]:
 
 def is_of_the_moment(request: AnyRequest) -> bool:
     """Whether a request is meant for now only: whoever was told that it failed wants no more of it later."""
-    return not isinstance(request, Start | Stop | Disarm)
+    return isinstance(request, Mark | Mute | Layout)
 
 
 def carry_out(request: AnyRequest, session: Controlled, status: Callable[[], SessionStatus]) -> Reply:
