@@ -28,7 +28,7 @@ from capture.source import (
     abandoned_closings,
     coded_form,
 )
-from config.errors import DeviceError, DeviceLost, LiputError
+from config.errors import DeviceError, DeviceLost, LiputError, as_ours
 from devices.clock import NANOSECONDS, Clock
 from devices.health.faults import Fault, refused
 from devices.model import Device
@@ -116,9 +116,7 @@ type OnHung = Callable[[int], None]
 
 def _told(error: Exception, name: str) -> LiputError:
     """Return `error` as people are told of it."""
-    if isinstance(error, LiputError):
-        return error
-    return DeviceLost(f"{name} failed: {error!r}", hint="please report this; it is tried again")
+    return as_ours(error, DeviceLost, f"{name} failed")
 
 
 def _nothing(*_: object) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from capture.source import SourceEnded
-from config.errors import DeviceLost, LiputError
+from config.errors import DeviceLost, LiputError, as_ours
 
 POLL_S = 0.1
 """How long one read may take before the reader looks whether it should stop."""
@@ -124,7 +124,7 @@ class Reader[T]:
         except LiputError as error:
             self._on_lost(error)
         except Exception as error:  # whatever a library comes up with: the session must hear that nothing more comes
-            self._on_lost(DeviceLost(f"{self._source.name} failed: {error!r}", hint="please report this"))
+            self._on_lost(as_ours(error, DeviceLost, f"{self._source.name} failed"))
         finally:
             with self._changed:
                 self._over = True

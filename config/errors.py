@@ -18,9 +18,24 @@ class LiputError(Exception):
         self.hint = hint
 
 
-def as_ours(error: Exception, kind: type[LiputError] = LiputError) -> LiputError:
-    """Return `error` if a person should hear about it; else, as it is a mistake of ours, one of `kind` that says so."""
-    return error if isinstance(error, LiputError) else kind(repr(error), hint="please report this")
+NO_THREAD = "can't start new thread"
+"""What Python says where the system gives no further thread."""
+
+
+def as_ours(error: BaseException, kind: type[LiputError] = LiputError, what: str = "") -> LiputError:
+    """Return `error` if a person should hear about it, else one of `kind` that says so; `what` has failed with it.
+
+    That is a mistake of ours, unless this PC has no more to give.
+    """
+    if isinstance(error, LiputError):
+        return error
+    before = f"{what}: " if what else ""
+    if isinstance(error, MemoryError) or NO_THREAD in str(error):
+        return kind(
+            f"{before}this PC has no more threads or memory to give",
+            hint="close other programs; limits are those of the service (TasksMax, MemoryMax), or ulimit -u and -v",
+        )
+    return kind(f"{before}{error!r}", hint="please report this")
 
 
 class UsageError(LiputError):

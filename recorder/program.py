@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from capture.source import Frame
 from capture.timing import CpuStage, Timing, untimed
-from config.errors import LiputError, UsageError
+from config.errors import LiputError, UsageError, as_ours
 from config.events import Emit
 from devices.clock import NANOSECONDS, Clock
 from devices.priority import put_first
@@ -192,10 +192,8 @@ class Program:
             if track is Track.AUDIO:
                 put_first()  # before the picture, which may be stepped down
             run()
-        except LiputError as error:
-            self._on_failure(error)
         except Exception as error:
-            self._on_failure(LiputError(f"the {track} track failed: {error!r}", hint="please report this"))
+            self._on_failure(as_ours(error, what=f"the {track} track failed"))
         finally:
             self._plan.pace.finish(str(track))
             self._changed.set()
@@ -203,7 +201,8 @@ class Program:
     def join(self) -> None:
         """Wait for both tracks, which end with the timeline; then the conference begins to end, too."""
         for thread in self._threads:
-            thread.join()
+            if thread.ident is not None:  # this PC may have had no thread to give
+                thread.join()
         self.stop_conference()
 
     def stop_conference(self) -> None:

@@ -143,8 +143,21 @@ class Recording:
             raise storage_error(error, path) from error
         self._writer = threading.Thread(target=self._write, name="recording-writer", daemon=True)
         self._syncer = threading.Thread(target=self._sync, name="recording-sync", daemon=True)
-        self._writer.start()
-        self._syncer.start()
+        self._start()
+
+    def _start(self) -> None:
+        try:
+            self._writer.start()
+            self._syncer.start()
+        except RuntimeError:  # there are too many threads
+            self._failed.set()
+            self._queue.put(None)
+            self._written.set()
+            if self._writer.ident is None:
+                self._file.close()
+            else:
+                self._writer.join(CLOSE_S)
+            raise
 
     @property
     def on_disk(self) -> OnDisk:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import msgspec
 
-from config.errors import DeviceError, LiputError, SpeakersRefuse, UsageError
+from config.errors import DeviceError, LiputError, SpeakersRefuse, UsageError, as_ours
 from config.events import Event
 from recorder.archive.names import quoted, storable
 from recorder.status import SessionResult, SessionStatus
@@ -233,28 +233,22 @@ def encode(line: Line | AnyRequest | Ready) -> bytes:
         return storable(json.dumps(msgspec.to_builtins(line), ensure_ascii=False)).encode() + b"\n"
 
 
-def refusal(error: Exception) -> Refusal:
+def refusal(error: BaseException) -> Refusal:
     """Return an error as it is sent; one that is not ours is a mistake of the program."""
-    if not isinstance(error, LiputError):
-        return Refusal(message=quoted(repr(error)), hint="please report this")
+    told = as_ours(error)
     return Refusal(
-        message=storable(error.message),
-        hint=storable(error.hint),
-        exit_status=error.exit_status,
+        message=storable(told.message if told is error else quoted(told.message)),
+        hint=storable(told.hint),
+        exit_status=told.exit_status,
         is_of_consent=isinstance(error, SpeakersRefuse),
     )
 
 
 def failure(error: BaseException) -> Failure:
     """Return the last line of a session that ended with `error`."""
-    if not isinstance(error, LiputError):
-        return Failure(message=quoted(repr(error)), hint="please report this")
-    return Failure(
-        message=storable(error.message),
-        hint=storable(error.hint),
-        exit_status=error.exit_status,
-        is_of_device=isinstance(error, DeviceError),
-    )
+    told = refusal(error)
+    is_of_device = isinstance(error, DeviceError)
+    return Failure(message=told.message, hint=told.hint, exit_status=told.exit_status, is_of_device=is_of_device)
 
 
 def raised(refused: Refusal | Failure) -> RecorderRefused:

@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 import av
 from av.stream import Stream
 
-from config.errors import LiputError, StorageError
+from config.errors import LiputError, StorageError, as_ours
 from config.schema import Recording as RecordingSettings
 from devices.clock import Clock
 from recorder.archive.archive import Archive
@@ -122,13 +122,13 @@ class Opener:
             )
             try:
                 self._log.open(work.events)
-            except OSError:
+            except Exception:
                 part.recording.close()
                 raise
-        except (LiputError, OSError) as error:
+        except Exception as error:  # of whatever kind: nothing is left behind
             with suppress(LiputError):
                 archive.discard(work)
-            raise error if isinstance(error, LiputError) else StorageError(str(error)) from error
+            raise StorageError(str(error)) if isinstance(error, OSError) else as_ours(error, StorageError) from error
         self._remember(archive.root)
         return part
 

@@ -142,7 +142,15 @@ class Storage:
             self._check_memory()
         if mover.has_spares or templates_of is not None:
             tee.keep(list(templates))
-        self._guard.start()
+        try:
+            self._guard.start()
+        except RuntimeError:  # there are too many threads: nothing is left behind, and nobody else is asked to do that
+            self._log.close()
+            for part in self._parts():
+                part.recording.close()
+                with suppress(LiputError):
+                    part.archive.discard(part.work)
+            raise
         return tee.copies[0].part.work
 
     def _check_memory(self) -> None:

@@ -13,10 +13,11 @@ from capture.source import Frame, VideoFormat
 from capture.synthetic.audio import SyntheticAudio
 from capture.synthetic.video import SyntheticVideo
 from capture.whereabouts import AlwaysThere
-from config.errors import DeviceBusy, DeviceError, DeviceLost, DeviceNotFound
+from config.errors import NO_THREAD, DeviceBusy, DeviceError, DeviceLost, DeviceNotFound
 from devices.clock import SystemClock
 from devices.model import Device, DeviceKind
 from recorder import inputs
+from recorder.control.protocol import failure
 from recorder.sound.inputs import SoundInput
 from recorder.status import SessionState
 from tests.support.armed import LAYOUTS, Armed, NeverThere, picture_numbers
@@ -149,6 +150,32 @@ def test_without_leave_a_silent_first_camera_is_a_refusal(tmp_path: Path, monkey
     armed = Armed(tmp_path, Camera(gives=False).kept(), Camera().kept(), layouts=LAYOUTS, layout="1")
     with pytest.raises(DeviceError, match="source 1 gives no picture"):
         armed.session.run()
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["read-synthetic picture", "track-video", "track-audio", "storage-check", "storage-open", "recording-writer",
+     "recording-sync", "event-log", "storage-guard"],
+)  # fmt: skip
+def test_a_pc_that_has_no_thread_to_give_is_told_so_and_nothing_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    start = threading.Thread.start
+
+    def fail(thread: threading.Thread) -> None:
+        if thread.name == name:
+            raise RuntimeError(NO_THREAD)
+        start(thread)
+
+    armed = Armed(tmp_path)
+    armed.session.start()
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", fail)
+        with pytest.raises(Exception, match=r"^(can't start new|this PC has no more) thread") as failed:
+            armed.session.run()
+    told = failure(failed.value)
+    assert (told.message, told.hint[:20]) == ("this PC has no more threads or memory to give", "close other programs")
+    assert [*(tmp_path / "arsip").rglob("*.mp4"), *(tmp_path / "arsip").rglob("begun.json")] == []
 
 
 def refuses() -> None:
