@@ -17,7 +17,7 @@ from config.events import Emit
 from config.secrets import StreamTarget
 from devices.clock import NANOSECONDS, Clock
 from recorder.live.attempt import Attempt, Deadlines, Ending, Outcome
-from recorder.live.backoff import LONGEST_S, Backoff
+from recorder.live.backoff import LONGEST_S, SHORT_LIFE_S, Backoff
 from recorder.live.lag import KeepsUp, Lag
 from recorder.live.protocol import Sent
 from recorder.live.queue import PacketQueue
@@ -106,6 +106,7 @@ class LiveDestination:
         self._state = "connecting"
         self._since = clock.now()
         self._trouble: Outcome | None = None
+        self._believed_ns: int | None = None  # when it is live, where the server hung up soon before
         earlier = earlier or Counted()
         self._times_live = earlier.times_live
         self._dropped_earlier = self._told_dropped = earlier.dropped
@@ -220,7 +221,7 @@ class LiveDestination:
 
     def _attend(self, ending: Ending) -> None:
         """Try once, and wait as long as it takes until the next attempt is worth it."""
-        self._state = "connecting"
+        self._state, self._believed_ns = "connecting", None
         began_ns = self._clock.now_ns()
         outcome = self._try_once(ending)
         if outcome.reason is not None and not ending.event.is_set():  # else nobody wants it any more
@@ -267,6 +268,15 @@ class LiveDestination:
             return Outcome(Reason.FAILED, f"{attempt.step}: {type(error).__name__}")
 
     def _is_live(self) -> None:
+        """Tell that it is live; where the server took the stream and hung up the last time, once it has lasted."""
+        trouble = self._trouble
+        if trouble and trouble.reason is Reason.CLOSED and 0 < trouble.live_s < SHORT_LIFE_S:
+            self._believed_ns = self._clock.now_ns() + round(SHORT_LIFE_S * NANOSECONDS)
+        else:
+            self._tell_live()
+
+    def _tell_live(self) -> None:
+        self._believed_ns = None
         self._times_live += 1
         if self._not_missed is None:
             self._not_missed = self._queue.dropped_frames
@@ -306,9 +316,11 @@ class LiveDestination:
 
     def _look(self) -> None:
         """Say whether it keeps up while it is live and to go on, and now and then what was dropped."""
+        now_ns = self._clock.now_ns()
+        if self._believed_ns is not None and now_ns >= self._believed_ns:
+            self._tell_live()
         if self._state != "live" or self._ending.event.is_set():
             return
-        now_ns = self._clock.now_ns()
         if change := self._lag.look(now_ns, self._queue.dropped_frames, self._queue.delay_s):
             self._since = self._clock.now()
             self._tell_lag(None if change is True else change)

@@ -28,7 +28,7 @@ from recorder.live.trust import certificate_problem, trusted_authorities
 from recorder.live.url import redact
 
 SOON_S = 5.0
-"""A server that hangs up sooner may do so because of the key: some take every stream first."""
+"""A server that hangs up sooner may do so because of the key: some take every stream first. Or its program fails."""
 LONGEST_DETAIL = 200
 """Characters of libav's or a server's own words that are passed on."""
 
@@ -185,7 +185,7 @@ def _failure(error: Exception, journal: Journal, request: Request, url: RtmpUrl)
         return Failed(Reason.STALLED if journal.step == "live" else Reason.TIMEOUT)
     blamed = _reason_by_step(error, journal.step, secure=url.scheme == "rtmps")
     if journal.step == "live" and blamed and time.monotonic() - journal.live_since < SOON_S:
-        return Failed(Reason.CLOSED, "soon after it took the stream, as some servers do where the key is wrong")
+        return Failed(Reason.CLOSED, "soon after it took the stream: its program fails, or the key is wrong")
     return Failed(*blamed) if blamed else Failed(Reason.FAILED, _own_fault(error, journal))
 
 
