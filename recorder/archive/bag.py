@@ -5,6 +5,7 @@ lines, and readers disagree on whether a fold is part of the value. What others 
 """
 
 import codecs
+import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
@@ -19,6 +20,8 @@ PAYLOAD = "data/"
 
 _ENCODE = {"%": "%25", "\r": "%0D", "\n": "%0A"}
 _DECODE = {"%25": "%", "%0D": "\r", "%0A": "\n"}
+MANIFEST = re.compile(r"(?:tag)?manifest-(?P<algorithm>[a-z0-9-]+)\.txt")
+"""What a manifest is called, of the payload or of tag files."""
 _LINE_END = r"(?:\r\n|\r|\n)"
 _DECLARED = re.compile(
     rf"BagIt-Version(?P<blank>[ \t]*):[ \t]*(?P<major>\d+)\.(?P<minor>\d+)(?P<end>[ \t]*){_LINE_END}"
@@ -53,6 +56,23 @@ def read_declaration(content: bytes) -> BagForm:
         return BagForm(version, codecs.lookup(match["encoding"]).name)
     except LookupError:
         raise BagFormatError(f"the encoding {match['encoding']!r} is not known") from None
+
+
+def algorithm_of(manifest: str) -> str | None:
+    """Return what hashlib calls the algorithm of a manifest; None for another file, and for one that is not known."""
+    match = MANIFEST.fullmatch(manifest)
+    name = match["algorithm"].replace("-", "_") if match else ""
+    return name if name in hashlib.algorithms_guaranteed and not name.startswith("shake") else None
+
+
+def digits_of(algorithm: str) -> int:
+    """Return how many digits a digest has."""
+    return 2 * hashlib.new(algorithm, usedforsecurity=False).digest_size
+
+
+def is_payload_manifest(name: str) -> bool:
+    """Return whether a file at the top of a bag is a manifest of its payload."""
+    return name.startswith("manifest-") and MANIFEST.fullmatch(name) is not None
 
 
 def encode_path(path: str) -> str:

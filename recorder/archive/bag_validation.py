@@ -4,8 +4,6 @@ A bag may come from anywhere: no link in it is followed, no path of a manifest i
 folder has not found, and everything that is wrong is reported, not only the first thing.
 """
 
-import hashlib
-import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -15,8 +13,6 @@ from recorder.archive import bag, fixity, names
 from recorder.archive.fixity import Progress, Tally
 from recorder.archive.manifests import listed_in
 from recorder.archive.model import Problem, ProblemKind
-
-_ALGORITHM = re.compile(r"(?:tag)?manifest-(?P<name>[a-z0-9-]+)\.txt")
 
 
 class BagValidation:
@@ -107,13 +103,11 @@ class BagValidation:
     def _manifests(self) -> dict[str, str]:
         """Return the algorithm of each manifest that is there; one of an unknown algorithm is a problem."""
         found = {}
-        for name in [*self._files, *self._others]:
-            if (match := _ALGORITHM.fullmatch(name)) is not None:
-                algorithm = match["name"].replace("-", "_")
-                if algorithm in hashlib.algorithms_guaranteed and not algorithm.startswith("shake"):
-                    found[name] = algorithm
-                else:
-                    self._add(name, "is of an algorithm that is not known here", ProblemKind.MALFORMED)
+        for name in filter(bag.MANIFEST.fullmatch, [*self._files, *self._others]):
+            if (algorithm := bag.algorithm_of(name)) is not None:
+                found[name] = algorithm
+            else:
+                self._add(name, "is of an algorithm that is not known here", ProblemKind.MALFORMED)
         return found
 
     def _listed(self) -> dict[str, dict[str, str]]:
@@ -137,9 +131,10 @@ class BagValidation:
         content = self._read(manifest)
         if content is None:
             return None
-        digits = 2 * hashlib.new(algorithm, usedforsecurity=False).digest_size
         spelled = {unicodedata.normalize("NFC", path): path for path in self._files} if self.may_spell else None
-        entries, problems = listed_in(manifest, content, self._expected(), self._form, digits, spelled)
+        entries, problems = listed_in(
+            manifest, content, self._expected(), self._form, bag.digits_of(algorithm), spelled
+        )
         self.problems += [problem for problem in problems if problem not in self.problems]
         return None if any(problem.kind is ProblemKind.MALFORMED for problem in problems) else entries
 
@@ -149,7 +144,7 @@ class BagValidation:
 
     def _check_complete(self, manifests: Mapping[str, set[str]]) -> None:
         """Note what of the payload is in no manifest, or, from version 1.0 on, not in each of them."""
-        if not manifests and not any(_is_payload_manifest(problem.file) for problem in self.problems):
+        if not manifests and not any(bag.is_payload_manifest(problem.file) for problem in self.problems):
             self._add(".", "has no manifest of its payload", ProblemKind.MISSING)
         in_each = self._form.version >= (1, 0)
         groups = manifests.items() if in_each else [(" and ".join(manifests), set().union(*manifests.values()))]
@@ -191,7 +186,3 @@ class BagValidation:
         sizes = [size for path, size in (self._files | self._elsewhere).items() if path.startswith(bag.PAYLOAD)]
         if oxum != (found := f"{sum(sizes)}.{len(sizes)}"):
             self._add(bag.INFO_FILE, f"says Payload-Oxum {oxum}, but it is {found}", ProblemKind.INCONSISTENT)
-
-
-def _is_payload_manifest(name: str) -> bool:
-    return name.startswith("manifest-") and _ALGORITHM.fullmatch(name) is not None

@@ -80,6 +80,7 @@ class Listing:
         self.version = hashlib.sha256(tags).hexdigest()
         listed = self._entries(bag.MANIFEST_FILE) | self._entries(bag.TAG_MANIFEST_FILE)
         listed[bag.TAG_MANIFEST_FILE] = self.version
+        self._check_further_manifests()
         for path in sorted(files.keys() - listed.keys() - {bag.FETCH_FILE}):
             self._add(path, "is extra; no manifest lists it", ProblemKind.EXTRA)
         self.digests = listed
@@ -115,9 +116,18 @@ class Listing:
 
     def _entries(self, manifest: str) -> dict[str, str]:
         """Return the digests that a manifest lists, also of what is missing; what is wrong with it is noted."""
-        entries, problems = listed_in(manifest, self._tag_file(manifest), self._files)
+        digits = bag.digits_of(bag.algorithm_of(manifest) or "sha256")
+        entries, problems = listed_in(manifest, self._tag_file(manifest), self._files, digits=digits)
         self.problems += problems
         return entries
+
+    def _check_further_manifests(self) -> None:
+        """Note what of the payload a manifest of another algorithm does not list."""
+        for manifest in filter(bag.is_payload_manifest, self._files):
+            if manifest != bag.MANIFEST_FILE and bag.algorithm_of(manifest):
+                entries = self._entries(manifest)
+                for path in (path for path in self._files if path.startswith(bag.PAYLOAD) and path not in entries):
+                    self._add(path, f"is extra; {manifest} does not list it", ProblemKind.EXTRA)
 
     def _uuid(self) -> str:
         try:

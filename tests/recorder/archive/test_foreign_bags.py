@@ -12,6 +12,7 @@ import pytest
 from recorder.archive.archive import Archive
 from recorder.archive.model import Package, ProblemKind
 from recorder.archive.verification import verify, verify_anywhere
+from recorder.copies.contents import listed_here
 from tests.support import archives, command
 
 ALGORITHMS = ("md5", "sha512")
@@ -251,8 +252,9 @@ def test_a_second_manifest_of_ours_has_to_list_everything_too(archive: Archive, 
         tags.write_text("".join([*kept, f"{hashlib.sha256(second.read_bytes()).hexdigest()}  {second.name}\n"]))
 
     listing(payload)
-    assert verify(package.folder) == []
+    assert verify(package.folder) == listed_here(package.folder).problems == []
     listing(payload[1:])
     (problem,) = verify(package.folder)
     assert (problem.file, problem.kind) == (payload[0], ProblemKind.EXTRA)
     assert "manifest-md5.txt does not list it" in problem.problem
+    assert listed_here(package.folder).problems == [problem], "a copy of it is judged in the same way"
