@@ -68,8 +68,11 @@ class DeviceChooser:
     def _video_device(word: str | None, devices: Sequence[Device], roles: Roles) -> Device:
         return choose_video(devices, roles) if word is None else named_video(devices, word, roles)
 
-    def sound(self, chosen: Chosen, word: str | None) -> ChosenSource[AudioSource] | None:
-        """Return a sound input that is plugged in, or one that only a sound server or PortAudio knows."""
+    def sound(self, chosen: Chosen, word: str | None) -> ChosenSource[AudioSource]:
+        """Return a sound input that is plugged in, or one that only a sound server or PortAudio knows.
+
+        Where none was named and none is there, silence stands in for the first one that comes.
+        """
         picture = chosen.pictures[0].device
         meant = first_sound_role(self._plugged()[1]) if word is None else word
         may_miss = self._may_miss(word)
@@ -79,9 +82,6 @@ class DeviceChooser:
             lambda: self._sound_device(word, picture, *self._plugged()),
             may_miss=may_miss,
         )
-        if device is None:
-            chosen.notes.append("Sound: none, no microphone and no capture card with sound is plugged in")
-            return None
         if word is None and missing is None:
             chosen.notes.append(f"Sound: {_called(device)}")
         refuse_fast(device, live=self._terms.live)
@@ -94,12 +94,16 @@ class DeviceChooser:
         return ChosenSource(device.role or device.name, kept, _word_of(meant, device, missing), device=device)
 
     @staticmethod
-    def _sound_device(
-        word: str | None, picture: Device | None, devices: Sequence[Device], roles: Roles
-    ) -> Device | None:
-        if word is None:
-            return choose_sound(devices, roles, picture, server_inputs)
-        return find_sound_input(devices, word, roles)
+    def _sound_device(word: str | None, picture: Device | None, devices: Sequence[Device], roles: Roles) -> Device:
+        if word is not None:
+            return find_sound_input(devices, word, roles)
+        found = choose_sound(devices, roles, picture, server_inputs)
+        if found is None:
+            raise DeviceNotFound(
+                "no microphone and no capture card with sound is plugged in",
+                hint="Plug one in: it is heard as soon as it is there. --audio none records no sound.",
+            )
+        return found
 
     def _plug_of(self, sound: Device) -> DeviceKind | None:
         """Return the kind of what gives pictures on the plug of `sound`, as it was seen first; None where none does."""

@@ -266,11 +266,22 @@ def test_only_what_was_named_is_needed(room: Room, videos: list[str], audios: li
     assert (picture(chosen).may_miss, sound(chosen).may_miss) == (True, True)
 
 
-def test_a_room_without_sound_and_without_a_role_for_it_has_none(room: Room) -> None:
+@pytest.mark.parametrize("allow_missing", [False, True])
+def test_in_a_room_without_sound_the_first_microphone_that_comes_is_heard(room: Room, *, allow_missing: bool) -> None:
     room.append(CAMERA)
-    chosen = room.choose()
-    assert chosen.sounds == []
-    assert chosen.notes[-1] == "Sound: none, no microphone and no capture card with sound is plugged in"
+    chosen = room.choose(allow_missing=allow_missing)
+    kept = sound(chosen)
+    assert kept.may_miss
+    with pytest.raises(DeviceNotFound, match="no microphone and no capture card with sound is plugged in"):
+        kept.open()
+    room.append(MICROPHONE)
+    read_for(kept, room, 1)
+    assert room.opened == [MICROPHONE.id]
+
+
+def test_a_session_that_is_to_have_no_sound_waits_for_none(room: Room) -> None:
+    room.append(CAMERA)
+    assert room.choose(audios=["none"]).sounds == []
 
 
 def test_a_capture_card_with_a_role_that_is_missing_is_known_as_one_from_the_beginning(room: Room) -> None:

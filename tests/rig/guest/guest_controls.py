@@ -218,7 +218,8 @@ def test_the_page_tries_keeps_and_resets_a_control_of_a_camera_that_is_being_rec
     camera.plug(0)
     device = device_of(camera)
     at = f"/api/v1/devices/{device.id}/controls"
-    words = ["record", "--title", "Rig", "--video", device.id, "--profile", "240p15", "--archive", f"{tmp_path}/arsip"]
+    words = ["record", "--title", "Rig", "--video", device.id, "--audio", "none", "--profile", "240p15"]
+    words += ["--archive", f"{tmp_path}/arsip"]
     settings = tmp_path / ".config/liput/liput.toml"
     settings.parent.mkdir(parents=True)
     settings.write_text(ARCHIVE + NO_REPORT)
