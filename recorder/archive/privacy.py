@@ -4,6 +4,7 @@ A process of ours has the umask for it (recorder/control/operators.py). What was
 by other programs, may be open.
 """
 
+import errno
 import os
 import re
 import stat
@@ -64,6 +65,8 @@ def _close(path: Path, group: int | None) -> bool:
         found = os.fstat(descriptor)
         keeps = 0o750 if found.st_gid == group else 0o700
         os.fchmod(descriptor, stat.S_IMODE(found.st_mode) & keeps)
+        if os.fstat(descriptor).st_mode & _OTHERS:  # as on exFAT, which keeps no modes and refuses none
+            raise OSError(errno.EOPNOTSUPP, "its disk keeps no modes, and has to be mounted with umask=077", str(path))
     finally:
         os.close(descriptor)
     return True

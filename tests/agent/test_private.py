@@ -11,6 +11,7 @@ import pytest
 from agent.checks.storage import NAME
 from agent.service.place import Place
 from agent.service.units import units
+from recorder.archive.privacy import close
 from recorder.control import operators
 from recorder.control.operators import umask
 from tests.agent.checks.test_storage import found, settings
@@ -78,6 +79,16 @@ def test_an_archive_that_is_open_is_told_of_and_closed(home: Path, program: Path
     (result,) = [one for one in found(settings(archive.root), 60.0) if one.name.startswith(f"{NAME}:")]
     assert result.code == "ok"
     assert "0 files and folders" in command.started(home, "archive", "protect", "--archive", archive.root).stdout
+
+
+def test_a_disk_that_keeps_no_modes_is_told_of(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As exFAT does; Linux lets a mode be set there, and forgets it."""
+    (home / "2026").mkdir()
+    monkeypatch.setattr(os, "fchmod", lambda _descriptor, _mode: None)
+    [(path, error)] = close([home / "2026"], None)
+    assert (path, error and error.strerror) == (
+        home / "2026", "its disk keeps no modes, and has to be mounted with umask=077",
+    )  # fmt: skip
 
 
 def test_where_nobody_else_comes_to_nothing_is_told(home: Path, program: Path) -> None:
