@@ -4,7 +4,7 @@ import errno
 import os
 import stat
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import FileIO
 from pathlib import Path
 
@@ -166,6 +166,9 @@ class FolderTarget:
                 owner = (here / new).lstat().st_uid  # a share may give all files one owner
                 for name in sorted(path.name for path in here.iterdir() if is_staged(path.name, place, uuid)):
                     if name != new and is_folder(here / name) and (here / name).lstat().st_uid == owner:
+                        with suppress(OSError):
+                            (here / name).rmdir()  # nothing was sent before it was stopped
+                            continue
                         (here / new).rmdir()
                         return f"{STAGING}/{name}"
         return f"{STAGING}/{new}"

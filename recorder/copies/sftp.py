@@ -182,6 +182,9 @@ class SftpTarget:
             found = f"{STAGING}/{name}"
             is_left = name != new and is_staged(name, place, uuid)
             if is_left and self._do(self._sftp.lstat(self._at(found))).uid == owner:
+                with suppress(CopyError):
+                    self._do(self._sftp.rmdir(self._at(found)))  # nothing was sent before it was stopped
+                    continue
                 self._do(self._sftp.rmdir(self._at(f"{STAGING}/{new}")))
                 return found
         return f"{STAGING}/{new}"

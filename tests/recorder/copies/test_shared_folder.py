@@ -124,6 +124,19 @@ def test_the_number_of_a_place_is_not_written_where_a_link_leads(any_place: Plac
     assert (victim / MARK).read_bytes() == b"secret"
 
 
+def test_what_is_gone_on_with_is_what_holds_something(any_place: Place, package: Package) -> None:
+    """An attempt may have been stopped before it had sent anything."""
+    begun = planted_at(any_place, package)
+    for name in (f"{begun.stem}.0.copy", f"{begun.stem}.2.copy"):
+        begun.with_name(name).mkdir(parents=True)
+    (begun.with_name(f"{begun.stem}.1.copy") / "data/media").mkdir(parents=True)
+    with any_place.opened() as target:
+        work = target.begin(copies.place_of(package), package.uuid)
+    assert work == f"{STAGING}/{begun.stem}.1.copy"
+    copies.copy(package, any_place)
+    assert [path.name for path in begun.parent.iterdir()] == [f"{begun.stem}.2.copy"]
+
+
 def test_nothing_is_left_of_attempts(any_place: Place, package: Package) -> None:
     copies.copy(package, any_place)
     assert list((folder_of(any_place) / STAGING).iterdir()) == []
