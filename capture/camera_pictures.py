@@ -129,9 +129,11 @@ class H264Decoder:
             return []
         try:
             pictures = self._context.decode(av.Packet(data))
-        except av.FFmpegError:
+        except av.FFmpegError as error:
             self._context = _open_h264()
             self._is_whole = False
+            if isinstance(error, MemoryError):  # the picture may be well
+                raise
             return []
         return [picture for picture in pictures if not picture.is_corrupt]
 

@@ -123,6 +123,8 @@ class _AvDecoder:
             frames = self._context.decode(av.Packet(data))
         except av.FFmpegError as error:
             self._context = _open_mjpeg()
+            if isinstance(error, MemoryError):  # the picture may be well
+                raise
             raise MediaError(f"a damaged JPEG picture: {error.strerror}") from error
         if len(frames) != 1 or frames[0].is_corrupt:
             self._context = _open_mjpeg()

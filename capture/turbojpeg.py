@@ -138,6 +138,8 @@ class Decompressor:
         message = self._message()
         self.close()
         self._handle = self._start()
+        if "memory" in message.lower():  # the picture may be well
+            raise MemoryError(message)
         raise MediaError(f"a damaged JPEG picture: {message}")
 
     def close(self) -> None:

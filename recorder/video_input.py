@@ -70,7 +70,7 @@ class Tap(Protocol):
 
 @dataclass(slots=True)
 class InputCounts:
-    """Pictures that could not be decoded."""
+    """Pictures that could not be decoded, whatever was to blame."""
 
     damaged: int = 0
 
@@ -251,11 +251,14 @@ class VideoInput:
 
     def _count_damaged(self, error: Exception) -> None:
         self.counts.damaged += 1
-        if self.counts.damaged & (self.counts.damaged - 1) == 0:  # the 1st, 2nd, 4th, 8th, …
-            self._emit(
-                "picture-damaged",
-                self.name,
-                f"{self.name} gave a damaged picture ({self.counts.damaged} so far); the one before it stays",
-                count=self.counts.damaged,
-                reason=error.message if isinstance(error, MediaError) else repr(error),
-            )
+        count = self.counts.damaged
+        if count & (count - 1):  # told are the 1st, 2nd, 4th, 8th, …
+            return
+        reason = error.message if isinstance(error, MediaError) else repr(error)
+        so_far = f"({count} so far); the one before it stays"
+        if isinstance(error, MemoryError):  # of these are counted those that are new
+            new, message = count - count // 2, f"this PC has no memory for a picture of {self.name} {so_far}"
+            self._emit("frames-dropped", self.name, message, count=new)
+        else:
+            message = f"{self.name} gave a damaged picture {so_far}"
+            self._emit("picture-damaged", self.name, message, count=count, reason=reason)

@@ -17,6 +17,7 @@ from capture.kept import KeptAudio
 from capture.reader import Reader
 from capture.source import SAMPLE_RATE, AudioBlock, Samples
 from capture.timing import CpuStage, Timing, untimed
+from config.errors import as_ours
 from config.events import Emit
 from devices.clock import NANOSECONDS, Clock
 from recorder.encoder import AAC_FRAME, Encoder
@@ -248,8 +249,8 @@ class ProgramSound:
                 self._loudness.feed(samples)
         except Exception as error:  # of whatever kind
             self._loudness = None
-            message = f"the loudness is not measured any more: {error!r}"
-            self._emit("meter-failed", "loudness", message, hint="please report this")
+            told = as_ours(error, what="the loudness is not measured any more")
+            self._emit("meter-failed", "loudness", told.message, hint=told.hint)
 
     def _hand_on(self, packets: list[EncodedPacket]) -> None:
         for packet in packets:

@@ -115,8 +115,8 @@ def test_a_lost_camera_is_a_slate_to_the_end() -> None:
     assert rig.events == [("source-missing", "podium")]  # that it was lost, the reader has said
 
 
-@pytest.mark.parametrize("damage", [DAMAGED, BREAKS])
-def test_a_damaged_picture_is_the_one_before_it_and_is_told_without_a_flood(damage: bytes) -> None:
+@pytest.mark.parametrize(("damage", "kind"), [(DAMAGED, "picture-damaged"), (BREAKS, "frames-dropped")])
+def test_a_damaged_picture_is_the_one_before_it_and_is_told_without_a_flood(damage: bytes, kind: str) -> None:
     rig = Rig()
     rig.timeline.end_at(3 * NANOSECONDS)
     script = [
@@ -127,7 +127,7 @@ def test_a_damaged_picture_is_the_one_before_it_and_is_told_without_a_flood(dama
     assert rig.encoder.numbers == [*range(30), *[29] * 10, *range(40, 90)]
     assert rig.encoder.times_s == pytest.approx(nominal(90), abs=GRID)
     assert (counts.damaged, counts.repeated) == (10, 0)
-    assert rig.events == [("picture-damaged", "podium")] * 4  # the 1st, 2nd, 4th and 8th
+    assert rig.events == [(kind, "podium")] * 4  # the 1st, 2nd, 4th and 8th; one has no memory for them
 
 
 def test_a_source_that_begins_with_damaged_pictures_shows_its_first_good_one() -> None:
