@@ -38,6 +38,7 @@ class MediaFile:
         self._start_ns = (self._container.start_time or 0) * _MICROSECOND_NS
         self.is_cut_off = False
         """Whether the last of what was read is not whole."""
+        self._end_ns = 0  # of what was read
 
     def video(self) -> VideoStream:
         """Return the stream of pictures."""
@@ -65,6 +66,7 @@ class MediaFile:
             for packet in self._container.demux(stream):
                 if packet.size:
                     self.is_cut_off = packet.is_corrupt
+                    self._end_ns = max(self._end_ns, self._end_of(packet))
                 yield packet
         except (av.FFmpegError, OSError) as error:
             raise MediaError(f"{self._path} cannot be read any further: {error.strerror}") from error
@@ -75,7 +77,7 @@ class MediaFile:
 
     def check_end(self, stream: VideoStream | AudioStream, end_ns: int) -> None:
         """Raise MediaError where the stream ended at media time `end_ns`, and should not have."""
-        length_ns = self._length_ns(stream)
+        length_ns, end_ns = self._length_ns(stream), max(end_ns, self._end_ns)
         is_short = end_ns < length_ns - _LEAST_MISSING_NS
         if self.is_cut_off or is_short:
             kind = "pictures" if stream.type == "video" else "sounds"
@@ -84,6 +86,13 @@ class MediaFile:
                 f"{self._path} is not whole: the {kind} in it end after {clock_text(end_ns / NANOSECONDS)}{length}",
                 hint="copy the file again from where it came from",
             )
+
+    def _end_of(self, packet: "Packet[VideoStream] | Packet[AudioStream]") -> int:  # quoted: no generic when it runs
+        """Return the media time up to which a packet lasts: the last picture of slides may do so for minutes."""
+        if packet.pts is None or not packet.time_base:
+            return 0
+        tick = Fraction(packet.time_base.num, packet.time_base.den)
+        return self.media_ns(packet.pts + (packet.duration or 0), tick)
 
     def _length_ns(self, stream: VideoStream | AudioStream) -> int:
         """Return up to which media time the file says that the stream goes; 0 where it does not."""

@@ -2,9 +2,11 @@
 
 import os
 import subprocess
+from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -81,6 +83,28 @@ def test_one_that_is_cut_off_while_it_is_read_is_broken_off(tmp_path: Path, name
         os.truncate(path, path.stat().st_size // 2)
         _, why = read_out(source)
         assert f"{path} is not whole" in why
+
+
+@pytest.mark.parametrize("name", ["slides.mp4", "slides.mkv"])
+def test_a_last_picture_that_stands_for_long_is_no_end_that_came_too_soon(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    with av.open(path, "w") as container:
+        stream = container.add_stream("libx264", rate=30, width=64, height=64)
+        stream.time_base = stream.codec_context.time_base = Fraction(1, 30)
+        stream.codec_context.max_b_frames = 0
+        for second in (0, 2, 5):
+            frame = av.VideoFrame(64, 64, "yuv420p")
+            frame.pts, frame.time_base = 30 * second, Fraction(1, 30)
+            frame.duration = 30 * 60
+            container.mux(stream.encode(frame))
+        packets = stream.encode(None)
+        for packet in packets:
+            packet.duration = 30 * 60
+        container.mux(packets)
+    source = FileVideoSource(path, FastPace(("video",)))
+    source.open()
+    frames, why = read_out(source)
+    assert (len(frames), why) == (3, "")
 
 
 def test_sound_says_what_it_lacks(tmp_path: Path) -> None:
