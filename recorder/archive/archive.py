@@ -13,7 +13,7 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 from config.errors import ArchiveError, PackageNotFound, StorageUnwritable
-from config.files import is_folder
+from config.files import is_folder, is_regular
 from config.schema import Settings
 from devices.clock import Clock, boot_id
 from recorder.archive import catalog, fixity, names, place, verification
@@ -23,7 +23,7 @@ from recorder.archive.locking import locked
 from recorder.archive.model import Begun, Package, Problem, RecordingFacts, SessionContext
 from recorder.archive.rebuilding import refuse_damaged
 from recorder.archive.replacing import settle_all
-from recorder.archive.work import BEGUN_FILE, WorkFolder, encode_begun, read_part, recall_begun
+from recorder.archive.work import BEGUN_FILE, METADATA_FILES, WorkFolder, encode_begun, read_part, recall_begun
 from recorder.dossier.enclose import note, recorded_session
 from recorder.dossier.letters import LETTERS
 from recorder.storage_errors import storage_error
@@ -182,9 +182,13 @@ class Archive:
         from recorder.archive.media import holds_media
 
         letters = work.path / "data" / LETTERS  # copies, of which the dossier has the originals
-        payload = (path for path in (work.path / "data").rglob("*") if path.is_file() and letters not in path.parents)
-        if any(holds_media(path) for path in payload):
-            raise ArchiveError(f"{work.path} holds a recording and is kept", hint="Seal it.")
+        known = {work.path / name for name in (BEGUN_FILE, *METADATA_FILES)}
+        others = (path for path in work.path.rglob("*") if path not in known and letters not in path.parents)
+        if media := next((path for path in others if is_regular(path) and holds_media(path)), None):
+            raise ArchiveError(
+                f"{work.path} holds a recording and is kept",
+                hint=f"Move {media} into {work.media}, where recordings are, then say liput recover.",
+            )
         try:
             shutil.rmtree(work.path)
             self._remove_empty(work.path.parent, self.root)

@@ -137,3 +137,17 @@ def test_no_session_goes_where_a_link_leads(archive: Archive, left: Left, tmp_pa
         (outcome,) = recover(archive)
         assert (outcome.state, folder.is_dir()) == (State.FAILED, True)
     assert list(outside.iterdir()) == []
+
+
+@pytest.mark.parametrize("moved_to", ["program.mp4", "data/program.mp4", "metadata/program.mp4", "video/program.mp4"])
+def test_a_recording_that_somebody_has_moved_within_its_folder_is_not_removed(
+    archive: Archive, left: Left, moved_to: str
+) -> None:
+    folder = leftovers.leave(archive, {"program.mp4": left.killed}, events=[leftovers.live()])
+    (folder / moved_to).parent.mkdir(exist_ok=True)
+    (folder / "data/media/program.mp4").rename(folder / moved_to)
+    (outcome,) = recover(archive)
+    assert (outcome.state, outcome.message) == (State.FAILED, f"{folder} holds a recording and is kept")
+    assert str(folder / moved_to) in outcome.hint
+    (folder / moved_to).rename(folder / "data/media/program.mp4")
+    only(archive)
