@@ -1,21 +1,67 @@
 """The chapters of a recording: its slides, each with a picture and what stands on it, and what somebody marked."""
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
 
+from config.json_text import number
 from recorder.archive.disk import Disk
 from recorder.archive.model import Chapter, MediaFile
 from recorder.archive.wishes import SLIDES_FOLDER, SlidesView, SlideWishes
 from recorder.archive.work import program_files
+from recorder.runs import Line, runs
 from recorder.slides.changes import Changes, Slide
 from recorder.slides.keyframes import keyframes, pictures_at
 from recorder.slides.reading import Reader, SlideText
 from recorder.slides.sights import Place, sight, slide_jpeg
-from recorder.slides.spans import Spans
 from recorder.slides.words import again, slide_title
+from recorder.troubles import AWAY_KINDS
+
+
+class Spans:
+    """The parts of a program in each of which slides are seen in one place, or nowhere."""
+
+    def __init__(self, wishes: SlideWishes, lines: Iterable[Line]) -> None:
+        """`lines` are those of the session's log."""
+        self._wishes = wishes
+        self._spans: list[tuple[float, SlidesView | None]] = []
+        for run in runs(lines):
+            self._view = wishes.views.get(wishes.layout)
+            self._is_away = False
+            self._offset_s = run.offset_s
+            for line in run.armed:  # what holds when it begins to record; its times lie before that
+                self._follow(line)
+            self._begin(0.0)
+            for line in run.recording:
+                if (media_s := self._follow(line)) is not None:
+                    self._begin(media_s)
+
+    def view(self, at_s: float) -> SlidesView | None:
+        """Return where slides are at `at_s` of media time; None where none are seen."""
+        place = bisect_right(self._spans, at_s, key=lambda span: span[0])
+        return self._spans[max(0, place - 1)][1]
+
+    def _follow(self, line: Line) -> float | None:
+        """Take note of a line; return since when slides are seen elsewhere, or nowhere, if it tells of that."""
+        kind, subject, detail = str(line.get("kind")), str(line.get("subject")), line["detail"]
+        if kind == "layout-changed":
+            self._view = self._wishes.views.get(subject)
+            return number(detail.get("media_s")) or 0.0
+        if subject in self._wishes.inputs and kind in AWAY_KINDS and "since_s" in detail:
+            self._is_away = True  # a slate with a sentence is no slide
+            return number(detail.get("since_s")) or 0.0
+        if subject in self._wishes.inputs and kind == "source-returned":
+            self._is_away = False
+            return number(detail.get("at_s")) or 0.0
+        return None
+
+    def _begin(self, media_s: float) -> None:
+        last_s = self._spans[-1][0] if self._spans else 0.0
+        self._spans.append((max(self._offset_s + media_s, last_s), None if self._is_away else self._view))
+
 
 STEP_S = 2.0
 """How often is looked; keyframes are as far apart, unless the profile says otherwise."""
@@ -78,10 +124,10 @@ class SlideChapters:
             files = program_files(media)
             view = self._spans.view
         changes = Changes[Place](self._wishes.least_s)
-        for number, file in enumerate(files):
+        for index, file in enumerate(files):
             path = self._root / file.file
             for keyframe in keyframes(path, STEP_S, end_s=file.duration_s, rough=True):
-                self._advance((number + keyframe.at_s / max(file.duration_s, 0.1)) / len(files) * FOUND)
+                self._advance((index + keyframe.at_s / max(file.duration_s, 0.1)) / len(files) * FOUND)
                 at_s = file.offset_s + keyframe.at_s
                 where = view(at_s)
                 seen = sight(keyframe, path, file.offset_s, where) if where else None
@@ -120,8 +166,8 @@ class SlideChapters:
     def _texts(self) -> dict[int, SlideText]:
         reader = Reader(self._wishes.languages, self._wishes.text_s)
         texts = {}
-        for done, (number, name) in enumerate(self._pictures.items()):
-            texts[number] = reader.read(self._root / name)
+        for done, (place, name) in enumerate(self._pictures.items()):
+            texts[place] = reader.read(self._root / name)
             self._advance(FOUND + (1 - FOUND) * done / len(self._pictures))
         return texts
 

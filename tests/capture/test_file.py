@@ -14,8 +14,7 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from capture.file import FileAudioSource, FileVideoSource
-from capture.media_file import MediaFile
+from capture.file import FileAudioSource, FileVideoSource, MediaFile
 from capture.pacing import FastPace, RealPace
 from capture.pictures import plane_views
 from capture.source import SAMPLE_RATE, AudioBlock, Frame, Matrix, SourceEnded

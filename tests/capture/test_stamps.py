@@ -1,6 +1,6 @@
 """Which timestamps are believed."""
 
-from capture.stamps import Stamps
+from capture.v4l2 import Stamps
 
 NOW = 1_000_000_000_000
 MS = 1_000_000

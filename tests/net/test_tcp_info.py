@@ -47,7 +47,7 @@ with socket.create_server((sys.argv[1], 9)) as listener:
 TAKES = """
 import json, socket, sys, time
 from devices.tcp_info import tcp_info
-from devices.uplink.arriving import Arriving
+from devices.uplink.traffic import Arriving
 
 found, arriving = [], Arriving()
 with socket.create_connection((sys.argv[1], 9)) as one:

@@ -1,7 +1,7 @@
 """What has come behind a gap, told by how many segments have come."""
 
 from devices.tcp_info import TcpInfo
-from devices.uplink.arriving import Arriving
+from devices.uplink.traffic import Arriving
 
 
 def seen(in_order: int, segments: int, unordered: int) -> TcpInfo:

@@ -11,8 +11,8 @@ from devices.clock import NANOSECONDS
 from recorder.encoder import AAC_FRAME
 from recorder.packet import Track
 from recorder.sound.lane import LaneCounts
-from recorder.sound.levels import FLOOR_DBFS
 from recorder.sound.loudness import LoudnessMeter
+from recorder.sound.program import FLOOR_DBFS
 from recorder.status import Loudness
 from tests.support.tracks import Rig, in_time
 
