@@ -121,7 +121,8 @@ def _told(trouble: _Trouble, rehearsed: Rehearsed) -> Result:
     if not trouble.is_over and (found_as := _code(event, rehearsed)) is not None:
         return found(*found_as, name, error=event.message, hint="")
     was = what_happened(event.kind, event.subject) or Words(event.message, event.message)
-    parts = (text.partition(": ")[2] for text in unrecorded(sentence(event.kind, event.subject)))
+    said = unrecorded(sentence(event.kind, event.subject))
+    parts = [text.removeprefix(f"{what.removesuffix('.')}: ") for text, what in zip(said, was, strict=True)]
     do = Words(*(f"{text[:1].upper()}{text[1:]}" for text in parts))
     measured: Measured = {"lasted_s": round(trouble.lasted_s, 2)} if trouble.is_over else {}
     return found(

@@ -60,6 +60,23 @@ def test_a_microphone_that_gives_nothing_for_a_moment_is_not_called_dead(
     assert [one.code for one in said if one.name == "sound"] == ["ok"]
 
 
+@pytest.mark.server
+def test_one_that_gives_nothing_any_more_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = Asked(title="", videos=("synthetic",), audios=(MICROPHONE,), profile="240p15")
+    with PulseMicrophone(tmp_path) as microphone:
+        microphone.install(monkeypatch)
+
+        def hang(at_s: float) -> None:
+            if at_s >= 1.5:
+                microphone.send_signal(signal.SIGSTOP)
+
+        with microphone.speak(tones(440, 660, 30)):
+            said = rehearsed(asked, Settings(), 4, hang)
+        microphone.send_signal(signal.SIGCONT)
+    codes = {(one.verdict, one.code) for one in said if one.name.startswith("source: ")}
+    assert codes in ({("failure", "no-data")}, {("failure", "lost")}), "the server, or its microphone"
+
+
 @pytest.mark.parametrize(("steps_down", "codes"), [(False, {"dropped"}), (True, {"dropped", "overloaded"})])
 def test_a_practice_that_this_pc_is_too_slow_for_is_blamed_on_the_pc(steps_down: bool, codes: set[str]) -> None:
     settings = Settings(video=Video(step_down=steps_down), profiles={"far-too-much": FAR_TOO_MUCH})
