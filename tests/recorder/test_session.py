@@ -183,7 +183,7 @@ def test_a_broken_file_ends_the_session_where_it_breaks(tmp_path: Path) -> None:
     result = room.run()
     assert result.state is SessionState.SEALED
     assert 10 < result.frames <= 30
-    assert result.degraded == ["source-lost: film.mkv"]
+    assert result.degraded == ["file-broken: film.mkv"]
 
 
 def test_a_session_without_sound(tmp_path: Path) -> None:
