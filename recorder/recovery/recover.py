@@ -161,7 +161,7 @@ class Recovery:
                 work.release()
 
     def _seal_apart(self, session: Unfinished, works: Sequence[WorkFolder], others: Sequence[Package]) -> Outcome:
-        """Make a package of each part, for no disk has room for all of them; `join` puts them together later."""
+        """Make a package of each part, for no disk has room for all of them; they are joined later."""
         held = [work for work in works if any(holds_media(path) for path in work.media.glob("*") if path.is_file())]
         empty = {work.begun.part for work in works if work not in held}
         logs = {work: _log(work.path) for work in held}
@@ -219,9 +219,9 @@ class Recovery:
         for archive in self._archives:
             for folder in catalog.sealed_as(archive.root, session.name):
                 package = catalog.read_package(folder)
-                parts = package.recording.parts if package.recording else ()
-                if len(parts) > 1 and not archive.verify(package):
-                    found |= {(package.uuid, part.copy, part.part) for part in parts}
+                recording = package.recording or None
+                if recording and len(recording.parts) > 1 and not archive.verify(package):
+                    found |= {(recording.of_session, part.copy, part.part) for part in recording.parts}
         return found
 
 

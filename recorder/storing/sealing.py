@@ -1,6 +1,6 @@
 """From the parts of a recording to packages, on disks that may have failed."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import msgspec
@@ -44,7 +44,8 @@ class Sealer:
         self._told_ns = -TOLD_NS
         self._apart: Sequence[Apart] = ()
         self._logs: Sequence[bytes] = ()
-        self._empty: Collection[int] = ()
+        self._empty: set[int] = set()
+        """The numbers of the parts that held nothing, and are removed."""
         self._has_more = False
         """Whether anything was recorded after what a killed recorder left, or may have been."""
         self.error: LiputError | None = None
@@ -61,8 +62,8 @@ class Sealer:
         left = [part for part in parts if not part.answers]
         for part in left:
             self._leave(part, stalled(part.work.path, SEAL_S))
+        self._empty.clear()
         kept = [part for part in parts if part.answers and self._holds_media(part)]
-        self._empty = {part.work.begun.part for part in parts} - {part.work.begun.part for part in [*kept, *left]}
         self._has_more = self._has_more or bool(kept)
         is_one = bool(kept) and len(kept) + len(earlier) > 1
         is_all = bool(earlier) and not self._has_more
@@ -113,7 +114,9 @@ class Sealer:
     def _holds_media(self, part: Part) -> bool:
         """Return whether there is something to seal; a work folder with nothing in it is removed."""
         try:
-            return asked(partial(_holds_media, part), part.work.path, self._clock)
+            if asked(partial(_holds_media, part), part.work.path, self._clock):
+                return True
+            self._empty.add(part.work.begun.part)
         except OSError as error:
             self._leave(part, storage_error(error, part.work.program))
         except LiputError as error:

@@ -146,11 +146,13 @@ def test_a_later_part_without_the_first_is_kept_and_says_so(archive: Archive, se
     assert contents(package.folder) == contents(Path(package.path))
 
 
+@pytest.mark.parametrize("copy", [1, 2])
 def test_a_part_that_was_joined_already_is_removed_when_its_disk_comes_back(
-    archive: Archive, second: Archive, left: Left, tmp_path: Path
+    archive: Archive, second: Archive, left: Left, tmp_path: Path, copy: int
 ) -> None:
     for place, part, offset_s in ((archive, 1, 0.0), (second, 2, 9.0)):
-        leftovers.leave(place, {"program.mp4": left.killed}, part=part, offset_s=offset_s, events=[live(offset_s)])
+        events = [live(offset_s)]
+        leftovers.leave(place, {"program.mp4": left.killed}, part=part, offset_s=offset_s, copy=copy, events=events)
     shutil.copytree(second.root, tmp_path / "as it was")
     _, package, _ = only(archive, second)
     before = contents(package.folder)

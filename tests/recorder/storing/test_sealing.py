@@ -19,6 +19,7 @@ from recorder.archive.model import Package, PackageState, RecordingFacts
 from recorder.archive.work import WorkFolder
 from recorder.recovery import find
 from recorder.recovery.finish import Finisher
+from recorder.recovery.recover import Recovery, State
 from recorder.storing.opening import SessionFacts
 from recorder.storing.sealing import Sealer
 from recorder.storing.telling import Teller
@@ -257,3 +258,28 @@ def test_parts_that_no_disk_has_room_to_join_are_packages_that_say_where_the_res
         assert recording.degraded == ("storage-full", "storage-switched", f"parts-apart: {session.roots[1]}")
     (found,) = find.apart([Archive(root, SystemClock()) for root in session.roots])
     assert [part.folder for part in found.parts] == [first.folder, then.folder]
+
+
+def test_a_part_that_cannot_be_looked_at_keeps_its_number_and_its_name(
+    show: Shows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the part after it would be called as the session is, and there would be no name left for this one."""
+    session = show(2, low_s=0.0, critical_s=0.0)
+    leave_the_first_disk(session, monkeypatch)
+
+    def refused(path: Path) -> bool:
+        if path.is_relative_to(session.roots[0]):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return holds_media(path)
+
+    with monkeypatch.context() as broken:
+        broken.setattr("recorder.storing.sealing.holds_media", refused)
+        (then,) = session.storage.seal(facts(session))
+    assert (then.part, then.id) == (2, f"{session.folders[0].name}.2")
+    archives = [Archive(root, SystemClock()) for root in session.roots]
+    for part in session.storage._parts():
+        part.work.release()
+    (left,) = find.find(archives)
+    assert Recovery(archives, clock=SystemClock()).recover(left).state is State.SEALED
+    (first,) = archives[0].list()
+    assert (first.part, first.id) == (1, session.folders[0].name)
