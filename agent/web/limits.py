@@ -25,8 +25,10 @@ MOST_CONNECTIONS = 256
 
 A quarter of them is for each: this PC and the network, with the token and without.
 """
-MOST_OF_ONE, LEAST_OF_ONE = 16, 8
-"""Without the token, of one address of the network, or of one user of this PC; a browser opens six."""
+MOST_OF_ONE, LEAST_OF_ONE = 32, 8
+"""Without the token, of one address of the network, or of one user of this PC.
+
+A browser opens six; a connection counts so until it has shown the token, and twenty pages may be opened at once."""
 AT_ONCE = 2
 """Connections that are taken before those are served that are there: each has time to ask before it may be let go."""
 MOST_SOCKETS = 64
@@ -106,7 +108,7 @@ class Listener(socket.socket):
         descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         most = MOST_CONNECTIONS if descriptors < 0 else min(MOST_CONNECTIONS, descriptors // 4)
         self._share = max(1, most // 4)
-        self._of_one = max(LEAST_OF_ONE, min(MOST_OF_ONE, self._share // 4))
+        self._of_one = max(LEAST_OF_ONE, min(MOST_OF_ONE, self._share // 2))
         self._there: dict[Client, _Connection] = {}
 
     def accept(self) -> tuple[socket.socket, Any]:

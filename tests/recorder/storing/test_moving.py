@@ -78,7 +78,7 @@ def test_where_there_are_too_many_threads_the_session_ends_in_order(
     session.feed(5)
     monkeypatch.setattr("recorder.storing.moving.Bounded", none_more)
     ends_with_its_disk(session)
-    assert "can't start new thread" in session.told("storage-failed").message
+    assert "no more threads" in session.told("storage-failed").message
 
 
 def test_the_next_disk_is_not_kept_waiting_by_the_one_that_the_state_folder_is_on(
