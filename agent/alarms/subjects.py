@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 
 from agent.checks.result import Words
+from devices.model import DeviceKind
 from devices.roles.roles import MICROPHONE, PODIUM, ROOM, SLIDES
 
 ROLES: Mapping[str, Words] = {
@@ -11,7 +12,9 @@ ROLES: Mapping[str, Words] = {
     PODIUM: Words("Kamera podium", "Podium camera"),
     ROOM: Words("Kamera ruangan", "Room camera"),
     MICROPHONE: Words("Mikrofon", "Microphone"),
+    DeviceKind.CAMERA: Words("Kamera", "Camera"),
 }
+"""By role; a camera that nobody named, and that is not there yet, is called by its kind."""
 SYNTHETIC = Words("Sumber contoh", "Test source")
 SCREEN = "Screen "
 """What the names of screens begin with: no cable and no light is to be looked at."""

@@ -21,6 +21,7 @@ from agent.alarms.words import (
 )
 from agent.checks.result import Words
 from devices.health.faults import OF_ITS_PLACE, Fault
+from devices.model import DeviceKind
 from devices.roles.roles import MICROPHONE, VIDEO_ROLES
 from recorder.event_kinds import TOLD
 from recorder.faults import RECOVERED, WARNINGS, kind_of
@@ -84,7 +85,7 @@ def test_a_trouble_that_another_event_ends_may_be_said_to_be_over() -> None:
 
 
 def test_every_role_has_a_name_and_other_things_their_own() -> None:
-    assert set(ROLES) == {*VIDEO_ROLES, MICROPHONE}
+    assert set(ROLES) == {*VIDEO_ROLES, MICROPHONE, DeviceKind.CAMERA}
     assert sentence("source-lost", "podium").indonesian == (
         "Kamera podium terlepas: colokkan kembali. Rekaman tetap berjalan."
     )
