@@ -14,7 +14,7 @@ import msgspec
 from config.errors import LiputError, PackageBusy, PackageNotFound, SessionError, StorageFull
 from config.files import read_file
 from devices.clock import Clock
-from recorder.archive import catalog, fixity
+from recorder.archive import catalog
 from recorder.archive.archive import Archive
 from recorder.archive.bag import TAG_MANIFEST_FILE
 from recorder.archive.disk import Disk
@@ -88,7 +88,7 @@ class Recovery:
 
     def look(self, session: Unfinished) -> Outcome:
         """Return what there is of a session, and whether somebody records it; changes nothing, never raises for one."""
-        size = sum(catalog.read_unfinished(part.folder).bytes for part in session.parts)
+        size = _size(session)
         if session.is_apart:
             return _outcome(session, State.APART, bytes=size, message="its parts would be joined where a disk has room")
         try:
@@ -126,8 +126,8 @@ class Recovery:
         if not (works := [work for work in works if work not in complete]):
             return _sealed(session, packages)
         others = self._others(session)
-        finisher = self._finisher(session, _spans(others), [*map(_log_of, others)])
-        if not any(holds_media(path) for work in works for path in work.media.glob("*") if path.is_file()):
+        finisher = self._finisher(session, _spans(others), [_log(package.folder) for package in others])
+        if not any(map(_holds_media, works)):
             for work in works:
                 finisher.archive_of(work).discard(work)
             return _outcome(session, State.DISCARDED, message="nothing had been recorded; it is removed")
@@ -144,7 +144,7 @@ class Recovery:
         finisher = self._finisher(session)
         try:
             archives = [part.archive for part in session.parts]
-            place_for(sum(_bytes_of(part.folder) for part in session.parts), session.name, archives)
+            place_for(_size(session), session.name, archives)
             works += (part.archive.unseal(part.folder, finisher.told) for part in session.parts)
             return _sealed(session, [finisher.finish(works)])
         except (StorageFull, SessionError) as error:
@@ -162,14 +162,17 @@ class Recovery:
 
     def _seal_apart(self, session: Unfinished, works: Sequence[WorkFolder], others: Sequence[Package]) -> Outcome:
         """Make a package of each part, for no disk has room for all of them; they are joined later."""
-        held = [work for work in works if any(holds_media(path) for path in work.media.glob("*") if path.is_file())]
+        held = [work for work in works if _holds_media(work)]
         empty = {work.begun.part for work in works if work not in held}
         logs = {work: _log(work.path) for work in held}
         spans = {work: _span(work) for work in held}
         packages = []
         for work in held:
             apart = [*(spans[other] for other in held if other is not work), *_spans(others)]
-            more = [*(log for other, log in logs.items() if other is not work), *map(_log_of, others)]
+            more = [
+                *(log for other, log in logs.items() if other is not work),
+                *(_log(package.folder) for package in others),
+            ]
             packages.append(self._finisher(session, apart, more, empty).finish([work]))
         for work in works:
             if work not in held:
@@ -268,12 +271,13 @@ def _spans(packages: Iterable[Package]) -> list[Apart]:
     return found
 
 
-def _bytes_of(folder: Path) -> int:
-    return sum(fixity.walk(folder)[0].values())
+def _size(session: Unfinished) -> int:
+    """Return the bytes of all that is in the folders of a session's parts."""
+    return sum(catalog.read_unfinished(part.folder).bytes for part in session.parts)
 
 
-def _log_of(package: Package) -> bytes:
-    return _log(package.folder)
+def _holds_media(work: WorkFolder) -> bool:
+    return any(holds_media(path) for path in work.media.glob("*") if path.is_file())
 
 
 def _log(folder: Path) -> bytes:
