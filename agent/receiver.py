@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Self
 
 from config.errors import LiputError
-from devices.tied import tied
+from devices.host.child import tied
 
 HOST = "127.0.0.1"
 APPLICATION = "live"

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from agent.daemon.once import Once, Tell
 from agent.serving import TRUST_S, awaited
 from config.errors import ArchiveError, LiputError, PackageBusy, PackageNotFound, SessionError, UsageError
-from devices import threads
 from devices.clock import NANOSECONDS, Clock, boot_id
-from devices.pauses import pause_s
+from devices.host import threads
+from devices.host.background import pause_s
+from devices.host.log_on_change import LogOnChange, Tell
 from recorder.archive.archive import Archive
 from recorder.control import directory
 from recorder.control.client import how_it_ended
@@ -121,11 +121,11 @@ class Daemon:
     _told: dict[str, str] = field(default_factory=dict)
     _children: list[Spawned] = field(default_factory=list)
     _is_prepared: bool = False
-    _once: Once = field(init=False)
+    _once: LogOnChange = field(init=False)
 
     def __post_init__(self) -> None:
         """Say once what goes wrong at every look."""
-        self._once = Once(self.tell)
+        self._once = LogOnChange(self.tell)
 
     def run(self, stop: threading.Event, beat: Callable[[], None] = lambda: None) -> None:
         """Recover what there is, and look until `stop` is set."""

@@ -13,13 +13,13 @@ import av
 from av.container import InputContainer
 
 from capture.bgra import MATRIX, BgraConverter
-from capture.closing import abandoned, close_within
 from capture.pictures import fit
 from capture.screen_area import ScreenArea
 from capture.sizes import BySize
 from capture.source import Frame, Size, VideoFormat
 from config.errors import DeviceError, DeviceLost, DeviceNotFound, DeviceUnsupported, MediaError
 from devices.clock import Clock, SystemClock
+from devices.host.deadline import close_within, hung_closings
 
 _OPEN_S = 5.0
 _CLOSE_S = 0.4
@@ -84,7 +84,7 @@ class ScreenSource:
     @property
     def abandoned(self) -> int:
         """How many closings of this screen have not come to an end yet."""
-        return abandoned(self._area.id)
+        return hung_closings(self._area.id)
 
 
 def _silent(area: ScreenArea) -> DeviceLost:

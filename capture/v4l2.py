@@ -15,7 +15,6 @@ from fractions import Fraction
 import av
 
 from capture.camera_pictures import CameraDecoder, decoder_for
-from capture.closing import abandoned, close_within
 from capture.demuxing import next_packet
 from capture.leftovers import unmap
 from capture.source import Coded, Frame, Matrix, Size, VideoFormat
@@ -24,6 +23,7 @@ from config.errors import DeviceLost, DeviceUnsupported, MediaError
 from devices import holders
 from devices.clock import NANOSECONDS, Clock, SystemClock, nanoseconds
 from devices.colour import SampleCoding, sample_coding
+from devices.host.deadline import close_within, hung_closings
 from devices.mode_choice import ChosenMode, Wanted, choose_mode
 from devices.model import Device
 from devices.modes import offer
@@ -239,7 +239,7 @@ class V4l2Source:
     @property
     def abandoned(self) -> int:
         """How many closings of this node have not come to an end yet."""
-        return abandoned(self._node)
+        return hung_closings(self._node)
 
 
 class _Stream:

@@ -13,11 +13,11 @@ from contextlib import ExitStack
 
 import msgspec
 
-from capture.closing import abandoned
 from capture.timing import Timing, untimed
 from config.errors import LiputError, StorageError, UsageError, as_ours
 from config.events import Event
 from devices.clock import NANOSECONDS, Clock
+from devices.host.deadline import hung_closings
 from recorder.archive.archive import Archive
 from recorder.archive.fixity import Progress
 from recorder.archive.model import Mark
@@ -192,7 +192,7 @@ class Session:
             pre_roll_s=round(self._pre_roll.seconds, 3),
             troubles=troubles,
             layout=program.scene.layout if program else self._plan.layout,
-            abandoned=abandoned(),
+            abandoned=hung_closings(),
             sounds=program.sound_lines() if program else [],
             loudness=program.loudness if program else Loudness(),
             conference=program.conference if program else None,

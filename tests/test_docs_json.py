@@ -71,7 +71,12 @@ STATIC = {ROOT / "recorder/faults.py", ROOT / "recorder/losses.py"}
 
 def emitted() -> set[str]:
     """Return every kind of event that a session can tell."""
-    kinds = set(itertools.chain.from_iterable(_kinds_in(path) for path in sorted((ROOT / "recorder").rglob("*.py"))))
+    kinds = set(
+        itertools.chain.from_iterable(
+            _kinds_in(path)
+            for path in sorted([*(ROOT / "recorder").rglob("*.py"), *(ROOT / "devices/host").glob("*.py")])
+        )
+    )
     kinds.add(EVENTS_LEFT_OUT)  # by the log itself
     reporter = FaultReporter(lambda kind, *_, **__: kinds.add(kind))
     for fault, begun in itertools.product(FAULTS.keys() - OF_ITS_PLACE, (True, False)):
@@ -120,7 +125,12 @@ def test_whatever_ends_or_lasts_is_a_kind_of_event() -> None:
 
 def test_every_fact_of_an_event_is_explained() -> None:
     told = {kind: said.detail for said in TOLD for kind in said.kinds}
-    facts = list(itertools.chain.from_iterable(_facts_in(path) for path in sorted((ROOT / "recorder").rglob("*.py"))))
+    facts = list(
+        itertools.chain.from_iterable(
+            _facts_in(path)
+            for path in sorted([*(ROOT / "recorder").rglob("*.py"), *(ROOT / "devices/host").glob("*.py")])
+        )
+    )
     assert len(facts) > 50
     assert [(kind, fact) for kind, fact in facts if f"`{fact}`" not in told[kind]] == []
 

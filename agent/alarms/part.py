@@ -13,10 +13,10 @@ from agent.alarms.message import Message
 from agent.alarms.notices import Notices
 from agent.alarms.sender import Sender, Way
 from agent.alarms.ways import ways_of
-from agent.daemon.once import Once, Tell
 from config.errors import LiputError, SecretError
 from config.schema import Settings
 from devices.clock import Clock
+from devices.host.log_on_change import LogOnChange, Tell
 
 LOOK_S = 0.5
 END_S = 1.0
@@ -40,11 +40,11 @@ class Alarms:
     _senders: list[Sender] = field(default_factory=list)
     _newest: Settings | None = None
     _taken: Settings | None = None
-    _once: Once = field(init=False)
+    _once: LogOnChange = field(init=False)
 
     def __post_init__(self) -> None:
         """Say each trouble once."""
-        self._once = Once(self.tell)
+        self._once = LogOnChange(self.tell)
 
     def present(self) -> tuple[Alarm, ...]:
         """Return what is wrong now with the sessions that run, the oldest of each first, and what else is wrong."""

@@ -10,9 +10,9 @@ from typing import Protocol
 
 from agent.alarms.desktop import Desktop, NoDesktop
 from agent.alarms.message import Message
-from agent.daemon.once import Once, Tell
 from config.errors import LiputError, NetworkError
 from devices.clock import Clock
+from devices.host.log_on_change import LogOnChange, Tell
 
 PAUSES_S = (5.0, 30.0, 120.0, 300.0)
 """Before each further attempt."""
@@ -60,11 +60,11 @@ class Sender:
     _thread: threading.Thread | None = None
     _is_partly: bool = False
     """Some have what is being sent: what else is to be sent does not wait for those who have not."""
-    _once: Once = field(init=False)
+    _once: LogOnChange = field(init=False)
 
     def __post_init__(self) -> None:
         """Say once whom a way does not reach."""
-        self._once = Once(self.tell)
+        self._once = LogOnChange(self.tell)
 
     def start(self) -> None:
         """Begin to send."""

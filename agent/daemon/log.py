@@ -17,10 +17,10 @@ from typing import TextIO
 import click
 import msgspec
 
-from agent.daemon.once import Tell
 from agent.redact import Redactor
 from config.errors import LiputError
 from devices.clock import NANOSECONDS, Clock
+from devices.host.log_on_change import Tell
 from recorder.archive.names import storable
 from recorder.control.bucket import Buckets
 

@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from agent.daemon.once import Tell
 from devices.clock import NANOSECONDS, Clock
-from devices.pauses import pause_s
+from devices.host.background import pause_s
+from devices.host.log_on_change import Tell
 
 MOVES_S = 15.0
 """A part that has not said for so long that it moves is taken to hang."""

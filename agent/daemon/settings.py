@@ -10,13 +10,13 @@ from dataclasses import dataclass
 
 import msgspec
 
-from agent.daemon.once import Once
 from config.errors import LiputError
 from config.in_force import SettingsInForce
 from config.schema import Settings
 from config.secrets import keys_path
 from config.stamp import stamp
 from devices.clock import Clock
+from devices.host.log_on_change import LogOnChange
 
 LOOK_S = 1.0
 CHANGED = "the settings have changed, and hold from now on"
@@ -46,7 +46,7 @@ class SettingsPart:
         self._keys = stamp(keys_path(self.began))
         self._web = self.began.web
         self._is_due = False
-        self._once = Once(self.tell)
+        self._once = LogOnChange(self.tell)
 
     def run(self, stop: threading.Event, beat: Callable[[], None]) -> None:
         """Look again and again until `stop` is set."""

@@ -4,8 +4,8 @@ import contextlib
 import threading
 from collections.abc import Callable, Sequence
 
-from devices import threads
 from devices.clock import NANOSECONDS, Clock
+from devices.host import threads
 from devices.model import Device
 
 FRESH_S = 5.0

@@ -18,13 +18,13 @@ import msgspec
 
 from agent.alarms.alarm import Alarm, new_alarm
 from agent.alarms.words import DAMAGED
-from agent.daemon.once import Once
 from agent.fixity.night import Night, night_store, passed
 from agent.own_command import end_command, of_archive, start_command
 from config.errors import LiputError
 from config.office import zone_of
 from config.schema import Settings
 from devices.clock import NANOSECONDS, Clock
+from devices.host.log_on_change import LogOnChange
 from devices.store import Store
 from recorder.archive.fixity_log import Entry, FixityLog
 from recorder.control.directory import session_runs
@@ -65,11 +65,11 @@ class FixityPart:
     _seen: object = None
     _damaged: tuple[Alarm, ...] = ()
     _is_failing: bool = False
-    _once: Once = field(init=False)
+    _once: LogOnChange = field(init=False)
 
     def __post_init__(self) -> None:
         """Say each trouble once."""
-        self._once = Once(self.tell)
+        self._once = LogOnChange(self.tell)
 
     def run(self, stop: threading.Event, beat: Callable[[], None]) -> None:
         """Look again and again until `stop` is set."""

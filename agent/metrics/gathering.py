@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from config.errors import LiputError
-from devices import threads
+from devices.host import threads
 
 type Task = Callable[[], object]
 

@@ -13,7 +13,7 @@ from agent.checks.result import Verdict
 from agent.own_command import command_line, end_command, environment, of_archive
 from agent.schedule.plan import Mode, Plan
 from devices.clock import NANOSECONDS, Clock
-from devices.tied import tied
+from devices.host.child import tied
 from recorder.archive.names import one_line
 
 LONGEST_S = 90.0

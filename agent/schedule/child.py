@@ -15,7 +15,7 @@ from agent.schedule.event import LARGEST_BYTES, Answer, Wanted
 from agent.schedule.fetch import fetched
 from config.errors import LiputError, StateError, UsageError
 from config.office import zone_of
-from devices.tied import end_with_parent
+from devices.host.child import end_with_parent
 
 if TYPE_CHECKING:
     from collections.abc import Callable

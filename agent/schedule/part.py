@@ -12,7 +12,6 @@ from pathlib import Path
 
 import msgspec
 
-from agent.daemon.once import Once
 from agent.schedule.beginning import Beginning, Spawn, spec_of
 from agent.schedule.checking import Checking
 from agent.schedule.decide import LATE_S, Act, Kind, Rules, Run, decide, noted
@@ -27,6 +26,7 @@ from config.office import zone_of
 from config.quantities import brief_duration
 from config.schema import Settings
 from devices.clock import NANOSECONDS, Clock, boot_id
+from devices.host.log_on_change import LogOnChange
 from recorder.control.client import ask, how_it_ended
 from recorder.control.directory import RecorderFolder, ended_folder, process_started, runtime_folder
 from recorder.control.protocol import AnyRequest, Disarm, Failure, Start, Stop
@@ -80,11 +80,11 @@ class Schedule:
     _starting: dict[str, Plan] = field(default_factory=dict)
     """By its recorder, what was asked to begin to record."""
     _newest: Settings = field(init=False)
-    _once: Once = field(init=False)
+    _once: LogOnChange = field(init=False)
 
     def __post_init__(self) -> None:
         """Take the rules from the settings."""
-        self._once = Once(self.tell)
+        self._once = LogOnChange(self.tell)
         self._newest = self.settings
         self._rules = Rules.of(self.settings.schedule, boot_id())
 

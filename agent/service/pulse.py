@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from agent.daemon.once import Tell
 from agent.service.notify import Notifier
 from devices.clock import NANOSECONDS, Clock
+from devices.host.log_on_change import Tell
 
 FED_SHARE = 0.5
 """Of the watchdog's patience, as systemd advises."""

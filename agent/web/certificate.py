@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from config.stamp import stamp
-from devices import threads
+from devices.host import threads
 
 type MakeContext = Callable[[], ssl.SSLContext]
 """Returns what serves with the certificate as it is on the disk now. Raises OSError and ssl.SSLError."""

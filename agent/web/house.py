@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Protocol
 
 from agent.alarms.alarm import Alarm
-from agent.daemon.once import Tell
 from agent.web.lanes import Lane
 from agent.web.runs import Rehearsals, Runs
 from agent.web.token import Gate
 from config.in_force import SettingsInForce
 from config.schema import Settings
 from devices.clock import Clock
+from devices.host.log_on_change import Tell
 from devices.model import Device
 from recorder.archive.archive import Archive, session_archives
 from recorder.control.spawn import Spawned

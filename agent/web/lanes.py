@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import partial
 
 from agent.web.answers import BUSY, Refused
-from devices import threads
+from devices.host import threads
 
 
 class Lane:

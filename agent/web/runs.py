@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from agent.own_command import command_line, environment
-from devices import threads
+from devices.host import threads
 from recorder.archive.names import quoted
 
 LONGEST_S = 300.0

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 
-from devices import threads
+from devices.host import threads
 from devices.model import Device
 
 

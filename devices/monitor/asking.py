@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from config.errors import DeviceError, DeviceNotFound
-from devices import threads
+from devices.host import threads
 from devices.modes import Offer, offer
 from devices.udev import PictureNode
 

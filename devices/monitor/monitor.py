@@ -13,9 +13,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from devices import threads
 from devices.clock import NANOSECONDS, Clock, SystemClock
 from devices.health.line import PC, Kind, Level, Record, nowhere
+from devices.host import threads
 from devices.model import Device
 from devices.monitor.asking import Asker
 from devices.monitor.changes import DeviceChange, Sight, sight

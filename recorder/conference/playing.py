@@ -14,7 +14,7 @@ import os
 import select
 import sys
 
-from devices.tied import end_with_parent
+from devices.host.child import end_with_parent
 from recorder.conference.pulse import Playback, PlaybackError
 
 STDIN, STDOUT = 0, 1

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from config.errors import LiputError, NoSession, UsageError
-from devices import threads
+from devices.host import threads
 from recorder.control import directory
 from recorder.control.client import ask
 from recorder.control.directory import RecorderFolder, RecorderInfo

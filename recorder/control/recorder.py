@@ -18,8 +18,9 @@ from config.events import Event
 from config.settings import load_settings
 from devices.awake import Awake
 from devices.clock import NANOSECONDS, Clock
+from devices.host import threads
 from devices.priority import Standing
-from recorder import broken_threads, heap, later
+from recorder import heap, later
 from recorder.archive.catalog import work_folder
 from recorder.archive.names import storable
 from recorder.control import directory
@@ -153,7 +154,7 @@ class Recorder:
         handshake.say(Ready(id=self._folder.id, folder=str(self._folder.path), notes=list(self._planned.notes)))
         garbage = Garbage(self._clock)
         try:
-            with broken_threads.told(session.emit):
+            with threads.broken_ones_told(session.emit):
                 self._carry_out(session, inbox, garbage)
         finally:
             self._claims.release()

@@ -20,7 +20,7 @@ from config.errors import CopyError, PackageBusy, PackageNotFound
 from config.state import state_folder
 from devices.clock import NANOSECONDS, Clock
 from devices.health.line import PC, Kind, Level, Record, nowhere
-from devices.pauses import pause_s
+from devices.host.background import pause_s
 from recorder.archive import catalog, names
 from recorder.archive.fixity import Progress
 from recorder.archive.locking import locked

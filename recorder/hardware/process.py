@@ -17,10 +17,10 @@ from math import ceil
 
 import av
 
-from capture.closing import close_within
 from capture.h264 import has_keyframe
 from capture.source import Matrix
 from devices.clock import NANOSECONDS, Clock, SystemClock
+from devices.host.deadline import close_within
 from recorder.hardware.failure import HardwareFailed, Reason
 from recorder.hardware.kinds import WORKER, Kind, Wanted
 from recorder.hardware.messages import Coded, Failed, Finish, Finished, Give, Open, Ready, send, told

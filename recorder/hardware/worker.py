@@ -19,7 +19,7 @@ from av.video.reformatter import VideoReformatter
 from capture.h264 import parameter_sets
 from capture.pictures import plane_views, tagged
 from capture.source import Matrix
-from devices.tied import end_with_parent
+from devices.host.child import end_with_parent
 from recorder.hardware.failure import HardwareFailed, Reason
 from recorder.hardware.kinds import MODELS, Wanted, reason_of
 from recorder.hardware.messages import Asked, Coded, Failed, Finish, Finished, Give, Inbox, Open, Ready, asked, send

@@ -11,7 +11,7 @@ tried again after LONGEST_S = 2 s at most: 2 + 0.5 + 1.1 = 3.6 s.
 
 import random
 
-from devices.pauses import pause_s
+from devices.host.background import pause_s
 from recorder.live.attempt import Outcome
 from recorder.live.reason import Reason
 

@@ -14,7 +14,7 @@ import sys
 
 import msgspec
 
-from devices.tied import end_with_parent
+from devices.host.child import end_with_parent
 from recorder.live.kind import kind_of
 from recorder.live.protocol import Entered, Failed, Order, Report
 from recorder.live.reason import Reason

@@ -10,7 +10,7 @@ import sys
 
 import msgspec
 
-from capture.closing import close_within
+from devices.host.deadline import close_within
 from recorder.live.protocol import Report
 
 LEAST_BYTES, MOST_BYTES = 8_192, 65_536

@@ -41,7 +41,7 @@ def _reason(status: int, said: str) -> str:
 
 def main() -> None:
     """Print the page on standard input to standard output."""
-    from devices.tied import end_with_parent
+    from devices.host.child import end_with_parent
     from recorder.niceness import be_at_least
 
     end_with_parent()

@@ -16,7 +16,7 @@ import msgspec
 
 from config.errors import LiputError
 from config.schema import Profile
-from devices.tied import end_with_parent
+from devices.host.child import end_with_parent
 from recorder.niceness import NICEST, be_at_least
 
 if TYPE_CHECKING:

@@ -11,9 +11,10 @@ from agent.devices.inputs import KnownInputs
 from agent.metrics.gathering import Gathering
 from agent.web.lanes import Lane
 from agent.web.runs import Runs
-from devices import idle, threads
+from devices import idle
 from devices.clock import SystemClock
 from devices.controls.keeper import PresetKeeper
+from devices.host import threads
 from devices.model import Device, DeviceKind
 from devices.monitor.asking import Asker
 from devices.udev import PictureNode

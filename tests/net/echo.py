@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from devices.tied import tied
+from devices.host.child import tied
 from tests.net.lab import Lab
 
 PORT = 7

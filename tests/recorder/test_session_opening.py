@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from capture.closing import abandoned, close_within
 from capture.kept import KeptAudio, KeptVideo
 from capture.pacing import Pace, RealPace
 from capture.source import Frame, VideoFormat
@@ -15,6 +14,7 @@ from capture.synthetic.video import SyntheticVideo
 from capture.whereabouts import AlwaysThere
 from config.errors import NO_THREAD, DeviceBusy, DeviceError, DeviceLost, DeviceNotFound
 from devices.clock import SystemClock
+from devices.host.deadline import close_within, hung_closings
 from devices.model import Device, DeviceKind
 from recorder import inputs
 from recorder.control.protocol import failure
@@ -268,7 +268,7 @@ class Hung(Camera):
 
     @property
     def abandoned(self) -> int:
-        return abandoned("/dev/video1")
+        return hung_closings("/dev/video1")
 
 
 def test_a_camera_that_does_not_let_go_is_counted_and_told(tmp_path: Path, release: threading.Event) -> None:

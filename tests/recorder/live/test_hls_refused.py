@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from capture.closing import abandoned
+from devices.host.deadline import hung_closings
 from recorder.live.attempt import Deadlines, Ending, Outcome
 from recorder.live.destination import LiveDestination
 from recorder.live.folder_url import FolderUrl
@@ -183,5 +183,5 @@ def test_a_child_that_cannot_be_killed_holds_up_nobody_and_no_other_is_started_b
         wait_for(lambda: len(Unkillable.made) == 3)
     for one in Unkillable.made:
         one.send_signal(signal.SIGKILL)
-    wait_for(lambda: not abandoned("live child"))
+    wait_for(lambda: not hung_closings("live child"))
     assert events.reasons() == ["timeout"] * len(events.reasons())

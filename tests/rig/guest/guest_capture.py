@@ -15,11 +15,11 @@ import msgspec
 import numpy as np
 import pytest
 
-from capture.closing import abandoned
 from capture.sound.source import SoundSource
 from capture.source import AudioBlock, Frame
 from capture.v4l2 import V4l2Source
 from config.errors import DeviceBusy, DeviceLost, DeviceNotFound, MediaError
+from devices.host.deadline import hung_closings
 from devices.model import Device, DeviceKind
 from devices.snapshot import list_devices
 from tests.rig import pictures
@@ -195,7 +195,7 @@ def test_a_silent_camera_neither_blocks_reading_nor_closing(camera: RigDevice) -
         with pytest.raises(DeviceBusy, match="still used by Liput itself"):
             source.open()
         deadline = time.monotonic() + 15
-        while abandoned():
+        while hung_closings():
             assert time.monotonic() < deadline
             time.sleep(0.1)
         camera.set("device.silent", "false")

@@ -1,11 +1,11 @@
 """A trouble that lasts is said once."""
 
-from agent.daemon.once import Once
+from devices.host.log_on_change import LogOnChange
 
 
 def test_a_trouble_is_said_when_it_begins_and_when_it_is_another() -> None:
     told: list[str] = []
-    once = Once(told.append)
+    once = LogOnChange(told.append)
     for trouble in ("disk", "disk", "", "disk", "net", "net"):
         once(trouble)
     once("net", of="other")

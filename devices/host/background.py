@@ -1,0 +1,99 @@
+"""Background tasks: one attempt after the other on a thread, until the task is stopped."""
+
+import math
+import threading
+from collections.abc import Callable
+
+from devices.clock import NANOSECONDS, Clock, SystemClock
+from devices.host import threads
+
+
+def pause_s(failures: int, longest_s: float, *, first_s: float = 1.0, growth: float = 2.0) -> float:
+    """Return the seconds to wait after so many failures in a row: `first_s`, each time `growth` times as long.
+
+    The longest pause is `longest_s`, after any number of failures: the power of thousands is no number any more.
+    """
+    steps = math.ceil(math.log(longest_s / first_s, growth))
+    return float(min(longest_s, first_s * growth ** min(max(0, failures - 1), steps)))
+
+
+class BackgroundTask:
+    """Calls `attempt` again and again, with a pause between; an attempt that returns True is the last.
+
+    Waits end at once when the task is stopped or woken.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        attempt: Callable[[], object],
+        *,
+        pause: float | Callable[[int], float],
+        failed: Callable[[Exception], object] | None = None,
+        steady_s: float = 0.0,
+        clock: Clock | None = None,
+    ) -> None:
+        """`pause` is the seconds between attempts, or returns them for a count of failures in a row.
+
+        `failed` is told of an error; without it the error is reported as that of a broken thread. A failure of an
+        attempt that lasted longer than `steady_s`, where that is given, counts as the first.
+        """
+        self.name = name
+        self.stopped = threading.Event()
+        self.is_waiting = False
+        """Whether it waits for its next attempt."""
+        self._attempt = attempt
+        self._pause = pause if callable(pause) else lambda _failures: pause
+        self._failed = failed
+        self._steady_s = steady_s
+        self._clock = clock or SystemClock()
+        self._wake = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Begin on a thread. Raises RuntimeError where the system has no further thread to give."""
+        self._thread = threads.start(self.run, name=self.name)
+
+    def run(self) -> None:
+        """Attempt until the task is stopped or over, on the calling thread."""
+        failures = 0
+        while not self.stopped.is_set():
+            began_ns = self._clock.now_ns()
+            try:
+                if self._attempt() is True:
+                    return
+                failures = 0
+            except Exception as error:  # of any kind: the next attempt may work
+                lasted_s = (self._clock.now_ns() - began_ns) / NANOSECONDS
+                failures = 1 if self._steady_s and lasted_s > self._steady_s else failures + 1
+                (self._failed or _report)(error)
+            self._wait(self._pause(failures))
+
+    def _wait(self, seconds: float) -> None:
+        self.is_waiting = True
+        if not self.stopped.is_set():
+            self._clock.wait(self._wake, seconds)
+        self._wake.clear()
+        self.is_waiting = False
+
+    def wake(self) -> None:
+        """Begin the next attempt now, where the task waits for it."""
+        self._wake.set()
+
+    def stop(self, timeout_s: float = 0.0) -> bool:
+        """Begin no further attempt, and wait at most `timeout_s` for the thread's end; return whether it has come."""
+        self.stopped.set()
+        self._wake.set()
+        thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(timeout_s)
+        return not self.is_alive
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether its thread runs."""
+        return self._thread is not None and self._thread.is_alive()
+
+
+def _report(_error: Exception) -> None:
+    threads.report()

@@ -1,0 +1,199 @@
+"""Child processes: started in a session of their own, tied to their parent, read and written without waiting, ended.
+
+The kernel kills a tied child when the thread that started it ends, so that thread must outlive the child.
+"""
+
+import ctypes
+import fcntl
+import os
+import select
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import IO
+
+from devices.host.deadline import DeadlineTask
+
+REAP_S = 0.4
+"""How long a killed child may take to be gone; after that it is left to a thread. It may wait for a dead disk."""
+READ_BYTES = 65_536
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+
+def end_with_parent() -> None:
+    """Let the kernel kill this process when the thread that started it ends.
+
+    A parent that ended before this call is not noticed: compare os.getppid() after it.
+    """
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def tied(command: Sequence[str]) -> list[str]:
+    """Return the command of another program such that it ends with the thread that starts it, where setpriv exists.
+
+    util-linux's setpriv goes on as the program, under the same number.
+    """
+    tie = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
+    return [*tie, *command]
+
+
+def python_module(module: str, *words: str) -> list[str]:
+    """Return the command that runs a module of this program."""
+    return [sys.executable, "-P", "-m", module, *words]
+
+
+class ChildProcess:
+    """A running child. Only `give`, `wait` and `end` wait, and only as long as they are told to."""
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        env: Mapping[str, str] | None = None,
+        cwd: "str | os.PathLike[str] | None" = None,
+        stdin: "int | IO[bytes]" = subprocess.PIPE,
+        stdout: "int | IO[bytes]" = subprocess.PIPE,
+        pass_fds: Sequence[int] = (),
+        pipe_bytes: int | None = None,
+        keeps_errors: bool = False,
+    ) -> None:
+        """Start it. Raises OSError.
+
+        `pipe_bytes` is the size of both pipes. With `keeps_errors`, `last_words` knows the child's standard error.
+        """
+        self._errors: IO[bytes] | None = os.fdopen(os.memfd_create("errors"), "w+b") if keeps_errors else None
+        try:
+            self._process = subprocess.Popen(
+                command,
+                stdin=stdin,
+                stdout=stdout,
+                stderr=self._errors or subprocess.DEVNULL,
+                bufsize=0,
+                env=env,
+                cwd=cwd,
+                pass_fds=pass_fds,
+                start_new_session=True,  # Ctrl-C on the terminal is the parent's business
+            )
+        except OSError:
+            self._close(self._errors)
+            raise
+        self.is_deaf = False
+        """Whether it takes no more bytes."""
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                os.set_blocking(pipe.fileno(), False)
+                if pipe_bytes is not None:
+                    fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, pipe_bytes)
+
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        return self._process.pid
+
+    @property
+    def status(self) -> int | None:
+        """Its exit status, the negative number of a signal that ended it, None while it runs."""
+        return self._process.poll()
+
+    @property
+    def output(self) -> int:
+        """The descriptor of its standard output, for a poll."""
+        assert self._process.stdout is not None  # noqa: S101 - it is a pipe
+        return self._process.stdout.fileno()
+
+    @property
+    def input(self) -> int:
+        """The descriptor of its standard input, for a poll."""
+        assert self._process.stdin is not None  # noqa: S101 - it is a pipe
+        return self._process.stdin.fileno()
+
+    def write(self, data: "bytes | memoryview") -> int:
+        """Write as much of `data` as its pipe takes now; return how many bytes."""
+        try:
+            return os.write(self.input, data)
+        except BlockingIOError:
+            return 0
+        except OSError:
+            self.is_deaf = True  # it has gone; its output or its status tells why
+            return 0
+
+    def give(self, data: bytes) -> None:
+        """Write all of `data`, and wait for the child to take it. Raises BrokenPipeError where it has gone."""
+        descriptor = self.input
+        os.set_blocking(descriptor, True)
+        left = memoryview(data)
+        try:
+            while left:
+                left = left[os.write(descriptor, left) :]
+        finally:
+            os.set_blocking(descriptor, False)
+
+    def close_input(self) -> None:
+        """Tell it that nothing more comes; idempotent."""
+        self.is_deaf = True
+        self._close(self._process.stdin)
+
+    def read(self, timeout_s: float = 0.0, most: int = READ_BYTES) -> bytes | None:
+        """Return what it has written, b"" at the end of its output, None where nothing came in `timeout_s`."""
+        poll = select.poll()
+        poll.register(self.output, select.POLLIN)
+        if not poll.poll(timeout_s * 1000):
+            return None
+        try:
+            return os.read(self.output, most)
+        except BlockingIOError:
+            return None
+
+    def wait(self, timeout_s: float | None = None) -> bool:
+        """Wait for its end, at most `timeout_s`; return whether it has come."""
+        try:
+            self._process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal; one that has ended hears nothing."""
+        self._process.send_signal(number)
+
+    def last_words(self) -> str:
+        """Return the last line of its standard error, or how it ended; waits for its end."""
+        self._process.wait()
+        lines: list[str] = []
+        if self._errors is not None and not self._errors.closed:
+            self._errors.seek(0)
+            lines = self._errors.read().decode(errors="replace").strip().splitlines()
+        return lines[-1] if lines else f"it ended with status {self._process.returncode}"
+
+    def let_go(self) -> None:
+        """Close all that connects us with it; it goes on."""
+        self.is_deaf = True
+        for pipe in (self._process.stdin, self._process.stdout, self._errors):
+            self._close(pipe)
+
+    def end(self, patience_s: float = 0.0, reap_s: float = REAP_S, asked: signal.Signals | None = None) -> bool:
+        """Close its pipes, wait `patience_s` for its end, then kill it; return whether it is gone after `reap_s` more.
+
+        With `asked` it gets that signal first. A child that the kernel does not let go of is left to a thread.
+        """
+        self.let_go()
+        if asked is not None:
+            self.send(asked)
+        if self.wait(patience_s):
+            return True
+        self._process.kill()
+        if self.wait(0.0):
+            return True
+        try:
+            return DeadlineTask(self._process.wait, f"reap-{self.pid}").wait(reap_s)
+        except RuntimeError:  # there are too many threads
+            return self.wait(reap_s)
+
+    @staticmethod
+    def _close(pipe: IO[bytes] | None) -> None:
+        if pipe is not None:
+            with suppress(OSError):  # it has died, and has not read what it was given
+                pipe.close()

@@ -1,0 +1,174 @@
+"""Deadline tasks: a call that may hang runs on a thread of its own, and its caller waits to a deadline only."""
+
+import re
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from devices.clock import NANOSECONDS, Clock, SystemClock
+from devices.host import threads
+
+WAIT_S = 0.05
+"""How soon a wait sees that its clock has moved, or that the task gets on."""
+_CLOSING = "closing "
+
+
+class DeadlineTask[T]:
+    """One call on a thread of its own, begun at once."""
+
+    def __init__(
+        self, act: Callable[[], T], name: str, *, late: Callable[[T], object] | None = None, clock: Clock | None = None
+    ) -> None:
+        """`late` undoes a result that comes after the task was abandoned.
+
+        Raises RuntimeError where the system has no further thread to give.
+        """
+        self.name = name
+        self._act = act
+        self._late = late
+        self._clock = clock or SystemClock()
+        self._lock = threading.Lock()
+        self._over = threading.Event()
+        self._is_abandoned = False
+        self._results: list[T] = []
+        self._error: BaseException | None = None
+        self._thread = threads.start(self._run, name=name)
+
+    def _run(self) -> None:
+        try:
+            result = self._act()
+        except BaseException as error:  # `result` raises it
+            self._error = error
+        else:
+            with self._lock:
+                undo = self._late if self._is_abandoned else None
+                if undo is None:
+                    self._results.append(result)
+            if undo is not None:
+                with suppress(Exception):  # nobody waits for it any more
+                    undo(result)
+        with _hanging_lock:
+            _hanging.discard(self)
+            self._over.set()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the call has ended."""
+        return self._over.is_set()
+
+    @property
+    def moved_bytes(self) -> int:
+        """How much its thread has read and written, as the kernel counts it (proc(5)); 0 where that is not known.
+
+        A disk that hangs moves nothing. A call that reads hours of a file moves bytes, and need not report progress.
+        """
+        with suppress(OSError):
+            io = Path(f"/proc/self/task/{self._thread.native_id}/io").read_text()
+            return sum(int(count) for count in re.findall(r"^[rw]char: (\d+)$", io, re.MULTILINE))
+        return 0
+
+    def wait(self, timeout_s: float, progress: Callable[[], object] | None = None) -> bool:
+        """Wait until the call has ended; return False, and abandon it, after `timeout_s`.
+
+        With `progress`, the deadline moves on each time that its value changes.
+        """
+        seen, since_ns = progress() if progress else None, self._clock.now_ns()
+        while not self._over.is_set():
+            left_s = timeout_s - (self._clock.now_ns() - since_ns) / NANOSECONDS
+            if left_s <= 0:
+                return not self._abandon()
+            self._over.wait(min(left_s, WAIT_S))
+            if progress and (now := progress()) != seen:
+                seen, since_ns = now, self._clock.now_ns()
+        return True
+
+    def _abandon(self) -> bool:
+        """Leave the call to its thread; return False where its result has come meanwhile."""
+        with self._lock, _hanging_lock:
+            if self._over.is_set() or self._results or self._error is not None:
+                return False
+            self._is_abandoned = True
+            _hanging.add(self)
+            return True
+
+    def result(self) -> T:
+        """Return the result of a call that has ended, or raise its error."""
+        if self._error is not None:
+            raise self._error
+        return self._results[0]
+
+    def get(self, timeout_s: float, too_late: Exception, progress: Callable[[], object] | None = None) -> T:
+        """Return the result, or raise the call's error; raise `too_late` where it does not end (see `wait`)."""
+        if not self.wait(timeout_s, progress):
+            raise too_late
+        return self.result()
+
+
+_hanging: set["DeadlineTask[Any]"] = set()
+_hanging_lock = threading.Lock()
+
+
+def abandoned() -> int:
+    """Return how many abandoned tasks have not ended."""
+    with _hanging_lock:
+        return len(_hanging)
+
+
+def close_within(close: Callable[[], object], timeout_s: float, name: str) -> bool:
+    """Close something that may hang, and return whether it took less than `timeout_s`.
+
+    A camera that has stopped answering keeps the kernel busy for five seconds. `hung_closings` counts it until its end.
+    """
+    return DeadlineTask(close, _CLOSING + name).wait(timeout_s)
+
+
+def hung_closings(name: str | None = None) -> int:
+    """Return how many closings of `name`, or of anything, were too slow and have not ended."""
+    with _hanging_lock:
+        return sum(
+            task.name.startswith(_CLOSING) if name is None else task.name == _CLOSING + name for task in _hanging
+        )
+
+
+class DeadlineTasks[Key, T]:
+    """Deadline tasks by key: a key whose last call still hangs is not asked again; its callers share that call."""
+
+    def __init__(self, name: str) -> None:
+        """`name` is the beginning of the threads' names; the key follows."""
+        self._name = name
+        self._lock = threading.Lock()
+        self._running: dict[Key, DeadlineTask[T]] = {}
+
+    def begin(self, key: Key, act: Callable[[], T]) -> DeadlineTask[T]:
+        """Return the task that runs for `key`, a new one where there is none. Raises RuntimeError as DeadlineTask."""
+        with self._lock:
+            task = self._running.get(key)
+            if task is None or task.is_over:
+                task = self._running[key] = DeadlineTask(act, f"{self._name}-{key}")
+            return task
+
+    def ask(self, acts: Mapping[Key, Callable[[], T]], timeout_s: float) -> dict[Key, T | Exception]:
+        """Return what came within `timeout_s` in all, by key: a result, or the error of a call that failed.
+
+        A call that is late is missing; its thread is left to it.
+        """
+        until_s = time.monotonic() + timeout_s
+        found: dict[Key, T | Exception] = {}
+        tasks: dict[Key, DeadlineTask[T]] = {}
+        for key, act in acts.items():
+            try:
+                tasks[key] = self.begin(key, act)
+            except RuntimeError as error:
+                found[key] = error
+        for key, task in tasks.items():
+            if task.wait(max(0.0, until_s - time.monotonic())):
+                try:
+                    found[key] = task.result()
+                except Exception as error:
+                    found[key] = error
+        with self._lock:
+            self._running = {key: task for key, task in self._running.items() if not task.is_over}
+        return found

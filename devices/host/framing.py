@@ -1,0 +1,78 @@
+"""Framing: a stream of bytes cut into lines, or into blocks with their length in front; both have a bound."""
+
+import struct
+
+
+class TooLong(ValueError):
+    """A line or a block is longer than its bound."""
+
+
+class ReceiveBuffer:
+    """Bytes that have come and are not taken yet; for one thread."""
+
+    def __init__(self, longest: int) -> None:
+        """`longest` is the most bytes of a line, without its end, or of a block, without its length."""
+        self._longest = longest
+        self._data = bytearray()
+
+    def __len__(self) -> int:
+        return len(self._data)
+
+    def add(self, data: bytes) -> None:
+        """Add what was received."""
+        self._data += data
+
+    @property
+    def has_line(self) -> bool:
+        """Whether a whole line is there."""
+        return b"\n" in self._data
+
+    def line(self) -> bytes | None:
+        """Take the next line, without its end; None where it is not there whole. Raises TooLong."""
+        end = self._data.find(b"\n")
+        if (len(self._data) if end < 0 else end) > self._longest:
+            raise TooLong(f"a line is longer than {self._longest} bytes")
+        if end < 0:
+            return None
+        line = bytes(self._data[:end])
+        del self._data[: end + 1]
+        return line
+
+    def block(self, length: struct.Struct) -> bytes | None:
+        """Take the next block, of which `length` reads the length in front; None where it is not there whole.
+
+        Raises TooLong.
+        """
+        if len(self._data) < length.size:
+            return None
+        (size,) = length.unpack_from(self._data)
+        if size > self._longest:
+            raise TooLong(f"a block is longer than {self._longest} bytes")
+        end = length.size + size
+        if len(self._data) < end:
+            return None
+        block = bytes(self._data[length.size : end])
+        del self._data[:end]
+        return block
+
+    def peek(self, count: int) -> bytes | None:
+        """Return the next `count` bytes, which stay; None where they are not there."""
+        return bytes(self._data[:count]) if len(self._data) >= count else None
+
+    def take(self, count: int) -> bytes | None:
+        """Take the next `count` bytes; None where they are not there."""
+        taken = self.peek(count)
+        if taken is not None:
+            del self._data[:count]
+        return taken
+
+    def rest(self) -> bytes:
+        """Take all that is there: the last line of a sender that has ended."""
+        rest = bytes(self._data)
+        self._data.clear()
+        return rest
+
+
+def block(data: bytes, length: struct.Struct) -> bytes:
+    """Return `data` with its length in front."""
+    return length.pack(len(data)) + data

@@ -1,0 +1,68 @@
+"""Threads: each has a name, and a thread that breaks is reported."""
+
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+from config.events import Emit
+
+
+class _GoesOn(threading.Thread):
+    """Stands in `threading.excepthook` for a thread that has handled its error and goes on."""
+
+
+def start(
+    target: Callable[..., object],
+    *given: object,
+    name: str,
+    daemon: bool = True,
+    otherwise: Callable[[], object] | None = None,
+) -> threading.Thread:
+    """Start a thread that calls `target` with `given`, and return it.
+
+    Raises RuntimeError where the system has no further thread to give. Before that, `otherwise` takes back a place, a
+    lock or a note that was made ready for the thread.
+    """
+    thread = threading.Thread(target=target, args=given, name=name, daemon=daemon)
+    try:
+        thread.start()
+    except RuntimeError:
+        if otherwise is not None:
+            otherwise()
+        raise
+    return thread
+
+
+def report() -> None:
+    """Report the error that is being handled to `threading.excepthook`; this thread goes on."""
+    thread = _GoesOn(name=threading.current_thread().name)
+    threading.excepthook(threading.ExceptHookArgs((*sys.exc_info(), thread)))
+
+
+@contextmanager
+def broken_ones_told(emit: Emit) -> Iterator[None]:
+    """Emit `thread-failed` for each thread of this process that breaks; its traceback goes where it went before.
+
+    The event leaves the error's text out: it may hold an address or a key.
+    """
+    before = threading.excepthook
+
+    def tell(broken: threading.ExceptHookArgs) -> None:
+        before(broken)
+        if isinstance(broken.thread, _GoesOn):
+            return
+        name = broken.thread.name if broken.thread else "a thread"
+        with suppress(Exception):  # the event log itself may have broken
+            emit(
+                "thread-failed",
+                name,
+                f"A part of the recorder, {name}, has failed ({broken.exc_type.__name__}); the others go on",
+                hint="please report this, with the recorder's log",
+            )
+
+    threading.excepthook = tell
+    try:
+        yield
+    finally:
+        threading.excepthook = before

@@ -1,0 +1,140 @@
+"""A call that may hang is waited for to a deadline, left to its thread, counted, and not asked again."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from devices.clock import NANOSECONDS
+from devices.host.deadline import DeadlineTask, DeadlineTasks, abandoned, close_within, hung_closings
+from tests.support.simulated import SimulatedClock
+from tests.support.waiting import wait_for
+
+SHORT_S = 0.02
+LONG_S = 30.0
+
+
+class Passing(SimulatedClock):
+    """A second passes with each look."""
+
+    def now_ns(self) -> int:
+        self.advance_to(super().now_ns() + NANOSECONDS)
+        return super().now_ns()
+
+
+@pytest.fixture
+def let_go() -> Iterator[threading.Event]:
+    """Lets go of whatever hangs, at the end at the latest."""
+    event = threading.Event()
+    yield event
+    event.set()
+    wait_for(lambda: abandoned() == 0)
+
+
+def test_the_result_or_the_error_comes_to_the_caller() -> None:
+    assert DeadlineTask(lambda: 7, "seven").get(LONG_S, TimeoutError()) == 7
+    with pytest.raises(ZeroDivisionError):
+        DeadlineTask(lambda: 1 // 0, "broken").get(LONG_S, TimeoutError())
+
+
+def test_a_call_that_hangs_is_abandoned_at_the_deadline_of_the_clock(let_go: threading.Event) -> None:
+    hanging = DeadlineTask(lambda: let_go.wait(LONG_S), "hanging", clock=Passing())
+    with pytest.raises(TimeoutError):
+        hanging.get(10.0, TimeoutError())
+    assert not hanging.is_over
+    assert abandoned() == 1
+    let_go.set()
+    wait_for(lambda: hanging.is_over)
+    assert abandoned() == 0
+
+
+def test_a_late_result_is_undone_and_not_returned(let_go: threading.Event) -> None:
+    undone: list[str] = []
+
+    def act() -> str:
+        let_go.wait(LONG_S)
+        return "a file"
+
+    task = DeadlineTask(act, "opening", late=undone.append)
+    assert not task.wait(SHORT_S)
+    let_go.set()
+    wait_for(lambda: undone == ["a file"])
+    wait_for(lambda: task.is_over)
+
+
+def test_a_result_in_time_is_not_undone() -> None:
+    undone: list[int] = []
+    assert DeadlineTask(lambda: 7, "seven", late=undone.append).get(LONG_S, TimeoutError()) == 7
+    assert undone == []
+
+
+def test_progress_moves_the_deadline_on(let_go: threading.Event) -> None:
+    seen = iter(range(1_000_000))
+
+    def progress() -> int:
+        step = next(seen)
+        if step == 20:  # each look takes a second of the clock: ten deadlines have passed by now
+            let_go.set()
+        return step
+
+    task = DeadlineTask(lambda: let_go.wait(LONG_S), "reading", clock=Passing())
+    assert task.wait(3.0, progress)
+
+
+def test_bytes_that_the_kernel_counts_are_progress(tmp_path: Path, let_go: threading.Event) -> None:
+    path = tmp_path / "hours.mkv"
+    path.write_bytes(bytes(4096))
+    has_read = threading.Event()
+
+    def read() -> None:
+        path.read_bytes()
+        has_read.set()
+        let_go.wait(LONG_S)
+
+    reading = DeadlineTask(read, "reading")
+    assert has_read.wait(LONG_S)
+    before = reading.moved_bytes
+    assert before >= 4096
+    assert reading.moved_bytes == before, "one that hangs moves nothing"
+
+
+def test_a_key_that_hangs_is_not_asked_again_and_its_answer_comes_to_a_later_caller(let_go: threading.Event) -> None:
+    asked: list[str] = []
+
+    def hang() -> str:
+        asked.append("camera")
+        let_go.wait(LONG_S)
+        return "modes"
+
+    tasks: DeadlineTasks[str, str] = DeadlineTasks("ask")
+    found = tasks.ask({"camera": hang, "microphone": lambda: "channels"}, SHORT_S)
+    assert found == {"microphone": "channels"}
+    assert tasks.ask({"camera": hang}, SHORT_S) == {}
+    assert asked == ["camera"]
+    let_go.set()
+    assert tasks.ask({"camera": hang}, LONG_S) == {"camera": "modes"}
+    assert tasks.ask({"camera": lambda: "others"}, LONG_S) == {"camera": "others"}, "it has answered: it is asked anew"
+
+
+def test_an_error_is_returned_beside_the_other_answers() -> None:
+    def fail() -> int:
+        raise OSError(5, "Input/output error")
+
+    found = DeadlineTasks[str, int]("ask").ask({"bad": fail, "good": lambda: 1}, LONG_S)
+    assert found["good"] == 1
+    assert isinstance(found["bad"], OSError)
+
+
+def test_a_closing_in_time_is_done() -> None:
+    done = threading.Event()
+    assert close_within(done.set, LONG_S, "/dev/quick")
+    assert done.is_set()
+    assert hung_closings("/dev/quick") == 0
+
+
+def test_a_closing_that_hangs_is_counted_until_it_ends(let_go: threading.Event) -> None:
+    assert not close_within(lambda: let_go.wait(LONG_S), SHORT_S, "/dev/hung")
+    assert [hung_closings(name) for name in ("/dev/hung", "/dev/other", "/dev/hun", None)] == [1, 0, 0, 1]
+    let_go.set()
+    wait_for(lambda: hung_closings("/dev/hung") == 0)
