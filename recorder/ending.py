@@ -1,8 +1,7 @@
 """How a session ends: what is told of it, and what it becomes: a package, or none."""
 
 from config.errors import as_ours
-from config.events import Emit
-from devices.clock import NANOSECONDS, Clock
+from devices.clock import NANOSECONDS
 from recorder.archive.fixity import Progress
 from recorder.archive.model import RecordingFacts, length_s
 from recorder.files import SessionFiles
@@ -12,7 +11,7 @@ from recorder.plan import SessionPlan
 from recorder.program import Program
 from recorder.states import StateMachine
 from recorder.status import SessionResult, SessionState
-from recorder.timeline import Timeline
+from recorder.timeline import RunContext
 from recorder.troubles import Troubles
 
 
@@ -22,25 +21,23 @@ class Ending:
     def __init__(
         self,
         plan: SessionPlan,
+        run: RunContext,
         *,
-        timeline: Timeline,
         marks: Marks,
         destinations: Destinations,
         machine: StateMachine,
         troubles: Troubles,
-        clock: Clock,
-        emit: Emit,
         progress: Progress | None,
     ) -> None:
         """`progress` is told how far sealing is; see Archive.seal."""
         self._plan = plan
-        self._timeline = timeline
+        self._timeline = run.timeline
         self._marks = marks
         self._destinations = destinations
         self._machine = machine
         self._troubles = troubles
-        self._clock = clock
-        self._emit = emit
+        self._clock = run.clock
+        self._emit = run.emit
         self._progress = progress
 
     def tell(self, program: Program) -> None:
@@ -55,7 +52,7 @@ class Ending:
                 media_time_s=self._media_s,
                 frames=counts.frames,
                 **({"still": counts.still} if self._plan.adaptive_rate else {}),
-                **(program.sound.summary().facts() if program.sound else {}),
+                **(program.sound.facts() if program.sound else {}),
             )
         except Exception as error:  # a mistake of ours: it is sealed all the same
             told = as_ours(error)

@@ -7,7 +7,6 @@ import msgspec
 
 from config.errors import LiputError
 from devices.clock import NANOSECONDS, Clock
-from recorder.archive.archive import Archive
 from recorder.encoder import Encoder
 from recorder.eventlog import EventLog
 from recorder.live.destinations import Destinations
@@ -27,7 +26,6 @@ class SessionFiles:
     def __init__(
         self,
         plan: SessionPlan,
-        archive: Archive,
         encoder: Encoder,
         *,
         form: int,
@@ -47,7 +45,7 @@ class SessionFiles:
         self._emit = log
         self._live = live
         self.storage = Storage(
-            [archive, *plan.further],
+            plan.archives,
             plan.storage,
             clock=clock,
             log=log,

@@ -14,8 +14,9 @@ from config.events import Emit
 from devices.clock import NANOSECONDS, Clock
 from devices.priority import put_first
 from recorder.isolate import Isolated, Tap, Where, file_names
-from recorder.plan import PictureInput, SessionPlan
+from recorder.plan import SessionPlan
 from recorder.sound.inputs import SoundInput
+from recorder.video_input import PictureInput
 
 TURN_S = 1.0
 """How long a source lets the one before it go first: on a bus with room for one, the one asked for first gets it."""

@@ -1,11 +1,12 @@
 """What a session is asked to be: everything that is decided before it starts."""
 
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from capture.pacing import Pace
-from capture.source import VideoFormat, VideoSource
+from capture.source import VideoFormat
 from config.program import BUILT_IN_LAYOUTS, SINGLE, LayoutSettings, Program
 from config.schema import Profile
 from config.schema import Recording as RecordingSettings
@@ -18,9 +19,11 @@ from recorder.encoder import AudioSettings
 from recorder.hardware.choice import EncoderPlan
 from recorder.outputs import MakeSink
 from recorder.packet import Track
+from recorder.scene import Appearance
 from recorder.sound.inputs import SoundInput
 from recorder.stillness import STILL_RATE
 from recorder.streaming.wish import StreamPlan
+from recorder.video_input import PictureInput
 from recorder.x264 import VideoSettings, video_settings
 
 if TYPE_CHECKING:
@@ -29,18 +32,12 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class PictureInput:
-    """One source of pictures, and the `name` people call it by, unique in its session."""
-
-    name: str
-    source: VideoSource
-
-
-@dataclass(frozen=True, slots=True)
 class SessionPlan:
     """A session to be run. The sources are not open yet; the session opens and closes them.
 
-    `live` sessions run as time passes (`pace` is a RealPace), others as fast as they can. `ends` are the tracks
+    `live` sessions run as time passes (`pace` is a RealPace), others as fast as they can. `stop` is the event that its
+    sources wait on; the session sets it when its tracks have ended. It is written to the first of the `archives`, and
+    goes on in the others, in order, when a disk does not. `ends` are the tracks
     whose source ends by itself, as a file does. `duration_s` of None means until somebody stops it.
     """
 
@@ -48,14 +45,14 @@ class SessionPlan:
     profile: Profile
     pictures: Sequence[PictureInput]
     sounds: Sequence[SoundInput]
+    archives: Sequence[Archive]
     pace: Pace
+    stop: threading.Event
     live: bool
     ends: frozenset[Track] = frozenset()
     targets: Sequence[StreamTarget] = ()
     duration_s: float | None = None
     storage: StorageSettings = field(default_factory=StorageSettings)
-    further: Sequence[Archive] = ()
-    """The archives that the recording goes on in when its disk does not, in order."""
     recording: RecordingSettings = field(default_factory=RecordingSettings)
     context: SessionContext = field(default_factory=SessionContext)
     board: HealthBoard = field(default_factory=HealthBoard)
@@ -86,6 +83,11 @@ class SessionPlan:
     """Whether what stands still is encoded at STILL_RATE only (recorder/stillness.py)."""
     pre_roll_s: float = 30.0
     """How many seconds before its start an armed session keeps, so that they can be recorded."""
+
+    @property
+    def appearance(self) -> Appearance:
+        """How its pictures are to look."""
+        return Appearance(self.layouts, self.program, self.title, self.language)
 
 
 def encoder_settings(

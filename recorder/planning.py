@@ -29,13 +29,14 @@ from recorder.hardware.choice import EncoderPlan
 from recorder.hardware.kinds import Kind
 from recorder.live.url import parse_live_url
 from recorder.packet import Track
-from recorder.plan import PictureInput, SessionPlan
+from recorder.plan import SessionPlan
 from recorder.scene import check_layout
 from recorder.sound.inputs import SoundInput
 from recorder.stillness import STILL_RATE
 from recorder.storing.places import check_places
 from recorder.streaming.measure import Question
 from recorder.streaming.wish import SEPARATE, SHARED, StreamPlan
+from recorder.video_input import PictureInput
 from recorder.wishing import wishes_of
 
 if TYPE_CHECKING:
@@ -46,11 +47,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """A session that can be run: its plan, its archive, the event its sources wait on, what to tell the operator."""
+    """A session that can be run, and what to tell the operator of it."""
 
     plan: SessionPlan
-    archive: Archive
-    stop: threading.Event
     notes: Sequence[str]
     again: Asked
     """What asks for the very same sources again."""
@@ -82,7 +81,7 @@ def plan_session(
     asked, unknown, forgotten = _with_what_is_known(asked, settings) if unattended else (asked, {}, {})
     profile = settings.profile(asked.profile or settings.video.profile)
     targets = _targets(asked, settings)
-    archive, *further = _places(asked, settings, clock)
+    archives = _places(asked, settings, clock)
     stop = threading.Event()
     pace = RealPace(clock, stop) if asked.live else FastPace(tuple(str(track) for track in Track))
     watcher = Watcher(settings, clock, record, timing=timing)
@@ -113,16 +112,17 @@ def plan_session(
         encoder=_encoder(settings),
         adaptive_rate=settings.video.adaptive_rate,
         storage=settings.storage,
-        further=further,
+        archives=archives,
+        stop=stop,
         conference=conference,
-        resume=_resumption([archive, *further], asked.resume, clock) if asked.resume else None,
+        resume=_resumption(archives, asked.resume, clock) if asked.resume else None,
         board=watcher.board,
         language=settings.general.language,
         context=_context(asked, settings, chosen, targets, layout),
     )
     notes = [*chosen.notes, *_slowed(plan), *_encoder_changed(plan, settings)]
     without = forgotten, unknown | no_layout, no_conference
-    return Planned(plan, archive, stop, notes, _again(asked, chosen), _kept(chosen), *without)
+    return Planned(plan, notes, _again(asked, chosen), _kept(chosen), *without)
 
 
 def _chooser(

@@ -2,29 +2,27 @@
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
-from fractions import Fraction
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from capture.source import Frame
-from capture.timing import CpuStage, Timing, untimed
+from capture.timing import CpuStage
 from config.errors import LiputError, UsageError, as_ours
-from config.events import Emit
-from devices.clock import NANOSECONDS, Clock
+from devices.clock import NANOSECONDS
 from devices.priority import put_first
 from recorder.encoder import Encoder
 from recorder.inputs import SessionInputs
 from recorder.losses import LossReporter
 from recorder.overload.relief import Relief
-from recorder.overload.viewers import Also, Simplify, Viewers
+from recorder.overload.viewers import Viewers
 from recorder.packet import Track
 from recorder.plan import SessionPlan, encoder_settings
 from recorder.preroll import PreRoll
-from recorder.scene import Look, Offer, Scene
+from recorder.scene import Look, Scene
 from recorder.sound.program import ProgramSound
 from recorder.status import ConferenceLine, LoadLine, Loudness, RateMeter, SoundLine
 from recorder.stillness import Stillness
-from recorder.timeline import Timeline
+from recorder.timeline import RunContext
 from recorder.video_input import VideoInput
 from recorder.video_track import VideoTrack
 
@@ -70,57 +68,58 @@ class Program:
         plan: SessionPlan,
         inputs: SessionInputs,
         encoder: Encoder,
-        timeline: Timeline,
         pre_roll: PreRoll,
+        run: RunContext,
         *,
-        clock: Clock,
-        emit: Emit,
+        viewers: Viewers,
         on_failure: OnFailure,
-        offer: Offer | None = None,
-        also: Also | None = None,
-        simplify: Simplify = lambda *_: None,
-        timing: Timing = untimed,
     ) -> None:
-        """`offer` takes pictures for previews, `also` those of a second encode, which `simplify` makes cheaper."""
-        viewers = Viewers(offer, also, clock, simplify)
-        shown = timing(CpuStage.PREVIEWS, viewers.offer)
+        shown = run.timing(CpuStage.PREVIEWS, viewers.offer)
         self._plan = plan
         self._inputs = inputs
-        self._clock = clock
+        self._run = run
+        self._clock = run.clock
         self._on_failure = on_failure
-        self._emit = emit
+        self._emit = run.emit
         self._rate = RateMeter()
         self._before = Counts()
         self._pre_roll = pre_roll
-        self._sound_ns = clock.now_ns()
+        self._sound_ns = run.clock.now_ns()
         self._changed = threading.Event()
         self._threads: list[threading.Thread] = []
         rate = min(plan.profile.fps, inputs.form.rate)
-        self._videos = _video_inputs(inputs, timeline, rate, clock=clock, emit=emit, offer=shown, timing=timing)
-        look = Look(inputs.form, plan.layouts, plan.program, title=plan.title, language=plan.language)
-        self.scene = Scene(
-            self._videos, look, plan.layout, zero_ns=lambda: timeline.zero_ns, offer=shown, timing=timing
-        )
+        self._videos = [
+            VideoInput(
+                picture,
+                reader,
+                run,
+                rate=form.rate,
+                program_rate=rate,
+                offer=shown,
+                is_late=picture.name in inputs.late,
+            )
+            for picture, form, reader in inputs.pictures
+        ]
+        look = Look(replace(inputs.form, rate=rate), plan.appearance)
+        self.scene = Scene(self._videos, look, plan.layout, run=run, offer=shown)
         self._relief = self._made_relief(encoder, viewers)
         self._video = VideoTrack(
             self.scene,
             encoder,
-            timeline,
-            program_rate=rate,
+            run,
             put=pre_roll.put,
-            also=timing(CpuStage.LIVE_ENCODE, viewers.also),
+            also=run.timing(CpuStage.LIVE_ENCODE, viewers.also),
             relief=self._relief,
-            timing=timing,
             stillness=Stillness() if plan.adaptive_rate else None,
         )
         self._conference = self._made_conference()
-        self.sound = self._made_sound(encoder, timeline, timing)
+        self.sound = self._made_sound(encoder)
         self._pictures_lost = LossReporter(
             "frames-dropped",
             plan.pictures[0].name,
             "{count} pictures of {name} are missing: they came too late, or this PC did not keep up",
-            emit=emit,
-            clock=clock,
+            emit=run.emit,
+            clock=run.clock,
         )
 
     def _made_relief(self, encoder: Encoder, viewers: Viewers) -> Relief | None:
@@ -131,20 +130,17 @@ class Program:
         settings = encoder_settings(plan, self._inputs.form)[0]
         return Relief(settings, encoder, viewers, clock=self._clock, emit=self._emit)
 
-    def _made_sound(self, encoder: Encoder, timeline: Timeline, timing: Timing) -> ProgramSound | None:
+    def _made_sound(self, encoder: Encoder) -> ProgramSound | None:
         """Return the program's sound, if there are inputs of any."""
         if not self._inputs.sounds:
             return None
         return ProgramSound(
             self._inputs.sounds,
             encoder,
-            timeline,
+            self._run,
             channels=self._plan.profile.audio_channels,
-            clock=self._clock,
             put=self._pre_roll.put,
-            emit=self._emit,
             bus=self._conference.sound if self._conference else None,
-            timing=timing,
         )
 
     def _made_conference(self) -> "Conference | None":
@@ -152,18 +148,16 @@ class Program:
         plan = self._plan
         if plan.conference is None:
             return None
-        from recorder.conference.camera import Appearance
         from recorder.conference.conference import Conference
 
         return Conference(
             plan.conference,
             self._videos,
             [sound.name for sound in plan.sounds],
-            Appearance(plan.layouts, plan.program, plan.title, plan.language),
+            plan.appearance,
             channels=plan.profile.audio_channels,
             shows=lambda: self.scene.layout,
-            clock=self._clock,
-            emit=self._emit,
+            run=self._run,
         )
 
     def start(self, first: tuple[int, Frame] | None) -> None:
@@ -238,7 +232,7 @@ class Program:
         now_ns = self._clock.now_ns()
         if self.sound and self._pre_roll.is_open and now_ns >= self._sound_ns + SOUND_EVERY_S * NANOSECONDS:
             self._sound_ns = now_ns
-            self._emit("sound-measured", "program", "How loud the sound was so far", **self.sound.summary().facts())
+            self._emit("sound-measured", "program", "How loud the sound was so far", **self.sound.facts())
 
     def begin(self, skipped: int = 0) -> None:
         """Count from here on: the recording begins, with the picture after `skipped` of those that were encoded."""
@@ -306,10 +300,7 @@ class Program:
 
     def sound_lines(self) -> list[SoundLine]:
         """Return how each input of sound is."""
-        inputs = self.sound.summary().inputs if self.sound else ()
-        return [
-            SoundLine(name=one.name, muted=one.muted, levels_dbfs=list(one.levels_dbfs), ppm=one.ppm) for one in inputs
-        ]
+        return self.sound.lines() if self.sound else []
 
     def _counts(self) -> Counts:
         counts = self._video.counts
@@ -322,32 +313,3 @@ class Program:
         self._pictures_lost.update(dropped, final=final, late_in_all=late, not_taken_in_all=dropped - late)
         if self.sound:
             self.sound.report_losses(final=final)
-
-
-def _video_inputs(
-    inputs: SessionInputs,
-    timeline: Timeline,
-    program_rate: Fraction,
-    *,
-    clock: Clock,
-    emit: Emit,
-    offer: Offer,
-    timing: Timing,
-) -> list[VideoInput]:
-    """Return what takes the pictures of each source, in a program of `program_rate` pictures a second."""
-    return [
-        VideoInput(
-            picture.name,
-            picture.source,
-            reader,
-            timeline,
-            rate=form.rate,
-            program_rate=program_rate,
-            clock=clock,
-            emit=emit,
-            offer=offer,
-            is_late=picture.name in inputs.late,
-            timing=timing,
-        )
-        for picture, form, reader in inputs.pictures
-    ]

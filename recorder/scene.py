@@ -2,6 +2,8 @@
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Protocol
 
@@ -13,12 +15,13 @@ from capture.compose.layout import Layout, Place
 from capture.compose.overlay import Overlay
 from capture.kept import Absence, AbsenceKind
 from capture.source import Matrix, Size, VideoFormat
-from capture.timing import CpuStage, Timing, untimed
+from capture.timing import CpuStage
 from config.errors import UsageError
 from config.kinds import did_you_mean
 from config.layout_kinds import Shape
 from config.messages import Card, Reason, card_text
 from config.program import LayoutSettings, Program
+from recorder.timeline import RunContext
 from recorder.video_input import VideoInput
 
 _REASONS = {
@@ -68,18 +71,24 @@ def check_layout(name: str, layouts: Mapping[str, LayoutSettings], inputs: Seque
     raise UsageError(f'there is no layout "{name}"{did_you_mean(name, known)}', hint=f"there are {', '.join(known)}")
 
 
+@dataclass(frozen=True, slots=True)
+class Appearance:
+    """How a session's pictures are to look: layouts, what lies over the picture, and the words that are drawn."""
+
+    layouts: Mapping[str, LayoutSettings]
+    program: Program
+    title: str
+    language: str
+
+
 class Look:
     """How a program looks: its layouts, its cards, and what lies over its pictures."""
 
-    def __init__(
-        self, form: VideoFormat, layouts: Mapping[str, LayoutSettings], program: Program, *, title: str, language: str
-    ) -> None:
+    def __init__(self, form: VideoFormat, appearance: Appearance) -> None:
         self.form = form
-        self.slates = Slates(form.matrix, language)
-        self._layouts = layouts
-        self._title = title
-        self._language = language
-        self.overlays = tuple(self._overlays(program))
+        self.slates = Slates(form.matrix, appearance.language)
+        self._appearance = appearance
+        self.overlays = tuple(self._overlays(appearance.program))
 
     def _overlays(self, program: Program) -> Sequence[Overlay]:
         if not program.title_line and not isinstance(program.logo, Path):
@@ -89,7 +98,7 @@ class Look:
         width, height, matrix = self.form.width, self.form.height, self.form.matrix
         overlays = []
         if program.title_line:
-            overlays.append(title_line(width, height, text=self._title, matrix=matrix))
+            overlays.append(title_line(width, height, text=self._appearance.title, matrix=matrix))
         if isinstance(program.logo, Path):
             corner, size = program.logo_corner, program.logo_size
             overlays.append(logo(program.logo, width, height, corner=corner, size=size, matrix=matrix))
@@ -97,7 +106,7 @@ class Look:
 
     def view(self, name: str, inputs: Sequence[str]) -> "View":
         """Return the layout or card called `name` with `inputs`; raises UsageError for what cannot be shown."""
-        layout = check_layout(name, self._layouts, inputs)
+        layout = check_layout(name, self._appearance.layouts, inputs)
         if layout is None:
             return View(name, None, frozenset(), self._card(Card(name)))
         return View(name, layout, frozenset(layout.shown(inputs)), None)
@@ -106,8 +115,8 @@ class Look:
         from capture.compose.slate import card
 
         form = self.form
-        words = card_text(which, self._language)
-        return card(form.width, form.height, title=words, line=self._title, matrix=form.matrix)
+        words = card_text(which, self._appearance.language)
+        return card(form.width, form.height, title=words, line=self._appearance.title, matrix=form.matrix)
 
 
 class View:
@@ -210,21 +219,24 @@ class Scene:
         look: Look,
         layout: str,
         *,
-        zero_ns: Callable[[], int],
+        run: RunContext,
         offer: Offer | None = None,
-        timing: Timing = untimed,
     ) -> None:
-        """`zero_ns` gives the session-clock time that is program time 0."""
         self._inputs = inputs
         self._names = [shown.name for shown in inputs]
         self._look = look
-        self._zero_ns = zero_ns
+        self._timeline = run.timeline
         self._offer = offer
         self._stage = Stage(inputs, look)
-        self._show = timing(CpuStage.COMPOSE, self._stage.show)
+        self._show = run.timing(CpuStage.COMPOSE, self._stage.show)
         self._view = look.view(layout, self._names)
         self._switching = threading.Lock()
         self._next: View | None = None
+
+    @property
+    def rate(self) -> Fraction:
+        """Pictures of the program a second."""
+        return self._look.form.rate
 
     @property
     def layout(self) -> str:
@@ -278,7 +290,8 @@ class Scene:
         """
         for one in self._inputs:
             if one is not driver:
-                one.catch_up(self._zero_ns() + at_ns, at_ns, is_shown=one.is_tapped or one.name in self._view.shown)
+                is_shown = one.is_tapped or one.name in self._view.shown
+                one.catch_up(self._timeline.zero_ns + at_ns, at_ns, is_shown=is_shown)
         self.look(at_ns, driver if is_fresh else None)
         picture = self._show(self._view)
         if picture is not None and self._offer:

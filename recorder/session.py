@@ -18,7 +18,6 @@ from config.errors import LiputError, StorageError, UsageError, as_ours
 from config.events import Event
 from devices.clock import NANOSECONDS, Clock
 from devices.host.deadline import hung_closings
-from recorder.archive.archive import Archive
 from recorder.archive.fixity import Progress
 from recorder.archive.model import Mark
 from recorder.dossier.carry import Carrying
@@ -31,6 +30,7 @@ from recorder.hardware.opening import PictureEncoder
 from recorder.inputs import SessionInputs
 from recorder.live.destinations import Destinations
 from recorder.marks import Marks
+from recorder.overload.viewers import Viewers
 from recorder.packet import Track
 from recorder.plan import SessionPlan, encoder_settings, live_facts
 from recorder.preroll import PreRoll
@@ -42,7 +42,7 @@ from recorder.states import StateMachine
 from recorder.status import BEFORE, RECORDS, Loudness, SessionResult, SessionState, SessionStatus, source_lines
 from recorder.storing.places import check_places
 from recorder.streaming.side import LiveSide
-from recorder.timeline import Timeline
+from recorder.timeline import RunContext, Timeline
 from recorder.troubles import Troubles
 
 WATCH_S = 0.2
@@ -57,25 +57,18 @@ class Session:
     def __init__(
         self,
         plan: SessionPlan,
-        archive: Archive,
         *,
         clock: Clock,
-        stop: threading.Event,
         listener: Listener | None = None,
         progress: Progress | None = None,
         offer: Offer | None = None,
         timing: Timing = untimed,
     ) -> None:
-        """`stop` is the event that the plan's sources wait on; it is set when the tracks have ended.
-
-        `offer` takes pictures for previews.
-        """
+        """`progress` is told how far sealing is; `offer` takes pictures for previews."""
         self._plan = plan
-        self._archive = archive
         self._clock = clock
-        self._stop_sources = stop
         self._listener = listener
-        self._offer, self._timing = offer, timing
+        self._offer = offer
         self._troubles = Troubles(clock)
         self.emit = EventLog(clock, self._hear)
         plan.board.listen(FaultReporter(self.emit))
@@ -91,6 +84,7 @@ class Session:
         self._timeline = Timeline(
             clock, live=plan.live, tracks=tracks, ending=plan.ends & set(tracks), release=plan.pace.finish
         )
+        self._context = RunContext(self._timeline, clock, self.emit, timing)
         self._pre_roll = PreRoll(keep_s=plan.pre_roll_s)
         self._inputs = SessionInputs(plan, clock=clock, emit=self.emit)
         self._picture_encoder = PictureEncoder(plan.encoder, clock=clock, emit=self.emit)
@@ -99,13 +93,11 @@ class Session:
         self._files: SessionFiles | None = None
         self._ending = Ending(
             plan,
-            timeline=self._timeline,
+            self._context,
             marks=self._marks,
             destinations=self.destinations,
             machine=self._machine,
             troubles=self._troubles,
-            clock=clock,
-            emit=self.emit,
             progress=progress,
         )
 
@@ -230,8 +222,8 @@ class Session:
         return msgspec.structs.replace(self._ending.seal(files, program), broke_off=self._broke_off)
 
     def _run(self, stack: ExitStack) -> None:
-        check_places([self._archive, *self._plan.further], self._plan.storage, self._clock)
-        stack.callback(self._stop_sources.set)
+        check_places(self._plan.archives, self._plan.storage, self._clock)
+        stack.callback(self._plan.stop.set)
         live = self._live = LiveSide(self._plan.stream, self.destinations, clock=self._clock, emit=self.emit)
         stack.callback(live.free)
         inputs = self._inputs
@@ -239,21 +231,16 @@ class Session:
         encoder = self._picture_encoder.open(*encoder_settings(self._plan, inputs.form))
         stack.callback(encoder.close)
         inputs.start()
-        stack.callback(self._stop_sources.set)  # unwound before the readers are stopped: it wakes them
+        stack.callback(self._plan.stop.set)  # unwound before the readers are stopped: it wakes them
         first = inputs.first(self._stopping)
         program = self._program = Program(
             self._plan,
             inputs,
             encoder,
-            self._timeline,
             self._pre_roll,
-            clock=self._clock,
-            emit=self.emit,
+            self._context,
+            viewers=Viewers(self._offer, live.offer, self._clock, live.simplify),
             on_failure=self._fail,
-            offer=self._offer,
-            also=live.offer,
-            simplify=live.simplify,
-            timing=self._timing,
         )
         self._timeline.start(first[1].timestamp_ns if first else self._clock.now_ns())
         program.begin()
@@ -283,7 +270,7 @@ class Session:
             inputs.stop(0.0)
             program.join()
         # Nobody takes from the readers any more: what they drop from here on is not missing.
-        self._stop_sources.set()
+        self._plan.stop.set()
         inputs.stop()
         if self._files is not None:
             self._ending.tell(program)
@@ -330,7 +317,6 @@ class Session:
         wanted_ns = self._timeline.now_ns() - min(self._starting or 0.0, self._pre_roll.keep_s) * NANOSECONDS
         files = SessionFiles(
             plan,
-            self._archive,
             encoder,
             form=self._pre_roll.form,
             began_ns=self._timeline.zero_ns + round(max(0.0, wanted_ns)),

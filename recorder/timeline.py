@@ -7,7 +7,10 @@ that runs as fast as it can is where its furthest track is.
 
 import threading
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
+from capture.timing import Timing, untimed
+from config.events import Emit
 from devices.clock import Clock
 from recorder.packet import Track
 
@@ -109,3 +112,16 @@ class Timeline:
                     self._end_ns = longest if self._end_ns is None else min(self._end_ns, longest)
         if self._release:
             self._release(str(track))
+
+
+@dataclass(frozen=True, slots=True)
+class RunContext:
+    """The time and the event log that all parts of one run of a session share.
+
+    `timing` accounts for the CPU that they take.
+    """
+
+    timeline: Timeline
+    clock: Clock
+    emit: Emit
+    timing: Timing = untimed

@@ -10,12 +10,11 @@ import av
 from capture.kept import Absence, AbsenceKind
 from capture.reader import Reader
 from capture.source import Frame, Size, VideoFormat, VideoSource
-from capture.timing import CpuStage, Timing, untimed
+from capture.timing import CpuStage
 from capture.watch.patience import SILENT_FRAMES, SILENT_S
 from config.errors import MediaError
-from config.events import Emit
-from devices.clock import NANOSECONDS, Clock
-from recorder.timeline import Timeline
+from devices.clock import NANOSECONDS
+from recorder.timeline import RunContext
 
 QUIET_FRAMES = 3
 """For so many intervals it may give nothing before that is told."""
@@ -37,6 +36,14 @@ class MayBeAbsent(Protocol):
     def absence(self) -> Absence | None:
         """Why it gives nothing; None while its device is there."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class PictureInput:
+    """One source of pictures, and the `name` people call it by, unique in its session."""
+
+    name: str
+    source: VideoSource
 
 
 class Thinning:
@@ -83,24 +90,20 @@ class VideoInput:
 
     def __init__(
         self,
-        name: str,
-        source: VideoSource,
+        picture: PictureInput,
         reader: Reader[Frame],
-        timeline: Timeline,
+        run: RunContext,
         *,
         rate: Fraction,
         program_rate: Fraction,
-        clock: Clock,
-        emit: Emit,
         offer: Callable[[str, av.VideoFrame], object] | None = None,
         is_late: bool = False,
-        timing: Timing = untimed,
     ) -> None:
         """`rate` is what the source gives nominally, `program_rate` what is encoded, both in pictures a second.
 
         `offer` takes each picture, with the input's name, for previews. One that `is_late` was waited for in vain.
         """
-        self.name = name
+        self.name = picture.name
         self.reader = reader
         self.counts = InputCounts()
         self.picture: av.VideoFrame | None = None
@@ -110,11 +113,11 @@ class VideoInput:
         self.within: Size | None = None
         """The size at which it is shown; None for the program's."""
         self.tap: Tap | None = None
-        self._decode = timing(CpuStage.DECODE, source.decode)
-        self._kept = source if isinstance(source, MayBeAbsent) else None
-        self._timeline = timeline
-        self._clock = clock
-        self._emit = emit
+        self._decode = run.timing(CpuStage.DECODE, picture.source.decode)
+        self._kept = picture.source if isinstance(picture.source, MayBeAbsent) else None
+        self._timeline = run.timeline
+        self._clock = run.clock
+        self._emit = run.emit
         self._offer = offer
         self._is_silent = False
         self._next_glance_ns = 0
@@ -122,7 +125,7 @@ class VideoInput:
         self._form = self._kept.form if self._kept else None
         self._adapt(rate)
         self._is_late = is_late
-        self._heard_ns = clock.now_ns()
+        self._heard_ns = run.clock.now_ns()
 
     def _adapt(self, rate: Fraction) -> None:
         """Take pictures as they come at `rate`: as many as the program needs, and with patience for a slow source."""

@@ -8,12 +8,11 @@ whole recording with it.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from fractions import Fraction
 
 import av
 
 from capture.source import Frame
-from capture.timing import CpuStage, Timing, untimed
+from capture.timing import CpuStage
 from devices.clock import NANOSECONDS, units
 from recorder.encoder import Encoder
 from recorder.overload.relief import Relief
@@ -21,7 +20,7 @@ from recorder.packet import EncodedPacket, Track
 from recorder.scene import Scene
 from recorder.standstill import Standstill
 from recorder.stillness import Stillness
-from recorder.timeline import Timeline
+from recorder.timeline import RunContext
 from recorder.video_input import Thinning, VideoInput
 from recorder.x264 import VIDEO_TIME_BASE
 
@@ -57,13 +56,11 @@ class VideoTrack:
         self,
         scene: Scene,
         encoder: Encoder,
-        timeline: Timeline,
+        run: RunContext,
         *,
-        program_rate: Fraction,
         put: Callable[[EncodedPacket], None],
         also: Callable[[av.VideoFrame, int], object] | None = None,
         relief: Relief | None = None,
-        timing: Timing = untimed,
         stillness: Stillness | None = None,
     ) -> None:
         """`also` takes each picture and its time (units of the encoder) beside the encoder; it returns at once.
@@ -74,9 +71,9 @@ class VideoTrack:
         self.counts = VideoCounts()
         self._scene = scene
         self._keyframe_is_due = encoder.keyframe_is_due
-        self._encode_video = timing(CpuStage.ENCODE_VIDEO, encoder.encode_video)
-        self._flush = timing(CpuStage.ENCODE_VIDEO, encoder.flush)
-        self._timeline = timeline
+        self._encode_video = run.timing(CpuStage.ENCODE_VIDEO, encoder.encode_video)
+        self._flush = run.timing(CpuStage.ENCODE_VIDEO, encoder.flush)
+        self._timeline = run.timeline
         self._put = put
         self._also = also
         self._relief = relief
@@ -84,7 +81,7 @@ class VideoTrack:
         self._unencoded: tuple[av.VideoFrame, int] | None = None  # the last picture and its time, if it was left out
         self._spacing = 1
         self._thinning: Thinning | None = None
-        self._nominal_ns = self._interval_ns = round(NANOSECONDS / program_rate)
+        self._nominal_ns = self._interval_ns = round(NANOSECONDS / scene.rate)
         self._patience_ns = max(int(PATIENCE_S * NANOSECONDS), PATIENCE_FRAMES * self._interval_ns)
         self._driver = scene.driver
         self._has_picture = False

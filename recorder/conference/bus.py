@@ -13,7 +13,6 @@ from collections.abc import Callable, Collection, Sequence
 import numpy as np
 
 from capture.source import Samples
-from config.events import Emit
 from devices.clock import Clock
 from recorder.conference.half import CLOSE_S, Half, Why
 from recorder.conference.speaker import Speaker, SpeakerFailed
@@ -23,6 +22,7 @@ from recorder.sound.limiter import PIECE, Limiter
 from recorder.sound.mixer import Heard, total_of
 from recorder.sound.resampler import Floats
 from recorder.status import ConferenceOutput
+from recorder.timeline import RunContext
 
 MOST_WAITING = 12
 """Frames of sound (a quarter of a second) that wait for this thread; older ones are dropped."""
@@ -41,17 +41,18 @@ class ConferenceSound:
         sink: str,
         *,
         channels: int,
-        clock: Clock,
-        emit: Emit,
+        run: RunContext,
         speaker: StartSpeaker = Speaker,
     ) -> None:
         """Take the names of the program's lanes in their order, and of those that come from the `far` side."""
         self._near = [number for number, name in enumerate(inputs) if name not in far]
         self._sink = sink
         self._channels = channels
-        self._clock = clock
+        self._clock = run.clock
         self._start_speaker = speaker
-        self._half = Half("microphone", "sound", self._play, _why, thread="conference-sound", clock=clock, emit=emit)
+        self._half = Half(
+            "microphone", "sound", self._play, _why, thread="conference-sound", clock=run.clock, emit=run.emit
+        )
         if not self._near:
             self._half.line = ConferenceOutput(state="off")
         self._queue: deque[tuple[list[Heard], int]] = deque(maxlen=MOST_WAITING)

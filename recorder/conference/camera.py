@@ -7,8 +7,8 @@ While nobody looks, where the node can say that, a picture a second keeps it a c
 """
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import av
 
@@ -24,17 +24,16 @@ from config.errors import (
     DeviceUnsupported,
     LiputError,
 )
-from config.events import Emit
 from config.messages import Card, card_text
-from config.program import SINGLE, LayoutSettings, Program
-from devices.clock import NANOSECONDS, Clock
+from config.program import SINGLE
+from devices.clock import NANOSECONDS
 from devices.outputs import OutputInfo, OutputNode, find_output
 from recorder.conference.half import CLOSE_S, Half, Why
-from recorder.conference.layout import near_layouts
-from recorder.conference.plan import ConferencePlan
+from recorder.conference.plan import ConferencePlan, near_layouts
 from recorder.conference.tap import NearInput, PictureTap
-from recorder.scene import Look, Stage, View
+from recorder.scene import Appearance, Look, Stage, View
 from recorder.status import ConferenceOutput
+from recorder.timeline import RunContext
 from recorder.video_input import VideoInput
 
 IDLE_S = 1.0
@@ -55,16 +54,6 @@ _REASONS: tuple[tuple[type[DeviceError], str], ...] = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Appearance:
-    """What the conference's picture shares with the program's: layouts, what lies over it, title, language."""
-
-    layouts: Mapping[str, LayoutSettings]
-    program: Program
-    title: str
-    language: str
-
-
 class ConferenceCamera:
     """Writes until it is closed. `shows` tells which layout or card the program shows."""
 
@@ -75,8 +64,7 @@ class ConferenceCamera:
         appearance: Appearance,
         *,
         shows: Callable[[], str],
-        clock: Clock,
-        emit: Emit,
+        run: RunContext,
         find: Callable[[str], OutputInfo] = find_output,
         open_node: Callable[[OutputInfo, VideoFormat], OutputNode] | None = None,
     ) -> None:
@@ -84,15 +72,17 @@ class ConferenceCamera:
         self._inputs = inputs
         self._appearance = appearance
         self._shows = shows
-        self._clock = clock
+        self._clock = run.clock
         self._find = find
         self._open = open_node or _open
-        self._half = Half("camera", "picture", self._try, _why, thread="conference-camera", clock=clock, emit=emit)
+        self._half = Half(
+            "camera", "picture", self._try, _why, thread="conference-camera", clock=run.clock, emit=run.emit
+        )
         self._news = threading.Event()
         self._taps = []
         for one in inputs:
             if one.name not in plan.far_pictures:  # nobody but these is asked for pictures
-                one.tap = tap = PictureTap(clock, self._news.set)
+                one.tap = tap = PictureTap(run.clock, self._news.set)
                 self._taps.append((one, tap))
 
     @property
@@ -220,7 +210,7 @@ class Painter:
         self._near = [NearInput(video, tap, size) for video, tap in taps]
         self._names = [one.name for one in self._near]
         self._layouts = near_layouts(appearance.layouts, inputs, plan.far_pictures)
-        self._look = Look(form, self._layouts, appearance.program, title=appearance.title, language=appearance.language)
+        self._look = Look(form, replace(appearance, layouts=self._layouts))
         self._stage = Stage(self._near, self._look)
         self._view: View | None = None
         self._named: str | None = None  # the layout that was asked for last

@@ -5,13 +5,14 @@ What the far side shows and says is recorded, and never sent back: docs/decision
 
 from collections.abc import Callable, Sequence
 
-from config.events import Emit
-from devices.clock import NANOSECONDS, Clock
+from devices.clock import NANOSECONDS
 from recorder.conference.bus import ConferenceSound
-from recorder.conference.camera import Appearance, ConferenceCamera
+from recorder.conference.camera import ConferenceCamera
 from recorder.conference.half import CLOSE_S
 from recorder.conference.plan import ConferencePlan
+from recorder.scene import Appearance
 from recorder.status import ConferenceLine
+from recorder.timeline import RunContext
 from recorder.video_input import VideoInput
 
 
@@ -27,15 +28,14 @@ class Conference:
         *,
         channels: int,
         shows: Callable[[], str],
-        clock: Clock,
-        emit: Emit,
+        run: RunContext,
     ) -> None:
         """`videos` and `sounds` are all inputs of the session; `shows` tells which layout the program shows."""
-        self._clock = clock
+        self._clock = run.clock
         self._stopped_ns: int | None = None
-        self.camera = ConferenceCamera(plan, videos, appearance, shows=shows, clock=clock, emit=emit)
+        self.camera = ConferenceCamera(plan, videos, appearance, shows=shows, run=run)
         sink = plan.settings.microphone
-        self.sound = ConferenceSound(sounds, plan.far_sounds, sink, channels=channels, clock=clock, emit=emit)
+        self.sound = ConferenceSound(sounds, plan.far_sounds, sink, channels=channels, run=run)
 
     def start(self) -> None:
         """Begin; returns at once."""

@@ -1,14 +1,16 @@
 """What is decided of a conference before its session begins: mostly, what comes from the far side."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import msgspec
+
 from capture.chosen import Chosen, ChosenSource
+from capture.compose.layout import Layout
 from capture.sound.virtual import source_name
 from config.conference import Conference
 from config.errors import UsageError
-from config.program import LayoutSettings
-from recorder.conference.layout import near_layouts
+from config.program import SINGLE, LayoutSettings
 from recorder.scene import check_layout
 
 _SCREEN, _MONITOR = "screen", ".monitor"
@@ -43,6 +45,24 @@ def plan_conference(settings: Conference, layouts: Mapping[str, LayoutSettings],
         if near or settings.layout not in layouts:
             check_layout(settings.layout, known_layouts if settings.layout in known_layouts else layouts, near)
     return plan
+
+
+def near_layouts(
+    layouts: Mapping[str, LayoutSettings], inputs: Sequence[str], far: Collection[str]
+) -> dict[str, LayoutSettings]:
+    """Return `layouts` as they are for the `inputs` that are not `far`.
+
+    A place that showed one of the far side goes to the next input that is not. One that names an input this session
+    does not have is left out: nobody can show it. `single` is always among them.
+    """
+    near = {SINGLE: LayoutSettings(kind=SINGLE)}
+    for name, settings in layouts.items():
+        try:
+            named = Layout(name, settings).named(inputs)
+        except UsageError:
+            continue
+        near[name] = msgspec.structs.replace(settings, show=tuple(one for one in named if one not in far))
+    return near
 
 
 def _is_far[Source](settings: Conference, one: ChosenSource[Source]) -> bool:

@@ -64,8 +64,7 @@ class Recorder:
         self._spec = msgspec.structs.replace(spec, asked=planned.again)
         self._saying = threading.Lock()
         self._clock = clock
-        archive = planned.archive
-        info = directory.new_info(planned.plan.title, archive.root, clock.now())
+        info = directory.new_info(planned.plan.title, planned.plan.archives[0].root, clock.now())
         self._info = msgspec.structs.replace(info, replaces=spec.replaces)
         claim = Claim(id=self._info.id, title=self._info.title, pid=self._info.pid)
         self._claims = Claims(claim)
@@ -115,9 +114,7 @@ class Recorder:
         self._inbox = inbox
         session = Session(
             self._planned.plan,
-            self._planned.archive,
             clock=self._clock,
-            stop=self._planned.stop,
             listener=self._on_event,
             progress=self._on_progress,
             offer=self._previews.offer,

@@ -113,9 +113,7 @@ class _Rehearsal:
         self._stage = stage
         # It is thrown away: nothing is made of its recording.
         plan = replace(planned.plan, context=msgspec.structs.replace(planned.plan.context, wishes=None))
-        self._session = Session(
-            plan, planned.archive, clock=clock, stop=planned.stop, listener=self.found.events.append
-        )
+        self._session = Session(plan, clock=clock, listener=self.found.events.append)
         self._over = threading.Event()
 
     def run(self, seconds: float) -> None:

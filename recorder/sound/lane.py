@@ -12,13 +12,12 @@ import numpy as np
 from capture.kept import KeptAudio
 from capture.reader import Reader
 from capture.source import SAMPLE_RATE, AudioBlock, Samples
-from config.events import Emit
 from devices.clock import NANOSECONDS
 from recorder.encoder import AAC_FRAME
 from recorder.sound.drift import DriftMeter
 from recorder.sound.resampler import Floats, Resampler
 from recorder.standstill import Standstill
-from recorder.timeline import Timeline
+from recorder.timeline import RunContext
 
 PATIENCE_NS = 300_000_000
 """How long a live source may give nothing before silence is put in its place."""
@@ -55,19 +54,18 @@ class Lane:
         self,
         name: str,
         reader: Reader[AudioBlock],
-        timeline: Timeline,
+        run: RunContext,
         *,
         channels: int,
-        emit: Emit,
         kept: KeptAudio | None = None,
     ) -> None:
         """`kept` knows why its device is not there."""
         self.name = name
         self.counts = LaneCounts()
         self._reader = reader
-        self._timeline = timeline
+        self._timeline = run.timeline
         self._channels = channels
-        self._emit = emit
+        self._emit = run.emit
         self._kept = kept
         self._is_missing = False
         self._ready: list[Samples | Floats] = []

@@ -17,10 +17,9 @@ import numpy as np
 from capture.kept import KeptAudio
 from capture.reader import Reader
 from capture.source import SAMPLE_RATE, AudioBlock, Samples
-from capture.timing import CpuStage, Timing, untimed
+from capture.timing import CpuStage
 from config.errors import as_ours
-from config.events import Emit
-from devices.clock import NANOSECONDS, Clock
+from devices.clock import NANOSECONDS
 from recorder.encoder import AAC_FRAME, Encoder
 from recorder.losses import LossReporter
 from recorder.packet import EncodedPacket, Track, TrackId, sound_track
@@ -30,9 +29,8 @@ from recorder.sound.limiter import Limiter, rounded
 from recorder.sound.loudness import LoudnessMeter
 from recorder.sound.mixer import Heard, Mixer, total_of
 from recorder.sound.resampler import Floats
-from recorder.sound.summary import InputSound, SoundSummary
-from recorder.status import Loudness
-from recorder.timeline import Timeline
+from recorder.status import Loudness, SoundLine
+from recorder.timeline import RunContext
 
 FLOOR_DBFS = -90.0
 FALL_DB = 0.5
@@ -83,23 +81,19 @@ class ProgramSound:
         self,
         inputs: Inputs,
         encoder: Encoder,
-        timeline: Timeline,
+        run: RunContext,
         *,
         channels: int,
-        clock: Clock,
         put: Callable[[EncodedPacket], None],
-        emit: Emit,
         bus: Bus | None = None,
-        timing: Timing = untimed,
     ) -> None:
         """`bus` hears each input too."""
         self.lanes = [
             Lane(
                 sound_input.name,
                 reader,
-                timeline,
+                run,
                 channels=channels,
-                emit=emit,
                 kept=sound_input.source if isinstance(sound_input.source, KeptAudio) else None,
             )
             for sound_input, reader in inputs
@@ -107,12 +101,12 @@ class ProgramSound:
         self.samples = 0
         """How many were encoded."""
         self._inputs = [sound_input for sound_input, _ in inputs]
-        self._encode_audio = timing(CpuStage.ENCODE_SOUND, encoder.encode_audio)
-        self._flush = timing(CpuStage.ENCODE_SOUND, encoder.flush)
-        self._timeline = timeline
+        self._encode_audio = run.timing(CpuStage.ENCODE_SOUND, encoder.encode_audio)
+        self._flush = run.timing(CpuStage.ENCODE_SOUND, encoder.flush)
+        self._timeline = run.timeline
         self._channels = channels
         self._put = put
-        self._emit = emit
+        self._emit = run.emit
         self._bus = bus
         self._mixer = Mixer(self._inputs)
         self._limiter = Limiter(channels)
@@ -128,8 +122,8 @@ class ProgramSound:
                 "sound-lost",
                 lane.name,
                 "{name} lost sound {count} times before it reached this program: this PC did not keep up",
-                emit=emit,
-                clock=clock,
+                emit=run.emit,
+                clock=run.clock,
             )
             for lane in self.lanes
         ]
@@ -154,22 +148,25 @@ class ProgramSound:
         """How loud the program is to people, now and in all."""
         return self._loudness.reading if self._loudness else Loudness()
 
-    def summary(self) -> SoundSummary:
-        """Return how loud the program is, and how its inputs are."""
-        return SoundSummary(
-            loudness=self.loudness,
-            inputs=tuple(
-                InputSound(
-                    name=lane.name,
-                    muted=strip.is_muted,
-                    levels_dbfs=tuple(round(level, 1) for level in meter.levels_dbfs),
-                    ppm=None if lane.counts.ppm is None else round(lane.counts.ppm, 1),
-                    silence_s=round(lane.counts.silence / SAMPLE_RATE, 3),
-                    lost=lane.lost,
-                )
-                for lane, strip, meter in zip(self.lanes, self._mixer.strips, self._input_meters, strict=True)
-            ),
-        )
+    def lines(self) -> list[SoundLine]:
+        """Return how each input is; its levels are those before mute and gain."""
+        return [
+            SoundLine(
+                name=lane.name,
+                muted=strip.is_muted,
+                levels_dbfs=[round(level, 1) for level in meter.levels_dbfs],
+                ppm=None if lane.counts.ppm is None else round(lane.counts.ppm, 1),
+            )
+            for lane, strip, meter in zip(self.lanes, self._mixer.strips, self._input_meters, strict=True)
+        ]
+
+    def facts(self) -> dict[str, object]:
+        """Return what the event log keeps: loudness in LUFS and LU, the drift of each input in ppm."""
+        return {
+            "loudness_lufs": self.loudness.integrated_lufs,
+            "loudness_range_lu": self.loudness.range_lu,
+            "drift_ppm": {line.name: line.ppm for line in self.lines()},
+        }
 
     def look(self, late: Container[str]) -> None:
         """Tell which inputs are not there, those that are `late` among them; before it runs."""

@@ -153,7 +153,7 @@ def main() -> int:
             for picture, source in zip(planned.plan.pictures, counted, strict=True)
         ],
     )
-    session = Session(plan, planned.archive, clock=clock, stop=planned.stop, listener=hear)
+    session = Session(plan, clock=clock, listener=hear)
     session.start()
     result = session.run()
     if result.state != "sealed" or _lost(result.degraded, live=told.live):

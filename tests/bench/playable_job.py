@@ -18,9 +18,9 @@ from config.secrets import StreamTarget, secret_url
 from devices.clock import Clock, SystemClock
 from recorder.asked import Asked
 from recorder.packet import Track
-from recorder.plan import PictureInput
 from recorder.planning import plan_session
 from recorder.session import Session
+from recorder.video_input import PictureInput
 from tests.bench.camera_feed import HEIGHT, RATE, WIDTH
 from tests.bench.liput_job import tell
 
@@ -67,7 +67,7 @@ def main() -> int:
     plan = dataclasses.replace(
         planned.plan, pictures=[PictureInput("pipe", PipeCamera(clock))], ends=frozenset({Track.VIDEO})
     )
-    session = Session(plan, planned.archive, clock=clock, stop=planned.stop, listener=tell)
+    session = Session(plan, clock=clock, listener=tell)
     session.start()
     result = session.run()
     print(result, file=sys.stderr)

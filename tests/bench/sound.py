@@ -18,7 +18,7 @@ from devices.clock import NANOSECONDS
 from recorder.encoder import AAC_FRAME, AudioSettings, Encoder
 from recorder.packet import EncodedPacket, Track
 from recorder.sound.program import ProgramSound
-from recorder.timeline import Timeline
+from recorder.timeline import RunContext, Timeline
 from tests.support.simulated import EventList, ScriptedReader, SimulatedClock
 from tests.support.speech import speech_loop
 from tests.support.tracks import microphone
@@ -68,11 +68,9 @@ def _program_s(inputs: int, drift: float, settings: AudioSettings) -> float:
     sound = ProgramSound(
         [(microphone(f"input {number}"), device(number)) for number in range(inputs)],
         Encoder(None, settings),
-        timeline,
+        RunContext(timeline, clock, EventList()),
         channels=2,
-        clock=clock,
         put=_nowhere,
-        emit=EventList(),
     )
     return _cpu_s(sound.run) / MINUTES
 

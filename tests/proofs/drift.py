@@ -17,7 +17,7 @@ from devices.clock import NANOSECONDS
 from recorder.encoder import Encoder
 from recorder.packet import EncodedPacket, Track, sound_track
 from recorder.sound.program import ProgramSound
-from recorder.timeline import Timeline
+from recorder.timeline import RunContext, Timeline
 from tests.support.simulated import EventList, SimulatedClock
 from tests.support.tracks import microphone
 
@@ -110,11 +110,9 @@ def run(minutes: float, seed: int) -> Mapping[str, object]:
     sound = ProgramSound(
         [(microphone(name, own_track=True), device) for name, device in zip(names, devices, strict=True)],
         ear,
-        timeline,
+        RunContext(timeline, clock, events),
         channels=1,
-        clock=clock,
         put=lambda _packet: None,
-        emit=events,
     )
     before = os.times()
     sound.run()
@@ -122,7 +120,7 @@ def run(minutes: float, seed: int) -> Mapping[str, object]:
     found = {name: _offsets(ear.heard[sound_track(name)]) for name in names}
     worst = max(float(np.abs(offsets).max()) for offsets in found.values())
     heard = {name: len({round(second) for second in ear.heard[sound_track(name)]}) for name in names}
-    ppm = {one.name: one.ppm for one in sound.summary().inputs}
+    ppm = {one.name: one.ppm for one in sound.lines()}
     return {
         "media_min": minutes,
         "promise_s": PROMISE_S,

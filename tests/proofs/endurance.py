@@ -65,7 +65,7 @@ def run(seconds: float, most_mb_per_hour: float = MOST_MB_PER_HOUR) -> Mapping[s
         )  # fmt: skip
         clock = SystemClock()
         planned = plan_session(asked, settings, clock)
-        session = Session(planned.plan, planned.archive, clock=clock, stop=planned.stop)
+        session = Session(planned.plan, clock=clock)
         session.start()
         watch = Watch(session, seconds)
         result = watch.run()

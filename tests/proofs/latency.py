@@ -23,11 +23,12 @@ from config.schema import BUILT_IN_PROFILES
 from devices.clock import NANOSECONDS, SystemClock
 from devices.model import Device, DeviceKind
 from recorder.archive.archive import Archive
-from recorder.plan import PictureInput, SessionPlan
+from recorder.plan import SessionPlan
 from recorder.scene import PROGRAM
 from recorder.session import Session
 from recorder.sound.inputs import SoundInput
 from recorder.status import SessionState
+from recorder.video_input import PictureInput
 from tests.support.waiting import wait_for
 
 BOUNDS_S = {"start": 0.2, "start_reaching_back": 0.2, "slate": 1.0, "return": 3.0, "layout": 0.1}
@@ -124,12 +125,14 @@ def armed(folder: Path, shown: Shown, profile: str) -> Iterator[tuple[Session, P
             PictureInput(name, KeptVideo(plug, plug, clock)) for name, plug in (("podium", first), ("slides", second))
         ],
         sounds=[SoundInput(sound.name, sound)],
+        archives=[Archive(folder, clock, 1)],
         pace=pace,
+        stop=stop,
         live=True,
         layout="1",
         layouts=LAYOUTS,
     )
-    session = Session(plan, Archive(folder, clock, 1), clock=clock, stop=stop, offer=shown.offer)
+    session = Session(plan, clock=clock, offer=shown.offer)
     thread = threading.Thread(target=session.run)
     thread.start()
     try:

@@ -83,7 +83,7 @@ def record(clip: Clip, folder: Path, *, live: bool = False, **video: bool) -> tu
     clock, events = SystemClock(), list[Event]()
     planned = plan_session(asked, settings, clock)
     plan = dataclasses.replace(planned.plan, sinks=[lambda templates: MuxedFile(folder / "out.flv", "flv", templates)])
-    session = Session(plan, planned.archive, clock=clock, stop=planned.stop, listener=events.append)
+    session = Session(plan, clock=clock, listener=events.append)
     session.start()
     result = session.run()
     assert (result.state, result.degraded) == ("sealed", [])

@@ -17,9 +17,10 @@ from config.program import LayoutSettings
 from config.schema import BUILT_IN_PROFILES
 from devices.clock import NANOSECONDS, SystemClock
 from recorder.archive.archive import Archive
-from recorder.plan import PictureInput, SessionPlan
+from recorder.plan import SessionPlan
 from recorder.session import Session
 from recorder.sound.inputs import SoundInput
+from recorder.video_input import PictureInput
 
 pytestmark = pytest.mark.usefixtures("no_thread_is_left")
 
@@ -68,13 +69,15 @@ def recorded(
         profile=PROFILE,
         pictures=[PictureInput(source.name, source) for source in sources],
         sounds=[SoundInput(sound.name, sound)] if has_sound else [],
+        archives=[Archive(folder / "arsip", clock, reserve_bytes=1)],
         pace=pace,
+        stop=stop,
         live=False,
         layout="asked",
         layouts={"asked": layout},
         duration_s=SECONDS,
     )
-    session = Session(plan, Archive(folder / "arsip", clock, reserve_bytes=1), clock=clock, stop=stop)
+    session = Session(plan, clock=clock)
     session.start()
     result = session.run()
     assert (result.frames, result.degraded) == (int(PROFILE.fps) * SECONDS, [])

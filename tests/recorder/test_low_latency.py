@@ -45,7 +45,7 @@ def test_its_recording_is_whole_and_made_without_looking_ahead(tmp_path: Path, s
     )  # fmt: skip
     clock = SystemClock()
     planned = plan_session(asked, settings, clock)
-    session = Session(planned.plan, planned.archive, clock=clock, stop=planned.stop)
+    session = Session(planned.plan, clock=clock)
     session.start()
     result = session.run()
     assert (result.state, result.frames, result.degraded) == ("sealed", 300, [])

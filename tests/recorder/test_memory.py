@@ -14,9 +14,10 @@ from config.schema import BUILT_IN_PROFILES
 from config.secrets import Secret, StreamTarget
 from devices.clock import SystemClock
 from recorder.archive.archive import Archive
-from recorder.plan import PictureInput, SessionPlan
+from recorder.plan import SessionPlan
 from recorder.session import Session
 from recorder.sound.inputs import SoundInput
+from recorder.video_input import PictureInput
 
 PROFILE = BUILT_IN_PROFILES["240p15"]
 
@@ -39,7 +40,9 @@ def test_the_encoder_is_gone_when_its_recording_is_sealed(tmp_path: Path, *, str
         profile=PROFILE,
         pictures=[PictureInput("Podium", SyntheticVideo(PROFILE.width, PROFILE.height, PROFILE.fps, pace, stop))],
         sounds=[SoundInput("Mikrofon", SyntheticAudio(pace, stop))],
+        archives=[Archive(tmp_path / "arsip", clock, 0)],
         pace=pace,
+        stop=stop,
         live=False,
         duration_s=1.0,
         targets=[nowhere] if streams else [],
@@ -48,9 +51,7 @@ def test_the_encoder_is_gone_when_its_recording_is_sealed(tmp_path: Path, *, str
     before, during = encoders(), []
     session = Session(
         plan,
-        Archive(tmp_path / "arsip", clock, 0),
         clock=clock,
-        stop=stop,
         listener=lambda event: during.append(encoders()) if event.kind == "session-live" else None,
         progress=lambda done, total: during.append(encoders()),
     )

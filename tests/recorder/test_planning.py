@@ -27,7 +27,7 @@ def test_a_session_that_is_gone_on_with_takes_what_a_session_that_runs_takes(tmp
     with pytest.raises(StorageFull):
         plan_session(asked, Settings(), SystemClock())
     planned = plan_session(msgspec.structs.replace(asked, resume=folder), Settings(), SystemClock())
-    assert planned.archive.reserve_bytes == Settings().storage.keep_free
+    assert planned.plan.archives[0].reserve_bytes == Settings().storage.keep_free
     assert planned.plan.resume
     planned.plan.resume.release()
 
@@ -36,7 +36,7 @@ def test_a_folder_that_is_named_twice_is_one_which_no_mirror_has_enough_in(tmp_p
     here, there = tmp_path / "arsip", tmp_path / "cadangan"
     asked = Asked(title="Rapat", videos=("synthetic",), archive=here, reserve=1)
     planned = plan_session(asked, Settings(storage=Storage(paths=(here, there, there))), SystemClock())
-    assert [archive.root for archive in (planned.archive, *planned.plan.further)] == [here, there]
+    assert [archive.root for archive in planned.plan.archives] == [here, there]
     with pytest.raises(UsageError, match="a second folder"):
         plan_session(asked, Settings(storage=Storage(paths=(here,), mirror=True)), SystemClock())
 

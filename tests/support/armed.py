@@ -21,10 +21,11 @@ from config.program import SINGLE, LayoutSettings
 from devices.clock import SystemClock
 from devices.model import Device, DeviceKind
 from recorder.archive.archive import Archive
-from recorder.plan import PictureInput, SessionPlan
+from recorder.plan import SessionPlan
 from recorder.session import Session
 from recorder.sound.inputs import SoundInput
 from recorder.status import SessionResult, SessionState
+from recorder.video_input import PictureInput
 from tests.support import markers, media
 from tests.support.sessions import HEIGHT, PROFILE, RATE, WIDTH
 from tests.support.waiting import wait_for
@@ -41,6 +42,7 @@ class Armed:
         *pictures: VideoSource,
         sounds: bool | Sequence[SoundInput] = True,
         may_miss: bool = False,
+        further: Sequence[Archive] = (),
         **plan: object,
     ) -> None:
         """Make one that begins without those of its devices that are not there, where they `may_miss`."""
@@ -61,13 +63,13 @@ class Armed:
                 profile=PROFILE,
                 pictures=[PictureInput(f"source {number}", picture) for number, picture in enumerate(given, 1)],
                 sounds=sounds,
+                archives=[self.archive, *further],
                 pace=self.pace,
+                stop=self.stopped,
                 live=True,
                 **plan,  # type: ignore[arg-type] # of the plan's own
             ),
-            self.archive,
             clock=clock,
-            stop=self.stopped,
             listener=self.heard.append,
         )
         self.result: SessionResult | None = None

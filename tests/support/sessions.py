@@ -14,10 +14,11 @@ from devices.clock import SystemClock
 from devices.health.board import HealthBoard
 from recorder.archive.archive import Archive
 from recorder.packet import Track
-from recorder.plan import PictureInput, SessionPlan
+from recorder.plan import SessionPlan
 from recorder.session import Session
 from recorder.sound.inputs import SoundInput
 from recorder.status import SessionResult, SessionState
+from recorder.video_input import PictureInput
 from tests.support import media
 
 PROFILE = BUILT_IN_PROFILES["240p15"]
@@ -61,13 +62,15 @@ class Room:
             profile=PROFILE,
             pictures=[PictureInput(pictures.name, pictures)],
             sounds=[SoundInput(sound.name, sound)] if sound else [],
+            archives=[self.archive],
             pace=pace,
+            stop=stop,
             live=live,
             ends=frozenset(ends),
             duration_s=duration_s,
             board=self.board,
         )
-        self.session = Session(plan, self.archive, clock=clock, stop=stop, listener=self._listen)
+        self.session = Session(plan, clock=clock, listener=self._listen)
 
     def _listen(self, event: Event) -> None:
         self.events.append(event)

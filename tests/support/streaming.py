@@ -12,11 +12,12 @@ from config.secrets import Secret, StreamTarget
 from devices.clock import SystemClock
 from recorder.archive.archive import Archive
 from recorder.conference.plan import ConferencePlan
-from recorder.plan import PictureInput, SessionPlan
+from recorder.plan import SessionPlan
 from recorder.session import Session
 from recorder.sound.inputs import SoundInput
 from recorder.status import SessionResult
 from recorder.streaming.wish import StreamPlan
+from recorder.video_input import PictureInput
 from tests.support.nginx_rtmp import NginxRtmp
 from tests.support.waiting import wait_for
 
@@ -45,14 +46,15 @@ class Streamed:
             profile=PROFILE,
             pictures=[PictureInput(picture.name, picture)],
             sounds=[SoundInput(sound.name, sound)],
+            archives=[Archive(folder / "arsip", clock, reserve_bytes=1)],
             pace=pace,
+            stop=stop,
             live=True,
             stream=stream,
             conference=conference,
             targets=[StreamTarget("kampus", Secret(url))] if server else [],
         )
-        archive = Archive(folder / "arsip", clock, reserve_bytes=1)
-        self.session = Session(plan, archive, clock=clock, stop=stop, listener=self.events.append)
+        self.session = Session(plan, clock=clock, listener=self.events.append)
         self._results: list[SessionResult] = []
         self._thread = threading.Thread(target=lambda: self._results.append(self.session.run()))
 

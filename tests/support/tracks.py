@@ -14,18 +14,19 @@ from capture.pictures import tagged
 from capture.reader import Reader
 from capture.source import SAMPLE_RATE, AudioBlock, AudioSource, Frame, Matrix, Samples, Size, VideoFormat, VideoSource
 from config.errors import MediaError
+from config.events import Emit
 from config.layout_kinds import Shape
 from config.program import BUILT_IN_LAYOUTS, SINGLE, LayoutSettings, Program
-from devices.clock import NANOSECONDS
+from devices.clock import NANOSECONDS, Clock
 from recorder.encoder import Encoder
 from recorder.overload.relief import Relief
 from recorder.packet import EncodedPacket, Track
-from recorder.scene import Look, Scene, Slates
+from recorder.scene import Appearance, Look, Scene, Slates
 from recorder.sound.inputs import SoundInput
 from recorder.sound.program import ProgramSound
 from recorder.stillness import Stillness
-from recorder.timeline import Timeline
-from recorder.video_input import VideoInput
+from recorder.timeline import RunContext, Timeline
+from recorder.video_input import PictureInput, VideoInput
 from recorder.video_track import VideoTrack
 from recorder.x264 import VIDEO_TIME_BASE, VideoSettings
 from tests.support.simulated import EventList, ScriptedReader, SimulatedClock
@@ -187,6 +188,7 @@ class Rig:
             self.clock, live=self.live, tracks=self.tracks, ending=self.ending, release=self._release
         )
         self.timeline.start(self.zero_ns)
+        self.run = RunContext(self.timeline, self.clock, self.events)
 
     def _release(self, track: str) -> None:
         if self.released:
@@ -211,14 +213,11 @@ class Rig:
     ) -> VideoInput:
         """Return an input of pictures, whose frames are (when they arrive, frame)."""
         return VideoInput(
-            name,
-            camera or Camera(),
+            PictureInput(name, camera or Camera()),
             cast("Reader[Frame]", ScriptedReader(self.clock, frames, **script)),
-            self.timeline,
+            self.run,
             rate=source_rate or rate,
             program_rate=rate,
-            clock=self.clock,
-            emit=self.events,
         )
 
     def track(
@@ -232,12 +231,12 @@ class Rig:
         """Return the track that shows the first of `inputs`; the layouts "1" and "2" show one of them."""
         form = VideoFormat(*CAMERA_SIZE, rate, Matrix.BT709)
         layouts = {**BUILT_IN_LAYOUTS} | {one: LayoutSettings(kind=SINGLE, show=(one,)) for one in ("1", "2")}
-        look = Look(form, layouts, Program(), title="Rapat", language="id")
+        look = Look(form, Appearance(layouts, Program(), "Rapat", "id"))
         look.slates = NumberedSlates()
-        self.scene = Scene(inputs, look, SINGLE, zero_ns=lambda: self.zero_ns)
+        self.scene = Scene(inputs, look, SINGLE, run=self.run)
         self.scene.begin()
         return VideoTrack(
-            self.scene, self.encoder, self.timeline, program_rate=rate, put=_ignore, relief=relief, stillness=stillness,
+            self.scene, self.encoder, self.run, put=_ignore, relief=relief, stillness=stillness,
             also=also,
         )  # fmt: skip
 
@@ -256,12 +255,15 @@ class Rig:
         return ProgramSound(
             [(sound_input, cast("Reader[AudioBlock]", reader)) for sound_input, reader in inputs],
             self.encoder,
-            self.timeline,
+            self.run,
             channels=channels,
-            clock=self.clock,
             put=_ignore,
-            emit=self.events,
         )
+
+
+def run_context(clock: Clock, emit: Emit) -> RunContext:
+    """Return what parts of a run share that look at no time of the program."""
+    return RunContext(Timeline(clock, live=True, tracks=Track, ending=()), clock, emit)
 
 
 def microphone(name: str, *, gain_db: float = 0.0, own_track: bool = False) -> SoundInput:

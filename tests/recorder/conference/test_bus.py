@@ -14,7 +14,7 @@ from recorder.conference.speaker import Speaker, SpeakerFailed
 from recorder.encoder import AAC_FRAME
 from recorder.sound.mixer import Heard
 from tests.support.simulated import EventList
-from tests.support.tracks import Rig, in_time, microphone
+from tests.support.tracks import Rig, in_time, microphone, run_context
 from tests.support.waiting import wait_for
 
 BLOCK = 960
@@ -54,7 +54,7 @@ class Heardable:
         self.events = EventList()
         self.speakers: list[NotingSpeaker] = []
         self.bus = ConferenceSound(
-            inputs, far, "liput", channels=1, clock=SystemClock(), emit=self.events,
+            inputs, far, "liput", channels=1, run=run_context(SystemClock(), self.events),
             speaker=cast("Callable[[str, int, Clock], Speaker]", self._start),
         )  # fmt: skip
 
@@ -125,7 +125,7 @@ def test_why_there_is_no_microphone_is_told_once_and_it_is_tried_again(monkeypat
 
     events = EventList()
     bus = ConferenceSound(
-        ["mimbar"], set(), "liput", channels=1, clock=SystemClock(), emit=events, speaker=start
+        ["mimbar"], set(), "liput", channels=1, run=run_context(SystemClock(), events), speaker=start
     )  # fmt: skip
     bus.start()
     wait_for(lambda: bus.line.state == "live")
@@ -156,7 +156,7 @@ def test_a_sink_that_only_fills_up_is_never_called_live(monkeypatch: pytest.Monk
         started += 1
         return cast("Speaker", Full(sink, channels, clock))
 
-    bus = ConferenceSound(["mimbar"], set(), "liput", channels=1, clock=SystemClock(), emit=events, speaker=start)
+    bus = ConferenceSound(["mimbar"], set(), "liput", channels=1, run=run_context(SystemClock(), events), speaker=start)
     bus.start()
 
     def is_tried_often() -> bool:

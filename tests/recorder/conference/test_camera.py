@@ -17,14 +17,15 @@ from config.errors import DeviceBusy, DeviceLost, DeviceNotFound, LiputError
 from config.program import BUILT_IN_LAYOUTS, LayoutSettings, Program
 from devices.clock import SystemClock
 from devices.outputs import OutputInfo, OutputNode
-from recorder.conference.camera import Appearance, ConferenceCamera, Painter
+from recorder.conference.camera import ConferenceCamera, Painter
 from recorder.conference.plan import ConferencePlan
 from recorder.conference.tap import PictureTap
+from recorder.scene import Appearance
 from recorder.video_input import VideoInput
 from tests.recorder.conference.test_tap import picture
 from tests.support.footage import THIRTY
 from tests.support.simulated import EventList
-from tests.support.tracks import Rig, in_time
+from tests.support.tracks import Rig, in_time, run_context
 from tests.support.waiting import wait_for
 
 SIZE = 160, 90
@@ -78,7 +79,8 @@ class Room:
 
     def camera(self, find: Callable[[str], OutputInfo], node: Callable[[], Node]) -> ConferenceCamera:
         return ConferenceCamera(
-            self.plan, self.videos, self.appearance, shows=lambda: self.program, clock=SystemClock(), emit=self.events,
+            self.plan, self.videos, self.appearance,
+            shows=lambda: self.program, run=run_context(SystemClock(), self.events),
             find=find, open_node=cast("Callable[[OutputInfo, VideoFormat], OutputNode]", lambda *_: node()),
         )  # fmt: skip
 

@@ -10,13 +10,14 @@ from config.conference import Conference as Settings
 from config.events import Event
 from config.program import BUILT_IN_LAYOUTS, Program
 from devices.clock import SystemClock
-from recorder.conference.camera import Appearance
 from recorder.conference.conference import Conference
 from recorder.conference.half import Half, Why
 from recorder.conference.plan import ConferencePlan
+from recorder.scene import Appearance
 from recorder.troubles import Troubles
 from tests.recorder.conference.test_bus import Heardable
 from tests.support.simulated import EventList
+from tests.support.tracks import run_context
 from tests.support.waiting import wait_for
 
 type NoThread = Callable[[str], None]
@@ -114,7 +115,7 @@ def test_one_half_for_which_there_is_no_thread_keeps_the_other_from_nothing(no_t
     settings = Settings(width=160, height=90, fps=Fraction(30))
     conference = Conference(
         ConferencePlan(settings), [], [], Appearance(BUILT_IN_LAYOUTS, Program(), "Rapat", "id"),
-        channels=1, shows=lambda: "single", clock=SystemClock(), emit=events,
+        channels=1, shows=lambda: "single", run=run_context(SystemClock(), events),
     )  # fmt: skip
     conference.sound = heard.bus
     no_thread("conference-camera")

@@ -6,7 +6,7 @@ import pytest
 
 from capture.compose.layout import Layout
 from config.program import BUILT_IN_LAYOUTS, SINGLE, LayoutSettings
-from recorder.conference.layout import near_layouts
+from recorder.conference.plan import near_layouts
 
 INPUTS = ["slides", "zoom", "podium"]
 

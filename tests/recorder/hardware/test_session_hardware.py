@@ -27,11 +27,12 @@ from recorder.hardware.failure import Reason
 from recorder.hardware.kinds import Kind
 from recorder.hardware.memory import remembered
 from recorder.hardware.verdict import Verdict
-from recorder.plan import PictureInput, SessionPlan, encoder_settings
+from recorder.plan import SessionPlan, encoder_settings
 from recorder.session import Session
 from recorder.sound.inputs import SoundInput
 from recorder.status import SessionResult, SessionState
 from recorder.streaming.wish import StreamPlan
+from recorder.video_input import PictureInput
 from recorder.x264 import VideoSettings
 from tests.support import markers, media
 from tests.support.fake_hardware import WELL, command
@@ -63,20 +64,20 @@ class Room:
             profile=PROFILE,
             pictures=[PictureInput(picture.name, picture)],
             sounds=[SoundInput(sound.name, sound)],
+            archives=[Archive(folder / "arsip", clock, reserve_bytes=1), *further],
             pace=pace,
+            stop=stop,
             live=live,
             duration_s=float(PICTURES / PROFILE.fps),
             storage=StorageSettings(mirror=mirror),
-            further=further,
             encoder=EncoderPlan("nvenc", good, command(way, at)),
         )
-        archive = Archive(folder / "arsip", clock, reserve_bytes=1)
-        self.session = Session(self.plan, archive, clock=clock, stop=stop, listener=self.events.append)
+        self.session = Session(self.plan, clock=clock, listener=self.events.append)
 
     def endless(self, stream: StreamPlan | None = None) -> None:
         """Let it last until it is stopped, with another live side where one is given."""
         plan = dataclasses.replace(self.plan, duration_s=None, stream=stream or self.plan.stream)
-        self.session._plan = plan
+        self.session = Session(plan, clock=SystemClock(), listener=self.events.append)
 
     def run(self) -> SessionResult:
         self.session.start()
@@ -241,9 +242,9 @@ def server(tmp_path: Path) -> Iterator[NginxRtmp]:
 @pytest.mark.server
 def test_viewers_get_the_next_keyframe_with_its_parameter_sets(tmp_path: Path, server: NginxRtmp) -> None:
     room = Room(tmp_path, "crash", 90)
-    room.session.destinations.add(StreamTarget("kampus", Secret(server.url("good-key"))))
     results: list[SessionResult] = []
     room.endless()
+    room.session.destinations.add(StreamTarget("kampus", Secret(server.url("good-key"))))
     thread = threading.Thread(target=lambda: results.append(room.run()))
     thread.start()
     wait_for(lambda: bool(room.told("encoder-failed")))

@@ -19,7 +19,7 @@ from devices.model import Device, DeviceKind
 from recorder.encoder import AAC_FRAME
 from recorder.packet import Track
 from recorder.sound.lane import GAP_SAMPLES, IDLE_S, LEFT_ALONE, PATIENCE_NS, Lane
-from recorder.timeline import Timeline
+from recorder.timeline import RunContext, Timeline
 from tests.support.simulated import ScriptedReader, SimulatedClock
 
 BLOCK = 480
@@ -52,8 +52,9 @@ class Case:
         self.timeline.start(self.zero_ns)
         self.reader = GivenReader(self.clock, [], ends=ends)
         self.told = Told()
+        run = RunContext(self.timeline, self.clock, self.told)
         reader = cast("Reader[AudioBlock]", self.reader)
-        self.lane = Lane("mimbar", reader, self.timeline, channels=channels, emit=self.told, kept=kept)
+        self.lane = Lane("mimbar", reader, run, channels=channels, kept=kept)
 
     def give(self, at_sample: float, samples: Sequence[Sequence[int]] | int = 7, *, lost: bool = False) -> None:
         """Give a block that was captured at that sample of the program: one level, or what is told."""

@@ -93,8 +93,7 @@ def test_an_input_that_comes_back_is_heard_where_it_belongs() -> None:
     edges = np.flatnonzero(np.diff(heard)) + 1
     assert edges / SAMPLE_RATE == pytest.approx([2, 5], abs=2 / SAMPLE_RATE)
     assert rig.events == [("source-silent", "tamu"), ("source-returned", "tamu")]
-    podium, tamu = sound.summary().inputs
-    assert [podium.silence_s, tamu.silence_s] == pytest.approx([0, 3], abs=0.001)
+    assert [lane.counts.silence / SAMPLE_RATE for lane in sound.lanes] == pytest.approx([0, 3], abs=0.001)
 
 
 def test_clocks_that_go_apart_agree_in_the_mix() -> None:
@@ -175,8 +174,8 @@ def test_muted_is_muted_everywhere_and_at_once() -> None:
     own = np.concatenate([samples for _, samples in rig.encoder.own[sound_track("podium")]])[:, 0]
     assert [level_at(heard, seconds) for seconds in (0.5, 1.5, 2.5, 3.5)] == [1300, 300, 1300, 0]
     assert [level_at(own, seconds) for seconds in (0.5, 1.5, 2.5, 3.5)] == [1000, 0, 1000, 0]
-    assert [one.muted for one in sound.summary().inputs] == [True, True]
-    assert sound.summary().inputs[0].levels_dbfs[0] == pytest.approx(-30.3, abs=0.1)  # the meter shows that it lives
+    assert [one.muted for one in sound.lines()] == [True, True]
+    assert sound.lines()[0].levels_dbfs[0] == pytest.approx(-30.3, abs=0.1)  # the meter shows that it lives
 
 
 def test_what_is_too_loud_together_is_limited() -> None:
@@ -239,7 +238,7 @@ def test_the_summary_tells_how_loud_the_recording_is_from_its_beginning() -> Non
 
     rig.encoder.on_sound = begin
     run(sound, rig)
-    facts = sound.summary().facts()
+    facts = sound.facts()
     # A sine of 1 kHz at -20 dBFS in one channel: -23.0 LUFS; the loud one of before the beginning does not count.
     assert facts["loudness_lufs"] == pytest.approx(-23.0, abs=0.1)
     assert facts["drift_ppm"] == {"podium": None}  # after twenty seconds it is not known yet

@@ -22,10 +22,11 @@ from recorder.archive.archive import Archive
 from recorder.archive.media import probe
 from recorder.encoder import AAC_FRAME, AudioSettings, Encoder
 from recorder.packet import EncodedPacket, Track, sound_track
-from recorder.plan import PictureInput, SessionPlan
+from recorder.plan import SessionPlan
 from recorder.recovery.copying import Piece, copy
 from recorder.session import Session
 from recorder.sound.inputs import SoundInput
+from recorder.video_input import PictureInput
 from tests.support import media
 
 PROFILE = BUILT_IN_PROFILES["240p15"]
@@ -97,13 +98,15 @@ def test_a_session_records_its_mix_and_each_input_that_asks_for_it(tmp_path: Pat
             SoundInput("ruang", Tone("ruang", 1000, pace, stop), gain_db=-20),
             SoundInput("tamu jauh", Tone("tamu jauh", 3000, pace, stop), gain_db=6, own_track=True),
         ],
+        archives=[Archive(tmp_path, clock, reserve_bytes=1)],
         pace=pace,
+        stop=stop,
         live=False,
         duration_s=2.0,
         sinks=[destination],
     )
     events: list[Event] = []
-    session = Session(plan, Archive(tmp_path, clock, reserve_bytes=1), clock=clock, stop=stop, listener=events.append)
+    session = Session(plan, clock=clock, listener=events.append)
     session.start()
     result = session.run()
     assert result.package

@@ -326,4 +326,4 @@ def test_a_meter_that_fails_is_switched_off_and_the_sound_goes_on(monkeypatch: p
     in_time(track.run)
     assert sounding(rig) == spans((0, 2))
     assert rig.events == [("meter-failed", "loudness")]
-    assert track.summary().loudness == Loudness()
+    assert track.loudness == Loudness()

@@ -14,7 +14,7 @@ from recorder.encoder import AAC_FRAME
 from recorder.packet import Track
 from recorder.sound.lane import PATIENCE_NS, Lane
 from recorder.standstill import MOST_EXCUSED_NS
-from recorder.timeline import Timeline
+from recorder.timeline import RunContext, Timeline
 from tests.support.simulated import EventList
 from tests.support.tracks import Rig, in_time, microphone
 
@@ -157,7 +157,7 @@ def test_a_reader_that_had_no_turn_yet_is_waited_for() -> None:
     source = Microphone(clock)
     timeline.start(clock.now_ns())
     reader = Reader(source, bound=250, waits=False, on_lost=lost.append)
-    lane = Lane("mimbar", reader, timeline, channels=1, emit=events)
+    lane = Lane("mimbar", reader, RunContext(timeline, clock, events), channels=1)
     reader.start()
 
     def pull_up_to(sample: int, behind: int) -> None:

@@ -108,7 +108,7 @@ class Configured:
         clock, self.kinds = SystemClock(), list[str]()
         planned = plan_session(asked, settings, clock)
         self.session = Session(
-            planned.plan, planned.archive, clock=clock, stop=planned.stop,
+            planned.plan, clock=clock,
             listener=lambda event: self.kinds.append(event.kind),
         )  # fmt: skip
         self._results: list[SessionResult] = []
