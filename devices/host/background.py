@@ -30,13 +30,15 @@ class BackgroundTask:
         *,
         pause: float | Callable[[int], float],
         failed: Callable[[Exception], object] | None = None,
+        over: Callable[[], object] | None = None,
         steady_s: float = 0.0,
         clock: Clock | None = None,
     ) -> None:
         """`pause` is the seconds between attempts, or returns them for a count of failures in a row.
 
-        `failed` is told of an error; without it the error is reported as that of a broken thread. A failure of an
-        attempt that lasted longer than `steady_s`, where that is given, counts as the first.
+        `failed` is told of an error; without it the error is reported as that of a broken thread. `over` is called
+        once there are no more attempts. A failure of an attempt that lasted longer than `steady_s`, where that is
+        given, counts as the first.
         """
         self.name = name
         self.stopped = threading.Event()
@@ -45,6 +47,7 @@ class BackgroundTask:
         self._attempt = attempt
         self._pause = pause if callable(pause) else lambda _failures: pause
         self._failed = failed
+        self._over = over
         self._steady_s = steady_s
         self._clock = clock or SystemClock()
         self._wake = threading.Event()
@@ -56,6 +59,11 @@ class BackgroundTask:
 
     def run(self) -> None:
         """Attempt until the task is stopped or over, on the calling thread."""
+        self._attempts()
+        if self._over is not None:
+            self._over()
+
+    def _attempts(self) -> None:
         failures = 0
         while not self.stopped.is_set():
             began_ns = self._clock.now_ns()
@@ -66,8 +74,14 @@ class BackgroundTask:
             except Exception as error:  # of any kind: the next attempt may work
                 lasted_s = (self._clock.now_ns() - began_ns) / NANOSECONDS
                 failures = 1 if self._steady_s and lasted_s > self._steady_s else failures + 1
-                (self._failed or _report)(error)
+                self._tell(error)
             self._wait(self._pause(failures))
+
+    def _tell(self, error: Exception) -> None:
+        try:
+            (self._failed or _report)(error)
+        except Exception:  # the task goes on, whether or not its failure can be told
+            threads.report()
 
     def _wait(self, seconds: float) -> None:
         self.is_waiting = True
@@ -80,10 +94,14 @@ class BackgroundTask:
         """Begin the next attempt now, where the task waits for it."""
         self._wake.set()
 
-    def stop(self, timeout_s: float = 0.0) -> bool:
-        """Begin no further attempt, and wait at most `timeout_s` for the thread's end; return whether it has come."""
+    def stop(self, timeout_s: float | None = 0.0) -> bool:
+        """Begin no further attempt, and wait for the thread's end as `join` does."""
         self.stopped.set()
         self._wake.set()
+        return self.join(timeout_s)
+
+    def join(self, timeout_s: float | None = None) -> bool:
+        """Wait for the thread's end, at most `timeout_s`; return whether it has come, or never began."""
         thread = self._thread
         if thread is not None and thread is not threading.current_thread():
             thread.join(timeout_s)

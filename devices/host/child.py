@@ -11,11 +11,12 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import IO
 
-from devices.host.deadline import DeadlineTask
+from devices.host.deadline import close_within
 
 REAP_S = 0.4
 """How long a killed child may take to be gone; after that it is left to a thread. It may wait for a dead disk."""
@@ -46,7 +47,7 @@ def python_module(module: str, *words: str) -> list[str]:
 
 
 class ChildProcess:
-    """A running child. Only `give`, `wait` and `end` wait, and only as long as they are told to."""
+    """A running child. Only `read`, `read_all`, `give`, `wait` and `end` wait, and only as long as they are told to."""
 
     def __init__(
         self,
@@ -82,6 +83,7 @@ class ChildProcess:
             raise
         self.is_deaf = False
         """Whether it takes no more bytes."""
+        self._output_blocks = False
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
                 os.set_blocking(pipe.fileno(), False)
@@ -122,30 +124,47 @@ class ChildProcess:
 
     def give(self, data: bytes) -> None:
         """Write all of `data`, and wait for the child to take it. Raises BrokenPipeError where it has gone."""
-        descriptor = self.input
-        os.set_blocking(descriptor, True)
         left = memoryview(data)
-        try:
-            while left:
-                left = left[os.write(descriptor, left) :]
-        finally:
-            os.set_blocking(descriptor, False)
+        while left:
+            try:
+                left = left[os.write(self.input, left) :]
+            except BlockingIOError:
+                poll = select.poll()
+                poll.register(self.input, select.POLLOUT)
+                poll.poll()
 
     def close_input(self) -> None:
         """Tell it that nothing more comes; idempotent."""
         self.is_deaf = True
         self._close(self._process.stdin)
 
-    def read(self, timeout_s: float = 0.0, most: int = READ_BYTES) -> bytes | None:
-        """Return what it has written, b"" at the end of its output, None where nothing came in `timeout_s`."""
-        poll = select.poll()
-        poll.register(self.output, select.POLLIN)
-        if not poll.poll(timeout_s * 1000):
-            return None
+    def read(self, timeout_s: float | None = 0.0, most: int = READ_BYTES) -> bytes | None:
+        """Return what it has written, b"" at the end of its output, None where nothing came in `timeout_s`.
+
+        With None as `timeout_s` it waits as long as that takes, which is cheapest on a thread of its own.
+        """
+        if timeout_s is None:
+            if not self._output_blocks:
+                os.set_blocking(self.output, True)
+                self._output_blocks = True
+        elif timeout_s or self._output_blocks:
+            poll = select.poll()
+            poll.register(self.output, select.POLLIN)
+            if not poll.poll(timeout_s * 1000):
+                return None
         try:
             return os.read(self.output, most)
         except BlockingIOError:
             return None
+
+    def read_all(self, timeout_s: float) -> bytes:
+        """Return what it writes until the end of its output. Raises TimeoutError where that does not come in time."""
+        until_s, whole = time.monotonic() + timeout_s, bytearray()
+        while piece := self.read(max(0.0, until_s - time.monotonic())):
+            whole += piece
+        if piece is None:
+            raise TimeoutError
+        return bytes(whole)
 
     def wait(self, timeout_s: float | None = None) -> bool:
         """Wait for its end, at most `timeout_s`; return whether it has come."""
@@ -188,7 +207,7 @@ class ChildProcess:
         if self.wait(0.0):
             return True
         try:
-            return DeadlineTask(self._process.wait, f"reap-{self.pid}").wait(reap_s)
+            return close_within(self._process.wait, reap_s, f"child {self.pid}")
         except RuntimeError:  # there are too many threads
             return self.wait(reap_s)
 

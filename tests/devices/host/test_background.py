@@ -92,3 +92,34 @@ def test_an_error_that_nobody_is_told_of_is_reported_and_the_task_goes_on(monkey
     BackgroundTask("part", attempts, pause=1.0, clock=clock).run()
     assert len(attempts.at_s) == 2
     assert reported == ["OSError('attempt 1')"]
+
+
+def test_one_whose_failure_cannot_be_told_goes_on_and_its_end_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    reported: list[str] = []
+    monkeypatch.setattr(threading, "excepthook", lambda args: reported.append(repr(args.exc_value)))
+    clock, ended = SimulatedClock(0), list[int]()
+    attempts = Attempts(0, clock=clock)
+
+    def cannot_tell(_error: Exception) -> None:
+        raise ValueError("no log")
+
+    BackgroundTask(
+        "part", attempts, pause=1.0, failed=cannot_tell, over=lambda: ended.append(len(attempts.at_s)), clock=clock
+    ).run()
+    assert (reported, ended) == (["ValueError('no log')"], [2])
+
+
+def test_who_stops_it_may_wait_for_its_end_as_long_as_that_takes() -> None:
+    begun, goes_on = threading.Event(), threading.Event()
+
+    def attempt() -> None:
+        begun.set()
+        assert goes_on.wait(LONG_S)
+
+    task = BackgroundTask("live", attempt, pause=3600.0)
+    assert task.join(0.0), "it has not begun"
+    task.start()
+    assert begun.wait(LONG_S)
+    assert not task.stop()
+    goes_on.set()
+    assert task.join()

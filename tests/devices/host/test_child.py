@@ -60,6 +60,29 @@ def test_a_child_that_reads_nothing_takes_a_pipe_full_and_delays_nobody(start: S
     assert not child.is_deaf
 
 
+def test_what_it_writes_can_be_waited_for_without_end_and_looked_for_at_once(start: Start) -> None:
+    child = start("import sys\nfor line in sys.stdin: print(line.upper(), end='', flush=True)")
+    assert child.read(0.0) is None
+    child.give(b"one\n")
+    assert child.read(None) == b"ONE\n"
+    assert child.read(0.0) is None, "it does not wait, though the last one did"
+    child.close_input()
+    assert child.read(None) == b""
+
+
+def test_more_than_a_pipe_holds_is_given_as_the_child_takes_it(start: Start) -> None:
+    child = start("import sys; print(len(sys.stdin.buffer.read()))", pipe_bytes=4096)
+    child.give(bytes(1_000_000))
+    child.close_input()
+    assert child.read_all(LONG_S) == b"1000000\n"
+
+
+def test_an_output_that_does_not_end_is_not_waited_for_longer_than_asked(start: Start) -> None:
+    child = start("import time; print(1, flush=True); time.sleep(60)")
+    with pytest.raises(TimeoutError):
+        child.read_all(0.1)
+
+
 def test_a_child_that_has_gone_is_deaf(start: Start) -> None:
     child = start("")
     assert child.wait(LONG_S)
