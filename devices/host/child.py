@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Buffer, Mapping, Sequence
 from contextlib import suppress
 from typing import IO
 
@@ -112,7 +112,7 @@ class ChildProcess:
         assert self._process.stdin is not None  # noqa: S101 - it is a pipe
         return self._process.stdin.fileno()
 
-    def write(self, data: "bytes | memoryview") -> int:
+    def write(self, data: Buffer) -> int:
         """Write as much of `data` as its pipe takes now; return how many bytes."""
         try:
             return os.write(self.input, data)

@@ -3,7 +3,7 @@
 import os
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
@@ -13,7 +13,7 @@ from av.stream import Stream
 from devices.clock import NANOSECONDS, Clock
 from recorder.live.feed import FlvFeed, announcement, bit_rate
 from recorder.live.kind import LiveUrl, kind_of
-from recorder.live.process import Child, half_a_second
+from recorder.live.process import LiveChild, half_a_second
 from recorder.live.protocol import Ended, Entered, Failed, Live, Order, Report, Request, Sent
 from recorder.live.queue import PacketQueue
 from recorder.live.reason import Reason
@@ -56,7 +56,16 @@ class Outcome:
     live_s: float = 0.0
 
 
-class Ending:
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where an attempt streams to, and its deadlines there. `ca_file` holds the authorities of an RTMPS server."""
+
+    url: LiveUrl
+    ca_file: Path | None = None
+    deadlines: Deadlines = field(default_factory=Deadlines)
+
+
+class StopRequest:
     """The wish that an attempt end, until when it may still send what it has, and whether the stream `goes_on`."""
 
     def __init__(self) -> None:
@@ -81,29 +90,24 @@ class Attempt:
 
     def __init__(
         self,
-        url: LiveUrl,
+        to: Endpoint,
         queue: PacketQueue,
         templates: Mapping[TrackId, Stream],
         *,
         clock: Clock,
-        ending: Ending,
+        stop: StopRequest,
         at_newest: bool,
-        on_live: Callable[[], None],
         on_turn: Callable[[], None],
-        ca_file: Path | None = None,
-        deadlines: Deadlines | None = None,
     ) -> None:
-        self._url = url
+        """`on_turn` is called as soon as the stream begins, and with each turn."""
+        self._to = to
         self._queue = queue
         self._templates = templates
         self._clock = clock
-        self._ending = ending
+        self._stop = stop
         self._at_newest = at_newest
-        self._on_live = on_live
         self._on_turn = on_turn
-        self._ca_file = ca_file
-        self._deadlines = deadlines or Deadlines()
-        self._child: Child | None = None
+        self._child: LiveChild | None = None
         self._feed: FlvFeed | None = None
         self._finished = self._broken_off = False
         self._over = False
@@ -122,12 +126,17 @@ class Attempt:
     @property
     def is_left(self) -> bool:
         """Whether its child is still there; once it has run, that is one that could not be killed."""
-        return self._child is not None and self._child.is_there
+        return self._child is not None and self._child.status is None
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether there is something to be seen: the server takes the stream, and a keyframe was there."""
+        return self._feed is not None
 
     def run(self) -> Outcome:
         """Stream until something ends it; the child is killed when this returns, and what it did not send is back."""
         try:
-            child = self._child = Child(self._most_bytes)
+            child = self._child = LiveChild(self._most_bytes)
         except OSError as error:
             return Outcome(Reason.FAILED, error.strerror or "")
         outcome = None
@@ -137,7 +146,7 @@ class Attempt:
                 outcome = self._refill() or self._exchange(child) or self._judge()
                 self._on_turn()
         finally:
-            child.end(self._deadlines.end_s if self._over else 0.0)
+            child.end(self._to.deadlines.end_s if self._over else 0.0)
             self._queue.put_back()
             self._templates = {}  # with them, an encoder would be kept
         return outcome
@@ -146,12 +155,12 @@ class Attempt:
         request = Request(
             parent=os.getpid(),
             stream=announcement(self._templates),
-            io_timeout_s=self._deadlines.stall_s,
-            connect_timeout_s=self._deadlines.step_s,
+            io_timeout_s=self._to.deadlines.stall_s,
+            connect_timeout_s=self._to.deadlines.step_s,
             held_bytes=self._most_bytes,
-            ca_file=str(self._ca_file) if self._ca_file else None,
+            ca_file=str(self._to.ca_file) if self._to.ca_file else None,
         )
-        order = Order(self._url.scheme, msgspec.Raw(msgspec.json.encode(self._url)), request)
+        order = Order(self._to.url.scheme, msgspec.Raw(msgspec.json.encode(self._to.url)), request)
         return msgspec.json.encode(order) + b"\n"
 
     def _refill(self) -> Outcome | None:
@@ -172,7 +181,7 @@ class Attempt:
             packet = self._queue.take()
             if packet:
                 self._feed.add(packet)
-            elif self._ending.event.is_set():
+            elif self._stop.event.is_set():
                 self._finish(self._feed)
             self._outbound += self._feed.data
             self._feed.data.clear()
@@ -182,22 +191,22 @@ class Attempt:
     def _finish(self, feed: FlvFeed) -> None:
         """End the stream, or break it off where the next attempt goes on with it: whoever plays it waits for that."""
         self._finished = True
-        self._broken_off = self._ending.goes_on and kind_of(self._url.scheme).goes_on
+        self._broken_off = self._stop.goes_on and kind_of(self._to.url.scheme).goes_on
         if not self._broken_off:
             feed.finish()
 
     def _begin(self) -> None:
         """Begin the stream once it is wanted, and not before: with what is newest then, however long it took."""
-        if self._url.listens:
+        if self._to.url.listens:
             self._queue.keep_newest()
         if self._live_ns is not None and (start := self._queue.start(at_newest=self._at_newest)):
             self._feed = FlvFeed(self._templates, start)
-            self._on_live()  # not before there is anything to see; what was left out by then is told with it
+            self._on_turn()  # not before there is anything to see; what was left out by then is told with it
 
-    def _exchange(self, child: Child) -> Outcome | None:
+    def _exchange(self, child: LiveChild) -> Outcome | None:
         """Write what the child takes and weigh what it reports, waiting at most a turn for either."""
         reports = child.exchange(self._outbound, TURN_S)
-        if child.deaf:
+        if child.is_deaf:
             self._outbound.clear()
         elif self._finished and not self._outbound:
             child.close_input()
@@ -239,13 +248,12 @@ class Attempt:
     def _judge(self) -> Outcome | None:
         """End the attempt when something takes too long, or when it is to stop and has nothing to lose."""
         now_ns = self._clock.now_ns()
-        if self._ending.event.is_set() and (self._feed is None or now_ns >= self._ending.deadline_ns):
+        if self._stop.event.is_set() and (self._feed is None or now_ns >= self._stop.deadline_ns):
             return Outcome(None, "", self._live_s())
-        if self._unread_s(now_ns) >= self._deadlines.unread_s:
+        if self._unread_s(now_ns) >= self._to.deadlines.unread_s:
             return Outcome(Reason.STALLED, "what arrives there is not read", self._live_s())
-        limit_s = {"start": self._deadlines.start_s, "live": self._deadlines.stall_s}.get(
-            self.step, self._deadlines.step_s
-        )
+        deadlines = self._to.deadlines
+        limit_s = {"start": deadlines.start_s, "live": deadlines.stall_s}.get(self.step, deadlines.step_s)
         if (now_ns - self._moved_ns) / NANOSECONDS < limit_s:
             return None
         if self._live_ns is None:

@@ -1,14 +1,13 @@
 """A live destination: takes the session's packets, keeps streaming them to one server, and says how that goes.
 
-One thread per destination supervises: it runs one attempt after the other, each with a child process of its own,
-and waits in between. Whatever the network does, `put` takes microseconds and `stop` keeps its time.
+A background task runs one attempt after the other, each with a child process of its own, and waits in between.
+Whatever the network does, `put` takes microseconds and `stop` keeps its time.
 """
 
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from pathlib import Path
 
 import msgspec
 from av.stream import Stream
@@ -16,7 +15,8 @@ from av.stream import Stream
 from config.events import Emit
 from config.secrets import StreamTarget
 from devices.clock import NANOSECONDS, Clock
-from recorder.live.attempt import Attempt, Deadlines, Ending, Outcome
+from devices.host.background import BackgroundTask
+from recorder.live.attempt import Attempt, Deadlines, Endpoint, Outcome, StopRequest
 from recorder.live.backoff import LONGEST_S, SHORT_LIFE_S, Backoff
 from recorder.live.lag import KeepsUp, Lag
 from recorder.live.protocol import Sent
@@ -67,39 +67,41 @@ class DestinationStatus(msgspec.Struct, frozen=True):
 class LiveDestination:
     """Streams a session's packets to one server, caller or folder until it is stopped.
 
-    `url` is the whole address, secrets included; raises UsageError where it cannot be one. `templates` are the
-    encoder's open streams, and must stay open until `stop` has returned. `ca_file` holds the authorities to
-    check an RTMPS server against instead of this system's.
+    `target` has the whole address; raises UsageError where it cannot be one. `templates` are the encoder's open
+    streams, and must stay open until `stop` has returned.
     """
 
     def __init__(
         self,
-        name: str,
-        url: str,
-        *,
+        target: StreamTarget,
         templates: Mapping[TrackId, Stream],
+        *,
         emit: Emit,
         clock: Clock,
-        ca_file: Path | None = None,
         deadlines: Deadlines | None = None,
         earlier: Counted | None = None,
     ) -> None:
         """`earlier` is what was counted of the same destination before this one, and is counted on from."""
-        self.name = name
-        self._url = parse_live_url(url)
+        self.name = target.name
+        self._to = Endpoint(parse_live_url(target.url.reveal()), target.ca_file, deadlines or Deadlines())
         self._templates = templates
         self._emit = emit
         self._clock = clock
-        self._ca_file = ca_file
-        self._deadlines = deadlines or Deadlines()
         self._backoff = Backoff()
         self._queue = PacketQueue()
         self._lag = Lag()
-        self._stopping = threading.Event()
         self._changing = threading.Lock()
-        self._ending = Ending()
+        self._stop = StopRequest()
         self._after: LiveDestination | None = None
-        self._thread = threading.Thread(target=self._supervise, name=f"live-{name}", daemon=True)
+        self._pause_s = 0.0
+        self._task = BackgroundTask(
+            f"live-{self.name}",
+            self._attend,
+            pause=lambda _failures: self._pause_s,
+            failed=self._broken,
+            over=self._finish,
+            clock=clock,
+        )
         self._has_restarted = False
         self._is_missed = False
         self._attempt: Attempt | None = None
@@ -117,11 +119,11 @@ class LiveDestination:
     def start(self, after: "LiveDestination | None" = None) -> None:
         """Begin to connect, once `after` has ended; returns at once."""
         self._after = after
-        self._thread.start()
+        self._task.start()
 
     def put(self, packet: EncodedPacket) -> None:
         """Take a packet, in the order of encoding; never blocks and never fails."""
-        if not self._stopping.is_set():
+        if not self._task.stopped.is_set():
             self._queue.put(packet)
 
     def status(self) -> DestinationStatus:
@@ -149,6 +151,11 @@ class LiveDestination:
         return attempt is not None and attempt.step == "listen"
 
     @property
+    def where(self) -> str:
+        """Where it leads, fit to be shown."""
+        return self._to.url.where
+
+    @property
     def counted(self) -> Counted:
         """What was counted so far."""
         return Counted(self._dropped, self._times_live)
@@ -172,10 +179,11 @@ class LiveDestination:
         """
         url = None if target is None else parse_live_url(target.url.reveal())
         with self._changing:
-            goes_on = url is None or url == self._url
+            goes_on = url is None or url == self._to.url
             if target is not None and url is not None:
-                self._url, self._ca_file = url, target.ca_file
-            self._ending.set(self._clock.now_ns() + round(RESTART_S * NANOSECONDS), goes_on=goes_on)
+                self._to = replace(self._to, url=url, ca_file=target.ca_file)
+            self._stop.set(self._clock.now_ns() + round(RESTART_S * NANOSECONDS), goes_on=goes_on)
+        self._task.wake()
 
     def stop(self, timeout_s: float = 4.0) -> None:
         """Send what is left, tell the server, and end; after `timeout_s` seconds at most, whatever hangs.
@@ -193,49 +201,47 @@ class LiveDestination:
         """
         patience_s = max(0.0, timeout_s - _TO_REAP_S)
         with self._changing:
-            if not self._stopping.is_set():
+            if not self._task.stopped.is_set():
                 self._is_missed = is_over and not (self._times_live or self._trouble or self._is_listening)
-            self._stopping.set()
-            self._ending.set(self._clock.now_ns() + round(patience_s * NANOSECONDS), goes_on=goes_on)
+            self._stop.set(self._clock.now_ns() + round(patience_s * NANOSECONDS), goes_on=goes_on)
+            self._task.stop()
 
     def join(self, timeout_s: float | None = None) -> None:
         """Wait until it has ended, not longer than `timeout_s`."""
-        if self._thread.ident is not None:
-            self._thread.join(timeout_s)
+        self._task.join(timeout_s)
 
-    # The supervisor
+    # The task
 
-    def _supervise(self) -> None:
+    def _attend(self) -> None:
+        """Try once, and say how long it takes until the next attempt is worth it."""
+        self._pause_s = 0.0
         if self._after:
             self._after.join()
             self._after = None
-        while ending := self._next_ending():
-            try:
-                self._attend(ending)
-            except Exception as error:  # a mistake of ours must not leave viewers without anybody who tries again
-                self._lost(Outcome(Reason.FAILED, type(error).__name__))
-                self._clock.wait(ending.event, LONGEST_S)
-            if ending.event.is_set():
-                self._begin_anew()
-        self._finish()
-
-    def _attend(self, ending: Ending) -> None:
-        """Try once, and wait as long as it takes until the next attempt is worth it."""
+        if (stop := self._next_stop()) is None:
+            return
         self._state, self._believed_ns = "connecting", None
         began_ns = self._clock.now_ns()
-        outcome = self._try_once(ending)
-        if outcome.reason is not None and not ending.event.is_set():  # else nobody wants it any more
+        outcome = self._try_once(stop)
+        if outcome.reason is not None and not stop.event.is_set():  # else nobody wants it any more
             self._lost(outcome)
             took_s = (self._clock.now_ns() - began_ns) / NANOSECONDS
-            self._clock.wait(ending.event, self._backoff.after(outcome, took_s))
+            self._pause_s = self._backoff.after(outcome, took_s)
 
-    def _next_ending(self) -> Ending | None:
+    def _broken(self, error: Exception) -> None:
+        """Take note of a mistake of ours; it must not leave viewers without anybody who tries again."""
+        self._pause_s = LONGEST_S
+        self._lost(Outcome(Reason.FAILED, type(error).__name__))
+
+    def _next_stop(self) -> StopRequest | None:
         """Return the wish by which the next attempt is ended, or None when there is to be none."""
+        if self._stop.event.is_set():
+            self._begin_anew()
         with self._changing:
-            if self._stopping.is_set():
+            if self._task.stopped.is_set():
                 return None
-            self._ending = Ending()
-            return self._ending
+            self._stop = StopRequest()
+            return self._stop
 
     def _begin_anew(self) -> None:
         """Forget what went wrong: somebody wants it to be tried again."""
@@ -245,22 +251,17 @@ class LiveDestination:
         self._has_restarted = True
         self._backoff.forget()
 
-    def _try_once(self, ending: Ending) -> Outcome:
+    def _try_once(self, stop: StopRequest) -> Outcome:
         if self._attempt is not None and self._attempt.is_left:  # one process that cannot be killed is enough
             return self._trouble or Outcome(Reason.FAILED, "its process cannot be killed")
-        with self._changing:
-            url, ca_file = self._url, self._ca_file
         attempt = self._attempt = Attempt(
-            url,
+            self._to,
             self._queue,
             self._templates,
             clock=self._clock,
-            ending=ending,
+            stop=stop,
             at_newest=self._has_restarted or self._trouble is not None or self._times_live > 0,
-            on_live=self._is_live,
             on_turn=self._look,
-            ca_file=ca_file,
-            deadlines=self._deadlines,
         )
         try:
             return attempt.run()
@@ -289,7 +290,7 @@ class LiveDestination:
         self._emit(
             "destination-live",
             self.name,
-            f"{self.name} is live{again} at {self._url.where}{missed}",
+            f"{self.name} is live{again} at {self.where}{missed}",
             reconnects=self._times_live - 1,
             dropped=dropped,
         )
@@ -319,7 +320,9 @@ class LiveDestination:
         now_ns = self._clock.now_ns()
         if self._believed_ns is not None and now_ns >= self._believed_ns:
             self._tell_live()
-        if self._state != "live" or self._ending.event.is_set():
+        elif self._believed_ns is None and self._state == "connecting" and self._attempt and self._attempt.has_begun:
+            self._is_live()
+        if self._state != "live" or self._stop.event.is_set():
             return
         if change := self._lag.look(now_ns, self._queue.dropped_frames, self._queue.delay_s):
             self._since = self._clock.now()
@@ -360,6 +363,7 @@ class LiveDestination:
         return self._told_dropped - before
 
     def _finish(self) -> None:
+        self._begin_anew()
         if self._is_missed and not self._times_live:
             self._tell_lost(Outcome(Reason.NOT_YET))
         self._queue.clear()
@@ -375,4 +379,4 @@ class LiveDestination:
         )
 
     def _sentence(self, outcome: Outcome) -> str | None:
-        return None if outcome.reason is None else sentence(outcome.reason, self._url.where, outcome.detail)
+        return None if outcome.reason is None else sentence(outcome.reason, self.where, outcome.detail)

@@ -180,12 +180,10 @@ class Destinations:
     def _connect(self, target: StreamTarget, templates: Templates, before: LiveDestination | None = None) -> None:
         """Begin to stream; what was counted `before` is counted on from."""
         destination = LiveDestination(
-            target.name,
-            target.url.reveal(),
-            templates=templates,
+            target,
+            templates,
             emit=self._emit,
             clock=self._clock,
-            ca_file=target.ca_file,
             earlier=before.counted if before else None,
         )
         self._streamed[target.name] = None

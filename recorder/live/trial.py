@@ -85,10 +85,7 @@ def try_stream(
     """
     encoder = _encoder(stream)
     try:
-        destination = LiveDestination(
-            target.name, target.url.reveal(), templates=encoder.templates, emit=_say_nothing, clock=clock,
-            ca_file=target.ca_file,
-        )  # fmt: skip
+        destination = LiveDestination(target, encoder.templates, emit=_say_nothing, clock=clock)
         destination.start()
         try:
             return _stream(destination, encoder, stream, stop, told)

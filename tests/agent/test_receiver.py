@@ -9,6 +9,7 @@ import pytest
 import agent.receiver
 from agent.receiver import ThrowAwayReceiver
 from config.errors import LiputError
+from config.secrets import StreamTarget, secret_url
 from devices.clock import SystemClock
 from recorder.live.destination import LiveDestination
 from tests.support.encoded import SmallEncoder
@@ -27,7 +28,9 @@ def no_server_left() -> Iterator[None]:
 
 def stream_to(url: str, frames: int) -> None:
     encoder = SmallEncoder()
-    destination = LiveDestination("demo", url, templates=encoder.templates, emit=Events(), clock=SystemClock())
+    destination = LiveDestination(
+        StreamTarget("demo", secret_url(url)), encoder.templates, emit=Events(), clock=SystemClock()
+    )
     destination.start()
     for _ in range(frames):
         for packet in encoder.next():

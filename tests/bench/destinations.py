@@ -13,6 +13,7 @@ import numpy as np
 import psutil
 
 from capture.source import SAMPLE_RATE, Matrix
+from config.secrets import StreamTarget, secret_url
 from devices.clock import SystemClock
 from recorder.encoder import AAC_FRAME, AUDIO_TIME_BASE, AudioSettings, Encoder
 from recorder.live.destination import LiveDestination
@@ -61,13 +62,10 @@ def endless(packets: list[EncodedPacket]) -> Iterator[EncodedPacket]:
 def cpu_s(count: int, nginx: NginxRtmp) -> tuple[float, float]:
     """Stream to `count` destinations; return the seconds of CPU that took us and our children, and bits a second."""
     encoder, packets = loop()
+    targets = [StreamTarget(f"d{number}", secret_url(nginx.url(f"good{count}{number}"))) for number in range(count)]
     destinations = [
-        LiveDestination(
-            f"d{number}", nginx.url(f"good{count}{number}"), templates=encoder.templates, emit=Events(),
-            clock=SystemClock(),
-        )
-        for number in range(count)
-    ]  # fmt: skip
+        LiveDestination(target, encoder.templates, emit=Events(), clock=SystemClock()) for target in targets
+    ]
     for destination in destinations:
         destination.start()
     source, began, sent = endless(packets), time.monotonic(), 0

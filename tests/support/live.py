@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from config.secrets import StreamTarget, secret_url
 from devices.clock import SystemClock
 from recorder.live.attempt import Deadlines
 from recorder.live.destination import LiveDestination
@@ -84,12 +85,10 @@ def running(
     deadlines: Deadlines | None = None,
 ) -> Iterator[LiveDestination]:
     destination = LiveDestination(
-        "hall",
-        url,
-        templates=encoder.templates,
+        StreamTarget("hall", secret_url(url), ca_file),
+        encoder.templates,
         emit=events,
         clock=SystemClock(),
-        ca_file=ca_file,
         deadlines=deadlines,
     )
     destination.start()
@@ -109,7 +108,7 @@ def agreed(destination: LiveDestination, events: Events) -> str | None:
     if not lost or status.reason is None or status.message is None:
         return None
     _, _, _, message, detail = lost[-1]
-    said = sentence(Reason(status.reason), destination._url.where, str(detail["detail"]))
+    said = sentence(Reason(status.reason), destination.where, str(detail["detail"]))
     return status.reason if (detail["reason"], status.message) == (status.reason, said) and said in message else None
 
 

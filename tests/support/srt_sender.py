@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 
+from config.secrets import StreamTarget, secret_url
 from devices.clock import SystemClock
 from recorder.live.destination import LiveDestination
 from tests.support.encoded import SmallEncoder
@@ -18,7 +19,9 @@ from tests.support.live import Events, Pump
 def main() -> None:
     address, bit_rate = sys.stdin.readline().split()
     encoder, began = SmallEncoder(60, noise=True, bit_rate=int(bit_rate)), time.monotonic()
-    destination = LiveDestination("x", address, templates=encoder.templates, emit=Events(), clock=SystemClock())
+    destination = LiveDestination(
+        StreamTarget("x", secret_url(address)), encoder.templates, emit=Events(), clock=SystemClock()
+    )
     ended = threading.Event()
 
     def wait_for_the_end() -> None:

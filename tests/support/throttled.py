@@ -39,7 +39,7 @@ class Tags:
 
 
 class ThrottledChild:
-    """Stands for recorder.live.process.Child; `tick` is called with each turn, `bps` says what the link takes then."""
+    """Stands for a LiveChild; `tick` is called with each turn, `bps` says what the link takes then."""
 
     def __init__(
         self, clock: SimulatedClock, bps: Callable[[float], float], tick: Callable[[], None], until_s: float, held: int
@@ -53,7 +53,7 @@ class ThrottledChild:
         self._has_begun = False
         self._allowance = 0.0
         self._sent_s: float | None = None
-        self.deaf = False
+        self.is_deaf = False
         self.closed = False
         self.over = threading.Event()
         self.arrivals: list[tuple[float, float]] = []

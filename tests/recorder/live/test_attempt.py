@@ -1,15 +1,17 @@
 """The deadlines of one attempt, and what a blackout costs in all, on a simulated clock."""
 
+import fcntl
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
 from devices.clock import NANOSECONDS
 from recorder.live import attempt
-from recorder.live.attempt import Attempt, Deadlines, Ending, Outcome
+from recorder.live.attempt import Attempt, Deadlines, Endpoint, Outcome, StopRequest
 from recorder.live.backoff import SOON_S, Backoff
-from recorder.live.process import RESOLVER, Child
+from recorder.live.process import RESOLVER, LiveChild
 from recorder.live.protocol import Ended, Entered, Live, Report, Sent
 from recorder.live.queue import PacketQueue
 from recorder.live.reason import Reason
@@ -18,6 +20,7 @@ from recorder.packet import Track
 from tests.support.encoded import RATE, SmallEncoder
 from tests.support.simulated import SimulatedClock
 
+TO = Endpoint(parse_live_url("rtmp://127.0.0.1/live/good"))
 CHILD_S = 0.5
 """What a child process takes from its start to its first packet, on a PC that has other things to do."""
 SYNS_S = (0.0, 1.0, 3.0)
@@ -26,13 +29,13 @@ ROUND_TRIPS = 7
 
 
 class ScriptedChild:
-    """Stands for recorder.live.process.Child: says each report at its time, in seconds, and takes all bytes or none."""
+    """Stands for a LiveChild: says each report at its time, in seconds, and takes all bytes or none."""
 
     def __init__(self, clock: SimulatedClock, script: Sequence[tuple[float, Report]], takes_until_s: float) -> None:
         self._clock, self._script = clock, list(script)
         self._began_ns = clock.now_ns()
         self._takes_until_s = takes_until_s
-        self.deaf = False
+        self.is_deaf = False
         self.ended = False
         self.taken = bytearray()
 
@@ -72,12 +75,9 @@ def run(
     """Return how an attempt ended whose child said that, and how many seconds it took."""
     clock = SimulatedClock()
     child = ScriptedChild(clock, script, takes_until_s)
-    monkeypatch.setattr(attempt, "Child", lambda _bytes: child)
+    monkeypatch.setattr(attempt, "LiveChild", lambda _bytes: child)
     encoder, queue = packets
-    one = Attempt(
-        parse_live_url("rtmp://127.0.0.1/live/good"), queue, encoder.templates, clock=clock, ending=Ending(),
-        at_newest=True, on_live=lambda: None, on_turn=lambda: None,
-    )  # fmt: skip
+    one = Attempt(TO, queue, encoder.templates, clock=clock, stop=StopRequest(), at_newest=True, on_turn=lambda: None)
     began_ns = clock.now_ns()
     outcome = one.run()
     assert child.ended
@@ -135,7 +135,7 @@ def test_a_stream_begins_with_what_is_newest_when_it_is_live_however_long_it_too
 ) -> None:
     clock, (encoder, queue) = SimulatedClock(), packets
     child = ScriptedChild(clock, [(0.2, Entered("connect")), (3.1, Live()), (3.2, Sent(0.0)), (3.3, Ended())], 1000.0)
-    monkeypatch.setattr(attempt, "Child", lambda _bytes: child)
+    monkeypatch.setattr(attempt, "LiveChild", lambda _bytes: child)
     encoded_s: list[float] = []
     dropped: list[int] = []
     began_ns = clock.now_ns()
@@ -145,15 +145,17 @@ def test_a_stream_begins_with_what_is_newest_when_it_is_live_however_long_it_too
             for packet in encoder.next():
                 queue.put(packet)
 
-    def on_live() -> None:
+    def turn() -> None:
+        if one.has_begun and not encoded_s:
+            begin()
+        encode()
+
+    def begin() -> None:
         encoded_s.append(encoder.frames / RATE)
         dropped.append(queue.dropped_frames)
         assert bytes(child.taken).endswith(b"}\n"), "nothing but the request went to the child before"
 
-    one = Attempt(
-        parse_live_url("rtmp://127.0.0.1/live/good"), queue, encoder.templates, clock=clock, ending=Ending(),
-        at_newest=True, on_live=on_live, on_turn=encode,
-    )  # fmt: skip
+    one = Attempt(TO, queue, encoder.templates, clock=clock, stop=StopRequest(), at_newest=True, on_turn=turn)
     assert one.run().reason is None
     assert encoded_s == [pytest.approx(6.1, abs=0.1)]
     assert one.sent_s == 6.0
@@ -163,52 +165,39 @@ def test_a_stream_begins_with_what_is_newest_when_it_is_live_however_long_it_too
 def test_what_is_live_and_has_nothing_to_send_yet_ends_at_once(
     monkeypatch: pytest.MonkeyPatch, packets: tuple[SmallEncoder, PacketQueue]
 ) -> None:
-    clock, ending, (encoder, queue) = SimulatedClock(), Ending(), packets
+    clock, stop, (encoder, queue) = SimulatedClock(), StopRequest(), packets
     queue.clear()  # after a drop, before the next keyframe
     child = ScriptedChild(clock, [(0.2, Live())], 1000.0)
-    monkeypatch.setattr(attempt, "Child", lambda _bytes: child)
-    told_live: list[bool] = []
+    monkeypatch.setattr(attempt, "LiveChild", lambda _bytes: child)
 
     def turn() -> None:
         if one.step == "live":
-            ending.set(clock.now_ns() + 3 * NANOSECONDS)
+            stop.set(clock.now_ns() + 3 * NANOSECONDS)
 
-    one = Attempt(
-        parse_live_url("rtmp://127.0.0.1/live/good"), queue, encoder.templates, clock=clock, ending=ending,
-        at_newest=True, on_live=lambda: told_live.append(True), on_turn=turn,
-    )  # fmt: skip
+    one = Attempt(TO, queue, encoder.templates, clock=clock, stop=stop, at_newest=True, on_turn=turn)
     outcome = one.run()
     assert outcome.reason is None
     assert outcome.live_s < 0.05
-    assert told_live == [], "there was nothing to see"
+    assert not one.has_begun, "there was nothing to see"
 
 
 def test_a_stream_that_is_wished_to_end_goes_on_no_more_whatever_was_wished_before() -> None:
-    again, over = Ending(), Ending()
+    again, over = StopRequest(), StopRequest()
     again.set(1, goes_on=True)
     over.set(1)
     assert (again.goes_on, over.goes_on) == (True, False)
-    for ending in (again, over):
-        ending.set(2, goes_on=ending is over)
-        assert (ending.goes_on, ending.deadline_ns) == (False, 1)
+    for stop in (again, over):
+        stop.set(2, goes_on=stop is over)
+        assert (stop.goes_on, stop.deadline_ns) == (False, 1)
 
 
 def test_a_look_up_is_repeated_within_the_time_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RES_OPTIONS", "rotate")
-    started: dict[str, object] = {}
-
-    class Refused(Exception):
-        pass
-
-    def popen(*_: object, **how: object) -> None:
-        started.update(how)
-        raise Refused
-
-    monkeypatch.setattr("recorder.live.process.subprocess.Popen", popen)
-    with pytest.raises(Refused):
-        Child(4096)
-    environment = started["env"]
-    assert isinstance(environment, dict)
-    assert environment["RES_OPTIONS"] == f"rotate {RESOLVER}"
+    child = LiveChild(4096)
+    try:
+        environment = Path(f"/proc/{child.pid}/environ").read_bytes().split(b"\0")
+        assert f"RES_OPTIONS=rotate {RESOLVER}".encode() in environment
+        assert fcntl.fcntl(child.input, fcntl.F_GETPIPE_SZ) == 4096
+    finally:
+        child.end()
     assert int(RESOLVER.split(":")[1][0]) < Deadlines().step_s
-    assert started["pipesize"] == 4096

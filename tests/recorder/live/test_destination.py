@@ -9,6 +9,7 @@ import pytest
 
 from agent.receiver import HOST, free_port
 from config.errors import UsageError
+from config.secrets import Secret, StreamTarget, secret_url
 from devices.clock import SystemClock
 from recorder.live.attempt import Deadlines, Outcome
 from recorder.live.backoff import Backoff
@@ -293,7 +294,9 @@ def test_stop_takes_no_time_before_it_is_live_and_twice(encoder: SmallEncoder, e
         destination.stop()
         destination.stop()
         assert time.monotonic() - began < 4  # so long each might take to send what is left
-    unborn = LiveDestination("x", "rtmp://h/a/k", templates=encoder.templates, emit=events, clock=SystemClock())
+    unborn = LiveDestination(
+        StreamTarget("x", secret_url("rtmp://h/a/k")), encoder.templates, emit=events, clock=SystemClock()
+    )
     unborn.stop()
 
 
@@ -343,4 +346,6 @@ def test_a_child_that_hangs_is_killed_and_replaced(server: NginxRtmp, events: Ev
 
 def test_a_malformed_address_is_refused_at_once(encoder: SmallEncoder, events: Events) -> None:
     with pytest.raises(UsageError):
-        LiveDestination("x", "not an address", templates=encoder.templates, emit=events, clock=SystemClock())
+        LiveDestination(
+            StreamTarget("x", Secret("not an address")), encoder.templates, emit=events, clock=SystemClock()
+        )

@@ -12,7 +12,7 @@ from agent.receiver import HOST, free_port
 from config.errors import SessionError, UsageError
 from config.secrets import Secret, StreamTarget
 from devices.clock import SystemClock
-from recorder.live.attempt import Ending, Outcome
+from recorder.live.attempt import Outcome, StopRequest
 from recorder.live.destination import LiveDestination
 from recorder.live.destinations import MOST, Destinations
 from recorder.live.reason import Reason
@@ -230,8 +230,8 @@ def test_one_that_is_removed_while_its_network_dies_is_not_lost_any_more(
 ) -> None:
     """Nothing would end that trouble."""
 
-    def fail_late(_: LiveDestination, ending: Ending) -> Outcome:
-        ending.event.wait(60)
+    def fail_late(_: LiveDestination, stop: StopRequest) -> Outcome:
+        stop.event.wait(60)
         return Outcome(Reason.TIMEOUT, "", 5.0)
 
     monkeypatch.setattr(LiveDestination, "_try_once", fail_late)
@@ -245,8 +245,8 @@ def test_one_that_is_removed_while_its_network_dies_is_not_lost_any_more(
 def test_what_viewers_missed_is_counted_on_and_nothing_before_there_were_any(
     encoder: SmallEncoder, events: Events, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def wait(_: LiveDestination, ending: Ending) -> Outcome:
-        ending.event.wait(60)
+    def wait(_: LiveDestination, stop: StopRequest) -> Outcome:
+        stop.event.wait(60)
         return Outcome(None)
 
     def feed_10_s() -> None:

@@ -21,7 +21,7 @@ from recorder.live.destination import LiveDestination
 from recorder.live.destinations import Destinations
 from recorder.live.feed import FlvFeed, announcement
 from recorder.live.hls import GOES_ON_S, KEPT, LISTED, PLAYLIST
-from recorder.live.process import Child
+from recorder.live.process import LiveChild
 from recorder.live.protocol import Ended, Order, Report, Request
 from recorder.live.url import parse_live_url
 from tests.support.children import children
@@ -216,7 +216,7 @@ def test_only_a_stream_that_has_come_to_its_end_is_ended(
         feed.add(packet)
     if is_whole:
         feed.finish()
-    child, told = Child(), list[Report]()
+    child, told = LiveChild(), list[Report]()
     outbound = bytearray(msgspec.json.encode(order) + b"\n") + feed.data
     while (reports := child.exchange(outbound, 0.1)) is not None:
         told += reports

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import pytest
 
 from devices.host.deadline import hung_closings
-from recorder.live.attempt import Deadlines, Ending, Outcome
+from recorder.live.attempt import Deadlines, Outcome, StopRequest
 from recorder.live.destination import LiveDestination
 from recorder.live.folder_url import FolderUrl
 from recorder.live.hls import PLAYLIST
@@ -164,8 +164,8 @@ def test_a_child_that_cannot_be_killed_holds_up_nobody_and_no_other_is_started_b
     tries: list[Outcome] = []
     try_once = LiveDestination._try_once
 
-    def spy(destination: LiveDestination, ending: Ending) -> Outcome:
-        tries.append(try_once(destination, ending))
+    def spy(destination: LiveDestination, stop: StopRequest) -> Outcome:
+        tries.append(try_once(destination, stop))
         return tries[-1]
 
     monkeypatch.setattr(LiveDestination, "_try_once", spy)
@@ -183,5 +183,5 @@ def test_a_child_that_cannot_be_killed_holds_up_nobody_and_no_other_is_started_b
         wait_for(lambda: len(Unkillable.made) == 3)
     for one in Unkillable.made:
         one.send_signal(signal.SIGKILL)
-    wait_for(lambda: not hung_closings("live child"))
+    wait_for(lambda: not hung_closings())
     assert events.reasons() == ["timeout"] * len(events.reasons())

@@ -2,6 +2,7 @@
 
 import pytest
 
+from config.secrets import StreamTarget, secret_url
 from devices.clock import NANOSECONDS
 from recorder.live import attempt
 from recorder.live.destination import DestinationStatus, LiveDestination
@@ -63,9 +64,9 @@ def test_viewers_of_a_slow_link_are_six_seconds_late_at_most_and_it_is_said(monk
         statuses.append(destination.status())
 
     child = ThrottledChild(clock, link_bps, tick, until_s=75, held=3 * half_a_second(STREAM_BPS))
-    monkeypatch.setattr(attempt, "Child", lambda _bytes: child)
+    monkeypatch.setattr(attempt, "LiveChild", lambda _bytes: child)
     destination = LiveDestination(
-        "jauh", "rtmp://127.0.0.1/live/good", templates=encoder.templates, emit=events, clock=clock
+        StreamTarget("jauh", secret_url("rtmp://127.0.0.1/live/good")), encoder.templates, emit=events, clock=clock
     )
     destination.start()
     wait_for(child.over.is_set)

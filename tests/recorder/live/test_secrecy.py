@@ -10,6 +10,7 @@ import psutil
 import pytest
 
 from agent.receiver import HOST
+from config.secrets import StreamTarget, secret_url
 from devices.clock import SystemClock
 from recorder.live.destination import LiveDestination
 from recorder.live.url import REDACTED
@@ -32,15 +33,15 @@ ROOT = Path(__file__).parents[3]
 
 PARENT = """
 import sys, threading
+from config.secrets import StreamTarget, secret_url
 from devices.clock import SystemClock
 from recorder.live.destination import LiveDestination
 from tests.support.encoded import SmallEncoder
 from tests.support.live import Events, Pump
 
 encoder = SmallEncoder()
-destination = LiveDestination(
-    "x", sys.stdin.readline(), templates=encoder.templates, emit=Events(), clock=SystemClock()
-)
+target = StreamTarget("x", secret_url(sys.stdin.readline()))
+destination = LiveDestination(target, encoder.templates, emit=Events(), clock=SystemClock())
 destination.start()
 with Pump(encoder, destination):
     threading.Event().wait()
@@ -75,7 +76,9 @@ def test_the_key_shows_nowhere(
         f"srt://{HOST}:{port}?mode=listener&passphrase={SECRET}&streamid={SECRET}": "failed",
     }
     destinations = [
-        LiveDestination(f"d{number}", url, templates=encoder.templates, emit=events, clock=SystemClock())
+        LiveDestination(
+            StreamTarget(f"d{number}", secret_url(url)), encoder.templates, emit=events, clock=SystemClock()
+        )
         for number, url in enumerate(addresses)
     ]
     seen = b""
@@ -128,7 +131,9 @@ def test_what_is_secret_of_srt_shows_nowhere_while_it_is_live(
     if mode == "caller":
         peer.start()
     url = f"srt://{HOST}:{port}?mode={mode}&passphrase={WORD}" + f"&streamid={SECRET}" * (mode == "caller")
-    destination = LiveDestination("d", url, templates=encoder.templates, emit=events, clock=SystemClock())
+    destination = LiveDestination(
+        StreamTarget("d", secret_url(url)), encoder.templates, emit=events, clock=SystemClock()
+    )
     destination.start()
     with Pump(encoder, destination):
         if mode == "listener":
