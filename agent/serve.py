@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from agent.daemon.parts import look_again
 from agent.serving import TRUST_S, awaited
 from config.errors import ArchiveError, LiputError, PackageBusy, PackageNotFound, SessionError, UsageError
 from devices.clock import NANOSECONDS, Clock, boot_id
 from devices.host import threads
-from devices.host.background import pause_s
+from devices.host.background import BackgroundTask, pause_s
 from devices.host.log_on_change import LogOnChange, Tell
 from recorder.archive.archive import Archive
 from recorder.control import directory
@@ -118,7 +119,7 @@ class Daemon:
     _attempts: dict[str, _Attempts] = field(default_factory=dict)
     _early: dict[str, int] = field(default_factory=dict)
     _busy: set[str] = field(default_factory=set)
-    _told: dict[str, str] = field(default_factory=dict)
+    _seen: set[str] | None = None
     _children: list[Spawned] = field(default_factory=list)
     _is_prepared: bool = False
     _once: LogOnChange = field(init=False)
@@ -129,17 +130,23 @@ class Daemon:
 
     def run(self, stop: threading.Event, beat: Callable[[], None] = lambda: None) -> None:
         """Recover what there is, and look until `stop` is set."""
-        threading.Thread(target=self._keep_recovering, args=(stop,), daemon=True, name="recover").start()
-        while not stop.is_set():
-            beat()
-            self._look()
-            if not self._busy:
-                self.when_idle()
-            self.clock.wait(stop, LOOK_S)
+        recovering = BackgroundTask(
+            "recover", self.recover_round, pause=RECOVER_S, failed=self._tell_failed, clock=self.clock
+        )
+        recovering.start()
+        try:
+            look_again(self._look, LOOK_S, self.clock, stop, beat)
+        finally:
+            recovering.stop()
+
+    def _look(self) -> None:
+        self._take_up_killed()
+        if not self._busy:
+            self.when_idle()
 
     # Sessions that are gone on with
 
-    def _look(self) -> None:
+    def _take_up_killed(self) -> None:
         self._children = [child for child in self._children if not child.wait(0.0)]
         try:
             left = self._left()
@@ -165,7 +172,7 @@ class Daemon:
         alive = list(directory.alive())
         if alive and not self._is_prepared:
             self._is_prepared = True
-            threading.Thread(target=_prepare, daemon=True, name="prepare").start()
+            threads.start(_prepare, name="prepare")
         taken = {info.replaces for _, info in alive}
         infos = {folder_id: folder.info() for folder_id, folder in killed.items()}
         vain = {folder_id for folder_id, info in infos.items() if info and info.replaces in killed}
@@ -265,29 +272,25 @@ class Daemon:
 
     # Sessions that are over
 
-    def _keep_recovering(self, stop: threading.Event) -> None:
-        """Recover what nobody goes on with, again and again: it may take as long as copying hours of film."""
-        seen: set[str] | None = None
-        while not stop.is_set():
-            if seen is None or not directory.session_runs():
-                try:
-                    seen = self._recover_all(seen)
-                    self._join_all()
-                except LiputError as error:
-                    if self._is_new("archive", error.message):
-                        self.tell(error.message)
-            self.clock.wait(stop, RECOVER_S)
+    def recover_round(self) -> None:
+        """Recover what nobody goes on with, and join parts; may take hours. Raises LiputError.
 
-    def _recover_all(self, seen: set[str] | None = None) -> set[str]:
-        """Recover every session, or those that were `seen` in the round before; return which there are.
-
-        A new one may be a recorder's that has made its folder just now, and not locked it yet.
+        The first round takes all that is there. Each later one waits until no session runs, and takes what the round
+        before has seen: a new folder may be a recorder's that has not locked it yet.
         """
+        seen, self._seen = self._seen, self._seen or set()
+        if seen is not None and directory.session_runs():
+            return
         sessions = find(self.archives)
+        self._seen = {session.name for session in sessions}
         for session in sessions:
             if session.name not in _looked_after() and (seen is None or session.name in seen):
                 self._recover_one(self.archives, session)
-        return {session.name for session in sessions}
+        self._join_all()
+        self._once("", "archive")
+
+    def _tell_failed(self, error: Exception) -> None:
+        self._once(error.message if isinstance(error, LiputError) else repr(error), "archive")
 
     def _recover_one(self, archives: Sequence[Archive], session: Unfinished) -> None:
         from recorder.recovery.recover import Recovery
@@ -311,13 +314,8 @@ class Daemon:
             self._tell_outcome(outcome)
 
     def _tell_outcome(self, outcome: "Outcome") -> None:
-        if self._is_new(outcome.id, f"{outcome.state} {outcome.message}"):
+        if self._once.is_new(f"{outcome.state} {outcome.message}", outcome.id):
             self.recovered(outcome)
-
-    def _is_new(self, subject: str, told: str) -> bool:
-        """Return whether something else was told of `subject` last."""
-        before, self._told[subject] = self._told.get(subject), told
-        return before != told
 
 
 def _refuse_beside_session(*_far: object) -> None:

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 
 from agent.alarms.alarm import Alarm
 from agent.alarms.desktop import Desktop, NoDesktop
@@ -13,6 +14,7 @@ from agent.alarms.message import Message
 from agent.alarms.notices import Notices
 from agent.alarms.sender import Sender, Way
 from agent.alarms.ways import ways_of
+from agent.daemon.parts import look_again
 from config.errors import LiputError, SecretError
 from config.schema import Settings
 from devices.clock import Clock
@@ -59,11 +61,7 @@ class Alarms:
         self._use(self.ways)
         ears = Ears(self.clock)
         try:
-            while not stop.is_set():
-                beat()
-                self._take_newest()
-                self._look(ears)
-                self.clock.wait(stop, LOOK_S)
+            look_again(partial(self._look, ears), LOOK_S, self.clock, stop, beat)
         finally:
             ears.close()
             for sender in self._senders:
@@ -100,6 +98,7 @@ class Alarms:
         self.ways = [sender.way for sender in self._senders]
 
     def _look(self, ears: Ears) -> None:
+        self._take_newest()
         try:
             ears.look()
             present = [*ears.present(), *(alarm for ask in self.others for alarm in ask())]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from devices.clock import NANOSECONDS, Clock
-from devices.host.background import pause_s
+from devices.host.background import BackgroundTask, pause_s
 from devices.host.log_on_change import Tell
 
 MOVES_S = 15.0
@@ -36,15 +36,42 @@ class Part(Protocol):
         """
 
 
-@dataclass(eq=False)
+def look_again(look: Callable[[], object], every_s: float, clock: Clock, stop: threading.Event, beat: Beat) -> None:
+    """Look until `stop` is set, and beat before each look."""
+    while not stop.is_set():
+        beat()
+        look()
+        clock.wait(stop, every_s)
+
+
 class _Run:
     """One part, as it goes."""
 
-    part: Part
-    moved_ns: int = 0
-    breaks: int = 0
-    thread: threading.Thread | None = None
-    is_over: bool = False
+    def __init__(self, part: Part, clock: Clock, tell: Tell) -> None:
+        self.part = part
+        self.moves_until_ns = clock.now_ns()
+        """When it has last moved, or when its pause is over."""
+        self._clock = clock
+        self._tell = tell
+        self.task = BackgroundTask(
+            f"part-{part.name}", self._go, pause=self._pause, failed=self._failed, steady_s=STEADY_S, clock=clock
+        )
+
+    def _go(self) -> bool:
+        self._beat()
+        self.part.run(self.task.stopped, self._beat)
+        return True
+
+    def _beat(self) -> None:
+        self.moves_until_ns = self._clock.now_ns()
+
+    def _failed(self, error: Exception) -> None:
+        self._tell(f"{self.part.name} has broken and is begun anew: {error!r}")
+
+    def _pause(self, breaks: int) -> float:
+        seconds = pause_s(breaks, LONGEST_PAUSE_S)
+        self.moves_until_ns = self._clock.now_ns() + int(seconds * NANOSECONDS)
+        return seconds
 
 
 @dataclass
@@ -54,56 +81,26 @@ class Parts:
     parts: Sequence[Part]
     clock: Clock
     tell: Tell
-    _stop: threading.Event = field(default_factory=threading.Event)
     _runs: list[_Run] = field(default_factory=list)
 
     def start(self) -> None:
         """Begin them all."""
-        for part in self.parts:
-            run = _Run(part, self.clock.now_ns())
-            run.thread = threading.Thread(target=self._go, args=(run,), daemon=True, name=f"part-{part.name}")
-            self._runs.append(run)
+        self._runs += [_Run(part, self.clock, self.tell) for part in self.parts]
         for run in self._runs:
-            if run.thread:
-                run.thread.start()
+            run.task.start()
 
     def standing(self) -> list[str]:
         """Return the names of those that hang: no sign of life for MOVES_S."""
-        now_ns = self.clock.now_ns()
-        return [
-            run.part.name for run in self._runs if not run.is_over and now_ns - run.moved_ns > MOVES_S * NANOSECONDS
-        ]
+        since_ns = self.clock.now_ns() - int(MOVES_S * NANOSECONDS)
+        return [run.part.name for run in self._runs if run.task.is_alive and run.moves_until_ns < since_ns]
 
     def stop(self) -> list[str]:
         """Ask all of them to end, and wait END_S; return the names of those that were left to themselves."""
-        self._stop.set()
-        deadline_ns = self.clock.now_ns() + int(END_S * NANOSECONDS)
         for run in self._runs:
-            if run.thread:
-                run.thread.join(max(0.0, (deadline_ns - self.clock.now_ns()) / NANOSECONDS))
-        return [run.part.name for run in self._runs if run.thread and run.thread.is_alive()]
-
-    def _go(self, run: _Run) -> None:
-        def beat() -> None:
-            run.moved_ns = self.clock.now_ns()
-
-        while not self._stop.is_set():
-            beat()
-            began_ns = self.clock.now_ns()
-            try:
-                run.part.run(self._stop, beat)
-            except Exception as error:  # of whatever kind: the others go on, and this one is begun anew
-                lasted_s = (self.clock.now_ns() - began_ns) / NANOSECONDS
-                run.breaks = 1 if lasted_s > STEADY_S else run.breaks + 1
-                self.tell(f"{run.part.name} has broken and is begun anew: {error!r}")
-                self._pause(beat, pause_s(run.breaks, LONGEST_PAUSE_S))
-            else:
-                break
-        run.is_over = True
-
-    def _pause(self, beat: Beat, seconds: float) -> None:
-        """Wait; a part that waits for its next beginning does not hang."""
-        until_ns = self.clock.now_ns() + int(seconds * NANOSECONDS)
-        while not self._stop.is_set() and (left_ns := until_ns - self.clock.now_ns()) > 0:
-            beat()
-            self.clock.wait(self._stop, min(1.0, left_ns / NANOSECONDS))
+            run.task.stop()
+        deadline_ns = self.clock.now_ns() + int(END_S * NANOSECONDS)
+        return [
+            run.part.name
+            for run in self._runs
+            if not run.task.stop(max(0.0, (deadline_ns - self.clock.now_ns()) / NANOSECONDS))
+        ]

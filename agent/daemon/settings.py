@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from agent.daemon.parts import look_again
 from config.errors import LiputError
 from config.in_force import SettingsInForce
 from config.schema import Settings
@@ -50,10 +51,7 @@ class SettingsPart:
 
     def run(self, stop: threading.Event, beat: Callable[[], None]) -> None:
         """Look again and again until `stop` is set."""
-        while not stop.is_set():
-            beat()
-            self.look()
-            self.clock.wait(stop, LOOK_S)
+        look_again(self.look, LOOK_S, self.clock, stop, beat)
 
     def look(self) -> None:
         """Take the settings where they have changed since the last look but one, and not since the last."""

@@ -18,6 +18,7 @@ import msgspec
 
 from agent.alarms.alarm import Alarm, new_alarm
 from agent.alarms.words import DAMAGED
+from agent.daemon.parts import look_again
 from agent.fixity.night import Night, night_store, passed
 from agent.own_command import end_command, of_archive, start_command
 from config.errors import LiputError
@@ -75,16 +76,16 @@ class FixityPart:
         """Look again and again until `stop` is set."""
         self._rest(QUIET_S)
         try:
-            while not stop.is_set():
-                beat()
-                try:
-                    self.look()
-                    self._once("")
-                except (LiputError, OSError) as error:
-                    self._once(f"the archive is not read again: {error}")
-                self.clock.wait(stop, LOOK_S)
+            look_again(self._try_to_look, LOOK_S, self.clock, stop, beat)
         finally:
             self._end()
+
+    def _try_to_look(self) -> None:
+        try:
+            self.look()
+            self._once("")
+        except (LiputError, OSError) as error:
+            self._once(f"the archive is not read again: {error}")
 
     def take(self, settings: Settings) -> None:
         """Read as these settings have it from the next round on; for any thread."""

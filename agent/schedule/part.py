@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from agent.daemon.parts import look_again
 from agent.schedule.beginning import Beginning, Spawn, spec_of
 from agent.schedule.checking import Checking
 from agent.schedule.decide import LATE_S, Act, Kind, Rules, Run, decide, noted
@@ -105,10 +106,7 @@ class Schedule:
     def run(self, stop: threading.Event, beat: Callable[[], None]) -> None:
         """Look again and again until `stop` is set; sessions that were begun go on."""
         try:
-            while not stop.is_set():
-                beat()
-                self.look()
-                self.clock.wait(stop, LOOK_S)
+            look_again(self.look, LOOK_S, self.clock, stop, beat)
         finally:
             if self.feeds is not None:
                 self.feeds.close()

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
+from typing import NoReturn
 
 import av
 import msgspec
@@ -15,7 +16,7 @@ import numpy as np
 import pytest
 
 from agent import serve, serving
-from config.errors import StateError
+from config.errors import ArchiveError, StateError
 from devices.clock import SystemClock
 from recorder.archive.archive import Archive
 from recorder.archive.model import PackageState, VideoTrack
@@ -244,11 +245,34 @@ def test_what_is_recorded_at_its_start_is_left_alone_even_if_its_recorder_is_kil
     recorder = directory.make_folder(info, b"{}")
     outcomes: list[object] = []
     daemon = serve.Daemon([archive], SystemClock(), print, outcomes.append)
-    daemon._recover_all()
+    daemon.recover_round()
     assert not outcomes, "it is gone on with"
     recorder.remove()
-    daemon._recover_all()
+    daemon.recover_round()
     assert len(outcomes) == 1
+
+
+def test_an_archive_that_cannot_be_read_at_first_is_no_reason_to_take_what_a_recorder_has_just_made(
+    archive: Archive, runtime: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told, outcomes = list[str](), list[object]()
+    daemon = serve.Daemon([archive], SystemClock(), told.append, outcomes.append)
+    with monkeypatch.context() as patched:
+        patched.setattr(serve, "find", lambda _archives: raise_(ArchiveError("the disk is away")))
+        with pytest.raises(ArchiveError):
+            daemon.recover_round()
+    leftovers.leave(archive, {"program.mp4": archives.make_program(tmp_path / "program.mp4")}, events=[live()])
+    recorder = directory.make_folder(directory.new_info("Lain", archive.root, SystemClock().now()), b"{}")
+    daemon.recover_round()
+    recorder.remove()
+    daemon.recover_round()
+    assert not outcomes, "it may be locked in a moment"
+    daemon.recover_round()
+    assert len(outcomes) == 1
+
+
+def raise_(error: Exception) -> NoReturn:
+    raise error
 
 
 def test_packages_of_parts_become_one_once_there_is_room(tmp_path: Path, archive: Archive, runtime: Path) -> None:
@@ -278,13 +302,13 @@ def test_a_session_keeps_parts_from_being_joined_and_what_does_is_told_once(
         place.seal(place.reopen(left), may_be_joined=True)
     daemon = serve.Daemon([archive, second], SystemClock(), print, outcomes.append)
     recorder = directory.make_folder(directory.new_info("Lain", archive.root, SystemClock().now()), b"{}")
-    daemon._join_all()
+    daemon.recover_round()
     assert not outcomes
     recorder.remove()
     (damaged,) = second.list()
     (damaged.folder / "data/media/program.mp4").write_bytes(b"rot")
-    daemon._join_all()
-    daemon._join_all()
+    daemon.recover_round()
+    daemon.recover_round()
     assert [getattr(outcome, "state", None) for outcome in outcomes] == ["failed"]
     assert (len(archive.list()), len(second.list())) == (1, 1)
 

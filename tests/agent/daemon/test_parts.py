@@ -88,10 +88,11 @@ def test_one_that_hangs_is_seen_and_only_that(run: Run, clock: SimulatedClock) -
 def test_one_that_has_ended_does_not_count_as_hung(run: Run, clock: SimulatedClock) -> None:
     short = Scripted(hangs=True)
     parts = run(short)
-    short.let_go.set()
-    wait_for(lambda: parts._runs[0].is_over)
+    wait_for(lambda: short.begun)
     clock.advance_to(clock.now_ns() + int(10 * MOVES_S * NANOSECONDS))
-    assert parts.standing() == []
+    assert parts.standing() == ["scripted"]
+    short.let_go.set()
+    wait_for(lambda: parts.standing() == [])
 
 
 def test_what_does_not_end_is_named_and_left(clock: SimulatedClock, told: list[str]) -> None:
