@@ -20,19 +20,27 @@ class DeadlineTask[T]:
     """One call on a thread of its own, begun at once."""
 
     def __init__(
-        self, act: Callable[[], T], name: str, *, late: Callable[[T], object] | None = None, clock: Clock | None = None
+        self,
+        act: Callable[[], T],
+        name: str,
+        *,
+        late: Callable[[T], object] | None = None,
+        ended_late: Callable[[], object] | None = None,
+        clock: Clock | None = None,
     ) -> None:
-        """`late` undoes a result that comes after the task was abandoned.
+        """`late` undoes a result that comes after the task was abandoned; `ended_late` is told that such a task ends.
 
         Raises RuntimeError where the system has no further thread to give.
         """
         self.name = name
         self._act = act
         self._late = late
+        self._ended_late = ended_late
         self._clock = clock or SystemClock()
         self._lock = threading.Lock()
         self._over = threading.Event()
-        self._is_abandoned = False
+        self.is_abandoned = False
+        """Whether a caller has waited for it in vain."""
         self._results: list[T] = []
         self._error: BaseException | None = None
         self._thread = threads.start(self._run, name=name)
@@ -44,7 +52,7 @@ class DeadlineTask[T]:
             self._error = error
         else:
             with self._lock:
-                undo = self._late if self._is_abandoned else None
+                undo = self._late if self.is_abandoned else None
                 if undo is None:
                     self._results.append(result)
             if undo is not None:
@@ -53,6 +61,8 @@ class DeadlineTask[T]:
         with _hanging_lock:
             _hanging.discard(self)
             self._over.set()
+        if self.is_abandoned and self._ended_late is not None:
+            self._ended_late()
 
     @property
     def is_over(self) -> bool:
@@ -69,6 +79,10 @@ class DeadlineTask[T]:
             io = Path(f"/proc/self/task/{self._thread.native_id}/io").read_text()
             return sum(int(count) for count in re.findall(r"^[rw]char: (\d+)$", io, re.MULTILINE))
         return 0
+
+    def ends_within(self, timeout_s: float) -> bool:
+        """Return whether the call ends within `timeout_s` of real time; it is not abandoned."""
+        return self._over.wait(timeout_s)
 
     def wait(self, timeout_s: float, progress: Callable[[], object] | None = None) -> bool:
         """Wait until the call has ended; return False, and abandon it, after `timeout_s`.
@@ -90,7 +104,7 @@ class DeadlineTask[T]:
         with self._lock, _hanging_lock:
             if self._over.is_set() or self._results or self._error is not None:
                 return False
-            self._is_abandoned = True
+            self.is_abandoned = True
             _hanging.add(self)
             return True
 
@@ -136,9 +150,14 @@ def hung_closings(name: str | None = None) -> int:
 class DeadlineTasks[Key, T]:
     """Deadline tasks by key: a key whose last call still hangs is not asked again; its callers share that call."""
 
-    def __init__(self, name: str) -> None:
-        """`name` is the beginning of the threads' names; the key follows."""
+    def __init__(self, name: str, *, late: Callable[[], object] | None = None) -> None:
+        """`name` is the beginning of the threads' names; the key follows.
+
+        With `late`, nobody waits for an abandoned call again: `late` is called when it ends, on its thread, and the
+        next caller gets its answer.
+        """
         self._name = name
+        self._late = late
         self._lock = threading.Lock()
         self._running: dict[Key, DeadlineTask[T]] = {}
 
@@ -146,9 +165,15 @@ class DeadlineTasks[Key, T]:
         """Return the task that runs for `key`, a new one where there is none. Raises RuntimeError as DeadlineTask."""
         with self._lock:
             task = self._running.get(key)
-            if task is None or task.is_over:
-                task = self._running[key] = DeadlineTask(act, f"{self._name}-{key}")
+            if task is None or (task.is_over and not self._comes_late(task)):
+                self._running = {
+                    key: task for key, task in self._running.items() if not task.is_over or self._comes_late(task)
+                }
+                task = self._running[key] = DeadlineTask(act, f"{self._name}-{key}", ended_late=self._late)
             return task
+
+    def _comes_late(self, task: DeadlineTask[T]) -> bool:
+        return self._late is not None and task.is_abandoned
 
     def ask(self, acts: Mapping[Key, Callable[[], T]], timeout_s: float) -> dict[Key, T | Exception]:
         """Return what came within `timeout_s` in all, by key: a result, or the error of a call that failed.
@@ -164,7 +189,8 @@ class DeadlineTasks[Key, T]:
             except RuntimeError as error:
                 found[key] = error
         for key, task in tasks.items():
-            if task.wait(max(0.0, until_s - time.monotonic())):
+            left_s = 0.0 if self._comes_late(task) else until_s - time.monotonic()
+            if task.wait(max(0.0, left_s)):
                 try:
                     found[key] = task.result()
                 except Exception as error:

@@ -117,6 +117,35 @@ def test_a_key_that_hangs_is_not_asked_again_and_its_answer_comes_to_a_later_cal
     assert tasks.ask({"camera": lambda: "others"}, LONG_S) == {"camera": "others"}, "it has answered: it is asked anew"
 
 
+def test_with_late_one_that_hangs_is_waited_for_once_and_its_answer_is_told_and_kept(let_go: threading.Event) -> None:
+    asked: list[str] = []
+    ended = threading.Semaphore(0)
+
+    def hang() -> str:
+        asked.append("camera")
+        let_go.wait(LONG_S)
+        raise OSError(5, "Input/output error")
+
+    tasks: DeadlineTasks[str, str] = DeadlineTasks("ask", late=ended.release)
+    assert tasks.ask({"camera": hang}, SHORT_S) == {}
+    assert tasks.ask({"camera": hang}, 3600.0) == {}, "it is not waited for again"
+    let_go.set()
+    assert ended.acquire(timeout=LONG_S)
+    found = tasks.ask({"microphone": lambda: "channels", "camera": hang}, LONG_S)
+    assert isinstance(found["camera"], OSError)
+    assert asked == ["camera"]
+    assert not ended.acquire(blocking=False), "what ends in time is not late"
+    assert tasks.ask({"camera": lambda: "modes"}, LONG_S) == {"camera": "modes"}
+
+
+def test_a_short_wait_does_not_abandon(let_go: threading.Event) -> None:
+    task = DeadlineTask(lambda: let_go.wait(LONG_S), "resolve")
+    assert not task.ends_within(SHORT_S)
+    assert abandoned() == 0
+    let_go.set()
+    assert task.ends_within(LONG_S)
+
+
 def test_an_error_is_returned_beside_the_other_answers() -> None:
     def fail() -> int:
         raise OSError(5, "Input/output error")
