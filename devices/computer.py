@@ -1,9 +1,9 @@
 """The PC itself: how busy, how full, how hot it is, once a minute into the health log; and what deserves a warning."""
 
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -12,6 +12,8 @@ import psutil
 from config.quantities import brief_size
 from devices.clock import NANOSECONDS, Clock
 from devices.health.line import PC, Kind, Level, Record
+from devices.host.background import BackgroundTask
+from devices.host.deadline import DeadlineTasks
 from devices.model import HealthState
 
 EVERY_S = 60.0
@@ -56,8 +58,8 @@ class Computer:
     """Reads samples; for one thread, since the processor's load is counted from sample to sample."""
 
     def __init__(self, folders: Sequence[Path] = ()) -> None:
-        self._folders = list(dict.fromkeys(folders))
-        self._asked: dict[Path, threading.Thread] = {}
+        self._folders = folders
+        self._disks: DeadlineTasks[Path, int] = DeadlineTasks("disk")
         self._is_first = True
 
     def sample(self) -> ComputerSample:
@@ -83,29 +85,14 @@ class Computer:
         )
 
     def _disk_free(self) -> dict[str, int]:
-        """Return the free bytes by folder, each asked by a thread: a network disk may never answer."""
-        free: dict[str, int] = {}
+        """Return the free bytes by folder; a network disk that never answers is left out, and asked once."""
+        found = self._disks.ask({folder: partial(_free, folder) for folder in self._folders}, _DISK_ANSWERS_S)
+        return {str(folder): free for folder, free in found.items() if isinstance(free, int)}
 
-        def ask(folder: Path) -> None:
-            there = next(path for path in (folder, *folder.parents) if path == path.parent or path.exists())
-            free[str(folder)] = psutil.disk_usage(str(there)).free
 
-        def ask_if_it_can_be(folder: Path) -> None:
-            try:
-                ask(folder)
-            except OSError:
-                return
-
-        for folder in self._folders:
-            hung = self._asked.get(folder)
-            if hung is None or not hung.is_alive():
-                thread = threading.Thread(target=ask_if_it_can_be, args=(folder,), name=f"disk-{folder}", daemon=True)
-                self._asked[folder] = thread
-                thread.start()
-        deadline = time.monotonic() + _DISK_ANSWERS_S
-        for thread in self._asked.values():
-            thread.join(max(0.0, deadline - time.monotonic()))
-        return dict(free)
+def _free(folder: Path) -> int:
+    there = next(path for path in (folder, *folder.parents) if path == path.parent or path.exists())
+    return psutil.disk_usage(str(there)).free
 
 
 def _asked[T](sensor: Callable[[], T]) -> T | None:
@@ -178,19 +165,15 @@ class ComputerWatch:
         self._computer = computer or Computer([folder.path for folder in folders])
         self._began_ns: dict[str, int] = {}
         self._failed = False
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._task = BackgroundTask("computer", self.look, pause=EVERY_S, failed=self._tell_once, clock=clock)
 
     def start(self) -> None:
         """Begin."""
-        self._thread = threading.Thread(target=self._run, name="computer", daemon=True)
-        self._thread.start()
+        self._task.start()
 
-    def stop(self) -> None:
-        """End, at most a second later."""
-        self._stop.set()
-        if self._thread:
-            self._thread.join(1.0)
+    def stop(self) -> bool:
+        """End, at most a second later; return whether it has."""
+        return self._task.stop(1.0)
 
     def look(self) -> None:
         """Take a sample, record it, and what begins or ends with it."""
@@ -208,15 +191,11 @@ class ComputerWatch:
         state = HealthState.DEGRADED if self._began_ns else HealthState.OK
         self._record(PC, kind, reason, name="", level=level, fault=finding.fault, state=state, **detail)
 
-    def _run(self) -> None:
-        while not self._stop.is_set():
-            try:
-                self.look()
-            except Exception as error:  # a driver of a sensor may answer anything
-                if not self._failed:
-                    self._record(PC, Kind.SAMPLE, f"the PC's state cannot be read: {error}", level=Level.INFO)
-                self._failed = True
-            self._clock.wait(self._stop, EVERY_S)
+    def _tell_once(self, error: Exception) -> None:
+        """Record that a driver of a sensor answers what nobody can read."""
+        if not self._failed:
+            self._record(PC, Kind.SAMPLE, f"the PC's state cannot be read: {error}", level=Level.INFO)
+        self._failed = True
 
 
 _ENDED = {

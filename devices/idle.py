@@ -5,58 +5,29 @@ kernel answers EBUSY. To ask for no buffers at all is how a stream is let go, so
 it. The device itself is not asked.
 """
 
-import contextlib
 import errno
 import fcntl
 import os
-import threading
-import time
 from collections.abc import Iterable
+from functools import partial
 
 from devices import v4l2
+from devices.host.deadline import DeadlineTasks
 
-
-class _Question:
-    """One question to the driver of `node`, on a thread of its own."""
-
-    def __init__(self, node: str) -> None:
-        self._node = node
-        self.is_idle = False
-        self.thread = threading.Thread(target=self._ask, name=f"idle-{node}", daemon=True)
-
-    def _ask(self) -> None:
-        try:
-            with contextlib.suppress(OSError):
-                self.is_idle = is_idle(self._node)
-        finally:
-            with _asking:
-                del _open[self._node]
-
-
-_asking = threading.Lock()
-_open: dict[str, _Question] = {}
+_asked: DeadlineTasks[str, bool] = DeadlineTasks("idle")
 
 
 def idle(nodes: Iterable[str], timeout_s: float = 0.3) -> set[str]:
     """Return those of `nodes` whose stream nobody has; one that cannot be asked in time is not among them.
 
-    The driver lets nobody ask while it is busy with a device that hangs: that question is left to its thread, and
-    whoever asks the same meanwhile waits for that answer, so that one camera never has more than one thread.
+    The driver lets nobody ask while it is busy with a device that hangs; such a camera is asked by one thread only.
+    Raises RuntimeError where the system has no thread to give.
     """
-    questions = {node: _question(node) for node in nodes}
-    deadline = time.monotonic() + timeout_s
-    for question in questions.values():
-        question.thread.join(max(0.0, deadline - time.monotonic()))
-    return {node for node, question in questions.items() if question.is_idle}
-
-
-def _question(node: str) -> _Question:
-    with _asking:
-        if node not in _open:
-            question = _Question(node)
-            question.thread.start()
-            _open[node] = question
-        return _open[node]
+    answers = _asked.ask({node: partial(is_idle, node) for node in nodes}, timeout_s)
+    for answer in answers.values():
+        if isinstance(answer, RuntimeError):
+            raise answer
+    return {node for node, answer in answers.items() if answer is True}
 
 
 def is_idle(node: str) -> bool:

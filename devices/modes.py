@@ -9,15 +9,20 @@ second, and opens for writing.
 import errno
 import fcntl
 import os
-import threading
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
-from config.errors import DeviceError
+from config.errors import DeviceError, DeviceNotFound
 from devices import v4l2
 from devices.holders import refusal
+from devices.host.deadline import DeadlineTasks
 from devices.model import Mode
+
+if TYPE_CHECKING:
+    from devices.udev import PictureNode
 
 _END = {errno.EINVAL, errno.ENOTTY, errno.ENODATA}
 _MOST = 256
@@ -39,29 +44,6 @@ class Offer:
     gives_pictures: bool
     is_receiver: bool
     modes: tuple[Mode, ...]
-
-
-def offers(nodes: Sequence[tuple[str, str]], timeout_s: float = 1.0) -> dict[str, Offer | DeviceError]:
-    """Return what each of `nodes` (pairs of node and device name) offers, or why that cannot be said.
-
-    Nodes are asked at the same time, each by a thread; those that have not answered after `timeout_s` seconds
-    in all are left to themselves and missing in the answer.
-    """
-    answers: dict[str, Offer | DeviceError] = {}
-
-    def ask(node: str, name: str) -> None:
-        try:
-            answers[node] = offer(node, name)
-        except DeviceError as error:
-            answers[node] = error
-
-    threads = [threading.Thread(target=ask, args=pair, name=f"modes-{pair[0]}", daemon=True) for pair in nodes]
-    for thread in threads:
-        thread.start()
-    deadline = time.monotonic() + timeout_s
-    for thread in threads:
-        thread.join(max(0.0, deadline - time.monotonic()))
-    return dict(answers)
 
 
 def offer(node: str, name: str) -> Offer:
@@ -172,3 +154,66 @@ def _answers[T](fd: int, request: int, question: T) -> Iterator[T]:
                 return
             raise
         yield question
+
+
+class _Key(NamedTuple):
+    """A node as it is now: the next one of the same name gets an inode of its own."""
+
+    node: str
+    inode: int
+    changed_ns: int
+
+    def __str__(self) -> str:
+        return self.node
+
+
+class CapabilityProber:
+    """Asks nodes what they offer, each once only while it stays plugged in; one that hangs is waited for once."""
+
+    def __init__(
+        self,
+        *,
+        timeout_s: float = 1.0,
+        late: Callable[[], object] = lambda: None,
+        ask: Callable[[str, str], Offer] = offer,
+    ) -> None:
+        """`timeout_s` is for all nodes together. `late` is called, on another thread, when a node answers after it."""
+        self._timeout_s = timeout_s
+        self._ask = ask
+        self._tasks: DeadlineTasks[_Key, Offer] = DeadlineTasks("ask", late=late)
+        self._offers: dict[_Key, Offer] = {}
+
+    def offers(self, pictures: "Iterable[PictureNode]") -> dict[str, Offer | DeviceError]:
+        """Return what each node offers, or why that cannot be said; a node that does not answer in time is left out.
+
+        A refusal is not remembered: the next time, that node is asked again. Raises RuntimeError where the system has
+        no thread to give.
+        """
+        found: dict[str, Offer | DeviceError] = {}
+        there: dict[_Key, PictureNode] = {}
+        for picture in pictures:
+            try:
+                status = Path(picture.node).stat()
+            except OSError:
+                found[picture.node] = DeviceNotFound(f"{picture.name} has gone")
+            else:
+                there[_Key(picture.node, status.st_ino, status.st_ctime_ns)] = picture
+        self._offers = {key: answer for key, answer in self._offers.items() if key in there}
+        answers = self._tasks.ask(
+            {
+                key: partial(self._ask, picture.node, picture.name)
+                for key, picture in there.items()
+                if key not in self._offers
+            },
+            self._timeout_s,
+        )
+        for key, answer in answers.items():
+            if isinstance(answer, RuntimeError):
+                raise answer
+            if isinstance(answer, Offer):
+                self._offers[key] = answer
+            elif isinstance(answer, DeviceError):
+                found[key.node] = answer
+            else:
+                found[key.node] = DeviceError(repr(answer), hint="please report this")
+        return found | {key.node: answer for key, answer in self._offers.items()}

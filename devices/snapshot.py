@@ -15,7 +15,7 @@ from devices.holders import Holder, denied, holders_of, is_own, used_by
 from devices.identity import Identities
 from devices.idle import idle
 from devices.model import Device, DeviceKind, Health
-from devices.modes import Offer, offers
+from devices.modes import CapabilityProber, Offer
 from devices.udev import PictureNode, Plugged, SoundInput, UsbDevice, plugged
 
 WHAT_TO_PLUG_IN = "Plug in a camera, an HDMI capture card or a USB microphone; it shows up about a second later."
@@ -38,8 +38,7 @@ class _Plug:
 def list_devices() -> list[Device]:
     """Return what is plugged in now: cameras and capture cards, then microphones; takes a tenth of a second."""
     found = plugged()
-    asked = offers([(picture.node, picture.name) for picture in found.pictures])
-    return describe(found, asked, in_use(found, open_elsewhere(found)))
+    return describe(found, CapabilityProber().offers(found.pictures), in_use(found, open_elsewhere(found)))
 
 
 def open_elsewhere(found: Plugged) -> dict[str, list[Holder]]:

@@ -17,7 +17,7 @@ from devices.clock import NANOSECONDS, Clock, SystemClock
 from devices.health.line import PC, Kind, Level, Record, nowhere
 from devices.host import threads
 from devices.model import Device
-from devices.monitor.asking import Asker
+from devices.modes import CapabilityProber
 from devices.monitor.changes import DeviceChange, Sight, sight
 from devices.monitor.hotplug import LOST, Hotplug, HotplugEvents, NetlinkEvents
 from devices.monitor.known import KnownDevices, known_store
@@ -34,6 +34,7 @@ _AGAIN_S = 1.0  # after a look, or listening, has failed
 _FAILURES = 5
 """Looks that fail one after the other, before that is said: what is looked at may vanish at any moment."""
 _STOPS_S = 5.0
+_ANSWERS_S = 0.5  # a look waits for all nodes together
 _CONFIRMED_S = 2.0  # between two looks at the file in which people say that nothing was swapped
 
 type OnChange = Callable[[DeviceChange], None]
@@ -48,14 +49,14 @@ class Eyes:
     """
 
     def __init__(self, on_late: Callable[[], None], use: UseWatch | None = None) -> None:
-        self._asker = Asker(on_late)
+        self._prober = CapabilityProber(timeout_s=_ANSWERS_S, late=on_late)
         self._use = use
         self._plugs: KnownPlugs = {}
 
     def __call__(self) -> Sight:
         """Return what is plugged in now."""
         found = plugged(known=self._plugs)
-        offers, held = self._asker.offers(found.pictures), open_elsewhere(found)
+        offers, held = self._prober.offers(found.pictures), open_elsewhere(found)
         used = in_use(found, held)
         if self._use is not None:
             self._use.saw(found, held, used)

@@ -5,7 +5,6 @@ Nothing here waits longer than it may, or goes on after `stop`.
 
 import errno
 import os
-import queue
 import select
 import socket
 import ssl
@@ -15,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from devices.host.deadline import DeadlineTask
 from devices.uplink.trouble import NetworkTrouble, Stopped, Trouble
 
 POLL_S = 0.05
@@ -74,26 +74,16 @@ def resolve(
 
     The look-up itself cannot be interrupted: one that is given up is left to its thread.
     """
-    answers: queue.SimpleQueue[Sequence[Address] | OSError] = queue.SimpleQueue()
-
-    def look() -> None:
-        try:
-            answers.put(socket.getaddrinfo(host, port, type=kind))
-        except OSError as error:
-            answers.put(error)
-
-    threading.Thread(target=look, name=f"resolve-{host}", daemon=True).start()
+    look_up = DeadlineTask(lambda: socket.getaddrinfo(host, port, type=kind), f"resolve-{host}")
     patience = patience.step()
-    while slice_s := patience.slice_s():
-        try:
-            answer = answers.get(timeout=slice_s)
-        except queue.Empty:
-            continue
-        if not isinstance(answer, OSError):
-            return with_a_way(answer)
-        is_unknown = isinstance(answer, socket.gaierror) and answer.errno in _NO_SUCH_NAME
-        raise NetworkTrouble(Trouble.UNKNOWN_HOST if is_unknown else Trouble.NO_DNS, answer.strerror or "")
-    raise NetworkTrouble(Trouble.NO_DNS)
+    while not look_up.ends_within(patience.slice_s()):
+        if not patience.slice_s() and not look_up.wait(0.0):
+            raise NetworkTrouble(Trouble.NO_DNS)
+    try:
+        return with_a_way(look_up.result())
+    except OSError as error:
+        is_unknown = isinstance(error, socket.gaierror) and error.errno in _NO_SUCH_NAME
+        raise NetworkTrouble(Trouble.UNKNOWN_HOST if is_unknown else Trouble.NO_DNS, error.strerror or "") from None
 
 
 def with_a_way(addresses: Sequence[Address]) -> Sequence[Address]:

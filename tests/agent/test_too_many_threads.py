@@ -16,7 +16,7 @@ from devices.clock import SystemClock
 from devices.controls.keeper import PresetKeeper
 from devices.host import threads
 from devices.model import Device, DeviceKind
-from devices.monitor.asking import Asker
+from devices.modes import CapabilityProber
 from devices.udev import PictureNode
 from recorder.control.find import running
 from recorder.status import SessionState
@@ -119,11 +119,11 @@ def test_a_node_is_asked_again(no_thread: Once, tmp_path: Path) -> None:
     node = tmp_path / "video0"
     node.touch()
     picture = PictureNode(str(node), "Webcam", "usb", None, gives_pictures=True)
-    asker = Asker(lambda: None, timeout_s=30.0, ask=lambda node, name: OFFER)
+    prober = CapabilityProber(timeout_s=30.0, ask=lambda node, name: OFFER)
     no_thread()
     with pytest.raises(RuntimeError, match="new thread"):
-        asker.offers([picture])
-    assert asker.offers([picture]) == {str(node): OFFER}
+        prober.offers([picture])
+    assert prober.offers([picture]) == {str(node): OFFER}
 
 
 def test_whether_a_stream_is_free_is_asked_again(no_thread: Once, monkeypatch: pytest.MonkeyPatch) -> None:

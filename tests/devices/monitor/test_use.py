@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from devices.holders import Holder, is_own
-from devices.monitor import asking, use
+from devices.modes import CapabilityProber
 from devices.monitor import monitor as module
+from devices.monitor import use
 from devices.monitor.changes import ChangeKind, DeviceChange
 from devices.monitor.hotplug import Hotplug
 from devices.monitor.monitor import DeviceMonitor
@@ -166,7 +167,7 @@ def test_the_monitor_tells_of_a_program_that_takes_a_device_and_lets_go_of_it(
     camera: PictureNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "plugged", lambda known: Plugged((camera,), ()))
-    monkeypatch.setattr(asking.Asker, "offers", lambda asker, pictures: {camera.node: OFFER})
+    monkeypatch.setattr(CapabilityProber, "offers", lambda prober, pictures: {camera.node: OFFER})
     monkeypatch.setattr(use, "ASK_S", 0.05)
     told: queue.SimpleQueue[DeviceChange] = queue.SimpleQueue()
     with DeviceMonitor(told.put, memory=tmp_path / "devices.json", events=Quiet, follows_use=True) as monitor:
