@@ -4,54 +4,31 @@ Each kind of source is loaded where a word means it: a session of files, or of a
 what cameras, sound servers and the ports of this PC take (a sixth of a second).
 """
 
-import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from capture.chosen import Chosen, ChosenSource, Wanted
-from capture.pacing import Pace
+from capture.chosen import Chosen, ChosenSource
 from capture.source import AudioSource, VideoSource
-from capture.source_kind import Terms, source_kind
+from capture.source_kind import SourceContext, source_kind
 from capture.words import as_file, holds_sound
 from config.errors import DeviceNotFound, StateError, UsageError
-from devices.clock import Clock
 from devices.model import Device
 
 if TYPE_CHECKING:
-    from capture.device_choice import DeviceChooser
-    from capture.watch.watcher import Watcher
-    from capture.whereabouts import Listing
+    from capture.device_choice import DeviceSelector
 
 NONE = "none"
 
 
-class Chooser:
-    """Finds sources for one session; asks for the devices once, and only when one is wanted.
+class SourceSelector:
+    """Finds sources for one session; asks for the devices once, and only when one is wanted."""
 
-    `listing` is asked where a device is that was lost; it should cost nothing (a monitor's memory does not).
-    """
-
-    def __init__(
-        self,
-        wanted: Wanted,
-        pace: Pace,
-        clock: Clock,
-        stop: threading.Event,
-        *,
-        live: bool,
-        watcher: "Watcher",
-        allow_missing: bool = False,
-        isolate: bool = False,
-        listing: "Listing | None" = None,
-        known: Sequence[Device] = (),
-    ) -> None:
+    def __init__(self, context: SourceContext, known: Sequence[Device] = ()) -> None:
         """`known` are devices as an earlier choice knew them: their ids mean them, also when they are not there."""
-        self._terms = Terms(wanted, pace, clock, stop, live, watcher, allow_missing)
-        self._isolate = isolate
-        self._listing = listing
+        self._context = context
         self._known = known
-        self._chooser: DeviceChooser | None = None
+        self._selector: DeviceSelector | None = None
 
     def choose(self, videos: Sequence[str] = (), audios: Sequence[str] = ()) -> Chosen:
         """Return the sources that the words mean, or without any the best there is; none is open yet.
@@ -86,13 +63,17 @@ class Chooser:
         if kind := source_kind(word):
             if kind.picture is None:
                 raise UsageError(f'"{word}" gives no picture', hint="name it with --audio")
-            return kind.picture(word, self._terms)
+            return kind.picture(word, self._context)
         if path := as_file(word):
             from capture.file import FileVideoSource
 
-            wanted = self._terms.wanted
+            asked = self._context.requirements
             film = FileVideoSource(
-                path, self._terms.pace, max_width=wanted.width, max_height=wanted.height, copied=self._isolate
+                path,
+                self._context.pace,
+                max_width=asked.width,
+                max_height=asked.height,
+                copied=self._context.isolate,
             )
             return ChosenSource(film.name, film, word, ends=True)
         return self._devices.picture(chosen, word)
@@ -104,7 +85,7 @@ class Chooser:
         if named and (kind := source_kind(named)) and (kind.sound or word):
             if kind.sound is None:
                 raise UsageError(f'"{word}" gives no sound', hint="name it with --video")
-            return kind.sound(named, self._terms)
+            return kind.sound(named, self._context)
         path = as_file(word) if word else None
         if word is None and chosen.pictures[0].ends and video and (path := as_file(video)) and not holds_sound(path):
             chosen.notes.append(f"Sound: none, {path} has none")
@@ -112,21 +93,21 @@ class Chooser:
         if path:
             from capture.file import FileAudioSource
 
-            film = FileAudioSource(path, self._terms.pace)
+            film = FileAudioSource(path, self._context.pace)
             return ChosenSource(film.name, film, word or video or "", ends=True)
         return self._devices.sound(chosen, word)
 
     @property
-    def _devices(self) -> "DeviceChooser":
-        if self._chooser is None:
-            from capture.device_choice import DeviceChooser
+    def _devices(self) -> "DeviceSelector":
+        if self._selector is None:
+            from capture.device_choice import DeviceSelector
 
-            self._chooser = DeviceChooser(self._terms, isolate=self._isolate, listing=self._listing, known=self._known)
-        return self._chooser
+            self._selector = DeviceSelector(self._context, self._known)
+        return self._selector
 
     @property
     def _unread_roles(self) -> StateError | None:
-        return self._chooser.unread if self._chooser else None
+        return self._selector.unread if self._selector else None
 
 
 def _refuse_twice(chosen: Chosen) -> None:

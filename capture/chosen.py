@@ -4,12 +4,13 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 
 from capture.source import AudioSource, VideoSource
+from capture.worker import Supervision
 from config.errors import UsageError
 from devices.model import Device
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class SourceRequirements:
     """What the profile asks of the sources: at most so many pixels and frames a second; channels of sound."""
 
     width: int
@@ -22,7 +23,7 @@ class Wanted:
 class ChosenSource[Source]:
     """One source, what people call it, whether it ends by itself, and the device it is, if it is one.
 
-    `word` means this very source when it is chosen again.
+    `word` means this very source when it is chosen again. One with a `supervision` may go and come back.
     """
 
     name: str
@@ -30,6 +31,7 @@ class ChosenSource[Source]:
     word: str
     ends: bool = False
     device: Device | None = None
+    supervision: Supervision | None = None
 
 
 @dataclass(slots=True)

@@ -3,14 +3,14 @@
 from collections.abc import Callable, Sequence
 
 from capture.chosen import Chosen, ChosenSource, refuse_fast
-from capture.claims import Claim, Claims
-from capture.kept import KeptAudio, KeptVideo, Whereabouts
+from capture.locator import AlwaysThere, BoundLocator, Claim, Claims, NamedLocator
+from capture.outage import DeviceLocator
 from capture.sound.inputs import find_sound_input, server_inputs
 from capture.sound.source import SoundSource
 from capture.source import AudioSource, VideoSource
-from capture.source_kind import Terms
+from capture.source_kind import SourceContext
 from capture.v4l2 import V4l2Source
-from capture.whereabouts import AlwaysThere, BoundWhereabouts, Listing, NamedWhereabouts
+from capture.worker import Supervision
 from config.errors import DeviceNotFound, StateError
 from devices.model import Device, DeviceKind
 from devices.roles.choice import choose_sound, choose_video, first_sound_role, first_video_role, named_video
@@ -22,15 +22,14 @@ ASK_SERVERS_S = 2.0
 """How often is looked for a sound input that was missing at the start: PortAudio is asked, in a process of its own."""
 
 
-class DeviceChooser:
+class DeviceSelector:
     """Finds the devices of one session; what is plugged in is asked for once, when one is wanted first."""
 
-    def __init__(self, terms: Terms, *, isolate: bool, listing: Listing | None, known: Sequence[Device]) -> None:
-        """As capture.choice.Chooser has it."""
-        self._terms = terms
-        self._clock = terms.clock
-        self._isolate = isolate
-        self._listing = listing or list_devices
+    def __init__(self, context: SourceContext, known: Sequence[Device]) -> None:
+        """As capture.choice.SourceSelector has it."""
+        self._context = context
+        self._clock = context.clock
+        self._listing = context.listing or list_devices
         self._known = {device.id: device for device in known}
         self._listed: tuple[list[Device], Roles] | None = None
         self._claims = Claims()
@@ -40,29 +39,34 @@ class DeviceChooser:
 
     def picture(self, chosen: Chosen, word: str | None) -> ChosenSource[VideoSource]:
         """Return the camera or capture card that `word` means, the best without one; adds to `chosen` what to know."""
-        wanted = self._terms.wanted
+        asked = self._context.requirements
         meant = first_video_role(self._plugged()[1]) if word is None else word
         may_miss = self._may_miss(word)
         device, missing = self._find(
             meant, DeviceKind.CAMERA, lambda: self._video_device(word, *self._plugged()), may_miss=may_miss
         )
-        refuse_fast(device, live=self._terms.live)
+        refuse_fast(device, live=self._context.live)
         chosen.known += self._worth_knowing(device, missing)
         camera = V4l2Source(
             device,
-            width=wanted.width,
-            height=wanted.height,
-            rate=float(wanted.rate),
+            width=asked.width,
+            height=asked.height,
+            rate=float(asked.rate),
             clock=self._clock,
-            prepare=self._terms.watcher.prepare,
-            coded_only=self._isolate,
+            prepare=self._context.watcher.prepare,
+            coded_only=self._context.isolate,
         )
         if word is None and missing is None:
             chosen.notes.append(f"Picture: {_called(device)}")
-        where = self._whereabouts(device, missing, lambda: self._video_device(word, *self._now()))
-        watched = self._terms.watcher.video(camera, device)
-        kept = KeptVideo(watched, where, self._clock, missing=missing, may_miss=may_miss)
-        return ChosenSource(device.role or device.name, kept, _word_of(meant, device, missing), device=device)
+        locator = self._locator(device, missing, lambda: self._video_device(word, *self._now()))
+        supervision = Supervision(locator, self._context.watcher.video(camera, device), may_miss, missing)
+        return ChosenSource(
+            device.role or device.name,
+            camera,
+            _word_of(meant, device, missing),
+            device=device,
+            supervision=supervision,
+        )
 
     @staticmethod
     def _video_device(word: str | None, devices: Sequence[Device], roles: Roles) -> Device:
@@ -84,14 +88,18 @@ class DeviceChooser:
         )
         if word is None and missing is None:
             chosen.notes.append(f"Sound: {_called(device)}")
-        refuse_fast(device, live=self._terms.live)
+        refuse_fast(device, live=self._context.live)
         chosen.known += self._worth_knowing(device, missing)
-        where = self._whereabouts(device, missing, lambda: self._sound_device(word, picture, *self._now()))
-        source = self._terms.watcher.sound(
-            SoundSource(device, channels=self._terms.wanted.channels), device, self._plug_of
+        locator = self._locator(device, missing, lambda: self._sound_device(word, picture, *self._now()))
+        source = SoundSource(device, channels=self._context.requirements.channels)
+        health = self._context.watcher.sound(source, device, self._plug_of)
+        return ChosenSource(
+            device.role or device.name,
+            source,
+            _word_of(meant, device, missing),
+            device=device,
+            supervision=Supervision(locator, health, may_miss, missing),
         )
-        kept = KeptAudio(source, where, self._clock, missing=missing, may_miss=may_miss)
-        return ChosenSource(device.role or device.name, kept, _word_of(meant, device, missing), device=device)
 
     @staticmethod
     def _sound_device(word: str | None, picture: Device | None, devices: Sequence[Device], roles: Roles) -> Device:
@@ -116,7 +124,7 @@ class DeviceChooser:
 
     def _may_miss(self, word: str | None) -> bool:
         """Return whether a session begins without what `word` means; without what nobody named it always does."""
-        return word is None or self._terms.allow_missing
+        return word is None or self._context.allow_missing
 
     def _find[Found](
         self, word: str | None, kind: DeviceKind, find: Callable[[], Found], *, may_miss: bool
@@ -151,21 +159,21 @@ class DeviceChooser:
     def _worth_knowing(self, device: Device, missing: DeviceNotFound | None) -> list[Device]:
         return [device] if missing is None or device.id in self._known else []
 
-    def _whereabouts(
+    def _locator(
         self, device: Device, missing: DeviceNotFound | None, named: Callable[[], Device | None]
-    ) -> Whereabouts:
+    ) -> DeviceLocator:
         claim = self._claims.add()
         if missing is not None and device.id not in self._known:
             if device.role:
                 claim.expect(self._plugged()[1][device.role])
             every_s = ASK_SERVERS_S if device.kind is DeviceKind.MICROPHONE else 0.0
-            return NamedWhereabouts(named, lambda found: self._bound(found, claim), self._clock, every_s)
+            return NamedLocator(named, lambda found: self._bound(found, claim), self._clock, every_s)
         return self._bound(device, claim)
 
-    def _bound(self, device: Device, claim: Claim) -> Whereabouts:
+    def _bound(self, device: Device, claim: Claim) -> DeviceLocator:
         if device.id.startswith(SERVER_INPUTS):
             return AlwaysThere(device)
-        return BoundWhereabouts(binding_of(device, self._clock.now()), self._listing, claim)
+        return BoundLocator(binding_of(device, self._clock.now()), self._listing, claim)
 
     def _now(self) -> tuple[Sequence[Device], Roles]:
         """Return what is plugged in now."""

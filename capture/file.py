@@ -30,6 +30,7 @@ from capture.sizes import BySize
 from capture.source import (
     SAMPLE_RATE,
     AudioBlock,
+    AudioSource,
     Coded,
     CodedPicture,
     Frame,
@@ -38,6 +39,7 @@ from capture.source import (
     Size,
     SourceEnded,
     VideoFormat,
+    VideoSource,
 )
 from config.errors import MediaError
 from config.quantities import clock_text
@@ -180,7 +182,7 @@ _JITTER_NS = NANOSECONDS // 20
 """Sound whose timestamps are off by less is continuous: containers round them to milliseconds."""
 
 
-class FileVideoSource:
+class FileVideoSource(VideoSource):
     """The pictures of a file, scaled down to fit `max_width` x `max_height`.
 
     MJPEG stays compressed until `decode`; everything else is decoded as it is read, in the order of display. `copied`:
@@ -244,7 +246,7 @@ class FileVideoSource:
             self._file.close()
 
 
-class FileAudioSource:
+class FileAudioSource(AudioSource):
     """The sound of a file at 48 kHz, mono or stereo as it is there (more channels become stereo), or as asked."""
 
     def __init__(self, path: Path, pace: Pace, *, channels: int | None = None) -> None:

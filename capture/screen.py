@@ -16,7 +16,7 @@ from capture.bgra import MATRIX, BgraConverter
 from capture.pictures import fit
 from capture.screen_area import ScreenArea
 from capture.sizes import BySize
-from capture.source import Frame, Size, VideoFormat
+from capture.source import Frame, Size, VideoFormat, VideoSource
 from config.errors import DeviceError, DeviceLost, DeviceNotFound, DeviceUnsupported, MediaError
 from devices.clock import Clock, SystemClock
 from devices.host.deadline import close_within, hung_closings
@@ -28,8 +28,8 @@ _MOST_WAITING = 4
 _PIXEL_FORMATS = ("bgr0", "bgra")
 
 
-class ScreenSource:
-    """A VideoSource that shows an area of a screen, scaled down to fit `width` x `height`, `rate` times a second."""
+class ScreenSource(VideoSource):
+    """Shows an area of a screen, scaled down to fit `width` x `height`, `rate` times a second."""
 
     def __init__(
         self, area: ScreenArea, *, width: int, height: int, rate: Fraction, clock: Clock | None = None

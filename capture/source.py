@@ -4,17 +4,22 @@ A source is opened once, read by one thread, and closed once. Reading never bloc
 whatever the device does. One attempt raises; whoever supervises the source decides whether to try again.
 """
 
+import os
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from fractions import Fraction
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any
 
 import av
 import numpy as np
 from numpy.typing import NDArray
 
 from devices.model import Device
+
+if TYPE_CHECKING:
+    from devices.mode_choice import ChosenMode
 
 SAMPLE_RATE = 48_000
 """Sound is 48 kHz everywhere inside; a source of another rate resamples."""
@@ -89,23 +94,60 @@ class AudioBlock:
     jumps: bool = False
 
 
-class VideoSource(Protocol):
-    """A source of pictures."""
+@dataclass(frozen=True, slots=True)
+class Coded:
+    """In which form a source's payloads can be stored as they are: FFmpeg's name of the codec, and the size."""
+
+    codec: str
+    width: int
+    height: int
+
+
+class Source[Item, Opened: VideoFormat | None](ABC):
+    """A source of pictures or sound; `name` is for people. A source without a device keeps the defaults."""
 
     name: str
-    """What people call it."""
 
-    def open(self) -> VideoFormat:
+    @abstractmethod
+    def open(self) -> Opened:
         """Acquire the device or file and start it; raises a DeviceError or MediaError."""
-        ...
 
-    def read(self, timeout_s: float) -> Frame | None:
-        """Return the next frame, or None when none came within `timeout_s` seconds.
+    @abstractmethod
+    def read(self, timeout_s: float) -> Item | None:
+        """Return the next frame or block, or None when none came within `timeout_s` seconds.
 
         Raises DeviceLost when the device has gone, SourceEnded at the end of a file.
         """
-        ...
 
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of everything; idempotent, and safe whatever state the device is in."""
+
+    def relocate(self, device: Device) -> None:  # noqa: B027 - a source without a device has nothing to note
+        """Open `device` the next time: the same one, perhaps in another port or with another node."""
+
+    @abstractmethod
+    def facts(self, opened: Opened) -> dict[str, Any]:
+        """Return what the health log says of an opening."""
+
+    @property
+    def abandoned(self) -> int:
+        """How many closings of its device have not come to an end yet."""
+        return 0
+
+
+class VideoSource(Source[Frame, VideoFormat]):
+    """A source of pictures.
+
+    `coded` is the form of its pictures since it was opened last, None for uncompressed ones. `mode` is what its driver
+    was asked for, `damaged` counts the frames that its driver gave up on.
+    """
+
+    coded: Coded | None = None
+    mode: "ChosenMode | None" = None
+    damaged: int = 0
+
+    @abstractmethod
     def decode(self, frame: Frame, within: Size | None = None) -> av.VideoFrame:
         """Turn a frame of this source into a yuv420p limited-range picture of the opened size.
 
@@ -116,78 +158,28 @@ class VideoSource(Protocol):
         valid, and unchanged, until the next call but one; it may be the decoder's own, and its planes are not to be
         written to. Raises MediaError on a damaged picture.
         """
-        ...
 
-    def close(self) -> None:
-        """Let go of everything; idempotent, and safe whatever state the device is in."""
-        ...
+    def signal_problem(self) -> str | None:
+        """Return what the driver says is wrong with the signal, None if nothing is or it cannot say."""
+        return None
+
+    def facts(self, opened: VideoFormat) -> dict[str, Any]:
+        """Return the driver's mode, and the process that reads it."""
+        mode = self.mode.mode if self.mode else None
+        return {
+            "format": mode.format if mode else None,
+            "width": mode.width if mode else opened.width,
+            "height": mode.height if mode else opened.height,
+            "fps": round(float(opened.rate), 3),
+            "pid": os.getpid(),
+        }
 
 
-class AudioSource(Protocol):
-    """A source of sound, at SAMPLE_RATE."""
+class AudioSource(Source[AudioBlock, None]):
+    """A source of sound, at SAMPLE_RATE; `channels` is what is wanted, and after `open` what there is."""
 
-    name: str
     channels: int
 
-    def open(self) -> None:
-        """Acquire the device or file and start it; raises a DeviceError or MediaError."""
-        ...
-
-    def read(self, timeout_s: float) -> AudioBlock | None:
-        """Return the next block, or None when none came within `timeout_s` seconds.
-
-        Raises DeviceLost when the device has gone, SourceEnded at the end of a file.
-        """
-        ...
-
-    def close(self) -> None:
-        """Let go of everything; idempotent."""
-        ...
-
-
-@runtime_checkable
-class Relocatable(Protocol):
-    """A source that can be told where its device is now."""
-
-    def relocate(self, device: Device) -> None:
-        """Open `device` the next time: the same one, perhaps in another port or with another node."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Coded:
-    """In which form a source's payloads can be stored as they are: FFmpeg's name of the codec, and the size."""
-
-    codec: str
-    width: int
-    height: int
-
-
-@runtime_checkable
-class HasCoded(Protocol):
-    """A source that knows in which form its device sends pictures."""
-
-    @property
-    def coded(self) -> Coded | None:
-        """The form of what it sends now; None while it is not open, and for uncompressed pictures."""
-        ...
-
-
-def coded_form(source: object) -> Coded | None:
-    """Return the form in which payloads of `source` can be stored as they are, None if they cannot be."""
-    return source.coded if isinstance(source, HasCoded) else None
-
-
-@runtime_checkable
-class MayHang(Protocol):
-    """A source whose device may not let go of itself when it is closed."""
-
-    @property
-    def abandoned(self) -> int:
-        """How many of its closings have not come to an end yet."""
-        ...
-
-
-def abandoned_closings(source: object) -> int:
-    """Return how many closings of `source` have not come to an end yet."""
-    return source.abandoned if isinstance(source, MayHang) else 0
+    def facts(self, _opened: None) -> dict[str, Any]:
+        """Return the hardware's rate and channels, and the process that reads it."""
+        return {"rate": SAMPLE_RATE, "channels": self.channels, "pid": os.getpid()}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from capture.chosen import ChosenSource, Wanted
+from capture.chosen import ChosenSource, SourceRequirements
 from capture.pacing import Pace
 from capture.source import AudioSource, VideoSource
 from capture.source_names import source_name
@@ -14,24 +14,28 @@ from config.errors import UsageError
 from devices.clock import Clock
 
 if TYPE_CHECKING:
+    from capture.locator import Listing
     from capture.watch.watcher import Watcher
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class SourceContext:
     """What a session asks of every source, and what sources may use.
 
     `pace` is for those without a clock of their own, `stop` is set when the session ends. Where it is not `live`, it
-    runs as fast as it goes. With `allow_missing` it begins without what was named and is not there yet.
+    runs as fast as it goes. With `allow_missing` it begins without what was named and is not there yet; with `isolate`
+    pictures that can be stored as they come are preferred. `listing` is asked where a lost device is, often.
     """
 
-    wanted: Wanted
+    requirements: SourceRequirements
     pace: Pace
     clock: Clock
     stop: threading.Event
     live: bool
     watcher: "Watcher"
     allow_missing: bool = False
+    isolate: bool = False
+    listing: "Listing | None" = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +47,8 @@ class SourceKind:
     without opening anything, and raises the same errors; `nothing_follows` will do for most.
     """
 
-    picture: Callable[[str, Terms], ChosenSource[VideoSource]] | None = None
-    sound: Callable[[str, Terms], ChosenSource[AudioSource]] | None = None
+    picture: Callable[[str, SourceContext], ChosenSource[VideoSource]] | None = None
+    sound: Callable[[str, SourceContext], ChosenSource[AudioSource]] | None = None
     name: Callable[[str], str] = str
 
 

@@ -17,7 +17,7 @@ import av
 from capture.camera_pictures import CameraDecoder, decoder_for
 from capture.demuxing import next_packet
 from capture.leftovers import unmap
-from capture.source import Coded, Frame, Matrix, Size, VideoFormat
+from capture.source import Coded, Frame, Matrix, Size, VideoFormat, VideoSource
 from capture.watch.signal import SignalInput
 from config.errors import DeviceLost, DeviceUnsupported, MediaError
 from devices import holders
@@ -89,8 +89,8 @@ _LONGEST_WAIT_S = 0.02
 _GONE = select.POLLERR | select.POLLHUP | select.POLLNVAL
 
 
-class V4l2Source:
-    """The pictures of one camera or capture card: a VideoSource (capture/source.py).
+class V4l2Source(VideoSource):
+    """The pictures of one camera or capture card.
 
     `width`, `height` and `rate` are what is wanted: the device's best mode for it is opened, and larger pictures are
     scaled down to fit. After `open`, `mode` is what the device was asked for. `damaged` counts the frames that the
@@ -150,6 +150,8 @@ class V4l2Source:
                 f"{self.name} ({self._node}) sends pictures that cannot be used: {error}"
             ) from error
         self._stream = stream
+        codec = _CODED.get(self.mode.mode.format)
+        self.coded = Coded(codec, *size) if codec else None  # uncompressed pictures are too many to be stored
         self.stamps.begin_anew()
         return VideoFormat(self._decoder.width, self._decoder.height, stream.rate or self._rate(), matrix)
 
@@ -169,15 +171,6 @@ class V4l2Source:
 
     def _rate(self) -> Fraction:
         return Fraction(self._wanted.rate).limit_denominator(1001)
-
-    @property
-    def coded(self) -> Coded | None:
-        """The form of what the device sends; None for uncompressed pictures, which are too many to be stored."""
-        mode, stream = self.mode, self._stream
-        if mode is None or stream is None:
-            return None
-        codec = _CODED.get(mode.mode.format)
-        return None if codec is None else Coded(codec, *stream.size)
 
     def read(self, timeout_s: float) -> Frame | None:
         """Return the next frame, or None when none came within `timeout_s` seconds; raises DeviceLost."""

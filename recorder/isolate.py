@@ -22,7 +22,7 @@ from av.error import FFmpegError
 from av.stream import Stream
 
 from capture.h264 import has_keyframe
-from capture.source import Coded, Frame, VideoSource, coded_form
+from capture.source import Coded, Frame
 from config.errors import LiputError, MediaError, as_ours
 from config.events import Emit
 from devices.clock import NANOSECONDS
@@ -76,38 +76,6 @@ def file_names(names: Iterable[str]) -> Mapping[str, str]:
     return found
 
 
-class Tap:
-    """The reading side of a VideoSource (capture/source.py), of which an Isolated gets a copy of what is read."""
-
-    def __init__(self, source: VideoSource) -> None:
-        self.name = source.name
-        self._isolated: Isolated | None = None
-        self._before: deque[tuple[Frame, Coded | None]] = deque(maxlen=MOST_BEFORE)
-        self._one = threading.Lock()
-        self._source = source
-
-    def read(self, timeout_s: float) -> Frame | None:
-        """Return the next frame, or None; raises what the source raises."""
-        frame = self._source.read(timeout_s)
-        if frame is not None:
-            coded = coded_form(self._source)
-            with self._one:
-                if self._isolated is not None:
-                    self._isolated.put(frame, coded)
-                elif coded is not None:
-                    # Of a film the decoded picture is not kept.
-                    self._before.append((replace(frame, payload=b"") if frame.copies else frame, coded))
-        return frame
-
-    def begin(self, isolated: "Isolated") -> None:
-        """Give `isolated` what is read from now on, and what was read already of its time: a film's only keyframe."""
-        with self._one:
-            self._isolated = isolated
-            for frame, coded in self._before:
-                isolated.put(frame, coded)
-            self._before.clear()
-
-
 @dataclass(frozen=True, slots=True)
 class _Picture:
     data: bytes
@@ -126,26 +94,35 @@ class _Picture:
         return self.is_keyframe
 
 
-class Isolated:
+class IsoRecording:
     """One source's own file, or files: another begins where a device that came back sends something else."""
 
-    def __init__(
-        self, where: Where, name: str, zero_ns: int, emit: Emit, *, file: str | None = None, sync_s: float = 0.5
-    ) -> None:
-        """Begin at once; `zero_ns` is the session-clock time that is media time 0, `file` what the file is called.
-
-        What was written is brought onto the disk every `sync_s` seconds of pictures.
-        """
+    def __init__(self, name: str, emit: Emit) -> None:
+        """Keep the frames that `put` takes until it is known where they are written."""
         self.name = name
-        self._where = where
-        self._zero_ns = zero_ns
         self._emit = emit
-        self._file = file or slug(name, "source")
-        self._sync_s = sync_s
+        self._one = threading.Lock()
+        self._before: deque[tuple[Frame, Coded]] = deque(maxlen=MOST_BEFORE)
+        self._where: Where | None = None
+        self._zero_ns = 0
+        self._file = ""
+        self._sync_s = 0.0
         self._coded: Coded | None = None
         self._files = 0
         self._is_over = False
         self._writers: list[_Writer] = []
+
+    def begin(self, where: Where, zero_ns: int, file: str, sync_s: float = 0.5) -> None:
+        """Write what is put from now on, and what was put already of its time: a film's only keyframe.
+
+        `zero_ns` is the session-clock time that is media time 0, `file` the file's name without its ending. What was
+        written is brought onto the disk every `sync_s` seconds of pictures.
+        """
+        with self._one:
+            self._where, self._zero_ns, self._file, self._sync_s = where, zero_ns, file, sync_s
+            for frame, coded in self._before:
+                self._take(frame, coded)
+            self._before.clear()
 
     @property
     def frames(self) -> int:
@@ -159,15 +136,23 @@ class Isolated:
 
     def put(self, frame: Frame, coded: Coded | None) -> None:
         """Take a frame as it was read; returns at once, and never raises. One thread puts."""
+        with self._one:
+            if self._where is not None:
+                self._take(frame, coded)
+            elif coded is not None:
+                # Of a film the decoded picture is not kept.
+                self._before.append((replace(frame, payload=b"") if frame.copies else frame, coded))
+
+    def _take(self, frame: Frame, coded: Coded | None) -> None:
         if self._is_over or frame.timestamp_ns < self._zero_ns:
             return
         try:
-            self._put(frame, coded)
-        except Exception as error:  # of whatever kind: who reads the source must go on
+            self._write(frame, coded)
+        except Exception as error:  # of whatever kind: the source's worker must go on
             self._is_over = True
             self._failed(as_ours(error))
 
-    def _put(self, frame: Frame, coded: Coded | None) -> None:
+    def _write(self, frame: Frame, coded: Coded | None) -> None:
         is_film = not isinstance(frame.payload, bytes)
         if coded is None:
             self._is_over = True
@@ -178,7 +163,7 @@ class Isolated:
             self._coded = coded
             self._files += 1
         name = self._file if self._files == 1 else f"{self._file}.{self._files}"
-        beside = self._where()
+        beside = self._where() if self._where else None
         if beside is not None:
             at_ns, file = frame.timestamp_ns, f"{name}.mkv"
             pictures = [_Picture(c.data, c.shown_ns, at_ns, coded, file, c.is_keyframe) for c in frame.copies]

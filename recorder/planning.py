@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from capture.choice import NONE, Chooser
-from capture.chosen import Chosen, Wanted
-from capture.kept import KeptAudio, KeptVideo
+from capture.choice import NONE, SourceSelector
+from capture.chosen import Chosen, SourceRequirements
 from capture.pacing import FastPace, Pace, RealPace
+from capture.source_kind import SourceContext
 from capture.timing import Timing, untimed
 from capture.watch.watcher import Watcher
+from capture.worker import Supervision
 from config.errors import LiputError, UsageError
 from config.schema import Profile, Settings
 from config.secrets import StreamTarget, stream_name, stream_target
@@ -40,7 +41,7 @@ from recorder.video_input import PictureInput
 from recorder.wishing import wishes_of
 
 if TYPE_CHECKING:
-    from capture.whereabouts import Listing
+    from capture.locator import Listing
     from recorder.conference.plan import ConferencePlan
     from recorder.recovery.resume import Resumption
 
@@ -53,8 +54,8 @@ class Planned:
     notes: Sequence[str]
     again: Asked
     """What asks for the very same sources again."""
-    kept: Mapping[str, KeptVideo | KeptAudio]
-    """The sources that are devices, by their ids."""
+    supervisions: Mapping[str, Supervision]
+    """Those of the sources that are devices, by their ids."""
     forgotten: Mapping[str, str] = field(default_factory=dict)
     """The destinations that are gone on without, by name, each with the reason."""
     unknown: Mapping[str, str] = field(default_factory=dict)
@@ -85,8 +86,8 @@ def plan_session(
     stop = threading.Event()
     pace = RealPace(clock, stop) if asked.live else FastPace(tuple(str(track) for track in Track))
     watcher = Watcher(settings, clock, record, timing=timing)
-    wanted = Wanted(profile.width, profile.height, profile.fps, profile.audio_channels)
-    chosen = _chooser(asked, wanted, pace, clock, stop, watcher, listing).choose(asked.videos, asked.audios)
+    context = _source_context(asked, profile, pace, clock, stop, watcher, listing)
+    chosen = SourceSelector(context, asked.known).choose(asked.videos, asked.audios)
     layout, no_layout = _layout(asked, settings, chosen, unattended=unattended)
     conference, no_conference = _conference(asked, settings, chosen, unattended=unattended)
     if not chosen.sounds:
@@ -94,7 +95,7 @@ def plan_session(
     plan = SessionPlan(
         title=storable(asked.title),
         profile=profile,
-        pictures=[PictureInput(picture.name, picture.source) for picture in chosen.pictures],
+        pictures=[PictureInput(picture.name, picture.source, picture.supervision) for picture in chosen.pictures],
         sounds=_sound_inputs(chosen, settings, asked),
         layout=layout,
         isolate=asked.isolate,
@@ -122,21 +123,21 @@ def plan_session(
     )
     notes = [*chosen.notes, *_slowed(plan), *_encoder_changed(plan, settings)]
     without = forgotten, unknown | no_layout, no_conference
-    return Planned(plan, notes, _again(asked, chosen), _kept(chosen), *without)
+    return Planned(plan, notes, _again(asked, chosen), _supervisions(chosen), *without)
 
 
-def _chooser(
+def _source_context(
     asked: Asked,
-    wanted: Wanted,
+    profile: Profile,
     pace: Pace,
     clock: Clock,
     stop: threading.Event,
     watcher: Watcher,
     listing: "Listing | None",
-) -> Chooser:
-    """Return what chooses the sources, as the session is asked for."""
-    return Chooser(
-        wanted,
+) -> SourceContext:
+    """Return what the session asks of every source."""
+    return SourceContext(
+        SourceRequirements(profile.width, profile.height, profile.fps, profile.audio_channels),
         pace,
         clock,
         stop,
@@ -145,7 +146,6 @@ def _chooser(
         allow_missing=asked.allow_missing,
         isolate=asked.isolate,
         listing=listing,
-        known=asked.known,
     )
 
 
@@ -177,12 +177,10 @@ def _context(
     )
 
 
-def _kept(chosen: Chosen) -> dict[str, KeptVideo | KeptAudio]:
-    """Return the devices that may go and come back, by id."""
+def _supervisions(chosen: Chosen) -> dict[str, Supervision]:
+    """Return those of the devices, which may go and come back, by their ids."""
     sources = [*chosen.pictures, *chosen.sounds]
-    return {
-        one.device.id: one.source for one in sources if one.device and isinstance(one.source, KeptVideo | KeptAudio)
-    }
+    return {one.device.id: one.supervision for one in sources if one.device and one.supervision}
 
 
 def _encoder(settings: Settings) -> EncoderPlan:
@@ -262,6 +260,7 @@ def _sound_inputs(chosen: Chosen, settings: Settings, asked: Asked) -> list[Soun
             SoundInput(
                 sound.name,
                 sound.source,
+                sound.supervision,
                 gain_db=treated.gain_db,
                 own_track=treated.own_track or (asked.isolate and several),
                 is_muted=sound.name in asked.muted,

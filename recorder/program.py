@@ -90,15 +90,15 @@ class Program:
         rate = min(plan.profile.fps, inputs.form.rate)
         self._videos = [
             VideoInput(
-                picture,
-                reader,
+                picture.name,
+                worker,
                 run,
                 rate=form.rate,
                 program_rate=rate,
                 offer=shown,
                 is_late=picture.name in inputs.late,
             )
-            for picture, form, reader in inputs.pictures
+            for picture, form, worker in inputs.pictures
         ]
         look = Look(replace(inputs.form, rate=rate), plan.appearance)
         self.scene = Scene(self._videos, look, plan.layout, run=run, offer=shown)

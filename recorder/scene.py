@@ -13,7 +13,7 @@ from capture.compose.compositor import Compositor, Piece
 from capture.compose.geometry import Rect
 from capture.compose.layout import Layout, Place
 from capture.compose.overlay import Overlay
-from capture.kept import Absence, AbsenceKind
+from capture.outage import OutageKind, SourceOutage
 from capture.source import Matrix, Size, VideoFormat
 from capture.timing import CpuStage
 from config.errors import UsageError
@@ -25,12 +25,12 @@ from recorder.timeline import RunContext
 from recorder.video_input import VideoInput
 
 _REASONS = {
-    AbsenceKind.MISSING: Reason.ABSENT,
-    AbsenceKind.LOST: Reason.LOST,
-    AbsenceKind.SILENT: Reason.NO_DATA,
-    AbsenceKind.BUSY: Reason.BUSY,
-    AbsenceKind.DENIED: Reason.DENIED,
-    AbsenceKind.BUS_FULL: Reason.BUS_FULL,
+    OutageKind.MISSING: Reason.ABSENT,
+    OutageKind.LOST: Reason.LOST,
+    OutageKind.SILENT: Reason.NO_DATA,
+    OutageKind.BUSY: Reason.BUSY,
+    OutageKind.DENIED: Reason.DENIED,
+    OutageKind.BUS_FULL: Reason.BUS_FULL,
 }
 
 type Offer = Callable[[str, av.VideoFrame], object]
@@ -47,7 +47,7 @@ class Slates:
         self._language = language
         self._drawn: dict[str, tuple[tuple[Reason, Shape], av.VideoFrame]] = {}
 
-    def of(self, name: str, kind: AbsenceKind, size: Shape) -> av.VideoFrame:
+    def of(self, name: str, kind: OutageKind, size: Shape) -> av.VideoFrame:
         """Return the slate of the input called `name`, of `size`."""
         from capture.compose.slate import slate  # Pillow, which nothing needs while all is well
 
@@ -156,7 +156,7 @@ class Shown(Protocol):
         ...
 
     @property
-    def absence(self) -> Absence | None:
+    def outage(self) -> SourceOutage | None:
         """Why a slate stands in its place."""
         ...
 
@@ -185,10 +185,10 @@ class Stage:
         shapes = {
             one.name: (one.picture.width, one.picture.height)
             for one in self._inputs
-            if one.picture is not None and one.absence is None
+            if one.picture is not None and one.outage is None
         }
         places = view.places(size, self._names, shapes)
-        if not any(place.source in shapes for place in places) and not any(one.absence for one in self._inputs):
+        if not any(place.source in shapes for place in places) and not any(one.outage for one in self._inputs):
             return None  # the first pictures are still to come, or could not be decoded
         by_name = dict(zip(self._names, self._inputs, strict=True))
         for place in places:
@@ -204,9 +204,9 @@ class Stage:
             self._shown = pieces
 
     def _piece(self, one: Shown, rect: Rect) -> Piece:
-        absence = one.absence  # read once: a conference's comes from another thread
-        if absence is not None:
-            return Piece(rect, self._look.slates.of(one.name, absence.kind, rect.size))
+        outage = one.outage  # read once: a conference's comes from another thread
+        if outage is not None:
+            return Piece(rect, self._look.slates.of(one.name, outage.kind, rect.size))
         return Piece(rect, one.picture, one.version)
 
 
@@ -258,7 +258,7 @@ class Scene:
                 for one in self._inputs:
                     one.within = None
         shown = [one for one in self._inputs if one.name in self._view.shown] or self._inputs
-        return next((one for one in shown if one.absence is None), shown[0])
+        return next((one for one in shown if one.outage is None), shown[0])
 
     @property
     def version(self) -> int:

@@ -3,15 +3,15 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 import av
 
-from capture.kept import Absence, AbsenceKind
-from capture.reader import Reader
-from capture.source import Frame, Size, VideoFormat, VideoSource
+from capture.outage import OutageKind, SourceOutage
+from capture.source import Frame, Size, VideoSource
 from capture.timing import CpuStage
 from capture.watch.patience import SILENT_FRAMES, SILENT_S
+from capture.worker import Supervision, VideoWorker
 from config.errors import MediaError
 from devices.clock import NANOSECONDS
 from recorder.timeline import RunContext
@@ -23,27 +23,14 @@ MUCH_FASTER = Fraction(102, 100)
 """A source this much faster than the program has pictures left out; a little faster is a clock that runs fast."""
 
 
-@runtime_checkable
-class MayBeAbsent(Protocol):
-    """A source that says by itself when its device is not there (capture/kept.py), and may return as another."""
-
-    @property
-    def form(self) -> VideoFormat | None:
-        """What its device gives since it was opened last."""
-        ...
-
-    @property
-    def absence(self) -> Absence | None:
-        """Why it gives nothing; None while its device is there."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class PictureInput:
     """One source of pictures, and the `name` people call it by, unique in its session."""
 
     name: str
     source: VideoSource
+    supervision: Supervision | None = None
+    """Of a device, which may go and come back."""
 
 
 class Thinning:
@@ -83,15 +70,15 @@ class InputCounts:
 
 
 class VideoInput:
-    """A source and its reader, as the picture track uses them; by that thread only, but for `name` and `counts`.
+    """A source and its queue, as the picture track uses them; by that thread only, but for `name` and `counts`.
 
-    `picture` is what it shows now: the last one that could be decoded. `absence` is why a slate stands in its place.
+    `picture` is what it shows now: the last one that could be decoded. `outage` is why a slate stands in its place.
     """
 
     def __init__(
         self,
-        picture: PictureInput,
-        reader: Reader[Frame],
+        name: str,
+        worker: VideoWorker,
         run: RunContext,
         *,
         rate: Fraction,
@@ -103,18 +90,18 @@ class VideoInput:
 
         `offer` takes each picture, with the input's name, for previews. One that `is_late` was waited for in vain.
         """
-        self.name = picture.name
-        self.reader = reader
+        self.name = name
+        self.queue = worker.queue
         self.counts = InputCounts()
         self.picture: av.VideoFrame | None = None
         self.version = 0
         """Counts the changes of `picture`."""
-        self.absence: Absence | None = None
+        self.outage: SourceOutage | None = None
         self.within: Size | None = None
         """The size at which it is shown; None for the program's."""
         self.tap: Tap | None = None
-        self._decode = run.timing(CpuStage.DECODE, picture.source.decode)
-        self._kept = picture.source if isinstance(picture.source, MayBeAbsent) else None
+        self._decode = run.timing(CpuStage.DECODE, worker.decode)
+        self.worker = worker
         self._timeline = run.timeline
         self._clock = run.clock
         self._emit = run.emit
@@ -122,7 +109,7 @@ class VideoInput:
         self._is_silent = False
         self._next_glance_ns = 0
         self._program_rate = program_rate
-        self._form = self._kept.form if self._kept else None
+        self._form = worker.form
         self._adapt(rate)
         self._is_late = is_late
         self._heard_ns = run.clock.now_ns()
@@ -136,7 +123,7 @@ class VideoInput:
 
     def wants(self, at_ns: int) -> bool:
         """Return whether the picture captured at `at_ns` is to be encoded; not all are of a source that is faster."""
-        form = self._kept.form if self._kept else None
+        form = self.worker.form
         if form is not None and form is not self._form:
             self._form = form
             self._adapt(form.rate)
@@ -193,10 +180,10 @@ class VideoInput:
 
         One that is not shown is only glanced at, once in GLANCE_S: its watch judges what is decoded.
         """
-        frame = self.reader.newest(lambda frame: frame.timestamp_ns <= until_ns)
+        frame = self.queue.newest(lambda frame: frame.timestamp_ns <= until_ns)
         if frame is None:
             return
-        if is_shown or self.absence is not None or at_ns >= self._next_glance_ns:
+        if is_shown or self.outage is not None or at_ns >= self._next_glance_ns:
             self._next_glance_ns = at_ns + round(GLANCE_S * NANOSECONDS)
             self.take(frame)
         elif self.picture is not None:
@@ -204,26 +191,26 @@ class VideoInput:
 
     def look(self, at_ns: int) -> None:
         """Find out whether it is missing, at `at_ns` of program time; that is told once."""
-        absence = self._absence()
-        if absence is None:
+        outage = self._found_outage()
+        if outage is None:
             return
-        if self.absence is not None:  # what is missing returns with a picture, not before
-            if absence.kind is not AbsenceKind.SILENT:
-                self.absence = absence  # the newest reason, for its slate
+        if self.outage is not None:  # what is missing returns with a picture, not before
+            if outage.kind is not OutageKind.SILENT:
+                self.outage = outage  # the newest reason, for its slate
             return
-        self.absence = absence
+        self.outage = outage
         self._emit(
             "source-missing",
             self.name,
-            f"A slate stands for {self.name}: {absence.reason}",
-            reason=str(absence.kind),
+            f"A slate stands for {self.name}: {outage.reason}",
+            reason=str(outage.kind),
             since_s=self._media_s(at_ns),
         )
 
     def fell_silent(self, at_ns: int) -> None:
         """Tell that its last picture is repeated from `at_ns` (program time) on, unless it is as slow as that."""
         is_quiet = self._clock.now_ns() - self._heard_ns >= self._quiet_ns
-        if is_quiet and not self._is_silent and self.absence is None and not self.reader.is_over:
+        if is_quiet and not self._is_silent and self.outage is None and not self.queue.is_over:
             self._is_silent = True
             self._emit(
                 "source-silent",
@@ -233,20 +220,20 @@ class VideoInput:
             )
 
     def _returned(self, at_ns: int) -> None:
-        if self._is_silent or self.absence is not None:
-            self._is_silent, self.absence = False, None
+        if self._is_silent or self.outage is not None:
+            self._is_silent, self.outage = False, None
             self._emit("source-returned", self.name, f"{self.name} gives pictures again", at_s=self._media_s(at_ns))
 
-    def _absence(self) -> Absence | None:
-        if self.reader.at_end or not self._timeline.live:
+    def _found_outage(self) -> SourceOutage | None:
+        if self.queue.at_end or not self._timeline.live:
             return None
-        if self._kept and (absence := self._kept.absence):
-            return absence
-        if self.reader.is_over:
-            return Absence(AbsenceKind.LOST, f"{self.name} has gone", "", self._heard_ns)
+        if outage := self.worker.outage:
+            return outage
+        if self.queue.is_over:
+            return SourceOutage(OutageKind.LOST, f"{self.name} has gone", "", self._heard_ns)
         is_late = self._clock.now_ns() - self._heard_ns > self._patience_ns
-        if is_late and not (self.reader.has_items and self.picture is not None):  # else we are late, not the source
-            return Absence(AbsenceKind.SILENT, f"{self.name} gives no picture", "", self._heard_ns)
+        if is_late and not (self.queue.has_items and self.picture is not None):  # else we are late, not the source
+            return SourceOutage(OutageKind.SILENT, f"{self.name} gives no picture", "", self._heard_ns)
         return None
 
     def _media_s(self, program_ns: int) -> float:

@@ -114,15 +114,15 @@ class VideoTrack:
 
     def _next(self) -> Frame | None:
         """Return the driver's next picture, None if none comes in time."""
-        reader, relief = self._driver.reader, self._relief
+        queue, relief = self._driver.queue, self._relief
         if relief is None:
-            return reader.get(self._wait_s())
+            return queue.get(self._wait_s())
         before_ns = self._timeline.now_ns()
-        came = reader.get(self._wait_s())
+        came = queue.get(self._wait_s())
         end_ns, now_ns = self._timeline.end_ns, self._timeline.now_ns()
         if end_ns is not None and now_ns >= end_ns:  # what is left has all the time it takes
             return came
-        relief.look(now_ns - before_ns, reader.filled)
+        relief.look(now_ns - before_ns, queue.filled)
         if relief.spacing != self._spacing:
             self._space(relief.spacing)
         return came
@@ -174,7 +174,7 @@ class VideoTrack:
         Behind the clock by our patience also while the source is silent: when it gives again, its pictures
         come some time after they were captured, and must not find their moments filled.
         """
-        has_an_end = self._driver.reader.is_over and self._timeline.end_ns is not None
+        has_an_end = self._driver.queue.is_over and self._timeline.end_ns is not None
         return self._timeline.now_ns() - (0 if has_an_end else self._patience_ns)
 
     def _take(self, frame: Frame) -> None:
@@ -209,7 +209,7 @@ class VideoTrack:
 
     def _go_without(self) -> None:
         """No picture came: repeat the last one where one is due."""
-        if self._driver.reader.is_over:
+        if self._driver.queue.is_over:
             self._timeline.source_ended(Track.VIDEO)
         elif self._is_excused:
             return  # what was captured meanwhile is on its way, and must not find its moments filled
@@ -219,7 +219,7 @@ class VideoTrack:
                 self._driver.fell_silent(self._position_ns)
                 self._filling = True
                 self._repeat_until(due_ns)
-        elif self._driver.reader.is_over:
+        elif self._driver.queue.is_over:
             self._repeat_until(self._timeline.now_ns() - self._interval_ns // 2)
 
     def _repeat_until(self, until_ns: int) -> None:

@@ -11,11 +11,11 @@ from agent.checks.pictures_codes import CODES
 from agent.checks.result import Measured, Result, Words, found
 from agent.checks.sources import NotGiven
 from capture.chosen import ChosenSource
-from capture.kept import KeptVideo
 from capture.preview import picture_of
-from capture.source import SourceEnded, VideoSource, coded_form
+from capture.source import SourceEnded, VideoSource
 from capture.watch.glance import WITHIN, Glance, Seen
 from capture.watch.patience import SILENT_FRAMES, SILENT_S
+from capture.worker import VideoWorker
 from config.errors import LiputError, MediaError
 from devices.clock import NANOSECONDS
 from devices.health.faults import Fault
@@ -90,11 +90,12 @@ class _Looking:
         """Return what it shows; raises NotGiven and LiputErrors where it shows nothing."""
         if held := sources.held(self._situation, self._picture.device):
             return self._of_session(*held)
-        source, glance = self._picture.source, Glance()
-        with closing(source):
-            form = source.open()
-            damaged, first_s = self._watch(source, glance, form.rate)
-            is_h264 = (coded := coded_form(source)) is not None and coded.codec == "h264"
+        picture, glance = self._picture, Glance()
+        worker = VideoWorker(picture.source, self._situation.clock, supervision=picture.supervision)
+        with closing(worker):
+            form = worker.open()
+            damaged, first_s = self._watch(worker, glance, form.rate)
+            is_h264 = (coded := picture.source.coded) is not None and coded.codec == "h264"
         seen = glance.seen()
         if self._situation.stop.is_set():
             raise NotGiven("cancelled")
@@ -106,7 +107,7 @@ class _Looking:
         }  # fmt: skip
         return self._judged(seen, size, damaged, predicts=is_h264)
 
-    def _watch(self, source: VideoSource, glance: Glance, rate: Fraction) -> tuple[int, float]:
+    def _watch(self, worker: VideoWorker, glance: Glance, rate: Fraction) -> tuple[int, float]:
         """Look at its pictures; return how many were damaged, and how long the first one took.
 
         Raises NotGiven where it is lost, or gives no more of them.
@@ -118,7 +119,7 @@ class _Looking:
         last_ns, next_ns, damaged = opened_ns, 0, 0
         while clock.now_ns() < until_ns and not stop.is_set():
             try:
-                frame = source.read(0.1)
+                frame = worker.read(0.1)
             except SourceEnded:
                 last_ns = clock.now_ns()
                 break
@@ -130,11 +131,11 @@ class _Looking:
                 until_ns = min(first_ns + round(LOOK_S * NANOSECONDS), self._ends_ns)
             try:
                 if frame.timestamp_ns >= next_ns:
-                    glance.see(source.decode(frame, WITHIN), frame.timestamp_ns)
+                    glance.see(worker.decode(frame, WITHIN), frame.timestamp_ns)
                     next_ns = frame.timestamp_ns + round(EVERY_S * NANOSECONDS)
             except MediaError:
                 damaged += 1
-        if isinstance(source, KeptVideo) and source.absence:
+        if worker.outage:
             raise NotGiven("lost")
         silent_s = (clock.now_ns() - last_ns) / NANOSECONDS
         if not stop.is_set() and silent_s > max(SILENT_S, SILENT_FRAMES / float(rate)):

@@ -11,12 +11,12 @@ from agent.checks.sounds_codes import CODES
 from agent.checks.sources import NotGiven
 from capture.choice import NONE
 from capture.chosen import ChosenSource
-from capture.kept import KeptAudio
 from capture.source import SAMPLE_RATE, AudioSource, SourceEnded
-from capture.watch.audio import DEAD_DB, HUM_DBFS, SPEAKS_DBFS, mains_hz
+from capture.watch.audio_detectors import DEAD_DB, HUM_DBFS, SPEAKS_DBFS, mains_hz
 from capture.watch.listening import Heard, Listening
 from capture.watch.loudness import FLOOR_DBFS
 from capture.watch.silence import NOTHING_DBFS
+from capture.worker import AudioWorker, SourceWorker
 from config.errors import LiputError
 from devices.clock import NANOSECONDS
 from devices.health.faults import Fault
@@ -74,30 +74,32 @@ class _Listening:
         """Return what it gives; raises NotGiven and LiputErrors where it gives nothing."""
         if held := sources.held(self._situation, self._sound.device):
             return self._of_session(*held)
-        source = self._sound.source
-        with closing(source):
-            source.open()
-            heard = self._hear(source)
+        worker = SourceWorker(self._sound.source, self._situation.clock, supervision=self._sound.supervision)
+        with closing(worker):
+            worker.open()
+            heard = self._hear(worker)
         if self._situation.stop.is_set():
             raise NotGiven("cancelled")
         if heard is None:
             raise NotGiven("no-data")
         return [found(CODES, code, self._name, measured(heard)) for code in wrong_with(heard) or ["ok"]]
 
-    def _hear(self, source: AudioSource) -> Heard | None:
+    def _hear(self, worker: AudioWorker) -> Heard | None:
         clock, stop = self._situation.clock, self._situation.stop
-        listening = Listening(source.channels, mains_hz(self._situation.settings.devices.power_line_frequency))
+        listening = Listening(
+            self._sound.source.channels, mains_hz(self._situation.settings.devices.power_line_frequency)
+        )
         until_ns = min(clock.now_ns() + round((FIRST_BLOCK_S + self._listen_s) * NANOSECONDS), self._ends_ns)
         left = round(self._listen_s * SAMPLE_RATE)
         while left > 0 and clock.now_ns() < until_ns and not stop.is_set():
             try:
-                block = source.read(0.1)
+                block = worker.read(0.1)
             except SourceEnded:
                 break
             if block is not None:
                 left -= len(block.samples)
                 listening.hear(block.samples)
-        if isinstance(source, KeptAudio) and source.absence:
+        if worker.outage:
             raise NotGiven("lost")
         return listening.heard()
 

@@ -8,10 +8,11 @@ from agent.checks.check import Situation
 from agent.checks.held import Held
 from agent.checks.result import Code, Measured, Result, found
 from agent.checks.side_by_side import side_by_side
-from capture.choice import Chooser
-from capture.chosen import Chosen, ChosenSource, Wanted
+from capture.choice import SourceSelector
+from capture.chosen import Chosen, ChosenSource, SourceRequirements
 from capture.pacing import RealPace
 from capture.source import AudioSource, VideoSource
+from capture.source_kind import SourceContext
 from capture.watch.watcher import Watcher
 from config.errors import (
     DeviceAccessDenied,
@@ -89,8 +90,8 @@ def choose(situation: Situation) -> Sources:
     """
     profile = situation.profile
     pace = RealPace(situation.clock, situation.stop)
-    chooser = Chooser(
-        Wanted(profile.width, profile.height, profile.fps, profile.audio_channels),
+    context = SourceContext(
+        SourceRequirements(profile.width, profile.height, profile.fps, profile.audio_channels),
         pace,
         situation.clock,
         situation.stop,
@@ -99,9 +100,9 @@ def choose(situation: Situation) -> Sources:
         allow_missing=True,
         isolate=situation.asked.isolate,
         listing=situation.devices,
-        known=situation.asked.known,
     )
-    return Sources(chooser.choose(situation.asked.videos, situation.asked.audios), pace)
+    selector = SourceSelector(context, situation.asked.known)
+    return Sources(selector.choose(situation.asked.videos, situation.asked.audios), pace)
 
 
 def held(situation: Situation, device: Device | None) -> tuple[Held, SourceLine] | None:

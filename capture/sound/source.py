@@ -2,6 +2,7 @@
 
 import errno
 import time
+from typing import Any
 
 import av
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from capture.sound.failure import failure
 from capture.sound.process import SoundChild
 from capture.sound.wire import OVERFLOW, PULSE, SERVER_PREFIX, Header, Opened, Request
-from capture.source import SAMPLE_RATE, AudioBlock, Samples
+from capture.source import SAMPLE_RATE, AudioBlock, AudioSource, Samples
 from config.errors import DeviceLost
 from devices import holders
 from devices.model import Device
@@ -25,8 +26,8 @@ _SETTLED_NS, _SETTLES_S = 50_000_000, 2.0
 sound says that it is older than it is, and then ever less so: placed by that, it would have holes."""
 
 
-class SoundSource:
-    """The sound of one input: an AudioSource (capture/source.py).
+class SoundSource(AudioSource):
+    """The sound of one input.
 
     `device` is a device of ours with an ALSA name, a source of the sound server (its id is pulse:NAME), or the name
     that PortAudio has for an input of the user's ALSA configuration. `channels` is what is wanted, and after `open`
@@ -54,6 +55,10 @@ class SoundSource:
     def pid(self) -> int | None:
         """The process that reads the input while it is open."""
         return None if self._child is None else self._child.pid
+
+    def facts(self, _opened: None) -> dict[str, Any]:
+        """Return the hardware's rate and channels, and the process that reads it."""
+        return {"rate": self.rate, "channels": self.channels, "pid": self.pid, "scheduled": self.scheduled}
 
     def open(self) -> None:
         """Start the child and wait until sound flows; raises a DeviceError, DeviceLost when none comes.

@@ -3,11 +3,11 @@
 import os
 
 from capture.chosen import ChosenSource, refuse_fast
-from capture.kept import KeptVideo
+from capture.locator import AlwaysThere
 from capture.screen_area import ScreenArea, as_screen
 from capture.source import VideoSource
-from capture.source_kind import SourceKind, Terms
-from capture.whereabouts import AlwaysThere
+from capture.source_kind import SourceContext, SourceKind
+from capture.worker import Supervision
 from config.errors import DeviceError, DeviceNotFound, UsageError
 from devices.model import Device, DeviceKind
 
@@ -20,30 +20,31 @@ def area_of(word: str) -> ScreenArea:
     return area
 
 
-def picture(word: str, terms: Terms) -> ChosenSource[VideoSource]:
+def picture(word: str, context: SourceContext) -> ChosenSource[VideoSource]:
     """Return a screen; one that may be missing has no display."""
     try:
         area = area_of(word)
     except DeviceNotFound as error:
-        if not terms.allow_missing:
+        if not context.allow_missing:
             raise
-        return _kept(ScreenArea(""), word, terms, error)
-    return _kept(area, area.id, terms)
+        return _chosen(ScreenArea(""), word, context, error)
+    return _chosen(area, area.id, context)
 
 
-def _kept(area: ScreenArea, word: str, terms: Terms, missing: DeviceError | None = None) -> ChosenSource[VideoSource]:
-    """Return a screen, watched with the patience of a capture card: slides may stand still on it."""
+def _chosen(
+    area: ScreenArea, word: str, context: SourceContext, missing: DeviceError | None = None
+) -> ChosenSource[VideoSource]:
+    """Return a screen, judged with the patience of a capture card: slides may stand still on it."""
     from capture.screen import ScreenSource
 
-    wanted = terms.wanted
+    asked = context.requirements
     stand_in = Device(id=area.id, kind=DeviceKind.CAPTURE_CARD, name=area.name)
-    refuse_fast(stand_in, live=terms.live)
-    screen = ScreenSource(area, width=wanted.width, height=wanted.height, rate=wanted.rate, clock=terms.clock)
+    refuse_fast(stand_in, live=context.live)
+    screen = ScreenSource(area, width=asked.width, height=asked.height, rate=asked.rate, clock=context.clock)
+    health = context.watcher.video(screen, stand_in)
+    supervision = Supervision(AlwaysThere(stand_in), health, context.allow_missing, missing)
     # It is no device of this session: any number may record it at once.
-    watched = terms.watcher.video(screen, stand_in)
-    where, may_miss = AlwaysThere(stand_in), terms.allow_missing
-    kept = KeptVideo(watched, where, terms.clock, missing=missing, may_miss=may_miss)
-    return ChosenSource(area.name, kept, word)
+    return ChosenSource(area.name, screen, word, supervision=supervision)
 
 
 KIND = SourceKind(picture, name=lambda word: area_of(word).name)

@@ -2,23 +2,23 @@
 
 from capture.chosen import ChosenSource
 from capture.source import AudioSource, VideoSource
-from capture.source_kind import SourceKind, Terms, nothing_follows
+from capture.source_kind import SourceContext, SourceKind, nothing_follows
 
 
-def picture(word: str, terms: Terms) -> ChosenSource[VideoSource]:
+def picture(word: str, context: SourceContext) -> ChosenSource[VideoSource]:
     """Return the picture."""
     from capture.synthetic.video import SyntheticVideo
 
-    wanted = terms.wanted
-    source = SyntheticVideo(wanted.width, wanted.height, wanted.rate, terms.pace, terms.stop)
+    asked = context.requirements
+    source = SyntheticVideo(asked.width, asked.height, asked.rate, context.pace, context.stop)
     return ChosenSource(source.name, source, nothing_follows(word))
 
 
-def sound(word: str, terms: Terms) -> ChosenSource[AudioSource]:
+def sound(word: str, context: SourceContext) -> ChosenSource[AudioSource]:
     """Return the voice."""
     from capture.synthetic.audio import SyntheticAudio
 
-    source = SyntheticAudio(terms.pace, terms.stop, terms.wanted.channels)
+    source = SyntheticAudio(context.pace, context.stop, context.requirements.channels)
     return ChosenSource(source.name, source, nothing_follows(word))
 
 

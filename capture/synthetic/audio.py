@@ -3,7 +3,7 @@
 import threading
 
 from capture.pacing import Pace
-from capture.source import SAMPLE_RATE, AudioBlock
+from capture.source import SAMPLE_RATE, AudioBlock, AudioSource
 from capture.synthetic.faults import Faults
 from capture.synthetic.speech import LOOP_SAMPLES, speech
 from devices.clock import NANOSECONDS
@@ -14,8 +14,8 @@ TRACK = "audio"
 BLOCK_SAMPLES = 1024
 
 
-class SyntheticAudio:
-    """An AudioSource that needs no microphone: 48 kHz in blocks of BLOCK_SAMPLES, counted without a gap.
+class SyntheticAudio(AudioSource):
+    """Sound that needs no microphone: 48 kHz in blocks of BLOCK_SAMPLES, counted without a gap.
 
     The first sample of block n is captured at media time n * 1024 / 48000; as with a real input, a block is
     there when its last sample is. With `beeps`, each full second of media time begins with 0.1 s of 1 kHz. The

@@ -12,7 +12,7 @@ import av
 from capture.pacing import Pace
 from capture.pictures import plane_views, tagged
 from capture.sizes import BySize
-from capture.source import Frame, Matrix, Size, VideoFormat
+from capture.source import Frame, Matrix, Size, VideoFormat, VideoSource
 from capture.synthetic.clockface import ClockFace
 from capture.synthetic.colour import PlaneMaker
 from capture.synthetic.faults import Faults
@@ -28,8 +28,8 @@ TRACK = "video"
 _NUMBER_BYTES = 8
 
 
-class SyntheticVideo:
-    """A VideoSource that needs no camera. Picture n is captured at media time n / rate, exactly, and never skipped.
+class SyntheticVideo(VideoSource):
+    """Pictures that need no camera. Picture n is captured at media time n / rate, exactly, and never skipped.
 
     Frames hold only their number (eight bytes); `decode` draws it. For tests, `stop_giving_after_s` makes it a
     source that hangs from that media time on, `lost_after_s` one that is unplugged then.

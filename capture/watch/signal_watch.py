@@ -1,12 +1,10 @@
 """The watch over what a driver says of the signal at its input."""
 
-from typing import Protocol, runtime_checkable
-
+from capture.source import VideoSource
 from capture.watch.latch import Latch
 from devices.clock import NANOSECONDS
 from devices.health.faults import Fault
 from devices.health.tracker import HealthTracker
-from devices.mode_choice import ChosenMode
 
 _ASKS_EVERY_S = 1.0
 _SURE_AFTER = 2
@@ -14,24 +12,12 @@ _SURE_AFTER = 2
 takes a moment."""
 
 
-@runtime_checkable
-class Driven(Protocol):
-    """A source behind which a driver is that tells more than pictures, such as V4l2Source."""
-
-    mode: ChosenMode | None
-    damaged: int
-
-    def signal_problem(self) -> str | None:
-        """Return what the driver says is wrong with the signal, None if nothing is or it cannot say."""
-        ...
-
-
 class SignalWatch:
     """Asks the driver about its signal, once a second and where pictures stay away."""
 
-    def __init__(self, tracker: HealthTracker, driver: Driven | None) -> None:
+    def __init__(self, tracker: HealthTracker, source: VideoSource) -> None:
         self._name = tracker.name
-        self._driver = driver
+        self._source = source
         self._asked_ns = -round(_ASKS_EVERY_S * NANOSECONDS)
         self._bad_since_ns: int | None = None
         self._times_bad = 0
@@ -40,13 +26,11 @@ class SignalWatch:
 
     def look(self, now_ns: int, *, pictures_come: bool) -> bool:
         """Return whether the driver says that there is no usable signal."""
-        if self._driver is None:
-            return False
         just_stopped = not pictures_come and not self._was_without_pictures
         self._was_without_pictures = not pictures_come
         if just_stopped or now_ns - self._asked_ns >= _ASKS_EVERY_S * NANOSECONDS:
             self._asked_ns = now_ns
-            self._hear(self._driver.signal_problem(), now_ns, at_once=not pictures_come)
+            self._hear(self._source.signal_problem(), now_ns, at_once=not pictures_come)
         return self._latch.is_on
 
     def _hear(self, problem: str | None, now_ns: int, *, at_once: bool) -> None:

@@ -38,6 +38,11 @@ class SoundSample:
         self._lately = _Sums(channels)
         self._levels: list[NDArray[np.float32]] = []
 
+    @property
+    def pieces(self) -> int:
+        """How many half seconds have come since the last `take`."""
+        return len(self._levels)
+
     def lose(self, lost_ns: int) -> None:
         """Count that samples were lost between two blocks, `lost_ns` of them by the stamps of the blocks."""
         for sums in (self._all, self._lately):

@@ -1,4 +1,4 @@
-"""Puts a watch around each device of a session, and sets a camera's controls before it streams.
+"""Makes the health of each device of a session, and sets a camera's controls before it streams.
 
 What a watch takes is loaded with the first device: sessions of files, or of a synthetic picture, have none.
 """
@@ -6,14 +6,18 @@ What a watch takes is loaded with the first device: sessions of files, or of a s
 import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from capture.source import AudioSource, VideoSource
+from capture.source import AudioBlock, AudioSource, Frame, VideoFormat, VideoSource
 from capture.timing import Timing, untimed
 from config.schema import Settings
 from devices.clock import Clock
 from devices.health.board import HealthBoard
 from devices.health.line import Kind, Level, Record, nowhere
 from devices.model import Device, DeviceKind
+
+if TYPE_CHECKING:
+    from capture.watch.health import HealthContext, SourceHealth
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,40 +41,46 @@ class Watcher:
             with contextlib.suppress(Exception):
                 self.record(device.id, Kind.CONTROLS_APPLIED, reason, name=device.name, level=Level.WARN)
 
-    def video(self, source: VideoSource, device: Device) -> VideoSource:
-        """Return `source`, which is the picture of `device`, with a watch around it."""
+    def video(self, source: VideoSource, device: Device) -> "SourceHealth[Frame, VideoFormat]":
+        """Return the listener that judges `source`, the picture of `device`."""
+        from capture.watch.health import SourceHealth
         from capture.watch.patience import patience_for
-        from capture.watch.watched_video import WatchedVideo
+        from capture.watch.video_detectors import VideoDetectors
 
         self.board.add(device)
-        return WatchedVideo(
+        return SourceHealth(
             source,
             device,
-            patience_of=lambda known: patience_for(self.settings, known.kind, known.role),
-            record=self.record,
-            clock=self.clock,
-            on_change=self.board,
-            timing=self.timing,
+            lambda tracker, known, patience, form: VideoDetectors(tracker, known, patience, form, self.clock, source),
+            lambda known: patience_for(self.settings, known.kind, known.role),
+            self._context(),
         )
 
-    def sound(self, source: AudioSource, device: Device, plug_of: Callable[[Device], DeviceKind | None]) -> AudioSource:
-        """Return `source`, which is the sound of `device`, with a watch around it.
+    def sound(
+        self, source: AudioSource, device: Device, plug_of: Callable[[Device], DeviceKind | None]
+    ) -> "SourceHealth[AudioBlock, None]":
+        """Return the listener that judges `source`, the sound of `device`.
 
         `plug_of` returns the kind of what gives pictures on the plug of a device: a capture card's sound has that one's
         patience.
         """
-        from capture.watch.audio import mains_hz
+        from capture.watch.audio_detectors import AudioDetectors, mains_hz
+        from capture.watch.health import SourceHealth
         from capture.watch.patience import patience_for
-        from capture.watch.watched_audio import WatchedAudio
 
+        mains = mains_hz(self.settings.devices.power_line_frequency)
         self.board.add(device)
-        return WatchedAudio(
+        return SourceHealth(
             source,
             device,
-            patience_of=lambda known: patience_for(self.settings, plug_of(known) or known.kind, known.role),
-            record=self.record,
-            clock=self.clock,
-            on_change=self.board,
-            mains_hz=mains_hz(self.settings.devices.power_line_frequency),
-            timing=self.timing,
+            lambda tracker, _device, patience, _form: AudioDetectors(
+                tracker, source.channels, silence_s=patience.silence_s, clock=self.clock, mains_hz=mains
+            ),
+            lambda known: patience_for(self.settings, plug_of(known) or known.kind, known.role),
+            self._context(),
         )
+
+    def _context(self) -> "HealthContext":
+        from capture.watch.health import HealthContext
+
+        return HealthContext(self.clock, self.record, self.board, self.timing)

@@ -219,7 +219,7 @@ class Painter:
     @property
     def state(self) -> object:
         """What the picture is made of: while it is the same, so is the picture."""
-        absences = [(one.version, one.absence) for one in self._near]  # each read once: they change meanwhile
+        absences = [(one.version, one.outage) for one in self._near]  # each read once: they change meanwhile
         kinds = tuple((version, absence.kind if absence else None) for version, absence in absences)
         return self._view.name if self._view else None, kinds
 

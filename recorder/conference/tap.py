@@ -10,7 +10,7 @@ from collections.abc import Callable
 import av
 import numpy as np
 
-from capture.kept import Absence
+from capture.outage import SourceOutage
 from capture.pictures import Plane, plane_views, tagged
 from capture.source import Matrix, Size
 from devices.clock import NANOSECONDS, Clock
@@ -101,9 +101,9 @@ class NearInput:
         self._whole = whole
 
     @property
-    def absence(self) -> Absence | None:
+    def outage(self) -> SourceOutage | None:
         """Why a slate stands in its place."""
-        return self._video.absence
+        return self._video.outage
 
     @property
     def within(self) -> Size | None:

@@ -87,13 +87,13 @@ class Recorder:
     def _claim(self, planned: Planned) -> None:
         """Claim the devices; what another session has is missing, where it may be."""
         devices = {device.id: device.name for device in planned.plan.context.devices}
-        optional = {device: kept for device, kept in planned.kept.items() if kept.may_miss}
+        optional = {device: one for device, one in planned.supervisions.items() if one.may_miss}
         self._claims.take([(device, name) for device, name in devices.items() if device not in optional])
-        for device, kept in optional.items():
+        for device, supervision in optional.items():
             try:
                 self._claims.take([(device, devices[device])])
             except DeviceBusy as error:
-                kept.miss(error)
+                supervision.missing = error
 
     def __enter__(self) -> Self:
         return self

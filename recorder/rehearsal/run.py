@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from capture.watch.audio import mains_hz
+from capture.watch.audio_detectors import mains_hz
 from config.errors import LiputError, SessionError
 from config.events import Event
 from config.schema import Archive as ArchiveSettings

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from capture.source import AudioSource
+from capture.worker import Supervision
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +16,8 @@ class SoundInput:
 
     name: str
     source: AudioSource
+    supervision: Supervision | None = None
+    """Of a device, which may go and come back."""
     gain_db: float = 0.0
     own_track: bool = False
     is_muted: bool = False

@@ -9,9 +9,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from capture.kept import KeptAudio
-from capture.reader import Reader
 from capture.source import SAMPLE_RATE, AudioBlock, Samples
+from capture.worker import AudioWorker
 from devices.clock import NANOSECONDS
 from recorder.encoder import AAC_FRAME
 from recorder.sound.drift import DriftMeter
@@ -53,20 +52,18 @@ class Lane:
     def __init__(
         self,
         name: str,
-        reader: Reader[AudioBlock],
+        worker: AudioWorker,
         run: RunContext,
         *,
         channels: int,
-        kept: KeptAudio | None = None,
     ) -> None:
-        """`kept` knows why its device is not there."""
         self.name = name
         self.counts = LaneCounts()
-        self._reader = reader
+        self._worker = worker
+        self._queue = worker.queue
         self._timeline = run.timeline
         self._channels = channels
         self._emit = run.emit
-        self._kept = kept
         self._is_missing = False
         self._ready: list[Samples | Floats] = []
         self.ready = 0
@@ -77,7 +74,7 @@ class Lane:
         self._filling = False  # silence stands for a source that gives nothing
         self._adrift = True  # the next samples belong where their stamp says, not behind those before them
         self._standstill = Standstill()
-        self._dropped_before = reader.dropped  # what was dropped before the session began is not missing
+        self._dropped_before = worker.queue.dropped  # what was dropped before the session began is not missing
 
     @property
     def position(self) -> int:
@@ -87,7 +84,7 @@ class Lane:
     @property
     def is_over(self) -> bool:
         """Whether the source gives nothing more."""
-        return self._reader.is_over
+        return self._queue.is_over
 
     @property
     def has_reached_end(self) -> bool:
@@ -98,11 +95,11 @@ class Lane:
     @property
     def lost(self) -> int:
         """How often sound was lost on the way; may be asked from any thread."""
-        return self.counts.overflows + self._reader.dropped - self._dropped_before
+        return self.counts.overflows + self._queue.dropped - self._dropped_before
 
     def begin(self, *, is_late: bool = False) -> None:
         """Tell at once what is not there, or `is_late`: it was waited for in vain. All else has its patience."""
-        if is_late or (self._kept and self._kept.absence):
+        if is_late or self._worker.outage:
             self._tell_silence()
             self._filling = True
 
@@ -117,7 +114,7 @@ class Lane:
 
         `others_at` is how far the furthest other lane is: that far a source that is over has given silence.
         """
-        block = self._reader.get(timeout_s)
+        block = self._queue.get(timeout_s)
         self._standstill.look(self._timeline.now_ns(), came=block is not None)
         if block is not None:
             self._take(block)
@@ -150,14 +147,14 @@ class Lane:
         Behind the clock by our patience also while the source is silent: when it gives again, its blocks come
         some time after they were captured, and must not find their places filled.
         """
-        has_an_end = self._reader.is_over and self._timeline.end_ns is not None
+        has_an_end = self._queue.is_over and self._timeline.end_ns is not None
         patience_ns = PATIENCE_NS if self._timeline.live and not has_an_end else 0
         return (self._timeline.now_ns() - patience_ns) * SAMPLE_RATE // NANOSECONDS
 
     @property
     def _is_excused(self) -> bool:
         """Whether no silence is due yet: sound of while this PC stood still may be on its way."""
-        return self._standstill.is_excused and not self._reader.is_over
+        return self._standstill.is_excused and not self._queue.is_over
 
     # A block came
 
@@ -224,7 +221,7 @@ class Lane:
     # No block came
 
     def _go_without(self, others_at: int) -> None:
-        live, is_over = self._timeline.live, self._reader.is_over
+        live, is_over = self._timeline.live, self._queue.is_over
         if not live and not is_over:
             return
         due = self._due() if live else max(self._due(), others_at)
@@ -239,17 +236,17 @@ class Lane:
 
     def _tell_silence(self) -> None:
         """Tell once that silence stands for it, and why, where its device is not there."""
-        absence = self._kept.absence if self._kept else None
-        if absence is not None and not self._is_missing:
+        outage = self._worker.outage
+        if outage is not None and not self._is_missing:
             self._is_missing = True
             self._emit(
                 "source-missing",
                 self.name,
-                f"Silence stands for {self.name}: {absence.reason}",
-                reason=str(absence.kind),
+                f"Silence stands for {self.name}: {outage.reason}",
+                reason=str(outage.kind),
                 since_s=self._media_s(),
             )
-        elif absence is None and not self._filling:
+        elif outage is None and not self._filling:
             self._emit(
                 "source-silent",
                 self.name,

@@ -1,6 +1,6 @@
 """The program's sound: lanes, mixed, kept below a ceiling, measured, and encoded in AAC frames.
 
-    Reader -> Lane -+-> mute -+-> gain -+-> sum -> Limiter -> meters -> AAC: the program
+    SourceQueue -> Lane -+-> mute -+-> gain -+-> sum -> Limiter -> meters -> AAC: the program
                               |         +-> the conference's bus, if there is one
                               +-> AAC: a track of its own, if asked
 
@@ -14,10 +14,9 @@ from typing import Protocol
 
 import numpy as np
 
-from capture.kept import KeptAudio
-from capture.reader import Reader
-from capture.source import SAMPLE_RATE, AudioBlock, Samples
+from capture.source import SAMPLE_RATE, Samples
 from capture.timing import CpuStage
+from capture.worker import AudioWorker
 from config.errors import as_ours
 from devices.clock import NANOSECONDS
 from recorder.encoder import AAC_FRAME, Encoder
@@ -57,7 +56,7 @@ class PeakMeter:
 MOST_AHEAD = SAMPLE_RATE
 """Samples that a lane may be ahead of the others before nothing more is taken from it."""
 
-type Inputs = Sequence[tuple[SoundInput, Reader[AudioBlock]]]
+type Inputs = Sequence[tuple[SoundInput, AudioWorker]]
 
 
 class Bus(Protocol):
@@ -88,16 +87,7 @@ class ProgramSound:
         bus: Bus | None = None,
     ) -> None:
         """`bus` hears each input too."""
-        self.lanes = [
-            Lane(
-                sound_input.name,
-                reader,
-                run,
-                channels=channels,
-                kept=sound_input.source if isinstance(sound_input.source, KeptAudio) else None,
-            )
-            for sound_input, reader in inputs
-        ]
+        self.lanes = [Lane(sound_input.name, worker, run, channels=channels) for sound_input, worker in inputs]
         self.samples = 0
         """How many were encoded."""
         self._inputs = [sound_input for sound_input, _ in inputs]

@@ -7,13 +7,15 @@ from threading import Event
 
 import av
 
-from capture.choice import NONE, Chooser
-from capture.chosen import Wanted
+from capture.choice import NONE, SourceSelector
+from capture.chosen import SourceRequirements
 from capture.pacing import RealPace
-from capture.reader import Reader
-from capture.source import Frame, Size, VideoFormat, VideoSource
+from capture.source import Frame, Size, VideoFormat
+from capture.source_kind import SourceContext
+from capture.source_queue import SourceQueue
 from capture.watch.watcher import Watcher
-from config.errors import DeviceBusy, DeviceError, LiputError, MediaError
+from capture.worker import VideoWorker
+from config.errors import DeviceBusy, DeviceError, MediaError
 from config.schema import Settings
 from devices.clock import NANOSECONDS, Clock
 
@@ -34,7 +36,9 @@ class Given:
 
 
 @contextmanager
-def given_pictures(words: Sequence[str], wanted: Wanted, settings: Settings, clock: Clock) -> Iterator[Given]:
+def given_pictures(
+    words: Sequence[str], asked: SourceRequirements, settings: Settings, clock: Clock
+) -> Iterator[Given]:
     """Provide the pictures of what `words` mean, or of the best that is plugged in; everything is closed at the end.
 
     For each of the first source's pictures the newest of every other one is decoded too, as an inset. Raises a
@@ -42,57 +46,53 @@ def given_pictures(words: Sequence[str], wanted: Wanted, settings: Settings, clo
     """
     stop = Event()
     pace = RealPace(clock, stop)
-    watcher = Watcher(settings, clock)
-    chosen = Chooser(wanted, pace, clock, stop, live=True, watcher=watcher).choose(words, [NONE]).pictures
+    context = SourceContext(asked, pace, clock, stop, live=True, watcher=Watcher(settings, clock))
+    chosen = SourceSelector(context).choose(words, [NONE]).pictures
     if any(one.ends for one in chosen):
         raise MediaError("a file is nothing to measure with")
     with ExitStack() as stack:
         stack.callback(stop.set)
-        forms, readers = [], []
-        for one in chosen:
-            stack.callback(one.source.close)
-            forms.append(_open(one.source, clock, stop))
+        workers = [
+            VideoWorker(one.source, clock, queue=SourceQueue(_QUEUE), supervision=one.supervision) for one in chosen
+        ]
+        forms = []
+        for worker in workers:
+            stack.callback(worker.close)
+            forms.append(_open(worker, clock, stop))
         pace.begin()
-        for one in chosen:
-            reader: Reader[Frame] = Reader(one.source, bound=_QUEUE, waits=False, on_lost=_lost)
-            stack.callback(reader.stop)
-            reader.start()
-            readers.append((one.source, reader))
-        yield Given(forms[0], len(chosen), _pictures(readers, (wanted.width // 4 & ~1, wanted.height // 4 & ~1)))
+        for worker in workers:
+            worker.start()
+        yield Given(forms[0], len(chosen), _pictures(workers, (asked.width // 4 & ~1, asked.height // 4 & ~1)))
 
 
-def _open(source: VideoSource, clock: Clock, stop: Event) -> VideoFormat:
+def _open(worker: VideoWorker, clock: Clock, stop: Event) -> VideoFormat:
     until_ns = clock.now_ns() + round(FREE_WITHIN_S * NANOSECONDS)
     while True:
         try:
-            return source.open()
+            return worker.open()
         except DeviceBusy:
             if clock.now_ns() >= until_ns:
                 raise
         clock.wait(stop, _RETRY_S)
 
 
-def _pictures(readers: Sequence[tuple[VideoSource, Reader[Frame]]], inset: Size) -> Iterator[av.VideoFrame]:
-    (main, first), *others = readers
+def _pictures(workers: Sequence[VideoWorker], inset: Size) -> Iterator[av.VideoFrame]:
+    main, *others = workers
     while True:
-        frame = first.get(PICTURE_WITHIN_S)
+        frame = main.queue.get(PICTURE_WITHIN_S)
         if frame is None:
             raise DeviceError(f"{main.name} gives no picture", hint="check its cable and that it is switched on")
-        for source, reader in others:
-            newest = reader.newest(lambda _frame: True)
+        for other in others:
+            newest = other.queue.newest(lambda _frame: True)
             if newest is not None:
-                _decoded(source, newest, inset)
+                _decoded(other, newest, inset)
         picture = _decoded(main, frame, None)
         if picture is not None:
             yield picture
 
 
-def _decoded(source: VideoSource, frame: Frame, within: Size | None) -> av.VideoFrame | None:
+def _decoded(worker: VideoWorker, frame: Frame, within: Size | None) -> av.VideoFrame | None:
     try:
-        return source.decode(frame, within)
+        return worker.decode(frame, within)
     except MediaError:
         return None  # a damaged picture, which a session leaves out too
-
-
-def _lost(_error: LiputError) -> None:
-    """Say nothing: whoever waits for its pictures notices."""

@@ -63,14 +63,14 @@ def main() -> None:
 
 def _answer(asked: Question) -> "Headroom":
     # Only now: what loads the media libraries is to be as modest as what uses them.
-    from capture.chosen import Wanted
+    from capture.chosen import SourceRequirements
     from config.settings import load_settings
     from devices.clock import SystemClock
     from recorder.streaming.given import given_pictures
 
     if asked.videos is not None:
         profile = asked.profile
-        wanted = Wanted(profile.width, profile.height, profile.fps, profile.audio_channels)
+        wanted = SourceRequirements(profile.width, profile.height, profile.fps, profile.audio_channels)
         settings = load_settings(Path(asked.settings) if asked.settings else None)
         with suppress(LiputError), given_pictures(asked.videos, wanted, settings, SystemClock()) as given:
             return _measured(asked, given)

@@ -8,7 +8,7 @@ Speech with pauses, as it is read from a microphone: 20 ms a block. The share is
 import time
 
 from capture.source import SAMPLE_RATE, AudioBlock
-from capture.watch.audio import AudioWatch
+from capture.watch.audio_detectors import AudioDetectors
 from devices.clock import NANOSECONDS
 from devices.health.line import nowhere
 from devices.health.tracker import HealthTracker
@@ -23,7 +23,7 @@ def cpu_seconds(minutes: float) -> float:
     """Return the CPU seconds that `minutes` of stereo take, without those that it takes to make them."""
     clock = SimulatedClock()
     tracker = HealthTracker("bench", "Bench", record=nowhere, clock=clock)
-    watch = AudioWatch(tracker, 2, silence_s=20, clock=clock)
+    watch = AudioDetectors(tracker, 2, silence_s=20, clock=clock)
     loop = speech_loop(beeps=False)
     parts = loop.reshape(-1, BLOCK, 2)
     began_ns = clock.now_ns()
@@ -31,7 +31,7 @@ def cpu_seconds(minutes: float) -> float:
     for number in range(round(minutes * 60 * SAMPLE_RATE / BLOCK)):
         stamp_ns = began_ns + number * BLOCK * NANOSECONDS // SAMPLE_RATE
         clock.advance_to(stamp_ns)
-        watch.feed(AudioBlock(stamp_ns, parts[number % len(parts)]))
+        watch.read(AudioBlock(stamp_ns, parts[number % len(parts)]))
         if number % 3000 == 0:
             watch.sample.take()
     return time.process_time() - before

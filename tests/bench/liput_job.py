@@ -35,14 +35,13 @@ RECORDED = "recorded"
 """The file in the job's folder that says what it had taken of the processor when its recording ended."""
 
 
-class Counted:
+class Counted(VideoSource):
     """A clip that counts how many of its pictures were decoded. As a camera, its JPEGs can be stored as they are."""
 
     def __init__(self, source: VideoSource, clip: str, *, as_camera: bool, delays: Delays | None = None) -> None:
         self.name = source.name
         self._delays = delays
         self.decoded = 0
-        self.coded: Coded | None = None
         self._source = source
         self._clip = clip
         self._as_camera = as_camera

@@ -11,7 +11,7 @@ from pathlib import Path
 import av
 
 from capture.jpeg import JpegDecoder
-from capture.source import Frame, Matrix, Size, SourceEnded, VideoFormat
+from capture.source import Frame, Matrix, Size, SourceEnded, VideoFormat, VideoSource
 from config.report import ReportSettings
 from config.schema import Profile, Settings
 from config.secrets import StreamTarget, secret_url
@@ -27,8 +27,8 @@ from tests.bench.liput_job import tell
 BIT_RATE = 2_500_000
 
 
-class PipeCamera:
-    """A VideoSource over standard input; a picture is captured when it has come."""
+class PipeCamera(VideoSource):
+    """A camera over standard input; a picture is captured when it has come."""
 
     name = "pipe"
 

@@ -8,20 +8,19 @@ Beside it what the AAC encoder alone takes, in turn with the others: the yardsti
 
 import os
 from collections.abc import Callable
-from typing import cast
 
 import numpy as np
 
-from capture.reader import Reader
 from capture.source import SAMPLE_RATE, AudioBlock
+from capture.worker import AudioWorker
 from devices.clock import NANOSECONDS
 from recorder.encoder import AAC_FRAME, AudioSettings, Encoder
 from recorder.packet import EncodedPacket, Track
 from recorder.sound.program import ProgramSound
 from recorder.timeline import RunContext, Timeline
-from tests.support.simulated import EventList, ScriptedReader, SimulatedClock
+from tests.support.simulated import EventList, ScriptedQueue, SimulatedClock
 from tests.support.speech import speech_loop
-from tests.support.tracks import microphone
+from tests.support.tracks import audio_worker, microphone
 
 MINUTES = 2.0
 ROUNDS = 5
@@ -53,7 +52,7 @@ def _program_s(inputs: int, drift: float, settings: AudioSettings) -> float:
     timeline.end_at(round(MINUTES * 60 * NANOSECONDS))
     parts = speech_loop(beeps=False).reshape(-1, BLOCK, 2)
 
-    def device(number: int) -> Reader[AudioBlock]:
+    def device(number: int) -> AudioWorker:
         rate = SAMPLE_RATE * (1 + drift * (1 + number / 10) * (-1) ** number)
         starts_s = np.arange(round(MINUTES * 60 * rate / BLOCK) + 50) * BLOCK / rate
         items = [
@@ -63,7 +62,7 @@ def _program_s(inputs: int, drift: float, settings: AudioSettings) -> float:
             )
             for place, start_s in enumerate(starts_s.tolist())
         ]
-        return cast("Reader[AudioBlock]", ScriptedReader(clock, items))
+        return audio_worker(ScriptedQueue(clock, items), clock)
 
     sound = ProgramSound(
         [(microphone(f"input {number}"), device(number)) for number in range(inputs)],

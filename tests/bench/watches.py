@@ -15,13 +15,15 @@ import av
 from capture.jpeg import JpegDecoder
 from capture.pictures import plane_views, tagged
 from capture.source import Frame, Matrix, Size, VideoFormat, VideoSource
+from capture.watch.health import HealthContext
 from capture.watch.patience import patience_for
-from capture.watch.watched_video import WatchedVideo
+from capture.worker import VideoWorker
 from config.schema import Settings
 from devices.clock import NANOSECONDS
 from devices.model import Device, DeviceKind
 from tests.bench.clips import HEIGHT, RATE, WIDTH, camera_jpeg, slide_jpeg
 from tests.support.health import Recorded
+from tests.support.judged import judged_video
 from tests.support.simulated import SimulatedClock
 
 BAR_PERCENT = 1.0
@@ -31,8 +33,8 @@ _PICTURES = 16
 _SLIDE_FRAMES = 3 * RATE
 
 
-class Replay:
-    """A VideoSource that gives `payloads` in turn, 30 a second of a clock that it moves on, as it is read."""
+class Replay(VideoSource):
+    """A source that gives `payloads` in turn, 30 a second of a clock that it moves on, as it is read."""
 
     name = "replay"
 
@@ -105,12 +107,12 @@ def measure(name: str, media_s: float = 300.0, pairs: int = 5) -> Cost:
 
 def _seconds(payloads: Sequence[bytes], pictures: Sequence[av.VideoFrame], count: int, *, is_watched: bool) -> float:
     clock = SimulatedClock()
-    source: VideoSource = Replay(payloads, pictures, clock)
+    source = VideoWorker(replay := Replay(payloads, pictures, clock), clock)
     if is_watched:
         kind = DeviceKind.CAPTURE_CARD
         device = Device(id="bench", kind=kind, name="bench")
-        patience = patience_for(Settings(), kind)
-        source = WatchedVideo(source, device, patience_of=lambda _device: patience, record=Recorded(clock), clock=clock)
+        context = HealthContext(clock, Recorded(clock))
+        source, _ = judged_video(replay, device, patience_for(Settings(), kind), context)
     source.open()
     began = time.process_time()
     for _ in range(count):

@@ -7,17 +7,17 @@ from pathlib import Path
 import pytest
 
 from capture import device_choice
-from capture.choice import Chooser
-from capture.chosen import Chosen, Wanted
+from capture.choice import SourceSelector
+from capture.chosen import Chosen, SourceRequirements
 from capture.file import FileAudioSource, FileVideoSource
-from capture.kept import KeptAudio, KeptVideo
 from capture.pacing import FastPace
 from capture.source import AudioSource, VideoSource
+from capture.source_kind import SourceContext
 from capture.synthetic.audio import SyntheticAudio
 from capture.synthetic.video import SyntheticVideo
-from capture.watch.watched_audio import WatchedAudio
 from capture.watch.watcher import Watcher
 from capture.words import as_file
+from capture.worker import VideoWorker
 from config.errors import DeviceNotFound, LiputError, MediaError, StateError, UsageError
 from config.schema import Patience, Settings
 from devices.clock import SystemClock
@@ -25,16 +25,14 @@ from devices.controls import presets
 from devices.model import Device, DeviceKind, Mode
 from tests.support import media
 
-WANTED = Wanted(320, 240, Fraction(15), 2)
+REQUIRED = SourceRequirements(320, 240, Fraction(15), 2)
 
 
 def choose(video: str | None, audio: str | None, *, live: bool = False) -> Chosen:
     pace = FastPace(("video", "audio"))
     clock = SystemClock()
-    watched = Watcher(Settings(), clock)
-    return Chooser(WANTED, pace, clock, threading.Event(), live=live, watcher=watched).choose(
-        () if video is None else (video,), () if audio is None else (audio,)
-    )
+    context = SourceContext(REQUIRED, pace, clock, threading.Event(), live=live, watcher=Watcher(Settings(), clock))
+    return SourceSelector(context).choose(() if video is None else (video,), () if audio is None else (audio,))
 
 
 def picture(chosen: Chosen) -> VideoSource:
@@ -155,13 +153,13 @@ def test_sound_has_the_patience_of_what_is_on_its_plug(
     monkeypatch.setattr(device_choice, "list_devices", lambda: [Device(id="x", kind=kind, name="Stick"), sound])
     settings = Settings(patience={"capture-card": Patience(silence_s=77)})
     watched = Watcher(settings, SystemClock())
-    chooser = Chooser(
-        WANTED, FastPace(("video", "audio")), SystemClock(), threading.Event(), live=True, watcher=watched
+    context = SourceContext(
+        REQUIRED, FastPace(("video", "audio")), SystemClock(), threading.Event(), live=True, watcher=watched
     )
-    audio = chooser.choose(["synthetic"], ["x+sound"]).sounds[0].source
-    assert isinstance(audio, KeptAudio)
-    assert isinstance(audio.source, WatchedAudio)
-    assert audio.source.silence_s == seconds
+    (audio,) = SourceSelector(context).choose(["synthetic"], ["x+sound"]).sounds
+    assert audio.supervision
+    assert audio.supervision.health
+    assert audio.supervision.health.patience.silence_s == seconds
 
 
 def test_roles_that_cannot_be_read_keep_nobody_from_recording(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -198,18 +196,18 @@ def test_the_same_devices_are_chosen_again_also_when_they_are_not_there(monkeypa
     assert first.known == [stick, sound]
     plugged[:] = [other]  # the best that is plugged in now, and not what was recorded
     clock = SystemClock()
-    chooser = Chooser(
-        WANTED, FastPace(("video", "audio")), clock, threading.Event(), live=True,
-        watcher=Watcher(Settings(), clock), allow_missing=True, known=first.known,
+    context = SourceContext(
+        REQUIRED, FastPace(("video", "audio")), clock, threading.Event(), live=True,
+        watcher=Watcher(Settings(), clock), allow_missing=True,
     )  # fmt: skip
-    again = chooser.choose(words[:1], words[1:])
+    again = SourceSelector(context, first.known).choose(words[:1], words[1:])
     assert [one.name for one in (*again.pictures, *again.sounds)] == ["Stick", "Stick"]
     assert again.devices == again.known == first.known
-    kept = picture(again)
-    assert isinstance(kept, KeptVideo)
+    (stick_again,) = again.pictures
+    worker = VideoWorker(stick_again.source, clock, supervision=stick_again.supervision)
     with pytest.raises(DeviceNotFound, match="Stick is missing"):
-        kept.open()
-    assert kept.absence
+        worker.open()
+    assert worker.outage
 
 
 def test_a_screen_whose_display_is_not_known_may_be_missing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -219,11 +217,11 @@ def test_a_screen_whose_display_is_not_known_may_be_missing(monkeypatch: pytest.
     with pytest.raises(DeviceNotFound, match="DISPLAY is not set"):
         choose("screen", "none", live=True)
     clock = SystemClock()
-    chooser = Chooser(
-        WANTED, FastPace(("video", "audio")), clock, threading.Event(), live=True,
+    context = SourceContext(
+        REQUIRED, FastPace(("video", "audio")), clock, threading.Event(), live=True,
         watcher=Watcher(Settings(), clock), allow_missing=True,
     )  # fmt: skip
-    (screen,) = chooser.choose(["screen"], ["none"]).pictures
+    (screen,) = SourceSelector(context).choose(["screen"], ["none"]).pictures
     assert (screen.name, screen.word) == ("Screen", "screen")
     for _ in range(2):
         with pytest.raises(DeviceNotFound):

@@ -12,13 +12,13 @@ import msgspec
 import pytest
 
 from capture import device_choice
-from capture.choice import Chooser
-from capture.chosen import Chosen, Wanted
-from capture.kept import KeptAudio, KeptVideo
+from capture.choice import SourceSelector
+from capture.chosen import Chosen, ChosenSource, SourceRequirements
 from capture.pacing import FastPace
-from capture.source import AudioBlock, Frame, Matrix, Size, VideoFormat, VideoSource
-from capture.watch.watched_audio import WatchedAudio
+from capture.source import AudioBlock, AudioSource, Frame, Matrix, Size, VideoFormat, VideoSource
+from capture.source_kind import SourceContext
 from capture.watch.watcher import Watcher
+from capture.worker import AudioWorker, SourceWorker, VideoWorker
 from config.errors import DeviceLost, DeviceNotFound
 from config.schema import Patience, Settings
 from devices.clock import NANOSECONDS
@@ -63,10 +63,18 @@ class Room(list[Device]):
         return list(self)
 
     def choose(self, videos: Sequence[str] = (), audios: Sequence[str] = (), *, allow_missing: bool = True) -> Chosen:
-        return Chooser(
-            Wanted(320, 240, Fraction(RATE), 2), FastPace(("video", "audio")), self.clock, threading.Event(), live=True,
-            watcher=Watcher(self.settings, self.clock, self.record), allow_missing=allow_missing, listing=self,
-        ).choose(videos, audios)  # fmt: skip
+        context = SourceContext(
+            SourceRequirements(320, 240, Fraction(RATE), 2), FastPace(("video", "audio")), self.clock,
+            threading.Event(), live=True, watcher=Watcher(self.settings, self.clock, self.record),
+            allow_missing=allow_missing, listing=self,
+        )  # fmt: skip
+        return SourceSelector(context).choose(videos, audios)
+
+    def picture(self, chosen: ChosenSource[VideoSource]) -> VideoWorker:
+        return VideoWorker(chosen.source, self.clock, supervision=chosen.supervision)
+
+    def sound(self, chosen: ChosenSource[AudioSource]) -> AudioWorker:
+        return SourceWorker(chosen.source, self.clock, supervision=chosen.supervision)
 
 
 class FakeSource:
@@ -95,7 +103,7 @@ class FakeSource:
         """Nothing to let go of."""
 
 
-class FakeCamera(FakeSource):
+class FakeCamera(FakeSource, VideoSource):
     """Stands for V4l2Source."""
 
     def open(self) -> VideoFormat:
@@ -110,7 +118,7 @@ class FakeCamera(FakeSource):
         return av.VideoFrame(320, 240, "yuv420p")
 
 
-class FakeSound(FakeSource):
+class FakeSound(FakeSource, AudioSource):
     """Stands for SoundSource."""
 
     def open(self) -> None:
@@ -143,27 +151,26 @@ def at_port(device: Device, port: str) -> Device:
     return msgspec.structs.replace(device, id=device.id.replace(device.port or "", port), port=port, place=f"p{port}")
 
 
-def kept_picture(source: VideoSource) -> KeptVideo:
-    assert isinstance(source, KeptVideo)
-    return source
-
-
-def picture(chosen: Chosen) -> KeptVideo:
+def picture(room: Room, chosen: Chosen) -> VideoWorker:
     (one,) = chosen.pictures
-    return kept_picture(one.source)
+    return room.picture(one)
 
 
-def sound(chosen: Chosen) -> KeptAudio:
+def sound(room: Room, chosen: Chosen) -> AudioWorker:
     (one,) = chosen.sounds
-    assert isinstance(one.source, KeptAudio)
-    return one.source
+    return room.sound(one)
 
 
-def read_for(kept: KeptVideo | KeptAudio, room: Room, seconds: float) -> None:
-    """Read as the reader does."""
+def miss(worker: VideoWorker | AudioWorker, why: str) -> None:
+    assert worker.supervision
+    worker.supervision.missing = DeviceNotFound(why)
+
+
+def read_for(worker: VideoWorker | AudioWorker, room: Room, seconds: float) -> None:
+    """Read as its thread does."""
     until_ns = room.clock.now_ns() + round(seconds * NANOSECONDS)
     while room.clock.now_ns() < until_ns:
-        kept.read(0.1)
+        worker.read(0.1)
 
 
 def test_an_input_of_a_sound_server_that_was_missing_is_tried_until_it_opens(
@@ -178,29 +185,29 @@ def test_an_input_of_a_sound_server_that_was_missing_is_tried_until_it_opens(
 
     monkeypatch.setattr(device_choice, "find_sound_input", find)
     room.append(CAMERA)
-    kept = sound(room.choose([CAMERA.id], [SERVER.id]))
+    worker = sound(room, room.choose([CAMERA.id], [SERVER.id]))
     with pytest.raises(DeviceNotFound, match="no sound server answers"):
-        kept.open()
-    read_for(kept, room, 5)
+        worker.open()
+    read_for(worker, room, 5)
     there.append(SERVER)
     room.refusals.extend([DeviceLost("Mic cannot be opened")] * 3)
-    read_for(kept, room, 10)
-    assert (room.opened, kept.absence) == ([SERVER.id], None)
+    read_for(worker, room, 10)
+    assert (room.opened, worker.outage) == ([SERVER.id], None)
 
 
 def test_two_sticks_whose_hub_was_pulled_out_come_back_each_as_itself(room: Room) -> None:
     twin = at_port(STICK, "1-4")
     room.extend([STICK, twin])
     chosen = room.choose([STICK.id, twin.id], ["none"])
-    one, other = (kept_picture(source.source) for source in chosen.pictures)
-    for kept in (one, other):
-        kept.open()
-        kept.miss(DeviceNotFound("the hub was pulled out"))
+    one, other = (room.picture(one) for one in chosen.pictures)
+    for worker in (one, other):
+        worker.open()
+        miss(worker, "the hub was pulled out")
         with pytest.raises(DeviceNotFound):
-            kept.open()
+            worker.open()
     room.clear()
-    for kept in (one, other):
-        read_for(kept, room, 1)
+    for worker in (one, other):
+        read_for(worker, room, 1)
     room.append(STICK)
     read_for(other, room, 2)
     read_for(one, room, 2)
@@ -214,19 +221,19 @@ def test_a_stick_that_has_a_role_is_not_taken_for_another_one_before_it_comes(ro
     give(slides=STICK)
     room.append(twin)
     chosen = room.choose(["slides", twin.id], ["none"])
-    slides, other = (kept_picture(source.source) for source in chosen.pictures)
+    slides, other = (room.picture(one) for one in chosen.pictures)
     other.open()
-    for kept in (slides, other):
-        kept.miss(DeviceNotFound("the hub was pulled out"))
+    for worker in (slides, other):
+        miss(worker, "the hub was pulled out")
         with pytest.raises(DeviceNotFound):
-            kept.open()
+            worker.open()
     room.clear()
     read_for(other, room, 1)
     room.append(STICK)
     read_for(other, room, 2)
     read_for(slides, room, 2)
     assert room.opened == [twin.id, STICK.id]
-    assert other.absence
+    assert other.outage
 
 
 # Nobody named a source, and what has the role is not there
@@ -241,41 +248,41 @@ def test_a_microphone_with_a_role_that_is_missing_costs_the_picture_nothing_and_
     assert [one.name for one in (*chosen.pictures, *chosen.sounds)] == ["Stick", "desk"]
     assert chosen.sounds[0].word == "desk"
     assert (chosen.known, chosen.notes) == ([STICK], [f"Picture: Stick ({STICK.id})"])
-    kept = sound(chosen)
+    worker = sound(room, chosen)
     with pytest.raises(DeviceNotFound, match=r"desk \(Desk\) is missing"):
-        kept.open()
-    picture(chosen).open()
-    read_for(kept, room, 5)
+        worker.open()
+    picture(room, chosen).open()
+    read_for(worker, room, 5)
     assert room.opened == [STICK.id]
     room.append(MICROPHONE)
-    read_for(kept, room, 3)
-    assert (room.opened, kept.absence) == ([STICK.id, MICROPHONE.id], None)
+    read_for(worker, room, 3)
+    assert (room.opened, worker.outage) == ([STICK.id, MICROPHONE.id], None)
 
 
 @pytest.mark.parametrize(("videos", "audios"), [(["podium"], []), ([], ["microphone"])], ids=["picture", "sound"])
 def test_only_what_was_named_is_needed(room: Room, videos: list[str], audios: list[str]) -> None:
     give(podium=CAMERA, microphone=MICROPHONE)
     chosen = room.choose(allow_missing=False)
-    assert (picture(chosen).may_miss, sound(chosen).may_miss) == (True, True)
+    assert (picture(room, chosen).may_miss, sound(room, chosen).may_miss) == (True, True)
     with pytest.raises(DeviceNotFound, match="is missing: it is not plugged in"):
         room.choose(videos, audios, allow_missing=False)
     room.extend([CAMERA, MICROPHONE])
     chosen = room.choose(videos, audios, allow_missing=False)
-    assert (picture(chosen).may_miss, sound(chosen).may_miss) == (not videos, not audios)
+    assert (picture(room, chosen).may_miss, sound(room, chosen).may_miss) == (not videos, not audios)
     chosen = room.choose(videos, audios)
-    assert (picture(chosen).may_miss, sound(chosen).may_miss) == (True, True)
+    assert (picture(room, chosen).may_miss, sound(room, chosen).may_miss) == (True, True)
 
 
 @pytest.mark.parametrize("allow_missing", [False, True])
 def test_in_a_room_without_sound_the_first_microphone_that_comes_is_heard(room: Room, *, allow_missing: bool) -> None:
     room.append(CAMERA)
     chosen = room.choose(allow_missing=allow_missing)
-    kept = sound(chosen)
-    assert kept.may_miss
+    worker = sound(room, chosen)
+    assert worker.may_miss
     with pytest.raises(DeviceNotFound, match="no microphone and no capture card with sound is plugged in"):
-        kept.open()
+        worker.open()
     room.append(MICROPHONE)
-    read_for(kept, room, 1)
+    read_for(worker, room, 1)
     assert room.opened == [MICROPHONE.id]
 
 
@@ -292,11 +299,11 @@ def test_a_capture_card_with_a_role_that_is_missing_is_known_as_one_from_the_beg
     assert (slides.name, slides.word, microphone.word) == ("slides", "slides", "microphone")
     assert slides.device
     assert (slides.device.id, slides.device.kind, slides.device.role) == (STICK.id, DeviceKind.CAPTURE_CARD, "slides")
-    kept = picture(chosen)
+    worker = picture(room, chosen)
     with pytest.raises(DeviceNotFound, match=r"slides \(Stick\) is missing"):
-        kept.open()
+        worker.open()
     room.extend([STICK, STICK_SOUND])
-    read_for(kept, room, 10)  # of a slide
+    read_for(worker, room, 10)  # of a slide
     assert room.opened == [STICK.id]
     assert room.record.faults() == []
     again = room.choose([slides.word], [microphone.word])
@@ -305,30 +312,31 @@ def test_a_capture_card_with_a_role_that_is_missing_is_known_as_one_from_the_beg
 
 def test_without_any_role_the_first_picture_that_comes_is_taken(room: Room) -> None:
     chosen = room.choose([], ["none"])
-    kept = picture(chosen)
+    worker = picture(room, chosen)
     assert (chosen.known, chosen.notes) == ([], [])
     with pytest.raises(DeviceNotFound, match="no camera or capture card is plugged in"):
-        kept.open()
+        worker.open()
     room.append(CAMERA)
-    read_for(kept, room, 1)
+    read_for(worker, room, 1)
     assert room.opened == [CAMERA.id]
 
 
 # What stood in for a device is watched as what it is, once it is there
 
 
-def read_when_it_comes(kept: KeptVideo | KeptAudio, room: Room, *came: Device) -> None:
+def read_when_it_comes(worker: VideoWorker | AudioWorker, room: Room, *came: Device) -> None:
     """Open what is missing, plug it in, and read it for ten seconds, of which a camera may stand still for three."""
     with pytest.raises(DeviceNotFound):
-        kept.open()
+        worker.open()
     room.extend(came)
-    read_for(kept, room, 10)
-    assert kept.absence is None
+    read_for(worker, room, 10)
+    assert worker.outage is None
 
 
-def silence_s(kept: KeptAudio) -> float:
-    assert isinstance(kept.source, WatchedAudio)
-    return kept.source.silence_s
+def silence_s(worker: AudioWorker) -> float:
+    assert worker.supervision
+    assert worker.supervision.health
+    return worker.supervision.health.patience.silence_s
 
 
 @pytest.mark.parametrize(("device", "faults"), [(STICK, []), (CAMERA, ["frozen"])], ids=["card", "camera"])
@@ -336,20 +344,19 @@ def silence_s(kept: KeptAudio) -> float:
 def test_a_picture_that_was_missing_is_watched_as_what_came(
     room: Room, device: Device, faults: list[str], words: tuple[str, ...]
 ) -> None:
-    kept = picture(room.choose([device.id for _ in words], ["none"]))
-    read_when_it_comes(kept, room, device)
+    worker = picture(room, room.choose([device.id for _ in words], ["none"]))
+    read_when_it_comes(worker, room, device)
     assert [fault for _, _, fault in room.record.faults()] == faults
 
 
 def test_a_capture_card_that_does_not_say_yet_what_it_offers_stays_one(room: Room) -> None:
     room.append(STICK)
-    kept = picture(room.choose([STICK.id], ["none"]))
-    kept.open()
+    worker = picture(room, room.choose([STICK.id], ["none"]))
+    worker.open()
     room.refusals.append(DeviceLost("Stick does not answer"))
     room[:] = [msgspec.structs.replace(STICK, kind=DeviceKind.CAMERA, modes=())]
-    kept.source.close()
-    kept.miss(DeviceNotFound("Stick has gone"))
-    read_when_it_comes(kept, room)
+    miss(worker, "Stick has gone")
+    read_when_it_comes(worker, room)
     assert room.opened == [STICK.id] * 2
     assert "frozen" not in [fault for _, _, fault in room.record.faults()]
 
@@ -357,10 +364,10 @@ def test_a_capture_card_that_does_not_say_yet_what_it_offers_stays_one(room: Roo
 def test_the_patience_of_a_role_stays_where_its_device_comes_again(room: Room) -> None:
     room.settings = Settings(patience={"podium": Patience(frozen_s=60.0)})
     give(podium=CAMERA)
-    kept = picture(room.choose([], ["none"]))
-    read_when_it_comes(kept, room, CAMERA)
-    kept.miss(DeviceNotFound("Webcam has gone"))
-    read_when_it_comes(kept, room)
+    worker = picture(room, room.choose([], ["none"]))
+    read_when_it_comes(worker, room, CAMERA)
+    miss(worker, "Webcam has gone")
+    read_when_it_comes(worker, room)
     assert room.opened == [CAMERA.id] * 2
     assert room.record.faults() == []
 
@@ -369,11 +376,11 @@ def test_sound_that_was_missing_has_the_patience_of_the_capture_card_that_it_com
     room.settings = Settings(patience={"capture-card": Patience(silence_s=77.0)})
     room.append(CAMERA)
     give(microphone=STICK_SOUND)
-    kept = sound(room.choose([CAMERA.id]))
-    assert silence_s(kept) == 20
-    read_when_it_comes(kept, room, STICK, STICK_SOUND)
-    assert silence_s(kept) == 77
+    worker = sound(room, room.choose([CAMERA.id]))
+    assert silence_s(worker) == 20
+    read_when_it_comes(worker, room, STICK, STICK_SOUND)
+    assert silence_s(worker) == 77
     room[:] = [msgspec.structs.replace(STICK_SOUND, paired_with=None)]  # its picture takes a moment longer
-    kept.miss(DeviceNotFound("Stick has gone"))
-    read_when_it_comes(kept, room)
-    assert (room.opened, silence_s(kept)) == ([STICK_SOUND.id] * 2, 77)
+    miss(worker, "Stick has gone")
+    read_when_it_comes(worker, room)
+    assert (room.opened, silence_s(worker)) == ([STICK_SOUND.id] * 2, 77)

@@ -12,17 +12,19 @@ import numpy as np
 import pytest
 
 from capture.bgra import BgraConverter
-from capture.choice import Chooser
-from capture.chosen import Wanted
+from capture.choice import SourceSelector
+from capture.chosen import SourceRequirements
 from capture.convert import FrameConverter
-from capture.kept import AbsenceKind, KeptVideo
+from capture.outage import OutageKind
 from capture.pacing import FastPace
 from capture.pictures import plane_views
 from capture.screen import ScreenSource
 from capture.screen_area import ScreenArea, as_screen
-from capture.source import Frame, Matrix, VideoSource
+from capture.source import Frame, Matrix
+from capture.source_kind import SourceContext
 from capture.synthetic.marks import NumberWriter
 from capture.watch.watcher import Watcher
+from capture.worker import VideoWorker
 from config.errors import DeviceLost, DeviceNotFound, DeviceUnsupported, MediaError, UsageError
 from config.schema import Settings
 from devices.clock import SystemClock
@@ -184,10 +186,10 @@ def test_a_screen_comes_back_with_its_server(tmp_path: Path) -> None:
             within(10, lambda: kept.read(0.2), lambda _: True)
             first.kill()
             deadline = time.monotonic() + 10
-            while kept.absence is None:
+            while kept.outage is None:
                 kept.read(0.1)
                 assert time.monotonic() < deadline
-            assert kept.absence.kind is AbsenceKind.LOST
+            assert kept.outage.kind is OutageKind.LOST
             with Xvfb(tmp_path, WIDTH, HEIGHT, display=first.display) as second:
                 second.show(numbered(42))
                 within(
@@ -203,21 +205,20 @@ def test_what_is_no_picture_of_the_screen_is_refused() -> None:
         source.decode(Frame(0, b""))
 
 
-def chosen_screen(word: str) -> KeptVideo:
+def chosen_screen(word: str) -> VideoWorker:
     clock = SystemClock()
-    chooser = Chooser(
-        Wanted(WIDTH, HEIGHT, RATE, 2),
+    context = SourceContext(
+        SourceRequirements(WIDTH, HEIGHT, RATE, 2),
         FastPace(("video",)),
         clock,
         threading.Event(),
         live=True,
         watcher=Watcher(Settings(), clock),
     )
-    chosen = chooser.choose((word,), ("none",))
-    source: VideoSource = chosen.pictures[0].source
-    assert isinstance(source, KeptVideo)
+    chosen = SourceSelector(context).choose((word,), ("none",))
+    (screen,) = chosen.pictures
     assert chosen.devices == [], "any number of sessions may record a screen"
-    return source
+    return VideoWorker(screen.source, clock, supervision=screen.supervision)
 
 
 # Words

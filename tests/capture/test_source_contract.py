@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from capture.choice import Chooser
-from capture.chosen import ChosenSource, Wanted
+from capture.choice import SourceSelector
+from capture.chosen import ChosenSource, SourceRequirements
 from capture.pacing import FastPace, RealPace
 from capture.pictures import plane_views
 from capture.source import SAMPLE_RATE, AudioBlock, AudioSource, Frame, Matrix, VideoSource
-from capture.source_kind import SourceKind, source_kind
+from capture.source_kind import SourceContext, SourceKind, source_kind
 from capture.source_names import source_name, source_names
 from capture.watch.watcher import Watcher
 from config.errors import MediaError, UsageError
@@ -27,13 +27,14 @@ from tests.support.sources import a_source
 KINDS = {name: kind for name in sorted(source_names()) if (kind := source_kind(name))}
 PICTURES = [name for name, kind in KINDS.items() if kind.picture]
 SOUNDS = [name for name, kind in KINDS.items() if kind.sound]
-WANTED = Wanted(320, 240, Fraction(15), 2)
+REQUIRED = SourceRequirements(320, 240, Fraction(15), 2)
 LONGEST_S = 10.0
 
 
-def chooser() -> Chooser:
+def selector() -> SourceSelector:
     clock, stop = SystemClock(), threading.Event()
-    return Chooser(WANTED, RealPace(clock, stop), clock, stop, live=True, watcher=Watcher(Settings(), clock))
+    watcher = Watcher(Settings(), clock)
+    return SourceSelector(SourceContext(REQUIRED, RealPace(clock, stop), clock, stop, live=True, watcher=watcher))
 
 
 @pytest.fixture
@@ -44,13 +45,13 @@ def word(name: str, tmp_path: Path) -> Iterator[str]:
 
 @pytest.fixture
 def picture(word: str) -> ChosenSource[VideoSource]:
-    (chosen,) = chooser().choose([word], ["none"]).pictures
+    (chosen,) = selector().choose([word], ["none"]).pictures
     return chosen
 
 
 @pytest.fixture
 def sound(word: str) -> ChosenSource[AudioSource]:
-    (chosen,) = chooser().choose(["synthetic"], [word]).sounds
+    (chosen,) = selector().choose(["synthetic"], [word]).sounds
     return chosen
 
 
@@ -79,7 +80,7 @@ def test_a_word_means_it_and_tells_its_name_without_opening_it(name: str, word: 
 
 @pytest.mark.parametrize("name", PICTURES)
 def test_its_word_means_it_again(picture: ChosenSource[VideoSource]) -> None:
-    (again,) = chooser().choose([picture.word], ["none"]).pictures
+    (again,) = selector().choose([picture.word], ["none"]).pictures
     assert (again.name, again.word) == (picture.name, picture.word)
 
 
@@ -90,17 +91,17 @@ def test_what_means_nothing_behind_its_name_is_refused(name: str) -> None:
         kind.name(word)
     if kind.picture:
         with pytest.raises(UsageError):
-            chooser().choose([word], ["synthetic"])
+            selector().choose([word], ["synthetic"])
     if kind.sound:
         with pytest.raises(UsageError):
-            chooser().choose(["synthetic"], [word])
+            selector().choose(["synthetic"], [word])
 
 
 @pytest.mark.parametrize("name", KINDS)
 def test_as_fast_as_it_goes_it_waits_for_other_tracks_and_holds_none_up(name: str, word: str) -> None:
     clock, stop = SystemClock(), threading.Event()
     pace = FastPace(("video", "audio"))
-    fast = Chooser(WANTED, pace, clock, stop, live=False, watcher=Watcher(Settings(), clock))
+    fast = SourceSelector(SourceContext(REQUIRED, pace, clock, stop, live=False, watcher=Watcher(Settings(), clock)))
     try:
         chosen = fast.choose(
             [word if KINDS[name].picture else "synthetic"], [word if KINDS[name].sound else "synthetic"]
@@ -114,7 +115,7 @@ def test_as_fast_as_it_goes_it_waits_for_other_tracks_and_holds_none_up(name: st
         sound.source.open()
         frames, blocks = list[Frame](), list[AudioBlock]()
         deadline = time.monotonic() + LONGEST_S
-        while len(frames) < 2 * WANTED.rate or len(blocks) < 60:
+        while len(frames) < 2 * REQUIRED.rate or len(blocks) < 60:
             assert time.monotonic() < deadline, f"{len(frames)} pictures and {len(blocks)} blocks, then nothing comes"
             frames += filter(None, [picture.source.read(0.01)])
             blocks += filter(None, [sound.source.read(0.01)])
@@ -130,8 +131,8 @@ def test_pictures_are_no_larger_than_wanted_and_their_times_never_go_back(pictur
     source = picture.source
     with closing(source):
         opened = source.open()
-        assert 0 < opened.width <= WANTED.width
-        assert 0 < opened.height <= WANTED.height
+        assert 0 < opened.width <= REQUIRED.width
+        assert 0 < opened.height <= REQUIRED.height
         assert opened.width % 2 == opened.height % 2 == 0
         assert opened.rate > 0
         assert opened.matrix in set(Matrix)

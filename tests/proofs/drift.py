@@ -8,18 +8,20 @@ with the warmth of the day, as crystals do.
 import argparse
 import os
 from collections.abc import Mapping
+from typing import cast
 
 import numpy as np
 
-from capture.reader import Reader
 from capture.source import SAMPLE_RATE, AudioBlock, Samples
+from capture.source_queue import SourceQueue
+from capture.worker import AudioWorker, SourceWorker
 from devices.clock import NANOSECONDS
 from recorder.encoder import Encoder
 from recorder.packet import EncodedPacket, Track, sound_track
 from recorder.sound.program import ProgramSound
 from recorder.timeline import RunContext, Timeline
 from tests.support.simulated import EventList, SimulatedClock
-from tests.support.tracks import microphone
+from tests.support.tracks import Silent, microphone
 
 PROMISE_S = 0.020
 HOURS = 2.0
@@ -32,8 +34,8 @@ BLOCK = 960
 CLICK = 16_000
 
 
-class Device(Reader[AudioBlock]):
-    """A microphone with a clock of its own, that hears a click each second of the session clock."""
+class Device:
+    """The queue of a microphone with a clock of its own, that hears a click each second of the session clock."""
 
     def __init__(self, clock: SimulatedClock, ppm: float, seed: int) -> None:
         self.dropped = 0
@@ -98,6 +100,11 @@ def prove(arguments: argparse.Namespace) -> Mapping[str, object]:
     return run(arguments.minutes or HOURS * 60, arguments.seed)
 
 
+def worker_of(device: Device, clock: SimulatedClock) -> AudioWorker:
+    """Return a worker that never starts, whose queue is `device`."""
+    return SourceWorker(Silent(), clock, queue=cast("SourceQueue[AudioBlock]", device))
+
+
 def run(minutes: float, seed: int) -> Mapping[str, object]:
     """Return how far the sound of each device was from the picture, worst in all and in the end, and its ppm."""
     clock = SimulatedClock()
@@ -105,10 +112,10 @@ def run(minutes: float, seed: int) -> Mapping[str, object]:
     timeline.start(clock.now_ns())
     timeline.end_at(round(minutes * 60 * NANOSECONDS))
     names = [f"{ppm:+.0f} ppm" for ppm in DRIFTS_PPM]
-    devices = [Device(clock, ppm, seed + number) for number, ppm in enumerate(DRIFTS_PPM)]
+    workers = [worker_of(Device(clock, ppm, seed + number), clock) for number, ppm in enumerate(DRIFTS_PPM)]
     ear, events = Ear(), EventList()
     sound = ProgramSound(
-        [(microphone(name, own_track=True), device) for name, device in zip(names, devices, strict=True)],
+        [(microphone(name, own_track=True), worker) for name, worker in zip(names, workers, strict=True)],
         ear,
         RunContext(timeline, clock, events),
         channels=1,

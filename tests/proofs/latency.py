@@ -12,11 +12,12 @@ from pathlib import Path
 import av
 import numpy as np
 
-from capture.kept import KeptVideo, Return
+from capture.outage import Located
 from capture.pacing import RealPace
-from capture.source import Frame, Size, VideoFormat
+from capture.source import Frame, Size, VideoFormat, VideoSource
 from capture.synthetic.audio import SyntheticAudio
 from capture.synthetic.video import SyntheticVideo
+from capture.worker import Supervision
 from config.errors import DeviceLost
 from config.program import SINGLE, LayoutSettings
 from config.schema import BUILT_IN_PROFILES
@@ -40,7 +41,7 @@ DARK = 75
 LAYOUTS = {one: LayoutSettings(kind=SINGLE, show=(one,)) for one in ("1", "2")}
 
 
-class Plug:
+class Plug(VideoSource):
     """A synthetic camera that can be pulled; `shade` makes it a plain picture that is told from another's."""
 
     def __init__(self, source: SyntheticVideo, shade: int | None = None) -> None:
@@ -82,8 +83,8 @@ class Plug:
     def regained(self) -> None:
         """Nothing to note."""
 
-    def find(self) -> Return | None:
-        return Return(Device(id="x", kind=DeviceKind.CAMERA, name="Podium")) if self.is_in else None
+    def find(self) -> Located | None:
+        return Located(Device(id="x", kind=DeviceKind.CAMERA, name="Podium")) if self.is_in else None
 
 
 class Shown:
@@ -103,7 +104,7 @@ class Shown:
                 self._changed.notify_all()
 
     def until(self, wanted: Callable[[float], bool]) -> float:
-        """Return when a picture was composed whose luma is `wanted`."""
+        """Located when a picture was composed whose luma is `wanted`."""
         with self._changed:
             assert self._changed.wait_for(lambda: wanted(self._luma), 20), "it was never shown"
             return self._at_s
@@ -122,7 +123,7 @@ def armed(folder: Path, shown: Shown, profile: str) -> Iterator[tuple[Session, P
         title="Latensi",
         profile=chosen,
         pictures=[
-            PictureInput(name, KeptVideo(plug, plug, clock)) for name, plug in (("podium", first), ("slides", second))
+            PictureInput(name, plug, Supervision(plug)) for name, plug in (("podium", first), ("slides", second))
         ],
         sounds=[SoundInput(sound.name, sound)],
         archives=[Archive(folder, clock, 1)],
@@ -144,7 +145,7 @@ def armed(folder: Path, shown: Shown, profile: str) -> Iterator[tuple[Session, P
 
 
 def start(folder: Path, shown: Shown, profile: str, pre_roll_s: float) -> float:
-    """Return how long a start takes until what it reaches back to plays from the disk (after fdatasync).
+    """Located how long a start takes until what it reaches back to plays from the disk (after fdatasync).
 
     Without a pre-roll: until anything does.
     """
@@ -158,7 +159,7 @@ def start(folder: Path, shown: Shown, profile: str, pre_roll_s: float) -> float:
 
 
 def others(folder: Path, shown: Shown, profile: str) -> dict[str, float]:
-    """Return how long a slate, a return and a change of layout take until a picture shows it."""
+    """Located how long a slate, a return and a change of layout take until a picture shows it."""
     with armed(folder, shown, profile) as (session, plug):
         session.start()
         wait_for(lambda: session.status().elapsed_s > 1)
@@ -185,7 +186,7 @@ def prove(arguments: argparse.Namespace) -> Mapping[str, object]:
 def run(
     count: int, profile: str = "720p30", slack: float = 1.0, reaches_back_s: float = REACHES_BACK_S
 ) -> Mapping[str, object]:
-    """Return median and worst of each latency, in seconds, over `count` sessions; `slack` widens what is promised."""
+    """Located median and worst of each latency, in seconds, over `count` sessions; `slack` widens what is promised."""
     figures: dict[str, list[float]] = {name: [] for name in BOUNDS_S}
     for _ in range(count):
         with tempfile.TemporaryDirectory(prefix="liput-latency-") as name:

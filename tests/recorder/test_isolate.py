@@ -16,7 +16,7 @@ import simplejpeg  # type: ignore[import-untyped] # has a stub, but no py.typed 
 from capture.source import Coded, Frame
 from devices.clock import NANOSECONDS
 from recorder import isolate
-from recorder.isolate import Beside, Isolated, Tap, file_names
+from recorder.isolate import Beside, IsoRecording, Where, file_names
 from tests.support import media
 from tests.support.command import ROOT
 from tests.support.simulated import EventList
@@ -72,18 +72,24 @@ def at(folder: Path) -> Callable[[], Beside]:
     return lambda: beside
 
 
+def begun(where: Where, events: EventList) -> IsoRecording:
+    iso = IsoRecording("podium", events)
+    iso.begin(where, ZERO_NS, "podium")
+    return iso
+
+
 @pytest.fixture
 def events() -> EventList:
     return EventList()
 
 
 @pytest.fixture
-def begin(tmp_path: Path, events: EventList) -> Callable[[], Isolated]:
-    return lambda: Isolated(at(tmp_path), "podium", ZERO_NS, events)
+def begin(tmp_path: Path, events: EventList) -> Callable[[], IsoRecording]:
+    return lambda: begun(at(tmp_path), events)
 
 
 def test_each_jpeg_is_stored_as_it_came_at_its_time(
-    begin: Callable[[], Isolated], tmp_path: Path, events: EventList
+    begin: Callable[[], IsoRecording], tmp_path: Path, events: EventList
 ) -> None:
     isolated, sent = begin(), jpegs(30)
     for frame in frames(sent, first_s=0.35):
@@ -96,7 +102,7 @@ def test_each_jpeg_is_stored_as_it_came_at_its_time(
     assert (isolated.frames, isolated.dropped, events) == (30, 0, [])
 
 
-def test_h264_begins_with_a_keyframe_and_decodes(begin: Callable[[], Isolated], tmp_path: Path) -> None:
+def test_h264_begins_with_a_keyframe_and_decodes(begin: Callable[[], IsoRecording], tmp_path: Path) -> None:
     isolated, sent = begin(), annex_b(40)
     for frame in frames(sent[3:], first_s=0.3):
         isolated.put(frame, H264)
@@ -108,7 +114,7 @@ def test_h264_begins_with_a_keyframe_and_decodes(begin: Callable[[], Isolated], 
     assert media.decoded(tmp_path / "podium.mkv", "v").frames == 30
 
 
-def test_what_is_from_before_the_beginning_is_left_out(begin: Callable[[], Isolated], tmp_path: Path) -> None:
+def test_what_is_from_before_the_beginning_is_left_out(begin: Callable[[], IsoRecording], tmp_path: Path) -> None:
     isolated, sent = begin(), jpegs(10)
     for frame in frames(sent, first_s=-0.5):
         isolated.put(frame, MJPEG)
@@ -117,7 +123,7 @@ def test_what_is_from_before_the_beginning_is_left_out(begin: Callable[[], Isola
 
 
 def test_a_device_that_comes_back_with_something_else_has_a_second_file(
-    begin: Callable[[], Isolated], tmp_path: Path, events: EventList
+    begin: Callable[[], IsoRecording], tmp_path: Path, events: EventList
 ) -> None:
     isolated, first, second = begin(), jpegs(5), annex_b(10)
     for frame in frames(first):
@@ -133,7 +139,7 @@ def test_a_device_that_comes_back_with_something_else_has_a_second_file(
 
 
 def test_uncompressed_pictures_are_not_copied_and_that_is_said_once(
-    begin: Callable[[], Isolated], tmp_path: Path, events: EventList
+    begin: Callable[[], IsoRecording], tmp_path: Path, events: EventList
 ) -> None:
     isolated = begin()
     for frame in frames([bytes(WIDTH * HEIGHT * 2)] * 5):
@@ -144,7 +150,7 @@ def test_uncompressed_pictures_are_not_copied_and_that_is_said_once(
 
 
 def test_a_folder_that_is_gone_costs_its_own_file_only(tmp_path: Path, events: EventList) -> None:
-    isolated = Isolated(at(tmp_path / "gone"), "podium", ZERO_NS, events)
+    isolated = begun(at(tmp_path / "gone"), events)
     for frame in frames(jpegs(5)):
         isolated.put(frame, MJPEG)
     isolated.close()
@@ -152,7 +158,7 @@ def test_a_folder_that_is_gone_costs_its_own_file_only(tmp_path: Path, events: E
 
 
 def test_what_a_slow_disk_does_not_take_is_dropped_within_a_bound_and_told(
-    begin: Callable[[], Isolated], tmp_path: Path, events: EventList, monkeypatch: pytest.MonkeyPatch
+    begin: Callable[[], IsoRecording], tmp_path: Path, events: EventList, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sent = jpegs(20)
     monkeypatch.setattr(isolate, "MOST_WAITING_BYTES", sum(map(len, sent)) // 2)
@@ -193,7 +199,7 @@ def test_it_goes_on_where_the_program_goes_on_with_nothing_missing(
     for part in parts:
         part.folder.mkdir()
     now = parts[:1]
-    isolated = Isolated(lambda: now[0], "podium", ZERO_NS, events)
+    isolated = begun(lambda: now[0], events)
     for frame in frames(sent[:17]):
         isolated.put(frame, codec)
     now[:] = parts[1:]
@@ -226,7 +232,7 @@ def test_what_a_disk_does_not_take_any_more_goes_to_the_next(
     for part in parts:
         part.folder.mkdir()
     now = parts[:1]
-    isolated = Isolated(lambda: now[0], "podium", ZERO_NS, events)
+    isolated = begun(lambda: now[0], events)
     with monkeypatch.context() as patch:
         disk.hold(patch)
         for frame in frames(sent[:20]):
@@ -248,7 +254,7 @@ def test_a_disk_that_fails_before_the_program_leaves_it_costs_no_picture_that_wa
 ) -> None:
     sent, parts = jpegs(20), [Beside(tmp_path / "gone"), Beside(tmp_path)]
     now = parts[:1]
-    isolated = Isolated(lambda: now[0], "podium", ZERO_NS, events)
+    isolated = begun(lambda: now[0], events)
     isolated.put(frames(sent)[0], MJPEG)
     wait_for(lambda: events)
     for frame in frames(sent)[1:10]:
@@ -262,7 +268,7 @@ def test_a_disk_that_fails_before_the_program_leaves_it_costs_no_picture_that_wa
 
 
 def test_without_a_disk_nothing_is_kept(tmp_path: Path, events: EventList) -> None:
-    isolated = Isolated(lambda: None, "podium", ZERO_NS, events)
+    isolated = begun(lambda: None, events)
     for frame in frames(jpegs(3)):
         isolated.put(frame, MJPEG)
     isolated.close()
@@ -271,7 +277,7 @@ def test_without_a_disk_nothing_is_kept(tmp_path: Path, events: EventList) -> No
 
 @pytest.mark.parametrize("damaged", [b"", b"\0" * 500, b"\xff\xd8\xff\xd9", None])
 def test_it_begins_with_the_first_picture_that_can_be_read(
-    begin: Callable[[], Isolated], tmp_path: Path, events: EventList, damaged: bytes | None
+    begin: Callable[[], IsoRecording], tmp_path: Path, events: EventList, damaged: bytes | None
 ) -> None:
     isolated, sent = begin(), jpegs(10)
     first = sent[0][:20] if damaged is None else damaged
@@ -283,7 +289,7 @@ def test_it_begins_with_the_first_picture_that_can_be_read(
 
 
 def test_what_never_can_be_read_is_given_up_and_told(
-    begin: Callable[[], Isolated], tmp_path: Path, events: EventList
+    begin: Callable[[], IsoRecording], tmp_path: Path, events: EventList
 ) -> None:
     isolated = begin()
     for frame in frames([bytes(500)] * 110):
@@ -307,7 +313,7 @@ def test_it_is_brought_onto_the_disk_as_often_as_the_program(
             return getattr(os, name)
 
     monkeypatch.setattr(isolate, "os", Os())
-    isolated = Isolated(at(tmp_path), "podium", ZERO_NS, events, sync_s=0.5)
+    isolated = begun(at(tmp_path), events)
     for frame in frames(jpegs(51)):
         isolated.put(frame, MJPEG)
     isolated.close()
@@ -329,9 +335,10 @@ def test_killed_it_plays_up_to_its_last_second(tmp_path: Path) -> None:
     code = """
 import os, sys, time
 from pathlib import Path
-from recorder.isolate import Isolated
+from recorder.isolate import IsoRecording
 from tests.recorder.test_isolate import MJPEG, ZERO_NS, at, frames, jpegs
-isolated = Isolated(at(Path(sys.argv[1])), "podium", ZERO_NS, print)
+isolated = IsoRecording("podium", print)
+isolated.begin(at(Path(sys.argv[1])), ZERO_NS, "podium")
 for frame in frames(jpegs(50)):
     isolated.put(frame, MJPEG)
 while isolated.frames < 50:
@@ -345,24 +352,17 @@ os.kill(os.getpid(), 9)
     media.decodes_cleanly(tmp_path / "podium.mkv")
 
 
-def test_the_tap_hands_on_what_is_read_and_copies_what_is_of_the_recording(tmp_path: Path, events: EventList) -> None:
+def test_pictures_that_were_read_before_it_begins_are_in_it_as_far_as_they_are_of_the_recording(
+    tmp_path: Path, events: EventList
+) -> None:
     sent = frames(jpegs(6), first_s=-0.1)
-
-    left = list(sent)
-
-    class Camera:
-        name = "podium"
-        coded = MJPEG
-
-        def read(self, timeout_s: float) -> Frame | None:
-            return left.pop(0) if left else None
-
-    tap = Tap(Camera())  # type: ignore[arg-type] # its reading side
-    assert [tap.read(0.1) for _ in range(3)] == sent[:3]
-    isolated = Isolated(at(tmp_path), "podium", ZERO_NS, events)
-    tap.begin(isolated)
-    assert [tap.read(0.1) for _ in range(4)] == [*sent[3:], None]
-    isolated.close()
+    iso = IsoRecording("podium", events)
+    for frame in sent[:3]:
+        iso.put(frame, MJPEG)
+    iso.begin(at(tmp_path), ZERO_NS, "podium")
+    for frame in sent[3:]:
+        iso.put(frame, MJPEG)
+    iso.close()
     assert [data for _, data in stored(tmp_path / "podium.mkv")] == [frame.payload for frame in sent[1:]]
 
 
@@ -370,7 +370,7 @@ def test_a_mistake_of_ours_costs_the_copy_and_not_who_reads_the_source(tmp_path:
     def nowhere() -> Beside:
         raise ZeroDivisionError("a bug")
 
-    isolated = Isolated(nowhere, "podium", ZERO_NS, events)
+    isolated = begun(nowhere, events)
     for frame in frames(jpegs(3)):
         isolated.put(frame, MJPEG)
     isolated.close()

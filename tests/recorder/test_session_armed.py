@@ -7,7 +7,6 @@ from pathlib import Path
 import av
 import pytest
 
-from capture.kept import KeptVideo
 from capture.pacing import RealPace
 from capture.source import VideoSource
 from capture.synthetic.video import SyntheticVideo
@@ -17,7 +16,8 @@ from recorder.archive.archive import Archive
 from recorder.archive.work import WorkFolder
 from recorder.session import FROM_THE_FIRST_PICTURE
 from recorder.status import SessionState
-from tests.support.armed import LAYOUTS, Armed, JpegCamera, NeverThere, picture_numbers
+from recorder.video_input import PictureInput
+from tests.support.armed import LAYOUTS, Armed, JpegCamera, NeverThere, picture_numbers, supervised
 from tests.support.sessions import HEIGHT, PROFILE, RATE, WIDTH, lengths, program
 from tests.support.waiting import wait_for
 
@@ -69,10 +69,10 @@ def test_a_start_with_everything_that_is_kept_begins_with_the_first_picture(tmp_
     assert numbers == list(range(result.frames))
 
 
-def missing(source: VideoSource) -> tuple[KeptVideo, NeverThere]:
+def missing(source: VideoSource) -> tuple[PictureInput, NeverThere]:
     where = NeverThere()
     why = DeviceNotFound("podium is missing", hint="plug it in")
-    return KeptVideo(source, where, SystemClock(), missing=why), where
+    return supervised(source, where, why), where
 
 
 def test_what_is_missing_at_the_start_ends_a_session_that_does_not_allow_it(tmp_path: Path) -> None:

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from capture.kept import KeptAudio, KeptVideo
+from capture.locator import AlwaysThere
 from capture.pacing import Pace, RealPace
 from capture.source import Frame, VideoFormat
 from capture.synthetic.audio import SyntheticAudio
 from capture.synthetic.video import SyntheticVideo
-from capture.whereabouts import AlwaysThere
+from capture.worker import Supervision
 from config.errors import NO_THREAD, DeviceBusy, DeviceError, DeviceLost, DeviceNotFound
 from devices.clock import SystemClock
 from devices.host.deadline import close_within, hung_closings
@@ -20,7 +20,8 @@ from recorder import inputs
 from recorder.control.protocol import failure
 from recorder.sound.inputs import SoundInput
 from recorder.status import SessionState
-from tests.support.armed import LAYOUTS, Armed, NeverThere, picture_numbers
+from recorder.video_input import PictureInput
+from tests.support.armed import LAYOUTS, Armed, NeverThere, picture_numbers, supervised
 from tests.support.sessions import HEIGHT, RATE, WIDTH, program
 from tests.support.waiting import wait_for
 
@@ -51,8 +52,8 @@ class Camera(SyntheticVideo):
         frame = super().read(timeout_s)
         return frame if self.gives else None
 
-    def kept(self) -> KeptVideo:
-        return KeptVideo(self, HERE, SystemClock())
+    def supervised(self) -> PictureInput:
+        return supervised(self, HERE)
 
 
 class Microphone(SyntheticAudio):
@@ -70,7 +71,7 @@ class Microphone(SyntheticAudio):
         super().open()
 
     def input(self) -> SoundInput:
-        return SoundInput("mimbar", KeptAudio(self, HERE, SystemClock()))
+        return SoundInput("mimbar", self, Supervision(HERE))
 
 
 @pytest.fixture
@@ -93,7 +94,7 @@ def test_the_camera_that_was_named_first_gets_the_room_on_the_bus(tmp_path: Path
         second_is_ready.set()
         order.append("second")
 
-    with Armed(tmp_path, Camera(open_first).kept(), Camera(open_second).kept()) as armed:
+    with Armed(tmp_path, Camera(open_first).supervised(), Camera(open_second).supervised()) as armed:
         armed.end()
     assert order == ["first", "second"]
 
@@ -101,7 +102,9 @@ def test_the_camera_that_was_named_first_gets_the_room_on_the_bus(tmp_path: Path
 def test_none_waits_long_for_another_to_be_opened(tmp_path: Path) -> None:
     all_of_them = threading.Barrier(3)
     cameras = [Camera(lambda: all_of_them.wait(20)) for _ in range(2)]
-    armed = Armed(tmp_path, *(one.kept() for one in cameras), sounds=[Microphone(lambda: all_of_them.wait(20)).input()])
+    armed = Armed(
+        tmp_path, *(one.supervised() for one in cameras), sounds=[Microphone(lambda: all_of_them.wait(20)).input()]
+    )
     with armed:
         assert armed.session.status().state is SessionState.ARMED
         assert armed.end().state is SessionState.IDLE
@@ -110,7 +113,7 @@ def test_none_waits_long_for_another_to_be_opened(tmp_path: Path) -> None:
 
 def test_a_source_that_hangs_does_not_keep_the_others_from_beginning(tmp_path: Path, release: threading.Event) -> None:
     hangs, well = Camera(lambda: release.wait(30)), Camera()
-    armed = Armed(tmp_path, hangs.kept(), well.kept(), may_miss=True, layouts=LAYOUTS, layout="1")
+    armed = Armed(tmp_path, hangs.supervised(), well.supervised(), may_miss=True, layouts=LAYOUTS, layout="1")
     armed.session.start()
     with armed:
         armed.until(SessionState.DEGRADED)
@@ -133,7 +136,7 @@ def test_a_source_that_hangs_does_not_keep_the_others_from_beginning(tmp_path: P
 
 def test_a_silent_first_camera_does_not_keep_the_others_waiting_where_it_may_be_missing(tmp_path: Path) -> None:
     silent, well = Camera(gives=False), Camera()
-    armed = Armed(tmp_path, silent.kept(), well.kept(), may_miss=True, layouts=LAYOUTS, layout="2")
+    armed = Armed(tmp_path, silent.supervised(), well.supervised(), may_miss=True, layouts=LAYOUTS, layout="2")
     armed.session.start()
     with armed:
         armed.wait(1)
@@ -147,7 +150,7 @@ def test_a_silent_first_camera_does_not_keep_the_others_waiting_where_it_may_be_
 
 def test_without_leave_a_silent_first_camera_is_a_refusal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inputs, "FIRST_PICTURE_S", 0.5)
-    armed = Armed(tmp_path, Camera(gives=False).kept(), Camera().kept(), layouts=LAYOUTS, layout="1")
+    armed = Armed(tmp_path, Camera(gives=False).supervised(), Camera().supervised(), layouts=LAYOUTS, layout="1")
     with pytest.raises(DeviceError, match="source 1 gives no picture"):
         armed.session.run()
 
@@ -184,7 +187,11 @@ def refuses() -> None:
 
 def test_a_refusal_is_told_though_another_source_hangs(tmp_path: Path, release: threading.Event) -> None:
     armed = Armed(
-        tmp_path, Camera(lambda: release.wait(30)).kept(), Camera(refuses).kept(), layouts=LAYOUTS, layout="1"
+        tmp_path,
+        Camera(lambda: release.wait(30)).supervised(),
+        Camera(refuses).supervised(),
+        layouts=LAYOUTS,
+        layout="1",
     )
     with pytest.raises(DeviceBusy, match="Zoom"):
         armed.session.run()
@@ -194,7 +201,7 @@ def test_a_refusal_is_told_though_another_source_hangs(tmp_path: Path, release: 
 
 def test_a_session_is_stopped_though_a_source_hangs_when_it_is_opened(tmp_path: Path, release: threading.Event) -> None:
     hangs = Camera()
-    armed = Armed(tmp_path, hangs.kept())
+    armed = Armed(tmp_path, hangs.supervised())
 
     def stop_and_hang() -> None:
         armed.session.stop()
@@ -208,7 +215,7 @@ def test_a_session_is_stopped_though_a_source_hangs_when_it_is_opened(tmp_path: 
 def test_sound_that_is_missing_at_the_start_is_told_with_the_reason_and_heard_when_it_comes(tmp_path: Path) -> None:
     where, microphone = NeverThere(), Microphone()
     why = DeviceNotFound("mimbar is missing", hint="plug it in")
-    sound = SoundInput("mimbar", KeptAudio(microphone, where, SystemClock(), missing=why))
+    sound = SoundInput("mimbar", microphone, Supervision(where, missing=why))
     armed = Armed(tmp_path, sounds=[sound], may_miss=True)
     armed.session.start()
     with armed:
@@ -246,9 +253,10 @@ def test_what_is_needed_is_waited_for_and_named_whatever_else_hangs(
     tmp_path: Path, release: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(inputs, "OPEN_S", inputs.MISSED_S + 0.5)
-    optional, needed = (Camera(lambda: release.wait(30)).kept() for _ in range(2))
+    optional, needed = (Camera(lambda: release.wait(30)).supervised() for _ in range(2))
     armed = Armed(tmp_path, optional, needed, layouts=LAYOUTS, layout="1")
-    optional.may_miss, needed.name = True, "podium"
+    assert optional.supervision
+    optional.supervision.may_miss, needed.source.name = True, "podium"
     with pytest.raises(DeviceError, match="podium cannot be opened: it does not answer"):
         armed.session.run()
 
@@ -273,7 +281,7 @@ class Hung(Camera):
 
 def test_a_camera_that_does_not_let_go_is_counted_and_told(tmp_path: Path, release: threading.Event) -> None:
     hung = Hung(release)
-    armed = Armed(tmp_path, hung.kept())
+    armed = Armed(tmp_path, hung.supervised())
     armed.session.start()
     with armed:
         armed.until(SessionState.LIVE)
@@ -289,7 +297,7 @@ def test_a_camera_that_does_not_let_go_is_counted_and_told(tmp_path: Path, relea
 
 def test_a_microphone_that_gives_no_block_yet_is_waited_for_where_it_may_not_be_missing(tmp_path: Path) -> None:
     opened = threading.Event()
-    armed = Armed(tmp_path, Camera().kept(), sounds=[Microphone(lambda: opened.wait(30)).input()])
+    armed = Armed(tmp_path, Camera().supervised(), sounds=[Microphone(lambda: opened.wait(30)).input()])
     armed.session.start()
     threading.Timer(1.5, opened.set).start()
     with armed:

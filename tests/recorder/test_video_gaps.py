@@ -148,16 +148,15 @@ def test_a_source_without_one_good_picture_is_a_slate_once_it_is_silent() -> Non
 
 
 class Returning(Camera):
-    """A camera that is kept (capture/kept.py), and says what it gives since it was opened last."""
-
-    absence = None
+    """A camera that is opened at another rate than it had."""
 
     def __init__(self, rate: int) -> None:
-        self.form: VideoFormat | None = None
+        self.is_open = False
         self._rate = rate
 
-    def returned(self) -> None:
-        self.form = VideoFormat(16, 16, Fraction(self._rate), Matrix.BT601)
+    def open(self) -> VideoFormat:
+        self.is_open = True
+        return VideoFormat(16, 16, Fraction(self._rate), Matrix.BT601)
 
 
 @pytest.mark.parametrize(("rate", "frames"), [(60, 120), (2, 8)])
@@ -170,8 +169,8 @@ def test_what_returns_at_another_rate_is_taken_at_that(rate: int, frames: int) -
     track = rig.track(shown, rate=THIRTY)
 
     def opened_again(at_s: float) -> None:
-        if at_s > 0.9 and source.form is None:
-            source.returned()
+        if at_s > 0.9 and not source.is_open:
+            shown.worker.open()
 
     rig.encoder.on_picture = opened_again
     in_time(lambda: track.run((shown, first)))

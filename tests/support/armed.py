@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
@@ -10,12 +11,13 @@ import numpy as np
 import simplejpeg  # type: ignore[import-untyped] # has a stub, but no py.typed to say so
 
 from capture.jpeg import JpegDecoder
-from capture.kept import KeptAudio, KeptVideo, Return
+from capture.outage import DeviceLocator, Located
 from capture.pacing import Pace, RealPace
 from capture.source import Coded, Frame, Size, VideoSource
 from capture.synthetic.audio import SyntheticAudio
 from capture.synthetic.video import SyntheticVideo
-from config.errors import LiputError
+from capture.worker import Supervision
+from config.errors import DeviceError, LiputError
 from config.events import Event
 from config.program import SINGLE, LayoutSettings
 from devices.clock import SystemClock
@@ -39,7 +41,7 @@ class Armed:
     def __init__(
         self,
         folder: Path,
-        *pictures: VideoSource,
+        *pictures: VideoSource | PictureInput,
         sounds: bool | Sequence[SoundInput] = True,
         may_miss: bool = False,
         further: Sequence[Archive] = (),
@@ -50,18 +52,25 @@ class Armed:
         self.pace: Pace = RealPace(clock, self.stopped)
         self.heard: list[Event] = []
         self.archive = Archive(folder / "arsip", clock, reserve_bytes=1)
-        given = pictures or (SyntheticVideo(WIDTH, HEIGHT, RATE, self.pace, self.stopped),)
+        given = [
+            replace(picture, name=f"source {number}")
+            if isinstance(picture, PictureInput)
+            else PictureInput(f"source {number}", picture)
+            for number, picture in enumerate(
+                pictures or (SyntheticVideo(WIDTH, HEIGHT, RATE, self.pace, self.stopped),), 1
+            )
+        ]
         if isinstance(sounds, bool):
             sound = SyntheticAudio(self.pace, self.stopped)
             sounds = [SoundInput(sound.name, sound)] if sounds else []
-        for source in (*given, *(one.source for one in sounds)):
-            if isinstance(source, KeptVideo | KeptAudio):
-                source.may_miss = may_miss
+        supervisions = [one.supervision for one in given] + [one.supervision for one in sounds]
+        for supervision in filter(None, supervisions):
+            supervision.may_miss = may_miss
         self.session = Session(
             SessionPlan(
                 title="Rapat Senat",
                 profile=PROFILE,
-                pictures=[PictureInput(f"source {number}", picture) for number, picture in enumerate(given, 1)],
+                pictures=given,
                 sounds=sounds,
                 archives=[self.archive, *further],
                 pace=self.pace,
@@ -119,8 +128,13 @@ def picture_numbers(path: Path) -> list[int]:
     return [-1 if (number := markers.frame_number(picture)) is None else number for picture in raw]
 
 
+def supervised(source: VideoSource, locator: DeviceLocator, missing: DeviceError | None = None) -> PictureInput:
+    """Return an input whose device may go and come back."""
+    return PictureInput(source.name, source, Supervision(locator, missing=missing))
+
+
 class NeverThere:
-    """Whereabouts of what is not plugged in before it is told so."""
+    """Locates what is not plugged in before it is told so."""
 
     def __init__(self) -> None:
         self.is_there = False
@@ -131,8 +145,8 @@ class NeverThere:
     def regained(self) -> None:
         """Nothing to note."""
 
-    def find(self) -> Return | None:
-        return Return(Device(id="x", kind=DeviceKind.CAMERA, name="Podium")) if self.is_there else None
+    def find(self) -> Located | None:
+        return Located(Device(id="x", kind=DeviceKind.CAMERA, name="Podium")) if self.is_there else None
 
 
 class JpegCamera(SyntheticVideo):

@@ -1,14 +1,15 @@
-"""A sound input on a simulated clock, and the watch around it: media time is all the time there is."""
+"""A sound input on a simulated clock, and the worker that judges it: media time is all the time there is."""
 
 from collections.abc import Iterable, Iterator
 
-from capture.source import SAMPLE_RATE, AudioBlock, Samples
+from capture.source import SAMPLE_RATE, AudioBlock, AudioSource, Samples
+from capture.watch.health import HealthContext
 from capture.watch.patience import Patience
-from capture.watch.watched_audio import WatchedAudio
 from config.errors import DeviceLost
 from devices.clock import NANOSECONDS
 from devices.model import Device, DeviceKind
 from tests.support.health import Recorded
+from tests.support.judged import judged_sound
 from tests.support.simulated import SimulatedClock
 
 BLOCK = 960
@@ -26,8 +27,8 @@ def blocks(sound: Samples, *, from_s: float = 0.0) -> Iterator[Chunk]:
         yield from_s + number * BLOCK / SAMPLE_RATE, sound[start : start + BLOCK], False
 
 
-class FakeInput:
-    """An AudioSource of two channels that gives chunks and moves the clock on while it waits; gone after `lost_s`."""
+class FakeInput(AudioSource):
+    """Sound of two channels that gives chunks and moves the clock on while it waits; gone after `lost_s`."""
 
     name = "Fake Microphone"
     channels = 2
@@ -70,22 +71,19 @@ class FakeInput:
 
 
 class WatchedInput:
-    """A FakeInput with the watch around it that a session has, and what was recorded of it."""
+    """A FakeInput with the worker that a session gives it, and what was recorded of it."""
 
     def __init__(self, chunks: Iterable[Chunk], patience: Patience, *, lost_s: float | None = None) -> None:
         clock = SimulatedClock()
         self.log = Recorded(clock)
         self.input = FakeInput(clock, chunks, lost_s=lost_s)
-        self.audio = WatchedAudio(
-            self.input,
-            Device(id="046d:0825@1-1+sound", kind=DeviceKind.MICROPHONE, name=self.input.name, alsa="hw:CARD=X,DEV=0"),
-            patience_of=lambda _device: patience,
-            record=self.log,
-            clock=clock,
+        device = Device(
+            id="046d:0825@1-1+sound", kind=DeviceKind.MICROPHONE, name=self.input.name, alsa="hw:CARD=X,DEV=0"
         )
+        self.audio, self.health = judged_sound(self.input, device, patience, HealthContext(clock, self.log))
         self.audio.open()
 
     def run(self, until_s: float) -> None:
-        """Read, as a session does, until so long after opening; raises DeviceLost when it is."""
-        while self.input.seconds < until_s:
+        """Read, as a session does, until so long after opening, or until it is lost."""
+        while self.input.seconds < until_s and self.audio.outage is None:
             self.audio.read(0.1)

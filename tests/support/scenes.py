@@ -15,16 +15,19 @@ from numpy.typing import NDArray
 
 from capture.jpeg import JpegDecoder
 from capture.sizes import BySize
-from capture.source import Frame, Matrix, Size, VideoFormat
+from capture.source import Frame, Matrix, Size, VideoFormat, VideoSource
+from capture.watch.health import HealthContext
 from capture.watch.patience import Patience
-from capture.watch.watched_video import WatchedVideo
+from capture.watch.video_detectors import VideoDetectors
 from config.errors import DeviceError, DeviceLost, MediaError
 from devices.clock import NANOSECONDS
 from devices.health.faults import Fault
+from devices.health.line import Record
 from devices.health.tracker import OnChange
 from devices.mode_choice import ChosenMode
 from devices.model import Device, DeviceKind, Mode
 from tests.support.health import Recorded
+from tests.support.judged import judged_video
 from tests.support.simulated import SimulatedClock
 
 WIDTH, HEIGHT, RATE = 320, 180, 30
@@ -105,8 +108,8 @@ def live_then(pictures: Iterator[bytes], from_s: float, to_s: float, rate: float
     )
 
 
-class FakeCamera:
-    """A VideoSource that sends shots and moves the clock on while it waits; behind it a driver (signal_watch.Driven).
+class FakeCamera(VideoSource):
+    """A camera that sends shots and moves the clock on while it waits.
 
     `refuses` is raised by opening, `lost_s` is when it goes, `signal` what its driver says of its input.
     """
@@ -123,7 +126,7 @@ class FakeCamera:
         lost_s: float | None = None,
         signal: Callable[[float], str | None] = lambda _seconds: None,
     ) -> None:
-        self.mode: ChosenMode | None = ChosenMode(Mode("MJPG", *size, (rate,)), rate)
+        self.mode = ChosenMode(Mode("MJPG", *size, (rate,)), rate)
         self.damaged = 0
         self.refuses: DeviceError | None = None
         self.asked: list[float] = []
@@ -176,7 +179,7 @@ class FakeCamera:
 
 
 class Watched:
-    """A watched source on a simulated clock, and what was recorded of it."""
+    """A source at work on a simulated clock, and what was recorded of it."""
 
     def __init__(
         self,
@@ -186,6 +189,7 @@ class Watched:
         device: str = "046d:0825:CAM0001",
         patience: Patience | None = None,
         on_change: OnChange | None = None,
+        record: Record | None = None,
         rate: float = RATE,
         size: tuple[int, int] = (WIDTH, HEIGHT),
         lost_s: float | None = None,
@@ -197,29 +201,33 @@ class Watched:
         """At which size pictures are decoded, by the time since opening."""
         self.camera = FakeCamera(self.clock, shots, rate=rate, size=size, lost_s=lost_s, signal=signal)
         usual = Patience(3.0, 5.0, 20.0) if kind is DeviceKind.CAMERA else Patience(1800.0, 30.0, 20.0)
-        self.video = WatchedVideo(
+        self.video, self.health = judged_video(
             self.camera,
             Device(id=device, kind=kind, name="Podium"),
-            patience_of=lambda _device: patience or usual,
-            record=self.log,
-            clock=self.clock,
-            on_change=on_change,
+            patience or usual,
+            HealthContext(self.clock, record or self.log, on_change),
         )
 
     def run(self, until_s: float) -> None:
         """Read and decode, as a session does, until so long after opening; opens it the first time."""
-        if self.video._watch is None:
+        if self.health.detectors is None:
             self.video.open()
-        while self.camera.seconds < until_s:
+        while self.camera.seconds < until_s and self.video.outage is None:
             frame = self.video.read(min(0.1, until_s - self.camera.seconds + 1e-6))
             if frame is not None:
                 with suppress(MediaError):
                     self.video.decode(frame, self.within(self.camera.seconds))
 
     @property
+    def detectors(self) -> VideoDetectors:
+        """Those of the opening that lasts."""
+        assert isinstance(self.health.detectors, VideoDetectors)
+        return self.health.detectors
+
+    @property
     def state(self) -> str:
         """How the device is now, in one word."""
-        return str(self.video.health.state)
+        return str(self.health.now.state)
 
     def faults(self) -> list[tuple[float, str, str]]:
         """Return (seconds after opening, kind of line, fault) of what was found and what was over."""

@@ -33,8 +33,8 @@ CARD = Device(id="534d:2109@1-2", kind=DeviceKind.CAPTURE_CARD, name="Slides")
 MICROPHONE = Device(id="0d8c:0134@1-3", kind=DeviceKind.MICROPHONE, name="Mimbar")
 
 
-class Shown:
-    """A VideoSource that gives JPEGs, RATE in a second; `refuses` is what opening raises."""
+class Shown(VideoSource):
+    """A camera that gives JPEGs, RATE in a second; `refuses` is what opening raises."""
 
     name = "Podium"
 
@@ -63,8 +63,8 @@ class Shown:
         self.is_open = False
 
 
-class Sounding:
-    """An AudioSource that gives samples, as fast as they are read; nothing where there are none."""
+class Sounding(AudioSource):
+    """A microphone that gives samples, as fast as they are read; nothing where there are none."""
 
     name = "Mimbar"
 

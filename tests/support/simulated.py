@@ -1,4 +1,4 @@
-"""A clock that moves when told, and readers that give what a script says, for tests of whatever works with time."""
+"""A clock that moves when told, and queues that give what a script says, for tests of whatever works with time."""
 
 import threading
 from collections import deque
@@ -32,15 +32,15 @@ class SimulatedClock:
         self._now_ns = max(self._now_ns, now_ns)
 
 
-class ScriptedReader[T]:
-    """Stands for capture.reader.Reader: gives each item at its time, and moves the clock on while it waits."""
+class ScriptedQueue[T]:
+    """Stands for a SourceQueue: gives each item at its time, and moves the clock on while it waits."""
 
     def __init__(
         self, clock: SimulatedClock, items: Iterable[tuple[int, T]], *, ends: bool = False, lost: bool = False
     ) -> None:
         """`items` are (when it arrives on the session clock in ns, item).
 
-        After the last one a reader that `ends` is at its end, like a file's; a `lost` one gives nothing any more.
+        After the last one a queue that `ends` is at its end, like a file's; a `lost` one gives nothing any more.
         """
         self.dropped = 0
         self._lost = lost

@@ -3,9 +3,10 @@
 import time
 
 from capture.source import SAMPLE_RATE, AudioBlock, AudioSource
+from capture.worker import AudioWorker
 
 
-def blocks_of(source: AudioSource, seconds: float) -> list[AudioBlock]:
+def blocks_of(source: AudioSource | AudioWorker, seconds: float) -> list[AudioBlock]:
     """Return the blocks that an open source gives, until they are so long together."""
     blocks: list[AudioBlock] = []
     deadline = time.monotonic() + 20

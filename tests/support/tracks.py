@@ -9,10 +9,11 @@ from typing import cast
 import av
 import numpy as np
 
-from capture.kept import AbsenceKind
+from capture.outage import OutageKind
 from capture.pictures import tagged
-from capture.reader import Reader
 from capture.source import SAMPLE_RATE, AudioBlock, AudioSource, Frame, Matrix, Samples, Size, VideoFormat, VideoSource
+from capture.source_queue import SourceQueue
+from capture.worker import AudioWorker, SourceWorker, VideoWorker
 from config.errors import MediaError
 from config.events import Emit
 from config.layout_kinds import Shape
@@ -26,10 +27,10 @@ from recorder.sound.inputs import SoundInput
 from recorder.sound.program import ProgramSound
 from recorder.stillness import Stillness
 from recorder.timeline import RunContext, Timeline
-from recorder.video_input import PictureInput, VideoInput
+from recorder.video_input import VideoInput
 from recorder.video_track import VideoTrack
 from recorder.x264 import VIDEO_TIME_BASE, VideoSettings
-from tests.support.simulated import EventList, ScriptedReader, SimulatedClock
+from tests.support.simulated import EventList, ScriptedQueue, SimulatedClock
 
 DAMAGED = b"damaged"
 BREAKS = b"breaks"
@@ -45,8 +46,8 @@ def numbered(number: int) -> av.VideoFrame:
     return picture
 
 
-class Camera:
-    """A VideoSource whose frames hold their number; DAMAGED ones cannot be decoded."""
+class Camera(VideoSource):
+    """A source whose frames hold their number; DAMAGED ones cannot be decoded."""
 
     name = "podium"
 
@@ -91,7 +92,7 @@ class NumberedSlates(Slates):
         """Draw nothing."""
         self._slate = numbered(SLATE)
 
-    def of(self, name: str, kind: AbsenceKind, size: Shape) -> av.VideoFrame:
+    def of(self, name: str, kind: OutageKind, size: Shape) -> av.VideoFrame:
         assert size == CAMERA_SIZE
         return self._slate
 
@@ -213,8 +214,12 @@ class Rig:
     ) -> VideoInput:
         """Return an input of pictures, whose frames are (when they arrive, frame)."""
         return VideoInput(
-            PictureInput(name, camera or Camera()),
-            cast("Reader[Frame]", ScriptedReader(self.clock, frames, **script)),
+            name,
+            VideoWorker(
+                camera or Camera(),
+                self.clock,
+                queue=cast("SourceQueue[Frame]", ScriptedQueue(self.clock, frames, **script)),
+            ),
             self.run,
             rate=source_rate or rate,
             program_rate=rate,
@@ -244,16 +249,16 @@ class Rig:
         """Return a track of sound, whose blocks are (when they arrive, block)."""
         return self.sound([(microphone("mimbar"), self.reader(blocks, **script))], channels=channels)
 
-    def reader(self, blocks: Iterable[tuple[int, AudioBlock]], **script: bool) -> ScriptedReader[AudioBlock]:
+    def reader(self, blocks: Iterable[tuple[int, AudioBlock]], **script: bool) -> ScriptedQueue[AudioBlock]:
         """Return a reader of blocks, which are (when they arrive, block)."""
-        return ScriptedReader(self.clock, blocks, **script)
+        return ScriptedQueue(self.clock, blocks, **script)
 
     def sound(
-        self, inputs: Iterable[tuple[SoundInput, ScriptedReader[AudioBlock]]], *, channels: int = 1
+        self, inputs: Iterable[tuple[SoundInput, ScriptedQueue[AudioBlock]]], *, channels: int = 1
     ) -> ProgramSound:
         """Return the program's sound, made of several inputs."""
         return ProgramSound(
-            [(sound_input, cast("Reader[AudioBlock]", reader)) for sound_input, reader in inputs],
+            [(sound_input, audio_worker(queue, self.clock)) for sound_input, queue in inputs],
             self.encoder,
             self.run,
             channels=channels,
@@ -266,9 +271,30 @@ def run_context(clock: Clock, emit: Emit) -> RunContext:
     return RunContext(Timeline(clock, live=True, tracks=Track, ending=()), clock, emit)
 
 
+class Silent(AudioSource):
+    """A source of sound that is never opened: its queue is made apart."""
+
+    name = "mimbar"
+    channels = 1
+
+    def open(self) -> None:
+        raise NotImplementedError
+
+    def read(self, timeout_s: float) -> AudioBlock | None:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        raise NotImplementedError
+
+
+def audio_worker(queue: ScriptedQueue[AudioBlock], clock: Clock) -> AudioWorker:
+    """Return a worker that never starts, and whose queue is scripted."""
+    return SourceWorker(Silent(), clock, queue=cast("SourceQueue[AudioBlock]", queue))
+
+
 def microphone(name: str, *, gain_db: float = 0.0, own_track: bool = False) -> SoundInput:
-    """Return an input whose reader is made apart: nobody opens it."""
-    return SoundInput(name, cast("AudioSource", None), gain_db=gain_db, own_track=own_track)
+    """Return an input that nobody opens."""
+    return SoundInput(name, Silent(), gain_db=gain_db, own_track=own_track)
 
 
 def _ignore(_packet: EncodedPacket) -> None:

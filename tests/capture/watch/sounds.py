@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capture.source import SAMPLE_RATE, AudioBlock, Samples
-from capture.watch.audio import AudioWatch
+from capture.watch.audio_detectors import AudioDetectors
 from devices.clock import NANOSECONDS
 from devices.health.line import HealthLine, Kind
 from devices.health.tracker import HealthTracker
@@ -67,7 +67,7 @@ class Heard:
         self.clock = SimulatedClock()
         self.recorded = Recorded(self.clock)
         self.tracker = HealthTracker("mic", "Mic", record=self.recorded, clock=self.clock)
-        self.watch = AudioWatch(self.tracker, channels, silence_s=silence_s, clock=self.clock, mains_hz=mains_hz)
+        self.watch = AudioDetectors(self.tracker, channels, silence_s=silence_s, clock=self.clock, mains_hz=mains_hz)
         self.seconds = 0.0
 
     def hear(self, sound: Sound | Samples, *, block: int = BLOCK) -> "Heard":
@@ -80,7 +80,7 @@ class Heard:
     def feed(self, part: Samples, *, lost: bool = False) -> None:
         stamp_ns = self.clock.now_ns()
         self.clock.advance_to(stamp_ns + len(part) * NANOSECONDS // SAMPLE_RATE)
-        self.watch.feed(AudioBlock(stamp_ns, part, lost))
+        self.watch.read(AudioBlock(stamp_ns, part, lost))
         self.seconds += len(part) / SAMPLE_RATE
 
     @property

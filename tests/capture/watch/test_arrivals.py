@@ -63,7 +63,7 @@ def test_the_first_picture_may_take_three_seconds() -> None:
     ((found_s, _, fault),) = never.faults()
     assert fault == Fault.NO_DATA
     assert found_s == pytest.approx(3.0, abs=0.11)
-    assert "no picture in the 3.0 s since it was opened" in (never.video.health.reason or "")
+    assert "no picture in the 3.0 s since it was opened" in (never.health.now.reason or "")
 
 
 # Rate and rhythm
@@ -73,8 +73,8 @@ def test_a_third_of_the_rate_is_slow_and_says_what_was_promised() -> None:
     shots = itertools.chain(before(10.0, paced(live())), before(20.0, paced(live(), 10, from_s=10.0)))
     watched = Watched(itertools.chain(shots, paced(live(), from_s=20.0)))
     watched.run(19.9)
-    assert watched.video.health.state == HealthState.DEGRADED
-    reason = watched.video.health.reason or ""
+    assert watched.health.now.state == HealthState.DEGRADED
+    reason = watched.health.now.reason or ""
     assert "instead of 30" in reason
     assert "auto exposure" in reason
     watched.run(30.0)
@@ -150,8 +150,7 @@ def test_what_stops_every_other_second_is_told_a_few_times() -> None:
 def test_times_that_stand_still_fill_no_memory() -> None:
     watched = Watched([])
     watched.video.open()
-    watch = watched.video._watch
-    assert watch is not None
+    watch = watched.detectors
     picture = camera_pictures()[0]
     for _ in range(5000):
         watch.read(Frame(watched.clock.now_ns(), picture))

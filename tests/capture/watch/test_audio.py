@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from capture.source import SAMPLE_RATE
-from capture.watch.audio import mains_hz
+from capture.watch.audio_detectors import mains_hz
 from capture.watch.hum import HumMeter
 from capture.watch.loudness import PIECE, clipped_samples, measure
 from devices.health.faults import Fault
@@ -269,7 +269,7 @@ def test_that_nothing_comes_is_seen_on_the_clock() -> None:
     last_ns = heard.clock.now_ns()
     for tenth in range(1, 9):
         heard.clock.advance_to(last_ns + tenth * 100_000_000)
-        heard.watch.tick()
+        heard.watch.read(None)
         assert heard.tracker.has(Fault.NO_DATA) == (tenth >= 7)
     (line,) = heard.begun
     assert line.reason == "Mic gives no sound: nothing has come for 0.7 s"
@@ -286,7 +286,7 @@ def test_an_input_that_nobody_asks_is_not_silent() -> None:
     for _ in range(3):
         heard.clock.advance_to(heard.clock.now_ns() + 5_000_000_000)  # a camera that is opened meanwhile
         for _ in range(5):
-            heard.watch.tick()
+            heard.watch.read(None)
             heard.clock.advance_to(heard.clock.now_ns() + 100_000_000)
         heard.hear(speech(2))
     assert heard.faults() == []

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from capture.source import Frame
-from capture.watch import audio, loudness, sound_sample, watched_audio, watched_video
+from capture.watch import audio_detectors, loudness, sound_sample
 from capture.watch.arrivals import ArrivalWatch, Rhythm
 from capture.watch.damage import DamageWatch
 from capture.watch.guard import Guard
@@ -19,16 +19,17 @@ from capture.watch.picture import PictureWatch
 from capture.watch.signal_watch import SignalWatch
 from capture.watch.silence import SilenceWatch
 from capture.watch.stillness import StillnessWatch
-from capture.watch.video_watches import VideoWatches
+from capture.watch.video_detectors import VideoDetectors
 from capture.watch.watcher import Watcher
-from config.errors import DeviceBusy, DeviceLost, MediaError
+from config.errors import DeviceBusy, MediaError
 from config.schema import Settings
 from devices.controls import presets
 from devices.health.faults import Fault
 from devices.health.line import HealthLine, Kind, Level
 from devices.health.tracker import HealthChange, HealthTracker
 from devices.model import Device, DeviceKind, HealthState
-from tests.capture.watch.test_watched_audio import Rig
+from tests.capture.watch.test_audio_health import Rig
+from tests.support import judged
 from tests.support.health import Recorded
 from tests.support.scenes import Shot, Watched, before, camera_pictures, jpeg, live, paced, plain
 from tests.support.simulated import SimulatedClock
@@ -104,7 +105,7 @@ def taken(watched: Watched) -> tuple[list[Frame], int, int]:
         (SignalWatch, "look", "the driver's signal"),
         (DamageWatch, "whole", "damaged pictures"),
         (DamageWatch, "damaged", "damaged pictures"),
-        (VideoWatches, "_ask_driver", "damaged pictures"),
+        (VideoDetectors, "_ask_driver", "damaged pictures"),
         (PictureWatch, "see", "what pictures show"),
         (cv2, "resize", "what pictures show"),
         (cv2, "absdiff", "what pictures show"),
@@ -145,7 +146,7 @@ def test_a_picture_that_is_not_looked_at_any_more_explains_no_standstill(break_a
     assert [fault for _, kind, fault in watched.faults() if kind == "degraded"] == [Fault.BLACK, Fault.FROZEN]
 
 
-@pytest.mark.parametrize(("owner", "name"), [(watched_video, "VideoWatches"), (VideoWatches, "tell_closed")])
+@pytest.mark.parametrize(("owner", "name"), [(judged, "VideoDetectors"), (VideoDetectors, "tell_closed")])
 def test_watches_of_pictures_that_cannot_even_begin_or_end(break_at: Break, owner: object, name: str) -> None:
     undisturbed = taken(Watched(eventful()))
     break_at(owner, name, 1)
@@ -154,19 +155,19 @@ def test_watches_of_pictures_that_cannot_even_begin_or_end(break_at: Break, owne
     told(watched.log)
 
 
-def test_a_loss_is_told_and_raised_where_nothing_else_is_watched(break_at: Break) -> None:
-    break_at(watched_video, "VideoWatches", 1)
+def test_a_loss_is_told_where_nothing_else_is_watched(break_at: Break) -> None:
+    break_at(judged, "VideoDetectors", 1)
     watched = Watched(before(2.0, paced(live())), lost_s=2.1)
-    with pytest.raises(DeviceLost):
-        watched.run(5.0)
-    assert watched.video.health.state is HealthState.LOST
+    watched.run(5.0)
+    assert watched.video.outage
+    assert watched.health.now.state is HealthState.LOST
 
 
 def test_a_tracker_that_fails_hides_no_error_of_the_source(break_at: Break) -> None:
     break_at(HealthTracker, "find", 1)
     watched = Watched(before(2.0, paced(live())), lost_s=2.1)
-    with pytest.raises(DeviceLost):
-        watched.run(5.0)
+    watched.run(5.0)
+    assert watched.video.outage
     refused = Watched([])
     refused.camera.refuses = DeviceBusy("Podium is used by pid 7 (vlc)")
     with pytest.raises(DeviceBusy):
@@ -174,11 +175,11 @@ def test_a_tracker_that_fails_hides_no_error_of_the_source(break_at: Break) -> N
     heard = Rig()
     heard.source.refusals.append(DeviceBusy("used by pid 7"))
     with pytest.raises(DeviceBusy):
-        heard.watched.open()
-    heard.watched.open()
+        heard.worker.open()
+    heard.worker.open()
     heard.source.is_lost = True
-    with pytest.raises(DeviceLost):
-        heard.watched.read(0.1)
+    assert heard.worker.read(0.1) is None
+    assert heard.worker.outage
 
 
 def test_whoever_is_told_of_changes_may_fail_and_goes_on_being_told() -> None:
@@ -200,8 +201,7 @@ def test_a_log_that_fails_is_no_reason_either() -> None:
         raise OSError("no disk")
 
     Guard("id", "Podium", fails)("part", lambda: 1 / 0)
-    video = Watched(eventful())
-    video.video._tracker.record = fails
+    video = Watched(eventful(), record=fails)
     frames, *_ = taken(video)
     assert len(frames) > 1900
 
@@ -212,19 +212,19 @@ def test_a_log_that_fails_is_no_reason_either() -> None:
 @pytest.mark.parametrize(
     ("owner", "name", "part"),
     [
-        (audio, "measure", "sound"),
-        (audio.AudioWatch, "_judge_waiting", "sound"),
+        (audio_detectors, "measure", "sound"),
+        (audio_detectors.AudioDetectors, "_judge_waiting", "sound"),
         (loudness.Piece, "sustained_dbfs", "sound"),
         (sound_sample.SoundSample, "lose", "sound"),
         (SilenceWatch, "judge", "silence"),
-        (audio._DeadChannel, "judge", "a dead channel"),
-        (audio._Clipping, "judge", "clipping"),
+        (audio_detectors._DeadChannel, "judge", "a dead channel"),
+        (audio_detectors._Clipping, "judge", "clipping"),
         (HumMeter, "hear", "hum"),
         (Latch, "good", "no data"),
         (Latch, "bad", "no data"),
         (sound_sample.SoundSample, "add", "samples"),
         (sound_sample.SoundSample, "totals", "closing"),
-        (watched_audio, "AudioWatch", "everything"),
+        (judged, "AudioDetectors", "everything"),
     ],
 )
 def test_a_watch_of_sound_that_fails_takes_no_block_with_it(
@@ -232,17 +232,17 @@ def test_a_watch_of_sound_that_fails_takes_no_block_with_it(
 ) -> None:
     break_at(owner, name, 1 if part in {"everything", "closing"} or name in {"lose", "bad"} else 3)
     rig = Rig()
-    rig.watched.open()
+    rig.worker.open()
     count = 0
     for number in range(2000):
         rig.source.is_giving = not 500 < number < 510
         rig.source.loses = number == 490
-        block = rig.watched.read(0.1)
+        block = rig.worker.read(0.1)
         assert (block is not None) is rig.source.is_giving
         if block is not None:
             count += 1
-            assert np.shares_memory(block.samples, rig.source._parts)
-    rig.watched.close()
+            assert np.shares_memory(block.samples, rig.source.parts)
+    rig.worker.close()
     assert (count, rig.source.closed) == (1991, 1)
     assert told(rig.recorded).detail["part"] == part
 
@@ -250,12 +250,13 @@ def test_a_watch_of_sound_that_fails_takes_no_block_with_it(
 def test_a_sum_that_is_not_told_any_more_does_not_grow(break_at: Break) -> None:
     break_at(sound_sample.SoundSample, "take", 1)
     rig = Rig()
-    rig.watched.open()
+    rig.worker.open()
     rig.read(70)
-    assert rig.watched._watch is not None
-    held = len(rig.watched._watch.sample._levels)
+    assert isinstance(rig.health.detectors, audio_detectors.AudioDetectors)
+    sample = rig.health.detectors.sample
+    held = sample.pieces
     rig.read(20)
-    assert len(rig.watched._watch.sample._levels) == held <= 122
+    assert sample.pieces == held <= 122
     told(rig.recorded)
 
 

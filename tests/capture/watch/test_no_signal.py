@@ -52,8 +52,8 @@ def test_a_slate_that_is_still_there_after_another_opening_is_one_fault() -> Non
 def test_a_slate_is_no_signal(slate: bytes, after_s: float, kind: DeviceKind) -> None:
     watched = Watched(live_then(itertools.repeat(slate), 10.0, 25.0), kind=kind)
     watched.run(24.9)
-    assert watched.video.health.state == HealthState.SILENT
-    assert "HDMI cable" in (watched.video.health.reason or "")
+    assert watched.health.now.state == HealthState.SILENT
+    assert "HDMI cable" in (watched.health.now.reason or "")
     watched.run(35.0)
     found_s, over_s = one_fault(watched, Fault.NO_SIGNAL)
     assert found_s == pytest.approx(10.0 + after_s, abs=0.15)
@@ -91,13 +91,12 @@ def test_blue_that_moves_is_not_a_slate() -> None:
 def test_a_buffer_that_nobody_filled_is_no_signal() -> None:
     watched = Watched([], kind=CARD)
     watched.video.open()
-    assert watched.video._watch is not None
     picture = av.VideoFrame(320, 180, "yuv420p")
     for plane in picture.planes:
         plane.update(bytes(plane.buffer_size))
     for tenth in range(30):
         watched.clock.advance_to(watched.camera.zero_ns + tenth * 100_000_000)
-        watched.video._watch.pictures.see(picture, watched.clock.now_ns())
+        watched.detectors.pictures.see(picture, watched.clock.now_ns())
     ((found_s, _, fault),) = watched.faults()
     assert (found_s, fault) == (2.0, Fault.NO_SIGNAL)
 
@@ -112,8 +111,8 @@ def test_a_driver_that_has_no_signal_explains_that_nothing_comes() -> None:
         signal=lambda seconds: "nothing is plugged into it" if 5.1 <= seconds < 12.0 else None,
     )
     watched.run(11.9)
-    assert watched.video.health.state == HealthState.SILENT
-    assert "says that it has no signal: nothing is plugged into it" in (watched.video.health.reason or "")
+    assert watched.health.now.state == HealthState.SILENT
+    assert "says that it has no signal: nothing is plugged into it" in (watched.health.now.reason or "")
     watched.run(20.0)
     found_s, over_s = one_fault(watched, Fault.NO_SIGNAL)
     assert found_s == pytest.approx(5.8, abs=0.05)
@@ -138,11 +137,11 @@ def test_silence_that_the_driver_explains_later_is_a_missing_signal() -> None:
         ("degraded", Fault.NO_SIGNAL),
         ("recovered", Fault.NO_DATA),
     ]
-    assert "says that it has no signal" in (watched.video.health.reason or "")
+    assert "says that it has no signal" in (watched.health.now.reason or "")
 
 
 def test_a_signal_that_returns_without_pictures_is_silence() -> None:
     watched = Watched(before(5.0, paced(live())), kind=CARD, signal=lambda s: "nothing" if 5 < s < 10 else None)
     watched.run(15.0)
     assert [fault for _, kind, fault in watched.faults() if kind == "degraded"] == [Fault.NO_SIGNAL, Fault.NO_DATA]
-    assert "no picture for" in (watched.video.health.reason or "")
+    assert "no picture for" in (watched.health.now.reason or "")

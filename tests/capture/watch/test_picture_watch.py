@@ -62,8 +62,8 @@ def test_a_covered_lens_is_black_and_not_frozen(still: bool) -> None:
     black = itertools.repeat(jpeg(plain(0, 0, 0))) if still else noisy_black()
     watched = Watched(live_then(black, 10.0, 20.0))
     watched.run(19.9)
-    assert watched.video.health.state == HealthState.DEGRADED
-    assert "lens cap" in (watched.video.health.reason or "")
+    assert watched.health.now.state == HealthState.DEGRADED
+    assert "lens cap" in (watched.health.now.reason or "")
     watched.run(30.0)
     found_s, over_s = one_fault(watched, Fault.BLACK)
     assert found_s == pytest.approx(15.0, abs=0.15)
@@ -109,7 +109,6 @@ def test_small_letters_that_the_copy_misses_are_seen_before_anything_is_said(
 ) -> None:
     watched = Watched([], kind=CARD, patience=Patience(1800.0, 5.0, 60.0))
     watched.video.open()
-    assert watched.video._watch is not None
     picture = av.VideoFrame(1920, 1080, "yuv420p")
     y, u, v = plane_views(picture)
     y[:], u[:], v[:] = luma, blueness, redness
@@ -117,7 +116,7 @@ def test_small_letters_that_the_copy_misses_are_seen_before_anything_is_said(
         y[100:140, 601:901:6] = 200
     for tenth in range(120):
         watched.clock.advance_to(watched.camera.zero_ns + tenth * 100_000_000)
-        watched.video._watch.pictures.see(picture, watched.clock.now_ns())
+        watched.detectors.pictures.see(picture, watched.clock.now_ns())
     assert bool(watched.faults()) is is_empty
 
 
@@ -146,8 +145,7 @@ def test_ten_small_copies_a_second_are_looked_at_whatever_the_rate() -> None:
     for rate in (25, 30, 60):
         watched = Watched(paced(live(), rate, jitter_s=0.002), rate=rate)
         watched.run(60.0)
-        assert watched.video._watch is not None
-        assert 490 <= watched.video._watch.pictures.looked_at <= 632, rate
+        assert 490 <= watched.detectors.pictures.looked_at <= 632, rate
     assert WIDTH * HEIGHT <= 1920 * 1080 // 36
 
 

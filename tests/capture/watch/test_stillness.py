@@ -6,7 +6,7 @@ from collections import deque
 import numpy as np
 import pytest
 
-from capture.source import Frame
+from capture.source import Coded, Frame
 from capture.watch.patience import Patience
 from devices.health.faults import Fault
 from devices.health.line import Kind
@@ -32,8 +32,8 @@ def test_a_camera_that_shows_the_same_for_three_seconds_is_frozen(same_bytes: bo
     picture = camera_pictures()[7]
     watched = Watched(live_then(itertools.repeat(picture) if same_bytes else numbered(picture), 10.0, 20.0))
     watched.run(19.9)
-    assert watched.video.health.state == HealthState.FROZEN
-    assert "the same picture for 3.0 s" in (watched.video.health.reason or "")
+    assert watched.health.now.state == HealthState.FROZEN
+    assert "the same picture for 3.0 s" in (watched.health.now.reason or "")
     watched.run(30.0)
     found_s, over_s = one_fault(watched, Fault.FROZEN)
     assert found_s == pytest.approx(13.0, abs=0.15)
@@ -59,7 +59,7 @@ def test_pictures_that_are_coded_by_what_changes_have_longer() -> None:
     picture = camera_pictures()[7]
     for of_h264, after_s in ((False, 3.0), (True, 9.0)):
         watched = Watched(live_then(numbered(picture), 10.0, 25.0))
-        watched.camera.mode = ChosenMode(Mode("H264" if of_h264 else "MJPG", 320, 180, (30,)), 30)
+        watched.camera.coded = Coded("h264" if of_h264 else "mjpeg", 320, 180)
         watched.run(30.0)
         found_s, _ = one_fault(watched, Fault.FROZEN)
         assert found_s == pytest.approx(10.0 + after_s, abs=0.15)
@@ -128,7 +128,7 @@ def test_a_slide_may_stay_for_twenty_five_minutes_and_not_for_more_than_thirty()
     ((found_s, _, fault),) = watched.faults()
     assert fault == Fault.FROZEN
     assert found_s == pytest.approx(55 * 60, abs=0.3)
-    assert "30 minutes" in (watched.video.health.reason or "")
+    assert "30 minutes" in (watched.health.now.reason or "")
 
 
 def test_a_capture_card_that_stood_still_too_long_lives_with_the_next_slide() -> None:
@@ -147,8 +147,7 @@ def test_a_capture_card_that_stood_still_too_long_lives_with_the_next_slide() ->
 def test_uncompressed_pictures_are_not_compared_byte_by_byte() -> None:
     watched = Watched([])
     watched.video.open()
-    assert watched.video._watch is not None
     for length, repeats in ((320 * 180 * 2, 0), (320 * 180 // 2, 9)):
         for number in range(10):
-            watched.video._watch._stillness.arrived(bytes(length), number * 33_000_000)
-        assert watched.video._watch._stillness.repeats == repeats
+            watched.detectors.stillness.arrived(bytes(length), number * 33_000_000)
+        assert watched.detectors.stillness.repeats == repeats

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from capture.kept import Absence, AbsenceKind
+from capture.outage import OutageKind, SourceOutage
 from capture.pictures import plane_views
 from capture.source import VideoFormat
 from config.conference import Conference
@@ -144,12 +144,12 @@ def test_a_layout_of_its_own_does_not_follow_the_program() -> None:
 def test_the_slate_of_a_far_input_is_not_shown_either_and_that_of_a_near_one_is() -> None:
     room = Room(ROOM, {"zoom"})
     for video in room.videos:
-        video.absence = Absence(AbsenceKind.LOST, "gone", "", 0)
+        video.outage = SourceOutage(OutageKind.LOST, "gone", "", 0)
     slates = room.painted("side-by-side")
     assert not slates & {FAR, NEAR, OTHER}
     assert slates
     room = Room({"zoom": FAR}, {"zoom"})
-    room.videos[0].absence = Absence(AbsenceKind.LOST, "gone", "", 0)
+    room.videos[0].outage = SourceOutage(OutageKind.LOST, "gone", "", 0)
     title = room.painted("single")
     assert title == Room({"zoom": FAR}, {"zoom"}).painted("single")
 

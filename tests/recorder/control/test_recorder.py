@@ -10,7 +10,9 @@ from typing import Never
 import msgspec
 import pytest
 
-from config.errors import DeviceBusy, DeviceError
+from capture.locator import AlwaysThere
+from capture.worker import Supervision
+from config.errors import DeviceBusy
 from config.schema import Settings
 from devices.clock import SystemClock
 from devices.model import Device, DeviceKind
@@ -114,17 +116,13 @@ def test_the_folder_of_a_killed_one_goes_once_the_next_records(tmp_path: Path) -
 
 
 def test_what_another_session_has_is_missing_where_that_is_allowed(tmp_path: Path) -> None:
-    missed: list[DeviceError] = []
-
-    class Kept:
-        may_miss = True
-        miss = missed.append
-
+    supervision = Supervision(AlwaysThere(CAMERA), may_miss=True)
     with made(tmp_path, "Satu"):
-        plan = dataclasses.replace(planned(tmp_path, "Dua"), kept={CAMERA.id: Kept()})  # type: ignore[dict-item] # a stand-in
+        plan = dataclasses.replace(planned(tmp_path, "Dua"), supervisions={CAMERA.id: supervision})
         with Recorder(plan, Spec(asked=Asked(title="Dua")), SystemClock()):
             assert len(directory.folders()) == 2
-    assert ["used by the session" in error.message for error in missed] == [True]
+    assert supervision.missing
+    assert "used by the session" in supervision.missing.message
 
 
 def test_what_is_changed_meanwhile_is_remembered_for_whoever_goes_on(tmp_path: Path) -> None:

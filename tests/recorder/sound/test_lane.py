@@ -2,17 +2,15 @@
 
 import threading
 from collections.abc import Sequence
-from typing import cast
 
 import numpy as np
 import pytest
 
-from capture.kept import KeptAudio
+from capture.locator import AlwaysThere
 from capture.pacing import RealPace
-from capture.reader import Reader
 from capture.source import SAMPLE_RATE, AudioBlock
 from capture.synthetic.audio import SyntheticAudio
-from capture.whereabouts import AlwaysThere
+from capture.worker import AudioWorker, SourceWorker, Supervision
 from config.errors import DeviceNotFound
 from devices.clock import NANOSECONDS
 from devices.model import Device, DeviceKind
@@ -20,7 +18,8 @@ from recorder.encoder import AAC_FRAME
 from recorder.packet import Track
 from recorder.sound.lane import GAP_SAMPLES, IDLE_S, LEFT_ALONE, PATIENCE_NS, Lane
 from recorder.timeline import RunContext, Timeline
-from tests.support.simulated import ScriptedReader, SimulatedClock
+from tests.support.simulated import ScriptedQueue, SimulatedClock
+from tests.support.tracks import audio_worker
 
 BLOCK = 480
 PATIENCE_S = PATIENCE_NS / NANOSECONDS
@@ -35,8 +34,8 @@ class Told(list[tuple[str, dict[str, object]]]):
         self.append((kind, detail))
 
 
-class GivenReader(ScriptedReader[AudioBlock]):
-    """A reader that has a block as soon as it is given one."""
+class GivenQueue(ScriptedQueue[AudioBlock]):
+    """A queue that has a block as soon as it is given one."""
 
     def give(self, block: AudioBlock) -> None:
         self._items.append((self._clock.now_ns(), block))
@@ -45,22 +44,22 @@ class GivenReader(ScriptedReader[AudioBlock]):
 class Case:
     """A lane, on a clock that begins with the program, and what it is given."""
 
-    def __init__(self, channels: int = 1, *, live: bool = True, ends: bool = False, kept: KeptAudio | None = None):
+    def __init__(self, channels: int = 1, *, live: bool = True, ends: bool = False, worker: AudioWorker | None = None):
         self.clock = SimulatedClock()
         self.zero_ns = self.clock.now_ns()
         self.timeline = Timeline(self.clock, live=live, tracks=[Track.AUDIO], ending=[Track.AUDIO])
         self.timeline.start(self.zero_ns)
-        self.reader = GivenReader(self.clock, [], ends=ends)
+        self.queue = GivenQueue(self.clock, [], ends=ends)
         self.told = Told()
         run = RunContext(self.timeline, self.clock, self.told)
-        reader = cast("Reader[AudioBlock]", self.reader)
-        self.lane = Lane("mimbar", reader, run, channels=channels, kept=kept)
+        worker = worker or audio_worker(self.queue, self.clock)
+        self.lane = Lane("mimbar", worker, run, channels=channels)
 
     def give(self, at_sample: float, samples: Sequence[Sequence[int]] | int = 7, *, lost: bool = False) -> None:
         """Give a block that was captured at that sample of the program: one level, or what is told."""
         block = np.full((BLOCK, 1), samples, np.int16) if isinstance(samples, int) else np.array(samples, np.int16)
         at_ns = self.zero_ns + round(at_sample * NANOSECONDS / SAMPLE_RATE)
-        self.reader.give(AudioBlock(at_ns, block, lost))
+        self.queue.give(AudioBlock(at_ns, block, lost))
         assert self.lane.pull(0.0)
 
     def to(self, seconds: float) -> None:
@@ -122,7 +121,7 @@ def test_a_gap_of_a_file_is_one_too_and_this_pc_has_lost_nothing() -> None:
     case = Case()
     case.give(0)
     block = AudioBlock(case.zero_ns + NANOSECONDS // 10, np.full((BLOCK, 1), 7, np.int16), jumps=True)
-    case.reader.give(block)
+    case.queue.give(block)
     assert case.lane.pull(0.0)
     assert (case.lane.counts.silence, case.lane.lost) == (SAMPLE_RATE // 10 - BLOCK, 0)
 
@@ -132,7 +131,7 @@ def test_what_was_lost_before_the_program_began_is_not_missing() -> None:
     case.give(-BLOCK / 2, lost=True)
     assert case.heard() == [7] * (BLOCK // 2)
     assert case.lane.lost == 0
-    case.reader.dropped = 3
+    case.queue.dropped = 3
     assert case.lane.lost == 3
 
 
@@ -196,10 +195,11 @@ def test_of_a_device_that_is_not_there_is_told_why_and_once() -> None:
     clock, stop = SimulatedClock(), threading.Event()
     source = SyntheticAudio(RealPace(clock, stop), stop)
     where = AlwaysThere(Device(id="x", kind=DeviceKind.MICROPHONE, name="Mimbar"))
-    kept = KeptAudio(source, where, clock, missing=DeviceNotFound("it is not plugged in", hint="plug it in"))
+    missing = DeviceNotFound("it is not plugged in", hint="plug it in")
+    worker = SourceWorker(source, clock, supervision=Supervision(where, missing=missing))
     with pytest.raises(DeviceNotFound):
-        kept.open()
-    case = Case(kept=kept)
+        worker.open()
+    case = Case(worker=worker)
     for second in range(1, 4):
         case.to(second)
         case.lane.pull(0.0)

@@ -8,7 +8,7 @@ from devices.clock import NANOSECONDS
 from recorder.packet import Track, sound_track
 from recorder.sound.lane import PATIENCE_NS
 from recorder.sound.program import ProgramSound
-from tests.support.simulated import ScriptedReader
+from tests.support.simulated import ScriptedQueue
 from tests.support.tracks import Rig, in_time, microphone
 
 BLOCK = 960
@@ -205,7 +205,7 @@ def test_files_as_fast_as_they_go_end_with_the_longest(lengths: tuple[int, int])
 def test_nobody_takes_all_of_a_file_while_another_input_hangs() -> None:
     rig = Rig(live=False, tracks=(Track.AUDIO,))
 
-    class Hanging(ScriptedReader[AudioBlock]):
+    class Hanging(ScriptedQueue[AudioBlock]):
         def get(self, timeout_s: float) -> AudioBlock | None:
             if rig.clock.now_ns() > rig.at(300):
                 rig.timeline.end_at(NANOSECONDS)

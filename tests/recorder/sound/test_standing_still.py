@@ -1,13 +1,13 @@
 """Sound that was captured while this PC stood still: it waits in queues, and is not to find its place filled."""
 
 import threading
-from collections import deque
 
 import numpy as np
 import pytest
 
-from capture.reader import Reader
-from capture.source import SAMPLE_RATE, AudioBlock
+from capture.source import SAMPLE_RATE, AudioBlock, AudioSource
+from capture.source_queue import SourceQueue
+from capture.worker import SourceEvents, SourceWorker
 from config.errors import LiputError
 from devices.clock import NANOSECONDS, SystemClock
 from recorder.encoder import AAC_FRAME
@@ -130,16 +130,23 @@ class Jumping(SystemClock):
         return super().now_ns() + self.ahead_ns
 
 
-class Microphone:
-    """A Readable of blocks with the times of their capture, of which it gives none while it is `held`."""
+class Microphone(AudioSource):
+    """A source of blocks with the times of their capture, of which it gives none while it is `held`."""
 
     name = "mimbar"
+    channels = 1
 
     def __init__(self, clock: Jumping) -> None:
         self.free = threading.Event()
         self.free.set()
         self._clock = clock
         self._next_ns = clock.now_ns()
+
+    def open(self) -> None:
+        """Nothing to open."""
+
+    def close(self) -> None:
+        """Nothing to let go of."""
 
     def read(self, timeout_s: float) -> AudioBlock | None:
         if not self.free.wait(timeout_s):
@@ -151,14 +158,24 @@ class Microphone:
         return AudioBlock(at_ns, np.full((BLOCK, 1), 7, np.int16))
 
 
+class Losses(SourceEvents):
+    """Keeps why a source gave nothing more."""
+
+    def __init__(self) -> None:
+        self.errors: list[LiputError] = []
+
+    def failed(self, error: LiputError) -> None:
+        self.errors.append(error)
+
+
 def test_a_reader_that_had_no_turn_yet_is_waited_for() -> None:
-    clock, events, lost = Jumping(), EventList(), deque[LiputError]()
+    clock, events, lost = Jumping(), EventList(), Losses()
     timeline = Timeline(clock, live=True, tracks=[Track.AUDIO], ending=[Track.AUDIO])
     source = Microphone(clock)
     timeline.start(clock.now_ns())
-    reader = Reader(source, bound=250, waits=False, on_lost=lost.append)
-    lane = Lane("mimbar", reader, RunContext(timeline, clock, events), channels=1)
-    reader.start()
+    worker = SourceWorker(source, clock, queue=SourceQueue(250), events=lost)
+    lane = Lane("mimbar", worker, RunContext(timeline, clock, events), channels=1)
+    worker.start()
 
     def pull_up_to(sample: int, behind: int) -> None:
         while lane.position < sample or lane.position < timeline.now_ns() * SAMPLE_RATE // NANOSECONDS - behind:
@@ -171,6 +188,6 @@ def test_a_reader_that_had_no_turn_yet_is_waited_for() -> None:
         pass
     source.free.set()
     in_time(lambda: pull_up_to(2 * SAMPLE_RATE, SAMPLE_RATE // 5))
-    reader.stop()
+    worker.stop()
     assert lane.counts.silence < SAMPLE_RATE // 10
-    assert (list(events), list(lost)) == ([], [])
+    assert (list(events), lost.errors) == ([], [])

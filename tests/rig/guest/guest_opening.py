@@ -13,8 +13,9 @@ import pytest
 
 from capture.sound.source import SoundSource
 from capture.v4l2 import V4l2Source
+from capture.watch.health import HealthContext
 from capture.watch.patience import patience_for
-from capture.watch.watched_video import WatchedVideo
+from capture.worker import VideoWorker
 from config.errors import DeviceAccessDenied, DeviceBusFull, DeviceBusy, DeviceError
 from config.schema import Settings
 from devices import v4l2
@@ -29,6 +30,7 @@ from tests.rig.found import current, listed
 from tests.rig.rig import RigDevice
 from tests.support.confined import be_powerless_root, be_user, confined, refuse_ioctl
 from tests.support.health import Recorded
+from tests.support.judged import judged_video
 from tests.support.usb_trees import usb_tree
 
 CLOCK = SystemClock()
@@ -43,7 +45,7 @@ def _system_alsa(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ALSA_CONFIG_PATH", raising=False)
 
 
-def refusal_of(source: V4l2Source | SoundSource | WatchedVideo, confine: Callable[[], None]) -> DeviceError:
+def refusal_of(source: V4l2Source | SoundSource | VideoWorker, confine: Callable[[], None]) -> DeviceError:
     """Return what opening `source` ends with on a thread that is confined."""
     try:
         with pytest.raises(DeviceError) as caught:
@@ -78,32 +80,27 @@ def test_a_full_bus_names_what_else_is_on_it_and_what_to_do(camera: RigDevice, s
     device = listed(CAMERA)
     listed(STICK)
     recorded = Recorded(CLOCK)
-    watched = WatchedVideo(
-        picture(device),
-        device,
-        patience_of=lambda known: patience_for(Settings(), known.kind),
-        record=recorded,
-        clock=CLOCK,
-    )
+    patience = patience_for(Settings(), device.kind)
+    worker, health = judged_video(picture(device), device, patience, HealthContext(CLOCK, recorded))
     began = CLOCK.now()
-    caught = refusal_of(watched, lambda: refuse_ioctl(v4l2.VIDIOC_STREAMON, errno.ENOSPC))
+    caught = refusal_of(worker, lambda: refuse_ioctl(v4l2.VIDIOC_STREAMON, errno.ENOSPC))
     assert isinstance(caught, DeviceBusFull)
     stick_there = "MS2109 HDMI capture stick (port 1-2)"
     assert caught.message == f"this USB bus is full: Rig Webcam ({device.node}) gets no room beside {stick_there}"
     assert caught.hint == "Move one device to another port or use MJPEG."
-    assert (watched.health.state, watched.health.fault) == ("degraded", "bus-full")
-    assert watched.health.reason == caught.message
+    assert (health.now.state, health.now.fault) == ("degraded", "bus-full")
+    assert health.now.reason == caught.message
     refused, found = recorded.lines
     assert (refused.kind, refused.device, refused.level) == (Kind.REFUSED, CAMERA, Level.WARN)
     assert (refused.reason, refused.detail["hint"]) == (caught.message, caught.hint)
     assert (found.kind, found.device, found.level) == (Kind.DEGRADED, CAMERA, Level.WARN)
     assert (found.reason, found.detail["fault"]) == (caught.message, Fault.BUS_FULL)
     assert (found.at - began).total_seconds() < 2
-    watched.open()
+    worker.open()
     recovered, opened = recorded.lines[2:]
     assert (recovered.kind, recovered.detail["fault"], opened.kind) == (Kind.RECOVERED, Fault.BUS_FULL, Kind.OPENED)
-    assert watched.health.state == "ok"
-    watched.close()
+    assert health.now.state == "ok"
+    worker.close()
 
 
 # EBUSY

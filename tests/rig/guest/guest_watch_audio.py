@@ -6,6 +6,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, suppress
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -16,8 +17,9 @@ import pytest
 from capture.sound.listing import list_sound_inputs
 from capture.sound.source import SoundSource
 from capture.source import SAMPLE_RATE, AudioBlock, AudioSource
+from capture.watch.health import HealthContext, SourceHealth
 from capture.watch.patience import Patience
-from capture.watch.watched_audio import WatchedAudio
+from capture.worker import AudioWorker, SourceWorker, Supervision
 from config.errors import DeviceBusy, DeviceLost
 from devices.clock import SystemClock
 from devices.health.faults import Fault
@@ -26,6 +28,7 @@ from devices.model import Device, Health, HealthState
 from devices.snapshot import list_devices
 from tests.rig.rig import RigDevice
 from tests.support.health import Recorded
+from tests.support.judged import Nowhere, judged_sound
 from tests.support.sounding import blocks_of
 from tests.support.waiting import wait_for
 
@@ -37,6 +40,15 @@ PATIENCE = Patience(frozen_s=3, black_s=5, silence_s=1)
 def _system_alsa(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let sound children read the system's ALSA configuration, whatever other tests use."""
     monkeypatch.delenv("ALSA_CONFIG_PATH", raising=False)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A source of sound, its worker, and what judges it."""
+
+    source: SoundSource
+    worker: AudioWorker
+    health: SourceHealth[AudioBlock, None]
 
 
 @pytest.fixture
@@ -52,18 +64,17 @@ def sound_of(rig: RigDevice) -> Device:
 
 
 @pytest.fixture
-def watched(stick: RigDevice, recorded: Recorded) -> Iterator[WatchedAudio]:
-    """Provide the stick's sound, watched; not open yet."""
+def judged(stick: RigDevice, recorded: Recorded) -> Iterator[Judged]:
+    """Provide the stick's sound, judged; not open yet."""
     stick.plug(1)
     device = sound_of(stick)
-    source = WatchedAudio(
-        SoundSource(device), device, patience_of=lambda _device: PATIENCE, record=recorded, clock=CLOCK
-    )
-    with closing(source):
-        yield source
+    source = SoundSource(device)
+    worker, health = judged_sound(source, device, PATIENCE, HealthContext(CLOCK, recorded))
+    with closing(worker):
+        yield Judged(source, worker, health)
 
 
-def read_until(source: AudioSource, condition: Callable[[], object], within_s: float) -> float:
+def read_until(source: AudioSource | AudioWorker, condition: Callable[[], object], within_s: float) -> float:
     """Read until `condition` holds; return how long that took."""
     began = time.monotonic()
     while not condition():
@@ -90,16 +101,16 @@ def found(recorded: Recorded, fault: Fault, kind: Kind = Kind.DEGRADED) -> list[
     return [line for line in recorded.of(kind) if line.detail["fault"] == fault]
 
 
-def test_each_fault_of_the_sound_is_found_in_time(stick: RigDevice, watched: WatchedAudio, recorded: Recorded) -> None:
-    watched.open()
+def test_each_fault_of_the_sound_is_found_in_time(stick: RigDevice, judged: Judged, recorded: Recorded) -> None:
+    judged.worker.open()
     (opened,) = recorded.of(Kind.OPENED)
     # The descriptors claim 96 kHz mono; what the hardware gives is what the driver has agreed with it.
     assert (opened.detail["rate"], opened.detail["channels"]) == (48_000, 2)
     agreed = Path("/proc/asound/MS2109/pcm0c/sub0/hw_params").read_text()
     assert "channels: 2" in agreed
     assert "rate: 48000 " in agreed
-    blocks_of(watched, 1)  # both channels are heard
-    assert watched.health == Health()
+    blocks_of(judged.worker, 1)  # both channels are heard
+    assert judged.health.now == Health()
     measured: dict[str, float] = {}
     began: dict[str, datetime] = {}  # two faults of one sound are both timed from its beginning
     for sound, fault, state, reason, least_s, most_s in (
@@ -111,8 +122,8 @@ def test_each_fault_of_the_sound_is_found_in_time(stick: RigDevice, watched: Wat
         if sound not in began:
             began[sound] = CLOCK.now()
             stick.set("audio.sound", sound)
-        read_until(watched, partial(found, recorded, fault), 15)
-        assert watched.health.state is state
+        read_until(judged.worker, partial(found, recorded, fault), 15)
+        assert judged.health.now.state is state
         (line,) = found(recorded, fault)
         took = (line.at - began[sound]).total_seconds()
         measured[fault] = round(took, 2)
@@ -123,39 +134,38 @@ def test_each_fault_of_the_sound_is_found_in_time(stick: RigDevice, watched: Wat
     Path(os.environ["ARTIFACTS"], "sound-faults.json").write_text(json.dumps(measured))
     ended = [line.detail["fault"] for line in recorded.of(Kind.RECOVERED)]
     assert {Fault.SILENCE, Fault.DEAD_CHANNEL} <= set(ended)
-    watched.close()
+    judged.worker.close()
     (closed,) = recorded.of(Kind.CLOSED)
     assert closed.detail["peak_dbfs"] == [0.0, 0.0]
 
 
 def test_sound_that_is_unplugged_is_lost_in_time_and_opens_again_when_it_is_back(
-    stick: RigDevice, watched: WatchedAudio, recorded: Recorded
+    stick: RigDevice, judged: Judged, recorded: Recorded
 ) -> None:
-    watched.open()
-    blocks_of(watched, 0.5)
+    judged.worker.open()
+    blocks_of(judged.worker, 0.5)
     began = time.monotonic()
     stick.unplug()
-    with pytest.raises(DeviceLost):
-        read_until(watched, lambda: False, 10)
+    read_until(judged.worker, lambda: judged.worker.outage, 10)
     assert time.monotonic() - began < 1.5
     (line,) = found(recorded, Fault.LOST)
-    assert (line.level, line.reason) == (Level.ERROR, watched.health.reason)
+    assert (line.level, line.reason) == (Level.ERROR, judged.health.now.reason)
     assert "was lost" in line.reason
-    assert watched.health.state is HealthState.LOST
+    assert judged.health.now.state is HealthState.LOST
     assert found(recorded, Fault.NO_DATA) == [], "its process is ended before it has been silent for 0.7 s"
-    watched.close()
     began = time.monotonic()
     stick.plug(1)
-    device = sound_of(stick)
-    watched.source = SoundSource(device)
-    watched.open()
-    read_until(watched, lambda: watched.health.state is HealthState.OK, 5)
+    judged.source.relocate(sound_of(stick))
+    worker = SourceWorker(judged.source, CLOCK, supervision=Supervision(Nowhere(), judged.health))
+    worker.open()
+    read_until(worker, lambda: judged.health.now.state is HealthState.OK, 5)
     assert time.monotonic() - began < 5
     (over,) = found(recorded, Fault.LOST, Kind.RECOVERED)
     assert (over.device, over.level, over.reason) == (line.device, Level.INFO, line.reason)
     assert over.detail["lasted_s"] == pytest.approx((over.at - line.at).total_seconds(), abs=0.1)
-    assert peaks(blocks_of(watched, 1)) == [440, 880]
-    assert watched.health == Health()
+    assert peaks(blocks_of(worker, 1)) == [440, 880]
+    worker.close()
+    assert judged.health.now == Health()
     assert len(recorded.of(Kind.OPENED)) == 2
 
 
@@ -178,7 +188,7 @@ def test_a_microphone_that_is_plugged_in_opens_and_takes_nothing_from_one_that_r
 
 
 def test_sound_that_another_program_has_is_busy_and_names_it(
-    stick: RigDevice, watched: WatchedAudio, recorded: Recorded
+    stick: RigDevice, judged: Judged, recorded: Recorded
 ) -> None:
     words = ["arecord", "-q", "-D", "hw:CARD=MS2109,DEV=0", "-f", "S16_LE", "-r", "48000", "-c", "2", "-t", "raw"]
     with subprocess.Popen(words, stdout=subprocess.PIPE) as holder:
@@ -186,11 +196,11 @@ def test_sound_that_another_program_has_is_busy_and_names_it(
         holder.stdout.read(4096)
         began = CLOCK.now()
         with pytest.raises(DeviceBusy):
-            watched.open()
+            judged.worker.open()
         holder.kill()
     (refused,) = recorded.of(Kind.REFUSED)
     assert f"is used by pid {holder.pid} (arecord)" in refused.reason
-    assert (watched.health.state, watched.health.reason) == (HealthState.BUSY, refused.reason)
+    assert (judged.health.now.state, judged.health.now.reason) == (HealthState.BUSY, refused.reason)
     (line,) = found(recorded, Fault.BUSY)
     assert (line.device, line.level, line.reason) == (refused.device, Level.WARN, refused.reason)
     assert (line.at - began).total_seconds() < 3

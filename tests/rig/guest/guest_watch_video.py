@@ -9,12 +9,13 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
-from capture.reader import Reader
-from capture.source import Frame
+from capture.source_queue import SourceQueue
 from capture.v4l2 import V4l2Source
+from capture.watch.health import HealthContext, SourceHealth
 from capture.watch.patience import Patience, patience_for
-from capture.watch.watched_video import WatchedVideo
-from config.errors import DeviceBusy, DeviceNotFound, LiputError, MediaError
+from capture.watch.video_detectors import VideoDetectors
+from capture.worker import Supervision, VideoWorker
+from config.errors import DeviceBusy, DeviceNotFound, MediaError
 from config.schema import Settings
 from devices.clock import SystemClock
 from devices.health.faults import Fault
@@ -24,6 +25,7 @@ from devices.model import Device, DeviceKind, HealthState
 from tests.rig.found import current, device_of
 from tests.rig.rig import RigDevice
 from tests.support.health import Recorded
+from tests.support.judged import Nowhere
 from tests.support.waiting import wait_for
 
 CAMERA = "046d:0825:CAM0001"
@@ -39,33 +41,36 @@ class Running:
         self.log = Recorded(clock)
         self.changes: list[tuple[float, HealthChange]] = []
         self.frames = 0
-        self._source = V4l2Source(device, width=size[0], height=size[1], rate=RATE)
-        self.video = WatchedVideo(
-            self._source,
+        source = self._source = V4l2Source(device, width=size[0], height=size[1], rate=RATE)
+        self.health = SourceHealth(
+            source,
             device,
-            patience_of=lambda _device: patience,
-            record=self.log,
-            clock=clock,
-            on_change=self._changed,
+            lambda tracker, known, usual, form: VideoDetectors(tracker, known, usual, form, clock, source),
+            lambda _device: patience,
+            HealthContext(clock, self.log, self._changed),
         )
-        self.losses: list[LiputError] = []
+        self.video = self._worker()
         self._over = threading.Event()
 
     def _changed(self, change: HealthChange) -> None:
         self.changes.append((time.monotonic(), change))
 
+    def _worker(self) -> VideoWorker:
+        supervision = Supervision(Nowhere(), self.health)
+        return VideoWorker(self._source, SystemClock(), queue=SourceQueue(RATE), supervision=supervision)
+
     def start(self) -> None:
         """Open the device and begin to read it, for the first time or after `stop`."""
-        self._reader: Reader[Frame] = Reader(self.video, bound=RATE, waits=False, on_lost=self.losses.append)
+        self.video = self._worker()
         self._decoding = threading.Thread(target=self._decode, daemon=True)
         self._over.clear()
         self.video.open()
-        self._reader.start()
+        self.video.start()
         self._decoding.start()
 
     def _decode(self) -> None:
         while not self._over.is_set():
-            frame = self._reader.get(0.1)
+            frame = self.video.queue.get(0.1)
             if frame is not None:
                 self.frames += 1
                 with suppress(MediaError):
@@ -74,7 +79,7 @@ class Running:
     def stop(self) -> None:
         """Read no more and close the device; idempotent."""
         self._over.set()
-        self._reader.stop()
+        self.video.stop()
         if self._decoding.ident is not None:
             self._decoding.join(2.0)
         self.video.close()
@@ -94,7 +99,7 @@ class Running:
 
     @property
     def state(self) -> str:
-        return str(self.video.health.state)
+        return str(self.health.now.state)
 
     def line(self, kind: Kind, fault: Fault) -> HealthLine:
         (line,) = [line for line in self.log.of(kind) if line.detail["fault"] == fault]
@@ -138,11 +143,11 @@ def test_a_fault_is_found_and_over_again(
         began = time.monotonic()
         camera.set(attribute, value)
         took_s = session.found(fault) - began
-        assert session.video.health.state == state
-        assert reason in (session.video.health.reason or "")
+        assert session.health.now.state == state
+        assert reason in (session.health.now.reason or "")
         assert least_s <= took_s <= most_s
         line = session.line(Kind.DEGRADED, fault)
-        assert (line.device, line.reason) == (CAMERA, session.video.health.reason)
+        assert (line.device, line.reason) == (CAMERA, session.health.now.reason)
         assert line.level.rank >= Level.WARN.rank
         camera.set(attribute, "live" if attribute == "video.picture" else "false")
         session.found(fault, begun=False)
@@ -159,10 +164,10 @@ def test_a_slow_camera_is_found(camera: RigDevice) -> None:
         began = time.monotonic()
         camera.set("video.slowdown", 3.0)
         took_s = session.found(Fault.SLOW) - began
-        assert session.video.health.state == HealthState.DEGRADED
+        assert session.health.now.state == HealthState.DEGRADED
         assert took_s < 3.0
         line = session.line(Kind.DEGRADED, Fault.SLOW)
-        assert (line.device, line.level, line.reason) == (CAMERA, Level.WARN, session.video.health.reason)
+        assert (line.device, line.level, line.reason) == (CAMERA, Level.WARN, session.health.now.reason)
         said = re.match(r"Rig Webcam gives (\d+\.\d) pictures a second instead of 15: many cameras", line.reason)
         assert said is not None, line.reason
         assert 4.5 < float(said[1]) < 0.78 * 15
@@ -182,7 +187,7 @@ def test_a_still_picture_of_a_capture_card_is_no_fault_and_a_slate_is(stick: Rig
         began = time.monotonic()
         stick.set("video.picture", "no-signal")
         took_s = session.found(Fault.NO_SIGNAL) - began
-        assert session.video.health.state == HealthState.SILENT
+        assert session.health.now.state == HealthState.SILENT
         assert 2.9 <= took_s <= 3.7
         assert "shows a test picture of bars" in session.line(Kind.DEGRADED, Fault.NO_SIGNAL).reason
         stick.set("video.picture", "live")
@@ -206,7 +211,7 @@ def test_a_busy_camera_is_refused_and_the_log_names_who_holds_it(camera: RigDevi
         holder.kill()
     (refused,) = session.log.of(Kind.REFUSED)
     assert f"is used by pid {holder.pid} (v4l2-ctl)" in refused.reason
-    assert session.video.health.state == HealthState.BUSY
+    assert session.health.now.state == HealthState.BUSY
     line = session.line(Kind.DEGRADED, Fault.BUSY)
     assert (line.device, line.level, line.reason) == (CAMERA, Level.WARN, refused.reason)
     session.video.open()
@@ -223,10 +228,10 @@ def test_an_unplugged_camera_is_lost_and_opens_again_when_it_is_back(camera: Rig
         camera.unplug()
         lost_at = session.found(Fault.LOST)
         assert lost_at - began < 1.0
-        wait_for(lambda: session.losses, 5)
-        assert session.video.health.state == HealthState.LOST
+        wait_for(lambda: session.video.outage, 5)
+        assert session.health.now.state == HealthState.LOST
         line = session.line(Kind.DEGRADED, Fault.LOST)
-        assert (line.device, line.level, line.reason) == (CAMERA, Level.ERROR, session.video.health.reason)
+        assert (line.device, line.level, line.reason) == (CAMERA, Level.ERROR, session.health.now.reason)
         assert "was lost" in line.reason
         session.stop()
         assert session.log.of(Kind.CLOSED)[0].detail["state"] == HealthState.LOST
@@ -266,7 +271,7 @@ def test_an_hdmi_input_that_says_no_signal_is_believed() -> None:
             assert session.state == "silent"
             assert took_s < 3.0
             line = session.line(Kind.DEGRADED, Fault.NO_SIGNAL)
-            assert (line.device, line.level, line.reason) == (device.id, Level.ERROR, session.video.health.reason)
+            assert (line.device, line.level, line.reason) == (device.id, Level.ERROR, session.health.now.reason)
             assert "says that it has no signal: nothing is plugged into it" in line.reason
             assert line.detail["driver"] is True
             began = time.monotonic()

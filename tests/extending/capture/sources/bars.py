@@ -6,7 +6,7 @@ from capture.chosen import ChosenSource
 from capture.pictures import plane_views, tagged
 from capture.sizes import BySize
 from capture.source import Frame, Matrix, Size, VideoFormat, VideoSource
-from capture.source_kind import SourceKind, Terms, nothing_follows
+from capture.source_kind import SourceContext, SourceKind, nothing_follows
 from config.errors import MediaError
 from devices.clock import NANOSECONDS
 
@@ -15,16 +15,16 @@ COLOURS = ((180, 128, 128), (162, 44, 142), (131, 156, 44), (112, 72, 58), (84, 
 """Grey, yellow, cyan, green, magenta, red at 75 %, as Y, U, V of BT.601."""
 
 
-class Bars:
-    """A VideoSource that shows them, as time passes."""
+class Bars(VideoSource):
+    """Shows them, as time passes."""
 
     name = "colour bars"
 
-    def __init__(self, terms: Terms) -> None:
-        wanted = terms.wanted
-        self._format = VideoFormat(wanted.width, wanted.height, wanted.rate, Matrix.BT601)
-        self._drawn = BySize(wanted.width, wanted.height, _draw)
-        self._pace, self._stop = terms.pace, terms.stop
+    def __init__(self, context: SourceContext) -> None:
+        asked = context.requirements
+        self._format = VideoFormat(asked.width, asked.height, asked.rate, Matrix.BT601)
+        self._drawn = BySize(asked.width, asked.height, _draw)
+        self._pace, self._stop = context.pace, context.stop
         self._number = 0
 
     def open(self) -> VideoFormat:
@@ -59,9 +59,9 @@ def _draw(width: int, height: int) -> av.VideoFrame:
     return tagged(picture, Matrix.BT601)
 
 
-def picture(word: str, terms: Terms) -> ChosenSource[VideoSource]:
+def picture(word: str, context: SourceContext) -> ChosenSource[VideoSource]:
     """Return the source that `word` means."""
-    source = Bars(terms)
+    source = Bars(context)
     return ChosenSource(source.name, source, nothing_follows(word))
 
 

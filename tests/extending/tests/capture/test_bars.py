@@ -3,10 +3,10 @@
 import threading
 from fractions import Fraction
 
-from capture.chosen import Wanted
+from capture.chosen import SourceRequirements
 from capture.pacing import FastPace
 from capture.pictures import plane_views
-from capture.source_kind import Terms, source_kind
+from capture.source_kind import SourceContext, source_kind
 from capture.watch.watcher import Watcher
 from config.schema import Settings
 from devices.clock import SystemClock
@@ -16,9 +16,9 @@ def test_grey_is_at_the_left_and_red_at_the_right() -> None:
     kind, clock = source_kind("bars"), SystemClock()
     assert kind
     assert kind.picture
-    wanted = Wanted(320, 240, Fraction(15), 2)
-    terms = Terms(wanted, FastPace(("video",)), clock, threading.Event(), live=True, watcher=Watcher(Settings(), clock))
-    source = kind.picture("bars", terms).source
+    asked, watcher = SourceRequirements(320, 240, Fraction(15), 2), Watcher(Settings(), clock)
+    context = SourceContext(asked, FastPace(("video",)), clock, threading.Event(), live=True, watcher=watcher)
+    source = kind.picture("bars", context).source
     source.open()
     frame = source.read(1.0)
     assert frame

@@ -1,4 +1,4 @@
-"""Sources that come back, on a clock that moves when told."""
+"""A source at work: its states, and how it comes back, on a clock that moves when told."""
 
 import threading
 from collections import deque
@@ -8,8 +8,18 @@ import av
 import numpy as np
 import pytest
 
-from capture.kept import MOST_STUCK_S, STUCK_S, Absence, AbsenceKind, KeptAudio, KeptVideo, Return
-from capture.source import AudioBlock, Frame, Matrix, Size, VideoFormat
+from capture.outage import Located, OutageKind, SourceOutage
+from capture.source import AudioBlock, AudioSource, Frame, Matrix, Size, VideoFormat, VideoSource
+from capture.worker import (
+    MOST_STUCK_S,
+    STUCK_S,
+    AudioWorker,
+    SourceEvents,
+    SourceState,
+    SourceWorker,
+    Supervision,
+    VideoWorker,
+)
 from config.errors import DeviceAccessDenied, DeviceBusFull, DeviceBusy, DeviceError, DeviceLost, DeviceNotFound
 from devices.clock import NANOSECONDS
 from devices.model import Device, DeviceKind
@@ -20,11 +30,11 @@ HERE = Device(id="046d:0825:A", kind=DeviceKind.CAMERA, name="Webcam", port="1-1
 THERE = Device(id="046d:0825:A", kind=DeviceKind.CAMERA, name="Webcam", port="1-2", node="/dev/video2")
 
 
-class Plug:
-    """A device that can be pulled; as a source of pictures or sound, and as what knows where it is."""
+class Plugged:
+    """A device that can be pulled, and the locator that knows where it is."""
 
     name = "Webcam"
-    channels = 1
+    abandoned = 0
 
     def __init__(self, clock: SimulatedClock) -> None:
         self.clock = clock
@@ -35,7 +45,6 @@ class Plug:
         """What reading and finding it raises, before it does anything."""
         self.opened: list[str | None] = []
         self.closed = 0
-        self.abandoned = 0
         self.regains = 0
         self.is_open = False
         self._device = HERE
@@ -43,7 +52,7 @@ class Plug:
     def relocate(self, device: Device) -> None:
         self._device = device
 
-    def open(self) -> VideoFormat:
+    def _open(self) -> None:
         self.clock.advance_to(self.clock.now_ns() + NANOSECONDS // 2)
         if self.refusals:
             raise self.refusals.popleft()
@@ -51,18 +60,14 @@ class Plug:
             raise DeviceNotFound("not there")
         self.opened.append(self._device.node)
         self.is_open = True
-        return FORM
 
-    def read(self, timeout_s: float) -> Frame | None:
+    def _gives(self, timeout_s: float) -> bool:
         if self.failures:
             raise self.failures.popleft()
         if not self.is_open or self.at is None or self.at.node != self._device.node:
             raise DeviceLost("the Webcam was unplugged", hint="plug it in")
         self.clock.advance_to(self.clock.now_ns() + round(timeout_s * NANOSECONDS))
-        return Frame(self.clock.now_ns(), b"x") if self.gives else None
-
-    def decode(self, frame: Frame, within: Size | None = None) -> av.VideoFrame:
-        return av.VideoFrame(16, 16, "yuv420p")
+        return self.gives
 
     def close(self) -> None:
         self.closed += 1
@@ -74,25 +79,43 @@ class Plug:
     def regained(self) -> None:
         self.regains += 1
 
-    def find(self) -> Return | None:
+    def find(self) -> Located | None:
         if self.failures:
             raise self.failures.popleft()
-        return None if self.at is None else Return(self.at, None if self.at is HERE else HERE.port)
+        return None if self.at is None else Located(self.at, None if self.at is HERE else HERE.port)
 
 
-class Told(list[tuple[str, float]]):
+class Plug(Plugged, VideoSource):
+    """The same as a source of pictures."""
+
+    def open(self) -> VideoFormat:
+        self._open()
+        return FORM
+
+    def read(self, timeout_s: float) -> Frame | None:
+        return Frame(self.clock.now_ns(), b"x") if self._gives(timeout_s) else None
+
+    def decode(self, frame: Frame, within: Size | None = None) -> av.VideoFrame:
+        return av.VideoFrame(16, 16, "yuv420p")
+
+
+class Told(SourceEvents, list[tuple[str, float]]):
     """What was told of losses and returns, with its time in seconds."""
 
     def __init__(self, clock: SimulatedClock) -> None:
         self._clock, self._began_ns = clock, clock.now_ns()
-        self.returns: list[Return] = []
+        self.returns: list[Located] = []
+        self.hangs: list[int] = []
 
-    def absent(self, absence: Absence) -> None:
-        self.append((absence.kind, self.now_s))
+    def lost(self, outage: SourceOutage) -> None:
+        self.append((outage.kind, self.now_s))
 
-    def back(self, _absence: Absence, found: Return) -> None:
-        self.returns.append(found)
+    def found(self, outage: SourceOutage, located: Located) -> None:
+        self.returns.append(located)
         self.append(("back", self.now_s))
+
+    def hung(self, closings: int) -> None:
+        self.hangs.append(closings)
 
     @property
     def now_s(self) -> float:
@@ -115,48 +138,46 @@ def told(clock: SimulatedClock) -> Told:
 
 
 @pytest.fixture
-def camera(clock: SimulatedClock, plug: Plug, told: Told) -> KeptVideo:
-    kept = KeptVideo(plug, plug, clock)
-    kept.listen(told.absent, told.back)
-    return kept
+def camera(clock: SimulatedClock, plug: Plug, told: Told) -> VideoWorker:
+    return VideoWorker(plug, clock, supervision=Supervision(plug), events=told)
 
 
-def read_for(kept: KeptVideo, clock: SimulatedClock, seconds: float) -> int:
-    """Read as the reader does and return how many frames came."""
+def read_for(worker: VideoWorker | AudioWorker, clock: SimulatedClock, seconds: float) -> int:
+    """Read as its thread does and return how many items came."""
     until_ns = clock.now_ns() + round(seconds * NANOSECONDS)
     count = 0
     while clock.now_ns() < until_ns:
-        count += kept.read(0.1) is not None
+        count += worker.read(0.1) is not None
     return count
 
 
-def test_a_source_that_is_well_goes_through(camera: KeptVideo, plug: Plug, clock: SimulatedClock, told: Told) -> None:
+def test_a_source_that_is_well_goes_through(camera: VideoWorker, plug: Plug, clock: SimulatedClock, told: Told) -> None:
     assert camera.open() is FORM
     assert read_for(camera, clock, 2) == 20
-    assert (camera.absence, told, plug.closed) == (None, [], 0)
+    assert (camera.outage, told, plug.closed) == (None, [], 0)
 
 
 def test_a_lost_device_is_told_once_let_go_of_and_opened_where_it_is_now(
-    camera: KeptVideo, plug: Plug, clock: SimulatedClock, told: Told
+    camera: VideoWorker, plug: Plug, clock: SimulatedClock, told: Told
 ) -> None:
     camera.open()
     plug.at = None
     assert read_for(camera, clock, 60) == 0
-    assert [kind for kind, _ in told] == [AbsenceKind.LOST]
-    assert camera.absence is not None
-    assert camera.absence.kind is AbsenceKind.LOST
+    assert [kind for kind, _ in told] == [OutageKind.LOST]
+    assert camera.outage is not None
+    assert camera.outage.kind is OutageKind.LOST
     assert plug.closed == 1
     plug.at, plugged_s = THERE, told.now_s
     assert read_for(camera, clock, 3) > 0
     (_, back_s) = told[-1]
     assert back_s - plugged_s < 1
     assert plug.opened == [HERE.node, THERE.node]
-    assert told.returns == [Return(THERE, moved_from="1-1")]
-    assert camera.absence is None
+    assert told.returns == [Located(THERE, moved_from="1-1")]
+    assert camera.outage is None
 
 
 def test_a_device_that_refuses_is_tried_again_once_a_second(
-    camera: KeptVideo, plug: Plug, clock: SimulatedClock, told: Told
+    camera: VideoWorker, plug: Plug, clock: SimulatedClock, told: Told
 ) -> None:
     camera.open()
     plug.at = None
@@ -164,43 +185,43 @@ def test_a_device_that_refuses_is_tried_again_once_a_second(
     plug.at = THERE
     plug.refusals.extend([DeviceBusy("busy")] * 5)
     began_s, kinds = told.now_s, set()
-    while camera.absence is not None:
-        kinds.add(camera.absence.kind)
+    while camera.outage is not None:
+        kinds.add(camera.outage.kind)
         assert plug.regains == 0, "what is refused has not been regained"
         camera.read(0.1)
     assert plug.regains == 1
     assert 5 <= told.now_s - began_s < 10
-    assert kinds == {AbsenceKind.LOST, AbsenceKind.BUSY}
+    assert kinds == {OutageKind.LOST, OutageKind.BUSY}
     assert plug.closed == 1 + 5  # what a refused try holds of the device is let go of
 
 
 @pytest.mark.parametrize(
     ("error", "kind"),
     [
-        (DeviceNotFound("x"), AbsenceKind.MISSING),
-        (DeviceBusy("x"), AbsenceKind.BUSY),
-        (DeviceAccessDenied("x"), AbsenceKind.DENIED),
-        (DeviceBusFull("x"), AbsenceKind.BUS_FULL),
+        (DeviceNotFound("x"), OutageKind.MISSING),
+        (DeviceBusy("x"), OutageKind.BUSY),
+        (DeviceAccessDenied("x"), OutageKind.DENIED),
+        (DeviceBusFull("x"), OutageKind.BUS_FULL),
     ],
 )
-def test_why_it_was_not_opened_is_known(camera: KeptVideo, plug: Plug, error: DeviceError, kind: AbsenceKind) -> None:
+def test_why_it_was_not_opened_is_known(camera: VideoWorker, plug: Plug, error: DeviceError, kind: OutageKind) -> None:
     plug.refusals.append(error)
     with pytest.raises(type(error)):
         camera.open()
-    assert camera.absence is not None
-    assert camera.absence.kind is kind
+    assert camera.outage is not None
+    assert camera.outage.kind is kind
 
 
 def test_what_is_missing_from_the_start_raises_why_and_comes_all_the_same(
     plug: Plug, clock: SimulatedClock, told: Told
 ) -> None:
     plug.at = None
-    camera = KeptVideo(plug, plug, clock, missing=DeviceNotFound("podium is missing"))
-    camera.listen(told.absent, told.back)
+    supervision = Supervision(plug, missing=DeviceNotFound("podium is missing"))
+    camera = VideoWorker(plug, clock, supervision=supervision, events=told)
     with pytest.raises(DeviceNotFound, match="podium is missing"):
         camera.open()
-    assert camera.absence is not None
-    assert camera.absence.kind is AbsenceKind.MISSING
+    assert camera.outage is not None
+    assert camera.outage.kind is OutageKind.MISSING
     assert told == []  # who opens it has been told
     read_for(camera, clock, 5)
     plug.at = THERE
@@ -209,7 +230,7 @@ def test_what_is_missing_from_the_start_raises_why_and_comes_all_the_same(
 
 
 def test_a_silent_device_is_opened_again_and_less_and_less_often(
-    camera: KeptVideo, plug: Plug, clock: SimulatedClock, told: Told
+    camera: VideoWorker, plug: Plug, clock: SimulatedClock, told: Told
 ) -> None:
     camera.open()
     plug.gives = False
@@ -219,11 +240,11 @@ def test_a_silent_device_is_opened_again_and_less_and_less_often(
     assert 600 / MOST_STUCK_S < plug.closed < 3 + 600 / MOST_STUCK_S + 3
     plug.gives = True
     assert read_for(camera, clock, 5) > 0
-    assert AbsenceKind.LOST not in [kind for kind, _ in told]
+    assert OutageKind.LOST not in [kind for kind, _ in told]
 
 
 def test_it_has_all_its_time_also_when_it_is_opened_long_after_it_was_made(
-    camera: KeptVideo, plug: Plug, clock: SimulatedClock
+    camera: VideoWorker, plug: Plug, clock: SimulatedClock
 ) -> None:
     clock.advance_to(clock.now_ns() + round(2 * STUCK_S * NANOSECONDS))
     camera.open()
@@ -235,19 +256,19 @@ def test_it_has_all_its_time_also_when_it_is_opened_long_after_it_was_made(
 
 
 def test_one_that_was_refused_and_opened_again_is_not_opened_once_more(
-    camera: KeptVideo, plug: Plug, clock: SimulatedClock, told: Told
+    camera: VideoWorker, plug: Plug, clock: SimulatedClock, told: Told
 ) -> None:
     plug.refusals.append(DeviceBusy("busy"))
     with pytest.raises(DeviceBusy):
         camera.open()
     camera.open()
-    assert camera.absence is None
+    assert camera.outage is None
     assert read_for(camera, clock, 1) == 10
     assert (plug.opened, told) == ([HERE.node], [])
 
 
 def test_a_silent_device_that_the_kernel_has_not_let_go_of_is_left_alone(
-    camera: KeptVideo, plug: Plug, clock: SimulatedClock
+    camera: VideoWorker, plug: Plug, clock: SimulatedClock
 ) -> None:
     camera.open()
     plug.gives, plug.abandoned = False, 1
@@ -256,28 +277,28 @@ def test_a_silent_device_that_the_kernel_has_not_let_go_of_is_left_alone(
 
 
 def test_a_device_that_does_not_let_go_is_counted_and_told(
-    camera: KeptVideo, plug: Plug, clock: SimulatedClock, told: Told
+    camera: VideoWorker, plug: Plug, clock: SimulatedClock, told: Told
 ) -> None:
-    hung: list[int] = []
-    camera.listen(told.absent, told.back, hung.append)
     camera.open()
     plug.at, plug.abandoned = None, 2
     read_for(camera, clock, 1)
-    assert hung == [2]
+    assert told.hangs == [2]
 
 
-def test_closing_ends_the_search(camera: KeptVideo, plug: Plug, clock: SimulatedClock, told: Told) -> None:
+def test_closing_ends_the_search(camera: VideoWorker, plug: Plug, clock: SimulatedClock, told: Told) -> None:
     camera.open()
     plug.at = None
     read_for(camera, clock, 1)
     camera.close()
     plug.at = THERE
-    with pytest.raises(DeviceLost, match="closed"):
-        read_for(camera, clock, 5)
+    assert [camera.read(0.1) for _ in range(50)] == [None] * 50
     assert plug.opened == [HERE.node]
+    assert camera.state is SourceState.CLOSED
 
 
-def test_one_that_is_well_is_let_go_of_when_it_is_closed(camera: KeptVideo, plug: Plug, clock: SimulatedClock) -> None:
+def test_one_that_is_well_is_let_go_of_when_it_is_closed(
+    camera: VideoWorker, plug: Plug, clock: SimulatedClock
+) -> None:
     camera.open()
     read_for(camera, clock, 1)
     camera.close()
@@ -295,7 +316,7 @@ def test_one_that_is_closed_while_it_is_being_opened_is_let_go_of(plug: Plug, cl
             return super().open()
 
     slow = Slow(clock)
-    camera = KeptVideo(slow, slow, clock)
+    camera = VideoWorker(slow, clock, supervision=Supervision(slow))
     camera.open()
     slow.at = None
     camera.read(0.1)
@@ -309,49 +330,104 @@ def test_one_that_is_closed_while_it_is_being_opened_is_let_go_of(plug: Plug, cl
     assert not slow.is_open
 
 
-class Sound(Plug):
-    """The same for sound."""
+class Sound(Plugged, AudioSource):
+    """The same as a source of sound."""
 
-    def read(self, timeout_s: float) -> AudioBlock | None:  # type: ignore[override] # one plug, two kinds of source
-        frame = super().read(timeout_s)
-        return None if frame is None else AudioBlock(frame.timestamp_ns, np.zeros((960, 1), np.int16))
+    channels = 1
 
-    def open(self) -> None:  # type: ignore[override]
-        super().open()
+    def open(self) -> None:
+        self._open()
+
+    def read(self, timeout_s: float) -> AudioBlock | None:
+        return AudioBlock(self.clock.now_ns(), np.zeros((960, 1), np.int16)) if self._gives(timeout_s) else None
 
 
 def test_sound_comes_back_as_pictures_do(clock: SimulatedClock, told: Told) -> None:
     plug = Sound(clock)
-    kept = KeptAudio(plug, plug, clock)
-    kept.listen(told.absent, told.back)
-    kept.open()
-    assert kept.read(0.1) is not None
+    worker = SourceWorker(plug, clock, supervision=Supervision(plug), events=told)
+    worker.open()
+    assert worker.read(0.1) is not None
     plug.at = None
-    assert [kept.read(0.1) for _ in range(5)] == [None] * 5
+    assert [worker.read(0.1) for _ in range(5)] == [None] * 5
     plug.at = THERE
-    blocks = [kept.read(0.1) for _ in range(30)]
-    assert any(block is not None for block in blocks)
-    assert [kind for kind, _ in told] == [AbsenceKind.LOST, "back"]
+    assert read_for(worker, clock, 3) > 0
+    assert [kind for kind, _ in told] == [OutageKind.LOST, "back"]
+
+
+def test_silent_sound_is_not_opened_again(clock: SimulatedClock) -> None:
+    plug = Sound(clock)
+    worker = SourceWorker(plug, clock, supervision=Supervision(plug))
+    worker.open()
+    plug.gives = False
+    read_for(worker, clock, 2 * STUCK_S)
+    assert (plug.closed, worker.state) == (0, SourceState.RUNNING)
+
+
+def test_its_state_says_what_becomes_of_it(camera: VideoWorker, plug: Plug, clock: SimulatedClock) -> None:
+    states = [camera.state]
+
+    def note() -> None:
+        if camera.state is not states[-1]:
+            states.append(camera.state)
+
+    def until(state: SourceState) -> None:
+        while camera.state is not state:
+            camera.read(0.1)
+            note()
+
+    camera.open()
+    note()
+    plug.at = None
+    until(SourceState.LOST)
+    plug.at = THERE
+    plug.refusals.append(DeviceBusy("busy"))
+    until(SourceState.REFUSED)
+    plug.at = None
+    until(SourceState.LOST)
+    plug.at = THERE
+    until(SourceState.RUNNING)
+    plug.gives = False
+    until(SourceState.SILENT)
+    until(SourceState.RUNNING)
+    camera.close()
+    note()
+    assert states == ["opening", "running", "lost", "refused", "lost", "running", "silent", "running", "closed"]
+
+
+def test_without_a_supervision_a_loss_is_raised(plug: Plug, clock: SimulatedClock) -> None:
+    worker = VideoWorker(plug, clock)
+    worker.open()
+    plug.at = None
+    with pytest.raises(DeviceLost):
+        worker.read(0.1)
+    assert worker.outage is None
+
+
+def test_every_listener_hears_every_frame(camera: VideoWorker, plug: Plug, clock: SimulatedClock) -> None:
+    heard: list[Frame] = []
+    camera.listeners.append(heard.append)
+    camera.open()
+    assert read_for(camera, clock, 1) == len(heard) == 10
 
 
 def test_what_nobody_thought_of_costs_one_attempt_and_is_told(
-    camera: KeptVideo, plug: Plug, clock: SimulatedClock, told: Told
+    camera: VideoWorker, plug: Plug, clock: SimulatedClock, told: Told
 ) -> None:
     camera.open()
     reading, finding, opening = ValueError("half a line"), OSError(24, "too many files"), MemoryError()
     plug.failures.extend([reading, finding])
     plug.refusals.append(opening)
     assert camera.read(0.1) is None
-    absence = camera.absence
-    assert absence is not None
-    assert absence.reason == f"Webcam failed: {reading!r}"
+    outage = camera.outage
+    assert outage is not None
+    assert outage.reason == f"Webcam failed: {reading!r}"
     assert read_for(camera, clock, 5) > 0
-    assert [kind for kind, _ in told] == [AbsenceKind.LOST] * 3 + ["back"]
-    assert camera.absence is None
+    assert [kind for kind, _ in told] == [OutageKind.LOST] * 3 + ["back"]
+    assert camera.outage is None
 
 
 def test_what_nobody_thought_of_at_the_first_opening_is_a_refusal(
-    camera: KeptVideo, plug: Plug, clock: SimulatedClock
+    camera: VideoWorker, plug: Plug, clock: SimulatedClock
 ) -> None:
     plug.refusals.append(ValueError("what is that"))
     with pytest.raises(DeviceLost, match="what is that"):

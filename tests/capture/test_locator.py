@@ -6,9 +6,8 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
-from capture.claims import Claims
-from capture.kept import Return
-from capture.whereabouts import AlwaysThere, BoundWhereabouts, NamedWhereabouts
+from capture.locator import AlwaysThere, BoundLocator, Claims, NamedLocator
+from capture.outage import Located
 from config.errors import DeviceNotFound
 from devices.clock import NANOSECONDS
 from devices.model import Device, DeviceKind
@@ -37,51 +36,51 @@ class Room(list[Device]):
         return list(self)
 
 
-def bound_in(room: Room) -> Callable[[Device], BoundWhereabouts]:
-    """Return what makes the whereabouts of one that was found in `room`."""
-    return lambda device: BoundWhereabouts(binding_of(device, NOW), room)
+def bound_in(room: Room) -> Callable[[Device], BoundLocator]:
+    """Return what makes the locator of one that was found in `room`."""
+    return lambda device: BoundLocator(binding_of(device, NOW), room)
 
 
 def test_a_serial_number_is_known_in_any_port_with_any_node() -> None:
     room = Room()
-    where = BoundWhereabouts(binding_of(CAMERA, NOW), room)
+    where = BoundLocator(binding_of(CAMERA, NOW), room)
     where.lost()
     assert where.find() is None
     moved = msgspec.structs.replace(CAMERA, port="1-4", place="p1-4", node="/dev/video7")
     room.append(moved)
-    assert where.find() == Return(moved, moved_from="1-1")
+    assert where.find() == Located(moved, moved_from="1-1")
     where.regained()
     room.clear()
     where.lost()
     room.append(CAMERA)
-    assert where.find() == Return(CAMERA, moved_from="1-4")
+    assert where.find() == Located(CAMERA, moved_from="1-4")
 
 
 def test_another_camera_of_the_same_make_is_not_taken() -> None:
     other = msgspec.structs.replace(CAMERA, id="046d:0825:CAM2", serial="CAM2")
-    where = BoundWhereabouts(binding_of(CAMERA, NOW), Room([other]))
+    where = BoundLocator(binding_of(CAMERA, NOW), Room([other]))
     where.lost()
     assert where.find() is None
 
 
 def test_a_stick_without_a_serial_number_is_known_in_its_port() -> None:
-    where = BoundWhereabouts(binding_of(stick("1-2"), NOW), Room([stick("1-2")]))
+    where = BoundLocator(binding_of(stick("1-2"), NOW), Room([stick("1-2")]))
     where.lost()
-    assert where.find() == Return(stick("1-2"))
+    assert where.find() == Located(stick("1-2"))
 
 
 def test_in_another_port_it_is_taken_if_it_is_the_only_one_that_came_and_that_is_not_certain() -> None:
     room = Room([stick("1-3")])  # a twin that was there all the time
-    where = BoundWhereabouts(binding_of(stick("1-2"), NOW), room)
+    where = BoundLocator(binding_of(stick("1-2"), NOW), room)
     where.lost()
     assert where.find() is None
     room.append(stick("1-4"))
-    assert where.find() == Return(stick("1-4"), moved_from="1-2", is_certain=False)
+    assert where.find() == Located(stick("1-4"), moved_from="1-2", is_certain=False)
 
 
 def test_of_two_that_came_none_is_taken() -> None:
     room = Room()
-    where = BoundWhereabouts(binding_of(stick("1-2"), NOW), room)
+    where = BoundLocator(binding_of(stick("1-2"), NOW), room)
     where.lost()
     assert where.find() is None
     room.extend([stick("1-3"), stick("1-4")])
@@ -90,7 +89,7 @@ def test_of_two_that_came_none_is_taken() -> None:
 
 def test_one_that_can_do_other_things_is_not_taken() -> None:
     room = Room()
-    where = BoundWhereabouts(binding_of(stick("1-2"), NOW), room)
+    where = BoundLocator(binding_of(stick("1-2"), NOW), room)
     where.lost()
     assert where.find() is None
     room.append(stick("1-3", capabilities="other"))
@@ -105,10 +104,10 @@ def test_what_was_missing_at_the_start_is_the_first_that_answers_and_then_that_o
             return device
         raise DeviceNotFound("podium is missing")
 
-    where = NamedWhereabouts(named, bound_in(room), SimulatedClock())
+    where = NamedLocator(named, bound_in(room), SimulatedClock())
     assert where.find() is None
     room.append(CAMERA)
-    assert where.find() == Return(CAMERA)
+    assert where.find() == Located(CAMERA)
     room[:] = [stick("1-2")]
     where.lost()
     assert where.find() is None
@@ -122,7 +121,7 @@ def test_who_is_dear_to_ask_is_asked_seldom() -> None:
         asked.append(clock.now_ns())
         raise DeviceNotFound("the microphone is missing")
 
-    where = NamedWhereabouts(named, bound_in(Room()), clock, every_s=2.0)
+    where = NamedLocator(named, bound_in(Room()), clock, every_s=2.0)
     for _ in range(40):
         assert where.find() is None
         clock.advance_to(clock.now_ns() + NANOSECONDS // 4)
@@ -131,7 +130,7 @@ def test_who_is_dear_to_ask_is_asked_seldom() -> None:
 
 def test_an_input_of_a_sound_server_is_looked_for_by_opening_it() -> None:
     server = Device(id="pulse:mic", kind=DeviceKind.MICROPHONE, name="Mic")
-    assert AlwaysThere(server).find() == Return(server)
+    assert AlwaysThere(server).find() == Located(server)
 
 
 @pytest.mark.parametrize("serials", [{"serial": "A1"}, {"shared_serial": "A1"}], ids=["its own", "shared"])
@@ -141,7 +140,7 @@ def test_whoever_has_a_serial_number_is_not_another_without_one_nor_the_other_wa
     known, nameless = msgspec.structs.replace(stick("1-2"), **serials), stick("1-4")
     for ours, came in ((known, nameless), (stick("1-2"), msgspec.structs.replace(stick("1-4"), **serials))):
         room = Room()
-        where = BoundWhereabouts(binding_of(ours, NOW), room)
+        where = BoundLocator(binding_of(ours, NOW), room)
         where.lost()
         assert where.find() is None
         room.append(came)
@@ -150,9 +149,9 @@ def test_whoever_has_a_serial_number_is_not_another_without_one_nor_the_other_wa
 
 def test_once_it_was_there_it_is_looked_for_like_any_other_and_each_loss_begins_anew() -> None:
     room = Room([stick("1-2")])
-    where = NamedWhereabouts(lambda: room[0], bound_in(room), SimulatedClock())
-    assert where.find() == Return(stick("1-2"))
-    assert where.find() == Return(stick("1-2"))
+    where = NamedLocator(lambda: room[0], bound_in(room), SimulatedClock())
+    assert where.find() == Located(stick("1-2"))
+    assert where.find() == Located(stick("1-2"))
     room[:] = [stick("1-3")]
     where.lost()
     assert where.find() is None, "this one was there when ours went"
@@ -160,7 +159,7 @@ def test_once_it_was_there_it_is_looked_for_like_any_other_and_each_loss_begins_
     where.lost()
     assert where.find() is None
     room.append(stick("1-3"))
-    assert where.find() == Return(stick("1-3"), moved_from="1-2", is_certain=False)
+    assert where.find() == Located(stick("1-3"), moved_from="1-2", is_certain=False)
 
 
 # Several inputs of a session, all of one make without serial numbers
@@ -173,10 +172,10 @@ def half(port: str) -> Device:
     )
 
 
-def session_of(room: Room, *devices: Device) -> list[BoundWhereabouts]:
-    """Return the whereabouts of what one session has, all of which went together."""
+def session_of(room: Room, *devices: Device) -> list[BoundLocator]:
+    """Return the locator of what one session has, all of which went together."""
     claims = Claims()
-    session = [BoundWhereabouts(binding_of(device, NOW), room, claims.add()) for device in devices]
+    session = [BoundLocator(binding_of(device, NOW), room, claims.add()) for device in devices]
     for where in session:
         where.lost()
         assert where.find() is None
@@ -188,34 +187,34 @@ def test_what_is_anothers_is_not_taken_also_when_it_is_there_alone() -> None:
     one, other = session_of(room, stick("1-2"), stick("1-3"))
     room.append(stick("1-2"))
     assert other.find() is None
-    assert one.find() == Return(stick("1-2"))
+    assert one.find() == Located(stick("1-2"))
     assert other.find() is None
     room.append(stick("1-3"))
-    assert other.find() == Return(stick("1-3"))
+    assert other.find() == Located(stick("1-3"))
 
 
 def test_one_that_is_refused_in_another_port_is_still_looked_for_in_its_own() -> None:
     room = Room()
-    where = BoundWhereabouts(binding_of(stick("1-3"), NOW), room)
+    where = BoundLocator(binding_of(stick("1-3"), NOW), room)
     where.lost()
     assert where.find() is None
     room.append(stick("1-2"))
     for _ in range(2):  # each time it is refused, and it is as uncertain as before
-        assert where.find() == Return(stick("1-2"), moved_from="1-3", is_certain=False)
+        assert where.find() == Located(stick("1-2"), moved_from="1-3", is_certain=False)
     room.append(stick("1-3"))
-    assert where.find() == Return(stick("1-3"))
+    assert where.find() == Located(stick("1-3"))
 
 
 def test_one_that_was_opened_in_another_port_is_looked_for_there() -> None:
     room = Room()
-    where = BoundWhereabouts(binding_of(stick("1-3"), NOW), room)
+    where = BoundLocator(binding_of(stick("1-3"), NOW), room)
     where.lost()
     assert where.find() is None
     room.append(stick("1-2"))
-    assert where.find() == Return(stick("1-2"), moved_from="1-3", is_certain=False)
+    assert where.find() == Located(stick("1-2"), moved_from="1-3", is_certain=False)
     where.regained()
     where.lost()
-    assert where.find() == Return(stick("1-2"))
+    assert where.find() == Located(stick("1-2"))
 
 
 @pytest.mark.parametrize("opens", [True, False], ids=["opened", "being opened"])
@@ -223,17 +222,17 @@ def test_two_that_were_moved_to_other_ports_one_by_one_are_both_found(opens: boo
     room = Room()
     one, other = session_of(room, stick("1-2"), stick("1-3"))
     room.append(stick("2-1"))
-    assert other.find() == Return(stick("2-1"), moved_from="1-3", is_certain=False)
+    assert other.find() == Located(stick("2-1"), moved_from="1-3", is_certain=False)
     if opens:
         other.regained()
     assert one.find() is None
     room.append(stick("2-2"))
-    assert one.find() == Return(stick("2-2"), moved_from="1-2", is_certain=False)
+    assert one.find() == Located(stick("2-2"), moved_from="1-2", is_certain=False)
     one.regained()
     other.regained()
     for where, port in ((one, "2-2"), (other, "2-1")):
         where.lost()
-        assert where.find() == Return(stick(port))
+        assert where.find() == Located(stick(port))
 
 
 def test_one_that_was_tried_and_has_gone_again_is_anybodys() -> None:
@@ -245,21 +244,21 @@ def test_one_that_was_tried_and_has_gone_again_is_anybodys() -> None:
     room.clear()
     assert other.find() is None
     room.append(stick("2-1"))
-    assert one.find() == Return(stick("2-1"), moved_from="1-2", is_certain=False)
+    assert one.find() == Located(stick("2-1"), moved_from="1-2", is_certain=False)
 
 
 def test_picture_and_sound_of_one_stick_go_together() -> None:
     room = Room()
     picture, sound, other, other_sound = session_of(room, stick("1-2"), half("1-2"), stick("1-3"), half("1-3"))
     room.extend([stick("2-1"), half("2-1")])
-    assert other_sound.find() == Return(half("2-1"), moved_from="1-3", is_certain=False)
+    assert other_sound.find() == Located(half("2-1"), moved_from="1-3", is_certain=False)
     assert (picture.find(), sound.find()) == (None, None)
-    assert other.find() == Return(stick("2-1"), moved_from="1-3", is_certain=False)
+    assert other.find() == Located(stick("2-1"), moved_from="1-3", is_certain=False)
     for where in (other, other_sound):
         where.regained()
     room.extend([stick("2-2"), half("2-2")])
-    assert picture.find() == Return(stick("2-2"), moved_from="1-2", is_certain=False)
-    assert sound.find() == Return(half("2-2"), moved_from="1-2", is_certain=False)
+    assert picture.find() == Located(stick("2-2"), moved_from="1-2", is_certain=False)
+    assert sound.find() == Located(half("2-2"), moved_from="1-2", is_certain=False)
     for where in (picture, sound):
         where.regained()
     room[:] = [stick("3-1"), half("3-1")]  # what belongs together is known where it is now, too
@@ -271,8 +270,8 @@ def test_picture_and_sound_of_one_stick_go_together() -> None:
         where.lost()
         assert where.find() is None
     room[:] = [stick("3-1"), half("3-1")]
-    assert picture.find() == Return(stick("3-1"), moved_from="2-2", is_certain=False)
-    assert sound.find() == Return(half("3-1"), moved_from="2-2", is_certain=False)
+    assert picture.find() == Located(stick("3-1"), moved_from="2-2", is_certain=False)
+    assert sound.find() == Located(half("3-1"), moved_from="2-2", is_certain=False)
     assert (other.find(), other_sound.find()) == (None, None)
 
 
@@ -287,13 +286,13 @@ def test_what_a_role_was_given_to_is_not_taken_before_it_was_ever_there() -> Non
     room, claims = Room(), Claims()
     awaited = claims.add()
     awaited.expect(binding_of(stick("1-2"), NOW))
-    where = BoundWhereabouts(binding_of(stick("1-3"), NOW), room, claims.add())
+    where = BoundLocator(binding_of(stick("1-3"), NOW), room, claims.add())
     where.lost()
     assert where.find() is None
     room.append(stick("1-2"))
     assert where.find() is None
-    found = BoundWhereabouts(binding_of(stick("1-2"), NOW), room, awaited)
-    assert found.find() == Return(stick("1-2"))
+    found = BoundLocator(binding_of(stick("1-2"), NOW), room, awaited)
+    assert found.find() == Located(stick("1-2"))
     assert where.find() is None
     room.append(stick("2-1"))
-    assert where.find() == Return(stick("2-1"), moved_from="1-3", is_certain=False)
+    assert where.find() == Located(stick("2-1"), moved_from="1-3", is_certain=False)

@@ -1,4 +1,4 @@
-"""A watched input passes its source on as it is, and the health log says how it was."""
+"""A judged input gives what its source gives, and the health log says how it was."""
 
 import contextlib
 from collections import deque
@@ -6,9 +6,9 @@ from collections import deque
 import numpy as np
 import pytest
 
-from capture.source import SAMPLE_RATE, AudioBlock
+from capture.source import SAMPLE_RATE, AudioBlock, AudioSource
+from capture.watch.health import HealthContext
 from capture.watch.patience import Patience
-from capture.watch.watched_audio import WatchedAudio
 from config.errors import (
     DeviceAccessDenied,
     DeviceBusFull,
@@ -25,12 +25,13 @@ from devices.health.tracker import HealthChange
 from devices.model import Device, DeviceKind, Health, HealthState
 from tests.capture.watch.sounds import samples, speech
 from tests.support.health import Recorded
+from tests.support.judged import judged_sound
 from tests.support.simulated import SimulatedClock
 
 DEVICE = Device(id="534d:2109@1-2+sound", kind=DeviceKind.MICROPHONE, name="Stick (sound)", alsa="hw:CARD=X,DEV=0")
 
 
-class ScriptedSource:
+class ScriptedSource(AudioSource):
     """Gives blocks of 20 ms as the simulated clock goes on, refuses to open, gives nothing, or is lost."""
 
     name = "Stick (sound)"
@@ -43,7 +44,7 @@ class ScriptedSource:
         self.loses = False
         self.closed = 0
         self._clock = clock
-        self._parts = samples(speech(8)).reshape(-1, 960, 2)
+        self.parts = samples(speech(8)).reshape(-1, 960, 2)
         self._number = 0
 
     def open(self) -> None:
@@ -60,33 +61,27 @@ class ScriptedSource:
             return None
         self._clock.advance_to(stamp_ns + 960 * NANOSECONDS // SAMPLE_RATE)
         self._number += 1
-        return AudioBlock(stamp_ns, self._parts[self._number % len(self._parts)], self.loses)
+        return AudioBlock(stamp_ns, self.parts[self._number % len(self.parts)], self.loses)
 
     def close(self) -> None:
         self.closed += 1
 
 
 class Rig:
-    """A watched ScriptedSource, with what it logged and told."""
+    """A ScriptedSource at work, with what its health logged and told."""
 
     def __init__(self) -> None:
         self.clock = SimulatedClock()
         self.recorded = Recorded(self.clock)
         self.source = ScriptedSource(self.clock)
         self.changes: list[HealthChange] = []
-        self.watched = WatchedAudio(
-            self.source,
-            DEVICE,
-            patience_of=lambda _device: Patience(3, 5, 20),
-            record=self.recorded,
-            clock=self.clock,
-            on_change=self.changes.append,
-        )
+        context = HealthContext(self.clock, self.recorded, self.changes.append)
+        self.worker, self.health = judged_sound(self.source, DEVICE, Patience(3, 5, 20), context)
 
     def read(self, seconds: float) -> None:
         end_ns = self.clock.now_ns() + seconds * NANOSECONDS
         while self.clock.now_ns() < end_ns:
-            self.watched.read(0.1)
+            self.worker.read(0.1)
 
 
 @pytest.fixture
@@ -95,15 +90,14 @@ def rig() -> Rig:
 
 
 def test_opening_reading_and_closing_are_passed_on_and_logged(rig: Rig) -> None:
-    assert rig.watched.name == "Stick (sound)"
-    rig.watched.open()
-    assert rig.watched.channels == 2
-    block = rig.watched.read(0.1)
+    assert rig.worker.name == "Stick (sound)"
+    rig.worker.open()
+    block = rig.worker.read(0.1)
     assert block is not None
-    assert np.shares_memory(block.samples, rig.source._parts)
+    assert np.shares_memory(block.samples, rig.source.parts)
     rig.read(9.98)
-    rig.watched.close()
-    rig.watched.close()
+    rig.worker.close()
+    rig.worker.close()
     assert rig.source.closed == 2
     opened, closed = rig.recorded.lines
     assert (opened.kind, opened.device, opened.name, opened.level) == (Kind.OPENED, DEVICE.id, DEVICE.name, Level.INFO)
@@ -113,7 +107,7 @@ def test_opening_reading_and_closing_are_passed_on_and_logged(rig: Rig) -> None:
     assert closed.detail["open_s"] == 10
     assert closed.detail["blocks"] == 500
     assert (closed.detail["overflows"], closed.detail["clipped_samples"]) == (0, [0, 0])
-    assert rig.watched.health == Health()
+    assert rig.health.now == Health()
 
 
 @pytest.mark.parametrize(
@@ -133,51 +127,47 @@ def test_a_refusal_is_raised_again_logged_once_and_the_health_until_it_opens(
     rig.source.refusals.extend([error, error])
     for _ in range(2):
         with pytest.raises(type(error)) as raised:
-            rig.watched.open()
+            rig.worker.open()
         assert raised.value is error
     (refused,) = rig.recorded.of(Kind.REFUSED)
     assert (refused.reason, refused.level, refused.detail["hint"]) == (error.message, Level.WARN, error.hint)
-    assert rig.watched.health.fault == fault
-    assert rig.watched.health.reason == (error.message if fault else None)
-    rig.watched.close()
+    assert rig.health.now.fault == fault
+    assert rig.health.now.reason == (error.message if fault else None)
     assert rig.recorded.of(Kind.CLOSED) == []
-    rig.watched.open()
-    assert rig.watched.health == Health()
+    rig.worker.open()
+    assert rig.health.now == Health()
 
 
 def test_a_refusal_for_another_reason_takes_the_place_of_the_one_before(rig: Rig) -> None:
     rig.source.refusals.extend([DeviceBusy("busy"), DeviceNotFound("gone")])
     for fault in (Fault.BUSY, Fault.LOST):
         with contextlib.suppress(LiputError):
-            rig.watched.open()
-        assert rig.watched.health.fault == fault
+            rig.worker.open()
+        assert rig.health.now.fault == fault
     assert [line.reason for line in rig.recorded.of(Kind.REFUSED)] == ["busy", "gone"]
 
 
 def test_a_source_that_gives_nothing_and_is_then_lost_is_told_in_time_and_well_again_when_it_opens(rig: Rig) -> None:
-    rig.watched.open()
+    rig.worker.open()
     rig.read(5)
     rig.source.is_giving = False
     rig.read(0.8)
-    assert rig.watched.health.fault == Fault.NO_DATA
-    assert rig.watched.health.state is HealthState.SILENT
+    assert rig.health.now.fault == Fault.NO_DATA
+    assert rig.health.now.state is HealthState.SILENT
     rig.source.is_lost = True
-    for _ in range(2):
-        with pytest.raises(DeviceLost):
-            rig.watched.read(0.1)
-    assert (rig.watched.health.state, rig.watched.health.reason) == (HealthState.LOST, "Stick (sound) was lost")
-    rig.watched.close()
+    assert rig.worker.read(0.1) is None
+    assert (rig.health.now.state, rig.health.now.reason) == (HealthState.LOST, "Stick (sound) was lost")
     rig.source.is_giving, rig.source.is_lost = True, False
-    rig.watched.open()
+    rig.worker.open()
     rig.read(1.2)
-    assert rig.watched.health == Health()
+    assert rig.health.now == Health()
     told = [(change.fault, change.begun) for change in rig.changes]
     assert told == [(Fault.NO_DATA, True), (Fault.LOST, True), (Fault.LOST, False), (Fault.NO_DATA, False)]
     assert [line.detail["after_s"] for line in rig.recorded.of(Kind.DEGRADED)] == pytest.approx([0.7, 0], abs=0.02)
 
 
 def test_there_is_a_sample_a_minute(rig: Rig) -> None:
-    rig.watched.open()
+    rig.worker.open()
     rig.read(121)
     first, second = rig.recorded.of(Kind.SAMPLE)
     assert second.at.timestamp() - first.at.timestamp() == pytest.approx(60, abs=0.1)
@@ -193,9 +183,9 @@ def test_there_is_a_sample_a_minute(rig: Rig) -> None:
 
 
 def test_patience_is_what_it_was_given(rig: Rig) -> None:
-    rig.watched.open()
-    rig.source._parts = np.zeros_like(rig.source._parts)
+    rig.worker.open()
+    rig.source.parts = np.zeros_like(rig.source.parts)
     rig.read(19)
-    assert rig.watched.health == Health()
+    assert rig.health.now == Health()
     rig.read(2)
-    assert rig.watched.health.fault == Fault.SILENCE
+    assert rig.health.now.fault == Fault.SILENCE

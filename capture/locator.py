@@ -1,10 +1,13 @@
-"""Where the device of a session is now: in another port, with another node, or not plugged in."""
+"""Where the device of a session is now: in another port, with another node, or not plugged in.
+
+What one input of a session claims is not taken for another input's device by its make alone.
+"""
 
 import contextlib
+import threading
 from collections.abc import Callable, Sequence
 
-from capture.claims import Claim, Claims
-from capture.kept import Return, Whereabouts
+from capture.outage import DeviceLocator, Located
 from config.errors import DeviceError
 from devices.clock import NANOSECONDS, Clock
 from devices.model import Device
@@ -14,8 +17,69 @@ type Listing = Callable[[], Sequence[Device]]
 """Returns what is plugged in now, or what a monitor last saw."""
 
 
-class BoundWhereabouts:
-    """Whereabouts (capture/kept.py) of one device, known again as a role's is (devices/roles/matching.py).
+type _Plug = tuple[str | None, str | None, str | None]
+
+
+class Claims:
+    """The claims of all inputs of one session; `lock` is for whoever reads or changes one, as each has its thread."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.all: list[Claim] = []
+
+    def add(self) -> "Claim":
+        """Return the claim of one more input, which is bound to nothing yet."""
+        with self.lock:
+            self.all.append(Claim(self))
+            return self.all[-1]
+
+
+class Claim:
+    """What one input is bound to, and what it has found and tries to open, which no other input tries meanwhile."""
+
+    def __init__(self, claims: Claims) -> None:
+        self.lock = claims.lock
+        self.bound: Binding | None = None
+        self.tried: Binding | None = None
+        self.home: object | None = None
+        """One for all inputs that came from one plug, wherever they are now; None for what was never there."""
+        self._claims = claims
+
+    def expect(self, binding: Binding) -> None:
+        """Claim the device that a role was given to, which was never there yet."""
+        with self.lock:
+            self.bound = binding
+
+    def bind(self, binding: Binding) -> None:
+        """Claim the device of `binding`, which is there or was; picture and sound of one plug belong together."""
+        with self.lock:
+            self.bound = binding
+            homes = (other.home for other in self._others() if other.bound and _plug(other.bound) == _plug(binding))
+            self.home = next(filter(None, homes), None) or object()
+
+    def is_free(self, device: Device, devices: Sequence[Device]) -> bool:
+        """Return whether no other input claims the plug of `device`, one of `devices`, but those of the same home.
+
+        The whole plug, as picture and sound of one stick are not for two inputs that came from two. For who has `lock`.
+        """
+        return not any(
+            isinstance(found := resolve(binding, devices), Present) and _plug(found.device) == _plug(device)
+            for other in self._others()
+            if other.home is None or other.home is not self.home
+            for binding in (other.bound, other.tried)
+            if binding
+        )
+
+    def _others(self) -> list["Claim"]:
+        return [claim for claim in self._claims.all if claim is not self]
+
+
+def _plug(of: Device | Binding) -> _Plug:
+    return of.vid, of.pid, of.place or of.port
+
+
+class BoundLocator:
+    """Locates one device, known again as a role's is (devices/roles/matching.py).
 
     One difference: a device without a serial number is also known in another port, if it is the only one of its make
     that has come since ours went, and that no other input of the session claims. That is not certain, and is said.
@@ -40,7 +104,7 @@ class BoundWhereabouts:
                 self._binding = self._claim.bound = self._claim.tried
             self._claim.tried = None
 
-    def find(self) -> Return | None:
+    def find(self) -> Located | None:
         """Return where it is now, None while it is not plugged in."""
         devices = self._listing()
         with self._claim.lock:
@@ -48,26 +112,26 @@ class BoundWhereabouts:
             self._claim.tried = binding_of(found.device, self._binding.at) if found else None
             return found
 
-    def _found(self, devices: Sequence[Device]) -> Return | None:
+    def _found(self, devices: Sequence[Device]) -> Located | None:
         found = resolve(self._binding, devices)
         if isinstance(found, Present):
-            return self._return(found.device)
+            return self._located(found.device)
         elsewhere = {device.id: device for device in found.elsewhere}
         if self._others is None:
             self._others = frozenset(elsewhere)
         came = [device for key, device in elsewhere.items() if key not in self._others and self._is_alike(device)]
         free = [device for device in came if self._claim.is_free(device, devices)]
         if len(free) == 1 and not _has_serial(self._binding):
-            return self._return(free[0], is_certain=False)
+            return self._located(free[0], is_certain=False)
         return None
 
     def _is_alike(self, device: Device) -> bool:
         known = self._binding.capabilities
         return not _serial(device) and (known is None or known == device.capabilities)
 
-    def _return(self, device: Device, *, is_certain: bool = True) -> Return:
+    def _located(self, device: Device, *, is_certain: bool = True) -> Located:
         moved_from = self._binding.port if self._binding.port != device.port else None
-        return Return(device, moved_from, is_certain)
+        return Located(device, moved_from, is_certain)
 
 
 def _has_serial(binding: Binding) -> bool:
@@ -78,13 +142,13 @@ def _serial(device: Device) -> str | None:
     return device.serial or device.shared_serial
 
 
-class NamedWhereabouts:
-    """Whereabouts of what was not there when a session was armed: the first that answers to its name, then that one."""
+class NamedLocator:
+    """Locates what was not there when a session was armed: the first that answers to its name, then that one."""
 
     def __init__(
         self,
         named: Callable[[], Device | None],
-        then: Callable[[Device], Whereabouts],
+        then: Callable[[Device], DeviceLocator],
         clock: Clock,
         every_s: float = 0.0,
     ) -> None:
@@ -98,7 +162,7 @@ class NamedWhereabouts:
         self._clock = clock
         self._every_ns = round(every_s * NANOSECONDS)
         self._next_ns = 0
-        self._found: Whereabouts | None = None
+        self._found: DeviceLocator | None = None
 
     def lost(self) -> None:
         """Take note that it is gone from where it was."""
@@ -110,7 +174,7 @@ class NamedWhereabouts:
         if self._found:
             self._found.regained()
 
-    def find(self) -> Return | None:
+    def find(self) -> Located | None:
         """Return where it is now, None while it is not plugged in."""
         if self._found:
             return self._found.find()
@@ -123,11 +187,11 @@ class NamedWhereabouts:
             self._next_ns = self._clock.now_ns() + self._every_ns
             return None
         self._found = self._then(device)
-        return Return(device)
+        return Located(device)
 
 
 class AlwaysThere:
-    """Whereabouts of an input of a sound server: whether it is there shows when it is opened."""
+    """Locates an input of a sound server: whether it is there shows when it is opened."""
 
     def __init__(self, device: Device) -> None:
         self._device = device
@@ -138,6 +202,6 @@ class AlwaysThere:
     def regained(self) -> None:
         """Nothing to note."""
 
-    def find(self) -> Return:
+    def find(self) -> Located:
         """Return the input itself."""
-        return Return(self._device)
+        return Located(self._device)

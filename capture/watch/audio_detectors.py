@@ -18,12 +18,14 @@ from numpy.typing import NDArray
 from capture.source import SAMPLE_RATE, AudioBlock, Samples
 from capture.watch import hum, sound_sample
 from capture.watch.guard import Guard
+from capture.watch.health import Detectors
 from capture.watch.latch import Latch
 from capture.watch.loudness import PIECE, PIECE_S, Piece, measure
 from capture.watch.patience import NOBODY_ASKED_S
 from capture.watch.silence import SilenceWatch
 from devices.clock import NANOSECONDS, Clock
 from devices.health.faults import Fault
+from devices.health.line import Kind, Level
 from devices.health.tracker import HealthTracker
 
 NO_DATA_S = 0.7
@@ -33,6 +35,7 @@ DEAD_DB, ALIVE_DB = 40.0, 34.0
 DEAD_S, ALIVE_S = 5.0, 1.0
 CLIPPED_PIECES, CLIPPING_S = 5, 10.0
 """Half seconds with clipped samples, of as many seconds: one shout is shorter."""
+SAMPLE_EVERY_S = 60
 HUM_DBFS, NO_HUM_DBFS = -60.0, -66.0
 
 
@@ -41,11 +44,8 @@ def mains_hz(power_line_frequency: str) -> int:
     return 60 if power_line_frequency == "60 Hz" else 50
 
 
-class AudioWatch:
-    """Watches one open input of `channels` channels; `feed` every block, `tick` whenever none came. One thread.
-
-    Neither raises: a part that fails is switched off.
-    """
+class AudioDetectors(Detectors[AudioBlock]):
+    """Judge one open input of `channels` channels; one thread. A part that fails is switched off."""
 
     def __init__(
         self, tracker: HealthTracker, channels: int, *, silence_s: float, clock: Clock, mains_hz: int = 50
@@ -54,7 +54,8 @@ class AudioWatch:
         self._tracker = tracker
         self.guard = Guard(tracker.device_id, tracker.name, tracker.record)
         self._clock = clock
-        self._fed_ns = self._asked_ns = clock.now_ns()
+        self._fed_ns = self._asked_ns = self._opened_ns = self._sampled_ns = clock.now_ns()
+        self._blocks = 0
         self._end_ns = 0  # of the last block, by its stamp
         self._waiting: list[Samples] = []
         self._waiting_samples = 0
@@ -64,14 +65,32 @@ class AudioWatch:
         self._clipping = _Clipping(tracker)
         self._hum = _Hum(tracker, channels, mains_hz)
 
-    def feed(self, block: AudioBlock) -> None:
-        """Take a block that has just come."""
+    def read(self, item: AudioBlock | None) -> None:
+        """Take the result of one read; once a minute a sample goes into the health log."""
+        if item is None:
+            self._look_at_the_clock()
+        else:
+            self._blocks += 1
+            self._feed(item)
+        now_ns = self._clock.now_ns()
+        if now_ns - self._sampled_ns >= SAMPLE_EVERY_S * NANOSECONDS:
+            self._sampled_ns = now_ns
+            self.guard("samples", self._tell_sample)
+
+    def _tell_sample(self) -> None:
+        self._tracker.log(Kind.SAMPLE, level=Level.DEBUG, **self.sample.take())
+
+    def tell_closed(self) -> None:
+        """Write into the health log how it was all the time it was open."""
+        open_s = round((self._clock.now_ns() - self._opened_ns) / NANOSECONDS, 3)
+        self._tracker.log(Kind.CLOSED, open_s=open_s, blocks=self._blocks, **self.sample.totals())
+
+    def _feed(self, block: AudioBlock) -> None:
         self._fed_ns = self._asked_ns = self._clock.now_ns()
         self.guard("no data", self._no_data.good, self._fed_ns)
         self.guard("sound", self._take, block)
 
-    def tick(self) -> None:
-        """Look at the clock, since no block came."""
+    def _look_at_the_clock(self) -> None:
         now_ns = self._clock.now_ns()
         since_ns, self._asked_ns = now_ns - self._asked_ns, now_ns
         if since_ns > NOBODY_ASKED_S * NANOSECONDS:

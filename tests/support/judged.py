@@ -1,0 +1,53 @@
+"""Workers whose devices are judged as in a session, and never come back once they are lost."""
+
+from capture.outage import Located
+from capture.source import AudioBlock, AudioSource, Frame, VideoFormat, VideoSource
+from capture.watch.audio_detectors import AudioDetectors
+from capture.watch.health import HealthContext, SourceHealth
+from capture.watch.patience import Patience
+from capture.watch.video_detectors import VideoDetectors
+from capture.worker import AudioWorker, SourceWorker, Supervision, VideoWorker
+from devices.model import Device
+
+
+class Nowhere:
+    """Locates nothing."""
+
+    def lost(self) -> None:
+        """Nothing to note."""
+
+    def regained(self) -> None:
+        """Nothing to note."""
+
+    def find(self) -> Located | None:
+        return None
+
+
+def judged_video(
+    source: VideoSource, device: Device, patience: Patience, context: HealthContext
+) -> tuple[VideoWorker, SourceHealth[Frame, VideoFormat]]:
+    """Return the worker of `source`, not open yet, and what judges it."""
+    health = SourceHealth(
+        source,
+        device,
+        lambda tracker, known, usual, form: VideoDetectors(tracker, known, usual, form, context.clock, source),
+        lambda _known: patience,
+        context,
+    )
+    return VideoWorker(source, context.clock, supervision=Supervision(Nowhere(), health)), health
+
+
+def judged_sound(
+    source: AudioSource, device: Device, patience: Patience, context: HealthContext
+) -> tuple[AudioWorker, SourceHealth[AudioBlock, None]]:
+    """Return the worker of `source`, not open yet, and what judges it."""
+    health = SourceHealth(
+        source,
+        device,
+        lambda tracker, _known, usual, _form: AudioDetectors(
+            tracker, source.channels, silence_s=usual.silence_s, clock=context.clock
+        ),
+        lambda _known: patience,
+        context,
+    )
+    return SourceWorker(source, context.clock, supervision=Supervision(Nowhere(), health)), health
