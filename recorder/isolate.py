@@ -26,6 +26,7 @@ from capture.source import Coded, Frame
 from config.errors import LiputError, MediaError, as_ours
 from config.events import Emit
 from devices.clock import NANOSECONDS
+from devices.host import threads
 from recorder.archive.disk import Disk
 from recorder.archive.names import slug
 from recorder.storage_errors import storage_error
@@ -223,9 +224,8 @@ class _Writer:
         self._is_over = False
         self._damaged = 0
         self._file: _File | None = None
-        self._thread = threading.Thread(target=self._run, name=f"isolate-{name}", daemon=True)
+        self._thread = threads.start(self._run, name=f"isolate-{name}")
         beside.threads.append(self._thread)
-        self._thread.start()
 
     def put(self, picture: _Picture) -> None:
         """Take a picture; returns at once. It waits also where writing has failed: it may go on elsewhere."""
