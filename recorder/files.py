@@ -1,5 +1,7 @@
 """The files that a session records into, from its start to its end, and the outputs that its packets go through."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -12,12 +14,20 @@ from recorder.eventlog import EventLog
 from recorder.live.destinations import Destinations
 from recorder.outputs import Outputs
 from recorder.plan import SessionPlan
-from recorder.recording import OnFailure
-from recorder.storing.opening import SessionFacts
-from recorder.storing.storage import Storage
+from recorder.storing.failover import Failover
+from recorder.storing.opening import SessionFacts, StorageTask
 
 if TYPE_CHECKING:
     from recorder.recovery.resume import Resumption
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingStart:
+    """Where a recording begins: at `began_ns` on the session clock, with pictures of `form` from the encoder."""
+
+    encoder: Encoder
+    form: int
+    began_ns: int
 
 
 class SessionFiles:
@@ -26,59 +36,41 @@ class SessionFiles:
     def __init__(
         self,
         plan: SessionPlan,
-        encoder: Encoder,
+        start: RecordingStart,
         *,
-        form: int,
-        began_ns: int,
         clock: Clock,
         log: EventLog,
         live: Destinations,
-        on_failure: OnFailure,
+        on_failure: Callable[[LiputError], None],
     ) -> None:
         """Make the work folder and start what writes into it; `live` destinations are not connected yet.
 
-        `form` is that of the picture the first file is for: what is of another one begins further files. `began_ns` is
-        where the recording is to begin, on the session clock. `on_failure` is told when no disk is left. Raises
-        LiputErrors, and OSErrors of the plan's sinks; then nothing is left behind.
+        Pictures of another form than that of the `start` begin further files. `on_failure` is told when no disk is
+        left. Raises LiputErrors; then nothing is left behind.
         """
         self._clock = clock
         self._emit = log
         self._live = live
-        self.storage = Storage(
+        task = StorageTask(
             plan.archives,
             plan.storage,
-            clock=clock,
-            log=log,
-            on_failure=on_failure,
-            recording=plan.recording,
+            plan.recording,
             bytes_per_s=(plan.profile.video_bitrate + plan.profile.audio_bitrate) / 8,
             planned_s=plan.duration_s,
             waits=not plan.live,
         )
-        facts = self._facts(plan, began_ns)
+        self.storage = Failover(task, clock=clock, log=log, on_failure=on_failure)
+        facts = self._facts(plan, start.began_ns)
         self.offset_s = facts.offset_s
         """Where in the session's media time that of this recorder begins."""
+        encoder, form = start.encoder, start.form
         templates = encoder.templates_of(form)
         templates_of = encoder.templates_of if encoder.may_change_form else None
         self.work = self.storage.begin(facts, templates, form=form, templates_of=templates_of)
         """The first work folder."""
         if plan.resume is not None:
             self._tell_resumed(plan.resume)
-        try:
-            self.outputs = Outputs(
-                self.storage,
-                templates,
-                emit=log,
-                live=live,
-                more=plan.sinks,
-                form=form,
-                templates_of=encoder.templates_of,
-            )
-        except (LiputError, OSError):
-            self.storage.close()
-            log.close()
-            self.storage.discard()
-            raise
+        self.outputs = Outputs(self.storage, templates, live=live, form=form, templates_of=encoder.templates_of)
 
     def _facts(self, plan: SessionPlan, began_ns: int) -> SessionFacts:
         """Return what the work folders say: of a new session, or of one that is gone on with."""

@@ -49,6 +49,27 @@ class KeptPackets:
         while self.leaders:
             self._drop(self.leaders)
 
+    def drop_to(self, most_bytes: int) -> None:
+        """Forget the oldest pictures, up to the next keyframe, as often as more than `most_bytes` are kept."""
+        while self.bytes > most_bytes and (second := self.keyframes()[1:2]):
+            self.begin_at(second[0])
+
+    def confirm(self, safe_s: float) -> None:
+        """Forget all before the last keyframe that is safe, every track of it, up to `safe_s` seconds."""
+        if safe := [index for index in self.keyframes() if self.leaders[index].begins <= safe_s]:
+            self.begin_at(safe[-1])
+
+    @property
+    def start(self) -> Fraction:
+        """The time of the first keyframe, seconds; 0 while there is none."""
+        return next((packet.begins for packet in self.leaders if packet.is_keyframe), Fraction(0))
+
+    def from_the_start(self) -> list[EncodedPacket]:
+        """Return everything from the first keyframe on, each track in its order."""
+        first = next((index for index, packet in enumerate(self.leaders) if packet.is_keyframe), 0)
+        start = self.start - RUN_IN
+        return [*list(self.leaders)[first:], *(packet for packet in self.others if packet.begins >= start)]
+
     def clear(self) -> None:
         """Forget everything."""
         self.leaders.clear()

@@ -1,43 +1,21 @@
 """Where a session's packets go: the recording first, then every live destination; each on threads of its own."""
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Protocol
 
-from av.stream import Stream
-
-from config.events import Emit
 from recorder.archive.model import Mark
 from recorder.live.destinations import Destinations
 from recorder.packet import PROGRAM, EncodedPacket, Track, TrackId
-from recorder.recording import OnDisk
-
-type Templates = Mapping[TrackId, Stream]
+from recorder.storing.opening import Templates, TemplatesOf
 
 
-class TakesPackets(Protocol):
-    """`put` comes from the encoding threads and must return at once, whatever its far end does."""
+class TakesRecording(Protocol):
+    """Where the recording is written; `put` comes from the encoding threads and returns at once."""
 
     def put(self, packet: EncodedPacket) -> None:
         """Take a packet."""
-        ...
-
-
-class Sink(TakesPackets, Protocol):
-    """Something that packets go to until it is closed."""
-
-    def close(self) -> None:
-        """Finish what was taken, within a few seconds."""
-        ...
-
-
-class TakesRecording(TakesPackets, Protocol):
-    """Where the recording is written."""
-
-    @property
-    def on_disk(self) -> OnDisk:
-        """What is safely in the file."""
         ...
 
     def close(self, marks: Sequence[Mark] = (), title: str = "") -> None:
@@ -45,17 +23,12 @@ class TakesRecording(TakesPackets, Protocol):
         ...
 
 
-type MakeSink = Callable[[Templates], Sink]
-type TemplatesOf = Callable[[int], Templates]
-"""Returns the templates of packets of a form."""
-
-
 def _of_program(templates: Templates) -> Templates:
     return {track: stream for track, stream in templates.items() if track in PROGRAM}
 
 
 class Outputs:
-    """The sinks of one session. They copy the encoder's templates: close them before it.
+    """The recording of one session and its live destinations. They use the encoder's templates: close them before it.
 
     Live destinations take the program's packets, those of the recording. Where a track is encoded for them apart
     (a second encode at another rate), `connect` is given its stream: `put` gives packets of that track to the
@@ -69,9 +42,7 @@ class Outputs:
         recording: TakesRecording,
         templates: Templates,
         *,
-        emit: Emit,
         live: Destinations,
-        more: Sequence[MakeSink] = (),
         form: int = 0,
         templates_of: TemplatesOf | None = None,
     ) -> None:
@@ -80,13 +51,10 @@ class Outputs:
         `templates` are of the picture's `form`, `templates_of` says those of others.
         """
         self._recording = recording
-        self._emit = emit
-        self._program = program = _of_program(templates)
+        self._program = _of_program(templates)
         self._form = form
         self._templates_of = templates_of
         self._connecting = threading.Lock()
-        self._more: tuple[Sink, ...] = tuple(make(program) for make in more)
-        self._taking = self._more
         self._live = live
         self._apart: frozenset[TrackId] = frozenset(PROGRAM)
 
@@ -99,23 +67,11 @@ class Outputs:
             self._apart = frozenset(live_templates or ())
             self._live.begin({**self._program, **(live_templates or {})})
 
-    @property
-    def on_disk(self) -> OnDisk:
-        """What is safely in the recording's file."""
-        return self._recording.on_disk
-
     def put(self, packet: EncodedPacket) -> None:
-        """Give a packet to every sink, the recording first; what goes wrong in another costs that one only."""
+        """Give a packet to the recording first, then to every destination."""
         self._recording.put(packet)
         if packet.track not in PROGRAM:
             return
-        for sink in self._taking:
-            try:
-                sink.put(packet)
-            except Exception as error:
-                self._taking = tuple(other for other in self._taking if other is not sink)
-                name = getattr(sink, "name", type(sink).__name__)
-                self._emit("sink-failed", name, f"{name} failed and gets no more: {error!r}")
         if packet.form != self._form and packet.track == Track.VIDEO:
             self._change(packet.form)
         if packet.track not in self._apart:
@@ -148,8 +104,6 @@ class Outputs:
         """
         with ExitStack() as stack:
             stack.callback(self._live.close)
-            for sink in reversed(self._more):
-                stack.callback(sink.close)
             stack.callback(self._recording.close, marks, title)
             self._live.stop()
         self._program = {}  # with them, the encoder would be kept

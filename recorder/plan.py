@@ -17,7 +17,6 @@ from recorder.archive.archive import Archive
 from recorder.archive.model import SessionContext
 from recorder.encoder import AudioSettings
 from recorder.hardware.choice import EncoderPlan
-from recorder.outputs import MakeSink
 from recorder.packet import Track
 from recorder.scene import Appearance
 from recorder.sound.inputs import SoundInput
@@ -59,8 +58,6 @@ class SessionPlan:
     """Where the watches of its sources say how they are."""
     stream: StreamPlan = field(default_factory=StreamPlan)
     """What the targets get."""
-    sinks: Sequence[MakeSink] = ()
-    """Sinks beside the recording and the targets."""
     x264_params: str | None = None
     """See recorder.x264.VideoSettings."""
     isolate: bool = False

@@ -25,7 +25,7 @@ from recorder.encoder import Encoder
 from recorder.ending import Ending
 from recorder.eventlog import EventLog, Listener
 from recorder.faults import FaultReporter
-from recorder.files import SessionFiles
+from recorder.files import RecordingStart, SessionFiles
 from recorder.hardware.opening import PictureEncoder
 from recorder.inputs import SessionInputs
 from recorder.live.destinations import Destinations
@@ -35,11 +35,11 @@ from recorder.packet import Track
 from recorder.plan import SessionPlan, encoder_settings, live_facts
 from recorder.preroll import PreRoll
 from recorder.program import Counts, Program
-from recorder.recording import OnDisk
 from recorder.scene import Offer
 from recorder.sleep import SleepWatch
 from recorder.states import StateMachine
 from recorder.status import BEFORE, RECORDS, Loudness, SessionResult, SessionState, SessionStatus, source_lines
+from recorder.storing.file import OnDisk
 from recorder.storing.places import check_places
 from recorder.streaming.side import LiveSide
 from recorder.timeline import RunContext, Timeline
@@ -165,7 +165,7 @@ class Session:
 
     def status(self) -> SessionStatus:
         """Return what is true now; bytes and media time are those found on disk."""
-        on_disk = self._files.outputs.on_disk if self._files else OnDisk()
+        on_disk = self._files.storage.on_disk if self._files else OnDisk()
         program, troubles = self._program, self._troubles.now
         counts = program.counts if program else Counts()
         return SessionStatus(
@@ -317,9 +317,7 @@ class Session:
         wanted_ns = self._timeline.now_ns() - min(self._starting or 0.0, self._pre_roll.keep_s) * NANOSECONDS
         files = SessionFiles(
             plan,
-            encoder,
-            form=self._pre_roll.form,
-            began_ns=self._timeline.zero_ns + round(max(0.0, wanted_ns)),
+            RecordingStart(encoder, self._pre_roll.form, self._timeline.zero_ns + round(max(0.0, wanted_ns))),
             clock=self._clock,
             log=self.emit,
             live=self.destinations,

@@ -5,13 +5,12 @@ import msgspec
 from config.errors import DossierError, UsageError
 from config.planned import PlannedSession
 from config.schema import Settings
-from devices.clock import SystemClock
+from devices.host.deadline import DeadlineTask
 from recorder.asked import Asked
 from recorder.dossier.carry import ANSWER_S, carried
 from recorder.dossier.dossiers import dossiers_of
 from recorder.dossier.model import CarriedRequest, Request, RequestState
 from recorder.dossier.store import Dossier
-from recorder.storing.bounded import Bounded
 
 
 def request_for(key: str, settings: Settings) -> CarriedRequest:
@@ -24,8 +23,8 @@ def request_for(key: str, settings: Settings) -> CarriedRequest:
         f"the disk of the requests ({dossiers_of(settings).root}) does not answer",
         hint="Record without --request, with --title.",
     )
-    looking = Bounded(lambda: _find(key, settings), "request-look")
-    dossier, request = looking.get(SystemClock(), ANSWER_S, silent)
+    looking = DeadlineTask(lambda: _find(key, settings), "request-look")
+    dossier, request = looking.get(ANSWER_S, silent)
     if request.state is not RequestState.OPEN:
         raise UsageError(f"the request {request.id} is {request.state}", hint="`liput request reopen` goes on with it.")
     return carried(dossier, request, settings.office)

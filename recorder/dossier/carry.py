@@ -13,11 +13,11 @@ import msgspec
 from config.errors import DossierError
 from config.office import Office, zone_name
 from devices.clock import NANOSECONDS, Clock
+from devices.host.deadline import DeadlineTask
 from recorder.archive.disk import Disk, aside_of
 from recorder.dossier.letters import letter_content
 from recorder.dossier.model import CarriedRequest, Letter, Request
 from recorder.dossier.store import FILE, Dossier
-from recorder.storing.bounded import Bounded
 
 PAYLOAD = "data"
 """The folder of a package that letters go to, in a folder of their own as in the dossier."""
@@ -55,7 +55,7 @@ class Carrying:
         self._clock = clock
         self._writing = threading.Lock()
         self._until_ns = clock.now_ns() + round(ANSWER_S * NANOSECONDS)
-        self._copying = Bounded(self._copy, "request-letters")
+        self._copying = DeadlineTask(self._copy, "request-letters", clock=clock)
 
     def _copy(self) -> None:
         for letter in self._taken.request.letters:
@@ -67,5 +67,5 @@ class Carrying:
     def end(self) -> None:
         """Wait for the end, or give up once it has had its time: nothing is written from then on."""
         left_s = max(0, self._until_ns - self._clock.now_ns()) / NANOSECONDS
-        if not self._copying.wait(self._clock, left_s):
+        if not self._copying.wait(left_s):
             self._writing.acquire(timeout=ANSWER_S)  # and never let go of

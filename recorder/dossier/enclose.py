@@ -14,7 +14,7 @@ import msgspec
 
 from config.errors import DossierError
 from config.json_text import json_text
-from devices.clock import SystemClock
+from devices.host.deadline import DeadlineTask
 from recorder.archive.disk import Disk
 from recorder.archive.model import Recording, RequestFacts
 from recorder.archive.work import REQUEST_FILE, WorkFolder
@@ -25,7 +25,6 @@ from recorder.dossier.letters import letter_content
 from recorder.dossier.model import CarriedRequest, Letter, RecordedSession, Request, RequestRecord, Step
 from recorder.dossier.steps import steps_of
 from recorder.dossier.store import FILE, Dossier
-from recorder.storing.bounded import Bounded
 from recorder.troubles import kind_and_subject, reason_of
 
 NOT_FOUND, NOT_NOTED, MISSING, CHANGED = "request-not-found", "request-not-noted", "letter-missing", "letter-changed"
@@ -73,9 +72,9 @@ def note(taken: CarriedRequest, recorded: RecordedSession, now: datetime) -> boo
     kind = "archived" if recorded.archived_at else "recorded"
     change = partial(_noted, recorded=recorded, kind=kind, now=now)
     dossier = Dossier(Path(taken.folder), office=taken.office)
-    noting = Bounded(partial(dossier.change, change), "request-note")
+    noting = DeadlineTask(partial(dossier.change, change), "request-note")
     try:
-        noting.get(SystemClock(), ANSWER_S, DossierError(f"the disk of {taken.folder} does not answer"))
+        noting.get(ANSWER_S, DossierError(f"the disk of {taken.folder} does not answer"))
     except Exception:  # of whatever kind: a dossier costs no recording its package
         return False
     return True
@@ -139,9 +138,9 @@ class _Enclosing:
         silent = DossierError(f"the disk of {self._taken.folder} does not answer")
         if not self._answers:
             raise silent
-        asked = Bounded(act, "request-read")
-        self._answers = asked.wait(SystemClock(), ANSWER_S)
-        return asked.get(SystemClock(), 0.0, silent)
+        asked = DeadlineTask(act, "request-read")
+        self._answers = asked.wait(ANSWER_S)
+        return asked.get(0.0, silent)
 
     def _letters(self, request: Request) -> Iterator[Letter]:
         """Yield the letters that are in the package, by their paths there; copy those that are not yet."""

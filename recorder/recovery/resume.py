@@ -20,6 +20,7 @@ from config.errors import ArchiveError, LiputError, PackageNotFound, StorageErro
 from config.events import Event
 from config.files import open_regular, read_file
 from devices.clock import NANOSECONDS, Clock, boot_id
+from devices.host.deadline import DeadlineTask
 from recorder.archive import names
 from recorder.archive.archive import Archive
 from recorder.archive.model import SessionContext
@@ -27,8 +28,7 @@ from recorder.archive.work import EVENTS_FILE, WorkFolder
 from recorder.fragments import plays_s
 from recorder.recovery.find import find
 from recorder.recovery.rebuild import into_run_s, read_events
-from recorder.storing.bounded import OPEN_S, Bounded
-from recorder.storing.faults import stalled
+from recorder.storing.faults import OPEN_S, stalled
 
 ENDING = {"session-stopping", "session-ended"}
 """Events after which nobody wants a session to go on."""
@@ -77,9 +77,9 @@ def take_up(archives: Iterable[Archive], folder: Path, clock: Clock) -> Resumpti
     works: list[WorkFolder] = []
     try:
         for archive in archives:
-            looking = Bounded(partial(_reopen, archive, name), "resume-look", _release)
+            looking = DeadlineTask(partial(_reopen, archive, name), "resume-look", late=_release, clock=clock)
             with suppress(StorageError, OSError):
-                works += looking.get(clock, OPEN_S, stalled(archive.root, OPEN_S))
+                works += looking.get(OPEN_S, stalled(archive.root, OPEN_S))
         return _resumption(works, folder)
     except LiputError:
         _release(works)

@@ -1,11 +1,17 @@
 """What is wrong with a place that is recorded to, told apart: each kind has its event, its sentence, its advice."""
 
 import errno
+from collections.abc import Callable
 from pathlib import Path
 
 from config.errors import StorageError, StorageReadOnly, StorageStalled, StorageVanished
+from devices.clock import Clock
+from devices.host.deadline import DeadlineTask
 from recorder.storage_errors import storage_error
 from recorder.storing.mounts import DiskOf
+
+OPEN_S = 10.0
+"""How long a disk may take to answer, or until a file on it is open."""
 
 _MAY_BE_GONE = frozenset({errno.EIO, errno.EROFS, errno.ENOENT, errno.EBADF})
 """What a disk that was pulled out also answers."""
@@ -40,3 +46,12 @@ def stalled(path: Path, seconds: float) -> StorageStalled:
         f"The disk of {path} has taken nothing for {seconds:.0f} s",
         hint="Check the disk, its cable, or the network to it.",
     )
+
+
+def asked[T](act: Callable[[], T], path: Path, clock: Clock) -> T:
+    """Return what `act` returns, which asks the disk of `path`; raises what it raises.
+
+    Raises StorageStalled where the disk gives nothing for OPEN_S, and RuntimeError where there are too many threads.
+    """
+    asking = DeadlineTask(act, "storage-check", clock=clock)
+    return asking.get(OPEN_S, stalled(path, OPEN_S), lambda: asking.moved_bytes)

@@ -6,9 +6,9 @@ from functools import partial
 from config.errors import LiputError, UsageError
 from config.schema import Storage as StorageSettings
 from devices.clock import Clock
+from devices.host.deadline import DeadlineTask
 from recorder.archive.archive import Archive
-from recorder.storing.bounded import OPEN_S, Bounded
-from recorder.storing.faults import stalled
+from recorder.storing.faults import OPEN_S, stalled
 from recorder.storing.mounts import MountMemory
 
 
@@ -25,8 +25,10 @@ def check_places(
     first: LiputError | None = None
     for archive in archives:
         try:
-            asking = Bounded(partial(_check, archive, memory if settings.must_be_mounted else None), "storage-check")
-            asking.get(clock, OPEN_S, stalled(archive.root, OPEN_S))
+            asking = DeadlineTask(
+                partial(_check, archive, memory if settings.must_be_mounted else None), "storage-check", clock=clock
+            )
+            asking.get(OPEN_S, stalled(archive.root, OPEN_S))
         except LiputError as error:
             first = first or error
         else:

@@ -2,7 +2,19 @@
 
 from enum import Enum, auto
 
+from config.schema import Recording as RecordingSettings
 from devices.clock import NANOSECONDS
+
+STALLED_S = 3.0
+"""How long nothing may come to the disk, beyond a fragment and the sync after it, until people hear of it."""
+
+TOLD_S = 4.5
+"""How long it is at most, whatever the settings are."""
+
+
+def patience_s(settings: RecordingSettings) -> float:
+    """Return how long nothing may come to the disk, in seconds, until that is worth telling."""
+    return min(STALLED_S + settings.fragment_s + settings.sync_s, TOLD_S)
 
 
 class Progress(Enum):

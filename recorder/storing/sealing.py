@@ -8,6 +8,7 @@ import msgspec
 from config.errors import ArchiveError, LiputError, as_ours
 from config.files import read_file
 from devices.clock import NANOSECONDS, Clock
+from devices.host.deadline import DeadlineTask
 from recorder.archive.archive import Archive
 from recorder.archive.fixity import Progress
 from recorder.archive.media import holds_media
@@ -18,10 +19,9 @@ from recorder.recovery.finish import Finisher
 from recorder.recovery.rebuild import Apart
 from recorder.recovery.resume import plays_s_of
 from recorder.storage_errors import storage_error
-from recorder.storing.bounded import OPEN_S, Bounded, asked
-from recorder.storing.faults import stalled
-from recorder.storing.part import Part
-from recorder.storing.telling import Teller
+from recorder.storing.events import StorageEvents
+from recorder.storing.faults import OPEN_S, asked, stalled
+from recorder.storing.replica import Replica
 
 SEAL_S = 120.0
 """How long sealing may stand still, before its disk is left to itself."""
@@ -35,7 +35,7 @@ TOLD_NS = NANOSECONDS // 10
 class Sealer:
     """Seals the parts of a session's copies, one copy after the other."""
 
-    def __init__(self, clock: Clock, tell: Teller, facts: RecordingFacts, progress: Progress | None) -> None:
+    def __init__(self, clock: Clock, tell: StorageEvents, facts: RecordingFacts, progress: Progress | None) -> None:
         self._clock = clock
         self._tell = tell
         self._facts = facts
@@ -53,7 +53,7 @@ class Sealer:
         self.joined: WorkFolder | None = None
         """What parts were put together in first that could not be sealed: they are gone."""
 
-    def seal(self, parts: Sequence[Part], earlier: Sequence[WorkFolder] = ()) -> list[Package]:
+    def seal(self, parts: Sequence[Replica], earlier: Sequence[WorkFolder] = ()) -> list[Package]:
         """Return the packages that were made of a copy's parts, the longest first: one, if all of them are there.
 
         `earlier` are the parts of a recorder that was killed; where they cannot be put together with these, they stay
@@ -71,7 +71,7 @@ class Sealer:
             return made
         self.leave_earlier(earlier)
         if len(kept) + len(left) > 1:
-            self._add(self._tell.kept_apart(parts[-1].place, len(kept) + len(left)))
+            self._add(self._tell.kept_apart(parts[-1].folder, len(kept) + len(left)))
         spans = {id(part): _span(part) for part in [*left, *kept]}
         before = list(filter(None, map(self._span_of_earlier, earlier)))
         packages: list[Package] = []
@@ -91,7 +91,7 @@ class Sealer:
         offset_s = work.begun.offset_s
         return Apart(work.begun.part, offset_s, offset_s + length_s) if length_s else None
 
-    def _log_of(self, part: Part) -> bytes:
+    def _log_of(self, part: Replica) -> bytes:
         try:
             return asked(partial(read_file, part.work.events), part.work.path, self._clock)
         except (OSError, LiputError, RuntimeError):  # its package has it by now, or its disk does not answer
@@ -107,11 +107,11 @@ class Sealer:
     def _is_there(self, work: WorkFolder) -> bool:
         """Return whether its folder is there still; so is one whose disk does not answer."""
         try:
-            return Bounded(work.path.is_dir, "storage-check").get(self._clock, OPEN_S, TimeoutError())
+            return DeadlineTask(work.path.is_dir, "storage-check", clock=self._clock).get(OPEN_S, TimeoutError())
         except (OSError, RuntimeError):
             return True
 
-    def _holds_media(self, part: Part) -> bool:
+    def _holds_media(self, part: Replica) -> bool:
         """Return whether there is something to seal; a work folder with nothing in it is removed."""
         try:
             if asked(partial(_holds_media, part), part.work.path, self._clock):
@@ -126,7 +126,7 @@ class Sealer:
         return False
 
     def _finish(
-        self, parts: Sequence[Part], earlier: Sequence[WorkFolder] = (), *, is_last_try: bool = False
+        self, parts: Sequence[Replica], earlier: Sequence[WorkFolder] = (), *, is_last_try: bool = False
     ) -> list[Package] | None:
         """Make one package of `parts`; None, and they are as they were, where that cannot be.
 
@@ -137,15 +137,15 @@ class Sealer:
         for work in reversed(earlier):
             archives.setdefault(work.archive_root, Archive(work.archive_root, self._clock))
         finisher = Finisher(
-            list(archives.values()), clock=self._clock, progress=self._advance, apart=self._apart, logs=self._logs,
+            list(archives.values()), clock=self._clock, progress=self.advance, apart=self._apart, logs=self._logs,
             empty=self._empty,
         )  # fmt: skip
         works: list[WorkFolder] = [*earlier, *(part.work for part in parts)]
         facts = self._facts if parts else None  # of what was recorded before, its own log says more
-        finishing = Bounded(partial(_as_usual, finisher.finish, works, facts), "storage-seal")
+        finishing = DeadlineTask(partial(_as_usual, finisher.finish, works, facts), "storage-seal", clock=self._clock)
         too_late = stalled(works[-1].path, SEAL_S)
         try:
-            return [finishing.get(self._clock, SEAL_S, too_late, lambda: (self._step, finishing.moved_bytes))]
+            return [finishing.get(SEAL_S, too_late, lambda: (self._step, finishing.moved_bytes))]
         except OSError as error:
             told: LiputError = storage_error(error, (finisher.joined or works[-1]).path)
         except LiputError as error:
@@ -161,29 +161,30 @@ class Sealer:
             self._leave(parts[0], told)
         return None if joined is None else []
 
-    def _advance(self, done: int, of: int) -> None:
+    def advance(self, done: int, of: int) -> None:
+        """Tell how far it is: `done` bytes or packets of so many."""
         self._step += 1
         now_ns = self._clock.now_ns()
         if self._progress and (now_ns >= self._told_ns + TOLD_NS or done >= of):
             self._told_ns = now_ns
             self._progress(done, of)
 
-    def _leave(self, part: Part, error: LiputError) -> None:
+    def _leave(self, part: Replica, error: LiputError) -> None:
         self._has_more = True
         self.error = self.error or error
-        self._add(self._tell.left_behind(part.place, part.work.path, error))
+        self._add(self._tell.left_behind(part.folder, part.work.path, error))
 
     def _add(self, reason: str) -> None:
         if reason not in self._facts.degraded:
             self._facts = msgspec.structs.replace(self._facts, degraded=(*self._facts.degraded, reason))
 
 
-def _span(part: Part) -> Apart:
+def _span(part: Replica) -> Apart:
     offset_s = part.work.begun.offset_s
-    return Apart(part.work.begun.part, offset_s, offset_s + part.recording.on_disk.media_time_s)
+    return Apart(part.work.begun.part, offset_s, offset_s + part.on_disk.media_time_s)
 
 
-def _holds_media(part: Part) -> bool:
+def _holds_media(part: Replica) -> bool:
     """Return whether a part holds something to seal; its work folder is removed if not. May hang on its disk."""
     if part.is_void:
         part.work.program.unlink(missing_ok=True)

@@ -17,7 +17,7 @@ import psutil
 from config.schema import Settings
 from recorder.mp4.finish import finish
 from recorder.packet import EncodedPacket, Track
-from recorder.recording import muxer_options
+from recorder.storing.file import muxer_options
 from tests.support.muxed import Coded, regular
 
 STEP = 2500

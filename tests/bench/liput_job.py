@@ -30,6 +30,7 @@ from recorder.planning import plan_session
 from recorder.session import Session
 from tests.bench.delays import Delays
 from tests.bench.muxed_file import MuxedFile
+from tests.support.sinks import also_to
 
 RECORDED = "recorded"
 """The file in the job's folder that says what it had taken of the processor when its recording ended."""
@@ -142,10 +143,6 @@ def main() -> int:
     ]
     plan = dataclasses.replace(
         planned.plan,
-        sinks=[
-            lambda templates: MuxedFile(told.folder / "out.flv", "flv", templates),
-            *([lambda _: delays] if delays else []),
-        ],
         x264_params="" if told.as_peers else told.x264,
         pictures=[
             dataclasses.replace(picture, source=source)
@@ -154,7 +151,10 @@ def main() -> int:
     )
     session = Session(plan, clock=clock, listener=hear)
     session.start()
-    result = session.run()
+    with also_to(
+        lambda templates: MuxedFile(told.folder / "out.flv", "flv", templates), *([lambda _: delays] if delays else [])
+    ):
+        result = session.run()
     if result.state != "sealed" or _lost(result.degraded, live=told.live):
         print(result, file=sys.stderr)
         return 1

@@ -6,8 +6,8 @@ from pathlib import Path
 import av
 from av.container import OutputContainer
 
-from recorder.outputs import Templates
 from recorder.packet import EncodedPacket
+from recorder.storing.opening import Templates
 
 
 class MuxedFile:

@@ -16,8 +16,7 @@ from config.schema import Settings
 from recorder.encoder import AudioSettings, Encoder
 from recorder.mp4.finish import finish
 from recorder.packet import Track
-from recorder.recording import muxer_options
-from recorder.storing.file import BUFFER_BYTES, RecordingFile
+from recorder.storing.file import BUFFER_BYTES, RecordingFile, muxer_options
 from recorder.x264 import VideoSettings
 
 SECONDS = 120

@@ -14,6 +14,7 @@ import simplejpeg  # type: ignore[import-untyped]  # ships no types
 from capture.source import Matrix
 from config.events import Event
 from config.schema import Profile, Settings, Video
+from config.schema import Recording as RecordingSettings
 from devices.clock import SystemClock
 from recorder.asked import Asked
 from recorder.encoder import AAC_FRAME, AudioSettings, Encoder
@@ -22,9 +23,9 @@ from recorder.overload.ladder import Step
 from recorder.overload.relief import cheap_params
 from recorder.packet import EncodedPacket, Track
 from recorder.planning import plan_session
-from recorder.recording import Recording
 from recorder.session import Session
 from recorder.stillness import STILL_RATE
+from recorder.storing.replica import Replica
 from recorder.streaming.encode import stream_settings
 from recorder.video_track import PATIENCE_S
 from recorder.x264 import DELAY_S, VideoSettings, x264_settings
@@ -33,6 +34,7 @@ from tests.bench.muxed_file import MuxedFile
 from tests.bench.peers import x264_options
 from tests.support import media
 from tests.support.recorded import OneFile
+from tests.support.sinks import also_to
 from tests.support.waiting import wait_for
 
 WIDTH, HEIGHT, RATE = 320, 240, 30
@@ -82,10 +84,10 @@ def record(clip: Clip, folder: Path, *, live: bool = False, **video: bool) -> tu
     )
     clock, events = SystemClock(), list[Event]()
     planned = plan_session(asked, settings, clock)
-    plan = dataclasses.replace(planned.plan, sinks=[lambda templates: MuxedFile(folder / "out.flv", "flv", templates)])
-    session = Session(plan, clock=clock, listener=events.append)
+    session = Session(planned.plan, clock=clock, listener=events.append)
     session.start()
-    result = session.run()
+    with also_to(lambda templates: MuxedFile(folder / "out.flv", "flv", templates)):
+        result = session.run()
     assert (result.state, result.degraded) == ("sealed", [])
     assert result.package
     return session, Path(result.package) / "data/media/program.mp4", events
@@ -203,8 +205,8 @@ def test_a_kill_costs_no_more_where_it_stands_still(tmp_path: Path) -> None:
     encoder = Encoder(SLOWEST, AudioSettings(1, 64_000))
     problems: list[Exception] = []
     recording = OneFile(
-        tmp_path / "program.mp4", encoder.templates, clock=SystemClock(), on_failure=problems.append,
-        fragment_s=FRAGMENT_S,
+        tmp_path / "program.mp4", encoder.templates, on_failure=problems.append,
+        settings=RecordingSettings(fragment_s=FRAGMENT_S),
     )  # fmt: skip
     silence, sound = np.zeros((AAC_FRAME, 1), np.int16), 0
     worst_s = 0.0
@@ -228,6 +230,6 @@ def test_a_kill_costs_no_more_where_it_stands_still(tmp_path: Path) -> None:
     assert 0 < worst_s <= A_KILL_S - PATIENCE_S
 
 
-def settled(recording: Recording) -> None:
+def settled(recording: Replica) -> None:
     """Wait until the writer has taken what it was given."""
-    wait_for(lambda: recording.progress()[1] == 0 and recording._writing_since_ns is None)
+    wait_for(lambda: not recording.waiting)

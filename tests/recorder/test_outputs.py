@@ -1,73 +1,21 @@
-"""The sinks of a session: what goes wrong in one costs that one, never the recording."""
+"""What live destinations get of a session, and how they end with its recording."""
 
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from av.stream import Stream
 
-from config.errors import LiputError, StorageError
+from config.errors import StorageError
 from config.secrets import Secret, StreamTarget
 from devices.clock import SystemClock
 from recorder.archive.model import Mark
 from recorder.live.destinations import Destinations
-from recorder.outputs import Outputs, Sink, Templates
+from recorder.outputs import Outputs
 from recorder.packet import EncodedPacket, Track, TrackId
-from recorder.recording import OnDisk
-from tests.support import media
 from tests.support.encoded import SmallEncoder
-from tests.support.recorded import OneFile, encoder, feed
 from tests.support.simulated import EventList
-from tests.support.waiting import wait_for
-
-
-class Broken:
-    name = "copy"
-
-    def __init__(self) -> None:
-        self.taken = 0
-
-    def put(self, packet: EncodedPacket) -> None:
-        self.taken += 1
-        raise RuntimeError("a bug")
-
-    def close(self) -> None:
-        pass
-
-
-def test_what_cannot_be_begun_leaves_no_destination_behind(tmp_path: Path) -> None:
-    wait_for(lambda: not any(thread.name.startswith("recording-") for thread in threading.enumerate()))  # of others
-    made, before = encoder(), set(threading.enumerate())
-    recording = OneFile(tmp_path / "a.mp4", made.templates, clock=SystemClock(), on_failure=print)
-
-    def refuse(templates: Templates) -> Sink:
-        raise StorageError("no sink")
-
-    target = StreamTarget(name="siaran", url=Secret("rtmp://127.0.0.1:9/live/key"))
-    live = Destinations([target], clock=SystemClock(), emit=EventList())
-    with pytest.raises(StorageError):
-        Outputs(recording, made.templates, emit=EventList(), live=live, more=[refuse])
-    recording.close()
-    made.close()
-    assert set(threading.enumerate()) == before
-
-
-def test_a_sink_that_breaks_is_told_once_and_left_out(tmp_path: Path) -> None:
-    made, broken, events = encoder(), Broken(), EventList()
-    failures: list[LiputError] = []
-    recording = OneFile(tmp_path / "a.mp4", made.templates, clock=SystemClock(), on_failure=failures.append)
-    live = Destinations(clock=SystemClock(), emit=events)
-    outputs = Outputs(recording, made.templates, emit=events, live=live, more=[lambda _: broken])
-    feed(made, outputs, 0, 60)
-    for track in Track:
-        for packet in made.flush(track):
-            outputs.put(packet)
-    outputs.close()
-    made.close()
-    assert (broken.taken, events, failures) == (1, [("sink-failed", "copy")], [])
-    assert media.decoded(tmp_path / "a.mp4", "v").frames == 60
 
 
 class Heard(Destinations):
@@ -88,8 +36,6 @@ class Heard(Destinations):
 class Kept:
     """A recording in memory."""
 
-    on_disk = OnDisk()
-
     def put(self, packet: EncodedPacket) -> None:
         pass
 
@@ -97,11 +43,26 @@ class Kept:
         pass
 
 
+def test_destinations_get_the_mix_and_not_the_sound_of_each_input() -> None:
+    made, live = SmallEncoder(), Heard()
+    templates = dict(made.templates)
+    outputs = Outputs(Kept(), {**templates, "sound:podium": templates[Track.AUDIO]}, live=live)
+    outputs.connect()
+    packets = made.next() + made.next()
+    for packet in packets:
+        outputs.put(packet)
+        outputs.put(replace(packet, track="sound:podium"))
+    assert live.templates == templates
+    assert live.heard == packets
+    outputs.close()
+    made.close()
+
+
 def test_destinations_get_the_tracks_that_are_encoded_for_them_apart_and_no_others_twice() -> None:
     made, apart = SmallEncoder(), SmallEncoder(bit_rate=100_000)
     live, recorded = Heard(), Kept()
     only_video: dict[TrackId, Stream] = {Track.VIDEO: apart.templates[Track.VIDEO]}
-    outputs = Outputs(recorded, made.templates, emit=EventList(), live=live)
+    outputs = Outputs(recorded, made.templates, live=live)
     outputs.connect(only_video)
     packets, others = made.next() + made.next(), [one for one in apart.next() if one.track is Track.VIDEO]
     for packet in packets:
@@ -130,9 +91,7 @@ class Renewed(Heard):
 @pytest.mark.parametrize("has_own_picture", [False, True])
 def test_destinations_are_connected_anew_where_the_picture_becomes_one_of_another_form(has_own_picture: bool) -> None:
     made, later, live = SmallEncoder(), SmallEncoder(bit_rate=100_000), Renewed()
-    outputs = Outputs(
-        Kept(), made.templates, emit=EventList(), live=live, templates_of=lambda form: (made, later)[form].templates
-    )
+    outputs = Outputs(Kept(), made.templates, live=live, templates_of=lambda form: (made, later)[form].templates)
     apart: dict[TrackId, Stream] = {Track.VIDEO: later.templates[Track.VIDEO]} if has_own_picture else {}
     outputs.connect(apart)
     before = made.next() + made.next()
@@ -162,15 +121,6 @@ class Unclosed(Kept):
         raise StorageError("the disk is gone")
 
 
-class Closed(Broken):
-    """A sink that knows whether it was closed."""
-
-    is_closed = False
-
-    def close(self) -> None:
-        self.is_closed = True
-
-
 class Ending(Heard, Kept):
     """Destinations and a recording that take note of how they end."""
 
@@ -187,7 +137,7 @@ class Ending(Heard, Kept):
 
 def test_destinations_are_stopped_before_the_recording_is_closed_and_freed_after_it() -> None:
     made, all_of_it = SmallEncoder(), Ending()
-    outputs = Outputs(all_of_it, made.templates, emit=EventList(), live=all_of_it)
+    outputs = Outputs(all_of_it, made.templates, live=all_of_it)
     outputs.close()
     assert all_of_it.ends == ["destinations stop", "closed", "closed"]
     made.close()
@@ -195,15 +145,13 @@ def test_destinations_are_stopped_before_the_recording_is_closed_and_freed_after
 
 def test_a_recording_that_cannot_be_closed_leaves_nobody_behind() -> None:
     """Destinations use the encoder's streams, which are freed next."""
-    made, sink, before = SmallEncoder(), Closed(), set(threading.enumerate())
+    made, before = SmallEncoder(), set(threading.enumerate())
     target = StreamTarget(name="siaran", url=Secret("rtmp://127.0.0.1:9/live/key"))
     live = Destinations([target], clock=SystemClock(), emit=EventList())
-    outputs = Outputs(Unclosed(), made.templates, emit=EventList(), live=live, more=[lambda _: sink])
+    outputs = Outputs(Unclosed(), made.templates, live=live)
     outputs.connect()
     assert any(thread.name == "live-siaran" for thread in threading.enumerate())
     with pytest.raises(StorageError, match="gone"):
         outputs.close()
-
-    assert sink.is_closed
     assert set(threading.enumerate()) == before
     made.close()

@@ -15,7 +15,6 @@ import pytest
 
 from capture.source import Matrix
 from config.errors import EncoderError, LiputError
-from devices.clock import SystemClock
 from recorder.encoder import AAC_FRAME, AudioSettings, Encoder
 from recorder.overload.ladder import Step
 from recorder.overload.relief import CHEAP, cheap_params
@@ -104,7 +103,7 @@ def test_the_recording_plays_every_picture_at_its_time(
 ) -> None:
     shown = times(changes, random.Random(7))
     failures: list[LiputError] = []
-    recording = OneFile(tmp_path / "program.mp4", encoder.templates, clock=SystemClock(), on_failure=failures.append)
+    recording = OneFile(tmp_path / "program.mp4", encoder.templates, on_failure=failures.append)
     for packet in encode(encoder, shown, changes):
         recording.put(packet)
     recording.close()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from config.errors import LiputError
-from devices.clock import NANOSECONDS, SystemClock
+from devices.clock import NANOSECONDS
 from recorder.kept_packets import KeptPackets
 from recorder.packet import RUN_IN, EncodedPacket, Track
 from recorder.preroll import PreRoll
@@ -199,7 +199,7 @@ def test_a_recording_that_reaches_back_plays_from_its_first_picture_in_sync(
     gate = PreRoll(keep_s=30)
     put(gate, made)
     failures: list[LiputError] = []
-    recording = OneFile(tmp_path / "program.mp4", encoder.templates, clock=SystemClock(), on_failure=failures.append)
+    recording = OneFile(tmp_path / "program.mp4", encoder.templates, on_failure=failures.append)
     gate.open(recording.put, round(4.5 * NANOSECONDS))
     put(gate, [packet for _ in range(2 * RATE) for packet in encoder.next()])
     put(gate, encoder.flush())

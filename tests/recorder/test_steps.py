@@ -12,7 +12,6 @@ import pytest
 
 from capture.source import Matrix
 from config.errors import LiputError
-from devices.clock import SystemClock
 from recorder.encoder import AAC_FRAME, AudioSettings, Encoder
 from recorder.packet import EncodedPacket, Track
 from recorder.steps import DecodingSteps
@@ -82,7 +81,7 @@ def test_every_picture_is_where_it_was_captured_in_the_recording(
     times = make(10, random.Random(4))
     encoder, packets = encode(10, times)
     failures: list[LiputError] = []
-    recording = OneFile(tmp_path / "program.mp4", encoder.templates, clock=SystemClock(), on_failure=failures.append)
+    recording = OneFile(tmp_path / "program.mp4", encoder.templates, on_failure=failures.append)
     for packet in [*packets, *encoder.flush(Track.VIDEO), *encoder.flush(Track.AUDIO)]:
         recording.put(packet)
     recording.close()

@@ -10,7 +10,6 @@ import av
 import numpy as np
 
 from capture.source import Matrix
-from devices.clock import SystemClock
 from recorder.encoder import AudioSettings, Encoder
 from recorder.packet import EncodedPacket, Track
 from recorder.x264 import VIDEO_TIME_BASE, VideoSettings
@@ -68,9 +67,7 @@ class Material:
         folder.mkdir(parents=True, exist_ok=True)
         left = Left(folder / "killed.mp4", folder / "closed.mp4")
         failures: list[Exception] = []
-        recording = OneFile(
-            left.closed, self.encoder.templates, clock=SystemClock(), on_failure=failures.append, sync_s=0.01
-        )
+        recording = OneFile(left.closed, self.encoder.templates, on_failure=failures.append)
         kept = list(self.packets if packets is None else packets)
         for packet in kept[:-UNWRITTEN]:
             recording.put(packet)

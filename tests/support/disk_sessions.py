@@ -13,8 +13,8 @@ from config.schema import Storage as StorageSettings
 from devices.clock import SystemClock
 from recorder.archive.archive import Archive
 from recorder.eventlog import EventLog
-from recorder.storing.opening import SessionFacts
-from recorder.storing.storage import Storage
+from recorder.storing.failover import Failover
+from recorder.storing.opening import SessionFacts, StorageTask
 from tests.support import archives
 from tests.support.packets import Reel
 
@@ -23,7 +23,7 @@ from tests.support.packets import Reel
 class Session:
     """A session that records the reel, with what it told and what became of it."""
 
-    storage: Storage
+    storage: Failover
     log: EventLog
     events: list[Event]
     failures: list[LiputError]
@@ -38,7 +38,7 @@ class Session:
         return [event.kind for event in self.events]
 
     def offsets(self) -> list[float]:
-        return [float(part.start) for part in self.storage._tee.copies[0].parts]
+        return [float(replica.start) for replica in self.storage.replicas]
 
 
 HELD: list[Session] = []
@@ -48,8 +48,8 @@ HELD: list[Session] = []
 def release() -> None:
     """Let go of what sessions that were not sealed hold."""
     while HELD:
-        for part in HELD.pop().storage._parts():
-            part.work.release()
+        for replica in HELD.pop().storage.replicas:
+            replica.work.release()
 
 
 def record(reel: Reel, roots: list[Path], at: dict[float, Callable[[], object]], **settings: object) -> Session:
@@ -67,20 +67,18 @@ def record(reel: Reel, roots: list[Path], at: dict[float, Callable[[], object]],
         failures.append(error)
         stop.set()
 
-    storage = Storage(
+    task = StorageTask(
         [Archive(root, clock, reserve_bytes=1) for root in roots],
         StorageSettings(keep_free=0, low_s=0.0, critical_s=0.0, **settings),  # type: ignore[arg-type]
-        clock=clock,
-        log=log,
-        on_failure=on_failure,
-        recording=RecordingSettings(),
+        RecordingSettings(),
         bytes_per_s=40_000,
     )
+    storage = Failover(task, clock=clock, log=log, on_failure=on_failure)
     session = Session(storage, log, events, failures, stop, heard)
     HELD.append(session)
     storage.begin(SessionFacts("Rapat", archives.STARTED, archives.CONTEXT), reel.encoder.templates)
     session.reached = reel.play(storage.put, stop=stop, at=at)
     storage.close()
     log.close()
-    session.works = [part.work.path for part in storage._parts()]
+    session.works = [replica.work.path for replica in storage.replicas]
     return session

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from fcntl import ioctl
 from pathlib import Path
 
-from recorder.storing.storage import Storage
+from recorder.storing.failover import Failover
 from tests.support.waiting import wait_for
 
 SECTOR = 512
@@ -184,6 +184,6 @@ def every(seconds: float, act: Callable[[], None], stop: threading.Event) -> thr
     return thread
 
 
-def left_alone(storage: Storage) -> int:
+def left_alone(storage: Failover) -> int:
     """Return how many files were left to themselves because their disk does not answer."""
-    return sum(not part.answers for part in storage._parts())
+    return sum(not replica.answers for replica in storage.replicas)

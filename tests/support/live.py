@@ -17,8 +17,8 @@ from recorder.live.destination import LiveDestination
 from recorder.live.hls import PLAYLIST
 from recorder.live.playlist import Playlist
 from recorder.live.reason import Reason, sentence
-from recorder.outputs import TakesPackets
 from tests.support.encoded import RATE, SmallEncoder
+from tests.support.recorded import PutsPackets
 
 
 class Events:
@@ -42,7 +42,7 @@ class Events:
 class Pump(threading.Thread):
     """Encodes and puts frames at their rate until the end of the `with`; notes how long each `put` took."""
 
-    def __init__(self, encoder: SmallEncoder, *destinations: TakesPackets) -> None:
+    def __init__(self, encoder: SmallEncoder, *destinations: PutsPackets) -> None:
         super().__init__(name="pump")
         self._destinations = destinations
         self._encoder = encoder

@@ -15,7 +15,7 @@ from recorder.archive.model import Mark
 from recorder.chapters import chapters
 from recorder.encoder import AudioSettings, Encoder
 from recorder.packet import EncodedPacket, Track, TrackId, sound_track
-from recorder.recording import muxer_options
+from recorder.storing.file import muxer_options
 from recorder.x264 import VIDEO_TIME_BASE, VideoSettings
 from tests.support import media
 

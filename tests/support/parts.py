@@ -26,7 +26,7 @@ STARTERS = (
     "recorder.encoder",
     "recorder.hardware.probe",
     "recorder.hardware.process",
-    "recorder.recording",
+    "recorder.storing.replica",
     "recorder.report.printing",
     "recorder.session",
     "subprocess",

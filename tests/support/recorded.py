@@ -1,5 +1,6 @@
 """A recording of flashes and beeps at the same moments, and when each plays."""
 
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Protocol
@@ -9,26 +10,62 @@ import numpy as np
 
 from capture.source import Matrix
 from config.errors import LiputError
-from devices.clock import SystemClock
+from config.schema import Recording as RecordingSettings
+from devices.clock import Clock, SystemClock
+from recorder.archive.archive import Archive
+from recorder.archive.model import Begun, Mark, SessionContext
+from recorder.archive.work import WorkFolder
 from recorder.encoder import AudioSettings, Encoder
 from recorder.packet import EncodedPacket, Track
-from recorder.recording import Recording
+from recorder.storing.file import Mp4File
+from recorder.storing.opening import Templates
+from recorder.storing.replica import Place, Replica
 from recorder.x264 import VIDEO_TIME_BASE, VideoSettings
 
 RATE = Fraction(30)
+FAST = RecordingSettings(sync_s=0.02)
 
 
 class PutsPackets(Protocol):
     def put(self, packet: EncodedPacket) -> None: ...
 
 
-class OneFile(Recording):
-    """A recording that is given packets as the storage of a session is."""
+class OneFile(Replica):
+    """A replica without a session, that is given packets as one is."""
+
+    def __init__(
+        self,
+        path: Path,
+        templates: Templates,
+        *,
+        on_failure: Callable[[LiputError], None],
+        clock: Clock | None = None,
+        settings: RecordingSettings = FAST,
+        waits: bool = False,
+        file: Mp4File | None = None,
+    ) -> None:
+        clock = clock or SystemClock()
+        begun = Begun(uuid="uuid", title="Rapat", started_at=clock.now(), host="host", context=SessionContext())
+        super().__init__(
+            Place(Archive(path.parent, clock), WorkFolder(path.parent, begun)),
+            file or Mp4File(path, templates, settings.fragment_s, made=clock.now(), is_live=not waits),
+            clock=clock,
+            settings=settings,
+            waits=waits,
+            on_failure=lambda _, error: on_failure(error),
+        )
+        self.path = path
+        self.begin()
 
     def put(self, packet: EncodedPacket) -> None:
         """Take a packet; does not wait for the disk, unless the session runs as fast as its outputs."""
         self.wait_for_room()
-        self.take(packet)
+        super().put(packet)
+
+    def close(self, marks: Sequence[Mark] = (), title: str = "") -> None:
+        """Close the file, and wait for that."""
+        super().close(marks, title)
+        self.wait()
 
 
 def encoder() -> Encoder:
@@ -51,10 +88,10 @@ def feed(encoder: Encoder, recording: PutsPackets, first: int, count: int) -> No
             recording.put(packet)
 
 
-def record(path: Path, count: int) -> Recording:
+def record(path: Path, count: int) -> OneFile:
     made = encoder()
     failures: list[LiputError] = []
-    recording = OneFile(path, made.templates, clock=SystemClock(), on_failure=failures.append, sync_s=0.02)
+    recording = OneFile(path, made.templates, on_failure=failures.append)
     feed(made, recording, 0, count)
     for track in Track:
         for packet in made.flush(track):

@@ -10,11 +10,12 @@ from types import SimpleNamespace
 
 from config.errors import LiputError
 from config.events import Event
+from devices.clock import SystemClock
 from recorder.archive.model import Mark, RecordingFacts
 from recorder.encoder import Encoder
 from recorder.eventlog import EventLog
 from recorder.packet import Track
-from recorder.storing.storage import Storage
+from recorder.storing.failover import Failover
 from tests.support import archives
 from tests.support.recorded import feed
 from tests.support.timeline import offset_of
@@ -55,7 +56,8 @@ class Show:
     """A session's storage, fed with pictures and sound as fast as they are encoded."""
 
     roots: list[Path]
-    storage: Storage
+    clock: SystemClock
+    storage: Failover
     encoder: Encoder
     log: EventLog
     events: list[Event]
@@ -82,7 +84,7 @@ class Show:
                 self.storage.put(packet)
         self.storage.close(marks, "Rapat")
         self.log.close()
-        self.folders = [part.work.path for part in self.storage._parts()]
+        self.folders = [replica.work.path for replica in self.storage.replicas]
 
     @property
     def kinds(self) -> list[str]:

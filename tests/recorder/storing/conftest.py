@@ -13,8 +13,8 @@ from config.schema import Storage as StorageSettings
 from devices.clock import SystemClock
 from recorder.archive.archive import Archive
 from recorder.eventlog import EventLog
-from recorder.storing.opening import SessionFacts
-from recorder.storing.storage import Storage
+from recorder.storing.failover import Failover
+from recorder.storing.opening import SessionFacts, StorageTask
 from tests.support import archives
 from tests.support.recorded import encoder
 from tests.support.stored import Disks, Show, Shows
@@ -32,17 +32,19 @@ def show(tmp_path: Path) -> Iterator[Shows]:
         events: list[Event] = []
         failures: list[LiputError] = []
         log = EventLog(clock, events.append)
-        storage = Storage(
-            [Archive(root, clock, reserve_bytes=1) for root in roots],
-            StorageSettings(**settings),  # type: ignore[arg-type] # whatever a test sets
+        storage = Failover(
+            StorageTask(
+                [Archive(root, clock, reserve_bytes=1) for root in roots],
+                StorageSettings(**settings),  # type: ignore[arg-type] # whatever a test sets
+                RecordingSettings(sync_s=0.1),
+                bytes_per_s=60_000,
+                waits=waits,
+            ),
             clock=clock,
             log=log,
             on_failure=failures.append,
-            recording=RecordingSettings(sync_s=0.1),
-            bytes_per_s=60_000,
-            waits=waits,
         )
-        show = Show(roots, storage, encoder(), log, events, failures)
+        show = Show(roots, clock, storage, encoder(), log, events, failures)
         session = session or SessionFacts("Rapat Senat", archives.STARTED, archives.CONTEXT)
         storage.begin(session, show.encoder.templates)
         made.append(show)

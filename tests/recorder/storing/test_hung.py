@@ -8,7 +8,9 @@ import pytest
 
 from config.errors import StorageStalled, StorageUnwritable, StorageVanished
 from devices.clock import NANOSECONDS
+from recorder.storing.opening import Opener
 from recorder.storing.progress import Progress, ProgressWatch
+from recorder.storing.replica import ReplicaState
 from tests.support.disks import left_alone
 from tests.support.stored import RATE, Disks, Show, Shows, facts
 from tests.support.timeline import is_continuous
@@ -16,9 +18,9 @@ from tests.support.waiting import wait_for
 
 
 def test_a_disk_that_takes_nothing_is_told_and_left(show: Shows, disks: Disks, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("recorder.storing.part.STALLED_S", 0.5)
-    monkeypatch.setattr("recorder.recording.CLOSE_S", 1.0)
-    monkeypatch.setattr("recorder.storing.storage.CLOSE_S", 1.0)
+    monkeypatch.setattr("recorder.storing.progress.STALLED_S", 0.5)
+    monkeypatch.setattr("recorder.storing.replica.CLOSE_S", 1.0)
+    before = set(threading.enumerate())
     session = show(2, stalled_s=2.0)
     session.feed(5)
     wait_for(lambda: session.storage.on_disk.media_time_s > 3)
@@ -36,13 +38,13 @@ def test_a_disk_that_takes_nothing_is_told_and_left(show: Shows, disks: Disks, m
     assert "part-left" in session.kinds
     disks.let_go.set()
     second = package.folder / "data/media/program.mp4"
-    offset_s = float(session.storage._tee.copies[0].part.start)
-    wait_for(lambda: session.storage._tee.copies[0].parts[0].close().is_over)
+    offset_s = float(session.storage.replicas[-1].start)
+    wait_for(lambda: set(threading.enumerate()) <= before)
     is_continuous([(session.folders[0] / "data/media/program.mp4", 0.0), (second, offset_s)], RATE, session.seconds())
 
 
 def test_a_disk_that_goes_on_is_told_too(show: Shows, disks: Disks, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("recorder.storing.part.STALLED_S", 0.5)
+    monkeypatch.setattr("recorder.storing.progress.STALLED_S", 0.5)
     session = show(1)
     session.feed(3)
     wait_for(lambda: session.storage.on_disk.media_time_s > 1)
@@ -72,7 +74,7 @@ def hang_with_an_unusable_spare(session: Show, disks: Disks) -> None:
 def test_a_disk_that_hangs_for_a_while_is_gone_on_with_where_the_spare_one_cannot_be_used(
     show: Shows, disks: Disks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("recorder.storing.part.STALLED_S", 0.5)
+    monkeypatch.setattr("recorder.storing.progress.STALLED_S", 0.5)
     session = show(2, stalled_s=2.0)
     hang_with_an_unusable_spare(session, disks)
     disks.let_go.set()
@@ -87,7 +89,7 @@ def test_a_disk_that_hangs_for_a_while_is_gone_on_with_where_the_spare_one_canno
 def test_half_a_mirror_that_hangs_for_a_while_is_gone_on_with_where_the_third_disk_cannot_be_used(
     show: Shows, disks: Disks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("recorder.storing.part.STALLED_S", 0.5)
+    monkeypatch.setattr("recorder.storing.progress.STALLED_S", 0.5)
     session = show(3, stalled_s=2.0, mirror=True)
     hang_with_an_unusable_spare(session, disks)
     disks.let_go.set()
@@ -102,7 +104,7 @@ def test_half_a_mirror_that_hangs_for_a_while_is_gone_on_with_where_the_third_di
 def test_a_disk_that_is_lost_while_another_one_is_looked_for_ends_the_session_where_there_is_none(
     show: Shows, disks: Disks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("recorder.storing.part.STALLED_S", 0.5)
+    monkeypatch.setattr("recorder.storing.progress.STALLED_S", 0.5)
     session, opens, go_on = show(2, stalled_s=2.0), threading.Event(), threading.Event()
 
     def refuse(*_place: object) -> Never:
@@ -110,15 +112,14 @@ def test_a_disk_that_is_lost_while_another_one_is_looked_for_ends_the_session_wh
         go_on.wait(30)
         raise StorageUnwritable("the second disk is read-only")
 
-    monkeypatch.setattr(session.storage._mover._opener, "open", refuse)
+    monkeypatch.setattr(Opener, "open", refuse)
     session.feed(3)
     wait_for(lambda: session.storage.on_disk.media_time_s > 1)
     disks.hung = session.roots[0]
     session.feed_until(opens.is_set)
     session.roots[0].rename(session.roots[0].with_name("away"))
     disks.let_go.set()
-    wait_for(lambda: session.storage._tee.copies[0].part.recording.failed)
-    wait_for(session.storage._failures.empty)
+    wait_for(lambda: session.storage.replicas[0].state is ReplicaState.FAILED)
     go_on.set()
     session.feed_until(lambda: session.failures)
     session.close()
@@ -142,7 +143,7 @@ def test_that_the_whole_process_stood_still_is_not_held_against_its_disk(
     session.feed(1)
     monkeypatch.setattr(ProgressWatch, "update", look)
     wait_for(lambda: len(looks) > 2)  # what came to the disk before it hung is known
-    clock = session.storage._clock
+    clock = session.clock
     before_ns, now_ns = clock.now_ns(), clock.now_ns
     monkeypatch.setattr(clock, "now_ns", lambda: now_ns() + 30 * NANOSECONDS)
     wait_for(lambda: sum(at_ns > before_ns + 30 * NANOSECONDS for at_ns in looks) > 2)
@@ -156,8 +157,7 @@ def test_that_the_whole_process_stood_still_is_not_held_against_its_disk(
 def test_only_a_disk_that_never_answers_leaves_a_session_that_says_so_and_ends(
     show: Shows, disks: Disks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("recorder.recording.CLOSE_S", 0.5)
-    monkeypatch.setattr("recorder.storing.storage.CLOSE_S", 0.5)
+    monkeypatch.setattr("recorder.storing.replica.CLOSE_S", 0.5)
     session = show(1)
     session.feed(3)
     wait_for(lambda: session.storage.on_disk.media_time_s > 1)
@@ -173,11 +173,10 @@ def test_only_a_disk_that_never_answers_leaves_a_session_that_says_so_and_ends(
 def test_a_session_that_waits_for_its_disk_ends_where_that_takes_nothing_any_more(
     show: Shows, disks: Disks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("recorder.storing.part.STALLED_S", 0.5)
-    monkeypatch.setattr("recorder.recording.CLOSE_S", 0.5)
-    monkeypatch.setattr("recorder.storing.storage.CLOSE_S", 0.5)
-    monkeypatch.setattr("recorder.recording.QUEUE_PACKETS", 100)
-    monkeypatch.setattr("recorder.storing.storage.WATCH_S", 0.05)
+    monkeypatch.setattr("recorder.storing.progress.STALLED_S", 0.5)
+    monkeypatch.setattr("recorder.storing.replica.CLOSE_S", 0.5)
+    monkeypatch.setattr("recorder.storing.replica.QUEUE_PACKETS", 100)
+    monkeypatch.setattr("recorder.storing.failover.WATCH_S", 0.05)
     session = show(1, waits=True, stalled_s=1.0)
     session.feed(3)
     wait_for(lambda: session.storage.on_disk.media_time_s > 1)

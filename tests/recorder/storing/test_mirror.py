@@ -12,10 +12,8 @@ from devices.clock import SystemClock
 from recorder.archive.archive import Archive
 from recorder.archive.work import WorkFolder
 from recorder.packet import EncodedPacket
-from recorder.recording import Recording
-from recorder.storing.bounded import Bounded
 from recorder.storing.opening import SessionFacts
-from recorder.storing.part import Part
+from recorder.storing.replica import Replica, ReplicaState
 from tests.support import archives, leftovers, media
 from tests.support.cut_short import Material
 from tests.support.leftovers import live
@@ -77,34 +75,34 @@ def test_half_a_mirror_that_breaks_costs_only_that(show: Shows) -> None:
 def test_half_a_mirror_that_is_left_in_order_is_given_nothing_more(
     show: Shows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("recorder.recording.QUEUE_PACKETS", 50)
+    monkeypatch.setattr("recorder.storing.replica.QUEUE_PACKETS", 50)
     session = show(2, mirror=True, waits=True, low_s=0.0, critical_s=0.0)
     session.feed(3)
-    left = session.storage._tee.copies[0].part
-    monkeypatch.setattr("recorder.recording.os.fstatvfs", almost_full(session.roots[0], 1_000_000))
-    taking, take, close = threading.Event(), Recording.take, Part.close
+    left = session.storage.replicas[0]
+    monkeypatch.setattr("recorder.storing.file.os.fstatvfs", almost_full(session.roots[0], 1_000_000))
+    taking, put, close = threading.Event(), Replica.put, Replica.close
 
-    def take_slowly(recording: Recording, packet: EncodedPacket) -> None:
-        if recording is left.recording:
+    def take_slowly(replica: Replica, packet: EncodedPacket) -> None:
+        if replica is left:
             taking.set()
             time.sleep(0.1)
-        take(recording, packet)
+        put(replica, packet)
 
-    def close_meanwhile(part: Part) -> Bounded[None]:
+    def close_meanwhile(replica: Replica) -> None:
         taking.clear()
         taking.wait(0.5)
-        return close(part)
+        close(replica)
 
     with monkeypatch.context() as held:
-        held.setattr(Recording, "take", take_slowly)
-        held.setattr(Part, "close", close_meanwhile)
+        held.setattr(Replica, "put", take_slowly)
+        held.setattr(Replica, "close", close_meanwhile)
         session.feed_until(lambda: left.is_closing)
-    wait_for(lambda: left.close().is_over)
+    wait_for(lambda: left.state is ReplicaState.CLOSED)
     feeder = threading.Thread(target=session.feed, args=(5,), daemon=True)
     feeder.start()
     feeder.join(60)
     assert not feeder.is_alive(), "it waits for a file that nobody writes any more"
-    assert left.recording._queue.qsize() == 0
+    assert left.waiting == 0
     session.close()
     assert session.kinds == ["storage-full"]
     session.storage.seal(facts(session))

@@ -6,9 +6,8 @@ import pytest
 
 from config.reader import read_settings
 from devices.clock import NANOSECONDS
-from recorder.storing.part import patience_s
-from recorder.storing.progress import Progress, ProgressWatch
-from recorder.storing.storage import WATCH_S
+from recorder.storing.failover import WATCH_S
+from recorder.storing.progress import Progress, ProgressWatch, patience_s
 
 
 def at(seconds: float) -> int:

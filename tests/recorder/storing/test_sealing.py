@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -15,14 +14,14 @@ from config.errors import ArchiveError, LiputError, StorageFull
 from devices.clock import SystemClock
 from recorder.archive.archive import Archive
 from recorder.archive.media import holds_media
-from recorder.archive.model import Package, PackageState, RecordingFacts
+from recorder.archive.model import Begun, Package, PackageState, RecordingFacts
 from recorder.archive.work import WorkFolder
 from recorder.recovery import find
 from recorder.recovery.finish import Finisher
 from recorder.recovery.recover import Recovery, State
+from recorder.storing.events import StorageEvents
 from recorder.storing.opening import SessionFacts
 from recorder.storing.sealing import Sealer
-from recorder.storing.telling import Teller
 from tests.support import archives, leftovers, media
 from tests.support.cut_short import Material
 from tests.support.leftovers import live
@@ -34,9 +33,9 @@ from tests.support.waiting import wait_for
 def test_how_far_sealing_is_is_told_ten_times_a_second_at_most() -> None:
     clock, told = SimulatedClock(), list[tuple[int, int]]()
     facts = RecordingFacts(ended_at=archives.STARTED)
-    sealer = Sealer(clock, Teller(EventList()), facts, lambda *far: told.append(far))
+    sealer = Sealer(clock, StorageEvents(EventList()), facts, lambda *far: told.append(far))
     for done in range(1, 1001):
-        sealer._advance(done, 1000)
+        sealer.advance(done, 1000)
         clock.advance_to(clock.now_ns() + 1_000_000)
     assert told[0] == (1, 1000)
     assert told[-1] == (1000, 1000)
@@ -73,7 +72,7 @@ def test_a_disk_that_hangs_when_it_is_looked_at_costs_the_other_half_of_a_mirror
     session.feed(2)
     session.close()
     monkeypatch.setattr("recorder.storing.sealing.holds_media", hang)
-    monkeypatch.setattr("recorder.storing.bounded.OPEN_S", 2.0)
+    monkeypatch.setattr("recorder.storing.faults.OPEN_S", 2.0)
     package = session.storage.seal(facts(session))[0]
     goes_on.set()
     assert package.folder.is_relative_to(session.roots[1])
@@ -97,7 +96,7 @@ def test_a_disk_that_hangs_when_nothing_was_recorded_is_left_with_its_work_folde
     session.storage.close()
     session.log.close()
     monkeypatch.setattr(Archive, "discard", hang)
-    monkeypatch.setattr("recorder.storing.bounded.OPEN_S", 2.0)
+    monkeypatch.setattr("recorder.storing.faults.OPEN_S", 2.0)
     session.storage.discard()
     goes_on.set()
     assert session.told("part-left").subject == str(session.roots[0])
@@ -108,8 +107,11 @@ def test_a_disk_that_hangs_when_nothing_was_recorded_is_left_with_its_work_folde
 def test_what_a_killed_recorder_left_is_told_where_it_cannot_be_put_together_with_the_rest(
     show: Shows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    finish, session, left = Finisher.finish, show(1), tmp_path / "left"
-    left.mkdir()
+    begun = Begun(uuid="", title="Rapat", started_at=archives.STARTED, host="", context=archives.CONTEXT)
+    earlier = [WorkFolder(tmp_path / "lama/.incoming" / name, begun) for name in ("left", "joined")]
+    left = earlier[0].path
+    left.mkdir(parents=True)
+    finish, session = Finisher.finish, show(1, session=SessionFacts("Rapat", archives.STARTED, earlier=earlier))
 
     def alone(finisher: Finisher, works: Sequence[WorkFolder], given: RecordingFacts) -> Package:
         if len(works) > 1:
@@ -119,24 +121,18 @@ def test_what_a_killed_recorder_left_is_told_where_it_cannot_be_put_together_wit
     session.feed(2)
     session.close()
     monkeypatch.setattr(Finisher, "finish", alone)
-    begun = SimpleNamespace(copy=1, part=1, offset_s=0.0)
-    earlier = [
-        SimpleNamespace(archive_root=Path("/a"), path=path, program=path / "program.mp4", begun=begun)
-        for path in (left, tmp_path / "joined")
-    ]
-    monkeypatch.setattr(session.storage, "_earlier", earlier)
     package = session.storage.seal(facts(session))[0]
     assert session.kinds == ["part-left"]
     assert session.events[0].detail["folder"] == str(left)
     assert "they do not fit" in session.events[0].message
     assert package.recording
-    assert package.recording.degraded == ("part-left: /a",)
+    assert package.recording.degraded == (f"part-left: {tmp_path / 'lama'}",)
 
 
 def leave_the_first_disk(session: Show, monkeypatch: pytest.MonkeyPatch) -> None:
     session.feed(5)
     wait_for(lambda: session.storage.on_disk.media_time_s > 3)
-    monkeypatch.setattr("recorder.recording.os.fstatvfs", almost_full(session.roots[0], 1_000_000))
+    monkeypatch.setattr("recorder.storing.file.os.fstatvfs", almost_full(session.roots[0], 1_000_000))
     session.feed_until(lambda: "storage-switched" in session.kinds)
     session.feed(2)
     session.close()
@@ -277,8 +273,8 @@ def test_a_part_that_cannot_be_looked_at_keeps_its_number_and_its_name(
         (then,) = session.storage.seal(facts(session))
     assert (then.part, then.id) == (2, f"{session.folders[0].name}.2")
     archives = [Archive(root, SystemClock()) for root in session.roots]
-    for part in session.storage._parts():
-        part.work.release()
+    for replica in session.storage.replicas:
+        replica.work.release()
     (left,) = find.find(archives)
     assert Recovery(archives, clock=SystemClock()).recover(left).state is State.SEALED
     (first,) = archives[0].list()

@@ -45,7 +45,7 @@ def test_a_session_that_fills_its_disk_is_one_package_all_the_same(
         left_s = armed.session.status().disk_left_s
         assert left_s
         assert left_s > 60
-        monkeypatch.setattr("recorder.recording.os.fstatvfs", almost_full(tmp_path / "arsip", 1_000_000))
+        monkeypatch.setattr("recorder.storing.file.os.fstatvfs", almost_full(tmp_path / "arsip", 1_000_000))
         wait_for(lambda: "storage-switched" in armed.kinds)
         assert armed.session.status().state is SessionState.DEGRADED
         at_s = armed.session.status().elapsed_s
@@ -76,7 +76,7 @@ def test_parts_that_were_put_together_but_not_sealed_are_where_the_result_says(
         armed.session.start(FROM_THE_FIRST_PICTURE)
         armed.wait(4)
         with monkeypatch.context() as full:
-            full.setattr("recorder.recording.os.fstatvfs", almost_full(tmp_path / "arsip", 1_000_000))
+            full.setattr("recorder.storing.file.os.fstatvfs", almost_full(tmp_path / "arsip", 1_000_000))
             wait_for(lambda: "storage-switched" in armed.kinds)
         armed.wait(armed.session.status().elapsed_s + 1.5)
         with monkeypatch.context() as refusing:
@@ -128,7 +128,7 @@ def test_paths_of_a_settings_file_are_where_a_full_disk_is_left_for(
     session = Configured(tmp_path, "[storage]\npaths = ['cadangan']\nlow_s = 0\ncritical_s = 0\nkeep_free = 0\n")
     session.session.start()
     wait_for(lambda: session.session.status().media_time_s > 1.5)
-    monkeypatch.setattr("recorder.recording.os.fstatvfs", almost_full(tmp_path / "arsip", 1_000_000))
+    monkeypatch.setattr("recorder.storing.file.os.fstatvfs", almost_full(tmp_path / "arsip", 1_000_000))
     wait_for(lambda: "storage-switched" in session.kinds)
     wait_for(lambda: session.session.status().elapsed_s > 4)
     result = session.end()
@@ -143,7 +143,7 @@ def test_a_result_names_every_package_and_has_the_length_of_all_parts(
     session = Configured(tmp_path, "[storage]\npaths = ['cadangan']\nlow_s = 0\ncritical_s = 0\nkeep_free = 0\n")
     session.session.start()
     wait_for(lambda: session.session.status().media_time_s > 3)
-    monkeypatch.setattr("recorder.recording.os.fstatvfs", almost_full(tmp_path / "arsip", 1_000_000))
+    monkeypatch.setattr("recorder.storing.file.os.fstatvfs", almost_full(tmp_path / "arsip", 1_000_000))
     wait_for(lambda: "storage-switched" in session.kinds)
     wait_for(lambda: session.session.status().elapsed_s > 6)
     usage = shutil.disk_usage(tmp_path)
@@ -194,7 +194,7 @@ def test_what_is_recorded_apart_goes_on_on_the_next_disk_with_no_picture_missing
     with Armed(tmp_path, camera, isolate=True, further=[second(tmp_path)], storage=settings) as armed:
         armed.session.start(FROM_THE_FIRST_PICTURE)
         armed.wait(3)
-        monkeypatch.setattr("recorder.recording.os.fstatvfs", almost_full(tmp_path / "arsip", 1_000_000))
+        monkeypatch.setattr("recorder.storing.file.os.fstatvfs", almost_full(tmp_path / "arsip", 1_000_000))
         wait_for(lambda: "storage-switched" in armed.kinds)
         armed.wait(armed.session.status().elapsed_s + 1.5)
         stop.set()

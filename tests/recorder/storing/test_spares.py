@@ -13,8 +13,8 @@ from tests.support.waiting import wait_for
 
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("recorder.storing.part.STALLED_S", 0.5)
-    monkeypatch.setattr("recorder.recording.CLOSE_S", 1.0)
+    monkeypatch.setattr("recorder.storing.progress.STALLED_S", 0.5)
+    monkeypatch.setattr("recorder.storing.replica.CLOSE_S", 1.0)
 
 
 def make_unusable(root: Path) -> None:

@@ -17,7 +17,7 @@ from config.errors import LiputError, StorageUnwritable
 from recorder.archive.model import RecordingFacts
 from recorder.mending import mend
 from recorder.packet import EncodedPacket
-from recorder.recording import Recording
+from recorder.storing.replica import Replica
 from tests.support import archives, disks, media
 from tests.support.disk_sessions import Session, record, release
 from tests.support.disks import MappedDisk, PulledOut
@@ -182,11 +182,15 @@ def test_a_disk_that_is_pulled_out_is_told_from_one_with_errors(
 # A disk that neither takes anything nor says why
 
 
+def closed() -> bool:
+    """Return whether nothing is written any more."""
+    return not any(thread.name.startswith("recording-") for thread in threading.enumerate())
+
+
 def test_a_disk_that_hangs_is_told_within_five_seconds_and_left(
     reel: Reel, first: MappedDisk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("recorder.recording.CLOSE_S", 2.0)
-    monkeypatch.setattr("recorder.storing.storage.CLOSE_S", 2.0)
+    monkeypatch.setattr("recorder.storing.replica.CLOSE_S", 2.0)
     hung: list[float] = []
 
     def hang() -> None:
@@ -200,29 +204,28 @@ def test_a_disk_that_hangs_is_told_within_five_seconds_and_left(
     package = session.storage.seal(RecordingFacts(ended_at=archives.STARTED))[0]
     assert package.path.startswith(str(tmp_path / "b"))
     first.go_on()
-    wait_for(lambda: session.storage._tee.copies[0].parts[0].close().is_over)
+    wait_for(closed)
     is_continuous([(program(session.works[0]), 0.0), (program(package.folder), session.offsets()[1])], RATE, SECONDS)
 
 
 def test_the_only_disk_that_hangs_is_told_and_the_session_ends_without_it(
     reel: Reel, first: MappedDisk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("recorder.recording.CLOSE_S", 2.0)
-    monkeypatch.setattr("recorder.storing.storage.CLOSE_S", 2.0)
-    taken, take = [0.0], Recording.take
+    monkeypatch.setattr("recorder.storing.replica.CLOSE_S", 2.0)
+    taken, put = [0.0], Replica.put
 
-    def note(self: Recording, packet: EncodedPacket) -> None:
-        if not self.failed:  # after that nothing is taken, until the session hears that there is no other disk
+    def note(self: Replica, packet: EncodedPacket) -> None:
+        if self.takes:  # after that nothing is taken, until the session hears that there is no other disk
             taken.append(float(packet.ends))
-        take(self, packet)
+        put(self, packet)
 
-    monkeypatch.setattr(Recording, "take", note)
+    monkeypatch.setattr(Replica, "put", note)
     session = record(reel, [first.mount_point / "a"], {FAULT_S: first.hang})
     assert session.kinds == ["recording-stalled", "storage-stalled"]
     with pytest.raises(LiputError):
         session.storage.seal(RecordingFacts(ended_at=archives.STARTED))
     first.go_on()
-    wait_for(lambda: session.storage._tee.copies[0].part.close().is_over)
+    wait_for(closed)
     assert max(taken) > FAULT_S + 3
     is_continuous([(program(session.works[0]), 0.0)], RATE, max(taken))
 

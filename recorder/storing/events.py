@@ -1,4 +1,4 @@
-"""What people are told of the disks of a session: one event for each thing that happens, with what to do."""
+"""The events of a session's disks: one for each thing that happens, with what to do."""
 
 from pathlib import Path
 
@@ -11,14 +11,14 @@ from config.errors import (
     StorageVanished,
 )
 from config.events import Emit
-from recorder.storing.forecast import Level
-from recorder.storing.part import Part
+from recorder.storing.forecast import Forecast, Level
 from recorder.storing.progress import Progress
+from recorder.storing.replica import Replica
 from recorder.troubles import reason_of
 
 
-class Teller:
-    """Makes events; the subject of each is the folder of the disk."""
+class StorageEvents:
+    """Emits events; the subject of each is the folder of the disk."""
 
     def __init__(self, emit: Emit) -> None:
         self._emit = emit
@@ -58,75 +58,75 @@ class Teller:
                 "guard-failed", "storage", f"The watch over the disks failed: {error!r}", hint="please report this"
             )
 
-    def progress(self, part: Part, change: Progress, standing_s: float) -> None:
+    def progress(self, replica: Replica, change: Progress, standing_s: float) -> None:
         """Tell that a recording grows no more on its disk, or grows again."""
         if change is Progress.STALLED:
             self._emit(
                 "recording-stalled",
-                part.place,
-                f"Nothing has come to the disk of {part.place} for {standing_s:.0f} s",
-                media_time_s=round(part.found_s, 3),
+                replica.folder,
+                f"Nothing has come to the disk of {replica.folder} for {standing_s:.0f} s",
+                media_time_s=round(replica.found_s, 3),
                 hint="Check the disk, its cable, or the network to it.",
             )
         else:
             self._emit(
                 "recording-resumed",
-                part.place,
-                f"The disk of {part.place} takes the recording again",
-                media_time_s=round(part.found_s, 3),
+                replica.folder,
+                f"The disk of {replica.folder} takes the recording again",
+                media_time_s=round(replica.found_s, 3),
             )
 
-    def level(self, part: Part, level: Level, planned_s: float | None, *, was: Level) -> None:
+    def level(self, replica: Replica, forecast: Forecast, planned_s: float | None, *, was: Level) -> None:
         """Warn, or alarm, that a disk will be full, or tell that it will not be so soon."""
+        level, left_s = forecast.level, forecast.left_s or 0.0
         if level is Level.OVER:
             return
-        left_s = part.forecast.left_s or 0.0
         if level < was:
             self._emit(
                 "disk-enough",
-                part.place,
-                f"The disk of {part.place} lasts for {_minutes(left_s)} again",
+                replica.folder,
+                f"The disk of {replica.folder} lasts for {_minutes(left_s)} again",
                 left_s=round(left_s),
-                free=part.recording.free_bytes,
+                free=replica.file.free_bytes,
             )
             return
         enough = f"; {_minutes(planned_s)} are still planned" if planned_s is not None else ""
         warning = "disk-low" if level is Level.LOW else "disk-critical"
         self._emit(
             warning,
-            part.place,
-            f"At this rate the disk of {part.place} is full in {_minutes(left_s)}{enough}",
+            replica.folder,
+            f"At this rate the disk of {replica.folder} is full in {_minutes(left_s)}{enough}",
             left_s=round(left_s),
-            free=part.recording.free_bytes,
+            free=replica.file.free_bytes,
             hint="Free space on it, or end the session before.",
         )
 
-    def switched(self, old: str, part: Part, safe_s: float, begins_s: float) -> None:
+    def switched(self, old: str, replica: Replica, safe_s: float, begins_s: float) -> None:
         """Tell that the recording goes on elsewhere, and what is missing between the two files, if anything is.
 
         The old one is safe up to `safe_s`, and what the new one was given begins at `begins_s`.
         """
         self._emit(
             "storage-switched",
-            part.place,
-            f"The recording goes on in {part.place}; up to then it is in {old}",
-            part=part.work.begun.part,
-            offset_s=round(float(part.start), 3),
+            replica.folder,
+            f"The recording goes on in {replica.folder}; up to then it is in {old}",
+            part=replica.work.begun.part,
+            offset_s=round(float(replica.start), 3),
             left=old,
         )
         if begins_s > safe_s:
             self._emit(
                 "recording-gap",
-                part.place,
+                replica.folder,
                 f"{begins_s - safe_s:.1f} s are missing before it: more than could be kept in memory",
                 start_s=round(safe_s, 3),
                 duration_s=round(begins_s - safe_s, 3),
             )
 
-    def kept_apart(self, place: str, count: int) -> str:
+    def kept_apart(self, folder: str, count: int) -> str:
         """Tell that the recording is in several parts; return the reason to be degraded."""
-        self._emit("parts-apart", place, f"The recording is in {count} parts, which are not joined")
-        return reason_of("parts-apart", place)
+        self._emit("parts-apart", folder, f"The recording is in {count} parts, which are not joined")
+        return reason_of("parts-apart", folder)
 
     def left_behind(self, place: str, folder: Path, error: LiputError) -> str:
         """Tell that a part could not be made a package now; return the reason to be degraded."""

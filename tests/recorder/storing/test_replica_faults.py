@@ -1,11 +1,9 @@
-"""A recording whose disk is slow, full, hung or gone: told once, in order, and what was written stays."""
+"""A replica whose disk is slow, full, hung or gone: told once, in order, and what was written stays."""
 
 import os
 import resource
 import threading
-from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,32 +14,28 @@ from av.container import OutputContainer
 from config.errors import LiputError, StorageError, StorageFull, StorageStalled, StorageUnwritable, StorageVanished
 from devices.clock import NANOSECONDS, SystemClock
 from recorder.packet import EncodedPacket, Track
-from recorder.recording import Recording
 from recorder.storage_errors import storage_error
-from recorder.storing.file import RecordingFile
+from recorder.storing.file import Mp4File, RecordingFile
+from recorder.storing.opening import Templates
+from recorder.storing.replica import ReplicaState
 from tests.support import media
 from tests.support.copies import full_disk
 from tests.support.recorded import OneFile, encoder, feed
 from tests.support.waiting import wait_for
 
-type Packet = "av.Packet[av.stream.Stream]"
 
+class SlowFile(Mp4File):
+    """A file whose disk takes nothing until it is let."""
 
-class SlowContainer:
-    """A container whose disk takes nothing until it is let."""
+    def __init__(self, path: Path, templates: Templates) -> None:
+        super().__init__(path, templates, 0.1, made=SystemClock().now(), is_live=True)
+        self.disk, self.is_asked = threading.Event(), threading.Event()
 
-    def __init__(self, mux: Callable[[Packet], None], close: Callable[[], None], disk: threading.Event) -> None:
-        self._mux = mux
-        self.close = close
-        self._disk = disk
-
-    def mux(self, packet: Packet) -> None:
-        self._disk.wait(30)
-        self._mux(packet)
-
-
-def is_full(recording: Recording) -> bool:
-    return recording._queue.qsize() >= 20
+    def mux(self, encoded: EncodedPacket) -> None:
+        self.is_asked.set()
+        self.disk.wait(30)
+        super().mux(encoded)
+        self.is_asked.clear()
 
 
 def test_a_disk_that_fills_up_fails_once_and_loudly_and_what_was_written_stays(tmp_path: Path) -> None:
@@ -53,7 +47,7 @@ def test_a_disk_that_fills_up_fails_once_and_loudly_and_what_was_written_stays(t
         failures.append(error)
         failed.set()
 
-    recording = OneFile(tmp_path / "a.mp4", made.templates, clock=SystemClock(), on_failure=on_failure)
+    recording = OneFile(tmp_path / "a.mp4", made.templates, on_failure=on_failure)
     no_limit = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (15_000, no_limit[1]))
     try:
@@ -81,12 +75,11 @@ class LaterClock(SystemClock):
 def test_a_disk_that_falls_a_minute_behind_fails_a_live_session_whatever_was_handed_over_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made, clock, disk = encoder(), LaterClock(), threading.Event()
+    made, clock = encoder(), LaterClock()
     failures: list[LiputError] = []
     packets: list[EncodedPacket] = []
-    recording = OneFile(tmp_path / "a.mp4", made.templates, clock=clock, on_failure=failures.append)
-    container = recording._container
-    monkeypatch.setattr(recording, "_container", SlowContainer(container.mux, container.close, disk))
+    file = SlowFile(tmp_path / "a.mp4", made.templates)
+    recording = OneFile(file.path, made.templates, clock=clock, on_failure=failures.append, file=file)
 
     class List:
         put = staticmethod(packets.append)
@@ -98,20 +91,20 @@ def test_a_disk_that_falls_a_minute_behind_fails_a_live_session_whatever_was_han
         recording.put(packet)
     clock.later_s = 59
     recording.put(replace(sound, pts=10_000 * 1024, dts=10_000 * 1024))
-    disk.set()
-    wait_for(lambda: recording._writing_since_ns is None and recording._queue.qsize() == 0)
-    disk.clear()
+    file.disk.set()
+    wait_for(lambda: not recording.waiting)
+    file.disk.clear()
     clock.later_s = 1000  # nothing came meanwhile, so nothing waits
     for n in range(10_001, 10_101):
         recording.put(replace(sound, pts=n * 1024, dts=n * 1024))
-    wait_for(lambda: recording._writing_since_ns is not None)
+    assert file.is_asked.wait(60)
     assert not failures
     clock.later_s = 1061
     for n in (10_101, 10_102):
         recording.put(replace(sound, pts=n * 1024, dts=n * 1024))
     assert [type(error) for error in failures] == [StorageError]
     assert "too slowly" in failures[0].message
-    disk.set()
+    file.disk.set()
     recording.close()
     made.close()
     assert media.decoded(recording.path, "a").end_s == pytest.approx(10_101 * 1024 / 48_000, abs=0.1)
@@ -122,22 +115,21 @@ def test_a_disk_that_falls_a_minute_behind_fails_a_live_session_whatever_was_han
 def test_what_another_file_has_is_not_written_to_a_disk_that_is_too_slow(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made, clock, disk = encoder(), LaterClock(), threading.Event()
+    made, clock = encoder(), LaterClock()
     failures: list[LiputError] = []
-    recording = OneFile(tmp_path / "a.mp4", made.templates, clock=clock, on_failure=failures.append)
-    container = recording._container
-    monkeypatch.setattr(recording, "_container", SlowContainer(container.mux, container.close, disk))
-    disk.set()
+    file = SlowFile(tmp_path / "a.mp4", made.templates)
+    recording = OneFile(file.path, made.templates, clock=clock, on_failure=failures.append, file=file)
+    file.disk.set()
     feed(made, recording, 0, 60)
-    wait_for(lambda: recording._writing_since_ns is None and recording._queue.qsize() == 0)
-    disk.clear()
+    wait_for(lambda: not recording.waiting)
+    file.disk.clear()
     feed(made, recording, 60, 60)
-    wait_for(lambda: recording._writing_since_ns is not None)
+    assert file.is_asked.wait(60)
     clock.later_s = 61
     feed(made, recording, 120, 1)
     assert len(failures) == 1
     recording.give_way()
-    disk.set()
+    file.disk.set()
     recording.close()
     made.close()
     assert media.decoded(recording.path, "a").end_s == pytest.approx(2.0, abs=0.1)
@@ -145,17 +137,16 @@ def test_what_another_file_has_is_not_written_to_a_disk_that_is_too_slow(
 
 
 def test_a_slow_disk_holds_up_a_session_without_a_clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("recorder.recording.QUEUE_PACKETS", 20)
-    made, disk = encoder(), threading.Event()
+    monkeypatch.setattr("recorder.storing.replica.QUEUE_PACKETS", 20)
+    made = encoder()
     failures: list[LiputError] = []
-    recording = OneFile(tmp_path / "a.mp4", made.templates, clock=SystemClock(), on_failure=failures.append, waits=True)
-    container = recording._container
-    monkeypatch.setattr(recording, "_container", SlowContainer(container.mux, container.close, disk))
+    file = SlowFile(tmp_path / "a.mp4", made.templates)
+    recording = OneFile(file.path, made.templates, on_failure=failures.append, waits=True, file=file)
     feeder = threading.Thread(target=feed, args=(made, recording, 0, 90))
     feeder.start()
-    wait_for(partial(is_full, recording))
+    wait_for(lambda: recording.is_full)
     assert feeder.is_alive()
-    disk.set()
+    file.disk.set()
     feeder.join(60)
     recording.close()
     assert not failures
@@ -170,7 +161,7 @@ def test_a_slow_disk_holds_up_a_session_without_a_clock(tmp_path: Path, monkeypa
 def test_a_fault_of_our_own_ends_the_recording_in_order(tmp_path: Path) -> None:
     made = encoder()
     failures: list[LiputError] = []
-    recording = OneFile(tmp_path / "a.mp4", made.templates, clock=SystemClock(), on_failure=failures.append)
+    recording = OneFile(tmp_path / "a.mp4", made.templates, on_failure=failures.append)
     feed(made, recording, 0, 60)
     packet = made.encode_video(av.VideoFrame(320, 180, "yuv420p"), 180_000)[0]
     recording.put(replace(packet, data=b""))
@@ -203,13 +194,13 @@ class Hung:
 def test_a_disk_that_never_answers_is_left_to_itself_when_the_recording_is_closed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    disk = Hung()
+    disk, before = Hung(), set(threading.enumerate())
     monkeypatch.setattr("recorder.storing.file.os", disk)
-    monkeypatch.setattr("recorder.recording.CLOSE_S", 0.3)
+    monkeypatch.setattr("recorder.storing.replica.CLOSE_S", 0.3)
     made = encoder()
     failures: list[LiputError] = []
     path = tmp_path / "a.mp4"
-    recording = OneFile(path, made.templates, clock=SystemClock(), on_failure=failures.append, sync_s=0.02)
+    recording = OneFile(path, made.templates, on_failure=failures.append)
     feed(made, recording, 0, 60)
     wait_for(lambda: recording.on_disk.media_time_s > 0.5)
     disk.hangs.set()
@@ -219,11 +210,10 @@ def test_a_disk_that_never_answers_is_left_to_itself_when_the_recording_is_close
     wait_for(lambda: path.stat().st_size > safe.bytes)
     assert recording.on_disk == safe, "what is not safe is not reported"
     recording.close()
-    assert recording.abandoned
+    assert recording.state is ReplicaState.CLOSING
     assert [type(error) for error in failures] == [StorageStalled]
     disk.lets_go.set()
-    for thread in (recording._writer, recording._syncer):
-        thread.join(60)
+    wait_for(lambda: set(threading.enumerate()) <= before)
     made.close()
     assert media.decoded(path, "v").frames > 90
 
@@ -231,20 +221,19 @@ def test_a_disk_that_never_answers_is_left_to_itself_when_the_recording_is_close
 def test_a_disk_that_goes_on_after_the_recording_was_closed_gets_what_was_waiting_for_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("recorder.recording.CLOSE_S", 0.3)
-    made, disk, failures = encoder(), threading.Event(), list[LiputError]()
-    recording = OneFile(tmp_path / "a.mp4", made.templates, clock=SystemClock(), on_failure=failures.append)
-    container = recording._container
-    monkeypatch.setattr(recording, "_container", SlowContainer(container.mux, container.close, disk))
+    monkeypatch.setattr("recorder.storing.replica.CLOSE_S", 0.3)
+    made, failures, before = encoder(), list[LiputError](), set(threading.enumerate())
+    file = SlowFile(tmp_path / "a.mp4", made.templates)
+    recording = OneFile(file.path, made.templates, on_failure=failures.append, file=file)
     feed(made, recording, 0, 90)
     for track in Track:
         for packet in made.flush(track):
             recording.put(packet)
     recording.close()
-    assert recording.abandoned
+    assert recording.state is ReplicaState.CLOSING
     assert [type(error) for error in failures] == [StorageStalled]
-    disk.set()
-    recording._writer.join(60)
+    file.disk.set()
+    wait_for(lambda: set(threading.enumerate()) <= before)
     made.close()
     assert media.decoded(recording.path, "v").frames == 90
 
@@ -253,7 +242,7 @@ def test_a_file_that_was_taken_away_is_a_disk_that_has_gone(tmp_path: Path) -> N
     made = encoder()
     failures: list[LiputError] = []
     path = tmp_path / "a.mp4"
-    recording = OneFile(path, made.templates, clock=SystemClock(), on_failure=failures.append, sync_s=0.02)
+    recording = OneFile(path, made.templates, on_failure=failures.append)
     feed(made, recording, 0, 60)
     path.rename(tmp_path / "b.mp4")
     wait_for(lambda: bool(failures))
@@ -265,7 +254,7 @@ def test_a_file_that_was_taken_away_is_a_disk_that_has_gone(tmp_path: Path) -> N
 def test_a_disk_that_is_full_from_the_start_is_refused(tmp_path: Path) -> None:
     made = encoder()
     with full_disk(tmp_path / "disk") as disk, pytest.raises(StorageFull, match="full"):
-        OneFile(disk / "program.mp4", made.templates, clock=SystemClock(), on_failure=print)
+        OneFile(disk / "program.mp4", made.templates, on_failure=print)
     made.close()
 
 
@@ -283,10 +272,10 @@ def test_what_is_left_of_a_file_that_was_refused_writes_to_no_other_one(
         raise OSError(5, "Input/output error")
 
     made = encoder()
-    monkeypatch.setattr("recorder.recording.av.open", remember)
+    monkeypatch.setattr("recorder.storing.file.av.open", remember)
     monkeypatch.setattr(RecordingFile, "begin", refuse)
     with pytest.raises(StorageError):
-        Recording(tmp_path / "a.mp4", made.templates, clock=SystemClock(), on_failure=print)
+        OneFile(tmp_path / "a.mp4", made.templates, on_failure=print)
     descriptor = os.open(tmp_path / "b.mp4", os.O_RDWR | os.O_CREAT)
     assert [descriptor] == descriptors
     os.write(descriptor, b"another recording")
@@ -299,7 +288,7 @@ def test_what_is_left_of_a_file_that_was_refused_writes_to_no_other_one(
 def test_a_folder_that_is_not_there_is_one_clear_error(tmp_path: Path) -> None:
     made = encoder()
     with pytest.raises(StorageUnwritable, match="No such file"):
-        OneFile(tmp_path / "gone" / "a.mp4", made.templates, clock=SystemClock(), on_failure=print)
+        OneFile(tmp_path / "gone" / "a.mp4", made.templates, on_failure=print)
     made.close()
 
 

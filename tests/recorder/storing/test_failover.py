@@ -15,9 +15,9 @@ from devices.clock import SystemClock
 from recorder.archive.archive import Archive
 from recorder.archive.model import Mark
 from recorder.eventlog import EventLog
-from recorder.storing.opening import SessionFacts
-from recorder.storing.part import Part
-from recorder.storing.storage import Storage
+from recorder.storing.failover import Failover
+from recorder.storing.opening import Opener, SessionFacts, StorageTask, StreamFormat
+from recorder.storing.replica import Replica
 from tests.support import archives, media
 from tests.support.disks import left_alone
 from tests.support.recorded import encoder
@@ -44,9 +44,7 @@ def test_a_session_on_one_disk_is_one_package(show: Shows) -> None:
 def test_a_disk_that_goes_away_is_left_for_the_next_with_nothing_missing(show: Shows) -> None:
     session = show(2)
     session.feed(5)
-    backlog = session.storage._tee._backlog
-    assert backlog
-    wait_for(lambda: backlog.start > 0)
+    wait_for(lambda: session.storage.start > 0)
     away = session.roots[0].with_name("away")
     session.roots[0].rename(away)
     session.feed_until(lambda: "storage-switched" in session.kinds)
@@ -60,7 +58,7 @@ def test_a_disk_that_goes_away_is_left_for_the_next_with_nothing_missing(show: S
     first = away / session.folders[0].relative_to(session.roots[0])
     second = session.folders[1]
     assert offset_of(second) == pytest.approx(switched.detail["offset_s"], abs=0.001)
-    assert 0 < offset_of(second) <= session.storage._tee.copies[0].parts[0].found_s
+    assert 0 < offset_of(second) <= session.storage.replicas[0].found_s
     session.folders[0] = first
     is_continuous(session.files(), RATE, session.seconds())
     media.decodes_cleanly(second / "data/media/program.mp4")
@@ -107,28 +105,21 @@ def test_a_disk_that_fails_a_moment_before_the_end_still_costs_nothing(show: Sho
 def test_what_is_forgotten_while_the_next_disk_opens_is_told(show: Shows, monkeypatch: pytest.MonkeyPatch) -> None:
     session = show(2)
     session.feed(5)
-    backlog, opener, opens, go_on = (
-        session.storage._tee._backlog,
-        session.storage._mover._opener,
-        threading.Event(),
-        threading.Event(),
-    )
-    assert backlog
-    wait_for(lambda: backlog.start > 0)
-    open_part = opener.open
+    opens, go_on, open_replica = threading.Event(), threading.Event(), Opener.open
+    wait_for(lambda: session.storage.start > 0)
 
-    def slow(*place: Any) -> Part:
+    def slow(opener: Opener, *place: Any) -> Replica:
         opens.set()
         go_on.wait(30)
-        return open_part(*place)
+        return open_replica(opener, *place)
 
-    monkeypatch.setattr(opener, "open", slow)
+    monkeypatch.setattr(Opener, "open", slow)
     session.roots[0].rename(session.roots[0].with_name("away"))
     session.feed_until(opens.is_set)
-    safe_s, start_s = session.storage._tee.copies[0].found_s, float(backlog.start)
-    monkeypatch.setattr(backlog, "_most_bytes", backlog._kept.bytes)
+    safe_s, start_s = session.storage.replicas[0].found_s, float(session.storage.start)
+    monkeypatch.setattr("recorder.storing.failover.MOST_BYTES", 20_000)
     session.feed(8)
-    assert float(backlog.start) > safe_s
+    assert float(session.storage.start) > safe_s
     go_on.set()
     wait_for(lambda: "recording-gap" in session.kinds)
     session.close()
@@ -140,28 +131,31 @@ def test_what_is_forgotten_while_the_next_disk_opens_is_told(show: Shows, monkey
     assert safe_s + gap["duration_s"] == pytest.approx(begins_s, abs=0.05)  # type: ignore[operator] # it is a number
 
 
-def test_a_part_whose_log_cannot_be_opened_leaves_nothing_behind(show: Shows, monkeypatch: pytest.MonkeyPatch) -> None:
-    session = show(2)
-    wait_for(lambda: "storage-remember" not in {thread.name for thread in threading.enumerate()})
+def test_a_replica_whose_log_cannot_be_opened_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, made = SystemClock(), encoder()
+    archive, log = Archive(tmp_path / "arsip", clock, reserve_bytes=1), EventLog(clock)
+    task = StorageTask([archive], StorageSettings(), RecordingSettings(), bytes_per_s=60_000)
+    opener = Opener(task, SessionFacts("Rapat", archives.STARTED), clock=clock, log=log, on_failure=print)
     before = set(threading.enumerate())
 
     def refuse(path: Path) -> None:
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr(session.log, "open", refuse)
-    archive = Archive(session.roots[1], SystemClock(), reserve_bytes=1)
+    monkeypatch.setattr(log, "open", refuse)
     with pytest.raises(StorageError, match="Input/output error"):
-        session.storage._mover._opener.open(archive, 1, 2, Fraction(0))
-    assert set(threading.enumerate()) == before
-    assert list(session.roots[1].iterdir()) == []
-    session.close()
+        opener.open(archive, 1, 2, Fraction(0), StreamFormat(0, made.templates))
+    assert set(threading.enumerate()) <= before
+    assert list(archive.root.iterdir()) == []
+    made.close()
 
 
 def test_a_file_that_cannot_be_closed_keeps_all_of_it_and_goes_nowhere_else(show: Shows) -> None:
     session = show(2)
     session.feed(6)
     wait_for(lambda: session.storage.on_disk.media_time_s > 5)
-    program = session.storage._tee.copies[0].part.work.program
+    program = session.storage.replicas[0].work.program
     content = program.read_bytes()
     with program.open("r+b") as file:  # a bit of it has become another one on the disk
         file.seek(content.index(b"tfhd", len(content) // 2) + 8)
@@ -180,15 +174,13 @@ def test_a_first_disk_that_cannot_be_written_is_told_and_the_second_taken(tmp_pa
     log = EventLog(clock, lambda event: events.append((event.kind, event.subject)))
     roots = [tmp_path / "a" / "arsip", tmp_path / "b"]
     (tmp_path / "b").mkdir()
-    storage = Storage(
+    task = StorageTask(
         [Archive(root, clock, reserve_bytes=1) for root in roots],
         StorageSettings(),
-        clock=clock,
-        log=log,
-        on_failure=print,
-        recording=RecordingSettings(),
+        RecordingSettings(),
         bytes_per_s=60_000,
     )
+    storage = Failover(task, clock=clock, log=log, on_failure=print)
     made = encoder()
     work = storage.begin(SessionFacts("Rapat", archives.STARTED, archives.CONTEXT), made.templates)
     assert work.path.is_relative_to(tmp_path / "b")
@@ -203,15 +195,10 @@ def test_a_first_disk_that_cannot_be_written_is_told_and_the_second_taken(tmp_pa
 def test_with_no_disk_at_all_there_is_one_error(tmp_path: Path) -> None:
     clock, made = SystemClock(), encoder()
     (tmp_path / "a").write_text("no folder")
-    storage = Storage(
-        [Archive(tmp_path / "a", clock, reserve_bytes=1)],
-        StorageSettings(),
-        clock=clock,
-        log=EventLog(clock),
-        on_failure=print,
-        recording=RecordingSettings(),
-        bytes_per_s=60_000,
+    task = StorageTask(
+        [Archive(tmp_path / "a", clock, reserve_bytes=1)], StorageSettings(), RecordingSettings(), bytes_per_s=60_000
     )
+    storage = Failover(task, clock=clock, log=EventLog(clock), on_failure=print)
     with pytest.raises(StorageUnwritable):
         storage.begin(SessionFacts("Rapat", archives.STARTED, archives.CONTEXT), made.templates)
     made.close()

@@ -1,4 +1,4 @@
-"""The recording: an ordinary MP4 after a clean close, a playable one after a kill, and truthful in between."""
+"""A replica: an ordinary MP4 after a clean close, a playable one after a kill, and truthful in between."""
 
 import itertools
 import json
@@ -10,12 +10,13 @@ import sys
 import threading
 import time
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from config.errors import LiputError
-from devices.clock import SystemClock
+from config.schema import Recording as RecordingSettings
 from recorder.archive.media import holds_media
 from recorder.archive.model import Mark
 from recorder.packet import EncodedPacket, Track
@@ -71,7 +72,7 @@ def test_pictures_that_come_long_after_their_sound_play_with_it(tmp_path: Path) 
     made = encoder()
     failures: list[LiputError] = []
     pictures: list[EncodedPacket] = []
-    recording = OneFile(tmp_path / "a.mp4", made.templates, clock=SystemClock(), on_failure=failures.append)
+    recording = OneFile(tmp_path / "a.mp4", made.templates, on_failure=failures.append)
 
     class SoundFirst:
         def put(self, packet: EncodedPacket) -> None:
@@ -91,22 +92,26 @@ def test_pictures_that_come_long_after_their_sound_play_with_it(tmp_path: Path) 
     assert beeps == pytest.approx([0, 1, 2], abs=0.005)
 
 
+def has_all(recording: OneFile) -> bool:
+    return not recording.waiting
+
+
 def test_without_a_clock_packets_gather_for_a_while_and_all_of_them_are_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waiting = {}
     for waits, gather_s in ((True, 3.0), (False, 3600.0)):
-        monkeypatch.setattr("recorder.recording.GATHER_S", gather_s)
+        monkeypatch.setattr("recorder.storing.replica.GATHER_S", gather_s)
         made = encoder()
         failures: list[LiputError] = []
         path = tmp_path / f"{waits}.mp4"
-        recording = OneFile(path, made.templates, clock=SystemClock(), on_failure=failures.append, waits=waits)
+        recording = OneFile(path, made.templates, on_failure=failures.append, waits=waits)
         feed(made, recording, 0, 30)
-        wait_for(recording._queue.empty)
+        wait_for(partial(has_all, recording))
         feed(made, recording, 30, 30)
         if not waits:
-            wait_for(recording._queue.empty)
-        waiting[waits] = recording._queue.qsize()
+            wait_for(partial(has_all, recording))
+        waiting[waits] = recording.waiting
         for packet in [*made.flush(Track.VIDEO), *made.flush(Track.AUDIO)]:
             recording.put(packet)
         recording.close()
@@ -129,12 +134,12 @@ def test_of_a_live_session_what_is_more_than_its_bit_rate_is_written_at_once(
     failures: list[LiputError] = []
     path = tmp_path / "a.mp4"
     recording = OneFile(
-        path, made.templates, clock=SystemClock(), on_failure=failures.append, fragment_s=fragment_s, waits=waits
+        path, made.templates, on_failure=failures.append, settings=RecordingSettings(fragment_s=fragment_s), waits=waits
     )
     packets = [packet for _ in range(3) for packet in made.next()]
     for packet in packets:
         recording.put(packet)
-    wait_for(recording._queue.empty)
+    wait_for(lambda: not recording.waiting)
     if begun:
         wait_for(lambda: fragments(path))
     else:
@@ -157,14 +162,13 @@ def test_of_a_live_session_what_is_more_than_its_bit_rate_is_written_at_once(
 CHILD = """
 import sys, threading
 from pathlib import Path
-from devices.clock import SystemClock
 from tests.support import recorded as t
 encoder = t.encoder()
-recording = t.OneFile(Path(sys.argv[1]), encoder.templates, clock=SystemClock(), on_failure=print, sync_s=0.02)
+recording = t.OneFile(Path(sys.argv[1]), encoder.templates, on_failure=print)
 for start in range(0, 3000, 5):
     t.feed(encoder, recording, start, 5)
     # The writer must have taken what was fed, or the figure would be that of the queue.
-    while recording._queue.qsize():
+    while recording.waiting:
         threading.Event().wait(0.001)
     fed = (start + 5) / 30
     if fed > float(sys.argv[2]):
@@ -207,7 +211,7 @@ def test_what_is_reported_grows_with_the_file_and_never_beyond_it(tmp_path: Path
     made = encoder()
     failed = threading.Event()
     recording = OneFile(
-        tmp_path / "a.mp4", made.templates, clock=SystemClock(), on_failure=lambda _: failed.set(), sync_s=0.005
+        tmp_path / "a.mp4", made.templates, on_failure=lambda _: failed.set(), settings=RecordingSettings(sync_s=0.005)
     )
     seen = []
     for start in range(0, 300, 10):
@@ -225,7 +229,7 @@ def test_what_is_reported_grows_with_the_file_and_never_beyond_it(tmp_path: Path
 def test_marks_are_chapters_for_every_player(tmp_path: Path) -> None:
     made = encoder()
     failures: list[LiputError] = []
-    recording = OneFile(tmp_path / "a.mp4", made.templates, clock=SystemClock(), on_failure=failures.append)
+    recording = OneFile(tmp_path / "a.mp4", made.templates, on_failure=failures.append)
     feed(made, recording, 0, 120)
     at = datetime(2026, 11, 24, 9, tzinfo=UTC)
     recording.close(
@@ -244,7 +248,6 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 import psutil
-from devices.clock import SystemClock
 from recorder.packet import Track
 from tests.support import recorded as t
 made, packets = t.encoder(), []
@@ -255,7 +258,7 @@ picture = [packet for packet in packets if packet.track == Track.VIDEO][5]
 sound = [packet for packet in packets if packet.track == Track.AUDIO][5]
 failures = []
 recording = t.OneFile(
-    Path(sys.argv[1]), made.templates, clock=SystemClock(), on_failure=failures.append, waits=True, sync_s=0.1
+    Path(sys.argv[1]), made.templates, on_failure=failures.append, waits=True
 )
 grown, sounds = [], 0
 for number in range(70 * 60 * 25):
@@ -285,7 +288,7 @@ def test_an_hour_of_recording_takes_no_more_memory_than_ten_minutes(tmp_path: Pa
 def test_a_recording_that_nothing_came_for_is_closed_without_a_word(tmp_path: Path) -> None:
     made = encoder()
     failures: list[LiputError] = []
-    recording = OneFile(tmp_path / "a.mp4", made.templates, clock=SystemClock(), on_failure=failures.append)
+    recording = OneFile(tmp_path / "a.mp4", made.templates, on_failure=failures.append)
     recording.close()
     made.close()
     assert not failures

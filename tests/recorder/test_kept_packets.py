@@ -2,8 +2,8 @@
 
 from fractions import Fraction
 
+from recorder.kept_packets import KeptPackets
 from recorder.packet import EncodedPacket, Track
-from recorder.storing.tee import Backlog
 
 
 def picture(number: int, size: int = 10) -> EncodedPacket:
@@ -16,8 +16,8 @@ def sound(number: int) -> EncodedPacket:
     return EncodedPacket(Track.AUDIO, bytes(5), number, number, 1, Fraction(1, 50), True)
 
 
-def filled(seconds: int) -> Backlog:
-    backlog = Backlog(list(Track))
+def filled(seconds: int) -> KeptPackets:
+    backlog = KeptPackets()
     for second in range(seconds):
         for number in range(50):  # sound is a second before its pictures, as an encoder gives them
             backlog.add(sound(second * 50 + number))
@@ -26,8 +26,8 @@ def filled(seconds: int) -> Backlog:
     return backlog
 
 
-def starts(backlog: Backlog) -> tuple[float, float]:
-    packets = backlog.packets
+def starts(backlog: KeptPackets) -> tuple[float, float]:
+    packets = backlog.from_the_start()
     pictures = [packet for packet in packets if packet.track == Track.VIDEO]
     sounds = [packet for packet in packets if packet.track == Track.AUDIO]
     assert pictures[0].is_keyframe
@@ -47,23 +47,24 @@ def test_it_keeps_from_the_last_keyframe_that_is_safe() -> None:
 
 
 def test_its_bound_drops_whole_groups_of_pictures() -> None:
-    backlog = Backlog(list(Track), most_bytes=2000)
+    backlog = KeptPackets()
     for number in range(100):
         backlog.add(picture(number, 50))
         backlog.add(sound(number * 5))
+        backlog.drop_to(2000)
     picture_s, _ = starts_of_pictures(backlog)
     assert picture_s >= 6
-    assert sum(len(packet.data) for packet in backlog.packets) <= 2000
+    assert sum(len(packet.data) for packet in backlog.from_the_start()) <= 2000
 
 
-def starts_of_pictures(backlog: Backlog) -> tuple[float, int]:
-    pictures = [packet for packet in backlog.packets if packet.track == Track.VIDEO]
+def starts_of_pictures(backlog: KeptPackets) -> tuple[float, int]:
+    pictures = [packet for packet in backlog.from_the_start() if packet.track == Track.VIDEO]
     assert pictures[0].is_keyframe
     return pictures[0].pts / 10, len(pictures)
 
 
 def test_before_the_first_picture_there_is_nothing_to_begin_with() -> None:
-    backlog = Backlog(list(Track))
+    backlog = KeptPackets()
     backlog.confirm(10.0)
     assert backlog.start == 0
-    assert not backlog.packets
+    assert not backlog.from_the_start()

@@ -7,8 +7,10 @@ from typing import Any, Never
 import pytest
 
 from config.errors import StorageError, StorageVanished
+from recorder.kept_packets import KeptPackets
 from recorder.storing.mounts import MountMemory
-from recorder.storing.part import Part
+from recorder.storing.opening import Opener
+from recorder.storing.replica import Replica
 from tests.support.stored import RATE, Show, Shows
 from tests.support.timeline import is_continuous
 from tests.support.waiting import wait_for
@@ -24,17 +26,15 @@ def test_a_part_that_fails_before_its_copy_has_come_to_it_is_left_like_any_other
 ) -> None:
     session = show(3)
     session.feed(5)
-    opener = session.storage._mover._opener
-    open_part = opener.open
+    open_replica = Opener.open
 
-    def open_and_fail(*place: Any) -> Part:
-        part = open_part(*place)
-        if part.work.path.is_relative_to(session.roots[1]):
-            part.recording.fail(StorageError("the second disk has gone, too"))
-            wait_for(lambda: len(session.storage._early) == 1)
-        return part
+    def open_and_fail(opener: Opener, *place: Any) -> Replica:
+        replica = open_replica(opener, *place)
+        if replica.work.path.is_relative_to(session.roots[1]):
+            replica.fail(StorageError("the second disk has gone, too"))
+        return replica
 
-    monkeypatch.setattr(opener, "open", open_and_fail)
+    monkeypatch.setattr(Opener, "open", open_and_fail)
     lose_the_first_disk(session)
     session.feed_until(lambda: session.kinds.count("storage-switched") == 2)
     session.feed(2)
@@ -57,26 +57,26 @@ def ends_with_its_disk(session: Show) -> None:
 
 
 def test_a_mistake_of_ours_ends_the_session_in_order(show: Shows, monkeypatch: pytest.MonkeyPatch) -> None:
-    def go_on(*_given: object) -> Never:
+    def give_nothing(*_given: object) -> Never:
         raise ZeroDivisionError("a bug")
 
     session = show(2)
     session.feed(5)
-    monkeypatch.setattr(session.storage._tee, "go_on", go_on)
+    monkeypatch.setattr(KeptPackets, "from_the_start", give_nothing)
     ends_with_its_disk(session)
     assert "a bug" in session.told("storage-failed").message
-    assert not list(session.roots[1].rglob("program.mp4"))
+    wait_for(lambda: not list(session.roots[1].rglob("program.mp4")))
 
 
 def test_where_there_are_too_many_threads_the_session_ends_in_order(
     show: Shows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def none_more(*_given: object) -> Never:
+    def none_more(*_given: object, **_named: object) -> Never:
         raise RuntimeError("can't start new thread")
 
     session = show(2)
     session.feed(5)
-    monkeypatch.setattr("recorder.storing.moving.Bounded", none_more)
+    monkeypatch.setattr("recorder.storing.failover.DeadlineTask", none_more)
     ends_with_its_disk(session)
     assert "no more threads" in session.told("storage-failed").message
 

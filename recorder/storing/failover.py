@@ -1,0 +1,595 @@
+"""Where a session is recorded: one replica, or two at once, each followed by another when its disk fails.
+
+    packets --> Failover --+--> backlog (from the last keyframe that is safe on)
+                           +--> copy 1: a replica on the first disk, then one on another, ...
+                           +--> copy 2, with `storage.mirror`
+
+The guard, a thread that asks no disk anything, looks at what each replica's own threads have found: whether it grows,
+how long the disk will last, what has failed. It alone decides where a copy goes on: in the next folder of the settings,
+in a replica that begins with the backlog, at a keyframe, with nothing missing. Where the picture becomes one of another
+form (its encoder has failed), each copy gets another replica beside the one so far, in the same way. Opening one may
+hang on its disk, so it is a deadline task.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import partial
+from itertools import chain, count
+
+from config.errors import LiputError, MediaError, StateError, StorageError, StorageFull, StorageStalled, as_ours
+from devices.clock import NANOSECONDS, Clock
+from devices.host import threads
+from devices.host.deadline import DeadlineTask
+from recorder.archive.archive import Archive
+from recorder.archive.fixity import Progress as SealProgress
+from recorder.archive.model import Mark, Package, RecordingFacts
+from recorder.archive.work import WorkFolder
+from recorder.eventlog import EventLog
+from recorder.isolate import Beside
+from recorder.kept_packets import MOST_BYTES, KeptPackets
+from recorder.packet import EncodedPacket, Track, TrackId
+from recorder.storing.events import StorageEvents
+from recorder.storing.faults import OPEN_S, asked, stalled
+from recorder.storing.file import OnDisk
+from recorder.storing.forecast import Forecast, Level
+from recorder.storing.mounts import MountMemory
+from recorder.storing.opening import Opener, SessionFacts, StorageTask, StreamFormat, Templates, TemplatesOf, undo
+from recorder.storing.progress import Progress
+from recorder.storing.replica import Replica, ReplicaState
+
+WATCH_S = 0.25
+"""How often the guard looks."""
+
+OPENING_S = 0.05
+"""How often it looks while a replica is opened."""
+
+STOOD_STILL_S = 2.0
+"""So long after the last look it is taken that this whole process stood still: it was stopped, or its machine was."""
+
+
+@dataclass(eq=False)
+class _Move:
+    """A copy on its way to its next replica."""
+
+    why: LiputError | None
+    """Why its disk is left; None where its picture becomes one of another form, on the same disk."""
+    may_stay: bool
+    """Whether it goes on where it is if no other disk takes it: its own may answer again."""
+    told: list[Archive]
+    """The folders that people know of that they refuse."""
+    archive: Archive | None = None
+    opening: DeadlineTask[Replica] | None = None
+    asked_ns: int = 0
+
+
+@dataclass(eq=False)
+class _Copy:
+    """One of the files that are written at once: its replicas so far, the last of them in use."""
+
+    number: int
+    replicas: list[Replica]
+    forecast: Forecast
+    move: _Move | None = None
+    refused: list[Archive] = field(default_factory=list)
+    """The folders that took nothing while its own disk stood still."""
+    ended: bool = False
+    """Whether it has no disk any more."""
+
+    @property
+    def replica(self) -> Replica:
+        """The replica in use."""
+        return self.replicas[-1]
+
+    @property
+    def on_disk(self) -> OnDisk:
+        """What was found on disk: bytes in all replicas, and up to where they play in the session's media time."""
+        return OnDisk(sum(replica.on_disk.bytes for replica in self.replicas), _found_s(self.replicas))
+
+
+class Failover:
+    """The replicas of one session. `begin` once, `put` from any thread, `close` once, then `seal` or `discard`."""
+
+    def __init__(
+        self, task: StorageTask, *, clock: Clock, log: EventLog, on_failure: Callable[[LiputError], None]
+    ) -> None:
+        """Make nothing yet. `on_failure` is told why the last copy could not go on."""
+        self._task = task
+        self._clock = clock
+        self._log = log
+        self._tell = StorageEvents(log)
+        self._on_failure = on_failure
+        self._spares = list(task.archives)
+        self._number = 0
+        self._given_s = 0.0  # up to where packets came, in seconds of media time
+        self._backlog: KeptPackets | None = None
+        self._behind: set[TrackId] = set()  # tracks of sound that have not come to where the picture's form changed
+        self._copies: list[_Copy] = []
+        self._taking: tuple[Replica, ...] = ()
+        self._putting = threading.Lock()
+        self._faults: deque[tuple[Replica, LiputError]] = deque()
+        self._closing = False
+        self._looked_ns = 0
+        self._woken = threading.Event()
+        self.joined: WorkFolder | None = None
+        """What parts were put together in, where that could not be sealed."""
+
+    # Beginning
+
+    def begin(
+        self, session: SessionFacts, templates: Templates, *, form: int = 0, templates_of: TemplatesOf | None = None
+    ) -> WorkFolder:
+        """Open the first replica, or the first two, and the event log beside each; return the first work folder.
+
+        A folder that cannot be recorded to is told, and the next one taken; raises the first one's StorageError when
+        there is none. The event log gets each work folder's file. `templates` are of the picture's `form`,
+        `templates_of` says those of others, where there may be any.
+        """
+        self._session = session
+        self._opener = Opener(self._task, session, clock=self._clock, log=self._log, on_failure=self._note)
+        self._number = session.part
+        self._format = StreamFormat(form, templates)
+        self._templates_of = templates_of
+        for number in (1, 2) if self._task.storage.mirror else (1,):
+            copy = self._first(number)
+            if copy is not None:  # else it is told; one file is better than none
+                self._copies.append(copy)
+                copy.replica.begin()
+        self._route()
+        if self._task.storage.must_be_mounted:
+            self._check_memory()
+        if self._spares or templates_of is not None:
+            self._backlog = KeptPackets(Track.VIDEO if Track.VIDEO in templates else next(iter(templates)))
+        # Where there are too many threads nothing is left behind, and nobody else is asked to do that.
+        self._guard = threads.start(self._watch, name="storage-guard", otherwise=self._undo)
+        return self._copies[0].replica.work
+
+    def _undo(self) -> None:
+        self._log.close()
+        for replica in self.replicas:
+            undo(replica)
+
+    def _check_memory(self) -> None:
+        try:
+            MountMemory().check()
+        except StateError as error:
+            self._tell.not_remembered(error)
+
+    def _first(self, number: int) -> _Copy | None:
+        """Begin the first or second copy (`number`) in the first folder that can be recorded to; those before are told.
+
+        A folder with a part of the session goes on with the copy which that is of: both are put together at the end.
+        None where there is no folder; raises the first one's StorageError when there is none for the first copy.
+        """
+        faults: list[tuple[Archive, LiputError]] = []
+        copy = None
+        while copy is None and self._spares:
+            archive = self._spares.pop(0)
+            which = self._number_in(archive)
+            opening = partial(self._opener.open, archive, which, self._number, Fraction(0), self._format)
+            try:
+                opened = DeadlineTask(opening, "storage-open", late=undo, clock=self._clock)
+                copy = _Copy(which, [opened.get(OPEN_S, stalled(archive.root, OPEN_S))], self._forecast())
+            except LiputError as error:
+                faults.append((archive, error))
+        if copy is None and number == 1 and faults:
+            raise faults[0][1]  # it is told by whoever asked for a recording
+        for refused, fault in faults:
+            self._tell.fault(str(refused.root), fault)
+        return copy
+
+    def _number_in(self, archive: Archive) -> int:
+        """Return which copy a folder is for: the one that was recorded there last, else the first that nobody has."""
+        there = (work.begun.copy for work in reversed(self._session.earlier) if work.archive_root == archive.root)
+        taken = {copy.number for copy in self._copies}
+        return next(number for number in chain(there, count(1)) if number not in taken)
+
+    def _forecast(self) -> Forecast:
+        return Forecast(self._task.storage, self._task.keep_free, self._task.bytes_per_s)
+
+    def _note(self, replica: Replica, error: LiputError) -> None:
+        """Take note that a replica has failed; called from its own threads, and from `put`."""
+        self._faults.append((replica, error))
+        self._woken.set()
+
+    # Taking packets
+
+    def put(self, packet: EncodedPacket) -> None:
+        """Give a packet to every replica that it belongs to; waits for no disk unless the session has no clock."""
+        if self._task.waits:
+            self._wait_for_room()
+        with self._putting:
+            if packet.track == Track.VIDEO:
+                if packet.form != self._format.form:
+                    self._change_format(packet)
+            elif self._behind and packet.begins >= (self._format.since or 0):
+                self._behind.discard(packet.track)
+            self._given_s = max(self._given_s, packet.ends_s)
+            if self._backlog is not None:
+                self._backlog.add(packet)
+                if self._backlog.bytes > MOST_BYTES:
+                    self._backlog.drop_to(MOST_BYTES)
+            for replica in self._taking:
+                replica.put(packet)
+
+    def _change_format(self, packet: EncodedPacket) -> None:
+        """From this keyframe on packets belong into other replicas; the guard opens them. Sound is cut there, too."""
+        if self._templates_of is None or self._backlog is None:
+            return
+        self._format = StreamFormat(packet.form, self._templates_of(packet.form), packet.begins)
+        self._behind = set(self._format.templates) - {Track.VIDEO}
+        for replica in self._taking:
+            replica.until = packet.begins if replica.until is None else replica.until
+        self._backlog.forget_leaders()
+        self._woken.set()
+
+    def _wait_for_room(self) -> None:
+        for copy in self._copies:
+            copy.replica.wait_for_room()
+            while copy.replica.state is ReplicaState.FAILED and not copy.ended and not self._closing:
+                self._woken.wait(WATCH_S)  # until it goes on elsewhere
+
+    def _route(self) -> None:
+        """Say anew which replicas are given packets: those in use, and those that get the sound of their pictures."""
+        has_ended = all(copy.ended for copy in self._copies)
+        self._taking = tuple(
+            replica
+            for copy in self._copies
+            for replica in copy.replicas
+            if (replica is copy.replica and (has_ended or not copy.ended))
+            or (replica.until is not None and replica.takes and self._behind)
+        )
+
+    # What is known of it
+
+    @property
+    def replicas(self) -> list[Replica]:
+        """All replicas so far, those of one copy after the other."""
+        return [replica for copy in self._copies for replica in copy.replicas]
+
+    @property
+    def start(self) -> Fraction:
+        """The media time at which a replica that is opened now begins, in seconds."""
+        with self._putting:
+            return self._backlog.start if self._backlog is not None else Fraction(0)
+
+    @property
+    def on_disk(self) -> OnDisk:
+        """What was found on disk, of the copy that holds most."""
+        return max((copy.on_disk for copy in self._copies), key=lambda found: found.media_time_s, default=OnDisk())
+
+    def beside(self) -> Beside | None:
+        """Return where files beside the program go now; None once nothing takes it any more."""
+        return next((copy.replica.beside for copy in self._copies if not copy.ended), None)
+
+    @property
+    def left_s(self) -> float | None:
+        """Seconds until the disk that lasts longest has to be left, at the rate at which it fills up; None: unknown."""
+        known = [copy.forecast.left_s for copy in self._copies if not copy.ended]
+        return max((left_s for left_s in known if left_s is not None), default=None)
+
+    # The guard
+
+    def _watch(self) -> None:
+        self._looked_ns = self._clock.now_ns()
+        while not self._closing:
+            self._clock.wait(self._woken, OPENING_S if self._is_moving else WATCH_S)
+            self._woken.clear()
+            try:
+                self._attend()
+            except Exception as error:  # a mistake of ours must not leave the session without its guard
+                self._tell.broken(error)
+
+    def _attend(self) -> None:
+        self._fail_over()
+        self._see_if_all_stood_still()
+        for copy in self._copies:
+            if not copy.ended and copy.move is None and copy.replica.takes:
+                self._look(copy)
+        # While a copy moves the backlog stays: the replica that is being opened begins where it began.
+        if self._backlog is not None and not self._is_moving:
+            with self._putting:
+                self._backlog.confirm(min((copy.replica.found_s for copy in self._copies if not copy.ended), default=0))
+
+    def _see_if_all_stood_still(self) -> None:
+        """Hold nothing against a disk that was not asked: this may be the first thread to go on."""
+        now_ns = self._clock.now_ns()
+        since_ns, self._looked_ns = now_ns - self._looked_ns, now_ns
+        if since_ns > STOOD_STILL_S * NANOSECONDS:
+            for copy in self._copies:
+                copy.replica.stood_still(now_ns, since_ns)
+
+    def _look(self, copy: _Copy) -> None:
+        """See whether a copy's file grows, and how long its disk will last; leave the disk where that is needed."""
+        replica, now_ns, given_s = copy.replica, self._clock.now_ns(), self._given_s
+        change = replica.look(now_ns, given_s)
+        standing_s = replica.standing_s(now_ns)
+        if change is not None:
+            self._tell.progress(replica, change, standing_s)
+        if change is Progress.RESUMED:
+            self._count_again(copy)
+        # What waits for its disk would wait for ever; until it does, it may be its source that gives nothing. Else it
+        # may still go on, where no other disk takes the recording.
+        is_lost = replica.is_full if self._task.waits else bool(self._spares)
+        if standing_s > self._task.storage.stalled_s and is_lost:
+            error = stalled(replica.work.path, standing_s)
+            if self._task.waits:
+                replica.fail(error)
+            else:
+                self._leave(copy, error, may_stay=True)
+            return
+        free = replica.file.free_bytes
+        if free is None:
+            return
+        planned_s = None if self._task.planned_s is None else max(0.0, self._task.planned_s - given_s)
+        was, forecast = copy.forecast.level, copy.forecast
+        media_s = given_s - float(replica.start)
+        level = forecast.update(now_ns, free, replica.file.written_bytes, media_s, planned_s)
+        if level is not None:
+            self._tell.level(replica, forecast, planned_s, was=was)
+        if level is Level.OVER:
+            self._leave(
+                copy,
+                StorageFull(
+                    f"The disk of {replica.folder} is full, but for what has to stay free",
+                    hint="Free space on it before the next session.",
+                ),
+            )
+
+    # Moves
+
+    @property
+    def _is_moving(self) -> bool:
+        return any(copy.move is not None for copy in self._copies)
+
+    def _fail_over(self) -> bool:
+        """Take in what has failed, which copies have come to another replica, and which need one; waits for nothing.
+
+        Returns whether there was anything.
+        """
+        had_any = self._is_moving or bool(self._faults)
+        for copy in self._copies:
+            self._or_end(copy, self._advance)
+        for _ in range(len(self._faults)):
+            replica, error = self._faults.popleft()
+            if not self._take_in(replica, error):
+                self._faults.append((replica, error))
+        for copy in self._copies:
+            if copy.move is None and not copy.ended and copy.replica.form != self._format.form:
+                copy.move = _Move(None, may_stay=False, told=list(copy.refused))
+                self._or_end(copy, self._try_next)
+        self._close_left()
+        return had_any or self._is_moving
+
+    def _or_end(self, copy: _Copy, act: Callable[[_Copy], None]) -> None:
+        """Do something for a copy; where a mistake of ours keeps it from that, end it as if there was no other disk."""
+        try:
+            act(copy)
+        except Exception as mistake:  # of whatever kind: who waits for the copy must not wait for ever
+            told = as_ours(mistake, StorageError)
+            self._tell.fault(copy.replica.folder, told)
+            if copy.move is not None:
+                self._end(copy, copy.move.why or told)
+
+    def _take_in(self, replica: Replica, error: LiputError) -> bool:
+        """Take in that a replica has failed: its copy goes on elsewhere, if it was the one in use.
+
+        Returns False where that is to be looked at again: it is open, and its copy has not come to it yet; or its copy
+        is on its way elsewhere, and may have to stay.
+        """
+        copy = next((copy for copy in self._copies if replica in copy.replicas), None)
+        if self._is_moving if copy is None else copy.move is not None and copy.replica is replica:
+            return False
+        if copy is None or copy.replica is not replica or copy.ended or isinstance(error, MediaError):
+            # Of what is damaged all is there, and none of it would be better elsewhere.
+            self._tell.fault(replica.folder, error)
+        else:
+            self._leave(copy, error)
+        return True
+
+    def _leave(self, copy: _Copy, error: LiputError, *, may_stay: bool = False) -> None:
+        """Tell why a copy leaves its disk, and begin to move it to another one."""
+        self._tell.fault(copy.replica.folder, error)
+        copy.move = _Move(error, may_stay=may_stay, told=list(copy.refused))
+        self._or_end(copy, self._try_next)
+
+    def _try_next(self, copy: _Copy) -> None:
+        """Begin to open a replica in the next folder for a copy that moves; where none is left it stays, or ends.
+
+        What has refused it is tried once more where it would have to end.
+        """
+        move = copy.move
+        if move is None:
+            return
+        if move.why is None:
+            move.archive = copy.replica.archive
+        else:
+            left = self._spares if self._spares or move.may_stay else copy.refused
+            if not left:
+                copy.move = None
+                if not move.may_stay:
+                    self._end(copy, move.why)
+                return
+            move.archive = left.pop(0)
+        self._number += 1
+        # Down to what must stay free, not to the reserve: a session that runs takes what there is.
+        archive = Archive(move.archive.root, self._clock, self._task.keep_free)
+        opening = partial(self._opener.open, archive, copy.number, self._number, self.start, self._format)
+        move.asked_ns, move.opening = self._clock.now_ns(), None
+        try:
+            move.opening = DeadlineTask(opening, "storage-open", late=undo, clock=self._clock)
+        except RuntimeError as error:  # there are too many threads
+            self._refuse(copy, move, move.archive, error)
+
+    def _advance(self, copy: _Copy) -> None:
+        """Take in what has become of a replica that is opened for a copy, if that is known by now."""
+        move = copy.move
+        if move is None or move.opening is None or move.archive is None:
+            return
+        if not move.opening.is_over and self._clock.now_ns() < move.asked_ns + OPEN_S * NANOSECONDS:
+            return
+        try:
+            replica = move.opening.get(0.0, stalled(move.archive.root, OPEN_S))
+        except Exception as error:  # of whatever kind: the next one is tried
+            self._refuse(copy, move, move.archive, error)
+        else:
+            self._adopt(copy, move, replica)
+
+    def _refuse(self, copy: _Copy, move: _Move, archive: Archive, error: Exception) -> None:
+        """Tell that a folder takes no replica, and try the next one.
+
+        What refuses a copy that may stay is set aside: the trouble that its own disk has may pass for both.
+        """
+        fault = as_ours(error, StorageError)
+        if archive not in move.told:
+            self._tell.fault(str(archive.root), fault)
+        if move.why is None:
+            move.why = fault
+        elif move.may_stay:
+            copy.refused.append(archive)
+        self._try_next(copy)
+
+    def _adopt(self, copy: _Copy, move: _Move, new: Replica) -> None:
+        """Let a copy go on in a replica that is open, from the backlog on; the one before is closed."""
+        old, is_another_form = copy.replica, move.why is None
+        try:
+            with self._putting:
+                begins_s = self._hand_over(copy, new)
+                old.is_void = is_another_form and not old.has_pictures
+                if not is_another_form and (move.may_stay or old.state is ReplicaState.FAILED):
+                    old.give_way()  # it takes nothing, or too little
+                copy.move = None
+                self._route()
+        except Exception:
+            threads.start(undo, new, name="storage-close")
+            raise
+        if is_another_form:
+            return
+        self._count_again(copy)
+        if old.is_stalled:
+            self._tell.progress(old, Progress.RESUMED, 0.0)
+        self._tell.switched(old.folder, new, _found_s(copy.replicas[:-1]), begins_s)
+
+    def _hand_over(self, copy: _Copy, new: Replica) -> float:
+        """Give a replica the backlog, and put it into use; return where that begins, in seconds of media time.
+
+        Where the picture has become one of another form since it was opened, the next one gets the backlog.
+        """
+        begins_s = 0.0
+        new.begin()
+        if self._backlog is not None:
+            begins_s = float(self._backlog.start)  # later than the replica where it grew too large meanwhile
+            if new.form == self._format.form:
+                for packet in self._backlog.from_the_start():
+                    new.put(packet)
+            else:
+                new.until = self._format.since
+        copy.replicas.append(new)
+        copy.forecast = self._forecast()
+        return begins_s
+
+    def _count_again(self, copy: _Copy) -> None:
+        """Let the folders count again that refused a copy while its disk stood still: that is over.
+
+        Not before: the guard would leave the disk for them again with each look.
+        """
+        self._spares += copy.refused
+        copy.refused.clear()
+
+    def _end(self, copy: _Copy, error: LiputError) -> None:
+        """Let a copy end that has nowhere to go on; the session hears of it where it was the last one.
+
+        The last one is not closed: whatever is left of it takes what still comes, if it can, and writes what it has.
+        """
+        with self._putting:
+            copy.ended, copy.move = True, None
+            self._route()
+        if all(each.ended for each in self._copies):
+            self._on_failure(error)
+
+    def _close_left(self) -> None:
+        """Close the replicas that are given nothing any more: what follows the end of their queue is never written."""
+        with self._putting:
+            self._route()
+            left = [replica for replica in self.replicas if replica not in self._taking and not replica.is_closing]
+        for replica in left:
+            with suppress(RuntimeError):  # there are too many threads: with the next look
+                replica.close()
+
+    # The end
+
+    def close(self, marks: Sequence[Mark] = (), title: str = "") -> None:
+        """Finish every replica; returns within bounds, also when a disk never answers.
+
+        `marks` become chapters; what is before the first one is called `title`. What fails only now still goes on
+        elsewhere.
+        """
+        self._closing = True
+        self._woken.set()
+        self._guard.join()
+        while self._settle() or self._close_open(marks, title):
+            pass
+        for replica in self.replicas:
+            replica.close()
+            replica.wait()
+
+    def _settle(self) -> bool:
+        """Let every copy that has failed, or moves, come to rest; return whether there was one."""
+        had_any = self._fail_over()
+        while self._is_moving:
+            self._clock.wait(self._woken, OPENING_S)
+            self._woken.clear()
+            self._fail_over()
+        return had_any
+
+    def _close_open(self, marks: Sequence[Mark], title: str) -> bool:
+        """Close the replicas in use; return whether there were any."""
+        replicas = [copy.replica for copy in self._copies if not copy.replica.is_closing]
+        for replica in replicas:
+            replica.close(marks, title)
+        for replica in replicas:
+            replica.wait()
+        return bool(replicas)
+
+    def discard(self) -> None:
+        """Remove the work folders of a session that recorded nothing; raises ArchiveError when there is media in one.
+
+        A disk that does not answer is not asked; where it stops only now its work folder stays, and that is told.
+        """
+        for replica in self.replicas:
+            if replica.answers:
+                try:
+                    asked(partial(replica.archive.discard, replica.work), replica.work.path, self._clock)
+                except (StorageStalled, RuntimeError) as error:  # that is where there are too many threads
+                    self._tell.left_behind(replica.folder, replica.work.path, as_ours(error))
+
+    def seal(self, facts: RecordingFacts, progress: SealProgress | None = None) -> list[Package]:
+        """Make a package of each copy, or of each of its parts that cannot be joined; those of the fullest copy first.
+
+        `progress` is that of Archive.seal. What cannot be sealed now, because its disk is gone or does not answer,
+        stays in its work folder and is told; so is what an earlier recorder left of a copy that was not gone on with.
+        Raises what sealing raised where nothing could be sealed.
+        """
+        from recorder.storing.sealing import Sealer  # loaded while it records: recorder/later.py
+
+        copies = sorted(self._copies, key=lambda copy: copy.on_disk.media_time_s, reverse=True)
+        sealer = Sealer(self._clock, self._tell, facts, progress)
+        numbers, earlier = {copy.number for copy in copies}, self._session.earlier
+        sealer.leave_earlier([work for work in earlier if work.begun.copy not in numbers])
+        packages = [
+            package
+            for copy in copies
+            for package in sealer.seal(copy.replicas, [work for work in earlier if work.begun.copy == copy.number])
+        ]
+        self.joined = sealer.joined
+        if not packages:
+            raise sealer.error or StorageError("nothing could be sealed")
+        return packages
+
+
+def _found_s(replicas: Sequence[Replica]) -> float:
+    """Return up to where `replicas` were found on disk, in seconds of media time."""
+    return max((replica.found_s for replica in replicas), default=0.0)

@@ -1,0 +1,51 @@
+"""The packets of a session's program, given to a test as well: on the encoding threads, from the first on."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Protocol
+from unittest.mock import patch
+
+from recorder.archive.model import Mark
+from recorder.live.destinations import Destinations
+from recorder.outputs import Outputs, TakesRecording
+from recorder.packet import PROGRAM, EncodedPacket
+from recorder.storing.opening import Templates, TemplatesOf
+
+
+class Sink(Protocol):
+    def put(self, packet: EncodedPacket) -> None: ...
+
+    def close(self) -> None: ...
+
+
+@contextmanager
+def also_to(*makes: Callable[[Templates], Sink]) -> Iterator[None]:
+    """Let each session that begins to record now give its program's packets to what `makes` return, too."""
+
+    class OutputsAndSinks(Outputs):
+        def __init__(
+            self,
+            recording: TakesRecording,
+            templates: Templates,
+            *,
+            live: Destinations,
+            form: int = 0,
+            templates_of: TemplatesOf | None = None,
+        ) -> None:
+            super().__init__(recording, templates, live=live, form=form, templates_of=templates_of)
+            program = {track: stream for track, stream in templates.items() if track in PROGRAM}
+            self._sinks = [make(program) for make in makes]
+
+        def put(self, packet: EncodedPacket) -> None:
+            super().put(packet)
+            if packet.track in PROGRAM:
+                for sink in self._sinks:
+                    sink.put(packet)
+
+        def close(self, marks: Sequence[Mark] = (), title: str = "") -> None:
+            super().close(marks, title)
+            for sink in self._sinks:
+                sink.close()
+
+    with patch("recorder.files.Outputs", OutputsAndSinks):
+        yield
