@@ -1,28 +1,24 @@
-"""The memory that glibc has for us, and what it keeps of it.
+"""The memory that glibc has for a recorder: one heap for all threads, and free pages go back to the system.
 
-By itself it gives threads heaps of their own, eight for each processor. What one thread frees in its heap is of no use
-to the others, and a camera or a server that comes and goes is met by another thread each time: all of them grow to the
-most that was ever needed at once in each, which takes days. Nothing here allocates so much that threads would wait for
-each other: with one heap for all, a session takes as much of the processor.
+By itself glibc gives threads heaps of their own, eight for each processor. Memory that one thread frees in its heap is
+of no use to the others. Other threads meet each camera or server that comes back, so every heap grows to the most that
+was ever needed in it. A session allocates so little that one heap for all costs it no time.
 
-What is large has a mapping of its own, until as large a one was freed: from then on such are in the heap. So a session
-grows by what is still to come of it, hours later maybe. Here they are in the heap from the beginning.
-
-Python does likewise with its table of interned strings: what has been loaded nearly fills it, and it doubles when as
-many short-lived ones came by as it had places left. Here it has doubled before they came.
+A large piece has a mapping of its own until as large a one was freed; from then on it is in the heap. So a session
+would grow hours later. Here large pieces are in the heap from the beginning (docs/decisions/0056).
 """
 
 import ctypes
-import sys
+import gc
 from contextlib import suppress
 from functools import cache
-from itertools import count
+
+from devices.clock import NANOSECONDS, Clock
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 MAPPED_FROM_BYTES = 32 << 20
 """What glibc comes to by itself, at most."""
-_ELSEWHERE = 2000
-"""More than the strings that Python itself comes with, some thousand: it counts them, too, and has them elsewhere."""
+EVERY_S = 10.0
 
 
 def share() -> None:
@@ -42,18 +38,29 @@ def give_back() -> None:
         _libc().malloc_trim(0)
 
 
-def make_room_for_names() -> None:
-    """Have Python's table of interned strings double now, a few milliseconds, and not at some later time.
-
-    To be called when all is loaded that will be. A part of a path that nobody has used before is interned, for one; it
-    keeps its place when it has gone, until the table is made anew. That has a power of two places, of which two thirds
-    are used: more have to be alive at once.
-    """
-    alive = sys.getunicodeinternedsize()
-    full = next(most for bits in count(3) if (most := 2**bits * 2 // 3) >= alive)
-    _ = [sys.intern(f"liput-{number}") for number in range(full + _ELSEWHERE - alive)]
-
-
 @cache
 def _libc() -> ctypes.CDLL:
     return ctypes.CDLL(None)
+
+
+class Garbage:
+    """Collects cycles every EVERY_S, and gives free memory back.
+
+    A cycle of a few small objects may hold a muxer or a decoder: hundreds of kilobytes. Python's collector looks at old
+    objects only after many new ones were made, which takes hours; a destination that is retried all day leaves
+    thousands of cycles. Existing objects are frozen: else each collection stops all threads for 9 ms instead of one.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        gc.collect()
+        gc.freeze()
+        self._collected_ns = clock.now_ns()
+
+    def look(self) -> None:
+        """Collect and give back if it is time to."""
+        now_ns = self._clock.now_ns()
+        if now_ns - self._collected_ns >= EVERY_S * NANOSECONDS:
+            self._collected_ns = now_ns
+            gc.collect()
+            give_back()

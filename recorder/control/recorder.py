@@ -20,7 +20,7 @@ from devices.awake import Awake
 from devices.clock import NANOSECONDS, Clock
 from devices.host import threads
 from devices.priority import Standing
-from recorder import heap, later
+from recorder import later
 from recorder.archive.catalog import work_folder
 from recorder.archive.names import storable
 from recorder.control import directory
@@ -28,7 +28,6 @@ from recorder.control.asks import Ask, Inbox
 from recorder.control.claims import Claim, Claims
 from recorder.control.destinations import DestinationCommands
 from recorder.control.directory import RecorderFolder
-from recorder.control.garbage import Garbage
 from recorder.control.handshake import Handshake
 from recorder.control.log import OutputLog
 from recorder.control.preview_server import PreviewServer
@@ -37,6 +36,7 @@ from recorder.control.protocol import Failure, Note, Ready, Sealing, encode, fai
 from recorder.control.server import ControlServer
 from recorder.control.spec import Spec, saved_spec
 from recorder.control.standing import tell_standing
+from recorder.heap import Garbage
 from recorder.planning import Planned
 from recorder.scene import PROGRAM
 from recorder.session import Session
@@ -159,8 +159,7 @@ class Recorder:
 
     def _carry_out(self, session: Session, inbox: Inbox, garbage: Garbage) -> None:
         """Run the session on a thread of its own, and look after it until it has ended."""
-        thread = threading.Thread(target=self._run_session, args=(session.run,), name="session")
-        thread.start()
+        thread = threads.start(self._run_session, session.run, name="session", daemon=False)
         try:
             with Awake(NAME, f"{self._info.title}: a session is armed or recorded", self._tell_people):
                 self._until_over(session, inbox, garbage)
@@ -180,7 +179,6 @@ class Recorder:
                 if asked is None and not is_loaded:
                     is_loaded = True
                     later.load()
-                    heap.make_room_for_names()
             except Exception:  # of whatever kind, memory that is not there included: what is recorded goes first
                 traceback.print_exc()
 

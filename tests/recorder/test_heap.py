@@ -61,18 +61,6 @@ print(gained(), flush=True)
 sys.stdin.readline()
 """
 
-NAMES = """
-import sys, tracemalloc
-from recorder import heap
-LOADED, PASSING = 41_650, 20_000  # those of a recorder, and of more than eighty cycles in the rig
-kept = [sys.intern(f"loaded-{number}") for number in range(LOADED - sys.getunicodeinternedsize())]
-if "room" in sys.argv: heap.make_room_for_names()
-tracemalloc.start()
-for number in range(PASSING): sys.intern(f"passing-{number}")
-print(tracemalloc.get_traced_memory()[0] >> 10, flush=True)
-sys.stdin.readline()
-"""
-
 
 class Python:
     """Some lines of Python that say how far they are, and go on when they are told to."""
@@ -130,16 +118,6 @@ def test_what_is_large_is_in_the_heap_before_as_large_a_piece_was_freed() -> Non
         python.end()
     assert gained["share"] == [0, 0]
     assert gained["not"] == [3, 0], "glibc comes to it by itself"
-
-
-def test_names_that_come_and_go_do_not_make_their_table_grow_later() -> None:
-    grown_kb = {}
-    for word in ("room", "not"):
-        python = Python(NAMES, word)
-        grown_kb[word] = int(python.said())
-        python.end()
-    assert grown_kb["room"] < 100
-    assert grown_kb["not"] > 1000, "Python lets it double when they have filled it"
 
 
 def test_a_recorder_has_one_heap_however_many_threads_it_has(tmp_path: Path) -> None:

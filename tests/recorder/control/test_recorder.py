@@ -16,7 +16,7 @@ from config.errors import DeviceBusy
 from config.schema import Settings
 from devices.clock import SystemClock
 from devices.model import Device, DeviceKind
-from recorder import heap, later
+from recorder import later
 from recorder.asked import Asked
 from recorder.control import directory, recorder
 from recorder.control.asks import Ask, Inbox
@@ -157,18 +157,15 @@ def test_the_end_of_a_recorder_is_the_end_of_its_claims_and_descriptors(tmp_path
     assert open_files() == before
 
 
-def test_once_it_runs_the_rest_is_loaded_and_then_there_is_room_for_the_names_to_come(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_once_it_runs_the_rest_is_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     inbox: Inbox = queue.SimpleQueue()
-    done: list[str] = []
+    loaded: list[int] = []
 
-    def make_room() -> None:
-        done.append("room")
+    def load() -> None:
+        loaded.append(1)
         inbox.put(Ask.END)
 
-    monkeypatch.setattr(later, "load", lambda: done.append("loaded"))
-    monkeypatch.setattr(heap, "make_room_for_names", make_room)
+    monkeypatch.setattr(later, "load", load)
     monkeypatch.setattr(recorder, "LINGER_S", 0)
     heard = Heard()
     patience = threading.Timer(10, inbox.put, [Ask.END])
@@ -177,7 +174,7 @@ def test_once_it_runs_the_rest_is_loaded_and_then_there_is_room_for_the_names_to
         one.run(heard, inbox)
     patience.cancel()
     assert [type(line) for line in heard.lines] == [Ready]
-    assert done == ["loaded", "room"], "in this order: what is loaded would take the room"
+    assert loaded == [1]
 
 
 def ended_of(archive: Path, inbox: Inbox) -> SessionResult | Failure | None:
@@ -192,11 +189,11 @@ def test_a_mistake_while_it_is_looked_after_costs_the_session_nothing(
 ) -> None:
     inbox: Inbox = queue.SimpleQueue()
 
-    def make_room() -> None:
+    def load() -> None:
         inbox.put(Ask.END)
         raise MemoryError
 
-    monkeypatch.setattr(heap, "make_room_for_names", make_room)
+    monkeypatch.setattr(later, "load", load)
     monkeypatch.setattr(recorder, "LINGER_S", 0)
     ended = ended_of(tmp_path, inbox)
     assert isinstance(ended, SessionResult)
@@ -247,7 +244,7 @@ def test_a_thread_that_breaks_is_told_and_the_recording_is_not_taken_for_a_whole
         inbox.put(Ask.END)
 
     monkeypatch.setattr(threading, "excepthook", lambda broken: None)  # pytest would fail the test for it
-    monkeypatch.setattr(heap, "make_room_for_names", break_one)
+    monkeypatch.setattr(later, "load", break_one)
     monkeypatch.setattr(recorder, "LINGER_S", 0)
     ended = ended_of(tmp_path, inbox)
     assert isinstance(ended, SessionResult)

@@ -8,7 +8,7 @@ import pytest
 
 from devices.clock import NANOSECONDS
 from recorder import heap
-from recorder.control.garbage import EVERY_S, Garbage
+from recorder.heap import EVERY_S, Garbage
 from tests.support.simulated import SimulatedClock
 
 
