@@ -10,9 +10,9 @@ from capture.source import Matrix, VideoFormat
 from recorder.hardware.choice import AUTO, Choice, candidates, choose
 from recorder.hardware.failure import SENTENCES, Reason
 from recorder.hardware.kinds import MODELS, Kind
+from recorder.hardware.kinds import Verdict as Tried
 from recorder.hardware.memory import remember, remembered
 from recorder.hardware.probe import probe
-from recorder.hardware.verdict import Verdict as Tried
 from recorder.x264 import VideoSettings, video_settings
 
 NAME = "hardware"

@@ -5,8 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from recorder.hardware.failure import told
-from recorder.hardware.kinds import HARDWARE, MODELS, WORKER, Kind
-from recorder.hardware.verdict import Verdict
+from recorder.hardware.kinds import HARDWARE, MODELS, WORKER, Kind, Verdict
 from recorder.x264 import VideoSettings
 
 AUTO = "auto"

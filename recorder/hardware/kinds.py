@@ -1,4 +1,4 @@
-"""The kinds of encoders in hardware: FFmpeg's name of each, what it is asked for, and where its device is.
+"""The kinds of encoders in hardware: FFmpeg's name of each, its options, its device, and a verdict on it.
 
 None of them may hold pictures back beyond what a kill may cost, so none is asked for B-frames or a look-ahead.
 """
@@ -51,6 +51,27 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     def picture_bytes(self) -> int:
         """Bytes of a yuv420p picture without padding."""
         return self.width * self.height * 3 // 2
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """What was found of an encoder; `reason` is None where it may be used.
+
+    `psnr_db`: how alike what it made is, of the plane that is least so. `held`: how many pictures went in before the
+    first came out. `speed`: seconds of pictures it makes in a second.
+    """
+
+    kind: Kind
+    reason: Reason | None = None
+    detail: str = ""
+    psnr_db: float | None = None
+    held: int | None = None
+    speed: float | None = None
+    bit_rate: int | None = None
+
+    @property
+    def is_good(self) -> bool:
+        """Whether a session may use it."""
+        return self.reason is None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,7 @@ from config.version import VERSION
 from devices.clock import boot_id
 from devices.store import Store
 from recorder.hardware.failure import HardwareFailed, Reason
-from recorder.hardware.kinds import Kind
-from recorder.hardware.verdict import Verdict
+from recorder.hardware.kinds import Kind, Verdict
 from recorder.x264 import VideoSettings
 
 type Verdicts = dict[str, Verdict]

@@ -3,17 +3,19 @@
 Each message is its length, four bytes with the least first, and MessagePack.
 """
 
-import os
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import msgspec
 
+from devices.host.framing import ReceiveBuffer, block
 from recorder.hardware.failure import Reason
 from recorder.hardware.kinds import Wanted
 
 _LENGTH = struct.Struct("<I")
-_READ_BYTES = 65_536
+READ_BYTES = 65_536
+LONGEST = 64 << 20
+"""More than any encoded picture has."""
 
 
 class Open(msgspec.Struct, frozen=True, tag="open"):
@@ -63,47 +65,20 @@ class Failed(msgspec.Struct, frozen=True, tag="failed"):
 type Asked = Open | Give | Finish
 type Told = Ready | Coded | Finished | Failed
 
+ASKED = msgspec.msgpack.Decoder[Asked](Asked.__value__)
+TOLD = msgspec.msgpack.Decoder[Told](Told.__value__)
 _ENCODER = msgspec.msgpack.Encoder()
 
 
-def send(descriptor: int, message: Asked | Told) -> None:
-    """Write a message; raises OSError."""
-    data = _ENCODER.encode(message)
-    left = memoryview(_LENGTH.pack(len(data)) + data)
-    while left:
-        left = left[os.write(descriptor, left) :]
+def encoded(message: Asked | Told) -> bytes:
+    """Return a message as it goes through a pipe."""
+    return block(_ENCODER.encode(message), _LENGTH)
 
 
-class Inbox[T]:
-    """The messages that come through a pipe, decoded by `decode`."""
-
-    def __init__(self, descriptor: int, decode: Callable[[bytes], T]) -> None:
-        self._descriptor = descriptor
-        self._decode = decode
-        self._data = bytearray()
-
-    def next(self) -> T | None:
-        """Wait for the next message; None where the other end has gone. Raises ValueError for what is none."""
-        head = self._take(_LENGTH.size)
-        body = None if head is None else self._take(_LENGTH.unpack(head)[0])
-        return None if body is None else self._decode(body)
-
-    def _take(self, count: int) -> bytes | None:
-        while len(self._data) < count:
-            read = os.read(self._descriptor, _READ_BYTES)
-            if not read:
-                return None
-            self._data += read
-        taken = bytes(self._data[:count])
-        del self._data[:count]
-        return taken
-
-
-def asked(descriptor: int) -> Inbox[Asked]:
-    """Return what a process that encodes is asked."""
-    return Inbox(descriptor, msgspec.msgpack.Decoder(Asked.__value__).decode)
-
-
-def told(descriptor: int) -> Inbox[Told]:
-    """Return what it answers."""
-    return Inbox(descriptor, msgspec.msgpack.Decoder(Told.__value__).decode)
+def received[T](read: Callable[[], bytes | None], decoder: msgspec.msgpack.Decoder[T]) -> Iterator[T]:
+    """Give the messages that `read` waits for, until the other end has gone. Raises ValueError for what is none."""
+    buffer = ReceiveBuffer(LONGEST)
+    while data := read():
+        buffer.add(data)
+        while (body := buffer.block(_LENGTH)) is not None:
+            yield decoder.decode(body)

@@ -1,12 +1,12 @@
 """The encoder of one session: chosen, opened, and replaced by x264 where it fails."""
 
-import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 
 from config.events import Emit
 from devices.clock import Clock
+from devices.host import threads
 from recorder.encoder import AudioSettings, Elsewhere, Encoder, EncodesPictures, OpenX264
 from recorder.hardware.choice import Choice, EncoderPlan, Why, choose
 from recorder.hardware.failure import HardwareFailed
@@ -94,9 +94,7 @@ class PictureEncoder:
             goes_on=Kind.X264.value,
         )
         with suppress(RuntimeError):  # there are too many threads; a disk may hang, so it is not asked here
-            threading.Thread(
-                target=self._remembers, args=(choice.kind, settings, error), name="encoder-memory", daemon=True
-            ).start()
+            threads.start(self._remembers, choice.kind, settings, error, name="encoder-memory")
 
     def line(self) -> EncoderLine | None:
         """Return what encodes; None before that is known."""

@@ -17,9 +17,8 @@ from numpy.typing import NDArray
 from capture.pictures import plane_views
 from capture.synthetic.video import Painter
 from recorder.hardware.failure import HardwareFailed, Reason
-from recorder.hardware.kinds import MODELS, WORKER, Kind, missing_node
+from recorder.hardware.kinds import MODELS, WORKER, Kind, Verdict, missing_node
 from recorder.hardware.process import MOST_HELD_S, EncoderProcess, Taken, wanted_of
-from recorder.hardware.verdict import Verdict
 from recorder.x264 import VIDEO_TIME_BASE, VideoSettings
 
 LEAST_DB = 27.0

@@ -7,7 +7,6 @@ so whatever happens to it, those that it has swallowed are still there, and are 
 import mmap
 import os
 import signal
-import subprocess
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -17,16 +16,16 @@ from math import ceil
 
 import av
 
-from capture.h264 import has_keyframe
+from capture.h264 import IDR, SLICE, has_keyframe, is_stream, kind_of, parameter_sets, units
 from capture.source import Matrix
 from devices.clock import NANOSECONDS, Clock, SystemClock
-from devices.host.deadline import close_within
+from devices.host import threads
+from devices.host.child import ChildProcess
 from recorder.hardware.failure import HardwareFailed, Reason
 from recorder.hardware.kinds import WORKER, Kind, Wanted
-from recorder.hardware.messages import Coded, Failed, Finish, Finished, Give, Open, Ready, send, told
-from recorder.hardware.sanity import Sanity
+from recorder.hardware.messages import TOLD, Coded, Failed, Finish, Finished, Give, Open, Ready, encoded, received
 from recorder.hardware.shared import Pictures
-from recorder.x264 import VideoSettings
+from recorder.x264 import VIDEO_TIME_BASE, VideoSettings
 
 OPEN_S = 5.0
 MOST_HELD_S = 0.45
@@ -37,6 +36,9 @@ ROOM_S = 0.5
 """So much more than PATIENCE_S is room for."""
 END_S = 2.0
 REAP_S = 0.4
+OVER_S = 2.0
+MOST_TIMES = 3
+"""The most bits in OVER_S: so many times what is asked for. Hardware keeps to it less closely than x264 does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +106,7 @@ class EncoderProcess:
             self._pictures = Pictures(mmap.mmap(descriptor, 0), wanted.width, wanted.height)
             self._free = list(range(count - 1, -1, -1))  # the one used last first: most of the memory is never touched
             self._start(command, descriptor)
-        except OSError as error:
+        except (OSError, RuntimeError) as error:
             raise HardwareFailed(Reason.CANNOT_OPEN, str(error)) from error
         finally:
             os.close(descriptor)
@@ -122,20 +124,8 @@ class EncoderProcess:
         raise self.error
 
     def _start(self, command: Sequence[str], descriptor: int) -> None:
-        self._process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            bufsize=0,
-            pass_fds=[descriptor],
-            start_new_session=True,
-        )
-        if self._process.stdin is None or self._process.stdout is None:
-            raise BrokenPipeError("a process without pipes")
-        self._stdin, self._stdout = self._process.stdin, self._process.stdout
-        self._reader = threading.Thread(target=self._read, name="hardware-encoder", daemon=True)
-        self._reader.start()
+        self.child = ChildProcess(command, pass_fds=[descriptor])
+        self._reader = threads.start(self._read, name="hardware-encoder", otherwise=self.child.end)
         self._tell(Open(self.wanted, descriptor))
 
     @property
@@ -197,21 +187,15 @@ class EncoderProcess:
 
     def close(self) -> None:
         """End it, whatever it does."""
-        with suppress(OSError):
-            self._stdin.close()
-        try:
-            self._process.wait(0 if self._given or self.error else END_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            close_within(self._reap, REAP_S, "hardware encoder")
-        self._reader.join(REAP_S)
-
-    def _reap(self) -> None:
-        self._process.wait()
+        self.child.close_input()
+        if not self.child.wait(0 if self._given or self.error else END_S):
+            self.child.send(signal.SIGKILL)
+        self._reader.join(REAP_S)  # whose pipe is not closed before it has left it
+        self.child.end(reap_s=REAP_S)
 
     def _tell(self, message: Open | Give | Finish) -> None:
         with suppress(OSError):  # it has gone; the reader finds out why
-            send(self._stdin.fileno(), message)
+            self.child.give(encoded(message))
 
     def _wait(self, until: Callable[[], bool], timeout_s: float) -> bool:
         with self._came:
@@ -220,10 +204,9 @@ class EncoderProcess:
     # The thread that reads
 
     def _read(self) -> None:
-        inbox = told(self._stdout.fileno())
         over = None
         try:
-            while over is None and (message := inbox.next()) is not None:
+            for message in received(lambda: self.child.read(None), TOLD):
                 with self._came:
                     match message:
                         case Ready(header):
@@ -235,19 +218,61 @@ class EncoderProcess:
                         case Finished():
                             pass
                     self._came.notify_all()
+                if over is not None:
+                    break
         except (OSError, ValueError) as error:
             over = HardwareFailed(Reason.FAILED, str(error))
         with self._came:
             self._over = over or self._death()
             self._came.notify_all()
-        self._stdout.close()
 
     def _death(self) -> HardwareFailed:
         """Return how it has ended without a word."""
-        try:
-            status = self._process.wait(REAP_S)
-        except subprocess.TimeoutExpired:
+        if not self.child.wait(REAP_S) or (status := self.child.status) is None:
             return HardwareFailed(Reason.CRASHED, "it closed its end")
         if status < 0:
             return HardwareFailed(Reason.CRASHED, signal.Signals(-status).name)
         return HardwareFailed(Reason.CRASHED, f"exit status {status}")
+
+
+class Sanity:
+    """Looks at one encoder's stream without decoding. Pictures come out as they went in: there are no B-frames."""
+
+    def __init__(self, wanted: Wanted, header: bytes) -> None:
+        self._header = parameter_sets(header)
+        self._picture_bytes = wanted.picture_bytes
+        self._most_bytes = MOST_TIMES * wanted.max_rate * OVER_S / 8
+        self._given: deque[tuple[int, bool]] = deque()
+        self._last_dts: int | None = None
+        self._recent: deque[tuple[int, int]] = deque()
+        self._recent_bytes = 0
+
+    def given(self, pts: int, *, is_key: bool) -> None:
+        """Take note of a picture that goes in, and whether a keyframe was asked for."""
+        self._given.append((pts, is_key))
+
+    def problem(self, coded: Coded) -> str | None:
+        """Take note of the next one that comes out; return what is wrong with it, if anything is."""
+        if not self._given:
+            return "a picture more than it was given"
+        (pts, is_key), data = self._given.popleft(), coded.data
+        kinds = {kind_of(unit) for unit in units(data)}
+        sets = parameter_sets(data)
+        last_dts, self._last_dts = self._last_dts, coded.dts
+        faults = {
+            f"a picture of {len(data)} bytes": len(data) >= self._picture_bytes or not is_stream(data),
+            "no picture in what it gives": not kinds & {SLICE, IDR},
+            "a picture is missing, or out of its order": coded.pts != pts,
+            "times that cannot be": coded.dts > coded.pts or (last_dts is not None and coded.dts <= last_dts),
+            "no keyframe where one was asked for": is_key and IDR not in kinds,
+            "other parameter sets than at first": bool(sets) and sets != self._header,
+            "far more bits than were asked for": self._has_too_many(pts, len(data)),
+        }
+        return next((fault for fault, is_so in faults.items() if is_so), None)
+
+    def _has_too_many(self, pts: int, count: int) -> bool:
+        self._recent.append((pts, count))
+        self._recent_bytes += count
+        while self._recent[0][0] <= pts - OVER_S / VIDEO_TIME_BASE:
+            self._recent_bytes -= self._recent.popleft()[1]
+        return self._recent_bytes > self._most_bytes

@@ -6,8 +6,7 @@ Drivers crash and hang; here they take nothing along. What goes in and out is de
 import mmap
 import os
 import resource
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Iterator, Sequence
 
 import av
 import av.logging
@@ -22,26 +21,27 @@ from capture.source import Matrix
 from devices.host.child import end_with_parent
 from recorder.hardware.failure import HardwareFailed, Reason
 from recorder.hardware.kinds import MODELS, Wanted, reason_of
-from recorder.hardware.messages import Asked, Coded, Failed, Finish, Finished, Give, Inbox, Open, Ready, asked, send
+from recorder.hardware.messages import (
+    ASKED,
+    READ_BYTES,
+    Asked,
+    Coded,
+    Failed,
+    Finish,
+    Finished,
+    Give,
+    Open,
+    Ready,
+    Told,
+    encoded,
+    received,
+)
 from recorder.hardware.shared import Pictures
 from recorder.x264 import LIMITED_RANGE, VIDEO_TIME_BASE
 
 STDIN, STDOUT, STDERR = 0, 1, 2
 HEADER_PICTURES = 16
 """After so many pictures an encoder has said what its stream is, if it ever does."""
-
-
-class Codec(Protocol):
-    """An open encoder."""
-
-    @property
-    def header(self) -> bytes:
-        """The stream's parameter sets."""
-        ...
-
-    def encode(self, picture: av.VideoFrame | None) -> Sequence[Coded]:
-        """Encode a picture, or with None all that is held back. Raises FFmpegError or ValueError."""
-        ...
 
 
 class LibavCodec:
@@ -52,6 +52,7 @@ class LibavCodec:
         self._context, self._pixels = _opened(wanted)
         self._reformatter = VideoReformatter()
         self.header = parameter_sets(self._context.extradata or b"") or self._found_header(wanted)
+        """The stream's parameter sets."""
 
     def _found_header(self, wanted: Wanted) -> bytes:
         """Return the parameter sets of an encoder that says them with its first picture only: of another one of it."""
@@ -72,8 +73,8 @@ class LibavCodec:
         self._context, self._pixels = _opened(wanted)
         return found
 
-    def encode(self, picture: av.VideoFrame | None) -> list[Coded]:
-        """Encode a picture, or with None all that is held back."""
+    def encode(self, picture: av.VideoFrame | None) -> Sequence[Coded]:
+        """Encode a picture, or with None all that is held back. Raises FFmpegError or ValueError."""
         if picture is not None and self._pixels != "yuv420p":
             pts, kind = picture.pts, picture.pict_type
             picture = self._reformatter.reformat(picture, format=self._pixels)
@@ -114,7 +115,7 @@ def _opened(wanted: Wanted) -> tuple[av.VideoCodecContext, str]:
     raise HardwareFailed(reason_of(log), log)
 
 
-def run(make: Callable[[Wanted], Codec]) -> None:
+def run(make: Callable[[Wanted], LibavCodec]) -> None:
     """Encode for whoever holds the other end of standard input and output, until that is closed."""
     end_with_parent()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -122,34 +123,39 @@ def run(make: Callable[[Wanted], Codec]) -> None:
     av.logging.set_skip_repeated(False)
     answers = os.dup(STDOUT)
     os.dup2(STDERR, STDOUT)  # for drivers that say something
-    inbox = asked(STDIN)
+
+    def tell(message: Told) -> None:
+        left = memoryview(encoded(message))
+        while left:
+            left = left[os.write(answers, left) :]
+
     try:
-        _serve(inbox, answers, make)
+        _serve(received(lambda: os.read(STDIN, READ_BYTES), ASKED), tell, make)
     except HardwareFailed as error:
-        send(answers, Failed(error.reason, error.detail))
+        tell(Failed(error.reason, error.detail))
     except (FFmpegError, ValueError) as error:
-        send(answers, Failed(Reason.FAILED, str(error)))
+        tell(Failed(Reason.FAILED, str(error)))
 
 
-def _serve(inbox: Inbox[Asked], answers: int, make: Callable[[Wanted], Codec]) -> None:
-    first = inbox.next()
+def _serve(messages: Iterator[Asked], tell: Callable[[Told], None], make: Callable[[Wanted], LibavCodec]) -> None:
+    first = next(messages, None)
     if not isinstance(first, Open):
         return
     codec = make(first.wanted)
     pictures = Pictures(mmap.mmap(first.descriptor, 0), first.wanted.width, first.wanted.height)
-    send(answers, Ready(codec.header))
-    while (message := inbox.next()) is not None:
+    tell(Ready(codec.header))
+    for message in messages:
         match message:
             case Give(slot, pts, is_key):
                 picture = pictures.frame(slot, Matrix(first.wanted.matrix))
                 picture.pts, picture.time_base = pts, VIDEO_TIME_BASE
                 picture.pict_type = PictureType.I if is_key else PictureType.NONE
                 for coded in codec.encode(picture):
-                    send(answers, coded)
+                    tell(coded)
             case Finish():
                 for coded in codec.encode(None):
-                    send(answers, coded)
-                send(answers, Finished())
+                    tell(coded)
+                tell(Finished())
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from av.error import ExternalError
 from recorder.hardware.failure import HardwareFailed, Reason
 from recorder.hardware.kinds import Kind, Wanted
 from recorder.hardware.messages import Coded
-from recorder.hardware.worker import Codec, LibavCodec, run
+from recorder.hardware.worker import LibavCodec, run
 
 WELL = "well"
 
@@ -27,7 +27,7 @@ def command(way: str, at: int = 0) -> list[str]:
     return [sys.executable, "-m", "tests.support.fake_hardware", way, str(at)]
 
 
-class Spoilt:
+class Spoilt(LibavCodec):
     """Encodes well up to a picture, and then in its own way."""
 
     def __init__(self, wanted: Wanted, way: str, at: int) -> None:
@@ -42,36 +42,36 @@ class Spoilt:
         return WAYS[self._way](self._codec, picture)
 
 
-def _raise(_codec: Codec, _picture: av.VideoFrame | None) -> Sequence[Coded]:
+def _raise(_codec: LibavCodec, _picture: av.VideoFrame | None) -> Sequence[Coded]:
     raise ExternalError(1, "the GPU has fallen off the bus")
 
 
-def _hang(_codec: Codec, _picture: av.VideoFrame | None) -> Sequence[Coded]:
+def _hang(_codec: LibavCodec, _picture: av.VideoFrame | None) -> Sequence[Coded]:
     time.sleep(600)
     return []
 
 
-def _crash(_codec: Codec, _picture: av.VideoFrame | None) -> Sequence[Coded]:
+def _crash(_codec: LibavCodec, _picture: av.VideoFrame | None) -> Sequence[Coded]:
     os.kill(os.getpid(), signal.SIGSEGV)
     return []
 
 
-def _exit(_codec: Codec, _picture: av.VideoFrame | None) -> Sequence[Coded]:
+def _exit(_codec: LibavCodec, _picture: av.VideoFrame | None) -> Sequence[Coded]:
     os._exit(3)
 
 
-def _swallow(codec: Codec, picture: av.VideoFrame | None) -> Sequence[Coded]:
+def _swallow(codec: LibavCodec, picture: av.VideoFrame | None) -> Sequence[Coded]:
     codec.encode(picture)
     return []
 
 
-def _lose(codec: Codec, picture: av.VideoFrame | None) -> Sequence[Coded]:
+def _lose(codec: LibavCodec, picture: av.VideoFrame | None) -> Sequence[Coded]:
     """Lose every second picture."""
     coded = codec.encode(picture)
     return [one for one in coded if one.pts // 3000 % 2 == 0]
 
 
-def _green(codec: Codec, picture: av.VideoFrame | None) -> Sequence[Coded]:
+def _green(codec: LibavCodec, picture: av.VideoFrame | None) -> Sequence[Coded]:
     """Show what an empty surface holds."""
     if picture is not None:
         for plane in picture.planes:
@@ -79,7 +79,7 @@ def _green(codec: Codec, picture: av.VideoFrame | None) -> Sequence[Coded]:
     return codec.encode(picture)
 
 
-def _swap(codec: Codec, picture: av.VideoFrame | None) -> Sequence[Coded]:
+def _swap(codec: LibavCodec, picture: av.VideoFrame | None) -> Sequence[Coded]:
     """Take one chroma plane for the other."""
     if picture is not None:
         u, v = bytes(picture.planes[1]), bytes(picture.planes[2])
@@ -88,12 +88,12 @@ def _swap(codec: Codec, picture: av.VideoFrame | None) -> Sequence[Coded]:
     return codec.encode(picture)
 
 
-def _noise(codec: Codec, picture: av.VideoFrame | None) -> Sequence[Coded]:
+def _noise(codec: LibavCodec, picture: av.VideoFrame | None) -> Sequence[Coded]:
     """Give bytes that are no pictures."""
     return [msgspec.structs.replace(one, data=os.urandom(len(one.data))) for one in codec.encode(picture)]
 
 
-def _damage(codec: Codec, picture: av.VideoFrame | None) -> Sequence[Coded]:
+def _damage(codec: LibavCodec, picture: av.VideoFrame | None) -> Sequence[Coded]:
     """Give pictures that look like some, with other bytes in their middle."""
 
     def damaged(data: bytes) -> bytes:
@@ -103,41 +103,41 @@ def _damage(codec: Codec, picture: av.VideoFrame | None) -> Sequence[Coded]:
     return [msgspec.structs.replace(one, data=damaged(one.data)) for one in codec.encode(picture)]
 
 
-def _empty(codec: Codec, picture: av.VideoFrame | None) -> Sequence[Coded]:
+def _empty(codec: LibavCodec, picture: av.VideoFrame | None) -> Sequence[Coded]:
     return [msgspec.structs.replace(one, data=b"") for one in codec.encode(picture)]
 
 
-def _huge(codec: Codec, picture: av.VideoFrame | None) -> Sequence[Coded]:
+def _huge(codec: LibavCodec, picture: av.VideoFrame | None) -> Sequence[Coded]:
     """Give twenty times as many bits as were asked for; a decoder passes over them."""
     filler = b"\x00\x00\x00\x01\x0c" + b"\xff" * 25_000 + b"\x80"
     return [msgspec.structs.replace(one, data=one.data + filler) for one in codec.encode(picture)]
 
 
-def _backwards(codec: Codec, picture: av.VideoFrame | None) -> Sequence[Coded]:
+def _backwards(codec: LibavCodec, picture: av.VideoFrame | None) -> Sequence[Coded]:
     return [msgspec.structs.replace(one, dts=-one.dts) for one in codec.encode(picture)]
 
 
-def _deaf(codec: Codec, picture: av.VideoFrame | None) -> Sequence[Coded]:
+def _deaf(codec: LibavCodec, picture: av.VideoFrame | None) -> Sequence[Coded]:
     """Make no keyframe where one is asked for."""
     if picture is not None:
         picture.pict_type = 0
     return codec.encode(picture)
 
 
-def _other(codec: Codec, picture: av.VideoFrame | None) -> Sequence[Coded]:
+def _other(codec: LibavCodec, picture: av.VideoFrame | None) -> Sequence[Coded]:
     """Say other parameter sets than at first."""
     sets = b"\x00\x00\x00\x01\x68\xee\x3c\x80"
     return [msgspec.structs.replace(one, data=sets + one.data) for one in codec.encode(picture)]
 
 
-WAYS: dict[str, Callable[[Codec, av.VideoFrame | None], Sequence[Coded]]] = {
+WAYS: dict[str, Callable[[LibavCodec, av.VideoFrame | None], Sequence[Coded]]] = {
     "raise": _raise, "hang": _hang, "crash": _crash, "exit": _exit, "swallow": _swallow, "lose": _lose, "green": _green,
     "swap": _swap, "noise": _noise, "damage": _damage, "empty": _empty, "huge": _huge, "backwards": _backwards,
     "deaf": _deaf, "other": _other,
 }  # fmt: skip
 
 
-def open_(wanted: Wanted) -> Codec:
+def open_(wanted: Wanted) -> LibavCodec:
     """Open it, unless it goes wrong while it is opened."""
     way, at = sys.argv[1], int(sys.argv[2])
     match way:

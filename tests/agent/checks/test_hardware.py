@@ -11,8 +11,8 @@ from config.schema import Settings, Video
 from recorder.asked import Asked
 from recorder.hardware.failure import Reason
 from recorder.hardware.kinds import HARDWARE, Kind
+from recorder.hardware.kinds import Verdict as Tried
 from recorder.hardware.memory import remember, remembered
-from recorder.hardware.verdict import Verdict as Tried
 from recorder.status import SessionState
 from recorder.x264 import VideoSettings
 from tests.support.situations import session

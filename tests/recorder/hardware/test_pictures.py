@@ -13,12 +13,11 @@ from devices.clock import SystemClock
 from recorder.encoder import AudioSettings, Encoder
 from recorder.hardware.choice import EncoderPlan, Why, choose
 from recorder.hardware.failure import HardwareFailed, Reason
-from recorder.hardware.kinds import HARDWARE, Kind
+from recorder.hardware.kinds import HARDWARE, Kind, Verdict
 from recorder.hardware.memory import remember, remember_failure, remembered, verdict_of, verdicts
 from recorder.hardware.opening import PictureEncoder
 from recorder.hardware.pictures import HardwarePictures
 from recorder.hardware.process import EncoderProcess, wanted_of
-from recorder.hardware.verdict import Verdict
 from recorder.overload.relief import CHEAP
 from recorder.packet import EncodedPacket, Track
 from recorder.x264 import VideoSettings
@@ -195,11 +194,11 @@ def test_its_process_ends_with_it() -> None:
     process.wait(60.0)
     assert [taken.is_key for taken in process.take()] == [True]
     process.close()
-    assert process._process.returncode == 0
+    assert process.child.status == 0
     process = EncoderProcess(wanted_of(Kind.NVENC, SETTINGS), command=command("hang"), open_s=60.0)
     process.give(draw(0), 0, is_key=True)
     process.close()
-    wait_for(lambda: process._process.returncode == -9)
+    wait_for(lambda: process.child.status == -9)
 
 
 def test_memory_is_touched_as_far_as_it_is_used() -> None:

@@ -24,9 +24,8 @@ from recorder.archive.work import WorkFolder
 from recorder.files import SessionFiles
 from recorder.hardware.choice import EncoderPlan
 from recorder.hardware.failure import Reason
-from recorder.hardware.kinds import Kind
+from recorder.hardware.kinds import Kind, Verdict
 from recorder.hardware.memory import remembered
-from recorder.hardware.verdict import Verdict
 from recorder.plan import SessionPlan, encoder_settings
 from recorder.session import Session
 from recorder.sound.inputs import SoundInput
