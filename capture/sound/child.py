@@ -10,7 +10,6 @@ import os
 import queue
 import re
 import sys
-import threading
 import time
 from typing import Any
 
@@ -33,6 +32,7 @@ from capture.sound.wire import (
     ServerSource,
     Sources,
 )
+from devices.host import threads
 from devices.priority import ask_for_sound, expect_pauses
 
 _NANOSECONDS = 1_000_000_000
@@ -56,7 +56,7 @@ type _Block = tuple[int, int, bool, bytes]
 def main() -> None:
     """Do what the parent asks, until it goes away."""
     asked: Asked = msgspec.json.decode(sys.stdin.buffer.readline(), type=Asked)
-    threading.Thread(target=_leave_with_parent, name="parent", daemon=True).start()
+    threads.start(_leave_with_parent, name="parent")
     try:
         _serve(asked)
     except BrokenPipeError:
@@ -70,7 +70,7 @@ def _serve(asked: Asked) -> None:
         return _follow()
     sources: queue.SimpleQueue[list[ServerSource]] = queue.SimpleQueue()
     if isinstance(asked, ListRequest):  # meanwhile: PortAudio takes longer
-        threading.Thread(target=lambda: sources.put(_sources()), name="sources", daemon=True).start()
+        threads.start(lambda: sources.put(_sources()), name="sources")
     elif asked.source is not None:
         os.environ["PULSE_SOURCE"] = asked.source  # libpulse takes it for the ALSA plugin's default
     try:
@@ -190,7 +190,7 @@ def _capture(sounddevice: Any, request: Request) -> None:
             expect_pauses()
         _answer(Opened(rate, channels, scheduled))
         if not is_card:
-            threading.Thread(target=_leave_when_moved, args=(request.source,), name="moved", daemon=True).start()
+            threads.start(_leave_when_moved, request.source, name="moved")
         return _send(blocks)
     return _answer(Failed(problem))
 

@@ -1,12 +1,12 @@
 """What inputs there are now, besides the sound cards: PortAudio and the sound server are asked by a child."""
 
-import threading
 from collections.abc import Callable, Sequence
 from typing import Self
 
 from capture.sound.process import SoundChild
 from capture.sound.wire import FollowRequest, Listing, ListRequest, ServerSource, Sources
 from config.errors import DeviceLost
+from devices.host.background import BackgroundTask
 
 _PLUGIN_INPUTS = {
     "sysdefault", "lavrate", "samplerate", "speexrate", "speex", "upmix", "vdownmix", "jack", "oss", "a52", "dmix",
@@ -42,7 +42,7 @@ def source_of_card(alsa: str) -> ServerSource | None:
     return next((source for source in list_sound_inputs().sources if source.alsa == alsa), None)
 
 
-class SourceWatch:
+class SourceWatch(BackgroundTask):
     """Calls `on_sources` with the sound server's sources, at first and whenever there are others; none: no server runs.
 
     On a thread of its own, from entry to exit. It takes a process for as long, in which the server tells what changes:
@@ -50,36 +50,33 @@ class SourceWatch:
     """
 
     def __init__(self, on_sources: Callable[[Sequence[ServerSource]], None]) -> None:
+        super().__init__("sound-sources", self._follow, pause=_AGAIN_S)
         self._on_sources = on_sources
         self._child: SoundChild | None = None
-        self._is_over = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="sound-sources", daemon=True)
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        self.start()
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self._is_over.set()
+        self.stop()
         if self._child is not None:
-            self._child.dismiss()
+            self._child.close_input()
 
-    def _run(self) -> None:
-        while not self._is_over.is_set():
-            if self._follow(SoundChild(FollowRequest())):
-                self._is_over.wait(_AGAIN_S)
-            else:
-                return
+    @property
+    def pid(self) -> int | None:
+        """The process that tells; None before there is one."""
+        return None if self._child is None else self._child.pid
 
-    def _follow(self, child: SoundChild) -> bool:
-        """Tell what the child tells until it ends; return whether another one may tell more."""
-        self._child = child
+    def _follow(self) -> bool:
+        """Tell what a child tells until it ends; return whether no other one can tell more."""
+        child = self._child = SoundChild(FollowRequest())
         try:
             # It may have been over before there was a child to be told so.
-            while not self._is_over.is_set() and (answer := child.told()) is not None:
+            while not self.stopped.is_set() and (answer := child.told()) is not None:
                 if not isinstance(answer, Sources):
-                    return False
+                    return True
                 self._on_sources(answer.sources)
         finally:
             child.close()
-        return True
+        return False

@@ -4,12 +4,11 @@ PulseAudio and PipeWire load the same modules for it, by the same protocol. Ever
 sound server takes to answer, at most WAIT_S: then it counts as none.
 """
 
-import queue
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from capture.sound.server import NoServerError, connected
+from devices.host.deadline import DeadlineTask
 
 WAIT_S = 5.0
 LABEL = "Liput"
@@ -94,21 +93,10 @@ def _is_ours(name: str, argument: str, sink: str) -> bool:
 
 def _within[Answer](ask: Callable[[], Answer]) -> Answer:
     """Ask on a thread of its own, which is left to itself after WAIT_S."""
-    answers: queue.SimpleQueue[Answer | Exception] = queue.SimpleQueue()
-
-    def run() -> None:
-        try:
-            answers.put(ask())
-        except Exception as error:  # pulsectl has several kinds
-            answers.put(error)
-
-    threading.Thread(target=run, name="virtual-microphone", daemon=True).start()
+    late = NoServerError(f"the sound server does not answer within {WAIT_S:g} s")
     try:
-        answer = answers.get(timeout=WAIT_S)
-    except queue.Empty:
-        raise NoServerError(f"the sound server does not answer within {WAIT_S:g} s") from None
-    if isinstance(answer, NoServerError):
-        raise answer
-    if isinstance(answer, Exception):
-        raise NoServerError(f"the sound server refuses: {answer!r}") from answer
-    return answer
+        return DeadlineTask(ask, "virtual-microphone").get(WAIT_S, late)
+    except NoServerError:
+        raise
+    except Exception as error:  # pulsectl has several kinds
+        raise NoServerError(f"the sound server refuses: {error!r}") from error

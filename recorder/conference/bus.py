@@ -14,7 +14,7 @@ import numpy as np
 
 from capture.source import Samples
 from devices.clock import Clock
-from recorder.conference.half import CLOSE_S, Half, Why
+from recorder.conference.half import Half, Why
 from recorder.conference.speaker import Speaker, SpeakerFailed
 from recorder.conference.steering import Steering
 from recorder.encoder import AAC_FRAME
@@ -31,7 +31,7 @@ IDLE_S = 0.05
 type StartSpeaker = Callable[[str, int, Clock], Speaker]
 
 
-class ConferenceSound:
+class ConferenceSound(Half):
     """Takes the program's lanes and plays the near ones until it is closed; a recorder.sound.program.Bus."""
 
     def __init__(
@@ -45,29 +45,21 @@ class ConferenceSound:
         speaker: StartSpeaker = Speaker,
     ) -> None:
         """Take the names of the program's lanes in their order, and of those that come from the `far` side."""
+        super().__init__("microphone", "sound", run)
         self._near = [number for number, name in enumerate(inputs) if name not in far]
         self._sink = sink
         self._channels = channels
-        self._clock = run.clock
         self._start_speaker = speaker
-        self._half = Half(
-            "microphone", "sound", self._play, _why, thread="conference-sound", clock=run.clock, emit=run.emit
-        )
         if not self._near:
-            self._half.line = ConferenceOutput(state="off")
+            self.line = ConferenceOutput(state="off")
         self._queue: deque[tuple[list[Heard], int]] = deque(maxlen=MOST_WAITING)
         self._came = threading.Event()
         self._limiter = Limiter(channels)
 
-    @property
-    def line(self) -> ConferenceOutput:
-        """How it is."""
-        return self._half.line
-
     def start(self) -> None:
         """Begin, if anything is near; returns at once."""
         if self._near:
-            self._half.start()
+            super().start()
 
     def offer(self, turned: Sequence[Heard], count: int) -> None:
         """Take `count` samples of each lane, muted and turned; returns at once."""
@@ -77,25 +69,20 @@ class ConferenceSound:
 
     def stop(self) -> None:
         """Begin to end the child; returns at once."""
-        self._half.stopped.set()
+        super().stop()
         self._came.set()
-
-    def close(self, timeout_s: float = CLOSE_S) -> None:
-        """Stop, and wait for that at most `timeout_s`; idempotent."""
-        self.stop()
-        self._half.join(timeout_s)
 
     # The thread
 
-    def _play(self) -> None:
+    def _serve(self) -> None:
         """Start a child and play until the end; raises why that is over."""
         speaker = self._start_speaker(self._sink, self._channels, self._clock)
         try:
             self._limiter, steering = Limiter(self._channels), Steering(self._channels)
             self._queue.clear()  # what waited meanwhile is too old
-            while not self._half.stopped.is_set():
+            while not self.stopped.is_set():
                 if speaker.look() and speaker.takes and self.line.state != "live":
-                    self._half.live(f"The conference's sound goes to {self._sink}", sink=self._sink)
+                    self.live(f"The conference's sound goes to {self._sink}", sink=self._sink)
                 samples = self._next()
                 if samples is not None and speaker.is_playing:
                     speaker.play(steering.steered(samples, speaker.backlog))
@@ -104,6 +91,9 @@ class ConferenceSound:
                     self._clock.wait(self._came, IDLE_S)
         finally:
             speaker.close()
+
+    def _why(self, error: Exception) -> Why | None:
+        return Why(error.code, error.message, error.hint) if isinstance(error, SpeakerFailed) else None
 
     def _next(self) -> Samples | None:
         """Return what was mixed since, None if nothing was."""
@@ -114,10 +104,6 @@ class ConferenceSound:
         mixed = near_mix(turned, count, self._channels)
         # The limiter takes whole pieces; the last frame of a session may be less, and nobody misses it.
         return self._limiter.process(mixed) if count % PIECE == 0 and count <= AAC_FRAME else None
-
-
-def _why(error: Exception) -> Why | None:
-    return Why(error.code, error.message, error.hint) if isinstance(error, SpeakerFailed) else None
 
 
 def near_mix(turned: Sequence[Heard], count: int, channels: int) -> Samples | Floats:

@@ -54,8 +54,8 @@ _REASONS: tuple[tuple[type[DeviceError], str], ...] = (
 )
 
 
-class ConferenceCamera:
-    """Writes until it is closed. `shows` tells which layout or card the program shows."""
+class ConferenceCamera(Half):
+    """The conference's picture; `shows` tells which layout or card the program shows."""
 
     def __init__(
         self,
@@ -68,16 +68,13 @@ class ConferenceCamera:
         find: Callable[[str], OutputInfo] = find_output,
         open_node: Callable[[OutputInfo, VideoFormat], OutputNode] | None = None,
     ) -> None:
+        super().__init__("camera", "picture", run)
         self._plan = plan
         self._inputs = inputs
         self._appearance = appearance
         self._shows = shows
-        self._clock = run.clock
         self._find = find
         self._open = open_node or _open
-        self._half = Half(
-            "camera", "picture", self._try, _why, thread="conference-camera", clock=run.clock, emit=run.emit
-        )
         self._news = threading.Event()
         self._taps = []
         for one in inputs:
@@ -85,39 +82,35 @@ class ConferenceCamera:
                 one.tap = tap = PictureTap(run.clock, self._news.set)
                 self._taps.append((one, tap))
 
-    @property
-    def line(self) -> ConferenceOutput:
-        """How it is."""
-        return self._half.line
-
-    def start(self) -> None:
-        """Begin; returns at once."""
-        self._half.start()
-
     def stop(self) -> None:
         """Begin to show the last card and to let go of the node; returns at once."""
-        self._half.stopped.set()
+        super().stop()
         self._news.set()
 
     def close(self, timeout_s: float = CLOSE_S) -> None:
-        """Stop, and wait for that at most `timeout_s`; idempotent."""
-        self.stop()
-        self._half.join(timeout_s)
+        """Stop, and wait for the end at most `timeout_s`."""
+        super().close(timeout_s)
         self._ask_for_nothing()
 
     # The thread
 
-    def _try(self) -> None:
+    def _serve(self) -> None:
         try:
-            self._serve()
+            self._show()
         finally:
             self._ask_for_nothing()
+
+    def _why(self, error: Exception) -> Why | None:
+        if not isinstance(error, LiputError):
+            return None
+        code = next((code for kind, code in _REASONS if isinstance(error, kind)), "failed")
+        return Why(code, error.message, error.hint)
 
     def _ask_for_nothing(self) -> None:
         for _, tap in self._taps:
             tap.size = None
 
-    def _serve(self) -> None:
+    def _show(self) -> None:
         """Find the node and write to it until the end; raises why that is over."""
         settings = self._plan.settings
         info = self._find(settings.camera)
@@ -128,14 +121,14 @@ class ConferenceCamera:
             packer = Packer(node.format, node.size)
             node.write(packer.pack(painter.picture(self._shows())))  # which tells whether it is free
             node.stay()
-            self._live(info, node)
+            self._tell_live(info, node)
             self._write(info, node, painter, packer)
             node.write(packer.pack(painter.end()))
         finally:
             node.close()
 
-    def _live(self, info: OutputInfo, node: OutputNode) -> None:
-        self._half.live(
+    def _tell_live(self, info: OutputInfo, node: OutputNode) -> None:
+        self.live(
             f"The conference's picture goes to {info.label} ({info.node})",
             node=info.node,
             width=node.size[0],
@@ -148,7 +141,7 @@ class ConferenceCamera:
         taken_ns = self._clock.now_ns()
         packed: memoryview | None = None
         state: object = None
-        while not self._half.stopped.is_set():
+        while not self.stopped.is_set():
             self._news.clear()  # before looking: what comes meanwhile is not waited for
             every_s = self._every_s(node)
             painter.look(every_s)
@@ -158,17 +151,17 @@ class ConferenceCamera:
             now_ns = self._clock.now_ns()
             if node.write(packed):
                 taken_ns = now_ns
-                if self._half.is_lost:
-                    self._live(info, node)
+                if self.is_lost:
+                    self._tell_live(info, node)
             elif now_ns - taken_ns > TAKES_S * NANOSECONDS:
-                self._half.lost(Why("stalled", f"{info.label} ({info.node}) takes no pictures", "close what uses it"))
+                self.lost(Why("stalled", f"{info.label} ({info.node}) takes no pictures", "close what uses it"))
             self._wait(every_s)
 
     def _every_s(self, node: OutputNode) -> float:
         """Return how often a picture is due."""
         is_idle = node.is_looked_at is False
-        if not self._half.is_lost:
-            self._half.line = ConferenceOutput(state="idle" if is_idle else "live")
+        if not self.is_lost:
+            self.line = ConferenceOutput(state="idle" if is_idle else "live")
         return IDLE_S if is_idle else float(1 / self._plan.settings.fps)
 
     def _wait(self, every_s: float) -> None:
@@ -177,14 +170,7 @@ class ConferenceCamera:
         self._clock.wait(self._news, every_s * (LATE if every_s < IDLE_S else 1.0))
         early_s = every_s * SOON - (self._clock.now_ns() - wrote_ns) / NANOSECONDS
         if early_s > 0:
-            self._clock.wait(self._half.stopped, early_s)
-
-
-def _why(error: Exception) -> Why | None:
-    if not isinstance(error, LiputError):
-        return None
-    code = next((code for kind, code in _REASONS if isinstance(error, kind)), "failed")
-    return Why(code, error.message, error.hint)
+            self._clock.wait(self.stopped, early_s)
 
 
 def _open(info: OutputInfo, form: VideoFormat) -> OutputNode:

@@ -3,13 +3,12 @@
 The recording is not asked and not waited for; why nothing goes to the conference is told once for each reason.
 """
 
-import threading
-from collections.abc import Callable
+from abc import ABC, abstractmethod
 from typing import NamedTuple
 
-from config.events import Emit
-from devices.clock import Clock
+from devices.host.background import BackgroundTask
 from recorder.status import ConferenceOutput
+from recorder.timeline import RunContext
 
 RETRY_S = 2.0
 CLOSE_S = 1.0
@@ -24,48 +23,52 @@ class Why(NamedTuple):
     hint: str
 
 
-class Half:
-    """Calls `serve` again and again until `stopped` is set.
+class Half(ABC):
+    """Serves again and again until it is stopped; `close` may be called more than once."""
 
-    `serve` raises why it is over, and says with `live` when something is taken; `why` says what that means to people,
-    None for a mistake of the program.
-    """
-
-    def __init__(
-        self,
-        subject: str,
-        name: str,
-        serve: Callable[[], None],
-        why: Callable[[Exception], Why | None],
-        *,
-        thread: str,
-        clock: Clock,
-        emit: Emit,
-    ) -> None:
+    def __init__(self, subject: str, name: str, run: RunContext) -> None:
         """`subject` is that of events, `camera` or `microphone`; `name` is what people call what goes there."""
         self.line = ConferenceOutput(state="starting")
-        self.stopped = threading.Event()
+        """How it is."""
         self._subject = subject
         self._name = name
-        self._serve = serve
-        self._why = why
-        self._clock = clock
-        self._emit = emit
+        self._clock = run.clock
+        self._emit = run.emit
         self._told: str | None = None  # the reason that was told last
-        self._thread = threading.Thread(target=self._run, name=thread, daemon=True)
+        self._task = BackgroundTask(
+            f"conference-{subject}",
+            self._serve,
+            pause=lambda _failures: RETRY_S,
+            failed=self._failed,
+            over=self._ended,
+            clock=run.clock,
+        )
+        self.stopped = self._task.stopped
 
     def start(self) -> None:
         """Begin; returns at once. That there is no thread for it is told."""
         try:
-            self._thread.start()
+            self._task.start()
         except RuntimeError as error:  # there are too many threads
             self.lost(Why("failed", f"{error}", "end other programs"))
-            self.line = ConferenceOutput(state="stopped", reason=self.line.reason)
+            self._ended()
 
-    def join(self, timeout_s: float) -> None:
-        """Wait for the end after `stopped` was set, at most `timeout_s`; idempotent."""
-        if self._thread.ident is not None:
-            self._thread.join(timeout_s)
+    def stop(self) -> None:
+        """Begin to end; returns at once."""
+        self._task.stop()
+
+    def close(self, timeout_s: float = CLOSE_S) -> None:
+        """Stop, and wait for the end at most `timeout_s`."""
+        self.stop()
+        self._task.join(timeout_s)
+
+    @abstractmethod
+    def _serve(self) -> None:
+        """Serve until `stopped` is set, and say with `live` when something is taken; raise why it is over before."""
+
+    @abstractmethod
+    def _why(self, error: Exception) -> Why | None:
+        """Return what an error means to people, None for a mistake of the program."""
 
     @property
     def is_lost(self) -> bool:
@@ -84,12 +87,9 @@ class Half:
             self._told = why.code
             self._emit("conference-lost", self._subject, why.message, reason=why.code, hint=why.hint)
 
-    def _run(self) -> None:
-        while not self.stopped.is_set():
-            try:
-                self._serve()
-            except Exception as error:  # of whatever kind: the recording goes on, and the next try may do
-                mistake = Why("failed", f"the conference's {self._name} failed: {error!r}", "please report this")
-                self.lost(self._why(error) or mistake)
-            self._clock.wait(self.stopped, RETRY_S)
+    def _failed(self, error: Exception) -> None:
+        mistake = Why("failed", f"the conference's {self._name} failed: {error!r}", "please report this")
+        self.lost(self._why(error) or mistake)
+
+    def _ended(self) -> None:
         self.line = ConferenceOutput(state="stopped", reason=self.line.reason)

@@ -4,19 +4,16 @@ Samples go through a pipe that holds a tenth of a second, so what is late cannot
 has taken and how much the server still holds.
 """
 
-import contextlib
-import fcntl
 import os
 import select
-import subprocess
-import sys
-from pathlib import Path
 
 import msgspec
 
-from capture.sound.process import inherited
+from capture.sound.process import HOME, inherited
 from capture.source import SAMPLE_RATE, Samples
 from devices.clock import NANOSECONDS, Clock
+from devices.host.child import ChildProcess, python_module
+from devices.host.framing import ReceiveBuffer
 
 PIPE_BYTES = 16_384
 PIECE = select.PIPE_BUF
@@ -59,10 +56,16 @@ class Told(msgspec.Struct, frozen=True):
     latency_us: int = 0
 
 
-class Speaker:
+_TOLD = msgspec.json.Decoder(Told)
+
+
+class Speaker(ChildProcess):
     """A child that plays 16-bit samples at 48 kHz into `sink`; nothing here waits, but for `close`. One thread."""
 
     def __init__(self, sink: str, channels: int, clock: Clock) -> None:
+        """Start it. Raises OSError."""
+        command = python_module("recorder.conference.playing", sink, str(channels), str(os.getpid()))
+        super().__init__(command, env=inherited() | {"PYTHONPATH": str(HOME)}, pipe_bytes=PIPE_BYTES)
         self.is_playing = False
         """Whether there is a stream into the sink."""
         self.takes = False
@@ -74,34 +77,17 @@ class Speaker:
         self.backlog: int | None = None
         """How many samples wait to be played, on their way and in the server; None before that is known."""
         self._heard_ns = clock.now_ns()
-        self._received = bytearray()
-        home = str(Path(__file__).resolve().parents[2])
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "recorder.conference.playing", sink, str(channels), str(os.getpid())],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            bufsize=0,
-            env=inherited() | {"PYTHONPATH": home},
-            start_new_session=True,
-        )
-        assert self._process.stdin is not None  # noqa: S101 - it is a pipe
-        assert self._process.stdout is not None  # noqa: S101
-        self._stdin, self._stdout = self._process.stdin, self._process.stdout
-        for pipe in (self._stdin, self._stdout):
-            os.set_blocking(pipe.fileno(), False)
-        fcntl.fcntl(self._stdin.fileno(), fcntl.F_SETPIPE_SZ, PIPE_BYTES)
-
-    @property
-    def pid(self) -> int:
-        """The child's process."""
-        return self._process.pid
+        self._received = ReceiveBuffer(PIPE_BYTES)
 
     def look(self) -> bool:
         """Take what the child has told; return whether it plays. Raises SpeakerFailed when it cannot, or hangs."""
         now_ns = self._clock.now_ns()
-        for line in self._lines():
-            told = msgspec.json.decode(line, type=Told)
+        received = self.read()
+        if received == b"":
+            raise SpeakerFailed("ended", self._sink)
+        self._received.add(received or b"")
+        for line in iter(self._received.line, None):
+            told = _TOLD.decode(line)
             if told.failed:
                 raise SpeakerFailed(told.failed, self._sink)
             self.backlog = (self._sent - told.taken) // self._bytes + told.latency_us * 48 // 1000
@@ -111,30 +97,15 @@ class Speaker:
             raise SpeakerFailed("hung", self._sink)
         return self.is_playing
 
-    def _lines(self) -> list[bytes]:
-        received: bytes | None = b""
-        with contextlib.suppress(BlockingIOError):
-            received = self._stdout.read(65_536)
-            if received == b"":
-                raise SpeakerFailed("ended", self._sink)
-        self._received += received or b""
-        *lines, self._received = self._received.split(b"\n")
-        return [bytes(line) for line in lines]
-
     def play(self, samples: Samples) -> None:
         """Hand on `samples`; what the pipe has no room for is dropped."""
         data = samples.tobytes()
-        with contextlib.suppress(BlockingIOError, BrokenPipeError):  # why it has gone, `look` tells
-            for at in range(0, len(data), PIECE):
-                self._sent += os.write(self._stdin.fileno(), data[at : at + PIECE])
+        for at in range(0, len(data), PIECE):
+            taken = self.write(data[at : at + PIECE])
+            if not taken:
+                break  # it is full, or has gone: `look` tells why
+            self._sent += taken
 
     def close(self) -> None:
         """End the child; takes a fraction of a second whatever state it is in."""
-        self._stdin.close()
-        self._stdout.close()
-        try:
-            self._process.wait(0.3)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(0.5)
+        self.end(0.3, 0.5)

@@ -1,8 +1,6 @@
 """The headroom of this PC as it was measured: remembered from session to session, measured beside an armed one."""
 
 import signal
-import subprocess
-import sys
 import threading
 from contextlib import suppress
 from pathlib import Path
@@ -12,6 +10,8 @@ import msgspec
 from config.errors import LiputError, StateError
 from config.state import state_folder
 from config.version import VERSION
+from devices.host import threads
+from devices.host.child import ChildProcess, python_module
 from devices.store import Store
 from recorder.streaming.headroom import Headroom, cores
 from recorder.streaming.measure import Question, encode_question
@@ -56,72 +56,68 @@ class Measurement:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._is_stopped = False
-        self._process: subprocess.Popen[bytes] | None = None
+        self.child: ChildProcess | None = None
+        """Its process, once it has begun."""
 
     def run(self, asked: Question) -> Headroom:
         """Return what was found; raises LiputError where nothing was."""
-        with self._lock:
-            if self._is_stopped:
-                raise LiputError("the measurement was ended")
-            process = self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "recorder.streaming.measure"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,
-            )
         try:
-            answer, _ = process.communicate(encode_question(asked), LONGEST_S)
-            if process.returncode == -signal.SIGXCPU:
+            child = self._begun()
+            try:
+                child.give(encode_question(asked))
+                child.close_input()
+                answer = child.read_all(LONGEST_S)
+                child.wait()
+            finally:
+                child.end()
+            if child.status == -signal.SIGXCPU:
                 return NOTHING_TO_SPARE
             return msgspec.json.decode(answer, type=Headroom)
-        except subprocess.TimeoutExpired:
+        except TimeoutError:
             return NOTHING_TO_SPARE
         except (OSError, ValueError):
             raise LiputError(
                 "the headroom of this PC could not be measured", hint="see whether memory is left"
             ) from None
-        finally:
-            process.kill()
-            with process:  # which closes its pipes, and waits
-                pass
+
+    def _begun(self) -> ChildProcess:
+        with self._lock:
+            if self._is_stopped:
+                raise LiputError("the measurement was ended")
+            self.child = ChildProcess(python_module("recorder.streaming.measure"))
+            return self.child
 
     def stop(self) -> None:
         """End it; returns at once."""
         with self._lock:
             self._is_stopped = True
-            if self._process is not None:
-                self._process.kill()
+            if self.child is not None:
+                self.child.send(signal.SIGKILL)
 
 
-class Finding:
+class Finding(Measurement):
     """Looks a figure up beside whatever else happens; what goes wrong is nobody's trouble."""
 
     def __init__(self, asked: Question, *, measures: bool) -> None:
         """Begin at once, on a thread of its own: a folder may hang. Where it `measures`, that is done too."""
+        super().__init__()
         self.found: Headroom | None = None
         """The figure, once it is known."""
-        self._asked = asked
-        self._measures = measures
-        self._measurement = Measurement()
-        self._thread = threading.Thread(target=self._run, name="headroom", daemon=True)
+        self._thread: threading.Thread | None = None
         with suppress(RuntimeError):  # there are too many threads
-            self._thread.start()
+            self._thread = threads.start(self._find, asked, measures, name="headroom")
 
-    def _run(self) -> None:
+    def _find(self, asked: Question, measures: bool) -> None:  # noqa: FBT001 - given to a thread
         with suppress(Exception):
-            self.found = remembered(self._asked)
-            if self.found is None and self._measures:
-                self.found = self._measurement.run(self._asked)
-                remember(self._asked, self.found)
-
-    def stop(self) -> None:
-        """End a measurement that has not come to its end; returns at once."""
-        self._measurement.stop()
+            self.found = remembered(asked)
+            if self.found is None and measures:
+                self.found = self.run(asked)
+                remember(asked, self.found)
 
     def join(self, timeout_s: float) -> None:
         """Wait for its end."""
-        self._thread.join(timeout_s)
+        if self._thread is not None:
+            self._thread.join(timeout_s)
 
 
 def _place(asked: Question) -> str:

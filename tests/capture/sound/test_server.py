@@ -224,8 +224,7 @@ def followed() -> Iterator[tuple[SourceWatch, Callable[[], list[str]]]]:
     told: queue.SimpleQueue[Sequence[ServerSource]] = queue.SimpleQueue()
     with SourceWatch(told.put) as watch:
         yield watch, lambda: [source.name for source in told.get(timeout=60)]
-    watch._thread.join(60)
-    assert not watch._thread.is_alive()
+    assert watch.join(60)
 
 
 def test_what_comes_and_goes_at_a_server_is_told_and_what_does_not_matter_is_not(server: PulseMicrophone) -> None:
@@ -260,8 +259,8 @@ def test_a_child_that_dies_is_followed_by_another(pulse: PulseMicrophone, monkey
     monkeypatch.setattr(sound_listing, "_AGAIN_S", 0.05)
     with followed() as (watch, names):
         assert names() == ["mic.monitor"]
-        assert watch._child is not None
-        os.kill(watch._child.pid, signal.SIGKILL)
+        assert watch.pid is not None
+        os.kill(watch.pid, signal.SIGKILL)
         assert names() == ["mic.monitor"]
 
 
@@ -275,13 +274,12 @@ def test_without_libpulse_nothing_is_told_and_nobody_asks_again(monkeypatch: pyt
 
         def close(self) -> None: ...
 
-        def dismiss(self) -> None: ...
+        def close_input(self) -> None: ...
 
     children: list[object] = []
     monkeypatch.setattr(sound_listing, "SoundChild", Child)
     with SourceWatch(lambda sources: pytest.fail("there are none")) as watch:
-        watch._thread.join(60)
-        assert not watch._thread.is_alive()
+        assert watch.join(60)
     assert children == [FollowRequest()]
 
 

@@ -40,40 +40,27 @@ def no_thread(monkeypatch: pytest.MonkeyPatch) -> NoThread:
     return refuse
 
 
-class Told:
+class Told(Half):
     """A half whose tries end as they are told to, and what a session makes of what it tells."""
 
     def __init__(self, subject: str = "camera") -> None:
-        self.clock = SystemClock()
-        self.troubles = Troubles(self.clock)
+        super().__init__(subject, "picture", run_context(SystemClock(), self._hear))
+        self.troubles = Troubles(SystemClock())
         self.events: list[tuple[str, str, object]] = []
         self.errors: list[Exception] = []
-        self.half = Half(
-            subject,
-            "picture",
-            self._serve,
-            self._why,
-            thread=f"conference-{subject}",
-            clock=self.clock,
-            emit=self._emit,
-        )
 
     def _serve(self) -> None:
         if self.errors:
             raise self.errors.pop(0)
-        self.half.live("It goes there", node="/dev/video42")
-        self.half.stopped.wait()
+        self.live("It goes there", node="/dev/video42")
+        self.stopped.wait()
 
     def _why(self, error: Exception) -> Why | None:
         return Why("busy", str(error), "close what uses it") if isinstance(error, OSError) else None
 
-    def _emit(self, kind: str, subject: str, message: str, **detail: object) -> None:
-        self.troubles(Event(self.clock.now(), kind, subject, detail, message))
+    def _hear(self, kind: str, subject: str, message: str, **detail: object) -> None:
+        self.troubles(Event(SystemClock().now(), kind, subject, detail, message))
         self.events.append((kind, subject, detail.get("reason")))
-
-    def end(self) -> None:
-        self.half.stopped.set()
-        self.half.join(60)
 
 
 @pytest.fixture(autouse=True)
@@ -84,8 +71,8 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_why_it_is_not_live_is_told_once_for_each_reason_and_is_over_when_it_is_live() -> None:
     told = Told()
     told.errors = [OSError("in use"), OSError("in use"), ZeroDivisionError("a bug"), ZeroDivisionError("a bug")]
-    told.half.start()
-    wait_for(lambda: told.half.line.state == "live")
+    told.start()
+    wait_for(lambda: told.line.state == "live")
     assert told.events == [
         ("conference-lost", "camera", "busy"),
         ("conference-lost", "camera", "failed"),
@@ -93,21 +80,21 @@ def test_why_it_is_not_live_is_told_once_for_each_reason_and_is_over_when_it_is_
     ]
     assert told.troubles.all == ["conference-lost: camera"]
     assert told.troubles.now == []
-    told.end()
-    assert told.half.line.state == "stopped"
+    told.close(60)
+    assert told.line.state == "stopped"
 
 
 @pytest.mark.parametrize("subject", ["camera", "microphone"])
 def test_that_there_is_no_thread_for_it_is_its_trouble_until_it_is_live(no_thread: NoThread, subject: str) -> None:
     told = Told(subject)
     no_thread(f"conference-{subject}")
-    told.half.start()
+    told.start()
     assert told.troubles.now == [f"conference-lost: {subject}"]
-    assert (told.half.line.state, told.half.line.reason) == ("stopped", "failed")
-    told.half.start()
-    wait_for(lambda: told.half.line.state == "live")
+    assert (told.line.state, told.line.reason) == ("stopped", "failed")
+    told.start()
+    wait_for(lambda: told.line.state == "live")
     assert told.troubles.now == []
-    told.end()
+    told.close(60)
 
 
 def test_one_half_for_which_there_is_no_thread_keeps_the_other_from_nothing(no_thread: NoThread) -> None:

@@ -154,13 +154,12 @@ def test_a_pc_that_is_not_done_in_time_has_nothing_to_spare_and_is_not_asked_aga
 def test_a_start_ends_it_at_once_and_nothing_is_remembered() -> None:
     slow = Question(BUILT_IN_PROFILES["1080p60"], 7_000_000)
     measuring = figures.Finding(slow, measures=True)
-    wait_for(lambda: measuring._measurement._process)
+    wait_for(lambda: measuring.child)
     measuring.stop()
     measuring.join(60)
 
-    process = measuring._measurement._process
-    assert process
-    assert process.poll() is not None
+    assert measuring.child
+    assert measuring.child.status is not None
     assert figures.remembered(slow) is None
 
 
@@ -170,7 +169,7 @@ def test_one_that_was_ended_before_it_began_starts_nothing() -> None:
 
     with pytest.raises(LiputError, match="ended"):
         measurement.run(ASKED)
-    assert measurement._process is None
+    assert measurement.child is None
 
 
 def test_what_cannot_be_measured_says_so() -> None:

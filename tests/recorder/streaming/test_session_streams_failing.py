@@ -168,7 +168,7 @@ def test_a_stop_takes_less_than_5_s_whatever_hangs_and_all_that_hangs_does_so_at
     wished = time.monotonic()
     streamed.session.stop()
     both = streamed.session._program and streamed.session._program._conference
-    begun = both and (both.camera._half.stopped.is_set(), both.sound._half.stopped.is_set())
+    begun = both and (both.camera.stopped.is_set(), both.sound.stopped.is_set())
     streamed.until("destination-stopped")
     took_s = time.monotonic() - wished
     result = streamed.end()
