@@ -36,6 +36,8 @@ class BackgroundTask:
     ) -> None:
         """`pause` is the seconds between attempts, or returns them for a count of failures in a row.
 
+        With math.inf it waits until it is woken.
+
         `failed` is told of an error; without it the error is reported as that of a broken thread. `over` is called
         once there are no more attempts. A failure of an attempt that lasted longer than `steady_s`, where that is
         given, counts as the first.
@@ -85,7 +87,11 @@ class BackgroundTask:
 
     def _wait(self, seconds: float) -> None:
         self.is_waiting = True
-        if not self.stopped.is_set():
+        if self.stopped.is_set():
+            pass
+        elif seconds == math.inf:
+            self._wake.wait()
+        else:
             self._clock.wait(self._wake, seconds)
         self._wake.clear()
         self.is_waiting = False

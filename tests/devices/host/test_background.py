@@ -1,5 +1,6 @@
 """An attempt is made again and again, at the pauses that are asked for, until it is stopped."""
 
+import math
 import threading
 
 import pytest
@@ -75,6 +76,18 @@ def test_an_attempt_that_returns_is_made_again_after_the_pause() -> None:
 def test_a_wait_ends_at_once_when_the_task_is_woken_or_stopped() -> None:
     attempts = threading.Semaphore(0)
     task = BackgroundTask("live", attempts.release, pause=3600.0)
+    task.start()
+    assert attempts.acquire(timeout=LONG_S)
+    wait_for(lambda: task.is_waiting)
+    task.wake()
+    assert attempts.acquire(timeout=LONG_S)
+    assert task.stop(LONG_S)
+    assert not attempts.acquire(blocking=False)
+
+
+def test_without_a_pause_to_end_it_waits_until_it_is_woken() -> None:
+    clock, attempts = SimulatedClock(0), threading.Semaphore(0)
+    task = BackgroundTask("ask", attempts.release, pause=math.inf, clock=clock)
     task.start()
     assert attempts.acquire(timeout=LONG_S)
     wait_for(lambda: task.is_waiting)
