@@ -4,11 +4,11 @@ import contextlib
 import os
 import select
 import termios
-import threading
 import tty
 from collections.abc import Callable, Iterator
 
 from agent.terminal import our_terminal
+from devices.host import threads
 
 
 @contextlib.contextmanager
@@ -20,9 +20,8 @@ def watched(on_key: Callable[[str], None]) -> Iterator[None]:
         return
     before = termios.tcgetattr(terminal)
     wake_read, wake_write = os.pipe()
-    thread = threading.Thread(target=_watch, args=(terminal, wake_read, on_key), name="keyboard")
     tty.setcbreak(terminal, termios.TCSANOW)
-    thread.start()
+    thread = threads.start(_watch, terminal, wake_read, on_key, name="keyboard", daemon=False)
     try:
         yield
     finally:

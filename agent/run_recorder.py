@@ -7,7 +7,6 @@ import contextlib
 import os
 import queue
 import signal
-import threading
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -21,6 +20,7 @@ from agent.signals import hearing
 from agent.steering import until_taken_over, was_killed
 from agent.telling import Follower, exit_status, follow
 from config.errors import LiputError
+from devices.host import threads
 from recorder.control.client import Lost, ask, how_it_ended
 from recorder.control.directory import RecorderFolder
 from recorder.control.protocol import Stop
@@ -61,8 +61,7 @@ class RecorderRun:
 
     def run(self, reporter: Reporter) -> int:
         """Run the session to its end and return the exit status; raises what kept it from recording anything."""
-        stopper = threading.Thread(target=self._end_when_asked, name="stopper", daemon=True)
-        stopper.start()
+        stopper = threads.start(self._end_when_asked, name="stopper")
         try:
             with self._signals(), reporter:
                 self._spawned = Spawned(self._spec, early.taken())

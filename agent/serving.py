@@ -37,15 +37,19 @@ def only_one() -> Iterator[None]:
 def _lock(descriptor: int) -> None:
     """Take the lock; raises StateError where another daemon has it, and not only somebody who looks."""
     deadline_s = time.monotonic() + LOOKED_AT_S
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > deadline_s:
-                raise StateError("liput serve runs already", hint="One is enough; end that one first.") from None
-            time.sleep(LOOK_S)
-        else:
-            return
+    while not _locks(descriptor, fcntl.LOCK_EX):
+        if time.monotonic() > deadline_s:
+            raise StateError("liput serve runs already", hint="One is enough; end that one first.")
+        time.sleep(LOOK_S)
+
+
+def _locks(descriptor: int, how: int) -> bool:
+    """Take the lock where nobody else has it; return whether that was so. Raises OSError."""
+    try:
+        fcntl.flock(descriptor, how | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def is_serving() -> bool:
@@ -53,9 +57,7 @@ def is_serving() -> bool:
     with suppress(OSError, LiputError):
         descriptor = os.open(directory.runtime_folder() / LOCK_FILE, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
+            return not _locks(descriptor, fcntl.LOCK_SH)
         finally:
             os.close(descriptor)
     return False

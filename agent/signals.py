@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from queue import SimpleQueue
 from types import FrameType
 
+from devices.host import threads
+
 HEARD_AFTER_S = 1.0
 """The longest that a wait may last: a signal that comes just before one interrupts nothing, and is heard at its end."""
 
@@ -38,11 +40,8 @@ def setting(stop: threading.Event, numbers: Iterable[signal.Signals]) -> Iterato
     takes, and both would wait for each other.
     """
     came: SimpleQueue[int | None] = SimpleQueue()
-    setter = threading.Thread(
-        target=lambda: stop.set() if came.get() is not None else None, name="signals", daemon=True
-    )
     with hearing(numbers, came.put):
-        setter.start()
+        setter = threads.start(lambda: stop.set() if came.get() is not None else None, name="signals")
         try:
             yield
         finally:

@@ -1,6 +1,5 @@
 """Listens to every recorder that runs: each on a thread of its own, so that one that hangs keeps nobody waiting."""
 
-import threading
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -10,6 +9,8 @@ from agent.alarms.words import FAILED, KILLED, SILENT
 from config.errors import LiputError
 from config.events import Event
 from devices.clock import NANOSECONDS, Clock
+from devices.host import threads
+from devices.host.background import BackgroundTask
 from recorder.control import directory
 from recorder.control.client import Connection, how_it_ended
 from recorder.control.directory import RecorderFolder, RecorderInfo, ended_folder
@@ -32,13 +33,14 @@ class Listener:
         self._info = info
         self._clock = clock
         self._heard_ns = clock.now_ns()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=f"alarms-{info.id}", daemon=True)
-        self._thread.start()
+        self._happened = 0
+        """The number of the next event."""
+        self._task = BackgroundTask(f"alarms-{info.id}", self._hear, pause=_AGAIN_S, failed=_report)
+        self._task.start()
 
     def close(self) -> None:
         """Listen no more; a thread that hangs is left to itself."""
-        self._stop.set()
+        self._task.stop()
 
     def silent(self) -> Alarm | None:
         """Return an alarm where the recorder runs and has said nothing for SILENT_S."""
@@ -49,28 +51,25 @@ class Listener:
             f"the recorder of {self._info.title} does not answer",
         )  # fmt: skip
 
-    def _run(self) -> None:
-        happened = 0
-        while not self._stop.is_set() and not self.hearing.is_over:
-            with suppress(LiputError):
-                happened = self._hear(happened)
-            self._stop.wait(_AGAIN_S)
-
-    def _hear(self, happened: int) -> int:
-        """Hear events from number `happened` on; returns the number of the next. Ends with the connection."""
+    def _hear(self) -> bool:
+        """Hear what happens until the connection ends; return whether the session is over. Raises LiputError."""
         with Connection(self._folder) as connection:
             with suppress(LiputError):  # whether it records: of a long session the beginning may be kept no more
                 if (status := connection.request(Status()).status) is not None:
                     self.hearing.take(status)
-            connection.request(Watch(every_s=STATUS_S, events_from=happened))
-            with suppress(LiputError):
-                while not self._stop.is_set() and not self.hearing.is_over:
-                    if (told := connection.told(_HEARD_S)) is None:
-                        continue
-                    self._heard_ns = self._clock.now_ns()
-                    happened += isinstance(told, Event | Note)
-                    self.hearing.take(told)
-        return happened
+            connection.request(Watch(every_s=STATUS_S, events_from=self._happened))
+            while not self._task.stopped.is_set() and not self.hearing.is_over:
+                if (told := connection.told(_HEARD_S)) is None:
+                    continue
+                self._heard_ns = self._clock.now_ns()
+                self._happened += isinstance(told, Event | Note)
+                self.hearing.take(told)
+        return self.hearing.is_over
+
+
+def _report(error: Exception) -> None:
+    if not isinstance(error, LiputError):  # else the recorder is hung, or is no more: others see to that
+        threads.report()
 
 
 @dataclass(eq=False)

@@ -12,6 +12,7 @@ from agent.alarms.desktop import Desktop, NoDesktop
 from agent.alarms.message import Message
 from config.errors import LiputError, NetworkError
 from devices.clock import Clock
+from devices.host import threads
 from devices.host.log_on_change import LogOnChange, Tell
 
 PAUSES_S = (5.0, 30.0, 120.0, 300.0)
@@ -68,8 +69,7 @@ class Sender:
 
     def start(self) -> None:
         """Begin to send."""
-        self._thread = threading.Thread(target=self._run, name=f"alarms-{self.way.name}", daemon=True)
-        self._thread.start()
+        self._thread = threads.start(self._run, name=f"alarms-{self.way.name}")
 
     def give(self, message: Message) -> None:
         """Send a message as soon as that can be; the oldest goes where too many wait."""

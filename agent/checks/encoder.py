@@ -4,9 +4,10 @@ What is measured is what the real pipeline takes of the processor, with the pict
 free, in a process that does nothing else; so other checks that run meanwhile do not change it.
 """
 
-import threading
+import math
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
+from functools import partial
 
 import msgspec
 
@@ -15,6 +16,7 @@ from agent.checks.result import Code, Measured, Result, Verdict, Words, found
 from config.errors import LiputError
 from config.schema import PRESETS, Profile
 from devices.clock import NANOSECONDS
+from devices.host.deadline import DeadlineTask
 from recorder.streaming.choice import Encode, choose
 from recorder.streaming.figures import Measurement, remember, remembered
 from recorder.streaming.headroom import SPARE, Headroom
@@ -129,59 +131,29 @@ def measure(situation: Situation, tell: Tell) -> Iterable[Result]:
 def _measured(situation: Situation, asked: Question, tell: Tell) -> Headroom | None:
     """Return what was measured, None where somebody stopped it; the process that measures has ended then."""
     clock, began_ns = situation.clock, situation.clock.now_ns()
-    run = _Run(asked)
+    measurement = Measurement()
+    task = DeadlineTask(partial(measurement.run, asked), "check-headroom")
     try:
-        while not run.is_over:
+        while not (is_done := task.is_over):
             seconds = (clock.now_ns() - began_ns) / NANOSECONDS
             if seconds > LONGEST_S or clock.wait(situation.stop, _POLL_S):
                 break
             tell(Progress(share=min(0.95, seconds / USUAL_S), doing=Words("mengukur encoder", "measuring the encoder")))
     finally:
-        run.end()
+        measurement.stop()
+        task.wait(math.inf)
     if situation.stop.is_set():
         return None
-    return run.answer(asked)
+    if not is_done:
+        raise _NotDone("the measurement took too long")
+    headroom = task.result()
+    if not headroom.real_sources:
+        remember(msgspec.structs.replace(asked, videos=None, settings=None), headroom)
+    return headroom
 
 
 class _NotDone(LiputError):
     """A measurement has not come to its end."""
-
-
-class _Run:
-    """A measurement on a thread of its own, so that it can be ended."""
-
-    def __init__(self, asked: Question) -> None:
-        self._measurement = Measurement()
-        self._found: Headroom | None = None
-        self._error: LiputError | None = None
-        self._thread = threading.Thread(target=self._run, args=(asked,), name="check-headroom", daemon=True)
-        self._thread.start()
-
-    def _run(self, asked: Question) -> None:
-        try:
-            self._found = self._measurement.run(asked)
-        except LiputError as error:
-            self._error = error
-
-    @property
-    def is_over(self) -> bool:
-        return not self._thread.is_alive()
-
-    def end(self) -> None:
-        """End it, where it has not come to its end, and wait until its process is gone."""
-        self._was_late = self._thread.is_alive()
-        self._measurement.stop()
-        self._thread.join()
-
-    def answer(self, asked: Question) -> Headroom:
-        """Return what was found; raises _NotDone where it took too long, and other LiputErrors."""
-        if self._was_late:
-            raise _NotDone("the measurement took too long")
-        if self._found is None:
-            raise self._error or LiputError("the measurement ended without an answer")
-        if not self._found.real_sources:
-            remember(msgspec.structs.replace(asked, videos=None, settings=None), self._found)
-        return self._found
 
 
 def judge(situation: Situation, headroom: Headroom) -> Result:

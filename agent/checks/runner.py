@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from agent.checks.check import Check, Progress, Situation
 from agent.checks.result import Code, Result, Verdict, Words, found
 from config.errors import LiputError
+from devices.host import threads
 
 POLL_S = 0.1
 LET_GO_S = 3.0
@@ -99,7 +100,7 @@ class Runner:
             self._watching.began(check)
             own = replace(self._situation, stop=threading.Event())
             self._stops[check.name] = own.stop
-            threading.Thread(target=self._look, args=(check, own), name=f"check-{check.name}", daemon=True).start()
+            threads.start(self._look, check, own, name=f"check-{check.name}")
 
     def _look(self, check: Check, situation: Situation) -> None:
         """Run a check; on its thread."""

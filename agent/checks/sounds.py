@@ -1,7 +1,7 @@
 """The level of every microphone over three seconds: silent, too low, clipping, hum, one channel dead."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 
 from agent.checks import sources
 from agent.checks.check import Check, Progress, Situation, Tell
@@ -21,6 +21,7 @@ from config.errors import LiputError
 from devices.clock import NANOSECONDS
 from devices.health.faults import Fault
 from recorder.control.client import ask
+from recorder.control.find import Running
 from recorder.control.protocol import Status
 from recorder.status import SessionStatus, SoundLine, SourceLine
 
@@ -126,15 +127,19 @@ class _Listening:
             highest = max(highest, *line.levels_dbfs, FLOOR_DBFS)
             if by.recorder is None or clock.now_ns() >= until_ns or clock.wait(stop, ASK_S):
                 break
-            try:
-                status = ask(by.recorder.folder, Status()).status
-            except LiputError:
+            if (status := _status(by.recorder)) is None:
                 break  # it has ended meanwhile
-            line = self._line(status) if status else line
+            line = self._line(status)
         return line, highest
 
     def _line(self, status: SessionStatus) -> SoundLine | None:
         return next((line for line in status.sounds if line.name == self._sound.name), None)
+
+
+def _status(recorder: Running) -> SessionStatus | None:
+    with suppress(LiputError):
+        return ask(recorder.folder, Status()).status
+    return None
 
 
 def wrong_with(heard: Heard) -> list[str]:

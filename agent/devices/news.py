@@ -1,7 +1,7 @@
 """What `liput devices --watch` hears besides the monitor: sound servers, and the health log of every process."""
 
+import math
 import queue
-import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -17,6 +17,8 @@ from devices.health.follow import POLL_S, follow
 from devices.health.line import HealthLine, Kind, Level
 from devices.health.present import open_faults
 from devices.health.query import Wanted
+from devices.host import threads
+from devices.host.background import BackgroundTask
 from devices.model import Device, Health
 from devices.monitor.changes import DeviceChange
 
@@ -64,44 +66,38 @@ class InputWatch:
 
     def __init__(self, inbox: Inbox) -> None:
         self._inbox = inbox
-        self._wanted = threading.Event()
-        self._is_over = False
         self._asked: Sequence[ServerSource] | None = None
         self._told: Sequence[ServerSource] | None = None
         self._sources = SourceWatch(self._hear)
-        self._thread = threading.Thread(target=self._run, name="sound-servers", daemon=True)
+        self._task = BackgroundTask("sound-servers", self._ask, pause=math.inf)
 
     def __enter__(self) -> Self:
-        self._thread.start()
-        self.look()
+        self._task.start()
         self._sources.__enter__()
         return self
 
     def __exit__(self, *exc: object) -> None:
         self._sources.__exit__(*exc)
-        self._is_over = True
-        self._wanted.set()
+        self._task.stop()
 
     def look(self) -> None:
         """Ask again: something has changed."""
-        self._wanted.set()
+        self._task.wake()
 
     def _hear(self, sources: Sequence[ServerSource]) -> None:
         self._told = sources
         if self._asked is not None and self._asked != sources:
             self.look()
 
-    def _run(self) -> None:
-        while self._wanted.wait() and not self._is_over:
-            self._wanted.clear()
-            try:
-                listing = list_sound_inputs()
-            except LiputError:
-                listing = Listing([])
-            is_first, self._asked = self._asked is None, listing.sources
-            if is_first and self._told is not None and self._told != self._asked:
-                self.look()  # they changed while they were asked for
-            self._inbox.put(Inputs(inputs_of(listing)))
+    def _ask(self) -> None:
+        try:
+            listing = list_sound_inputs()
+        except LiputError:
+            listing = Listing([])
+        is_first, self._asked = self._asked is None, listing.sources
+        if is_first and self._told is not None and self._told != self._asked:
+            self.look()  # they changed while they were asked for
+        self._inbox.put(Inputs(inputs_of(listing)))
 
 
 class LogWatch:
@@ -114,21 +110,17 @@ class LogWatch:
         self._folder = folder
         self._clock = clock
         self._inbox = inbox
-        self._stop = threading.Event()
-        self._moved = threading.Event()
-        self._threads = [
-            threading.Thread(target=self._read, name="log-reader", daemon=True),
-            threading.Thread(target=self._judge, name="log-faults", daemon=True),
-        ]
+        self._faults: Mapping[str, Health] = {}
+        self._judging = BackgroundTask("log-faults", self._judge, pause=self._pause, clock=clock)
+        self._stop = self._judging.stopped
 
     def __enter__(self) -> Self:
-        for thread in self._threads:
-            thread.start()
+        threads.start(self._read, name="log-reader")
+        self._judging.start()
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self._stop.set()
-        self._moved.set()
+        self._judging.stop()
 
     def _read(self) -> None:
         try:
@@ -137,7 +129,7 @@ class LogWatch:
                     self._wait_for_room()
                     self._inbox.put(line)
                 if line.kind in _MOVES_FAULTS:
-                    self._moved.set()
+                    self._judging.wake()
         except StateError:
             return
 
@@ -145,19 +137,17 @@ class LogWatch:
         while self._inbox.qsize() >= MOST_WAITING and not self._stop.is_set():
             self._clock.wait(self._stop, POLL_S)
 
-    def _judge(self) -> None:
-        known: Mapping[str, Health] = {}
-        while not self._stop.is_set():
-            self._moved.clear()
-            try:
-                faults = open_faults(self._folder, now=self._clock.now())
-            except StateError:
-                return
-            self._wait_for_room()
-            if faults != known:
-                self._inbox.put(Faults(faults))
-            known = faults
-            if faults:
-                self._clock.wait(self._moved, _LOOK_AGAIN_S)
-            else:
-                self._moved.wait()
+    def _judge(self) -> bool:
+        """Tell the open faults where they are others; return whether the log cannot be read."""
+        try:
+            faults = open_faults(self._folder, now=self._clock.now())
+        except StateError:
+            return True
+        self._wait_for_room()
+        if faults != self._faults:
+            self._inbox.put(Faults(faults))
+        self._faults = faults
+        return False
+
+    def _pause(self, _failures: int) -> float:
+        return _LOOK_AGAIN_S if self._faults else math.inf

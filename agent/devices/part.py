@@ -11,11 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from agent.daemon.parts import look_again
 from agent.devices.inputs import KnownInputs
 from config.errors import LiputError
 from config.schema import Settings
 from config.stamp import stamp
 from devices.clock import NANOSECONDS, Clock
+from devices.host.log_on_change import LogOnChange
 from devices.model import Device
 
 if TYPE_CHECKING:
@@ -59,17 +61,8 @@ class DevicesPart:
 
     def run(self, stop: threading.Event, beat: Callable[[], None]) -> None:
         """Watch until `stop` is set; that it cannot be done is told once, and tried again."""
-        is_told = False
-        while not stop.is_set():
-            if self._watch(stop, beat):
-                is_told = False
-            elif not is_told:
-                self.tell(BROKEN)
-                is_told = True
-            for _ in range(round(AGAIN_S / LOOK_S)):
-                beat()
-                if stop.is_set() or self.clock.wait(stop, LOOK_S):
-                    break
+        once = LogOnChange(self.tell)
+        look_again(lambda: once("" if self._watch(stop, beat) else BROKEN), AGAIN_S, self.clock, stop, beat)
 
     def _watch(self, stop: threading.Event, beat: Callable[[], None]) -> bool:
         """Watch until that ends; return whether it was watched at all, or is to end."""

@@ -76,7 +76,6 @@ def read(settings: Settings, roots: Sequence[Path], gathering: Gathering, deadli
     found = gathering.gather(quick, deadline_s)
     left_s = max(0.0, began_s + deadline_s - time.monotonic())
     found |= gathering.gather(slow, left_s, KEEP_S)
-    gathering.forget(set(quick), _SESSION)
     readings = Readings(missing=[name for name in (*quick, *slow) if name not in found])
     for _, info in alive:
         status = found.get(f"{_SESSION}{info.id}")

@@ -1,6 +1,5 @@
 """A plan's recorder, being started: on a thread, because devices and disks may take their time."""
 
-import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +13,7 @@ from agent.requests.lookup import with_request
 from agent.schedule.plan import Plan
 from config.errors import LiputError
 from config.schema import Settings
+from devices.host.deadline import DeadlineTask
 from recorder.asked import Asked
 from recorder.control.spawn import Spawned
 from recorder.control.spec import Spec
@@ -54,35 +54,25 @@ def spec_of(
 
 
 class Beginning:
-    """One recorder that is being started; `outcome` says how that went, once it is known."""
+    """One recorder that is being started; waits for it on a thread."""
 
-    def __init__(self, plan: Plan, recorder: Spawned, *, records: bool) -> None:
+    def __init__(self, plan: Plan, spawned: Spawned, *, records: bool) -> None:
+        """Wait for `spawned`, which records at once, or is armed only."""
         self.plan = plan
         self.records = records
-        """Whether it records at once."""
-        self.recorder: str | None = None
-        self.error: LiputError | None = None
-        self._spawned = recorder
-        self._thread = threading.Thread(target=self._wait, daemon=True, name="schedule-begin")
-
-    def start(self) -> None:
-        """Tell it what it shall be, and wait for it, on a thread."""
-        self._thread.start()
+        self.spawned = spawned
+        self._task = DeadlineTask(spawned.ready, "schedule-begin")
 
     @property
     def is_over(self) -> bool:
         """Whether it is known how it went."""
-        return not self._thread.is_alive()
+        return self._task.is_over
 
-    @property
-    def notes(self) -> list[str]:
-        """What it has to say to people, once it is ready."""
-        return self._spawned.notes
-
-    def _wait(self) -> None:
+    def recorder(self) -> str:
+        """Return the recorder that is ready. Raises LiputError."""
         try:
-            self.recorder = self._spawned.ready().id
-        except LiputError as error:
-            self.error = error
-        except Exception as error:  # of whatever kind: it is told, and tried again
-            self.error = LiputError(repr(error))
+            return self._task.result().id
+        except LiputError:
+            raise
+        except Exception as error:  # of any kind: it is told, and tried again
+            raise LiputError(repr(error)) from error

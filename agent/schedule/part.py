@@ -317,7 +317,6 @@ class Schedule:
         self._note(plan, lambda done: msgspec.structs.replace(done.without_recorder(), **begun))
         self._children.append(spawned)
         self._beginning = Beginning(plan, spawned, records=records)
-        self._beginning.start()
 
     def _take_beginning(self) -> None:
         """Hear how it went to start a recorder."""
@@ -326,12 +325,13 @@ class Schedule:
             return
         self._beginning = None
         plan, now = beginning.plan, self._now()
-        if beginning.recorder is None:
-            self._fail(plan, beginning.error.message if beginning.error else "", now)
+        try:
+            act = Act(Kind.NOTE_RECORDER, plan, beginning.recorder())
+        except LiputError as error:
+            self._fail(plan, error.message, now)
             return
-        for sentence in beginning.notes:
+        for sentence in beginning.spawned.notes:
             self.tell(sentence)
-        act = Act(Kind.NOTE_RECORDER, plan, beginning.recorder)
         self._note(plan, lambda done: noted(act, done, now, self._rules))
         self._begun_ns[plan.id] = self.clock.now_ns()
         word = "recording" if beginning.records else "armed"

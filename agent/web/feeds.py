@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from config.errors import LiputError
+from devices.host import threads
 from recorder.control.client import Connection
 from recorder.control.directory import RecorderFolder
 from recorder.control.looking_on import Looker
@@ -55,17 +56,15 @@ class Newest[What]:
 
 
 class Feed:
-    """A thread that follows something until it is not wanted any more, or is over."""
+    """Follows something on a thread of its own until it is not wanted any more, or is over."""
+
+    problem: str | None = None
+    """Why it is over, where that was not asked for."""
 
     def __init__(self, name: str) -> None:
+        """Begin at once. Raises RuntimeError where the system has no further thread to give."""
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._go, name=name, daemon=True)
-        self.problem: str | None = None
-        """Why it is over, where that was not asked for."""
-
-    def start(self) -> None:
-        """Begin."""
-        self._thread.start()
+        self._thread = threads.start(self._go, name=name)
 
     def close(self) -> None:
         """Say that it is not wanted any more; it ends within WAIT_S."""
@@ -90,9 +89,9 @@ class LevelFeed(Feed):
     """The statuses of one session, ten a second."""
 
     def __init__(self, folder: RecorderFolder, newest: Newest[SessionStatus]) -> None:
-        super().__init__(f"web-levels-{folder.id}")
         self._folder = folder
         self._newest = newest
+        super().__init__(f"web-levels-{folder.id}")
 
     def _follow(self) -> None:
         with Connection(self._folder) as connection:
@@ -109,10 +108,10 @@ class PictureFeed(Feed):
     """The pictures of one source, as often and as large as anybody wants them."""
 
     def __init__(self, folder: RecorderFolder, look: Look, newest: Newest[bytes]) -> None:
-        super().__init__(f"web-look-{folder.id}")
         self._folder = folder
         self._newest = newest
         self.look = look
+        super().__init__(f"web-look-{folder.id}")
 
     def _follow(self) -> None:
         with Looker(self._folder) as looker:

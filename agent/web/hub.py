@@ -16,6 +16,7 @@ from agent.web.house import House
 from agent.web.state import State, state_of
 from agent.web.watching import Levels, PreviewProblem, Watching
 from devices.clock import NANOSECONDS
+from devices.host.log_on_change import LogOnChange
 from recorder.control.directory import RecorderFolder
 from recorder.control.find import Running, running
 from recorder.control.protocol import Look
@@ -111,18 +112,19 @@ class Hub:
             viewer.put(type(message), text)
 
     async def _look(self) -> None:
-        trouble = ""
+        once = LogOnChange(self._house.tell)
         while self._viewers:
             self._poked.clear()
-            try:
-                self._tell_state(*await self._house.light.run(self._ask))
-                trouble = ""
-            except Exception as error:  # of whatever kind: those who look are told as soon as it is over
-                if repr(error) != trouble:
-                    self._house.tell(f"the page cannot be told how it is: {error!r}")
-                trouble = repr(error)
+            await self._try_to_tell(once)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._poked.wait(), LOOK_S)
+
+    async def _try_to_tell(self, once: LogOnChange) -> None:
+        try:
+            self._tell_state(*await self._house.light.run(self._ask))
+            once("")
+        except Exception as error:  # of whatever kind: those who look are told as soon as it is over
+            once(f"the page cannot be told how it is: {error!r}")
 
     def _ask(self) -> tuple[Sequence[Running], State]:
         """Ask all recorders how it is; not on the event loop."""
@@ -150,7 +152,6 @@ class Hub:
         for key in levels - self._levels.keys():
             if key is not None:
                 self._levels[key] = LevelFeed(self._folders[key], self._newest(self._level_put(key)))
-                self._levels[key].start()
         self._serve_pictures(self._wished())
 
     def _serve_pictures(self, wished: dict[PictureKey, Look]) -> None:
@@ -166,7 +167,6 @@ class Hub:
                 self._pictures[key].look = look
             elif len(self._pictures) < MOST_FEEDS and self._now_s() >= self._again_s.get(key, 0.0):
                 self._pictures[key] = PictureFeed(self._folders[key[0]], look, self._newest(self._picture_put(key)))
-                self._pictures[key].start()
 
     def _wished(self) -> dict[PictureKey, Look]:
         """Return what is to be looked at, as often and as large as whoever wants it most."""

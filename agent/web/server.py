@@ -19,10 +19,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from agent.daemon.parts import look_again
 from agent.web import limits
 from config.errors import LiputError, StateError
 from config.web import WebSettings
 from devices.clock import Clock
+from devices.host.log_on_change import LogOnChange
 from recorder.control.directory import process_started, runtime_folder, write_file
 from recorder.control.operators import operators
 
@@ -76,17 +78,15 @@ class WebPart:
 
     def run(self, stop: threading.Event, beat: Beat) -> None:
         """Serve until `stop` is set; what hinders it is told once, and tried again."""
-        told = ""
-        while not stop.is_set():
-            beat()
+        once = LogOnChange(self.tell)
+
+        def try_to_serve() -> None:
             try:
                 self._serve(stop, beat)
             except (LiputError, OSError) as error:
-                why = _hindrance(self.settings, error)
-                if why != told:
-                    self.tell(why)
-                told = why
-                self.clock.wait(stop, AGAIN_S)
+                once(_hindrance(self.settings, error))
+
+        look_again(try_to_serve, AGAIN_S, self.clock, stop, beat)
 
     def _serve(self, stop: threading.Event, beat: Beat) -> None:
         with contextlib.closing(listen(self.settings)) as listener:

@@ -6,6 +6,7 @@ import time
 import pytest
 
 from agent.signals import setting
+from tests.support.running import runs
 
 
 @pytest.mark.timeout(60, method="thread")
@@ -18,7 +19,7 @@ def test_a_signal_in_the_middle_of_the_events_own_wait_sets_it_all_the_same() ->
             os.kill(os.getpid(), signal.SIGUSR1)
         assert stop.wait(30)
     assert signal.getsignal(signal.SIGUSR1) is before
-    assert not [thread for thread in threading.enumerate() if thread.name == "signals"]
+    assert not runs("signals")
 
 
 def test_nothing_is_left_where_no_signal_came() -> None:
@@ -26,4 +27,4 @@ def test_nothing_is_left_where_no_signal_came() -> None:
     with setting(stop, [signal.SIGUSR1]):
         pass
     assert not stop.is_set()
-    assert not [thread for thread in threading.enumerate() if thread.name == "signals"]
+    assert not runs("signals")

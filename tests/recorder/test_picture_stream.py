@@ -22,6 +22,7 @@ from recorder.packet import EncodedPacket, Track
 from recorder.picture_stream import PictureStream, _Encoder
 from recorder.x264 import VIDEO_TIME_BASE, VideoSettings
 from tests.support.recorded import OneFile
+from tests.support.running import runs
 from tests.support.waiting import wait_for
 
 WIDTH, HEIGHT = 320, 180
@@ -230,7 +231,7 @@ def test_it_is_changing_until_the_next_picture_and_tells_which_encoder_gets_that
     packets += streamed(stream, 5, 5)
     said.append((stream.is_changing, stream.context is first, stream.context is second))
     stream.close()
-    assert not [thread for thread in threading.enumerate() if thread.name == "former-encoder"]
+    assert not runs("former-encoder")
     packets += stream.flush()
     assert said == [(False, True, False), (True, False, True), (False, False, True)]
     assert sorted(packet.pts for packet in packets) == [number * INTERVAL for number in range(10)]

@@ -24,6 +24,7 @@ from tests.support.alarms import alarm
 from tests.support.buses import Bus
 from tests.support.hook_server import HookServer
 from tests.support.notifications import Notifications
+from tests.support.running import runs
 from tests.support.scripted_session import RESULT
 from tests.support.served import ServedRecorder
 from tests.support.smtp_server import SmtpServer
@@ -216,7 +217,7 @@ def test_whoever_comes_later_hears_it_from_the_beginning_and_goes_when_it_is_tol
         assert alarm.text.id.endswith("Rekaman tetap berjalan."), "that it records is known before the first alarm"
         assert clock.now_ns() - listener._heard_ns < 10 * NANOSECONDS
         ears.close()
-        wait_for(lambda: not listener._thread.is_alive())
+        wait_for(lambda: runs(f"alarms-{recorder.info.id}") == 1)  # that of the part
 
 
 # With the real daemon

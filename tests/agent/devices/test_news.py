@@ -19,6 +19,7 @@ from devices.health.line import HealthLine, Kind, Level
 from devices.health.log import HealthLog
 from devices.model import Device, DeviceKind, HealthState
 from tests.support.command import ROOT
+from tests.support.running import runs
 from tests.support.waiting import wait_for
 
 ROOM = Device(id="sound:room", kind=DeviceKind.MICROPHONE, name="room")
@@ -91,8 +92,7 @@ def test_the_sound_servers_are_asked_at_first_and_when_something_changed(inbox: 
         assert inbox.get(timeout=60) == Inputs([])
         watch.look()
         assert inbox.get(timeout=60) == Inputs([])
-    watch._thread.join(60)
-    assert not watch._thread.is_alive()
+    wait_for(lambda: not runs("sound-servers"))
 
 
 def test_they_are_asked_when_a_server_tells_other_sources_than_it_was_asked_for(inbox: Inbox, servers: Servers) -> None:
@@ -176,9 +176,6 @@ def test_a_terminal_that_takes_nothing_has_so_much_waiting_and_gets_the_rest_fro
 
 def test_a_log_that_cannot_be_read_is_silent(inbox: Inbox, tmp_path: Path) -> None:
     (tmp_path / "health").write_text("no folder")
-    watch = LogWatch(tmp_path / "health", SystemClock(), inbox)
-    with watch:
-        for thread in watch._threads:
-            thread.join(60)
-            assert not thread.is_alive()
+    with LogWatch(tmp_path / "health", SystemClock(), inbox):
+        wait_for(lambda: not runs("log-reader") and not runs("log-faults"))
     assert inbox.empty()
