@@ -57,13 +57,15 @@ class ChildProcess:
         cwd: "str | os.PathLike[str] | None" = None,
         stdin: "int | IO[bytes]" = subprocess.PIPE,
         stdout: "int | IO[bytes]" = subprocess.PIPE,
+        stderr: int | None = subprocess.DEVNULL,
         pass_fds: Sequence[int] = (),
         pipe_bytes: int | None = None,
         keeps_errors: bool = False,
     ) -> None:
         """Start it. Raises OSError.
 
-        `pipe_bytes` is the size of both pipes. With `keeps_errors`, `last_words` knows the child's standard error.
+        `pipe_bytes` is the size of both pipes. With `stderr` None its errors go where ours go. With `keeps_errors`,
+        `last_words` knows them.
         """
         self._errors: IO[bytes] | None = os.fdopen(os.memfd_create("errors"), "w+b") if keeps_errors else None
         try:
@@ -71,7 +73,7 @@ class ChildProcess:
                 command,
                 stdin=stdin,
                 stdout=stdout,
-                stderr=self._errors or subprocess.DEVNULL,
+                stderr=self._errors or stderr,
                 bufsize=0,
                 env=env,
                 cwd=cwd,

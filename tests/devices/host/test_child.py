@@ -42,6 +42,14 @@ def read_line(child: ChildProcess) -> bytes:
     return got
 
 
+def test_its_errors_go_where_ours_go_only_where_that_is_asked_for(
+    start: Start, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for stderr in (subprocess.DEVNULL, None):
+        assert start("raise SystemExit('no libraries')", stderr=stderr).wait(LONG_S)
+    assert capfd.readouterr().err == "no libraries\n"
+
+
 def test_what_is_given_comes_back_and_its_end_is_told(start: Start) -> None:
     child = start("import sys; sys.stdout.write(sys.stdin.read().upper())")
     child.give(b"words\n")
