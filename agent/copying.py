@@ -4,13 +4,15 @@ A process of its own, so that the libraries of servers, their memory and their w
 it costs nothing. It ends by itself when a session begins, within a second; the daemon sees to it that it does.
 """
 
+import signal
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from agent.own_command import PATIENCE_S, end_command, of_archive, start_command
+from agent.own_command import PATIENCE_S, command_line, end, environment, of_archive, our_log
 from devices.clock import NANOSECONDS, Clock
+from devices.host.child import ChildProcess
 from recorder.control.directory import session_runs
 
 EVERY_S = 60.0
@@ -28,14 +30,14 @@ class Copying:
     is_wanted: Callable[[], bool] = lambda: True
     """Whether the settings name a place for copies."""
     is_busy: Callable[[], bool] = session_runs
-    _child: "subprocess.Popen[bytes] | None" = None
+    _child: ChildProcess | None = None
     _next_ns: int = 0
     _beside_since_ns: int | None = field(default=None)
 
     def look(self) -> None:
         """Start the next round when it is time, and end one that goes on beside a session."""
         now_ns = self.clock.now_ns()
-        if self._child is not None and self._child.poll() is not None:
+        if self._child is not None and self._child.status is not None:
             self._child = None
             self._next_ns = now_ns + int(self.every_s * NANOSECONDS)
         if self._child is None and (now_ns < self._next_ns or not self.is_wanted()):
@@ -47,13 +49,19 @@ class Copying:
         elif self._child is not None:
             since_ns = self._beside_since_ns = self._beside_since_ns or now_ns
             if now_ns - since_ns > PATIENCE_S * NANOSECONDS:
-                self._child.kill()
+                self._child.send(signal.SIGKILL)
 
     def _start(self) -> None:
         words = ["archive", "copy", "--pending", *of_archive(self.archive)]
-        self._child = start_command(words, self.config_file)
+        self._child = ChildProcess(
+            command_line(*words),
+            env=environment(self.config_file),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=our_log(),
+        )
 
     def close(self) -> None:
         """End it: what it was copying is gone on with by the next one."""
         if self._child is not None:
-            end_command(self._child)
+            end(self._child)

@@ -1,14 +1,16 @@
 """Liput's own code as processes of their own: what they load and wait for is nobody else's."""
 
 import os
+import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
 from config.settings import VARIABLE
+from devices.host.child import ChildProcess, python_module
 
 PATIENCE_S = 5.0
 """How long one may take to end when it was asked to, before it is killed."""
@@ -18,7 +20,7 @@ _HOME = Path(__file__).resolve().parents[1]
 
 def command_line(*words: str) -> list[str]:
     """Return the command `liput WORDS`."""
-    return [sys.executable, "-P", "-m", "agent.cli", *words]
+    return python_module("agent.cli", *words)
 
 
 def of_archive(folder: Path | None) -> list[str]:
@@ -33,24 +35,52 @@ def environment(config_file: Path | None = None) -> dict[str, str]:
     return os.environ | {"PYTHONPATH": path} | settings
 
 
-def start_command(
-    words: Sequence[str], config_file: Path | None, output: "int | IO[bytes]" = subprocess.DEVNULL
-) -> "subprocess.Popen[bytes]":
-    """Start `liput WORDS` with these settings (None: those that are found); raises OSError."""
-    return subprocess.Popen(
-        command_line(*words),
-        stdin=subprocess.DEVNULL, stdout=output,
-        stderr=subprocess.DEVNULL if sys.stderr.isatty() else None,  # the journal keeps what it says
-        env=environment(config_file),
-    )  # fmt: skip
+def our_log() -> int | None:
+    """Return where such a process writes its errors: the journal of the daemon, nowhere on a terminal."""
+    return subprocess.DEVNULL if sys.stderr.isatty() else None
 
 
-def end_command(child: "subprocess.Popen[bytes]") -> None:
-    """End one: what it was doing is gone on with by the next one."""
-    child.terminate()
-    try:
-        child.wait(PATIENCE_S)
-    except subprocess.TimeoutExpired:
-        child.kill()
-        with suppress(subprocess.TimeoutExpired):  # it may hang in a share that does not answer
-            child.wait(PATIENCE_S)
+def end(child: ChildProcess) -> None:
+    """End one: what it was doing is gone on with by the next one. It may hang in a share that does not answer."""
+    child.end(PATIENCE_S, PATIENCE_S, signal.SIGTERM)
+
+
+class OwnCommand:
+    """A process that answers once, into a file without a name; only `end` waits for it."""
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        config_file: Path | None = None,
+        given: bytes = b"",
+        stderr: int | None = subprocess.DEVNULL,
+    ) -> None:
+        """Start it, with `given` on its standard input. Raises OSError."""
+        self._said: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - open for as long as it runs
+        try:
+            with tempfile.TemporaryFile() as file:  # no pipes: neither waits for the other
+                file.write(given)
+                file.seek(0)
+                self._child = ChildProcess(
+                    command, env=environment(config_file), stdin=file, stdout=self._said, stderr=stderr
+                )
+        except OSError:
+            self._said.close()
+            raise
+
+    @property
+    def status(self) -> int | None:
+        """Its exit status, None while it runs."""
+        return self._child.status
+
+    def said(self) -> bytes:
+        """Return what it has written, and forget it."""
+        with self._said as said:
+            said.seek(0)
+            return said.read()
+
+    def end(self) -> None:
+        """End it."""
+        if self.status is None:
+            end(self._child)
+        self._said.close()

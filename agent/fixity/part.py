@@ -4,15 +4,13 @@ The reading is `liput archive fixity`, a process of its own that ends when a ses
 is read when the PC has been quiet again for a while, also by day where it was off at night.
 """
 
-import subprocess
-import tempfile
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -20,7 +18,7 @@ from agent.alarms.alarm import Alarm, new_alarm
 from agent.alarms.words import DAMAGED
 from agent.daemon.parts import look_again
 from agent.fixity.night import Night, night_store, passed
-from agent.own_command import end_command, of_archive, start_command
+from agent.own_command import OwnCommand, command_line, of_archive, our_log
 from config.errors import LiputError
 from config.office import zone_of
 from config.schema import Settings
@@ -43,7 +41,13 @@ TOLD_FOR = timedelta(days=30)
 LEAST_BYTES = 1_000_000
 FAILED = "the archive could not be read again, which is tried again later"
 
-type Start = Callable[[Sequence[str], Path | None, "IO[bytes]"], "subprocess.Popen[bytes]"]
+type Start = Callable[[Sequence[str], Path | None], OwnCommand]
+"""Starts `liput WORDS` with a settings file. Raises OSError."""
+
+
+def start_round(words: Sequence[str], config_file: Path | None) -> OwnCommand:
+    """Start one; what goes wrong in it is told in our log."""
+    return OwnCommand(command_line(*words), config_file, stderr=our_log())
 
 
 @dataclass(eq=False)
@@ -56,12 +60,11 @@ class FixityPart:
     archive: Path | None = None
     config_file: Path | None = None
     is_busy: Callable[[], bool] = session_runs
-    start: Start = start_command
+    start: Start = start_round
     log: FixityLog = field(default_factory=FixityLog)
     night: Store[Night] = field(default_factory=night_store)
     name: str = "fixity"
-    _child: "subprocess.Popen[bytes] | None" = None
-    _said: "IO[bytes] | None" = None
+    _round: OwnCommand | None = None
     _not_before_ns: int = 0
     _seen: object = None
     _damaged: tuple[Alarm, ...] = ()
@@ -98,9 +101,9 @@ class FixityPart:
     def look(self) -> None:
         """Do what is to be done now; raises LiputError, OSError."""
         self._find_damaged()
-        if self._child is not None:
-            if self._child.poll() is not None:
-                self._take_round(self._child.returncode)
+        if self._round is not None:
+            if (status := self._round.status) is not None:
+                self._take_round(_last_line(self._round.said()), status)
             return
         if self.is_busy():
             self._rest(QUIET_S)
@@ -116,13 +119,11 @@ class FixityPart:
         elif night.done < due:
             left = max(LEAST_BYTES, self.settings.fixity.budget - night.read)
             words = ["archive", "fixity", "--json", "--budget", str(left), *of_archive(self.archive)]
-            self._said = tempfile.TemporaryFile()  # noqa: SIM115 - a line a package: a pipe would fill up
-            self._child = self.start(words, self.config_file, self._said)
+            self._round = self.start(words, self.config_file)
 
-    def _take_round(self, status: int) -> None:
+    def _take_round(self, done: "Round | None", status: int) -> None:
         """Hear what a round has found; one that a session has ended goes on later."""
-        done = self._round()
-        self._child, self._said = None, None
+        self._round = None
         now = self.clock.now()
         if done is None:
             self._rest(RETRY_S)
@@ -141,18 +142,6 @@ class FixityPart:
             named = f": {', '.join(done.damaged)}" if done.damaged else ""
             self.tell(f"the archive was read again: {done}{named}")
 
-    def _round(self) -> "Round | None":
-        from recorder.archive.fixity_round import Round
-
-        if self._said is None:
-            return None
-        with self._said as said:
-            said.seek(0)
-            lines = said.read().splitlines()
-        with suppress(msgspec.MsgspecError, IndexError):
-            return msgspec.json.decode(lines[-1], type=Round)
-        return None
-
     def _find_damaged(self) -> None:
         """Read the log of fixity where it has changed, and see which damage still stands."""
         seen = self.log.stamp()
@@ -165,11 +154,18 @@ class FixityPart:
         self._not_before_ns = self.clock.now_ns() + int(seconds * NANOSECONDS)
 
     def _end(self) -> None:
-        if self._child is not None:
-            end_command(self._child)
-        if self._said is not None:
-            self._said.close()
-        self._child, self._said = None, None
+        if self._round is not None:
+            self._round.end()
+        self._round = None
+
+
+def _last_line(said: bytes) -> "Round | None":
+    """Return what a round says in its end."""
+    from recorder.archive.fixity_round import Round
+
+    with suppress(msgspec.MsgspecError, IndexError):
+        return msgspec.json.decode(said.splitlines()[-1], type=Round)
+    return None
 
 
 def _alarm(entry: Entry) -> Alarm:

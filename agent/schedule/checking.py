@@ -1,16 +1,14 @@
 """The check before a planned session: `liput check --quick`, as a process that the daemon does not wait for."""
 
 import json
-import subprocess
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import msgspec
 
 from agent.checks.result import Verdict
-from agent.own_command import command_line, end_command, environment, of_archive
+from agent.own_command import OwnCommand, command_line, of_archive
 from agent.schedule.plan import Mode, Plan
 from devices.clock import NANOSECONDS, Clock
 from devices.host.child import tied
@@ -27,36 +25,26 @@ class Checking:
         self.plan = plan
         self._clock = clock
         self._until_ns = clock.now_ns() + int(LONGEST_S * NANOSECONDS)
-        self._out: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - open for as long as it runs
-        with tempfile.TemporaryFile() as file:
-            file.write(f"title = {json.dumps(one_line(plan.title) or plan.id, ensure_ascii=False)}\n".encode())
-            file.seek(0)
-            self._child = subprocess.Popen(
-                tied(command_line(*words_of(plan), *of_archive(archive))),
-                stdin=file, stdout=self._out, stderr=subprocess.DEVNULL,
-                env=environment(config_file),
-            )  # fmt: skip
+        session = f"title = {json.dumps(one_line(plan.title) or plan.id, ensure_ascii=False)}\n".encode()
+        self._command = OwnCommand(
+            tied(command_line(*words_of(plan), *of_archive(archive))), config_file, given=session
+        )
 
     def outcome(self) -> list[str] | None:
         """Return what is not right, nothing where the room is ready; None while it is being checked."""
-        if self._child.poll() is None:
+        if self._command.status is None:
             if self._clock.now_ns() < self._until_ns:
                 return None
             self.close()
             return [f"the check has not ended within {LONGEST_S:.0f} s"]
         try:
-            self._out.seek(0)
-            return list(_problems(msgspec.json.decode(self._out.read())))
+            return list(_problems(msgspec.json.decode(self._command.said())))
         except (msgspec.MsgspecError, AttributeError, TypeError):
             return ["the check did not run"]
-        finally:
-            self._out.close()
 
     def close(self) -> None:
         """End it."""
-        if self._child.poll() is None:
-            end_command(self._child)
-        self._out.close()
+        self._command.end()
 
 
 def words_of(plan: Plan) -> list[str]:

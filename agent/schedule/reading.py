@@ -1,22 +1,18 @@
 """A calendar that is being read, by a process of its own; nothing here waits for it."""
 
-import subprocess
-import sys
-import tempfile
 import threading
-from typing import IO
 
 import msgspec
 
-from agent.own_command import environment
+from agent.own_command import OwnCommand
 from agent.schedule.event import Answer, Wanted
 from config.errors import LiputError, StateError
 from devices.clock import NANOSECONDS, Clock
+from devices.host.child import python_module
 
 LONGEST_S = 60.0
 """How long a calendar may take, from its address to the last event."""
 _LOOK_S = 0.05
-_CHILD = (sys.executable, "-P", "-m", "agent.schedule.child")
 
 
 class Reading:
@@ -25,44 +21,28 @@ class Reading:
     def __init__(self, wanted: Wanted, clock: Clock, longest_s: float = LONGEST_S) -> None:
         self._clock = clock
         self._until_ns = clock.now_ns() + int(longest_s * NANOSECONDS)
-        # Files without a name, not pipes: nobody waits for the other.
-        self._out: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - open for as long as it is read
         try:
-            with tempfile.TemporaryFile() as asked:
-                asked.write(msgspec.json.encode(wanted))
-                asked.seek(0)
-                self._child = subprocess.Popen(
-                    _CHILD, stdin=asked, stdout=self._out, stderr=subprocess.DEVNULL,
-                    env=environment(),
-                )  # fmt: skip
+            self._command = OwnCommand(python_module("agent.schedule.child"), given=msgspec.json.encode(wanted))
         except OSError as error:
-            self._out.close()
             raise StateError(f"the calendar cannot be read: {error.strerror}") from None
 
     def answer(self) -> Answer | None:
         """Return what it says, None while it is being read; what takes too long is ended."""
-        status = self._child.poll()
+        status = self._command.status
         if status is None:
             if self._clock.now_ns() < self._until_ns:
                 return None
             self.close()
             return Answer(error="it takes too long to read", hint="see whether its server answers; name a smaller one")
         try:
-            self._out.seek(0)
-            answer = msgspec.json.decode(self._out.read(), type=Answer)
+            return msgspec.json.decode(self._command.said(), type=Answer)
         except msgspec.MsgspecError:
             why = "it takes too long to reckon out" if status < 0 else f"reading it failed with status {status}"
-            answer = Answer(error=why, hint="please report this, with the calendar")
-        finally:
-            self._out.close()
-        return answer
+            return Answer(error=why, hint="please report this, with the calendar")
 
     def close(self) -> None:
         """End it."""
-        if self._child.poll() is None:
-            self._child.kill()
-            self._child.wait()
-        self._out.close()
+        self._command.end()
 
 
 def read_now(wanted: Wanted, clock: Clock, what: str, longest_s: float = LONGEST_S) -> Answer:

@@ -1,11 +1,9 @@
 """The nightly reading of the archive: when it begins, when it waits, what is told of it. In simulated time."""
 
 import json
-import subprocess
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import IO
 
 import msgspec
 import pytest
@@ -13,7 +11,7 @@ import pytest
 from agent.alarms.words import DAMAGED
 from agent.fixity.night import Night, night_store, passed
 from agent.fixity.part import FAILED, LOOK_S, QUIET_S, RETRY_S, TOLD_FOR, FixityPart
-from agent.own_command import start_command
+from agent.own_command import OwnCommand
 from config.copies import Fixity
 from config.office import Office, zone_of
 from config.schema import Settings
@@ -52,12 +50,12 @@ class Nights:
         part._rest(QUIET_S)
         return part
 
-    def _start(self, words: Sequence[str], _config: Path | None, output: IO[bytes]) -> "subprocess.Popen[bytes]":
+    def _start(self, words: Sequence[str], _config: Path | None) -> OwnCommand:
         self.began.append((self.clock.now().astimezone(HERE), words))
         said = self.rounds.pop(0)
-        child = subprocess.Popen(["echo", json.dumps(said)] if said else ["false"], stdout=output)
-        child.wait()
-        return child
+        command = OwnCommand(["echo", json.dumps(said)] if said else ["false"])
+        wait_for(lambda: command.status is not None)
+        return command
 
     def until(self, moment: datetime) -> None:
         """Let time pass."""
@@ -184,7 +182,7 @@ def test_what_is_damaged_is_found_by_the_real_command(tmp_path: Path, program: P
     path.chmod(0o600)
     path.write_bytes(content)
     told: list[str] = []
-    part = FixityPart(Settings(), SystemClock(), told.append, archive.root, start=start_command)
+    part = FixityPart(Settings(), SystemClock(), told.append, archive.root)
     night_store().change(lambda _: Night(done=datetime(2020, 1, 1, tzinfo=UTC)))
 
     def is_told() -> bool:

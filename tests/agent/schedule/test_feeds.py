@@ -15,6 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import msgspec
+import psutil
 import pytest
 
 from agent.schedule import child
@@ -354,18 +355,19 @@ def test_what_is_being_read_ends_with_the_daemon(server: Server) -> None:
     server.pages["/silent"] = silent
     reading = Reading(wanted(server.url("/silent")), SystemClock())
     wait_for(lambda: server.asked)
+    (child,) = (each for each in psutil.Process().children() if "agent.schedule.child" in each.cmdline())
     reading.close()
-    assert reading._child.returncode is not None
+    assert not child.is_running()
 
 
 PARENT = """
 import sys, time
-import msgspec
+import msgspec, psutil
 from agent.schedule.event import Wanted
 from agent.schedule.reading import Reading
 from devices.clock import SystemClock
 reading = Reading(msgspec.json.decode(sys.argv[1], type=Wanted), SystemClock())
-print(reading._child.pid, flush=True)
+print(psutil.Process().children()[0].pid, flush=True)
 time.sleep(60)
 """
 
