@@ -16,6 +16,8 @@ from jeepney import DBusAddress, DBusErrorResponse, MessageType, new_method_call
 from jeepney.fds import FileDescriptor
 from jeepney.io.blocking import DBusConnection, open_dbus_connection
 
+from devices.host import threads
+
 ANSWER_S = 3.0
 """How long anybody there may take to answer; it takes some thousandths of a second."""
 LET_GO_S = 1.0
@@ -85,11 +87,11 @@ class Awake:
         self._over = threading.Event()
         self._asked = threading.Event()
         self._refused: set[Held] = set()
-        self._thread = threading.Thread(target=self._run, name="awake", daemon=True)
+        self._thread: threading.Thread | None = None
 
     def __enter__(self) -> Self:
         try:
-            self._thread.start()
+            self._thread = threads.start(self._run, name="awake")
         except RuntimeError as error:  # there are too many threads
             self._refused |= set(self._wants)
             self._asked.set()
@@ -98,7 +100,7 @@ class Awake:
 
     def __exit__(self, *_error: object) -> None:
         self._over.set()
-        if self._thread.ident is not None:
+        if self._thread is not None:
             self._thread.join(LET_GO_S)  # one that hangs is left to itself, and ends with the process
 
     def refused(self, timeout_s: float) -> frozenset[Held] | None:

@@ -17,6 +17,8 @@ from pathlib import Path
 
 import msgspec
 
+from devices.host import threads
+
 NICE = -5
 """What records: three times the share of a core that something usual gets."""
 SOUND_NICE = -10
@@ -155,9 +157,7 @@ def _end_after(seconds: tuple[float, float]) -> None:
 def _on_another_thread(act: Callable[[], int]) -> int:
     """Return what `act` returns on a thread that is gone after it: what it was given goes with it."""
     found: list[int] = []
-    thread = threading.Thread(target=lambda: found.append(act()), name="priority")
-    thread.start()
-    thread.join()
+    threads.start(lambda: found.append(act()), name="priority").join()
     return found[0] if found else 0
 
 

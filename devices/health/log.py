@@ -24,6 +24,7 @@ from devices.clock import Clock
 from devices.health.files import LONGEST_LINE, LogAppender
 from devices.health.journald import SOCKET, Journal
 from devices.health.line import PC, HealthLine, Kind, Level
+from devices.host import threads
 
 LEFT_OUT = "left-out"
 """The kind of the line that says how many could not be kept (`detail.lines`)."""
@@ -80,8 +81,7 @@ class HealthLog:
         self._problem: str | None = None
         self._wanted = 0
         self._closing = False
-        self._thread = threading.Thread(target=self._run, name="health-log", daemon=True)
-        self._thread.start()
+        self._thread = threads.start(self._run, name="health-log")
 
     def __call__(
         self, device: str, kind: Kind, reason: str = "", *, name: str = "", level: Level = Level.INFO, **detail: object

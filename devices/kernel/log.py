@@ -15,6 +15,9 @@ from pathlib import Path
 from typing import Protocol
 
 from devices.health.line import PC, Kind, Level, Record
+from devices.host import threads
+from devices.host.child import ChildProcess
+from devices.host.framing import ReceiveBuffer
 from devices.kernel.message import KernelMessage, NotKernelError, from_journal, from_kmsg
 from devices.kernel.record import KernelRecorder
 
@@ -25,7 +28,7 @@ UNREADABLE = "this user may not read the kernel's messages, so they are not in t
 ADVICE = 'An administrator can allow it: sudo usermod -aG systemd-journal "$USER"; then log out and in again.'
 _RECORD_BYTES = 8192
 """The longest record that the kernel gives."""
-_PIPE_BYTES = 65536
+_LONGEST_ENTRY = 1_000_000
 _AT_ONCE = 200
 """Records that are read before anything else is looked at: a flood of them must not keep the thread from ending."""
 
@@ -92,41 +95,31 @@ class JournalSource:
 
     def __init__(self, command: Sequence[str] = FOLLOW_JOURNAL) -> None:
         """Start `command`; raises OSError."""
-        self._pipe, theirs = os.pipe()
-        try:
-            self._process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=theirs, stderr=subprocess.DEVNULL, start_new_session=True
-            )
-        except OSError:
-            os.close(self._pipe)
-            raise
-        finally:
-            os.close(theirs)
-        os.set_blocking(self._pipe, False)
-        self._rest = b""
+        self._child = ChildProcess(command, stdin=subprocess.DEVNULL)
+        self._received = ReceiveBuffer(_LONGEST_ENTRY)
 
     def fileno(self) -> int:
         """Return the pipe's file descriptor."""
-        return self._pipe
+        return self._child.output
+
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        return self._child.pid
 
     def messages(self) -> Iterator[KernelMessage]:
-        """Yield the entries that are complete."""
-        try:
-            data = os.read(self._pipe, _PIPE_BYTES)
-        except BlockingIOError:
-            return
-        if not data:
+        """Yield the entries that are complete; raises framing.TooLong for what cannot be one."""
+        data = self._child.read()
+        if data == b"":
             raise EOFError
-        *lines, self._rest = (self._rest + data).split(b"\n")
-        for line in lines:
+        self._received.add(data or b"")
+        while (line := self._received.line()) is not None:
             with contextlib.suppress(NotKernelError):
                 yield from_journal(line)
 
     def close(self) -> None:
         """End the child."""
-        self._process.kill()
-        self._process.wait()
-        os.close(self._pipe)
+        self._child.end()
 
 
 def open_source() -> KernelSource | None:
@@ -165,9 +158,7 @@ class KernelLog:
             self._record(PC, Kind.KERNEL, UNREADABLE, level=Level.INFO, advice=ADVICE)
             return
         self._wake = os.pipe()
-        self._thread = threading.Thread(target=self._run, args=(self._source, self._wake[0]), name="kernel-log")
-        self._thread.daemon = True
-        self._thread.start()
+        self._thread = threads.start(self._run, self._source, self._wake[0], name="kernel-log")
 
     def stop(self) -> None:
         """Stop listening, and write what was only counted so far."""

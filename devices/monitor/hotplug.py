@@ -6,7 +6,6 @@ import os
 import select
 import threading
 from dataclasses import dataclass
-from typing import Protocol
 
 import pyudev
 
@@ -33,26 +32,11 @@ LOST = Hotplug("lost")
 """Stands for messages that came faster than they were taken: anything may have happened."""
 
 
-class HotplugEvents(Protocol):
-    """Where a monitor hears of changes. Only `wake` may be called from another thread."""
-
-    def wait(self, timeout_s: float | None) -> list[Hotplug]:
-        """Return what came, waiting up to `timeout_s` seconds (None: without end); nothing if it timed out or woke."""
-        ...
-
-    def wake(self) -> None:
-        """Let `wait` return now, or the next time it is called."""
-        ...
-
-    def close(self) -> None:
-        """Let go of it; `wake` does nothing any more. Idempotent."""
-        ...
-
-
 class NetlinkEvents:
-    """HotplugEvents from netlink, from now on. Raises OSError where there is no netlink."""
+    """What comes and goes from now on. Only `wake` may be called from another thread."""
 
     def __init__(self, monitor: pyudev.Monitor | None = None) -> None:
+        """Listen. Raises OSError where there is no netlink."""
         self._monitor = _listen() if monitor is None else monitor
         self._woken = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._closing = threading.Lock()
@@ -61,7 +45,7 @@ class NetlinkEvents:
             self._poll.register(fd, select.POLLIN)
 
     def wait(self, timeout_s: float | None) -> list[Hotplug]:
-        """Return what came, waiting up to `timeout_s` seconds (None: without end)."""
+        """Return what came, waiting up to `timeout_s` seconds (None: without end); nothing if it timed out or woke."""
         ready = dict(self._poll.poll(None if timeout_s is None else max(0.0, timeout_s) * 1000))
         if self._woken in ready:
             with contextlib.suppress(BlockingIOError):
@@ -85,7 +69,7 @@ class NetlinkEvents:
         return found
 
     def wake(self) -> None:
-        """Let `wait` return."""
+        """Let `wait` return now, or the next time it is called."""
         with self._closing:
             if self._woken >= 0:
                 os.eventfd_write(self._woken, 1)

@@ -16,10 +16,11 @@ from typing import Self
 from devices.clock import NANOSECONDS, Clock, SystemClock
 from devices.health.line import PC, Kind, Level, Record, nowhere
 from devices.host import threads
+from devices.host.background import BackgroundTask
 from devices.model import Device
 from devices.modes import CapabilityProber
 from devices.monitor.changes import DeviceChange, Sight, sight
-from devices.monitor.hotplug import LOST, Hotplug, HotplugEvents, NetlinkEvents
+from devices.monitor.hotplug import LOST, Hotplug, NetlinkEvents
 from devices.monitor.known import KnownDevices, known_store
 from devices.monitor.observer import Observer
 from devices.monitor.use import UseWatch
@@ -63,6 +64,16 @@ class Eyes:
         return sight(found, describe(found, offers, used))
 
 
+class _EventsFailed(Exception):
+    """The kernel's messages cannot be had."""
+
+
+def _raise_unless_events_failed(error: Exception) -> None:
+    """End the thread at a mistake of its own: its owner begins the watch anew."""
+    if not isinstance(error, _EventsFailed):
+        raise error
+
+
 def _nothing(_change: DeviceChange) -> None:
     """Tell nobody."""
 
@@ -78,12 +89,12 @@ class DeviceMonitor:
     def __init__(
         self,
         on_change: OnChange | None = None,
-        *,
         clock: Clock | None = None,
         record: Record = nowhere,
+        *,
         memory: Path | None = None,
         look: Look | None = None,
-        events: Callable[[], HotplugEvents] = NetlinkEvents,
+        events: Callable[[], NetlinkEvents] = NetlinkEvents,
         follows_use: bool = False,
     ) -> None:
         self._on_change = on_change or _nothing
@@ -94,9 +105,11 @@ class DeviceMonitor:
         self._open_events = events
         self._observer = Observer(clock=self._clock, record=record, known=KnownDevices(known_store(memory)))
         self._shown: tuple[Device, ...] = ()
-        self._events: HotplugEvents | None = None
+        self._events: NetlinkEvents | None = None
         self._thread: threading.Thread | None = None
-        self._stopping = threading.Event()
+        self._following = BackgroundTask(
+            "device-monitor", self._follow, pause=_AGAIN_S, failed=_raise_unless_events_failed, clock=self._clock
+        )
         self._refreshing = threading.Event()
         self._unplugs: Counter[str] = Counter()
         self._again_ns: int | None = None
@@ -116,8 +129,7 @@ class DeviceMonitor:
         self._events = self._open_events()
         self._observer.begin(self._seen() or Sight())
         self._shown = self._observer.devices
-        self._thread = threading.Thread(target=self._run, args=(self._events,), name="device-monitor", daemon=True)
-        self._thread.start()
+        self._thread = threads.start(self._run, name=self._following.name)
         if self._use is not None:
             self._use.start()
 
@@ -126,7 +138,7 @@ class DeviceMonitor:
 
         A look that a sick device holds up, or a listener that does not return, is left to itself after 5 s.
         """
-        self._stopping.set()
+        self._following.stop()
         self._wake()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(_STOPS_S)
@@ -153,19 +165,39 @@ class DeviceMonitor:
 
     # On the monitor's thread
 
-    def _run(self, events: HotplugEvents) -> None:
+    def _run(self) -> None:
         self._observer.save()
-        while not self._stopping.is_set():
-            burst, events = self._burst(events)
-            if self._stopping.is_set():
-                break
+        self._following.run()
+        if self._events is not None:
+            self._events.close()
+        self._observer.save(at_end=True)
+
+    def _follow(self) -> bool:
+        """Follow what comes and goes until the monitor is stopped. Raises _EventsFailed: then it is listened anew."""
+        burst: list[Hotplug] = []
+        events = self._events
+        if events is None:
+            events, burst = self._listen(), [LOST]
+        while not self._following.stopped.is_set():
             self._unplugs.update(event.port for event in burst if event.action == "remove" and event.port)
             if burst or self._refreshing.is_set() or self._is_due(self._again_ns):
                 self._look_and_tell()
             self._tell(self._observer.tick())
             self._observer.save()
-        events.close()
-        self._observer.save(at_end=True)
+            try:
+                burst = self._gather(events, events.wait(self._timeout_s()))
+            except OSError as error:
+                self._events = None
+                events.close()
+                raise _EventsFailed from error
+        return True
+
+    def _listen(self) -> NetlinkEvents:
+        try:
+            self._events = self._open_events()
+        except OSError as error:
+            raise _EventsFailed from error
+        return self._events
 
     def _is_due(self, moment_ns: int | None) -> bool:
         return moment_ns is not None and self._clock.now_ns() >= moment_ns
@@ -178,17 +210,10 @@ class DeviceMonitor:
             waits.append(_CONFIRMED_S)
         return max(0.0, min(waits)) if waits else None
 
-    def _burst(self, events: HotplugEvents) -> tuple[list[Hotplug], HotplugEvents]:
-        """Return the messages of one burst, none where something else is to be done, and where the next come from."""
-        try:
-            return self._gather(events, events.wait(self._timeout_s())), events
-        except OSError:
-            return [LOST], self._reopened(events)
-
-    def _gather(self, events: HotplugEvents, burst: list[Hotplug]) -> list[Hotplug]:
+    def _gather(self, events: NetlinkEvents, burst: list[Hotplug]) -> list[Hotplug]:
         """Wait until a burst that has begun is over."""
         began_ns = last_ns = self._clock.now_ns()
-        while burst and not self._stopping.is_set():
+        while burst and not self._following.stopped.is_set():
             quiet_s = GONE_S if all(event.is_unplugging for event in burst) else SETTLED_S
             until_ns = min(last_ns + int(quiet_s * NANOSECONDS), began_ns + int(LATEST_S * NANOSECONDS))
             left_s = (until_ns - self._clock.now_ns()) / NANOSECONDS
@@ -198,17 +223,6 @@ class DeviceMonitor:
                 burst += more
                 last_ns = self._clock.now_ns()
         return burst
-
-    def _reopened(self, events: HotplugEvents) -> HotplugEvents:
-        """Return other events in place of those that fail, trying for as long as it takes."""
-        events.close()
-        while not self._clock.wait(self._stopping, _AGAIN_S):
-            try:
-                self._events = self._open_events()
-            except OSError:
-                continue
-            return self._events
-        return events
 
     def _look_and_tell(self) -> None:
         self._refreshing.clear()
@@ -233,7 +247,7 @@ class DeviceMonitor:
     def _tell(self, changes: Iterable[DeviceChange]) -> None:
         self._shown = self._observer.devices
         for change in changes:
-            if self._stopping.is_set():
+            if self._following.stopped.is_set():
                 return
             try:
                 self._on_change(change)

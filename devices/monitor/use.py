@@ -8,13 +8,18 @@ open, and of no others, so that nothing is asked while nobody uses anything, and
 How it is asked (devices/idle.py) changes nothing for whoever has the stream; a loopback, where it would, is left out.
 """
 
+import contextlib
+import ctypes
+import os
+import select
+import struct
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from devices import holders
 from devices.holders import Holder
+from devices.host import threads
 from devices.idle import idle
-from devices.monitor.openings import Inotify, Openings
 from devices.udev import Plugged
 
 ASK_S = 3.0
@@ -24,6 +29,81 @@ SETTLES_S = 0.3
 _BETWEEN_S = 1.5
 """A look at every process costs 50 ms of CPU; somebody who opens a node all the time must not make it go on and on."""
 _STOPS_S = 1.0
+_IN_OPEN, _IN_CLOSE_WRITE, _IN_CLOSE_NOWRITE = 0x20, 0x08, 0x10
+_MASK = _IN_OPEN | _IN_CLOSE_WRITE | _IN_CLOSE_NOWRITE
+_EVENT = struct.Struct("iIII")
+_MOST_BYTES = 65536
+
+
+class Inotify:
+    """Tells who opens and closes a node, which costs nothing while nobody does.
+
+    It tells of none where the kernel has no inotify left for this user. Only `wake` and `follow` are thread-safe.
+    """
+
+    def __init__(self) -> None:
+        self._libc = ctypes.CDLL(None, use_errno=True)
+        self._fd: int = self._libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._woken = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._closing = threading.Lock()
+        self._is_closed = False
+        self._nodes: dict[int, str] = {}
+        self._poll = select.poll()
+        for fd in (self._fd, self._woken):
+            if fd >= 0:
+                self._poll.register(fd, select.POLLIN)
+
+    def follow(self, nodes: Iterable[str]) -> None:
+        """Tell of these nodes from now on, and of no others; again for a node that is there anew.
+
+        One that this user may not read is left out, he could not use it either.
+        """
+        with self._closing:
+            if self._is_closed or self._fd < 0:
+                return
+            # The kernel follows the file, not its name; of one that it follows already it says the same number again.
+            numbers = {self._libc.inotify_add_watch(self._fd, os.fsencode(node), _MASK): node for node in nodes}
+            numbers.pop(-1, None)
+            for gone in self._nodes.keys() - numbers.keys():
+                self._libc.inotify_rm_watch(self._fd, gone)  # fails for a file that is gone itself, which is as well
+            self._nodes = numbers
+
+    def wait(self, timeout_s: float | None) -> set[str]:
+        """Return the nodes that were opened or closed, by whomever, waiting up to `timeout_s` (None: without end)."""
+        ready = dict(self._poll.poll(None if timeout_s is None else max(0.0, timeout_s) * 1000))
+        if self._woken in ready:
+            with contextlib.suppress(BlockingIOError):
+                os.eventfd_read(self._woken)
+        return self._read() if self._fd in ready else set()
+
+    def _read(self) -> set[str]:
+        data, nodes = os.read(self._fd, _MOST_BYTES), self._nodes
+        found: set[str] = set()
+        at = 0
+        while at < len(data):
+            number, mask, _, name_bytes = _EVENT.unpack_from(data, at)
+            at += _EVENT.size + name_bytes
+            if number == -1:  # more came than the kernel keeps: it may have been any
+                found |= set(nodes.values())
+            elif mask & _MASK and number in nodes:
+                found.add(nodes[number])
+        return found
+
+    def wake(self) -> None:
+        """Let `wait` return now, or the next time it is called."""
+        with self._closing:
+            if not self._is_closed:
+                os.eventfd_write(self._woken, 1)
+
+    def close(self) -> None:
+        """Let go of it; `wake` and `follow` do nothing any more."""
+        with self._closing:
+            fds = () if self._is_closed else (self._fd, self._woken)
+            self._is_closed = True
+            for fd in fds:
+                if fd >= 0:
+                    os.close(fd)
+
 
 type Held = Mapping[str, Sequence[Holder]]
 
@@ -38,7 +118,7 @@ class UseWatch:
         self,
         on_change: Callable[[], None],
         *,
-        openings: Callable[[], Openings] = Inotify,
+        openings: Callable[[], Inotify] = Inotify,
         free: Callable[[Iterable[str]], set[str]] = idle,
         have_open: Callable[[Iterable[Holder], str], bool] = holders.have_open,
     ) -> None:
@@ -48,7 +128,7 @@ class UseWatch:
         self._have_open = have_open
         self._seen: tuple[Held, frozenset[str]] = {}, frozenset()
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="device-use", daemon=True)
+        self._thread: threading.Thread | None = None
 
     def saw(self, found: Plugged, held: Held, used: Held) -> None:
         """Take what a look has found: `held`, the nodes that others have open, of which `used` have a stream."""
@@ -63,16 +143,17 @@ class UseWatch:
 
     def start(self) -> None:
         """Begin to notice."""
-        self._thread.start()
+        self._thread = threads.start(self._run, name="device-use")
 
-    def stop(self) -> None:
-        """Notice nothing more; a question that hangs is left to itself."""
+    def stop(self) -> bool:
+        """Notice nothing more, and return whether that has ended; a question that hangs is left to itself."""
         self._stopping.set()
         self._openings.wake()
-        if self._thread.ident is None:
+        if self._thread is None:
             self._openings.close()
-        else:
-            self._thread.join(_STOPS_S)
+            return True
+        self._thread.join(_STOPS_S)
+        return not self._thread.is_alive()
 
     def _run(self) -> None:
         while not self._stopping.is_set():

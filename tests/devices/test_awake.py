@@ -89,9 +89,7 @@ def test_a_refusal_is_told_once_and_the_rest_is_held(system: Bus, session: Bus, 
 def test_where_nobody_could_send_it_to_sleep_nothing_is_told(system: Bus, session: Bus) -> None:
     told: list[str] = []
     with keep(told) as kept:
-        wait_for(lambda: kept._thread.is_alive())
-        kept._over.set()
-        kept._thread.join()
+        assert kept.refused(20.0) == frozenset()
     assert told == []
 
 

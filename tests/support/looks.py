@@ -11,7 +11,7 @@ from devices.clock import NANOSECONDS
 from devices.model import Device, Mode
 from devices.modes import Offer
 from devices.monitor.changes import Sight, sight
-from devices.monitor.hotplug import Hotplug
+from devices.monitor.hotplug import Hotplug, NetlinkEvents
 from devices.roles.matching import Binding, binding_of
 from devices.snapshot import describe
 from devices.udev import Hub, PictureNode, Plugged, SoundInput, UsbDevice
@@ -89,8 +89,8 @@ def given_roles(devices: Iterable[Device], **ids: str) -> dict[str, Binding]:
     return {role: binding_of(by_id[device_id], GIVEN_AT) for role, device_id in ids.items()}
 
 
-class Script:
-    """Implements devices.monitor.hotplug.HotplugEvents: messages at their times, and what is to be done at a time.
+class Script(NetlinkEvents):
+    """Messages at their times, and what is to be done at a time.
 
     `over` is set some seconds after all has been taken; from then on `wait` waits until it is woken.
     """
@@ -100,7 +100,7 @@ class Script:
         self._began_ns = clock.now_ns()
         self._items = deque(sorted(items, key=lambda item: item[0]))
         self._end_ns = self._began_ns + int((self._items[-1][0] + _REST_S) * NANOSECONDS)
-        self._woken = threading.Event()
+        self._wakes = threading.Event()
         self.over = threading.Event()
         self.is_closed = False
 
@@ -114,21 +114,21 @@ class Script:
             if isinstance(item, Hotplug):
                 return [item]
             item()
-            if self._woken.is_set():
-                self._woken.clear()
+            if self._wakes.is_set():
+                self._wakes.clear()
                 return []
         if until_ns is not None and (self._items or until_ns <= self._end_ns):
             self._clock.advance_to(until_ns)
             return []
         self.over.set()
-        assert self._woken.wait(60), "nobody stopped the monitor"
+        assert self._wakes.wait(60), "nobody stopped the monitor"
         return []
 
     def _next_ns(self) -> int:
         return self._began_ns + int(self._items[0][0] * NANOSECONDS)
 
     def wake(self) -> None:
-        self._woken.set()
+        self._wakes.set()
 
     def close(self) -> None:
         self.is_closed = True

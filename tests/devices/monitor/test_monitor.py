@@ -12,13 +12,14 @@ from devices.clock import NANOSECONDS
 from devices.health.line import Kind
 from devices.monitor import monitor as module
 from devices.monitor.changes import ChangeKind, DeviceChange, Sight
-from devices.monitor.hotplug import LOST, Hotplug, HotplugEvents, NetlinkEvents
+from devices.monitor.hotplug import LOST, Hotplug, NetlinkEvents
 from devices.monitor.known import confirm, known_store
 from devices.monitor.monitor import GONE_S, LATEST_S, SETTLED_S, DeviceMonitor
 from tests.support.health import Recorded
 from tests.support.looks import STICK, WEBCAM, Act, PortRoom, Script
 from tests.support.netlink import Netlink
 from tests.support.simulated import SimulatedClock
+from tests.support.waiting import wait_for
 
 NODE = Hotplug("add")
 PLUG = Hotplug("add", "1-1")
@@ -41,7 +42,7 @@ class Run:
     def __call__(self, *items: tuple[float, Hotplug | Act | OSError]) -> DeviceMonitor:
         """Go through the script; return the monitor, which has stopped."""
         script = Script(self.clock, *items)
-        events: HotplugEvents = script
+        events: NetlinkEvents = script
         monitor = DeviceMonitor(
             self._on_change,
             clock=self.clock,
@@ -136,9 +137,9 @@ def test_a_socket_that_fails_is_opened_anew(tmp_path: Path, room: PortRoom) -> N
 def test_what_was_seen_is_kept_also_when_it_is_stopped_while_netlink_fails(tmp_path: Path, room: PortRoom) -> None:
     room.plug(WEBCAM, "1-1")
     run, netlink, failing = Run(tmp_path, room), Netlink(), threading.Event()
-    opened: list[HotplugEvents] = []
+    opened: list[NetlinkEvents] = []
 
-    def events() -> HotplugEvents:
+    def events() -> NetlinkEvents:
         if opened:
             failing.set()
             raise OSError(errno.ENOMEM, "no room")
@@ -205,11 +206,10 @@ def test_a_look_that_hangs_does_not_hold_up_the_end_and_nobody_is_told_of_it(
     monitor.start()
     assert asked.wait(60)
     monitor.stop()
-    assert monitor._thread is not None
-    assert monitor._thread.is_alive()
+    assert monitor.is_watching
     hangs.set()
-    monitor._thread.join(60)
-    assert (monitor._thread.is_alive(), this.told, script.is_closed) == (False, [], True)
+    wait_for(lambda: not monitor.is_watching)
+    assert (this.told, script.is_closed) == ([], True)
 
 
 def test_unpluggings_between_two_looks_are_counted_though_a_look_failed(tmp_path: Path, room: PortRoom) -> None:

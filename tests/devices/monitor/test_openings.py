@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from devices.monitor.openings import Inotify
+from devices.monitor.use import Inotify
 
 NODE = "/dev/full"
 

@@ -15,10 +15,9 @@ from devices.modes import CapabilityProber
 from devices.monitor import monitor as module
 from devices.monitor import use
 from devices.monitor.changes import ChangeKind, DeviceChange
-from devices.monitor.hotplug import Hotplug
+from devices.monitor.hotplug import Hotplug, NetlinkEvents
 from devices.monitor.monitor import DeviceMonitor
-from devices.monitor.openings import Inotify
-from devices.monitor.use import UseWatch
+from devices.monitor.use import Inotify, UseWatch
 from devices.snapshot import in_use, open_elsewhere
 from devices.udev import PictureNode, Plugged
 from tests.support.looks import OFFER
@@ -87,8 +86,7 @@ def desk(camera: PictureNode) -> Iterator[Desk]:
     desk.look()
     desk.watch.start()
     yield desk
-    desk.watch.stop()
-    assert not desk.watch._thread.is_alive()
+    assert desk.watch.stop()
 
 
 def test_nobody_is_asked_while_nobody_has_it_open_and_who_opens_it_is_noticed(desk: Desk) -> None:
@@ -183,17 +181,17 @@ def test_the_monitor_tells_of_a_program_that_takes_a_device_and_lets_go_of_it(
     assert told.empty()
 
 
-class Quiet:
-    """Implements HotplugEvents: nothing comes or goes."""
+class Quiet(NetlinkEvents):
+    """Nothing comes or goes."""
 
     def __init__(self) -> None:
-        self._woken: queue.SimpleQueue[bool] = queue.SimpleQueue()
+        self._wakes: queue.SimpleQueue[bool] = queue.SimpleQueue()
 
     def wait(self, timeout_s: float | None) -> list[Hotplug]:
-        self._woken.get(timeout=60)
+        self._wakes.get(timeout=60)
         return []
 
     def wake(self) -> None:
-        self._woken.put(True)
+        self._wakes.put(True)
 
     def close(self) -> None: ...
