@@ -5,22 +5,27 @@ the same node, because PyAV keeps its own to itself. A packet is memory of the d
 """
 
 import contextlib
+import ctypes
 import errno
+import fcntl
 import os
 import select
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Generator, Iterator
 from fractions import Fraction
+from pathlib import Path
+from typing import cast
 
 import av
+from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Stream
 
 from capture.camera_pictures import CameraDecoder, decoder_for
-from capture.demuxing import next_packet
-from capture.leftovers import unmap
 from capture.source import Coded, Frame, Matrix, Size, VideoFormat, VideoSource
-from capture.watch.signal import SignalInput
 from config.errors import DeviceLost, DeviceUnsupported, MediaError
-from devices import holders
+from devices import holders, v4l2
 from devices.clock import NANOSECONDS, Clock, SystemClock, nanoseconds
 from devices.colour import SampleCoding, sample_coding
 from devices.host.deadline import close_within, hung_closings
@@ -29,6 +34,118 @@ from devices.model import Device
 from devices.modes import offer
 from devices.quirks import quirk
 from devices.usb.ports import usable_bps
+
+
+def next_packet(container: InputContainer, stream: Stream) -> "Packet[Stream]":  # quoted: no generic when it runs
+    """Return the next packet of `stream`; raises what `demux` raises. At the end it is an empty one, each time.
+
+    PyAV's generator is closed, not left to be collected: what it has allocated it only frees when it is told to (PyAV
+    19.0: 190 bytes for each that is dropped, which is 20 MB an hour of a camera's pictures). It holds on to its last
+    packet, too, which of a V4L2 device is memory of the driver.
+    """
+    packets = cast("Generator[Packet[Stream], None, None]", container.demux(stream))
+    try:
+        return next(packets)
+    finally:
+        packets.close()
+
+
+_DELETED = " (deleted)"
+_TRIES_AFTER_S = (0.0, 0.05, 0.1, 0.2)
+
+
+def unmap(node: str) -> int:
+    """Unmap what is mapped of `node` in this process, and return how many pieces that were.
+
+    When STREAMON fails (a full bus, a device that goes that moment), libavdevice closes its descriptor and leaves its
+    buffers mapped: the node stays busy for every program until this process ends, and no descriptor says whose it is.
+
+    None if this process has the node open and keeps it so, as what streams does; questions to the driver are over soon.
+    """
+    if not any(_is_closed(node, after_s) for after_s in _TRIES_AFTER_S):
+        return 0
+    munmap = ctypes.CDLL(None, use_errno=True).munmap
+    munmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t)
+    return sum(munmap(begin, end - begin) == 0 for begin, end in list(_mapped(node)))
+
+
+def _mapped(node: str) -> Iterator[tuple[int, int]]:
+    """Yield where each piece of `node` begins and ends in memory."""
+    for line in Path("/proc/self/maps").read_text(errors="replace").splitlines():
+        addresses, *_, path = (*line.split(maxsplit=5), "")[:6]
+        if path.removesuffix(_DELETED) == node:
+            begin, end = addresses.split("-")
+            yield int(begin, 16), int(end, 16)
+
+
+def _is_closed(node: str, after_s: float) -> bool:
+    time.sleep(after_s)
+    for link in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):  # that of the listing itself
+            if str(link.readlink()).removesuffix(_DELETED) == node:
+                return False
+    return True
+
+
+_STATUS = {
+    v4l2.IN_ST_NO_POWER: "its input has no power",
+    v4l2.IN_ST_NO_SIGNAL: "nothing is plugged into it, or what is plugged in sends nothing",
+    v4l2.IN_ST_NO_H_LOCK: "it cannot lock to the signal",
+    v4l2.IN_ST_NO_SYNC: "it cannot lock to the signal",
+    v4l2.IN_ST_NO_CARRIER: "nothing is plugged into it, or what is plugged in sends nothing",
+}
+_TIMINGS = {
+    errno.ENOLINK: "nothing is plugged into it, or what is plugged in sends nothing",
+    errno.ENOLCK: "its signal is unstable",
+    errno.ERANGE: "it does not understand the signal: set another resolution on the computer",
+}
+
+
+class SignalInput:
+    """The input that an open node is set to. HDMI and SDI cards can say what signal it gets, most USB sticks cannot.
+
+    UVC devices are never asked twice: their inputs have neither timings nor standards, and a question to one that hangs
+    would take seconds.
+    """
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._index = self._receiver_index()
+
+    def _receiver_index(self) -> int | None:
+        """Return the input's number if it takes a signal of which it can tell."""
+        index = ctypes.c_int()
+        entry = v4l2.Input()
+        try:
+            fcntl.ioctl(self._fd, v4l2.VIDIOC_G_INPUT, index)
+            entry.index = index.value
+            fcntl.ioctl(self._fd, v4l2.VIDIOC_ENUMINPUT, entry)
+        except OSError:
+            return None
+        return index.value if entry.is_receiver else None
+
+    def problem(self) -> str | None:
+        """Return what is wrong with the signal, None if nothing is or the device does not say."""
+        if self._index is None:
+            return None
+        entry = v4l2.Input()
+        entry.index = self._index
+        try:
+            fcntl.ioctl(self._fd, v4l2.VIDIOC_ENUMINPUT, entry)
+        except OSError:
+            return None  # it has gone, which reading says
+        for flag, words in _STATUS.items():
+            if entry.status & flag:
+                return words
+        return self._timings_problem() if entry.capabilities & v4l2.IN_CAP_DV_TIMINGS else None
+
+    def _timings_problem(self) -> str | None:
+        try:
+            fcntl.ioctl(self._fd, v4l2.VIDIOC_QUERY_DV_TIMINGS, v4l2.DvTimings())
+        except OSError as error:
+            return _TIMINGS.get(error.errno or 0)
+        return None
+
 
 _OLDEST_NS = 2 * NANOSECONDS
 _FUTURE_NS = NANOSECONDS // 4

@@ -62,15 +62,8 @@ class Tap(Protocol):
         ...
 
 
-@dataclass(slots=True)
-class InputCounts:
-    """Pictures that could not be decoded, whatever was to blame."""
-
-    damaged: int = 0
-
-
 class VideoInput:
-    """A source and its queue, as the picture track uses them; by that thread only, but for `name` and `counts`.
+    """A source and its queue, as the picture track uses them; by that thread only, except `name` and `damaged`.
 
     `picture` is what it shows now: the last one that could be decoded. `outage` is why a slate stands in its place.
     """
@@ -92,7 +85,8 @@ class VideoInput:
         """
         self.name = name
         self.queue = worker.queue
-        self.counts = InputCounts()
+        self.damaged = 0
+        """How many pictures could not be decoded, whatever was to blame."""
         self.picture: av.VideoFrame | None = None
         self.version = 0
         """Counts the changes of `picture`."""
@@ -240,8 +234,8 @@ class VideoInput:
         return round((program_ns - self._timeline.origin_ns) / NANOSECONDS, 3)
 
     def _count_damaged(self, error: Exception) -> None:
-        self.counts.damaged += 1
-        count = self.counts.damaged
+        self.damaged += 1
+        count = self.damaged
         if count & (count - 1):  # told are the 1st, 2nd, 4th, 8th, …
             return
         reason = error.message if isinstance(error, MediaError) else repr(error)

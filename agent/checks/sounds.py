@@ -12,10 +12,9 @@ from agent.checks.sources import NotGiven
 from capture.choice import NONE
 from capture.chosen import ChosenSource
 from capture.source import SAMPLE_RATE, AudioSource, SourceEnded
-from capture.watch.audio_detectors import DEAD_DB, HUM_DBFS, SPEAKS_DBFS, mains_hz
+from capture.watch.audio_detectors import DEAD_DB, HUM_DBFS, NOTHING_DBFS, SPEAKS_DBFS, mains_hz
 from capture.watch.listening import Heard, Listening
 from capture.watch.loudness import FLOOR_DBFS
-from capture.watch.silence import NOTHING_DBFS
 from capture.worker import AudioWorker, SourceWorker
 from config.errors import LiputError
 from devices.clock import NANOSECONDS

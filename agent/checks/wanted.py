@@ -3,11 +3,10 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from capture.choice import NONE
+from capture.choice import NONE, as_file
 from capture.sound.inputs import find_sound_input
 from capture.source_kind import SourceKind, source_kind
 from capture.source_names import source_name
-from capture.words import as_file
 from config.errors import DeviceError, DeviceNotFound, DeviceUnsupported, MediaError, UsageError
 from devices.model import Device
 from devices.roles.choice import best_sound, best_video, first_sound_role, first_video_role, named_video

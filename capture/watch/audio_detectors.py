@@ -11,22 +11,151 @@ only that nothing comes is seen on the clock.
 """
 
 from collections import deque
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from capture.source import SAMPLE_RATE, AudioBlock, Samples
-from capture.watch import hum, sound_sample
+from capture.watch import hum
 from capture.watch.guard import Guard
 from capture.watch.health import Detectors
 from capture.watch.latch import Latch
-from capture.watch.loudness import PIECE, PIECE_S, Piece, measure
+from capture.watch.loudness import PIECE, PIECE_S, Piece, measure, to_dbfs
 from capture.watch.patience import NOBODY_ASKED_S
-from capture.watch.silence import SilenceWatch
 from devices.clock import NANOSECONDS, Clock
 from devices.health.faults import Fault
 from devices.health.line import Kind, Level
 from devices.health.tracker import HealthTracker
+
+SILENT_DBFS, HEARD_DBFS = -60.0, -55.0
+"""Below the one it is silent; above the other it is silent no more."""
+NOTHING_DBFS = -80.0
+QUIET = 4
+"""A microphone that lives gives more than NOTHING_DBFS even in a quiet room. While it does, it may be silent for so
+many times the patience: people pause, and a minute's silence, which lasts a little longer, is part of many a ceremony.
+"""
+
+
+class SilenceWatch:
+    """Judges every half second of one input; used by the thread that reads."""
+
+    def __init__(self, tracker: HealthTracker, silence_s: float) -> None:
+        self._tracker = tracker
+        self._silence_s = silence_s
+        self._quiet = _Since(SILENT_DBFS)
+        self._lifeless = _Since(NOTHING_DBFS)
+        self._nothing_s = 0.0
+
+    def judge(self, piece: Piece, level_dbfs: float, end_ns: int) -> None:
+        """Take the piece that ended at `end_ns`, whose loudest channel is that loud."""
+        if level_dbfs > HEARD_DBFS:
+            self._tracker.clear(Fault.SILENCE)
+        for below in (self._quiet, self._lifeless):
+            below.hear(level_dbfs, end_ns)
+        self._nothing_s = self._nothing_s + PIECE_S if piece.is_nothing else 0.0
+        if self._lifeless.seconds >= self._silence_s:
+            # A piece in which it fell silent is something.
+            is_nothing = self._nothing_s > self._lifeless.seconds - 2 * PIECE_S
+            self._find(self._lifeless, self._silence_s, is_nothing=is_nothing)
+        elif self._quiet.seconds >= QUIET * self._silence_s:
+            self._find(self._quiet, QUIET * self._silence_s, is_nothing=False)
+
+    def _find(self, below: "_Since", for_s: float, *, is_nothing: bool) -> None:
+        what = f"silent for {for_s:g} s, below {below.dbfs:g} dBFS: too far away, turned down or switched off"
+        reason = f"{self._tracker.name} has been {what}"
+        if is_nothing:
+            reason = f"{self._tracker.name} has given exactly nothing for {for_s:g} s: muted or not plugged in"
+        self._tracker.find(Fault.SILENCE, reason, began_ns=below.since_ns, exactly_nothing=is_nothing)
+
+
+class _Since:
+    """For how long nothing has been above `dbfs`, and since when."""
+
+    def __init__(self, dbfs: float) -> None:
+        self.dbfs = dbfs
+        self.seconds = 0.0
+        self.since_ns: int | None = None
+
+    def hear(self, level_dbfs: float, end_ns: int) -> None:
+        if level_dbfs > self.dbfs:
+            self.seconds, self.since_ns = 0.0, end_ns
+            return
+        if self.since_ns is None:
+            self.since_ns = end_ns - NANOSECONDS // 2
+        self.seconds += PIECE_S
+
+
+_FLOOR_PERCENTILE = 10
+
+
+class _Sums:
+    def __init__(self, channels: int) -> None:
+        self.overflows = 0
+        self.lost_ns = 0
+        self.peaks = np.zeros(channels)
+        self.clipped = np.zeros(channels, np.int64)
+
+    def detail(self) -> dict[str, Any]:
+        return {
+            "overflows": self.overflows,
+            "lost_s": round(self.lost_ns / NANOSECONDS, 3),
+            "clipped_samples": self.clipped.tolist(),
+            "peak_dbfs": _rounded(self.peaks),
+        }
+
+
+class SoundSample:
+    """Sums up half seconds: since the last `take`, and since the beginning."""
+
+    def __init__(self, channels: int) -> None:
+        self.hum_dbfs: float | None = None
+        self._channels = channels
+        self._all = _Sums(channels)
+        self._lately = _Sums(channels)
+        self._levels: list[NDArray[np.float32]] = []
+
+    @property
+    def pieces(self) -> int:
+        """How many half seconds have come since the last `take`."""
+        return len(self._levels)
+
+    def lose(self, lost_ns: int) -> None:
+        """Count that samples were lost between two blocks, `lost_ns` of them by the stamps of the blocks."""
+        for sums in (self._all, self._lately):
+            sums.overflows += 1
+            sums.lost_ns += lost_ns
+
+    def add(self, piece: Piece) -> None:
+        """Take the next half second."""
+        self._levels.append(piece.levels)
+        for sums in (self._all, self._lately):
+            np.maximum(sums.peaks, piece.peaks, out=sums.peaks)
+            sums.clipped += piece.clipped
+
+    def take(self) -> dict[str, Any]:
+        """Return the sum since the last one as JSON values, and begin anew; levels in dBFS for each channel.
+
+        The noise floor is what nine of ten parts of 50 ms exceed; `overflows` is how often samples were lost.
+        """
+        detail = self._lately.detail() | {"seconds": len(self._levels) * PIECE / SAMPLE_RATE}
+        if self._levels:
+            levels = np.concatenate(self._levels, axis=1)
+            detail["rms_dbfs"] = _rounded(np.sqrt(np.mean(levels.astype(np.float64) ** 2, axis=1)))
+            detail["noise_floor_dbfs"] = _rounded(np.percentile(levels, _FLOOR_PERCENTILE, axis=1))
+        if self.hum_dbfs is not None:
+            detail["hum_dbfs"] = round(self.hum_dbfs, 1)
+        self._lately, self._levels = _Sums(self._channels), []
+        return detail
+
+    def totals(self) -> dict[str, Any]:
+        """Return the sum since the beginning."""
+        return self._all.detail()
+
+
+def _rounded(levels: NDArray[Any]) -> list[float]:
+    return [round(to_dbfs(float(level)), 1) for level in levels]
+
 
 NO_DATA_S = 0.7
 SPEAKS_DBFS = -50.0
@@ -50,7 +179,7 @@ class AudioDetectors(Detectors[AudioBlock]):
     def __init__(
         self, tracker: HealthTracker, channels: int, *, silence_s: float, clock: Clock, mains_hz: int = 50
     ) -> None:
-        self.sample = sound_sample.SoundSample(channels)
+        self.sample = SoundSample(channels)
         self._tracker = tracker
         self.guard = Guard(tracker.device_id, tracker.name, tracker.record)
         self._clock = clock

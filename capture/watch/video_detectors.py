@@ -1,21 +1,259 @@
 """The detectors of one source of pictures."""
 
+import threading
+from collections import deque
+
 import av
 
 from capture.screen_area import WORD as SCREEN
 from capture.source import Frame, VideoFormat, VideoSource
 from capture.watch.arrivals import ArrivalWatch
-from capture.watch.damage import DamageWatch
 from capture.watch.guard import Guard
 from capture.watch.health import Detectors
+from capture.watch.latch import Latch
 from capture.watch.patience import NOBODY_ASKED_S, Patience
 from capture.watch.picture import PictureWatch
-from capture.watch.signal_watch import SignalWatch
-from capture.watch.stillness import StillnessWatch
 from devices.clock import NANOSECONDS, Clock
+from devices.health.faults import Fault
 from devices.health.line import Kind, Level
 from devices.health.tracker import HealthTracker
-from devices.model import Device
+from devices.model import Device, DeviceKind
+
+_ASKS_EVERY_S = 1.0
+_SURE_AFTER = 2
+"""How often a driver whose pictures come must say that there is no signal: a computer that changes its resolution
+takes a moment."""
+
+
+class SignalWatch:
+    """Asks the driver about its signal, once a second and where pictures stay away."""
+
+    def __init__(self, tracker: HealthTracker, source: VideoSource) -> None:
+        self._name = tracker.name
+        self._source = source
+        self._asked_ns = -round(_ASKS_EVERY_S * NANOSECONDS)
+        self._bad_since_ns: int | None = None
+        self._times_bad = 0
+        self._was_without_pictures = False
+        self._latch = Latch(tracker, Fault.NO_SIGNAL, takes_over=False)  # it may have been found in the pictures
+
+    def look(self, now_ns: int, *, pictures_come: bool) -> bool:
+        """Return whether the driver says that there is no usable signal."""
+        just_stopped = not pictures_come and not self._was_without_pictures
+        self._was_without_pictures = not pictures_come
+        if just_stopped or now_ns - self._asked_ns >= _ASKS_EVERY_S * NANOSECONDS:
+            self._asked_ns = now_ns
+            self._hear(self._source.signal_problem(), now_ns, at_once=not pictures_come)
+        return self._latch.is_on
+
+    def _hear(self, problem: str | None, now_ns: int, *, at_once: bool) -> None:
+        if problem is None:
+            self._bad_since_ns, self._times_bad = None, 0
+            self._latch.good(now_ns)
+            return
+        if self._bad_since_ns is None:
+            self._bad_since_ns = now_ns
+        self._times_bad += 1
+        if at_once or self._times_bad >= _SURE_AFTER:
+            reason = f"{self._name} says that it has no signal: {problem}; check the cable and the computer at its end"
+            self._latch.bad(reason, began_ns=self._bad_since_ns, driver=True)
+        else:
+            self._latch.unsure()
+
+
+WINDOW_S = 5.0
+FEWEST = 3
+SHARE = 0.015
+"""From so many damaged pictures in WINDOW_S on, and this part of all, it is a fault: a single one is not."""
+CLEAN_S = 3.0
+"""So long without any and it is over."""
+SETTLES_S = 1.0
+"""What cameras send in their first second is counted, but no fault."""
+_MOST = 2000
+"""More pictures than any source has in WINDOW_S; one whose times stand still must not fill the memory."""
+
+_WINDOW_NS = round(WINDOW_S * NANOSECONDS)
+_JPEG_BEGINS, _JPEG_ENDS = b"\xff\xd8", b"\xff\xd9"
+_TAIL = 64
+
+
+def is_cut_off(payload: object) -> bool:
+    """Return whether a damaged picture is a JPEG without its end."""
+    return isinstance(payload, bytes) and payload.startswith(_JPEG_BEGINS) and _JPEG_ENDS not in payload[-_TAIL:]
+
+
+class DamageWatch:
+    """Counts whole and damaged pictures; told by the thread that reads and by the one that decodes.
+
+    `corrupt`, `cut_off` and `given_up` (by the driver) count since the source was opened.
+    """
+
+    def __init__(self, tracker: HealthTracker) -> None:
+        self.corrupt = 0
+        self.cut_off = 0
+        self.given_up = 0
+        self._name = tracker.name
+        self._lock = threading.Lock()
+        self._first_ns: int | None = None
+        self._whole: deque[int] = deque(maxlen=_MOST)
+        self._damaged: deque[int] = deque(maxlen=_MOST)
+        self._latch = Latch(tracker, Fault.DAMAGED, recovers_after_s=CLEAN_S)
+
+    @property
+    def count(self) -> int:
+        """All damaged pictures since the source was opened."""
+        return self.corrupt + self.cut_off + self.given_up
+
+    def whole(self, at_ns: int) -> None:
+        """Take note of a picture that could be decoded."""
+        with self._lock:
+            self._is_settled(at_ns)
+            self._whole.append(at_ns)
+            self._forget(at_ns)
+            self._latch.good(at_ns)
+
+    def damaged(self, payload: object, why: str, at_ns: int) -> None:
+        """Take note of a picture that could not be decoded, because of `why`."""
+        with self._lock:
+            if is_cut_off(payload):
+                self.cut_off += 1
+            else:
+                self.corrupt += 1
+            self._judge(1, why, at_ns)
+
+    def gave_up(self, count: int, at_ns: int) -> None:
+        """Take note of pictures that the driver gave up on."""
+        with self._lock:
+            self.given_up += count
+            self._judge(count, "its driver got them incomplete", at_ns)
+
+    def _is_settled(self, at_ns: int) -> bool:
+        if self._first_ns is None:
+            self._first_ns = at_ns
+        return at_ns - self._first_ns >= SETTLES_S * NANOSECONDS
+
+    def _judge(self, count: int, why: str, at_ns: int) -> None:
+        if not self._is_settled(at_ns):
+            return
+        self._damaged.extend([at_ns] * count)
+        self._forget(at_ns)
+        self._latch.unsure()
+        damaged = len(self._damaged)
+        looked_at = damaged + len(self._whole)
+        if damaged >= FEWEST and damaged >= SHARE * looked_at:
+            self._latch.bad(
+                f"{damaged} of the last {looked_at} pictures of {self._name} are damaged ({why}): try another cable or"
+                " port; long cables, hubs without power and loose plugs do this",
+                began_ns=self._damaged[0],
+                damaged=damaged,
+                of=looked_at,
+                corrupt=self.corrupt,
+                cut_off=self.cut_off,
+                given_up=self.given_up,
+            )
+
+    def _forget(self, at_ns: int) -> None:
+        for times in (self._whole, self._damaged):
+            while times and at_ns - times[0] > _WINDOW_NS:
+                times.popleft()
+
+
+_STALE_S = 2.0
+"""What was decoded longer ago says nothing about now."""
+NEARLY = 3
+"""So many times the patience a camera's picture may be nearly the same: with noise reduction and strong compression,
+that of an empty room almost is.
+"""
+_MOVES_AFTER_S = 1.0
+_RECOVERS_AFTER_S = 1.5
+"""A source that stood still has to move for so long, without a stop of _MOVES_AFTER_S."""
+
+
+class StillnessWatch:
+    """Judges how long the picture has been the same; used by the thread that reads. `repeats` counts exact ones."""
+
+    def __init__(
+        self,
+        tracker: HealthTracker,
+        kind: DeviceKind,
+        frozen_s: float,
+        pictures: PictureWatch,
+        picture_size: int,
+        *,
+        predicts: bool = False,
+    ) -> None:
+        """`picture_size` is the number of pixels: of uncompressed payloads only what was decoded is compared.
+
+        `predicts` says that pictures are coded by what changes (H.264): of a quiet room that may be nothing at all for
+        seconds, so that equal pictures are as good as nearly equal ones.
+        """
+        self.repeats = 0
+        self._name = tracker.name
+        self._kind = kind
+        self._frozen_s = frozen_s
+        self._nearly = 1 if kind is DeviceKind.CAPTURE_CARD else NEARLY
+        # Where a standstill is legitimate, a single change shows that the source is alive.
+        self._moves_after_s = max(_MOVES_AFTER_S, frozen_s / 3)
+        self._pictures = pictures
+        self._predicts = predicts
+        self._picture_size = picture_size
+        self._last: bytes | None = None
+        self._same_since_ns = 0
+        self._latch = Latch(tracker, Fault.FROZEN, recovers_after_s=_RECOVERS_AFTER_S)
+
+    def arrived(self, payload: object, captured_ns: int) -> None:
+        """Take note of a picture."""
+        self._compare(payload, captured_ns)
+        same_ns, nearly_ns = self._since(captured_ns)
+        same_s = (captured_ns - same_ns) / NANOSECONDS
+        # Counted as if it were exact, at the pace of its own patience.
+        still_s = max(same_s, (captured_ns - nearly_ns) / NANOSECONDS / self._nearly)
+        if still_s < self._moves_after_s or (self._is_looked_at(captured_ns) and self._pictures.is_explained):
+            self._latch.good(captured_ns)
+        elif still_s < self._frozen_s:
+            self._latch.unsure()
+        else:
+            exact = same_s >= self._frozen_s
+            since_ns = same_ns if exact else nearly_ns
+            reason = self._reason((captured_ns - since_ns) / NANOSECONDS)
+            self._latch.bad(reason, began_ns=since_ns, exact=exact)
+
+    def _compare(self, payload: object, captured_ns: int) -> None:
+        compressed = payload if isinstance(payload, bytes) and len(payload) < self._picture_size else None
+        if compressed is not None and compressed == self._last:
+            self.repeats += 1
+        else:
+            self._same_since_ns = captured_ns
+        self._last = compressed
+
+    def _since(self, captured_ns: int) -> tuple[int, int]:
+        """Return since when the picture is exactly the same, and since when nearly."""
+        if not self._is_looked_at(captured_ns):
+            return self._same_since_ns, self._same_since_ns
+        pictures = self._pictures
+        # Of what has come since it was looked at last, nothing is known: a PC that lags makes no standstill longer.
+        lag_ns = max(0, captured_ns - (pictures.seen_ns or 0))
+        nearly_ns = min(self._same_since_ns, pictures.same_since_ns + lag_ns, pictures.still_since_ns + lag_ns)
+        if self._predicts:
+            return self._same_since_ns, nearly_ns
+        return min(self._same_since_ns, pictures.same_since_ns + lag_ns), nearly_ns
+
+    def _is_looked_at(self, captured_ns: int) -> bool:
+        seen_ns = self._pictures.seen_ns
+        return seen_ns is not None and captured_ns - seen_ns <= _STALE_S * NANOSECONDS
+
+    def _reason(self, still_s: float) -> str:
+        if self._kind is DeviceKind.CAPTURE_CARD:
+            how_long = f"{still_s / 60:.0f} minutes" if still_s >= 120 else f"{still_s:.0f} s"
+            return (
+                f"{self._name} has shown the same picture for {how_long}: if something should be moving, check the"
+                " computer that is plugged into it"
+            )
+        return (
+            f"{self._name} has shown the same picture for {still_s:.1f} s, which a camera that works never does: unplug"
+            " it, wait two seconds and plug it in again"
+        )
+
 
 SAMPLE_S = 60.0
 

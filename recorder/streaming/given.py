@@ -1,7 +1,7 @@
 """The pictures of the sources of a session, read and decoded as it would do that, to measure what it takes."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from threading import Event
 
@@ -22,7 +22,7 @@ from devices.clock import NANOSECONDS, Clock
 FREE_WITHIN_S = 6.0
 """How long others may still have a device: whoever looks at its picture at the same time lets go of it soon."""
 PICTURE_WITHIN_S = 3.0
-_RETRY_S = 0.2
+_LOOK_S = 0.2
 _QUEUE = 30
 
 
@@ -66,14 +66,15 @@ def given_pictures(
 
 
 def _open(worker: VideoWorker, clock: Clock, stop: Event) -> VideoFormat:
+    """Open it; one that another has is tried again by its worker, for a while."""
+    with suppress(DeviceBusy):
+        return worker.open()
     until_ns = clock.now_ns() + round(FREE_WITHIN_S * NANOSECONDS)
-    while True:
-        try:
-            return worker.open()
-        except DeviceBusy:
-            if clock.now_ns() >= until_ns:
-                raise
-        clock.wait(stop, _RETRY_S)
+    while worker.form is None and clock.now_ns() < until_ns and not stop.is_set():
+        worker.read(_LOOK_S)
+    if worker.form is None:
+        raise DeviceBusy(worker.outage.reason, hint=worker.outage.hint) if worker.outage else DeviceBusy(worker.name)
+    return worker.form
 
 
 def _pictures(workers: Sequence[VideoWorker], inset: Size) -> Iterator[av.VideoFrame]:

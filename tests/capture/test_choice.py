@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from capture import device_choice
-from capture.choice import SourceSelector
+from capture.choice import SourceSelector, as_file
 from capture.chosen import Chosen, SourceRequirements
 from capture.file import FileAudioSource, FileVideoSource
 from capture.pacing import FastPace
@@ -16,7 +16,6 @@ from capture.source_kind import SourceContext
 from capture.synthetic.audio import SyntheticAudio
 from capture.synthetic.video import SyntheticVideo
 from capture.watch.watcher import Watcher
-from capture.words import as_file
 from capture.worker import VideoWorker
 from config.errors import DeviceNotFound, LiputError, MediaError, StateError, UsageError
 from config.schema import Patience, Settings

@@ -11,14 +11,13 @@ import av
 import numpy as np
 import pytest
 
-from capture.bgra import BgraConverter
 from capture.choice import SourceSelector
 from capture.chosen import SourceRequirements
 from capture.convert import FrameConverter
 from capture.outage import OutageKind
 from capture.pacing import FastPace
 from capture.pictures import plane_views
-from capture.screen import ScreenSource
+from capture.screen import BgraConverter, ScreenSource
 from capture.screen_area import ScreenArea, as_screen
 from capture.source import Frame, Matrix
 from capture.source_kind import SourceContext

@@ -41,7 +41,7 @@ def run(
     track = rig.track(shown, rate=rate)
     in_time(lambda: track.run((shown, first)))
     assert rig.encoder.flushed == [Track.VIDEO]
-    return Counted(track.counts.frames, track.counts.repeated, track.counts.late, shown.counts.damaged)
+    return Counted(track.counts.frames, track.counts.repeated, track.counts.late, shown.damaged)
 
 
 def nominal(count: int, rate: Fraction = THIRTY) -> list[float]:

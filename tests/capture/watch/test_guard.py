@@ -9,17 +9,14 @@ import numpy as np
 import pytest
 
 from capture.source import Frame
-from capture.watch import audio_detectors, loudness, sound_sample
+from capture.watch import audio_detectors, loudness
 from capture.watch.arrivals import ArrivalWatch, Rhythm
-from capture.watch.damage import DamageWatch
+from capture.watch.audio_detectors import SilenceWatch
 from capture.watch.guard import Guard
 from capture.watch.hum import HumMeter
 from capture.watch.latch import Latch
 from capture.watch.picture import PictureWatch
-from capture.watch.signal_watch import SignalWatch
-from capture.watch.silence import SilenceWatch
-from capture.watch.stillness import StillnessWatch
-from capture.watch.video_detectors import VideoDetectors
+from capture.watch.video_detectors import DamageWatch, SignalWatch, StillnessWatch, VideoDetectors
 from capture.watch.watcher import Watcher
 from config.errors import DeviceBusy, MediaError
 from config.schema import Settings
@@ -215,15 +212,15 @@ def test_a_log_that_fails_is_no_reason_either() -> None:
         (audio_detectors, "measure", "sound"),
         (audio_detectors.AudioDetectors, "_judge_waiting", "sound"),
         (loudness.Piece, "sustained_dbfs", "sound"),
-        (sound_sample.SoundSample, "lose", "sound"),
+        (audio_detectors.SoundSample, "lose", "sound"),
         (SilenceWatch, "judge", "silence"),
         (audio_detectors._DeadChannel, "judge", "a dead channel"),
         (audio_detectors._Clipping, "judge", "clipping"),
         (HumMeter, "hear", "hum"),
         (Latch, "good", "no data"),
         (Latch, "bad", "no data"),
-        (sound_sample.SoundSample, "add", "samples"),
-        (sound_sample.SoundSample, "totals", "closing"),
+        (audio_detectors.SoundSample, "add", "samples"),
+        (audio_detectors.SoundSample, "totals", "closing"),
         (judged, "AudioDetectors", "everything"),
     ],
 )
@@ -248,7 +245,7 @@ def test_a_watch_of_sound_that_fails_takes_no_block_with_it(
 
 
 def test_a_sum_that_is_not_told_any_more_does_not_grow(break_at: Break) -> None:
-    break_at(sound_sample.SoundSample, "take", 1)
+    break_at(audio_detectors.SoundSample, "take", 1)
     rig = Rig()
     rig.worker.open()
     rig.read(70)

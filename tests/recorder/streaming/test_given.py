@@ -1,0 +1,72 @@
+"""The pictures of a session's sources, read to measure what it takes."""
+
+import threading
+from fractions import Fraction
+
+import pytest
+
+from capture import device_choice
+from capture.chosen import SourceRequirements
+from capture.pacing import RealPace
+from capture.source import VideoFormat
+from capture.synthetic.video import SyntheticVideo
+from config.errors import DeviceBusy
+from config.schema import Settings
+from devices.clock import SystemClock
+from devices.model import Device, DeviceKind, Mode
+from recorder.streaming import given
+from recorder.streaming.given import given_pictures
+
+MODES = (Mode("MJPG", 160, 120, (15,)),)
+CAMERA = Device(
+    id="046d:0825:A",
+    kind=DeviceKind.CAMERA,
+    name="Webcam",
+    node="/dev/video0",
+    modes=MODES,
+    vid="046d",
+    pid="0825",
+    serial="A",
+)
+ASKED = SourceRequirements(160, 120, Fraction(15), 2)
+
+
+@pytest.fixture
+def refusals(monkeypatch: pytest.MonkeyPatch) -> list[DeviceBusy]:
+    """Return what a camera's next openings raise, the last one first."""
+    refusals: list[DeviceBusy] = []
+
+    class Camera(SyntheticVideo):
+        def __init__(self, *_device: Device, **_asked: object) -> None:
+            stop = threading.Event()
+            self.pace = RealPace(SystemClock(), stop)
+            super().__init__(ASKED.width, ASKED.height, ASKED.rate, self.pace, stop)
+
+        def open(self) -> VideoFormat:
+            if refusals:
+                raise refusals.pop()
+            self.pace.begin()
+            return super().open()
+
+    monkeypatch.setattr(device_choice, "list_devices", lambda: [CAMERA])
+    monkeypatch.setattr(device_choice, "V4l2Source", Camera)
+    return refusals
+
+
+def test_a_camera_that_another_program_has_for_a_moment_is_waited_for(refusals: list[DeviceBusy]) -> None:
+    refusals.append(DeviceBusy("used by vlc"))
+    with given_pictures((CAMERA.id,), ASKED, Settings(), SystemClock()) as found:
+        assert (found.form.width, found.count) == (ASKED.width, 1)
+        assert next(found.pictures).width == ASKED.width
+
+
+def test_a_camera_that_another_program_keeps_is_refused_with_its_reason(
+    refusals: list[DeviceBusy], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(given, "FREE_WITHIN_S", 0.3)
+    refusals.extend([DeviceBusy("used by vlc", hint="close it")] * 3)
+    with (
+        pytest.raises(DeviceBusy, match="used by vlc"),
+        given_pictures((CAMERA.id,), ASKED, Settings(), SystemClock()),
+    ):
+        pass
