@@ -15,7 +15,7 @@ from recorder.live.destinations import Destinations
 from recorder.outputs import Outputs
 from recorder.plan import SessionPlan
 from recorder.storing.failover import Failover
-from recorder.storing.opening import SessionFacts, StorageTask
+from recorder.storing.opening import SessionFacts, StorageTask, StreamFormat
 
 if TYPE_CHECKING:
     from recorder.recovery.resume import Resumption
@@ -59,14 +59,21 @@ class SessionFiles:
             planned_s=plan.duration_s,
             waits=not plan.live,
         )
-        self.storage = Failover(task, clock=clock, log=log, on_failure=on_failure)
         facts = self._facts(plan, start.began_ns)
         self.offset_s = facts.offset_s
         """Where in the session's media time that of this recorder begins."""
         encoder, form = start.encoder, start.form
         templates = encoder.templates_of(form)
-        templates_of = encoder.templates_of if encoder.may_change_form else None
-        self.work = self.storage.begin(facts, templates, form=form, templates_of=templates_of)
+        self.storage = Failover(
+            task,
+            facts,
+            StreamFormat(form, templates),
+            encoder.templates_of if encoder.may_change_form else None,
+            clock=clock,
+            log=log,
+            on_failure=on_failure,
+        )
+        self.work = self.storage.begin()
         """The first work folder."""
         if plan.resume is not None:
             self._tell_resumed(plan.resume)

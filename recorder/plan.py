@@ -78,8 +78,6 @@ class SessionPlan:
     """What is to encode the picture."""
     adaptive_rate: bool = False
     """Whether what stands still is encoded at STILL_RATE only (recorder/stillness.py)."""
-    pre_roll_s: float = 30.0
-    """How many seconds before its start an armed session keeps, so that they can be recorded."""
 
     @property
     def appearance(self) -> Appearance:

@@ -108,7 +108,6 @@ def plan_session(
         stream=_stream(settings, profile, is_live=asked.live),
         duration_s=asked.duration_s,
         recording=settings.recording,
-        pre_roll_s=settings.recording.pre_roll_s,
         steps_down=asked.live and settings.video.step_down,
         encoder=_encoder(settings),
         adaptive_rate=settings.video.adaptive_rate,

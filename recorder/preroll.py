@@ -13,7 +13,6 @@ from devices.clock import NANOSECONDS
 from recorder.kept_packets import MOST_BYTES, KeptPackets
 from recorder.packet import RUN_IN, EncodedPacket, Track
 
-KEEP_S = 30.0
 AT_ONCE = Fraction(3, 10)
 """Seconds of pictures that a recording begins with: more than a fragment, so that the first is on disk at once."""
 
@@ -21,13 +20,12 @@ AT_ONCE = Fraction(3, 10)
 class PreRoll:
     """Keeps packets until `open`, then hands them on. `put` from the encoding threads, the rest from any."""
 
-    def __init__(self, *, keep_s: float = KEEP_S, most_bytes: int = MOST_BYTES) -> None:
+    def __init__(self, keep_s: float) -> None:
         self.keep_s = keep_s
         self.holds = False
         """Whether it forgets nothing, however old, but for want of memory: the recording is about to begin."""
         self.skipped = 0
         """Pictures that were encoded and are not in the recording, because they are from before it."""
-        self._most_bytes = most_bytes
         self._lock = threading.Lock()
         self._kept = KeptPackets()
         self._origin = Fraction(0)
@@ -67,7 +65,7 @@ class PreRoll:
             self.skipped += len(kept.leaders)
             kept.forget_leaders()
         kept.add(packet)
-        if packet.is_keyframe or kept.bytes > self._most_bytes:
+        if packet.is_keyframe or kept.bytes > MOST_BYTES:
             self._trim()
 
     def _trim(self) -> None:
@@ -76,7 +74,7 @@ class PreRoll:
         while (second := kept.second_keyframe()) is not None:
             is_old = kept.leaders[second].begins <= kept.leaders[-1].begins - Fraction(self.keep_s)
             is_kept_without = is_old and not self.holds
-            if not is_kept_without and kept.bytes <= self._most_bytes:
+            if not is_kept_without and kept.bytes <= MOST_BYTES:
                 return
             kept.begin_at(second)
             self.skipped += second

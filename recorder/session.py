@@ -85,7 +85,7 @@ class Session:
             clock, live=plan.live, tracks=tracks, ending=plan.ends & set(tracks), release=plan.pace.finish
         )
         self._context = RunContext(self._timeline, clock, self.emit, timing)
-        self._pre_roll = PreRoll(keep_s=plan.pre_roll_s)
+        self._pre_roll = PreRoll(plan.recording.pre_roll_s)
         self._inputs = SessionInputs(plan, clock=clock, emit=self.emit)
         self._picture_encoder = PictureEncoder(plan.encoder, clock=clock, emit=self.emit)
         self._program: Program | None = None

@@ -37,7 +37,7 @@ from recorder.storing.faults import OPEN_S, asked, stalled
 from recorder.storing.file import OnDisk
 from recorder.storing.forecast import Forecast, Level
 from recorder.storing.mounts import MountMemory
-from recorder.storing.opening import Opener, SessionFacts, StorageTask, StreamFormat, Templates, TemplatesOf, undo
+from recorder.storing.opening import Opener, SessionFacts, StorageTask, StreamFormat, TemplatesOf, undo
 from recorder.storing.progress import Progress
 from recorder.storing.replica import Replica, ReplicaState
 
@@ -94,16 +94,31 @@ class Failover:
     """The replicas of one session. `begin` once, `put` from any thread, `close` once, then `seal` or `discard`."""
 
     def __init__(
-        self, task: StorageTask, *, clock: Clock, log: EventLog, on_failure: Callable[[LiputError], None]
+        self,
+        task: StorageTask,
+        session: SessionFacts,
+        stream_format: StreamFormat,
+        templates_of: TemplatesOf | None = None,
+        *,
+        clock: Clock,
+        log: EventLog,
+        on_failure: Callable[[LiputError], None],
     ) -> None:
-        """Make nothing yet. `on_failure` is told why the last copy could not go on."""
+        """Make nothing yet. `templates_of` says the templates of pictures of another form, where there may be any.
+
+        `on_failure` is told why the last copy could not go on.
+        """
         self._task = task
+        self._session = session
+        self._format = stream_format
+        self._templates_of = templates_of
         self._clock = clock
         self._log = log
         self._tell = StorageEvents(log)
         self._on_failure = on_failure
         self._spares = list(task.archives)
-        self._number = 0
+        self._opener = Opener(task, session, clock=clock, log=log, on_failure=self._note)
+        self._number = session.part
         self._given_s = 0.0  # up to where packets came, in seconds of media time
         self._backlog: KeptPackets | None = None
         self._behind: set[TrackId] = set()  # tracks of sound that have not come to where the picture's form changed
@@ -119,20 +134,12 @@ class Failover:
 
     # Beginning
 
-    def begin(
-        self, session: SessionFacts, templates: Templates, *, form: int = 0, templates_of: TemplatesOf | None = None
-    ) -> WorkFolder:
+    def begin(self) -> WorkFolder:
         """Open the first replica, or the first two, and the event log beside each; return the first work folder.
 
         A folder that cannot be recorded to is told, and the next one taken; raises the first one's StorageError when
-        there is none. The event log gets each work folder's file. `templates` are of the picture's `form`,
-        `templates_of` says those of others, where there may be any.
+        there is none.
         """
-        self._session = session
-        self._opener = Opener(self._task, session, clock=self._clock, log=self._log, on_failure=self._note)
-        self._number = session.part
-        self._format = StreamFormat(form, templates)
-        self._templates_of = templates_of
         for number in (1, 2) if self._task.storage.mirror else (1,):
             copy = self._first(number)
             if copy is not None:  # else it is told; one file is better than none
@@ -140,9 +147,13 @@ class Failover:
                 copy.replica.begin()
         self._route()
         if self._task.storage.must_be_mounted:
-            self._check_memory()
-        if self._spares or templates_of is not None:
-            self._backlog = KeptPackets(Track.VIDEO if Track.VIDEO in templates else next(iter(templates)))
+            try:
+                MountMemory().check()
+            except StateError as error:
+                self._tell.not_remembered(error)
+        if self._spares or self._templates_of is not None:
+            tracks = self._format.templates
+            self._backlog = KeptPackets(Track.VIDEO if Track.VIDEO in tracks else next(iter(tracks)))
         # Where there are too many threads nothing is left behind, and nobody else is asked to do that.
         self._guard = threads.start(self._watch, name="storage-guard", otherwise=self._undo)
         return self._copies[0].replica.work
@@ -151,12 +162,6 @@ class Failover:
         self._log.close()
         for replica in self.replicas:
             undo(replica)
-
-    def _check_memory(self) -> None:
-        try:
-            MountMemory().check()
-        except StateError as error:
-            self._tell.not_remembered(error)
 
     def _first(self, number: int) -> _Copy | None:
         """Begin the first or second copy (`number`) in the first folder that can be recorded to; those before are told.
@@ -577,13 +582,7 @@ class Failover:
 
         copies = sorted(self._copies, key=lambda copy: copy.on_disk.media_time_s, reverse=True)
         sealer = Sealer(self._clock, self._tell, facts, progress)
-        numbers, earlier = {copy.number for copy in copies}, self._session.earlier
-        sealer.leave_earlier([work for work in earlier if work.begun.copy not in numbers])
-        packages = [
-            package
-            for copy in copies
-            for package in sealer.seal(copy.replicas, [work for work in earlier if work.begun.copy == copy.number])
-        ]
+        packages = sealer.seal_all({copy.number: copy.replicas for copy in copies}, self._session.earlier)
         self.joined = sealer.joined
         if not packages:
             raise sealer.error or StorageError("nothing could be sealed")

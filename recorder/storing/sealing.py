@@ -1,6 +1,6 @@
 """From the parts of a recording to packages, on disks that may have failed."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import msgspec
@@ -52,6 +52,18 @@ class Sealer:
         """What came first of what went wrong."""
         self.joined: WorkFolder | None = None
         """What parts were put together in first that could not be sealed: they are gone."""
+
+    def seal_all(self, copies: Mapping[int, Sequence[Replica]], earlier: Sequence[WorkFolder]) -> list[Package]:
+        """Return the packages of all copies, by their numbers, with what an `earlier` recorder left of each.
+
+        What it left of a copy that was not gone on with stays for recovery.
+        """
+        self.leave_earlier([work for work in earlier if work.begun.copy not in copies])
+        return [
+            package
+            for number, replicas in copies.items()
+            for package in self.seal(replicas, [work for work in earlier if work.begun.copy == number])
+        ]
 
     def seal(self, parts: Sequence[Replica], earlier: Sequence[WorkFolder] = ()) -> list[Package]:
         """Return the packages that were made of a copy's parts, the longest first: one, if all of them are there.

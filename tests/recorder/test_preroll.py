@@ -42,7 +42,7 @@ def seconds(packet: EncodedPacket) -> float:
 def test_it_begins_at_the_keyframe_at_or_before_the_moment_asked_for(
     packets: list[EncodedPacket], back_s: float, begins_s: float
 ) -> None:
-    gate = PreRoll(keep_s=30)
+    gate = PreRoll(30)
     put(gate, packets)
     handed: list[EncodedPacket] = []
     now_s = 12.0 - 1 / RATE
@@ -64,7 +64,7 @@ def test_it_begins_at_the_keyframe_at_or_before_the_moment_asked_for(
 def test_it_begins_with_enough_pictures_to_be_on_disk_at_once(
     packets: list[EncodedPacket], last_s: float, begins_s: float
 ) -> None:
-    gate = PreRoll(keep_s=30)
+    gate = PreRoll(30)
     put(gate, [packet for packet in packets if seconds(packet) <= last_s])
     assert gate.open(lambda packet: None, round(last_s * NANOSECONDS)) == begins_s * NANOSECONDS
 
@@ -74,7 +74,7 @@ def test_of_the_sound_before_it_only_what_the_decoder_needs_goes_along(packets: 
     sound = next(packet for packet in packets if packet.track == Track.AUDIO)
     needless = round((1 - RUN_IN) * 48_000) - sound.duration  # ends where what is needed begins
     block = replace(sound, pts=needless, dts=needless)
-    gate, handed = PreRoll(keep_s=30), list[EncodedPacket]()
+    gate, handed = PreRoll(30), list[EncodedPacket]()
     put(gate, [*pictures[: 2 * RATE], block, replace(block, pts=needless + 1, dts=needless + 1)])
     assert gate.open(handed.append, NANOSECONDS) == NANOSECONDS
     assert [packet.pts + 48_000 for packet in handed if packet.track == Track.AUDIO] == [needless + 1]
@@ -90,7 +90,7 @@ def test_what_is_cleared_is_not_kept(packets: list[EncodedPacket]) -> None:
 
 
 def test_it_is_open_once_what_comes_is_handed_on(packets: list[EncodedPacket]) -> None:
-    gate = PreRoll(keep_s=30)
+    gate = PreRoll(30)
     put(gate, packets)
     assert not gate.is_open
     gate.open(lambda packet: None, 0)
@@ -98,7 +98,7 @@ def test_it_is_open_once_what_comes_is_handed_on(packets: list[EncodedPacket]) -
 
 
 def test_what_follows_is_handed_on_at_once_on_the_same_times(packets: list[EncodedPacket]) -> None:
-    gate = PreRoll(keep_s=30)
+    gate = PreRoll(30)
     put(gate, packets[: len(packets) // 2])
     handed: list[EncodedPacket] = []
     gate.open(handed.append, 3 * NANOSECONDS)
@@ -111,7 +111,7 @@ def test_what_follows_is_handed_on_at_once_on_the_same_times(packets: list[Encod
 
 
 def test_a_slow_disk_holds_up_who_hands_on_and_nobody_else(packets: list[EncodedPacket]) -> None:
-    gate, disk, asked = PreRoll(keep_s=30), threading.Event(), threading.Event()
+    gate, disk, asked = PreRoll(30), threading.Event(), threading.Event()
 
     def slow(packet: EncodedPacket) -> None:
         asked.set()
@@ -138,7 +138,7 @@ def test_a_slow_disk_holds_up_who_hands_on_and_nobody_else(packets: list[Encoded
 
 
 def test_before_the_first_packet_it_begins_with_the_first(packets: list[EncodedPacket]) -> None:
-    gate = PreRoll(keep_s=30)
+    gate = PreRoll(30)
     assert (gate._kept.bytes, gate.seconds) == (0, 0.0)
     handed: list[EncodedPacket] = []
     assert gate.open(handed.append, NANOSECONDS) == 0
@@ -151,7 +151,7 @@ def test_before_the_first_packet_it_begins_with_the_first(packets: list[EncodedP
 def test_it_keeps_what_was_asked_for_and_at_most_a_group_of_pictures_more(
     packets: list[EncodedPacket], keep_s: float
 ) -> None:
-    gate = PreRoll(keep_s=keep_s)
+    gate = PreRoll(keep_s)
     most = 0.0
     for packet in packets:
         gate.put(packet)
@@ -163,9 +163,12 @@ def test_it_keeps_what_was_asked_for_and_at_most_a_group_of_pictures_more(
     assert gate.skipped + sum(packet.track == Track.VIDEO for packet in handed) == 12 * RATE
 
 
-def test_its_memory_is_bounded_whatever_is_to_be_kept(packets: list[EncodedPacket]) -> None:
+def test_its_memory_is_bounded_whatever_is_to_be_kept(
+    packets: list[EncodedPacket], monkeypatch: pytest.MonkeyPatch
+) -> None:
     whole = sum(len(packet.data) for packet in packets)
-    gate = PreRoll(keep_s=3600, most_bytes=whole // 4)
+    monkeypatch.setattr("recorder.preroll.MOST_BYTES", whole // 4)
+    gate = PreRoll(3600)
     group = max(
         sum(len(packet.data) for packet in packets if second <= seconds(packet) < second + 1) for second in range(12)
     )
@@ -176,7 +179,7 @@ def test_its_memory_is_bounded_whatever_is_to_be_kept(packets: list[EncodedPacke
 
 
 def test_it_keeps_no_pictures_of_another_form_than_the_newest(packets: list[EncodedPacket]) -> None:
-    gate, handed = PreRoll(keep_s=30), list[EncodedPacket]()
+    gate, handed = PreRoll(30), list[EncodedPacket]()
     pictures = [packet for packet in packets if packet.track == Track.VIDEO]
     changes = next(packet.pts for packet in pictures[5 * RATE :] if packet.is_keyframe)
     assert gate.form == 0
@@ -196,7 +199,7 @@ def test_a_recording_that_reaches_back_plays_from_its_first_picture_in_sync(
 ) -> None:
     encoder = SmallEncoder(keyframe_every=RATE)
     made = [packet for _ in range(8 * RATE) for packet in encoder.next()]
-    gate = PreRoll(keep_s=30)
+    gate = PreRoll(30)
     put(gate, made)
     failures: list[LiputError] = []
     recording = OneFile(tmp_path / "program.mp4", encoder.templates, on_failure=failures.append)

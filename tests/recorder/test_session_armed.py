@@ -11,6 +11,7 @@ from capture.pacing import RealPace
 from capture.source import VideoSource
 from capture.synthetic.video import SyntheticVideo
 from config.errors import DeviceNotFound
+from config.schema import Recording
 from devices.clock import SystemClock
 from recorder.archive.archive import Archive
 from recorder.archive.work import WorkFolder
@@ -160,7 +161,7 @@ def test_a_disk_that_is_slow_to_open_costs_nothing_of_what_is_recorded_at_once(
     stop = threading.Event()
     pace = RealPace(SystemClock(), stop)
     sources = [SyntheticVideo(WIDTH, HEIGHT, RATE, pace, stop) for _ in range(2)]
-    armed = Armed(tmp_path, *sources, layouts=LAYOUTS, layout="1", pre_roll_s=0.5)
+    armed = Armed(tmp_path, *sources, layouts=LAYOUTS, layout="1", recording=Recording(pre_roll_s=0.5))
     begins = Archive.begin
 
     def slowly(*args: object, **more: object) -> WorkFolder:

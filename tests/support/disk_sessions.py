@@ -14,7 +14,7 @@ from devices.clock import SystemClock
 from recorder.archive.archive import Archive
 from recorder.eventlog import EventLog
 from recorder.storing.failover import Failover
-from recorder.storing.opening import SessionFacts, StorageTask
+from recorder.storing.opening import SessionFacts, StorageTask, StreamFormat
 from tests.support import archives
 from tests.support.packets import Reel
 
@@ -73,10 +73,12 @@ def record(reel: Reel, roots: list[Path], at: dict[float, Callable[[], object]],
         RecordingSettings(),
         bytes_per_s=40_000,
     )
-    storage = Failover(task, clock=clock, log=log, on_failure=on_failure)
+    facts = SessionFacts("Rapat", archives.STARTED, archives.CONTEXT)
+    templates = StreamFormat(0, reel.encoder.templates)
+    storage = Failover(task, facts, templates, clock=clock, log=log, on_failure=on_failure)
     session = Session(storage, log, events, failures, stop, heard)
     HELD.append(session)
-    storage.begin(SessionFacts("Rapat", archives.STARTED, archives.CONTEXT), reel.encoder.templates)
+    storage.begin()
     session.reached = reel.play(storage.put, stop=stop, at=at)
     storage.close()
     log.close()

@@ -14,7 +14,7 @@ from devices.clock import SystemClock
 from recorder.archive.archive import Archive
 from recorder.eventlog import EventLog
 from recorder.storing.failover import Failover
-from recorder.storing.opening import SessionFacts, StorageTask
+from recorder.storing.opening import SessionFacts, StorageTask, StreamFormat
 from tests.support import archives
 from tests.support.recorded import encoder
 from tests.support.stored import Disks, Show, Shows
@@ -32,6 +32,7 @@ def show(tmp_path: Path) -> Iterator[Shows]:
         events: list[Event] = []
         failures: list[LiputError] = []
         log = EventLog(clock, events.append)
+        made_encoder = encoder()
         storage = Failover(
             StorageTask(
                 [Archive(root, clock, reserve_bytes=1) for root in roots],
@@ -40,13 +41,14 @@ def show(tmp_path: Path) -> Iterator[Shows]:
                 bytes_per_s=60_000,
                 waits=waits,
             ),
+            session or SessionFacts("Rapat Senat", archives.STARTED, archives.CONTEXT),
+            StreamFormat(0, made_encoder.templates),
             clock=clock,
             log=log,
             on_failure=failures.append,
         )
-        show = Show(roots, clock, storage, encoder(), log, events, failures)
-        session = session or SessionFacts("Rapat Senat", archives.STARTED, archives.CONTEXT)
-        storage.begin(session, show.encoder.templates)
+        show = Show(roots, clock, storage, made_encoder, log, events, failures)
+        storage.begin()
         made.append(show)
         return show
 

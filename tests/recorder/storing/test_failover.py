@@ -180,9 +180,9 @@ def test_a_first_disk_that_cannot_be_written_is_told_and_the_second_taken(tmp_pa
         RecordingSettings(),
         bytes_per_s=60_000,
     )
-    storage = Failover(task, clock=clock, log=log, on_failure=print)
-    made = encoder()
-    work = storage.begin(SessionFacts("Rapat", archives.STARTED, archives.CONTEXT), made.templates)
+    made, session = encoder(), SessionFacts("Rapat", archives.STARTED, archives.CONTEXT)
+    storage = Failover(task, session, StreamFormat(0, made.templates), clock=clock, log=log, on_failure=print)
+    work = storage.begin()
     assert work.path.is_relative_to(tmp_path / "b")
     assert events == [("storage-refused", str(roots[0]))]
     storage.close()
@@ -198,9 +198,10 @@ def test_with_no_disk_at_all_there_is_one_error(tmp_path: Path) -> None:
     task = StorageTask(
         [Archive(tmp_path / "a", clock, reserve_bytes=1)], StorageSettings(), RecordingSettings(), bytes_per_s=60_000
     )
-    storage = Failover(task, clock=clock, log=EventLog(clock), on_failure=print)
+    session, log = SessionFacts("Rapat", archives.STARTED, archives.CONTEXT), EventLog(clock)
+    storage = Failover(task, session, StreamFormat(0, made.templates), clock=clock, log=log, on_failure=print)
     with pytest.raises(StorageUnwritable):
-        storage.begin(SessionFacts("Rapat", archives.STARTED, archives.CONTEXT), made.templates)
+        storage.begin()
     made.close()
 
 
