@@ -14,7 +14,7 @@ from config.events import Event
 from config.quantities import brief_rate, brief_size, clock_text
 from devices.model import HealthState
 from recorder.archive.names import storable
-from recorder.faults import WARNINGS
+from recorder.event_kinds import WARNINGS
 from recorder.status import SessionResult, SessionState, SessionStatus
 from recorder.troubles import HARMLESS
 

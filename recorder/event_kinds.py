@@ -3,7 +3,25 @@
 Which of them degrade a session, and which others end what they tell of, says recorder/troubles.py.
 """
 
+from collections.abc import Mapping
 from typing import NamedTuple
+
+from devices.health.faults import FAULTS, OF_ITS_PLACE, Fault
+
+TOLD_BY_TRACKS: Mapping[str, str] = {Fault.LOST: "source-lost", Fault.NO_DATA: "source-silent"}
+"""Faults that the tracks notice by themselves, and the kinds of their events: they say what stands in its place."""
+
+
+def kind_of(fault: str) -> str:
+    """Return the kind of event by which a session tells that a fault has begun."""
+    return TOLD_BY_TRACKS.get(fault, f"source-{fault}")
+
+
+RECOVERED = "source-recovered"
+WARNINGS = frozenset(
+    kind_of(fault) for fault, meaning in FAULTS.items() if not meaning.loses and fault not in OF_ITS_PLACE
+)
+"""Kinds of faults by which the recording loses nothing; those of its place no watch finds, so no session tells them."""
 
 
 class Told(NamedTuple):

@@ -2,24 +2,216 @@
 
 Events come from any thread and are never made to wait for the disk: a thread for each file appends them, one JSON
 object a line, and makes them safe with fdatasync. Each file gets every event, also those from before it was opened: the
-log outlives the disk that it began on. For that they are kept in memory, once for all files and within a bound. What
-comes too often is thinned before (recorder/repeats.py). What is left out is told.
+log outlives the disk that it began on. For that they are kept in memory, once for all files and within a bound. Events
+that come too often are thinned before (`Repeats`). The log says how many are left out.
 """
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from config.events import Event, encoded
+from config.events import Emit, Event, encoded
 from config.files import open_regular
 from devices.clock import NANOSECONDS, Clock
+from devices.health.tracker import HealthChange
+from devices.host import threads
+from devices.host.bucket import Bucket
 from recorder.archive.names import storable
-from recorder.control.history import History, some
-from recorder.repeats import EVENTS_LEFT_OUT, Repeats
+from recorder.event_kinds import RECOVERED, TOLD_BY_TRACKS, kind_of
+
+MOST_BYTES = 8 << 20
+
+
+class History:
+    """Events and notes in their order, numbered from 0; the oldest go when they need more than `most_bytes`."""
+
+    def __init__(self, most_bytes: int = MOST_BYTES) -> None:
+        self._lines: deque[bytes] = deque()
+        self._most_bytes = most_bytes
+        self._bytes = 0
+        self.first = 0
+        """The number of the oldest line that is kept."""
+
+    @property
+    def end(self) -> int:
+        """The number that the next line will have."""
+        return self.first + len(self._lines)
+
+    def add(self, line: bytes) -> None:
+        """Keep a line."""
+        self._lines.append(line)
+        self._bytes += len(line)
+        while self._bytes > self._most_bytes:
+            self._bytes -= len(self._lines.popleft())
+            self.first += 1
+
+    def pass_over(self, count: int) -> None:
+        """Take note of so many lines that come next and could not be kept; none before them is kept any more."""
+        if count:
+            self.first = self.end + count
+            self._lines.clear()
+            self._bytes = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Give the lines that are kept, the oldest first."""
+        return iter(self._lines)
+
+    def line(self, number: int) -> bytes:
+        """Return the line of a number that is kept."""
+        return self._lines[number - self.first]
+
+    def batch(self, number: int, most_bytes: int) -> tuple[bytes, int]:
+        """Return lines from `number` on, about `most_bytes` of them or one, and the number of the one after them."""
+        lines = some(map(self.line, range(number, self.end)), most_bytes)
+        return b"".join(lines), number + len(lines)
+
+
+def some(lines: Iterable[bytes], most_bytes: int) -> list[bytes]:
+    """Return the first of some lines: about `most_bytes` of them or one."""
+    taken, size = [], 0
+    for line in lines:
+        if size >= most_bytes:
+            break
+        taken.append(line)
+        size += len(line)
+    return taken
+
+
+EVERY_NS = 5 * NANOSECONDS
+
+
+class LossReporter:
+    """Emits events of one growing count of pictures or sound lost: often enough, and not too often."""
+
+    def __init__(self, kind: str, subject: str, sentence: str, *, emit: Emit, clock: Clock) -> None:
+        """`kind` and `subject` are the event's; `sentence` has {count} for how many are new and {name} for whose."""
+        self._kind, self._subject, self._sentence = kind, subject, sentence
+        self._emit = emit
+        self._clock = clock
+        self._told = 0
+        self._told_ns: int | None = None
+
+    def begin(self, count: int) -> None:
+        """Leave out what was lost so far, of which there are `count`."""
+        self._told = count
+
+    def update(self, count: int, *, final: bool = False, **detail: object) -> None:
+        """Take the count of now; what is new is told at once, later news every EVERY_NS, the `final` one always."""
+        new, now_ns = count - self._told, self._clock.now_ns()
+        if new <= 0 or not (final or self._told_ns is None or now_ns > self._told_ns + EVERY_NS):
+            return
+        self._told, self._told_ns = count, now_ns
+        message = self._sentence.format(count=new, name=self._subject)
+        self._emit(self._kind, self._subject, message, count=new, **detail)
+
+
+AT_ONCE, PER_S = 200.0, 0.25
+"""So many of one kind and subject are logged straight away, and so many a second for ever."""
+MOST_KNOWN = 512
+"""Kinds with their subjects that are told apart; of more, the one that came longest ago is forgotten."""
+EVENTS_LEFT_OUT = "events-left-out"
+
+
+@dataclass(slots=True)
+class _Often:
+    """One kind of one subject."""
+
+    bucket: Bucket
+    left_out: int = 0
+    last: Event | None = None
+    """The newest that was not logged; it will be, unless another one comes."""
+
+
+@dataclass(slots=True)
+class Repeats:
+    """Thins events: of one kind and subject the first pass, then one now and then, and the last.
+
+    The events between are counted. So a fault that comes and goes a hundred times a second neither fills the log nor
+    hides other events. For one thread at a time. Times are seconds of any clock that never goes back.
+    """
+
+    _known: dict[tuple[str, str], _Often] = field(default_factory=dict)
+
+    def take(self, event: Event, now_s: float) -> list[Event]:
+        """Return what is to be logged now, in order.
+
+        Of one subject the order stays as it was: what is logged of it comes behind what was kept back.
+        """
+        key = event.kind, event.subject
+        often = self._known.pop(key, None) or _Often(Bucket(AT_ONCE, PER_S, now_s))
+        self._known[key] = often  # as the newest
+        if often.bucket.wait_s(now_s):
+            often.left_out += often.last is not None
+            often.last = event
+            return self._forget_one(than=key)
+        often.bucket.take()
+        return [*self._kept_back(event.subject), event, *self._forget_one(than=key)]
+
+    def due(self, now_s: float) -> list[Event]:
+        """Return what was kept back and may be logged by now: no more of it has come."""
+        due = [often for often in self._known.values() if often.last is not None and not often.bucket.wait_s(now_s)]
+        for often in due:
+            often.bucket.take()
+        return self._given_back(due)
+
+    def rest(self) -> list[Event]:
+        """Return what was kept back of all subjects, oldest first."""
+        return self._given_back([*self._known.values()])
+
+    def _kept_back(self, subject: str) -> list[Event]:
+        return self._given_back([often for (_, of), often in self._known.items() if of == subject])
+
+    def _forget_one(self, *, than: tuple[str, str]) -> list[Event]:
+        if len(self._known) <= MOST_KNOWN:
+            return []
+        oldest = next(key for key in self._known if key != than)
+        return self._given_back([self._known.pop(oldest)])
+
+    @staticmethod
+    def _given_back(some: list[_Often]) -> list[Event]:
+        events: list[Event] = []
+        for often in some:
+            if often.last is not None:
+                events += [_told(often.last, often.left_out)] * bool(often.left_out) + [often.last]
+                often.last, often.left_out = None, 0
+        return sorted(events, key=lambda event: event.at)
+
+
+def _told(last: Event, count: int) -> Event:
+    """Return the event that stands for those left out before `last`."""
+    detail = {"what": last.kind, "count": count}
+    message = f"{count} events of {last.subject} are left out here: {last.kind} came too often"
+    return Event(last.at, EVENTS_LEFT_OUT, last.subject, detail, message)
+
 
 HEAD_BYTES, TAIL_BYTES = 1 << 20, 7 << 20
 """Some 3,000 events from the beginning, which say what the session is, and the newest 25,000."""
+
+
+class FaultReporter:
+    """Makes an event of each fault that begins or ends; those by which the recording loses degrade the session."""
+
+    def __init__(self, emit: Emit) -> None:
+        self._emit = emit
+
+    def __call__(self, change: HealthChange) -> None:
+        """Tell of a change; see devices.health.tracker.OnChange."""
+        if change.fault in TOLD_BY_TRACKS:
+            return
+        kind, message = kind_of(change.fault), change.reason
+        if not change.begun:
+            kind, message = RECOVERED, f"{change.name} is well again; it was: {change.reason}"
+        self._emit(
+            kind,
+            change.name,
+            message,
+            device=change.device,
+            fault=str(change.fault),
+            state=str(change.health.state),
+        )
 
 
 class KeptLines:
@@ -162,8 +354,7 @@ class _File:
         self._log = log
         self.last: int | None = None
         """The number of the first line that it is not to have, once it is to end."""
-        self._thread = threading.Thread(target=self._run, name="event-log", daemon=True)
-        self._thread.start()
+        self._thread = threads.start(self._run, name="event-log")
 
     def end_at(self, number: int) -> None:
         """Take no line from `number` on."""

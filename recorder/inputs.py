@@ -16,7 +16,7 @@ from devices.clock import NANOSECONDS, Clock
 from devices.priority import put_first
 from recorder.isolate import IsoRecording, Where, file_names
 from recorder.plan import SessionPlan
-from recorder.sound.inputs import SoundInput
+from recorder.sound.mixer import SoundInput
 from recorder.video_input import PictureInput
 
 OPEN_S = 20.0

@@ -5,6 +5,7 @@ takes pictures already, and holds back as many: whoever gives them waits for nei
 """
 
 import threading
+from bisect import bisect_right
 from collections import deque
 from dataclasses import replace
 from fractions import Fraction
@@ -14,9 +15,49 @@ from av.error import FFmpegError
 from av.stream import Stream
 
 from config.errors import EncoderError
+from devices.host import threads
 from recorder import heap
 from recorder.packet import EncodedPacket, Track, TrackId
-from recorder.steps import DecodingSteps
+
+
+class DecodingSteps:
+    """How long each of x264's pictures lasts in decoding order; x264 does not say. All times are in the same units.
+
+    FFmpeg's MP4 muxer ends a fragment before it has seen the next packet, and believes a packet's duration until then.
+    A duration that was a guess moves the next picture to its end, by a whole picture where pictures come unevenly.
+    x264 gives each packet the time of a picture that went in as its decoding time, in their order; those before the
+    first are as far before it as the delay of its B-frames. So the decoding time of the next packet is known.
+    """
+
+    def __init__(self) -> None:
+        self._times: list[int] = []  # decoding times that are still to come, growing
+        self._first: int | None = None
+        self._ahead: int | None = None  # how far decoding runs ahead of what is shown, at the start
+
+    def given(self, pts: int) -> None:
+        """Take note of a picture that goes in; `pts` grows."""
+        if self._first is None:
+            self._first = pts
+        self._times.append(pts)
+        if self._ahead is not None and (early := pts - self._ahead) < self._first:
+            self._insert(early)
+
+    def after(self, dts: int) -> int | None:
+        """Return how long it is from `dts`, of a packet that has come out, to the next one's; None if unknown."""
+        if self._first is None:
+            return None
+        if self._ahead is None:
+            self._ahead = self._first - dts
+            for pts in list(self._times):
+                if self._ahead and (early := pts - self._ahead) < self._first:
+                    self._insert(early)
+        position = bisect_right(self._times, dts)
+        del self._times[:position]
+        return self._times[0] - dts if self._times else None
+
+    def _insert(self, dts: int) -> None:
+        position = bisect_right(self._times, dts)
+        self._times.insert(position, dts)
 
 
 class PictureStream:
@@ -173,11 +214,9 @@ class _Encoder:
 
     def finish(self) -> None:
         """Begin to encode what it has: it gets no more."""
-        self._thread = threading.Thread(target=self._finish, name="former-encoder", daemon=True)
         try:
-            self._thread.start()
+            self._thread = threads.start(self._finish, name="former-encoder")
         except RuntimeError:  # there are too many threads
-            self._thread = None
             self._finish()
 
     @property

@@ -19,9 +19,9 @@ from recorder.encoder import AudioSettings
 from recorder.hardware.choice import EncoderPlan
 from recorder.packet import Track
 from recorder.scene import Appearance
-from recorder.sound.inputs import SoundInput
+from recorder.sound.mixer import SoundInput
 from recorder.stillness import STILL_RATE
-from recorder.streaming.wish import StreamPlan
+from recorder.streaming.choice import StreamPlan
 from recorder.video_input import PictureInput
 from recorder.x264 import VideoSettings, video_settings
 

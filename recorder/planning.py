@@ -32,11 +32,11 @@ from recorder.live.url import parse_live_url
 from recorder.packet import Track
 from recorder.plan import SessionPlan
 from recorder.scene import check_layout
-from recorder.sound.inputs import SoundInput
+from recorder.sound.mixer import SoundInput
 from recorder.stillness import STILL_RATE
 from recorder.storing.places import check_places
+from recorder.streaming.choice import SEPARATE, SHARED, StreamPlan
 from recorder.streaming.measure import Question
-from recorder.streaming.wish import SEPARATE, SHARED, StreamPlan
 from recorder.video_input import PictureInput
 from recorder.wishing import wishes_of
 

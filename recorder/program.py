@@ -9,10 +9,11 @@ from capture.source import Frame
 from capture.timing import CpuStage
 from config.errors import LiputError, UsageError, as_ours
 from devices.clock import NANOSECONDS
+from devices.host import threads
 from devices.priority import put_first
 from recorder.encoder import Encoder
+from recorder.eventlog import LossReporter
 from recorder.inputs import SessionInputs
-from recorder.losses import LossReporter
 from recorder.overload.relief import Relief
 from recorder.overload.viewers import Viewers
 from recorder.packet import Track
@@ -172,11 +173,8 @@ class Program:
         runs: list[tuple[Track, Callable[[], None]]] = [(Track.VIDEO, lambda: self._video.run(begin))]
         if self.sound:
             runs.append((Track.AUDIO, self.sound.run))
-        self._threads = [
-            threading.Thread(target=self._guarded, args=(track, run), name=f"track-{track}") for track, run in runs
-        ]
-        for thread in self._threads:
-            thread.start()
+        for track, run in runs:
+            self._threads.append(threads.start(self._guarded, track, run, name=f"track-{track}", daemon=False))
         if self._conference:
             self._conference.start()
 
@@ -195,8 +193,7 @@ class Program:
     def join(self) -> None:
         """Wait for both tracks, which end with the timeline; then the conference begins to end, too."""
         for thread in self._threads:
-            if thread.ident is not None:  # this PC may have had no thread to give
-                thread.join()
+            thread.join()
         self.stop_conference()
 
     def stop_conference(self) -> None:

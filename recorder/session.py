@@ -11,20 +11,16 @@ import math
 import threading
 from contextlib import ExitStack
 
-import msgspec
-
 from capture.timing import Timing, untimed
 from config.errors import LiputError, StorageError, UsageError, as_ours
 from config.events import Event
 from devices.clock import NANOSECONDS, Clock
 from devices.host.deadline import hung_closings
 from recorder.archive.fixity import Progress
-from recorder.archive.model import Mark
+from recorder.archive.model import Mark, RecordingFacts, length_s
 from recorder.dossier.carry import Carrying
 from recorder.encoder import Encoder
-from recorder.ending import Ending
-from recorder.eventlog import EventLog, Listener
-from recorder.faults import FaultReporter
+from recorder.eventlog import EventLog, FaultReporter, Listener
 from recorder.files import RecordingStart, SessionFiles
 from recorder.hardware.opening import PictureEncoder
 from recorder.inputs import SessionInputs
@@ -36,7 +32,7 @@ from recorder.plan import SessionPlan, encoder_settings, live_facts
 from recorder.preroll import PreRoll
 from recorder.program import Counts, Program
 from recorder.scene import Offer
-from recorder.sleep import SleepWatch
+from recorder.standstill import SleepWatch
 from recorder.states import StateMachine
 from recorder.status import BEFORE, RECORDS, Loudness, SessionResult, SessionState, SessionStatus, source_lines
 from recorder.storing.file import OnDisk
@@ -68,6 +64,7 @@ class Session:
         self._plan = plan
         self._clock = clock
         self._listener = listener
+        self._progress = progress
         self._offer = offer
         self._troubles = Troubles(clock)
         self.emit = EventLog(clock, self._hear)
@@ -91,15 +88,6 @@ class Session:
         self._program: Program | None = None
         self._live: LiveSide | None = None
         self._files: SessionFiles | None = None
-        self._ending = Ending(
-            plan,
-            self._context,
-            marks=self._marks,
-            destinations=self.destinations,
-            machine=self._machine,
-            troubles=self._troubles,
-            progress=progress,
-        )
 
     def _hear(self, event: Event) -> None:
         self._troubles(event)
@@ -205,7 +193,7 @@ class Session:
             self.emit.close()
         except BaseException as error:
             if self._stopping.is_set() and self._machine.state is SessionState.IDLE and isinstance(error, LiputError):
-                return self._ending.without_package()  # ended while its devices were opened
+                return self._without_package()  # ended while its devices were opened
             if self._machine.state in BEFORE:
                 self._machine.to(SessionState.FAILED)
             raise
@@ -215,11 +203,11 @@ class Session:
                 self._machine.to(SessionState.FAILED)
                 raise self._failure
             self._machine.to(SessionState.IDLE)
-            return self._ending.without_package()
+            return self._without_package()
         is_new = self._plan.resume is None  # else something was recorded before, whatever has come since
         if is_new and not program.counts.frames and files.discarded():
             raise self._failure or LiputError(f"{self._plan.pictures[0].name} gave no picture; nothing was recorded")
-        return msgspec.structs.replace(self._ending.seal(files, program), broke_off=self._broke_off)
+        return self._seal(files, program)
 
     def _run(self, stack: ExitStack) -> None:
         check_places(self._plan.archives, self._plan.storage, self._clock)
@@ -273,7 +261,7 @@ class Session:
         self._plan.stop.set()
         inputs.stop()
         if self._files is not None:
-            self._ending.tell(program)
+            self._tell_end(program)
 
     def _look_after(self, program: Program, writing: ExitStack, encoder: Encoder, live: LiveSide) -> None:
         """Begin the recording when somebody asks for it, and see how the session is, until its tracks have ended."""
@@ -355,3 +343,75 @@ class Session:
         kind = "recording-failed" if isinstance(error, StorageError) else "session-failed"
         self.emit(kind, "session", error.message, hint=error.hint)
         self.stop()
+
+    # The end
+
+    def _tell_end(self, program: Program) -> None:
+        """Emit how the recording has ended; it is to be sealed then."""
+        try:
+            program.report_losses(final=True)
+            counts = program.counts
+            self.emit(
+                "session-ended",
+                self._plan.title,
+                "The recording has ended.",
+                media_time_s=self._encoded_s,
+                frames=counts.frames,
+                **({"still": counts.still} if self._plan.adaptive_rate else {}),
+                **(program.sound.facts() if program.sound else {}),
+            )
+        except Exception as error:  # a mistake of ours: it is sealed all the same
+            told = as_ours(error)
+            self.emit("session-failed", "session", told.message, hint=told.hint)
+        finally:
+            self._machine.to(SessionState.SEALING)
+
+    def _seal(self, files: SessionFiles, program: Program) -> SessionResult:
+        """Turn the work folder into a package; what cannot be sealed stays where it is, with the reason."""
+        try:
+            packages = files.storage.seal(self._facts(program), self._progress)
+        except Exception as error:  # of whatever kind: people must hear where the recording is
+            told, work = as_ours(error), files.storage.joined or files.work
+            self.emit("sealing-failed", work.name, told.message, hint=told.hint)
+            self._machine.to(SessionState.FAILED)
+            return self._without_package(str(work.path), self._encoded_s, program.counts.frames)
+        self._machine.to(SessionState.SEALED)
+        # One copy, in all its parts; what sealing itself found wrong with the media stands in the packages only.
+        parts = [package for package in packages if package.copy == packages[0].copy]
+        described = [package.recording for package in parts if package.recording]
+        return SessionResult(
+            state=SessionState.SEALED,
+            package=parts[0].path,
+            packages=[package.path for package in packages],
+            duration_s=parts[0].duration_s if len(parts) == 1 else length_s(described),
+            frames=described[0].frames if len(described) == 1 else program.counts.frames,
+            degraded=list(dict.fromkeys(reason for one in described for reason in one.degraded))
+            if described
+            else self._troubles.all,
+            broke_off=self._broke_off,
+        )
+
+    def _without_package(self, folder: str | None = None, duration_s: float = 0.0, frames: int = 0) -> SessionResult:
+        """Return the result of a session without a package: where its recording is, its length and pictures."""
+        return SessionResult(
+            state=self._machine.state,
+            package=folder,
+            duration_s=duration_s,
+            frames=frames,
+            degraded=self._troubles.all,
+            broke_off=self._broke_off,
+        )
+
+    @property
+    def _encoded_s(self) -> float:
+        return round(self._timeline.media_position_ns() / NANOSECONDS, 3)
+
+    def _facts(self, program: Program) -> RecordingFacts:
+        """Return what is known of the recording when it is sealed."""
+        counts, loudness = program.counts, program.loudness
+        return RecordingFacts(
+            ended_at=self._clock.now(), dropped=counts.dropped, repeated=counts.repeated,
+            degraded=tuple(self._troubles.all), marks=self._marks.all,
+            loudness_lufs=loudness.integrated_lufs, loudness_range_lu=loudness.range_lu,
+            destinations=self.destinations.all_names,
+        )  # fmt: skip

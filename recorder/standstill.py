@@ -1,10 +1,55 @@
-"""Whether it was this PC that stood still, and not a source that gave nothing.
+"""Times in which this PC stood still, or slept: a source that gave nothing then was not silent.
 
 Where it takes long from one look at a source to the next, the process stood still, or had no turn; so, maybe, had the
 thread that reads the source. What was captured meanwhile waits in the kernel, in a pipe or in a queue, and comes as
 soon as that thread has its turn: until then its place is to be left free. As in `capture/sound/process.py`, only time
 in which somebody waited for it counts.
 """
+
+from collections.abc import Callable
+
+from config.events import Emit
+from devices.clock import NANOSECONDS, Clock
+from devices.monitor.sleep import Slept, slept_ns
+
+
+class SleepWatch:
+    """Tells once of each sleep of the PC that the recording reaches across: its clock stands still meanwhile.
+
+    For the session's thread.
+    """
+
+    def __init__(self, emit: Emit, clock: Clock, slept: Callable[[], int] = slept_ns) -> None:
+        """`slept` returns for how long the PC has slept so far, in nanoseconds."""
+        self._emit = emit
+        self._clock = clock
+        self._slept = Slept(slept)
+        self._before: tuple[int, int] | None = None  # the last one before it recorded: when it was over, and its length
+
+    def look(self, media_s: float | None) -> None:
+        """Tell if the PC has slept since this was called last; `media_s` is where in the recording, None before it."""
+        now_ns, asleep_ns = self._clock.now_ns(), self._slept.since_ns()
+        if asleep_ns and media_s is None:
+            self._before = now_ns, asleep_ns
+        elif asleep_ns and media_s is not None:
+            self._tell(media_s, asleep_ns)
+        if media_s is not None and self._before is not None:
+            woke_ns, earlier_ns = self._before
+            self._before = None
+            if (ago_s := (now_ns - woke_ns) / NANOSECONDS) < media_s:  # it begins with what was kept from before
+                self._tell(media_s - ago_s, earlier_ns)
+
+    def _tell(self, media_s: float, asleep_ns: int) -> None:
+        asleep_s = asleep_ns / NANOSECONDS
+        self._emit(
+            "pc-slept",
+            "session",
+            f"This PC was asleep for {asleep_s:.0f} s; nothing was recorded meanwhile",
+            media_s=round(media_s, 3),
+            slept_s=round(asleep_s, 1),
+            hint="see that nothing sends it to sleep: liput check says what does",
+        )
+
 
 STOOD_NS = 300_000_000
 """If it takes so long from one look at a source to the next, that is not the source's silence."""

@@ -46,8 +46,7 @@ from recorder.dossier.model import (
     StepState,
 )
 from recorder.event_kinds import TOLD
-from recorder.faults import FaultReporter
-from recorder.repeats import EVENTS_LEFT_OUT
+from recorder.eventlog import EVENTS_LEFT_OUT, FaultReporter
 from recorder.states import TRANSITIONS
 from recorder.status import (
     DestinationLine,
@@ -62,7 +61,7 @@ from recorder.status import (
 from recorder.troubles import ENDED_BY, HARMLESS, LASTING
 from tests.support.pages import ALARMS, CLI, CONTROL, REQUEST, ROOT, SCHEDULE, rows, section
 
-STATIC = {ROOT / "recorder/faults.py", ROOT / "recorder/losses.py"}
+STATIC = {ROOT / "recorder/eventlog.py"}
 """Modules whose kinds come from elsewhere: the faults, and whoever makes a LossReporter."""
 
 

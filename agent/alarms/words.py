@@ -12,7 +12,7 @@ from agent.alarms.sources import SCREENS, trouble_of
 from agent.alarms.subjects import SCREEN, named
 from agent.checks.result import NOTHING, Words
 from devices.health.faults import Fault
-from recorder.faults import TOLD_BY_TRACKS, kind_of
+from recorder.event_kinds import TOLD_BY_TRACKS, kind_of
 from recorder.troubles import AWAY
 
 KILLED, SILENT = "recorder-killed", "recorder-silent"

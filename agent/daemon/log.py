@@ -20,9 +20,9 @@ import msgspec
 from agent.redact import Redactor
 from config.errors import LiputError
 from devices.clock import NANOSECONDS, Clock
+from devices.host.bucket import Buckets
 from devices.host.log_on_change import Tell
 from recorder.archive.names import storable
-from recorder.control.bucket import Buckets
 
 VARIABLE = "JOURNAL_STREAM"
 """Set by systemd: device and inode of what standard output or error is connected to."""

@@ -15,7 +15,7 @@ from config.quantities import brief_rate, brief_size
 from config.schema import Profile
 from devices.health.faults import Fault
 from devices.model import DeviceKind
-from recorder.faults import RECOVERED, TOLD_BY_TRACKS
+from recorder.event_kinds import RECOVERED, TOLD_BY_TRACKS
 from recorder.rehearsal.film import Film
 from recorder.rehearsal.run import Rehearsed
 from recorder.status import DestinationLine

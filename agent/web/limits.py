@@ -11,8 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from devices.host.bucket import Buckets
 from devices.tcp_info import owner_of_peer
-from recorder.control.bucket import Buckets
 
 LONGEST_BODY = 64 * 1024
 LONGEST_HEAD = 16 * 1024

@@ -15,8 +15,8 @@ from agent.web.guard import POLICY_VIOLATION
 from agent.web.hub import Hub, Viewer
 from agent.web.watching import WATCHES
 from devices.clock import NANOSECONDS, Clock
+from devices.host.bucket import Bucket
 from recorder.archive.names import quoted
-from recorder.control.bucket import Bucket
 
 PATH = "/api/v1/live"
 LONGEST = 8 * 1024

@@ -13,7 +13,7 @@ from agent.steering import SessionLine
 from devices.health.faults import Fault
 from devices.model import Device
 from recorder.archive.model import INTERRUPTED, Package
-from recorder.faults import TOLD_BY_TRACKS, kind_of
+from recorder.event_kinds import TOLD_BY_TRACKS, kind_of
 from recorder.report.words import INCIDENTS, PAGE
 from recorder.status import BEFORE
 from recorder.troubles import kind_and_subject

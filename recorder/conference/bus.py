@@ -12,17 +12,77 @@ from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
 
-from capture.source import Samples
+from capture.source import SAMPLE_RATE, Samples
 from devices.clock import Clock
 from recorder.conference.half import Half, Why
 from recorder.conference.speaker import Speaker, SpeakerFailed
-from recorder.conference.steering import Steering
 from recorder.encoder import AAC_FRAME
-from recorder.sound.limiter import PIECE, Limiter
+from recorder.sound.limiter import PIECE, Limiter, rounded
 from recorder.sound.mixer import Heard, total_of
-from recorder.sound.resampler import Floats
+from recorder.sound.resampler import Floats, Resampler
 from recorder.status import ConferenceOutput
 from recorder.timeline import RunContext
+
+WANTED = SAMPLE_RATE * 80 // 1000
+"""Samples that should wait: 80 ms."""
+ALONE = SAMPLE_RATE * 25 // 1000
+"""As long as no more is missing or too much, nothing is touched."""
+MOST = SAMPLE_RATE * 160 // 1000
+"""With more than this (160 ms) waiting, sound is dropped until it is as wanted."""
+RETURN_S = 60.0
+"""Over which time what is too much is taken back."""
+MOST_STEP = 1000e-6
+SETTLES = 100
+"""Frames of sound (2 s) after a beginning, or after what was late, before anything is steered."""
+SMOOTH = 1 / 150
+"""How much each frame of sound (21 ms) counts in the mean: one of about three seconds."""
+
+
+class Steering:
+    """Keeps the sound that waits to be played short: resampled against the sink's clock, dropped where it is late.
+
+    The sink counts by a clock of its own: a sound card's, or the system's. With a slower one sound would pile up, with
+    a faster one it would run dry. A change of rate of at most 0.1 %, which nobody hears, brings the waiting sound back.
+    After the sink stood still, late sound is dropped at once: people talk, and must not hear each other late.
+    """
+
+    def __init__(self, channels: int) -> None:
+        self.dropped = 0
+        """Samples that were left out because they were late."""
+        self._resampler = Resampler(channels)
+        self._cushion: Samples = np.zeros((WANTED // 2, channels), np.int16)
+        self._mean = 0.0
+        self._frames = 0  # since the beginning, or since something was late
+        self._late = False
+
+    @property
+    def step(self) -> float:
+        """Samples of ours for each one that is played."""
+        return self._resampler.step
+
+    def steered(self, samples: Samples, backlog: int | None) -> Samples:
+        """Return `samples` as they should be played while `backlog` samples wait (None: not known yet).
+
+        The first come behind some silence, so that the next are there before these have been played.
+        """
+        if backlog is None:
+            return samples
+        self._late = backlog > (WANTED if self._late else MOST)
+        if self._late:
+            self.dropped += len(samples)
+            self._frames = 0
+            return samples[:0]
+        if len(self._cushion):
+            samples, self._cushion = np.concatenate([self._cushion, samples]), self._cushion[:0]
+        self._frames += 1
+        self._mean += (backlog - self._mean) * max(SMOOTH, 1 / self._frames)
+        error = self._mean - WANTED
+        if self._frames < SETTLES:
+            error = 0.0
+        if self._resampler.is_active or abs(error) > ALONE:
+            self._resampler.step = 1 + max(-MOST_STEP, min(MOST_STEP, error / SAMPLE_RATE / RETURN_S))
+        return rounded(self._resampler.process(samples))
+
 
 MOST_WAITING = 12
 """Frames of sound (a quarter of a second) that wait for this thread; older ones are dropped."""

@@ -2,10 +2,10 @@
 
 import socket
 
-from recorder.control.bucket import Bucket
+from devices.host.bucket import Bucket
 from recorder.control.channel import Channel, TooLong
-from recorder.control.history import History
 from recorder.control.protocol import LONGEST_LINE
+from recorder.eventlog import History
 
 COMMANDS_PER_S = 20.0
 COMMANDS_AT_ONCE = 50.0

@@ -16,11 +16,10 @@ from pathlib import Path
 from config.errors import LiputError, UsageError
 from config.events import Event
 from devices.clock import Clock
-from recorder.control.bucket import Bucket
+from devices.host.bucket import Bucket
 from recorder.control.channel import Gone, TooLong
 from recorder.control.commands import Change, carry_out, carry_out_change, is_of_the_moment, takes_time
 from recorder.control.controlled import Controlled
-from recorder.control.history import History
 from recorder.control.loop import SocketLoop
 from recorder.control.peer import Peer
 from recorder.control.protocol import (
@@ -37,6 +36,7 @@ from recorder.control.protocol import (
     refusal,
 )
 from recorder.control.tellings import Tellings
+from recorder.eventlog import History
 from recorder.status import SessionResult, SessionStatus
 
 MOST_CLIENTS = 32

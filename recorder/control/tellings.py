@@ -4,8 +4,8 @@ import threading
 from dataclasses import dataclass
 
 from config.events import Event, encoded
-from recorder.control.history import MOST_BYTES, History
 from recorder.control.protocol import Failure, Note, Sealing, encode
+from recorder.eventlog import MOST_BYTES, History
 from recorder.status import SessionResult
 
 type Telling = Event | Note | Sealing | SessionResult | Failure

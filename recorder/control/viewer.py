@@ -3,7 +3,7 @@
 import socket
 import struct
 
-from recorder.control.bucket import Bucket
+from devices.host.bucket import Bucket
 from recorder.control.channel import Channel, Gone, TooLong
 from recorder.control.previews import Small
 from recorder.control.protocol import Look

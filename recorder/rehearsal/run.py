@@ -1,28 +1,74 @@
 """One rehearsal: a session like any other, whose recording goes into a scratch folder and is watched there."""
 
+import contextlib
+import fcntl
 import os
+import shutil
+import tempfile
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import msgspec
 
 from capture.watch.audio_detectors import mains_hz
-from config.errors import LiputError, SessionError
+from config.errors import LiputError, SessionError, StorageUnwritable
 from config.events import Event
 from config.schema import Archive as ArchiveSettings
 from config.schema import Settings
 from config.schema import Storage as StorageSettings
+from config.state import state_folder
 from devices.clock import NANOSECONDS, Clock
+from devices.host import threads
 from recorder.archive.work import PROGRAM
 from recorder.asked import Asked
 from recorder.control.claims import Claim, Claims
 from recorder.planning import plan_session
 from recorder.rehearsal.film import Film, watch
-from recorder.rehearsal.scratch import scratch
 from recorder.session import Session
 from recorder.status import BEFORE, RECORDS, DestinationLine, SessionResult, SessionStatus
+
+_PREFIX = "rehearsal-"
+
+
+@contextlib.contextmanager
+def scratch() -> Iterator[Path]:
+    """Provide an empty folder; it is removed at the end with all that is in it. Raises StorageUnwritable.
+
+    It is in the state folder: on a real disk, and in no archive. A rehearsal removes the folders of those that were
+    killed; a lock, which the kernel frees, tells them apart.
+    """
+    home = state_folder() / "rehearsals"
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        sweep(home)
+        folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=home))
+        lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise StorageUnwritable(
+            f"{home} cannot be written: {error.strerror}", hint="LIPUT_STATE names another folder"
+        ) from None
+    try:
+        with contextlib.suppress(OSError):  # a file system without locks
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(lock)
+
+
+def sweep(home: Path) -> None:
+    """Remove the folders of rehearsals that were killed."""
+    for folder in home.glob(f"{_PREFIX}*"):
+        with contextlib.suppress(OSError):
+            lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(folder, ignore_errors=True)
+            finally:
+                os.close(lock)
+
 
 TITLE = "Rehearsal"
 RESERVE = 100_000_000
@@ -119,8 +165,7 @@ class _Rehearsal:
     def run(self, seconds: float) -> None:
         """Run the session to its end."""
         self._session.start()
-        thread = threading.Thread(target=self._run, name="rehearsal", daemon=True)
-        thread.start()
+        thread = threads.start(self._run, name="rehearsal")
         until_ns = self._clock.now_ns() + round((seconds + LONGER_S) * NANOSECONDS)
         while not self._over.is_set() and not self._stop.is_set() and self._clock.now_ns() < until_ns:
             self._ask(seconds)

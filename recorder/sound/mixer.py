@@ -8,11 +8,30 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from capture.source import SAMPLE_RATE, Samples
+from capture.source import SAMPLE_RATE, AudioSource, Samples
+from capture.worker import Supervision
 from config.errors import UsageError
 from config.kinds import did_you_mean
-from recorder.sound.inputs import SoundInput
 from recorder.sound.resampler import Floats
+
+
+@dataclass(frozen=True, slots=True)
+class SoundInput:
+    """One input: the `name` people call it by, unique in its session, and where its sound comes from.
+
+    `gain_db` is how much it is turned up (or down, below 0) in the mix. With `own_track` it is also recorded apart,
+    as it came, beside the mix; while it is muted both are silent.
+    """
+
+    name: str
+    source: AudioSource
+    supervision: Supervision | None = None
+    """Of a device, which may go and come back."""
+    gain_db: float = 0.0
+    own_track: bool = False
+    is_muted: bool = False
+    """From its first sample on."""
+
 
 RAMP = SAMPLE_RATE // 100
 """Samples (10 ms) that a change of gain or mute takes."""

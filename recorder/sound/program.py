@@ -8,7 +8,6 @@ All of it happens on one thread. Lanes are taken from in turn; the mix goes as f
 which is behind the clock by its patience at most.
 """
 
-import math
 from collections.abc import Callable, Container, Sequence
 from typing import Protocol
 
@@ -20,38 +19,15 @@ from capture.worker import AudioWorker
 from config.errors import as_ours
 from devices.clock import NANOSECONDS
 from recorder.encoder import AAC_FRAME, Encoder
-from recorder.losses import LossReporter
+from recorder.eventlog import LossReporter
 from recorder.packet import EncodedPacket, Track, TrackId, sound_track
-from recorder.sound.inputs import SoundInput
 from recorder.sound.lane import Lane
 from recorder.sound.limiter import Limiter, rounded
-from recorder.sound.loudness import LoudnessMeter
-from recorder.sound.mixer import Heard, Mixer, total_of
+from recorder.sound.meters import LoudnessMeter, PeakMeter
+from recorder.sound.mixer import Heard, Mixer, SoundInput, total_of
 from recorder.sound.resampler import Floats
 from recorder.status import Loudness, SoundLine
 from recorder.timeline import RunContext
-
-FLOOR_DBFS = -90.0
-FALL_DB = 0.5
-"""How much the level falls with each AAC frame (about 23 dB a second) after a peak."""
-
-
-class PeakMeter:
-    """The peak level of each channel in dBFS, fed with an AAC frame at a time. Read from any thread."""
-
-    def __init__(self, channels: int) -> None:
-        self.levels_dbfs = [FLOOR_DBFS] * channels
-
-    def feed(self, samples: Samples | Floats) -> None:
-        """Take a frame, (n, channels)."""
-        if not len(samples):
-            return
-        for channel, level in enumerate(self.levels_dbfs):
-            column = samples[:, channel]
-            peak = max(float(column.max()), -float(column.min()))
-            peak_dbfs = 20 * math.log10(peak / 32768) if peak else FLOOR_DBFS
-            self.levels_dbfs[channel] = max(peak_dbfs, level - FALL_DB, FLOOR_DBFS)
-
 
 MOST_AHEAD = SAMPLE_RATE
 """Samples that a lane may be ahead of the others before nothing more is taken from it."""

@@ -16,9 +16,9 @@ import msgspec
 from capture.timing import CpuStage
 from config.events import Emit, Event
 from devices.clock import NANOSECONDS
+from devices.host import threads
 from devices.process_stat import process_stat
-from recorder.stages.accounts import ChildAccount, ThreadAccount
-from recorder.stages.figures import StageFigures
+from recorder.stages.accounts import ChildAccount, StageFigures, ThreadAccount
 from recorder.stages.places import Phase
 from recorder.stages.timers import StageTimers
 
@@ -40,15 +40,16 @@ class StageProfile:
         self._looking = threading.Lock()
         self._emit: Emit | None = None
         self._over = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="stages", daemon=True)
+        self._thread: threading.Thread | None = None
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        self._thread = threads.start(self._run, name="stages")
         return self
 
     def __exit__(self, *_error: object) -> None:
         self._over.set()
-        self._thread.join()
+        if self._thread is not None:
+            self._thread.join()
 
     def tell_to(self, emit: Emit) -> None:
         """Tell what is found to `emit`."""
@@ -85,14 +86,14 @@ class StageProfile:
             spent.update(self.timing.total())
             children_ns = self._children.all_ns
             cpu_ns = self._threads.all_ns + children_ns
-            threads, processes = self._threads.named(), self._children.named()
+            of_threads, of_processes = self._threads.named(), self._children.named()
         return StageFigures(
             wall_s=round(_age_s(), 3),
             cpu_s=_seconds(cpu_ns),
             children_s=_seconds(children_ns),
             stages={str(stage): _seconds(ns) for stage, ns in spent.most_common() if _seconds(ns) > 0},
-            threads=threads,
-            processes=processes,
+            threads=of_threads,
+            processes=of_processes,
         )
 
     def _run(self) -> None:

@@ -22,6 +22,7 @@ from capture.pictures import copy_planes, plane_views
 from config.errors import EncoderError
 from config.events import Emit
 from devices.clock import NANOSECONDS, Clock
+from devices.host import threads
 from recorder.encoder import Encoder
 from recorder.niceness import be_nicer
 from recorder.packet import EncodedPacket, Track, TrackId
@@ -118,11 +119,11 @@ class StreamEncode:
         """Pictures that were left out because the encoder was behind."""
         self._told_late = 0
         self._told_ns: int | None = None
-        self._thread = threading.Thread(target=self._run, name="stream-encode", daemon=True)
+        self._thread: threading.Thread | None = None
 
     def start(self) -> None:
         """Open the encoder; raises EncoderError where that fails or takes longer than OPEN_S."""
-        self._thread.start()
+        self._thread = threads.start(self._run, name="stream-encode")
         if not self._opened.wait(OPEN_S) or self._encoder is None:
             self._end()
             reason = f": {self._problem}" if self._problem else " in time"
@@ -171,12 +172,12 @@ class StreamEncode:
     def close(self, timeout_s: float = 2.0) -> None:
         """Encode what waits, and end; after `timeout_s` it is left to itself. Idempotent."""
         self._end()
-        if self._thread.ident is not None and self._thread is not threading.current_thread():
+        if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(timeout_s)
 
     def free(self) -> None:
         """Free the codecs; whoever copies the templates must have ended. What hangs is not freed."""
-        if not self._thread.is_alive():
+        if self._thread is None or not self._thread.is_alive():
             for encoder in {self._first, self._encoder}:
                 if encoder is not None:
                     encoder.close()

@@ -15,6 +15,7 @@ from config.errors import LiputError
 from config.events import Emit
 from config.quantities import format_rate
 from devices.clock import NANOSECONDS, Clock
+from devices.host import threads
 from recorder.live.destination import LiveDestination
 from recorder.live.destinations import Destinations
 from recorder.live.protocol import Sent
@@ -22,12 +23,10 @@ from recorder.outputs import Outputs
 from recorder.packet import EncodedPacket
 from recorder.standstill import Standstill
 from recorder.status import StreamLine
-from recorder.streaming.choice import Choice, Encode, Why, choose
+from recorder.streaming.choice import AUTO, Choice, Encode, StreamPlan, Why, choose
 from recorder.streaming.encode import OPEN_S, SUBJECT, StreamEncode, stream_settings
 from recorder.streaming.figures import Finding
-from recorder.streaming.link import Sample
-from recorder.streaming.rate import RateControl
-from recorder.streaming.wish import AUTO, StreamPlan
+from recorder.streaming.rate import RateControl, Sample
 from recorder.x264 import VideoSettings
 
 LATE_S = 0.25
@@ -97,9 +96,8 @@ class LiveSide:
         if self.choice.encode is Encode.SHARED:
             outputs.connect()
             return
-        self._opener = threading.Thread(target=self._open, args=(outputs, recorded), name="stream-open", daemon=True)
         try:
-            self._opener.start()
+            self._opener = threads.start(self._open, outputs, recorded, name="stream-open")
         except RuntimeError as error:  # there are too many threads
             self._do_without(error)
             outputs.connect()

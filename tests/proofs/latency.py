@@ -27,7 +27,7 @@ from recorder.archive.archive import Archive
 from recorder.plan import SessionPlan
 from recorder.scene import PROGRAM
 from recorder.session import Session
-from recorder.sound.inputs import SoundInput
+from recorder.sound.mixer import SoundInput
 from recorder.status import SessionState
 from recorder.video_input import PictureInput
 from tests.support.waiting import wait_for

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from recorder.archive.model import Mark
-from recorder.chapters import chapters
+from recorder.titles import chapters
 from tests.support.archives import STARTED
 
 

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from config.events import Event
-from recorder.eventlog import EventLog, KeptLines
-from recorder.repeats import AT_ONCE
+from recorder.eventlog import AT_ONCE, EventLog, KeptLines
 from tests.support.copies import full_disk
 from tests.support.simulated import BEGINNING, SimulatedClock
 from tests.support.waiting import wait_for

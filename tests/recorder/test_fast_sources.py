@@ -19,7 +19,7 @@ from devices.clock import NANOSECONDS, SystemClock
 from recorder.archive.archive import Archive
 from recorder.plan import SessionPlan
 from recorder.session import Session
-from recorder.sound.inputs import SoundInput
+from recorder.sound.mixer import SoundInput
 from recorder.video_input import PictureInput
 
 pytestmark = pytest.mark.usefixtures("no_thread_is_left")

@@ -1,7 +1,7 @@
 """Losses are told at once, then now and then, and at the end in full."""
 
 from devices.clock import NANOSECONDS
-from recorder.losses import EVERY_NS, LossReporter
+from recorder.eventlog import EVERY_NS, LossReporter
 from tests.support.simulated import SimulatedClock
 
 

@@ -16,7 +16,7 @@ from devices.clock import SystemClock
 from recorder.archive.archive import Archive
 from recorder.plan import SessionPlan
 from recorder.session import Session
-from recorder.sound.inputs import SoundInput
+from recorder.sound.mixer import SoundInput
 from recorder.video_input import PictureInput
 
 PROFILE = BUILT_IN_PROFILES["240p15"]

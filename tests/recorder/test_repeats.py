@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from config.events import Event
-from recorder.repeats import AT_ONCE, EVENTS_LEFT_OUT, MOST_KNOWN, PER_S, Repeats
+from recorder.eventlog import AT_ONCE, EVENTS_LEFT_OUT, MOST_KNOWN, PER_S, Repeats
 
 NOON = datetime(2026, 11, 27, 12, tzinfo=UTC)
 

@@ -18,7 +18,7 @@ from devices.host.deadline import close_within, hung_closings
 from devices.model import Device, DeviceKind
 from recorder import inputs
 from recorder.control.protocol import failure
-from recorder.sound.inputs import SoundInput
+from recorder.sound.mixer import SoundInput
 from recorder.status import SessionState
 from recorder.video_input import PictureInput
 from tests.support.armed import LAYOUTS, Armed, NeverThere, picture_numbers, supervised

@@ -10,7 +10,7 @@ import pytest
 from devices.clock import NANOSECONDS
 from devices.monitor.sleep import slept_ns
 from recorder import session
-from recorder.sleep import SleepWatch
+from recorder.standstill import SleepWatch
 from tests.support.sessions import Room
 from tests.support.simulated import SimulatedClock
 

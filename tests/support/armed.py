@@ -25,7 +25,7 @@ from devices.model import Device, DeviceKind
 from recorder.archive.archive import Archive
 from recorder.plan import SessionPlan
 from recorder.session import Session
-from recorder.sound.inputs import SoundInput
+from recorder.sound.mixer import SoundInput
 from recorder.status import SessionResult, SessionState
 from recorder.video_input import PictureInput
 from tests.support import markers, media

@@ -12,10 +12,10 @@ from av.stream import Stream
 from capture.source import Matrix
 from config.schema import Recording
 from recorder.archive.model import Mark
-from recorder.chapters import chapters
 from recorder.encoder import AudioSettings, Encoder
 from recorder.packet import EncodedPacket, Track, TrackId, sound_track
 from recorder.storing.file import muxer_options
+from recorder.titles import chapters
 from recorder.x264 import VIDEO_TIME_BASE, VideoSettings
 from tests.support import media
 

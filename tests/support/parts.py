@@ -22,7 +22,7 @@ STARTERS = (
     "capture.synthetic",
     "multiprocessing",
     "playwright",
-    "recorder.conference.steering",
+    "recorder.conference.bus",
     "recorder.encoder",
     "recorder.hardware.probe",
     "recorder.hardware.process",

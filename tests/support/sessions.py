@@ -16,7 +16,7 @@ from recorder.archive.archive import Archive
 from recorder.packet import Track
 from recorder.plan import SessionPlan
 from recorder.session import Session
-from recorder.sound.inputs import SoundInput
+from recorder.sound.mixer import SoundInput
 from recorder.status import SessionResult, SessionState
 from recorder.video_input import PictureInput
 from tests.support import media

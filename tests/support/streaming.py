@@ -14,9 +14,9 @@ from recorder.archive.archive import Archive
 from recorder.conference.plan import ConferencePlan
 from recorder.plan import SessionPlan
 from recorder.session import Session
-from recorder.sound.inputs import SoundInput
+from recorder.sound.mixer import SoundInput
 from recorder.status import SessionResult
-from recorder.streaming.wish import StreamPlan
+from recorder.streaming.choice import StreamPlan
 from recorder.video_input import PictureInput
 from tests.support.nginx_rtmp import NginxRtmp
 from tests.support.waiting import wait_for

@@ -23,7 +23,7 @@ from recorder.encoder import Encoder
 from recorder.overload.relief import Relief
 from recorder.packet import EncodedPacket, Track
 from recorder.scene import Appearance, Look, Scene, Slates
-from recorder.sound.inputs import SoundInput
+from recorder.sound.mixer import SoundInput
 from recorder.sound.program import ProgramSound
 from recorder.stillness import Stillness
 from recorder.timeline import RunContext, Timeline

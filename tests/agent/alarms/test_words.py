@@ -23,8 +23,7 @@ from agent.checks.result import Words
 from devices.health.faults import OF_ITS_PLACE, Fault
 from devices.model import DeviceKind
 from devices.roles.roles import MICROPHONE, VIDEO_ROLES
-from recorder.event_kinds import TOLD
-from recorder.faults import RECOVERED, WARNINGS, kind_of
+from recorder.event_kinds import RECOVERED, TOLD, WARNINGS, kind_of
 from recorder.live.reason import Reason
 from recorder.troubles import ENDED_BY, HARMLESS
 

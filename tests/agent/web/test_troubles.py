@@ -14,7 +14,7 @@ from agent.web.troubles import Trouble, device_shown, package_shown, troubles_of
 from devices.health.faults import Fault
 from devices.model import Device, DeviceKind, Health, HealthState
 from recorder.archive.model import INTERRUPTED, Package, PackageState
-from recorder.faults import kind_of
+from recorder.event_kinds import kind_of
 from recorder.status import BEFORE, SessionState, SessionStatus, SourceLine
 from tests.support.reports import material
 

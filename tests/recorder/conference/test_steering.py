@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from capture.source import SAMPLE_RATE
-from recorder.conference.steering import MOST, MOST_STEP, WANTED, Steering
+from recorder.conference.bus import MOST, MOST_STEP, WANTED, Steering
 from recorder.encoder import AAC_FRAME
 
 FRAME = np.zeros((AAC_FRAME, 1), np.int16)

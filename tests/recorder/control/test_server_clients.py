@@ -15,9 +15,9 @@ import pytest
 from config.errors import LiputError
 from recorder.control import peer, protocol
 from recorder.control.client import Lost, ask
-from recorder.control.history import History
 from recorder.control.peer import COMMANDS_AT_ONCE
 from recorder.control.tellings import Tellings
+from recorder.eventlog import History
 from recorder.status import SessionStatus
 from tests.support.control_socket import Served, all_of, lines, subjects
 from tests.support.scripted_session import RESULT

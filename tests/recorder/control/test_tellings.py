@@ -4,9 +4,9 @@ import json
 from datetime import UTC, datetime
 
 from config.events import Event
-from recorder.control.history import History
 from recorder.control.protocol import Failure, Note, Sealing
 from recorder.control.tellings import Tellings
+from recorder.eventlog import History
 
 NOON = datetime(2026, 11, 27, 12, tzinfo=UTC)
 

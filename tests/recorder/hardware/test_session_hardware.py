@@ -28,9 +28,9 @@ from recorder.hardware.kinds import Kind, Verdict
 from recorder.hardware.memory import remembered
 from recorder.plan import SessionPlan, encoder_settings
 from recorder.session import Session
-from recorder.sound.inputs import SoundInput
+from recorder.sound.mixer import SoundInput
 from recorder.status import SessionResult, SessionState
-from recorder.streaming.wish import StreamPlan
+from recorder.streaming.choice import StreamPlan
 from recorder.video_input import PictureInput
 from recorder.x264 import VideoSettings
 from tests.support import markers, media

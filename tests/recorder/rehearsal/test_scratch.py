@@ -8,11 +8,9 @@ import pytest
 
 from config.errors import StorageUnwritable
 from config.state import state_folder
-from recorder.rehearsal.scratch import scratch
+from recorder.rehearsal.run import scratch
 
-HOLDS = (
-    "from recorder.rehearsal.scratch import scratch\nwith scratch() as folder:\n  print(folder, flush=True); input()"
-)
+HOLDS = "from recorder.rehearsal.run import scratch\nwith scratch() as folder:\n  print(folder, flush=True); input()"
 
 
 def left() -> list[Path]:

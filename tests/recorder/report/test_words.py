@@ -7,7 +7,7 @@ import pytest
 from devices.health.faults import FAULTS
 from devices.model import DeviceKind
 from recorder.dossier.model import StepKind, StepState
-from recorder.faults import WARNINGS
+from recorder.event_kinds import WARNINGS
 from recorder.report import incidents, words
 from recorder.report.words import Texts, text
 from recorder.troubles import AWAY, ENDED_BY, HARMLESS, LASTING

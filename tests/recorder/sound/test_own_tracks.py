@@ -25,7 +25,7 @@ from recorder.packet import EncodedPacket, Track, sound_track
 from recorder.plan import SessionPlan
 from recorder.recovery.copying import Piece, copy
 from recorder.session import Session
-from recorder.sound.inputs import SoundInput
+from recorder.sound.mixer import SoundInput
 from recorder.video_input import PictureInput
 from tests.support import media
 

@@ -11,8 +11,7 @@ from devices.clock import NANOSECONDS
 from recorder.encoder import AAC_FRAME
 from recorder.packet import Track
 from recorder.sound.lane import LaneCounts
-from recorder.sound.loudness import LoudnessMeter
-from recorder.sound.program import FLOOR_DBFS
+from recorder.sound.meters import FLOOR_DBFS, LoudnessMeter
 from recorder.status import Loudness
 from tests.support.tracks import Rig, in_time
 

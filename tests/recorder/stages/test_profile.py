@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from capture.timing import CpuStage
-from recorder.stages.figures import StageFigures
+from recorder.stages.accounts import StageFigures
 from recorder.stages.places import Phase, of_process, of_thread
 from recorder.stages.profile import StageProfile
 from tests.recorder.stages.test_timers import burn

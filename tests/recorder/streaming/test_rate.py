@@ -5,8 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from recorder.streaming.link import Following, Sample
-from recorder.streaming.rate import RateControl
+from recorder.streaming.rate import Following, RateControl, Sample
 from tests.support.bottleneck import SOUND, STEP_S, Bottleneck
 
 LEAST, MOST = 1_000_000, 9_000_000

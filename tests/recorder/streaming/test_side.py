@@ -13,10 +13,10 @@ from recorder.live.destination import DestinationStatus
 from recorder.live.destinations import Destinations
 from recorder.live.protocol import Sent
 from recorder.outputs import Outputs
+from recorder.streaming.choice import StreamPlan
 from recorder.streaming.encode import StreamEncode
-from recorder.streaming.link import Following
+from recorder.streaming.rate import Following
 from recorder.streaming.side import LiveSide
-from recorder.streaming.wish import StreamPlan
 from recorder.x264 import VideoSettings
 from tests.recorder.test_outputs import Kept
 from tests.support.live import Events

@@ -1,7 +1,10 @@
-"""How loud the program is to people: EBU R128 (ITU-R BS.1770), measured from its beginning to its end.
+"""Meters of the program's sound: peak levels, and loudness as people hear it.
 
-FFmpeg's own filter does it, in this process, for about a thousandth of a core.
+Loudness is EBU R128 (ITU-R BS.1770), from the program's beginning to its end. FFmpeg's own filter measures it, in this
+process, for about a thousandth of a core.
 """
+
+import math
 
 import av
 import av.filter
@@ -9,6 +12,7 @@ import numpy as np
 from av.error import BlockingIOError as NothingYet
 
 from capture.source import SAMPLE_RATE, Samples
+from recorder.sound.resampler import Floats
 from recorder.status import Loudness
 
 GATE_LUFS = -70.0
@@ -16,6 +20,28 @@ GATE_LUFS = -70.0
 
 STEP = SAMPLE_RATE // 10
 """Samples (0.1 s) for which the filter gives one reading; it is given no less at a time."""
+
+
+FLOOR_DBFS = -90.0
+FALL_DB = 0.5
+"""How much the level falls with each AAC frame (about 23 dB a second) after a peak."""
+
+
+class PeakMeter:
+    """The peak level of each channel in dBFS, fed with an AAC frame at a time. Read from any thread."""
+
+    def __init__(self, channels: int) -> None:
+        self.levels_dbfs = [FLOOR_DBFS] * channels
+
+    def feed(self, samples: Samples | Floats) -> None:
+        """Take a frame, (n, channels)."""
+        if not len(samples):
+            return
+        for channel, level in enumerate(self.levels_dbfs):
+            column = samples[:, channel]
+            peak = max(float(column.max()), -float(column.min()))
+            peak_dbfs = 20 * math.log10(peak / 32768) if peak else FLOOR_DBFS
+            self.levels_dbfs[channel] = max(peak_dbfs, level - FALL_DB, FLOOR_DBFS)
 
 
 class LoudnessMeter:
