@@ -14,7 +14,7 @@ LATER = (
     "recorder.archive.sealing",
     "recorder.storing.sealing",
 )
-IN_RESERVE = ("recorder.control.recorder", "capture.device_choice", "devices.attendant", *LATER)
+IN_RESERVE = ("recorder.control.recorder", "capture.device_choice", "devices.service", *LATER)
 """All that sessions with devices take."""
 
 

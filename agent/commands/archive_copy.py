@@ -18,8 +18,8 @@ from config.errors import UsageError
 from config.quantities import brief_rate, brief_size
 from config.schema import Settings
 from config.settings import load_settings
-from devices.attending import keeping
 from devices.clock import SystemClock
+from devices.health.log import open_health_log
 from recorder.archive.archive import Archive
 from recorder.archive.catalog import refuse_elsewhere, sealed
 from recorder.archive.fixity_round import go_last
@@ -56,7 +56,7 @@ def copy_queue(ctx: click.Context, folder: Path | None) -> Iterator[tuple[CopyQu
     """Give the queue of the settings' places; what happens goes into the health log."""
     settings, clock = load_settings(ctx.find_object(Path)), SystemClock()
     archives = archives_of(ctx, folder)
-    with keeping(settings, clock) as record:
+    with open_health_log(settings, clock) as record:
         roots = [archive.root for archive in archives]
         yield (
             CopyQueue(roots, settings.copies, lambda name: open_target(settings, name), clock, record=record),

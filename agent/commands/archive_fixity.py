@@ -12,9 +12,9 @@ from agent.progress import progress_bar
 from config.kinds import Size
 from config.quantities import NotAllowed, brief_size
 from config.settings import load_settings
-from devices.attending import keeping
 from devices.clock import SystemClock
 from devices.health.line import PC, Kind, Level, Record
+from devices.health.log import open_health_log
 from recorder.archive.fixity_log import Entry, FixityLog, Outcome
 from recorder.archive.fixity_round import FixityRound, Round, go_last
 from recorder.archive.names import one_line
@@ -61,7 +61,7 @@ def fixity_command(
     settings, clock = load_settings(ctx.find_object(Path)), SystemClock()
     roots = [archive.root for archive in archives_of(ctx, folder)]
     go_last()
-    with keeping(settings, clock) as record, progress_bar("fixity", shown=not as_json) as progress:
+    with open_health_log(settings, clock) as record, progress_bar("fixity", shown=not as_json) as progress:
         done = FixityRound(
             roots, clock, session_runs, record=record, told=lambda entry: _print(entry, as_json=as_json),
             progress=progress, max_rate=settings.fixity.max_rate,

@@ -22,9 +22,9 @@ from agent.signals import setting
 from config.errors import StateError
 from config.schema import Settings
 from config.settings import load_settings
-from devices.attending import keeping
 from devices.clock import SystemClock
 from devices.health.line import PC, Kind, Level
+from devices.health.log import open_health_log
 from recorder.asked import Asked
 
 NOT_READY = 1
@@ -137,7 +137,7 @@ def _keep(checked: Checked, settings: Settings) -> None:
         History().add(checked)
     except StateError as error:
         click.echo(f"liput: the result is not kept: {error.message}", err=True)
-    with keeping(settings, SystemClock()) as log:
+    with open_health_log(settings, SystemClock()) as log:
         for result in checked.results:
             log(
                 PC,

@@ -11,12 +11,12 @@ from agent.parameters import config_option
 from config.errors import UsageError
 from config.json_text import json_text
 from config.settings import load_settings
-from devices.attending import keeping
 from devices.clock import SystemClock
 from devices.controls import by_hand as controls_by_hand
 from devices.controls import presets
 from devices.controls.changes import ControlChange
 from devices.controls.panel import NodeControls
+from devices.health.log import open_health_log
 from devices.model import Device
 
 NOT_ALL_RESET = 1
@@ -70,7 +70,7 @@ def controls_command(
     with NodeControls(device.node or "", device.name, to_set=bool(texts or reset)) as panel:
         changes: list[ControlChange] = []
         if texts or reset:
-            with keeping(settings, SystemClock()) as record:
+            with open_health_log(settings, SystemClock()) as record:
                 if reset is None:
                     kept_in = None if no_keep else store
                     changes = controls_by_hand.change(panel, device, texts, record=record, store=kept_in)

@@ -12,8 +12,8 @@ from agent.parameters import config_option
 from config.json_text import json_text
 from config.schema import Settings
 from config.settings import load_settings
-from devices.attending import keeping
 from devices.clock import SystemClock
+from devices.health.log import open_health_log
 from devices.model import Device
 from devices.roles import roles
 
@@ -106,7 +106,7 @@ def roles_command(config_file: Path | None, *, accept: bool, confirm: bool, as_j
     given = store.read()
     devices = everything(given)
     if confirm:
-        with keeping(settings, SystemClock()) as record:
+        with open_health_log(settings, SystemClock()) as record:
             unclear = confirm_devices(record, devices)
         click.echo("\n".join(f"{name} is where it should be" for name in unclear) or "Nothing was unclear.", err=True)
     proposed = {} if given else roles.proposals(devices)
@@ -126,7 +126,7 @@ def roles_command(config_file: Path | None, *, accept: bool, confirm: bool, as_j
 
 def _accept(settings: Settings, proposed: Mapping[str, Device], devices: Sequence[Device]) -> None:
     store, clock = roles.roles_store(), SystemClock()
-    with keeping(settings, clock) as record:
+    with open_health_log(settings, clock) as record:
         for role, device in proposed.items():
             roles.assign(store, role, device, devices, now=clock.now(), record=record)
 

@@ -5,6 +5,7 @@ import signal
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, suppress
+from functools import partial
 
 from agent.devices.board import DeviceBoard
 from agent.devices.news import Faults, Inbox, Inputs, InputWatch, LogWatch, Message, Request
@@ -12,11 +13,12 @@ from agent.devices.showers import Shower, shower
 from agent.keyboard import watched
 from agent.signals import HEARD_AFTER_S, hearing
 from config.schema import Settings
-from devices.attendant import Attendant
-from devices.attending import attending
 from devices.clock import Clock, SystemClock
 from devices.health.line import HealthLine, Kind
+from devices.health.log import open_health_log
 from devices.monitor.changes import DeviceChange
+from devices.monitor.monitor import DeviceMonitor
+from devices.service import DeviceService, device_service
 
 _MOVES_ROLES = {Kind.ROLE_ASSIGNED, Kind.ROLE_UNASSIGNED, Kind.ROLE_REPLACED}
 
@@ -27,22 +29,24 @@ _SERVERS_ANSWER_S = 1.0
 
 
 def watch(settings: Settings, *, as_json: bool) -> None:
-    """Show devices until q, Ctrl-C or a signal, with an attendant that keeps the health log and sets cameras."""
+    """Show devices until q, Ctrl-C or a signal, with a device service that keeps the health log and sets cameras."""
     clock = SystemClock()
     inbox: Inbox = queue.SimpleQueue[Message]()
     with ExitStack() as stack:
         stack.enter_context(_signals(inbox))
-        log, attendant = stack.enter_context(attending(settings, clock, on_change=inbox.put, follows_use=True))
+        log = stack.enter_context(open_health_log(settings, clock))
+        monitor = partial(DeviceMonitor, follows_use=True)
+        service = stack.enter_context(device_service(log, settings, clock, on_change=inbox.put, monitor=monitor))
         stack.enter_context(LogWatch(log.folder, clock, inbox))
-        attendant.start()
+        service.start()
         inputs = stack.enter_context(InputWatch(inbox))
         board = DeviceBoard()
-        board.begin(attendant.devices())
+        board.begin(service.devices())
         waiting = _first(inbox, board)
         shown = stack.enter_context(shower(as_json=as_json))
         stack.enter_context(watched(lambda key: inbox.put(Request.END) if key in {"q", "Q"} else None))
         shown.begin(clock.now(), board)
-        _follow(_asking(_messages(waiting, inbox), attendant, inputs), board, shown, clock)
+        _follow(_asking(_messages(waiting, inbox), service, inputs), board, shown, clock)
 
 
 def _first(inbox: Inbox, board: DeviceBoard) -> list[Message]:
@@ -69,12 +73,12 @@ def _messages(waiting: Sequence[Message], inbox: Inbox) -> Iterator[Message]:
             yield inbox.get(timeout=HEARD_AFTER_S)
 
 
-def _asking(messages: Iterator[Message], attendant: Attendant, inputs: InputWatch) -> Iterator[Message]:
+def _asking(messages: Iterator[Message], service: DeviceService, inputs: InputWatch) -> Iterator[Message]:
     """Pass on what comes in, and ask again for what that may have changed."""
     for message in messages:
         match message:
             case HealthLine(kind=kind) if kind in _MOVES_USE:
-                attendant.refresh()
+                service.refresh()
             case DeviceChange() as change if not change.is_of_health_only:
                 inputs.look()
         yield message

@@ -9,9 +9,9 @@ from capture.sound.inputs import server_inputs
 from capture.source_names import source_names
 from config.errors import DeviceNotFound, DeviceUnsupported, LiputError
 from config.schema import Settings
-from devices.attending import keeping
 from devices.clock import SystemClock
 from devices.health.line import Kind, Record
+from devices.health.log import open_health_log
 from devices.identity import find_sound, find_video
 from devices.model import Device
 from devices.monitor import known
@@ -51,7 +51,7 @@ def give(
     store = roles.roles_store()
     devices = everything(store.read(), name)
     device, clock = find(devices, role, name), SystemClock()
-    with keeping(settings, clock) as record:
+    with open_health_log(settings, clock) as record:
         before = roles.assign(store, role, device, devices, now=clock.now(), record=record, moves=moves)
         model = [other for other in devices if device.vid and (other.vid, other.pid) == (device.vid, device.pid)]
         confirm_devices(record, model)
@@ -60,7 +60,7 @@ def give(
 
 def take_away(settings: Settings, role: str) -> Binding:
     """Take `role` from whatever device has it, and return that. Raises StateError, UsageError."""
-    with keeping(settings, SystemClock()) as record:
+    with open_health_log(settings, SystemClock()) as record:
         return roles.unassign(roles.roles_store(), role, record=record)
 
 

@@ -21,8 +21,8 @@ from devices.host.log_on_change import LogOnChange
 from devices.model import Device
 
 if TYPE_CHECKING:
-    from devices.attendant import Attendant, OpenMonitor
     from devices.monitor.changes import DeviceChange
+    from devices.service import DeviceService, OpenMonitor
 
 LOOK_S = 1.0
 """Between two signs of life."""
@@ -47,7 +47,7 @@ class DevicesPart:
     monitor: "OpenMonitor | None" = None
     """None: this PC's own."""
     name: str = "devices"
-    _attendant: "Attendant | None" = None
+    _service: "DeviceService | None" = None
     _changing: threading.Lock = field(default_factory=threading.Lock)
     _number: int = 0
     _files: object = None
@@ -66,21 +66,27 @@ class DevicesPart:
 
     def _watch(self, stop: threading.Event, beat: Callable[[], None]) -> bool:
         """Watch until that ends; return whether it was watched at all, or is to end."""
-        from devices.attending import attending  # pyudev, which the page need not wait for
+        # pyudev, which the page need not wait for
+        from devices.health.log import open_health_log
+        from devices.monitor.monitor import DeviceMonitor
+        from devices.service import device_service
 
-        with attending(self.settings, self.clock, archive=self.archive, on_change=self._hear, monitor=self.monitor) as (
-            _,
-            attendant,
+        monitor = self.monitor or DeviceMonitor
+        with (
+            open_health_log(self.settings, self.clock) as log,
+            device_service(
+                log, self.settings, self.clock, archive=self.archive, on_change=self._hear, monitor=monitor
+            ) as service,
         ):
-            attendant.start()
-            was_watched = attendant.is_watching
-            self._attendant = attendant
+            service.start()
+            was_watched = service.is_watching
+            self._service = service
             self._move()
             try:
-                while attendant.is_watching and not self.clock.wait(stop, LOOK_S):
+                while service.is_watching and not self.clock.wait(stop, LOOK_S):
                     beat()
             finally:
-                self._attendant = None
+                self._service = None
                 self._move()
         return stop.is_set() or was_watched
 
@@ -99,7 +105,7 @@ class DevicesPart:
 
         None where they are not watched: it is asked for again and again then.
         """
-        if self._attendant is None:
+        if self._service is None:
             return None
         files = _files()
         with self._changing:
@@ -113,14 +119,14 @@ class DevicesPart:
 
         Who uses what is as it was at the last look; another one is taken now, and `number` says when it saw something.
         """
-        attendant = self._attendant
-        if attendant is None:
+        service = self._service
+        if service is None:
             return None
         now_ns = self.clock.now_ns()
         if self._looked_ns is None or now_ns - self._looked_ns > ASKED_S * NANOSECONDS:
             self._looked_ns = now_ns
-            attendant.refresh()
-        return [*attendant.devices(), *self._inputs.now()]
+            service.refresh()
+        return [*service.devices(), *self._inputs.now()]
 
 
 def _files() -> object:

@@ -14,11 +14,11 @@ from agent.web.house import House
 from agent.web.lanes import Lane
 from agent.web.troubles import DeviceShown, device_shown
 from config.errors import UsageError
-from devices.attending import keeping
 from devices.controls import by_hand, presets
 from devices.controls.changes import ControlChange
 from devices.controls.panel import ControlPanel
 from devices.health.line import Kind, Level, Record
+from devices.health.log import open_health_log
 from devices.model import Device
 from devices.roles import roles
 
@@ -159,7 +159,7 @@ def _controls(call: Call, act: Act | None = None) -> ControlsDocument:
     with ExitStack() as stack:
         panel = stack.enter_context(NodeControls(device.node or "", device.name, to_set=act is not None))
         if act is not None:
-            changes = act(panel, device, stack.enter_context(keeping(settings, call.house.clock)))
+            changes = act(panel, device, stack.enter_context(open_health_log(settings, call.house.clock)))
         rows = list(controls_page.rows_of(panel.controls(), device, settings, call.house.tell))
     document: Any = controls_page.document(device, changes, rows)
     return ControlsDocument(**document)

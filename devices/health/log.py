@@ -19,6 +19,7 @@ from typing import Self
 
 import msgspec
 
+from config.schema import Settings
 from config.state import state_folder
 from devices.clock import Clock
 from devices.health.files import LONGEST_LINE, LogAppender
@@ -42,6 +43,11 @@ _LONGEST_TEXT = 2_000  # characters of a reason whose line would be too long
 def log_folder() -> Path:
     """Return the folder of this PC's health log, whether or not it exists."""
     return state_folder() / "health"
+
+
+def open_health_log(settings: Settings, clock: Clock) -> "HealthLog":
+    """Return this PC's health log, as the settings have it kept."""
+    return HealthLog(clock=clock, keep_days=settings.health.keep_days, max_size=settings.health.max_size)
 
 
 class _Entry:

@@ -33,8 +33,8 @@ import msgspec
 from config.errors import LiputError, SettingsError
 from config.schema import Settings
 from config.settings import find_file, load_with_text, settings_of
-from devices.attending import attended, keeping
 from devices.clock import Clock, SystemClock
+from devices.health.log import open_health_log
 from devices.own_name import OURS
 from devices.priority import Standing, ask
 from recorder import heap, later
@@ -47,8 +47,8 @@ from recorder.control.protocol import Failure, failure
 from recorder.control.spec import ENVIRONMENT, LONGEST, OWN, Spec, decode_spec
 
 if TYPE_CHECKING:
-    from devices.attendant import Attendant
     from devices.model import Device
+    from devices.service import DeviceService
     from recorder.stages.profile import StageProfile
 
 
@@ -105,7 +105,7 @@ def _record(spec: Spec, handshake: Handshake, inbox: Inbox, clock: Clock, standi
     settings, spec = _settings_of(spec)
     profile = _profile() if spec.asked.profile_stages else None
     with profile or contextlib.nullcontext(), ExitStack() as stack:
-        log, plugged = stack.enter_context(keeping(settings, clock)), _Plugged()
+        log, plugged = stack.enter_context(open_health_log(settings, clock)), _Plugged()
         planned = plan_session(
             spec.asked,
             settings,
@@ -116,8 +116,11 @@ def _record(spec: Spec, handshake: Handshake, inbox: Inbox, clock: Clock, standi
             timing=profile.timing if profile else untimed,
         )
         if planned.plan.context.devices:
-            plugged.attendant = stack.enter_context(attended(log, settings, clock, archive=spec.asked.archive))
-            plugged.attendant.start()
+            # It takes a tenth of a second to load, and a session without a device has none of it.
+            from devices.service import device_service
+
+            plugged.service = stack.enter_context(device_service(log, settings, clock, archive=spec.asked.archive))
+            plugged.service.start()
         with Recorder(planned, spec, clock, profile) as recorder:
             recorder.run(handshake, inbox, standing)
 
@@ -145,18 +148,18 @@ def _profile() -> "StageProfile":
 
 
 class _Plugged:
-    """What is plugged in: what the attendant saw last, once there is one, costs nothing."""
+    """What is plugged in: what the device service saw last, once there is one, costs nothing."""
 
     def __init__(self) -> None:
-        self.attendant: Attendant | None = None
+        self.service: DeviceService | None = None
 
     def __call__(self) -> "Sequence[Device]":
-        """Return the devices; before the attendant has begun, and where it cannot watch, it knows of none.
+        """Return the devices; before the service has begun, and where it cannot watch, it knows of none.
 
         One whose monitor has broken knows only what was there then.
         """
-        attendant = self.attendant
-        if attendant and attendant.is_watching and (seen := attendant.devices()):
+        service = self.service
+        if service and service.is_watching and (seen := service.devices()):
             return seen
         from devices.snapshot import list_devices
 

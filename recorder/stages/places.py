@@ -38,7 +38,7 @@ _THREADS = (
     (r"conference-|virtual-microphone", CpuStage.CONFERENCE),
     (r"control", CpuStage.CONTROL),
     (
-        r"attendant|device-|kernel-log|health-log|computer|presets-|ask-|idle-|sound-sources|awake",
+        r"device-|kernel-log|health-log|computer|presets-|ask-|idle-|sound-sources|awake",
         CpuStage.DEVICES,
     ),
     (r"derive-chapters", CpuStage.SLIDES),

@@ -23,7 +23,7 @@ NEVER = (
 """Packages that neither the command nor its recorder needs for a session of a file."""
 NOT_IN_RECORDER = (
     "agent", "capture.compose.letters", "capture.device_choice", "capture.screen", "capture.sound.source",
-    "capture.sources", "capture.synthetic", "capture.v4l2", "capture.watch.watched_video", "devices.attendant",
+    "capture.sources", "capture.synthetic", "capture.v4l2", "capture.watch.watched_video", "devices.service",
     "devices.holders", "devices.roles", "devices.snapshot", "devices.udev", "devices.usb", "numpy.random",
     "recorder.archive.sealing",
     "recorder.conference", "recorder.copies", "recorder.hardware.memory", "recorder.hardware.process",

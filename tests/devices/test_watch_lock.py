@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from devices.watch_lock import WatchLock
+from devices.service import WatchLock
 from tests.support.command import ROOT
 from tests.support.waiting import wait_for
 
 HOLDER = """
 import os, sys, time
 from pathlib import Path
-from devices.watch_lock import WatchLock
+from devices.service import WatchLock
 lock = WatchLock(Path(sys.argv[1]))
 taken = lock.take()
 os.system("sleep 60 &")
@@ -69,7 +69,7 @@ def test_who_ends_does_not_wait_for_a_folder_that_hangs(tmp_path: Path, monkeypa
         hangs.set()
         let_go.wait(60)
 
-    monkeypatch.setattr("devices.watch_lock.fcntl.flock", flock)
+    monkeypatch.setattr("devices.service.fcntl.flock", flock)
     lock = WatchLock(tmp_path / "watch.lock")
     taking = threading.Thread(target=lock.take)
     taking.start()

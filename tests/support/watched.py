@@ -1,11 +1,11 @@
 """The daemon's watch of devices over ports of a test's own: messages of the kernel replayed, and what is there then."""
 
-from devices.attendant import OnChange
 from devices.clock import Clock
 from devices.health.line import Record
 from devices.monitor.changes import Sight
 from devices.monitor.hotplug import NetlinkEvents
 from devices.monitor.monitor import DeviceMonitor
+from devices.service import OnChange
 from devices.udev import UsbDevice
 from tests.support.looks import PortRoom
 from tests.support.netlink import Message, Netlink

@@ -13,8 +13,8 @@ from click.testing import CliRunner, Result
 from agent.devices import giving
 from agent.group import liput
 from config.errors import DeviceUnsupported, LiputError, SettingsError, UsageError
-from devices import attending
 from devices.clock import SystemClock
+from devices.health import log as health_log_module
 from devices.health.line import HealthLine, Kind
 from devices.health.log import HealthLog
 from devices.health.query import Wanted, read
@@ -262,7 +262,7 @@ def test_the_health_log_is_kept_as_long_as_the_settings_say(
         asked.append((keep_days, max_size))
         return HealthLog(clock=clock, keep_days=keep_days, max_size=max_size)
 
-    monkeypatch.setattr(attending, "HealthLog", health_log)
+    monkeypatch.setattr(health_log_module, "HealthLog", health_log)
     settings = tmp_path / "liput.toml"
     settings.write_text('[health]\nkeep_days = 3000\nmax_size = "50 MB"\n')
     for words in (("assign", "podium", "1-1"), ("unassign", "podium"), ("roles", "--accept"), ("roles", "--confirm")):

@@ -1,4 +1,4 @@
-"""The daemon's part that watches devices: a real monitor and attendant, over messages that are replayed."""
+"""The daemon's part that watches devices: a real monitor and device service, over messages that are replayed."""
 
 import errno
 import threading
@@ -122,9 +122,9 @@ def test_a_watch_that_cannot_be_is_tried_again_and_told_once(ports: Ports, monke
 def test_a_watch_that_ends_is_begun_anew(ports: Ports) -> None:
     with watched(ports) as part:
         wait_for(lambda: part.number() is not None)
-        attendant = part._attendant
-        assert attendant
-        attendant._monitor.stop()  # as a mistake of its own would end its thread
+        service = part._service
+        assert service
+        service._monitor.stop()  # as a mistake of its own would end its thread
         wait_for(lambda: ports.opened == 2 and part.number() is not None)
         ports.plug(WEBCAM, "1-1")
         wait_for(lambda: names(part) == ["C270"])

@@ -147,7 +147,7 @@ SEEN_LAST, THERE_NOW = (Device(id=name, kind=DeviceKind.CAMERA, name=name) for n
 
 
 class Looker:
-    """An attendant that saw a camera, and sees nothing any more."""
+    """A device service that saw a camera, and sees nothing any more."""
 
     def __init__(self) -> None:
         self.is_watching = True
@@ -160,7 +160,7 @@ def test_devices_are_looked_for_anew_where_those_who_watch_them_have_broken(monk
     monkeypatch.setattr("devices.snapshot.list_devices", lambda: [THERE_NOW])
     plugged, looker = process._Plugged(), Looker()
     assert plugged() == [THERE_NOW]
-    plugged.attendant = looker  # type: ignore[assignment] # all that is asked of one
+    plugged.service = looker  # type: ignore[assignment] # all that is asked of one
     assert plugged() == [SEEN_LAST]
     looker.is_watching = False
     assert plugged() == [THERE_NOW]

@@ -96,7 +96,7 @@ def test_a_session_without_faults_has_no_line_of_any_and_its_camera_is_set_befor
     of_camera = [str(line["kind"]) for line in log if line["device"] == CAMERA]
     assert of_camera.index("controls-applied") < of_camera.index("opened") < of_camera.index("closed")
     applied = [line for line in log if (line["kind"], line["device"]) == ("controls-applied", CAMERA)]
-    assert applied  # by the session, by its attendant, or by both at the same time
+    assert applied  # by the session, by its device service, or by both at the same time
     assert all(detail(line)["controls"] == {"power_line_frequency": 1} for line in applied)
     (started,) = [line for line in log if line["kind"] == "watch-started"]
     assert {SLIDES, MICROPHONE, CAMERA} == set(detail(started)["devices"])  # type: ignore[call-overload] # JSON

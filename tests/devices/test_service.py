@@ -1,24 +1,28 @@
-"""The attendant: one at a time writes and acts, all know what is plugged in, and nothing of it hurts its owner."""
+"""The device service: one at a time writes and acts, all know what is plugged in, and nothing of it hurts its owner."""
 
 import errno
 import os
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from devices import attendant as module
-from devices.attendant import Attendant, OnChange
+from config.schema import Settings
+from devices import service as module
 from devices.clock import Clock, SystemClock
 from devices.computer import Folder
 from devices.health.line import PC, Kind, Level, Record
+from devices.health.log import HealthLog, open_health_log
+from devices.health.query import Wanted, read
 from devices.model import Device, DeviceKind, Mode
 from devices.monitor.changes import ChangeKind, DeviceChange
+from devices.monitor.monitor import DeviceMonitor
 from devices.roles.roles import assign, roles_store
+from devices.service import DeviceService, OnChange, WatchLock, device_service
 from devices.usb.slow_ports import SlowPorts
-from devices.watch_lock import WatchLock
 from tests.support.health import Recorded
 from tests.support.looks import WEBCAM, PortRoom
 from tests.support.waiting import wait_for
@@ -27,7 +31,7 @@ CAMERA = Device(id="046d:0825:A1", kind=DeviceKind.CAMERA, name="Webcam", port="
 OTHER = Device(id="046d:0825:B2", kind=DeviceKind.CAMERA, name="Other", port="1-3", node="/dev/video2")
 
 
-class FakeMonitor:
+class FakeMonitor(DeviceMonitor):
     """Tells what a test tells it, as DeviceMonitor does: the line first, then the change."""
 
     def __init__(self, on_change: OnChange, record: Record, devices: tuple[Device, ...]) -> None:
@@ -47,8 +51,8 @@ class FakeMonitor:
     def is_watching(self) -> bool:
         return self.is_running
 
-    def devices(self) -> tuple[Device, ...]:
-        return self._devices
+    def devices(self) -> list[Device]:
+        return list(self._devices)
 
     def refresh(self) -> None:
         self.refreshes += 1
@@ -61,30 +65,30 @@ class FakeMonitor:
 
 
 class Bench:
-    """Attendants over one folder; what each sets on cameras and records."""
+    """Services over one folder; what each sets on cameras and records."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.applied: list[tuple[str | None, str]] = []
-        self.attendants: list[Attendant] = []
+        self.services: list[DeviceService] = []
         self.monitors: list[FakeMonitor] = []
         self.records: list[Recorded] = []
 
-    def attendant(self, *devices: Device, on_change: OnChange | None = None, starts: bool = True) -> Attendant:
+    def service(self, *devices: Device, on_change: OnChange | None = None, starts: bool = True) -> DeviceService:
         def monitor(on_change: OnChange, clock: Clock, record: Record) -> FakeMonitor:
             self.monitors.append(FakeMonitor(on_change, record, devices))
             return self.monitors[-1]
 
         recorded = Recorded(SystemClock())
-        attendant = Attendant(
-            record=recorded, clock=SystemClock(), power_line="60 Hz", folders=[Folder(self.folder)], folder=self.folder,
+        service = DeviceService(
+            recorded, SystemClock(), power_line="60 Hz", folders=[Folder(self.folder)], folder=self.folder,
             on_change=on_change, monitor=monitor,
         )  # fmt: skip
-        self.attendants.append(attendant)
+        self.services.append(service)
         self.records.append(recorded)
         if starts:
-            attendant.start()
-        return attendant
+            service.start()
+        return service
 
     def apply(self, device: Device, *, power_line: str, record: Record) -> None:
         self.applied.append((device.node, power_line))
@@ -96,8 +100,13 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     monkeypatch.setattr(module, "apply_to", bench.apply)
     monkeypatch.setattr(module, "RETRY_S", 0.05)
     yield bench
-    for attendant in bench.attendants:
-        attendant.stop()
+    for service in bench.services:
+        service.stop()
+
+
+def threads(name: str) -> int:
+    """Return how many threads there are whose names begin so."""
+    return sum(thread.name.startswith(name) for thread in threading.enumerate())
 
 
 def kinds(recorded: Recorded) -> list[str]:
@@ -105,14 +114,14 @@ def kinds(recorded: Recorded) -> list[str]:
 
 
 def test_it_says_that_it_watches_and_what_it_found_and_sets_every_camera(bench: Bench) -> None:
-    attendant = bench.attendant(CAMERA, OTHER)
-    assert attendant.devices() == (CAMERA, OTHER)
+    service = bench.service(CAMERA, OTHER)
+    assert service.devices() == (CAMERA, OTHER)
     wait_for(lambda: len(bench.applied) == 2)
     assert sorted(map(str, bench.applied)) == ["('/dev/video0', '60 Hz')", "('/dev/video2', '60 Hz')"]
     (recorded,) = bench.records
     wait_for(lambda: recorded.of(Kind.SAMPLE, PC))
-    attendant.stop()
-    attendant.stop()
+    service.stop()
+    service.stop()
     started, stopped = (line for line in recorded.lines if line.kind not in {Kind.SAMPLE, Kind.KERNEL})
     assert (started.device, started.kind, started.level) == (PC, Kind.WATCH_STARTED, Level.INFO)
     assert started.detail == {"pid": os.getpid(), "devices": [CAMERA.id, OTHER.id]}
@@ -135,20 +144,20 @@ def test_it_says_that_it_watches_and_what_it_found_and_sets_every_camera(bench: 
 def test_a_camera_is_set_whenever_it_is_there_anew(
     bench: Bench, kind: ChangeKind, before: Device | None, is_set: bool
 ) -> None:
-    attendant = bench.attendant()
+    bench.service()
     wait_for(lambda: Kind.WATCH_STARTED in kinds(bench.records[0]))
     bench.monitors[0].tell(kind, CAMERA, before)
     bench.monitors[0].tell(ChangeKind.PLUGGED, OTHER)
     wait_for(lambda: ("/dev/video2", "60 Hz") in bench.applied)
-    wait_for(lambda: not attendant._presets._busy)
+    wait_for(lambda: threads("presets-") == 0)
     assert (("/dev/video0", "60 Hz") in bench.applied) is is_set
 
 
 def test_a_second_one_sees_everything_and_does_nothing_until_the_first_has_ended(bench: Bench) -> None:
     seen: list[DeviceChange] = []
-    first = bench.attendant()
+    first = bench.service()
     wait_for(lambda: Kind.WATCH_STARTED in kinds(bench.records[0]))
-    second = bench.attendant(CAMERA, on_change=seen.append)
+    second = bench.service(CAMERA, on_change=seen.append)
     bench.monitors[1].tell(ChangeKind.PLUGGED, OTHER)
     assert [change.device for change in seen] == [OTHER]
     assert second.devices() == (CAMERA, OTHER)
@@ -165,10 +174,10 @@ def test_what_happens_after_the_first_has_ended_is_not_lost_however_soon(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "RETRY_S", 60.0)
-    first = bench.attendant()
+    first = bench.service()
     wait_for(lambda: Kind.WATCH_STARTED in kinds(bench.records[0]))
-    bench.attendant()
-    wait_for(lambda: bench.attendants[1]._thread.is_alive())
+    bench.service()
+    wait_for(lambda: threads("device-service") == 2)
     first.stop()
     bench.monitors[1].tell(ChangeKind.PLUGGED, CAMERA)
     wait_for(lambda: Kind.WATCH_STARTED in kinds(bench.records[1]))
@@ -180,20 +189,20 @@ def test_twins_that_were_seen_once_are_told_apart_by_their_ports(
     bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = roles_store(tmp_path / "roles.json")
-    monkeypatch.setattr("devices.attendant.roles_store", lambda: store)
+    monkeypatch.setattr("devices.service.roles_store", lambda: store)
     room = PortRoom()
     room.plug(WEBCAM, "1-1")
     (camera,) = room.devices()
     assign(store, "podium", camera, [camera], now=SystemClock().now(), record=Recorded(SystemClock()))
     room.plug(WEBCAM, "1-2")
-    bench.attendant(*room.devices())
+    bench.service(*room.devices())
     wait_for(lambda: store.read()["podium"].shared_serial == camera.serial)
     assert store.read()["podium"].serial is None
 
 
 def test_who_knows_better_may_ask_for_a_look(bench: Bench) -> None:
-    attendant = bench.attendant()
-    attendant.refresh()
+    service = bench.service()
+    service.refresh()
     assert bench.monitors[0].refreshes == 1
 
 
@@ -208,9 +217,9 @@ def test_a_camera_that_hangs_holds_up_neither_the_others_nor_the_end(
         bench.apply(device, power_line=power_line, record=record)
 
     monkeypatch.setattr(module, "apply_to", apply)
-    attendant = bench.attendant(CAMERA, OTHER)
+    service = bench.service(CAMERA, OTHER)
     wait_for(lambda: bench.applied == [("/dev/video2", "60 Hz")])
-    attendant.stop()
+    service.stop()
     assert kinds(bench.records[0])[-1] == Kind.WATCH_STOPPED
     hangs.set()
 
@@ -219,7 +228,7 @@ def test_who_fails_when_told_of_a_change_is_a_line_and_no_more(bench: Bench) -> 
     def fail(change: DeviceChange) -> None:
         raise ValueError("no such row")
 
-    bench.attendant(on_change=fail)
+    bench.service(on_change=fail)
     wait_for(lambda: Kind.WATCH_STARTED in kinds(bench.records[0]))
     bench.monitors[0].tell(ChangeKind.PLUGGED, CAMERA)
     (line,) = bench.records[0].of(Kind.WATCH_STOPPED)
@@ -233,20 +242,20 @@ def test_where_nothing_tells_what_is_plugged_in_the_rest_goes_on(bench: Bench, m
         raise OSError(1, "no netlink here")
 
     monkeypatch.setattr(FakeMonitor, "start", fail)
-    attendant = bench.attendant()
+    service = bench.service()
     (recorded,) = bench.records
     wait_for(lambda: recorded.of(Kind.SAMPLE, PC))
     assert "the devices of this PC are not watched: [Errno 1] no netlink here" in [
         line.reason for line in recorded.lines
     ]
-    assert attendant.devices() == ()
+    assert service.devices() == ()
 
 
 def test_a_camera_that_answers_at_last_is_set(bench: Bench) -> None:
     mute, answers = CAMERA, msgspec.structs.replace(CAMERA, modes=(Mode("MJPG", 640, 480, (30.0,)),))
-    bench.attendant(mute)
+    bench.service(mute)
     wait_for(lambda: len(bench.applied) == 1)
-    wait_for(lambda: not bench.attendants[0]._presets._busy)
+    wait_for(lambda: threads("presets-") == 0)
     bench.monitors[0].tell(ChangeKind.CHANGED, answers, mute)
     wait_for(lambda: len(bench.applied) == 2)
 
@@ -255,13 +264,13 @@ def test_where_no_lock_can_be_kept_that_is_one_line_and_each_does_all_of_it(benc
     bench.folder.write_text("a file where the folder should be")
     seen: list[DeviceChange] = []
     for _ in range(2):
-        bench.attendant(on_change=seen.append)
+        bench.service(on_change=seen.append)
         bench.monitors[-1].tell(ChangeKind.PLUGGED, CAMERA)
         wait_for(lambda: Kind.WATCH_STARTED in kinds(bench.records[-1]))
     wait_for(lambda: len(bench.applied) >= 2)
-    for attendant, recorded in zip(bench.attendants, bench.records, strict=True):
-        assert attendant.keeps_the_log
-        attendant.stop()
+    for service, recorded in zip(bench.services, bench.records, strict=True):
+        assert service.keeps_the_log
+        service.stop()
         line = recorded.of(Kind.WATCH_STOPPED)[0]
         assert line.level is Level.WARN
         assert line.reason.startswith(
@@ -279,7 +288,7 @@ def test_a_folder_that_is_roots_is_said_with_the_command_that_gives_it_back(
         raise PermissionError(errno.EACCES, "Permission denied", str(bench.folder / "watch.lock"))
 
     monkeypatch.setattr(WatchLock, "take", denied)
-    bench.attendant()
+    bench.service()
     wait_for(lambda: Kind.WATCH_STARTED in kinds(bench.records[0]))
     line = bench.records[0].of(Kind.WATCH_STOPPED)[0]
     assert line.reason.endswith(f"{bench.folder}/watch.lock: Permission denied")
@@ -297,21 +306,20 @@ def test_a_port_that_takes_long_to_look_at_holds_up_neither_the_monitor_nor_the_
 
     monkeypatch.setattr(SlowPorts, "observe", observe)
     monkeypatch.setattr(module, "_STOPS_S", 0.05)
-    attendant = bench.attendant()
+    service = bench.service()
     wait_for(lambda: seen)
     bench.monitors[0].tell(ChangeKind.PLUGGED, CAMERA)
     wait_for(lambda: bench.applied)
     assert len(seen) == 1
-    attendant.stop()
+    service.stop()
     assert kinds(bench.records[0])[-1] == Kind.WATCH_STOPPED
     hangs.set()
-    attendant._thread.join(60)
-    assert not attendant._thread.is_alive()
+    wait_for(lambda: threads("device-service") == 0)
 
 
 def test_it_may_be_stopped_before_it_was_started(bench: Bench) -> None:
-    attendant = bench.attendant(starts=False)
-    attendant.stop()
+    service = bench.service(starts=False)
+    service.stop()
     assert bench.records[0].lines == []
 
 
@@ -327,9 +335,39 @@ def test_the_kernel_and_the_ports_are_looked_at_with_what_is_plugged_in_now(
             observe(self, devices)
 
         monkeypatch.setattr(getattr(module, name), "observe", watched)
-    bench.attendant(CAMERA)
+    bench.service(CAMERA)
     wait_for(lambda: seen["SlowPorts"] == [(CAMERA,)])
     bench.monitors[0].tell(ChangeKind.PLUGGED, OTHER)
     bench.monitors[0].tell(ChangeKind.UNPLUGGED, CAMERA)
     assert seen["KernelRecorder"][-2:] == [(CAMERA, OTHER), (OTHER,)]
     wait_for(lambda: seen["SlowPorts"][-1] == (OTHER,))
+
+
+@pytest.fixture
+def _cannot_be_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(_service: DeviceService) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setenv("LIPUT_STATE", str(tmp_path))
+    monkeypatch.setattr(DeviceService, "stop", stop)
+
+
+@contextmanager
+def kept() -> Iterator[HealthLog]:
+    with open_health_log(Settings(), SystemClock()) as log, device_service(log, Settings(), SystemClock()):
+        yield log
+
+
+@pytest.mark.usefixtures("_cannot_be_ended")
+def test_a_service_that_cannot_be_ended_changes_nothing_of_what_came_of_the_work() -> None:
+    with kept() as log:
+        folder = log.folder
+    (line,) = read(folder, Wanted())
+    assert (line.device, line.kind, line.level) == (PC, Kind.WATCH_FAILED, Level.WARN)
+    assert line.reason == "the watch could not be ended: RuntimeError('a bug'); please report this"
+
+
+@pytest.mark.usefixtures("_cannot_be_ended")
+def test_nor_does_it_hide_why_the_work_failed() -> None:
+    with pytest.raises(ZeroDivisionError), kept():
+        divmod(1, 0)

@@ -1,29 +1,30 @@
-"""The attendant: watches everything that is plugged in for as long as it lives, writes down what happens, and acts.
+"""The device service watches everything that is plugged in for as long as it lives, writes it down, and acts.
 
 It ties together the monitor of what is plugged in, the kernel's messages, the PC's own samples, and the presets that
 cameras are given whenever they are there anew. Several processes of a PC may each have one (a recorder, a table on a
 terminal); all of them know what is plugged in, but one at a time keeps the log and sets the cameras. When that one
-ends or dies, another takes over, at the latest after RETRY_S seconds and at once when something happens. Where they
-cannot agree, because the folder of the log is not to be had, each does it: cameras need setting all the same.
+ends or dies, another takes over, at the latest after RETRY_S seconds and at once when something happens.
 
-Whoever starts it has other work to do, so nothing of it raises and nothing of it makes anybody wait: what goes wrong
-is a line of the health log.
+Nothing of it raises, and nothing of it makes anybody wait: what goes wrong is a line of the health log.
 """
 
 import contextlib
+import fcntl
 import os
 import shlex
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Self
 
+from config.schema import Settings
 from devices.clock import Clock
 from devices.computer import ComputerWatch, Folder
 from devices.controls.keeper import PresetKeeper
 from devices.controls.presets import apply_to
 from devices.health.line import PC, Kind, Level, Record
-from devices.health.log import log_folder
+from devices.health.log import HealthLog, log_folder
+from devices.host.background import BackgroundTask
 from devices.kernel.log import KernelLog
 from devices.kernel.record import KernelRecorder
 from devices.model import Device
@@ -31,84 +32,89 @@ from devices.monitor.changes import ChangeKind, DeviceChange
 from devices.monitor.monitor import DeviceMonitor
 from devices.roles.roles import know_better, roles_store
 from devices.usb.slow_ports import SlowPorts
-from devices.watch_lock import WatchLock
 
 LOCK = "watch.lock"
 RETRY_S = 2.0
+LET_GO_S = 1.0
+"""How long the end of a service waits for its own thread that is taking the lock."""
 _STOPS_S = 2.0  # the kernel makes who looks at a port wait while it is busy with a sick device there
 
 type OnChange = Callable[[DeviceChange], None]
 
 
-class Monitor(Protocol):
-    """What an attendant needs of devices.monitor.monitor.DeviceMonitor."""
+class WatchLock:
+    """The right to keep the log, by a lock on the file `path`; the kernel frees it when its holder dies."""
 
-    def start(self) -> object:
-        """Begin to watch."""
-        ...
-
-    def stop(self) -> object:
-        """End."""
-        ...
-
-    def devices(self) -> Sequence[Device]:
-        """Return what is plugged in."""
-        ...
-
-    def refresh(self) -> object:
-        """Look again soon."""
-        ...
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self._fd = -1
 
     @property
-    def is_watching(self) -> bool:
-        """Whether it has begun, and neither ended nor broken."""
-        ...
+    def is_held(self) -> bool:
+        """Whether this process has it."""
+        return self._fd >= 0
+
+    def take(self) -> bool:
+        """Take it if nobody has it, without waiting; return whether it is ours now. Raises OSError."""
+        with self._lock:
+            if self._fd >= 0:
+                return True
+            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                os.close(fd)
+                if isinstance(error, BlockingIOError):
+                    return False
+                raise
+            self._fd = fd
+        with contextlib.suppress(OSError):  # for people who look; a full disk must not matter
+            os.ftruncate(fd, 0)
+            os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+        return True
+
+    def let_go(self) -> None:
+        """Leave it to others; nothing happens where it is not ours.
+
+        A folder that does not answer may have somebody hang in `take`: then the kernel frees it with this process.
+        """
+        if self._lock.acquire(timeout=LET_GO_S):
+            try:
+                if self._fd >= 0:
+                    os.close(self._fd)
+                    self._fd = -1
+            finally:
+                self._lock.release()
 
 
-class Duty(Protocol):
-    """What runs only in the process that keeps the log."""
-
-    def start(self) -> object:
-        """Begin."""
-        ...
-
-    def stop(self) -> object:
-        """End."""
-        ...
+type OpenMonitor = Callable[[OnChange, Clock, Record], DeviceMonitor]
 
 
-type OpenMonitor = Callable[[OnChange, Clock, Record], Monitor]
-
-
-def _monitor(on_change: OnChange, clock: Clock, record: Record) -> Monitor:
-    return DeviceMonitor(on_change=on_change, clock=clock, record=record)
-
-
-def _monitor_of_use(on_change: OnChange, clock: Clock, record: Record) -> Monitor:
-    return DeviceMonitor(on_change=on_change, clock=clock, record=record, follows_use=True)
-
-
-class Attendant:
+class DeviceService:
     """Watches from `start` to `stop`; a context manager.
 
-    `record` takes the lines of the health log, which is in `folder` (None: this PC's): that is where attendants agree
-    who writes. `power_line` is the settings' word for it, `folders` are those whose disks must not fill up.
-    `on_change` is called for every change of what is plugged in, on the monitor's thread; it must not take long. With
-    `follows_use` it is also called within seconds when a device is taken by another program, or let go of.
+    Of several processes that each have one, a single one keeps the health log and sets the cameras. Where they cannot
+    agree, because the folder of the log is not to be had, each does it: cameras need setting all the same.
     """
 
     def __init__(
         self,
-        *,
         record: Record,
         clock: Clock,
-        power_line: str = "50 Hz",
-        folders: Sequence[Folder] = (),
+        *,
         folder: Path | None = None,
+        folders: Sequence[Folder] = (),
+        power_line: str = "50 Hz",
         on_change: OnChange | None = None,
-        follows_use: bool = False,
-        monitor: OpenMonitor | None = None,
+        monitor: OpenMonitor = DeviceMonitor,
     ) -> None:
+        """`record` takes the lines of the health log, which is in `folder` (None: this PC's): its lock is there.
+
+        The disks of `folders` must not fill up. `power_line` is the settings' word for it. `on_change` is called for
+        every change of what is plugged in, on the monitor's thread, which it must not hold up.
+        """
         self._record = record
         self._clock = clock
         self._on_change = on_change
@@ -116,22 +122,17 @@ class Attendant:
         self._lock = WatchLock(self._folder / LOCK)
         self._is_alone = False
         self._finding_out = threading.Lock()
-        self._wake = threading.Event()
-        self._is_over = False
-        self._thread = threading.Thread(target=self._run, name="attendant", daemon=True)
-        opens = monitor or (_monitor_of_use if follows_use else _monitor)
-        self._monitor = opens(self._changed, clock, self._record_if_ours)
+        self._has_begun = False
+        self._task = BackgroundTask("device-service", self._turn, pause=self._pause_s, clock=clock)
+        self._monitor = monitor(self._changed, clock, self._record_if_ours)
         self._kernel = KernelRecorder(record, clock)
         self._slow_ports = SlowPorts(record, clock)
         self._presets = PresetKeeper(lambda device: apply_to(device, power_line=power_line, record=record))
-        self._duties: tuple[Duty, ...] = (
-            KernelLog(self._kernel, record),
-            ComputerWatch(folders, record=record, clock=clock),
-        )
+        self._of_the_keeper = (KernelLog(self._kernel, record), ComputerWatch(folders, record=record, clock=clock))
 
     @property
     def keeps_the_log(self) -> bool:
-        """Whether this attendant is one that writes and acts."""
+        """Whether this service is one that writes and acts."""
         return self._lock.is_held or self._is_alone
 
     @property
@@ -150,21 +151,18 @@ class Attendant:
     def start(self) -> None:
         """Begin to watch; returns once it is known what is plugged in."""
         self._try("the devices of this PC are not watched", self._monitor.start)
-        self._thread.start()
+        self._task.start()
 
     def stop(self) -> None:
         """End; others may take over from now on."""
-        if self._is_over:
+        if self._task.stopped.is_set():
             return
-        self._is_over = True
-        self._wake.set()
-        if self._thread.is_alive():
-            self._thread.join(_STOPS_S)
+        self._task.stop(_STOPS_S)
         self._try("the watch of the devices could not be ended", self._monitor.stop)
         self._presets.stop()
         if self.keeps_the_log:
-            for duty in reversed(self._duties):
-                self._try("a part of the watch could not be ended", duty.stop)
+            for part in reversed(self._of_the_keeper):
+                self._try("a part of the watch could not be ended", part.stop)
             self._record(PC, Kind.WATCH_STOPPED, "the devices are not watched any more", pid=os.getpid())
         self._lock.let_go()
 
@@ -175,23 +173,25 @@ class Attendant:
     def __exit__(self, *exc: object) -> None:
         self.stop()
 
-    def _run(self) -> None:
-        while not self._take():
-            if self._is_over:
-                return
-            self._clock.wait(self._wake, RETRY_S)
-        if self._is_over:  # its folder hung meanwhile, and nobody waits for it any more
-            self._lock.let_go()
-            return
-        self._begin()
-        while not self._is_over:
-            self._try(
-                "what is new of devices with a role could not be kept",
-                lambda: know_better(roles_store(), self.devices()),
-            )
-            self._look_at_ports()
-            self._wake.wait()
-            self._wake.clear()
+    def _turn(self) -> bool:
+        """Take the log where nobody has it, and then look at what is new; return whether that is over."""
+        if not self._has_begun:
+            if not self._take():
+                return False
+            if self._task.stopped.is_set():  # its folder hung meanwhile, and nobody waits for it any more
+                self._lock.let_go()
+                return True
+            self._has_begun = True
+            self._begin()
+        self._try(
+            "what is new of devices with a role could not be kept",
+            lambda: know_better(roles_store(), self.devices()),
+        )
+        self._look_at_ports()
+        return False
+
+    def _pause_s(self, _failures: int) -> float:
+        return threading.TIMEOUT_MAX if self._has_begun else RETRY_S
 
     def _begin(self) -> None:
         """Do what only the process that keeps the log does."""
@@ -199,8 +199,8 @@ class Attendant:
         ids = [device.id for device in devices]
         self._record(PC, Kind.WATCH_STARTED, "the devices are watched", pid=os.getpid(), devices=ids)
         self._kernel.observe(devices)
-        for duty in self._duties:
-            self._try("a part of the watch could not be started", duty.start)
+        for part in self._of_the_keeper:
+            self._try("a part of the watch could not be started", part.start)
         for device in devices:
             self._presets.enumerated(device)
 
@@ -210,7 +210,7 @@ class Attendant:
 
     def _take(self) -> bool:
         """Return whether the log is ours to keep, taking it where nobody else has it."""
-        if self._is_over or self._is_alone:
+        if self._task.stopped.is_set() or self._is_alone:
             return self.keeps_the_log
         try:
             return self._lock.take()
@@ -237,14 +237,14 @@ class Attendant:
         if self._take():
             self._record(device, kind, reason, name=name, level=level, **detail)
             if not was_ours:  # whoever had it has ended: this line would have been nobody's
-                self._wake.set()
+                self._task.wake()
 
     def _changed(self, change: DeviceChange) -> None:
         self._kernel.observe(change.devices)
         if self.keeps_the_log:
             if _is_there_anew(change):
                 self._presets.enumerated(change.device)
-            self._wake.set()
+            self._task.wake()
         if self._on_change:
             on_change = self._on_change
             self._try("somebody who was told of a change failed", lambda: on_change(change))
@@ -252,7 +252,7 @@ class Attendant:
     def _try(self, failure: str, action: Callable[[], object]) -> None:
         try:
             action()
-        except Exception as error:  # whoever has an attendant has other work, which must not suffer
+        except Exception as error:  # whoever has a device service has other work, which must not suffer
             with contextlib.suppress(Exception):
                 reason = f"{failure}: {error or type(error).__name__}"
                 self._record(PC, Kind.WATCH_STOPPED, reason, level=Level.WARN)
@@ -264,3 +264,38 @@ def _is_there_anew(change: DeviceChange) -> bool:
     if change.kind is ChangeKind.CHANGED and before is not None:
         return (before.node, before.id) != (device.node, device.id) or bool(device.modes and not before.modes)
     return change.kind is not ChangeKind.UNPLUGGED
+
+
+@contextlib.contextmanager
+def device_service(
+    log: HealthLog,
+    settings: Settings,
+    clock: Clock,
+    *,
+    archive: Path | None = None,
+    on_change: OnChange | None = None,
+    monitor: OpenMonitor = DeviceMonitor,
+) -> Iterator[DeviceService]:
+    """Provide a service that writes to `log`, not started, and end it at the end.
+
+    However that ending goes, it does not replace what came of the work beside which it ran. `archive` is the folder
+    whose disk must not fill up, None that of the settings.
+    """
+    archive = archive or settings.archive.path
+    service = DeviceService(
+        log,
+        clock,
+        folder=log.folder,
+        folders=[Folder(archive, settings.archive.reserve), Folder(log.folder)],
+        power_line=settings.devices.power_line_frequency,
+        on_change=on_change,
+        monitor=monitor,
+    )
+    try:
+        yield service
+    finally:
+        try:
+            service.stop()
+        except Exception as error:  # of whatever kind: a recording that has been sealed has not failed
+            reason = f"the watch could not be ended: {error!r}; please report this"
+            log(PC, Kind.WATCH_FAILED, reason, level=Level.WARN)

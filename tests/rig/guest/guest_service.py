@@ -1,4 +1,4 @@
-"""The attendant with real drivers: what is plugged in is shown, set and written down, and the kernel is heard."""
+"""The device service with real drivers: what is plugged in is shown, set and written down, and the kernel is heard."""
 
 import contextlib
 import fcntl
@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 
 from devices import v4l2
-from devices.attendant import RETRY_S, Attendant
 from devices.clock import SystemClock
 from devices.health.line import PC, HealthLine, Kind, Level
 from devices.health.log import HealthLog
@@ -23,6 +22,7 @@ from devices.kernel.log import FOLLOW_JOURNAL, JOURNALS, JournalSource, KernelLo
 from devices.kernel.record import KernelRecorder
 from devices.monitor.changes import ChangeKind, DeviceChange
 from devices.monitor.use import ASK_S
+from devices.service import RETRY_S, DeviceService
 from devices.snapshot import list_devices
 from tests.rig.guest import guest_journal
 from tests.rig.rig import RigDevice
@@ -38,13 +38,13 @@ USBDEVFS_RESET = ord("U") << 8 | 20
 
 
 class Room:
-    """One attendant that runs in this process, and its health log."""
+    """One device service that runs in this process, and its health log."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.changes: queue.SimpleQueue[DeviceChange] = queue.SimpleQueue()
         self.log = HealthLog(folder, clock=SystemClock(), journal=None)
-        self.attendant = Attendant(record=self.log, clock=SystemClock(), folder=folder, on_change=self.changes.put)
+        self.service = DeviceService(self.log, SystemClock(), folder=folder, on_change=self.changes.put)
 
     def until(self, kind: ChangeKind) -> DeviceChange:
         while (change := self.changes.get(timeout=20)).kind is not kind:
@@ -60,7 +60,7 @@ class Room:
 def room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Room]:
     monkeypatch.setenv("LIPUT_STATE", str(tmp_path))
     room = Room(tmp_path / "health")
-    with room.log, room.attendant:
+    with room.log, room.service:
         yield room
 
 
@@ -115,7 +115,7 @@ def test_a_camera_is_set_after_every_enumeration_and_what_the_kernel_says_of_it_
         assert len(room.lines(Kind.CONTROLS_APPLIED)) == times
         assert (line.device, line.detail["controls"]) == (CAMERA, {"power_line_frequency": 1})
         assert (line.level, line.reason) == (Level.INFO, "power_line_frequency=50 Hz")
-        assert [(device.id, device.health.state) for device in room.attendant.devices()] == [(CAMERA, "ok")]
+        assert [(device.id, device.health.state) for device in room.service.devices()] == [(CAMERA, "ok")]
         if times == 1:
             assert not room.lines(Kind.KERNEL)
             camera.unplug()
@@ -156,12 +156,12 @@ def test_a_plug_is_a_line_of_the_watch_within_two_seconds_and_one_that_is_killed
         assert shown_at - unplugged_at < 1.0
         wait_for(lambda: camera.get("controls.power_line_frequency") == "1", 5.0)
         room = Room(tmp_path / ".local/state/liput/health")
-        with room.log, room.attendant:
-            assert not room.attendant.keeps_the_log
+        with room.log, room.service:
+            assert not room.service.keeps_the_log
             assert len([line for line in room.lines(Kind.PLUGGED) if line.device == CAMERA]) == 1
             killed = time.monotonic()
             os.kill(command.pid, signal.SIGKILL)
-            wait_for(lambda: room.attendant.keeps_the_log, 10.0)
+            wait_for(lambda: room.service.keeps_the_log, 10.0)
             assert time.monotonic() - killed < RETRY_S + 1.0
             started = wait_for(lambda: room.lines(Kind.WATCH_STARTED)[1:])
             assert [line.detail for line in started] == [{"pid": os.getpid(), "devices": [CAMERA]}]
@@ -232,7 +232,7 @@ def test_a_camera_that_hangs_holds_up_neither_another_ones_presets_nor_the_monit
     camera.set("device.silent", "true")
     room = Room(tmp_path / "health")
     with RigDevice("webcam", serial="CAM0002") as other, room.log:
-        with room.attendant:
+        with room.service:
             began = time.monotonic()
             other.plug(1)
             while room.until(ChangeKind.PLUGGED).device.serial != "CAM0002":
@@ -240,7 +240,7 @@ def test_a_camera_that_hangs_holds_up_neither_another_ones_presets_nor_the_monit
             assert time.monotonic() - began < 2.0
             wait_for(lambda: other.get("controls.power_line_frequency") == "1", 5.0)
             assert time.monotonic() - began < 3.0
-            assert [device.id for device in room.attendant.devices()] == [CAMERA, "046d:0825:CAM0002"]
+            assert [device.id for device in room.service.devices()] == [CAMERA, "046d:0825:CAM0002"]
             ended = time.monotonic()
         assert time.monotonic() - ended < 2.0
         assert [line.device for line in room.lines(Kind.CONTROLS_APPLIED)] == ["046d:0825:CAM0002"]
