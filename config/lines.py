@@ -1,4 +1,4 @@
-"""Where in a TOML file each key stands, so that a complaint about a value can say where, and a value be changed there.
+"""Where in a TOML file each key stands, so that a complaint about a value can say where.
 
 tomllib gives values without places. This scanner reads a text that tomllib has already accepted, so it
 only has to find the borders of keys and values, never to judge them.
@@ -6,8 +6,6 @@ only has to find the borders of keys and values, never to judge them.
 
 import re
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass
 
 type KeyPath = tuple[str | int, ...]
 """Keys from the top of the file inwards; a number is a place in an array (of tables)."""
@@ -33,25 +31,8 @@ def key_lines(text: str) -> dict[KeyPath, int]:
     return _Scanner(text).scan()
 
 
-@dataclass(frozen=True, slots=True)
-class Places:
-    """Positions in a text: where each value begins and ends, and where the header of each [table] ends."""
-
-    values: Mapping[KeyPath, tuple[int, int]]
-    headers: Mapping[KeyPath, int]
-
-
-def key_places(text: str) -> Places:
-    """Return where the values and headers of `text`, which must be valid TOML, stand."""
-    scanner = _Scanner(text)
-    scanner.scan()
-    return Places(scanner.values, scanner.headers)
-
-
 class _Scanner:
     def __init__(self, text: str) -> None:
-        self.values: dict[KeyPath, tuple[int, int]] = {}
-        self.headers: dict[KeyPath, int] = {}
         self._text = text
         self._at = 0
         self._lines: dict[KeyPath, int] = {}
@@ -64,11 +45,9 @@ class _Scanner:
             if self._take("[["):
                 self._open_item(self._key())
                 self._take("]]")
-                self.headers[self._table] = self._at
             elif self._take("["):
                 self._table = self._resolve((), self._key())
                 self._take("]")
-                self.headers[self._table] = self._at
             else:
                 self._pair(self._table)
             self._skip(_BLANK_LINES)
@@ -120,10 +99,7 @@ class _Scanner:
     def _pair(self, base: KeyPath) -> None:
         path = self._resolve(base, self._key())
         self._take("=")
-        self._skip(_BLANK)
-        start = self._at
         self._value(path)
-        self.values[path] = start, start + len(self._text[start : self._at].rstrip(" \t"))
 
     def _value(self, path: KeyPath) -> None:
         self._skip(_BLANK)

@@ -33,8 +33,10 @@ def test_a_value_is_replaced_where_it_stands_and_its_comment_stays() -> None:
     [
         ("", '[general]\nroom = "Aula"\n'),
         ("# mine\n", '# mine\n\n[general]\nroom = "Aula"\n'),
-        ("keys_file = 'k'", "keys_file = 'k'\n\n[general]\nroom = \"Aula\"\n"),
-        ("[general] # who\noffice = 'A'\n[web]\n", "[general] # who\nroom = \"Aula\"\noffice = 'A'\n[web]\n"),
+        ("keys_file = 'k'", "keys_file = 'k'\n[general]\nroom = \"Aula\"\n"),
+        ("[general] # who\noffice = 'A'\n[web]\n", "[general] # who\noffice = 'A'\nroom = \"Aula\"\n[web]\n"),
+        ("general.office = 'x'\n", "general.office = 'x'\ngeneral.room = \"Aula\"\n"),
+        ("general = { office = 'x' }\n", "general = { office = 'x', room = \"Aula\"}\n"),
         ("[general]", '[general]\nroom = "Aula"\n'),
         ("[ general ]\r\n[web]\r\n", '[ general ]\r\nroom = "Aula"\r\n[web]\r\n'),
         ("general.room = 'x' # old", 'general.room = "Aula" # old'),
@@ -47,9 +49,7 @@ def test_in_every_way_that_a_table_may_be_written(before: str, after: str) -> No
     assert edited(before, {ROOM: "Aula"}) == after
 
 
-@pytest.mark.parametrize(
-    "text", ["general.office = 'x'\n", "general = { office = 'x' }\n", "general = 1\n", "[[general]]\n", "[general\n"]
-)
+@pytest.mark.parametrize("text", ["general = 1\n", "[[general]]\n", "[general\n"])
 def test_what_it_cannot_write_into_is_refused_and_not_guessed_at(text: str) -> None:
     with pytest.raises(CannotEdit):
         edited(text, {ROOM: "Aula"})
@@ -60,13 +60,32 @@ def test_what_it_cannot_write_into_is_refused_and_not_guessed_at(text: str) -> N
     [
         ("", 'a = "1"\n'),
         ("# keys\n", '# keys\na = "1"\n'),
-        ("b = '2' # two\n[alarms]\nc = '3'\n", "b = '2' # two\na = \"1\"\n[alarms]\nc = '3'\n"),
-        ("# keys\n[alarms]\nc = '3'\n", "a = \"1\"\n# keys\n[alarms]\nc = '3'\n"),
+        ("b = '2' # two\n[alarms]\nc = '3'\n", "b = '2' # two\na = \"1\"\n\n[alarms]\nc = '3'\n"),
+        ("# keys\n[alarms]\nc = '3'\n", "# keys\na = \"1\"\n\n[alarms]\nc = '3'\n"),
         ("[[feeds]]\nc = '3'\n[x]\n", "a = \"1\"\n[[feeds]]\nc = '3'\n[x]\n"),
     ],
 )
 def test_a_key_at_the_top_level_stands_before_every_table(before: str, after: str) -> None:
     assert edited(before, {("a",): "1"}) == after
+
+
+@pytest.mark.parametrize(
+    ("before", "path", "after"),
+    [
+        (
+            "[general]\noffice = 'A'\n\n# the page\n[web]\n",
+            ROOM,
+            "[general]\noffice = 'A'\nroom = \"Aula\"\n\n# the page\n[web]\n",
+        ),
+        (
+            "[d.x]\nroom = 'B'\n\n# the page\n[web]\nport = 1\n",
+            ("d", "y", "room"),
+            "[d.x]\nroom = 'B'\n\n[d.y]\nroom = \"Aula\"\n\n# the page\n[web]\nport = 1\n",
+        ),
+    ],
+)
+def test_a_comment_stays_before_the_table_that_it_is_about(before: str, path: tuple[str, ...], after: str) -> None:
+    assert edited(before, {path: "Aula"}) == after
 
 
 def test_several_at_once_and_tables_of_one_line() -> None:
