@@ -184,13 +184,17 @@ class DeviceMonitor:
                 self._look_and_tell()
             self._tell(self._observer.tick())
             self._observer.save()
-            try:
-                burst = self._gather(events, events.wait(self._timeout_s()))
-            except OSError as error:
-                self._events = None
-                events.close()
-                raise _EventsFailed from error
+            burst = self._burst(events)
         return True
+
+    def _burst(self, events: NetlinkEvents) -> list[Hotplug]:
+        """Return the messages of one burst, none where something else is to be done."""
+        try:
+            return self._gather(events, events.wait(self._timeout_s()))
+        except OSError as error:
+            self._events = None
+            events.close()
+            raise _EventsFailed from error
 
     def _listen(self) -> NetlinkEvents:
         try:

@@ -1,11 +1,10 @@
 """As much of HTTP/1.1 as it takes to measure with: a request, the head of its answer, who gave it."""
 
-import email.message
-import http.client
-import io
 from collections.abc import Callable
-from dataclasses import dataclass
+from http import HTTPStatus
 from urllib.parse import urlsplit
+
+import h11
 
 from devices.uplink.channel import Channel
 from devices.uplink.connecting import Patience
@@ -15,47 +14,69 @@ LONGEST_HEAD = 65_536
 FIRST_ERROR = 400
 AT_ONCE = 262_144
 """How many bytes are received at once at most."""
-_END = b"\r\n\r\n"
-_LAST_CHUNK = b"0\r\n\r\n"
+_BEGIN = b"HTTP/"
+_LENGTHS = frozenset({"content-length", "transfer-encoding"})
 _WANTS_A_LOGIN = (407, 511)
 """Proxy and Network Authentication Required."""
 _REDIRECTS = range(300, 400)
 _PAGE = (b"<!doctype", b"<html")
-_BELOW_COUNTRIES = frozenset(
-    {
-        "ac",
-        "biz",
-        "co",
-        "com",
-        "desa",
-        "edu",
-        "go",
-        "gob",
-        "gov",
-        "mil",
-        "my",
-        "ne",
-        "net",
-        "or",
-        "org",
-        "ponpes",
-        "sch",
-        "web",
-    }
-)
+_BELOW_COUNTRIES = {
+    "ac", "biz", "co", "com", "desa", "edu", "go", "gob", "gov", "mil", "my", "ne", "net", "or", "org", "ponpes",
+    "sch", "web",
+}  # fmt: skip
 """Under which whole countries give names: ui.ac.id and ugm.ac.id are two owners."""
 
 type Take = Callable[[Callable[[int], bytes | None]], bytes | None]
 """Receives as many bytes at once as it likes, with what it is given, and returns them."""
 
 
-@dataclass(frozen=True, slots=True)
 class Answer:
-    """The head of an answer, and what came of its body with it."""
+    """One answer to a request, taken apart as it comes."""
 
-    status: int
-    headers: email.message.Message
-    body: bytes = b""
+    def __init__(self) -> None:
+        self.status = 0
+        """0 until its head is there."""
+        self.headers: dict[str, str] = {}
+        """By their names in lower case."""
+        self.body = bytearray()
+        self.is_whole = False
+        """Whether all of the body is there; one that ends with the connection never is."""
+        self._begin = b""
+        self._parser = h11.Connection(h11.CLIENT, max_incomplete_event_size=LONGEST_HEAD)
+        self._parser.send(h11.Request(method="GET", target="/", headers=[("Host", "")]))  # h11 takes answers in turn
+        self._parser.send(h11.EndOfMessage())
+
+    def feed(self, data: bytes) -> None:
+        """Take what has come; raises NetworkTrouble where it is no HTTP."""
+        self._begin = (self._begin + data[: len(_BEGIN)])[: len(_BEGIN)]
+        if not _BEGIN.startswith(self._begin):  # h11 would wait for the end of the line
+            raise NetworkTrouble(Trouble.FOREIGN, "not HTTP")
+        try:
+            self._parser.receive_data(data)
+            while (event := self._parser.next_event()) is not h11.NEED_DATA and event is not h11.PAUSED:
+                self._hear(event)
+        except h11.RemoteProtocolError:
+            raise NetworkTrouble(Trouble.FOREIGN, "not HTTP") from None
+
+    def _hear(self, event: object) -> None:
+        match event:
+            case h11.Response():
+                self.status = event.status_code
+                self.headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in event.headers}
+            case h11.Data():
+                self.body += event.data
+            case h11.EndOfMessage():
+                self.is_whole = True
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether any of it has come."""
+        return bool(self._begin)
+
+    @property
+    def rest(self) -> bytes:
+        """What came behind it, which belongs to the next answer."""
+        return self._parser.trailing_data[0]
 
     def refuse_error(self) -> None:
         """Raise NetworkTrouble where the server will not, or cannot."""
@@ -65,33 +86,11 @@ class Answer:
     @property
     def keeps_open(self) -> bool:
         """Whether the connection may be used again once the body has come."""
-        return (self.headers.get("Connection") or "").lower() != "close" and self._ends_by_itself
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether all of the body is there; one that ends with the connection never is."""
-        return self.rest is not None
-
-    @property
-    def rest(self) -> bytes | None:
-        """What came behind the body, which belongs to the next answer; None where the body is not all there."""
-        if self.status == http.client.NO_CONTENT:
-            return self.body
-        if self._is_chunked:
-            _, last, rest = self.body.partition(_LAST_CHUNK)
-            return rest if last else None
-        length = self.headers.get("Content-Length")
-        if length is None or not length.isdigit() or len(self.body) < int(length):
-            return None
-        return self.body[int(length) :]
-
-    @property
-    def _is_chunked(self) -> bool:
-        return "chunked" in (self.headers.get("Transfer-Encoding") or "").lower()
+        return self.headers.get("connection", "").lower() != "close" and self._ends_by_itself
 
     @property
     def _ends_by_itself(self) -> bool:
-        return self.status == http.client.NO_CONTENT or self._is_chunked or "Content-Length" in self.headers
+        return self.status == HTTPStatus.NO_CONTENT or not self.headers.keys().isdisjoint(_LENGTHS)
 
 
 def request(method: str, path: str, host: str, *more: str) -> bytes:
@@ -106,21 +105,13 @@ def _take_many(receive_most: Callable[[int], bytes | None]) -> bytes | None:
 
 def read_head(channel: Channel, patience: Patience, take: Take = _take_many) -> Answer:
     """Return an answer as soon as its head is there. Raises NetworkTrouble and Stopped."""
-    received = b""
-    while (answer := _head_of(received)) is None:
-        more = receive(channel, patience, has_begun=bool(received), take=take)
+    answer = Answer()
+    while not answer.status:
+        more = receive(channel, patience, has_begun=answer.has_begun, take=take)
         if not more:
             raise NetworkTrouble(Trouble.CLOSED)
-        received += more
+        answer.feed(more)
     return answer
-
-
-def _head_of(received: bytes) -> Answer | None:
-    """Return the first answer of what was received, None while its head is not all there; raises NetworkTrouble."""
-    is_too_long = len(received) > LONGEST_HEAD and _END not in received[:LONGEST_HEAD]
-    if not b"HTTP/".startswith(received[:5]) or is_too_long:
-        raise NetworkTrouble(Trouble.FOREIGN, "not HTTP")
-    return parse_head(received) if _END in received else None
 
 
 def read_whole(channel: Channel, patience: Patience) -> Answer:
@@ -130,7 +121,7 @@ def read_whole(channel: Channel, patience: Patience) -> Answer:
         more = receive(channel, patience, has_begun=True)
         if not more:
             break
-        answer = Answer(answer.status, answer.headers, answer.body + more)
+        answer.feed(more)
     return answer
 
 
@@ -139,7 +130,7 @@ class Answers:
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
-        self._received = b""
+        self._next = Answer()
         self._count = 0
         self.keeps_open = True
         """Whether the connection takes further requests, as far as the answers say."""
@@ -152,20 +143,21 @@ class Answers:
     def wait_for(self, count: int, patience: Patience) -> None:
         """Wait until there are so many in all. Raises NetworkTrouble and Stopped."""
         while self._count < count:
-            more = receive(self._channel, patience, has_begun=bool(self._received))
+            more = receive(self._channel, patience, has_begun=self._next.has_begun)
             if not more:
                 raise NetworkTrouble(Trouble.CLOSED)
             self._take(more)
 
     def _take(self, received: bytes) -> None:
-        self._received += received
-        while (answer := _head_of(self._received)) is not None:
+        while received and self.keeps_open:
+            answer = self._next
+            answer.feed(received)
             answer.refuse_error()
-            if answer.rest is None and answer.keeps_open and len(answer.body) < LONGEST_HEAD:
+            if not answer.status or (not answer.is_whole and answer.keeps_open and len(answer.body) < LONGEST_HEAD):
                 return
             self._count += 1
-            self.keeps_open = answer.keeps_open and answer.rest is not None
-            self._received = answer.rest or b""
+            self.keeps_open = answer.keeps_open and answer.is_whole
+            self._next, received = Answer(), answer.rest
 
 
 def receive(channel: Channel, patience: Patience, *, has_begun: bool, take: Take = _take_many) -> bytes:
@@ -176,19 +168,6 @@ def receive(channel: Channel, patience: Patience, *, has_begun: bool, take: Take
     return received
 
 
-def parse_head(received: bytes) -> Answer:
-    """Take what came apart, head and beginning of the body; raises NetworkTrouble where it is no HTTP."""
-    head, _, body = received.partition(_END)
-    status, _, headers = head.partition(b"\r\n")
-    words = status.split(None, 2)
-    if len(words) < 2 or not words[0].startswith(b"HTTP/") or not words[1].isdigit():
-        raise NetworkTrouble(Trouble.FOREIGN, "not HTTP")
-    try:
-        return Answer(int(words[1]), http.client.parse_headers(io.BytesIO(headers + _END)), body)
-    except http.client.HTTPException:
-        raise NetworkTrouble(Trouble.FOREIGN, "not HTTP") from None
-
-
 def somebody_else(answer: Answer, host: str) -> str | None:
     """Return who answers in the place of `host` and wants people to log in first; None where nobody does."""
     if answer.status in _WANTS_A_LOGIN:
@@ -196,7 +175,7 @@ def somebody_else(answer: Answer, host: str) -> str | None:
     if answer.status not in _REDIRECTS:
         return None
     try:
-        there = urlsplit(answer.headers.get("Location") or "").hostname
+        there = urlsplit(answer.headers.get("location", "")).hostname
     except ValueError:
         return None
     return there if there and _owner(there) != _owner(host) else None

@@ -3,35 +3,31 @@
 That is the way of every other packet, through every queue that a stream fills, and no matter how busy this program is.
 """
 
-import contextlib
-import threading
 import time
 from collections.abc import Sequence
 
+from devices.host.background import BackgroundTask
 from devices.tcp_info import tcp_info
 from devices.uplink.connecting import Address, Patience, connect
-from devices.uplink.trouble import NetworkTrouble, Stopped
+from devices.uplink.trouble import Stopped
 
 EVERY_S = 0.15
 LONGEST_S = 3.0
 
 
-class Prober(threading.Thread):
-    """Connects to a server again and again until `over` is set, on a thread of its own; hangs up at once."""
+class Prober:
+    """Connects to a server again and again until it is stopped, on a thread of its own; hangs up at once."""
 
-    def __init__(self, addresses: Sequence[Address], over: threading.Event) -> None:
-        super().__init__(name="uplink-prober", daemon=True)
+    def __init__(self, addresses: Sequence[Address]) -> None:
         self._addresses = addresses
-        self._over = over
+        self._task = BackgroundTask("uplink-prober", self._probe, pause=EVERY_S, failed=lambda _error: None)
+        self.start, self.stop = self._task.start, self._task.stop
         self.samples: list[tuple[float, float]] = []
         """When it was (time.monotonic), and how many seconds it took."""
 
-    def run(self) -> None:
-        """Probe."""
-        while not self._over.is_set():
-            with contextlib.suppress(NetworkTrouble, Stopped, OSError):
-                self.samples.append((time.monotonic(), round_trip(self._addresses, Patience.of(LONGEST_S, self._over))))
-            self._over.wait(EVERY_S)
+    def _probe(self) -> None:
+        patience = Patience.of(LONGEST_S, self._task.stopped)
+        self.samples.append((time.monotonic(), round_trip(self._addresses, patience)))
 
     def since(self, moment: float) -> list[float]:
         """Return what was measured from a moment on."""

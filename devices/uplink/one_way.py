@@ -44,14 +44,13 @@ def fill(
     """
     over, allowance = threading.Event(), Allowance(most_bytes)
     streams = make(over, allowance)
-    prober = Prober(addresses, over)
+    prober = Prober(addresses)
     prober.start()
     began = time.monotonic()
     try:
         moved = move(streams, seconds, allowance, stop, over, tell)
     finally:
-        over.set()
-        prober.join(1.0)
+        prober.stop(1.0)
     took_s = moved.samples[-1][0] - began
     return OneWay(moved, streams, prober.since(began + min(warm_up_s, took_s / 2)))
 

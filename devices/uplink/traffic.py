@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from devices.host import threads
 from devices.tcp_info import TcpInfo
 from devices.uplink.channel import Channel
 from devices.uplink.connecting import Patience
@@ -91,7 +92,7 @@ class Allowance:
             self._left += count
 
 
-class Stream(ABC, threading.Thread):
+class Stream(ABC):
     """One connection after the other that moves bytes, on a thread of its own, until `over` is set.
 
     Nothing is sent or received beyond the `allowance`.
@@ -103,16 +104,25 @@ class Stream(ABC, threading.Thread):
     """Whether a server that closes is connected to once more."""
 
     def __init__(self, open_channel: Open, over: threading.Event, allowance: Allowance) -> None:
-        super().__init__(name="uplink-stream", daemon=True)
         self.allowance = allowance
         self._open = open_channel
         self._over = over
+        self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
         self._channel: Channel | None = None
         self._arriving = Arriving()
         self._moved = self._sent = self._again = 0
         self.trouble: NetworkTrouble | None = None
         """What has ended it, other than `over`."""
+
+    def start(self) -> None:
+        """Begin on a thread."""
+        self._thread = threads.start(self.run, name="uplink-stream")
+
+    def join(self, timeout_s: float) -> None:
+        """Wait at most so long for its end."""
+        if self._thread is not None:
+            self._thread.join(timeout_s)
 
     def run(self) -> None:
         """Open, move, open again where the server closes and takes another."""

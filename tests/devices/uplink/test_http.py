@@ -13,14 +13,16 @@ import pytest
 from agent.receiver import HOST
 from devices.uplink.channel import Channel
 from devices.uplink.connecting import Patience
-from devices.uplink.http import LONGEST_HEAD, Answer, Answers, is_page, parse_head, read_head, request, somebody_else
+from devices.uplink.http import LONGEST_HEAD, Answer, Answers, is_page, read_head, request, somebody_else
 from devices.uplink.trouble import NetworkTrouble, Trouble
 from tests.support.raw_server import RawServer, says
 from tests.support.waiting import wait_for
 
 
 def answer(*lines: str, body: bytes = b"", status: str = "HTTP/1.1 200 OK") -> Answer:
-    return parse_head("\r\n".join((status, *lines, "", "")).encode() + body)
+    parsed = Answer()
+    parsed.feed("\r\n".join((status, *lines, "", "")).encode() + body)
+    return parsed
 
 
 @pytest.mark.parametrize(
@@ -118,7 +120,7 @@ def test_a_head_without_an_end_is_none() -> None:
 @pytest.mark.parametrize("text", [b"HTTP/1.1\r\n\r\n", b"HTTP/1.1 two\r\n\r\n", b"SMTP 220\r\n\r\n", b"\r\n\r\n"])
 def test_what_is_no_head_is_refused(text: bytes) -> None:
     with pytest.raises(NetworkTrouble) as caught:
-        parse_head(text)
+        Answer().feed(text)
     assert caught.value.trouble == Trouble.FOREIGN
 
 
