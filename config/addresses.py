@@ -8,9 +8,7 @@ from enum import Enum, auto
 from pathlib import Path
 from typing import NamedTuple
 
-import msgspec
-
-from config.kinds import Shown
+from config import kinds
 from config.quantities import NotAllowed
 
 
@@ -65,33 +63,28 @@ LONGEST_STREAM_ID = 512
 _MORE = {Form.FOLDER: ", a folder named from the root"}
 
 
-class StreamAddress(msgspec.Struct, frozen=True):
-    """The address of a live destination, without what is secret of it."""
-
-    def read(self, raw: object) -> str:
-        """Return the address, without a slash at its end."""
-        if not isinstance(raw, str):
-            raise NotAllowed("must be an address in quotes")
-        check_stream_url(raw)
-        scheme = scheme_of(raw)
-        if SCHEMES[scheme].form is Form.FOLDER:
-            return raw.rstrip("/")
-        if login_of(raw):
-            raise NotAllowed(
-                "must not hold a user name or password; put the whole address into a private file (--stream @FILE)"
-            )
-        if "?" in raw or "#" in raw:
-            follows = (
-                "mode and latency_s are settings of their own, passphrase and stream_id belong in the file of keys"
-                if SCHEMES[scheme].key is Key.SRT
-                else "what follows belongs to the key, in the file of keys"
-            )
-            raise NotAllowed(f'must end before any "?" or "#"; {follows}')
+def _stream_address(raw: object) -> str:
+    if not isinstance(raw, str):
+        raise NotAllowed("must be an address in quotes")
+    check_stream_url(raw)
+    scheme = scheme_of(raw)
+    if SCHEMES[scheme].form is Form.FOLDER:
         return raw.rstrip("/")
+    if login_of(raw):
+        raise NotAllowed(
+            "must not hold a user name or password; put the whole address into a private file (--stream @FILE)"
+        )
+    if "?" in raw or "#" in raw:
+        follows = (
+            "mode and latency_s are settings of their own, passphrase and stream_id belong in the file of keys"
+            if SCHEMES[scheme].key is Key.SRT
+            else "what follows belongs to the key, in the file of keys"
+        )
+        raise NotAllowed(f'must end before any "?" or "#"; {follows}')
+    return raw.rstrip("/")
 
-    def show(self, value: object) -> Shown:
-        """Return the address."""
-        return str(value)
+
+STREAM_ADDRESS = kinds.Kind("the address of a live destination, without what is secret of it", _stream_address)
 
 
 def scheme_of(url: str) -> str:

@@ -11,8 +11,8 @@ from typing import Annotated
 
 import msgspec
 
+from config import kinds
 from config.addresses import NO_HOST, is_host, is_this_pc
-from config.kinds import FilePath, Seconds, Shown, Switch, Text, Whole
 from config.quantities import NotAllowed
 
 MAIL_PORTS = {"smtp": 587, "smtps": 465}
@@ -24,68 +24,51 @@ _WEB_FORM = "must look like https://HOST/PATH (http:// only to this PC: http://1
 _ADDRESS = re.compile(r"[^\s@<>,;:\"()\[\]\\]+@[^\s@<>,;:\"()\[\]\\]+")
 
 
-class MailServer(msgspec.Struct, frozen=True):
-    """A server that takes e-mail: smtp:// with STARTTLS, smtps:// with TLS from the first byte; never without."""
-
-    def read(self, raw: object) -> str:
-        """Return the address, "" for none."""
-        if raw == "":
-            return ""
-        parts = _parts(raw, _MAIL_FORM)
-        if parts.scheme not in MAIL_PORTS or parts.path not in ("", "/") or parts.query or parts.fragment:
-            raise NotAllowed(_MAIL_FORM)
-        return str(raw).rstrip("/")
-
-    def show(self, value: object) -> Shown:
-        """Return the address."""
-        return str(value)
+def _mail_server(raw: object) -> str:
+    if raw == "":
+        return ""
+    parts = _parts(raw, _MAIL_FORM)
+    if parts.scheme not in MAIL_PORTS or parts.path not in ("", "/") or parts.query or parts.fragment:
+        raise NotAllowed(_MAIL_FORM)
+    return str(raw).rstrip("/")
 
 
-class WebAddress(msgspec.Struct, frozen=True):
-    """Where alarms are posted to, without what is secret of it."""
-
-    def read(self, raw: object) -> str:
-        """Return the address, "" for none."""
-        if raw == "":
-            return ""
-        check_web_address(raw)
-        if "?" in str(raw):
-            raise NotAllowed('must end before any "?"; an address that holds a secret belongs in the file of keys')
-        return str(raw)
-
-    def show(self, value: object) -> Shown:
-        """Return the address."""
-        return str(value)
+MAIL_SERVER = kinds.Kind(
+    "a server that takes e-mail: smtp:// with STARTTLS, smtps:// with TLS from the first byte; never without",
+    _mail_server,
+)
 
 
-class MailAddress(msgspec.Struct, frozen=True):
-    """One e-mail address."""
-
-    def read(self, raw: object) -> str:
-        """Return the address, "" for none."""
-        if raw == "":
-            return ""
-        if not isinstance(raw, str) or len(raw) > LONGEST_ADDRESS or not _ADDRESS.fullmatch(raw):
-            raise NotAllowed("must be an e-mail address: humas@kampus.ac.id")
-        return raw
-
-    def show(self, value: object) -> Shown:
-        """Return the address."""
-        return str(value)
+def _web_address(raw: object) -> str:
+    if raw == "":
+        return ""
+    check_web_address(raw)
+    if "?" in str(raw):
+        raise NotAllowed('must end before any "?"; an address that holds a secret belongs in the file of keys')
+    return str(raw)
 
 
-class MailAddresses(msgspec.Struct, frozen=True):
-    """A list of e-mail addresses."""
+WEB_ADDRESS = kinds.Kind("where alarms are posted to, without what is secret of it", _web_address)
 
-    def read(self, raw: object) -> tuple[str, ...]:
-        """Return the addresses."""
-        if not isinstance(raw, list) or "" in raw:
-            raise NotAllowed('must be a list of e-mail addresses: ["humas@kampus.ac.id"]')
-        return tuple(MailAddress().read(each) for each in raw)
 
-    def show(self, value: object) -> Shown:
-        """Return the addresses."""
-        return [str(each) for each in value] if isinstance(value, tuple) else []
+def _mail_address(raw: object) -> str:
+    if raw == "":
+        return ""
+    if not isinstance(raw, str) or len(raw) > LONGEST_ADDRESS or not _ADDRESS.fullmatch(raw):
+        raise NotAllowed("must be an e-mail address: humas@kampus.ac.id")
+    return raw
+
+
+MAIL_ADDRESS = kinds.Kind("one e-mail address", _mail_address)
+
+
+def _mail_addresses(raw: object) -> tuple[str, ...]:
+    if not isinstance(raw, list) or "" in raw:
+        raise NotAllowed('must be a list of e-mail addresses: ["humas@kampus.ac.id"]')
+    return tuple(_mail_address(each) for each in raw)
+
+
+MAIL_ADDRESSES = kinds.Kind("a list of e-mail addresses", _mail_addresses, kinds.each_shown)
 
 
 def check_web_address(raw: object) -> None:
@@ -123,15 +106,15 @@ class AlarmSettings(msgspec.Struct, frozen=True, kw_only=True):
     every `repeat_s` seconds; no more than `most_per_hour` messages are sent in an hour.
     """
 
-    desktop: Annotated[bool, Switch()] = True
-    mail_server: Annotated[str, MailServer()] = ""
-    mail_user: Annotated[str, Text()] = ""
-    mail_from: Annotated[str, MailAddress()] = ""
-    mail_to: Annotated[tuple[str, ...], MailAddresses()] = ()
-    webhook: Annotated[str, WebAddress()] = ""
-    ca_file: Annotated[Path | None, FilePath()] = None
-    repeat_s: Annotated[float, Seconds(60, 86_400)] = 900.0
-    most_per_hour: Annotated[int, Whole(1, 120)] = 12
+    desktop: Annotated[bool, kinds.SWITCH] = True
+    mail_server: Annotated[str, MAIL_SERVER] = ""
+    mail_user: Annotated[str, kinds.TEXT] = ""
+    mail_from: Annotated[str, MAIL_ADDRESS] = ""
+    mail_to: Annotated[tuple[str, ...], MAIL_ADDRESSES] = ()
+    webhook: Annotated[str, WEB_ADDRESS] = ""
+    ca_file: Annotated[Path | None, kinds.FILE_PATH] = None
+    repeat_s: Annotated[float, kinds.seconds(60, 86_400)] = 900.0
+    most_per_hour: Annotated[int, kinds.whole(1, 120)] = 12
 
     @property
     def mail_scheme(self) -> str:

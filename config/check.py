@@ -6,8 +6,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from config import kinds
 from config.addresses import NO_HOST, is_host
-from config.kinds import Choice, Rate, Size, Switch, Text, Whole, Words
 
 SCHEMES = {"librespeed": ("http", "https"), "iperf3": ("iperf3",)}
 """The schemes of `server`'s address, by the kind of server."""
@@ -23,14 +23,14 @@ class CheckSettings(msgspec.Struct, frozen=True, kw_only=True):
     can sense.
     """
 
-    uplink: Annotated[str, Choice((*SCHEMES, "ingest", "none"))] = "librespeed"
-    server: Annotated[str, Text()] = ""
-    public: Annotated[bool, Switch()] = False
-    streams: Annotated[int, Whole(1, 8)] = 6
-    most_data: Annotated[int, Size(1_000_000, 10**11)] = 100_000_000
-    conference_up: Annotated[int, Rate(0, 200_000_000)] = 3_800_000
-    conference_down: Annotated[int, Rate(0, 200_000_000)] = 3_000_000
-    equipment: Annotated[tuple[str, ...], Words()] = ("tripod", "cables")
+    uplink: Annotated[str, kinds.choice((*SCHEMES, "ingest", "none"))] = "librespeed"
+    server: Annotated[str, kinds.TEXT] = ""
+    public: Annotated[bool, kinds.SWITCH] = False
+    streams: Annotated[int, kinds.whole(1, 8)] = 6
+    most_data: Annotated[int, kinds.size(1_000_000, 10**11)] = 100_000_000
+    conference_up: Annotated[int, kinds.rate(0, 200_000_000)] = 3_800_000
+    conference_down: Annotated[int, kinds.rate(0, 200_000_000)] = 3_000_000
+    equipment: Annotated[tuple[str, ...], kinds.WORDS] = ("tripod", "cables")
 
     def problems(self) -> Iterator[tuple[str, str]]:
         """Give the fields that do not go together, each with what is wrong."""

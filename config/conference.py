@@ -5,7 +5,7 @@ from typing import Annotated
 
 import msgspec
 
-from config.kinds import FrameRate, Switch, Text, Whole, Words
+from config import kinds
 
 
 class Conference(msgspec.Struct, frozen=True, kw_only=True):
@@ -16,12 +16,12 @@ class Conference(msgspec.Struct, frozen=True, kw_only=True):
     screen and what a sound server plays do so, too, unless `near_side` names them.
     """
 
-    always: Annotated[bool, Switch()] = False
-    camera: Annotated[str, Text()] = "Liput"
-    microphone: Annotated[str, Text()] = "liput"
-    layout: Annotated[str, Text()] = ""
-    width: Annotated[int, Whole(64, 3840, even=True)] = 1280
-    height: Annotated[int, Whole(64, 2160, even=True)] = 720
-    fps: Annotated[Fraction, FrameRate(60)] = Fraction(30)
-    far_side: Annotated[tuple[str, ...], Words()] = ()
-    near_side: Annotated[tuple[str, ...], Words()] = ()
+    always: Annotated[bool, kinds.SWITCH] = False
+    camera: Annotated[str, kinds.TEXT] = "Liput"
+    microphone: Annotated[str, kinds.TEXT] = "liput"
+    layout: Annotated[str, kinds.TEXT] = ""
+    width: Annotated[int, kinds.whole(64, 3840, even=True)] = 1280
+    height: Annotated[int, kinds.whole(64, 2160, even=True)] = 720
+    fps: Annotated[Fraction, kinds.frame_rate(60)] = Fraction(30)
+    far_side: Annotated[tuple[str, ...], kinds.WORDS] = ()
+    near_side: Annotated[tuple[str, ...], kinds.WORDS] = ()

@@ -12,8 +12,8 @@ from typing import Annotated
 
 import msgspec
 
+from config import kinds
 from config.addresses import NO_HOST, folder_of, is_host, scheme_of
-from config.kinds import FilePath, Rate, Seconds, Shown, Size, Switch, Text
 from config.quantities import NotAllowed
 
 COPY_SCHEMES = ("file", "sftp", "s3")
@@ -21,35 +21,33 @@ COPY_SCHEMES = ("file", "sftp", "s3")
 _FORM = "must look like file:///FOLDER, sftp://USER@HOST/FOLDER or s3://BUCKET/PREFIX"
 
 
-class CopyAddress(msgspec.Struct, frozen=True):
-    """Where copies go: a folder, a folder on a server with SFTP, a bucket of an S3-compatible object store."""
-
-    def read(self, raw: object) -> str:
-        """Return the address, without a slash at its end."""
-        if not isinstance(raw, str) or not raw.isprintable() or scheme_of(raw) not in COPY_SCHEMES:
-            raise NotAllowed(_FORM)
-        if scheme_of(raw) == "file":
-            if not re.match(r"file:///[^/]", raw, re.IGNORECASE):
-                raise NotAllowed("must look like file:///FOLDER, a folder named from the root")
-            return raw.rstrip("/")
-        try:
-            parts = urllib.parse.urlsplit(raw)
-            host, port, password = parts.hostname, parts.port, parts.password
-        except ValueError:  # whose words may repeat a password
-            raise NotAllowed(_FORM) from None
-        if password is not None or (scheme_of(raw) == "s3" and parts.username is not None):
-            raise NotAllowed("must not hold a password; it belongs in the file of keys, in the table [copies]")
-        if not host or port == 0 or "?" in raw or "#" in raw or " " in raw or ".." in parts.path.split("/"):
-            raise NotAllowed(_FORM)
-        if scheme_of(raw) == "sftp" and not parts.path.strip("/"):
-            raise NotAllowed("must name a folder: sftp://USER@HOST/FOLDER")
-        if scheme_of(raw) == "sftp" and not is_host(host):
-            raise NotAllowed(NO_HOST)
+def _copy_address(raw: object) -> str:
+    if not isinstance(raw, str) or not raw.isprintable() or scheme_of(raw) not in COPY_SCHEMES:
+        raise NotAllowed(_FORM)
+    if scheme_of(raw) == "file":
+        if not re.match(r"file:///[^/]", raw, re.IGNORECASE):
+            raise NotAllowed("must look like file:///FOLDER, a folder named from the root")
         return raw.rstrip("/")
+    try:
+        parts = urllib.parse.urlsplit(raw)
+        host, port, password = parts.hostname, parts.port, parts.password
+    except ValueError:  # whose words may repeat a password
+        raise NotAllowed(_FORM) from None
+    if password is not None or (scheme_of(raw) == "s3" and parts.username is not None):
+        raise NotAllowed("must not hold a password; it belongs in the file of keys, in the table [copies]")
+    if not host or port == 0 or "?" in raw or "#" in raw or " " in raw or ".." in parts.path.split("/"):
+        raise NotAllowed(_FORM)
+    if scheme_of(raw) == "sftp" and not parts.path.strip("/"):
+        raise NotAllowed("must name a folder: sftp://USER@HOST/FOLDER")
+    if scheme_of(raw) == "sftp" and not is_host(host):
+        raise NotAllowed(NO_HOST)
+    return raw.rstrip("/")
 
-    def show(self, value: object) -> Shown:
-        """Return the address."""
-        return str(value)
+
+COPY_ADDRESS = kinds.Kind(
+    "where copies go: a folder, a folder on a server with SFTP, a bucket of an S3-compatible object store",
+    _copy_address,
+)
 
 
 class CopyTarget(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,15 +59,15 @@ class CopyTarget(msgspec.Struct, frozen=True, kw_only=True):
     `region` and `ca_file` go with it.
     """
 
-    url: Annotated[str, CopyAddress()]
-    automatic: Annotated[bool, Switch()] = True
-    max_rate: Annotated[int | None, Rate(8_000, 100_000_000_000)] = None
-    stalled_s: Annotated[float, Seconds(1, 3600)] = 60.0
-    must_be_mounted: Annotated[bool, Switch()] = True
-    known_hosts: Annotated[Path | None, FilePath()] = None
-    endpoint: Annotated[str, Text()] = ""
-    region: Annotated[str, Text()] = "us-east-1"
-    ca_file: Annotated[Path | None, FilePath()] = None
+    url: Annotated[str, COPY_ADDRESS]
+    automatic: Annotated[bool, kinds.SWITCH] = True
+    max_rate: Annotated[int | None, kinds.rate(8_000, 100_000_000_000)] = None
+    stalled_s: Annotated[float, kinds.seconds(1, 3600)] = 60.0
+    must_be_mounted: Annotated[bool, kinds.SWITCH] = True
+    known_hosts: Annotated[Path | None, kinds.FILE_PATH] = None
+    endpoint: Annotated[str, kinds.TEXT] = ""
+    region: Annotated[str, kinds.TEXT] = "us-east-1"
+    ca_file: Annotated[Path | None, kinds.FILE_PATH] = None
 
     @property
     def scheme(self) -> str:
@@ -95,21 +93,16 @@ class CopyTarget(msgspec.Struct, frozen=True, kw_only=True):
             yield "endpoint", NO_HOST
 
 
-class TimeOfDay(msgspec.Struct, frozen=True):
-    """A time of the day, in the zone of the office; "" for none."""
+def _time_of_day(raw: object) -> str:
+    found = re.fullmatch(r"(\d{1,2})[:.](\d{2})", raw, re.ASCII) if isinstance(raw, str) else None
+    if raw == "":
+        return ""
+    if found is None or int(found[1]) > 23 or int(found[2]) > 59:
+        raise NotAllowed('must be a time of the day, such as "02:30"; "" for never')
+    return f"{int(found[1]):02}:{found[2]}"
 
-    def read(self, raw: object) -> str:
-        """Return it as HH:MM."""
-        found = re.fullmatch(r"(\d{1,2})[:.](\d{2})", raw, re.ASCII) if isinstance(raw, str) else None
-        if raw == "":
-            return ""
-        if found is None or int(found[1]) > 23 or int(found[2]) > 59:
-            raise NotAllowed('must be a time of the day, such as "02:30"; "" for never')
-        return f"{int(found[1]):02}:{found[2]}"
 
-    def show(self, value: object) -> Shown:
-        """Return it."""
-        return str(value)
+TIME_OF_DAY = kinds.Kind('a time of the day, in the zone of the office; "" for none', _time_of_day)
 
 
 class Fixity(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,6 +111,6 @@ class Fixity(msgspec.Struct, frozen=True, kw_only=True):
     A round reads `budget` bytes of packages, `max_rate` bits of them a second at most.
     """
 
-    at: Annotated[str, TimeOfDay()] = "02:30"
-    budget: Annotated[int, Size(1_000_000, 2**60)] = 50_000_000_000
-    max_rate: Annotated[int, Rate(8_000, 100_000_000_000)] = 400_000_000
+    at: Annotated[str, TIME_OF_DAY] = "02:30"
+    budget: Annotated[int, kinds.size(1_000_000, 2**60)] = 50_000_000_000
+    max_rate: Annotated[int, kinds.rate(8_000, 100_000_000_000)] = 400_000_000

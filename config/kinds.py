@@ -1,16 +1,15 @@
 """The kinds of value a setting can have: how each is read from TOML, what it allows, and how it is shown.
 
-A field of a settings struct carries its kind as `Annotated[int, Size()]`; the reader finds it there.
+A field of a settings struct carries its kind as `Annotated[int, kinds.size(0, 10)]`; the reader finds it there.
 """
 
 import difflib
 import math
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Protocol
-
-import msgspec
+from typing import Any
 
 from config import quantities
 from config.quantities import NotAllowed
@@ -19,236 +18,189 @@ type Shown = str | int | float | bool | list[str]
 """A setting as it is printed: a TOML or JSON value."""
 
 
-class Kind(Protocol):
-    """One kind of value."""
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of value.
 
-    def read(self, raw: object) -> object:
-        """Return the value that `raw` (from TOML) stands for; NotAllowed says what would be right."""
-        ...
+    `words` say what it is. `read` returns the value that stands for a raw one from TOML; NotAllowed says what would be
+    right. `show` returns a value the way a person would write it in the file.
+    """
 
-    def show(self, value: object) -> Shown:
-        """Return `value` the way a person would write it in the file."""
-        ...
-
-
-class Text(msgspec.Struct, frozen=True):
-    """Any text."""
-
-    def read(self, raw: object) -> str:
-        """Return the text."""
-        if not isinstance(raw, str):
-            raise NotAllowed("must be text in quotes")
-        return raw
-
-    def show(self, value: object) -> Shown:
-        """Return the text."""
-        return str(value)
+    words: str
+    read: Callable[[object], Any]
+    show: Callable[[Any], Shown] = str
 
 
-class Choice(msgspec.Struct, frozen=True):
-    """One of a few words."""
+def each_shown(values: Iterable[object]) -> list[str]:
+    """Show a list."""
+    return [str(value) for value in values]
 
-    words: tuple[str, ...]
 
-    def read(self, raw: object) -> str:
-        """Return the word."""
-        if raw not in self.words:
-            raise NotAllowed(f"must be one of {', '.join(self.words)}{did_you_mean(str(raw), self.words)}")
+def _text(raw: object) -> str:
+    if not isinstance(raw, str):
+        raise NotAllowed("must be text in quotes")
+    return raw
+
+
+TEXT = Kind("any text", _text)
+
+
+def choice(words: tuple[str, ...]) -> Kind:
+    """Return the kind of one of a few words."""
+
+    def read(raw: object) -> str:
+        if raw not in words:
+            raise NotAllowed(f"must be one of {', '.join(words)}{did_you_mean(str(raw), words)}")
         return str(raw)
 
-    def show(self, value: object) -> Shown:
-        """Return the word."""
-        return str(value)
+    return Kind(f"one of {', '.join(f'`{word}`' for word in words)}", read)
 
 
-class Switch(msgspec.Struct, frozen=True):
-    """On or off."""
+def _switch(raw: object) -> bool:
+    if not isinstance(raw, bool):
+        raise NotAllowed("must be true or false")
+    return raw
 
-    def read(self, raw: object) -> bool:
-        """Return whether it is on."""
-        if not isinstance(raw, bool):
-            raise NotAllowed("must be true or false")
+
+SWITCH = Kind("on or off", _switch, bool)
+
+
+def _words(raw: object) -> tuple[str, ...]:
+    allowed = 'must be a list of names, such as ["slides", "podium"]'
+    if not isinstance(raw, list):
+        raise NotAllowed(allowed)
+    if not all(isinstance(word, str | int) and not isinstance(word, bool) and str(word).strip() for word in raw):
+        raise NotAllowed(allowed)
+    return tuple(str(word).strip() for word in raw)
+
+
+WORDS = Kind("a list of names; a number stands for what it counts", _words, each_shown)
+
+
+def _number(
+    words: str, least: float, most: float, allowed: str, parse: Callable[[object], object] = lambda raw: raw
+) -> Kind:
+    def read(raw: object) -> float:
+        value = parse(raw)
+        if not isinstance(value, int | float) or isinstance(value, bool) or not least <= value <= most:
+            raise NotAllowed(f"must be {allowed}")
+        return float(value)
+
+    return Kind(_between(words, least, most), read, lambda value: value if math.isfinite(value) else str(value))
+
+
+def _between(words: str, least: float, most: float) -> str:
+    low, high = (f"{each:,}" if isinstance(each, int) else f"{each:g}" for each in (least, most))
+    return f"{words}, {low} to {high}"
+
+
+def part(least: float, most: float) -> Kind:
+    """Return the kind of a part of a whole."""
+    return _number("a part of a whole", least, most, f"a number from {least:g} to {most:g}")
+
+
+def decibels(least: float, most: float) -> Kind:
+    """Return the kind of how much louder, or below 0 softer."""
+    return _number("how much louder, or below 0 softer", least, most, f"decibels from {least:g} to {most:g}")
+
+
+def seconds(least: float, most: float) -> Kind:
+    """Return the kind of a number of seconds; a duration in words ("250ms") is taken as well."""
+
+    def parse(raw: object) -> object:
+        try:
+            return quantities.parse_duration(raw) if isinstance(raw, str) else raw
+        except NotAllowed:
+            return None
+
+    return _number("a number of seconds", least, most, f"seconds, from {least:g} to {most:g}", parse)
+
+
+def whole(least: int, most: int, *, even: bool = False) -> Kind:
+    """Return the kind of an integer, even where asked (pictures with half as many chroma samples)."""
+
+    def read(raw: object) -> int:
+        if not isinstance(raw, int) or isinstance(raw, bool) or not least <= raw <= most or (even and raw % 2):
+            raise NotAllowed(f"must be an {'even ' if even else ''}integer from {least} to {most}")
         return raw
 
-    def show(self, value: object) -> Shown:
-        """Return true or false."""
-        return bool(value)
+    return Kind(f"{_between('an integer', least, most)}{', even' if even else ''}", read, int)
 
 
-class Words(msgspec.Struct, frozen=True):
-    """A list of names; a number stands for what it counts."""
+def _quantity(
+    words: str, least: int, most: int, allowed: str, parse: Callable[[str | int], int], form: Callable[[int], str]
+) -> Kind:
+    """Return the kind of a number that people write with a unit, of the base unit."""
 
-    def read(self, raw: object) -> tuple[str, ...]:
-        """Return the names."""
-        allowed = 'must be a list of names, such as ["slides", "podium"]'
-        if not isinstance(raw, list):
-            raise NotAllowed(allowed)
-        if not all(isinstance(word, str | int) and not isinstance(word, bool) and str(word).strip() for word in raw):
-            raise NotAllowed(allowed)
-        return tuple(str(word).strip() for word in raw)
-
-    def show(self, value: object) -> Shown:
-        """Return the names."""
-        return [str(word) for word in value] if isinstance(value, tuple) else str(value)
-
-
-class _Number(msgspec.Struct, frozen=True):
-    """A number from `least` to `most`."""
-
-    least: float
-    most: float
-
-    def show(self, value: object) -> Shown:
-        """Return the number."""
-        return value if isinstance(value, float) and math.isfinite(value) else str(value)
-
-    def _within(self, raw: object, allowed: str) -> float:
-        if not isinstance(raw, int | float) or isinstance(raw, bool) or not self.least <= raw <= self.most:
-            raise NotAllowed(allowed)
-        return float(raw)
-
-
-class Part(_Number, frozen=True):
-    """A part of a whole, from `least` to `most`."""
-
-    def read(self, raw: object) -> float:
-        """Return the part."""
-        return self._within(raw, f"must be a number from {self.least:g} to {self.most:g}")
-
-
-class Decibels(_Number, frozen=True):
-    """How much louder, or below 0 softer, from `least` to `most`."""
-
-    def read(self, raw: object) -> float:
-        """Return the decibels."""
-        return self._within(raw, f"must be decibels from {self.least:g} to {self.most:g}")
-
-
-class Whole(msgspec.Struct, frozen=True):
-    """An integer from `least` to `most`, even where asked (pictures with half as many chroma samples)."""
-
-    least: int
-    most: int
-    even: bool = False
-
-    def read(self, raw: object) -> int:
-        """Return the integer."""
-        wrong_parity = self.even and isinstance(raw, int) and raw % 2
-        if not isinstance(raw, int) or isinstance(raw, bool) or not self.least <= raw <= self.most or wrong_parity:
-            raise NotAllowed(f"must be an {'even ' if self.even else ''}integer from {self.least} to {self.most}")
-        return raw
-
-    def show(self, value: object) -> Shown:
-        """Return the integer."""
-        return value if isinstance(value, int) else str(value)
-
-
-class Seconds(_Number, frozen=True):
-    """A number of seconds from `least` to `most`."""
-
-    def read(self, raw: object) -> float:
-        """Return the seconds; a duration in words ("250ms") is taken as well."""
-        allowed = f"must be seconds, from {self.least:g} to {self.most:g}"
-        if isinstance(raw, str):
-            try:
-                raw = quantities.parse_duration(raw)
-            except NotAllowed:
-                raise NotAllowed(allowed) from None
-        return self._within(raw, allowed)
-
-
-class _Quantity(msgspec.Struct, frozen=True):
-    """A number that people write with a unit, from `least` to `most` of the base unit."""
-
-    least: int
-    most: int
-
-    def _within(self, raw: object, parse: Callable[[str | int], int], allowed: str, form: Callable[[int], str]) -> int:
+    def read(raw: object) -> int:
         if not isinstance(raw, str | int) or isinstance(raw, bool):
             raise NotAllowed(f"must be {allowed}")
         value = parse(raw)
-        if not self.least <= value <= self.most:
-            raise NotAllowed(f"must be from {form(self.least)} to {form(self.most)}")
+        if not least <= value <= most:
+            raise NotAllowed(f"must be from {form(least)} to {form(most)}")
         return value
 
-
-class Size(_Quantity, frozen=True):
-    """A number of bytes."""
-
-    def read(self, raw: object) -> int:
-        """Return the bytes."""
-        return self._within(raw, quantities.parse_size, quantities.SIZE_ALLOWED, quantities.format_size)
-
-    def show(self, value: object) -> Shown:
-        """Return the size with its unit."""
-        return quantities.format_size(value) if isinstance(value, int) else str(value)
+    return Kind(f"{words}, {form(least)} to {form(most)}", read, form)
 
 
-class Rate(_Quantity, frozen=True):
-    """A number of bits per second."""
-
-    def read(self, raw: object) -> int:
-        """Return the bits per second."""
-        return self._within(raw, quantities.parse_rate, quantities.RATE_ALLOWED, quantities.format_rate)
-
-    def show(self, value: object) -> Shown:
-        """Return the rate with its unit."""
-        return quantities.format_rate(value) if isinstance(value, int) else str(value)
+def size(least: int, most: int) -> Kind:
+    """Return the kind of a number of bytes."""
+    return _quantity(
+        "a number of bytes", least, most, quantities.SIZE_ALLOWED, quantities.parse_size, quantities.format_size
+    )
 
 
-class FrameRate(msgspec.Struct, frozen=True):
-    """Frames per second, exactly, at most `most`."""
+def rate(least: int, most: int) -> Kind:
+    """Return the kind of a number of bits per second."""
+    return _quantity(
+        "a number of bits per second",
+        least,
+        most,
+        quantities.RATE_ALLOWED,
+        quantities.parse_rate,
+        quantities.format_rate,
+    )
 
-    most: int
 
-    def read(self, raw: object) -> Fraction:
-        """Return the frames per second."""
+def frame_rate(most: int) -> Kind:
+    """Return the kind of frames per second, exactly, from 1 to `most`."""
+
+    def read(raw: object) -> Fraction:
         if not isinstance(raw, str | int) or isinstance(raw, bool):
             raise NotAllowed(f"must be {quantities.FRAME_RATE_ALLOWED}")
-        rate = quantities.parse_frame_rate(raw)
-        if not 1 <= rate <= self.most:
-            raise NotAllowed(f"must be from 1 to {self.most} frames per second")
-        return rate
+        found = quantities.parse_frame_rate(raw)
+        if not 1 <= found <= most:
+            raise NotAllowed(f"must be from 1 to {most} frames per second")
+        return found
 
-    def show(self, value: object) -> Shown:
-        """Return an integer or a fraction."""
-        if isinstance(value, Fraction) and value.denominator == 1:
-            return value.numerator
-        return str(value)
+    words = f"frames per second, exactly, at most {most}"
+    return Kind(words, read, lambda value: value.numerator if value.denominator == 1 else str(value))
 
 
-class FilePath(msgspec.Struct, frozen=True):
-    """A file or folder; `~` is the user's home. A relative one counts from the settings file's folder."""
-
-    def read(self, raw: object) -> Path:
-        """Return the path, which may be relative."""
-        if not isinstance(raw, str) or not raw.strip() or "\0" in raw:
-            raise NotAllowed("must be a path in quotes")
-        try:
-            return Path(raw).expanduser()
-        except RuntimeError:
-            raise NotAllowed("names a home folder that does not exist") from None
-
-    def show(self, value: object) -> Shown:
-        """Return the path."""
-        return str(value)
+def _file_path(raw: object) -> Path:
+    if not isinstance(raw, str) or not raw.strip() or "\0" in raw:
+        raise NotAllowed("must be a path in quotes")
+    try:
+        return Path(raw).expanduser()
+    except RuntimeError:
+        raise NotAllowed("names a home folder that does not exist") from None
 
 
-class FilePaths(msgspec.Struct, frozen=True):
-    """Several files or folders, no two of them the same."""
+FILE_PATH = Kind(
+    "a file or folder; `~` is the user's home. A relative one counts from the settings file's folder", _file_path
+)
 
-    def read(self, raw: object) -> tuple[Path, ...]:
-        """Return the paths, which may be relative."""
-        if not isinstance(raw, list):
-            raise NotAllowed('must be a list of paths, ["/mnt/a", "/mnt/b"]')
-        paths = tuple(FilePath().read(each) for each in raw)
-        if len(set(paths)) < len(paths):
-            raise NotAllowed("must not name a path twice")
-        return paths
 
-    def show(self, value: object) -> Shown:
-        """Return the paths."""
-        return [str(path) for path in value] if isinstance(value, tuple) else []
+def _file_paths(raw: object) -> tuple[Path, ...]:
+    if not isinstance(raw, list):
+        raise NotAllowed('must be a list of paths, ["/mnt/a", "/mnt/b"]')
+    paths = tuple(_file_path(each) for each in raw)
+    if len(set(paths)) < len(paths):
+        raise NotAllowed("must not name a path twice")
+    return paths
+
+
+FILE_PATHS = Kind("several files or folders, no two of them the same", _file_paths, each_shown)
 
 
 def did_you_mean(wrong: str, right: Iterable[str]) -> str:

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import msgspec
 
-from config.kinds import FilePath, Shown, Size, Words
+from config import kinds
 from config.quantities import NotAllowed
 from config.standard_time import STANDARD_ALLOWED, StandardTime, format_standard, parse_standard
 
@@ -90,91 +90,74 @@ def _minutes(hours: str, minutes: str) -> int:
     return int(hours) * 60 + int(minutes)
 
 
-class Zone(msgspec.Struct, frozen=True):
-    """A time zone."""
-
-    def read(self, raw: object) -> str:
-        """Return its name."""
-        name = str(raw)
-        zone_of(name)
-        return name
-
-    def show(self, value: object) -> Shown:
-        """Return its name."""
-        return str(value)
+def _zone(raw: object) -> str:
+    name = str(raw)
+    zone_of(name)
+    return name
 
 
-class Hours(msgspec.Struct, frozen=True):
-    """Spans of one day, in their order, none within another: `07:30-12:00`."""
-
-    def read(self, raw: object) -> tuple[str, ...]:
-        """Return the spans, each written alike."""
-        if not isinstance(raw, list):
-            minutes_of("")
-            return ()
-        spans = [minutes_of(str(span)) for span in raw]
-        if any(after[0] < before[1] for before, after in pairwise(spans)):
-            raise NotAllowed("must be in their order, and must not overlap")
-        return tuple("-".join(f"{at // 60:02}:{at % 60:02}" for at in span) for span in spans)
-
-    def show(self, value: object) -> Shown:
-        """Return the spans."""
-        return [str(span) for span in value] if isinstance(value, tuple) else []
+ZONE = kinds.Kind("a time zone", _zone)
 
 
-class Dates(msgspec.Struct, frozen=True):
-    """Days: `2026-12-25`, or from one to another, `2026-03-18..2026-03-24`."""
-
-    def read(self, raw: object) -> tuple[date, ...]:
-        """Return the days, the earliest first."""
-        allowed = 'must be a list of days, such as ["2026-12-25", "2027-03-08..2027-03-12"]'
-        if not isinstance(raw, list):
-            raise NotAllowed(allowed)
-        try:
-            days = {day for each in raw for day in self._days(each)}
-        except ValueError:
-            raise NotAllowed(allowed) from None
-        return tuple(sorted(days))
-
-    @staticmethod
-    def _days(raw: object) -> Iterator[date]:
-        first, _, last = str(raw).partition("..")
-        begin, end = date.fromisoformat(first.strip()), date.fromisoformat((last or first).strip())
-        if not 0 <= (end - begin).days < MOST_HOLIDAYS:
-            raise ValueError(raw)
-        yield from (begin + timedelta(days=number) for number in range((end - begin).days + 1))
-
-    def show(self, value: object) -> Shown:
-        """Return the days."""
-        return [day.isoformat() for day in value] if isinstance(value, tuple) else []
+def _hours(raw: object) -> tuple[str, ...]:
+    if not isinstance(raw, list):
+        minutes_of("")
+        return ()
+    spans = [minutes_of(str(span)) for span in raw]
+    if any(after[0] < before[1] for before, after in pairwise(spans)):
+        raise NotAllowed("must be in their order, and must not overlap")
+    return tuple("-".join(f"{at // 60:02}:{at % 60:02}" for at in span) for span in spans)
 
 
-class Standard(msgspec.Struct, frozen=True):
-    """A standard time: 1 to 366 working days, or office hours or minutes of them, 1000 hours at most."""
-
-    def read(self, raw: object) -> StandardTime:
-        """Return the time."""
-        if not isinstance(raw, str):
-            raise NotAllowed(f"must be {STANDARD_ALLOWED}")
-        return parse_standard(raw)
-
-    def show(self, value: object) -> Shown:
-        """Return the time as people write it."""
-        return format_standard(value) if isinstance(value, StandardTime) else str(value)
+HOURS = kinds.Kind("spans of one day, in their order, none within another: `07:30-12:00`", _hours, kinds.each_shown)
 
 
-class Standards(msgspec.Struct, frozen=True):
-    """Several standard times."""
+def _days(raw: object) -> Iterator[date]:
+    first, _, last = str(raw).partition("..")
+    begin, end = date.fromisoformat(first.strip()), date.fromisoformat((last or first).strip())
+    if not 0 <= (end - begin).days < MOST_HOLIDAYS:
+        raise ValueError(raw)
+    yield from (begin + timedelta(days=number) for number in range((end - begin).days + 1))
 
-    def read(self, raw: object) -> tuple[StandardTime, ...]:
-        """Return the times."""
-        if not isinstance(raw, list):
-            raise NotAllowed('must be a list of times, such as ["2 h", "1 h", "10 min"]')
-        return tuple(Standard().read(each) for each in raw)
 
-    def show(self, value: object) -> Shown:
-        """Return the times as people write them."""
-        return [str(Standard().show(each)) for each in value] if isinstance(value, tuple) else []
+def _dates(raw: object) -> tuple[date, ...]:
+    allowed = 'must be a list of days, such as ["2026-12-25", "2027-03-08..2027-03-12"]'
+    if not isinstance(raw, list):
+        raise NotAllowed(allowed)
+    try:
+        days = {day for each in raw for day in _days(each)}
+    except ValueError:
+        raise NotAllowed(allowed) from None
+    return tuple(sorted(days))
+
+
+DATES = kinds.Kind(
+    "days: `2026-12-25`, or from one to another, `2026-03-18..2026-03-24`",
+    _dates,
+    lambda days: [day.isoformat() for day in days],
+)
+
+
+def _standard(raw: object) -> StandardTime:
+    if not isinstance(raw, str):
+        raise NotAllowed(f"must be {STANDARD_ALLOWED}")
+    return parse_standard(raw)
+
+
+STANDARD = kinds.Kind(
+    "a standard time: 1 to 366 working days, or office hours or minutes of them, 1000 hours at most",
+    _standard,
+    format_standard,
+)
+
+
+def _standards(raw: object) -> tuple[StandardTime, ...]:
+    if not isinstance(raw, list):
+        raise NotAllowed('must be a list of times, such as ["2 h", "1 h", "10 min"]')
+    return tuple(_standard(each) for each in raw)
+
+
+STANDARDS = kinds.Kind("several standard times", _standards, lambda times: [format_standard(each) for each in times])
 
 
 _MONDAY_TO_THURSDAY = ("07:30-12:00", "13:00-16:00")
@@ -186,15 +169,15 @@ class Office(msgspec.Struct, frozen=True, kw_only=True):
     Standard times are counted in these hours.
     """
 
-    time_zone: Annotated[str, Zone()] = LOCAL
-    monday: Annotated[tuple[str, ...], Hours()] = _MONDAY_TO_THURSDAY
-    tuesday: Annotated[tuple[str, ...], Hours()] = _MONDAY_TO_THURSDAY
-    wednesday: Annotated[tuple[str, ...], Hours()] = _MONDAY_TO_THURSDAY
-    thursday: Annotated[tuple[str, ...], Hours()] = _MONDAY_TO_THURSDAY
-    friday: Annotated[tuple[str, ...], Hours()] = ("07:30-11:30", "13:00-16:30")
-    saturday: Annotated[tuple[str, ...], Hours()] = ()
-    sunday: Annotated[tuple[str, ...], Hours()] = ()
-    holidays: Annotated[tuple[date, ...], Dates()] = ()
+    time_zone: Annotated[str, ZONE] = LOCAL
+    monday: Annotated[tuple[str, ...], HOURS] = _MONDAY_TO_THURSDAY
+    tuesday: Annotated[tuple[str, ...], HOURS] = _MONDAY_TO_THURSDAY
+    wednesday: Annotated[tuple[str, ...], HOURS] = _MONDAY_TO_THURSDAY
+    thursday: Annotated[tuple[str, ...], HOURS] = _MONDAY_TO_THURSDAY
+    friday: Annotated[tuple[str, ...], HOURS] = ("07:30-11:30", "13:00-16:30")
+    saturday: Annotated[tuple[str, ...], HOURS] = ()
+    sunday: Annotated[tuple[str, ...], HOURS] = ()
+    holidays: Annotated[tuple[date, ...], DATES] = ()
 
     def hours_of(self, weekday: int) -> tuple[str, ...]:
         """Return the hours of a day of the week; 0 is Monday."""
@@ -215,17 +198,23 @@ class RequestSettings(msgspec.Struct, frozen=True, kw_only=True):
     `carry_out` and `archive` those of the last role. A letter is `largest_letter` bytes at most.
     """
 
-    path: Annotated[Path | None, FilePath()] = None
-    roles: Annotated[tuple[str, ...], Words()] = ("WR III", "Kepala BPKH", "Koord. PKIH", "Wakor Humas", "Staf Humas")
-    receive: Annotated[StandardTime, Standard()] = StandardTime(days=1)
-    dispose: Annotated[tuple[StandardTime, ...], Standards()] = (
+    path: Annotated[Path | None, kinds.FILE_PATH] = None
+    roles: Annotated[tuple[str, ...], kinds.WORDS] = (
+        "WR III",
+        "Kepala BPKH",
+        "Koord. PKIH",
+        "Wakor Humas",
+        "Staf Humas",
+    )
+    receive: Annotated[StandardTime, STANDARD] = StandardTime(days=1)
+    dispose: Annotated[tuple[StandardTime, ...], STANDARDS] = (
         StandardTime(seconds=7200),
         StandardTime(seconds=3600),
         StandardTime(seconds=600),
     )
-    carry_out: Annotated[StandardTime, Standard()] = StandardTime(days=1)
-    archive: Annotated[StandardTime, Standard()] = StandardTime(days=1)
-    largest_letter: Annotated[int, Size(1000, 10**9)] = 20_000_000
+    carry_out: Annotated[StandardTime, STANDARD] = StandardTime(days=1)
+    archive: Annotated[StandardTime, STANDARD] = StandardTime(days=1)
+    largest_letter: Annotated[int, kinds.size(1000, 10**9)] = 20_000_000
 
     def problems(self) -> Iterator[tuple[str, str]]:
         """Give the fields that do not go together, each with what is wrong."""

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import msgspec
 
-from config.kinds import Choice, Seconds, Switch, Text, Words
+from config import kinds
 
 CONSENTS = ("given", "refused", "not-asked")
 
@@ -16,15 +16,15 @@ class PlannedSession(msgspec.Struct, frozen=True, kw_only=True):
     event of the `request`.
     """
 
-    title: Annotated[str, Text()] = ""
-    request: Annotated[str | None, Text()] = None
-    video: Annotated[tuple[str, ...], Words()] = ()
-    audio: Annotated[tuple[str, ...], Words()] = ()
-    stream: Annotated[tuple[str, ...], Words()] = ()
-    layout: Annotated[str | None, Text()] = None
-    profile: Annotated[str | None, Text()] = None
-    conference: Annotated[bool | None, Switch()] = None
-    isolate: Annotated[bool, Switch()] = False
-    length_s: Annotated[float | None, Seconds(1, 7 * 86_400)] = None
-    consent: Annotated[str, Choice(CONSENTS)] = "not-asked"
-    equipment: Annotated[tuple[str, ...] | None, Words()] = None
+    title: Annotated[str, kinds.TEXT] = ""
+    request: Annotated[str | None, kinds.TEXT] = None
+    video: Annotated[tuple[str, ...], kinds.WORDS] = ()
+    audio: Annotated[tuple[str, ...], kinds.WORDS] = ()
+    stream: Annotated[tuple[str, ...], kinds.WORDS] = ()
+    layout: Annotated[str | None, kinds.TEXT] = None
+    profile: Annotated[str | None, kinds.TEXT] = None
+    conference: Annotated[bool | None, kinds.SWITCH] = None
+    isolate: Annotated[bool, kinds.SWITCH] = False
+    length_s: Annotated[float | None, kinds.seconds(1, 7 * 86_400)] = None
+    consent: Annotated[str, kinds.choice(CONSENTS)] = "not-asked"
+    equipment: Annotated[tuple[str, ...] | None, kinds.WORDS] = None

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import msgspec
 
-from config.kinds import Choice, FilePath, Part, Switch, Text, Words
+from config import kinds
 from config.layout_kinds import KINDS, SINGLE
 
 __all__ = ["BUILT_IN_LAYOUTS", "CORNERS", "SINGLE", "LayoutSettings", "Program"]
@@ -22,10 +22,10 @@ CORNERS = ("top-left", "top-right", "bottom-left", "bottom-right")
 class LayoutSettings(msgspec.Struct, frozen=True, kw_only=True):
     """One layout: its kind, which inputs it shows, and where and how large the small one is (a part of the width)."""
 
-    kind: Annotated[str, Choice(tuple(KINDS))]
-    show: Annotated[tuple[str, ...], Words()] = ()
-    corner: Annotated[str, Choice(CORNERS)] = "bottom-right"
-    size: Annotated[float, Part(0.1, 0.5)] = 0.25
+    kind: Annotated[str, kinds.choice(tuple(KINDS))]
+    show: Annotated[tuple[str, ...], kinds.WORDS] = ()
+    corner: Annotated[str, kinds.choice(CORNERS)] = "bottom-right"
+    size: Annotated[float, kinds.part(0.1, 0.5)] = 0.25
 
     def problems(self) -> Iterator[tuple[str, str]]:
         """Give the fields that do not go together, each with what is wrong."""
@@ -39,11 +39,11 @@ class LayoutSettings(msgspec.Struct, frozen=True, kw_only=True):
 class Program(msgspec.Struct, frozen=True, kw_only=True):
     """The layout a session begins with, and what lies over every picture: the session's title, a logo."""
 
-    layout: Annotated[str, Text()] = SINGLE
-    title_line: Annotated[bool, Switch()] = False
-    logo: Annotated[Path | None, FilePath()] = None
-    logo_corner: Annotated[str, Choice(CORNERS)] = "top-right"
-    logo_size: Annotated[float, Part(0.02, 0.5)] = 0.1
+    layout: Annotated[str, kinds.TEXT] = SINGLE
+    title_line: Annotated[bool, kinds.SWITCH] = False
+    logo: Annotated[Path | None, kinds.FILE_PATH] = None
+    logo_corner: Annotated[str, kinds.choice(CORNERS)] = "top-right"
+    logo_size: Annotated[float, kinds.part(0.02, 0.5)] = 0.1
 
 
 BUILT_IN_LAYOUTS: Mapping[str, LayoutSettings] = {kind: LayoutSettings(kind=kind) for kind in KINDS}

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import msgspec
 
-from config.kinds import Text
+from config import kinds
 
 
 class RecordsSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -15,8 +15,8 @@ class RecordsSettings(msgspec.Struct, frozen=True, kw_only=True):
     akhir).
     """
 
-    classification: Annotated[str, Text()] = ""
-    security: Annotated[str, Text()] = ""
-    retention_active: Annotated[str, Text()] = ""
-    retention_inactive: Annotated[str, Text()] = ""
-    disposition: Annotated[str, Text()] = ""
+    classification: Annotated[str, kinds.TEXT] = ""
+    security: Annotated[str, kinds.TEXT] = ""
+    retention_active: Annotated[str, kinds.TEXT] = ""
+    retention_inactive: Annotated[str, kinds.TEXT] = ""
+    disposition: Annotated[str, kinds.TEXT] = ""

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import msgspec
 
-from config.kinds import FilePath, Switch, Words
+from config import kinds
 
 
 class ReportSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -15,8 +15,8 @@ class ReportSettings(msgspec.Struct, frozen=True, kw_only=True):
     sign it, at most three. `pdf`: whether it is also made a PDF.
     """
 
-    made: Annotated[bool, Switch()] = True
-    pdf: Annotated[bool, Switch()] = True
-    address: Annotated[tuple[str, ...], Words()] = ()
-    logo: Annotated[Path | None, FilePath()] = None
-    signers: Annotated[tuple[str, ...], Words()] = ("Koordinator PKIH", "Staf Humas")
+    made: Annotated[bool, kinds.SWITCH] = True
+    pdf: Annotated[bool, kinds.SWITCH] = True
+    address: Annotated[tuple[str, ...], kinds.WORDS] = ()
+    logo: Annotated[Path | None, kinds.FILE_PATH] = None
+    signers: Annotated[tuple[str, ...], kinds.WORDS] = ("Koordinator PKIH", "Staf Humas")

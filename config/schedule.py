@@ -10,8 +10,8 @@ from typing import Annotated
 
 import msgspec
 
+from config import kinds
 from config.addresses import NO_HOST, is_host, scheme_of
-from config.kinds import Choice, Seconds, Shown, Whole, Words
 from config.quantities import NotAllowed, format_duration, parse_duration
 
 MODES = ("remind", "arm", "record")
@@ -43,36 +43,28 @@ def check_feed_address(raw: object) -> str:
     return raw
 
 
-class FeedAddress(msgspec.Struct, frozen=True):
-    """Where a calendar is: an address that anybody may read."""
-
-    def read(self, raw: object) -> str:
-        """Return the address; "" for one that stands in the file of keys."""
-        return "" if raw == "" else check_feed_address(raw)
-
-    def show(self, value: object) -> Shown:
-        """Return the address."""
-        return str(value)
+def _feed_address(raw: object) -> str:
+    return "" if raw == "" else check_feed_address(raw)
 
 
-class Spans(msgspec.Struct, frozen=True):
-    """Lengths of time, the longest first."""
+FEED_ADDRESS = kinds.Kind("where a calendar is: an address that anybody may read", _feed_address)
 
-    def read(self, raw: object) -> tuple[float, ...]:
-        """Return the seconds of each."""
-        if not isinstance(raw, list) or len(raw) > _MOST_SPANS or not all(isinstance(each, str) for each in raw):
-            raise NotAllowed(_SPANS)
-        try:
-            seconds = {parse_duration(each) for each in raw}
-        except NotAllowed:
-            raise NotAllowed(_SPANS) from None
-        if any(each > _LONGEST_SPAN_S for each in seconds):
-            raise NotAllowed(_SPANS)
-        return tuple(sorted(seconds, reverse=True))
 
-    def show(self, value: object) -> Shown:
-        """Return each as people write it."""
-        return [format_duration(each) for each in value] if isinstance(value, tuple) else str(value)
+def _spans(raw: object) -> tuple[float, ...]:
+    if not isinstance(raw, list) or len(raw) > _MOST_SPANS or not all(isinstance(each, str) for each in raw):
+        raise NotAllowed(_SPANS)
+    try:
+        seconds = {parse_duration(each) for each in raw}
+    except NotAllowed:
+        raise NotAllowed(_SPANS) from None
+    if any(each > _LONGEST_SPAN_S for each in seconds):
+        raise NotAllowed(_SPANS)
+    return tuple(sorted(seconds, reverse=True))
+
+
+SPANS = kinds.Kind(
+    "lengths of time, the longest first", _spans, lambda spans: [format_duration(each) for each in spans]
+)
 
 
 class Feed(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,10 +74,10 @@ class Feed(msgspec.Struct, frozen=True, kw_only=True):
     With `categories` they must also be of one of these. `mode` is what is done for them; None as [schedule] has it.
     """
 
-    url: Annotated[str, FeedAddress()] = ""
-    locations: Annotated[tuple[str, ...], Words()] = ()
-    categories: Annotated[tuple[str, ...], Words()] = ()
-    mode: Annotated[str | None, Choice(MODES)] = None
+    url: Annotated[str, FEED_ADDRESS] = ""
+    locations: Annotated[tuple[str, ...], kinds.WORDS] = ()
+    categories: Annotated[tuple[str, ...], kinds.WORDS] = ()
+    mode: Annotated[str | None, kinds.choice(MODES)] = None
 
 
 class ScheduleSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,12 +87,12 @@ class ScheduleSettings(msgspec.Struct, frozen=True, kw_only=True):
     `arm_ahead_s` before it its devices are opened. Calendars are read every `read_every_s`, `days_ahead` far.
     """
 
-    mode: Annotated[str, Choice(MODES)] = "remind"
-    remind: Annotated[tuple[float, ...], Spans()] = (1800.0, 600.0)
-    check_before_s: Annotated[float, Seconds(0, 86_400)] = 1200.0
-    arm_ahead_s: Annotated[float, Seconds(0, 3600)] = 300.0
-    read_every_s: Annotated[float, Seconds(60, 86_400)] = 900.0
-    days_ahead: Annotated[int, Whole(1, 366)] = 30
+    mode: Annotated[str, kinds.choice(MODES)] = "remind"
+    remind: Annotated[tuple[float, ...], SPANS] = (1800.0, 600.0)
+    check_before_s: Annotated[float, kinds.seconds(0, 86_400)] = 1200.0
+    arm_ahead_s: Annotated[float, kinds.seconds(0, 3600)] = 300.0
+    read_every_s: Annotated[float, kinds.seconds(60, 86_400)] = 900.0
+    days_ahead: Annotated[int, kinds.whole(1, 366)] = 30
 
     def problems(self) -> Iterator[tuple[str, str]]:
         """Give the fields that do not go together, each with what is wrong."""

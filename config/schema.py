@@ -40,26 +40,14 @@ from typing import Annotated
 import msgspec
 import platformdirs
 
-from config.addresses import SCHEMES, Key, StreamAddress, scheme_of
+from config import kinds
+from config.addresses import SCHEMES, STREAM_ADDRESS, Key, scheme_of
 from config.alarms import AlarmSettings
 from config.check import CheckSettings
 from config.conference import Conference
 from config.copies import CopyTarget, Fixity
 from config.errors import UsageError
-from config.kinds import (
-    Choice,
-    Decibels,
-    FilePath,
-    FilePaths,
-    FrameRate,
-    Rate,
-    Seconds,
-    Size,
-    Switch,
-    Text,
-    Whole,
-    did_you_mean,
-)
+from config.kinds import did_you_mean
 from config.messages import LANGUAGES
 from config.office import Office, RequestSettings
 from config.program import BUILT_IN_LAYOUTS, LayoutSettings, Program
@@ -81,15 +69,15 @@ LEAST_STREAM = 300_000
 """Bits a second below which no picture is worth much."""
 
 _AS_LONG_AS_A_KEY = 20  # a name this long may be a key given by mistake, and is not repeated
-_BIT_RATE = Rate(10_000, 200_000_000)
+_BIT_RATE = kinds.rate(10_000, 200_000_000)
 
 
 class General(msgspec.Struct, frozen=True, kw_only=True):
     """Who is recording: names that go into every package, and the language of messages."""
 
-    room: Annotated[str, Text()] = ""
-    office: Annotated[str, Text()] = ""
-    language: Annotated[str, Choice(LANGUAGES)] = "id"
+    room: Annotated[str, kinds.TEXT] = ""
+    office: Annotated[str, kinds.TEXT] = ""
+    language: Annotated[str, kinds.choice(LANGUAGES)] = "id"
 
 
 def _default_archive() -> Path:
@@ -99,8 +87,8 @@ def _default_archive() -> Path:
 class Archive(msgspec.Struct, frozen=True, kw_only=True):
     """Where sessions are kept, and the bytes of free space below which no session starts."""
 
-    path: Annotated[Path, FilePath()] = msgspec.field(default_factory=_default_archive)
-    reserve: Annotated[int, Size(0, 2**60)] = 2_000_000_000
+    path: Annotated[Path, kinds.FILE_PATH] = msgspec.field(default_factory=_default_archive)
+    reserve: Annotated[int, kinds.size(0, 2**60)] = 2_000_000_000
 
 
 class Storage(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,13 +99,13 @@ class Storage(msgspec.Struct, frozen=True, kw_only=True):
     nothing for `stalled_s` is given up where another takes a file, and where the session waits for it (`--pace fast`).
     """
 
-    paths: Annotated[tuple[Path, ...], FilePaths()] = ()
-    mirror: Annotated[bool, Switch()] = False
-    must_be_mounted: Annotated[bool, Switch()] = True
-    keep_free: Annotated[int, Size(0, 2**60)] = 200_000_000
-    low_s: Annotated[float, Seconds(0, 86_400)] = 1800.0
-    critical_s: Annotated[float, Seconds(0, 86_400)] = 300.0
-    stalled_s: Annotated[float, Seconds(5, 3600)] = 10.0
+    paths: Annotated[tuple[Path, ...], kinds.FILE_PATHS] = ()
+    mirror: Annotated[bool, kinds.SWITCH] = False
+    must_be_mounted: Annotated[bool, kinds.SWITCH] = True
+    keep_free: Annotated[int, kinds.size(0, 2**60)] = 200_000_000
+    low_s: Annotated[float, kinds.seconds(0, 86_400)] = 1800.0
+    critical_s: Annotated[float, kinds.seconds(0, 86_400)] = 300.0
+    stalled_s: Annotated[float, kinds.seconds(5, 3600)] = 10.0
 
 
 class Video(msgspec.Struct, frozen=True, kw_only=True):
@@ -129,13 +117,13 @@ class Video(msgspec.Struct, frozen=True, kw_only=True):
     that does not keep up, with `adaptive_rate` fewer pictures are encoded while the program stands still.
     """
 
-    profile: Annotated[str, Text()] = "1080p30"
-    encoder: Annotated[str, Choice(ENCODERS)] = "x264"
-    stream_encode: Annotated[str, Choice(STREAM_ENCODES)] = "auto"
+    profile: Annotated[str, kinds.TEXT] = "1080p30"
+    encoder: Annotated[str, kinds.choice(ENCODERS)] = "x264"
+    stream_encode: Annotated[str, kinds.choice(STREAM_ENCODES)] = "auto"
     stream_bitrate: Annotated[int | None, _BIT_RATE] = None
     stream_least_bitrate: Annotated[int | None, _BIT_RATE] = None
-    step_down: Annotated[bool, Switch()] = True
-    adaptive_rate: Annotated[bool, Switch()] = False
+    step_down: Annotated[bool, kinds.SWITCH] = True
+    adaptive_rate: Annotated[bool, kinds.SWITCH] = False
 
     def stream_range(self, profile: "Profile") -> tuple[int, int]:
         """Return the least and the most bits a second of a live encode of its own, beside a recording of `profile`."""
@@ -156,16 +144,16 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     With `low_latency` no picture waits in the encoder for others.
     """
 
-    width: Annotated[int, Whole(64, 7680, even=True)]
-    height: Annotated[int, Whole(64, 4320, even=True)]
-    fps: Annotated[Fraction, FrameRate(120)]
+    width: Annotated[int, kinds.whole(64, 7680, even=True)]
+    height: Annotated[int, kinds.whole(64, 4320, even=True)]
+    fps: Annotated[Fraction, kinds.frame_rate(120)]
     video_bitrate: Annotated[int, _BIT_RATE]
     maxrate: Annotated[int | None, _BIT_RATE] = None
-    preset: Annotated[str, Choice(PRESETS)] = LEAN
-    keyframe_s: Annotated[float, Seconds(0.25, 20)] = 2.0
-    low_latency: Annotated[bool, Switch()] = False
-    audio_bitrate: Annotated[int, Rate(16_000, 512_000)] = 128_000
-    audio_channels: Annotated[int, Whole(1, 2)] = 2
+    preset: Annotated[str, kinds.choice(PRESETS)] = LEAN
+    keyframe_s: Annotated[float, kinds.seconds(0.25, 20)] = 2.0
+    low_latency: Annotated[bool, kinds.SWITCH] = False
+    audio_bitrate: Annotated[int, kinds.rate(16_000, 512_000)] = 128_000
+    audio_channels: Annotated[int, kinds.whole(1, 2)] = 2
 
     @property
     def max_bitrate(self) -> int:
@@ -182,22 +170,22 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds of media in a fragment, and between two syncs: what a crash may cost; seconds kept before a start."""
 
     # Bounded so that a disk that takes nothing is told of within 5 s.
-    fragment_s: Annotated[float, Seconds(0.1, 1)] = 0.1
-    sync_s: Annotated[float, Seconds(0.1, 1)] = 0.5
-    pre_roll_s: Annotated[float, Seconds(0, 300)] = 30.0
+    fragment_s: Annotated[float, kinds.seconds(0.1, 1)] = 0.1
+    sync_s: Annotated[float, kinds.seconds(0.1, 1)] = 0.5
+    pre_roll_s: Annotated[float, kinds.seconds(0, 300)] = 30.0
 
 
 class Devices(msgspec.Struct, frozen=True, kw_only=True):
     """What is set on every camera that has it, unless a preset of that camera says otherwise."""
 
-    power_line_frequency: Annotated[str, Choice(("50 Hz", "60 Hz", "off", "leave"))] = "50 Hz"
+    power_line_frequency: Annotated[str, kinds.choice(("50 Hz", "60 Hz", "off", "leave"))] = "50 Hz"
 
 
 class HealthLog(msgspec.Struct, frozen=True, kw_only=True):
     """How many days of the health log are kept, and how many bytes of them at most."""
 
-    keep_days: Annotated[int, Whole(1, 3660)] = 90
-    max_size: Annotated[int, Size(1_000_000, 2**50)] = 200_000_000
+    keep_days: Annotated[int, kinds.whole(1, 3660)] = 90
+    max_size: Annotated[int, kinds.size(1_000_000, 2**50)] = 200_000_000
 
 
 class Patience(msgspec.Struct, frozen=True, kw_only=True):
@@ -206,16 +194,16 @@ class Patience(msgspec.Struct, frozen=True, kw_only=True):
     None: as the kind of the device has it.
     """
 
-    frozen_s: Annotated[float | None, Seconds(1, 86_400)] = None
-    black_s: Annotated[float | None, Seconds(1, 86_400)] = None
-    silence_s: Annotated[float | None, Seconds(1, 86_400)] = None
+    frozen_s: Annotated[float | None, kinds.seconds(1, 86_400)] = None
+    black_s: Annotated[float | None, kinds.seconds(1, 86_400)] = None
+    silence_s: Annotated[float | None, kinds.seconds(1, 86_400)] = None
 
 
 class Sound(msgspec.Struct, frozen=True, kw_only=True):
     """What is done to an input of sound: how much it is turned up in the mix, and whether it is recorded apart too."""
 
-    gain_db: Annotated[float, Decibels(-60, 20)] = 0.0
-    own_track: Annotated[bool, Switch()] = False
+    gain_db: Annotated[float, kinds.decibels(-60, 20)] = 0.0
+    own_track: Annotated[bool, kinds.SWITCH] = False
 
 
 class Destination(msgspec.Struct, frozen=True, kw_only=True):
@@ -225,11 +213,11 @@ class Destination(msgspec.Struct, frozen=True, kw_only=True):
     `test`: nobody watches it, so that a rehearsal may stream to it.
     """
 
-    url: Annotated[str, StreamAddress()]
-    ca_file: Annotated[Path | None, FilePath()] = None
-    mode: Annotated[str | None, Choice(("caller", "listener"))] = None
-    latency_s: Annotated[float | None, Seconds(0.02, 10)] = None
-    test: Annotated[bool, Switch()] = False
+    url: Annotated[str, STREAM_ADDRESS]
+    ca_file: Annotated[Path | None, kinds.FILE_PATH] = None
+    mode: Annotated[str | None, kinds.choice(("caller", "listener"))] = None
+    latency_s: Annotated[float | None, kinds.seconds(0.02, 10)] = None
+    test: Annotated[bool, kinds.SWITCH] = False
 
     @property
     def scheme(self) -> str:
@@ -278,7 +266,7 @@ BUILT_IN_PATIENCE: Mapping[str, Patience] = {
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that is set, whether by a file or by default. Holds no secret."""
 
-    keys_file: Annotated[Path | None, FilePath()] = None
+    keys_file: Annotated[Path | None, kinds.FILE_PATH] = None
     general: General = General()
     archive: Archive = msgspec.field(default_factory=Archive)
     storage: Storage = Storage()

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import msgspec
 
-from config.kinds import Seconds, Switch, Words
+from config import kinds
 
 
 class SlideSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -14,9 +14,9 @@ class SlideSettings(msgspec.Struct, frozen=True, kw_only=True):
     of a sealing.
     """
 
-    chapters: Annotated[bool, Switch()] = True
-    inputs: Annotated[tuple[str, ...], Words()] = ("slides",)
-    least_s: Annotated[float, Seconds(4, 3600)] = 5.0
-    text: Annotated[bool, Switch()] = True
-    languages: Annotated[tuple[str, ...], Words()] = ("ind", "eng")
-    text_s: Annotated[float, Seconds(0, 3600)] = 120.0
+    chapters: Annotated[bool, kinds.SWITCH] = True
+    inputs: Annotated[tuple[str, ...], kinds.WORDS] = ("slides",)
+    least_s: Annotated[float, kinds.seconds(4, 3600)] = 5.0
+    text: Annotated[bool, kinds.SWITCH] = True
+    languages: Annotated[tuple[str, ...], kinds.WORDS] = ("ind", "eng")
+    text_s: Annotated[float, kinds.seconds(0, 3600)] = 120.0

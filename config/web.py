@@ -10,7 +10,7 @@ from typing import Annotated
 
 import msgspec
 
-from config.kinds import FilePath, Switch, Text, Whole, Words
+from config import kinds
 
 LOOPBACK = "127.0.0.1"
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - only where the settings say `lan`, with TLS and the token
@@ -25,13 +25,13 @@ class WebSettings(msgspec.Struct, frozen=True, kw_only=True):
     addresses. `port` 0 is any that is free.
     """
 
-    enabled: Annotated[bool, Switch()] = True
-    host: Annotated[str, Text()] = LOOPBACK
-    port: Annotated[int, Whole(0, 65_535)] = 8466
-    lan: Annotated[bool, Switch()] = False
-    tls_certificate: Annotated[Path | None, FilePath()] = None
-    tls_key: Annotated[Path | None, FilePath()] = None
-    allowed_hosts: Annotated[tuple[str, ...], Words()] = ()
+    enabled: Annotated[bool, kinds.SWITCH] = True
+    host: Annotated[str, kinds.TEXT] = LOOPBACK
+    port: Annotated[int, kinds.whole(0, 65_535)] = 8466
+    lan: Annotated[bool, kinds.SWITCH] = False
+    tls_certificate: Annotated[Path | None, kinds.FILE_PATH] = None
+    tls_key: Annotated[Path | None, kinds.FILE_PATH] = None
+    allowed_hosts: Annotated[tuple[str, ...], kinds.WORDS] = ()
 
     @property
     def is_encrypted(self) -> bool:

@@ -219,7 +219,7 @@ def _rows(
         if field.name not in known or (only and field.name not in only):
             continue
         line = said.get((section, field.name), Line("", ""))
-        cells = f"`{field.name}`", value_of(known[field.name]), _default(field, known[field.name], line), line.comment
+        cells = f"`{field.name}`", known[field.name].words, _default(field, known[field.name], line), line.comment
         yield f"| {' | '.join(cell.replace('|', r'\|') for cell in cells)} |"
 
 
@@ -236,28 +236,6 @@ def _default(field: msgspec.structs.FieldInfo, kind: kinds.Kind, line: Line) -> 
 
 def _listed(values: Sequence[str]) -> str:
     return f"[{', '.join(msgspec.json.encode(value).decode() for value in values)}]"
-
-
-def value_of(kind: kinds.Kind) -> str:
-    """Return what a kind of value is, in words: what its class says, with its own limits."""
-    if isinstance(kind, kinds.Choice):
-        return f"one of {', '.join(f'`{word}`' for word in kind.words)}"
-    words = (type(kind).__doc__ or "").partition("\n")[0].rstrip(".")
-    words = f"{words[0].lower()}{words[1:]}"
-    limits = {name: getattr(kind, name) for name in ("least", "most") if hasattr(kind, name)}
-    if len(limits) == 2:
-        words = re.split(r",? from `least`", words)[0]
-        words += f", {_shown(kind, limits['least'])} to {_shown(kind, limits['most'])}"
-    else:
-        words = words.replace("at most `most`", f"at most {limits.get('most')}")
-    return f"{words}, even" if getattr(kind, "even", False) else words
-
-
-def _shown(kind: kinds.Kind, value: object) -> str:
-    shown = kind.show(value)
-    if isinstance(value, int | float) and shown in (value, str(value)):
-        return f"{value:,}" if isinstance(value, int) else f"{value:g}"
-    return str(shown)
 
 
 def _default_file() -> tuple[dict[tuple[str, str], Line], dict[str, list[str]]]:

@@ -9,7 +9,7 @@ from agent.archive_options import archive_option
 from agent.archives import archives_of
 from agent.commands.archive_verify import PROBLEMS_FOUND
 from agent.progress import progress_bar
-from config.kinds import Size
+from config import kinds
 from config.quantities import NotAllowed, brief_size
 from config.settings import load_settings
 from devices.clock import SystemClock
@@ -39,7 +39,7 @@ _ENDS = {
 def _bytes(_ctx: click.Context, _option: click.Parameter, value: str | None) -> int | None:
     """Return the bytes of a size as the settings have it."""
     try:
-        return None if value is None else Size(1, 2**60).read(value)
+        return None if value is None else kinds.size(1, 2**60).read(value)
     except NotAllowed as error:
         raise click.BadParameter(f"{value} {error}") from None
 

@@ -212,11 +212,11 @@ def test_the_last_passing_of_an_hour(now: datetime, expected: datetime) -> None:
 
 
 def test_the_hour_in_the_settings(tmp_path: Path) -> None:
-    from config.copies import TimeOfDay
+    from config.copies import TIME_OF_DAY
     from config.quantities import NotAllowed
 
-    assert [TimeOfDay().read(raw) for raw in ("02:30", "2.30", "", "23:59")] == ["02:30", "02:30", "", "23:59"]
+    assert [TIME_OF_DAY.read(raw) for raw in ("02:30", "2.30", "", "23:59")] == ["02:30", "02:30", "", "23:59"]
     for raw in ("24:00", "2", "02:60", 230, "night"):
         with pytest.raises(NotAllowed):
-            TimeOfDay().read(raw)
+            TIME_OF_DAY.read(raw)
     assert msgspec.structs.asdict(Fixity())["at"] == "02:30"
