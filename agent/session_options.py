@@ -14,7 +14,7 @@ from agent.parameters import Command, config_option, seconds, with_options
 from agent.terminal import somebody_is_there
 from config.errors import UsageError
 from config.planned import CONSENTS
-from config.records import RecordsSettings
+from config.schema import RecordsSettings
 from config.settings import load_settings
 from recorder.archive.model import ConsentState
 from recorder.asked import Asked

@@ -12,6 +12,8 @@ import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
+
 PRIVATE = 0o600
 _NEW = ".new"
 MOST_BYTES = 64 << 20
@@ -154,3 +156,32 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def json_text(value: object) -> bytes:
+    """Return `value` as the content of a JSON file."""
+    return msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n"
+
+
+def json_lines[T](content: bytes, kind: type[T]) -> Iterator[T]:
+    """Give what each line says; one that is no `kind`, as a kill leaves at the end, is passed over."""
+    for line in content.splitlines():
+        try:
+            value = msgspec.json.decode(line, type=kind)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            continue
+        yield value
+
+
+def number(value: object) -> float | None:
+    """Return the number that a value read from JSON is; None for what is none."""
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def stamp(path: Path | None) -> object:
+    """Return what differs once `path` was written, or another file stands there; None where there is none."""
+    try:
+        found = None if path is None else path.stat()
+    except OSError:
+        return None
+    return None if found is None else (str(path), found.st_mtime_ns, found.st_size, found.st_ino)

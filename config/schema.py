@@ -9,18 +9,18 @@
     ├── Profile          [profiles.NAME]     size, rate, bit rates
     ├── Program          [program]           the first layout, the title line, the logo (config/program.py)
     ├── LayoutSettings   [layouts.NAME]      which inputs are shown, and where
-    ├── Conference       [conference]        the virtual camera and microphone (config/conference.py)
+    ├── Conference       [conference]        the virtual camera and microphone
     ├── Recording        [recording]         how much a crash may cost
     ├── Devices          [devices]           what is set on every camera
     ├── HealthLog        [health]            how long the health log is kept
-    ├── CheckSettings    [check]             how the uplink is measured (config/check.py)
+    ├── CheckSettings    [check]             how the uplink is measured
     ├── Office           [office]            when the office works (config/office.py)
     ├── RequestSettings  [request]           the procedure for a request, where its papers are kept (config/office.py)
-    ├── SlideSettings    [slides]            whose changes become chapters (config/slides.py)
-    ├── ReportSettings   [report]            the report of a session (config/report.py)
+    ├── SlideSettings    [slides]            whose changes become chapters
+    ├── ReportSettings   [report]            the report of a session
     ├── Fixity           [fixity]            when, and how much of, the archive is read again (config/copies.py)
     ├── WebSettings      [web]               where the page is served, and to whom (config/web.py)
-    ├── RecordsSettings  [records]           classification, security, retention (config/records.py)
+    ├── RecordsSettings  [records]           classification, security, retention
     ├── AlarmSettings    [alarms]            who hears that something is wrong (config/alarms.py)
     ├── ScheduleSettings [schedule]          when is reminded, checked, armed, begun (config/schedule.py)
     ├── Patience         [patience.NAME]     how long a kind of device, or a role, may show or say nothing new
@@ -36,15 +36,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import msgspec
 import platformdirs
 
 from config import kinds
-from config.addresses import SCHEMES, STREAM_ADDRESS, Key, scheme_of
+from config.addresses import NO_HOST, SCHEMES, STREAM_ADDRESS, Key, is_host, scheme_of
 from config.alarms import AlarmSettings
-from config.check import CheckSettings
-from config.conference import Conference
 from config.copies import CopyTarget, Fixity
 from config.errors import UsageError
 from config.kinds import did_you_mean
@@ -52,11 +51,110 @@ from config.messages import LANGUAGES
 from config.office import Office, RequestSettings
 from config.program import BUILT_IN_LAYOUTS, LayoutSettings, Program
 from config.quantities import format_rate
-from config.records import RecordsSettings
-from config.report import ReportSettings
 from config.schedule import Feed, ScheduleSettings
-from config.slides import SlideSettings
 from config.web import WebSettings
+
+
+class Conference(msgspec.Struct, frozen=True, kw_only=True):
+    """The virtual camera and microphone that a program of its own goes to, without what comes from the far side.
+
+    `camera` is a path or a label of a V4L2 output node, `microphone` the name of a sink. Without a `layout` it is the
+    program's at any moment. `far_side` names inputs, pictures and sounds, that show and say what the far side does. A
+    screen and what a sound server plays do so, too, unless `near_side` names them.
+    """
+
+    always: Annotated[bool, kinds.SWITCH] = False
+    camera: Annotated[str, kinds.TEXT] = "Liput"
+    microphone: Annotated[str, kinds.TEXT] = "liput"
+    layout: Annotated[str, kinds.TEXT] = ""
+    width: Annotated[int, kinds.whole(64, 3840, even=True)] = 1280
+    height: Annotated[int, kinds.whole(64, 2160, even=True)] = 720
+    fps: Annotated[Fraction, kinds.frame_rate(60)] = Fraction(30)
+    far_side: Annotated[tuple[str, ...], kinds.WORDS] = ()
+    near_side: Annotated[tuple[str, ...], kinds.WORDS] = ()
+
+
+UPLINK_SCHEMES = {"librespeed": ("http", "https"), "iperf3": ("iperf3",)}
+"""The schemes of `server`'s address, by the kind of server."""
+
+
+class CheckSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How the uplink is measured, what a conference needs of it, and what the operator ticks off.
+
+    `uplink` says against whom: a LibreSpeed-compatible or an iperf3 `server` (an address; "" is none), the `ingest` of
+    the destinations themselves, or nobody. `public`: the server is not the campus's own, and is asked only where
+    somebody agrees. A measurement moves at most `most_data` bytes, in `streams` connections at once.
+    `conference_up` and `conference_down` are what Zoom or Meet take, in bits a second. `equipment` is what no program
+    can sense.
+    """
+
+    uplink: Annotated[str, kinds.choice((*UPLINK_SCHEMES, "ingest", "none"))] = "librespeed"
+    server: Annotated[str, kinds.TEXT] = ""
+    public: Annotated[bool, kinds.SWITCH] = False
+    streams: Annotated[int, kinds.whole(1, 8)] = 6
+    most_data: Annotated[int, kinds.size(1_000_000, 10**11)] = 100_000_000
+    conference_up: Annotated[int, kinds.rate(0, 200_000_000)] = 3_800_000
+    conference_down: Annotated[int, kinds.rate(0, 200_000_000)] = 3_000_000
+    equipment: Annotated[tuple[str, ...], kinds.WORDS] = ("tripod", "cables")
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        """Give the fields that do not go together, each with what is wrong."""
+        schemes = UPLINK_SCHEMES.get(self.uplink)
+        if schemes and self.server:
+            try:
+                parts = urlsplit(self.server)
+                host, is_address = parts.hostname or "", parts.scheme in schemes and (parts.port or 1) > 0
+            except ValueError:
+                host, is_address = "", False
+            if not host or not is_address:
+                yield "server", f"must be an address, {' or '.join(f'{scheme}://HOST' for scheme in schemes)}"
+            elif not is_host(host):
+                yield "server", NO_HOST
+
+
+class RecordsSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What stands in every package unless a session says otherwise; "" says nothing. Liput deletes nothing by it.
+
+    `classification` is the code of the file plan (kode klasifikasi), `security` the security class,
+    `retention_active` and `retention_inactive` how long it is kept, `disposition` what becomes of it then (nasib
+    akhir).
+    """
+
+    classification: Annotated[str, kinds.TEXT] = ""
+    security: Annotated[str, kinds.TEXT] = ""
+    retention_active: Annotated[str, kinds.TEXT] = ""
+    retention_inactive: Annotated[str, kinds.TEXT] = ""
+    disposition: Annotated[str, kinds.TEXT] = ""
+
+
+class ReportSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The report of each session, and what goes with it: the thumbnails sheet, the levels.
+
+    Its head has the office, the lines of `address` and a `logo` (PNG or JPEG). `signers` are the functions of those who
+    sign it, at most three. `pdf`: whether it is also made a PDF.
+    """
+
+    made: Annotated[bool, kinds.SWITCH] = True
+    pdf: Annotated[bool, kinds.SWITCH] = True
+    address: Annotated[tuple[str, ...], kinds.WORDS] = ()
+    logo: Annotated[Path | None, kinds.FILE_PATH] = None
+    signers: Annotated[tuple[str, ...], kinds.WORDS] = ("Koordinator PKIH", "Staf Humas")
+
+
+class SlideSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Which `inputs` show slides, by role or name; no chapter is shorter than `least_s` seconds.
+
+    With `text` what stands on them is read by tesseract, in `languages` by its own codes, for at most `text_s` seconds
+    of a sealing.
+    """
+
+    chapters: Annotated[bool, kinds.SWITCH] = True
+    inputs: Annotated[tuple[str, ...], kinds.WORDS] = ("slides",)
+    least_s: Annotated[float, kinds.seconds(4, 3600)] = 5.0
+    text: Annotated[bool, kinds.SWITCH] = True
+    languages: Annotated[tuple[str, ...], kinds.WORDS] = ("ind", "eng")
+    text_s: Annotated[float, kinds.seconds(0, 3600)] = 120.0
+
 
 LEAN = "lean"
 """The preset that is Liput's own (recorder/x264.py)."""

@@ -1,5 +1,6 @@
-"""The PC itself: how busy, how full, how hot it is, once a minute into the health log; and what deserves a warning."""
+"""The PC itself: how busy, how full, how hot it is, whether it waits for a restart; a sample a minute for the log."""
 
+import platform
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from devices.host.background import BackgroundTask
 from devices.host.deadline import DeadlineTasks
 from devices.model import HealthState
 
+SYS, RUN, MODULES = Path("/sys"), Path("/run"), Path("/lib/modules")
 EVERY_S = 60.0
 LOW_MEMORY, ENOUGH_MEMORY = 0.10, 0.15
 """Of all memory: what is too little, and what is enough again."""
@@ -204,3 +206,51 @@ _ENDED = {
     "on-battery": "the PC is plugged in again",
     "low-disk": "enough of the disk is free again",
 }
+
+
+def throttle_count(sys: Path = SYS) -> int | None:
+    """Return how often heat has slowed a core or the whole since the PC started; None where nobody counts.
+
+    The kernel counts on Intel's processors.
+    """
+    counts = [_number(path) for path in _cores(sys, "thermal_throttle/*_throttle_count")]
+    known = [count for count in counts if count is not None]
+    return sum(known) if known else None
+
+
+def speed_limit(sys: Path = SYS) -> float | None:
+    """Return which part of its full speed the slowest core may reach now, 0 to 1; None where nobody says."""
+    parts = []
+    for folder in _cores(sys, "cpufreq"):
+        most, may = _number(folder / "cpuinfo_max_freq"), _number(folder / "scaling_max_freq")
+        if most and may is not None:
+            parts.append(min(1.0, may / most))
+    return min(parts, default=None)
+
+
+def _cores(sys: Path, pattern: str) -> list[Path]:
+    return list((sys / "devices/system/cpu").glob(f"cpu[0-9]*/{pattern}"))
+
+
+def _number(path: Path) -> int | None:
+    try:
+        return int(path.read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def is_restart_asked_for(run: Path = RUN) -> bool:
+    """Return whether an update has asked for a restart (Debian, Ubuntu)."""
+    return (run / "reboot-required").exists()
+
+
+def are_drivers_gone(modules: Path = MODULES, release: str | None = None) -> bool:
+    """Return whether an update has removed the drivers of `release`, the kernel that runs: plugged devices may fail.
+
+    Those of another kernel have to be there: some machines have none at all.
+    """
+    try:
+        kernels = {folder.name for folder in modules.iterdir() if (folder / "kernel").is_dir()}
+    except OSError:
+        return False
+    return bool(kernels) and (release or platform.release()) not in kernels

@@ -16,8 +16,7 @@ from config.errors import (
     DeviceNotFound,
     DeviceUnsupported,
 )
-from devices.own_name import OURS
-from devices.process_stat import process_stat
+from devices.process_stat import OURS, process_stat
 from devices.usb.budget import HINT as BUS_FULL_HINT
 from devices.usb.ports import neighbours
 

@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+OURS = "liput"
+"""The command of a process of ours."""
+
 
 @dataclass(frozen=True, slots=True)
 class ProcessStat:

@@ -20,8 +20,7 @@ from typing import Self
 from config.schema import Settings
 from devices.clock import Clock
 from devices.computer import ComputerWatch, Folder
-from devices.controls.keeper import PresetKeeper
-from devices.controls.presets import apply_to
+from devices.controls.presets import PresetKeeper, apply_to
 from devices.health.line import PC, Kind, Level, Record
 from devices.health.log import HealthLog, log_folder
 from devices.host.background import BackgroundTask

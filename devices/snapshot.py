@@ -13,9 +13,8 @@ from devices import quirks
 from devices.health.faults import FAULTS, Fault, refused
 from devices.holders import Holder, denied, holders_of, is_own, used_by
 from devices.identity import Identities
-from devices.idle import idle
 from devices.model import Device, DeviceKind, Health
-from devices.modes import CapabilityProber, Offer
+from devices.modes import CapabilityProber, Offer, idle
 from devices.udev import PictureNode, Plugged, SoundInput, UsbDevice, plugged
 
 WHAT_TO_PLUG_IN = "Plug in a camera, an HDMI capture card or a USB microphone; it shows up about a second later."

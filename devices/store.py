@@ -13,8 +13,7 @@ from pathlib import Path
 import msgspec
 
 from config.errors import StateError
-from config.files import replace_file
-from config.json_text import json_text
+from config.files import json_text, replace_file
 
 
 class Store[T]:

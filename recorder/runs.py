@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from config.json_text import number
+from config.files import number
 
 RECOVERED_KIND = "session-recovered"
 """The event that recovery itself adds to a log."""

@@ -50,7 +50,7 @@ HOW_TOS = {
         "uptime or called_something or same_sentences",
     ),
     "a layout": HowTo(("config/layout_kinds.py",), ("tests/capture/compose/test_layout.py",), "stacked or places"),
-    "a quirk": HowTo(("devices/quirk_table.py",), ("tests/devices/test_quirks.py",), "046d and 081b"),
+    "a quirk": HowTo(("devices/quirks.py",), ("tests/devices/test_quirks.py",), "046d and 081b"),
     "a language": HowTo(("config/languages/ms.json",), ("tests/config/test_languages.py",)),
 }
 

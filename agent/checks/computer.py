@@ -1,7 +1,8 @@
 """Whether this PC is fit for a session: memory, processor, heat, mains, clock, sleep and lock, pending restarts."""
 
+import platform
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from agent.checks.check import Check, Situation, Tell
@@ -11,11 +12,20 @@ from config.quantities import brief_size
 from devices import priority
 from devices.awake import Awake, Held
 from devices.clock_state import ClockState, clock_state
-from devices.computer import LOW_MEMORY, Computer, ComputerSample
+from devices.computer import (
+    LOW_MEMORY,
+    MODULES,
+    RUN,
+    SYS,
+    Computer,
+    ComputerSample,
+    are_drivers_gone,
+    is_restart_asked_for,
+    speed_limit,
+    throttle_count,
+)
 from devices.others_load import OthersLoad, others_load
 from devices.priority import NICE, REALTIME, Standing
-from devices.restart import RestartPlaces, are_drivers_gone, is_restart_asked_for
-from devices.throttling import SYS, speed_limit, throttle_count
 from recorder.control import directory
 
 NAME = "pc"
@@ -36,7 +46,9 @@ class Places:
     """Where on this PC it is seen; tests have their own."""
 
     sys: Path = SYS
-    restart: RestartPlaces = field(default_factory=RestartPlaces)
+    run: Path = RUN
+    modules: Path = MODULES
+    release: str = platform.release()
 
 
 def look(situation: Situation, _tell: Tell) -> Iterable[Result]:
@@ -59,7 +71,7 @@ def look_at(situation: Situation, places: Places) -> Iterator[Result]:
         yield clock(clock_state())
         yield precedence(priority.allowed())
         yield from sleep(awake.refused(AWAKE_S))
-    yield from restart(places.restart)
+    yield from restart(places)
 
 
 def memory(sample: ComputerSample) -> Result:
@@ -126,11 +138,11 @@ def sleep(refused: frozenset[Held] | None) -> Iterator[Result]:
         yield _found("ok", "sleep")
 
 
-def restart(places: RestartPlaces) -> Iterator[Result]:
+def restart(places: Places) -> Iterator[Result]:
     """Judge whether it has to be restarted first."""
-    if are_drivers_gone(places):
+    if are_drivers_gone(places.modules, places.release):
         yield _found("drivers-gone", "restart")
-    elif is_restart_asked_for(places):
+    elif is_restart_asked_for(places.run):
         yield _found("restart", "restart")
     else:
         yield _found("ok", "restart")

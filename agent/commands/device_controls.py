@@ -9,7 +9,7 @@ from agent.devices.controls_page import Row, document, find_camera, rows_of
 from agent.devices.table import print_table
 from agent.parameters import config_option
 from config.errors import UsageError
-from config.json_text import json_text
+from config.files import json_text
 from config.settings import load_settings
 from devices.clock import SystemClock
 from devices.controls import by_hand as controls_by_hand

@@ -9,7 +9,7 @@ from agent.devices.gather import exactly
 from agent.devices.giving import RoleState, confirm_devices, everything, give, role_states, take_away
 from agent.devices.table import print_table
 from agent.parameters import config_option
-from config.json_text import json_text
+from config.files import json_text
 from config.schema import Settings
 from config.settings import load_settings
 from devices.clock import SystemClock

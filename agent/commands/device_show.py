@@ -13,7 +13,7 @@ from agent.devices.table import print_table
 from agent.devices.text import health_colour, health_text, kind_text
 from agent.parameters import config_option
 from config.errors import DeviceNotFound, DeviceUnsupported
-from config.json_text import json_text
+from config.files import json_text
 from config.quantities import format_rate
 from config.settings import load_settings
 from devices.identity import find_sound, find_video

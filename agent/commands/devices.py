@@ -8,7 +8,7 @@ import click
 
 from agent.lazy import LazyGroup, Table
 from agent.parameters import config_option, is_given, refuse_options
-from config.json_text import json_text
+from config.files import json_text
 
 if TYPE_CHECKING:
     from devices.model import Device

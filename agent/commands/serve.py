@@ -31,8 +31,8 @@ from agent.service.pulse import Pulse
 from agent.serving import only_one
 from agent.signals import setting
 from agent.web.server import WebPart
-from config.in_force import SettingsInForce
 from config.schema import Settings
+from config.settings import SettingsInForce
 from devices.clock import NANOSECONDS, Clock, SystemClock
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ import msgspec
 
 from capture.sound import virtual
 from capture.sound.server import NoServerError
-from config.conference import Conference
 from config.errors import DeviceAccessDenied, DeviceError, UsageError
+from config.schema import Conference
 from devices.outputs import find_output
 
 MODULE = "v4l2loopback"

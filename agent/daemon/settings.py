@@ -12,10 +12,10 @@ import msgspec
 
 from agent.daemon.parts import look_again
 from config.errors import LiputError
-from config.in_force import SettingsInForce
+from config.files import stamp
 from config.schema import Settings
 from config.secrets import keys_path
-from config.stamp import stamp
+from config.settings import SettingsInForce
 from devices.clock import Clock
 from devices.host.log_on_change import LogOnChange
 

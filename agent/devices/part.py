@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from agent.daemon.parts import look_again
 from agent.devices.inputs import KnownInputs
 from config.errors import LiputError
+from config.files import stamp
 from config.schema import Settings
-from config.stamp import stamp
 from devices.clock import NANOSECONDS, Clock
 from devices.host.log_on_change import LogOnChange
 from devices.model import Device

@@ -31,7 +31,7 @@ import msgspec
 from agent.new_file import new_file
 from agent.redact import redactor_for
 from config.errors import LiputError
-from config.json_text import json_text
+from config.files import json_text
 from config.schema import Settings
 from config.settings import find_file, load_settings
 from config.state import state_folder

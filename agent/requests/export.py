@@ -17,7 +17,7 @@ from agent.csv_text import csv_text
 from agent.requests.answer import RequestLine, document, line
 from agent.requests.options import Desk
 from config.errors import DossierError
-from config.json_text import json_text
+from config.files import json_text
 from recorder.dossier.letters import letter_content
 from recorder.dossier.model import Request
 from recorder.dossier.reading import REQUEST_FILE

@@ -3,7 +3,7 @@
 import zlib
 
 from agent.schedule.store import schedule_folder
-from config.stamp import stamp
+from config.files import stamp
 
 _FILES = ("plans.json", "done.json")
 

@@ -9,8 +9,8 @@ from agent.schedule.part import Notify, Schedule
 from agent.schedule.runs import runs
 from agent.schedule.store import Plans
 from agent.schedule.words import Notice
-from config.in_force import Good
 from config.schema import Settings
+from config.settings import Good
 from devices.clock import Clock
 from devices.clock_state import may_be_set_soon
 

@@ -22,10 +22,10 @@ from agent.schedule.plan import Mode, Plan, begun_as
 from agent.schedule.store import Plans
 from agent.schedule.words import Notice, notice, notice_of
 from config.errors import LiputError, StateError
-from config.in_force import Good
 from config.office import zone_of
 from config.quantities import brief_duration
 from config.schema import Settings
+from config.settings import Good
 from devices.clock import NANOSECONDS, Clock, boot_id
 from devices.host.log_on_change import LogOnChange
 from recorder.control.client import ask, how_it_ended

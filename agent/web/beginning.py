@@ -17,7 +17,7 @@ from agent.web.house import House
 from agent.web.requests import request_key
 from config.errors import LiputError, NoSession, SpeakersRefuse, UsageError
 from config.messages import in_language
-from config.records import RecordsSettings
+from config.schema import RecordsSettings
 from recorder.archive.model import Consent, ConsentState
 from recorder.asked import Asked
 from recorder.control.find import Running, running, running_as, session

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from config.stamp import stamp
+from config.files import stamp
 from devices.host import threads
 
 type MakeContext = Callable[[], ssl.SSLContext]

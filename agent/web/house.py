@@ -10,8 +10,8 @@ from agent.alarms.alarm import Alarm
 from agent.web.lanes import Lane
 from agent.web.runs import Rehearsals, Runs
 from agent.web.token import Gate
-from config.in_force import SettingsInForce
 from config.schema import Settings
+from config.settings import SettingsInForce
 from devices.clock import Clock
 from devices.host.log_on_change import Tell
 from devices.model import Device

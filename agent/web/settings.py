@@ -19,8 +19,7 @@ from agent.web.house import House
 from agent.web.lanes import Lane
 from agent.web.limits import is_near
 from config.addresses import scheme_of
-from config.changing import change_settings, hindrance
-from config.edit import Changes, Value
+from config.changing import Changes, Value, change_settings, hindrance
 from config.errors import SessionError, StorageUnwritable, UsageError
 from config.reader import NAME
 from config.schema import Settings

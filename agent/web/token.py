@@ -14,7 +14,7 @@ import threading
 from pathlib import Path
 
 from config.errors import LiputError, SecretError, StateError
-from config.stamp import stamp
+from config.files import stamp
 from config.state import state_folder
 from devices.clock import NANOSECONDS, Clock
 

@@ -6,7 +6,10 @@ flicker in the picture where it is wrong. A preset belongs to what a device is: 
 is known by its port, and so is its preset.
 """
 
-from collections.abc import Iterable, Mapping
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from functools import partial
 
 import msgspec
 
@@ -17,6 +20,7 @@ from devices.controls.changes import ControlChange, change_of, in_order, set_one
 from devices.controls.control import Controls, Value, is_manual
 from devices.controls.panel import ControlPanel, NodeControls
 from devices.health.line import Kind, Level, Record
+from devices.host import threads
 from devices.model import Device
 from devices.store import Store
 
@@ -167,3 +171,50 @@ def _tell(record: Record, device: Device, changes: list[ControlChange]) -> None:
 
 def _warn(record: Record, device: Device, reason: str, **detail: object) -> None:
     record(device.id, Kind.CONTROLS_APPLIED, reason, name=device.name, level=Level.WARN, **detail)
+
+
+class PresetKeeper:
+    """Calls `apply` with each device that is there anew, on a thread for each device.
+
+    A camera that hangs keeps only its own thread; plugged in again meanwhile, it is set once that thread is back.
+    """
+
+    def __init__(self, apply: Callable[[Device], object]) -> None:
+        self._apply = apply
+        self._lock = threading.Lock()
+        self._waiting: dict[str, Device] = {}
+        self._busy: set[str] = set()
+        self._is_over = False
+
+    def enumerated(self, device: Device) -> None:
+        """Set what `device` is to have; returns at once."""
+        if device.node is None:
+            return
+        with self._lock:
+            if self._is_over:
+                return
+            self._waiting[device.id] = device
+            if device.id in self._busy:
+                return
+            self._busy.add(device.id)
+        undo = partial(self._busy.discard, device.id)
+        with suppress(RuntimeError):  # whoever plugs it in anew tries again
+            threads.start(self._run, device.id, name=f"presets-{device.node}", otherwise=undo)
+
+    def stop(self) -> None:
+        """Set nothing more; what is under way is left to itself."""
+        with self._lock:
+            self._is_over = True
+            self._waiting.clear()
+
+    def _run(self, identifier: str) -> None:
+        while True:
+            with self._lock:
+                device = self._waiting.pop(identifier, None)
+                if device is None:
+                    self._busy.discard(identifier)
+                    return
+            try:
+                self._apply(device)
+            except Exception:  # its next plug must find a thread that sets it
+                threads.report()

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from config.json_text import number
+from config.files import number
 from devices.health.faults import OF_ITS_PLACE, Fault
 from devices.health.line import PC, HealthLine, Kind
 from devices.health.present import WHETHER_OPEN_OR_NOT

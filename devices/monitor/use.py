@@ -5,7 +5,7 @@ and no event: that a stream begins or ends in a program which had the node open 
 desktops do with every camera. That alone has to be asked for again and again: of nodes of pictures that others have
 open, and of no others, so that nothing is asked while nobody uses anything, and no camera is kept awake by us.
 
-How it is asked (devices/idle.py) changes nothing for whoever has the stream; a loopback, where it would, is left out.
+How it is asked (devices/modes.py) changes nothing for whoever has the stream; a loopback, where it would, is left out.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from devices import holders
 from devices.holders import Holder
 from devices.host import threads
-from devices.idle import idle
+from devices.modes import idle
 from devices.udev import Plugged
 
 ASK_S = 3.0

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import h11
 
 from devices.uplink.channel import Channel
-from devices.uplink.connecting import Patience
+from devices.uplink.connecting import Patience, connect, resolve
 from devices.uplink.trouble import NetworkTrouble, Trouble
 
 LONGEST_HEAD = 65_536
@@ -201,3 +201,17 @@ def _received(channel: Channel, most: int) -> bytes | None:
         return channel.receive(most)
     except OSError:
         return b""
+
+
+_PORT = 80
+"""Where portals answer in the place of every host."""
+
+
+def portal_before(host: str, patience: Patience) -> str | None:
+    """Ask a host for its page; return who sends us to a login in its place, None where nobody does. Raises Stopped."""
+    try:
+        with Channel(connect(resolve(host, _PORT, patience), patience)) as channel:
+            channel.send_all(request("GET", "/", host, "Connection: close"), patience)
+            return somebody_else(read_head(channel, patience), host)
+    except (NetworkTrouble, OSError):
+        return None

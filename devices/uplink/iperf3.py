@@ -12,10 +12,9 @@ from devices.uplink.channel import Channel
 from devices.uplink.connecting import Patience
 from devices.uplink.iperf3_wire import BLOCK_BYTES, END_S, Control, parameters
 from devices.uplink.model import Budget, Step, Tell, Uplink
-from devices.uplink.noise import noise
 from devices.uplink.one_way import IDLED, REACHED, UP, Heard, OneWay, both_ways, fill, idle_latency, told
 from devices.uplink.server import Server, Way
-from devices.uplink.traffic import Allowance, Stream
+from devices.uplink.traffic import Allowance, Stream, noise
 from devices.uplink.trouble import NetworkTrouble, Stopped, Trouble
 
 REACH_S = 7.0

@@ -15,10 +15,9 @@ from devices.uplink.http import (
     somebody_else,
 )
 from devices.uplink.model import Budget, Step, Tell, Uplink
-from devices.uplink.noise import noise
 from devices.uplink.one_way import IDLED, REACHED, UP, Heard, OneWay, both_ways, fill, idle_latency, told
 from devices.uplink.server import Server, Way
-from devices.uplink.traffic import TO_ANSWER_S, Allowance, Stream
+from devices.uplink.traffic import TO_ANSWER_S, Allowance, Stream, noise
 from devices.uplink.trouble import NetworkTrouble, Stopped, Trouble
 
 POST_BYTES = 20_000_000

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from devices.uplink.certificates import signed_by
 from devices.uplink.channel import Channel
 from devices.uplink.connecting import Address, Patience, connect, resolve, secure
 from devices.uplink.trouble import NetworkTrouble, Trouble
@@ -30,7 +29,7 @@ class Server:
 
 
 def parse_server(address: str) -> Server:
-    """Take apart an address that the settings allow (config/check.py)."""
+    """Take apart an address that the settings allow (config/schema.py)."""
     parts = urlsplit(address)
     return Server(parts.scheme, parts.hostname or "", parts.port or _PORTS[parts.scheme], parts.path.rstrip("/"))
 
@@ -57,3 +56,31 @@ class Way:
             raise NetworkTrouble(
                 Trouble.INTERCEPTED, signed_by(self.server.host, self.addresses, patience) or error.detail
             ) from None
+
+
+_NAMES = (bytes.fromhex("0603550403"), bytes.fromhex("060355040a"))
+"""The common name and the organisation, as they are tagged in a certificate (X.520)."""
+_LONGEST = 64
+
+
+def signed_by(host: str, addresses: Sequence[Address], patience: Patience) -> str:
+    """Ask a server for its certificate once more; return the name of who has signed it, "" where that is not known."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE  # nothing is sent over it
+    try:
+        with secure(connect(addresses, patience), host, context, patience) as connection:
+            return issuer(connection.getpeercert(binary_form=True) or b"")
+    except NetworkTrouble:
+        return ""
+
+
+def issuer(certificate: bytes) -> str:
+    """Return the name of who has signed a certificate (DER): in one, the issuer stands before the subject."""
+    for name in _NAMES:
+        at = certificate.find(name)
+        if at >= 0:
+            at += len(name)
+            text = certificate[at + 2 : at + 2 + certificate[at + 1]].decode(errors="replace")
+            return "".join(character for character in text if character.isprintable())[:_LONGEST]
+    return ""

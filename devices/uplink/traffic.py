@@ -5,6 +5,8 @@ there for a lost packet: the link has carried it. What waits in the sender's buf
 """
 
 import contextlib
+import os
+import random
 import threading
 import time
 from abc import ABC, abstractmethod
@@ -18,6 +20,21 @@ from devices.uplink.connecting import Patience
 from devices.uplink.http import AT_ONCE, receive
 from devices.uplink.model import STEP_S, Rate
 from devices.uplink.trouble import NetworkTrouble, Stopped, Trouble
+
+_NOISE = os.urandom(1 << 20)
+_PIECE_BYTES = 131_072
+
+
+def noise(count: int) -> Sequence[memoryview]:
+    """Return `count` bytes that nothing on the way can make shorter, in pieces."""
+    whole, pieces = memoryview(_NOISE), []
+    while count:
+        begin = random.randrange(0, len(whole) - _PIECE_BYTES)  # noqa: S311 - not a secret
+        piece = whole[begin : begin + min(count, _PIECE_BYTES)]
+        pieces.append(piece)
+        count -= len(piece)
+    return pieces
+
 
 _NOTHING = TcpInfo(received_bytes=0, received_segments=0)
 

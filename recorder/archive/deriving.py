@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
-from config.json_text import json_text
+from config.files import json_text
 from recorder.archive import names
 from recorder.archive.derived import Derived
 from recorder.archive.disk import ASIDE, Disk

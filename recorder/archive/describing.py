@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from config.errors import ArchiveError
-from config.json_text import json_text
+from config.files import json_text
 from recorder.archive import bag, premis
 from recorder.archive.baginfo import bag_info
 from recorder.archive.disk import PRIVATE

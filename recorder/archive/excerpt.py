@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 
 import msgspec
 
-from config.json_text import json_text
+from config.files import json_text
 from config.version import VERSION
 from recorder.archive import bag, catalog, names, premis
 from recorder.archive.baginfo import bag_info

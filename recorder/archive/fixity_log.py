@@ -11,9 +11,8 @@ from pathlib import Path
 
 import msgspec
 
-from config.database import transaction
-from config.stamp import stamp
-from config.state import state_folder
+from config.files import stamp
+from config.state import state_folder, transaction
 from recorder.archive.model import Problem
 
 FILE = "fixity.sqlite3"

@@ -13,8 +13,7 @@ import av
 import msgspec
 
 from config.errors import ArchiveError
-from config.files import MOST_BYTES, open_regular, read_file
-from config.json_text import json_text
+from config.files import MOST_BYTES, json_text, open_regular, read_file
 from config.version import VERSION
 from recorder.archive import bag, fixity, premis
 from recorder.archive.baginfo import bag_info

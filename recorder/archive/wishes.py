@@ -25,7 +25,7 @@ class SlidesView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SlideWishes(msgspec.Struct, frozen=True, kw_only=True):
-    """Where slides are to be found, and what is to be made of them (config/slides.py).
+    """Where slides are to be found, and what is to be made of them (config/schema.py).
 
     `inputs` are called so in the session's log. `isolated` are the stems of files that hold slides and nothing else.
     `views` has each layout of the program that shows them, `layout` is the one that it begins with.
@@ -41,7 +41,7 @@ class SlideWishes(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReportWishes(msgspec.Struct, frozen=True, kw_only=True):
-    """How the session's report looks (config/report.py), and what goes with it; `logo` is a file of this PC."""
+    """How the session's report looks (config/schema.py), and what goes with it; `logo` is a file of this PC."""
 
     pdf: bool = True
     address: tuple[str, ...] = ()

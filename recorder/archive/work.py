@@ -16,8 +16,7 @@ from uuid import uuid4
 import msgspec
 
 from config.errors import ArchiveError, PackageBusy
-from config.files import NotRegular, is_regular, open_regular, read_file
-from config.json_text import json_text
+from config.files import NotRegular, is_regular, json_text, open_regular, read_file
 from recorder.archive import fixity
 from recorder.archive.model import Begun, MediaFile, SessionContext, decode_begun, decode_recording
 from recorder.archive.names import part_of, storable, time_in

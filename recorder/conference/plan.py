@@ -8,9 +8,9 @@ import msgspec
 from capture.chosen import Chosen, ChosenSource
 from capture.compose.layout import Layout
 from capture.sound.virtual import source_name
-from config.conference import Conference
 from config.errors import UsageError
 from config.program import SINGLE, LayoutSettings
+from config.schema import Conference
 from recorder.scene import check_layout
 
 _SCREEN, _MONITOR = "screen", ".monitor"

@@ -31,8 +31,7 @@ from pathlib import Path
 import msgspec
 
 from config.errors import LiputError, StorageUnwritable
-from config.files import Prepare, of_mode, replace_file
-from config.json_text import json_text
+from config.files import Prepare, json_text, of_mode, replace_file
 from devices.clock import boot_id
 from devices.process_stat import process_stat
 from recorder.archive.names import session_of, storable

@@ -35,8 +35,8 @@ from config.schema import Settings
 from config.settings import find_file, load_with_text, settings_of
 from devices.clock import Clock, SystemClock
 from devices.health.log import open_health_log
-from devices.own_name import OURS
 from devices.priority import Standing, ask
+from devices.process_stat import OURS
 from recorder import heap, later
 from recorder.control import directory
 from recorder.control.asks import Inbox, hear

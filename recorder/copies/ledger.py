@@ -13,8 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from config.database import transaction
-from config.state import state_folder
+from config.state import state_folder, transaction
 
 FILE = "copies.sqlite3"
 _HINT = "Free space on its disk; if it is damaged move it away: copies are then looked at anew."

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from config.errors import DossierError
-from config.json_text import json_text
+from config.files import json_text
 from devices.host.deadline import DeadlineTask
 from recorder.archive.disk import Disk
 from recorder.archive.model import Recording, RequestFacts

@@ -9,8 +9,7 @@ from pathlib import Path
 import msgspec
 
 from config.errors import ArchiveError, DossierError
-from config.files import read_file
-from config.json_text import json_text
+from config.files import json_text, read_file
 from config.version import VERSION
 from recorder.archive import premis
 from recorder.archive.catalog import read_recording

@@ -21,8 +21,7 @@ from pathlib import Path
 
 import msgspec
 
-from config.files import open_regular
-from config.json_text import json_text
+from config.files import json_text, open_regular
 from config.office import Office
 from recorder.archive.disk import ASIDE, PRIVATE, Disk
 from recorder.archive.place import check_place

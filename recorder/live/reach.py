@@ -16,11 +16,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from devices.uplink.certificates import signed_by
 from devices.uplink.channel import Channel
 from devices.uplink.connecting import Address, Patience, connect, resolve, secure
-from devices.uplink.http import receive
-from devices.uplink.portal import portal_before
+from devices.uplink.http import portal_before, receive
+from devices.uplink.server import signed_by
 from devices.uplink.trouble import NetworkTrouble, Trouble
 from recorder.live.folder_url import FolderUrl
 from recorder.live.hls_folder import look_over

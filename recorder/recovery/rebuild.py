@@ -13,7 +13,7 @@ from math import log10
 import msgspec
 
 from config.events import Event
-from config.json_text import json_lines
+from config.files import json_lines
 from devices.clock import SystemClock
 from recorder.archive.model import INTERRUPTED, Gap, Mark, PartFacts, RecordingFacts
 from recorder.runs import RECOVERED_KIND

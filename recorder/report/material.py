@@ -12,8 +12,7 @@ from typing import Any
 import msgspec
 from PIL import Image
 
-from config.files import read_file
-from config.json_text import json_lines
+from config.files import json_lines, read_file
 from config.quantities import clock_text
 from devices.model import Device
 from recorder.archive import bag

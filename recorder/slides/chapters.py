@@ -7,7 +7,7 @@ from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
 
-from config.json_text import number
+from config.files import number
 from recorder.archive.disk import Disk
 from recorder.archive.model import Chapter, MediaFile
 from recorder.archive.wishes import SLIDES_FOLDER, SlidesView, SlideWishes

@@ -11,9 +11,9 @@ from agent.devices.inputs import KnownInputs
 from agent.metrics.gathering import Gathering
 from agent.web.lanes import Lane
 from agent.web.runs import Runs
-from devices import idle
+from devices import modes
 from devices.clock import SystemClock
-from devices.controls.keeper import PresetKeeper
+from devices.controls.presets import PresetKeeper
 from devices.host import threads
 from devices.model import Device, DeviceKind
 from devices.modes import CapabilityProber
@@ -127,8 +127,8 @@ def test_a_node_is_asked_again(no_thread: Once, tmp_path: Path) -> None:
 
 
 def test_whether_a_stream_is_free_is_asked_again(no_thread: Once, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(idle, "is_idle", lambda node: True)
+    monkeypatch.setattr(modes, "is_idle", lambda node: True)
     no_thread()
     with pytest.raises(RuntimeError, match="new thread"):
-        idle.idle(["/dev/video0"])
-    assert idle.idle(["/dev/video0"], 30.0) == {"/dev/video0"}
+        modes.idle(["/dev/video0"])
+    assert modes.idle(["/dev/video0"], 30.0) == {"/dev/video0"}

@@ -21,8 +21,7 @@ import av
 from capture.source import Coded, Frame, Size, VideoFormat, VideoSource
 from config.events import Event
 from config.program import SINGLE
-from config.report import ReportSettings
-from config.schema import LEAN, Profile, Settings, Video
+from config.schema import LEAN, Profile, ReportSettings, Settings, Video
 from devices.clock import SystemClock
 from recorder import heap
 from recorder.asked import Asked

@@ -12,8 +12,7 @@ import av
 
 from capture.jpeg import JpegDecoder
 from capture.source import Frame, Matrix, Size, SourceEnded, VideoFormat, VideoSource
-from config.report import ReportSettings
-from config.schema import Profile, Settings
+from config.schema import Profile, ReportSettings, Settings
 from config.secrets import StreamTarget, secret_url
 from devices.clock import Clock, SystemClock
 from recorder.asked import Asked

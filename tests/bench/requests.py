@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from config.json_text import json_text
+from config.files import json_text
 from tests.support import command, dossiers
 from tests.support.dossiers import disposition
 

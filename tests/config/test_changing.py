@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from config import changing
-from config.changing import change_settings, hindrance
-from config.edit import Value
+from config.changing import Value, change_settings, hindrance
 from config.errors import SecretError, SettingsError, UsageError
 from config.schema import Settings
 from config.secrets import read_keys

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config.edit import CannotEdit, Value, edited
+from config.changing import CannotEdit, Value, edited
 from config.settings import default_text
 from tests.config.test_lines import TRICKY
 

@@ -5,7 +5,7 @@ import tomllib
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config.lines import KeyPath, key_lines
+from config.reader import KeyPath, key_lines
 
 TRICKY = '''# a comment with [brackets] and key = "x"
 plain = 1

@@ -2,7 +2,7 @@
 
 import pytest
 
-from devices.capabilities import capabilities_hash, gives_pictures
+from devices.udev import capabilities_hash, gives_pictures
 
 DEVICE = bytes.fromhex("1201 0002 ef0201 40 6d04 2508 1200 01 02 03 01")
 CONFIGURATION = bytes.fromhex("0902 5000 02 01 00 80 fa")

@@ -11,7 +11,16 @@ import pytest
 
 from devices import computer
 from devices.clock import NANOSECONDS, SystemClock
-from devices.computer import Computer, ComputerSample, ComputerWatch, Folder
+from devices.computer import (
+    Computer,
+    ComputerSample,
+    ComputerWatch,
+    Folder,
+    are_drivers_gone,
+    is_restart_asked_for,
+    speed_limit,
+    throttle_count,
+)  # fmt: skip
 from devices.health.line import PC, Kind, Level
 from tests.support.health import Recorded
 from tests.support.simulated import SimulatedClock
@@ -185,3 +194,49 @@ def test_a_sensor_that_cannot_be_read_is_one_line_and_no_more() -> None:
     watch.stop()
     (line,) = recorded.lines
     assert "the sensor says no" in line.reason
+
+
+def core(sys: Path, number: int, **files: int) -> None:
+    for name, value in files.items():
+        path = sys / f"devices/system/cpu/cpu{number}" / name.replace("__", "/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{value}\n")
+
+
+def test_every_core_that_heat_has_slowed_counts(tmp_path: Path) -> None:
+    core(tmp_path, 0, thermal_throttle__core_throttle_count=3, thermal_throttle__package_throttle_count=1)
+    core(tmp_path, 11, thermal_throttle__core_throttle_count=4, thermal_throttle__core_throttle_total_time_ms=999)
+    assert throttle_count(tmp_path) == 8
+
+
+def test_the_core_that_is_held_back_most_is_the_limit(tmp_path: Path) -> None:
+    core(tmp_path, 0, cpufreq__cpuinfo_max_freq=4_000_000, cpufreq__scaling_max_freq=4_000_000)
+    assert speed_limit(tmp_path) == 1.0
+    core(tmp_path, 1, cpufreq__cpuinfo_max_freq=4_000_000, cpufreq__scaling_max_freq=1_600_000)
+    assert speed_limit(tmp_path) == 0.4
+
+
+def test_a_processor_that_tells_nothing_is_not_known(tmp_path: Path) -> None:
+    core(tmp_path, 0, cpufreq__cpuinfo_max_freq=0, cpufreq__scaling_max_freq=0, thermal_throttle__other=1)
+    assert throttle_count(tmp_path) is None
+    assert speed_limit(tmp_path) is None
+    (tmp_path / "devices/system/cpu/cpu0/thermal_throttle/core_throttle_count").write_text("many\n")
+    assert throttle_count(tmp_path) is None
+
+
+def test_the_mark_of_an_update_asks_for_a_restart(tmp_path: Path) -> None:
+    assert not is_restart_asked_for(tmp_path)
+    (tmp_path / "reboot-required").touch()
+    assert is_restart_asked_for(tmp_path)
+
+
+def test_drivers_are_gone_when_only_another_kernel_has_some(tmp_path: Path) -> None:
+    assert not are_drivers_gone(tmp_path, "6.12.1-amd64")
+    (tmp_path / "6.12.1-amd64/kernel").mkdir(parents=True)
+    assert not are_drivers_gone(tmp_path, "6.12.1-amd64")
+    assert are_drivers_gone(tmp_path, "6.11.9-amd64")
+
+
+def test_what_is_left_of_another_kernel_is_no_kernel(tmp_path: Path) -> None:
+    (tmp_path / "6.12.1-amd64").mkdir(parents=True)
+    assert not are_drivers_gone(tmp_path, "6.11.9-amd64")

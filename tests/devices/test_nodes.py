@@ -11,7 +11,7 @@ import contextlib, os, sys
 from fractions import Fraction
 from config.errors import LiputError
 from devices.controls.panel import NodeControls
-from devices.idle import is_idle
+from devices.modes import is_idle
 from devices.modes import offer
 from devices.outputs import OutputInfo, OutputNode, _ask
 

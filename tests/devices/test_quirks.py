@@ -5,8 +5,7 @@ import re
 import pytest
 
 from devices.model import DeviceKind, Mode
-from devices.quirk_table import QUIRKS
-from devices.quirks import has_generic_name, is_own_serial, quirk, video_kind
+from devices.quirks import QUIRKS, has_generic_name, is_own_serial, quirk, video_kind
 
 
 @pytest.mark.parametrize("device", ["534d:2109", "345f:2130", "345f:2131", "0fd9:0066", "2935:0006", "2935:ffff"])

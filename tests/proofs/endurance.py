@@ -18,8 +18,7 @@ import numpy as np
 import psutil
 
 from config.program import Program
-from config.report import ReportSettings
-from config.schema import Profile, Settings
+from config.schema import Profile, ReportSettings, Settings
 from devices.clock import SystemClock
 from recorder.asked import Asked
 from recorder.planning import plan_session

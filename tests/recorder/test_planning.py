@@ -8,10 +8,8 @@ import pytest
 from config.errors import StorageFull, UsageError
 from config.layout_kinds import KINDS, SINGLE
 from config.program import Program
-from config.report import ReportSettings
-from config.schema import General, Recording, Settings, Storage, Video
+from config.schema import General, Recording, ReportSettings, Settings, SlideSettings, Storage, Video
 from config.secrets import StreamTarget, secret_url
-from config.slides import SlideSettings
 from devices.clock import SystemClock
 from recorder.archive.wishes import Area, ReportWishes, SlidesView
 from recorder.asked import Asked

@@ -13,7 +13,7 @@ from agent.daemon.parts import Part, Parts
 from agent.web.house import House
 from agent.web.server import WebPart, read_place
 from agent.web.token import Gate, read_token
-from config.in_force import SettingsInForce
+from config.settings import SettingsInForce
 from config.web import WebSettings
 from devices.clock import SystemClock
 from recorder.control.directory import runtime_folder

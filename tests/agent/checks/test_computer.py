@@ -29,7 +29,6 @@ from devices.clock_state import ClockState
 from devices.computer import Computer, ComputerSample
 from devices.others_load import OthersLoad
 from devices.priority import NICE, REALTIME, Standing
-from devices.restart import RestartPlaces
 from tests.support.buses import Bus, logind, screensaver
 from tests.support.situations import codes, situation, unheard
 
@@ -64,7 +63,7 @@ def calm(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def places(folder: Path) -> Places:
     """Return a PC of which nothing is told."""
-    return Places(folder / "sys", RestartPlaces(run=folder / "run", modules=folder / "modules", release="6.12"))
+    return Places(folder / "sys", folder / "run", folder / "modules", "6.12")
 
 
 def but(**changes: object) -> ComputerSample:
@@ -191,12 +190,12 @@ def test_who_does_not_answer_leaves_it_open() -> None:
 def test_a_restart_that_an_update_has_asked_for_is_told(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run/reboot-required").touch()
-    assert [one(result) for result in restart(places(tmp_path).restart)] == [("restart", Verdict.WARNING)]
+    assert [one(result) for result in restart(places(tmp_path))] == [("restart", Verdict.WARNING)]
 
 
 def test_drivers_that_an_update_has_removed_are_told(tmp_path: Path) -> None:
     (tmp_path / "modules/6.13/kernel").mkdir(parents=True)
-    assert [one(result) for result in restart(places(tmp_path).restart)] == [("drivers-gone", Verdict.FAILURE)]
+    assert [one(result) for result in restart(places(tmp_path))] == [("drivers-gone", Verdict.FAILURE)]
 
 
 def test_what_a_recorder_may_ask_for_is_said_with_who_grants_it() -> None:

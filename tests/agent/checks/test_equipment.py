@@ -18,7 +18,7 @@ from devices.health.log import HealthLog
 from devices.holders import Holder
 from devices.model import Device, DeviceKind, Health, Mode
 from devices.monitor.known import Known, known_store
-from devices.own_name import OURS
+from devices.process_stat import OURS
 from devices.roles.matching import binding_of
 from devices.roles.roles import roles_store
 from devices.usb.topology import Topology

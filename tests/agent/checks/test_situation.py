@@ -5,9 +5,8 @@ from pathlib import Path
 import pytest
 
 from agent.checks.situation import asked_for, situation_of, streams_of
-from config.check import CheckSettings
 from config.errors import SettingsError, UsageError
-from config.schema import Destination, Settings
+from config.schema import CheckSettings, Destination, Settings
 from devices.clock import SystemClock
 from recorder.asked import Asked
 

@@ -4,8 +4,7 @@ import pytest
 
 from agent.checks.result import Result
 from agent.checks.uplink_verdict import DOWN, LATENCY, NAME, Need, fitting, judge, need_of
-from config.check import CheckSettings
-from config.schema import Settings, Video
+from config.schema import CheckSettings, Settings, Video
 from devices.uplink.model import Latency, Rate, Uplink
 
 SETTINGS = Settings()

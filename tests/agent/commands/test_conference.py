@@ -13,8 +13,8 @@ import pytest
 
 from agent.commands import conference
 from agent.conference.parts import CameraPart, Places
-from config.conference import Conference
 from config.errors import DeviceNotFound
+from config.schema import Conference
 from devices.outputs import OutputInfo
 from tests.support.command import liput
 from tests.support.pipewire import PipeWireMicrophone

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from agent.daemon.settings import CHANGED, RESTART, SettingsPart
-from config.in_force import SettingsInForce
 from config.schema import Settings
+from config.settings import SettingsInForce
 from tests.support.simulated import SimulatedClock
 
 ROOM = '[general]\nroom = "Aula"\n'

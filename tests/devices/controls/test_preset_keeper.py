@@ -5,7 +5,7 @@ import threading
 import msgspec
 import pytest
 
-from devices.controls.keeper import PresetKeeper
+from devices.controls.presets import PresetKeeper
 from devices.model import Device, DeviceKind
 from tests.support.waiting import wait_for
 

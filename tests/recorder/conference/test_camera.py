@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from capture.outage import OutageKind, SourceOutage
 from capture.pictures import plane_views
 from capture.source import VideoFormat
-from config.conference import Conference
 from config.errors import DeviceBusy, DeviceLost, DeviceNotFound, LiputError
 from config.program import BUILT_IN_LAYOUTS, LayoutSettings, Program
+from config.schema import Conference
 from devices.clock import SystemClock
 from devices.outputs import OutputInfo, OutputNode
 from recorder.conference.camera import ConferenceCamera, Painter

@@ -6,9 +6,9 @@ from fractions import Fraction
 
 import pytest
 
-from config.conference import Conference as Settings
 from config.events import Event
 from config.program import BUILT_IN_LAYOUTS, Program
+from config.schema import Conference as Settings
 from devices.clock import SystemClock
 from recorder.conference.conference import Conference
 from recorder.conference.half import Half, Why

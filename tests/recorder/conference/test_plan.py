@@ -8,10 +8,9 @@ import pytest
 
 from capture.chosen import Chosen, ChosenSource
 from capture.source import AudioSource, VideoSource
-from config.conference import Conference
 from config.errors import UsageError
 from config.program import BUILT_IN_LAYOUTS, LayoutSettings
-from config.schema import Settings
+from config.schema import Conference, Settings
 from devices.clock import SystemClock
 from devices.model import Device, DeviceKind
 from recorder.asked import Asked

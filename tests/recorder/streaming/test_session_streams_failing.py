@@ -10,8 +10,8 @@ from typing import Any
 import av
 import pytest
 
-from config.conference import Conference
 from config.errors import EncoderError
+from config.schema import Conference
 from recorder.conference import conference
 from recorder.conference.bus import ConferenceSound
 from recorder.conference.camera import ConferenceCamera

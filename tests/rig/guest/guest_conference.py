@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from agent.commands.conference import MISSING, conference_command
 from agent.conference.parts import CameraPart, Places
-from config.conference import Conference
+from config.schema import Conference
 from devices.outputs import OutputNode, find_output
 from tests.rig import pictures
 from tests.rig.rig import RigDevice

@@ -14,8 +14,8 @@ import pytest
 from config.errors import DeviceBusy, DeviceNotFound
 from devices import holders
 from devices.identity import find_sound, find_video
-from devices.idle import is_idle
 from devices.model import Device, DeviceKind, Mode
+from devices.modes import is_idle
 from devices.snapshot import list_devices
 from tests.rig.found import current
 from tests.rig.rig import RigDevice

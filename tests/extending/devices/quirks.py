@@ -1,6 +1,6 @@
 """A camera that the table does not know yet, an entry of QUIRKS."""
 
-from devices.quirk_table import _CAMERA, Note, Quirk
+from devices.quirks import _CAMERA, Note, Quirk
 
 QUIRKS = {
     "046d:081b": Quirk(
