@@ -15,7 +15,7 @@ from capture.sound.source import SoundSource
 from capture.v4l2 import V4l2Source
 from capture.watch.health import HealthContext
 from capture.watch.patience import patience_for
-from capture.worker import VideoWorker
+from capture.worker import Supervision, VideoWorker
 from config.errors import DeviceAccessDenied, DeviceBusFull, DeviceBusy, DeviceError
 from config.schema import Settings
 from devices import v4l2
@@ -30,7 +30,7 @@ from tests.rig.found import current, listed
 from tests.rig.rig import RigDevice
 from tests.support.confined import be_powerless_root, be_user, confined, refuse_ioctl
 from tests.support.health import Recorded
-from tests.support.judged import judged_video
+from tests.support.judged import Nowhere, judged_video
 from tests.support.usb_trees import usb_tree
 
 CLOCK = SystemClock()
@@ -81,7 +81,8 @@ def test_a_full_bus_names_what_else_is_on_it_and_what_to_do(camera: RigDevice, s
     listed(STICK)
     recorded = Recorded(CLOCK)
     patience = patience_for(Settings(), device.kind)
-    worker, health = judged_video(picture(device), device, patience, HealthContext(CLOCK, recorded))
+    source = picture(device)
+    worker, health = judged_video(source, device, patience, HealthContext(CLOCK, recorded))
     began = CLOCK.now()
     caught = refusal_of(worker, lambda: refuse_ioctl(v4l2.VIDIOC_STREAMON, errno.ENOSPC))
     assert isinstance(caught, DeviceBusFull)
@@ -96,11 +97,12 @@ def test_a_full_bus_names_what_else_is_on_it_and_what_to_do(camera: RigDevice, s
     assert (found.kind, found.device, found.level) == (Kind.DEGRADED, CAMERA, Level.WARN)
     assert (found.reason, found.detail["fault"]) == (caught.message, Fault.BUS_FULL)
     assert (found.at - began).total_seconds() < 2
-    worker.open()
+    again = VideoWorker(source, CLOCK, supervision=Supervision(Nowhere(), health))
+    again.open()
     recovered, opened = recorded.lines[2:]
     assert (recovered.kind, recovered.detail["fault"], opened.kind) == (Kind.RECOVERED, Fault.BUS_FULL, Kind.OPENED)
     assert health.now.state == "ok"
-    worker.close()
+    again.close()
 
 
 # EBUSY
