@@ -54,7 +54,7 @@ def test_a_replica_that_failed_takes_nothing_more_and_is_closed(tmp_path: Path) 
     looks.append(looked_at(replica, 60, 4.0))
     feed(made, replica, 60, 30)
     assert looks == [Progress.STALLED, Progress.RESUMED]
-    assert (replica.state, replica.waiting) == (ReplicaState.FAILED, 0)
+    assert (replica.state, replica.takes) == (ReplicaState.FAILED, False)
     replica.close()
     made.close()
     assert replica.state is ReplicaState.CLOSED
