@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import msgspec
 
 from config.events import Event
-from recorder.stages.accounts import NamedCpu, StageFigures
+from recorder.status import NamedCpu, StageFigures
 
 KIND = "cpu-measured"
 LEAST_S = 0.05

@@ -21,6 +21,7 @@ from devices.host import threads
 
 NICE = -5
 """What records: three times the share of a core that something usual gets."""
+NICEST = 19
 SOUND_NICE = -10
 """What reads sound, where it may not be real-time, and what encodes it."""
 REALTIME = 5
@@ -192,3 +193,16 @@ def _write(path: Path, wanted: int, now: int) -> None:
     if now > wanted:
         with suppress(OSError):
             path.write_text(str(wanted))
+
+
+def be_nicer(by: int) -> None:
+    """Make this thread, and all that it starts, nicer by so much than the recording, as far as the system goes."""
+    thread = threading.get_native_id()
+    be_at_least(os.getpriority(os.PRIO_PROCESS, thread) + by)
+
+
+def be_at_least(nice: int) -> None:
+    """Make this thread, and all that it starts, so nice, where it is less: whatever the recorder was granted."""
+    thread = threading.get_native_id()
+    with suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, thread, min(NICEST, max(nice, os.getpriority(os.PRIO_PROCESS, thread))))

@@ -17,7 +17,7 @@ from config.events import Emit, Event, encoded
 from config.files import open_regular
 from devices.clock import NANOSECONDS, Clock
 from devices.health.tracker import HealthChange
-from devices.host import threads
+from devices.host.background import BackgroundTask
 from devices.host.bucket import Bucket
 from recorder.archive.names import storable
 from recorder.event_kinds import RECOVERED, TOLD_BY_TRACKS, kind_of
@@ -319,14 +319,10 @@ class EventLog:
 
     # For the files, each on a thread of its own
 
-    def wait(self) -> None:
-        """Wait until something has happened, at most LOOK_S."""
+    def look(self) -> None:
+        """Log the events that were kept back long enough."""
         with self._changed:
-            self._wait()
-
-    def _wait(self) -> None:
-        self._changed.wait(LOOK_S)
-        self._keep(self._repeats.due(self._now_s()))
+            self._keep(self._repeats.due(self._now_s()))
 
     def lines(self, number: int, file: "_File") -> tuple[bytes, int]:
         """Wait for lines from `number` on that `file` is to have; return some, and the number of the one after them.
@@ -337,7 +333,8 @@ class EventLog:
             while number >= (end := self._lines.end if file.last is None else file.last):
                 if file.last is not None:
                     return b"", number
-                self._wait()
+                self._changed.wait(LOOK_S)
+                self._keep(self._repeats.due(self._now_s()))
             lines, after, missing = self._lines.batch(number, end, BATCH)
         return (encoded(self._left_out(missing)) if missing else b"") + lines, after
 
@@ -347,51 +344,50 @@ class EventLog:
 
 
 class _File:
-    """One file of the log, on a thread of its own."""
+    """One file of the log, written by a background task. A disk that refuses is tried again."""
 
     def __init__(self, path: Path, log: EventLog) -> None:
         self._descriptor = open_regular(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         self._log = log
+        self._number = 0  # of the next line to take from the log
+        self._lines = b""  # taken from the log, and not written yet
+        self._refused = 0
+        self._over = threading.Event()
         self.last: int | None = None
         """The number of the first line that it is not to have, once it is to end."""
-        self._thread = threads.start(self._run, name="event-log")
+        self._task = BackgroundTask("event-log", self._write, pause=self._pause_s, failed=self._refuse)
+        self._task.start()
 
     def end_at(self, number: int) -> None:
         """Take no line from `number` on."""
         self.last = number
+        self._task.wake()
 
     def ended(self) -> bool:
         """Wait for the end, at most CLOSE_S; return whether it has come."""
-        self._thread.join(CLOSE_S)
-        return not self._thread.is_alive()
+        return self._over.wait(CLOSE_S)
 
-    def _run(self) -> None:
-        number = 0
-        try:
-            while True:
-                lines, number = self._log.lines(number, self)
-                if not lines or not self._write(lines):
-                    return
-        finally:
+    def _write(self) -> bool:
+        """Write the next lines; return True at the end. Raises OSErrors of the disk."""
+        if not self._lines:
+            self._lines, self._number = self._log.lines(self._number, self)
+        if not self._lines or self._refused >= MOST_REFUSALS:
             os.close(self._descriptor)
+            self._over.set()
+            return True
+        # A disk that is almost full takes a part; the rest goes next. Meanwhile nothing more is taken in.
+        self._lines = self._lines[os.write(self._descriptor, self._lines) :]
+        os.fdatasync(self._descriptor)
+        self._refused = 0
+        return False
 
-    def _write(self, lines: bytes) -> bool:
-        """Write all of some lines, however long the disk refuses; False where it does so at the end."""
-        refused = 0
-        while lines:
-            try:
-                # A disk that is almost full takes a part; the rest goes next. Meanwhile nothing more is taken in.
-                lines = lines[os.write(self._descriptor, lines) :]
-                os.fdatasync(self._descriptor)
-                refused = 0
-            except OSError:
-                # The recording's own writer meets the same disk and reports it; events go on to the listener.
-                refused = refused + 1 if self.last is not None else 0
-                if refused >= MOST_REFUSALS:
-                    return False
-                if lines and self.last is None:
-                    self._log.wait()
-        return True
+    def _refuse(self, _error: Exception) -> None:
+        # The recording's own writer meets the same disk and reports it; events go on to the listener.
+        self._refused += self.last is not None
+        self._log.look()
+
+    def _pause_s(self, failures: int) -> float:
+        return LOOK_S if failures and self.last is None else 0.0
 
 
 def _storable_value(value: object) -> object:

@@ -20,10 +20,9 @@ from recorder.hardware.choice import EncoderPlan
 from recorder.packet import Track
 from recorder.scene import Appearance
 from recorder.sound.mixer import SoundInput
-from recorder.stillness import STILL_RATE
 from recorder.streaming.choice import StreamPlan
 from recorder.video_input import PictureInput
-from recorder.x264 import VideoSettings, video_settings
+from recorder.x264 import STILL_RATE, VideoSettings, video_settings
 
 if TYPE_CHECKING:
     from recorder.conference.plan import ConferencePlan
@@ -77,7 +76,7 @@ class SessionPlan:
     encoder: EncoderPlan = field(default_factory=EncoderPlan)
     """What is to encode the picture."""
     adaptive_rate: bool = False
-    """Whether what stands still is encoded at STILL_RATE only (recorder/stillness.py)."""
+    """Whether what stands still is encoded at STILL_RATE only (recorder/video_track.py)."""
 
     @property
     def appearance(self) -> Appearance:

@@ -33,12 +33,12 @@ from recorder.packet import Track
 from recorder.plan import SessionPlan
 from recorder.scene import check_layout
 from recorder.sound.mixer import SoundInput
-from recorder.stillness import STILL_RATE
 from recorder.storing.places import check_places
 from recorder.streaming.choice import SEPARATE, SHARED, StreamPlan
 from recorder.streaming.measure import Question
 from recorder.video_input import PictureInput
 from recorder.wishing import wishes_of
+from recorder.x264 import STILL_RATE
 
 if TYPE_CHECKING:
     from capture.locator import Listing

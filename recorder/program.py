@@ -21,11 +21,10 @@ from recorder.plan import SessionPlan, encoder_settings
 from recorder.preroll import PreRoll
 from recorder.scene import Look, Scene
 from recorder.sound.program import ProgramSound
-from recorder.status import ConferenceLine, LoadLine, Loudness, RateMeter, SoundLine
-from recorder.stillness import Stillness
+from recorder.status import ConferenceLine, LoadLine, Loudness, SoundLine
 from recorder.timeline import RunContext
 from recorder.video_input import VideoInput
-from recorder.video_track import VideoTrack
+from recorder.video_track import Stillness, VideoTrack
 
 if TYPE_CHECKING:
     from recorder.conference.conference import Conference
@@ -41,7 +40,7 @@ class Counts:
     """Pictures encoded, missing because they came too late or were not taken, and repeated; since some moment.
 
     `left_out` are those that were not encoded so that others could be (recorder/overload), `still` those that show what
-    the one before shows (recorder/stillness.py).
+    the one before shows (recorder/video_track.py).
     """
 
     frames: int = 0
@@ -59,6 +58,23 @@ class Counts:
             self.left_out - before.left_out,
             self.still - before.still,
         )
+
+
+class RateMeter:
+    """Frames a second over the last WINDOW_S; fed with a growing count and the time it was read at."""
+
+    WINDOW_S = 3.0
+
+    def __init__(self) -> None:
+        self.per_second = 0.0
+        self._readings: list[tuple[float, int]] = []
+
+    def update(self, at_s: float, count: int) -> None:
+        """Take a reading."""
+        self._readings = [reading for reading in self._readings if reading[0] > at_s - self.WINDOW_S]
+        self._readings.append((at_s, count))
+        (first_s, first), (last_s, last) = self._readings[0], self._readings[-1]
+        self.per_second = (last - first) / (last_s - first_s) if last_s > first_s else 0.0
 
 
 class Program:

@@ -1,4 +1,4 @@
-"""One session, from devices that are opened to the sealed package; recorder/states.py says which way it may go.
+"""One session, from devices that are opened to the sealed package; recorder/status.py says which way it may go.
 
     sources --reader threads--> queues --track threads--> encoder --packets--> pre-roll --> recording (writer, syncer)
                                                                                       +---> live destinations
@@ -33,8 +33,16 @@ from recorder.preroll import PreRoll
 from recorder.program import Counts, Program
 from recorder.scene import Offer
 from recorder.standstill import SleepWatch
-from recorder.states import StateMachine
-from recorder.status import BEFORE, RECORDS, Loudness, SessionResult, SessionState, SessionStatus, source_lines
+from recorder.status import (
+    BEFORE,
+    RECORDS,
+    Loudness,
+    SessionResult,
+    SessionState,
+    SessionStatus,
+    StateMachine,
+    source_lines,
+)
 from recorder.storing.file import OnDisk
 from recorder.storing.places import check_places
 from recorder.streaming.side import LiveSide

@@ -1,5 +1,7 @@
 """What a session says of itself: the status and result lines of `liput record --json`, and why it is degraded."""
 
+import threading
+from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 
@@ -25,6 +27,58 @@ BEFORE = (SessionState.ARMED, SessionState.IDLE)
 RECORDS = (SessionState.LIVE, SessionState.DEGRADED)
 AFTER = (SessionState.SEALING, SessionState.SEALED, SessionState.FAILED)
 """The states before a session records, while it does, and after."""
+
+
+TRANSITIONS: Mapping[SessionState, frozenset[SessionState]] = {
+    SessionState.IDLE: frozenset({SessionState.ARMED, SessionState.FAILED}),
+    SessionState.ARMED: frozenset({SessionState.LIVE, SessionState.IDLE, SessionState.FAILED}),
+    SessionState.LIVE: frozenset({SessionState.DEGRADED, SessionState.SEALING}),
+    SessionState.DEGRADED: frozenset({SessionState.LIVE, SessionState.SEALING}),
+    SessionState.SEALING: frozenset({SessionState.SEALED, SessionState.FAILED}),
+    SessionState.SEALED: frozenset(),
+    SessionState.FAILED: frozenset(),
+}
+
+
+class StateMachine:
+    """The state of one session; safe from any thread.
+
+    from          to           when
+    idle          armed        the sources are open (or stand as slates), the encoder runs
+    idle          failed       nothing could be opened
+    armed         live         start
+    armed         idle         disarm, or stop: nothing was written
+    armed         failed       the encoder broke, or the recording could not be begun
+    live          degraded     something is less than it should be
+    degraded      live         it is whole again
+    live          sealing      stop, the planned end, the end of a file, or what cannot be gone on with
+    degraded      sealing      the same
+    sealing       sealed       the package is in the archive
+    sealing       failed       it could not be sealed: what was recorded stays where it is
+    """
+
+    def __init__(self) -> None:
+        self._state = SessionState.IDLE
+        self._lock = threading.Lock()
+
+    @property
+    def state(self) -> SessionState:
+        """Where the session is."""
+        return self._state
+
+    def to(self, state: SessionState) -> None:
+        """Go there; raises ValueError where no way leads there, which is a mistake in the program."""
+        with self._lock:
+            if state not in TRANSITIONS[self._state]:
+                raise ValueError(f"a session that is {self._state} cannot become {state}")
+            self._state = state
+
+    def judge(self, *, is_troubled: bool) -> SessionState:
+        """Say whether a session that records is less than it should be now, and return its state."""
+        with self._lock:
+            if self._state in RECORDS:
+                self._state = SessionState.DEGRADED if is_troubled else SessionState.LIVE
+            return self._state
 
 
 class DestinationLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -197,18 +251,25 @@ class SessionResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     packages: list[str] = []
 
 
-class RateMeter:
-    """Frames a second over the last WINDOW_S; fed with a growing count and the time it was read at."""
+class NamedCpu(msgspec.Struct, frozen=True, kw_only=True):
+    """What threads, or processes, of one name have taken; `count` is how many there were."""
 
-    WINDOW_S = 3.0
+    name: str
+    count: int
+    cpu_s: float
 
-    def __init__(self) -> None:
-        self.per_second = 0.0
-        self._readings: list[tuple[float, int]] = []
 
-    def update(self, at_s: float, count: int) -> None:
-        """Take a reading."""
-        self._readings = [reading for reading in self._readings if reading[0] > at_s - self.WINDOW_S]
-        self._readings.append((at_s, count))
-        (first_s, first), (last_s, last) = self._readings[0], self._readings[-1]
-        self.per_second = (last - first) / (last_s - first_s) if last_s > first_s else 0.0
+class StageFigures(msgspec.Struct, frozen=True, kw_only=True):
+    """CPU seconds since the recorder's process began, and the seconds that passed since.
+
+    `cpu_s` is all of it, `children_s` what of it its child processes took. `stages` adds up to `cpu_s`, each by its
+    name (capture/timing.py), the largest first. `threads` and `processes` are by their names; what has ended between
+    two looks is in `stages` only.
+    """
+
+    wall_s: float
+    cpu_s: float
+    children_s: float
+    stages: Mapping[str, float]
+    threads: tuple[NamedCpu, ...]
+    processes: tuple[NamedCpu, ...]

@@ -19,10 +19,9 @@ from recorder.overload.relief import Relief
 from recorder.packet import EncodedPacket, Track
 from recorder.scene import Scene
 from recorder.standstill import Standstill
-from recorder.stillness import Stillness
 from recorder.timeline import RunContext
 from recorder.video_input import Thinning, VideoInput
-from recorder.x264 import VIDEO_TIME_BASE
+from recorder.x264 import STILL_RATE, VIDEO_TIME_BASE
 
 PATIENCE_S = 0.3
 """How long a live source may give nothing before its last picture is repeated; part of what a kill may cost."""
@@ -35,11 +34,45 @@ IDLE_S = 0.05
 """How often a track that waits for something other than its source looks again."""
 
 
+SETTLE = 2
+"""Pictures encoded after a new one whatever they show: x264 hands that out at once, and mends what was coarse."""
+
+_STILL_NS = round(NANOSECONDS / STILL_RATE)
+
+
+class Stillness:
+    """Chooses which pictures to encode; for one thread.
+
+    While the program stands still, STILL_RATE pictures a second are encoded. A picture that changes is encoded at its
+    own time, and so are a few after it. Each stays on the screen until the next, so nobody sees a difference.
+    """
+
+    def __init__(self) -> None:
+        """Begin with nothing encoded."""
+        self._version: int | None = None
+        self._settling = 0
+        self._encoded_ns = 0
+
+    def wants(self, version: int, at_ns: int, interval_ns: int, *, is_due: bool) -> bool:
+        """Return whether to encode the picture at `at_ns` of program time, `interval_ns` after the one before it.
+
+        `version` is another one where it shows something new; with `is_due` it is encoded whatever it shows.
+        """
+        if version != self._version:
+            self._version, self._settling = version, SETTLE
+        elif self._settling:
+            self._settling -= 1
+        elif not is_due and at_ns + interval_ns // 2 < self._encoded_ns + _STILL_NS:  # the next would be too late
+            return False
+        self._encoded_ns = at_ns
+        return True
+
+
 @dataclass(slots=True)
 class VideoCounts:
     """How many pictures were encoded, of these repeated; lost as late; left out because this PC does not keep up.
 
-    `still` were not encoded because they show what the one before shows (recorder/stillness.py).
+    `still` were not encoded because they show what the one before shows (`Stillness`).
     """
 
     frames: int = 0

@@ -18,6 +18,8 @@ from config.schema import LEAN, Profile
 from recorder.stages.clocks import called
 
 VIDEO_TIME_BASE = Fraction(1, 90_000)
+STILL_RATE = Fraction(5)
+"""Pictures a second that are encoded of what stands still: what waits for the next one is lost in a kill."""
 DELAY_S = 0.4
 """The most that pictures may wait in the encoder, in seconds."""
 MOST_LOOKAHEAD = 7

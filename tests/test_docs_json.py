@@ -47,8 +47,8 @@ from recorder.dossier.model import (
 )
 from recorder.event_kinds import TOLD
 from recorder.eventlog import EVENTS_LEFT_OUT, FaultReporter
-from recorder.states import TRANSITIONS
 from recorder.status import (
+    TRANSITIONS,
     DestinationLine,
     EncoderLine,
     LoadLine,

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 import msgspec
 
 from config.files import json_text
+from devices.priority import be_at_least
 from recorder.archive import names
 from recorder.archive.derived import Derived
 from recorder.archive.disk import ASIDE, Disk
@@ -19,7 +20,6 @@ from recorder.archive.fixity import Progress
 from recorder.archive.model import Chapter, Mark, Recording
 from recorder.archive.wishes import SLIDES_FOLDER, SlideWishes, Wishes
 from recorder.archive.work import DERIVED_FILE, LEVELS_FILE, WorkFolder
-from recorder.niceness import be_at_least
 
 SHEET_FILE = "data/thumbnails.jpg"
 CHAPTERS_SHARE = 0.5

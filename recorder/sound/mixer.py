@@ -1,4 +1,4 @@
-"""The sum of several lanes: each with its gain, any of them muted, all changes too slow to click.
+"""The sum of several lanes: each with its gain, any of them muted, too slowly to click.
 
 What needs no arithmetic is not touched: one lane that is heard at 0 dB passes as it is.
 """
@@ -34,7 +34,7 @@ class SoundInput:
 
 
 RAMP = SAMPLE_RATE // 100
-"""Samples (10 ms) that a change of gain or mute takes."""
+"""Samples (10 ms) that a mute takes."""
 
 type Heard = Samples | Floats | None
 """Samples, (n, channels); None where nothing is to be heard."""
@@ -81,7 +81,7 @@ class Strip:
 
 
 class Mixer:
-    """The strips of all lanes, in their order. `mute` and `gain` from any thread."""
+    """The strips of all lanes, in their order. `mute` from any thread."""
 
     def __init__(self, inputs: Sequence[SoundInput]) -> None:
         self.strips = [Strip(sound_input) for sound_input in inputs]
@@ -90,10 +90,6 @@ class Mixer:
         """Mute the input called `name` (None: all of them), or let it be heard again; UsageError for a wrong name."""
         for strip in self.strips if name is None else [self._strip(name)]:
             strip.mute.target = 0.0 if on else 1.0
-
-    def gain(self, name: str, gain_db: float) -> None:
-        """Turn the input called `name` up or down; UsageError for a wrong name."""
-        self._strip(name).gain.target = linear(gain_db)
 
     def _strip(self, name: str) -> Strip:
         for strip in self.strips:

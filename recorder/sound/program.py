@@ -105,10 +105,6 @@ class ProgramSound:
         """Mute the input called `name` (None: all), or let it be heard again; raises UsageError for a wrong name."""
         self._mixer.mute(name, on=on)
 
-    def gain(self, name: str, gain_db: float) -> None:
-        """Turn the input called `name` up or down; raises UsageError for a wrong name."""
-        self._mixer.gain(name, gain_db)
-
     @property
     def loudness(self) -> Loudness:
         """How loud the program is to people, now and in all."""

@@ -2,41 +2,16 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from resource import RUSAGE_CHILDREN, getrusage
-
-import msgspec
 
 from capture.timing import CpuStage
 from devices.clock import NANOSECONDS
 from recorder.stages.clocks import Children, Threads, process_ns, thread_ns
 from recorder.stages.places import OF_PHASE, Phase, of_process, of_thread
 from recorder.stages.timers import StageTimers
-
-
-class NamedCpu(msgspec.Struct, frozen=True, kw_only=True):
-    """What threads, or processes, of one name have taken; `count` is how many there were."""
-
-    name: str
-    count: int
-    cpu_s: float
-
-
-class StageFigures(msgspec.Struct, frozen=True, kw_only=True):
-    """CPU seconds since the recorder's process began, and the seconds that passed since.
-
-    `cpu_s` is all of it, `children_s` what of it its child processes took. `stages` adds up to `cpu_s`, each by its
-    name (capture/timing.py), the largest first. `threads` and `processes` are by their names; what has ended between
-    two looks is in `stages` only.
-    """
-
-    wall_s: float
-    cpu_s: float
-    children_s: float
-    stages: Mapping[str, float]
-    threads: tuple[NamedCpu, ...]
-    processes: tuple[NamedCpu, ...]
+from recorder.status import NamedCpu
 
 
 @dataclass(slots=True)

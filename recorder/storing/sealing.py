@@ -9,12 +9,12 @@ from config.errors import ArchiveError, LiputError, as_ours
 from config.files import read_file
 from devices.clock import NANOSECONDS, Clock
 from devices.host.deadline import DeadlineTask
+from devices.priority import be_at_least
 from recorder.archive.archive import Archive
 from recorder.archive.fixity import Progress
 from recorder.archive.media import holds_media
 from recorder.archive.model import Package, RecordingFacts
 from recorder.archive.work import WorkFolder
-from recorder.niceness import be_at_least
 from recorder.recovery.finish import Finisher
 from recorder.recovery.rebuild import Apart
 from recorder.recovery.resume import plays_s_of

@@ -23,8 +23,8 @@ from config.errors import EncoderError
 from config.events import Emit
 from devices.clock import NANOSECONDS, Clock
 from devices.host import threads
+from devices.priority import be_nicer
 from recorder.encoder import Encoder
-from recorder.niceness import be_nicer
 from recorder.packet import EncodedPacket, Track, TrackId
 from recorder.x264 import VIDEO_TIME_BASE, VideoSettings
 

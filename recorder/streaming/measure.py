@@ -17,7 +17,7 @@ import msgspec
 from config.errors import LiputError
 from config.schema import Profile
 from devices.host.child import end_with_parent
-from recorder.niceness import NICEST, be_at_least
+from devices.priority import NICEST, be_at_least
 
 if TYPE_CHECKING:
     from recorder.streaming.given import Given

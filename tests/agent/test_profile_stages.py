@@ -7,7 +7,7 @@ import pytest
 
 from agent.reporters import PlainReporter
 from agent.stages_text import stages_text
-from recorder.stages.accounts import NamedCpu, StageFigures
+from recorder.status import NamedCpu, StageFigures
 from tests.support import command
 from tests.support.leftovers import event
 from tests.support.room import Room

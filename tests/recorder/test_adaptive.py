@@ -24,11 +24,10 @@ from recorder.overload.relief import cheap_params
 from recorder.packet import EncodedPacket, Track
 from recorder.planning import plan_session
 from recorder.session import Session
-from recorder.stillness import STILL_RATE
 from recorder.storing.replica import Replica
 from recorder.streaming.encode import stream_settings
 from recorder.video_track import PATIENCE_S
-from recorder.x264 import DELAY_S, VideoSettings, x264_settings
+from recorder.x264 import DELAY_S, STILL_RATE, VideoSettings, x264_settings
 from tests.bench.material import Clip, write
 from tests.bench.muxed_file import MuxedFile
 from tests.bench.peers import x264_options

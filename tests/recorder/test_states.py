@@ -5,9 +5,7 @@ import re
 
 import pytest
 
-from recorder import states
-from recorder.states import TRANSITIONS, StateMachine
-from recorder.status import SessionState
+from recorder.status import TRANSITIONS, SessionState, StateMachine
 
 _ROAD = {
     SessionState.IDLE: [],
@@ -40,7 +38,7 @@ def test_only_the_ways_of_the_table_are_open(before: SessionState, after: Sessio
 
 
 def test_the_table_for_people_says_the_same() -> None:
-    told = re.findall(r"^ *([a-z]+) +([a-z]+)  ", states.__doc__ or "", re.MULTILINE)
+    told = re.findall(r"^ *([a-z]+) +([a-z]+)  ", StateMachine.__doc__ or "", re.MULTILINE)
     written = {(SessionState(before), SessionState(after)) for before, after in told if before != "from"}
     assert written == {(before, after) for before, ways in TRANSITIONS.items() for after in ways}
 

@@ -8,8 +8,8 @@ import pytest
 
 from devices.clock import NANOSECONDS
 from recorder.overload.relief import Relief
-from recorder.stillness import SETTLE, STILL_RATE, Stillness
-from recorder.video_track import VideoCounts
+from recorder.video_track import SETTLE, Stillness, VideoCounts
+from recorder.x264 import STILL_RATE
 from tests.support.footage import GRID, THIRTY, Script
 from tests.support.tracks import DAMAGED, SLATE, Rig, StillCamera, in_time
 

@@ -25,10 +25,9 @@ from recorder.packet import EncodedPacket, Track
 from recorder.scene import Appearance, Look, Scene, Slates
 from recorder.sound.mixer import SoundInput
 from recorder.sound.program import ProgramSound
-from recorder.stillness import Stillness
 from recorder.timeline import RunContext, Timeline
 from recorder.video_input import VideoInput
-from recorder.video_track import VideoTrack
+from recorder.video_track import Stillness, VideoTrack
 from recorder.x264 import VIDEO_TIME_BASE, VideoSettings
 from tests.support.simulated import EventList, ScriptedQueue, SimulatedClock
 
