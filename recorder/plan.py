@@ -2,12 +2,12 @@
 
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from capture.pacing import Pace
 from capture.source import VideoFormat
-from config.program import BUILT_IN_LAYOUTS, SINGLE, LayoutSettings, Program
+from config.program import LayoutSettings, Program
 from config.schema import Profile
 from config.schema import Recording as RecordingSettings
 from config.schema import Storage as StorageSettings
@@ -29,14 +29,14 @@ if TYPE_CHECKING:
     from recorder.recovery.resume import Resumption
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SessionPlan:
     """A session to be run. The sources are not open yet; the session opens and closes them.
 
     `live` sessions run as time passes (`pace` is a RealPace), others as fast as they can. `stop` is the event that its
     sources wait on; the session sets it when its tracks have ended. It is written to the first of the `archives`, and
-    goes on in the others, in order, when a disk does not. `ends` are the tracks
-    whose source ends by itself, as a file does. `duration_s` of None means until somebody stops it.
+    goes on in the others, in order, when a disk does not. `ends` are the tracks whose source ends by itself, as a file
+    does. `duration_s` of None means until somebody stops it.
     """
 
     title: str
@@ -47,36 +47,36 @@ class SessionPlan:
     pace: Pace
     stop: threading.Event
     live: bool
-    ends: frozenset[Track] = frozenset()
-    targets: Sequence[StreamTarget] = ()
+    ends: frozenset[Track]
     duration_s: float | None = None
-    storage: StorageSettings = field(default_factory=StorageSettings)
-    recording: RecordingSettings = field(default_factory=RecordingSettings)
-    context: SessionContext = field(default_factory=SessionContext)
-    board: HealthBoard = field(default_factory=HealthBoard)
-    """Where the watches of its sources say how they are."""
-    stream: StreamPlan = field(default_factory=StreamPlan)
+    targets: Sequence[StreamTarget]
+    stream: StreamPlan
     """What the targets get."""
-    x264_params: str | None = None
-    """See recorder.x264.VideoSettings."""
-    isolate: bool = False
+    storage: StorageSettings
+    recording: RecordingSettings
+    context: SessionContext
+    board: HealthBoard
+    """Where the watches of its sources say how they are."""
+    isolate: bool
     """Whether each source is also recorded apart (recorder/isolate.py)."""
-    language: str = "id"
+    language: str
     """Of what is written into the picture."""
-    layout: str = SINGLE
-    layouts: Mapping[str, LayoutSettings] = field(default_factory=lambda: BUILT_IN_LAYOUTS)
-    program: Program = field(default_factory=Program)
+    layout: str
+    layouts: Mapping[str, LayoutSettings]
+    program: Program
     """What lies over the picture."""
+    encoder: EncoderPlan
+    """What is to encode the picture."""
+    steps_down: bool
+    """Whether it needs less of a PC that does not keep up (recorder/overload)."""
+    adaptive_rate: bool
+    """Whether what stands still is encoded at STILL_RATE only (recorder/video_track.py)."""
     conference: "ConferencePlan | None" = None
     """What a two-way conference gets, if there is one."""
     resume: "Resumption | None" = None
     """The session that is gone on with, if its recorder was killed; its parts are locked."""
-    steps_down: bool = False
-    """Whether it needs less of a PC that does not keep up (recorder/overload)."""
-    encoder: EncoderPlan = field(default_factory=EncoderPlan)
-    """What is to encode the picture."""
-    adaptive_rate: bool = False
-    """Whether what stands still is encoded at STILL_RATE only (recorder/video_track.py)."""
+    x264_params: str | None = None
+    """See recorder.x264.VideoSettings."""
 
     @property
     def appearance(self) -> Appearance:

@@ -17,9 +17,9 @@ class StreamPlan:
     this PC where that decides.
     """
 
-    encode: str = SHARED
-    least: int = 300_000
-    most: int = 4_500_000
+    encode: str
+    least: int
+    most: int
     sound: int = 0
     question: Question | None = None
 

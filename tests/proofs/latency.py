@@ -24,12 +24,12 @@ from config.schema import BUILT_IN_PROFILES
 from devices.clock import NANOSECONDS, SystemClock
 from devices.model import Device, DeviceKind
 from recorder.archive.archive import Archive
-from recorder.plan import SessionPlan
 from recorder.scene import PROGRAM
 from recorder.session import Session
 from recorder.sound.mixer import SoundInput
 from recorder.status import SessionState
 from recorder.video_input import PictureInput
+from tests.support.plans import session_plan
 from tests.support.waiting import wait_for
 
 BOUNDS_S = {"start": 0.2, "start_reaching_back": 0.2, "slate": 1.0, "return": 3.0, "layout": 0.1}
@@ -119,7 +119,7 @@ def armed(folder: Path, shown: Shown, profile: str) -> Iterator[tuple[Session, P
     form = chosen.width, chosen.height, chosen.fps
     first, second = (Plug(SyntheticVideo(*form, pace, stop), shade) for shade in (None, 230))
     sound = SyntheticAudio(pace, stop)
-    plan = SessionPlan(
+    plan = session_plan(
         title="Latensi",
         profile=chosen,
         pictures=[

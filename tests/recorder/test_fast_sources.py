@@ -17,10 +17,10 @@ from config.program import LayoutSettings
 from config.schema import BUILT_IN_PROFILES
 from devices.clock import NANOSECONDS, SystemClock
 from recorder.archive.archive import Archive
-from recorder.plan import SessionPlan
 from recorder.session import Session
 from recorder.sound.mixer import SoundInput
 from recorder.video_input import PictureInput
+from tests.support.plans import session_plan
 
 pytestmark = pytest.mark.usefixtures("no_thread_is_left")
 
@@ -64,7 +64,7 @@ def recorded(
     made = zip(rates, read_s, strict=True)
     sources = [Source(f"camera {number}", *asked, pace, stop) for number, asked in enumerate(made)]
     sound = SyntheticAudio(pace, stop)
-    plan = SessionPlan(
+    plan = session_plan(
         title="Seminar",
         profile=PROFILE,
         pictures=[PictureInput(source.name, source) for source in sources],

@@ -14,10 +14,10 @@ from config.schema import BUILT_IN_PROFILES
 from config.secrets import Secret, StreamTarget
 from devices.clock import SystemClock
 from recorder.archive.archive import Archive
-from recorder.plan import SessionPlan
 from recorder.session import Session
 from recorder.sound.mixer import SoundInput
 from recorder.video_input import PictureInput
+from tests.support.plans import session_plan
 
 PROFILE = BUILT_IN_PROFILES["240p15"]
 
@@ -35,7 +35,7 @@ def test_the_encoder_is_gone_when_its_recording_is_sealed(tmp_path: Path, *, str
     clock, stop = SystemClock(), threading.Event()
     pace = FastPace(("video", "audio"))
     nowhere = StreamTarget("nowhere", Secret("rtmp://127.0.0.1:1/live/key"))
-    plan = SessionPlan(
+    plan = session_plan(
         title="Rapat",
         profile=PROFILE,
         pictures=[PictureInput("Podium", SyntheticVideo(PROFILE.width, PROFILE.height, PROFILE.fps, pace, stop))],

@@ -23,12 +23,12 @@ from config.program import SINGLE, LayoutSettings
 from devices.clock import SystemClock
 from devices.model import Device, DeviceKind
 from recorder.archive.archive import Archive
-from recorder.plan import SessionPlan
 from recorder.session import Session
 from recorder.sound.mixer import SoundInput
 from recorder.status import SessionResult, SessionState
 from recorder.video_input import PictureInput
 from tests.support import markers, media
+from tests.support.plans import session_plan
 from tests.support.sessions import HEIGHT, PROFILE, RATE, WIDTH
 from tests.support.waiting import wait_for
 
@@ -67,7 +67,7 @@ class Armed:
         for supervision in filter(None, supervisions):
             supervision.may_miss = may_miss
         self.session = Session(
-            SessionPlan(
+            session_plan(
                 title="Rapat Senat",
                 profile=PROFILE,
                 pictures=given,
@@ -76,7 +76,7 @@ class Armed:
                 pace=self.pace,
                 stop=self.stopped,
                 live=True,
-                **plan,  # type: ignore[arg-type] # of the plan's own
+                **plan,
             ),
             clock=clock,
             listener=self.heard.append,

@@ -14,12 +14,12 @@ from devices.clock import SystemClock
 from devices.health.board import HealthBoard
 from recorder.archive.archive import Archive
 from recorder.packet import Track
-from recorder.plan import SessionPlan
 from recorder.session import Session
 from recorder.sound.mixer import SoundInput
 from recorder.status import SessionResult, SessionState
 from recorder.video_input import PictureInput
 from tests.support import media
+from tests.support.plans import session_plan
 
 PROFILE = BUILT_IN_PROFILES["240p15"]
 WIDTH, HEIGHT, RATE = PROFILE.width, PROFILE.height, PROFILE.fps
@@ -57,7 +57,7 @@ class Room:
         self.events: list[Event] = []
         self.on_event: Callable[[Event], None] | None = None
         self.board = HealthBoard()
-        plan = SessionPlan(
+        plan = session_plan(
             title="Rapat Senat",
             profile=PROFILE,
             pictures=[PictureInput(pictures.name, pictures)],

@@ -12,13 +12,13 @@ from config.secrets import Secret, StreamTarget
 from devices.clock import SystemClock
 from recorder.archive.archive import Archive
 from recorder.conference.plan import ConferencePlan
-from recorder.plan import SessionPlan
 from recorder.session import Session
 from recorder.sound.mixer import SoundInput
 from recorder.status import SessionResult
 from recorder.streaming.choice import StreamPlan
 from recorder.video_input import PictureInput
 from tests.support.nginx_rtmp import NginxRtmp
+from tests.support.plans import session_plan
 from tests.support.waiting import wait_for
 
 PROFILE = BUILT_IN_PROFILES["240p15"]
@@ -41,7 +41,7 @@ class Streamed:
         sound = SyntheticAudio(pace, stop)
         self.events: list[Event] = []
         url = server.url("good-key") if server else ""
-        plan = SessionPlan(
+        plan = session_plan(
             title="Rapat Senat",
             profile=PROFILE,
             pictures=[PictureInput(picture.name, picture)],

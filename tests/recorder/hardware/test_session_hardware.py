@@ -26,7 +26,7 @@ from recorder.hardware.choice import EncoderPlan
 from recorder.hardware.failure import Reason
 from recorder.hardware.kinds import Kind, Verdict
 from recorder.hardware.memory import remembered
-from recorder.plan import SessionPlan, encoder_settings
+from recorder.plan import encoder_settings
 from recorder.session import Session
 from recorder.sound.mixer import SoundInput
 from recorder.status import SessionResult, SessionState
@@ -36,6 +36,7 @@ from recorder.x264 import VideoSettings
 from tests.support import markers, media
 from tests.support.fake_hardware import WELL, command
 from tests.support.nginx_rtmp import NginxRtmp
+from tests.support.plans import session_plan
 from tests.support.waiting import wait_for
 
 PROFILE = BUILT_IN_PROFILES["240p15"]
@@ -58,7 +59,7 @@ class Room:
         sound = SyntheticAudio(pace, stop)
         self.events: list[Event] = []
         further = [Archive(folder / "lain", clock, reserve_bytes=1)] if mirror or spare else []
-        self.plan = SessionPlan(
+        self.plan = session_plan(
             title="Rapat Senat",
             profile=PROFILE,
             pictures=[PictureInput(picture.name, picture)],

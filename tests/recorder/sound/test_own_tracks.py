@@ -22,12 +22,12 @@ from recorder.archive.archive import Archive
 from recorder.archive.media import probe
 from recorder.encoder import AAC_FRAME, AudioSettings, Encoder
 from recorder.packet import EncodedPacket, Track, sound_track
-from recorder.plan import SessionPlan
 from recorder.recovery.copying import Piece, copy
 from recorder.session import Session
 from recorder.sound.mixer import SoundInput
 from recorder.video_input import PictureInput
 from tests.support import media
+from tests.support.plans import session_plan
 
 PROFILE = BUILT_IN_PROFILES["240p15"]
 
@@ -76,7 +76,7 @@ def level_db(samples: np.ndarray[tuple[int], np.dtype[np.int16]], hertz: int) ->
 def test_a_session_records_its_mix_and_each_input_that_asks_for_it(tmp_path: Path) -> None:
     stop, clock = threading.Event(), SystemClock()
     pace = FastPace(("video", "audio"))
-    plan = SessionPlan(
+    plan = session_plan(
         title="Tiga mikrofon",
         profile=PROFILE,
         pictures=[PictureInput("kamera", SyntheticVideo(PROFILE.width, PROFILE.height, PROFILE.fps, pace, stop))],

@@ -1,0 +1,37 @@
+"""Plans of sessions: what a test does not say is as a plain session of the settings has it."""
+
+import dataclasses
+from typing import Any
+
+from config.schema import Settings
+from config.secrets import StreamTarget
+from devices.health.board import HealthBoard
+from recorder.archive.model import SessionContext
+from recorder.hardware.choice import EncoderPlan
+from recorder.plan import SessionPlan
+from recorder.streaming.choice import SHARED, StreamPlan
+
+
+def session_plan(**said: Any) -> SessionPlan:
+    """Return a plan; `title`, `profile`, sources, archives and pace have to be said."""
+    settings = Settings()
+    targets: list[StreamTarget] = []
+    plain = {
+        "ends": frozenset(),
+        "targets": targets,
+        "stream": StreamPlan(SHARED, 300_000, 4_500_000),
+        "storage": settings.storage,
+        "recording": settings.recording,
+        "context": SessionContext(),
+        "board": HealthBoard(),
+        "isolate": False,
+        "language": "id",
+        "layout": settings.program.layout,
+        "layouts": settings.layouts,
+        "program": settings.program,
+        "encoder": EncoderPlan(),
+        "steps_down": False,
+        "adaptive_rate": False,
+    }
+    assert set(plain) <= {field.name for field in dataclasses.fields(SessionPlan)}
+    return SessionPlan(**{**plain, **said})
