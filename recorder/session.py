@@ -10,7 +10,9 @@ once. Nothing is written to the archive before the start.
 import math
 import threading
 from contextlib import ExitStack
+from dataclasses import dataclass
 
+from capture.source import Frame
 from capture.timing import Timing, untimed
 from config.errors import LiputError, StorageError, UsageError, as_ours
 from config.events import Event
@@ -55,6 +57,17 @@ LET_GO_NS = 3 * NANOSECONDS
 FROM_THE_FIRST_PICTURE = math.inf
 
 
+@dataclass(frozen=True, slots=True)
+class _Armed:
+    """What runs from the moment at which a session is armed."""
+
+    program: Program
+    encoder: Encoder
+    live: LiveSide
+    writing: ExitStack
+    """Ends what the recording began; unwound when the tracks have ended, and before the encoder is closed."""
+
+
 class Session:
     """A session that is run once."""
 
@@ -93,8 +106,7 @@ class Session:
         self._pre_roll = PreRoll(plan.recording.pre_roll_s)
         self._inputs = SessionInputs(plan, clock=clock, emit=self.emit)
         self._picture_encoder = PictureEncoder(plan.encoder, clock=clock, emit=self.emit)
-        self._program: Program | None = None
-        self._live: LiveSide | None = None
+        self._armed: _Armed | None = None
         self._files: SessionFiles | None = None
 
     def _hear(self, event: Event) -> None:
@@ -114,8 +126,8 @@ class Session:
             raise LiputError("the session has ended", hint="arm another one")
         if self._starting is None:
             self._starting = max(0.0, pre_roll_s)
-        if self._program:
-            self._program.wake()
+        if self._armed:
+            self._armed.program.wake()
 
     def stop(self) -> None:
         """End the session here, or disarm it; returns at once. Asking again changes nothing."""
@@ -123,13 +135,13 @@ class Session:
             self._stopped_ns = self._clock.now_ns()
             self._end_now()
             self.destinations.ending()
-            if self._program:
-                self._program.stop_conference()
+            if self._armed:
+                self._armed.program.stop_conference()
             if self._files is not None:  # so that nobody goes on with it if it is killed before its end
                 self.emit("session-stopping", self._files.work.name, "Ending.")
             self._stopping.set()
-        if self._program:
-            self._program.wake()
+        if self._armed:
+            self._armed.program.wake()
 
     def mark(self, text: str) -> Mark:
         """Mark this moment: a chapter of the recording. Raises UsageError for an empty text, and unless it records."""
@@ -142,19 +154,19 @@ class Session:
 
         Raises UsageError where that cannot be, LiputError before the session is armed.
         """
-        self._armed().show(name, self._media_s())
+        self._shown().show(name, self._media_s())
 
     def mute(self, name: str | None, *, on: bool) -> None:
         """Mute the sound input called `name`, or all; or let it be heard again.
 
         Raises UsageError for a wrong name and where there is no sound, LiputError before the session is armed.
         """
-        self._armed().mute(name, self._media_s(), on=on)
+        self._shown().mute(name, self._media_s(), on=on)
 
-    def _armed(self) -> Program:
-        if self._program is None:
+    def _shown(self) -> Program:
+        if self._armed is None:
             raise LiputError("the session is not armed yet", hint="wait until its devices are open")
-        return self._program
+        return self._armed.program
 
     def _media_s(self) -> float | None:
         return round(max(0, self._timeline.media_now_ns()) / NANOSECONDS, 3) if self._files else None
@@ -162,7 +174,8 @@ class Session:
     def status(self) -> SessionStatus:
         """Return what is true now; bytes and media time are those found on disk."""
         on_disk = self._files.storage.on_disk if self._files else OnDisk()
-        program, troubles = self._program, self._troubles.now
+        armed, troubles = self._armed, self._troubles.now
+        program = armed.program if armed else None
         counts = program.counts if program else Counts()
         return SessionStatus(
             state=self._machine.judge(is_troubled=bool(troubles)),
@@ -184,7 +197,7 @@ class Session:
             sounds=program.sound_lines() if program else [],
             loudness=program.loudness if program else Loudness(),
             conference=program.conference if program else None,
-            stream=self._live.line() if self._live else None,
+            stream=armed.live.line() if armed else None,
             marks=self._marks.lines(),
             load=program.load if program else None,
             encoder=self._picture_encoder.line(),
@@ -205,32 +218,66 @@ class Session:
             if self._machine.state in BEFORE:
                 self._machine.to(SessionState.FAILED)
             raise
-        files, program = self._files, self._program
-        if files is None or program is None:
+        files, armed = self._files, self._armed
+        if files is None or armed is None:
             if self._failure:
                 self._machine.to(SessionState.FAILED)
                 raise self._failure
             self._machine.to(SessionState.IDLE)
             return self._without_package()
         is_new = self._plan.resume is None  # else something was recorded before, whatever has come since
-        if is_new and not program.counts.frames and files.discarded():
+        if is_new and not armed.program.counts.frames and files.discarded():
             raise self._failure or LiputError(f"{self._plan.pictures[0].name} gave no picture; nothing was recorded")
-        return self._seal(files, program)
+        return self._seal(files, armed.program)
 
     def _run(self, stack: ExitStack) -> None:
         check_places(self._plan.archives, self._plan.storage, self._clock)
-        stack.callback(self._plan.stop.set)
-        live = self._live = LiveSide(self._plan.stream, self.destinations, clock=self._clock, emit=self.emit)
+        armed, first = self._arm(stack)
+        at_once = self._starting is not None
+        if at_once and not self._plan.live:  # what runs as fast as it can would run ahead of its recording
+            self._begin(armed)
+        stack.callback(armed.program.join)
+        stack.callback(self._end_now)  # whatever goes wrong from here on, both tracks end
+        armed.program.start(first)
+        if not at_once:
+            armed.live.arm()
+            facts = live_facts(self._plan, self._inputs.form) | self._picture_encoder.facts()
+            self.emit("session-armed", self._plan.title, "Armed.", **facts)
+        try:
+            if at_once and self._plan.live:  # what its disk takes to open is kept in memory meanwhile
+                self._starting = FROM_THE_FIRST_PICTURE
+                self._begin(armed)
+            self._look_after(armed)
+        except Exception as error:
+            if self._files is None:
+                raise
+            # A mistake of ours: what was recorded is sealed all the same.
+            self._fail(as_ours(error))
+            self._inputs.stop(0.0)
+            armed.program.join()
+        # Nobody takes from the readers any more: what they drop from here on is not missing.
+        self._plan.stop.set()
+        self._inputs.stop()
+        if self._files is not None:
+            self._tell_end(armed.program)
+
+    def _arm(self, stack: ExitStack) -> tuple["_Armed", tuple[int, Frame] | None]:
+        """Open the sources and the encoder; nothing is encoded yet.
+
+        Return with them the first picture, if there is one, and the place of its input.
+        """
+        plan, inputs = self._plan, self._inputs
+        stack.callback(plan.stop.set)
+        live = LiveSide(plan.stream, self.destinations, clock=self._clock, emit=self.emit)
         stack.callback(live.free)
-        inputs = self._inputs
         inputs.open(stack, self._stopping)
-        encoder = self._picture_encoder.open(*encoder_settings(self._plan, inputs.form))
+        encoder = self._picture_encoder.open(*encoder_settings(plan, inputs.form))
         stack.callback(encoder.close)
         inputs.start()
-        stack.callback(self._plan.stop.set)  # unwound before the readers are stopped: it wakes them
+        stack.callback(plan.stop.set)  # unwound before the readers are stopped: it wakes them
         first = inputs.first(self._stopping)
-        program = self._program = Program(
-            self._plan,
+        program = Program(
+            plan,
             inputs,
             encoder,
             self._pre_roll,
@@ -241,45 +288,20 @@ class Session:
         self._timeline.start(first[1].timestamp_ns if first else self._clock.now_ns())
         program.begin()
         self._troubles.begin()
-        self._machine.to(SessionState.ARMED)
         stack.callback(program.close)
-        writing, at_once = stack.enter_context(ExitStack()), self._starting is not None
-        if at_once and not self._plan.live:  # what runs as fast as it can would run ahead of its recording
-            self._begin(writing, encoder, live)
-        stack.callback(program.join)
-        stack.callback(self._end_now)  # whatever goes wrong from here on, both tracks end
-        program.start(first)
-        if not at_once:
-            live.arm()
-            facts = live_facts(self._plan, inputs.form) | self._picture_encoder.facts()
-            self.emit("session-armed", self._plan.title, "Armed.", **facts)
-        try:
-            if at_once and self._plan.live:  # what its disk takes to open is kept in memory meanwhile
-                self._starting = FROM_THE_FIRST_PICTURE
-                self._begin(writing, encoder, live)
-            self._look_after(program, writing, encoder, live)
-        except Exception as error:
-            if self._files is None:
-                raise
-            # A mistake of ours: what was recorded is sealed all the same.
-            self._fail(as_ours(error))
-            inputs.stop(0.0)
-            program.join()
-        # Nobody takes from the readers any more: what they drop from here on is not missing.
-        self._plan.stop.set()
-        inputs.stop()
-        if self._files is not None:
-            self._tell_end(program)
+        armed = self._armed = _Armed(program, encoder, live, stack.enter_context(ExitStack()))
+        self._machine.to(SessionState.ARMED)
+        return armed, first
 
-    def _look_after(self, program: Program, writing: ExitStack, encoder: Encoder, live: LiveSide) -> None:
+    def _look_after(self, armed: "_Armed") -> None:
         """Begin the recording when somebody asks for it, and see how the session is, until its tracks have ended."""
         asleep = SleepWatch(self.emit, self._clock)
-        while program.is_running:
-            program.wait(WATCH_S)
+        while armed.program.is_running:
+            armed.program.wait(WATCH_S)
             if self._plan.live:  # else only what comes counts, however long it takes
                 asleep.look(self._media_s())
             if self._starting is not None and self._files is None and not self._stopping.is_set():
-                self._try_to_begin(writing, program, encoder, live)
+                self._try_to_begin(armed)
             self._machine.judge(is_troubled=bool(self._troubles.now))
             if self._is_long_over():
                 self._inputs.stop(0.0)  # one hangs, or gives more than this PC gets away with
@@ -297,38 +319,38 @@ class Session:
     def _end_now(self) -> None:
         self._timeline.end_at(self._timeline.now_ns())
 
-    def _try_to_begin(self, stack: ExitStack, program: Program, encoder: Encoder, live: LiveSide) -> None:
+    def _try_to_begin(self, armed: "_Armed") -> None:
         """Begin, or stay armed and say why not: whoever frees some space can start again."""
         try:
-            self._begin(stack, encoder, live, program)
+            self._begin(armed, counts_anew=True)
         except LiputError as error:
             self._starting = None
             self._pre_roll.holds = False
             self.emit("start-failed", self._plan.title, error.message, hint=error.hint)
 
-    def _begin(self, stack: ExitStack, encoder: Encoder, live: LiveSide, counted_anew: Program | None = None) -> None:
+    def _begin(self, armed: "_Armed", *, counts_anew: bool = False) -> None:
         """Make the work folder, start what writes, and let the packets through to it."""
         plan = self._plan
         self._pre_roll.holds = True
         wanted_ns = self._timeline.now_ns() - min(self._starting or 0.0, self._pre_roll.keep_s) * NANOSECONDS
         files = SessionFiles(
             plan,
-            RecordingStart(encoder, self._pre_roll.form, self._timeline.zero_ns + round(max(0.0, wanted_ns))),
+            RecordingStart(armed.encoder, self._pre_roll.form, self._timeline.zero_ns + round(max(0.0, wanted_ns))),
             clock=self._clock,
             log=self.emit,
             live=self.destinations,
             on_failure=self._fail,
         )
         self._marks.offset_s = files.offset_s
-        stack.callback(self.emit.close)
-        stack.callback(lambda: files.outputs.close(self._marks.all, plan.title))
-        stack.callback(live.end)
-        live.open(files.outputs, encoder_settings(plan, self._inputs.form)[0])
+        armed.writing.callback(self.emit.close)
+        armed.writing.callback(lambda: files.outputs.close(self._marks.all, plan.title))
+        armed.writing.callback(armed.live.end)
+        armed.live.open(files.outputs, encoder_settings(plan, self._inputs.form)[0])
         origin_ns = self._pre_roll.open(files.outputs.put, round(wanted_ns))
-        live.begin(files.outputs, self._pre_roll.in_media_time)
+        armed.live.begin(files.outputs, self._pre_roll.in_media_time)
         self._timeline.begin(origin_ns)
-        if counted_anew:
-            counted_anew.begin(self._pre_roll.skipped)
+        if counts_anew:
+            armed.program.begin(self._pre_roll.skipped)
             self._troubles.begin()
         if plan.duration_s is not None:
             self._timeline.end_at(origin_ns + round(plan.duration_s * NANOSECONDS))
@@ -336,11 +358,11 @@ class Session:
         self._machine.to(SessionState.LIVE)
         zero_ns = self._timeline.zero_ns + origin_ns
         if plan.context.request:
-            stack.callback(Carrying(files.work.path, plan.context.request, self._clock).end)
-        facts = live_facts(plan, self._inputs.form) | {"destinations": list(self.destinations.names)} | live.facts()
-        facts |= self._picture_encoder.facts()
+            armed.writing.callback(Carrying(files.work.path, plan.context.request, self._clock).end)
+        facts = live_facts(plan, self._inputs.form) | armed.live.facts() | self._picture_encoder.facts()
+        facts["destinations"] = list(self.destinations.names)
         self.emit("session-live", files.work.name, "Recording.", clock_ns=zero_ns, folder=str(files.work.path), **facts)
-        self._inputs.isolate(stack, files.storage.beside, zero_ns)  # what comes of it is of the recording
+        self._inputs.isolate(armed.writing, files.storage.beside, zero_ns)  # what comes of it is of the recording
         if self._stopping.is_set():  # meanwhile, when there was no log to say so in
             self.emit("session-stopping", files.work.name, "Ending.")
 

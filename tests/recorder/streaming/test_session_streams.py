@@ -89,7 +89,7 @@ def test_nothing_is_encoded_while_it_is_armed_or_nobody_streams(tmp_path: Path, 
     streamed.until("destination-live")
     assert any(thread.name == "stream-encode" for thread in threading.enumerate())
     streamed.session.destinations.remove("kampus")
-    second = streamed.session._live and streamed.session._live._encode
+    second = streamed.session._armed and streamed.session._armed.live._encode
     assert second
     offered: list[object] = []
     second.offer = lambda *given: offered.append(given)  # type: ignore[method-assign] # to see whether it is asked

@@ -167,7 +167,7 @@ def test_a_stop_takes_less_than_5_s_whatever_hangs_and_all_that_hangs_does_so_at
     child.suspend()
     wished = time.monotonic()
     streamed.session.stop()
-    both = streamed.session._program and streamed.session._program._conference
+    both = streamed.session._armed and streamed.session._armed.program._conference
     begun = both and (both.camera.stopped.is_set(), both.sound.stopped.is_set())
     streamed.until("destination-stopped")
     took_s = time.monotonic() - wished
