@@ -7,10 +7,11 @@ are gone (docs/decisions/0051-on-the-disk-within-a-second.md).
 from collections.abc import Sequence
 from contextlib import suppress
 
-from recorder.control.launched import Launched, launched
+from devices.host.child import ChildProcess
+from recorder.control.launched import Unit, launched
 
 _HELP = {"-h", "--help"}
-_begun: list[tuple[Launched, str]] = []
+_begun: list[tuple[ChildProcess | Unit, str]] = []
 
 
 def begin(words: Sequence[str]) -> None:
@@ -20,6 +21,6 @@ def begin(words: Sequence[str]) -> None:
             _begun.append(launched(None, is_spare=False))
 
 
-def taken() -> tuple[Launched, str] | None:
+def taken() -> tuple[ChildProcess | Unit, str] | None:
     """Return it, and what there is to say of it, to the first who asks; None where there is none."""
     return _begun.pop() if _begun else None

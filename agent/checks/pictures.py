@@ -20,7 +20,7 @@ from config.errors import LiputError, MediaError
 from devices.clock import NANOSECONDS
 from devices.health.faults import Fault
 from devices.model import DeviceKind
-from recorder.control.looking import look_once
+from recorder.control.client import look_once
 from recorder.status import SourceLine
 
 NAME = "picture"

@@ -11,9 +11,8 @@ from typing import Protocol
 
 from config.errors import LiputError
 from devices.host import threads
-from recorder.control.client import Connection
+from recorder.control.client import Connection, PreviewClient
 from recorder.control.directory import RecorderFolder
-from recorder.control.looking_on import Looker
 from recorder.control.protocol import SHORTEST_PERIOD_S, Failure, Look, Watch
 from recorder.status import SessionResult, SessionStatus
 
@@ -114,11 +113,11 @@ class PictureFeed(Feed):
         super().__init__(f"web-look-{folder.id}")
 
     def _follow(self) -> None:
-        with Looker(self._folder) as looker:
+        with PreviewClient(self._folder) as client:
             asked: Look | None = None
             while not self._stop.is_set():
                 if (wanted := self.look) != asked:
-                    looker.look(wanted)
+                    client.look(wanted)
                     asked = wanted
-                if picture := looker.picture(WAIT_S):
+                if picture := client.picture(WAIT_S):
                     self._newest.give(picture)

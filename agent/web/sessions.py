@@ -18,9 +18,8 @@ from agent.web.lanes import Lane
 from config.errors import NoSession, SessionError, UsageError
 from recorder.archive.names import storable
 from recorder.control import protocol
-from recorder.control.client import ask
+from recorder.control.client import PreviewClient, ask
 from recorder.control.find import Running, running, running_as
-from recorder.control.looking_on import Looker
 from recorder.control.protocol import (
     LONGEST_NAME,
     AnyRequest,
@@ -281,9 +280,9 @@ def preview(call: Call) -> Response:
     source = call.path["source"].removesuffix(".jpg")
     if len(source) > LONGEST_NAME:
         raise UsageError("there is no such source")
-    with Looker(_session(call).folder) as looker:
-        looker.look(Look(source=source, fps=5, width=call.query.width))
-        picture = looker.picture(PICTURE_S)
+    with PreviewClient(_session(call).folder) as client:
+        client.look(Look(source=source, fps=5, width=call.query.width))
+        picture = client.picture(PICTURE_S)
     if picture is None:
         raise Refused(409, f"there is no picture of {source} now", hint="a session that is armed or records has them")
     return Response(picture, headers=NOT_STORED, media_type="image/jpeg")

@@ -3,11 +3,9 @@
 The kernel kills a tied child when the thread that started it ends, so that thread must outlive the child.
 """
 
-import ctypes
 import fcntl
 import os
 import select
-import shutil
 import signal
 import subprocess
 import sys
@@ -29,6 +27,8 @@ def end_with_parent() -> None:
 
     A parent that ended before this call is not noticed: compare os.getppid() after it.
     """
+    import ctypes  # which no parent needs, and takes time to load
+
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
@@ -37,6 +37,8 @@ def tied(command: Sequence[str]) -> list[str]:
 
     util-linux's setpriv goes on as the program, under the same number.
     """
+    import shutil  # which takes time to load, too
+
     tie = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
     return [*tie, *command]
 

@@ -150,14 +150,17 @@ def hung_closings(name: str | None = None) -> int:
 class DeadlineTasks[Key, T]:
     """Deadline tasks by key: a key whose last call still hangs is not asked again; its callers share that call."""
 
-    def __init__(self, name: str, *, late: Callable[[], object] | None = None) -> None:
+    def __init__(self, name: str, *, late: Callable[[], object] | None = None, anew: bool = False) -> None:
         """`name` is the beginning of the threads' names; the key follows.
 
+        With `anew`, callers share a call only once it was abandoned, and nobody waits for it again: what a call finds
+        that is still waited for may be older than the next question.
         With `late`, nobody waits for an abandoned call again: `late` is called when it ends, on its thread, and the
         next caller gets its answer.
         """
         self._name = name
         self._late = late
+        self._anew = anew
         self._lock = threading.Lock()
         self._running: dict[Key, DeadlineTask[T]] = {}
 
@@ -165,7 +168,7 @@ class DeadlineTasks[Key, T]:
         """Return the task that runs for `key`, a new one where there is none. Raises RuntimeError as DeadlineTask."""
         with self._lock:
             task = self._running.get(key)
-            if task is None or (task.is_over and not self._comes_late(task)):
+            if task is None or (task.is_over and not self._comes_late(task)) or (self._anew and not task.is_abandoned):
                 self._running = {
                     key: task for key, task in self._running.items() if not task.is_over or self._comes_late(task)
                 }
@@ -189,7 +192,8 @@ class DeadlineTasks[Key, T]:
             except RuntimeError as error:
                 found[key] = error
         for key, task in tasks.items():
-            left_s = 0.0 if self._comes_late(task) else until_s - time.monotonic()
+            is_left = task.is_abandoned and (self._anew or self._late is not None)
+            left_s = 0.0 if is_left else until_s - time.monotonic()
             if task.wait(max(0.0, left_s)):
                 try:
                     found[key] = task.result()

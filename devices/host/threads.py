@@ -4,8 +4,10 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
 
-from config.events import Emit
+if TYPE_CHECKING:
+    from config.events import Emit
 
 
 class _GoesOn(threading.Thread):
@@ -41,7 +43,7 @@ def report() -> None:
 
 
 @contextmanager
-def broken_ones_told(emit: Emit) -> Iterator[None]:
+def broken_ones_told(emit: "Emit") -> Iterator[None]:
     """Emit `thread-failed` for each thread of this process that breaks; its traceback goes where it went before.
 
     The event leaves the error's text out: it may hold an address or a key.

@@ -3,9 +3,7 @@
 import select
 import socket
 
-
-class TooLong(Exception):
-    """What came is longer than a line may be."""
+from devices.host.framing import ReceiveBuffer
 
 
 class Gone(Exception):
@@ -13,11 +11,13 @@ class Gone(Exception):
 
 
 class Channel:
-    """The socket of one client."""
+    """The socket of one client, and what has come through it."""
 
-    def __init__(self, connection: socket.socket) -> None:
+    def __init__(self, connection: socket.socket, longest: int) -> None:
+        """`longest` is the most bytes of a line."""
         connection.settimeout(0)
         self._connection = connection
+        self._received = ReceiveBuffer(longest)
         self._sending = memoryview(b"")
 
     def fileno(self) -> int:

@@ -1,25 +1,42 @@
-"""Talking to a recorder. Light to import: no media library.
+"""Talking to a recorder, and looking at its pictures. Light to import: no media library.
 
 Whoever uses it may go away at any time; the recorder goes on.
 """
 
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import msgspec
 
 from config.errors import SessionError
+from devices.host.framing import ReceiveBuffer, TooLong
 from recorder.control import sockets
 from recorder.control.directory import RecorderFolder
-from recorder.control.protocol import LINES, AnyRequest, Failure, Line, Reply, Told, encode, raised
+from recorder.control.protocol import (
+    LINES,
+    PREVIEW_LENGTH,
+    WIDEST,
+    AnyRequest,
+    Failure,
+    Line,
+    Look,
+    Reply,
+    Told,
+    encode,
+    raised,
+)
 from recorder.status import SessionResult
 
 ANSWER_S = 5.0
 """How long a recorder may take to answer; it takes a thousandth of a second."""
-_CHUNK = 64 * 1024
+_CHUNK = 256 * 1024
+_LONGEST = 16 << 20
+"""Bytes of a line or a picture; a recorder sends none that is nearly as long."""
 
 
 class Lost(SessionError):
@@ -31,19 +48,14 @@ def lost(recorder: str, how: str) -> Lost:
     return Lost(f"the recorder {recorder} {how}", hint="liput status says which sessions run")
 
 
-class Connection:
-    """A connection to one recorder, for one thread; a context manager."""
+class _Client:
+    """A connection to one of the sockets of a recorder, for one thread; a context manager."""
 
-    def __init__(self, folder: RecorderFolder, timeout_s: float = ANSWER_S) -> None:
-        """Connect, within `timeout_s`. Raises Lost."""
+    def __init__(self, folder: RecorderFolder, path: Path, timeout_s: float) -> None:
+        """Connect, within `timeout_s`. Raises OSError."""
         self._id = folder.id
-        self._received = bytearray()
-        self._told: deque[Told] = deque()
-        self._number = 0
-        try:
-            self._socket = sockets.connect(folder.control, timeout_s)
-        except OSError as error:
-            raise lost(self._id, f"cannot be reached: {error.strerror or error}") from None
+        self._received = ReceiveBuffer(_LONGEST)
+        self._socket = sockets.connect(path, timeout_s)
 
     def __enter__(self) -> Self:
         return self
@@ -57,20 +69,58 @@ class Connection:
         """Close it; the recorder goes on."""
         self._socket.close()
 
+    def _send(self, line: bytes, timeout_s: float) -> None:
+        try:
+            self._socket.settimeout(timeout_s)
+            self._socket.sendall(line)
+        except OSError:
+            raise lost(self._id, "takes no command") from None
+
+    def _next(self, take: Callable[[], Any], deadline_s: float) -> Any:
+        """Return what `take` finds in what has come; None when it has not come in time. Raises Lost."""
+        try:
+            while (found := take()) is None:
+                if not self._receive(deadline_s):
+                    return None
+        except TooLong as error:
+            raise lost(self._id, f"makes no sense: {error}") from None
+        return found
+
+    def _receive(self, deadline_s: float) -> bool:
+        try:
+            self._socket.settimeout(max(0.0, deadline_s - time.monotonic()))
+            received = self._socket.recv(_CHUNK)
+        except (TimeoutError, BlockingIOError):
+            return False
+        except OSError:
+            received = b""
+        if not received:
+            raise lost(self._id, "has ended")
+        self._received.add(received)
+        return True
+
+
+class Connection(_Client):
+    """A connection to the control socket: commands, and what the recorder tells."""
+
+    def __init__(self, folder: RecorderFolder, timeout_s: float = ANSWER_S) -> None:
+        """Connect, within `timeout_s`. Raises Lost."""
+        try:
+            super().__init__(folder, folder.control, timeout_s)
+        except OSError as error:
+            raise lost(folder.id, f"cannot be reached: {error.strerror or error}") from None
+        self._told: deque[Told] = deque()
+        self._number = 0
+
     def request(self, request: AnyRequest, timeout_s: float = ANSWER_S) -> Reply:
         """Send a command and return its reply; what else comes meanwhile is kept for `told`.
 
         Raises the refusal, as the LiputError that it was there, and Lost.
         """
         self._number += 1
-        request = msgspec.structs.replace(request, id=self._number)
         deadline_s = time.monotonic() + timeout_s
-        try:
-            self._socket.settimeout(timeout_s)
-            self._socket.sendall(encode(request))
-        except OSError:
-            raise lost(self._id, "takes no command") from None
-        while (line := self._next_line(deadline_s)) is not None:
+        self._send(encode(msgspec.structs.replace(request, id=self._number)), timeout_s)
+        while (line := self._line(deadline_s)) is not None:
             if not isinstance(line, Reply):
                 self._told.append(line)
             elif line.id == self._number or line.id is None:
@@ -91,7 +141,7 @@ class Connection:
         if self._told:
             return self._told.popleft()
         deadline_s = time.monotonic() + timeout_s
-        while (line := self._next_line(deadline_s)) is not None:
+        while (line := self._line(deadline_s)) is not None:
             if not isinstance(line, Reply):
                 return line
         return None
@@ -102,33 +152,72 @@ class Connection:
         while (left_s := deadline_s - time.monotonic()) > 0 and (told := self.told(left_s)):
             yield told
 
-    def _next_line(self, deadline_s: float) -> Line | None:
-        """Return the next line that we know, None when none came in time. Raises Lost."""
-        while True:
-            end = self._received.find(b"\n")
-            if end >= 0:
-                line = bytes(self._received[:end])
-                del self._received[: end + 1]
-                try:
-                    decoded: Line = LINES.decode(line)
-                except msgspec.MsgspecError:
-                    continue  # of a newer recorder: what we do not know is not for us
-                return decoded
-            if not self._receive(deadline_s):
-                return None
+    def _line(self, deadline_s: float) -> Line | None:
+        line: Line | None = self._next(self._known_line, deadline_s)
+        return line
 
-    def _receive(self, deadline_s: float) -> bool:
+    def _known_line(self) -> Line | None:
+        """Take the next line that we know; others are of a newer recorder, and not for us."""
+        while (line := self._received.line()) is not None:
+            with suppress(msgspec.MsgspecError):
+                return LINES.decode(line)
+        return None
+
+
+class PreviewClient(_Client):
+    """A connection to the preview socket: pictures of one source at a time."""
+
+    def __init__(self, folder: RecorderFolder, timeout_s: float = ANSWER_S) -> None:
+        """Connect, within `timeout_s`. Raises Lost."""
         try:
-            self._socket.settimeout(max(0.0, deadline_s - time.monotonic()))
-            received = self._socket.recv(_CHUNK)
-        except (TimeoutError, BlockingIOError):
-            return False
+            super().__init__(folder, folder.preview, timeout_s)
         except OSError:
-            received = b""
-        if not received:
-            raise lost(self._id, "has ended")
-        self._received += received
-        return True
+            raise lost(folder.id, "cannot be looked at") from None
+
+    def look(self, look: Look, timeout_s: float = ANSWER_S) -> None:
+        """Ask for other pictures from now on. Raises the refusal, as of a source that there is not, and Lost."""
+        deadline_s = time.monotonic() + timeout_s
+        self._send(msgspec.json.encode(look) + b"\n", timeout_s)
+        line = self._next(self._answer, deadline_s)
+        if line is None:
+            raise lost(self._id, "does not answer")
+        try:
+            answer = LINES.decode(line)
+        except msgspec.MsgspecError:
+            raise lost(self._id, "makes no sense") from None
+        if isinstance(answer, Failure):
+            raise raised(answer)
+        if isinstance(answer, Reply) and answer.error is not None:
+            raise raised(answer.error)
+
+    def _answer(self) -> bytes | None:
+        # A picture of what was looked at before may still come first; JSON begins with a brace, a length never does.
+        while (first := self._received.peek(1)) is not None and first != b"{":
+            if self._picture() is None:
+                return None
+        return None if first is None else self._received.line()
+
+    def _picture(self) -> bytes | None:
+        return self._received.block(PREVIEW_LENGTH)
+
+    def picture(self, timeout_s: float) -> bytes | None:
+        """Return the next picture, a JPEG; None where none has come in time. Raises Lost at the end."""
+        picture: bytes | None = self._next(self._picture, time.monotonic() + timeout_s)
+        return picture
+
+
+def look_once(folder: RecorderFolder, source: str, timeout_s: float) -> bytes:
+    """Return the next picture of `source` as the content of a JPEG file, as large as a recorder gives them.
+
+    Raises SessionError where none comes within about `timeout_s` seconds, and what the recorder refuses it with.
+    """
+    picture = None
+    with suppress(Lost), PreviewClient(folder, timeout_s) as client:
+        client.look(Look(source=source, fps=5.0, width=WIDEST), timeout_s)
+        picture = client.picture(timeout_s)
+    if picture is None:
+        raise SessionError(f"the recorder {folder.id} shows no picture of {source}", hint="liput status says how it is")
+    return picture
 
 
 def how_it_ended(folder: RecorderFolder) -> SessionResult | Failure | None:

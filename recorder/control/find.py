@@ -1,7 +1,5 @@
 """Which sessions run, how they are, and which of them is meant."""
 
-import threading
-import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -9,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from config.errors import LiputError, NoSession, UsageError
-from devices.host import threads
+from devices.host.deadline import DeadlineTasks
 from recorder.control import directory
 from recorder.control.client import ask
 from recorder.control.directory import RecorderFolder, RecorderInfo
@@ -42,68 +40,37 @@ class Running:
         return f'{self.info.id} "{self.info.title}"'
 
 
-class _Question:
-    """How one recorder is. It is asked on a thread of its own: whoever wants to know may go on without the answer."""
-
-    def __init__(self, folder: RecorderFolder) -> None:
-        self._folder = folder
-        self._until_s = time.monotonic() + PATIENCE_S
-        self._over = threading.Event()
-        self._status: SessionStatus | None = None
-
-    @property
-    def is_late(self) -> bool:
-        """Whether its answer is not waited for any more."""
-        return time.monotonic() >= self._until_s
-
-    def ask(self, timeout_s: float) -> None:
-        """Ask, and wait for the answer."""
-        try:
-            with suppress(LiputError):
-                self._status = ask(self._folder, Status(), timeout_s).status
-        finally:
-            if _open.get(self._folder.path) is self:
-                del _open[self._folder.path]
-            self._over.set()
-
-    def answer(self) -> SessionStatus | None:
-        """Return how it is; None where it does not answer, or not in time."""
-        return self._status if self._over.wait(max(0.0, self._until_s - time.monotonic())) else None
-
-
-_open: dict[Path, _Question] = {}
-"""By the recorder's folder, the oldest question that it has not answered yet."""
+_questions: DeadlineTasks[Path, SessionStatus | None] = DeadlineTasks("status", anew=True)
+"""By the recorder's folder. One that hangs is asked once, not again and again: the clients that have gone would fill
+the queue of its socket, and whoever has something to tell it could not come through."""
 
 
 def running() -> list[Running]:
     """Return the recorders that run, the oldest first. They are asked at once, and waited for PATIENCE_S in all."""
-    asked = [(folder, info, _question(folder)) for folder, info in directory.alive()]
-    return [Running(folder, info, question.answer()) for folder, info, question in asked]
+    return _asked(list(directory.alive()))
 
 
 def running_as(recorder_id: str) -> Running | None:
     """Return the recorder of this very id, None where it does not run; no other is asked how it is."""
-    for folder, info in directory.alive():
-        if info.id == recorder_id:
-            return Running(folder, info, _question(folder).answer())
+    return next(iter(_asked([one for one in directory.alive() if one[1].id == recorder_id])), None)
+
+
+def _asked(alive: Sequence[tuple[RecorderFolder, RecorderInfo]]) -> list[Running]:
+    """Ask recorders how they are. Where no thread is to be had, they are asked here."""
+    answers = _questions.ask({folder.path: partial(_status, folder, OPEN_S) for folder, _ in alive}, PATIENCE_S)
+    found = []
+    for folder, info in alive:
+        answer = answers.get(folder.path)
+        if isinstance(answer, RuntimeError):
+            answer = _status(folder, PATIENCE_S)
+        found.append(Running(folder, info, answer if isinstance(answer, SessionStatus) else None))
+    return found
+
+
+def _status(folder: RecorderFolder, timeout_s: float) -> SessionStatus | None:
+    with suppress(LiputError):
+        return ask(folder, Status(), timeout_s).status
     return None
-
-
-def _question(folder: RecorderFolder) -> _Question:
-    """Ask a recorder how it is.
-
-    One that hangs is asked once, not again and again: the clients that have gone would fill the queue of its socket,
-    and whoever has something to tell it could not come through. Any other is asked anew: what it has said to somebody
-    else may be of before the last command.
-    """
-    question = _Question(folder)
-    oldest = _open.setdefault(folder.path, question)
-    if oldest is not question and oldest.is_late:
-        return oldest
-    with suppress(RuntimeError):  # where no thread is to be had, it is asked here
-        here = partial(question.ask, PATIENCE_S)
-        threads.start(question.ask, OPEN_S, name=f"status-{folder.id}", otherwise=here)
-    return question
 
 
 def session(key: str | None, preference: Preference) -> Running:

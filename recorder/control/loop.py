@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 
 from devices.clock import NANOSECONDS, Clock
+from devices.host import threads
 from recorder.control import sockets
 from recorder.control.channel import Channel
 from recorder.control.operators import operators
@@ -27,17 +28,18 @@ class SocketLoop[Client: Channel](ABC):
         self._clients: set[Client] = set()
         self._closing = threading.Event()
         self._wake_lock = threading.Lock()
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._name = name
+        self._thread: threading.Thread | None = None
 
     def _begin(self) -> None:
         self._selector.register(self._wake, selectors.EVENT_READ)
-        self._thread.start()
+        self._thread = threads.start(self._run, name=self._name)
 
     def close(self) -> None:
         """Let go of all clients; idempotent."""
         self._closing.set()
         self._ring()
-        if self._thread.ident is not None:
+        if self._thread is not None:
             self._thread.join()
         with self._wake_lock:
             if self._wake >= 0:

@@ -3,7 +3,7 @@
 import socket
 
 from devices.host.bucket import Bucket
-from recorder.control.channel import Channel, TooLong
+from recorder.control.channel import Channel
 from recorder.control.protocol import LONGEST_LINE
 from recorder.eventlog import History
 
@@ -19,8 +19,7 @@ class Peer(Channel):
     """A connected client. Times are seconds of any clock that never goes back."""
 
     def __init__(self, connection: socket.socket, now_s: float) -> None:
-        super().__init__(connection)
-        self._received = bytearray()
+        super().__init__(connection, LONGEST_LINE)
         self._replies = bytearray()
         self._newest: dict[str, bytes] = {}
         self._commands = Bucket(COMMANDS_AT_ONCE, COMMANDS_PER_S, now_s)
@@ -48,7 +47,7 @@ class Peer(Channel):
 
     @property
     def _has_line(self) -> bool:
-        return b"\n" in self._received or (self._is_silent and bool(self._received))
+        return self._received.has_line or (self._is_silent and bool(len(self._received)))
 
     def _may_ask(self, now_s: float) -> bool:
         has_room = len(self._replies) < UNREAD_REPLIES and not self.awaits_reply
@@ -57,24 +56,19 @@ class Peer(Channel):
     def receive(self) -> None:
         """Take what has come. Raises Gone."""
         received = self._receive(CHUNK)
-        if received is None:
-            return
-        self._received += received
-        self._is_silent = not received
+        if received is not None:
+            self._received.add(received)
+            self._is_silent = not received
 
     def next_line(self, now_s: float) -> bytes | None:
         """Return the next line that it may have answered now, None if there is none. Raises TooLong."""
         if not self._may_ask(now_s):
             return None
-        end = self._received.find(b"\n")
-        if end > LONGEST_LINE or (end < 0 and len(self._received) > LONGEST_LINE):
-            raise TooLong
-        if not self._has_line:
-            return None
-        end = len(self._received) if end < 0 else end + 1  # the last line of one that hung up may have no end
-        line = bytes(self._received[:end])
-        del self._received[:end]
-        self._commands.take()
+        line = self._received.line()
+        if line is None and self._is_silent:  # the last line of one that hung up may have no end
+            line = self._received.rest() or None
+        if line is not None:
+            self._commands.take()
         return line
 
     # What goes to it
@@ -116,7 +110,7 @@ class Peer(Channel):
 
     def is_done(self, history: History, end: bytes | None) -> bool:
         """Whether it asks no more, and has all it will get."""
-        hung_up = self._is_silent and not self._received
+        hung_up = self._is_silent and not len(self._received)
         return hung_up and not self.awaits_reply and not self.is_watching and not self.has_more(history, end)
 
     def send(self, history: History, end: bytes | None) -> None:

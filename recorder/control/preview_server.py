@@ -12,7 +12,8 @@ from pathlib import Path
 from capture.preview import JpegWriter, Shrinker
 from config.errors import LiputError, UsageError
 from devices.clock import Clock
-from recorder.control.channel import Gone, TooLong
+from devices.host.framing import TooLong
+from recorder.control.channel import Gone
 from recorder.control.loop import SocketLoop
 from recorder.control.previews import Previews, Small, Wish
 from recorder.control.protocol import Failure, Look, Reply, decode_look, encode, refusal

@@ -5,6 +5,7 @@ mistake of the one who sent it, and is said.
 """
 
 import json
+import struct
 from typing import Annotated
 
 import msgspec
@@ -15,6 +16,8 @@ from recorder.archive.names import quoted, storable
 from recorder.status import SessionResult, SessionStatus
 
 LONGEST_LINE = 64 * 1024
+PREVIEW_LENGTH = struct.Struct(">I")
+"""In front of each JPEG on the preview socket: how many bytes it has."""
 SHORTEST_PERIOD_S = 0.1
 
 type RequestId = int | Annotated[str, msgspec.Meta(max_length=64)] | None
@@ -24,7 +27,8 @@ type Name = Annotated[str, msgspec.Meta(max_length=LONGEST_NAME)]
 type PreRoll = Annotated[float, msgspec.Meta(ge=0, le=3600)]
 type MarkText = Annotated[str, msgspec.Meta(max_length=2000)]
 type PicturesASecond = Annotated[float, msgspec.Meta(ge=0.1, le=5)]
-type Width = Annotated[int, msgspec.Meta(ge=32, le=1280)]
+WIDEST = 1280
+type Width = Annotated[int, msgspec.Meta(ge=32, le=WIDEST)]
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True, tag_field="command", forbid_unknown_fields=True):

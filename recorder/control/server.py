@@ -16,8 +16,10 @@ from pathlib import Path
 from config.errors import LiputError, UsageError
 from config.events import Event
 from devices.clock import Clock
+from devices.host import threads
 from devices.host.bucket import Bucket
-from recorder.control.channel import Gone, TooLong
+from devices.host.framing import TooLong
+from recorder.control.channel import Gone
 from recorder.control.commands import Change, carry_out, carry_out_change, is_of_the_moment, takes_time
 from recorder.control.controlled import Controlled
 from recorder.control.loop import SocketLoop
@@ -82,7 +84,6 @@ class ControlServer(SocketLoop[Peer]):
         self._session: Controlled | None = None
         self._change: Change | None = None
         self._later: queue.SimpleQueue[tuple[Peer, AnyRequest] | None] = queue.SimpleQueue()
-        self._changer = threading.Thread(target=self._carry_out_later, name="control-later", daemon=True)
         self._status: SessionStatus | None = None
         self._status_at_s = 0.0
 
@@ -90,7 +91,7 @@ class ControlServer(SocketLoop[Peer]):
         """Serve `session` from now on; `change` changes its destinations, on a thread of its own."""
         self._session, self._change = session, change
         if change:
-            self._changer.start()
+            threads.start(self._carry_out_later, name="control-later")
         self._begin()
 
     def close(self) -> None:

@@ -2,16 +2,19 @@
 
 import contextlib
 import signal
+import time
 from pathlib import Path
 
 import msgspec
 
 from config.errors import SessionError
+from devices.host.child import ChildProcess
+from devices.host.framing import ReceiveBuffer
 from recorder.archive.names import quoted
 from recorder.control.directory import RecorderFolder
-from recorder.control.launched import HOME, Launched, environment, launched
+from recorder.control.launched import HOME, Unit, environment, launched
 from recorder.control.protocol import HANDSHAKES, Failure, raised
-from recorder.control.spec import ENVIRONMENT, Spec, encode_spec
+from recorder.control.spec import ENVIRONMENT, LONGEST, Spec, encode_spec
 
 DISCARD_S = 5.0
 READY_S = 90.0
@@ -21,7 +24,7 @@ READY_S = 90.0
 class Spawned:
     """A recorder that we have started. Its process is ours to wait for, and goes on without us."""
 
-    def __init__(self, spec: Spec | None, begun: tuple[Launched, str] | None = None) -> None:
+    def __init__(self, spec: Spec | None, begun: tuple[ChildProcess | Unit, str] | None = None) -> None:
         """Start it, where it has not `begun` already; `ready` says how that went. Raises SessionError.
 
         With None it loads its libraries and waits to be told by `give` what to record: a spare, which is sooner ready.
@@ -52,8 +55,9 @@ class Spawned:
         """
         with contextlib.suppress(BrokenPipeError):  # it has died; what it said is read below
             self._process.give(self._spec)
+            self._process.close_input()
         self._spec = b""
-        line = self._process.line(READY_S)
+        line = self._answer()
         if line is None:
             self._process.send(signal.SIGKILL)  # nothing is recorded yet, and nobody could end it any more
             self._process.let_go()
@@ -73,6 +77,16 @@ class Spawned:
             raise raised(answer)
         self.notes = [*self.notes, *answer.notes]
         return RecorderFolder(Path(answer.folder))
+
+    def _answer(self) -> bytes | None:
+        """Return the one line that it says, what there is of it at its end; None where that does not come in time."""
+        received, until_s = ReceiveBuffer(LONGEST), time.monotonic() + READY_S
+        while (line := received.line()) is None:
+            piece = self._process.read(max(0.0, until_s - time.monotonic()))
+            if not piece:
+                return None if piece is None else received.rest()
+            received.add(piece)
+        return line
 
     def wait(self, timeout_s: float) -> bool:
         """Wait for its process to end, at most so long; return whether it has."""

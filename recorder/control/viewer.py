@@ -1,24 +1,21 @@
 """One client of the preview socket."""
 
 import socket
-import struct
 
 from devices.host.bucket import Bucket
-from recorder.control.channel import Channel, Gone, TooLong
+from devices.host.framing import TooLong, block
+from recorder.control.channel import Channel, Gone
 from recorder.control.previews import Small
-from recorder.control.protocol import Look
+from recorder.control.protocol import PREVIEW_LENGTH, Look
 
 LONGEST_REQUEST = 4096
-LENGTH = struct.Struct(">I")
-"""In front of each JPEG: how many bytes it has."""
 
 
 class Viewer(Channel):
     """Somebody who looks, or is about to say at what. Times are seconds of any clock that never goes back."""
 
     def __init__(self, connection: socket.socket, now_s: float) -> None:
-        super().__init__(connection)
-        self._received = bytearray()
+        super().__init__(connection, LONGEST_REQUEST)
         self._requests = Bucket(10, 2, now_s)
         self._moved_s = now_s
         self._number = 0
@@ -32,8 +29,8 @@ class Viewer(Channel):
             return
         if not received:
             raise Gone
-        self._received += received
-        if len(self._received) > LONGEST_REQUEST:
+        self._received.add(received)
+        if len(self._received) > LONGEST_REQUEST:  # one that asks on and on, and takes no answer
             raise TooLong
 
     def answerable_in_s(self, now_s: float) -> float:
@@ -43,16 +40,15 @@ class Viewer(Channel):
     @property
     def has_request(self) -> bool:
         """Whether a whole line of it waits to be answered."""
-        return b"\n" in self._received and not self._sending
+        return self._received.has_line and not self._sending
 
     def next_request(self, now_s: float) -> bytes | None:
         """Return the next line that it has sent, None if there is none to be answered now."""
-        end = self._received.find(b"\n")
-        if end < 0 or self._sending or self._requests.wait_s(now_s):
+        if self._sending or self._requests.wait_s(now_s):
             return None
-        line = bytes(self._received[:end])
-        del self._received[: end + 1]
-        self._requests.take()
+        line = self._received.line()
+        if line is not None:
+            self._requests.take()
         return line
 
     def is_stuck(self, now_s: float, patience_s: float) -> bool:
@@ -81,7 +77,7 @@ class Viewer(Channel):
             # The rate holds on the average: a picture that came late does not delay the next.
             every_s = 1 / self.look.fps
             self._due_s = max(self._due_s + every_s, now_s - every_s)
-            self.put(LENGTH.pack(len(jpeg)) + jpeg, now_s)
+            self.put(block(jpeg, PREVIEW_LENGTH), now_s)
 
     def put(self, content: bytes, now_s: float) -> None:
         """Send `content`, once nothing else is on its way."""

@@ -7,9 +7,10 @@ import psutil
 import pytest
 
 from agent import early
+from devices.host.child import ChildProcess
 from recorder.asked import Asked
 from recorder.control.client import ask
-from recorder.control.launched import MODULE, Launched
+from recorder.control.launched import MODULE, Unit
 from recorder.control.protocol import Status, Stop
 from recorder.control.spawn import Spawned
 from recorder.control.spec import Spec
@@ -20,7 +21,7 @@ from tests.support.waiting import wait_for
 
 
 @pytest.fixture
-def begun() -> Iterator[Launched]:
+def begun() -> Iterator[ChildProcess | Unit]:
     """Provide one that was started for the words of a recording."""
     early.begin(["--title", "Rapat"])
     found = early.taken()
@@ -41,7 +42,7 @@ def of(home: Path) -> list[psutil.Process]:
     ]
 
 
-def test_it_is_started_once_and_taken_once(begun: Launched) -> None:
+def test_it_is_started_once_and_taken_once(begun: ChildProcess | Unit) -> None:
     assert not begun.wait(0.0)
     assert early.taken() is None
 
@@ -52,13 +53,14 @@ def test_who_asks_for_help_starts_none(words: list[str]) -> None:
     assert early.taken() is None
 
 
-def test_it_ends_without_a_word_where_nobody_tells_it_anything(begun: Launched) -> None:
+def test_it_ends_without_a_word_where_nobody_tells_it_anything(begun: ChildProcess | Unit) -> None:
     begun.give(b"")
-    assert begun.line(60.0) == b""
+    begun.close_input()
+    assert begun.read(60.0) == b""
     assert begun.last_words() == "it ended with status 0"
 
 
-def test_it_records_what_it_is_told(begun: Launched, tmp_path: Path) -> None:
+def test_it_records_what_it_is_told(begun: ChildProcess | Unit, tmp_path: Path) -> None:
     asked = Asked(title="Rapat", videos=("synthetic",), archive=tmp_path / "arsip", reserve=0, profile="240p15")
     spawned = Spawned(Spec(asked=asked, folder=tmp_path, arm_only=True), (begun, ""))
     folder = spawned.ready()

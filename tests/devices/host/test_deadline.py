@@ -146,6 +146,24 @@ def test_a_short_wait_does_not_abandon(let_go: threading.Event) -> None:
     assert task.ends_within(LONG_S)
 
 
+def test_what_may_be_older_than_the_question_is_not_shared_but_what_hangs_is(let_go: threading.Event) -> None:
+    answers, asked = threading.Event(), list[str]()
+
+    def hang(name: str) -> str:
+        asked.append(name)
+        assert (answers if name == "first" else let_go).wait(LONG_S)
+        return name
+
+    tasks: DeadlineTasks[str, str] = DeadlineTasks("status", anew=True)
+    first = tasks.begin("recorder", lambda: hang("first"))
+    assert tasks.ask({"recorder": lambda: "second"}, LONG_S) == {"recorder": "second"}
+    answers.set()
+    assert first.get(LONG_S, TimeoutError()) == "first"
+    assert tasks.ask({"recorder": lambda: hang("third")}, SHORT_S) == {}
+    assert tasks.ask({"recorder": lambda: hang("fourth")}, LONG_S) == {}, "it is not waited for again"
+    assert asked == ["first", "third"]
+
+
 def test_an_error_is_returned_beside_the_other_answers() -> None:
     def fail() -> int:
         raise OSError(5, "Input/output error")

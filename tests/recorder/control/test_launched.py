@@ -233,8 +233,8 @@ def test_the_number_of_a_process_is_the_first_line_and_no_other(start: Start) ->
     start("/bin/sh", "-c", "echo $$; echo 12; cat >/dev/null")
     unit = Unit(Path(os.environ[launched.VARIABLE]))
     pid = wait_for(lambda: unit.pid)
-    assert unit.line(10.0) == b"12\n"
+    assert unit.read(10.0) == b"12\n"
     assert unit.pid == pid
-    unit.give(b"")
+    unit.close_input()
     assert unit.wait(60.0)
     unit.let_go()

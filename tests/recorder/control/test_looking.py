@@ -11,8 +11,8 @@ import pytest
 from capture.preview import picture_of
 from config.errors import LiputError, MediaError, SessionError
 from devices.clock import SystemClock
+from recorder.control.client import look_once
 from recorder.control.directory import RecorderFolder
-from recorder.control.looking import look_once
 from recorder.control.preview_server import PreviewServer
 from recorder.control.previews import Previews
 from tests.recorder.control.test_previews import picture
