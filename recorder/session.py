@@ -49,7 +49,7 @@ from recorder.storing.file import OnDisk
 from recorder.storing.places import check_places
 from recorder.streaming.side import LiveSide
 from recorder.timeline import RunContext, Timeline
-from recorder.troubles import Troubles
+from recorder.troubles import ActiveFaults
 
 WATCH_S = 0.2
 LET_GO_NS = 3 * NANOSECONDS
@@ -87,7 +87,7 @@ class Session:
         self._listener = listener
         self._progress = progress
         self._offer = offer
-        self._troubles = Troubles(clock)
+        self._troubles = ActiveFaults(clock)
         self.emit = EventLog(clock, self._hear)
         plan.board.listen(FaultReporter(self.emit))
         self.destinations = Destinations(plan.targets, clock=clock, emit=self.emit)

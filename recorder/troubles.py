@@ -100,50 +100,53 @@ def kind_and_subject(reason: str) -> tuple[str, str]:
     return kind, subject
 
 
-class Troubles:
-    """Hears every event of a session; may be asked from any thread."""
+class ActiveFaults:
+    """The troubles of a session, by its events; thread-safe."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._open: dict[tuple[str, str], str] = {}
-        self._held: dict[str, int] = {}
+        self._open: dict[tuple[str, str], Event] = {}
+        self._held: dict[tuple[str, str], tuple[Event, int]] = {}
         self._all: dict[str, None] = {}
 
     def __call__(self, event: Event) -> None:
         """Take note of an event."""
+        key = event.kind, event.subject
         with self._lock:
-            self._end(event)
-            if event.kind not in HARMLESS:
-                self._begin(event)
+            self._end(event.kind, event.subject, event.detail)
+            if event.kind in HARMLESS:
+                return
+            self._all.setdefault(reason_of(*key))
+            if lasts(event):
+                self._open[key] = event
+                return
+            # An event may be told late, and the wall clock set back meanwhile.
+            left_s = min(HOLD_S, HOLD_S - (self._clock.now() - event.at).total_seconds())
+            self._held[key] = event, self._clock.now_ns() + round(left_s * NANOSECONDS)
 
-    def _end(self, event: Event) -> None:
-        for begun in [begun for begun in self._open if ends(event.kind, event.subject, event.detail, begun)]:
+    def _end(self, kind: str, subject: str, detail: Mapping[str, object]) -> None:
+        for begun in [begun for begun in self._open if ends(kind, subject, detail, begun)]:
             del self._open[begun]
-
-    def _begin(self, event: Event) -> None:
-        reason = reason_of(event.kind, event.subject)
-        self._all.setdefault(reason)
-        if lasts(event):
-            self._open[event.kind, event.subject] = reason
-        else:
-            self._held[reason] = self._clock.now_ns() + round(HOLD_S * NANOSECONDS)
 
     def begin(self) -> None:
         """Forget what is over: the recording begins here."""
         with self._lock:
             self._held.clear()
-            for begun in [begun for begun in self._open if ends(BEGUN, "", {}, begun)]:
-                del self._open[begun]
-            self._all = dict.fromkeys(self._open.values())
+            self._end(BEGUN, "", {})
+            self._all = dict.fromkeys(reason_of(*begun) for begun in self._open)
+
+    def events(self) -> list[Event]:
+        """Return the events that began what is wrong now: first those that last, then those that are over."""
+        with self._lock:
+            now_ns = self._clock.now_ns()
+            self._held = {key: held for key, held in self._held.items() if held[1] > now_ns}
+            return [*self._open.values(), *(event for event, _ in self._held.values())]
 
     @property
     def now(self) -> list[str]:
         """What is wrong now, as `KIND: SUBJECT`."""
-        with self._lock:
-            now_ns = self._clock.now_ns()
-            held = [reason for reason, until_ns in self._held.items() if until_ns > now_ns]
-            return list(dict.fromkeys([*self._open.values(), *held]))
+        return list(dict.fromkeys(reason_of(event.kind, event.subject) for event in self.events()))
 
     @property
     def all(self) -> list[str]:

@@ -1,10 +1,13 @@
 """Listens to every recorder that runs: each on a thread of its own, so that one that hangs keeps nobody waiting."""
 
+import threading
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from agent.alarms.alarm import Alarm, new_alarm
-from agent.alarms.hearing import Hearing
+import msgspec
+
+from agent.alarms.alarm import Alarm, Key, before_it_records, new_alarm
+from agent.alarms.sources import rank, tells_less
 from agent.alarms.words import FAILED, KILLED, SILENT
 from config.errors import LiputError
 from config.events import Event
@@ -14,7 +17,9 @@ from devices.host.background import BackgroundTask
 from recorder.control import directory
 from recorder.control.client import Connection, how_it_ended
 from recorder.control.directory import RecorderFolder, RecorderInfo, ended_folder
-from recorder.control.protocol import Failure, Note, Status, Watch
+from recorder.control.protocol import Failure, Note, Status, Told, Watch
+from recorder.status import BEFORE, SessionResult, SessionStatus
+from recorder.troubles import BEGUN, ActiveFaults
 
 STATUS_S = 5.0
 """How often a recorder says that it is there."""
@@ -24,11 +29,84 @@ _HEARD_S = 1.0
 _AGAIN_S = 1.0
 
 
+@dataclass(eq=False)
+class SessionAlarmState:
+    """The alarms of one session, by what its recorder tells from the first event on; thread-safe."""
+
+    session: str
+    title: str
+    clock: Clock
+    is_over: bool = False
+    _has_begun: bool = False
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _shown: dict[Key, Alarm] = field(default_factory=dict)
+    _begun: list[Alarm] = field(default_factory=list)
+    _faults: ActiveFaults = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Begin without any."""
+        self._faults = ActiveFaults(self.clock)
+
+    def take(self, told: Told) -> None:
+        """Take note of what a recorder tells."""
+        with self._lock:
+            if isinstance(told, Event):
+                self._has_begun |= told.kind == BEGUN
+                self._settle()  # what has gone by meanwhile is over
+                self._faults(told)
+                self._settle()
+            elif isinstance(told, SessionStatus):  # the event may be so old that it is kept no more
+                self._has_begun |= told.state not in BEFORE
+            elif isinstance(told, SessionResult | Failure):
+                self.is_over = True
+
+    def _settle(self) -> None:
+        """See which troubles there are now; each begins and ends once, whatever else is heard of it meanwhile."""
+        there: dict[Key, Alarm] = {}
+        for alarm in map(self._alarm, self._faults.events()):
+            other = there.get(alarm.key)
+            if other is None or rank(alarm.kind) < rank(other.kind):
+                there[alarm.key] = alarm
+        for key, alarm in there.items():
+            before = self._shown.get(key)
+            if before is None:
+                self._begun.append(alarm)
+            elif tells_less(alarm.kind, before.kind):
+                there[key] = before
+            else:
+                there[key] = msgspec.structs.replace(alarm, since=before.since)
+        self._shown = there
+
+    def _alarm(self, event: Event) -> Alarm:
+        reason = event.detail.get("reason")
+        return new_alarm(self.session, self.title, event.kind, event.subject, event.at, event.message, reason)
+
+    def begun(self) -> list[Alarm]:
+        """Return what has begun since this was asked last, also what is over again."""
+        with self._lock:
+            begun, self._begun = self._begun, []
+            return self._as_it_is(begun)
+
+    def present(self) -> list[Alarm]:
+        """Return what is wrong now, in the order it began; nothing once the session is over."""
+        with self._lock:
+            if self.is_over:
+                return []
+            self._settle()
+            return self._as_it_is(sorted(self._shown.values(), key=lambda alarm: alarm.since))
+
+    def _as_it_is(self, alarms: list[Alarm]) -> list[Alarm]:
+        """Return them as they are said now: an armed session may have begun to record since."""
+        if self._has_begun:
+            return alarms
+        return [msgspec.structs.replace(alarm, text=before_it_records(alarm.text)) for alarm in alarms]
+
+
 class Listener:
     """Hears one recorder until it ends; connects anew where it must, and then hears what it missed."""
 
     def __init__(self, folder: RecorderFolder, info: RecorderInfo, clock: Clock) -> None:
-        self.hearing = Hearing(info.id, info.title, clock)
+        self.state = SessionAlarmState(info.id, info.title, clock)
         self._folder = folder
         self._info = info
         self._clock = clock
@@ -44,7 +122,7 @@ class Listener:
 
     def silent(self) -> Alarm | None:
         """Return an alarm where the recorder runs and has said nothing for SILENT_S."""
-        if self.hearing.is_over or self._clock.now_ns() - self._heard_ns < SILENT_S * NANOSECONDS:
+        if self.state.is_over or self._clock.now_ns() - self._heard_ns < SILENT_S * NANOSECONDS:
             return None
         return new_alarm(
             self._info.id, self._info.title, SILENT, self._info.title, self._clock.now(),
@@ -56,15 +134,15 @@ class Listener:
         with Connection(self._folder) as connection:
             with suppress(LiputError):  # whether it records: of a long session the beginning may be kept no more
                 if (status := connection.request(Status()).status) is not None:
-                    self.hearing.take(status)
+                    self.state.take(status)
             connection.request(Watch(every_s=STATUS_S, events_from=self._happened))
-            while not self._task.stopped.is_set() and not self.hearing.is_over:
+            while not self._task.stopped.is_set() and not self.state.is_over:
                 if (told := connection.told(_HEARD_S)) is None:
                     continue
                 self._heard_ns = self._clock.now_ns()
                 self._happened += isinstance(told, Event | Note)
-                self.hearing.take(told)
-        return self.hearing.is_over
+                self.state.take(told)
+        return self.state.is_over
 
 
 def _report(error: Exception) -> None:
@@ -73,7 +151,7 @@ def _report(error: Exception) -> None:
 
 
 @dataclass(eq=False)
-class Ears:
+class RecorderWatcher:
     """Listens to all recorders of this user."""
 
     clock: Clock
@@ -89,7 +167,7 @@ class Ears:
         for gone in self._listeners.keys() - alive.keys():
             listener = self._listeners.pop(gone)
             listener.close()
-            self._last += listener.hearing.begun()
+            self._last += listener.state.begun()
         for new in alive.keys() - self._listeners.keys():
             self._listeners[new] = Listener(*alive[new], self.clock)
 
@@ -106,7 +184,7 @@ class Ears:
     def begun(self) -> list[Alarm]:
         """Return what has begun since this was asked last, also what is over again."""
         last, self._last = self._last, []
-        return [*last, *(alarm for listener in self._listeners.values() for alarm in listener.hearing.begun())]
+        return [*last, *(alarm for listener in self._listeners.values() for alarm in listener.state.begun())]
 
     def present(self) -> list[Alarm]:
         """Return what is wrong now, with what no recorder can tell of itself."""
@@ -119,7 +197,7 @@ class Ears:
         ]
         # It was found out now; it has been so since it was found out first.
         self._since = {alarm.key[:2]: self._since.get(alarm.key[:2], alarm) for alarm in ours}
-        heard = [alarm for listener in self._listeners.values() for alarm in listener.hearing.present()]
+        heard = [alarm for listener in self._listeners.values() for alarm in listener.state.present()]
         return [*self._since.values(), *heard]
 
     def close(self) -> None:

@@ -9,7 +9,7 @@ from functools import partial
 from agent.alarms.alarm import Alarm
 from agent.alarms.desktop import Desktop, NoDesktop
 from agent.alarms.herald import Herald
-from agent.alarms.listening import Ears
+from agent.alarms.listening import RecorderWatcher
 from agent.alarms.message import Message
 from agent.alarms.notices import Notices
 from agent.alarms.sender import Sender, Way
@@ -59,11 +59,11 @@ class Alarms:
     def run(self, stop: threading.Event, beat: Callable[[], None]) -> None:
         """Watch and tell until `stop` is set."""
         self._use(self.ways)
-        ears = Ears(self.clock)
+        watcher = RecorderWatcher(self.clock)
         try:
-            look_again(partial(self._look, ears), LOOK_S, self.clock, stop, beat)
+            look_again(partial(self._look, watcher), LOOK_S, self.clock, stop, beat)
         finally:
-            ears.close()
+            watcher.close()
             for sender in self._senders:
                 _end(sender)
             self._senders.clear()
@@ -97,17 +97,17 @@ class Alarms:
                 self._senders[-1].start()
         self.ways = [sender.way for sender in self._senders]
 
-    def _look(self, ears: Ears) -> None:
+    def _look(self, watcher: RecorderWatcher) -> None:
         self._take_newest()
         try:
-            ears.look()
-            present = [*ears.present(), *(alarm for ask in self.others for alarm in ask())]
+            watcher.look()
+            present = [*watcher.present(), *(alarm for ask in self.others for alarm in ask())]
         except (LiputError, OSError) as error:
             self._once(f"the runtime directory cannot be read: {error}")
             return
         self._once("")
         self._present = tuple(present)
-        message = self.herald.look(ears.begun(), present)
+        message = self.herald.look(watcher.begun(), present)
         if message is not None:
             self._give(message)
         if self.notices is not None and (noticed := self.notices.due(present)) is not None:

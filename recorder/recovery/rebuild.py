@@ -17,7 +17,7 @@ from config.files import json_lines
 from devices.clock import SystemClock
 from recorder.archive.model import INTERRUPTED, Gap, Mark, PartFacts, RecordingFacts
 from recorder.runs import RECOVERED_KIND
-from recorder.troubles import Troubles
+from recorder.troubles import ActiveFaults
 
 NOTICED_S = 0.1
 """A gap shorter than this is none: a frame or two, and the rounding of clocks."""
@@ -221,7 +221,7 @@ def _part_facts(parts: Sequence[PartEvidence], *, is_one_of_several: bool) -> tu
 
 def _reasons(run: Run) -> Iterable[str]:
     """Return why the recording is less than it should be, as the recorder itself would have."""
-    troubles = Troubles(SystemClock())
+    troubles = ActiveFaults(SystemClock())
     for event in run.events:
         troubles(event)
         if event.kind == "session-live":

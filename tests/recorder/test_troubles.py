@@ -4,14 +4,14 @@ import pytest
 
 from config.events import Event
 from devices.clock import NANOSECONDS
-from recorder.troubles import AWAY_KINDS, HOLD_S, NOT_OPENED, Troubles, ends
+from recorder.troubles import AWAY_KINDS, HOLD_S, NOT_OPENED, ActiveFaults, ends
 from tests.support.simulated import SimulatedClock
 
 
 class Told:
     def __init__(self) -> None:
         self.clock = SimulatedClock()
-        self.troubles = Troubles(self.clock)
+        self.troubles = ActiveFaults(self.clock)
 
     def __call__(self, kind: str, subject: str, **detail: object) -> None:
         self.troubles(Event(self.clock.now(), kind, subject, detail, "It happened."))

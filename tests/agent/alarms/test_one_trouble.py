@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from agent.alarms.hearing import Hearing
 from agent.alarms.herald import Herald
+from agent.alarms.listening import SessionAlarmState
 from agent.alarms.telling import text
 from config.events import Event
 from devices.clock import NANOSECONDS
@@ -48,14 +48,14 @@ def read(happened: list[Happened], until_s: float = 60.0, from_s: float = 0.0) -
     The daemon begins at `from_s`: what happened before that it hears then, as a new one does.
     """
     clock = SimulatedClock()
-    hearing, herald = Hearing("a1b2c3", "Rapat", clock), Herald(clock, 900.0, 12)
+    state, herald = SessionAlarmState("a1b2c3", "Rapat", clock), Herald(clock, 900.0, 12)
     left, told, begin_ns = list(happened), [], clock.now_ns()
     clock.advance_to(begin_ns + round(from_s * NANOSECONDS))
     while (now_s := (clock.now_ns() - begin_ns) / NANOSECONDS) < until_s:
         while left and left[0][0] <= now_s:
             at_s, kind, detail = left.pop(0)
-            hearing.take(Event(BEGINNING + timedelta(seconds=at_s), kind, "podium", detail, kind))
-        if (message := herald.look(hearing.begun(), hearing.present())) and not message.closes:
+            state.take(Event(BEGINNING + timedelta(seconds=at_s), kind, "podium", detail, kind))
+        if (message := herald.look(state.begun(), state.present())) and not message.closes:
             told.append(text(message, "", "en"))
         clock.advance_to(clock.now_ns() + NANOSECONDS // 10)
     return told

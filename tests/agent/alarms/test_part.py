@@ -208,15 +208,15 @@ def test_whoever_comes_later_hears_it_from_the_beginning_and_goes_when_it_is_tol
         recorder.tell("source-lost")
         going.until("source-lost")
         since = going.part.present()[0].since
-        ears = listening.Ears(clock)
-        ears.look()
-        listener = ears._listeners[recorder.info.id]
-        wait_for(lambda: ears.present())
-        (alarm,) = ears.present()
+        watcher = listening.RecorderWatcher(clock)
+        watcher.look()
+        listener = watcher._listeners[recorder.info.id]
+        wait_for(lambda: watcher.present())
+        (alarm,) = watcher.present()
         assert alarm.since == since
         assert alarm.text.id.endswith("Rekaman tetap berjalan."), "that it records is known before the first alarm"
         assert clock.now_ns() - listener._heard_ns < 10 * NANOSECONDS
-        ears.close()
+        watcher.close()
         wait_for(lambda: runs(f"alarms-{recorder.info.id}") == 1)  # that of the part
 
 

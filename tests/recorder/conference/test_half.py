@@ -14,7 +14,7 @@ from recorder.conference.conference import Conference
 from recorder.conference.half import Half, Why
 from recorder.conference.plan import ConferencePlan
 from recorder.scene import Appearance
-from recorder.troubles import Troubles
+from recorder.troubles import ActiveFaults
 from tests.recorder.conference.test_bus import Heardable
 from tests.support.simulated import EventList
 from tests.support.tracks import run_context
@@ -45,7 +45,7 @@ class Told(Half):
 
     def __init__(self, subject: str = "camera") -> None:
         super().__init__(subject, "picture", run_context(SystemClock(), self._hear))
-        self.troubles = Troubles(SystemClock())
+        self.troubles = ActiveFaults(SystemClock())
         self.events: list[tuple[str, str, object]] = []
         self.errors: list[Exception] = []
 

@@ -7,7 +7,7 @@ import pytest
 from config.errors import StorageFull
 from devices.clock import SystemClock
 from recorder.archive.model import Mark
-from recorder.troubles import Troubles
+from recorder.troubles import ActiveFaults
 from tests.support import archives, media
 from tests.support.stored import RATE, Show, Shows, almost_full, facts
 from tests.support.timeline import is_continuous
@@ -65,7 +65,7 @@ def test_an_almost_full_disk_that_is_the_only_one_ends_the_session_while_it_can_
 
 def test_an_alarm_is_over_when_somebody_frees_space(show: Shows, monkeypatch: pytest.MonkeyPatch) -> None:
     session = show(1)
-    troubles = Troubles(SystemClock())
+    troubles = ActiveFaults(SystemClock())
     session.feed(5)
     wait_for(lambda: session.storage.on_disk.media_time_s > 3)
     for free, kind in ((15_000_000, "disk-critical"), (900_000_000, "disk-enough"), (15_000_000, "disk-critical")):
@@ -88,7 +88,7 @@ def test_an_alarm_is_over_when_its_disk_is_left(show: Shows, monkeypatch: pytest
         monkeypatch.setattr("recorder.storing.file.os.fstatvfs", almost_full(session.roots[0], free))
         session.feed_until(partial(told, session, kind))
     session.close()
-    troubles = Troubles(SystemClock())
+    troubles = ActiveFaults(SystemClock())
     for event in session.events:
         troubles(event)
     assert troubles.now == [f"storage-full: {session.roots[0]}"]
