@@ -3,14 +3,20 @@
 A timeout of each call is not enough: a server that says one letter every few seconds would keep a sender for ever.
 """
 
+import errno
+import os
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from config.errors import NetworkError, UsageError
+from devices.host import threads
+from devices.uplink.connecting import Patience, connect, resolve
+from devices.uplink.trouble import NetworkTrouble, Trouble
 
 
 def trusting(ca_file: Path | None) -> ssl.SSLContext:
@@ -38,17 +44,16 @@ def connected(host: str, port: int, deadline_s: float) -> Iterator[socket.socket
             connection.settimeout(2 * deadline_s)  # later than the deadline, which is known for what it is
             yield connection
     except Exception as error:  # of whatever kind: half an answer is taken for a wrong one
-        if is_late.is_set() or isinstance(error, TimeoutError):
+        is_silent = isinstance(error, NetworkTrouble) and error.trouble is Trouble.TIMEOUT
+        if is_late.is_set() or is_silent or isinstance(error, TimeoutError):
             raise NetworkError(f"{host}:{port} did not answer within {deadline_s:g} s") from None
         raise _translated(error, host, f"{host}:{port}") from None
 
 
 def _connect(host: str, port: int, timeout_s: float) -> socket.socket:
-    """Return a connection; raises OSError, also where the name is none, of which the system is not even asked."""
-    try:
-        return socket.create_connection((host, port), timeout=timeout_s)
-    except UnicodeError:
-        raise socket.gaierror from None
+    """Return a connection. Raises NetworkTrouble."""
+    patience = Patience(time.monotonic() + timeout_s, threading.Event(), timeout_s)
+    return connect(resolve(host, port, patience), patience)
 
 
 def _translated(error: Exception, host: str, where: str) -> Exception:
@@ -62,8 +67,10 @@ def _translated(error: Exception, host: str, where: str) -> Exception:
         return NetworkError(
             f"{where} does not speak TLS as it should: {error.reason or 'it broke off'}", hint="check the port"
         )
-    if isinstance(error, socket.gaierror):
-        return NetworkError(f"{host} cannot be looked up", hint="check its spelling and this PC's network")
+    if isinstance(error, NetworkTrouble):
+        if error.trouble in {Trouble.NO_DNS, Trouble.UNKNOWN_HOST}:
+            return NetworkError(f"{host} cannot be looked up", hint="check its spelling and this PC's network")
+        return NetworkError(f"{where} cannot be talked to: {error.detail or os.strerror(errno.ECONNREFUSED)}")
     if isinstance(error, OSError):
         return NetworkError(f"{where} cannot be talked to: {error.strerror or 'it broke off'}")
     return error
@@ -71,16 +78,17 @@ def _translated(error: Exception, host: str, where: str) -> Exception:
 
 @contextmanager
 def _deadline(twin: socket.socket, deadline_s: float, is_late: threading.Event) -> Iterator[None]:
-    def end() -> None:
-        is_late.set()
-        with suppress(OSError):
-            twin.shutdown(socket.SHUT_RDWR)
+    is_over = threading.Event()
 
-    timer = threading.Timer(deadline_s, end)
-    timer.daemon = True
-    timer.start()
+    def end() -> None:
+        if not is_over.wait(deadline_s):
+            is_late.set()
+            with suppress(OSError):
+                twin.shutdown(socket.SHUT_RDWR)
+
+    thread = threads.start(end, name="alarm-deadline")
     try:
         yield
     finally:
-        timer.cancel()
-        timer.join()  # it must not close what another connection has by then
+        is_over.set()
+        thread.join()  # it must not close what another connection has by then

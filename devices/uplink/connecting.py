@@ -81,6 +81,8 @@ def resolve(
             raise NetworkTrouble(Trouble.NO_DNS)
     try:
         return with_a_way(look_up.result())
+    except UnicodeError:  # the system is not even asked
+        raise NetworkTrouble(Trouble.UNKNOWN_HOST) from None
     except OSError as error:
         is_unknown = isinstance(error, socket.gaierror) and error.errno in _NO_SUCH_NAME
         raise NetworkTrouble(Trouble.UNKNOWN_HOST if is_unknown else Trouble.NO_DNS, error.strerror or "") from None

@@ -182,6 +182,13 @@ def test_an_address_to_which_there_is_no_way_takes_no_time_of_the_others(monkeyp
         assert resolve("relay.test", 9001, patience()) == left
 
 
+@pytest.mark.parametrize("host", ["kampus..example", f"{64 * 'x'}.example"])
+def test_a_name_that_is_none_is_an_unknown_host(host: str) -> None:
+    with pytest.raises(NetworkTrouble) as caught:
+        resolve(host, 1935, patience())
+    assert caught.value.trouble is Trouble.UNKNOWN_HOST
+
+
 def test_a_port_to_wait_at_is_free_or_taken() -> None:
     port = free_udp_port()
     url = parse_srt_url(f":{port}?mode=listener")
