@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import click
 
 from agent.terminal import somebody_is_there
-from config.messages import in_language
+from config.locale.lookup import in_language
 from config.secrets import stream_name
 from devices.clock import SystemClock
 from recorder.archive.model import Consent, ConsentState

@@ -1,34 +1,10 @@
-"""Sentences that stand in the program's picture, and the languages that sentences are said in.
+"""Sentences that stand in the program's picture, in the language of the room (decision 0013)."""
 
-Who watches a session reads them, so they are in the language of the room; what operators and IT read on a terminal
-is English first (decision 0013).
-"""
-
-import functools
-from collections.abc import Mapping
 from enum import StrEnum
-from pathlib import Path
 
-import msgspec
+from config.locale.lookup import words
 
-WRITTEN = ("id", "en")
-"""Indonesian and English: every sentence stands in both, beside what says it."""
-FOLDER = Path(__file__).parent / "languages"
-LANGUAGES = (*WRITTEN, *sorted(file.stem for file in FOLDER.glob("*.json")))
-"""Those, and those that sentences are translated into, a file each."""
-
-
-class Translation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A language in a file of its own: what it calls itself, and its sentences, each by the English one."""
-
-    name: str
-    sentences: Mapping[str, str]
-
-
-@functools.cache
-def translation(language: str) -> Translation:
-    """Return what the file of a language beyond WRITTEN holds."""
-    return msgspec.json.decode((FOLDER / f"{language}.json").read_bytes(), type=Translation)
+_SLATES = words("slates")  # read at once: a slate waits for no disk
 
 
 class Reason(StrEnum):
@@ -61,41 +37,11 @@ class Card(StrEnum):
     END = "end"
 
 
-_REASONS: dict[Reason, tuple[str, str]] = {
-    Reason.LOST: ("Terputus - menunggu dipasang kembali", "Unplugged - waiting for it to return"),
-    Reason.BUSY: ("Sedang dipakai program lain", "In use by another program"),
-    Reason.DENIED: ("Tidak boleh dibuka - hubungi IT", "Not allowed to open it - call IT"),
-    Reason.BUS_FULL: ("Bus USB penuh - pindahkan ke port lain", "USB bus is full - move it to another port"),
-    Reason.NO_DATA: ("Tidak mengirim gambar", "Sends no picture"),
-    Reason.NO_SIGNAL: ("Tidak ada sinyal - periksa kabelnya", "No signal - check its cable"),
-    Reason.FROZEN: ("Gambar membeku", "Picture is frozen"),
-    Reason.BLACK: ("Gambar hitam", "Picture is black"),
-    Reason.DAMAGED: ("Gambar rusak", "Picture is damaged"),
-    Reason.ABSENT: ("Belum terpasang - menunggu", "Not plugged in yet - waiting for it"),
-    Reason.ENDED: ("Sudah selesai", "Has come to its end"),
-    Reason.FAILED: ("Tidak ada gambar", "No picture"),
-}
-
-_CARDS: dict[Card, tuple[str, str]] = {
-    Card.WAITING: ("Acara segera dimulai", "The event will begin soon"),
-    Card.PAUSE: ("Jeda", "Break"),
-    Card.END: ("Terima kasih", "Thank you"),
-}
-
-
 def reason_text(reason: Reason, language: str) -> str:
     """Return the sentence for `reason`; English for a language there is none in."""
-    return in_language(_REASONS[reason], language)
+    return _SLATES[reason].of(language)
 
 
 def card_text(card: Card, language: str) -> str:
     """Return the words of `card`; English for a language there are none in."""
-    return in_language(_CARDS[card], language)
-
-
-def in_language(texts: tuple[str, str], language: str) -> str:
-    """Return which of `texts`, one in each of WRITTEN, is in `language`, or its translation; else the English one."""
-    if language in WRITTEN:
-        return texts[WRITTEN.index(language)]
-    english = texts[-1]
-    return translation(language).sentences.get(english, english) if language in LANGUAGES else english
+    return _SLATES[card].of(language)

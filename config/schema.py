@@ -47,7 +47,7 @@ from config.alarms import AlarmSettings
 from config.copies import CopyTarget, Fixity
 from config.errors import UsageError
 from config.kinds import did_you_mean
-from config.messages import LANGUAGES
+from config.locale.lookup import LANGUAGES
 from config.office import Office, RequestSettings
 from config.program import BUILT_IN_LAYOUTS, LayoutSettings, Program
 from config.quantities import format_rate

@@ -6,7 +6,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from config.messages import in_language
+from config.locale.lookup import in_language
 from config.quantities import NotAllowed
 
 STANDARD_ALLOWED = 'a number of working days, hours or minutes, such as "1 day", "2 h" or "10 min"'

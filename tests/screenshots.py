@@ -18,7 +18,7 @@ from typing import Any
 from PIL import Image
 from playwright.sync_api import Browser, Page, ViewportSize
 
-from config.messages import LANGUAGES
+from config.locale.lookup import LANGUAGES
 from tests.support import browser as browsers
 from tests.support import command, hall, recorders
 from tests.support.browser import ROOM, Served, arm

@@ -6,8 +6,7 @@ import msgspec
 
 from agent.alarms.sources import trouble_of
 from agent.alarms.words import NOT_YET, sentence, unrecorded
-from agent.checks.result import Words
-from config.messages import in_language
+from config.locale.lookup import Words, in_language
 
 type Key = tuple[str, str, str]
 """Of which session, which trouble (agent/alarms/sources.py), of what."""

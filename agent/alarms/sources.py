@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from agent.checks.result import Words
+from config.locale.lookup import Words
 from recorder.troubles import AWAY, NOT_OPENED, REPLACED
 
 _OF_ONE_TROUBLE = ("source-lost", *NOT_OPENED, "source-hung", *REPLACED)

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 
-from agent.checks.result import Words
+from config.locale.lookup import Words
 from devices.model import DeviceKind
 from devices.roles.roles import MICROPHONE, PODIUM, ROOM, SLIDES
 

@@ -4,8 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from agent.alarms.alarm import Alarm
 from agent.alarms.message import Message
-from agent.checks.result import Words
-from config.messages import WRITTEN
+from config.locale.lookup import WRITTEN, Words
 from recorder.archive.names import one_line
 
 LONGEST_SUBJECT, LONGEST_LINE = 120, 500

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from agent.alarms.sources import SCREENS, trouble_of
 from agent.alarms.subjects import SCREEN, named
-from agent.checks.result import NOTHING, Words
+from config.locale.lookup import NOTHING, Words
 from devices.health.faults import Fault
 from recorder.event_kinds import TOLD_BY_TRACKS, kind_of
 from recorder.troubles import AWAY

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 import msgspec
 
 from agent.checks.held import Held
-from agent.checks.result import Code, Result, Words
+from agent.checks.result import Code, Result
+from config.locale.lookup import Words
 from config.schema import Profile, Settings
 from devices.clock import Clock
 from devices.model import Device

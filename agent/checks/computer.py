@@ -7,7 +7,8 @@ from pathlib import Path
 
 from agent.checks.check import Check, Situation, Tell
 from agent.checks.computer_codes import CODES
-from agent.checks.result import Measured, Result, Words, found
+from agent.checks.result import Measured, Result, found
+from config.locale.lookup import Words
 from config.quantities import brief_size
 from devices import priority
 from devices.awake import Awake, Held

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 
-from agent.checks.result import Code, Verdict, Words
+from agent.checks.result import Code, Verdict
+from config.locale.lookup import Words
 
 _PLUG_IN = Words("Colokkan catu daya PC ini.", "Plug in this PC's power supply.")
 _RESTART = Words("Nyalakan ulang PC ini sebelum acara.", "Restart this PC before the event.")

@@ -12,8 +12,9 @@ from functools import partial
 import msgspec
 
 from agent.checks.check import Check, Progress, Situation, Tell
-from agent.checks.result import Code, Measured, Result, Verdict, Words, found
+from agent.checks.result import Code, Measured, Result, Verdict, found
 from config.errors import LiputError
+from config.locale.lookup import Words
 from config.schema import PRESETS, Profile
 from devices.clock import NANOSECONDS
 from devices.host.deadline import DeadlineTask

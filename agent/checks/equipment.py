@@ -6,11 +6,12 @@ from functools import partial
 from agent.checks.check import Check, Situation, Tell
 from agent.checks.device_state import NAME, state_of, stream_of
 from agent.checks.equipment_codes import CODES
-from agent.checks.result import Result, Words, found
+from agent.checks.result import Result, found
 from agent.checks.side_by_side import side_by_side
 from agent.checks.wanted import Room, WantedSource
 from agent.devices.gather import with_what_is_known
 from config.errors import StateError
+from config.locale.lookup import Words
 from devices.health.faults import Fault
 from devices.model import Device
 from devices.roles.roles import Roles, roles_store

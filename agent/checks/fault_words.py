@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from agent.checks.result import Words
+from config.locale.lookup import Words
 from devices.health.faults import Fault
 
 FAULT_WORDS: Mapping[Fault, Words] = {

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import msgspec
 
-from agent.checks.result import Result, Verdict, Words
+from agent.checks.result import Result, Verdict
 from agent.own_command import of_archive
+from config.locale.lookup import Words
 from config.schema import Settings
 from recorder.asked import Asked
 

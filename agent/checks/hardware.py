@@ -5,8 +5,9 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from agent.checks.check import Check, Progress, Situation, Tell
-from agent.checks.result import Code, Result, Verdict, Words, found
+from agent.checks.result import Code, Result, Verdict, found
 from capture.source import Matrix, VideoFormat
+from config.locale.lookup import Words
 from recorder.hardware.choice import AUTO, Choice, candidates, choose
 from recorder.hardware.failure import SENTENCES, Reason
 from recorder.hardware.kinds import MODELS, Kind

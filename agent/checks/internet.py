@@ -6,9 +6,10 @@ from functools import partial
 
 from agent.checks.check import Check, Progress, Situation, Tell
 from agent.checks.network_words import TROUBLES
-from agent.checks.result import Code, Result, Verdict, Words, found
+from agent.checks.result import Code, Result, Verdict, found
 from agent.checks.side_by_side import side_by_side
 from config.errors import LiputError, UsageError
+from config.locale.lookup import Words
 from config.quantities import brief_latency
 from config.secrets import StreamTarget, stream_target
 from devices.uplink.connecting import Patience

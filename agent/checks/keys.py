@@ -6,9 +6,10 @@ from functools import partial
 
 from agent.checks.check import Check, Progress, Situation, Tell
 from agent.checks.internet import targets_of
-from agent.checks.result import Code, Result, Verdict, Words, found
+from agent.checks.result import Code, Result, Verdict, found
 from agent.checks.side_by_side import side_by_side
 from config.errors import UsageError
+from config.locale.lookup import Words
 from config.secrets import StreamTarget
 from recorder.live.reason import Reason
 from recorder.live.trial import TrialStream, harmless, try_stream

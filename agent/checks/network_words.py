@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 
-from agent.checks.result import Code, Verdict, Words
+from agent.checks.result import Code, Verdict
+from config.locale.lookup import Words
 from devices.uplink.trouble import Trouble
 
 _LOGIN = Words(

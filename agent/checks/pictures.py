@@ -8,7 +8,7 @@ from agent.checks import sources
 from agent.checks.check import Check, Progress, Situation, Tell
 from agent.checks.held import Held
 from agent.checks.pictures_codes import CODES
-from agent.checks.result import Measured, Result, Words, found
+from agent.checks.result import Measured, Result, found
 from agent.checks.sources import NotGiven
 from capture.chosen import ChosenSource
 from capture.preview import picture_of
@@ -17,6 +17,7 @@ from capture.watch.glance import WITHIN, Glance, Seen
 from capture.watch.patience import SILENT_FRAMES, SILENT_S
 from capture.worker import VideoWorker
 from config.errors import LiputError, MediaError
+from config.locale.lookup import Words
 from devices.clock import NANOSECONDS
 from devices.health.faults import Fault
 from devices.model import DeviceKind

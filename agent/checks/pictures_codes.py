@@ -1,7 +1,8 @@
 """What may be found of a source of pictures: how bad it is, in which words, and what to do."""
 
-from agent.checks.result import Code, Verdict, Words
+from agent.checks.result import Code, Verdict
 from agent.checks.sources_codes import ANY_SOURCE
+from config.locale.lookup import Words
 
 CODES = {
     **ANY_SOURCE,

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from config.messages import in_language
+from config.locale.lookup import NOTHING, Words, area
 
 
 class Verdict(StrEnum):
@@ -18,30 +18,21 @@ class Verdict(StrEnum):
     FAILURE = "failure"
 
 
-class Words(NamedTuple):
-    """A sentence in each language that operators read."""
-
-    indonesian: str
-    english: str
-
-    def of(self, language: str) -> str:
-        """Return the sentence in a language; English for one there is none in."""
-        return in_language(self, language)
-
-    def filled(self, facts: Mapping[str, object]) -> "Words":
-        """Return it with the fields in braces replaced by facts."""
-        return Words(*(text.format_map(facts) for text in self))
-
-
-NOTHING = Words("", "")
-
-
 class Code(NamedTuple):
     """One thing that a check may find: how bad it is, its reason and its advice, with facts in braces."""
 
     verdict: Verdict
     reason: Words
     advice: Words = NOTHING
+
+
+def codes(name: str) -> Mapping[str, Code]:
+    """Return what the check of an area of sentences may find."""
+    known = area(name)
+    return {
+        code: Code(Verdict(found.verdict), known.said(found.reason), known.said(found.advice))
+        for code, found in known.codes.items()
+    }
 
 
 type Measured = Mapping[str, str | float | bool | None]

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from agent.checks.check import Check, Progress, Situation
-from agent.checks.result import Code, Result, Verdict, Words, found
+from agent.checks.result import Code, Result, Verdict, found
 from config.errors import LiputError
+from config.locale.lookup import Words
 from devices.host import threads
 
 POLL_S = 0.1

@@ -10,9 +10,10 @@ import msgspec
 from agent.checks.check import Check, Progress
 from agent.checks.document import document
 from agent.checks.history import Checked
-from agent.checks.result import Result, Verdict, Words, is_cancelled
+from agent.checks.result import Result, Verdict, is_cancelled
 from agent.checks.runner import Watching
 from agent.terminal import can_redraw
+from config.locale.lookup import Words
 
 MARKS = {Verdict.OK: "OK", Verdict.UNCHECKED: "--", Verdict.WARNING: "!", Verdict.FAILURE: "X"}
 """What stands in front of a line: also without colours, and where the letters are few."""

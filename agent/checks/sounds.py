@@ -6,7 +6,7 @@ from contextlib import closing, suppress
 from agent.checks import sources
 from agent.checks.check import Check, Progress, Situation, Tell
 from agent.checks.held import Held
-from agent.checks.result import Measured, Result, Words, found
+from agent.checks.result import Measured, Result, found
 from agent.checks.sounds_codes import CODES
 from agent.checks.sources import NotGiven
 from capture.choice import NONE
@@ -17,6 +17,7 @@ from capture.watch.listening import Heard, Listening
 from capture.watch.loudness import FLOOR_DBFS
 from capture.worker import AudioWorker, SourceWorker
 from config.errors import LiputError
+from config.locale.lookup import Words
 from devices.clock import NANOSECONDS
 from devices.health.faults import Fault
 from recorder.control.client import ask

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 
-from agent.checks.result import Code, Verdict, Words
+from agent.checks.result import Code, Verdict
+from config.locale.lookup import Words
 
 ANY_SOURCE: Mapping[str, Code] = {
     "not-chosen": Code(

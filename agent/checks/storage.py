@@ -10,10 +10,11 @@ from functools import partial
 from pathlib import Path
 
 from agent.checks.check import Check, Progress, Situation, Tell
-from agent.checks.result import Result, Words, found
+from agent.checks.result import Result, found
 from agent.checks.side_by_side import side_by_side
 from agent.checks.storage_codes import CODES
 from config.errors import StorageError, StorageFull, StorageNotMounted, StorageReadOnly, StorageVanished
+from config.locale.lookup import Words
 from config.quantities import brief_duration, brief_rate, brief_size
 from config.schema import Settings
 from devices.clock import Clock

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 
-from agent.checks.result import Code, Verdict, Words
+from agent.checks.result import Code, Verdict
+from config.locale.lookup import Words
 
 _MAKE_ROOM = Words(
     "Salin sesi lama ke disk lain, lalu hapus di sini; atau rekam ke disk lain (--archive).",

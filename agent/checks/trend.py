@@ -6,8 +6,9 @@ from datetime import datetime
 import msgspec
 
 from agent.checks.history import Checked
-from agent.checks.result import Result, Verdict, Words
+from agent.checks.result import Result, Verdict
 from agent.checks.uplink_verdict import LATENCY, NAME
+from config.locale.lookup import Words
 from config.quantities import brief_latency, brief_rate
 
 NEVER = Words(

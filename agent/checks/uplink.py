@@ -8,10 +8,11 @@ from statistics import median
 from agent.checks.check import Check, Progress, Situation, Tell
 from agent.checks.internet import targets_of, trouble_found
 from agent.checks.network_words import TROUBLES
-from agent.checks.result import Code, Result, Verdict, Words, found
+from agent.checks.result import Code, Result, Verdict, found
 from agent.checks.uplink_verdict import CODES as VERDICT_CODES
 from agent.checks.uplink_verdict import NAME, fitting, judge, need_of
 from config.errors import LiputError, UsageError
+from config.locale.lookup import Words
 from config.quantities import brief_rate, brief_size
 from config.secrets import StreamTarget
 from devices.uplink.measuring import measure

@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from agent.checks.result import Code, Measured, Result, Verdict, Words, found
+from agent.checks.result import Code, Measured, Result, Verdict, found
+from config.locale.lookup import Words
 from config.quantities import brief_latency, brief_rate, brief_size
 from config.schema import Profile, Settings
 from devices.uplink.model import Latency, Uplink

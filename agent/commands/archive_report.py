@@ -9,7 +9,7 @@ from agent.archive_options import archive_option
 from agent.archives import archives_of, find_in
 from agent.parameters import json_option, print_json
 from config.errors import ArchiveError
-from config.messages import LANGUAGES
+from config.locale.lookup import LANGUAGES
 from config.settings import load_settings
 from recorder.archive.catalog import refuse_elsewhere
 from recorder.archive.disk import PRIVATE

@@ -11,7 +11,7 @@ import msgspec
 
 from agent.checks.check import Check, Progress
 from agent.checks.history import Checked
-from agent.checks.result import Result, Words, is_ready
+from agent.checks.result import Result, is_ready
 from agent.checks.shown import Shown, shown
 from agent.checks.situation import asked_for
 from agent.parameters import seconds
@@ -19,6 +19,7 @@ from agent.rehearsal.judging import judge
 from agent.requests.lookup import as_planned
 from agent.session_options import rehearsal_options
 from agent.signals import setting
+from config.locale.lookup import Words
 from config.schema import Settings
 from config.secrets import stream_name, stream_target
 from config.settings import load_settings

@@ -1,6 +1,7 @@
 """What may be found of a rehearsal: how bad it is, in which words, and what to do; a table for each part of the way."""
 
-from agent.checks.result import Code, Verdict, Words
+from agent.checks.result import Code, Verdict
+from config.locale.lookup import Words
 
 CODES = {
     "ok": Code(

@@ -7,10 +7,11 @@ from agent.alarms.sources import rank, trouble_of
 from agent.alarms.subjects import OF_A_SOURCE
 from agent.alarms.words import sentence, unrecorded, what_happened
 from agent.checks import pictures, pictures_codes, sounds, sounds_codes
-from agent.checks.result import Code, Measured, Result, Words, found
+from agent.checks.result import Code, Measured, Result, found
 from agent.rehearsal.codes import CODES, DESTINATION_CODES, HAPPENED_CODES, RATE_CODES, SIZE_CODES, SYNC_CODES
 from capture.watch.lipsync import Sync
 from config.events import Event
+from config.locale.lookup import Words
 from config.quantities import brief_rate, brief_size
 from config.schema import Profile
 from devices.health.faults import Fault

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from agent.checks.result import Words
 from agent.schedule.decide import Act, Kind
 from agent.schedule.plan import Mode, Plan
+from config.locale.lookup import Words
 from config.quantities import brief_duration
 from recorder.archive.names import one_line
 

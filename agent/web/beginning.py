@@ -16,7 +16,7 @@ from agent.steering import SessionLine, ended_before, gone_on_with, line_of, sta
 from agent.web.house import House
 from agent.web.requests import request_key
 from config.errors import LiputError, NoSession, SpeakersRefuse, UsageError
-from config.messages import in_language
+from config.locale.lookup import in_language
 from config.schema import RecordsSettings
 from recorder.archive.model import Consent, ConsentState
 from recorder.asked import Asked

@@ -8,8 +8,8 @@ import msgspec
 from agent.alarms.alarm import Alarm, Said, before_it_records
 from agent.alarms.sources import rank, trouble_of
 from agent.alarms.words import is_grave, sentence, unrecorded, what_happened, when_over
-from agent.checks.result import Words
 from agent.steering import SessionLine
+from config.locale.lookup import Words
 from devices.health.faults import Fault
 from devices.model import Device
 from recorder.archive.model import INTERRUPTED, Package

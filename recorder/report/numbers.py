@@ -2,7 +2,7 @@
 
 from datetime import date, datetime, timedelta
 
-from config.messages import in_language
+from config.locale.lookup import in_language
 from config.quantities import clock_text
 
 _DAYS = (

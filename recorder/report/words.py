@@ -1,6 +1,6 @@
 """The words of the report, in the languages of `[general] language`: Indonesian first, English beside it."""
 
-from config.messages import in_language
+from config.locale.lookup import in_language
 
 type Texts = dict[str, tuple[str, str]]
 

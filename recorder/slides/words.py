@@ -1,6 +1,6 @@
 """The words of chapters and of the thumbnails sheet, in the languages of `[general] language`."""
 
-from config.messages import in_language
+from config.locale.lookup import in_language
 
 _SLIDE = "Salindia {number}", "Slide {number}"
 _AGAIN = "{title} (kembali)", "{title} (again)"

@@ -13,9 +13,10 @@ import pytest
 
 from agent.web.page import texts
 from capture.compose.letters import letters
-from config import messages
 from config.layout_kinds import KINDS
-from config.messages import LANGUAGES, WRITTEN, Card, Reason, card_text, in_language, reason_text, translation
+from config.locale import lookup
+from config.locale.lookup import LANGUAGES, WRITTEN, in_language, translation
+from config.messages import Card, Reason, card_text, reason_text
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("agent", "recorder", "capture", "devices", "config")
@@ -24,8 +25,12 @@ TRANSLATED = [language for language in LANGUAGES if language not in WRITTEN]
 
 @functools.cache
 def said() -> frozenset[str]:
-    """Return every text that stands in the code, and every English sentence of the page."""
+    """Return every text that stands in the code, and every English sentence of the page and of config/locale."""
     found = set(texts.texts("en").values())
+    for file in lookup.AREAS.glob("*.json"):
+        known = lookup.area(file.stem)
+        found |= {words.english for words in lookup.words(file.stem).values()}
+        found |= {known.said(part).english for code in known.codes.values() for part in (code.reason, code.advice)}
     for package in PACKAGES:
         for file in (ROOT / package).rglob("*.py"):
             for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
@@ -58,7 +63,7 @@ def once(pairs: Iterable[tuple[str, object]]) -> dict[str, object]:
 def test_what_a_file_translates_is_said_with_the_same_facts() -> None:
     for language in TRANSLATED:
         found = translation(language)
-        json.loads((messages.FOLDER / f"{language}.json").read_bytes(), object_pairs_hook=once)
+        json.loads((lookup.FOLDER / f"{language}.json").read_bytes(), object_pairs_hook=once)
         assert found.name.strip()
         assert re.fullmatch(r"[a-z]{2,3}", language), "a code of ISO 639"
         for english, sentence in found.sentences.items():
@@ -84,8 +89,8 @@ def test_everything_is_said_in_it_or_in_english(language: str) -> None:
 def test_a_file_is_a_language(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sentences = {"Break": "Rehat", "Picture in picture": "Gambar dalam gambar"}
     (tmp_path / "ms.json").write_text(json.dumps({"name": "Bahasa Melayu", "sentences": sentences}))
-    monkeypatch.setattr(messages, "FOLDER", tmp_path)
-    monkeypatch.setattr(messages, "LANGUAGES", (*WRITTEN, "ms"))
+    monkeypatch.setattr(lookup, "FOLDER", tmp_path)
+    monkeypatch.setattr(lookup, "LANGUAGES", (*WRITTEN, "ms"))
     translation.cache_clear()
     assert card_text(Card.PAUSE, "ms") == "Rehat"
     assert card_text(Card.END, "ms") == card_text(Card.END, "en") == card_text(Card.END, "xx")

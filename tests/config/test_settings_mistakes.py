@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from config.errors import SettingsError, UsageError
 from config.layout_kinds import KINDS
-from config.messages import LANGUAGES
+from config.locale.lookup import LANGUAGES
 from config.reader import NAMED_SECTIONS, SECTIONS, kinds_of, read_settings
 from config.schema import Profile, Settings
 from tests.support.mistakes import problems_of

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from agent.alarms.subjects import ROLES, SYNTHETIC
 from config.layout_kinds import KINDS
-from config.messages import LANGUAGES, WRITTEN, in_language, translation
+from config.locale.lookup import LANGUAGES, WRITTEN, in_language, translation
 
 FOLDER = Path(__file__).parent / "texts"
 SCRIPTS = Path(__file__).parent / "static"

@@ -20,7 +20,8 @@ from agent.web.house import House
 from agent.web.page import texts
 from agent.web.settings import is_new
 from config.errors import LiputError
-from config.messages import LANGUAGES, Card
+from config.locale.lookup import LANGUAGES
+from config.messages import Card
 from config.schedule import MODES
 from config.schema import Settings
 from recorder.control import directory

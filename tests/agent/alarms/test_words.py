@@ -19,7 +19,7 @@ from agent.alarms.words import (
     what_happened,
     when_over,
 )
-from agent.checks.result import Words
+from config.locale.lookup import Words
 from devices.health.faults import OF_ITS_PLACE, Fault
 from devices.model import DeviceKind
 from devices.roles.roles import MICROPHONE, VIDEO_ROLES

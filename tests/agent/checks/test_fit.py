@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from agent.checks.fit import Fit, fit
-from agent.checks.result import Measured, Result, Verdict, Words
+from agent.checks.result import Measured, Result, Verdict
+from config.locale.lookup import Words
 from config.schema import Settings
 from recorder.asked import Asked
 

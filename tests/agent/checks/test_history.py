@@ -7,8 +7,9 @@ import pytest
 
 from agent.checks import history
 from agent.checks.history import Checked, History
-from agent.checks.result import Code, Verdict, Words, found
+from agent.checks.result import Code, Verdict, found
 from config.errors import StateError
+from config.locale.lookup import Words
 
 CODES = {"slow": Code(Verdict.WARNING, Words("Lambat", "Slow"), Words("Ganti kabel", "Change the cable"))}
 

@@ -8,9 +8,10 @@ import pytest
 
 from agent.checks import runner
 from agent.checks.check import Check, Look, Progress, Situation, Tell
-from agent.checks.result import Code, Result, Verdict, Words, found, is_ready
+from agent.checks.result import Code, Result, Verdict, found, is_ready
 from agent.checks.runner import Runner, Watching
 from config.errors import DeviceError
+from config.locale.lookup import Words
 from config.schema import Settings
 from devices.clock import SystemClock
 from recorder.asked import Asked

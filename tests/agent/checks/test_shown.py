@@ -7,8 +7,9 @@ import pytest
 
 from agent.checks.check import Check, Progress
 from agent.checks.history import Checked
-from agent.checks.result import Code, Verdict, Words, found
+from agent.checks.result import Code, Verdict, found
 from agent.checks.shown import shown
+from config.locale.lookup import Words
 
 CHECK = Check("uplink", Words("Kecepatan internet", "Uplink"), lambda _situation, _tell: [])
 CODES = {

@@ -9,8 +9,9 @@ import msgspec
 import pytest
 
 from agent.checks.history import Checked, History
-from agent.checks.result import Result, Verdict, Words
+from agent.checks.result import Result, Verdict
 from agent.web.runs import Runs
+from config.locale.lookup import Words
 from devices.clock import SystemClock
 from devices.controls import presets
 from devices.health.line import Level

@@ -10,7 +10,7 @@ from capture.compose.geometry import Rect
 from capture.compose.layout import Layout
 from config.errors import UsageError
 from config.layout_kinds import KINDS
-from config.messages import WRITTEN
+from config.locale.lookup import WRITTEN
 from config.program import BUILT_IN_LAYOUTS, CORNERS, LayoutSettings
 
 FULL_HD = 1920, 1080

@@ -9,7 +9,8 @@ from capture.pictures import plane_views
 from capture.source import Matrix
 from capture.watch.picture import BLACK_MEAN
 from capture.watch.slates import slate as slate_of_a_stick
-from config.messages import LANGUAGES, Card, Reason, card_text, reason_text
+from config.locale.lookup import LANGUAGES
+from config.messages import Card, Reason, card_text, reason_text
 from devices.health.faults import FAULTS, Fault
 from tests.support.bars import tagged_rgb
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from config.messages import LANGUAGES
+from config.locale.lookup import LANGUAGES
 from tests.support import browser as browsers
 from tests.support import command
 from tests.support.browser import ROOM, SOON_MS, Served, Visit, say, tab_to

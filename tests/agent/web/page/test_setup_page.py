@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from agent.web.page import views
-from config.messages import LANGUAGES
+from config.locale.lookup import LANGUAGES
 from config.secrets import read_keys
 from config.settings import load_settings
 from tests.support import browser as browsers

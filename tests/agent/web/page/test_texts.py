@@ -9,7 +9,7 @@ import pytest
 from agent.alarms.words import OVER, SENTENCES
 from agent.checks.every import every_check
 from agent.web.page import texts, views
-from config.messages import LANGUAGES, WRITTEN
+from config.locale.lookup import LANGUAGES, WRITTEN
 from config.program import BUILT_IN_LAYOUTS
 from tests.support.pages import CLI, rows, section
 

@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from agent.checks.check import Check, Situation, Tell
-from agent.checks.result import Code, Result, Verdict, Words, found
+from agent.checks.result import Code, Result, Verdict, found
+from config.locale.lookup import Words
 
 NAME = "uptime"
 UPTIME = Path("/proc/uptime")

@@ -1,0 +1,101 @@
+"""The sentences that people read, in Indonesian and English: one file of JSON for each area, beside this module.
+
+    {"words": {"smaller": {"id": "...", "en": "..."}},
+     "codes": {"tight": {"verdict": "warning", "reason": {"id": "...", "en": "..."}, "advice": "smaller"}}}
+
+A word in place of a sentence names one of `words`. Fields in braces are facts. A further language is a file of
+`config/languages`, by the English sentence.
+"""
+
+import functools
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+WRITTEN = ("id", "en")
+"""Indonesian and English: every sentence stands in both."""
+FOLDER = Path(__file__).parents[1] / "languages"
+LANGUAGES = (*WRITTEN, *sorted(file.stem for file in FOLDER.glob("*.json")))
+"""Those, and those that sentences are translated into, a file each."""
+AREAS = Path(__file__).parent
+
+
+class Words(NamedTuple):
+    """A sentence in each of WRITTEN."""
+
+    indonesian: str
+    english: str
+
+    def of(self, language: str) -> str:
+        """Return the sentence in a language; English for one there is none in."""
+        return in_language(self, language)
+
+    def filled(self, facts: Mapping[str, object]) -> "Words":
+        """Return it with the fields in braces replaced by facts."""
+        return Words(*(text.format_map(facts) for text in self))
+
+
+NOTHING = Words("", "")
+
+
+class Sentence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A sentence as a file has it."""
+
+    id: str
+    en: str
+
+
+class Finding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A code as a file has it: how bad it is, its reason, and what to do."""
+
+    verdict: str
+    reason: Sentence | str
+    advice: Sentence | str | None = None
+
+
+class Area(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A file of sentences."""
+
+    words: dict[str, Sentence | str] = {}
+    codes: dict[str, Finding] = {}
+
+    def said(self, sentence: Sentence | str | None) -> Words:
+        """Return a sentence, or the one of `words` that it names. Raises KeyError."""
+        if isinstance(sentence, str):
+            return self.said(self.words[sentence])
+        return NOTHING if sentence is None else Words(sentence.id, sentence.en)
+
+
+@functools.cache
+def area(name: str) -> Area:
+    """Return what the file of an area holds."""
+    return msgspec.json.decode((AREAS / f"{name}.json").read_bytes(), type=Area)
+
+
+@functools.cache
+def words(name: str) -> Mapping[str, Words]:
+    """Return the sentences of an area, each by its key."""
+    return {key: area(name).said(sentence) for key, sentence in area(name).words.items()}
+
+
+class Translation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A language in a file of its own: what it calls itself, and its sentences, each by the English one."""
+
+    name: str
+    sentences: Mapping[str, str]
+
+
+@functools.cache
+def translation(language: str) -> Translation:
+    """Return what the file of a language beyond WRITTEN holds."""
+    return msgspec.json.decode((FOLDER / f"{language}.json").read_bytes(), type=Translation)
+
+
+def in_language(texts: tuple[str, str], language: str) -> str:
+    """Return which of `texts`, one in each of WRITTEN, is in `language`, or its translation; else the English one."""
+    if language in WRITTEN:
+        return texts[WRITTEN.index(language)]
+    english = texts[-1]
+    return translation(language).sentences.get(english, english) if language in LANGUAGES else english

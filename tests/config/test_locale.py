@@ -1,0 +1,64 @@
+"""The files of sentences: both languages, the same facts in both, and no sentence that nobody says."""
+
+import ast
+import functools
+import re
+import string
+from pathlib import Path
+
+import pytest
+
+from config.locale import lookup
+from config.locale.lookup import Area, Words, area, words
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("agent", "recorder", "capture", "devices", "config")
+AREAS = sorted(file.stem for file in lookup.AREAS.glob("*.json"))
+
+
+def sentences(found: Area) -> list[Words]:
+    parts = [part for code in found.codes.values() for part in (code.reason, code.advice) if part is not None]
+    return [found.said(part) for part in (*found.words.values(), *parts)]
+
+
+def facts(text: str) -> set[str]:
+    """Return the fields in braces; one for each language counts as one."""
+    names = {f"{name}:{form}" for _, name, form, _ in string.Formatter().parse(text) if name is not None}
+    return {re.sub(r"(\.indonesian|\.english|_id|_en)(?=:)", "", name) for name in names}
+
+
+@functools.cache
+def said() -> frozenset[str]:
+    """Return all strings of the product's code."""
+    files = (file for package in PACKAGES for file in (ROOT / package).rglob("*.py"))
+    nodes = (node for file in files for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))))
+    return frozenset(node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str))
+
+
+@pytest.mark.parametrize("name", AREAS)
+def test_each_sentence_is_there_in_both_languages_with_the_same_facts(name: str) -> None:
+    for sentence in sentences(area(name)):
+        assert all(sentence)
+        assert facts(sentence.indonesian) == facts(sentence.english), sentence
+
+
+@pytest.mark.parametrize("name", AREAS)
+def test_no_sentence_is_there_that_nobody_says(name: str) -> None:
+    found = area(name)
+    named = {part for code in found.codes.values() for part in (code.reason, code.advice) if isinstance(part, str)}
+    named |= {part for part in found.words.values() if isinstance(part, str)}
+    keys = (found.words.keys() - named) | found.codes.keys()
+    assert {key for key in keys if not set(re.split(r"[:.]", key)) <= said() and key not in said()} == set()
+    assert name in said() or name.partition("-")[0] in said(), "an area that nobody reads"
+
+
+def test_a_word_in_place_of_a_sentence_names_another_one() -> None:
+    found = Area(words={"a": lookup.Sentence("satu", "one"), "b": "a"})
+    assert found.said("b") == Words("satu", "one")
+    with pytest.raises(KeyError):
+        found.said("c")
+
+
+def test_what_an_area_says_is_read_once() -> None:
+    assert words("slates") is words("slates")
+    assert words("slates")["pause"].of("id") == "Jeda"
