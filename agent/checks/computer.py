@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent.checks.check import Check, Situation, Tell
-from agent.checks.computer_codes import CODES
-from agent.checks.result import Measured, Result, found
-from config.locale.lookup import Words
+from agent.checks.result import Measured, Result, codes, found
+from config.locale.lookup import words
 from config.quantities import brief_size
 from devices import priority
 from devices.awake import Awake, Held
@@ -28,6 +27,10 @@ from devices.computer import (
 from devices.others_load import OthersLoad, others_load
 from devices.priority import NICE, REALTIME, Standing
 from recorder.control import directory
+
+WORDS = words("check-computer")
+
+CODES = codes("check-computer")
 
 NAME = "pc"
 OVER_S = 1.0
@@ -153,4 +156,4 @@ def _found(code: str, what: str, measured: Measured | None = None, figure: str =
     return found(CODES, code, f"{NAME}: {what}", measured, figure=f": {figure}" if figure else "", **facts)
 
 
-CHECKS = [Check(NAME, Words("PC ini", "This PC"), look, CODES, place=70)]
+CHECKS = [Check(NAME, WORDS["this-pc"], look, CODES, place=70)]

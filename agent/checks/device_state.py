@@ -6,14 +6,13 @@ One that a session of Liput holds is not touched: what that session says of it c
 from collections.abc import Iterator, Mapping
 
 from agent.checks.check import Situation
-from agent.checks.equipment_codes import CODES
-from agent.checks.fault_words import fault_words
 from agent.checks.held import Held
-from agent.checks.result import Measured, Result, found
+from agent.checks.result import Measured, Result, codes, found
 from capture.sound.alsa import pcm_node
 from capture.sound.failure import SOUND_SERVERS
 from capture.sound.listing import source_of_card
 from config.errors import DeviceAccessDenied, DeviceError, StateError
+from config.locale.lookup import Words, words
 from config.quantities import brief_rate
 from config.schema import Profile
 from devices.controls import presets
@@ -28,6 +27,8 @@ from devices.quirks import quirk
 from devices.usb.claims import Stream, usable_bps
 from devices.usb.ports import slow_port
 from devices.usb.topology import Topology
+
+CODES, FAULT_WORDS = codes("check-devices"), words("faults")
 
 NAME = "devices"
 
@@ -61,9 +62,8 @@ def _held(name: str, device: Device, holder: Held) -> Result:
     if health.fault is None:
         return found(CODES, "held", name, title=title)
     loses = health.fault not in set(Fault) or FAULTS[Fault(health.fault)].loses
-    words = fault_words(health.fault)
     code = "held-failing" if loses else "held-poor"
-    return found(CODES, code, name, {"fault": health.fault}, title=title, keadaan=words.indonesian, state=words.english)
+    return found(CODES, code, name, {"fault": health.fault}, title=title, state=_words(health.fault))
 
 
 def _refused(device: Device, name: str) -> Result | None:
@@ -93,16 +93,18 @@ def _busy(device: Device, name: str, node: str) -> Result:
     return found(CODES, code, name, {"pid": others[0].pid}, **facts)
 
 
+def _words(fault: str | None) -> Words:
+    """Return what the fault of a `Health` means."""
+    return FAULT_WORDS.get(fault or "", FAULT_WORDS["unwell"])
+
+
 def _unwell(device: Device, name: str) -> Iterator[Result]:
     """Give what those who watch the device have found."""
     fault = device.health.fault
     if fault == Fault.SWAPPED:
         yield found(CODES, "swapped", name, device=device.name)
     elif fault is not None and fault != Fault.SLOW_PORT:
-        words = fault_words(fault)
-        yield found(
-            CODES, "unwell", name, {"fault": fault}, device=device.name, keadaan=words.indonesian, state=words.english
-        )
+        yield found(CODES, "unwell", name, {"fault": fault}, device=device.name, state=_words(fault))
 
 
 # Where it is, and what it gives

@@ -12,9 +12,9 @@ from functools import partial
 import msgspec
 
 from agent.checks.check import Check, Progress, Situation, Tell
-from agent.checks.result import Code, Measured, Result, Verdict, found
+from agent.checks.result import Measured, Result, codes, found
 from config.errors import LiputError
-from config.locale.lookup import Words
+from config.locale.lookup import words
 from config.schema import PRESETS, Profile
 from devices.clock import NANOSECONDS
 from devices.host.deadline import DeadlineTask
@@ -22,6 +22,8 @@ from recorder.streaming.choice import Encode, choose
 from recorder.streaming.figures import Measurement, remember, remembered
 from recorder.streaming.headroom import SPARE, Headroom
 from recorder.streaming.measure import Question
+
+WORDS = words("check-encoder")
 
 NAME = "encoder"
 LEAST_SPARE = 0.1
@@ -31,80 +33,7 @@ LONGEST_S = 20.0
 USUAL_S = 8.0
 _POLL_S = 0.1
 
-CODES = {
-    "ok": Code(
-        Verdict.OK,
-        Words(
-            "Komputer ini sanggup: {spare_percent:.0f} % tersisa dengan profil {profile}",
-            "This PC can: {spare_percent:.0f} % are left over with profile {profile}",
-        ),
-    ),
-    "tight": Code(
-        Verdict.WARNING,
-        Words(
-            "Pas-pasan: hanya {spare_percent:.0f} % tersisa dengan profil {profile}",
-            "Tight: only {spare_percent:.0f} % are left over with profile {profile}",
-        ),
-        Words(
-            "Tutup program lain, atau pakai profil yang lebih ringan: --profile {fitting}.",
-            "Close other programs, or use a lighter profile: --profile {fitting}.",
-        ),
-    ),
-    "tight-no-profile": Code(
-        Verdict.WARNING,
-        Words(
-            "Pas-pasan: hanya {spare_percent:.0f} % tersisa, dan tidak ada profil yang lebih ringan",
-            "Tight: only {spare_percent:.0f} % are left over, and there is no lighter profile",
-        ),
-        Words("Tutup program lain selama acara.", "Close other programs while the event lasts."),
-    ),
-    "not-done": Code(
-        Verdict.FAILURE,
-        Words(
-            "Pengukuran belum selesai setelah {longest_s:.0f} detik: ada alat yang tidak menjawab, atau komputer ini"
-            " jauh terlalu lambat",
-            "It was not done after {longest_s:.0f} s: a device does not answer, or this PC is far too slow",
-        ),
-        Words(
-            "Lihat baris Gambar: jika ada alat yang bermasalah di sana, bereskan itu dulu, lalu periksa lagi.",
-            "See the lines of Picture: if a device has a problem there, mend that first, then check again.",
-        ),
-    ),
-    "too-slow": Code(
-        Verdict.FAILURE,
-        Words(
-            "Komputer ini tidak sanggup dengan profil {profile}: {spare_percent:.0f} % tersisa",
-            "This PC cannot, with profile {profile}: {spare_percent:.0f} % are left over",
-        ),
-        Words("Pakai profil yang lebih ringan: --profile {fitting}.", "Use a lighter profile: --profile {fitting}."),
-    ),
-    "nothing-fits": Code(
-        Verdict.FAILURE,
-        Words(
-            "Komputer ini terlalu lambat untuk semua profil: {spare_percent:.0f} % tersisa dengan {profile}",
-            "This PC is too slow for every profile: {spare_percent:.0f} % are left over with {profile}",
-        ),
-        Words("Pakai komputer lain.", "Use another PC."),
-    ),
-    "in-session": Code(
-        Verdict.UNCHECKED,
-        Words('Tidak diukur sewaktu sesi "{session}" berjalan', 'Not measured while the session "{session}" runs'),
-    ),
-    "not-known": Code(
-        Verdict.UNCHECKED,
-        Words("Belum pernah diukur di komputer ini", "Never measured on this PC"),
-        Words("Jalankan `liput headroom` sekali.", "Run `liput headroom` once."),
-    ),
-    "not-measured": Code(
-        Verdict.FAILURE,
-        Words("Tidak bisa diukur: {error}", "It cannot be measured: {error}"),
-        Words(
-            "Tutup program lain dan coba sekali lagi; jika tetap begitu, hubungi IT.",
-            "Close other programs and try once more; if it stays so, call IT.",
-        ),
-    ),
-    "cancelled": Code(Verdict.UNCHECKED, Words("Dibatalkan", "Cancelled")),
-}
+CODES = codes("check-encoder")
 
 
 def measure(situation: Situation, tell: Tell) -> Iterable[Result]:
@@ -139,7 +68,7 @@ def _measured(situation: Situation, asked: Question, tell: Tell) -> Headroom | N
             seconds = (clock.now_ns() - began_ns) / NANOSECONDS
             if seconds > LONGEST_S or clock.wait(situation.stop, _POLL_S):
                 break
-            tell(Progress(share=min(0.95, seconds / USUAL_S), doing=Words("mengukur encoder", "measuring the encoder")))
+            tell(Progress(share=min(0.95, seconds / USUAL_S), doing=WORDS["measuring-the-encoder"]))
     finally:
         measurement.stop()
         task.wait(math.inf)
@@ -207,7 +136,7 @@ def _pixels_a_second(profile: Profile) -> Fraction:
 CHECKS = [
     Check(
         NAME,
-        Words("Encoder", "Encoder"),
+        WORDS["encoder"],
         measure,
         CODES,
         place=40,

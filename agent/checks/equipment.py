@@ -4,20 +4,21 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 
 from agent.checks.check import Check, Situation, Tell
-from agent.checks.device_state import NAME, state_of, stream_of
-from agent.checks.equipment_codes import CODES
+from agent.checks.device_state import CODES, NAME, state_of, stream_of
 from agent.checks.result import Result, found
 from agent.checks.side_by_side import side_by_side
 from agent.checks.wanted import Room, WantedSource
 from agent.devices.gather import with_what_is_known
 from config.errors import StateError
-from config.locale.lookup import Words
+from config.locale.lookup import words
 from devices.health.faults import Fault
 from devices.model import Device
 from devices.roles.roles import Roles, roles_store
 from devices.usb.budget import Verdict as Fit
 from devices.usb.budget import predict
 from devices.usb.topology import Topology
+
+WORDS = words("check-devices")
 
 ANSWER_S = 3.0
 """How long a device may take to answer; it takes some hundredths of a second."""
@@ -87,4 +88,4 @@ def _crowded(sources: Sequence[WantedSource], situation: Situation, tree: Topolo
         yield found(CODES, code, f"{NAME}: USB {one.bus.rpartition(' ')[2]}", measured, devices=called)
 
 
-CHECKS = [Check(NAME, Words("Alat", "Devices"), look, CODES, place=10)]
+CHECKS = [Check(NAME, WORDS["devices"], look, CODES, place=10)]

@@ -9,31 +9,15 @@ import msgspec
 
 from agent.checks.result import Result, Verdict
 from agent.own_command import of_archive
-from config.locale.lookup import Words
+from config.locale.lookup import Words, words
 from config.schema import Settings
 from recorder.asked import Asked
+
+WORDS = words("check-fit")
 
 FITS = ("fits", "fitting_profile")
 """Under which names checks tell the best profile that fits, of the network and of this PC."""
 _LINE = re.compile(r"\s*profile\s*=")
-
-STAYS = Words(
-    "Profil {profile} muat; tidak ada yang perlu diubah.", "The profile {profile} fits; nothing has to change."
-)
-UNKNOWN = Words(
-    "Belum diketahui profil mana yang muat: kecepatan internet tidak terukur.",
-    "Which profile fits is not known: the uplink was not measured.",
-)
-NONE = Words("Tidak ada profil yang muat.", "No profile fits.")
-TAKE = Words("Profil yang muat: {profile}", "The profile that fits: {profile}")
-COMMAND = Words("Perintahnya: {command}", "The command: {command}")
-CHANGE = Words(
-    'Dalam rencana: {plan}, baris {line}, tulis: profile = "{profile}"',
-    'In the plan: {plan}, line {line}, write: profile = "{profile}"',
-)
-ADD = Words(
-    'Dalam rencana: {plan}, tambahkan: profile = "{profile}"', 'In the plan: {plan}, add: profile = "{profile}"'
-)
 
 
 class Fit(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,16 +35,16 @@ def fit(results: Sequence[Result], settings: Settings, asked: Asked, plan: Path 
     judged = [result for result in results if result.measured.keys() & set(FITS)]
     profile = asked.profile or settings.video.profile
     if not judged or (streams and not any(FITS[0] in result.measured for result in judged)):
-        return Fit(profile=None, words=[UNKNOWN])
+        return Fit(profile=None, words=[WORDS["unknown"]])
     named = [_named(result) for result in judged if result.verdict is not Verdict.OK]
     if not named:
-        return Fit(profile=profile, words=[STAYS.filled({"profile": profile})])
+        return Fit(profile=profile, words=[WORDS["stays"].filled({"profile": profile})])
     fitting = [name for name in named if name is not None]
     if len(fitting) < len(named):
-        return Fit(profile=None, words=[NONE])
+        return Fit(profile=None, words=[WORDS["none"]])
     smallest = min([profile, *fitting], key=lambda name: settings.profiles[name].video_bitrate)
     if smallest == profile:  # what is wrong is nothing that a smaller one would mend
-        return Fit(profile=profile, words=[STAYS.filled({"profile": profile})])
+        return Fit(profile=profile, words=[WORDS["stays"].filled({"profile": profile})])
     return Fit(profile=smallest, words=list(_how(smallest, asked, plan)))
 
 
@@ -70,11 +54,11 @@ def _named(result: Result) -> str | None:
 
 
 def _how(profile: str, asked: Asked, plan: Path | None) -> Iterator[Words]:
-    yield TAKE.filled({"profile": profile})
-    yield COMMAND.filled({"command": _command(msgspec.structs.replace(asked, profile=profile))})
+    yield WORDS["take"].filled({"profile": profile})
+    yield WORDS["command"].filled({"command": _command(msgspec.structs.replace(asked, profile=profile))})
     if plan is not None:
         line = _line_of(plan)
-        yield (CHANGE if line else ADD).filled({"plan": plan, "line": line, "profile": profile})
+        yield (WORDS["change"] if line else WORDS["add"]).filled({"plan": plan, "line": line, "profile": profile})
 
 
 def _command(asked: Asked) -> str:

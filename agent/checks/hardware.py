@@ -5,9 +5,9 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from agent.checks.check import Check, Progress, Situation, Tell
-from agent.checks.result import Code, Result, Verdict, found
+from agent.checks.result import Result, codes, found
 from capture.source import Matrix, VideoFormat
-from config.locale.lookup import Words
+from config.locale.lookup import Words, words
 from recorder.hardware.choice import AUTO, Choice, candidates, choose
 from recorder.hardware.failure import SENTENCES, Reason
 from recorder.hardware.kinds import MODELS, Kind
@@ -16,39 +16,16 @@ from recorder.hardware.memory import remember, remembered
 from recorder.hardware.probe import probe
 from recorder.x264 import VideoSettings, video_settings
 
+WORDS = words("check-hardware")
+
 NAME = "hardware"
 LONGEST_S = 70.0
 """Of four encoders each of which hangs; one that works takes 2 s."""
 ABSENT = frozenset({Reason.NOT_IN_BUILD, Reason.NO_DEVICE})
 """Why an encoder is no encoder of this PC: nothing that anybody could mend."""
 
-_OTHERWISE = Words(
-    'Rekaman tetap jalan dengan x264. IT: perbaiki driver, atau tulis encoder = "x264" dalam pengaturan.',
-    'The recording goes on with x264. IT: mend the driver, or set encoder = "x264".',
-)
 
-CODES = {
-    "ok": Code(
-        Verdict.OK,
-        Words(
-            "{title}: dicoba dengan gambar sungguhan, {speed} kali secepat yang diperlukan",
-            "{title}: tried with real pictures, {speed} times as fast as it has to be",
-        ),
-    ),
-    "x264": Code(Verdict.OK, Words("x264, sesuai pengaturan", "x264, as the settings have it")),
-    "none": Code(Verdict.OK, Words("x264: {reasons}", "x264: {reasons}")),
-    "refused": Code(Verdict.WARNING, Words("x264 sebagai gantinya: {reasons}", "x264 instead: {reasons}"), _OTHERWISE),
-    "in-session": Code(
-        Verdict.UNCHECKED,
-        Words('Tidak dicoba sewaktu sesi "{session}" berjalan', 'Not tried while the session "{session}" runs'),
-    ),
-    "not-known": Code(
-        Verdict.UNCHECKED,
-        Words("Belum dicoba sejak komputer ini dinyalakan", "Not tried since this PC was started"),
-        Words("Jalankan `liput check` sekali tanpa --quick.", "Run `liput check` once without --quick."),
-    ),
-    "cancelled": Code(Verdict.UNCHECKED, Words("Dibatalkan", "Cancelled")),
-}
+CODES = codes("check-hardware")
 
 _INDONESIAN = {
     Reason.NOT_IN_BUILD: "tidak ada dalam FFmpeg yang dipakai",
@@ -137,7 +114,7 @@ def _with_reasons(words: Words, refused: Sequence[Tried]) -> Iterable[str]:
 CHECKS = [
     Check(
         NAME,
-        Words("Encoder perangkat keras", "Hardware encoder"),
+        WORDS["hardware-encoder"],
         look,
         CODES,
         place=50,

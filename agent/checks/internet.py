@@ -5,11 +5,10 @@ from collections.abc import Iterable, Mapping
 from functools import partial
 
 from agent.checks.check import Check, Progress, Situation, Tell
-from agent.checks.network_words import TROUBLES
-from agent.checks.result import Code, Result, Verdict, found
+from agent.checks.result import Code, Result, codes, found
 from agent.checks.side_by_side import side_by_side
 from config.errors import LiputError, UsageError
-from config.locale.lookup import Words
+from config.locale.lookup import words
 from config.quantities import brief_latency
 from config.secrets import StreamTarget, stream_target
 from devices.uplink.connecting import Patience
@@ -17,111 +16,23 @@ from devices.uplink.network import missing
 from devices.uplink.trouble import NetworkTrouble, Trouble
 from recorder.live.kind import LiveUrl, Reached, kind_of
 from recorder.live.reach import FolderTrouble
-from recorder.live.reason import Reason
 from recorder.live.url import parse_live_url
 from recorder.status import DestinationLine
+
+WORDS = words("check-internet")
 
 NAME = "internet"
 LONGEST_S, LONGEST_QUICK_S = 9.5, 4.0
 _NOT_THE_SERVER = (Trouble.NO_DNS, Trouble.UNKNOWN_HOST, Trouble.NO_ROUTE, Trouble.TIMEOUT)
 """What a server is not to blame for where this PC has no network."""
 _FINE = {
-    "live": Words("sedang siaran", "live"),
-    "listening": Words("menunggu dipanggil", "waits to be called"),
-    "armed": Words("siap mulai", "ready to start"),
-    "connecting": Words("sedang menghubungi", "connecting"),
+    "live": WORDS["live"],
+    "listening": WORDS["waits-to-be-called"],
+    "armed": WORDS["ready-to-start"],
+    "connecting": WORDS["connecting"],
 }
-_TRIED = Words("{count} dari {all} tujuan", "{count} of {all} destinations")
 
-CODES: Mapping[str, Code] = {
-    "ok": Code(
-        Verdict.OK,
-        Words("{where} terjangkau, menjawab dalam {took}", "{where} can be reached, and answers within {took}"),
-    ),
-    "none": Code(Verdict.OK, Words("Sesi ini tidak disiarkan ke mana pun", "This session is streamed nowhere")),
-    "ok-folder": Code(Verdict.OK, Words("Folder {where} dapat ditulisi", "The folder {where} can be written into")),
-    "ok-listens": Code(
-        Verdict.OK,
-        Words("Siap dipanggil di {where}", "Ready to be called at {where}"),
-    ),
-    "held": Code(
-        Verdict.OK,
-        Words(
-            "Sedang dipakai sesi yang berjalan: {state.indonesian}",
-            "In use by the session that runs: {state.english}",
-        ),
-    ),
-    "held-trouble": Code(
-        Verdict.WARNING,
-        Words(
-            "Sesi yang berjalan tidak dapat menyiarkan ke sini: {why}",
-            "The session that runs cannot stream there: {why}",
-        ),
-        Words(
-            "Lihat `liput status`; sesi itu terus mencoba sendiri.",
-            "Look at `liput status`; that session goes on trying by itself.",
-        ),
-    ),
-    "not-set-up": Code(
-        Verdict.FAILURE,
-        Words("Pengaturan tujuan ini belum benar: {why}", "This destination is not set up: {why}"),
-        Words("{hint}", "{hint}"),
-    ),
-    "port-taken": Code(
-        Verdict.FAILURE,
-        Words("{where} sudah dipakai program lain", "{where} is used by another program already"),
-        Words(
-            "Tutup program siaran lain di PC ini, atau pilih port lain di pengaturan.",
-            "Close other streaming programs on this PC, or choose another port in the settings.",
-        ),
-    ),
-    "port-forbidden": Code(
-        Verdict.FAILURE,
-        Words("Program ini tidak boleh menunggu di {where}", "This user may not wait at {where}"),
-        Words(
-            "Minta IT memilih port mulai 1024 di pengaturan.", "Ask IT for a port from 1024 on in the settings."
-        ),
-    ),
-    "not-here": Code(
-        Verdict.FAILURE,
-        Words("{where} bukan alamat PC ini", "{where} is no address of this PC"),
-        Words(
-            "Minta IT memperbaiki alamatnya di pengaturan; srt://:PORT menunggu di semua alamat PC ini.",
-            "Ask IT to mend the address in the settings; srt://:PORT waits at every address of this PC.",
-        ),
-    ),
-    "no-libsrt": Code(
-        Verdict.FAILURE,
-        Words(
-            "libsrt, yang dipakai untuk {where}, tidak terpasang di PC ini",
-            "libsrt, which {where} needs, is not installed on this PC",
-        ),
-        Words(
-            "Minta IT memasangnya (Debian: libsrt1.5-gnutls).", "Ask IT to install it (Debian: libsrt1.5-gnutls)."
-        ),
-    ),
-    str(Reason.FOLDER_MISSING): Code(
-        Verdict.FAILURE,
-        Words("Folder {where} tidak ada", "There is no folder {where}"),
-        Words("Sambungkan disknya, atau minta IT membuat folder itu.", "Connect its disk, or ask IT to make it."),
-    ),
-    str(Reason.NOT_WRITABLE): Code(
-        Verdict.FAILURE,
-        Words("Folder {where} tidak boleh ditulisi", "This user may not write into the folder {where}"),
-        Words("Minta IT memberi izin tulis.", "Ask IT for the right to write there."),
-    ),
-    str(Reason.DISK_FULL): Code(
-        Verdict.FAILURE,
-        Words("Cakram folder {where} penuh", "The disk of the folder {where} is full"),
-        Words("Kosongkan ruang di sana.", "Make room there."),
-    ),
-    str(Reason.DISK_FAILED): Code(
-        Verdict.FAILURE,
-        Words("Cakram folder {where} rusak atau tidak menjawab", "The disk of the folder {where} fails"),
-        Words("Hubungi IT.", "Call IT."),
-    ),
-    **{str(trouble): code for trouble, code in TROUBLES.items()},
-}  # fmt: skip
+CODES = codes("network") | codes("check-internet")
 
 type Targets = Mapping[str, StreamTarget | LiputError]
 
@@ -147,7 +58,7 @@ def look(situation: Situation, tell: Tell) -> Iterable[Result]:
     held = {line.name: line for _, status in situation.answering for line in status.destinations}
 
     def told(count: int) -> None:
-        tell(Progress(share=count / len(targets), doing=_TRIED.filled({"count": count, "all": len(targets)})))
+        tell(Progress(share=count / len(targets), doing=WORDS["tried"].filled({"count": count, "all": len(targets)})))
 
     looks = [partial(_look_at, situation, name, target, held.get(name)) for name, target in targets.items()]
     return side_by_side(looks, situation.stop, told)
@@ -194,4 +105,4 @@ def trouble_found(codes: Mapping[str, Code], name: str, where: str, error: Netwo
     return found(codes, str(lacking or error.trouble), name, where=where, detail=detail)
 
 
-CHECKS = [Check(NAME, Words("Internet", "Internet"), look, CODES, place=80, longest_s=12.0)]
+CHECKS = [Check(NAME, WORDS["internet"], look, CODES, place=80, longest_s=12.0)]

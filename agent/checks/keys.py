@@ -1,19 +1,21 @@
 """Whether a destination accepts the key: by streaming to it for a moment, where that harms nobody."""
 
 import contextlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from functools import partial
 
 from agent.checks.check import Check, Progress, Situation, Tell
 from agent.checks.internet import targets_of
-from agent.checks.result import Code, Result, Verdict, found
+from agent.checks.result import Result, codes, found
 from agent.checks.side_by_side import side_by_side
 from config.errors import UsageError
-from config.locale.lookup import Words
+from config.locale.lookup import Words, words
 from config.secrets import StreamTarget
 from recorder.live.reason import Reason
 from recorder.live.trial import TrialStream, harmless, try_stream
 from recorder.live.url import parse_live_url
+
+WORDS = words("check-keys")
 
 NAME = "key"
 SMALL = TrialStream(video_bps=150_000, audio_bps=32_000, seconds=1.5)
@@ -24,57 +26,7 @@ _OF_REASONS = {
     Reason.ALREADY_PUBLISHING: "already-publishing",
 }
 
-CODES: Mapping[str, Code] = {
-    "ok": Code(Verdict.OK, Words("Kunci diterima", "The key is accepted")),
-    "rejected": Code(
-        Verdict.FAILURE,
-        Words("Kunci ditolak: {why}", "The key is not accepted: {why}"),
-        Words(
-            "Salin lagi kunci siaran dari halaman platform ke berkas kunci.",
-            "Copy the stream key from the platform's page into the file of keys once more.",
-        ),
-    ),
-    "hung-up": Code(
-        Verdict.FAILURE,
-        Words("Server memutus siaran percobaan", "The server hangs up on the test stream"),
-        Words(
-            "Periksa kuncinya, karena sebagian server memutus bila kunci salah; jika benar, hubungi pengelola server.",
-            "Look at the key, for some servers hang up on a wrong one; if it is right, call whoever runs the server.",
-        ),
-    ),
-    "already-publishing": Code(
-        Verdict.FAILURE,
-        Words("Ada yang sudah menyiarkan dengan kunci ini", "Somebody streams with this key already"),
-        Words(
-            "Hentikan siaran lain dengan kunci ini (OBS, PC lain), atau pakai kunci lain.",
-            "End the other stream with this key (OBS, another PC), or use another key.",
-        ),
-    ),
-    "not-reached": Code(
-        Verdict.UNCHECKED,
-        Words("Kunci tidak dapat dicoba: {why}", "The key cannot be tried: {why}"),
-        Words("Lihat baris Internet dari tujuan ini.", "See this destination's line of the check Internet."),
-    ),
-    "held-silent": Code(
-        Verdict.UNCHECKED,
-        Words(
-            'Tidak dicoba: sesi "{session}" tidak menjawab, dan mungkin sedang memakainya',
-            'Not tried: the session "{session}" does not answer, and may be using it',
-        ),
-        Words("Lihat `liput status`; jika tetap begitu, hubungi IT.", "See `liput status`; if it stays so, call IT."),
-    ),
-    "no-test": Code(
-        Verdict.UNCHECKED,
-        Words(
-            "Kunci tidak dicoba: siaran percobaan ke sini akan terlihat orang",
-            "The key is not tried: people would see a test stream there",
-        ),
-        Words(
-            "Buka halaman platform dan cocokkan kuncinya; tujuan percobaan: test = true di pengaturan.",
-            "Open the platform's page and compare the key; for a destination for tests, set test = true.",
-        ),
-    ),
-}  # fmt: skip
+CODES = codes("check-keys")
 
 
 def look(situation: Situation, tell: Tell) -> Iterable[Result]:
@@ -115,4 +67,4 @@ def _look_at(situation: Situation, target: StreamTarget) -> Result:
     return found(CODES, code, name, why=why or Reason.TIMEOUT)
 
 
-CHECKS = [Check(NAME, Words("Kunci siaran", "Stream keys"), look, CODES, place=90, quick=False, longest_s=12.0)]
+CHECKS = [Check(NAME, WORDS["stream-keys"], look, CODES, place=90, quick=False, longest_s=12.0)]

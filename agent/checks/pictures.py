@@ -7,8 +7,7 @@ from fractions import Fraction
 from agent.checks import sources
 from agent.checks.check import Check, Progress, Situation, Tell
 from agent.checks.held import Held
-from agent.checks.pictures_codes import CODES
-from agent.checks.result import Measured, Result, found
+from agent.checks.result import Measured, Result, codes, found
 from agent.checks.sources import NotGiven
 from capture.chosen import ChosenSource
 from capture.preview import picture_of
@@ -17,12 +16,16 @@ from capture.watch.glance import WITHIN, Glance, Seen
 from capture.watch.patience import SILENT_FRAMES, SILENT_S
 from capture.worker import VideoWorker
 from config.errors import LiputError, MediaError
-from config.locale.lookup import Words
+from config.locale.lookup import words
 from devices.clock import NANOSECONDS
 from devices.health.faults import Fault
 from devices.model import DeviceKind
 from recorder.control.client import look_once
 from recorder.status import SourceLine
+
+WORDS = words("check-pictures")
+
+CODES = codes("check-source") | codes("check-pictures")
 
 NAME = "picture"
 FIRST_PICTURE_S = 3.0
@@ -73,7 +76,7 @@ def look(situation: Situation, tell: Tell) -> Iterable[Result]:
     except LiputError as error:
         return [sources.not_chosen(error, NAME, CODES)]
     chosen.pace.begin()
-    tell(Progress(share=0.1, doing=Words("membuka kamera", "opening cameras")))
+    tell(Progress(share=0.1, doing=WORDS["opening-cameras"]))
     looks = {picture.name: _Looking(situation, picture) for picture in chosen.pictures}
     return sources.look_at_each(situation, NAME, looks, CODES)
 
@@ -214,4 +217,4 @@ def measured(seen: Seen) -> dict[str, str | float | bool | None]:
     }
 
 
-CHECKS = [Check(NAME, Words("Gambar", "Picture"), look, CODES, place=20)]
+CHECKS = [Check(NAME, WORDS["picture"], look, CODES, place=20)]

@@ -26,7 +26,7 @@ class Code(NamedTuple):
     advice: Words = NOTHING
 
 
-def codes(name: str) -> Mapping[str, Code]:
+def codes(name: str) -> dict[str, Code]:
     """Return what the check of an area of sentences may find."""
     known = area(name)
     return {

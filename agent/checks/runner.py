@@ -7,33 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from agent.checks.check import Check, Progress, Situation
-from agent.checks.result import Code, Result, Verdict, found
+from agent.checks.result import Result, codes, found
 from config.errors import LiputError
-from config.locale.lookup import Words
 from devices.host import threads
 
 POLL_S = 0.1
 LET_GO_S = 3.0
 """How long checks that were stopped may take to close what they have open."""
 
-CODES = {
-    "hangs": Code(
-        Verdict.FAILURE,
-        Words("Tidak ada jawaban setelah {longest_s:.0f} detik", "No answer after {longest_s:.0f} s"),
-        Words("Coba sekali lagi; jika tetap begitu, hubungi IT.", "Try once more; if it stays so, call IT."),
-    ),
-    "broken": Code(
-        Verdict.FAILURE,
-        Words("Pemeriksaan ini gagal: {error}", "This check failed by itself: {error}"),
-        Words("Coba sekali lagi; jika tetap begitu, hubungi IT.", "Try once more; if it stays so, call IT."),
-    ),
-    "cancelled": Code(Verdict.UNCHECKED, Words("Dibatalkan", "Cancelled")),
-    "left-out": Code(
-        Verdict.UNCHECKED,
-        Words("Tidak diperiksa dalam pemeriksaan cepat", "Not looked at by a quick check"),
-        Words("Jalankan `liput check` tanpa --quick.", "Run `liput check` without --quick."),
-    ),
-}
+CODES = codes("check-any")
 
 
 class Watching:

@@ -13,15 +13,13 @@ from agent.checks.history import Checked
 from agent.checks.result import Result, Verdict, is_cancelled
 from agent.checks.runner import Watching
 from agent.terminal import can_redraw
-from config.locale.lookup import Words
+from config.locale.lookup import Words, words
+
+WORDS = words("check-any")
 
 MARKS = {Verdict.OK: "OK", Verdict.UNCHECKED: "--", Verdict.WARNING: "!", Verdict.FAILURE: "X"}
 """What stands in front of a line: also without colours, and where the letters are few."""
 _STYLES = {Verdict.OK: "green", Verdict.UNCHECKED: "dim", Verdict.WARNING: "yellow", Verdict.FAILURE: "bold red"}
-_READY = Words("SIAP", "READY")
-_WARNED = Words("SIAP, dengan {warnings} peringatan", "READY; warnings: {warnings}")
-_NOT_READY = Words("BELUM SIAP: {failures} hal harus diperbaiki", "NOT READY; to be mended: {failures}")
-_CANCELLED = Words("DIBATALKAN: {cancelled} hal tidak diperiksa", "CANCELLED: {cancelled} not looked at")
 _WIDTH = 2
 
 
@@ -63,12 +61,12 @@ class Shown(Watching):
         """Show the whole's verdict."""
         counts = {verdict: sum(result.verdict is verdict for result in checked.results) for verdict in Verdict}
         worst = Verdict.OK if checked.ready else Verdict.FAILURE
-        words = _READY if checked.ready else _NOT_READY
+        words = WORDS["ready"] if checked.ready else WORDS["not-ready"]
         cancelled = sum(map(is_cancelled, checked.results))
         if checked.ready and counts[Verdict.WARNING]:
-            words, worst = _WARNED, Verdict.WARNING
+            words, worst = WORDS["warned"], Verdict.WARNING
         elif cancelled:
-            words = _CANCELLED
+            words = WORDS["cancelled"]
         facts = {
             "warnings": counts[Verdict.WARNING], "failures": counts[Verdict.FAILURE], "cancelled": cancelled,
         }  # fmt: skip

@@ -6,8 +6,7 @@ from contextlib import closing, suppress
 from agent.checks import sources
 from agent.checks.check import Check, Progress, Situation, Tell
 from agent.checks.held import Held
-from agent.checks.result import Measured, Result, found
-from agent.checks.sounds_codes import CODES
+from agent.checks.result import Measured, Result, codes, found
 from agent.checks.sources import NotGiven
 from capture.choice import NONE
 from capture.chosen import ChosenSource
@@ -17,13 +16,17 @@ from capture.watch.listening import Heard, Listening
 from capture.watch.loudness import FLOOR_DBFS
 from capture.worker import AudioWorker, SourceWorker
 from config.errors import LiputError
-from config.locale.lookup import Words
+from config.locale.lookup import words
 from devices.clock import NANOSECONDS
 from devices.health.faults import Fault
 from recorder.control.client import ask
 from recorder.control.find import Running
 from recorder.control.protocol import Status
 from recorder.status import SessionStatus, SoundLine, SourceLine
+
+WORDS = words("check-sounds")
+
+CODES = codes("check-source") | codes("check-sounds")
 
 NAME = "sound"
 LISTEN_S = 3.0
@@ -56,7 +59,7 @@ def listen(situation: Situation, tell: Tell) -> Iterable[Result]:
     chosen.pace.begin()
     if not chosen.sounds and situation.asked.audios != (NONE,):
         return [found(CODES, "no-sound", NAME)]
-    tell(Progress(share=0.1, doing=Words("mendengarkan; bicaralah", "listening; say something")))
+    tell(Progress(share=0.1, doing=WORDS["listening-say-something"]))
     looks = {sound.name: _Listening(situation, sound) for sound in chosen.sounds}
     return sources.look_at_each(situation, NAME, looks, CODES)
 
@@ -171,4 +174,4 @@ def measured(heard: Heard) -> Measured:
     }
 
 
-CHECKS = [Check(NAME, Words("Suara", "Sound"), listen, CODES, place=30)]
+CHECKS = [Check(NAME, WORDS["sound"], listen, CODES, place=30)]

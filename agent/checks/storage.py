@@ -10,11 +10,10 @@ from functools import partial
 from pathlib import Path
 
 from agent.checks.check import Check, Progress, Situation, Tell
-from agent.checks.result import Result, found
+from agent.checks.result import Result, codes, found
 from agent.checks.side_by_side import side_by_side
-from agent.checks.storage_codes import CODES
 from config.errors import StorageError, StorageFull, StorageNotMounted, StorageReadOnly, StorageVanished
-from config.locale.lookup import Words
+from config.locale.lookup import Words, words
 from config.quantities import brief_duration, brief_rate, brief_size
 from config.schema import Settings
 from devices.clock import Clock
@@ -25,6 +24,10 @@ from recorder.status import SessionState
 from recorder.storing.forecast import INDEX_BYTES_PER_S
 from recorder.storing.mounts import MountMemory, file_system_of
 from recorder.storing.speed import write_bps
+
+WORDS = words("check-storage")
+
+CODES = codes("check-storage")
 
 NAME = "storage"
 ANSWER_S, QUICK_ANSWER_S = 5.0, 2.5
@@ -212,4 +215,4 @@ def _room(places: Sequence[Place], need: float, reserve: int, situation: Situati
         yield found(CODES, "goes-on", NAME, measured, **facts)
 
 
-CHECKS = [Check(NAME, Words("Penyimpanan", "Storage"), look, CODES, place=60, alone=True, longest_s=25.0)]
+CHECKS = [Check(NAME, WORDS["storage"], look, CODES, place=60, alone=True, longest_s=25.0)]

@@ -3,18 +3,13 @@
 from collections.abc import Iterable
 
 from agent.checks.check import Check, Situation, Tell
-from agent.checks.result import Code, Result, Verdict, found
-from config.locale.lookup import Words
+from agent.checks.result import Result, codes, found
+from config.locale.lookup import words
+
+WORDS = words("check-by-hand")
 
 NAME = "by-hand"
-CODES = {
-    "ok": Code(Verdict.OK, Words("Ada, menurut operator", "There, the operator says")),
-    "not-ticked": Code(
-        Verdict.UNCHECKED,
-        Words("Belum dicentang", "Not ticked off yet"),
-        Words("Lihat sendiri, lalu tambahkan --have {item}.", "Look for yourself, then add --have {item}."),
-    ),
-}
+CODES = codes("check-by-hand")
 
 
 def look(situation: Situation, _tell: Tell) -> Iterable[Result]:
@@ -23,4 +18,4 @@ def look(situation: Situation, _tell: Tell) -> Iterable[Result]:
         yield found(CODES, "ok" if item in situation.ticked else "not-ticked", f"{NAME}: {item}", item=item)
 
 
-CHECKS = [Check(NAME, Words("Perlengkapan", "Equipment"), look, CODES, place=110)]
+CHECKS = [Check(NAME, WORDS["equipment"], look, CODES, place=110)]

@@ -8,22 +8,20 @@ import msgspec
 from agent.checks.history import Checked
 from agent.checks.result import Result, Verdict
 from agent.checks.uplink_verdict import LATENCY, NAME
-from config.locale.lookup import Words
+from config.locale.lookup import words
 from config.quantities import brief_latency, brief_rate
 
-NEVER = Words(
-    "Kecepatan internet ruangan ini belum pernah diukur: jalankan `liput check`.",
-    "The uplink of this room was never measured: run `liput check`.",
-)
+WORDS = words("check-trend")
+
 HEADINGS = (
-    Words("Waktu", "When"), Words("Unggah", "Up"), Words("Unduh", "Down"), Words("Jeda", "Latency"),
-    Words("Saat penuh", "When full"), Words("Butuh", "Need"), Words("Hasil", "Verdict"), Words("Sesi", "Session"),
+    WORDS["when"], WORDS["up"], WORDS["down"], WORDS["latency"],
+    WORDS["when-full"], WORDS["need"], WORDS["verdict"], WORDS["session"],
 )  # fmt: skip
 VERDICTS = {
-    Verdict.OK: Words("cukup", "enough"),
-    Verdict.UNCHECKED: Words("tidak diperiksa", "not checked"),
-    Verdict.WARNING: Words("mepet", "a warning"),
-    Verdict.FAILURE: Words("kurang", "not enough"),
+    Verdict.OK: WORDS["enough"],
+    Verdict.UNCHECKED: WORDS["not-checked"],
+    Verdict.WARNING: WORDS["a-warning"],
+    Verdict.FAILURE: WORDS["not-enough"],
 }
 _WORSE = [Verdict.OK, Verdict.UNCHECKED, Verdict.WARNING, Verdict.FAILURE]
 

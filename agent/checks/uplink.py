@@ -1,18 +1,16 @@
 """How much the network carries, to a server of the campus or to the destinations, and whether that is enough."""
 
 import contextlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from statistics import median
 
 from agent.checks.check import Check, Progress, Situation, Tell
 from agent.checks.internet import targets_of, trouble_found
-from agent.checks.network_words import TROUBLES
-from agent.checks.result import Code, Result, Verdict, found
-from agent.checks.uplink_verdict import CODES as VERDICT_CODES
+from agent.checks.result import Code, Result, Verdict, codes, found
 from agent.checks.uplink_verdict import NAME, fitting, judge, need_of
 from config.errors import LiputError, UsageError
-from config.locale.lookup import Words
+from config.locale.lookup import Words, words
 from config.quantities import brief_rate, brief_size
 from config.secrets import StreamTarget
 from devices.uplink.measuring import measure
@@ -24,6 +22,8 @@ from recorder.live.reason import Reason
 from recorder.live.trial import Trial, TrialStream, harmless, try_stream
 from recorder.live.url import parse_live_url
 from recorder.status import RECORDS
+
+WORDS = words("check-uplink")
 
 PUSH_S = 10.0
 _LIVE_RATE = 0.95
@@ -37,86 +37,14 @@ def _not_measured(code: Code) -> Code:
     return Code(Verdict.WARNING, reason, code.advice)
 
 
-CODES: Mapping[str, Code] = {
-    "off": Code(
-        Verdict.UNCHECKED, Words("Pengukuran dimatikan di pengaturan", "Measuring is switched off in the settings")
-    ),
-    "no-server": Code(
-        Verdict.UNCHECKED,
-        Words("Belum ada server pengukur", "There is no server to measure with"),
-        Words(
-            "Minta IT alamat server LibreSpeed atau iperf3 kampus, lalu isi [check] server.",
-            "Ask IT for the campus's LibreSpeed or iperf3 server, and set [check] server.",
-        ),
-    ),
-    "consent": Code(
-        Verdict.UNCHECKED,
-        Words(
-            "{where} bukan milik kampus: alamat PC ini akan terlihat di sana, dan sampai {most} data terpakai",
-            "{where} is not the campus's own: it would see this PC's address, and up to {most} of data would be used",
-        ),
-        Words("Jika setuju, tambahkan --public.", "If you agree, add --public."),
-    ),
-    "in-use": Code(
-        Verdict.UNCHECKED,
-        Words(
-            "Sesi {title} sedang menyiarkan; pengukuran akan mengganggunya",
-            "The session {title} streams now, and measuring would disturb it",
-        ),
-        Words("Periksa lagi setelah sesi itu selesai.", "Check again when that session is over."),
-    ),
-    "no-test": Code(
-        Verdict.UNCHECKED,
-        Words(
-            "Tidak dicoba: siaran percobaan ke sini akan terlihat orang",
-            "Not tried: people would see a test stream there",
-        ),
-        Words(
-            "Buat tujuan percobaan (acara privat) dan tulis test = true padanya di pengaturan.",
-            "Make a destination for tests (a private event), and write test = true for it in the settings.",
-        ),
-    ),
-    "carried": Code(
-        Verdict.OK,
-        Words("Siaran percobaan {rate} sampai dengan lancar", "A test stream of {rate} arrived without trouble"),
-    ),
-    "not-carried": Code(
-        Verdict.FAILURE,
-        Words(
-            "Siaran percobaan {rate} tertinggal: hanya {delivered} yang sampai",
-            "A test stream of {rate} fell behind: only {delivered} arrived",
-        ),
-        Words(
-            "Pakai profil yang lebih kecil, kabel, atau jaringan lain.",
-            "Use a smaller profile, a cable, or another network.",
-        ),
-    ),
-    "not-taken": Code(
-        Verdict.FAILURE,
-        Words("Siaran percobaan tidak diterima: {why}", "The test stream was not taken: {why}"),
-        Words(
-            "Lihat baris tujuan ini pada pemeriksaan Internet, dan kuncinya di berkas kunci.",
-            "See this destination's line of the check Internet, and its line in the file of keys.",
-        ),
-    ),
-    **{str(trouble): _not_measured(code) for trouble, code in TROUBLES.items()},
-}  # fmt: skip
+CODES = {trouble: _not_measured(code) for trouble, code in codes("network").items()} | codes("check-uplink")
 
 _PHASES = {
-    "reach": Words("menghubungi server", "asking the server"),
-    "idle": Words("mengukur jeda; data paling banyak {most}", "measuring the latency; up to {most} of data"),
-    "up": Words("mengirim {rate}; data paling banyak {most}", "sending {rate}; up to {most} of data"),
-    "down": Words("menerima {rate}; data paling banyak {most}", "receiving {rate}; up to {most} of data"),
+    "reach": WORDS["asking-the-server"],
+    "idle": WORDS["measuring-the-latency-up-to"],
+    "up": WORDS["sending-up-to-of-data"],
+    "down": WORDS["receiving-up-to-of-data"],
 }
-_BEFORE = Words(
-    "akan memakai paling banyak {most} data, {streams} sambungan ke {where}",
-    "will use up to {most} of data, {streams} connections to {where}",
-)
-_PUSHES_BEFORE = Words(
-    "akan mengirim sekitar {size} ke {count} tujuan percobaan",
-    "will send about {size} to {count} destinations for tests",
-)
-_PUSHES = Words("siaran percobaan ke {name}", "a test stream to {name}")
 
 
 def look(situation: Situation, tell: Tell) -> Iterable[Result]:
@@ -157,7 +85,7 @@ def _measure(situation: Situation, tell: Tell) -> Iterable[Result]:
     if settings.public and not situation.public:
         return [found(CODES, "consent", NAME, where=server.where, most=most)]
     facts = {"most": most, "streams": settings.streams, "where": server.where}
-    tell(Progress(share=0.0, doing=_BEFORE.filled(facts), notice=True))
+    tell(Progress(share=0.0, doing=WORDS["before"].filled(facts), notice=True))
 
     def told(step: Step) -> None:
         if step.phase != "reach":  # until then what it will cost stays to be read
@@ -186,7 +114,8 @@ def _push(situation: Situation, tell: Tell) -> Iterator[Result]:
     if count:
         _, video_bps = situation.settings.video.stream_range(situation.profile)
         size = round((video_bps + situation.profile.audio_bitrate) / 8 * PUSH_S)
-        tell(Progress(share=0.0, doing=_PUSHES_BEFORE.filled({"size": brief_size(size), "count": count}), notice=True))
+        before = WORDS["pushes-before"].filled({"size": brief_size(size), "count": count})
+        tell(Progress(share=0.0, doing=before, notice=True))
     for name, test in tests.items():
         if situation.stop.is_set():
             return
@@ -205,7 +134,7 @@ def _test_of(situation: Situation, target: StreamTarget | LiputError) -> StreamT
 def _pushed(situation: Situation, name: str, target: StreamTarget, seconds: float, tell: Tell) -> Result:
     _, video_bps = situation.settings.video.stream_range(situation.profile)
     stream = TrialStream(video_bps, situation.profile.audio_bitrate, seconds)
-    doing = _PUSHES.filled({"name": name})
+    doing = WORDS["pushes"].filled({"name": name})
     trial = try_stream(
         target, stream, situation.clock, situation.stop, lambda share: tell(Progress(share=share, doing=doing))
     )
@@ -232,9 +161,9 @@ def _judged(name: str, trial: Trial, rate_bps: int) -> Result:
 CHECKS = [
     Check(
         NAME,
-        Words("Kecepatan internet", "Uplink"),
+        WORDS["uplink"],
         look,
-        {**CODES, **VERDICT_CODES},
+        CODES,
         place=100,
         alone=True,
         quick=False,

@@ -1,13 +1,15 @@
 """Whether an uplink carries a session: what the session needs, what was measured, and the profile that would fit."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from agent.checks.result import Code, Measured, Result, Verdict, found
-from config.locale.lookup import Words
+from agent.checks.result import Measured, Result, codes, found
+from config.locale.lookup import words
 from config.quantities import brief_latency, brief_rate, brief_size
 from config.schema import Profile, Settings
 from devices.uplink.model import Latency, Uplink
+
+WORDS = words("check-uplink")
 
 NAME, LATENCY, DOWN = "uplink", "uplink: latency", "uplink: downlink"
 MARGIN = 1.1
@@ -17,85 +19,8 @@ COMFORTABLE, TIGHT = 0.7, 0.85
 BLOATED_S = 0.15
 """So much longer on a full link, and people in a conference speak over each other."""
 
-_SMALLER = Words(
-    "Pakai profil {fits}: tambahkan --profile {fits} (`liput check --fit`). Atau pakai kabel, bukan Wi-Fi.",
-    "Use the profile {fits}: add --profile {fits} (`liput check --fit`). Or use a cable instead of Wi-Fi.",
-)
-_OTHER = Words(
-    "Tidak ada profil yang muat. Pakai kabel atau jaringan lain, atau kurangi jumlah tujuan siaran.",
-    "No profile fits. Use a cable or another network, or stream to fewer destinations.",
-)
-_SHARE = Words(
-    "butuh {need}, jaringan ini sanggup {up} ({used:.0f} %){limit_id}",
-    "{need} are needed, this network carries {up} ({used:.0f} %){limit_en}",
-)
-_OTHERS_OFF = Words(
-    "Minta orang lain berhenti mengunggah atau mengunduh, lalu periksa lagi.",
-    "Ask others to stop their uploads and downloads, then check again.",
-)
 
-
-def _sentence(indonesian: str, english: str) -> Words:
-    return Words(f"{indonesian}: {_SHARE.indonesian}", f"{english}: {_SHARE.english}")
-
-
-CODES: Mapping[str, Code] = {
-    "ok": Code(Verdict.OK, _sentence("Cukup", "Enough")),
-    "no-need": Code(
-        Verdict.OK,
-        Words("Jaringan ini sanggup {up}; sesi ini tidak butuh", "This network carries {up}; this session needs none"),
-    ),
-    "unsteady": Code(
-        Verdict.WARNING,
-        Words(
-            "Tidak stabil: butuh {need}, rata-rata sanggup {up}, tetapi kadang hanya {worst}",
-            "Unsteady: {need} are needed, this network carries {up}, but at times only {worst}",
-        ),
-        _OTHERS_OFF,
-    ),
-    "tight": Code(Verdict.WARNING, _sentence("Mepet", "Tight"), _SMALLER),
-    "tight-no-profile": Code(Verdict.WARNING, _sentence("Mepet", "Tight"), _OTHER),
-    "too-slow": Code(Verdict.FAILURE, _sentence("Terlalu lambat", "Too slow"), _SMALLER),
-    "too-slow-no-profile": Code(Verdict.FAILURE, _sentence("Terlalu lambat", "Too slow"), _OTHER),
-    "ok-latency": Code(
-        Verdict.OK,
-        Words(
-            "{idle} bolak-balik, {loaded} saat jaringan penuh",
-            "{idle} there and back, {loaded} while the network is full",
-        ),
-    ),
-    "bufferbloat": Code(
-        Verdict.WARNING,
-        Words(
-            "Saat jaringan penuh, jawaban terlambat {bloat} lebih lama: konferensi akan tersendat",
-            "While the network is full, answers take {bloat} longer: a conference will stutter",
-        ),
-        Words(
-            "Jangan ada unduhan atau unggahan lain selama acara; minta IT membatasi antrean router (SQM).",
-            "Let nobody upload or download during the session; ask IT to bound the router's queue (SQM).",
-        ),
-    ),
-    "ok-down": Code(
-        Verdict.OK,
-        Words("Unduh {down}, konferensi butuh {need}", "{down} come in, the conference needs {need}"),
-    ),
-    "tight-down": Code(
-        Verdict.WARNING,
-        Words("Unduh mepet: {down}, konferensi butuh {need}", "Tight: {down} come in, the conference needs {need}"),
-        _OTHERS_OFF,
-    ),
-    "too-slow-down": Code(
-        Verdict.FAILURE,
-        Words(
-            "Unduh terlalu lambat: {down}, konferensi butuh {need}",
-            "Too slow: {down} come in, the conference needs {need}",
-        ),
-        Words(
-            "Pakai kabel atau jaringan lain, atau matikan video peserta di konferensi.",
-            "Use a cable or another network, or switch off the others' video in the conference.",
-        ),
-    ),
-}  # fmt: skip
+CODES = codes("check-uplink")
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from agent.checks.result import Result, Verdict, is_cancelled
 from agent.checks.runner import Runner
 from agent.checks.shown import shown
 from agent.checks.situation import asked_for, situation_of
-from agent.checks.trend import NEVER, measurements, rows
+from agent.checks.trend import WORDS, measurements, rows
 from agent.devices.table import print_table, table
 from agent.parameters import config_option, seconds
 from agent.requests.lookup import as_planned, with_request
@@ -128,7 +128,7 @@ def _show_history(language: str, *, as_json: bool) -> None:
     elif found:
         print_table(table(rows(found, language)))
     else:
-        click.echo(NEVER.of(language), err=True)
+        click.echo(WORDS["never"].of(language), err=True)
 
 
 def _keep(checked: Checked, settings: Settings) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from agent.alarms.sources import rank, trouble_of
 from agent.alarms.subjects import OF_A_SOURCE
 from agent.alarms.words import sentence, unrecorded, what_happened
-from agent.checks import pictures, pictures_codes, sounds, sounds_codes
+from agent.checks import pictures, sounds
 from agent.checks.result import Code, Measured, Result, found
 from agent.rehearsal.codes import CODES, DESTINATION_CODES, HAPPENED_CODES, RATE_CODES, SIZE_CODES, SYNC_CODES
 from capture.watch.lipsync import Sync
@@ -109,9 +109,7 @@ def _code(event: Event, rehearsed: Rehearsed) -> tuple[Mapping[str, Code], str] 
     if fault is None or event.kind == RECOVERED:
         return None
     is_sound = rehearsed.devices.get(event.subject) == DeviceKind.MICROPHONE or fault not in pictures.OF_FAULTS
-    of_faults, codes = (
-        (sounds.OF_FAULTS, sounds_codes.CODES) if is_sound else (pictures.OF_FAULTS, pictures_codes.CODES)
-    )
+    of_faults, codes = (sounds.OF_FAULTS, sounds.CODES) if is_sound else (pictures.OF_FAULTS, pictures.CODES)
     code = of_faults.get(str(fault))
     return None if code is None else (codes, code)
 
@@ -160,20 +158,18 @@ def _picture(film: Film, rehearsed: Rehearsed) -> list[Result]:
     """Return how the program looks; it may stand still where a capture card's slide is part of it."""
     seen = film.seen
     if seen is None:
-        return [found(pictures_codes.CODES, "no-picture", "picture")]
+        return [found(pictures.CODES, "no-picture", "picture")]
     cameras_only = set(rehearsed.devices.values()) <= {DeviceKind.CAMERA, DeviceKind.MICROPHONE}
     is_camera = cameras_only and DeviceKind.CAMERA in rehearsed.devices.values()
     wrong = pictures.wrong_with(seen, is_camera=is_camera, damaged=0)
-    return [found(pictures_codes.CODES, code, "picture", pictures.measured(seen)) for code in wrong or ["ok"]]
+    return [found(pictures.CODES, code, "picture", pictures.measured(seen)) for code in wrong or ["ok"]]
 
 
 def _sound(film: Film) -> list[Result]:
     heard = film.heard
     if heard is None:
-        return [found(sounds_codes.CODES, "no-sound", "sound")]
-    return [
-        found(sounds_codes.CODES, code, "sound", sounds.measured(heard)) for code in sounds.wrong_with(heard) or ["ok"]
-    ]
+        return [found(sounds.CODES, "no-sound", "sound")]
+    return [found(sounds.CODES, code, "sound", sounds.measured(heard)) for code in sounds.wrong_with(heard) or ["ok"]]
 
 
 def _sync(sync: Sync | None) -> Result:
