@@ -14,7 +14,7 @@ from agent.checks import runner
 from agent.checks.every import every_check
 from agent.checks.result import Code, Verdict
 from agent.group import liput
-from agent.rehearsal import codes as rehearsal_codes
+from agent.rehearsal import judging
 from config import errors
 from config.errors import LiputError
 from config.messages import Card, Reason, card_text, reason_text
@@ -52,12 +52,12 @@ def test_every_kind_of_line_is_explained() -> None:
 CHECK_CODES: Mapping[str, Mapping[str, Code]] = {
     **{f"`{check.name}`": check.codes for check in every_check()},
     "any check": runner.CODES,
-    "rehearsal: `recording`": rehearsal_codes.CODES,
-    "rehearsal: `source`": rehearsal_codes.HAPPENED_CODES,
-    "rehearsal: `rate`": rehearsal_codes.RATE_CODES,
-    "rehearsal: `sync`": rehearsal_codes.SYNC_CODES,
-    "rehearsal: `size`": rehearsal_codes.SIZE_CODES,
-    "rehearsal: `destination`": rehearsal_codes.DESTINATION_CODES,
+    "rehearsal: `recording`": judging.CODES,
+    "rehearsal: `source`": judging.HAPPENED_CODES,
+    "rehearsal: `rate`": judging.RATE_CODES,
+    "rehearsal: `sync`": judging.SYNC_CODES,
+    "rehearsal: `size`": judging.SIZE_CODES,
+    "rehearsal: `destination`": judging.DESTINATION_CODES,
 }
 """By the heading of its table."""
 ELSEWHERE: Mapping[str, frozenset[str]] = {"`uplink`": frozenset(Trouble)}

@@ -19,13 +19,15 @@ from agent.rehearsal.judging import judge
 from agent.requests.lookup import as_planned
 from agent.session_options import rehearsal_options
 from agent.signals import setting
-from config.locale.lookup import Words
+from config.locale.lookup import words
 from config.schema import Settings
 from config.secrets import stream_name, stream_target
 from config.settings import load_settings
 from devices.clock import SystemClock
 from recorder.asked import Asked
 from recorder.rehearsal.run import rehearse
+
+WORDS = words("rehearsal")
 
 NOT_READY = 1
 """Exit status; docs/reference/cli.md."""
@@ -41,19 +43,19 @@ Exit status: 0 ready; 1 not ready; 2 wrong usage.
 """
 
 _STAGES = {
-    "opening": Words("membuka alat", "opening devices"),
-    "recording": Words("merekam; bicaralah, dan tepuk tangan tiga kali", "recording; speak, and clap three times"),
-    "watching": Words("memutar ulang dan menilai", "watching what was recorded"),
+    "opening": WORDS["opening-devices"],
+    "recording": WORDS["recording-speak-and-clap-three"],
+    "watching": WORDS["watching-what-was-recorded"],
 }
 _TITLES = {
-    "recording": Words("Rekaman", "Recording"),
-    "source": Words("Sumber", "Source"),
-    "rate": Words("Kecepatan gambar", "Frame rate"),
-    "picture": Words("Gambar", "Picture"),
-    "sound": Words("Suara", "Sound"),
-    "sync": Words("Bibir dan suara", "Lips and voice"),
-    "size": Words("Ukuran", "Size"),
-    "destination": Words("Siaran", "Stream"),
+    "recording": WORDS["recording"],
+    "source": WORDS["source"],
+    "rate": WORDS["frame-rate"],
+    "picture": WORDS["picture"],
+    "sound": WORDS["sound"],
+    "sync": WORDS["lips-and-voice"],
+    "size": WORDS["size"],
+    "destination": WORDS["stream"],
 }
 
 
@@ -123,7 +125,7 @@ def _part(name: str) -> Check:
 class _Shown:
     """Shows how far the rehearsal is, where that can be seen."""
 
-    _WHOLE = Check("rehearsal", Words("Gladi", "Rehearsal"), lambda _situation, _tell: ())
+    _WHOLE = Check("rehearsal", WORDS["rehearsal"], lambda _situation, _tell: ())
 
     def __init__(self, show: Shown) -> None:
         self._show = show

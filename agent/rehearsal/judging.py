@@ -7,8 +7,7 @@ from agent.alarms.sources import rank, trouble_of
 from agent.alarms.subjects import OF_A_SOURCE
 from agent.alarms.words import sentence, unrecorded, what_happened
 from agent.checks import pictures, sounds
-from agent.checks.result import Code, Measured, Result, found
-from agent.rehearsal.codes import CODES, DESTINATION_CODES, HAPPENED_CODES, RATE_CODES, SIZE_CODES, SYNC_CODES
+from agent.checks.result import Code, Measured, Result, codes, found
 from capture.watch.lipsync import Sync
 from config.events import Event
 from config.locale.lookup import Words
@@ -21,6 +20,12 @@ from recorder.rehearsal.film import Film
 from recorder.rehearsal.run import Rehearsed
 from recorder.status import DestinationLine
 from recorder.troubles import HARMLESS, ends
+
+CODES = codes("rehearsal-recording")
+HAPPENED_CODES = codes("rehearsal-source")
+"""Of what a session told of on the way, in the words of its alarms."""
+RATE_CODES, SYNC_CODES = codes("rehearsal-rate"), codes("rehearsal-sync")
+SIZE_CODES, DESTINATION_CODES = codes("rehearsal-size"), codes("rehearsal-destination")
 
 SHORT_S = 1.0
 """How much shorter than asked for a recording may be."""
@@ -109,9 +114,9 @@ def _code(event: Event, rehearsed: Rehearsed) -> tuple[Mapping[str, Code], str] 
     if fault is None or event.kind == RECOVERED:
         return None
     is_sound = rehearsed.devices.get(event.subject) == DeviceKind.MICROPHONE or fault not in pictures.OF_FAULTS
-    of_faults, codes = (sounds.OF_FAULTS, sounds.CODES) if is_sound else (pictures.OF_FAULTS, pictures.CODES)
+    of_faults, known = (sounds.OF_FAULTS, sounds.CODES) if is_sound else (pictures.OF_FAULTS, pictures.CODES)
     code = of_faults.get(str(fault))
-    return None if code is None else (codes, code)
+    return None if code is None else (known, code)
 
 
 def _told(trouble: _Trouble, rehearsed: Rehearsed) -> Result:

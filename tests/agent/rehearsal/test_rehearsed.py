@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from agent.checks.result import Result
-from agent.rehearsal.codes import RATE_CODES
-from agent.rehearsal.judging import judge
+from agent.rehearsal.judging import RATE_CODES, judge
 from config.schema import Profile, Settings, Video
 from devices.clock import SystemClock
 from recorder.asked import Asked
