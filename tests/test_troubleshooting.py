@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 import pytest
 
-from agent.alarms.words import KILLED, SENTENCES, SILENT
+from agent.alarms.sentences import KILLED, SENTENCES, SILENT
 from agent.group import liput
 from config.errors import CopyError
 from recorder.copies.reasons import CopyReason, copy_error

@@ -4,12 +4,11 @@ from datetime import datetime
 
 import msgspec
 
-from agent.alarms.sources import trouble_of
-from agent.alarms.words import NOT_YET, sentence, unrecorded
+from agent.alarms.sentences import WORDS, sentence, trouble_of, unrecorded
 from config.locale.lookup import Words, in_language
 
 type Key = tuple[str, str, str]
-"""Of which session, which trouble (agent/alarms/sources.py), of what."""
+"""Of which session, which trouble (agent/alarms/sentences.py), of what."""
 
 
 class Said(msgspec.Struct, frozen=True):
@@ -45,7 +44,7 @@ class Alarm(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="al
 
 def before_it_records(said: Said) -> Said:
     """Return what is said of a trouble as long as its session does not record."""
-    return Said(*unrecorded(Words(said.id, said.en), NOT_YET))
+    return Said(*unrecorded(Words(said.id, said.en), WORDS["not-yet"]))
 
 
 def new_alarm(

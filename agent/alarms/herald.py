@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from agent.alarms.alarm import Alarm, Key
 from agent.alarms.message import Message
-from agent.alarms.words import DAMAGED, FAILED, KILLED
+from agent.alarms.sentences import DAMAGED, FAILED, KILLED
 from devices.clock import NANOSECONDS, Clock
 from recorder.troubles import LASTING
 

@@ -4,41 +4,32 @@ from collections.abc import Iterable, Iterator
 
 from agent.alarms.alarm import Alarm
 from agent.alarms.message import Message
-from config.locale.lookup import WRITTEN, Words
+from config.locale.lookup import WRITTEN, Words, words
 from recorder.archive.names import one_line
 
-LONGEST_SUBJECT, LONGEST_LINE = 120, 500
+WORDS = words("alarm-words")
 
-_BEGAN = Words("Gangguan", "Trouble")
-_LASTING = Words("Masih berlangsung", "Still so")
-_OVER = Words("Sudah berlalu", "Over")
-_STILL = Words("Yang lain masih berlangsung", "Other things are still so")
-_PLANNED = Words("Jadwal", "Schedule")
-_LAST = Words(
-    "Batas pesan per jam tercapai: gangguan berikutnya terlihat di halaman Liput.",
-    "No more messages within this hour: look at Liput's page for what follows.",
-)
-_TEST = Words(
-    "Ini pesan uji: bila terbaca, peringatan Liput akan sampai ke sini.",
-    "This is a test: if you can read it, Liput's alarms will arrive here.",
-)
-_MORE = Words("dan {count} lagi", "and {count} more")
-_ROOM = Words("ruang", "room")
+LONGEST_SUBJECT, LONGEST_LINE = 120, 500
 
 
 def subject(message: Message, room: str, language: str) -> str:
     """Return one line that says what it is about, of which room."""
     where = f" ({room})" if room else ""
     if message.is_test:
-        return _cut(f"Liput{where}: {_TEST.of(language)}", LONGEST_SUBJECT)
+        return _cut(f"Liput{where}: {WORDS['test'].of(language)}", LONGEST_SUBJECT)
     if message.notices:
-        more = f" {_MORE.of(language).format(count=len(message.notices) - 1)}" if len(message.notices) > 1 else ""
-        return _cut(f"Liput{where}: {message.notices[0].text.of(language)}", LONGEST_SUBJECT) + more
+        first = message.notices[0].text.of(language)
+        return _cut(f"Liput{where}: {first}", LONGEST_SUBJECT) + _more(len(message.notices), language)
     news = [*message.began, *message.lasting]
     alarms = news or list(message.over)
-    head = "" if news else f"{_OVER.of(language)}: "
-    more = f" {_MORE.of(language).format(count=len(alarms) - 1)}" if len(alarms) > 1 else ""
-    return _cut(f"Liput{where}: {head}{alarms[0].text.of(language) if alarms else ''}", LONGEST_SUBJECT) + more
+    head = "" if news else f"{WORDS['over'].of(language)}: "
+    return _cut(f"Liput{where}: {head}{alarms[0].text.of(language) if alarms else ''}", LONGEST_SUBJECT) + _more(
+        len(alarms), language
+    )
+
+
+def _more(count: int, language: str) -> str:
+    return f" {WORDS['more'].of(language).format(count=count - 1)}" if count > 1 else ""
 
 
 def text(message: Message, room: str, language: str) -> str:
@@ -54,20 +45,20 @@ def both(message: Message, room: str, language: str) -> str:
 
 def _lines(message: Message, room: str, language: str) -> Iterator[str]:
     if room:
-        yield f"{_ROOM.of(language).capitalize()}: {room}"
+        yield f"{WORDS['room'].of(language).capitalize()}: {room}"
     if message.is_test:
-        yield _TEST.of(language)
+        yield WORDS["test"].of(language)
     for number, notice in enumerate(message.notices):
         if not number:
-            yield f"{_PLANNED.of(language)}:"
+            yield f"{WORDS['planned'].of(language)}:"
         yield _cut(f"- {notice.at.astimezone():%H:%M:%S} {notice.text.of(language)}", LONGEST_LINE)
     told = {alarm.key for alarm in (*message.began, *message.lasting)}
-    yield from _group(_BEGAN, message.began, language)
-    yield from _group(_LASTING, message.lasting, language)
-    yield from _group(_OVER, message.over, language)
-    yield from _group(_STILL, [alarm for alarm in message.present if alarm.key not in told], language)
+    yield from _group(WORDS["began"], message.began, language)
+    yield from _group(WORDS["lasting"], message.lasting, language)
+    yield from _group(WORDS["over"], message.over, language)
+    yield from _group(WORDS["still"], [alarm for alarm in message.present if alarm.key not in told], language)
     if message.is_last:
-        yield _LAST.of(language)
+        yield WORDS["last"].of(language)
 
 
 def _group(heading: Words, alarms: Iterable[Alarm], language: str) -> Iterator[str]:

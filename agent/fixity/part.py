@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from agent.alarms.alarm import Alarm, new_alarm
-from agent.alarms.words import DAMAGED
+from agent.alarms.sentences import DAMAGED
 from agent.daemon.parts import look_again
 from agent.fixity.night import Night, night_store, passed
 from agent.own_command import OwnCommand, command_line, of_archive, our_log

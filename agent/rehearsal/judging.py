@@ -3,9 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from agent.alarms.sources import rank, trouble_of
-from agent.alarms.subjects import OF_A_SOURCE
-from agent.alarms.words import sentence, unrecorded, what_happened
+from agent.alarms.sentences import OF_A_SOURCE, rank, sentence, trouble_of, unrecorded, what_happened
 from agent.checks import pictures, sounds
 from agent.checks.result import Code, Measured, Result, codes, found
 from capture.watch.lipsync import Sync

@@ -6,8 +6,7 @@ from typing import Any
 import msgspec
 
 from agent.alarms.alarm import Alarm, Said, before_it_records
-from agent.alarms.sources import rank, trouble_of
-from agent.alarms.words import is_grave, sentence, unrecorded, what_happened, when_over
+from agent.alarms.sentences import is_grave, rank, sentence, trouble_of, unrecorded, what_happened, when_over
 from agent.steering import SessionLine
 from config.locale.lookup import Words
 from devices.health.faults import Fault

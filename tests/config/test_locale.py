@@ -36,8 +36,11 @@ def said() -> frozenset[str]:
 
 
 def is_said(key: str) -> bool:
-    """Return whether the code names a key, as a whole or as two strings that it puts together."""
-    return key in said() or any({key[:end], key[end:]} <= said() for end in range(1, len(key)))
+    """Return whether the code names a key, as a whole or as strings that it puts together, some with a colon."""
+    return all(
+        part in said() or any({part[:end], part[end:]} <= said() for end in range(1, len(part)))
+        for part in key.split(":")
+    )
 
 
 @pytest.mark.parametrize("name", AREAS)

@@ -1,7 +1,7 @@
 """The sentences of the page, in the languages of `[general] language`: texts/id.json, texts/en.json, translations.
 
 The templates read them here; a browser loads those that its scripts may say. What sources and layouts are called stands
-elsewhere: agent/alarms/subjects.py and config/layout_kinds.py have those words.
+elsewhere: agent/alarms/sentences.py and config/layout_kinds.py have those words.
 """
 
 import functools
@@ -9,7 +9,8 @@ import json
 import re
 from pathlib import Path
 
-from agent.alarms.subjects import ROLES, SYNTHETIC
+from agent.alarms.sentences import ROLES
+from agent.alarms.sentences import WORDS as ALARM_WORDS
 from config.layout_kinds import KINDS
 from config.locale.lookup import LANGUAGES, WRITTEN, in_language, translation
 
@@ -33,7 +34,7 @@ def texts(language: str) -> dict[str, str]:
         known = translation(language).sentences
         return {key: known.get(english, english) for key, english in texts("en").items()}
     found: dict[str, str] = json.loads((FOLDER / f"{language}.json").read_text(encoding="utf-8"))
-    names = {f"role.{role}": words for role, words in ROLES.items()} | {"subject.synthetic": SYNTHETIC}
+    names = {f"role.{role}": words for role, words in ROLES.items()} | {"subject.synthetic": ALARM_WORDS["synthetic"]}
     layouts = {f"layout.{name}": in_language(kind.title, language) for name, kind in KINDS.items()}
     return found | {key: words.of(language) for key, words in names.items()} | layouts
 

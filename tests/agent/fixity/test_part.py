@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from agent.alarms.words import DAMAGED
+from agent.alarms.sentences import DAMAGED
 from agent.fixity.night import Night, night_store, passed
 from agent.fixity.part import FAILED, LOOK_S, QUIET_S, RETRY_S, TOLD_FOR, FixityPart
 from agent.own_command import OwnCommand

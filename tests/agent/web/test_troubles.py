@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from agent.alarms.alarm import Alarm, Said, new_alarm
-from agent.alarms.words import SENTENCES
+from agent.alarms.sentences import SENTENCES
 from agent.steering import SessionLine
 from agent.web.troubles import Trouble, device_shown, package_shown, troubles_of
 from devices.health.faults import Fault

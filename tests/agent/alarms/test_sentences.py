@@ -4,16 +4,16 @@ import re
 
 import pytest
 
-from agent.alarms.subjects import ROLES, named
-from agent.alarms.words import (
+from agent.alarms.sentences import (
     DAMAGED,
     KILLED,
-    NOT_YET,
     OVER,
+    ROLES,
     SENTENCES,
     SILENT,
-    UNKNOWN,
+    WORDS,
     is_grave,
+    named,
     sentence,
     unrecorded,
     what_happened,
@@ -34,7 +34,7 @@ OWN = (KILLED, SILENT, DAMAGED)
 @pytest.mark.parametrize("kind", [*DEGRADING, *OWN, *map(kind_of, Fault)])
 def test_every_trouble_has_a_sentence_in_both_languages(kind: str) -> None:
     words = sentence(kind, "podium")
-    assert words != UNKNOWN.filled({"subject": named(kind, "podium").indonesian}), f"{kind} has no sentence"
+    assert words != WORDS["unknown"].filled({"subject": named(kind, "podium").indonesian}), f"{kind} has no sentence"
     assert kind in SENTENCES
     assert words.indonesian != words.english
 
@@ -63,8 +63,8 @@ def test_where_nothing_is_recorded_nobody_reads_that_it_goes_on(key: str) -> Non
         assert text.endswith(".")
     is_said = {before != after for before, after in zip(words, none, strict=True)}
     assert len(is_said) == 1, "both say it, or neither"
-    assert unrecorded(words, NOT_YET) == (
-        Words(*map(" ".join, zip(none, NOT_YET, strict=True))) if any(is_said) else words
+    assert unrecorded(words, WORDS["not-yet"]) == (
+        Words(*map(" ".join, zip(none, WORDS["not-yet"], strict=True))) if any(is_said) else words
     )
 
 
