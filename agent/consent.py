@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import click
 
 from agent.terminal import somebody_is_there
-from config.locale.lookup import in_language
+from config.locale.lookup import text
 from config.secrets import stream_name
 from devices.clock import SystemClock
 from recorder.archive.model import Consent, ConsentState
@@ -17,22 +17,6 @@ from recorder.archive.model import Consent, ConsentState
 PATIENCE_S = 20.0
 """How long an answer is waited for: a session begins whether or not anybody gives one."""
 
-_QUESTION = (
-    "Apakah para pembicara setuju direkam? y ya, t tidak, Enter belum ditanyakan ({patience:.0f} dtk): ",
-    "Do the speakers agree to being recorded? y yes, n no, Enter not asked ({patience:.0f} s): ",
-)
-_UNKNOWN = (
-    'Itu bukan "y" atau "t"; dicatat: belum ditanyakan. `liput archive edit` dapat mengubahnya nanti.',
-    'That is neither "y" nor "n"; noted: not asked. `liput archive edit` can correct it later.',
-)
-_STREAM = (
-    "Pembicara tidak setuju direkam. Tetap siarkan ke {names}? y ya, Enter tidak ({patience:.0f} dtk): ",
-    "The speakers do not agree to being recorded. Stream to {names} all the same? y yes, Enter no ({patience:.0f} s): ",
-)
-_NOT_STREAMED = (
-    "Pembicara tidak setuju direkam: tidak disiarkan ke {names} (lihat: liput destination add --although-refused).",
-    "The speakers do not agree to being recorded: not streamed to {names} (liput destination add --although-refused).",
-)
 _ANSWERS: dict[str, ConsentState] = {
     **dict.fromkeys(("y", "ya", "iya", "yes", "setuju"), "given"),
     **dict.fromkeys(("t", "tidak", "tdk", "n", "no", "tidak setuju"), "refused"),
@@ -62,18 +46,18 @@ def streams_agreed(
         return streams
     names = ", ".join("an address" if "://" in word else stream_name(word) for word in streams)
     if may_ask and somebody_is_there():
-        answer = _line(in_language(_STREAM, language).format(names=names, patience=PATIENCE_S))
+        answer = _line(text("consent", "stream", language, names=names, patience=PATIENCE_S))
         if _ANSWERS.get(answer or "") == "given":
             return streams
-    click.echo(in_language(_NOT_STREAMED, language).format(names=names), err=True)
+    click.echo(text("consent", "not-streamed", language, names=names), err=True)
     return ()
 
 
 def _answer(language: str) -> ConsentState:
     """Ask for consent; no line, and one that is neither yes nor no, is no answer."""
-    answer = _line(in_language(_QUESTION, language).format(patience=PATIENCE_S))
+    answer = _line(text("consent", "question", language, patience=PATIENCE_S))
     if answer is not None and answer not in _ANSWERS:
-        click.echo(in_language(_UNKNOWN, language), err=True)
+        click.echo(text("consent", "unknown", language), err=True)
     return _ANSWERS.get(answer or "", "not-asked")
 
 

@@ -9,7 +9,7 @@ from agent.alarms.alarm import Alarm, Said
 
 
 class Notice(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="notice"):
-    """What people should hear of a plan; `kind` is one of agent/schedule/words.py."""
+    """What people should hear of a plan; `kind` is one of agent/schedule/notice.py."""
 
     kind: str
     plan: str

@@ -36,7 +36,7 @@ from config.settings import SettingsInForce
 from devices.clock import NANOSECONDS, Clock, SystemClock
 
 if TYPE_CHECKING:
-    from agent.schedule.words import Notice
+    from agent.schedule.notice import Notice
     from agent.web.house import House
     from recorder.recovery.recover import Outcome
 

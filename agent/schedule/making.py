@@ -5,10 +5,10 @@ from pathlib import Path
 
 from agent.schedule.beginning import Spawn
 from agent.schedule.feeds import Feeds, FeedStates, Keeper
+from agent.schedule.notice import Notice
 from agent.schedule.part import Notify, Schedule
 from agent.schedule.runs import runs
 from agent.schedule.store import Plans
-from agent.schedule.words import Notice
 from config.schema import Settings
 from config.settings import Good
 from devices.clock import Clock

@@ -18,9 +18,9 @@ from agent.schedule.checking import Checking
 from agent.schedule.decide import LATE_S, Act, Kind, Rules, Run, decide, noted
 from agent.schedule.done import Attempt, Done, DoneFile, Ledger, done_for
 from agent.schedule.feeds import Feeds
+from agent.schedule.notice import Notice, notice, notice_of
 from agent.schedule.plan import Mode, Plan, begun_as
 from agent.schedule.store import Plans
-from agent.schedule.words import Notice, notice, notice_of
 from config.errors import LiputError, StateError
 from config.office import zone_of
 from config.quantities import brief_duration

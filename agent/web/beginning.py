@@ -16,7 +16,7 @@ from agent.steering import SessionLine, ended_before, gone_on_with, line_of, sta
 from agent.web.house import House
 from agent.web.requests import request_key
 from config.errors import LiputError, NoSession, SpeakersRefuse, UsageError
-from config.locale.lookup import in_language
+from config.locale.lookup import text
 from config.schema import RecordsSettings
 from recorder.archive.model import Consent, ConsentState
 from recorder.asked import Asked
@@ -135,7 +135,7 @@ def _followed() -> Running | None:
 
 
 def _title_of_now(house: House) -> str:
-    word = in_language(("Rekaman", "Recording"), house.settings.read().general.language)
+    word = text("beginning", "recording", house.settings.read().general.language)
     return f"{word} {house.clock.now():%Y-%m-%d %H.%M}"
 
 

@@ -8,12 +8,11 @@ import msgspec
 from agent.alarms.alarm import Alarm, Said, before_it_records
 from agent.alarms.sentences import is_grave, rank, sentence, trouble_of, unrecorded, what_happened, when_over
 from agent.steering import SessionLine
-from config.locale.lookup import Words
+from config.locale.lookup import Words, words
 from devices.health.faults import Fault
 from devices.model import Device
 from recorder.archive.model import INTERRUPTED, Package
 from recorder.event_kinds import TOLD_BY_TRACKS, kind_of
-from recorder.report.words import INCIDENTS, PAGE
 from recorder.status import BEFORE
 from recorder.troubles import kind_and_subject
 
@@ -90,8 +89,8 @@ def device_shown(device: Device) -> DeviceShown:
     fault = device.health.fault
     if not fault or fault not in set(Fault):
         return DeviceShown(**_fields(device))
-    words = unrecorded(sentence(kind_of(fault), device.role or device.name))
-    return DeviceShown(**_fields(device), text=_said(words))
+    told = unrecorded(sentence(kind_of(fault), device.role or device.name))
+    return DeviceShown(**_fields(device), text=_said(told))
 
 
 def package_shown(package: Package) -> PackageShown:
@@ -103,16 +102,16 @@ def package_shown(package: Package) -> PackageShown:
 
 def _lack(reason: str) -> Said:
     kind, subject = kind_and_subject(reason)
-    if (words := what_happened(kind, subject)) is not None:
-        return _said(words)
+    if (happened := what_happened(kind, subject)) is not None:
+        return _said(happened)
     if reason == INTERRUPTED:
-        return Said(*PAGE[INTERRUPTED])
+        return Said(*words("report")[INTERRUPTED])
     behind = f": {subject}." if subject else "."
-    return Said(*(f"{text}{behind}" for text in INCIDENTS.get(kind, (kind, kind))))
+    return Said(*(f"{text}{behind}" for text in words("report-incidents").get(kind, Words(kind, kind))))
 
 
-def _said(words: Words) -> Said:
-    return Said(words.indonesian, words.english)
+def _said(told: Words) -> Said:
+    return Said(*told)
 
 
 def _fields(struct: msgspec.Struct) -> dict[str, Any]:

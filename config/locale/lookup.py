@@ -80,6 +80,12 @@ def words(name: str) -> Mapping[str, Words]:
     return {key: area(name).said(sentence) for key, sentence in area(name).words.items()}
 
 
+def text(name: str, key: str, language: str, /, **facts: object) -> str:
+    """Return a sentence of an area in a language, with facts in place of the braces. Raises KeyError."""
+    said = words(name)[key].of(language)
+    return said.format(**facts) if facts else said
+
+
 class Translation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A language in a file of its own: what it calls itself, and its sentences, each by the English one."""
 

@@ -8,6 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from config.locale.lookup import text, words
 from config.standard_time import format_standard
 from recorder.archive.model import INTERRUPTED, AudioTrack, Chapter, VideoTrack
 from recorder.archive.names import shortened
@@ -17,7 +18,6 @@ from recorder.dossier.model import Step
 from recorder.report import numbers
 from recorder.report.incidents import NEVER_LIVE, OTHER, Incident, incidents
 from recorder.report.material import Material, picture_of
-from recorder.report.words import INCIDENTS, KINDS, PAGE, STATES, STEPS, text
 
 MOST_INCIDENTS = 16
 MOST_CHAPTERS = 12
@@ -59,7 +59,7 @@ class ReportView:
 
     def t(self, key: str, **facts: object) -> str:
         """Return the words for `key` of the page."""
-        return text(PAGE, key, self.language, **facts)
+        return text("report", key, self.language, **facts)
 
     def _n(self, value: float, digits: int = 0) -> str:
         return numbers.number(value, self.language, digits)
@@ -121,12 +121,12 @@ class ReportView:
 
     def _step(self, step: Step) -> tuple[str, ...]:
         used = numbers.office_span(step.used_s, self.language) if step.used_s is not None else ""
-        state = text(STATES, str(step.state), self.language)
+        state = text("report-states", str(step.state), self.language)
         if step.late_s:
             state = f"{state} {numbers.office_span(step.late_s, self.language)}"
         return (
             str(step.number),
-            text(STEPS, str(step.kind), self.language),
+            text("report-steps", str(step.kind), self.language),
             " → ".join(filter(None, (step.by, step.to))),
             format_standard(step.standard, self.language),
             used,
@@ -150,7 +150,7 @@ class ReportView:
         ])  # fmt: skip
 
     def _kind(self, kind: str) -> str:
-        return text(KINDS, kind, self.language) if kind in KINDS else kind
+        return text("report-devices", kind, self.language) if kind in words("report-devices") else kind
 
     def _ticked(self) -> Iterator[str]:
         for check in self._checks("by-hand"):
@@ -253,13 +253,13 @@ class ReportView:
         return limited([self._incident(incident) for incident in self._incidents], MOST_INCIDENTS)
 
     def _incident(self, incident: Incident) -> tuple[str, ...]:
-        kind = incident.kind if incident.kind in INCIDENTS else OTHER
+        kind = incident.kind if incident.kind in words("report-incidents") else OTHER
         lost = "" if incident.count is None else self._n(incident.count)
         lasted = "" if incident.seconds is None else numbers.span(incident.seconds, self.language)
         if incident.is_open:
             lasted = f"{lasted}, {self.t('still')}"
         return (
-            text(INCIDENTS, kind, self.language),
+            text("report-incidents", kind, self.language),
             shortened(incident.subject, 80),
             self._first(incident),
             str(incident.times),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from config.files import number
+from config.locale.lookup import text as words_of
 from recorder.archive.disk import Disk
 from recorder.archive.model import Chapter, MediaFile
 from recorder.archive.wishes import SLIDES_FOLDER, SlidesView, SlideWishes
@@ -17,7 +18,6 @@ from recorder.slides.changes import Changes, Slide
 from recorder.slides.keyframes import keyframes, pictures_at
 from recorder.slides.reading import Reader, SlideText
 from recorder.slides.sights import Place, sight, slide_jpeg
-from recorder.slides.words import again, slide_title
 from recorder.troubles import AWAY_KINDS
 
 
@@ -172,10 +172,10 @@ class SlideChapters:
         return texts
 
     def _chapter(self, slide: _Shown, text: SlideText) -> Chapter:
-        title = text.title or slide_title(slide.number, self._language)
+        title = text.title or words_of("slides", "slide", self._language, number=slide.number)
         return Chapter(
             start_s=round(slide.start_s, 3),
-            title=again(title, self._language) if slide.is_back else title,
+            title=words_of("slides", "again", self._language, title=title) if slide.is_back else title,
             source="slide",
             text=text.text,
             thumbnail=self._pictures.get(slide.number),

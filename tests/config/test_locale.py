@@ -29,10 +29,13 @@ def facts(text: str) -> set[str]:
 
 @functools.cache
 def said() -> frozenset[str]:
-    """Return all strings of the product's code."""
-    files = (file for package in PACKAGES for file in (ROOT / package).rglob("*.py"))
+    """Return all strings of the product's code and templates."""
+    files = [file for package in PACKAGES for file in (ROOT / package).rglob("*.py")]
     nodes = (node for file in files for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))))
-    return frozenset(node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str))
+    found = {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    for template in (ROOT / "recorder").rglob("*.j2"):
+        found |= set(re.findall(r'"([a-z-]+)"', template.read_text(encoding="utf-8")))
+    return frozenset(found)
 
 
 def is_said(key: str) -> bool:

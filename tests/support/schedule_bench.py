@@ -10,10 +10,10 @@ from pathlib import Path
 from agent.schedule.checking import Checking
 from agent.schedule.decide import Run
 from agent.schedule.done import DoneFile
+from agent.schedule.notice import Notice
 from agent.schedule.part import Schedule
 from agent.schedule.plan import Mode, Plan
 from agent.schedule.store import Plans
-from agent.schedule.words import Notice
 from config.errors import SessionError
 from config.schedule import ScheduleSettings
 from config.schema import Settings

@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 
 from agent.schedule.done import DoneFile
+from agent.schedule.notice import WORDS
 from agent.schedule.store import Plans
-from agent.schedule.words import WORDS
 from config.errors import SessionError
 from config.schedule import ScheduleSettings
 from config.schema import Settings
