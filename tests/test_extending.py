@@ -43,11 +43,15 @@ HOW_TOS = {
         (
             "agent/checks/uptime.py",
             "tests/agent/checks/test_uptime.py",
-            "agent/web/page/texts/en.json",
-            "agent/web/page/texts/id.json",
+            "config/locale/page.json",
         ),
-        ("tests/agent/checks/test_every.py", "tests/agent/checks/test_uptime.py", "tests/agent/web/page/test_texts.py"),
-        "uptime or called_something or same_sentences",
+        (
+            "tests/agent/checks/test_every.py",
+            "tests/agent/checks/test_uptime.py",
+            "tests/agent/web/page/test_texts.py",
+            "tests/config/test_locale.py",
+        ),
+        "uptime or called_something or both_languages",
     ),
     "a layout": HowTo(("config/layout_kinds.py",), ("tests/capture/compose/test_layout.py",), "stacked or places"),
     "a quirk": HowTo(("devices/quirks.py",), ("tests/devices/test_quirks.py",), "046d and 081b"),
@@ -77,7 +81,8 @@ def place(example: Path, target: Path) -> None:
         return
     text, whole = example.read_text(), target.read_text()
     if target.suffix == ".json":
-        target.write_text(json.dumps(json.loads(whole) | json.loads(text)))
+        known, more = json.loads(whole), json.loads(text)
+        target.write_text(json.dumps({"words": known["words"] | more["words"]}))
         return
     *defined, table = ast.parse(text).body
     assert isinstance(table, ast.Assign)

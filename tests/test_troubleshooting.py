@@ -1,6 +1,5 @@
 """The pages that are read when something is wrong: all that can be told is there, in the words in which it is told."""
 
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +10,7 @@ import pytest
 from agent.alarms.sentences import KILLED, SENTENCES, SILENT
 from agent.group import liput
 from config.errors import CopyError
+from config.locale.lookup import words
 from recorder.copies.reasons import CopyReason, copy_error
 from recorder.live.reason import Reason
 from recorder.troubles import HARMLESS
@@ -34,8 +34,7 @@ def sections(language: str) -> list[str]:
 
 
 def texts(language: str) -> dict[str, str]:
-    found: dict[str, str] = json.loads((ROOT / f"agent/web/page/texts/{language}.json").read_text())
-    return found
+    return {key: said.of(language) for key, said in words("page").items()}
 
 
 def printed(word: str, language: str) -> str:

@@ -75,7 +75,7 @@ def area(name: str) -> Area:
 
 
 @functools.cache
-def words(name: str) -> Mapping[str, Words]:
+def words(name: str) -> dict[str, Words]:
     """Return the sentences of an area, each by its key."""
     return {key: area(name).said(sentence) for key, sentence in area(name).words.items()}
 

@@ -25,8 +25,8 @@ TRANSLATED = [language for language in LANGUAGES if language not in WRITTEN]
 
 @functools.cache
 def said() -> frozenset[str]:
-    """Return every text that stands in the code, and every English sentence of the page and of config/locale."""
-    found = set(texts.texts("en").values())
+    """Return every text that stands in the code, and every English sentence of config/locale."""
+    found = set[str]()
     for file in lookup.AREAS.glob("*.json"):
         known = lookup.area(file.stem)
         found |= {words.english for words in lookup.words(file.stem).values()}

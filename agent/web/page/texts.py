@@ -1,4 +1,4 @@
-"""The sentences of the page, in the languages of `[general] language`: texts/id.json, texts/en.json, translations.
+"""The sentences of the page (the area `page`), in the languages of `[general] language`.
 
 The templates read them here; a browser loads those that its scripts may say. What sources and layouts are called stands
 elsewhere: agent/alarms/sentences.py and config/layout_kinds.py have those words.
@@ -12,9 +12,8 @@ from pathlib import Path
 from agent.alarms.sentences import ROLES
 from agent.alarms.sentences import WORDS as ALARM_WORDS
 from config.layout_kinds import KINDS
-from config.locale.lookup import LANGUAGES, WRITTEN, in_language, translation
+from config.locale.lookup import LANGUAGES, WRITTEN, in_language, translation, words
 
-FOLDER = Path(__file__).parent / "texts"
 SCRIPTS = Path(__file__).parent / "static"
 NAMES = {"id": "Bahasa Indonesia", "en": "English"} | {
     language: translation(language).name for language in LANGUAGES if language not in WRITTEN
@@ -30,13 +29,9 @@ _BEGUN = re.compile(r"`((?:[a-z-]+\.)+)\$\{")
 @functools.cache
 def texts(language: str) -> dict[str, str]:
     """Return all sentences of a language, by their keys; what nobody has translated is English."""
-    if language not in WRITTEN:
-        known = translation(language).sentences
-        return {key: known.get(english, english) for key, english in texts("en").items()}
-    found: dict[str, str] = json.loads((FOLDER / f"{language}.json").read_text(encoding="utf-8"))
-    names = {f"role.{role}": words for role, words in ROLES.items()} | {"subject.synthetic": ALARM_WORDS["synthetic"]}
+    names = {f"role.{role}": said for role, said in ROLES.items()} | {"subject.synthetic": ALARM_WORDS["synthetic"]}
     layouts = {f"layout.{name}": in_language(kind.title, language) for name, kind in KINDS.items()}
-    return found | {key: words.of(language) for key, words in names.items()} | layouts
+    return {key: said.of(language) for key, said in (words("page") | names).items()} | layouts
 
 
 @functools.cache
