@@ -16,7 +16,7 @@ from config.alarms import check_web_address
 from config.errors import SecretError
 from config.quantities import NotAllowed
 from config.schema import Settings
-from config.secrets import Secret, keys_path, read_private_table
+from config.secrets import Secret, read_key_table
 
 TABLE = "alarms"
 WORDS = ("mail_password", "webhook_header", "webhook_url")
@@ -44,7 +44,7 @@ class AlarmKeys:
 
 def alarm_keys(settings: Settings) -> AlarmKeys:
     """Return what stands in the file of keys; raises SecretError where it is wrong, missing, or others can read it."""
-    path, table = _table(settings)
+    path, table = read_key_table(settings, TABLE)
     wrong = [word for word, value in table.items() if word not in WORDS or not _is_secret(value)]
     if wrong:
         raise SecretError(
@@ -84,14 +84,6 @@ def _secret_address(url: str) -> Secret:
     return Secret(url, path, path.partition("?")[0].rpartition("/")[2])
 
 
-def _table(settings: Settings) -> tuple[Path, dict[str, object]]:
-    if keys_path(settings) is None:
-        return Path(), {}
-    path, table = read_private_table(settings)
-    entries = table.get(TABLE)
-    return path, entries if isinstance(entries, dict) else {}
-
-
 def _is_secret(value: object) -> bool:
     return isinstance(value, str) and bool(value.strip()) and value.isprintable()
 
@@ -99,6 +91,6 @@ def _is_secret(value: object) -> bool:
 def alarm_secrets(settings: Settings) -> Iterator[Secret]:
     """Yield everything secret of the table, whatever else is wrong with it: what must not be printed."""
     with contextlib.suppress(SecretError, OSError):
-        for word, value in _table(settings)[1].items():
+        for word, value in read_key_table(settings, TABLE)[1].items():
             if isinstance(value, str):
                 yield _secret_address(value) if word == "webhook_url" else Secret(value, *value.split()[-1:])

@@ -16,7 +16,7 @@ from pathlib import Path
 from config.copies import CopyTarget
 from config.errors import SecretError
 from config.schema import Settings
-from config.secrets import Secret, keys_path, read_private, read_private_table
+from config.secrets import Secret, read_key_table, read_private
 
 TABLE = "copies"
 
@@ -79,11 +79,8 @@ def _private_key(path: Path, name: str) -> Secret:
 
 
 def _entry(settings: Settings, name: str) -> tuple[Path, Mapping[str, object] | None]:
-    if keys_path(settings) is None:
-        return Path(), None
-    path, table = read_private_table(settings)
-    entries = table.get(TABLE)
-    entry = entries.get(name) if isinstance(entries, dict) else None
+    path, entries = read_key_table(settings, TABLE)
+    entry = entries.get(name)
     return path, entry if isinstance(entry, dict) else None
 
 
@@ -94,9 +91,7 @@ def _is_secret(value: object) -> bool:
 def copy_secrets(settings: Settings) -> Iterator[Secret]:
     """Yield everything secret of the table, whatever else is wrong with it: what must not be printed."""
     with contextlib.suppress(SecretError, OSError):
-        _, table = read_private_table(settings)
-        entries = table.get(TABLE)
-        for entry in entries.values() if isinstance(entries, dict) else ():
+        for entry in read_key_table(settings, TABLE)[1].values():
             for word, value in entry.items() if isinstance(entry, dict) else ():
                 if word != "key_file" and isinstance(value, str):
                     yield Secret(value)

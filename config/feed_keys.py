@@ -13,7 +13,7 @@ from config.errors import SecretError
 from config.quantities import NotAllowed
 from config.schedule import check_feed_address
 from config.schema import Settings
-from config.secrets import Secret, keys_path, read_private_table
+from config.secrets import Secret, keys_path, read_key_table
 
 TABLE = "feeds"
 
@@ -24,8 +24,7 @@ def feed_address(settings: Settings, name: str) -> Secret:
         return Secret(url)
     path = keys_path(settings)
     hint = f'add url to [feeds.{name}], or the line {name} = "https://..." below [{TABLE}] in {path or "keys.toml"}'
-    table = read_private_table(settings)[1].get(TABLE) if path is not None else None
-    address = table.get(name) if isinstance(table, dict) else None
+    address = read_key_table(settings, TABLE)[1].get(name)
     if address is None:
         raise SecretError(f'the calendar "{name}" has no address', hint=hint)
     try:
@@ -37,7 +36,6 @@ def feed_address(settings: Settings, name: str) -> Secret:
 def feed_secrets(settings: Settings) -> Iterator[Secret]:
     """Yield every address of the table, whatever else is wrong with it: what must not be printed."""
     with contextlib.suppress(SecretError, OSError):
-        table = read_private_table(settings)[1].get(TABLE)
-        for address in table.values() if isinstance(table, dict) else ():
+        for address in read_key_table(settings, TABLE)[1].values():
             if isinstance(address, str):
                 yield Secret(address)

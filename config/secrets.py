@@ -216,7 +216,7 @@ def _read_key(settings: Settings, name: str) -> Secret | None:
 
 def _read_table(settings: Settings) -> tuple[Path, dict[str, object]]:
     """Return the file of keys and the stream keys in it; nothing where there is none. Raises SecretError."""
-    path, table = read_private_table(settings)
+    path, table = _read_private_table(settings)
     keys = table.pop("keys", {})
     for other in ("copies", "alarms", "feeds"):  # config/copy_keys.py, alarm_keys.py, feed_keys.py read them
         if not isinstance(table.get(other), str):
@@ -224,7 +224,14 @@ def _read_table(settings: Settings) -> tuple[Path, dict[str, object]]:
     return path, {**table, **(keys if isinstance(keys, dict) else {})}
 
 
-def read_private_table(settings: Settings) -> tuple[Path, dict[str, object]]:
+def read_key_table(settings: Settings, name: str) -> tuple[Path, dict[str, object]]:
+    """Return the file of keys and its table `name`; nothing where there is none. Raises SecretError."""
+    path, table = _read_private_table(settings)
+    entries = table.get(name)
+    return path, entries if isinstance(entries, dict) else {}
+
+
+def _read_private_table(settings: Settings) -> tuple[Path, dict[str, object]]:
     """Return the file of keys and all that stands in it; nothing where there is none. Raises SecretError."""
     path = keys_path(settings)
     if path is None:

@@ -17,7 +17,7 @@ from config.quantities import brief_rate
 from config.schema import Profile
 from devices.controls import presets
 from devices.controls.control import Value
-from devices.controls.panel import NodeControls
+from devices.controls.panel import ControlPanel
 from devices.health.faults import FAULTS, Fault
 from devices.holders import group_of, holders, is_own
 from devices.mode_choice import ENOUGH, ChosenMode, Wanted, choose_mode
@@ -185,7 +185,7 @@ def _controls(device: Device, name: str, situation: Situation) -> Iterator[Resul
     except StateError:
         yield found(CODES, "unreadable", name, file=store.path)
     try:
-        with NodeControls(device.node, device.name, to_set=True) as panel:
+        with ControlPanel(device.node, device.name, to_set=True) as panel:
             changes = presets.apply(panel, kept, situation.settings.devices.power_line_frequency)
     except DeviceAccessDenied:
         yield found(CODES, "denied", name, device=device.name, group=group_of(device.node))

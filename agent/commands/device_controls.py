@@ -15,7 +15,7 @@ from devices.clock import SystemClock
 from devices.controls import by_hand as controls_by_hand
 from devices.controls import presets
 from devices.controls.changes import ControlChange
-from devices.controls.panel import NodeControls
+from devices.controls.panel import ControlPanel
 from devices.health.log import open_health_log
 from devices.model import Device
 
@@ -67,7 +67,7 @@ def controls_command(
     settings = load_settings(config_file)
     store = presets.preset_store()
     device = find_camera(name)
-    with NodeControls(device.node or "", device.name, to_set=bool(texts or reset)) as panel:
+    with ControlPanel(device.node or "", device.name, to_set=bool(texts or reset)) as panel:
         changes: list[ControlChange] = []
         if texts or reset:
             with open_health_log(settings, SystemClock()) as record:

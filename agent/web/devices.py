@@ -151,13 +151,11 @@ def _tried(record: Record) -> Record:
 
 
 def _controls(call: Call, act: Act | None = None) -> ControlsDocument:
-    from devices.controls.panel import NodeControls
-
     settings = call.house.settings.read()
     device = controls_page.find_camera(call.path["id"])
     changes: list[ControlChange] = []
     with ExitStack() as stack:
-        panel = stack.enter_context(NodeControls(device.node or "", device.name, to_set=act is not None))
+        panel = stack.enter_context(ControlPanel(device.node or "", device.name, to_set=act is not None))
         if act is not None:
             changes = act(panel, device, stack.enter_context(open_health_log(settings, call.house.clock)))
         rows = list(controls_page.rows_of(panel.controls(), device, settings, call.house.tell))

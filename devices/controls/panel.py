@@ -11,7 +11,7 @@ import errno
 import itertools
 import os
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 from config.errors import ControlRefused, DeviceError
 from devices import v4l2
@@ -42,25 +42,11 @@ _WHY = {
 }
 
 
-class ControlPanel(Protocol):
-    """The controls of one device, open."""
-
-    def controls(self) -> Controls:
-        """Return all controls as they are now; raises a DeviceError where the device has gone or does not answer."""
-        ...
-
-    def set(self, control: Control, value: Value) -> Value:
-        """Set `control` to `value`, which it takes; return what it is then.
-
-        Raises ControlRefused, or another DeviceError where the device has gone or does not answer.
-        """
-        ...
-
-
-class NodeControls:
-    """The ControlPanel of a V4L2 node; to be closed, by `with`. Raises a DeviceError where it cannot be opened."""
+class ControlPanel:
+    """The controls of one V4L2 node, open; to be closed, by `with`."""
 
     def __init__(self, node: str, name: str, *, to_set: bool = False) -> None:
+        """Open the node. Raises a DeviceError."""
         self._node, self._name = node, name
         access = os.O_RDWR if to_set else os.O_RDONLY
         try:
@@ -77,7 +63,10 @@ class NodeControls:
         os.close(self._fd)
 
     def controls(self) -> Controls:
-        """Return all controls as they are now. A camera that hangs takes the kernel five seconds to find out."""
+        """Return all controls as they are now; raises a DeviceError where the device has gone or does not answer.
+
+        A camera that hangs takes the kernel five seconds to find out.
+        """
         try:
             answers = list(control_queries.answers(self._fd))
             names = _names(answers)
@@ -107,7 +96,10 @@ class NodeControls:
         )
 
     def set(self, control: Control, value: Value) -> Value:
-        """Set `control`, and return what the driver made of it."""
+        """Set `control` to `value`, which it takes; return what it is then.
+
+        Raises ControlRefused, or another DeviceError where the device has gone or does not answer.
+        """
         span = (control.minimum, control.maximum)
         try:
             return control_queries.write(self._fd, control.id, control.kind, span, value)

@@ -18,7 +18,7 @@ from config.quantities import NotAllowed
 from config.state import state_folder
 from devices.controls.changes import ControlChange, change_of, in_order, set_one
 from devices.controls.control import Controls, Value, is_manual
-from devices.controls.panel import ControlPanel, NodeControls
+from devices.controls.panel import ControlPanel
 from devices.health.line import Kind, Level, Record
 from devices.host import threads
 from devices.model import Device
@@ -138,7 +138,7 @@ def apply_to(
         return []
     try:
         kept = _kept(device, record, presets or preset_store())
-        with NodeControls(device.node, device.name, to_set=True) as panel:
+        with ControlPanel(device.node, device.name, to_set=True) as panel:
             changes = apply(panel, kept, power_line)
     except DeviceNotFound:
         return []  # unplugged again, which is in the log by itself

@@ -5,7 +5,6 @@ costs the memory of earlier days, nothing else.
 """
 
 import contextlib
-import os
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from config.errors import StateError
+from config.files import stamp
 from config.state import state_folder
 from devices.health.faults import Fault, with_health
 from devices.model import Device
@@ -104,7 +104,7 @@ class KnownDevices:
 
     def refresh(self) -> bool:
         """Take over what is in the file, unless it is still what it was; return whether it was another."""
-        if self._store is None or (version := _version(self._store.path)) == self._version:
+        if self._store is None or (version := stamp(self._store.path)) == self._version:
             return False
         self._version = version
         with contextlib.suppress(StateError):
@@ -139,14 +139,6 @@ def newest(known: KnownById) -> dict[str, Known]:
     """Return the last seen of `known`, as many as are kept."""
     ordered = sorted(known.items(), key=lambda item: item[1].last_seen, reverse=True)
     return dict(ordered[:MOST])
-
-
-def _version(path: Path) -> tuple[int, int] | None:
-    try:
-        status = os.stat(path)  # noqa: PTH116 - as Path.stat
-    except OSError:
-        return None
-    return status.st_ino, status.st_mtime_ns
 
 
 def confirm(store: Store[dict[str, Known]], device_ids: Collection[str]) -> list[str]:

@@ -10,7 +10,7 @@ ASK = """
 import contextlib, os, sys
 from fractions import Fraction
 from config.errors import LiputError
-from devices.controls.panel import NodeControls
+from devices.controls.panel import ControlPanel
 from devices.modes import is_idle
 from devices.modes import offer
 from devices.outputs import OutputInfo, OutputNode, _ask
@@ -30,7 +30,7 @@ except OSError:
     [
         "is_idle(node)",
         "offer(node, 'Cam')",
-        "NodeControls(node, 'Cam')",
+        "ControlPanel(node, 'Cam')",
         "_ask(node, 'Loop')",
         "OutputNode(OutputInfo(node, 'Loop', 'none'), 16, 16, Fraction(30))",
     ],

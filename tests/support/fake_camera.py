@@ -4,6 +4,7 @@ import msgspec
 
 from config.errors import ControlRefused, DeviceNotFound
 from devices.controls.control import Control, ControlKind, Controls, Value, is_manual
+from devices.controls.panel import ControlPanel
 
 LINES = {0: "Disabled", 1: "50 Hz", 2: "60 Hz"}
 EXPOSURES = {1: "Manual Mode", 3: "Aperture Priority Mode"}
@@ -40,8 +41,8 @@ WEBCAM = (
 )
 
 
-class FakeCamera:
-    """A ControlPanel in memory. `refused` names controls that it refuses to set; `gone` is that it was unplugged."""
+class FakeCamera(ControlPanel):
+    """One in memory. `refused` names controls that it refuses to set; `gone` is that it was unplugged."""
 
     def __init__(self, *controls: Control) -> None:
         self.parts = {control.name: control for control in controls or WEBCAM}

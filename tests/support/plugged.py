@@ -15,7 +15,7 @@ CAMERA = Device(
 
 
 class Panel:
-    """Opens a FakeCamera as NodeControls opens a node."""
+    """Opens a FakeCamera as ControlPanel opens a node."""
 
     def __init__(self, camera: FakeCamera) -> None:
         self._camera = camera
@@ -39,7 +39,7 @@ def plug(monkeypatch: pytest.MonkeyPatch, *more: Device) -> FakeCamera:
         monkeypatch.setattr(f"{place}.list_devices", lambda: list(devices))
     for place in ("agent.devices.gather", "agent.devices.giving"):
         monkeypatch.setattr(f"{place}.server_inputs", list)
-    monkeypatch.setattr("devices.controls.panel.NodeControls", Panel(camera))
+    monkeypatch.setattr("agent.web.devices.ControlPanel", Panel(camera))
     return camera
 
 

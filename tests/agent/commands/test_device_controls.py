@@ -70,7 +70,7 @@ def desk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Desk:
     monkeypatch.setenv("LIPUT_CONFIG", str(tmp_path / "liput.toml"))
     (tmp_path / "liput.toml").write_text("")
     desk = Desk(tmp_path / "state")
-    monkeypatch.setattr(command, "NodeControls", desk)
+    monkeypatch.setattr(command, "ControlPanel", desk)
     monkeypatch.setattr(controls_page, "list_devices", lambda: desk.devices)
     return desk
 

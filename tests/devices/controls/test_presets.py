@@ -233,7 +233,7 @@ def test_each_that_cannot_be_set_is_told_and_the_others_are_set() -> None:
 
 
 class Opened:
-    """Stands for NodeControls: opens `camera`, or cannot."""
+    """Stands for ControlPanel: opens `camera`, or cannot."""
 
     def __init__(self, camera: FakeCamera, problem: DeviceError | None = None) -> None:
         self.camera, self.problem = camera, problem
@@ -252,7 +252,7 @@ class Opened:
 
 
 def applied(monkeypatch: pytest.MonkeyPatch, opened: Opened, record: Recorded, store: Store[Presets]) -> list[str]:
-    monkeypatch.setattr(presets, "NodeControls", opened)
+    monkeypatch.setattr(presets, "ControlPanel", opened)
     return [str(one) for one in apply_to(CAMERA, power_line="50 Hz", record=record, presets=store)]
 
 

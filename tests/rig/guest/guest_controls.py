@@ -22,7 +22,7 @@ from devices.controls import presets
 from devices.controls.by_hand import change
 from devices.controls.changes import plan
 from devices.controls.control import ControlKind, Controls
-from devices.controls.panel import ControlPanel, NodeControls
+from devices.controls.panel import ControlPanel
 from devices.health.line import Kind, Level, nowhere
 from devices.model import Device, Health
 from devices.snapshot import list_devices
@@ -53,8 +53,8 @@ def record() -> Recorded:
     return Recorded(SystemClock())
 
 
-def panel_of(rig: RigDevice) -> NodeControls:
-    return NodeControls(rig.wait_for_video(), "Rig Webcam", to_set=True)
+def panel_of(rig: RigDevice) -> ControlPanel:
+    return ControlPanel(rig.wait_for_video(), "Rig Webcam", to_set=True)
 
 
 class RigBench:
@@ -179,7 +179,7 @@ def test_a_camera_that_hangs_or_has_gone_is_told_and_not_waited_for(camera: RigD
     assert presets.apply_to(device, power_line="50 Hz", record=record) == []
     assert len(record.lines) == 1
     with pytest.raises(DeviceNotFound):
-        NodeControls(device.node or "", device.name)
+        ControlPanel(device.node or "", device.name)
 
 
 def liput(*words: str) -> subprocess.CompletedProcess[str]:
@@ -246,18 +246,18 @@ def test_the_page_tries_keeps_and_resets_a_control_of_a_camera_that_is_being_rec
 
 
 @contextmanager
-def vivid() -> Iterator[NodeControls]:
+def vivid() -> Iterator[ControlPanel]:
     words = ["modprobe", "vivid", "n_devs=1", "node_types=0x1", "num_inputs=1", "input_types=0"]
     subprocess.run(words, check=True)
     try:
         found = wait_for(lambda: [d for d in list_devices() if d.id == "platform-vivid.0" and d.modes])
-        with NodeControls(found[0].node or "", "vivid", to_set=True) as panel:
+        with ControlPanel(found[0].node or "", "vivid", to_set=True) as panel:
             yield panel
     finally:
         subprocess.run(["modprobe", "-r", "vivid"], check=True)
 
 
-def set_text(panel: NodeControls, name: str, text: str) -> Controls:
+def set_text(panel: ControlPanel, name: str, text: str) -> Controls:
     control = panel.controls()[name]
     panel.set(control, control.read(text))
     return panel.controls()
