@@ -19,12 +19,13 @@ from devices.computer import (
     SYS,
     Computer,
     ComputerSample,
+    OthersLoad,
     are_drivers_gone,
     is_restart_asked_for,
+    others_load,
     speed_limit,
     throttle_count,
 )
-from devices.others_load import OthersLoad, others_load
 from devices.priority import NICE, REALTIME, Standing
 from recorder.control import directory
 

@@ -1,5 +1,15 @@
-"""Measuring with an iperf3 server, over streams of our own: what arrives is told by this PC's kernel."""
+"""Measuring with an iperf3 server, over streams of our own: what arrives is told by this PC's kernel.
 
+A connection of its own carries what client and server say about a test (esnet/iperf, src/iperf_api.c): states, a signed
+byte each, and JSON behind four bytes that tell its length. Each stream is another connection to the same port, which
+begins with the same cookie.
+"""
+
+import contextlib
+import json
+import math
+import secrets
+import struct
 import threading
 import time
 from abc import abstractmethod
@@ -7,15 +17,199 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from enum import IntEnum
+from types import TracebackType
+from typing import Self
 
 from devices.uplink.channel import Channel
 from devices.uplink.connecting import Patience
-from devices.uplink.iperf3_wire import BLOCK_BYTES, END_S, Control, parameters
+from devices.uplink.http import receive
 from devices.uplink.model import Budget, Step, Tell, Uplink
 from devices.uplink.one_way import IDLED, REACHED, UP, Heard, OneWay, both_ways, fill, idle_latency, told
 from devices.uplink.server import Server, Way
 from devices.uplink.traffic import Allowance, Stream, noise
 from devices.uplink.trouble import NetworkTrouble, Stopped, Trouble
+
+BLOCK_BYTES = 131_072
+"""What the server reads and writes at once: its own default."""
+END_S = 1.0
+"""What a server has to end a test: longer than it takes, unless something is lost."""
+_EXPLAIN_S = 0.3
+_COOKIE = "abcdefghijklmnopqrstuvwxyz234567"
+_COOKIE_LENGTH = 36
+_PACING_US = 1000
+_VERSION = "3.18"
+_LARGEST = 4096
+_ERRORS = {
+    27: "more data a second than this server takes",
+    37: "longer than this server measures",
+    142: "this server asks for a name and a password",
+    160: "longer than this server measures",
+}
+"""Those of iperf3's numbers of errors that this side may meet."""
+
+
+class State(IntEnum):
+    """What is said by one byte; the client says TEST_END, IPERF_DONE and CLIENT_TERMINATE."""
+
+    TEST_START = 1
+    TEST_RUNNING = 2
+    TEST_END = 4
+    PARAM_EXCHANGE = 9
+    CREATE_STREAMS = 10
+    SERVER_TERMINATE = 11
+    CLIENT_TERMINATE = 12
+    EXCHANGE_RESULTS = 13
+    DISPLAY_RESULTS = 14
+    IPERF_DONE = 16
+    ACCESS_DENIED = -1
+    SERVER_ERROR = -2
+
+
+def parameters(streams: int, seconds: float, *, down: bool) -> Mapping[str, object]:
+    """Return what a test is: TCP, so many streams, one way. The client ends it; `seconds` is when it will have."""
+    wanted: dict[str, object] = {"tcp": True, "omit": 0, "time": math.ceil(seconds), "num": 0, "blockcount": 0}
+    wanted |= {"parallel": streams, "len": BLOCK_BYTES, "pacing_timer": _PACING_US, "client_version": _VERSION}
+    return wanted | ({"reverse": True} if down else {})
+
+
+class Control:
+    """The connection that agrees on one test, taken over; the test is over at the end of the `with`."""
+
+    def __init__(self, channel: Channel) -> None:
+        self.cookie = "".join(secrets.choice(_COOKIE) for _ in range(_COOKIE_LENGTH)).encode() + b"\0"
+        """What a stream of this test sends first."""
+        self._channel = channel
+        self._received = b""
+        self._lock = threading.Lock()
+        self._has_ended = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._end_with(_byte(State.CLIENT_TERMINATE))
+        self._channel.leave()
+
+    def agree(self, wanted: Mapping[str, object], patience: Patience) -> None:
+        """Agree on a test; then the server waits for its streams. Raises NetworkTrouble and Stopped."""
+        self._say(self.cookie, patience)
+        self._expect(State.PARAM_EXCHANGE, patience)
+        self._say(_message(wanted), patience)
+        self._expect(State.CREATE_STREAMS, patience)
+
+    def wait_until_running(self, patience: Patience) -> None:
+        """Wait until the server has all streams. Raises NetworkTrouble and Stopped."""
+        self._expect(State.TEST_START, patience)
+        self._expect(State.TEST_RUNNING, patience)
+
+    def look(self) -> None:
+        """Raise NetworkTrouble where the server does not go on with a test that runs."""
+        if not self._received:
+            with contextlib.suppress(OSError):
+                said = self._channel.receive(_LARGEST)
+                if said is None:
+                    return
+                self._received += said
+        if not self._has_ended:
+            raise self._trouble(self._take(1))
+
+    def explain(self, trouble: NetworkTrouble, stop: threading.Event) -> NetworkTrouble:
+        """Return why the server has hung up, where it says that; else `trouble`. Raises Stopped."""
+        if self._received or self._channel.wait(Patience.of(_EXPLAIN_S, stop)):
+            try:
+                self.look()
+            except NetworkTrouble as better:
+                return better
+        return trouble
+
+    def end(self) -> None:
+        """End the test, from any thread; idempotent. It is said before any stream is closed.
+
+        A server that finds one closed calls that an error; some of before 2023 (3.16) are not heard of any more then.
+        It is all said at once, for nothing of it hangs on an answer: on a long way each would take its time.
+        """
+        self._end_with(_byte(State.TEST_END) + _message(_RESULTS) + _byte(State.IPERF_DONE))
+
+    def wait_until_free(self, stop: threading.Event) -> None:
+        """Wait until the server hangs up: it takes the next test then. Not for long, and not once `stop` is set."""
+        until = time.monotonic() + END_S
+        with contextlib.suppress(OSError):
+            while not stop.is_set() and self._channel.wait(Patience(until, stop)):
+                if self._channel.receive(_LARGEST) == b"":
+                    return
+
+    def _end_with(self, words: bytes) -> None:
+        with self._lock, contextlib.suppress(OSError):
+            if not self._has_ended:
+                self._has_ended = True
+                self._channel.send(words)
+
+    def _say(self, words: bytes, patience: Patience) -> None:
+        with contextlib.suppress(OSError):  # why it hangs up may have come before
+            self._channel.send_all(words, patience.step())
+
+    def _expect(self, state: State, patience: Patience) -> None:
+        """Wait for the server's word. Raises NetworkTrouble and Stopped."""
+        said = self._read(1, patience, has_begun=state is not State.PARAM_EXCHANGE)
+        if said != _byte(state):
+            raise self._trouble(said)
+
+    def _read(self, count: int, patience: Patience, *, has_begun: bool) -> bytes:
+        """Return so many bytes, less where there are no more. Raises NetworkTrouble and Stopped."""
+        patience = patience.step()
+        while len(self._received) < count:
+            more = receive(self._channel, patience, has_begun=has_begun)
+            if not more:
+                break
+            self._received += more
+        return self._take(count)
+
+    def _take(self, count: int) -> bytes:
+        said, self._received = self._received[:count], self._received[count:]
+        return said
+
+    def _trouble(self, said: bytes) -> NetworkTrouble:
+        """Return what a byte means that is not what should come; none where the server hangs up."""
+        if not said:
+            return NetworkTrouble(Trouble.CLOSED)
+        if said == _byte(State.ACCESS_DENIED):
+            return NetworkTrouble(Trouble.BUSY)
+        if said == _byte(State.SERVER_TERMINATE):
+            return NetworkTrouble(Trouble.SERVER_ERROR, "the server was ended")
+        if said == _byte(State.SERVER_ERROR):
+            return NetworkTrouble(Trouble.SERVER_ERROR, self._error())
+        return NetworkTrouble(Trouble.FOREIGN, "not iperf3")
+
+    def _error(self) -> str:
+        """Return what the server says of its error, a number of iperf3's own."""
+        try:
+            number = struct.unpack(">i", self._read(4, Patience.of(_EXPLAIN_S, threading.Event()), has_begun=True))[0]
+        except (NetworkTrouble, struct.error):
+            return ""
+        return _ERRORS.get(number, f"iperf3 {number}")
+
+
+_RESULTS: Mapping[str, object] = {
+    "cpu_util_total": 0,
+    "cpu_util_user": 0,
+    "cpu_util_system": 0,
+    "sender_has_retransmits": 0,
+    "streams": [],
+}
+"""As little as the server takes: it is the server's own report that this would fill."""
+
+
+def _byte(state: State) -> bytes:
+    return struct.pack("b", state)
+
+
+def _message(content: Mapping[str, object]) -> bytes:
+    text = json.dumps(content).encode()
+    return struct.pack(">I", len(text)) + text
+
 
 REACH_S = 7.0
 LONGEST_S = 19.0

@@ -26,8 +26,7 @@ from agent.checks.result import Result, Verdict
 from devices import priority
 from devices.awake import Held
 from devices.clock_state import ClockState
-from devices.computer import Computer, ComputerSample
-from devices.others_load import OthersLoad
+from devices.computer import Computer, ComputerSample, OthersLoad
 from devices.priority import NICE, REALTIME, Standing
 from tests.support.buses import Bus, logind, screensaver
 from tests.support.situations import codes, situation, unheard

@@ -9,11 +9,10 @@ import msgspec
 import pytest
 
 from devices.clock import SystemClock
-from devices.health import journald, log
+from devices.health import log
 from devices.health.files import LogAppender
-from devices.health.journald import Journal, datagram
 from devices.health.line import HealthLine, Kind, Level
-from devices.health.log import HealthLog
+from devices.health.log import HealthLog, Journal, datagram
 from tests.support.waiting import wait_for
 
 LINE = HealthLine(
@@ -83,7 +82,7 @@ def test_what_is_too_long_for_a_datagram_is_cut_between_characters(server: socke
     journal = Journal(tmp_path / "socket")
     assert journal.send(msgspec.structs.replace(LINE, name="", device="d", reason="é" * 1_000_000))
     message = parsed(server.recv(1_000_000))["MESSAGE"]
-    assert len(message.encode()) in {journald.LONGEST_VALUE, journald.LONGEST_VALUE - 1}
+    assert len(message.encode()) in {log.LONGEST_VALUE, log.LONGEST_VALUE - 1}
     assert message.endswith("éé")
     journal.close()
 

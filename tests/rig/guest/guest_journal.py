@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 
 from devices.clock import SystemClock
-from devices.health.journald import SOCKET
 from devices.health.line import Kind, Level
-from devices.health.log import HealthLog
+from devices.health.log import SOCKET, HealthLog
 from devices.health.query import Wanted, read
 from tests.support.waiting import wait_for
 
