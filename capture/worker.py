@@ -170,14 +170,12 @@ class SourceWorker[Item, Opened: VideoFormat | None]:
             if missing is not None:
                 raise missing  # noqa: TRY301 - it is an opening that has failed
             return self._open()
-        except DeviceError as error:
-            self._lose(error, outage_kind(error, OutageKind.MISSING))
-            raise
-        except LiputError:
-            raise
         except Exception as error:
             told = self._told(error)
-            self._lose(told, outage_kind(told, OutageKind.MISSING))
+            if isinstance(told, DeviceError):
+                self._lose(told, outage_kind(told, OutageKind.MISSING))
+            if told is error:
+                raise
             raise told from error
 
     def _open(self) -> Opened:
@@ -238,13 +236,12 @@ class SourceWorker[Item, Opened: VideoFormat | None]:
         """Take note that the device is not there, and let go of it."""
         now_ns = self._clock.now_ns()
         outage = SourceOutage(kind, error.message, error.hint, now_ns)
-        is_open = self.state is SourceState.RUNNING
         self._enter(_STATES.get(kind, SourceState.REFUSED), outage)
         self._next_ns = now_ns
         if self.supervision:
             self.supervision.locator.lost()
         if kind is OutageKind.LOST and not self._stopping.is_set():
-            if self._health and is_open:
+            if self._health:
                 self._health.lost(error)
             self._events.lost(outage)
         self._let_go()

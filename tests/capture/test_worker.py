@@ -305,6 +305,13 @@ def test_one_that_is_well_is_let_go_of_when_it_is_closed(
     assert (plug.closed, plug.is_open) == (1, False)
 
 
+def test_what_is_read_after_it_was_closed_is_no_loss(camera: VideoWorker, plug: Plug, told: Told) -> None:
+    camera.open()
+    camera.close()
+    assert camera.read(0.1) is None
+    assert (camera.state, told) == (SourceState.CLOSED, [])
+
+
 def test_one_that_is_closed_while_it_is_being_opened_is_let_go_of(plug: Plug, clock: SimulatedClock) -> None:
     opening, go_on = threading.Event(), threading.Event()
 
