@@ -66,9 +66,12 @@ class KeptPackets:
 
     def from_the_start(self) -> list[EncodedPacket]:
         """Return everything from the first keyframe on, each track in its order."""
-        first = next((index for index, packet in enumerate(self.leaders) if packet.is_keyframe), 0)
-        start = self.start - RUN_IN
-        return [*list(self.leaders)[first:], *(packet for packet in self.others if packet.begins >= start)]
+        return self.from_leader(next(iter(self.keyframes()), 0))
+
+    def from_leader(self, first: int) -> list[EncodedPacket]:
+        """Return pictures from number `first` on, and of the other tracks all that belongs to them."""
+        begin = (self.leaders[first].begins if self.leaders else Fraction(0)) - RUN_IN
+        return [*list(self.leaders)[first:], *(packet for packet in self.others if packet.ends > begin)]
 
     def clear(self) -> None:
         """Forget everything."""

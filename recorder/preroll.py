@@ -11,7 +11,7 @@ from fractions import Fraction
 
 from devices.clock import NANOSECONDS
 from recorder.kept_packets import MOST_BYTES, KeptPackets
-from recorder.packet import RUN_IN, EncodedPacket, Track
+from recorder.packet import EncodedPacket, Track
 
 AT_ONCE = Fraction(3, 10)
 """Seconds of pictures that a recording begins with: more than a fragment, so that the first is on disk at once."""
@@ -43,6 +43,11 @@ class PreRoll:
             return 0.0
         with self._lock:
             return float(self._kept.seconds)
+
+    @property
+    def bytes(self) -> int:
+        """How much memory its packets take."""
+        return self._kept.bytes
 
     @property
     def form(self) -> int:
@@ -94,18 +99,12 @@ class PreRoll:
             early = [index for index in keyframes if kept.leaders[index].begins <= latest]
             first = early[-1] if early else keyframes[0] if keyframes else None
             self._origin = Fraction(0) if first is None else kept.leaders[first].begins
-            for packet in self._kept_from(first or 0):
+            self.skipped += first or 0
+            for packet in sorted(kept.from_leader(first or 0), key=lambda packet: packet.dts * packet.time_base):
                 hand_on(self.in_media_time(packet))
             kept.clear()
             self._hand_on = hand_on
             return round(self._origin * NANOSECONDS)
-
-    def _kept_from(self, first: int) -> list[EncodedPacket]:
-        """Return what is kept from picture number `first` on, in the order of decoding."""
-        self.skipped += first
-        pictures = list(self._kept.leaders)[first:]
-        others = [packet for packet in self._kept.others if packet.ends > self._origin - RUN_IN]
-        return sorted([*pictures, *others], key=lambda packet: packet.dts * packet.time_base)
 
     def in_media_time(self, packet: EncodedPacket) -> EncodedPacket:
         """Return a packet in program time as one in media time; what that is, is known once it is open."""

@@ -107,7 +107,7 @@ def test_what_follows_is_handed_on_at_once_on_the_same_times(packets: list[Encod
     assert len(handed) == before + len(packets) - len(packets) // 2
     pictures = [packet.pts for packet in handed if packet.track == Track.VIDEO]
     assert pictures == list(range(0, 3000 * len(pictures), 3000))
-    assert gate._kept.bytes == 0
+    assert gate.bytes == 0
 
 
 def test_a_slow_disk_holds_up_who_hands_on_and_nobody_else(packets: list[EncodedPacket]) -> None:
@@ -139,7 +139,7 @@ def test_a_slow_disk_holds_up_who_hands_on_and_nobody_else(packets: list[Encoded
 
 def test_before_the_first_packet_it_begins_with_the_first(packets: list[EncodedPacket]) -> None:
     gate = PreRoll(30)
-    assert (gate._kept.bytes, gate.seconds) == (0, 0.0)
+    assert (gate.bytes, gate.seconds) == (0, 0.0)
     handed: list[EncodedPacket] = []
     assert gate.open(handed.append, NANOSECONDS) == 0
     put(gate, packets)
@@ -174,7 +174,7 @@ def test_its_memory_is_bounded_whatever_is_to_be_kept(
     )
     for packet in packets:
         gate.put(packet)
-        assert gate._kept.bytes <= whole // 4 + group
+        assert gate.bytes <= whole // 4 + group
     assert gate.seconds > 1
 
 
@@ -191,7 +191,7 @@ def test_it_keeps_no_pictures_of_another_form_than_the_newest(packets: list[Enco
     assert {packet.form for packet in shown} == {1}
     assert shown[0].is_keyframe
     assert gate.skipped == len(pictures) - len(shown)
-    assert gate._kept.bytes == 0
+    assert gate.bytes == 0
 
 
 def test_a_recording_that_reaches_back_plays_from_its_first_picture_in_sync(

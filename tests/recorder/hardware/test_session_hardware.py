@@ -207,7 +207,7 @@ def test_one_that_fails_just_as_the_recording_begins_costs_nothing(tmp_path: Pat
     pre_roll = room.session._pre_roll
 
     def late(*given: Any, **more: Any) -> SessionFiles:
-        wait_for(lambda: [packet for packet in pre_roll._kept.leaders if packet.form == 1])
+        wait_for(lambda: pre_roll.form == 1)
         return SessionFiles(*given, **more)
 
     with pytest.MonkeyPatch.context() as patch:
