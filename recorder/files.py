@@ -43,7 +43,7 @@ class SessionFiles:
         live: Destinations,
         on_failure: Callable[[LiputError], None],
     ) -> None:
-        """Make the work folder and start what writes into it; `live` destinations are not connected yet.
+        """Make the work folder and start the writers; `live` destinations are not connected yet.
 
         Pictures of another form than that of the `start` begin further files. `on_failure` is told when no disk is
         left. Raises LiputErrors; then nothing is left behind.
@@ -80,7 +80,7 @@ class SessionFiles:
         self.outputs = Outputs(self.storage, templates, live=live, form=form, templates_of=encoder.templates_of)
 
     def _facts(self, plan: SessionPlan, began_ns: int) -> SessionFacts:
-        """Return what the work folders say: of a new session, or of one that is gone on with."""
+        """Return the facts for the work folders: of a new session, or of one that goes on."""
         back_ns = self._clock.now_ns() - began_ns if plan.live else 0
         began = self._clock.now() - timedelta(seconds=back_ns / NANOSECONDS)
         context = msgspec.structs.replace(plan.context, destinations=self._live.names)

@@ -1,4 +1,4 @@
-"""What of a fragmented MP4 is really in the file: read from the file itself, while another thread writes it.
+"""The fragments of an MP4 that are whole in its file: read from the file, while another thread writes it.
 
 The record light must not report an intention (what was given to the muxer) but what can be played when
 everything is killed now. A fragment is a `moof` box (which samples, from when, how long) followed by its `mdat` (their

@@ -10,7 +10,7 @@ MOST_BYTES = 64_000_000
 
 
 class KeptPackets:
-    """Pictures in their order, and what belongs to them; not safe from several threads at once.
+    """Pictures in their order, and the sound that belongs to them; not safe from several threads at once.
 
     `leading` is the track at whose keyframes a file can begin.
     """
@@ -37,7 +37,7 @@ class KeptPackets:
         return next((index for index, packet in enumerate(self.leaders) if index and packet.is_keyframe), None)
 
     def begin_at(self, index: int) -> None:
-        """Forget what is before a keyframe, of every track; of the others RUN_IN before it stays."""
+        """Forget all packets before a keyframe; of the other tracks RUN_IN before it stays."""
         for _ in range(index):
             self._drop(self.leaders)
         begin = self.leaders[0].begins - RUN_IN

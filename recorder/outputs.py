@@ -59,7 +59,7 @@ class Outputs:
         self._apart: frozenset[TrackId] = frozenset(PROGRAM)
 
     def connect(self, live_templates: Templates | None = None) -> None:
-        """Begin to connect the live destinations, from whichever thread; never fails.
+        """Begin to connect the live destinations, from any thread; never fails.
 
         Before that they get nothing. `live_templates` are the streams that are encoded for them apart.
         """

@@ -1,4 +1,4 @@
-"""What stands between the encoder and the outputs: while a session is armed, the last seconds of packets.
+"""The pre-roll: the last seconds of packets while a session is armed, between its encoder and its outputs.
 
 Packets come in *program time*, which begins when the session is armed, and leave in *media time*, which begins where
 the recording does: at a keyframe, so that nothing has to be encoded again.

@@ -102,7 +102,7 @@ class StorageEvents:
         )
 
     def switched(self, old: str, replica: Replica, safe_s: float, begins_s: float) -> None:
-        """Tell that the recording goes on elsewhere, and what is missing between the two files, if anything is.
+        """Tell that the recording goes on elsewhere, and any gap between the two files.
 
         The old one is safe up to `safe_s`, and what the new one was given begins at `begins_s`.
         """

@@ -86,7 +86,7 @@ class _Copy:
 
     @property
     def on_disk(self) -> OnDisk:
-        """What was found on disk: bytes in all replicas, and up to where they play in the session's media time."""
+        """The bytes of all replicas on their disks, and up to where they play in the session's media time."""
         return OnDisk(sum(replica.on_disk.bytes for replica in self.replicas), _found_s(self.replicas))
 
 
@@ -263,7 +263,7 @@ class Failover:
 
     @property
     def on_disk(self) -> OnDisk:
-        """What was found on disk, of the copy that holds most."""
+        """That of the copy that holds most."""
         return max((copy.on_disk for copy in self._copies), key=lambda found: found.media_time_s, default=OnDisk())
 
     def beside(self) -> Beside | None:
@@ -351,7 +351,7 @@ class Failover:
         return any(copy.move is not None for copy in self._copies)
 
     def _fail_over(self) -> bool:
-        """Take in what has failed, which copies have come to another replica, and which need one; waits for nothing.
+        """Take in replicas that are open and replicas that failed, and begin to open the next ones; waits for nothing.
 
         Returns whether there was anything.
         """
@@ -430,7 +430,7 @@ class Failover:
             self._refuse(copy, move, move.archive, error)
 
     def _advance(self, copy: _Copy) -> None:
-        """Take in what has become of a replica that is opened for a copy, if that is known by now."""
+        """Take in the replica that is opened for a copy, or its refusal, if one has come."""
         move = copy.move
         if move is None or move.opening is None or move.archive is None:
             return

@@ -1,4 +1,4 @@
-"""What is wrong with a place that is recorded to, told apart: each kind has its event, its sentence, its advice."""
+"""Faults of a disk that is recorded to: each kind has its event, its sentence, its advice."""
 
 import errno
 from collections.abc import Callable
@@ -49,7 +49,7 @@ def stalled(path: Path, seconds: float) -> StorageStalled:
 
 
 def asked[T](act: Callable[[], T], path: Path, clock: Clock) -> T:
-    """Return what `act` returns, which asks the disk of `path`; raises what it raises.
+    """Return the result of `act`, which asks the disk of `path`; its errors go through.
 
     Raises StorageStalled where the disk gives nothing for OPEN_S, and RuntimeError where there are too many threads.
     """

@@ -82,7 +82,7 @@ class RecordingFile:
         Disk().sync(self._folder)
 
     def sync(self) -> None:
-        """Bring onto the disk what was appended."""
+        """Bring the appended bytes onto the disk."""
         os.fdatasync(self.descriptor)
 
     def close(self) -> None:
@@ -123,9 +123,9 @@ def muxer_options(fragment_s: float, bit_rate: int = 0) -> dict[str, str]:
 
 
 class Mp4File:
-    """Muxes packets into a file. One thread muxes and finishes, another one syncs. Raises what libav and the disk say.
+    """Muxes packets into a file. One thread muxes and finishes, another one syncs.
 
-    `error_of` translates that.
+    Errors of libav and the disk go through; `error_of` translates them.
     """
 
     def __init__(
@@ -243,6 +243,6 @@ class Mp4File:
 
 
 def _bit_rate(templates: Mapping[TrackId, Stream]) -> int:
-    """Return what these tracks are encoded to, all together, in bit/s; 0 where an encoder does not say."""
+    """Return the bit rate of all these tracks together, in bit/s; 0 where an encoder does not say."""
     rates = [template.codec_context.bit_rate for template in templates.values()]
     return sum(rate for rate in rates if rate) if all(rates) else 0

@@ -43,7 +43,7 @@ class Forecast:
     """Fed with looks at one disk while one file grows on it."""
 
     def __init__(self, settings: StorageSettings, keep_free: int, bytes_per_s: float) -> None:
-        """`keep_free` is what must stay free beside what closing takes; `bytes_per_s` what is to be expected."""
+        """`keep_free` bytes stay free, beside those that closing takes; `bytes_per_s` is the expected rate."""
         self._settings = settings
         self._keep_free = keep_free
         self._expected = bytes_per_s

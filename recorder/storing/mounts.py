@@ -30,7 +30,7 @@ class DiskOf:
 
 
 def disk_of(device: int) -> DiskOf:
-    """Return the disk with the device number `device` (`st_dev` of what is on it)."""
+    """Return the disk with the device number `device` (`st_dev` of its files)."""
     return DiskOf(device, _sources().get(device))
 
 
@@ -52,7 +52,7 @@ def whole_disk(device: int) -> int:
 
 
 def _sources() -> Mapping[int, str]:
-    """Return what is mounted, by device number."""
+    """Return the sources of all mounts, by device number."""
     return {mount.device: mount.source for mount in mounted()}
 
 
@@ -78,7 +78,7 @@ class MountMemory:
         self._store = Store(state_folder() / "storage.json", dict[str, str], {})
 
     def check(self) -> None:
-        """Raise StateError where what is remembered cannot be read: no disk is missed then."""
+        """Raise StateError where the memory cannot be read: no disk is missed then."""
         self._store.read()
 
     def refuse_missing(self, root: Path) -> None:

@@ -34,14 +34,14 @@ type TemplatesOf = Callable[[int], Templates]
 
 @dataclass(frozen=True, slots=True)
 class StorageTask:
-    """What a session asks of its disks."""
+    """The demands of a session on its disks."""
 
     archives: Sequence[Archive]
     """The folders to record to, in order."""
     storage: StorageSettings
     recording: RecordingSettings
     bytes_per_s: float
-    """What is expected of the recording."""
+    """The expected rate of the recording."""
     planned_s: float | None = None
     """Its length, if that is known."""
     waits: bool = False
@@ -55,7 +55,7 @@ class StorageTask:
 
 @dataclass(frozen=True, slots=True)
 class SessionFacts:
-    """What the work folders of a session have in common, and where in it this recorder begins.
+    """The facts that all work folders of a session share, and the place in it where this recorder begins.
 
     That is at `offset_s` of its media time, with part number `part`. `earlier` are the parts of a session that is gone
     on with, locked: they are sealed with what comes now.
@@ -86,7 +86,7 @@ class StreamFormat:
 
 
 class Opener:
-    """Opens the replicas of one session, on whichever thread: it may hang on their disks."""
+    """Opens the replicas of one session, on any thread: it may hang on their disks."""
 
     def __init__(
         self,

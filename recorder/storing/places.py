@@ -15,7 +15,7 @@ from recorder.storing.mounts import MountMemory
 def check_places(
     archives: Sequence[Archive], settings: StorageSettings, clock: Clock, memory: MountMemory | None = None
 ) -> None:
-    """Raise what is wrong with the first of `archives` when none of them can take a session; makes nothing.
+    """Raise the fault of the first of `archives` when none of them can take a session; make nothing.
 
     A disk that does not answer within OPEN_S takes none. One that cannot be written is told when the session begins.
     """

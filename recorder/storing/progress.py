@@ -18,14 +18,14 @@ def patience_s(settings: RecordingSettings) -> float:
 
 
 class Progress(Enum):
-    """What has changed since the last look."""
+    """The change since the last look."""
 
     STALLED = auto()
     RESUMED = auto()
 
 
 class ProgressWatch:
-    """Fed with what was found on disk and what was given; never asks the disk itself, so that it cannot hang."""
+    """Compares the media time on disk with the media time given; asks no disk, so that it cannot hang."""
 
     def __init__(self, now_ns: int, patience_s: float) -> None:
         """`patience_s` is how long nothing may come to the disk: longer than a fragment, and a sync after it, take."""

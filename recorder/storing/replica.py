@@ -184,7 +184,7 @@ class Replica:
 
     @property
     def on_disk(self) -> OnDisk:
-        """What is safely in the file."""
+        """The part of the file that is safe."""
         return self.file.on_disk
 
     @property
@@ -264,7 +264,7 @@ class Replica:
         return replace(packet, pts=packet.pts - count, dts=packet.dts - count)
 
     def wait_for_room(self) -> None:
-        """Wait until the disk has taken what fills the queue, where this replica waits at all, and is written."""
+        """Wait until the queue has room, in a session without a clock."""
         while self._waits and self.takes and self._writer.is_alive() and self.is_full:
             self._written.wait(WAIT_S)
 
@@ -313,18 +313,18 @@ class Replica:
         self.fail(self.file.error_of(error))
 
     def fail(self, error: LiputError) -> None:
-        """Give it up because of `error`: nothing more is taken, nor written; what is there stays."""
+        """Give it up because of `error`: nothing more is taken, nor written; the file stays."""
         if not self._drops.is_set():
             self.give_way()
             self._on_failure(self, error)
 
     def give_way(self) -> None:
-        """Take nothing more and drop what is queued, without a word: another replica has it now."""
+        """Take nothing more and drop the queue, without a word: another replica has its packets."""
         self._become(_FAILED)
         self._drops.set()
 
     def close(self, marks: Sequence[Mark] = (), title: str = "") -> None:
-        """Begin to write what is queued, make an ordinary MP4 of it, and bring it onto the disk; again: do nothing.
+        """Begin to write the queue, make an ordinary MP4 of the file, and bring it onto the disk; again: do nothing.
 
         Nothing may be put any more. `marks`, in the session's media time, become chapters; `title` names what is
         before the first one. A disk that takes nothing for CLOSE_S is left to itself. Raises RuntimeError where there
@@ -355,7 +355,7 @@ class Replica:
         self._become(_CLOSED)
 
     def progress(self) -> tuple[int, int, int]:
-        """Return what changes as long as the disk takes or gives anything while it is closed."""
+        """Return figures that change while the disk takes or gives anything."""
         return self.file.written_bytes, self._queue.qsize(), self.file.scanned
 
     def _ended(self) -> bool:

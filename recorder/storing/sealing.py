@@ -54,9 +54,9 @@ class Sealer:
         """What parts were put together in first that could not be sealed: they are gone."""
 
     def seal_all(self, copies: Mapping[int, Sequence[Replica]], earlier: Sequence[WorkFolder]) -> list[Package]:
-        """Return the packages of all copies, by their numbers, with what an `earlier` recorder left of each.
+        """Return the packages of all copies, each with the parts that an `earlier` recorder left of it.
 
-        What it left of a copy that was not gone on with stays for recovery.
+        Those of a copy that did not go on stay for recovery.
         """
         self.leave_earlier([work for work in earlier if work.begun.copy not in copies])
         return [
@@ -207,6 +207,6 @@ def _holds_media(part: Replica) -> bool:
 
 
 def _as_usual[**Given, Made](act: Callable[Given, Made], *args: Given.args, **kwargs: Given.kwargs) -> Made:
-    """Return what `act` returns, done with no more right to the processor than other programs have."""
+    """Call `act` with no more right to the processor than other programs have."""
     be_at_least(NICE)
     return act(*args, **kwargs)

@@ -1,4 +1,4 @@
-"""How fast a disk takes what is to stay on it."""
+"""How fast a disk takes data that is synced."""
 
 import os
 import tempfile
