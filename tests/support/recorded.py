@@ -8,7 +8,7 @@ from typing import Protocol
 import av
 import numpy as np
 
-from capture.source import Matrix
+from capture.source import Matrix, Samples
 from config.errors import LiputError
 from config.schema import Recording as RecordingSettings
 from devices.clock import Clock, SystemClock
@@ -24,6 +24,12 @@ from recorder.x264 import VIDEO_TIME_BASE, VideoSettings
 
 RATE = Fraction(30)
 FAST = RecordingSettings(sync_s=0.02)
+
+
+class Encodes(Protocol):
+    def encode_video(self, picture: av.VideoFrame, pts: int, /) -> list[EncodedPacket]: ...
+
+    def encode_audio(self, samples: Samples, pts: int, /) -> list[EncodedPacket]: ...
 
 
 class PutsPackets(Protocol):
@@ -72,7 +78,7 @@ def encoder() -> Encoder:
     return Encoder(VideoSettings(320, 180, RATE, Matrix.BT601, 400_000, 400_000), AudioSettings(2, 64_000))
 
 
-def feed(encoder: Encoder, recording: PutsPackets, first: int, count: int) -> None:
+def feed(encoder: Encodes, recording: PutsPackets, first: int, count: int) -> None:
     """Feed pictures `first` to `first + count`: white in the first tenth of each second, with a beep beside it."""
     for number in range(first, first + count):
         frame = av.VideoFrame(320, 180, "yuv420p")

@@ -4,7 +4,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,10 +14,10 @@ from devices.clock import SystemClock
 from recorder.archive.model import Mark, RecordingFacts
 from recorder.encoder import Encoder
 from recorder.eventlog import EventLog
-from recorder.packet import Track
+from recorder.packet import EncodedPacket, Track
 from recorder.storing.failover import Failover
 from tests.support import archives
-from tests.support.recorded import feed
+from tests.support.recorded import encoder, feed
 from tests.support.timeline import offset_of
 
 RATE = 30
@@ -58,7 +58,8 @@ class Show:
     roots: list[Path]
     clock: SystemClock
     storage: Failover
-    encoder: Encoder
+    encoders: list[Encoder]
+    """Those of the picture, one after the other, each of another form; the first encodes all sound."""
     log: EventLog
     events: list[Event]
     failures: list[LiputError]
@@ -67,8 +68,22 @@ class Show:
 
     def feed(self, seconds: float) -> None:
         count = round(seconds * RATE)
-        feed(self.encoder, self.storage, self.fed, count)
+        sound, picture = self.encoders[0], self.encoders[-1]
+        feed(SimpleNamespace(encode_video=picture.encode_video, encode_audio=sound.encode_audio), self, self.fed, count)
         self.fed += count
+
+    def put(self, packet: EncodedPacket) -> None:
+        form = len(self.encoders) - 1
+        self.storage.put(replace(packet, form=form) if form and packet.track == Track.VIDEO else packet)
+
+    def change_form(self) -> None:
+        """Let another encoder go on, as where the one in hardware has failed."""
+        self._flush(Track.VIDEO)
+        self.encoders.append(encoder())
+
+    def _flush(self, track: Track) -> None:
+        for packet in self.encoders[-1 if track == Track.VIDEO else 0].flush(track):
+            self.put(packet)
 
     def feed_until(self, happened: Callable[[], object]) -> None:
         """Feed about as fast as time passes until something has happened."""
@@ -80,8 +95,7 @@ class Show:
 
     def close(self, *marks: Mark) -> None:
         for track in Track:
-            for packet in self.encoder.flush(track):
-                self.storage.put(packet)
+            self._flush(track)
         self.storage.close(marks, "Rapat")
         self.log.close()
         self.folders = [replica.work.path for replica in self.storage.replicas]

@@ -13,6 +13,7 @@ from config.schema import Storage as StorageSettings
 from devices.clock import SystemClock
 from recorder.archive.archive import Archive
 from recorder.eventlog import EventLog
+from recorder.packet import Track
 from recorder.storing.failover import Failover
 from recorder.storing.opening import SessionFacts, StorageTask, StreamFormat
 from tests.support import archives
@@ -24,7 +25,14 @@ from tests.support.stored import Disks, Show, Shows
 def show(tmp_path: Path) -> Iterator[Shows]:
     made: list[Show] = []
 
-    def begin(count: int = 2, *, waits: bool = False, session: SessionFacts | None = None, **settings: object) -> Show:
+    def begin(
+        count: int = 2,
+        *,
+        waits: bool = False,
+        changes_form: bool = False,
+        session: SessionFacts | None = None,
+        **settings: object,
+    ) -> Show:
         clock = SystemClock()
         roots = [tmp_path / name / "arsip" for name in "abc"[:count]]
         for root in roots:
@@ -32,7 +40,7 @@ def show(tmp_path: Path) -> Iterator[Shows]:
         events: list[Event] = []
         failures: list[LiputError] = []
         log = EventLog(clock, events.append)
-        made_encoder = encoder()
+        encoders = [encoder()]
         storage = Failover(
             StorageTask(
                 [Archive(root, clock, reserve_bytes=1) for root in roots],
@@ -42,20 +50,24 @@ def show(tmp_path: Path) -> Iterator[Shows]:
                 waits=waits,
             ),
             session or SessionFacts("Rapat Senat", archives.STARTED, archives.CONTEXT),
-            StreamFormat(0, made_encoder.templates),
+            StreamFormat(0, encoders[0].templates),
+            (lambda form: {**encoders[0].templates, Track.VIDEO: encoders[form].templates[Track.VIDEO]})
+            if changes_form
+            else None,
             clock=clock,
             log=log,
             on_failure=failures.append,
         )
-        show = Show(roots, clock, storage, made_encoder, log, events, failures)
+        show = Show(roots, clock, storage, encoders, log, events, failures)
         storage.begin()
         made.append(show)
         return show
 
     yield begin
     for each in made:
-        with suppress(ValueError):
-            each.encoder.close()
+        for used in each.encoders:
+            with suppress(ValueError):
+                used.close()
 
 
 @pytest.fixture

@@ -7,11 +7,14 @@ from typing import Any, Never
 import pytest
 
 from config.errors import StorageError, StorageVanished
+from devices.clock import SystemClock
+from recorder.archive.archive import Archive
 from recorder.kept_packets import KeptPackets
 from recorder.storing.mounts import MountMemory
 from recorder.storing.opening import Opener
 from recorder.storing.replica import Replica
-from tests.support.stored import RATE, Show, Shows
+from tests.support import media
+from tests.support.stored import RATE, Show, Shows, facts
 from tests.support.timeline import is_continuous
 from tests.support.waiting import wait_for
 
@@ -102,3 +105,46 @@ def test_the_next_disk_is_not_kept_waiting_by_the_one_that_the_state_folder_is_o
     assert session.kinds == ["storage-vanished", "storage-switched"]
     assert asked == [session.roots[1]]
     assert not session.failures
+
+
+def test_a_picture_that_changes_its_form_goes_on_in_a_further_file_with_nothing_missing(show: Shows) -> None:
+    session = show(1, changes_form=True)
+    session.feed(3)
+    session.change_form()
+    session.feed(3)
+    session.close()
+    assert session.kinds == []
+    assert [replica.form for replica in session.storage.replicas] == [0, 1]
+    is_continuous(session.files(), RATE, session.seconds())
+
+
+def test_a_picture_that_changes_its_form_while_the_next_disk_opens_goes_on_there_in_the_new_form(
+    show: Shows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session, opens, go_on, open_replica = show(2, changes_form=True), threading.Event(), threading.Event(), Opener.open
+
+    def slow(opener: Opener, *place: Any) -> Replica:
+        opens.set()
+        go_on.wait(30)
+        return open_replica(opener, *place)
+
+    session.feed(5)
+    monkeypatch.setattr(Opener, "open", slow)
+    lose_the_first_disk(session)
+    session.feed_until(opens.is_set)
+    began_s = session.seconds()
+    session.change_form()
+    session.feed(2)
+    go_on.set()
+    wait_for(lambda: len(session.storage.replicas) == 3)
+    session.feed(1)
+    session.close()
+    assert session.kinds[:2] == ["storage-vanished", "storage-switched"]
+    _, between, last = session.storage.replicas
+    assert (between.form, between.is_void, last.form) == (0, True, 1)
+    assert {replica.folder for replica in (between, last)} == {str(session.roots[1])}
+    assert float(last.start) == pytest.approx(began_s, abs=0.001)
+    assert media.decoded(last.file.path, "v").frames == session.fed - round(began_s * RATE)
+    session.storage.seal(facts(session))
+    (package,) = Archive(session.roots[1], SystemClock()).list()
+    assert [file.file for file in package.recording.media if "program" in file.file] == ["data/media/program.mp4"]  # type: ignore[union-attr]
