@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from capture.source import Frame
@@ -24,7 +24,7 @@ from recorder.sound.program import ProgramSound
 from recorder.status import ConferenceLine, LoadLine, Loudness, SoundLine
 from recorder.timeline import RunContext
 from recorder.video_input import VideoInput
-from recorder.video_track import Stillness, VideoTrack
+from recorder.video_track import PictureCounts, Stillness, VideoTrack
 
 if TYPE_CHECKING:
     from recorder.conference.conference import Conference
@@ -33,31 +33,6 @@ SOUND_EVERY_S = 60.0
 """How often is told how loud the program is and how its inputs drift."""
 
 type OnFailure = Callable[[LiputError], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """Pictures encoded, missing because they came too late or were not taken, and repeated; since some moment.
-
-    `left_out` are those that were not encoded so that others could be (recorder/overload), `still` those that show what
-    the one before shows (recorder/video_track.py).
-    """
-
-    frames: int = 0
-    dropped: int = 0
-    repeated: int = 0
-    left_out: int = 0
-    still: int = 0
-
-    def since(self, before: "Counts") -> "Counts":
-        """Return what has come up since `before`."""
-        return Counts(
-            self.frames - before.frames,
-            self.dropped - before.dropped,
-            self.repeated - before.repeated,
-            self.left_out - before.left_out,
-            self.still - before.still,
-        )
 
 
 class RateMeter:
@@ -99,7 +74,7 @@ class Program:
         self._on_failure = on_failure
         self._emit = run.emit
         self._rate = RateMeter()
-        self._before = Counts()
+        self._before = PictureCounts()
         self._pre_roll = pre_roll
         self._sound_ns = run.clock.now_ns()
         self._changed = threading.Event()
@@ -250,7 +225,7 @@ class Program:
     def begin(self, skipped: int = 0) -> None:
         """Count from here on: the recording begins, with the picture after `skipped` of those that were encoded."""
         counts = self._counts()
-        self._before = Counts(skipped, counts.dropped, counts.repeated, counts.left_out, counts.still)
+        self._before = replace(counts, frames=skipped)
         self._pictures_lost.begin(counts.dropped)
         self._sound_ns = self._clock.now_ns()
         if self.sound:
@@ -274,7 +249,7 @@ class Program:
             self._emit("sound-unmuted", subject, f"{subject} is heard again", media_s=media_s, muted=muted)
 
     @property
-    def counts(self) -> Counts:
+    def counts(self) -> PictureCounts:
         """What has been counted since the recording began."""
         return self._counts().since(self._before)
 
@@ -315,14 +290,14 @@ class Program:
         """Return how each input of sound is."""
         return self.sound.lines() if self.sound else []
 
-    def _counts(self) -> Counts:
-        counts = self._video.counts
-        dropped = counts.late + self._inputs.dropped
-        return Counts(counts.frames, dropped, counts.repeated, counts.left_out, counts.still)
+    def _counts(self) -> PictureCounts:
+        return replace(self._video.counts, not_taken=self._inputs.dropped)
 
     def report_losses(self, *, final: bool = False) -> None:
         """Tell of what was lost between the sources and the encoder since the last time."""
-        late, dropped = self._video.counts.late, self._counts().dropped
-        self._pictures_lost.update(dropped, final=final, late_in_all=late, not_taken_in_all=dropped - late)
+        counts = self._counts()
+        self._pictures_lost.update(
+            counts.dropped, final=final, late_in_all=counts.late, not_taken_in_all=counts.not_taken
+        )
         if self.sound:
             self.sound.report_losses(final=final)

@@ -14,7 +14,7 @@ from capture.compose.geometry import Rect
 from capture.compose.layout import Layout, Place
 from capture.compose.overlay import Overlay
 from capture.outage import OutageKind, SourceOutage
-from capture.source import Matrix, Size, VideoFormat
+from capture.source import Size, VideoFormat
 from capture.timing import CpuStage
 from config.errors import UsageError
 from config.kinds import did_you_mean
@@ -37,26 +37,6 @@ type Offer = Callable[[str, av.VideoFrame], object]
 """Takes a picture for previews, by the name of its input, or PROGRAM; returns at once, True if it was wanted."""
 
 PROGRAM = "program"
-
-
-class Slates:
-    """Draws slates; the newest of each input is kept, since it may stay for hours."""
-
-    def __init__(self, matrix: Matrix, language: str) -> None:
-        self._matrix = matrix
-        self._language = language
-        self._drawn: dict[str, tuple[tuple[Reason, Shape], av.VideoFrame]] = {}
-
-    def of(self, name: str, kind: OutageKind, size: Shape) -> av.VideoFrame:
-        """Return the slate of the input called `name`, of `size`."""
-        from capture.compose.slate import slate  # Pillow, which nothing needs while all is well
-
-        reason = _REASONS[kind]
-        kept = self._drawn.get(name)
-        if kept is None or kept[0] != (reason, size):
-            picture = slate(*size, name=name, reason=reason, language=self._language, matrix=self._matrix)
-            kept = self._drawn[name] = (reason, size), picture
-        return kept[1]
 
 
 def check_layout(name: str, layouts: Mapping[str, LayoutSettings], inputs: Sequence[str]) -> Layout | None:
@@ -86,9 +66,9 @@ class Look:
 
     def __init__(self, form: VideoFormat, appearance: Appearance) -> None:
         self.form = form
-        self.slates = Slates(form.matrix, appearance.language)
         self._appearance = appearance
         self.overlays = tuple(self._overlays(appearance.program))
+        self._slates: dict[str, tuple[tuple[Reason, Shape], av.VideoFrame]] = {}  # the newest of each input
 
     def _overlays(self, program: Program) -> Sequence[Overlay]:
         if not program.title_line and not isinstance(program.logo, Path):
@@ -103,6 +83,18 @@ class Look:
             corner, size = program.logo_corner, program.logo_size
             overlays.append(logo(program.logo, width, height, corner=corner, size=size, matrix=matrix))
         return overlays
+
+    def slate(self, name: str, kind: OutageKind, size: Shape) -> av.VideoFrame:
+        """Return the slate of the input called `name`, of `size`; it may stay for hours, so it is kept."""
+        from capture.compose.slate import slate  # Pillow, which nothing needs while all is well
+
+        reason = _REASONS[kind]
+        kept = self._slates.get(name)
+        if kept is None or kept[0] != (reason, size):
+            language, matrix = self._appearance.language, self.form.matrix
+            picture = slate(*size, name=name, reason=reason, language=language, matrix=matrix)
+            kept = self._slates[name] = (reason, size), picture
+        return kept[1]
 
     def view(self, name: str, inputs: Sequence[str]) -> "View":
         """Return the layout or card called `name` with `inputs`; raises UsageError for what cannot be shown."""
@@ -206,7 +198,7 @@ class Stage:
     def _piece(self, one: Shown, rect: Rect) -> Piece:
         outage = one.outage  # read once: a conference's comes from another thread
         if outage is not None:
-            return Piece(rect, self._look.slates.of(one.name, outage.kind, rect.size))
+            return Piece(rect, self._look.slate(one.name, outage.kind, rect.size))
         return Piece(rect, one.picture, one.version)
 
 

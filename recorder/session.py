@@ -32,7 +32,7 @@ from recorder.overload.viewers import Viewers
 from recorder.packet import Track
 from recorder.plan import SessionPlan, encoder_settings, live_facts
 from recorder.preroll import PreRoll
-from recorder.program import Counts, Program
+from recorder.program import Program
 from recorder.scene import Offer
 from recorder.standstill import SleepWatch
 from recorder.status import (
@@ -50,6 +50,7 @@ from recorder.storing.places import check_places
 from recorder.streaming.side import LiveSide
 from recorder.timeline import RunContext, Timeline
 from recorder.troubles import ActiveFaults
+from recorder.video_track import PictureCounts
 
 WATCH_S = 0.2
 LET_GO_NS = 3 * NANOSECONDS
@@ -176,7 +177,7 @@ class Session:
         on_disk = self._files.storage.on_disk if self._files else OnDisk()
         armed, troubles = self._armed, self._troubles.now
         program = armed.program if armed else None
-        counts = program.counts if program else Counts()
+        counts = program.counts if program else PictureCounts()
         return SessionStatus(
             state=self._machine.judge(is_troubled=bool(troubles)),
             elapsed_s=round(self._marks.offset_s + (self._media_s() or 0.0), 3),

@@ -7,7 +7,7 @@ whole recording with it.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import av
 
@@ -69,17 +69,28 @@ class Stillness:
 
 
 @dataclass(slots=True)
-class VideoCounts:
-    """How many pictures were encoded, of these repeated; lost as late; left out because this PC does not keep up.
+class PictureCounts:
+    """Pictures encoded, of these repeated; missing as too late, or not taken from a source's queue; others not encoded.
 
-    `still` were not encoded because they show what the one before shows (`Stillness`).
+    `left_out` are those that were not encoded so that others could be (recorder/overload), `still` those that show the
+    picture before them (`Stillness`).
     """
 
     frames: int = 0
     repeated: int = 0
     late: int = 0
+    not_taken: int = 0
     left_out: int = 0
     still: int = 0
+
+    @property
+    def dropped(self) -> int:
+        """How many are missing."""
+        return self.late + self.not_taken
+
+    def since(self, before: "PictureCounts") -> "PictureCounts":
+        """Return what has come up since `before`."""
+        return PictureCounts(*(now - then for now, then in zip(astuple(self), astuple(before), strict=True)))
 
 
 class VideoTrack:
@@ -101,7 +112,7 @@ class VideoTrack:
         `relief` looks whether this PC keeps up, and decides how many pictures are encoded; `stillness` chooses among
         them where the program stands still. `also` gets those that it leaves out, too.
         """
-        self.counts = VideoCounts()
+        self.counts = PictureCounts()
         self._scene = scene
         self._keyframe_is_due = encoder.keyframe_is_due
         self._encode_video = run.timing(CpuStage.ENCODE_VIDEO, encoder.encode_video)

@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -124,26 +124,11 @@ def rehearse(
             request=None,
         )
         rehearsal = _Rehearsal(wanted, bare, clock, stop, stage)
-        with rehearsal.claims:
+        with rehearsal.claimed():
             rehearsal.run(seconds)
         if not stop.is_set():
             rehearsal.watch()
         return rehearsal.found
-
-
-class _Claimed:
-    """The devices of a rehearsal, which no session takes meanwhile."""
-
-    def __init__(self, devices: Sequence[tuple[str, str]]) -> None:
-        pid = os.getpid()
-        self._claims = Claims(Claim(id=f"rehearsal-{pid}", title=TITLE, pid=pid))
-        self._devices = devices
-
-    def __enter__(self) -> None:
-        self._claims.take(self._devices)
-
-    def __exit__(self, *_error: object) -> None:
-        self._claims.release()
 
 
 class _Rehearsal:
@@ -152,7 +137,7 @@ class _Rehearsal:
         planned = plan_session(asked, settings, clock)
         devices = planned.plan.context.devices
         self.found = Rehearsed(devices={device.role or device.name: str(device.kind) for device in devices})
-        self.claims = _Claimed([(device.id, device.name) for device in devices])
+        self._devices = [(device.id, device.name) for device in devices]
         self._settings = settings
         self._clock = clock
         self._stop = stop
@@ -161,6 +146,17 @@ class _Rehearsal:
         plan = replace(planned.plan, context=msgspec.structs.replace(planned.plan.context, wishes=None))
         self._session = Session(plan, clock=clock, listener=self.found.events.append)
         self._over = threading.Event()
+
+    @contextlib.contextmanager
+    def claimed(self) -> Iterator[None]:
+        """Keep its devices from sessions meanwhile."""
+        pid = os.getpid()
+        claims = Claims(Claim(id=f"rehearsal-{pid}", title=TITLE, pid=pid))
+        claims.take(self._devices)
+        try:
+            yield
+        finally:
+            claims.release()
 
     def run(self, seconds: float) -> None:
         """Run the session to its end."""

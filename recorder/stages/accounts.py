@@ -2,7 +2,6 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass
 from resource import RUSAGE_CHILDREN, getrusage
 
@@ -23,27 +22,25 @@ class _Seen:
     counted_ns: int = 0
 
 
-class _Ended:
-    """What those that have ended took, by their names."""
+class _Account:
+    """Those that are there and those that have ended, and what stages they take the processor for."""
 
-    def __init__(self) -> None:
-        self.counts: Counter[str] = Counter()
-        self.taken_ns: Counter[str] = Counter()
-
-    def add(self, one: _Seen) -> None:
-        """Take note of one more."""
-        self.counts[one.name] += 1
-        self.taken_ns[one.name] += one.taken_ns
+    def __init__(self, spent: "Counter[CpuStage]") -> None:
+        self._spent = spent
+        self._there: dict[int, _Seen] = {}
+        self._ended: Counter[str] = Counter()  # how many have, by their names
+        self._ended_ns: Counter[str] = Counter()
+        self._unseen_ns = 0
 
     @property
     def all_ns(self) -> int:
-        """What they took together."""
-        return self.taken_ns.total()
+        """What they took together, up to the last look."""
+        return self._unseen_ns + self._ended_ns.total() + sum(one.taken_ns for one in self._there.values())
 
-    def named(self, there: Iterable[_Seen]) -> tuple[NamedCpu, ...]:
-        """Return them with those that are `there`, together by names, the largest first."""
-        counts, taken = self.counts.copy(), self.taken_ns.copy()
-        for one in there:
+    def named(self) -> tuple[NamedCpu, ...]:
+        """Return what they took by their names, the largest first; what nobody has seen is not in it."""
+        counts, taken = self._ended.copy(), self._ended_ns.copy()
+        for one in self._there.values():
             counts[one.name] += 1
             taken[one.name] += one.taken_ns
         return tuple(
@@ -51,24 +48,9 @@ class _Ended:
             for name, ns in taken.most_common()
         )
 
-
-class _Account:
-    """Those that are there and those that have ended, and what stages they take the processor for."""
-
-    def __init__(self, spent: "Counter[CpuStage]") -> None:
-        self._spent = spent
-        self._there: dict[int, _Seen] = {}
-        self._ended = _Ended()
-        self._unseen_ns = 0
-
-    @property
-    def all_ns(self) -> int:
-        """What they took together, up to the last look."""
-        return self._unseen_ns + self._ended.all_ns + sum(one.taken_ns for one in self._there.values())
-
-    def named(self) -> tuple[NamedCpu, ...]:
-        """Return what they took by their names; what nobody has seen is not in it."""
-        return self._ended.named(self._there.values())
+    def _note_ended(self, one: _Seen) -> None:
+        self._ended[one.name] += 1
+        self._ended_ns[one.name] += one.taken_ns
 
     def _take_unseen(self, taken_ns: int, phase: Phase) -> None:
         self._unseen_ns += taken_ns
@@ -101,7 +83,7 @@ class ThreadAccount(_Account):
     def _take(self, number: int, name: str, taken_ns: int, counted_ns: int, phase: Phase) -> None:
         seen = self._there.setdefault(number, _Seen(name))
         if taken_ns < seen.taken_ns:  # another thread has its number
-            self._ended.add(seen)
+            self._note_ended(seen)
             seen = self._there[number] = _Seen(name)
         seen.name = name
         self._spent[of_thread(name, phase)] += (taken_ns - seen.taken_ns) - (counted_ns - seen.counted_ns)
@@ -111,7 +93,7 @@ class ThreadAccount(_Account):
         """Take note that a thread is no more; of its end what the timers counted is known, and nothing else."""
         seen = self._there.pop(number, None) or _Seen("ended")
         seen.taken_ns += self._timing.end(number) - seen.counted_ns
-        self._ended.add(seen)
+        self._note_ended(seen)
 
 
 class ChildAccount(_Account):
@@ -134,17 +116,17 @@ class ChildAccount(_Account):
                 self._add(seen, max(0, taken_ns - seen.taken_ns), phase)
         went = [self._there.pop(number) for number in self._there.keys() - names.keys()]
         heirs, self._went = went or self._went, went
-        left_ns = waited_ns - self._ended.all_ns - sum(one.taken_ns for one in went) - self._unseen_ns
+        left_ns = waited_ns - self._ended_ns.total() - sum(one.taken_ns for one in went) - self._unseen_ns
         if left_ns > 0 and went:
             self._add(max(went, key=lambda one: one.taken_ns), left_ns, phase)
         elif left_ns > 0 and heirs:
             heir = max(heirs, key=lambda one: one.taken_ns)
-            self._ended.taken_ns[heir.name] += left_ns
+            self._ended_ns[heir.name] += left_ns
             self._spent[of_process(heir.name, phase)] += left_ns
         elif left_ns > 0:
             self._take_unseen(left_ns, phase)
         for one in went:
-            self._ended.add(one)
+            self._note_ended(one)
 
     def _add(self, seen: _Seen, taken_ns: int, phase: Phase) -> None:
         seen.taken_ns += taken_ns

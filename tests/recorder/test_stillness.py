@@ -8,7 +8,7 @@ import pytest
 
 from devices.clock import NANOSECONDS
 from recorder.overload.relief import Relief
-from recorder.video_track import SETTLE, Stillness, VideoCounts
+from recorder.video_track import SETTLE, PictureCounts, Stillness
 from recorder.x264 import STILL_RATE
 from tests.support.footage import GRID, THIRTY, Script
 from tests.support.tracks import DAMAGED, SLATE, Rig, StillCamera, in_time
@@ -27,7 +27,7 @@ def slides(rig: Rig, last_s: float, *changes_s: float, rate: Fraction = THIRTY, 
 
 def run(
     rig: Rig, script: Script, end_s: float, *, rate: Fraction = THIRTY, relief: Relief | None = None
-) -> VideoCounts:
+) -> PictureCounts:
     (_, first), *rest = script
     shown = rig.video(rest, rate=rate, camera=StillCamera())
     track = rig.track(shown, rate=rate, relief=relief, stillness=Stillness())

@@ -22,7 +22,7 @@ from devices.clock import NANOSECONDS, Clock
 from recorder.encoder import Encoder
 from recorder.overload.relief import Relief
 from recorder.packet import EncodedPacket, Track
-from recorder.scene import Appearance, Look, Scene, Slates
+from recorder.scene import Appearance, Look, Scene
 from recorder.sound.mixer import SoundInput
 from recorder.sound.program import ProgramSound
 from recorder.timeline import RunContext, Timeline
@@ -84,16 +84,16 @@ SLATE = 1_000_000
 """The number of the picture that stands for a missing source."""
 
 
-class NumberedSlates(Slates):
-    """Slates that are told from pictures by their number."""
+class NumberedLook(Look):
+    """Has slates that are told from pictures by their number."""
 
-    def __init__(self) -> None:
-        """Draw nothing."""
-        self._slate = numbered(SLATE)
+    def __init__(self, form: VideoFormat, appearance: Appearance) -> None:
+        super().__init__(form, appearance)
+        self._numbered = numbered(SLATE)
 
-    def of(self, name: str, kind: OutageKind, size: Shape) -> av.VideoFrame:
+    def slate(self, name: str, kind: OutageKind, size: Shape) -> av.VideoFrame:
         assert size == CAMERA_SIZE
-        return self._slate
+        return self._numbered
 
 
 class NotingEncoder(Encoder):
@@ -235,8 +235,7 @@ class Rig:
         """Return the track that shows the first of `inputs`; the layouts "1" and "2" show one of them."""
         form = VideoFormat(*CAMERA_SIZE, rate, Matrix.BT709)
         layouts = {**BUILT_IN_LAYOUTS} | {one: LayoutSettings(kind=SINGLE, show=(one,)) for one in ("1", "2")}
-        look = Look(form, Appearance(layouts, Program(), "Rapat", "id"))
-        look.slates = NumberedSlates()
+        look = NumberedLook(form, Appearance(layouts, Program(), "Rapat", "id"))
         self.scene = Scene(inputs, look, SINGLE, run=self.run)
         self.scene.begin()
         return VideoTrack(
