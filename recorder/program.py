@@ -24,7 +24,7 @@ from recorder.sound.program import ProgramSound
 from recorder.status import ConferenceLine, LoadLine, Loudness, SoundLine
 from recorder.timeline import RunContext
 from recorder.video_input import VideoInput
-from recorder.video_track import PictureCounts, Stillness, VideoTrack
+from recorder.video_track import PictureCounts, StaticFrameSkipper, VideoTrack
 
 if TYPE_CHECKING:
     from recorder.conference.conference import Conference
@@ -102,7 +102,7 @@ class Program:
             put=pre_roll.put,
             also=run.timing(CpuStage.LIVE_ENCODE, viewers.also),
             relief=self._relief,
-            stillness=Stillness() if plan.adaptive_rate else None,
+            stillness=StaticFrameSkipper() if plan.adaptive_rate else None,
         )
         self._conference = self._made_conference()
         self.sound = self._made_sound(encoder)

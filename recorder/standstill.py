@@ -61,7 +61,7 @@ MOST_EXCUSED_NS = 1_000_000_000
 """So long after this PC stood still a source that gives only little by little is taken for what it is."""
 
 
-class Standstill:
+class StallDetector:
     """Takes note of each look at one source; used by one thread."""
 
     def __init__(self) -> None:

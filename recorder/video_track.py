@@ -18,7 +18,7 @@ from recorder.encoder import Encoder
 from recorder.overload.relief import Relief
 from recorder.packet import EncodedPacket, Track
 from recorder.scene import Scene
-from recorder.standstill import Standstill
+from recorder.standstill import StallDetector
 from recorder.timeline import RunContext
 from recorder.video_input import Thinning, VideoInput
 from recorder.x264 import STILL_RATE, VIDEO_TIME_BASE
@@ -40,7 +40,7 @@ SETTLE = 2
 _STILL_NS = round(NANOSECONDS / STILL_RATE)
 
 
-class Stillness:
+class StaticFrameSkipper:
     """Chooses which pictures to encode; for one thread.
 
     While the program stands still, STILL_RATE pictures a second are encoded. A picture that changes is encoded at its
@@ -73,7 +73,7 @@ class PictureCounts:
     """Pictures encoded, of these repeated; missing as too late, or not taken from a source's queue; others not encoded.
 
     `left_out` are those that were not encoded so that others could be (recorder/overload), `still` those that show the
-    picture before them (`Stillness`).
+    picture before them (`StaticFrameSkipper`).
     """
 
     frames: int = 0
@@ -105,7 +105,7 @@ class VideoTrack:
         put: Callable[[EncodedPacket], None],
         also: Callable[[av.VideoFrame, int], object] | None = None,
         relief: Relief | None = None,
-        stillness: Stillness | None = None,
+        stillness: StaticFrameSkipper | None = None,
     ) -> None:
         """`also` takes each picture and its time (units of the encoder) beside the encoder; it returns at once.
 
@@ -132,7 +132,7 @@ class VideoTrack:
         self._position_ns = 0  # when the next picture is due
         self._filling = False
         self._is_new_driver = False
-        self._standstill = Standstill()
+        self._standstill = StallDetector()
 
     def run(self, first: tuple[VideoInput, Frame] | None) -> None:
         """Encode from the `first` picture on, or from slates, until the session ends, then flush the encoder.

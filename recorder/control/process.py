@@ -37,8 +37,8 @@ from devices.clock import Clock, SystemClock
 from devices.health.log import open_health_log
 from devices.priority import Standing, ask
 from devices.process_stat import OURS
-from recorder import heap, later
-from recorder.control import directory
+from recorder import heap
+from recorder.control import directory, later
 from recorder.control.asks import Inbox, hear
 from recorder.control.handshake import Handshake
 from recorder.control.launched import SPARE, UNIT

@@ -20,10 +20,9 @@ from devices.awake import Awake
 from devices.clock import NANOSECONDS, Clock
 from devices.host import threads
 from devices.priority import Standing
-from recorder import later
 from recorder.archive.catalog import work_folder
 from recorder.archive.names import storable
-from recorder.control import directory
+from recorder.control import directory, later
 from recorder.control.asks import Ask, Inbox
 from recorder.control.claims import Claim, Claims
 from recorder.control.destinations import DestinationCommands

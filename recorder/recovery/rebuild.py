@@ -16,7 +16,7 @@ from config.events import Event
 from config.files import json_lines
 from devices.clock import SystemClock
 from recorder.archive.model import INTERRUPTED, Gap, Mark, PartFacts, RecordingFacts
-from recorder.runs import RECOVERED_KIND
+from recorder.archive.runs import RECOVERED_KIND
 from recorder.troubles import ActiveFaults
 
 NOTICED_S = 0.1

@@ -7,8 +7,8 @@ from typing import Any
 
 from config.files import number
 from recorder.archive.model import UNREADABLE, Recording
+from recorder.archive.runs import Line, Run, moment, runs
 from recorder.dossier.enclose import CHANGED, MISSING, NOT_FOUND, NOT_NOTED
-from recorder.runs import Line, Run, moment, runs
 from recorder.troubles import AWAY, AWAY_KINDS, BEGUN, HARMLESS, LASTING, NOT_OPENED, ends, kind_and_subject, may_end
 
 GAP = "gap"

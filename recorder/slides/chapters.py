@@ -11,9 +11,9 @@ from config.files import number
 from config.locale.lookup import text as words_of
 from recorder.archive.disk import Disk
 from recorder.archive.model import Chapter, MediaFile
+from recorder.archive.runs import Line, runs
 from recorder.archive.wishes import SLIDES_FOLDER, SlidesView, SlideWishes
 from recorder.archive.work import program_files
-from recorder.runs import Line, runs
 from recorder.slides.changes import Changes, Slide
 from recorder.slides.keyframes import keyframes, pictures_at
 from recorder.slides.reading import Reader, SlideText

@@ -15,7 +15,7 @@ from devices.clock import NANOSECONDS
 from recorder.encoder import AAC_FRAME
 from recorder.sound.drift import DriftMeter
 from recorder.sound.resampler import Floats, Resampler
-from recorder.standstill import Standstill
+from recorder.standstill import StallDetector
 from recorder.timeline import RunContext
 
 PATIENCE_NS = 300_000_000
@@ -73,7 +73,7 @@ class Lane:
         self._given = 0  # samples of the device since the last gap
         self._filling = False  # silence stands for a source that gives nothing
         self._adrift = True  # the next samples belong where their stamp says, not behind those before them
-        self._standstill = Standstill()
+        self._standstill = StallDetector()
         self._dropped_before = worker.queue.dropped  # what was dropped before the session began is not missing
 
     @property

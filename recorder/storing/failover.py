@@ -578,7 +578,7 @@ class Failover:
         stays in its work folder and is told; so is what an earlier recorder left of a copy that was not gone on with.
         Raises what sealing raised where nothing could be sealed.
         """
-        from recorder.storing.sealing import Sealer  # loaded while it records: recorder/later.py
+        from recorder.storing.sealing import Sealer  # loaded while it records: recorder/control/later.py
 
         copies = sorted(self._copies, key=lambda copy: copy.on_disk.media_time_s, reverse=True)
         sealer = Sealer(self._clock, self._tell, facts, progress)

@@ -20,8 +20,8 @@ from devices.host.child import end_with_parent
 from devices.priority import NICEST, be_at_least
 
 if TYPE_CHECKING:
-    from recorder.streaming.given import Given
     from recorder.streaming.headroom import Headroom
+    from recorder.streaming.measuring import Given
 
 MOST_CPU_S = 120
 
@@ -66,7 +66,7 @@ def _answer(asked: Question) -> "Headroom":
     from capture.chosen import SourceRequirements
     from config.settings import load_settings
     from devices.clock import SystemClock
-    from recorder.streaming.given import given_pictures
+    from recorder.streaming.measuring import given_pictures
 
     if asked.videos is not None:
         profile = asked.profile

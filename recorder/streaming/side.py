@@ -21,7 +21,7 @@ from recorder.live.destinations import Destinations
 from recorder.live.protocol import Sent
 from recorder.outputs import Outputs
 from recorder.packet import EncodedPacket
-from recorder.standstill import Standstill
+from recorder.standstill import StallDetector
 from recorder.status import StreamLine
 from recorder.streaming.choice import AUTO, Choice, Encode, StreamPlan, Why, choose
 from recorder.streaming.encode import OPEN_S, SUBJECT, StreamEncode, stream_settings
@@ -73,7 +73,7 @@ class LiveSide:
         self._put: Callable[[EncodedPacket], None] | None = None
         self._share: Callable[[], None] = lambda: None
         self._heard: dict[str, _Heard] = {}
-        self._standstill = Standstill()
+        self._standstill = StallDetector()
         self._told = plan.most
         self._told_ns = -UP_EVERY_S * NANOSECONDS
 

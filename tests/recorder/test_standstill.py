@@ -1,13 +1,13 @@
 """Whether a PC stood still, told by when somebody looked at a source."""
 
-from recorder.standstill import IN_VAIN_NS, LOOK_NS, MOST_EXCUSED_NS, STOOD_NS, Standstill
+from recorder.standstill import IN_VAIN_NS, LOOK_NS, MOST_EXCUSED_NS, STOOD_NS, StallDetector
 
 STEP_NS = 20_000_000
 
 
-def stood(at_ns: int = 10 * STOOD_NS) -> Standstill:
+def stood(at_ns: int = 10 * STOOD_NS) -> StallDetector:
     """Return one that has just seen its PC stand still, up to `at_ns`."""
-    standstill = Standstill()
+    standstill = StallDetector()
     standstill.look(0, came=True)
     assert standstill.look(at_ns, came=False) == at_ns
     assert standstill.is_excused
@@ -15,7 +15,7 @@ def stood(at_ns: int = 10 * STOOD_NS) -> Standstill:
 
 
 def test_who_looks_often_enough_does_not_stand_still() -> None:
-    standstill = Standstill()
+    standstill = StallDetector()
     for number in range(5):
         assert standstill.look(7 * STOOD_NS + number * STOOD_NS, came=number % 2 == 0) == 0
         assert not standstill.is_excused

@@ -8,7 +8,7 @@ import pytest
 
 from devices.clock import NANOSECONDS
 from recorder.overload.relief import Relief
-from recorder.video_track import SETTLE, PictureCounts, Stillness
+from recorder.video_track import SETTLE, PictureCounts, StaticFrameSkipper
 from recorder.x264 import STILL_RATE
 from tests.support.footage import GRID, THIRTY, Script
 from tests.support.tracks import DAMAGED, SLATE, Rig, StillCamera, in_time
@@ -30,7 +30,7 @@ def run(
 ) -> PictureCounts:
     (_, first), *rest = script
     shown = rig.video(rest, rate=rate, camera=StillCamera())
-    track = rig.track(shown, rate=rate, relief=relief, stillness=Stillness())
+    track = rig.track(shown, rate=rate, relief=relief, stillness=StaticFrameSkipper())
     rig.timeline.end_at(round(end_s * NANOSECONDS))
     in_time(lambda: track.run((shown, first)))
     return track.counts
@@ -136,7 +136,7 @@ def test_a_card_and_another_layout_are_new_at_once() -> None:
         if pts == 3 * 90_000:
             rig.scene.switch("single")
 
-    track = rig.track(shown, rate=THIRTY, stillness=Stillness(), also=watch)
+    track = rig.track(shown, rate=THIRTY, stillness=StaticFrameSkipper(), also=watch)
     rig.timeline.end_at(6 * NANOSECONDS)
     in_time(lambda: track.run((shown, first)))
     cards = [at for at, number in zip(rig.encoder.times_s, rig.encoder.numbers, strict=True) if number == 77]
@@ -150,7 +150,7 @@ def test_a_card_and_another_layout_are_new_at_once() -> None:
 
 
 def test_which_pictures_are_wanted_of_what_stands_still() -> None:
-    stillness = Stillness()
+    stillness = StaticFrameSkipper()
     interval_ns = NANOSECONDS // 20
     wanted = [
         number
@@ -162,7 +162,7 @@ def test_which_pictures_are_wanted_of_what_stands_still() -> None:
 
 def test_one_is_wanted_a_little_too_early_sooner_than_too_late() -> None:
     for interval_ms, first_ms in ((60, 180), (80, 160), (90, 180), (150, 150), (250, 250)):
-        stillness = Stillness()
+        stillness = StaticFrameSkipper()
         for _ in range(SETTLE + 1):
             assert stillness.wants(1, 0, interval_ms * 1_000_000, is_due=False)
         at_ms = interval_ms

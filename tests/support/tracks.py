@@ -27,7 +27,7 @@ from recorder.sound.mixer import SoundInput
 from recorder.sound.program import ProgramSound
 from recorder.timeline import RunContext, Timeline
 from recorder.video_input import VideoInput
-from recorder.video_track import Stillness, VideoTrack
+from recorder.video_track import StaticFrameSkipper, VideoTrack
 from recorder.x264 import VIDEO_TIME_BASE, VideoSettings
 from tests.support.simulated import EventList, ScriptedQueue, SimulatedClock
 
@@ -229,7 +229,7 @@ class Rig:
         *inputs: VideoInput,
         rate: Fraction,
         relief: Relief | None = None,
-        stillness: Stillness | None = None,
+        stillness: StaticFrameSkipper | None = None,
         also: Callable[[av.VideoFrame, int], object] | None = None,
     ) -> VideoTrack:
         """Return the track that shows the first of `inputs`; the layouts "1" and "2" show one of them."""

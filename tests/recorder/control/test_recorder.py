@@ -16,9 +16,8 @@ from config.errors import DeviceBusy
 from config.schema import Settings
 from devices.clock import SystemClock
 from devices.model import Device, DeviceKind
-from recorder import later
 from recorder.asked import Asked
-from recorder.control import directory, recorder
+from recorder.control import directory, later, recorder
 from recorder.control.asks import Ask, Inbox
 from recorder.control.client import how_it_ended
 from recorder.control.directory import RecorderFolder, RecorderInfo

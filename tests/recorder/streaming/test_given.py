@@ -14,8 +14,8 @@ from config.errors import DeviceBusy
 from config.schema import Settings
 from devices.clock import SystemClock
 from devices.model import Device, DeviceKind, Mode
-from recorder.streaming import given
-from recorder.streaming.given import given_pictures
+from recorder.streaming import measuring
+from recorder.streaming.measuring import given_pictures
 
 MODES = (Mode("MJPG", 160, 120, (15,)),)
 CAMERA = Device(
@@ -63,7 +63,7 @@ def test_a_camera_that_another_program_has_for_a_moment_is_waited_for(refusals: 
 def test_a_camera_that_another_program_keeps_is_refused_with_its_reason(
     refusals: list[DeviceBusy], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(given, "FREE_WITHIN_S", 0.3)
+    monkeypatch.setattr(measuring, "FREE_WITHIN_S", 0.3)
     refusals.extend([DeviceBusy("used by vlc", hint="close it")] * 3)
     with (
         pytest.raises(DeviceBusy, match="used by vlc"),
