@@ -11,7 +11,7 @@ import pytest
 
 import agent.checks
 from agent.checks import runner
-from agent.checks.every import every_check
+from agent.checks.check import every_check
 from agent.checks.result import Code, Verdict
 from agent.group import liput
 from agent.rehearsal import judging

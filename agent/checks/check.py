@@ -1,11 +1,14 @@
 """A check: something that is looked at before a session, by a function with a name."""
 
+import pkgutil
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
 
 import msgspec
 
+import agent.checks
 from agent.checks.held import Held
 from agent.checks.result import Code, Result
 from config.locale.lookup import Words
@@ -93,3 +96,10 @@ class Check:
     alone: bool = False
     quick: bool = True
     longest_s: float = 10.0
+
+
+def every_check() -> list[Check]:
+    """Return them."""
+    modules = [import_module(found.name) for found in pkgutil.iter_modules(agent.checks.__path__, "agent.checks.")]
+    checks: list[Check] = [check for module in modules for check in getattr(module, "CHECKS", ())]
+    return sorted(checks, key=lambda check: check.place)

@@ -1,22 +1,160 @@
 """Whether the cameras and microphones that a session wants are there, and are as they should be."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 
 from agent.checks.check import Check, Situation, Tell
 from agent.checks.device_state import CODES, NAME, state_of, stream_of
 from agent.checks.result import Result, found
 from agent.checks.side_by_side import side_by_side
-from agent.checks.wanted import Room, WantedSource
 from agent.devices.gather import with_what_is_known
-from config.errors import StateError
+from capture.choice import NONE, as_file
+from capture.sound.inputs import find_sound_input
+from capture.source_kind import SourceKind, source_kind
+from capture.source_names import source_name
+from config.errors import DeviceError, DeviceNotFound, DeviceUnsupported, MediaError, StateError, UsageError
 from config.locale.lookup import words
 from devices.health.faults import Fault
 from devices.model import Device
-from devices.roles.roles import Roles, roles_store
+from devices.roles.choice import best_sound, best_video, first_sound_role, first_video_role, named_video
+from devices.roles.matching import Missing, resolve_all
+from devices.roles.roles import SERVER_INPUTS, Roles, roles_store, with_roles
 from devices.usb.budget import Verdict as Fit
 from devices.usb.budget import predict
 from devices.usb.topology import Topology
+from recorder.asked import Asked
+
+_NOT_THERE = {"screen": "no-screen"}
+"""Codes that say more of a kind of source that is not there than `not-found`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Why there is no source: one of the codes of agent/checks/equipment_codes.py, and the facts in its words."""
+
+    code: str
+    facts: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class WantedSource:
+    """One source of the session: what people call it, and the device that it is, None where it is no device.
+
+    `trouble` is why it is not there.
+    """
+
+    name: str
+    device: Device | None = None
+    trouble: Trouble | None = None
+
+
+class Room:
+    """What is plugged in, and who has which role."""
+
+    def __init__(self, devices: Sequence[Device], roles: Roles) -> None:
+        self._roles = roles
+        self._devices = with_roles(devices, roles)
+
+    def sources(self, asked: Asked) -> Iterator[WantedSource]:
+        """Give the sources that `asked` means, as capture/choice.py takes them, pictures first."""
+        video = asked.videos[0] if asked.videos else None
+        main = self._picture(video)
+        yield main
+        for word in asked.videos[1:]:
+            yield self._picture(word)
+        if not asked.audios and video is not None and _has_own_sound(video):
+            return
+        for audio in asked.audios or (None,):
+            if audio != NONE:
+                yield self._sound(audio, main.device)
+
+    def missing_beside(self, taken: Sequence[WantedSource]) -> Iterator[WantedSource]:
+        """Give the roles whose devices are not there, and that none of the sources `taken` is."""
+        names = {source.name for source in taken}
+        for role, resolved in resolve_all(self._roles, self._devices).items():
+            bound = self._roles[role]
+            if isinstance(resolved, Missing) and role not in names and not bound.id.startswith(SERVER_INPUTS):
+                yield WantedSource(role, trouble=Trouble("role-missing", {"device": bound.name}))
+
+    def _picture(self, word: str | None) -> WantedSource:
+        if word is None:
+            word = first_video_role(self._roles)
+        if word is None:
+            return self._device("camera", lambda: best_video(self._devices), "no-camera")
+        if apart := _no_device(word, lambda kind: kind.picture):
+            return apart
+        named = word
+        return self._device(named, lambda: named_video(self._devices, named, self._roles), "not-found")
+
+    def _sound(self, word: str | None, picture: Device | None) -> WantedSource:
+        if word is None:
+            word = first_sound_role(self._roles)
+        if word is None:
+            return self._device("microphone", lambda: self._best_sound(picture), "no-microphone")
+        named = word
+        apart = _no_device(named, lambda kind: kind.sound)
+        return apart or self._device(named, lambda: self._named_sound(named), "not-found")
+
+    def _best_sound(self, picture: Device | None) -> Device:
+        found = best_sound(self._devices, picture)
+        if found is None:
+            raise DeviceNotFound("no microphone is plugged in")
+        return found
+
+    def _named_sound(self, word: str) -> Device:
+        return find_sound_input(self._devices, word, self._roles)
+
+    def _device(self, word: str, find: Callable[[], Device], absent: str) -> WantedSource:
+        """Return the device that `find` finds; where it is not there, why that is: `absent` says least."""
+        try:
+            device = find()
+        except DeviceNotFound:
+            role = word.strip().casefold()
+            trouble = self._missing(role) if role in self._roles else Trouble(absent, {"word": word})
+            return WantedSource(word, trouble=trouble)
+        except DeviceUnsupported:
+            return WantedSource(word, trouble=Trouble("wrong-kind", {"word": word}))
+        except UsageError:
+            return WantedSource(word, trouble=Trouble("ambiguous", {"word": word}))
+        return WantedSource(device.role or device.name, device)
+
+    def _missing(self, role: str) -> Trouble:
+        """Return why the device of a role is not there, and what is there in its place."""
+        bound, found = self._roles[role], resolve_all(self._roles, self._devices)[role]
+        facts = {"device": bound.name, "role": role, "port": bound.port or "?"}
+        if isinstance(found, Missing) and found.replacement:
+            return Trouble("replaced", {**facts, "id": found.replacement.id})
+        if isinstance(found, Missing) and found.elsewhere:
+            there = found.elsewhere[0]
+            return Trouble("moved", {**facts, "there": there.port or "?", "id": there.id})
+        return Trouble("missing", facts)
+
+
+def _no_device(word: str, gives: Callable[[SourceKind], object]) -> WantedSource | None:
+    """Return the source that `word` means where that is no equipment of the room; its kind must give what is meant."""
+    if kind := source_kind(word):
+        if gives(kind) is None:
+            return WantedSource(word, trouble=Trouble("wrong-kind", {"word": word}))
+        try:
+            return WantedSource(kind.name(word))
+        except UsageError as error:
+            return WantedSource(word, trouble=Trouble("no-source", {"word": word, "hint": error.hint or error.message}))
+        except DeviceError:
+            code = _NOT_THERE.get(source_name(word) or "", "not-found")
+            return WantedSource(word, trouble=Trouble(code, {"word": word}))
+    try:
+        path = as_file(word)
+    except MediaError:
+        return WantedSource(word, trouble=Trouble("no-file", {"word": word}))
+    return WantedSource(path.name) if path else None
+
+
+def _has_own_sound(video: str) -> bool:
+    """Return whether the source of pictures brings its sound along, as files and the synthetic one do."""
+    kind = source_kind(video)
+    return kind.sound is not None if kind else _no_device(video, lambda kind: kind.picture) is not None
+
 
 WORDS = words("check-devices")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from agent.checks.every import every_check
+from agent.checks.check import every_check
 from agent.checks.fit import fit
 from agent.checks.history import Checked, History
 from agent.checks.internet import targets_of

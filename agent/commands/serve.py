@@ -24,7 +24,7 @@ from agent.devices.part import DevicesPart
 from agent.fixity.part import FixityPart
 from agent.parameters import config_option
 from agent.redact import redactor_for
-from agent.schedule.making import schedule_of
+from agent.schedule.part import schedule_of
 from agent.serve import Daemon, Spares
 from agent.service.notify import Notifier
 from agent.service.pulse import Pulse

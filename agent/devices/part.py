@@ -4,25 +4,87 @@ Nothing is polled while nobody looks. What is plugged in is known without openin
 whenever a page that shows it should ask again. A watch that breaks is begun anew.
 """
 
+import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.daemon.parts import look_again
-from agent.devices.inputs import KnownInputs
 from config.errors import LiputError
 from config.files import stamp
 from config.schema import Settings
 from devices.clock import NANOSECONDS, Clock
+from devices.host import threads
 from devices.host.log_on_change import LogOnChange
 from devices.model import Device
 
 if TYPE_CHECKING:
     from devices.monitor.changes import DeviceChange
     from devices.service import DeviceService, OpenMonitor
+
+
+FRESH_S = 5.0
+"""For so long an answer is taken as it is."""
+STALE_S = 60.0
+"""After so long it is worth to wait for another one; between the two they are asked beside."""
+
+type Ask = Callable[[], Sequence[Device]]
+
+
+def _ask() -> Sequence[Device]:
+    from capture.sound.inputs import server_inputs
+
+    return server_inputs()
+
+
+class KnownInputs:
+    """For any thread. `on_change` is called, on another one, when an answer came that differs from the last."""
+
+    def __init__(self, clock: Clock, on_change: Callable[[], None], ask: Ask = _ask) -> None:
+        self._clock = clock
+        self._on_change = on_change
+        self._ask = ask
+        self._asking = threading.Lock()
+        self._known: Sequence[Device] = ()
+        self._at_ns: int | None = None
+        self._is_due = False
+
+    def doubt(self) -> None:
+        """Ask again the next time: something was plugged in or pulled out."""
+        self._is_due = True
+
+    def now(self) -> Sequence[Device]:
+        """Return what they offer; waits for them where nobody has asked for a minute."""
+        age_s = self._age_s()
+        if age_s is None or age_s > STALE_S:
+            with self._asking:
+                if self._age_s() == age_s:
+                    self._look()
+        elif (self._is_due or age_s > FRESH_S) and self._asking.acquire(blocking=False):
+            with contextlib.suppress(RuntimeError):  # the next who asks tries again
+                threads.start(self._beside, name="sound-inputs", otherwise=self._asking.release)
+        return self._known
+
+    def _age_s(self) -> float | None:
+        return None if self._at_ns is None else (self._clock.now_ns() - self._at_ns) / NANOSECONDS
+
+    def _beside(self) -> None:
+        try:
+            before = self._known
+            self._look()
+        finally:
+            self._asking.release()
+        if self._known != before:
+            self._on_change()
+
+    def _look(self) -> None:
+        self._is_due = False
+        self._known = tuple(self._ask())
+        self._at_ns = self._clock.now_ns()
+
 
 LOOK_S = 1.0
 """Between two signs of life."""

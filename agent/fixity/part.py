@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,11 +17,11 @@ import msgspec
 from agent.alarms.alarm import Alarm, new_alarm
 from agent.alarms.sentences import DAMAGED
 from agent.daemon.parts import look_again
-from agent.fixity.night import Night, night_store, passed
 from agent.own_command import OwnCommand, command_line, of_archive, our_log
 from config.errors import LiputError
 from config.office import zone_of
 from config.schema import Settings
+from config.state import state_folder
 from devices.clock import NANOSECONDS, Clock
 from devices.host.log_on_change import LogOnChange
 from devices.store import Store
@@ -30,6 +30,32 @@ from recorder.control.directory import session_runs
 
 if TYPE_CHECKING:
     from recorder.archive.fixity_round import Round
+
+
+FILE = "fixity-round.json"
+
+
+class Night(msgspec.Struct, frozen=True, kw_only=True):
+    """Which passing of the time was done last, and of the one after it how many bytes are read already."""
+
+    done: datetime | None = None
+    read: int = 0
+
+
+def night_store(path: Path | None = None) -> Store[Night]:
+    """Return the file that keeps it; None: this PC's."""
+    return Store(path or state_folder() / FILE, Night, Night())
+
+
+def passed(at: str, now: datetime, zone: tzinfo) -> datetime:
+    """Return when it was `at` (HH:MM in that zone) last; where a day has no such time, or two, one near it."""
+    hours, minutes = map(int, at.split(":"))
+    local = now.astimezone(zone)
+    moment = local.replace(hour=hours, minute=minutes, second=0, microsecond=0)
+    if moment > local:
+        moment = (local - timedelta(days=1)).replace(hour=hours, minute=minutes, second=0, microsecond=0)
+    return moment
+
 
 LOOK_S = 5.0
 QUIET_S = 300.0

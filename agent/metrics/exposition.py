@@ -3,20 +3,208 @@
 The library is imported when somebody asks: most rooms have no Prometheus.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from agent.metrics.gathering import Gathering
-from agent.metrics.names import METRICS, ROOM
-from agent.metrics.readings import read
-from agent.metrics.samples import Sample, samples
+from agent.metrics.readings import Gathering, LastCheck, Readings, read
 from config.schema import Settings
 from config.version import VERSION
+from devices.model import HealthState
 from recorder.archive.names import storable
+from recorder.control.directory import RecorderInfo
+from recorder.overload.ladder import Step
+from recorder.status import DestinationLine, LoadLine, SessionState, SessionStatus
+from recorder.troubles import kind_and_subject
 
 if TYPE_CHECKING:
-    from prometheus_client import Metric
+    from prometheus_client import Metric as Family
+
+
+ROOM = "room"
+"""The label that every metric has: `[general] room`."""
+_SESSION = ("session",)
+_DESTINATION = (*_SESSION, "destination")
+
+
+class Metric(NamedTuple):
+    """What a metric says, and by which labels beside ROOM."""
+
+    help: str
+    labels: tuple[str, ...] = ()
+    is_counter: bool = False
+
+
+def _counter(text: str, labels: tuple[str, ...]) -> Metric:
+    return Metric(text, labels, is_counter=True)
+
+
+METRICS: Mapping[str, Metric] = {
+    "liput_info": Metric("1; the version of Liput that runs", ("version",)),
+    "liput_session_info": Metric("1 for each session that runs; its title", (*_SESSION, "title")),
+    "liput_session_answers": Metric("Whether the session's recorder answers", _SESSION),
+    "liput_session_state": Metric("1 for the state that the session is in, 0 for the others", (*_SESSION, "state")),
+    "liput_session_elapsed_seconds": Metric("How long the session records", _SESSION),
+    "liput_session_troubles": Metric("What is wrong with the session now, by kind of event", (*_SESSION, "kind")),
+    "liput_recording_media_seconds": Metric("Seconds of media that were found on disk", _SESSION),
+    "liput_recording_bytes": Metric("Bytes of the recording that were found on disk", _SESSION),
+    "liput_recording_frames_total": _counter("Pictures that were encoded", _SESSION),
+    "liput_recording_dropped_frames_total": _counter("Pictures that came and were not encoded", _SESSION),
+    "liput_recording_repeated_frames_total": _counter("Pictures put in because the source gave none", _SESSION),
+    "liput_recording_still_frames_total": _counter("Pictures not encoded because nothing had changed", _SESSION),
+    "liput_recording_fps": Metric("Pictures of the program in a second, over the last seconds", _SESSION),
+    "liput_recording_left_seconds": Metric("How long the disk lasts at this rate", _SESSION),
+    "liput_recording_left_out_frames_total": _counter("Pictures left out because this PC does not keep up", _SESSION),
+    "liput_overload_step": Metric(
+        "1 for each step that is in force because this PC does not keep up, 0 for the others", (*_SESSION, "step")
+    ),
+    "liput_overload_behind_seconds": Metric("How many seconds of pictures wait to be encoded", _SESSION),
+    "liput_overload_busy_ratio": Metric("Which part of the time the picture's thread works", _SESSION),
+    "liput_sound_level_dbfs": Metric("Peak level of the program's sound", (*_SESSION, "channel")),
+    "liput_sound_input_level_dbfs": Metric("Peak level of one input of sound", (*_SESSION, "input", "channel")),
+    "liput_sound_input_muted": Metric("Whether an input of sound is muted", (*_SESSION, "input")),
+    "liput_destination_state": Metric("1 for the state that the destination is in", (*_DESTINATION, "state", "reason")),
+    "liput_destination_dropped_frames_total": _counter("Pictures that the destination was not sent", _DESTINATION),
+    "liput_destination_reconnects_total": _counter("How often it was connected anew", _DESTINATION),
+    "liput_destination_backlog_seconds": Metric("How far viewers' newest picture is behind", _DESTINATION),
+    "liput_stream_bytes_per_second": Metric(
+        "Data rate of the picture that live destinations get", (*_SESSION, "encode")
+    ),
+    "liput_device_health": Metric(
+        "1 for the health that a device of a session is in", (*_SESSION, "device", "name", "role", "state")
+    ),
+    "liput_disk_free_bytes": Metric("Bytes that are free where sessions go", ("path",)),
+    "liput_disk_size_bytes": Metric("Bytes of that disk", ("path",)),
+    "liput_archive_packages": Metric("Packages in the archive", ("path",)),
+    "liput_copies_waiting": Metric("Packages that wait to be copied to a place", ("target",)),
+    "liput_copies_blocked": Metric("1 where something keeps every copy from a place", ("target", "reason")),
+    "liput_check_timestamp_seconds": Metric("When the room was checked last", ()),
+    "liput_check_ready": Metric("Whether it was ready then", ()),
+    "liput_uplink_bytes_per_second": Metric("What the uplink carried when it was measured last", ("direction",)),
+    "liput_uplink_needed_bytes_per_second": Metric("What the session needed of it then", ()),
+    "liput_uplink_rtt_seconds": Metric("The way there and back then, with nothing else on it", ()),
+    "liput_uplink_timestamp_seconds": Metric("When that was", ()),
+    "liput_daemon_part_stands": Metric("1 for a part of the daemon that hangs, 0 for the others", ("part",)),
+    "liput_scrape_missing": Metric("1 for what did not answer in time, and is missing here", ("what",)),
+    "liput_scrape_seconds": Metric("How long it took to find all of this out", ()),
+}
+"""In the order in which they are given."""
+
+
+class Sample(NamedTuple):
+    """One value of a metric (`agent.metrics.exposition.METRICS`), by its labels without that of the room."""
+
+    name: str
+    value: float
+    labels: Mapping[str, str] = {}
+
+
+def samples(readings: Readings, version: str, parts: Sequence[str], standing: Sequence[str]) -> Iterator[Sample]:
+    """Yield every value; `parts` are those of the daemon, `standing` those of them that hang."""
+    yield Sample("liput_info", 1, {"version": version})
+    for info, status in readings.sessions:
+        yield from _session(info, status)
+    for path, space in readings.disks.items():
+        yield Sample("liput_disk_free_bytes", space.free, {"path": path})
+        yield Sample("liput_disk_size_bytes", space.size, {"path": path})
+    for path, count in readings.packages.items():
+        yield Sample("liput_archive_packages", count, {"path": path})
+    for target, copies in readings.copies.items():
+        yield Sample("liput_copies_waiting", copies.waiting, {"target": target})
+        if copies.blocked is not None:
+            yield Sample("liput_copies_blocked", 1, {"target": target, "reason": copies.blocked})
+    if readings.check is not None:
+        yield from _check(readings.check)
+    for part in parts:
+        yield Sample("liput_daemon_part_stands", part in standing, {"part": part})
+    for what in readings.missing:
+        yield Sample("liput_scrape_missing", 1, {"what": what})
+    yield Sample("liput_scrape_seconds", readings.seconds)
+
+
+def _session(info: RecorderInfo, status: SessionStatus | None) -> Iterator[Sample]:
+    whose = {"session": info.id}
+    yield Sample("liput_session_info", 1, {**whose, "title": info.title})
+    yield Sample("liput_session_answers", status is not None, whose)
+    if status is None:
+        return
+    for state in SessionState:
+        yield Sample("liput_session_state", state is status.state, {**whose, "state": str(state)})
+    kinds = Counter(kind_and_subject(trouble)[0] for trouble in status.troubles)
+    for kind, count in kinds.items():
+        yield Sample("liput_session_troubles", count, {**whose, "kind": kind})
+    yield from _recording(status, whose)
+    if status.load is not None:
+        yield from _load(status.load, whose)
+    yield from _sound(status, whose)
+    for line in status.destinations:
+        yield from _destination(line, whose)
+    if status.stream is not None:
+        labels = {**whose, "encode": status.stream.encode}
+        yield Sample("liput_stream_bytes_per_second", status.stream.bitrate / 8, labels)
+    for source in status.sources:
+        device = {**whose, "device": source.id, "name": source.name, "role": source.role or ""}
+        for health in HealthState:
+            yield Sample("liput_device_health", health is source.health.state, {**device, "state": str(health)})
+
+
+def _recording(status: SessionStatus, whose: Mapping[str, str]) -> Iterator[Sample]:
+    yield Sample("liput_session_elapsed_seconds", status.elapsed_s, whose)
+    yield Sample("liput_recording_media_seconds", status.media_time_s, whose)
+    yield Sample("liput_recording_bytes", status.bytes, whose)
+    yield Sample("liput_recording_frames_total", status.frames, whose)
+    yield Sample("liput_recording_dropped_frames_total", status.dropped, whose)
+    yield Sample("liput_recording_repeated_frames_total", status.repeated, whose)
+    yield Sample("liput_recording_still_frames_total", status.still, whose)
+    yield Sample("liput_recording_fps", status.fps, whose)
+    if status.disk_left_s is not None:
+        yield Sample("liput_recording_left_seconds", status.disk_left_s, whose)
+
+
+def _load(load: LoadLine, whose: Mapping[str, str]) -> Iterator[Sample]:
+    yield Sample("liput_recording_left_out_frames_total", load.left_out, whose)
+    for step in Step:
+        yield Sample("liput_overload_step", step.value in load.steps, {**whose, "step": step.value})
+    yield Sample("liput_overload_behind_seconds", load.behind_s, whose)
+    yield Sample("liput_overload_busy_ratio", load.busy, whose)
+
+
+def _sound(status: SessionStatus, whose: Mapping[str, str]) -> Iterator[Sample]:
+    for channel, level in enumerate(status.levels_dbfs, 1):
+        yield Sample("liput_sound_level_dbfs", level, {**whose, "channel": str(channel)})
+    for sound in status.sounds:
+        of_input = {**whose, "input": sound.name}
+        yield Sample("liput_sound_input_muted", sound.muted, of_input)
+        for channel, level in enumerate(sound.levels_dbfs, 1):
+            yield Sample("liput_sound_input_level_dbfs", level, {**of_input, "channel": str(channel)})
+
+
+def _destination(line: DestinationLine, whose: Mapping[str, str]) -> Iterator[Sample]:
+    where = {**whose, "destination": line.name}
+    yield Sample("liput_destination_state", 1, {**where, "state": line.state, "reason": line.reason or ""})
+    yield Sample("liput_destination_dropped_frames_total", line.dropped, where)
+    yield Sample("liput_destination_reconnects_total", line.reconnects, where)
+    yield Sample("liput_destination_backlog_seconds", line.backlog_s, where)
+
+
+_RATES = {"up": "up_bps", "up-least": "up_p10_bps", "down": "down_bps"}
+
+
+def _check(check: LastCheck) -> Iterator[Sample]:
+    yield Sample("liput_check_timestamp_seconds", check.at.timestamp())
+    yield Sample("liput_check_ready", check.ready)
+    if check.uplink_at is None:
+        return
+    yield Sample("liput_uplink_timestamp_seconds", check.uplink_at.timestamp())
+    for direction, name in _RATES.items():
+        if isinstance(rate := check.uplink.get(name), int | float):
+            yield Sample("liput_uplink_bytes_per_second", rate / 8, {"direction": direction})
+    if isinstance(need := check.uplink.get("need_bps"), int | float):
+        yield Sample("liput_uplink_needed_bytes_per_second", need / 8)
+    if isinstance(rtt_s := check.uplink.get("idle_s"), int | float):
+        yield Sample("liput_uplink_rtt_seconds", rtt_s)
+
 
 DEADLINE_S = 2.0
 """How long all of it may take; Prometheus waits 10 s."""
@@ -55,7 +243,7 @@ class _Found:
         self._found = list(found)
         self._room = storable(room)
 
-    def collect(self) -> "Iterator[Metric]":
+    def collect(self) -> "Iterator[Family]":
         """Yield a family for each metric that has a value."""
         from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 

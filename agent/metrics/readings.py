@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -10,15 +10,50 @@ from functools import partial
 from pathlib import Path
 
 from agent.checks.result import Measured
-from agent.metrics.gathering import Gathering, Task
 from config.errors import LiputError
 from config.schema import Settings
 from devices.clock import SystemClock
+from devices.host.deadline import DeadlineTasks
 from recorder.control import directory
 from recorder.control.client import ask
 from recorder.control.directory import RecorderFolder, RecorderInfo
 from recorder.control.protocol import Status
 from recorder.status import SessionStatus
+
+type Task = Callable[[], object]
+
+
+class Gathering:
+    """Finds things out; what still hangs from before is not asked again. For any thread."""
+
+    def __init__(self) -> None:
+        self._tasks: DeadlineTasks[str, object] = DeadlineTasks("metrics")
+        self._kept: dict[str, tuple[float, object]] = {}
+
+    def gather(self, tasks: Mapping[str, Task], deadline_s: float, keep_s: float = 0.0) -> dict[str, object]:
+        """Return what was found within `deadline_s` by the name of its task; what failed or is late is not there.
+
+        What was found less than `keep_s` ago is taken as it was, also where it came too late then.
+        """
+        now_s = time.monotonic()
+        kept = {
+            name: found
+            for name, (at_s, found) in list(self._kept.items())
+            if keep_s and name in tasks and now_s - at_s < keep_s
+        }
+        asked = {
+            name: partial(self._keep, name, task) if keep_s else task
+            for name, task in tasks.items()
+            if name not in kept
+        }
+        answers = self._tasks.ask(asked, deadline_s)
+        return kept | {name: found for name, found in answers.items() if not isinstance(found, Exception)}
+
+    def _keep(self, name: str, task: Task) -> object:
+        found = task()
+        self._kept[name] = time.monotonic(), found
+        return found
+
 
 KEEP_S = 60.0
 """How old what changes slowly may be: counting an archive at every scrape would be reading for nothing."""

@@ -17,9 +17,10 @@ from agent.schedule.beginning import Beginning, Spawn, spec_of
 from agent.schedule.checking import Checking
 from agent.schedule.decide import LATE_S, Act, Kind, Rules, Run, decide, noted
 from agent.schedule.done import Attempt, Done, DoneFile, Ledger, done_for
-from agent.schedule.feeds import Feeds
+from agent.schedule.feeds import Feeds, FeedStates, Keeper
 from agent.schedule.notice import Notice, notice, notice_of
 from agent.schedule.plan import Mode, Plan, begun_as
+from agent.schedule.runs import runs
 from agent.schedule.store import Plans
 from config.errors import LiputError, StateError
 from config.office import zone_of
@@ -27,6 +28,7 @@ from config.quantities import brief_duration
 from config.schema import Settings
 from config.settings import Good
 from devices.clock import NANOSECONDS, Clock, boot_id
+from devices.clock_state import may_be_set_soon
 from devices.host.log_on_change import LogOnChange
 from recorder.control.client import ask, how_it_ended
 from recorder.control.directory import RecorderFolder, ended_folder, process_started, runtime_folder
@@ -387,3 +389,32 @@ def _failed(act: Act, now: datetime) -> str:
     if isinstance(end, SessionResult) and end.broke_off and act.plan.mode is Mode.RECORD:
         return f"its recording broke off after {brief_duration(end.duration_s)} ({', '.join(end.degraded)})"
     return ""
+
+
+def schedule_of(
+    settings: Settings, clock: Clock, tell: Callable[[str], None], spawn: Spawn, *, notify: Notify | None = None,
+    config_file: Path | None = None, archive: Path | None = None,
+    good: Callable[[], Good | None] = lambda: None,
+) -> Schedule:  # fmt: skip
+    """Return the part that looks after plans; people hear of them by `notify`, and the log, in English, by `tell`."""
+    plans = Plans()
+
+    def heard(notice: Notice) -> None:
+        if notify is not None:
+            notify(notice)
+        tell(notice.words.english)  # whoever reads the log finds it shown
+
+    return Schedule(
+        settings=settings,
+        clock=clock,
+        notify=heard,
+        tell=tell,
+        spawn=spawn,
+        runs=runs,
+        plans=plans,
+        feeds=Feeds(Keeper(settings, plans, FeedStates()), clock, tell),
+        config_file=config_file,
+        archive=archive,
+        good=good,
+        may_be_set_soon=may_be_set_soon,
+    )

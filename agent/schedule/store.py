@@ -5,6 +5,7 @@ STATE/schedule/done.json     what was done for which (agent/schedule/done.py)
 STATE/schedule/feeds.json    how each calendar was read last (agent/schedule/feeds.py)
 """
 
+import zlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -14,6 +15,7 @@ import msgspec
 
 from agent.schedule.plan import Plan, PlanState, Source, from_calendar, said_again
 from config.errors import PlanNotFound, UsageError
+from config.files import stamp
 from config.state import state_folder
 from devices.store import Store
 from recorder.archive.names import slug
@@ -28,6 +30,11 @@ type Key = tuple[str, str, str]
 def schedule_folder() -> Path:
     """Return where the schedule is kept."""
     return state_folder() / "schedule"
+
+
+def change_number() -> int:
+    """Return a number that is another one when something was planned, changed, or done for a plan."""
+    return zlib.crc32(repr([stamp(schedule_folder() / name) for name in ("plans.json", "done.json")]).encode())
 
 
 class Plans:

@@ -5,14 +5,16 @@ from collections.abc import Callable, Sequence
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp
 
+from agent.metrics.exposition import CONTENT_TYPE, expose
 from agent.web import (
     archive,
     checks,
     devices,
+    door,
     history,
     rehearsals,
     requests,
@@ -20,29 +22,45 @@ from agent.web import (
     sessions,
     settings,
     state,
-    tickets,
 )  # fmt: skip
 from agent.web.answers import Refused, error_answer
 from agent.web.door import OPEN, open_door
 from agent.web.endpoint import JSON, Endpoint
 from agent.web.guard import HEALTHZ, METRICS, Guard, Names
-from agent.web.health import healthz
 from agent.web.house import House
 from agent.web.hub import Hub
 from agent.web.limits import Client, Rates
 from agent.web.live import PATH as LIVE
 from agent.web.live import live
-from agent.web.metrics import metrics
 from agent.web.openapi import PATH as OPENAPI
 from agent.web.openapi import document
 from agent.web.repeated import Repeated
 from config.errors import LiputError
 from devices.clock import NANOSECONDS
 
+
+async def metrics(request: Request) -> Response:
+    """Answer a scrape; what hangs is missing from it, and it says so."""
+    house: House = request.app.state.house
+    return Response(await house.disk.run(lambda: _exposed(house)), headers={"content-type": CONTENT_TYPE})
+
+
+def _exposed(house: House) -> bytes:
+    roots = [archive.root for archive in house.archives()]
+    return expose(house.settings.read(), roots=roots, parts=house.parts, standing=house.standing())
+
+
+async def healthz(request: Request) -> Response:
+    """Answer "ok", or 503 with the names of the parts that hang."""
+    house: House = request.app.state.house
+    standing = house.standing()
+    return PlainTextResponse(f"standing: {', '.join(standing)}\n", 503) if standing else PlainTextResponse("ok\n")
+
+
 ENDPOINTS: tuple[Endpoint, ...] = (
     *state.ENDPOINTS, *sessions.ENDPOINTS, *devices.ENDPOINTS, *checks.ENDPOINTS, *rehearsals.ENDPOINTS,
     *schedule.ENDPOINTS, *settings.ENDPOINTS, *requests.ENDPOINTS, *archive.ENDPOINTS, *history.ENDPOINTS,
-    *tickets.ENDPOINTS,
+    *door.ENDPOINTS,
 )  # fmt: skip
 """All that the API has, in the order of its document."""
 

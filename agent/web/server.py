@@ -12,9 +12,11 @@ import os
 import socket
 import ssl
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -22,8 +24,10 @@ import msgspec
 from agent.daemon.parts import look_again
 from agent.web import limits
 from config.errors import LiputError, StateError
+from config.files import stamp
 from config.web import WebSettings
 from devices.clock import Clock
+from devices.host import threads
 from devices.host.log_on_change import LogOnChange
 from recorder.control.directory import process_started, runtime_folder, write_file
 from recorder.control.operators import operators
@@ -33,6 +37,56 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from agent.web.house import House
+
+
+type MakeTls = Callable[[], ssl.SSLContext]
+"""Returns what serves with the certificate as it is on the disk now. Raises OSError and ssl.SSLError."""
+
+
+class Certificate:
+    """Looked at now and then. What is renewed half, or is none, is told once; what was there before stays in use."""
+
+    def __init__(self, make: MakeTls, files: Sequence[Path], tell: Callable[[str], None]) -> None:
+        """`files` are the certificate, with its chain, and its key. Raises what `make` raises."""
+        self.served = self._now = make()
+        """What the server is to have."""
+        self._make = make
+        self._files = files
+        self._tell = tell
+        self._is_looking = False
+        self._seen = self._stamps()
+        # Another context, not another certificate in the same one: it has one for each kind of key.
+        self.served.sni_callback = self._choose
+
+    def look_beside(self) -> None:
+        """Take it if it is another one than before, on a thread: its disk may not answer."""
+        if not self._is_looking:
+            self._is_looking = True
+            with suppress(RuntimeError):  # the next time
+                threads.start(self._look, name="web-certificate", otherwise=self._looked)
+
+    def _look(self) -> None:
+        try:
+            stamps = self._stamps()
+            if stamps == self._seen:
+                return
+            self._seen = stamps
+            self._now = self._make()
+            self._tell("the certificate of [web] was changed; the page is served with the new one")
+        except (OSError, ssl.SSLError) as error:
+            self._tell(f"the certificate of [web] was changed and cannot be used: {error}; the one before it stays")
+        finally:
+            self._looked()
+
+    def _looked(self) -> None:
+        self._is_looking = False
+
+    def _choose(self, connection: ssl.SSLSocket | ssl.SSLObject, _name: str | None, _served: ssl.SSLContext) -> None:
+        connection.context = self._now
+
+    def _stamps(self) -> object:
+        return [stamp(file) for file in self._files]
+
 
 AGAIN_S = 5.0
 """Between two looks whether a port that was taken is free."""
@@ -167,7 +221,6 @@ def serve(
     """
     import uvicorn
 
-    from agent.web.certificate import Certificate
     from agent.web.patient import Http
 
     class Server(uvicorn.Server):

@@ -6,7 +6,7 @@ from datetime import datetime
 import msgspec
 
 from agent.alarms.alarm import Alarm
-from agent.schedule import changes
+from agent.schedule.store import change_number
 from agent.steering import SessionLine, line_of
 from agent.web.endpoint import Call, Endpoint
 from agent.web.house import House
@@ -52,7 +52,7 @@ def state_of(house: House, found: Sequence[Running]) -> State:
         room=general.room, language=general.language, version=VERSION, at=house.clock.now(),
         sessions=sessions, troubles=troubles_of(sessions, alarms), alarms=alarms, notices=house.notices(),
         standing=house.standing(), problem=problem, devices=house.devices.number() if house.devices else None,
-        schedule=changes.number(),
+        schedule=change_number(),
     )  # fmt: skip
 
 

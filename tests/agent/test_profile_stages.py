@@ -5,8 +5,7 @@ from resource import RUSAGE_CHILDREN, getrusage
 import msgspec
 import pytest
 
-from agent.reporters import PlainReporter
-from agent.stages_text import stages_text
+from agent.reporters import PlainReporter, stages_text
 from recorder.status import NamedCpu, StageFigures
 from tests.support import command
 from tests.support.leftovers import event

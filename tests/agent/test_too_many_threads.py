@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.devices.inputs import KnownInputs
-from agent.metrics.gathering import Gathering
+from agent.devices.part import KnownInputs
+from agent.metrics.readings import Gathering
 from agent.web.lanes import Lane
 from agent.web.runs import Runs
 from devices import modes

@@ -15,8 +15,7 @@ from typing import Any
 
 import msgspec
 
-from agent.checks.check import Situation
-from agent.checks.every import every_check
+from agent.checks.check import Situation, every_check
 from config.settings import load_settings
 from devices.clock import SystemClock
 from devices.uplink.measuring import measure

@@ -8,8 +8,7 @@ import msgspec
 import pytest
 
 from agent.checks import runner
-from agent.checks.check import Check, Situation
-from agent.checks.every import every_check
+from agent.checks.check import Check, Situation, every_check
 from agent.checks.result import Verdict
 from agent.checks.runner import Runner, Watching
 from config.schema import Archive, Settings

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.checks.wanted import Room, WantedSource
+from agent.checks.equipment import Room, WantedSource
 from capture.sound import inputs
 from capture.sound.wire import Listing
 from devices.model import Device

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Sequence
 
-from agent.devices.inputs import FRESH_S, STALE_S, KnownInputs
+from agent.devices.part import FRESH_S, STALE_S, KnownInputs
 from devices.clock import NANOSECONDS
 from devices.model import Device, DeviceKind
 from tests.support.simulated import SimulatedClock

@@ -9,8 +9,7 @@ import msgspec
 import pytest
 
 from agent.alarms.sentences import DAMAGED
-from agent.fixity.night import Night, night_store, passed
-from agent.fixity.part import FAILED, LOOK_S, QUIET_S, RETRY_S, TOLD_FOR, FixityPart
+from agent.fixity.part import FAILED, LOOK_S, QUIET_S, RETRY_S, TOLD_FOR, FixityPart, Night, night_store, passed
 from agent.own_command import OwnCommand
 from config.copies import Fixity
 from config.office import Office, zone_of

@@ -13,9 +13,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from agent.checks.history import Checked, History
 from agent.checks.result import Result, Verdict
-from agent.metrics.exposition import expose
-from agent.metrics.gathering import Gathering
-from agent.metrics.names import METRICS, ROOM
+from agent.metrics.exposition import METRICS, ROOM, expose
+from agent.metrics.readings import Gathering
 from config.copies import CopyTarget
 from config.locale.lookup import Words
 from config.schema import General, Settings

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import yaml  # type: ignore[import-untyped] # comes with schemathesis; its types would be one more dependency
 
-from agent.metrics.names import METRICS, ROOM
+from agent.metrics.exposition import METRICS, ROOM
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "metrics.md").read_text()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.service import files, install, manager
+from agent.service import files, install
 from agent.service.place import Place, user_place
 from agent.service.units import DAEMON, RECORDER, SOCKET
 from config.errors import ServiceError
@@ -27,7 +27,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "LIPUT_CONFIG"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setattr(manager, "BOOTED", tmp_path)
+    monkeypatch.setattr(install, "BOOTED", tmp_path)
     return tmp_path
 
 
@@ -119,7 +119,7 @@ def test_what_systemctl_refuses_is_told(home: Path, systemctl: Asked) -> None:
 
 
 def test_without_systemd_it_is_said_and_nothing_is_written(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(manager, "BOOTED", home / "tiada")
+    monkeypatch.setattr(install, "BOOTED", home / "tiada")
     with pytest.raises(ServiceError, match="systemd does not run this PC"):
         list(install.install(place(), files.files(place()), now=True))
     assert list(home.iterdir()) == []

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.checks.every import every_check
+from agent.checks.check import every_check
 from tests.support.situations import codes, situation, unheard
 
 
