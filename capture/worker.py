@@ -413,6 +413,19 @@ class VideoWorker(SourceWorker[Frame, VideoFormat]):
     _reopens_silent = True
     _source: VideoSource
 
+    def __init__(
+        self,
+        source: VideoSource,
+        clock: Clock,
+        *,
+        queue: SourceQueue[Frame] | None = None,
+        supervision: Supervision | None = None,
+        events: SourceEvents | None = None,
+    ) -> None:
+        super().__init__(source, clock, queue=queue, supervision=supervision, events=events)
+        self.picture_listeners: list[Callable[[av.VideoFrame], object]] = []
+        """Each is lent every decoded picture, on the thread that decodes; must return at once."""
+
     def decode(self, frame: Frame, within: Size | None = None) -> av.VideoFrame:
         """Return the picture as the source decodes it, at most of size `within`; raises MediaError on a damaged one."""
         health = self._health
@@ -424,4 +437,6 @@ class VideoWorker(SourceWorker[Frame, VideoFormat]):
             raise
         if health:
             health.decoded(picture, frame.timestamp_ns)
+        for listener in self.picture_listeners:
+            listener(picture)
         return picture

@@ -48,7 +48,7 @@ _OPTIONS = {"flush_packets": "1", "cluster_time_limit": "1000"}
 
 
 @dataclass(eq=False)
-class Beside:
+class PartDirectory:
     """A folder for files beside a part of the program, whose media time 0 is `start_s` of the session's."""
 
     folder: Path
@@ -62,7 +62,7 @@ class Beside:
         return any(thread.is_alive() for thread in self.threads)
 
 
-type Where = Callable[[], Beside | None]
+type Where = Callable[[], PartDirectory | None]
 """Returns where the program is written now; None where it is not."""
 
 
@@ -173,7 +173,7 @@ class IsoRecording:
             for picture in pictures:
                 self._writer(beside, picture).put(picture)
 
-    def _writer(self, beside: Beside, picture: _Picture) -> "_Writer":
+    def _writer(self, beside: PartDirectory, picture: _Picture) -> "_Writer":
         """Return who writes `picture`: another from where the program has changed its disk, from a keyframe on."""
         if not self._writers or (self._writers[-1].beside is not beside and picture.begins):
             waiting = self._writers[-1].leave() if self._writers else []
@@ -209,7 +209,7 @@ class _Writer:
     """Writes what one source sends into one folder, on a thread of its own."""
 
     def __init__(
-        self, beside: Beside, name: str, zero_ns: int, sync_s: float, on_failure: Callable[[LiputError], None]
+        self, beside: PartDirectory, name: str, zero_ns: int, sync_s: float, on_failure: Callable[[LiputError], None]
     ) -> None:
         self.beside = beside
         self.dropped = 0

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from capture.source import Frame
@@ -80,6 +81,8 @@ class Program:
         self._changed = threading.Event()
         self._threads: list[threading.Thread] = []
         rate = min(plan.profile.fps, inputs.form.rate)
+        for picture, _, worker in inputs.pictures:
+            worker.picture_listeners.append(partial(shown, picture.name))
         self._videos = [
             VideoInput(
                 picture.name,
@@ -87,7 +90,6 @@ class Program:
                 run,
                 rate=form.rate,
                 program_rate=rate,
-                offer=shown,
                 is_late=picture.name in inputs.late,
             )
             for picture, form, worker in inputs.pictures

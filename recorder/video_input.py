@@ -1,6 +1,5 @@
 """One source of pictures in the program: what it gave last, whether it still gives, and what is wrong if not."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Protocol
@@ -76,12 +75,11 @@ class VideoInput:
         *,
         rate: Fraction,
         program_rate: Fraction,
-        offer: Callable[[str, av.VideoFrame], object] | None = None,
         is_late: bool = False,
     ) -> None:
         """`rate` is what the source gives nominally, `program_rate` what is encoded, both in pictures a second.
 
-        `offer` takes each picture, with the input's name, for previews. One that `is_late` was waited for in vain.
+        One that `is_late` was waited for in vain.
         """
         self.name = name
         self.queue = worker.queue
@@ -99,7 +97,6 @@ class VideoInput:
         self._timeline = run.timeline
         self._clock = run.clock
         self._emit = run.emit
-        self._offer = offer
         self._is_silent = False
         self._next_glance_ns = 0
         self._program_rate = program_rate
@@ -144,8 +141,6 @@ class VideoInput:
         if picture is not None and picture is not self.picture:
             self.picture = picture
             self.version += 1
-        if picture is not None and self._offer:
-            self._offer(self.name, picture)
         if picture is not None and self.tap:
             self.tap.take(picture)
         return True

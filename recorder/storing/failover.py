@@ -29,7 +29,7 @@ from recorder.archive.fixity import Progress as SealProgress
 from recorder.archive.model import Mark, Package, RecordingFacts
 from recorder.archive.work import WorkFolder
 from recorder.eventlog import EventLog
-from recorder.isolate import Beside
+from recorder.isolate import PartDirectory
 from recorder.kept_packets import MOST_BYTES, KeptPackets
 from recorder.packet import EncodedPacket, Track, TrackId
 from recorder.storing.events import StorageEvents
@@ -266,7 +266,7 @@ class Failover:
         """That of the copy that holds most."""
         return max((copy.on_disk for copy in self._copies), key=lambda found: found.media_time_s, default=OnDisk())
 
-    def beside(self) -> Beside | None:
+    def beside(self) -> PartDirectory | None:
         """Return where files beside the program go now; None once nothing takes it any more."""
         return next((copy.replica.beside for copy in self._copies if not copy.ended), None)
 

@@ -32,7 +32,7 @@ from devices.host.deadline import DeadlineTask
 from recorder.archive.archive import Archive
 from recorder.archive.model import Mark
 from recorder.archive.work import WorkFolder
-from recorder.isolate import Beside
+from recorder.isolate import PartDirectory
 from recorder.packet import RUN_IN, EncodedPacket, Track, TrackId
 from recorder.storing.faults import stalled
 from recorder.storing.file import Mp4File, OnDisk
@@ -119,7 +119,7 @@ class Replica:
         self.has_pictures = False
         self.is_void = False
         """Whether it was left for another form before it had a picture: all of it is in the next replica."""
-        self.beside = Beside(place.work.media, float(place.start))
+        self.beside = PartDirectory(place.work.media, float(place.start))
         self._since = place.since
         self._clock = clock
         self._sync_s = settings.sync_s

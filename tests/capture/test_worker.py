@@ -410,6 +410,15 @@ def test_without_a_supervision_a_loss_is_raised(plug: Plug, clock: SimulatedCloc
     assert worker.outage is None
 
 
+def test_every_decoded_picture_is_lent_to_its_listeners(camera: VideoWorker) -> None:
+    lent: list[av.VideoFrame] = []
+    camera.picture_listeners.append(lent.append)
+    camera.open()
+    frame = camera.read(0.1)
+    assert frame
+    assert camera.decode(frame) is lent[0]
+
+
 def test_every_listener_hears_every_frame(camera: VideoWorker, plug: Plug, clock: SimulatedClock) -> None:
     heard: list[Frame] = []
     camera.listeners.append(heard.append)

@@ -16,7 +16,7 @@ import simplejpeg  # type: ignore[import-untyped] # has a stub, but no py.typed 
 from capture.source import Coded, Frame
 from devices.clock import NANOSECONDS
 from recorder import isolate
-from recorder.isolate import Beside, IsoRecording, Where, file_names
+from recorder.isolate import IsoRecording, PartDirectory, Where, file_names
 from tests.support import media
 from tests.support.command import ROOT
 from tests.support.simulated import EventList
@@ -67,8 +67,8 @@ def stored(path: Path) -> list[tuple[float, bytes]]:
         ]
 
 
-def at(folder: Path) -> Callable[[], Beside]:
-    beside = Beside(folder)
+def at(folder: Path) -> Callable[[], PartDirectory]:
+    beside = PartDirectory(folder)
     return lambda: beside
 
 
@@ -195,7 +195,7 @@ def test_it_goes_on_where_the_program_goes_on_with_nothing_missing(
     tmp_path: Path, events: EventList, codec: Coded
 ) -> None:
     sent = annex_b(40) if codec is H264 else jpegs(40)
-    parts = [Beside(tmp_path / "a"), Beside(tmp_path / "b", 1.5)]
+    parts = [PartDirectory(tmp_path / "a"), PartDirectory(tmp_path / "b", 1.5)]
     for part in parts:
         part.folder.mkdir()
     now = parts[:1]
@@ -228,7 +228,7 @@ def test_what_a_disk_does_not_take_any_more_goes_to_the_next(
 ) -> None:
     monkeypatch.setattr(isolate, "CLOSE_S", 0.1)
     sent, disk = jpegs(30), Disk()
-    parts = [Beside(tmp_path / "a"), Beside(tmp_path / "b")]
+    parts = [PartDirectory(tmp_path / "a"), PartDirectory(tmp_path / "b")]
     for part in parts:
         part.folder.mkdir()
     now = parts[:1]
@@ -252,7 +252,7 @@ def test_what_a_disk_does_not_take_any_more_goes_to_the_next(
 def test_a_disk_that_fails_before_the_program_leaves_it_costs_no_picture_that_waits(
     tmp_path: Path, events: EventList
 ) -> None:
-    sent, parts = jpegs(20), [Beside(tmp_path / "gone"), Beside(tmp_path)]
+    sent, parts = jpegs(20), [PartDirectory(tmp_path / "gone"), PartDirectory(tmp_path)]
     now = parts[:1]
     isolated = begun(lambda: now[0], events)
     isolated.put(frames(sent)[0], MJPEG)
@@ -367,7 +367,7 @@ def test_pictures_that_were_read_before_it_begins_are_in_it_as_far_as_they_are_o
 
 
 def test_a_mistake_of_ours_costs_the_copy_and_not_who_reads_the_source(tmp_path: Path, events: EventList) -> None:
-    def nowhere() -> Beside:
+    def nowhere() -> PartDirectory:
         raise ZeroDivisionError("a bug")
 
     isolated = begun(nowhere, events)
