@@ -1,4 +1,4 @@
-"""The sources that were chosen for a session, and what it wants of them."""
+"""The sources that were chosen for a session, and its requirements."""
 
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -11,7 +11,7 @@ from devices.model import Device
 
 @dataclass(frozen=True, slots=True)
 class SourceRequirements:
-    """What the profile asks of the sources: at most so many pixels and frames a second; channels of sound."""
+    """The profile's demands: at most so many pixels and frames a second; channels of sound."""
 
     width: int
     height: int
@@ -21,7 +21,7 @@ class SourceRequirements:
 
 @dataclass(frozen=True, slots=True)
 class ChosenSource[Source]:
-    """One source, what people call it, whether it ends by itself, and the device it is, if it is one.
+    """One source, its name for people, whether it ends by itself, and its device, if it has one.
 
     `word` means this very source when it is chosen again. One with a `supervision` may go and come back.
     """
@@ -36,7 +36,7 @@ class ChosenSource[Source]:
 
 @dataclass(slots=True)
 class Chosen:
-    """The sources of a session, each with a name of its own, and what to tell the operator."""
+    """The sources of a session, each with a name of its own, and notes for the operator."""
 
     pictures: list[ChosenSource[VideoSource]] = field(default_factory=list)
     sounds: list[ChosenSource[AudioSource]] = field(default_factory=list)

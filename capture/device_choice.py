@@ -114,7 +114,7 @@ class DeviceSelector:
         return found
 
     def _plug_of(self, sound: Device) -> DeviceKind | None:
-        """Return the kind of what gives pictures on the plug of `sound`, as it was seen first; None where none does."""
+        """Return the kind of the picture device on the plug of `sound`, as it was seen first; None without one."""
         pair = sound.paired_with
         for seen in (lambda: self._plugged()[0], self._listing):
             if pair is None or pair in self._plugs:
@@ -123,13 +123,13 @@ class DeviceSelector:
         return self._plugs.get(pair or "")
 
     def _may_miss(self, word: str | None) -> bool:
-        """Return whether a session begins without what `word` means; without what nobody named it always does."""
+        """Return whether a session begins without the device of `word`; a device that nobody named is never needed."""
         return word is None or self._context.allow_missing
 
     def _find[Found](
         self, word: str | None, kind: DeviceKind, find: Callable[[], Found], *, may_miss: bool
     ) -> tuple[Found | Device, DeviceNotFound | None]:
-        """Return what `find` does, or what stands for a device that may be missing, and why it is.
+        """Return the device that `find` returns, or a stand-in for one that may be missing, with the reason.
 
         `word` is what names it: for the best that is plugged in, the role whose device is not there.
         """
@@ -176,12 +176,12 @@ class DeviceSelector:
         return BoundLocator(binding_of(device, self._clock.now()), self._listing, claim)
 
     def _now(self) -> tuple[Sequence[Device], Roles]:
-        """Return what is plugged in now."""
+        """Return the devices that are plugged in now, and the roles."""
         roles = self._plugged()[1]
         return with_roles(self._listing(), roles), roles
 
     def _plugged(self) -> tuple[list[Device], Roles]:
-        """Return what was plugged in when it was asked first, with its roles, and all roles that were given."""
+        """Return the devices of the first look, with their roles, and all roles that were given."""
         if self._listed is None:
             roles: Roles = {}
             try:
@@ -193,7 +193,7 @@ class DeviceSelector:
 
 
 def _stand_in(word: str | None, kind: DeviceKind, roles: Roles) -> Device:
-    """Return what is known of a device that is not there: what its role was given to, or only what it was called."""
+    """Return a stand-in for a missing device: the one that its role was given to, or only its name."""
     role = (word or "").strip().casefold()
     if role not in roles:
         return Device(id=word or str(kind), kind=kind, name=word or str(kind))
@@ -202,7 +202,7 @@ def _stand_in(word: str | None, kind: DeviceKind, roles: Roles) -> Device:
 
 
 def _word_of(word: str | None, device: Device, missing: DeviceNotFound | None) -> str:
-    """Return what means this device from now on: its id, or as long as it was never there what it was called."""
+    """Return the word for this device from now on: its id, or the word that named it while it was never there."""
     return word or device.id if missing else device.id
 
 

@@ -35,7 +35,7 @@ class Claims:
 
 
 class Claim:
-    """What one input is bound to, and what it has found and tries to open, which no other input tries meanwhile."""
+    """The device that one input is bound to, and the one it tries to open: no other input tries that meanwhile."""
 
     def __init__(self, claims: Claims) -> None:
         self.lock = claims.lock
@@ -143,7 +143,7 @@ def _serial(device: Device) -> str | None:
 
 
 class NamedLocator:
-    """Locates what was not there when a session was armed: the first that answers to its name, then that one."""
+    """Locates a device that was missing when a session was armed: the first with its name, then that one."""
 
     def __init__(
         self,

@@ -46,7 +46,7 @@ class SourceEnded(Exception):
 
 @dataclass(frozen=True, slots=True)
 class VideoFormat:
-    """What a video source gives after decoding: pixels, nominal frames a second, and the matrix of its samples.
+    """The decoded pictures of a source: pixels, nominal frames a second, and the matrix of its samples.
 
     Decoded pictures are always limited-range yuv420p; `matrix` says what the samples mean.
     """
@@ -128,7 +128,7 @@ class Source[Item, Opened: VideoFormat | None](ABC):
 
     @abstractmethod
     def facts(self, opened: Opened) -> dict[str, Any]:
-        """Return what the health log says of an opening."""
+        """Return the facts of an opening for the health log."""
 
     @property
     def abandoned(self) -> int:
@@ -160,7 +160,7 @@ class VideoSource(Source[Frame, VideoFormat]):
         """
 
     def signal_problem(self) -> str | None:
-        """Return what the driver says is wrong with the signal, None if nothing is or it cannot say."""
+        """Return the driver's complaint about the signal; None if it has none, or cannot tell."""
         return None
 
     def facts(self, opened: VideoFormat) -> dict[str, Any]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class SourceContext:
-    """What a session asks of every source, and what sources may use.
+    """The session's demands on every source, and its services for them.
 
     `pace` is for those without a clock of their own, `stop` is set when the session ends. Where it is not `live`, it
     runs as fast as it goes. With `allow_missing` it begins without what was named and is not there yet; with `isolate`
@@ -40,7 +40,7 @@ class SourceContext:
 
 @dataclass(frozen=True, slots=True)
 class SourceKind:
-    """What a module of capture/sources has as KIND: sources that a word means by the module's name.
+    """KIND of a module of capture/sources: the sources that a word means by the module's name.
 
     `picture` and `sound` make them of the word, None where there are none of that sort; they raise a DeviceError or a
     UsageError. A picture comes with its sound, where nobody names another. `name` tells what people call the source,

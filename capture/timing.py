@@ -10,7 +10,7 @@ from typing import Protocol
 
 
 class CpuStage(StrEnum):
-    """What a session's CPU goes into."""
+    """The stages that a session's CPU time is counted by."""
 
     START = "start"
     """Python, its modules, the devices and the encoder, until the session is armed."""
@@ -46,10 +46,10 @@ class CpuStage(StrEnum):
 
 
 class Timing(Protocol):
-    """Counts what is called through it; from any thread."""
+    """Counts the CPU time of calls; from any thread."""
 
     def __call__[**Given, Made](self, stage: CpuStage, call: Callable[Given, Made], /) -> Callable[Given, Made]:
-        """Return what does as `call` does, and is counted as work of `stage`."""
+        """Return a callable that does as `call` does, and is counted as work of `stage`."""
         ...
 
 

@@ -55,7 +55,7 @@ _TRIES_AFTER_S = (0.0, 0.05, 0.1, 0.2)
 
 
 def unmap(node: str) -> int:
-    """Unmap what is mapped of `node` in this process, and return how many pieces that were.
+    """Unmap all pieces of `node` in this process's memory, and return how many there were.
 
     When STREAMON fails (a full bus, a device that goes that moment), libavdevice closes its descriptor and leaves its
     buffers mapped: the node stays busy for every program until this process ends, and no descriptor says whose it is.
@@ -125,7 +125,7 @@ class SignalInput:
         return index.value if entry.is_receiver else None
 
     def problem(self) -> str | None:
-        """Return what is wrong with the signal, None if nothing is or the device does not say."""
+        """Return the fault of the signal, None if there is none or the device does not say."""
         if self._index is None:
             return None
         entry = v4l2.Input()
@@ -326,7 +326,7 @@ class V4l2Source(VideoSource):
         return self._decoder.decode(frame, within)
 
     def signal_problem(self) -> str | None:
-        """Return what the driver says is wrong with the signal at its input, None if nothing is or it cannot say."""
+        """Return the driver's complaint about the signal; None if it has none, or cannot tell."""
         stream = self._stream  # which closing may take away at any moment
         if stream is None:
             return None
@@ -395,7 +395,7 @@ class _Stream:
 
     @property
     def coding(self) -> SampleCoding:
-        """What the samples mean."""
+        """The coding of the samples."""
         return sample_coding(self._watched) if self._watched >= 0 else SampleCoding()
 
     def packet(self) -> tuple[bytes, int | None] | None:

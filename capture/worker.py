@@ -408,7 +408,7 @@ _STATES = {
 
 
 class VideoWorker(SourceWorker[Frame, VideoFormat]):
-    """A worker whose items are pictures: whoever takes them has them decoded here, so that they are judged."""
+    """A worker of pictures: they are decoded here, too, so that the detectors see them."""
 
     _reopens_silent = True
     _source: VideoSource

@@ -106,9 +106,9 @@ class SessionInputs:
 
     @property
     def form(self) -> VideoFormat:
-        """What the program is: as its one source gives it, else as the profile has it, in its first source's matrix.
+        """The program's form: that of its one source, else the profile's, in its first source's matrix.
 
-        Of a session that is gone on with it stays what it was.
+        A session that is gone on with keeps its form.
         """
         if self._plan.resume and self._plan.resume.form:
             return self._plan.resume.form
@@ -202,7 +202,7 @@ class SessionInputs:
                 raise LiputError(STOPPED)
 
     def start(self) -> None:
-        """Begin to take what they give."""
+        """Begin to queue their items."""
         self._plan.pace.begin()
         self._go.set()
 
@@ -243,7 +243,7 @@ class SessionInputs:
         )
 
     def _first_that_gives(self, stopping: threading.Event) -> int | None:
-        """Return the place of the source whose picture the session begins with; note who is late for that."""
+        """Return the place of the source that the session begins with; note the sources that are late for that."""
         clock, may_miss = self._clock, self._first_may_miss
         limit_ns = clock.now_ns() + round((GRACE_S if may_miss else FIRST_PICTURE_S) * NANOSECONDS)
         if may_miss:

@@ -49,7 +49,7 @@ _OPTIONS = {"flush_packets": "1", "cluster_time_limit": "1000"}
 
 @dataclass(eq=False)
 class PartDirectory:
-    """A folder for files beside a part of the program, whose media time 0 is `start_s` of the session's."""
+    """A folder for files beside a part of the program; media time 0 there is `start_s` of the session's."""
 
     folder: Path
     start_s: float = 0.0
@@ -114,7 +114,7 @@ class IsoRecording:
         self._writers: list[_Writer] = []
 
     def begin(self, where: Where, zero_ns: int, file: str, sync_s: float = 0.5) -> None:
-        """Write what is put from now on, and what was put already of its time: a film's only keyframe.
+        """Write all pictures from now on, and the earlier ones of the recording's time: a film's only keyframe.
 
         `zero_ns` is the session-clock time that is media time 0, `file` the file's name without its ending. What was
         written is brought onto the disk every `sync_s` seconds of pictures.
@@ -174,7 +174,7 @@ class IsoRecording:
                 self._writer(beside, picture).put(picture)
 
     def _writer(self, beside: PartDirectory, picture: _Picture) -> "_Writer":
-        """Return who writes `picture`: another from where the program has changed its disk, from a keyframe on."""
+        """Return the writer of `picture`: another one after the program has changed its disk, from a keyframe on."""
         if not self._writers or (self._writers[-1].beside is not beside and picture.begins):
             waiting = self._writers[-1].leave() if self._writers else []
             zero_ns = self._zero_ns + round(beside.start_s * NANOSECONDS)
@@ -184,7 +184,7 @@ class IsoRecording:
         return self._writers[-1]
 
     def close(self) -> None:
-        """Write what waits and close the files; a disk that takes nothing for CLOSE_S is left to itself."""
+        """Write all waiting pictures and close the files; a disk that takes nothing for CLOSE_S is left to itself."""
         self._is_over = True
         for writer in self._writers:
             writer.end()
@@ -206,7 +206,7 @@ class IsoRecording:
 
 
 class _Writer:
-    """Writes what one source sends into one folder, on a thread of its own."""
+    """Writes one source's pictures into one folder, on a thread of its own."""
 
     def __init__(
         self, beside: PartDirectory, name: str, zero_ns: int, sync_s: float, on_failure: Callable[[LiputError], None]
@@ -237,7 +237,7 @@ class _Writer:
                 self.dropped += 1
 
     def leave(self) -> list[_Picture]:
-        """End, and return what is not written yet."""
+        """End, and return the pictures that are not written yet."""
         with self._changed:
             waiting, self._bytes = list(self._waiting), 0
             self._waiting.clear()
@@ -245,7 +245,7 @@ class _Writer:
         return waiting
 
     def end(self) -> None:
-        """Let it end once it has written what waits."""
+        """Let it end once no picture waits."""
         with self._changed:
             self._is_over = True
             self._changed.notify()
@@ -316,7 +316,7 @@ class _File:
     """One Matroska file into which packets are copied."""
 
     def __init__(self, path: Path, template: Stream, sync_s: float) -> None:
-        """`template` has what the stream is, size and parameter sets included."""
+        """`template` describes the stream, with its size and parameter sets."""
         self.path = path
         self._sync_ns = round(sync_s * NANOSECONDS)
         self._synced_ns = 0

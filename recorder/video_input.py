@@ -49,7 +49,7 @@ class Thinning:
 
 
 class Tap(Protocol):
-    """Somebody beside the program who is shown this input too (recorder/conference/tap.py)."""
+    """Another viewer of this input, beside the program (recorder/conference/tap.py)."""
 
     @property
     def wanted(self) -> Size | None:
@@ -77,7 +77,7 @@ class VideoInput:
         program_rate: Fraction,
         is_late: bool = False,
     ) -> None:
-        """`rate` is what the source gives nominally, `program_rate` what is encoded, both in pictures a second.
+        """`rate` is the source's nominal rate, `program_rate` the encoder's, both in pictures a second.
 
         One that `is_late` was waited for in vain.
         """

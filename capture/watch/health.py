@@ -21,7 +21,7 @@ from devices.model import Device, DeviceKind, Health
 
 
 class Detectors[Item](ABC):
-    """Judge what one source gives, from its opening to its closing; `read` and those of pictures never raise."""
+    """Judge one source from its opening to its closing; `read`, `decoded` and `damaged` never raise."""
 
     @abstractmethod
     def read(self, item: Item | None) -> None:
@@ -40,7 +40,7 @@ class Detectors[Item](ABC):
 
 @dataclass(frozen=True, slots=True)
 class HealthContext:
-    """The clock of the judging, and who hears of it: the health log's `record`, and of changes `on_change`."""
+    """The clock of the judging, and its listeners: the health log's `record`, and `on_change` for changes."""
 
     clock: Clock
     record: Record = nowhere
@@ -125,7 +125,7 @@ class SourceHealth[Item, Opened: VideoFormat | None]:
                 self._tracker.clear(fault)
 
     def opened(self, form: Opened) -> None:
-        """Begin to judge what it gives from now on."""
+        """Begin to judge it."""
         self._guard("opening", self._tell_opened, form)
         self.detectors = self._guard("everything", self._detect, self._tracker, self._device, self.patience, form)
 

@@ -290,7 +290,7 @@ class VideoDetectors(Detectors[Frame]):
         self._sampled = (0, 0, 0, 0)
 
     def read(self, item: Frame | None) -> None:
-        """Take note of what one call of the source's `read` has given."""
+        """Take the result of one read."""
         guard, frame, now_ns = self._guard, item, self._clock.now_ns()
         since_ns, self._read_ns = now_ns - self._read_ns, now_ns
         if since_ns > NOBODY_ASKED_S * NANOSECONDS:
