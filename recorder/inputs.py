@@ -122,7 +122,7 @@ class SessionInputs:
         return sum(worker.queue.dropped for _, _, worker in self.pictures)
 
     def open(self, stack: ExitStack, stopping: threading.Event) -> None:
-        """Open every source on the thread of its reader, pictures in their order unless one takes long.
+        """Open every source on the thread of its worker, pictures in their order unless one takes long.
 
         Raises the LiputError of one that cannot be opened, unless it may be missing; then those that take longer than
         the others are begun without. Raises LiputError when `stopping` is set before.

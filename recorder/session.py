@@ -1,6 +1,6 @@
 """One session, from devices that are opened to the sealed package; recorder/status.py says which way it may go.
 
-    sources --reader threads--> queues --track threads--> encoder --packets--> pre-roll --> recording (writer, syncer)
+    sources --workers--> queues --track threads--> encoder --packets--> pre-roll --> recording (writer, syncer)
                                                                                       +---> live destinations
 
 `run` does it all on the calling thread's watch; everything else may be called from any other thread, and returns at
