@@ -156,8 +156,17 @@ def test_a_stop_takes_less_than_5_s_whatever_hangs_and_all_that_hangs_does_so_at
     halves: list[Callable[..., Any]] = [ConferenceCamera, ConferenceSound]
     camera, sound = halves
     node = partial(camera, find=lambda _: INFO, open_node=lambda *_: HangingNode())
-    monkeypatch.setattr(conference, "ConferenceCamera", node)
-    monkeypatch.setattr(conference, "ConferenceSound", partial(sound, speaker=HangingSpeaker))
+    both: list[Any] = []
+
+    def noting(make: Callable[..., Any]) -> Callable[..., Any]:
+        def made(*given: Any, **more: Any) -> Any:
+            both.append(make(*given, **more))
+            return both[-1]
+
+        return made
+
+    monkeypatch.setattr(conference, "ConferenceCamera", noting(node))
+    monkeypatch.setattr(conference, "ConferenceSound", noting(partial(sound, speaker=HangingSpeaker)))
     never.clear()
     streamed = Streamed(tmp_path, server, conference=ConferencePlan(Conference()))
     streamed.start()
@@ -167,14 +176,13 @@ def test_a_stop_takes_less_than_5_s_whatever_hangs_and_all_that_hangs_does_so_at
     child.suspend()
     wished = time.monotonic()
     streamed.session.stop()
-    both = streamed.session._armed and streamed.session._armed.program._conference
-    begun = both and (both.camera.stopped.is_set(), both.sound.stopped.is_set())
+    begun = [half.stopped.is_set() for half in both]
     streamed.until("destination-stopped")
     took_s = time.monotonic() - wished
     result = streamed.end()
     never.set()
 
-    assert begun == (True, True), "they begin to end before anything is waited for"
+    assert begun == [True, True], "they begin to end before anything is waited for"
     assert took_s < 20
     assert not child.is_running()
     assert result.frames == media.decoded(program(result), "v").frames
