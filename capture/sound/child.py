@@ -33,6 +33,7 @@ from capture.sound.wire import (
     Sources,
 )
 from devices.host import threads
+from devices.host.background import BackgroundTask
 from devices.priority import ask_for_sound, expect_pauses
 
 _NANOSECONDS = 1_000_000_000
@@ -126,15 +127,24 @@ def _sources() -> list[ServerSource]:
 def _follow() -> None:
     """Tell the server's sources as they change, through whichever server runs, until the parent goes away."""
     told: list[ServerSource] | None = None
-    while True:
+
+    def attempt() -> bool:
+        nonlocal told
         try:
             for sources in sound_server.followed_sources():
                 told = _tell(sources, told)
         except sound_server.NoLibraryError as error:
-            return _answer(Failed(str(error)))
+            _answer(Failed(str(error)))
+            return True
         except sound_server.NoServerError:
             told = _tell([], told)
-        time.sleep(_NO_SERVER_S)
+        return False
+
+    BackgroundTask("sources", attempt, pause=_NO_SERVER_S, failed=_leave).run()
+
+
+def _leave(_error: Exception) -> None:
+    os._exit(0)
 
 
 def _tell(sources: list[ServerSource], told: list[ServerSource] | None) -> list[ServerSource]:

@@ -6,12 +6,12 @@ again.
 """
 
 import shutil
-import threading
 from collections.abc import Callable, Iterable
 
 import msgspec
 
 from config.files import json_text
+from devices.host import threads
 from devices.priority import be_at_least
 from recorder.archive import names
 from recorder.archive.derived import Derived
@@ -145,9 +145,7 @@ class Deriving:
             except Exception as error:  # of whatever kind: the recording must be sealed
                 self._problems.append(f"{what}: {error!r}")
 
-        thread = threading.Thread(target=run, name=f"derive-{what}", daemon=True)
-        thread.start()
-        thread.join()
+        threads.start(run, name=f"derive-{what}").join()
         if made:
             return made[0]
         for half in self._work.path.rglob(ASIDE):

@@ -5,12 +5,11 @@ import os
 import selectors
 import socket
 import threading
-import traceback
 from abc import ABC, abstractmethod
 from pathlib import Path
 
 from devices.clock import NANOSECONDS, Clock
-from devices.host import threads
+from devices.host.background import BackgroundTask
 from recorder.control import sockets
 from recorder.control.channel import Channel
 from recorder.control.operators import operators
@@ -26,21 +25,19 @@ class SocketLoop[Client: Channel](ABC):
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._selector = selectors.DefaultSelector()
         self._clients: set[Client] = set()
-        self._closing = threading.Event()
         self._wake_lock = threading.Lock()
-        self._name = name
-        self._thread: threading.Thread | None = None
+        # A mistake in a turn must cost a session nothing: the next may be better.
+        self._task = BackgroundTask(name, self._turn, pause=_pause_s, over=self._drop_all, clock=clock)
 
     def _begin(self) -> None:
         self._selector.register(self._wake, selectors.EVENT_READ)
-        self._thread = threads.start(self._run, name=self._name)
+        self._task.start()
 
     def close(self) -> None:
         """Let go of all clients; idempotent."""
-        self._closing.set()
+        self._task.stop()
         self._ring()
-        if self._thread is not None:
-            self._thread.join()
+        self._task.join()
         with self._wake_lock:
             if self._wake >= 0:
                 self._listener.close()
@@ -64,14 +61,7 @@ class SocketLoop[Client: Channel](ABC):
 
     # The thread
 
-    def _run(self) -> None:
-        while not self._closing.is_set():
-            try:
-                self._turn()
-            except Exception:
-                # A mistake here must cost a session nothing: the next turn may be better.
-                traceback.print_exc()
-                self._clock.wait(self._closing, 0.1)
+    def _drop_all(self) -> None:
         for client in list(self._clients):
             self._drop(client)
 
@@ -94,7 +84,7 @@ class SocketLoop[Client: Channel](ABC):
             connection, _ = self._listener.accept()
         except OSError:
             # Gone again; or no descriptor is left, and then there is nothing to do but to go on.
-            self._clock.wait(self._closing, 0.01)
+            self._clock.wait(self._task.stopped, 0.01)
             return None
         return connection
 
@@ -103,3 +93,7 @@ class SocketLoop[Client: Channel](ABC):
             self._selector.unregister(client)
         self._clients.discard(client)
         client.close()
+
+
+def _pause_s(failures: int) -> float:
+    return 0.1 if failures else 0.0

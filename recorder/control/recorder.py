@@ -14,12 +14,12 @@ import msgspec
 
 from capture.timing import untimed
 from config.errors import DeviceBusy, LiputError, SessionError, StorageUnwritable
-from config.events import Event
+from config.events import Emit, Event
 from config.settings import load_settings
 from devices.awake import Awake
 from devices.clock import NANOSECONDS, Clock
 from devices.host import threads
-from devices.priority import Standing
+from devices.priority import NICE, OOM_SCORE, REALTIME, Standing
 from recorder.archive.catalog import work_folder
 from recorder.archive.names import storable
 from recorder.control import directory, later
@@ -34,7 +34,6 @@ from recorder.control.previews import Previews
 from recorder.control.protocol import Failure, Note, Ready, Sealing, encode, failure
 from recorder.control.server import ControlServer
 from recorder.control.spec import Spec, saved_spec
-from recorder.control.standing import tell_standing
 from recorder.heap import Garbage
 from recorder.planning import Planned
 from recorder.scene import PROGRAM
@@ -45,6 +44,7 @@ if TYPE_CHECKING:
     from recorder.stages.profile import StageProfile
 
 NAME = "Liput"
+PRIORITY_HINT = "docs/guide-it.md#priority says how IT grants it"
 LOOK_S = 1.0
 LINGER_S = 5.0
 """How long a recorder waits for somebody to be told how its session ended."""
@@ -256,3 +256,18 @@ class Recorder:
         # Nothing is open any more: another session may have the devices while this one is sealed.
         self._claims.release()
         self._server.tell(Sealing(done=done, total=total))
+
+
+def tell_standing(emit: Emit, standing: Standing) -> None:
+    """Say what was asked for, and what was granted of it."""
+    is_first, is_realtime = standing.nice <= NICE, standing.realtime >= REALTIME
+    picture = "before other programs" if is_first else "as other programs" if standing.nice <= 0 else "after others"
+    sound = ", sound before everything" if is_realtime else ""
+    emit(
+        "priority-granted",
+        "recorder",
+        f"The recorder runs {picture} (nice {standing.nice}){sound}",
+        asked={"nice": NICE, "realtime": REALTIME, "oom_score_adj": OOM_SCORE},
+        **msgspec.structs.asdict(standing),
+        **({} if is_first and is_realtime else {"hint": PRIORITY_HINT}),
+    )

@@ -8,9 +8,9 @@ go. The number of clients is bounded.
 import contextlib
 import queue
 import selectors
+import socket
 import threading
 import traceback
-from dataclasses import dataclass
 from pathlib import Path
 
 from config.errors import LiputError, UsageError
@@ -19,11 +19,10 @@ from devices.clock import Clock
 from devices.host import threads
 from devices.host.bucket import Bucket
 from devices.host.framing import TooLong
-from recorder.control.channel import Gone
+from recorder.control.channel import Channel, Gone
 from recorder.control.commands import Change, carry_out, carry_out_change, is_of_the_moment, takes_time
 from recorder.control.controlled import Controlled
 from recorder.control.loop import SocketLoop
-from recorder.control.peer import Peer
 from recorder.control.protocol import (
     LONGEST_LINE,
     AnyRequest,
@@ -41,6 +40,12 @@ from recorder.control.tellings import Tellings
 from recorder.eventlog import History
 from recorder.status import SessionResult, SessionStatus
 
+COMMANDS_PER_S = 20.0
+COMMANDS_AT_ONCE = 50.0
+"""What one client may ask of us; what comes faster waits in its own socket, and then in the client."""
+CHUNK = 64 * 1024
+UNREAD_REPLIES = 64 * 1024
+"""Bytes of replies that a client may leave unread before we read no more of its commands."""
 MOST_CLIENTS = 32
 MOST_CHANGES = 8
 """How many changes may wait for the one that is being carried out; each of them is a client's place."""
@@ -52,14 +57,6 @@ LINES_A_TURN = 16
 """What one client may have answered before the others have their turn."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    """The reply to a request that took its time."""
-
-    peer: Peer
-    line: bytes
-
-
 def _too_many_changes() -> LiputError:
     return LiputError(
         "the changes that were asked for before have not been carried out yet",
@@ -67,7 +64,130 @@ def _too_many_changes() -> LiputError:
     )
 
 
-class ControlServer(SocketLoop[Peer]):
+class ControlConnection(Channel):
+    """One client: what has come from it, and what waits to go to it. Nothing of it blocks or grows.
+
+    Times are seconds of any clock that never goes back.
+    """
+
+    def __init__(self, connection: socket.socket, now_s: float) -> None:
+        super().__init__(connection, LONGEST_LINE)
+        self._replies = bytearray()
+        self._newest: dict[str, bytes] = {}
+        self._commands = Bucket(COMMANDS_AT_ONCE, COMMANDS_PER_S, now_s)
+        self._is_silent = False  # it has said that it sends no more
+        self._knows_the_end = False
+        self.every_s: float | None = None
+        """How often it wants a status; None unless it watches."""
+        self.status_due_s = now_s
+        self._next_event = 0
+        self.awaits_reply = False
+        """Whether a command of it is being carried out: the next is answered after that one."""
+
+    # What comes from it
+
+    def wants_to_be_read(self, now_s: float) -> bool:
+        """Whether we would take more from it now."""
+        return not self._is_silent and not self._has_line and self._may_ask(now_s)
+
+    def answerable_in_s(self, now_s: float) -> float | None:
+        """Return in how many seconds it may have something answered; None while that is up to the client."""
+        if len(self._replies) >= UNREAD_REPLIES or self.awaits_reply:
+            return None
+        wait_s = self._commands.wait_s(now_s)
+        return wait_s if wait_s or self._has_line else None
+
+    @property
+    def _has_line(self) -> bool:
+        return self._received.has_line or (self._is_silent and bool(len(self._received)))
+
+    def _may_ask(self, now_s: float) -> bool:
+        has_room = len(self._replies) < UNREAD_REPLIES and not self.awaits_reply
+        return has_room and not self._commands.wait_s(now_s)
+
+    def receive(self) -> None:
+        """Take what has come. Raises Gone."""
+        received = self._receive(CHUNK)
+        if received is not None:
+            self._received.add(received)
+            self._is_silent = not received
+
+    def next_line(self, now_s: float) -> bytes | None:
+        """Return the next line that it may have answered now, None if there is none. Raises TooLong."""
+        if not self._may_ask(now_s):
+            return None
+        line = self._received.line()
+        if line is None and self._is_silent:  # the last line of one that hung up may have no end
+            line = self._received.rest() or None
+        if line is not None:
+            self._commands.take()
+        return line
+
+    # What goes to it
+
+    def watch(self, every_s: float, events_from: int, now_s: float) -> None:
+        """Send it a status every `every_s` seconds from now on, and events from that number on."""
+        self.every_s = every_s
+        self.status_due_s = now_s + every_s
+        self._next_event = events_from
+
+    @property
+    def is_watching(self) -> bool:
+        """Whether it is told what happens."""
+        return self.every_s is not None
+
+    @property
+    def knows_the_end(self) -> bool:
+        """Whether the last line of the session has been sent to it."""
+        return self._knows_the_end and not self._sending
+
+    def reply(self, line: bytes) -> None:
+        """Answer; bounded because a client that does not read is not read from either."""
+        self._replies += line
+
+    def put_newest(self, kind: str, line: bytes) -> None:
+        """Send a line of which only the newest of its kind counts."""
+        self._newest[kind] = line
+
+    def is_behind(self, history: History) -> bool:
+        """Whether events that it has not got are kept no more."""
+        return self.is_watching and self._next_event < history.first
+
+    def has_more(self, history: History, end: bytes | None) -> bool:
+        """Whether anything waits to be sent; `end` is the session's last line, once there is one."""
+        if self._sending or self._replies:
+            return True
+        tells_the_end = end is not None and not self._knows_the_end
+        return self.is_watching and (bool(self._newest) or self._next_event < history.end or tells_the_end)
+
+    def is_done(self, history: History, end: bytes | None) -> bool:
+        """Whether it asks no more, and has all it will get."""
+        hung_up = self._is_silent and not len(self._received)
+        return hung_up and not self.awaits_reply and not self.is_watching and not self.has_more(history, end)
+
+    def send(self, history: History, end: bytes | None) -> None:
+        """Send what it takes now. Raises Gone."""
+        if not self._sending:
+            self._sending = memoryview(self._next_chunk(history, end))
+        self._send()
+
+    def _next_chunk(self, history: History, end: bytes | None) -> bytes:
+        """Return what goes next: answers, what happened, how it is now, and how it ended."""
+        if self._replies:
+            chunk, self._replies = bytes(self._replies), bytearray()
+            return chunk
+        if not self.is_watching:
+            return b""
+        chunk, self._next_event = history.batch(self._next_event, CHUNK)
+        if not chunk and self._newest:
+            chunk = b"".join(self._newest.values())
+            self._newest.clear()
+        if not chunk and end is not None and not self._knows_the_end:
+            chunk, self._knows_the_end = end, True
+        return chunk
+
+
+class ControlServer(SocketLoop[ControlConnection]):
     """Serves one session at `path`. `tell` may be called before `start`; nothing is lost by that."""
 
     def __init__(self, path: Path, clock: Clock, *, most_clients: int = MOST_CLIENTS) -> None:
@@ -75,7 +195,8 @@ class ControlServer(SocketLoop[Peer]):
         super().__init__(path, clock, name="control")
         self._most_clients = most_clients
         self._tellings = Tellings()
-        self._answers: queue.SimpleQueue[_Answer] = queue.SimpleQueue()  # MOST_CHANGES and one at most
+        self._answers: queue.SimpleQueue[tuple[ControlConnection, bytes]] = queue.SimpleQueue()
+        """To changes: MOST_CHANGES and one at most."""
         self._history = History()
         self._end: bytes | None = None
         self._everybody_knows = threading.Event()
@@ -83,7 +204,7 @@ class ControlServer(SocketLoop[Peer]):
         self._may_connect = Bucket(CONNECTIONS_AT_ONCE, CONNECTIONS_PER_S, self._now_s())
         self._session: Controlled | None = None
         self._change: Change | None = None
-        self._later: queue.SimpleQueue[tuple[Peer, AnyRequest] | None] = queue.SimpleQueue()
+        self._later: queue.SimpleQueue[tuple[ControlConnection, AnyRequest] | None] = queue.SimpleQueue()
         self._status: SessionStatus | None = None
         self._status_at_s = 0.0
 
@@ -121,7 +242,7 @@ class ControlServer(SocketLoop[Peer]):
         for key, mask in ready:
             if key.fileobj is self._listener:
                 self._accept()
-            elif isinstance(key.data, Peer):
+            elif isinstance(key.data, ControlConnection):
                 self._serve(key.data, bool(mask & selectors.EVENT_READ))
         try:
             self._say_how_it_is()
@@ -160,17 +281,17 @@ class ControlServer(SocketLoop[Peer]):
         self._end = taken.end or self._end
         with contextlib.suppress(queue.Empty):
             while True:
-                answer = self._answers.get_nowait()
+                peer, reply = self._answers.get_nowait()
                 self._status = None
-                answer.peer.awaits_reply = False
-                answer.peer.reply(answer.line)
+                peer.awaits_reply = False
+                peer.reply(reply)
 
     def _accept(self) -> None:
         connection = self._connection()
         if connection is None:
             return
         self._may_connect.take()
-        peer = Peer(connection, self._now_s())
+        peer = ControlConnection(connection, self._now_s())
         if len(self._clients) < self._most_clients:
             self._clients.add(peer)
             return
@@ -180,7 +301,7 @@ class ControlServer(SocketLoop[Peer]):
             peer.send(self._history, None)
         peer.close()
 
-    def _serve(self, peer: Peer, readable: bool) -> None:  # noqa: FBT001 - which of two
+    def _serve(self, peer: ControlConnection, readable: bool) -> None:  # noqa: FBT001 - which of two
         """Do all that one client can have done now; whatever is wrong with it, it alone is let go."""
         if peer not in self._clients:
             return
@@ -199,7 +320,7 @@ class ControlServer(SocketLoop[Peer]):
         if is_over:
             self._drop(peer)
 
-    def _answer(self, peer: Peer) -> None:
+    def _answer(self, peer: ControlConnection) -> None:
         try:
             for _ in range(LINES_A_TURN):
                 line = peer.next_line(self._now_s())
@@ -212,7 +333,7 @@ class ControlServer(SocketLoop[Peer]):
             peer.send(self._history, self._end)
             raise Gone from None
 
-    def _reply(self, peer: Peer, line: bytes) -> None:
+    def _reply(self, peer: ControlConnection, line: bytes) -> None:
         try:
             request = decode_request(line)
         except LiputError as error:
@@ -247,15 +368,15 @@ class ControlServer(SocketLoop[Peer]):
         """Answer what may wait for a disk, one after the other."""
         while (item := self._later.get()) is not None:
             peer, request = item
-            self._answers.put(_Answer(peer, self._answer_to(request)))
+            self._answers.put((peer, self._answer_to(request)))
             self._ring()
 
-    def _watch(self, peer: Peer, request: Watch) -> None:
+    def _watch(self, peer: ControlConnection, request: Watch) -> None:
         first, end = self._history.first, self._history.end
         start = end if request.events_from is None else max(first, min(request.events_from, end))
         peer.watch(request.every_s, start, self._now_s())
 
-    def _drop(self, client: Peer) -> None:
+    def _drop(self, client: ControlConnection) -> None:
         self._someone_knows = self._someone_knows or client.knows_the_end
         super()._drop(client)
 

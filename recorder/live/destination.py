@@ -7,9 +7,7 @@ Whatever the network does, `put` takes microseconds and `stop` keeps its time.
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
 
-import msgspec
 from av.stream import Stream
 
 from config.events import Emit
@@ -24,6 +22,7 @@ from recorder.live.queue import PacketQueue
 from recorder.live.reason import Reason, sentence
 from recorder.live.url import parse_live_url
 from recorder.packet import EncodedPacket, TrackId
+from recorder.status import DestinationLine
 
 DROPPED_EVERY_S = 10.0
 """At most one event about dropped frames in this time."""
@@ -43,25 +42,6 @@ class Counted:
 
     dropped: int = 0
     times_live: int = 0
-
-
-class DestinationStatus(msgspec.Struct, frozen=True):
-    """How a destination is: `state` is connecting, listening (for a caller), live, waiting or stopped.
-
-    `reason` is a stable code (recorder.live.reason) and `message` its sentence, both of what last went wrong, None
-    while it is live and keeps up. `since` is when it became live, ceased to be, became too slow or kept up again.
-    `dropped` counts video frames viewers did not get since it was live first, `reconnects` how often it became live
-    again; `backlog_s` is how many seconds viewers' newest picture is behind the session's.
-    """
-
-    name: str
-    state: str
-    since: datetime
-    reason: str | None = None
-    message: str | None = None
-    dropped: int = 0
-    reconnects: int = 0
-    backlog_s: float = 0.0
 
 
 class LiveDestination:
@@ -126,15 +106,19 @@ class LiveDestination:
         if not self._task.stopped.is_set():
             self._queue.put(packet)
 
-    def status(self) -> DestinationStatus:
-        """Return how it is now; from any thread."""
+    def status(self) -> DestinationLine:
+        """Return how it is now; from any thread.
+
+        `reason` is a stable code (recorder.live.reason) of what last went wrong, None while it is live and keeps up.
+        `dropped` counts video frames that viewers did not get since it was live first.
+        """
         state, trouble = self._state, self._trouble
         if state == "live":
             trouble = _TOO_SLOW if self._lag.is_slow else None
         behind_s = self._queue.delay_s
         if state == "connecting" and self._is_listening:
             state, behind_s = "listening", 0.0
-        return DestinationStatus(
+        return DestinationLine(
             name=self.name,
             state=state,
             since=self._since,

@@ -15,7 +15,7 @@ from config.errors import SessionError, UsageError
 from config.events import Emit
 from config.secrets import StreamTarget
 from devices.clock import NANOSECONDS, Clock
-from recorder.live.destination import DestinationStatus, LiveDestination
+from recorder.live.destination import LiveDestination
 from recorder.live.url import parse_live_url
 from recorder.packet import EncodedPacket, TrackId
 from recorder.status import DestinationLine
@@ -249,14 +249,10 @@ class Destinations:
         with self._lock:
             targets, streaming, removed = list(self._targets), dict(self._streaming), list(self._removed.values())
         now = [
-            _line(streaming[name].status())
+            streaming[name].status()
             if name in streaming
             else DestinationLine(name=name, state="armed", since=self._since)
             for name in targets
         ]
-        gone = (_line(one.status()) for one in removed)
+        gone = (one.status() for one in removed)
         return [*now, *(msgspec.structs.replace(line, state="removed", reason=None, message=None) for line in gone)]
-
-
-def _line(status: DestinationStatus) -> DestinationLine:
-    return DestinationLine(**msgspec.structs.asdict(status))

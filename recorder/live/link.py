@@ -8,26 +8,11 @@ import struct
 import time
 from collections.abc import Callable
 
-import msgspec
-
 from devices.tcp_info import tcp_info
+from recorder.live.protocol import Sent
 
 _SIOCOUTQ = 0x5411  # linux/sockios.h: bytes that were written and not acknowledged
 _SHORTEST_S = 0.1
-
-
-class LinkState(msgspec.Struct, frozen=True):
-    """How a connection is: `rtt_ms` there and back, `unsent_bytes` that this PC still holds, `delivered_bps` taken.
-
-    `in_flight` segments of that are on their way. `unread_s` is for how many seconds the other side's program has read
-    nothing of what arrived there.
-    """
-
-    rtt_ms: float | None = None
-    unsent_bytes: int = 0
-    delivered_bps: float | None = None
-    unread_s: float = 0.0
-    in_flight: int | None = None
 
 
 class Rate:
@@ -101,18 +86,18 @@ class TcpLink:
         self._rate = Rate()
         self._reading = Reading()
 
-    def state(self) -> LinkState:
-        """Return how the connection is now; what the kernel does not tell is None."""
+    def sent(self, dts_s: float) -> Sent:
+        """Return how the connection is, with all up to `dts_s` in it; None for what the kernel does not tell."""
         if self._connection is None:
-            return LinkState()
+            return Sent(dts_s)
         try:
             info = tcp_info(self._connection)
             held = struct.unpack("i", fcntl.ioctl(self._connection.fileno(), _SIOCOUTQ, bytes(4)))[0]
         except OSError:
-            return LinkState()
+            return Sent(dts_s)
         acked, delivered = info.acknowledged_bytes, info.delivered_bytes
         if info.rtt_s is None or acked is None or delivered is None:
-            return LinkState(unsent_bytes=held)
+            return Sent(dts_s, unsent_bytes=held)
         unread_s = 0.0 if info.window_bytes is None else self._reading.unread_s(acked, info.window_bytes)
         # One lost packet keeps all after it from being acknowledged for a round trip, which is no slow link.
-        return LinkState(info.rtt_s * 1000, held, self._rate.at(delivered), unread_s, info.in_flight_segments)
+        return Sent(dts_s, info.rtt_s * 1000, held, self._rate.at(delivered), unread_s, info.in_flight_segments)

@@ -21,7 +21,7 @@ from av.error import FFmpegError
 from devices.tcp_info import TCP_NOTSENT_LOWAT
 from recorder.live.incoming import SENT_EVERY_S, add_streams, packets
 from recorder.live.link import TcpLink, tcp_sockets
-from recorder.live.protocol import Ended, Entered, Failed, Live, Report, Request, Sent
+from recorder.live.protocol import Ended, Entered, Failed, Live, Report, Request
 from recorder.live.reason import Reason
 from recorder.live.rtmp_url import RtmpUrl
 from recorder.live.trust import certificate_problem, trusted_authorities
@@ -110,7 +110,7 @@ def _copy(request: Request, url: RtmpUrl, journal: Journal, report: Callable[[Re
     av.logging.set_level(av.logging.ERROR)
     link = TcpLink(_tune_socket(request.held_bytes))
     journal.enter("live")
-    report(_sent(_copy_packets(sink, journal, report, link), link))
+    report(link.sent(_copy_packets(sink, journal, report, link)))
     sink.close()
 
 
@@ -121,14 +121,9 @@ def _copy_packets(sink: OutputContainer, journal: Journal, report: Callable[[Rep
         journal.blocking_since = time.monotonic()
         sink.mux(packet)
         if journal.blocking_since >= next_report:
-            report(_sent(dts_s, link))
+            report(link.sent(dts_s))
             next_report = journal.blocking_since + SENT_EVERY_S
     return dts_s
-
-
-def _sent(dts_s: float, link: TcpLink) -> Sent:
-    state = link.state()
-    return Sent(dts_s, state.rtt_ms, state.unsent_bytes, state.delivered_bps, state.unread_s, state.in_flight)
 
 
 def _open_sink(request: Request, url: RtmpUrl) -> OutputContainer:

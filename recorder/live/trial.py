@@ -18,9 +18,10 @@ from config.schema import Settings
 from config.secrets import StreamTarget, secret_url
 from devices.clock import Clock
 from recorder.encoder import AAC_FRAME, AudioSettings, Encoder
-from recorder.live.destination import DestinationStatus, LiveDestination
+from recorder.live.destination import LiveDestination
 from recorder.live.rtmp_url import RtmpUrl
 from recorder.live.url import parse_live_url
+from recorder.status import DestinationLine
 from recorder.x264 import VIDEO_TIME_BASE, VideoSettings
 
 CONNECT_S = 8.0
@@ -52,7 +53,7 @@ class Trial:
     `delivered_bps` and `rtts_s` are what the link told meanwhile, `backlog_s` is how far it fell behind at most.
     """
 
-    status: DestinationStatus
+    status: DestinationLine
     live_s: float = 0.0
     backlog_s: float = 0.0
     delivered_bps: list[float] = field(default_factory=list)

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from config.errors import LiputError
-from recorder.control import peer, protocol
+from recorder.control import protocol, server
 from recorder.control.client import Lost, ask
-from recorder.control.peer import COMMANDS_AT_ONCE
+from recorder.control.server import COMMANDS_AT_ONCE
 from recorder.control.tellings import Tellings
 from recorder.eventlog import History
 from recorder.status import SessionStatus
@@ -170,8 +170,8 @@ with sockets.connect(Path(sys.argv[1]), 60.0) as connection:
 def test_one_that_never_reads_its_answers_is_not_read_from_either(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(peer, "COMMANDS_PER_S", 1e9)
-    monkeypatch.setattr(peer, "COMMANDS_AT_ONCE", 1e9)
+    monkeypatch.setattr(server, "COMMANDS_PER_S", 1e9)
+    monkeypatch.setattr(server, "COMMANDS_AT_ONCE", 1e9)
     served = Served(tmp_path)
     connection = served.raw()
     connection.settimeout(0)
@@ -181,7 +181,7 @@ def test_one_that_never_reads_its_answers_is_not_read_from_either(
         try:
             connection.send(line * 100)
         except BlockingIOError:
-            return len(one._replies) >= peer.UNREAD_REPLIES
+            return len(one._replies) >= server.UNREAD_REPLIES
         return False
 
     wait_for(lambda: served.server._clients)
@@ -191,7 +191,7 @@ def test_one_that_never_reads_its_answers_is_not_read_from_either(
     for _ in range(50):
         assert ask(served.folder, protocol.Status()).ok
     assert served.session.asked <= asked + 50  # its own commands wait
-    assert len(one._replies) < peer.UNREAD_REPLIES + 20_000
+    assert len(one._replies) < server.UNREAD_REPLIES + 20_000
     served.close()
 
 

@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import pytest
 
-from recorder.live.flight import MEASURE_S, MOST_SLOWNESS, Flight
+from recorder.live.queue import MEASURE_S, MOST_SLOWNESS, Flight
 from recorder.packet import EncodedPacket, Track
 
 RATE = 30

@@ -5,9 +5,10 @@ import pytest
 from config.secrets import StreamTarget, secret_url
 from devices.clock import NANOSECONDS
 from recorder.live import attempt
-from recorder.live.destination import DestinationStatus, LiveDestination
+from recorder.live.destination import LiveDestination
 from recorder.live.lag import KeepsUp, Lag
 from recorder.live.process import LEAST_BYTES, MOST_BYTES, half_a_second
+from recorder.status import DestinationLine
 from tests.support.encoded import RATE, SmallEncoder
 from tests.support.live import Events
 from tests.support.simulated import BEGINNING, SimulatedClock
@@ -52,7 +53,7 @@ def test_what_the_way_holds_is_half_a_second_at_most(bps: int, most: int) -> Non
 def test_viewers_of_a_slow_link_are_six_seconds_late_at_most_and_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     clock, events = SimulatedClock(), Events()
     encoder = SmallEncoder(noise=True, bit_rate=STREAM_BPS, keyframe_every=60)
-    statuses: list[DestinationStatus] = []
+    statuses: list[DestinationLine] = []
 
     def link_bps(at_s: float) -> float:
         return STREAM_BPS * (0.6 if 10 <= at_s < 50 else 4.0)
@@ -78,6 +79,7 @@ def test_viewers_of_a_slow_link_are_six_seconds_late_at_most_and_it_is_said(monk
     slow = [status for status in statuses if status.reason == "too-slow"]
     assert {status.state for status in slow} == {"live"}
     assert "too slow for this stream" in (slow[0].message or "")
+    assert slow[0].since
     assert 10 < (slow[0].since - BEGINNING).total_seconds() < 30
     kinds = [kind for _, kind, *_ in events.seen if kind != "destination-dropped"]
     assert kinds == ["destination-live", "destination-slow", "destination-keeps-up", "destination-stopped"]

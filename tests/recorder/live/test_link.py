@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from recorder.live.link import LinkState, Rate, Reading, TcpLink, tcp_sockets
+from recorder.live.link import Rate, Reading, TcpLink, tcp_sockets
+from recorder.live.protocol import Sent
 from tests.support.waiting import wait_for
 
 
@@ -30,17 +31,17 @@ def test_a_tcp_connection_is_found_and_told_of() -> None:
         assert other.fileno() not in numbers
         link = TcpLink(client)
         client.sendall(bytes(50_000))
-        wait_for(lambda: link.state().unsent_bytes == 0)
-        state = link.state()
+        wait_for(lambda: link.sent(1.0).unsent_bytes == 0)
+        state = link.sent(1.0)
         assert state.rtt_ms is not None
         assert 0 < state.rtt_ms < 1000
-        wait_for(lambda: link.state().delivered_bps is not None)
+        wait_for(lambda: link.sent(1.0).delivered_bps is not None)
         client.setblocking(False)
         _fill(client)
-        assert link.state().unsent_bytes > 100_000, "the other side reads nothing"
+        assert link.sent(1.0).unsent_bytes > 100_000, "the other side reads nothing"
         client.close()
         server.close()
-        assert link.state() == TcpLink(None).state() == LinkState()
+        assert link.sent(1.0) == TcpLink(None).sent(1.0) == Sent(1.0)
 
 
 def _fill(connection: socket.socket) -> None:
@@ -63,12 +64,12 @@ class Peer:
     def send(self, *, is_read: bool, count: int = 8192) -> float:
         """Send some in the next second, and return for how long nothing has been read."""
         self.near.sendall(bytes(count))
-        wait_for(lambda: self.link.state().unsent_bytes == 0)
+        wait_for(lambda: self.link.sent(1.0).unsent_bytes == 0)
         if is_read:
             while count:
                 count -= len(self.far.recv(count))
         self.now_s += 1
-        return self.link.state().unread_s
+        return self.link.sent(1.0).unread_s
 
     def read_all(self) -> None:
         """Read what has come, as a server does that lives again."""

@@ -9,10 +9,10 @@ import pytest
 
 from capture.source import Matrix
 from devices.clock import NANOSECONDS
-from recorder.live.destination import DestinationStatus
 from recorder.live.destinations import Destinations
 from recorder.live.protocol import Sent
 from recorder.outputs import Outputs
+from recorder.status import DestinationLine
 from recorder.streaming.choice import StreamPlan
 from recorder.streaming.encode import StreamEncode
 from recorder.streaming.rate import Following
@@ -37,8 +37,8 @@ class Server:
     dropped: int = 0
     link: Sent | None = field(default_factory=lambda: Sent(0.0, 40.0, 20_000, 4_100_000.0))
 
-    def status(self) -> DestinationStatus:
-        return DestinationStatus(
+    def status(self) -> DestinationLine:
+        return DestinationLine(
             name=self.name, state=self.state, since=BEGINNING, backlog_s=self.backlog_s, dropped=self.dropped
         )
 
