@@ -1,4 +1,4 @@
-"""Which archives a command looks at: the one named, or all that the settings name."""
+"""The archives that a command looks at, the one named or all of the settings, and the options of such commands."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from agent.moments import day_or_time, ending
 from config.errors import PackageNotFound, StorageUnwritable
 from config.settings import load_settings
 from devices.clock import SystemClock
@@ -15,6 +16,22 @@ from recorder.archive.model import Package
 
 if TYPE_CHECKING:
     from recorder.archive.search import Found
+
+
+archive_option = click.option(
+    "--archive",
+    "folder",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="The archive; else that of the settings.",
+)
+from_option = click.option(
+    "--from", "since", callback=day_or_time, metavar="WHEN", help='From when on: "2026-11-20", "30d" ago, "yesterday".'
+)
+to_option = click.option("--to", "until", callback=ending, metavar="WHEN", help="Up to when; a day counts to its end.")
+room_option = click.option(
+    "--room", default="", metavar="NAME", help="Only this room, or those whose name has it in it."
+)
 
 
 def archives_of(ctx: click.Context, folder: Path | None, config_file: Path | None = None) -> list[Archive]:

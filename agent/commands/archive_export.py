@@ -6,8 +6,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from agent.archive_options import archive_option
-from agent.archives import archives_of, find_in
+from agent.archives import archive_option, archives_of, find_in
 from agent.parameters import json_option, print_json
 from agent.progress import progress_bar
 from agent.terminal import somebody_is_there

@@ -5,8 +5,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from agent.archive_options import archive_option
-from agent.archives import archives_of
+from agent.archives import archive_option, archives_of
 from agent.commands.archive_verify import PROBLEMS_FOUND
 from agent.progress import progress_bar
 from config import kinds

@@ -10,8 +10,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from agent.archive_options import archive_option, from_option, room_option, to_option
-from agent.archives import archives_of
+from agent.archives import archive_option, archives_of, from_option, room_option, to_option
 from agent.commands.archive_at import at_option, packages_of
 from agent.parameters import json_option, print_json
 from config.quantities import brief_size, clock_text

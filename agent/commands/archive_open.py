@@ -4,8 +4,7 @@ from pathlib import Path
 
 import click
 
-from agent.archive_options import archive_option
-from agent.archives import archives_of, find_in
+from agent.archives import archive_option, archives_of, find_in
 from agent.desktop import OPENER, has_desktop, open_there
 from agent.parameters import json_option, print_json
 from config.errors import ArchiveError

@@ -4,8 +4,7 @@ from pathlib import Path
 
 import click
 
-from agent.archive_options import archive_option
-from agent.archives import archives_of
+from agent.archives import archive_option, archives_of
 from config.errors import StorageUnwritable
 from config.state import state_folder
 from recorder.archive.privacy import close, kept_in

@@ -7,8 +7,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from agent.archive_options import archive_option
-from agent.archives import find_in
+from agent.archives import archive_option, find_in
 from agent.commands.archive_copy import copy_queue
 from agent.parameters import json_option, print_json
 from agent.progress import progress_bar

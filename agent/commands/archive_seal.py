@@ -4,8 +4,7 @@ from pathlib import Path
 
 import click
 
-from agent.archive_options import archive_option
-from agent.archives import archives_of
+from agent.archives import archive_option, archives_of
 from agent.parameters import print_json
 from agent.progress import progress_bars
 from agent.recovering import recover_one

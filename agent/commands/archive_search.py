@@ -6,8 +6,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from agent.archive_options import archive_option, from_option, room_option, to_option
-from agent.archives import archives_of, search_all
+from agent.archives import archive_option, archives_of, from_option, room_option, search_all, to_option
 from agent.parameters import json_option, print_json
 from agent.progress import progress_bar
 from recorder.archive.names import one_line

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import click
 
-from agent.archive_options import archive_option
-from agent.archives import archives_of, find_in
+from agent.archives import archive_option, archives_of, find_in
 from agent.parameters import json_option, print_json
 from config.quantities import brief_size, clock_text
 from recorder.archive.model import AudioTrack, Package, Recording, VideoTrack
