@@ -1,6 +1,7 @@
-"""`liput request edit`, `attach`, `close`, `cancel`, `reopen`: changes of a request, all kept in its history."""
+"""`liput request new`, `link`, `edit`, `attach`, `close`, `cancel`, `reopen`: each change is kept in the history."""
 
 from pathlib import Path
+from uuid import uuid4
 
 import click
 import msgspec
@@ -10,9 +11,90 @@ from agent.parameters import json_option
 from agent.requests.answer import answer
 from agent.requests.options import Desk, at_the_desk, check_times, field_options, fields_of, text_of
 from config.errors import UsageError
+from devices.clock import SystemClock
+from recorder.archive.archive import Archive
+from recorder.archive.catalog import sealed
+from recorder.archive.names import slug
+from recorder.dossier.carry import carried
 from recorder.dossier.changes import amended
 from recorder.dossier.model import LetterKind, Request, RequestState
 from recorder.dossier.papers import take
+from recorder.dossier.steps import procedure_of
+
+NEW_EXAMPLES = """\b
+Examples:
+  liput request new --event "Seminar Nasional" --letter surat.pdf
+  liput request new --event "Wisuda" --letter-number 123/UN1/2026 --letter-date "23 November 2026" \\
+      --applicant "Dr. Siti Aminah" --unit "Fakultas Teknik" --place "Aula Lantai 2" \\
+      --starts "1 Desember 2026 09.00" --need Zoom --need YouTube --received "kemarin 08:10" --letter surat.pdf
+"""
+
+
+@click.command("new", epilog=NEW_EXAMPLES)
+@click.option("--event", required=True, metavar="TEXT", help="What is to take place.")
+@field_options
+@click.option(
+    "--letter",
+    "letters",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="The letter: a PDF, JPEG or PNG; it is copied. Repeatable.",
+)
+@click.option("--force", is_flag=True, help="Also where another request has the same letter number.")
+@json_option
+@at_the_desk
+def new_command(*, desk: Desk, letters: tuple[Path, ...], force: bool, as_json: bool, **given: object) -> None:
+    """Begin the dossier of a request: what the letter says, and the letter itself.
+
+    Whatever is not known yet is left out, and added by `liput request edit`.
+    """
+    fields = fields_of(desk, given)
+    papers = [take(path, desk.settings.request.largest_letter) for path in letters]
+    uuid, event = uuid4(), str(fields.pop("event"))
+    fields.setdefault("received_at", desk.now)
+    blank = Request(
+        id="", uuid=str(uuid), event=event, received_at=desk.now, procedure=procedure_of(desk.settings.request)
+    )
+    request = msgspec.structs.replace(blank, **fields)
+    name = f"{request.received_at:%Y-%m-%d}_{slug(event, 'acara')}_{uuid.hex[:8]}"
+    request = msgspec.structs.replace(request, id=name)
+    check_times(request)
+    request = desk.dossiers.add(request, papers, desk.now, may_repeat=force)
+    answer(desk.dossiers.dossier(name), request, desk, f"Request {name}", as_json=as_json)
+
+
+LINK_EXAMPLES = """\b
+Examples:
+  liput request link 3f2a 77b0c2e1          it was recorded without --request, or sealed without its papers
+\b
+PACKAGE is a package's name, UUID or path, or the beginning of one (liput archive list).
+"""
+
+
+@click.command("link", epilog=LINK_EXAMPLES)
+@id_argument
+@click.argument("package_id", metavar="PACKAGE")
+@click.option(
+    "--archive", type=click.Path(path_type=Path), metavar="DIR", help="The archive; else that of the settings."
+)
+@json_option
+@at_the_desk
+def link_command(*, desk: Desk, key: str, package_id: str, archive: Path | None, as_json: bool) -> None:
+    """Put a request into a package that was recorded without it: letters, dispositions, history.
+
+    One that was recorded for it gets what was missing when it was sealed. The media of the package stay as they are,
+    and so do their checksums; the dossier knows the package then.
+    """
+    from recorder.dossier.linking import link
+
+    clock = SystemClock()
+    dossier = desk.dossiers.find(key)
+    package = sealed(Archive(archive or desk.settings.archive.path, clock).find(package_id))
+    taken = carried(dossier, dossier.read(), desk.settings.office, history=True)
+    link(package.folder, taken, clock.now())
+    answer(dossier, dossier.read(), desk, f"{package.id} has its request {dossier.id}", as_json=as_json)
+
 
 EDIT_EXAMPLES = """\b
 Examples:

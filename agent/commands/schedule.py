@@ -9,9 +9,9 @@ COMMANDS: Table = {
     "edit": ("agent.commands.schedule_plan:edit_command", "Change a planned session; no calendar undoes that."),
     "feeds": ("agent.commands.schedule_feeds:feeds_command", "Show how the calendars were read, or read them now."),
     "import": ("agent.commands.schedule_feeds:import_command", "Take sessions from an iCalendar file."),
-    "list": ("agent.commands.schedule_list:list_command", "List what is planned."),
+    "list": ("agent.commands.schedule_plan:list_command", "List what is planned."),
     "remove": ("agent.commands.schedule_plan:remove_command", "Do nothing for a planned session any more."),
-    "show": ("agent.commands.schedule_list:show_command", "Show one planned session: all that is known of it."),
+    "show": ("agent.commands.schedule_plan:show_command", "Show one planned session: all that is known of it."),
 }
 
 EXAMPLES = """\b

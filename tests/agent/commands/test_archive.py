@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from agent.commands import archive_list, archive_show
+from agent.commands import archive_find
 from recorder.archive.archive import Archive
 from recorder.archive.model import Package
 from tests.support import archives, forked
@@ -125,8 +125,8 @@ def test_show_describes_a_package(archive: Archive, package: Package) -> None:
 
 def test_a_recording_of_more_than_a_day_is_so_many_hours_long(package: Package) -> None:
     long = msgspec.structs.replace(package, duration_s=90_061.6)
-    assert archive_list._columns(long)[1] == "25:01:02"
-    assert dict(archive_show._description(long))["Length"] == "25:01:02"
+    assert archive_find._columns(long)[1] == "25:01:02"
+    assert dict(archive_find._description(long))["Length"] == "25:01:02"
 
 
 def test_verify_is_quiet_about_what_is_whole(archive: Archive, package: Package) -> None:

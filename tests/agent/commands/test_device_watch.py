@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from agent.commands import device_watch
-from agent.devices.news import Message, Request
+from agent.commands.device_watch import Message, Request
 from devices.health.line import HealthLine, Kind
 from devices.model import Device, DeviceKind, Health, HealthState
 from devices.monitor.changes import ChangeKind, DeviceChange

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.devices import news as device_news
-from agent.devices.news import Faults, Inbox, Inputs, InputWatch, LogWatch, Message
+from agent.commands import device_watch as device_news
+from agent.commands.device_watch import Faults, Inbox, Inputs, InputWatch, LogWatch, Message
 from capture.sound.wire import InputName, Listing, ServerSource
 from config.errors import DeviceError
 from devices.clock import SystemClock
@@ -161,7 +161,7 @@ class Fullest(queue.SimpleQueue[Message]):
 def test_a_terminal_that_takes_nothing_has_so_much_waiting_and_gets_the_rest_from_the_log(
     log: HealthLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("agent.devices.news.MOST_WAITING", 5)
+    monkeypatch.setattr("agent.commands.device_watch.MOST_WAITING", 5)
     inbox = Fullest()
     with LogWatch(log.folder, SystemClock(), inbox):
         for number in range(20):
