@@ -1,14 +1,21 @@
 """Where Liput keeps what it has learned on this PC: roles, control presets, the health log, small databases."""
 
+import fcntl
 import os
-import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import msgspec
 import platformdirs
 
 from config.errors import StateError
+from config.files import json_text, replace_file
+
+if TYPE_CHECKING:
+    import sqlite3
+
 
 VARIABLE = "LIPUT_STATE"
 
@@ -25,12 +32,14 @@ _WAIT_S = 10.0
 
 
 @contextmanager
-def transaction(path: Path, tables: str, hint: str) -> Iterator[sqlite3.Connection]:
+def transaction(path: Path, tables: str, hint: str) -> "Iterator[sqlite3.Connection]":
     """Give a connection whose changes are on the disk when this returns, all or none; rows are known by column.
 
     `tables` is what makes them where they are missing. Raises StateError with `hint` where the file cannot be used, or
     what stands in it cannot be read (ValueError).
     """
+    import sqlite3  # few have a database
+
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with closing(sqlite3.connect(path, timeout=_WAIT_S)) as connection, connection:
@@ -39,3 +48,48 @@ def transaction(path: Path, tables: str, hint: str) -> Iterator[sqlite3.Connecti
             yield connection
     except (sqlite3.Error, OSError, ValueError) as error:
         raise StateError(f"{path} cannot be used: {error}", hint=hint) from None
+
+
+class Store[T]:
+    """The file `path`, holding one value of the type `kind`; `default` is what a missing file holds."""
+
+    def __init__(self, path: Path, kind: type[T], default: T) -> None:
+        self.path = path
+        self._kind = kind
+        self._default = default
+
+    def read(self) -> T:
+        """Return what the file holds; raises StateError where it cannot be read or is not what it should be."""
+        try:
+            data = self.path.read_bytes()
+        except FileNotFoundError:
+            return self._default
+        except OSError as error:
+            raise StateError(f"{self.path} cannot be read: {error.strerror}") from error
+        try:
+            return msgspec.json.decode(data, type=self._kind)
+        except ValueError as error:  # DecodeError is one, and so is text that is not UTF-8
+            raise StateError(
+                f"{self.path} is not what Liput has written: {error}",
+                hint="mend it, or move it away: it is then made anew",
+            ) from error
+
+    def change(self, change: Callable[[T], T]) -> T:
+        """Replace what the file holds by what `change` makes of it; return that. Raises StateError."""
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with self._locked():
+                value = change(self.read())
+                replace_file(self.path, json_text(value), durable=True)
+        except OSError as error:
+            raise StateError(f"{self.path} cannot be written: {error.strerror}") from error
+        return value
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        fd = os.open(self.path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(fd)

@@ -7,8 +7,7 @@ import msgspec
 
 from agent.checks.result import Result, is_ready
 from config.errors import StateError
-from config.state import state_folder
-from devices.store import Store
+from config.state import Store, state_folder
 
 KEPT = 500
 """Checks: a year or two of a room that is used daily."""

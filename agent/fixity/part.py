@@ -21,10 +21,9 @@ from agent.own_command import OwnCommand, command_line, of_archive, our_log
 from config.errors import LiputError
 from config.office import zone_of
 from config.schema import Settings
-from config.state import state_folder
+from config.state import Store, state_folder
 from devices.clock import NANOSECONDS, Clock
 from devices.host.log_on_change import LogOnChange
-from devices.store import Store
 from recorder.archive.fixity_log import Entry, FixityLog
 from recorder.control.directory import session_runs
 

@@ -7,7 +7,7 @@ import msgspec
 
 from agent.schedule.plan import Moment, Plan
 from agent.schedule.store import schedule_folder
-from devices.store import Store
+from config.state import Store
 from recorder.control.directory import is_alive
 
 

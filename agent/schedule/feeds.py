@@ -16,8 +16,8 @@ from agent.schedule.store import Plans, schedule_folder
 from config.errors import LiputError
 from config.feed_keys import feed_address
 from config.schema import Settings
+from config.state import Store
 from devices.clock import NANOSECONDS, Clock
-from devices.store import Store
 
 BEHIND = timedelta(days=1)
 """How far back a calendar is read: what has begun may still go on."""

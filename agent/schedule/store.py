@@ -16,8 +16,7 @@ import msgspec
 from agent.schedule.plan import Plan, PlanState, Source, from_calendar, said_again
 from config.errors import PlanNotFound, UsageError
 from config.files import stamp
-from config.state import state_folder
-from devices.store import Store
+from config.state import Store, state_folder
 from recorder.archive.names import slug
 
 KEPT = timedelta(days=60)

@@ -13,10 +13,9 @@ import msgspec
 
 from config.errors import StateError
 from config.files import stamp
-from config.state import state_folder
+from config.state import Store, state_folder
 from devices.health.faults import Fault, with_health
 from devices.model import Device
-from devices.store import Store
 
 MOST = 200
 

@@ -13,11 +13,10 @@ import msgspec
 
 from config.errors import DeviceNotFound, UsageError
 from config.kinds import did_you_mean
-from config.state import state_folder
+from config.state import Store, state_folder
 from devices.health.line import Kind, Record
 from devices.model import Device, DeviceKind
 from devices.roles.matching import Binding, Missing, Present, binding_of, resolve, resolve_all
-from devices.store import Store
 
 SLIDES, PODIUM, ROOM, MICROPHONE = "slides", "podium", "room", "microphone"
 VIDEO_ROLES = (SLIDES, PODIUM, ROOM)

@@ -3,10 +3,9 @@
 from contextlib import suppress
 
 from config.errors import StateError
-from config.state import state_folder
+from config.state import Store, state_folder
 from config.version import VERSION
 from devices.clock import boot_id
-from devices.store import Store
 from recorder.hardware.failure import HardwareFailed, Reason
 from recorder.hardware.kinds import Kind, Verdict
 from recorder.x264 import VideoSettings

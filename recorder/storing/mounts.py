@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from config.errors import StateError, StorageNotMounted
-from config.state import state_folder
-from devices.store import Store
+from config.state import Store, state_folder
 from recorder.archive.mountinfo import mounted
 from recorder.archive.place import nearest_existing
 

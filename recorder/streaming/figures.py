@@ -8,11 +8,10 @@ from pathlib import Path
 import msgspec
 
 from config.errors import LiputError, StateError
-from config.state import state_folder
+from config.state import Store, state_folder
 from config.version import VERSION
 from devices.host import threads
 from devices.host.child import ChildProcess, python_module
-from devices.store import Store
 from recorder.streaming.headroom import Headroom, cores
 from recorder.streaming.measure import Question, encode_question
 

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from config.errors import ControlRefused, DeviceError, DeviceNotFound, StateError, UsageError
+from config.state import Store
 from devices.controls import presets
 from devices.controls.by_hand import change, reset
 from devices.controls.changes import ControlChange
@@ -13,7 +14,6 @@ from devices.controls.control import ControlKind, Value
 from devices.controls.presets import Preset, Presets, apply, apply_to, forget, keep
 from devices.health.line import Kind, Level, nowhere
 from devices.model import Device, DeviceKind
-from devices.store import Store
 from tests.support.fake_camera import WEBCAM, FakeCamera, menu, number
 from tests.support.health import Recorded
 from tests.support.simulated import SimulatedClock

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from config.state import Store
 from devices.health.faults import Fault, with_health
 from devices.model import Device, DeviceKind, Health, HealthState
 from devices.monitor.known import MOST, Known, KnownDevices, ago, confirm, known_store, newest, with_swaps
-from devices.store import Store
 
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 CAMERA = Device(id="046d:0825:A1", kind=DeviceKind.CAMERA, name="Webcam", port="1-1", node="/dev/video0")

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from config.errors import DeviceNotFound, StateError, UsageError
+from config.state import Store
 from devices.health.line import Kind
 from devices.identity import find_video
 from devices.model import Device, DeviceKind, Mode
 from devices.roles import roles
 from devices.roles.matching import Binding, binding_of
-from devices.store import Store
 from tests.support.health import Recorded
 from tests.support.looks import MICROPHONE, STICK, WEBCAM, PortRoom
 from tests.support.simulated import SimulatedClock
@@ -132,7 +132,7 @@ def test_a_device_that_cannot_move_keeps_its_role(office: Office, monkeypatch: p
     def full(*_args: object, **_named: object) -> None:
         raise OSError("No space left on device")
 
-    monkeypatch.setattr("devices.store.replace_file", full)
+    monkeypatch.setattr("config.state.replace_file", full)
     with pytest.raises(StateError):
         office.assign("room", "1-1", moves=True)
     assert office.store.read().keys() == {"podium"}

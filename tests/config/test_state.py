@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from config.errors import StateError
-from devices.store import Store
+from config.state import Store
 
 
 def store(path: Path) -> Store[dict[str, str]]:
