@@ -12,7 +12,7 @@ from config.errors import (
 )
 from config.events import Emit
 from recorder.storing.forecast import Forecast, Level
-from recorder.storing.progress import Progress
+from recorder.storing.progress import ReplicaState
 from recorder.storing.replica import Replica
 from recorder.troubles import reason_of
 
@@ -58,9 +58,9 @@ class StorageEvents:
                 "guard-failed", "storage", f"The watch over the disks failed: {error!r}", hint="please report this"
             )
 
-    def progress(self, replica: Replica, change: Progress, standing_s: float) -> None:
+    def progress(self, replica: Replica, change: ReplicaState, standing_s: float) -> None:
         """Tell that a recording grows no more on its disk, or grows again."""
-        if change is Progress.STALLED:
+        if change is ReplicaState.STALLED:
             self._emit(
                 "recording-stalled",
                 replica.folder,

@@ -25,7 +25,7 @@ from devices.clock import NANOSECONDS, Clock
 from devices.host import threads
 from devices.host.deadline import DeadlineTask
 from recorder.archive.archive import Archive
-from recorder.archive.fixity import Progress as SealProgress
+from recorder.archive.fixity import Progress
 from recorder.archive.model import Mark, Package, RecordingFacts
 from recorder.archive.work import WorkFolder
 from recorder.eventlog import EventLog
@@ -38,8 +38,8 @@ from recorder.storing.file import OnDisk
 from recorder.storing.forecast import Forecast, Level
 from recorder.storing.mounts import MountMemory
 from recorder.storing.opening import Opener, SessionFacts, StorageTask, StreamFormat, TemplatesOf, undo
-from recorder.storing.progress import Progress
-from recorder.storing.replica import Replica, ReplicaState
+from recorder.storing.progress import ReplicaState
+from recorder.storing.replica import Replica
 
 WATCH_S = 0.25
 """How often the guard looks."""
@@ -314,7 +314,7 @@ class Failover:
         standing_s = replica.standing_s(now_ns)
         if change is not None:
             self._tell.progress(replica, change, standing_s)
-        if change is Progress.RESUMED:
+        if change is ReplicaState.WRITING:
             self._count_again(copy)
         # What waits for its disk would wait for ever; until it does, it may be its source that gives nothing. Else it
         # may still go on, where no other disk takes the recording.
@@ -475,7 +475,7 @@ class Failover:
             return
         self._count_again(copy)
         if old.is_stalled:
-            self._tell.progress(old, Progress.RESUMED, 0.0)
+            self._tell.progress(old, ReplicaState.WRITING, 0.0)
         self._tell.switched(old.folder, new, _found_s(copy.replicas[:-1]), begins_s)
 
     def _hand_over(self, copy: _Copy, new: Replica) -> float:
@@ -571,7 +571,7 @@ class Failover:
                 except (StorageStalled, RuntimeError) as error:  # that is where there are too many threads
                     self._tell.left_behind(replica.folder, replica.work.path, as_ours(error))
 
-    def seal(self, facts: RecordingFacts, progress: SealProgress | None = None) -> list[Package]:
+    def seal(self, facts: RecordingFacts, progress: Progress | None = None) -> list[Package]:
         """Make a package of each copy, or of each of its parts that cannot be joined; those of the fullest copy first.
 
         `progress` is that of Archive.seal. What cannot be sealed now, because its disk is gone or does not answer,

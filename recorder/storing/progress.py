@@ -17,11 +17,15 @@ def patience_s(settings: RecordingSettings) -> float:
     return min(STALLED_S + settings.fragment_s + settings.sync_s, TOLD_S)
 
 
-class Progress(Enum):
-    """The change since the last look."""
+class ReplicaState(Enum):
+    """The states of a replica (recorder/storing/replica.py)."""
 
+    OPENING = auto()
+    WRITING = auto()
     STALLED = auto()
-    RESUMED = auto()
+    FAILED = auto()
+    CLOSING = auto()
+    CLOSED = auto()
 
 
 class ProgressWatch:
@@ -34,18 +38,18 @@ class ProgressWatch:
         self._grown_ns = now_ns
         self._stalled_ns: int | None = None
 
-    def update(self, now_ns: int, found_s: float, given_s: float) -> Progress | None:
+    def update(self, now_ns: int, found_s: float, given_s: float) -> ReplicaState | None:
         """Take a look: up to which media time it was found on disk, and up to which it was given, in seconds."""
         if found_s > self._found_s:
             self._found_s, self._grown_ns = found_s, now_ns
             if self._stalled_ns is not None:
                 self._stalled_ns = None
-                return Progress.RESUMED
+                return ReplicaState.WRITING
         elif given_s <= found_s:
             self._grown_ns = now_ns  # nothing waits
         elif self._stalled_ns is None and now_ns >= self._grown_ns + self._patience_ns:
             self._stalled_ns = now_ns
-            return Progress.STALLED
+            return ReplicaState.STALLED
         return None
 
     def stood_still(self, now_ns: int, for_ns: int) -> None:

@@ -18,7 +18,6 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from enum import Enum, auto
 from fractions import Fraction
 from functools import partial
 
@@ -36,7 +35,7 @@ from recorder.isolate import PartDirectory
 from recorder.packet import RUN_IN, EncodedPacket, Track, TrackId
 from recorder.storing.faults import stalled
 from recorder.storing.file import Mp4File, OnDisk
-from recorder.storing.progress import Progress, ProgressWatch, patience_s
+from recorder.storing.progress import ProgressWatch, ReplicaState, patience_s
 
 MOST_BEHIND_S = 60.0
 """How long a packet may wait for a slow disk, however many are handed over at once: a minute of 1080p30 is 35 MB."""
@@ -55,17 +54,6 @@ FIRST_SYNC_S = 0.02
 
 CLOSE_S = 20.0
 """How long a disk may take nothing at all while the replica is closed, before it is left to itself."""
-
-
-class ReplicaState(Enum):
-    """See the drawing above."""
-
-    OPENING = auto()
-    WRITING = auto()
-    STALLED = auto()
-    FAILED = auto()
-    CLOSING = auto()
-    CLOSED = auto()
 
 
 _OPENING, _WRITING, _STALLED, _FAILED, _CLOSING, _CLOSED = ReplicaState
@@ -202,11 +190,14 @@ class Replica:
         """Whether no more packets have room until the disk has taken some."""
         return self._queue.qsize() >= QUEUE_PACKETS
 
-    def look(self, now_ns: int, given_s: float) -> Progress | None:
-        """See whether it grows, without asking its disk; `given_s` is up to where the session has packets."""
+    def look(self, now_ns: int, given_s: float) -> ReplicaState | None:
+        """See whether it grows, without asking its disk; return the state that follows from that, if another one.
+
+        `given_s` is up to where the session has packets.
+        """
         change = self._progress.update(now_ns, self.found_s, given_s)
         if change is not None:
-            self._become(_STALLED if change is Progress.STALLED else _WRITING)
+            self._become(change)
         return change
 
     @property

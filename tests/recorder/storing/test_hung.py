@@ -9,8 +9,7 @@ import pytest
 from config.errors import StorageStalled, StorageUnwritable, StorageVanished
 from devices.clock import NANOSECONDS
 from recorder.storing.opening import Opener
-from recorder.storing.progress import Progress, ProgressWatch
-from recorder.storing.replica import ReplicaState
+from recorder.storing.progress import ProgressWatch, ReplicaState
 from tests.support.disks import left_alone
 from tests.support.stored import RATE, Disks, Show, Shows, facts
 from tests.support.timeline import is_continuous
@@ -133,7 +132,7 @@ def test_that_the_whole_process_stood_still_is_not_held_against_its_disk(
     """As where it was stopped, or the virtual machine was: the guard may look before anybody has synced again."""
     session, looks, update = show(2, stalled_s=5.0), list[int](), ProgressWatch.update
 
-    def look(watch: ProgressWatch, now_ns: int, found_s: float, given_s: float) -> Progress | None:
+    def look(watch: ProgressWatch, now_ns: int, found_s: float, given_s: float) -> ReplicaState | None:
         looks.append(now_ns)
         return update(watch, now_ns, found_s, given_s)
 

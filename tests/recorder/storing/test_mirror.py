@@ -13,7 +13,8 @@ from recorder.archive.archive import Archive
 from recorder.archive.work import WorkFolder
 from recorder.packet import EncodedPacket
 from recorder.storing.opening import SessionFacts
-from recorder.storing.replica import Replica, ReplicaState
+from recorder.storing.progress import ReplicaState
+from recorder.storing.replica import Replica
 from tests.support import archives, leftovers, media
 from tests.support.cut_short import Material
 from tests.support.leftovers import live

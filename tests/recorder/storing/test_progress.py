@@ -7,7 +7,7 @@ import pytest
 from config.reader import read_settings
 from devices.clock import NANOSECONDS
 from recorder.storing.failover import WATCH_S
-from recorder.storing.progress import Progress, ProgressWatch, patience_s
+from recorder.storing.progress import ProgressWatch, ReplicaState, patience_s
 
 
 def at(seconds: float) -> int:
@@ -28,9 +28,9 @@ def test_a_stop_is_told_once_within_five_seconds_and_its_end_too() -> None:
         change = watch.update(at(now), found, now + 0.5)
         if change:
             told[change] = now
-    assert list(told) == [Progress.STALLED, Progress.RESUMED]
-    assert 8 < told[Progress.STALLED] <= 10
-    assert told[Progress.RESUMED] == 15
+    assert list(told) == [ReplicaState.STALLED, ReplicaState.WRITING]
+    assert 8 < told[ReplicaState.STALLED] <= 10
+    assert told[ReplicaState.WRITING] == 15
     assert not watch.is_stalled
 
 
@@ -47,7 +47,7 @@ def test_a_time_in_which_the_whole_process_stood_still_does_not_count() -> None:
     watch.stood_still(at(101), at(100))
     assert watch.update(at(101), 1.0, 2.0) is None
     assert watch.standing_s(at(104)) == 3
-    assert watch.update(at(105), 1.0, 2.0) is Progress.STALLED
+    assert watch.update(at(105), 1.0, 2.0) is ReplicaState.STALLED
     watch.stood_still(at(106), at(100))
     assert watch.standing_s(at(106)) == 0
 

@@ -7,14 +7,14 @@ import pytest
 
 from config.errors import StorageError
 from devices.clock import NANOSECONDS, SystemClock
-from recorder.storing.progress import Progress
-from recorder.storing.replica import Replica, ReplicaState
+from recorder.storing.progress import ReplicaState
+from recorder.storing.replica import Replica
 from tests.support.recorded import OneFile, encoder, feed
 from tests.support.stored import Disks
 from tests.support.waiting import wait_for
 
 
-def looked_at(replica: Replica, later_s: float, given_s: float) -> Progress | None:
+def looked_at(replica: Replica, later_s: float, given_s: float) -> ReplicaState | None:
     return replica.look(SystemClock().now_ns() + round(later_s * NANOSECONDS), given_s)
 
 
@@ -37,7 +37,7 @@ def test_a_replica_that_stalls_writes_again_and_is_closed(tmp_path: Path, disks:
     replica.close()
     states.append(replica.state)
     made.close()
-    assert looks == [Progress.STALLED, Progress.RESUMED]
+    assert looks == [ReplicaState.STALLED, ReplicaState.WRITING]
     assert states == [ReplicaState.WRITING, ReplicaState.STALLED, ReplicaState.WRITING, ReplicaState.CLOSED]
     assert replica.answers
     assert not failures
@@ -53,7 +53,7 @@ def test_a_replica_that_failed_takes_nothing_more_and_is_closed(tmp_path: Path) 
         replica.fail(StorageError("it is gone"))
     looks.append(looked_at(replica, 60, 4.0))
     feed(made, replica, 60, 30)
-    assert looks == [Progress.STALLED, Progress.RESUMED]
+    assert looks == [ReplicaState.STALLED, ReplicaState.WRITING]
     assert (replica.state, replica.takes) == (ReplicaState.FAILED, False)
     replica.close()
     made.close()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from recorder.storing.progress import Progress, ProgressWatch
+from recorder.storing.progress import ProgressWatch, ReplicaState
 from tests.recorder.storing.test_hung import hang_with_an_unusable_spare
 from tests.support.stored import RATE, Disks, Show, Shows
 from tests.support.timeline import is_continuous
@@ -135,7 +135,7 @@ def test_it_is_tried_and_told_once_each_time_that_the_other_one_hangs(
 ) -> None:
     session, update, looks = show(2, stalled_s=2.0), ProgressWatch.update, list[int]()
 
-    def look(watch: ProgressWatch, now_ns: int, found_s: float, given_s: float) -> Progress | None:
+    def look(watch: ProgressWatch, now_ns: int, found_s: float, given_s: float) -> ReplicaState | None:
         looks.append(now_ns)
         return update(watch, now_ns, found_s, given_s)
 
