@@ -49,7 +49,7 @@ class Thinning:
 
 
 class Tap(Protocol):
-    """Another viewer of this input, beside the program (recorder/conference/tap.py)."""
+    """Another viewer of this input, beside the program (recorder/conference/camera.py)."""
 
     @property
     def wanted(self) -> Size | None:

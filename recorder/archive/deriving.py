@@ -14,11 +14,10 @@ from config.files import json_text
 from devices.host import threads
 from devices.priority import be_at_least
 from recorder.archive import names
-from recorder.archive.derived import Derived
 from recorder.archive.disk import ASIDE, Disk
 from recorder.archive.fixity import Progress
 from recorder.archive.model import Chapter, Mark, Recording
-from recorder.archive.wishes import SLIDES_FOLDER, SlideWishes, Wishes
+from recorder.archive.wishes import SLIDES_FOLDER, Derived, SlideWishes, Wishes
 from recorder.archive.work import DERIVED_FILE, LEVELS_FILE, WorkFolder
 
 SHEET_FILE = "data/thumbnails.jpg"

@@ -4,28 +4,39 @@ docs/archive.md lists the steps and what a kill at each leaves. In short: everyt
 folder; `begun.json` is removed last, so its absence says that the package is complete; then one rename moves it.
 """
 
+import contextlib
+import itertools
 import os
 import platform
+from collections import deque
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import av
+import av.error
 import msgspec
+from av.container import InputContainer
+from av.video.reformatter import ColorRange, Colorspace
+from av.video.stream import VideoStream
 
-from config.errors import ArchiveError
+from config.errors import ArchiveError, StateError
 from config.files import MOST_BYTES, json_text, open_regular, read_file
 from config.version import VERSION
+from devices.health.line import PC, HealthLine, Level
+from devices.health.log import LEFT_OUT, log_folder
+from devices.health.query import Wanted, read
 from recorder.archive import bag, fixity, premis
 from recorder.archive.baginfo import bag_info
 from recorder.archive.deriving import OVERVIEW_SHARE, Deriving, of_marks, share
 from recorder.archive.disk import ASIDE, PRIVATE, Disk
 from recorder.archive.dublincore import dublin_core
 from recorder.archive.fixity import Progress
-from recorder.archive.health_lines import health_lines
-from recorder.archive.media import probe
+from recorder.archive.media import NOT_DECODED, OPEN_SAFELY, probe
 from recorder.archive.model import (
     INTERRUPTED,
     UNREADABLE,
+    Begun,
     MediaFile,
     Recording,
     RecordingFacts,
@@ -33,7 +44,6 @@ from recorder.archive.model import (
     decode_recording,
 )
 from recorder.archive.names import uuid_of_part
-from recorder.archive.poster import poster
 from recorder.archive.readme import readme_files
 from recorder.archive.work import (
     BEGUN_FILE,
@@ -51,6 +61,112 @@ from recorder.archive.work import (
     program_files,
 )
 from recorder.dossier.enclose import enclose
+
+POSTER_WIDTH = 1280
+"""Pixels, at most; a smaller picture stays as it is."""
+
+POSTER_MOMENTS = (0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.0)
+"""Parts of the session that are tried in turn until one is not black."""
+
+BLACK_LUMA = 10.0
+"""Mean luma (0 is black, 255 white) up to which a picture counts as black."""
+
+
+def poster(path: Path) -> bytes | None:
+    """Return a JPEG of the media file at `path`, or None when it holds no picture that can be decoded.
+
+    All black from beginning to end, the last one tried is taken.
+    """
+    picture: av.VideoFrame | None = None
+    try:
+        with av.open(path, options=OPEN_SAFELY | NOT_DECODED) as container:
+            if not container.streams.video:
+                return None
+            stream = container.streams.video[0]
+            stream.codec_context.thread_count = 1
+            for part in POSTER_MOMENTS:
+                found = _picture_at(container, stream, part)
+                picture = found or picture
+                if found is not None and _luma(found) > BLACK_LUMA:
+                    break
+        return None if picture is None else _jpeg(picture)
+    except Exception:  # of whatever kind: no picture is worth more than the sealing that asks for it
+        return None
+
+
+def _picture_at(container: InputContainer, stream: VideoStream, part: float) -> av.VideoFrame | None:
+    """Return the first picture that decodes from the keyframe before `part` (0 to 1) of the session on.
+
+    Each is asked for at once: else the decoder would take, and keep, some more before it gives the first.
+    """
+    decoder = stream.codec_context
+    try:
+        container.seek((container.start_time or 0) + int((container.duration or 0) * part))
+        for packet in container.demux(stream):
+            if pictures := decoder.decode(packet) or decoder.decode(None):
+                return pictures[0]
+            decoder.flush_buffers()
+    except av.error.FFmpegError:
+        pass
+    return None
+
+
+def _luma(picture: av.VideoFrame) -> float:
+    """Return the mean luma, from 0 to 255, of a picture made small enough to add up in Python."""
+    (plane,) = picture.reformat(width=64, height=36, format="gray").planes
+    rows = bytes(plane)
+    luma = b"".join(rows[start : start + 64] for start in range(0, plane.line_size * 36, plane.line_size))
+    return sum(luma) / len(luma)
+
+
+def _jpeg(picture: av.VideoFrame) -> bytes:
+    width = min(picture.width, POSTER_WIDTH) // 2 * 2
+    height = picture.height * width // picture.width // 2 * 2
+    full = picture.reformat(
+        width, height, "yuvj420p", dst_colorspace=Colorspace.ITU601, dst_color_range=ColorRange.JPEG,
+        interpolation="AREA",
+    )  # fmt: skip
+    encoder = av.CodecContext.create("mjpeg", "w")
+    encoder.width, encoder.height, encoder.pix_fmt = full.width, full.height, "yuvj420p"
+    encoder.time_base = 1
+    encoder.options = {"qmin": "3", "qmax": "3"}
+    full.pts = 0
+    return b"".join(bytes(packet) for packet in (*encoder.encode(full), *encoder.encode(None)))
+
+
+MOST_HEALTH_LINES = 2000
+"""A device that flaps all day must not make a package of it: of more, the first and the last half are kept."""
+
+
+def health_lines(begun: Begun, recording: Recording) -> bytes:
+    """Return the lines about the devices of a session and its PC; nothing where this is not the PC it was on.
+
+    Sealing never fails because of them: a log that cannot be read has none.
+    """
+    if begun.host != platform.node():
+        return b""
+    devices = {PC, *(device.id for device in begun.context.devices)}
+    wanted = Wanted(since=recording.started_at, until=recording.ended_at, devices=devices, level=Level.INFO)
+    kept: list[HealthLine] = []
+    with contextlib.suppress(StateError, OSError):
+        kept = list(_bounded(read(log_folder(), wanted), recording.ended_at))
+    return b"".join(msgspec.json.encode(line) + b"\n" for line in kept)
+
+
+def _bounded(lines: Iterable[HealthLine], ended_at: datetime) -> Iterator[HealthLine]:
+    """Yield the first and the last lines, and between them, where some are missing, how many."""
+    rest = iter(lines)
+    yield from itertools.islice(rest, MOST_HEALTH_LINES // 2)
+    last: deque[HealthLine] = deque(maxlen=MOST_HEALTH_LINES // 2)
+    count = 0
+    for line in rest:
+        last.append(line)
+        count += 1
+    if missing := count - len(last):
+        at = last[0].at if last else ended_at
+        yield HealthLine(at=at, device=PC, kind=LEFT_OUT, reason=f"{missing} lines are left out here",
+                         detail={"lines": missing})  # fmt: skip
+    yield from last
 
 
 def fill(

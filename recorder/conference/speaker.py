@@ -21,7 +21,7 @@ PIECE = select.PIPE_BUF
 HUNG_S = 5.0
 """A child that tells nothing for so long hangs, or its server does."""
 HELD_S = 0.4
-"""More than the server holds at most (four times recorder.conference.pulse.LATENCY_S)."""
+"""More than the server holds at most (four times recorder.conference.playing.LATENCY_S)."""
 SETUP = "liput conference setup makes it."
 
 _FAILURES = {

@@ -15,8 +15,7 @@ from config.errors import LiputError, UsageError
 from devices.clock import Clock
 from devices.host.bucket import Bucket
 from devices.host.framing import TooLong, block
-from recorder.control.channel import Channel, Gone
-from recorder.control.loop import SocketLoop
+from recorder.control.loop import Channel, Gone, SocketLoop
 from recorder.control.previews import Previews, Small, Wish
 from recorder.control.protocol import PREVIEW_LENGTH, Failure, Look, Reply, decode_look, encode, refusal
 

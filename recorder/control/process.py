@@ -40,11 +40,11 @@ from devices.process_stat import OURS
 from recorder import heap
 from recorder.control import directory, later
 from recorder.control.asks import Inbox, hear
-from recorder.control.handshake import Handshake
 from recorder.control.launched import SPARE, UNIT
 from recorder.control.operators import umask
 from recorder.control.protocol import Failure, failure
 from recorder.control.spec import ENVIRONMENT, LONGEST, OWN, Spec, decode_spec
+from recorder.control.streams import Handshake
 
 if TYPE_CHECKING:
     from devices.model import Device

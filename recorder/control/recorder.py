@@ -27,13 +27,12 @@ from recorder.control.asks import Ask, Inbox
 from recorder.control.claims import Claim, Claims
 from recorder.control.destinations import DestinationCommands
 from recorder.control.directory import RecorderFolder
-from recorder.control.handshake import Handshake
-from recorder.control.log import OutputLog
 from recorder.control.preview_server import PreviewServer
 from recorder.control.previews import Previews
 from recorder.control.protocol import Failure, Note, Ready, Sealing, encode, failure
 from recorder.control.server import ControlServer
 from recorder.control.spec import Spec, saved_spec
+from recorder.control.streams import Handshake, OutputLog
 from recorder.heap import Garbage
 from recorder.planning import Planned
 from recorder.scene import PROGRAM

@@ -4,11 +4,20 @@ Nothing can be renamed there: a package is written where it belongs, and counts 
 manifests, is there. Who may write under a name is decided before by a small object that can be made only once.
 """
 
+import hashlib
+import hmac
+import html
 import re
+import ssl
+import time
+import urllib.error
 import urllib.parse
-from collections.abc import Iterator
+import urllib.request
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import timedelta
+from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,12 +28,204 @@ from obstore.store import S3Store
 
 from config.copies import CopyTarget
 from config.copy_keys import Login
+from devices.uplink.redirects import SameServer
 from recorder.copies.reasons import CopyReason, copy_error
-from recorder.copies.s3_parts import PartsClient
 from recorder.copies.target import Flow, blocks_of, size_of
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig
+
+PART_BYTES = 8 << 20
+"""What a kill costs at most; S3 takes no part below 5 MB."""
+
+MOST_PARTS = 9_000
+SEND_BYTES = 1 << 16
+"""Sent at a time: it is asked so often whether to go on."""
+
+PATIENCE = 4
+"""How much longer than `stalled_s` a store may take to put parts together, or to list them."""
+
+MOST_ANSWER = 8 << 20
+_ALGORITHM = "AWS4-HMAC-SHA256"
+
+
+class StoreError(OSError):
+    """A store's answer that is none; its words are status and code, and nothing else."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of an upload, as the store knows it."""
+
+    number: int
+    etag: str
+    bytes: int
+
+
+class PartsClient:
+    """Sends large objects to a bucket; raises OSError, StoreError with status and code of the answer among them."""
+
+    def __init__(self, settings: CopyTarget, login: Login) -> None:
+        parts = urllib.parse.urlsplit(settings.url)
+        prefix = urllib.parse.unquote(parts.path).strip("/")
+        self._endpoint = settings.endpoint.rstrip("/")
+        self._bucket = parts.netloc
+        self._prefix = f"{prefix}/" if prefix else ""
+        self._region = settings.region
+        self._login = login
+        self._stalled_s = settings.stalled_s
+        context = ssl.create_default_context()
+        if settings.ca_file is not None:
+            context.load_verify_locations(settings.ca_file)
+        self._opener = urllib.request.build_opener(urllib.request.HTTPSHandler(context=context), SameServer)
+
+    def send(self, path: str, source: Path, size: int, flow: Flow, *, from_start: bool) -> int:
+        """Send a file of this PC; return how many bytes of it an attempt before had sent."""
+        key = f"{self._prefix}{path}"
+        upload = None if from_start else self._begun(key)
+        there = {part.number: part for part in self._sent(key, upload)} if upload else {}
+        upload = upload or self._begin(key)
+        length = max(PART_BYTES, -(-size // MOST_PARTS))
+        done, resumed = [], 0
+        for number, start in enumerate(range(0, size, length), start=1):
+            span = min(length, size - start)
+            etag = _same(there.get(number), source, start, span)
+            if etag:
+                resumed += span
+                if flow.tally is not None:
+                    flow.tally.add(span)
+            else:
+                etag = self._put(key, upload, number, _span(source, start, span), flow)
+            done.append((number, etag))
+        self._complete(key, upload, done)
+        return resumed
+
+    def _begun(self, key: str) -> str | None:
+        """Return the upload of `key` that was begun last; None where there is none, or the store lists none."""
+        try:
+            answer, _ = self._ask("GET", "", {"uploads": "", "prefix": key})
+        except StoreError:
+            return None  # it may not be allowed, or not be known there
+        found = re.findall(r"<Upload>(.*?)</Upload>", answer, re.DOTALL)
+        ours = [(_field(each, "Initiated"), _field(each, "UploadId")) for each in found if _field(each, "Key") == key]
+        return max(ours)[1] if ours else None
+
+    def _sent(self, key: str, upload: str) -> Iterator[Part]:
+        """Yield the parts that are there; nothing where the store does not list them."""
+        marker = "0"
+        while marker:
+            try:
+                answer, _ = self._ask("GET", key, {"uploadId": upload, "part-number-marker": marker})
+            except StoreError:
+                return
+            for each in re.findall(r"<Part>(.*?)</Part>", answer, re.DOTALL):
+                yield Part(int(_field(each, "PartNumber")), _field(each, "ETag").strip('"'), int(_field(each, "Size")))
+            more = _field(answer, "IsTruncated") == "true"
+            following = _field(answer, "NextPartNumberMarker")
+            marker = following if more and following != marker else ""
+
+    def _begin(self, key: str) -> str:
+        answer, _ = self._ask("POST", key, {"uploads": ""})
+        if upload := _field(answer, "UploadId"):
+            return upload
+        raise StoreError("200 OK, no upload id")
+
+    def _put(self, key: str, upload: str, number: int, content: bytes, flow: Flow) -> str:
+        query = {"partNumber": str(number), "uploadId": upload}
+        _, headers = self._ask("PUT", key, query, content, flow)
+        if etag := headers.get("etag", "").strip('"'):
+            return etag
+        raise StoreError("200 OK, no ETag")
+
+    def _complete(self, key: str, upload: str, parts: list[tuple[int, str]]) -> None:
+        lines = "".join(
+            f'<Part><PartNumber>{number}</PartNumber><ETag>"{html.escape(etag)}"</ETag></Part>'
+            for number, etag in parts
+        )
+        content = f"<CompleteMultipartUpload>{lines}</CompleteMultipartUpload>".encode()
+        answer, _ = self._ask("POST", key, {"uploadId": upload}, content)
+        if code := _field(answer, "Code"):  # it may fail after it has said 200
+            raise StoreError(f"500 Internal Server Error, {code}")
+
+    def _ask(
+        self, method: str, key: str, query: Mapping[str, str], content: bytes = b"", flow: Flow | None = None
+    ) -> tuple[str, Mapping[str, str]]:
+        """Make one request; return the text and the headers (in small letters) of its answer."""
+        path = urllib.parse.quote(f"/{self._bucket}/{key}" if key else f"/{self._bucket}", safe="/-_.~")
+        asked = "&".join(f"{_quoted(name)}={_quoted(value)}" for name, value in sorted(query.items()))
+        more = {"Content-Length": str(len(content)), "Content-Type": "application/octet-stream"}
+        headers = self._signed(method, path, asked, content) | more
+        body = None if method == "GET" else _pieces(content, flow) if flow else content
+        request = urllib.request.Request(f"{self._endpoint}{path}?{asked}", body, headers, method=method)  # noqa: S310 - http(s) only, says config/copies.py
+        try:
+            with self._opener.open(request, timeout=self._stalled_s * (1 if flow else PATIENCE)) as answer:
+                text = answer.read(MOST_ANSWER).decode(errors="replace")
+                return text, {name.lower(): value for name, value in answer.headers.items()}
+        except urllib.error.HTTPError as error:
+            with error:
+                code = _field(error.read(MOST_ANSWER).decode(errors="replace"), "Code")
+            raise StoreError(f"{error.code} {error.reason}, <Code>{code}") from None
+        except urllib.error.URLError as error:
+            raise StoreError(str(error.reason)) from None
+        except HTTPException as error:
+            raise StoreError(f"connection closed: {type(error).__name__}") from None
+
+    def _signed(self, method: str, path: str, query: str, content: bytes) -> dict[str, str]:
+        """Return the headers that say who asks (Signature Version 4; the path of S3 is quoted once)."""
+        now = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+        headers = {
+            "host": urllib.parse.urlsplit(self._endpoint).netloc,
+            "x-amz-content-sha256": hashlib.sha256(content).hexdigest(),
+            "x-amz-date": now,
+        }
+        names = ";".join(headers)
+        lines = "".join(f"{name}:{value}\n" for name, value in headers.items())
+        request = "\n".join((method, path, query, lines, names, headers["x-amz-content-sha256"]))
+        scope = f"{now[:8]}/{self._region}/s3/aws4_request"
+        text = "\n".join((_ALGORITHM, now, scope, hashlib.sha256(request.encode()).hexdigest()))
+        access, secret = self._login.access_key, self._login.secret_key
+        key = f"AWS4{secret.reveal() if secret else ''}".encode()
+        for word in scope.split("/"):
+            key = hmac.digest(key, word.encode(), "sha256")
+        signature = hmac.digest(key, text.encode(), "sha256").hex()
+        credential = f"{access.reveal() if access else ''}/{scope}"
+        return headers | {
+            "authorization": f"{_ALGORITHM} Credential={credential}, SignedHeaders={names}, Signature={signature}"
+        }
+
+
+def _same(part: Part | None, source: Path, start: int, span: int) -> str:
+    """Return the ETag of a part that is there and has the same bytes as the span of the file here; else ""."""
+    if part is None or part.bytes != span:
+        return ""
+    digest = hashlib.md5(_span(source, start, span), usedforsecurity=False).hexdigest()
+    return part.etag if part.etag == digest else ""
+
+
+def _span(source: Path, start: int, span: int) -> bytes:
+    content = bytearray()
+    for block in blocks_of(source, start):
+        content += block
+        if len(content) >= span:
+            break
+    return bytes(content[:span])
+
+
+def _pieces(content: bytes, flow: Flow) -> Iterator[bytes]:
+    for start in range(0, len(content), SEND_BYTES):
+        piece = content[start : start + SEND_BYTES]
+        yield piece
+        flow.sent(len(piece))
+
+
+def _quoted(text: str) -> str:
+    return urllib.parse.quote(text, safe="-_.~")
+
+
+def _field(text: str, name: str) -> str:
+    match = re.search(rf"<{name}>([^<]*)</{name}>", text)
+    return html.unescape(match[1]) if match else ""
+
 
 CLAIMS = ".claims"
 """Which package a name belongs to: `.claims/NAME.json`. They stay."""

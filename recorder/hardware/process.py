@@ -23,8 +23,19 @@ from devices.host import threads
 from devices.host.child import ChildProcess
 from recorder.hardware.failure import HardwareFailed, Reason
 from recorder.hardware.kinds import WORKER, Kind, Wanted
-from recorder.hardware.messages import TOLD, Coded, Failed, Finish, Finished, Give, Open, Ready, encoded, received
-from recorder.hardware.shared import Pictures
+from recorder.hardware.messages import (
+    TOLD,
+    Coded,
+    Failed,
+    Finish,
+    Finished,
+    Give,
+    Open,
+    Pictures,
+    Ready,
+    encoded,
+    received,
+)
 from recorder.x264 import VIDEO_TIME_BASE, VideoSettings
 
 OPEN_S = 5.0

@@ -31,12 +31,12 @@ from recorder.hardware.messages import (
     Finished,
     Give,
     Open,
+    Pictures,
     Ready,
     Told,
     encoded,
     received,
 )
-from recorder.hardware.shared import Pictures
 from recorder.x264 import LIMITED_RANGE, VIDEO_TIME_BASE
 
 STDIN, STDOUT, STDERR = 0, 1, 2

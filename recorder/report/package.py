@@ -7,9 +7,8 @@ import msgspec
 
 from config.errors import LiputError
 from config.files import read_file
-from recorder.archive.derived import Derived
 from recorder.archive.disk import PRIVATE, Disk
-from recorder.archive.wishes import ReportWishes
+from recorder.archive.wishes import Derived, ReportWishes
 from recorder.archive.work import DERIVED_FILE
 from recorder.report.material import gather
 from recorder.report.page import report_page

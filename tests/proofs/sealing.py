@@ -21,8 +21,8 @@ import msgspec
 
 from devices.clock import SystemClock
 from recorder.archive.archive import Archive
-from recorder.archive.derived import Derived
 from recorder.archive.deriving import SHEET_FILE
+from recorder.archive.wishes import Derived
 from recorder.archive.work import DERIVED_FILE
 from recorder.report.package import HTML_FILE, PDF_FILE
 from tests.support import archives, command

@@ -14,8 +14,7 @@ from config.secrets import StreamTarget, secret_url
 from devices.clock import SystemClock
 from recorder.live.attempt import Deadlines
 from recorder.live.destination import LiveDestination
-from recorder.live.hls import PLAYLIST
-from recorder.live.playlist import Playlist
+from recorder.live.hls import PLAYLIST, Playlist
 from recorder.live.reason import Reason, sentence
 from tests.support.encoded import RATE, SmallEncoder
 from tests.support.recorded import PutsPackets

@@ -15,7 +15,7 @@ class ScriptedMark:
 
 
 class ScriptedSession:
-    """Implements recorder.control.controlled.Controlled; `frames` counts the statuses that were asked for."""
+    """Implements recorder.control.commands.Controlled; `frames` counts the statuses that were asked for."""
 
     def __init__(self, state: SessionState = SessionState.LIVE) -> None:
         self.calls: list[tuple[object, ...]] = []

@@ -14,7 +14,7 @@ import pytest
 from config.errors import StorageError
 from devices.health.line import PC, Kind, Level
 from devices.health.log import LEFT_OUT, HealthLog
-from recorder.archive import bag, health_lines
+from recorder.archive import bag, sealing
 from recorder.archive.archive import Archive
 from recorder.archive.disk import Disk
 from recorder.archive.model import Consent, Package, Records
@@ -139,7 +139,7 @@ def test_the_health_of_another_pc_is_none_of_its(
 def test_of_very_much_health_the_ends_are_kept(
     archive: Archive, program: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(health_lines, "MOST_LINES", 4)
+    monkeypatch.setattr(sealing, "MOST_HEALTH_LINES", 4)
     log(*((0.1 * number, CAMERA.id, Level.WARN) for number in range(9)))
     lines = health_of(archives.seal_one(archive, program))
     assert [line["kind"] for line in lines] == ["degraded", "degraded", LEFT_OUT, "degraded", "degraded"]

@@ -11,7 +11,7 @@ import pytest
 from config.errors import MediaError
 from recorder.archive.media import decode_all, holds_media, probe
 from recorder.archive.model import AudioTrack, VideoTrack
-from recorder.archive.poster import poster
+from recorder.archive.sealing import poster
 from recorder.recovery.copying import Piece, has_tracks
 from tests.support import media
 
@@ -150,7 +150,7 @@ def test_no_mistake_of_a_poster_costs_the_sealing(program: Path, monkeypatch: py
     def broken(*_args: object) -> float:
         raise MemoryError
 
-    monkeypatch.setattr("recorder.archive.poster._luma", broken)
+    monkeypatch.setattr("recorder.archive.sealing._luma", broken)
     assert poster(program) is None
 
 

@@ -17,9 +17,8 @@ from config.program import BUILT_IN_LAYOUTS, LayoutSettings, Program
 from config.schema import Conference
 from devices.clock import SystemClock
 from devices.outputs import OutputInfo, OutputNode
-from recorder.conference.camera import ConferenceCamera, Painter
+from recorder.conference.camera import ConferenceCamera, Painter, PictureTap
 from recorder.conference.plan import ConferencePlan
-from recorder.conference.tap import PictureTap
 from recorder.scene import Appearance
 from recorder.video_input import VideoInput
 from tests.recorder.conference.test_tap import picture

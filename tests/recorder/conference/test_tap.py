@@ -6,7 +6,7 @@ import pytest
 from capture.pictures import plane_views, tagged
 from capture.source import Matrix
 from devices.clock import NANOSECONDS
-from recorder.conference.tap import PictureTap
+from recorder.conference.camera import PictureTap
 from recorder.video_input import VideoInput
 from tests.support.footage import THIRTY
 from tests.support.simulated import SimulatedClock

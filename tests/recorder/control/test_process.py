@@ -14,10 +14,10 @@ from devices.model import Device, DeviceKind
 from recorder.asked import Asked
 from recorder.control import directory, process, spawn
 from recorder.control.client import Connection, how_it_ended
-from recorder.control.log import LARGEST
 from recorder.control.protocol import RecorderRefused, Stop, Watch
 from recorder.control.spawn import Spawned
 from recorder.control.spec import Spec
+from recorder.control.streams import LARGEST
 from recorder.status import SessionResult, SessionState, SessionStatus
 
 ROOT = Path(__file__).parents[3]
@@ -111,7 +111,7 @@ def test_a_runtime_directory_that_is_not_ours_keeps_it_from_starting(
 
 def test_what_libraries_print_goes_to_a_log_that_does_not_grow(tmp_path: Path) -> None:
     code = (
-        "import os, sys\nfrom pathlib import Path\nfrom recorder.control.log import OutputLog\n"
+        "import os, sys\nfrom pathlib import Path\nfrom recorder.control.streams import OutputLog\n"
         "log = OutputLog(Path(sys.argv[1]))\n"
         "for number in range(300):\n"
         "    print(f'line {number}', flush=True)\n    os.write(2, b'x' * 9999 + b'\\n')\n    log.check()\n"

@@ -21,10 +21,10 @@ from recorder.control import directory, later, recorder
 from recorder.control.asks import Ask, Inbox
 from recorder.control.client import how_it_ended
 from recorder.control.directory import RecorderFolder, RecorderInfo
-from recorder.control.handshake import Handshake
 from recorder.control.protocol import Failure, Ready
 from recorder.control.recorder import Recorder
 from recorder.control.spec import Spec, decode_spec
+from recorder.control.streams import Handshake
 from recorder.planning import Planned, plan_session
 from recorder.session import Session
 from recorder.status import SessionResult, SessionState

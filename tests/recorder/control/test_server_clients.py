@@ -15,8 +15,7 @@ import pytest
 from config.errors import LiputError
 from recorder.control import protocol, server
 from recorder.control.client import Lost, ask
-from recorder.control.server import COMMANDS_AT_ONCE
-from recorder.control.tellings import Tellings
+from recorder.control.server import COMMANDS_AT_ONCE, Tellings
 from recorder.eventlog import History
 from recorder.status import SessionStatus
 from tests.support.control_socket import Served, all_of, lines, subjects

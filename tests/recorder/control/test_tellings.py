@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from config.events import Event
 from recorder.control.protocol import Failure, Note, Sealing
-from recorder.control.tellings import Tellings
+from recorder.control.server import Tellings
 from recorder.eventlog import History
 
 NOON = datetime(2026, 11, 27, 12, tzinfo=UTC)

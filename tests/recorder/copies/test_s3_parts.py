@@ -11,7 +11,7 @@ from config.errors import CopyError
 from config.secrets import Secret
 from recorder.archive.fixity import Tally
 from recorder.copies.reasons import CopyReason
-from recorder.copies.s3_parts import PART_BYTES, PartsClient, StoreError
+from recorder.copies.s3 import PART_BYTES, PartsClient, StoreError
 from recorder.copies.target import Flow, Target
 from tests.support import copies
 from tests.support.copies import Place

@@ -5,8 +5,7 @@ import pytest
 from config.secrets import StreamTarget, secret_url
 from devices.clock import NANOSECONDS
 from recorder.live import attempt
-from recorder.live.destination import LiveDestination
-from recorder.live.lag import KeepsUp, Lag
+from recorder.live.destination import KeepsUp, Lag, LiveDestination
 from recorder.live.process import LEAST_BYTES, MOST_BYTES, half_a_second
 from recorder.status import DestinationLine
 from tests.support.encoded import RATE, SmallEncoder

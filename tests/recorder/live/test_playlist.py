@@ -1,4 +1,4 @@
-from recorder.live.playlist import Playlist, Segment
+from recorder.live.hls import Playlist, Segment
 
 BEGAN = "2026-11-25T21:08:26.827+00:00"
 

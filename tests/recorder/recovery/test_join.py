@@ -11,8 +11,8 @@ from config.errors import MediaError
 from recorder.archive.model import Mark
 from recorder.mp4.finish import MOST_CUT_BYTES
 from recorder.packet import Track
+from recorder.recovery.assemble import Joined, join
 from recorder.recovery.copying import Piece
-from recorder.recovery.join import Joined, join
 from tests.support import media
 from tests.support.archives import STARTED
 from tests.support.cut_short import Left, Material
