@@ -153,7 +153,6 @@ class EncoderProcess:
         slot = self._free.pop()
         self._pictures.fill(slot, picture)
         self._given.append(_Given(pts, is_key, slot))
-        self._sanity.given(pts, is_key=is_key)
         self._tell(Give(slot, pts, is_key))
         return True
 
@@ -162,7 +161,7 @@ class EncoderProcess:
         good: list[Taken] = []
         while self.error is None and self._out:
             coded = self._out.popleft()
-            if (problem := self._sanity.problem(coded)) is not None:
+            if (problem := self._sanity.problem(coded, self._given[0] if self._given else None)) is not None:
                 self.error = HardwareFailed(Reason.WRONG_STREAM, problem)
                 break
             self._free.append(self._given.popleft().slot)
@@ -253,31 +252,26 @@ class Sanity:
         self._header = parameter_sets(header)
         self._picture_bytes = wanted.picture_bytes
         self._most_bytes = MOST_TIMES * wanted.max_rate * OVER_S / 8
-        self._given: deque[tuple[int, bool]] = deque()
         self._last_dts: int | None = None
         self._recent: deque[tuple[int, int]] = deque()
         self._recent_bytes = 0
 
-    def given(self, pts: int, *, is_key: bool) -> None:
-        """Take note of a picture that goes in, and whether a keyframe was asked for."""
-        self._given.append((pts, is_key))
-
-    def problem(self, coded: Coded) -> str | None:
-        """Take note of the next one that comes out; return what is wrong with it, if anything is."""
-        if not self._given:
+    def problem(self, coded: Coded, given: _Given | None) -> str | None:
+        """Return what is wrong with the next one that comes out, if anything is; `given` is the oldest that went in."""
+        if given is None:
             return "a picture more than it was given"
-        (pts, is_key), data = self._given.popleft(), coded.data
+        data = coded.data
         kinds = {kind_of(unit) for unit in units(data)}
         sets = parameter_sets(data)
         last_dts, self._last_dts = self._last_dts, coded.dts
         faults = {
             f"a picture of {len(data)} bytes": len(data) >= self._picture_bytes or not is_stream(data),
             "no picture in what it gives": not kinds & {SLICE, IDR},
-            "a picture is missing, or out of its order": coded.pts != pts,
+            "a picture is missing, or out of its order": coded.pts != given.pts,
             "times that cannot be": coded.dts > coded.pts or (last_dts is not None and coded.dts <= last_dts),
-            "no keyframe where one was asked for": is_key and IDR not in kinds,
+            "no keyframe where one was asked for": given.is_key and IDR not in kinds,
             "other parameter sets than at first": bool(sets) and sets != self._header,
-            "far more bits than were asked for": self._has_too_many(pts, len(data)),
+            "far more bits than were asked for": self._has_too_many(given.pts, len(data)),
         }
         return next((fault for fault, is_so in faults.items() if is_so), None)
 

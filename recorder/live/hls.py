@@ -12,8 +12,8 @@ import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from io import FileIO
 from pathlib import Path
-from typing import Protocol
 
 import av
 from av.error import FFmpegError
@@ -166,12 +166,6 @@ def _write(request: Request, output: "Output", report: Callable[[Report], None])
     report(Sent(dts_s))
 
 
-class _File(Protocol):
-    def write(self, data: bytes, /) -> int: ...
-
-    def close(self) -> None: ...
-
-
 class Output:
     """A folder: what an earlier stream left in it, what the muxer writes into it now. Raises OSError."""
 
@@ -184,7 +178,7 @@ class Output:
         self.first = listed[-1].number + 1 if listed else int(time.time())
         self._left = sorted(self._left_by_others({segment.number for segment in listed}))
 
-    def open(self, url: str, _flags: int, _options: object) -> _File:
+    def open(self, url: str, _flags: int, _options: object) -> "FileIO | _Read":
         """Open what the muxer wants to write: a segment, or the playlist, which is only read here."""
         if url == _TO_US:
             return _Read(self._take)

@@ -5,6 +5,7 @@ import os
 import queue
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -264,23 +265,44 @@ def test_a_child_that_dies_is_followed_by_another(pulse: PulseMicrophone, monkey
         assert names() == ["mic.monitor"]
 
 
+class WithoutLibpulse:
+    """A child that cannot tell anything, and none after it can."""
+
+    def told(self) -> Failed:
+        return Failed("libpulse is missing (Debian: libpulse0)")
+
+    def close(self) -> None: ...
+
+    def close_input(self) -> None: ...
+
+
 def test_without_libpulse_nothing_is_told_and_nobody_asks_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Child:
-        def __init__(self, asked: object) -> None:
-            children.append(asked)
+    asked: list[object] = []
 
-        def told(self) -> Failed:
-            return Failed("libpulse is missing (Debian: libpulse0)")
+    def start(what: object) -> WithoutLibpulse:
+        asked.append(what)
+        return WithoutLibpulse()
 
-        def close(self) -> None: ...
-
-        def close_input(self) -> None: ...
-
-    children: list[object] = []
-    monkeypatch.setattr(sound_listing, "SoundChild", Child)
+    monkeypatch.setattr(sound_listing, "SoundChild", start)
     with SourceWatch(lambda sources: pytest.fail("there are none")) as watch:
         assert watch.join(60)
-    assert children == [FollowRequest()]
+    assert asked == [FollowRequest()]
+
+
+def test_a_child_that_cannot_be_started_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    reported: list[object] = []
+
+    def start(_what: object) -> WithoutLibpulse:
+        if not reported:
+            raise OSError(12, "Cannot allocate memory")
+        return WithoutLibpulse()
+
+    monkeypatch.setattr(threading, "excepthook", lambda broken: reported.append(broken.exc_value))
+    monkeypatch.setattr(sound_listing, "_AGAIN_S", 0.01)
+    monkeypatch.setattr(sound_listing, "SoundChild", start)
+    with SourceWatch(lambda sources: pytest.fail("there are none")) as watch:
+        assert watch.join(60)
+    assert [repr(error) for error in reported] == ["OSError(12, 'Cannot allocate memory')"]
 
 
 # Sources that are cards of this computer: none is in this machine, so what the server says of one is given

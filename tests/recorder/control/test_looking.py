@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import av
@@ -11,10 +11,12 @@ import pytest
 from capture.preview import picture_of
 from config.errors import LiputError, MediaError, SessionError
 from devices.clock import SystemClock
-from recorder.control.client import look_once
+from recorder.control import sockets
+from recorder.control.client import Lost, PreviewClient, look_once
 from recorder.control.directory import RecorderFolder
 from recorder.control.preview_server import PreviewServer
 from recorder.control.previews import Previews
+from recorder.control.protocol import Look
 from tests.recorder.control.test_previews import picture
 
 
@@ -67,3 +69,11 @@ def test_a_recorder_that_is_gone_shows_nothing(tmp_path: Path) -> None:
 def test_what_is_no_picture_is_refused(content: bytes) -> None:
     with pytest.raises(MediaError):
         picture_of(content)
+
+
+def test_one_that_hangs_is_lost_in_time(tmp_path: Path) -> None:
+    recorder = RecorderFolder(tmp_path)
+    with closing(sockets.listen(recorder.preview)), PreviewClient(recorder) as client:
+        with pytest.raises(Lost, match="does not answer"):
+            client.look(Look(), 0.2)
+        assert client.picture(0.0) is None
