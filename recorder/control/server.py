@@ -60,7 +60,7 @@ class Taken:
         return bool(self.happened.end or self.sealing or self.end)
 
 
-class Tellings:
+class EventMailbox:
     """`put` from any thread, `take` from one."""
 
     def __init__(self, most_bytes: int = MOST_BYTES) -> None:
@@ -253,7 +253,7 @@ class ControlServer(SocketLoop[ControlConnection]):
         """Listen; raises OSError."""
         super().__init__(path, clock, name="control")
         self._most_clients = most_clients
-        self._tellings = Tellings()
+        self._mailbox = EventMailbox()
         self._answers: queue.SimpleQueue[tuple[ControlConnection, bytes]] = queue.SimpleQueue()
         """To changes: MOST_CHANGES and one at most."""
         self._history = History()
@@ -281,12 +281,12 @@ class ControlServer(SocketLoop[ControlConnection]):
 
     def tell(self, what: Event | Note | Sealing) -> None:
         """Tell all who watch; returns at once, from any thread."""
-        self._tellings.put(what)
+        self._mailbox.put(what)
         self._ring()
 
     def finish(self, end: SessionResult | Failure) -> None:
         """Tell how it ended; nothing comes after it."""
-        self._tellings.put(end)
+        self._mailbox.put(end)
         self._ring()
 
     def wait_told(self, timeout_s: float) -> bool:
@@ -329,7 +329,7 @@ class ControlServer(SocketLoop[ControlConnection]):
     def _take_in(self) -> None:
         """Take in what the session has told, and what has been carried out."""
         self._rung()
-        if taken := self._tellings.take():
+        if taken := self._mailbox.take():
             self._status = None  # it may be another now
         self._history.pass_over(taken.missing)
         for line in taken.happened:

@@ -15,7 +15,7 @@ import pytest
 from config.errors import LiputError
 from recorder.control import protocol, server
 from recorder.control.client import Lost, ask
-from recorder.control.server import COMMANDS_AT_ONCE, Tellings
+from recorder.control.server import COMMANDS_AT_ONCE, EventMailbox
 from recorder.eventlog import History
 from recorder.status import SessionStatus
 from tests.support.control_socket import Served, all_of, lines, subjects
@@ -121,7 +121,7 @@ def test_a_server_that_hangs_keeps_what_there_is_room_for_and_goes_on_with_who_c
         assert goes_on.wait(60)
         return status()
 
-    served.server._tellings = Tellings(most_bytes=100_000)
+    served.server._mailbox = EventMailbox(most_bytes=100_000)
     behind, asks = served.watching(events_from=0), served.raw()
     served.tell(10)
     assert subjects(behind, 10) == list(range(10))

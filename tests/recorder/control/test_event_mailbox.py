@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from config.events import Event
 from recorder.control.protocol import Failure, Note, Sealing
-from recorder.control.server import Tellings
+from recorder.control.server import EventMailbox
 from recorder.eventlog import History
 
 NOON = datetime(2026, 11, 27, 12, tzinfo=UTC)
@@ -20,7 +20,7 @@ def subjects(lines: list[bytes]) -> list[int]:
 
 
 def test_what_is_told_is_taken_once_in_its_order_and_of_sealing_the_newest() -> None:
-    tellings = Tellings()
+    tellings = EventMailbox()
     for what in (event(0), Sealing(done=1, total=9), Note(text="hello"), Sealing(done=5, total=9), event(1)):
         tellings.put(what)
     tellings.put(Failure(message="no disk", hint="free some"))
@@ -36,7 +36,7 @@ def test_what_is_told_is_taken_once_in_its_order_and_of_sealing_the_newest() -> 
 
 def test_of_more_than_there_is_room_for_the_oldest_go_and_are_counted() -> None:
     size = len(json.dumps({})) + 100
-    tellings = Tellings(most_bytes=10 * size)
+    tellings = EventMailbox(most_bytes=10 * size)
     for number in range(1000):
         tellings.put(event(number))
     taken = tellings.take()
@@ -62,7 +62,7 @@ def test_who_has_read_up_to_what_is_missing_is_behind_and_who_comes_anew_is_not(
 
 
 def test_an_event_whose_detail_is_no_json_raises_nothing_where_it_happened() -> None:
-    tellings = Tellings()
+    tellings = EventMailbox()
     tellings.put(event(0, what=object()))
     (line,) = tellings.take().happened
     assert json.loads(line)["detail"] == {}
