@@ -6,7 +6,7 @@ Whatever the network does, `put` takes microseconds and `stop` keeps its time.
 
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from av.stream import Stream
 
@@ -29,19 +29,13 @@ FOR_S = 10.0
 """How long it must have been close, and have dropped nothing, to keep up again."""
 
 
-@dataclass(frozen=True, slots=True)
-class KeepsUp:
-    """The end of a time in which it did not: how long that was, and how many frames it cost."""
-
-    slow_s: float
-    frames: int
-
-
 class Lag:
     """Judges one stream while it is live; `begin` says that it is from now on."""
 
     def __init__(self) -> None:
         self.is_slow = False
+        self.slow_s, self.frames = 0.0, 0
+        """How long it was slow the last time, and how many frames that cost."""
         self._dropped = 0
         self._before = 0
         self._since_ns = 0
@@ -52,8 +46,8 @@ class Lag:
         self.is_slow = False
         self._dropped = dropped
 
-    def look(self, now_ns: int, dropped: int, delay_s: float) -> bool | KeepsUp:
-        """Return whether it is slow from now on, or keeps up again; False when nothing has changed.
+    def look(self, now_ns: int, dropped: int, delay_s: float) -> bool:
+        """Return whether `is_slow` has changed.
 
         `dropped` frames were dropped so far, and it is `delay_s` seconds behind.
         """
@@ -65,7 +59,8 @@ class Lag:
             return True
         if self.is_slow and now_ns - self._behind_ns >= FOR_S * NANOSECONDS:
             self.is_slow = False
-            return KeepsUp((now_ns - self._since_ns) / NANOSECONDS, dropped - self._before)
+            self.slow_s, self.frames = (now_ns - self._since_ns) / NANOSECONDS, dropped - self._before
+            return True
         return False
 
 
@@ -79,14 +74,6 @@ RESTART_S = 1.5
 
 _TO_REAP_S = 0.5
 """What `stop` keeps of its time for killing a child that hangs."""
-
-
-@dataclass(frozen=True, slots=True)
-class Counted:
-    """What was counted of a destination: video frames that viewers did not get, and how often it became live."""
-
-    dropped: int = 0
-    times_live: int = 0
 
 
 class LiveDestination:
@@ -104,9 +91,9 @@ class LiveDestination:
         emit: Emit,
         clock: Clock,
         deadlines: Deadlines | None = None,
-        earlier: Counted | None = None,
+        earlier: "LiveDestination | None" = None,
     ) -> None:
-        """`earlier` is what was counted of the same destination before this one, and is counted on from."""
+        """Count on from what an `earlier` one of the same destination has counted."""
         self.name = target.name
         self._to = Endpoint(parse_live_url(target.url.reveal()), target.ca_file, deadlines or Deadlines())
         self._templates = templates
@@ -134,11 +121,11 @@ class LiveDestination:
         self._since = clock.now()
         self._trouble: Outcome | None = None
         self._believed_ns: int | None = None  # when it is live, where the server hung up soon before
-        earlier = earlier or Counted()
-        self._times_live = earlier.times_live
-        self._dropped_earlier = self._told_dropped = earlier.dropped
+        self.times_live: int = earlier.times_live if earlier else 0
+        """How often it became live."""
+        self._dropped_earlier = self._told_dropped = earlier.dropped if earlier else 0
         # What was dropped before there were any viewers; None until it is live, when nothing is counted.
-        self._not_missed: int | None = 0 if earlier.times_live else None
+        self._not_missed: int | None = 0 if self.times_live else None
         self._told_dropped_ns = 0
 
     def start(self, after: "LiveDestination | None" = None) -> None:
@@ -155,7 +142,6 @@ class LiveDestination:
         """Return how it is now; from any thread.
 
         `reason` is a stable code (recorder.live.reason) of what last went wrong, None while it is live and keeps up.
-        `dropped` counts video frames that viewers did not get since it was live first.
         """
         state, trouble = self._state, self._trouble
         if state == "live":
@@ -169,8 +155,8 @@ class LiveDestination:
             since=self._since,
             reason=None if trouble is None or trouble.reason is None else trouble.reason.value,
             message=None if trouble is None else self._sentence(trouble),
-            dropped=self._dropped,
-            reconnects=max(0, self._times_live - 1),
+            dropped=self.dropped,
+            reconnects=max(0, self.times_live - 1),
             backlog_s=round(behind_s, 3),
         )
 
@@ -185,12 +171,8 @@ class LiveDestination:
         return self._to.url.where
 
     @property
-    def counted(self) -> Counted:
-        """What was counted so far."""
-        return Counted(self._dropped, self._times_live)
-
-    @property
-    def _dropped(self) -> int:
+    def dropped(self) -> int:
+        """Video frames that viewers did not get since it was live first."""
         if self._not_missed is None:
             return self._dropped_earlier
         return self._dropped_earlier + self._queue.dropped_frames - self._not_missed
@@ -231,7 +213,7 @@ class LiveDestination:
         patience_s = max(0.0, timeout_s - _TO_REAP_S)
         with self._changing:
             if not self._task.stopped.is_set():
-                self._is_missed = is_over and not (self._times_live or self._trouble or self._is_listening)
+                self._is_missed = is_over and not (self.times_live or self._trouble or self._is_listening)
             self._stop.set(self._clock.now_ns() + round(patience_s * NANOSECONDS), goes_on=goes_on)
             self._task.stop()
 
@@ -289,7 +271,7 @@ class LiveDestination:
             self._templates,
             clock=self._clock,
             stop=stop,
-            at_newest=self._has_restarted or self._trouble is not None or self._times_live > 0,
+            at_newest=self._has_restarted or self._trouble is not None or self.times_live > 0,
             on_turn=self._look,
         )
         try:
@@ -307,20 +289,20 @@ class LiveDestination:
 
     def _tell_live(self) -> None:
         self._believed_ns = None
-        self._times_live += 1
+        self.times_live += 1
         if self._not_missed is None:
             self._not_missed = self._queue.dropped_frames
         self._state, self._trouble = "live", None
         self._since = self._clock.now()
         self._lag.begin(self._queue.dropped_frames)
-        again = " again" if self._times_live > 1 else ""
+        again = " again" if self.times_live > 1 else ""
         dropped = self._new_drops()
         missed = f"; viewers missed {dropped} frames" if dropped else ""
         self._emit(
             "destination-live",
             self.name,
             f"{self.name} is live{again} at {self.where}{missed}",
-            reconnects=self._times_live - 1,
+            reconnects=self.times_live - 1,
             dropped=dropped,
         )
 
@@ -353,15 +335,16 @@ class LiveDestination:
             self._is_live()
         if self._state != "live" or self._stop.event.is_set():
             return
-        if change := self._lag.look(now_ns, self._queue.dropped_frames, self._queue.delay_s):
+        if self._lag.look(now_ns, self._queue.dropped_frames, self._queue.delay_s):
             self._since = self._clock.now()
-            self._tell_lag(None if change is True else change)
-        if self._dropped != self._told_dropped and now_ns - self._told_dropped_ns >= DROPPED_EVERY_S * NANOSECONDS:
+            self._tell_lag()
+        if self.dropped != self._told_dropped and now_ns - self._told_dropped_ns >= DROPPED_EVERY_S * NANOSECONDS:
             self._told_dropped_ns = now_ns
             self._emit_dropped(self._new_drops())
 
-    def _tell_lag(self, keeps_up: KeepsUp | None) -> None:
-        if keeps_up is None:
+    def _tell_lag(self) -> None:
+        lag = self._lag
+        if lag.is_slow:
             self._emit(
                 "destination-slow",
                 self.name,
@@ -373,9 +356,9 @@ class LiveDestination:
             self._emit(
                 "destination-keeps-up",
                 self.name,
-                f"{self.name} keeps up again; {keeps_up.frames} pictures were left out in {keeps_up.slow_s:.0f} s",
-                slow_s=round(keeps_up.slow_s, 3),
-                frames=keeps_up.frames,
+                f"{self.name} keeps up again; {lag.frames} pictures were left out in {lag.slow_s:.0f} s",
+                slow_s=round(lag.slow_s, 3),
+                frames=lag.frames,
             )
 
     def _emit_dropped(self, frames: int) -> None:
@@ -388,12 +371,12 @@ class LiveDestination:
 
     def _new_drops(self) -> int:
         """Return how many frames were dropped since this was last asked."""
-        before, self._told_dropped = self._told_dropped, self._dropped
+        before, self._told_dropped = self._told_dropped, self.dropped
         return self._told_dropped - before
 
     def _finish(self) -> None:
         self._begin_anew()
-        if self._is_missed and not self._times_live:
+        if self._is_missed and not self.times_live:
             self._tell_lost(Outcome(Reason.NOT_YET))
         self._queue.clear()
         self._templates = {}
@@ -402,9 +385,9 @@ class LiveDestination:
             "destination-stopped",
             self.name,
             f"{self.name} was stopped",
-            dropped=self._dropped,
+            dropped=self.dropped,
             unsent=self._new_drops(),
-            reconnects=max(0, self._times_live - 1),
+            reconnects=max(0, self.times_live - 1),
         )
 
     def _sentence(self, outcome: Outcome) -> str | None:

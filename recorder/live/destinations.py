@@ -184,7 +184,7 @@ class Destinations:
             templates,
             emit=self._emit,
             clock=self._clock,
-            earlier=before.counted if before else None,
+            earlier=before,
         )
         self._streamed[target.name] = None
         # A server that still has the stream of the one before would take the next for somebody else's.
