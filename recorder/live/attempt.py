@@ -14,7 +14,7 @@ from devices.clock import NANOSECONDS, Clock
 from recorder.live.feed import FlvFeed, announcement, bit_rate
 from recorder.live.kind import LiveUrl, kind_of
 from recorder.live.process import LiveChild, half_a_second
-from recorder.live.protocol import Ended, Entered, Failed, Live, Order, Report, Request, Sent
+from recorder.live.protocol import Ended, Entered, Failed, Live, Report, Request, Sent
 from recorder.live.queue import PacketQueue
 from recorder.live.reason import Reason
 from recorder.packet import TrackId
@@ -160,8 +160,7 @@ class Attempt:
             held_bytes=self._most_bytes,
             ca_file=str(self._to.ca_file) if self._to.ca_file else None,
         )
-        order = Order(self._to.url.scheme, msgspec.Raw(msgspec.json.encode(self._to.url)), request)
-        return msgspec.json.encode(order) + b"\n"
+        return msgspec.json.encode((self._to.url.scheme, self._to.url, request)) + b"\n"
 
     def _refill(self) -> Outcome | None:
         """Fill up the bytes for the child; what libav will not pack ends the attempt."""

@@ -16,7 +16,7 @@ import msgspec
 
 from devices.host.child import end_with_parent
 from recorder.live.kind import kind_of
-from recorder.live.protocol import Entered, Failed, Order, Report
+from recorder.live.protocol import ORDERS, Entered, Failed, Report, Request
 from recorder.live.reason import Reason
 
 STDIN, STDOUT = 0, 1
@@ -29,11 +29,11 @@ def main() -> None:
     # What is in this process's memory is in no core dump, and no other process of this user may look at it.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0)
-    order = msgspec.json.decode(_read_line(), type=Order)
-    if os.getppid() != order.request.parent:
+    scheme, to, request = ORDERS.decode(_read_line())
+    if os.getppid() != request.parent:
         return  # the recorder died before the kernel was told to take us along
     with contextlib.suppress(OSError):  # the recorder does not listen any more
-        report(_stream(order))
+        report(_stream(scheme, to, request))
     os._exit(0)  # no destructor may touch the network again
 
 
@@ -42,9 +42,9 @@ def report(what: Report) -> None:
     os.write(STDOUT, msgspec.json.encode(what) + b"\n")
 
 
-def _stream(order: Order) -> Report:
-    kind = kind_of(order.scheme)
-    url = msgspec.json.decode(order.to, type=kind.url)
+def _stream(scheme: str, to: msgspec.Raw, request: Request) -> Report:
+    kind = kind_of(scheme)
+    url = msgspec.json.decode(to, type=kind.url)
     if url.host:
         report(Entered("resolve"))
         try:
@@ -53,7 +53,7 @@ def _stream(order: Order) -> Report:
             return Failed(Reason.UNKNOWN_HOST, error.strerror or "")
     report(Entered("load"))
     # Only now is libav loaded: that takes 0.1 s of CPU, which a failed look-up need not cost.
-    return kind.publish(order.request, url, report)
+    return kind.publish(request, url, report)
 
 
 def _read_line() -> bytes:

@@ -40,12 +40,9 @@ class Request(msgspec.Struct, frozen=True):
     ca_file: str | None = None
 
 
-class Order(msgspec.Struct, frozen=True):
-    """A request, and whom to stream to: the scheme of the address, and the address as its kind takes it apart."""
-
-    scheme: str
-    to: msgspec.Raw
-    request: Request
+type Order = tuple[str, msgspec.Raw, Request]
+"""Whom to stream to, and what: the scheme of the address, the address as its kind takes it apart, and the request."""
+ORDERS = msgspec.json.Decoder[Order](Order.__value__)
 
 
 class Entered(msgspec.Struct, frozen=True, tag="entered"):

@@ -153,7 +153,7 @@ def test_a_stream_begins_with_what_is_newest_when_it_is_live_however_long_it_too
     def begin() -> None:
         encoded_s.append(encoder.frames / RATE)
         dropped.append(queue.dropped_frames)
-        assert bytes(child.taken).endswith(b"}\n"), "nothing but the request went to the child before"
+        assert bytes(child.taken).endswith(b"}]\n"), "nothing but the request went to the child before"
 
     one = Attempt(TO, queue, encoder.templates, clock=clock, stop=StopRequest(), at_newest=True, on_turn=turn)
     assert one.run().reason is None

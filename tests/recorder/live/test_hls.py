@@ -22,7 +22,7 @@ from recorder.live.destinations import Destinations
 from recorder.live.feed import FlvFeed, announcement
 from recorder.live.hls import GOES_ON_S, KEPT, LISTED, PLAYLIST
 from recorder.live.process import LiveChild
-from recorder.live.protocol import Ended, Order, Report, Request
+from recorder.live.protocol import Ended, Report, Request
 from recorder.live.url import parse_live_url
 from tests.support.children import children
 from tests.support.encoded import SmallEncoder
@@ -209,7 +209,7 @@ def test_only_a_stream_that_has_come_to_its_end_is_ended(
 ) -> None:
     to = parse_live_url(url)
     request = Request(parent=os.getpid(), stream=announcement(encoder.templates), io_timeout_s=5.0)
-    order = Order(to.scheme, msgspec.Raw(msgspec.json.encode(to)), request)
+    order = (to.scheme, to, request)
     first, *more = [packet for _ in range(150) for packet in encoder.next()]
     feed = FlvFeed(encoder.templates, first)
     for packet in (first, *more):
