@@ -19,6 +19,7 @@ from recorder.live.url import parse_live_url
 from recorder.packet import Track
 from tests.support.encoded import RATE, SmallEncoder
 from tests.support.simulated import SimulatedClock
+from tests.support.waiting import wait_for
 
 TO = Endpoint(parse_live_url("rtmp://127.0.0.1/live/good"))
 CHILD_S = 0.5
@@ -195,8 +196,8 @@ def test_a_look_up_is_repeated_within_the_time_it_has(monkeypatch: pytest.Monkey
     monkeypatch.setenv("RES_OPTIONS", "rotate")
     child = LiveChild(4096)
     try:
-        environment = Path(f"/proc/{child.pid}/environ").read_bytes().split(b"\0")
-        assert f"RES_OPTIONS=rotate {RESOLVER}".encode() in environment
+        environment = wait_for(Path(f"/proc/{child.pid}/environ").read_bytes)  # which is empty while it is begun
+        assert f"RES_OPTIONS=rotate {RESOLVER}".encode() in environment.split(b"\0")
         assert fcntl.fcntl(child.input, fcntl.F_GETPIPE_SZ) == 4096
     finally:
         child.end()
