@@ -6,7 +6,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from config.locale.lookup import in_language
+from config.locale.lookup import text as word
 from config.quantities import NotAllowed
 
 STANDARD_ALLOWED = 'a number of working days, hours or minutes, such as "1 day", "2 h" or "10 min"'
@@ -47,7 +47,7 @@ def parse_standard(text: str) -> StandardTime:
 def format_standard(standard: StandardTime, language: str = "en") -> str:
     """Return `standard` as people write it; `parse_standard` reads it in both languages."""
     if standard.days:
-        return f"{standard.days} {in_language(('hari', 'day' if standard.days == 1 else 'days'), language)}"
+        return f"{standard.days} {word('calendar', 'one-day' if standard.days == 1 else 'days', language)}"
     if standard.seconds % 3600 == 0:
-        return f"{standard.seconds // 3600} {in_language(('jam', 'h'), language)}"
-    return f"{standard.seconds // 60} {in_language(('menit', 'min'), language)}"
+        return f"{standard.seconds // 3600} {word('calendar', 'h', language)}"
+    return f"{standard.seconds // 60} {word('calendar', 'min', language)}"

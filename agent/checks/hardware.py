@@ -27,21 +27,6 @@ ABSENT = frozenset({Reason.NOT_IN_BUILD, Reason.NO_DEVICE})
 
 CODES = codes("check-hardware")
 
-_INDONESIAN = {
-    Reason.NOT_IN_BUILD: "tidak ada dalam FFmpeg yang dipakai",
-    Reason.NO_DEVICE: "perangkatnya tidak ada",
-    Reason.NO_DRIVER: "drivernya tidak ada",
-    Reason.CANNOT_OPEN: "tidak bisa dibuka",
-    Reason.CRASHED: "macet dan berhenti sendiri",
-    Reason.FAILED: "gagal",
-    Reason.SILENT: "tidak menghasilkan apa-apa",
-    Reason.TOO_SLOW: "terlalu lambat",
-    Reason.HOLDS_BACK: "menahan terlalu banyak gambar",
-    Reason.WRONG_STREAM: "hasilnya rusak",
-    Reason.WRONG_PICTURES: "gambarnya salah",
-}
-REASONS = {reason: Words(_INDONESIAN[reason], SENTENCES[reason]) for reason in Reason}
-
 
 def look(situation: Situation, tell: Tell) -> Iterable[Result]:
     """Return what will encode the session's picture."""
@@ -103,7 +88,7 @@ def _with_reasons(words: Words, refused: Sequence[Tried]) -> Iterable[str]:
     """Give the sentence of each language with what is wrong with each encoder."""
     for place, sentence in enumerate(words):
         told = (
-            f"{MODELS[verdict.kind].title}: {REASONS[verdict.reason][place]}"
+            f"{MODELS[verdict.kind].title}: {SENTENCES[verdict.reason][place]}"
             + (f" ({verdict.detail})" if verdict.detail else "")
             for verdict in refused
             if verdict.reason is not None

@@ -12,8 +12,8 @@ from agent.moments import parse_moment
 from agent.web.endpoint import Call, Endpoint
 from agent.web.files import FileAnswer, open_file
 from agent.web.house import House
-from agent.web.lanes import Lane
 from agent.web.troubles import PackageShown, package_shown
+from agent.web.worker_pool import WorkerPool
 from config.errors import PackageNotFound, UsageError
 from config.quantities import NotAllowed
 from recorder.archive.archive import Archive
@@ -103,26 +103,26 @@ def verify(call: Call) -> Verdict:
     return Verdict.of(found, archive.verify(found, decode=call.body.decode), decoded=call.body.decode)
 
 
-def _disk(house: House) -> Lane:
+def _disk(house: House) -> WorkerPool:
     return house.disk
 
 
 _AT = "/api/v1/archive/{id}"
 ENDPOINTS = [
     Endpoint(
-        method="GET", path="/api/v1/archive", does=packages, query=ArchiveQuery, answers=PackagesFound, lane=_disk,
+        method="GET", path="/api/v1/archive", does=packages, query=ArchiveQuery, answers=PackagesFound, pool=_disk,
         summary="Search the archive", errors=(409,),
     ),
     Endpoint(
-        method="GET", path=_AT, does=package, answers=PackageShown, lane=_disk, summary="One package", errors=(404, 409)
+        method="GET", path=_AT, does=package, answers=PackageShown, pool=_disk, summary="One package", errors=(404, 409)
     ),
     Endpoint(
-        method="GET", path=f"{_AT}/files/{{path:path}}", does=file, query=FileQuery, answers=None, lane=_disk,
+        method="GET", path=f"{_AT}/files/{{path:path}}", does=file, query=FileQuery, answers=None, pool=_disk,
         media="application/octet-stream", errors=(404, 409, 416),
         summary="A file of a package, as its manifest names it; with Range a part of it",
     ),
     Endpoint(
-        method="POST", path=f"{_AT}/verify", does=verify, body=VerifyBody, answers=Verdict, lane=_disk,
+        method="POST", path=f"{_AT}/verify", does=verify, body=VerifyBody, answers=Verdict, pool=_disk,
         summary="Whether a package still is what it was", errors=(404, 409),
     ),
 ]  # fmt: skip

@@ -11,8 +11,8 @@ from agent.devices.board import roles_given
 from agent.devices.giving import RoleState, everything, give, role_states, take_away
 from agent.web.endpoint import Call, Endpoint
 from agent.web.house import House
-from agent.web.lanes import Lane
 from agent.web.troubles import DeviceShown, device_shown
+from agent.web.worker_pool import WorkerPool
 from config.errors import UsageError
 from devices.controls import by_hand, presets
 from devices.controls.changes import ControlChange
@@ -163,38 +163,38 @@ def _controls(call: Call, act: Act | None = None) -> ControlsDocument:
     return ControlsDocument(**document)
 
 
-def _slow(house: House) -> Lane:
+def _slow(house: House) -> WorkerPool:
     return house.slow
 
 
 _AT = "/api/v1/devices/{id:path}"
 ENDPOINTS = [
     Endpoint(
-        method="GET", path="/api/v1/devices", does=devices, answers=list[DeviceShown], lane=_slow,
+        method="GET", path="/api/v1/devices", does=devices, answers=list[DeviceShown], pool=_slow,
         summary="What is plugged in",
     ),
     Endpoint(
-        method="GET", path="/api/v1/roles", does=roles_now, answers=RolesDocument, lane=_slow,
+        method="GET", path="/api/v1/roles", does=roles_now, answers=RolesDocument, pool=_slow,
         summary="Who has which role", errors=(409,),
     ),
     Endpoint(
-        method="POST", path=f"{_AT}/role", does=set_role, body=RoleBody, answers=RoleChange, lane=_slow,
+        method="POST", path=f"{_AT}/role", does=set_role, body=RoleBody, answers=RoleChange, pool=_slow,
         summary="Give a role to a device, or take it away", errors=(404, 409),
     ),
     Endpoint(
-        method="GET", path=f"{_AT}/controls", does=controls, answers=ControlsDocument, lane=_slow,
+        method="GET", path=f"{_AT}/controls", does=controls, answers=ControlsDocument, pool=_slow,
         summary="What a camera can be set to", errors=(404, 409),
     ),
     Endpoint(
         method="PATCH", path=f"{_AT}/controls", does=set_controls, body=ControlsBody, answers=ControlsDocument,
-        lane=_slow, summary="Set controls of a camera", errors=(404, 409),
+        pool=_slow, summary="Set controls of a camera", errors=(404, 409),
     ),
     Endpoint(
-        method="DELETE", path=f"{_AT}/controls", does=reset_controls, answers=ControlsDocument, lane=_slow,
+        method="DELETE", path=f"{_AT}/controls", does=reset_controls, answers=ControlsDocument, pool=_slow,
         summary="Set every control of a camera back to its default", errors=(404, 409),
     ),
     Endpoint(
-        method="DELETE", path=f"{_AT}/controls/{{name}}", does=reset_controls, answers=ControlsDocument, lane=_slow,
+        method="DELETE", path=f"{_AT}/controls/{{name}}", does=reset_controls, answers=ControlsDocument, pool=_slow,
         summary="Set one control back to its default", errors=(404, 409),
     ),
 ]  # fmt: skip

@@ -15,8 +15,8 @@ from starlette.routing import BaseRoute, Route
 
 from agent.web.answers import Refused, answer, error_answer
 from agent.web.house import House
-from agent.web.lanes import Lane
 from agent.web.repeated import Repeated
+from agent.web.worker_pool import WorkerPool
 from config.errors import LiputError, UsageError
 from recorder.archive.names import quoted
 
@@ -40,7 +40,7 @@ class Call:
 
 @dataclass(frozen=True, kw_only=True)
 class Endpoint:
-    """What `does` it runs on a thread of `lane`, and returns what is answered: `answers`, or a response of its own."""
+    """What `does` it runs on a thread of `pool`, and returns what is answered: `answers`, or a response of its own."""
 
     method: str
     path: str
@@ -49,7 +49,7 @@ class Endpoint:
     answers: Any
     body: type[msgspec.Struct] = Nothing
     query: type[msgspec.Struct] = Nothing
-    lane: Callable[[House], Lane] = lambda house: house.light
+    pool: Callable[[House], WorkerPool] = lambda house: house.light
     errors: tuple[int, ...] = ()
     """Beside those that everything may be answered with."""
     media: str = JSON
@@ -78,7 +78,7 @@ class Endpoint:
         call = Call(house, request.path_params, _query(request, self.query), _body(request, raw, self.body), request)
 
         async def do() -> Response:
-            done = await self.lane(house).run(lambda: self.does(call))
+            done = await self.pool(house).run(lambda: self.does(call))
             if self.method != "GET":
                 request.app.state.hub.poke()
             return done if isinstance(done, Response) else answer(done, self.status)

@@ -16,7 +16,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from agent.web.answers import NOT_FOUND, Refused
-from agent.web.lanes import Lane
+from agent.web.worker_pool import WorkerPool
 from config.errors import ArchiveError
 from config.files import open_regular, read_file
 from recorder.archive import bag, catalog
@@ -74,11 +74,11 @@ def open_file(package: Package, path: str) -> Opened:
 
 
 class FileAnswer(Response):
-    """A file, or a range of it; read on threads of `lane`, no further than the client takes it."""
+    """A file, or a range of it; read on threads of `pool`, no further than the client takes it."""
 
-    def __init__(self, opened: Opened, asked: str | None, lane: Lane, *, save: bool = False) -> None:
+    def __init__(self, opened: Opened, asked: str | None, pool: WorkerPool, *, save: bool = False) -> None:
         """`asked` is the Range header; what is no single range is answered with the whole, as the standard has it."""
-        self._opened, self._lane = opened, lane
+        self._opened, self._pool = opened, pool
         self._start, self._end, status = _range(asked, opened.size)
         name = opened.path.rpartition("/")[2]
         end = Path(name).suffix.lower()
@@ -103,7 +103,7 @@ class FileAnswer(Response):
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
             at = self._start if scope["method"] != "HEAD" else self._end
             while at < self._end and not gone.done():
-                piece = await self._lane.run(partial(self._read, at))
+                piece = await self._pool.run(partial(self._read, at))
                 if not piece:
                     raise OSError("the file has become shorter")
                 at += len(piece)

@@ -13,7 +13,7 @@ from agent.web.answers import NOT_STORED
 from agent.web.archive import moment
 from agent.web.endpoint import Call, Endpoint
 from agent.web.house import House
-from agent.web.lanes import Lane
+from agent.web.worker_pool import WorkerPool
 from config.errors import UsageError
 from devices.health.line import HealthLine, Level
 from devices.health.log import log_folder
@@ -105,21 +105,21 @@ def _json(value: object) -> str:
     return msgspec.json.encode(value).decode()
 
 
-def _disk(house: House) -> Lane:
+def _disk(house: House) -> WorkerPool:
     return house.disk
 
 
 ENDPOINTS = [
     Endpoint(
-        method="GET", path="/api/v1/health", does=lines, query=HealthQuery, answers=HealthDocument, lane=_disk,
+        method="GET", path="/api/v1/health", does=lines, query=HealthQuery, answers=HealthDocument, pool=_disk,
         summary="What happened to the devices and to this PC", errors=(404, 409),
     ),
     Endpoint(
         method="GET", path="/api/v1/health.csv", does=table, query=HealthQuery, answers=None, media="text/csv",
-        lane=_disk, summary="The same as a table", errors=(404, 409),
+        pool=_disk, summary="The same as a table", errors=(404, 409),
     ),
     Endpoint(
         method="GET", path="/api/v1/health/timeline", does=timeline, query=TimelineQuery, answers=HealthTimeline,
-        lane=_disk, summary="How the devices did over time", errors=(404, 409),
+        pool=_disk, summary="How the devices did over time", errors=(404, 409),
     ),
 ]  # fmt: skip

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Protocol
 
 from agent.alarms.alarm import Alarm
-from agent.web.lanes import Lane
 from agent.web.runs import Rehearsals, Runs
 from agent.web.token import Gate
+from agent.web.worker_pool import WorkerPool
 from config.schema import Settings
 from config.settings import SettingsInForce
 from devices.clock import Clock
@@ -61,11 +61,11 @@ class House:
     """Those that were started here: processes of ours to wait for."""
     runs: Runs = field(default_factory=Runs)
     rehearsals: Rehearsals = field(default_factory=Rehearsals)
-    light: Lane = field(default_factory=lambda: Lane("light", 8, 128))
+    light: WorkerPool = field(default_factory=lambda: WorkerPool("light", 8, 128))
     """For what takes milliseconds."""
-    slow: Lane = field(default_factory=lambda: Lane("slow", 8))
+    slow: WorkerPool = field(default_factory=lambda: WorkerPool("slow", 8))
     """For what waits for a device or a session: arming, starting, stopping."""
-    disk: Lane = field(default_factory=lambda: Lane("disk", 6, 128))
+    disk: WorkerPool = field(default_factory=lambda: WorkerPool("disk", 6, 128))
     """For what waits for the archive's disk."""
 
     def archives(self) -> Sequence[Archive]:

@@ -6,7 +6,7 @@ from agent.requests.answer import RequestDocument, RequestLine, document, line
 from agent.requests.options import desk_of
 from agent.web.endpoint import Call, Endpoint
 from agent.web.house import House
-from agent.web.lanes import Lane
+from agent.web.worker_pool import WorkerPool
 from config.errors import RequestNotFound
 from recorder.dossier.dossiers import Unreadable
 from recorder.dossier.model import Request, RequestState
@@ -52,17 +52,17 @@ def request_key(key: str) -> str:
     return key
 
 
-def _disk(house: House) -> Lane:
+def _disk(house: House) -> WorkerPool:
     return house.disk
 
 
 ENDPOINTS = [
     Endpoint(
-        method="GET", path="/api/v1/requests", does=requests, query=RequestsQuery, answers=RequestsDocument, lane=_disk,
+        method="GET", path="/api/v1/requests", does=requests, query=RequestsQuery, answers=RequestsDocument, pool=_disk,
         summary="The requests that are open", errors=(409,),
     ),
     Endpoint(
-        method="GET", path="/api/v1/requests/{id}", does=request, answers=RequestDocument, lane=_disk,
+        method="GET", path="/api/v1/requests/{id}", does=request, answers=RequestDocument, pool=_disk,
         summary="One request, and how each of its steps stands", errors=(404, 409),
     ),
 ]  # fmt: skip

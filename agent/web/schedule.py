@@ -12,8 +12,8 @@ from agent.schedule.planner import Planner, planner_of
 from agent.web.beginning import refuse_files
 from agent.web.endpoint import Call, Endpoint
 from agent.web.house import House
-from agent.web.lanes import Lane
 from agent.web.requests import request_key
+from agent.web.worker_pool import WorkerPool
 
 
 class ScheduleQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -85,30 +85,30 @@ def _document(found: Plan, desk: Planner) -> PlanDocument:
     return document(found, DoneFile().read(), desk)
 
 
-def _disk(house: House) -> Lane:
+def _disk(house: House) -> WorkerPool:
     return house.disk
 
 
 _AT = "/api/v1/schedule"
 ENDPOINTS = [
     Endpoint(
-        method="GET", path=_AT, does=schedule, query=ScheduleQuery, answers=ScheduleDocument, lane=_disk,
+        method="GET", path=_AT, does=schedule, query=ScheduleQuery, answers=ScheduleDocument, pool=_disk,
         errors=(409,), summary="What is planned",
     ),
     Endpoint(
-        method="POST", path=_AT, does=plan_one, body=PlanAsked, answers=PlanDocument, lane=_disk, errors=(404, 409),
+        method="POST", path=_AT, does=plan_one, body=PlanAsked, answers=PlanDocument, pool=_disk, errors=(404, 409),
         summary="Plan a session",
     ),
     Endpoint(
-        method="GET", path=f"{_AT}/{{id}}", does=plan, answers=PlanDocument, lane=_disk, errors=(404, 409),
+        method="GET", path=f"{_AT}/{{id}}", does=plan, answers=PlanDocument, pool=_disk, errors=(404, 409),
         summary="One planned session",
     ),
     Endpoint(
-        method="PATCH", path=f"{_AT}/{{id}}", does=change, body=PlanAsked, answers=PlanDocument, lane=_disk,
+        method="PATCH", path=f"{_AT}/{{id}}", does=change, body=PlanAsked, answers=PlanDocument, pool=_disk,
         errors=(404, 409), summary="Change a planned session",
     ),
     Endpoint(
-        method="DELETE", path=f"{_AT}/{{id}}", does=remove, answers=PlanDocument, lane=_disk, errors=(404, 409),
+        method="DELETE", path=f"{_AT}/{{id}}", does=remove, answers=PlanDocument, pool=_disk, errors=(404, 409),
         summary="Do nothing for a planned session any more",
     ),
 ]  # fmt: skip

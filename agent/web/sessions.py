@@ -14,7 +14,7 @@ from agent.web.answers import NOT_STORED, Refused
 from agent.web.beginning import Begun, NewSession, begin, how_it_is, no_session, record_now
 from agent.web.endpoint import Call, Endpoint
 from agent.web.house import House
-from agent.web.lanes import Lane
+from agent.web.worker_pool import WorkerPool
 from config.errors import NoSession, SessionError, UsageError
 from recorder.archive.names import storable
 from recorder.control import protocol
@@ -288,14 +288,14 @@ def preview(call: Call) -> Response:
     return Response(picture, headers=NOT_STORED, media_type="image/jpeg")
 
 
-def _slow(house: House) -> Lane:
+def _slow(house: House) -> WorkerPool:
     return house.slow
 
 
 _AT, _TO = "/api/v1/sessions/{id}", "/api/v1/sessions/{id}/destinations"
 ENDPOINTS = [
     Endpoint(
-        method="POST", path="/api/v1/sessions", does=begin_session, body=NewSession, answers=Begun, lane=_slow,
+        method="POST", path="/api/v1/sessions", does=begin_session, body=NewSession, answers=Begun, pool=_slow,
         summary="Arm a session, or record it", errors=(404, 409),
     ),
     Endpoint(
@@ -303,15 +303,15 @@ ENDPOINTS = [
         summary="How a session is, or how it has ended", errors=(404, 409),
     ),
     Endpoint(
-        method="POST", path=f"{_AT}/start", does=start_session, body=StartBody, answers=Begun, lane=_slow,
+        method="POST", path=f"{_AT}/start", does=start_session, body=StartBody, answers=Begun, pool=_slow,
         summary="Record what is armed", errors=(404, 409),
     ),
     Endpoint(
-        method="POST", path=f"{_AT}/stop", does=stop_session, body=StopBody, answers=Begun, lane=_slow,
+        method="POST", path=f"{_AT}/stop", does=stop_session, body=StopBody, answers=Begun, pool=_slow,
         summary="End a session", errors=(404, 409),
     ),
     Endpoint(
-        method="POST", path=f"{_AT}/disarm", does=disarm_session, answers=SessionResult, lane=_slow,
+        method="POST", path=f"{_AT}/disarm", does=disarm_session, answers=SessionResult, pool=_slow,
         summary="Let the devices go of a session that is armed", errors=(404, 409),
     ),
     Endpoint(
@@ -343,11 +343,11 @@ ENDPOINTS = [
         media="image/jpeg", summary="One picture of a source: program.jpg, or an input's name", errors=(404, 409),
     ),
     Endpoint(
-        method="POST", path="/api/v1/recording/start", does=start_recording, body=StartBody, answers=Begun, lane=_slow,
+        method="POST", path="/api/v1/recording/start", does=start_recording, body=StartBody, answers=Begun, pool=_slow,
         summary="Record, with one button: starts what is armed, or begins a session", errors=(409,),
     ),
     Endpoint(
-        method="POST", path="/api/v1/recording/stop", does=stop_recording, body=StopBody, answers=Begun, lane=_slow,
+        method="POST", path="/api/v1/recording/stop", does=stop_recording, body=StopBody, answers=Begun, pool=_slow,
         summary="End the session that records", errors=(409,),
     ),
 ]  # fmt: skip

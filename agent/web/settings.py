@@ -16,8 +16,8 @@ from agent.checks.storage import folder_state
 from agent.web.answers import Refused
 from agent.web.endpoint import Call, Endpoint
 from agent.web.house import House
-from agent.web.lanes import Lane
 from agent.web.limits import is_near
+from agent.web.worker_pool import WorkerPool
 from config.addresses import scheme_of
 from config.changing import Changes, Value, change_settings, hindrance
 from config.errors import SessionError, StorageUnwritable, UsageError
@@ -215,22 +215,22 @@ def _only_here(call: Call) -> None:
         raise Refused(403, ELSEWHERE, hint="open the page there; `liput` prints its address")
 
 
-def _disk(house: House) -> Lane:
+def _disk(house: House) -> WorkerPool:
     return house.disk
 
 
 _AT = "/api/v1/settings"
 ENDPOINTS = [
     Endpoint(
-        method="GET", path=_AT, does=settings_now, answers=SettingsDocument, lane=_disk, errors=(409,),
+        method="GET", path=_AT, does=settings_now, answers=SettingsDocument, pool=_disk, errors=(409,),
         summary="What is set, as far as the page can set it",
     ),
     Endpoint(
-        method="PATCH", path=_AT, does=change, body=SettingsBody, answers=SettingsDocument, lane=_disk, errors=(409,),
+        method="PATCH", path=_AT, does=change, body=SettingsBody, answers=SettingsDocument, pool=_disk, errors=(409,),
         summary="Set language, room or archive",
     ),
     Endpoint(
         method="PUT", path=f"{_AT}/destinations/{{name}}", does=set_destination, body=DestinationBody,
-        answers=SettingsDocument, lane=_disk, errors=(409,), summary="Set a destination, and its key",
+        answers=SettingsDocument, pool=_disk, errors=(409,), summary="Set a destination, and its key",
     ),
 ]  # fmt: skip

@@ -3,6 +3,7 @@
 from enum import StrEnum
 
 from config.errors import EncoderError
+from config.locale.lookup import words
 
 
 class Reason(StrEnum):
@@ -28,19 +29,7 @@ class Reason(StrEnum):
     """It can be decoded, and shows something else."""
 
 
-SENTENCES = {
-    Reason.NOT_IN_BUILD: "this build of FFmpeg does not have it",
-    Reason.NO_DEVICE: "there is no such device",
-    Reason.NO_DRIVER: "its driver is missing",
-    Reason.CANNOT_OPEN: "it cannot be opened",
-    Reason.CRASHED: "it crashed",
-    Reason.FAILED: "it failed",
-    Reason.SILENT: "it takes pictures and gives nothing",
-    Reason.TOO_SLOW: "it is too slow",
-    Reason.HOLDS_BACK: "it holds back too many pictures",
-    Reason.WRONG_STREAM: "what it gives is damaged",
-    Reason.WRONG_PICTURES: "its pictures are wrong",
-}
+SENTENCES = words("encoders")
 
 
 class HardwareFailed(EncoderError):
@@ -54,4 +43,5 @@ class HardwareFailed(EncoderError):
 
 def told(reason: Reason, detail: str = "") -> str:
     """Return the reason as part of a sentence."""
-    return f"{SENTENCES[reason]} ({detail})" if detail else SENTENCES[reason]
+    said = SENTENCES[reason].english
+    return f"{said} ({detail})" if detail else said

@@ -2,34 +2,28 @@
 
 from datetime import date, datetime, timedelta
 
-from config.locale.lookup import in_language
+from config.locale.lookup import text
 from config.quantities import clock_text
 
-_DAYS = (
-    ("Senin", "Monday"), ("Selasa", "Tuesday"), ("Rabu", "Wednesday"), ("Kamis", "Thursday"), ("Jumat", "Friday"),
-    ("Sabtu", "Saturday"), ("Minggu", "Sunday"),
-)  # fmt: skip
+_DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _MONTHS = (
-    ("Januari", "January"), ("Februari", "February"), ("Maret", "March"), ("April", "April"), ("Mei", "May"),
-    ("Juni", "June"), ("Juli", "July"), ("Agustus", "August"), ("September", "September"), ("Oktober", "October"),
-    ("November", "November"), ("Desember", "December"),
+    "january", "february", "march", "april", "may", "june",
+    "july", "august", "september", "october", "november", "december",
 )  # fmt: skip
 _ZONES = {7: "WIB", 8: "WITA", 9: "WIT"}
-_UNITS = (("hari", "d"), ("jam", "h"), ("menit", "min"), ("detik", "s"))
-
-_NO_MINUTE = "kurang dari 1 menit", "under 1 min"
+_UNITS = ("d", "h", "min", "s")
 _WHOLE = 0.99995
 """From this part of a unit on the smaller one would be written as 1,000.0."""
 
 
 def day(value: date, language: str) -> str:
     """Return `24 November 2026`."""
-    return f"{value.day} {in_language(_MONTHS[value.month - 1], language)} {value.year}"
+    return f"{value.day} {text('calendar', _MONTHS[value.month - 1], language)} {value.year}"
 
 
 def weekday(value: date, language: str) -> str:
     """Return `Selasa, 24 November 2026`."""
-    return f"{in_language(_DAYS[value.weekday()], language)}, {day(value, language)}"
+    return f"{text('calendar', _DAYS[value.weekday()], language)}, {day(value, language)}"
 
 
 def zone(moment: datetime) -> str:
@@ -61,12 +55,12 @@ def span(seconds: float, language: str) -> str:
 def office_span(seconds: float, language: str) -> str:
     """Return a span of an office's hours, by hours and minutes: a working day is no 24 h, and may be of any length."""
     if seconds < 60:
-        return in_language(_NO_MINUTE, language)
+        return text("calendar", "under-a-minute", language)
     return _by_units(60 * round(seconds / 60), language, 1)
 
 
 def _by_units(seconds: float, language: str, largest: int) -> str:
-    units = [in_language(unit, language) for unit in _UNITS]
+    units = [text("calendar", unit, language) for unit in _UNITS]
     if round(seconds, 1) < 10:
         tenths = round(seconds, 1)
         return f"{number(tenths, language, 0 if tenths == round(tenths) else 1)} {units[3]}"

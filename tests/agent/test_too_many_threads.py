@@ -9,8 +9,8 @@ import pytest
 
 from agent.devices.part import KnownInputs
 from agent.metrics.readings import Gathering
-from agent.web.lanes import Lane
 from agent.web.runs import Runs
+from agent.web.worker_pool import WorkerPool
 from devices import modes
 from devices.clock import SystemClock
 from devices.controls.presets import PresetKeeper
@@ -55,7 +55,7 @@ def test_what_was_made_ready_is_taken_back(no_thread: Once) -> None:
 
 def test_a_lane_has_as_many_places_as_before(no_thread: Once) -> None:
     async def ask() -> int:
-        lane = Lane("disk", 1)
+        lane = WorkerPool("disk", 1)
         no_thread()
         with pytest.raises(RuntimeError, match="new thread"):
             await lane.run(lambda: 1)

@@ -105,8 +105,3 @@ def test_stopping_it_gives_no_answer(probed: dict[Kind, Tried]) -> None:
     it.stop.set()
     (result,) = hardware.look(it, print)
     assert result.code == "cancelled"
-
-
-def test_every_reason_has_words_in_both_languages() -> None:
-    assert set(hardware.REASONS) == set(Reason)
-    assert all(all(words) for words in hardware.REASONS.values())

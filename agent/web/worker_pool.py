@@ -1,7 +1,7 @@
 """Work that may wait for a disk or a device, on threads of its own, so that the server never waits itself.
 
-A lane has so many threads at most; what comes on top waits in it, and what is too much is refused. The threads are left
-to themselves where they hang: whoever waits for the daemon's end does not wait for them.
+A pool has so many threads at most; what comes on top waits in it, and what is too much is refused. Not asyncio's own
+pool: Python waits for its threads at its end, and a thread that hangs must not keep the daemon from ending.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from agent.web.answers import BUSY, Refused
 from devices.host import threads
 
 
-class Lane:
+class WorkerPool:
     """A few threads for one kind of work; used from one event loop."""
 
     def __init__(self, name: str, most: int, most_waiting: int = 32) -> None:
