@@ -86,10 +86,8 @@ def test_no_check_is_left_out() -> None:
 
 
 @pytest.mark.parametrize("heading", CHECK_CODES)
-def test_what_a_check_finds_is_said_in_both_languages_with_advice_where_it_is_not_well(heading: str) -> None:
+def test_what_is_not_well_has_advice(heading: str) -> None:
     for code, found in CHECK_CODES[heading].items():
-        assert all(found.reason), code
-        assert all(found.advice) or not any(found.advice), code
         assert all(found.advice) or found.verdict in (Verdict.OK, Verdict.UNCHECKED), code
 
 

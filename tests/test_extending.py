@@ -43,6 +43,7 @@ HOW_TOS = {
         (
             "agent/checks/uptime.py",
             "tests/agent/checks/test_uptime.py",
+            "config/locale/check-uptime.json",
             "config/locale/page.json",
         ),
         (
@@ -51,7 +52,7 @@ HOW_TOS = {
             "tests/agent/web/page/test_texts.py",
             "tests/config/test_locale.py",
         ),
-        "uptime or called_something or both_languages",
+        "uptime or called_something or both_languages or in_the_code",
     ),
     "a layout": HowTo(("config/layout_kinds.py",), ("tests/capture/compose/test_layout.py",), "stacked or places"),
     "a quirk": HowTo(("devices/quirks.py",), ("tests/devices/test_quirks.py",), "046d and 081b"),

@@ -63,6 +63,18 @@ def test_no_sentence_is_there_that_nobody_says(name: str) -> None:
     assert name in said() or name.partition("-")[0] in said(), "an area that nobody reads"
 
 
+def test_no_sentence_stands_in_the_code() -> None:
+    found = [
+        f"{file}:{node.lineno}"
+        for package in PACKAGES
+        for file in (ROOT / package).rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Words"
+        if any(isinstance(text, ast.Constant) and text.value for text in node.args)
+    ]
+    assert found == []
+
+
 def test_a_word_in_place_of_a_sentence_names_another_one() -> None:
     found = Area(words={"a": lookup.Sentence("satu", "one"), "b": "a"})
     assert found.said("b") == Words("satu", "one")

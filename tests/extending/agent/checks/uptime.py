@@ -4,21 +4,14 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from agent.checks.check import Check, Situation, Tell
-from agent.checks.result import Code, Result, Verdict, found
-from config.locale.lookup import Words
+from agent.checks.result import Result, codes, found
+from config.locale.lookup import words
 
 NAME = "uptime"
 UPTIME = Path("/proc/uptime")
 MOST_DAYS = 14
 
-CODES = {
-    "ok": Code(Verdict.OK, Words("Dinyalakan {days:.0f} hari yang lalu", "Started {days:.0f} days ago")),
-    "long": Code(
-        Verdict.WARNING,
-        Words("Sudah {days:.0f} hari tidak dinyalakan ulang", "Not restarted for {days:.0f} days"),
-        Words("Nyalakan ulang PC ini sebelum acara.", "Restart this PC before the event."),
-    ),
-}
+CODES, WORDS = codes("check-uptime"), words("check-uptime")
 
 
 def look(_situation: Situation, _tell: Tell) -> Iterable[Result]:
@@ -28,4 +21,4 @@ def look(_situation: Situation, _tell: Tell) -> Iterable[Result]:
     yield found(CODES, "ok" if days < MOST_DAYS else "long", NAME, {"uptime_s": seconds}, days=days)
 
 
-CHECKS = [Check(NAME, Words("Lama menyala", "Uptime"), look, CODES, place=75)]
+CHECKS = [Check(NAME, WORDS["uptime"], look, CODES, place=75)]
