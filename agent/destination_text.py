@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from recorder.status import DestinationLine
+from recorder.model.status import DestinationLine
 
 FAR_BEHIND_S = 2.0
 

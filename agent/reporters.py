@@ -13,8 +13,8 @@ from config.events import Event
 from config.quantities import brief_rate, brief_size, clock_text
 from devices.model import HealthState
 from recorder.archive.names import storable
-from recorder.event_kinds import WARNINGS
-from recorder.status import NamedCpu, SessionResult, SessionState, SessionStatus, StageFigures
+from recorder.model.event_kinds import WARNINGS
+from recorder.model.status import NamedCpu, SessionResult, SessionState, SessionStatus, StageFigures
 from recorder.troubles import HARMLESS
 
 KIND = "cpu-measured"

@@ -26,7 +26,7 @@ from recorder.control.directory import RecorderFolder
 from recorder.control.protocol import Stop
 from recorder.control.spawn import Spawned
 from recorder.control.spec import Spec
-from recorder.status import SessionResult, SessionState
+from recorder.model.status import SessionResult, SessionState
 
 GOING_S = 10.0
 """How long we wait for a recorder that has told how it ended to be gone."""

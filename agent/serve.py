@@ -28,8 +28,8 @@ from recorder.control.directory import RecorderFolder, RecorderInfo
 from recorder.control.protocol import Failure, encode, raised
 from recorder.control.spawn import Spawned
 from recorder.control.spec import Spec, decode_spec
+from recorder.model.status import SessionResult
 from recorder.recovery.find import Unfinished, apart, find
-from recorder.status import SessionResult
 
 if TYPE_CHECKING:
     from recorder.recovery.recover import Outcome

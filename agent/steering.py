@@ -18,7 +18,7 @@ from recorder.control.client import Connection, Lost, how_it_ended
 from recorder.control.directory import RecorderFolder, RecorderInfo, ended_folder
 from recorder.control.find import Running, running_as
 from recorder.control.protocol import Disarm, Failure, Start, Stop, Told, Watch, raised
-from recorder.status import BEFORE, SessionResult, SessionState, SessionStatus
+from recorder.model.status import BEFORE, SessionResult, SessionState, SessionStatus
 from recorder.troubles import BEGUN
 
 START_S = 120.0

@@ -9,7 +9,7 @@ from config.events import Event
 from recorder.control.client import Connection
 from recorder.control.directory import RecorderFolder
 from recorder.control.protocol import Failure, Note, Sealing, Told, Watch, raised
-from recorder.status import BEFORE, SessionResult, SessionState, SessionStatus
+from recorder.model.status import BEFORE, SessionResult, SessionState, SessionStatus
 
 SEALED, FAILED, DEGRADED = 0, 1, 3
 """Exit statuses; docs/reference/cli.md."""

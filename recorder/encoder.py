@@ -21,10 +21,10 @@ from av.video.stream import VideoStream
 
 from capture.source import SAMPLE_RATE, Samples
 from config.errors import EncoderError
-from recorder.packet import EncodedPacket, Track, TrackId, sound_track
+from recorder.model.packet import EncodedPacket, Track, TrackId, sound_track
+from recorder.model.titles import set_title
 from recorder.picture_stream import PictureStream, encoder_failed
 from recorder.stages.clocks import called
-from recorder.titles import set_title
 from recorder.x264 import VIDEO_TIME_BASE, VideoSettings, configure, interval, level, open_video, options, small
 
 AUDIO_TIME_BASE = Fraction(1, SAMPLE_RATE)

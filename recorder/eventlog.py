@@ -20,7 +20,7 @@ from devices.health.tracker import HealthChange
 from devices.host.background import BackgroundTask
 from devices.host.bucket import Bucket
 from recorder.archive.names import storable
-from recorder.event_kinds import RECOVERED, TOLD_BY_TRACKS, kind_of
+from recorder.model.event_kinds import RECOVERED, TOLD_BY_TRACKS, kind_of
 
 MOST_BYTES = 8 << 20
 

@@ -3,7 +3,7 @@
 from collections import deque
 from fractions import Fraction
 
-from recorder.packet import RUN_IN, EncodedPacket, Track, TrackId
+from recorder.model.packet import RUN_IN, EncodedPacket, Track, TrackId
 
 MOST_BYTES = 64_000_000
 """Of packets in memory: half a minute of 16 Mb/s, more than a minute of 1080p60."""

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Protocol
 
-from recorder.archive.model import Mark
 from recorder.live.destinations import Destinations
-from recorder.packet import PROGRAM, EncodedPacket, Track, TrackId
+from recorder.model.marks import Mark
+from recorder.model.packet import PROGRAM, EncodedPacket, Track, TrackId
 from recorder.storing.opening import Templates, TemplatesOf
 
 

@@ -17,7 +17,7 @@ from av.stream import Stream
 from config.errors import EncoderError
 from devices.host import threads
 from recorder import heap
-from recorder.packet import EncodedPacket, Track, TrackId
+from recorder.model.packet import EncodedPacket, Track, TrackId
 
 
 class DecodingSteps:

@@ -17,7 +17,7 @@ from recorder.archive.archive import Archive
 from recorder.archive.model import SessionContext
 from recorder.encoder import AudioSettings
 from recorder.hardware.choice import EncoderPlan
-from recorder.packet import Track
+from recorder.model.packet import Track
 from recorder.scene import Appearance
 from recorder.sound.mixer import SoundInput
 from recorder.streaming.choice import StreamPlan

@@ -29,7 +29,7 @@ from recorder.asked import Asked
 from recorder.hardware.choice import EncoderPlan
 from recorder.hardware.kinds import Kind
 from recorder.live.url import parse_live_url
-from recorder.packet import Track
+from recorder.model.packet import Track
 from recorder.plan import SessionPlan
 from recorder.scene import check_layout
 from recorder.sound.mixer import SoundInput

@@ -11,7 +11,7 @@ from fractions import Fraction
 
 from devices.clock import NANOSECONDS
 from recorder.kept_packets import MOST_BYTES, KeptPackets
-from recorder.packet import EncodedPacket, Track
+from recorder.model.packet import EncodedPacket, Track
 
 AT_ONCE = Fraction(3, 10)
 """Seconds of pictures that a recording begins with: more than a fragment, so that the first is on disk at once."""

@@ -15,14 +15,14 @@ from devices.priority import put_first
 from recorder.encoder import Encoder
 from recorder.eventlog import LossReporter
 from recorder.inputs import SessionInputs
+from recorder.model.packet import Track
+from recorder.model.status import ConferenceLine, LoadLine, Loudness, SoundLine
 from recorder.overload.relief import Relief
 from recorder.overload.viewers import Viewers
-from recorder.packet import Track
 from recorder.plan import SessionPlan, encoder_settings
 from recorder.preroll import PreRoll
 from recorder.scene import Look, Scene
 from recorder.sound.program import ProgramSound
-from recorder.status import ConferenceLine, LoadLine, Loudness, SoundLine
 from recorder.timeline import RunContext
 from recorder.video_input import VideoInput
 from recorder.video_track import PictureCounts, StaticFrameSkipper, VideoTrack

@@ -1,4 +1,4 @@
-"""One session, from devices that are opened to the sealed package; recorder/status.py says which way it may go.
+"""One session, from devices that are opened to the sealed package; recorder/model/status.py says which way it may go.
 
     sources --workers--> queues --track threads--> encoder --packets--> pre-roll --> recording (writer, syncer)
                                                                                       +---> live destinations
@@ -19,7 +19,7 @@ from config.events import Event
 from devices.clock import NANOSECONDS, Clock
 from devices.host.deadline import hung_closings
 from recorder.archive.fixity import Progress
-from recorder.archive.model import Mark, RecordingFacts, length_s
+from recorder.archive.model import RecordingFacts, length_s
 from recorder.dossier.carry import Carrying
 from recorder.encoder import Encoder
 from recorder.eventlog import EventLog, FaultReporter, Listener
@@ -27,15 +27,9 @@ from recorder.files import RecordingStart, SessionFiles
 from recorder.hardware.opening import PictureEncoder
 from recorder.inputs import SessionInputs
 from recorder.live.destinations import Destinations
-from recorder.marks import Marks
-from recorder.overload.viewers import Viewers
-from recorder.packet import Track
-from recorder.plan import SessionPlan, encoder_settings, live_facts
-from recorder.preroll import PreRoll
-from recorder.program import Program
-from recorder.scene import Offer
-from recorder.standstill import SleepWatch
-from recorder.status import (
+from recorder.model.marks import Mark, Marks
+from recorder.model.packet import Track
+from recorder.model.status import (
     BEFORE,
     RECORDS,
     Loudness,
@@ -45,6 +39,12 @@ from recorder.status import (
     StateMachine,
     source_lines,
 )
+from recorder.overload.viewers import Viewers
+from recorder.plan import SessionPlan, encoder_settings, live_facts
+from recorder.preroll import PreRoll
+from recorder.program import Program
+from recorder.scene import Offer
+from recorder.standstill import SleepWatch
 from recorder.storing.file import OnDisk
 from recorder.storing.places import check_places
 from recorder.streaming.side import LiveSide

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from capture.timing import Timing, untimed
 from config.events import Emit
 from devices.clock import Clock
-from recorder.packet import Track
+from recorder.model.packet import Track
 
 
 class Timeline:

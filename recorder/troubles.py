@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from config.events import Event
 from devices.clock import NANOSECONDS, Clock
-from recorder.event_kinds import RECOVERED, WARNINGS, kind_of
+from recorder.model.event_kinds import RECOVERED, WARNINGS, kind_of
 
 HARMLESS = WARNINGS | {
     "session-live", "session-ended", "destination-live", "destination-stopped", "source-returned", RECOVERED,

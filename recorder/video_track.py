@@ -15,8 +15,8 @@ from capture.source import Frame
 from capture.timing import CpuStage
 from devices.clock import NANOSECONDS, units
 from recorder.encoder import Encoder
+from recorder.model.packet import EncodedPacket, Track
 from recorder.overload.relief import Relief
-from recorder.packet import EncodedPacket, Track
 from recorder.scene import Scene
 from recorder.standstill import StallDetector
 from recorder.timeline import RunContext

@@ -2,7 +2,7 @@
 
     docs/reference/errors.md        the error tree: every class, what it means, with which status a command ends
     docs/reference/all-settings.md  every setting: its kind of value, its default, what config/default.toml says of it
-    docs/reference/cli.md           the table of the kinds of events (recorder/event_kinds.py, recorder/troubles.py)
+    docs/reference/cli.md           the kinds of events (recorder/model/event_kinds.py, recorder/troubles.py)
     docs/extending.md               its examples, which are files of tests/extending
     docs/man/liput.1                `man liput`, which the wheel installs (tests/man_page.py)
 
@@ -23,7 +23,7 @@ from config import kinds
 from config.reader import NAMED_SECTIONS, SECTIONS, kinds_of
 from config.schema import Settings
 from config.settings import default_text
-from recorder.event_kinds import TOLD
+from recorder.model.event_kinds import TOLD
 from recorder.troubles import ENDED_BY, HARMLESS, LASTING
 from tests.man_page import man_page
 

@@ -45,9 +45,9 @@ from recorder.dossier.model import (
     Step,
     StepState,
 )
-from recorder.event_kinds import TOLD
 from recorder.eventlog import EVENTS_LEFT_OUT, FaultReporter
-from recorder.status import (
+from recorder.model.event_kinds import TOLD
+from recorder.model.status import (
     TRANSITIONS,
     DestinationLine,
     EncoderLine,

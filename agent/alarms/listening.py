@@ -17,7 +17,7 @@ from recorder.control import directory
 from recorder.control.client import Connection, how_it_ended
 from recorder.control.directory import RecorderFolder, RecorderInfo, ended_folder
 from recorder.control.protocol import Failure, Note, Status, Told, Watch
-from recorder.status import BEFORE, SessionResult, SessionStatus
+from recorder.model.status import BEFORE, SessionResult, SessionStatus
 from recorder.troubles import BEGUN, ActiveFaults
 
 STATUS_S = 5.0

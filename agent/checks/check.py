@@ -16,7 +16,7 @@ from config.schema import Profile, Settings
 from devices.clock import Clock
 from devices.model import Device
 from recorder.asked import Asked
-from recorder.status import SessionStatus
+from recorder.model.status import SessionStatus
 
 type Devices = Callable[[], list[Device]]
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from recorder.control.claims import claimed
 from recorder.control.find import Running, running
-from recorder.status import AFTER, SessionStatus
+from recorder.model.status import AFTER, SessionStatus
 
 
 @dataclass(frozen=True, slots=True)

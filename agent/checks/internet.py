@@ -17,7 +17,7 @@ from devices.uplink.trouble import NetworkTrouble, Trouble
 from recorder.live.kind import LiveUrl, Reached, kind_of
 from recorder.live.reach import FolderTrouble
 from recorder.live.url import parse_live_url
-from recorder.status import DestinationLine
+from recorder.model.status import DestinationLine
 
 WORDS = words("check-internet")
 

@@ -21,7 +21,7 @@ from devices.clock import NANOSECONDS
 from devices.health.faults import Fault
 from devices.model import DeviceKind
 from recorder.control.client import look_once
-from recorder.status import SourceLine
+from recorder.model.status import SourceLine
 
 WORDS = words("check-pictures")
 

@@ -22,7 +22,7 @@ from devices.health.faults import Fault
 from recorder.control.client import ask
 from recorder.control.find import Running
 from recorder.control.protocol import Status
-from recorder.status import SessionStatus, SoundLine, SourceLine
+from recorder.model.status import SessionStatus, SoundLine, SourceLine
 
 WORDS = words("check-sounds")
 

@@ -24,7 +24,7 @@ from config.errors import (
 )
 from devices.clock import NANOSECONDS
 from devices.model import Device
-from recorder.status import SourceLine
+from recorder.model.status import SourceLine
 
 LONGEST_S = 9.0
 """How long one source may take, whatever it does: to be opened, and to be looked at."""

@@ -20,7 +20,7 @@ from devices.clock import Clock
 from recorder.archive.archive import Archive, session_archives
 from recorder.archive.place import nearest_existing
 from recorder.archive.privacy import is_open
-from recorder.status import SessionState
+from recorder.model.status import SessionState
 from recorder.storing.forecast import INDEX_BYTES_PER_S
 from recorder.storing.mounts import MountMemory, file_system_of
 from recorder.storing.speed import write_bps

@@ -21,7 +21,7 @@ from recorder.live.kind import kind_of
 from recorder.live.reason import Reason
 from recorder.live.trial import Trial, TrialStream, harmless, try_stream
 from recorder.live.url import parse_live_url
-from recorder.status import RECORDS
+from recorder.model.status import RECORDS
 
 WORDS = words("check-uplink")
 

@@ -29,7 +29,7 @@ from recorder.control.protocol import (
     Watch,
     raised,
 )
-from recorder.status import AFTER, BEFORE, RECORDS, DestinationLine, SessionResult, SessionStatus
+from recorder.model.status import AFTER, BEFORE, RECORDS, DestinationLine, SessionResult, SessionStatus
 
 LOOK_S = 0.5
 

@@ -16,7 +16,7 @@ from recorder.archive.names import storable
 from recorder.control.client import ask
 from recorder.control.find import Running, session
 from recorder.control.protocol import AnyRequest, Layout, Mark, Mute
-from recorder.status import AFTER, BEFORE, RECORDS, SessionState
+from recorder.model.status import AFTER, BEFORE, RECORDS, SessionState
 
 session_option = click.option("--session", "key", metavar="ID", help="Which session, where several run.")
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object.")

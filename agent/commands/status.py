@@ -20,7 +20,7 @@ from recorder.control.client import Lost, ask, how_it_ended
 from recorder.control.directory import RecorderFolder
 from recorder.control.find import Running, running, session
 from recorder.control.protocol import Status
-from recorder.status import AFTER, BEFORE, RECORDS
+from recorder.model.status import AFTER, BEFORE, RECORDS
 
 EXAMPLES = """\b
 Examples:

@@ -14,8 +14,8 @@ from config.version import VERSION
 from devices.model import HealthState
 from recorder.archive.names import storable
 from recorder.control.directory import RecorderInfo
+from recorder.model.status import DestinationLine, LoadLine, SessionState, SessionStatus
 from recorder.overload.ladder import Step
-from recorder.status import DestinationLine, LoadLine, SessionState, SessionStatus
 from recorder.troubles import kind_and_subject
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from recorder.control import directory
 from recorder.control.client import ask
 from recorder.control.directory import RecorderFolder, RecorderInfo
 from recorder.control.protocol import Status
-from recorder.status import SessionStatus
+from recorder.model.status import SessionStatus
 
 type Task = Callable[[], object]
 

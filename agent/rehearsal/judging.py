@@ -13,10 +13,10 @@ from config.quantities import brief_rate, brief_size
 from config.schema import Profile
 from devices.health.faults import Fault
 from devices.model import DeviceKind
-from recorder.event_kinds import RECOVERED, TOLD_BY_TRACKS
+from recorder.model.event_kinds import RECOVERED, TOLD_BY_TRACKS
+from recorder.model.status import DestinationLine
 from recorder.rehearsal.film import Film
 from recorder.rehearsal.run import Rehearsed
-from recorder.status import DestinationLine
 from recorder.troubles import HARMLESS, ends
 
 CODES = codes("rehearsal-recording")

@@ -14,7 +14,7 @@ import msgspec
 from agent.schedule.done import Done, Ledger, done_for
 from agent.schedule.plan import Mode, Plan, begun_as
 from config.schedule import ScheduleSettings
-from recorder.status import AFTER, BEFORE, RECORDS, SessionState
+from recorder.model.status import AFTER, BEFORE, RECORDS, SessionState
 
 OWN_S = 900.0
 """A session that people began by themselves so short a while before a plan's beginning, or later, is that plan's."""

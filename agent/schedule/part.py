@@ -34,7 +34,7 @@ from recorder.control.client import ask, how_it_ended
 from recorder.control.directory import RecorderFolder, ended_folder, process_started, runtime_folder
 from recorder.control.protocol import AnyRequest, Disarm, Failure, Start, Stop
 from recorder.control.spawn import Spawned
-from recorder.status import RECORDS, SessionResult, SessionState
+from recorder.model.status import RECORDS, SessionResult, SessionState
 
 LOOK_S = 0.5
 PRE_ROLL_S = 60.0

@@ -12,7 +12,7 @@ from recorder.control import directory
 from recorder.control.directory import RecorderFolder, RecorderInfo
 from recorder.control.find import Running, running
 from recorder.control.spec import decode_spec
-from recorder.status import SessionState
+from recorder.model.status import SessionState
 
 TAKES_UP_S = 60.0
 """How long one that goes on in the place of a killed one may take until it records: after that it is let go of."""

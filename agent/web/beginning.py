@@ -22,7 +22,7 @@ from recorder.archive.model import Consent, ConsentState
 from recorder.asked import Asked
 from recorder.control.find import Running, running, running_as, session
 from recorder.control.protocol import Name
-from recorder.status import BEFORE, RECORDS, SessionResult
+from recorder.model.status import BEFORE, RECORDS, SessionResult
 
 LONGEST_S = 30 * 86_400
 TAKEN_UP_S = 5.0

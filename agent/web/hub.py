@@ -24,7 +24,7 @@ from recorder.control.client import Connection, PreviewClient
 from recorder.control.directory import RecorderFolder
 from recorder.control.find import Running, running
 from recorder.control.protocol import SHORTEST_PERIOD_S, Failure, Look, Watch
-from recorder.status import SessionResult, SessionStatus
+from recorder.model.status import SessionResult, SessionStatus
 
 WAIT_S = 1.0
 """How long a feed may not notice that it is not wanted any more."""

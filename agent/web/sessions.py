@@ -35,7 +35,7 @@ from recorder.control.protocol import (
     PreRoll,
     Width,
 )
-from recorder.status import RECORDS, SessionResult, SessionState
+from recorder.model.status import RECORDS, SessionResult, SessionState
 
 OVER = (SessionState.SEALED, SessionState.FAILED)
 ENDING_S = 10.0

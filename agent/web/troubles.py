@@ -12,8 +12,8 @@ from config.locale.lookup import Words, words
 from devices.health.faults import Fault
 from devices.model import Device
 from recorder.archive.model import INTERRUPTED, Package
-from recorder.event_kinds import TOLD_BY_TRACKS, kind_of
-from recorder.status import BEFORE
+from recorder.model.event_kinds import TOLD_BY_TRACKS, kind_of
+from recorder.model.status import BEFORE
 from recorder.troubles import kind_and_subject
 
 

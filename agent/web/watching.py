@@ -5,7 +5,7 @@ from typing import Annotated
 import msgspec
 
 from recorder.control.protocol import Name, PicturesASecond, Width
-from recorder.status import SessionState, SessionStatus, SoundLine
+from recorder.model.status import SessionState, SessionStatus, SoundLine
 
 MOST_PREVIEWS = 16
 

@@ -16,9 +16,10 @@ from devices.priority import be_at_least
 from recorder.archive import names
 from recorder.archive.disk import ASIDE, Disk
 from recorder.archive.fixity import Progress
-from recorder.archive.model import Chapter, Mark, Recording
+from recorder.archive.model import Chapter, Recording
 from recorder.archive.wishes import SLIDES_FOLDER, Derived, SlideWishes, Wishes
 from recorder.archive.work import DERIVED_FILE, LEVELS_FILE, WorkFolder
+from recorder.model.marks import Mark
 
 SHEET_FILE = "data/thumbnails.jpg"
 CHAPTERS_SHARE = 0.5

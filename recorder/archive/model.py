@@ -17,12 +17,8 @@ from msgspec import UNSET, Meta, UnsetType
 from devices.model import Device
 from recorder.archive.wishes import Wishes
 from recorder.dossier.model import CarriedRequest
-
-type Count = Annotated[int, Meta(ge=0)]
-type Seconds = Annotated[float, Meta(ge=0, le=1e9)]
-"""No recording lasts thirty years; what a package says that came from elsewhere is calculated with all the same."""
-type Uuid = Annotated[str, Meta(pattern="^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$")]
-type Moment = Annotated[datetime, Meta(tz=True)]
+from recorder.model.marks import Mark
+from recorder.model.values import Count, Moment, Seconds, Uuid
 
 NEWEST = 1
 """The newest version of both files that is known here."""
@@ -124,14 +120,6 @@ class SessionContext(msgspec.Struct, frozen=True, kw_only=True):
     wishes: Wishes | None = None
     records: Records = Records()
     consent: Consent = Consent()
-
-
-class Mark(msgspec.Struct, frozen=True, kw_only=True):
-    """A moment that somebody marked while it was recorded: the time of day, the media time, what they wrote."""
-
-    at: Moment
-    media_s: Seconds
-    text: str
 
 
 class Chapter(msgspec.Struct, frozen=True, kw_only=True):

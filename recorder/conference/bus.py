@@ -17,10 +17,10 @@ from devices.clock import Clock
 from recorder.conference.half import Half, Why
 from recorder.conference.speaker import Speaker, SpeakerFailed
 from recorder.encoder import AAC_FRAME
+from recorder.model.status import ConferenceOutput
 from recorder.sound.limiter import PIECE, Limiter, rounded
 from recorder.sound.mixer import Heard, total_of
 from recorder.sound.resampler import Floats, Resampler
-from recorder.status import ConferenceOutput
 from recorder.timeline import RunContext
 
 WANTED = SAMPLE_RATE * 80 // 1000

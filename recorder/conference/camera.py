@@ -33,8 +33,8 @@ from devices.clock import NANOSECONDS, Clock
 from devices.outputs import OutputInfo, OutputNode, find_output
 from recorder.conference.half import CLOSE_S, Half, Why
 from recorder.conference.plan import ConferencePlan, near_layouts
+from recorder.model.status import ConferenceOutput
 from recorder.scene import Appearance, Look, Stage, View
-from recorder.status import ConferenceOutput
 from recorder.timeline import RunContext
 from recorder.video_input import VideoInput
 

@@ -10,8 +10,8 @@ from recorder.conference.bus import ConferenceSound
 from recorder.conference.camera import ConferenceCamera
 from recorder.conference.half import CLOSE_S
 from recorder.conference.plan import ConferencePlan
+from recorder.model.status import ConferenceLine
 from recorder.scene import Appearance
-from recorder.status import ConferenceLine
 from recorder.timeline import RunContext
 from recorder.video_input import VideoInput
 

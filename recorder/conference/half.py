@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from typing import NamedTuple
 
 from devices.host.background import BackgroundTask
-from recorder.status import ConferenceOutput
+from recorder.model.status import ConferenceOutput
 from recorder.timeline import RunContext
 
 RETRY_S = 2.0

@@ -30,7 +30,7 @@ from recorder.control.protocol import (
     encode,
     raised,
 )
-from recorder.status import SessionResult
+from recorder.model.status import SessionResult
 
 ANSWER_S = 5.0
 """How long a recorder may take to answer; it takes a thousandth of a second."""

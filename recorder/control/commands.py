@@ -20,7 +20,7 @@ from recorder.control.protocol import (
     Stop,
     Watch,
 )
-from recorder.status import AFTER, BEFORE, SessionResult, SessionStatus
+from recorder.model.status import AFTER, BEFORE, SessionResult, SessionStatus
 
 
 class Controlled(Protocol):

@@ -12,7 +12,7 @@ from recorder.control import directory
 from recorder.control.client import ask
 from recorder.control.directory import RecorderFolder, RecorderInfo
 from recorder.control.protocol import Status
-from recorder.status import SessionState, SessionStatus
+from recorder.model.status import SessionState, SessionStatus
 
 PATIENCE_S = 2.0
 """How long a recorder is waited for that is asked how it is; it takes a thousandth of a second to say so."""

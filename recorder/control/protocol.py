@@ -13,7 +13,7 @@ import msgspec
 from config.errors import DeviceError, LiputError, SpeakersRefuse, UsageError, as_ours
 from config.events import Event
 from recorder.archive.names import quoted, storable
-from recorder.status import SessionResult, SessionStatus
+from recorder.model.status import SessionResult, SessionStatus
 
 LONGEST_LINE = 64 * 1024
 PREVIEW_LENGTH = struct.Struct(">I")

@@ -34,10 +34,10 @@ from recorder.control.server import ControlServer
 from recorder.control.spec import Spec, saved_spec
 from recorder.control.streams import Handshake, OutputLog
 from recorder.heap import Garbage
+from recorder.model.status import SessionResult, SessionState
 from recorder.planning import Planned
 from recorder.scene import PROGRAM
 from recorder.session import Session
-from recorder.status import SessionResult, SessionState
 
 if TYPE_CHECKING:
     from recorder.stages.profile import StageProfile

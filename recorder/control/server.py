@@ -36,7 +36,7 @@ from recorder.control.protocol import (
     refusal,
 )
 from recorder.eventlog import MOST_BYTES, History
-from recorder.status import SessionResult, SessionStatus
+from recorder.model.status import SessionResult, SessionStatus
 
 type Telling = Event | Note | Sealing | SessionResult | Failure
 

@@ -11,8 +11,8 @@ from recorder.encoder import AudioSettings, Elsewhere, Encoder, EncodesPictures,
 from recorder.hardware.choice import Choice, EncoderPlan, Why, choose
 from recorder.hardware.failure import HardwareFailed
 from recorder.hardware.kinds import MODELS, Kind
+from recorder.model.status import EncoderLine
 from recorder.picture_stream import PictureStream
-from recorder.status import EncoderLine
 from recorder.x264 import VIDEO_TIME_BASE, VideoSettings, interval
 
 

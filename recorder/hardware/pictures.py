@@ -14,7 +14,7 @@ from av.video.frame import PictureType
 
 from recorder.hardware.failure import HardwareFailed
 from recorder.hardware.process import EncoderProcess, Taken
-from recorder.packet import EncodedPacket, Track
+from recorder.model.packet import EncodedPacket, Track
 from recorder.picture_stream import PictureStream
 
 WAIT_S = 0.05

@@ -17,7 +17,7 @@ from recorder.live.process import LiveChild, half_a_second
 from recorder.live.protocol import Ended, Entered, Failed, Live, Report, Request, Sent
 from recorder.live.queue import PacketQueue
 from recorder.live.reason import Reason
-from recorder.packet import TrackId
+from recorder.model.packet import TrackId
 
 TURN_S = 0.04
 """How long a turn waits for the child. The encoder's thread wakes nobody, so packets are fetched this often."""

@@ -20,8 +20,8 @@ from recorder.live.protocol import Sent
 from recorder.live.queue import PacketQueue
 from recorder.live.reason import Reason, sentence
 from recorder.live.url import parse_live_url
-from recorder.packet import EncodedPacket, TrackId
-from recorder.status import DestinationLine
+from recorder.model.packet import EncodedPacket, TrackId
+from recorder.model.status import DestinationLine
 
 CLOSE_S = 1.5
 """How far behind the session one that keeps up may be: an encoder, a round trip and a report or two."""

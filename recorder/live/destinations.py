@@ -17,8 +17,8 @@ from config.secrets import StreamTarget
 from devices.clock import NANOSECONDS, Clock
 from recorder.live.destination import LiveDestination
 from recorder.live.url import parse_live_url
-from recorder.packet import EncodedPacket, TrackId
-from recorder.status import DestinationLine
+from recorder.model.packet import EncodedPacket, TrackId
+from recorder.model.status import DestinationLine
 
 MOST = 100
 """Names that a session keeps count of: those streamed to so far, too."""

@@ -12,7 +12,7 @@ from av.stream import Stream
 from av.video.stream import VideoStream
 
 from recorder.live.protocol import Announcement
-from recorder.packet import EncodedPacket, Track, TrackId
+from recorder.model.packet import EncodedPacket, Track, TrackId
 
 _OPTIONS = {
     "flvflags": "no_duration_filesize",

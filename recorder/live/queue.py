@@ -4,7 +4,7 @@ import threading
 from collections import deque
 from collections.abc import Iterable
 
-from recorder.packet import EncodedPacket, Track
+from recorder.model.packet import EncodedPacket, Track
 
 LONGEST_S = 6.0
 """How far a destination may fall behind the session before what it missed is dropped."""

@@ -21,7 +21,7 @@ from recorder.encoder import AAC_FRAME, AudioSettings, Encoder
 from recorder.live.destination import LiveDestination
 from recorder.live.rtmp_url import RtmpUrl
 from recorder.live.url import parse_live_url
-from recorder.status import DestinationLine
+from recorder.model.status import DestinationLine
 from recorder.x264 import VIDEO_TIME_BASE, VideoSettings
 
 CONNECT_S = 8.0

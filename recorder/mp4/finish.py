@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from config.errors import MediaError
-from recorder.archive.model import Mark
+from recorder.model.marks import Mark
+from recorder.model.titles import chapters
 from recorder.mp4.boxes import Parts, box_at, length
 from recorder.mp4.chapter_track import titles
 from recorder.mp4.head import Kind, close_head, head_of, reopen_head
 from recorder.mp4.movie import Movie
 from recorder.mp4.scan import Advance, scan
-from recorder.titles import chapters
 
 MOST_CUT_BYTES = 64_000_000
 """How much of the end may be cut off as torn: more than is ever written between two syncs, in the largest profile."""

@@ -19,10 +19,11 @@ from config.quantities import brief_size
 from recorder.archive import catalog, fixity, names
 from recorder.archive.archive import Archive
 from recorder.archive.disk import PRIVATE, Disk
-from recorder.archive.model import Mark, RecordingFacts
+from recorder.archive.model import RecordingFacts
 from recorder.archive.work import BEGUN_FILE, METADATA_FILES, PROGRAM, WorkFolder, encode_begun
 from recorder.dossier.carry import PAYLOAD
 from recorder.dossier.letters import LETTERS
+from recorder.model.marks import Mark
 from recorder.mp4.finish import MOST_CUT_BYTES
 from recorder.recovery.copying import Piece, form
 from recorder.recovery.evidence import Left

@@ -18,10 +18,10 @@ from av.video.stream import VideoStream
 
 from config.errors import MediaError
 from recorder.archive.media import NOT_DECODED, OPEN_SAFELY, Media, tracks
-from recorder.archive.model import Mark
+from recorder.model.marks import Mark
+from recorder.model.titles import chapters, copy_made, copy_title
 from recorder.recovery.layout import BUFFER_BYTES, CONTAINERS, Layout, look, opened
 from recorder.storage_errors import storage_error
-from recorder.titles import chapters, copy_made, copy_title
 
 type Packet = av.Packet[Stream]
 

@@ -8,8 +8,9 @@ from recorder.archive import fixity
 from recorder.archive.contents import Content
 from recorder.archive.fixity import Progress, Tally
 from recorder.archive.handing import publishing
-from recorder.archive.model import Mark, Recording
+from recorder.archive.model import Recording
 from recorder.archive.work import program_files
+from recorder.model.marks import Mark
 from recorder.recovery.copying import Piece, copy, read_back
 
 

@@ -15,8 +15,9 @@ import msgspec
 from config.events import Event
 from config.files import json_lines
 from devices.clock import SystemClock
-from recorder.archive.model import INTERRUPTED, Gap, Mark, PartFacts, RecordingFacts
+from recorder.archive.model import INTERRUPTED, Gap, PartFacts, RecordingFacts
 from recorder.archive.runs import RECOVERED_KIND
+from recorder.model.marks import Mark
 from recorder.troubles import ActiveFaults
 
 NOTICED_S = 0.1

@@ -13,7 +13,7 @@ from pathlib import Path
 from config.errors import MediaError
 from config.files import open_regular
 from recorder.archive.disk import Disk, aside_of
-from recorder.archive.model import Mark
+from recorder.model.marks import Mark
 from recorder.mp4.finish import finish
 from recorder.recovery.copying import Piece, TrackCopy, copy, read_back
 from recorder.recovery.layout import CONTAINERS, Kind, look

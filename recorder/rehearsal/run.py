@@ -24,10 +24,10 @@ from devices.host import threads
 from recorder.archive.work import PROGRAM
 from recorder.asked import Asked
 from recorder.control.claims import Claim, Claims
+from recorder.model.status import BEFORE, RECORDS, DestinationLine, SessionResult, SessionStatus
 from recorder.planning import plan_session
 from recorder.rehearsal.film import Film, watch
 from recorder.session import Session
-from recorder.status import BEFORE, RECORDS, DestinationLine, SessionResult, SessionStatus
 
 _PREFIX = "rehearsal-"
 

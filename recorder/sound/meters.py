@@ -12,8 +12,8 @@ import numpy as np
 from av.error import BlockingIOError as NothingYet
 
 from capture.source import SAMPLE_RATE, Samples
+from recorder.model.status import Loudness
 from recorder.sound.resampler import Floats
-from recorder.status import Loudness
 
 GATE_LUFS = -70.0
 """What is softer counts as silence; the filter says so for what it could not measure at all."""

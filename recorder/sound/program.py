@@ -20,13 +20,13 @@ from config.errors import as_ours
 from devices.clock import NANOSECONDS
 from recorder.encoder import AAC_FRAME, Encoder
 from recorder.eventlog import LossReporter
-from recorder.packet import EncodedPacket, Track, TrackId, sound_track
+from recorder.model.packet import EncodedPacket, Track, TrackId, sound_track
+from recorder.model.status import Loudness, SoundLine
 from recorder.sound.lane import Lane
 from recorder.sound.limiter import Limiter, rounded
 from recorder.sound.meters import LoudnessMeter, PeakMeter
 from recorder.sound.mixer import Heard, Mixer, SoundInput, total_of
 from recorder.sound.resampler import Floats
-from recorder.status import Loudness, SoundLine
 from recorder.timeline import RunContext
 
 MOST_AHEAD = SAMPLE_RATE

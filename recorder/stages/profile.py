@@ -18,10 +18,10 @@ from config.events import Emit, Event
 from devices.clock import NANOSECONDS
 from devices.host import threads
 from devices.process_stat import process_stat
+from recorder.model.status import StageFigures
 from recorder.stages.accounts import ChildAccount, ThreadAccount
 from recorder.stages.places import Phase
 from recorder.stages.timers import StageTimers
-from recorder.status import StageFigures
 
 LOOK_S = 0.5
 CHILDREN_EVERY = 2

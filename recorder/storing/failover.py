@@ -26,12 +26,13 @@ from devices.host import threads
 from devices.host.deadline import DeadlineTask
 from recorder.archive.archive import Archive
 from recorder.archive.fixity import Progress
-from recorder.archive.model import Mark, Package, RecordingFacts
+from recorder.archive.model import Package, RecordingFacts
 from recorder.archive.work import WorkFolder
 from recorder.eventlog import EventLog
 from recorder.isolate import PartDirectory
 from recorder.kept_packets import MOST_BYTES, KeptPackets
-from recorder.packet import EncodedPacket, Track, TrackId
+from recorder.model.marks import Mark
+from recorder.model.packet import EncodedPacket, Track, TrackId
 from recorder.storing.events import StorageEvents
 from recorder.storing.faults import OPEN_S, asked, stalled
 from recorder.storing.file import OnDisk

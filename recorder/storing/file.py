@@ -18,14 +18,14 @@ from av.stream import Stream
 from config.errors import LiputError, MediaError, StorageError
 from config.files import open_regular
 from recorder.archive.disk import Disk
-from recorder.archive.model import Mark
 from recorder.fragments import FragmentReader
+from recorder.model.marks import Mark
+from recorder.model.packet import EncodedPacket, TrackId
+from recorder.model.titles import copy_title, set_made
 from recorder.mp4.finish import finish
-from recorder.packet import EncodedPacket, TrackId
 from recorder.storage_errors import storage_error
 from recorder.storing.faults import became_read_only, told_apart, vanished
 from recorder.storing.mounts import disk_of
-from recorder.titles import copy_title, set_made
 
 BUFFER_BYTES = 1 << 20
 """FFmpeg's buffer before a write: a fragment of a tenth of a second of any profile fits, and goes out whole."""

@@ -21,11 +21,11 @@ from recorder.archive.archive import Archive
 from recorder.archive.model import SessionContext
 from recorder.archive.work import WorkFolder
 from recorder.eventlog import EventLog
-from recorder.packet import TrackId
+from recorder.model.packet import TrackId
+from recorder.model.titles import copy_title
 from recorder.storing.file import Mp4File
 from recorder.storing.mounts import MountMemory
 from recorder.storing.replica import Place, Replica
-from recorder.titles import copy_title
 
 type Templates = Mapping[TrackId, Stream]
 type TemplatesOf = Callable[[int], Templates]

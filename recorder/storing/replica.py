@@ -29,10 +29,10 @@ from devices.clock import NANOSECONDS, Clock
 from devices.host import threads
 from devices.host.deadline import DeadlineTask
 from recorder.archive.archive import Archive
-from recorder.archive.model import Mark
 from recorder.archive.work import WorkFolder
 from recorder.isolate import PartDirectory
-from recorder.packet import RUN_IN, EncodedPacket, Track, TrackId
+from recorder.model.marks import Mark
+from recorder.model.packet import RUN_IN, EncodedPacket, Track, TrackId
 from recorder.storing.faults import stalled
 from recorder.storing.file import Mp4File, OnDisk
 from recorder.storing.progress import ProgressWatch, ReplicaState, patience_s

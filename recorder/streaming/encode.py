@@ -25,7 +25,7 @@ from devices.clock import NANOSECONDS, Clock
 from devices.host import threads
 from devices.priority import be_nicer
 from recorder.encoder import Encoder
-from recorder.packet import EncodedPacket, Track, TrackId
+from recorder.model.packet import EncodedPacket, Track, TrackId
 from recorder.x264 import VIDEO_TIME_BASE, VideoSettings
 
 QUEUE = 3

@@ -32,7 +32,7 @@ from config.errors import DeviceBusy, DeviceError, MediaError
 from config.schema import Settings
 from devices.clock import NANOSECONDS, Clock
 from recorder.encoder import AAC_FRAME, AudioSettings, Encoder
-from recorder.packet import Track
+from recorder.model.packet import Track
 from recorder.streaming.encode import Slot, stream_settings
 from recorder.streaming.headroom import Headroom, cores
 from recorder.x264 import VIDEO_TIME_BASE, VideoSettings

@@ -19,10 +19,10 @@ from devices.host import threads
 from recorder.live.destination import LiveDestination
 from recorder.live.destinations import Destinations
 from recorder.live.protocol import Sent
+from recorder.model.packet import EncodedPacket
+from recorder.model.status import StreamLine
 from recorder.outputs import Outputs
-from recorder.packet import EncodedPacket
 from recorder.standstill import StallDetector
-from recorder.status import StreamLine
 from recorder.streaming.choice import AUTO, Choice, Encode, StreamPlan, Why, choose
 from recorder.streaming.encode import OPEN_S, SUBJECT, StreamEncode, stream_settings
 from recorder.streaming.figures import Finding

@@ -14,7 +14,7 @@ from recorder.control.launched import MODULE, Unit
 from recorder.control.protocol import Status, Stop
 from recorder.control.spawn import Spawned
 from recorder.control.spec import Spec
-from recorder.status import SessionState
+from recorder.model.status import SessionState
 from tests.support import command
 from tests.support.room import Room
 from tests.support.waiting import wait_for

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from agent.reporters import PlainReporter, stages_text
-from recorder.status import NamedCpu, StageFigures
+from recorder.model.status import NamedCpu, StageFigures
 from tests.support import command
 from tests.support.leftovers import event
 from tests.support.room import Room

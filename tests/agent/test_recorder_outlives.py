@@ -17,7 +17,7 @@ from recorder.control import directory, sockets
 from recorder.control.client import Connection, ask
 from recorder.control.directory import RecorderFolder, RecorderInfo
 from recorder.control.protocol import Mark, Start, Status, Stop, Watch
-from recorder.status import SessionResult, SessionStatus
+from recorder.model.status import SessionResult, SessionStatus
 from tests.support import command
 from tests.support.command import running
 from tests.support.recorders import kill, recorders

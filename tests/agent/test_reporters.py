@@ -4,7 +4,7 @@ import pytest
 
 from agent.reporters import status_text
 from devices.model import Health, HealthState
-from recorder.status import (
+from recorder.model.status import (
     ConferenceLine,
     ConferenceOutput,
     LoadLine,

@@ -26,7 +26,7 @@ from recorder.control.client import ask
 from recorder.control.directory import RecorderFolder, RecorderInfo
 from recorder.control.protocol import Layout, Mark, Mute, Status, Stop
 from recorder.control.spec import Spec
-from recorder.status import SessionState, SessionStatus
+from recorder.model.status import SessionState, SessionStatus
 from tests.support import archives, command, leftovers, media, recorders
 from tests.support.children import children
 from tests.support.leftovers import live

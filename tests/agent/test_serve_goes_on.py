@@ -20,7 +20,7 @@ from recorder.control.client import how_it_ended
 from recorder.control.directory import RecorderFolder, ended_folder
 from recorder.control.protocol import Failure, encode
 from recorder.control.spec import Spec, decode_spec, saved_spec
-from recorder.status import SessionResult, SessionState
+from recorder.model.status import SessionResult, SessionState
 from tests.support import archives, leftovers
 from tests.support.leftovers import live
 from tests.support.waiting import wait_for

@@ -17,7 +17,7 @@ from recorder.control import directory
 from recorder.control.find import Running
 from recorder.control.protocol import encode
 from recorder.control.spec import Spec, saved_spec
-from recorder.status import SessionResult, SessionState
+from recorder.model.status import SessionResult, SessionState
 
 RESULT = SessionResult(state=SessionState.SEALED, package="/arsip/p", duration_s=1.0, frames=30, degraded=[])
 

@@ -19,7 +19,7 @@ from devices.model import Device, DeviceKind
 from devices.modes import CapabilityProber
 from devices.udev import PictureNode
 from recorder.control.find import running
-from recorder.status import SessionState
+from recorder.model.status import SessionState
 from tests.support.looks import OFFER
 from tests.support.served import ServedRecorder
 from tests.support.waiting import wait_for

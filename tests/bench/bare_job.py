@@ -16,7 +16,7 @@ import numpy as np
 from capture.jpeg import JpegDecoder
 from capture.source import Matrix
 from recorder.encoder import AudioSettings, Encoder
-from recorder.packet import EncodedPacket, Track
+from recorder.model.packet import EncodedPacket, Track
 from recorder.x264 import VIDEO_TIME_BASE, VideoSettings
 from tests.bench.muxed_file import MuxedFile
 

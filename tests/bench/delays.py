@@ -8,7 +8,7 @@ from pathlib import Path
 
 from capture.source import Frame
 from devices.clock import NANOSECONDS
-from recorder.packet import EncodedPacket, Track
+from recorder.model.packet import EncodedPacket, Track
 from recorder.x264 import VIDEO_TIME_BASE
 
 

@@ -17,7 +17,7 @@ from config.secrets import StreamTarget, secret_url
 from devices.clock import SystemClock
 from recorder.encoder import AAC_FRAME, AUDIO_TIME_BASE, AudioSettings, Encoder
 from recorder.live.destination import LiveDestination
-from recorder.packet import EncodedPacket, Track
+from recorder.model.packet import EncodedPacket, Track
 from recorder.x264 import VideoSettings
 from tests.bench.line import Bench, Line
 from tests.support.children import children

@@ -15,8 +15,8 @@ import av
 import psutil
 
 from config.schema import Settings
+from recorder.model.packet import EncodedPacket, Track
 from recorder.mp4.finish import finish
-from recorder.packet import EncodedPacket, Track
 from recorder.storing.file import muxer_options
 from tests.support.muxed import Coded, regular
 

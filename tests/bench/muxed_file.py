@@ -6,7 +6,7 @@ from pathlib import Path
 import av
 from av.container import OutputContainer
 
-from recorder.packet import EncodedPacket
+from recorder.model.packet import EncodedPacket
 from recorder.storing.opening import Templates
 
 

@@ -16,7 +16,7 @@ from config.schema import Profile, ReportSettings, Settings
 from config.secrets import StreamTarget, secret_url
 from devices.clock import Clock, SystemClock
 from recorder.asked import Asked
-from recorder.packet import Track
+from recorder.model.packet import Track
 from recorder.planning import plan_session
 from recorder.session import Session
 from recorder.video_input import PictureInput

@@ -14,8 +14,8 @@ import av
 from capture.source import Matrix
 from config.schema import Settings
 from recorder.encoder import AudioSettings, Encoder
+from recorder.model.packet import Track
 from recorder.mp4.finish import finish
-from recorder.packet import Track
 from recorder.storing.file import BUFFER_BYTES, RecordingFile, muxer_options
 from recorder.x264 import VideoSettings
 

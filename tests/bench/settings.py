@@ -25,7 +25,7 @@ from capture.pacing import FastPace
 from capture.source import Frame, SourceEnded
 from config.schema import Profile
 from recorder.encoder import Encoder
-from recorder.packet import EncodedPacket, Track
+from recorder.model.packet import EncodedPacket, Track
 from recorder.x264 import VIDEO_TIME_BASE, VideoSettings, video_settings
 from tests.bench.clips import clips
 from tests.bench.default_profile import judged

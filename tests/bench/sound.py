@@ -15,7 +15,7 @@ from capture.source import SAMPLE_RATE, AudioBlock
 from capture.worker import AudioWorker
 from devices.clock import NANOSECONDS
 from recorder.encoder import AAC_FRAME, AudioSettings, Encoder
-from recorder.packet import EncodedPacket, Track
+from recorder.model.packet import EncodedPacket, Track
 from recorder.sound.program import ProgramSound
 from recorder.timeline import RunContext, Timeline
 from tests.support.simulated import EventList, ScriptedQueue, SimulatedClock

@@ -11,7 +11,7 @@ import simplejpeg  # type: ignore[import-untyped]  # ships no types
 
 from capture.source import Frame
 from recorder.encoder import AUDIO_TIME_BASE
-from recorder.packet import EncodedPacket, Track
+from recorder.model.packet import EncodedPacket, Track
 from recorder.x264 import VIDEO_TIME_BASE
 from tests.bench import (
     adaptive,

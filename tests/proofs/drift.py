@@ -17,7 +17,7 @@ from capture.source_queue import SourceQueue
 from capture.worker import AudioWorker, SourceWorker
 from devices.clock import NANOSECONDS
 from recorder.encoder import Encoder
-from recorder.packet import EncodedPacket, Track, sound_track
+from recorder.model.packet import EncodedPacket, Track, sound_track
 from recorder.sound.program import ProgramSound
 from recorder.timeline import RunContext, Timeline
 from tests.support.simulated import EventList, SimulatedClock

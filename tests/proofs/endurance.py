@@ -21,9 +21,9 @@ from config.program import Program
 from config.schema import Profile, ReportSettings, Settings
 from devices.clock import SystemClock
 from recorder.asked import Asked
+from recorder.model.status import SessionResult, SessionState
 from recorder.planning import plan_session
 from recorder.session import Session
-from recorder.status import SessionResult, SessionState
 from tests.bench.scaling import BAR, line_of
 from tests.proofs.sync import PROMISE_S, offsets
 

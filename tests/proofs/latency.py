@@ -24,10 +24,10 @@ from config.schema import BUILT_IN_PROFILES
 from devices.clock import NANOSECONDS, SystemClock
 from devices.model import Device, DeviceKind
 from recorder.archive.archive import Archive
+from recorder.model.status import SessionState
 from recorder.scene import PROGRAM
 from recorder.session import Session
 from recorder.sound.mixer import SoundInput
-from recorder.status import SessionState
 from recorder.video_input import PictureInput
 from tests.support.plans import session_plan
 from tests.support.waiting import wait_for

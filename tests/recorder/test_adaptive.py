@@ -19,9 +19,9 @@ from devices.clock import SystemClock
 from recorder.asked import Asked
 from recorder.encoder import AAC_FRAME, AudioSettings, Encoder
 from recorder.fragments import FragmentReader
+from recorder.model.packet import EncodedPacket, Track
 from recorder.overload.ladder import Step
 from recorder.overload.relief import cheap_params
-from recorder.packet import EncodedPacket, Track
 from recorder.planning import plan_session
 from recorder.session import Session
 from recorder.storing.replica import Replica

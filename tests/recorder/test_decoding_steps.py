@@ -13,7 +13,7 @@ import pytest
 from capture.source import Matrix
 from config.errors import LiputError
 from recorder.encoder import AAC_FRAME, AudioSettings, Encoder
-from recorder.packet import EncodedPacket, Track
+from recorder.model.packet import EncodedPacket, Track
 from recorder.picture_stream import DecodingSteps
 from recorder.x264 import VIDEO_TIME_BASE, VideoSettings
 from tests.support.recorded import OneFile

@@ -13,9 +13,9 @@ import pytest
 from capture.source import Matrix
 from config.errors import EncoderError
 from recorder.encoder import AudioSettings, Encoder
+from recorder.model.packet import EncodedPacket, Track
 from recorder.overload.ladder import Step
 from recorder.overload.relief import cheap_params
-from recorder.packet import EncodedPacket, Track
 from recorder.x264 import DELAY_S, VIDEO_TIME_BASE, VideoSettings, x264_settings
 
 RATE = Fraction(30)

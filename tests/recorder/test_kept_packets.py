@@ -3,7 +3,7 @@
 from fractions import Fraction
 
 from recorder.kept_packets import KeptPackets
-from recorder.packet import EncodedPacket, Track
+from recorder.model.packet import EncodedPacket, Track
 
 
 def picture(number: int, size: int = 10) -> EncodedPacket:

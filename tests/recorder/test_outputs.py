@@ -10,10 +10,10 @@ from av.stream import Stream
 from config.errors import StorageError
 from config.secrets import Secret, StreamTarget
 from devices.clock import SystemClock
-from recorder.archive.model import Mark
 from recorder.live.destinations import Destinations
+from recorder.model.marks import Mark
+from recorder.model.packet import EncodedPacket, Track, TrackId
 from recorder.outputs import Outputs
-from recorder.packet import EncodedPacket, Track, TrackId
 from tests.support.encoded import SmallEncoder
 from tests.support.simulated import EventList
 

@@ -16,9 +16,9 @@ import pytest
 from capture.source import Matrix
 from config.errors import EncoderError, LiputError
 from recorder.encoder import AAC_FRAME, AudioSettings, Encoder
+from recorder.model.packet import EncodedPacket, Track
 from recorder.overload.ladder import Step
 from recorder.overload.relief import CHEAP, cheap_params
-from recorder.packet import EncodedPacket, Track
 from recorder.picture_stream import PictureStream, _Encoder
 from recorder.x264 import VIDEO_TIME_BASE, VideoSettings
 from tests.support.recorded import OneFile

@@ -12,7 +12,7 @@ import pytest
 from config.errors import LiputError
 from devices.clock import NANOSECONDS
 from recorder.kept_packets import KeptPackets
-from recorder.packet import RUN_IN, EncodedPacket, Track
+from recorder.model.packet import RUN_IN, EncodedPacket, Track
 from recorder.preroll import PreRoll
 from tests.support.encoded import RATE, SmallEncoder
 from tests.support.recorded import OneFile

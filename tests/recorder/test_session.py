@@ -23,8 +23,8 @@ from devices.health.faults import Fault
 from devices.health.line import nowhere
 from devices.health.tracker import HealthTracker
 from devices.model import Device, DeviceKind
-from recorder.packet import Track
-from recorder.status import SessionState
+from recorder.model.packet import Track
+from recorder.model.status import SessionState
 from tests.support import markers, media
 from tests.support.sessions import HEIGHT, RATE, WIDTH, MakeAudio, MakeVideo, Room, lengths, program
 

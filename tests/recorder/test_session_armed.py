@@ -15,8 +15,8 @@ from config.schema import Recording
 from devices.clock import SystemClock
 from recorder.archive.archive import Archive
 from recorder.archive.work import WorkFolder
+from recorder.model.status import SessionState
 from recorder.session import FROM_THE_FIRST_PICTURE
-from recorder.status import SessionState
 from recorder.video_input import PictureInput
 from tests.support.armed import LAYOUTS, Armed, JpegCamera, NeverThere, picture_numbers, supervised
 from tests.support.sessions import HEIGHT, PROFILE, RATE, WIDTH, lengths, program

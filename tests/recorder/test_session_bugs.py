@@ -8,8 +8,8 @@ import pytest
 from config.errors import LiputError
 from recorder import program as in_program
 from recorder.encoder import Encoder
-from recorder.packet import Track
-from recorder.status import SessionState
+from recorder.model.packet import Track
+from recorder.model.status import SessionState
 from tests.support import media
 from tests.support.sessions import Room, program
 

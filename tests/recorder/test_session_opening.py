@@ -18,8 +18,8 @@ from devices.host.deadline import close_within, hung_closings
 from devices.model import Device, DeviceKind
 from recorder import inputs
 from recorder.control.protocol import failure
+from recorder.model.status import SessionState
 from recorder.sound.mixer import SoundInput
-from recorder.status import SessionState
 from recorder.video_input import PictureInput
 from tests.support.armed import LAYOUTS, Armed, NeverThere, picture_numbers, supervised
 from tests.support.sessions import HEIGHT, RATE, WIDTH, program

@@ -13,7 +13,7 @@ from capture.synthetic.video import SyntheticVideo
 from config.errors import UsageError
 from devices.clock import SystemClock
 from recorder import program as recorder_program
-from recorder.status import SessionState
+from recorder.model.status import SessionState
 from tests.support import media
 from tests.support.armed import LAYOUTS, Armed, picture_numbers
 from tests.support.sessions import HEIGHT, RATE, WIDTH, program

@@ -1,7 +1,7 @@
 """Media time: where it begins, where it is, and where it ends."""
 
 from devices.clock import NANOSECONDS
-from recorder.packet import Track
+from recorder.model.packet import Track
 from recorder.timeline import Timeline
 from tests.support.simulated import SimulatedClock
 

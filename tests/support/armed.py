@@ -23,9 +23,9 @@ from config.program import SINGLE, LayoutSettings
 from devices.clock import SystemClock
 from devices.model import Device, DeviceKind
 from recorder.archive.archive import Archive
+from recorder.model.status import SessionResult, SessionState
 from recorder.session import Session
 from recorder.sound.mixer import SoundInput
-from recorder.status import SessionResult, SessionState
 from recorder.video_input import PictureInput
 from tests.support import markers, media
 from tests.support.plans import session_plan

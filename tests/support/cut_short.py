@@ -11,7 +11,7 @@ import numpy as np
 
 from capture.source import Matrix
 from recorder.encoder import AudioSettings, Encoder
-from recorder.packet import EncodedPacket, Track
+from recorder.model.packet import EncodedPacket, Track
 from recorder.x264 import VIDEO_TIME_BASE, VideoSettings
 from tests.support.recorded import OneFile
 from tests.support.waiting import wait_for

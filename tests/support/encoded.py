@@ -11,7 +11,7 @@ from av.stream import Stream
 from av.video.frame import PictureType
 from av.video.stream import VideoStream
 
-from recorder.packet import EncodedPacket, Track, TrackId
+from recorder.model.packet import EncodedPacket, Track, TrackId
 
 WIDTH, HEIGHT, RATE = 320, 180, 30
 SAMPLE_RATE, BLOCK = 48_000, 1600

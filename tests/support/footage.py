@@ -4,7 +4,7 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from capture.source import Frame
-from recorder.packet import Track
+from recorder.model.packet import Track
 from tests.support.tracks import Rig, in_time
 
 THIRTY = Fraction(30)

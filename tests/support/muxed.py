@@ -11,11 +11,11 @@ from av.stream import Stream
 
 from capture.source import Matrix
 from config.schema import Recording
-from recorder.archive.model import Mark
 from recorder.encoder import AudioSettings, Encoder
-from recorder.packet import EncodedPacket, Track, TrackId, sound_track
+from recorder.model.marks import Mark
+from recorder.model.packet import EncodedPacket, Track, TrackId, sound_track
+from recorder.model.titles import chapters
 from recorder.storing.file import muxer_options
-from recorder.titles import chapters
 from recorder.x264 import VIDEO_TIME_BASE, VideoSettings
 from tests.support import media
 

@@ -13,10 +13,11 @@ from config.errors import LiputError
 from config.schema import Recording as RecordingSettings
 from devices.clock import Clock, SystemClock
 from recorder.archive.archive import Archive
-from recorder.archive.model import Begun, Mark, SessionContext
+from recorder.archive.model import Begun, SessionContext
 from recorder.archive.work import WorkFolder
 from recorder.encoder import AudioSettings, Encoder
-from recorder.packet import EncodedPacket, Track
+from recorder.model.marks import Mark
+from recorder.model.packet import EncodedPacket, Track
 from recorder.storing.file import Mp4File
 from recorder.storing.opening import Templates
 from recorder.storing.replica import Place, Replica

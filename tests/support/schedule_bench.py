@@ -20,7 +20,7 @@ from config.schema import Settings
 from devices.clock import NANOSECONDS
 from recorder.control.directory import RecorderFolder
 from recorder.control.spec import Spec
-from recorder.status import SessionState
+from recorder.model.status import SessionState
 from tests.support.calendars import MINUTE, plan
 from tests.support.simulated import BEGINNING, SimulatedClock
 from tests.support.waiting import wait_for

@@ -8,7 +8,7 @@ import msgspec
 from agent.schedule.decide import Act, Kind, Rules, Run, decide, noted
 from agent.schedule.done import Done, done_for
 from agent.schedule.plan import Plan, begun_as
-from recorder.status import SessionState
+from recorder.model.status import SessionState
 from tests.support.calendars import NINE
 
 BOOT = "boot-1"

@@ -4,7 +4,7 @@ import threading
 from dataclasses import dataclass
 
 from config.errors import UsageError
-from recorder.status import SessionResult, SessionState, SessionStatus
+from recorder.model.status import SessionResult, SessionState, SessionStatus
 
 
 @dataclass

@@ -15,7 +15,7 @@ from recorder.control import directory, sockets
 from recorder.control.directory import RecorderFolder
 from recorder.control.protocol import encode
 from recorder.control.server import ControlServer
-from recorder.status import SessionResult, SessionStatus
+from recorder.model.status import SessionResult, SessionStatus
 from tests.support.scripted_session import RESULT, ScriptedSession
 
 

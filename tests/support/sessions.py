@@ -13,10 +13,10 @@ from config.schema import BUILT_IN_PROFILES
 from devices.clock import SystemClock
 from devices.health.board import HealthBoard
 from recorder.archive.archive import Archive
-from recorder.packet import Track
+from recorder.model.packet import Track
+from recorder.model.status import SessionResult, SessionState
 from recorder.session import Session
 from recorder.sound.mixer import SoundInput
-from recorder.status import SessionResult, SessionState
 from recorder.video_input import PictureInput
 from tests.support import media
 from tests.support.plans import session_plan

@@ -11,8 +11,9 @@ import msgspec
 
 from recorder.archive import bag, names
 from recorder.archive.baginfo import bag_info
-from recorder.archive.model import Addition, Chapter, Mark, MediaFile, Recording, RequestFacts
+from recorder.archive.model import Addition, Chapter, MediaFile, Recording, RequestFacts
 from recorder.archive.work import RECORDING_FILE
+from recorder.model.marks import Mark
 
 WORDS = (
     "rapat", "senat", "wisuda", "seminar", "kuliah", "umum", "pelantikan", "rektor", "fakultas", "teknik", "hukum",

@@ -21,7 +21,7 @@ from config.errors import LiputError
 from devices.clock import NANOSECONDS
 from devices.model import Device, DeviceKind
 from recorder.asked import Asked
-from recorder.status import SessionStatus
+from recorder.model.status import SessionStatus
 from tests.support import situations
 from tests.support.scenes import HEIGHT, WIDTH
 

@@ -5,10 +5,10 @@ from contextlib import contextmanager
 from typing import Protocol
 
 from recorder import files
-from recorder.archive.model import Mark
 from recorder.live.destinations import Destinations
+from recorder.model.marks import Mark
+from recorder.model.packet import PROGRAM, EncodedPacket
 from recorder.outputs import Outputs, TakesRecording
-from recorder.packet import PROGRAM, EncodedPacket
 from recorder.storing.opening import Templates, TemplatesOf
 
 

@@ -10,7 +10,7 @@ from config.schema import Settings
 from devices.clock import SystemClock
 from devices.model import Device
 from recorder.asked import Asked
-from recorder.status import SessionState, SessionStatus, SourceLine
+from recorder.model.status import SessionState, SessionStatus, SourceLine
 
 
 def situation(

@@ -11,10 +11,11 @@ from types import SimpleNamespace
 from config.errors import LiputError
 from config.events import Event
 from devices.clock import SystemClock
-from recorder.archive.model import Mark, RecordingFacts
+from recorder.archive.model import RecordingFacts
 from recorder.encoder import Encoder
 from recorder.eventlog import EventLog
-from recorder.packet import EncodedPacket, Track
+from recorder.model.marks import Mark
+from recorder.model.packet import EncodedPacket, Track
 from recorder.storing.failover import Failover
 from tests.support import archives
 from tests.support.recorded import encoder, feed

@@ -10,7 +10,7 @@ from agent.checks.situation import streams_of
 from config.settings import load_settings
 from devices.clock import SystemClock
 from recorder.asked import Asked
-from recorder.status import SessionStatus
+from recorder.model.status import SessionStatus
 from tests.support.situations import holding
 
 

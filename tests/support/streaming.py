@@ -12,9 +12,9 @@ from config.secrets import Secret, StreamTarget
 from devices.clock import SystemClock
 from recorder.archive.archive import Archive
 from recorder.conference.plan import ConferencePlan
+from recorder.model.status import SessionResult
 from recorder.session import Session
 from recorder.sound.mixer import SoundInput
-from recorder.status import SessionResult
 from recorder.streaming.choice import StreamPlan
 from recorder.video_input import PictureInput
 from tests.support.nginx_rtmp import NginxRtmp

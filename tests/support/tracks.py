@@ -20,8 +20,8 @@ from config.layout_kinds import Shape
 from config.program import BUILT_IN_LAYOUTS, SINGLE, LayoutSettings, Program
 from devices.clock import NANOSECONDS, Clock
 from recorder.encoder import Encoder
+from recorder.model.packet import EncodedPacket, Track
 from recorder.overload.relief import Relief
-from recorder.packet import EncodedPacket, Track
 from recorder.scene import Appearance, Look, Scene
 from recorder.sound.mixer import SoundInput
 from recorder.sound.program import ProgramSound

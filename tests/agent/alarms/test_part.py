@@ -18,7 +18,7 @@ from agent.receiver import HOST, free_port
 from devices.clock import NANOSECONDS, SystemClock
 from recorder.control import sockets
 from recorder.control.protocol import Failure, encode
-from recorder.status import SessionState
+from recorder.model.status import SessionState
 from tests.support import command
 from tests.support.alarms import alarm
 from tests.support.buses import Bus

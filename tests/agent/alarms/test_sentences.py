@@ -23,8 +23,8 @@ from config.locale.lookup import Words
 from devices.health.faults import OF_ITS_PLACE, Fault
 from devices.model import DeviceKind
 from devices.roles.roles import MICROPHONE, VIDEO_ROLES
-from recorder.event_kinds import RECOVERED, TOLD, WARNINGS, kind_of
 from recorder.live.reason import Reason
+from recorder.model.event_kinds import RECOVERED, TOLD, WARNINGS, kind_of
 from recorder.troubles import ENDED_BY, HARMLESS
 
 DEGRADING = sorted({kind for said in TOLD for kind in said.kinds} - HARMLESS)

@@ -10,7 +10,7 @@ from agent.checks.check import Progress, Situation
 from agent.checks.result import Verdict
 from config.schema import BUILT_IN_PROFILES, Settings, Video
 from recorder.asked import Asked
-from recorder.status import SessionState, SessionStatus
+from recorder.model.status import SessionState, SessionStatus
 from recorder.streaming.figures import remember, remembered
 from recorder.streaming.headroom import Headroom
 from recorder.streaming.measure import Question

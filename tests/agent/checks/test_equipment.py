@@ -23,7 +23,7 @@ from devices.roles.matching import binding_of
 from devices.roles.roles import roles_store
 from devices.usb.topology import Topology
 from recorder.asked import Asked
-from recorder.status import SessionState, SourceLine
+from recorder.model.status import SessionState, SourceLine
 from tests.support.situations import codes, session, situation, unheard
 from tests.support.usb_trees import usb_tree
 

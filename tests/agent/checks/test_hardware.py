@@ -13,7 +13,7 @@ from recorder.hardware.failure import Reason
 from recorder.hardware.kinds import HARDWARE, Kind
 from recorder.hardware.kinds import Verdict as Tried
 from recorder.hardware.memory import remember, remembered
-from recorder.status import SessionState
+from recorder.model.status import SessionState
 from recorder.x264 import VideoSettings
 from tests.support.situations import session
 from tests.support.situations import situation as now

@@ -17,7 +17,7 @@ from recorder.control import directory
 from recorder.control.claims import Claim, Claims
 from recorder.control.directory import RecorderFolder
 from recorder.control.find import Running
-from recorder.status import SessionState, SessionStatus, SourceLine
+from recorder.model.status import SessionState, SessionStatus, SourceLine
 from tests.support.shown import CAMERA, CARD
 from tests.support.situations import session, situation, unheard
 

@@ -15,7 +15,7 @@ from agent.checks.result import Verdict
 from agent.receiver import HOST, free_port
 from devices.uplink.trouble import NetworkTrouble, Trouble
 from recorder.live import libsrt
-from recorder.status import DestinationLine, SessionState, SessionStatus
+from recorder.model.status import DestinationLine, SessionState, SessionStatus
 from tests.support.nginx_rtmp import NginxRtmp
 from tests.support.raw_server import RawServer, says
 from tests.support.srt_peer import free_udp_port

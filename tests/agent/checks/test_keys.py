@@ -13,7 +13,7 @@ from config.secrets import StreamTarget, secret_url
 from config.settings import load_settings
 from recorder.live.attempt import Deadlines
 from recorder.live.trial import harmless
-from recorder.status import DestinationLine, SessionState, SessionStatus
+from recorder.model.status import DestinationLine, SessionState, SessionStatus
 from tests.support.encoded import SmallEncoder
 from tests.support.live import Events, Pump, is_live, running
 from tests.support.nginx_rtmp import NginxRtmp

@@ -19,7 +19,7 @@ from config.errors import DeviceAccessDenied, DeviceBusFull, DeviceBusy, DeviceN
 from devices.health.faults import FAULTS, Fault
 from devices.model import Device, Health
 from recorder.asked import Asked
-from recorder.status import SessionState, SessionStatus, SourceLine
+from recorder.model.status import SessionState, SessionStatus, SourceLine
 from tests.rig import pictures as rig
 from tests.support.scenes import HEIGHT, WIDTH, colour_bars, jpeg, live
 from tests.support.shown import CAMERA, CARD, Shown, chooses, damaged, grey, repeated, situation

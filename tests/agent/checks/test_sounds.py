@@ -15,7 +15,7 @@ from config.errors import DeviceBusy
 from devices.health.faults import FAULTS, Fault
 from devices.model import Health
 from recorder.asked import Asked
-from recorder.status import SessionState, SessionStatus, SoundLine, SourceLine
+from recorder.model.status import SessionState, SessionStatus, SoundLine, SourceLine
 from tests.capture.watch.sounds import Sound, mains, noise, samples, speech
 from tests.support.shown import MICROPHONE, Sounding, chooses, situation
 from tests.support.situations import unheard

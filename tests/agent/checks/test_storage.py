@@ -18,7 +18,7 @@ from config.schema import Settings
 from config.schema import Storage as StorageSettings
 from recorder.archive import mountinfo
 from recorder.asked import Asked
-from recorder.status import SessionState
+from recorder.model.status import SessionState
 from recorder.storing.mounts import MountMemory
 from tests.support.situations import codes, session, situation, unheard
 

@@ -11,7 +11,7 @@ from agent.checks.result import Verdict
 from agent.checks.uplink import look, streams_of
 from agent.receiver import HOST, free_port
 from devices.uplink.trouble import Trouble
-from recorder.status import DestinationLine, SessionState, SessionStatus
+from recorder.model.status import DestinationLine, SessionState, SessionStatus
 from tests.net.speed_server import How, serving
 from tests.support.nginx_rtmp import NginxRtmp
 from tests.support.streamed import codes, looked, streamed

@@ -13,7 +13,7 @@ import pytest
 
 from agent.destination_text import destination_text
 from agent.receiver import HOST, free_port
-from recorder.status import DestinationLine
+from recorder.model.status import DestinationLine
 from tests.agent.commands.test_sessions import answer, liput, refused, until
 from tests.support import command
 from tests.support.children import children, is_alive

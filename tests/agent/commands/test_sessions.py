@@ -19,7 +19,7 @@ from recorder.control.directory import RecorderFolder
 from recorder.control.find import Running
 from recorder.control.protocol import Stop, Watch
 from recorder.control.server import ControlServer
-from recorder.status import SessionState
+from recorder.model.status import SessionState
 from tests.support import command, media
 from tests.support.command import Line, running
 from tests.support.recorders import kill, recorders

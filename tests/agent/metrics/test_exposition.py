@@ -22,7 +22,7 @@ from devices.model import Health, HealthState
 from recorder.control import sockets
 from recorder.control.client import ANSWER_S
 from recorder.copies.ledger import CopyState, Ledger, Row, Trouble
-from recorder.status import DestinationLine, LoadLine, SessionStatus, SoundLine, SourceLine, StreamLine
+from recorder.model.status import DestinationLine, LoadLine, SessionStatus, SoundLine, SourceLine, StreamLine
 from tests.support import archives, command
 from tests.support.served import ServedRecorder
 

@@ -14,9 +14,9 @@ from capture.watch.listening import Heard
 from config.errors import DeviceBusy, LiputError, MediaError
 from config.events import Event
 from config.schema import BUILT_IN_PROFILES
+from recorder.model.status import DestinationLine, SessionResult, SessionState, SessionStatus
 from recorder.rehearsal.film import Film
 from recorder.rehearsal.run import Rehearsed
-from recorder.status import DestinationLine, SessionResult, SessionState, SessionStatus
 
 PROFILE = BUILT_IN_PROFILES["720p30"]
 SEEN = Seen(

@@ -9,7 +9,7 @@ from config.settings import load_settings
 from recorder.control.client import Connection
 from recorder.control.protocol import Start, Stop, Watch
 from recorder.control.spawn import Spawned
-from recorder.status import SessionResult, SessionState, SessionStatus
+from recorder.model.status import SessionResult, SessionState, SessionStatus
 from tests.support.calendars import plan
 from tests.support.room import Room
 

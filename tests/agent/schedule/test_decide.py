@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from agent.schedule.decide import Kind, Rules, Run, decide
 from agent.schedule.done import Attempt, Done
 from agent.schedule.plan import Mode, PlanState
-from recorder.status import SessionState
+from recorder.model.status import SessionState
 from tests.support.calendars import MINUTE, NINE, plan
 from tests.support.schedule_world import BOOT, RULES, World, begun
 

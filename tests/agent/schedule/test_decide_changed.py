@@ -7,7 +7,7 @@ import pytest
 
 from agent.schedule.decide import Kind, Rules, decide
 from agent.schedule.plan import Mode, Plan, PlanState, begun_as
-from recorder.status import SessionState
+from recorder.model.status import SessionState
 from tests.support.calendars import MINUTE, NINE, plan
 from tests.support.schedule_world import BOOT, RULES, World, begun
 

@@ -15,7 +15,7 @@ from config.schedule import ScheduleSettings
 from config.schema import Settings
 from recorder.control.directory import RecorderFolder, runtime_folder
 from recorder.control.protocol import Failure, encode
-from recorder.status import SessionResult, SessionState
+from recorder.model.status import SessionResult, SessionState
 from tests.support.schedule_bench import Bench, plan_in
 from tests.support.simulated import BEGINNING
 

@@ -13,7 +13,7 @@ from agent.schedule.store import Plans
 from agent.steering import NOTHING
 from recorder.control.directory import RecorderFolder, runtime_folder
 from recorder.control.protocol import AnyRequest, Disarm, Start, encode
-from recorder.status import SessionResult, SessionState
+from recorder.model.status import SessionResult, SessionState
 from tests.support.calendars import MINUTE, plan
 from tests.support.schedule_bench import Bench, plan_in
 

@@ -17,7 +17,7 @@ from recorder.control import directory
 from recorder.control.directory import RecorderFolder
 from recorder.control.find import Running
 from recorder.control.spec import Spec, saved_spec
-from recorder.status import SessionState
+from recorder.model.status import SessionState
 from tests.support.situations import session
 
 

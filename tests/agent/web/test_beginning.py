@@ -17,7 +17,7 @@ from devices.clock import SystemClock
 from recorder.control import directory
 from recorder.control.find import Running
 from recorder.control.protocol import RecorderRefused
-from recorder.status import SessionState
+from recorder.model.status import SessionState
 from tests.support.situations import session
 from tests.support.web import house
 

@@ -18,7 +18,7 @@ from agent.serving import FOLLOWS_S
 from recorder.control.directory import make_folder, new_info, process_started
 from recorder.control.find import Running, running_as
 from recorder.control.protocol import Failure, encode
-from recorder.status import SessionResult, SessionState
+from recorder.model.status import SessionResult, SessionState
 from tests.support import archives, command, media, web
 from tests.support.recorders import recorders
 from tests.support.room import Room, program

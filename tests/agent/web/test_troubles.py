@@ -14,8 +14,8 @@ from agent.web.troubles import Trouble, device_shown, package_shown, troubles_of
 from devices.health.faults import Fault
 from devices.model import Device, DeviceKind, Health, HealthState
 from recorder.archive.model import INTERRUPTED, Package, PackageState
-from recorder.event_kinds import kind_of
-from recorder.status import BEFORE, SessionState, SessionStatus, SourceLine
+from recorder.model.event_kinds import kind_of
+from recorder.model.status import BEFORE, SessionState, SessionStatus, SourceLine
 from tests.support.reports import material
 
 AT = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)

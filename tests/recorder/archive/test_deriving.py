@@ -16,9 +16,10 @@ from recorder.archive import fixity
 from recorder.archive.archive import Archive
 from recorder.archive.deriving import SHEET_FILE
 from recorder.archive.disk import Disk
-from recorder.archive.model import Mark, Package, Recording
+from recorder.archive.model import Package, Recording
 from recorder.archive.wishes import Derived, ReportWishes, SlidesView, SlideWishes, Wishes
 from recorder.archive.work import DERIVED_FILE, METADATA_FILES, WorkFolder
+from recorder.model.marks import Mark
 from recorder.report.package import report_of_changed
 from recorder.slides import chapters, sheet
 from tests.support import archives

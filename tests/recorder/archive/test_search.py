@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recorder.archive.index import Index
-from recorder.archive.model import Addition, Chapter, Mark, Recording, RequestFacts
+from recorder.archive.model import Addition, Chapter, Recording, RequestFacts
 from recorder.archive.search import match, search
+from recorder.model.marks import Mark
 from tests.support import shelves
 
 BASE = shelves.describe(0)

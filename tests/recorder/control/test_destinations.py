@@ -31,8 +31,8 @@ from recorder.control.protocol import (
 from recorder.control.server import MOST_CHANGES, MOST_CLIENTS, ControlServer
 from recorder.control.spec import Spec, decode_spec, saved_spec
 from recorder.live.destinations import Destinations
+from recorder.model.status import SessionState
 from recorder.planning import plan_session
-from recorder.status import SessionState
 from tests.support.live import Events
 from tests.support.scripted_session import ScriptedSession
 from tests.support.waiting import wait_for

@@ -5,7 +5,7 @@ import time
 from contextlib import ExitStack
 
 from recorder.control.find import PATIENCE_S, running, running_as
-from recorder.status import SessionState, SessionStatus
+from recorder.model.status import SessionState, SessionStatus
 from tests.support.served import ServedRecorder, hanging, taken
 from tests.support.waiting import wait_for
 

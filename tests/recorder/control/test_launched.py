@@ -20,7 +20,7 @@ from recorder.control.launched import Unit
 from recorder.control.protocol import RecorderRefused, Status, Stop, Watch
 from recorder.control.spawn import Spawned
 from recorder.control.spec import Spec, decode_spec
-from recorder.status import SessionResult
+from recorder.model.status import SessionResult
 from tests.support import command, recorders
 from tests.support.waiting import wait_for
 

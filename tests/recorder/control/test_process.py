@@ -18,7 +18,7 @@ from recorder.control.protocol import RecorderRefused, Stop, Watch
 from recorder.control.spawn import Spawned
 from recorder.control.spec import Spec
 from recorder.control.streams import LARGEST
-from recorder.status import SessionResult, SessionState, SessionStatus
+from recorder.model.status import SessionResult, SessionState, SessionStatus
 
 ROOT = Path(__file__).parents[3]
 

@@ -8,7 +8,7 @@ from config.errors import DeviceBusy, UsageError
 from config.events import Event
 from recorder.control import protocol
 from recorder.control.protocol import AnyRequest, Line
-from recorder.status import SessionResult, SessionState, SessionStatus
+from recorder.model.status import SessionResult, SessionState, SessionStatus
 
 STATUS = SessionStatus(
     state=SessionState.LIVE, elapsed_s=1.0, media_time_s=0.5, bytes=5, frames=1, dropped=0, repeated=0, fps=30.0,

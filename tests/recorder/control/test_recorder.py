@@ -25,9 +25,9 @@ from recorder.control.protocol import Failure, Ready
 from recorder.control.recorder import Recorder
 from recorder.control.spec import Spec, decode_spec
 from recorder.control.streams import Handshake
+from recorder.model.status import SessionResult, SessionState
 from recorder.planning import Planned, plan_session
 from recorder.session import Session
-from recorder.status import SessionResult, SessionState
 from tests.support.leftovers import event
 
 CAMERA = Device(

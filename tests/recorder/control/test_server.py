@@ -10,7 +10,7 @@ import pytest
 from config.errors import LiputError
 from recorder.control import protocol
 from recorder.control.client import Lost, ask
-from recorder.status import SessionState, SessionStatus
+from recorder.model.status import SessionState, SessionStatus
 from tests.support.control_socket import Served, all_of, subjects
 from tests.support.scripted_session import RESULT
 from tests.support.waiting import wait_for

@@ -17,7 +17,7 @@ from recorder.control import protocol, server
 from recorder.control.client import Lost, ask
 from recorder.control.server import COMMANDS_AT_ONCE, EventMailbox
 from recorder.eventlog import History
-from recorder.status import SessionStatus
+from recorder.model.status import SessionStatus
 from tests.support.control_socket import Served, all_of, lines, subjects
 from tests.support.scripted_session import RESULT
 from tests.support.waiting import wait_for

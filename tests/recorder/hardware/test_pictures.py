@@ -18,8 +18,8 @@ from recorder.hardware.memory import remember, remember_failure, remembered, ver
 from recorder.hardware.opening import PictureEncoder
 from recorder.hardware.pictures import HardwarePictures
 from recorder.hardware.process import EncoderProcess, wanted_of
+from recorder.model.packet import EncodedPacket, Track
 from recorder.overload.relief import CHEAP
-from recorder.packet import EncodedPacket, Track
 from recorder.x264 import VideoSettings
 from tests.recorder.test_picture_stream import SETTINGS, draw, number_of, times
 from tests.support.fake_hardware import WELL, command

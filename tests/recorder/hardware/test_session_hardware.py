@@ -27,10 +27,10 @@ from recorder.hardware.choice import EncoderPlan
 from recorder.hardware.failure import Reason
 from recorder.hardware.kinds import Kind, Verdict
 from recorder.hardware.memory import remembered
+from recorder.model.status import SessionResult, SessionState
 from recorder.plan import encoder_settings
 from recorder.session import Session
 from recorder.sound.mixer import SoundInput
-from recorder.status import SessionResult, SessionState
 from recorder.streaming.choice import StreamPlan
 from recorder.video_input import PictureInput
 from recorder.x264 import VideoSettings

@@ -16,7 +16,7 @@ from recorder.live.protocol import Ended, Entered, Live, Report, Sent
 from recorder.live.queue import PacketQueue
 from recorder.live.reason import Reason
 from recorder.live.url import parse_live_url
-from recorder.packet import Track
+from recorder.model.packet import Track
 from tests.support.encoded import RATE, SmallEncoder
 from tests.support.simulated import SimulatedClock
 from tests.support.waiting import wait_for

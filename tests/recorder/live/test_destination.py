@@ -14,7 +14,7 @@ from devices.clock import SystemClock
 from recorder.live.attempt import Deadlines, Outcome
 from recorder.live.backoff import Backoff
 from recorder.live.destination import LiveDestination
-from recorder.packet import Track
+from recorder.model.packet import Track
 from tests.support.children import children
 from tests.support.encoded import SmallEncoder, late_pictures
 from tests.support.live import Events, Pump, agreed, count, decode, first_frame, is_live, running

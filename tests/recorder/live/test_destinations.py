@@ -16,7 +16,7 @@ from recorder.live.attempt import Outcome, StopRequest
 from recorder.live.destination import LiveDestination
 from recorder.live.destinations import MOST, Destinations
 from recorder.live.reason import Reason
-from recorder.status import DestinationLine
+from recorder.model.status import DestinationLine
 from tests.support.children import children
 from tests.support.encoded import SmallEncoder
 from tests.support.live import Events, Pump, count, decode

@@ -5,7 +5,7 @@ import av
 import pytest
 
 from recorder.live.feed import FlvFeed
-from recorder.packet import EncodedPacket, Track
+from recorder.model.packet import EncodedPacket, Track
 from tests.support.encoded import SmallEncoder, late_pictures
 
 

@@ -5,7 +5,7 @@ from fractions import Fraction
 import pytest
 
 from recorder.live.queue import MEASURE_S, MOST_SLOWNESS, Flight
-from recorder.packet import EncodedPacket, Track
+from recorder.model.packet import EncodedPacket, Track
 
 RATE = 30
 

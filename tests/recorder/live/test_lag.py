@@ -7,7 +7,7 @@ from devices.clock import NANOSECONDS
 from recorder.live import attempt
 from recorder.live.destination import Lag, LiveDestination
 from recorder.live.process import LEAST_BYTES, MOST_BYTES, half_a_second
-from recorder.status import DestinationLine
+from recorder.model.status import DestinationLine
 from tests.support.encoded import RATE, SmallEncoder
 from tests.support.live import Events
 from tests.support.simulated import BEGINNING, SimulatedClock

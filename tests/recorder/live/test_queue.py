@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from recorder.live.queue import LONGEST_S, PacketQueue
-from recorder.packet import EncodedPacket, Track
+from recorder.model.packet import EncodedPacket, Track
 
 VIDEO, AUDIO = Fraction(1, 90_000), Fraction(1, 48_000)
 

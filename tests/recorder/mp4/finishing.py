@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from recorder.archive.model import Mark
+from recorder.model.marks import Mark
 from recorder.mp4.finish import Finished, finish
 from tests.support.muxed import TITLE
 

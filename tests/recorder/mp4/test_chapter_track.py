@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from recorder.archive.model import Mark
+from recorder.model.marks import Mark
 from recorder.mp4.boxes import boxes, find
 from recorder.mp4.movie import MOST_TITLE_BYTES
 from tests.recorder.mp4.finishing import AT, MARKS, finished

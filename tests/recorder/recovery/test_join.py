@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from config.errors import MediaError
-from recorder.archive.model import Mark
+from recorder.model.marks import Mark
+from recorder.model.packet import Track
 from recorder.mp4.finish import MOST_CUT_BYTES
-from recorder.packet import Track
 from recorder.recovery.assemble import Joined, join
 from recorder.recovery.copying import Piece
 from tests.support import media

@@ -11,7 +11,7 @@ import pytest
 
 from config.errors import MediaError
 from recorder.archive.disk import Disk, aside_of
-from recorder.archive.model import Mark
+from recorder.model.marks import Mark
 from recorder.recovery.layout import Kind, look
 from recorder.recovery.repair import repair
 from tests.support import media

@@ -8,10 +8,10 @@ from config.errors import SessionError
 from config.schema import Settings
 from devices.clock import SystemClock
 from recorder.asked import Asked
+from recorder.model.status import SessionResult
 from recorder.rehearsal import run
 from recorder.rehearsal.run import rehearse
 from recorder.session import Session
-from recorder.status import SessionResult
 
 ASKED = Asked(title="", videos=("synthetic",), audios=("none",), profile="240p15")
 

@@ -4,7 +4,7 @@ from config.locale.lookup import words
 from devices.health.faults import FAULTS
 from devices.model import DeviceKind
 from recorder.dossier.model import StepKind, StepState
-from recorder.event_kinds import WARNINGS
+from recorder.model.event_kinds import WARNINGS
 from recorder.report import incidents
 from recorder.troubles import AWAY, ENDED_BY, HARMLESS, LASTING
 from tests.test_docs_json import emitted

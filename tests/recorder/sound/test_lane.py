@@ -15,7 +15,7 @@ from config.errors import DeviceNotFound
 from devices.clock import NANOSECONDS
 from devices.model import Device, DeviceKind
 from recorder.encoder import AAC_FRAME
-from recorder.packet import Track
+from recorder.model.packet import Track
 from recorder.sound.lane import GAP_SAMPLES, IDLE_S, LEFT_ALONE, PATIENCE_NS, Lane
 from recorder.timeline import RunContext, Timeline
 from tests.support.simulated import ScriptedQueue, SimulatedClock

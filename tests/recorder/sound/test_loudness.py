@@ -9,8 +9,8 @@ import pytest
 
 from capture.source import SAMPLE_RATE, Samples
 from recorder.encoder import AAC_FRAME
+from recorder.model.status import Loudness
 from recorder.sound.meters import LoudnessMeter
-from recorder.status import Loudness
 from tests.support.speech import speech_loop
 
 

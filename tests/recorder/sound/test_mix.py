@@ -5,7 +5,7 @@ import pytest
 
 from capture.source import SAMPLE_RATE, AudioBlock, Samples
 from devices.clock import NANOSECONDS
-from recorder.packet import Track, sound_track
+from recorder.model.packet import Track, sound_track
 from recorder.sound.lane import PATIENCE_NS
 from recorder.sound.program import ProgramSound
 from tests.support.simulated import ScriptedQueue

@@ -21,7 +21,7 @@ from devices.clock import SystemClock
 from recorder.archive.archive import Archive
 from recorder.archive.media import probe
 from recorder.encoder import AAC_FRAME, AudioSettings, Encoder
-from recorder.packet import EncodedPacket, Track, sound_track
+from recorder.model.packet import EncodedPacket, Track, sound_track
 from recorder.recovery.copying import Piece, copy
 from recorder.session import Session
 from recorder.sound.mixer import SoundInput

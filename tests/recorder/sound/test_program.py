@@ -9,10 +9,10 @@ import pytest
 from capture.source import SAMPLE_RATE, AudioBlock, Samples
 from devices.clock import NANOSECONDS
 from recorder.encoder import AAC_FRAME
-from recorder.packet import Track
+from recorder.model.packet import Track
+from recorder.model.status import Loudness
 from recorder.sound.lane import LaneCounts
 from recorder.sound.meters import FLOOR_DBFS, LoudnessMeter
-from recorder.status import Loudness
 from tests.support.tracks import Rig, in_time
 
 BLOCK = 960

@@ -11,7 +11,7 @@ from capture.worker import SourceEvents, SourceWorker
 from config.errors import LiputError
 from devices.clock import NANOSECONDS, SystemClock
 from recorder.encoder import AAC_FRAME
-from recorder.packet import Track
+from recorder.model.packet import Track
 from recorder.sound.lane import PATIENCE_NS, Lane
 from recorder.standstill import MOST_EXCUSED_NS
 from recorder.timeline import RunContext, Timeline

@@ -12,9 +12,9 @@ import msgspec
 import pytest
 
 from capture.timing import CpuStage
+from recorder.model.status import StageFigures
 from recorder.stages.places import Phase, of_process, of_thread
 from recorder.stages.profile import StageProfile
-from recorder.status import StageFigures
 from tests.recorder.stages.test_timers import burn
 from tests.support.waiting import wait_for
 

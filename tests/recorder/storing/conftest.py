@@ -13,7 +13,7 @@ from config.schema import Storage as StorageSettings
 from devices.clock import SystemClock
 from recorder.archive.archive import Archive
 from recorder.eventlog import EventLog
-from recorder.packet import Track
+from recorder.model.packet import Track
 from recorder.storing.failover import Failover
 from recorder.storing.opening import SessionFacts, StorageTask, StreamFormat
 from tests.support import archives

@@ -6,7 +6,7 @@ import pytest
 
 from config.errors import StorageFull
 from devices.clock import SystemClock
-from recorder.archive.model import Mark
+from recorder.model.marks import Mark
 from recorder.troubles import ActiveFaults
 from tests.support import archives, media
 from tests.support.stored import RATE, Show, Shows, almost_full, facts

@@ -13,8 +13,8 @@ from config.schema import Storage as StorageSettings
 from config.state import state_folder
 from devices.clock import SystemClock
 from recorder.archive.archive import Archive
-from recorder.archive.model import Mark
 from recorder.eventlog import EventLog
+from recorder.model.marks import Mark
 from recorder.storing.failover import Failover
 from recorder.storing.opening import Opener, SessionFacts, StorageTask, StreamFormat
 from recorder.storing.replica import Replica

@@ -12,7 +12,7 @@ from devices.clock import SystemClock
 from recorder.archive.archive import Archive
 from recorder.archive.model import Begun, SessionContext
 from recorder.archive.work import WorkFolder
-from recorder.packet import EncodedPacket, Track, TrackId
+from recorder.model.packet import EncodedPacket, Track, TrackId
 from recorder.storing.file import Mp4File
 from recorder.storing.replica import Place, Replica
 from tests.support.recorded import encoder

@@ -11,7 +11,7 @@ from config.errors import StorageFull, StorageUnwritable
 from devices.clock import SystemClock
 from recorder.archive.archive import Archive
 from recorder.archive.work import WorkFolder
-from recorder.packet import EncodedPacket
+from recorder.model.packet import EncodedPacket
 from recorder.storing.opening import SessionFacts
 from recorder.storing.progress import ReplicaState
 from recorder.storing.replica import Replica

@@ -18,8 +18,8 @@ import pytest
 from config.errors import LiputError
 from config.schema import Recording as RecordingSettings
 from recorder.archive.media import holds_media
-from recorder.archive.model import Mark
-from recorder.packet import EncodedPacket, Track
+from recorder.model.marks import Mark
+from recorder.model.packet import EncodedPacket, Track
 from tests.bench.starting import fragments
 from tests.support import media
 from tests.support.encoded import SmallEncoder
@@ -248,7 +248,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 import psutil
-from recorder.packet import Track
+from recorder.model.packet import Track
 from tests.support import recorded as t
 made, packets = t.encoder(), []
 class List:

@@ -19,11 +19,11 @@ from recorder.archive.archive import Archive
 from recorder.archive.model import Package
 from recorder.archive.work import WorkFolder
 from recorder.asked import Asked
+from recorder.model.status import SessionResult, SessionState
 from recorder.planning import plan_session
 from recorder.recovery.find import find
 from recorder.recovery.recover import Recovery, State
 from recorder.session import FROM_THE_FIRST_PICTURE, Session
-from recorder.status import SessionResult, SessionState
 from tests.support import media
 from tests.support.armed import Armed, JpegCamera
 from tests.support.sessions import RATE, program

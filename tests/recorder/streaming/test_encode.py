@@ -17,8 +17,8 @@ from capture.source import Matrix
 from config.errors import EncoderError
 from devices.clock import NANOSECONDS
 from recorder.encoder import Encoder
+from recorder.model.packet import EncodedPacket, Track
 from recorder.overload.relief import CHEAP
-from recorder.packet import EncodedPacket, Track
 from recorder.streaming.encode import LATE_EVERY_S, NICE, QUEUE, StreamEncode, stream_settings
 from recorder.x264 import VIDEO_TIME_BASE, VideoSettings
 from tests.support.moving import Moving

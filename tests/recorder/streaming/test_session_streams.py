@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from config.secrets import Secret, StreamTarget
-from recorder.packet import EncodedPacket
+from recorder.model.packet import EncodedPacket
 from recorder.streaming.encode import StreamEncode
 from tests.support import media
 from tests.support.nginx_rtmp import NginxRtmp

@@ -17,7 +17,7 @@ from recorder.conference.bus import ConferenceSound
 from recorder.conference.camera import ConferenceCamera
 from recorder.conference.plan import ConferencePlan
 from recorder.encoder import Encoder
-from recorder.packet import EncodedPacket
+from recorder.model.packet import EncodedPacket
 from recorder.streaming import encode, side
 from recorder.streaming.encode import StreamEncode
 from tests.recorder.conference.test_bus import NotingSpeaker

@@ -11,8 +11,8 @@ from capture.source import Matrix
 from devices.clock import NANOSECONDS
 from recorder.live.destinations import Destinations
 from recorder.live.protocol import Sent
+from recorder.model.status import DestinationLine
 from recorder.outputs import Outputs
-from recorder.status import DestinationLine
 from recorder.streaming.choice import StreamPlan
 from recorder.streaming.encode import StreamEncode
 from recorder.streaming.rate import Following

@@ -16,7 +16,7 @@ import pytest
 from config.errors import LiputError, StorageUnwritable
 from recorder.archive.model import RecordingFacts
 from recorder.mending import mend
-from recorder.packet import EncodedPacket
+from recorder.model.packet import EncodedPacket
 from recorder.storing.replica import Replica
 from tests.support import archives, disks, media
 from tests.support.disk_sessions import Session, record, release

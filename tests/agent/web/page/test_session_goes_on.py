@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from agent.alarms.sentences import sentence
-from recorder.status import RECORDS
+from recorder.model.status import RECORDS
 from tests.support import browser as browsers
 from tests.support import command
 from tests.support.browser import SOON_MS, Served, Visit, arm, light, press, say

@@ -3,7 +3,7 @@
 from fractions import Fraction
 from random import Random
 
-from recorder.packet import EncodedPacket, Track
+from recorder.model.packet import EncodedPacket, Track
 
 
 def test_its_times_in_seconds_are_those_of_its_counts() -> None:

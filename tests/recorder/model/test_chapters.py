@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from recorder.archive.model import Mark
-from recorder.titles import chapters
+from recorder.model.marks import Mark
+from recorder.model.titles import chapters
 from tests.support.archives import STARTED
 
 

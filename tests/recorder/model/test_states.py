@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from recorder.status import TRANSITIONS, SessionState, StateMachine
+from recorder.model.status import TRANSITIONS, SessionState, StateMachine
 
 _ROAD = {
     SessionState.IDLE: [],

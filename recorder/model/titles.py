@@ -8,7 +8,7 @@ from av.container import InputContainer, OutputContainer
 from av.rational import AVRational
 from av.stream import Stream
 
-from recorder.archive.model import Mark
+from recorder.model.marks import Mark
 
 if TYPE_CHECKING:
     from av.container.core import Chapter  # in PyAV's stubs only

@@ -7,13 +7,21 @@ import msgspec
 from config.errors import UsageError
 from config.events import Emit
 from devices.clock import Clock
-from recorder.archive.model import Mark
-from recorder.status import MarkLine
+from recorder.model.status import MarkLine
+from recorder.model.values import Moment, Seconds
 
 MOST = 2000
 """Marks of one session: more than anybody means, and what a program that marks without end may cost."""
 MOST_TOLD = 8
 """Marks that the status tells of: so many fit on a page."""
+
+
+class Mark(msgspec.Struct, frozen=True, kw_only=True):
+    """A moment that somebody marked while it was recorded: the time of day, the media time, what they wrote."""
+
+    at: Moment
+    media_s: Seconds
+    text: str
 
 
 class Marks:

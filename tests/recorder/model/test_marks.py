@@ -3,7 +3,7 @@
 import pytest
 
 from config.errors import UsageError
-from recorder.marks import MOST, MOST_TOLD, Marks
+from recorder.model.marks import MOST, MOST_TOLD, Marks
 from tests.support.simulated import SimulatedClock
 
 
