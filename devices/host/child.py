@@ -61,15 +61,14 @@ class ChildProcess:
         stdout: "int | IO[bytes]" = subprocess.PIPE,
         stderr: int | None = subprocess.DEVNULL,
         pass_fds: Sequence[int] = (),
-        pipe_bytes: int | None = None,
-        keeps_errors: bool = False,
     ) -> None:
         """Start it. Raises OSError.
 
-        `pipe_bytes` is the size of both pipes. With `stderr` None its errors go where ours go. With `keeps_errors`,
-        `last_words` knows them.
+        With `stderr` None its errors go where ours go; with subprocess.PIPE `last_words` knows them.
         """
-        self._errors: IO[bytes] | None = os.fdopen(os.memfd_create("errors"), "w+b") if keeps_errors else None
+        self._errors: IO[bytes] | None = (
+            os.fdopen(os.memfd_create("errors"), "w+b") if stderr == subprocess.PIPE else None
+        )
         try:
             self._process = subprocess.Popen(
                 command,
@@ -91,8 +90,12 @@ class ChildProcess:
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
                 os.set_blocking(pipe.fileno(), False)
-                if pipe_bytes is not None:
-                    fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, pipe_bytes)
+
+    def resize_pipes(self, size: int) -> None:
+        """Have both pipes hold `size` bytes."""
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, size)
 
     @property
     def pid(self) -> int:

@@ -65,7 +65,8 @@ class Speaker(ChildProcess):
     def __init__(self, sink: str, channels: int, clock: Clock) -> None:
         """Start it. Raises OSError."""
         command = python_module("recorder.conference.playing", sink, str(channels), str(os.getpid()))
-        super().__init__(command, env=inherited() | {"PYTHONPATH": str(HOME)}, pipe_bytes=PIPE_BYTES)
+        super().__init__(command, env=inherited() | {"PYTHONPATH": str(HOME)})
+        self.resize_pipes(PIPE_BYTES)
         self.is_playing = False
         """Whether there is a stream into the sink."""
         self.takes = False

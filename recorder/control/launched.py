@@ -10,6 +10,7 @@ import os
 import select
 import signal
 import socket
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -139,7 +140,7 @@ def launched(folder: Path | None, *, is_spare: bool, home: Path = HOME) -> tuple
     # It inherits this, and hears of what was sent meanwhile as soon as it can end in order (asks.py).
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     try:
-        return ChildProcess(python_module(MODULE), cwd=folder, env=env, keeps_errors=True), note
+        return ChildProcess(python_module(MODULE), cwd=folder, env=env, stderr=subprocess.PIPE), note
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 

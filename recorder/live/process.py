@@ -34,9 +34,8 @@ class LiveChild(ChildProcess):
     def __init__(self, pipe_bytes: int = MOST_BYTES) -> None:
         """Start it, with pipes that hold so many bytes. Raises OSError."""
         options = f"{os.environ.get('RES_OPTIONS', '')} {RESOLVER}".strip()
-        super().__init__(
-            python_module("recorder.live.child"), env=os.environ | {"RES_OPTIONS": options}, pipe_bytes=pipe_bytes
-        )
+        super().__init__(python_module("recorder.live.child"), env=os.environ | {"RES_OPTIONS": options})
+        self.resize_pipes(pipe_bytes)
         self._received = ReceiveBuffer(LONGEST_REPORT)
 
     def exchange(self, outbound: bytearray, timeout_s: float) -> list[Report] | None:

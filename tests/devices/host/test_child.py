@@ -62,7 +62,8 @@ def test_what_is_given_comes_back_and_its_end_is_told(start: Start) -> None:
 
 
 def test_a_child_that_reads_nothing_takes_a_pipe_full_and_delays_nobody(start: Start) -> None:
-    child = start("import time; time.sleep(60)", pipe_bytes=16_384)
+    child = start("import time; time.sleep(60)")
+    child.resize_pipes(16_384)
     assert child.write(bytes(100_000)) == 16_384
     assert child.write(b"more") == 0
     assert not child.is_deaf
@@ -79,7 +80,8 @@ def test_what_it_writes_can_be_waited_for_without_end_and_looked_for_at_once(sta
 
 
 def test_more_than_a_pipe_holds_is_given_as_the_child_takes_it(start: Start) -> None:
-    child = start("import sys; print(len(sys.stdin.buffer.read()))", pipe_bytes=4096)
+    child = start("import sys; print(len(sys.stdin.buffer.read()))")
+    child.resize_pipes(4096)
     child.give(bytes(1_000_000))
     child.close_input()
     assert child.read_all(LONG_S) == b"1000000\n"
@@ -101,7 +103,7 @@ def test_a_child_that_has_gone_is_deaf(start: Start) -> None:
 
 
 def test_its_last_words_are_the_last_line_of_its_errors_or_its_status(start: Start) -> None:
-    told = start("raise SystemExit('no libraries')", keeps_errors=True)
+    told = start("raise SystemExit('no libraries')", stderr=subprocess.PIPE)
     assert told.last_words() == "no libraries"
     assert start("raise SystemExit(3)").last_words() == "it ended with status 3"
 
@@ -156,5 +158,5 @@ def _is_gone(pid: int) -> bool:
 def test_a_program_that_there_is_not_is_refused() -> None:
     began = time.monotonic()
     with pytest.raises(FileNotFoundError):
-        ChildProcess(["/nowhere/program"], keeps_errors=True)
+        ChildProcess(["/nowhere/program"], stderr=subprocess.PIPE)
     assert time.monotonic() - began < LONG_S
