@@ -10,7 +10,7 @@ import click
 from agent.moments import day_or_time, ending
 from config.errors import PackageNotFound, StorageUnwritable
 from config.settings import load_settings
-from devices.clock import SystemClock
+from devices.host.clock import SystemClock
 from recorder.archive.archive import Archive, session_archives
 from recorder.archive.model import Package
 

@@ -58,7 +58,7 @@ def _settings() -> Settings:
 
 def _packages() -> Iterator[tuple[str, str]]:
     """Yield names of packages, and the digits that are enough to name one."""
-    from devices.clock import SystemClock
+    from devices.host.clock import SystemClock
     from recorder.archive import catalog, names
     from recorder.archive.archive import session_archives
 

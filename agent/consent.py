@@ -11,7 +11,7 @@ import click
 from agent.terminal import somebody_is_there
 from config.locale.lookup import text
 from config.secrets import stream_name
-from devices.clock import SystemClock
+from devices.host.clock import SystemClock
 from recorder.archive.model import Consent, ConsentState
 
 PATIENCE_S = 20.0

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from agent.own_command import PATIENCE_S, command_line, end, environment, of_archive, our_log
-from devices.clock import NANOSECONDS, Clock
 from devices.host.child import ChildProcess
+from devices.host.clock import NANOSECONDS, Clock
 from recorder.control.directory import session_runs
 
 EVERY_S = 60.0

@@ -17,9 +17,9 @@ import msgspec
 from agent.daemon.parts import look_again
 from agent.serving import TRUST_S, awaited
 from config.errors import ArchiveError, LiputError, PackageBusy, PackageNotFound, SessionError, UsageError
-from devices.clock import NANOSECONDS, Clock, boot_id
 from devices.host import threads
 from devices.host.background import BackgroundTask, pause_s
+from devices.host.clock import NANOSECONDS, Clock, boot_id
 from devices.host.log_on_change import LogOnChange, Tell
 from recorder.archive.archive import Archive
 from recorder.control import directory

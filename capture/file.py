@@ -43,7 +43,7 @@ from capture.source import (
 )
 from config.errors import MediaError
 from config.quantities import clock_text
-from devices.clock import NANOSECONDS, nanoseconds
+from devices.host.clock import NANOSECONDS, nanoseconds
 
 _MICROSECOND_NS = 1000
 _GUESSED = frozenset({"aac", "ac3", "eac3", "mp3"})

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from capture.outage import DeviceLocator, Located
 from config.errors import DeviceError
-from devices.clock import NANOSECONDS, Clock
+from devices.host.clock import NANOSECONDS, Clock
 from devices.model import Device
 from devices.roles.matching import Binding, Present, binding_of, resolve
 

@@ -8,7 +8,7 @@ that none runs ahead, and the session's media times are those of a session that 
 import threading
 from typing import Protocol
 
-from devices.clock import NANOSECONDS, Clock
+from devices.host.clock import NANOSECONDS, Clock
 
 
 class Pace(Protocol):

@@ -21,8 +21,8 @@ from capture.screen_area import ScreenArea
 from capture.sizes import BySize
 from capture.source import Frame, Matrix, Size, VideoFormat, VideoSource
 from config.errors import DeviceError, DeviceLost, DeviceNotFound, DeviceUnsupported, MediaError
-from devices.clock import Clock, SystemClock
 from devices.host import threads
+from devices.host.clock import Clock, SystemClock
 from devices.host.deadline import close_within, hung_closings
 
 type Bgra = NDArray[np.uint8]

@@ -11,7 +11,7 @@ from capture.pacing import Pace
 from capture.source import AudioSource, VideoSource
 from capture.source_names import source_name
 from config.errors import UsageError
-from devices.clock import Clock
+from devices.host.clock import Clock
 
 if TYPE_CHECKING:
     from capture.locator import Listing

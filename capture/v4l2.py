@@ -26,8 +26,8 @@ from capture.camera_pictures import CameraDecoder, decoder_for
 from capture.source import Coded, Frame, Matrix, Size, VideoFormat, VideoSource
 from config.errors import DeviceLost, DeviceUnsupported, MediaError
 from devices import holders, v4l2
-from devices.clock import NANOSECONDS, Clock, SystemClock, nanoseconds
 from devices.colour import SampleCoding, sample_coding
+from devices.host.clock import NANOSECONDS, Clock, SystemClock, nanoseconds
 from devices.host.deadline import close_within, hung_closings
 from devices.mode_choice import ChosenMode, Wanted, choose_mode
 from devices.model import Device

@@ -18,8 +18,8 @@ from capture.outage import DeviceLocator, Located, OutageKind, SourceOutage, out
 from capture.source import AudioBlock, Frame, Size, Source, SourceEnded, VideoFormat, VideoSource
 from capture.source_queue import SourceQueue
 from config.errors import DeviceError, DeviceLost, LiputError, MediaError, as_ours
-from devices.clock import NANOSECONDS, Clock
 from devices.host import threads
+from devices.host.clock import NANOSECONDS, Clock
 
 if TYPE_CHECKING:
     from capture.watch.health import SourceHealth

@@ -16,7 +16,7 @@ from config.errors import (
     DeviceNotFound,
     DeviceUnsupported,
 )
-from devices.process_stat import OURS, process_stat
+from devices.host.process_stat import OURS, process_stat
 from devices.usb.budget import HINT as BUS_FULL_HINT
 from devices.usb.ports import neighbours
 

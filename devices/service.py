@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import Self
 
 from config.schema import Settings
-from devices.clock import Clock
-from devices.computer import ComputerWatch, Folder
 from devices.controls.presets import PresetKeeper, apply_to
+from devices.health.computer import ComputerWatch, Folder
 from devices.health.line import PC, Kind, Level, Record
 from devices.health.log import HealthLog, log_folder
 from devices.host.background import BackgroundTask
+from devices.host.clock import Clock
 from devices.kernel.log import KernelLog
 from devices.kernel.record import KernelRecorder
 from devices.model import Device

@@ -15,10 +15,10 @@ from pathlib import Path
 
 from config.events import Emit, Event, encoded
 from config.files import open_regular
-from devices.clock import NANOSECONDS, Clock
 from devices.health.tracker import HealthChange
 from devices.host.background import BackgroundTask
 from devices.host.bucket import Bucket
+from devices.host.clock import NANOSECONDS, Clock
 from recorder.archive.names import storable
 from recorder.model.event_kinds import RECOVERED, TOLD_BY_TRACKS, kind_of
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from config.errors import LiputError
-from devices.clock import NANOSECONDS, Clock
+from devices.host.clock import NANOSECONDS, Clock
 from recorder.encoder import Encoder
 from recorder.eventlog import EventLog
 from recorder.live.destinations import Destinations

@@ -12,8 +12,8 @@ from capture.source_queue import SourceQueue
 from capture.worker import AudioWorker, SourceEvents, SourceWorker, VideoWorker
 from config.errors import DeviceError, LiputError, MediaError
 from config.events import Emit
-from devices.clock import NANOSECONDS, Clock
-from devices.priority import put_first
+from devices.host.clock import NANOSECONDS, Clock
+from devices.host.priority import put_first
 from recorder.isolate import IsoRecording, Where, file_names
 from recorder.plan import SessionPlan
 from recorder.sound.mixer import SoundInput

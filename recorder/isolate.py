@@ -25,8 +25,8 @@ from capture.h264 import has_keyframe
 from capture.source import Coded, Frame
 from config.errors import LiputError, MediaError, as_ours
 from config.events import Emit
-from devices.clock import NANOSECONDS
 from devices.host import threads
+from devices.host.clock import NANOSECONDS
 from recorder.archive.disk import Disk
 from recorder.archive.names import slug
 from recorder.storage_errors import storage_error

@@ -20,8 +20,8 @@ from capture.worker import Supervision
 from config.errors import LiputError, UsageError
 from config.schema import Profile, Settings
 from config.secrets import StreamTarget, stream_name, stream_target
-from devices.clock import Clock
 from devices.health.line import Record, nowhere
+from devices.host.clock import Clock
 from recorder.archive.archive import Archive, session_archives
 from recorder.archive.model import Records, SessionContext
 from recorder.archive.names import storable

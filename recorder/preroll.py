@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 
-from devices.clock import NANOSECONDS
+from devices.host.clock import NANOSECONDS
 from recorder.kept_packets import MOST_BYTES, KeptPackets
 from recorder.model.packet import EncodedPacket, Track
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from capture.source import Frame
 from capture.timing import CpuStage
 from config.errors import LiputError, UsageError, as_ours
-from devices.clock import NANOSECONDS
 from devices.host import threads
-from devices.priority import put_first
+from devices.host.clock import NANOSECONDS
+from devices.host.priority import put_first
 from recorder.encoder import Encoder
 from recorder.eventlog import LossReporter
 from recorder.inputs import SessionInputs

@@ -16,7 +16,7 @@ from capture.source import Frame
 from capture.timing import Timing, untimed
 from config.errors import LiputError, StorageError, UsageError, as_ours
 from config.events import Event
-from devices.clock import NANOSECONDS, Clock
+from devices.host.clock import NANOSECONDS, Clock
 from devices.host.deadline import hung_closings
 from recorder.archive.fixity import Progress
 from recorder.archive.model import RecordingFacts, length_s

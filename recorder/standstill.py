@@ -9,8 +9,8 @@ in which somebody waited for it counts.
 from collections.abc import Callable
 
 from config.events import Emit
-from devices.clock import NANOSECONDS, Clock
-from devices.monitor.sleep import Slept, slept_ns
+from devices.host.clock import NANOSECONDS, Clock
+from devices.host.sleep import Slept, slept_ns
 
 
 class SleepWatch:

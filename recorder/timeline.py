@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from capture.timing import Timing, untimed
 from config.events import Emit
-from devices.clock import Clock
+from devices.host.clock import Clock
 from recorder.model.packet import Track
 
 

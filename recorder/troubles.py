@@ -8,7 +8,7 @@ import threading
 from collections.abc import Mapping
 
 from config.events import Event
-from devices.clock import NANOSECONDS, Clock
+from devices.host.clock import NANOSECONDS, Clock
 from recorder.model.event_kinds import RECOVERED, WARNINGS, kind_of
 
 HARMLESS = WARNINGS | {

@@ -12,7 +12,7 @@ from capture.timing import CpuStage
 from capture.watch.patience import SILENT_FRAMES, SILENT_S
 from capture.worker import Supervision, VideoWorker
 from config.errors import MediaError
-from devices.clock import NANOSECONDS
+from devices.host.clock import NANOSECONDS
 from recorder.timeline import RunContext
 
 QUIET_FRAMES = 3

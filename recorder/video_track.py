@@ -13,7 +13,7 @@ import av
 
 from capture.source import Frame
 from capture.timing import CpuStage
-from devices.clock import NANOSECONDS, units
+from devices.host.clock import NANOSECONDS, units
 from recorder.encoder import Encoder
 from recorder.model.packet import EncodedPacket, Track
 from recorder.overload.relief import Relief

@@ -86,7 +86,7 @@ class Desktop:
         from jeepney import DBusAddress, DBusErrorResponse, MessageType, new_method_call
         from jeepney.io.blocking import open_dbus_connection
 
-        from devices.awake import SESSION, bus_address
+        from devices.host.awake import SESSION, bus_address
 
         address = bus_address(SESSION)
         if address is None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from agent.alarms.alarm import Alarm, Key
 from agent.alarms.message import Message
 from agent.alarms.sentences import DAMAGED, FAILED, KILLED
-from devices.clock import NANOSECONDS, Clock
+from devices.host.clock import NANOSECONDS, Clock
 from recorder.troubles import LASTING
 
 GATHER_S = 3.0

@@ -10,9 +10,9 @@ from agent.alarms.alarm import Alarm, Key, before_it_records, new_alarm
 from agent.alarms.sentences import FAILED, KILLED, SILENT, rank, tells_less
 from config.errors import LiputError
 from config.events import Event
-from devices.clock import NANOSECONDS, Clock
 from devices.host import threads
 from devices.host.background import BackgroundTask
+from devices.host.clock import NANOSECONDS, Clock
 from recorder.control import directory
 from recorder.control.client import Connection, how_it_ended
 from recorder.control.directory import RecorderFolder, RecorderInfo, ended_folder

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from agent.alarms.alarm import Alarm, Said
 from agent.alarms.herald import GATHER_S, HOUR_S
 from agent.alarms.message import Message, Notice
-from devices.clock import NANOSECONDS, Clock
+from devices.host.clock import NANOSECONDS, Clock
 
 URGENT = frozenset({"waits", "overrun", "missed", "blocked", "failed", "without-request", "not-ready"})
 """Kinds that somebody should do something about."""

@@ -17,7 +17,7 @@ from agent.alarms.ways import ways_of
 from agent.daemon.parts import look_again
 from config.errors import LiputError, SecretError
 from config.schema import Settings
-from devices.clock import Clock
+from devices.host.clock import Clock
 from devices.host.log_on_change import LogOnChange, Tell
 
 LOOK_S = 0.5

@@ -11,8 +11,8 @@ from typing import Protocol
 from agent.alarms.desktop import Desktop, NoDesktop
 from agent.alarms.message import Message
 from config.errors import LiputError, NetworkError
-from devices.clock import Clock
 from devices.host import threads
+from devices.host.clock import Clock
 from devices.host.log_on_change import LogOnChange, Tell
 
 PAUSES_S = (5.0, 30.0, 120.0, 300.0)

@@ -13,7 +13,7 @@ from agent.checks.held import Held
 from agent.checks.result import Code, Result
 from config.locale.lookup import Words
 from config.schema import Profile, Settings
-from devices.clock import Clock
+from devices.host.clock import Clock
 from devices.model import Device
 from recorder.asked import Asked
 from recorder.model.status import SessionStatus

@@ -9,10 +9,7 @@ from agent.checks.check import Check, Situation, Tell
 from agent.checks.result import Measured, Result, codes, found
 from config.locale.lookup import words
 from config.quantities import brief_size
-from devices import priority
-from devices.awake import Awake, Held
-from devices.clock_state import ClockState, clock_state
-from devices.computer import (
+from devices.health.computer import (
     LOW_MEMORY,
     MODULES,
     RUN,
@@ -26,7 +23,10 @@ from devices.computer import (
     speed_limit,
     throttle_count,
 )
-from devices.priority import NICE, REALTIME, Standing
+from devices.host import priority
+from devices.host.awake import Awake, Held
+from devices.host.clock_state import ClockState, clock_state
+from devices.host.priority import NICE, REALTIME, Standing
 from recorder.control import directory
 
 WORDS = words("check-computer")

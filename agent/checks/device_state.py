@@ -20,9 +20,9 @@ from devices.controls.control import Value
 from devices.controls.panel import ControlPanel
 from devices.health.faults import FAULTS, Fault
 from devices.holders import group_of, holders, is_own
+from devices.host.process_stat import OURS
 from devices.mode_choice import ENOUGH, ChosenMode, Wanted, choose_mode
 from devices.model import Device
-from devices.process_stat import OURS
 from devices.quirks import quirk
 from devices.usb.claims import Stream, usable_bps
 from devices.usb.ports import slow_port

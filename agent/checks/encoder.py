@@ -16,7 +16,7 @@ from agent.checks.result import Measured, Result, codes, found
 from config.errors import LiputError
 from config.locale.lookup import words
 from config.schema import PRESETS, Profile
-from devices.clock import NANOSECONDS
+from devices.host.clock import NANOSECONDS
 from devices.host.deadline import DeadlineTask
 from recorder.streaming.choice import Encode, choose
 from recorder.streaming.figures import Measurement, remember, remembered

@@ -17,8 +17,8 @@ from capture.watch.patience import SILENT_FRAMES, SILENT_S
 from capture.worker import VideoWorker
 from config.errors import LiputError, MediaError
 from config.locale.lookup import words
-from devices.clock import NANOSECONDS
 from devices.health.faults import Fault
+from devices.host.clock import NANOSECONDS
 from devices.model import DeviceKind
 from recorder.control.client import look_once
 from recorder.model.status import SourceLine

@@ -13,7 +13,7 @@ from config.kinds import did_you_mean
 from config.planned import PlannedSession
 from config.schema import Settings
 from config.settings import load_planned
-from devices.clock import Clock
+from devices.host.clock import Clock
 from devices.snapshot import list_devices
 from recorder.archive.model import Consent
 from recorder.asked import Asked

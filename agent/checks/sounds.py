@@ -17,8 +17,8 @@ from capture.watch.loudness import FLOOR_DBFS
 from capture.worker import AudioWorker, SourceWorker
 from config.errors import LiputError
 from config.locale.lookup import words
-from devices.clock import NANOSECONDS
 from devices.health.faults import Fault
+from devices.host.clock import NANOSECONDS
 from recorder.control.client import ask
 from recorder.control.find import Running
 from recorder.control.protocol import Status

@@ -22,7 +22,7 @@ from config.errors import (
     DeviceNotFound,
     LiputError,
 )
-from devices.clock import NANOSECONDS
+from devices.host.clock import NANOSECONDS
 from devices.model import Device
 from recorder.model.status import SourceLine
 

@@ -16,7 +16,7 @@ from config.errors import StorageError, StorageFull, StorageNotMounted, StorageR
 from config.locale.lookup import Words, words
 from config.quantities import brief_duration, brief_rate, brief_size
 from config.schema import Settings
-from devices.clock import Clock
+from devices.host.clock import Clock
 from recorder.archive.archive import Archive, session_archives
 from recorder.archive.place import nearest_existing
 from recorder.archive.privacy import is_open

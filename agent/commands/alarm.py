@@ -13,7 +13,7 @@ from agent.alarms.ways import WAYS, ways_of
 from agent.parameters import config_option
 from config.errors import LiputError, UsageError
 from config.settings import load_settings
-from devices.clock import SystemClock
+from devices.host.clock import SystemClock
 
 _SET_UP = {
     "desktop": "desktop = true",

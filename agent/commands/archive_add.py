@@ -9,7 +9,7 @@ from agent.archives import archive_option, archives_of, find_in
 from agent.parameters import json_option, print_json
 from agent.progress import progress_bar
 from config.quantities import brief_size
-from devices.clock import SystemClock
+from devices.host.clock import SystemClock
 from recorder.archive.adding import ADDED, TRANSCRIPT, add
 from recorder.archive.catalog import sealed
 from recorder.archive.model import Addition

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from config.settings import load_settings
-from devices.clock import SystemClock
+from devices.host.clock import SystemClock
 from recorder.archive import bag
 from recorder.archive.fixity import Progress
 from recorder.archive.fixity_log import Entry, FixityLog, Outcome

@@ -17,8 +17,8 @@ from config.errors import UsageError
 from config.quantities import brief_rate, brief_size
 from config.schema import Settings
 from config.settings import load_settings
-from devices.clock import SystemClock
 from devices.health.log import open_health_log
+from devices.host.clock import SystemClock
 from recorder.archive.archive import Archive
 from recorder.archive.catalog import refuse_elsewhere, sealed
 from recorder.archive.fixity_round import go_last

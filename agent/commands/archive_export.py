@@ -12,7 +12,7 @@ from agent.progress import progress_bar
 from agent.terminal import somebody_is_there
 from config.errors import SpeakersRefuse
 from config.quantities import brief_size
-from devices.clock import SystemClock
+from devices.host.clock import SystemClock
 from recorder.archive.catalog import sealed
 from recorder.archive.contents import contents
 from recorder.archive.disk import PRIVATE

@@ -9,7 +9,7 @@ from agent.parameters import print_json
 from agent.progress import progress_bars
 from agent.recovering import recover_one
 from config.errors import ArchiveError
-from devices.clock import SystemClock
+from devices.host.clock import SystemClock
 from recorder.archive.model import PackageState
 from recorder.archive.names import session_of
 from recorder.recovery.find import find

@@ -15,9 +15,9 @@ from config import kinds
 from config.errors import PackageBusy
 from config.quantities import NotAllowed, brief_size
 from config.settings import load_settings
-from devices.clock import SystemClock
 from devices.health.line import PC, Kind, Level, Record
 from devices.health.log import open_health_log
+from devices.host.clock import SystemClock
 from recorder.archive import bag
 from recorder.archive.archive import Archive
 from recorder.archive.fixity_log import Entry, FixityLog, Outcome

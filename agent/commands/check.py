@@ -22,9 +22,9 @@ from agent.signals import setting
 from config.errors import StateError
 from config.schema import Settings
 from config.settings import load_settings
-from devices.clock import SystemClock
 from devices.health.line import PC, Kind, Level
 from devices.health.log import open_health_log
+from devices.host.clock import SystemClock
 from recorder.asked import Asked
 
 NOT_READY = 1

@@ -11,12 +11,12 @@ from agent.parameters import config_option
 from config.errors import UsageError
 from config.files import json_text
 from config.settings import load_settings
-from devices.clock import SystemClock
 from devices.controls import by_hand as controls_by_hand
 from devices.controls import presets
 from devices.controls.changes import ControlChange
 from devices.controls.panel import ControlPanel
 from devices.health.log import open_health_log
+from devices.host.clock import SystemClock
 from devices.model import Device
 
 NOT_ALL_RESET = 1

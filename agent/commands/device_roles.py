@@ -12,8 +12,8 @@ from agent.parameters import config_option
 from config.files import json_text
 from config.schema import Settings
 from config.settings import load_settings
-from devices.clock import SystemClock
 from devices.health.log import open_health_log
+from devices.host.clock import SystemClock
 from devices.model import Device
 from devices.roles import roles
 

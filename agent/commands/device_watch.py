@@ -24,7 +24,6 @@ from capture.sound.listing import SourceWatch, list_sound_inputs
 from capture.sound.wire import Listing, ServerSource
 from config.errors import LiputError, StateError
 from config.schema import Settings
-from devices.clock import Clock, SystemClock
 from devices.health.follow import POLL_S, follow
 from devices.health.line import HealthLine, Kind, Level
 from devices.health.log import open_health_log
@@ -32,6 +31,7 @@ from devices.health.present import open_faults
 from devices.health.query import Wanted
 from devices.host import threads
 from devices.host.background import BackgroundTask
+from devices.host.clock import Clock, SystemClock
 from devices.model import Device, Health
 from devices.monitor.changes import DeviceChange
 from devices.monitor.monitor import DeviceMonitor

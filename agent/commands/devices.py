@@ -105,7 +105,7 @@ def _print_table(devices: "Sequence[Device]") -> None:
 
     from agent.devices.table import DeviceTable, Entry, offer_text, print_table
     from agent.devices.text import health_colour, health_text
-    from devices.clock import SystemClock
+    from devices.host.clock import SystemClock
 
     now = SystemClock().now()
     entries = []

@@ -12,7 +12,7 @@ from agent.progress import progress_bars
 from agent.recovering import recover_one
 from config.errors import PackageNotFound
 from config.quantities import brief_size
-from devices.clock import SystemClock
+from devices.host.clock import SystemClock
 from recorder.archive.archive import Archive
 from recorder.archive.names import one_line
 from recorder.recovery.find import Unfinished, apart, find

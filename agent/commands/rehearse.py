@@ -23,7 +23,7 @@ from config.locale.lookup import words
 from config.schema import Settings
 from config.secrets import stream_name, stream_target
 from config.settings import load_settings
-from devices.clock import SystemClock
+from devices.host.clock import SystemClock
 from recorder.asked import Asked
 from recorder.rehearsal.run import rehearse
 

@@ -11,7 +11,7 @@ from agent.parameters import json_option
 from agent.requests.answer import answer
 from agent.requests.options import Desk, at_the_desk, check_times, field_options, fields_of, text_of
 from config.errors import UsageError
-from devices.clock import SystemClock
+from devices.host.clock import SystemClock
 from recorder.archive.archive import Archive
 from recorder.archive.catalog import sealed
 from recorder.archive.names import slug

@@ -19,7 +19,7 @@ from agent.schedule.store import of_file
 from config.errors import LiputError
 from config.feed_keys import feed_address
 from config.schedule import EVERYWHERE, MODES, Feed
-from devices.clock import SystemClock
+from devices.host.clock import SystemClock
 from recorder.archive.names import one_line
 
 UNREAD = 1

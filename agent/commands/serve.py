@@ -33,7 +33,7 @@ from agent.signals import setting
 from agent.web.server import WebPart
 from config.schema import Settings
 from config.settings import SettingsInForce
-from devices.clock import NANOSECONDS, Clock, SystemClock
+from devices.host.clock import NANOSECONDS, Clock, SystemClock
 
 if TYPE_CHECKING:
     from agent.schedule.notice import Notice

@@ -19,8 +19,8 @@ import msgspec
 
 from agent.redact import Redactor
 from config.errors import LiputError
-from devices.clock import NANOSECONDS, Clock
 from devices.host.bucket import Buckets
+from devices.host.clock import NANOSECONDS, Clock
 from devices.host.log_on_change import Tell
 from recorder.archive.names import storable
 

@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from devices.clock import NANOSECONDS, Clock
 from devices.host.background import BackgroundTask, pause_s
+from devices.host.clock import NANOSECONDS, Clock
 from devices.host.log_on_change import Tell
 
 MOVES_S = 15.0

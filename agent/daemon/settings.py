@@ -16,7 +16,7 @@ from config.files import stamp
 from config.schema import Settings
 from config.secrets import keys_path
 from config.settings import SettingsInForce
-from devices.clock import Clock
+from devices.host.clock import Clock
 from devices.host.log_on_change import LogOnChange
 
 LOOK_S = 1.0

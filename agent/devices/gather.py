@@ -7,9 +7,9 @@ from datetime import datetime
 
 from capture.sound.inputs import server_inputs
 from config.errors import StateError
-from devices.clock import SystemClock
 from devices.health.log import log_folder
 from devices.health.present import open_faults, with_found
+from devices.host.clock import SystemClock
 from devices.model import Device
 from devices.monitor.known import known_store, with_swaps
 from devices.roles.roles import Roles, with_roles

@@ -9,9 +9,9 @@ from capture.sound.inputs import server_inputs
 from capture.source_names import source_names
 from config.errors import DeviceNotFound, DeviceUnsupported, LiputError
 from config.schema import Settings
-from devices.clock import SystemClock
 from devices.health.line import Kind, Record
 from devices.health.log import open_health_log
+from devices.host.clock import SystemClock
 from devices.identity import find_sound, find_video
 from devices.model import Device
 from devices.monitor import known

@@ -16,8 +16,8 @@ from agent.daemon.parts import look_again
 from config.errors import LiputError
 from config.files import stamp
 from config.schema import Settings
-from devices.clock import NANOSECONDS, Clock
 from devices.host import threads
+from devices.host.clock import NANOSECONDS, Clock
 from devices.host.log_on_change import LogOnChange
 from devices.model import Device
 

@@ -22,7 +22,7 @@ from config.errors import LiputError
 from config.office import zone_of
 from config.schema import Settings
 from config.state import Store, state_folder
-from devices.clock import NANOSECONDS, Clock
+from devices.host.clock import NANOSECONDS, Clock
 from devices.host.log_on_change import LogOnChange
 from recorder.archive.fixity_log import Entry, FixityLog
 from recorder.control.directory import session_runs

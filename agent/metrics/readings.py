@@ -12,7 +12,7 @@ from pathlib import Path
 from agent.checks.result import Measured
 from config.errors import LiputError
 from config.schema import Settings
-from devices.clock import SystemClock
+from devices.host.clock import SystemClock
 from devices.host.deadline import DeadlineTasks
 from recorder.control import directory
 from recorder.control.client import ask

@@ -15,7 +15,7 @@ from config.errors import UsageError
 from config.quantities import NotAllowed
 from config.schema import Settings
 from config.settings import load_settings
-from devices.clock import SystemClock
+from devices.host.clock import SystemClock
 from recorder.archive.names import storable
 from recorder.dossier.dossiers import Dossiers, dossiers_of
 from recorder.dossier.hours import WorkingHours

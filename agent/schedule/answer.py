@@ -11,7 +11,7 @@ from agent.schedule.done import Done, Ledger, done_for
 from agent.schedule.plan import Plan, PlanState, by_hand
 from agent.schedule.planner import Planner
 from config.quantities import brief_duration
-from devices.clock import boot_id
+from devices.host.clock import boot_id
 from recorder.archive.names import one_line
 from recorder.report.numbers import zone as zone_text
 

@@ -10,8 +10,8 @@ import msgspec
 from agent.checks.result import Verdict
 from agent.own_command import OwnCommand, command_line, of_archive
 from agent.schedule.plan import Mode, Plan
-from devices.clock import NANOSECONDS, Clock
 from devices.host.child import tied
+from devices.host.clock import NANOSECONDS, Clock
 from recorder.archive.names import one_line
 
 LONGEST_S = 90.0

@@ -17,7 +17,7 @@ from config.errors import LiputError
 from config.feed_keys import feed_address
 from config.schema import Settings
 from config.state import Store
-from devices.clock import NANOSECONDS, Clock
+from devices.host.clock import NANOSECONDS, Clock
 
 BEHIND = timedelta(days=1)
 """How far back a calendar is read: what has begun may still go on."""

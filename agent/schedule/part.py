@@ -27,8 +27,8 @@ from config.office import zone_of
 from config.quantities import brief_duration
 from config.schema import Settings
 from config.settings import Good
-from devices.clock import NANOSECONDS, Clock, boot_id
-from devices.clock_state import may_be_set_soon
+from devices.host.clock import NANOSECONDS, Clock, boot_id
+from devices.host.clock_state import may_be_set_soon
 from devices.host.log_on_change import LogOnChange
 from recorder.control.client import ask, how_it_ended
 from recorder.control.directory import RecorderFolder, ended_folder, process_started, runtime_folder

@@ -18,7 +18,7 @@ from config.office import zone_name, zone_of
 from config.quantities import NotAllowed
 from config.schema import Settings
 from config.settings import load_settings
-from devices.clock import SystemClock, boot_id
+from devices.host.clock import SystemClock, boot_id
 
 LONGEST = timedelta(days=7)
 _TIME_ALONE = re.compile(r"\s*\d{1,2}[:.]\d{2}(:\d{2})?\s*")

@@ -7,8 +7,8 @@ import msgspec
 from agent.own_command import OwnCommand
 from agent.schedule.event import Answer, Wanted
 from config.errors import LiputError, StateError
-from devices.clock import NANOSECONDS, Clock
 from devices.host.child import python_module
+from devices.host.clock import NANOSECONDS, Clock
 
 LONGEST_S = 60.0
 """How long a calendar may take, from its address to the last event."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from agent.schedule.decide import Run
 from agent.serving import FOLLOWS_S, is_taking_over
 from config.errors import LiputError
-from devices.clock import boot_id
+from devices.host.clock import boot_id
 from recorder.control import directory
 from recorder.control.directory import RecorderFolder, RecorderInfo
 from recorder.control.find import Running, running

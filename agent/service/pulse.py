@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from agent.service.notify import Notifier
-from devices.clock import NANOSECONDS, Clock
+from devices.host.clock import NANOSECONDS, Clock
 from devices.host.log_on_change import Tell
 
 FED_SHARE = 0.5

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from agent.service.place import STATE, USER, Place, is_closed
-from devices import priority
+from devices.host import priority
 from recorder.control import launched, operators
 from recorder.control.directory import VARIABLE as RUNTIME
 
@@ -39,8 +39,8 @@ GRANTED: Section = (
     ("LimitNICE", str(priority.SOUND_NICE)),
     ("LimitRTPRIO", str(priority.REALTIME)),
 )
-"""What a recorder asks for (devices/priority.py). The daemon has the same limits, so that its check sees what those of
-recorders are; it asks for nothing. A user's service manager gives what it has itself."""
+"""What a recorder asks for (devices/host/priority.py). The daemon has the same limits, so that its check sees what
+those of recorders are; it asks for nothing. A user's service manager gives what it has itself."""
 
 HARDENED: Section = (
     ("NoNewPrivileges", "yes"),

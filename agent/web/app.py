@@ -36,7 +36,7 @@ from agent.web.openapi import PATH as OPENAPI
 from agent.web.openapi import document
 from agent.web.repeated import Repeated
 from config.errors import LiputError
-from devices.clock import NANOSECONDS
+from devices.host.clock import NANOSECONDS
 
 
 async def metrics(request: Request) -> Response:

@@ -12,7 +12,7 @@ from agent.web.token import Gate
 from agent.web.worker_pool import WorkerPool
 from config.schema import Settings
 from config.settings import SettingsInForce
-from devices.clock import Clock
+from devices.host.clock import Clock
 from devices.host.log_on_change import Tell
 from devices.model import Device
 from recorder.archive.archive import Archive, session_archives

@@ -17,8 +17,8 @@ from agent.web.house import House
 from agent.web.state import State, state_of
 from agent.web.watching import Levels, PreviewProblem, Watching
 from config.errors import LiputError
-from devices.clock import NANOSECONDS
 from devices.host import threads
+from devices.host.clock import NANOSECONDS
 from devices.host.log_on_change import LogOnChange
 from recorder.control.client import Connection, PreviewClient
 from recorder.control.directory import RecorderFolder

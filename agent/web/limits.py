@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from devices.host.bucket import Buckets
-from devices.tcp_info import owner_of_peer
+from devices.host.tcp_info import owner_of_peer
 
 LONGEST_BODY = 64 * 1024
 LONGEST_HEAD = 16 * 1024

@@ -14,8 +14,8 @@ from agent.web.answers import ErrorAnswer, json_bytes
 from agent.web.guard import POLICY_VIOLATION
 from agent.web.hub import Hub, Viewer
 from agent.web.watching import WATCHES
-from devices.clock import NANOSECONDS, Clock
 from devices.host.bucket import Bucket
+from devices.host.clock import NANOSECONDS, Clock
 from recorder.archive.names import quoted
 
 PATH = "/api/v1/live"

@@ -26,8 +26,8 @@ from agent.web import limits
 from config.errors import LiputError, StateError
 from config.files import stamp
 from config.web import WebSettings
-from devices.clock import Clock
 from devices.host import threads
+from devices.host.clock import Clock
 from devices.host.log_on_change import LogOnChange
 from recorder.control.directory import process_started, runtime_folder, write_file
 from recorder.control.operators import operators

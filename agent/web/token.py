@@ -16,7 +16,7 @@ from pathlib import Path
 from config.errors import LiputError, SecretError, StateError
 from config.files import stamp
 from config.state import state_folder
-from devices.clock import NANOSECONDS, Clock
+from devices.host.clock import NANOSECONDS, Clock
 
 TOKEN_FILE = "web-token"  # noqa: S105 - the name of the file
 TICKET_S = 60.0

@@ -34,7 +34,7 @@ from capture.sound.wire import (
 )
 from devices.host import threads
 from devices.host.background import BackgroundTask
-from devices.priority import ask_for_sound, expect_pauses
+from devices.host.priority import ask_for_sound, expect_pauses
 
 _NANOSECONDS = 1_000_000_000
 _BLOCKS_A_SECOND = 50

@@ -32,7 +32,8 @@ class SoundSource(AudioSource):
     `device` is a device of ours with an ALSA name, a source of the sound server (its id is pulse:NAME), or the name
     that PortAudio has for an input of the user's ALSA configuration. `channels` is what is wanted, and after `open`
     what there is; `rate` is then the hardware's own. `overflows` counts the times that samples were lost between the
-    hardware and here. `scheduled` is how the process that reads it is: `realtime`, or `nice N` (devices/priority.py).
+    hardware and here. `scheduled` is how the process that reads it is: `realtime`, or `nice N`
+    (devices/host/priority.py).
     """
 
     def __init__(self, device: Device | str, *, channels: int = 2) -> None:

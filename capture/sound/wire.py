@@ -43,7 +43,10 @@ class FollowRequest(msgspec.Struct, tag="follow"):
 
 
 class Opened(msgspec.Struct, tag="opened"):
-    """The input runs, with these frames a second and channels; `scheduled` as devices.priority.ask_for_sound says."""
+    """The input runs, with these frames a second and channels.
+
+    `scheduled` is what devices.host.priority.ask_for_sound says.
+    """
 
     rate: int
     channels: int

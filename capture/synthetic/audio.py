@@ -6,7 +6,7 @@ from capture.pacing import Pace
 from capture.source import SAMPLE_RATE, AudioBlock, AudioSource
 from capture.synthetic.faults import Faults
 from capture.synthetic.speech import LOOP_SAMPLES, speech
-from devices.clock import NANOSECONDS
+from devices.host.clock import NANOSECONDS
 
 TRACK = "audio"
 """What the pace calls this track."""

@@ -4,7 +4,7 @@ import threading
 
 from capture.pacing import Pace
 from config.errors import DeviceLost
-from devices.clock import NANOSECONDS
+from devices.host.clock import NANOSECONDS
 
 
 class Faults:

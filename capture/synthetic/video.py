@@ -20,7 +20,7 @@ from capture.synthetic.marks import NumberWriter, Plane, is_lit, write_lamp
 from capture.synthetic.slides import SLIDE_SECONDS, SLIDES, SPEAKER, draw_slide
 from capture.synthetic.speaker import Speaker
 from config.errors import MediaError
-from devices.clock import NANOSECONDS
+from devices.host.clock import NANOSECONDS
 
 TRACK = "video"
 """What the pace calls this track."""

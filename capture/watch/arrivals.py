@@ -11,9 +11,9 @@ from statistics import median
 
 from capture.watch.latch import Latch
 from capture.watch.patience import SILENT_FRAMES, SILENT_S
-from devices.clock import NANOSECONDS
 from devices.health.faults import Fault
 from devices.health.tracker import HealthTracker
+from devices.host.clock import NANOSECONDS
 from devices.model import DeviceKind
 
 FIRST_PICTURE_S = 3.0

@@ -23,10 +23,10 @@ from capture.watch.health import Detectors
 from capture.watch.latch import Latch
 from capture.watch.loudness import PIECE, PIECE_S, Piece, measure, to_dbfs
 from capture.watch.patience import NOBODY_ASKED_S
-from devices.clock import NANOSECONDS, Clock
 from devices.health.faults import Fault
 from devices.health.line import Kind, Level
 from devices.health.tracker import HealthTracker
+from devices.host.clock import NANOSECONDS, Clock
 
 SILENT_DBFS, HEARD_DBFS = -60.0, -55.0
 """Below the one it is silent; above the other it is silent no more."""

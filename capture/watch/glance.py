@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from capture.pictures import Plane, plane_views
 from capture.watch.picture import HEIGHT, STILL_LEVELS, STILL_SHARE, WIDTH, is_black
 from capture.watch.slates import Slate, slate
-from devices.clock import NANOSECONDS
+from devices.host.clock import NANOSECONDS
 
 WITHIN = (1280, 720)
 """Pictures of at most this size are enough."""

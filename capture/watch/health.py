@@ -13,10 +13,10 @@ from capture.timing import CpuStage, Timing, untimed
 from capture.watch.guard import Guard
 from capture.watch.patience import Patience
 from config.errors import LiputError
-from devices.clock import Clock
 from devices.health.faults import REFUSALS, Fault, refused
 from devices.health.line import Kind, Level, Record, nowhere
 from devices.health.tracker import HealthTracker, OnChange
+from devices.host.clock import Clock
 from devices.model import Device, DeviceKind, Health
 
 

@@ -1,8 +1,8 @@
 """A fault with hysteresis: it begins when a watch is sure of it, and ends only when it has been over for a while."""
 
-from devices.clock import NANOSECONDS
 from devices.health.faults import Fault
 from devices.health.tracker import HealthTracker
+from devices.host.clock import NANOSECONDS
 
 RECOVERS_AFTER_S = 1.0
 """How long all must be well before a fault is over."""

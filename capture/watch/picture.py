@@ -11,9 +11,9 @@ import numpy as np
 from capture.pictures import Plane, plane_views
 from capture.watch.latch import Latch
 from capture.watch.slates import Slate, slate
-from devices.clock import NANOSECONDS
 from devices.health.faults import Fault
 from devices.health.tracker import HealthTracker
+from devices.host.clock import NANOSECONDS
 
 INTERVAL_S = 0.1
 WIDTH, HEIGHT = 320, 180

@@ -13,10 +13,10 @@ from capture.watch.health import Detectors
 from capture.watch.latch import Latch
 from capture.watch.patience import NOBODY_ASKED_S, Patience
 from capture.watch.picture import PictureWatch
-from devices.clock import NANOSECONDS, Clock
 from devices.health.faults import Fault
 from devices.health.line import Kind, Level
 from devices.health.tracker import HealthTracker
+from devices.host.clock import NANOSECONDS, Clock
 from devices.model import Device, DeviceKind
 
 _ASKS_EVERY_S = 1.0

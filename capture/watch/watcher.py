@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from capture.source import AudioBlock, AudioSource, Frame, VideoFormat, VideoSource
 from capture.timing import Timing, untimed
 from config.schema import Settings
-from devices.clock import Clock
 from devices.health.board import HealthBoard
 from devices.health.line import Kind, Level, Record, nowhere
+from devices.host.clock import Clock
 from devices.model import Device, DeviceKind
 
 if TYPE_CHECKING:

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
-from devices.clock import Clock
 from devices.health.files import LogFile
 from devices.health.line import HealthLine
 from devices.health.query import Ends, Wanted, files_of, positions
+from devices.host.clock import Clock
 
 POLL_S = 0.2
 """How often new lines are looked for."""

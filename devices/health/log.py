@@ -22,10 +22,10 @@ import msgspec
 
 from config.schema import Settings
 from config.state import state_folder
-from devices.clock import Clock
 from devices.health.files import LONGEST_LINE, LogAppender
 from devices.health.line import PC, HealthLine, Kind, Level
 from devices.host import threads
+from devices.host.clock import Clock
 
 SOCKET = Path("/run/systemd/journal/socket")
 LONGEST_VALUE = 4_000

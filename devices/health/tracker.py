@@ -9,9 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from devices.clock import NANOSECONDS, Clock
 from devices.health.faults import FAULTS, Fault
 from devices.health.line import Kind, Level, Record
+from devices.host.clock import NANOSECONDS, Clock
 from devices.model import Health
 
 

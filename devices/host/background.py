@@ -4,8 +4,8 @@ import math
 import threading
 from collections.abc import Callable
 
-from devices.clock import NANOSECONDS, Clock, SystemClock
 from devices.host import threads
+from devices.host.clock import NANOSECONDS, Clock, SystemClock
 
 
 def pause_s(failures: int, longest_s: float, *, first_s: float = 1.0, growth: float = 2.0) -> float:

@@ -8,8 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from devices.clock import NANOSECONDS, Clock, SystemClock
 from devices.host import threads
+from devices.host.clock import NANOSECONDS, Clock, SystemClock
 
 WAIT_S = 0.05
 """How soon a wait sees that its clock has moved, or that the task gets on."""

@@ -4,8 +4,8 @@ import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from devices.clock import NANOSECONDS, Clock
 from devices.health.line import PC, Kind, Level, Record
+from devices.host.clock import NANOSECONDS, Clock
 from devices.kernel.meaning import Meaning, Subject, meaning
 from devices.kernel.message import KernelMessage, buses_of
 from devices.model import Device

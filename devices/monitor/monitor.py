@@ -13,10 +13,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from devices.clock import NANOSECONDS, Clock, SystemClock
 from devices.health.line import PC, Kind, Level, Record, nowhere
 from devices.host import threads
 from devices.host.background import BackgroundTask
+from devices.host.clock import NANOSECONDS, Clock, SystemClock
 from devices.model import Device
 from devices.modes import CapabilityProber
 from devices.monitor.changes import DeviceChange, Sight, sight

@@ -8,14 +8,14 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from config.quantities import format_duration
-from devices.clock import NANOSECONDS, Clock
 from devices.health.faults import Fault, with_health
 from devices.health.line import Kind, Level, Record
+from devices.host.clock import NANOSECONDS, Clock
+from devices.host.sleep import Sleep, slept_ns
 from devices.model import Device
 from devices.monitor.changes import ChangeKind, DeviceChange, Difference, Key, Sight, difference, hubs_gone, steady
 from devices.monitor.flapping import WINDOW_S, Episode, Flapping
 from devices.monitor.known import Known, KnownDevices, ago, with_swaps
-from devices.monitor.sleep import Sleep, slept_ns
 from devices.monitor.swaps import Swaps
 from devices.udev import Hub
 

@@ -8,7 +8,7 @@ import struct
 from types import TracebackType
 from typing import Self
 
-from devices.tcp_info import TCP_NOTSENT_LOWAT, TcpInfo, tcp_info
+from devices.host.tcp_info import TCP_NOTSENT_LOWAT, TcpInfo, tcp_info
 from devices.uplink.connecting import Patience
 from devices.uplink.trouble import NetworkTrouble, Trouble
 

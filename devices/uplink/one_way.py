@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from devices.host.background import BackgroundTask
-from devices.tcp_info import tcp_info
+from devices.host.tcp_info import tcp_info
 from devices.uplink.connecting import Address, Patience, connect
 from devices.uplink.model import Budget, Latency, Step, Tell, Uplink
 from devices.uplink.traffic import Allowance, Moved, Stream, move

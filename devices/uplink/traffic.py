@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from devices.host import threads
-from devices.tcp_info import TcpInfo
+from devices.host.tcp_info import TcpInfo
 from devices.uplink.channel import Channel
 from devices.uplink.connecting import Patience
 from devices.uplink.http import AT_ONCE, receive

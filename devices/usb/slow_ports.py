@@ -3,10 +3,10 @@
 import threading
 from collections.abc import Callable, Sequence
 
-from devices.clock import Clock
 from devices.health.faults import Fault, with_health
 from devices.health.line import Record
 from devices.health.tracker import HealthTracker
+from devices.host.clock import Clock
 from devices.model import Device
 from devices.usb.ports import HINT, port_warning
 from devices.usb.topology import Topology

@@ -15,7 +15,7 @@ from uuid import UUID, uuid4
 from config.errors import ArchiveError, PackageNotFound, StorageUnwritable
 from config.files import is_folder, is_regular
 from config.schema import Settings
-from devices.clock import Clock, boot_id
+from devices.host.clock import Clock, boot_id
 from recorder.archive import catalog, fixity, names, place, verification
 from recorder.archive.disk import PRIVATE, Disk
 from recorder.archive.fixity import Progress

@@ -12,7 +12,7 @@ import msgspec
 
 from config.files import json_text
 from devices.host import threads
-from devices.priority import be_at_least
+from devices.host.priority import be_at_least
 from recorder.archive import names
 from recorder.archive.disk import ASIDE, Disk
 from recorder.archive.fixity import Progress

@@ -17,8 +17,8 @@ import psutil
 
 from config.errors import PackageBusy, PackageNotFound, StorageError, StorageVanished
 from config.quantities import brief_size
-from devices.clock import NANOSECONDS, Clock
 from devices.health.line import PC, Kind, Level, Record, nowhere
+from devices.host.clock import NANOSECONDS, Clock
 from recorder.archive import catalog, fixity
 from recorder.archive.fixity import Progress
 from recorder.archive.fixity_log import Entry, FixityLog, Outcome

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Sequence
 import numpy as np
 
 from capture.source import SAMPLE_RATE, Samples
-from devices.clock import Clock
+from devices.host.clock import Clock
 from recorder.conference.half import Half, Why
 from recorder.conference.speaker import Speaker, SpeakerFailed
 from recorder.encoder import AAC_FRAME

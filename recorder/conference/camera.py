@@ -29,7 +29,7 @@ from config.errors import (
 )
 from config.messages import Card, card_text
 from config.program import SINGLE
-from devices.clock import NANOSECONDS, Clock
+from devices.host.clock import NANOSECONDS, Clock
 from devices.outputs import OutputInfo, OutputNode, find_output
 from recorder.conference.half import CLOSE_S, Half, Why
 from recorder.conference.plan import ConferencePlan, near_layouts

@@ -5,7 +5,7 @@ What the far side shows and says is recorded, and never sent back: docs/decision
 
 from collections.abc import Callable, Sequence
 
-from devices.clock import NANOSECONDS
+from devices.host.clock import NANOSECONDS
 from recorder.conference.bus import ConferenceSound
 from recorder.conference.camera import ConferenceCamera
 from recorder.conference.half import CLOSE_S

@@ -11,8 +11,8 @@ import msgspec
 
 from capture.sound.process import HOME, inherited
 from capture.source import SAMPLE_RATE, Samples
-from devices.clock import NANOSECONDS, Clock
 from devices.host.child import ChildProcess, python_module
+from devices.host.clock import NANOSECONDS, Clock
 from devices.host.framing import ReceiveBuffer
 
 PIPE_BYTES = 16_384

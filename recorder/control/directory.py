@@ -32,8 +32,8 @@ import msgspec
 
 from config.errors import LiputError, StorageUnwritable
 from config.files import Prepare, json_text, of_mode, replace_file
-from devices.clock import boot_id
-from devices.process_stat import process_stat
+from devices.host.clock import boot_id
+from devices.host.process_stat import process_stat
 from recorder.archive.names import session_of, storable
 from recorder.control.operators import (
     LISTED_FOLDER,

@@ -9,8 +9,8 @@ import threading
 from abc import ABC, abstractmethod
 from pathlib import Path
 
-from devices.clock import NANOSECONDS, Clock
 from devices.host.background import BackgroundTask
+from devices.host.clock import NANOSECONDS, Clock
 from devices.host.framing import ReceiveBuffer
 from recorder.control import sockets
 from recorder.control.operators import operators

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from capture.preview import JpegWriter, Shrinker
 from config.errors import LiputError, UsageError
-from devices.clock import Clock
 from devices.host.bucket import Bucket
+from devices.host.clock import Clock
 from devices.host.framing import TooLong, block
 from recorder.control.loop import Channel, Gone, SocketLoop
 from recorder.control.previews import Previews, Small, Wish

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import av
 
 from capture.preview import Shrinker
-from devices.clock import NANOSECONDS, Clock
+from devices.host.clock import NANOSECONDS, Clock
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,10 +33,10 @@ import msgspec
 from config.errors import LiputError, SettingsError
 from config.schema import Settings
 from config.settings import find_file, load_with_text, settings_of
-from devices.clock import Clock, SystemClock
 from devices.health.log import open_health_log
-from devices.priority import Standing, ask
-from devices.process_stat import OURS
+from devices.host.clock import Clock, SystemClock
+from devices.host.priority import Standing, ask
+from devices.host.process_stat import OURS
 from recorder import heap
 from recorder.control import directory, later
 from recorder.control.asks import Inbox, hear

@@ -16,10 +16,10 @@ from capture.timing import untimed
 from config.errors import DeviceBusy, LiputError, SessionError, StorageUnwritable
 from config.events import Emit, Event
 from config.settings import load_settings
-from devices.awake import Awake
-from devices.clock import NANOSECONDS, Clock
 from devices.host import threads
-from devices.priority import NICE, OOM_SCORE, REALTIME, Standing
+from devices.host.awake import Awake
+from devices.host.clock import NANOSECONDS, Clock
+from devices.host.priority import NICE, OOM_SCORE, REALTIME, Standing
 from recorder.archive.catalog import work_folder
 from recorder.archive.names import storable
 from recorder.control import directory, later

@@ -16,9 +16,9 @@ from pathlib import Path
 
 from config.errors import LiputError, UsageError
 from config.events import Event, encoded
-from devices.clock import Clock
 from devices.host import threads
 from devices.host.bucket import Bucket
+from devices.host.clock import Clock
 from devices.host.framing import TooLong
 from recorder.control.commands import Change, Controlled, carry_out, carry_out_change, is_of_the_moment, takes_time
 from recorder.control.loop import Channel, Gone, SocketLoop

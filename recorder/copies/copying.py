@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from devices.clock import Clock
+from devices.host.clock import Clock
 from recorder.archive import bag
 from recorder.archive.fixity import Progress, Tally, sha256
 from recorder.archive.model import Problem, ProblemKind

@@ -18,9 +18,9 @@ import msgspec
 from config.copies import CopyTarget
 from config.errors import CopyError, PackageBusy, PackageNotFound
 from config.state import state_folder
-from devices.clock import NANOSECONDS, Clock
 from devices.health.line import PC, Kind, Level, Record, nowhere
 from devices.host.background import pause_s
+from devices.host.clock import NANOSECONDS, Clock
 from recorder.archive import catalog, names
 from recorder.archive.fixity import Progress
 from recorder.archive.locking import locked

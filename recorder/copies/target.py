@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from devices.clock import NANOSECONDS, Clock, SystemClock
+from devices.host.clock import NANOSECONDS, Clock, SystemClock
 from recorder.archive.fixity import Tally
 from recorder.copies.reasons import CopyReason, copy_error
 

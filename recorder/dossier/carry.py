@@ -12,7 +12,7 @@ import msgspec
 
 from config.errors import DossierError
 from config.office import Office, zone_name
-from devices.clock import NANOSECONDS, Clock
+from devices.host.clock import NANOSECONDS, Clock
 from devices.host.deadline import DeadlineTask
 from recorder.archive.disk import Disk, aside_of
 from recorder.dossier.letters import letter_content

@@ -5,7 +5,7 @@ from contextlib import suppress
 from config.errors import StateError
 from config.state import Store, state_folder
 from config.version import VERSION
-from devices.clock import boot_id
+from devices.host.clock import boot_id
 from recorder.hardware.failure import HardwareFailed, Reason
 from recorder.hardware.kinds import Kind, Verdict
 from recorder.x264 import VideoSettings

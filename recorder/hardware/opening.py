@@ -5,8 +5,8 @@ from contextlib import suppress
 from dataclasses import replace
 
 from config.events import Emit
-from devices.clock import Clock
 from devices.host import threads
+from devices.host.clock import Clock
 from recorder.encoder import AudioSettings, Elsewhere, Encoder, EncodesPictures, OpenX264
 from recorder.hardware.choice import Choice, EncoderPlan, Why, choose
 from recorder.hardware.failure import HardwareFailed

@@ -18,9 +18,9 @@ import av
 
 from capture.h264 import IDR, SLICE, has_keyframe, is_stream, kind_of, parameter_sets, units
 from capture.source import Matrix
-from devices.clock import NANOSECONDS, Clock, SystemClock
 from devices.host import threads
 from devices.host.child import ChildProcess
+from devices.host.clock import NANOSECONDS, Clock, SystemClock
 from recorder.hardware.failure import HardwareFailed, Reason
 from recorder.hardware.kinds import WORKER, Kind, Wanted
 from recorder.hardware.messages import (

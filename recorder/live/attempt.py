@@ -10,7 +10,7 @@ import msgspec
 from av.error import FFmpegError
 from av.stream import Stream
 
-from devices.clock import NANOSECONDS, Clock
+from devices.host.clock import NANOSECONDS, Clock
 from recorder.live.feed import FlvFeed, announcement, bit_rate
 from recorder.live.kind import LiveUrl, kind_of
 from recorder.live.process import LiveChild, half_a_second

@@ -12,8 +12,8 @@ from av.stream import Stream
 
 from config.events import Emit
 from config.secrets import StreamTarget
-from devices.clock import NANOSECONDS, Clock
 from devices.host.background import BackgroundTask
+from devices.host.clock import NANOSECONDS, Clock
 from recorder.live.attempt import Attempt, Deadlines, Endpoint, Outcome, StopRequest
 from recorder.live.backoff import LONGEST_S, SHORT_LIFE_S, Backoff
 from recorder.live.protocol import Sent

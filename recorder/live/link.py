@@ -8,7 +8,7 @@ import struct
 import time
 from collections.abc import Callable
 
-from devices.tcp_info import tcp_info
+from devices.host.tcp_info import tcp_info
 from recorder.live.protocol import Sent
 
 _SIOCOUTQ = 0x5411  # linux/sockios.h: bytes that were written and not acknowledged

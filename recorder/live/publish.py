@@ -18,7 +18,7 @@ import av.logging
 from av.container import OutputContainer
 from av.error import FFmpegError
 
-from devices.tcp_info import TCP_NOTSENT_LOWAT
+from devices.host.tcp_info import TCP_NOTSENT_LOWAT
 from recorder.live.incoming import SENT_EVERY_S, add_streams, packets
 from recorder.live.link import TcpLink, tcp_sockets
 from recorder.live.protocol import Ended, Entered, Failed, Live, Report, Request

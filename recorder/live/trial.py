@@ -16,7 +16,7 @@ from capture.pictures import plane_views
 from capture.source import SAMPLE_RATE, Matrix
 from config.schema import Settings
 from config.secrets import StreamTarget, secret_url
-from devices.clock import Clock
+from devices.host.clock import Clock
 from recorder.encoder import AAC_FRAME, AudioSettings, Encoder
 from recorder.live.destination import LiveDestination
 from recorder.live.rtmp_url import RtmpUrl

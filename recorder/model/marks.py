@@ -6,7 +6,7 @@ import msgspec
 
 from config.errors import UsageError
 from config.events import Emit
-from devices.clock import Clock
+from devices.host.clock import Clock
 from recorder.model.status import MarkLine
 from recorder.model.values import Moment, Seconds
 

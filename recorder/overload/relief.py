@@ -8,7 +8,7 @@ from fractions import Fraction
 from config.errors import EncoderError
 from config.events import Emit
 from config.schema import LEAN
-from devices.clock import NANOSECONDS, Clock
+from devices.host.clock import NANOSECONDS, Clock
 from recorder.encoder import Encoder
 from recorder.inputs import LIVE_QUEUE_S
 from recorder.overload.ladder import BEHIND_S, CALM_S, URGENT_S, Ladder, Load, Move, Step

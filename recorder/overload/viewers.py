@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import av
 
-from devices.clock import NANOSECONDS, Clock
+from devices.host.clock import NANOSECONDS, Clock
 from recorder.scene import Offer
 
 PREVIEW_EVERY_S = 1.0

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from config.events import Event
 from config.files import read_file
-from devices.clock import NANOSECONDS
+from devices.host.clock import NANOSECONDS
 from recorder.archive.media import holds_media, probe
 from recorder.archive.model import Begun
 from recorder.archive.work import PROGRAM, WorkFolder

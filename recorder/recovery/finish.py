@@ -11,7 +11,7 @@ import msgspec
 
 from config.errors import ArchiveError, MediaError, StorageError
 from config.files import read_file
-from devices.clock import Clock
+from devices.host.clock import Clock
 from recorder.archive import names
 from recorder.archive.archive import Archive
 from recorder.archive.bag import TAG_MANIFEST_FILE

@@ -14,7 +14,7 @@ import msgspec
 
 from config.events import Event
 from config.files import json_lines
-from devices.clock import SystemClock
+from devices.host.clock import SystemClock
 from recorder.archive.model import INTERRUPTED, Gap, PartFacts, RecordingFacts
 from recorder.archive.runs import RECOVERED_KIND
 from recorder.model.marks import Mark

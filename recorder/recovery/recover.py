@@ -13,7 +13,7 @@ import msgspec
 
 from config.errors import LiputError, PackageBusy, PackageNotFound, SessionError, StorageFull
 from config.files import read_file
-from devices.clock import Clock
+from devices.host.clock import Clock
 from recorder.archive import catalog
 from recorder.archive.archive import Archive
 from recorder.archive.bag import TAG_MANIFEST_FILE

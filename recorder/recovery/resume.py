@@ -19,7 +19,7 @@ from capture.source import Matrix, VideoFormat
 from config.errors import ArchiveError, LiputError, PackageNotFound, StorageError
 from config.events import Event
 from config.files import open_regular, read_file
-from devices.clock import NANOSECONDS, Clock, boot_id
+from devices.host.clock import NANOSECONDS, Clock, boot_id
 from devices.host.deadline import DeadlineTask
 from recorder.archive import names
 from recorder.archive.archive import Archive

@@ -6,7 +6,7 @@ import msgspec
 
 from config.events import Event
 from config.quantities import clock_text
-from devices.clock import Clock
+from devices.host.clock import Clock
 from recorder.archive.model import INTERRUPTED, Gap, RecordingFacts
 from recorder.archive.runs import RECOVERED_KIND
 from recorder.recovery.rebuild import read_events

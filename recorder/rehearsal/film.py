@@ -13,7 +13,7 @@ from capture.watch import lipsync
 from capture.watch.glance import Glance, Seen
 from capture.watch.lipsync import Seeing, Sync
 from capture.watch.listening import Heard, Listening
-from devices.clock import NANOSECONDS
+from devices.host.clock import NANOSECONDS
 from recorder.archive.media import Decoded, decode_all
 
 LOOK_EVERY_S = 0.09

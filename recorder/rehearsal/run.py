@@ -19,8 +19,8 @@ from config.schema import Archive as ArchiveSettings
 from config.schema import Settings
 from config.schema import Storage as StorageSettings
 from config.state import state_folder
-from devices.clock import NANOSECONDS, Clock
 from devices.host import threads
+from devices.host.clock import NANOSECONDS, Clock
 from recorder.archive.work import PROGRAM
 from recorder.asked import Asked
 from recorder.control.claims import Claim, Claims

@@ -42,7 +42,7 @@ def _reason(status: int, said: str) -> str:
 def main() -> None:
     """Print the page on standard input to standard output."""
     from devices.host.child import end_with_parent
-    from devices.priority import be_at_least
+    from devices.host.priority import be_at_least
 
     end_with_parent()
     be_at_least(_NICE)

@@ -11,7 +11,7 @@ import numpy as np
 
 from capture.source import SAMPLE_RATE, AudioBlock, Samples
 from capture.worker import AudioWorker
-from devices.clock import NANOSECONDS
+from devices.host.clock import NANOSECONDS
 from recorder.encoder import AAC_FRAME
 from recorder.sound.drift import DriftMeter
 from recorder.sound.resampler import Floats, Resampler

@@ -17,7 +17,7 @@ from capture.source import SAMPLE_RATE, Samples
 from capture.timing import CpuStage
 from capture.worker import AudioWorker
 from config.errors import as_ours
-from devices.clock import NANOSECONDS
+from devices.host.clock import NANOSECONDS
 from recorder.encoder import AAC_FRAME, Encoder
 from recorder.eventlog import LossReporter
 from recorder.model.packet import EncodedPacket, Track, TrackId, sound_track

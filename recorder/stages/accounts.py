@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from resource import RUSAGE_CHILDREN, getrusage
 
 from capture.timing import CpuStage
-from devices.clock import NANOSECONDS
+from devices.host.clock import NANOSECONDS
 from recorder.model.status import NamedCpu
 from recorder.stages.clocks import Children, Threads, process_ns, thread_ns
 from recorder.stages.places import OF_PHASE, Phase, of_process, of_thread

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from devices.process_stat import process_stat
+from devices.host.process_stat import process_stat
 
 _OF_PROCESS, _OF_THREAD = 2, 6
 """CPUCLOCK_SCHED, and that of one thread (CPUCLOCK_PERTHREAD_MASK)."""

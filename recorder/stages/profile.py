@@ -15,9 +15,9 @@ import msgspec
 
 from capture.timing import CpuStage
 from config.events import Emit, Event
-from devices.clock import NANOSECONDS
 from devices.host import threads
-from devices.process_stat import process_stat
+from devices.host.clock import NANOSECONDS
+from devices.host.process_stat import process_stat
 from recorder.model.status import StageFigures
 from recorder.stages.accounts import ChildAccount, ThreadAccount
 from recorder.stages.places import Phase

@@ -21,8 +21,8 @@ from functools import partial
 from itertools import chain, count
 
 from config.errors import LiputError, MediaError, StateError, StorageError, StorageFull, StorageStalled, as_ours
-from devices.clock import NANOSECONDS, Clock
 from devices.host import threads
+from devices.host.clock import NANOSECONDS, Clock
 from devices.host.deadline import DeadlineTask
 from recorder.archive.archive import Archive
 from recorder.archive.fixity import Progress

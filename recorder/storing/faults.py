@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from config.errors import StorageError, StorageReadOnly, StorageStalled, StorageVanished
-from devices.clock import Clock
+from devices.host.clock import Clock
 from devices.host.deadline import DeadlineTask
 from recorder.storage_errors import storage_error
 from recorder.storing.mounts import DiskOf

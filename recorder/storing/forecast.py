@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from config.schema import Storage as StorageSettings
-from devices.clock import NANOSECONDS
+from devices.host.clock import NANOSECONDS
 
 WINDOW_NS = 60 * NANOSECONDS
 """Over which the rate is taken at which the disk fills up."""

@@ -15,8 +15,8 @@ from av.stream import Stream
 from config.errors import LiputError, StorageError, as_ours
 from config.schema import Recording as RecordingSettings
 from config.schema import Storage as StorageSettings
-from devices.clock import Clock
 from devices.host import threads
+from devices.host.clock import Clock
 from recorder.archive.archive import Archive
 from recorder.archive.model import SessionContext
 from recorder.archive.work import WorkFolder

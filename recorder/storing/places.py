@@ -5,7 +5,7 @@ from functools import partial
 
 from config.errors import LiputError, UsageError
 from config.schema import Storage as StorageSettings
-from devices.clock import Clock
+from devices.host.clock import Clock
 from devices.host.deadline import DeadlineTask
 from recorder.archive.archive import Archive
 from recorder.storing.faults import OPEN_S, stalled

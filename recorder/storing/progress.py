@@ -3,7 +3,7 @@
 from enum import Enum, auto
 
 from config.schema import Recording as RecordingSettings
-from devices.clock import NANOSECONDS
+from devices.host.clock import NANOSECONDS
 
 STALLED_S = 3.0
 """How long nothing may come to the disk, beyond a fragment and the sync after it, until people hear of it."""

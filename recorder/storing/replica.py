@@ -25,8 +25,8 @@ import msgspec
 
 from config.errors import LiputError, StorageError
 from config.schema import Recording as RecordingSettings
-from devices.clock import NANOSECONDS, Clock
 from devices.host import threads
+from devices.host.clock import NANOSECONDS, Clock
 from devices.host.deadline import DeadlineTask
 from recorder.archive.archive import Archive
 from recorder.archive.work import WorkFolder

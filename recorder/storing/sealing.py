@@ -7,9 +7,9 @@ import msgspec
 
 from config.errors import ArchiveError, LiputError, as_ours
 from config.files import read_file
-from devices.clock import NANOSECONDS, Clock
+from devices.host.clock import NANOSECONDS, Clock
 from devices.host.deadline import DeadlineTask
-from devices.priority import be_at_least
+from devices.host.priority import be_at_least
 from recorder.archive.archive import Archive
 from recorder.archive.fixity import Progress
 from recorder.archive.media import holds_media

@@ -21,9 +21,9 @@ from av.stream import Stream
 from capture.pictures import copy_planes, plane_views
 from config.errors import EncoderError
 from config.events import Emit
-from devices.clock import NANOSECONDS, Clock
 from devices.host import threads
-from devices.priority import be_nicer
+from devices.host.clock import NANOSECONDS, Clock
+from devices.host.priority import be_nicer
 from recorder.encoder import Encoder
 from recorder.model.packet import EncodedPacket, Track, TrackId
 from recorder.x264 import VIDEO_TIME_BASE, VideoSettings

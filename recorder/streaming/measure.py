@@ -17,7 +17,7 @@ import msgspec
 from config.errors import LiputError
 from config.schema import Profile
 from devices.host.child import end_with_parent
-from devices.priority import NICEST, be_at_least
+from devices.host.priority import NICEST, be_at_least
 
 if TYPE_CHECKING:
     from recorder.streaming.headroom import Headroom
@@ -65,7 +65,7 @@ def _answer(asked: Question) -> "Headroom":
     # Only now: what loads the media libraries is to be as modest as what uses them.
     from capture.chosen import SourceRequirements
     from config.settings import load_settings
-    from devices.clock import SystemClock
+    from devices.host.clock import SystemClock
     from recorder.streaming.measuring import given_pictures
 
     if asked.videos is not None:

@@ -30,7 +30,7 @@ from capture.watch.watcher import Watcher
 from capture.worker import VideoWorker
 from config.errors import DeviceBusy, DeviceError, MediaError
 from config.schema import Settings
-from devices.clock import NANOSECONDS, Clock
+from devices.host.clock import NANOSECONDS, Clock
 from recorder.encoder import AAC_FRAME, AudioSettings, Encoder
 from recorder.model.packet import Track
 from recorder.streaming.encode import Slot, stream_settings

@@ -14,8 +14,8 @@ import av
 from config.errors import LiputError
 from config.events import Emit
 from config.quantities import format_rate
-from devices.clock import NANOSECONDS, Clock
 from devices.host import threads
+from devices.host.clock import NANOSECONDS, Clock
 from recorder.live.destination import LiveDestination
 from recorder.live.destinations import Destinations
 from recorder.live.protocol import Sent

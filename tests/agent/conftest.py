@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from devices.clock import SystemClock
+from devices.host.clock import SystemClock
 from recorder.archive.archive import Archive
 from recorder.control import directory
 from tests.support.room import Room

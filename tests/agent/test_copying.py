@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from agent.copying import Copying
-from devices.clock import SystemClock
+from devices.host.clock import SystemClock
 from recorder.archive.archive import Archive
 from tests.support import command, copies, recorders
 from tests.support.waiting import wait_for

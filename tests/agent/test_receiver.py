@@ -10,7 +10,7 @@ import agent.receiver
 from agent.receiver import ThrowAwayReceiver
 from config.errors import LiputError
 from config.secrets import StreamTarget, secret_url
-from devices.clock import SystemClock
+from devices.host.clock import SystemClock
 from recorder.live.destination import LiveDestination
 from tests.support.encoded import SmallEncoder
 from tests.support.live import Events, count, decode

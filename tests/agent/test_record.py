@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from devices.priority import NICE, REALTIME, SOUND_NICE
+from devices.host.priority import NICE, REALTIME, SOUND_NICE
 from tests.support import command, media
 from tests.support.command import running
 from tests.support.record_lines import check_lines, until_on_disk

@@ -10,7 +10,7 @@ from agent.commands.archive_seal import seal_command
 from agent.commands.recover import recover_command
 from agent.recovering import recover_one
 from config.errors import ArchiveError
-from devices.clock import SystemClock
+from devices.host.clock import SystemClock
 from recorder.control import directory
 from recorder.recovery.find import find
 from recorder.recovery.recover import Recovery, State

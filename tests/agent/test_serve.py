@@ -17,7 +17,7 @@ import pytest
 
 from agent import serve, serving
 from config.errors import ArchiveError, StateError
-from devices.clock import SystemClock
+from devices.host.clock import SystemClock
 from recorder.archive.archive import Archive
 from recorder.archive.model import PackageState, VideoTrack
 from recorder.asked import Asked

@@ -11,7 +11,7 @@ import pytest
 
 from agent import serve, serving
 from config.errors import StateError
-from devices.clock import SystemClock, boot_id
+from devices.host.clock import SystemClock, boot_id
 from recorder.archive.archive import Archive
 from recorder.archive.model import PackageState
 from recorder.asked import Asked

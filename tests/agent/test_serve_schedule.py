@@ -13,7 +13,7 @@ import pytest
 from agent.schedule.done import DoneFile
 from agent.schedule.plan import Mode, Plan
 from agent.schedule.store import Plans
-from devices.clock import SystemClock
+from devices.host.clock import SystemClock
 from recorder.archive.archive import Archive
 from recorder.archive.model import PackageState
 from recorder.control.client import ask

@@ -9,7 +9,7 @@ import pytest
 
 from agent import serving
 from agent.serving import FOLLOWS_S, successor, with_replaced
-from devices.clock import SystemClock
+from devices.host.clock import SystemClock
 from recorder.control import directory
 from recorder.control.directory import RecorderFolder, RecorderInfo
 

@@ -11,7 +11,7 @@ import pytest
 
 from agent import steering
 from config.errors import SessionError
-from devices.clock import SystemClock
+from devices.host.clock import SystemClock
 from recorder.asked import Asked
 from recorder.control import directory
 from recorder.control.find import Running

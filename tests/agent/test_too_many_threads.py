@@ -12,9 +12,9 @@ from agent.metrics.readings import Gathering
 from agent.web.runs import Runs
 from agent.web.worker_pool import WorkerPool
 from devices import modes
-from devices.clock import SystemClock
 from devices.controls.presets import PresetKeeper
 from devices.host import threads
+from devices.host.clock import SystemClock
 from devices.model import Device, DeviceKind
 from devices.modes import CapabilityProber
 from devices.udev import PictureNode

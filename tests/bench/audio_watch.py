@@ -9,9 +9,9 @@ import time
 
 from capture.source import SAMPLE_RATE, AudioBlock
 from capture.watch.audio_detectors import AudioDetectors
-from devices.clock import NANOSECONDS
 from devices.health.line import nowhere
 from devices.health.tracker import HealthTracker
+from devices.host.clock import NANOSECONDS
 from tests.support.simulated import SimulatedClock
 from tests.support.speech import speech_loop
 

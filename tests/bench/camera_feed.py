@@ -18,7 +18,7 @@ import av
 import simplejpeg  # type: ignore[import-untyped]  # ships no types
 
 from capture.synthetic.video import Painter
-from devices.clock import NANOSECONDS
+from devices.host.clock import NANOSECONDS
 
 RATE = 30
 WIDTH, HEIGHT = 640, 360

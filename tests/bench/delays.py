@@ -7,7 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from capture.source import Frame
-from devices.clock import NANOSECONDS
+from devices.host.clock import NANOSECONDS
 from recorder.model.packet import EncodedPacket, Track
 from recorder.x264 import VIDEO_TIME_BASE
 

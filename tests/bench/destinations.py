@@ -14,7 +14,7 @@ import psutil
 
 from capture.source import SAMPLE_RATE, Matrix
 from config.secrets import StreamTarget, secret_url
-from devices.clock import SystemClock
+from devices.host.clock import SystemClock
 from recorder.encoder import AAC_FRAME, AUDIO_TIME_BASE, AudioSettings, Encoder
 from recorder.live.destination import LiveDestination
 from recorder.model.packet import EncodedPacket, Track

@@ -22,7 +22,7 @@ from capture.source import Coded, Frame, Size, VideoFormat, VideoSource
 from config.events import Event
 from config.program import SINGLE
 from config.schema import LEAN, Profile, ReportSettings, Settings, Video
-from devices.clock import SystemClock
+from devices.host.clock import SystemClock
 from recorder import heap
 from recorder.asked import Asked
 from recorder.planning import plan_session

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from statistics import median, quantiles
 
-from devices.clock import NANOSECONDS
+from devices.host.clock import NANOSECONDS
 from tests.bench import camera_feed
 from tests.bench.camera_feed import HEIGHT, RATE, WIDTH
 from tests.bench.line import Bench, Line

@@ -14,7 +14,7 @@ from capture.jpeg import JpegDecoder
 from capture.source import Frame, Matrix, Size, SourceEnded, VideoFormat, VideoSource
 from config.schema import Profile, ReportSettings, Settings
 from config.secrets import StreamTarget, secret_url
-from devices.clock import Clock, SystemClock
+from devices.host.clock import Clock, SystemClock
 from recorder.asked import Asked
 from recorder.model.packet import Track
 from recorder.planning import plan_session

@@ -13,7 +13,7 @@ import numpy as np
 
 from capture.source import SAMPLE_RATE, AudioBlock
 from capture.worker import AudioWorker
-from devices.clock import NANOSECONDS
+from devices.host.clock import NANOSECONDS
 from recorder.encoder import AAC_FRAME, AudioSettings, Encoder
 from recorder.model.packet import EncodedPacket, Track
 from recorder.sound.program import ProgramSound

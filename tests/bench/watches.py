@@ -19,7 +19,7 @@ from capture.watch.health import HealthContext
 from capture.watch.patience import patience_for
 from capture.worker import VideoWorker
 from config.schema import Settings
-from devices.clock import NANOSECONDS
+from devices.host.clock import NANOSECONDS
 from devices.model import Device, DeviceKind
 from tests.bench.clips import HEIGHT, RATE, WIDTH, camera_jpeg, slide_jpeg
 from tests.support.health import Recorded

@@ -19,8 +19,8 @@ from capture.watch.watcher import Watcher
 from capture.worker import VideoWorker
 from config.errors import DeviceNotFound, LiputError, MediaError, StateError, UsageError
 from config.schema import Patience, Settings
-from devices.clock import SystemClock
 from devices.controls import presets
+from devices.host.clock import SystemClock
 from devices.model import Device, DeviceKind, Mode
 from tests.support import media
 

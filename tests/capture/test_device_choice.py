@@ -21,7 +21,7 @@ from capture.watch.watcher import Watcher
 from capture.worker import AudioWorker, SourceWorker, VideoWorker
 from config.errors import DeviceLost, DeviceNotFound
 from config.schema import Patience, Settings
-from devices.clock import NANOSECONDS
+from devices.host.clock import NANOSECONDS
 from devices.model import Device, DeviceKind, Mode
 from devices.roles.matching import binding_of
 from devices.roles.roles import roles_store

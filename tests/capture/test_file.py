@@ -19,7 +19,7 @@ from capture.pacing import FastPace, RealPace
 from capture.pictures import plane_views
 from capture.source import SAMPLE_RATE, AudioBlock, Frame, Matrix, SourceEnded
 from config.errors import MediaError
-from devices.clock import NANOSECONDS
+from devices.host.clock import NANOSECONDS
 from tests.support.bars import bars, middles, raw_input, tagged_rgb
 from tests.support.simulated import SimulatedClock
 

@@ -15,7 +15,7 @@ from capture.pacing import FastPace
 from capture.pictures import plane_views
 from capture.source import AudioBlock, Frame, SourceEnded
 from config.errors import MediaError
-from devices.clock import NANOSECONDS
+from devices.host.clock import NANOSECONDS
 
 SECONDS = 8
 STEP_NS = NANOSECONDS // 30

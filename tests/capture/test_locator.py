@@ -9,7 +9,7 @@ import pytest
 from capture.locator import AlwaysThere, BoundLocator, Claims, NamedLocator
 from capture.outage import Located
 from config.errors import DeviceNotFound
-from devices.clock import NANOSECONDS
+from devices.host.clock import NANOSECONDS
 from devices.model import Device, DeviceKind
 from devices.roles.matching import binding_of
 from tests.support.simulated import SimulatedClock

@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from capture.pacing import FastPace, RealPace
-from devices.clock import NANOSECONDS, SystemClock
+from devices.host.clock import NANOSECONDS, SystemClock
 from tests.support.simulated import SimulatedClock
 from tests.support.waiting import wait_for
 

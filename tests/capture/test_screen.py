@@ -26,7 +26,7 @@ from capture.watch.watcher import Watcher
 from capture.worker import VideoWorker
 from config.errors import DeviceLost, DeviceNotFound, DeviceUnsupported, MediaError, UsageError
 from config.schema import Settings
-from devices.clock import SystemClock
+from devices.host.clock import SystemClock
 from tests.support.bars import bars, smooth, tagged_rgb
 from tests.support.markers import frame_number
 from tests.support.xvfb import Xvfb

@@ -21,7 +21,7 @@ from capture.source_names import source_name, source_names
 from capture.watch.watcher import Watcher
 from config.errors import MediaError, UsageError
 from config.schema import Settings
-from devices.clock import NANOSECONDS, SystemClock
+from devices.host.clock import NANOSECONDS, SystemClock
 from tests.support.sources import a_source
 
 KINDS = {name: kind for name in sorted(source_names()) if (kind := source_kind(name))}

@@ -11,7 +11,7 @@ from capture.source import Source, SourceEnded
 from capture.source_queue import SourceQueue
 from capture.worker import SourceEvents, SourceWorker
 from config.errors import DeviceLost, LiputError
-from devices.clock import SystemClock
+from devices.host.clock import SystemClock
 from tests.support.waiting import wait_for
 
 

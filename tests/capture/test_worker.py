@@ -21,7 +21,7 @@ from capture.worker import (
     VideoWorker,
 )
 from config.errors import DeviceAccessDenied, DeviceBusFull, DeviceBusy, DeviceError, DeviceLost, DeviceNotFound
-from devices.clock import NANOSECONDS
+from devices.host.clock import NANOSECONDS
 from devices.model import Device, DeviceKind
 from tests.support.simulated import SimulatedClock
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from devices.priority import be_at_least, be_nicer
+from devices.host.priority import be_at_least, be_nicer
 
 pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="only root may be less nice again")
 

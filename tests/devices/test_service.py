@@ -12,11 +12,11 @@ import pytest
 
 from config.schema import Settings
 from devices import service as module
-from devices.clock import Clock, SystemClock
-from devices.computer import Folder
+from devices.health.computer import Folder
 from devices.health.line import PC, Kind, Level, Record
 from devices.health.log import HealthLog, open_health_log
 from devices.health.query import Wanted, read
+from devices.host.clock import Clock, SystemClock
 from devices.model import Device, DeviceKind, Mode
 from devices.monitor.changes import ChangeKind, DeviceChange
 from devices.monitor.monitor import DeviceMonitor

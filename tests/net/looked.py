@@ -17,7 +17,7 @@ import msgspec
 
 from agent.checks.check import Situation, every_check
 from config.settings import load_settings
-from devices.clock import SystemClock
+from devices.host.clock import SystemClock
 from devices.uplink.measuring import measure
 from devices.uplink.model import Budget, Step, Uplink
 from devices.uplink.server import parse_server

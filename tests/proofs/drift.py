@@ -15,7 +15,7 @@ import numpy as np
 from capture.source import SAMPLE_RATE, AudioBlock, Samples
 from capture.source_queue import SourceQueue
 from capture.worker import AudioWorker, SourceWorker
-from devices.clock import NANOSECONDS
+from devices.host.clock import NANOSECONDS
 from recorder.encoder import Encoder
 from recorder.model.packet import EncodedPacket, Track, sound_track
 from recorder.sound.program import ProgramSound

@@ -19,7 +19,7 @@ import psutil
 
 from config.program import Program
 from config.schema import Profile, ReportSettings, Settings
-from devices.clock import SystemClock
+from devices.host.clock import SystemClock
 from recorder.asked import Asked
 from recorder.model.status import SessionResult, SessionState
 from recorder.planning import plan_session

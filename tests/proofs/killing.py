@@ -13,7 +13,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from config.errors import LiputError
-from devices.clock import SystemClock
+from devices.host.clock import SystemClock
 from recorder.archive.archive import Archive
 from recorder.archive.fixity import walk
 from recorder.archive.model import Package, Recording, VideoTrack

@@ -21,7 +21,7 @@ from capture.worker import Supervision
 from config.errors import DeviceLost
 from config.program import SINGLE, LayoutSettings
 from config.schema import BUILT_IN_PROFILES
-from devices.clock import NANOSECONDS, SystemClock
+from devices.host.clock import NANOSECONDS, SystemClock
 from devices.model import Device, DeviceKind
 from recorder.archive.archive import Archive
 from recorder.model.status import SessionState

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import msgspec
 
-from devices.clock import SystemClock
+from devices.host.clock import SystemClock
 from recorder.archive.archive import Archive
 from recorder.archive.deriving import SHEET_FILE
 from recorder.archive.wishes import Derived

@@ -15,7 +15,7 @@ from capture.source import Matrix
 from config.events import Event
 from config.schema import Profile, Settings, Video
 from config.schema import Recording as RecordingSettings
-from devices.clock import SystemClock
+from devices.host.clock import SystemClock
 from recorder.asked import Asked
 from recorder.encoder import AAC_FRAME, AudioSettings, Encoder
 from recorder.fragments import FragmentReader

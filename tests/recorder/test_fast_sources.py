@@ -15,7 +15,7 @@ from capture.synthetic.audio import SyntheticAudio
 from capture.synthetic.video import SyntheticVideo
 from config.program import LayoutSettings
 from config.schema import BUILT_IN_PROFILES
-from devices.clock import NANOSECONDS, SystemClock
+from devices.host.clock import NANOSECONDS, SystemClock
 from recorder.archive.archive import Archive
 from recorder.session import Session
 from recorder.sound.mixer import SoundInput

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from devices.clock import NANOSECONDS
+from devices.host.clock import NANOSECONDS
 from recorder import heap
 from recorder.heap import EVERY_S, Garbage
 from tests.support.simulated import SimulatedClock

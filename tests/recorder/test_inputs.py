@@ -9,7 +9,7 @@ import pytest
 
 from capture.source import Matrix, VideoFormat
 from config.schema import Profile, Settings
-from devices.clock import SystemClock
+from devices.host.clock import SystemClock
 from recorder.asked import Asked
 from recorder.inputs import SessionInputs
 from recorder.planning import plan_session

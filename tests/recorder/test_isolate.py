@@ -14,7 +14,7 @@ import pytest
 import simplejpeg  # type: ignore[import-untyped] # has a stub, but no py.typed to say so
 
 from capture.source import Coded, Frame
-from devices.clock import NANOSECONDS
+from devices.host.clock import NANOSECONDS
 from recorder import isolate
 from recorder.isolate import IsoRecording, PartDirectory, Where, file_names
 from tests.support import media

@@ -1,6 +1,6 @@
 """Losses are told at once, then now and then, and at the end in full."""
 
-from devices.clock import NANOSECONDS
+from devices.host.clock import NANOSECONDS
 from recorder.eventlog import EVERY_NS, LossReporter
 from tests.support.simulated import SimulatedClock
 

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from config.schema import BUILT_IN_PROFILES, Settings, Video
-from devices.clock import SystemClock
+from devices.host.clock import SystemClock
 from recorder.asked import Asked
 from recorder.plan import encoder_settings
 from recorder.planning import plan_session

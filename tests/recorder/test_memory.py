@@ -12,7 +12,7 @@ from capture.synthetic.audio import SyntheticAudio
 from capture.synthetic.video import SyntheticVideo
 from config.schema import BUILT_IN_PROFILES
 from config.secrets import Secret, StreamTarget
-from devices.clock import SystemClock
+from devices.host.clock import SystemClock
 from recorder.archive.archive import Archive
 from recorder.session import Session
 from recorder.sound.mixer import SoundInput

@@ -9,7 +9,7 @@ from av.stream import Stream
 
 from config.errors import StorageError
 from config.secrets import Secret, StreamTarget
-from devices.clock import SystemClock
+from devices.host.clock import SystemClock
 from recorder.live.destinations import Destinations
 from recorder.model.marks import Mark
 from recorder.model.packet import EncodedPacket, Track, TrackId

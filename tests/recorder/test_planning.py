@@ -10,7 +10,7 @@ from config.layout_kinds import KINDS, SINGLE
 from config.program import Program
 from config.schema import General, Recording, ReportSettings, Settings, SlideSettings, Storage, Video
 from config.secrets import StreamTarget, secret_url
-from devices.clock import SystemClock
+from devices.host.clock import SystemClock
 from recorder.archive.wishes import Area, ReportWishes, SlidesView
 from recorder.asked import Asked
 from recorder.planning import plan_session

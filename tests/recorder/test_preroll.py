@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from config.errors import LiputError
-from devices.clock import NANOSECONDS
+from devices.host.clock import NANOSECONDS
 from recorder.kept_packets import KeptPackets
 from recorder.model.packet import RUN_IN, EncodedPacket, Track
 from recorder.preroll import PreRoll

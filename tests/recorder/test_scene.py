@@ -7,7 +7,7 @@ import pytest
 
 from capture.watch.patience import SILENT_S
 from config.errors import UsageError
-from devices.clock import NANOSECONDS
+from devices.host.clock import NANOSECONDS
 from tests.support.footage import GRID, THIRTY, Script
 from tests.support.tracks import SLATE, Rig, in_time
 

@@ -12,7 +12,7 @@ from capture.source import VideoSource
 from capture.synthetic.video import SyntheticVideo
 from config.errors import DeviceNotFound
 from config.schema import Recording
-from devices.clock import SystemClock
+from devices.host.clock import SystemClock
 from recorder.archive.archive import Archive
 from recorder.archive.work import WorkFolder
 from recorder.model.status import SessionState

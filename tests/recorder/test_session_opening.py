@@ -13,7 +13,7 @@ from capture.synthetic.audio import SyntheticAudio
 from capture.synthetic.video import SyntheticVideo
 from capture.worker import Supervision
 from config.errors import NO_THREAD, DeviceBusy, DeviceError, DeviceLost, DeviceNotFound
-from devices.clock import SystemClock
+from devices.host.clock import SystemClock
 from devices.host.deadline import close_within, hung_closings
 from devices.model import Device, DeviceKind
 from recorder import inputs

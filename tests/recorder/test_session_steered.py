@@ -11,7 +11,7 @@ import pytest
 from capture.pacing import RealPace
 from capture.synthetic.video import SyntheticVideo
 from config.errors import UsageError
-from devices.clock import SystemClock
+from devices.host.clock import SystemClock
 from recorder import program as recorder_program
 from recorder.model.status import SessionState
 from tests.support import media

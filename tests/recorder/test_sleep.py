@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from devices.clock import NANOSECONDS
-from devices.monitor.sleep import slept_ns
+from devices.host.clock import NANOSECONDS
+from devices.host.sleep import slept_ns
 from recorder import session
 from recorder.standstill import SleepWatch
 from tests.support.sessions import Room

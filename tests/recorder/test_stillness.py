@@ -6,7 +6,7 @@ from itertools import pairwise
 import av
 import pytest
 
-from devices.clock import NANOSECONDS
+from devices.host.clock import NANOSECONDS
 from recorder.overload.relief import Relief
 from recorder.video_track import SETTLE, PictureCounts, StaticFrameSkipper
 from recorder.x264 import STILL_RATE

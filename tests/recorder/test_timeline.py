@@ -1,6 +1,6 @@
 """Media time: where it begins, where it is, and where it ends."""
 
-from devices.clock import NANOSECONDS
+from devices.host.clock import NANOSECONDS
 from recorder.model.packet import Track
 from recorder.timeline import Timeline
 from tests.support.simulated import SimulatedClock

@@ -3,7 +3,7 @@
 import pytest
 
 from config.events import Event
-from devices.clock import NANOSECONDS
+from devices.host.clock import NANOSECONDS
 from recorder.troubles import AWAY_KINDS, HOLD_S, NOT_OPENED, ActiveFaults, ends
 from tests.support.simulated import SimulatedClock
 

@@ -6,7 +6,7 @@ import pytest
 
 from capture.source import Frame, Matrix, VideoFormat
 from capture.watch.patience import SILENT_S
-from devices.clock import NANOSECONDS
+from devices.host.clock import NANOSECONDS
 from recorder.video_track import PATIENCE_S
 from tests.support.footage import GRID, THIRTY, camera, nominal, run, switch_after_two_seconds
 from tests.support.tracks import BREAKS, DAMAGED, SLATE, Camera, Rig, in_time

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 
-from devices.clock import NANOSECONDS
+from devices.host.clock import NANOSECONDS
 from recorder.overload.relief import Relief
 from tests.support.footage import GRID, THIRTY, camera
 from tests.support.tracks import Rig, in_time

@@ -20,7 +20,7 @@ from capture.worker import Supervision
 from config.errors import DeviceError, LiputError
 from config.events import Event
 from config.program import SINGLE, LayoutSettings
-from devices.clock import SystemClock
+from devices.host.clock import SystemClock
 from devices.model import Device, DeviceKind
 from recorder.archive.archive import Archive
 from recorder.model.status import SessionResult, SessionState

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from config.events import Event
-from devices.clock import SystemClock
+from devices.host.clock import SystemClock
 from recorder.control import protocol, sockets
 from recorder.control.client import Connection
 from recorder.control.directory import RecorderFolder

@@ -10,7 +10,7 @@ from config.errors import LiputError
 from config.events import Event
 from config.schema import Recording as RecordingSettings
 from config.schema import Storage as StorageSettings
-from devices.clock import SystemClock
+from devices.host.clock import SystemClock
 from recorder.archive.archive import Archive
 from recorder.eventlog import EventLog
 from recorder.storing.failover import Failover

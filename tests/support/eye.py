@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from devices.clock import NANOSECONDS
+from devices.host.clock import NANOSECONDS
 from devices.monitor.changes import DeviceChange
 from devices.monitor.known import KnownDevices, known_store
 from devices.monitor.observer import Observer

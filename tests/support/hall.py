@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from config.state import VARIABLE as STATE
-from devices.clock import SystemClock
 from devices.health.faults import Fault
 from devices.health.log import HealthLog
 from devices.health.tracker import HealthTracker
+from devices.host.clock import SystemClock
 from devices.model import Device, DeviceKind, Mode
 from recorder.control.directory import VARIABLE as RUNTIME
 from tests.support import plugged, web

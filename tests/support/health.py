@@ -2,8 +2,8 @@
 
 import threading
 
-from devices.clock import Clock
 from devices.health.line import HealthLine, Kind, Level
+from devices.host.clock import Clock
 
 
 class Recorded:

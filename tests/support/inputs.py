@@ -6,7 +6,7 @@ from capture.source import SAMPLE_RATE, AudioBlock, AudioSource, Samples
 from capture.watch.health import HealthContext
 from capture.watch.patience import Patience
 from config.errors import DeviceLost
-from devices.clock import NANOSECONDS
+from devices.host.clock import NANOSECONDS
 from devices.model import Device, DeviceKind
 from tests.support.health import Recorded
 from tests.support.judged import judged_sound

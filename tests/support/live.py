@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from config.secrets import StreamTarget, secret_url
-from devices.clock import SystemClock
+from devices.host.clock import SystemClock
 from recorder.live.attempt import Deadlines
 from recorder.live.destination import LiveDestination
 from recorder.live.hls import PLAYLIST, Playlist

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 
-from devices.clock import NANOSECONDS
+from devices.host.clock import NANOSECONDS
 from devices.model import Device, Mode
 from devices.modes import Offer
 from devices.monitor.changes import Sight, sight

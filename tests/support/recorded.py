@@ -11,7 +11,7 @@ import numpy as np
 from capture.source import Matrix, Samples
 from config.errors import LiputError
 from config.schema import Recording as RecordingSettings
-from devices.clock import Clock, SystemClock
+from devices.host.clock import Clock, SystemClock
 from recorder.archive.archive import Archive
 from recorder.archive.model import Begun, SessionContext
 from recorder.archive.work import WorkFolder

@@ -6,7 +6,7 @@ from fractions import Fraction
 import av
 
 from capture.source import Matrix
-from devices.clock import NANOSECONDS
+from devices.host.clock import NANOSECONDS
 from recorder.overload.ladder import Step
 from recorder.overload.relief import SUBJECT, Relief
 from recorder.overload.viewers import Viewers

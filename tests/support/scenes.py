@@ -20,10 +20,10 @@ from capture.watch.health import HealthContext
 from capture.watch.patience import Patience
 from capture.watch.video_detectors import VideoDetectors
 from config.errors import DeviceError, DeviceLost, MediaError
-from devices.clock import NANOSECONDS
 from devices.health.faults import Fault
 from devices.health.line import Record
 from devices.health.tracker import OnChange
+from devices.host.clock import NANOSECONDS
 from devices.mode_choice import ChosenMode
 from devices.model import Device, DeviceKind, Mode
 from tests.support.health import Recorded

@@ -17,7 +17,7 @@ from agent.schedule.store import Plans
 from config.errors import SessionError
 from config.schedule import ScheduleSettings
 from config.schema import Settings
-from devices.clock import NANOSECONDS
+from devices.host.clock import NANOSECONDS
 from recorder.control.directory import RecorderFolder
 from recorder.control.spec import Spec
 from recorder.model.status import SessionState

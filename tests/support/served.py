@@ -10,7 +10,7 @@ from typing import Self
 import msgspec
 
 from config.events import Event
-from devices.clock import SystemClock
+from devices.host.clock import SystemClock
 from recorder.control import directory, sockets
 from recorder.control.directory import RecorderFolder
 from recorder.control.protocol import encode

@@ -10,8 +10,8 @@ from capture.synthetic.audio import SyntheticAudio
 from capture.synthetic.video import SyntheticVideo
 from config.events import Event
 from config.schema import BUILT_IN_PROFILES
-from devices.clock import SystemClock
 from devices.health.board import HealthBoard
+from devices.host.clock import SystemClock
 from recorder.archive.archive import Archive
 from recorder.model.packet import Track
 from recorder.model.status import SessionResult, SessionState

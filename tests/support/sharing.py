@@ -47,7 +47,7 @@ ALONE = (
     "tests/proofs/test_samples.py",
     "tests/agent/checks/test_keys.py",
     "tests/agent/test_demo.py",
-    "tests/devices/test_others_load.py",
+    "tests/devices/health/test_others_load.py",
     "tests/recorder/test_session_armed.py",
     "tests/recorder/test_session_steered.py",
 )

@@ -18,7 +18,7 @@ from capture.pacing import RealPace
 from capture.sizes import BySize
 from capture.source import SAMPLE_RATE, AudioBlock, AudioSource, Frame, Matrix, Samples, Size, VideoFormat, VideoSource
 from config.errors import LiputError
-from devices.clock import NANOSECONDS
+from devices.host.clock import NANOSECONDS
 from devices.model import Device, DeviceKind
 from recorder.asked import Asked
 from recorder.model.status import SessionStatus

@@ -5,13 +5,13 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 
-from devices.clock import NANOSECONDS
+from devices.host.clock import NANOSECONDS
 
 BEGINNING = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 
 
 class SimulatedClock:
-    """Implements devices.clock.Clock; waiting moves it on at once."""
+    """Implements devices.host.clock.Clock; waiting moves it on at once."""
 
     def __init__(self, now_ns: int = 5 * NANOSECONDS) -> None:
         self._now_ns = now_ns

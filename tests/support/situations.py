@@ -7,7 +7,7 @@ from agent.checks.check import Progress, Situation
 from agent.checks.held import Held, still_open
 from agent.checks.result import Result
 from config.schema import Settings
-from devices.clock import SystemClock
+from devices.host.clock import SystemClock
 from devices.model import Device
 from recorder.asked import Asked
 from recorder.model.status import SessionState, SessionStatus, SourceLine

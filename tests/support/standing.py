@@ -1,4 +1,4 @@
-"""What a process is granted of the processor (devices/priority.py): a real one, within real limits."""
+"""What a process is granted of the processor (devices/host/priority.py): a real one, within real limits."""
 
 import json
 import os
@@ -13,7 +13,7 @@ NOBODY = 65534
 _ASK = """
 import json, os, sys, threading
 import msgspec
-from devices import priority
+from devices.host import priority
 from tests.support.confined import be_user, own_its_figures
 
 def on_a_thread(act):

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 from config.errors import LiputError
 from config.events import Event
-from devices.clock import SystemClock
+from devices.host.clock import SystemClock
 from recorder.archive.model import RecordingFacts
 from recorder.encoder import Encoder
 from recorder.eventlog import EventLog

@@ -8,7 +8,7 @@ from agent.checks.check import Look, Progress, Situation
 from agent.checks.result import Result
 from agent.checks.situation import streams_of
 from config.settings import load_settings
-from devices.clock import SystemClock
+from devices.host.clock import SystemClock
 from recorder.asked import Asked
 from recorder.model.status import SessionStatus
 from tests.support.situations import holding

@@ -9,7 +9,7 @@ from capture.synthetic.video import SyntheticVideo
 from config.events import Event
 from config.schema import BUILT_IN_PROFILES
 from config.secrets import Secret, StreamTarget
-from devices.clock import SystemClock
+from devices.host.clock import SystemClock
 from recorder.archive.archive import Archive
 from recorder.conference.plan import ConferencePlan
 from recorder.model.status import SessionResult

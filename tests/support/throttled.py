@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-from devices.clock import NANOSECONDS
+from devices.host.clock import NANOSECONDS
 from recorder.live.protocol import Ended, Entered, Live, Report, Sent
 from tests.support.simulated import SimulatedClock
 

@@ -18,7 +18,7 @@ from config.errors import MediaError
 from config.events import Emit
 from config.layout_kinds import Shape
 from config.program import BUILT_IN_LAYOUTS, SINGLE, LayoutSettings, Program
-from devices.clock import NANOSECONDS, Clock
+from devices.host.clock import NANOSECONDS, Clock
 from recorder.encoder import Encoder
 from recorder.model.packet import EncodedPacket, Track
 from recorder.overload.relief import Relief

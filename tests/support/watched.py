@@ -1,7 +1,7 @@
 """The daemon's watch of devices over ports of a test's own: messages of the kernel replayed, and what is there then."""
 
-from devices.clock import Clock
 from devices.health.line import Record
+from devices.host.clock import Clock
 from devices.monitor.changes import Sight
 from devices.monitor.hotplug import NetlinkEvents
 from devices.monitor.monitor import DeviceMonitor

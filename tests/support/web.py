@@ -15,7 +15,7 @@ from agent.web.server import WebPart, read_place
 from agent.web.token import Gate, read_token
 from config.settings import SettingsInForce
 from config.web import WebSettings
-from devices.clock import SystemClock
+from devices.host.clock import SystemClock
 from recorder.control.directory import runtime_folder
 from tests.support import recorders
 from tests.support.waiting import wait_for

@@ -8,7 +8,7 @@ from agent.alarms.message import Message
 from agent.alarms.notices import AGAIN_S, FOR_ALL, SHOWN_S, URGENT, URGENT_S, Notices
 from agent.alarms.telling import both, subject
 from agent.schedule.notice import WORDS
-from devices.clock import NANOSECONDS
+from devices.host.clock import NANOSECONDS
 from tests.support.alarms import AT, alarm, notice
 from tests.support.simulated import SimulatedClock
 

@@ -8,7 +8,7 @@ from agent.alarms.herald import Herald
 from agent.alarms.listening import SessionAlarmState
 from agent.alarms.telling import text
 from config.events import Event
-from devices.clock import NANOSECONDS
+from devices.host.clock import NANOSECONDS
 from tests.support.simulated import BEGINNING, SimulatedClock
 
 type Happened = tuple[float, str, dict[str, object]]

@@ -15,7 +15,7 @@ from agent.alarms.herald import GATHER_S, Herald
 from agent.alarms.message import Message
 from agent.alarms.part import Alarms
 from agent.receiver import HOST, free_port
-from devices.clock import NANOSECONDS, SystemClock
+from devices.host.clock import NANOSECONDS, SystemClock
 from recorder.control import sockets
 from recorder.control.protocol import Failure, encode
 from recorder.model.status import SessionState

@@ -13,7 +13,7 @@ from agent.alarms.sender import Sender
 from agent.receiver import HOST, free_port
 from config.reader import read_settings
 from config.schema import Settings
-from devices.clock import SystemClock
+from devices.host.clock import SystemClock
 from tests.support.alarms import alarm, message
 from tests.support.hook_server import HookServer
 from tests.support.served import ServedRecorder

@@ -17,7 +17,7 @@ from config.alarm_keys import AlarmKeys
 from config.alarms import AlarmSettings
 from config.errors import NetworkError
 from config.secrets import Secret
-from devices.clock import SystemClock
+from devices.host.clock import SystemClock
 from tests.support.alarms import alarm, message
 from tests.support.hook_server import HookServer
 from tests.support.simulated import SimulatedClock

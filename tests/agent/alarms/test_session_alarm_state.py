@@ -7,7 +7,7 @@ import pytest
 
 from agent.alarms.listening import SessionAlarmState
 from config.events import Event
-from devices.clock import NANOSECONDS
+from devices.host.clock import NANOSECONDS
 from recorder.model.status import SessionState
 from recorder.troubles import HOLD_S
 from tests.support.scripted_session import RESULT, ScriptedSession

@@ -23,11 +23,11 @@ from agent.checks.computer import (
     sleep,
 )
 from agent.checks.result import Result, Verdict
-from devices import priority
-from devices.awake import Held
-from devices.clock_state import ClockState
-from devices.computer import Computer, ComputerSample, OthersLoad
-from devices.priority import NICE, REALTIME, Standing
+from devices.health.computer import Computer, ComputerSample, OthersLoad
+from devices.host import priority
+from devices.host.awake import Held
+from devices.host.clock_state import ClockState
+from devices.host.priority import NICE, REALTIME, Standing
 from tests.support.buses import Bus, logind, screensaver
 from tests.support.situations import codes, situation, unheard
 

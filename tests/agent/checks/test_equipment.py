@@ -11,14 +11,14 @@ from agent.checks.equipment import look, look_at
 from agent.checks.result import Result, Verdict
 from capture.sound.wire import ServerSource
 from config.schema import Settings
-from devices.clock import SystemClock
 from devices.health.faults import FAULTS, Fault
 from devices.health.line import Kind
 from devices.health.log import HealthLog
 from devices.holders import Holder
+from devices.host.clock import SystemClock
+from devices.host.process_stat import OURS
 from devices.model import Device, DeviceKind, Health, Mode
 from devices.monitor.known import Known, known_store
-from devices.process_stat import OURS
 from devices.roles.matching import binding_of
 from devices.roles.roles import roles_store
 from devices.usb.topology import Topology

@@ -10,7 +10,7 @@ from agent.checks.check import Look, Situation
 from agent.checks.device_state import state_of
 from agent.checks.held import Held, held_sessions
 from config.schema import Settings
-from devices.clock import SystemClock
+from devices.host.clock import SystemClock
 from devices.usb.topology import Topology
 from recorder.asked import Asked
 from recorder.control import directory

@@ -13,7 +13,7 @@ from agent.checks.runner import Runner, Watching
 from config.errors import DeviceError
 from config.locale.lookup import Words
 from config.schema import Settings
-from devices.clock import SystemClock
+from devices.host.clock import SystemClock
 from recorder.asked import Asked
 
 CODES = {

@@ -7,7 +7,7 @@ import pytest
 from agent.checks.situation import asked_for, situation_of, streams_of
 from config.errors import SettingsError, UsageError
 from config.schema import CheckSettings, Destination, Settings
-from devices.clock import SystemClock
+from devices.host.clock import SystemClock
 from recorder.asked import Asked
 
 PLAN = """

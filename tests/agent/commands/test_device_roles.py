@@ -13,11 +13,11 @@ from click.testing import CliRunner, Result
 from agent.devices import giving
 from agent.group import liput
 from config.errors import DeviceUnsupported, LiputError, SettingsError, UsageError
-from devices.clock import SystemClock
 from devices.health import log as health_log_module
 from devices.health.line import HealthLine, Kind
 from devices.health.log import HealthLog
 from devices.health.query import Wanted, read
+from devices.host.clock import SystemClock
 from devices.model import Device, DeviceKind
 from devices.monitor.known import Known, known_store
 from devices.roles.roles import roles_store

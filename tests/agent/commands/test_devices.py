@@ -11,9 +11,9 @@ from click.testing import CliRunner, Result
 
 from agent.commands import devices as command
 from agent.devices import gather
-from devices.clock import SystemClock
 from devices.health.line import Kind, Level
 from devices.health.log import HealthLog
+from devices.host.clock import SystemClock
 from devices.model import Device, DeviceKind, Health, HealthState, Mode
 from devices.roles.matching import binding_of
 from devices.roles.roles import roles_store

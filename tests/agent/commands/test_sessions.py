@@ -12,7 +12,7 @@ import pytest
 from agent import steering
 from config.errors import SessionError
 from config.events import Event
-from devices.clock import SystemClock
+from devices.host.clock import SystemClock
 from recorder.control import directory
 from recorder.control.client import Connection
 from recorder.control.directory import RecorderFolder

@@ -18,7 +18,7 @@ import pytest
 from agent.daemon.log import AT_ONCE, OFTEN, PER_S, Form, Level, Log, _Handler, form_of, is_journal
 from agent.redact import Redactor
 from config.secrets import Secret
-from devices.clock import NANOSECONDS
+from devices.host.clock import NANOSECONDS
 from tests.support import command
 from tests.support.simulated import SimulatedClock
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from agent.daemon.parts import MOVES_S, Beat, Part, Parts
-from devices.clock import NANOSECONDS
+from devices.host.clock import NANOSECONDS
 from tests.support.simulated import SimulatedClock
 from tests.support.waiting import wait_for
 

@@ -7,10 +7,10 @@ import msgspec
 import pytest
 
 from agent.devices.gather import with_what_is_known
-from devices.clock import SystemClock
 from devices.health.faults import Fault, with_health
 from devices.health.line import Kind
 from devices.health.log import HealthLog, log_folder
+from devices.host.clock import SystemClock
 from devices.model import Device, DeviceKind
 from devices.monitor.known import Known, known_store
 

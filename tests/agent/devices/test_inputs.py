@@ -4,7 +4,7 @@ import threading
 from collections.abc import Sequence
 
 from agent.devices.part import FRESH_S, STALE_S, KnownInputs
-from devices.clock import NANOSECONDS
+from devices.host.clock import NANOSECONDS
 from devices.model import Device, DeviceKind
 from tests.support.simulated import SimulatedClock
 from tests.support.waiting import wait_for

@@ -14,9 +14,9 @@ from agent.commands import device_watch as device_news
 from agent.commands.device_watch import Faults, Inbox, Inputs, InputWatch, LogWatch, Message
 from capture.sound.wire import InputName, Listing, ServerSource
 from config.errors import DeviceError
-from devices.clock import SystemClock
 from devices.health.line import HealthLine, Kind, Level
 from devices.health.log import HealthLog
+from devices.host.clock import SystemClock
 from devices.model import Device, DeviceKind, HealthState
 from tests.support.command import ROOT
 from tests.support.running import runs
@@ -26,7 +26,7 @@ ROOM = Device(id="sound:room", kind=DeviceKind.MICROPHONE, name="room")
 RECORDER = """
 import sys, time
 from pathlib import Path
-from devices.clock import SystemClock
+from devices.host.clock import SystemClock
 from devices.health.line import Kind, Level
 from devices.health.log import HealthLog
 log = HealthLog(Path(sys.argv[1]), clock=SystemClock(), journal=None)

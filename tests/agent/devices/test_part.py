@@ -11,10 +11,10 @@ from agent.daemon.parts import Parts
 from agent.devices import part as module
 from agent.devices.part import BROKEN, DevicesPart
 from config.schema import Settings
-from devices.clock import SystemClock
 from devices.health.line import Kind
 from devices.health.log import HealthLog, log_folder
 from devices.health.query import Wanted, read
+from devices.host.clock import SystemClock
 from devices.monitor.hotplug import NetlinkEvents
 from devices.roles.roles import roles_store
 from tests.support.looks import WEBCAM

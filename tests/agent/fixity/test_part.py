@@ -14,10 +14,10 @@ from agent.own_command import OwnCommand
 from config.copies import Fixity
 from config.office import Office, zone_of
 from config.schema import Settings
-from devices.clock import NANOSECONDS, SystemClock
 from devices.health.line import Kind
 from devices.health.log import log_folder
 from devices.health.query import Wanted, read
+from devices.host.clock import NANOSECONDS, SystemClock
 from recorder.archive.archive import Archive
 from recorder.archive.fixity_log import Entry, FixityLog, Outcome
 from recorder.archive.model import Problem, ProblemKind

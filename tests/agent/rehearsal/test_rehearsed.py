@@ -11,7 +11,7 @@ import pytest
 from agent.checks.result import Result
 from agent.rehearsal.judging import RATE_CODES, judge
 from config.schema import Profile, Settings, Video
-from devices.clock import SystemClock
+from devices.host.clock import SystemClock
 from recorder.asked import Asked
 from recorder.rehearsal.run import rehearse
 from tests.support.pulse import PulseMicrophone, tones

@@ -7,7 +7,7 @@ import pytest
 
 from agent.schedule.checking import Checking, words_of
 from agent.schedule.plan import Mode
-from devices.clock import SystemClock
+from devices.host.clock import SystemClock
 from tests.support.calendars import plan
 from tests.support.room import Room
 from tests.support.waiting import wait_for

@@ -27,7 +27,7 @@ from agent.schedule.store import Plans, of_file
 from config.errors import LiputError, StateError
 from config.reader import read_settings
 from config.schema import Settings
-from devices.clock import SystemClock
+from devices.host.clock import SystemClock
 from devices.uplink.redirects import SameServer
 from recorder.control.directory import process_started
 from tests.support.calendars import calendar, event
@@ -365,7 +365,7 @@ import sys, time
 import msgspec, psutil
 from agent.schedule.event import Wanted
 from agent.schedule.reading import Reading
-from devices.clock import SystemClock
+from devices.host.clock import SystemClock
 reading = Reading(msgspec.json.decode(sys.argv[1], type=Wanted), SystemClock())
 print(psutil.Process().children()[0].pid, flush=True)
 time.sleep(60)

@@ -11,7 +11,7 @@ import pytest
 from agent.schedule import runs as looking
 from agent.schedule.runs import TAKES_UP_S, runs
 from agent.serving import FOLLOWS_S, TRUST_S, killed_of_late
-from devices.clock import SystemClock
+from devices.host.clock import SystemClock
 from recorder.asked import Asked
 from recorder.control import directory
 from recorder.control.directory import RecorderFolder

@@ -11,7 +11,7 @@ import pytest
 from agent.service import notify
 from agent.service.notify import Notifier
 from agent.service.pulse import Pulse
-from devices.clock import NANOSECONDS
+from devices.host.clock import NANOSECONDS
 from tests.support import command
 from tests.support.simulated import SimulatedClock
 

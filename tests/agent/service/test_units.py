@@ -11,7 +11,7 @@ from agent.service import files, units
 from agent.service.place import KEYS, Place, folders, system_place, user_place
 from config.errors import UsageError
 from config.settings import load_settings
-from devices.priority import REALTIME, SOUND_NICE
+from devices.host.priority import REALTIME, SOUND_NICE
 
 SYSTEM = Place(
     is_system=True,

@@ -9,9 +9,9 @@ from urllib.parse import quote
 
 import pytest
 
-from devices.clock import SystemClock
 from devices.health.line import Kind, Level
 from devices.health.log import HealthLog
+from devices.host.clock import SystemClock
 from recorder.archive.archive import Archive
 from recorder.archive.model import Package
 from tests.support import archives, command

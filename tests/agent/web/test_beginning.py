@@ -13,7 +13,7 @@ from agent.steering import NOTHING, line_of
 from agent.web import beginning
 from agent.web.beginning import TAKEN_UP_S, Begun, NewSession
 from agent.web.house import House
-from devices.clock import SystemClock
+from devices.host.clock import SystemClock
 from recorder.control import directory
 from recorder.control.find import Running
 from recorder.control.protocol import RecorderRefused

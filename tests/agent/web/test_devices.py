@@ -12,11 +12,11 @@ from agent.checks.history import Checked, History
 from agent.checks.result import Result, Verdict
 from agent.web.runs import Runs
 from config.locale.lookup import Words
-from devices.clock import SystemClock
 from devices.controls import presets
 from devices.health.line import Level
 from devices.health.log import log_folder
 from devices.health.query import Wanted, read
+from devices.host.clock import SystemClock
 from devices.roles import roles
 from tests.agent.web.test_live import is_kind, opened, until
 from tests.support import plugged, web

@@ -14,7 +14,7 @@ from agent.schedule.done import Done, DoneFile
 from agent.schedule.plan import PlanState
 from agent.schedule.store import Plans
 from config.state import VARIABLE
-from devices.clock import boot_id
+from devices.host.clock import boot_id
 from tests.agent.web.test_live import is_kind, opened, until
 from tests.support import command
 from tests.support.calendars import calendar, event

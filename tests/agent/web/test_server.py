@@ -17,7 +17,7 @@ import pytest
 
 from agent.web.server import WebPart, listen, read_place
 from config.web import WebSettings
-from devices.clock import SystemClock
+from devices.host.clock import SystemClock
 from tests.support import command, web
 from tests.support.room import Room
 from tests.support.waiting import wait_for

@@ -17,7 +17,7 @@ from agent.web.guard import Names
 from agent.web.token import read_token
 from config.secrets import read_keys
 from config.settings import SYSTEM_FILE, load_settings
-from devices.clock import SystemClock
+from devices.host.clock import SystemClock
 from recorder.control.find import running
 from recorder.control.operators import VARIABLE as OPERATORS
 from tests.agent.web.test_live import is_kind, opened, until

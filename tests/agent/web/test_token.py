@@ -15,7 +15,7 @@ import pytest
 from agent.commands.token import EXAMPLES
 from agent.web.token import COOKIE_S, MOST_TICKETS, TICKET_S, Gate, read_token, token_file
 from config.errors import SecretError
-from devices.clock import NANOSECONDS
+from devices.host.clock import NANOSECONDS
 from tests.support import command
 from tests.support.raw_server import RawServer
 from tests.support.simulated import SimulatedClock

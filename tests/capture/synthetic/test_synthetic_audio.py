@@ -22,7 +22,7 @@ from capture.synthetic.speech import (
     syllables,
 )
 from config.errors import DeviceLost
-from devices.clock import NANOSECONDS
+from devices.host.clock import NANOSECONDS
 from tests.support.markers import beep_times
 from tests.support.simulated import SimulatedClock
 from tests.support.speech import speech_loop

@@ -17,7 +17,7 @@ from capture.source import Frame, Matrix
 from capture.synthetic.slides import SLIDES, draw_slide
 from capture.synthetic.video import Painter, SyntheticVideo
 from config.errors import DeviceLost, MediaError
-from devices.clock import NANOSECONDS
+from devices.host.clock import NANOSECONDS
 from tests.support.markers import frame_number, is_flashing
 from tests.support.simulated import SimulatedClock
 

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from capture.source import SAMPLE_RATE, AudioBlock, Samples
 from capture.watch.audio_detectors import AudioDetectors
-from devices.clock import NANOSECONDS
 from devices.health.line import HealthLine, Kind
 from devices.health.tracker import HealthTracker
+from devices.host.clock import NANOSECONDS
 from tests.support.health import Recorded
 from tests.support.simulated import SimulatedClock
 from tests.support.speech import speech_loop

@@ -18,10 +18,10 @@ from config.errors import (
     LiputError,
     MediaError,
 )
-from devices.clock import NANOSECONDS
 from devices.health.faults import Fault
 from devices.health.line import Kind, Level
 from devices.health.tracker import HealthChange
+from devices.host.clock import NANOSECONDS
 from devices.model import Device, DeviceKind, Health, HealthState
 from tests.capture.watch.sounds import samples, speech
 from tests.support.health import Recorded

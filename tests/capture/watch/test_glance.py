@@ -13,7 +13,7 @@ from capture.source import Matrix
 from capture.synthetic.video import Painter
 from capture.watch.glance import SETTLES_S, Glance, Seen
 from capture.watch.slates import Slate
-from devices.clock import NANOSECONDS
+from devices.host.clock import NANOSECONDS
 from tests.rig import pictures as rig
 
 type Luma = NDArray[np.uint8]

@@ -1,10 +1,10 @@
 """A fault with hysteresis: no line more than there are faults."""
 
 from capture.watch.latch import Latch
-from devices.clock import NANOSECONDS
 from devices.health.faults import Fault
 from devices.health.line import Kind
 from devices.health.tracker import HealthTracker
+from devices.host.clock import NANOSECONDS
 from tests.support.health import Recorded
 from tests.support.simulated import SimulatedClock
 

@@ -6,9 +6,9 @@ import os
 import pytest
 
 from config.errors import DeviceAccessDenied, DeviceBusFull, DeviceBusy, DeviceLost, DeviceUnsupported
-from devices.clock import NANOSECONDS
 from devices.health.faults import Fault
 from devices.health.line import Kind, Level
+from devices.host.clock import NANOSECONDS
 from devices.model import HealthState
 from tests.rig import pictures as rig
 from tests.support.scenes import RATE, Shot, Watched, before, camera_pictures, live, paced

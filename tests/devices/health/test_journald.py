@@ -8,11 +8,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from devices.clock import SystemClock
 from devices.health import log
 from devices.health.files import LogAppender
 from devices.health.line import HealthLine, Kind, Level
 from devices.health.log import HealthLog, Journal, datagram
+from devices.host.clock import SystemClock
 from tests.support.waiting import wait_for
 
 LINE = HealthLine(

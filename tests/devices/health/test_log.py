@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from devices.clock import SystemClock
 from devices.health import log
 from devices.health.files import LONGEST_LINE, LogAppender, log_files
 from devices.health.line import HealthLine, Kind, Level
 from devices.health.log import HealthLog
 from devices.health.query import Wanted, read
+from devices.host.clock import SystemClock
 from tests.support.command import run_python
 from tests.support.waiting import wait_for
 
@@ -178,7 +178,7 @@ def test_a_disk_that_comes_back_gets_what_waited(
 FILLING = """
 import resource, signal, sys
 from pathlib import Path
-from devices.clock import SystemClock
+from devices.host.clock import SystemClock
 from devices.health import log
 from devices.health.line import Kind, Level
 log.RETRY_S = 0.05

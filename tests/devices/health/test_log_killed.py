@@ -9,17 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from devices.clock import SystemClock
 from devices.health.files import log_files
 from devices.health.line import Kind, Level
 from devices.health.log import HealthLog
 from devices.health.query import Wanted, read
+from devices.host.clock import SystemClock
 from tests.support.command import ROOT, environment
 
 WRITER = """
 import itertools, sys
 from pathlib import Path
-from devices.clock import SystemClock
+from devices.host.clock import SystemClock
 from devices.health.line import Kind, Level
 from devices.health.log import HealthLog
 

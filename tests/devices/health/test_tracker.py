@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass, field
 
-from devices.clock import NANOSECONDS
 from devices.health.faults import FAULTS, Fault
 from devices.health.line import Kind, Level
 from devices.health.tracker import HealthChange, HealthTracker
+from devices.host.clock import NANOSECONDS
 from devices.model import Health, HealthState
 from tests.support.health import Recorded
 from tests.support.simulated import SimulatedClock

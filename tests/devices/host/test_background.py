@@ -5,8 +5,8 @@ import threading
 
 import pytest
 
-from devices.clock import NANOSECONDS
 from devices.host.background import BackgroundTask, pause_s
+from devices.host.clock import NANOSECONDS
 from tests.support.simulated import SimulatedClock
 from tests.support.waiting import wait_for
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from devices.clock import NANOSECONDS
+from devices.host.clock import NANOSECONDS
 from devices.host.deadline import DeadlineTask, DeadlineTasks, abandoned, close_within, hung_closings
 from tests.support.simulated import SimulatedClock
 from tests.support.waiting import wait_for

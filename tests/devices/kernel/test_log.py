@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from devices.clock import SystemClock
 from devices.health.line import PC, Kind, Level
+from devices.host.clock import SystemClock
 from devices.kernel import log as kernel_log
 from devices.kernel.log import JournalSource, KernelLog, KmsgSource, open_source
 from devices.kernel.record import KernelRecorder

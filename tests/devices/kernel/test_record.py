@@ -2,8 +2,8 @@
 
 import pytest
 
-from devices.clock import NANOSECONDS
 from devices.health.line import PC, Kind, Level
+from devices.host.clock import NANOSECONDS
 from devices.kernel.message import KernelMessage
 from devices.kernel.record import KernelRecorder, is_at
 from devices.model import Device, DeviceKind

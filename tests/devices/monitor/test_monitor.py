@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from devices.clock import NANOSECONDS
 from devices.health.line import Kind
+from devices.host.clock import NANOSECONDS
 from devices.monitor import monitor as module
 from devices.monitor.changes import ChangeKind, DeviceChange, Sight
 from devices.monitor.hotplug import LOST, Hotplug, NetlinkEvents

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from devices.clock import NANOSECONDS
 from devices.health.faults import FAULTS
 from devices.health.line import Kind, Level
+from devices.host.clock import NANOSECONDS
 from devices.model import Device, Health, HealthState
 from devices.monitor.changes import ChangeKind
 from tests.support.eye import Eye, told

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from devices.clock import NANOSECONDS
 from devices.health.line import Kind, Level
+from devices.host.clock import NANOSECONDS
 from devices.monitor.changes import ChangeKind
 from devices.monitor.known import confirm, known_store
 from tests.support.eye import HUB, Eye

@@ -1,6 +1,6 @@
 """What has come behind a gap, told by how many segments have come."""
 
-from devices.tcp_info import TcpInfo
+from devices.host.tcp_info import TcpInfo
 from devices.uplink.traffic import Arriving
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from config.errors import StateError
-from devices.clock import NANOSECONDS
 from devices.health.line import Kind, Level
+from devices.host.clock import NANOSECONDS
 from recorder.archive import fixity
 from recorder.archive.archive import Archive
 from recorder.archive.fixity import Tally
@@ -164,7 +164,7 @@ def test_a_reading_that_a_wrong_clock_has_noted_is_none(archive: Archive, packag
 KILLED = """
 import os, pathlib, signal, sys
 from recorder.archive.fixity_round import FixityRound
-from devices.clock import SystemClock
+from devices.host.clock import SystemClock
 count = 0
 def told(entry):
     global count

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from capture.source import SAMPLE_RATE, AudioBlock, Samples
-from devices.clock import NANOSECONDS, Clock, SystemClock
+from devices.host.clock import NANOSECONDS, Clock, SystemClock
 from recorder.conference.bus import MOST_WAITING, ConferenceSound, near_mix
 from recorder.conference.speaker import Speaker, SpeakerFailed
 from recorder.encoder import AAC_FRAME

@@ -15,7 +15,7 @@ from capture.source import VideoFormat
 from config.errors import DeviceBusy, DeviceLost, DeviceNotFound, LiputError
 from config.program import BUILT_IN_LAYOUTS, LayoutSettings, Program
 from config.schema import Conference
-from devices.clock import SystemClock
+from devices.host.clock import SystemClock
 from devices.outputs import OutputInfo, OutputNode
 from recorder.conference.camera import ConferenceCamera, Painter, PictureTap
 from recorder.conference.plan import ConferencePlan

@@ -9,7 +9,7 @@ import pytest
 from config.events import Event
 from config.program import BUILT_IN_LAYOUTS, Program
 from config.schema import Conference as Settings
-from devices.clock import SystemClock
+from devices.host.clock import SystemClock
 from recorder.conference.conference import Conference
 from recorder.conference.half import Half, Why
 from recorder.conference.plan import ConferencePlan

@@ -11,7 +11,7 @@ from capture.source import AudioSource, VideoSource
 from config.errors import UsageError
 from config.program import BUILT_IN_LAYOUTS, LayoutSettings
 from config.schema import Conference, Settings
-from devices.clock import SystemClock
+from devices.host.clock import SystemClock
 from devices.model import Device, DeviceKind
 from recorder.asked import Asked
 from recorder.conference.plan import plan_conference

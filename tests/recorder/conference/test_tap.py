@@ -5,7 +5,7 @@ import pytest
 
 from capture.pictures import plane_views, tagged
 from capture.source import Matrix
-from devices.clock import NANOSECONDS
+from devices.host.clock import NANOSECONDS
 from recorder.conference.camera import PictureTap
 from recorder.video_input import VideoInput
 from tests.support.footage import THIRTY

@@ -13,7 +13,7 @@ from config.errors import LiputError, SecretError, UsageError
 from config.schema import Settings
 from config.secrets import Secret, StreamTarget
 from config.settings import load_settings
-from devices.clock import SystemClock
+from devices.host.clock import SystemClock
 from recorder.asked import Asked
 from recorder.control.client import Connection, ask
 from recorder.control.destinations import DestinationCommands

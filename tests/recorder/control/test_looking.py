@@ -10,7 +10,7 @@ import pytest
 
 from capture.preview import picture_of
 from config.errors import LiputError, MediaError, SessionError
-from devices.clock import SystemClock
+from devices.host.clock import SystemClock
 from recorder.control import sockets
 from recorder.control.client import Lost, PreviewClient, look_once
 from recorder.control.directory import RecorderFolder

@@ -13,7 +13,7 @@ import av
 import pytest
 from PIL import Image
 
-from devices.clock import NANOSECONDS, SystemClock
+from devices.host.clock import NANOSECONDS, SystemClock
 from recorder.control import preview_server, sockets
 from recorder.control.preview_server import MOST_VIEWERS, PreviewServer
 from recorder.control.previews import Previews, Wish

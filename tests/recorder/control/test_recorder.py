@@ -14,7 +14,7 @@ from capture.locator import AlwaysThere
 from capture.worker import Supervision
 from config.errors import DeviceBusy
 from config.schema import Settings
-from devices.clock import SystemClock
+from devices.host.clock import SystemClock
 from devices.model import Device, DeviceKind
 from recorder.asked import Asked
 from recorder.control import directory, later, recorder

@@ -12,8 +12,8 @@ import pytest
 
 from config.copies import CopyTarget
 from config.errors import StateError
-from devices.clock import NANOSECONDS
 from devices.health.line import Kind, Level
+from devices.host.clock import NANOSECONDS
 from recorder.archive.archive import Archive
 from recorder.archive.disk import Disk
 from recorder.archive.locking import locked

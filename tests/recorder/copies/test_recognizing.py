@@ -8,7 +8,7 @@ import pytest
 from config.errors import CopyError
 from config.schema import Archive as ArchiveSettings
 from config.schema import Settings
-from devices.clock import NANOSECONDS
+from devices.host.clock import NANOSECONDS
 from recorder.archive.archive import Archive
 from recorder.archive.model import Package
 from recorder.copies.ledger import CopyState

@@ -17,7 +17,7 @@ import pytest
 
 from config.errors import ArchiveError
 from config.office import Office
-from devices.clock import SystemClock
+from devices.host.clock import SystemClock
 from recorder.archive.archive import Archive
 from recorder.archive.model import Package, PackageState, Recording, SessionContext
 from recorder.archive.work import BEGUN_FILE, REQUEST_FILE, WorkFolder, encode_begun, read_begun

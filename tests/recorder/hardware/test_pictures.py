@@ -9,7 +9,7 @@ from itertools import pairwise
 import av
 import pytest
 
-from devices.clock import SystemClock
+from devices.host.clock import SystemClock
 from recorder.encoder import AudioSettings, Encoder
 from recorder.hardware.choice import EncoderPlan, Why, choose
 from recorder.hardware.failure import HardwareFailed, Reason

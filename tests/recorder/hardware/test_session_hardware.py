@@ -19,7 +19,7 @@ from config.events import Event
 from config.schema import BUILT_IN_PROFILES
 from config.schema import Storage as StorageSettings
 from config.secrets import Secret, StreamTarget
-from devices.clock import SystemClock
+from devices.host.clock import SystemClock
 from recorder.archive.archive import Archive
 from recorder.archive.work import WorkFolder
 from recorder.files import SessionFiles

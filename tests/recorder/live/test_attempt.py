@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from devices.clock import NANOSECONDS
+from devices.host.clock import NANOSECONDS
 from recorder.live import attempt
 from recorder.live.attempt import Attempt, Deadlines, Endpoint, Outcome, StopRequest
 from recorder.live.backoff import SOON_S, Backoff

@@ -10,7 +10,7 @@ import pytest
 from agent.receiver import HOST, free_port
 from config.errors import UsageError
 from config.secrets import Secret, StreamTarget, secret_url
-from devices.clock import SystemClock
+from devices.host.clock import SystemClock
 from recorder.live.attempt import Deadlines, Outcome
 from recorder.live.backoff import Backoff
 from recorder.live.destination import LiveDestination

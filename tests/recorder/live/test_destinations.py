@@ -11,7 +11,7 @@ import pytest
 from agent.receiver import HOST, free_port
 from config.errors import SessionError, UsageError
 from config.secrets import Secret, StreamTarget
-from devices.clock import SystemClock
+from devices.host.clock import SystemClock
 from recorder.live.attempt import Outcome, StopRequest
 from recorder.live.destination import LiveDestination
 from recorder.live.destinations import MOST, Destinations

@@ -16,7 +16,7 @@ import msgspec
 import pytest
 
 from config.secrets import StreamTarget, secret_url
-from devices.clock import SystemClock
+from devices.host.clock import SystemClock
 from recorder.live.destination import LiveDestination
 from recorder.live.destinations import Destinations
 from recorder.live.feed import FlvFeed, announcement

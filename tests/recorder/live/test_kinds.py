@@ -12,7 +12,7 @@ from agent.checks.internet import CODES
 from config.addresses import SCHEMES, Key, check_stream_url
 from config.errors import UsageError
 from config.secrets import StreamTarget, secret_url
-from devices.clock import SystemClock
+from devices.host.clock import SystemClock
 from devices.uplink.connecting import Patience
 from recorder.live import kinds
 from recorder.live.kind import LiveUrl, Reached, kind_of

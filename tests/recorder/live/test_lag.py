@@ -3,7 +3,7 @@
 import pytest
 
 from config.secrets import StreamTarget, secret_url
-from devices.clock import NANOSECONDS
+from devices.host.clock import NANOSECONDS
 from recorder.live import attempt
 from recorder.live.destination import Lag, LiveDestination
 from recorder.live.process import LEAST_BYTES, MOST_BYTES, half_a_second

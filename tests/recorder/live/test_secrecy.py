@@ -11,7 +11,7 @@ import pytest
 
 from agent.receiver import HOST
 from config.secrets import StreamTarget, secret_url
-from devices.clock import SystemClock
+from devices.host.clock import SystemClock
 from recorder.live.destination import LiveDestination
 from recorder.live.url import REDACTED
 from tests.support.children import children
@@ -34,7 +34,7 @@ ROOT = Path(__file__).parents[3]
 PARENT = """
 import sys, threading
 from config.secrets import StreamTarget, secret_url
-from devices.clock import SystemClock
+from devices.host.clock import SystemClock
 from recorder.live.destination import LiveDestination
 from tests.support.encoded import SmallEncoder
 from tests.support.live import Events, Pump

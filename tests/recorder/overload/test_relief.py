@@ -6,7 +6,7 @@ from fractions import Fraction
 import pytest
 
 from config.schema import LEAN
-from devices.clock import NANOSECONDS
+from devices.host.clock import NANOSECONDS
 from recorder.overload.ladder import PATIENCE_S, Load, Step
 from recorder.overload.relief import CHEAP, CHEAPEST
 from tests.support.relieved import SETTINGS, Rig

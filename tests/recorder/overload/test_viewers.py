@@ -3,7 +3,7 @@
 import av
 import pytest
 
-from devices.clock import NANOSECONDS
+from devices.host.clock import NANOSECONDS
 from recorder.overload.viewers import LOOKED_S, Viewers
 from tests.support.simulated import SimulatedClock
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from devices.clock import boot_id
+from devices.host.clock import boot_id
 from recorder.archive.archive import Archive
 from recorder.archive.work import EVENTS_FILE, METADATA_FILES
 from recorder.recovery.recover import State

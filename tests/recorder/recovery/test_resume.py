@@ -12,7 +12,7 @@ import pytest
 
 from capture.source import Matrix, VideoFormat
 from config.errors import ArchiveError, PackageBusy, PackageNotFound
-from devices.clock import SystemClock
+from devices.host.clock import SystemClock
 from recorder.archive.archive import Archive
 from recorder.archive.work import WorkFolder
 from recorder.recovery import resume

@@ -6,7 +6,7 @@ import pytest
 
 from config.errors import SessionError
 from config.schema import Settings
-from devices.clock import SystemClock
+from devices.host.clock import SystemClock
 from recorder.asked import Asked
 from recorder.model.status import SessionResult
 from recorder.rehearsal import run

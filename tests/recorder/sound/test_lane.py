@@ -12,7 +12,7 @@ from capture.source import SAMPLE_RATE, AudioBlock
 from capture.synthetic.audio import SyntheticAudio
 from capture.worker import AudioWorker, SourceWorker, Supervision
 from config.errors import DeviceNotFound
-from devices.clock import NANOSECONDS
+from devices.host.clock import NANOSECONDS
 from devices.model import Device, DeviceKind
 from recorder.encoder import AAC_FRAME
 from recorder.model.packet import Track

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from capture.source import SAMPLE_RATE, AudioBlock, Samples
-from devices.clock import NANOSECONDS
+from devices.host.clock import NANOSECONDS
 from recorder.model.packet import Track, sound_track
 from recorder.sound.lane import PATIENCE_NS
 from recorder.sound.program import ProgramSound

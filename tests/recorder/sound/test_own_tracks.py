@@ -17,7 +17,7 @@ from capture.synthetic.video import SyntheticVideo
 from config.errors import EncoderError
 from config.events import Event
 from config.schema import BUILT_IN_PROFILES
-from devices.clock import SystemClock
+from devices.host.clock import SystemClock
 from recorder.archive.archive import Archive
 from recorder.archive.media import probe
 from recorder.encoder import AAC_FRAME, AudioSettings, Encoder

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from capture.source import SAMPLE_RATE, AudioBlock, Samples
-from devices.clock import NANOSECONDS
+from devices.host.clock import NANOSECONDS
 from recorder.encoder import AAC_FRAME
 from recorder.model.packet import Track
 from recorder.model.status import Loudness

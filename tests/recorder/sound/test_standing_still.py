@@ -9,7 +9,7 @@ from capture.source import SAMPLE_RATE, AudioBlock, AudioSource
 from capture.source_queue import SourceQueue
 from capture.worker import SourceEvents, SourceWorker
 from config.errors import LiputError
-from devices.clock import NANOSECONDS, SystemClock
+from devices.host.clock import NANOSECONDS, SystemClock
 from recorder.encoder import AAC_FRAME
 from recorder.model.packet import Track
 from recorder.sound.lane import PATIENCE_NS, Lane

@@ -5,7 +5,7 @@ from functools import partial
 import pytest
 
 from config.errors import StorageFull
-from devices.clock import SystemClock
+from devices.host.clock import SystemClock
 from recorder.model.marks import Mark
 from recorder.troubles import ActiveFaults
 from tests.support import archives, media

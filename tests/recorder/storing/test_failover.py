@@ -11,7 +11,7 @@ from config.errors import LiputError, StorageError, StorageUnwritable, StorageVa
 from config.schema import Recording as RecordingSettings
 from config.schema import Storage as StorageSettings
 from config.state import state_folder
-from devices.clock import SystemClock
+from devices.host.clock import SystemClock
 from recorder.archive.archive import Archive
 from recorder.eventlog import EventLog
 from recorder.model.marks import Mark

@@ -7,7 +7,7 @@ from typing import Any, Never
 import pytest
 
 from config.errors import StorageError, StorageVanished
-from devices.clock import SystemClock
+from devices.host.clock import SystemClock
 from recorder.archive.archive import Archive
 from recorder.kept_packets import KeptPackets
 from recorder.storing.mounts import MountMemory

@@ -3,7 +3,7 @@
 import pytest
 
 from config.schema import Storage as StorageSettings
-from devices.clock import NANOSECONDS
+from devices.host.clock import NANOSECONDS
 from recorder.storing.forecast import Forecast, Level
 
 RATE = 600_000

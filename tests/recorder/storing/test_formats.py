@@ -8,7 +8,7 @@ from av.stream import Stream
 
 from config.errors import LiputError
 from config.schema import Recording as RecordingSettings
-from devices.clock import SystemClock
+from devices.host.clock import SystemClock
 from recorder.archive.archive import Archive
 from recorder.archive.model import Begun, SessionContext
 from recorder.archive.work import WorkFolder

@@ -7,7 +7,7 @@ from typing import Never
 import pytest
 
 from config.errors import StorageStalled, StorageUnwritable, StorageVanished
-from devices.clock import NANOSECONDS
+from devices.host.clock import NANOSECONDS
 from recorder.storing.opening import Opener
 from recorder.storing.progress import ProgressWatch, ReplicaState
 from tests.support.disks import left_alone

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from config.errors import StorageFull, StorageUnwritable
-from devices.clock import SystemClock
+from devices.host.clock import SystemClock
 from recorder.archive.archive import Archive
 from recorder.archive.work import WorkFolder
 from recorder.model.packet import EncodedPacket

@@ -7,7 +7,7 @@ import pytest
 
 from config.errors import StorageError
 from config.schema import Storage
-from devices.clock import SystemClock
+from devices.host.clock import SystemClock
 from recorder.archive.archive import Archive
 from recorder.storing import places
 from recorder.storing.places import check_places

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from config.reader import read_settings
-from devices.clock import NANOSECONDS
+from devices.host.clock import NANOSECONDS
 from recorder.storing.failover import WATCH_S
 from recorder.storing.progress import ProgressWatch, ReplicaState, patience_s
 

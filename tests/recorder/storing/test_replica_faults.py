@@ -12,7 +12,7 @@ import pytest
 from av.container import OutputContainer
 
 from config.errors import LiputError, StorageError, StorageFull, StorageStalled, StorageUnwritable, StorageVanished
-from devices.clock import NANOSECONDS, SystemClock
+from devices.host.clock import NANOSECONDS, SystemClock
 from recorder.model.packet import EncodedPacket, Track
 from recorder.storage_errors import storage_error
 from recorder.storing.file import Mp4File, RecordingFile

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from config.errors import StorageError
-from devices.clock import NANOSECONDS, SystemClock
+from devices.host.clock import NANOSECONDS, SystemClock
 from recorder.storing.progress import ReplicaState
 from recorder.storing.replica import Replica
 from tests.support.recorded import OneFile, encoder, feed

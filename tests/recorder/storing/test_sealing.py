@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from config.errors import ArchiveError, LiputError, StorageFull
-from devices.clock import SystemClock
+from devices.host.clock import SystemClock
 from recorder.archive.archive import Archive
 from recorder.archive.media import holds_media
 from recorder.archive.model import Begun, Package, PackageState, RecordingFacts

@@ -14,7 +14,7 @@ from capture.pacing import RealPace
 from config.errors import StorageFull
 from config.reader import read_settings
 from config.schema import Storage as StorageSettings
-from devices.clock import SystemClock
+from devices.host.clock import SystemClock
 from recorder.archive.archive import Archive
 from recorder.archive.model import Package
 from recorder.archive.work import WorkFolder

@@ -15,7 +15,7 @@ import pytest
 
 from capture.source import Matrix
 from config.errors import EncoderError
-from devices.clock import NANOSECONDS
+from devices.host.clock import NANOSECONDS
 from recorder.encoder import Encoder
 from recorder.model.packet import EncodedPacket, Track
 from recorder.overload.relief import CHEAP

@@ -12,7 +12,7 @@ from capture.source import VideoFormat
 from capture.synthetic.video import SyntheticVideo
 from config.errors import DeviceBusy
 from config.schema import Settings
-from devices.clock import SystemClock
+from devices.host.clock import SystemClock
 from devices.model import Device, DeviceKind, Mode
 from recorder.streaming import measuring
 from recorder.streaming.measuring import given_pictures

@@ -8,7 +8,7 @@ from typing import cast
 import pytest
 
 from capture.source import Matrix
-from devices.clock import NANOSECONDS
+from devices.host.clock import NANOSECONDS
 from recorder.live.destinations import Destinations
 from recorder.live.protocol import Sent
 from recorder.model.status import DestinationLine

@@ -19,10 +19,10 @@ from agent.checks.result import Result
 from config.schema import Archive as ArchiveSettings
 from config.schema import Profile, Settings
 from config.schema import Storage as StorageSettings
-from devices.clock import SystemClock
 from devices.controls.presets import Preset, preset_store
 from devices.health.line import nowhere
 from devices.holders import holders
+from devices.host.clock import SystemClock
 from devices.model import Device
 from devices.roles.roles import assign, roles_store
 from devices.snapshot import in_use, list_devices, open_elsewhere

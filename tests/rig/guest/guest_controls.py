@@ -17,13 +17,13 @@ import pytest
 from capture.source import Frame
 from capture.v4l2 import V4l2Source
 from config.errors import DeviceNotFound, MediaError, UsageError
-from devices.clock import SystemClock
 from devices.controls import presets
 from devices.controls.by_hand import change
 from devices.controls.changes import plan
 from devices.controls.control import ControlKind, Controls
 from devices.controls.panel import ControlPanel
 from devices.health.line import Kind, Level, nowhere
+from devices.host.clock import SystemClock
 from devices.model import Device, Health
 from devices.snapshot import list_devices
 from tests.rig import pictures

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from devices.clock import SystemClock
 from devices.health.line import Kind, Level
 from devices.health.log import SOCKET, HealthLog
 from devices.health.query import Wanted, read
+from devices.host.clock import SystemClock
 from tests.support.waiting import wait_for
 
 JOURNALD = "/usr/lib/systemd/systemd-journald"

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from devices.clock import SystemClock
 from devices.health.line import Kind, Level
+from devices.host.clock import SystemClock
 from devices.model import Device
 from devices.monitor.changes import ChangeKind, DeviceChange
 from devices.monitor.known import confirm, known_store

@@ -19,9 +19,9 @@ from capture.worker import Supervision, VideoWorker
 from config.errors import DeviceAccessDenied, DeviceBusFull, DeviceBusy, DeviceError
 from config.schema import Settings
 from devices import v4l2
-from devices.clock import SystemClock
 from devices.health.faults import Fault
 from devices.health.line import Kind, Level
+from devices.host.clock import SystemClock
 from devices.model import Device
 from devices.usb.claims import Stream, claim, usable_bps
 from devices.usb.ports import neighbours, port_of, port_warning

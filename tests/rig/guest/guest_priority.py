@@ -2,7 +2,7 @@
 
 import os
 
-from devices.priority import NICE, REALTIME, SOUND_NICE
+from devices.host.priority import NICE, REALTIME, SOUND_NICE
 from tests.support.standing import asked, figures
 
 

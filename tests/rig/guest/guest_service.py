@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 from devices import v4l2
-from devices.clock import SystemClock
 from devices.health.line import PC, HealthLine, Kind, Level
 from devices.health.log import HealthLog
 from devices.health.query import Wanted, read
+from devices.host.clock import SystemClock
 from devices.kernel.log import FOLLOW_JOURNAL, JOURNALS, JournalSource, KernelLog
 from devices.kernel.record import KernelRecorder
 from devices.monitor.changes import ChangeKind, DeviceChange

@@ -21,9 +21,9 @@ from capture.watch.health import HealthContext, SourceHealth
 from capture.watch.patience import Patience
 from capture.worker import AudioWorker, SourceWorker, Supervision
 from config.errors import DeviceBusy, DeviceLost
-from devices.clock import SystemClock
 from devices.health.faults import Fault
 from devices.health.line import HealthLine, Kind, Level
+from devices.host.clock import SystemClock
 from devices.model import Device, Health, HealthState
 from devices.snapshot import list_devices
 from tests.rig.rig import RigDevice

@@ -17,10 +17,10 @@ from capture.watch.video_detectors import VideoDetectors
 from capture.worker import Supervision, VideoWorker
 from config.errors import DeviceBusy, DeviceNotFound, MediaError
 from config.schema import Settings
-from devices.clock import SystemClock
 from devices.health.faults import Fault
 from devices.health.line import HealthLine, Kind, Level
 from devices.health.tracker import HealthChange
+from devices.host.clock import SystemClock
 from devices.model import Device, DeviceKind, HealthState
 from tests.rig.found import current, device_of
 from tests.rig.rig import RigDevice

@@ -14,9 +14,9 @@ import msgspec
 import pytest
 
 from agent.health.text import LineText, what_happened
-from devices.clock import SystemClock
 from devices.health.line import PC, HealthLine, Kind, Level
 from devices.health.log import HealthLog
+from devices.host.clock import SystemClock
 from tests.support import command
 from tests.support.command import LIPUT, environment, running
 from tests.support.health_log import CAMERA, HOUR, LINES, NOW, STICK, ago, health, kinds, write

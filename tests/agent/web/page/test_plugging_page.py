@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, expect
 
 from agent.devices.part import DevicesPart
 from config.schema import Settings
-from devices.clock import SystemClock
+from devices.host.clock import SystemClock
 from tests.support import browser as browsers
 from tests.support import web
 from tests.support.browser import SOON_MS, say

@@ -8,7 +8,7 @@ from capture.sizes import BySize
 from capture.source import Frame, Matrix, Size, VideoFormat, VideoSource
 from capture.source_kind import SourceContext, SourceKind, nothing_follows
 from config.errors import MediaError
-from devices.clock import NANOSECONDS
+from devices.host.clock import NANOSECONDS
 
 TRACK, PAYLOAD = "video", b"bars"
 COLOURS = ((180, 128, 128), (162, 44, 142), (131, 156, 44), (112, 72, 58), (84, 184, 198), (65, 100, 212))

@@ -9,7 +9,7 @@ from capture.pictures import plane_views
 from capture.source_kind import SourceContext, source_kind
 from capture.watch.watcher import Watcher
 from config.schema import Settings
-from devices.clock import SystemClock
+from devices.host.clock import SystemClock
 
 
 def test_grey_is_at_the_left_and_red_at_the_right() -> None:

@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from devices import clock_state as module
-from devices.clock_state import SETTLES_S, SYNCHRONISED_WITHIN_S, ClockState, clock_state, may_be_set_soon
+from devices.host import clock_state as module
+from devices.host.clock_state import SETTLES_S, SYNCHRONISED_WITHIN_S, ClockState, clock_state, may_be_set_soon
 
 
 def test_the_kernel_bounds_how_far_the_clock_is_off() -> None:

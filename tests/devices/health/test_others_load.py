@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from devices import computer as module
-from devices.computer import others_load
+from devices.health import computer as module
+from devices.health.computer import others_load
 from tests.support.waiting import wait_for
 
 SPINS = "print(0, flush=True)\nwhile True: pass"

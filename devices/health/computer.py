@@ -13,9 +13,9 @@ import msgspec
 import psutil
 
 from config.quantities import brief_size
-from devices.clock import NANOSECONDS, Clock
 from devices.health.line import PC, Kind, Level, Record
 from devices.host.background import BackgroundTask
+from devices.host.clock import NANOSECONDS, Clock
 from devices.host.deadline import DeadlineTasks
 from devices.model import HealthState
 

@@ -12,8 +12,8 @@ from typing import Never
 import pytest
 from jeepney import MessageType
 
-from devices import awake
-from devices.awake import Awake, Held
+from devices.host import awake
+from devices.host.awake import Awake, Held
 from tests.support.buses import Bus, gnome, logind, screensaver
 from tests.support.waiting import wait_for
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 
-from devices.process_stat import process_stat
+from devices.host.process_stat import process_stat
 
 
 def test_it_is_what_psutil_says_whatever_the_command_is_called(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-from devices.clock import NANOSECONDS, Clock
+from devices.host.clock import NANOSECONDS, Clock
 
 _LEAST_NS = NANOSECONDS
 """The two clocks are not read at the same moment."""

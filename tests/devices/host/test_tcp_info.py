@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from devices.tcp_info import owner_of_peer, tcp_info
+from devices.host.tcp_info import owner_of_peer, tcp_info
 from tests.support.waiting import wait_for
 
 

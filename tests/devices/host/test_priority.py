@@ -10,7 +10,7 @@ from signal import SIGKILL
 
 import pytest
 
-from devices.priority import NICE, REALTIME
+from devices.host.priority import NICE, REALTIME
 from tests.support.standing import asked, figures
 
 pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="only root may be less nice than is usual")
@@ -45,7 +45,7 @@ def test_whoever_was_started_nicer_than_is_usual_stays_so() -> None:
 )
 def test_what_is_real_time_and_turns_in_circles_is_ended_soon(turn: str, ends: int) -> None:
     code = (
-        "import os, time\nfrom devices import priority\nos.setpriority(os.PRIO_PROCESS, 0, 0)\n"
+        "import os, time\nfrom devices.host import priority\nos.setpriority(os.PRIO_PROCESS, 0, 0)\n"
         "assert priority.ask_for_sound() == 'realtime'\n"
         "priority.expect_pauses()\nuntil = time.monotonic() + 1.5\n"
         f"while time.monotonic() < until:\n    {turn}\n"

@@ -9,9 +9,8 @@ import msgspec
 import psutil
 import pytest
 
-from devices import computer
-from devices.clock import NANOSECONDS, SystemClock
-from devices.computer import (
+from devices.health import computer
+from devices.health.computer import (
     Computer,
     ComputerSample,
     ComputerWatch,
@@ -22,6 +21,7 @@ from devices.computer import (
     throttle_count,
 )  # fmt: skip
 from devices.health.line import PC, Kind, Level
+from devices.host.clock import NANOSECONDS, SystemClock
 from tests.support.health import Recorded
 from tests.support.simulated import SimulatedClock
 from tests.support.waiting import wait_for

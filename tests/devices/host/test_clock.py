@@ -5,7 +5,7 @@ from random import Random
 
 import pytest
 
-from devices.clock import NANOSECONDS, nanoseconds, units
+from devices.host.clock import NANOSECONDS, nanoseconds, units
 
 TICKS = [Fraction(1, 90_000), Fraction(1, 48_000), Fraction(1, 1000), Fraction(1001, 30_000), Fraction(2)]
 
