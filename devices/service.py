@@ -10,6 +10,7 @@ Nothing of it raises, and nothing of it makes anybody wait: what goes wrong is a
 
 import contextlib
 import fcntl
+import math
 import os
 import shlex
 import threading
@@ -190,7 +191,7 @@ class DeviceService:
         return False
 
     def _pause_s(self, _failures: int) -> float:
-        return threading.TIMEOUT_MAX if self._has_begun else RETRY_S
+        return math.inf if self._has_begun else RETRY_S
 
     def _begin(self) -> None:
         """Do what only the process that keeps the log does."""

@@ -12,7 +12,6 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
 
 from devices.health.line import PC, Kind, Level, Record
 from devices.host import threads
@@ -31,22 +30,6 @@ _RECORD_BYTES = 8192
 _LONGEST_ENTRY = 1_000_000
 _AT_ONCE = 200
 """Records that are read before anything else is looked at: a flood of them must not keep the thread from ending."""
-
-
-class KernelSource(Protocol):
-    """Where messages come from."""
-
-    def fileno(self) -> int:
-        """Return what becomes readable when there is something to read."""
-        ...
-
-    def messages(self) -> Iterator[KernelMessage]:
-        """Yield what has come, without waiting; raises EOFError when nothing will come any more."""
-        ...
-
-    def close(self) -> None:
-        """Let go of it."""
-        ...
 
 
 class KmsgSource:
@@ -68,11 +51,14 @@ class KmsgSource:
         return cls(fd)
 
     def fileno(self) -> int:
-        """Return the file descriptor."""
+        """Return what becomes readable when there is something to read."""
         return self._fd
 
     def messages(self) -> Iterator[KernelMessage]:
-        """Yield what the kernel has said since; what was overwritten before it was read is left out."""
+        """Yield what the kernel has said since, without waiting; raises EOFError when nothing will come any more.
+
+        What was overwritten before it was read is left out.
+        """
         for _ in range(_AT_ONCE):
             try:
                 record = os.read(self._fd, _RECORD_BYTES)
@@ -108,7 +94,7 @@ class JournalSource:
         return self._child.pid
 
     def messages(self) -> Iterator[KernelMessage]:
-        """Yield the entries that are complete; raises framing.TooLong for what cannot be one."""
+        """Yield the entries that are complete, without waiting; raises EOFError, and TooLong for what is no entry."""
         data = self._child.read()
         if data == b"":
             raise EOFError
@@ -120,6 +106,9 @@ class JournalSource:
     def close(self) -> None:
         """End the child."""
         self._child.end()
+
+
+type KernelSource = KmsgSource | JournalSource
 
 
 def open_source() -> KernelSource | None:
