@@ -94,6 +94,8 @@ FAULTS: dict[Fault, FaultClass] = {
 }
 """Every fault, the worst first."""
 
+FLAPPING_WINDOW_S = 60
+"""Within how long unpluggings are counted together."""
 OF_ITS_PLACE = frozenset({Fault.FLAPPING, Fault.SWAPPED, Fault.SLOW_PORT})
 """Those that have nothing to do with who opens a device: they are found on what is plugged in."""
 

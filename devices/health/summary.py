@@ -7,15 +7,14 @@ from datetime import datetime, timedelta
 import msgspec
 
 from config.files import number
-from devices.health.faults import OF_ITS_PLACE, Fault
+from devices.health.faults import FLAPPING_WINDOW_S, OF_ITS_PLACE, Fault
 from devices.health.line import PC, HealthLine, Kind
 from devices.health.present import WHETHER_OPEN_OR_NOT
-from devices.monitor.flapping import WINDOW_S
 
 UNWATCHED = timedelta(minutes=3)
 """Longer than this without any line, while the PC's own come once a minute: nobody was watching."""
 
-_FLAPPING_WINDOW = timedelta(seconds=WINDOW_S)
+_FLAPPING_WINDOW = timedelta(seconds=FLAPPING_WINDOW_S)
 
 _PLUGGED_IN = frozenset(
     {

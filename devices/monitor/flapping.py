@@ -8,11 +8,11 @@ from collections import deque
 from dataclasses import dataclass
 from datetime import datetime
 
+from devices.health.faults import FLAPPING_WINDOW_S
 from devices.host.clock import NANOSECONDS, Clock
 
 MOST = 3
-WINDOW_S = 60
-_WINDOW_NS = WINDOW_S * NANOSECONDS
+_WINDOW_NS = FLAPPING_WINDOW_S * NANOSECONDS
 
 
 @dataclass(slots=True)

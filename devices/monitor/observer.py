@@ -8,13 +8,13 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from config.quantities import format_duration
-from devices.health.faults import Fault, with_health
+from devices.health.faults import FLAPPING_WINDOW_S, Fault, with_health
 from devices.health.line import Kind, Level, Record
 from devices.host.clock import NANOSECONDS, Clock
 from devices.host.sleep import Sleep, slept_ns
 from devices.model import Device
 from devices.monitor.changes import ChangeKind, DeviceChange, Difference, Key, Sight, difference, hubs_gone, steady
-from devices.monitor.flapping import WINDOW_S, Episode, Flapping
+from devices.monitor.flapping import Episode, Flapping
 from devices.monitor.known import Known, KnownDevices, ago, with_swaps
 from devices.monitor.swaps import Swaps
 from devices.udev import Hub
@@ -278,7 +278,7 @@ class Observer:
                 self._count(device, times)
             if not stayed and port not in self._last_at:
                 self._unseen.setdefault(port, []).extend([self._clock.now_ns()] * times)
-        since_ns = self._clock.now_ns() - WINDOW_S * NANOSECONDS
+        since_ns = self._clock.now_ns() - FLAPPING_WINDOW_S * NANOSECONDS
         unseen = {port: [ns for ns in moments if ns > since_ns] for port, moments in self._unseen.items()}
         self._unseen = {port: moments for port, moments in unseen.items() if moments}
         for device in after.devices:
