@@ -68,12 +68,6 @@ class _EventsFailed(Exception):
     """The kernel's messages cannot be had."""
 
 
-def _raise_unless_events_failed(error: Exception) -> None:
-    """End the thread at a mistake of its own: its owner begins the watch anew."""
-    if not isinstance(error, _EventsFailed):
-        raise error
-
-
 def _nothing(_change: DeviceChange) -> None:
     """Tell nobody."""
 
@@ -108,12 +102,13 @@ class DeviceMonitor:
         self._events: NetlinkEvents | None = None
         self._thread: threading.Thread | None = None
         self._following = BackgroundTask(
-            "device-monitor", self._follow, pause=_AGAIN_S, failed=_raise_unless_events_failed, clock=self._clock
+            "device-monitor", self._follow, pause=_AGAIN_S, failed=self._failed, clock=self._clock
         )
         self._refreshing = threading.Event()
         self._unplugs: Counter[str] = Counter()
         self._again_ns: int | None = None
         self._failures = 0
+        self._mistake: Exception | None = None
 
     def __enter__(self) -> Self:
         self.start()
@@ -171,6 +166,13 @@ class DeviceMonitor:
         if self._events is not None:
             self._events.close()
         self._observer.save(at_end=True)
+        if self._mistake is not None:  # its owner begins the watch anew
+            raise self._mistake
+
+    def _failed(self, error: Exception) -> None:
+        if not isinstance(error, _EventsFailed):
+            self._mistake = error
+            self._following.stop()
 
     def _follow(self) -> bool:
         """Follow what comes and goes until the monitor is stopped. Raises _EventsFailed: then it is listened anew."""

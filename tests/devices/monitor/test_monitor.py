@@ -302,6 +302,22 @@ def test_a_listener_that_fails_is_reported_and_blinds_nobody(
     assert [str(error) for error in reported] == heard
 
 
+def test_a_mistake_of_its_own_ends_the_watch_and_is_reported(
+    tmp_path: Path, room: PortRoom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_observer: object) -> None:
+        raise OSError(errno.EIO, "no error of the kernel's messages")
+
+    reported: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", lambda args: reported.append(args.exc_value))
+    monkeypatch.setattr("devices.monitor.observer.Observer.tick", fail)
+    run = Run(tmp_path, room)
+    script = Script(run.clock, (1.0, NODE))
+    with DeviceMonitor(clock=run.clock, memory=run.memory, look=run._see, events=lambda: script) as monitor:
+        wait_for(lambda: not monitor.is_watching)
+    assert [type(error) for error in reported] == [OSError]
+
+
 def test_what_was_seen_is_remembered_for_the_next_run(tmp_path: Path, room: PortRoom) -> None:
     room.plug(WEBCAM, "1-1")
     first = Run(tmp_path, room)
