@@ -125,10 +125,10 @@ _hanging: set["DeadlineTask[Any]"] = set()
 _hanging_lock = threading.Lock()
 
 
-def abandoned() -> int:
-    """Return how many abandoned tasks have not ended."""
+def abandoned(name: str | None = None) -> int:
+    """Return how many abandoned tasks of that name, or of any, have not ended."""
     with _hanging_lock:
-        return len(_hanging)
+        return sum(name in (None, task.name) for task in _hanging)
 
 
 def close_within(close: Callable[[], object], timeout_s: float, name: str) -> bool:
