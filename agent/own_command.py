@@ -10,12 +10,10 @@ from pathlib import Path
 from typing import IO
 
 from config.settings import VARIABLE
-from devices.host.child import ChildProcess, python_module
+from devices.host.child import ChildProcess, finding_us, python_module
 
 PATIENCE_S = 5.0
 """How long one may take to end when it was asked to, before it is killed."""
-
-_HOME = Path(__file__).resolve().parents[1]
 
 
 def command_line(*words: str) -> list[str]:
@@ -30,9 +28,7 @@ def of_archive(folder: Path | None) -> list[str]:
 
 def environment(config_file: Path | None = None) -> dict[str, str]:
     """Return that in which such a process finds this very code, and these settings (None: those that are found)."""
-    path = os.pathsep.join(filter(None, (str(_HOME), os.environ.get("PYTHONPATH"))))
-    settings = {VARIABLE: str(config_file.absolute())} if config_file else {}
-    return os.environ | {"PYTHONPATH": path} | settings
+    return finding_us(os.environ) | ({VARIABLE: str(config_file.absolute())} if config_file else {})
 
 
 def our_log() -> int | None:

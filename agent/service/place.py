@@ -11,8 +11,8 @@ from config.addresses import folder_of
 from config.errors import UsageError
 from config.schema import Settings
 from config.settings import SYSTEM_FILE
+from devices.host.child import HOME
 
-HOME = Path(__file__).resolve().parents[2]
 USER = "liput"
 STATE = Path("/var/lib/liput")
 DEVICE_GROUPS = ("video", "audio", "render")

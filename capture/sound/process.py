@@ -4,13 +4,12 @@ import fcntl
 import os
 import re
 import time
-from pathlib import Path
 
 import msgspec
 
 from capture.sound.wire import HEADER, Answer, Asked, Header
 from config.errors import DeviceLost
-from devices.host.child import ChildProcess, python_module
+from devices.host.child import ChildProcess, finding_us, python_module
 from devices.host.framing import ReceiveBuffer
 
 _START_S = 10.0
@@ -23,9 +22,6 @@ _PIPE_BYTES = 1 << 20
 _LONGEST_ANSWER = 1 << 20
 _FRAME_BYTES = 2
 _ANSWERS = msgspec.json.Decoder[Answer](Answer.__value__)
-
-HOME = Path(__file__).resolve().parents[2]
-"""Where a child finds this program, whose environment does not tell it."""
 
 _INHERITED = re.compile(
     r"PATH|HOME|USER|LOGNAME|LANG|LC_.*|TZ|XDG_RUNTIME_DIR|XDG_CONFIG_HOME|DBUS_SESSION_BUS_ADDRESS"
@@ -44,7 +40,7 @@ class SoundChild(ChildProcess):
 
     def __init__(self, asked: Asked) -> None:
         """Start it. Raises OSError."""
-        super().__init__(python_module("capture.sound.child"), env=inherited() | {"PYTHONPATH": str(HOME)})
+        super().__init__(python_module("capture.sound.child"), env=finding_us(inherited()))
         fcntl.fcntl(self.output, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
         self._received = ReceiveBuffer(_LONGEST_ANSWER)
         self._header: Header | None = None

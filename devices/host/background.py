@@ -87,12 +87,11 @@ class BackgroundTask:
 
     def _wait(self, seconds: float) -> None:
         self.is_waiting = True
-        if self.stopped.is_set():
-            pass
-        elif seconds == math.inf:
-            self._wake.wait()
-        else:
-            self._clock.wait(self._wake, seconds)
+        if not self.stopped.is_set():
+            if seconds == math.inf:
+                self._wake.wait()
+            else:
+                self._clock.wait(self._wake, seconds)
         self._wake.clear()
         self.is_waiting = False
 

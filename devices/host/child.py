@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Buffer, Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import IO
 
 from devices.host.deadline import close_within
@@ -19,6 +20,8 @@ from devices.host.deadline import close_within
 REAP_S = 0.4
 """How long a killed child may take to be gone; after that it is left to a thread. It may wait for a dead disk."""
 READ_BYTES = 65_536
+HOME = Path(__file__).resolve().parents[2]
+"""The folder with the modules of this program."""
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
@@ -46,6 +49,12 @@ def tied(command: Sequence[str]) -> list[str]:
 def python_module(module: str, *words: str) -> list[str]:
     """Return the command that runs a module of this program."""
     return [sys.executable, "-P", "-m", module, *words]
+
+
+def finding_us(environment: Mapping[str, str], home: Path = HOME) -> dict[str, str]:
+    """Return `environment` such that a Python in it finds the modules of this program, in `home`, first."""
+    path = os.pathsep.join(filter(None, (str(home), environment.get("PYTHONPATH"))))
+    return {**environment, "PYTHONPATH": path}
 
 
 class ChildProcess:

@@ -9,9 +9,9 @@ import select
 
 import msgspec
 
-from capture.sound.process import HOME, inherited
+from capture.sound.process import inherited
 from capture.source import SAMPLE_RATE, Samples
-from devices.host.child import ChildProcess, python_module
+from devices.host.child import ChildProcess, finding_us, python_module
 from devices.host.clock import NANOSECONDS, Clock
 from devices.host.framing import ReceiveBuffer
 
@@ -65,7 +65,7 @@ class Speaker(ChildProcess):
     def __init__(self, sink: str, channels: int, clock: Clock) -> None:
         """Start it. Raises OSError."""
         command = python_module("recorder.conference.playing", sink, str(channels), str(os.getpid()))
-        super().__init__(command, env=inherited() | {"PYTHONPATH": str(HOME)})
+        super().__init__(command, env=finding_us(inherited()))
         self.resize_pipes(PIPE_BYTES)
         self.is_playing = False
         """Whether there is a stream into the sink."""

@@ -14,7 +14,7 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from devices.host.child import READ_BYTES, ChildProcess, python_module
+from devices.host.child import HOME, READ_BYTES, ChildProcess, finding_us, python_module
 from recorder.control import sockets
 
 VARIABLE = "LIPUT_RECORDERS"
@@ -23,7 +23,6 @@ SPARE = "LIPUT_SPARE"
 UNIT = "--unit"
 """The word of a recorder that the service manager starts: it says its number first, and is always a spare."""
 MODULE = "recorder.control.process"
-HOME = Path(__file__).resolve().parents[2]
 CONNECT_S = 5.0
 LONGEST_NUMBER = 20
 
@@ -135,8 +134,7 @@ def launched(folder: Path | None, *, is_spare: bool, home: Path = HOME) -> tuple
             return Unit(Path(named)), ""
         except OSError as error:
             note = f"the recorder is no unit of its own, and ends with this service: {named}: {error.strerror or error}"
-    path = os.pathsep.join(filter(None, (str(home), os.environ.get("PYTHONPATH"))))
-    env = os.environ | {"PYTHONPATH": path} | ({SPARE: "1"} if is_spare else {})
+    env = finding_us(os.environ, home) | ({SPARE: "1"} if is_spare else {})
     # It inherits this, and hears of what was sent meanwhile as soon as it can end in order (asks.py).
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     try:

@@ -8,11 +8,11 @@ from pathlib import Path
 import msgspec
 
 from config.errors import SessionError
-from devices.host.child import ChildProcess
+from devices.host.child import HOME, ChildProcess
 from devices.host.framing import ReceiveBuffer
 from recorder.archive.names import quoted
 from recorder.control.directory import RecorderFolder
-from recorder.control.launched import HOME, Unit, environment, launched
+from recorder.control.launched import Unit, environment, launched
 from recorder.control.protocol import HANDSHAKES, Failure, raised
 from recorder.control.spec import ENVIRONMENT, LONGEST, Spec, encode_spec
 

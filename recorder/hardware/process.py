@@ -19,7 +19,7 @@ import av
 from capture.h264 import IDR, SLICE, has_keyframe, is_stream, kind_of, parameter_sets, units
 from capture.source import Matrix
 from devices.host import threads
-from devices.host.child import ChildProcess
+from devices.host.child import REAP_S, ChildProcess
 from devices.host.clock import NANOSECONDS, Clock, SystemClock
 from recorder.hardware.failure import HardwareFailed, Reason
 from recorder.hardware.kinds import WORKER, Kind, Wanted
@@ -46,7 +46,6 @@ PATIENCE_S = 1.0
 ROOM_S = 0.5
 """So much more than PATIENCE_S is room for."""
 END_S = 2.0
-REAP_S = 0.4
 OVER_S = 2.0
 MOST_TIMES = 3
 """The most bits in OVER_S: so many times what is asked for. Hardware keeps to it less closely than x264 does."""
@@ -201,7 +200,7 @@ class EncoderProcess:
         if not self.child.wait(0 if self._given or self.error else END_S):
             self.child.send(signal.SIGKILL)
         self._reader.join(REAP_S)  # whose pipe is not closed before it has left it
-        self.child.end(reap_s=REAP_S)
+        self.child.end()
 
     def _tell(self, message: Open | Give | Finish) -> None:
         with suppress(OSError):  # it has gone; the reader finds out why

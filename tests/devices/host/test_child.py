@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from devices.host.child import ChildProcess, end_with_parent, tied
+from devices.host.child import HOME, ChildProcess, end_with_parent, finding_us, tied
 from tests.support.waiting import wait_for
 
 LONG_S = 30.0
@@ -160,3 +160,10 @@ def test_a_program_that_there_is_not_is_refused() -> None:
     with pytest.raises(FileNotFoundError):
         ChildProcess(["/nowhere/program"], stderr=subprocess.PIPE)
     assert time.monotonic() - began < LONG_S
+
+
+def test_a_python_finds_our_modules_before_all_others() -> None:
+    found = finding_us({"PYTHONPATH": "/others", "LANG": "id_ID"})
+    assert found == {"PYTHONPATH": f"{HOME}:/others", "LANG": "id_ID"}
+    assert finding_us({}) == {"PYTHONPATH": str(HOME)}
+    assert (HOME / "devices/host/child.py").is_file()
