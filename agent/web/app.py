@@ -16,7 +16,6 @@ from agent.web import (
     devices,
     door,
     history,
-    rehearsals,
     requests,
     schedule,
     sessions,
@@ -58,7 +57,7 @@ async def healthz(request: Request) -> Response:
 
 
 ENDPOINTS: tuple[Endpoint, ...] = (
-    *state.ENDPOINTS, *sessions.ENDPOINTS, *devices.ENDPOINTS, *checks.ENDPOINTS, *rehearsals.ENDPOINTS,
+    *state.ENDPOINTS, *sessions.ENDPOINTS, *devices.ENDPOINTS, *checks.ENDPOINTS,
     *schedule.ENDPOINTS, *settings.ENDPOINTS, *requests.ENDPOINTS, *archive.ENDPOINTS, *history.ENDPOINTS,
     *door.ENDPOINTS,
 )  # fmt: skip

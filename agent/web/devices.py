@@ -10,9 +10,7 @@ from agent.devices import controls_page
 from agent.devices.board import roles_given
 from agent.devices.giving import RoleState, everything, give, role_states, take_away
 from agent.web.endpoint import Call, Endpoint
-from agent.web.house import House
 from agent.web.troubles import DeviceShown, device_shown
-from agent.web.worker_pool import WorkerPool
 from config.errors import UsageError
 from devices.controls import by_hand, presets
 from devices.controls.changes import ControlChange
@@ -25,12 +23,6 @@ from devices.roles import roles
 type RoleName = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 type Value = Annotated[str, msgspec.Meta(max_length=256)]
 type Act = Callable[[ControlPanel, Device, Record], list[ControlChange]]
-
-
-class RoleBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the device is for from now on, whatever it was for; null takes its role away."""
-
-    role: RoleName | None
 
 
 class RoleChange(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="role"):
@@ -53,16 +45,6 @@ class RolesDocument(msgspec.Struct, frozen=True, kw_only=True):
 
     roles: list[RoleState]
     proposals: list[Proposal]
-
-
-class ControlsBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Values by name, as `liput devices controls` takes them; all are set, or none.
-
-    With `keep` they are kept; without, somebody tries something out, such as with a slider that moves.
-    """
-
-    values: Annotated[Mapping[str, Value], msgspec.Meta(min_length=1, max_length=64)]
-    keep: bool = True
 
 
 class ControlsDocument(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,9 +79,9 @@ def roles_now(_call: Call) -> RolesDocument:
     )
 
 
-def set_role(call: Call) -> RoleChange:
-    """Give a role to a device, in place of that which it has, or take that away."""
-    settings, name, role = call.house.settings.read(), call.path["id"], call.body.role
+def set_role(call: Call, *, role: RoleName | None) -> RoleChange:
+    """Give a role to a device, in place of that which it has; null takes that away."""
+    settings, name = call.house.settings.read(), call.path["id"]
     if role is not None:
         role, device, before, _ = give(settings, role, name, moves=True)
         return RoleChange(role=role, device=device.id, before=before.id if before else None)
@@ -117,13 +99,18 @@ def controls(call: Call) -> ControlsDocument:
     return _controls(call)
 
 
-def set_controls(call: Call) -> ControlsDocument:
-    """Set controls of a camera, which may be recorded meanwhile."""
-    store = presets.preset_store() if call.body.keep else None
+def set_controls(
+    call: Call, *, values: Annotated[Mapping[str, Value], msgspec.Meta(min_length=1, max_length=64)], keep: bool = True
+) -> ControlsDocument:
+    """Set controls of a camera, as `liput devices controls` takes them: all, or none. It may be recorded meanwhile.
+
+    With `keep` they are kept; without, somebody tries something out, such as with a slider that moves.
+    """
+    store = presets.preset_store() if keep else None
 
     def act(panel: ControlPanel, device: Device, record: Record) -> list[ControlChange]:
-        telling = record if call.body.keep else _tried(record)
-        return by_hand.change(panel, device, call.body.values, record=telling, store=store)
+        telling = record if keep else _tried(record)
+        return by_hand.change(panel, device, values, record=telling, store=store)
 
     return _controls(call, act)
 
@@ -163,38 +150,21 @@ def _controls(call: Call, act: Act | None = None) -> ControlsDocument:
     return ControlsDocument(**document)
 
 
-def _slow(house: House) -> WorkerPool:
-    return house.slow
-
-
 _AT = "/api/v1/devices/{id:path}"
 ENDPOINTS = [
+    Endpoint("GET", "/api/v1/devices", devices, "What is plugged in", pool="slow"),
+    Endpoint("GET", "/api/v1/roles", roles_now, "Who has which role", pool="slow", errors=(409,)),
     Endpoint(
-        method="GET", path="/api/v1/devices", does=devices, answers=list[DeviceShown], pool=_slow,
-        summary="What is plugged in",
+        "POST", f"{_AT}/role", set_role, "Give a role to a device, or take it away", pool="slow", errors=(404, 409)
+    ),
+    Endpoint("GET", f"{_AT}/controls", controls, "What a camera can be set to", pool="slow", errors=(404, 409)),
+    Endpoint("PATCH", f"{_AT}/controls", set_controls, "Set controls of a camera", pool="slow", errors=(404, 409)),
+    Endpoint(
+        "DELETE", f"{_AT}/controls", reset_controls, "Set every control of a camera back to its default",
+        pool="slow", errors=(404, 409),
     ),
     Endpoint(
-        method="GET", path="/api/v1/roles", does=roles_now, answers=RolesDocument, pool=_slow,
-        summary="Who has which role", errors=(409,),
-    ),
-    Endpoint(
-        method="POST", path=f"{_AT}/role", does=set_role, body=RoleBody, answers=RoleChange, pool=_slow,
-        summary="Give a role to a device, or take it away", errors=(404, 409),
-    ),
-    Endpoint(
-        method="GET", path=f"{_AT}/controls", does=controls, answers=ControlsDocument, pool=_slow,
-        summary="What a camera can be set to", errors=(404, 409),
-    ),
-    Endpoint(
-        method="PATCH", path=f"{_AT}/controls", does=set_controls, body=ControlsBody, answers=ControlsDocument,
-        pool=_slow, summary="Set controls of a camera", errors=(404, 409),
-    ),
-    Endpoint(
-        method="DELETE", path=f"{_AT}/controls", does=reset_controls, answers=ControlsDocument, pool=_slow,
-        summary="Set every control of a camera back to its default", errors=(404, 409),
-    ),
-    Endpoint(
-        method="DELETE", path=f"{_AT}/controls/{{name}}", does=reset_controls, answers=ControlsDocument, pool=_slow,
-        summary="Set one control back to its default", errors=(404, 409),
+        "DELETE", f"{_AT}/controls/{{name}}", reset_controls, "Set one control back to its default",
+        pool="slow", errors=(404, 409),
     ),
 ]  # fmt: skip

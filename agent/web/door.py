@@ -35,9 +35,7 @@ def ticket(call: Call) -> Ticket:
     return Ticket(url=f"{base}{OPEN}?ticket={call.house.gate.ticket()}", good_s=TICKET_S)
 
 
-ENDPOINTS = [
-    Endpoint(method="POST", path=PATH, does=ticket, summary="An address that opens the page once", answers=Ticket)
-]
+ENDPOINTS = [Endpoint("POST", PATH, ticket, "An address that opens the page once")]
 
 
 OPEN = "/open"

@@ -1,12 +1,13 @@
-"""One thing that can be asked of the API: how it is asked, what it takes and answers, and what does it.
+"""One thing that can be asked of the API. The server's routes and the OpenAPI document are made of the same list.
 
-The server's routes and the OpenAPI document are both made from the same list of these, so that neither can have what
-the other has not. What is asked is decoded strictly: an unknown word is a mistake of the one who sent it, and is said.
+Requests are decoded strictly: an unknown word is refused.
 """
 
+import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import KW_ONLY, dataclass
+from functools import cached_property
+from typing import Any, Literal
 
 import msgspec
 from starlette.requests import ClientDisconnect, Request
@@ -24,41 +25,71 @@ JSON = "application/json"
 
 
 class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is asked with nothing but the address."""
+    """The address alone."""
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What was asked: the words of the path, the query and the body, as their types have them."""
+    """A request with the words of its path."""
 
     house: House
     path: Mapping[str, str]
-    query: Any
-    body: Any
     request: Request
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Endpoint:
-    """What `does` it runs on a thread of `pool`, and returns what is answered: `answers`, or a response of its own."""
+    """`does` runs on a thread of `pool`; its signature is the description of the request and of the answer.
+
+    Its keyword-only parameters come from the address of a GET, else from a JSON body. A parameter in their place that
+    is a struct takes all of that. A Response is sent as it is.
+    """
 
     method: str
     path: str
-    does: Callable[[Call], object]
+    does: Callable[..., object]
     summary: str
-    answers: Any
-    body: type[msgspec.Struct] = Nothing
-    query: type[msgspec.Struct] = Nothing
-    pool: Callable[[House], WorkerPool] = lambda house: house.light
+    _: KW_ONLY
+    pool: Literal["light", "slow", "disk"] = "light"
     errors: tuple[int, ...] = ()
     """Beside those that everything may be answered with."""
     media: str = JSON
     status: int = 200
 
     @property
-    def takes_body(self) -> bool:
-        """Whether it is asked with a body."""
-        return self.method != "GET"
+    def is_reading(self) -> bool:
+        """Whether it changes nothing, and has no body."""
+        return self.method == "GET"
+
+    @cached_property
+    def takes(self) -> type[msgspec.Struct]:
+        """The type of what it is asked with."""
+        if not self._parameters:
+            return Nothing
+        if self._takes_whole:
+            whole: type[msgspec.Struct] = self._parameters[0].annotation
+            return whole
+        fields = [
+            (one.name, one.annotation) if one.default is one.empty else (one.name, one.annotation, one.default)
+            for one in self._parameters
+        ]
+        return msgspec.defstruct(
+            self.does.__name__, fields, module=self.does.__module__, kw_only=True, forbid_unknown_fields=True
+        )
+
+    @property
+    def answers(self) -> Any:
+        """The type of the JSON that it is answered with; None where it is answered with something else."""
+        kind = inspect.signature(self.does).return_annotation
+        return None if kind is Response else kind
+
+    @cached_property
+    def _parameters(self) -> list[inspect.Parameter]:
+        return list(inspect.signature(self.does).parameters.values())[1:]
+
+    @property
+    def _takes_whole(self) -> bool:
+        return self._parameters[0].kind is not inspect.Parameter.KEYWORD_ONLY
 
     def route(self, house: House, repeated: Repeated) -> BaseRoute:
         """Return the route that serves it."""
@@ -74,18 +105,26 @@ class Endpoint:
         return Route(self.path, serve, methods=[self.method], name=f"{self.method} {self.path}")
 
     async def _serve(self, request: Request, house: House, repeated: Repeated) -> Response:
-        raw = await request.body() if self.takes_body else b""
-        call = Call(house, request.path_params, _query(request, self.query), _body(request, raw, self.body), request)
+        call, raw = Call(house, request.path_params, request), b"" if self.is_reading else await request.body()
+        asked = _query(request, self.takes if self.is_reading else Nothing)
+        if not self.is_reading:
+            asked = _body(request, raw, self.takes)
 
         async def do() -> Response:
-            done = await self.pool(house).run(lambda: self.does(call))
-            if self.method != "GET":
+            pool: WorkerPool = getattr(house, self.pool)
+            done = await pool.run(lambda: self._do(call, asked))
+            if not self.is_reading:
                 request.app.state.hub.poke()
             return done if isinstance(done, Response) else answer(done, self.status)
 
         if self.method == "POST" and (keys := request.headers.getlist("idempotency-key")):
             return await repeated.once(keys, f"{request.url.path} {raw!r}", do)
         return await do()
+
+    def _do(self, call: Call, asked: msgspec.Struct) -> object:
+        if self._parameters and self._takes_whole:
+            return self.does(call, asked)
+        return self.does(call, **{name: getattr(asked, name) for name in asked.__struct_fields__})
 
 
 def _query(request: Request, kind: type[msgspec.Struct]) -> msgspec.Struct:

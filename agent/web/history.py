@@ -12,8 +12,6 @@ from agent.health.meant import devices_meant
 from agent.web.answers import NOT_STORED
 from agent.web.archive import moment
 from agent.web.endpoint import Call, Endpoint
-from agent.web.house import House
-from agent.web.worker_pool import WorkerPool
 from config.errors import UsageError
 from devices.health.line import HealthLine, Level
 from devices.health.log import log_folder
@@ -44,14 +42,6 @@ class HealthDocument(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"
     more: bool
 
 
-class TimelineQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Of which time, and of which device: all else."""
-
-    since: Text = ""
-    until: Text = ""
-    device: Text = ""
-
-
 class HealthTimeline(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="health-timeline"):
     """How the devices did, in equal steps from `since` to `until`."""
 
@@ -60,42 +50,43 @@ class HealthTimeline(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"
     devices: list[DeviceTimeline]
 
 
-def lines(call: Call) -> HealthDocument:
+def lines(call: Call, asked: HealthQuery) -> HealthDocument:
     """Return what happened, as `liput health --json`."""
-    asked: HealthQuery = call.query
-    since, until, devices = _asked_for(call)
+    since, until, devices = _asked_for(call, asked.since, asked.until, asked.device)
     wanted = Wanted(since=since, until=until, devices=devices, level=asked.level)
     kept = deque(read(log_folder(), wanted), maxlen=asked.limit + 1)
     return HealthDocument(lines=list(kept)[-asked.limit :], more=len(kept) > asked.limit)
 
 
-def timeline(call: Call) -> HealthTimeline:
-    """Return rates, losses and faults over that time, for plots."""
-    since, until, devices = _asked_for(call)
-    until = until or call.house.clock.now()
-    if until <= since:
+def timeline(call: Call, *, since: Text = "", until: Text = "", device: Text = "") -> HealthTimeline:
+    """Return rates, losses and faults over that time, of all devices or of one."""
+    begin, end, devices = _asked_for(call, since, until, device)
+    end = end or call.house.clock.now()
+    if end <= begin:
         raise UsageError("that time has no length")
-    wanted = Wanted(since=since, until=until, devices=devices)
-    return HealthTimeline(since=since, until=until, devices=timelines(read(log_folder(), wanted), since, until))
+    wanted = Wanted(since=begin, until=end, devices=devices)
+    return HealthTimeline(since=begin, until=end, devices=timelines(read(log_folder(), wanted), begin, end))
 
 
-def _asked_for(call: Call) -> tuple[datetime, datetime | None, frozenset[str] | None]:
+def _asked_for(
+    call: Call, since_text: str, until_text: str, device: str
+) -> tuple[datetime, datetime | None, frozenset[str] | None]:
     """Return since and until when, and of which devices; None: up to now, of all. Raises UsageError, DeviceNotFound."""
     now = call.house.clock.now()
-    since = moment(call.query.since, now) or now - SINCE
-    until = moment(call.query.until, now, end=True)
+    since = moment(since_text, now) or now - SINCE
+    until = moment(until_text, now, end=True)
     if until is not None and until < since:
         raise UsageError("until is before since")
-    if not call.query.device.strip():
+    if not device.strip():
         return since, until, None
-    return since, until, devices_meant(call.query.device, log_folder(), Wanted(since=since, until=until))
+    return since, until, devices_meant(device, log_folder(), Wanted(since=since, until=until))
 
 
-def table(call: Call) -> Response:
+def table(call: Call, asked: HealthQuery) -> Response:
     """Return the same for a spreadsheet."""
     rows = (
         (line.at.isoformat(), line.device, line.name, line.level, line.kind, line.reason, _json(line.detail))
-        for line in lines(call).lines
+        for line in lines(call, asked).lines
     )
     headers = {**NOT_STORED, "content-disposition": 'attachment; filename="health.csv"'}
     return Response(csv_text(_COLUMNS, rows), 200, headers, "text/csv")
@@ -105,21 +96,14 @@ def _json(value: object) -> str:
     return msgspec.json.encode(value).decode()
 
 
-def _disk(house: House) -> WorkerPool:
-    return house.disk
-
-
 ENDPOINTS = [
     Endpoint(
-        method="GET", path="/api/v1/health", does=lines, query=HealthQuery, answers=HealthDocument, pool=_disk,
-        summary="What happened to the devices and to this PC", errors=(404, 409),
+        "GET", "/api/v1/health", lines, "What happened to the devices and to this PC", pool="disk", errors=(404, 409)
     ),
     Endpoint(
-        method="GET", path="/api/v1/health.csv", does=table, query=HealthQuery, answers=None, media="text/csv",
-        pool=_disk, summary="The same as a table", errors=(404, 409),
+        "GET", "/api/v1/health.csv", table, "The same as a table", pool="disk", media="text/csv", errors=(404, 409)
     ),
     Endpoint(
-        method="GET", path="/api/v1/health/timeline", does=timeline, query=TimelineQuery, answers=HealthTimeline,
-        pool=_disk, summary="How the devices did over time", errors=(404, 409),
+        "GET", "/api/v1/health/timeline", timeline, "How the devices did over time", pool="disk", errors=(404, 409)
     ),
-]  # fmt: skip
+]

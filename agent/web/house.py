@@ -3,31 +3,24 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from agent.alarms.alarm import Alarm
-from agent.web.runs import Rehearsals, Runs
+from agent.web.runs import Runs, run_command
 from agent.web.token import Gate
 from agent.web.worker_pool import WorkerPool
 from config.schema import Settings
 from config.settings import SettingsInForce
 from devices.host.clock import Clock
 from devices.host.log_on_change import Tell
-from devices.model import Device
 from recorder.archive.archive import Archive, session_archives
 from recorder.control.spawn import Spawned
 from recorder.control.spec import Spec
 
-
-class Watched(Protocol):
-    """What is plugged in, for whoever has it watched (agent/devices/part.py)."""
-
-    def number(self) -> int | None:
-        """Return a number that is another one when devices may be others; None where nobody watches."""
-
-    def there(self) -> Sequence[Device] | None:
-        """Return what is plugged in, without roles; None where nobody watches."""
+if TYPE_CHECKING:
+    from agent.devices.part import DevicesPart
 
 
 @dataclass(eq=False)
@@ -53,14 +46,14 @@ class House:
     """What people are to be told now."""
     notices: Callable[[], Sequence[object]] = tuple
     """What people are to hear of planned sessions now."""
-    devices: Watched | None = None
+    devices: "DevicesPart | None" = None
     """What watches the devices, if the daemon does."""
     loop: asyncio.AbstractEventLoop | None = None
     """The server's, once it runs."""
     recorders: list[Spawned] = field(default_factory=list)
     """Those that were started here: processes of ours to wait for."""
-    runs: Runs = field(default_factory=Runs)
-    rehearsals: Rehearsals = field(default_factory=Rehearsals)
+    runs: Runs = field(default_factory=lambda: Runs(partial(run_command, "check", "check")))
+    rehearsals: Runs = field(default_factory=lambda: Runs(partial(run_command, "rehearse", "rehearsal")))
     light: WorkerPool = field(default_factory=lambda: WorkerPool("light", 8, 128))
     """For what takes milliseconds."""
     slow: WorkerPool = field(default_factory=lambda: WorkerPool("slow", 8))

@@ -216,11 +216,11 @@ class Hub:
         """Look at once: something has been done."""
         self._poked.set()
 
-    def tell(self, message: object) -> None:
-        """Tell everybody something, such as how far a check is; of each `type` the newest."""
+    def tell(self, kind: str, message: object) -> None:
+        """Tell everybody something, such as how far a check is; of each `kind` the newest."""
         text = json_bytes(message).decode()
         for viewer in self._viewers:
-            viewer.put(type(message), text)
+            viewer.put(kind, text)
 
     async def _look(self) -> None:
         once = LogOnChange(self._house.tell)

@@ -1,5 +1,6 @@
 """The OpenAPI document of the API, made from its endpoints and the types that they take and answer."""
 
+import inspect
 import re
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
@@ -67,7 +68,7 @@ def _anything(kind: type) -> dict[str, Any]:
 
 
 def _kinds(endpoint: Endpoint) -> Iterator[Any]:
-    yield from (endpoint.body, endpoint.query)
+    yield endpoint.takes
     if endpoint.answers is not None:
         yield endpoint.answers
 
@@ -80,6 +81,7 @@ def _operation(endpoint: Endpoint, known: dict[str, Any], components: dict[str, 
     answered = {"schema": known[_name(endpoint.answers)] if endpoint.answers is not None else {"type": "string"}}
     found: dict[str, Any] = {
         "summary": endpoint.summary,
+        "description": inspect.getdoc(endpoint.does) or "",
         "operationId": _operation_id(endpoint),
         "parameters": [*_path_parameters(endpoint), *_query_parameters(endpoint, known, components)],
         "responses": {
@@ -95,9 +97,9 @@ def _operation(endpoint: Endpoint, known: dict[str, Any], components: dict[str, 
     if endpoint.method == "POST":
         key = {"type": "string", "minLength": 1, "maxLength": 128, "pattern": "^[!-~]+$"}
         found["parameters"].append({"name": "Idempotency-Key", "in": "header", "required": False, "schema": key})
-    if endpoint.takes_body and endpoint.body is not Nothing:
-        body = known[_name(endpoint.body)]
-        found["requestBody"] = {"required": _is_required(endpoint.body), "content": {JSON: {"schema": body}}}
+    if not endpoint.is_reading and endpoint.takes is not Nothing:
+        body = known[_name(endpoint.takes)]
+        found["requestBody"] = {"required": _is_required(endpoint.takes), "content": {JSON: {"schema": body}}}
     return found
 
 
@@ -123,7 +125,9 @@ def _path_parameters(endpoint: Endpoint) -> Iterator[dict[str, Any]]:
 def _query_parameters(
     endpoint: Endpoint, known: dict[str, Any], components: dict[str, Any]
 ) -> Iterator[dict[str, Any]]:
-    schema = known[_name(endpoint.query)]
+    if not endpoint.is_reading:
+        return
+    schema = known[_name(endpoint.takes)]
     shape = components[schema["$ref"].rpartition("/")[2]]
     for name, each in shape.get("properties", {}).items():
         yield {"name": name, "in": "query", "required": name in shape.get("required", ()), "schema": each}

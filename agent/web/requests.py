@@ -5,18 +5,9 @@ import msgspec
 from agent.requests.answer import RequestDocument, RequestLine, document, line
 from agent.requests.options import desk_of
 from agent.web.endpoint import Call, Endpoint
-from agent.web.house import House
-from agent.web.worker_pool import WorkerPool
 from config.errors import RequestNotFound
 from recorder.dossier.dossiers import Unreadable
 from recorder.dossier.model import Request, RequestState
-
-
-class RequestsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which: with `all` those that are closed or cancelled too, with `late` only those with a step that is late."""
-
-    all: bool = False
-    late: bool = False
 
 
 class RequestsDocument(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="requests"):
@@ -26,13 +17,13 @@ class RequestsDocument(msgspec.Struct, frozen=True, kw_only=True, tag_field="typ
     unreadable: list[str]
 
 
-def requests(call: Call) -> RequestsDocument:
-    """List requests, as `liput request list --json`."""
+def requests(call: Call, *, all: bool = False, late: bool = False) -> RequestsDocument:  # noqa: A002 - its name in the address
+    """List requests; with `all` those that are closed or cancelled too, with `late` those with a late step only."""
     desk = desk_of(call.house.settings.read())
     found = list(desk.dossiers.read())
     shown = [each for each in found if isinstance(each, Request)]
-    wanted = [each for each in shown if call.query.all or each.state is RequestState.OPEN]
-    lines = [each for each in (line(one, desk) for one in wanted) if each.late_steps or not call.query.late]
+    wanted = [each for each in shown if all or each.state is RequestState.OPEN]
+    lines = [each for each in (line(one, desk) for one in wanted) if each.late_steps or not late]
     unreadable = [each.id for each in found if isinstance(each, Unreadable)]
     return RequestsDocument(requests=lines, unreadable=unreadable)
 
@@ -52,17 +43,10 @@ def request_key(key: str) -> str:
     return key
 
 
-def _disk(house: House) -> WorkerPool:
-    return house.disk
-
-
 ENDPOINTS = [
+    Endpoint("GET", "/api/v1/requests", requests, "The requests that are open", pool="disk", errors=(409,)),
     Endpoint(
-        method="GET", path="/api/v1/requests", does=requests, query=RequestsQuery, answers=RequestsDocument, pool=_disk,
-        summary="The requests that are open", errors=(409,),
-    ),
-    Endpoint(
-        method="GET", path="/api/v1/requests/{id}", does=request, answers=RequestDocument, pool=_disk,
-        summary="One request, and how each of its steps stands", errors=(404, 409),
+        "GET", "/api/v1/requests/{id}", request, "One request, and how each of its steps stands",
+        pool="disk", errors=(404, 409),
     ),
 ]  # fmt: skip

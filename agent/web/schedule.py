@@ -11,16 +11,7 @@ from agent.schedule.plan import Mode, Plan
 from agent.schedule.planner import Planner, planner_of
 from agent.web.beginning import refuse_files
 from agent.web.endpoint import Call, Endpoint
-from agent.web.house import House
 from agent.web.requests import request_key
-from agent.web.worker_pool import WorkerPool
-
-
-class ScheduleQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which: with `all` also what is over, cancelled or removed; with `days` only what begins in so many."""
-
-    all: bool = False
-    days: Annotated[int, msgspec.Meta(ge=1, le=3660)] | None = None
 
 
 class ScheduleDocument(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="schedule"):
@@ -34,10 +25,15 @@ class ScheduleDocument(msgspec.Struct, frozen=True, kw_only=True, tag_field="typ
     plans: list[PlanDocument]
 
 
-def schedule(call: Call) -> ScheduleDocument:
-    """List what is planned, as `liput schedule list --json`."""
+def schedule(
+    call: Call,
+    *,
+    all: bool = False,  # noqa: A002 - its name in the address
+    days: Annotated[int, msgspec.Meta(ge=1, le=3660)] | None = None,
+) -> ScheduleDocument:
+    """List the plans; with `all` those over, cancelled or removed too, with `days` those of so many days only."""
     desk = _desk(call)
-    plans = listed(desk, DoneFile().read(), every=call.query.all, days=call.query.days)
+    plans = listed(desk, DoneFile().read(), every=all, days=days)
     return ScheduleDocument(zone=desk.zone_key, mode=Mode(desk.settings.schedule.mode), plans=plans)
 
 
@@ -47,16 +43,16 @@ def plan(call: Call) -> PlanDocument:
     return _document(desk.plans.whole(call.path["id"]), desk)
 
 
-def plan_one(call: Call) -> PlanDocument:
+def plan_one(call: Call, asked: PlanAsked) -> PlanDocument:
     """Plan a session, as `liput schedule add --json`."""
     desk = _desk(call)
-    return _document(add(desk, _asked(call)), desk)
+    return _document(add(desk, _checked(asked)), desk)
 
 
-def change(call: Call) -> PlanDocument:
+def change(call: Call, asked: PlanAsked) -> PlanDocument:
     """Change one, as `liput schedule edit --json`."""
     desk = _desk(call)
-    return _document(edit(desk, desk.plans.whole(call.path["id"]), _asked(call)), desk)
+    return _document(edit(desk, desk.plans.whole(call.path["id"]), _checked(asked)), desk)
 
 
 def remove(call: Call) -> PlanDocument:
@@ -71,9 +67,8 @@ def _desk(call: Call) -> Planner:
     return planner_of(call.house.settings.read(), by_options=False)
 
 
-def _asked(call: Call) -> PlanAsked:
+def _checked(asked: PlanAsked) -> PlanAsked:
     """Return what is asked for; raises UsageError, RequestNotFound where it names a file of this PC."""
-    asked: PlanAsked = call.body
     for word in (*(asked.videos or ()), *(asked.audios or ()), *(asked.streams or ())):
         refuse_files(word)
     if asked.request is not None:
@@ -85,30 +80,11 @@ def _document(found: Plan, desk: Planner) -> PlanDocument:
     return document(found, DoneFile().read(), desk)
 
 
-def _disk(house: House) -> WorkerPool:
-    return house.disk
-
-
-_AT = "/api/v1/schedule"
+_AT, _ONE = "/api/v1/schedule", "/api/v1/schedule/{id}"
 ENDPOINTS = [
-    Endpoint(
-        method="GET", path=_AT, does=schedule, query=ScheduleQuery, answers=ScheduleDocument, pool=_disk,
-        errors=(409,), summary="What is planned",
-    ),
-    Endpoint(
-        method="POST", path=_AT, does=plan_one, body=PlanAsked, answers=PlanDocument, pool=_disk, errors=(404, 409),
-        summary="Plan a session",
-    ),
-    Endpoint(
-        method="GET", path=f"{_AT}/{{id}}", does=plan, answers=PlanDocument, pool=_disk, errors=(404, 409),
-        summary="One planned session",
-    ),
-    Endpoint(
-        method="PATCH", path=f"{_AT}/{{id}}", does=change, body=PlanAsked, answers=PlanDocument, pool=_disk,
-        errors=(404, 409), summary="Change a planned session",
-    ),
-    Endpoint(
-        method="DELETE", path=f"{_AT}/{{id}}", does=remove, answers=PlanDocument, pool=_disk, errors=(404, 409),
-        summary="Do nothing for a planned session any more",
-    ),
-]  # fmt: skip
+    Endpoint("GET", _AT, schedule, "What is planned", pool="disk", errors=(409,)),
+    Endpoint("POST", _AT, plan_one, "Plan a session", pool="disk", errors=(404, 409)),
+    Endpoint("GET", _ONE, plan, "One planned session", pool="disk", errors=(404, 409)),
+    Endpoint("PATCH", _ONE, change, "Change a planned session", pool="disk", errors=(404, 409)),
+    Endpoint("DELETE", _ONE, remove, "Do nothing for a planned session any more", pool="disk", errors=(404, 409)),
+]

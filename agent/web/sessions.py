@@ -13,8 +13,6 @@ from agent.steering import LOOK_S, NOTHING, disarm, ended_before, gone_on_with, 
 from agent.web.answers import NOT_STORED, Refused
 from agent.web.beginning import Begun, NewSession, begin, how_it_is, no_session, record_now
 from agent.web.endpoint import Call, Endpoint
-from agent.web.house import House
-from agent.web.worker_pool import WorkerPool
 from config.errors import NoSession, SessionError, UsageError
 from recorder.archive.names import storable
 from recorder.control import protocol
@@ -43,50 +41,6 @@ ENDING_S = 10.0
 PICTURE_S = 5.0
 """How long a single picture may take."""
 _ID = re.compile(r"[0-9a-f]{1,32}")
-
-
-class StartBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How far to reach back."""
-
-    pre_roll_s: PreRoll = 0.0
-
-
-class StopBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Whether to wait until the recording is in the archive."""
-
-    wait: bool = False
-
-
-class MarkBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What to write to this moment."""
-
-    text: MarkText
-
-
-class MuteBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which input of sound, null for all; with `on` false it is heard again."""
-
-    name: Name | None = None
-    on: bool = True
-
-
-class LayoutBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which layout, or card."""
-
-    name: Name
-
-
-class DestinationBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A destination of the settings; `although_refused`: also where the speakers do not agree to being recorded."""
-
-    name: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=LONGEST_NAME)]
-    although_refused: bool = False
-
-
-class LookQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How wide the picture may be."""
-
-    width: Width = 640
 
 
 class MarkLine(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="mark"):
@@ -142,9 +96,8 @@ def _id(call: Call) -> str:
 # What is done with it
 
 
-def begin_session(call: Call) -> Begun:
+def begin_session(call: Call, new: NewSession) -> Begun:
     """Arm or record."""
-    new: NewSession = call.body
     return begin(call.house, new)
 
 
@@ -154,16 +107,16 @@ def show_session(call: Call) -> Begun:
     return storable_result(found) if isinstance(found, SessionResult) else found
 
 
-def start_session(call: Call) -> Begun:
-    """Record what is armed; one that records goes on."""
+def start_session(call: Call, *, pre_roll_s: PreRoll = 0.0) -> Begun:
+    """Record what is armed, reaching back `pre_roll_s`; one that records goes on."""
     found = _session(call)
     if found.state not in RECORDS:
-        start(found, call.body.pre_roll_s)
+        start(found, pre_roll_s)
     return how_it_is(found.info.id)
 
 
-def stop_session(call: Call) -> Begun:
-    """End a session; of one that has ended, say how."""
+def stop_session(call: Call, *, wait: bool = False) -> Begun:
+    """End a session, and `wait` until it is in the archive; of one that has ended, say how."""
     try:
         found = _session(call)
     except NoSession:
@@ -174,7 +127,7 @@ def stop_session(call: Call) -> Begun:
         found = following
     if found.state in OVER and (end := _end_of(found.info.id)):
         return storable_result(end)
-    return _ended(found, wait=call.body.wait)
+    return _ended(found, wait=wait)
 
 
 def _ended(found: Running, *, wait: bool) -> Begun:
@@ -210,12 +163,12 @@ def _is_ending(key: str) -> bool:
         return False
 
 
-def start_recording(call: Call) -> Begun:
+def start_recording(call: Call, *, pre_roll_s: PreRoll = 0.0) -> Begun:
     """Record, with one button."""
-    return record_now(call.house, call.body.pre_roll_s)
+    return record_now(call.house, pre_roll_s)
 
 
-def stop_recording(call: Call) -> Begun:
+def stop_recording(_call: Call, *, wait: bool = False) -> Begun:
     """End the one session that records, with one button; else the one that does not answer, or was killed just now."""
     found = running()
     recording = [one for one in found if one.state in RECORDS] or [one for one in found if one.state is None]
@@ -223,34 +176,37 @@ def stop_recording(call: Call) -> Begun:
         raise UsageError(f"{len(recording)} sessions record", hint="POST /api/v1/sessions/ID/stop ends one of them")
     if not (one := recording[0] if recording else gone_on_with(None)):
         return NOTHING
-    return _ended(one, wait=call.body.wait)
+    return _ended(one, wait=wait)
 
 
-def mark(call: Call) -> MarkLine:
+def mark(call: Call, *, text: MarkText) -> MarkLine:
     """Mark this moment."""
-    reply: Any = _tell(call, Mark(text=storable(call.body.text)))
+    reply: Any = _tell(call, Mark(text=storable(text)))
     return msgspec.convert({**reply, "type": "mark"}, MarkLine)
 
 
-def mute(call: Call) -> MuteLine:
-    """Mute, or let be heard again."""
-    _tell(call, Mute(name=call.body.name, on=call.body.on))
-    return MuteLine(name=call.body.name, on=call.body.on)
+def mute(call: Call, *, name: Name | None = None, on: bool = True) -> MuteLine:
+    """Mute an input of sound, null for all; with `on` false it is heard again."""
+    _tell(call, Mute(name=name, on=on))
+    return MuteLine(name=name, on=on)
 
 
-def layout(call: Call) -> LayoutLine:
+def layout(call: Call, *, name: Name) -> LayoutLine:
     """Show another layout."""
-    _tell(call, Layout(name=call.body.name))
-    return LayoutLine(name=call.body.name)
+    _tell(call, Layout(name=name))
+    return LayoutLine(name=name)
 
 
 def _tell(call: Call, request: AnyRequest) -> object:
     return ask(_session(call).folder, request).mark
 
 
-def add_destination(call: Call) -> DestinationChange:
-    """Stream to one more."""
-    return _change(call, DestinationAdd(name=call.body.name, although_refused=call.body.although_refused), "added")
+def add_destination(
+    call: Call, *, name: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=LONGEST_NAME)],
+    although_refused: bool = False,
+) -> DestinationChange:  # fmt: skip
+    """Stream to one more of the settings; `although_refused`: also where the speakers do not agree to it."""
+    return _change(call, DestinationAdd(name=name, although_refused=although_refused), "added")
 
 
 def remove_destination(call: Call) -> DestinationChange:
@@ -275,79 +231,45 @@ def _change(call: Call, request: protocol.DestinationChange, word: str) -> Desti
     return DestinationChange(name=request.name, change=word, note=note)
 
 
-def preview(call: Call) -> Response:
-    """Return one picture of a source."""
+def preview(call: Call, *, width: Width = 640) -> Response:
+    """Return one picture of a source, at most so wide."""
     source = call.path["source"].removesuffix(".jpg")
     if len(source) > LONGEST_NAME:
         raise UsageError("there is no such source")
     with PreviewClient(_session(call).folder) as client:
-        client.look(Look(source=source, fps=5, width=call.query.width))
+        client.look(Look(source=source, fps=5, width=width))
         picture = client.picture(PICTURE_S)
     if picture is None:
         raise Refused(409, f"there is no picture of {source} now", hint="a session that is armed or records has them")
     return Response(picture, headers=NOT_STORED, media_type="image/jpeg")
 
 
-def _slow(house: House) -> WorkerPool:
-    return house.slow
-
-
 _AT, _TO = "/api/v1/sessions/{id}", "/api/v1/sessions/{id}/destinations"
+_ERRORS = (404, 409)
 ENDPOINTS = [
+    Endpoint("POST", "/api/v1/sessions", begin_session, "Arm a session, or record it", pool="slow", errors=_ERRORS),
+    Endpoint("GET", _AT, show_session, "How a session is, or how it has ended", errors=_ERRORS),
+    Endpoint("POST", f"{_AT}/start", start_session, "Record what is armed", pool="slow", errors=_ERRORS),
+    Endpoint("POST", f"{_AT}/stop", stop_session, "End a session", pool="slow", errors=_ERRORS),
     Endpoint(
-        method="POST", path="/api/v1/sessions", does=begin_session, body=NewSession, answers=Begun, pool=_slow,
-        summary="Arm a session, or record it", errors=(404, 409),
+        "POST", f"{_AT}/disarm", disarm_session, "Let the devices go of a session that is armed",
+        pool="slow", errors=_ERRORS,
+    ),
+    Endpoint("POST", f"{_AT}/mark", mark, "Mark this moment", errors=_ERRORS),
+    Endpoint("POST", f"{_AT}/mute", mute, "Mute an input of sound, or let it be heard", errors=_ERRORS),
+    Endpoint("POST", f"{_AT}/layout", layout, "Show another layout, or a card", errors=_ERRORS),
+    Endpoint("POST", _TO, add_destination, "Stream to one more destination", errors=_ERRORS),
+    Endpoint("DELETE", f"{_TO}/{{name}}", remove_destination, "Stream to a destination no more", errors=_ERRORS),
+    Endpoint("POST", f"{_TO}/{{name}}/restart", restart_destination, "Connect to a destination anew", errors=_ERRORS),
+    Endpoint(
+        "GET", f"{_AT}/preview/{{source}}", preview, "One picture of a source: program.jpg, or an input's name",
+        media="image/jpeg", errors=_ERRORS,
     ),
     Endpoint(
-        method="GET", path=_AT, does=show_session, answers=Begun,
-        summary="How a session is, or how it has ended", errors=(404, 409),
+        "POST", "/api/v1/recording/start", start_recording,
+        "Record, with one button: starts what is armed, or begins a session", pool="slow", errors=(409,),
     ),
     Endpoint(
-        method="POST", path=f"{_AT}/start", does=start_session, body=StartBody, answers=Begun, pool=_slow,
-        summary="Record what is armed", errors=(404, 409),
-    ),
-    Endpoint(
-        method="POST", path=f"{_AT}/stop", does=stop_session, body=StopBody, answers=Begun, pool=_slow,
-        summary="End a session", errors=(404, 409),
-    ),
-    Endpoint(
-        method="POST", path=f"{_AT}/disarm", does=disarm_session, answers=SessionResult, pool=_slow,
-        summary="Let the devices go of a session that is armed", errors=(404, 409),
-    ),
-    Endpoint(
-        method="POST", path=f"{_AT}/mark", does=mark, body=MarkBody, answers=MarkLine,
-        summary="Mark this moment", errors=(404, 409),
-    ),
-    Endpoint(
-        method="POST", path=f"{_AT}/mute", does=mute, body=MuteBody, answers=MuteLine,
-        summary="Mute an input of sound, or let it be heard", errors=(404, 409),
-    ),
-    Endpoint(
-        method="POST", path=f"{_AT}/layout", does=layout, body=LayoutBody, answers=LayoutLine,
-        summary="Show another layout, or a card", errors=(404, 409),
-    ),
-    Endpoint(
-        method="POST", path=_TO, does=add_destination, body=DestinationBody, answers=DestinationChange,
-        summary="Stream to one more destination", errors=(404, 409),
-    ),
-    Endpoint(
-        method="DELETE", path=f"{_TO}/{{name}}", does=remove_destination, answers=DestinationChange,
-        summary="Stream to a destination no more", errors=(404, 409),
-    ),
-    Endpoint(
-        method="POST", path=f"{_TO}/{{name}}/restart", does=restart_destination, answers=DestinationChange,
-        summary="Connect to a destination anew", errors=(404, 409),
-    ),
-    Endpoint(
-        method="GET", path=f"{_AT}/preview/{{source}}", does=preview, query=LookQuery, answers=None,
-        media="image/jpeg", summary="One picture of a source: program.jpg, or an input's name", errors=(404, 409),
-    ),
-    Endpoint(
-        method="POST", path="/api/v1/recording/start", does=start_recording, body=StartBody, answers=Begun, pool=_slow,
-        summary="Record, with one button: starts what is armed, or begins a session", errors=(409,),
-    ),
-    Endpoint(
-        method="POST", path="/api/v1/recording/stop", does=stop_recording, body=StopBody, answers=Begun, pool=_slow,
-        summary="End the session that records", errors=(409,),
+        "POST", "/api/v1/recording/stop", stop_recording, "End the session that records", pool="slow", errors=(409,)
     ),
 ]  # fmt: skip

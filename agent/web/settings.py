@@ -17,7 +17,6 @@ from agent.web.answers import Refused
 from agent.web.endpoint import Call, Endpoint
 from agent.web.house import House
 from agent.web.limits import is_near
-from agent.web.worker_pool import WorkerPool
 from config.addresses import scheme_of
 from config.changing import Changes, Value, change_settings, hindrance
 from config.errors import SessionError, StorageUnwritable, UsageError
@@ -70,57 +69,38 @@ class SettingsDocument(msgspec.Struct, frozen=True, kw_only=True, tag_field="typ
     destinations: list[KnownDestination]
 
 
-class SettingsBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is to be different; what is left out, or null, stays."""
-
-    language: Short | None = None
-    room: Short | None = None
-    archive: Long | None = None
-
-
-class DestinationBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where to stream to. What is secret is kept in the file of keys; what is left out of it stays as it is there.
-
-    `key`: of rtmp:// and rtmps://; `passphrase` and `stream_id`: of srt://. `test`: nobody watches it.
-    """
-
-    url: Long
-    key: Key | None = None
-    passphrase: Key | None = None
-    stream_id: Key | None = None
-    test: bool = False
-
-    def secret(self) -> Value | None:
-        """Return what belongs into the file of keys; None where nothing is given. Raises UsageError."""
-        of_srt = {"passphrase": self.passphrase, "stream_id": self.stream_id}
-        given = {name: value for name, value in of_srt.items() if value}
-        if self.key and given:
-            raise UsageError("a key goes with rtmp:// or rtmps://, a passphrase and a stream_id with srt://")
-        return self.key or given or None
-
-
 def settings_now(call: Call) -> SettingsDocument:
     """Return what is set."""
     return _document(call, call.house.settings.read())
 
 
-def change(call: Call) -> SettingsDocument:
-    """Change language, room or archive, all that is asked for or nothing."""
-    body: SettingsBody = call.body
+def change(
+    call: Call, *, language: Short | None = None, room: Short | None = None, archive: Long | None = None
+) -> SettingsDocument:
+    """Change language, room or archive, all that is asked for or nothing; what is left out, or null, stays."""
     changes: dict[tuple[str, ...], Value] = {}
-    if body.language is not None:
-        changes["general", "language"] = body.language
-    if body.room is not None:
-        changes["general", "room"] = _printable("room", body.room.strip())
-    if body.archive is not None:
-        changes["archive", "path"] = str(_archive(call.house, body.archive))
+    if language is not None:
+        changes["general", "language"] = language
+    if room is not None:
+        changes["general", "room"] = _printable("room", room.strip())
+    if archive is not None:
+        changes["archive", "path"] = str(_archive(call.house, archive))
     return _changed(call, changes) if changes else settings_now(call)
 
 
-def set_destination(call: Call) -> SettingsDocument:
-    """Add a destination, or change it, with its key."""
-    body: DestinationBody = call.body
-    name, url, secret = call.path["name"], _printable("url", body.url.strip()), body.secret()
+def set_destination(
+    call: Call, *, url: Long, key: Key | None = None, passphrase: Key | None = None, stream_id: Key | None = None,
+    test: bool = False,
+) -> SettingsDocument:  # fmt: skip
+    """Add a destination, or change it. What is secret is kept in the file of keys; what is left out of it stays.
+
+    `key`: of rtmp:// and rtmps://; `passphrase` and `stream_id`: of srt://. `test`: nobody watches it.
+    """
+    name, url = call.path["name"], _printable("url", url.strip())
+    of_srt = {name: value for name, value in (("passphrase", passphrase), ("stream_id", stream_id)) if value}
+    if key and of_srt:
+        raise UsageError("a key goes with rtmp:// or rtmps://, a passphrase and a stream_id with srt://")
+    secret = key or of_srt or None
     _only_here(call)
     if len(name) > _LONGEST_NAME or not NAME.fullmatch(name) or name in _TAKEN:
         raise UsageError(f"a destination's name is of letters, digits, - and _, {_LONGEST_NAME} at most")
@@ -132,8 +112,8 @@ def set_destination(call: Call) -> SettingsDocument:
     if secret is None and not is_same and name in read_keys(msgspec.structs.replace(before, file=file)):
         raise UsageError(f"the key of {name} was given for another address", hint="give the key as well")
     changes: dict[tuple[str, ...], Value] = {("destinations", name, "url"): url}
-    if body.test or (known is not None and known.test):
-        changes["destinations", name, "test"] = body.test
+    if test or (known is not None and known.test):
+        changes["destinations", name, "test"] = test
     settings = change_settings(file, changes, None if secret is None else (name, secret))
     call.house.learn(settings)
     return settings_now(call)
@@ -215,22 +195,12 @@ def _only_here(call: Call) -> None:
         raise Refused(403, ELSEWHERE, hint="open the page there; `liput` prints its address")
 
 
-def _disk(house: House) -> WorkerPool:
-    return house.disk
-
-
 _AT = "/api/v1/settings"
 ENDPOINTS = [
+    Endpoint("GET", _AT, settings_now, "What is set, as far as the page can set it", pool="disk", errors=(409,)),
+    Endpoint("PATCH", _AT, change, "Set language, room or archive", pool="disk", errors=(409,)),
     Endpoint(
-        method="GET", path=_AT, does=settings_now, answers=SettingsDocument, pool=_disk, errors=(409,),
-        summary="What is set, as far as the page can set it",
-    ),
-    Endpoint(
-        method="PATCH", path=_AT, does=change, body=SettingsBody, answers=SettingsDocument, pool=_disk, errors=(409,),
-        summary="Set language, room or archive",
-    ),
-    Endpoint(
-        method="PUT", path=f"{_AT}/destinations/{{name}}", does=set_destination, body=DestinationBody,
-        answers=SettingsDocument, pool=_disk, errors=(409,), summary="Set a destination, and its key",
+        "PUT", f"{_AT}/destinations/{{name}}", set_destination, "Set a destination, and its key",
+        pool="disk", errors=(409,),
     ),
 ]  # fmt: skip

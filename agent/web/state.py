@@ -61,6 +61,4 @@ def state(call: Call) -> State:
     return state_of(call.house, running())
 
 
-ENDPOINTS = [
-    Endpoint(method="GET", path="/api/v1/state", does=state, summary="The room, and what runs in it", answers=State)
-]
+ENDPOINTS = [Endpoint("GET", "/api/v1/state", state, "The room, and what runs in it")]

@@ -88,7 +88,7 @@ def test_sound_servers_are_asked_by_the_next_who_wants_to_know(no_thread: Once) 
 
 
 def test_a_check_can_be_begun_again(no_thread: Once) -> None:
-    runs, done = Runs(lambda words, config_file: "nothing found"), threading.Event()
+    runs, done = Runs(lambda words, config_file: (None, "nothing found")), threading.Event()
     no_thread()
     with pytest.raises(RuntimeError, match="new thread"):
         runs.start([], None, done.set)

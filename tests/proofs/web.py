@@ -22,7 +22,7 @@ from schemathesis.generation import GenerationMode
 
 from agent.web.app import ENDPOINTS
 from agent.web.openapi import described
-from agent.web.runs import Rehearsals, Runs
+from agent.web.runs import Runs
 from config.errors import DeviceNotFound
 from config.state import VARIABLE as STATE
 from recorder.control.directory import VARIABLE as RUNTIME
@@ -54,7 +54,7 @@ def run(cases: int, seed: int) -> Mapping[str, object]:
         patch.setenv(RUNTIME, str(runtime))
         patch.setenv(STATE, str(Path(name) / "state"))
         patch.setattr("agent.web.limits.Rates.wait_s", lambda *_, **__: 0.0)
-        runs, rehearsals = Runs(lambda *_: None), Rehearsals(lambda *_: (None, None))
+        runs, rehearsals = Runs(lambda *_: (None, "")), Runs(lambda *_: (None, ""))
         try:
             given: dict[str, Any] = {"runs": runs, "rehearsals": rehearsals, "spawn": _First()}
             with web.serving(config_file=room.settings, folder=room.archive, **given) as page:

@@ -139,12 +139,12 @@ def test_the_last_check_is_kept_and_one_runs_at_a_time(room: Room) -> None:
     asked: list[Sequence[str]] = []
     goes_on = threading.Event()
 
-    def work(words: Sequence[str], config_file: Path | None) -> str | None:
+    def work(words: Sequence[str], config_file: Path | None) -> tuple[None, str]:
         assert config_file == room.settings
         asked.append(words)
         assert goes_on.wait(30)
         History().add(Checked(at=SystemClock().now(), results=[result("storage", Verdict.FAILURE)]))
-        return None
+        return None, ""
 
     with web.serving(config_file=room.settings, runs=Runs(work)) as page, opened(page) as looking:
         assert page.get("/api/v1/checks").json == {
