@@ -14,7 +14,7 @@ from config.locale.lookup import Words, words
 from config.quantities import brief_rate, brief_size
 from config.secrets import StreamTarget
 from devices.uplink.measuring import measure
-from devices.uplink.model import Budget, Step
+from devices.uplink.model import Budget
 from devices.uplink.server import parse_server
 from devices.uplink.trouble import NetworkTrouble, Stopped
 from recorder.live.kind import kind_of
@@ -87,10 +87,10 @@ def _measure(situation: Situation, tell: Tell) -> Iterable[Result]:
     facts = {"most": most, "streams": settings.streams, "where": server.where}
     tell(Progress(share=0.0, doing=WORDS["before"].filled(facts), notice=True))
 
-    def told(step: Step) -> None:
-        if step.phase != "reach":  # until then what it will cost stays to be read
-            rate = brief_rate(step.rate_bps) if step.rate_bps is not None else ""
-            tell(Progress(share=step.share, doing=_PHASES[step.phase].filled({"rate": rate, "most": most})))
+    def told(phase: str, share: float, rate_bps: float | None) -> None:
+        if phase != "reach":  # until then what it will cost stays to be read
+            rate = brief_rate(rate_bps) if rate_bps is not None else ""
+            tell(Progress(share=share, doing=_PHASES[phase].filled({"rate": rate, "most": most})))
 
     budget = Budget(streams=settings.streams, most_bytes=settings.most_data)
     try:

@@ -12,11 +12,9 @@ import secrets
 import struct
 import threading
 import time
-from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
 from enum import IntEnum
 from types import TracebackType
 from typing import Self
@@ -24,10 +22,10 @@ from typing import Self
 from devices.uplink.channel import Channel
 from devices.uplink.connecting import Patience
 from devices.uplink.http import receive
-from devices.uplink.model import Budget, Step, Tell, Uplink
-from devices.uplink.one_way import IDLED, REACHED, UP, Heard, OneWay, both_ways, fill, idle_latency, told
+from devices.uplink.model import Budget, Tell, Uplink
+from devices.uplink.one_way import IDLED, REACHED, UP, both_ways, fill, idle_latency, told
 from devices.uplink.server import Server, Way
-from devices.uplink.traffic import Allowance, Stream, noise
+from devices.uplink.traffic import Allowance, Heard, Moved, Stream, noise
 from devices.uplink.trouble import NetworkTrouble, Stopped, Trouble
 
 BLOCK_BYTES = 131_072
@@ -220,112 +218,81 @@ _BETWEEN_S = (0.1, 0.4, 1.0)
 _NOT_FREE = (Trouble.BUSY, Trouble.REFUSED, Trouble.CLOSED)
 
 
-class _OneStream(Stream):
-    """One connection of a test, which there is already; the test is ended before it is closed."""
+def _stream(control: Control, channel: Channel, over: threading.Event, allowance: Allowance, *, sends: bool) -> Stream:
+    """Return one connection of a test, which there is already; the test is ended before it is closed."""
 
-    opens_again = False
-
-    def __init__(self, control: Control, channel: Channel, over: threading.Event, allowance: Allowance) -> None:
-        super().__init__(lambda _patience: channel, over, allowance)
-        self._control = control
-
-    def move(self, channel: Channel, patience: Patience) -> None:
-        """Move bytes until nobody wants more, or the server hangs up."""
+    def move(stream: Stream, channel: Channel, patience: Patience) -> None:
         try:
-            self.go(channel, patience)
+            (_send if sends else Stream.take_all)(stream, channel, patience)
         except Stopped:
-            self._over.set()  # also where no more data may be taken: whoever connects from now on counts as a client
-            self._control.end()
+            over.set()  # also where no more data may be taken: whoever connects from now on counts as a client
+            control.end()
             raise
 
-    @abstractmethod
-    def go(self, channel: Channel, patience: Patience) -> None:
-        """Move bytes until the server hangs up."""
+    return Stream(lambda _patience: channel, move, over, allowance, sends=sends, opens_again=False)
 
 
-class Upload(_OneStream):
-    """Sends noise."""
+def _send(stream: Stream, channel: Channel, patience: Patience) -> None:
+    """Send noise until the server hangs up."""
 
-    sends = True
+    def look() -> None:
+        if channel.receive(1) is not None:  # it has nothing to say here
+            raise NetworkTrouble(Trouble.CLOSED)
 
-    def go(self, channel: Channel, patience: Patience) -> None:
-        """Send."""
-
-        def look() -> None:
-            if channel.receive(1) is not None:  # it has nothing to say here
-                raise NetworkTrouble(Trouble.CLOSED)
-
-        while True:
-            for data in noise(BLOCK_BYTES):
-                self.give(channel, data, patience, look)
-
-
-class Download(_OneStream):
-    """Takes what the server sends."""
-
-    def go(self, channel: Channel, patience: Patience) -> None:
-        """Receive."""
-        self.take_all(channel, patience)
+    while True:
+        for data in noise(BLOCK_BYTES):
+            stream.give(channel, data, patience, look)
 
 
 def measure(server: Server, budget: Budget, stop: threading.Event, tell: Tell) -> Uplink:
     """Measure both ways, and the latency before and meanwhile. Raises NetworkTrouble and Stopped."""
-    tell(Step("reach", 0.0))
+    tell("reach", 0.0, None)
     began = time.monotonic()
     way = Way(server, Patience.of(REACH_S, stop))
-    with _running(way, budget, stop, budget.idle_s + budget.up_s, down=False) as test:
-        tell(Step("idle", REACHED))
+    with _running(way, budget, stop, budget.idle_s + budget.up_s, down=False) as fill_up:
+        tell("idle", REACHED, None)
         # Only while a test runs does a server turn away who else connects, and is not disturbed by it.
         idle = idle_latency(way.addresses, budget, stop)
-        up = test.fill(Upload, budget.up_s, budget.up_bytes, told(tell, "up", IDLED, UP))
-    left = budget.most_bytes - up.moved.total_bytes
-    with _running(way, budget, stop, budget.down_s, down=True) as test:
+        up = fill_up(budget.up_s, budget.up_bytes, told(tell, "up", IDLED, UP))
+    with _running(way, budget, stop, budget.down_s, down=True) as fill_down:
         down_s = min(budget.down_s, max(_LEAST_S, LONGEST_S - END_S - (time.monotonic() - began)))
-        down = test.fill(Download, down_s, left, told(tell, "down", UP, 1.0))
+        down = fill_down(down_s, budget.most_bytes - up.total_bytes, told(tell, "down", UP, 1.0))
     return both_ways(up, down, idle, budget)
 
 
-@dataclass(frozen=True, slots=True)
-class _Test:
-    """A test that runs, and of which nothing has moved yet."""
-
-    way: Way
-    budget: Budget
-    stop: threading.Event
-    control: Control
-    channels: Sequence[Channel]
-
-    def fill(self, kind: type[Upload | Download], seconds: float, most_bytes: int, tell: Heard) -> OneWay:
-        """Move as much as goes for so long, then end it. Raises NetworkTrouble and Stopped."""
-
-        def make(over: threading.Event, allowance: Allowance) -> Sequence[Stream]:
-            return [kind(self.control, channel, over, allowance) for channel in self.channels]
-
-        def look_and_tell(share: float, rate: float, moved: int) -> None:
-            self.control.look()
-            tell(share, rate, moved)
-
-        addresses, warm_up_s = self.way.addresses, self.budget.warm_up_s
-        try:
-            found = fill(addresses, make, seconds, most_bytes, warm_up_s, self.stop, look_and_tell)
-        except NetworkTrouble as error:
-            if error.trouble is not Trouble.CLOSED:
-                raise
-            raise self.control.explain(error, self.stop) from None
-        self.control.end()
-        self.control.wait_until_free(self.stop)
-        return found
-
-
 @contextmanager
-def _running(way: Way, budget: Budget, stop: threading.Event, seconds: float, *, down: bool) -> Iterator[_Test]:
-    """Begin a test one way, which ends with the `with` and may take so long. Raises NetworkTrouble and Stopped."""
+def _running(
+    way: Way, budget: Budget, stop: threading.Event, seconds: float, *, down: bool
+) -> Iterator[Callable[[float, int, Heard], Moved]]:
+    """Begin a test one way, which ends with the `with` and may take so long. Raises NetworkTrouble and Stopped.
+
+    Gives what moves as much as goes, for some seconds and up to some bytes, and ends the test.
+    """
     patience = Patience.of(REACH_S, stop)
     wanted = parameters(budget.streams, seconds, down=down)
     with ExitStack() as opened, _agreed(way, wanted, patience) as control:
         channels = _streams(way, budget.streams, control.cookie, patience, opened)
         control.wait_until_running(patience)
-        yield _Test(way, budget, stop, control, channels)
+
+        def make(over: threading.Event, allowance: Allowance) -> Sequence[Stream]:
+            return [_stream(control, channel, over, allowance, sends=not down) for channel in channels]
+
+        def fill_it(seconds: float, most_bytes: int, tell: Heard) -> Moved:
+            def look_and_tell(share: float, rate: float) -> None:
+                control.look()
+                tell(share, rate)
+
+            try:
+                moved = fill(way.addresses, make, seconds, most_bytes, budget.warm_up_s, stop, look_and_tell)
+            except NetworkTrouble as error:
+                if error.trouble is not Trouble.CLOSED:
+                    raise
+                raise control.explain(error, stop) from None
+            control.end()
+            control.wait_until_free(stop)
+            return moved
+
+        yield fill_it
 
 
 def _agreed(way: Way, wanted: Mapping[str, object], patience: Patience) -> Control:

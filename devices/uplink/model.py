@@ -122,13 +122,5 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
         return round(self.most_bytes * self.UP_SHARE)
 
 
-class Step(msgspec.Struct, frozen=True):
-    """How far a measurement is: `phase` is reach, idle, up or down; `share` of the whole is done; what moves now."""
-
-    phase: str
-    share: float
-    rate_bps: float | None = None
-    moved_bytes: int = 0
-
-
-type Tell = Callable[[Step], None]
+type Tell = Callable[[str, float, float | None], None]
+"""Hears the phase (reach, idle, up or down), which share of the whole is done, and the rate in bits a second."""

@@ -4,36 +4,18 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 
 from devices.host.background import BackgroundTask
 from devices.host.tcp_info import tcp_info
 from devices.uplink.connecting import Address, Patience, connect
-from devices.uplink.model import Budget, Latency, Step, Tell, Uplink
-from devices.uplink.traffic import Allowance, Moved, Stream, move
+from devices.uplink.model import Budget, Latency, Tell, Uplink
+from devices.uplink.traffic import Allowance, Heard, Moved, Stream, watch
 from devices.uplink.trouble import NetworkTrouble, Stopped
 
 EVERY_S = 0.15
 LONGEST_S = 3.0
-
-
-class Prober:
-    """Connects to a server again and again until it is stopped, on a thread of its own; hangs up at once."""
-
-    def __init__(self, addresses: Sequence[Address]) -> None:
-        self._addresses = addresses
-        self._task = BackgroundTask("uplink-prober", self._probe, pause=EVERY_S, failed=lambda _error: None)
-        self.start, self.stop = self._task.start, self._task.stop
-        self.samples: list[tuple[float, float]] = []
-        """When it was (time.monotonic), and how many seconds it took."""
-
-    def _probe(self) -> None:
-        patience = Patience.of(LONGEST_S, self._task.stopped)
-        self.samples.append((time.monotonic(), round_trip(self._addresses, patience)))
-
-    def since(self, moment: float) -> list[float]:
-        """Return what was measured from a moment on."""
-        return [rtt_s for at, rtt_s in list(self.samples) if at >= moment]
+_TO_END_S = 1.0
 
 
 def round_trip(addresses: Sequence[Address], patience: Patience) -> float:
@@ -65,16 +47,6 @@ REACHED, IDLED, UP = 0.05, 0.12, 0.6
 
 type Make = Callable[[threading.Event, Allowance], Sequence[Stream]]
 """Returns the streams that end when the event is set, and move no more than they are allowed."""
-type Heard = Callable[[float, float, int], None]
-
-
-@dataclass(frozen=True, slots=True)
-class OneWay:
-    """What went one way, over which streams, and the latencies meanwhile in seconds."""
-
-    moved: Moved
-    streams: Sequence[Stream]
-    latencies: Sequence[float]
 
 
 def fill(
@@ -85,22 +57,35 @@ def fill(
     warm_up_s: float,
     stop: threading.Event,
     tell: Heard,
-) -> OneWay:
+) -> Moved:
     """Let streams to one of `addresses` move as much as goes, for some seconds. Raises NetworkTrouble and Stopped.
 
-    `tell` hears what traffic.move tells; what it raises ends it too.
+    What `tell` raises ends it too.
     """
     over, allowance = threading.Event(), Allowance(most_bytes)
     streams = make(over, allowance)
-    prober = Prober(addresses)
+    probes: list[tuple[float, float]] = []
+
+    def probe() -> None:
+        rtt_s = round_trip(addresses, Patience.of(LONGEST_S, prober.stopped))
+        probes.append((time.monotonic(), rtt_s))
+
+    prober = BackgroundTask("uplink-prober", probe, pause=EVERY_S, failed=lambda _error: None)
     prober.start()
     began = time.monotonic()
     try:
-        moved = move(streams, seconds, allowance, stop, over, tell)
+        for stream in streams:
+            stream.start()
+        moved = watch(streams, seconds, allowance, stop, tell)
     finally:
-        prober.stop(1.0)
-    took_s = moved.samples[-1][0] - began
-    return OneWay(moved, streams, prober.since(began + min(warm_up_s, took_s / 2)))
+        over.set()
+        for stream in streams:
+            stream.join(_TO_END_S)
+        prober.stop(_TO_END_S)
+    warm_at = began + min(warm_up_s, (moved.samples[-1][0] - began) / 2)
+    sent, again = (sum(counts) for counts in zip(*(stream.sent_again for stream in streams), strict=True))
+    latencies = [rtt_s for at, rtt_s in list(probes) if at >= warm_at]
+    return replace(moved, latencies=latencies, sent_bytes=sent, again_bytes=again)
 
 
 def idle_latency(addresses: Sequence[Address], budget: Budget, stop: threading.Event) -> Latency | None:
@@ -110,22 +95,21 @@ def idle_latency(addresses: Sequence[Address], budget: Budget, stop: threading.E
     return None
 
 
-def both_ways(up: OneWay, down: OneWay, idle: Latency | None, budget: Budget) -> Uplink:
+def both_ways(up: Moved, down: Moved, idle: Latency | None, budget: Budget) -> Uplink:
     """Return what both ways come to."""
-    sent, again = (sum(counts) for counts in zip(*(stream.sent_again for stream in up.streams), strict=True))
     return Uplink(
-        up=up.moved.rate(budget.warm_up_s),
-        down=down.moved.rate(budget.warm_up_s),
+        up=up.rate(budget.warm_up_s),
+        down=down.rate(budget.warm_up_s),
         idle=idle,
         loaded=Latency.of(up.latencies),
         loaded_down=Latency.of(down.latencies),
-        again_share=again / sent if sent else None,
-        moved_bytes=up.moved.total_bytes + down.moved.total_bytes,
+        again_share=up.again_bytes / up.sent_bytes if up.sent_bytes else None,
+        moved_bytes=up.total_bytes + down.total_bytes,
         streams=budget.streams,
-        is_capped=up.moved.is_capped or down.moved.is_capped,
+        is_capped=up.is_capped or down.is_capped,
     )
 
 
 def told(tell: Tell, phase: str, begin: float, end: float) -> Heard:
     """Return what tells the steps of a phase, from which share of the whole to which."""
-    return lambda share, rate, moved: tell(Step(phase, begin + (end - begin) * min(1.0, share), rate, moved))
+    return lambda share, rate: tell(phase, begin + (end - begin) * min(1.0, share), rate)

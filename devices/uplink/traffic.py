@@ -9,7 +9,6 @@ import os
 import random
 import threading
 import time
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -36,28 +35,19 @@ def noise(count: int) -> Sequence[memoryview]:
     return pieces
 
 
-_NOTHING = TcpInfo(received_bytes=0, received_segments=0)
+NOTHING_CAME = TcpInfo(received_bytes=0, received_segments=0)
 
 
-class Arriving:
-    """One connection as it is looked at now and then.
+def behind_a_gap(whole: TcpInfo, now: TcpInfo) -> int:
+    """Return how many bytes have come behind a gap, within a segment; `whole` is the last look before the gap.
 
     The kernel tells how many bytes came in order, and how many segments came at all. On a full link those are of one
-    size; from the first gap on they are counted. What came twice counts too: 0.3 % or less of what was sent, and
-    4.5 % over 200 Mb/s, 150 ms there and back, 3 % loss.
+    size. What came twice counts too: 0.3 % or less of what was sent, and 4.5 % over 200 Mb/s, 150 ms there and back,
+    3 % loss.
     """
-
-    def __init__(self) -> None:
-        self._before = _NOTHING
-
-    def behind_a_gap(self, now: TcpInfo) -> int:
-        """Return how many bytes, within a segment; 0 where this kernel does not tell."""
-        if not now.unordered_segments:
-            self._before = now
-            return 0
-        segments = (now.received_segments or 0) - (self._before.received_segments or 0)
-        in_order = (now.received_bytes or 0) - (self._before.received_bytes or 0)
-        return max(0, segments * (now.received_segment_bytes or 0) - in_order)
+    segments = (now.received_segments or 0) - (whole.received_segments or 0)
+    in_order = (now.received_bytes or 0) - (whole.received_bytes or 0)
+    return max(0, segments * (now.received_segment_bytes or 0) - in_order)
 
 
 SAMPLE_S = 0.05
@@ -74,9 +64,12 @@ _LEAST_BYTES = 4096
 """What a connection receives at once when hardly anything is left: less would be many calls for nothing."""
 _MOST_STREAMS = 8
 """As many as `[check] streams` takes: each receives that part at once, so none keeps what is left from the others."""
-_TO_END_S = 1.0
 
+type Heard = Callable[[float, float], None]
+"""Hears now and then which share of the time is over, and the rate in bits a second."""
 type Open = Callable[[Patience], Channel]
+type Move = Callable[["Stream", Channel, Patience], None]
+"""Moves bytes until the connection ends; raises NetworkTrouble, OSError and Stopped."""
 
 
 class Allowance:
@@ -109,25 +102,36 @@ class Allowance:
             self._left += count
 
 
-class Stream(ABC):
+class Stream:
     """One connection after the other that moves bytes, on a thread of its own, until `over` is set.
 
     Nothing is sent or received beyond the `allowance`.
     """
 
-    sends = False
-    """Whether what counts is what has arrived at the other side; else what `received` is told."""
-    opens_again = True
-    """Whether a server that closes is connected to once more."""
+    def __init__(
+        self,
+        open_channel: Open,
+        move: Move,
+        over: threading.Event,
+        allowance: Allowance,
+        *,
+        sends: bool,
+        opens_again: bool = True,
+    ) -> None:
+        """Make one that `sends`, of which counts what has arrived at the other side, or counts what it has `received`.
 
-    def __init__(self, open_channel: Open, over: threading.Event, allowance: Allowance) -> None:
+        `opens_again`: a server that closes is connected to once more.
+        """
         self.allowance = allowance
         self._open = open_channel
+        self._move = move
+        self._sends = sends
+        self._opens_again = opens_again
         self._over = over
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
         self._channel: Channel | None = None
-        self._arriving = Arriving()
+        self._whole = NOTHING_CAME
         self._moved = self._sent = self._again = 0
         self.trouble: NetworkTrouble | None = None
         """What has ended it, other than `over`."""
@@ -157,7 +161,7 @@ class Stream(ABC):
             except OSError:
                 pass
             failures = 0 if self.moved - before >= _WORTH_BYTES else failures + 1
-            if not self.opens_again:
+            if not self._opens_again:
                 break
         if not self._over.is_set():
             self.trouble = NetworkTrouble(Trouble.CLOSED)
@@ -168,13 +172,9 @@ class Stream(ABC):
         with self._open(patience) as channel:
             self._begin(channel)
             try:
-                self.move(channel, patience)
+                self._move(self, channel, patience)
             finally:
                 self._end()
-
-    @abstractmethod
-    def move(self, channel: Channel, patience: Patience) -> None:
-        """Move bytes until the connection ends; raises NetworkTrouble, OSError and Stopped."""
 
     def give(self, channel: Channel, data: memoryview, patience: Patience, look: Callable[[], None]) -> None:
         """Send as much of `data` as is allowed; `look` sees now and then what comes back.
@@ -223,7 +223,7 @@ class Stream(ABC):
     def _begin(self, channel: Channel) -> None:
         with self._lock:
             self._channel = channel
-            self._arriving = Arriving()
+            self._whole = NOTHING_CAME
 
     def _end(self) -> None:
         with self._lock:
@@ -240,7 +240,11 @@ class Stream(ABC):
         if self._channel:
             with contextlib.suppress(OSError):
                 info = self._channel.info()
-                return (info.delivered_bytes or 0) if self.sends else self._arriving.behind_a_gap(info)
+                if self._sends:
+                    return info.delivered_bytes or 0
+                if not info.unordered_segments:
+                    self._whole = info
+                return behind_a_gap(self._whole, info)
         return 0
 
     @property
@@ -251,10 +255,16 @@ class Stream(ABC):
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """What has moved: at which moments how many bytes; whether the data it may take ended it."""
+    """What has moved: at which moments how many bytes; whether the data it may take ended it.
+
+    `latencies` are seconds that other packets took meanwhile, `again_bytes` those of `sent_bytes` that were sent again.
+    """
 
     samples: Sequence[tuple[float, int]]
     is_capped: bool = False
+    latencies: Sequence[float] = ()
+    sent_bytes: int = 0
+    again_bytes: int = 0
 
     @property
     def total_bytes(self) -> int:
@@ -277,43 +287,21 @@ class Moved:
         return Rate.of(steps or [self.total_bytes * 8 / max(ended - began, SAMPLE_S)])
 
 
-def move(
+def watch(
     streams: Sequence[Stream],
     seconds: float,
     allowance: Allowance,
     stop: threading.Event,
-    over: threading.Event,
-    tell: Callable[[float, float, int], None],
+    tell: Heard,
 ) -> Moved:
-    """Let `streams` move bytes for some seconds, or until their `allowance` is used up; end them, whatever happens.
-
-    `tell` hears now and then which share of the time is over, the rate in bits a second, and the bytes so far. Raises
-    NetworkTrouble and Stopped.
-    """
-    for stream in streams:
-        stream.start()
-    try:
-        return _watch(streams, seconds, allowance, stop, tell)
-    finally:
-        over.set()
-        for stream in streams:
-            stream.join(_TO_END_S)
-
-
-def _watch(
-    streams: Sequence[Stream],
-    seconds: float,
-    allowance: Allowance,
-    stop: threading.Event,
-    tell: Callable[[float, float, int], None],
-) -> Moved:
+    """Watch `streams` for some seconds, or until their `allowance` is used up. Raises NetworkTrouble and Stopped."""
     began = moved_at = time.monotonic()
     samples = [(began, 0)]
     while not stop.wait(SAMPLE_S):
         now, total = time.monotonic(), sum(stream.moved for stream in streams)
         last_at, last = samples[-1]
         samples.append((now, total))
-        tell((now - began) / seconds, (total - last) * 8 / (now - last_at), total)
+        tell((now - began) / seconds, (total - last) * 8 / (now - last_at))
         moved_at = now if total > last else moved_at
         if allowance.is_used_up:
             stop.wait(TO_ANSWER_S)

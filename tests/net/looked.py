@@ -19,7 +19,7 @@ from agent.checks.check import Situation, every_check
 from config.settings import load_settings
 from devices.host.clock import SystemClock
 from devices.uplink.measuring import measure
-from devices.uplink.model import Budget, Step, Uplink
+from devices.uplink.model import Budget, Uplink
 from devices.uplink.server import parse_server
 from recorder.asked import Asked
 from tests.net.lab import Lab
@@ -67,8 +67,8 @@ def _measure(address: str, budget: str) -> Measured:
     asked = msgspec.json.decode(budget, type=Budget)
     up: list[float] = []
 
-    def tell(step: Step) -> None:
-        if step.phase == "up":
+    def tell(phase: str, _share: float, _rate_bps: float | None) -> None:
+        if phase == "up":
             up.append(time.monotonic())
 
     uplink = measure(parse_server(address), asked, threading.Event(), tell)

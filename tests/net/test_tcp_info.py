@@ -47,9 +47,9 @@ with socket.create_server((sys.argv[1], 9)) as listener:
 TAKES = """
 import json, socket, sys, time
 from devices.host.tcp_info import tcp_info
-from devices.uplink.traffic import Arriving
+from devices.uplink.traffic import NOTHING_CAME, behind_a_gap
 
-found, arriving = [], Arriving()
+found, whole = [], NOTHING_CAME
 with socket.create_connection((sys.argv[1], 9)) as one:
     one.settimeout(0.002)
     more = b" "
@@ -59,7 +59,8 @@ with socket.create_connection((sys.argv[1], 9)) as one:
         except TimeoutError:
             pass
         info = tcp_info(one)
-        found.append((info.received_bytes, arriving.behind_a_gap(info)))
+        whole = whole if info.unordered_segments else info
+        found.append((info.received_bytes, behind_a_gap(whole, info)))
 print(json.dumps(found))
 """
 

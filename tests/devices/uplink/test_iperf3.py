@@ -13,7 +13,7 @@ import pytest
 
 from agent.receiver import HOST, free_port, listens
 from devices.uplink.measuring import measure
-from devices.uplink.model import Budget, Step, Uplink
+from devices.uplink.model import Budget, Uplink
 from devices.uplink.server import Server
 from devices.uplink.trouble import NetworkTrouble, Stopped, Trouble
 from tests.net.iperf import iperf_server
@@ -27,6 +27,7 @@ SHORT = Budget(most_bytes=10**12, up_s=2.0, down_s=2.0, warm_up_s=0.5, idle_s=0.
 LITTLE = Budget(streams=2, most_bytes=2_000_000_000, up_s=20.0, down_s=20.0, warm_up_s=0.5, idle_s=0.2)
 """Less than what loopback moves in a second or two."""
 ERROR = bytes([0xFE])
+type Told = tuple[str, float, float | None]
 
 
 @pytest.fixture(autouse=True)
@@ -43,9 +44,11 @@ def port(tmp_path: Path) -> Iterator[int]:
         yield port
 
 
-def run(port: int, budget: Budget, stop: threading.Event | None = None) -> tuple[Uplink, list[Step]]:
-    told: list[Step] = []
-    return measure(Server("iperf3", HOST, port), budget, stop or threading.Event(), told.append), told
+def run(port: int, budget: Budget, stop: threading.Event | None = None) -> tuple[Uplink, list[Told]]:
+    told: list[Told] = []
+    return measure(
+        Server("iperf3", HOST, port), budget, stop or threading.Event(), lambda *said: told.append(said)
+    ), told
 
 
 def why_not(port: int, budget: Budget = SHORT) -> tuple[Trouble, str]:
@@ -76,8 +79,8 @@ def test_both_ways_and_the_latencies_are_measured(port: int, tmp_path: Path) -> 
         assert latency
         assert 0 < latency.rtt_s < 0.5
     assert found.again_share is not None
-    assert [told[0].phase, told[1].phase, told[-1].phase] == ["reach", "idle", "down"]
-    assert [step.share for step in told] == sorted(step.share for step in told)
+    assert [told[0][0], told[1][0], told[-1][0]] == ["reach", "idle", "down"]
+    assert [share for _, share, _ in told] == sorted(share for _, share, _ in told)
     wait_for(lambda: is_free(port), what="the server")
     assert complaints(tmp_path) == []
 

@@ -10,7 +10,7 @@ import pytest
 
 from agent.receiver import HOST, free_port
 from devices.uplink.measuring import measure
-from devices.uplink.model import Budget, Step, Uplink
+from devices.uplink.model import Budget, Uplink
 from devices.uplink.server import Server, parse_server
 from devices.uplink.trouble import NetworkTrouble, Stopped, Trouble
 from tests.net.speed_server import How, serving
@@ -21,6 +21,7 @@ pytestmark = pytest.mark.server
 
 LITTLE = Budget(most_bytes=30_000_000, up_s=3.0, down_s=3.0, warm_up_s=0.5, idle_s=0.2)
 LONG = Budget(most_bytes=10**12, up_s=60, down_s=60)
+type Told = tuple[str, float, float | None]
 
 
 @pytest.fixture(autouse=True)
@@ -31,9 +32,9 @@ def nothing_left() -> Iterator[None]:
     assert left == []
 
 
-def run(address: str, budget: Budget = LITTLE, stop: threading.Event | None = None) -> tuple[Uplink, list[Step]]:
-    told: list[Step] = []
-    return measure(parse_server(address), budget, stop or threading.Event(), told.append), told
+def run(address: str, budget: Budget = LITTLE, stop: threading.Event | None = None) -> tuple[Uplink, list[Told]]:
+    told: list[Told] = []
+    return measure(parse_server(address), budget, stop or threading.Event(), lambda *said: told.append(said)), told
 
 
 def why_not(address: str, budget: Budget = LITTLE) -> tuple[Trouble, str]:
@@ -53,8 +54,8 @@ def test_both_ways_are_measured_within_the_data_that_it_may_take(tmp_path: Path,
     assert found.down.median_bps > 50e6
     assert found.idle
     assert 0 < found.idle.rtt_s < 0.1
-    assert [step.phase for step in (told[0], told[1], told[-1])] == ["reach", "idle", "down"]
-    assert [step.share for step in told] == sorted(step.share for step in told)
+    assert [phase for phase, *_ in (told[0], told[1], told[-1])] == ["reach", "idle", "down"]
+    assert [share for _, share, _ in told] == sorted(share for _, share, _ in told)
 
 
 def test_little_is_hardly_exceeded_however_much_comes_at_once(tmp_path: Path) -> None:

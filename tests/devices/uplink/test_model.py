@@ -1,7 +1,8 @@
 """What numbers come to."""
 
+from devices.host.tcp_info import TcpInfo
 from devices.uplink.model import Budget, Latency, Rate, Uplink
-from devices.uplink.traffic import Moved
+from devices.uplink.traffic import NOTHING_CAME, Moved, behind_a_gap
 
 
 def test_a_rate_is_the_middle_the_worst_tenth_and_the_average_of_its_windows() -> None:
@@ -65,3 +66,18 @@ def test_a_full_link_keeps_answers_waiting_the_longer_of_both_ways() -> None:
 
 def test_most_of_the_data_goes_up() -> None:
     assert Budget(most_bytes=90).up_bytes == 60
+
+
+def seen(in_order: int, segments: int) -> TcpInfo:
+    return TcpInfo(received_bytes=in_order, received_segments=segments, received_segment_bytes=1000)
+
+
+def test_what_has_come_behind_a_gap_is_told_by_how_many_segments_have_come() -> None:
+    whole = seen(5_000, 50)
+    assert behind_a_gap(whole, whole) == 0
+    assert behind_a_gap(whole, seen(5_000, 53)) == 3_000
+    assert behind_a_gap(whole, seen(7_000, 55)) == 3_000
+    assert behind_a_gap(whole, seen(12_000, 57)) == 0
+    assert behind_a_gap(whole, seen(12_500, 57)) == 0, "less than whole segments is no debt"
+    assert behind_a_gap(NOTHING_CAME, seen(2_000, 5)) == 3_000, "one that is first looked at behind a gap"
+    assert behind_a_gap(NOTHING_CAME, TcpInfo()) == 0, "an old kernel tells nothing"
