@@ -2,7 +2,7 @@
 
     docs/reference/errors.md        the error tree: every class, what it means, with which status a command ends
     docs/reference/all-settings.md  every setting: its kind of value, its default, what config/default.toml says of it
-    docs/reference/cli.md           the kinds of events (recorder/model/event_kinds.py, recorder/troubles.py)
+    docs/reference/cli.md           of each kind of event, how it ends and whether it degrades (recorder/troubles.py)
     docs/extending.md               its examples, which are files of tests/extending
     docs/man/liput.1                `man liput`, which the wheel installs (tests/man_page.py)
 
@@ -23,7 +23,6 @@ from config import kinds
 from config.reader import NAMED_SECTIONS, SECTIONS, kinds_of
 from config.schema import Settings
 from config.settings import default_text
-from recorder.model.event_kinds import TOLD
 from recorder.troubles import ENDED_BY, HARMLESS, LASTING
 from tests.man_page import man_page
 
@@ -48,7 +47,7 @@ def pages() -> dict[Path, str]:
 
 def _block(found: re.Match[str]) -> str:
     name = found[2]
-    lines = list(events_table()) if name == "events" else _example(name)
+    lines = list(events_table(found[0])) if name == "events" else _example(name)
     return "\n".join([found[1].rstrip("\n"), "", *lines, "", found[3]])
 
 
@@ -157,16 +156,17 @@ def _tree(tree: Mapping[str, ErrorClass], name: str, before: str = "") -> Iterat
 # Events
 
 
-def events_table() -> Iterator[str]:
-    """Yield the lines of the table of events."""
-    yield "| kind | subject | `detail` | over with | degrades |"
-    yield "|---|---|---|---|---|"
-    for told in TOLD:
-        kinds_ = ", ".join(f"`{kind}`" for kind in told.kinds)
-        over = {_over(kind) for kind in told.kinds}
-        degrades = {"no" if kind in HARMLESS else "yes" for kind in told.kinds}
+def events_table(text: str) -> Iterator[str]:
+    """Yield the lines of the table of events in `text`, the last two cells of each row as the code has them."""
+    head, rule, *rows = [line for line in text.splitlines() if line.startswith("|")]
+    yield from (head, rule)
+    for row in rows:
+        cells = row.split(" | ")
+        kinds_ = re.findall(r"`([^`]+)`", cells[0])
+        over = {_over(kind) for kind in kinds_}
+        degrades = {"no" if kind in HARMLESS else "yes" for kind in kinds_}
         assert len(over) == len(degrades) == 1, f"{kinds_} differ: give them rows of their own"
-        yield f"| {kinds_} | {told.subject} | {told.detail} | {over.pop()} | {degrades.pop()} |"
+        yield " | ".join((*cells[:-2], over.pop(), f"{degrades.pop()} |"))
 
 
 def _over(kind: str) -> str:

@@ -46,7 +46,6 @@ from recorder.dossier.model import (
     StepState,
 )
 from recorder.eventlog import EVENTS_LEFT_OUT, FaultReporter
-from recorder.model.event_kinds import TOLD
 from recorder.model.status import (
     TRANSITIONS,
     DestinationLine,
@@ -118,12 +117,12 @@ def _facts_in(path: Path) -> Iterator[tuple[str, str]]:
 
 
 def test_whatever_ends_or_lasts_is_a_kind_of_event() -> None:
-    known = {kind for said in TOLD for kind in said.kinds}
+    known = rows(section(CLI, "### Events")).keys()
     assert {*HARMLESS, *LASTING, *ENDED_BY, *itertools.chain.from_iterable(ENDED_BY.values())} <= known
 
 
 def test_every_fact_of_an_event_is_explained() -> None:
-    told = {kind: said.detail for said in TOLD for kind in said.kinds}
+    told = {kind: row[1] for kind, row in rows(section(CLI, "### Events")).items()}
     facts = list(
         itertools.chain.from_iterable(
             _facts_in(path)

@@ -24,10 +24,11 @@ from devices.health.faults import OF_ITS_PLACE, Fault
 from devices.model import DeviceKind
 from devices.roles.roles import MICROPHONE, VIDEO_ROLES
 from recorder.live.reason import Reason
-from recorder.model.event_kinds import RECOVERED, TOLD, WARNINGS, kind_of
+from recorder.model.event_kinds import RECOVERED, WARNINGS, kind_of
 from recorder.troubles import ENDED_BY, HARMLESS
+from tests.support.pages import CLI, rows, section
 
-DEGRADING = sorted({kind for said in TOLD for kind in said.kinds} - HARMLESS)
+DEGRADING = sorted(rows(section(CLI, "### Events")).keys() - HARMLESS)
 OWN = (KILLED, SILENT, DAMAGED)
 
 
