@@ -24,24 +24,22 @@ _TRUST: tuple[Callable[[Device], Iterable[str | None]], ...] = (
 """What a name may be, most trusted first."""
 
 
-class Identities:
-    """Tells the ids of everything plugged in at one moment: a serial number counts where only one device has it."""
+def own_serials(plugs: Iterable[UsbDevice | None]) -> dict[UsbDevice | None, str]:
+    """Return the serial number of each plug that has one which tells it from every other one in `plugs`."""
+    there = {usb for usb in plugs if usb is not None}
+    seen = Counter((usb.vid, usb.pid, usb.serial) for usb in there)
+    return {
+        usb: usb.serial
+        for usb in there
+        if usb.serial and is_own_serial(usb.serial) and seen[usb.vid, usb.pid, usb.serial] == 1
+    }
 
-    def __init__(self, plugs: Iterable[UsbDevice | None]) -> None:
-        self._seen = Counter((usb.vid, usb.pid, usb.serial) for usb in {usb for usb in plugs if usb is not None})
 
-    def serial(self, usb: UsbDevice | None) -> str | None:
-        """Return the serial number that tells `usb` from every other device, if it has one."""
-        if usb is None or usb.serial is None or not is_own_serial(usb.serial):
-            return None
-        return usb.serial if self._seen[usb.vid, usb.pid, usb.serial] == 1 else None
-
-    def base(self, usb: UsbDevice | None, place: str) -> str:
-        """Return the id of a plug, or of the `place` of what has no plug: `046d:0825:CAM0001`, `534d:2109@1-2`."""
-        if usb is None:
-            return place
-        serial = self.serial(usb)
-        return f"{usb.vid}:{usb.pid}:{serial}" if serial else f"{usb.vid}:{usb.pid}@{usb.port}"
+def base_id(usb: UsbDevice | None, serial: str | None, place: str) -> str:
+    """Return the id of a plug (`046d:0825:CAM0001`, `534d:2109@1-2`), or of the `place` of what has no plug."""
+    if usb is None:
+        return place
+    return f"{usb.vid}:{usb.pid}:{serial}" if serial else f"{usb.vid}:{usb.pid}@{usb.port}"
 
 
 _PART = re.compile(r"\+(?:picture|sound)(\d*)$")

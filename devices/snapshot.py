@@ -2,8 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
 import msgspec
@@ -12,7 +11,7 @@ from config.errors import DeviceError, DeviceNotFound
 from devices import quirks
 from devices.health.faults import FAULTS, Fault, refused
 from devices.holders import Holder, denied, holders_of, is_own, used_by
-from devices.identity import Identities
+from devices.identity import base_id, own_serials
 from devices.model import Device, DeviceKind, Health
 from devices.modes import CapabilityProber, Offer, idle
 from devices.udev import PictureNode, Plugged, SoundInput, UsbDevice, plugged
@@ -21,17 +20,6 @@ WHAT_TO_PLUG_IN = "Plug in a camera, an HDMI capture card or a USB microphone; i
 
 type Offers = Mapping[str, Offer | DeviceError]
 type Held = Mapping[str, list[Holder]]
-
-
-@dataclass(slots=True)
-class _Plug:
-    """Everything of one USB plug, or of one place without a plug; `serial` is the plug's own, or others say it too."""
-
-    usb: UsbDevice | None
-    serial: str | None
-    shared_serial: str | None
-    pictures: list[PictureNode] = field(default_factory=list)
-    sounds: list[SoundInput] = field(default_factory=list)
 
 
 def list_devices() -> list[Device]:
@@ -68,18 +56,15 @@ def describe(found: Plugged, asked: Offers, held: Held | None = None) -> list[De
     """
     pictures = [picture for picture in found.pictures if _is_there(asked.get(picture.node))]
     sources: list[PictureNode | SoundInput] = [*pictures, *found.sounds]
-    identities = Identities(source.usb for source in sources)
-    plugs: dict[str, _Plug] = {}
+    serials = own_serials(source.usb for source in sources)
+    plugs: dict[str, list[PictureNode | SoundInput]] = {}
     for source in sources:
-        base = identities.base(source.usb, source.place)
-        serial = identities.serial(source.usb)
-        shared = source.usb.serial if source.usb and serial is None else None
-        plug = plugs.setdefault(base, _Plug(source.usb, serial, shared))
-        if isinstance(source, PictureNode):
-            plug.pictures.append(source)
-        else:
-            plug.sounds.append(source)
-    devices = [device for base, plug in plugs.items() for device in _devices_of(base, plug, asked, held or {})]
+        plugs.setdefault(base_id(source.usb, serials.get(source.usb), source.place), []).append(source)
+    devices = [
+        device
+        for base, plug in plugs.items()
+        for device in _devices_of(base, plug, serials.get(plug[0].usb), asked, held or {})
+    ]
     return sorted(_told_apart(devices), key=lambda device: (device.node is None, device.port or "~", device.id))
 
 
@@ -89,40 +74,49 @@ def _is_there(answer: Offer | DeviceError | None) -> bool:
     return answer.gives_pictures if isinstance(answer, Offer) else True
 
 
-def _devices_of(base: str, plug: _Plug, asked: Offers, held: Held) -> Iterator[Device]:
-    """Yield the pictures and sounds of one plug; the first of each are paired."""
-    picture_ids = [base if index == 0 else f"{base}+picture{index + 1}" for index in range(len(plug.pictures))]
+def _devices_of(
+    base: str, plug: Sequence[PictureNode | SoundInput], serial: str | None, asked: Offers, held: Held
+) -> Iterator[Device]:
+    """Yield the pictures and sounds of one USB plug, or of one place without a plug; the first of each are paired."""
+    usb = plug[0].usb
+    pictures = [source for source in plug if isinstance(source, PictureNode)]
+    sounds = [source for source in plug if isinstance(source, SoundInput)]
+    picture_ids = [base if index == 0 else f"{base}+picture{index + 1}" for index in range(len(pictures))]
     # Pictures and sound come in any order: the id of the sound does not wait for them.
-    has_pictures = bool(plug.pictures) or (plug.usb is not None and plug.usb.has_video)
+    has_pictures = bool(pictures) or (usb is not None and usb.has_video)
     first = f"{base}+sound" if has_pictures else base
-    sound_ids = [first if index == 0 else f"{base}+sound{index + 1}" for index in range(len(plug.sounds))]
+    sound_ids = [first if index == 0 else f"{base}+sound{index + 1}" for index in range(len(sounds))]
     common = Device(
         id=base,
         kind=DeviceKind.MICROPHONE,
         name="",
-        vid=plug.usb.vid if plug.usb else None,
-        pid=plug.usb.pid if plug.usb else None,
-        serial=plug.serial,
-        shared_serial=plug.shared_serial,
-        port=plug.usb.port if plug.usb else None,
-        place=plug.usb.place if plug.usb else None,
-        link_bps=plug.usb.link_bps if plug.usb else None,
-        capabilities=plug.usb.capabilities if plug.usb else None,
+        serial=serial,
     )
-    for identifier, picture in zip(picture_ids, plug.pictures, strict=True):
+    if usb is not None:
+        common = msgspec.structs.replace(
+            common,
+            vid=usb.vid,
+            pid=usb.pid,
+            shared_serial=None if serial else usb.serial,
+            port=usb.port,
+            place=usb.place,
+            link_bps=usb.link_bps,
+            capabilities=usb.capabilities,
+        )
+    for identifier, picture in zip(picture_ids, pictures, strict=True):
         answer = asked.get(picture.node)
         yield msgspec.structs.replace(
             common,
             id=identifier,
             kind=_kind(picture, answer),
-            name=_name(plug.usb, picture.name),
+            name=_name(usb, picture.name),
             node=picture.node,
             paired_with=sound_ids[0] if sound_ids else None,
             modes=answer.modes if isinstance(answer, Offer) else (),
             health=_video_health(answer, picture, held.get(picture.node, [])),
         )
-    for identifier, sound in zip(sound_ids, plug.sounds, strict=True):
-        name = _name(plug.usb, sound.name)
+    for identifier, sound in zip(sound_ids, sounds, strict=True):
+        name = _name(usb, sound.name)
         yield msgspec.structs.replace(
             common,
             id=identifier,
@@ -179,7 +173,7 @@ def _use(name: str, node: str, others: list[Holder]) -> Health:
 
 
 def _trouble(fault: Fault, reason: str) -> Health:
-    return Health(FAULTS[fault].state, reason, _now(), fault)
+    return Health(FAULTS[fault], reason, _now(), fault)
 
 
 def _now() -> datetime:

@@ -12,7 +12,7 @@ from config.schema import Profile
 from config.schema import Recording as RecordingSettings
 from config.schema import Storage as StorageSettings
 from config.secrets import StreamTarget
-from devices.health.board import HealthBoard
+from devices.health.tracker import HealthBoard
 from recorder.archive.archive import Archive
 from recorder.archive.model import SessionContext
 from recorder.encoder import AudioSettings

@@ -35,7 +35,7 @@ from tests.support.pages import CHECK, CLI, DEVICES, ROOT, SETTINGS, rows, secti
 def test_every_fault_is_explained_with_the_state_it_makes() -> None:
     table = rows(section(DEVICES, "## All faults"))
     assert {fault: row[0] for fault, row in table.items()} == {
-        str(fault): f"`{meaning.state}`" for fault, meaning in FAULTS.items()
+        str(fault): f"`{state}`" for fault, state in FAULTS.items()
     }
 
 

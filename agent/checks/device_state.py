@@ -18,7 +18,7 @@ from config.schema import Profile
 from devices.controls import presets
 from devices.controls.control import Value
 from devices.controls.panel import ControlPanel
-from devices.health.faults import FAULTS, Fault
+from devices.health.faults import LOSES_NOTHING, Fault
 from devices.holders import group_of, holders, is_own
 from devices.host.process_stat import OURS
 from devices.mode_choice import ENOUGH, ChosenMode, Wanted, choose_mode
@@ -61,7 +61,7 @@ def _held(name: str, device: Device, holder: Held) -> Result:
     health = next(line.health for line in holder.status.sources if line.id == device.id)
     if health.fault is None:
         return found(CODES, "held", name, title=title)
-    loses = health.fault not in set(Fault) or FAULTS[Fault(health.fault)].loses
+    loses = health.fault not in LOSES_NOTHING
     code = "held-failing" if loses else "held-poor"
     return found(CODES, code, name, {"fault": health.fault}, title=title, state=_words(health.fault))
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from capture.source import AudioBlock, AudioSource, Frame, VideoFormat, VideoSource
 from capture.timing import Timing, untimed
 from config.schema import Settings
-from devices.health.board import HealthBoard
 from devices.health.line import Kind, Level, Record, nowhere
+from devices.health.tracker import HealthBoard
 from devices.host.clock import Clock
 from devices.model import Device, DeviceKind
 

@@ -94,7 +94,7 @@ def _fault(line: HealthLine) -> str:
 
 def _health(line: HealthLine) -> Health:
     name = _fault(line)
-    state = FAULTS[Fault(name)].state if name in set(Fault) else HealthState.DEGRADED
+    state = FAULTS[Fault(name)] if name in set(Fault) else HealthState.DEGRADED
     after_s = line.detail.get("after_s")
     began = line.at - timedelta(seconds=after_s) if isinstance(after_s, int | float) else line.at
     return Health(state, line.reason or None, began, name or None)

@@ -5,14 +5,14 @@ each end, however often it is told, and says what the device's health is.
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
-from devices.health.faults import FAULTS, Fault
+from devices.health.faults import FAULTS, Fault, level_of, rank
 from devices.health.line import Kind, Level, Record
 from devices.host.clock import NANOSECONDS, Clock
-from devices.model import Health
+from devices.model import Device, Health
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +30,6 @@ class HealthChange:
 type OnChange = Callable[[HealthChange], None]
 
 
-@dataclass(frozen=True, slots=True)
-class _Active:
-    reason: str
-    since: datetime
-    began_ns: int
-
-
 class HealthTracker:
     """Faults of the device `device_id`, called `name`; may be told from any thread.
 
@@ -52,7 +45,8 @@ class HealthTracker:
         self._clock = clock
         self._on_change = on_change
         self._lock = threading.Lock()
-        self._active: dict[Fault, _Active] = {}
+        self._active: dict[Fault, tuple[Health, int]] = {}
+        """The health that each makes, and when it began on the session clock."""
 
     @property
     def health(self) -> Health:
@@ -77,28 +71,57 @@ class HealthTracker:
         with self._lock:
             if fault in self._active:
                 return
-            self._active[fault] = _Active(reason, self._clock.now() - timedelta(seconds=after_s), began_ns)
+            since = self._clock.now() - timedelta(seconds=after_s)
+            self._active[fault] = Health(FAULTS[fault], reason, since, fault), began_ns
             health = self._health()
-        level = FAULTS[fault].level
-        self._tell(Kind.DEGRADED, level, fault, reason, health, after_s=round(after_s, 3), **detail)
+        self._tell(Kind.DEGRADED, level_of(fault), fault, reason, health, after_s=round(after_s, 3), **detail)
 
     def clear(self, fault: Fault, **detail: object) -> None:
         """Say that the device does not have `fault` any more; nothing happens if it had not."""
         with self._lock:
-            active = self._active.pop(fault, None)
-            if active is None:
+            if fault not in self._active:
                 return
+            over, began_ns = self._active.pop(fault)
             health = self._health()
-        lasted_s = round((self._clock.now_ns() - active.began_ns) / NANOSECONDS, 3)
-        self._tell(Kind.RECOVERED, Level.INFO, fault, active.reason, health, lasted_s=lasted_s, **detail)
+        lasted_s = round((self._clock.now_ns() - began_ns) / NANOSECONDS, 3)
+        self._tell(Kind.RECOVERED, Level.INFO, fault, over.reason or "", health, lasted_s=lasted_s, **detail)
 
     def _health(self) -> Health:
-        for fault, meaning in FAULTS.items():
-            if active := self._active.get(fault):
-                return Health(meaning.state, active.reason, active.since, fault)
-        return Health()
+        return self._active[min(self._active, key=rank)][0] if self._active else Health()
 
     def _tell(self, kind: Kind, level: Level, fault: Fault, reason: str, health: Health, **detail: object) -> None:
         self.log(kind, reason, level=level, fault=fault, state=health.state, **detail)
         if self._on_change:
             self._on_change(HealthChange(self.device_id, self.name, fault, kind is Kind.DEGRADED, reason, health))
+
+
+class HealthBoard:
+    """The health of the devices that a session uses; implements OnChange for any number of watches. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._devices: dict[str, Device] = {}
+        self._health: dict[str, Health] = {}
+        self._listener: OnChange | None = None
+
+    def add(self, device: Device) -> None:
+        """Show `device`, which is well until somebody says otherwise."""
+        with self._lock:
+            self._devices[device.id] = device
+            self._health[device.id] = Health()
+
+    def listen(self, listener: OnChange) -> None:
+        """Tell `listener` of every change from now on, on the thread that finds it."""
+        self._listener = listener
+
+    def __call__(self, change: HealthChange) -> None:
+        """Take note of a change."""
+        with self._lock:
+            self._health[change.device] = change.health
+        if self._listener:
+            self._listener(change)
+
+    def read(self) -> Mapping[str, tuple[Device, Health]]:
+        """Return each device by its id, with its health now."""
+        with self._lock:
+            return {key: (device, self._health[key]) for key, device in self._devices.items()}

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from devices.health.faults import FAULTS, OF_ITS_PLACE, Fault
+from devices.health.faults import LOSES_NOTHING, OF_ITS_PLACE, Fault
 
 TOLD_BY_TRACKS: Mapping[str, str] = {Fault.LOST: "source-lost", Fault.NO_DATA: "source-silent"}
 """Faults that the tracks notice by themselves, and the kinds of their events: they say what stands in its place."""
@@ -14,7 +14,5 @@ def kind_of(fault: str) -> str:
 
 
 RECOVERED = "source-recovered"
-WARNINGS = frozenset(
-    kind_of(fault) for fault, meaning in FAULTS.items() if not meaning.loses and fault not in OF_ITS_PLACE
-)
+WARNINGS = frozenset(map(kind_of, LOSES_NOTHING - OF_ITS_PLACE))
 """Kinds of faults by which the recording loses nothing; those of its place no watch finds, so no session tells them."""

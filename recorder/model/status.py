@@ -7,7 +7,7 @@ from enum import StrEnum
 
 import msgspec
 
-from devices.health.board import HealthBoard
+from devices.health.tracker import HealthBoard
 from devices.model import Health
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from config.errors import DeviceNotFound, DeviceUnsupported, UsageError
-from devices.identity import Identities, find_sound, find_video, part
+from devices.identity import base_id, find_sound, find_video, own_serials, part
 from devices.model import Device, DeviceKind
 from devices.udev import UsbDevice
 
@@ -12,31 +12,32 @@ def usb(port: str, serial: str | None = None, *, pid: str = "0825") -> UsbDevice
     return UsbDevice("046d", pid, serial, port, "Webcam", "Maker", 480_000_000)
 
 
-def test_an_own_serial_is_the_identity_wherever_the_device_is_plugged_in() -> None:
-    for port in ("1-1", "2-4.3"):
-        plug = usb(port, "A1B2")
-        assert Identities([plug]).base(plug, "usb") == "046d:0825:A1B2"
+def base(plug: UsbDevice, *others: UsbDevice | None) -> str:
+    return base_id(plug, own_serials([plug, *others]).get(plug), "usb")
+
+
+@pytest.mark.parametrize("port", ["1-1", "2-4.3"])
+def test_an_own_serial_is_the_identity_wherever_the_device_is_plugged_in(port: str) -> None:
+    assert base(usb(port, "A1B2")) == "046d:0825:A1B2"
 
 
 @pytest.mark.parametrize("serial", [None, "SN0001", "200901010001", "20210623", "00000000"])
 def test_no_serial_or_a_factorys_leaves_the_port(serial: str | None) -> None:
     plug = usb("1-4.2", serial)
-    identities = Identities([plug])
-    assert identities.base(plug, "usb") == "046d:0825@1-4.2"
-    assert identities.serial(plug) is None
+    assert base(plug) == "046d:0825@1-4.2"
+    assert own_serials([plug]) == {}
 
 
 def test_equal_serials_count_only_for_another_model() -> None:
     first, twin, other = usb("1-1", "A1"), usb("1-2", "A1"), usb("1-3", "A1", pid="9999")
-    identities = Identities([first, first, twin, other, None])
-    assert identities.base(first, "") == "046d:0825@1-1"
-    assert identities.base(twin, "") == "046d:0825@1-2"
-    assert identities.base(other, "") == "046d:9999:A1"
+    assert base(first, first, twin, other, None) == "046d:0825@1-1"
+    assert base(twin, first, first, other, None) == "046d:0825@1-2"
+    assert base(other, first, first, twin, None) == "046d:9999:A1"
 
 
 def test_one_device_with_picture_and_sound_does_not_collide_with_itself() -> None:
     picture, sound = usb("1-1", "A1"), usb("1-1", "A1")
-    assert Identities([picture, sound]).serial(picture) == "A1"
+    assert own_serials([picture, sound])[picture] == "A1"
 
 
 CAMERA = Device(id="046d:0825:A1", kind=DeviceKind.CAMERA, name="Webcam", serial="A1", port="1-1", node="/dev/video0")

@@ -5,7 +5,7 @@ from typing import Any
 
 from config.schema import Settings
 from config.secrets import StreamTarget
-from devices.health.board import HealthBoard
+from devices.health.tracker import HealthBoard
 from recorder.archive.model import SessionContext
 from recorder.hardware.choice import EncoderPlan
 from recorder.plan import SessionPlan

@@ -10,7 +10,7 @@ from capture.synthetic.audio import SyntheticAudio
 from capture.synthetic.video import SyntheticVideo
 from config.events import Event
 from config.schema import BUILT_IN_PROFILES
-from devices.health.board import HealthBoard
+from devices.health.tracker import HealthBoard
 from devices.host.clock import SystemClock
 from recorder.archive.archive import Archive
 from recorder.model.packet import Track

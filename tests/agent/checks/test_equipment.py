@@ -104,7 +104,7 @@ def test_what_cannot_be_read_is_told(tmp_path: Path, file: str, about: str) -> N
 
 
 def line(device: Device, fault: Fault | None = None) -> SourceLine:
-    health = Health(FAULTS[fault].state, "says why", NOW, fault) if fault else Health()
+    health = Health(FAULTS[fault], "says why", NOW, fault) if fault else Health()
     return SourceLine(id=device.id, name=device.name, role=None, health=health)
 
 
@@ -112,7 +112,7 @@ def line(device: Device, fault: Fault | None = None) -> SourceLine:
     ("fault", "code"), [(None, "held"), (Fault.CLIPPING, "held-poor"), (Fault.DEAD_CHANNEL, "held-failing")]
 )
 def test_what_a_session_holds_is_as_that_session_says(fault: Fault | None, code: str) -> None:
-    busy = sound(health=Health(FAULTS[Fault.BUSY].state, "used by Liput", NOW, Fault.BUSY))
+    busy = sound(health=Health(FAULTS[Fault.BUSY], "used by Liput", NOW, Fault.BUSY))
     result = of_sound(busy, held={"Wisuda": session(SessionState.ARMED, line(busy, fault))})
     assert result.code == code
     assert '"Wisuda"' in result.reason.indonesian
@@ -140,7 +140,7 @@ def test_a_device_that_others_use_names_them(
     monkeypatch: pytest.MonkeyPatch, who: list[Holder], code: str, said: str
 ) -> None:
     monkeypatch.setattr("agent.checks.device_state.holders", lambda _node: who)
-    result = of_sound(sound(health=Health(FAULTS[Fault.BUSY].state, "used", NOW, Fault.BUSY)))
+    result = of_sound(sound(health=Health(FAULTS[Fault.BUSY], "used", NOW, Fault.BUSY)))
     assert (result.code, result.reason.english) == (code, said)
 
 
@@ -148,18 +148,18 @@ def test_a_microphone_that_the_sound_server_has_can_be_recorded_through_it(monke
     source = ServerSource(name="alsa_input.mixer", description="Mixer", channels=2, alsa="hw:CARD=Mixer,DEV=0")
     monkeypatch.setattr("agent.checks.device_state.holders", lambda _node: [Holder(7, "pipewire")])
     monkeypatch.setattr("agent.checks.device_state.source_of_card", lambda _alsa: source)
-    result = of_sound(sound(health=Health(FAULTS[Fault.BUSY].state, "used", NOW, Fault.BUSY)))
+    result = of_sound(sound(health=Health(FAULTS[Fault.BUSY], "used", NOW, Fault.BUSY)))
     assert result.code == "busy-server"
     assert result.advice.indonesian.endswith("--audio pulse:alsa_input.mixer")
     monkeypatch.setattr("agent.checks.device_state.source_of_card", lambda _alsa: None)
-    assert of_sound(sound(health=Health(FAULTS[Fault.BUSY].state, "used", NOW, Fault.BUSY))).code == "busy"
+    assert of_sound(sound(health=Health(FAULTS[Fault.BUSY], "used", NOW, Fault.BUSY))).code == "busy"
 
 
 @pytest.mark.parametrize(
     ("fault", "code"), [(Fault.DENIED, "denied"), (Fault.NO_DATA, "no-answer"), (Fault.FLAPPING, "unwell")]
 )
 def test_what_is_known_without_opening_it_is_told(fault: Fault, code: str) -> None:
-    assert of_sound(sound(health=Health(FAULTS[fault].state, "says why", NOW, fault))).code == code
+    assert of_sound(sound(health=Health(FAULTS[fault], "says why", NOW, fault))).code == code
 
 
 def test_twins_that_may_have_been_swapped_are_told() -> None:
@@ -180,7 +180,7 @@ def test_what_its_holder_has_found_is_told_of_none_that_is_in_use(monkeypatch: p
     monkeypatch.setattr("agent.checks.device_state.holders", lambda _node: [Holder(7, "zoom")])
     find(Fault.DEAD_CHANNEL)
     assert of_sound(sound()).code == "unwell"
-    assert of_sound(sound(health=Health(FAULTS[Fault.BUSY].state, "used", NOW, Fault.BUSY))).code == "busy"
+    assert of_sound(sound(health=Health(FAULTS[Fault.BUSY], "used", NOW, Fault.BUSY))).code == "busy"
 
 
 def find(fault: Fault) -> None:

@@ -155,7 +155,7 @@ def test_stopped_it_lets_go_of_the_camera(monkeypatch: pytest.MonkeyPatch) -> No
 def holding(fault: Fault | None = None) -> SessionStatus:
     health = Health()
     if fault is not None:
-        health = Health(FAULTS[fault].state, "as the watch says it", datetime.now().astimezone(), fault)
+        health = Health(FAULTS[fault], "as the watch says it", datetime.now().astimezone(), fault)
     return SessionStatus(
         state=SessionState.LIVE, elapsed_s=1, media_time_s=1, bytes=1, frames=1, dropped=0, repeated=0, fps=30,
         levels_dbfs=[], disk_left_s=None, destinations=[],

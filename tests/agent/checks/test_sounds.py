@@ -114,7 +114,7 @@ def holding(
 ) -> SessionStatus:
     health = Health()
     if fault is not None:
-        health = Health(FAULTS[fault].state, "as the watch says it", datetime.now().astimezone(), fault)
+        health = Health(FAULTS[fault], "as the watch says it", datetime.now().astimezone(), fault)
     line = SoundLine(name="Mimbar", muted=muted, levels_dbfs=[peak_dbfs, -100.0], ppm=None)
     return SessionStatus(
         state=SessionState.ARMED, elapsed_s=0, media_time_s=0, bytes=0, frames=0, dropped=0, repeated=0, fps=30,

@@ -11,7 +11,7 @@ from capture.watch.picture import BLACK_MEAN
 from capture.watch.slates import slate as slate_of_a_stick
 from config.locale.lookup import LANGUAGES
 from config.messages import Card, Reason, card_text, reason_text
-from devices.health.faults import FAULTS, Fault
+from devices.health.faults import LOSES_NOTHING, Fault
 from tests.support.bars import tagged_rgb
 
 SIZES = [(320, 240), (320, 180), (480, 270), (1280, 720), (1080, 1920), (3840, 2160), (64, 64)]
@@ -86,7 +86,7 @@ def test_names_that_are_too_long_are_cut_off() -> None:
 
 
 def test_every_fault_by_which_a_picture_is_lost_has_its_reason() -> None:
-    losing = {fault for fault, what in FAULTS.items() if what.loses} - OF_SOUND
+    losing = set(Fault) - LOSES_NOTHING - OF_SOUND
     assert {Reason.of(fault) for fault in losing - {Fault.SLOW}} == {Reason(fault) for fault in losing - {Fault.SLOW}}
     assert Reason.of("jitter") == Reason.of(None) == Reason.FAILED
 

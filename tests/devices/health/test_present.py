@@ -172,7 +172,7 @@ def test_only_the_process_that_wrote_the_line_counts_as_alive(tmp_path: Path) ->
 def health(fault: str | None) -> Health:
     if fault is None:
         return Health()
-    return Health(FAULTS[Fault(fault)].state if fault in set(Fault) else HealthState.DEGRADED, fault, NOW, fault)
+    return Health(FAULTS[Fault(fault)] if fault in set(Fault) else HealthState.DEGRADED, fault, NOW, fault)
 
 
 @pytest.mark.parametrize(

@@ -153,7 +153,7 @@ def test_flapping_is_one_line_and_a_fault_until_it_is_calm(room: PortRoom) -> No
         changes = eye.replug("1-1")
         assert told(changes)[0][0] == "unplugged"
     assert eye.faults() == {"1-1": "flapping"}
-    assert eye.observer.devices[0].health.state == FAULTS[next(f for f in FAULTS if f == "flapping")].state
+    assert eye.observer.devices[0].health.state == FAULTS[next(f for f in FAULTS if f == "flapping")]
     (line,) = eye.record.of(Kind.FLAPPING)
     assert (line.level, line.detail["unplugs"]) == (Level.WARN, 3)
     assert line.reason == "comes and goes; check its cable and its port: unplugged 3 times in 4 s"
