@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import msgspec
+
 from devices.model import Mode
 from devices.quirks import Quirk
 
@@ -19,8 +21,7 @@ _TOO_SMALL = 0.5
 _PARTS = {2: "half the rate", 3: "a third of the rate", 4: "a quarter of the rate"}
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(msgspec.Struct, frozen=True, rename={"rate": "fps"}):
     """The picture that a session wants: pixels, and frames a second."""
 
     width: int
@@ -41,27 +42,14 @@ class ChosenMode:
     rate: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class RunnerUp:
-    """A mode that was not chosen, the rate of it that was looked at, and why it lost, in words for people."""
-
-    mode: Mode
-    rate: float | None
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Ranking:
-    """The best mode (None if none can be recorded), and the others from the next best on."""
-
-    chosen: ChosenMode | None
-    runners_up: tuple[RunnerUp, ...]
+type RunnerUp = tuple[Mode, float | None, str]
+"""A mode that was not chosen, the rate of it that was looked at, and why it lost, in words for people."""
 
 
 def rank_modes(
     modes: Sequence[Mode], wanted: Wanted, *, usable_bps: int | None = None, quirk: Quirk | None = None
-) -> Ranking:
-    """Return the best of `modes`, and the others in the order they would be taken in.
+) -> tuple[ChosenMode | None, list[RunnerUp]]:
+    """Return the best of `modes` (None if none can be recorded), and the others from the next best on.
 
     The best is the best mode not larger than wanted: most pixels, as long as the rate is nearly reached. Where those
     that fit are less than half of what is wanted, or there are none, the nearest larger one. MJPEG only where
@@ -78,18 +66,18 @@ def rank_modes(
     ]
     unusable = sorted((c for c in candidates if not c.is_usable), key=lambda c: -c.pixels)
     if not order:
-        return Ranking(None, tuple(_runner_up(loser, None, wanted, usable_bps) for loser in unusable))
+        return None, [_runner_up(loser, None, wanted, usable_bps) for loser in unusable]
     best, *others = order
     asks = best.rate if quirk is None or quirk.takes_rate else None
-    losers = (_runner_up(loser, best, wanted, usable_bps) for loser in (*others, *unusable))
-    return Ranking(ChosenMode(best.mode, asks), tuple(losers))
+    losers = [_runner_up(loser, best, wanted, usable_bps) for loser in (*others, *unusable)]
+    return ChosenMode(best.mode, asks), losers
 
 
 def choose_mode(
     modes: Sequence[Mode], wanted: Wanted, *, usable_bps: int | None = None, quirk: Quirk | None = None
 ) -> ChosenMode | None:
     """Return the best of `modes`, or None if none can be recorded; as `rank_modes`."""
-    return rank_modes(modes, wanted, usable_bps=usable_bps, quirk=quirk).chosen
+    return rank_modes(modes, wanted, usable_bps=usable_bps, quirk=quirk)[0]
 
 
 def needed_bps(mode: Mode, rate: float | None) -> int | None:
@@ -163,7 +151,7 @@ def _in_order(candidates: Sequence[_Candidate], wanted: Wanted) -> Iterator[_Can
 
 def _runner_up(loser: _Candidate, best: _Candidate | None, wanted: Wanted, usable_bps: int | None) -> RunnerUp:
     reason = ", ".join(_reasons(loser, best, wanted, usable_bps)) or "no better"
-    return RunnerUp(loser.mode, loser.rate, reason)
+    return loser.mode, loser.rate, reason
 
 
 def _reasons(loser: _Candidate, best: _Candidate | None, wanted: Wanted, usable_bps: int | None) -> Iterator[str]:

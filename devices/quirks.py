@@ -3,6 +3,8 @@
 import re
 from dataclasses import dataclass
 
+import msgspec
+
 from devices.model import DeviceKind, Mode
 
 
@@ -23,9 +25,8 @@ class Fake:
         return mode.width >= self.width and mode.height >= self.height
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
-    """Something that whoever has the make should know, and who says so."""
+class Note(msgspec.Struct, frozen=True):
+    """A fact that people who use the make should know, and its source."""
 
     text: str
     source: str

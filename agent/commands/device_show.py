@@ -84,7 +84,7 @@ def _print(page: DevicePage) -> None:
         parts += [Text(), Text(f"Warning: {warning.message}", "yellow"), Text(warning.hint)]
     if page.device.modes:
         wanted = page.wanted
-        title = f"For the profile {page.profile} ({wanted.width}x{wanted.height} at {wanted.fps:g}):"
+        title = f"For the profile {page.profile} ({wanted.width}x{wanted.height} at {wanted.rate:g}):"
         parts += [Text(), Text(title, "bold"), _modes(page)]
     print_table(*parts)
 

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import msgspec
 
 from config.schema import Profile
-from devices.mode_choice import Ranking, Wanted, needed_bps, rank_modes
+from devices.mode_choice import ChosenMode, RunnerUp, Wanted, needed_bps, rank_modes
 from devices.model import Device, DeviceKind, Mode
-from devices.quirks import is_own_serial, quirk
+from devices.quirks import Note, is_own_serial, quirk
 from devices.usb import ports
 from devices.usb.budget import predict, sharing
 from devices.usb.claims import Stream, usable_bps
@@ -39,19 +39,12 @@ class Warning(msgspec.Struct, frozen=True):  # noqa: A001 - what people call it
     hint: str
 
 
-class Remark(msgspec.Struct, frozen=True):
-    """What is known about the make, and who says so."""
-
-    text: str
-    source: str
-
-
 class KnownMake(msgspec.Struct, frozen=True):
     """What the table of makes says."""
 
     name: str
     source: str
-    remarks: tuple[Remark, ...]
+    remarks: tuple[Note, ...]
 
 
 class ModeRow(msgspec.Struct, frozen=True):
@@ -65,14 +58,6 @@ class ModeRow(msgspec.Struct, frozen=True):
     reason: str | None = None
 
 
-class WantedPicture(msgspec.Struct, frozen=True):
-    """What a profile asks for."""
-
-    width: int
-    height: int
-    fps: float
-
-
 class DevicePage(msgspec.Struct, frozen=True):
     """All of it. `no_serial` is why `device.serial` is null; `mode` is what a session of the profile would open."""
 
@@ -82,7 +67,7 @@ class DevicePage(msgspec.Struct, frozen=True):
     warnings: tuple[Warning, ...]
     make: KnownMake | None
     profile: str
-    wanted: WantedPicture
+    wanted: Wanted
     mode: ModeRow | None
     runners_up: tuple[ModeRow, ...]
     partner: Device | None
@@ -93,7 +78,7 @@ def device_page(
 ) -> DevicePage:
     """Return the page of `device`, one of `devices`, for the profile called `profile_name`."""
     wanted = Wanted(profile.width, profile.height, float(profile.fps))
-    ranking = _ranking(device, topology, wanted)
+    chosen, runners_up = _ranking(device, topology, wanted)
     return DevicePage(
         device=device,
         no_serial=_no_serial(device, topology),
@@ -101,14 +86,14 @@ def device_page(
         warnings=(*_slow_port(device, topology), *_conflicts(device, devices, topology, wanted)),
         make=_make(device),
         profile=profile_name,
-        wanted=WantedPicture(wanted.width, wanted.height, wanted.rate),
-        mode=None if ranking.chosen is None else _row(ranking.chosen.mode, ranking.chosen.rate),
-        runners_up=tuple(_row(loser.mode, loser.rate, loser.reason) for loser in ranking.runners_up),
+        wanted=wanted,
+        mode=None if chosen is None else _row(chosen.mode, chosen.rate),
+        runners_up=tuple(_row(*loser) for loser in runners_up),
         partner=next((other for other in devices if other.id == device.paired_with), None),
     )
 
 
-def _ranking(device: Device, topology: Topology, wanted: Wanted) -> Ranking:
+def _ranking(device: Device, topology: Topology, wanted: Wanted) -> tuple[ChosenMode | None, list[RunnerUp]]:
     node = topology.node(device.port)
     usable = usable_bps(node) if node is not None else None
     return rank_modes(device.modes, wanted, usable_bps=usable, quirk=quirk(device.vid, device.pid))
@@ -151,7 +136,7 @@ def _slow_port(device: Device, topology: Topology) -> list[Warning]:
 
 def _conflicts(device: Device, devices: Sequence[Device], topology: Topology, wanted: Wanted) -> list[Warning]:
     """Return what would go wrong if everything that shares its bus streamed at once, each as the profile wants it."""
-    streams = [Stream(other, _ranking(other, topology, wanted).chosen) for other in devices if other.node]
+    streams = [Stream(other, _ranking(other, topology, wanted)[0]) for other in devices if other.node]
     streams += [Stream(other) for other in devices if other.kind is DeviceKind.MICROPHONE and other.port]
     ours = {device.id, device.paired_with}
     found = [entry for entry in predict(topology, streams) if ours & set(entry.devices)]
@@ -163,11 +148,10 @@ def _make(device: Device) -> KnownMake | None:
     if known is None:
         return None
     fakes = tuple(
-        Remark(
+        Note(
             f"from {fake.width}x{fake.height} on it gives {fake.rate:g} frames a second, whatever it lists", fake.source
         )
         for fake in known.fakes
     )
-    rate = () if known.takes_rate else (Remark("it is not asked for a rate, for that makes it fail", known.source),)
-    notes = tuple(Remark(note.text, note.source) for note in known.notes)
-    return KnownMake(known.name, known.source, (*fakes, *rate, *notes))
+    rate = () if known.takes_rate else (Note("it is not asked for a rate, for that makes it fail", known.source),)
+    return KnownMake(known.name, known.source, (*fakes, *rate, *known.notes))

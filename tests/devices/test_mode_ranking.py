@@ -1,8 +1,10 @@
 """The runners-up of a mode choice: their order, and the reason each lost."""
 
+from collections.abc import Iterable
+
 import pytest
 
-from devices.mode_choice import ChosenMode, Ranking, Wanted, choose_mode, needed_bps, rank_modes
+from devices.mode_choice import ChosenMode, RunnerUp, Wanted, choose_mode, needed_bps, rank_modes
 from devices.model import Mode
 from devices.quirks import quirk
 
@@ -16,17 +18,17 @@ MJPG_1080 = Mode("MJPG", 1920, 1080, (30.0, 15.0))
 MJPG_720 = Mode("MJPG", 1280, 720, (60.0, 30.0))
 
 
-def reasons(ranking: Ranking) -> dict[str, str]:
-    return {f"{loser.mode.format} {loser.mode.width}x{loser.mode.height}": loser.reason for loser in ranking.runners_up}
+def reasons(runners_up: Iterable[RunnerUp]) -> dict[str, str]:
+    return {f"{mode.format} {mode.width}x{mode.height}": reason for mode, _, reason in runners_up}
 
 
 def test_each_runner_up_says_why_it_lost() -> None:
     odd, grey = Mode("YUYV", 641, 481, (30.0,)), Mode("GREY", 1920, 1080, (30.0,))
     h264, large = Mode("H264", 1920, 1080, (30.0,)), Mode("MJPG", 3840, 2160, (30.0,))
     modes = [grey, YUYV_1080, large, odd, h264, MJPG_720, MJPG_1080, YUYV_720]
-    ranking = rank_modes(modes, HD30, usable_bps=USB2_BPS)
-    assert ranking.chosen == ChosenMode(MJPG_1080, 30.0)
-    assert reasons(ranking) == {
+    chosen, runners_up = rank_modes(modes, HD30, usable_bps=USB2_BPS)
+    assert chosen == ChosenMode(MJPG_1080, 30.0)
+    assert reasons(runners_up) == {
         "H264 1920x1080": "each picture needs those before it",
         "MJPG 1280x720": "smaller",
         "YUYV 1280x720": "smaller, a third of the rate",
@@ -39,10 +41,10 @@ def test_each_runner_up_says_why_it_lost() -> None:
 
 def test_the_order_is_the_one_they_would_be_taken_in() -> None:
     modes = [YUYV_1080, Mode("MJPG", 640, 480, (30.0,)), Mode("MJPG", 2560, 1440, (30.0,)), MJPG_720, MJPG_1080]
-    ranking = rank_modes(modes, HD30)
-    order = [loser.mode for loser in ranking.runners_up]
+    chosen, runners_up = rank_modes(modes, HD30)
+    order = [mode for mode, _, _ in runners_up]
     left = list(modes)
-    for expected in [ranking.chosen and ranking.chosen.mode, *order]:
+    for expected in [chosen and chosen.mode, *order]:
         best = choose_mode(left, HD30)
         assert best is not None
         assert best.mode == expected
@@ -51,17 +53,17 @@ def test_the_order_is_the_one_they_would_be_taken_in() -> None:
 
 
 def test_a_rate_that_the_link_does_not_carry_is_not_asked_for() -> None:
-    assert rank_modes([YUYV_1080], HD30).chosen == ChosenMode(YUYV_1080, 20.0)
-    assert rank_modes([YUYV_1080], HD30, usable_bps=USB2_BPS).chosen == ChosenMode(YUYV_1080, 5.0)
+    assert rank_modes([YUYV_1080], HD30)[0] == ChosenMode(YUYV_1080, 20.0)
+    assert rank_modes([YUYV_1080], HD30, usable_bps=USB2_BPS)[0] == ChosenMode(YUYV_1080, 5.0)
     small = Mode("MJPG", 640, 480, (30.0,))
     assert choose_mode([YUYV_1080, small], HD30, usable_bps=USB2_BPS) == ChosenMode(small, 30.0)
 
 
 def test_what_fits_no_link_is_still_better_than_nothing() -> None:
     only = Mode("YUYV", 1920, 1080, (60.0, 30.0))
-    ranking = rank_modes([only, Mode("YUYV", 1280, 720, (60.0,))], HD30, usable_bps=USB2_BPS)
-    assert ranking.chosen == ChosenMode(only, 30.0)
-    assert reasons(ranking) == {"YUYV 1280x720": "needs 885 Mbit/s, the link gives 197"}
+    chosen, runners_up = rank_modes([only, Mode("YUYV", 1280, 720, (60.0,))], HD30, usable_bps=USB2_BPS)
+    assert chosen == ChosenMode(only, 30.0)
+    assert reasons(runners_up) == {"YUYV 1280x720": "needs 885 Mbit/s, the link gives 197"}
 
 
 @pytest.mark.parametrize(
@@ -81,14 +83,14 @@ def test_what_fits_no_link_is_still_better_than_nothing() -> None:
     ],
 )
 def test_the_reasons_in_plain_words(best: Mode, loser: Mode, reason: str) -> None:
-    ranking = rank_modes([loser, best], HD30)
-    assert ranking.chosen is not None
-    assert ranking.chosen.mode == best
-    assert [entry.reason for entry in ranking.runners_up] == [reason]
+    chosen, runners_up = rank_modes([loser, best], HD30)
+    assert chosen is not None
+    assert chosen.mode == best
+    assert [why for _, _, why in runners_up] == [reason]
 
 
 def test_a_mode_that_is_listed_twice_counts_once() -> None:
-    assert rank_modes([MJPG_1080, MJPG_1080], HD30).runners_up == ()
+    assert rank_modes([MJPG_1080, MJPG_1080], HD30)[1] == []
 
 
 def test_a_rate_that_a_make_only_claims_is_not_asked_for() -> None:
@@ -104,9 +106,9 @@ def test_a_fake_mode_loses_against_a_real_one_and_says_so() -> None:
     wanted = Wanted(1920, 1080, 60)
     fake, real = Mode("MJPG", 1920, 1080, (60.0,)), Mode("MJPG", 1280, 960, (60.0,))
     assert choose_mode([fake, real], wanted) == ChosenMode(fake, 60.0)
-    ranking = rank_modes([fake, real], wanted, quirk=stick)
-    assert ranking.chosen == ChosenMode(real, 60.0)
-    assert [entry.reason for entry in ranking.runners_up] == ["lists 60 frames a second and gives 30"]
+    chosen, runners_up = rank_modes([fake, real], wanted, quirk=stick)
+    assert chosen == ChosenMode(real, 60.0)
+    assert [reason for _, _, reason in runners_up] == ["lists 60 frames a second and gives 30"]
 
 
 def test_a_camera_that_fails_when_asked_for_a_rate_is_not_asked() -> None:
@@ -115,9 +117,9 @@ def test_a_camera_that_fails_when_asked_for_a_rate_is_not_asked() -> None:
 
 
 def test_nothing_that_can_be_recorded_is_nothing_with_its_reasons() -> None:
-    ranking = rank_modes([Mode("RGB3", 1280, 720, (30.0,))], HD30)
-    assert ranking.chosen is None
-    assert reasons(ranking) == {"RGB3 1280x720": "RGB3 cannot be recorded"}
+    chosen, runners_up = rank_modes([Mode("RGB3", 1280, 720, (30.0,))], HD30)
+    assert chosen is None
+    assert reasons(runners_up) == {"RGB3 1280x720": "RGB3 cannot be recorded"}
 
 
 def test_what_uncompressed_pictures_take() -> None:
