@@ -14,13 +14,13 @@ import math
 import os
 import shlex
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Self
 
 from config.schema import Settings
 from devices.controls.presets import PresetKeeper, apply_to
-from devices.health.computer import ComputerWatch, Folder
+from devices.health.computer import ComputerWatch, Reserves
 from devices.health.line import PC, Kind, Level, Record
 from devices.health.log import HealthLog, log_folder
 from devices.host.background import BackgroundTask
@@ -105,7 +105,7 @@ class DeviceService:
         clock: Clock,
         *,
         folder: Path | None = None,
-        folders: Sequence[Folder] = (),
+        folders: Reserves | None = None,
         power_line: str = "50 Hz",
         on_change: OnChange | None = None,
         monitor: OpenMonitor = DeviceMonitor,
@@ -128,7 +128,10 @@ class DeviceService:
         self._kernel = KernelRecorder(record, clock)
         self._slow_ports = SlowPorts(record, clock)
         self._presets = PresetKeeper(lambda device: apply_to(device, power_line=power_line, record=record))
-        self._of_the_keeper = (KernelLog(self._kernel, record), ComputerWatch(folders, record=record, clock=clock))
+        self._of_the_keeper = (
+            KernelLog(self._kernel, record),
+            ComputerWatch(folders or {}, record=record, clock=clock),
+        )
 
     @property
     def keeps_the_log(self) -> bool:
@@ -286,7 +289,7 @@ def device_service(
         log,
         clock,
         folder=log.folder,
-        folders=[Folder(archive, settings.archive.reserve), Folder(log.folder)],
+        folders={log.folder: 0, archive: settings.archive.reserve},
         power_line=settings.devices.power_line_frequency,
         on_change=on_change,
         monitor=monitor,

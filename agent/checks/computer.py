@@ -1,7 +1,7 @@
 """Whether this PC is fit for a session: memory, processor, heat, mains, clock, sleep and lock, pending restarts."""
 
 import platform
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,6 @@ from devices.health.computer import (
     SYS,
     Computer,
     ComputerSample,
-    OthersLoad,
     are_drivers_gone,
     is_restart_asked_for,
     others_load,
@@ -87,11 +86,13 @@ def memory(sample: ComputerSample) -> Result:
     return _found("low-memory" if is_low else "ok", "memory", measured, f"{free} / {total}", free=free, total=total)
 
 
-def processor(load: OthersLoad) -> Result:
-    """Judge what other programs take of it."""
-    code = "busy-processor" if load.percent > BUSY_PERCENT else "ok"
-    measured = {"others_percent": load.percent, "busiest_percent": load.busiest_percent}
-    return _found(code, "processor", measured, f"{load.percent:.0f} %", percent=load.percent, program=load.busiest)
+def processor(load: Mapping[str, float]) -> Result:
+    """Judge what other programs take of it, in per cent by their names."""
+    busiest = max(load, key=lambda name: load[name], default="")
+    percent = round(min(100.0, sum(load.values())), 1)
+    code = "busy-processor" if percent > BUSY_PERCENT else "ok"
+    measured = {"others_percent": percent, "busiest_percent": round(load.get(busiest, 0.0), 1)}
+    return _found(code, "processor", measured, f"{percent:.0f} %", percent=percent, program=busiest)
 
 
 def heat(sample: ComputerSample, before: int | None, after: int | None, limit: float | None) -> Result:

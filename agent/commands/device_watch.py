@@ -24,11 +24,10 @@ from capture.sound.listing import SourceWatch, list_sound_inputs
 from capture.sound.wire import Listing, ServerSource
 from config.errors import LiputError, StateError
 from config.schema import Settings
-from devices.health.follow import POLL_S, follow
 from devices.health.line import HealthLine, Kind, Level
 from devices.health.log import open_health_log
 from devices.health.present import open_faults
-from devices.health.query import Wanted
+from devices.health.query import POLL_S, Wanted, follow
 from devices.host import threads
 from devices.host.background import BackgroundTask
 from devices.host.clock import Clock, SystemClock

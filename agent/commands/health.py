@@ -16,10 +16,9 @@ from agent.moments import beginning, ending
 from agent.parameters import config_option, json_option, print_json, refuse_options
 from agent.signals import setting
 from agent.terminal import own_output
-from devices.health.follow import follow
 from devices.health.line import HealthLine, Level
 from devices.health.log import log_folder
-from devices.health.query import Ends, Wanted, last_time, positions, read
+from devices.health.query import Ends, Wanted, follow, last_time, positions, read
 from devices.host.clock import SystemClock
 
 EMPTY = (

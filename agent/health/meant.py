@@ -4,8 +4,7 @@ import contextlib
 from pathlib import Path
 
 from config.errors import DeviceNotFound, StateError
-from devices.health.named import devices_in, meant_by
-from devices.health.query import Wanted
+from devices.health.query import Wanted, devices_in, meant_by
 
 
 def devices_meant(word: str, folder: Path, span: Wanted, *, may_come: bool = False) -> frozenset[str]:

@@ -16,7 +16,7 @@ from config.errors import UsageError
 from devices.health.line import HealthLine, Level
 from devices.health.log import log_folder
 from devices.health.query import Wanted, read
-from devices.health.timeline import DeviceTimeline, timelines
+from devices.health.summary import DeviceTimeline, timelines
 
 SINCE = timedelta(days=1)
 MOST = 5000

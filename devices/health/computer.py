@@ -30,12 +30,8 @@ _DISK_ANSWERS_S = 2.0
 _HOTTEST_BELIEVED = 150.0
 
 
-@dataclass(frozen=True, slots=True)
-class Folder:
-    """A folder on whose disk at least `reserve` bytes should stay free; it need not exist yet."""
-
-    path: Path
-    reserve: int = 0
+type Reserves = Mapping[Path, int]
+"""How many bytes should stay free on the disk of each folder, 0 for any; the folder need not exist yet."""
 
 
 class ComputerSample(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -128,7 +124,7 @@ class Finding:
     advice: str
 
 
-def findings(sample: ComputerSample, folders: Sequence[Folder]) -> Iterator[tuple[str, Finding]]:
+def findings(sample: ComputerSample, folders: Reserves) -> Iterator[tuple[str, Finding]]:
     """Yield what is to be judged in a sample, each by a key of its own; what it does not tell is left out."""
     if sample.memory_total:
         share = sample.memory_available / sample.memory_total
@@ -144,14 +140,14 @@ def findings(sample: ComputerSample, folders: Sequence[Folder]) -> Iterator[tupl
         left = f", {sample.battery_percent:.0f} % are left" if sample.battery_percent is not None else ""
         text = None if sample.plugged_in else f"the PC runs on its battery{left}"
         yield "battery", Finding("on-battery", text, sample.plugged_in, "Plug in the PC's power supply.")
-    for folder in folders:
-        free_bytes = sample.disk_free.get(str(folder.path))
-        if folder.reserve and free_bytes is not None:
-            sizes = f"only {brief_size(free_bytes)} are free in {folder.path}; {brief_size(folder.reserve)} should be"
-            text = sizes if free_bytes < folder.reserve else None
-            well = free_bytes >= folder.reserve * DISK_HYSTERESIS
+    for folder, reserve in folders.items():
+        free_bytes = sample.disk_free.get(str(folder))
+        if reserve and free_bytes is not None:
+            sizes = f"only {brief_size(free_bytes)} are free in {folder}; {brief_size(reserve)} should be"
+            text = sizes if free_bytes < reserve else None
+            well = free_bytes >= reserve * DISK_HYSTERESIS
             advice = "Copy old sessions to another disk, and remove them here."
-            yield f"disk {folder.path}", Finding("low-disk", text, well, advice)
+            yield f"disk {folder}", Finding("low-disk", text, well, advice)
 
 
 class ComputerWatch:
@@ -160,13 +156,11 @@ class ComputerWatch:
     Each finding is one warning when it begins and one line when it ends, however often it is seen.
     """
 
-    def __init__(
-        self, folders: Sequence[Folder], *, record: Record, clock: Clock, computer: Computer | None = None
-    ) -> None:
+    def __init__(self, folders: Reserves, *, record: Record, clock: Clock, computer: Computer | None = None) -> None:
         self._folders = folders
         self._record = record
         self._clock = clock
-        self._computer = computer or Computer([folder.path for folder in folders])
+        self._computer = computer or Computer(list(folders))
         self._began_ns: dict[str, int] = {}
         self._failed = False
         self._task = BackgroundTask("computer", self.look, pause=EVERY_S, failed=self._tell_once, clock=clock)
@@ -258,17 +252,10 @@ def are_drivers_gone(modules: Path = MODULES, release: str | None = None) -> boo
     return bool(kernels) and (release or platform.release()) not in kernels
 
 
-@dataclass(frozen=True, slots=True)
-class OthersLoad:
-    """Per cent of all cores: of everybody else together, and of the program that takes most, `busiest`."""
+def others_load(over_s: float, stop: threading.Event, ours: Collection[int] = ()) -> dict[str, float] | None:
+    """Return the per cent of all cores that each other program takes within `over_s` seconds.
 
-    percent: float
-    busiest: str
-    busiest_percent: float
-
-
-def others_load(over_s: float, stop: threading.Event, ours: Collection[int] = ()) -> OthersLoad | None:
-    """Return what others take within `over_s` seconds; None when `stop` was set before.
+    None when `stop` was set before.
 
     This process, the processes `ours`, and whatever they have started are no others.
     """
@@ -281,10 +268,7 @@ def others_load(over_s: float, stop: threading.Event, ours: Collection[int] = ()
         _, used_before_s = before.get(who, (name, 0.0))
         took[name] = took.get(name, 0.0) + used_s - used_before_s
     most_s = (ended - began) * (psutil.cpu_count() or 1)  # longer than `over_s` where much is to do
-    percents = {name: min(100.0, 100 * used_s / most_s) for name, used_s in took.items()}
-    busiest = max(percents, key=lambda name: percents[name], default="")
-    total = min(100.0, sum(percents.values()))
-    return OthersLoad(round(total, 1), busiest, round(percents.get(busiest, 0.0), 1))
+    return {name: min(100.0, 100 * used_s / most_s) for name, used_s in took.items()}
 
 
 def _used_s(ours: Collection[int]) -> dict[tuple[int, float], tuple[str, float]]:

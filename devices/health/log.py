@@ -105,15 +105,6 @@ def open_health_log(settings: Settings, clock: Clock) -> "HealthLog":
     return HealthLog(clock=clock, keep_days=settings.health.keep_days, max_size=settings.health.max_size)
 
 
-class _Entry:
-    __slots__ = ("data", "line", "told")
-
-    def __init__(self, line: HealthLine, data: bytes) -> None:
-        self.line = line
-        self.data = data
-        self.told = False
-
-
 class HealthLog:
     """Keeps lines in `folder` (None: this PC's); implements devices.health.line.Record. A context manager.
 
@@ -134,9 +125,10 @@ class HealthLog:
         self._clock = clock
         self._appender = LogAppender(self.folder, keep_days, max_size)
         self._journal = None if journal is None else Journal(journal)
-        self._queue: deque[_Entry] = deque()
+        self._queue: deque[tuple[HealthLine, bytes]] = deque()
         self._changed = threading.Condition()
         self._taken = 0
+        self._told = 0  # of those taken, journald
         self._safe = 0
         self._left_out = 0
         self._problem: str | None = None
@@ -228,31 +220,31 @@ class HealthLog:
         """Write lines; return how many, whether one of them must be safe at once, whether the disk took them not."""
         urgent = False
         count = 0
-        self._tell_journal()
-        for _ in range(min(len(self._queue), _AT_ONCE)):
-            entry = self._queue[0]
-            if not self._appended(entry):
+        for _ in range(min(self._tell_journal(), _AT_ONCE)):
+            line, data = self._queue[0]
+            if not self._appended(line, data):
                 return count, urgent, True
             self._queue.popleft()
             count += 1
-            urgent |= entry.line.level in _URGENT
+            urgent |= line.level in _URGENT
         if self._left_out and count:
             self._say_what_was_left_out()
         return count, urgent, False
 
-    def _tell_journal(self) -> None:
-        """Hand journald what has come since, whatever the disk makes of it: then that is where it can be read."""
-        if self._journal is None:
-            return
+    def _tell_journal(self) -> int:
+        """Hand journald what has come since, whatever the disk makes of it; return how many lines may be written."""
         with self._changed:
-            news = list(itertools.takewhile(lambda entry: not entry.told, reversed(self._queue)))
-        for entry in reversed(news):
-            self._journal.send(entry.line)
-            entry.told = True
+            waiting = len(self._queue)
+            news = list(itertools.islice(self._queue, waiting - (self._taken - self._told), None))
+            self._told = self._taken
+        if self._journal is not None:
+            for line, _ in news:
+                self._journal.send(line)
+        return waiting
 
-    def _appended(self, entry: _Entry) -> bool:
+    def _appended(self, line: HealthLine, data: bytes) -> bool:
         try:
-            self._appender.append(entry.line.at, entry.data)
+            self._appender.append(line.at, data)
         except OSError as error:
             self._problem = f"{error.filename or self.folder}: {error.strerror}"
             return False
@@ -276,7 +268,7 @@ class HealthLog:
         line = HealthLine(
             at=self._clock.now(), device=PC, level=Level.WARN, kind=LEFT_OUT, reason=reason, detail={"lines": count}
         )
-        if self._appended(_encoded(line)):
+        if self._appended(*_encoded(line)):
             with self._changed:
                 self._left_out -= count
 
@@ -286,7 +278,7 @@ class HealthLog:
             self._changed.wait_for(lambda: self._closing, RETRY_S)
 
 
-def _encoded(line: HealthLine) -> _Entry:
+def _encoded(line: HealthLine) -> tuple[HealthLine, bytes]:
     """Return `line` with its bytes; what cannot be written as JSON is replaced, what is too long left out."""
     try:
         data = msgspec.json.encode(line)
@@ -304,7 +296,7 @@ def _encoded(line: HealthLine) -> _Entry:
             detail={"left_out_bytes": len(data)},
         )
         data = msgspec.json.encode(line)
-    return _Entry(line, data + b"\n")
+    return line, data + b"\n"
 
 
 def _safe_detail(line: HealthLine) -> Mapping[str, object]:

@@ -1,4 +1,4 @@
-"""Reading the health log: what was written between two times, and what is wrong according to it.
+"""Reads the health log: the lines between two times, new lines as they are written, and the devices in them.
 
 File names give the day; within a file the place of a time is found by bisection over byte offsets, so that the
 length of the log hardly matters. Whatever is not a whole line, such as the last one of a writer that was killed, is
@@ -10,6 +10,7 @@ import heapq
 import itertools
 import os
 import re
+import threading
 from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,7 +20,8 @@ import msgspec
 
 from config.errors import StateError
 from devices.health.files import SLACK, LogFile, log_files, time_of, whole_part
-from devices.health.line import HealthLine, Level
+from devices.health.line import PC, HealthLine, Level
+from devices.host.clock import Clock
 
 _NEAR = 32_768  # bytes that are rather read than bisected
 _DAY = timedelta(days=1)
@@ -207,3 +209,103 @@ def _last_lines(path: Path) -> list[bytes]:
         file.seek(max(0, _end_of(file) - _TAIL))
         return file.read(_TAIL).split(b"\n")
     return []
+
+
+POLL_S = 0.2
+"""How often new lines are looked for."""
+
+_POLLS_BETWEEN_LISTINGS = 5
+_GROWING = timedelta(days=2)  # the files of the last days; older ones do not grow
+
+
+def follow(
+    folder: Path, wanted: Wanted, *, clock: Clock, stop: threading.Event, ends: Ends | None = None
+) -> Iterator[HealthLine]:
+    """Yield the lines that are wanted as they are written, after `ends` (None: from now on), until `stop` is set.
+
+    Raises StateError where the log cannot be read; one that is not there yet is waited for.
+    """
+    known = dict(positions(folder) if ends is None else ends)
+    growing: list[LogFile] = []
+    polls = 0
+    while not stop.is_set():
+        if polls % _POLLS_BETWEEN_LISTINGS == 0:
+            files = files_of(folder)
+            # A clock that was wrong once may have left files of days to come, which do not grow.
+            newest = min([clock.now().date(), *(file.day for file in files[-1:])])
+            growing = [file for file in files if file.day >= newest - _GROWING]
+        polls += 1
+        for file in growing:
+            yield from _news(file.path, wanted, known)
+        clock.wait(stop, POLL_S)
+
+
+def _news(path: Path, wanted: Wanted, known: dict[Path, int]) -> Iterator[HealthLine]:
+    """Yield what has been added to a file, whole lines only, and note in `known` up to where."""
+    try:
+        size = os.stat(path).st_size  # noqa: PTH116 - five times a second
+        if size == known.get(path, 0):
+            return
+        if size < known.get(path, 0):  # deleted and begun anew
+            known[path] = 0
+        with path.open("rb") as file:
+            file.seek(known.get(path, 0))
+            for raw in file:
+                if not raw.endswith(b"\n"):
+                    return
+                known[path] = known.get(path, 0) + len(raw)
+                if (line := wanted.line(raw)) is not None:
+                    yield line
+    except OSError:  # deleted meanwhile
+        known.pop(path, None)
+
+
+# The devices in it
+
+_TEXT = rb'"[^"\\]*(?:\\.[^"\\]*)*"'
+_WHO = re.compile(rb'"device":(' + _TEXT + rb'),"name":(' + _TEXT + rb")")
+
+
+def devices_in(folder: Path, wanted: Wanted) -> dict[str, str]:
+    """Return the id of each device that lines between `wanted.since` and `.until` are about, with its last name.
+
+    Raises StateError where the log cannot be read.
+    """
+    names: dict[str, str] = {}
+    seen: set[bytes] = set()
+    for raw in raw_lines(folder, wanted):
+        who = _WHO.search(raw)
+        # Nearly every line is about a device that was there before; decoding all would take five times as long.
+        if who is None or who[0] in seen:
+            continue
+        seen.add(who[0])
+        try:
+            device, name = (msgspec.json.decode(part, type=str) for part in who.groups())
+        except (msgspec.DecodeError, ValueError):
+            continue
+        names[device] = name or names.get(device, "")
+    return names
+
+
+def meant_by(word: str, names: Mapping[str, str], roles: Mapping[str, str]) -> frozenset[str]:
+    """Return the ids of the devices that `word` stands for, of those in `names` (id to name); maybe none.
+
+    In this order of trust: an id, a serial number, a role (`roles` gives the id), a port, a part of an id or a name.
+    Capital letters do not matter. A part may stand for several.
+    """
+    word = word.strip().casefold()
+    if not word:
+        return frozenset()
+    for meant in _readings(word, names, {role.casefold(): device for role, device in roles.items()}):
+        if meant:
+            return meant
+    return frozenset()
+
+
+def _readings(word: str, names: Mapping[str, str], roles: Mapping[str, str]) -> Iterator[frozenset[str]]:
+    yield frozenset(device for device in names if device.casefold() == word)
+    yield frozenset(device for device in names if word in device.casefold().removesuffix("+sound").split(":")[2:])
+    yield frozenset({roles[word]} if word in roles else ())
+    yield frozenset(device for device in names if device.casefold().partition("@")[2].partition("+")[0] == word)
+    yield frozenset({PC} if word in {"this pc", "computer"} else ())
+    yield frozenset(device for device, name in names.items() if word in name.casefold() or word in device.casefold())

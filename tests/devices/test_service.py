@@ -12,7 +12,6 @@ import pytest
 
 from config.schema import Settings
 from devices import service as module
-from devices.health.computer import Folder
 from devices.health.line import PC, Kind, Level, Record
 from devices.health.log import HealthLog, open_health_log
 from devices.health.query import Wanted, read
@@ -81,7 +80,7 @@ class Bench:
 
         recorded = Recorded(SystemClock())
         service = DeviceService(
-            recorded, SystemClock(), power_line="60 Hz", folders=[Folder(self.folder)], folder=self.folder,
+            recorded, SystemClock(), power_line="60 Hz", folders={self.folder: 0}, folder=self.folder,
             on_change=on_change, monitor=monitor,
         )  # fmt: skip
         self.services.append(service)

@@ -23,7 +23,7 @@ from agent.checks.computer import (
     sleep,
 )
 from agent.checks.result import Result, Verdict
-from devices.health.computer import Computer, ComputerSample, OthersLoad
+from devices.health.computer import Computer, ComputerSample
 from devices.host import priority
 from devices.host.awake import Held
 from devices.host.clock_state import ClockState
@@ -33,7 +33,7 @@ from tests.support.situations import codes, situation, unheard
 
 WELL = ComputerSample(memory_available=6_000_000_000, memory_total=8_000_000_000, temperature_c=55.0)
 GRANTED = Standing(nice=NICE, group_nice=None, realtime=REALTIME, oom_score_adj=0)
-IDLE = OthersLoad(percent=12.0, busiest="firefox", busiest_percent=9.0)
+IDLE = {"sshd": 3.0, "firefox": 9.0}
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ def test_little_memory_is_told() -> None:
 
 
 def test_a_program_that_takes_the_processor_is_named() -> None:
-    result = processor(OthersLoad(percent=71.0, busiest="chrome", busiest_percent=60.0))
+    result = processor({"sshd": 11.0, "chrome": 60.0})
     assert one(result) == ("busy-processor", Verdict.WARNING)
     assert result.advice.english == "Close chrome if it is not needed."
     assert one(processor(IDLE)) == ("ok", Verdict.OK)
@@ -131,7 +131,7 @@ def test_a_core_that_is_slowed_down_meanwhile_is_seen(
     count.parent.mkdir(parents=True)
     count.write_text("7\n")
 
-    def heats_up(*_: object) -> OthersLoad:
+    def heats_up(*_: object) -> dict[str, float]:
         count.write_text("8\n")
         return IDLE
 

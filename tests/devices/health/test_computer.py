@@ -14,7 +14,6 @@ from devices.health.computer import (
     Computer,
     ComputerSample,
     ComputerWatch,
-    Folder,
     are_drivers_gone,
     is_restart_asked_for,
     speed_limit,
@@ -26,7 +25,7 @@ from tests.support.health import Recorded
 from tests.support.simulated import SimulatedClock
 from tests.support.waiting import wait_for
 
-ARCHIVE = Folder(Path("/srv/archive"), reserve=2_000_000_000)
+ARCHIVE = {Path("/srv/archive"): 2_000_000_000}
 WELL = ComputerSample(
     cpu_percent=12.0, memory_available=6_000_000_000, memory_total=8_000_000_000, battery_percent=80.0, plugged_in=True,
     disk_free={"/srv/archive": 50_000_000_000},
@@ -48,7 +47,7 @@ def watched(*samples: ComputerSample) -> Recorded:
     """Return what a watch records of `samples`, a minute apart."""
     clock = SimulatedClock()
     recorded = Recorded(clock)
-    watch = ComputerWatch([ARCHIVE], record=recorded, clock=clock, computer=Scripted(*samples))
+    watch = ComputerWatch(ARCHIVE, record=recorded, clock=clock, computer=Scripted(*samples))
     for _ in samples:
         watch.look()
         clock.advance_to(clock.now_ns() + 60 * NANOSECONDS)
@@ -174,7 +173,7 @@ def test_what_is_nearly_bad_is_no_trouble() -> None:
 
 def test_the_first_sample_comes_at_once_and_the_watch_ends_when_told() -> None:
     recorded = Recorded(SystemClock())
-    watch = ComputerWatch([], record=recorded, clock=SystemClock())
+    watch = ComputerWatch({}, record=recorded, clock=SystemClock())
     watch.start()
     wait_for(lambda: recorded.of(Kind.SAMPLE))
     assert watch.stop()
@@ -188,7 +187,7 @@ def test_a_sensor_that_cannot_be_read_is_one_line_and_no_more() -> None:
 
     clock = SimulatedClock()
     recorded = Recorded(clock)
-    watch = ComputerWatch([], record=recorded, clock=clock, computer=Broken())
+    watch = ComputerWatch({}, record=recorded, clock=clock, computer=Broken())
     watch.start()
     wait_for(lambda: clock.now_ns() > 3600 * NANOSECONDS)  # the simulated clock runs through an hour at once
     watch.stop()

@@ -149,3 +149,21 @@ def test_the_log_tells_journald_once_however_often_the_disk_is_tried(
     server.setblocking(False)
     with pytest.raises(BlockingIOError):
         server.recv(100_000)
+
+
+def test_a_line_that_comes_while_another_is_handed_over_is_handed_over_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[str] = []
+
+    def send(_: Journal, line: HealthLine) -> bool:
+        sent.append(line.reason)
+        if line.reason == "one":
+            health_log(LINE.device, Kind.PLUGGED, "two")
+        return True
+
+    monkeypatch.setattr(Journal, "send", send)
+    with HealthLog(tmp_path, clock=SystemClock()) as health_log:
+        health_log(LINE.device, Kind.PLUGGED, "one")
+        assert wait_for(lambda: len(sent) == 2 and health_log.flush())
+    assert sent == ["one", "two"]

@@ -7,8 +7,7 @@ import msgspec
 import pytest
 
 from devices.health.line import PC, HealthLine, Kind
-from devices.health.named import devices_in, meant_by
-from devices.health.query import Wanted
+from devices.health.query import Wanted, devices_in, meant_by
 
 AT = datetime(2026, 11, 25, 12, tzinfo=UTC)
 WEBCAM, FIRST, SECOND, SOUND = "046d:0825:CAM0001", "534d:2109@1-2", "534d:2109@1-1.4", "534d:2109@1-2+sound"

@@ -13,9 +13,8 @@ import pytest
 from config.errors import StateError
 from devices.health import query
 from devices.health.files import SLACK, file_path
-from devices.health.follow import follow
 from devices.health.line import HealthLine, Kind, Level
-from devices.health.query import Wanted, positions, read
+from devices.health.query import Wanted, follow, positions, read
 from tests.support.pace import slowness
 from tests.support.simulated import SimulatedClock
 

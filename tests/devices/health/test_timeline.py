@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from devices.health.line import PC, HealthLine, Kind, Level
-from devices.health.timeline import MOST_STEPS, steps_of, timelines
+from devices.health.summary import MOST_STEPS, steps_of, timelines
 
 BEGAN = datetime(2026, 11, 26, 9, tzinfo=UTC)
 
