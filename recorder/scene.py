@@ -11,8 +11,8 @@ import av
 
 from capture.compose.compositor import Compositor, Piece
 from capture.compose.geometry import Rect
-from capture.compose.layout import Layout, Place
-from capture.compose.overlay import Overlay
+from capture.compose.layout import Layout
+from capture.compose.paint import Overlay
 from capture.outage import OutageKind, SourceOutage
 from capture.source import Size, VideoFormat
 from capture.timing import CpuStage
@@ -119,12 +119,12 @@ class View:
         self.shown = shown
         self.card = card
         self._layout = layout
-        self._places: tuple[tuple[object, ...], list[Place]] | None = None
+        self._places: tuple[tuple[object, ...], dict[str, Rect]] | None = None
 
-    def places(self, size: Shape, inputs: Sequence[str], shapes: Mapping[str, Shape]) -> list[Place]:
+    def places(self, size: Shape, inputs: Sequence[str], shapes: Mapping[str, Shape]) -> dict[str, Rect]:
         """Return where what is shown; worked out again only when a shape has changed."""
         if self._layout is None:
-            return []
+            return {}
         key = tuple(shapes.items())
         if self._places is None or self._places[0] != key:
             self._places = key, self._layout.places(*size, inputs, shapes)
@@ -180,12 +180,12 @@ class Stage:
             if one.picture is not None and one.outage is None
         }
         places = view.places(size, self._names, shapes)
-        if not any(place.source in shapes for place in places) and not any(one.outage for one in self._inputs):
+        if not any(name in shapes for name in places) and not any(one.outage for one in self._inputs):
             return None  # the first pictures are still to come, or could not be decoded
         by_name = dict(zip(self._names, self._inputs, strict=True))
-        for place in places:
-            by_name[place.source].within = None if place.rect.size == size else place.rect.size
-        pieces = [self._piece(by_name[place.source], place.rect) for place in places]
+        for name, rect in places.items():
+            by_name[name].within = None if rect.size == size else rect.size
+        pieces = [self._piece(by_name[name], rect) for name, rect in places.items()]
         self._note(pieces)
         return self._compositor.compose(pieces, self._look.overlays)
 

@@ -55,11 +55,11 @@ def _views(layouts: Mapping[str, LayoutSettings], pictures: Sequence[str], slide
             places = Layout(name, settings).places(_ACROSS, _DOWN, pictures)
         except UsageError:  # names inputs that this session does not have
             continue
-        at = next((number for number, place in enumerate(places) if place.source == slides), None)
-        if at is None:
+        if slides not in places:
             continue
-        shown = letterboxed(_ACROSS, _DOWN, places[at].rect)
-        above = (place.rect.common(shown) for place in places[at + 1 :])
+        rects = list(places.values())
+        shown = letterboxed(_ACROSS, _DOWN, places[slides])
+        above = (rect.common(shown) for rect in rects[list(places).index(slides) + 1 :])
         found[name] = SlidesView(area=_area(shown), covered=tuple(_area(rect) for rect in above if rect))
     return found
 

@@ -5,19 +5,16 @@ program goes through as it is.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import av
 import numpy as np
 
 from capture.compose.geometry import Rect, disjoint, letterboxed
-from capture.compose.overlay import Overlay
-from capture.compose.paint import BLACK
+from capture.compose.paint import BLACK, Overlay
 from capture.compose.recolour import Recolourer, is_same
 from capture.pictures import PicturePool, Plane, Planes, plane_views, tagged
 from capture.source import Matrix
-
-_BLACK = BLACK.y, BLACK.u, BLACK.v
 
 
 class Piece(NamedTuple):
@@ -31,15 +28,6 @@ class Piece(NamedTuple):
     place: Rect
     picture: av.VideoFrame | None
     version: int = 0
-
-
-class _Layer(Protocol):
-    @property
-    def place(self) -> Rect: ...
-
-    def draw(self, planes: tuple[Plane, ...], region: Rect) -> None:
-        """Draw what of it is within `region`, which is within its place."""
-        ...
 
 
 class Compositor:
@@ -56,27 +44,27 @@ class Compositor:
         self._whole = Rect(0, 0, width, height)
         self._slots: list[_Slot] = []
         self._overlays: tuple[Overlay, ...] = ()
-        self._outputs: list[_Output] = []
-        self._latest: _Output | None = None
+        self._outputs: list[tuple[av.VideoFrame, tuple[Plane, ...]]] = []  # two that take turns, with their planes
+        self._states: list[tuple[int, ...] | None] = [None, None]  # the changes of each slot that each of them shows
+        self._turn = 0
 
     def compose(
         self,
-        pieces: Sequence[Piece | tuple[Rect, av.VideoFrame | None]],
+        pieces: Sequence[Piece],
         overlays: Sequence[Overlay] = (),
     ) -> av.VideoFrame:
         """Return the picture of `pieces`, the first at the bottom, below `overlays`; black where there are none."""
-        given = [Piece(*piece) for piece in pieces]
-        if not overlays and given and (whole := self._as_all(given[-1])):
+        if not overlays and pieces and (whole := self._as_all(pieces[-1])):
             self._forget()
             return whole
-        self._lay_out([piece.place for piece in given], tuple(overlays))
-        for slot, piece in zip(self._slots, given, strict=True):
+        self._lay_out([piece.place for piece in pieces], tuple(overlays))
+        for slot, piece in zip(self._slots, pieces, strict=True):
             slot.put(piece)
         state = tuple(slot.changes for slot in self._slots)
-        if self._latest is None or self._latest.state != state:
-            self._latest = self._next()
-            self._draw(self._latest, state)
-        return self._latest.frame
+        if self._states[self._turn] != state:
+            self._turn = 1 - self._turn
+            self._draw(state)
+        return self._outputs[self._turn][0]
 
     def _as_all(self, piece: Piece) -> av.VideoFrame | None:
         """Return the piece's picture if it is the program's as it stands."""
@@ -87,9 +75,7 @@ class Compositor:
         return picture if fits else None
 
     def _forget(self) -> None:
-        self._slots, self._overlays, self._latest = [], (), None
-        for output in self._outputs:
-            output.state = None
+        self._slots, self._overlays, self._states = [], (), [None, None]
 
     def _lay_out(self, places: list[Rect], overlays: tuple[Overlay, ...]) -> None:
         if places != [slot.place for slot in self._slots] or overlays != self._overlays:
@@ -97,38 +83,24 @@ class Compositor:
             self._slots = [_Slot(place, self.matrix) for place in places]
             self._overlays = overlays
 
-    def _next(self) -> "_Output":
-        """Return the output whose turn it is: that which was not given last."""
+    def _draw(self, state: tuple[int, ...]) -> None:
+        """Bring the output whose turn it is up to date: what has changed since it was drawn, and what lies above."""
         if not self._outputs:
-            self._outputs = [_Output(self.width, self.height, self.matrix) for _ in range(2)]
-        self._outputs.reverse()
-        return self._outputs[0]
-
-    def _draw(self, output: "_Output", state: tuple[int, ...]) -> None:
-        """Bring `output` up to date: all that has changed since it was drawn last, and what lies above that."""
+            frames = [tagged(av.VideoFrame(self.width, self.height, "yuv420p"), self.matrix) for _ in range(2)]
+            self._outputs = [(frame, plane_views(frame)) for frame in frames]
+        planes, before = self._outputs[self._turn][1], self._states[self._turn]
         changed = [self._whole]
-        if output.state is not None:
-            changed = [
-                slot.place for slot, before in zip(self._slots, output.state, strict=True) if slot.changes != before
-            ]
-        layers: list[_Layer] = [*self._slots, *self._overlays]
+        if before is not None:
+            changed = [slot.place for slot, known in zip(self._slots, before, strict=True) if slot.changes != known]
+        layers: list[_Slot | Overlay] = [*self._slots, *self._overlays]
         for region in disjoint(changed):
             lowest = max((number for number, slot in enumerate(self._slots) if slot.place.covers(region)), default=None)
             if lowest is None:
-                _fill(output.planes, region)
+                _fill(planes, region)
             for layer in layers[lowest or 0 :]:
                 if part := layer.place.common(region):
-                    layer.draw(output.planes, part)
-        output.state = state
-
-
-class _Output:
-    """A frame that pictures are drawn into; `state` is which versions of the pieces it shows, None before the first."""
-
-    def __init__(self, width: int, height: int, matrix: Matrix) -> None:
-        self.frame = tagged(av.VideoFrame(width, height, "yuv420p"), matrix)
-        self.planes = plane_views(self.frame)
-        self.state: tuple[int, ...] | None = None
+                    layer.draw(planes, part)
+        self._states[self._turn] = state
 
 
 class _Slot:
@@ -182,5 +154,5 @@ class _Slot:
 
 
 def _fill(planes: tuple[Plane, ...], region: Rect) -> None:
-    for number, (plane, level) in enumerate(zip(planes, _BLACK, strict=True)):
+    for number, (plane, level) in enumerate(zip(planes, BLACK, strict=True)):
         plane[region.of_plane(number)] = level

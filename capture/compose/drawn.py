@@ -7,8 +7,7 @@ from PIL import Image, UnidentifiedImageError
 
 from capture.compose.geometry import Rect, letterboxed
 from capture.compose.letters import draw, fitted
-from capture.compose.overlay import Overlay
-from capture.compose.paint import Canvas, Mask, halved, ink
+from capture.compose.paint import Canvas, Mask, Overlay, halved, ink
 from capture.source import Matrix
 from config.errors import MediaError
 from config.layout_kinds import even, in_corner
@@ -44,7 +43,7 @@ def title_line(width: int, height: int, *, text: str, matrix: Matrix) -> Overlay
     canvas.print(mask, padding, (down - line.height) // 2, ink(*_WHITE, matrix))
     coverage = np.full((down, across), _DARKNESS, np.uint8)
     # Letters and the accent are solid; the band lets the picture through.
-    np.maximum(coverage, _solid(canvas, ink(*_PAPER, matrix).y), out=coverage)
+    np.maximum(coverage, _solid(canvas, ink(*_PAPER, matrix)[0]), out=coverage)
     return overlay(canvas, coverage, margin, height - margin - down)
 
 

@@ -11,14 +11,6 @@ from config.program import LayoutSettings
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where an input is shown. Its picture is letterboxed into the rectangle where its shape is another."""
-
-    source: str
-    rect: Rect
-
-
-@dataclass(frozen=True, slots=True)
 class Layout:
     """A layout of the settings, by its name."""
 
@@ -27,22 +19,22 @@ class Layout:
 
     def places(
         self, width: int, height: int, sources: Sequence[str], shapes: Mapping[str, Shape] | None = None
-    ) -> list[Place]:
-        """Return where which of `sources` (roles or names, in the order they were asked for) is, from bottom to top.
+    ) -> dict[str, Rect]:
+        """Return the places of those of `sources` (roles or names, in the order asked for) that are shown.
 
-        With fewer inputs than places, those that are there fill the picture. An inset takes the shape that its
-        input has in `shapes`, else that of the picture, which is `width` x `height` (even). Raises UsageError where
-        the layout names an input that is not among them.
+        The lowest comes first. With fewer inputs than places, those that are there fill the picture. An inset takes
+        the shape that its input has in `shapes`, else that of the picture, which is `width` x `height` (even). Raises
+        UsageError where the layout names an input that is not among them.
         """
         shown = self.shown(sources)
         whole = Rect(0, 0, width, height)
         if len(shown) < 2:
-            return [Place(source, whole) for source in shown]
+            return dict.fromkeys(shown, whole)
         known = shapes or {}
         its_shapes = [known.get(source, whole.size) for source in shown]
         asked = Asked(width, height, its_shapes, self.settings.corner, self.settings.size)
         boxes = KINDS[self.settings.kind].arrange(asked)
-        return [Place(source, Rect(*box)) for source, box in zip(shown, boxes, strict=True)]
+        return {source: Rect(*box) for source, box in zip(shown, boxes, strict=True)}
 
     def shown(self, sources: Sequence[str]) -> list[str]:
         """Return which of `sources` are shown, the large one first; raises UsageError for names that are not there."""

@@ -5,6 +5,7 @@ they belong to, so that names keep their spelling; letters of other scripts beco
 """
 
 import unicodedata
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -63,12 +64,8 @@ _FINE = 4
 """Marks are drawn so much larger and scaled down, for smooth edges."""
 
 
-@dataclass(frozen=True, slots=True)
-class Letter:
-    """A letter that the font has, and the marks on it."""
-
-    base: str
-    marks: str = ""
+type Letter = tuple[str, str]
+"""A letter that the font has, and the marks on it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +93,14 @@ def letters(text: str) -> tuple[Letter, ...]:
     for sign in plain:
         if sign in _ABOVE or sign in _BELOW or sign == _THROUGH:
             if found:
-                found[-1] = Letter(found[-1].base, found[-1].marks + sign)
+                base, marks = found[-1]
+                found[-1] = base, marks + sign
         elif " " <= sign <= "~" or sign in _OTHERS:
-            found.append(Letter(sign))
+            found.append((sign, ""))
         elif sign.isspace():
-            found.append(Letter(" "))
+            found.append((" ", ""))
         elif not unicodedata.category(sign).startswith(("M", "C")):
-            found.append(Letter(_UNKNOWN))
+            found.append((_UNKNOWN, ""))
     return tuple(found)
 
 
@@ -143,11 +141,11 @@ def draw(text: Text) -> Mask:
 
 
 def _has_marks(text: Text) -> bool:
-    return any(letter.marks for line in text.lines for letter in letters(line))
+    return any(marks for line in text.lines for _, marks in letters(line))
 
 
 def _bases(text: str) -> str:
-    return "".join(letter.base for letter in letters(text))
+    return "".join(base for base, _ in letters(text))
 
 
 def _broken(text: str, width: int, size: int) -> tuple[str, ...]:
@@ -180,50 +178,38 @@ def _font(size: int) -> ImageFont.FreeTypeFont:
 def _draw_line(
     draw: ImageDraw.ImageDraw, marks: ImageDraw.ImageDraw | None, line: tuple[Letter, ...], top: int, size: int
 ) -> None:
-    font, bases = _font(size), "".join(letter.base for letter in line)
+    font, bases = _font(size), "".join(base for base, _ in line)
     base_line = top + round(_BASE * size)
     draw.text((0, base_line), bases, fill=255, font=font, anchor="ls")
-    for place, letter in enumerate(line):
-        if marks and letter.marks:
+    for place, (base, above_and_below) in enumerate(line):
+        if marks and above_and_below:
             left, right = (font.getlength(bases[:end]) for end in (place, place + 1))
-            if letter.base in _DOTTED and any(mark in _ABOVE for mark in letter.marks):
+            if base in _DOTTED and any(mark in _ABOVE for mark in above_and_below):
                 # The mark stands where the dot is.
                 draw.rectangle((left, base_line - size, right, base_line - round((_SMALL + 0.02) * size)), fill=0)
-            _draw_marks(_Pen(marks, (left + right) / 2, base_line, size), letter, right - left)
+            for stroke, up in _strokes(base, above_and_below, (right - left) / size):
+                _draw_stroke(marks, (left + right) / 2, base_line - up * size, size, stroke)
 
 
-@dataclass(frozen=True, slots=True)
-class _Pen:
-    """Draws the marks of one letter, of which the middle is at `x` and the base line at `y`."""
-
-    draw: ImageDraw.ImageDraw
-    x: float
-    y: float
-    size: int
-
-    def stroke(self, stroke: Stroke, up: float) -> None:
-        """Draw with round ends, `up` ems above the base line."""
-        weight = max(1.0, _STROKE * self.size) * _FINE
-        points = [
-            ((self.x + right * self.size) * _FINE, (self.y + (down - up) * self.size) * _FINE) for right, down in stroke
-        ]
-        self.draw.line(points, fill=255, width=round(weight), joint="curve")
-        # A point alone is a dot, larger than the end of a line.
-        half = weight * (_DOT if len(points) == 1 else 0.5)
-        for x, y in points:
-            self.draw.ellipse((x - half, y - half, x + half, y + half), fill=255)
-
-
-def _draw_marks(pen: _Pen, letter: Letter, width: float) -> None:
-    height = _CAPITAL if letter.base in _TALL else _SMALL
-    above = height + 0.07
-    for mark in letter.marks:
-        for stroke in _BELOW.get(mark, ()):
-            pen.stroke(stroke, 0.0)
-        for stroke in _ABOVE.get(mark, ()):
-            pen.stroke(stroke, above + 0.13)
+def _strokes(base: str, marks: str, width: float) -> Iterator[tuple[Stroke, float]]:
+    """Yield the strokes of the marks of a letter `width` ems wide, and how many ems above the base line each stands."""
+    height = _CAPITAL if base in _TALL else _SMALL
+    above = height + 0.2
+    for mark in marks:
+        yield from ((stroke, 0.0) for stroke in _BELOW.get(mark, ()))
+        yield from ((stroke, above) for stroke in _ABOVE.get(mark, ()))
         if mark in _ABOVE:
             above += 0.17  # a second one stands above the first
         if mark == _THROUGH:
-            across = width / pen.size * 0.4
-            pen.stroke(((-across, 0.08), (across, -0.08)), height / 2)
+            yield ((-0.4 * width, 0.08), (0.4 * width, -0.08)), height / 2
+
+
+def _draw_stroke(draw: ImageDraw.ImageDraw, x: float, y: float, size: int, stroke: Stroke) -> None:
+    """Draw with round ends, from (x, y)."""
+    weight = max(1.0, _STROKE * size) * _FINE
+    points = [((x + right * size) * _FINE, (y + down * size) * _FINE) for right, down in stroke]
+    draw.line(points, fill=255, width=round(weight), joint="curve")
+    # A point alone is a dot, larger than the end of a line.
+    half = weight * (_DOT if len(points) == 1 else 0.5)
+    for x_end, y_end in points:
+        draw.ellipse((x_end - half, y_end - half, x_end + half, y_end + half), fill=255)

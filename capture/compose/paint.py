@@ -1,4 +1,4 @@
-"""Drawing on planes: colours as samples, rectangles, and masks of coverage; chroma follows luma at half the size."""
+"""Drawing on planes: rectangles, masks of coverage, overlays; chroma follows luma at half the size."""
 
 from dataclasses import dataclass
 
@@ -8,6 +8,7 @@ import numpy as np
 from av.video.reformatter import ColorRange, Interpolation
 from numpy.typing import NDArray
 
+from capture.compose.geometry import Rect
 from capture.compose.recolour import weights
 from capture.pictures import Plane, plane_views, tagged
 from capture.source import Matrix
@@ -19,16 +20,10 @@ type Mask = NDArray[np.uint8]
 """How much of each pixel is ink, 0 to 255, shape (rows, columns)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ink:
-    """A colour as limited-range samples of one matrix."""
+type Ink = tuple[int, int, int]
+"""A colour as limited-range samples of one matrix: Y, U, V."""
 
-    y: int
-    u: int
-    v: int
-
-
-BLACK = Ink(16, 128, 128)
+BLACK: Ink = (16, 128, 128)
 
 
 def ink(red: int, green: int, blue: int, matrix: Matrix) -> Ink:
@@ -37,7 +32,7 @@ def ink(red: int, green: int, blue: int, matrix: Matrix) -> Ink:
     r, g, b = red / 255, green / 255, blue / 255
     luma = of_red * r + (1 - of_red - of_blue) * g + of_blue * b
     u, v = (b - luma) / (2 * (1 - of_blue)), (r - luma) / (2 * (1 - of_red))
-    return Ink(round(16 + 219 * luma), round(128 + 224 * u), round(128 + 224 * v))
+    return round(16 + 219 * luma), round(128 + 224 * u), round(128 + 224 * v)
 
 
 class Canvas:
@@ -68,8 +63,8 @@ class Canvas:
     def fill(self, x: int, y: int, width: int, height: int, colour: Ink) -> None:
         """Fill a rectangle; its sides are rounded to even ones."""
         left, top, right, bottom = (2 * round(side / 2) for side in (x, y, x + width, y + height))
-        self.planes[0][top:bottom, left:right] = colour.y
-        for plane, level in zip(self.planes[1:], (colour.u, colour.v), strict=True):
+        self.planes[0][top:bottom, left:right] = colour[0]
+        for plane, level in zip(self.planes[1:], colour[1:], strict=True):
             plane[top // 2 : bottom // 2, left // 2 : right // 2] = level
 
     def print(self, mask: Mask, x: int, y: int, colour: Ink) -> None:
@@ -78,9 +73,9 @@ class Canvas:
         rows, columns = (min(have, most) for have, most in zip(mask.shape, self._room(x, y), strict=True))
         mask = np.pad(mask[:rows, :columns], ((0, rows % 2), (0, columns % 2)))
         rows, columns = mask.shape
-        blend(self.planes[0][y : y + rows, x : x + columns], mask, colour.y)
+        blend(self.planes[0][y : y + rows, x : x + columns], mask, colour[0])
         small = halved(mask)
-        for plane, level in zip(self.planes[1:], (colour.u, colour.v), strict=True):
+        for plane, level in zip(self.planes[1:], colour[1:], strict=True):
             blend(plane[y // 2 : (y + rows) // 2, x // 2 : (x + columns) // 2], small, level)
 
     def _room(self, x: int, y: int) -> tuple[int, int]:
@@ -101,3 +96,23 @@ def blend(target: Plane, mask: Mask, level: int) -> None:
     """Move the samples of `target` towards `level`, as far as `mask` says."""
     part = mask.astype(np.float32) / 255
     target[:] = np.rint(target + (level - target.astype(np.float32)) * part).astype(np.uint8)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Overlay:
+    """A picture that lies over the program's, such as a title line; drawn once (capture/compose/drawn.py).
+
+    `planes` have the size of its place, each sample multiplied by its coverage; `kept` is 255 less the coverage.
+    """
+
+    place: Rect
+    planes: tuple[Plane, ...]
+    kept: tuple[Plane, ...]
+
+    def draw(self, planes: tuple[Plane, ...], region: Rect) -> None:
+        """Lay the part within `region` over limited-range 4:2:0 planes of a whole picture."""
+        inside = region.moved(self.place.x, self.place.y)
+        for number, target in enumerate(planes):
+            part, within = target[region.of_plane(number)], inside.of_plane(number)
+            cv2.multiply(part, self.kept[number][within], part, scale=1 / 255)
+            cv2.add(part, self.planes[number][within], part)

@@ -44,7 +44,7 @@ def match_of(slides: Clip, camera: Clip) -> Match:
 def overlaid(slides: Clip, camera: Clip, sinks: tuple[str, ...]) -> Job:
     """Return the ffmpeg command that puts the camera where the layout has it."""
     layout = Layout(LAYOUT, BUILT_IN_LAYOUTS[LAYOUT])
-    _, corner = (place.rect for place in layout.places(slides.width, slides.height, ["1", "2"]))
+    _, corner = layout.places(slides.width, slides.height, ["1", "2"]).values()
     graph = f"[1:v]scale={corner.width}:{corner.height}[small];[0:v][small]overlay={corner.x}:{corner.y}[program]"
     sources = ("-i", str(slides.path), "-i", str(camera.path), "-filter_complex", graph)
     return Job("ffmpeg", (*FFMPEG, *sources, "-map", "[program]", *sinks))

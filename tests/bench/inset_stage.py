@@ -30,8 +30,8 @@ def main() -> None:
     compositor, composed = Compositor(*size, forms[0].matrix), 0
     while (frames := _next(sources)) is not None:
         pieces = [
-            Piece(place.rect, source.decode(frame, None if place.rect.size == size else place.rect.size))
-            for source, frame, place in zip(sources, frames, places, strict=True)
+            Piece(place, source.decode(frame, None if place.size == size else place.size))
+            for source, frame, place in zip(sources, frames, places.values(), strict=True)
         ]
         compositor.compose(pieces)
         composed += 1

@@ -32,7 +32,7 @@ def compositor() -> Compositor:
 
 def test_an_inset_lies_over_the_slides_sample_for_sample() -> None:
     slides, camera = noise(WIDTH, HEIGHT, 1), noise(*INSET.size, 2)
-    picture = compositor().compose([(WHOLE, slides), (INSET, camera)])
+    picture = compositor().compose([Piece(WHOLE, slides), Piece(INSET, camera)])
     assert (picture.format.name, picture.color_range, picture.colorspace, picture.pict_type) == ("yuv420p", 1, 5, 0)
     assert equal(samples(picture, INSET), samples(camera))
     for beside in (Rect(0, 0, 200, HEIGHT), Rect(296, 0, 24, HEIGHT), Rect(200, 0, 96, 20), Rect(200, 74, 96, 106)):
@@ -41,7 +41,7 @@ def test_an_inset_lies_over_the_slides_sample_for_sample() -> None:
 
 def test_the_order_of_pieces_is_that_from_bottom_to_top() -> None:
     slides, camera = noise(WIDTH, HEIGHT, 1), noise(*INSET.size, 2)
-    hidden = compositor().compose([(INSET, camera), (WHOLE, slides)], [])
+    hidden = compositor().compose([Piece(INSET, camera), Piece(WHOLE, slides)], [])
     assert equal(samples(hidden), samples(slides))
 
 
@@ -49,20 +49,20 @@ def test_one_picture_of_the_programs_size_goes_through_untouched() -> None:
     made = compositor()
     for seed in range(3):
         picture = noise(WIDTH, HEIGHT, seed)
-        assert made.compose([(WHOLE, picture)]) is picture
+        assert made.compose([Piece(WHOLE, picture)]) is picture
 
 
 @pytest.mark.parametrize("matrix", [Matrix.BT601, Matrix.SMPTE170M, Matrix.UNSPECIFIED])
 def test_matrices_that_are_the_same_need_no_copy(matrix: Matrix) -> None:
     picture = noise(WIDTH, HEIGHT, 1, matrix)
-    assert compositor().compose([(WHOLE, picture)]) is picture
+    assert compositor().compose([Piece(WHOLE, picture)]) is picture
 
 
 def test_without_pieces_and_without_pictures_it_is_black() -> None:
     made = compositor()
     assert is_plain(samples(made.compose([])), *BLACK)
-    assert is_plain(samples(made.compose([(WHOLE, None)])), *BLACK)
-    mixed = made.compose([(WHOLE, plain(WIDTH, HEIGHT, 90)), (INSET, None)])
+    assert is_plain(samples(made.compose([Piece(WHOLE, None)])), *BLACK)
+    mixed = made.compose([Piece(WHOLE, plain(WIDTH, HEIGHT, 90)), Piece(INSET, None)])
     assert is_plain(samples(mixed, INSET), *BLACK)
     assert is_plain(samples(mixed, Rect(0, 0, 200, HEIGHT)), 90, 100, 150)
 
@@ -78,7 +78,7 @@ def test_without_pieces_and_without_pictures_it_is_black() -> None:
     ],
 )
 def test_other_shapes_are_letterboxed(size: tuple[int, int], inner: Rect) -> None:
-    picture = compositor().compose([(WHOLE, plain(*size, 90))])
+    picture = compositor().compose([Piece(WHOLE, plain(*size, 90))])
     assert is_plain(samples(picture, inner), 90, 100, 150)
     luma = plane_views(picture)[0].copy()
     luma[inner.of_plane(0)] = 16
@@ -91,7 +91,7 @@ def test_scaling_keeps_what_is_seen() -> None:
     wave = np.tile(np.linspace(40, 200, 640).astype(np.uint8), (360, 1))
     picture = plain(640, 360, 0)
     plane_views(picture)[0][:] = wave
-    shown = samples(compositor().compose([(WHOLE, picture)]))[0].astype(int)
+    shown = samples(compositor().compose([Piece(WHOLE, picture)]))[0].astype(int)
     assert np.abs(shown - np.linspace(40, 200, WIDTH)).max() <= 2
 
 
@@ -103,7 +103,7 @@ def test_colours_stay_when_the_matrix_is_another(source: Matrix, target: Matrix)
     )
     picture.colorspace, picture.color_range = source, 1
     place = Rect(0, 0, rgb.shape[1], 64)
-    composed = Compositor(*place.size, target).compose([(place, picture)])
+    composed = Compositor(*place.size, target).compose([Piece(place, picture)])
     assert composed.colorspace == target
     assert composed is not picture
     shown, meant = (tagged_rgb(frame)[32, 16::32].astype(int) for frame in (composed, picture))
@@ -113,19 +113,19 @@ def test_colours_stay_when_the_matrix_is_another(source: Matrix, target: Matrix)
 
 def test_the_same_pieces_are_not_drawn_again(drawn: list[Rect]) -> None:
     made, slides, camera = compositor(), noise(WIDTH, HEIGHT, 1), noise(*INSET.size, 2)
-    first = made.compose([(WHOLE, slides), (INSET, camera)])
+    first = made.compose([Piece(WHOLE, slides), Piece(INSET, camera)])
     assert len(drawn) == 2
-    assert made.compose([(WHOLE, slides), (INSET, camera)]) is first
+    assert made.compose([Piece(WHOLE, slides), Piece(INSET, camera)]) is first
     assert len(drawn) == 2
 
 
 def test_only_what_changed_is_drawn_again(drawn: list[Rect]) -> None:
     made, slides = compositor(), noise(WIDTH, HEIGHT, 1)
     for seed in range(2):  # both frames
-        made.compose([(WHOLE, slides), (INSET, noise(*INSET.size, seed))])
+        made.compose([Piece(WHOLE, slides), Piece(INSET, noise(*INSET.size, seed))])
     drawn.clear()
     camera = noise(*INSET.size, 3)
-    picture = made.compose([(WHOLE, slides), (INSET, camera)])
+    picture = made.compose([Piece(WHOLE, slides), Piece(INSET, camera)])
     assert drawn == [INSET]
     assert equal(samples(picture, INSET), samples(camera))
     assert equal(samples(picture, Rect(0, 0, 200, HEIGHT)), samples(slides, Rect(0, 0, 200, HEIGHT)))
@@ -136,7 +136,7 @@ def test_a_decoders_two_frames_by_turns_are_never_taken_for_the_same_picture() -
     turns = [plain(*INSET.size, 0) for _ in range(2)]
     for number in range(6):
         plane_views(turns[number % 2])[0][:] = 40 + number
-        picture = made.compose([(WHOLE, None), (INSET, turns[number % 2])])
+        picture = made.compose([Piece(WHOLE, None), Piece(INSET, turns[number % 2])])
         assert samples(picture, INSET)[0].min() == samples(picture, INSET)[0].max() == 40 + number
 
 
@@ -149,24 +149,24 @@ def test_a_version_says_that_an_object_holds_another_picture() -> None:
 
 def test_a_frame_stays_as_it_is_until_the_next_but_one() -> None:
     made = compositor()
-    first = made.compose([(WHOLE, None), (INSET, plain(*INSET.size, 40))])
+    first = made.compose([Piece(WHOLE, None), Piece(INSET, plain(*INSET.size, 40))])
     before = samples(first)
-    second = made.compose([(WHOLE, None), (INSET, plain(*INSET.size, 50))])
+    second = made.compose([Piece(WHOLE, None), Piece(INSET, plain(*INSET.size, 50))])
     assert second is not first
     assert equal(samples(first), before)
-    assert made.compose([(WHOLE, None), (INSET, plain(*INSET.size, 60))]) is first
+    assert made.compose([Piece(WHOLE, None), Piece(INSET, plain(*INSET.size, 60))]) is first
 
 
 def test_layouts_change_between_two_pictures() -> None:
     made, slides, camera = compositor(), noise(WIDTH, HEIGHT, 1), noise(*INSET.size, 2)
     moved = Rect(4, 100, *INSET.size)
     for _ in range(2):
-        made.compose([(WHOLE, slides), (INSET, camera)])
-    picture = made.compose([(WHOLE, slides), (moved, camera)])
+        made.compose([Piece(WHOLE, slides), Piece(INSET, camera)])
+    picture = made.compose([Piece(WHOLE, slides), Piece(moved, camera)])
     assert equal(samples(picture, moved), samples(camera))
     assert equal(samples(picture, INSET), samples(slides, INSET))
-    assert made.compose([(WHOLE, slides)]) is slides
-    again = made.compose([(WHOLE, slides), (INSET, camera)])
+    assert made.compose([Piece(WHOLE, slides)]) is slides
+    again = made.compose([Piece(WHOLE, slides), Piece(INSET, camera)])
     assert equal(samples(again, moved), samples(slides, moved))
     assert equal(samples(again, INSET), samples(camera))
 
@@ -185,7 +185,7 @@ def test_whatever_changes_the_picture_is_that_of_a_fresh_compositor(data: st.Dat
         for number in range(len(pictures)):
             if data.draw(st.booleans()):
                 pictures[number] = noise(*sizes[number], 10 * step + number)
-        pieces = list(zip(places, pictures, strict=True))
+        pieces = [Piece(*one) for one in zip(places, pictures, strict=True)]
         fresh = Compositor(120, 120, Matrix.BT601).compose(pieces, lines)
         assert equal(samples(small.compose(pieces, lines)), samples(fresh))
 

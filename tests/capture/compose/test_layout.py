@@ -17,11 +17,11 @@ FULL_HD = 1920, 1080
 
 
 def rects(settings: LayoutSettings, sources: list[str], shapes: dict[str, tuple[int, int]] | None = None) -> list[Rect]:
-    return [place.rect for place in Layout("mine", settings).places(*FULL_HD, sources, shapes)]
+    return list(Layout("mine", settings).places(*FULL_HD, sources, shapes).values())
 
 
 def shown(settings: LayoutSettings, sources: list[str]) -> list[str]:
-    return [place.source for place in Layout("mine", settings).places(*FULL_HD, sources)]
+    return list(Layout("mine", settings).places(*FULL_HD, sources))
 
 
 def test_single_is_all_of_the_picture() -> None:
@@ -72,8 +72,8 @@ def test_names_come_first_and_the_others_follow() -> None:
 @pytest.mark.parametrize("name", BUILT_IN_LAYOUTS)
 def test_one_input_alone_fills_the_picture_and_none_is_nothing(name: str) -> None:
     layout = Layout(name, BUILT_IN_LAYOUTS[name])
-    assert [place.rect for place in layout.places(*FULL_HD, ["podium"])] == [Rect(0, 0, *FULL_HD)]
-    assert layout.places(*FULL_HD, []) == []
+    assert layout.places(*FULL_HD, ["podium"]) == {"podium": Rect(0, 0, *FULL_HD)}
+    assert layout.places(*FULL_HD, []) == {}
 
 
 def test_an_input_that_is_not_there_is_said_with_what_may_be_meant() -> None:
@@ -96,13 +96,12 @@ def check_places(settings: LayoutSettings, picture: tuple[int, int], count: int,
     except ValueError as error:
         pytest.fail(f"{error}: {asked}")
     whole = Rect(0, 0, *picture)
-    for place in places:
-        assert place.rect, f"{place.source} has no room: {asked}"
-        assert whole.covers(place.rect), f"{place.source} is beyond the picture, {place.rect}: {asked}"
-    assert len({place.source for place in places}) == len(places) <= KINDS[settings.kind].most, asked
-    for number, place in enumerate(places):
-        for other in places[number + 1 :]:
-            assert not other.rect.covers(place.rect), f"{other.source} hides {place.source}: {asked}"
+    for source, place in places.items():
+        assert place, f"{source} has no room: {asked}"
+        assert whole.covers(place), f"{source} is beyond the picture, {place}: {asked}"
+    assert len(places) <= KINDS[settings.kind].most, asked
+    for (below, place), (above, other) in itertools.combinations(places.items(), 2):
+        assert not other.covers(place), f"{above} hides {below}: {asked}"
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from capture.compose.compositor import Compositor
+from capture.compose.compositor import Compositor, Piece
 from capture.compose.drawn import logo, title_line
 from capture.compose.geometry import Rect
-from capture.compose.overlay import Overlay
+from capture.compose.paint import Overlay
 from capture.pictures import plane_views
 from capture.source import Matrix
 from config.errors import MediaError
@@ -22,7 +22,7 @@ WHOLE = Rect(0, 0, WIDTH, HEIGHT)
 
 
 def over(overlay: Overlay, level: int = 120, matrix: Matrix = Matrix.BT601) -> np.ndarray[tuple[int, ...], np.dtype]:
-    picture = Compositor(WIDTH, HEIGHT, matrix).compose([(WHOLE, plain(WIDTH, HEIGHT, level, matrix))], [overlay])
+    picture = Compositor(WIDTH, HEIGHT, matrix).compose([Piece(WHOLE, plain(WIDTH, HEIGHT, level, matrix))], [overlay])
     return plane_views(picture)[0].astype(int)
 
 
@@ -65,7 +65,7 @@ def test_a_logo_keeps_its_colour(tmp_path: Path, matrix: Matrix) -> None:
     file = png(tmp_path / "logo.png", square(200, 30, 60, 255))
     found = logo(file, WIDTH, HEIGHT, corner="top-right", size=0.2, matrix=matrix)
     assert found.place.size == (72, 72)
-    picture = Compositor(WIDTH, HEIGHT, matrix).compose([(WHOLE, plain(WIDTH, HEIGHT, 120, matrix))], [found])
+    picture = Compositor(WIDTH, HEIGHT, matrix).compose([Piece(WHOLE, plain(WIDTH, HEIGHT, 120, matrix))], [found])
     rgb = tagged_rgb(picture)[found.place.y + 36, found.place.x + 36].astype(int)
     assert np.abs(rgb - (200, 30, 60)).max() <= 4
 
@@ -112,5 +112,7 @@ def test_overlays_are_laid_once_over_a_picture_that_stands_still() -> None:
     made, picture = Compositor(WIDTH, HEIGHT, Matrix.BT601), plain(WIDTH, HEIGHT, 120)
     line = title_line(WIDTH, HEIGHT, text="Judul", matrix=Matrix.BT601)
     inset = Rect(20, 280, 100, 60)  # below the line in part
-    pictures = [samples(made.compose([(WHOLE, picture), (inset, plain(*inset.size, 50))], [line])) for _ in range(4)]
+    pictures = [
+        samples(made.compose([Piece(WHOLE, picture), Piece(inset, plain(*inset.size, 50))], [line])) for _ in range(4)
+    ]
     assert all(equal(one, pictures[0]) for one in pictures)
