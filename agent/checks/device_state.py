@@ -9,8 +9,7 @@ from agent.checks.check import Situation
 from agent.checks.held import Held
 from agent.checks.result import Measured, Result, codes, found
 from capture.sound.alsa import pcm_node
-from capture.sound.failure import SOUND_SERVERS
-from capture.sound.listing import source_of_card
+from capture.sound.inputs import SOUND_SERVERS, source_of_card
 from config.errors import DeviceAccessDenied, DeviceError, StateError
 from config.locale.lookup import Words, words
 from config.quantities import brief_rate

@@ -19,8 +19,7 @@ from agent.devices.board import DeviceBoard
 from agent.devices.showers import Shower, shower
 from agent.keyboard import watched
 from agent.signals import HEARD_AFTER_S, hearing
-from capture.sound.inputs import inputs_of
-from capture.sound.listing import SourceWatch, list_sound_inputs
+from capture.sound.inputs import SourceWatch, inputs_of, list_sound_inputs
 from capture.sound.wire import Listing, ServerSource
 from config.errors import LiputError, StateError
 from config.schema import Settings
@@ -107,7 +106,7 @@ class InputWatch:
         try:
             listing = list_sound_inputs()
         except LiputError:
-            listing = Listing([])
+            listing = Listing()
         is_first, self._asked = self._asked is None, listing.sources
         if is_first and self._told is not None and self._told != self._asked:
             self.look()  # they changed while they were asked for

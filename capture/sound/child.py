@@ -11,6 +11,7 @@ import queue
 import re
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -21,16 +22,11 @@ from capture.sound.wire import (
     HEADER,
     OVERFLOW,
     Answer,
-    Asked,
     Failed,
-    FollowRequest,
-    InputName,
     Listing,
-    ListRequest,
     Opened,
     Request,
     ServerSource,
-    Sources,
 )
 from devices.host import threads
 from devices.host.background import BackgroundTask
@@ -56,7 +52,7 @@ type _Block = tuple[int, int, bool, bytes]
 
 def main() -> None:
     """Do what the parent asks, until it goes away."""
-    asked: Asked = msgspec.json.decode(sys.stdin.buffer.readline(), type=Asked)
+    asked = msgspec.json.decode(sys.stdin.buffer.readline(), type=Request)
     threads.start(_leave_with_parent, name="parent")
     try:
         _serve(asked)
@@ -66,11 +62,11 @@ def main() -> None:
         os._exit(0)  # without PortAudio's farewell, which waits for a device that may be gone
 
 
-def _serve(asked: Asked) -> None:
-    if isinstance(asked, FollowRequest):
+def _serve(asked: Request) -> None:
+    if asked.task == "follow":
         return _follow()
     sources: queue.SimpleQueue[list[ServerSource]] = queue.SimpleQueue()
-    if isinstance(asked, ListRequest):  # meanwhile: PortAudio takes longer
+    if asked.task == "list":  # meanwhile: PortAudio takes longer
         threads.start(lambda: sources.put(_sources()), name="sources")
     elif asked.source is not None:
         os.environ["PULSE_SOURCE"] = asked.source  # libpulse takes it for the ALSA plugin's default
@@ -78,7 +74,7 @@ def _serve(asked: Asked) -> None:
         import sounddevice
     except (ImportError, OSError) as error:
         return _answer(Failed(f"the PortAudio library is missing (Debian: libportaudio2): {error}"))
-    if isinstance(asked, ListRequest):
+    if asked.task == "list":
         inputs = _inputs(sounddevice)
         try:
             return _answer(Listing(inputs, sources.get(timeout=_SOURCES_S)))
@@ -104,17 +100,10 @@ def _answer(answer: Answer) -> None:
     sys.stdout.buffer.flush()
 
 
-def _inputs(sounddevice: Any) -> list[InputName]:
-    return [
-        InputName(
-            name=device["name"],
-            channels=device["max_input_channels"],
-            rate=round(device["default_samplerate"]),
-            is_hardware=bool(_HARDWARE.search(device["name"])),
-        )
-        for device in sounddevice.query_devices()
-        if device["max_input_channels"] > 0
-    ]
+def _inputs(sounddevice: Any) -> list[str]:
+    """Return the inputs of sound servers and of the ALSA configuration: those of cards are devices of their own."""
+    inputs = [device["name"] for device in sounddevice.query_devices() if device["max_input_channels"] > 0]
+    return [name for name in inputs if not _HARDWARE.search(name)]
 
 
 def _sources() -> list[ServerSource]:
@@ -149,7 +138,7 @@ def _leave(_error: Exception) -> None:
 
 def _tell(sources: list[ServerSource], told: list[ServerSource] | None) -> list[ServerSource]:
     if sources != told:
-        _answer(Sources(sources))
+        _answer(Listing(sources=sources))
     return sources
 
 
@@ -190,7 +179,7 @@ def _capture(sounddevice: Any, request: Request) -> None:
                 channels=channels,
                 dtype="int16",
                 latency=_LATENCY_S,
-                callback=Recorder(blocks, rate),
+                callback=recorder(blocks, rate),
             )
             stream.start()
         except sounddevice.PortAudioError as error:
@@ -205,26 +194,25 @@ def _capture(sounddevice: Any, request: Request) -> None:
     return _answer(Failed(problem))
 
 
-class Recorder:
-    """PortAudio's callback: stamps each block and puts it into the queue, or notes that it had to lose it."""
+def recorder(blocks: "queue.Queue[_Block]", rate: int) -> Callable[[Any, int, Any, Any], None]:
+    """Return PortAudio's callback: it stamps each block and queues it, or notes that it had to lose it."""
+    has_lost = False
 
-    def __init__(self, blocks: "queue.Queue[_Block]", rate: int) -> None:
-        self._blocks = blocks
-        self._rate = rate
-        self._has_lost = False
-
-    def __call__(self, data: Any, frames: int, times: Any, status: Any) -> None:
+    def take(data: Any, frames: int, times: Any, status: Any) -> None:
         """Take `frames` frames; `times` are on a clock of the host API's choice, so only their difference counts."""
+        nonlocal has_lost
         delay_s = times.currentTime - times.inputBufferAdcTime
         if not 0 < delay_s < _MOST_DELAY_S:
-            delay_s = frames / self._rate
+            delay_s = frames / rate
         stamp = time.monotonic_ns() - round(delay_s * _NANOSECONDS)
-        lost = self._has_lost or bool(status.input_overflow)
+        lost = has_lost or bool(status.input_overflow)
         try:
-            self._blocks.put_nowait((stamp, frames, lost, bytes(data)))
-            self._has_lost = False
+            blocks.put_nowait((stamp, frames, lost, bytes(data)))
+            has_lost = False
         except queue.Full:
-            self._has_lost = True
+            has_lost = True
+
+    return take
 
 
 def _send(blocks: "queue.Queue[_Block]") -> None:

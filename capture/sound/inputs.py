@@ -1,19 +1,36 @@
-"""Sound that comes from no device of its own: a sound server's sources, and inputs of the user's ALSA configuration."""
+"""Sound that comes from no card: a sound server's sources, and inputs of the user's ALSA configuration.
 
-from collections.abc import Iterator, Sequence
+A child asks PortAudio and the sound server which there are now.
+"""
 
-from capture.sound.listing import list_sound_inputs
-from capture.sound.wire import PULSE, SERVER_PREFIX, Listing, ServerSource
-from config.errors import DeviceNotFound
+from collections.abc import Callable, Iterator, Sequence
+from typing import Self
+
+from capture.sound.process import SoundChild
+from capture.sound.wire import PULSE, SERVER_PREFIX, Listing, Request, ServerSource
+from config.errors import DeviceLost, DeviceNotFound
+from devices.host.background import BackgroundTask
 from devices.model import Device, DeviceKind
 from devices.roles.choice import named_sound
 from devices.roles.roles import SERVER_INPUTS, Roles
+
+SOUND_SERVERS = {"pulseaudio", "pipewire", "pipewire-pulse", "wireplumber"}
+"""The commands of sound servers."""
 
 PREFIX = "sound:"
 """The ids of inputs of the ALSA configuration begin with it; PortAudio's name follows."""
 
 _SERVERS = {PULSE, "pipewire"}
-"""Names that PortAudio has for the sound server as a whole: whichever source is its default."""
+"""Names that PortAudio has for the sound server as a whole: its default source, whichever that is."""
+
+_PLUGIN_INPUTS = {
+    "sysdefault", "lavrate", "samplerate", "speexrate", "speex", "upmix", "vdownmix", "jack", "oss", "a52", "dmix",
+    "dsnoop", "default", "spdif", "iec958", "hdmi", "front",
+    "surround21", "surround40", "surround41", "surround50", "surround51", "surround71",
+}  # fmt: skip
+"""Names that ALSA's plugins bring along, each another way to one of the cards."""
+
+_AGAIN_S = 5.0  # after a child has died
 
 
 def server_inputs(timeout_s: float = 5.0) -> list[Device]:
@@ -32,9 +49,9 @@ def inputs_of(listing: Listing) -> list[Device]:
 
 def _alsa_inputs(listing: Listing) -> Iterator[Device]:
     """Yield the inputs of the ALSA configuration; of the server as a whole only where its sources are not known."""
-    for entry in listing.inputs:
-        if not entry.is_hardware and not (listing.sources and entry.name in _SERVERS):
-            yield Device(id=f"{PREFIX}{entry.name}", kind=DeviceKind.MICROPHONE, name=entry.name)
+    for name in listing.inputs:
+        if not (listing.sources and name in _SERVERS):
+            yield Device(id=f"{PREFIX}{name}", kind=DeviceKind.MICROPHONE, name=name)
 
 
 def _device(source: ServerSource) -> Device:
@@ -79,3 +96,66 @@ def _named(sources: Sequence[ServerSource], name: str) -> Device:
         )
     there = ", ".join(f"{SERVER_PREFIX}{source.name}" for source in sources)
     raise DeviceNotFound(f"the sound server has no source {name!r}", hint=f"It has {there}")
+
+
+def list_sound_inputs(timeout_s: float = 5.0) -> Listing:
+    """Return the inputs that PortAudio sees now, and the sound server's sources; takes half a second.
+
+    Left out are names that are only other ways to the same cards, which devices/snapshot.py lists. An empty list if
+    PortAudio is missing or does not answer in time.
+    """
+    child = SoundChild(Request(task="list"))
+    try:
+        answer = child.answer(timeout_s)
+    except DeviceLost:
+        return Listing()
+    finally:
+        child.close()
+    if not isinstance(answer, Listing):
+        return Listing()
+    return Listing([name for name in answer.inputs if name not in _PLUGIN_INPUTS], answer.sources)
+
+
+def source_of_card(alsa: str) -> ServerSource | None:
+    """Return the sound server's source for the input of a card, hw:CARD=ID,DEV=N, if it has one."""
+    return next((source for source in list_sound_inputs().sources if source.alsa == alsa), None)
+
+
+class SourceWatch(BackgroundTask):
+    """Calls `on_sources` with the sound server's sources, at first and whenever there are others; none: no server runs.
+
+    On a thread of its own, from entry to exit. It takes a process for as long, in which the server tells what changes:
+    to ask again and again would take a process each time, and half a second of CPU.
+    """
+
+    def __init__(self, on_sources: Callable[[Sequence[ServerSource]], None]) -> None:
+        super().__init__("sound-sources", self._follow, pause=_AGAIN_S)
+        self._on_sources = on_sources
+        self._child: SoundChild | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.stop()
+        if self._child is not None:
+            self._child.close_input()
+
+    @property
+    def pid(self) -> int | None:
+        """The process that tells; None before there is one."""
+        return None if self._child is None else self._child.pid
+
+    def _follow(self) -> bool:
+        """Tell what a child tells until it ends; return whether no other one can tell more."""
+        child = self._child = SoundChild(Request(task="follow"))
+        try:
+            # It may have been over before there was a child to be told so.
+            while not self.stopped.is_set() and (answer := child.told()) is not None:
+                if not isinstance(answer, Listing):
+                    return True
+                self._on_sources(answer.sources)
+        finally:
+            child.close()
+        return False

@@ -7,7 +7,7 @@ import time
 
 import msgspec
 
-from capture.sound.wire import HEADER, Answer, Asked, Header
+from capture.sound.wire import HEADER, OVERFLOW, Answer, Request
 from config.errors import DeviceLost
 from devices.host.child import ChildProcess, finding_us, python_module
 from devices.host.framing import ReceiveBuffer
@@ -38,12 +38,12 @@ def inherited() -> dict[str, str]:
 class SoundChild(ChildProcess):
     """A sound child and the pipe it writes to."""
 
-    def __init__(self, asked: Asked) -> None:
+    def __init__(self, asked: Request) -> None:
         """Start it. Raises OSError."""
         super().__init__(python_module("capture.sound.child"), env=finding_us(inherited()))
         fcntl.fcntl(self.output, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
         self._received = ReceiveBuffer(_LONGEST_ANSWER)
-        self._header: Header | None = None
+        self._header: tuple[int, int, int] | None = None
         self._patience_s = _START_S
         self.is_lost = False
         try:
@@ -74,23 +74,28 @@ class SoundChild(ChildProcess):
         answer: Answer = _ANSWERS.decode(line)
         return answer
 
-    def block(self, channels: int, deadline: float) -> tuple[Header, bytes] | None:
-        """Return the next block, or None when none came before `deadline`; then `is_lost` says whether any can."""
+    def block(self, channels: int, deadline: float) -> tuple[int, bool, bytes] | None:
+        """Return the next block: when it was captured, whether samples were lost before it, and its PCM.
+
+        None when none came before `deadline`; then `is_lost` says whether any can.
+        """
         while (block := self._next_block(channels)) is None:
             if not self._receive(deadline):
                 self.is_lost = self.is_lost or self._patience_s <= 0
                 return None
         return block
 
-    def _next_block(self, channels: int) -> tuple[Header, bytes] | None:
+    def _next_block(self, channels: int) -> tuple[int, bool, bytes] | None:
         if self._header is None and (head := self._received.take(HEADER.size)) is not None:
-            self._header = Header(*HEADER.unpack(head))
-        header = self._header
-        pcm = self._received.take(header.frames * channels * _FRAME_BYTES) if header else None
-        if header is None or pcm is None:
+            self._header = HEADER.unpack(head)
+        if self._header is None:
+            return None
+        captured_ns, frames, flags = self._header
+        pcm = self._received.take(frames * channels * _FRAME_BYTES)
+        if pcm is None:
             return None
         self._header = None
-        return header, pcm
+        return captured_ns, bool(flags & OVERFLOW), pcm
 
     def _receive(self, deadline: float) -> bool:
         """Take what the child has written, waiting for it until `deadline`; return whether there was anything."""

@@ -1,17 +1,21 @@
 """Microphones and the sound of capture cards, each read by a process of its own (capture/sound/child.py)."""
 
 import errno
+import os
 import time
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import av
 import numpy as np
 
-from capture.sound.failure import failure
+from capture.sound.alsa import pcm_node
+from capture.sound.inputs import SOUND_SERVERS, source_of_card
 from capture.sound.process import SoundChild
-from capture.sound.wire import OVERFLOW, PULSE, SERVER_PREFIX, Header, Opened, Request
+from capture.sound.wire import PULSE, SERVER_PREFIX, Answer, Failed, Opened, Request
 from capture.source import SAMPLE_RATE, AudioBlock, AudioSource, Samples
-from config.errors import DeviceLost
+from config.errors import DeviceBusy, DeviceError, DeviceLost, DeviceNotFound, DeviceUnsupported
 from devices import holders
 from devices.model import Device
 
@@ -45,7 +49,7 @@ class SoundSource(AudioSource):
         self.scheduled = ""
         self._lost = False
         self._child: SoundChild | None = None
-        self._resampler: Resampler | None = None
+        self._resample: Callable[[Samples], Samples] | None = None
         self._first: AudioBlock | None = None
 
     def relocate(self, device: Device) -> None:
@@ -66,7 +70,7 @@ class SoundSource(AudioSource):
 
         A session that began before its sound did would begin with a hole in it.
         """
-        self._first = self._resampler = None
+        self._first = self._resample = None
         self._lost = False
         child = SoundChild(Request(PULSE if self._source else self._input, self.channels, SAMPLE_RATE, self._source))
         try:
@@ -79,7 +83,7 @@ class SoundSource(AudioSource):
         self._child = child
         self.channels, self.rate, self.scheduled = answer.channels, answer.rate, answer.scheduled
         if answer.rate != SAMPLE_RATE:
-            self._resampler = Resampler(answer.rate, answer.channels)
+            self._resample = resampler(answer.rate, answer.channels)
         first = self._next(time.monotonic() + _START_S)
         settled_by = time.monotonic() + _SETTLES_S
         while self._is_monitor and time.monotonic_ns() - first.timestamp_ns > _SETTLED_NS:
@@ -117,17 +121,16 @@ class SoundSource(AudioSource):
             if block is not None:
                 return block
 
-    def _audio_block(self, header: Header, pcm: bytes) -> AudioBlock | None:
-        lost = bool(header.flags & OVERFLOW)
+    def _audio_block(self, captured_ns: int, lost: bool, pcm: bytes) -> AudioBlock | None:  # noqa: FBT001 - a block's part
         self.overflows += lost
         self._lost = self._lost or lost
         samples: Samples = np.frombuffer(pcm, np.int16).reshape(-1, self.channels)
-        if self._resampler is not None:
-            samples = self._resampler.resample(samples)
+        if self._resample is not None:
+            samples = self._resample(samples)
         if not len(samples):
             return None  # the resampler keeps its first samples back; that some were lost is told with the next
         lost, self._lost = self._lost, False
-        return AudioBlock(header.timestamp_ns, samples, lost)
+        return AudioBlock(captured_ns, samples, lost)
 
     def close(self) -> None:
         """End the child; takes a fraction of a second whatever state it is in."""
@@ -146,19 +149,43 @@ def _where(device: Device | str) -> tuple[str | None, str]:
     return source, identifier if source else alsa or name
 
 
-class Resampler:
-    """Turns another rate into SAMPLE_RATE."""
+def resampler(rate: int, channels: int) -> Callable[[Samples], Samples]:
+    """Return a conversion from `rate` to SAMPLE_RATE, shape (frames, channels): a few samples later than it went in."""
+    layout = "mono" if channels == 1 else f"{channels}c" if channels > 2 else "stereo"
+    converter = av.AudioResampler(format="s16", layout=layout, rate=SAMPLE_RATE)
 
-    def __init__(self, rate: int, channels: int) -> None:
-        self._rate = rate
-        self._layout = "mono" if channels == 1 else f"{channels}c" if channels > 2 else "stereo"
-        self._channels = channels
-        self._resampler = av.AudioResampler(format="s16", layout=self._layout, rate=SAMPLE_RATE)
-
-    def resample(self, samples: Samples) -> Samples:
-        """Return what comes out for `samples`, shape (frames, channels); a few samples later than it went in."""
-        frame = av.AudioFrame.from_ndarray(samples.reshape(1, -1), format="s16", layout=self._layout)
-        frame.sample_rate = self._rate
+    def resample(samples: Samples) -> Samples:
+        frame = av.AudioFrame.from_ndarray(samples.reshape(1, -1), format="s16", layout=layout)
+        frame.sample_rate = rate
         frame.pts = None
-        converted = [part.to_ndarray().reshape(-1, self._channels) for part in self._resampler.resample(frame)]
+        converted = [part.to_ndarray().reshape(-1, channels) for part in converter.resample(frame)]
         return np.concatenate(converted) if converted else samples[:0]
+
+    return resample
+
+
+def failure(name: str, sound_input: str, answer: Answer) -> DeviceError:
+    """Return why `sound_input` was not opened: PortAudio only says that something went wrong, the system says what."""
+    message = answer.message if isinstance(answer, Failed) else "an answer that makes no sense"
+    node = pcm_node(sound_input)
+    if node is not None:
+        if not Path(node).exists():
+            return DeviceNotFound(f"{name} ({sound_input}) is not plugged in any more", hint="Plug it in again.")
+        if not os.access(node, os.R_OK):
+            return holders.denied(name, node)
+        if holders.holders(node):
+            return _busy(name, sound_input, node)
+    if isinstance(answer, Failed) and answer.missing:
+        return DeviceNotFound(f"there is no sound input {name} ({sound_input})", hint="See: liput devices")
+    return DeviceUnsupported(f"{name} ({sound_input}) cannot be recorded: {message}", hint="See: liput devices")
+
+
+def _busy(name: str, sound_input: str, node: str) -> DeviceBusy:
+    """Return who holds the input, and how to record it nevertheless where that is the sound server."""
+    busy = holders.busy(name, node)
+    if any(holder.command in SOUND_SERVERS for holder in holders.holders(node)):
+        source = source_of_card(sound_input)
+        if source is not None:
+            hint = f"The sound server has it, and shares it: --audio pulse:{source.name}"
+            return DeviceBusy(busy.message, hint=hint)
+    return busy

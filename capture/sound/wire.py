@@ -1,12 +1,11 @@
-"""What a sound child and its parent say to each other.
+"""The words between a sound child and its parent.
 
-The parent writes one JSON line, a `Request`. The child answers with one JSON line: an `Opened` or a `Failed` (or the
-list of inputs), and after `Opened` with blocks of PCM, each a header and its samples: interleaved native-endian int16.
-To a `FollowRequest` it answers with a `Sources` now and whenever there are others, a line each.
+The parent writes a `Request`, one JSON line; the child answers with one. After `Opened` it goes on with blocks of PCM:
+a header, then interleaved native-endian int16. A child that follows goes on with `Listing` lines.
 """
 
 import struct
-from typing import NamedTuple
+from typing import Literal
 
 import msgspec
 
@@ -22,24 +21,18 @@ OVERFLOW = 1
 """Flag: samples were lost before the first of this block."""
 
 
-class Request(msgspec.Struct, tag="open"):
+class Request(msgspec.Struct):
     """Open the input `name` (an ALSA name of the form hw:CARD=ID,DEV=N, or PortAudio's name) at `rate` if it can.
 
-    With `source`, which is a source of the sound server, `name` is the input through which PortAudio gets at it.
+    With `source`, a source of the sound server, `name` is the input through which PortAudio gets at it. The other tasks
+    need no more: `list` tells the inputs and sources once, `follow` the sources now and whenever they differ.
     """
 
-    name: str
-    channels: int
-    rate: int
+    name: str = ""
+    channels: int = 0
+    rate: int = 0
     source: str | None = None
-
-
-class ListRequest(msgspec.Struct, tag="list"):
-    """Tell all inputs that PortAudio sees."""
-
-
-class FollowRequest(msgspec.Struct, tag="follow"):
-    """Tell the sources of the sound server that runs, and again whenever they differ, until nobody listens."""
+    task: Literal["open", "list", "follow"] = "open"
 
 
 class Opened(msgspec.Struct, tag="opened"):
@@ -60,15 +53,6 @@ class Failed(msgspec.Struct, tag="failed"):
     missing: bool = False
 
 
-class InputName(msgspec.Struct, frozen=True):
-    """An input as PortAudio sees it; `is_hardware` if it is a sound card's own, not a sound server's."""
-
-    name: str
-    channels: int
-    rate: int
-    is_hardware: bool
-
-
 class ServerSource(msgspec.Struct, frozen=True):
     """A source of the sound server (PulseAudio, or PipeWire in its place).
 
@@ -85,25 +69,10 @@ class ServerSource(msgspec.Struct, frozen=True):
 
 
 class Listing(msgspec.Struct, tag="inputs"):
-    """All inputs, and all sources of the sound server that runs."""
+    """PortAudio's inputs that are no sound card's own, and all sources of the sound server; none while none runs."""
 
-    inputs: list[InputName]
+    inputs: list[str] = []
     sources: list[ServerSource] = []
 
 
-class Sources(msgspec.Struct, tag="sources"):
-    """All sources of the sound server now; none while none runs."""
-
-    sources: list[ServerSource]
-
-
-class Header(NamedTuple):
-    """A block's header."""
-
-    timestamp_ns: int
-    frames: int
-    flags: int
-
-
-type Asked = Request | ListRequest | FollowRequest
-type Answer = Opened | Failed | Listing | Sources
+type Answer = Opened | Failed | Listing

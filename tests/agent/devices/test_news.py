@@ -12,7 +12,7 @@ import pytest
 
 from agent.commands import device_watch as device_news
 from agent.commands.device_watch import Faults, Inbox, Inputs, InputWatch, LogWatch, Message
-from capture.sound.wire import InputName, Listing, ServerSource
+from capture.sound.wire import Listing, ServerSource
 from config.errors import DeviceError
 from devices.health.line import HealthLine, Kind, Level
 from devices.health.log import HealthLog
@@ -83,7 +83,7 @@ IN_HALL = Device(id="pulse:hall", kind=DeviceKind.MICROPHONE, name="Hall")
 
 
 def test_the_sound_servers_are_asked_at_first_and_when_something_changed(inbox: Inbox, servers: Servers) -> None:
-    servers.answers = [Listing([InputName("room", 1, 48_000, is_hardware=False)]), DeviceError("none"), Listing([])]
+    servers.answers = [Listing(["room"]), DeviceError("none"), Listing()]
     servers.may_answer.release(3)
     with InputWatch(inbox) as watch:
         assert inbox.get(timeout=60) == Inputs([ROOM])
@@ -96,7 +96,7 @@ def test_the_sound_servers_are_asked_at_first_and_when_something_changed(inbox: 
 
 
 def test_they_are_asked_when_a_server_tells_other_sources_than_it_was_asked_for(inbox: Inbox, servers: Servers) -> None:
-    servers.answers = [Listing([]), Listing([], [HALL]), Listing([])]
+    servers.answers = [Listing(), Listing([], [HALL]), Listing()]
     servers.may_answer.release(3)
     with InputWatch(inbox):
         assert inbox.get(timeout=60) == Inputs([])
@@ -110,7 +110,7 @@ def test_they_are_asked_when_a_server_tells_other_sources_than_it_was_asked_for(
 
 
 def test_what_is_told_while_they_are_asked_for_the_first_time_is_not_lost(inbox: Inbox, servers: Servers) -> None:
-    servers.answers = [Listing([]), Listing([], [HALL])]
+    servers.answers = [Listing(), Listing([], [HALL])]
     with InputWatch(inbox):
         assert servers.asked.acquire(timeout=60)
         servers.tell([HALL])

@@ -15,15 +15,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from capture.sound import failure as sound_failure
 from capture.sound import inputs as sound_inputs
-from capture.sound import listing as sound_listing
 from capture.sound import server as sound_server
-from capture.sound.inputs import find_sound_input, server_inputs
-from capture.sound.listing import SourceWatch, list_sound_inputs
+from capture.sound import source as sound_source
+from capture.sound.inputs import SourceWatch, find_sound_input, list_sound_inputs, server_inputs
 from capture.sound.server import NoServerError, server_sources
 from capture.sound.source import SoundSource
-from capture.sound.wire import Failed, FollowRequest, Listing, ServerSource
+from capture.sound.wire import Failed, Listing, Request, ServerSource
 from capture.source import SAMPLE_RATE, AudioBlock
 from config.errors import DeviceBusy, DeviceError, DeviceLost, DeviceNotFound
 from devices import holders
@@ -257,7 +255,7 @@ def test_a_server_that_is_started_later_is_found_and_one_that_dies_has_nothing(
 
 
 def test_a_child_that_dies_is_followed_by_another(pulse: PulseMicrophone, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sound_listing, "_AGAIN_S", 0.05)
+    monkeypatch.setattr(sound_inputs, "_AGAIN_S", 0.05)
     with followed() as (watch, names):
         assert names() == ["mic.monitor"]
         assert watch.pid is not None
@@ -283,10 +281,10 @@ def test_without_libpulse_nothing_is_told_and_nobody_asks_again(monkeypatch: pyt
         asked.append(what)
         return WithoutLibpulse()
 
-    monkeypatch.setattr(sound_listing, "SoundChild", start)
+    monkeypatch.setattr(sound_inputs, "SoundChild", start)
     with SourceWatch(lambda sources: pytest.fail("there are none")) as watch:
         assert watch.join(60)
-    assert asked == [FollowRequest()]
+    assert asked == [Request(task="follow")]
 
 
 def test_a_child_that_cannot_be_started_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -298,8 +296,8 @@ def test_a_child_that_cannot_be_started_is_tried_again(monkeypatch: pytest.Monke
         return WithoutLibpulse()
 
     monkeypatch.setattr(threading, "excepthook", lambda broken: reported.append(broken.exc_value))
-    monkeypatch.setattr(sound_listing, "_AGAIN_S", 0.01)
-    monkeypatch.setattr(sound_listing, "SoundChild", start)
+    monkeypatch.setattr(sound_inputs, "_AGAIN_S", 0.01)
+    monkeypatch.setattr(sound_inputs, "SoundChild", start)
     with SourceWatch(lambda sources: pytest.fail("there are none")) as watch:
         assert watch.join(60)
     assert [repr(error) for error in reported] == ["OSError(12, 'Cannot allocate memory')"]
@@ -316,7 +314,7 @@ PLAYED = ServerSource("out.monitor", "Monitor of Out", 2, of_sink="Out")
 def listing(monkeypatch: pytest.MonkeyPatch) -> None:
     answer = Listing([], [CARD, PLAYED])
     monkeypatch.setattr(sound_inputs, "list_sound_inputs", lambda timeout_s=5.0: answer)
-    monkeypatch.setattr(sound_failure, "source_of_card", {CARD.alsa: CARD}.get)
+    monkeypatch.setattr(sound_source, "source_of_card", {CARD.alsa: CARD}.get)
 
 
 @pytest.mark.usefixtures("listing")
@@ -327,7 +325,7 @@ def test_a_card_is_listed_as_the_device_it_is_and_can_be_named_as_the_servers() 
 
 @pytest.mark.usefixtures("listing")
 def test_a_card_that_the_server_holds_is_said_to_be_had_from_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sound_failure, "pcm_node", lambda _: "/dev/null")
+    monkeypatch.setattr(sound_source, "pcm_node", lambda _: "/dev/null")
     for command, hint in (
         ("pulseaudio", f"The sound server has it, and shares it: --audio pulse:{CARD.name}"),
         ("pipewire", f"The sound server has it, and shares it: --audio pulse:{CARD.name}"),
@@ -335,7 +333,7 @@ def test_a_card_that_the_server_holds_is_said_to_be_had_from_it(monkeypatch: pyt
     ):
         holding = [holders.Holder(7, command)]
         monkeypatch.setattr(holders, "holders", lambda node, holding=holding: holding)
-        error: DeviceError = sound_failure.failure("Mic", CARD.alsa or "", Failed("Device unavailable"))
+        error: DeviceError = sound_source.failure("Mic", CARD.alsa or "", Failed("Device unavailable"))
         assert isinstance(error, DeviceBusy)
         assert error.message == f"Mic (/dev/null) is used by pid 7 ({command})"
         assert error.hint == hint

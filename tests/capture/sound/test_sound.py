@@ -14,11 +14,9 @@ import numpy as np
 import psutil
 import pytest
 
-from capture.sound.child import Recorder
-from capture.sound.inputs import find_sound_input, server_inputs
-from capture.sound.listing import list_sound_inputs
-from capture.sound.source import Resampler, SoundSource
-from capture.sound.wire import OVERFLOW, Header
+from capture.sound.child import recorder
+from capture.sound.inputs import find_sound_input, list_sound_inputs, server_inputs
+from capture.sound.source import SoundSource, resampler
 from capture.source import SAMPLE_RATE
 from config.errors import DeviceError, DeviceLost, DeviceNotFound
 from devices.model import Device, DeviceKind
@@ -190,32 +188,32 @@ class Status:
 
 def test_lost_samples_are_told_with_the_next_block_that_gets_through() -> None:
     blocks: queue.Queue[tuple[int, int, bool, bytes]] = queue.Queue(2)
-    recorder = Recorder(blocks, SAMPLE_RATE)
+    take = recorder(blocks, SAMPLE_RATE)
     fine, overflow = Status(input_overflow=False), Status(input_overflow=True)
     for status in (fine, overflow, fine):  # the third finds no room
-        recorder(b"1234", 1, Times, status)
+        take(b"1234", 1, Times, status)
     assert [blocks.get()[2], blocks.get()[2]] == [False, True]
-    recorder(b"1234", 1, Times, fine)
-    recorder(b"1234", 1, Times, fine)
+    take(b"1234", 1, Times, fine)
+    take(b"1234", 1, Times, fine)
     assert [blocks.get()[2], blocks.get()[2]] == [True, False]
 
 
 def test_a_blocks_time_is_that_of_its_first_sample() -> None:
     blocks: queue.Queue[tuple[int, int, bool, bytes]] = queue.Queue()
-    recorder = Recorder(blocks, SAMPLE_RATE)
-    recorder(b"1234", 1, Times, Status(input_overflow=False))
+    take = recorder(blocks, SAMPLE_RATE)
+    take(b"1234", 1, Times, Status(input_overflow=False))
     assert time.monotonic_ns() - blocks.get()[0] == pytest.approx(30e6, abs=10e6)
     unknown = type("Unknown", (), {"currentTime": 0.0, "inputBufferAdcTime": 0.0})
-    recorder(bytes(4 * 960), 960, unknown, Status(input_overflow=False))
+    take(bytes(4 * 960), 960, unknown, Status(input_overflow=False))
     assert time.monotonic_ns() - blocks.get()[0] == pytest.approx(20e6, abs=10e6)
 
 
 def test_another_rate_is_resampled() -> None:
-    resampler = Resampler(44_100, 2)
+    resample = resampler(44_100, 2)
     source = tones(440, 880, 2)
     time_s = np.arange(2 * 44_100) / 44_100
     slow = (8000 * np.sin(2 * np.pi * np.outer(time_s, (440, 880)))).astype(np.int16)
-    parts = [resampler.resample(slow[start : start + 882]) for start in range(0, len(slow), 882)]
+    parts = [resample(slow[start : start + 882]) for start in range(0, len(slow), 882)]
     sound = np.concatenate(parts)
     assert abs(len(sound) - len(source)) < 100
     peaks = [int(np.abs(np.fft.rfft(channel)).argmax()) for channel in sound[-SAMPLE_RATE:].T]
@@ -223,7 +221,7 @@ def test_another_rate_is_resampled() -> None:
 
 
 def test_the_servers_inputs_are_listed_and_found_by_name(microphone: PulseMicrophone) -> None:
-    assert INPUT in [entry.name for entry in list_sound_inputs().inputs]
+    assert INPUT in list_sound_inputs().inputs
     (entry,) = (device for device in server_inputs() if device.name == INPUT)
     assert entry == Device(id=f"sound:{INPUT}", kind=DeviceKind.MICROPHONE, name=INPUT)
     for name in (INPUT, f"sound:{INPUT}", "ROOM"):
@@ -247,11 +245,10 @@ def test_an_unknown_input_is_not_found() -> None:
 
 def test_that_samples_were_lost_is_told_though_the_resampler_keeps_the_first_ones_back() -> None:
     source = SoundSource("another rate", channels=1)
-    source._resampler = Resampler(8_000, 1)
+    source._resample = resampler(8_000, 1)
     said: list[bool] = []
     for number in range(200):
-        flags = OVERFLOW if number == 0 else 0
-        block = source._audio_block(Header(number, 2, flags), bytes(4))
+        block = source._audio_block(number, number == 0, bytes(4))
         if number == 0:
             assert block is None
         said += [] if block is None else [block.lost]
