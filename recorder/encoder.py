@@ -67,12 +67,8 @@ type OpenX264 = Callable[[int], PictureStream]
 """Opens x264 for a stream that goes on at a decoding time."""
 
 
-@dataclass(frozen=True, slots=True)
-class Elsewhere:
-    """Pictures that are encoded by something else than x264: its parameter sets, and how to begin with it."""
-
-    header: bytes
-    begin: Callable[[OpenX264], EncodesPictures]
+type Elsewhere = tuple[bytes, Callable[[OpenX264], EncodesPictures]]
+"""Something else than x264 that encodes pictures: its parameter sets, and how to begin with it."""
 
 
 class Encoder:
@@ -108,7 +104,7 @@ class Encoder:
             if video:
                 self._video, context = open_video(self._master, small(video) if elsewhere else video)
                 if elsewhere:  # its stream says what it is to those who copy from it
-                    self._video.codec_context.extradata = elsewhere.header
+                    self._video.codec_context.extradata = elsewhere[0]
             self._master.start_encoding()
         except (FFmpegError, ValueError) as error:
             hint = "choose another profile or preset in the settings (liput config show)"
@@ -122,7 +118,7 @@ class Encoder:
             return None
         if elsewhere is None:
             return PictureStream(context, VIDEO_TIME_BASE, interval(self._settings))
-        return elsewhere.begin(self._take_over)
+        return elsewhere[1](self._take_over)
 
     def _take_over(self, begins: int) -> PictureStream:
         """Open x264 for the next form of the picture, which `begins` at a decoding time; raises EncoderError."""

@@ -16,7 +16,7 @@ from devices.health.tracker import HealthBoard
 from recorder.archive.archive import Archive
 from recorder.archive.model import SessionContext
 from recorder.encoder import AudioSettings
-from recorder.hardware.choice import EncoderPlan
+from recorder.hardware.opening import EncoderPlan
 from recorder.model.packet import Track
 from recorder.scene import Appearance
 from recorder.sound.mixer import SoundInput

@@ -26,8 +26,8 @@ from recorder.archive.archive import Archive, session_archives
 from recorder.archive.model import Records, SessionContext
 from recorder.archive.names import storable
 from recorder.asked import Asked
-from recorder.hardware.choice import EncoderPlan
 from recorder.hardware.kinds import Kind
+from recorder.hardware.opening import EncoderPlan
 from recorder.live.url import parse_live_url
 from recorder.model.packet import Track
 from recorder.plan import SessionPlan

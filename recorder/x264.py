@@ -59,6 +59,11 @@ class VideoSettings:
     thread_name: str = "x264"
     """What its threads are called: it is told which encoder takes what of the processor."""
 
+    @property
+    def picture_bytes(self) -> int:
+        """Bytes of a yuv420p picture without padding."""
+        return self.width * self.height * 3 // 2
+
 
 @dataclass(frozen=True, slots=True)
 class X264Settings:

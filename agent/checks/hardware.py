@@ -8,11 +8,10 @@ from agent.checks.check import Check, Progress, Situation, Tell
 from agent.checks.result import Result, codes, found
 from capture.source import Matrix, VideoFormat
 from config.locale.lookup import Words, words
-from recorder.hardware.choice import AUTO, Choice, candidates, choose
-from recorder.hardware.failure import SENTENCES, Reason
-from recorder.hardware.kinds import MODELS, Kind
+from recorder.hardware.kinds import MODELS, SENTENCES, Kind, Reason
 from recorder.hardware.kinds import Verdict as Tried
 from recorder.hardware.memory import remember, remembered
+from recorder.hardware.opening import AUTO, Choice, candidates, choose
 from recorder.hardware.probe import probe
 from recorder.x264 import VideoSettings, video_settings
 

@@ -1,19 +1,19 @@
-"""The kinds of encoders in hardware: FFmpeg's name of each, its options, its device, and a verdict on it.
+"""The kinds of encoders in hardware: FFmpeg's name of each, its options, its device, and why it cannot be used.
 
 None of them may hold pictures back beyond what a kill may cost, so none is asked for B-frames or a look-ahead.
 """
 
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from fractions import Fraction
 from pathlib import Path
 
 import msgspec
 
-from recorder.hardware.failure import Reason
+from config.errors import EncoderError
+from config.locale.lookup import words
 
 WORKER: Sequence[str] = (sys.executable, "-P", "-m", "recorder.hardware.worker")
 """The command that encodes with them."""
@@ -29,28 +29,45 @@ class Kind(StrEnum):
     X264 = "x264"
 
 
-class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """What an encoder is asked for: pixels, pictures a second (a fraction as text), bits a second, seconds."""
+class Reason(StrEnum):
+    """Part of the command line's contract, so never renamed."""
 
-    kind: Kind
-    width: int
-    height: int
-    rate: str
-    matrix: int
-    bit_rate: int
-    max_rate: int
-    keyframe_s: float
-    buffer_s: float
+    NOT_IN_BUILD = "not-in-build"
+    """The FFmpeg that Liput comes with has no such encoder."""
+    NO_DEVICE = "no-device"
+    NO_DRIVER = "no-driver"
+    CANNOT_OPEN = "cannot-open"
+    """It refuses the session's settings, or gives no reason."""
+    CRASHED = "crashed"
+    FAILED = "failed"
+    """It says itself that it has failed."""
+    SILENT = "silent"
+    """It takes pictures and gives nothing, or does not answer."""
+    TOO_SLOW = "too-slow"
+    HOLDS_BACK = "holds-back"
+    """More pictures wait in it than a kill may cost."""
+    WRONG_STREAM = "wrong-stream"
+    """What it gives is no H.264 of these pictures: sizes, times, order, keyframes, parameter sets."""
+    WRONG_PICTURES = "wrong-pictures"
+    """It can be decoded, and shows something else."""
 
-    @property
-    def fps(self) -> Fraction:
-        """The nominal rate."""
-        return Fraction(self.rate)
 
-    @property
-    def picture_bytes(self) -> int:
-        """Bytes of a yuv420p picture without padding."""
-        return self.width * self.height * 3 // 2
+SENTENCES = words("encoders")
+
+
+class HardwareFailed(EncoderError):
+    """An encoder in hardware is of no use; `detail` is what is known beyond the reason, in its driver's words."""
+
+    def __init__(self, reason: Reason, detail: str = "") -> None:
+        super().__init__(told(reason, detail))
+        self.reason = reason
+        self.detail = detail
+
+
+def told(reason: Reason, detail: str = "") -> str:
+    """Return the reason as part of a sentence."""
+    said = SENTENCES[reason].english
+    return f"{said} ({detail})" if detail else said
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,39 +99,27 @@ class Model:
     codec: str
     pixels: tuple[str, ...]
     nodes: tuple[str, ...]
-    options: Callable[[Wanted], Mapping[str, str]]
-
-
-def _nvenc(wanted: Wanted) -> Mapping[str, str]:
-    rate_control = "cbr" if wanted.bit_rate == wanted.max_rate else "vbr"
-    return {
-        "preset": "p4", "profile": "high", "rc": rate_control, "forced-idr": "1", "delay": "0", "rc-lookahead": "0",
-    }  # fmt: skip
-
-
-def _qsv(_: Wanted) -> Mapping[str, str]:
-    return {"preset": "medium", "profile": "high", "forced_idr": "1", "async_depth": "1", "look_ahead": "0"}
-
-
-def _vaapi(_: Wanted) -> Mapping[str, str]:
-    return {"profile": "high", "async_depth": "1"}
-
-
-def _v4l2(_: Wanted) -> Mapping[str, str]:
-    return {}
-
-
-def _x264(_: Wanted) -> Mapping[str, str]:
-    return {"preset": "veryfast", "profile": "high", "forced-idr": "1", "tune": "zerolatency"}
+    options: Mapping[str, str]
 
 
 MODELS: Mapping[Kind, Model] = {
-    Kind.NVENC: Model("NVENC", "h264_nvenc", ("yuv420p", "nv12"), ("dev/nvidia[0-9]*",), _nvenc),
-    Kind.QSV: Model("Quick Sync", "h264_qsv", ("nv12",), ("dev/dri/renderD*",), _qsv),
-    Kind.VAAPI: Model("VAAPI", "h264_vaapi", ("nv12",), ("dev/dri/renderD*",), _vaapi),
-    Kind.V4L2M2M: Model("V4L2 M2M", "h264_v4l2m2m", ("nv12", "yuv420p"), ("dev/video*",), _v4l2),
-    Kind.X264: Model("x264", "libx264", ("yuv420p",), (), _x264),
-}
+    Kind.NVENC: Model(
+        "NVENC", "h264_nvenc", ("yuv420p", "nv12"), ("dev/nvidia[0-9]*",),
+        {"preset": "p4", "profile": "high", "rc": "vbr", "forced-idr": "1", "delay": "0", "rc-lookahead": "0"},
+    ),
+    Kind.QSV: Model(
+        "Quick Sync", "h264_qsv", ("nv12",), ("dev/dri/renderD*",),
+        {"preset": "medium", "profile": "high", "forced_idr": "1", "async_depth": "1", "look_ahead": "0"},
+    ),
+    Kind.VAAPI: Model(
+        "VAAPI", "h264_vaapi", ("nv12",), ("dev/dri/renderD*",), {"profile": "high", "async_depth": "1"}
+    ),
+    Kind.V4L2M2M: Model("V4L2 M2M", "h264_v4l2m2m", ("nv12", "yuv420p"), ("dev/video*",), {}),
+    Kind.X264: Model(
+        "x264", "libx264", ("yuv420p",), (),
+        {"preset": "veryfast", "profile": "high", "forced-idr": "1", "tune": "zerolatency"},
+    ),
+}  # fmt: skip
 HARDWARE = (Kind.NVENC, Kind.QSV, Kind.VAAPI, Kind.V4L2M2M)
 """In the order in which `auto` tries them."""
 

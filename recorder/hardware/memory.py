@@ -6,8 +6,7 @@ from config.errors import StateError
 from config.state import Store, state_folder
 from config.version import VERSION
 from devices.host.clock import boot_id
-from recorder.hardware.failure import HardwareFailed, Reason
-from recorder.hardware.kinds import Kind, Verdict
+from recorder.hardware.kinds import HardwareFailed, Kind, Reason, Verdict
 from recorder.x264 import VideoSettings
 
 type Verdicts = dict[str, Verdict]

@@ -6,16 +6,16 @@ Each message is its length, four bytes with the least first, and MessagePack.
 import mmap
 import struct
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 
 import av
 import msgspec
 import numpy as np
 
 from capture.pictures import Plane, copy_planes, plane_views, tagged
-from capture.source import Matrix
 from devices.host.framing import ReceiveBuffer, block
-from recorder.hardware.failure import Reason
-from recorder.hardware.kinds import Wanted
+from recorder.hardware.kinds import Kind, Reason
+from recorder.x264 import VideoSettings
 
 _LENGTH = struct.Struct("<I")
 READ_BYTES = 65_536
@@ -24,9 +24,10 @@ LONGEST = 64 << 20
 
 
 class Open(msgspec.Struct, frozen=True, tag="open"):
-    """The first message: what is wanted; the file that holds the pictures, each as yuv420p without padding."""
+    """The first message. `descriptor` is the file that holds the pictures, each as yuv420p without padding."""
 
-    wanted: Wanted
+    kind: Kind
+    settings: VideoSettings
     descriptor: int
 
 
@@ -38,17 +39,7 @@ class Give(msgspec.Struct, frozen=True, tag="give"):
     is_key: bool
 
 
-class Finish(msgspec.Struct, frozen=True, tag="finish"):
-    """Encode what is held back; nothing more comes."""
-
-
-class Ready(msgspec.Struct, frozen=True, tag="ready"):
-    """It is open; `header` are the stream's parameter sets."""
-
-    header: bytes
-
-
-class Coded(msgspec.Struct, frozen=True, tag="coded"):
+class Coded(msgspec.Struct, frozen=True):
     """An encoded picture."""
 
     pts: int
@@ -56,23 +47,14 @@ class Coded(msgspec.Struct, frozen=True, tag="coded"):
     data: bytes
 
 
-class Finished(msgspec.Struct, frozen=True, tag="finished"):
-    """All that was given has been encoded."""
+type Asked = Open | Give | None
+"""None: encode what is held back; nothing more comes."""
+type Told = bytes | Coded | tuple[Reason, str]
+"""The stream's parameter sets, once it is open; pictures; why it failed, after which nothing more comes."""
 
-
-class Failed(msgspec.Struct, frozen=True, tag="failed"):
-    """It could not be opened, or failed on a picture; nothing more comes."""
-
-    reason: Reason
-    detail: str = ""
-
-
-type Asked = Open | Give | Finish
-type Told = Ready | Coded | Finished | Failed
-
-ASKED = msgspec.msgpack.Decoder[Asked](Asked.__value__)
+ASKED = msgspec.msgpack.Decoder[Asked](Asked.__value__, dec_hook=lambda _kind, rate: Fraction(rate))
 TOLD = msgspec.msgpack.Decoder[Told](Told.__value__)
-_ENCODER = msgspec.msgpack.Encoder()
+_ENCODER = msgspec.msgpack.Encoder(enc_hook=str)  # of the rate, a fraction
 
 
 def encoded(message: Asked | Told) -> bytes:
@@ -92,21 +74,20 @@ def received[T](read: Callable[[], bytes | None], decoder: msgspec.msgpack.Decod
 class Pictures:
     """The places, numbered from 0; pictures are copied in and out."""
 
-    def __init__(self, memory: mmap.mmap, width: int, height: int) -> None:
-        self._width, self._height = width, height
-        self._bytes = width * height * 3 // 2
+    def __init__(self, memory: mmap.mmap, settings: VideoSettings) -> None:
+        self._width, self._height, self._matrix = settings.width, settings.height, settings.matrix
+        self._bytes = settings.picture_bytes
         self._memory = memory
-        self.count = len(memory) // self._bytes
 
     def fill(self, slot: int, picture: av.VideoFrame) -> None:
         """Copy a yuv420p picture into a place."""
         copy_planes(plane_views(picture), self._planes(slot))
 
-    def frame(self, slot: int, matrix: Matrix) -> av.VideoFrame:
+    def frame(self, slot: int) -> av.VideoFrame:
         """Return a copy of the picture in a place."""
         picture = av.VideoFrame(self._width, self._height, "yuv420p")
         copy_planes(self._planes(slot), plane_views(picture))
-        return tagged(picture, matrix)
+        return tagged(picture, self._matrix)
 
     def _planes(self, slot: int) -> tuple[Plane, ...]:
         samples = np.frombuffer(self._memory, np.uint8, self._bytes, slot * self._bytes)

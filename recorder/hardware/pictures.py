@@ -6,16 +6,16 @@ keyframe. A decoder has to be told of it: the packets from there on are of anoth
 
 from collections.abc import Callable
 from dataclasses import replace
-from fractions import Fraction
 from itertools import chain
 
 import av
 from av.video.frame import PictureType
 
-from recorder.hardware.failure import HardwareFailed
-from recorder.hardware.process import EncoderProcess, Taken
-from recorder.model.packet import EncodedPacket, Track
+from recorder.hardware.kinds import HardwareFailed
+from recorder.hardware.process import EncoderProcess
+from recorder.model.packet import EncodedPacket
 from recorder.picture_stream import PictureStream
+from recorder.x264 import VIDEO_TIME_BASE
 
 WAIT_S = 0.05
 BY_X264 = 1
@@ -32,29 +32,23 @@ type _Picture = tuple[av.VideoFrame, int, bool]
 class HardwarePictures:
     """Encodes the pictures of a session; used by one thread. It looks as PictureStream does."""
 
-    def __init__(self, process: EncoderProcess, time_base: Fraction, interval: int, take_over: TakeOver) -> None:
-        """Begin with an encoder that is open; pictures nominally come every `interval` of `time_base`."""
+    def __init__(self, process: EncoderProcess, take_over: TakeOver) -> None:
+        """Begin with an encoder that is open."""
         self._process = process
-        self._time_base = time_base
-        self._interval = interval
         self._take_over = take_over
-        self._by_x264: PictureStream | None = None
-
-    @property
-    def by_x264(self) -> PictureStream | None:
+        self.by_x264: PictureStream | None = None
         """What encodes since the hardware has failed."""
-        return self._by_x264
 
     def encode(self, picture: av.VideoFrame, pts: int) -> list[EncodedPacket]:
         """Encode a picture shown from `pts` on, which grows. Raises EncoderError where x264 fails, too."""
-        if self._by_x264 is not None:
-            return [_of_x264(packet) for packet in self._by_x264.encode(picture, pts)]
+        if self.by_x264 is not None:
+            return [_of_x264(packet) for packet in self.by_x264.encode(picture, pts)]
         is_key = picture.pict_type == PictureType.I
         # Taken before the next one is given: of all that comes out now it is known how long it lasts.
-        packets = self._packets(next_pts=pts)
+        packets = self._process.take(pts)
         while not (is_given := self._process.give(picture, pts, is_key=is_key)) and self._process.error is None:
             self._process.wait(WAIT_S)
-            packets += self._packets(next_pts=pts)
+            packets += self._process.take(pts)
         if self._process.error is None:
             return packets
         return packets + self._fall_back(self._process.error, None if is_given else (picture, pts, is_key))
@@ -62,39 +56,23 @@ class HardwarePictures:
     def flush(self) -> list[EncodedPacket]:
         """Return all that is held back; nothing may be encoded after this. Raises EncoderError."""
         packets: list[EncodedPacket] = []
-        if self._by_x264 is None:
+        if self.by_x264 is None:
             self._process.finish()
-            packets += self._packets()
+            packets += self._process.take()
             while self._process.held and self._process.error is None:
                 self._process.wait(WAIT_S)
-                packets += self._packets()
+                packets += self._process.take()
             if self._process.held and self._process.error is not None:
                 packets += self._fall_back(self._process.error, None)
-        if self._by_x264 is not None:
-            packets += [_of_x264(packet) for packet in self._by_x264.flush()]
+        if self.by_x264 is not None:
+            packets += [_of_x264(packet) for packet in self.by_x264.flush()]
         return packets
 
     def close(self) -> None:
         """End whatever encodes."""
         self._process.close()
-        if self._by_x264 is not None:
-            self._by_x264.close()
-
-    def _packets(self, next_pts: int | None = None) -> list[EncodedPacket]:
-        """Return what has come out; `next_pts` is when the picture is shown that is given next."""
-        return [self._packet(taken, next_pts) for taken in self._process.take()]
-
-    def _packet(self, taken: Taken, next_pts: int | None) -> EncodedPacket:
-        until = next_pts if taken.next_pts is None else taken.next_pts
-        return EncodedPacket(
-            track=Track.VIDEO,
-            data=taken.data,
-            pts=taken.pts,
-            dts=taken.pts,  # there are no B-frames
-            duration=self._interval if until is None else until - taken.pts,
-            time_base=self._time_base,
-            is_keyframe=taken.is_key,
-        )
+        if self.by_x264 is not None:
+            self.by_x264.close()
 
     def _fall_back(self, error: HardwareFailed, also: _Picture | None) -> list[EncodedPacket]:
         """Go on with x264, from the first picture that has not come out on; `also` is one that was not even given."""
@@ -102,11 +80,11 @@ class HardwarePictures:
         count = self._process.held + (also is not None)
         packets: list[EncodedPacket] = []
         for picture, pts, is_key in left:
-            if self._by_x264 is None:
-                self._by_x264 = self._take_over(error, pts, count)
-            picture.pts, picture.time_base = pts, self._time_base
+            if self.by_x264 is None:
+                self.by_x264 = self._take_over(error, pts, count)
+            picture.pts, picture.time_base = pts, VIDEO_TIME_BASE
             picture.pict_type = PictureType.I if is_key else PictureType.NONE
-            packets += [_of_x264(packet) for packet in self._by_x264.encode(picture, pts)]
+            packets += [_of_x264(packet) for packet in self.by_x264.encode(picture, pts)]
         self._process.close()
         return packets
 

@@ -5,7 +5,6 @@ It runs in the same kind of process as in a session, so a driver that crashes or
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil
 
@@ -16,9 +15,9 @@ from numpy.typing import NDArray
 
 from capture.pictures import plane_views
 from capture.synthetic.video import Painter
-from recorder.hardware.failure import HardwareFailed, Reason
-from recorder.hardware.kinds import MODELS, WORKER, Kind, Verdict, missing_node
-from recorder.hardware.process import MOST_HELD_S, EncoderProcess, Taken, wanted_of
+from recorder.hardware.kinds import MODELS, WORKER, HardwareFailed, Kind, Reason, Verdict, missing_node
+from recorder.hardware.process import MOST_HELD_S, OPEN_S, PATIENCE_S, EncoderProcess
+from recorder.model.packet import EncodedPacket
 from recorder.x264 import VIDEO_TIME_BASE, VideoSettings
 
 LEAST_DB = 27.0
@@ -28,18 +27,8 @@ LEAST_DB_OF_ONE = 18.0
 IDENTICAL_DB = 99.0
 SEQUENCE_BYTES = 120_000_000
 """Of pictures that are drawn at most; after them the first comes again."""
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How long it may take, in seconds: to open, to give something while it should, and altogether."""
-
-    media_s: float = 1.2
-    open_s: float = 5.0
-    patience_s: float = 1.0
-    altogether_s: float = 12.0
-    realtime: float = 1.0
-    """Seconds that a second of pictures may take."""
+MEDIA_S = 1.2
+ALTOGETHER_S = 12.0
 
 
 def probe(kind: Kind, settings: VideoSettings, *, command: Sequence[str] = WORKER) -> Verdict:
@@ -48,19 +37,30 @@ def probe(kind: Kind, settings: VideoSettings, *, command: Sequence[str] = WORKE
         return Verdict(kind=kind, reason=Reason.NOT_IN_BUILD, detail=MODELS[kind].codec)
     if (nodes := missing_node(kind)) is not None:
         return Verdict(kind=kind, reason=Reason.NO_DEVICE, detail=nodes)
-    return tried(kind, settings, command=command, limits=Limits())
+    return tried(kind, settings, command=command)
 
 
-def tried(kind: Kind, settings: VideoSettings, *, command: Sequence[str], limits: Limits) -> Verdict:
-    """Return what comes of trying it, whether or not its device seems to be there."""
+def tried(
+    kind: Kind,
+    settings: VideoSettings,
+    *,
+    command: Sequence[str],
+    open_s: float = OPEN_S,
+    patience_s: float = PATIENCE_S,
+    altogether_s: float = ALTOGETHER_S,
+    realtime: float = 1.0,
+) -> Verdict:
+    """Return what comes of trying it, whether or not its device seems to be there.
+
+    It may take so long to open, to give something while it should, and altogether; a second of pictures may take
+    `realtime` seconds.
+    """
     try:
-        process = EncoderProcess(
-            wanted_of(kind, settings), command=command, open_s=limits.open_s, patience_s=limits.patience_s
-        )
+        process = EncoderProcess(kind, settings, command=command, open_s=open_s, patience_s=patience_s)
     except HardwareFailed as error:
         return Verdict(kind=kind, reason=error.reason, detail=error.detail)
     try:
-        return _Trial(process, settings, limits).run()
+        return _Trial(process, settings, altogether_s, realtime).run(kind)
     except HardwareFailed as error:
         return Verdict(kind=kind, reason=error.reason, detail=error.detail)
     finally:
@@ -70,20 +70,20 @@ def tried(kind: Kind, settings: VideoSettings, *, command: Sequence[str], limits
 class _Trial:
     """One encoder that is given pictures."""
 
-    def __init__(self, process: EncoderProcess, settings: VideoSettings, limits: Limits) -> None:
+    def __init__(self, process: EncoderProcess, settings: VideoSettings, altogether_s: float, realtime: float) -> None:
         self._process = process
         self._settings = settings
-        self._limits = limits
+        self._altogether_s, self._realtime = altogether_s, realtime
         rate = settings.rate
-        self._count = max(ceil(limits.media_s * rate), int(MOST_HELD_S * rate) + 3)
+        self._count = max(ceil(MEDIA_S * rate), int(MOST_HELD_S * rate) + 3)
         painter = Painter(settings.width, settings.height, rate)
-        drawn = max(2, min(self._count, SEQUENCE_BYTES // process.wanted.picture_bytes))
+        drawn = max(2, min(self._count, SEQUENCE_BYTES // settings.picture_bytes))
         # The synthetic speaker moves, the clock goes on, and each picture has its number.
         self._pictures = [_own(painter.draw(number)) for number in range(drawn)]
-        self._taken: list[Taken] = []
-        self._until_s = time.monotonic() + limits.altogether_s
+        self._taken: list[EncodedPacket] = []
+        self._until_s = time.monotonic() + altogether_s
 
-    def run(self) -> Verdict:
+    def run(self, kind: Kind) -> Verdict:
         """Return what was found; raises HardwareFailed."""
         held = self._begin()
         began_s, began = time.monotonic(), len(self._taken)
@@ -96,10 +96,10 @@ class _Trial:
             self._wait()
         took_s = time.monotonic() - began_s
         media_s = float((self._count - began) / self._settings.rate)
-        if took_s > media_s * self._limits.realtime:
+        if took_s > media_s * self._realtime:
             raise HardwareFailed(Reason.TOO_SLOW, f"{took_s:.1f} s for {media_s:.1f} s of pictures")
         return Verdict(
-            kind=self._process.wanted.kind,
+            kind=kind,
             psnr_db=round(self._compare(), 1),
             held=held,
             speed=round(media_s / max(took_s, 1e-3), 1),
@@ -116,7 +116,7 @@ class _Trial:
                 self._wait(float(1 / self._settings.rate))
             if self._taken:
                 return number + 1
-        self._wait(self._limits.patience_s)
+        self._wait(self._process.patience_s)
         if self._taken:
             return max(1, most)
         raise HardwareFailed(Reason.HOLDS_BACK, f"more than {MOST_HELD_S:g} s")
@@ -132,7 +132,7 @@ class _Trial:
         self._process.wait(timeout_s)
         self._take()
         if time.monotonic() > self._until_s:
-            raise HardwareFailed(Reason.SILENT, f"not done after {self._limits.altogether_s:g} s")
+            raise HardwareFailed(Reason.SILENT, f"not done after {self._altogether_s:g} s")
 
     def _take(self) -> None:
         self._taken += self._process.take()
@@ -165,7 +165,7 @@ def _own(picture: av.VideoFrame) -> av.VideoFrame:
     return own
 
 
-def _decoded(header: bytes, taken: Sequence[Taken]) -> Mapping[int, av.VideoFrame]:
+def _decoded(header: bytes, taken: Sequence[EncodedPacket]) -> Mapping[int, av.VideoFrame]:
     """Return the pictures that FFmpeg's own decoder makes, by their times; raises HardwareFailed."""
     decoder = av.CodecContext.create("h264", "r")
     assert isinstance(decoder, av.VideoCodecContext)  # noqa: S101 - it is a codec of pictures

@@ -11,32 +11,18 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from math import ceil
 
 import av
 
 from capture.h264 import IDR, SLICE, has_keyframe, is_stream, kind_of, parameter_sets, units
-from capture.source import Matrix
 from devices.host import threads
 from devices.host.child import REAP_S, ChildProcess
 from devices.host.clock import NANOSECONDS, Clock, SystemClock
-from recorder.hardware.failure import HardwareFailed, Reason
-from recorder.hardware.kinds import WORKER, Kind, Wanted
-from recorder.hardware.messages import (
-    TOLD,
-    Coded,
-    Failed,
-    Finish,
-    Finished,
-    Give,
-    Open,
-    Pictures,
-    Ready,
-    encoded,
-    received,
-)
-from recorder.x264 import VIDEO_TIME_BASE, VideoSettings
+from recorder.hardware.kinds import WORKER, HardwareFailed, Kind, Reason
+from recorder.hardware.messages import TOLD, Asked, Coded, Give, Open, Pictures, encoded, received
+from recorder.model.packet import EncodedPacket, Track
+from recorder.x264 import VIDEO_TIME_BASE, VideoSettings, interval
 
 OPEN_S = 5.0
 MOST_HELD_S = 0.45
@@ -51,44 +37,13 @@ MOST_TIMES = 3
 """The most bits in OVER_S: so many times what is asked for. Hardware keeps to it less closely than x264 does."""
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
-    """An encoded picture; `next_pts` is when the one behind it is shown, if that was given already."""
-
-    pts: int
-    data: bytes
-    is_key: bool
-    next_pts: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Given:
-    pts: int
-    is_key: bool
-    slot: int
-
-
-def wanted_of(kind: Kind, settings: VideoSettings) -> Wanted:
-    """Return what an encoder of `kind` is asked for where x264 would be asked for `settings`."""
-    return Wanted(
-        kind=kind,
-        width=settings.width,
-        height=settings.height,
-        rate=str(settings.rate),
-        matrix=int(settings.matrix),
-        bit_rate=settings.bit_rate,
-        max_rate=settings.max_rate,
-        keyframe_s=settings.keyframe_s,
-        buffer_s=settings.buffer_s,
-    )
-
-
 class EncoderProcess:
     """Used by one thread, which must outlive it: the kernel kills the process when the thread that made it ends."""
 
     def __init__(
         self,
-        wanted: Wanted,
+        kind: Kind,
+        settings: VideoSettings,
         *,
         command: Sequence[str] = WORKER,
         clock: Clock | None = None,
@@ -96,11 +51,12 @@ class EncoderProcess:
         open_s: float = OPEN_S,
     ) -> None:
         """Start it and wait until it is open; raises HardwareFailed."""
-        self.wanted = wanted
+        self._settings = settings
         self._clock = clock or SystemClock()
-        self._patience_s = patience_s
-        self._most_held = max(1, int(MOST_HELD_S * wanted.fps))
-        self._given: deque[_Given] = deque()
+        self.patience_s = patience_s
+        """How long nothing may come."""
+        self._most_held = max(1, int(MOST_HELD_S * settings.rate))
+        self._given: deque[Give] = deque()
         self._since_ns = self._clock.now_ns()
         self._came = threading.Condition()
         self._out: deque[Coded] = deque()
@@ -109,20 +65,20 @@ class EncoderProcess:
         self._is_finished = False
         self.error: HardwareFailed | None = None
         """Why it is of no use any more; all that `take` has returned is good."""
-        count = self._most_held + ceil((patience_s + ROOM_S) * wanted.fps) + 1
+        count = self._most_held + ceil((patience_s + ROOM_S) * settings.rate) + 1
         descriptor = os.memfd_create("liput-pictures", os.MFD_CLOEXEC)
         try:
-            os.ftruncate(descriptor, count * wanted.picture_bytes)
-            self._pictures = Pictures(mmap.mmap(descriptor, 0), wanted.width, wanted.height)
+            os.ftruncate(descriptor, count * settings.picture_bytes)
+            self._pictures = Pictures(mmap.mmap(descriptor, 0), settings)
             self._free = list(range(count - 1, -1, -1))  # the one used last first: most of the memory is never touched
-            self._start(command, descriptor)
+            self._start(command, Open(kind, settings, descriptor))
         except (OSError, RuntimeError) as error:
             raise HardwareFailed(Reason.CANNOT_OPEN, str(error)) from error
         finally:
             os.close(descriptor)
         self.header = self._opened(open_s)
         """The stream's parameter sets."""
-        self._sanity = Sanity(wanted, self.header)
+        self._sanity = Sanity(settings, self.header)
 
     def _opened(self, timeout_s: float) -> bytes:
         """Wait until it is open, and return its parameter sets; raises HardwareFailed."""
@@ -133,10 +89,10 @@ class EncoderProcess:
         self.close()
         raise self.error
 
-    def _start(self, command: Sequence[str], descriptor: int) -> None:
-        self.child = ChildProcess(command, pass_fds=[descriptor])
+    def _start(self, command: Sequence[str], first: Open) -> None:
+        self.child = ChildProcess(command, pass_fds=[first.descriptor])
         self._reader = threads.start(self._read, name="hardware-encoder", otherwise=self.child.end)
-        self._tell(Open(self.wanted, descriptor))
+        self._tell(first)
 
     @property
     def held(self) -> int:
@@ -151,13 +107,17 @@ class EncoderProcess:
             self._since_ns = self._clock.now_ns()
         slot = self._free.pop()
         self._pictures.fill(slot, picture)
-        self._given.append(_Given(pts, is_key, slot))
-        self._tell(Give(slot, pts, is_key))
+        given = Give(slot, pts, is_key)
+        self._given.append(given)
+        self._tell(given)
         return True
 
-    def take(self) -> list[Taken]:
-        """Return what has come out since the last time; look at `error` after that."""
-        good: list[Taken] = []
+    def take(self, next_pts: int | None = None) -> list[EncodedPacket]:
+        """Return what has come out since the last time; look at `error` after that.
+
+        `next_pts` is when the picture is shown that is given next.
+        """
+        good: list[EncodedPacket] = []
         while self.error is None and self._out:
             coded = self._out.popleft()
             if (problem := self._sanity.problem(coded, self._given[0] if self._given else None)) is not None:
@@ -165,8 +125,18 @@ class EncoderProcess:
                 break
             self._free.append(self._given.popleft().slot)
             self._since_ns = self._clock.now_ns()
-            next_pts = self._given[0].pts if self._given else None
-            good.append(Taken(coded.pts, coded.data, has_keyframe(coded.data), next_pts))
+            until = self._given[0].pts if self._given else next_pts
+            good.append(
+                EncodedPacket(
+                    track=Track.VIDEO,
+                    data=coded.data,
+                    pts=coded.pts,
+                    dts=coded.pts,  # there are no B-frames
+                    duration=interval(self._settings) if until is None else until - coded.pts,
+                    time_base=VIDEO_TIME_BASE,
+                    is_keyframe=has_keyframe(coded.data),
+                )
+            )
         self.error = self.error or self._silence()
         return good
 
@@ -175,7 +145,7 @@ class EncoderProcess:
         if self._over is not None and not self._out:
             return self._over
         waited_s = (self._clock.now_ns() - self._since_ns) / NANOSECONDS
-        if self._given and waited_s > self._patience_s and (len(self._given) > self._most_held or self._is_finished):
+        if self._given and waited_s > self.patience_s and (len(self._given) > self._most_held or self._is_finished):
             return HardwareFailed(Reason.SILENT, f"nothing for {waited_s:.1f} s")
         return None
 
@@ -187,12 +157,12 @@ class EncoderProcess:
         """Let it encode what it holds back; `take` that until `held` is 0 or there is an `error`."""
         self._is_finished = True
         self._since_ns = self._clock.now_ns()
-        self._tell(Finish())
+        self._tell(None)
 
     def left(self) -> Iterator[tuple[av.VideoFrame, int, bool]]:
         """Give the pictures that it has swallowed, each with its time and whether it was to be a keyframe."""
         for given in self._given:
-            yield self._pictures.frame(given.slot, Matrix(self.wanted.matrix)), given.pts, given.is_key
+            yield self._pictures.frame(given.slot), given.pts, given.is_key
 
     def close(self) -> None:
         """End it, whatever it does."""
@@ -202,7 +172,7 @@ class EncoderProcess:
         self._reader.join(REAP_S)  # whose pipe is not closed before it has left it
         self.child.end()
 
-    def _tell(self, message: Open | Give | Finish) -> None:
+    def _tell(self, message: Asked) -> None:
         with suppress(OSError):  # it has gone; the reader finds out why
             self.child.give(encoded(message))
 
@@ -218,14 +188,12 @@ class EncoderProcess:
             for message in received(lambda: self.child.read(None), TOLD):
                 with self._came:
                     match message:
-                        case Ready(header):
-                            self._header = header
+                        case bytes():
+                            self._header = message
                         case Coded():
                             self._out.append(message)
-                        case Failed(reason, detail):
+                        case reason, detail:
                             over = HardwareFailed(reason, detail)
-                        case Finished():
-                            pass
                     self._came.notify_all()
                 if over is not None:
                     break
@@ -247,15 +215,15 @@ class EncoderProcess:
 class Sanity:
     """Looks at one encoder's stream without decoding. Pictures come out as they went in: there are no B-frames."""
 
-    def __init__(self, wanted: Wanted, header: bytes) -> None:
+    def __init__(self, settings: VideoSettings, header: bytes) -> None:
         self._header = parameter_sets(header)
-        self._picture_bytes = wanted.picture_bytes
-        self._most_bytes = MOST_TIMES * wanted.max_rate * OVER_S / 8
+        self._picture_bytes = settings.picture_bytes
+        self._most_bytes = MOST_TIMES * settings.max_rate * OVER_S / 8
         self._last_dts: int | None = None
         self._recent: deque[tuple[int, int]] = deque()
         self._recent_bytes = 0
 
-    def problem(self, coded: Coded, given: _Given | None) -> str | None:
+    def problem(self, coded: Coded, given: Give | None) -> str | None:
         """Return what is wrong with the next one that comes out, if anything is; `given` is the oldest that went in."""
         if given is None:
             return "a picture more than it was given"

@@ -7,6 +7,7 @@ import mmap
 import os
 import resource
 from collections.abc import Callable, Iterator, Sequence
+from fractions import Fraction
 
 import av
 import av.logging
@@ -17,27 +18,10 @@ from av.video.reformatter import VideoReformatter
 
 from capture.h264 import parameter_sets
 from capture.pictures import plane_views, tagged
-from capture.source import Matrix
 from devices.host.child import end_with_parent
-from recorder.hardware.failure import HardwareFailed, Reason
-from recorder.hardware.kinds import MODELS, Wanted, reason_of
-from recorder.hardware.messages import (
-    ASKED,
-    READ_BYTES,
-    Asked,
-    Coded,
-    Failed,
-    Finish,
-    Finished,
-    Give,
-    Open,
-    Pictures,
-    Ready,
-    Told,
-    encoded,
-    received,
-)
-from recorder.x264 import LIMITED_RANGE, VIDEO_TIME_BASE
+from recorder.hardware.kinds import MODELS, HardwareFailed, Kind, Reason, reason_of
+from recorder.hardware.messages import ASKED, READ_BYTES, Asked, Coded, Give, Open, Pictures, Told, encoded, received
+from recorder.x264 import LIMITED_RANGE, VIDEO_TIME_BASE, VideoSettings
 
 STDIN, STDOUT, STDERR = 0, 1, 2
 HEADER_PICTURES = 16
@@ -47,21 +31,21 @@ HEADER_PICTURES = 16
 class LibavCodec:
     """One of FFmpeg's encoders."""
 
-    def __init__(self, wanted: Wanted) -> None:
+    def __init__(self, kind: Kind, settings: VideoSettings) -> None:
         """Open it; raises HardwareFailed."""
-        self._context, self._pixels = _opened(wanted)
+        self._context, self._pixels = _opened(kind, settings)
         self._reformatter = VideoReformatter()
-        self.header = parameter_sets(self._context.extradata or b"") or self._found_header(wanted)
+        self.header = parameter_sets(self._context.extradata or b"") or self._found_header(kind, settings)
         """The stream's parameter sets."""
 
-    def _found_header(self, wanted: Wanted) -> bytes:
+    def _found_header(self, kind: Kind, settings: VideoSettings) -> bytes:
         """Return the parameter sets of an encoder that says them with its first picture only: of another one of it."""
-        picture = tagged(av.VideoFrame(wanted.width, wanted.height, "yuv420p"), Matrix(wanted.matrix))
+        picture = tagged(av.VideoFrame(settings.width, settings.height, "yuv420p"), settings.matrix)
         for plane in plane_views(picture):
             plane[:] = 128
         found = b""
         for number in range(HEADER_PICTURES):
-            picture.pts, picture.time_base = round(number / wanted.fps / VIDEO_TIME_BASE), VIDEO_TIME_BASE
+            picture.pts, picture.time_base = round(number / settings.rate / VIDEO_TIME_BASE), VIDEO_TIME_BASE
             found = b"".join(parameter_sets(coded.data) for coded in self.encode(picture))
             if found:
                 break
@@ -70,7 +54,7 @@ class LibavCodec:
         if not found:
             raise HardwareFailed(Reason.WRONG_STREAM, "it says no parameter sets")
         del self._context  # some devices take one encoder at a time
-        self._context, self._pixels = _opened(wanted)
+        self._context, self._pixels = _opened(kind, settings)
         return found
 
     def encode(self, picture: av.VideoFrame | None) -> Sequence[Coded]:
@@ -86,24 +70,26 @@ class LibavCodec:
         ]
 
 
-def _opened(wanted: Wanted) -> tuple[av.VideoCodecContext, str]:
+def _opened(kind: Kind, settings: VideoSettings) -> tuple[av.VideoCodecContext, str]:
     """Return the encoder, and the layout of pictures that it takes; raises HardwareFailed."""
-    model = MODELS[wanted.kind]
-    log = ""
+    model, log = MODELS[kind], ""
+    options = dict(model.options)
+    if kind is Kind.NVENC and settings.bit_rate == settings.max_rate:
+        options["rc"] = "cbr"
     for pixels in model.pixels:
         try:
             context = av.CodecContext.create(model.codec, "w")
         except (FFmpegError, ValueError) as error:
             raise HardwareFailed(Reason.NOT_IN_BUILD, model.codec) from error
         assert isinstance(context, av.VideoCodecContext)  # noqa: S101 - it is a codec of pictures
-        context.options = dict(model.options(wanted))
-        context.width, context.height, context.pix_fmt = wanted.width, wanted.height, pixels
-        context.time_base, context.framerate = VIDEO_TIME_BASE, wanted.fps
-        context.bit_rate, context.max_bit_rate = wanted.bit_rate, wanted.max_rate
-        context.rc_buffer_size = round(wanted.max_rate * wanted.buffer_s)
-        context.gop_size = max(1, round(wanted.fps * wanted.keyframe_s))
+        context.options = options
+        context.width, context.height, context.pix_fmt = settings.width, settings.height, pixels
+        context.time_base, context.framerate = VIDEO_TIME_BASE, settings.rate
+        context.bit_rate, context.max_bit_rate = settings.bit_rate, settings.max_rate
+        context.rc_buffer_size = round(settings.max_rate * settings.buffer_s)
+        context.gop_size = max(1, round(settings.rate * Fraction(settings.keyframe_s)))
         context.max_b_frames = 0
-        context.color_range, context.colorspace = LIMITED_RANGE, wanted.matrix
+        context.color_range, context.colorspace = LIMITED_RANGE, settings.matrix
         context.flags |= Flags.global_header
         with av.logging.Capture() as lines:
             try:
@@ -115,7 +101,10 @@ def _opened(wanted: Wanted) -> tuple[av.VideoCodecContext, str]:
     raise HardwareFailed(reason_of(log), log)
 
 
-def run(make: Callable[[Wanted], LibavCodec]) -> None:
+type Make = Callable[[Kind, VideoSettings], LibavCodec]
+
+
+def run(make: Make) -> None:
     """Encode for whoever holds the other end of standard input and output, until that is closed."""
     end_with_parent()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -132,30 +121,26 @@ def run(make: Callable[[Wanted], LibavCodec]) -> None:
     try:
         _serve(received(lambda: os.read(STDIN, READ_BYTES), ASKED), tell, make)
     except HardwareFailed as error:
-        tell(Failed(error.reason, error.detail))
+        tell((error.reason, error.detail))
     except (FFmpegError, ValueError) as error:
-        tell(Failed(Reason.FAILED, str(error)))
+        tell((Reason.FAILED, str(error)))
 
 
-def _serve(messages: Iterator[Asked], tell: Callable[[Told], None], make: Callable[[Wanted], LibavCodec]) -> None:
+def _serve(messages: Iterator[Asked], tell: Callable[[Told], None], make: Make) -> None:
     first = next(messages, None)
     if not isinstance(first, Open):
         return
-    codec = make(first.wanted)
-    pictures = Pictures(mmap.mmap(first.descriptor, 0), first.wanted.width, first.wanted.height)
-    tell(Ready(codec.header))
+    codec = make(first.kind, first.settings)
+    pictures = Pictures(mmap.mmap(first.descriptor, 0), first.settings)
+    tell(codec.header)
     for message in messages:
-        match message:
-            case Give(slot, pts, is_key):
-                picture = pictures.frame(slot, Matrix(first.wanted.matrix))
-                picture.pts, picture.time_base = pts, VIDEO_TIME_BASE
-                picture.pict_type = PictureType.I if is_key else PictureType.NONE
-                for coded in codec.encode(picture):
-                    tell(coded)
-            case Finish():
-                for coded in codec.encode(None):
-                    tell(coded)
-                tell(Finished())
+        picture = None
+        if isinstance(message, Give):
+            picture = pictures.frame(message.slot)
+            picture.pts, picture.time_base = message.pts, VIDEO_TIME_BASE
+            picture.pict_type = PictureType.I if message.is_key else PictureType.NONE
+        for coded in codec.encode(picture):
+            tell(coded)
 
 
 if __name__ == "__main__":

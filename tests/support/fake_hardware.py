@@ -14,10 +14,10 @@ import av
 import msgspec
 from av.error import ExternalError
 
-from recorder.hardware.failure import HardwareFailed, Reason
-from recorder.hardware.kinds import Kind, Wanted
+from recorder.hardware.kinds import HardwareFailed, Kind, Reason
 from recorder.hardware.messages import Coded
 from recorder.hardware.worker import LibavCodec, run
+from recorder.x264 import VideoSettings
 
 WELL = "well"
 
@@ -30,8 +30,8 @@ def command(way: str, at: int = 0) -> list[str]:
 class Spoilt(LibavCodec):
     """Encodes well up to a picture, and then in its own way."""
 
-    def __init__(self, wanted: Wanted, way: str, at: int) -> None:
-        self._codec = LibavCodec(msgspec.structs.replace(wanted, kind=Kind.X264))
+    def __init__(self, settings: VideoSettings, way: str, at: int) -> None:
+        self._codec = LibavCodec(Kind.X264, settings)
         self.header = self._codec.header
         self._way, self._at, self._number = way, at, -1
 
@@ -137,7 +137,7 @@ WAYS: dict[str, Callable[[LibavCodec, av.VideoFrame | None], Sequence[Coded]]] =
 }  # fmt: skip
 
 
-def open_(wanted: Wanted) -> LibavCodec:
+def open_(_kind: Kind, settings: VideoSettings) -> LibavCodec:
     """Open it, unless it goes wrong while it is opened."""
     way, at = sys.argv[1], int(sys.argv[2])
     match way:
@@ -147,7 +147,7 @@ def open_(wanted: Wanted) -> LibavCodec:
             time.sleep(600)
         case "crash-open":
             os.kill(os.getpid(), signal.SIGSEGV)
-    return Spoilt(wanted, way, at)
+    return Spoilt(settings, way, at)
 
 
 if __name__ == "__main__":

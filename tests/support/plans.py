@@ -7,7 +7,7 @@ from config.schema import Settings
 from config.secrets import StreamTarget
 from devices.health.tracker import HealthBoard
 from recorder.archive.model import SessionContext
-from recorder.hardware.choice import EncoderPlan
+from recorder.hardware.opening import EncoderPlan
 from recorder.plan import SessionPlan
 from recorder.streaming.choice import SHARED, StreamPlan
 

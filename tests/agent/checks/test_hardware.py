@@ -9,8 +9,7 @@ from agent.checks.check import Progress
 from agent.checks.result import Verdict
 from config.schema import Settings, Video
 from recorder.asked import Asked
-from recorder.hardware.failure import Reason
-from recorder.hardware.kinds import HARDWARE, Kind
+from recorder.hardware.kinds import HARDWARE, Kind, Reason
 from recorder.hardware.kinds import Verdict as Tried
 from recorder.hardware.memory import remember, remembered
 from recorder.model.status import SessionState

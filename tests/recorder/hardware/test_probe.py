@@ -1,6 +1,5 @@
 """Trying an encoder in hardware: x264 in its place passes, and each way in which drivers go wrong is told apart."""
 
-from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -9,17 +8,15 @@ import pytest
 
 from capture.source import Matrix
 from recorder.hardware import probe as probing
-from recorder.hardware.failure import SENTENCES, Reason
-from recorder.hardware.kinds import HARDWARE, MODELS, WORKER, Kind, missing_node, reason_of
-from recorder.hardware.probe import Limits, probe, tried
-from recorder.hardware.process import wanted_of
+from recorder.hardware.kinds import HARDWARE, MODELS, SENTENCES, WORKER, Kind, Reason, missing_node, reason_of
+from recorder.hardware.probe import probe, tried
 from recorder.x264 import VideoSettings
 from tests.support.fake_hardware import command
 
 SETTINGS = VideoSettings(320, 180, Fraction(30), Matrix.BT601, 600_000, 600_000)
-LIMITS = Limits(open_s=60.0, patience_s=60.0, altogether_s=90.0, realtime=60.0)
+LIMITS = {"open_s": 60.0, "patience_s": 60.0, "altogether_s": 90.0, "realtime": 60.0}
 """A shared computer may be slow at any moment."""
-SHORT = replace(LIMITS, open_s=3.0, patience_s=1.0)
+SHORT = LIMITS | {"open_s": 3.0, "patience_s": 1.0}
 
 
 @pytest.mark.parametrize(
@@ -28,7 +25,7 @@ SHORT = replace(LIMITS, open_s=3.0, patience_s=1.0)
 )
 def test_x264_in_its_place_is_good(size: tuple[int, int], rate: int, bit_rate: int) -> None:
     settings = VideoSettings(*size, Fraction(rate), Matrix.BT601, bit_rate, bit_rate)
-    verdict = tried(Kind.X264, settings, command=WORKER, limits=LIMITS)
+    verdict = tried(Kind.X264, settings, command=WORKER, **LIMITS)
     assert (verdict.reason, verdict.detail) == (None, "")
     assert verdict.psnr_db is not None
     assert verdict.psnr_db > 35
@@ -62,19 +59,19 @@ def test_x264_in_its_place_is_good(size: tuple[int, int], rate: int, bit_rate: i
 )
 def test_each_way_of_going_wrong_is_told(way: str, at: int, reason: Reason, detail: str) -> None:
     limits = SHORT if reason in {Reason.SILENT, Reason.HOLDS_BACK} else LIMITS
-    verdict = tried(Kind.NVENC, SETTINGS, command=command(way, at), limits=limits)
+    verdict = tried(Kind.NVENC, SETTINGS, command=command(way, at), **limits)
     assert (verdict.kind, verdict.reason) == (Kind.NVENC, reason)
     assert detail in verdict.detail
 
 
 def test_one_that_is_slower_than_pictures_come_is_refused() -> None:
-    verdict = tried(Kind.X264, SETTINGS, command=WORKER, limits=replace(LIMITS, realtime=0.0))
+    verdict = tried(Kind.X264, SETTINGS, command=WORKER, **LIMITS | {"realtime": 0.0})
     assert verdict.reason is Reason.TOO_SLOW
 
 
 def test_it_is_over_in_time_whatever_the_encoder_does() -> None:
-    limits = replace(LIMITS, altogether_s=2.0)
-    verdict = tried(Kind.NVENC, SETTINGS, command=command("hang", 20), limits=limits)
+    limits = LIMITS | {"altogether_s": 2.0}
+    verdict = tried(Kind.NVENC, SETTINGS, command=command("hang", 20), **limits)
     assert (verdict.reason, verdict.detail) == (Reason.SILENT, "not done after 2 s")
 
 
@@ -89,7 +86,7 @@ def test_without_a_device_nothing_is_started(monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize("kind", HARDWARE)
 def test_the_builds_own_encoders_say_why_they_cannot_be_opened_here(kind: Kind) -> None:
     """Where there is no such hardware; where there is, they are good or have another reason."""
-    verdict = tried(kind, SETTINGS, command=WORKER, limits=LIMITS)
+    verdict = tried(kind, SETTINGS, command=WORKER, **LIMITS)
     if missing_node(kind) is not None:
         assert verdict.reason in {Reason.NO_DRIVER, Reason.NO_DEVICE, Reason.NOT_IN_BUILD, Reason.CANNOT_OPEN}
         assert verdict.detail
@@ -99,7 +96,7 @@ def test_the_builds_own_encoders_say_why_they_cannot_be_opened_here(kind: Kind) 
 def test_the_build_knows_every_option(kind: Kind) -> None:
     context = av.CodecContext.create(MODELS[kind].codec, "w")
     known = {option.name for option in context.supported_options.private}
-    assert MODELS[kind].options(wanted_of(kind, SETTINGS)).keys() <= known
+    assert MODELS[kind].options.keys() <= known
 
 
 def test_a_device_is_looked_for_below_the_root(tmp_path: Path) -> None:

@@ -23,10 +23,9 @@ from devices.host.clock import SystemClock
 from recorder.archive.archive import Archive
 from recorder.archive.work import WorkFolder
 from recorder.files import SessionFiles
-from recorder.hardware.choice import EncoderPlan
-from recorder.hardware.failure import Reason
-from recorder.hardware.kinds import Kind, Verdict
+from recorder.hardware.kinds import Kind, Reason, Verdict
 from recorder.hardware.memory import remembered
+from recorder.hardware.opening import EncoderPlan
 from recorder.model.status import SessionResult, SessionState
 from recorder.plan import encoder_settings
 from recorder.session import Session
