@@ -18,7 +18,7 @@ from config.locale.lookup import words
 from config.schema import PRESETS, Profile
 from devices.host.clock import NANOSECONDS
 from devices.host.deadline import DeadlineTask
-from recorder.streaming.choice import Encode, choose
+from recorder.streaming.choice import SEPARATE, choose
 from recorder.streaming.figures import Measurement, remember, remembered
 from recorder.streaming.headroom import SPARE, Headroom
 from recorder.streaming.measure import Question
@@ -89,8 +89,7 @@ class _NotDone(LiputError):
 def judge(situation: Situation, headroom: Headroom) -> Result:
     """Return what a measured headroom means for the session."""
     settings = situation.settings
-    wish = choose(settings.video.stream_encode, headroom).encode
-    takes_two = bool(situation.streams) and wish is Encode.SEPARATE
+    takes_two = bool(situation.streams) and choose(settings.video.stream_encode, headroom)[0] == SEPARATE
     spare = headroom.spare if takes_two else headroom.spare_of_one
     fitting = lighter_profile(settings.profiles, situation.profile, 1 - spare)
     measured: Measured = {

@@ -1,12 +1,14 @@
 """Whether live destinations get what is recorded, or an encode of their own; and why."""
 
 from dataclasses import dataclass
-from enum import StrEnum
+from typing import Final, Literal
 
 from recorder.streaming.headroom import Headroom
 from recorder.streaming.measure import Question
 
-AUTO, SHARED, SEPARATE = "auto", "shared", "separate"
+AUTO: Final = "auto"
+SHARED: Final = "shared"
+SEPARATE: Final = "separate"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,38 +26,19 @@ class StreamPlan:
     question: Question | None = None
 
 
-class Encode(StrEnum):
-    """Whose packets live destinations get."""
-
-    SHARED = "shared"
-    SEPARATE = "separate"
-
-
-class Why(StrEnum):
-    """Why it is so; part of the command line's contract, so never renamed."""
-
-    SET = "set"
-    HEADROOM = "headroom"
-    NO_HEADROOM = "no-headroom"
-    NOT_MEASURED = "not-measured"
-    FAILED = "failed"
+type Encode = Literal["shared", "separate"]
+"""Whose packets live destinations get."""
+type Why = Literal["set", "headroom", "no-headroom", "not-measured", "failed"]
+"""Why it is so; part of the command line's contract, so never renamed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """What was chosen, and why."""
-
-    encode: Encode
-    why: Why
-
-
-def choose(wish: str, headroom: Headroom | None) -> Choice:
-    """Return what a session does that begins now; `wish` is `[video] stream_encode`.
+def choose(wish: str, headroom: Headroom | None) -> tuple[Encode, Why]:
+    """Return what a session does that begins now, and why; `wish` is `[video] stream_encode`.
 
     Whether it has destinations is all one: there may be some before its end.
     """
     if wish != AUTO:
-        return Choice(Encode(wish), Why.SET)
+        return SEPARATE if wish == SEPARATE else SHARED, "set"
     if headroom is None:
-        return Choice(Encode.SHARED, Why.NOT_MEASURED)
-    return Choice(Encode.SEPARATE, Why.HEADROOM) if headroom.affords_two else Choice(Encode.SHARED, Why.NO_HEADROOM)
+        return SHARED, "not-measured"
+    return (SEPARATE, "headroom") if headroom.affords_two else (SHARED, "no-headroom")

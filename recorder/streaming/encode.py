@@ -110,7 +110,9 @@ class StreamEncode:
         self._encoder: Encoder | None = None
         self._first: Encoder | None = None  # destinations copy from its streams, also when it is not used any more
         self._problem: Exception | None = None
-        self._bit_rate = self._in_force = settings.bit_rate
+        self.bit_rate = settings.bit_rate
+        """The bits a second asked for."""
+        self._in_force = settings.bit_rate
         self._last_dts: int | None = None
         self._newest: int | None = None
         self._pause = max(settings.keyframe_s, float(PAUSE_PICTURES / settings.rate)) / VIDEO_TIME_BASE
@@ -133,15 +135,6 @@ class StreamEncode:
     def templates(self) -> Mapping[TrackId, Stream]:
         """The stream that destinations copy their codec parameters from; valid until `free`."""
         return {} if self._first is None else self._first.templates
-
-    @property
-    def bit_rate(self) -> int:
-        """The bits a second asked for."""
-        return self._bit_rate
-
-    @bit_rate.setter
-    def bit_rate(self, bit_rate: int) -> None:
-        self._bit_rate = bit_rate
 
     def simplify(self, more_params: str, spacing: int) -> None:
         """Have x264 look for less from the next picture on, or for as much as at first: `more_params` say for what.
@@ -232,8 +225,8 @@ class StreamEncode:
             raise EncoderError("what follows a pause would be another stream")
         if self._wanted != self._asked:
             self._change(self._encoder)
-        if self._bit_rate != self._in_force:
-            self._in_force = self._bit_rate
+        if self.bit_rate != self._in_force:
+            self._in_force = self.bit_rate
             self._encoder.set_bit_rate(self._in_force)
         self._hand_on(self._encoder.encode_video(slot.picture, slot.pts))
 

@@ -4,6 +4,7 @@ import signal
 import threading
 from contextlib import suppress
 from pathlib import Path
+from typing import Self
 
 import msgspec
 
@@ -53,8 +54,11 @@ class Measurement:
     """One run of recorder.streaming.measure; `stop` ends it from another thread."""
 
     def __init__(self) -> None:
+        self.found: Headroom | None = None
+        """The figure that was looked up, once it is known."""
         self._lock = threading.Lock()
         self._is_stopped = False
+        self._thread: threading.Thread | None = None
         self.child: ChildProcess | None = None
         """Its process, once it has begun."""
 
@@ -93,18 +97,14 @@ class Measurement:
             if self.child is not None:
                 self.child.send(signal.SIGKILL)
 
+    def look_up(self, asked: Question, *, measures: bool) -> Self:
+        """Begin to look a figure up beside whatever else happens; with `measures` it is measured where there is none.
 
-class Finding(Measurement):
-    """Looks a figure up beside whatever else happens; what goes wrong is nobody's trouble."""
-
-    def __init__(self, asked: Question, *, measures: bool) -> None:
-        """Begin at once, on a thread of its own: a folder may hang. Where it `measures`, that is done too."""
-        super().__init__()
-        self.found: Headroom | None = None
-        """The figure, once it is known."""
-        self._thread: threading.Thread | None = None
+        That has a thread of its own: a folder may hang. What goes wrong is nobody's trouble.
+        """
         with suppress(RuntimeError):  # there are too many threads
             self._thread = threads.start(self._find, asked, measures, name="headroom")
+        return self
 
     def _find(self, asked: Question, measures: bool) -> None:  # noqa: FBT001 - given to a thread
         with suppress(Exception):
@@ -114,7 +114,7 @@ class Finding(Measurement):
                 remember(asked, self.found)
 
     def join(self, timeout_s: float) -> None:
-        """Wait for its end."""
+        """Wait for the end of looking up."""
         if self._thread is not None:
             self._thread.join(timeout_s)
 

@@ -7,6 +7,7 @@ processor, and ends with whoever asked.
 import os
 import resource
 import sys
+from collections.abc import Iterator
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
@@ -20,8 +21,10 @@ from devices.host.child import end_with_parent
 from devices.host.priority import NICEST, be_at_least
 
 if TYPE_CHECKING:
+    import av
+
+    from capture.source import VideoFormat
     from recorder.streaming.headroom import Headroom
-    from recorder.streaming.measuring import Given
 
 MOST_CPU_S = 120
 
@@ -73,27 +76,28 @@ def _answer(asked: Question) -> "Headroom":
         wanted = SourceRequirements(profile.width, profile.height, profile.fps, profile.audio_channels)
         settings = load_settings(Path(asked.settings) if asked.settings else None)
         with suppress(LiputError), given_pictures(asked.videos, wanted, settings, SystemClock()) as given:
-            return _measured(asked, given)
-    return _measured(asked, None)
+            return _measured(asked, *given)
+    return _measured(asked)
 
 
-def _measured(asked: Question, given: "Given | None") -> "Headroom":
-    """Measure with the pictures that are given, which are of a session's own size where there is one source only."""
+def _measured(
+    asked: Question,
+    form: "VideoFormat | None" = None,
+    count: int = 0,
+    pictures: "Iterator[av.VideoFrame] | None" = None,
+) -> "Headroom":
+    """Measure with the pictures of `count` sources; those of a single one, of this `form`, are a session's own."""
     from capture.source import Matrix, VideoFormat
     from recorder.encoder import AudioSettings
     from recorder.streaming.measuring import measure_headroom
     from recorder.x264 import video_settings
 
     profile = asked.profile
-    if given and given.count == 1:
-        video = given.form
-    else:
-        matrix = given.form.matrix if given else Matrix.BT601
-        video = VideoFormat(profile.width, profile.height, profile.fps, matrix)
+    if form is None or count > 1:
+        form = VideoFormat(profile.width, profile.height, profile.fps, form.matrix if form else Matrix.BT601)
     sound = AudioSettings(profile.audio_channels, profile.audio_bitrate)
-    pictures = given.pictures if given else None
-    found = measure_headroom(video_settings(profile, video), sound, asked.most, pictures)
-    return msgspec.structs.replace(found, real_sources=given.count if given else 0)
+    found = measure_headroom(video_settings(profile, form), sound, asked.most, pictures)
+    return msgspec.structs.replace(found, real_sources=count)
 
 
 if __name__ == "__main__":

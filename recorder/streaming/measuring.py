@@ -7,7 +7,6 @@ time, not how fast it goes, so a PC that is busy with something else gives nearl
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
 from fractions import Fraction
 from itertools import cycle, islice
 from threading import Event
@@ -44,20 +43,13 @@ _LOOK_S = 0.2
 _QUEUE = 30
 
 
-@dataclass(frozen=True, slots=True)
-class Given:
-    """What the sources give: the first one's size and rate, how many there are, and its pictures, as they come."""
-
-    form: VideoFormat
-    count: int
-    pictures: Iterator[av.VideoFrame]
-
-
 @contextmanager
 def given_pictures(
     words: Sequence[str], asked: SourceRequirements, settings: Settings, clock: Clock
-) -> Iterator[Given]:
+) -> Iterator[tuple[VideoFormat, int, Iterator[av.VideoFrame]]]:
     """Provide the pictures of what `words` mean, or of the best that is plugged in; everything is closed at the end.
+
+    They are the first source's, with its size and rate, and how many sources there are.
 
     For each of the first source's pictures the newest of every other one is decoded too, as an inset. Raises a
     LiputError for what cannot be opened, and MediaError for a file: it ends, and is nothing to measure with.
@@ -80,7 +72,7 @@ def given_pictures(
         pace.begin()
         for worker in workers:
             worker.start()
-        yield Given(forms[0], len(chosen), _pictures(workers, (asked.width // 4 & ~1, asked.height // 4 & ~1)))
+        yield forms[0], len(chosen), _pictures(workers, (asked.width // 4 & ~1, asked.height // 4 & ~1))
 
 
 def _open(worker: VideoWorker, clock: Clock, stop: Event) -> VideoFormat:

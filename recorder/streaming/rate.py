@@ -291,14 +291,6 @@ UNIT = 1000
 """Bits a second: x264 counts in thousands."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rate:
-    """The bits a second to encode pictures with; `why`: of whom (a destination's name, or ''), and how it changed."""
-
-    bit_rate: int
-    why: str = ""
-
-
 class RateControl:
     """Give it samples of all destinations, whenever there is a new one; from one thread."""
 
@@ -309,30 +301,26 @@ class RateControl:
         self._beside = beside
         self._links: dict[str, Link] = {}
         self._rate = float(most)
-        self._given = most
+        self.bit_rate = most
+        """The rate in force: the bits a second to encode pictures with."""
         self._at_s: float | None = None
         self._seen: dict[str, float] = {}
         self._lately: list[tuple[float, float]] = []
-
-    @property
-    def bit_rate(self) -> int:
-        """The rate in force."""
-        return self._given
 
     @property
     def following(self) -> Mapping[str, Following]:
         """Each destination: whether it is followed, or why not."""
         return {name: link.following for name, link in self._links.items()}
 
-    def update(self, samples: Mapping[str, Sample]) -> Rate:
-        """Take the newest sample of each destination there is, by name, and return the rate to use.
+    def update(self, samples: Mapping[str, Sample]) -> str:
+        """Take the newest sample of each destination there is, by name; return which one decides the rate, or "".
 
         One that was given before, of the same moment, counts once.
         """
         self._links = {name: self._links.get(name) or self._new() for name in samples}
         for name, sample in samples.items():
             if self._seen.get(name) != sample.at_s:
-                self._links[name].update(sample, self._given)
+                self._links[name].update(sample, self.bit_rate)
         self._seen = {name: sample.at_s for name, sample in samples.items()}
         at_s = max((sample.at_s for sample in samples.values()), default=self._at_s or 0.0)
         passed_s = 0.0 if self._at_s is None else at_s - self._at_s
@@ -342,7 +330,8 @@ class RateControl:
         self._lately = [(at, rate) for at, rate in self._lately if at >= at_s - FORGIVEN_S] + [(at_s, self._rate)]
         at_once = max(rate for _, rate in self._lately)
         self._rate = min(wanted, max(at_once, self._rate * (1 + RETURN * passed_s)))
-        return self._settle(name)
+        self._settle()
+        return name
 
     def _new(self) -> Link:
         return Link(self._least, self._most, self._beside)
@@ -355,9 +344,8 @@ class RateControl:
         slow = [name for name, link in self._links.items() if link.following is Following.TOO_SLOW]
         return (slow[0], float(self._least)) if slow else ("", self._rate)
 
-    def _settle(self, name: str) -> Rate:
+    def _settle(self) -> None:
         """Round; and leave out small steps upwards, each of which the encoder would have to be told."""
         rate = min(self._most, max(self._least, int(self._rate) // UNIT * UNIT))
-        if rate < self._given or rate >= self._given * (1 + STEP) or (rate == self._most and rate > self._given):
-            self._given = rate
-        return Rate(self._given, name)
+        if rate < self.bit_rate or rate >= self.bit_rate * (1 + STEP) or (rate == self._most and rate > self.bit_rate):
+            self.bit_rate = rate

@@ -23,9 +23,9 @@ from recorder.model.packet import EncodedPacket
 from recorder.model.status import StreamLine
 from recorder.outputs import Outputs
 from recorder.standstill import StallDetector
-from recorder.streaming.choice import AUTO, Choice, Encode, StreamPlan, Why, choose
+from recorder.streaming.choice import AUTO, SEPARATE, SHARED, Encode, StreamPlan, Why, choose
 from recorder.streaming.encode import OPEN_S, SUBJECT, StreamEncode, stream_settings
-from recorder.streaming.figures import Finding
+from recorder.streaming.figures import Measurement
 from recorder.streaming.rate import RateControl, Sample
 from recorder.x264 import VideoSettings
 
@@ -60,11 +60,11 @@ class LiveSide:
         self._destinations = destinations
         self._clock = clock
         self._emit = emit
-        self.choice: Choice | None = None
-        """Which encode the destinations get, or would get; None before the recording begins."""
+        # Which encode the destinations get, or would get, and why; None before the recording begins.
+        self._choice: tuple[Encode, Why] | None = None
         self._recorded_rate = 0
         self._question = plan.question if plan.encode == AUTO else None
-        self._finding = Finding(self._question, measures=False) if self._question else None
+        self._finding = Measurement().look_up(self._question, measures=False) if self._question else None
         self._opener: threading.Thread | None = None
         self._encode: StreamEncode | None = None
         self._opened: StreamEncode | None = None
@@ -80,7 +80,7 @@ class LiveSide:
     def arm(self) -> None:
         """Use the time until the start to measure what this PC can do, where nobody knows yet."""
         if self._question and self._finding and self._finding.found is None and self._destinations.names:
-            self._finding = Finding(self._question, measures=True)
+            self._finding = Measurement().look_up(self._question, measures=True)
 
     def open(self, outputs: Outputs, recorded: VideoSettings) -> None:
         """Choose, and have `outputs` connect the destinations; `recorded` is what the recording's encoder is asked for.
@@ -92,8 +92,8 @@ class LiveSide:
         self._share = outputs.share
         if self._finding:
             self._finding.stop()  # the recording is to have all of the PC
-        self.choice = choose(self._plan.encode, self._finding.found if self._finding else None)
-        if self.choice.encode is Encode.SHARED:
+        self._choice = choose(self._plan.encode, self._finding.found if self._finding else None)
+        if self._choice[0] == SHARED:
             outputs.connect()
             return
         try:
@@ -122,7 +122,7 @@ class LiveSide:
             outputs.connect(encode.templates)
 
     def _do_without(self, error: Exception) -> None:
-        self.choice = Choice(Encode.SHARED, Why.FAILED)
+        self._choice = SHARED, "failed"
         known = isinstance(error, LiputError)
         reason = error if known else f"the live picture's encoder could not be opened: {error!r}"
         self._emit("stream-encode-failed", SUBJECT, f"{reason}; what is recorded is streamed", goes_on="shared")
@@ -161,18 +161,18 @@ class LiveSide:
 
     def facts(self) -> dict[str, object]:
         """Return what the event log should say of it: whose encode is streamed, and why."""
-        choice = self.choice
-        return {"stream_encode": choice.encode.value, "stream_why": choice.why.value} if choice else {}
+        choice = self._choice
+        return {"stream_encode": choice[0], "stream_why": choice[1]} if choice else {}
 
     def line(self) -> StreamLine | None:
         """Return how it is, once it has begun and while there is somebody to stream to."""
-        choice = self.choice
-        if choice is None or not self._destinations.names:
+        if self._choice is None or not self._destinations.names:
             return None
-        is_separate = choice.encode is Encode.SEPARATE
+        encode, why = self._choice
+        is_separate = encode == SEPARATE
         return StreamLine(
-            encode=choice.encode.value,
-            why=choice.why.value,
+            encode=encode,
+            why=why,
             bitrate=self._rate.bit_rate if is_separate else self._recorded_rate,
             least=self._plan.least if is_separate else None,
             most=self._plan.most if is_separate else None,
@@ -194,9 +194,9 @@ class LiveSide:
         streaming = self._destinations.streaming
         before, self._heard = self._heard, {one.name: self._hear(one, now_ns) for one in streaming}
         if self._heard != before:
-            found = self._rate.update({name: heard.sample for name, heard in self._heard.items()})
-            self._encode.bit_rate = found.bit_rate
-            self._tell(found.bit_rate, found.why, now_ns)
+            slowest = self._rate.update({name: heard.sample for name, heard in self._heard.items()})
+            self._encode.bit_rate = self._rate.bit_rate
+            self._tell(self._rate.bit_rate, slowest, now_ns)
 
     def _hear(self, destination: LiveDestination, now_ns: int) -> "_Heard":
         """Return the newest of a destination: a sample as its child has reported, or when the report is late.
@@ -233,7 +233,7 @@ class LiveSide:
         )
 
     def _fall_back(self) -> None:
-        self.choice = Choice(Encode.SHARED, Why.FAILED)
+        self._choice = SHARED, "failed"
         self._share()
 
 

@@ -35,10 +35,31 @@ def settings(bit_rate: int = MOST, width: int = 640, height: int = 360) -> Video
     return stream_settings(recorded, bit_rate)
 
 
+class Counted(Encoder):
+    """Counts the pictures that it has begun with and is done with, and how many of it were opened."""
+
+    begun = done = opened = 0
+
+    def __init__(self, video: VideoSettings, audio: None) -> None:
+        Counted.opened += 1
+        super().__init__(video, audio)
+
+    def encode_video(self, picture: av.VideoFrame, pts: int) -> list[EncodedPacket]:
+        Counted.begun += 1
+        try:
+            return self.encoded(picture, pts)
+        finally:
+            Counted.done += 1
+
+    def encoded(self, picture: av.VideoFrame, pts: int) -> list[EncodedPacket]:
+        return super().encode_video(picture, pts)
+
+
 class Running:
     """A StreamEncode that was started, and what came of it."""
 
-    def __init__(self, asked: VideoSettings, make: type[Encoder] = Encoder) -> None:
+    def __init__(self, asked: VideoSettings, make: type[Counted] = Counted) -> None:
+        Counted.begun = Counted.done = Counted.opened = self.offered = 0
         self.clock = SimulatedClock()
         self.events = EventList()
         self.packets: list[EncodedPacket] = []
@@ -56,13 +77,21 @@ class Running:
 
     def offer(self, number: int, *, is_taken: bool = True) -> None:
         """Offer a picture; one that `is_taken` is waited for, so that none is left out."""
+        self.give(self.moving.picture(number), number * STEP, is_taken=is_taken)
+
+    def give(self, picture: av.VideoFrame, pts: int, *, is_taken: bool = True) -> None:
         if is_taken:
-            wait_for(lambda: self.encode._waiting.qsize() < QUEUE - 1)
-        self.encode.offer(self.moving.picture(number), number * STEP)
+            wait_for(lambda: self.offered - Counted.begun < QUEUE - 1)
+        late = self.encode.late
+        self.encode.offer(picture, pts)
+        self.offered += self.encode.late == late
+
+    def has_done_all(self) -> bool:
+        return Counted.done == self.offered
 
 
 @contextmanager
-def running(asked: VideoSettings | None = None, make: type[Encoder] = Encoder) -> Iterator[Running]:
+def running(asked: VideoSettings | None = None, make: type[Counted] = Counted) -> Iterator[Running]:
     it = Running(asked or settings(), make)
     try:
         yield it
@@ -110,10 +139,10 @@ def test_what_is_offered_may_change_at_once() -> None:
     with running(settings(2_000_000, 320, 180)) as it:
         same = it.moving.picture(0)
         for number in range(30):
-            wait_for(lambda: it.encode._waiting.qsize() < QUEUE - 1)
+            wait_for(it.has_done_all)
             for plane, source in zip(same.planes, it.moving.picture(number).planes, strict=True):
                 plane.update(bytes(source))
-            it.encode.offer(same, number * STEP)
+            it.give(same, number * STEP)
         it.encode.close(10.0)
 
         pictures = decode(it.encode, it.packets)
@@ -132,14 +161,14 @@ def decode(encode: StreamEncode, packets: list[EncodedPacket]) -> list[av.VideoF
     return frames
 
 
-class Stuck(Encoder):
+class Stuck(Counted):
     """Encodes nothing until it is let go."""
 
     go = threading.Event()
 
-    def encode_video(self, picture: av.VideoFrame, pts: int) -> list[EncodedPacket]:
+    def encoded(self, picture: av.VideoFrame, pts: int) -> list[EncodedPacket]:
         Stuck.go.wait(30)
-        return super().encode_video(picture, pts)
+        return super().encoded(picture, pts)
 
 
 def test_an_encoder_that_hangs_holds_up_nobody_and_is_told_of_now_and_then() -> None:
@@ -151,29 +180,29 @@ def test_an_encoder_that_hangs_holds_up_nobody_and_is_told_of_now_and_then() -> 
         before = it.encode.late
         Stuck.go.set()
         wait_for(lambda: it.events == [("stream-encode-late", "live picture")])
-        wait_for(lambda: len(it.encode._free) == QUEUE + 1)
+        wait_for(it.has_done_all)
         for number in range(50, 60):
             it.offer(number)
         assert it.encode.late == before
 
         it.encode.late += 1
-        wait_for(lambda: len(it.encode._free) == QUEUE + 1)
+        wait_for(it.has_done_all)
         it.offer(61)
-        wait_for(lambda: len(it.encode._free) == QUEUE + 1)
+        wait_for(it.has_done_all)
         assert len(it.events) == 1, "not again so soon"
         it.clock.advance_to(it.clock.now_ns() + round(LATE_EVERY_S * NANOSECONDS))
         wait_for(lambda: len(it.events) == 2)
 
 
-class Failing(Encoder):
+class Failing(Counted):
     """Fails at the pictures with these numbers."""
 
     at: frozenset[int] = frozenset()
 
-    def encode_video(self, picture: av.VideoFrame, pts: int) -> list[EncodedPacket]:
+    def encoded(self, picture: av.VideoFrame, pts: int) -> list[EncodedPacket]:
         if pts // STEP in Failing.at:
             raise EncoderError("the test broke it")
-        return super().encode_video(picture, pts)
+        return super().encoded(picture, pts)
 
 
 def test_one_failure_is_gone_on_from_with_the_same_stream() -> None:
@@ -196,7 +225,7 @@ def test_one_failure_is_gone_on_from_with_the_same_stream() -> None:
         assert bits_a_second(it.packets, 2.5, 4) < 600_000, "with the rate it had"
 
 
-class Noting(Encoder):
+class Noting(Counted):
     """Takes note of what it was changed to; told not to, it cannot."""
 
     asked: ClassVar[list[VideoSettings]] = []
@@ -266,24 +295,12 @@ def test_after_a_pause_no_picture_is_to_be_decoded_at_a_time_from_before_it() ->
         assert it.events == []
 
 
-class Counted(Encoder):
-    """Counts how many were opened."""
-
-    opened = 0
-
-    def __init__(self, video: VideoSettings, audio: None) -> None:
-        Counted.opened += 1
-        super().__init__(video, audio)
-
-
 @pytest.mark.parametrize(("rate", "spacing", "opened"), [(RATE, 59, 1), (RATE, 75, 2), (1, 4, 1)])
 def test_what_comes_seldom_is_no_pause(rate: int, spacing: int, opened: int) -> None:
-    Counted.opened = 0
     asked = replace(settings(800_000, 320, 180), rate=Fraction(rate))
-    with running(asked, Counted) as it:
+    with running(asked) as it:
         for number in (*range(10), 9 + spacing):
-            wait_for(lambda: it.encode._waiting.qsize() < QUEUE - 1)
-            it.encode.offer(it.moving.picture(number), number * round(1 / rate / VIDEO_TIME_BASE))
+            it.give(it.moving.picture(number), number * round(1 / rate / VIDEO_TIME_BASE))
         it.encode.close(10.0)
     assert Counted.opened == opened
 

@@ -55,9 +55,9 @@ def refusals(monkeypatch: pytest.MonkeyPatch) -> list[DeviceBusy]:
 
 def test_a_camera_that_another_program_has_for_a_moment_is_waited_for(refusals: list[DeviceBusy]) -> None:
     refusals.append(DeviceBusy("used by vlc"))
-    with given_pictures((CAMERA.id,), ASKED, Settings(), SystemClock()) as found:
-        assert (found.form.width, found.count) == (ASKED.width, 1)
-        assert next(found.pictures).width == ASKED.width
+    with given_pictures((CAMERA.id,), ASKED, Settings(), SystemClock()) as (form, count, pictures):
+        assert (form.width, count) == (ASKED.width, 1)
+        assert next(pictures).width == ASKED.width
 
 
 def test_a_camera_that_another_program_keeps_is_refused_with_its_reason(

@@ -14,7 +14,7 @@ from config.schema import BUILT_IN_PROFILES
 from config.state import state_folder
 from recorder.encoder import AudioSettings
 from recorder.streaming import figures
-from recorder.streaming.choice import Choice, Encode, Why, choose
+from recorder.streaming.choice import Encode, Why, choose
 from recorder.streaming.headroom import SPARE, Headroom, cores
 from recorder.streaming.measure import Question
 from recorder.streaming.measuring import camera_pictures, measure_headroom
@@ -93,14 +93,14 @@ NONE = Headroom(one_encode=1.2, two_encodes=2.2, cores=2)
 @pytest.mark.parametrize(
     ("wish", "known", "expected"),
     [
-        ("shared", PLENTY, Choice(Encode.SHARED, Why.SET)),
-        ("separate", NONE, Choice(Encode.SEPARATE, Why.SET)),
-        ("auto", PLENTY, Choice(Encode.SEPARATE, Why.HEADROOM)),
-        ("auto", NONE, Choice(Encode.SHARED, Why.NO_HEADROOM)),
-        ("auto", None, Choice(Encode.SHARED, Why.NOT_MEASURED)),
+        ("shared", PLENTY, ("shared", "set")),
+        ("separate", NONE, ("separate", "set")),
+        ("auto", PLENTY, ("separate", "headroom")),
+        ("auto", NONE, ("shared", "no-headroom")),
+        ("auto", None, ("shared", "not-measured")),
     ],
 )
-def test_the_choice(wish: str, known: Headroom | None, expected: Choice) -> None:
+def test_the_choice(wish: str, known: Headroom | None, expected: tuple[Encode, Why]) -> None:
     assert choose(wish, known) == expected
 
 
@@ -135,7 +135,7 @@ def test_a_file_that_cannot_be_read_is_no_figure(state: Path) -> None:
 
 
 def test_beside_a_session_it_is_measured_and_remembered() -> None:
-    measuring = figures.Finding(ASKED, measures=True)
+    measuring = figures.Measurement().look_up(ASKED, measures=True)
     measuring.join(120)
 
     assert figures.remembered(ASKED) is not None
@@ -153,7 +153,7 @@ def test_a_pc_that_is_not_done_in_time_has_nothing_to_spare_and_is_not_asked_aga
 
 def test_a_start_ends_it_at_once_and_nothing_is_remembered() -> None:
     slow = Question(BUILT_IN_PROFILES["1080p60"], 7_000_000)
-    measuring = figures.Finding(slow, measures=True)
+    measuring = figures.Measurement().look_up(slow, measures=True)
     wait_for(lambda: measuring.child)
     measuring.stop()
     measuring.join(60)

@@ -1,21 +1,22 @@
 """The live side: how links become a bit rate, and what is said of it. Real x264, destinations that a test makes up."""
 
 import threading
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import cast
+from typing import Any, cast
 
 import pytest
+from av.stream import Stream
 
 from capture.source import Matrix
 from devices.host.clock import NANOSECONDS
 from recorder.live.destinations import Destinations
 from recorder.live.protocol import Sent
+from recorder.model.packet import TrackId
 from recorder.model.status import DestinationLine
 from recorder.outputs import Outputs
 from recorder.streaming.choice import StreamPlan
-from recorder.streaming.encode import StreamEncode
-from recorder.streaming.rate import Following
 from recorder.streaming.side import LiveSide
 from recorder.x264 import VideoSettings
 from tests.recorder.test_outputs import Kept
@@ -46,23 +47,55 @@ class Server:
         self.link = Sent(0.0, 40.0, unsent_bytes, delivered_bps)
 
 
+class Encode:
+    """Stands for a StreamEncode; the test calls what its thread would."""
+
+    templates: Mapping[TrackId, Stream] = {}
+    late = 0
+
+    def __init__(self, settings: VideoSettings, *, on_turn: Callable[[], None], **_: object) -> None:
+        self.bit_rate = settings.bit_rate
+        self.on_turn = on_turn
+        self.asked: list[tuple[str, int]] = []
+
+    def start(self) -> None:
+        pass
+
+    def simplify(self, more_params: str, spacing: int) -> None:
+        self.asked.append((more_params, spacing))
+
+
+@pytest.fixture
+def encodes(monkeypatch: pytest.MonkeyPatch) -> list[Encode]:
+    """Put Encode in the place of StreamEncode; return those whose streams destinations were given."""
+    made: list[Encode] = []
+    connected: list[Encode] = []
+
+    def make(settings: VideoSettings, **how: Any) -> Encode:
+        made.append(Encode(settings, **how))
+        return made[-1]
+
+    monkeypatch.setattr("recorder.streaming.side.StreamEncode", make)
+    monkeypatch.setattr(Destinations, "begin", lambda *_: connected.extend(made))
+    return connected
+
+
 class Place:
     """A live side with one server; its encode's thread never runs, the test does what that does."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, encodes: list[Encode]) -> None:
         self.clock = SimulatedClock()
         self.events = Events()
         self.server = Server()
         destinations = Destinations([], clock=self.clock, emit=EventList())
         monkeypatch.setattr(Destinations, "names", ("kampus",))
         monkeypatch.setattr(Destinations, "streaming", (self.server,))
-        monkeypatch.setattr(StreamEncode, "start", lambda _: None)
-        monkeypatch.setattr(StreamEncode, "templates", {})
         recorded = VideoSettings(320, 180, Fraction(30), Matrix.BT601, MOST, MOST)
         plan = StreamPlan("separate", LEAST, MOST, 128_000)
         self.side = LiveSide(plan, destinations, clock=self.clock, emit=self.events)
         self.side.open(outputs_to(destinations), recorded)
-        wait_for(lambda: self.side._encode)
+        wait_for(lambda: encodes)
+        self.encode = encodes[0]
 
     def pass_s(
         self, seconds: float, *, delivered_bps: float | None = None, behind: float = 0.0, unsent_bytes: int = 20_000
@@ -73,7 +106,7 @@ class Place:
             self.server.backlog_s = max(0.3, self.server.backlog_s + behind * EVERY_S)
             if delivered_bps is not None:
                 self.server.report(delivered_bps, unsent_bytes)
-            self.side._look()
+            self.encode.on_turn()
         line = self.side.line()
         assert line
         return line.bitrate
@@ -86,8 +119,8 @@ class Place:
 
 
 @pytest.fixture
-def place(monkeypatch: pytest.MonkeyPatch) -> Place:
-    return Place(monkeypatch)
+def place(monkeypatch: pytest.MonkeyPatch, encodes: list[Encode]) -> Place:
+    return Place(monkeypatch, encodes)
 
 
 def test_a_link_that_carries_less_is_followed_and_told_of_once(place: Place) -> None:
@@ -96,8 +129,7 @@ def test_a_link_that_carries_less_is_followed_and_told_of_once(place: Place) -> 
     rate = place.pass_s(3, delivered_bps=1_500_000.0, behind=0.6, unsent_bytes=90_000)
 
     assert LEAST <= rate < 1_500_000
-    assert place.side._encode
-    assert place.side._encode.bit_rate == rate, "the encoder is told"
+    assert place.encode.bit_rate == rate, "the encoder is told"
     assert len(place.told) in {1, 2}
     before, told, slowest = place.told[0]
     assert before == MOST
@@ -126,7 +158,6 @@ def test_a_child_that_says_nothing_more_is_no_measure_of_its_link(place: Place) 
     rate = place.pass_s(6, behind=1.0)
 
     assert rate > 0.8 * MOST, "a step at most, before it is known that nothing comes"
-    assert place.side._rate.following == {"kampus": Following.STALLED}
 
 
 def test_what_waits_in_this_pc_while_the_way_is_empty_is_no_matter_of_the_link(place: Place) -> None:
@@ -143,7 +174,7 @@ def test_a_folder_that_tells_nothing_of_its_way_is_not_blamed_where_this_pc_stoo
         place.clock.advance_to(place.clock.now_ns() + round(0.6 * NANOSECONDS))
         place.server.backlog_s = 0.9
         place.server.link = Sent(0.0)
-        place.side._look()
+        place.encode.on_turn()
         place.server.backlog_s = 0.3
         place.pass_s(2)
     assert place.told == []
@@ -162,22 +193,15 @@ def test_nobody_is_named_who_was_removed(place: Place, monkeypatch: pytest.Monke
     assert place.pass_s(2) == MOST
 
 
-def test_an_encode_that_is_opened_after_a_step_begins_with_it_and_follows_the_next(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    asked: list[tuple[str, int]] = []
-    monkeypatch.setattr(StreamEncode, "start", lambda _: None)
-    monkeypatch.setattr(StreamEncode, "templates", {})
-    monkeypatch.setattr(StreamEncode, "simplify", lambda _, params, spacing: asked.append((params, spacing)))
+def test_an_encode_that_is_opened_after_a_step_begins_with_it_and_follows_the_next(encodes: list[Encode]) -> None:
     clock = SimulatedClock()
     destinations = Destinations([], clock=clock, emit=EventList())
     side = LiveSide(StreamPlan("separate", LEAST, MOST), destinations, clock=clock, emit=Events())
     side.simplify("subme=1", 2)
-    assert asked == []
     side.open(outputs_to(destinations), VideoSettings(320, 180, Fraction(30), Matrix.BT601, MOST, MOST))
-    wait_for(lambda: asked)
+    wait_for(lambda: encodes)
     side.simplify("", 1)
-    assert asked == [("subme=1", 2), ("", 1)]
+    assert encodes[0].asked == [("subme=1", 2), ("", 1)]
 
 
 class Unthreaded(threading.Thread):
