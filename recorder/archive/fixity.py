@@ -33,6 +33,11 @@ class Tally:
         if self._progress is not None:
             self._progress(self._done, self._total)
 
+    def last(self, done: int, total: int) -> None:
+        """Say how far the last part of the work is, which takes all that is left; a Progress."""
+        if self._progress is not None:
+            self._progress(self._done + (self._total - self._done) * done // max(1, total), self._total)
+
 
 def sha256(path: Path, tally: Tally, *, uncached: bool = False) -> str:
     """Return the hex SHA-256 of a regular file's content; raises OSError, also when `path` is a link.

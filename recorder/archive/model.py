@@ -181,6 +181,11 @@ class PartFacts(msgspec.Struct, frozen=True, kw_only=True):
     duration_s: Seconds
     copy: Annotated[int, Meta(ge=1)] = 1
 
+    @property
+    def end_s(self) -> float:
+        """Where in media time it ends."""
+        return self.offset_s + self.duration_s
+
 
 class RecordingFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What is known when a session ends; None for a count that was lost with the recorder that kept it.
@@ -286,7 +291,7 @@ class Begun(msgspec.Struct, frozen=True, kw_only=True):
 
 def length_s(recordings: Iterable[Recording]) -> float:
     """Return how much of a session some packages of its parts hold, in seconds; parts may overlap."""
-    held = sorted((part.offset_s, part.offset_s + part.duration_s) for each in recordings for part in each.parts)
+    held = sorted((part.offset_s, part.end_s) for each in recordings for part in each.parts)
     total_s, until_s = 0.0, 0.0
     for start_s, end_s in held:
         total_s += max(0.0, end_s - max(start_s, until_s))

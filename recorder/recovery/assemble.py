@@ -7,8 +7,8 @@ other is there whole. What is half built when it fails is removed; what a kill l
 
 import shutil
 from collections.abc import Container, Iterable, Sequence
-from dataclasses import dataclass, replace
-from itertools import chain, count, pairwise
+from dataclasses import replace
+from itertools import chain, count, groupby, pairwise
 from math import inf
 from pathlib import Path
 
@@ -25,19 +25,10 @@ from recorder.dossier.carry import PAYLOAD
 from recorder.dossier.letters import LETTERS
 from recorder.model.marks import Mark
 from recorder.mp4.finish import MOST_CUT_BYTES
-from recorder.recovery.copying import Piece, form
+from recorder.recovery.copying import form
 from recorder.recovery.evidence import Left
+from recorder.recovery.layout import Piece
 from recorder.recovery.repair import Advance, write_copy
-
-
-@dataclass(frozen=True, slots=True)
-class Joined:
-    """One file that was made: from which media time of the session to which, and the numbers of its pieces."""
-
-    path: Path
-    offset_s: float
-    end_s: float
-    pieces: tuple[int, ...]
 
 
 def join(
@@ -49,9 +40,10 @@ def join(
     title: str = "",
     taken: Container[str] = (),
     advance: Advance | None = None,
-) -> list[Joined]:
+) -> list[tuple[Path, float]]:
     """Make one file at `target` of the parts of a session, in their order; each must hold something to play.
 
+    Return the files that were made, and at which media time of the session each begins.
     Parts of another form than those before them (another size, another codec, a track more) begin a further file:
     `program.mp4` is followed by `program-2.mp4`, or by the next that is not one of the `taken` names. The times in each
     file begin at 0. Files are verified and synced when they appear under their names. Raises MediaError, StorageError
@@ -59,38 +51,26 @@ def join(
     """
     disk = disk or Disk()
     for part in parts:
-        if part.layout.bytes - part.layout.whole_bytes > MOST_CUT_BYTES:
+        if part.bytes - part.whole_bytes > MOST_CUT_BYTES:
             raise MediaError(
                 f"{part.path} is damaged, and only what is before that could be joined",
                 hint="the parts stay as they are; `liput archive seal` makes a package of each",
             )
-    groups = _groups(parts)
-    begins = [parts[group[0]].offset_s for group in groups]
+    groups = [list(group) for _, group in groupby(parts, key=form)]
+    begins = [group[0].offset_s for group in groups]
     further = (target.with_name(f"{target.stem}-{number}{target.suffix}") for number in count(2))
     paths = chain([target], (path for path in further if path.name not in taken))
     made = []
     for path, group, (offset_s, next_s) in zip(paths, groups, pairwise([*begins, inf]), strict=False):
-        pieces = [replace(parts[index], offset_s=parts[index].offset_s - offset_s) for index in group]
+        pieces = [replace(part, offset_s=part.offset_s - offset_s) for part in group]
         mine = [
             msgspec.structs.replace(mark, media_s=mark.media_s - offset_s)
             for mark in marks
             if offset_s <= mark.media_s < next_s
         ]
-        copied = write_copy(pieces, path, disk, marks=mine, title=title, advance=advance)
-        made.append(Joined(path, offset_s, offset_s + max(track.end_s for track in copied), tuple(group)))
+        write_copy(pieces, path, disk, marks=mine, title=title, advance=advance)
+        made.append((path, offset_s))
     return made
-
-
-def _groups(parts: Sequence[Piece]) -> list[list[int]]:
-    """Return the numbers of the parts that become one file each: neighbours of one form."""
-    forms = [form(part) for part in parts]
-    groups = [[0]]
-    for before, after in pairwise(range(len(parts))):
-        if forms[before] == forms[after]:
-            groups[-1].append(after)
-        else:
-            groups.append([after])
-    return groups
 
 
 SPARE_BYTES = 20_000_000
@@ -166,7 +146,7 @@ def _build(
     building.media.mkdir(parents=True)
     building.metadata.mkdir()
     made = _join_files(lefts, building, facts, disk, advance)
-    offsets = {each.path.name: round(each.offset_s, 6) for each in made if each.offset_s > 0}
+    offsets = {path.name: round(offset_s, 6) for path, offset_s in made if offset_s > 0}
     _keep_others(lefts, building)
     disk.write(building.events, log)
     begun = msgspec.structs.replace(
@@ -177,7 +157,7 @@ def _build(
     disk.write(building.path / BEGUN_FILE, encode_begun(begun), mode=PRIVATE)
     for path in (*(path for path in building.path.rglob("*") if path.is_file()), *fixity.folders(building.path)):
         disk.sync(path)
-    sizes = _sizes(building) | {each.path.name: each.path.stat().st_size for each in made}  # raises where one is gone
+    sizes = _sizes(building) | {path.name: path.stat().st_size for path, _ in made}  # raises where one is gone
     joined = WorkFolder(building.path.with_name(f"{name}{names.JOINED}"), begun)
     disk.move_folder(building.path, joined.path)
     if _sizes(joined) != sizes:
@@ -196,16 +176,13 @@ def _sizes(work: WorkFolder) -> dict[str, int]:
 
 def _join_files(
     lefts: Sequence[Left], building: WorkFolder, facts: RecordingFacts, disk: Disk, advance: Advance | None
-) -> list[Joined]:
+) -> list[tuple[Path, float]]:
     """Join what bears the same name in all parts; return the files that were made."""
-    made: list[Joined] = []
-    all_names = dict.fromkeys(file.name for left in lefts for file in left.files if file.is_playable)
+    made: list[tuple[Path, float]] = []
+    all_names = dict.fromkeys(file.path.name for left in lefts for file in left.playable)
     for name in all_names:
         pieces = [
-            Piece(file.path, file.layout, left.offset_s)
-            for left in lefts
-            for file in left.files
-            if file.name == name and file.is_playable
+            replace(file, offset_s=left.offset_s) for left in lefts for file in left.playable if file.path.name == name
         ]
         marks = facts.marks if name == PROGRAM else ()
         title = building.begun.title if name == PROGRAM else ""
@@ -218,7 +195,7 @@ def _keep_others(lefts: Sequence[Left], building: WorkFolder) -> None:
     """Copy what cannot be joined: media that nothing plays, letters, and further files of the metadata."""
     for left in lefts:
         part = left.work.begun.part
-        unplayable = [file.path for file in left.files if not file.is_playable]
+        unplayable = [file.path for file in left.unplayable]
         further = [
             path
             for path in left.work.metadata.glob("*")

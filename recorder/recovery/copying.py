@@ -12,7 +12,6 @@ from pathlib import Path
 
 import av
 import av.error
-from av.container import OutputContainer
 from av.stream import Stream
 from av.video.stream import VideoStream
 
@@ -20,29 +19,17 @@ from config.errors import MediaError
 from recorder.archive.media import NOT_DECODED, OPEN_SAFELY, Media, tracks
 from recorder.model.marks import Mark
 from recorder.model.titles import chapters, copy_made, copy_title
-from recorder.recovery.layout import BUFFER_BYTES, CONTAINERS, Layout, look, opened
+from recorder.recovery.layout import BUFFER_BYTES, MP4, Piece, opened
 from recorder.storage_errors import storage_error
 
 type Packet = av.Packet[Stream]
+type Start = tuple[float, float]
+"""Where a piece begins in a track of the copy: presentation and decoding time of its first packet, seconds."""
 
 LOOK_PACKETS = 5000
 """How far into a file its tracks may begin: half a minute."""
 SAME_S = 0.01
 """How far the times of a copy may be from the original's: Matroska counts milliseconds."""
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """A file of media, and the media time of the copy at which its own time 0 lies."""
-
-    path: Path
-    layout: Layout
-    offset_s: float = 0.0
-
-    @classmethod
-    def of(cls, path: Path, offset_s: float = 0.0) -> "Piece":
-        """Return the piece that the file at `path` is."""
-        return cls(path, look(path), offset_s)
 
 
 @dataclass(slots=True)
@@ -78,14 +65,6 @@ class TrackCopy:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
-    """Where a piece begins in a track of the copy: presentation and decoding time of its first packet, seconds."""
-
-    pts_s: float
-    dts_s: float
-
-
 def _count(seconds: float, stream: Media) -> int:
     base = stream.time_base
     return round(Fraction(seconds) * base.denominator / base.numerator) if base else 0
@@ -98,7 +77,7 @@ def _seconds(packet: Packet, count: int | None) -> float:
 def has_tracks(piece: Piece) -> bool:
     """Return whether a file can be read and has a track of picture or sound."""
     try:
-        with opened(piece.path, piece.layout, NOT_DECODED) as container:
+        with opened(piece, NOT_DECODED) as container:
             return bool(tracks(container))
     except (av.error.FFmpegError, ValueError):
         return False
@@ -107,7 +86,7 @@ def has_tracks(piece: Piece) -> bool:
 def form(piece: Piece) -> tuple[object, ...]:
     """Return what must agree for two files to become one: kinds, codecs and parameters of all tracks, in order."""
     try:
-        with opened(piece.path, piece.layout) as container:
+        with opened(piece) as container:
             return tuple(_form_of(stream) for stream in tracks(container))
     except (av.error.FFmpegError, ValueError) as error:
         raise MediaError(f"{piece.path} cannot be read: {error}") from None
@@ -129,7 +108,7 @@ def copy(
     *,
     marks: Sequence[Mark] = (),
     title: str = "",
-    container: str | None = None,
+    container: str = MP4,
     tags: Mapping[str, str] | None = None,
     advance: Callable[[int], None] | None = None,
 ) -> list[TrackCopy]:
@@ -138,82 +117,61 @@ def copy(
     `tags` is what players show of the file; `advance` gets the bytes of each packet. Raises MediaError on what cannot
     be read, StorageError when the disk does not take it. The file is not synced.
     """
-    return _Copy(pieces, target, container or CONTAINERS[target.suffix], advance).run(marks, title, tags or {})
+    held: dict[int, Packet] = {}  # the last packet of each track, which must reach to its end
+    try:
+        with opened(pieces[0]) as template, av.open(str(target), "w", format=container) as output:
+            streams = [output.add_stream_from_template(stream, opaque=True) for stream in tracks(template)]
+            for original, stream in zip(tracks(template), streams, strict=True):
+                copy_title(original, stream)
+            copied = [TrackCopy() for _ in streams]
+            copy_made(template, output)
+            output.metadata.update(tags or {})
+            output.start_encoding()
+            for index, packet in _of_all(pieces):
+                copied[index].add(packet)
+                if advance is not None:
+                    advance(packet.size)
+                packet.stream = streams[index]
+                if index in held:
+                    output.mux(held[index])
+                held[index] = packet
+            for index, packet in held.items():
+                _reach_to_end(packet, copied[index])
+                output.mux(packet)
+            end_s = max((track.end_s for track in copied), default=0.0)
+            output.set_chapters(chapters(marks, max(0.0, end_s), title))
+    except av.error.FFmpegError as error:
+        raise storage_error(error, target) from None
+    return copied
 
 
-class _Copy:
-    def __init__(
-        self, pieces: Sequence[Piece], target: Path, container: str, advance: Callable[[int], None] | None
-    ) -> None:
-        self._pieces = pieces
-        self._target = target
-        self._container = container
-        self._advance = advance
-        self._copied: list[TrackCopy] = []
-        self._held: dict[int, Packet] = {}  # the last packet of each track, which must reach to its end
+def _of_all(pieces: Sequence[Piece]) -> Iterator[tuple[int, Packet]]:
+    """Yield every packet of the copy with the index of its track."""
+    starts = [_starts(piece) for piece in pieces[1:]]
+    for number, piece in enumerate(pieces):
+        ends = starts[number] if number < len(starts) else {}
+        yield from _cut(_packets(piece, from_keyframe=number > 0), ends)
 
-    def run(self, marks: Sequence[Mark], title: str, tags: Mapping[str, str]) -> list[TrackCopy]:
-        first = self._pieces[0]
-        try:
-            with (
-                opened(first.path, first.layout) as template,
-                av.open(str(self._target), "w", format=self._container) as output,
-            ):
-                streams = [output.add_stream_from_template(stream, opaque=True) for stream in tracks(template)]
-                for original, stream in zip(tracks(template), streams, strict=True):
-                    copy_title(original, stream)
-                self._copied = [TrackCopy() for _ in streams]
-                copy_made(template, output)
-                output.metadata.update(tags)
-                output.start_encoding()
-                for index, packet in self._packets():
-                    self._take(output, streams, index, packet)
-                self._finish(output, marks, title)
-        except av.error.FFmpegError as error:
-            raise storage_error(error, self._target) from None
-        return self._copied
 
-    def _packets(self) -> Iterator[tuple[int, Packet]]:
-        """Yield every packet of the copy with the index of its track."""
-        starts = [_starts(piece) for piece in self._pieces[1:]]
-        for number, piece in enumerate(self._pieces):
-            ends = starts[number] if number < len(starts) else {}
-            yield from _cut(_packets(piece, from_keyframe=number > 0), ends)
+def _reach_to_end(packet: Packet, copied: TrackCopy) -> None:
+    """Give the last packet of a track a length that reaches to the end of what is shown.
 
-    def _take(self, output: OutputContainer, streams: Sequence[Stream], index: int, packet: Packet) -> None:
-        self._copied[index].add(packet)
-        if self._advance is not None:
-            self._advance(packet.size)
-        packet.stream = streams[index]
-        held = self._held.get(index)
-        self._held[index] = packet
-        if held is not None:
-            output.mux(held)
-
-    def _finish(self, output: OutputContainer, marks: Sequence[Mark], title: str) -> None:
-        """Write the last packet of each track, with a length that reaches to the end of what is shown, and chapters.
-
-        The muxer takes the end of the last packet for the end of the track; where that is a B-frame, the picture
-        that is shown last would be cut off. And it takes decoding times for the length: where a kill has taken the
-        B-frames that come before the last picture, that picture is decoded later, so that lengths agree.
-        """
-        for index, packet in self._held.items():
-            copied = self._copied[index]
-            end = round(copied.end_s / packet.time_base)
-            packet.duration = max(packet.duration or 0, end - (packet.pts or 0))
-            if packet.dts is not None and packet.pts is not None:
-                late = end - round(copied.delay_s / packet.time_base) - packet.duration
-                packet.dts = max(packet.dts, min(late, packet.pts))
-            output.mux(packet)
-        end_s = max((track.end_s for track in self._copied), default=0.0)
-        output.set_chapters(chapters(marks, max(0.0, end_s), title))
+    The muxer takes the end of the last packet for the end of the track; where that is a B-frame, the picture
+    that is shown last would be cut off. And it takes decoding times for the length: where a kill has taken the
+    B-frames that come before the last picture, that picture is decoded later, so that lengths agree.
+    """
+    end = round(copied.end_s / packet.time_base)
+    packet.duration = max(packet.duration or 0, end - (packet.pts or 0))
+    if packet.dts is not None and packet.pts is not None:
+        late = end - round(copied.delay_s / packet.time_base) - packet.duration
+        packet.dts = max(packet.dts, min(late, packet.pts))
 
 
 def _packets(piece: Piece, *, from_keyframe: bool) -> Iterator[tuple[int, Packet]]:
     """Yield the packets of one piece in the copy's time; `from_keyframe`: nothing of a track before its first."""
     waiting: set[int] = set()
     try:
-        with opened(piece.path, piece.layout) as container:
+        with opened(piece) as container:
             streams = tracks(container)
             number = {stream.index: index for index, stream in enumerate(streams)}
             shifts = [_count(piece.offset_s, stream) for stream in streams]
@@ -239,7 +197,7 @@ def _starts(piece: Piece) -> dict[int, Start]:
     for count, (index, packet) in enumerate(_packets(piece, from_keyframe=True)):
         if index not in found:
             dts = packet.pts if packet.dts is None else packet.dts
-            found[index] = Start(_seconds(packet, packet.pts), _seconds(packet, dts))
+            found[index] = _seconds(packet, packet.pts), _seconds(packet, dts)
         if count >= LOOK_PACKETS:
             break
     return found
@@ -263,8 +221,9 @@ def _cut(packets: Iterator[tuple[int, Packet]], ends: Mapping[int, Start]) -> It
 
 def _reaches(packet: Packet, end: Start) -> bool:
     """Return whether the greater part of a packet lies behind the beginning of the next piece."""
+    pts_s, dts_s = end
     middle = _seconds(packet, packet.pts) + _seconds(packet, packet.duration) / 2
-    return middle > end.pts_s or (packet.dts is not None and _seconds(packet, packet.dts) >= end.dts_s)
+    return middle > pts_s or (packet.dts is not None and _seconds(packet, packet.dts) >= dts_s)
 
 
 def read_back(path: Path, advance: Callable[[int], None] | None = None) -> list[TrackCopy]:
@@ -283,3 +242,11 @@ def read_back(path: Path, advance: Callable[[int], None] | None = None) -> list[
     except (av.error.FFmpegError, ValueError) as error:
         raise MediaError(f"{path} cannot be read: {error}") from None
     return found
+
+
+def is_same_copy(copied: Sequence[TrackCopy], found: Sequence[TrackCopy]) -> bool:
+    """Return whether a file that was read back holds what was copied, and anything at all."""
+    # A track with nothing in it (no picture came before the end) is left out by the muxer.
+    copied, found = ([track for track in tracks if track.packets] for tracks in (copied, found))
+    pairs = zip(copied, found, strict=False)
+    return bool(copied) and len(copied) == len(found) and all(one.is_same(other) for one, other in pairs)

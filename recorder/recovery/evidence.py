@@ -10,11 +10,10 @@ from config.events import Event
 from config.files import read_file
 from devices.host.clock import NANOSECONDS
 from recorder.archive.media import holds_media, probe
-from recorder.archive.model import Begun
 from recorder.archive.work import PROGRAM, WorkFolder
 from recorder.mending import mend
-from recorder.recovery.copying import Piece, has_tracks
-from recorder.recovery.layout import CONTAINERS, MP4, Layout, look
+from recorder.recovery.copying import has_tracks
+from recorder.recovery.layout import CONTAINERS, MP4, Piece, look
 from recorder.recovery.rebuild import PartEvidence, into_run_s, read_events
 
 MOST_MOVED_S = 60.0
@@ -22,40 +21,33 @@ MOST_MOVED_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class LeftFile:
-    """One file of media; `is_playable` says whether something of it can be copied."""
-
-    path: Path
-    layout: Layout
-    is_playable: bool
-
-    @property
-    def name(self) -> str:
-        """The file's name."""
-        return self.path.name
-
-
-@dataclass(frozen=True, slots=True)
 class Left:
-    """What one part left behind, and where in media time it begins; the program comes first among the files."""
+    """What one part left behind; the program comes first among the files. Nothing of the `unplayable` can be copied."""
 
     work: WorkFolder
-    files: tuple[LeftFile, ...]
+    playable: tuple[Piece, ...]
+    unplayable: tuple[Piece, ...]
     offset_s: float
+
+    @property
+    def files(self) -> tuple[Piece, ...]:
+        """All files of media."""
+        return self.playable + self.unplayable
 
     @property
     def size(self) -> int:
         """How much media it holds."""
-        return sum(file.layout.bytes for file in self.files)
+        return sum(file.bytes for file in self.files)
 
     def evidence(self) -> PartEvidence:
         """Return what it tells about its part of the session."""
         begun = self.work.begun
-        program = next((file for file in self.files if file.is_playable), None)
-        duration_s = probe(program.path, program.name).duration_s if program else 0.0
-        return PartEvidence(
-            begun.part, self.offset_s, duration_s, _written_at(program, begun), read_events(self.log()), begun.copy
-        )
+        duration_s, written_at = 0.0, None
+        if self.playable:
+            program = self.playable[0].path
+            duration_s = probe(program, program.name).duration_s
+            written_at = datetime.fromtimestamp(program.stat().st_mtime, begun.started_at.tzinfo)
+        return PartEvidence(begun.part, self.offset_s, duration_s, written_at, read_events(self.log()), begun.copy)
 
     def log(self) -> bytes:
         """Return its event log as it is."""
@@ -63,12 +55,6 @@ class Left:
             return read_file(self.work.events, cut=True)
         except FileNotFoundError:
             return b""
-
-
-def _written_at(file: LeftFile | None, begun: Begun) -> datetime | None:
-    if file is None:
-        return None
-    return datetime.fromtimestamp(file.path.stat().st_mtime, begun.started_at.tzinfo)
 
 
 def examine(work: WorkFolder) -> Left:
@@ -82,7 +68,10 @@ def examine(work: WorkFolder) -> Left:
         (path for path in work.media.glob("*") if path.is_file() and not path.name.startswith(".")),
         key=lambda path: (path.name != PROGRAM, path.name),
     )
-    return Left(work, tuple(_examine_file(path) for path in paths if holds_media(path)), work.begun.offset_s)
+    files = [_examine_file(path) for path in paths if holds_media(path)]
+    playable = tuple(filter(has_tracks, files))
+    unplayable = tuple(file for file in files if file not in playable)
+    return Left(work, playable, unplayable, work.begun.offset_s)
 
 
 def placed(lefts: Sequence[Left]) -> list[Left]:
@@ -112,10 +101,9 @@ def _clock_s(live: Event) -> float:
     return clock_ns / NANOSECONDS if isinstance(clock_ns, int) else 0.0
 
 
-def _examine_file(path: Path) -> LeftFile:
+def _examine_file(path: Path) -> Piece:
     if CONTAINERS.get(path.suffix) == MP4:
         before = path.stat()
         mend(path)
         os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))  # it is when the recorder wrote last
-    layout = look(path)
-    return LeftFile(path, layout, has_tracks(Piece(path, layout)))
+    return look(path)

@@ -16,12 +16,12 @@ from recorder.archive import names
 from recorder.archive.archive import Archive
 from recorder.archive.bag import TAG_MANIFEST_FILE
 from recorder.archive.disk import PRIVATE, Disk
-from recorder.archive.fixity import Progress
-from recorder.archive.model import UNREADABLE, Package, RecordingFacts, decode_recording
+from recorder.archive.fixity import Progress, Tally
+from recorder.archive.model import UNREADABLE, Package, PartFacts, RecordingFacts, decode_recording
 from recorder.archive.work import BEGUN_FILE, PROGRAM, RECORDING_FILE, WorkFolder, encode_begun
 from recorder.recovery.assemble import assemble, place_for, sweep
 from recorder.recovery.evidence import Left, examine, placed
-from recorder.recovery.rebuild import Apart, begins, rebuild
+from recorder.recovery.rebuild import begins, rebuild
 from recorder.recovery.repair import repair
 from recorder.recovery.telling import PUT_TOGETHER, RECOVERED, joined_log, told
 from recorder.troubles import reason_of
@@ -40,7 +40,7 @@ class Finisher:
         clock: Clock,
         disk: Disk | None = None,
         progress: Progress | None = None,
-        apart: Sequence[Apart] = (),
+        apart: Sequence[PartFacts] = (),
         logs: Sequence[bytes] = (),
         empty: Collection[int] = (),
     ) -> None:
@@ -70,10 +70,10 @@ class Finisher:
         lefts = placed([examine(work) for work in works])
         if not any(left.files for left in lefts):
             raise ArchiveError(f"{works[0].name} holds no recording", hint="Discard it: there is nothing to keep.")
-        meter = Meter(3 * sum(left.size for left in lefts), self.told)
+        tally = Tally(3 * sum(left.size for left in lefts), self.told)  # copied, read back, hashed
         if len(lefts) == 1:
-            return self._finish_one(lefts[0], facts, meter)
-        return self._join(lefts, facts, meter)
+            return self._finish_one(lefts[0], facts, tally)
+        return self._join(lefts, facts, tally)
 
     def room(self, works: Sequence[WorkFolder]) -> Archive:
         """Return the archive that has room for all of `works` together; raises StorageFull where none has."""
@@ -90,7 +90,7 @@ class Finisher:
         known = {left.work.begun.part for left in lefts}.union(self._empty)
         return 1 if known.issuperset(range(1, number)) else number
 
-    def _finish_one(self, left: Left, said: RecordingFacts | None, meter: "Meter") -> Package:
+    def _finish_one(self, left: Left, said: RecordingFacts | None, tally: Tally) -> Package:
         """Seal what is in one place: what one recorder left there, or what was joined before."""
         work = left.work
         rebuilt = said is None and not work.begun.joined
@@ -105,17 +105,17 @@ class Finisher:
             begun = msgspec.structs.replace(work.begun, facts=facts)
             self._disk.write(work.path / BEGUN_FILE, encode_begun(begun), mode=PRIVATE)
             self._disk.sync(work.path)
-        for file in left.files:
-            title, marks = (work.begun.title, facts.marks) if file.name == PROGRAM else ("", ())
+        for file in left.playable:
+            name = file.path.name
+            title, marks = (work.begun.title, facts.marks) if name == PROGRAM else ("", ())
             try:
-                if file.is_playable:
-                    repair(file.path, self._disk, marks=marks, title=title, advance=meter.advance)
+                repair(file.path, self._disk, marks=marks, title=title, advance=tally.add)
             except (StorageError, MediaError, OSError):
                 # It plays as it is; better sealed so than not at all.
-                reason = reason_of(NOT_REPAIRED, file.name)
+                reason = reason_of(NOT_REPAIRED, name)
                 facts = msgspec.structs.replace(facts, degraded=tuple(dict.fromkeys((*facts.degraded, reason))))
         if left.offset_s and not work.begun.joined:
-            facts = msgspec.structs.replace(facts, offsets={file.name: left.offset_s for file in left.files})
+            facts = msgspec.structs.replace(facts, offsets={file.path.name: left.offset_s for file in left.files})
         if rebuilt:
             log = left.log()
             content = told(log, names.session_of(work.name), facts, [work.begun.part], self._clock, RECOVERED)
@@ -123,7 +123,7 @@ class Finisher:
                 self._disk.make_folder(work.metadata)
                 self._disk.write(work.events, content)
         work.begun = msgspec.structs.replace(work.begun, part=self._first_part([left]))
-        return self.archive_of(work).seal(work, facts, meter.hashed, may_be_joined=may_be_joined)
+        return self.archive_of(work).seal(work, facts, tally.last, may_be_joined=may_be_joined)
 
     def _complete_log(self, left: Left) -> None:
         """Add the events that another part of the same run has: the disk of this one may have refused them."""
@@ -134,7 +134,7 @@ class Finisher:
         if log != left.log():
             self._disk.write(left.work.events, log)
 
-    def _join(self, lefts: Sequence[Left], said: RecordingFacts | None, meter: "Meter") -> Package:
+    def _join(self, lefts: Sequence[Left], said: RecordingFacts | None, tally: Tally) -> Package:
         """Make one work folder of several, then seal that."""
         facts = rebuild([left.evidence() for left in lefts], lefts[0].work.begun.started_at, said, self._apart)
         name = names.session_of(lefts[0].work.name)
@@ -146,12 +146,12 @@ class Finisher:
         # Where a recovery was interrupted before the session went on.
         sweep([self.archive_of(left.work) for left in lefts], name, lefts[0].work.begun.copy)
         first = self._first_part(lefts)
-        work = self.joined = assemble(lefts, self._place_for(lefts), facts, log, self._disk, meter.advance, first)
+        work = self.joined = assemble(lefts, self._place_for(lefts), facts, log, self._disk, tally.add, first)
         archive = self.archive_of(work)
         try:
             for left in lefts:
                 self.retire(left.work)
-            return archive.seal(work, work.begun.facts, meter.hashed)
+            return archive.seal(work, work.begun.facts, tally.last)
         finally:
             work.release()
 
@@ -164,29 +164,6 @@ class Finisher:
     def archive_of(self, work: WorkFolder) -> Archive:
         """Return the archive that a work folder is in."""
         return next(archive for archive in self._archives if archive.root == work.archive_root)
-
-
-class Meter:
-    """How far one session is: its media is copied, read back, and hashed."""
-
-    def __init__(self, total: int, tell: Progress | None) -> None:
-        self._total = total
-        self._tell = tell
-        self._done = 0
-
-    def advance(self, count: int) -> None:
-        """Take note of bytes copied or read back."""
-        self._done = min(self._done + count, self._total)
-        self._say(self._done)
-
-    def hashed(self, done: int, total: int) -> None:
-        """Take note of how far hashing is; a Progress."""
-        before = min(self._done, 2 * self._total // 3)
-        self._say(before + (self._total - before) * done // max(1, total))
-
-    def _say(self, done: int) -> None:
-        if self._tell is not None:
-            self._tell(done, self._total)
 
 
 def _described(work: WorkFolder) -> RecordingFacts | None:

@@ -11,7 +11,8 @@ from recorder.archive.handing import publishing
 from recorder.archive.model import Recording
 from recorder.archive.work import program_files
 from recorder.model.marks import Mark
-from recorder.recovery.copying import Piece, copy, read_back
+from recorder.recovery.copying import copy, is_same_copy, read_back
+from recorder.recovery.layout import look
 
 
 def write_mp4(whole: Sequence[Content], recording: Recording, target: Path, progress: Progress | None = None) -> None:
@@ -34,11 +35,10 @@ def write_mp4(whole: Sequence[Content], recording: Recording, target: Path, prog
         if fixity.sha256(source, tally) != programs[0].digest:
             raise programs[0].changed()
         copied = copy(
-            [Piece.of(source)], part, container="mp4", marks=starts(recording), title=recording.title,
+            [look(source)], part, marks=starts(recording), title=recording.title,
             tags={name: value for name, value in tags.items() if value}, advance=tally.add,
         )  # fmt: skip
-        read = read_back(part, tally.add)
-        if len(read) != len(copied) or not all(one.is_same(other) for one, other in zip(copied, read, strict=True)):
+        if not is_same_copy(copied, read_back(part, tally.add)):
             raise ArchiveError(f"{target} does not read back as it was written", hint="Check the disk.")
 
 
@@ -47,8 +47,4 @@ def starts(recording: Recording) -> list[Mark]:
     known = {(round(chapter.start_s, 1), chapter.title) for chapter in recording.chapters}
     found = [Mark(at=recording.started_at, media_s=one.start_s, text=one.title) for one in recording.chapters]
     found += (mark for mark in recording.marks if (round(mark.media_s, 1), mark.text) not in known)
-    return sorted(found, key=_media_s)
-
-
-def _media_s(mark: Mark) -> float:
-    return mark.media_s
+    return sorted(found, key=lambda mark: mark.media_s)

@@ -48,15 +48,6 @@ class PartEvidence:
         return next((event for event in reversed(self.events) if event.kind == "session-live"), None)
 
 
-@dataclass(frozen=True, slots=True)
-class Apart:
-    """A part of the session in a package or work folder of its own, and the span of media time that it holds."""
-
-    part: int
-    start_s: float
-    end_s: float
-
-
 class Run:
     """One recorder: its parts, in order, and its events."""
 
@@ -123,7 +114,7 @@ def rebuild(
     parts: Sequence[PartEvidence],
     started_at: datetime,
     said: RecordingFacts | None = None,
-    apart: Sequence[Apart] = (),
+    apart: Sequence[PartFacts] = (),
 ) -> RecordingFacts:
     """Return the facts of a session from what its parts left, in their order; there is at least one part.
 
@@ -277,7 +268,7 @@ def _gaps(runs: Sequence[Run], started_at: datetime) -> Iterator[Gap]:
         yield _gap(last.parts[-1].end_s, lost_s, written if last.ended else killed)
 
 
-def _placed(gaps: Iterable[Gap], end_s: float, apart: Sequence[Apart]) -> Iterator[Gap]:
+def _placed(gaps: Iterable[Gap], end_s: float, apart: Sequence[PartFacts]) -> Iterator[Gap]:
     """Yield `gaps`, and what follows `end_s`, cut where a part that is `apart` holds something of them."""
     found = list(gaps)
     behind_s = max([end_s, *(gap.start_s + gap.duration_s for gap in found)])
@@ -286,8 +277,8 @@ def _placed(gaps: Iterable[Gap], end_s: float, apart: Sequence[Apart]) -> Iterat
         found.append(_gap(behind_s, last_s - behind_s, "it was not found"))
     for gap in found:
         at_s, until_s = gap.start_s, gap.start_s + gap.duration_s
-        for each in sorted(apart, key=lambda each: each.start_s):
-            start_s, stop_s = max(each.start_s, at_s), min(each.end_s, until_s)
+        for each in sorted(apart, key=lambda each: each.offset_s):
+            start_s, stop_s = max(each.offset_s, at_s), min(each.end_s, until_s)
             if stop_s - start_s <= NOTICED_S:
                 continue
             if start_s - at_s > NOTICED_S:

@@ -20,13 +20,12 @@ from recorder.archive.bag import TAG_MANIFEST_FILE
 from recorder.archive.disk import Disk
 from recorder.archive.fixity import Progress
 from recorder.archive.media import holds_media
-from recorder.archive.model import Gap, Package
+from recorder.archive.model import Gap, Package, PartFacts
 from recorder.archive.work import EVENTS_FILE, WorkFolder
 from recorder.recovery.assemble import place_for, sweep
 from recorder.recovery.evidence import examine
 from recorder.recovery.find import Unfinished
 from recorder.recovery.finish import Finisher
-from recorder.recovery.rebuild import Apart
 from recorder.recovery.telling import missing
 
 type OnProgress = Callable[[str, int, int], None]
@@ -180,7 +179,11 @@ class Recovery:
         return _sealed(session, packages)
 
     def _finisher(
-        self, session: Unfinished, apart: Sequence[Apart] = (), logs: Sequence[bytes] = (), empty: Collection[int] = ()
+        self,
+        session: Unfinished,
+        apart: Sequence[PartFacts] = (),
+        logs: Sequence[bytes] = (),
+        empty: Collection[int] = (),
     ) -> Finisher:
         tell = self._progress
         progress: Progress | None = None if tell is None else lambda done, total: tell(session.name, done, total)
@@ -256,18 +259,18 @@ def _only_awaits_its_rename(work: WorkFolder) -> bool:
     return not work.has_begun() and (work.path / TAG_MANIFEST_FILE).exists()
 
 
-def _span(work: WorkFolder) -> Apart:
+def _span(work: WorkFolder) -> PartFacts:
     """Return the span of the session's media time that a part holds."""
     held = examine(work).evidence()
-    return Apart(held.part, held.offset_s, held.end_s)
+    return PartFacts(part=held.part, offset_s=held.offset_s, duration_s=held.duration_s)
 
 
-def _spans(packages: Iterable[Package]) -> list[Apart]:
+def _spans(packages: Iterable[Package]) -> list[PartFacts]:
     """Return the spans of the session's media time that packages hold, by part."""
-    found: list[Apart] = []
+    found: list[PartFacts] = []
     for recording in (package.recording for package in packages if package.recording):
-        parts = [Apart(each.part, each.offset_s, each.offset_s + each.duration_s) for each in recording.parts]
-        found += parts or [Apart(recording.part, 0.0, recording.duration_s)]
+        whole = PartFacts(part=recording.part, offset_s=0.0, duration_s=recording.duration_s)
+        found += recording.parts or [whole]
     return found
 
 

@@ -7,7 +7,6 @@ original's time of modification stays: it is when the recorder wrote last.
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from config.errors import MediaError
@@ -15,41 +14,30 @@ from config.files import open_regular
 from recorder.archive.disk import Disk, aside_of
 from recorder.model.marks import Mark
 from recorder.mp4.finish import finish
-from recorder.recovery.copying import Piece, TrackCopy, copy, read_back
-from recorder.recovery.layout import CONTAINERS, Kind, look
+from recorder.recovery.copying import TrackCopy, copy, is_same_copy, read_back
+from recorder.recovery.layout import CONTAINERS, MP4, Piece, look
 
 type Advance = Callable[[int], None]
 """Called with bytes done since the last call; repairing a file takes twice its bytes."""
 
-OPEN = {Kind.FRAGMENTED, Kind.OPEN}
-
-
-@dataclass(frozen=True, slots=True)
-class Repaired:
-    """What was done to a file: packets that are in it now, bytes at its end that were no whole fragment."""
-
-    packets: int
-    cut_bytes: int
-
 
 def repair(
     path: Path, disk: Disk, *, marks: Sequence[Mark] = (), title: str = "", advance: Advance | None = None
-) -> Repaired | None:
-    """Make an ordinary file of the one at `path` if it was left open; None if there was nothing to do.
+) -> bool:
+    """Make an ordinary file of the one at `path` if it was left open; return whether it was.
 
     Raises MediaError when it cannot be read, or when the copy is not the same, and StorageError or OSError when the
     disk does not take it; the file then plays as it did.
     """
-    layout = look(path)
-    if layout.kind not in OPEN:
-        return None
-    if layout.kind is Kind.FRAGMENTED:
-        return _finish(path, disk, marks, title, advance)
-    copied = write_copy([Piece(path, layout)], path, disk, marks=marks, title=title, advance=advance)
-    return Repaired(sum(track.packets for track in copied), layout.bytes - layout.whole_bytes)
+    piece = look(path)
+    if piece.is_open and CONTAINERS[path.suffix] == MP4:
+        _finish(path, disk, marks, title, advance)
+    elif piece.is_open:
+        write_copy([piece], path, disk, marks=marks, title=title, advance=advance)
+    return piece.is_open
 
 
-def _finish(path: Path, disk: Disk, marks: Sequence[Mark], title: str, advance: Advance | None) -> Repaired:
+def _finish(path: Path, disk: Disk, marks: Sequence[Mark], title: str, advance: Advance | None) -> None:
     """Give an MP4 in fragments its index."""
     written, reached = path.stat(), 0
 
@@ -66,11 +54,10 @@ def _finish(path: Path, disk: Disk, marks: Sequence[Mark], title: str, advance: 
     disk.begin("finish", path)
     descriptor = open_regular(path, os.O_RDWR)
     try:
-        done = finish(descriptor, path, marks=marks, title=title, sync=sync, advance=scanned)
+        finish(descriptor, path, marks=marks, title=title, sync=sync, advance=scanned)
     finally:
         os.close(descriptor)
         os.utime(path, ns=(written.st_atime_ns, written.st_mtime_ns))
-    return Repaired(done.samples, done.cut_bytes)
 
 
 def write_copy(
@@ -92,21 +79,14 @@ def write_copy(
     try:
         copied = copy(pieces, aside, marks=marks, title=title, container=CONTAINERS[target.suffix], advance=advance)
         disk.begin("verify", target)
-        _compare(copied, read_back(aside, advance), target)
+        if not is_same_copy(copied, read_back(aside, advance)):
+            raise MediaError(
+                f"The copy of {target} is not what was copied; the original stays",
+                hint="Check the disk (smartctl -a), then say liput recover again.",
+            )
         os.utime(aside, ns=(written.st_atime_ns, written.st_mtime_ns))
         disk.put(aside, target)
     finally:
         aside.unlink(missing_ok=True)
     disk.sync(target.parent)
     return copied
-
-
-def _compare(copied: Sequence[TrackCopy], found: Sequence[TrackCopy], target: Path) -> None:
-    # A track with nothing in it (no picture came before the end) is left out by the muxer.
-    copied, found = ([track for track in tracks if track.packets] for tracks in (copied, found))
-    same = len(copied) == len(found) and all(one.is_same(other) for one, other in zip(copied, found, strict=True))
-    if not same or not copied:
-        raise MediaError(
-            f"The copy of {target} is not what was copied; the original stays",
-            hint="Check the disk (smartctl -a), then say liput recover again.",
-        )

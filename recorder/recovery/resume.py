@@ -13,8 +13,6 @@ from functools import partial
 from pathlib import Path
 from uuid import UUID
 
-import msgspec
-
 from capture.source import Matrix, VideoFormat
 from config.errors import ArchiveError, LiputError, PackageNotFound, StorageError
 from config.events import Event
@@ -155,23 +153,13 @@ def _zero_ns(works: Sequence[WorkFolder]) -> int | None:
 
 
 def _form(event: Event) -> VideoFormat | None:
-    """Return the form of the program as the event of its beginning has it."""
-    if event.kind != "session-live":
-        return None
-    try:
-        told = msgspec.convert(dict(event.detail), _LiveForm)
-        return VideoFormat(told.width, told.height, Fraction(told.rate).limit_denominator(1001), Matrix[told.matrix])
-    except (msgspec.ValidationError, KeyError):
-        return None
-
-
-class _LiveForm(msgspec.Struct, frozen=True):
-    """What `recorder.plan.live_facts` says of it."""
-
-    width: int
-    height: int
-    rate: float
-    matrix: str
+    """Return the form of the program as the event of its beginning has it (`recorder.plan.live_facts`)."""
+    match event.kind, dict(event.detail):
+        case "session-live", {
+            "width": int(width), "height": int(height), "rate": int() | float() as rate, "matrix": str(matrix)
+        } if matrix in Matrix.__members__:  # fmt: skip
+            return VideoFormat(width, height, Fraction(rate).limit_denominator(1001), Matrix[matrix])
+    return None
 
 
 def plays_s_of(work: WorkFolder) -> float:

@@ -13,10 +13,9 @@ from devices.host.priority import be_at_least
 from recorder.archive.archive import Archive
 from recorder.archive.fixity import Progress
 from recorder.archive.media import holds_media
-from recorder.archive.model import Package, RecordingFacts
+from recorder.archive.model import Package, PartFacts, RecordingFacts
 from recorder.archive.work import WorkFolder
 from recorder.recovery.finish import Finisher
-from recorder.recovery.rebuild import Apart
 from recorder.recovery.resume import plays_s_of
 from recorder.storage_errors import storage_error
 from recorder.storing.events import StorageEvents
@@ -42,7 +41,7 @@ class Sealer:
         self._progress = progress
         self._step = 0
         self._told_ns = -TOLD_NS
-        self._apart: Sequence[Apart] = ()
+        self._apart: Sequence[PartFacts] = ()
         self._logs: Sequence[bytes] = ()
         self._empty: set[int] = set()
         """The numbers of the parts that held nothing, and are removed."""
@@ -94,14 +93,14 @@ class Sealer:
         self._apart, self._logs = (), ()
         return sorted(packages, key=lambda package: package.duration_s, reverse=True)
 
-    def _span_of_earlier(self, work: WorkFolder) -> Apart | None:
+    def _span_of_earlier(self, work: WorkFolder) -> PartFacts | None:
         """Return the span of media time that a part of a recorder that was killed holds; None where none is known."""
         try:
             length_s = asked(partial(plays_s_of, work), work.path, self._clock)
         except (OSError, LiputError, RuntimeError):
             return None
-        offset_s = work.begun.offset_s
-        return Apart(work.begun.part, offset_s, offset_s + length_s) if length_s else None
+        span = PartFacts(part=work.begun.part, offset_s=work.begun.offset_s, duration_s=length_s)
+        return span if length_s else None
 
     def _log_of(self, part: Replica) -> bytes:
         try:
@@ -191,9 +190,9 @@ class Sealer:
             self._facts = msgspec.structs.replace(self._facts, degraded=(*self._facts.degraded, reason))
 
 
-def _span(part: Replica) -> Apart:
-    offset_s = part.work.begun.offset_s
-    return Apart(part.work.begun.part, offset_s, offset_s + part.on_disk.media_time_s)
+def _span(part: Replica) -> PartFacts:
+    begun = part.work.begun
+    return PartFacts(part=begun.part, offset_s=begun.offset_s, duration_s=part.on_disk.media_time_s)
 
 
 def _holds_media(part: Replica) -> bool:

@@ -12,6 +12,7 @@ import numpy as np
 from capture.source import Matrix
 from recorder.encoder import AudioSettings, Encoder
 from recorder.model.packet import EncodedPacket, Track
+from recorder.mp4.boxes import box_at
 from recorder.x264 import VIDEO_TIME_BASE, VideoSettings
 from tests.support.recorded import OneFile
 from tests.support.waiting import wait_for
@@ -79,3 +80,15 @@ class Material:
         recording.close()
         assert not failures
         return left
+
+
+def fragments(path: Path) -> list[tuple[int, int]]:
+    """Return where each whole fragment of a file begins and ends."""
+    found, position, begin = [], 0, 0
+    with path.open("rb", buffering=0) as file:
+        while (box := box_at(file.fileno(), position)) and box.end <= path.stat().st_size:
+            begin = box.start if box.kind == b"moof" else begin
+            if box.kind == b"mdat":
+                found.append((begin, box.end))
+            position = box.end
+    return found

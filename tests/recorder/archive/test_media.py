@@ -12,7 +12,8 @@ from config.errors import MediaError
 from recorder.archive.media import decode_all, holds_media, probe
 from recorder.archive.model import AudioTrack, VideoTrack
 from recorder.archive.sealing import poster
-from recorder.recovery.copying import Piece, has_tracks
+from recorder.recovery.copying import has_tracks
+from recorder.recovery.layout import look
 from tests.support import media
 
 
@@ -97,7 +98,7 @@ def test_no_picture_is_decoded_to_see_whether_there_is_one(program: Path, tmp_pa
     try:
         with av.logging.Capture(local=False) as complaints:
             assert holds_media(path)
-            assert has_tracks(Piece.of(path))
+            assert has_tracks(look(path))
             assert complaints == []
             probe(path, "x")
             assert complaints != []

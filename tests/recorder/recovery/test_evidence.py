@@ -19,8 +19,8 @@ def test_the_program_comes_first_and_what_a_part_tells_is_its_own(archive: Archi
     work = archive.reopen(folder)
     found = examine(work)
     work.release()
-    assert [file.name for file in found.files] == ["program.mp4", "aula.mp4", "podium.mp4"]
-    assert all(file.is_playable for file in found.files)
+    assert [file.path.name for file in found.files] == ["program.mp4", "aula.mp4", "podium.mp4"]
+    assert not found.unplayable
     told = found.evidence()
     assert (told.part, told.copy, told.offset_s) == (2, 2, 9.0)
     assert told.duration_s == pytest.approx(6.0, abs=0.2)

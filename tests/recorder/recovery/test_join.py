@@ -11,8 +11,8 @@ from config.errors import MediaError
 from recorder.model.marks import Mark
 from recorder.model.packet import Track
 from recorder.mp4.finish import MOST_CUT_BYTES
-from recorder.recovery.assemble import Joined, join
-from recorder.recovery.copying import Piece
+from recorder.recovery.assemble import join
+from recorder.recovery.layout import look
 from tests.support import media
 from tests.support.archives import STARTED
 from tests.support.cut_short import Left, Material
@@ -65,21 +65,21 @@ def test_a_switch_to_another_path_leaves_no_seam(material: Material, whole: Left
     """The same packets to both paths for a while; the first then ends wherever it does."""
     first = material.write(tmp_path / "1", [packet for packet in material.packets if packet.dts_s < 4.2])
     second = material.write(tmp_path / "2", material.since(3.0))
-    (joined,) = join([Piece.of(first.killed), Piece.of(second.closed, 3.0)], tmp_path / "program.mp4")
-    media.decodes_cleanly(joined.path)
-    assert shown(joined.path) == pytest.approx(shown(whole.closed), abs=0.0005)
-    assert levels(joined.path) == levels(whole.closed)
-    assert shown(joined.path, "a") == pytest.approx(shown(whole.closed, "a"), abs=0.0005)
-    assert joined.end_s == pytest.approx(6.0, abs=0.05)
+    ((joined, _),) = join([look(first.killed), look(second.closed, 3.0)], tmp_path / "program.mp4")
+    media.decodes_cleanly(joined)
+    assert shown(joined) == pytest.approx(shown(whole.closed), abs=0.0005)
+    assert levels(joined) == levels(whole.closed)
+    assert shown(joined, "a") == pytest.approx(shown(whole.closed, "a"), abs=0.0005)
+    assert media.decoded(joined, "v").end_s == pytest.approx(6.0, abs=0.05)
 
 
 def test_a_part_that_ended_before_its_first_picture_is_kept_beside(material: Material, tmp_path: Path) -> None:
     first = material.write(tmp_path / "1", [packet for packet in material.packets if packet.dts_s < 2])
     sound = [packet for packet in material.packets if packet.track == Track.AUDIO and packet.dts_s < 1]
     second = material.write(tmp_path / "2", sound)
-    made = join([Piece.of(first.killed), Piece.of(second.closed, 5.0)], tmp_path / "program.mp4")
-    assert [each.path.name for each in made] == ["program.mp4", "program-2.mp4"]
-    assert len(shown(made[1].path, "a")) == pytest.approx(len(sound), abs=1)
+    made = join([look(first.killed), look(second.closed, 5.0)], tmp_path / "program.mp4")
+    assert [path.name for path, _ in made] == ["program.mp4", "program-2.mp4"]
+    assert len(shown(made[1][0], "a")) == pytest.approx(len(sound), abs=1)
 
 
 def test_what_is_damaged_far_from_its_end_is_not_joined(material: Material, tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ def test_what_is_damaged_far_from_its_end_is_not_joined(material: Material, tmp_
     moof = content.index(b"moof", len(content) // 2) - 4
     parts[0].killed.write_bytes(content[:moof] + bytes(8) + content[moof + 8 :])
     os.truncate(parts[0].killed, len(content) + MOST_CUT_BYTES)
-    pieces = [Piece.of(parts[0].killed), Piece.of(parts[1].closed, 6.0)]
+    pieces = [look(parts[0].killed), look(parts[1].closed, 6.0)]
     with pytest.raises(MediaError, match="damaged"):
         join(pieces, tmp_path / "program.mp4")
     assert not (tmp_path / "program.mp4").exists()
@@ -97,25 +97,25 @@ def test_what_is_damaged_far_from_its_end_is_not_joined(material: Material, tmp_
 def test_a_restart_leaves_its_gap_and_nothing_moves(material: Material, tmp_path: Path) -> None:
     first, second = (material.write(tmp_path / name) for name in "12")
     left_at = shown(first.killed)[-1] + FRAME_S
-    (joined,) = join([Piece.of(first.killed), Piece.of(second.killed, 12.5)], tmp_path / "program.mp4")
-    media.decodes_cleanly(joined.path)
-    times = shown(joined.path)
+    ((joined, _),) = join([look(first.killed), look(second.killed, 12.5)], tmp_path / "program.mp4")
+    media.decodes_cleanly(joined)
+    times = shown(joined)
     assert times == sorted(times)
     after = [at for at in times if at > 10]
     assert after[0] == pytest.approx(12.5, abs=0.001)
     assert hole(times) == pytest.approx(12.5 - left_at + FRAME_S, abs=0.01)
     assert len(times) == len(shown(first.killed)) + len(shown(second.killed))
-    sound = shown(joined.path, "a")
+    sound = shown(joined, "a")
     assert min(at for at in sound if at > 10) == pytest.approx(12.5, abs=0.022)
-    assert joined == Joined(tmp_path / "program.mp4", 0.0, joined.end_s, (0, 1))
+    assert joined == tmp_path / "program.mp4"
 
 
 def test_where_clocks_disagree_the_later_part_counts(material: Material, tmp_path: Path) -> None:
     """After a restart of the PC the wall clock may say that a part began before the last one had ended."""
     first, second = (material.write(tmp_path / name) for name in "12")
-    (joined,) = join([Piece.of(first.closed), Piece.of(second.closed, 4.51)], tmp_path / "program.mp4")
-    media.decodes_cleanly(joined.path)
-    times = shown(joined.path)
+    ((joined, _),) = join([look(first.closed), look(second.closed, 4.51)], tmp_path / "program.mp4")
+    media.decodes_cleanly(joined)
+    times = shown(joined)
     assert times == sorted(times)
     assert sum(at >= 4.509 for at in times) == 180, "all of the second part"
     assert hole(times) < 6 * FRAME_S
@@ -123,10 +123,10 @@ def test_where_clocks_disagree_the_later_part_counts(material: Material, tmp_pat
 
 def test_three_parts_and_what_was_half_written(material: Material, tmp_path: Path) -> None:
     parts = [material.write(tmp_path / name).killed for name in "123"]
-    pieces = [Piece.of(path, number * 7.0) for number, path in enumerate(parts)]
-    (joined,) = join(pieces, tmp_path / "program.mp4")
-    media.decodes_cleanly(joined.path)
-    assert joined.end_s == pytest.approx(14.0 + media.decoded(parts[2], "v").end_s, abs=0.05)
+    pieces = [look(path, number * 7.0) for number, path in enumerate(parts)]
+    ((joined, _),) = join(pieces, tmp_path / "program.mp4")
+    media.decodes_cleanly(joined)
+    assert media.decoded(joined, "v").end_s == pytest.approx(14.0 + media.decoded(parts[2], "v").end_s, abs=0.05)
 
 
 def test_parts_of_another_form_become_another_file(material: Material, tmp_path: Path) -> None:
@@ -135,29 +135,27 @@ def test_parts_of_another_form_become_another_file(material: Material, tmp_path:
     third = Material(3.0, size=(640, 360)).write(tmp_path / "3")
     marks = [Mark(at=STARTED, media_s=at_s, text=text) for at_s, text in ((1.0, "one"), (13.0, "two"))]
     made = join(
-        [Piece.of(first.killed), Piece.of(larger.killed, 9.0), Piece.of(third.killed, 12.0)], tmp_path / "program.mp4",
+        [look(first.killed), look(larger.killed, 9.0), look(third.killed, 12.0)], tmp_path / "program.mp4",
         marks=marks, title="Rapat",
     )  # fmt: skip
-    assert [(each.path.name, each.offset_s, each.pieces) for each in made] == [
-        ("program.mp4", 0.0, (0,)), ("program-2.mp4", 9.0, (1, 2)),
-    ]  # fmt: skip
-    for each in made:
-        media.decodes_cleanly(each.path)
-    assert shown(made[1].path)[0] == 0
-    assert [chapters(each.path) for each in made] == [
+    assert [(path.name, offset_s) for path, offset_s in made] == [("program.mp4", 0.0), ("program-2.mp4", 9.0)]
+    for path, _ in made:
+        media.decodes_cleanly(path)
+    assert shown(made[1][0])[0] == 0
+    assert [chapters(path) for path, _ in made] == [
         [(0.0, "Rapat"), (1.0, "one")],
         [(0.0, "Rapat"), (4.0, "two")],
     ]
-    for each, part in zip(made, (first, larger), strict=True):
-        assert made_at(each.path) == made_at(part.killed)
-        each.path.write_bytes(each.path.read_bytes().replace(b"chpl", b"skip"))
-    assert [len(chapters(each.path)) for each in made] == [2, 2], "by a track of their own, too"
+    for (path, _), part in zip(made, (first, larger), strict=True):
+        assert made_at(path) == made_at(part.killed)
+        path.write_bytes(path.read_bytes().replace(b"chpl", b"skip"))
+    assert [len(chapters(path)) for path, _ in made] == [2, 2], "by a track of their own, too"
 
 
 def test_a_part_that_holds_nothing_is_refused(left: Left, tmp_path: Path) -> None:
     empty = tmp_path / "empty.mp4"
     empty.write_bytes(b"")
     with pytest.raises(MediaError, match=r"empty\.mp4"):
-        join([Piece.of(left.killed), Piece.of(empty, 9.0)], tmp_path / "program.mp4")
+        join([look(left.killed), look(empty, 9.0)], tmp_path / "program.mp4")
     assert not list(tmp_path.glob(".*"))
     assert not (tmp_path / "program.mp4").exists()

@@ -1,71 +1,69 @@
 """The state of a file is read from its boxes, whatever a crash has made of its end."""
 
-import os
 from pathlib import Path
 
 import pytest
 
-from recorder.recovery.layout import Kind, View, look
+from recorder.recovery.layout import Piece, look, opened
 from tests.support import media
-from tests.support.cut_short import Left
+from tests.support.cut_short import Left, fragments
 
 
-def test_what_a_kill_leaves_is_fragmented_and_what_a_close_leaves_is_not(left: Left) -> None:
+def test_what_a_kill_leaves_is_open_and_what_a_close_leaves_is_not(left: Left) -> None:
     killed = look(left.killed)
-    assert killed.kind is Kind.FRAGMENTED
-    assert len(killed.fragments) > 8
-    assert all(first < last for first, last in killed.fragments)
-    assert look(left.closed).kind is Kind.ORDINARY
+    assert killed.is_open
+    assert killed.whole_bytes == fragments(left.killed)[-1][1]
+    closed = look(left.closed)
+    assert (closed.is_open, closed.whole_bytes) == (False, closed.bytes)
 
 
 def test_a_fragment_counts_once_it_is_whole(left: Left, tmp_path: Path) -> None:
-    content, whole = left.killed.read_bytes(), look(left.killed).fragments
+    content, whole = left.killed.read_bytes(), fragments(left.killed)
+    assert len(whole) > 8
     cut = tmp_path / "cut.mp4"
     for end, expected in (
-        (whole[-1][1] - 1, 1),
-        (whole[-1][0] + 3, 1),
-        (whole[0][1], len(whole) - 1),
-        (whole[0][0], None),
+        (whole[-1][1] - 1, whole[-2][1]),
+        (whole[-1][0] + 3, whole[-2][1]),
+        (whole[0][1], whole[0][1]),
     ):
         cut.write_bytes(content[:end])
-        found = look(cut)
-        if expected is None:
-            assert (found.kind, found.fragments) == (Kind.EMPTY, ())
-        else:
-            assert (found.kind, found.fragments) == (Kind.FRAGMENTED, whole[: len(whole) - expected])
+        assert (look(cut).is_open, look(cut).whole_bytes) == (True, expected)
+    cut.write_bytes(content[: whole[0][0]])
+    assert not look(cut).is_open
+
+
+def test_only_what_is_whole_is_read(left: Left, tmp_path: Path) -> None:
+    """Whatever is in the folder's name: the options of FFmpeg's protocol stand before it."""
+    path = tmp_path / "a,end,9,,:b" / "zeros.mp4"
+    path.parent.mkdir()
+    path.write_bytes(left.killed.read_bytes()[: look(left.killed).whole_bytes] + b"\1" * 5000)
+    with opened(look(path)) as container, opened(look(left.killed)) as whole:
+        assert sum(packet.size for packet in container.demux()) == sum(packet.size for packet in whole.demux())
 
 
 def test_zeros_at_the_end_are_no_fragment(left: Left, tmp_path: Path) -> None:
     """What a power cut leaves of a file that has grown and whose content has not come onto the disk."""
     path = tmp_path / "zeros.mp4"
     path.write_bytes(left.killed.read_bytes()[: look(left.killed).whole_bytes] + bytes(5000))
-    assert look(path).fragments == look(left.killed).fragments
-
-
-def test_a_patched_head_without_an_index_is_torn(left: Left, tmp_path: Path) -> None:
-    """Reproduced from a closed file: everything is there but the moov that was appended last."""
-    content = left.closed.read_bytes()
-    path = tmp_path / "torn.mp4"
-    for end in (content.rindex(b"moov") - 4, content.rindex(b"moov") + 100, content.rindex(b"moov") - 3000):
-        path.write_bytes(content[:end])
-        assert look(path).kind is Kind.TORN
+    assert look(path).whole_bytes == look(left.killed).whole_bytes
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "kind"),
+    ("name", "content"),
     [
-        ("a.mp4", b"", Kind.EMPTY),
-        ("a.mkv", b"", Kind.EMPTY),
-        ("a.mp4", bytes(100), Kind.UNKNOWN),
-        ("a.mp4", b"#EXTM3U\nfile:///etc/passwd\n", Kind.UNKNOWN),
-        ("a.mkv", b"not Matroska" * 100, Kind.UNKNOWN),
-        ("a.txt", b"words", Kind.UNKNOWN),
-        ("a.mp4", (16).to_bytes(4) + b"ftypisom" + bytes(4), Kind.EMPTY),
+        ("a.mp4", b""),
+        ("a.mkv", b""),
+        ("a.mp4", bytes(100)),
+        ("a.mp4", b"#EXTM3U\nfile:///etc/passwd\n"),
+        ("a.mkv", b"not Matroska" * 100),
+        ("a.txt", b"words"),
+        ("a.mp4", (16).to_bytes(4) + b"ftypisom" + bytes(4)),
     ],
 )
-def test_other_files(tmp_path: Path, name: str, content: bytes, kind: Kind) -> None:
-    (tmp_path / name).write_bytes(content)
-    assert look(tmp_path / name).kind is kind
+def test_other_files_are_not_open(tmp_path: Path, name: str, content: bytes) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    assert look(path) == Piece(path, len(content), len(content), is_open=False)
 
 
 def test_matroska_is_open_until_it_was_closed(tmp_path: Path) -> None:
@@ -74,23 +72,10 @@ def test_matroska_is_open_until_it_was_closed(tmp_path: Path) -> None:
         "ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc2=s=160x90:r=10:d=2", "-c:v", "mjpeg",
         "-cluster_time_limit", "200", path,
     )  # fmt: skip
-    assert look(path).kind is Kind.ORDINARY
+    assert not look(path).is_open
     live = tmp_path / "live.mkv"
     media.run(
         "ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc2=s=160x90:r=10:d=2", "-c:v", "mjpeg", "-f", "matroska",
         "-live", "1", live,
     )  # fmt: skip
-    assert look(live).kind is Kind.OPEN
-
-
-def test_a_view_ends_where_it_is_told_to(tmp_path: Path) -> None:
-    path = tmp_path / "bytes"
-    content = os.urandom(300)
-    path.write_bytes(content)
-    with View(path, 250) as view:
-        assert view.seek(0, os.SEEK_END) == 250
-        assert view.seek(-50, os.SEEK_CUR) == view.tell() == 200
-        assert view.read() == content[200:250]
-        assert view.read(10) == b""
-        view.seek(240)
-        assert view.read(100) == content[240:250]
+    assert look(live).is_open

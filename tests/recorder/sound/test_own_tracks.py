@@ -22,7 +22,8 @@ from recorder.archive.archive import Archive
 from recorder.archive.media import probe
 from recorder.encoder import AAC_FRAME, AudioSettings, Encoder
 from recorder.model.packet import EncodedPacket, Track, sound_track
-from recorder.recovery.copying import Piece, copy
+from recorder.recovery.copying import copy
+from recorder.recovery.layout import look
 from recorder.session import Session
 from recorder.sound.mixer import SoundInput
 from recorder.video_input import PictureInput
@@ -109,7 +110,7 @@ def test_a_session_records_its_mix_and_each_input_that_asks_for_it(tmp_path: Pat
     assert max(levels[1][1:] + levels[2][:2]) < -50
     assert probe(program, "program.mp4").problem is None
     recovered = tmp_path / "recovered.mp4"
-    copy([Piece.of(program)], recovered)  # as what a crash left is joined
+    copy([look(program)], recovered)  # as what a crash left is joined
     assert [stream["tags"] for stream in streams(recovered)] == [stream["tags"] for stream in found]
     (ended,) = (event for event in events if event.kind == "session-ended")
     assert ended.detail["drift_ppm"] == {"podium": None, "ruang": None, "tamu jauh": None}
