@@ -14,8 +14,8 @@ from config.secrets import StreamTarget, stream_target
 from devices.uplink.connecting import Patience
 from devices.uplink.network import missing
 from devices.uplink.trouble import NetworkTrouble, Trouble
-from recorder.live.kind import LiveUrl, Reached, kind_of
-from recorder.live.reach import FolderTrouble
+from recorder.live.kind import LiveUrl, kind_of
+from recorder.live.reason import NotLive
 from recorder.live.url import parse_live_url
 from recorder.model.status import DestinationLine
 
@@ -82,17 +82,17 @@ def _look_at(
     patience = Patience.of(LONGEST_QUICK_S if situation.quick else LONGEST_S, situation.stop)
     try:
         return _reached(name, url, target, patience)
-    except FolderTrouble as trouble:
-        return found(CODES, str(trouble.reason), name, where=url.where)
+    except NotLive as error:
+        return found(CODES, str(error.reason), name, where=url.where)
     except NetworkTrouble as error:
         return trouble_found(CODES, name, url.where, error)
 
 
 def _reached(name: str, url: LiveUrl, target: StreamTarget, patience: Patience) -> Result:
-    """Return that it is there. Raises NetworkTrouble, FolderTrouble and Stopped."""
+    """Return that it is there. Raises NetworkTrouble, NotLive and Stopped."""
     began = time.monotonic()
     reached = kind_of(url.scheme).reach(url, target.ca_file, patience)
-    if reached is not Reached.ANSWERS:
+    if reached != "ok":
         return found(CODES, reached, name, where=url.where)
     took_s = time.monotonic() - began
     return found(CODES, reached, name, {"took_s": round(took_s, 3)}, where=url.where, took=brief_latency(took_s))

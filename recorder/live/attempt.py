@@ -1,22 +1,27 @@
-"""One attempt to stream to one destination: what goes to the child, what its reports mean, and the deadlines."""
+"""One attempt to stream to one destination: its child process, its reports, and the deadlines.
+
+The thread that starts the child must outlive it: the kernel kills the child when that thread ends.
+"""
 
 import os
+import select
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
 
 import msgspec
 from av.error import FFmpegError
 from av.stream import Stream
 
+from config.secrets import StreamTarget
+from devices.host.child import ChildProcess, python_module
 from devices.host.clock import NANOSECONDS, Clock
-from recorder.live.feed import FlvFeed, announcement, bit_rate
-from recorder.live.kind import LiveUrl, kind_of
-from recorder.live.process import LiveChild, half_a_second
-from recorder.live.protocol import Ended, Entered, Failed, Live, Report, Request, Sent
+from devices.host.framing import ReceiveBuffer
+from recorder.live.feed import FlvFeed, bit_rate, request
+from recorder.live.kind import kind_of
+from recorder.live.protocol import Entered, Outcome, Report, Sent
 from recorder.live.queue import PacketQueue
 from recorder.live.reason import Reason
+from recorder.live.url import parse_live_url
 from recorder.model.packet import TrackId
 
 TURN_S = 0.04
@@ -33,36 +38,52 @@ _TOO_LATE = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Deadlines:
-    """Seconds: for the child to start, each step of connecting, a live stream to move, a child that is done to go.
+START_S, STEP_S, STALL_S, END_S, UNREAD_S = 10.0, 3.0, 6.0, 1.0, 5.0
+"""Of the start of the child, each step of connecting, a live stream that does not move, and the end of a child that is
+done. A server may read nothing of what its kernel takes for it for UNREAD_S."""
 
-    `unread_s` is for how long a server's program may read nothing of what its kernel takes for it.
+LEAST_BYTES, MOST_BYTES = 8_192, 65_536
+LONGEST_REPORT = 64 * 1024
+RESOLVER = "timeout:1 attempts:3"
+"""For the child's look-ups: the default asks again after 5 s, when the attempt has been given up (resolv.conf(5))."""
+_REPORTS = msgspec.json.Decoder(Report)
+
+
+def half_a_second(bit_rate: int) -> int:
+    """Return how many bytes each place on the way to the network may hold of a stream; all there are where unknown.
+
+    What is held there is part of how late viewers are, and cannot be dropped: there are four such places.
     """
-
-    start_s: float = 10.0
-    step_s: float = 3.0
-    stall_s: float = 6.0
-    end_s: float = 1.0
-    unread_s: float = 5.0
+    bytes_ = bit_rate // 16 or MOST_BYTES
+    return min(MOST_BYTES, max(LEAST_BYTES, 1 << (bytes_.bit_length() - 1)))  # the kernel rounds up
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How an attempt ended: why (None: because it was told to), what more is known, and how long it was live."""
+class LiveChild(ChildProcess):
+    """A running `python -m recorder.live.child`."""
 
-    reason: Reason | None
-    detail: str = ""
-    live_s: float = 0.0
+    def __init__(self, pipe_bytes: int = MOST_BYTES) -> None:
+        """Start it, with pipes that hold so many bytes. Raises OSError."""
+        options = f"{os.environ.get('RES_OPTIONS', '')} {RESOLVER}".strip()
+        super().__init__(python_module("recorder.live.child"), env=os.environ | {"RES_OPTIONS": options})
+        self.resize_pipes(pipe_bytes)
+        self._received = ReceiveBuffer(LONGEST_REPORT)
 
+    def exchange(self, outbound: bytearray, timeout_s: float) -> list[Report] | None:
+        """Move bytes of `outbound` into the child and return what it reported; None when it has closed its end.
 
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """Where an attempt streams to, and its deadlines there. `ca_file` holds the authorities of an RTMPS server."""
-
-    url: LiveUrl
-    ca_file: Path | None = None
-    deadlines: Deadlines = field(default_factory=Deadlines)
+        Waits at most `timeout_s` seconds for either. Raises ValueError where a report is none.
+        """
+        wanting = [self.input] if outbound and not self.is_deaf else []
+        readable, writable, _ = select.select([self.output], wanting, [], timeout_s)
+        if writable:
+            del outbound[: self.write(outbound[:MOST_BYTES])]
+        if not readable:
+            return []
+        received = self.read()
+        if received == b"":
+            return None
+        self._received.add(received or b"")
+        return [_REPORTS.decode(line) for line in iter(self._received.line, None)]
 
 
 class StopRequest:
@@ -90,7 +111,7 @@ class Attempt:
 
     def __init__(
         self,
-        to: Endpoint,
+        target: StreamTarget,
         queue: PacketQueue,
         templates: Mapping[TrackId, Stream],
         *,
@@ -100,7 +121,8 @@ class Attempt:
         on_turn: Callable[[], None],
     ) -> None:
         """`on_turn` is called as soon as the stream begins, and with each turn."""
-        self._to = to
+        self._url = parse_live_url(target.url.reveal())
+        self._ca_file = target.ca_file
         self._queue = queue
         self._templates = templates
         self._clock = clock
@@ -141,26 +163,25 @@ class Attempt:
             return Outcome(Reason.FAILED, error.strerror or "")
         outcome = None
         try:
-            self._outbound += self._request()
+            self._outbound += self._order()
             while outcome is None:
                 outcome = self._refill() or self._exchange(child) or self._judge()
                 self._on_turn()
         finally:
-            child.end(self._to.deadlines.end_s if self._over else 0.0)
+            child.end(END_S if self._over else 0.0)
             self._queue.put_back()
             self._templates = {}  # with them, an encoder would be kept
         return outcome
 
-    def _request(self) -> bytes:
-        request = Request(
-            parent=os.getpid(),
-            stream=announcement(self._templates),
-            io_timeout_s=self._to.deadlines.stall_s,
-            connect_timeout_s=self._to.deadlines.step_s,
+    def _order(self) -> bytes:
+        bounded = msgspec.structs.replace(
+            request(self._templates),
+            io_timeout_s=STALL_S,
+            connect_timeout_s=STEP_S,
             held_bytes=self._most_bytes,
-            ca_file=str(self._to.ca_file) if self._to.ca_file else None,
+            ca_file=str(self._ca_file) if self._ca_file else None,
         )
-        return msgspec.json.encode((self._to.url.scheme, self._to.url, request)) + b"\n"
+        return msgspec.json.encode((self._url.scheme, self._url, bounded)) + b"\n"
 
     def _refill(self) -> Outcome | None:
         """Fill up the bytes for the child; what libav will not pack ends the attempt."""
@@ -190,13 +211,13 @@ class Attempt:
     def _finish(self, feed: FlvFeed) -> None:
         """End the stream, or break it off where the next attempt goes on with it: whoever plays it waits for that."""
         self._finished = True
-        self._broken_off = self._stop.goes_on and kind_of(self._to.url.scheme).goes_on
+        self._broken_off = self._stop.goes_on and kind_of(self._url.scheme).goes_on
         if not self._broken_off:
             feed.finish()
 
     def _begin(self) -> None:
         """Begin the stream once it is wanted, and not before: with what is newest then, however long it took."""
-        if self._to.url.listens:
+        if self._url.listens:
             self._queue.keep_newest()
         if self._live_ns is not None and (start := self._queue.start(at_newest=self._at_newest)):
             self._feed = FlvFeed(self._templates, start)
@@ -213,7 +234,7 @@ class Attempt:
             self._moved_ns = self._clock.now_ns()
         if reports is None and self._broken_off:
             self._over = True
-            return Outcome(None, "", self._live_s())
+            return Outcome(live_s=self._live_s())
         if reports is None:
             return Outcome(Reason.FAILED, "its process ended without a word", self._live_s())
         return next(filter(None, map(self._take_note, reports)), None)
@@ -223,19 +244,17 @@ class Attempt:
         match report:
             case Entered(step):
                 self.step = step
-            case Live():
-                self.step, self._live_ns = "live", self._moved_ns
+                if step == "live":
+                    self._live_ns = self._moved_ns
             case Sent():
                 self._acknowledge(report.dts_s)
                 self._told_ns = self._clock.now_ns()
                 self.link = report  # last: who looks at it finds acknowledged what it tells of
-            case Failed(reason, detail):
+            case Outcome(reason, detail):
                 self._over = True
+                if reason is None:
+                    self._queue.all_sent()
                 return Outcome(reason, detail, self._live_s())
-            case Ended():
-                self._over = True
-                self._queue.all_sent()
-                return Outcome(None, "", self._live_s())
         return None
 
     def _acknowledge(self, dts_s: float) -> None:
@@ -248,11 +267,10 @@ class Attempt:
         """End the attempt when something takes too long, or when it is to stop and has nothing to lose."""
         now_ns = self._clock.now_ns()
         if self._stop.event.is_set() and (self._feed is None or now_ns >= self._stop.deadline_ns):
-            return Outcome(None, "", self._live_s())
-        if self._unread_s(now_ns) >= self._to.deadlines.unread_s:
+            return Outcome(live_s=self._live_s())
+        if self._unread_s(now_ns) >= UNREAD_S:
             return Outcome(Reason.STALLED, "what arrives there is not read", self._live_s())
-        deadlines = self._to.deadlines
-        limit_s = {"start": deadlines.start_s, "live": deadlines.stall_s}.get(self.step, deadlines.step_s)
+        limit_s = {"start": START_S, "live": STALL_S}.get(self.step, STEP_S)
         if (now_ns - self._moved_ns) / NANOSECONDS < limit_s:
             return None
         if self._live_ns is None:

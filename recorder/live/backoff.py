@@ -5,14 +5,14 @@ to be lost. Since Linux 6.5 the kernel sends another each second: live after 1 s
 them 1 s and 3 s after the first, and then the attempt's deadline (3 s a step, recorder.live.attempt) has passed: 2 s
 lost. The next attempt begins up to SOON_S[1] = 0.5 s later, and its process needs up to 0.5 s to its own first packet.
 RTMP takes seven round trips from there: 1.1 s at 150 ms. In all 4.1 s. A name that is looked up adds 1 s at most: the
-child's resolver asks again each second (recorder.live.process). What fails at once, as it does without a route, is
+child's resolver asks again each second (recorder.live.attempt). What fails at once, as it does without a route, is
 tried again after LONGEST_S = 2 s at most: 2 + 0.5 + 1.1 = 3.6 s.
 """
 
 import random
 
 from devices.host.background import pause_s
-from recorder.live.attempt import Outcome
+from recorder.live.protocol import Outcome
 from recorder.live.reason import Reason
 
 FIRST_S = 1.0

@@ -16,7 +16,7 @@ import msgspec
 
 from devices.host.child import end_with_parent
 from recorder.live.kind import kind_of
-from recorder.live.protocol import ORDERS, Entered, Failed, Report, Request
+from recorder.live.protocol import ORDERS, Entered, Outcome, Report, Request
 from recorder.live.reason import Reason
 
 STDIN, STDOUT = 0, 1
@@ -50,7 +50,7 @@ def _stream(scheme: str, to: msgspec.Raw, request: Request) -> Report:
         try:
             socket.getaddrinfo(url.host, url.port, type=socket.SOCK_STREAM)
         except OSError as error:
-            return Failed(Reason.UNKNOWN_HOST, error.strerror or "")
+            return Outcome(Reason.UNKNOWN_HOST, error.strerror or "")
     report(Entered("load"))
     # Only now is libav loaded: that takes 0.1 s of CPU, which a failed look-up need not cost.
     return kind.publish(request, url, report)

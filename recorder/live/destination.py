@@ -6,7 +6,6 @@ Whatever the network does, `put` takes microseconds and `stop` keeps its time.
 
 import threading
 from collections.abc import Mapping
-from dataclasses import replace
 
 from av.stream import Stream
 
@@ -14,9 +13,9 @@ from config.events import Emit
 from config.secrets import StreamTarget
 from devices.host.background import BackgroundTask
 from devices.host.clock import NANOSECONDS, Clock
-from recorder.live.attempt import Attempt, Deadlines, Endpoint, Outcome, StopRequest
+from recorder.live.attempt import Attempt, StopRequest
 from recorder.live.backoff import LONGEST_S, SHORT_LIFE_S, Backoff
-from recorder.live.protocol import Sent
+from recorder.live.protocol import Outcome, Sent
 from recorder.live.queue import PacketQueue
 from recorder.live.reason import Reason, sentence
 from recorder.live.url import parse_live_url
@@ -90,12 +89,12 @@ class LiveDestination:
         *,
         emit: Emit,
         clock: Clock,
-        deadlines: Deadlines | None = None,
         earlier: "LiveDestination | None" = None,
     ) -> None:
         """Count on from what an `earlier` one of the same destination has counted."""
         self.name = target.name
-        self._to = Endpoint(parse_live_url(target.url.reveal()), target.ca_file, deadlines or Deadlines())
+        self._target = target
+        self._url = parse_live_url(target.url.reveal())
         self._templates = templates
         self._emit = emit
         self._clock = clock
@@ -168,7 +167,7 @@ class LiveDestination:
     @property
     def where(self) -> str:
         """Where it leads, fit to be shown."""
-        return self._to.url.where
+        return self._url.where
 
     @property
     def dropped(self) -> int:
@@ -190,9 +189,9 @@ class LiveDestination:
         """
         url = None if target is None else parse_live_url(target.url.reveal())
         with self._changing:
-            goes_on = url is None or url == self._to.url
+            goes_on = url is None or url == self._url
             if target is not None and url is not None:
-                self._to = replace(self._to, url=url, ca_file=target.ca_file)
+                self._target, self._url = target, url
             self._stop.set(self._clock.now_ns() + round(RESTART_S * NANOSECONDS), goes_on=goes_on)
         self._task.wake()
 
@@ -266,7 +265,7 @@ class LiveDestination:
         if self._attempt is not None and self._attempt.is_left:  # one process that cannot be killed is enough
             return self._trouble or Outcome(Reason.FAILED, "its process cannot be killed")
         attempt = self._attempt = Attempt(
-            self._to,
+            self._target,
             self._queue,
             self._templates,
             clock=self._clock,

@@ -1,5 +1,6 @@
 """Packets into an FLV byte stream in memory, for one connection attempt."""
 
+import os
 from collections import deque
 from collections.abc import Mapping
 from fractions import Fraction
@@ -11,7 +12,7 @@ from av.container import OutputContainer
 from av.stream import Stream
 from av.video.stream import VideoStream
 
-from recorder.live.protocol import Announcement
+from recorder.live.protocol import Request
 from recorder.model.packet import EncodedPacket, Track, TrackId
 
 _OPTIONS = {
@@ -88,12 +89,12 @@ class FlvFeed:
         return self._shifts[time_base]
 
 
-def announcement(templates: Mapping[TrackId, Stream]) -> Announcement:
-    """Return what is told of an FlvFeed's stream before it begins; raises FFmpegError."""
+def request(templates: Mapping[TrackId, Stream]) -> Request:
+    """Return what is told of an FlvFeed's stream before it begins, to a child of this process; raises FFmpegError."""
     buffer = _Buffer()
     with _muxer(buffer, templates) as muxer:
         muxer.start_encoding()
-        told = Announcement(bytes(buffer.data), bit_rate=bit_rate(templates))
+        told = Request(os.getpid(), bytes(buffer.data), bit_rate=bit_rate(templates))
     for template in templates.values():
         if isinstance(template, VideoStream):
             codec = template.codec_context

@@ -19,11 +19,12 @@ import av
 from av.error import FFmpegError
 
 from config.files import NotRegular, held, make_file, of_mode, read_file, replace_file
-from recorder.live.folder_url import FolderUrl
 from recorder.live.hls_folder import OURS, READABLE, open_lock
 from recorder.live.incoming import SENT_EVERY_S, add_streams, packets
-from recorder.live.protocol import Ended, Entered, Failed, Live, Report, Request, Sent
+from recorder.live.kind import Tell
+from recorder.live.protocol import Entered, Outcome, Report, Request, Sent
 from recorder.live.reason import Reason, folder_reason
+from recorder.live.url import FolderUrl
 
 _NUMBER = re.compile(r"live-(\d+)\.ts")
 _OFFSET = re.compile(r"([+-]\d\d)(\d\d)$")
@@ -124,7 +125,7 @@ _TO_US = "liput:playlist"
 """The address of the muxer's playlist: of no protocol, or it would rename files by itself."""
 
 
-def publish(request: Request, url: FolderUrl, report: Callable[[Report], None]) -> Report:
+def publish(request: Request, url: FolderUrl, report: Tell) -> Report:
     """Write until the input ends or the disk does; return the last report."""
     report(Entered("folder"))
     os.umask(0o777 & ~READABLE)
@@ -134,15 +135,15 @@ def publish(request: Request, url: FolderUrl, report: Callable[[Report], None]) 
             fcntl.flock(open_lock(folder), fcntl.LOCK_EX | fcntl.LOCK_NB)
             _write(request, Output(folder), report)
     except BlockingIOError:
-        return Failed(Reason.ALREADY_PUBLISHING, "another session writes into this folder")
+        return Outcome(Reason.ALREADY_PUBLISHING, "another session writes into this folder")
     except (FFmpegError, OSError) as error:
         return _failed(error)
     except (ValueError, LookupError) as error:
-        return Failed(Reason.FAILED, type(error).__name__)
-    return Ended()
+        return Outcome(Reason.FAILED, type(error).__name__)
+    return Outcome()
 
 
-def _write(request: Request, output: "Output", report: Callable[[Report], None]) -> None:
+def _write(request: Request, output: "Output", report: Tell) -> None:
     options = {
         "hls_time": str(SEGMENT_S),
         "hls_list_size": str(LISTED),
@@ -153,9 +154,9 @@ def _write(request: Request, output: "Output", report: Callable[[Report], None])
         "hls_segment_options": "mpegts_flags=+initial_discontinuity",
     }
     sink = av.open(_TO_US, "w", format="hls", options=options, io_open=output.open)
-    add_streams(sink, request.stream)
+    add_streams(sink, request)
     sink.start_encoding()
-    report(Live())
+    report(Entered("live"))
     next_report, dts_s = 0.0, 0.0
     for packet, dts_s in packets(sink):
         sink.mux(packet)
@@ -242,10 +243,10 @@ class _Read:
             self._take(self._data.decode())
 
 
-def _failed(error: FFmpegError | OSError) -> Failed:
+def _failed(error: FFmpegError | OSError) -> Outcome:
     number = error.errno or 0
     reason = folder_reason(number)
     if isinstance(error, NotRegular):
-        return Failed(reason, f"{Path(error.filename).name} is no regular file")
+        return Outcome(reason, f"{Path(error.filename).name} is no regular file")
     is_clear = reason is not Reason.DISK_FAILED
-    return Failed(reason, "" if is_clear else os.strerror(number) if number > 0 else str(error))
+    return Outcome(reason, "" if is_clear else os.strerror(number) if number > 0 else str(error))

@@ -1,21 +1,35 @@
-"""What earlier streams leave in a folder of HLS, and whether this user may go on there: it may have been another's.
+"""A folder that a web server shows: the files that streams leave there, and whether this user may go on there.
 
-Light, for it is what `liput check` asks as well.
+Light, for `liput check` asks as well: streaming is in recorder.live.hls.
 """
 
 import contextlib
 import errno
 import os
 import re
+import tempfile
 from pathlib import Path
 
 from config.files import open_regular
+from recorder.live.reason import NotLive, folder_reason
+from recorder.live.url import FolderUrl
 
 OURS = re.compile(r"live-(\d+)\.ts|live\.m3u8")
 """The names of segments, with their numbers, and of the playlist."""
 READABLE = 0o644
-"""What files here have: a web server is another user."""
+"""The mode of files here: a web server is another user."""
 LOCK = ".live.lock"
+
+
+def reach_folder(url: FolderUrl) -> None:
+    """Write a file without a name into the folder, and look at the files of earlier streams. Raises NotLive."""
+    try:
+        with tempfile.TemporaryFile(dir=url.path, buffering=0) as file:
+            file.write(bytes(4096))
+            os.fsync(file.fileno())
+        _look_over(Path(url.path))
+    except OSError as error:
+        raise NotLive(folder_reason(error.errno or 0)) from None
 
 
 def open_lock(folder: Path, *, make: bool = True) -> int:
@@ -33,8 +47,8 @@ def open_lock(folder: Path, *, make: bool = True) -> int:
             raise error from None  # it may not be made here
 
 
-def look_over(folder: Path) -> None:
-    """Raise OSError where something that is there would keep this user from streaming; changes nothing."""
+def _look_over(folder: Path) -> None:
+    """Raise OSError where another user's file would keep this user from streaming; changes nothing."""
     with contextlib.suppress(FileNotFoundError):
         os.close(open_lock(folder, make=False))
     for path in folder.iterdir():

@@ -11,7 +11,7 @@ from av.container import OutputContainer
 from av.stream import Stream
 from av.video.stream import VideoStream
 
-from recorder.live.protocol import Announcement
+from recorder.live.protocol import Request
 
 SENT_EVERY_S = 0.125
 """How often a child says how far it is. A link that has become narrow costs viewers two seconds for each second in
@@ -25,21 +25,21 @@ _END = bytes.fromhex("17 02 000000 00000010")
 """The last bytes of an FLV stream with H.264: libavformat's trailer, a tag that says that the sequence has ended."""
 
 
-def add_streams(sink: OutputContainer, announced: Announcement) -> None:
+def add_streams(sink: OutputContainer, request: Request) -> None:
     """Announce the stream to `sink`; raises FFmpegError.
 
     libavformat would take units of time for a frame rate and 44,100 for every sound, and wait for a picture to know its
     size; all that would be told to the server.
     """
-    with av.open(io.BytesIO(announced.head), "r", format="flv", options=SOURCE_OPTIONS) as head:
+    with av.open(io.BytesIO(request.head), "r", format="flv", options=SOURCE_OPTIONS) as head:
         for stream in head.streams:
             copy = sink.add_stream_from_template(stream)
             if isinstance(copy, VideoStream):
-                copy.codec_context.width, copy.codec_context.height = announced.width, announced.height
-                if announced.frame_rate:
-                    copy.codec_context.framerate = Fraction(announced.frame_rate)
-            elif isinstance(copy, AudioStream) and announced.sample_rate:
-                copy.codec_context.sample_rate = announced.sample_rate
+                copy.codec_context.width, copy.codec_context.height = request.width, request.height
+                if request.frame_rate:
+                    copy.codec_context.framerate = Fraction(request.frame_rate)
+            elif isinstance(copy, AudioStream) and request.sample_rate:
+                copy.codec_context.sample_rate = request.sample_rate
 
 
 def packets(sink: OutputContainer) -> "Iterator[tuple[av.Packet[Stream], float]]":

@@ -1,4 +1,4 @@
-"""What a kind of live destination is: its address, how it is streamed to, and how it is tried without streaming.
+"""A kind of live destination: its address, how it is streamed to, and how it is tried without streaming.
 
 One module of recorder/live/kinds for each, with a KIND; config/addresses.py says which schemes of addresses are its.
 A kind is loaded where an address means it, and what it takes to stream by the child that streams.
@@ -6,10 +6,9 @@ A kind is loaded where an address means it, and what it takes to stream by the c
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import StrEnum
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from config.addresses import SCHEMES
 from recorder.live.protocol import Report, Request
@@ -18,6 +17,8 @@ if TYPE_CHECKING:
     from devices.uplink.connecting import Patience
 
 type Tell = Callable[[Report], None]
+type Reached = Literal["ok", "ok-folder", "ok-listens", "port-taken", "port-forbidden", "not-here", "no-libsrt"]
+"""What trying a destination found: one of the codes of agent/checks/internet.py."""
 
 
 class LiveUrl(Protocol):
@@ -25,45 +26,27 @@ class LiveUrl(Protocol):
 
     @property
     def scheme(self) -> str:
-        """What stands before the colon."""
-        ...
+        """The word before the colon."""
 
     @property
     def host(self) -> str:
-        """Whose address has to be looked up before anything else; "" where nobody's has."""
-        ...
+        """The host that is looked up before anything else; "" where there is none."""
 
     @property
     def port(self) -> int:
         """Of that host."""
-        ...
 
     @property
     def where(self) -> str:
         """Where it leads, fit to be shown."""
-        ...
 
     @property
     def secrets(self) -> tuple[str, ...]:
         """Everything of it that no message may hold, in every spelling we know of."""
-        ...
 
     @property
     def listens(self) -> bool:
-        """Whether it waits for somebody to call: what is not seen by anybody then is nothing that was dropped."""
-        ...
-
-
-class Reached(StrEnum):
-    """What trying a destination found: one of the codes of agent/checks/internet.py."""
-
-    ANSWERS = "ok"
-    FOLDER = "ok-folder"
-    LISTENS = "ok-listens"
-    PORT_TAKEN = "port-taken"
-    PORT_FORBIDDEN = "port-forbidden"
-    NOT_HERE = "not-here"
-    NO_LIBSRT = "no-libsrt"
+        """Whether it waits for somebody to call: until then nobody misses anything, so nothing counts as dropped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +57,7 @@ class DestinationKind[Url: LiveUrl]:
     it raises UsageError, whose text repeats nothing of what was given. `publish` streams what comes to standard input
     (recorder/live/incoming.py) until that ends or the connection does, tells how far it is, and returns the last
     report; it runs in a process of its own, which is killed where it hangs. `reach` finds out without streaming whether
-    the place is there; it raises NetworkTrouble, FolderTrouble and Stopped. What it streams to `is_here`: no network
+    the place is there; it raises NetworkTrouble, NotLive and Stopped. What it streams to `is_here`: no network
     carries it. A stream that breaks off there `goes_on` with the next one: it is ended only where none follows.
     """
 

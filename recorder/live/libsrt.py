@@ -36,19 +36,8 @@ class Option(IntEnum):
     IPV6ONLY = 54
 
 
-class State(IntEnum):
-    """Of a socket: SRTS_..."""
-
-    INIT = 1
-    OPENED = 2
-    LISTENING = 3
-    CONNECTING = 4
-    CONNECTED = 5
-    BROKEN = 6
-    CLOSING = 7
-    CLOSED = 8
-    NONEXIST = 9
-
+CONNECTED, BROKEN = 5, 6
+"""States of a socket: SRTS_... From BROKEN on it is connected no more."""
 
 type _Number = type[c_int | c_int64 | c_uint64 | c_double]
 
@@ -129,10 +118,6 @@ def library() -> Any | None:
     return found
 
 
-class SrtError(Exception):
-    """What libsrt did not do, in its own words."""
-
-
 class SrtSocket:
     """A socket of libsrt that never blocks. Needs `library()`."""
 
@@ -140,7 +125,7 @@ class SrtSocket:
         """Make one, or wrap one that libsrt has made."""
         found = library()
         if found is None:
-            raise SrtError(NOT_INSTALLED)
+            raise OSError(NOT_INSTALLED)
         self._lib: Any = found
         self._number = self._lib.srt_create_socket() if number is None else number
         self._hook: Any = None
@@ -187,17 +172,17 @@ class SrtSocket:
         return SrtSocket(number) if number >= 0 else None
 
     def send(self, message: bytes) -> bool:
-        """Send a message; False when there is no room for it now. Raises SrtError when the connection is gone."""
+        """Send a message; False when there is no room for it now. Raises OSError when the connection is gone."""
         if self._lib.srt_send(self._number, message, len(message)) >= 0:
             return True
         if self._lib.srt_getlasterror(None) == _EASYNCSND:
             return False
-        raise SrtError(self._last_error())
+        raise OSError(self._last_error())
 
     @property
-    def state(self) -> State:
-        """Where it stands."""
-        return State(self._lib.srt_getsockstate(self._number))
+    def state(self) -> int:
+        """Where it stands: SRTS_... of srt.h."""
+        return int(self._lib.srt_getsockstate(self._number))
 
     @property
     def reject_reason(self) -> tuple[int, str]:
@@ -217,7 +202,7 @@ class SrtSocket:
 
     def _check(self, result: int) -> None:
         if result < 0:
-            raise SrtError(self._last_error())
+            raise OSError(self._last_error())
 
     def _last_error(self) -> str:
         return bytes(self._lib.srt_getlasterror_str()).decode(errors="replace")

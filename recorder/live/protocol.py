@@ -1,4 +1,4 @@
-"""What a destination and the child that streams for it say to each other.
+"""The messages between a destination and the child that streams for it.
 
 To the child's standard input: one Order as a line of JSON and, once it has said that it is live, an FLV stream. From
 its standard output: reports, a line of JSON each. The address travels here and nowhere else: not in an argument, not in
@@ -10,38 +10,31 @@ import msgspec
 from recorder.live.reason import Reason
 
 
-class Announcement(msgspec.Struct, frozen=True):
-    """What a server is told of the stream before it takes any of it.
+class Request(msgspec.Struct, frozen=True):
+    """The stream, as a server is told of it before it takes any of it, and the bounds to stream it within.
 
     `head` is how the FLV stream will begin: which tracks, and what their decoders need. It does not tell the picture's
     `width` and `height`, nor truly its `frame_rate` (a fraction as text, such as 30000/1001) or the `sample_rate` (Hz).
     """
 
+    parent: int
+    """The process id that the child must not outlive."""
     head: bytes
     width: int = 0
     height: int = 0
     frame_rate: str | None = None
     sample_rate: int | None = None
     bit_rate: int = 0
-    """What the stream's encoders were asked for when the attempt began, in bits per second; 0 where nobody knows."""
-
-
-class Request(msgspec.Struct, frozen=True):
-    """What to stream, and within which bounds; `parent` is the process id that the child must not outlive.
-
-    `held_bytes` is the most that may wait in this PC's kernel to be sent.
-    """
-
-    parent: int
-    stream: Announcement
-    io_timeout_s: float
+    """Bits per second that the stream's encoders were asked for when the attempt began; 0 where unknown."""
+    io_timeout_s: float = 6.0
     connect_timeout_s: float = 3.0
     held_bytes: int = 65_536
+    """The most that may wait in this PC's kernel to be sent."""
     ca_file: str | None = None
 
 
 type Order = tuple[str, msgspec.Raw, Request]
-"""Whom to stream to, and what: the scheme of the address, the address as its kind takes it apart, and the request."""
+"""The scheme of the address, the address as its kind takes it apart, and the request."""
 ORDERS = msgspec.json.Decoder[Order](Order.__value__)
 
 
@@ -49,14 +42,11 @@ class Entered(msgspec.Struct, frozen=True, tag="entered"):
     """The attempt came one step further.
 
     For a server: resolve, load, connect, secure, handshake, application or publish; for a folder: load, folder. An SRT
-    listener says `listen`, again and again, until somebody has called.
+    listener says `listen`, again and again, until somebody has called. For all at last `live`: the stream is accepted
+    and begins only now, with the newest there is, however long it took.
     """
 
-    phase: str
-
-
-class Live(msgspec.Struct, frozen=True, tag="live"):
-    """The server has accepted the stream, which begins only now: with the newest there is, however long it took."""
+    step: str
 
 
 class Sent(msgspec.Struct, frozen=True, tag="sent"):
@@ -78,15 +68,15 @@ class Sent(msgspec.Struct, frozen=True, tag="sent"):
     in_flight: int | None = None
 
 
-class Failed(msgspec.Struct, frozen=True, tag="failed"):
-    """The attempt is over; `detail` is what is known beyond the reason, redacted."""
+class Outcome(msgspec.Struct, frozen=True, tag="outcome"):
+    """How an attempt ended: why, what more is known (redacted), and how long it was live.
 
-    reason: Reason
+    Without a reason it was told to: from the child, the stream came to its end, and the server was told so.
+    """
+
+    reason: Reason | None = None
     detail: str = ""
+    live_s: float = 0.0
 
 
-class Ended(msgspec.Struct, frozen=True, tag="ended"):
-    """The FLV stream came to its end, and the server was told so."""
-
-
-Report = Entered | Live | Sent | Failed | Ended
+Report = Entered | Sent | Outcome

@@ -11,7 +11,6 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Callable
 
 import av
 import av.logging
@@ -20,12 +19,12 @@ from av.error import FFmpegError
 
 from devices.host.tcp_info import TCP_NOTSENT_LOWAT
 from recorder.live.incoming import SENT_EVERY_S, add_streams, packets
+from recorder.live.kind import Tell
 from recorder.live.link import TcpLink, tcp_sockets
-from recorder.live.protocol import Ended, Entered, Failed, Live, Report, Request
+from recorder.live.protocol import Entered, Outcome, Report, Request
 from recorder.live.reason import Reason
-from recorder.live.rtmp_url import RtmpUrl
 from recorder.live.trust import certificate_problem, trusted_authorities
-from recorder.live.url import redact
+from recorder.live.url import RtmpUrl, redact
 
 SOON_S = 5.0
 """A server that hangs up sooner may do so because of the key: some take every stream first. Or its program fails."""
@@ -48,7 +47,7 @@ _NO_WAY_THERE = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EA
 class Journal(logging.Handler):
     """How far an attempt has come, from libav's log; each step is reported as it is entered."""
 
-    def __init__(self, report: Callable[[Report], None], secrets: tuple[str, ...]) -> None:
+    def __init__(self, report: Tell, secrets: tuple[str, ...]) -> None:
         super().__init__(level=1)
         self._report = report
         self._secrets = secrets
@@ -65,7 +64,7 @@ class Journal(logging.Handler):
         self.blocking_since = self.live_since = time.monotonic()
         if step in {"connect", "live"}:
             self.server_said = ""  # what it asks before a login is tried, or had to say of what it takes all the same
-        self._report(Live() if step == "live" else Entered(step))
+        self._report(Entered(step))
 
     def emit(self, record: logging.LogRecord) -> None:
         """Take note of one line of the log."""
@@ -86,7 +85,7 @@ class Journal(logging.Handler):
         return redact(printable, self._secrets)[:LONGEST_DETAIL]
 
 
-def publish(request: Request, url: RtmpUrl, report: Callable[[Report], None]) -> Report:
+def publish(request: Request, url: RtmpUrl, report: Tell) -> Report:
     """Stream until the input ends or the connection does; return the last report."""
     journal = Journal(report, url.secrets)
     logger = logging.getLogger("libav")
@@ -99,12 +98,12 @@ def publish(request: Request, url: RtmpUrl, report: Callable[[Report], None]) ->
         _copy(request, url, journal, report)
     except (FFmpegError, OSError, EOFError, ValueError, LookupError) as error:
         return _failure(error, journal, request, url)
-    return Ended()
+    return Outcome()
 
 
-def _copy(request: Request, url: RtmpUrl, journal: Journal, report: Callable[[Report], None]) -> None:
+def _copy(request: Request, url: RtmpUrl, journal: Journal, report: Tell) -> None:
     sink = _open_sink(request, url)
-    add_streams(sink, request.stream)
+    add_streams(sink, request)
     av.logging.set_level(av.logging.DEBUG)
     sink.start_encoding()
     av.logging.set_level(av.logging.ERROR)
@@ -114,7 +113,7 @@ def _copy(request: Request, url: RtmpUrl, journal: Journal, report: Callable[[Re
     sink.close()
 
 
-def _copy_packets(sink: OutputContainer, journal: Journal, report: Callable[[Report], None], link: TcpLink) -> float:
+def _copy_packets(sink: OutputContainer, journal: Journal, report: Tell, link: TcpLink) -> float:
     """Copy until the input ends; return the last decoding time in seconds."""
     next_report, dts_s = 0.0, 0.0
     for packet, dts_s in packets(sink):
@@ -165,23 +164,23 @@ def _tune_socket(held_bytes: int) -> socket.socket | None:
     return connections[0] if connections else None
 
 
-def _failure(error: Exception, journal: Journal, request: Request, url: RtmpUrl) -> Failed:
+def _failure(error: Exception, journal: Journal, request: Request, url: RtmpUrl) -> Outcome:
     """Find the reason in what the server said, the kind of error, and the step it happened in."""
     if journal.server_said:
         busy = any(word in journal.server_said.lower() for word in _BUSY)
-        return Failed(Reason.ALREADY_PUBLISHING if busy else Reason.REJECTED, journal.server_said)
+        return Outcome(Reason.ALREADY_PUBLISHING if busy else Reason.REJECTED, journal.server_said)
     if journal.not_trusted:
         problem = certificate_problem(url.host, url.port, request.ca_file)
-        return Failed(Reason.CERTIFICATE, redact(problem, url.secrets))
+        return Outcome(Reason.CERTIFICATE, redact(problem, url.secrets))
     if journal.not_resolved:
-        return Failed(Reason.UNKNOWN_HOST)
+        return Outcome(Reason.UNKNOWN_HOST)
     waited_s = time.monotonic() - journal.blocking_since
     if isinstance(error, TimeoutError) or waited_s > 0.9 * request.io_timeout_s:
-        return Failed(Reason.STALLED if journal.step == "live" else Reason.TIMEOUT)
+        return Outcome(Reason.STALLED if journal.step == "live" else Reason.TIMEOUT)
     blamed = _reason_by_step(error, journal.step, secure=url.scheme == "rtmps")
     if journal.step == "live" and blamed and time.monotonic() - journal.live_since < SOON_S:
-        return Failed(Reason.CLOSED, "soon after it took the stream: its program fails, or the key is wrong")
-    return Failed(*blamed) if blamed else Failed(Reason.FAILED, _own_fault(error, journal))
+        return Outcome(Reason.CLOSED, "soon after it took the stream: its program fails, or the key is wrong")
+    return Outcome(*blamed) if blamed else Outcome(Reason.FAILED, _own_fault(error, journal))
 
 
 def _reason_by_step(error: Exception, step: str, *, secure: bool) -> tuple[Reason, str] | None:

@@ -1,7 +1,7 @@
 """Whether a live destination can be reached, as far as can be told without streaming: nothing is published.
 
 Of RTMP that is the handshake before anything is asked for, of SRT the answer that a listener gives before it knows of a
-connection, of a folder a file without a name.
+connection.
 """
 
 import errno
@@ -10,7 +10,6 @@ import select
 import socket
 import ssl
 import struct
-import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,13 +20,9 @@ from devices.uplink.connecting import Address, Patience, connect, resolve, secur
 from devices.uplink.http import portal_before, receive
 from devices.uplink.server import signed_by
 from devices.uplink.trouble import NetworkTrouble, Trouble
-from recorder.live.folder_url import FolderUrl
-from recorder.live.hls_folder import look_over
 from recorder.live.kind import Reached
-from recorder.live.reason import Reason, folder_reason
-from recorder.live.rtmp_url import RtmpUrl
-from recorder.live.srt_url import SrtUrl
 from recorder.live.trust import trusted_authorities
+from recorder.live.url import RtmpUrl, SrtUrl
 
 PORTAL_S = 2.0
 """What is kept of the time for asking whether a portal stands in between."""
@@ -44,24 +39,16 @@ _MAY_BE_A_PORTAL = (
     Trouble.NO_TLS,
 )
 
-_NO_PORT = {
-    errno.EADDRINUSE: Reached.PORT_TAKEN,
-    errno.EACCES: Reached.PORT_FORBIDDEN,
-    errno.EPERM: Reached.PORT_FORBIDDEN,
+_NO_PORT: dict[int, Reached] = {
+    errno.EADDRINUSE: "port-taken",
+    errno.EACCES: "port-forbidden",
+    errno.EPERM: "port-forbidden",
 }
 
 _HANDSHAKE, _INDUCTION, _MAGIC = 0x80000000, 1, 0x4A17
 """SRT's control packet for a handshake, its first kind, and what a listener of SRT puts into its answer."""
 _AGAIN_S = 0.5
 _SRT_HEAD_BYTES = 16
-
-
-class FolderTrouble(Exception):
-    """A folder that cannot be written into, and why."""
-
-    def __init__(self, reason: Reason) -> None:
-        super().__init__(reason)
-        self.reason = reason
 
 
 def reach_rtmp(url: RtmpUrl, ca_file: Path | None, patience: Patience) -> float:
@@ -174,20 +161,6 @@ def _look_at(answer: bytes, number: int) -> None:
         raise NetworkTrouble(Trouble.FOREIGN)
 
 
-def reach_folder(url: FolderUrl) -> None:
-    """Write a little into a folder, which nobody sees, and look at what is there of earlier streams.
-
-    Raises FolderTrouble.
-    """
-    try:
-        with tempfile.TemporaryFile(dir=url.path, buffering=0) as file:
-            file.write(bytes(4096))
-            os.fsync(file.fileno())
-        look_over(Path(url.path))
-    except OSError as error:
-        raise FolderTrouble(folder_reason(error.errno or 0)) from None
-
-
 def try_port(url: SrtUrl, patience: Patience) -> Reached:
     """Return whether an SRT listener may wait at its port, or why not. Raises NetworkTrouble and Stopped."""
     for host in (url.host,) if url.host else ("::", "0.0.0.0"):  # noqa: S104 - as where it is streamed; no IPv6: IPv4
@@ -197,7 +170,7 @@ def try_port(url: SrtUrl, patience: Patience) -> Reached:
                 one.bind(address)
         except OSError as error:
             if error.errno != errno.EAFNOSUPPORT:
-                return _NO_PORT.get(error.errno or 0, Reached.NOT_HERE)
+                return _NO_PORT.get(error.errno or 0, "not-here")
         else:
-            return Reached.LISTENS
-    return Reached.NOT_HERE
+            return "ok-listens"
+    return "not-here"

@@ -27,6 +27,15 @@ class Reason(StrEnum):
     FAILED = "failed"
 
 
+class NotLive(Exception):
+    """A destination that cannot be streamed to; `detail` is what is known beyond the reason."""
+
+    def __init__(self, reason: Reason, detail: str = "") -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.detail = detail
+
+
 _SENTENCES = {
     Reason.UNKNOWN_HOST: "the host of {where} cannot be looked up: check its spelling and this PC's network",
     Reason.REFUSED: "{where} refuses connections: no streaming server listens there",
@@ -47,8 +56,6 @@ _SENTENCES = {
     Reason.DISK_FAILED: "the disk of {where} failed",
     Reason.FAILED: "streaming to {where} failed on this PC",
 }
-
-
 _FOLDER_REASONS = {
     errno.ENOENT: Reason.FOLDER_MISSING,
     errno.ENOTDIR: Reason.FOLDER_MISSING,

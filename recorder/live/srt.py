@@ -17,12 +17,12 @@ from av.error import FFmpegError
 
 from devices.uplink.connecting import Patience, with_a_way
 from recorder.live.incoming import SENT_EVERY_S, add_streams, packets
-from recorder.live.libsrt import PAYLOAD, Admits, Option, SrtError, SrtSocket, State, Statistics
+from recorder.live.kind import Tell
+from recorder.live.libsrt import BROKEN, CONNECTED, PAYLOAD, Admits, Option, SrtSocket, Statistics
 from recorder.live.pace import Counts, Pace
-from recorder.live.protocol import Ended, Entered, Failed, Live, Report, Request, Sent
-from recorder.live.reason import Reason
-from recorder.live.srt_url import SrtUrl
-from recorder.live.url import redact
+from recorder.live.protocol import Entered, Outcome, Report, Request, Sent
+from recorder.live.reason import NotLive, Reason
+from recorder.live.url import SrtUrl, redact
 
 SILENT_S = 4.0
 """A peer that acknowledges nothing for so long is gone. libsrt's own limit cannot be below 4.8 s."""
@@ -51,16 +51,6 @@ _NO_WAY_THERE = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EA
 _NEXT_AFTER = (Reason.REFUSED, Reason.UNREACHABLE, Reason.TIMEOUT)
 """Why the next address of a host is called: what answers otherwise is there, and another one would say the same."""
 
-type Tell = Callable[[Report], None]
-
-
-class _Lost(Exception):
-    """The attempt is over, and why."""
-
-    def __init__(self, reason: Reason, detail: str = "") -> None:
-        super().__init__(reason)
-        self.failed = Failed(reason, detail)
-
 
 def publish(request: Request, url: SrtUrl, report: Tell) -> Report:
     """Stream until the input ends or the connection does; return the last report."""
@@ -68,15 +58,15 @@ def publish(request: Request, url: SrtUrl, report: Tell) -> Report:
     try:
         connection = _answer(request, url, report) if url.listens else _call(request, url, report)
         step = "live"
-        report(Live())
+        report(Entered("live"))
         _Stream(connection, request, url, report).copy()
         connection.close()
-    except _Lost as lost:
-        return lost.failed
-    except (SrtError, FFmpegError, OSError, EOFError, ValueError, LookupError) as error:
+    except NotLive as lost:
+        return Outcome(lost.reason, lost.detail)
+    except (FFmpegError, OSError, EOFError, ValueError, LookupError) as error:
         said = error.strerror if isinstance(error, FFmpegError) else str(error)
-        return Failed(Reason.FAILED, redact(f"{step}: {said}", url.secrets)[:200])
-    return Ended()
+        return Outcome(Reason.FAILED, redact(f"{step}: {said}", url.secrets)[:200])
+    return Outcome()
 
 
 # To a connection
@@ -99,17 +89,17 @@ def _prepared(url: SrtUrl, family: int, request: Request) -> SrtSocket:
 def _call(request: Request, url: SrtUrl, report: Tell) -> SrtSocket:
     """Return a connection to whoever listens at the first address that answers; the others have their share of time."""
     report(Entered("connect"))
-    patience, lost = Patience.of(request.connect_timeout_s, threading.Event()), _Lost(Reason.UNREACHABLE)
+    patience, lost = Patience.of(request.connect_timeout_s, threading.Event()), NotLive(Reason.UNREACHABLE)
     addresses = with_a_way(socket.getaddrinfo(url.host, url.port, type=socket.SOCK_DGRAM))
     for index, (family, _, _, _, address) in enumerate(addresses):
         one = _prepared(url, family, request)
         try:
             _call_at(one, family, address, url, patience.share(len(addresses) - index))
-        except _Lost as why:
+        except NotLive as why:
             one.close()  # or it goes on calling
-            if why.failed.reason is not Reason.UNREACHABLE:  # which says less than what became of another address
+            if why.reason is not Reason.UNREACHABLE:  # which says less than what became of another address
                 lost = why
-            if why.failed.reason not in _NEXT_AFTER:
+            if why.reason not in _NEXT_AFTER:
                 break
         else:
             return one
@@ -117,7 +107,7 @@ def _call(request: Request, url: SrtUrl, report: Tell) -> SrtSocket:
 
 
 def _call_at(one: SrtSocket, family: int, address: Any, url: SrtUrl, patience: Patience) -> None:
-    """Connect to an address; raises _Lost and SrtError."""
+    """Connect to an address; raises NotLive and OSError."""
     if url.stream_id:
         one.set(Option.STREAMID, url.stream_id)
     with socket.socket(family, socket.SOCK_DGRAM) as probe:
@@ -125,8 +115,8 @@ def _call_at(one: SrtSocket, family: int, address: Any, url: SrtUrl, patience: P
         _ask(probe, lambda: probe.connect(address))
         one.connect(family, address)
         turn = 0
-        while (state := one.state) is not State.CONNECTED:
-            if state >= State.BROKEN or not patience.slice_s():
+        while (state := one.state) != CONNECTED:
+            if state >= BROKEN or not patience.slice_s():
                 raise _turned_away(*one.reject_reason)
             # libsrt does not hear that nobody has the port; a socket of our own does.
             _ask(probe, lambda: probe.send(b"\0") if turn % 20 == 0 else probe.recv(1))  # noqa: B023 - called here
@@ -140,13 +130,13 @@ def _ask(probe: socket.socket, what: Callable[[], object]) -> None:
     except BlockingIOError:
         pass
     except ConnectionRefusedError:
-        raise _Lost(Reason.REFUSED) from None
+        raise NotLive(Reason.REFUSED) from None
     except OSError as error:
         probe.close()
-        raise _Lost(Reason.UNREACHABLE, os.strerror(error.errno) if error.errno in _NO_WAY_THERE else "") from None
+        raise NotLive(Reason.UNREACHABLE, os.strerror(error.errno) if error.errno in _NO_WAY_THERE else "") from None
 
 
-def _turned_away(code: int, word: str) -> _Lost:
+def _turned_away(code: int, word: str) -> NotLive:
     """Return what libsrt's code for a connection that was not made means."""
     known = {
         5: (Reason.ALREADY_PUBLISHING, "it takes no further connection"),
@@ -162,7 +152,7 @@ def _turned_away(code: int, word: str) -> _Lost:
         1409: (Reason.ALREADY_PUBLISHING, ""),
         1423: (Reason.ALREADY_PUBLISHING, ""),
     }
-    return _Lost(*known.get(code, (Reason.REJECTED, f"{word} {code}")))
+    return NotLive(*known.get(code, (Reason.REJECTED, f"{word} {code}")))
 
 
 def _answer(request: Request, url: SrtUrl, report: Tell) -> SrtSocket:
@@ -194,12 +184,12 @@ def _listener(request: Request, url: SrtUrl, admits: Admits) -> SrtSocket:
         listener = _prepared(url, family, request)
         try:
             listener.listen(family, address, admits)
-        except SrtError as why:
+        except OSError as why:
             listener.close()
             error = str(why)
         else:
             return listener
-    raise _Lost(Reason.FAILED, f"waiting for a caller: {error}")
+    raise NotLive(Reason.FAILED, f"waiting for a caller: {error}")
 
 
 # Over it
@@ -214,7 +204,7 @@ class _Stream:
         self._listens = url.listens
         self._report = report
         self._data = bytearray()
-        self._pace = Pace(url.latency_ms, request.stream.bit_rate)
+        self._pace = Pace(url.latency_ms, request.bit_rate)
         self._allowed = 0.0
         self._held_ms = url.latency_ms + HELD_MS
         self._statistics = connection.statistics()
@@ -229,9 +219,9 @@ class _Stream:
         return len(data)
 
     def copy(self) -> None:
-        """Copy until the input ends and all of it has arrived; raises _Lost."""
+        """Copy until the input ends and all of it has arrived; raises NotLive."""
         sink = av.open(self, "w", format="mpegts", options=_MUXER)
-        add_streams(sink, self._request.stream)
+        add_streams(sink, self._request)
         next_report, dts_s = 0.0, 0.0
         for packet, dts_s in packets(sink):
             before = len(self._data)
@@ -261,20 +251,20 @@ class _Stream:
                         del self._data[:PAYLOAD]
                         began = time.monotonic()
                         continue
-                except SrtError:
+                except OSError:
                     raise self._gone() from None
             if time.monotonic() - began > self._request.io_timeout_s:
-                raise _Lost(Reason.STALLED)
+                raise NotLive(Reason.STALLED)
             time.sleep(wait_s or _LOOK_S)
 
     def _look(self) -> None:
-        """Ask libsrt now and then how the connection is; raises _Lost where it is none any more."""
+        """Ask libsrt now and then how the connection is; raises NotLive where it is none any more."""
         now_s = time.monotonic()
         if now_s - self._looked_s < _LOOK_S:
             return
         before_s, self._looked_s = self._looked_s, now_s
         found = self._connection.statistics()
-        if self._connection.state is not State.CONNECTED:  # and so may the statistics be: all 0
+        if self._connection.state != CONNECTED:  # and so may the statistics be: all 0
             raise self._gone()
         self._statistics = found
         heard = found.pktRecvACKTotal + found.pktRecvNAKTotal
@@ -289,10 +279,10 @@ class _Stream:
         elif now_s - self._heard_s > SILENT_S:
             raise self._gone()
 
-    def _gone(self) -> _Lost:
+    def _gone(self) -> NotLive:
         if time.monotonic() - self._surely_s > SILENT_S:  # on a busy PC libsrt may be the first to give it up
-            return _Lost(Reason.STALLED, f"nothing was acknowledged for {SILENT_S:.0f} s")
-        return _Lost(Reason.CALLER_LEFT if self._listens else Reason.CLOSED)
+            return NotLive(Reason.STALLED, f"nothing was acknowledged for {SILENT_S:.0f} s")
+        return NotLive(Reason.CALLER_LEFT if self._listens else Reason.CLOSED)
 
     def _sent(self, dts_s: float) -> Sent:
         """Say how far it is: what libsrt holds still waits for the network, for as long as it has waited already."""
@@ -306,7 +296,7 @@ class _Stream:
         deadline = time.monotonic() + _TO_DRAIN_S
         while (found := self._connection.statistics()).pktSndBuf and time.monotonic() < deadline:
             time.sleep(_LOOK_S)
-        if self._connection.state is State.CONNECTED:
+        if self._connection.state == CONNECTED:
             time.sleep(min(found.msSndTsbPdDelay / 1000 + 0.1, _LONGEST_PLAYOUT_S))
 
 

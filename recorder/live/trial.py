@@ -19,8 +19,7 @@ from config.secrets import StreamTarget, secret_url
 from devices.host.clock import Clock
 from recorder.encoder import AAC_FRAME, AudioSettings, Encoder
 from recorder.live.destination import LiveDestination
-from recorder.live.rtmp_url import RtmpUrl
-from recorder.live.url import parse_live_url
+from recorder.live.url import RtmpUrl, parse_live_url
 from recorder.model.status import DestinationLine
 from recorder.x264 import VIDEO_TIME_BASE, VideoSettings
 

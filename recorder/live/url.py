@@ -1,17 +1,21 @@
 """The address of a live destination: taken apart, refused when it cannot work, and never shown.
 
-A stream key is a secret, and so is everything of an address that stands after its host. Nothing here puts
-either into a message, and what an address becomes shows only its host.
+A stream key is a secret, and so is everything of an RTMP address after its host, and the passphrase and stream id of
+SRT. Nothing here puts any of them into a message, and what an address becomes shows only its host.
 """
 
 import re
 from collections.abc import Iterable
+from typing import Literal
+from urllib.parse import quote, quote_plus, unquote
 
-from config.addresses import SCHEMES
+import msgspec
+
+from config.addresses import LONGEST_STREAM_ID, PASSPHRASE_LENGTHS, SCHEMES
 from config.errors import UsageError
 from recorder.live.kind import LiveUrl, kind_of
-from recorder.live.rtmp_url import EXAMPLE
 
+EXAMPLE = "an address looks like rtmps://a.rtmps.youtube.com/live2 with its key apart, or rtmp://host/app/key"
 LONGEST = 1000
 """Characters; libavformat cuts longer addresses without a word."""
 
@@ -54,3 +58,249 @@ def _refuse_impossible_text(url: str, key: str) -> None:
         )
     if len(url) + len(key) > LONGEST:
         raise UsageError(f"a live destination's address and key are longer than {LONGEST} characters together")
+
+
+def host_and_port(place: str, hint: str) -> tuple[str, int | None]:
+    """Take HOST, HOST:PORT or [IPV6]:PORT apart; raises UsageError."""
+    match = re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|[^\[\]:/?#]+)(?::(\d{0,5}))?", place)
+    if match is None:
+        raise UsageError("a live destination's address has no host that could be read", hint=hint)
+    port = int(match[2]) if match[2] else None
+    if port is not None and not 0 < port < 65536:
+        raise UsageError("a live destination's port is not between 1 and 65535", hint=hint)
+    try:
+        host = match[1].strip("[]").lower().encode("idna").decode()
+    except UnicodeError:
+        raise UsageError("a live destination's host is not a name that can be looked up", hint=hint) from None
+    return host, port
+
+
+def shown(host: str, port: int) -> str:
+    """Return host and port, fit to be shown, and to stand in an address."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+# RTMP
+
+DEFAULT_PORTS = {"rtmp": 1935, "rtmps": 443}
+
+_LEAST_TOKEN = 4
+"""Characters of a value in an application's query that may be a secret: `live2?backup=1` has none."""
+
+
+class RtmpUrl(msgspec.Struct, frozen=True, tag="rtmp"):
+    """Where to publish: RTMP asks for `application` and `key`; `login` is user:password or ''."""
+
+    scheme: str
+    host: str
+    port: int
+    application: str
+    key: str
+    login: str = ""
+
+    listens = False
+
+    def __repr__(self) -> str:
+        """Show where it leads, and no secret."""
+        return f"RtmpUrl({self.scheme}://{self.where})"
+
+    @property
+    def where(self) -> str:
+        """Host and port, fit to be shown."""
+        return shown(self.host, self.port)
+
+    @property
+    def server(self) -> str:
+        """The address without the key, as libavformat takes it; secret none the less."""
+        login = f"{self.login}@" if self.login else ""
+        return f"{self.scheme}://{login}{self.where}/{self.application}"
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Everything of this address that no message may hold, in every spelling we know of."""
+        path = f"{self.application}/{self.key}"
+        name, _, query = self.key.partition("?")
+        spelled = {self.server, f"{self.server}/{self.key}", path, self.key, name, *_values(query)}
+        spelled |= {value for value in _values(self.application.partition("?")[2]) if len(value) >= _LEAST_TOKEN}
+        if self.login:
+            spelled |= {self.login, self.login.partition(":")[2]}
+        spelled |= {change(secret) for secret in tuple(spelled) for change in (unquote, quote)}
+        return tuple(sorted(spelled - {""}, key=len, reverse=True))
+
+
+def _values(query: str) -> list[str]:
+    return [pair.partition("=")[2] for pair in query.split("&")]
+
+
+def parse_rtmp_url(scheme: str, rest: str, key: str | None) -> RtmpUrl:
+    """Take what follows rtmp:// or rtmps:// apart; raises UsageError, whose text repeats nothing of what was given."""
+    place, _, path = rest.partition("/")
+    login, _, place = place.rpartition("@")
+    host, port = host_and_port(place, EXAMPLE)
+    application, name = _names(path, key)
+    return RtmpUrl(scheme, host, port or DEFAULT_PORTS[scheme], application, name, login)
+
+
+def _names(path: str, key: str | None) -> tuple[str, str]:
+    """Split what stands after the host into application and key, as streaming programs do: at the last slash."""
+    path = path.rstrip("/") if key is not None else path
+    if key is None:
+        before_query, mark, query = path.partition("?")
+        if "/" in before_query.strip("/"):
+            path, _, name = before_query.rpartition("/")
+            key = name + mark + query if name else ""
+        else:
+            path, _, key = path.rpartition("/")
+    path = path.strip("/")
+    if not path:
+        raise UsageError("a live destination's address names no application after its host", hint=EXAMPLE)
+    if not key:
+        raise UsageError("a live destination has no stream key", hint=EXAMPLE)
+    return path, key
+
+
+# SRT
+
+DEFAULT_LATENCY_MS = 500
+"""Enough for four times the round trip of a campus uplink, which is what SRT needs to mend losses."""
+LONGEST_LATENCY_MS = 10_000
+
+_SRT_EXAMPLE = "an SRT address looks like srt://host:9000, or srt://:9000?mode=listener to wait for a caller"
+_PARAMETERS = ("mode", "latency", "passphrase", "streamid", "pbkeylen")
+
+
+class SrtUrl(msgspec.Struct, frozen=True, tag="srt"):
+    """Whom to call, or, with `mode` listener, at which of this PC's ports to wait (`host` "": at each address).
+
+    `latency_ms` is how long the other side holds pictures back, so that what was lost can come again.
+    """
+
+    host: str
+    port: int
+    mode: Literal["caller", "listener"] = "caller"
+    latency_ms: int = DEFAULT_LATENCY_MS
+    passphrase: str = ""
+    stream_id: str = ""
+    key_bytes: int = 16
+
+    scheme = "srt"
+
+    def __repr__(self) -> str:
+        """Show where it leads, and no secret."""
+        return f"SrtUrl({self.where})"
+
+    @property
+    def listens(self) -> bool:
+        """Whether it waits for somebody to call."""
+        return self.mode == "listener"
+
+    @property
+    def where(self) -> str:
+        """Host and port, fit to be shown."""
+        return shown(self.host, self.port) if self.host else f"port {self.port}"
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Everything of this address that no message may hold, in every spelling we know of."""
+        spelled = {change(text) for text in (self.passphrase, self.stream_id) for change in (str, quote, quote_plus)}
+        return tuple(sorted(spelled - {""}, key=len, reverse=True))
+
+
+def parse_srt_url(_scheme: str, rest: str, _key: str | None) -> SrtUrl:
+    """Take what follows srt:// apart; raises UsageError, whose text repeats nothing of what was given."""
+    place, _, query = rest.partition("?")
+    given = _parameters(query)
+    mode = given.get("mode", "caller")
+    if mode not in ("caller", "listener"):
+        raise UsageError("an SRT address's mode is neither caller nor listener", hint=_SRT_EXAMPLE)
+    listens = mode == "listener"
+    place = place.rstrip("/")
+    if place.startswith(":") and listens:
+        host, port = "", host_and_port(f"any{place}", _SRT_EXAMPLE)[1]
+    else:
+        host, port = host_and_port(place, _SRT_EXAMPLE)
+    if port is None:
+        raise UsageError("an SRT address has no port", hint=_SRT_EXAMPLE)
+    return SrtUrl(
+        host,
+        port,
+        "listener" if listens else "caller",
+        _latency(given.get("latency")),
+        _passphrase(given.get("passphrase", "")),
+        _stream_id(given.get("streamid", "")),
+        _key_bytes(given.get("pbkeylen", "16")),
+    )
+
+
+def _parameters(query: str) -> dict[str, str]:
+    """Return what stands behind the question mark; a plus is a plus here."""
+    given: dict[str, str] = {}
+    for pair in filter(None, query.split("&")):
+        name, _, value = pair.partition("=")
+        if name not in _PARAMETERS or name in given:
+            raise UsageError(
+                "an SRT address has something after its ? that is not known, or is there twice",
+                hint=f"what may stand there: {', '.join(_PARAMETERS)}",
+            )
+        given[name] = unquote(value)
+    return given
+
+
+def _latency(text: str | None) -> int:
+    if text is None:
+        return DEFAULT_LATENCY_MS
+    if not re.fullmatch(r"\d{1,9}", text, re.ASCII) or not 20 <= int(text) <= LONGEST_LATENCY_MS:
+        raise UsageError(
+            f"an SRT address's latency is not between 20 and {LONGEST_LATENCY_MS}",
+            hint="it counts milliseconds: latency=500 is half a second",
+        )
+    return int(text)
+
+
+def _passphrase(text: str) -> str:
+    if text and len(text.encode()) not in PASSPHRASE_LENGTHS:
+        raise UsageError("an SRT passphrase has 10 to 79 characters")
+    return text
+
+
+def _stream_id(text: str) -> str:
+    if len(text.encode()) > LONGEST_STREAM_ID:
+        raise UsageError(f"an SRT stream id is longer than {LONGEST_STREAM_ID} characters")
+    return text
+
+
+def _key_bytes(text: str) -> int:
+    if text not in ("16", "24", "32"):
+        raise UsageError("an SRT address's pbkeylen is not 16, 24 or 32")
+    return int(text)
+
+
+# A folder
+
+
+class FolderUrl(msgspec.Struct, frozen=True, tag="file"):
+    """A folder of this PC, or of a disk that is mounted on it; nothing of it is secret."""
+
+    path: str
+
+    scheme = "file"
+    host = ""
+    port = 0
+    listens = False
+    secrets = ()
+
+    @property
+    def where(self) -> str:
+        """The folder."""
+        return self.path
+
+
+def parse_folder_url(_scheme: str, rest: str, _key: str | None) -> FolderUrl:
+    """Return the folder that what follows file:// names; raises UsageError."""
+    path = unquote(rest).rstrip("/")
+    if not path.startswith("/"):
+        raise UsageError(
+            "the address of a folder begins with file:/// and names it from the root",
+            hint="the address of a folder looks like file:///srv/hls/room",
+        )
+    return FolderUrl(path)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import takewhile
 
-from recorder.live.process import half_a_second
+from recorder.live.attempt import half_a_second
 
 CONGESTED_S = 0.6
 """Seconds of delay beyond the usual at which a link carries less than it is given."""

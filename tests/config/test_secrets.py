@@ -23,8 +23,7 @@ from config.quantities import NotAllowed
 from config.schema import Settings
 from config.secrets import Secret, destination_url, keys_path, read_keys, read_url_file, secret_url, stream_target
 from config.settings import load_settings
-from recorder.live.srt_url import SrtUrl
-from recorder.live.url import parse_live_url
+from recorder.live.url import SrtUrl, parse_live_url
 
 KEY = "hush-1234-abcd-5678"
 

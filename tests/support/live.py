@@ -12,7 +12,6 @@ from typing import Self
 
 from config.secrets import StreamTarget, secret_url
 from devices.host.clock import SystemClock
-from recorder.live.attempt import Deadlines
 from recorder.live.destination import LiveDestination
 from recorder.live.hls import PLAYLIST, Playlist
 from recorder.live.reason import Reason, sentence
@@ -81,14 +80,12 @@ def running(
     events: Events,
     *,
     ca_file: Path | None = None,
-    deadlines: Deadlines | None = None,
 ) -> Iterator[LiveDestination]:
     destination = LiveDestination(
         StreamTarget("hall", secret_url(url), ca_file),
         encoder.templates,
         emit=events,
         clock=SystemClock(),
-        deadlines=deadlines,
     )
     destination.start()
     try:

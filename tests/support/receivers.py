@@ -8,9 +8,8 @@ from pathlib import Path
 from agent.receiver import HOST
 from config.secrets import StreamTarget, secret_url
 from devices.uplink.connecting import Patience
-from recorder.live.kind import Reached
 from recorder.live.reach import try_port
-from recorder.live.srt_url import SrtUrl
+from recorder.live.url import SrtUrl
 from tests.support.nginx_rtmp import NginxRtmp
 from tests.support.srt_peer import SrtPeer, free_udp_port
 from tests.support.tls_front import TlsFront
@@ -39,7 +38,7 @@ def _srt(folder: Path) -> Iterator[StreamTarget]:
     peer.start()
     try:
         url, patience = SrtUrl(HOST, peer.port, "listener"), Patience.of(PATIENCE_S, threading.Event())
-        wait_for(lambda: try_port(url, patience) is Reached.PORT_TAKEN, what="it to listen")
+        wait_for(lambda: try_port(url, patience) == "port-taken", what="it to listen")
         yield StreamTarget("srt", secret_url(f"srt://{HOST}:{peer.port}?latency=200"))
     finally:
         peer.stop()

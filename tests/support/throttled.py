@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from devices.host.clock import NANOSECONDS
-from recorder.live.protocol import Ended, Entered, Live, Report, Sent
+from recorder.live.protocol import Entered, Outcome, Report, Sent
 from tests.support.simulated import SimulatedClock
 
 FLV_HEADER, TAG_HEADER, TAG_END = 13, 11, 4
@@ -68,7 +68,7 @@ class ThrottledChild:
             self.over.set()
             time.sleep(0.01)
             outbound.clear()
-            return [Ended()] if self.closed else []
+            return [Outcome()] if self.closed else []
         self._clock.advance_to(self._clock.now_ns() + round(timeout_s * NANOSECONDS))
         self._tick()
         if self._request is None:
@@ -83,7 +83,7 @@ class ThrottledChild:
         if self._has_begun or self._request is None:
             return []
         self._has_begun = True
-        return [Entered("connect"), Live()]
+        return [Entered("connect"), Entered("live")]
 
     def _send(self, passed_s: float) -> list[Report]:
         self._allowance = min(self._allowance + self._bps(self.now_s) / 8 * passed_s, float(len(self._inside)))

@@ -3,16 +3,12 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recorder.live.folder_url import FolderUrl, parse_folder_url
 from recorder.live.kind import DestinationKind, Reached, Tell
 from recorder.live.protocol import Report, Request
+from recorder.live.url import FolderUrl, parse_folder_url
 
 if TYPE_CHECKING:
     from devices.uplink.connecting import Patience
-
-
-def _parse(_scheme: str, rest: str, _key: str | None) -> FolderUrl:
-    return parse_folder_url(rest)
 
 
 def _publish(request: Request, url: FolderUrl, report: Tell) -> Report:
@@ -22,10 +18,10 @@ def _publish(request: Request, url: FolderUrl, report: Tell) -> Report:
 
 
 def _reach(url: FolderUrl, _ca_file: Path | None, _patience: "Patience") -> Reached:
-    from recorder.live.reach import reach_folder
+    from recorder.live.hls_folder import reach_folder
 
     reach_folder(url)
-    return Reached.FOLDER
+    return "ok-folder"
 
 
-KIND = DestinationKind(FolderUrl, _parse, _publish, _reach, is_here=True, goes_on=True)
+KIND = DestinationKind(FolderUrl, parse_folder_url, _publish, _reach, is_here=True, goes_on=True)

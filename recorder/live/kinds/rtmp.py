@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from recorder.live.kind import DestinationKind, Reached, Tell
 from recorder.live.protocol import Report, Request
-from recorder.live.rtmp_url import RtmpUrl, parse_rtmp_url
+from recorder.live.url import RtmpUrl, parse_rtmp_url
 
 if TYPE_CHECKING:
     from devices.uplink.connecting import Patience
@@ -21,7 +21,7 @@ def _reach(url: RtmpUrl, ca_file: Path | None, patience: "Patience") -> Reached:
     from recorder.live.reach import reach_rtmp
 
     reach_rtmp(url, ca_file, patience)
-    return Reached.ANSWERS
+    return "ok"
 
 
 KIND = DestinationKind(RtmpUrl, parse_rtmp_url, _publish, _reach)

@@ -5,14 +5,10 @@ from typing import TYPE_CHECKING
 
 from recorder.live.kind import DestinationKind, Reached, Tell
 from recorder.live.protocol import Report, Request
-from recorder.live.srt_url import SrtUrl, parse_srt_url
+from recorder.live.url import SrtUrl, parse_srt_url
 
 if TYPE_CHECKING:
     from devices.uplink.connecting import Patience
-
-
-def _parse(_scheme: str, rest: str, _key: str | None) -> SrtUrl:
-    return parse_srt_url(rest)
 
 
 def _publish(request: Request, url: SrtUrl, report: Tell) -> Report:
@@ -26,11 +22,11 @@ def _reach(url: SrtUrl, _ca_file: Path | None, patience: "Patience") -> Reached:
     from recorder.live.reach import reach_srt, try_port
 
     if libsrt.find() is None:
-        return Reached.NO_LIBSRT
+        return "no-libsrt"
     if url.listens:
         return try_port(url, patience)
     reach_srt(url, patience)
-    return Reached.ANSWERS
+    return "ok"
 
 
-KIND = DestinationKind(SrtUrl, _parse, _publish, _reach)
+KIND = DestinationKind(SrtUrl, parse_srt_url, _publish, _reach)

@@ -11,7 +11,7 @@ from agent.checks.keys import SMALL, look
 from agent.receiver import HOST, free_port
 from config.secrets import StreamTarget, secret_url
 from config.settings import load_settings
-from recorder.live.attempt import Deadlines
+from recorder.live.attempt import STEP_S
 from recorder.live.trial import harmless
 from recorder.model.status import DestinationLine, SessionState, SessionStatus
 from tests.support.encoded import SmallEncoder
@@ -104,7 +104,7 @@ def test_a_try_that_is_stopped_ends_long_before_it_would_by_itself(tmp_path: Pat
         threading.Timer(0.7, situation.stop.set).start()
         began = time.monotonic()
         assert codes(look, situation) == {}
-        assert time.monotonic() - began < SMALL.seconds + Deadlines().step_s
+        assert time.monotonic() - began < SMALL.seconds + STEP_S
         wait_for(lambda: not [thread for thread in threading.enumerate() if thread.name.startswith("live-")])
 
 

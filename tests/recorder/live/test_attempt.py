@@ -7,21 +7,20 @@ from pathlib import Path
 
 import pytest
 
+from config.secrets import StreamTarget, secret_url
 from devices.host.clock import NANOSECONDS
 from recorder.live import attempt
-from recorder.live.attempt import Attempt, Deadlines, Endpoint, Outcome, StopRequest
+from recorder.live.attempt import RESOLVER, STALL_S, STEP_S, UNREAD_S, Attempt, LiveChild, StopRequest
 from recorder.live.backoff import SOON_S, Backoff
-from recorder.live.process import RESOLVER, LiveChild
-from recorder.live.protocol import Ended, Entered, Live, Report, Sent
+from recorder.live.protocol import Entered, Outcome, Report, Sent
 from recorder.live.queue import PacketQueue
 from recorder.live.reason import Reason
-from recorder.live.url import parse_live_url
 from recorder.model.packet import Track
 from tests.support.encoded import RATE, SmallEncoder
 from tests.support.simulated import SimulatedClock
 from tests.support.waiting import wait_for
 
-TO = Endpoint(parse_live_url("rtmp://127.0.0.1/live/good"))
+TO = StreamTarget("hall", secret_url("rtmp://127.0.0.1/live/good"))
 CHILD_S = 0.5
 """What a child process takes from its start to its first packet, on a PC that has other things to do."""
 SYNS_S = (0.0, 1.0, 3.0)
@@ -101,10 +100,10 @@ def test_a_stream_that_does_not_move_is_given_up_and_nothing_of_it_is_lost(
     monkeypatch: pytest.MonkeyPatch, packets: tuple[SmallEncoder, PacketQueue]
 ) -> None:
     outcome, took_s = run(
-        monkeypatch, packets, (0.1, Entered("connect")), (0.2, Live()), (1.0, Sent(0.5)), takes_until_s=0.02
+        monkeypatch, packets, (0.1, Entered("connect")), (0.2, Entered("live")), (1.0, Sent(0.5)), takes_until_s=0.02
     )
     assert outcome.reason is Reason.STALLED
-    assert took_s == pytest.approx(1.0 + Deadlines().stall_s, abs=0.1)
+    assert took_s == pytest.approx(1.0 + STALL_S, abs=0.1)
     _, queue = packets
     left = [packet for packet in iter(queue.take, None) if packet.track is Track.VIDEO]
     assert [packet.dts_s for packet in left][:1] == pytest.approx([2.0 + 16 / 30]), "from what was not sent"
@@ -114,18 +113,23 @@ def test_a_server_that_reads_nothing_is_given_up_though_its_child_is_held_up_and
     monkeypatch: pytest.MonkeyPatch, packets: tuple[SmallEncoder, PacketQueue]
 ) -> None:
     outcome, took_s = run(
-        monkeypatch, packets, (0.1, Entered("connect")), (0.2, Live()), (1.0, Sent(0.5)), (2.0, Sent(1.5, unread_s=0.9))
+        monkeypatch,
+        packets,
+        (0.1, Entered("connect")),
+        (0.2, Entered("live")),
+        (1.0, Sent(0.5)),
+        (2.0, Sent(1.5, unread_s=0.9)),
     )
     assert (outcome.reason, outcome.detail) == (Reason.STALLED, "what arrives there is not read")
-    assert took_s == pytest.approx(2.0 + Deadlines().unread_s - 0.9, abs=0.1)
+    assert took_s == pytest.approx(2.0 + UNREAD_S - 0.9, abs=0.1)
 
 
 def test_after_a_blackout_viewers_are_back_within_five_seconds_of_its_end() -> None:
     backoff, begins_s = Backoff(), [0.0]
     for _ in range(40):
-        took_s = CHILD_S + Deadlines().step_s
+        took_s = CHILD_S + STEP_S
         begins_s.append(begins_s[-1] + took_s + backoff.after(Outcome(Reason.TIMEOUT), took_s))
-    syns_s = [begin + CHILD_S + syn for begin in begins_s for syn in SYNS_S if syn < Deadlines().step_s]
+    syns_s = [begin + CHILD_S + syn for begin in begins_s for syn in SYNS_S if syn < STEP_S]
     longest_s = max(after - before for before, after in pairwise(syns_s))
     assert longest_s + ROUND_TRIPS * 0.15 < 4.2
     assert all(after - before >= CHILD_S + SOON_S[0] for before, after in pairwise(begins_s))
@@ -135,7 +139,9 @@ def test_a_stream_begins_with_what_is_newest_when_it_is_live_however_long_it_too
     monkeypatch: pytest.MonkeyPatch, packets: tuple[SmallEncoder, PacketQueue]
 ) -> None:
     clock, (encoder, queue) = SimulatedClock(), packets
-    child = ScriptedChild(clock, [(0.2, Entered("connect")), (3.1, Live()), (3.2, Sent(0.0)), (3.3, Ended())], 1000.0)
+    child = ScriptedChild(
+        clock, [(0.2, Entered("connect")), (3.1, Entered("live")), (3.2, Sent(0.0)), (3.3, Outcome())], 1000.0
+    )
     monkeypatch.setattr(attempt, "LiveChild", lambda _bytes: child)
     encoded_s: list[float] = []
     dropped: list[int] = []
@@ -168,7 +174,7 @@ def test_what_is_live_and_has_nothing_to_send_yet_ends_at_once(
 ) -> None:
     clock, stop, (encoder, queue) = SimulatedClock(), StopRequest(), packets
     queue.clear()  # after a drop, before the next keyframe
-    child = ScriptedChild(clock, [(0.2, Live())], 1000.0)
+    child = ScriptedChild(clock, [(0.2, Entered("live"))], 1000.0)
     monkeypatch.setattr(attempt, "LiveChild", lambda _bytes: child)
 
     def turn() -> None:
@@ -201,4 +207,4 @@ def test_a_look_up_is_repeated_within_the_time_it_has(monkeypatch: pytest.Monkey
         assert fcntl.fcntl(child.input, fcntl.F_GETPIPE_SZ) == 4096
     finally:
         child.end()
-    assert int(RESOLVER.split(":")[1][0]) < Deadlines().step_s
+    assert int(RESOLVER.split(":")[1][0]) < STEP_S

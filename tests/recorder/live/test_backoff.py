@@ -2,8 +2,8 @@ import random
 
 import pytest
 
-from recorder.live.attempt import Outcome
 from recorder.live.backoff import SOON_S, Backoff
+from recorder.live.protocol import Outcome
 from recorder.live.reason import Reason
 
 

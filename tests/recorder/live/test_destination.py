@@ -11,9 +11,10 @@ from agent.receiver import HOST, free_port
 from config.errors import UsageError
 from config.secrets import Secret, StreamTarget, secret_url
 from devices.host.clock import SystemClock
-from recorder.live.attempt import Deadlines, Outcome
+from recorder.live import attempt
 from recorder.live.backoff import Backoff
 from recorder.live.destination import LiveDestination
+from recorder.live.protocol import Outcome
 from recorder.model.packet import Track
 from tests.support.children import children
 from tests.support.encoded import SmallEncoder, late_pictures
@@ -24,7 +25,11 @@ from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.server
 
-IMPATIENT = Deadlines(step_s=0.7, stall_s=1.5)
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attempt, "STEP_S", 0.7)
+    monkeypatch.setattr(attempt, "STALL_S", 1.5)
 
 
 def test_everything_put_arrives_and_decodes(server: NginxRtmp, encoder: SmallEncoder, events: Events) -> None:
@@ -148,14 +153,16 @@ def _port_of_something_else() -> int:
     return int(listener.getsockname()[1])
 
 
+@pytest.mark.usefixtures("impatient")
 def test_a_server_that_takes_connections_and_says_nothing(encoder: SmallEncoder, events: Events) -> None:
     with socket.create_server((HOST, 0)) as mute:
         url = f"rtmp://{HOST}:{mute.getsockname()[1]}/live/good"
-        with running(url, encoder, events, deadlines=IMPATIENT) as destination, Pump(encoder, destination):
+        with running(url, encoder, events) as destination, Pump(encoder, destination):
             wait_for(lambda: destination.status().reason == "timeout")
             assert "says nothing" in (destination.status().message or "")
 
 
+@pytest.mark.usefixtures("impatient")
 def test_a_network_that_answers_nothing(encoder: SmallEncoder, events: Events) -> None:
     with socket.create_server((HOST, 0), backlog=0) as full:
         place = full.getsockname()
@@ -164,7 +171,7 @@ def test_a_network_that_answers_nothing(encoder: SmallEncoder, events: Events) -
             one.setblocking(False)
             one.connect_ex(place)
         url = f"rtmp://{HOST}:{place[1]}/live/good"
-        with running(url, encoder, events, deadlines=IMPATIENT) as destination, Pump(encoder, destination):
+        with running(url, encoder, events) as destination, Pump(encoder, destination):
             wait_for(lambda: destination.status().state == "waiting")
             assert destination.status().reason == "timeout"
             assert "says nothing" not in (destination.status().message or "")
@@ -223,9 +230,10 @@ def test_a_place_to_which_no_way_leads(encoder: SmallEncoder, events: Events) ->
         assert "Network is unreachable" in (destination.status().message or "")
 
 
+@pytest.mark.usefixtures("impatient")
 def test_a_server_without_tls(server: NginxRtmp, encoder: SmallEncoder, events: Events) -> None:
     url = server.url("good").replace("rtmp://", "rtmps://")
-    with running(url, encoder, events, deadlines=IMPATIENT) as destination, Pump(encoder, destination):
+    with running(url, encoder, events) as destination, Pump(encoder, destination):
         wait_for(lambda: destination.status().reason in {"tls", "timeout"})
         assert "TLS" in (destination.status().message or "")
 
@@ -269,9 +277,10 @@ def test_what_a_failed_attempt_took_goes_out_with_the_next(
     assert destination.status().dropped == 0
 
 
+@pytest.mark.usefixtures("impatient")
 def test_a_frozen_server_delays_nobody(server: NginxRtmp, events: Events) -> None:
     encoder = SmallEncoder(noise=True, bit_rate=40_000_000)
-    with running(server.url("good"), encoder, events, deadlines=IMPATIENT) as destination:
+    with running(server.url("good"), encoder, events) as destination:
         with Pump(encoder, destination) as pump:
             wait_for(lambda: is_live(destination))
             server.freeze()
@@ -326,9 +335,10 @@ def test_a_child_that_is_killed_is_replaced(server: NginxRtmp, encoder: SmallEnc
         assert events.reasons()[0] == "failed"
 
 
+@pytest.mark.usefixtures("impatient")
 def test_a_child_that_hangs_is_killed_and_replaced(server: NginxRtmp, events: Events) -> None:
     encoder = SmallEncoder(noise=True, bit_rate=4_000_000)
-    with running(server.url("good"), encoder, events, deadlines=IMPATIENT) as destination, Pump(encoder, destination):
+    with running(server.url("good"), encoder, events) as destination, Pump(encoder, destination):
         wait_for(lambda: is_live(destination))
         [child] = children()
         child.suspend()

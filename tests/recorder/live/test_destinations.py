@@ -12,9 +12,10 @@ from agent.receiver import HOST, free_port
 from config.errors import SessionError, UsageError
 from config.secrets import Secret, StreamTarget
 from devices.host.clock import SystemClock
-from recorder.live.attempt import Outcome, StopRequest
+from recorder.live.attempt import StopRequest
 from recorder.live.destination import LiveDestination
 from recorder.live.destinations import MOST, Destinations
+from recorder.live.protocol import Outcome
 from recorder.live.reason import Reason
 from recorder.model.status import DestinationLine
 from tests.support.children import children

@@ -17,12 +17,12 @@ import pytest
 
 from config.secrets import StreamTarget, secret_url
 from devices.host.clock import SystemClock
+from recorder.live.attempt import LiveChild
 from recorder.live.destination import LiveDestination
 from recorder.live.destinations import Destinations
-from recorder.live.feed import FlvFeed, announcement
+from recorder.live.feed import FlvFeed, request
 from recorder.live.hls import GOES_ON_S, KEPT, LISTED, PLAYLIST
-from recorder.live.process import LiveChild
-from recorder.live.protocol import Ended, Report, Request
+from recorder.live.protocol import Outcome, Report
 from recorder.live.url import parse_live_url
 from tests.support.children import children
 from tests.support.encoded import SmallEncoder
@@ -208,8 +208,7 @@ def test_only_a_stream_that_has_come_to_its_end_is_ended(
     url: str, folder: Path, encoder: SmallEncoder, is_whole: bool
 ) -> None:
     to = parse_live_url(url)
-    request = Request(parent=os.getpid(), stream=announcement(encoder.templates), io_timeout_s=5.0)
-    order = (to.scheme, to, request)
+    order = (to.scheme, to, request(encoder.templates))
     first, *more = [packet for _ in range(150) for packet in encoder.next()]
     feed = FlvFeed(encoder.templates, first)
     for packet in (first, *more):
@@ -224,7 +223,7 @@ def test_only_a_stream_that_has_come_to_its_end_is_ended(
             child.close_input()  # as the kernel does where the recorder is killed
     child.end(1.0)
     assert len(playlist(folder).segments) >= 2
-    assert (playlist(folder).has_ended, Ended() in told) == (is_whole, is_whole)
+    assert (playlist(folder).has_ended, Outcome() in told) == (is_whole, is_whole)
 
 
 def test_a_long_stream_takes_no_more_room(url: str, folder: Path, encoder: SmallEncoder, events: Events) -> None:

@@ -13,11 +13,14 @@ from typing import Any, ClassVar
 import pytest
 
 from devices.host.deadline import hung_closings
-from recorder.live.attempt import Deadlines, Outcome, StopRequest
+from recorder.live import attempt
+from recorder.live.attempt import StopRequest
 from recorder.live.destination import LiveDestination
-from recorder.live.folder_url import FolderUrl
 from recorder.live.hls import PLAYLIST
-from recorder.live.reach import FolderTrouble, reach_folder
+from recorder.live.hls_folder import reach_folder
+from recorder.live.protocol import Outcome
+from recorder.live.reason import NotLive
+from recorder.live.url import FolderUrl
 from tests.support.confined import be_powerless_root, confined
 from tests.support.copies import small_disk
 from tests.support.encoded import SmallEncoder
@@ -128,7 +131,7 @@ def test_a_file_that_another_user_plants_is_not_written_into(
 
 def test_a_lock_that_is_no_file_is_told(url: str, folder: Path, encoder: SmallEncoder, events: Events) -> None:
     os.mkfifo(folder / ".live.lock")
-    with pytest.raises(FolderTrouble):
+    with pytest.raises(NotLive):
         reach_folder(FolderUrl(str(folder)))
     with running(url, encoder, events) as destination, Pump(encoder, destination):
         wait_for(lambda: destination.status().reason == "disk-failed")
@@ -170,8 +173,8 @@ def test_a_child_that_cannot_be_killed_holds_up_nobody_and_no_other_is_started_b
 
     monkeypatch.setattr(LiveDestination, "_try_once", spy)
     disk = hung_disk(folder)
-    slow = Deadlines(step_s=0.5)
-    with disk, running(url, encoder, events, deadlines=slow) as destination, Pump(encoder, destination):
+    monkeypatch.setattr(attempt, "STEP_S", 0.5)
+    with disk, running(url, encoder, events) as destination, Pump(encoder, destination):
         wait_for(lambda: len(tries) >= 3)
         assert destination.status().state == "waiting"
         assert "its disk does not answer" in (destination.status().message or "")

@@ -15,7 +15,7 @@ from config.secrets import StreamTarget, secret_url
 from devices.host.clock import SystemClock
 from devices.uplink.connecting import Patience
 from recorder.live import kinds
-from recorder.live.kind import LiveUrl, Reached, kind_of
+from recorder.live.kind import LiveUrl, kind_of
 from recorder.live.trial import TrialStream, try_stream
 from recorder.live.url import REDACTED, parse_live_url, redact
 from tests.support.receivers import RECEIVERS
@@ -86,7 +86,7 @@ def test_a_wrong_address_is_refused_and_not_repeated(scheme: str) -> None:
 def test_one_that_is_there_is_reached(scheme: str, receiver: StreamTarget) -> None:
     kind, began = kind_of(scheme), time.monotonic()
     reached = kind.reach(url_of(receiver), receiver.ca_file, Patience.of(9.5, threading.Event()))
-    assert reached in {Reached.ANSWERS, Reached.FOLDER, Reached.LISTENS}
+    assert reached in {"ok", "ok-folder", "ok-listens"}
     assert reached in CODES
     assert time.monotonic() - began < 10
 

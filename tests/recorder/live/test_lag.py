@@ -5,8 +5,8 @@ import pytest
 from config.secrets import StreamTarget, secret_url
 from devices.host.clock import NANOSECONDS
 from recorder.live import attempt
+from recorder.live.attempt import LEAST_BYTES, MOST_BYTES, half_a_second
 from recorder.live.destination import Lag, LiveDestination
-from recorder.live.process import LEAST_BYTES, MOST_BYTES, half_a_second
 from recorder.model.status import DestinationLine
 from tests.support.encoded import RATE, SmallEncoder
 from tests.support.live import Events

@@ -11,14 +11,13 @@ from av.error import ArgumentError
 
 from capture.source import Matrix
 from recorder.encoder import AudioSettings, Encoder
-from recorder.live.feed import announcement
+from recorder.live import feed
 from recorder.live.incoming import add_streams
-from recorder.live.protocol import Announcement, Entered, Failed, Live, Report, Request
+from recorder.live.protocol import Entered, Outcome, Report, Request
 from recorder.live.publish import Journal, _failure, _tune_socket
 from recorder.live.reason import Reason, sentence
-from recorder.live.rtmp_url import RtmpUrl
 from recorder.live.trust import trusted_authorities
-from recorder.live.url import REDACTED, parse_live_url
+from recorder.live.url import REDACTED, RtmpUrl, parse_live_url
 from recorder.x264 import VideoSettings
 
 KEY = "abcd-1234-efgh"
@@ -31,7 +30,7 @@ def url(scheme: str = "rtmp") -> RtmpUrl:
 
 
 def request() -> Request:
-    return Request(parent=1, stream=Announcement(b""), io_timeout_s=8.0)
+    return Request(parent=1, head=b"", io_timeout_s=8.0)
 
 
 def journal(*lines: str) -> tuple[Journal, list[Report]]:
@@ -92,7 +91,7 @@ def test_what_a_server_says_of_a_stream_that_it_takes_all_the_same_is_no_reason_
     assert _failure(IO_ERROR, read, request(), url()).reason is Reason.REJECTED
     read.enter("live")
     read.live_since -= 5.0
-    assert _failure(BrokenPipeError(errno.EPIPE, ""), read, request(), url()) == Failed(Reason.CLOSED)
+    assert _failure(BrokenPipeError(errno.EPIPE, ""), read, request(), url()) == Outcome(Reason.CLOSED)
     read.handle(logging.LogRecord("libav.rtmp", logging.WARNING, "", 0, "Server error: key revoked", None, None))
     assert _failure(BrokenPipeError(errno.EPIPE, ""), read, request(), url()).reason is Reason.REJECTED
 
@@ -105,12 +104,12 @@ def test_a_server_that_does_not_speak_tls() -> None:
 def test_a_live_stream_is_closed_or_stalls() -> None:
     read, reports = journal(TCP, UP, HELLO, APP, PUBLISH)
     read.enter("live")
-    assert reports[-1] == Live()
+    assert reports[-1] == Entered("live")
     failed = _failure(BrokenPipeError(errno.EPIPE, ""), read, request(), url())
     assert failed.reason is Reason.CLOSED
     assert failed.detail == "soon after it took the stream: its program fails, or the key is wrong"
     read.live_since -= 5.0
-    assert _failure(BrokenPipeError(errno.EPIPE, ""), read, request(), url()) == Failed(Reason.CLOSED)
+    assert _failure(BrokenPipeError(errno.EPIPE, ""), read, request(), url()) == Outcome(Reason.CLOSED)
     read.blocking_since -= 7.9
     assert _failure(IO_ERROR, read, request(), url()).reason is Reason.STALLED
 
@@ -124,16 +123,16 @@ def test_what_is_this_pcs_own_fault_is_named_with_its_step(lines: list[str], liv
     if live:
         read.enter("live")
     error = ArgumentError(errno.EINVAL, "Invalid argument")
-    assert _failure(error, read, request(), url()) == Failed(Reason.FAILED, f"{step}: Invalid argument")
+    assert _failure(error, read, request(), url()) == Outcome(Reason.FAILED, f"{step}: Invalid argument")
     read.handle(logging.LogRecord("libav.flv", logging.ERROR, "", 0, f"no dimensions for live/{KEY}\n", None, None))
-    assert _failure(error, read, request(), url()) == Failed(Reason.FAILED, f"{step}: no dimensions for {REDACTED}")
+    assert _failure(error, read, request(), url()) == Outcome(Reason.FAILED, f"{step}: no dimensions for {REDACTED}")
 
 
 def test_what_a_server_is_told_before_the_stream_begins_is_true_of_it(tmp_path: Path) -> None:
     video = VideoSettings(640, 360, Fraction(30_000, 1001), Matrix.BT709, bit_rate=500_000, max_rate=500_000)
     encoder = Encoder(video, AudioSettings(channels=2, bit_rate=128_000))
     with av.open(str(tmp_path / "out.flv"), "w", format="flv") as sink:
-        add_streams(sink, announcement(encoder.templates))
+        add_streams(sink, feed.request(encoder.templates))
         sink.start_encoding()
         assert [stream.type for stream in sink.streams] == ["video", "audio"]
     encoder.close()

@@ -16,12 +16,11 @@ import pytest
 from agent.receiver import HOST, free_port
 from devices.uplink.connecting import Patience, resolve
 from devices.uplink.trouble import NetworkTrouble, Stopped, Trouble
-from recorder.live.folder_url import FolderUrl
+from recorder.live.hls_folder import reach_folder
 from recorder.live.kind import Reached
-from recorder.live.reach import FolderTrouble, reach_folder, reach_rtmp, reach_srt, try_port
-from recorder.live.reason import Reason
-from recorder.live.rtmp_url import RtmpUrl
-from recorder.live.srt_url import SrtUrl, parse_srt_url
+from recorder.live.reach import reach_rtmp, reach_srt, try_port
+from recorder.live.reason import NotLive, Reason
+from recorder.live.url import FolderUrl, RtmpUrl, SrtUrl, parse_srt_url
 from tests.support.command import ROOT
 from tests.support.confined import be_powerless_root, confined
 from tests.support.nginx_rtmp import NginxRtmp
@@ -191,28 +190,28 @@ def test_a_name_that_is_none_is_an_unknown_host(host: str) -> None:
 
 def test_a_port_to_wait_at_is_free_or_taken() -> None:
     port = free_udp_port()
-    url = parse_srt_url(f":{port}?mode=listener")
-    assert try_port(url, patience()) is Reached.LISTENS
+    url = parse_srt_url("srt", f":{port}?mode=listener", None)
+    assert try_port(url, patience()) == "ok-listens"
     with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as other:
         other.bind(("::", port))
-        assert try_port(url, patience()) is Reached.PORT_TAKEN
+        assert try_port(url, patience()) == "port-taken"
 
 
 def test_where_nobody_may_wait_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     def why(host: str, port: int = 9001) -> Reached:
         return try_port(SrtUrl(host, port, "listener"), patience())
 
-    assert why("192.0.2.7") is Reached.NOT_HERE
+    assert why("192.0.2.7") == "not-here"
     with pytest.raises(NetworkTrouble) as caught:
         why("hall.invalid")
     assert caught.value.trouble in {Trouble.UNKNOWN_HOST, Trouble.NO_DNS}
 
     without_ipv6(monkeypatch)
     port = free_udp_port()
-    assert (why("", port), why("::1", port)) == (Reached.LISTENS, Reached.NOT_HERE)
+    assert (why("", port), why("::1", port)) == ("ok-listens", "not-here")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
         other.bind(("", port))
-        assert why("", port) is Reached.PORT_TAKEN
+        assert why("", port) == "port-taken"
 
 
 def without_ipv6(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -235,7 +234,7 @@ def test_a_port_that_is_not_for_everybody_is_told() -> None:
 
     asked = SrtUrl("", ONLY_FOR_SOME, "listener"), SrtUrl("", ONLY_FOR_SOME + 1, "listener")
     found = confined(confine, lambda: [try_port(url, patience()) for url in asked])
-    assert found == [Reached.PORT_FORBIDDEN, Reached.LISTENS]
+    assert found == ["port-forbidden", "ok-listens"]
 
 
 def test_a_folder_is_written_into_and_nothing_is_left_there(tmp_path: Path) -> None:
@@ -245,7 +244,7 @@ def test_a_folder_is_written_into_and_nothing_is_left_there(tmp_path: Path) -> N
 
 def test_a_folder_that_takes_nothing_is_told_by_its_reason(tmp_path: Path) -> None:
     def why(path: Path) -> Reason:
-        with pytest.raises(FolderTrouble) as caught:
+        with pytest.raises(NotLive) as caught:
             reach_folder(FolderUrl(str(path)))
         return caught.value.reason
 
@@ -266,7 +265,7 @@ def test_a_folder_with_what_another_user_has_left_and_nobody_else_may_touch_is_t
     def look() -> None:
         reach_folder(FolderUrl(str(tmp_path)))
 
-    with pytest.raises(FolderTrouble) as caught:
+    with pytest.raises(NotLive) as caught:
         confined(be_powerless_root, look)
     assert caught.value.reason == Reason.NOT_WRITABLE
     assert (tmp_path / left).exists()
@@ -277,14 +276,15 @@ def test_a_folder_with_what_another_user_has_left_and_nobody_else_may_touch_is_t
 
 FULL = """
 import subprocess, sys
-from recorder.live.reach import FolderTrouble, reach_folder
-from recorder.live.folder_url import FolderUrl
+from recorder.live.reason import NotLive
+from recorder.live.hls_folder import reach_folder
+from recorder.live.url import FolderUrl
 subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", sys.argv[1]], check=True)
 reach_folder(FolderUrl(sys.argv[1]))
 try:
     open(sys.argv[1] + "/all", "wb", buffering=0).write(bytes(100_000))
     reach_folder(FolderUrl(sys.argv[1]))
-except FolderTrouble as trouble:
+except NotLive as trouble:
     print(trouble.reason)
 """
 

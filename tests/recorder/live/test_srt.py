@@ -13,10 +13,10 @@ import pytest
 from agent.receiver import HOST
 from recorder.live import libsrt
 from recorder.live.destination import LiveDestination
-from recorder.live.protocol import Announcement, Failed, Request, Sent
+from recorder.live.protocol import Outcome, Request, Sent
 from recorder.live.reason import Reason
 from recorder.live.srt import _turned_away, publish
-from recorder.live.srt_url import SrtUrl
+from recorder.live.url import SrtUrl
 from tests.support.encoded import SmallEncoder
 from tests.support.live import Events, Pump, agreed, count, decode, is_live, running
 from tests.support.srt_peer import SrtPeer, free_udp_port
@@ -338,7 +338,7 @@ def test_a_port_that_is_taken_is_said(port: int, peers: Peers, encoder: SmallEnc
     ],
 )
 def test_what_a_code_of_libsrt_means(code: int, reason: Reason) -> None:
-    assert _turned_away(code, "word").failed.reason is reason
+    assert _turned_away(code, "word").reason is reason
 
 
 def _wait_until_bound(port: int) -> None:
@@ -349,7 +349,7 @@ def test_without_libsrt_its_package_is_named(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(libsrt, "_NAMES", ("libsrt-of-nobody.so.1",))
     libsrt.library.cache_clear()
     for url in (SrtUrl(HOST, 9000), SrtUrl("", 9000, "listener")):
-        ended = publish(Request(os.getpid(), Announcement(b""), 8.0), url, lambda _report: None)
-        assert isinstance(ended, Failed)
+        ended = publish(Request(os.getpid(), b""), url, lambda _report: None)
+        assert isinstance(ended, Outcome)
         assert "libsrt1.5-gnutls" in ended.detail
     libsrt.library.cache_clear()

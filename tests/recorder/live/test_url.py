@@ -3,10 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.errors import UsageError
-from recorder.live.folder_url import FolderUrl
-from recorder.live.rtmp_url import RtmpUrl
-from recorder.live.srt_url import SrtUrl
-from recorder.live.url import REDACTED, parse_live_url, redact
+from recorder.live.url import REDACTED, FolderUrl, RtmpUrl, SrtUrl, parse_live_url, redact
 
 KEY = "abcd-1234-efgh"
 

@@ -8,9 +8,9 @@ import msgspec
 
 from config.errors import UsageError
 from recorder.live.kind import DestinationKind, Reached, Tell
-from recorder.live.place import host_and_port, shown
-from recorder.live.protocol import Ended, Entered, Failed, Live, Report, Request, Sent
+from recorder.live.protocol import Entered, Outcome, Report, Request, Sent
 from recorder.live.reason import Reason
+from recorder.live.url import host_and_port, shown
 
 if TYPE_CHECKING:
     from devices.uplink.connecting import Patience
@@ -54,20 +54,20 @@ def publish(request: Request, url: TcpUrl, report: Tell) -> Report:
     step, told_s = "connect", 0.0
     try:
         with av.open(f"tcp://{url.where}", "w", format="mpegts", options=options) as sink:
-            add_streams(sink, request.stream)
+            add_streams(sink, request)
             sink.start_encoding()
             step = "live"
-            report(Live())
+            report(Entered("live"))
             for packet, dts_s in packets(sink):
                 sink.mux(packet)
                 if time.monotonic() - told_s >= SENT_EVERY_S:
                     told_s = time.monotonic()
                     report(Sent(dts_s))
     except ConnectionRefusedError:
-        return Failed(Reason.REFUSED)
+        return Outcome(Reason.REFUSED)
     except (FFmpegError, OSError) as error:
-        return Failed(Reason.CLOSED if step == "live" else Reason.UNREACHABLE, error.strerror or "")
-    return Ended()
+        return Outcome(Reason.CLOSED if step == "live" else Reason.UNREACHABLE, error.strerror or "")
+    return Outcome()
 
 
 def reach(url: TcpUrl, _ca_file: Path | None, patience: "Patience") -> Reached:
@@ -75,7 +75,7 @@ def reach(url: TcpUrl, _ca_file: Path | None, patience: "Patience") -> Reached:
     from devices.uplink.connecting import connect, resolve
 
     connect(resolve(url.host, url.port, patience), patience).close()
-    return Reached.ANSWERS
+    return "ok"
 
 
 KIND = DestinationKind(TcpUrl, parse, publish, reach)
