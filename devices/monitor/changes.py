@@ -72,25 +72,6 @@ def sight(found: Plugged, devices: list[Device]) -> Sight:
     return Sight(tuple(devices), found.hubs, {plug.port: plug.devnum for plug in usb if plug is not None})
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """Who is there no more, who is new, and who stayed, before and after."""
-
-    gone: tuple[Device, ...]
-    came: tuple[Device, ...]
-    stayed: tuple[tuple[Device, Device], ...]
-
-
-def difference(before: Sight, after: Sight) -> Difference:
-    """Return what happened between two looks."""
-    old, new = before.by_key(), after.by_key()
-    return Difference(
-        gone=tuple(device for key, device in old.items() if key not in new),
-        came=tuple(device for key, device in new.items() if key not in old),
-        stayed=tuple((old[key], device) for key, device in new.items() if key in old),
-    )
-
-
 def hubs_gone(before: Sight, after: Sight, unplugs: Mapping[str, int]) -> list[Hub]:
     """Return the hubs of `before` that are not there any more, or were away between the looks (`unplugs`, by port).
 

@@ -43,33 +43,23 @@ type Look = Callable[[], Sight]
 """Returns what is plugged in now; takes a second at most where a device hangs; may raise anything."""
 
 
-class Eyes:
-    """Looks at this machine; `on_late` is called when a device has answered that was given up.
+def looking_here(on_late: Callable[[], None], use: UseWatch | None = None) -> Look:
+    """Return what looks at this machine; `on_late` is called when a device has answered that was given up.
 
-    `use` is told who has what open.
+    `use` is told which processes have what open.
     """
+    prober = CapabilityProber(timeout_s=_ANSWERS_S, late=on_late)
+    plugs: KnownPlugs = {}
 
-    def __init__(self, on_late: Callable[[], None], use: UseWatch | None = None) -> None:
-        self._prober = CapabilityProber(timeout_s=_ANSWERS_S, late=on_late)
-        self._use = use
-        self._plugs: KnownPlugs = {}
-
-    def __call__(self) -> Sight:
-        """Return what is plugged in now."""
-        found = plugged(known=self._plugs)
-        offers, held = self._prober.offers(found.pictures), open_elsewhere(found)
+    def look() -> Sight:
+        found = plugged(known=plugs)
+        offers, held = prober.offers(found.pictures), open_elsewhere(found)
         used = in_use(found, held)
-        if self._use is not None:
-            self._use.saw(found, held, used)
+        if use is not None:
+            use.saw(found, held, used)
         return sight(found, describe(found, offers, used))
 
-
-class _EventsFailed(Exception):
-    """The kernel's messages cannot be had."""
-
-
-def _nothing(_change: DeviceChange) -> None:
-    """Tell nobody."""
+    return look
 
 
 class DeviceMonitor:
@@ -91,11 +81,11 @@ class DeviceMonitor:
         events: Callable[[], NetlinkEvents] = NetlinkEvents,
         follows_use: bool = False,
     ) -> None:
-        self._on_change = on_change or _nothing
+        self._on_change = on_change
         self._clock = clock or SystemClock()
         self._record = record
         self._use = UseWatch(self.refresh) if follows_use else None
-        self._look = look or Eyes(self.refresh, self._use)
+        self._look = look or looking_here(self.refresh, self._use)
         self._open_events = events
         self._observer = Observer(clock=self._clock, record=record, known=KnownDevices(known_store(memory)))
         self._shown: tuple[Device, ...] = ()
@@ -170,16 +160,16 @@ class DeviceMonitor:
             raise self._mistake
 
     def _failed(self, error: Exception) -> None:
-        if not isinstance(error, _EventsFailed):
+        if self._events is not None:  # else the kernel's messages cannot be had, and are listened for anew
             self._mistake = error
             self._following.stop()
 
     def _follow(self) -> bool:
-        """Follow what comes and goes until the monitor is stopped. Raises _EventsFailed: then it is listened anew."""
+        """Follow what comes and goes until the monitor is stopped. Raises OSError where there are no messages."""
         burst: list[Hotplug] = []
+        if self._events is None:
+            self._events, burst = self._open_events(), [LOST]
         events = self._events
-        if events is None:
-            events, burst = self._listen(), [LOST]
         while not self._following.stopped.is_set():
             self._unplugs.update(event.port for event in burst if event.action == "remove" and event.port)
             if burst or self._refreshing.is_set() or self._is_due(self._again_ns):
@@ -193,17 +183,10 @@ class DeviceMonitor:
         """Return the messages of one burst, none where something else is to be done."""
         try:
             return self._gather(events, events.wait(self._timeout_s()))
-        except OSError as error:
+        except OSError:
             self._events = None
             events.close()
-            raise _EventsFailed from error
-
-    def _listen(self) -> NetlinkEvents:
-        try:
-            self._events = self._open_events()
-        except OSError as error:
-            raise _EventsFailed from error
-        return self._events
+            raise
 
     def _is_due(self, moment_ns: int | None) -> bool:
         return moment_ns is not None and self._clock.now_ns() >= moment_ns
@@ -253,7 +236,7 @@ class DeviceMonitor:
     def _tell(self, changes: Iterable[DeviceChange]) -> None:
         self._shown = self._observer.devices
         for change in changes:
-            if self._following.stopped.is_set():
+            if self._following.stopped.is_set() or self._on_change is None:
                 return
             try:
                 self._on_change(change)

@@ -5,7 +5,6 @@ bounded (devices/monitor/flapping.py); what nothing can tell apart is said to be
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 
 from config.quantities import format_duration
 from devices.health.faults import FLAPPING_WINDOW_S, Fault, with_health
@@ -13,7 +12,7 @@ from devices.health.line import Kind, Level, Record
 from devices.host.clock import NANOSECONDS, Clock
 from devices.host.sleep import Sleep, slept_ns
 from devices.model import Device
-from devices.monitor.changes import ChangeKind, DeviceChange, Difference, Key, Sight, difference, hubs_gone, steady
+from devices.monitor.changes import ChangeKind, DeviceChange, Key, Sight, hubs_gone, steady
 from devices.monitor.flapping import Episode, Flapping
 from devices.monitor.known import Known, KnownDevices, ago, with_swaps
 from devices.monitor.swaps import Swaps
@@ -50,16 +49,12 @@ class PlugLines:
         reason = f"moved from port {last.port} to port {device.port}; last seen {seen}"
         self._tell(device, Kind.MOVED, reason, port=device.port, **_history_of(last))
 
-    def unplugged(self, device: Device, seconds: float | None, *, at_least: bool) -> None:
+    def unplugged(self, device: Device, seconds: float, *, at_least: bool) -> None:
         """Say that a device went, after how many seconds, or more (`at_least`)."""
         where = f" from port {device.port}" if device.port else ""
-        after = ""
-        detail: dict[str, object] = {"port": device.port}
-        if seconds is not None:
-            more = "more than " if at_least else ""
-            after = f" after {more}{format_duration(max(1, round(seconds)))}"
-            detail["plugged_s"] = round(seconds, 3)
-        self._tell(device, Kind.UNPLUGGED, f"unplugged{where}{after}", **detail)
+        after = f"{'more than ' if at_least else ''}{format_duration(max(1, round(seconds)))}"
+        detail = {"port": device.port, "plugged_s": round(seconds, 3)}
+        self._tell(device, Kind.UNPLUGGED, f"unplugged{where} after {after}", **detail)
 
     def flapping(self, episode: Episode) -> None:
         """Say that a device or a hub comes and goes."""
@@ -93,6 +88,22 @@ class PlugLines:
             why = "its serial number is its own again"
         self._tell(new, Kind.RENAMED, f"was {old.id}; {why}", before=old.id)
 
+    def hub_gone(self, hub: Hub, lost: Collection[Device]) -> None:
+        """Say that a hub went, and `lost`, the devices on it."""
+        plugs: dict[str | None, str] = {}
+        for device in lost:
+            plugs.setdefault(device.port, device.name)  # the picture's, which comes before the sound's
+        reason = f"unplugged from port {hub.port}, and with it: {'; '.join(plugs.values())}"
+        self._record(
+            hub.port, Kind.HUB_UNPLUGGED, reason if lost else f"unplugged from port {hub.port}; nothing was on it",
+            name=hub.name, level=Level.WARN if lost else Level.INFO, devices=[device.id for device in lost],
+        )  # fmt: skip
+
+    def hub_came(self, hub: Hub) -> None:
+        """Say that a hub came."""
+        reason = f"plugged into port {hub.port}, {hub.ports} ports"
+        self._record(hub.port, Kind.HUB_PLUGGED, reason, name=hub.name, ports=hub.ports, link_bps=hub.link_bps)
+
     def _renumbered_from(self, device: Device, last: Known | None) -> str | None:
         """Return the name that the kernel had for the port that the device is still in, if it was another."""
         if last is not None:
@@ -116,57 +127,12 @@ def _history_of(last: Known | None) -> dict[str, object]:
     return {"last_seen": last.last_seen.isoformat(), "last_port": last.port} if last else {}
 
 
-class HubLines:
-    """The same of hubs, whose line says what was on them."""
-
-    def __init__(self, *, record: Record, flapping: Flapping, lines: PlugLines) -> None:
-        self._record = record
-        self._flapping = flapping
-        self._lines = lines
-
-    def tell(self, before: Sight, after: Sight, unplugs: Mapping[str, int]) -> None:
-        """Write the lines of what happened to hubs between two looks: of hubs on hubs (a docking station), one."""
-        for hub in _topmost(hubs_gone(before, after, unplugs)):
-            self._gone(hub, before.devices, unplugs.get(hub.port, 1))
-        for hub in _topmost(hubs_gone(after, before, unplugs)):
-            self._came(hub)
-
-    def _gone(self, hub: Hub, devices: Iterable[Device], times: int) -> None:
-        if episode := self._flapping.unplugged(hub.port, hub.name, times):
-            self._lines.flapping(episode)
-        if self._flapping.episode(hub.port):
-            return
-        lost = [device for device in devices if hub.carries(device.port)]
-        plugs: dict[str | None, str] = {}
-        for device in lost:
-            plugs.setdefault(device.port, device.name)  # the picture's, which comes before the sound's
-        reason = f"unplugged from port {hub.port}, and with it: {'; '.join(plugs.values())}"
-        self._record(
-            hub.port, Kind.HUB_UNPLUGGED, reason if lost else f"unplugged from port {hub.port}; nothing was on it",
-            name=hub.name, level=Level.WARN if lost else Level.INFO, devices=[device.id for device in lost],
-        )  # fmt: skip
-
-    def _came(self, hub: Hub) -> None:
-        self._flapping.plugged(hub.port)
-        if not self._flapping.episode(hub.port):
-            reason = f"plugged into port {hub.port}, {hub.ports} ports"
-            self._record(hub.port, Kind.HUB_PLUGGED, reason, name=hub.name, ports=hub.ports, link_bps=hub.link_bps)
-
-
 def _topmost(hubs: Collection[Hub]) -> Iterator[Hub]:
     """Yield those of `hubs` that hang off none of the others."""
     return (hub for hub in hubs if not any(other.carries(hub.port) for other in hubs))
 
 
 type _Told = tuple[ChangeKind, Key, Device, Device | None]
-
-
-@dataclass(frozen=True, slots=True)
-class _Since:
-    """Since when a device is plugged in; `at_least`: it was so before anybody looked."""
-
-    ns: int
-    at_least: bool
 
 
 class Observer:
@@ -181,9 +147,9 @@ class Observer:
         self._swaps = Swaps(clock)
         self._sleep = Sleep(clock, slept)
         self._lines = PlugLines(clock=clock, record=record, known=known)
-        self._hub_lines = HubLines(record=record, flapping=self._flapping, lines=self._lines)
         self._sight = Sight()
-        self._since: dict[Key, _Since] = {}
+        self._since: dict[Key, tuple[int, bool]] = {}
+        """Since when each device is plugged in, and whether that is the least: it was so before the first look."""
         self._last: dict[str, Device] = {}
         self._last_at: dict[str, tuple[Device, ...]] = {}
         self._unseen: dict[str, list[int]] = {}
@@ -195,11 +161,6 @@ class Observer:
         return tuple(self._shown.values())
 
     @property
-    def hubs(self) -> tuple[Hub, ...]:
-        """The hubs, root hubs included."""
-        return self._sight.hubs
-
-    @property
     def awaits_confirmation(self) -> bool:
         """Whether a device that is there may be another, which a person can settle."""
         swapped = self._known.swapped()
@@ -208,7 +169,7 @@ class Observer:
     def begin(self, sight: Sight) -> None:
         """Take the first look: what is there was there before."""
         for device in sight.devices:
-            self._since[sight.key(device)] = _Since(self._clock.now_ns(), at_least=True)
+            self._since[sight.key(device)] = self._clock.now_ns(), True
             self._lines.plugged(device, at_start=True)
         for device in sight.plugs().values():
             self._swaps.plugged(device)
@@ -218,14 +179,17 @@ class Observer:
     def observe(self, sight: Sight, unplugs: Mapping[str, int]) -> list[DeviceChange]:
         """Take the next look; `unplugs` is how often the kernel said since the last that a port's plug has gone."""
         before, after = self._sight, steady(self._sight, sight)
-        found = difference(before, after)
-        self._hub_lines.tell(before, after, unplugs)
-        told = [*self._gone(found, before, unplugs)]
-        self._count_unseen(found, after, unplugs)
-        told += self._came(found, after)
-        self._known.saw((*found.gone, *found.came), self._clock.now())
+        old_by_key, new_by_key = before.by_key(), after.by_key()
+        gone = {key: device for key, device in old_by_key.items() if key not in new_by_key}
+        came = {key: device for key, device in new_by_key.items() if key not in old_by_key}
+        self._tell_of_hubs(before, after, unplugs)
+        told = [*self._gone(gone, unplugs)]
+        self._count_unseen({device.port for device in gone.values()}, new_by_key.keys() - came.keys(), after, unplugs)
+        told += self._came(came)
+        self._known.saw((*gone.values(), *came.values()), self._clock.now())
         self._follow_swaps(before, after, unplugs)
-        for old, new in found.stayed:
+        for key, new in new_by_key.items():
+            old = old_by_key.get(key, new)
             if old.id != new.id:
                 self._lines.renamed(old, new)
                 self._known.saw([new], self._clock.now())
@@ -252,31 +216,44 @@ class Observer:
             self._known.saw(self._sight.devices, self._clock.now())
         self._known.save()
 
+    def _tell_of_hubs(self, before: Sight, after: Sight, unplugs: Mapping[str, int]) -> None:
+        """Write the lines of what happened to hubs: of hubs on hubs (a docking station), one."""
+        for hub in _topmost(hubs_gone(before, after, unplugs)):
+            if episode := self._flapping.unplugged(hub.port, hub.name, unplugs.get(hub.port, 1)):
+                self._lines.flapping(episode)
+            if not self._flapping.episode(hub.port):
+                self._lines.hub_gone(hub, [device for device in before.devices if hub.carries(device.port)])
+        for hub in _topmost(hubs_gone(after, before, unplugs)):
+            self._flapping.plugged(hub.port)
+            if not self._flapping.episode(hub.port):
+                self._lines.hub_came(hub)
+
     # What went
 
-    def _gone(self, found: Difference, before: Sight, unplugs: Mapping[str, int]) -> Iterator[_Told]:
-        for device in found.gone:
-            key = before.key(device)
-            since = self._since.pop(key)
+    def _gone(self, gone: Mapping[Key, Device], unplugs: Mapping[str, int]) -> Iterator[_Told]:
+        for key, device in gone.items():
+            since_ns, at_least = self._since.pop(key)
             self._count(device, max(1, unplugs.get(device.port or "", 1)))
             if not self._flapping.episode(device.id):
-                seconds = (self._clock.now_ns() - since.ns) / NANOSECONDS
-                self._lines.unplugged(device, seconds, at_least=since.at_least)
+                seconds = (self._clock.now_ns() - since_ns) / NANOSECONDS
+                self._lines.unplugged(device, seconds, at_least=at_least)
             yield ChangeKind.UNPLUGGED, key, self._shown.get(key, device), self._shown.get(key)
 
-    def _count_unseen(self, found: Difference, after: Sight, unplugs: Mapping[str, int]) -> None:
+    def _count_unseen(
+        self, gone: Collection[str | None], stayed: Collection[Key], after: Sight, unplugs: Mapping[str, int]
+    ) -> None:
         """Count what came and went between two looks.
 
-        Of a device that did not stay it is who was there last; where nobody was yet, who comes next.
+        `gone` are the ports of those that went. Of a device that did not stay it is who was there last; where nobody
+        was yet, who comes next.
         """
-        seen = {device.port for device in found.gone}
         for port, times in unplugs.items():
-            if port in seen:
+            if port in gone:
                 continue
-            stayed = [new for _, new in found.stayed if new.port == port]
-            for device in stayed or self._last_at.get(port, ()):
+            there = [device for device in _on(after, port) if after.key(device) in stayed]
+            for device in there or self._last_at.get(port, ()):
                 self._count(device, times)
-            if not stayed and port not in self._last_at:
+            if not there and port not in self._last_at:
                 self._unseen.setdefault(port, []).extend([self._clock.now_ns()] * times)
         since_ns = self._clock.now_ns() - FLAPPING_WINDOW_S * NANOSECONDS
         unseen = {port: [ns for ns in moments if ns > since_ns] for port, moments in self._unseen.items()}
@@ -293,10 +270,9 @@ class Observer:
 
     # What came
 
-    def _came(self, found: Difference, after: Sight) -> Iterator[_Told]:
-        for device in found.came:
-            key = after.key(device)
-            self._since[key] = _Since(self._clock.now_ns(), at_least=False)
+    def _came(self, came: Mapping[Key, Device]) -> Iterator[_Told]:
+        for key, device in came.items():
+            self._since[key] = self._clock.now_ns(), False
             self._flapping.plugged(device.id)
             last = self._known.get(device.id)
             moved = last if last and device.serial and last.port != device.port else None

@@ -34,7 +34,7 @@ class FakeMonitor(DeviceMonitor):
     """Tells what a test tells it, as DeviceMonitor does: the line first, then the change."""
 
     def __init__(self, on_change: OnChange, record: Record, devices: tuple[Device, ...]) -> None:
-        self._on_change = on_change
+        self._tell_of = on_change
         self._record = record
         self._devices = devices
         self.is_running = False
@@ -60,7 +60,7 @@ class FakeMonitor(DeviceMonitor):
         others = tuple(one for one in self._devices if one.id != device.id)
         self._devices = others if kind is ChangeKind.UNPLUGGED else (*others, device)
         self._record(device.id, Kind(kind) if kind is not ChangeKind.CHANGED else Kind.PLUGGED, name=device.name)
-        self._on_change(DeviceChange(kind, device, before, self._devices))
+        self._tell_of(DeviceChange(kind, device, before, self._devices))
 
 
 class Bench:

@@ -16,6 +16,7 @@ from devices.monitor.changes import ChangeKind, DeviceChange
 from devices.monitor.known import confirm, known_store
 from devices.monitor.monitor import DeviceMonitor
 from devices.roles.matching import Binding, Missing, Present, binding_of, resolve
+from devices.udev import plugged as plugged_in
 from tests.rig.rig import RigDevice
 from tests.support.health import Recorded
 from tests.support.waiting import wait_for
@@ -113,9 +114,9 @@ def test_a_plug_is_told_within_two_seconds_an_unplugging_within_one_and_in_the_s
     assert (line.device, line.level) == (CAMERA, Level.INFO)
     assert line.reason == "plugged in, port 1-1; known, last seen less than a minute ago"
     assert len(watched.record.lines) == 3
-    hubs = [(hub.port, hub.ports, hub.vid, hub.carries("1-1")) for hub in watched.monitor._observer.hubs]
+    hubs = [(hub.port, hub.ports, hub.vid, hub.carries("1-1")) for hub in plugged_in().hubs]
     assert hubs[:2] == [("usb1", 15, "1d6b", True), ("usb2", 15, "1d6b", False)]
-    assert [hub.port for hub in watched.monitor._observer.hubs] == [f"usb{number + 1}" for number in range(len(hubs))]
+    assert [port for port, *_ in hubs] == [f"usb{number + 1}" for number in range(len(hubs))]
 
 
 def test_replugged_while_its_node_is_held_it_is_known_in_the_same_port_and_in_another(
