@@ -3,7 +3,6 @@
 import threading
 from collections import deque
 from collections.abc import Callable
-from typing import Protocol
 
 import av
 from av.video.reformatter import ColorRange
@@ -18,50 +17,28 @@ from config.errors import MediaError
 _MOST_WAITING = 300
 
 
-class CameraDecoder(Protocol):
-    """Decodes the frames of one camera; `width` and `height` are what comes out."""
-
-    width: int
-    height: int
-
-    def sees(self, frame: Frame) -> None:
-        """Take note of a frame that was read, whether or not it will be decoded; called by the reading thread."""
-        ...
-
-    def decode(self, frame: Frame, within: Size | None = None) -> av.VideoFrame:
-        """Return the picture, at most of size `within`; raises MediaError when it is damaged.
-
-        It is valid until the next call but one.
-        """
-        ...
-
-
 def decoder_for(
     fourcc: str, size: tuple[int, int], target: tuple[int, int], *, matrix: Matrix, full_range: bool
-) -> CameraDecoder:
+) -> "CameraDecoder":
     """Return the decoder of `fourcc` pictures, `size` pixels each, that scales them down to fit into `target`.
 
     `matrix` and `full_range` say what uncompressed samples are; JPEG is always full-range BT.601, and H.264 says its
     range itself. Raises ValueError for a format or a size that cannot be converted.
     """
     if fourcc in {"MJPG", "JPEG"}:
-        return _EachAlone(fit(*size, *target), lambda *smaller: JpegDecoder(*size, *smaller))
+        return IntraDecoder(fit(*size, *target), lambda *smaller: JpegDecoder(*size, *smaller))
     if fourcc == "H264":
         return H264Decoder(size, target, matrix)
-    return _EachAlone(
+    return IntraDecoder(
         fit(*size, *target),
         lambda *smaller: RawDecoder(fourcc, *size, *smaller, matrix=matrix, full_range=full_range),
     )
 
 
-class _BytesDecoder(Protocol):
-    def decode(self, data: bytes) -> av.VideoFrame: ...
+class IntraDecoder:
+    """Decodes pictures that need no other picture to be decoded; one stays valid until the next call but one."""
 
-
-class _EachAlone:
-    """Pictures that need no other picture to be decoded."""
-
-    def __init__(self, size: Size, make: Callable[[int, int], _BytesDecoder]) -> None:
+    def __init__(self, size: Size, make: Callable[[int, int], JpegDecoder | RawDecoder]) -> None:
         self.width, self.height = size
         self._decoders = BySize(*size, make)
 
@@ -69,7 +46,7 @@ class _EachAlone:
         """Nothing to note."""
 
     def decode(self, frame: Frame, within: Size | None = None) -> av.VideoFrame:
-        """Return the picture; raises MediaError when it is damaged."""
+        """Return the picture, at most of size `within`; raises MediaError when it is damaged."""
         return self._decoders.get(within).decode(_payload(frame))
 
 
@@ -146,6 +123,10 @@ class H264Decoder:
         full_range = picture.color_range == ColorRange.JPEG or picture.format.name.startswith("yuvj")
         y, u, v = plane_views(picture)
         return self._pools.get(within).store(Planes(y, u, v, full_range))
+
+
+type CameraDecoder = IntraDecoder | H264Decoder
+"""Decodes the frames of one camera; `width` and `height` are the size of its pictures."""
 
 
 def _open_h264() -> av.VideoCodecContext:

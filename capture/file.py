@@ -11,7 +11,6 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Protocol
 
 import av
 import numpy as np
@@ -153,23 +152,23 @@ def copied_form(stream: VideoStream) -> Coded | None:
     return Coded(codec, stream.width, stream.height) if codec in _AS_SENT else None
 
 
-class Copier:
-    """Copies packets of a stream that has a `copied_form`."""
+def _copying(
+    stream: VideoStream, at_ns: Callable[[int, Fraction], int]
+) -> "Callable[[Packet[VideoStream]], list[CodedPicture]]":  # quoted: no generic when it runs
+    """Return a function that copies the pictures of a packet and leaves nothing in it; the stream has a `copied_form`.
 
-    def __init__(self, stream: VideoStream, at_ns: Callable[[int, Fraction], int]) -> None:
-        """`at_ns` returns the session clock's time of so many ticks, each in seconds."""
-        self._filter = BitStreamFilterContext(_AS_SENT[stream.codec_context.name], stream)
-        self._tick = Fraction(stream.time_base.num, stream.time_base.den)
-        self._at_ns = at_ns
+    `at_ns` returns the session clock's time of so many ticks, each in seconds.
+    """
+    filtering = BitStreamFilterContext(_AS_SENT[stream.codec_context.name], stream)
+    tick = Fraction(stream.time_base.num, stream.time_base.den)
 
-    def take(self, packet: "Packet[VideoStream]") -> list[CodedPicture]:  # quoted: no generic when it runs
-        """Return what is in a packet, of which nothing is left in it."""
+    def copied(packet: "Packet[VideoStream]") -> list[CodedPicture]:
         return [
-            CodedPicture(
-                bytes(one), self._at_ns(one.dts or 0 if one.pts is None else one.pts, self._tick), one.is_keyframe
-            )
-            for one in (self._filter.filter(packet) if packet.size else ())
+            CodedPicture(bytes(one), at_ns(one.dts or 0 if one.pts is None else one.pts, tick), one.is_keyframe)
+            for one in (filtering.filter(packet) if packet.size else ())
         ]
+
+    return copied
 
 
 _USUAL_RATE = Fraction(30)
@@ -201,26 +200,36 @@ class FileVideoSource(VideoSource):
         self.coded: Coded | None = None
         """The form in which its pictures can be stored as they are; None while it is not open, and for other codecs."""
         self._file: MediaFile | None = None
-        self._pictures: _Pictures | None = None
+        self._jpegs: BySize[JpegDecoder] | None = None
+        self._converters: BySize[FrameConverter] | None = None
+        self._quarters = 0
+        """How many quarters of a circle, to the left, the pictures are to be turned."""
+        self._matrix = Matrix.BT601
         self._delivery: _Delivery[_Payload] | None = None
 
     def open(self) -> VideoFormat:
         """Open the file; raises MediaError when it holds no pictures that can be decoded."""
-        self._file = MediaFile(self._path)
-        stream = self._file.video()
-        quarters = _quarter_turns(self._path)
-        width, height = _turned(_display_size(stream), quarters)
-        limits = self._limits[0] or width, self._limits[1] or height
+        self._file = file = MediaFile(self._path)
+        stream = file.video()
+        self._quarters = quarters = _quarter_turns(self._path)
+        shape = _turned(_display_size(stream), quarters)
+        size = fit(*shape, self._limits[0] or shape[0], self._limits[1] or shape[1])
         rate = _nominal_rate(stream)
         self.coded = copied_form(stream) if self._copied else None
-        if stream.codec_context.name == "mjpeg" and not quarters and (width, height) == (stream.width, stream.height):
-            self._pictures = _JpegPictures(self._file, stream, limits)
+        self._jpegs = self._converters = None
+        if stream.codec_context.name == "mjpeg" and not quarters and shape == (stream.width, stream.height):
+            self._matrix = Matrix.BT601
+            self._jpegs = BySize(*size, lambda *smaller: JpegDecoder(*shape, *smaller))
+            payloads = _jpegs(file, stream)
         else:
-            copier = Copier(stream, self._at_ns) if self.coded else None
-            self._pictures = _DecodedPictures(self._file, stream, fit(width, height, *limits), quarters, copier)
-        timed = _timed(self._pictures.payloads(), self._file, stream, round(NANOSECONDS / rate))
+            context = stream.codec_context
+            context.thread_type = "AUTO"
+            self._matrix = matrix = matrix_of(context.colorspace, context.height)
+            self._converters = BySize(*size, lambda *shown: FrameConverter(*_turned(shown, quarters), matrix))
+            payloads = _decoded(file, stream, _copying(stream, self._at_ns) if self.coded else None)
+        timed = _timed(payloads, file, stream, round(NANOSECONDS / rate))
         self._delivery = _Delivery(self._pace, "video", timed)
-        return VideoFormat(self._pictures.width, self._pictures.height, rate, self._pictures.matrix)
+        return VideoFormat(*size, rate, self._matrix)
 
     def read(self, timeout_s: float) -> Frame | None:
         """Return the next picture when its time has come; raises SourceEnded after the last."""
@@ -231,9 +240,17 @@ class FileVideoSource(VideoSource):
 
     def decode(self, frame: Frame, within: Size | None = None) -> VideoFrame:
         """Return the picture, at most of size `within`, not to be written to; raises MediaError when it is damaged."""
-        if self._pictures is None:
-            raise MediaError(f"{self._path} is not open")
-        return self._pictures.decode(frame.payload, within)
+        payload = frame.payload
+        if payload == b"":
+            raise MediaError("the file is damaged there")
+        if isinstance(payload, bytes):
+            if self._jpegs is None:
+                raise TypeError(_NOT_OURS)
+            return self._jpegs.get(within).decode(payload)
+        if self._converters is None:
+            raise TypeError(_NOT_OURS)
+        picture = self._converters.get(within).convert(payload)
+        return turned(picture, self._quarters, self._matrix) if self._quarters else picture
 
     def _at_ns(self, ticks: int, tick: Fraction) -> int:
         return self._pace.start_ns() + max(0, self._file.media_ns(ticks, tick) if self._file else 0)
@@ -263,8 +280,7 @@ class FileAudioSource(AudioSource):
         self._file = MediaFile(self._path)
         stream = self._file.audio()
         self.channels = self._asked or min(stream.codec_context.channels, _MAX_CHANNELS)
-        blocks = _Sound(self._file, stream, self.channels, self._pace).blocks()
-        self._delivery = _Delivery(self._pace, "audio", blocks)
+        self._delivery = _Delivery(self._pace, "audio", _blocks(self._file, stream, self.channels, self._pace))
 
     def read(self, timeout_s: float) -> AudioBlock | None:
         """Return the next block when its last sample's time has come; raises SourceEnded after the last."""
@@ -320,92 +336,36 @@ class _Delivery[T]:
         self._pace.reach(self._track, self._read[-1][0])
 
 
-class _Pictures(Protocol):
-    """The pictures of a stream before and after decoding."""
-
-    width: int
-    height: int
-    matrix: Matrix
-
-    def payloads(self) -> Iterator[tuple[int | None, _Payload]]:
-        """Yield each picture with its time in the stream's ticks."""
-        ...
-
-    def decode(self, payload: bytes | VideoFrame, within: Size | None) -> VideoFrame:
-        """Turn what `payloads` yielded into a limited-range yuv420p picture."""
-        ...
+def _jpegs(file: MediaFile, stream: VideoStream) -> Iterator[tuple[int | None, _Payload]]:
+    """Yield MJPEG as it is in the file, each picture with its time in the stream's ticks."""
+    for packet in file.packets(stream):
+        if packet.size:
+            yield packet.dts if packet.pts is None else packet.pts, (bytes(packet), ())
 
 
-class _JpegPictures:
-    """MJPEG, handed on as it is in the file."""
+def _decoded(
+    file: MediaFile, stream: VideoStream, copied: "Callable[[Packet[VideoStream]], list[CodedPicture]] | None"
+) -> Iterator[tuple[int | None, _Payload]]:
+    """Yield the pictures of any other codec, decoded in order: most need every picture before the one that is wanted.
 
-    matrix = Matrix.BT601
-
-    def __init__(self, file: MediaFile, stream: VideoStream, limits: tuple[int, int]) -> None:
-        self._file = file
-        self._stream = stream
-        self.width, self.height = fit(stream.width, stream.height, *limits)
-        self._decoders = BySize(
-            self.width, self.height, lambda *smaller: JpegDecoder(stream.width, stream.height, *smaller)
-        )
-
-    def payloads(self) -> Iterator[tuple[int | None, _Payload]]:
-        """Yield the JPEGs."""
-        for packet in self._file.packets(self._stream):
-            if packet.size:
-                yield packet.dts if packet.pts is None else packet.pts, (bytes(packet), ())
-
-    def decode(self, payload: bytes | VideoFrame, within: Size | None) -> VideoFrame:
-        """Decode a JPEG."""
-        if not isinstance(payload, bytes):
-            raise TypeError(_NOT_OURS)
-        return self._decoders.get(within).decode(payload)
-
-
-class _DecodedPictures:
-    """Any other codec, decoded in order as it is read: most need every picture before the one that is wanted.
-
-    They are turned by so many `quarters` of a circle, to the left, as the file says that they are to be shown.
+    Before one that follows damage there are no bytes, for those that the decoder refused.
     """
-
-    def __init__(self, file: MediaFile, stream: VideoStream, size: Size, quarters: int, copier: Copier | None) -> None:
-        self._copier = copier
-        self._file = file
-        self._stream = stream
-        self.width, self.height = size
-        context = stream.codec_context
-        context.thread_type = "AUTO"
-        self.matrix = matrix_of(context.colorspace, context.height)
-        self._quarters = quarters
-        self._converters = BySize(*size, lambda *shown: FrameConverter(*_turned(shown, quarters), self.matrix))
-
-    def payloads(self) -> Iterator[tuple[int | None, _Payload]]:
-        """Yield the decoded pictures; before one that follows damage, no bytes, for those that the decoder refused."""
-        copies: list[CodedPicture] = []
-        is_damaged = False
-        for packet in self._file.packets(self._stream):
-            try:
-                frames = self._stream.codec_context.decode(packet)
-            except av.InvalidDataError:
-                is_damaged = True
-                continue
-            copies += self._copier.take(packet) if self._copier else ()
-            for frame in frames:
-                if is_damaged:
-                    yield frame.pts, (b"", ())
-                is_damaged = frame.is_corrupt
-                yield frame.pts, (frame, copies)
-                copies = []
-        self._file.is_cut_off |= is_damaged
-
-    def decode(self, payload: bytes | VideoFrame, within: Size | None) -> VideoFrame:
-        """Convert a decoded picture."""
-        if payload == b"":
-            raise MediaError("the file is damaged there")
-        if isinstance(payload, bytes):
-            raise TypeError(_NOT_OURS)
-        picture = self._converters.get(within).convert(payload)
-        return turned(picture, self._quarters, self.matrix) if self._quarters else picture
+    copies: list[CodedPicture] = []
+    is_damaged = False
+    for packet in file.packets(stream):
+        try:
+            frames = stream.codec_context.decode(packet)
+        except av.InvalidDataError:
+            is_damaged = True
+            continue
+        copies += copied(packet) if copied else ()
+        for frame in frames:
+            if is_damaged:
+                yield frame.pts, (b"", ())
+            is_damaged = frame.is_corrupt
+            yield frame.pts, (frame, copies)
+            copies = []
+    file.is_cut_off |= is_damaged
 
 
 def _timed(
@@ -472,57 +432,38 @@ def _nominal_rate(stream: VideoStream) -> Fraction:
     return average or guessed or _USUAL_RATE
 
 
-class _Sound:
-    """A stream of sound as blocks whose timestamps count samples, except where the file leaves a gap."""
+def _blocks(file: MediaFile, stream: AudioStream, channels: int, pace: Pace) -> Iterator[tuple[int, AudioBlock]]:
+    """Yield blocks with the media time of their end; timestamps count samples, except where the file has a gap."""
+    anchor_ns: int | None = None
+    count = end_ns = 0
+    for media_ns, samples in _resampled(file, stream, channels):
+        jumps = anchor_ns is not None and media_ns is not None and media_ns - end_ns >= _JITTER_NS
+        if anchor_ns is None or jumps:
+            anchor_ns = end_ns = max(0, media_ns or 0)
+            count = 0
+        for first in range(0, len(samples), _BLOCK_FRAMES):
+            part = samples[first : first + _BLOCK_FRAMES]
+            begin_ns, count = end_ns, count + len(part)
+            end_ns = anchor_ns + count * NANOSECONDS // SAMPLE_RATE
+            yield end_ns, AudioBlock(pace.start_ns() + begin_ns, part, jumps=jumps and first == 0)
+    file.check_end(stream, end_ns)
 
-    def __init__(self, file: MediaFile, stream: AudioStream, channels: int, pace: Pace) -> None:
-        self._file = file
-        self._stream = stream
-        self._channels = channels
-        self._pace = pace
-        is_mono = channels == 1 or stream.codec_context.channels == 1
-        self._resampler = av.AudioResampler("s16", "mono" if is_mono else "stereo", SAMPLE_RATE)
-        self._anchor_ns: int | None = None
-        self._count = 0
 
-    def blocks(self) -> Iterator[tuple[int, AudioBlock]]:
-        """Yield blocks with the media time of their end."""
-        for media_ns, samples in self._resampled():
-            jumps = self._follow(media_ns)
-            for first in range(0, len(samples), _BLOCK_FRAMES):
-                part = samples[first : first + _BLOCK_FRAMES]
-                begin_ns = self._now_ns()
-                self._count += len(part)
-                yield self._now_ns(), AudioBlock(self._pace.start_ns() + begin_ns, part, jumps=jumps and first == 0)
-        self._file.check_end(self._stream, self._now_ns())
-
-    def _resampled(self) -> Iterator[tuple[int | None, Samples]]:
-        for packet in self._file.packets(self._stream):
-            try:
-                frames = self._stream.codec_context.decode(packet)
-            except av.InvalidDataError:
-                continue
-            for frame in [*frames, *([] if packet.size else [None])]:
-                for resampled in self._resampler.resample(frame):
-                    yield self._samples(resampled)
-
-    def _samples(self, frame: av.AudioFrame) -> tuple[int | None, Samples]:
-        samples = frame.to_ndarray().reshape(-1, frame.layout.nb_channels).astype(np.int16, copy=False)
-        if samples.shape[1] < self._channels:
-            samples = np.repeat(samples, self._channels, axis=1)
-        if frame.pts is None or frame.time_base is None:
-            return None, samples
-        return self._file.media_ns(frame.pts, Fraction(frame.time_base.num, frame.time_base.den)), samples
-
-    def _follow(self, media_ns: int | None) -> bool:
-        """Start to count at `media_ns` where the file jumps ahead to it; return whether sound is missing before."""
-        if self._anchor_ns is None:
-            self._anchor_ns = max(0, media_ns or 0)
-            return False
-        if media_ns is None or media_ns - self._now_ns() < _JITTER_NS:
-            return False
-        self._anchor_ns, self._count = media_ns, 0
-        return True
-
-    def _now_ns(self) -> int:
-        return (self._anchor_ns or 0) + self._count * NANOSECONDS // SAMPLE_RATE
+def _resampled(file: MediaFile, stream: AudioStream, channels: int) -> Iterator[tuple[int | None, Samples]]:
+    """Yield the sound at SAMPLE_RATE with its media time, None where the file does not say."""
+    is_mono = channels == 1 or stream.codec_context.channels == 1
+    resampler = av.AudioResampler("s16", "mono" if is_mono else "stereo", SAMPLE_RATE)
+    for packet in file.packets(stream):
+        try:
+            frames = stream.codec_context.decode(packet)
+        except av.InvalidDataError:
+            continue
+        for frame in [*frames, *([] if packet.size else [None])]:
+            for part in resampler.resample(frame):
+                samples = part.to_ndarray().reshape(-1, part.layout.nb_channels).astype(np.int16, copy=False)
+                if samples.shape[1] < channels:
+                    samples = np.repeat(samples, channels, axis=1)
+                media_ns = None
+                if part.pts is not None and part.time_base is not None:
+                    media_ns = file.media_ns(part.pts, Fraction(part.time_base.num, part.time_base.den))
+                yield media_ns, samples

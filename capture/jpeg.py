@@ -4,8 +4,6 @@ JPEG samples are full-range BT.601 of any chroma subsampling (webcams and captur
 the range and the subsampling change on their way into the frame, and no matrix is applied.
 """
 
-from typing import Protocol
-
 import av
 import numpy as np
 from av.video.reformatter import ColorRange, Colorspace
@@ -22,14 +20,6 @@ _SCALES = (8, 4, 2)
 _LIMITED_RANGE = b"CS=ITU601"
 """The comment with which FFmpeg marks the rare MJPEG of limited range."""
 _HEADER_LENGTH = 512
-
-
-class PlaneDecoder(Protocol):
-    """Turns a JPEG into planes."""
-
-    def planes(self, data: bytes) -> Planes:
-        """Return full-range planes that stay valid until the next call; raises MediaError on damage."""
-        ...
 
 
 class JpegDecoder:
@@ -54,11 +44,12 @@ class JpegDecoder:
         self.width, self.height = fit(width, height, target_width or width, target_height or height)
         self.skipped = 0
         self._pool = PicturePool(self.width, self.height, Matrix.BT601)
-        size, target = (width, height), (self.width, self.height)
+        self._size, self._target = (width, height), (self.width, self.height)
+        self._scaled = _scaled_size(self._size, self._target)
         turbo = turbojpeg.library() if use_turbo else None
-        self._decoder: PlaneDecoder = _AvDecoder(size, target)
-        if turbo is not None:
-            self._decoder = _TurboDecoder(turbojpeg.Decompressor(turbo), size, target)
+        self._turbo = None if turbo is None else turbojpeg.Decompressor(turbo)
+        self._av = _AvDecoder(self._size, self._target)
+        self._layouts: dict[tuple[int, bool, bool], tuple[list[Plane], Planes]] = {}
         self._last_data = b""
         self._last_frame: av.VideoFrame | None = None
 
@@ -67,50 +58,42 @@ class JpegDecoder:
         if self._last_frame is not None and data == self._last_data:
             self.skipped += 1
             return self._last_frame
-        frame = self._pool.store(self._decoder.planes(data))
+        frame = self._pool.store(self._planes(data))
         self._last_data, self._last_frame = data, frame
         return frame
 
-
-class _TurboDecoder:
-    """libjpeg-turbo into buffers of its own, already scaled towards the size that is wanted."""
-
-    def __init__(self, decompressor: turbojpeg.Decompressor, size: tuple[int, int], target: tuple[int, int]) -> None:
-        self._decompressor = decompressor
-        self._size = size
-        self._target = target
-        self._scaled = _scaled_size(size, target)
-        self._layouts: dict[tuple[turbojpeg.JpegHeader, bool], tuple[list[Plane], Planes]] = {}
-        self._unusual = _AvDecoder(size, target)
-
-    def planes(self, data: bytes) -> Planes:
-        """Return planes that stay valid until the next call; raises MediaError on damage."""
-        header = self._decompressor.header(data)
-        _check_size((header.width, header.height), self._size)
-        if not header.is_planar_yuv:
-            return self._unusual.planes(data)
-        key = header, data.find(_LIMITED_RANGE, 0, _HEADER_LENGTH) < 0
+    def _planes(self, data: bytes) -> Planes:
+        """Return planes scaled towards the target, valid until the next call; raises MediaError on damage."""
+        turbo = self._turbo
+        if turbo is None:
+            return self._av.planes(data)
+        width, height, subsampling, colorspace = turbo.header(data)
+        _check_size((width, height), self._size)
+        if subsampling not in turbojpeg.SUBSAMPLINGS or colorspace not in (turbojpeg.YCBCR, turbojpeg.GRAY):
+            return self._av.planes(data)
+        full_range = data.find(_LIMITED_RANGE, 0, _HEADER_LENGTH) < 0
+        key = subsampling, colorspace == turbojpeg.GRAY, full_range
         layout = self._layouts.get(key)
         if layout is None:
-            layout = self._layouts[key] = self._lay_out(header, full_range=key[1])
+            layout = self._layouts[key] = self._lay_out(*key)
         buffers, planes = layout
-        self._decompressor.decode(data, buffers, *self._scaled)
+        turbo.decode(data, buffers, *self._scaled)
         return planes
 
-    def _lay_out(self, header: turbojpeg.JpegHeader, *, full_range: bool) -> tuple[list[Plane], Planes]:
-        """Return the buffers that libjpeg writes, and what of them is picture."""
-        across, down = turbojpeg.SUBSAMPLINGS[header.subsampling]
+    def _lay_out(self, subsampling: int, is_gray: bool, full_range: bool) -> tuple[list[Plane], Planes]:  # noqa: FBT001 - a key
+        """Return the buffers that libjpeg writes, and the parts of them that are picture."""
+        across, down = turbojpeg.SUBSAMPLINGS[subsampling]
         width, height = self._scaled
         columns, rows = -(-width // across), -(-height // down)
         # libjpeg rounds luma up to whole samples of chroma.
         buffers = [np.empty((rows * down, columns * across), np.uint8)]
-        if not header.is_gray:
+        if not is_gray:
             buffers += [np.empty((rows, columns), np.uint8) for _ in range(2)]
         return buffers, _cut_to_even((buffers[0][:height, :width], *buffers[1:]), self._target, full_range=full_range)
 
 
 class _AvDecoder:
-    """libavcodec's decoder: slower, and for whatever libjpeg-turbo does not turn into planes (RGB, CMYK)."""
+    """libavcodec's decoder: slower, and for JPEGs that libjpeg-turbo does not turn into planes (RGB, CMYK)."""
 
     def __init__(self, size: tuple[int, int], target: tuple[int, int]) -> None:
         self._size = size

@@ -95,15 +95,42 @@ class PicturePool:
         self._frames = [av.VideoFrame(width, height, "yuv420p") for _ in range(2)]
         self._views = [plane_views(frame) for frame in self._frames]
         self._turn = 0
-        self._shrinker = _Shrinker()
+        self._scaler = VideoReformatter()
+        self._source: av.VideoFrame | None = None
 
     def store(self, planes: Planes) -> av.VideoFrame:
         """Convert `planes` into the next frame and return it."""
         if _is_slow_to_shrink(planes.y.shape, (self.height, self.width)):
-            return tagged(self._shrinker.shrink(planes, self.width, self.height, self._matrix), self._matrix)
+            return tagged(self._shrunk(planes), self._matrix)
         self._turn = 1 - self._turn
         store(planes, self._views[self._turn])
         return tagged(self._frames[self._turn], self._matrix)
+
+    def _shrunk(self, planes: Planes) -> av.VideoFrame:
+        """Shrink by swscale, range and chroma layout in the same pass; the frame is a new one."""
+        return self._scaler.reformat(
+            self._filled(planes),
+            self.width,
+            self.height,
+            "yuv420p",
+            src_colorspace=self._matrix,
+            dst_colorspace=self._matrix,
+            src_color_range=ColorRange.JPEG if planes.full_range else ColorRange.MPEG,
+            dst_color_range=ColorRange.MPEG,
+            interpolation=Interpolation.AREA | Interpolation.ACCURATE_RND,
+            threads=1,
+        )
+
+    def _filled(self, planes: Planes) -> av.VideoFrame:
+        """Return a frame that holds the planes: swscale reads frames only. Gray gets chroma without colour."""
+        rows, columns = planes.y.shape
+        name = _layout(planes)
+        source = self._source
+        if source is None or (source.format.name, source.width, source.height) != (name, columns, rows):
+            source = self._source = av.VideoFrame(columns, rows, name)
+        for view, plane in zip(plane_views(source), (planes.y, planes.u, planes.v), strict=True):
+            view[:] = _NEUTRAL if plane is None else plane
+        return source
 
 
 def tagged(frame: av.VideoFrame, matrix: Matrix) -> av.VideoFrame:
@@ -163,40 +190,6 @@ def _is_slow_to_shrink(source: tuple[int, ...], target: tuple[int, ...]) -> bool
     return any(have > want and have % want for have, want in zip(source, target, strict=True))
 
 
-class _Shrinker:
-    """Shrinks by swscale, range and chroma layout in the same pass; its frames are new with every call."""
-
-    def __init__(self) -> None:
-        self._scaler = VideoReformatter()
-        self._source: av.VideoFrame | None = None
-
-    def shrink(self, planes: Planes, width: int, height: int, matrix: Matrix) -> av.VideoFrame:
-        source = self._filled(planes)
-        return self._scaler.reformat(
-            source,
-            width,
-            height,
-            "yuv420p",
-            src_colorspace=matrix,
-            dst_colorspace=matrix,
-            src_color_range=ColorRange.JPEG if planes.full_range else ColorRange.MPEG,
-            dst_color_range=ColorRange.MPEG,
-            interpolation=Interpolation.AREA | Interpolation.ACCURATE_RND,
-            threads=1,
-        )
-
-    def _filled(self, planes: Planes) -> av.VideoFrame:
-        """Return a frame that holds the planes: swscale reads frames only. Gray gets chroma without colour."""
-        rows, columns = planes.y.shape
-        name = _layout(planes)
-        source = self._source
-        if source is None or (source.format.name, source.width, source.height) != (name, columns, rows):
-            source = self._source = av.VideoFrame(columns, rows, name)
-        for view, plane in zip(plane_views(source), (planes.y, planes.u, planes.v), strict=True):
-            view[:] = _NEUTRAL if plane is None else plane
-        return source
-
-
 def _layout(planes: Planes) -> str:
     """Return FFmpeg's name of the format of a frame that holds the planes."""
     if planes.u is None:
@@ -230,47 +223,37 @@ class RawDecoder:
         self.width, self.height = fit(width, height, target_width or width, target_height or height)
         self._full_range = full_range
         self._pool = PicturePool(self.width, self.height, matrix)
-        packed = fourcc in _LUMA_PLACE
-        self._length = width * height * (4 if packed else 3) // 2
-        self._split = _PackedSplit(fourcc, width, height) if packed else _PlanarSplit(fourcc, width, height)
+        self._fourcc = fourcc
+        self._shape = height, width
+        self._is_packed = fourcc in _LUMA_PLACE
+        self._length = width * height * (4 if self._is_packed else 3) // 2
+        if self._is_packed:
+            self._luma, self._chroma = (np.empty((height, width), np.uint8) for _ in range(2))
+        self._u, self._v = (
+            np.empty((height if self._is_packed else height // 2, width // 2), np.uint8) for _ in range(2)
+        )
 
     def decode(self, data: bytes) -> av.VideoFrame:
         """Return the picture; raises MediaError when there are too few bytes for one."""
         if len(data) < self._length:
             raise MediaError(f"a picture of {len(data)} bytes where {self._length} were agreed")
-        y, u, v = self._split(np.frombuffer(data, np.uint8, self._length))
+        samples = np.frombuffer(data, np.uint8, self._length)
+        y, u, v = self._unpacked(samples) if self._is_packed else self._planes(samples)
         return self._pool.store(Planes(y, u, v, self._full_range))
 
-
-class _PackedSplit:
-    """YUYV and UYVY into 4:2:2 planes of its own."""
-
-    def __init__(self, fourcc: str, width: int, height: int) -> None:
-        self._shape = height, width
-        self._luma_first = _LUMA_PLACE[fourcc] == 0
-        self._luma, self._chroma = (np.empty((height, width), np.uint8) for _ in range(2))
-        self._u, self._v = (np.empty((height, width // 2), np.uint8) for _ in range(2))
-
-    def __call__(self, samples: Plane) -> tuple[Plane, Plane, Plane]:
+    def _unpacked(self, samples: Plane) -> tuple[Plane, Plane, Plane]:
+        """Return the 4:2:2 planes of YUYV or UYVY."""
         height, width = self._shape
-        pair = [self._luma, self._chroma] if self._luma_first else [self._chroma, self._luma]
+        pair = [self._luma, self._chroma] if _LUMA_PLACE[self._fourcc] == 0 else [self._chroma, self._luma]
         cv2.split(samples.reshape(height, width, 2), pair)
         cv2.split(self._chroma.reshape(height, width // 2, 2), [self._u, self._v])
         return self._luma, self._u, self._v
 
-
-class _PlanarSplit:
-    """NV12 and YU12 into 4:2:0 planes, luma as it stands."""
-
-    def __init__(self, fourcc: str, width: int, height: int) -> None:
-        self._shape = height, width
-        self._interleaved = fourcc == "NV12"
-        self._u, self._v = (np.empty((height // 2, width // 2), np.uint8) for _ in range(2))
-
-    def __call__(self, samples: Plane) -> tuple[Plane, Plane, Plane]:
+    def _planes(self, samples: Plane) -> tuple[Plane, Plane, Plane]:
+        """Return the 4:2:0 planes of NV12 or YU12, luma as it stands."""
         height, width = self._shape
         luma, chroma = np.split(samples, [height * width])
-        if not self._interleaved:
+        if self._fourcc != "NV12":
             u, v = chroma.reshape(2, height // 2, width // 2)
             return luma.reshape(height, width), u, v
         cv2.split(chroma.reshape(height // 2, width // 2, 2), [self._u, self._v])

@@ -42,9 +42,16 @@ class BgraConverter:
 
     def __init__(self, size: tuple[int, int], width: int, height: int) -> None:
         self._size = size
-        self._whole = _Whole(width, height) if size == (width, height) else None
-        self._scaler = FrameConverter(width, height, MATRIX)
         self._latest: tuple[bytes, av.VideoFrame] | None = None
+        self._is_whole = size == (width, height)
+        if not self._is_whole:
+            self._scaler = FrameConverter(width, height, MATRIX)
+            return
+        self._pool = PicturePool(width, height, MATRIX)
+        self._i420 = np.empty((height * 3 // 2, width), np.uint8)
+        self._half = np.empty((height // 2, width // 2, 4), np.uint8)
+        self._ycc = np.empty((height // 2, width // 2, 3), np.uint8)
+        self._u, self._v = (np.empty((height // 2, width // 2), np.uint8) for _ in range(2))
 
     def convert(self, data: bytes) -> av.VideoFrame:
         """Return the picture of `data`, rows of four bytes a pixel without padding."""
@@ -52,26 +59,15 @@ class BgraConverter:
             return self._latest[1]
         width, height = self._size
         pixels = np.frombuffer(data, np.uint8, width * height * 4).reshape(height, width, 4)
-        if self._whole:
-            frame = self._whole.convert(pixels)
+        if self._is_whole:
+            frame = self._converted(pixels)
         else:
             frame = self._scaler.convert(av.VideoFrame.from_numpy_buffer(pixels, "bgra"))
         self._latest = data, frame
         return frame
 
-
-class _Whole:
-    """The conversion of pictures that keep their even size."""
-
-    def __init__(self, width: int, height: int) -> None:
-        self._pool = PicturePool(width, height, MATRIX)
-        self._i420 = np.empty((height * 3 // 2, width), np.uint8)
-        self._half = np.empty((height // 2, width // 2, 4), np.uint8)
-        self._ycc = np.empty((height // 2, width // 2, 3), np.uint8)
-        self._u, self._v = (np.empty((height // 2, width // 2), np.uint8) for _ in range(2))
-
-    def convert(self, pixels: Bgra) -> av.VideoFrame:
-        """Return the picture."""
+    def _converted(self, pixels: Bgra) -> av.VideoFrame:
+        """Return a picture that keeps its size."""
         height, width = pixels.shape[:2]
         cv2.cvtColor(pixels, cv2.COLOR_BGRA2YUV_I420, self._i420)
         cv2.resize(pixels, (width // 2, height // 2), self._half, interpolation=cv2.INTER_AREA)

@@ -9,7 +9,6 @@ import ctypes
 import ctypes.util
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
@@ -19,8 +18,8 @@ from config.errors import MediaError
 
 _SONAMES = ("libturbojpeg.so.0",)
 
-_COLORSPACE_YCBCR = 1
-_COLORSPACE_GRAY = 2
+YCBCR, GRAY = 1, 2
+"""TJCS numbers of colour spaces that decode into planes."""
 _ERROR_WARNING = 0
 
 # A few bytes of padding before a marker: many webcams send them with every picture, and nothing is lost.
@@ -29,26 +28,6 @@ _END_OF_IMAGE = b"\xff\xd9"
 
 SUBSAMPLINGS: dict[int, tuple[int, int]] = {0: (1, 1), 1: (2, 1), 2: (2, 2), 3: (1, 1), 4: (1, 2), 5: (4, 1)}
 """TJSAMP number to how many luma samples share a chroma sample, across and down."""
-
-
-@dataclass(frozen=True, slots=True)
-class JpegHeader:
-    """What a JPEG says of itself: size in pixels, TJSAMP number, TJCS number."""
-
-    width: int
-    height: int
-    subsampling: int
-    colorspace: int
-
-    @property
-    def is_gray(self) -> bool:
-        """Whether there is no chroma."""
-        return self.colorspace == _COLORSPACE_GRAY
-
-    @property
-    def is_planar_yuv(self) -> bool:
-        """Whether its samples are YCbCr or gray, in a layout that decodes into planes."""
-        return self.colorspace in (_COLORSPACE_YCBCR, _COLORSPACE_GRAY) and self.subsampling in SUBSAMPLINGS
 
 
 @cache
@@ -102,13 +81,13 @@ class Decompressor:
             raise MemoryError("libjpeg-turbo cannot start a decoder")
         return int(handle)
 
-    def header(self, data: bytes) -> JpegHeader:
-        """Read the header of a JPEG; raises MediaError where it has none."""
+    def header(self, data: bytes) -> tuple[int, int, int, int]:
+        """Return a JPEG's width and height, TJSAMP and TJCS number; raises MediaError where it has no header."""
         width, height, subsampling, colorspace = (ctypes.c_int() for _ in range(4))
         status = self._turbo.tjDecompressHeader3(self._handle, data, len(data), width, height, subsampling, colorspace)
         if status != 0:
             self._raise_damage()
-        return JpegHeader(width.value, height.value, subsampling.value, colorspace.value)
+        return width.value, height.value, subsampling.value, colorspace.value
 
     def decode(self, data: bytes, planes: Sequence[NDArray[np.uint8]], width: int, height: int) -> None:
         """Decode into `planes` (Y, then U and V unless gray), scaled to `width` x `height`.

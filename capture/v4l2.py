@@ -101,50 +101,41 @@ _TIMINGS = {
 }
 
 
-class SignalInput:
-    """The input that an open node is set to. HDMI and SDI cards can say what signal it gets, most USB sticks cannot.
+def _receiver_of(fd: int) -> int | None:
+    """Return the number of the input that an open node is set to, if it takes a signal of which it can tell.
 
-    UVC devices are never asked twice: their inputs have neither timings nor standards, and a question to one that hangs
-    would take seconds.
+    HDMI and SDI cards can, most USB sticks cannot. UVC devices are never asked twice: their inputs have neither timings
+    nor standards, and a question to one that hangs would take seconds.
     """
-
-    def __init__(self, fd: int) -> None:
-        self._fd = fd
-        self._index = self._receiver_index()
-
-    def _receiver_index(self) -> int | None:
-        """Return the input's number if it takes a signal of which it can tell."""
-        index = ctypes.c_int()
-        entry = v4l2.Input()
-        try:
-            fcntl.ioctl(self._fd, v4l2.VIDIOC_G_INPUT, index)
-            entry.index = index.value
-            fcntl.ioctl(self._fd, v4l2.VIDIOC_ENUMINPUT, entry)
-        except OSError:
-            return None
-        return index.value if entry.is_receiver else None
-
-    def problem(self) -> str | None:
-        """Return the fault of the signal, None if there is none or the device does not say."""
-        if self._index is None:
-            return None
-        entry = v4l2.Input()
-        entry.index = self._index
-        try:
-            fcntl.ioctl(self._fd, v4l2.VIDIOC_ENUMINPUT, entry)
-        except OSError:
-            return None  # it has gone, which reading says
-        for flag, words in _STATUS.items():
-            if entry.status & flag:
-                return words
-        return self._timings_problem() if entry.capabilities & v4l2.IN_CAP_DV_TIMINGS else None
-
-    def _timings_problem(self) -> str | None:
-        try:
-            fcntl.ioctl(self._fd, v4l2.VIDIOC_QUERY_DV_TIMINGS, v4l2.DvTimings())
-        except OSError as error:
-            return _TIMINGS.get(error.errno or 0)
+    index = ctypes.c_int()
+    entry = v4l2.Input()
+    try:
+        fcntl.ioctl(fd, v4l2.VIDIOC_G_INPUT, index)
+        entry.index = index.value
+        fcntl.ioctl(fd, v4l2.VIDIOC_ENUMINPUT, entry)
+    except OSError:
         return None
+    return index.value if entry.is_receiver else None
+
+
+def _signal_problem(fd: int, receiver: int) -> str | None:
+    """Return the fault of the signal, None if there is none or the device does not say."""
+    entry = v4l2.Input()
+    entry.index = receiver
+    try:
+        fcntl.ioctl(fd, v4l2.VIDIOC_ENUMINPUT, entry)
+    except OSError:
+        return None  # it has gone, which reading says
+    for flag, words in _STATUS.items():
+        if entry.status & flag:
+            return words
+    if not entry.capabilities & v4l2.IN_CAP_DV_TIMINGS:
+        return None
+    try:
+        fcntl.ioctl(fd, v4l2.VIDIOC_QUERY_DV_TIMINGS, v4l2.DvTimings())
+    except OSError as error:
+        return _TIMINGS.get(error.errno or 0)
+    return None
 
 
 _OLDEST_NS = 2 * NANOSECONDS
@@ -331,7 +322,7 @@ class V4l2Source(VideoSource):
         if stream is None:
             return None
         with stream.lock:
-            return None if stream.is_closed or stream.signal is None else stream.signal.problem()
+            return None if stream.is_closed else stream.signal_problem()
 
     def close(self) -> None:
         """Let go of the device within half a second; a device that hangs is let go by a thread left to itself."""
@@ -376,11 +367,11 @@ class _Stream:
             raise holders.refusal(_errno(error), name, node) from error
         self._stream = self._container.streams.video[0]
         self._poll, self._watched = select.poll(), -1
-        self.signal: SignalInput | None = None
+        self._receiver: int | None = None
         with contextlib.suppress(OSError):
             self._watched = os.open(node, os.O_RDWR | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
             self._poll.register(self._watched, select.POLLIN)
-            self.signal = SignalInput(self._watched)
+            self._receiver = _receiver_of(self._watched)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -415,6 +406,10 @@ class _Stream:
 
     def _lost(self, error: Exception | None) -> DeviceLost:
         return holders.lost(self._name, self._node, None if error is None else _errno(error))
+
+    def signal_problem(self) -> str | None:
+        """Return the driver's complaint about the signal."""
+        return None if self._receiver is None else _signal_problem(self._watched, self._receiver)
 
     def wait(self, timeout_s: float) -> None:
         """Wait until there may be a packet, at most `timeout_s` seconds."""
