@@ -42,7 +42,7 @@ def printed(word: str, language: str) -> str:
     kind, _, code = word.partition(": ")
     told = texts(language)
     if kind == "copy":
-        text = _of_a_copy(CopyReason(code))
+        text = _of_a_copy(code)
     elif kind == "destination-lost" and code:
         text = told[f"reason.{Reason(code)}"]
     elif code:
@@ -55,9 +55,9 @@ def printed(word: str, language: str) -> str:
     return re.sub(r"\{[^{}]*\}", "…", text)
 
 
-def _of_a_copy(reason: CopyReason) -> str:
+def _of_a_copy(code: str) -> str:
     """Return a reason of a copy, which is printed in English behind the name of its place."""
-    error: CopyError = copy_error(reason, "nas")
+    error: CopyError = copy_error({str(reason): reason for reason in CopyReason}[code], "nas")
     return error.message.removeprefix("nas: ")
 
 

@@ -13,7 +13,7 @@ from recorder.archive.fixity import Progress
 from recorder.archive.fixity_log import Entry, FixityLog, Outcome
 from recorder.archive.model import Package, Problem
 from recorder.copies import inspecting
-from recorder.copies.contents import Contents, listed_there
+from recorder.copies.contents import Listing, listed_there
 from recorder.copies.ledger import Ledger
 from recorder.copies.opening import open_target
 from recorder.copies.target import Target
@@ -57,19 +57,19 @@ def verified_at(
             with progress_of(package) as progress:
                 listing = listed_there(target, place)
                 problems = inspecting.verify_at(target, place, progress, listing)
-            _remember(package, name, listing.contents, problems)
-            yield package, listing.contents.bytes, problems
+            _remember(package, name, listing, problems)
+            yield package, listing.size, problems
 
 
-def _remember(package: str, target: str, contents: Contents, problems: list[Problem]) -> None:
+def _remember(package: str, target: str, listing: Listing, problems: list[Problem]) -> None:
     ledger, now = Ledger(), SystemClock().now()
     if problems:
         ledger.seen_damaged(package, target)
     elif ledger.rows_of(package).get(target):
-        ledger.seen_whole(package, target, contents.version, contents.bytes, now)
+        ledger.seen_whole(package, target, listing.version, listing.size, now)
     FixityLog().add(
         Entry(
-            at=now, package=package, bytes=contents.bytes, found=len(problems), problems=tuple(problems),
+            at=now, package=package, bytes=listing.size, found=len(problems), problems=tuple(problems),
             outcome=Outcome.COPY_DAMAGED if problems else Outcome.COPY_WHOLE, note=f"at {target}",
         )
     )  # fmt: skip

@@ -23,9 +23,8 @@ from recorder.archive.archive import Archive
 from recorder.archive.catalog import refuse_elsewhere, sealed
 from recorder.archive.fixity_round import go_last
 from recorder.archive.names import one_line
-from recorder.copies.ledger import CopyState
 from recorder.copies.opening import open_target
-from recorder.copies.queue import CopyQueue, Outcome, Task, task_of
+from recorder.copies.queue import CopyQueue, Outcome, name_of
 from recorder.copies.reasons import CopyReason
 
 WAITING = 1
@@ -104,10 +103,10 @@ def copy_command(
         queue.new_place = new_place
         waiting = False
         for name in _names(settings, names, automatic=not pending):
-            tasks = [_to_copy(archives, package_id)] if package_id else queue.tasks(name, due_only=pending)
-            for outcome in _worked(queue, name, tasks, settings, as_json=as_json):
+            packages = [_to_copy(archives, package_id)] if package_id else queue.waiting(name, due_only=pending)
+            for outcome in _worked(queue, name, packages, settings, as_json=as_json):
                 minor = pending and outcome.reason in _NO_FAILURE
-                waiting |= outcome.state is not CopyState.COPIED and not minor
+                waiting |= outcome.state != "copied" and not minor
     ctx.exit(WAITING if waiting else 0)
 
 
@@ -120,25 +119,27 @@ def _names(settings: Settings, names: tuple[str, ...], *, automatic: bool) -> li
     return list(names) or [name for name, target in settings.copies.items() if target.automatic or not automatic]
 
 
-def _task(archives: list[Archive], key: str) -> Task:
-    return task_of(sealed(find_in(archives, key)[1]).folder)
+def _folder(archives: list[Archive], key: str) -> Path:
+    return sealed(find_in(archives, key)[1]).folder
 
 
-def _to_copy(archives: list[Archive], key: str) -> Task:
-    task = _task(archives, key)
-    refuse_elsewhere(task.folder)
-    return task
+def _to_copy(archives: list[Archive], key: str) -> Path:
+    folder = _folder(archives, key)
+    refuse_elsewhere(folder)
+    return folder
 
 
-def _worked(queue: CopyQueue, name: str, tasks: list[Task], settings: Settings, *, as_json: bool) -> Iterator[Outcome]:
-    """Copy tasks and print how each ended; what is the same for many is printed once."""
+def _worked(
+    queue: CopyQueue, name: str, packages: list[Path], settings: Settings, *, as_json: bool
+) -> Iterator[Outcome]:
+    """Copy packages and print how each ended; what is the same for many is printed once."""
     redact, _ = redactor_for(settings)
     said: str | None = None
     with progress_bar(name, shown=not as_json) as progress:
-        for outcome in queue.work(name, tasks, lambda _package: progress):
+        for outcome in queue.work(name, packages, lambda _package: progress):
             if as_json:
                 print(redact(msgspec.json.encode(outcome).decode()), flush=True)
-            elif outcome.state is CopyState.COPIED:
+            elif outcome.state == "copied":
                 speed = (
                     f", {brief_rate(8 * outcome.sent / outcome.seconds)}" if outcome.sent and outcome.seconds else ""
                 )
@@ -149,7 +150,7 @@ def _worked(queue: CopyQueue, name: str, tasks: list[Task], settings: Settings, 
                     said = outcome.message
                     click.echo(redact(f"  {said}\n  {outcome.hint}"), err=True)
             yield outcome
-    if not tasks and not as_json and sys.stderr.isatty():
+    if not packages and not as_json and sys.stderr.isatty():
         click.echo(f"Nothing waits for {name}.", err=True)
 
 
@@ -184,8 +185,7 @@ class PackageCopies(msgspec.Struct, frozen=True, kw_only=True):
 def copies_command(ctx: click.Context, package_id: str | None, folder: Path | None, *, as_json: bool) -> None:
     """Show which package has how many copies that were read back, where, since when, and what waits and why."""
     with copy_queue(ctx, folder) as (queue, _settings, archives):
-        tasks = [_task(archives, package_id)] if package_id else queue.every()
-        found = _copies(queue, tasks)
+        found = _copies(queue, [_folder(archives, package_id)] if package_id else queue.every())
     if as_json:
         print_json(found[0] if package_id else found)
         return
@@ -195,23 +195,23 @@ def copies_command(ctx: click.Context, package_id: str | None, folder: Path | No
             click.echo(f"  {line.target:<12} {_said(line)}")
 
 
-def _copies(queue: CopyQueue, tasks: list[Task]) -> list[PackageCopies]:
+def _copies(queue: CopyQueue, folders: list[Path]) -> list[PackageCopies]:
     """Return what is known of the copies of some packages, asking no place."""
     from recorder.copies.contents import version_here
 
     rows, troubles = queue.rows(), queue.ledger.troubles()
     found = []
-    for task in tasks:
-        version = version_here(task.folder)
+    for folder in folders:
+        package, version = name_of(folder), version_here(folder)
         lines = []
         for name, target in queue.targets.items():
-            row, trouble = rows.get((task.package, name)), troubles.get(name)
+            row, trouble = rows.get((package, name)), troubles.get(name)
             if row is None and not target.automatic:
                 continue
-            state: str = row.state if row else CopyState.WAITING
-            if row and state == CopyState.COPIED and row.version != version:
+            state: str = row.state if row else "waiting"
+            if row and state == "copied" and row.version != version:
                 state = "outdated"
-            why = (row if row and row.reason else trouble) if state != CopyState.COPIED else None
+            why = (row if row and row.reason else trouble) if state != "copied" else None
             next_s = max(row.next_s if row else 0.0, trouble.next_s if trouble else 0.0)
             lines.append(
                 CopyLine(
@@ -226,8 +226,8 @@ def _copies(queue: CopyQueue, tasks: list[Task]) -> list[PackageCopies]:
                     next_at=datetime.fromtimestamp(next_s).astimezone() if why and next_s else None,
                 )
             )
-        verified = sum(line.state == CopyState.COPIED for line in lines)
-        found.append(PackageCopies(id=task.package, path=str(task.folder), verified=verified, copies=tuple(lines)))
+        verified = sum(line.state == "copied" for line in lines)
+        found.append(PackageCopies(id=package, path=str(folder), verified=verified, copies=tuple(lines)))
     return found
 
 
@@ -236,7 +236,7 @@ def _count(verified: int) -> str:
 
 
 def _said(line: CopyLine) -> str:
-    if line.state == CopyState.COPIED:
+    if line.state == "copied":
         return f"whole when it was read back {line.verified_at:%Y-%m-%d %H:%M}, {brief_size(line.bytes)}"
     again = f"; tried again {line.next_at:%Y-%m-%d %H:%M}" if line.next_at else ""
     since = f" since {line.since:%Y-%m-%d %H:%M}" if line.since else ""

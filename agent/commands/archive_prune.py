@@ -19,9 +19,8 @@ from recorder.archive.disk import Disk
 from recorder.archive.fixity_log import Entry, FixityLog, Outcome
 from recorder.archive.model import Package, PackageState
 from recorder.copies.contents import MEDIA, version_here
-from recorder.copies.ledger import CopyState
 from recorder.copies.pruning import prune
-from recorder.copies.queue import CopyQueue, task_of
+from recorder.copies.queue import CopyQueue, place_of
 from recorder.copies.recognizing import refuse_same
 from recorder.copies.target import Target
 
@@ -112,7 +111,7 @@ def _counted(queue: CopyQueue, package: Package) -> list[str]:
     return [
         name
         for name, row in queue.rows_of(package.id).items()
-        if name in queue.targets and row.state is CopyState.COPIED and row.version == version
+        if name in queue.targets and row.state == "copied" and row.version == version
     ]
 
 
@@ -134,16 +133,14 @@ def _pruned(queue: CopyQueue, package: Package, least: int) -> Result:
     with ExitStack() as stack:
         try:
             targets = _opened(queue, counted, least, stack)
-            task = task_of(package.folder)
-            done = prune(task.folder, task.place, targets, Disk(), lambda: queue.go_on("the archive"))
+            size = prune(package.folder, place_of(package.folder), targets, Disk(), lambda: queue.go_on("the archive"))
         except LiputError as error:
             return Result(id=package.id, pruned=False, reason=error.message)
-    note = f"media removed here; copies read at {', '.join(done.targets)}"
-    FixityLog().add(
-        Entry(at=queue.clock.now(), package=package.id, bytes=done.bytes, outcome=Outcome.PRUNED, note=note)
-    )
-    queue.record(PC, Kind.PACKAGE_PRUNED, f"{package.id}: {note}", package=package.id, bytes=done.bytes)
-    return Result(id=package.id, pruned=True, bytes=done.bytes, targets=done.targets)
+    names = tuple(target.name for target, _ in targets)
+    note = f"media removed here; copies read at {', '.join(names)}"
+    FixityLog().add(Entry(at=queue.clock.now(), package=package.id, bytes=size, outcome=Outcome.PRUNED, note=note))
+    queue.record(PC, Kind.PACKAGE_PRUNED, f"{package.id}: {note}", package=package.id, bytes=size)
+    return Result(id=package.id, pruned=True, bytes=size, targets=names)
 
 
 def _opened(queue: CopyQueue, names: list[str], least: int, stack: ExitStack) -> list[tuple[Target, CopyTarget]]:

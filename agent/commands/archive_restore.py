@@ -24,9 +24,8 @@ from recorder.archive.model import Package, Problem, ProblemKind
 from recorder.control.directory import session_runs
 from recorder.copies.contents import listed_here
 from recorder.copies.inspecting import find_place, places
-from recorder.copies.ledger import CopyState
-from recorder.copies.queue import CopyQueue, task_of
-from recorder.copies.reasons import CopyReason, copy_error
+from recorder.copies.queue import CopyQueue, place_of
+from recorder.copies.reasons import OF_A_PACKAGE, CopyReason, copy_error
 from recorder.copies.restoring import Restored, Restorer
 from recorder.copies.target import Target
 
@@ -148,7 +147,7 @@ class _Restoring:
         errors: list[CopyError | PackageDamaged] = []
         for target in [name] if name else self._likely(package.id):
             try:
-                return self._restored(task_of(package.folder).place, target, problems)
+                return self._restored(place_of(package.folder), target, problems)
             except (CopyError, PackageDamaged) as error:
                 errors.append(error)
         if not errors:
@@ -158,7 +157,7 @@ class _Restoring:
     def _likely(self, package: str) -> list[str]:
         """Return the places, those first that are known to have a whole copy."""
         rows = self._queue.ledger.rows_of(package)
-        counted = [name for name, row in rows.items() if row.state is CopyState.COPIED and name in self._queue.targets]
+        counted = [name for name, row in rows.items() if row.state == "copied" and name in self._queue.targets]
         return [*counted, *(name for name in self._queue.targets if name not in counted)]
 
     def fetch(self, place: str, name: str) -> Result:
@@ -185,11 +184,11 @@ class _Restoring:
         return self._done(package, target, restored)
 
     def _done(self, package: str, target: Target, restored: Restored) -> Result:
-        contents, now = restored.copy.contents, self._queue.clock.now()
-        self._queue.ledger.seen_whole(package, target.name, contents.version, contents.bytes, now)
+        copy, now = restored.copy, self._queue.clock.now()
+        self._queue.ledger.seen_whole(package, target.name, copy.version, copy.size, now)
         kept = str(restored.kept) if restored.kept else None
         note = f"{_files(restored.fetched)} from {target.name}" + (f"; the damaged one is in {kept}" if kept else "")
-        self._note(package, contents.bytes, Outcome.REPAIRED, [], note)
+        self._note(package, copy.size, Outcome.REPAIRED, [], note)
         self._queue.record(
             PC, Kind.PACKAGE_REPAIRED, f"{package}: {note}", package=package, target=target.name,
             files=len(restored.fetched),
@@ -231,7 +230,7 @@ def _fetched(
         try:
             yield restoring[number or 0].fetch(place, name)
         except (CopyError, PackageDamaged, PackageBusy) as error:
-            if key is not None or (isinstance(error, CopyError) and not CopyReason(error.reason).is_of_package):
+            if key is not None or (isinstance(error, CopyError) and error.reason not in OF_A_PACKAGE):
                 raise
             yield Result(id=place.rpartition("/")[2], ok=False, target=name, reason=error.message)
 

@@ -150,16 +150,15 @@ def _packages(root: Path) -> int:
 
 
 def _copies(settings: Settings, roots: Sequence[Path]) -> dict[str, CopiesOf]:
-    from recorder.copies.ledger import CopyState
     from recorder.copies.opening import open_target
-    from recorder.copies.queue import CopyQueue
+    from recorder.copies.queue import CopyQueue, name_of
 
     queue = CopyQueue(roots, settings.copies, partial(open_target, settings), SystemClock())
     rows, every, troubles = queue.rows(), queue.every(), queue.ledger.troubles()
     found = {}
     for name, target in settings.copies.items():
-        known = [rows.get((task.package, name)) for task in every]
-        waiting = sum(target.automatic if row is None else row.state is CopyState.WAITING for row in known)
+        known = [rows.get((name_of(folder), name)) for folder in every]
+        waiting = sum(target.automatic if row is None else row.state == "waiting" for row in known)
         found[name] = CopiesOf(waiting, troubles[name].reason if name in troubles else None)
     return found
 

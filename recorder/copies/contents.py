@@ -34,31 +34,8 @@ class Item:
     digest: str
 
 
-@dataclass(frozen=True)
-class Contents:
-    """The files of a package in order; `version` is the SHA-256 of the last, and so stands for all of them."""
-
-    uuid: str
-    version: str
-    items: tuple[Item, ...]
-
-    @property
-    def bytes(self) -> int:
-        """The size of all of it."""
-        return sum(item.bytes for item in self.items)
-
-    def digests(self) -> dict[str, str]:
-        """Return the SHA-256 of each file."""
-        return {item.path: item.digest for item in self.items}
-
-    @property
-    def media(self) -> frozenset[str]:
-        """The SHA-256 of each file of media: a correction changes none of them."""
-        return media_of(self.digests())
-
-
 def media_of(digests: Mapping[str, str]) -> frozenset[str]:
-    """Return the SHA-256 of each file of media among those of all files of a package."""
+    """Return the SHA-256 of each file of media among those of a package: a correction changes none of them."""
     return frozenset(digest for path, digest in digests.items() if path.startswith(MEDIA))
 
 
@@ -67,10 +44,14 @@ type ReadFile = Callable[[str, int], bytes]
 
 
 class Listing:
-    """What the manifests of a package list, compared with the files that are there; opens no media."""
+    """What the manifests of a package list, compared with the `files` that are there; opens no media.
+
+    `items` are the listed files that are there, in order. `digests` has the SHA-256 of all that is listed, also of what
+    is not there; `version` is that of the last file, and so stands for all of them.
+    """
 
     def __init__(self, files: dict[str, int], others: list[str], read: ReadFile) -> None:
-        self._files = files
+        self.files = files
         self._read = read
         self.problems = [
             Problem(storable(path), "is a link or a device; a package holds files only", ProblemKind.UNSAFE)
@@ -78,25 +59,23 @@ class Listing:
         ]
         tags = self._tag_file(bag.TAG_MANIFEST_FILE)
         self.version = hashlib.sha256(tags).hexdigest()
-        listed = self._entries(bag.MANIFEST_FILE) | self._entries(bag.TAG_MANIFEST_FILE)
-        listed[bag.TAG_MANIFEST_FILE] = self.version
+        self.digests = self._entries(bag.MANIFEST_FILE) | self._entries(bag.TAG_MANIFEST_FILE)
+        self.digests[bag.TAG_MANIFEST_FILE] = self.version
         self._check_further_manifests()
-        for path in sorted(files.keys() - listed.keys() - {bag.FETCH_FILE}):
+        for path in sorted(files.keys() - self.digests.keys() - {bag.FETCH_FILE}):
             self._add(path, "is extra; no manifest lists it", ProblemKind.EXTRA)
-        self.digests = listed
-        """The SHA-256 of everything that is listed, also of what is not there."""
-        self.contents = Contents(
-            self._uuid(),
-            self.version,
-            tuple(
-                Item(path, files[path], listed[path])
-                for path in sorted(listed.keys() & files.keys(), key=_order)
-            ),
-        )  # fmt: skip
+        self.uuid = self._uuid()
+        there = sorted(self.digests.keys() & files.keys(), key=_order)
+        self.items = tuple(Item(path, files[path], self.digests[path]) for path in there)
+
+    @property
+    def size(self) -> int:
+        """The bytes of all that is listed and there."""
+        return sum(item.bytes for item in self.items)
 
     def recording(self) -> Recording:
         """Return the description that is there; raises msgspec.MsgspecError or UnicodeDecodeError."""
-        size = min(self._files.get(RECORDING_FILE, 0), LARGEST_TAG_FILE)
+        size = min(self.files.get(RECORDING_FILE, 0), LARGEST_TAG_FILE)
         return decode_recording(self._read(RECORDING_FILE, size) if size else b"")
 
     def _add(self, file: str, problem: str, kind: ProblemKind) -> None:
@@ -104,7 +83,7 @@ class Listing:
 
     def _tag_file(self, name: str) -> bytes:
         """Return the content of a tag file, nothing where that cannot be had, which is a problem noted once."""
-        size = self._files.get(name)
+        size = self.files.get(name)
         if size is None:
             if not any(problem.file == name for problem in self.problems):
                 self._add(name, "is missing", ProblemKind.MISSING)
@@ -117,16 +96,16 @@ class Listing:
     def _entries(self, manifest: str) -> dict[str, str]:
         """Return the digests that a manifest lists, also of what is missing; what is wrong with it is noted."""
         digits = bag.digits_of(bag.algorithm_of(manifest) or "sha256")
-        entries, problems = listed_in(manifest, self._tag_file(manifest), self._files, digits=digits)
+        entries, problems = listed_in(manifest, self._tag_file(manifest), self.files, digits=digits)
         self.problems += problems
         return entries
 
     def _check_further_manifests(self) -> None:
         """Note what of the payload a manifest of another algorithm does not list."""
-        for manifest in filter(bag.is_payload_manifest, self._files):
+        for manifest in filter(bag.is_payload_manifest, self.files):
             if manifest != bag.MANIFEST_FILE and bag.algorithm_of(manifest):
                 entries = self._entries(manifest)
-                for path in (path for path in self._files if path.startswith(bag.PAYLOAD) and path not in entries):
+                for path in (path for path in self.files if path.startswith(bag.PAYLOAD) and path not in entries):
                     self._add(path, f"is extra; {manifest} does not list it", ProblemKind.EXTRA)
 
     def _uuid(self) -> str:
@@ -144,12 +123,12 @@ def _order(path: str) -> tuple[int, str]:
     return (0 if path.startswith(MEDIA) else 1 if path.startswith(bag.PAYLOAD) else 2), path
 
 
-def holds_all_of(here: Contents, folder: Path, there: Listing) -> bool:
+def holds_all_of(here: Listing, folder: Path, there: Listing) -> bool:
     """Return whether the package at `folder` may take the place of the one that `there` lists: nothing of it is lost.
 
     That is so where its media are here, or where it is a part of the session that is joined here to others.
     """
-    if media_of(there.digests) <= here.media:
+    if media_of(there.digests) <= media_of(here.digests):
         return True
     try:
         mine, other = decode_recording(read_file(folder / RECORDING_FILE)), there.recording()
@@ -165,7 +144,7 @@ def listed_here(folder: Path) -> Listing:
     return Listing(files, others, lambda name, _size: read_file(folder / name))
 
 
-def contents_here(folder: Path) -> Contents:
+def contents_here(folder: Path) -> Listing:
     """Return what the package at `folder` consists of; raises CopyError where its files are not those it lists."""
     try:
         listing = listed_here(folder)
@@ -174,7 +153,7 @@ def contents_here(folder: Path) -> Contents:
     if listing.problems:
         first = listing.problems[0]
         raise copy_error(CopyReason.DAMAGED_HERE, folder.name, f"{first.file} {first.problem}")
-    return listing.contents
+    return listing
 
 
 def listed_there(target: Target, place: str) -> Listing:

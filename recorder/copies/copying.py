@@ -13,19 +13,10 @@ from devices.host.clock import Clock
 from recorder.archive import bag
 from recorder.archive.fixity import Progress, Tally, sha256
 from recorder.archive.model import Problem, ProblemKind
-from recorder.copies.contents import Contents, Item, Listing, contents_here, holds_all_of, listed_there
+from recorder.copies.contents import Item, Listing, contents_here, holds_all_of, listed_there
 from recorder.copies.reasons import CopyReason, copy_error
 from recorder.copies.recognizing import refuse_links
 from recorder.copies.target import Flow, Target
-
-
-@dataclass(frozen=True)
-class Copied:
-    """A copy that is whole: which state of the package, how large it is, how much of it had to be sent."""
-
-    version: str
-    bytes: int
-    sent: int
 
 
 @dataclass(frozen=True)
@@ -42,15 +33,17 @@ class Copier:
     clock: Clock | None = None
     offer: Callable[[str], None] = lambda _: None
 
-    def copy(self, folder: Path, place: str, last_version: str | None = None, offered: Collection[str] = ()) -> Copied:
-        """Make a copy of the package at `folder`, or put right the one that is there, and return it once it is whole.
+    def copy(
+        self, folder: Path, place: str, last_version: str | None = None, offered: Collection[str] = ()
+    ) -> tuple[Listing, int]:
+        """Make a copy of the package at `folder`, or put right the one that is there; return it once it is whole.
 
         `last_version` is what was put there from here before, None for nothing; `offered` what attempts since then may
-        have put there that were stopped. Raises CopyError.
+        have put there that were stopped. Returns how many bytes had to be sent, too. Raises CopyError.
         """
         self.go_on()
         contents = contents_here(folder)
-        flow = Flow(Tally(2 * contents.bytes, self.progress), self.rate, self.go_on, self.clock)
+        flow = Flow(Tally(2 * contents.size, self.progress), self.rate, self.go_on, self.clock)
         work = self._where(contents, folder, place, last_version, offered)
         self.offer(contents.version)
         there, others = self.target.walk(work)
@@ -64,10 +57,10 @@ class Copier:
         self._remove_rest(contents, work)
         self.target.finish(work, place)
         refuse_links(self.target, place)
-        return Copied(contents.version, contents.bytes, sent)
+        return contents, sent
 
     def _where(
-        self, contents: Contents, folder: Path, place: str, last_version: str | None, offered: Collection[str]
+        self, contents: Listing, folder: Path, place: str, last_version: str | None, offered: Collection[str]
     ) -> str:
         """Return the folder to write into: the package's own, where it is there and may be put right, or a new one."""
         files, others = self.target.walk(place)
@@ -78,7 +71,7 @@ class Copier:
         listing = Listing(files, others, lambda name, size: b"".join(self.target.read(f"{place}/{name}", size)))
         if listing.version == contents.version:
             return place
-        if listing.contents.uuid not in {"", contents.uuid}:
+        if listing.uuid not in {"", contents.uuid}:
             raise copy_error(CopyReason.NAME_TAKEN, self.target.name, place)
         if listing.version in {last_version, *offered}:
             if not holds_all_of(contents, folder, listing):
@@ -120,11 +113,10 @@ class Copier:
         reason = CopyReason.DAMAGED_ON_THE_WAY if here == item.digest else CopyReason.DAMAGED_HERE
         raise copy_error(reason, self.target.name, item.path)
 
-    def _remove_rest(self, contents: Contents, work: str) -> None:
+    def _remove_rest(self, contents: Listing, work: str) -> None:
         """Remove what an earlier state of the package, or a stopped attempt, has left beside its files."""
-        known = contents.digests()
         files, _ = self.target.walk(work)
-        for path in files.keys() - known.keys():
+        for path in files.keys() - contents.digests.keys():
             self.target.remove(f"{work}/{path}")
         missing = [item.path for item in contents.items if files.get(item.path) != item.bytes]
         if missing:
@@ -143,7 +135,7 @@ def digest_there(target: Target, path: str, item: Item, flow: Flow) -> bool:
 def problems_there(target: Target, listing: Listing, place: str, flow: Flow | None = None) -> list[Problem]:
     """Read all of a package at a place that `listing` lists; return what is wrong with it, nothing if it is whole."""
     flow = flow or Flow()
-    changed = [item for item in listing.contents.items if not digest_there(target, f"{place}/{item.path}", item, flow)]
+    changed = [item for item in listing.items if not digest_there(target, f"{place}/{item.path}", item, flow)]
     said = "is changed: its SHA-256 is not the one listed"
     return [*listing.problems, *(Problem(item.path, said, ProblemKind.CHANGED) for item in changed)]
 

@@ -125,4 +125,4 @@ def verify_at(
     `listing` is what `listed_there` says of it, None where that has not been asked yet. Raises CopyError.
     """
     listing = listing or listed_there(target, place)
-    return problems_there(target, listing, place, Flow(Tally(listing.contents.bytes, progress)))
+    return problems_there(target, listing, place, Flow(Tally(listing.size, progress)))

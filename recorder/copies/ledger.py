@@ -8,8 +8,8 @@ import sqlite3
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from datetime import datetime
-from enum import StrEnum
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -28,11 +28,8 @@ CREATE TABLE IF NOT EXISTS places (target TEXT PRIMARY KEY, url TEXT, mark TEXT,
 """
 
 
-class CopyState(StrEnum):
-    """How far a copy is."""
-
-    WAITING = "waiting"
-    COPIED = "copied"
+type CopyState = Literal["waiting", "copied"]
+"""How far a copy is."""
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,7 +42,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
     package: str
     target: str
-    state: CopyState = CopyState.WAITING
+    state: CopyState = "waiting"
     version: str | None = None
     bytes: int = 0
     verified_at: datetime | None = None
@@ -103,7 +100,7 @@ class Ledger:
 
     def ask(self, packages: Iterable[str], target: str) -> None:
         """Remember that packages are to have a copy at a place; what is known of one stays."""
-        rows = [(package, target, CopyState.WAITING, 0, 0, 0.0) for package in packages]
+        rows = [(package, target, "waiting", 0, 0, 0.0) for package in packages]
         columns = "(package, target, state, bytes, attempts, next_s)"
         with self._open() as connection:
             connection.executemany(f"INSERT OR IGNORE INTO copies {columns} VALUES (?, ?, ?, ?, ?, ?)", rows)  # noqa: S608 - ours
@@ -127,9 +124,7 @@ class Ledger:
 
     def seen_whole(self, package: str, target: str, version: str, size: int, now: datetime) -> None:
         """Remember a copy all of which was read and is right."""
-        self.put(
-            Row(package=package, target=target, state=CopyState.COPIED, version=version, bytes=size, verified_at=now)
-        )
+        self.put(Row(package=package, target=target, state="copied", version=version, bytes=size, verified_at=now))
         with self._open() as connection:
             connection.execute("DELETE FROM offers WHERE package = ? AND target = ?", (package, target))
 
@@ -137,7 +132,7 @@ class Ledger:
         """Remember that a copy is not whole any more: it waits to be put right, and does not count."""
         row = self.rows_of(package).get(target)
         if row is not None:
-            self.put(msgspec.structs.replace(row, state=CopyState.WAITING, next_s=0.0))
+            self.put(msgspec.structs.replace(row, state="waiting", next_s=0.0))
 
     def trouble(self, target: str) -> Trouble | None:
         """Return what keeps every package from a place."""
@@ -171,7 +166,7 @@ class Ledger:
             with self._open() as connection:
                 connection.execute(
                     "UPDATE copies SET state = ?, next_s = 0 WHERE target = ? AND state = ?",
-                    (CopyState.WAITING, place.target, CopyState.COPIED),
+                    ("waiting", place.target, "copied"),
                 )
         self._replace("places", place)
 

@@ -6,7 +6,6 @@ written before anything is removed, so a kill leaves a package that says where i
 
 import urllib.parse
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from config.copies import CopyTarget
@@ -25,22 +24,14 @@ from recorder.storage_errors import storage_error
 from recorder.storing.mounts import whole_disk
 
 
-@dataclass(frozen=True)
-class Pruned:
-    """What was removed here: how many bytes; and where copies of it were read just before."""
-
-    bytes: int
-    targets: tuple[str, ...]
-
-
 def prune(
     folder: Path, place: str, targets: Sequence[tuple[Target, CopyTarget]], disk: Disk, go_on: Callable[[], None]
-) -> Pruned:
+) -> int:
     """Remove the media of the package at `folder` once a whole copy of its present state was read at each of `targets`.
 
-    Raises CopyError where a copy is not whole, or of another state, or not apart from the archive and the other copies,
-    or the package is damaged here, and nothing is removed then; ArchiveError without `targets`; PackageBusy,
-    PackageNotFound, StorageError.
+    Return the bytes that were removed. Raises CopyError where a copy is not whole, or of another state, or not apart
+    from the archive and the other copies, or the package is damaged here, and nothing is removed then; ArchiveError
+    without `targets`; PackageBusy, PackageNotFound, StorageError.
     """
     if not targets:
         raise ArchiveError(f"{folder.name} has no copy", hint="`liput archive copy` makes one.")
@@ -50,7 +41,7 @@ def prune(
 
 def _prune(
     folder: Path, place: str, targets: Sequence[tuple[Target, CopyTarget]], disk: Disk, go_on: Callable[[], None]
-) -> Pruned:
+) -> int:
     try:
         _refuse_near(folder, [target for target, _ in targets])
         listing = listed_here(folder)
@@ -64,12 +55,12 @@ def _prune(
         for target, _ in targets:  # hours may have gone by since the first was read
             _refuse_changed(target, place, listing.version)
         # What is in the copy, for an attempt that was stopped may have removed a part of it here.
-        media = [item for item in copy.contents.items if item.path.startswith(MEDIA)]
+        media = [item for item in copy.items if item.path.startswith(MEDIA)]
         left = [item for item in media if (folder / item.path).exists()]
         _remove(folder, left, _fetch_text(media, place, targets[0][1]), disk)
     except OSError as error:
         raise storage_error(error, folder) from None
-    return Pruned(sum(item.bytes for item in left), tuple(target.name for target, _ in targets))
+    return sum(item.bytes for item in left)
 
 
 def _refuse_near(folder: Path, targets: Sequence[Target]) -> None:

@@ -26,9 +26,9 @@ from recorder.archive.fixity import Progress
 from recorder.archive.locking import locked
 from recorder.control.directory import session_runs
 from recorder.copies.contents import version_here
-from recorder.copies.copying import Copied, Copier
+from recorder.copies.copying import Copier
 from recorder.copies.ledger import CopyState, Ledger, Place, Row, Trouble
-from recorder.copies.reasons import CopyReason, copy_error
+from recorder.copies.reasons import OF_A_PACKAGE, CopyReason, copy_error
 from recorder.copies.recognizing import give_mark, mark_of, refuse_archive
 from recorder.copies.target import Target
 
@@ -42,15 +42,6 @@ FAILURES_OF_A_PLACE = 3
 
 LOOK_AGAIN_S = 24 * 3600.0
 """After so long it is looked whether a place that nothing waits for is still the one that has the copies."""
-
-
-@dataclass(frozen=True)
-class Task:
-    """One package that is to have a copy at one place."""
-
-    package: str
-    folder: Path
-    place: str
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="copy"):
@@ -82,8 +73,8 @@ class CopyQueue:
     new_place: bool = False
     """Whether a place that is not known again is one to begin anew at."""
 
-    def tasks(self, target: str, *, due_only: bool = True) -> list[Task]:
-        """Return what waits for a place, the newest first: a session of today has no copy yet.
+    def waiting(self, target: str, *, due_only: bool = True) -> list[Path]:
+        """Return the packages that wait for a place, the newest first: a session of today has no copy yet.
 
         With `due_only` what goes there by itself or was asked for before, without what was tried too lately; else
         everything that has no copy there.
@@ -95,15 +86,15 @@ class CopyQueue:
         rows = self.rows()
         automatic = self.targets[target].automatic
         waiting = []
-        for task in self.every():
-            row = rows.get((task.package, target))
-            if (row is None and due_only and not automatic) or catalog.is_elsewhere(task.folder):
+        for folder in self.every():
+            row = rows.get((name_of(folder), target))
+            if (row is None and due_only and not automatic) or catalog.is_elsewhere(folder):
                 continue
-            if row is not None and row.state is CopyState.COPIED and row.version == version_here(task.folder):
+            if row is not None and row.state == "copied" and row.version == version_here(folder):
                 continue
             if not (due_only and row is not None and is_early(now_s, row.next_s)):
-                waiting.append(task)
-        return sorted(waiting, key=lambda task: task.package, reverse=True)
+                waiting.append(folder)
+        return sorted(waiting, key=name_of, reverse=True)
 
     def rows(self) -> dict[tuple[str, str], Row]:
         """Return what is remembered, by package and target; what was copied to another address waits."""
@@ -123,24 +114,24 @@ class CopyQueue:
             if name in self.targets and (self.new_place or place.url != self.targets[name].url)
         }
 
-    def every(self) -> list[Task]:
-        """Return every package of the archives."""
-        return [task_of(folder) for root in self.roots for folder in catalog.folders_of_packages(root)]
+    def every(self) -> list[Path]:
+        """Return the folders of all packages of the archives."""
+        return [folder for root in self.roots for folder in catalog.folders_of_packages(root)]
 
     def work(
-        self, target: str, tasks: Sequence[Task], progress_of: Callable[[str], Progress | None] = lambda _: None
+        self, target: str, packages: Sequence[Path], progress_of: Callable[[str], Progress | None] = lambda _: None
     ) -> Iterator[Outcome]:
-        """Copy `tasks` to a place, one after another; yields how each ended. What failed waits, and it is known why."""
-        left = deque(tasks)
+        """Copy `packages` to a place, one after another; yields how each ended. What failed waits."""
+        left = deque(packages)
         if not left and not self._is_to_be_looked_at(target):
             return
-        self.ledger.ask([task.package for task in tasks], target)
+        self.ledger.ask(map(name_of, packages), target)
         try:
             with self._only_one(target):
                 yield from self._work(target, left, progress_of)
         except CopyError as error:  # what keeps all of them away
             self._trouble(target, error)
-            yield from (_waits(task, target, error) for task in left)
+            yield from (_waits(folder, target, error) for folder in left)
 
     def _is_to_be_looked_at(self, target: str) -> bool:
         """Return whether a place that nothing waits for was not seen for a day: it may be emptied, or another."""
@@ -153,7 +144,7 @@ class CopyQueue:
             return False
         return not 0 <= now_s - place.seen_s < LOOK_AGAIN_S
 
-    def _work(self, name: str, left: deque[Task], progress_of: Callable[[str], Progress | None]) -> Iterator[Outcome]:
+    def _work(self, name: str, left: deque[Path], progress_of: Callable[[str], Progress | None]) -> Iterator[Outcome]:
         """Copy one after another what is `left`, and take it out of there once it is known how that ended."""
         self.go_on(name)
         target, failed = self.open_target(name), 0
@@ -162,18 +153,18 @@ class CopyQueue:
             if not left:
                 self.ledger.forget_trouble(name)
             while left:
-                task = left[0]
+                folder = left[0]
                 try:
-                    outcome = self._copied(task, name, self._copy(task, target, progress_of(task.package)))
+                    outcome = self._copy(folder, target, progress_of(name_of(folder)))
                     failed = 0
                 except CopyError as error:
                     failed += error.reason == CopyReason.FAILED
                     is_one = error.reason == CopyReason.FAILED and failed < FAILURES_OF_A_PLACE
-                    if not is_one and not CopyReason(error.reason).is_of_package:
+                    if not is_one and error.reason not in OF_A_PACKAGE:
                         raise
-                    outcome = self._failed(task, name, error)
+                    outcome = self._failed(folder, name, error)
                 except (PackageBusy, PackageNotFound):  # it is being corrected; the next time, then
-                    outcome = _waits(task, name, copy_error(CopyReason.BUSY, task.package))
+                    outcome = _waits(folder, name, copy_error(CopyReason.BUSY, name_of(folder)))
                 left.popleft()
                 yield outcome
         finally:
@@ -196,49 +187,45 @@ class CopyQueue:
         now_s = self.clock.now().timestamp()
         self.ledger.put_place(Place(target=target.name, url=url, mark=mark, seen_s=now_s))
 
-    def _copy(self, task: Task, target: Target, progress: Progress | None) -> tuple[Copied, float]:
-        first = next((root for root in self.roots if (root / task.place).is_dir()), None)
-        if first is not None and first not in task.folder.parents:
-            raise copy_error(CopyReason.NAME_TAKEN, target.name, f"{first / task.place} has the name of {task.folder}")
-        row = self.ledger.row(task.package, target.name)
-        self.ledger.put(msgspec.structs.replace(row, state=CopyState.WAITING))
+    def _copy(self, folder: Path, target: Target, progress: Progress | None) -> Outcome:
+        package, place, name = name_of(folder), place_of(folder), target.name
+        first = next((root for root in self.roots if (root / place).is_dir()), None)
+        if first is not None and first not in folder.parents:
+            raise copy_error(CopyReason.NAME_TAKEN, name, f"{first / place} has the name of {folder}")
+        row = self.ledger.row(package, name)
+        self.ledger.put(msgspec.structs.replace(row, state="waiting"))
         copier = Copier(
             target,
-            self.targets[target.name].max_rate,
-            lambda: self.go_on(target.name),
+            self.targets[name].max_rate,
+            lambda: self.go_on(name),
             progress,
             self.clock,
-            lambda version: self.ledger.offer(task.package, target.name, version),
+            lambda version: self.ledger.offer(package, name, version),
         )
         began_ns = self.clock.now_ns()
-        with locked(task.folder, alone=False):
-            offered = self.ledger.offered(task.package, target.name)
-            copied = copier.copy(task.folder, task.place, row.version, offered)
-        return copied, (self.clock.now_ns() - began_ns) / NANOSECONDS
+        with locked(folder, alone=False):
+            copied, sent = copier.copy(folder, place, row.version, self.ledger.offered(package, name))
+        seconds = (self.clock.now_ns() - began_ns) / NANOSECONDS
+        self.ledger.forget_trouble(name)
+        self.ledger.seen_whole(package, name, copied.version, copied.size, self.clock.now())
+        self.record(PC, Kind.COPIED, package=package, target=name, bytes=copied.size)
+        return Outcome(
+            package=package, target=name, state="copied", bytes=copied.size, sent=sent, seconds=round(seconds, 3)
+        )
 
     def go_on(self, name: str) -> None:
         """Raise CopyError where a session runs; `name` is who has to wait."""
         if self.is_busy():
             raise copy_error(CopyReason.SESSION, name)
 
-    def _copied(self, task: Task, target: str, done: tuple[Copied, float]) -> Outcome:
-        copied, seconds = done
-        self.ledger.forget_trouble(target)
-        self.ledger.seen_whole(task.package, target, copied.version, copied.bytes, self.clock.now())
-        self.record(PC, Kind.COPIED, package=task.package, target=target, bytes=copied.bytes)
-        return Outcome(
-            package=task.package, target=target, state=CopyState.COPIED, bytes=copied.bytes, sent=copied.sent,
-            seconds=round(seconds, 3),
-        )  # fmt: skip
-
-    def _failed(self, task: Task, target: str, error: CopyError) -> Outcome:
+    def _failed(self, folder: Path, target: str, error: CopyError) -> Outcome:
         """Note why this package has no copy there yet, and tell when that is new."""
-        row = self.ledger.row(task.package, target)
+        row = self.ledger.row(name_of(folder), target)
         known = row.reason == error.reason and row.since is not None
         self.ledger.put(
             msgspec.structs.replace(
                 row,
-                state=CopyState.WAITING,
+                state="waiting",
                 attempts=row.attempts + 1,
                 next_s=self._next_s(row.attempts + 1),
                 reason=error.reason,
@@ -247,8 +234,8 @@ class CopyQueue:
             )
         )
         if not known:
-            self._tell(target, error, task.package)
-        return _waits(task, target, error)
+            self._tell(target, error, row.package)
+        return _waits(folder, target, error)
 
     def _trouble(self, target: str, error: CopyError) -> None:
         """Note why nothing comes to a place; a session, or another Liput in the way, is no failure of it."""
@@ -295,20 +282,24 @@ class CopyQueue:
 
 
 def _as_of(row: Row, moved: Collection[str]) -> Row:
-    return msgspec.structs.replace(row, state=CopyState.WAITING) if row.target in moved else row
+    return msgspec.structs.replace(row, state="waiting") if row.target in moved else row
 
 
-def _waits(task: Task, target: str, error: CopyError) -> Outcome:
+def _waits(folder: Path, target: str, error: CopyError) -> Outcome:
     return Outcome(
-        package=task.package, target=target, state=CopyState.WAITING, reason=error.reason, message=error.message,
+        package=name_of(folder), target=target, state="waiting", reason=error.reason, message=error.message,
         hint=error.hint,
     )  # fmt: skip
 
 
-def task_of(folder: Path) -> Task:
-    """Return what it means to copy the package at `folder`: it has the same place there as in its archive."""
-    name = names.replaced(folder.name) or folder.name  # of one that is being corrected where that takes two renames
-    return Task(name, folder, "/".join((*folder.parts[-3:-1], name)))
+def name_of(folder: Path) -> str:
+    """Return the name of the package at `folder`, also while a correction has given that a hidden one."""
+    return names.replaced(folder.name) or folder.name
+
+
+def place_of(folder: Path) -> str:
+    """Return where a copy of the package at `folder` is: at the same place as in its archive."""
+    return "/".join((*folder.parts[-3:-1], name_of(folder)))
 
 
 def is_early(now_s: float, next_s: float) -> bool:

@@ -85,7 +85,7 @@ class Restorer:
         copy = whole_there(target, place, Flow(None, None, self.go_on))
         try:
             here = listed_here(folder) if folder.is_dir() else None
-            if here and here.contents.uuid not in {"", copy.contents.uuid}:
+            if here and here.uuid not in {"", copy.uuid}:
                 raise copy_error(CopyReason.NAME_TAKEN, target.name, place)
             bad = {problem.file for problem in problems if problem.kind in _OF_CONTENT}
             wanted = _wanted(here, copy, bad)
@@ -104,7 +104,7 @@ class Restorer:
     def _refuse_full(self, folder: Path, copy: Listing, to_fetch: set[str]) -> None:
         """Raise StorageFull where less would be free than the next session needs."""
         built = fixity.walk(beside(folder, BUILT))[0] if beside(folder, BUILT).is_dir() else {}
-        missing = (item for item in copy.contents.items if item.path in to_fetch and item.path not in built)
+        missing = (item for item in copy.items if item.path in to_fetch and item.path not in built)
         check_place(self.root, self.reserve_bytes + sum(item.bytes for item in missing))
 
     def _build(
@@ -113,7 +113,7 @@ class Restorer:
         """Build the package at `.NAME.restored`; return what was fetched."""
         new = beside(folder, BUILT)
         self._make(new)
-        sizes = {item.path: item.bytes for item in copy.contents.items}
+        sizes = {item.path: item.bytes for item in copy.items}
         flow = Flow(Tally(sum(sizes.get(path, 0) for path in wanted.keys() - good), self.progress), None, self.go_on)
         fetched = []
         for path in sorted(wanted, key=lambda path: path == bag.TAG_MANIFEST_FILE):
@@ -218,7 +218,7 @@ def _wanted(here: Listing | None, copy: Listing, bad: set[str]) -> dict[str, str
     It is the state that is here, where all that is damaged of it is in the copy; else that of the copy.
     """
     there = copy.digests
-    if here and bag.TAG_MANIFEST_FILE in here.contents.digests() and not _is_malformed(here):
+    if here and bag.TAG_MANIFEST_FILE in here.files and not _is_malformed(here):
         mine = here.digests
         if all(path not in bad or there.get(path) == digest for path, digest in mine.items()):
             return mine

@@ -15,7 +15,6 @@ import urllib.parse
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from datetime import timedelta
 from http.client import HTTPException
 from pathlib import Path
@@ -42,24 +41,12 @@ MOST_PARTS = 9_000
 SEND_BYTES = 1 << 16
 """Sent at a time: it is asked so often whether to go on."""
 
-PATIENCE = 4
-"""How much longer than `stalled_s` a store may take to put parts together, or to list them."""
-
 MOST_ANSWER = 8 << 20
 _ALGORITHM = "AWS4-HMAC-SHA256"
 
 
 class StoreError(OSError):
     """A store's answer that is none; its words are status and code, and nothing else."""
-
-
-@dataclass(frozen=True)
-class Part:
-    """One part of an upload, as the store knows it."""
-
-    number: int
-    etag: str
-    bytes: int
 
 
 class PartsClient:
@@ -83,7 +70,7 @@ class PartsClient:
         """Send a file of this PC; return how many bytes of it an attempt before had sent."""
         key = f"{self._prefix}{path}"
         upload = None if from_start else self._begun(key)
-        there = {part.number: part for part in self._sent(key, upload)} if upload else {}
+        there = dict(self._sent(key, upload)) if upload else {}
         upload = upload or self._begin(key)
         length = max(PART_BYTES, -(-size // MOST_PARTS))
         done, resumed = [], 0
@@ -110,8 +97,8 @@ class PartsClient:
         ours = [(_field(each, "Initiated"), _field(each, "UploadId")) for each in found if _field(each, "Key") == key]
         return max(ours)[1] if ours else None
 
-    def _sent(self, key: str, upload: str) -> Iterator[Part]:
-        """Yield the parts that are there; nothing where the store does not list them."""
+    def _sent(self, key: str, upload: str) -> Iterator[tuple[int, tuple[str, int]]]:
+        """Yield number, ETag and bytes of the parts that are there; nothing where the store does not list them."""
         marker = "0"
         while marker:
             try:
@@ -119,7 +106,7 @@ class PartsClient:
             except StoreError:
                 return
             for each in re.findall(r"<Part>(.*?)</Part>", answer, re.DOTALL):
-                yield Part(int(_field(each, "PartNumber")), _field(each, "ETag").strip('"'), int(_field(each, "Size")))
+                yield int(_field(each, "PartNumber")), (_field(each, "ETag").strip('"'), int(_field(each, "Size")))
             more = _field(answer, "IsTruncated") == "true"
             following = _field(answer, "NextPartNumberMarker")
             marker = following if more and following != marker else ""
@@ -194,12 +181,12 @@ class PartsClient:
         }
 
 
-def _same(part: Part | None, source: Path, start: int, span: int) -> str:
+def _same(part: tuple[str, int] | None, source: Path, start: int, span: int) -> str:
     """Return the ETag of a part that is there and has the same bytes as the span of the file here; else ""."""
-    if part is None or part.bytes != span:
+    if part is None or part[1] != span:
         return ""
     digest = hashlib.md5(_span(source, start, span), usedforsecurity=False).hexdigest()
-    return part.etag if part.etag == digest else ""
+    return digest if part[0] == digest else ""
 
 
 def _span(source: Path, start: int, span: int) -> bytes:
@@ -235,7 +222,7 @@ SMALL_BYTES = 5 << 20
 
 READ_BYTES = 4 << 20
 PATIENCE = 4
-"""How much longer than `stalled_s` a piece of READ_BYTES, or an object of SMALL_BYTES, may take."""
+"""How much longer than `stalled_s` a piece of READ_BYTES, an object of SMALL_BYTES, or a list may take."""
 TRIES = 2
 
 _WORDS: tuple[tuple[str, CopyReason], ...] = (
@@ -269,12 +256,6 @@ _WORDS: tuple[tuple[str, CopyReason], ...] = (
     ("403 forbidden", CopyReason.NOT_ALLOWED),
 )
 """What stands in the words of the library or the server, in small letters, the surest first."""
-
-
-class Claim(msgspec.Struct, frozen=True):
-    """The content of a claim: the package that may be written under a name."""
-
-    uuid: str
 
 
 class S3Target:
@@ -359,11 +340,11 @@ class S3Target:
         path = f"{CLAIMS}/{place.rpartition('/')[2]}.json"
         with self._translated():
             with suppress(AlreadyExistsError):
-                obstore.put(self._store, path, msgspec.json.encode(Claim(uuid)), mode="create")
+                obstore.put(self._store, path, msgspec.json.encode({"uuid": uuid}), mode="create")
             # Read in any case: not every server knows of objects that can be made only once.
             claimed = bytes(obstore.get(self._store, path).bytes())
         try:
-            mine = msgspec.json.decode(claimed, type=Claim).uuid == uuid
+            mine = msgspec.json.decode(claimed, type=dict[str, str]).get("uuid") == uuid
         except (msgspec.MsgspecError, UnicodeDecodeError):
             mine = False
         if not mine:

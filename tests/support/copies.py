@@ -19,9 +19,10 @@ from recorder.archive.archive import Archive
 from recorder.archive.fixity import Progress
 from recorder.archive.model import Package, Recording
 from recorder.archive.work import RECORDING_FILE
-from recorder.copies.copying import Copied, Copier
+from recorder.copies import queue
+from recorder.copies.contents import Listing
+from recorder.copies.copying import Copier
 from recorder.copies.folder import FolderTarget
-from recorder.copies.queue import task_of
 from recorder.copies.s3 import S3Target
 from recorder.copies.sftp import SftpTarget
 from recorder.copies.target import Target
@@ -135,14 +136,15 @@ def large_package(archive: Archive, program: Path, size: int, title: str = "Rapa
         return archive.seal(work, archives.FACTS)
 
 
-def copy(package: Package, place: Place, last_version: str | None = None, progress: Progress | None = None) -> Copied:
-    task = task_of(package.folder)
+def copy(
+    package: Package, place: Place, last_version: str | None = None, progress: Progress | None = None
+) -> tuple[Listing, int]:
     with place.opened() as target:
-        return Copier(target, progress=progress).copy(task.folder, task.place, last_version)
+        return Copier(target, progress=progress).copy(package.folder, place_of(package), last_version)
 
 
 def place_of(package: Package) -> str:
-    return task_of(package.folder).place
+    return queue.place_of(package.folder)
 
 
 def empty(place: Place) -> None:

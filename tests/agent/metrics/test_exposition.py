@@ -21,7 +21,7 @@ from config.schema import General, Settings
 from devices.model import Health, HealthState
 from recorder.control import sockets
 from recorder.control.client import ANSWER_S
-from recorder.copies.ledger import CopyState, Ledger, Row, Trouble
+from recorder.copies.ledger import Ledger, Row, Trouble
 from recorder.model.status import DestinationLine, LoadLine, SessionStatus, SoundLine, SourceLine, StreamLine
 from tests.support import archives, command
 from tests.support.served import ServedRecorder
@@ -137,8 +137,8 @@ def test_the_disk_the_archive_and_the_copies(tmp_path: Path, program: Path) -> N
         },
     )
     ledger = Ledger()
-    ledger.put(Row(package=packages[0].id, target="nas", state=CopyState.COPIED))
-    ledger.put(Row(package=packages[0].id, target="gudang", state=CopyState.WAITING))
+    ledger.put(Row(package=packages[0].id, target="nas", state="copied"))
+    ledger.put(Row(package=packages[0].id, target="gudang", state="waiting"))
     ledger.put_trouble(Trouble(target="nas", attempts=1, next_s=0.0, reason="unreachable", message="away", since=AT))
     found = scrape(tmp_path, settings)
     assert found.of("liput_archive_packages") == {(str(tmp_path),): 3}

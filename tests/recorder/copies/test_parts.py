@@ -15,8 +15,7 @@ from recorder.archive.model import Package, RecordingFacts
 from recorder.archive.verification import verify
 from recorder.copies.copying import Copier
 from recorder.copies.folder import FolderTarget
-from recorder.copies.ledger import CopyState
-from recorder.copies.queue import CopyQueue, task_of
+from recorder.copies.queue import CopyQueue
 from recorder.copies.reasons import CopyReason
 from recorder.copies.restoring import Restorer
 from recorder.recovery import find
@@ -59,9 +58,9 @@ def queue_of(nas: Path, *places: Archive) -> CopyQueue:
 
 def copied(queue: CopyQueue) -> dict[str, str | None]:
     """Copy all that waits; return what became of each, None for a copy that is whole."""
-    outcomes = list(queue.work("nas", queue.tasks("nas", due_only=False)))
-    return {outcome.package: outcome.reason for outcome in outcomes if outcome.state is not CopyState.COPIED} | {
-        outcome.package: None for outcome in outcomes if outcome.state is CopyState.COPIED
+    outcomes = list(queue.work("nas", queue.waiting("nas", due_only=False)))
+    return {outcome.package: outcome.reason for outcome in outcomes if outcome.state != "copied"} | {
+        outcome.package: None for outcome in outcomes if outcome.state == "copied"
     }
 
 
@@ -86,11 +85,11 @@ def test_of_two_packages_of_one_name_the_second_is_refused_and_the_first_copy_st
     one, other = seal(archive, program), seal(second, program)
     assert one.id == other.id
     queue = queue_of(nas, archive, second)
-    reasons = [(outcome.state, outcome.reason) for outcome in queue.work("nas", queue.tasks("nas", due_only=False))]
-    assert sorted(reasons, key=str) == [(CopyState.COPIED, None), (CopyState.WAITING, CopyReason.NAME_TAKEN)]
+    reasons = [(outcome.state, outcome.reason) for outcome in queue.work("nas", queue.waiting("nas", due_only=False))]
+    assert sorted(reasons, key=str) == [("copied", None), ("waiting", CopyReason.NAME_TAKEN)]
     before = {path: path.read_bytes() for path in nas.rglob("*.bin")}
     for places in ((archive, second), (second,), (second, archive)):
-        list(queue_of(nas, *places).work("nas", queue_of(nas, *places).tasks("nas", due_only=False)))
+        list(queue_of(nas, *places).work("nas", queue_of(nas, *places).waiting("nas", due_only=False)))
         assert {path: path.read_bytes() for path in nas.rglob("*.bin")} == before
 
 
@@ -99,7 +98,7 @@ def test_what_a_copy_alone_holds_is_not_given_up_for_another_package_of_that_uui
 ) -> None:
     one, other = seal(archive, program), seal(second, program)
     target = FolderTarget("nas", nas)
-    first = Copier(target).copy(one.folder, copies.place_of(one))
+    first, _ = Copier(target).copy(one.folder, copies.place_of(one))
     with pytest.raises(CopyError) as refused:
         Copier(target).copy(other.folder, copies.place_of(other), first.version)
     assert refused.value.reason == CopyReason.NAME_TAKEN
@@ -133,4 +132,4 @@ def test_the_copy_of_a_part_becomes_that_of_the_whole_once_the_parts_are_joined(
     assert verify(nas / copies.place_of(whole)) == []
     there = (nas / copies.place_of(whole) / "data/media/program.mp4").read_bytes()
     assert there == (whole.folder / "data/media/program.mp4").read_bytes()
-    assert task_of(other.folder).place in copies.places_in(nas), "a copy is never removed by itself"
+    assert copies.place_of(other) in copies.places_in(nas), "a copy is never removed by itself"

@@ -21,8 +21,8 @@ from recorder.archive.model import Package
 from recorder.archive.work import RECORDING_FILE
 from recorder.copies.copying import Copier
 from recorder.copies.folder import FolderTarget
-from recorder.copies.ledger import CopyState, Ledger
-from recorder.copies.queue import FIRST_PAUSE_S, LONGEST_PAUSE_S, CopyQueue, Outcome, uneven_pause_s
+from recorder.copies.ledger import Ledger
+from recorder.copies.queue import FIRST_PAUSE_S, LONGEST_PAUSE_S, CopyQueue, Outcome, place_of, uneven_pause_s
 from recorder.copies.reasons import CopyReason
 from recorder.copies.target import Flow, Target
 from tests.support import archives, copies
@@ -66,7 +66,7 @@ class Bench:
 
     def work(self, name: str = "nas") -> list[Outcome]:
         queue = self.queue()
-        return list(queue.work(name, queue.tasks(name)))
+        return list(queue.work(name, queue.waiting(name)))
 
     def advance(self, seconds: float) -> None:
         self.clock.advance_to(self.clock.now_ns() + int(seconds * NANOSECONDS))
@@ -88,7 +88,7 @@ def names(outcomes: Sequence[Outcome]) -> list[str]:
 def test_whatever_is_sealed_is_copied_once_the_newest_first(bench: Bench) -> None:
     done = bench.work()
     assert names(done) == sorted((package.id for package in bench.archive.list()), reverse=True)
-    assert {outcome.state for outcome in done} == {CopyState.COPIED}
+    assert {outcome.state for outcome in done} == {"copied"}
     assert bench.work() == []
     assert [kind for kind, _ in bench.told] == ["copied"] * 3
 
@@ -116,14 +116,14 @@ def test_a_share_that_is_gone_keeps_all_packages_waiting_and_it_is_known_why(
 
 def test_a_place_that_is_not_automatic_gets_what_was_asked_for_and_keeps_waiting_for_it(bench: Bench) -> None:
     queue = bench.queue()
-    assert queue.tasks("lain") == []
+    assert queue.waiting("lain") == []
     (bench.folder / "lain").rmdir()
-    (task, *_) = queue.every()
-    (outcome,) = queue.work("lain", [task])
-    assert (outcome.state, outcome.reason) == (CopyState.WAITING, CopyReason.NO_FOLDER)
+    (folder, *_) = queue.every()
+    (outcome,) = queue.work("lain", [folder])
+    assert (outcome.state, outcome.reason) == ("waiting", CopyReason.NO_FOLDER)
     (bench.folder / "lain").mkdir()
     bench.advance(FIRST_PAUSE_S * 2)
-    assert names(bench.work("lain")) == [task.package]
+    assert names(bench.work("lain")) == [folder.name]
     assert bench.work("lain") == []
 
 
@@ -175,7 +175,7 @@ def test_what_is_wrong_with_one_package_keeps_no_other_from_its_copy(bench: Benc
     outcomes = {outcome.package: outcome for outcome in bench.work()}
     assert len(outcomes) == 3
     assert outcomes.pop(damaged.id).reason == CopyReason.DAMAGED_HERE
-    assert {outcome.state for outcome in outcomes.values()} == {CopyState.COPIED}
+    assert {outcome.state for outcome in outcomes.values()} == {"copied"}
     assert bench.work() == [], "it waits"
     bench.advance(FIRST_PAUSE_S * 2)
     assert names(bench.work()) == [damaged.id]
@@ -196,7 +196,7 @@ def test_a_package_that_a_place_does_not_take_keeps_no_other_from_its_copy(
     bench.fails = lambda path: number if newest in str(path) else 0
     outcomes = {outcome.package: outcome for outcome in bench.work()}
     assert outcomes.pop(newest).reason == reason
-    assert [outcome.state for outcome in outcomes.values()] == [CopyState.COPIED] * 2
+    assert [outcome.state for outcome in outcomes.values()] == ["copied"] * 2
     assert bench.queue().ledger.trouble("nas") is None
 
 
@@ -212,7 +212,7 @@ def test_a_package_that_is_being_corrected_waits_and_keeps_no_other_from_its_cop
     with locked(package.folder, alone=True):
         outcomes = {outcome.package: outcome for outcome in bench.work()}
     assert outcomes.pop(package.id).reason == CopyReason.BUSY
-    assert {outcome.state for outcome in outcomes.values()} == {CopyState.COPIED}
+    assert {outcome.state for outcome in outcomes.values()} == {"copied"}
     assert names(bench.work()) == [package.id]
 
 
@@ -221,7 +221,7 @@ def test_a_package_that_was_corrected_is_copied_again(bench: Bench) -> None:
     package = bench.archive.list()[0]
     copies.retitle(package, "Judul yang benar")
     (outcome,) = bench.work()
-    assert (outcome.package, outcome.state) == (package.id, CopyState.COPIED)
+    assert (outcome.package, outcome.state) == (package.id, "copied")
     assert outcome.sent < outcome.bytes
 
 
@@ -230,7 +230,7 @@ def test_nothing_is_copied_beside_a_session_and_nothing_is_held_against_the_plac
     outcomes = bench.work()
     assert [outcome.reason for outcome in outcomes] == [CopyReason.SESSION] * 3
     bench.busy = False
-    assert [outcome.state for outcome in bench.work()] == [CopyState.COPIED] * 3
+    assert [outcome.state for outcome in bench.work()] == ["copied"] * 3
     assert [kind for kind, _ in bench.told] == ["copied"] * 3
 
 
@@ -245,7 +245,7 @@ def test_a_session_that_begins_ends_a_copy_and_it_is_gone_on_with(
         patch.setattr(Flow, "sent", begins)
         assert {outcome.reason for outcome in bench.work()} == {CopyReason.SESSION}
     bench.busy = False
-    assert {outcome.state for outcome in bench.work()} == {CopyState.COPIED}
+    assert {outcome.state for outcome in bench.work()} == {"copied"}
 
 
 def test_a_kill_while_a_copy_is_looked_at_again_leaves_it_waiting(
@@ -262,7 +262,7 @@ def test_a_kill_while_a_copy_is_looked_at_again_leaves_it_waiting(
         patch.setattr(Copier, "copy", killed)
         with pytest.raises(KeyboardInterrupt):
             list(queue.work("nas", queue.every()))
-    assert names(bench.work()) == [first.package]
+    assert names(bench.work()) == [first.name]
 
 
 @pytest.mark.parametrize("corrected_before", [False, True])
@@ -277,28 +277,28 @@ def test_a_package_that_is_corrected_after_a_kill_that_came_before_its_copy_was_
         bench.work()
         copies.retitle(package, "Judul kedua")
     queue = bench.queue()
-    tasks = [task for task in queue.every() if task.package == package.id]
+    waiting = [package.folder]
     with monkeypatch.context() as patch:
-        patch.setattr(CopyQueue, "_copied", killed)
+        patch.setattr(Ledger, "seen_whole", killed)
         with pytest.raises(KeyboardInterrupt):
-            list(queue.work("nas", tasks))
+            list(queue.work("nas", waiting))
     for title in ("Judul ketiga", "Judul keempat"):
         copies.retitle(package, title)
         with monkeypatch.context() as patch:
             patch.setattr(Copier, "_is_there", killed)
             with pytest.raises(KeyboardInterrupt):
-                list(bench.queue().work("nas", tasks))
-    (outcome,) = bench.queue().work("nas", tasks)
-    assert (outcome.state, outcome.reason) == (CopyState.COPIED, None)
-    assert (bench.folder / "nas" / tasks[0].place / RECORDING_FILE).read_text().count("Judul keempat")
+                list(bench.queue().work("nas", waiting))
+    (outcome,) = bench.queue().work("nas", waiting)
+    assert (outcome.state, outcome.reason) == ("copied", None)
+    assert (bench.folder / "nas" / place_of(package.folder) / RECORDING_FILE).read_text().count("Judul keempat")
     assert bench.queue().ledger.offered(package.id, "nas") == frozenset()
 
 
 def test_two_never_copy_to_one_place_at_once(bench: Bench) -> None:
     first, second = bench.queue(), bench.queue()
-    working = first.work("nas", first.tasks("nas"))
+    working = first.work("nas", first.waiting("nas"))
     next(working)
-    assert {outcome.reason for outcome in second.work("nas", second.tasks("nas"))} == {CopyReason.BUSY}
+    assert {outcome.reason for outcome in second.work("nas", second.waiting("nas"))} == {CopyReason.BUSY}
     assert len(list(working)) == 2
 
 
@@ -306,10 +306,9 @@ def test_no_more_is_sent_than_the_settings_allow(bench: Bench, large: Package) -
     (bench.folder / "sempit").mkdir()
     target = FolderTarget("sempit", bench.folder / "sempit")
     began_ns = bench.clock.now_ns()
-    task = next(task for task in bench.queue().every() if task.package == large.id)
-    copied = Copier(target, rate=8_000_000, clock=bench.clock).copy(task.folder, task.place)
+    _, sent = Copier(target, rate=8_000_000, clock=bench.clock).copy(large.folder, place_of(large.folder))
     seconds = (bench.clock.now_ns() - began_ns) / NANOSECONDS
-    assert copied.sent / 1_000_000 == pytest.approx(seconds, rel=0.1)
+    assert sent / 1_000_000 == pytest.approx(seconds, rel=0.1)
 
 
 def test_a_ledger_that_is_damaged_is_one_clear_line(tmp_path: Path) -> None:

@@ -11,7 +11,6 @@ from config.schema import Settings
 from devices.host.clock import NANOSECONDS
 from recorder.archive.archive import Archive
 from recorder.archive.model import Package
-from recorder.copies.ledger import CopyState
 from recorder.copies.opening import open_target
 from recorder.copies.queue import CopyQueue, Outcome
 from recorder.copies.reasons import CopyReason
@@ -42,10 +41,10 @@ class Room:
 
     def work(self, name: str = "nas") -> list[Outcome]:
         queue = self.queue()
-        return list(queue.work(name, queue.tasks(name)))
+        return list(queue.work(name, queue.waiting(name)))
 
     def counted(self) -> int:
-        return sum(row.state is CopyState.COPIED for row in self.queue().rows().values())
+        return sum(row.state == "copied" for row in self.queue().rows().values())
 
     def advance(self, hours: float) -> None:
         self.clock.advance_to(self.clock.now_ns() + int(hours * 3600 * NANOSECONDS))
@@ -63,7 +62,7 @@ def test_another_address_under_the_same_name_gets_everything_anew(
     room.places["nas"] = place
     assert room.counted() == 0, "what is at the old one is no copy at the new one"
     (outcome,) = room.work()
-    assert (outcome.state, outcome.sent) == (CopyState.COPIED, package.bytes)
+    assert (outcome.state, outcome.sent) == ("copied", package.bytes)
     assert room.counted() == 1
     assert room.work() == []
 
@@ -81,7 +80,7 @@ def test_another_disk_at_the_same_address_gets_everything_anew(
     assert room.work() == [], "it is looked at"
     assert room.counted() == 0
     (outcome,) = room.work()
-    assert (outcome.state, outcome.sent) == (CopyState.COPIED, package.bytes)
+    assert (outcome.state, outcome.sent) == ("copied", package.bytes)
 
 
 def test_an_emptied_place_is_told_of_within_a_day_and_gets_nothing_until_that_is_said_to_be_meant(
@@ -100,8 +99,8 @@ def test_an_emptied_place_is_told_of_within_a_day_and_gets_nothing_until_that_is
     assert copies.everything_at(place) == []
     room.new_place = True
     queue = room.queue()
-    (outcome,) = queue.work("nas", queue.tasks("nas", due_only=False))
-    assert (outcome.state, outcome.sent) == (CopyState.COPIED, package.bytes)
+    (outcome,) = queue.work("nas", queue.waiting("nas", due_only=False))
+    assert (outcome.state, outcome.sent) == ("copied", package.bytes)
     room.new_place = False
     assert room.counted() == 1
     assert room.work() == []

@@ -65,10 +65,10 @@ def planted_at(place: Place, package: Package) -> Path:
 def test_a_link_in_the_place_of_what_is_being_copied(any_place: Place, package: Package, victim: Path) -> None:
     plant(planted_at(any_place, package), victim)
     before = contents(victim)
-    copied = copies.copy(package, any_place)
+    copied, _ = copies.copy(package, any_place)
     assert contents(victim) == before
     there = folder_of(any_place) / copies.place_of(package)
-    assert (there.is_dir(), there.is_symlink(), copied.bytes > 0) == (True, False, True)
+    assert (there.is_dir(), there.is_symlink(), copied.size > 0) == (True, False, True)
     assert contents(there) == contents(package.folder)
 
 
