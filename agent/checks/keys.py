@@ -12,13 +12,13 @@ from config.errors import UsageError
 from config.locale.lookup import Words, words
 from config.secrets import StreamTarget
 from recorder.live.reason import Reason
-from recorder.live.trial import TrialStream, harmless, try_stream
+from recorder.live.trial import harmless, try_stream
 from recorder.live.url import parse_live_url
 
 WORDS = words("check-keys")
 
 NAME = "key"
-SMALL = TrialStream(video_bps=150_000, audio_bps=32_000, seconds=1.5)
+VIDEO_BPS, AUDIO_BPS, SECONDS = 150_000, 32_000, 1.5
 """So little that it disturbs no other check."""
 _OF_REASONS = {
     Reason.REJECTED: "rejected",
@@ -59,7 +59,15 @@ def _look_at(situation: Situation, target: StreamTarget) -> Result:
     test = harmless(situation.settings, target)
     if test is None:
         return found(CODES, "no-test", name)
-    trial = try_stream(test, SMALL, situation.clock, situation.stop, lambda _share: None)
+    trial = try_stream(
+        test,
+        situation.clock,
+        situation.stop,
+        lambda _share: None,
+        video_bps=VIDEO_BPS,
+        audio_bps=AUDIO_BPS,
+        seconds=SECONDS,
+    )
     reason, why = trial.status.reason, trial.status.message or ""
     if trial.was_taken:
         return found(CODES, "ok", name)

@@ -19,7 +19,7 @@ from devices.uplink.server import parse_server
 from devices.uplink.trouble import NetworkTrouble, Stopped
 from recorder.live.kind import kind_of
 from recorder.live.reason import Reason
-from recorder.live.trial import Trial, TrialStream, harmless, try_stream
+from recorder.live.trial import Trial, harmless, try_stream
 from recorder.live.url import parse_live_url
 from recorder.model.status import RECORDS
 
@@ -133,12 +133,17 @@ def _test_of(situation: Situation, target: StreamTarget | LiputError) -> StreamT
 
 def _pushed(situation: Situation, name: str, target: StreamTarget, seconds: float, tell: Tell) -> Result:
     _, video_bps = situation.settings.video.stream_range(situation.profile)
-    stream = TrialStream(video_bps, situation.profile.audio_bitrate, seconds)
-    doing = WORDS["pushes"].filled({"name": name})
+    audio_bps, doing = situation.profile.audio_bitrate, WORDS["pushes"].filled({"name": name})
     trial = try_stream(
-        target, stream, situation.clock, situation.stop, lambda share: tell(Progress(share=share, doing=doing))
+        target,
+        situation.clock,
+        situation.stop,
+        lambda share: tell(Progress(share=share, doing=doing)),
+        video_bps=video_bps,
+        audio_bps=audio_bps,
+        seconds=seconds,
     )
-    return _judged(f"{NAME}: {name}", trial, video_bps + situation.profile.audio_bitrate)
+    return _judged(f"{NAME}: {name}", trial, video_bps + audio_bps)
 
 
 def _judged(name: str, trial: Trial, rate_bps: int) -> Result:

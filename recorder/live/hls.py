@@ -10,7 +10,6 @@ import math
 import os
 import re
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from io import FileIO
 from pathlib import Path
@@ -173,17 +172,29 @@ class Output:
     def __init__(self, folder: Path) -> None:
         """Remove what an earlier stream left, unless that broke off just now: then this one goes on with it."""
         self.folder = folder
+        self._text = b""
         self._playlist = self._broken_off() or Playlist()
         listed = self._playlist.segments
         # Numbers that no earlier stream had: nobody's cache has a segment of that name.
         self.first = listed[-1].number + 1 if listed else int(time.time())
         self._left = sorted(self._left_by_others({segment.number for segment in listed}))
 
-    def open(self, url: str, _flags: int, _options: object) -> "FileIO | _Read":
+    def open(self, url: str, _flags: int, _options: object) -> "FileIO | Output":
         """Open what the muxer wants to write: a segment, or the playlist, which is only read here."""
         if url == _TO_US:
-            return _Read(self._take)
+            self._text = b""
+            return self
         return open(make_file(self.folder / url, READABLE), "wb", buffering=0)  # noqa: PTH123 - the muxer closes it
+
+    def write(self, data: bytes) -> int:
+        """Take a piece of the muxer's playlist."""
+        self._text += bytes(data)
+        return len(data)
+
+    def close(self) -> None:
+        """Take over the muxer's playlist, which is whole."""
+        with contextlib.suppress(UnicodeDecodeError):
+            self._take(self._text.decode())
 
     def _take(self, text: str) -> None:
         """Take over the segments of the muxer's playlist that are new."""
@@ -225,22 +236,6 @@ class Output:
 
     def _file(self, number: int) -> Path:
         return self.folder / Segment(number, 0.0).name
-
-
-class _Read:
-    """A file that goes to nobody but `take`."""
-
-    def __init__(self, take: Callable[[str], None]) -> None:
-        self._take = take
-        self._data = b""
-
-    def write(self, data: bytes) -> int:
-        self._data += bytes(data)
-        return len(data)
-
-    def close(self) -> None:
-        with contextlib.suppress(UnicodeDecodeError):
-            self._take(self._data.decode())
 
 
 def _failed(error: FFmpegError | OSError) -> Outcome:

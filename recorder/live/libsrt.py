@@ -19,6 +19,8 @@ PAYLOAD = 1316
 
 _ONLY_WHAT_IS_CRITICAL = 2  # LOG_CRIT of syslog.h
 _EASYNCSND = 6001
+UNMEASURED_RTT_MS = 100.0
+"""The round trip, as libsrt calls it until it has measured one."""
 
 
 class Option(IntEnum):
@@ -85,6 +87,16 @@ class Statistics(ctypes.Structure):
     byteSndBuf: int  # noqa: N815
     msSndBuf: int  # noqa: N815
     msSndTsbPdDelay: int  # noqa: N815
+
+    @property
+    def heard(self) -> int:
+        """How often the other side has told what it has got or not."""
+        return self.pktRecvACKTotal + self.pktRecvNAKTotal
+
+    @property
+    def rtt_ms(self) -> float | None:
+        """The round trip; None before one was measured."""
+        return None if self.msRTT == UNMEASURED_RTT_MS else self.msRTT
 
 
 type Admits = Callable[[str], int]

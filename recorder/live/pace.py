@@ -7,8 +7,9 @@ more is given to it; the rest waits in the destination's queue, which drops to a
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from math import inf
+
+from recorder.live.libsrt import Statistics
 
 LOOK_EVERY_S = 0.25
 TOO_LOSSY = 0.25
@@ -41,21 +42,6 @@ _FREE_AGAIN, _SPARE_LOOKS = 2.0, 16  # no limit any more, when for 4 s half of i
 _USED = 0.6
 _BURST_S = 0.05
 _PACKET_BITS = 1316 * 8
-
-
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """What a connection has counted since it began, in packets, and its round trip.
-
-    `sent` is all of them, `again` those of it that were lost before; `heard` is how often the other side has told what
-    it has got or not. `rtt_ms` is None before one was measured.
-    """
-
-    sent: int
-    lost: int
-    again: int
-    heard: int
-    rtt_ms: float | None
 
 
 class _Least:
@@ -95,7 +81,7 @@ class Pace:
         self._full_bps = 0.0
         self._is_draining = False
         self._spare = 0
-        self._before: tuple[float, float, Counts] | None = None
+        self._before: tuple[float, float, Statistics] | None = None
         """The look before: when, the round trip, and all that was counted."""
         self._was_empty = rtt_ms is not None
         self._assumed_rtt_ms = ASSUMED_RTT_MS if rtt_ms is None else rtt_ms
@@ -131,10 +117,10 @@ class Pace:
         self._given_bits += size * 8
         self._allowance_bits -= size * 8
 
-    def look(self, counts: Counts) -> None:
-        """Weigh what was counted, at most every LOOK_EVERY_S."""
+    def look(self, counts: Statistics) -> None:
+        """Weigh what a connection has counted, at most every LOOK_EVERY_S."""
         now_s = self._now_s()
-        self._charge(counts.again)
+        self._charge(counts.pktRetransTotal)
         rtt_ms = self._assumed_rtt_ms if counts.rtt_ms is None else counts.rtt_ms
         waiting_ms = rtt_ms - self._least_rtt_ms.of(rtt_ms, now_s)
         if self._before is None:
@@ -148,7 +134,7 @@ class Pace:
         given_bps, self._given_bits = self._given_bits / passed_s, 0
         if passed_s > NOTHING_TO_SEND_S:  # what the link takes does not show, and the round trip is of back then
             return
-        sent, lost = counts.sent - before.sent, counts.lost - before.lost
+        sent, lost = counts.pktSentTotal - before.pktSentTotal, counts.pktSndLossTotal - before.pktSndLossTotal
         # libsrt's round trip follows slowly: while it falls, the last cut was enough.
         is_falling = rtt_ms < before_ms * (1 - STEADY)
         self.delivered_bps = max(0, sent - lost) * _PACKET_BITS / passed_s

@@ -19,15 +19,13 @@ from devices.uplink.connecting import Patience, with_a_way
 from recorder.live.incoming import SENT_EVERY_S, add_streams, packets
 from recorder.live.kind import Tell
 from recorder.live.libsrt import BROKEN, CONNECTED, PAYLOAD, Admits, Option, SrtSocket, Statistics
-from recorder.live.pace import Counts, Pace
+from recorder.live.pace import Pace
 from recorder.live.protocol import Entered, Outcome, Report, Request, Sent
 from recorder.live.reason import NotLive, Reason
 from recorder.live.url import SrtUrl, redact
 
 SILENT_S = 4.0
 """A peer that acknowledges nothing for so long is gone. libsrt's own limit cannot be below 4.8 s."""
-UNMEASURED_RTT_MS = 100.0
-"""What libsrt calls the round trip until it has measured one."""
 HELD_MS = 1000
 """What may wait in SRT's buffer, beyond the latency, before no more is given to it."""
 OVERHEAD = 2.0
@@ -267,14 +265,15 @@ class _Stream:
         if self._connection.state != CONNECTED:  # and so may the statistics be: all 0
             raise self._gone()
         self._statistics = found
-        heard = found.pktRecvACKTotal + found.pktRecvNAKTotal
-        self._pace.look(Counts(found.pktSentTotal, found.pktSndLossTotal, found.pktRetransTotal, heard, _rtt_ms(found)))
+        self._pace.look(found)
         if not 0.95 < self._pace.bps / (self._allowed or 1.0) < 1.05:
             self._allowed = self._pace.bps
             self._connection.set(Option.MAXBW, round(self._allowed * OVERHEAD / 8))
         left = found.pktSentTotal + found.pktSndDropTotal
-        if heard != self._heard or left == self._left:  # nothing has left since then: there is nothing to acknowledge
-            self._heard, self._left = heard, left
+        if (
+            found.heard != self._heard or left == self._left
+        ):  # nothing has left since then: there is nothing to acknowledge
+            self._heard, self._left = found.heard, left
             self._heard_s, self._surely_s = now_s, before_s
         elif now_s - self._heard_s > SILENT_S:
             raise self._gone()
@@ -289,7 +288,7 @@ class _Stream:
         found: Statistics = self._statistics
         if self._looked_s - self._heard_s <= QUIET_S:
             self._arrived_s = dts_s - found.msSndBuf / 1000
-        return Sent(self._arrived_s, _rtt_ms(found), found.byteSndBuf + len(self._data), self._pace.delivered_bps)
+        return Sent(self._arrived_s, found.rtt_ms, found.byteSndBuf + len(self._data), self._pace.delivered_bps)
 
     def _drain(self) -> None:
         """Wait until everything was acknowledged, and played: a receiver forgets what it still holds at the end."""
@@ -298,8 +297,3 @@ class _Stream:
             time.sleep(_LOOK_S)
         if self._connection.state == CONNECTED:
             time.sleep(min(found.msSndTsbPdDelay / 1000 + 0.1, _LONGEST_PLAYOUT_S))
-
-
-def _rtt_ms(found: Statistics) -> float | None:
-    """Return the round trip, None before one was measured."""
-    return None if found.msRTT == UNMEASURED_RTT_MS else found.msRTT

@@ -36,15 +36,6 @@ _TO_NOBODY = "bandwidthtest=true"
 """With this behind the key Twitch takes a stream and shows it to nobody (its own documentation of ingest tests)."""
 
 
-@dataclass(frozen=True, slots=True)
-class TrialStream:
-    """What is streamed, in bits a second of picture and of sound, and for how many seconds once it is live."""
-
-    video_bps: int
-    audio_bps: int
-    seconds: float
-
-
 @dataclass(slots=True)
 class Trial:
     """What came of it: `status` is how the destination was at the end of it, `live_s` for how long it was live.
@@ -77,44 +68,46 @@ def harmless(settings: Settings, target: StreamTarget) -> StreamTarget | None:
 
 
 def try_stream(
-    target: StreamTarget, stream: TrialStream, clock: Clock, stop: threading.Event, told: Callable[[float], None]
+    target: StreamTarget,
+    clock: Clock,
+    stop: threading.Event,
+    told: Callable[[float], None],
+    *,
+    video_bps: int,
+    audio_bps: int,
+    seconds: float,
 ) -> Trial:
-    """Stream to a target until the time is over, it fails, or `stop` is set; `told` hears which share is over.
+    """Stream to a target for `seconds` once it is live, or until it fails or `stop` is set.
 
-    Raises UsageError for an address that cannot be one, EncoderError.
+    `told` hears which share is over. Raises UsageError for an address that cannot be one, EncoderError.
     """
-    encoder = _encoder(stream)
+    width, height = _SIZE
+    video = VideoSettings(
+        width, height, Fraction(RATE), Matrix.BT601, video_bps, video_bps, "ultrafast", 1.0, x264_params=_EXACTLY
+    )
+    encoder = Encoder(video, AudioSettings(1, audio_bps))
     try:
-        destination = LiveDestination(target, encoder.templates, emit=_say_nothing, clock=clock)
+        destination = LiveDestination(target, encoder.templates, emit=lambda *_told, **_detail: None, clock=clock)
         destination.start()
         try:
-            return _stream(destination, encoder, stream, stop, told)
+            return _stream(destination, encoder, seconds, stop, told)
         finally:
             destination.stop(STOP_S)
     finally:
         encoder.close()
 
 
-def _encoder(stream: TrialStream) -> Encoder:
-    width, height = _SIZE
-    video = VideoSettings(
-        width, height, Fraction(RATE), Matrix.BT601, stream.video_bps, stream.video_bps, "ultrafast", 1.0,
-        x264_params=_EXACTLY,
-    )  # fmt: skip
-    return Encoder(video, AudioSettings(1, stream.audio_bps))
-
-
 def _stream(
     destination: LiveDestination,
     encoder: Encoder,
-    stream: TrialStream,
+    seconds: float,
     stop: threading.Event,
     told: Callable[[float], None],
 ) -> Trial:
     """Give the destination a picture and its sound at a time, as a session would."""
     picture, trial = _picture(), Trial(destination.status())
     began, live_at, sounds = time.monotonic(), 0.0, 0
-    for number in range(round(RATE * (CONNECT_S + stream.seconds))):
+    for number in range(round(RATE * (CONNECT_S + seconds))):
         if stop.wait(max(0.0, began + number / RATE - time.monotonic())):
             break
         packets = encoder.encode_video(picture, round(number / RATE / VIDEO_TIME_BASE))
@@ -128,8 +121,8 @@ def _stream(
             live_at = live_at or now
             trial.live_s = now - live_at
             _take_note(trial, destination)
-            told(min(1.0, trial.live_s / stream.seconds))
-        is_over = live_at and now - live_at >= stream.seconds
+            told(min(1.0, trial.live_s / seconds))
+        is_over = live_at and now - live_at >= seconds
         if is_over or trial.status.state == "waiting":
             break
     return trial
@@ -149,7 +142,3 @@ def _picture() -> av.VideoFrame:
     for plane, value in zip(plane_views(picture), (_GREY, 128, 128), strict=True):
         plane[:] = value
     return picture
-
-
-def _say_nothing(kind: str, subject: str, message: str, **detail: object) -> None:
-    """Take an event, and tell nobody."""

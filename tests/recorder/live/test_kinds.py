@@ -16,7 +16,7 @@ from devices.host.clock import SystemClock
 from devices.uplink.connecting import Patience
 from recorder.live import kinds
 from recorder.live.kind import LiveUrl, kind_of
-from recorder.live.trial import TrialStream, try_stream
+from recorder.live.trial import try_stream
 from recorder.live.url import REDACTED, parse_live_url, redact
 from tests.support.receivers import RECEIVERS
 
@@ -95,7 +95,9 @@ def test_one_that_is_there_is_reached(scheme: str, receiver: StreamTarget) -> No
 def test_it_takes_a_stream_and_says_how_far_it_is(scheme: str, receiver: StreamTarget) -> None:
     shares: list[float] = []
     # A second longer than the most that may be missing, so that one that never says what it has sent is noticed.
-    trial = try_stream(receiver, TrialStream(300_000, 32_000, 4.0), SystemClock(), threading.Event(), shares.append)
+    trial = try_stream(
+        receiver, SystemClock(), threading.Event(), shares.append, video_bps=300_000, audio_bps=32_000, seconds=4.0
+    )
     assert trial.was_taken, trial.status.message
     assert shares[-1] == 1.0
     assert trial.backlog_s < 3

@@ -4,21 +4,21 @@ from collections.abc import Iterator
 
 import pytest
 
-from recorder.live.link import Rate, Reading, TcpLink, tcp_sockets
+from recorder.live.link import TcpLink, tcp_sockets
 from recorder.live.protocol import Sent
 from tests.support.waiting import wait_for
 
 
 def test_the_rate_is_what_came_since_the_last_look() -> None:
     now = [0.0]
-    rate = Rate(lambda: now[0])
-    assert rate.at(1000) is None
+    link = TcpLink(None, lambda: now[0])
+    assert link.delivered_bps(1000) is None
     now[0] = 0.5
-    assert rate.at(126_000) == 2_000_000
+    assert link.delivered_bps(126_000) == 2_000_000
     now[0] = 0.51
-    assert rate.at(127_000) == 2_000_000, "too short to tell"
+    assert link.delivered_bps(127_000) == 2_000_000, "too short to tell"
     now[0] = 1.0
-    assert rate.at(126_000) == 0
+    assert link.delivered_bps(126_000) == 0
 
 
 def test_a_tcp_connection_is_found_and_told_of() -> None:
@@ -58,8 +58,7 @@ class Peer:
             self.near = socket.create_connection(server.getsockname())
             self.far, _ = server.accept()
         self.now_s = 0.0
-        self.link = TcpLink(self.near)
-        self.link._reading = Reading(lambda: self.now_s)
+        self.link = TcpLink(self.near, lambda: self.now_s)
 
     def send(self, *, is_read: bool, count: int = 8192) -> float:
         """Send some in the next second, and return for how long nothing has been read."""
@@ -109,12 +108,12 @@ def test_a_server_that_hangs_is_seen_while_its_kernel_still_takes_everything(pee
 
 def test_a_server_that_reads_slowly_is_not_taken_for_one_that_hangs() -> None:
     now = [0.0]
-    reading = Reading(lambda: now[0])
+    link = TcpLink(None, lambda: now[0])
     room, held, acknowledged, worst = 2_000_000, 0, 0, 0.0
     for _ in range(600):  # 75 s: it is given 500 kB a second, as far as there is room, and reads 200 kB
         now[0] += 0.125
         given = min(62_500, room - held)
         acknowledged += given
         held = max(0, held + given - 25_000)
-        worst = max(worst, reading.unread_s(acknowledged, room - held))
+        worst = max(worst, link.unread_s(acknowledged, room - held))
     assert worst < 2

@@ -1,8 +1,7 @@
-from dataclasses import replace
-
 import pytest
 
-from recorder.live.pace import CATCH_UP, Counts, Pace
+from recorder.live.libsrt import UNMEASURED_RTT_MS, Statistics
+from recorder.live.pace import CATCH_UP, Pace
 
 STREAM_BPS = 3_000_000
 PACKETS = 285  # a second, of 1316 bytes: about 3 Mb/s
@@ -14,8 +13,20 @@ class Link:
     def __init__(self, latency_ms: int = 500, empty_rtt_ms: float | None = 150.0) -> None:
         self.now_s = 0.0
         self.pace = Pace(latency_ms, STREAM_BPS, lambda: self.now_s, empty_rtt_ms)
-        self._counts = Counts(0, 0, 0, 0, None)
-        self.pace.look(self._counts)
+        self._counted = Statistics(msRTT=UNMEASURED_RTT_MS)
+        self.pace.look(self._counted)
+
+    def _count(self, sent: int = 0, lost: int = 0, heard: int = 0, rtt_ms: float | None = None) -> None:
+        """Count so many more; those that were lost are sent again. The round trip stays unless one is given."""
+        before = self._counted
+        self._counted = Statistics(
+            pktSentTotal=before.pktSentTotal + sent,
+            pktSndLossTotal=before.pktSndLossTotal + lost,
+            pktRetransTotal=before.pktRetransTotal + lost,
+            pktRecvACKTotal=before.pktRecvACKTotal + heard,
+            msRTT=rtt_ms or before.msRTT,
+        )
+        self.pace.look(self._counted)
 
     def carry(
         self,
@@ -31,27 +42,16 @@ class Link:
             self.now_s += 0.25
             for _ in range(packets // 4):
                 self.pace.given(1316)
-            before, missing = self._counts, round(packets / 4 * lost)
-            self._counts = Counts(
-                before.sent + packets // 4,
-                before.lost + missing,
-                before.again + missing,
-                before.heard + 25 * is_heard,
-                rtt_ms,
-            )
-            self.pace.look(self._counts)
+            self._count(packets // 4, round(packets / 4 * lost), 25 * is_heard, rtt_ms)
 
     def pause(self, seconds: float, *, rtt_ms: float) -> None:
         """Give it nothing for some time; the round trip is what it was when there was something."""
         self.now_s += seconds
-        self._counts = replace(self._counts, rtt_ms=rtt_ms)
-        self.pace.look(self._counts)
+        self._count(rtt_ms=rtt_ms)
 
     def lose(self, packets: int) -> None:
         """Send so many again, which it has lost."""
-        before = self._counts
-        self._counts = replace(before, lost=before.lost + packets, again=before.again + packets)
-        self.pace.look(self._counts)
+        self._count(lost=packets)
 
     def allows(self, seconds: float) -> int:
         """Return how many packets may be sent in some time."""
