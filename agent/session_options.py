@@ -8,7 +8,7 @@ import click
 import msgspec
 
 from agent.asking import specify
-from agent.checks.document import before_a_session
+from agent.checks.history import before_a_session
 from agent.consent import consent, streams_agreed
 from agent.parameters import Command, config_option, seconds, with_options
 from agent.terminal import somebody_is_there

@@ -9,13 +9,14 @@ from importlib import import_module
 import msgspec
 
 import agent.checks
-from agent.checks.held import Held
 from agent.checks.result import Code, Result
 from config.locale.lookup import Words
 from config.schema import Profile, Settings
 from devices.host.clock import Clock
 from devices.model import Device
 from recorder.asked import Asked
+from recorder.control.claims import claimed
+from recorder.control.find import Running
 from recorder.model.status import SessionStatus
 
 type Devices = Callable[[], list[Device]]
@@ -37,7 +38,7 @@ class Situation:
     devices: Devices
     streams: Sequence[str] = ()
     """Destinations of the settings, or @FILEs, that it is streamed to."""
-    held: Sequence[Held] = ()
+    held: Sequence[Running] = ()
     quick: bool = False
     """Whether it has to be over in 5 s."""
     public: bool = False
@@ -50,12 +51,23 @@ class Situation:
     @property
     def silent(self) -> str | None:
         """The title of a session whose recorder does not answer: whatever it does, it must not be disturbed."""
-        return next((one.title for one in self.held if one.status is None), None)
+        return next((one.info.title for one in self.held if one.status is None), None)
 
     @property
     def answering(self) -> Sequence[tuple[str, SessionStatus]]:
         """The other sessions: their titles, and what they say of themselves."""
-        return [(one.title, one.status) for one in self.held if one.status is not None]
+        return [(one.info.title, one.status) for one in self.held if one.status is not None]
+
+    def holder(self, device: Device) -> Running | None:
+        """Return the session that has a device open; of those that do not answer, the one that has claimed it."""
+        for one in self.held:
+            if one.status is None:
+                claim = claimed(device.id)
+                if claim is not None and claim.id == one.info.id:
+                    return one
+            elif any(line.id == device.id for line in one.status.sources):
+                return one
+        return None
 
     @property
     def planned_s(self) -> float | None:
@@ -75,6 +87,8 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
 
 
 type Tell = Callable[[Progress], None]
+type News = Progress | Sequence[Result] | None
+"""Of a check: how far it is, in the end what it found, None when it has begun."""
 type Look = Callable[[Situation, Tell], Iterable[Result]]
 
 

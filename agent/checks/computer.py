@@ -1,9 +1,7 @@
 """Whether this PC is fit for a session: memory, processor, heat, mains, clock, sleep and lock, pending restarts."""
 
 import platform
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterator, Mapping
 
 from agent.checks.check import Check, Situation, Tell
 from agent.checks.result import Measured, Result, codes, found
@@ -45,37 +43,22 @@ AWAKE_S = 3.0
 _AWAKE = {Held.SLEEP: "may-sleep", Held.LOCK: "may-lock", Held.LID: "may-lid"}
 
 
-@dataclass(frozen=True, slots=True)
-class Places:
-    """Where on this PC it is seen; tests have their own."""
-
-    sys: Path = SYS
-    run: Path = RUN
-    modules: Path = MODULES
-    release: str = platform.release()
-
-
-def look(situation: Situation, _tell: Tell) -> Iterable[Result]:
-    """Return what is found of this PC."""
-    return look_at(situation, Places())
-
-
-def look_at(situation: Situation, places: Places) -> Iterator[Result]:
-    """Give what is found of the PC that `places` are of; nothing once `stop` is set."""
+def look(situation: Situation, _tell: Tell) -> Iterator[Result]:
+    """Give what is found of this PC; nothing once `stop` is set."""
     with Awake("Liput", "liput check", lambda _sentence: None) as awake:
-        slowed = throttle_count(places.sys)
+        slowed = throttle_count(SYS)
         load = others_load(OVER_S, situation.stop, [info.pid for _, info in directory.alive()])
         if load is None:
             return
         sample = Computer().sample()
         yield memory(sample)
         yield processor(load)
-        yield heat(sample, slowed, throttle_count(places.sys), speed_limit(places.sys))
+        yield heat(sample, slowed, throttle_count(SYS), speed_limit(SYS))
         yield power(sample)
         yield clock(clock_state())
         yield precedence(priority.allowed())
         yield from sleep(awake.refused(AWAKE_S))
-    yield from restart(places)
+    yield from restart()
 
 
 def memory(sample: ComputerSample) -> Result:
@@ -144,11 +127,11 @@ def sleep(refused: frozenset[Held] | None) -> Iterator[Result]:
         yield _found("ok", "sleep")
 
 
-def restart(places: Places) -> Iterator[Result]:
+def restart() -> Iterator[Result]:
     """Judge whether it has to be restarted first."""
-    if are_drivers_gone(places.modules, places.release):
+    if are_drivers_gone(MODULES, platform.release()):
         yield _found("drivers-gone", "restart")
-    elif is_restart_asked_for(places.run):
+    elif is_restart_asked_for(RUN):
         yield _found("restart", "restart")
     else:
         yield _found("ok", "restart")

@@ -6,7 +6,6 @@ One that a session of Liput holds is not touched: what that session says of it c
 from collections.abc import Iterator, Mapping
 
 from agent.checks.check import Situation
-from agent.checks.held import Held
 from agent.checks.result import Measured, Result, codes, found
 from capture.sound.alsa import pcm_node
 from capture.sound.inputs import SOUND_SERVERS, source_of_card
@@ -26,6 +25,7 @@ from devices.quirks import quirk
 from devices.usb.claims import Stream, usable_bps
 from devices.usb.ports import slow_port
 from devices.usb.topology import Topology
+from recorder.control.find import Running
 
 CODES, FAULT_WORDS = codes("check-devices"), words("faults")
 
@@ -34,7 +34,7 @@ NAME = "devices"
 
 def state_of(device: Device, name: str, situation: Situation, tree: Topology) -> Iterator[Result]:
     """Give all that is not as it should be, or that all is well."""
-    if holder := next((held for held in situation.held if held.has(device.id)), None):
+    if holder := situation.holder(device):
         yield _held(name, device, holder)
         return
     if refused := _refused(device, name):
@@ -52,9 +52,9 @@ def state_of(device: Device, name: str, situation: Situation, tree: Topology) ->
 # Whose it is now
 
 
-def _held(name: str, device: Device, holder: Held) -> Result:
+def _held(name: str, device: Device, holder: Running) -> Result:
     """Return how the session that holds a device says that it is."""
-    title = holder.title
+    title = holder.info.title
     if holder.status is None:
         return found(CODES, "held-silent", name, title=title)
     health = next(line.health for line in holder.status.sources if line.id == device.id)

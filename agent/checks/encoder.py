@@ -39,7 +39,7 @@ CODES = codes("check-encoder")
 def measure(situation: Situation, tell: Tell) -> Iterable[Result]:
     """Return whether the session's profile can be encoded here."""
     if situation.held:
-        return [found(CODES, "in-session", NAME, session=situation.held[0].title)]
+        return [found(CODES, "in-session", NAME, session=situation.held[0].info.title)]
     _, most = situation.settings.video.stream_range(situation.profile)
     asked = Question(situation.profile, most)
     if situation.quick:
@@ -50,16 +50,13 @@ def measure(situation: Situation, tell: Tell) -> Iterable[Result]:
         asked, videos=situation.asked.videos, settings=str(file) if file is not None else None
     )
     try:
-        headroom = _measured(situation, asked, tell)
-    except _NotDone:
-        return [found(CODES, "not-done", NAME, {"longest_s": LONGEST_S})]
+        return [_measured(situation, asked, tell)]
     except LiputError as error:
         return [found(CODES, "not-measured", NAME, error=error.message)]
-    return [found(CODES, "cancelled", NAME) if headroom is None else judge(situation, headroom)]
 
 
-def _measured(situation: Situation, asked: Question, tell: Tell) -> Headroom | None:
-    """Return what was measured, None where somebody stopped it; the process that measures has ended then."""
+def _measured(situation: Situation, asked: Question, tell: Tell) -> Result:
+    """Return what is found by measuring; the process that measures has ended then. Raises LiputError."""
     clock, began_ns = situation.clock, situation.clock.now_ns()
     measurement = Measurement()
     task = DeadlineTask(partial(measurement.run, asked), "check-headroom")
@@ -73,17 +70,13 @@ def _measured(situation: Situation, asked: Question, tell: Tell) -> Headroom | N
         measurement.stop()
         task.wait(math.inf)
     if situation.stop.is_set():
-        return None
+        return found(CODES, "cancelled", NAME)
     if not is_done:
-        raise _NotDone("the measurement took too long")
+        return found(CODES, "not-done", NAME, {"longest_s": LONGEST_S})
     headroom = task.result()
     if not headroom.real_sources:
         remember(msgspec.structs.replace(asked, videos=None, settings=None), headroom)
-    return headroom
-
-
-class _NotDone(LiputError):
-    """A measurement has not come to its end."""
+    return judge(situation, headroom)
 
 
 def judge(situation: Situation, headroom: Headroom) -> Result:
@@ -132,14 +125,4 @@ def _pixels_a_second(profile: Profile) -> Fraction:
     return profile.width * profile.height * profile.fps
 
 
-CHECKS = [
-    Check(
-        NAME,
-        WORDS["encoder"],
-        measure,
-        CODES,
-        place=40,
-        alone=True,
-        longest_s=LONGEST_S + 3,
-    )
-]
+CHECKS = [Check(NAME, WORDS["encoder"], measure, CODES, place=40, alone=True, longest_s=LONGEST_S + 3)]

@@ -1,7 +1,7 @@
 """Whether the cameras and microphones that a session wants are there, and are as they should be."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 from agent.checks.check import Check, Situation, Tell
@@ -30,14 +30,6 @@ _NOT_THERE = {"screen": "no-screen"}
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
-    """Why there is no source: one of the codes of agent/checks/equipment_codes.py, and the facts in its words."""
-
-    code: str
-    facts: Mapping[str, object] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
 class WantedSource:
     """One source of the session: what people call it, and the device that it is, None where it is no device.
 
@@ -46,7 +38,12 @@ class WantedSource:
 
     name: str
     device: Device | None = None
-    trouble: Trouble | None = None
+    trouble: Result | None = None
+
+
+def _lacks(name: str, code: str, **facts: object) -> WantedSource:
+    """Return a source that is not there, and why."""
+    return WantedSource(name, trouble=found(CODES, code, f"{NAME}: {name}", None, **facts))
 
 
 class Room:
@@ -75,7 +72,7 @@ class Room:
         for role, resolved in resolve_all(self._roles, self._devices).items():
             bound = self._roles[role]
             if isinstance(resolved, Missing) and role not in names and not bound.id.startswith(SERVER_INPUTS):
-                yield WantedSource(role, trouble=Trouble("role-missing", {"device": bound.name}))
+                yield _lacks(role, "role-missing", device=bound.name)
 
     def _picture(self, word: str | None) -> WantedSource:
         if word is None:
@@ -84,26 +81,21 @@ class Room:
             return self._device("camera", lambda: best_video(self._devices), "no-camera")
         if apart := _no_device(word, lambda kind: kind.picture):
             return apart
-        named = word
-        return self._device(named, lambda: named_video(self._devices, named, self._roles), "not-found")
+        return self._device(word, lambda: named_video(self._devices, word, self._roles), "not-found")
 
     def _sound(self, word: str | None, picture: Device | None) -> WantedSource:
         if word is None:
             word = first_sound_role(self._roles)
         if word is None:
             return self._device("microphone", lambda: self._best_sound(picture), "no-microphone")
-        named = word
-        apart = _no_device(named, lambda kind: kind.sound)
-        return apart or self._device(named, lambda: self._named_sound(named), "not-found")
+        apart = _no_device(word, lambda kind: kind.sound)
+        return apart or self._device(word, lambda: find_sound_input(self._devices, word, self._roles), "not-found")
 
     def _best_sound(self, picture: Device | None) -> Device:
-        found = best_sound(self._devices, picture)
-        if found is None:
+        device = best_sound(self._devices, picture)
+        if device is None:
             raise DeviceNotFound("no microphone is plugged in")
-        return found
-
-    def _named_sound(self, word: str) -> Device:
-        return find_sound_input(self._devices, word, self._roles)
+        return device
 
     def _device(self, word: str, find: Callable[[], Device], absent: str) -> WantedSource:
         """Return the device that `find` finds; where it is not there, why that is: `absent` says least."""
@@ -111,42 +103,40 @@ class Room:
             device = find()
         except DeviceNotFound:
             role = word.strip().casefold()
-            trouble = self._missing(role) if role in self._roles else Trouble(absent, {"word": word})
-            return WantedSource(word, trouble=trouble)
+            return self._missing(word, role) if role in self._roles else _lacks(word, absent, word=word)
         except DeviceUnsupported:
-            return WantedSource(word, trouble=Trouble("wrong-kind", {"word": word}))
+            return _lacks(word, "wrong-kind", word=word)
         except UsageError:
-            return WantedSource(word, trouble=Trouble("ambiguous", {"word": word}))
+            return _lacks(word, "ambiguous", word=word)
         return WantedSource(device.role or device.name, device)
 
-    def _missing(self, role: str) -> Trouble:
+    def _missing(self, word: str, role: str) -> WantedSource:
         """Return why the device of a role is not there, and what is there in its place."""
-        bound, found = self._roles[role], resolve_all(self._roles, self._devices)[role]
+        bound, resolved = self._roles[role], resolve_all(self._roles, self._devices)[role]
         facts = {"device": bound.name, "role": role, "port": bound.port or "?"}
-        if isinstance(found, Missing) and found.replacement:
-            return Trouble("replaced", {**facts, "id": found.replacement.id})
-        if isinstance(found, Missing) and found.elsewhere:
-            there = found.elsewhere[0]
-            return Trouble("moved", {**facts, "there": there.port or "?", "id": there.id})
-        return Trouble("missing", facts)
+        if isinstance(resolved, Missing) and resolved.replacement:
+            return _lacks(word, "replaced", **facts, id=resolved.replacement.id)
+        if isinstance(resolved, Missing) and resolved.elsewhere:
+            there = resolved.elsewhere[0]
+            return _lacks(word, "moved", **facts, there=there.port or "?", id=there.id)
+        return _lacks(word, "missing", **facts)
 
 
 def _no_device(word: str, gives: Callable[[SourceKind], object]) -> WantedSource | None:
     """Return the source that `word` means where that is no equipment of the room; its kind must give what is meant."""
     if kind := source_kind(word):
         if gives(kind) is None:
-            return WantedSource(word, trouble=Trouble("wrong-kind", {"word": word}))
+            return _lacks(word, "wrong-kind", word=word)
         try:
             return WantedSource(kind.name(word))
         except UsageError as error:
-            return WantedSource(word, trouble=Trouble("no-source", {"word": word, "hint": error.hint or error.message}))
+            return _lacks(word, "no-source", word=word, hint=error.hint or error.message)
         except DeviceError:
-            code = _NOT_THERE.get(source_name(word) or "", "not-found")
-            return WantedSource(word, trouble=Trouble(code, {"word": word}))
+            return _lacks(word, _NOT_THERE.get(source_name(word) or "", "not-found"), word=word)
     try:
         path = as_file(word)
     except MediaError:
-        return WantedSource(word, trouble=Trouble("no-file", {"word": word}))
+        return _lacks(word, "no-file", word=word)
     return WantedSource(path.name) if path else None
 
 
@@ -176,7 +166,11 @@ def look_at(situation: Situation, tree: Topology) -> Iterator[Result]:
         yield found(CODES, "unreadable", NAME, file=roles_store().path)
     room = Room(_listed(situation), roles)
     sources = list(room.sources(situation.asked))
-    looks = [partial(_looked_at, number, situation, tree, source) for number, source in enumerate(sources)]
+
+    def looked_at(number: int, source: WantedSource) -> tuple[int, list[Result]]:
+        return number, _results(situation, tree, source)
+
+    looks = [partial(looked_at, number, source) for number, source in enumerate(sources)]
     answers = dict(side_by_side(looks, situation.stop, longest_s=ANSWER_S))
     for number, source in enumerate(sources):
         yield from answers.get(number) or [_no_answer(source)]
@@ -197,14 +191,10 @@ def _listed(situation: Situation) -> Sequence[Device]:
     return [device if device.health.fault == Fault.BUSY else with_known for device, with_known in pairs]
 
 
-def _looked_at(number: int, situation: Situation, tree: Topology, source: WantedSource) -> tuple[int, list[Result]]:
-    return number, _results(situation, tree, source)
-
-
 def _results(situation: Situation, tree: Topology, source: WantedSource) -> list[Result]:
     name = f"{NAME}: {source.name}"
     if source.trouble:
-        return [found(CODES, source.trouble.code, name, None, **source.trouble.facts)]
+        return [source.trouble]
     if source.device is None:
         return [found(CODES, "no-device", name)]
     return list(state_of(source.device, name, situation, tree))

@@ -20,32 +20,27 @@ FITS = ("fits", "fitting_profile")
 _LINE = re.compile(r"\s*profile\s*=")
 
 
-class Fit(msgspec.Struct, frozen=True, kw_only=True):
-    """What `--fit` says: the profile (None where none fits, or nobody knows), and the words about it."""
-
-    profile: str | None
-    words: Sequence[Words]
-
-
-def fit(results: Sequence[Result], settings: Settings, asked: Asked, plan: Path | None, *, streams: bool) -> Fit:
-    """Return the best profile that everything that was measured leaves room for, and how to take it.
+def fit(
+    results: Sequence[Result], settings: Settings, asked: Asked, plan: Path | None, *, streams: bool
+) -> list[Words]:
+    """Say the best profile that everything that was measured leaves room for, and how to take it.
 
     Of a session that `streams`, nothing is known as long as its uplink was not measured.
     """
     judged = [result for result in results if result.measured.keys() & set(FITS)]
     profile = asked.profile or settings.video.profile
     if not judged or (streams and not any(FITS[0] in result.measured for result in judged)):
-        return Fit(profile=None, words=[WORDS["unknown"]])
+        return [WORDS["unknown"]]
     named = [_named(result) for result in judged if result.verdict is not Verdict.OK]
     if not named:
-        return Fit(profile=profile, words=[WORDS["stays"].filled({"profile": profile})])
+        return [WORDS["stays"].filled({"profile": profile})]
     fitting = [name for name in named if name is not None]
     if len(fitting) < len(named):
-        return Fit(profile=None, words=[WORDS["none"]])
+        return [WORDS["none"]]
     smallest = min([profile, *fitting], key=lambda name: settings.profiles[name].video_bitrate)
     if smallest == profile:  # what is wrong is nothing that a smaller one would mend
-        return Fit(profile=profile, words=[WORDS["stays"].filled({"profile": profile})])
-    return Fit(profile=smallest, words=list(_how(smallest, asked, plan)))
+        return [WORDS["stays"].filled({"profile": profile})]
+    return list(_how(smallest, asked, plan))
 
 
 def _named(result: Result) -> str | None:

@@ -22,8 +22,6 @@ LONGEST_S = 70.0
 """Of four encoders each of which hangs; one that works takes 2 s."""
 ABSENT = frozenset({Reason.NOT_IN_BUILD, Reason.NO_DEVICE})
 """Why an encoder is no encoder of this PC: nothing that anybody could mend."""
-
-
 CODES = codes("check-hardware")
 
 
@@ -34,7 +32,7 @@ def look(situation: Situation, tell: Tell) -> Iterable[Result]:
     if not kinds:
         return [found(CODES, "x264", NAME, {"encoder": "x264"})]
     if situation.held:
-        return [found(CODES, "in-session", NAME, session=situation.held[0].title)]
+        return [found(CODES, "in-session", NAME, session=situation.held[0].info.title)]
     if situation.quick:
         known = {kind: verdict for kind in kinds if (verdict := remembered(kind, settings)) is not None}
         try:
@@ -95,14 +93,4 @@ def _with_reasons(words: Words, refused: Sequence[Tried]) -> Iterable[str]:
         yield sentence.format(reasons="; ".join(told))
 
 
-CHECKS = [
-    Check(
-        NAME,
-        WORDS["hardware-encoder"],
-        look,
-        CODES,
-        place=50,
-        alone=True,
-        longest_s=LONGEST_S,
-    )
-]
+CHECKS = [Check(NAME, WORDS["hardware-encoder"], look, CODES, place=50, alone=True, longest_s=LONGEST_S)]

@@ -1,13 +1,13 @@
 """A live picture of every source: it comes, shows something, moves, is sharp, and neither dark nor burnt out."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from fractions import Fraction
+from functools import partial
 
 from agent.checks import sources
 from agent.checks.check import Check, Progress, Situation, Tell
-from agent.checks.held import Held
-from agent.checks.result import Measured, Result, codes, found
+from agent.checks.result import Result, codes, found
 from agent.checks.sources import NotGiven
 from capture.chosen import ChosenSource
 from capture.preview import picture_of
@@ -21,6 +21,7 @@ from devices.health.faults import Fault
 from devices.host.clock import NANOSECONDS
 from devices.model import DeviceKind
 from recorder.control.client import look_once
+from recorder.control.find import Running
 from recorder.model.status import SourceLine
 
 WORDS = words("check-pictures")
@@ -75,108 +76,88 @@ def look(situation: Situation, tell: Tell) -> Iterable[Result]:
         chosen = sources.choose(situation)
     except LiputError as error:
         return [sources.not_chosen(error, NAME, CODES)]
-    chosen.pace.begin()
     tell(Progress(share=0.1, doing=WORDS["opening-cameras"]))
-    looks = {picture.name: _Looking(situation, picture) for picture in chosen.pictures}
+    ends_ns = sources.ends_ns(situation)
+    looks = {picture.name: partial(_look_at, situation, picture, ends_ns) for picture in chosen.pictures}
     return sources.look_at_each(situation, NAME, looks, CODES)
 
 
-class _Looking:
-    """Looks at one source."""
+def _look_at(situation: Situation, picture: ChosenSource[VideoSource], ends_ns: int) -> Sequence[Result]:
+    """Return what a source shows; raises NotGiven and LiputErrors where it shows nothing."""
+    name, device = f"{NAME}: {picture.name}", picture.device
+    is_camera = device is not None and device.kind is DeviceKind.CAMERA
+    if held := sources.held(situation, device):
+        return _of_session(name, picture.name, *held, is_camera=is_camera)
+    glance = Glance()
+    worker = VideoWorker(picture.source, situation.clock, supervision=picture.supervision)
+    with closing(worker):
+        form = worker.open()
+        damaged, first_s = _watch(worker, glance, form.rate, situation, ends_ns)
+        is_h264 = (coded := picture.source.coded) is not None and coded.codec == "h264"
+    seen = glance.seen()
+    if situation.stop.is_set():
+        raise NotGiven("cancelled")
+    if seen is None:
+        raise NotGiven("damaged" if damaged else "no-picture", {"damaged": damaged})
+    every = {
+        "width_px": form.width, "height_px": form.height, "rate_fps": round(float(form.rate), 2),
+        "first_picture_s": round(first_s, 2), "damaged": damaged, **measured(seen),
+    }  # fmt: skip
+    wrong = wrong_with(seen, is_camera=is_camera, damaged=damaged, predicts=is_h264)
+    return [found(CODES, code, name, every) for code in wrong or ["ok"]]
 
-    def __init__(self, situation: Situation, picture: ChosenSource[VideoSource]) -> None:
-        self._situation = situation
-        self._picture = picture
-        self._name = f"{NAME}: {picture.name}"
-        self._ends_ns = sources.ends_ns(situation)
 
-    def __call__(self) -> Sequence[Result]:
-        """Return what it shows; raises NotGiven and LiputErrors where it shows nothing."""
-        if held := sources.held(self._situation, self._picture.device):
-            return self._of_session(*held)
-        picture, glance = self._picture, Glance()
-        worker = VideoWorker(picture.source, self._situation.clock, supervision=picture.supervision)
-        with closing(worker):
-            form = worker.open()
-            damaged, first_s = self._watch(worker, glance, form.rate)
-            is_h264 = (coded := picture.source.coded) is not None and coded.codec == "h264"
-        seen = glance.seen()
-        if self._situation.stop.is_set():
-            raise NotGiven("cancelled")
-        if seen is None:
-            raise NotGiven("damaged" if damaged else "no-picture", {"damaged": damaged})
-        size = {
-            "width_px": form.width, "height_px": form.height, "rate_fps": round(float(form.rate), 2),
-            "first_picture_s": round(first_s, 2), "damaged": damaged,
-        }  # fmt: skip
-        return self._judged(seen, size, damaged, predicts=is_h264)
+def _watch(
+    worker: VideoWorker, glance: Glance, rate: Fraction, situation: Situation, ends_ns: int
+) -> tuple[int, float]:
+    """Look at a source's pictures; return how many were damaged, and how long the first one took.
 
-    def _watch(self, worker: VideoWorker, glance: Glance, rate: Fraction) -> tuple[int, float]:
-        """Look at its pictures; return how many were damaged, and how long the first one took.
-
-        Raises NotGiven where it is lost, or gives no more of them.
-        """
-        clock, stop = self._situation.clock, self._situation.stop
-        opened_ns = clock.now_ns()
-        until_ns = min(opened_ns + round(FIRST_PICTURE_S * NANOSECONDS), self._ends_ns)
-        first_ns: int | None = None
-        last_ns, next_ns, damaged = opened_ns, 0, 0
-        while clock.now_ns() < until_ns and not stop.is_set():
-            try:
-                frame = worker.read(0.1)
-            except SourceEnded:
-                last_ns = clock.now_ns()
-                break
-            if frame is None:
-                continue
-            last_ns = clock.now_ns()
-            if first_ns is None:
-                first_ns = last_ns
-                until_ns = min(first_ns + round(LOOK_S * NANOSECONDS), self._ends_ns)
-            try:
-                if frame.timestamp_ns >= next_ns:
-                    glance.see(worker.decode(frame, WITHIN), frame.timestamp_ns)
-                    next_ns = frame.timestamp_ns + round(EVERY_S * NANOSECONDS)
-            except MediaError:
-                damaged += 1
-        if worker.outage:
-            raise NotGiven("lost")
-        silent_s = (clock.now_ns() - last_ns) / NANOSECONDS
-        if not stop.is_set() and silent_s > max(SILENT_S, SILENT_FRAMES / float(rate)):
-            raise NotGiven("no-picture", {"silent_s": round(silent_s, 1)})
-        return damaged, ((first_ns or clock.now_ns()) - opened_ns) / NANOSECONDS
-
-    def _judged(self, seen: Seen, size: Measured, damaged: int, *, predicts: bool) -> Sequence[Result]:
-        device = self._picture.device
-        is_camera = device is not None and device.kind is DeviceKind.CAMERA
-        wrong = wrong_with(seen, is_camera=is_camera, damaged=damaged, predicts=predicts)
-        every = {**size, **measured(seen)}
-        return [found(CODES, code, self._name, every) for code in wrong or ["ok"]]
-
-    def _of_session(self, by: Held, line: SourceLine) -> Sequence[Result]:
-        """Return what the session that has it open says of it, and how its picture looks there."""
-        device = self._picture.device
-        every: dict[str, str | float | bool | None] = {"held_by": by.title}
-        if code := OF_FAULTS.get(line.health.fault or ""):
-            facts = {"error": line.health.reason, "hint": ""}
-            return [found(CODES, code, self._name, every, **facts)]
-        seen = self._preview(by)
-        wrong: list[str] = []
-        if seen is not None:
-            every |= measured(seen)
-            wrong = _looks_wrong(seen) if device is not None and device.kind is DeviceKind.CAMERA else []
-        return [found(CODES, code, self._name, every, session=by.title) for code in wrong or ["ok-held"]]
-
-    def _preview(self, by: Held) -> Seen | None:
-        """Return what the session's own small picture shows, None where it gives none: it is well without."""
-        if by.recorder is None:
-            return None
-        glance = Glance()
+    Raises NotGiven where it is lost, or gives no more of them.
+    """
+    clock, stop = situation.clock, situation.stop
+    opened_ns = clock.now_ns()
+    until_ns = min(opened_ns + round(FIRST_PICTURE_S * NANOSECONDS), ends_ns)
+    first_ns: int | None = None
+    last_ns, next_ns, damaged = opened_ns, 0, 0
+    while clock.now_ns() < until_ns and not stop.is_set():
         try:
-            glance.see(picture_of(look_once(by.recorder.folder, self._picture.name, PREVIEW_S)), 0)
-        except LiputError:
-            return None
-        return glance.seen()
+            frame = worker.read(0.1)
+        except SourceEnded:
+            last_ns = clock.now_ns()
+            break
+        if frame is None:
+            continue
+        last_ns = clock.now_ns()
+        if first_ns is None:
+            first_ns = last_ns
+            until_ns = min(first_ns + round(LOOK_S * NANOSECONDS), ends_ns)
+        try:
+            if frame.timestamp_ns >= next_ns:
+                glance.see(worker.decode(frame, WITHIN), frame.timestamp_ns)
+                next_ns = frame.timestamp_ns + round(EVERY_S * NANOSECONDS)
+        except MediaError:
+            damaged += 1
+    if worker.outage:
+        raise NotGiven("lost")
+    silent_s = (clock.now_ns() - last_ns) / NANOSECONDS
+    if not stop.is_set() and silent_s > max(SILENT_S, SILENT_FRAMES / float(rate)):
+        raise NotGiven("no-picture", {"silent_s": round(silent_s, 1)})
+    return damaged, ((first_ns or clock.now_ns()) - opened_ns) / NANOSECONDS
+
+
+def _of_session(name: str, source: str, by: Running, line: SourceLine, *, is_camera: bool) -> Sequence[Result]:
+    """Return what the session that has a source open says of it, and how its own small picture looks."""
+    every: dict[str, str | float | bool | None] = {"held_by": by.info.title}
+    if code := OF_FAULTS.get(line.health.fault or ""):
+        return [found(CODES, code, name, every, error=line.health.reason, hint="")]
+    glance = Glance()
+    with suppress(LiputError):  # it is well without
+        glance.see(picture_of(look_once(by.folder, source, PREVIEW_S)), 0)
+    wrong: list[str] = []
+    if (seen := glance.seen()) is not None:
+        every |= measured(seen)
+        wrong = _looks_wrong(seen) if is_camera else []
+    return [found(CODES, code, name, every, session=by.info.title) for code in wrong or ["ok-held"]]
 
 
 def wrong_with(seen: Seen, *, is_camera: bool, damaged: int, predicts: bool = False) -> list[str]:

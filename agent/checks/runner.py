@@ -3,10 +3,10 @@
 import queue
 import threading
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
-from agent.checks.check import Check, Progress, Situation
+from agent.checks.check import Check, News, Progress, Situation
 from agent.checks.result import Result, codes, found
 from config.errors import LiputError
 from devices.host import threads
@@ -18,36 +18,20 @@ LET_GO_S = 3.0
 CODES = codes("check-any")
 
 
-class Watching:
-    """What is told while checks run; every method does nothing, for whoever wants some of it."""
-
-    def began(self, check: Check) -> None:
-        """Say that a check has begun."""
-
-    def progress(self, check: Check, progress: Progress) -> None:
-        """Say how far one is."""
-
-    def ended(self, check: Check, results: Sequence[Result]) -> None:
-        """Say what one found."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Message:
-    """What a check's thread has to say: how far it is, or, in the end, what it found."""
-
-    check: Check
-    told: Progress | Sequence[Result]
-
-
 class Runner:
     """Runs `checks` on a thread each; one that hangs is a daemon's thread, and ends with the process."""
 
-    def __init__(self, checks: Sequence[Check], situation: Situation, watching: Watching | None = None) -> None:
+    def __init__(
+        self,
+        checks: Sequence[Check],
+        situation: Situation,
+        tell: Callable[[Check, News], None] = lambda _check, _news: None,
+    ) -> None:
         self._situation = situation
-        self._watching = watching or Watching()
+        self._tell = tell
         self._checks = checks
         self._chosen = [check for check in checks if check.quick or not situation.quick]
-        self._messages: queue.SimpleQueue[_Message] = queue.SimpleQueue()
+        self._messages: queue.SimpleQueue[tuple[Check, Progress | Sequence[Result]]] = queue.SimpleQueue()
         self._begun: dict[str, float] = {}
         self._stops: dict[str, threading.Event] = {}
         self._results: dict[str, Sequence[Result]] = {}
@@ -80,39 +64,36 @@ class Runner:
                 continue
             is_taken = is_taken or check.alone
             self._begun[check.name] = now
-            self._watching.began(check)
+            self._tell(check, None)
             own = replace(self._situation, stop=threading.Event())
             self._stops[check.name] = own.stop
             threads.start(self._look, check, own, name=f"check-{check.name}")
 
     def _look(self, check: Check, situation: Situation) -> None:
         """Run a check; on its thread."""
-
-        def tell(progress: Progress) -> None:
-            self._messages.put(_Message(check, progress))
-
         try:
-            results: Sequence[Result] = list(check.look(situation, tell))
+            look = check.look(situation, lambda progress: self._messages.put((check, progress)))
+            results: Sequence[Result] = list(look)
         except LiputError as error:
             results = [_broken(check, error.message)]
         except Exception as error:  # one check's bug is no reason not to answer for the others
             results = [_broken(check, f"{type(error).__name__}: {error}")]
-        self._messages.put(_Message(check, results))
+        self._messages.put((check, results))
 
     def _hear(self) -> None:
         """Wait a moment for something to be told, and tell it on."""
         try:
-            message = self._messages.get(timeout=POLL_S)
+            check, news = self._messages.get(timeout=POLL_S)
         except queue.Empty:
             return
-        if message.check.name in self._results:
+        if check.name in self._results:
             return  # it was given up
-        if isinstance(message.told, Progress):
-            self._watching.progress(message.check, message.told)
+        if isinstance(news, Progress):
+            self._tell(check, news)
         elif self._situation.stop.is_set():  # what it says of something half looked at is no result
-            self._end(message.check, [found(CODES, "cancelled", message.check.name)])
+            self._end(check, [found(CODES, "cancelled", check.name)])
         else:
-            self._end(message.check, message.told)
+            self._end(check, news)
 
     def _give_up(self, now: float) -> None:
         for check in self._running():
@@ -122,7 +103,7 @@ class Runner:
 
     def _end(self, check: Check, results: Sequence[Result]) -> None:
         self._results[check.name] = results
-        self._watching.ended(check, results)
+        self._tell(check, results)
 
     def _results_of(self, check: Check) -> Sequence[Result]:
         if check.name in self._results:

@@ -2,16 +2,13 @@
 
 import sys
 from collections.abc import Sequence
-from types import TracebackType
 from typing import Self
 
 import msgspec
 
-from agent.checks.check import Check, Progress
-from agent.checks.document import document
-from agent.checks.history import Checked
+from agent.checks.check import Check, News, Progress
+from agent.checks.history import Checked, document
 from agent.checks.result import Result, Verdict, is_cancelled
-from agent.checks.runner import Watching
 from agent.terminal import can_redraw
 from config.locale.lookup import Words, words
 
@@ -23,8 +20,8 @@ _STYLES = {Verdict.OK: "green", Verdict.UNCHECKED: "dim", Verdict.WARNING: "yell
 _WIDTH = 2
 
 
-class Shown(Watching):
-    """Lines of text, for a log or a pipe; a context manager around the run."""
+class Shown:
+    """Lines of text, for a log or a pipe; a context manager around the run, called with what becomes of each check."""
 
     def __init__(self, language: str) -> None:
         self._language = language
@@ -32,12 +29,22 @@ class Shown(Watching):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
+    def __exit__(self, *_: object) -> None: ...
+
+    def __call__(self, check: Check, news: News) -> None:
+        """Show that a check has begun, how far it is, or what it found."""
+        if news is None:
+            self.began(check)
+        elif isinstance(news, Progress):
+            self.progress(check, news)
+        else:
+            self.ended(check, news)
+
+    def began(self, check: Check) -> None:
+        """Show nothing: what goes on does not stay."""
 
     def progress(self, check: Check, progress: Progress) -> None:
-        """Show what has to be read before it happens; what else goes on does not stay."""
+        """Show what has to be read before it happens."""
         if progress.notice:
             title, doing = check.title.of(self._language), progress.doing.of(self._language)
             self.show(f"{'':<{_WIDTH}} {title}: {doing}", Verdict.UNCHECKED)
@@ -82,12 +89,13 @@ class LiveShown(Shown):
 
     def __init__(self, language: str) -> None:
         super().__init__(language)
-        from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+        from rich.progress import BarColumn, SpinnerColumn, TextColumn
+        from rich.progress import Progress as Bars
 
         from agent.console import Console
 
         self._console = Console()
-        self._bars = Progress(
+        self._bars = Bars(
             SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(bar_width=20),
             console=self._console, transient=True,
         )  # fmt: skip
@@ -97,9 +105,7 @@ class LiveShown(Shown):
         self._bars.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._bars.stop()
 
     def began(self, check: Check) -> None:

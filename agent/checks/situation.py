@@ -7,7 +7,6 @@ from pathlib import Path
 import msgspec
 
 from agent.checks.check import Situation
-from agent.checks.held import held_sessions
 from config.errors import UsageError
 from config.kinds import did_you_mean
 from config.planned import PlannedSession
@@ -17,6 +16,8 @@ from devices.host.clock import Clock
 from devices.snapshot import list_devices
 from recorder.archive.model import Consent
 from recorder.asked import Asked
+from recorder.control.find import running
+from recorder.model.status import AFTER
 
 _AS_PLANNED = {"video": "videos", "audio": "audios", "stream": "streams", "length_s": "duration_s"}
 """Fields of a plan by another name than what is asked has."""
@@ -67,7 +68,7 @@ def situation_of(
         clock=clock,
         stop=threading.Event(),
         devices=list_devices,
-        held=held_sessions(),
+        held=[one for one in running() if one.state not in AFTER],
         quick=quick,
         public=public,
         equipment=equipment,

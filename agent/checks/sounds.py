@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing, suppress
+from functools import partial
 
 from agent.checks import sources
 from agent.checks.check import Check, Progress, Situation, Tell
-from agent.checks.held import Held
 from agent.checks.result import Measured, Result, codes, found
 from agent.checks.sources import NotGiven
 from capture.choice import NONE
@@ -56,92 +56,84 @@ def listen(situation: Situation, tell: Tell) -> Iterable[Result]:
         chosen = sources.choose(situation)
     except LiputError as error:
         return [sources.not_chosen(error, NAME, CODES)]
-    chosen.pace.begin()
     if not chosen.sounds and situation.asked.audios != (NONE,):
         return [found(CODES, "no-sound", NAME)]
     tell(Progress(share=0.1, doing=WORDS["listening-say-something"]))
-    looks = {sound.name: _Listening(situation, sound) for sound in chosen.sounds}
+    ends_ns = sources.ends_ns(situation)
+    looks = {sound.name: partial(_listen_to, situation, sound, ends_ns) for sound in chosen.sounds}
     return sources.look_at_each(situation, NAME, looks, CODES)
 
 
-class _Listening:
-    """Listens to one input."""
+def _listen_to(situation: Situation, sound: ChosenSource[AudioSource], ends_ns: int) -> Sequence[Result]:
+    """Return what an input gives; raises NotGiven and LiputErrors where it gives nothing."""
+    name = f"{NAME}: {sound.name}"
+    if held := sources.held(situation, sound.device):
+        return _of_session(situation, name, sound.name, *held)
+    worker = SourceWorker(sound.source, situation.clock, supervision=sound.supervision)
+    with closing(worker):
+        worker.open()
+        heard = _hear(worker, sound.source.channels, situation, ends_ns)
+    if situation.stop.is_set():
+        raise NotGiven("cancelled")
+    if heard is None:
+        raise NotGiven("no-data")
+    return [found(CODES, code, name, measured(heard)) for code in wrong_with(heard) or ["ok"]]
 
-    def __init__(self, situation: Situation, sound: ChosenSource[AudioSource]) -> None:
-        self._situation = situation
-        self._sound = sound
-        self._name = f"{NAME}: {sound.name}"
-        self._ends_ns = sources.ends_ns(situation)
-        self._listen_s = QUICK_LISTEN_S if situation.quick else LISTEN_S
 
-    def __call__(self) -> Sequence[Result]:
-        """Return what it gives; raises NotGiven and LiputErrors where it gives nothing."""
-        if held := sources.held(self._situation, self._sound.device):
-            return self._of_session(*held)
-        worker = SourceWorker(self._sound.source, self._situation.clock, supervision=self._sound.supervision)
-        with closing(worker):
-            worker.open()
-            heard = self._hear(worker)
-        if self._situation.stop.is_set():
-            raise NotGiven("cancelled")
-        if heard is None:
-            raise NotGiven("no-data")
-        return [found(CODES, code, self._name, measured(heard)) for code in wrong_with(heard) or ["ok"]]
+def _listen_s(situation: Situation) -> float:
+    return QUICK_LISTEN_S if situation.quick else LISTEN_S
 
-    def _hear(self, worker: AudioWorker) -> Heard | None:
-        clock, stop = self._situation.clock, self._situation.stop
-        listening = Listening(
-            self._sound.source.channels, mains_hz(self._situation.settings.devices.power_line_frequency)
-        )
-        until_ns = min(clock.now_ns() + round((FIRST_BLOCK_S + self._listen_s) * NANOSECONDS), self._ends_ns)
-        left = round(self._listen_s * SAMPLE_RATE)
-        while left > 0 and clock.now_ns() < until_ns and not stop.is_set():
-            try:
-                block = worker.read(0.1)
-            except SourceEnded:
-                break
-            if block is not None:
-                left -= len(block.samples)
-                listening.hear(block.samples)
-        if worker.outage:
-            raise NotGiven("lost")
-        return listening.heard()
 
-    def _of_session(self, by: Held, line: SourceLine) -> Sequence[Result]:
-        """Return what the session that has it open says of it."""
-        input_line, peak_dbfs = self._peak_dbfs(by)
-        every: Measured = {"held_by": by.title, "peak_dbfs": peak_dbfs}
-        facts = {"session": by.title, "error": line.health.reason, "hint": "", "level_dbfs": peak_dbfs}
-        if code := OF_FAULTS.get(line.health.fault or ""):
-            return [found(CODES, code, self._name, every, **facts)]
+def _hear(worker: AudioWorker, channels: int, situation: Situation, ends_ns: int) -> Heard | None:
+    clock, stop, listen_s = situation.clock, situation.stop, _listen_s(situation)
+    listening = Listening(channels, mains_hz(situation.settings.devices.power_line_frequency))
+    until_ns = min(clock.now_ns() + round((FIRST_BLOCK_S + listen_s) * NANOSECONDS), ends_ns)
+    left = round(listen_s * SAMPLE_RATE)
+    while left > 0 and clock.now_ns() < until_ns and not stop.is_set():
+        try:
+            block = worker.read(0.1)
+        except SourceEnded:
+            break
+        if block is not None:
+            left -= len(block.samples)
+            listening.hear(block.samples)
+    if worker.outage:
+        raise NotGiven("lost")
+    return listening.heard()
+
+
+def _of_session(situation: Situation, name: str, source: str, by: Running, line: SourceLine) -> Sequence[Result]:
+    """Return what the session that has an input open says of it."""
+    input_line, peak_dbfs = _peak_dbfs(situation, source, by)
+    title = by.info.title
+    every: Measured = {"held_by": title, "peak_dbfs": peak_dbfs}
+    facts = {"session": title, "error": line.health.reason, "hint": "", "level_dbfs": peak_dbfs}
+    code = OF_FAULTS.get(line.health.fault or "")
+    if code is None:
         if input_line is None:
             raise NotGiven("no-data")
-        if input_line.muted:
-            return [found(CODES, "muted", self._name, every, **facts)]
-        low = peak_dbfs < SPEAKS_DBFS
-        return [found(CODES, "too-low" if low else "ok-held", self._name, every, **facts)]
-
-    def _peak_dbfs(self, by: Held) -> tuple[SoundLine | None, float]:
-        """Return what the session says of this input, and its highest level while it is asked."""
-        clock, stop = self._situation.clock, self._situation.stop
-        line, highest = self._line(by.status) if by.status else None, FLOOR_DBFS
-        until_ns = clock.now_ns() + round(self._listen_s * NANOSECONDS)
-        while line is not None:
-            highest = max(highest, *line.levels_dbfs, FLOOR_DBFS)
-            if by.recorder is None or clock.now_ns() >= until_ns or clock.wait(stop, ASK_S):
-                break
-            if (status := _status(by.recorder)) is None:
-                break  # it has ended meanwhile
-            line = self._line(status)
-        return line, highest
-
-    def _line(self, status: SessionStatus) -> SoundLine | None:
-        return next((line for line in status.sounds if line.name == self._sound.name), None)
+        code = "muted" if input_line.muted else "too-low" if peak_dbfs < SPEAKS_DBFS else "ok-held"
+    return [found(CODES, code, name, every, **facts)]
 
 
-def _status(recorder: Running) -> SessionStatus | None:
+def _peak_dbfs(situation: Situation, source: str, by: Running) -> tuple[SoundLine | None, float]:
+    """Return what a session says of an input, and its highest level while it is asked."""
+    clock, status, line, highest = situation.clock, by.status, None, FLOOR_DBFS
+    until_ns = clock.now_ns() + round(_listen_s(situation) * NANOSECONDS)
+    while status is not None:  # else it has ended meanwhile
+        line = next((one for one in status.sounds if one.name == source), None)
+        if line is None:
+            break
+        highest = max(highest, *line.levels_dbfs, FLOOR_DBFS)
+        if clock.now_ns() >= until_ns or clock.wait(situation.stop, ASK_S):
+            break
+        status = _status(by)
+    return line, highest
+
+
+def _status(by: Running) -> SessionStatus | None:
     with suppress(LiputError):
-        return ask(recorder.folder, Status()).status
+        return ask(by.folder, Status()).status
     return None
 
 

@@ -2,16 +2,14 @@
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from functools import partial
 
 from agent.checks.check import Situation
-from agent.checks.held import Held
 from agent.checks.result import Code, Measured, Result, found
 from agent.checks.side_by_side import side_by_side
 from capture.choice import SourceSelector
-from capture.chosen import Chosen, ChosenSource, SourceRequirements
+from capture.chosen import Chosen, SourceRequirements
 from capture.pacing import RealPace
-from capture.source import AudioSource, VideoSource
 from capture.source_kind import SourceContext
 from capture.watch.watcher import Watcher
 from config.errors import (
@@ -24,6 +22,7 @@ from config.errors import (
 )
 from devices.host.clock import NANOSECONDS
 from devices.model import Device
+from recorder.control.find import Running
 from recorder.model.status import SourceLine
 
 LONGEST_S = 9.0
@@ -65,25 +64,7 @@ def not_chosen(error: LiputError, check: str, codes: Mapping[str, Code]) -> Resu
     return found(codes, "not-chosen", check, error=error.message, hint=hint)
 
 
-@dataclass(frozen=True, slots=True)
-class Sources:
-    """The sources of the session that is to be; none is open."""
-
-    chosen: Chosen
-    pace: RealPace
-
-    @property
-    def pictures(self) -> Sequence[ChosenSource[VideoSource]]:
-        """Those of pictures."""
-        return self.chosen.pictures
-
-    @property
-    def sounds(self) -> Sequence[ChosenSource[AudioSource]]:
-        """Those of sound."""
-        return self.chosen.sounds
-
-
-def choose(situation: Situation) -> Sources:
+def choose(situation: Situation) -> Chosen:
     """Choose them as the session would; what is not there stands among them, and says so when it is opened.
 
     Raises what keeps the session from being begun: words that mean nothing, a device that is named twice.
@@ -102,20 +83,21 @@ def choose(situation: Situation) -> Sources:
         listing=situation.devices,
     )
     selector = SourceSelector(context, situation.asked.known)
-    return Sources(selector.choose(situation.asked.videos, situation.asked.audios), pace)
+    chosen = selector.choose(situation.asked.videos, situation.asked.audios)
+    pace.begin()
+    return chosen
 
 
-def held(situation: Situation, device: Device | None) -> tuple[Held, SourceLine] | None:
+def held(situation: Situation, device: Device | None) -> tuple[Running, SourceLine] | None:
     """Return the session that has `device` open and what it says of that, None if none has.
 
     Raises NotGiven where that session does not answer.
     """
-    by = next((one for one in situation.held if device is not None and one.has(device.id)), None)
-    if by is None:
+    if device is None or (by := situation.holder(device)) is None:
         return None
     if by.status is None:
-        raise NotGiven("held-silent", {"held_by": by.title}, session=by.title)
-    return by, next(line for line in by.status.sources if device is not None and line.id == device.id)
+        raise NotGiven("held-silent", {"held_by": by.info.title}, session=by.info.title)
+    return by, next(line for line in by.status.sources if line.id == device.id)
 
 
 type Look = Callable[[], Sequence[Result]]
@@ -129,16 +111,38 @@ def look_at_each(
     They look side by side; one that does not come back is told of as hanging, and does not hold up the others.
     """
     longest_s = _longest_s(situation)
-    looking = [_Looking(check, name, look, codes) for name, look in looks.items()]
+    let_go = {f"{check}: {name}": threading.Event() for name in looks}
+    """Set when a look has closed what it had open."""
+
+    def looked(name: str, look: Look) -> tuple[str, Sequence[Result]]:
+        try:
+            return name, _looked(name, look, codes)
+        finally:
+            let_go[name].set()
+
+    looking = [partial(looked, name, look) for name, look in zip(let_go, looks.values(), strict=True)]
     done = dict(side_by_side(looking, situation.stop, longest_s=longest_s))
     if situation.stop.is_set():
-        for one in looking:
-            one.let_go.wait(LET_GO_S)
+        for event in let_go.values():
+            event.wait(LET_GO_S)
     late = "cancelled" if situation.stop.is_set() else "hangs"
     results: list[Result] = []
-    for one in looking:
-        results += done.get(one.name) or [found(codes, late, one.name, longest_s=longest_s)]
+    for name in let_go:
+        results += done.get(name) or [found(codes, late, name, longest_s=longest_s)]
     return results
+
+
+def _looked(name: str, look: Look, codes: Mapping[str, Code]) -> Sequence[Result]:
+    """Return what a look found; what it raises is something that was found."""
+    try:
+        return look()
+    except NotGiven as told:
+        why = told
+    except LiputError as error:
+        why = refused(error)
+    except Exception as error:  # of whatever kind: the other sources are worth an answer
+        why = NotGiven("not-opened", error=repr(error), hint="please report this")
+    return [found(codes, why.code, name, why.measured, **why.facts)]
 
 
 def ends_ns(situation: Situation) -> int:
@@ -148,29 +152,3 @@ def ends_ns(situation: Situation) -> int:
 
 def _longest_s(situation: Situation) -> float:
     return QUICK_S if situation.quick else LONGEST_S
-
-
-class _Looking:
-    """Looks at one source; what that raises is something that was found."""
-
-    def __init__(self, check: str, name: str, look: Look, codes: Mapping[str, Code]) -> None:
-        self.name = f"{check}: {name}"
-        self.let_go = threading.Event()
-        """Set when it has closed what it had open."""
-        self._look = look
-        self._codes = codes
-
-    def __call__(self) -> tuple[str, Sequence[Result]]:
-        try:
-            return self.name, self._look()
-        except NotGiven as told:
-            return self.name, [self._found(told)]
-        except LiputError as error:
-            return self.name, [self._found(refused(error))]
-        except Exception as error:  # of whatever kind: the other sources are worth an answer
-            return self.name, [self._found(NotGiven("not-opened", error=repr(error), hint="please report this"))]
-        finally:
-            self.let_go.set()
-
-    def _found(self, told: NotGiven) -> Result:
-        return found(self._codes, told.code, self.name, told.measured, **told.facts)

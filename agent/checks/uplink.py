@@ -54,7 +54,7 @@ def look(situation: Situation, tell: Tell) -> Iterable[Result]:
         return [found(CODES, "off", NAME)]
     for one in situation.held:
         if one.status is None or (one.status.state in RECORDS and one.status.destinations):
-            return [found(CODES, "in-use", NAME, title=one.title or "liput record")]
+            return [found(CODES, "in-use", NAME, title=one.info.title or "liput record")]
     return _push(situation, tell) if settings.uplink == "ingest" else _measure(situation, tell)
 
 
@@ -163,15 +163,4 @@ def _judged(name: str, trial: Trial, rate_bps: int) -> Result:
     return found(CODES, code, name, measured, rate=brief_rate(rate_bps), delivered=brief_rate(delivered_bps))
 
 
-CHECKS = [
-    Check(
-        NAME,
-        WORDS["uplink"],
-        look,
-        CODES,
-        place=100,
-        alone=True,
-        quick=False,
-        longest_s=25.0,
-    )
-]
+CHECKS = [Check(NAME, WORDS["uplink"], look, CODES, place=100, alone=True, quick=False, longest_s=25.0)]

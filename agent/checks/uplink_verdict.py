@@ -1,7 +1,6 @@
 """Whether an uplink carries a session: what the session needs, what was measured, and the profile that would fit."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from agent.checks.result import Measured, Result, codes, found
 from config.locale.lookup import words
@@ -23,12 +22,8 @@ BLOATED_S = 0.15
 CODES = codes("check-uplink")
 
 
-@dataclass(frozen=True, slots=True)
-class Need:
-    """Bits a second that a session takes, up and down."""
-
-    up_bps: float
-    down_bps: float
+type Need = tuple[float, float]
+"""Bits a second that a session takes, up and down."""
 
 
 def need_of(settings: Settings, profile: Profile, streams: int, *, conference: bool) -> Need:
@@ -36,21 +31,22 @@ def need_of(settings: Settings, profile: Profile, streams: int, *, conference: b
     _, video_bps = settings.video.stream_range(profile)
     streamed = streams * (video_bps + profile.audio_bitrate) * MARGIN
     check = settings.check
-    return Need(streamed + conference * check.conference_up, float(conference * check.conference_down))
+    return streamed + conference * check.conference_up, float(conference * check.conference_down)
 
 
 def fitting(settings: Settings, up_bps: float, streams: int, *, conference: bool) -> str | None:
     """Return the best profile that the uplink carries comfortably; None where none does."""
     best = sorted(settings.profiles.items(), key=lambda each: each[1].video_bitrate, reverse=True)
     for name, profile in best:
-        if need_of(settings, profile, streams, conference=conference).up_bps <= COMFORTABLE * up_bps:
+        if need_of(settings, profile, streams, conference=conference)[0] <= COMFORTABLE * up_bps:
             return name
     return None
 
 
 def judge(uplink: Uplink, need: Need, fits: str | None, server: str) -> Iterator[Result]:
     """Yield what is to be said of an uplink: its rate, its latency, and the way down where that is needed."""
-    yield _rate(uplink, need, fits, server)
+    need_up, need_down = need
+    yield _rate(uplink, need_up, fits, server)
     if uplink.idle and uplink.loaded and uplink.bloat_s is not None:
         yield found(
             CODES,
@@ -61,28 +57,28 @@ def judge(uplink: Uplink, need: Need, fits: str | None, server: str) -> Iterator
             loaded=brief_latency(uplink.idle.rtt_s + uplink.bloat_s),
             bloat=brief_latency(uplink.bloat_s),
         )
-    if uplink.down and need.down_bps:
+    if uplink.down and need_down:
         down = uplink.down.sustained_bps
-        code = f"{_band(need.down_bps, down)}-down"
-        measured: Measured = {"down_bps": round(down), "need_bps": round(need.down_bps)}
-        yield found(CODES, code, DOWN, measured, down=brief_rate(down), need=brief_rate(need.down_bps))
+        code = f"{_band(need_down, down)}-down"
+        measured: Measured = {"down_bps": round(down), "need_bps": round(need_down)}
+        yield found(CODES, code, DOWN, measured, down=brief_rate(down), need=brief_rate(need_down))
 
 
-def _rate(uplink: Uplink, need: Need, fits: str | None, server: str) -> Result:
+def _rate(uplink: Uplink, need_bps: float, fits: str | None, server: str) -> Result:
     up = uplink.up
-    band = _band(need.up_bps, up.sustained_bps)
-    used = 100 * need.up_bps / max(1.0, up.sustained_bps)
-    if not need.up_bps:
+    band = _band(need_bps, up.sustained_bps)
+    used = 100 * need_bps / max(1.0, up.sustained_bps)
+    if not need_bps:
         code = "no-need"
     elif band == "ok":
-        code = "unsteady" if up.p10_bps < need.up_bps else "ok"
+        code = "unsteady" if up.p10_bps < need_bps else "ok"
     else:
         code = band if fits else f"{band}-no-profile"
     measured: Measured = {
         "up_bps": round(up.sustained_bps),
         "up_p10_bps": round(up.p10_bps),
         "down_bps": round(uplink.down.sustained_bps) if uplink.down else None,
-        "need_bps": round(need.up_bps),
+        "need_bps": round(need_bps),
         "used_percent": round(used, 1),
         **_latencies(uplink),
         "resent_percent": None if uplink.again_share is None else round(100 * uplink.again_share, 2),
@@ -98,7 +94,7 @@ def _rate(uplink: Uplink, need: Need, fits: str | None, server: str) -> Result:
         code,
         NAME,
         measured,
-        need=brief_rate(need.up_bps),
+        need=brief_rate(need_bps),
         up=brief_rate(up.sustained_bps),
         used=used,
         worst=brief_rate(up.p10_bps),

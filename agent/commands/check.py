@@ -6,9 +6,10 @@ from pathlib import Path
 import click
 import msgspec
 
+from agent.checks import history
 from agent.checks.check import every_check
 from agent.checks.fit import fit
-from agent.checks.history import Checked, History
+from agent.checks.history import Checked
 from agent.checks.internet import targets_of
 from agent.checks.result import Result, Verdict, is_cancelled
 from agent.checks.runner import Runner
@@ -112,7 +113,7 @@ def check_command(
         checked = Checked(at=clock.now(), title=asked.title, quick=quick, results=results)
         show.verdict(checked)
         if wants_fit:  # beside the document of --json, not in it
-            for words in fit(results, settings, asked, plan, streams=bool(targets_of(situation))).words:
+            for words in fit(results, settings, asked, plan, streams=bool(targets_of(situation))):
                 click.echo(words.of(language), err=as_json)
         if not any(map(is_cancelled, results)):
             _keep(checked, settings)
@@ -121,7 +122,7 @@ def check_command(
 
 def _show_history(language: str, *, as_json: bool) -> None:
     """Print how the uplink of this room has been, the newest first."""
-    found = measurements(History().read())
+    found = measurements(history.kept())
     if as_json:
         for one in found:
             click.echo(msgspec.json.encode(one))
@@ -134,7 +135,7 @@ def _show_history(language: str, *, as_json: bool) -> None:
 def _keep(checked: Checked, settings: Settings) -> None:
     """Keep it for the session that follows, and in the health log."""
     try:
-        History().add(checked)
+        history.keep(checked)
     except StateError as error:
         click.echo(f"liput: the result is not kept: {error.message}", err=True)
     with open_health_log(settings, SystemClock()) as log:

@@ -9,10 +9,10 @@ from threading import Event
 import click
 import msgspec
 
-from agent.checks.check import Check, Progress
+from agent.checks.check import Check, Progress, Situation, Tell
 from agent.checks.history import Checked
 from agent.checks.result import Result, is_ready
-from agent.checks.shown import Shown, shown
+from agent.checks.shown import shown
 from agent.checks.situation import asked_for
 from agent.parameters import seconds
 from agent.rehearsal.judging import judge
@@ -84,20 +84,26 @@ def rehearse_command(asked: Asked, config_file: Path | None, plan: Path | None, 
     asked, left_out = _tests_only(asked, settings)
     show = shown(settings.general.language, as_json=as_json, kind="rehearsal")
     clock, stop = SystemClock(), Event()
-    progress = _Shown(show)
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     results: list[Result] = []
     with setting(stop, numbers), ExitStack() as stack:
         stack.enter_context(show)
-        progress.began()
-        rehearsed = rehearse(asked, settings, clock, stop, seconds=for_s, stage=progress.stage)
-        progress.ended()
+        show(_WHOLE, None)
+        rehearsed = rehearse(
+            asked,
+            settings,
+            clock,
+            stop,
+            seconds=for_s,
+            stage=lambda name, share: show(_WHOLE, Progress(share=share, doing=_STAGES[name])),
+        )
+        show(_WHOLE, [])
         if stop.is_set():
             click.echo("liput: the rehearsal was ended; nothing of it is kept", err=True)
             return NOT_READY
         for part, said in judge(rehearsed, profile, asked_s=for_s, left_out=left_out):
             results += said
-            show.ended(_part(part), said)
+            show(Check(part, _TITLES[part], _nothing), said)
     show.verdict(Checked(at=clock.now(), title=asked.title, results=results))
     return 0 if is_ready(results) else NOT_READY
 
@@ -118,23 +124,8 @@ def _tests_only(asked: Asked, settings: Settings) -> tuple[Asked, Sequence[str]]
     return msgspec.structs.replace(asked, streams=tuple(tests)), others
 
 
-def _part(name: str) -> Check:
-    return Check(name, _TITLES[name], lambda _situation, _tell: ())
+def _nothing(_situation: Situation, _tell: Tell) -> Sequence[Result]:
+    return ()
 
 
-class _Shown:
-    """Shows how far the rehearsal is, where that can be seen."""
-
-    _WHOLE = Check("rehearsal", WORDS["rehearsal"], lambda _situation, _tell: ())
-
-    def __init__(self, show: Shown) -> None:
-        self._show = show
-
-    def began(self) -> None:
-        self._show.began(self._WHOLE)
-
-    def stage(self, name: str, share: float) -> None:
-        self._show.progress(self._WHOLE, Progress(share=share, doing=_STAGES[name]))
-
-    def ended(self) -> None:
-        self._show.ended(self._WHOLE, [])
+_WHOLE = Check("rehearsal", WORDS["rehearsal"], _nothing)

@@ -164,9 +164,9 @@ def _copies(settings: Settings, roots: Sequence[Path]) -> dict[str, CopiesOf]:
 
 
 def _last_check() -> LastCheck | None:
-    from agent.checks.history import History
+    from agent.checks.history import kept
 
-    runs = History().read()
+    runs = kept()
     if not runs:
         return None
     measured = (

@@ -1,14 +1,12 @@
 """A plan's recorder, being started: on a thread, because devices and disks may take their time."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 
 from agent.asking import specify
-from agent.checks.document import document
-from agent.checks.history import History
+from agent.checks.history import before_a_session
 from agent.requests.lookup import with_request
 from agent.schedule.plan import Plan
 from config.errors import LiputError
@@ -32,7 +30,6 @@ def spec_of(
     recording. No word of a plan is a file's name without its folder: who may plan on the page may not read what lies
     where the daemon was started.
     """
-    newest = History().newest(datetime.now(UTC))
     asked = Asked(
         title=plan.title,
         videos=plan.videos,
@@ -42,7 +39,7 @@ def spec_of(
         profile=plan.profile,
         archive=archive,
         allow_missing=True,
-        checked=None if newest is None else document(newest, settings.general.language),
+        checked=before_a_session(settings.general.language),
     )
     why = ""
     try:

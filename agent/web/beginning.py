@@ -9,7 +9,7 @@ from typing import Annotated
 import msgspec
 
 from agent.asking import specify
-from agent.checks.document import before_a_session
+from agent.checks.history import before_a_session
 from agent.requests.lookup import with_request
 from agent.serving import FOLLOWS_S
 from agent.steering import SessionLine, ended_before, gone_on_with, line_of, start, until_armed, until_it_records

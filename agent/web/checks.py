@@ -5,8 +5,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from agent.checks.document import document
-from agent.checks.history import History
+from agent.checks.history import document, kept
 from agent.checks.trend import Measurement, measurements
 from agent.web.endpoint import Call, Endpoint
 from agent.web.requests import request_key
@@ -34,9 +33,9 @@ class RunState(msgspec.Struct, frozen=True, kw_only=True):
 
 def checks(call: Call) -> RunState:
     """Return the last result that was kept, and whether a check runs."""
-    kept = History().read()
+    found = kept()
     language = call.house.settings.read().general.language
-    return _state("check-run", call.house.runs, document(kept[-1], language) if kept else None)
+    return _state("check-run", call.house.runs, document(found[-1], language) if found else None)
 
 
 def run_check(
@@ -51,7 +50,7 @@ def run_check(
 
 def history(_call: Call) -> list[Measurement]:
     """Return how the uplink has been, the newest first."""
-    return measurements(History().read())
+    return measurements(kept())
 
 
 def rehearsal(call: Call) -> RunState:

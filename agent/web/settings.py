@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from agent.checks.document import result_line
+from agent.checks.history import result_line
 from agent.checks.result import Verdict
 from agent.checks.storage import folder_state
 from agent.web.answers import Refused

@@ -15,7 +15,7 @@ from pathlib import Path
 from statistics import mean
 
 from agent.checks.result import Verdict
-from agent.checks.uplink_verdict import NAME, Need, judge
+from agent.checks.uplink_verdict import NAME, judge
 from devices.uplink.model import Budget, Uplink
 from tests.net.echo import ask, echoing
 from tests.net.iperf import Opinion, iperf_server, opinion
@@ -233,7 +233,7 @@ def _loaded_off(tries: Sequence[_Measured]) -> float:
 
 def _verdict(uplink: Uplink, need_bps: float) -> Verdict:
     """Return what a session that needs so much is told."""
-    return next(iter(judge(uplink, Need(need_bps, 0), "720p30", NAME))).verdict
+    return next(iter(judge(uplink, (need_bps, 0), "720p30", NAME))).verdict
 
 
 def _fault(name: str) -> dict[str, object]:

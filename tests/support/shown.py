@@ -9,12 +9,9 @@ import av
 import msgspec
 import numpy as np
 
-from agent.checks import sources
 from agent.checks.check import Situation
-from agent.checks.sources import Sources
 from capture.chosen import Chosen, ChosenSource
 from capture.jpeg import JpegDecoder
-from capture.pacing import RealPace
 from capture.sizes import BySize
 from capture.source import SAMPLE_RATE, AudioBlock, AudioSource, Frame, Matrix, Samples, Size, VideoFormat, VideoSource
 from config.errors import LiputError
@@ -107,17 +104,13 @@ def situation(*, held: Mapping[str, SessionStatus] = {}, quick: bool = False, as
 
 def chooses(
     pictures: Sequence[tuple[VideoSource, Device | None]] = (), sounds: Sequence[tuple[AudioSource, Device | None]] = ()
-) -> Callable[[Situation], Sources]:
+) -> Callable[[Situation], Chosen]:
     """Return what may stand for agent.checks.sources.choose: the session has these sources."""
-
-    def choose(now: Situation) -> sources.Sources:
-        chosen = Chosen(
-            pictures=[ChosenSource(one.name, one, one.name, device=device) for one, device in pictures],
-            sounds=[ChosenSource(one.name, one, one.name, device=device) for one, device in sounds],
-        )
-        return Sources(chosen, RealPace(now.clock, now.stop))
-
-    return choose
+    chosen = Chosen(
+        pictures=[ChosenSource(one.name, one, one.name, device=device) for one, device in pictures],
+        sounds=[ChosenSource(one.name, one, one.name, device=device) for one, device in sounds],
+    )
+    return lambda _now: chosen
 
 
 def grey(level: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:

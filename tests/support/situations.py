@@ -2,15 +2,17 @@
 
 import threading
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from agent.checks.check import Progress, Situation
-from agent.checks.held import Held, still_open
 from agent.checks.result import Result
 from config.schema import Settings
 from devices.host.clock import SystemClock
 from devices.model import Device
 from recorder.asked import Asked
-from recorder.model.status import SessionState, SessionStatus, SourceLine
+from recorder.control.directory import RecorderFolder, new_info
+from recorder.control.find import Running
+from recorder.model.status import AFTER, SessionState, SessionStatus, SourceLine
 
 
 def situation(
@@ -35,9 +37,16 @@ def situation(
     )
 
 
-def holding(sessions: Mapping[str, SessionStatus | None]) -> Sequence[Held]:
+def holding(sessions: Mapping[str, SessionStatus | None]) -> Sequence[Running]:
     """Return the sessions that have something open, of some by their titles; None does not answer."""
-    return still_open(Held(title, status) for title, status in sessions.items())
+    every = [runs(title, status) for title, status in sessions.items()]
+    return [one for one in every if one.state not in AFTER]
+
+
+def runs(title: str, status: SessionStatus | None) -> Running:
+    """Return a session that runs, whose recorder cannot be asked anything."""
+    info = new_info(title, Path("/arsip"), SystemClock().now())
+    return Running(RecorderFolder(Path("/nowhere") / info.id), info, status)
 
 
 def session(state: SessionState, *sources: SourceLine) -> SessionStatus:

@@ -10,11 +10,9 @@ import pytest
 from agent.checks import computer
 from agent.checks.computer import (
     NAME,
-    Places,
     clock,
     heat,
     look,
-    look_at,
     memory,
     power,
     precedence,
@@ -60,9 +58,12 @@ def calm(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Computer, "sample", lambda _: WELL)
 
 
-def places(folder: Path) -> Places:
-    """Return a PC of which nothing is told."""
-    return Places(folder / "sys", folder / "run", folder / "modules", "6.12")
+@pytest.fixture(autouse=True)
+def told_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let nothing be told of this PC."""
+    for name in ("sys", "run", "modules"):
+        monkeypatch.setattr(computer, name.upper(), tmp_path / name)
+    monkeypatch.setattr("platform.release", lambda: "6.12")
 
 
 def but(**changes: object) -> ComputerSample:
@@ -72,7 +73,7 @@ def but(**changes: object) -> ComputerSample:
 @pytest.mark.usefixtures("calm")
 def test_a_pc_that_is_well(bus: Bus, stack: ExitStack, tmp_path: Path) -> None:
     login, desktop = stack.enter_context(logind(bus)), stack.enter_context(screensaver(bus))
-    results = list(look_at(situation(), places(tmp_path)))
+    results = list(look(situation(), unheard))
     parts = ["memory", "processor", "heat", "power", "clock", "priority", "sleep", "restart"]
     assert codes(results) == [(f"{NAME}: {part}", "ok") for part in parts]
     assert all(result.verdict is Verdict.OK for result in results)
@@ -136,7 +137,7 @@ def test_a_core_that_is_slowed_down_meanwhile_is_seen(
         return IDLE
 
     monkeypatch.setattr(computer, "others_load", heats_up)
-    assert (f"{NAME}: heat", "throttled") in codes(list(look_at(situation(), places(tmp_path))))
+    assert (f"{NAME}: heat", "throttled") in codes(list(look(situation(), unheard)))
 
 
 @pytest.mark.parametrize(
@@ -166,7 +167,7 @@ def test_a_clock_that_nobody_keeps_right_is_told() -> None:
 def test_who_may_not_keep_the_pc_awake_is_told(bus: Bus, stack: ExitStack, tmp_path: Path) -> None:
     stack.enter_context(logind(bus, "Permission denied"))
     desktop = stack.enter_context(screensaver(bus))
-    found = [result.code for result in look_at(situation(), places(tmp_path)) if result.name == f"{NAME}: sleep"]
+    found = [result.code for result in look(situation(), unheard) if result.name == f"{NAME}: sleep"]
     assert found == ["may-sleep", "may-lid"]
     assert len(desktop.asked) == 1
 
@@ -175,7 +176,7 @@ def test_who_may_not_keep_the_pc_awake_is_told(bus: Bus, stack: ExitStack, tmp_p
 def test_a_screen_that_may_lock_is_told(bus: Bus, stack: ExitStack, tmp_path: Path) -> None:
     stack.enter_context(logind(bus))
     stack.enter_context(screensaver(bus, "No"))
-    assert (f"{NAME}: sleep", "may-lock") in codes(list(look_at(situation(), places(tmp_path))))
+    assert (f"{NAME}: sleep", "may-lock") in codes(list(look(situation(), unheard)))
 
 
 def test_who_does_not_answer_leaves_it_open() -> None:
@@ -189,12 +190,12 @@ def test_who_does_not_answer_leaves_it_open() -> None:
 def test_a_restart_that_an_update_has_asked_for_is_told(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run/reboot-required").touch()
-    assert [one(result) for result in restart(places(tmp_path))] == [("restart", Verdict.WARNING)]
+    assert [one(result) for result in restart()] == [("restart", Verdict.WARNING)]
 
 
 def test_drivers_that_an_update_has_removed_are_told(tmp_path: Path) -> None:
     (tmp_path / "modules/6.13/kernel").mkdir(parents=True)
-    assert [one(result) for result in restart(places(tmp_path))] == [("drivers-gone", Verdict.FAILURE)]
+    assert [one(result) for result in restart()] == [("drivers-gone", Verdict.FAILURE)]
 
 
 def test_what_a_recorder_may_ask_for_is_said_with_who_grants_it() -> None:

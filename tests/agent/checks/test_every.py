@@ -8,9 +8,9 @@ import msgspec
 import pytest
 
 from agent.checks import runner
-from agent.checks.check import Check, Situation, every_check
+from agent.checks.check import Situation, every_check
 from agent.checks.result import Verdict
-from agent.checks.runner import Runner, Watching
+from agent.checks.runner import Runner
 from config.schema import Archive, Settings
 from recorder.asked import Asked
 from tests.support.situations import situation
@@ -22,16 +22,6 @@ OF_ITSELF = ("hangs", "broken")
 @pytest.fixture(autouse=True)
 def _no_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LIPUT_STATE", str(tmp_path / "state"))
-
-
-class Impatient(Watching):
-    """Sets `stop` as soon as a check has begun."""
-
-    def __init__(self, stop: threading.Event) -> None:
-        self._stop = stop
-
-    def began(self, check: Check) -> None:
-        self._stop.set()
 
 
 def session(folder: Path) -> Situation:
@@ -75,5 +65,5 @@ def test_it_finds_what_it_may_find_and_says_it_in_whole_sentences(name: str, tmp
 @pytest.mark.parametrize("name", CHECKS)
 def test_one_that_is_stopped_lets_go_at_once(name: str, tmp_path: Path) -> None:
     asked = session(tmp_path)
-    Runner([CHECKS[name]], asked, Impatient(asked.stop)).run()
+    Runner([CHECKS[name]], asked, lambda _check, _news: asked.stop.set()).run()  # as soon as it has begun
     assert f"check-{name}" not in {thread.name for thread in threading.enumerate()}

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.checks.fit import Fit, fit
+from agent.checks.fit import fit
 from agent.checks.result import Measured, Result, Verdict
 from config.locale.lookup import Words
 from config.schema import Settings
@@ -13,13 +13,16 @@ from recorder.asked import Asked
 
 ASKED = Asked(title="Wisuda Ke-40", videos=("podium",), streams=("youtube",), profile="1080p30")
 TOO_SLOW = {"uplink": (Verdict.FAILURE, "720p30")}
+STAYS = "The profile 1080p30 fits; nothing has to change."
 
 
-def fitted(found: Mapping[str, tuple[Verdict, str | None]], plan: Path | None = None, asked: Asked = ASKED) -> Fit:
+def fitted(
+    found: Mapping[str, tuple[Verdict, str | None]], plan: Path | None = None, asked: Asked = ASKED
+) -> list[str]:
     names = {"uplink": "fits", "encoder": "fitting_profile"}
     results = [_result(name, verdict, {names[name]: fits}) for name, (verdict, fits) in found.items()]
     results.append(_result("camera: podium", Verdict.FAILURE, {}))
-    return fit(results, Settings(), asked, plan, streams=bool(asked.streams))
+    return [words.english for words in fit(results, Settings(), asked, plan, streams=bool(asked.streams))]
 
 
 def _result(name: str, verdict: Verdict, measured: Measured) -> Result:
@@ -27,9 +30,7 @@ def _result(name: str, verdict: Verdict, measured: Measured) -> Result:
 
 
 def test_the_command_that_takes_it_can_be_copied() -> None:
-    found = fitted(TOO_SLOW)
-    assert found.profile == "720p30"
-    assert [words.english for words in found.words] == [
+    assert fitted(TOO_SLOW) == [
         "The profile that fits: 720p30",
         "The command: liput record --title 'Wisuda Ke-40' --video podium --stream youtube --profile 720p30",
     ]
@@ -45,39 +46,37 @@ def test_the_command_that_takes_it_can_be_copied() -> None:
 def test_the_line_of_the_plan_is_named_and_the_plan_stays_as_it_is(tmp_path: Path, text: str, said: str) -> None:
     plan = tmp_path / "wisuda.toml"
     plan.write_text(text)
-    assert fitted(TOO_SLOW, plan).words[-1].english == f"In the plan: {plan}, {said}"
+    assert fitted(TOO_SLOW, plan)[-1] == f"In the plan: {plan}, {said}"
     assert plan.read_text() == text
 
 
 def test_a_profile_that_fits_stays() -> None:
-    found = fitted({"uplink": (Verdict.OK, "1080p60")})
-    assert (found.profile, found.words[0].english) == ("1080p30", "The profile 1080p30 fits; nothing has to change.")
-    assert fitted({"uplink": (Verdict.OK, "1080p60")}, asked=Asked(title="")).profile == Settings().video.profile
+    assert fitted({"uplink": (Verdict.OK, "1080p60")}) == [STAYS]
+    assert fitted({"uplink": (Verdict.OK, "1080p60")}, asked=Asked(title="")) == [
+        STAYS.replace("1080p30", Settings().video.profile)
+    ]
 
 
 def test_the_smallest_of_what_the_network_and_the_pc_leave_room_for_counts() -> None:
     found = fitted({"uplink": (Verdict.WARNING, "720p30"), "encoder": (Verdict.FAILURE, "480p15")})
-    assert found.profile == "480p15"
+    assert found[0] == "The profile that fits: 480p15"
     found = fitted({"uplink": (Verdict.WARNING, "720p30"), "encoder": (Verdict.OK, None)})
-    assert found.profile == "720p30"
+    assert found[0] == "The profile that fits: 720p30"
 
 
 def test_where_nothing_fits_or_nothing_was_measured_that_is_said() -> None:
-    assert fitted({"uplink": (Verdict.FAILURE, None)}).words[0].english == "No profile fits."
-    found = fitted({})
-    assert found.profile is None
-    assert "was not measured" in found.words[0].english
+    assert fitted({"uplink": (Verdict.FAILURE, None)}) == ["No profile fits."]
+    assert "was not measured" in fitted({})[0]
 
 
 def test_what_this_pc_can_do_says_nothing_of_an_uplink_that_was_not_measured() -> None:
     only_encoder = {"encoder": (Verdict.OK, None)}
-    assert fitted(only_encoder).profile is None
-    assert fitted(only_encoder, asked=Asked(title="", profile="720p30")).profile == "720p30"
+    assert "was not measured" in fitted(only_encoder)[0]
+    assert fitted(only_encoder, asked=Asked(title="", profile="720p30")) == [STAYS.replace("1080p30", "720p30")]
 
 
 def test_none_is_named_that_is_dearer_than_the_one_asked_for() -> None:
-    found = fitted({"uplink": (Verdict.WARNING, "1080p60")})  # the link is unsteady, and wide enough
-    assert (found.profile, len(found.words)) == ("1080p30", 1)
+    assert fitted({"uplink": (Verdict.WARNING, "1080p60")}) == [STAYS], "the link is unsteady, and wide enough"
 
 
 def test_the_command_has_all_that_was_asked() -> None:
@@ -85,7 +84,7 @@ def test_the_command_has_all_that_was_asked() -> None:
         title="", layout="pip", isolate=True, conference=True, duration_s=5400.0, archive=Path("/arsip besar"),
         streams=("youtube",),
     )  # fmt: skip
-    command = fitted(TOO_SLOW, asked=asked).words[1].english
+    command = fitted(TOO_SLOW, asked=asked)[1]
     assert command == (
         "The command: liput record --title TITLE --stream youtube --layout pip --isolate --conference --for 5400s"
         " --archive '/arsip besar' --profile 720p30"

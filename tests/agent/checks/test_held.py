@@ -5,26 +5,18 @@ from pathlib import Path
 
 import pytest
 
-from agent.checks import encoder, held, keys, pictures, storage, uplink
+from agent.checks import encoder, keys, pictures, storage, uplink
 from agent.checks.check import Look, Situation
 from agent.checks.device_state import state_of
-from agent.checks.held import Held, held_sessions
+from agent.checks.situation import situation_of
 from config.schema import Settings
 from devices.host.clock import SystemClock
 from devices.usb.topology import Topology
 from recorder.asked import Asked
-from recorder.control import directory
 from recorder.control.claims import Claim, Claims
-from recorder.control.directory import RecorderFolder
-from recorder.control.find import Running
 from recorder.model.status import SessionState, SessionStatus, SourceLine
 from tests.support.shown import CAMERA, CARD
-from tests.support.situations import session, situation, unheard
-
-
-def runs(title: str, status: SessionStatus | None) -> Running:
-    info = directory.new_info(title, Path("/arsip"), SystemClock().now())
-    return Running(RecorderFolder(Path("/nowhere") / info.id), info, status)
+from tests.support.situations import runs, session, situation, unheard
 
 
 def has(device: str) -> SessionStatus:
@@ -33,18 +25,19 @@ def has(device: str) -> SessionStatus:
 
 def test_two_of_one_title_are_two(monkeypatch: pytest.MonkeyPatch) -> None:
     both = [runs("Rapat", has(CAMERA.id)), runs("Rapat", has(CARD.id))]
-    monkeypatch.setattr(held, "running", lambda: both)
-    sessions = held_sessions()
-    assert [one.recorder for one in sessions] == both
-    assert [[one.has(device.id) for one in sessions] for device in (CAMERA, CARD)] == [[True, False], [False, True]]
+    monkeypatch.setattr("agent.checks.situation.running", lambda: both)
+    now = situation_of(Asked(title=""), None, Settings(), SystemClock())
+    assert now.held == both
+    assert [now.holder(device) for device in (CAMERA, CARD)] == both
 
 
 def test_one_that_is_being_sealed_has_nothing_open_and_one_that_does_not_answer_counts(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     every = [runs(str(state), session(state)) for state in SessionState]
-    monkeypatch.setattr(held, "running", lambda: [*every, runs("silent", None)])
-    assert [one.title for one in held_sessions()] == ["idle", "armed", "live", "degraded", "silent"]
+    monkeypatch.setattr("agent.checks.situation.running", lambda: [*every, runs("silent", None)])
+    now = situation_of(Asked(title=""), None, Settings(), SystemClock())
+    assert [one.info.title for one in now.held] == ["idle", "armed", "live", "degraded", "silent"]
 
 
 @pytest.fixture
@@ -54,14 +47,12 @@ def silent() -> Situation:
     claims = Claims(Claim(id=running.info.id, title="Wisuda", pid=1))
     claims.take([(CAMERA.id, CAMERA.name)])
     asked = Asked(title="Rapat", videos=(CAMERA.id,), audios=("none",))
-    return replace(situation(asked, devices=[CAMERA]), held=[Held("Wisuda", None, running)])
+    return replace(situation(asked, devices=[CAMERA]), held=[running])
 
 
 def test_one_that_does_not_answer_has_what_it_has_claimed(silent: Situation) -> None:
-    (one,) = silent.held
-    assert (one.has(CAMERA.id), one.has(CARD.id)) == (True, False)
-    other = replace(one, recorder=runs("Rapat", None))
-    assert not other.has(CAMERA.id)
+    assert (silent.holder(CAMERA), silent.holder(CARD)) == (silent.held[0], None)
+    assert replace(silent, held=[runs("Rapat", None)]).holder(CAMERA) is None
 
 
 def test_its_camera_is_left_alone(silent: Situation) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from agent.checks import history
-from agent.checks.history import Checked, History
+from agent.checks.history import Checked, keep, kept, newest
 from agent.checks.result import Code, Verdict, found
 from config.errors import StateError
 from config.locale.lookup import Words
@@ -14,33 +14,38 @@ from config.locale.lookup import Words
 CODES = {"slow": Code(Verdict.WARNING, Words("Lambat", "Slow"), Words("Ganti kabel", "Change the cable"))}
 
 
+@pytest.fixture(autouse=True)
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Provide where the checks of this PC are kept."""
+    monkeypatch.setenv("LIPUT_STATE", str(tmp_path / "state"))
+    return tmp_path / "state" / "checks.json"
+
+
 def checked(title: str) -> Checked:
     result = found(CODES, "slow", "uplink", {"rate_bps": 2.5e6, "lossy": False, "server": None})
     return Checked(at=datetime(2026, 11, 26, 8, 0, tzinfo=UTC), title=title, results=[result])
 
 
-def test_what_was_found_is_read_again_as_it_was(tmp_path: Path) -> None:
-    kept = History(tmp_path / "state" / "checks.json")
-    kept.add(checked("Rapat"))
-    kept.add(checked("Wisuda"))
-    assert kept.read() == [checked("Rapat"), checked("Wisuda")]
-    assert (tmp_path / "state").stat().st_mode & 0o077 == 0
+def test_what_was_found_is_read_again_as_it_was(file: Path) -> None:
+    keep(checked("Rapat"))
+    keep(checked("Wisuda"))
+    assert kept() == [checked("Rapat"), checked("Wisuda")]
+    assert file.parent.stat().st_mode & 0o077 == 0
 
 
-def test_the_oldest_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_oldest_go(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(history, "KEPT", 2)
-    kept = History(tmp_path / "checks.json")
     for title in ("Satu", "Dua", "Tiga"):
-        kept.add(checked(title))
-    assert [each.title for each in kept.read()] == ["Dua", "Tiga"]
+        keep(checked(title))
+    assert [each.title for each in kept()] == ["Dua", "Tiga"]
 
 
-def test_a_file_that_is_none_of_ours_is_left_as_it_is(tmp_path: Path) -> None:
-    path = tmp_path / "checks.json"
-    path.write_text("not ours")
+def test_a_file_that_is_none_of_ours_is_left_as_it_is(file: Path) -> None:
+    file.parent.mkdir()
+    file.write_text("not ours")
     with pytest.raises(StateError, match="is not what Liput has written"):
-        History(path).add(checked("Rapat"))
-    assert path.read_text() == "not ours"
+        keep(checked("Rapat"))
+    assert file.read_text() == "not ours"
 
 
 NOW = datetime(2026, 11, 26, 8, 0, tzinfo=UTC)
@@ -49,22 +54,19 @@ NOW = datetime(2026, 11, 26, 8, 0, tzinfo=UTC)
 @pytest.mark.parametrize(
     ("later", "is_it"), [(timedelta(0), True), (timedelta(hours=6), True), (timedelta(hours=6, seconds=1), False)]
 )
-def test_a_session_goes_by_the_newest_that_is_not_of_another_day(
-    tmp_path: Path, later: timedelta, *, is_it: bool
-) -> None:
-    kept = History(tmp_path / "checks.json")
-    kept.add(checked("Rapat"))
-    kept.add(checked("Wisuda"))
-    assert kept.newest(NOW + later) == (checked("Wisuda") if is_it else None)
+def test_a_session_goes_by_the_newest_that_is_not_of_another_day(later: timedelta, *, is_it: bool) -> None:
+    keep(checked("Rapat"))
+    keep(checked("Wisuda"))
+    assert newest(NOW + later) == (checked("Wisuda") if is_it else None)
 
 
-def test_where_none_is_kept_a_session_goes_without(tmp_path: Path) -> None:
-    assert History(tmp_path / "checks.json").newest(NOW) is None
-    (tmp_path / "checks.json").write_text("not ours")
-    assert History(tmp_path / "checks.json").newest(NOW) is None
+def test_where_none_is_kept_a_session_goes_without(file: Path) -> None:
+    assert newest(NOW) is None
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("not ours")
+    assert newest(NOW) is None
 
 
-def test_a_clock_that_was_set_back_makes_none_of_the_future_count(tmp_path: Path) -> None:
-    kept = History(tmp_path / "checks.json")
-    kept.add(checked("Rapat"))
-    assert kept.newest(NOW - timedelta(minutes=1)) is None
+def test_a_clock_that_was_set_back_makes_none_of_the_future_count() -> None:
+    keep(checked("Rapat"))
+    assert newest(NOW - timedelta(minutes=1)) is None

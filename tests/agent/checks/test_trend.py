@@ -6,7 +6,7 @@ from agent.checks.history import Checked
 from agent.checks.result import Result, found
 from agent.checks.trend import measurements, rows
 from agent.checks.uplink import CODES
-from agent.checks.uplink_verdict import Need, judge
+from agent.checks.uplink_verdict import judge
 from devices.uplink.model import Latency, Rate, Uplink
 
 
@@ -15,7 +15,7 @@ def checked(day: int, *, up: float | None, loaded: float = 0.03) -> Checked:
     if up is not None:
         rate = Rate(up, up, up)
         uplink = Uplink(up=rate, down=rate, idle=Latency(0.02, 0), loaded=Latency(loaded, 0), moved_bytes=1, streams=3)
-        results = list(judge(uplink, Need(5e6, 0), "720p30", "speed.test"))
+        results = list(judge(uplink, (5e6, 0), "720p30", "speed.test"))
     return Checked(at=datetime(2026, 11, day, 8, 30, tzinfo=UTC), title="Wisuda", results=results)
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from agent.checks.result import Result
-from agent.checks.uplink_verdict import DOWN, LATENCY, NAME, Need, fitting, judge, need_of
+from agent.checks.uplink_verdict import DOWN, LATENCY, NAME, fitting, judge, need_of
 from config.schema import CheckSettings, Settings, Video
 from devices.uplink.model import Latency, Rate, Uplink
 
@@ -32,7 +32,7 @@ def uplink(
 
 
 def judged(one: Uplink, up: float, down: float = 0.0, fits: str | None = "720p30") -> dict[str, Result]:
-    return {result.name: result for result in judge(one, Need(up, down), fits, "speed.test")}
+    return {result.name: result for result in judge(one, (up, down), fits, "speed.test")}
 
 
 @pytest.mark.parametrize(
@@ -107,15 +107,15 @@ def test_what_was_measured_is_in_bare_numbers_with_their_units() -> None:
 def test_a_session_needs_a_tenth_more_than_its_streams_and_the_conference() -> None:
     profile = SETTINGS.profiles["1080p30"]
     one = (4_500_000 + 128_000) * 1.1
-    assert need_of(SETTINGS, profile, 1, conference=False) == Need(one, 0)
-    assert need_of(SETTINGS, profile, 2, conference=True) == Need(2 * one + 3_800_000, 3_000_000)
-    assert need_of(SETTINGS, profile, 0, conference=False) == Need(0, 0)
+    assert need_of(SETTINGS, profile, 1, conference=False) == (one, 0)
+    assert need_of(SETTINGS, profile, 2, conference=True) == (2 * one + 3_800_000, 3_000_000)
+    assert need_of(SETTINGS, profile, 0, conference=False) == (0, 0)
 
 
 def test_a_live_side_with_a_rate_of_its_own_needs_that() -> None:
     settings = Settings(video=Video(stream_bitrate=2_000_000), check=CheckSettings(conference_up=1_000_000))
     need = need_of(settings, settings.profiles["1080p30"], 1, conference=True)
-    assert need.up_bps == pytest.approx(2_128_000 * 1.1 + 1_000_000)
+    assert need[0] == pytest.approx(2_128_000 * 1.1 + 1_000_000)
 
 
 def test_the_best_profile_that_leaves_the_link_room_fits() -> None:

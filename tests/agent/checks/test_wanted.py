@@ -113,7 +113,8 @@ def test_what_is_unplugged_is_missing_and_named_with_its_port(ports: PortRoom) -
     ports.unplug("1-1")
     (source,) = Room(ports.devices(), roles).sources(asked("podium", audios=("none",)))
     assert source.trouble
-    assert (source.trouble.code, source.trouble.facts["port"]) == ("missing", "1-1")
+    assert source.trouble.code == "missing"
+    assert "1-1" in source.trouble.reason.english + source.trouble.advice.english
 
 
 def test_another_one_in_its_port_is_a_replacement(ports: PortRoom) -> None:
@@ -122,7 +123,8 @@ def test_another_one_in_its_port_is_a_replacement(ports: PortRoom) -> None:
     ports.plug(dataclasses.replace(WEBCAM, serial="B2"), "1-1")
     (source,) = Room(ports.devices(), roles).sources(asked("podium", audios=("none",)))
     assert source.trouble
-    assert (source.trouble.code, source.trouble.facts["id"]) == ("replaced", "046d:0825:B2")
+    assert source.trouble.code == "replaced"
+    assert "046d:0825:B2" in source.trouble.reason.english + source.trouble.advice.english
 
 
 def test_one_without_a_serial_number_in_another_port_has_moved(ports: PortRoom) -> None:
@@ -130,7 +132,8 @@ def test_one_without_a_serial_number_in_another_port_has_moved(ports: PortRoom) 
     ports.plug(ports.unplug("1-2"), "1-4")
     (source,) = Room(ports.devices(), roles).sources(asked("slides", audios=("none",)))
     assert source.trouble
-    assert (source.trouble.code, source.trouble.facts["there"]) == ("moved", "1-4")
+    assert source.trouble.code == "moved"
+    assert "1-4" in source.trouble.reason.english + source.trouble.advice.english
 
 
 def test_roles_that_this_session_does_not_need_are_named_too(ports: PortRoom) -> None:

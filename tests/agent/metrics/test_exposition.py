@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from agent.checks.history import Checked, History
+from agent.checks.history import Checked, keep
 from agent.checks.result import Result, Verdict
 from agent.metrics.exposition import METRICS, ROOM, expose
 from agent.metrics.readings import Gathering
@@ -157,12 +157,9 @@ def test_the_last_check_and_the_last_time_that_the_uplink_was_measured(tmp_path:
     def result(name: str, verdict: Verdict, **measured: float | None) -> Result:
         return Result(name=name, verdict=verdict, code="x", measured=measured, reason=Words("a", "b"))
 
-    history = History()
     uplink = result("uplink", Verdict.OK, up_bps=8e6, up_p10_bps=6e6, down_bps=None, need_bps=5e6, idle_s=0.012)
-    history.add(Checked(at=AT, results=[uplink]))
-    history.add(
-        Checked(at=AT + timedelta(hours=1), results=[result("pc", Verdict.FAILURE), result("uplink", Verdict.OK)])
-    )
+    keep(Checked(at=AT, results=[uplink]))
+    keep(Checked(at=AT + timedelta(hours=1), results=[result("pc", Verdict.FAILURE), result("uplink", Verdict.OK)]))
     found = scrape(tmp_path)
     assert found.of("liput_check_ready") == {(): 0}
     assert found.of("liput_check_timestamp_seconds") == {(): AT.timestamp() + 3600}

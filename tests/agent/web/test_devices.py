@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from agent.checks.history import Checked, History
+from agent.checks.history import Checked, keep
 from agent.checks.result import Result, Verdict
 from agent.web.runs import Runs
 from config.locale.lookup import Words
@@ -143,7 +143,7 @@ def test_the_last_check_is_kept_and_one_runs_at_a_time(room: Room) -> None:
         assert config_file == room.settings
         asked.append(words)
         assert goes_on.wait(30)
-        History().add(Checked(at=SystemClock().now(), results=[result("storage", Verdict.FAILURE)]))
+        keep(Checked(at=SystemClock().now(), results=[result("storage", Verdict.FAILURE)]))
         return None, ""
 
     with web.serving(config_file=room.settings, runs=Runs(work)) as page, opened(page) as looking:
