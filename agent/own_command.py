@@ -1,5 +1,6 @@
 """Liput's own code as processes of their own: what they load and wait for is nobody else's."""
 
+import math
 import os
 import signal
 import subprocess
@@ -11,6 +12,7 @@ from typing import IO
 
 from config.settings import VARIABLE
 from devices.host.child import ChildProcess, finding_us, python_module
+from devices.host.clock import NANOSECONDS, Clock, SystemClock
 
 PATIENCE_S = 5.0
 """How long one may take to end when it was asked to, before it is killed."""
@@ -42,7 +44,10 @@ def end(child: ChildProcess) -> None:
 
 
 class OwnCommand:
-    """A process that answers once, into a file without a name; only `end` waits for it."""
+    """A process that answers once, into a file without a name; only `end` waits for it.
+
+    `answer` gives it up after `longest_s`.
+    """
 
     def __init__(
         self,
@@ -50,8 +55,13 @@ class OwnCommand:
         config_file: Path | None = None,
         given: bytes = b"",
         stderr: int | None = subprocess.DEVNULL,
+        *,
+        clock: Clock | None = None,
+        longest_s: float = math.inf,
     ) -> None:
         """Start it, with `given` on its standard input. Raises OSError."""
+        self._clock = clock or SystemClock()
+        self._until_ns = self._clock.now_ns() + longest_s * NANOSECONDS
         self._said: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - open for as long as it runs
         try:
             with tempfile.TemporaryFile() as file:  # no pipes: neither waits for the other
@@ -74,6 +84,15 @@ class OwnCommand:
         with self._said as said:
             said.seek(0)
             return said.read()
+
+    def answer(self) -> bytes | None:
+        """Return what it has written, None while it runs; one that takes too long is ended, and raises TimeoutError."""
+        if self.status is not None:
+            return self.said()
+        if self._clock.now_ns() < self._until_ns:
+            return None
+        self.end()
+        raise TimeoutError
 
     def end(self) -> None:
         """End it."""

@@ -17,8 +17,7 @@ from agent.conference.parts import Check
 from agent.devices.giving import RoleState
 from agent.devices.page import DevicePage, ModeRow, UsbPlace
 from agent.requests.answer import RequestDocument, RequestLine
-from agent.schedule.answer import PlanDocument
-from agent.schedule.coming import Coming
+from agent.schedule.answer import Coming, PlanDocument
 from agent.schedule.done import Done
 from agent.schedule.feeds import FeedState
 from agent.schedule.plan import Plan, Source

@@ -9,11 +9,10 @@ import msgspec
 from agent.parameters import config_option, json_option
 from agent.requests.columns import Column, fitted
 from agent.schedule.answer import document, when_text
-from agent.schedule.done import DoneFile
+from agent.schedule.done import done_store
 from agent.schedule.event import Wanted
-from agent.schedule.feeds import BEHIND, FeedState, FeedStates, Keeper, wanted_of
+from agent.schedule.feeds import BEHIND, FeedState, FeedStates, fail, feed_states, keep, read_now, wanted_of
 from agent.schedule.planner import Planner, planner
-from agent.schedule.reading import read_now
 from agent.schedule.room import taken
 from agent.schedule.store import of_file
 from config.errors import LiputError
@@ -74,7 +73,7 @@ def import_command(
     for note in answer.notes:
         click.echo(f"liput: {file}: {note}", err=True)
     if as_json:
-        ledger = DoneFile().read()
+        ledger = done_store().read()
         click.echo(msgspec.json.encode([document(plan, ledger, desk) for plan in plans]))
         return
     for plan in plans:
@@ -101,7 +100,7 @@ def _advice(desk: Planner, sources: object, events: object, locations: tuple[str
 def feeds_command(ctx: click.Context, *, now: bool, config_file: Path | None, as_json: bool) -> None:
     """Show the calendars of [feeds] in the settings: when each was read, what it had, why it cannot be read."""
     desk = planner(config_file)
-    states = FeedStates()
+    states = feed_states()
     if now:
         for name in desk.settings.feeds:
             _read(desk, name, states)
@@ -118,13 +117,12 @@ def feeds_command(ctx: click.Context, *, now: bool, config_file: Path | None, as
 
 def _read(desk: Planner, name: str, states: FeedStates) -> None:
     """Read one calendar; what goes wrong is kept, and shown with the others."""
-    keeper = Keeper(desk.settings, desk.plans, states)
     try:
         answer = read_now(wanted_of(desk.settings, name, desk.now), SystemClock(), name)
     except LiputError as error:
-        keeper.fail(name, error.message.removeprefix(f"{name}: "), desk.now)
+        fail(states, name, error.message.removeprefix(f"{name}: "), desk.now)
     else:
-        keeper.keep(name, answer, desk.now)
+        keep(desk.settings, desk.plans, states, name, answer, desk.now)
 
 
 def _cells(found: FeedLine, desk: Planner) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from agent.parameters import Command, config_option, json_option, seconds, with_
 from agent.requests.columns import Column, fitted
 from agent.schedule.answer import PlanDocument, answer, document, listed, text_lines, when_text
 from agent.schedule.asked import PlanAsked, add, edit
-from agent.schedule.done import DoneFile
+from agent.schedule.done import done_store
 from agent.schedule.plan import Mode, Plan, PlanState
 from agent.schedule.planner import Planner, id_argument, planner
 from agent.schedule.runs import runs
@@ -45,7 +45,7 @@ Examples:
 def list_command(*, every: bool, days: int | None, config_file: Path | None, as_json: bool) -> None:
     """List the planned sessions, the earliest first; times are of the office's zone."""
     desk = planner(config_file)
-    found = listed(desk, DoneFile().read(), every=every, days=days)
+    found = listed(desk, done_store().read(), every=every, days=days)
     if as_json:
         click.echo(msgspec.json.encode(found))
     elif not found:
@@ -75,7 +75,7 @@ def _cells(found: PlanDocument, desk: Planner) -> tuple[str, ...]:
 def show_command(*, key: str, config_file: Path | None, as_json: bool) -> None:
     """Show a planned session: when, where, how, where it comes from, and what became of it."""
     desk = planner(config_file)
-    found = document(desk.plans.find(key), DoneFile().read(), desk)
+    found = document(desk.plans.find(key), done_store().read(), desk)
     if as_json:
         click.echo(msgspec.json.encode(found))
     else:
@@ -179,6 +179,6 @@ def _whole(word: str) -> str:
 
 
 def _answer(desk: Planner, plan: Plan, what: str, *, as_json: bool) -> None:
-    found = document(plan, DoneFile().read(), desk)
+    found = document(plan, done_store().read(), desk)
     answer(found, f"{what.capitalize()}: {when_text(plan, desk.zone)}, {plan.title} ({plan.mode}), {plan.id}",
            as_json=as_json)  # fmt: skip

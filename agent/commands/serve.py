@@ -36,7 +36,6 @@ from config.settings import SettingsInForce
 from devices.host.clock import NANOSECONDS, Clock, SystemClock
 
 if TYPE_CHECKING:
-    from agent.schedule.notice import Notice
     from agent.web.house import House
     from recorder.recovery.recover import Outcome
 
@@ -115,7 +114,7 @@ def _parts(given: _Given, watched: SettingsPart, sessions: Daemon) -> Parts:
         clock,
         log.of("schedule"),
         given.spares.take,
-        notify=_noticed(notices),
+        notify=lambda kind, plan, words: notices.put(kind, plan.id, plan.title, Said(words.indonesian, words.english)),
         config_file=given.config_file,
         archive=folder,
         good=lambda: given.in_force.good,
@@ -178,10 +177,3 @@ def _recovered(log: Log) -> "Callable[[Outcome], None]":
             log.say(f"{outcome.title}: {outcome.state}: {outcome.message}", "sessions", level)
 
     return say
-
-
-def _noticed(notices: Notices) -> "Callable[[Notice], None]":
-    """Return what takes notices of planned sessions to people."""
-    return lambda notice: notices.put(
-        notice.kind, notice.plan.id, notice.plan.title, Said(notice.words.indonesian, notice.words.english)
-    )

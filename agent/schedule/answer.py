@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta, tzinfo
+from typing import Literal
 
 import click
 import msgspec
 
-from agent.schedule.coming import Coming, coming
+from agent.schedule.decide import Rules
 from agent.schedule.done import Done, Ledger, done_for
-from agent.schedule.plan import Plan, PlanState, by_hand
+from agent.schedule.plan import Mode, Moment, Plan, PlanState, by_hand
 from agent.schedule.planner import Planner
 from config.quantities import brief_duration
 from devices.host.clock import boot_id
@@ -16,6 +17,20 @@ from recorder.archive.names import one_line
 from recorder.report.numbers import zone as zone_text
 
 LABEL = 12
+
+
+type Step = Literal["remind", "check", "arm", "start", "stop"]
+
+
+class Coming(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that is to be done at a time.
+
+    remind: people are told that it is near, that it begins, or that it waits for them to start it; arm: its devices are
+    opened.
+    """
+
+    what: Step
+    at: Moment
 
 
 class PlanDocument(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,6 +45,37 @@ class PlanDocument(msgspec.Struct, frozen=True, kw_only=True):
     changed: tuple[str, ...] = ()
     done: Done | None = None
     coming: tuple[Coming, ...] = ()
+
+
+def coming(plan: Plan, done: Done, rules: Rules, now: datetime) -> tuple[Coming, ...]:
+    """Return what is still to be done for a plan, the earliest first, as far as nobody does it before.
+
+    `done` is what was done for it as it stands (agent.schedule.done.done_for). Nothing is done for one that does not
+    hold, and for one whose session people have ended.
+    """
+    if not plan.holds or done.ended_at is not None:
+        return ()
+    found = [step for step in _all(plan, done, rules) if step.at > now]
+    return tuple(sorted(found, key=lambda step: step.at))
+
+
+def _all(plan: Plan, done: Done, rules: Rules) -> Iterator[Coming]:
+    def before(what: Step, seconds: float) -> Coming:
+        return Coming(what=what, at=plan.starts_at - timedelta(seconds=seconds))
+
+    yield from (before("remind", each) for each in rules.remind if each not in done.reminded)
+    if plan.mode is Mode.REMIND:
+        yield before("remind", 0)
+        return
+    if rules.check_before_s > rules.arm_ahead_s and not done.checked:
+        yield before("check", rules.check_before_s)
+    if rules.arm_ahead_s > 0 or plan.mode is Mode.ARM:
+        yield before("arm", rules.arm_ahead_s)
+    if plan.mode is Mode.ARM:
+        yield before("remind", 0)
+    else:
+        yield before("start", 0)
+        yield Coming(what="stop", at=plan.ends_at)
 
 
 def document(plan: Plan, ledger: Ledger, desk: Planner) -> PlanDocument:

@@ -11,40 +11,31 @@ from agent.checks.result import Verdict
 from agent.own_command import OwnCommand, command_line, of_archive
 from agent.schedule.plan import Mode, Plan
 from devices.host.child import tied
-from devices.host.clock import NANOSECONDS, Clock
+from devices.host.clock import Clock
 from recorder.archive.names import one_line
 
 LONGEST_S = 90.0
 
 
-class Checking:
-    """One check that runs. Raises OSError where no process can be started."""
+def begin_check(plan: Plan, clock: Clock, config_file: Path | None, archive: Path | None = None) -> OwnCommand:
+    """Begin one. Raises OSError where no process can be started.
 
-    def __init__(self, plan: Plan, clock: Clock, config_file: Path | None, archive: Path | None = None) -> None:
-        """`archive` is the one that is recorded into, None for that of the settings."""
-        self.plan = plan
-        self._clock = clock
-        self._until_ns = clock.now_ns() + int(LONGEST_S * NANOSECONDS)
-        session = f"title = {json.dumps(one_line(plan.title) or plan.id, ensure_ascii=False)}\n".encode()
-        self._command = OwnCommand(
-            tied(command_line(*words_of(plan), *of_archive(archive))), config_file, given=session
-        )
+    `archive` is the one that is recorded into, None for that of the settings.
+    """
+    session = f"title = {json.dumps(one_line(plan.title) or plan.id, ensure_ascii=False)}\n".encode()
+    command = tied(command_line(*words_of(plan), *of_archive(archive)))
+    return OwnCommand(command, config_file, given=session, clock=clock, longest_s=LONGEST_S)
 
-    def outcome(self) -> list[str] | None:
-        """Return what is not right, nothing where the room is ready; None while it is being checked."""
-        if self._command.status is None:
-            if self._clock.now_ns() < self._until_ns:
-                return None
-            self.close()
-            return [f"the check has not ended within {LONGEST_S:.0f} s"]
-        try:
-            return list(_problems(msgspec.json.decode(self._command.said())))
-        except (msgspec.MsgspecError, AttributeError, TypeError):
-            return ["the check did not run"]
 
-    def close(self) -> None:
-        """End it."""
-        self._command.end()
+def problems_of(check: OwnCommand) -> list[str] | None:
+    """Return what is not right, nothing where the room is ready; None while it is being checked."""
+    try:
+        said = check.answer()
+        return None if said is None else list(_problems(msgspec.json.decode(said)))
+    except TimeoutError:
+        return [f"the check has not ended within {LONGEST_S:.0f} s"]
+    except (msgspec.MsgspecError, AttributeError, TypeError):
+        return ["the check did not run"]
 
 
 def words_of(plan: Plan) -> list[str]:

@@ -13,12 +13,12 @@ import urllib.parse
 import urllib.request
 from http.client import HTTPException
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import msgspec
 
 from agent.schedule.event import LARGEST_BYTES, Answer, Wanted
-from config.errors import LiputError, NetworkError, StateError, UsageError
+from config.errors import LiputError, NetworkError, StateError
 from config.office import zone_of
 from devices.host.child import end_with_parent
 from devices.uplink.redirects import SameServer
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-_CHUNK = 64 * 1024
 _ELSEWHERE = "its server sends us elsewhere, which is not followed"
 _WORDS = {
     **dict.fromkeys((301, 302, 303, 307, 308), _ELSEWHERE),
@@ -46,12 +45,12 @@ def fetched(address: str, timeout_s: float) -> bytes:
     """
     scheme, _, rest = address.partition(":")
     if scheme.lower() == "file":
-        return _file(Path(urllib.parse.unquote(urllib.parse.urlsplit(address).path)))
+        return _content(Path(urllib.parse.unquote(urllib.parse.urlsplit(address).path)), "its file")
     url = f"https:{rest}" if scheme.lower() == "webcal" else address
     request = urllib.request.Request(url, headers={"User-Agent": "Liput", "Accept": "text/calendar, */*;q=0.1"})  # noqa: S310 - see _opener
     try:
         with _opener().open(request, timeout=timeout_s) as answer:
-            return _limited(answer)
+            return _bounded(answer, "it")
     except urllib.error.HTTPError as error:
         with error:
             why = _WORDS.get(error.code, f"its server answers with {error.code}")
@@ -74,24 +73,20 @@ def _opener() -> urllib.request.OpenerDirector:
     return opener
 
 
-def _limited(answer: "urllib.request._UrlopenRet") -> bytes:
-    text = bytearray()
-    while chunk := answer.read(_CHUNK):
-        text += chunk
-        if len(text) > LARGEST_BYTES:
-            raise NetworkError(f"it is larger than {LARGEST_BYTES // 1_000_000} MB", hint="name a smaller calendar")
-    return bytes(text)
+def _bounded(file: "IO[bytes] | urllib.request._UrlopenRet", called: str) -> bytes:
+    """Return all that a file or an answer holds; raises NetworkError where it is too much."""
+    text: bytes = file.read(LARGEST_BYTES + 1)
+    if len(text) > LARGEST_BYTES:
+        raise NetworkError(f"{called} is larger than {LARGEST_BYTES // 1_000_000} MB", hint="name a smaller calendar")
+    return text
 
 
-def _file(path: Path) -> bytes:
+def _content(path: Path, called: str) -> bytes:
     try:
         with path.open("rb") as file:
-            text = file.read(LARGEST_BYTES + 1)
+            return _bounded(file, called)
     except OSError as error:
-        raise NetworkError(f"its file cannot be read: {error.strerror}") from None
-    if len(text) > LARGEST_BYTES:
-        raise NetworkError(f"it is larger than {LARGEST_BYTES // 1_000_000} MB", hint="name a smaller calendar")
-    return text
+        raise NetworkError(f"{called} cannot be read: {error.strerror}") from None
 
 
 def _why(reason: object) -> str:
@@ -119,20 +114,8 @@ HOW_TO_INSTALL = "install liput[calendar], or start Liput by ./run, which does"
 
 def read(wanted: Wanted) -> Answer:
     """Return what a calendar says; raises LiputError."""
-    text = fetched(wanted.address, wanted.timeout_s) if wanted.address else content(Path(wanted.path))
+    text = fetched(wanted.address, wanted.timeout_s) if wanted.address else _content(Path(wanted.path), wanted.path)
     return _reader()(text, zone_of(wanted.zone), wanted.since, wanted.until)
-
-
-def content(path: Path) -> bytes:
-    """Return what a file holds; raises UsageError."""
-    try:
-        with path.open("rb") as file:
-            text = file.read(LARGEST_BYTES + 1)
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}") from None
-    if len(text) > LARGEST_BYTES:
-        raise UsageError(f"{path} is larger than {LARGEST_BYTES // 1_000_000} MB", hint="export less of the calendar")
-    return text
 
 
 def _reader() -> "Callable[..., Answer]":

@@ -57,26 +57,24 @@ type Ledger = Mapping[str, Done]
 """By the id of the plan."""
 
 
-class DoneFile:
-    """What was done, on the disk."""
+type DoneStore = Store[dict[str, Done]]
 
-    def __init__(self, folder: Path | None = None) -> None:
-        path = (folder or schedule_folder()) / "done.json"
-        self._store: Store[dict[str, Done]] = Store(path, dict[str, Done], {})
 
-    def read(self) -> Ledger:
-        """Return it; raises StateError."""
-        return self._store.read()
+def done_store(folder: Path | None = None) -> DoneStore:
+    """Return the file that has it."""
+    return Store((folder or schedule_folder()) / "done.json", dict[str, Done], {})
 
-    def note(self, plan: Plan, change: Callable[[Done], Done]) -> Done:
-        """Change what was done for a plan; raises StateError."""
-        return self._store.change(lambda ledger: {**ledger, plan.id: change(done_for(plan, ledger))})[plan.id]
 
-    def keep_only(self, plans: Collection[Plan]) -> None:
-        """Forget what was done for plans that are no more; raises StateError."""
-        known = {plan.id for plan in plans}
-        if not self._store.read().keys() <= known:
-            self._store.change(lambda ledger: {key: done for key, done in ledger.items() if key in known})
+def note(store: DoneStore, plan: Plan, change: Callable[[Done], Done]) -> None:
+    """Change what was done for a plan; raises StateError."""
+    store.change(lambda ledger: {**ledger, plan.id: change(done_for(plan, ledger))})
+
+
+def keep_only(store: DoneStore, plans: Collection[Plan]) -> None:
+    """Forget what was done for plans that are no more; raises StateError."""
+    known = {plan.id for plan in plans}
+    if not store.read().keys() <= known:
+        store.change(lambda ledger: {key: done for key, done in ledger.items() if key in known})
 
 
 def done_for(plan: Plan, ledger: Ledger) -> Done:

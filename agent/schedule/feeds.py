@@ -1,5 +1,6 @@
 """Calendars that are read again and again, one at a time; one that cannot be had keeps what was known of it."""
 
+import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -8,19 +9,23 @@ from pathlib import Path
 
 import msgspec
 
+from agent.own_command import OwnCommand
 from agent.schedule.event import Answer, Wanted
 from agent.schedule.plan import Plan
-from agent.schedule.reading import LONGEST_S, Reading
 from agent.schedule.room import taken
 from agent.schedule.store import Plans, schedule_folder
-from config.errors import LiputError
+from config.errors import LiputError, StateError
 from config.feed_keys import feed_address
 from config.schema import Settings
 from config.state import Store
+from devices.host.child import python_module
 from devices.host.clock import NANOSECONDS, Clock
 
 BEHIND = timedelta(days=1)
 """How far back a calendar is read: what has begun may still go on."""
+LONGEST_S = 60.0
+"""How long a calendar may take, from its address to the last event."""
+_LOOK_S = 0.05
 
 
 class FeedState(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,20 +41,12 @@ class FeedState(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
 
 
-class FeedStates:
-    """How each calendar was read last, on the disk."""
+type FeedStates = Store[dict[str, FeedState]]
 
-    def __init__(self, folder: Path | None = None) -> None:
-        path = (folder or schedule_folder()) / "feeds.json"
-        self._store: Store[dict[str, FeedState]] = Store(path, dict[str, FeedState], {})
 
-    def read(self) -> Mapping[str, FeedState]:
-        """Return them by the calendar's name; raises StateError."""
-        return self._store.read()
-
-    def keep(self, name: str, change: Callable[[FeedState | None], FeedState]) -> FeedState:
-        """Replace what is known of one by what `change` makes of it; raises StateError."""
-        return self._store.change(lambda states: {**states, name: change(states.get(name))})[name]
+def feed_states(folder: Path | None = None) -> FeedStates:
+    """Return the file that has them, by the calendar's name."""
+    return Store((folder or schedule_folder()) / "feeds.json", dict[str, FeedState], {})
 
 
 def window(settings: Settings, now: datetime) -> tuple[datetime, datetime]:
@@ -64,36 +61,67 @@ def wanted_of(settings: Settings, name: str, now: datetime) -> Wanted:
     return Wanted(address=address.reveal(), zone=settings.office.time_zone, since=since, until=until)
 
 
-@dataclass
-class Keeper:
-    """Takes the answers of calendars into the plans."""
+def begin_reading(wanted: Wanted, clock: Clock, longest_s: float = LONGEST_S) -> OwnCommand:
+    """Begin to read a calendar, in a process of its own. Raises StateError where none can be started."""
+    command = python_module("agent.schedule.child")
+    try:
+        return OwnCommand(command, given=msgspec.json.encode(wanted), clock=clock, longest_s=longest_s)
+    except OSError as error:
+        raise StateError(f"the calendar cannot be read: {error.strerror}") from None
 
-    settings: Settings
-    plans: Plans
-    states: FeedStates
 
-    def keep(self, name: str, answer: Answer, asked_at: datetime) -> list[Plan]:
-        """Take in what a calendar said, and return the plans that are new or changed by it; raises StateError.
+def answer_of(reading: OwnCommand) -> Answer | None:
+    """Return what a calendar says, None while it is being read."""
+    try:
+        said = reading.answer()
+        return None if said is None else msgspec.json.decode(said, type=Answer)
+    except TimeoutError:
+        return Answer(error="it takes too long to read", hint="see whether its server answers; name a smaller one")
+    except msgspec.MsgspecError:
+        status = reading.status or 0
+        why = "it takes too long to reckon out" if status < 0 else f"reading it failed with status {status}"
+        return Answer(error=why, hint="please report this, with the calendar")
 
-        `asked_at` is when it was asked: by it is told which days were read.
-        """
-        if answer.error:
-            self.fail(name, answer.error, asked_at)
-            return []
-        sources = taken(name, self.settings.feeds[name], answer.events, self.settings)
-        changed = self.plans.take(name, sources, window(self.settings, asked_at))
-        notes = tuple(dict.fromkeys(answer.notes))[:20]
-        state = FeedState(tried_at=asked_at, read_at=asked_at, events=len(sources), notes=notes)
-        self.states.keep(name, lambda _before: state)
-        return changed
 
-    def fail(self, name: str, problem: str, at: datetime) -> None:
-        """Note why a calendar could not be had; what was known of it stays."""
+def read_now(wanted: Wanted, clock: Clock, what: str, longest_s: float = LONGEST_S) -> Answer:
+    """Return what a calendar says, called `what` in messages; raises LiputError where it cannot be had."""
+    reading, never = begin_reading(wanted, clock, longest_s), threading.Event()
+    try:
+        while (answer := answer_of(reading)) is None:
+            clock.wait(never, _LOOK_S)
+    finally:
+        reading.end()
+    if answer.error:
+        raise LiputError(f"{what}: {answer.error}", hint=answer.hint)
+    return answer
 
-        def failed(before: FeedState | None) -> FeedState:
-            return msgspec.structs.replace(before or FeedState(tried_at=at), tried_at=at, problem=problem)
 
-        self.states.keep(name, failed)
+def keep(
+    settings: Settings, plans: Plans, states: FeedStates, name: str, answer: Answer, asked_at: datetime
+) -> list[Plan]:
+    """Take in what a calendar said, and return the plans that are new or changed by it; raises StateError.
+
+    `asked_at` is when it was asked: by it is told which days were read.
+    """
+    if answer.error:
+        fail(states, name, answer.error, asked_at)
+        return []
+    sources = taken(name, settings.feeds[name], answer.events, settings)
+    changed = plans.take(name, sources, window(settings, asked_at))
+    notes = tuple(dict.fromkeys(answer.notes))[:20]
+    state = FeedState(tried_at=asked_at, read_at=asked_at, events=len(sources), notes=notes)
+    states.change(lambda kept: {**kept, name: state})
+    return changed
+
+
+def fail(states: FeedStates, name: str, problem: str, at: datetime) -> None:
+    """Note why a calendar could not be had; what was known of it stays."""
+
+    def failed(kept: Mapping[str, FeedState]) -> dict[str, FeedState]:
+        before = kept.get(name) or FeedState(tried_at=at)
+        return {**kept, name: msgspec.structs.replace(before, tried_at=at, problem=problem)}
+
+    states.change(failed)
 
 
 @dataclass
@@ -103,11 +131,12 @@ class Feeds:
     What is planned of calendars that the settings do not have any more is cancelled.
     """
 
-    keeper: Keeper
+    settings: Settings
+    plans: Plans
+    states: FeedStates
     clock: Clock
     tell: Callable[[str], None]
-    longest_s: float = LONGEST_S
-    _reading: tuple[str, Reading, datetime] | None = None
+    _reading: tuple[str, OwnCommand, datetime] | None = None
     _next_ns: dict[str, int] = field(default_factory=dict)
     _told: dict[str, str] = field(default_factory=dict)
     _is_seen: bool = False
@@ -115,7 +144,7 @@ class Feeds:
 
     def take(self, settings: Settings) -> None:
         """Read the calendars of these settings from now on: one that is new, or another, at once."""
-        before, self.keeper.settings = self.keeper.settings, settings
+        before, self.settings = self.settings, settings
         self._is_seen = False
         is_read_otherwise = (before.schedule, before.office) != (settings.schedule, settings.office)
         for name in before.feeds:
@@ -133,35 +162,33 @@ class Feeds:
             self._begin()
         else:
             name, reading, asked_at = self._reading
-            answer = reading.answer()
+            answer = answer_of(reading)
             if answer is not None:
                 self._reading = None
                 self._take(name, answer, asked_at)
 
     def _leave(self) -> None:
         """Cancel what is planned of other calendars than those of the settings; without a file of these, nothing."""
-        settings = self.keeper.settings
-        left = self.keeper.plans.leave(settings.feeds, self.clock.now()) if settings.file else []
+        left = self.plans.leave(self.settings.feeds, self.clock.now()) if self.settings.file else []
         for name, count in Counter(plan.source.feed for plan in left if plan.source).items():
             self.tell(f'the settings have no calendar "{name}" any more: {count} planned sessions are cancelled')
 
     def _begin(self) -> None:
-        now_ns = self.clock.now_ns()
-        settings = self.keeper.settings
+        now_ns, settings = self.clock.now_ns(), self.settings
         due = [name for name in settings.feeds if now_ns >= self._next_ns.get(name, now_ns)]
         if not due:
             return
         name, now = min(due, key=lambda name: self._next_ns.get(name, 0)), self.clock.now()
         self._next_ns[name] = now_ns + int(settings.schedule.read_every_s * NANOSECONDS)
         try:
-            self._reading = (name, Reading(wanted_of(settings, name, now), self.clock, self.longest_s), now)
+            self._reading = (name, begin_reading(wanted_of(settings, name, now), self.clock), now)
         except LiputError as error:
-            self.keeper.fail(name, error.message, now)
+            fail(self.states, name, error.message, now)
             self._say(name, error.message)
 
     def _take(self, name: str, answer: Answer, asked_at: datetime) -> None:
         try:
-            changed = self.keeper.keep(name, answer, asked_at)
+            changed = keep(self.settings, self.plans, self.states, name, answer, asked_at)
         except LiputError as error:
             self._say(name, error.message)
             return
@@ -179,5 +206,5 @@ class Feeds:
     def close(self) -> None:
         """End what is being read."""
         if self._reading is not None:
-            self._reading[1].close()
+            self._reading[1].end()
             self._reading = None

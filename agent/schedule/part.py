@@ -8,21 +8,24 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import msgspec
 
 from agent.daemon.parts import look_again
+from agent.own_command import OwnCommand
 from agent.schedule.beginning import Beginning, Spawn, spec_of
-from agent.schedule.checking import Checking
+from agent.schedule.checking import begin_check, problems_of
 from agent.schedule.decide import LATE_S, Act, Kind, Rules, Run, decide, noted
-from agent.schedule.done import Attempt, Done, DoneFile, Ledger, done_for
-from agent.schedule.feeds import Feeds, FeedStates, Keeper
-from agent.schedule.notice import Notice, notice, notice_of
+from agent.schedule.done import Attempt, Done, DoneStore, Ledger, done_for, done_store, keep_only, note
+from agent.schedule.feeds import Feeds, feed_states
+from agent.schedule.notice import notice
 from agent.schedule.plan import Mode, Plan, begun_as
 from agent.schedule.runs import runs
 from agent.schedule.store import Plans
 from config.errors import LiputError, StateError
+from config.locale.lookup import Words
 from config.office import zone_of
 from config.quantities import brief_duration
 from config.schema import Settings
@@ -42,8 +45,8 @@ PRE_ROLL_S = 60.0
 RETRY_S = (5.0, 15.0, 30.0, 60.0)
 """How long after each failure it is tried again; from the last on, always."""
 
-type Notify = Callable[[Notice], None]
-"""Called with what people should hear, from the part's thread."""
+type Notify = Callable[[str, Plan, Words], None]
+"""Called with what people should hear of a plan and its stable word, from the part's thread."""
 
 
 @dataclass(eq=False)
@@ -57,7 +60,7 @@ class Schedule:
     spawn: Spawn
     runs: Callable[[], Sequence[Run]]
     plans: Plans = field(default_factory=Plans)
-    done: DoneFile = field(default_factory=DoneFile)
+    done: DoneStore = field(default_factory=done_store)
     feeds: Feeds | None = None
     config_file: Path | None = None
     archive: Path | None = None
@@ -65,12 +68,12 @@ class Schedule:
     """The settings file as it was when nothing was wrong with it last; None: recorders find it."""
     may_be_set_soon: Callable[[], bool] = lambda: False
     """Whether the clock may be hours off, and right soon."""
-    check: Callable[[Plan], Checking] | None = None
+    check: Callable[[Plan], OwnCommand] | None = None
     """None: the command itself."""
     name: str = "schedule"
     _rules: Rules = field(init=False)
     _beginning: Beginning | None = None
-    _checking: list[Checking] = field(default_factory=list)
+    _checking: list[tuple[Plan, OwnCommand]] = field(default_factory=list)
     _children: list[Spawned] = field(default_factory=list)
     _unsaved: dict[str, Done] = field(default_factory=dict)
     _known: list[Plan] = field(default_factory=list)
@@ -112,8 +115,8 @@ class Schedule:
         finally:
             if self.feeds is not None:
                 self.feeds.close()
-            for checking in self._checking:
-                checking.close()
+            for _, check in self._checking:
+                check.end()
             self._checking.clear()
 
     def look(self) -> None:
@@ -172,7 +175,7 @@ class Schedule:
                 self._once(f"{error.message}; what was planned before holds", "plans")
             else:
                 with contextlib.suppress(StateError):  # more is kept than is needed
-                    self.done.keep_only(self._known)
+                    keep_only(self.done, self._known)
             self._times = [self._rules.times_of(plan) for plan in self._known]
             self._seen = seen
         return self._known
@@ -201,7 +204,7 @@ class Schedule:
         """Keep what was done; where the disk takes nothing, as long as this lives."""
         try:
             if plan.id not in self._unsaved:
-                self.done.note(plan, change)
+                note(self.done, plan, change)
                 return
         except StateError as error:
             self._once(f"{error.message}; what is done for planned sessions is not kept", "done")
@@ -247,15 +250,15 @@ class Schedule:
     def _follow(self, act: Act, now: datetime) -> None:
         """Do what goes with something that has been noted."""
         if act.kind in (Kind.REMIND, Kind.TELL) or act.word:
-            self.notify(notice_of(act, now))
+            self._say("reminder" if act.kind is Kind.REMIND else act.word, act.plan, now, other=act.other)
         elif act.kind is Kind.CHECK:
             try:
-                self._checking.append((self.check or self._command)(act.plan))
+                begin = self.check or partial(
+                    begin_check, clock=self.clock, config_file=self.config_file, archive=self.archive
+                )
+                self._checking.append((act.plan, begin(act.plan)))
             except OSError as error:
                 self.tell(f'the room cannot be checked before "{act.plan.title}": {error.strerror}')
-
-    def _command(self, plan: Plan) -> Checking:
-        return Checking(plan, self.clock, self.config_file, self.archive)
 
     def _note_changing(self, act: Act) -> None:
         """Note that a recorder is to let its devices go because of its plan, before it is asked to."""
@@ -287,7 +290,7 @@ class Schedule:
     def _end(self, act: Act, request: AnyRequest, word: str, now: datetime) -> None:
         """Ask a recorder to end; that it was asked is said once."""
         if self._ask(act, request, word):
-            self._notify_once(act.recorder, notice(word, act.plan, now))
+            self._say(word, act.plan, now, once=act.recorder)
 
     def _tell_started(self, runs: Sequence[Run], now: datetime) -> None:
         """Say of what was asked to begin that it is recorded, once it is: its disk may be gone or full."""
@@ -297,7 +300,7 @@ class Schedule:
                 del self._starting[recorder]
             elif states[recorder] in RECORDS:
                 del self._starting[recorder]
-                self.notify(notice("recording", plan, now, late_s=_late_s(plan, now)))
+                self._say("recording", plan, now, late_s=_late_s(plan, now))
 
     def _begin(self, plan: Plan, now: datetime, *, records: bool) -> None:
         """Start a plan's recorder. Its process is noted before it is told anything: one that nobody tells ends."""
@@ -312,7 +315,7 @@ class Schedule:
             self._fail(plan, str(error), now)
             return
         if why:
-            self._notify_once(plan.id, notice("without-request", plan, now, why=why))
+            self._say("without-request", plan, now, once=plan.id, why=why)
         started = process_started(spawned.pid) or 0
         attempt = Attempt(pid=spawned.pid, pid_started=started, boot_id=self._rules.boot_id)
         begun = {"attempt": attempt, "begun_as": begun_as(plan), "begun_for": plan.starts_at}
@@ -336,8 +339,10 @@ class Schedule:
             self.tell(sentence)
         self._note(plan, lambda done: noted(act, done, now, self._rules))
         self._begun_ns[plan.id] = self.clock.now_ns()
-        word = "recording" if beginning.records else "armed"
-        self.notify(notice(word, plan, now, late_s=_late_s(plan, now) if beginning.records else 0.0))
+        if beginning.records:
+            self._say("recording", plan, now, late_s=_late_s(plan, now))
+        else:
+            self._say("armed", plan, now)
 
     def _fail(self, plan: Plan, why: str, now: datetime) -> None:
         """Note that a plan's recorder did not begin, or broke off, and when it is tried again."""
@@ -347,16 +352,15 @@ class Schedule:
             self._failures.pop(plan.id, None)  # it was well for a while
         count = self._failures[plan.id] = self._failures.get(plan.id, 0) + 1
         self._not_before(plan.id, RETRY_S[min(count, len(RETRY_S)) - 1])
-        self._notify_once(plan.id, notice("failed", plan, now, why=why))
+        self._say("failed", plan, now, once=plan.id, why=why)
 
     def _take_checks(self) -> None:
         """Hear what checks found."""
-        for checking in list(self._checking):
-            problems = checking.outcome()
+        for plan, check in list(self._checking):
+            problems = problems_of(check)
             if problems is not None:
-                self._checking.remove(checking)
-                word = "not-ready" if problems else "ready"
-                self.notify(notice(word, checking.plan, self._now(), why="; ".join(problems)))
+                self._checking.remove((plan, check))
+                self._say("not-ready" if problems else "ready", plan, self._now(), why="; ".join(problems))
 
     # What is said once, and what is not tried too often
 
@@ -366,11 +370,17 @@ class Schedule:
     def _not_before(self, key: str, seconds: float) -> None:
         self._not_before_ns[key] = self.clock.now_ns() + int(seconds * NANOSECONDS)
 
-    def _notify_once(self, key: str, notice: Notice) -> None:
-        text = f"{notice.kind} {notice.words.english}"
-        if self._said.get(f"notice {key}") != text:
-            self._said[f"notice {key}"] = text
-            self.notify(notice)
+    def _say(
+        self, kind: str, plan: Plan, now: datetime, *, once: str = "", other: str = "", why: str = "",
+        late_s: float = 0.0,
+    ) -> None:  # fmt: skip
+        """Let people hear something of a plan; of what `once` names the same words are said once."""
+        words = notice(kind, plan, now, other=other, why=why, late_s=late_s)
+        text = f"{kind} {words.english}"
+        if not once or self._said.get(once) != text:
+            self.notify(kind, plan, words)
+        if once:
+            self._said[once] = text
 
 
 def _late_s(plan: Plan, now: datetime) -> float:
@@ -399,10 +409,10 @@ def schedule_of(
     """Return the part that looks after plans; people hear of them by `notify`, and the log, in English, by `tell`."""
     plans = Plans()
 
-    def heard(notice: Notice) -> None:
+    def heard(kind: str, plan: Plan, words: Words) -> None:
         if notify is not None:
-            notify(notice)
-        tell(notice.words.english)  # whoever reads the log finds it shown
+            notify(kind, plan, words)
+        tell(words.english)  # whoever reads the log finds it shown
 
     return Schedule(
         settings=settings,
@@ -412,7 +422,7 @@ def schedule_of(
         spawn=spawn,
         runs=runs,
         plans=plans,
-        feeds=Feeds(Keeper(settings, plans, FeedStates()), clock, tell),
+        feeds=Feeds(settings, plans, feed_states(), clock, tell),
         config_file=config_file,
         archive=archive,
         good=good,

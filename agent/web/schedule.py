@@ -6,7 +6,7 @@ import msgspec
 
 from agent.schedule.answer import PlanDocument, document, listed
 from agent.schedule.asked import PlanAsked, add, edit
-from agent.schedule.done import DoneFile
+from agent.schedule.done import done_store
 from agent.schedule.plan import Mode, Plan
 from agent.schedule.planner import Planner, planner_of
 from agent.web.beginning import refuse_files
@@ -33,7 +33,7 @@ def schedule(
 ) -> ScheduleDocument:
     """List the plans; with `all` those over, cancelled or removed too, with `days` those of so many days only."""
     desk = _desk(call)
-    plans = listed(desk, DoneFile().read(), every=all, days=days)
+    plans = listed(desk, done_store().read(), every=all, days=days)
     return ScheduleDocument(zone=desk.zone_key, mode=Mode(desk.settings.schedule.mode), plans=plans)
 
 
@@ -77,7 +77,7 @@ def _checked(asked: PlanAsked) -> PlanAsked:
 
 
 def _document(found: Plan, desk: Planner) -> PlanDocument:
-    return document(found, DoneFile().read(), desk)
+    return document(found, done_store().read(), desk)
 
 
 _AT, _ONE = "/api/v1/schedule", "/api/v1/schedule/{id}"

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from agent.schedule.done import DoneFile
+from agent.schedule.done import done_store
 from agent.schedule.plan import Mode, Plan
 from agent.schedule.store import Plans
 from devices.host.clock import SystemClock
@@ -73,7 +73,7 @@ def test_a_session_is_armed_recorded_and_sealed_by_time(office: Room, runtime: P
         for text in ('"Rapat1" is armed', '"Rapat1" is recorded', '"Rapat1" is stopped as planned'):
             heard(daemon, text)
         wait_for(lambda: not recorders.recorders(runtime))
-        wait_for(lambda: DoneFile().read()[plan.id].ended_at)
+        wait_for(lambda: done_store().read()[plan.id].ended_at)
         daemon.signal(signal.SIGTERM)
         assert daemon.wait() == 0
     finally:
@@ -109,7 +109,7 @@ def test_a_daemon_that_is_killed_in_between_costs_nothing_and_begins_nothing_twi
         try:
             other.until("note", text="ready")
             wait_for(lambda: not recorders.recorders(runtime), 90.0, "the end of the session")
-            wait_for(lambda: DoneFile().read()[plan.id].ended_at)
+            wait_for(lambda: done_store().read()[plan.id].ended_at)
             other.signal(signal.SIGTERM)
             assert other.wait() == 0
         finally:
@@ -136,12 +136,12 @@ def test_a_daemon_that_is_killed_before_it_noted_its_recorder_finds_it(
         other = serving(office, state)
         try:
             other.until("note", text="ready")
-            done = wait_for(lambda: DoneFile().read().get(plan.id))
+            done = wait_for(lambda: done_store().read().get(plan.id))
             assert done
             assert done.recorder == first.id
             assert recorders.recorders(runtime) == [first]
             ask(RecorderFolder(runtime / first.id), Stop())
-            wait_for(lambda: DoneFile().read()[plan.id].ended_at)
+            wait_for(lambda: done_store().read()[plan.id].ended_at)
             other.signal(signal.SIGTERM)
             assert other.wait() == 0, "stopped by hand: it has begun no other"
         finally:

@@ -3,18 +3,17 @@
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from agent.schedule.checking import Checking
+from agent.own_command import OwnCommand
 from agent.schedule.decide import Run
-from agent.schedule.done import DoneFile
-from agent.schedule.notice import Notice
+from agent.schedule.done import done_store
 from agent.schedule.part import Schedule
 from agent.schedule.plan import Mode, Plan
 from agent.schedule.store import Plans
 from config.errors import SessionError
+from config.locale.lookup import Words
 from config.schedule import ScheduleSettings
 from config.schema import Settings
 from devices.host.clock import NANOSECONDS
@@ -52,6 +51,13 @@ class Spawned:
         self._process.communicate()
 
 
+class Checked:
+    """Stands for a check that has ended."""
+
+    def answer(self) -> bytes:
+        return b'{"checks": [{"name": "camera: podium", "verdict": "failure", "reason": "not there"}]}'
+
+
 @dataclass
 class Bench:
     """A schedule with one PC around it."""
@@ -61,7 +67,8 @@ class Bench:
     specs: list[Spec] = field(default_factory=list)
     spawned: list[Spawned] = field(default_factory=list)
     runs: list[Run] = field(default_factory=list)
-    notices: list[Notice] = field(default_factory=list)
+    told_kinds: list[str] = field(default_factory=list)
+    notices: list[Words] = field(default_factory=list)
     told: list[str] = field(default_factory=list)
     gate: threading.Event = field(default_factory=threading.Event)
     error: SessionError | None = None
@@ -70,9 +77,9 @@ class Bench:
     def schedule(self) -> Schedule:
         """Return a schedule as a daemon that has just begun has it."""
         return Schedule(
-            Settings(schedule=ScheduleSettings(mode="record")), self.clock, self.notices.append, self.told.append,
+            Settings(schedule=ScheduleSettings(mode="record")), self.clock, self.notify, self.told.append,
             self.spawn,  # type: ignore[arg-type]  # it stands for a recorder
-            lambda: self.runs, Plans(self.folder), DoneFile(self.folder), check=self.check,
+            lambda: self.runs, Plans(self.folder), done_store(self.folder), check=self.check,
         )  # fmt: skip
 
     def spawn(self, spec: Spec) -> Spawned:
@@ -80,22 +87,19 @@ class Bench:
         self.spawned.append(Spawned(len(self.specs), self.gate, self.error))
         return self.spawned[-1]
 
-    def check(self, one: Plan) -> Checking:
+    def notify(self, kind: str, _plan: Plan, words: Words) -> None:
+        self.told_kinds.append(kind)
+        self.notices.append(words)
+
+    def check(self, one: Plan) -> OwnCommand:
         self.checked.append(one)
-
-        class Done:
-            plan = one
-
-            def outcome(self) -> Sequence[str]:
-                return ["camera: podium: not there"]
-
-        return Done()  # type: ignore[return-value]
+        return Checked()  # type: ignore[return-value]  # it stands for a process
 
     def at(self, moment_s: float) -> None:
         self.clock.advance_to(5 * NANOSECONDS + int(moment_s * NANOSECONDS))
 
     def kinds(self) -> list[str]:
-        return [notice.kind for notice in self.notices]
+        return list(self.told_kinds)
 
     def ready(self, schedule: Schedule) -> None:
         """Let the recorder that is being started be ready, and the schedule hear of it."""

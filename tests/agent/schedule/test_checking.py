@@ -1,11 +1,12 @@
 """What is checked before a planned session: all that its plan has, with the command's own check."""
 
 from datetime import timedelta
+from functools import partial
 
 import msgspec
 import pytest
 
-from agent.schedule.checking import Checking, words_of
+from agent.schedule.checking import begin_check, problems_of, words_of
 from agent.schedule.plan import Mode
 from devices.host.clock import SystemClock
 from tests.support.calendars import plan
@@ -36,11 +37,11 @@ def test_the_command_of_a_check_has_what_the_plan_has() -> None:
 def test_the_check_is_the_commands_own(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(room.home))
     clock = SystemClock()
-    checking = Checking(msgspec.structs.replace(plan(), videos=("tidak-ada",)), clock, room.settings)
-    problems = wait_for(checking.outcome, 100.0, "what the check found")
+    checking = begin_check(msgspec.structs.replace(plan(), videos=("tidak-ada",)), clock, room.settings)
+    problems = wait_for(lambda: problems_of(checking), 100.0, "what the check found")
     assert any("tidak-ada" in each for each in problems or []), problems
-    wrong = Checking(msgspec.structs.replace(plan(), profile="tidak-ada"), clock, room.settings)
-    assert wait_for(wrong.outcome, 100.0) == ['there is no profile "tidak-ada"']
+    wrong = begin_check(msgspec.structs.replace(plan(), profile="tidak-ada"), clock, room.settings)
+    assert wait_for(lambda: problems_of(wrong), 100.0) == ['there is no profile "tidak-ada"']
 
 
 @pytest.mark.slow
@@ -51,7 +52,7 @@ def test_what_is_checked_is_what_is_planned(room: Room, monkeypatch: pytest.Monk
     week = plan('Rapat "A\\B"\n\x7f', length=timedelta(days=7))
     week = msgspec.structs.replace(week, videos=("synthetic",), profile="1080p60")
     for mode in (Mode.RECORD, Mode.REMIND):
-        checking = Checking(msgspec.structs.replace(week, mode=mode), SystemClock(), room.settings, room.archive)
-        problems = wait_for(checking.outcome, 100.0, "what the check found") or []
+        checking = begin_check(msgspec.structs.replace(week, mode=mode), SystemClock(), room.settings, room.archive)
+        problems = wait_for(partial(problems_of, checking), 100.0, "what the check found") or []
         assert any(each.startswith("storage: ") for each in problems), problems
         assert any("jauh" in each for each in problems) == (mode is Mode.REMIND), problems

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.schedule.coming import ComingKind, coming
+from agent.schedule.answer import coming
 from agent.schedule.decide import Kind, Rules
 from agent.schedule.done import Done, done_for
 from agent.schedule.plan import Mode, PlanState
@@ -16,8 +16,8 @@ from tests.support.schedule_world import World
 
 SECOND = timedelta(seconds=1)
 DOES = {
-    Kind.REMIND: ComingKind.REMIND, Kind.TELL: ComingKind.REMIND, Kind.CHECK: ComingKind.CHECK,
-    Kind.ARM: ComingKind.ARM, Kind.RECORD: ComingKind.START, Kind.START: ComingKind.START, Kind.STOP: ComingKind.STOP,
+    Kind.REMIND: "remind", Kind.TELL: "remind", Kind.CHECK: "check",
+    Kind.ARM: "arm", Kind.RECORD: "start", Kind.START: "start", Kind.STOP: "stop",
 }  # fmt: skip
 """What an act is called; that one begins, or waits to be started, is told as a reminder is."""
 RULES = st.builds(

@@ -20,9 +20,8 @@ import pytest
 
 from agent.schedule import child
 from agent.schedule.event import LARGEST_BYTES, Wanted
-from agent.schedule.feeds import Feeds, FeedStates, Keeper
+from agent.schedule.feeds import Feeds, FeedStates, begin_reading, feed_states, read_now
 from agent.schedule.plan import Mode, PlanState, Said, Source
-from agent.schedule.reading import Reading, read_now
 from agent.schedule.store import Plans, of_file
 from config.errors import LiputError, StateError
 from config.reader import read_settings
@@ -247,8 +246,8 @@ class Kept:
 def kept(tmp_path: Path, url: str) -> Kept:
     text = f'general.room = "Aula 1"\noffice.time_zone = "WIB"\nschedule.mode = "arm"\nfeeds.aula.url = "{url}"\n'
     settings = read_settings(text, tmp_path / "liput.toml")
-    plans, states, told = Plans(tmp_path), FeedStates(tmp_path), list[str]()
-    return Kept(Feeds(Keeper(settings, plans, states), SystemClock(), told.append), plans, states, told)
+    plans, states, told = Plans(tmp_path), feed_states(tmp_path), list[str]()
+    return Kept(Feeds(settings, plans, states, SystemClock(), told.append), plans, states, told)
 
 
 def test_a_calendar_that_cannot_be_had_keeps_what_was_known(server: Server, tmp_path: Path) -> None:
@@ -293,7 +292,7 @@ def test_settings_that_change_are_taken_and_what_is_read_of_a_calendar_that_is_g
     own = kept(tmp_path, server.url("/silent"))
     own.feeds.look()
     wait_for(lambda: server.asked)
-    text = own.feeds.keeper.settings
+    text = own.feeds.settings
     url = server.serve("/b.ics", calendar(RAPAT))
     feed = msgspec.structs.replace(text.feeds["aula"], url=url)
     own.feeds.take(msgspec.structs.replace(text, feeds={"hall": feed}))
@@ -305,7 +304,7 @@ def test_settings_that_change_are_taken_and_what_is_read_of_a_calendar_that_is_g
     wait_for(is_read, 60.0, "a reading of the new calendar")
     assert own.states.read().keys() == {"hall"}
     before = list(server.asked)
-    own.feeds.take(msgspec.structs.replace(own.feeds.keeper.settings, feeds={"hall": feed}))
+    own.feeds.take(msgspec.structs.replace(own.feeds.settings, feeds={"hall": feed}))
     for _ in range(5):
         own.feeds.look()
     assert server.asked == before, "what is as it was is not read again"
@@ -325,7 +324,7 @@ def test_what_is_planned_of_a_calendar_that_the_settings_have_no_more_is_cancell
         own.plans.take(name, sources(name), None)
     planned = dict.fromkeys(("aula", "lama", of_file("a.ics")), PlanState.PLANNED)
     try:
-        settings = own.feeds.keeper.settings
+        settings = own.feeds.settings
         own.feeds.take(Settings())  # there is no file of settings
         own.feeds.look()
         assert states() == planned
@@ -354,10 +353,10 @@ def test_what_is_being_read_ends_with_the_daemon(server: Server) -> None:
 
     server.pages["/silent"] = silent
     before = set(psutil.Process().children())
-    reading = Reading(wanted(server.url("/silent")), SystemClock())
+    reading = begin_reading(wanted(server.url("/silent")), SystemClock())
     wait_for(lambda: server.asked)
     (child,) = set(psutil.Process().children()) - before
-    reading.close()
+    reading.end()
     assert not child.is_running()
 
 
@@ -365,9 +364,9 @@ PARENT = """
 import sys, time
 import msgspec, psutil
 from agent.schedule.event import Wanted
-from agent.schedule.reading import Reading
+from agent.schedule.feeds import begin_reading
 from devices.host.clock import SystemClock
-reading = Reading(msgspec.json.decode(sys.argv[1], type=Wanted), SystemClock())
+reading = begin_reading(msgspec.json.decode(sys.argv[1], type=Wanted), SystemClock())
 print(psutil.Process().children()[0].pid, flush=True)
 time.sleep(60)
 """

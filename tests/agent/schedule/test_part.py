@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from agent.schedule.done import DoneFile
+from agent.schedule.done import done_store, note
 from agent.schedule.notice import WORDS
 from agent.schedule.store import Plans
 from config.errors import SessionError
@@ -32,7 +32,7 @@ def test_what_is_begun_is_noted_before_it_is_told_anything_and_not_begun_twice(b
         True,
     )
     assert spec.folder == Path("/"), "a word that is no device is no file beside the daemon either"
-    attempt = DoneFile(bench.folder).read()[plan_in(0).id].attempt
+    attempt = done_store(bench.folder).read()[plan_in(0).id].attempt
     assert attempt
     assert attempt.pid == bench.spawned[0].pid
     assert attempt.lives
@@ -41,7 +41,7 @@ def test_what_is_begun_is_noted_before_it_is_told_anything_and_not_begun_twice(b
             other.look()
     assert len(bench.specs) == 1
     bench.ready(schedule)
-    assert DoneFile(bench.folder).read()[plan_in(0).id].recorder == "r1"
+    assert done_store(bench.folder).read()[plan_in(0).id].recorder == "r1"
     assert bench.kinds() == ["recording"]
 
 
@@ -60,8 +60,8 @@ def test_a_clock_that_may_be_hours_off_begins_nothing_and_one_that_was_begun_goe
     bench.ready(schedule)
     assert bench.kinds() == ["recording"]
     bench.runs = []
-    done = DoneFile(bench.folder)
-    done.note(plan_in(0), lambda one: msgspec.structs.replace(one, boot_id="before the power cut"))
+    done = done_store(bench.folder)
+    note(done, plan_in(0), lambda one: msgspec.structs.replace(one, boot_id="before the power cut"))
     later = bench.schedule()
     later.may_be_set_soon = lambda: True
     later.look()
@@ -90,13 +90,13 @@ def test_what_cannot_be_begun_is_told_once_and_tried_again_ever_more_seldom(benc
             bench.ready(schedule)
     assert times == [0, 5, 20, 50, 110, 170]
     assert bench.kinds() == ["failed"]
-    assert "no camera is plugged in" in bench.notices[0].words.english
+    assert "no camera is plugged in" in bench.notices[0].english
     bench.error = None
     bench.at(400)
     schedule.look()
     bench.ready(schedule)
     assert bench.kinds() == ["failed", "recording"]
-    assert "6m" in bench.notices[1].words.english or "7m" in bench.notices[1].words.english
+    assert "6m" in bench.notices[1].english or "7m" in bench.notices[1].english
 
 
 def test_a_session_that_failed_by_itself_is_begun_again_and_one_that_people_ended_is_not(
@@ -118,7 +118,7 @@ def test_a_session_that_failed_by_itself_is_begun_again_and_one_that_people_ende
     bench.runs = []
     bench.at(20)
     schedule.look()
-    assert DoneFile(bench.folder).read()[plan_in(0).id].ended_at == BEGINNING + timedelta(seconds=20)
+    assert done_store(bench.folder).read()[plan_in(0).id].ended_at == BEGINNING + timedelta(seconds=20)
     bench.at(60)
     schedule.look()
     assert len(bench.specs) == 2
@@ -134,7 +134,7 @@ def test_reminders_and_the_check_come_in_time_and_once_for_all_daemons(bench: Be
             same.look()
     assert bench.kinds() == ["reminder", "reminder"]
     assert [one.title for one in bench.checked] == ["rapat"]
-    assert bench.notices[0].words.indonesian == '"rapat" dimulai 30m lagi, pukul 09:40; perekaman dimulai sendiri'
+    assert bench.notices[0].indonesian == '"rapat" dimulai 30m lagi, pukul 09:40; perekaman dimulai sendiri'
 
 
 def test_what_the_check_found_is_told(bench: Bench) -> None:
@@ -143,7 +143,7 @@ def test_what_the_check_found_is_told(bench: Bench) -> None:
     for _ in range(2):
         schedule.look()
     assert bench.kinds() == ["reminder", "not-ready"]
-    assert bench.notices[-1].words.english == 'checked before "rapat": not ready: camera: podium: not there'
+    assert bench.notices[-1].english == 'checked before "rapat": not ready: camera: podium: not there'
 
 
 def test_a_disk_that_takes_nothing_costs_no_session_and_says_so_once(bench: Bench) -> None:
@@ -217,13 +217,13 @@ def test_a_recording_that_broke_off_is_begun_again_ever_more_seldom_until_its_en
             ended(broke_off=True)
     assert begun == [0, 7, 24, 56, 606], "5, 15, 30 s after it was seen; once it had been well for minutes, 5 s"
     assert bench.kinds()[:3] == ["recording", "failed", "recording"]
-    assert "broke off after 1s" in bench.notices[1].words.english
+    assert "broke off after 1s" in bench.notices[1].english
     ended(broke_off=False)
     schedule.look()
     bench.at(900)
     schedule.look()
     assert len(bench.specs) == 5
-    assert DoneFile(bench.folder).read()[plan_in(0).id].ended_at
+    assert done_store(bench.folder).read()[plan_in(0).id].ended_at
 
 
 # Settings that change while it runs
@@ -256,7 +256,7 @@ def test_what_is_armed_or_being_begun_goes_on_when_settings_change(bench: Bench)
     bench.ready(schedule)
     schedule.look()
     assert (len(bench.specs), bench.kinds()) == (1, ["reminder", "armed"])
-    assert DoneFile(bench.folder).read()[plan_in(4).id].recorder == "r1"
+    assert done_store(bench.folder).read()[plan_in(4).id].recorder == "r1"
 
 
 def test_what_is_far_is_looked_at_by_the_new_times(bench: Bench) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from agent.schedule.done import DoneFile
+from agent.schedule.done import done_store
 from agent.schedule.part import Schedule
 from agent.schedule.plan import Plan, PlanState
 from agent.schedule.store import Plans
@@ -73,7 +73,7 @@ def test_one_that_changes_while_it_is_armed_is_armed_again_as_it_is_now(
         bench.at(second)
         again.look()
     assert len(bench.specs) == 2
-    assert DoneFile(bench.folder).read()[one.id].ended_at
+    assert done_store(bench.folder).read()[one.id].ended_at
 
 
 def test_one_that_people_start_just_when_it_changes_is_not_begun_again_when_they_have_ended_it(
@@ -130,7 +130,7 @@ def test_one_that_is_cancelled_while_it_is_armed_and_planned_again_is_armed_agai
         bench.at(second)
         again.look()
     assert len(bench.specs) == 2
-    assert DoneFile(bench.folder).read()[one.id].ended_at
+    assert done_store(bench.folder).read()[one.id].ended_at
 
 
 def test_one_that_is_moved_later_while_it_is_armed_leaves_the_room_to_others_and_is_armed_again_when_it_is_due(
@@ -138,7 +138,7 @@ def test_one_that_is_moved_later_while_it_is_armed_leaves_the_room_to_others_and
 ) -> None:
     one, plans = plan_in(3), Plans(bench.folder)
     schedule = armed(bench, one)
-    assert DoneFile(bench.folder).read()[one.id].begun_for == one.starts_at
+    assert done_store(bench.folder).read()[one.id].begun_for == one.starts_at
     other = plan("kuliah", one.starts_at, 30 * MINUTE)
     plans.add(other)
     later = one.starts_at + 60 * MINUTE
@@ -179,4 +179,4 @@ def test_that_it_is_recorded_is_said_once_it_is(
     for _ in range(3):
         schedule.look()
     assert (bench.kinds().count("recording"), bench.kinds()[-1]) == (1, "recording")
-    assert "after its beginning" in bench.notices[-1].words.english
+    assert "after its beginning" in bench.notices[-1].english

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.schedule.done import Done, DoneFile, done_for
+from agent.schedule.done import Done, done_for, done_store, keep_only, note
 from agent.schedule.plan import Mode, Plan, PlanState, Said, Source, by_hand, said_again
 from agent.schedule.store import Plans, merge, of_file
 from config.errors import StateError, UsageError
@@ -192,11 +192,11 @@ def test_a_file_that_is_damaged_is_told_and_not_replaced(plans: Plans) -> None:
 
 
 def test_what_was_done_is_forgotten_with_its_plan(tmp_path: Path) -> None:
-    done = DoneFile(tmp_path)
+    done = done_store(tmp_path)
     one, other = plan("a"), plan("b")
     for each in (one, other):
-        done.note(each, lambda before: msgspec.structs.replace(before, checked=True))
-    done.keep_only([one])
+        note(done, each, lambda before: msgspec.structs.replace(before, checked=True))
+    keep_only(done, [one])
     assert set(done.read()) == {one.id}
     assert done_for(one, done.read()) == Done(starts_at=one.starts_at, ends_at=one.ends_at, checked=True)
 

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 import pytest
 
-from agent.schedule.done import Done, DoneFile
+from agent.schedule.done import Done, done_store, note
 from agent.schedule.plan import PlanState
 from agent.schedule.store import Plans
 from config.state import VARIABLE
@@ -86,11 +86,11 @@ def test_it_is_said_what_will_be_done_and_when(page: Page, mode: str, coming: li
 def test_what_is_done_already_is_not_to_come(page: Page) -> None:
     one = made(page, mode="record")
     (plan,) = Plans().read()
-    DoneFile().note(plan, lambda _: Done(starts_at=plan.starts_at, ends_at=plan.ends_at, reminded=(1800.0,)))
+    note(done_store(), plan, lambda _: Done(starts_at=plan.starts_at, ends_at=plan.ends_at, reminded=(1800.0,)))
     (again,) = page.get(AT).json["plans"]
     assert again["coming"] == one["coming"][1:]
     ended = {"recorder": "a1", "boot_id": boot_id(), "ended_at": plan.starts_at}
-    DoneFile().note(plan, lambda done: msgspec.structs.replace(done, **ended))
+    note(done_store(), plan, lambda done: msgspec.structs.replace(done, **ended))
     (over,) = page.get(AT).json["plans"]
     assert (over["status"], over["coming"]) == ("ended", [])
     moved = page.ask("PATCH", f"{AT}/{plan.id}", {"starts": "15:00"}).json
@@ -224,5 +224,5 @@ def test_every_page_is_told_of_what_anybody_plans_and_of_what_was_done(page: Pag
         numbers.append(number)
         cli(room, "add", "--title", "Wisuda", "--starts", f"{DAY} 13:00", "--for", "1h")
         numbers.append(until(looking, changed, 10.0)["schedule"])
-        DoneFile().note(Plans().read()[0], lambda done: done)
+        note(done_store(), Plans().read()[0], lambda done: done)
         until(looking, changed, 5.0)
