@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import click
-import msgspec
 
 from agent.archives import archive_option, archives_of, find_in
 from agent.parameters import json_option, print_json
@@ -12,7 +11,6 @@ from config.quantities import brief_size
 from devices.host.clock import SystemClock
 from recorder.archive.adding import ADDED, TRANSCRIPT, add
 from recorder.archive.catalog import sealed
-from recorder.archive.model import Addition
 from recorder.archive.names import one_line
 
 EXAMPLES = """\b
@@ -23,22 +21,6 @@ Examples:
 \b
 Exit status: 0 added, or in the package already; 1 nothing is changed, and it is said why; 2 wrong usage.
 """
-
-
-class Known(msgspec.Struct, frozen=True):
-    """A file that the package holds already: what was named, and where it is in the package."""
-
-    name: str
-    file: str
-
-
-class Added(msgspec.Struct, frozen=True):
-    """What `add` has put into a package."""
-
-    id: str
-    path: str
-    added: list[Addition]
-    known: list[Known]
 
 
 @click.command("add", epilog=EXAMPLES)
@@ -66,8 +48,8 @@ def add_command(
             package.folder, files, place=place, note=note, by=by, now=SystemClock().now(), progress=progress
         )
     if as_json:
-        there = [Known(one_line(source.name), path) for source, path in known]
-        print_json(Added(package.id, package.path, added, there))
+        there = [{"name": one_line(source.name), "file": path} for source, path in known]
+        print_json({"id": package.id, "path": package.path, "added": added, "known": there})
         return
     for one in added:
         click.echo(f"{one_line(one.name)}: {one.file} ({brief_size(one.bytes)})")

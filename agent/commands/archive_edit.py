@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-import msgspec
 
 from agent.archives import archive_option, archives_of, find_in
 from agent.parameters import json_option, print_json
@@ -15,7 +14,6 @@ from devices.host.clock import SystemClock
 from recorder.archive.catalog import sealed
 from recorder.archive.editing import FIELDS, edit
 from recorder.archive.names import one_line
-from recorder.archive.premis import Change
 
 EXAMPLES = """\b
 Examples:
@@ -43,14 +41,6 @@ _HELP = {
     "request.event": "What the event was.",
     "request.place": "Where the event was.",
 }
-
-
-class Edited(msgspec.Struct, frozen=True):
-    """What `edit` has changed."""
-
-    id: str
-    path: str
-    changed: tuple[Change, ...]
 
 
 def _option(field: str) -> str:
@@ -105,7 +95,7 @@ def edit_command(
     with progress_bar(package.id, shown=not as_json) as progress:
         changes = edit(package.folder, wanted, by=by, reason=reason, now=SystemClock().now(), progress=progress)
     if as_json:
-        print_json(Edited(package.id, package.path, changes))
+        print_json({"id": package.id, "path": package.path, "changed": changes})
         return
     for change in changes:
         click.echo(f"{change.field}: {one_line(str(change.old or ''))!r} -> {one_line(str(change.new))!r}")

@@ -32,15 +32,6 @@ Exit status: 0 written, read back and compared; 1 nothing is written, and it is 
 """
 
 
-class Exported(msgspec.Struct, frozen=True):
-    """What `export` has written: the file, its bytes, and of which package."""
-
-    id: str
-    file: str
-    bytes: int
-    redacted: bool
-
-
 @click.command("export", epilog=EXAMPLES)
 @click.argument("package_id", metavar="ID")
 @click.argument("to", type=click.Path(path_type=Path))
@@ -73,7 +64,7 @@ def export_command(
         target = write(package, to, SystemClock().now(), progress)
     size = target.stat().st_size
     if as_json:
-        print_json(Exported(package.id, str(target), size, redact))
+        print_json({"id": package.id, "file": str(target), "bytes": size, "redacted": redact})
     else:
         click.echo(f"{target} ({brief_size(size)}, read back and compared)")
 

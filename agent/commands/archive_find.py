@@ -184,13 +184,6 @@ Exit status: 0 also where nothing is found; 1 the archive or its index cannot be
 """
 
 
-class Reindexed(msgspec.Struct, frozen=True):
-    """What `reindex` has done: how many packages it has read, and where the index of the archive is."""
-
-    packages: int
-    index: str
-
-
 @click.command("search", epilog=SEARCH_EXAMPLES)
 @click.argument("words", metavar="[WORDS]...", nargs=-1)
 @from_option
@@ -234,11 +227,11 @@ def reindex_command(ctx: click.Context, folder: Path | None, *, as_json: bool) -
     """
     from recorder.archive.index import Index
 
-    done = []
+    done: list[tuple[int, Path]] = []
     for archive in archives_of(ctx, folder):
         with Index(archive.root) as index, progress_bar("packages", shown=not as_json, counted=True) as progress:
-            done.append(Reindexed(index.rebuild(progress), str(index.path)))
+            done.append((index.rebuild(progress), index.path))
         if not as_json:
-            click.echo(f"{done[-1].packages} packages of {archive.root}")
+            click.echo(f"{done[-1][0]} packages of {archive.root}")
     if as_json:
-        print_json(Reindexed(sum(each.packages for each in done), done[0].index))
+        print_json({"packages": sum(count for count, _ in done), "index": str(done[0][1])})

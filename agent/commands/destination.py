@@ -3,6 +3,7 @@
 import os
 import select
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -29,7 +30,7 @@ from recorder.control.protocol import (
     Watch,
     raised,
 )
-from recorder.model.status import AFTER, BEFORE, RECORDS, DestinationLine, SessionResult, SessionStatus
+from recorder.model.status import AFTER, BEFORE, RECORDS, SessionResult, SessionStatus
 
 LOOK_S = 0.5
 
@@ -92,43 +93,34 @@ def restart_command(*, name: str, key: str | None, as_json: bool) -> int:
 def status_command(*, watch: bool, key: str | None, as_json: bool) -> int:
     """Show how each destination of a session is, and why."""
     found = session(key, (RECORDS, BEFORE, AFTER))
-    shown = _Shown(found, as_json=as_json)
+    show = _shower(found, as_json=as_json)
     status = ask(found.folder, Status()).status
     if status is not None:
-        shown.show(status)
+        show(status)
     if watch:
-        _watch(found, shown)
+        _watch(found, show)
     return 0
 
 
-class DestinationsLine(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="destinations"):
-    """How the destinations of a session are."""
+def _shower(found: Running, *, as_json: bool) -> Callable[[SessionStatus], None]:
+    """Return what shows the destinations whenever one is another way than it was."""
+    before: list[tuple[object, ...]] | None = None
 
-    id: str
-    destinations: list[DestinationLine]
-
-
-class _Shown:
-    """Shows the destinations whenever one is another way than it was."""
-
-    def __init__(self, found: Running, *, as_json: bool) -> None:
-        self._found = found
-        self._as_json = as_json
-        self._before: list[tuple[object, ...]] | None = None
-
-    def show(self, status: SessionStatus) -> None:
+    def show(status: SessionStatus) -> None:
+        nonlocal before
         now: list[tuple[object, ...]] = [
             (line.name, line.state, line.reason, line.message) for line in status.destinations
         ]
-        if now == self._before:
-            return
-        self._before = now
-        text = "\n".join(map(destination_text, status.destinations)) or f"{self._found} is not streamed to anybody."
-        line = DestinationsLine(id=self._found.info.id, destinations=status.destinations)
-        say_line(line, text, as_json=self._as_json)
+        if now != before:
+            before = now
+            text = "\n".join(map(destination_text, status.destinations)) or f"{found} is not streamed to anybody."
+            line = {"type": "destinations", "id": found.info.id, "destinations": status.destinations}
+            say_line(line, text, as_json=as_json)
+
+    return show
 
 
-def _watch(found: Running, shown: _Shown) -> None:
+def _watch(found: Running, show: Callable[[SessionStatus], None]) -> None:
     """Show what changes until the session is over, or somebody has seen enough; that ends nothing."""
     rung = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
     try:
@@ -144,7 +136,7 @@ def _watch(found: Running, shown: _Shown) -> None:
                     if isinstance(told, SessionResult):
                         return
                     if isinstance(told, SessionStatus):
-                        shown.show(told)
+                        show(told)
     finally:
         os.close(rung)
 

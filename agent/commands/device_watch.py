@@ -9,11 +9,9 @@ import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, suppress
-from dataclasses import dataclass
-from enum import Enum, auto
 from functools import partial
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 from agent.devices.board import DeviceBoard
 from agent.devices.showers import Shower, shower
@@ -44,28 +42,9 @@ _LOOK_AGAIN_S = 2.0
 """How often open faults are looked for anew: whoever found them may have died without a word."""
 
 
-class Request(Enum):
-    """What comes in besides news of devices."""
-
-    END = auto()
-    REDRAW = auto()
-
-
-@dataclass(frozen=True, slots=True)
-class Inputs:
-    """What the sound servers offer now."""
-
-    devices: Sequence[Device]
-
-
-@dataclass(frozen=True, slots=True)
-class Faults:
-    """What those who use devices have found wrong with them, by the devices' ids."""
-
-    health: Mapping[str, Health]
-
-
-type Message = DeviceChange | HealthLine | Inputs | Faults | Request
+type Message = DeviceChange | HealthLine | list[Device] | dict[str, Health] | Literal["end", "redraw"]
+"""What the monitor and the health log tell, what the sound servers offer now, the open faults by device, and what
+signals and keys ask for."""
 type Inbox = queue.SimpleQueue[Message]
 """May be put into from a signal handler."""
 
@@ -110,7 +89,7 @@ class InputWatch:
         is_first, self._asked = self._asked is None, listing.sources
         if is_first and self._told is not None and self._told != self._asked:
             self.look()  # they changed while they were asked for
-        self._inbox.put(Inputs(inputs_of(listing)))
+        self._inbox.put(list(inputs_of(listing)))
 
 
 class LogWatch:
@@ -158,7 +137,7 @@ class LogWatch:
             return True
         self._wait_for_room()
         if faults != self._faults:
-            self._inbox.put(Faults(faults))
+            self._inbox.put(dict(faults))
         self._faults = faults
         return False
 
@@ -189,8 +168,9 @@ def watch(settings: Settings, *, as_json: bool) -> None:
         board = DeviceBoard()
         board.begin(service.devices())
         waiting = _first(inbox, board)
-        shown = stack.enter_context(shower(as_json=as_json))
-        stack.enter_context(watched(lambda key: inbox.put(Request.END) if key in {"q", "Q"} else None))
+        shown = shower(as_json=as_json)
+        stack.enter_context(shown)
+        stack.enter_context(watched(lambda key: inbox.put("end") if key in {"q", "Q"} else None))
         shown.begin(clock.now(), board)
         _follow(_asking(_messages(waiting, inbox), service, inputs), board, shown, clock)
 
@@ -202,11 +182,11 @@ def _first(inbox: Inbox, board: DeviceBoard) -> list[Message]:
     with suppress(queue.Empty):
         while True:
             message = inbox.get(timeout=max(0.0, deadline - time.monotonic()))
-            if isinstance(message, Inputs):
-                board.inputs(message.devices)
+            if isinstance(message, list):
+                board.inputs(message)
                 break
             waiting.append(message)
-            if message is Request.END:
+            if message == "end":
                 break
     return waiting
 
@@ -234,9 +214,9 @@ def _follow(messages: Iterator[Message], board: DeviceBoard, shown: Shower, cloc
     """Show what comes in until somebody wants it to end."""
     for message in messages:
         match message:
-            case Request.END:
+            case "end":
                 return
-            case Request.REDRAW:
+            case "redraw":
                 shown.redraw()
             case HealthLine() as line:
                 if line.kind in _MOVES_ROLES:
@@ -244,9 +224,9 @@ def _follow(messages: Iterator[Message], board: DeviceBoard, shown: Shower, cloc
                 shown.told(line)
             case DeviceChange() as change:
                 shown.changed(clock.now(), board.hardware(change), board)
-            case Inputs(devices):
+            case list() as devices:
                 shown.changed(clock.now(), board.inputs(devices), board)
-            case Faults(health):
+            case dict() as health:
                 shown.changed(clock.now(), board.faults(health), board)
 
 
@@ -254,4 +234,4 @@ def _signals(inbox: Inbox) -> AbstractContextManager[None]:
     """Let signals end the watch in order, and another size of the terminal redraw it."""
     # Ctrl-Z would leave the shell on our screen, and come back to a terminal that is not set as it was.
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGTSTP, signal.SIGWINCH)
-    return hearing(numbers, lambda number: inbox.put(Request.REDRAW if number == signal.SIGWINCH else Request.END))
+    return hearing(numbers, lambda number: inbox.put("redraw" if number == signal.SIGWINCH else "end"))

@@ -108,9 +108,9 @@ def _print_table(devices: "Sequence[Device]") -> None:
     from devices.host.clock import SystemClock
 
     now = SystemClock().now()
-    entries = []
+    entries: list[Entry] = []
     for device in devices:
         trouble = [Text(health_text(device.health, now), health_colour(device.health))] if device.health.reason else []
         offers = [Text(offer)] if (offer := offer_text(device)) else []
-        entries.append(Entry(device, [*trouble, *offers]))
+        entries.append((device, [*trouble, *offers], ""))
     print_table(DeviceTable(entries, "Offers"))

@@ -16,7 +16,7 @@ import msgspec
 
 from agent.csv_text import csv_text
 from agent.new_file import new_file
-from agent.parameters import json_option
+from agent.parameters import json_option, print_json
 from agent.requests.answer import RequestLine, document, line
 from agent.requests.options import Desk, at_the_desk, redact_option
 from config.errors import DossierError
@@ -29,15 +29,8 @@ from recorder.dossier.store import TEXT_FILE, Dossier
 from recorder.dossier.text import request_text
 
 
-class Exported(msgspec.Struct, frozen=True):
-    """How many requests an export has, and what could not be put into it, a sentence each."""
-
-    requests: int
-    left_out: list[str]
-
-
-def write_export(raw: IO[bytes], dossiers: Sequence[Dossier], desk: Desk, *, redact: bool) -> Exported:
-    """Write the dossiers as a zip file to `raw`."""
+def write_export(raw: IO[bytes], dossiers: Sequence[Dossier], desk: Desk, *, redact: bool) -> tuple[int, list[str]]:
+    """Write the dossiers as a zip file to `raw`; return how many it has, and a sentence for each thing left out."""
     left_out: list[str] = []
     lines: list[RequestLine] = []
     with zipfile.ZipFile(raw, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -56,7 +49,7 @@ def write_export(raw: IO[bytes], dossiers: Sequence[Dossier], desk: Desk, *, red
         archive.writestr("requests.json", json_text(lines))
         rows = (msgspec.to_builtins(each).values() for each in lines)
         archive.writestr("requests.csv", csv_text(RequestLine.__struct_fields__, rows))
-    return Exported(len(lines), left_out)
+    return len(lines), left_out
 
 
 def _letters(archive: zipfile.ZipFile, folder: Path, request: Request) -> list[str]:
@@ -100,11 +93,11 @@ def export_command(
     """
     dossiers = list(map(desk.dossiers.find, keys)) if keys else list(map(desk.dossiers.dossier, desk.dossiers.ids()))
     with new_file(file, replace=force, example="permohonan.zip") as raw:
-        exported = write_export(raw, dossiers, desk, redact=redact)
+        count, left_out = write_export(raw, dossiers, desk, redact=redact)
     if as_json:
-        click.echo(msgspec.json.encode({"file": storable(str(file))} | msgspec.structs.asdict(exported)))
+        print_json({"file": storable(str(file)), "requests": count, "left_out": left_out})
     else:
         click.echo(file)
-        for sentence in exported.left_out:
+        for sentence in left_out:
             click.echo(f"liput: not in it: {sentence}", err=True)
-    ctx.exit(INCOMPLETE if exported.left_out else 0)
+    ctx.exit(INCOMPLETE if left_out else 0)

@@ -1,7 +1,6 @@
 """What `liput devices --watch` shows: what is plugged in, put together from all who know a part of it."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 import msgspec
 
@@ -16,12 +15,8 @@ HEALTH = "health"
 """The word for a change of a device's health alone; the others are those of devices.monitor.changes.ChangeKind."""
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One device changed: `word` is what happened, `device` how it is now, or was last."""
-
-    word: str
-    device: Device
+type Change = tuple[str, Device]
+"""What happened to one device, and how it is now, or was last."""
 
 
 def roles_given() -> Roles:
@@ -70,7 +65,7 @@ class DeviceBoard:
         renamed = before.id if before and before.id != change.device.id else None
         # Of one that stayed as what it was, what differs says which change it is: its health, or something else.
         changes = self._update({} if before and not renamed else {change.device.id: str(change.kind)})
-        return [one for one in changes if one.device.id != renamed]
+        return [(word, device) for word, device in changes if device.id != renamed]
 
     def inputs(self, inputs: Sequence[Device]) -> list[Change]:
         """Take what the sound servers offer now."""
@@ -93,9 +88,9 @@ class DeviceBoard:
         self.missing = missing_roles(roles, devices)
         self.devices = tuple(with_found(device, self._faults.get(device.id)) for device in devices)
         after = {device.id: device for device in self.devices}
-        gone = [Change(words.get(key, ChangeKind.UNPLUGGED), before[key]) for key in before.keys() - after.keys()]
+        gone = [(words.get(key, ChangeKind.UNPLUGGED), before[key]) for key in before.keys() - after.keys()]
         there = [
-            Change(words.get(key) or _word(before.get(key), device), device)
+            (words.get(key) or _word(before.get(key), device), device)
             for key, device in after.items()
             if device != before.get(key)
         ]

@@ -40,7 +40,7 @@ class Warning(msgspec.Struct, frozen=True):  # noqa: A001 - what people call it
 
 
 class KnownMake(msgspec.Struct, frozen=True):
-    """What the table of makes says."""
+    """What the table of makes says, with what is known about the make and who says so."""
 
     name: str
     source: str

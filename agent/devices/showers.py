@@ -3,10 +3,8 @@
 import sys
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from types import TracebackType
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Self
 
 import msgspec
 
@@ -27,41 +25,13 @@ KEPT_GONE = 10
 HOW_TO_END = "q or Ctrl-C ends"
 
 
-class Shower(Protocol):
-    """Shows what it is given; a context manager around the whole."""
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
-
-    def begin(self, at: datetime, board: DeviceBoard) -> None:
-        """Show what is there at first."""
-        ...
-
-    def changed(self, at: datetime, changes: Sequence[Change], board: DeviceBoard) -> None:
-        """Show changes, and what there is now."""
-        ...
-
-    def told(self, line: HealthLine) -> None:
-        """Show a line of the health log that is no change of what is plugged in."""
-        ...
-
-    def redraw(self) -> None:
-        """Show the same again: the terminal has another size."""
-        ...
-
-
 class JsonShower:
     """One JSON object a line on standard output."""
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
+    def __exit__(self, *_: object) -> None: ...
 
     def begin(self, at: datetime, board: DeviceBoard) -> None:
         """Write all devices as one line."""
@@ -69,8 +39,8 @@ class JsonShower:
 
     def changed(self, at: datetime, changes: Sequence[Change], board: DeviceBoard) -> None:  # noqa: ARG002
         """Write a line for each change."""
-        for change in changes:
-            self._line({"type": "device-change", "at": at, "change": change.word, "device": change.device})
+        for word, device in changes:
+            self._line({"type": "device-change", "at": at, "change": word, "device": device})
 
     def told(self, line: HealthLine) -> None:
         """Write nothing: programs read `liput health --follow --json`."""
@@ -83,11 +53,7 @@ class JsonShower:
         sys.stdout.buffer.flush()
 
 
-@dataclass(frozen=True, slots=True)
-class _News:
-    at: datetime
-    text: str
-    level: Level
+type _News = tuple[datetime, str, Level]
 
 
 class TableShower:
@@ -110,9 +76,7 @@ class TableShower:
         self._live.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._live.stop()
 
     def begin(self, at: datetime, board: DeviceBoard) -> None:  # noqa: ARG002 - what there is has no time
@@ -123,10 +87,10 @@ class TableShower:
     def changed(self, at: datetime, changes: Sequence[Change], board: DeviceBoard) -> None:
         """Draw the table anew, with a line for each change."""
         self._devices, self._missing = board.devices, board.missing
-        for change in changes:
-            self._news.appendleft(_news(at, change))
-            if change.word == ChangeKind.UNPLUGGED:
-                self._gone[change.device.id] = (at, change.device)
+        for word, device in changes:
+            self._news.appendleft(_news(at, word, device))
+            if word == ChangeKind.UNPLUGGED:
+                self._gone[device.id] = (at, device)
         for device in board.devices:
             self._gone.pop(device.id, None)
         while len(self._gone) > KEPT_GONE:
@@ -135,7 +99,7 @@ class TableShower:
 
     def told(self, line: HealthLine) -> None:
         """Add a line below the table."""
-        self._news.appendleft(_News(line.at, line_text(line), line.level))
+        self._news.appendleft((line.at, line_text(line), line.level))
         self.redraw()
 
     def redraw(self) -> None:
@@ -150,9 +114,9 @@ class TableShower:
         parts: list[RenderableType] = [Text(sentence, "red") for sentence in self._missing]
         parts += [Text()] if parts else []
         parts += [self._table() if self._devices or self._gone else Text(NOTHING), Text()]
-        for news in self._news:
-            colour = {Level.WARN: "yellow", Level.ERROR: "red"}.get(news.level, "")
-            parts.append(Text.assemble((f"{time_text(news.at)}  ", "dim"), (news.text, colour)))
+        for at, said, level in self._news:
+            colour = {Level.WARN: "yellow", Level.ERROR: "red"}.get(level, "")
+            parts.append(Text.assemble((f"{time_text(at)}  ", "dim"), (said, colour)))
         return Group(Text(f"Devices of this PC, as they change; {HOW_TO_END}.", "dim"), Text(), *parts)
 
     def _table(self) -> "DeviceTable":
@@ -160,12 +124,12 @@ class TableShower:
 
         from agent.devices.table import DeviceTable, Entry
 
-        entries = [
-            Entry(device, [Text(health_text(device.health), health_colour(device.health))]) for device in self._devices
+        entries: list[Entry] = [
+            (device, [Text(health_text(device.health), health_colour(device.health))], "") for device in self._devices
         ]
         for at, device in self._gone.values():
             nowhere = msgspec.structs.replace(device, node=None, alsa=None, port=None)
-            entries.append(Entry(nowhere, [Text(f"unplugged since {time_text(at)}")], "dim"))
+            entries.append((nowhere, [Text(f"unplugged since {time_text(at)}")], "dim"))
         return DeviceTable(entries, "Health")
 
 
@@ -179,14 +143,16 @@ def line_text(line: HealthLine) -> str:
     return f"{name}: {line.kind.replace('-', ' ')}: {line.reason}" + (f". {advice}" if advice else "")
 
 
-def _news(at: datetime, change: Change) -> _News:
-    device = change.device
+def _news(at: datetime, word: str, device: Device) -> _News:
     is_well = device.health.reason is None
-    if change.word == HEALTH:
-        return _News(at, f"{device.name}: {health_text(device.health)}", Level.INFO if is_well else Level.WARN)
+    if word == HEALTH:
+        return at, f"{device.name}: {health_text(device.health)}", Level.INFO if is_well else Level.WARN
     where = where_text(device, ", ")
-    level = Level.WARN if change.word == ChangeKind.UNPLUGGED else Level.INFO
-    return _News(at, f"{device.name}: {change.word}" + (f", {where}" if where else ""), level)
+    level = Level.WARN if word == ChangeKind.UNPLUGGED else Level.INFO
+    return at, f"{device.name}: {word}" + (f", {where}" if where else ""), level
+
+
+type Shower = JsonShower | TableShower
 
 
 def shower(*, as_json: bool) -> Shower:

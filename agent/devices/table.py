@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agent.devices.text import kind_text, where_text
@@ -20,13 +19,8 @@ _FORMATS_SHOWN = 4
 _RECORDABLE = ("MJPG", "YUYV", "NV12", "H264", "UYVY", "YU12", "JPEG")
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A device, what is to be said of it, and how the whole is to look."""
-
-    device: Device
-    notes: Sequence["Text"]
-    style: str = ""
+type Entry = tuple[Device, Sequence["Text"], str]
+"""A device, what is to be said of it, and the style of the whole."""
 
 
 def print_table(*parts: "RenderableType") -> None:
@@ -73,13 +67,9 @@ class DeviceTable:
     def _least_width(self) -> int:
         from rich.cells import cell_len
 
-        columns = zip(*(self._cells(entry) for entry in self._entries), strict=True)
+        columns = zip(*(_cells(device) for device, _, _ in self._entries), strict=True)
         widths = (max(cell_len(line) for text in column for line in text.split("\n")) for column in columns)
         return sum(width + _GAP for width in widths) + _WIDTH_OF_NOTES
-
-    def _cells(self, entry: Entry) -> tuple[str, str, str, str]:
-        device = entry.device
-        return f"{device.name}\n{kind_text(device)}", device.role or "-", device.id, where_text(device)
 
     def _table(self) -> "RenderableType":
         from rich.table import Table
@@ -89,8 +79,8 @@ class DeviceTable:
         for heading in ("Name", "Role", "Id", "Where"):
             table.add_column(heading, no_wrap=True)
         table.add_column(self._notes_heading, overflow="fold")
-        for entry in self._entries:
-            table.add_row(*map(Text, self._cells(entry)), Text("\n").join(entry.notes), style=entry.style)
+        for device, notes, style in self._entries:
+            table.add_row(*map(Text, _cells(device)), Text("\n").join(notes), style=style)
         return table
 
     def _blocks(self) -> "RenderableType":
@@ -100,13 +90,16 @@ class DeviceTable:
         table = Table.grid(padding=(0, _GAP, 0, 0))
         table.add_column(style="bold", no_wrap=True)
         table.add_column(overflow="fold")
-        for entry in self._entries:
-            device = entry.device
-            lines = [Text(f"{device.name}, {kind_text(device)}", "bold"), Text(device.id), *entry.notes]
+        for device, notes, style in self._entries:
+            lines = [Text(f"{device.name}, {kind_text(device)}", "bold"), Text(device.id), *notes]
             if where := where_text(device, ", "):
                 lines.insert(2, Text(where))
-            table.add_row(device.role or "-", Text("\n").join(lines), style=entry.style)
+            table.add_row(device.role or "-", Text("\n").join(lines), style=style)
         return table
+
+
+def _cells(device: Device) -> tuple[str, str, str, str]:
+    return f"{device.name}\n{kind_text(device)}", device.role or "-", device.id, where_text(device)
 
 
 def offer_text(device: Device) -> str:

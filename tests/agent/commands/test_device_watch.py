@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from agent.commands import device_watch
-from agent.commands.device_watch import Message, Request
+from agent.commands.device_watch import Message
 from devices.health.line import HealthLine, Kind
 from devices.model import Device, DeviceKind, Health, HealthState
 from devices.monitor.changes import ChangeKind, DeviceChange
@@ -40,7 +40,7 @@ def test_a_signal_that_interrupts_no_wait_is_heard_all_the_same() -> None:
 
     with device_watch._signals(inbox):
         threading.Timer(0.3, take_it).start()
-        assert next(device_watch._messages([], inbox)) is Request.END
+        assert next(device_watch._messages([], inbox)) == "end"
 
 
 @pytest.mark.parametrize(("key", "columns"), [("q", 80), ("\x03", 200), ("\x1a", 120)])
@@ -150,7 +150,7 @@ def test_a_session_that_takes_or_leaves_a_device_is_a_reason_to_look_and_its_hea
         for kind in (Kind.OPENED, Kind.CLOSED, Kind.REFUSED, Kind.KERNEL)
     ]
     of_health = DeviceChange(ChangeKind.CHANGED, busy, device, (busy,))
-    messages = [*lines, of_health, DeviceChange(ChangeKind.PLUGGED, device, None, (device,)), Request.END]
+    messages = [*lines, of_health, DeviceChange(ChangeKind.PLUGGED, device, None, (device,)), "end"]
     through = device_watch._asking(iter(messages), asked, asked)  # type: ignore[arg-type] # it needs no more of them
     assert list(through) == messages
     assert (asked.refreshes, asked.looks) == (3, 1)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from agent.commands import device_watch as device_news
-from agent.commands.device_watch import Faults, Inbox, Inputs, InputWatch, LogWatch, Message
+from agent.commands.device_watch import Inbox, InputWatch, LogWatch, Message
 from capture.sound.wire import Listing, ServerSource
 from config.errors import DeviceError
 from devices.health.line import HealthLine, Kind, Level
@@ -86,12 +86,12 @@ def test_the_sound_servers_are_asked_at_first_and_when_something_changed(inbox: 
     servers.answers = [Listing(["room"]), DeviceError("none"), Listing()]
     servers.may_answer.release(3)
     with InputWatch(inbox) as watch:
-        assert inbox.get(timeout=60) == Inputs([ROOM])
+        assert inbox.get(timeout=60) == [ROOM]
         assert inbox.empty()
         watch.look()
-        assert inbox.get(timeout=60) == Inputs([])
+        assert inbox.get(timeout=60) == []
         watch.look()
-        assert inbox.get(timeout=60) == Inputs([])
+        assert inbox.get(timeout=60) == []
     wait_for(lambda: not runs("sound-servers"))
 
 
@@ -99,13 +99,13 @@ def test_they_are_asked_when_a_server_tells_other_sources_than_it_was_asked_for(
     servers.answers = [Listing(), Listing([], [HALL]), Listing()]
     servers.may_answer.release(3)
     with InputWatch(inbox):
-        assert inbox.get(timeout=60) == Inputs([])
+        assert inbox.get(timeout=60) == []
         servers.tell([])  # as it was asked
         servers.tell([HALL])
-        assert inbox.get(timeout=60) == Inputs([IN_HALL])
+        assert inbox.get(timeout=60) == [IN_HALL]
         servers.tell([HALL])
         servers.tell([])
-        assert inbox.get(timeout=60) == Inputs([])
+        assert inbox.get(timeout=60) == []
     assert servers.answers == []
 
 
@@ -115,8 +115,8 @@ def test_what_is_told_while_they_are_asked_for_the_first_time_is_not_lost(inbox:
         assert servers.asked.acquire(timeout=60)
         servers.tell([HALL])
         servers.may_answer.release(2)
-        assert inbox.get(timeout=60) == Inputs([])
-        assert inbox.get(timeout=60) == Inputs([IN_HALL])
+        assert inbox.get(timeout=60) == []
+        assert inbox.get(timeout=60) == [IN_HALL]
 
 
 def test_lines_come_as_they_are_written_but_for_those_that_are_shown_otherwise(inbox: Inbox, log: HealthLog) -> None:
@@ -133,19 +133,19 @@ def test_a_fault_is_told_when_it_begins_ends_and_when_whoever_found_it_dies(inbo
     with LogWatch(log.folder, SystemClock(), inbox):
         log("cam", Kind.DEGRADED, "the same picture", level=Level.ERROR, fault="frozen")
         found = inbox.get(timeout=60)
-        assert isinstance(found, Faults)
-        assert (found.health["cam"].state, found.health["cam"].reason) == (HealthState.FROZEN, "the same picture")
+        assert isinstance(found, dict)
+        assert (found["cam"].state, found["cam"].reason) == (HealthState.FROZEN, "the same picture")
         log("cam", Kind.RECOVERED, fault="frozen")
-        assert inbox.get(timeout=60) == Faults({})
+        assert inbox.get(timeout=60) == {}
         words = [sys.executable, "-c", RECORDER, str(log.folder)]
         with subprocess.Popen(words, stdout=subprocess.PIPE, cwd=ROOT) as recorder:
             assert recorder.stdout is not None
             assert recorder.stdout.readline() == b"found\n"
             found = inbox.get(timeout=60)
-            assert isinstance(found, Faults)
-            assert found.health["cam"].state is HealthState.SILENT
+            assert isinstance(found, dict)
+            assert found["cam"].state is HealthState.SILENT
             recorder.kill()
-        assert inbox.get(timeout=60) == Faults({})
+        assert inbox.get(timeout=60) == {}
 
 
 class Fullest(queue.SimpleQueue[Message]):

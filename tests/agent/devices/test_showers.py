@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from agent.devices import text
-from agent.devices.board import Change, DeviceBoard
+from agent.devices.board import DeviceBoard
 from agent.devices.showers import JsonShower, TableShower
 from agent.devices.text import health_text
 from devices.health.line import PC, HealthLine, Level
@@ -60,7 +60,7 @@ def table() -> TableShower:
 def test_programs_get_a_line_of_all_and_then_one_for_each_change(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     with JsonShower() as shower:
         shower.begin(AT, board(CAMERA))
-        shower.changed(AT, [Change("plugged", STICK), Change("unplugged", CAMERA)], board(STICK))
+        shower.changed(AT, [("plugged", STICK), ("unplugged", CAMERA)], board(STICK))
         shower.told(HealthLine(at=AT, device=PC, kind="kernel", reason="x"))
         shower.redraw()
     first, plugged, unplugged = map(json.loads, capfdbinary.readouterr().out.splitlines())
@@ -121,18 +121,18 @@ def test_on_a_narrow_terminal_each_device_has_a_few_lines(table: TableShower) ->
 
 def test_what_was_unplugged_stays_in_sight_until_it_is_back(table: TableShower) -> None:
     table.begin(AT, board(CAMERA, STICK))
-    table.changed(AT, [Change("unplugged", CAMERA)], board(STICK))
+    table.changed(AT, [("unplugged", CAMERA)], board(STICK))
     assert any(CAMERA.id in line and line.endswith("unplugged since 09:41:12") for line in shown(table))
     assert any(
         line.endswith("HD Pro Webcam [C920]: unplugged, /dev/video0, port 1-1 (480 Mbit/s)") for line in shown(table)
     )
-    table.changed(AT, [Change("plugged", CAMERA)], board(CAMERA, STICK))
+    table.changed(AT, [("plugged", CAMERA)], board(CAMERA, STICK))
     assert not any("unplugged since" in line for line in shown(table))
 
 
 def test_the_newest_news_come_first_with_what_to_do(table: TableShower) -> None:
     table.begin(AT, board(CAMERA))
-    table.changed(AT, [Change("health", msgspec.structs.replace(CAMERA, health=STICK.health))], board(CAMERA))
+    table.changed(AT, [("health", msgspec.structs.replace(CAMERA, health=STICK.health))], board(CAMERA))
     advice = {"advice": "Check the cable."}
     table.told(HealthLine(at=AT, device="1-7", kind="kernel", level=Level.ERROR, reason="words", detail=advice))
     table.told(HealthLine(at=AT, device=PC, kind="watch-stopped", reason="why"))
