@@ -9,7 +9,7 @@ that come too often are thinned before (`Repeats`). The log says how many are le
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,9 +26,13 @@ MOST_BYTES = 8 << 20
 
 
 class History:
-    """Events and notes in their order, numbered from 0; the oldest go when they need more than `most_bytes`."""
+    """Events and notes in their order, numbered from 0; the oldest go when they need more than `most_bytes`.
+
+    `add`, `end` and `batch` are thread-safe.
+    """
 
     def __init__(self, most_bytes: int = MOST_BYTES) -> None:
+        self._lock = threading.Lock()
         self._lines: deque[bytes] = deque()
         self._most_bytes = most_bytes
         self._bytes = 0
@@ -38,34 +42,30 @@ class History:
     @property
     def end(self) -> int:
         """The number that the next line will have."""
-        return self.first + len(self._lines)
+        with self._lock:
+            return self.first + len(self._lines)
 
     def add(self, line: bytes) -> None:
         """Keep a line."""
-        self._lines.append(line)
-        self._bytes += len(line)
-        while self._bytes > self._most_bytes:
-            self._bytes -= len(self._lines.popleft())
-            self.first += 1
-
-    def pass_over(self, count: int) -> None:
-        """Take note of so many lines that come next and could not be kept; none before them is kept any more."""
-        if count:
-            self.first = self.end + count
-            self._lines.clear()
-            self._bytes = 0
-
-    def __iter__(self) -> Iterator[bytes]:
-        """Give the lines that are kept, the oldest first."""
-        return iter(self._lines)
+        with self._lock:
+            self._lines.append(line)
+            self._bytes += len(line)
+            while self._bytes > self._most_bytes:
+                self._bytes -= len(self._lines.popleft())
+                self.first += 1
 
     def line(self, number: int) -> bytes:
         """Return the line of a number that is kept."""
         return self._lines[number - self.first]
 
     def batch(self, number: int, most_bytes: int) -> tuple[bytes, int]:
-        """Return lines from `number` on, about `most_bytes` of them or one, and the number of the one after them."""
-        lines = some(map(self.line, range(number, self.end)), most_bytes)
+        """Return lines from `number` on, about `most_bytes` of them or one, and the number of the one after them.
+
+        None of them where that one is not kept any more.
+        """
+        with self._lock:
+            there = range(number, self.first + len(self._lines)) if number >= self.first else ()
+            lines = some(map(self.line, there), most_bytes)
         return b"".join(lines), number + len(lines)
 
 

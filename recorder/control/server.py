@@ -11,93 +11,48 @@ import selectors
 import socket
 import threading
 import traceback
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from config.errors import LiputError, UsageError
+from config.errors import LiputError, SessionError, UsageError
 from config.events import Event, encoded
 from devices.host import threads
 from devices.host.bucket import Bucket
 from devices.host.clock import Clock
 from devices.host.framing import TooLong
-from recorder.control.commands import Change, Controlled, carry_out, carry_out_change, is_of_the_moment, takes_time
 from recorder.control.loop import Channel, Gone, SocketLoop
 from recorder.control.protocol import (
     LONGEST_LINE,
     AnyRequest,
+    DestinationAdd,
+    DestinationChange,
+    DestinationRemove,
+    DestinationRestart,
+    Disarm,
     Failure,
+    Layout,
+    Mark,
+    Mute,
     Note,
     Reply,
     Sealing,
+    Start,
     Status,
+    Stop,
     Watch,
     decode_request,
     encode,
     refusal,
 )
-from recorder.eventlog import MOST_BYTES, History
-from recorder.model.status import SessionResult, SessionStatus
+from recorder.eventlog import History
+from recorder.model.status import AFTER, BEFORE, SessionResult, SessionStatus
 
-type Telling = Event | Note | Sealing | SessionResult | Failure
+if TYPE_CHECKING:
+    from recorder.session import Session
 
-
-@dataclass(slots=True)
-class Taken:
-    """What was told since the last time, as lines."""
-
-    happened: History
-    """Events and notes."""
-    sealing: bytes | None = None
-    """The newest of its kind."""
-    end: bytes | None = None
-
-    @property
-    def missing(self) -> int:
-        """How many events and notes before `happened` were more than there was room for."""
-        return self.happened.first
-
-    def __bool__(self) -> bool:
-        return bool(self.happened.end or self.sealing or self.end)
-
-
-class EventMailbox:
-    """`put` from any thread, `take` from one."""
-
-    def __init__(self, most_bytes: int = MOST_BYTES) -> None:
-        """Of events and notes that need more than `most_bytes` the oldest go."""
-        self._most_bytes = most_bytes
-        self._lock = threading.Lock()
-        self._now = self._nothing()
-
-    def put(self, what: Telling) -> None:
-        """Keep it until it is taken. Whatever it holds, nothing is raised where it happened."""
-        line = _line(what)
-        with self._lock:
-            if isinstance(what, Sealing):
-                self._now.sealing = line
-            elif isinstance(what, SessionResult | Failure):
-                self._now.end = line
-            else:
-                self._now.happened.add(line)
-
-    def take(self) -> Taken:
-        """Return what has been put since the last time."""
-        with self._lock:
-            taken, self._now = self._now, self._nothing()
-        return taken
-
-    def _nothing(self) -> Taken:
-        return Taken(History(self._most_bytes))
-
-
-def _line(what: Telling) -> bytes:
-    try:
-        return encode(what)
-    except (TypeError, ValueError, OverflowError):
-        if isinstance(what, Event):
-            return encoded(what)
-        raise
-
+type Change = Callable[[DestinationChange], str]
+"""Changes the destinations and returns what else there is to say of it; may wait for a disk."""
 
 COMMANDS_PER_S = 20.0
 COMMANDS_AT_ONCE = 50.0
@@ -253,25 +208,27 @@ class ControlServer(SocketLoop[ControlConnection]):
         """Listen; raises OSError."""
         super().__init__(path, clock, name="control")
         self._most_clients = most_clients
-        self._mailbox = EventMailbox()
         self._answers: queue.SimpleQueue[tuple[ControlConnection, bytes]] = queue.SimpleQueue()
         """To changes: MOST_CHANGES and one at most."""
         self._history = History()
+        self._telling = threading.Lock()
+        self._sealing: bytes | None = None
+        """How far sealing is, until those who watch have it."""
+        self._has_news = False
         self._end: bytes | None = None
         self._everybody_knows = threading.Event()
         self._someone_knows = False
         self._may_connect = Bucket(CONNECTIONS_AT_ONCE, CONNECTIONS_PER_S, self._now_s())
-        self._session: Controlled | None = None
-        self._change: Change | None = None
+        self._session: Session  # from `start` on
+        self._change: Change
         self._later: queue.SimpleQueue[tuple[ControlConnection, AnyRequest] | None] = queue.SimpleQueue()
         self._status: SessionStatus | None = None
         self._status_at_s = 0.0
 
-    def start(self, session: Controlled, change: Change | None = None) -> None:
+    def start(self, session: "Session", change: Change) -> None:
         """Serve `session` from now on; `change` changes its destinations, on a thread of its own."""
         self._session, self._change = session, change
-        if change:
-            threads.start(self._carry_out_later, name="control-later")
+        threads.start(self._carry_out_later, name="control-later")
         self._begin()
 
     def close(self) -> None:
@@ -280,13 +237,25 @@ class ControlServer(SocketLoop[ControlConnection]):
         super().close()
 
     def tell(self, what: Event | Note | Sealing) -> None:
-        """Tell all who watch; returns at once, from any thread."""
-        self._mailbox.put(what)
+        """Tell all who watch; returns at once, from any thread, also where a question to the session hangs."""
+        try:
+            line = encode(what)
+        except (TypeError, ValueError, OverflowError):
+            if not isinstance(what, Event):
+                raise
+            line = encoded(what)
+        if isinstance(what, Sealing):
+            with self._telling:
+                self._sealing = line
+        else:
+            self._history.add(line)
+        self._has_news = True
         self._ring()
 
     def finish(self, end: SessionResult | Failure) -> None:
         """Tell how it ended; nothing comes after it."""
-        self._mailbox.put(end)
+        self._end = encode(end)
+        self._has_news = True
         self._ring()
 
     def wait_told(self, timeout_s: float) -> bool:
@@ -329,15 +298,14 @@ class ControlServer(SocketLoop[ControlConnection]):
     def _take_in(self) -> None:
         """Take in what the session has told, and what has been carried out."""
         self._rung()
-        if taken := self._mailbox.take():
+        if self._has_news:
+            self._has_news = False
             self._status = None  # it may be another now
-        self._history.pass_over(taken.missing)
-        for line in taken.happened:
-            self._history.add(line)
-        if taken.sealing is not None:
+        with self._telling:
+            sealing, self._sealing = self._sealing, None
+        if sealing is not None:
             for peer in self._clients:
-                peer.put_newest("sealing", taken.sealing)
-        self._end = taken.end or self._end
+                peer.put_newest("sealing", sealing)
         with contextlib.suppress(queue.Empty):
             while True:
                 peer, reply = self._answers.get_nowait()
@@ -398,9 +366,9 @@ class ControlServer(SocketLoop[ControlConnection]):
         except LiputError as error:
             peer.reply(encode(Reply(id=None, ok=False, error=refusal(error))))
             return
-        if peer.has_gone and is_of_the_moment(request):
-            return
-        if self._change and takes_time(request):
+        if peer.has_gone and isinstance(request, Mark | Mute | Layout):
+            return  # it was told that it failed, and wants no more of it later
+        if isinstance(request, DestinationAdd | DestinationRemove | DestinationRestart):
             if self._later.qsize() < MOST_CHANGES:
                 peer.awaits_reply = True
                 self._later.put((peer, request))
@@ -415,13 +383,42 @@ class ControlServer(SocketLoop[ControlConnection]):
 
     def _answer_to(self, request: AnyRequest) -> bytes:
         try:
-            if takes_time(request):
-                return encode(carry_out_change(request, self._served, self._change))
-            return encode(carry_out(request, self._served, self._status_now))
+            return encode(self._carry_out(request))
         except Exception as error:
             if not isinstance(error, LiputError):
                 traceback.print_exc()
             return encode(Reply(id=request.id, ok=False, error=refusal(error)))
+
+    def _carry_out(self, request: AnyRequest) -> Reply:
+        """Do what was asked for, and return the answer; raises LiputError for what cannot be done now."""
+        self._refuse_by_state(request)
+        mark, shown, note = None, None, ""
+        match request:
+            case Start():
+                self._session.start(request.pre_roll_s)
+            case Stop() | Disarm():
+                self._session.stop()
+            case Mark():
+                mark = self._session.mark(request.text)
+            case Mute():
+                self._session.mute(request.name, on=request.on)
+            case Layout():
+                self._session.layout(request.name)
+            case Status():
+                shown = self._status_now()
+            case DestinationAdd() | DestinationRemove() | DestinationRestart():
+                note = self._change(request)
+        return Reply(id=request.id, ok=True, status=shown, mark=mark, note=note)
+
+    def _refuse_by_state(self, request: AnyRequest) -> None:
+        if isinstance(request, Start | Stop | Status | Watch):
+            return
+        state = self._session.status().state
+        if isinstance(request, Disarm) and state not in BEFORE:
+            raise SessionError(f"the session is {state}, not armed", hint="liput stop ends what is recorded")
+        if state in AFTER:
+            hint = "liput record begins another one"
+            raise SessionError(f"the session is {state}: its recording has ended", hint=hint)
 
     def _carry_out_later(self) -> None:
         """Answer what may wait for a disk, one after the other."""
@@ -441,16 +438,10 @@ class ControlServer(SocketLoop[ControlConnection]):
 
     # How it is, and how it ended
 
-    @property
-    def _served(self) -> Controlled:
-        if self._session is None:
-            raise RuntimeError("not started")
-        return self._session
-
     def _status_now(self) -> SessionStatus:
         now_s = self._now_s()
         if self._status is None or now_s - self._status_at_s > STATUS_HOLDS_S:
-            self._status = self._served.status()
+            self._status = self._session.status()
             self._status_at_s = now_s
         return self._status
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from config.events import Event
-from recorder.eventlog import AT_ONCE, EventLog, KeptLines
+from recorder.eventlog import AT_ONCE, EventLog, History, KeptLines
 from tests.support.copies import full_disk
 from tests.support.simulated import BEGINNING, SimulatedClock
 from tests.support.waiting import wait_for
@@ -260,3 +260,12 @@ def test_a_disk_that_refuses_for_long_gets_everything_when_it_takes_again(
     wait_for(lambda: len(path.read_text().splitlines()) == 51)  # with no further event
     log.close()
     assert [line["subject"] for line in read(path)] == ["x", *map(str, range(50))]
+
+
+def test_of_more_lines_than_there_is_room_for_the_oldest_go_and_none_stands_for_them() -> None:
+    history = History(most_bytes=10)
+    for number in range(9):
+        history.add(b"%d\n" % number)
+    assert (history.first, history.end) == (4, 9)
+    assert history.batch(4, 1000) == (b"4\n5\n6\n7\n8\n", 9)
+    assert history.batch(3, 1000) == (b"", 3)

@@ -14,7 +14,7 @@ from recorder.control import protocol, sockets
 from recorder.control.client import Connection
 from recorder.control.directory import RecorderFolder
 from recorder.control.server import ControlServer
-from tests.support.scripted_session import ScriptedSession
+from tests.support.scripted_session import ScriptedSession, unchanged
 
 NOW = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)
 
@@ -26,7 +26,7 @@ class Served:
         self.folder = RecorderFolder(folder)
         self.session = ScriptedSession()
         self.server = ControlServer(self.folder.control, SystemClock(), most_clients=most_clients)
-        self.server.start(self.session)
+        self.server.start(self.session, unchanged)
         self._stack = ExitStack()
         self._number = 0
 

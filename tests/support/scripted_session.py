@@ -1,21 +1,22 @@
 """A session that does nothing but say what it was told, for tests of whatever controls one."""
 
 import threading
-from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from config.errors import UsageError
+from recorder.control.protocol import DestinationChange
+from recorder.model.marks import Mark
 from recorder.model.status import SessionResult, SessionState, SessionStatus
+from recorder.session import Session
 
 
-@dataclass
-class ScriptedMark:
-    """What a mark is answered with."""
-
-    text: str
+def unchanged(_: DestinationChange) -> str:
+    """Change no destination."""
+    return ""
 
 
-class ScriptedSession:
-    """Implements recorder.control.commands.Controlled; `frames` counts the statuses that were asked for."""
+class ScriptedSession(Session):
+    """Does nothing; `frames` counts the statuses that were asked for."""
 
     def __init__(self, state: SessionState = SessionState.LIVE) -> None:
         self.calls: list[tuple[object, ...]] = []
@@ -34,11 +35,11 @@ class ScriptedSession:
         self.calls.append(("stop",))
         self.over.set()
 
-    def mark(self, text: str) -> ScriptedMark:
+    def mark(self, text: str) -> Mark:
         if not text:
             raise UsageError("the mark is empty", hint="say something")
         self.calls.append(("mark", text))
-        return ScriptedMark(text)
+        return Mark(at=datetime(2026, 11, 25, tzinfo=UTC), media_s=1.0, text=text)
 
     def mute(self, name: str | None, *, on: bool) -> None:
         self.calls.append(("mute", name, on))

@@ -16,7 +16,7 @@ from recorder.control.directory import RecorderFolder
 from recorder.control.protocol import encode
 from recorder.control.server import ControlServer
 from recorder.model.status import SessionResult, SessionStatus
-from tests.support.scripted_session import RESULT, ScriptedSession
+from tests.support.scripted_session import RESULT, ScriptedSession, unchanged
 
 
 class Told(ScriptedSession):
@@ -41,7 +41,7 @@ class ServedRecorder:
         self.folder = directory.make_folder(self.info, b"{}")
         self.session = Told(change)
         self._server: ControlServer | None = ControlServer(self.folder.control, clock)
-        self._server.start(self.session)
+        self._server.start(self.session, unchanged)
 
     def __enter__(self) -> Self:
         return self

@@ -24,7 +24,7 @@ from tests.support import command, media
 from tests.support.command import Line, running
 from tests.support.recorders import kill, recorders
 from tests.support.room import FPS, Room, frames, program
-from tests.support.scripted_session import ScriptedSession
+from tests.support.scripted_session import ScriptedSession, unchanged
 from tests.support.terminal import Terminal
 from tests.support.waiting import wait_for
 
@@ -101,7 +101,7 @@ def test_a_start_that_does_not_come_is_given_up(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(steering, "START_S", 0.5)
     folder = RecorderFolder(tmp_path)
     server = ControlServer(folder.control, SystemClock())
-    server.start(ScriptedSession(SessionState.ARMED))
+    server.start(ScriptedSession(SessionState.ARMED), unchanged)
     info = directory.new_info("Rapat", tmp_path, SystemClock().now())
     with contextlib.closing(server), pytest.raises(SessionError, match="has not begun to record within"):
         steering.start(Running(folder, info, None), 0.0)

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from config.errors import LiputError
+from config.events import Event
 from recorder.control import protocol
 from recorder.control.client import Lost, ask
 from recorder.model.status import SessionState, SessionStatus
-from tests.support.control_socket import Served, all_of, subjects
+from tests.support.control_socket import NOW, Served, all_of, subjects
 from tests.support.scripted_session import RESULT
 from tests.support.waiting import wait_for
 
@@ -19,7 +20,9 @@ from tests.support.waiting import wait_for
 def test_each_command_does_what_it_says(served: Served) -> None:
     connection = served.connect()
     assert connection.request(protocol.Start(pre_roll_s=15.0)).ok
-    assert connection.request(protocol.Mark(text="Tanya")).mark == {"text": "Tanya"}
+    assert connection.request(protocol.Mark(text="Tanya")).mark == {
+        "at": "2026-11-25T00:00:00Z", "media_s": 1.0, "text": "Tanya",
+    }  # fmt: skip
     assert connection.request(protocol.Mute(name="podium", on=False)).ok
     assert connection.request(protocol.Stop()).ok
     assert served.session.calls == [("start", 15.0), ("mark", "Tanya"), ("mute", "podium", False), ("stop",)]
@@ -73,6 +76,14 @@ def test_disarming_is_for_what_is_not_recorded(served: Served, state: SessionSta
         with pytest.raises(LiputError, match=f"the session is {state}, not armed"):
             ask(served.folder, protocol.Disarm())
         assert served.session.calls == []
+
+
+def test_an_event_whose_detail_is_no_json_raises_nothing_where_it_happened(served: Served) -> None:
+    connection = served.watching()
+    served.server.tell(Event(NOW, "mark", "0", {"what": object()}, "told"))
+    told = connection.told(20.0)
+    assert isinstance(told, Event)
+    assert (told.subject, told.detail) == ("0", {})
 
 
 def test_one_who_watches_is_told_what_happens_and_how_it_is(served: Served) -> None:

@@ -15,7 +15,7 @@ import pytest
 from config.errors import LiputError
 from recorder.control import protocol, server
 from recorder.control.client import Lost, ask
-from recorder.control.server import COMMANDS_AT_ONCE, EventMailbox
+from recorder.control.server import COMMANDS_AT_ONCE
 from recorder.eventlog import History
 from recorder.model.status import SessionStatus
 from tests.support.control_socket import Served, all_of, lines, subjects
@@ -121,21 +121,20 @@ def test_a_server_that_hangs_keeps_what_there_is_room_for_and_goes_on_with_who_c
         assert goes_on.wait(60)
         return status()
 
-    served.server._mailbox = EventMailbox(most_bytes=100_000)
     behind, asks = served.watching(events_from=0), served.raw()
     served.tell(10)
     assert subjects(behind, 10) == list(range(10))
     monkeypatch.setattr(served.session, "status", hung)
     asks.sendall(b'{"command": "status"}\n')
     assert hangs.wait(60)
-    served.tell(4000, size=1000)  # returns, though nobody takes it
+    served.tell(1000, size=10_000)  # returns, though nobody takes it
     goes_on.set()
     with pytest.raises(Lost):
-        subjects(behind, 4010)
+        subjects(behind, 1010)
     anew = served.watching(events_from=0)
     kept = subjects(anew, 1)[0]
-    assert 3900 < kept < 4010
-    assert subjects(anew, 4009 - kept) == list(range(kept + 1, 4010))
+    assert 100 < kept < 1010
+    assert subjects(anew, 1009 - kept) == list(range(kept + 1, 1010))
 
 
 def test_a_flood_of_commands_is_answered_at_our_pace(served: Served) -> None:
