@@ -135,7 +135,7 @@ def launched(folder: Path | None, *, is_spare: bool, home: Path = HOME) -> tuple
         except OSError as error:
             note = f"the recorder is no unit of its own, and ends with this service: {named}: {error.strerror or error}"
     env = finding_us(os.environ, home) | ({SPARE: "1"} if is_spare else {})
-    # It inherits this, and hears of what was sent meanwhile as soon as it can end in order (asks.py).
+    # It inherits this, and hears of what was sent meanwhile as soon as it can end in order (process.hear).
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     try:
         return ChildProcess(python_module(MODULE), cwd=folder, env=env, stderr=subprocess.PIPE), note

@@ -6,17 +6,19 @@ One thread serves all and does the encoding, while somebody looks and no longer.
 import contextlib
 import selectors
 import socket
+import threading
 import traceback
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
+
+import av
 
 from capture.preview import JpegWriter, Shrinker
 from config.errors import LiputError, UsageError
 from devices.host.bucket import Bucket
-from devices.host.clock import Clock
+from devices.host.clock import NANOSECONDS, Clock
 from devices.host.framing import TooLong, block
 from recorder.control.loop import Channel, Gone, SocketLoop
-from recorder.control.previews import Previews, Small, Wish
 from recorder.control.protocol import PREVIEW_LENGTH, Failure, Look, Reply, decode_look, encode, refusal
 
 LONGEST_REQUEST = 4096
@@ -24,6 +26,66 @@ MOST_VIEWERS = 8
 PATIENCE_S = 10.0
 """A viewer that takes nothing of a picture for so long is let go."""
 IDLE_S = 5.0
+
+type Wish = tuple[float, int]
+"""What is wanted of one source: one picture in so many seconds, so many pixels wide."""
+type Small = tuple[int, av.VideoFrame]
+"""The number of a small picture, and the picture: another number is another picture."""
+
+
+class Previews:
+    """Takes pictures while somebody wishes for them. `offer` is called by one thread for each name."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._wishes: Mapping[str, Wish] = {}
+        self._newest: dict[str, Small] = {}
+        self._due_ns: dict[str, int] = {}
+        self._shrinkers: dict[str, Shrinker] = {}
+        self._lock = threading.Lock()
+        self._number = 0
+        self._on_picture: Callable[[], None] | None = None
+
+    def offer(self, name: str, picture: av.VideoFrame) -> bool:
+        """Take a copy of `picture` if somebody looks and it is time, and return whether; never waits, never raises."""
+        wish = self._wishes.get(name)
+        if wish is None:
+            return False
+        every_s, width = wish
+        now_ns, due_ns = self._clock.now_ns(), self._due_ns.get(name, 0)
+        if now_ns < due_ns:
+            return False
+        # From when it was due, not from when it came: else each would be late by a picture's time.
+        self._due_ns[name] = max(due_ns + round(every_s * NANOSECONDS), now_ns)
+        try:
+            small = self._shrinkers.setdefault(name, Shrinker()).shrink(picture, width)
+        except Exception:
+            traceback.print_exc()  # a preview is worth no recording
+            return False
+        with self._lock:
+            self._number += 1
+            self._newest[name] = self._number, small
+        if self._on_picture:
+            self._on_picture()
+        return True
+
+    # For whoever shows them
+
+    def listen(self, on_picture: Callable[[], None] | None) -> None:
+        """Call `on_picture` whenever there is another picture; it must return at once."""
+        self._on_picture = on_picture
+
+    def wish(self, wishes: Mapping[str, Wish]) -> None:
+        """Say what is wanted from now on; of what is wanted no more nothing is kept."""
+        self._wishes = dict(wishes)
+        with self._lock:
+            for name in self._newest.keys() - wishes.keys():
+                del self._newest[name]
+
+    def newest(self, name: str) -> Small | None:
+        """Return the newest picture of a source, None if none has come yet."""
+        with self._lock:
+            return self._newest.get(name)
 
 
 class Viewer(Channel):
@@ -77,22 +139,20 @@ class Viewer(Channel):
 
     def wants(self, small: Small, now_s: float) -> bool:
         """Whether it should get this picture now; one that is still at the last one does not."""
-        return self.look is not None and not self._sending and small.number != self._number and now_s >= self._due_s
+        return self.look is not None and not self._sending and small[0] != self._number and now_s >= self._due_s
 
     def due_in_s(self, small: Small | None, now_s: float) -> float | None:
         """Return in how many seconds it may get `small`; None where that is not a matter of time."""
-        if self.look is None or self._sending or small is None or small.number == self._number:
+        if self.look is None or self._sending or small is None or small[0] == self._number:
             return None
         return max(0.0, self._due_s - now_s)
 
-    def show(self, small: Small, jpeg: bytes, now_s: float) -> None:
-        """Send a picture."""
-        if self.look is not None:
-            self._number = small.number
-            # The rate holds on the average: a picture that came late does not delay the next.
-            every_s = 1 / self.look.fps
-            self._due_s = max(self._due_s + every_s, now_s - every_s)
-            self.put(block(jpeg, PREVIEW_LENGTH), now_s)
+    def show(self, number: int, jpeg: bytes, every_s: float, now_s: float) -> None:
+        """Send the picture of that number."""
+        self._number = number
+        # The rate holds on the average: a picture that came late does not delay the next.
+        self._due_s = max(self._due_s + every_s, now_s - every_s)
+        self.put(block(jpeg, PREVIEW_LENGTH), now_s)
 
     def put(self, content: bytes, now_s: float) -> None:
         """Send `content`, once nothing else is on its way."""
@@ -179,7 +239,7 @@ class PreviewServer(SocketLoop[Viewer]):
             if line := viewer.next_request(now_s):
                 viewer.put(encode(self._reply(viewer, line)), now_s)
             elif viewer.look and (small := self._previews.newest(viewer.look.source)) and viewer.wants(small, now_s):
-                viewer.show(small, self._jpeg(small, viewer.look.width, made), now_s)
+                viewer.show(small[0], self._jpeg(small, viewer.look.width, made), 1 / viewer.look.fps, now_s)
             if viewer.is_sending:
                 viewer.send(now_s)
             is_over = viewer.is_stuck(now_s, PATIENCE_S)
@@ -203,9 +263,9 @@ class PreviewServer(SocketLoop[Viewer]):
 
     def _jpeg(self, small: Small, width: int, made: dict[tuple[int, int], bytes]) -> bytes:
         """Return the picture at the width one viewer wants; made once for all who want it in this turn."""
-        key = small.number, width
+        number, picture = small
+        key = number, width
         if key not in made:
-            picture = small.picture
             made[key] = self._writer.write(self._shrinker.again(picture, width) if width < picture.width else picture)
         return made[key]
 
@@ -213,8 +273,8 @@ class PreviewServer(SocketLoop[Viewer]):
         """Ask for what those who look now need."""
         wishes: dict[str, Wish] = {}
         for look in [viewer.look for viewer in self._clients if viewer.look]:
-            before = wishes.get(look.source, Wish(every_s=60.0, width=0))
-            wishes[look.source] = Wish(min(before.every_s, 1 / look.fps), max(before.width, look.width))
+            every_s, width = wishes.get(look.source, (60.0, 0))
+            wishes[look.source] = min(every_s, 1 / look.fps), max(width, look.width)
         self._previews.wish(wishes)
 
 

@@ -15,6 +15,7 @@ import gc
 import os
 import queue
 import resource
+import signal
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
@@ -39,7 +40,6 @@ from devices.host.priority import Standing, ask
 from devices.host.process_stat import OURS
 from recorder import heap
 from recorder.control import directory, later
-from recorder.control.asks import Inbox, hear
 from recorder.control.launched import SPARE, UNIT
 from recorder.control.operators import umask
 from recorder.control.protocol import Failure, failure
@@ -47,8 +47,11 @@ from recorder.control.spec import ENVIRONMENT, LONGEST, OWN, Spec, decode_spec
 from recorder.control.streams import Handshake
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from devices.model import Device
     from devices.service import DeviceService
+    from recorder.control.recorder import Inbox
     from recorder.stages.profile import StageProfile
 
 
@@ -90,7 +93,7 @@ def _asked() -> bytes:
         return b""
 
 
-def _record(spec: Spec, handshake: Handshake, inbox: Inbox, clock: Clock, standing: Standing) -> None:
+def _record(spec: Spec, handshake: Handshake, inbox: "Inbox", clock: Clock, standing: Standing) -> None:
     # Only now: media libraries take half a second, and a client that waits may be told of a wrong word before.
     from capture.timing import untimed
     from recorder.control.recorder import Recorder
@@ -105,13 +108,14 @@ def _record(spec: Spec, handshake: Handshake, inbox: Inbox, clock: Clock, standi
     settings, spec = _settings_of(spec)
     profile = _profile() if spec.asked.profile_stages else None
     with profile or contextlib.nullcontext(), ExitStack() as stack:
-        log, plugged = stack.enter_context(open_health_log(settings, clock)), _Plugged()
+        log = stack.enter_context(open_health_log(settings, clock))
+        service: DeviceService | None = None
         planned = plan_session(
             spec.asked,
             settings,
             clock,
             log,
-            plugged,
+            lambda: plugged_in(service),
             unattended=spec.replaces is not None or spec.plan is not None,
             timing=profile.timing if profile else untimed,
         )
@@ -119,8 +123,8 @@ def _record(spec: Spec, handshake: Handshake, inbox: Inbox, clock: Clock, standi
             # It takes a tenth of a second to load, and a session without a device has none of it.
             from devices.service import device_service
 
-            plugged.service = stack.enter_context(device_service(log, settings, clock, archive=spec.asked.archive))
-            plugged.service.start()
+            service = stack.enter_context(device_service(log, settings, clock, archive=spec.asked.archive))
+            service.start()
         with Recorder(planned, spec, clock, profile) as recorder:
             recorder.run(handshake, inbox, standing)
 
@@ -147,23 +151,33 @@ def _profile() -> "StageProfile":
     return StageProfile()
 
 
-class _Plugged:
-    """What is plugged in: what the device service saw last, once there is one, costs nothing."""
+def plugged_in(service: "DeviceService | None") -> "Sequence[Device]":
+    """Return what is plugged in: what the device service saw last costs nothing.
 
-    def __init__(self) -> None:
-        self.service: DeviceService | None = None
+    Before it has begun, and where it cannot watch, it knows of none; one whose monitor has broken, what was there then.
+    """
+    if service and service.is_watching and (seen := service.devices()):
+        return seen
+    from devices.snapshot import list_devices
 
-    def __call__(self) -> "Sequence[Device]":
-        """Return the devices; before the service has begun, and where it cannot watch, it knows of none.
+    return list_devices()
 
-        One whose monitor has broken knows only what was there then.
-        """
-        service = self.service
-        if service and service.is_watching and (seen := service.devices()):
-            return seen
-        from devices.snapshot import list_devices
 
-        return list_devices()
+def hear(inbox: "Inbox") -> None:
+    """Take SIGTERM for a wish to end in order, and no notice of what terminals send."""
+
+    def end(_number: int, _frame: "FrameType | None") -> None:
+        if inbox.empty():  # what is in it ends the session, too
+            inbox.put("end")
+
+    def ignore(_number: int, _frame: "FrameType | None") -> None:
+        """Do nothing. Not SIG_IGN, which children would inherit."""
+
+    for number in (signal.SIGTERM, signal.SIGQUIT):
+        signal.signal(number, end)
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, ignore)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})  # whoever started us has blocked it until now
 
 
 def _take_environment(environment: Mapping[str, str]) -> None:

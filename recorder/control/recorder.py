@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 import msgspec
 
@@ -23,12 +23,10 @@ from devices.host.priority import NICE, OOM_SCORE, REALTIME, Standing
 from recorder.archive.catalog import work_folder
 from recorder.archive.names import storable
 from recorder.control import directory, later
-from recorder.control.asks import Ask, Inbox
 from recorder.control.claims import Claim, Claims
 from recorder.control.destinations import DestinationCommands
 from recorder.control.directory import RecorderFolder
-from recorder.control.preview_server import PreviewServer
-from recorder.control.previews import Previews
+from recorder.control.preview_server import Previews, PreviewServer
 from recorder.control.protocol import Failure, Note, Ready, Sealing, encode, failure
 from recorder.control.server import ControlServer
 from recorder.control.spec import Spec, saved_spec
@@ -41,6 +39,12 @@ from recorder.session import Session
 
 if TYPE_CHECKING:
     from recorder.stages.profile import StageProfile
+
+type Inbox = queue.SimpleQueue[Literal["end", "over"]]
+"""Tells the main thread that somebody wants the session to end, or that it has.
+
+May be put into from a signal handler, which puts nothing into one that is not empty.
+"""
 
 NAME = "Liput"
 PRIORITY_HINT = "docs/guide-it.md#priority says how IT grants it"
@@ -169,8 +173,8 @@ class Recorder:
 
     def _until_over(self, session: Session, inbox: Inbox, garbage: Garbage) -> None:
         is_loaded = False
-        while (asked := self._next(inbox)) is not Ask.OVER:
-            if asked is Ask.END:
+        while (asked := self._next(inbox)) != "over":
+            if asked == "end":
                 session.stop()
             try:
                 garbage.look()
@@ -183,7 +187,7 @@ class Recorder:
     def _tell_people(self, sentence: str) -> None:
         self._server.tell(Note(text=storable(sentence)))
 
-    def _next(self, inbox: Inbox) -> Ask | None:
+    def _next(self, inbox: Inbox) -> Literal["end", "over"] | None:
         try:
             return inbox.get(timeout=LOOK_S)
         except queue.Empty:
@@ -202,7 +206,7 @@ class Recorder:
             if not isinstance(error, LiputError):
                 traceback.print_exc()  # it was told: no thread has broken
         finally:
-            self._inbox.put(Ask.OVER)
+            self._inbox.put("over")
 
     def _finish(self, end: SessionResult | Failure) -> None:
         self._last_line = encode(end)

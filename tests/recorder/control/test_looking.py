@@ -14,8 +14,7 @@ from devices.host.clock import SystemClock
 from recorder.control import sockets
 from recorder.control.client import Lost, PreviewClient, look_once
 from recorder.control.directory import RecorderFolder
-from recorder.control.preview_server import PreviewServer
-from recorder.control.previews import Previews
+from recorder.control.preview_server import Previews, PreviewServer
 from recorder.control.protocol import Look
 from tests.recorder.control.test_previews import picture
 

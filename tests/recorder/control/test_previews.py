@@ -15,8 +15,7 @@ from PIL import Image
 
 from devices.host.clock import NANOSECONDS, SystemClock
 from recorder.control import preview_server, sockets
-from recorder.control.preview_server import MOST_VIEWERS, PreviewServer
-from recorder.control.previews import Previews, Wish
+from recorder.control.preview_server import MOST_VIEWERS, Previews, PreviewServer
 from tests.support.simulated import SimulatedClock
 from tests.support.waiting import wait_for
 
@@ -222,7 +221,7 @@ def test_viewers_are_bounded(path: Path, source: Source) -> None:
 def test_pictures_are_taken_no_faster_than_anybody_wants_them() -> None:
     clock = SimulatedClock()
     previews = Previews(clock)
-    previews.wish({"program": Wish(every_s=0.5, width=64)})
+    previews.wish({"program": (0.5, 64)})
     taken = []
     wanted = 0
     assert not previews.offer("podium", picture(50)), "nobody looks at that"
@@ -230,7 +229,7 @@ def test_pictures_are_taken_no_faster_than_anybody_wants_them() -> None:
         wanted += previews.offer("program", picture(50))
         newest = previews.newest("program")
         assert newest is not None
-        taken.append(newest.number)
+        taken.append(newest[0])
         clock.wait(threading.Event(), 1 / 30)
     assert 20 <= len(set(taken)) <= 22
     assert wanted == len(set(taken))
@@ -239,7 +238,7 @@ def test_pictures_are_taken_no_faster_than_anybody_wants_them() -> None:
 
 def test_a_picture_that_cannot_be_shrunk_costs_the_session_nothing(capfd: pytest.CaptureFixture[str]) -> None:
     previews = Previews(SystemClock())
-    previews.wish({"program": Wish(every_s=0.2, width=0)})
+    previews.wish({"program": (0.2, 0)})
     previews.offer("program", None)  # type: ignore[arg-type] # which no session does
     assert previews.newest("program") is None
     assert "AttributeError" in capfd.readouterr().err

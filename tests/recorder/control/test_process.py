@@ -2,6 +2,8 @@
 
 import json
 import os
+import queue
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +17,7 @@ from recorder.asked import Asked
 from recorder.control import directory, process, spawn
 from recorder.control.client import Connection, how_it_ended
 from recorder.control.protocol import RecorderRefused, Stop, Watch
+from recorder.control.recorder import Inbox
 from recorder.control.spawn import Spawned
 from recorder.control.spec import Spec
 from recorder.control.streams import LARGEST
@@ -158,12 +161,11 @@ class Looker:
 
 def test_devices_are_looked_for_anew_where_those_who_watch_them_have_broken(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("devices.snapshot.list_devices", lambda: [THERE_NOW])
-    plugged, looker = process._Plugged(), Looker()
-    assert plugged() == [THERE_NOW]
-    plugged.service = looker  # type: ignore[assignment] # all that is asked of one
-    assert plugged() == [SEEN_LAST]
+    looker = Looker()
+    assert process.plugged_in(None) == [THERE_NOW]
+    assert process.plugged_in(looker) == [SEEN_LAST]  # type: ignore[arg-type] # all that is asked of one
     looker.is_watching = False
-    assert plugged() == [THERE_NOW]
+    assert process.plugged_in(looker) == [THERE_NOW]  # type: ignore[arg-type] # the same
 
 
 def test_what_it_records_is_for_this_user_alone_whoever_starts_it(tmp_path: Path) -> None:
@@ -181,3 +183,20 @@ def test_what_it_records_is_for_this_user_alone_whoever_starts_it(tmp_path: Path
         assert (made, any((tmp_path / "arsip").rglob("program.mp4"))) == ([], True)
         connection.request(Stop())
     assert spawned.wait(60.0)
+
+
+def test_many_signals_are_one_wish_to_end_and_those_of_terminals_none() -> None:
+    numbers = (signal.SIGTERM, signal.SIGQUIT, signal.SIGINT, signal.SIGHUP)
+    before = {number: signal.getsignal(number) for number in numbers}
+    inbox: Inbox = queue.SimpleQueue()
+    try:
+        process.hear(inbox)
+        for _ in range(100):
+            for number in numbers:
+                signal.raise_signal(number)
+        assert (inbox.qsize(), inbox.get_nowait()) == (1, "end")
+        signal.raise_signal(signal.SIGTERM)
+        assert inbox.get_nowait() == "end"
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

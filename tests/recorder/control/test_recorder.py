@@ -18,11 +18,10 @@ from devices.host.clock import SystemClock
 from devices.model import Device, DeviceKind
 from recorder.asked import Asked
 from recorder.control import directory, later, recorder
-from recorder.control.asks import Ask, Inbox
 from recorder.control.client import how_it_ended
 from recorder.control.directory import RecorderFolder, RecorderInfo
 from recorder.control.protocol import Failure, Ready
-from recorder.control.recorder import Recorder
+from recorder.control.recorder import Inbox, Recorder
 from recorder.control.spec import Spec, decode_spec
 from recorder.control.streams import Handshake
 from recorder.model.status import SessionResult, SessionState
@@ -162,12 +161,12 @@ def test_once_it_runs_the_rest_is_loaded(tmp_path: Path, monkeypatch: pytest.Mon
 
     def load() -> None:
         loaded.append(1)
-        inbox.put(Ask.END)
+        inbox.put("end")
 
     monkeypatch.setattr(later, "load", load)
     monkeypatch.setattr(recorder, "LINGER_S", 0)
     heard = Heard()
-    patience = threading.Timer(10, inbox.put, [Ask.END])
+    patience = threading.Timer(10, inbox.put, ["end"])
     patience.start()
     with made(tmp_path, "Satu") as one:
         one.run(heard, inbox)
@@ -189,7 +188,7 @@ def test_a_mistake_while_it_is_looked_after_costs_the_session_nothing(
     inbox: Inbox = queue.SimpleQueue()
 
     def load() -> None:
-        inbox.put(Ask.END)
+        inbox.put("end")
         raise MemoryError
 
     monkeypatch.setattr(later, "load", load)
@@ -240,7 +239,7 @@ def test_a_thread_that_breaks_is_told_and_the_recording_is_not_taken_for_a_whole
         thread = threading.Thread(target=[].pop, name="preview")
         thread.start()
         thread.join()
-        inbox.put(Ask.END)
+        inbox.put("end")
 
     monkeypatch.setattr(threading, "excepthook", lambda broken: None)  # pytest would fail the test for it
     monkeypatch.setattr(later, "load", break_one)
