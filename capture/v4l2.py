@@ -26,12 +26,11 @@ from capture.camera_pictures import CameraDecoder, decoder_for
 from capture.source import Coded, Frame, Matrix, Size, VideoFormat, VideoSource
 from config.errors import DeviceLost, DeviceUnsupported, MediaError
 from devices import holders, v4l2
-from devices.colour import SampleCoding, sample_coding
 from devices.host.clock import NANOSECONDS, Clock, SystemClock, nanoseconds
 from devices.host.deadline import close_within, hung_closings
 from devices.mode_choice import ChosenMode, Wanted, choose_mode
 from devices.model import Device
-from devices.modes import offer
+from devices.modes import offer, sample_coding
 from devices.quirks import quirk
 from devices.usb.ports import usable_bps
 
@@ -243,14 +242,14 @@ class V4l2Source(VideoSource):
         stream = _Stream(self.name, self._node, self.mode)
         try:
             size = stream.size
-            coding = stream.coding
-            matrix = Matrix.BT709 if coding.is_bt709 and self.mode.mode.format != "MJPG" else Matrix.BT601
+            is_bt709, is_full_range = stream.coding
+            matrix = Matrix.BT709 if is_bt709 and self.mode.mode.format != "MJPG" else Matrix.BT601
             self._decoder = decoder_for(
                 self.mode.mode.format,
                 size,
                 (self._wanted.width, self._wanted.height),
                 matrix=matrix,
-                full_range=coding.is_full_range,
+                full_range=is_full_range,
             )
         except ValueError as error:
             self._close(stream)
@@ -385,9 +384,9 @@ class _Stream:
         return Fraction(rate.numerator, rate.denominator) if rate else None
 
     @property
-    def coding(self) -> SampleCoding:
-        """The coding of the samples."""
-        return sample_coding(self._watched) if self._watched >= 0 else SampleCoding()
+    def coding(self) -> tuple[bool, bool]:
+        """Whether the samples are BT.709, and whether of full range."""
+        return sample_coding(self._watched) if self._watched >= 0 else (False, False)
 
     def packet(self) -> tuple[bytes, int | None] | None:
         """Return the next packet's bytes and the driver's timestamp in nanoseconds, None if there is none now."""

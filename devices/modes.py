@@ -1,4 +1,4 @@
-"""The pictures a V4L2 node offers, and whether its stream is free.
+"""The pictures a V4L2 node offers, how they are coded, and whether its stream is free.
 
 Asking disturbs no stream of anybody: nothing is set, and the driver answers from what it read at plug-in.
 
@@ -255,3 +255,27 @@ def is_idle(node: str) -> bool:
     finally:
         os.close(fd)
     return True
+
+
+_BT709 = {v4l2.YCBCR_ENC_709, v4l2.YCBCR_ENC_XV709}
+_BT709_BY_DEFAULT = {v4l2.COLORSPACE_REC709, v4l2.COLORSPACE_DCI_P3}
+
+
+def sample_coding(fd: int) -> tuple[bool, bool]:
+    """Return whether the pictures of the open node `fd` are BT.709 (else BT.601), and whether of full range.
+
+    That is in the format it is set to, V4L2's defaults resolved.
+    """
+    current = v4l2.Format()
+    current.type = v4l2.BUF_TYPE_VIDEO_CAPTURE
+    try:
+        fcntl.ioctl(fd, v4l2.VIDIOC_G_FMT, current)
+    except OSError:
+        return False, False
+    picture = current.fmt.pix
+    is_default = picture.ycbcr_enc == v4l2.YCBCR_ENC_DEFAULT
+    is_bt709 = picture.colorspace in _BT709_BY_DEFAULT if is_default else picture.ycbcr_enc in _BT709
+    is_full_range = picture.quantization == v4l2.QUANTIZATION_FULL_RANGE or (
+        picture.quantization == v4l2.QUANTIZATION_DEFAULT and picture.colorspace == v4l2.COLORSPACE_JPEG
+    )
+    return is_bt709, is_full_range

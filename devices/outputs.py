@@ -6,7 +6,6 @@ stay a camera, with its last picture, when the writer goes.
 """
 
 import contextlib
-import ctypes
 import errno
 import fcntl
 import mmap
@@ -273,7 +272,7 @@ class OutputNode:
             except OSError:
                 break
             if event.type == _CLIENT_USAGE:
-                self._looks = bool(ctypes.c_uint32.from_buffer(event.u).value)
+                self._looks = bool(event.first_word)
         return self._looks
 
     def write(self, picture: memoryview) -> bool:

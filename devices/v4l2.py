@@ -193,17 +193,6 @@ class Requestbuffers(Structure):
     )  # fmt: skip
 
 
-class _Timeval(Structure):
-    _fields_ = (("secs", c_long), ("usecs", c_long))
-
-
-class _Timecode(Structure):
-    _fields_ = (
-        ("type", u32), ("flags", u32), ("frames", u8), ("seconds", u8), ("minutes", u8), ("hours", u8),
-        ("userbits", u8 * 4),
-    )  # fmt: skip
-
-
 class _Memory(Union):
     _fields_ = (("offset", u32), ("userptr", c_ulong), ("fd", c_int32))
 
@@ -212,8 +201,8 @@ class Buffer(Structure):
     """v4l2_buffer: a buffer, and what is in it."""
 
     _fields_ = (
-        ("index", u32), ("type", u32), ("bytesused", u32), ("flags", u32), ("field", u32), ("timestamp", _Timeval),
-        ("timecode", _Timecode), ("sequence", u32), ("memory", u32), ("m", _Memory), ("length", u32),
+        ("index", u32), ("type", u32), ("bytesused", u32), ("flags", u32), ("field", u32), ("_timestamp", c_long * 2),
+        ("_timecode", u32 * 4), ("sequence", u32), ("memory", u32), ("m", _Memory), ("length", u32),
         ("reserved2", u32), ("request_fd", c_int32),
     )  # fmt: skip
 
@@ -224,21 +213,18 @@ class EventSubscription(Structure):
     _fields_ = (("type", u32), ("id", u32), ("flags", u32), ("reserved", u32 * 5))
 
 
-class _Happened(Union):
-    _fields_ = (("data", u8 * 64), ("_number", u64))
-
-
-class _Timespec(Structure):
-    _fields_ = (("secs", c_long), ("nsecs", c_long))
-
-
 class Event(Structure):
-    """v4l2_event: what happened."""
+    """v4l2_event: what happened, and 64 bytes that depend on its type."""
 
     _fields_ = (
-        ("type", u32), ("u", _Happened), ("pending", u32), ("sequence", u32), ("timestamp", _Timespec), ("id", u32),
+        ("type", u32), ("_u", u64 * 8), ("pending", u32), ("sequence", u32), ("_timestamp", c_long * 2), ("id", u32),
         ("reserved", u32 * 8),
     )  # fmt: skip
+
+    @property
+    def first_word(self) -> int:
+        """The first four bytes of those 64, as a number."""
+        return int(self._u[0] & 0xFFFFFFFF)
 
 
 class DvTimings(Structure):

@@ -5,7 +5,6 @@ import platform
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -114,40 +113,30 @@ def _hottest() -> tuple[float | None, str | None]:
     return max(believed, default=(None, None))
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What a sample says of one thing: `bad` a sentence where it deserves a warning, `well` that it surely does not."""
+def findings(sample: ComputerSample, folders: Reserves) -> Iterator[tuple[str, str, str | None, bool]]:
+    """Yield what is to be judged in a sample; what it does not tell is left out.
 
-    fault: str
-    bad: str | None
-    well: bool
-    advice: str
-
-
-def findings(sample: ComputerSample, folders: Reserves) -> Iterator[tuple[str, Finding]]:
-    """Yield what is to be judged in a sample, each by a key of its own; what it does not tell is left out."""
+    Of each: a key of its own, the fault, a sentence where it deserves a warning, and whether it surely does not.
+    """
     if sample.memory_total:
         share = sample.memory_available / sample.memory_total
         free, total = brief_size(sample.memory_available), brief_size(sample.memory_total)
         text = f"only {free} of {total} of memory are free" if share < LOW_MEMORY else None
-        yield "memory", Finding("low-memory", text, share >= ENOUGH_MEMORY, "Close other programs before a session.")
+        yield "memory", "low-memory", text, share >= ENOUGH_MEMORY
     if sample.cpu_percent is not None:
         busy = sample.cpu_percent > BUSY_CPU
         text = f"the processor was {sample.cpu_percent:.0f} % busy for a minute" if busy else None
-        advice = "Close other programs, or record with a smaller profile."
-        yield "cpu", Finding("busy-processor", text, sample.cpu_percent < IDLE_CPU, advice)
+        yield "cpu", "busy-processor", text, sample.cpu_percent < IDLE_CPU
     if sample.plugged_in is not None:
         left = f", {sample.battery_percent:.0f} % are left" if sample.battery_percent is not None else ""
         text = None if sample.plugged_in else f"the PC runs on its battery{left}"
-        yield "battery", Finding("on-battery", text, sample.plugged_in, "Plug in the PC's power supply.")
+        yield "battery", "on-battery", text, sample.plugged_in
     for folder, reserve in folders.items():
         free_bytes = sample.disk_free.get(str(folder))
         if reserve and free_bytes is not None:
             sizes = f"only {brief_size(free_bytes)} are free in {folder}; {brief_size(reserve)} should be"
             text = sizes if free_bytes < reserve else None
-            well = free_bytes >= reserve * DISK_HYSTERESIS
-            advice = "Copy old sessions to another disk, and remove them here."
-            yield f"disk {folder}", Finding("low-disk", text, well, advice)
+            yield f"disk {folder}", "low-disk", text, free_bytes >= reserve * DISK_HYSTERESIS
 
 
 class ComputerWatch:
@@ -177,17 +166,18 @@ class ComputerWatch:
         """Take a sample, record it, and what begins or ends with it."""
         sample = self._computer.sample()
         self._record(PC, Kind.SAMPLE, level=Level.DEBUG, **msgspec.to_builtins(sample))
-        for key, finding in findings(sample, self._folders):
-            if finding.bad and key not in self._began_ns:
+        for key, fault, bad, is_well in findings(sample, self._folders):
+            advice, ended = _WORDS[fault]
+            if bad and key not in self._began_ns:
                 self._began_ns[key] = self._clock.now_ns()
-                self._tell(Kind.DEGRADED, Level.WARN, finding.bad, finding, advice=finding.advice)
-            elif finding.well and key in self._began_ns:
+                self._tell(Kind.DEGRADED, Level.WARN, bad, fault, advice=advice)
+            elif is_well and key in self._began_ns:
                 lasted_s = round((self._clock.now_ns() - self._began_ns.pop(key)) / NANOSECONDS, 1)
-                self._tell(Kind.RECOVERED, Level.INFO, _ENDED[finding.fault], finding, lasted_s=lasted_s)
+                self._tell(Kind.RECOVERED, Level.INFO, ended, fault, lasted_s=lasted_s)
 
-    def _tell(self, kind: Kind, level: Level, reason: str, finding: Finding, **detail: object) -> None:
+    def _tell(self, kind: Kind, level: Level, reason: str, fault: str, **detail: object) -> None:
         state = HealthState.DEGRADED if self._began_ns else HealthState.OK
-        self._record(PC, kind, reason, name="", level=level, fault=finding.fault, state=state, **detail)
+        self._record(PC, kind, reason, name="", level=level, fault=fault, state=state, **detail)
 
     def _tell_once(self, error: Exception) -> None:
         """Record that a driver of a sensor answers what nobody can read."""
@@ -196,12 +186,16 @@ class ComputerWatch:
         self._failed = True
 
 
-_ENDED = {
-    "low-memory": "enough memory is free again",
-    "busy-processor": "the processor has time again",
-    "on-battery": "the PC is plugged in again",
-    "low-disk": "enough of the disk is free again",
+_WORDS = {
+    "low-memory": ("Close other programs before a session.", "enough memory is free again"),
+    "busy-processor": (
+        "Close other programs, or record with a smaller profile.",
+        "the processor has time again",
+    ),
+    "on-battery": ("Plug in the PC's power supply.", "the PC is plugged in again"),
+    "low-disk": ("Copy old sessions to another disk, and remove them here.", "enough of the disk is free again"),
 }
+"""Of each fault, the advice at its beginning, and the sentence at its end."""
 
 
 def throttle_count(sys: Path = SYS) -> int | None:

@@ -1,7 +1,6 @@
 """What is wrong with devices now, according to the health log: for whoever does not hold them himself."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -22,12 +21,8 @@ WHETHER_OPEN_OR_NOT = OF_ITS_PLACE | {Fault.LOST, Fault.BUSY, Fault.DENIED, Faul
 type IsAlive = Callable[[int, datetime], bool]
 
 
-@dataclass(slots=True)
-class _State:
-    """What the lines of one device said so far: who opened it, and each fault with the process that found it."""
-
-    pid: int | None = None
-    faults: dict[str, tuple[int | None, HealthLine]] = field(default_factory=dict)
+type _Found = dict[str, tuple[int | None, HealthLine]]
+"""The faults of one device so far, each with the process that found it."""
 
 
 def open_faults(folder: Path, *, now: datetime, is_alive: IsAlive | None = None) -> dict[str, Health]:
@@ -38,13 +33,14 @@ def open_faults(folder: Path, *, now: datetime, is_alive: IsAlive | None = None)
     two days. Raises StateError where the log cannot be read.
     """
     alive = _is_alive if is_alive is None else is_alive
-    states: dict[str, _State] = {}
+    pids: dict[str, int | None] = {}
+    devices: dict[str, _Found] = {}
     kinds = (Kind.PLUGGED, Kind.MOVED, Kind.OPENED, Kind.CLOSED, Kind.DEGRADED, Kind.FLAPPING, Kind.RECOVERED)
     for line in read(folder, Wanted(since=now - LOOKED_BACK, until=now + LOOKED_BACK, kinds=kinds)):
-        _take(states.setdefault(line.device, _State()), line)
+        _take(line, pids, devices.setdefault(line.device, {}))
     healths = {}
-    for device, state in states.items():
-        there = [line for pid, line in state.faults.values() if pid is not None and alive(pid, line.at)]
+    for device, faults in devices.items():
+        there = [line for pid, line in faults.values() if pid is not None and alive(pid, line.at)]
         if there:
             healths[device] = _health(min(there, key=lambda line: rank(_fault(line))))
     return healths
@@ -62,30 +58,31 @@ def with_found(device: Device, found: Health | None) -> Device:
     return with_worse(device, found)
 
 
-def _take(state: _State, line: HealthLine) -> None:
+def _take(line: HealthLine, pids: dict[str, int | None], faults: _Found) -> None:
+    """Take note of a line; `pids` are the processes that have each device open."""
     pid = line.detail.get("pid")
     match line.kind:
         case Kind.PLUGGED | Kind.MOVED:
-            state.faults.pop(Fault.LOST, None)
+            faults.pop(Fault.LOST, None)
         case Kind.OPENED if isinstance(pid, int):
-            state.pid = pid
-            _forget(state, but_of=pid)
+            pids[line.device] = pid
+            _forget(faults, but_of=pid)
         case Kind.DEGRADED | Kind.FLAPPING:
-            state.faults[_fault(line)] = (pid if isinstance(pid, int) else state.pid, line)
+            faults[_fault(line)] = (pid if isinstance(pid, int) else pids.get(line.device), line)
         case Kind.RECOVERED:
-            state.faults.pop(_fault(line), None)
+            faults.pop(_fault(line), None)
             if line.detail.get("plugged") is True:  # it comes and goes no more, which was not told each time
-                state.faults.pop(Fault.LOST, None)
+                faults.pop(Fault.LOST, None)
         case Kind.CLOSED:
-            state.pid = None
-            _forget(state)
+            pids[line.device] = None
+            _forget(faults)
 
 
-def _forget(state: _State, but_of: int | None = None) -> None:
+def _forget(faults: _Found, but_of: int | None = None) -> None:
     """Drop the faults that are seen on an open device, but those that the process `but_of` has found."""
-    for name, (pid, _) in list(state.faults.items()):
+    for name, (pid, _) in list(faults.items()):
         if name not in WHETHER_OPEN_OR_NOT and (but_of is None or pid != but_of):
-            del state.faults[name]
+            del faults[name]
 
 
 def _fault(line: HealthLine) -> str:

@@ -5,7 +5,6 @@ import errno
 import os
 import select
 import threading
-from dataclasses import dataclass
 
 import pyudev
 
@@ -15,20 +14,12 @@ SUBSYSTEMS = ("video4linux", "sound", "usb")
 _MOST_AT_ONCE = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class Hotplug:
-    """One message: `action` is "add", "remove", "change", "bind"; `port` is set if it is about a whole USB plug."""
+type Hotplug = tuple[str, str | None]
+"""One message: its action ("add", "remove", "change", "bind"), and the port if it is about a whole USB plug."""
 
-    action: str
-    port: str | None = None
-
-    @property
-    def is_unplugging(self) -> bool:
-        """Whether it says that something has gone."""
-        return self.action in {"remove", "unbind"}
-
-
-LOST = Hotplug("lost")
+UNPLUGGING = frozenset({"remove", "unbind"})
+"""Actions that say that something has gone."""
+LOST: Hotplug = ("lost", None)
 """Stands for messages that came faster than they were taken: anything may have happened."""
 
 
@@ -65,7 +56,7 @@ class NetlinkEvents:
             if device is None:
                 break
             is_plug = device.subsystem == "usb" and device.device_type == "usb_device"
-            found.append(Hotplug(device.action or "", device.sys_name if is_plug else None))
+            found.append((device.action or "", device.sys_name if is_plug else None))
         return found
 
     def wake(self) -> None:

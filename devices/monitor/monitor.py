@@ -20,7 +20,7 @@ from devices.host.clock import NANOSECONDS, Clock, SystemClock
 from devices.model import Device
 from devices.modes import CapabilityProber
 from devices.monitor.changes import DeviceChange, Sight, sight
-from devices.monitor.hotplug import LOST, Hotplug, NetlinkEvents
+from devices.monitor.hotplug import LOST, UNPLUGGING, Hotplug, NetlinkEvents
 from devices.monitor.known import KnownDevices, known_store
 from devices.monitor.observer import Observer
 from devices.monitor.use import UseWatch
@@ -171,7 +171,7 @@ class DeviceMonitor:
             self._events, burst = self._open_events(), [LOST]
         events = self._events
         while not self._following.stopped.is_set():
-            self._unplugs.update(event.port for event in burst if event.action == "remove" and event.port)
+            self._unplugs.update(port for action, port in burst if action == "remove" and port)
             if burst or self._refreshing.is_set() or self._is_due(self._again_ns):
                 self._look_and_tell()
             self._tell(self._observer.tick())
@@ -203,7 +203,7 @@ class DeviceMonitor:
         """Wait until a burst that has begun is over."""
         began_ns = last_ns = self._clock.now_ns()
         while burst and not self._following.stopped.is_set():
-            quiet_s = GONE_S if all(event.is_unplugging for event in burst) else SETTLED_S
+            quiet_s = GONE_S if all(action in UNPLUGGING for action, _ in burst) else SETTLED_S
             until_ns = min(last_ns + int(quiet_s * NANOSECONDS), began_ns + int(LATEST_S * NANOSECONDS))
             left_s = (until_ns - self._clock.now_ns()) / NANOSECONDS
             if left_s <= 0:

@@ -16,12 +16,11 @@ from recorder.control import sockets
 from recorder.control.operators import operators
 
 
-class Gone(Exception):
-    """The other side has closed, or can be read and written no more."""
-
-
 class Channel:
-    """The socket of one client, and what has come through it."""
+    """The socket of one client, and what has come through it.
+
+    ConnectionError is raised where the other side has closed, or can be read and written no more.
+    """
 
     def __init__(self, connection: socket.socket, longest: int) -> None:
         """`longest` is the most bytes of a line."""
@@ -46,22 +45,22 @@ class Channel:
         return bool(looked.poll(0))
 
     def _receive(self, most: int) -> bytes | None:
-        """Return what has come, b"" where no more will, None where nothing has. Raises Gone."""
+        """Return what has come, b"" where no more will, None where nothing has. Raises ConnectionError."""
         try:
             return self._connection.recv(most)
         except (BlockingIOError, InterruptedError):
             return None
         except OSError:
-            raise Gone from None
+            raise ConnectionResetError from None
 
     def _send(self) -> bool:
-        """Send of what is on its way what the other side takes now; return whether it took any. Raises Gone."""
+        """Send what the other side takes now; return whether it took any. Raises ConnectionError."""
         try:
             sent = self._connection.send(self._sending, socket.MSG_NOSIGNAL)
         except (BlockingIOError, InterruptedError):
             return False
         except OSError:
-            raise Gone from None
+            raise ConnectionResetError from None
         self._sending = self._sending[sent:]
         return True
 

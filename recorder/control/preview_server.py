@@ -18,7 +18,7 @@ from config.errors import LiputError, UsageError
 from devices.host.bucket import Bucket
 from devices.host.clock import NANOSECONDS, Clock
 from devices.host.framing import TooLong, block
-from recorder.control.loop import Channel, Gone, SocketLoop
+from recorder.control.loop import Channel, SocketLoop
 from recorder.control.protocol import PREVIEW_LENGTH, Failure, Look, Reply, decode_look, encode, refusal
 
 LONGEST_REQUEST = 4096
@@ -100,12 +100,12 @@ class Viewer(Channel):
         self.look: Look | None = None
 
     def receive(self) -> None:
-        """Take what has come. Raises Gone, also when it has said that it sends no more, and TooLong."""
+        """Take what has come. Raises ConnectionError, also when it has said that it sends no more, and TooLong."""
         received = self._receive(LONGEST_REQUEST)
         if received is None:
             return
         if not received:
-            raise Gone
+            raise ConnectionResetError
         self._received.add(received)
         if len(self._received) > LONGEST_REQUEST:  # one that asks on and on, and takes no answer
             raise TooLong
@@ -160,7 +160,7 @@ class Viewer(Channel):
         self._moved_s = now_s
 
     def send(self, now_s: float) -> None:
-        """Send what it takes now. Raises Gone."""
+        """Send what it takes now. Raises ConnectionError."""
         if self._send():
             self._moved_s = now_s
 
@@ -227,7 +227,7 @@ class PreviewServer(SocketLoop[Viewer]):
             return
         full = Failure(message=f"{len(self._clients)} look at the previews already", hint="close one of them")
         viewer.put(encode(full), self._now_s())
-        with contextlib.suppress(Gone):
+        with contextlib.suppress(ConnectionError):
             viewer.send(self._now_s())
         viewer.close()
 
@@ -243,7 +243,7 @@ class PreviewServer(SocketLoop[Viewer]):
             if viewer.is_sending:
                 viewer.send(now_s)
             is_over = viewer.is_stuck(now_s, PATIENCE_S)
-        except (Gone, TooLong):
+        except (ConnectionError, TooLong):
             is_over = True
         except Exception:
             traceback.print_exc()

@@ -30,7 +30,7 @@ from recorder.control.preview_server import Previews, PreviewServer
 from recorder.control.protocol import Failure, Note, Ready, Sealing, encode, failure
 from recorder.control.server import ControlServer
 from recorder.control.spec import Spec, saved_spec
-from recorder.control.streams import Handshake, OutputLog
+from recorder.control.streams import Handshake, bound_printed, print_into
 from recorder.heap import Garbage
 from recorder.model.status import SessionResult, SessionState
 from recorder.planning import Planned
@@ -73,7 +73,7 @@ class Recorder:
         self._claim(planned)
         self._folder = directory.make_folder(self._info, saved_spec(self._spec))
         try:
-            self._log = OutputLog(self._folder.log)
+            print_into(self._folder.log)
             self._server = ControlServer(self._folder.control, clock)
             self._previews = Previews(clock)
             shown = [PROGRAM, *(picture.name for picture in planned.plan.pictures)]
@@ -191,7 +191,7 @@ class Recorder:
         try:
             return inbox.get(timeout=LOOK_S)
         except queue.Empty:
-            self._log.check()
+            bound_printed(self._folder.log)
             self._folder.beat()
             return None
 

@@ -21,7 +21,7 @@ from devices.host import threads
 from devices.host.bucket import Bucket
 from devices.host.clock import Clock
 from devices.host.framing import TooLong
-from recorder.control.loop import Channel, Gone, SocketLoop
+from recorder.control.loop import Channel, SocketLoop
 from recorder.control.protocol import (
     LONGEST_LINE,
     AnyRequest,
@@ -120,7 +120,7 @@ class ControlConnection(Channel):
         return has_room and not self._commands.wait_s(now_s)
 
     def receive(self) -> None:
-        """Take what has come. Raises Gone."""
+        """Take what has come. Raises ConnectionError."""
         received = self._receive(CHUNK)
         if received is not None:
             self._received.add(received)
@@ -180,7 +180,7 @@ class ControlConnection(Channel):
         return hung_up and not self.awaits_reply and not self.is_watching and not self.has_more(history, end)
 
     def send(self, history: History, end: bytes | None) -> None:
-        """Send what it takes now. Raises Gone."""
+        """Send what it takes now. Raises ConnectionError."""
         if not self._sending:
             self._sending = memoryview(self._next_chunk(history, end))
         self._send()
@@ -324,7 +324,7 @@ class ControlServer(SocketLoop[ControlConnection]):
             return
         full = Failure(message=f"{len(self._clients)} clients are connected already", hint="close one of them")
         peer.reply(encode(full))
-        with contextlib.suppress(Gone):
+        with contextlib.suppress(ConnectionError):
             peer.send(self._history, None)
         peer.close()
 
@@ -339,7 +339,7 @@ class ControlServer(SocketLoop[ControlConnection]):
             if peer.has_more(self._history, self._end):
                 peer.send(self._history, self._end)
             is_over = peer.is_behind(self._history) or peer.is_done(self._history, self._end)
-        except Gone:
+        except ConnectionError:
             is_over = True
         except Exception:
             traceback.print_exc()
@@ -358,7 +358,7 @@ class ControlServer(SocketLoop[ControlConnection]):
             too_long = UsageError(f"a line is longer than {LONGEST_LINE} bytes", hint="send one command a line")
             peer.reply(encode(Reply(id=None, ok=False, error=refusal(too_long))))
             peer.send(self._history, self._end)
-            raise Gone from None
+            raise ConnectionResetError from None
 
     def _reply(self, peer: ControlConnection, line: bytes) -> None:
         try:

@@ -10,30 +10,23 @@ from recorder.control.protocol import Failure, Ready, encode
 LARGEST = 512 * 1024
 
 
-class OutputLog:
-    """Standard output and error of this process, in the file `path`; of twice LARGEST bytes the older go."""
+def print_into(path: Path) -> None:
+    """Turn standard output and error of this process to the file `path` from now on; raises OSError."""
+    flush()
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    os.dup2(descriptor, STDOUT)
+    os.dup2(descriptor, STDERR)
+    os.close(descriptor)
 
-    def __init__(self, path: Path) -> None:
-        """Turn both to `path` from now on; raises OSError."""
-        self._path = path
-        self._turn()
 
-    def check(self) -> None:
-        """Begin anew if the file is full, keeping the one before; called now and then."""
-        try:
-            if os.fstat(STDERR).st_size > LARGEST:
-                self._path.replace(self._path.with_suffix(".old"))
-                self._turn()
-        except OSError:
-            return  # the folder has gone: what is printed goes nowhere that grows
-
-    def _turn(self) -> None:
-        flush()
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-        descriptor = os.open(self._path, flags, 0o600)
-        os.dup2(descriptor, STDOUT)
-        os.dup2(descriptor, STDERR)
-        os.close(descriptor)
+def bound_printed(path: Path) -> None:
+    """Begin `path` anew if it is full, keeping the one before: of twice LARGEST bytes the older go."""
+    try:
+        if os.fstat(STDERR).st_size > LARGEST:
+            path.replace(path.with_suffix(".old"))
+            print_into(path)
+    except OSError:
+        return  # the folder has gone: what is printed goes nowhere that grows
 
 
 STDIN, STDOUT, STDERR = 0, 1, 2

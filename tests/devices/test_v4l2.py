@@ -76,6 +76,13 @@ def test_structures_are_the_kernels(ours: type[ctypes.Structure]) -> None:
     assert fields == {name: wanted.get(name) for name in fields}
 
 
+def test_the_first_word_of_an_event_is_where_the_kernel_has_it() -> None:
+    content = bytearray(ctypes.sizeof(raw.v4l2_event))
+    at = raw.v4l2_event.u.offset
+    content[at : at + 5] = b"\2\1\0\0\7"
+    assert v4l2.Event.from_buffer(content).first_word == 0x102
+
+
 def test_all_structures_are_looked_at() -> None:
     assert len(STRUCTURES) == 22
 

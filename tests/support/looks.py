@@ -111,7 +111,7 @@ class Script(NetlinkEvents):
             _, item = self._items.popleft()
             if isinstance(item, OSError):
                 raise item
-            if isinstance(item, Hotplug):
+            if isinstance(item, tuple):
                 return [item]
             item()
             if self._wakes.is_set():

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from devices.monitor.hotplug import LOST, Hotplug, NetlinkEvents
+from devices.monitor.hotplug import LOST, UNPLUGGING, NetlinkEvents
 from tests.support.netlink import Message, Netlink
 
 
@@ -16,7 +16,7 @@ def test_messages_are_told_with_the_port_of_a_plug() -> None:
     netlink.put(Message("add"))
     netlink.put(Message("bind", device_type="usb_interface", sys_name="1-1:1.0"))
     netlink.put(Message("remove", subsystem="video4linux", device_type=None, sys_name="video0"))
-    assert events.wait(5) == [Hotplug("add", "1-1"), Hotplug("bind"), Hotplug("remove")]
+    assert events.wait(5) == [("add", "1-1"), ("bind", None), ("remove", None)]
     assert events.wait(0) == []
     events.close()
     netlink.close()
@@ -27,7 +27,7 @@ def test_what_was_lost_is_told_and_what_follows_too() -> None:
     events = NetlinkEvents(netlink)
     netlink.put(OSError(errno.ENOBUFS, "no buffer space"))
     netlink.put(Message("add"))
-    assert events.wait(5) == [LOST, Hotplug("add", "1-1")]
+    assert events.wait(5) == [LOST, ("add", "1-1")]
     netlink.put(OSError(errno.EBADF, "gone"))
     with pytest.raises(OSError, match="gone"):
         events.wait(5)
@@ -37,7 +37,7 @@ def test_what_was_lost_is_told_and_what_follows_too() -> None:
 
 def test_only_going_counts_as_unplugging() -> None:
     actions = ("remove", "unbind", "add", "bind", "change", "lost")
-    assert [Hotplug(action).is_unplugging for action in actions] == [True, True, False, False, False, False]
+    assert [action in UNPLUGGING for action in actions] == [True, True, False, False, False, False]
 
 
 def test_waking_ends_the_wait_also_one_that_comes_later() -> None:

@@ -21,9 +21,9 @@ from tests.support.netlink import Netlink
 from tests.support.simulated import SimulatedClock
 from tests.support.waiting import wait_for
 
-NODE = Hotplug("add")
-PLUG = Hotplug("add", "1-1")
-UNPLUG = Hotplug("remove", "1-1")
+NODE = ("add", None)
+PLUG = ("add", "1-1")
+UNPLUG = ("remove", "1-1")
 
 
 class Run:
@@ -91,7 +91,7 @@ def test_it_looks_once_when_the_messages_of_a_plug_have_settled(run: Run, room: 
 
 def test_what_only_goes_is_looked_at_sooner(run: Run, room: PortRoom) -> None:
     room.plug(WEBCAM, "1-1")
-    run((1.0, lambda: room.plugs.clear()), (1.0, Hotplug("unbind")), (1.02, UNPLUG))
+    run((1.0, lambda: room.plugs.clear()), (1.0, ("unbind", None)), (1.02, UNPLUG))
     assert run.looked == [0.0, pytest.approx(1.02 + GONE_S)]
     assert run.kinds() == ["unplugged"]
 

@@ -40,16 +40,6 @@ CAMERA = Device(
 )  # fmt: skip
 
 
-class NoLog:
-    """Leaves this process its output."""
-
-    def __init__(self, path: Path) -> None:
-        path.touch()
-
-    def check(self) -> None:
-        """Find nothing that has grown."""
-
-
 class Heard(Handshake):
     """Leaves this process its output, too, and keeps the line."""
 
@@ -62,7 +52,9 @@ class Heard(Handshake):
 
 @pytest.fixture(autouse=True)
 def own_output(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recorder, "OutputLog", NoLog)
+    """Leave this process its output."""
+    monkeypatch.setattr(recorder, "print_into", Path.touch)
+    monkeypatch.setattr(recorder, "bound_printed", Path.exists)
 
 
 def planned(archive: Path, title: str) -> Planned:
