@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from config.errors import DeviceError, DeviceNotFound
 from devices import v4l2
@@ -160,17 +160,6 @@ def _answers[T](fd: int, request: int, question: T) -> Iterator[T]:
         yield question
 
 
-class _Key(NamedTuple):
-    """A node as it is now: the next one of the same name gets an inode of its own."""
-
-    node: str
-    inode: int
-    changed_ns: int
-
-    def __str__(self) -> str:
-        return self.node
-
-
 class CapabilityProber:
     """Asks nodes what they offer, each once only while it stays plugged in; one that hangs is waited for once."""
 
@@ -184,8 +173,9 @@ class CapabilityProber:
         """`timeout_s` is for all nodes together. `late` is called, on another thread, when a node answers after it."""
         self._timeout_s = timeout_s
         self._ask = ask
-        self._tasks: DeadlineTasks[_Key, Offer] = DeadlineTasks("ask", late=late)
-        self._offers: dict[_Key, Offer] = {}
+        self._tasks: DeadlineTasks[str, Offer] = DeadlineTasks("ask", late=late)
+        self._offers: dict[str, Offer] = {}
+        """By a node as it is now: the next one of the same name gets an inode of its own."""
 
     def offers(self, pictures: "Iterable[PictureNode]") -> dict[str, Offer | DeviceError]:
         """Return what each node offers, or why that cannot be said; a node that does not answer in time is left out.
@@ -194,14 +184,14 @@ class CapabilityProber:
         no thread to give.
         """
         found: dict[str, Offer | DeviceError] = {}
-        there: dict[_Key, PictureNode] = {}
+        there: dict[str, PictureNode] = {}
         for picture in pictures:
             try:
                 status = Path(picture.node).stat()
             except OSError:
                 found[picture.node] = DeviceNotFound(f"{picture.name} has gone")
             else:
-                there[_Key(picture.node, status.st_ino, status.st_ctime_ns)] = picture
+                there[f"{picture.node} {status.st_ino} {status.st_ctime_ns}"] = picture
         self._offers = {key: answer for key, answer in self._offers.items() if key in there}
         answers = self._tasks.ask(
             {
@@ -217,10 +207,10 @@ class CapabilityProber:
             if isinstance(answer, Offer):
                 self._offers[key] = answer
             elif isinstance(answer, DeviceError):
-                found[key.node] = answer
+                found[there[key].node] = answer
             else:
-                found[key.node] = DeviceError(repr(answer), hint="please report this")
-        return found | {key.node: answer for key, answer in self._offers.items()}
+                found[there[key].node] = DeviceError(repr(answer), hint="please report this")
+        return found | {there[key].node: answer for key, answer in self._offers.items()}
 
 
 def idle(nodes: Iterable[str], timeout_s: float = 0.3) -> set[str]:

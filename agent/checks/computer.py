@@ -12,11 +12,11 @@ from devices.health.computer import (
     MODULES,
     RUN,
     SYS,
-    Computer,
     ComputerSample,
     are_drivers_gone,
     is_restart_asked_for,
     others_load,
+    read_sample,
     speed_limit,
     throttle_count,
 )
@@ -50,7 +50,7 @@ def look(situation: Situation, _tell: Tell) -> Iterator[Result]:
         load = others_load(OVER_S, situation.stop, [info.pid for _, info in directory.alive()])
         if load is None:
             return
-        sample = Computer().sample()
+        sample = read_sample()
         yield memory(sample)
         yield processor(load)
         yield heat(sample, slowed, throttle_count(SYS), speed_limit(SYS))

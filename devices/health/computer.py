@@ -4,7 +4,7 @@ import os
 import platform
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -53,40 +53,28 @@ class ComputerSample(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     uptime_s: int = 0
 
 
-class Computer:
-    """Reads samples; for one thread, since the processor's load is counted from sample to sample."""
+def read_sample(disk_free: Mapping[str, int] | None = None, *, counts_cpu: bool = False) -> ComputerSample:
+    """Return how the PC is now; takes a millisecond.
 
-    def __init__(self, folders: Sequence[Path] = ()) -> None:
-        self._folders = folders
-        self._disks: DeadlineTasks[Path, int] = DeadlineTasks("disk")
-        self._is_first = True
-
-    def sample(self) -> ComputerSample:
-        """Return how the PC is now; takes a millisecond, at most two seconds more where a disk does not answer."""
-        cores = psutil.cpu_percent(percpu=True)
-        memory = psutil.virtual_memory()
-        temperature, sensor = _asked(_hottest) or (None, None)
-        battery = _asked(psutil.sensors_battery)
-        counts = bool(cores) and not self._is_first
-        self._is_first = False
-        return ComputerSample(
-            cpu_percent=round(sum(cores) / len(cores), 1) if counts else None,
-            busiest_core_percent=max(cores) if counts else None,
-            load=round(psutil.getloadavg()[0], 2),
-            memory_available=memory.available,
-            memory_total=memory.total,
-            disk_free=self._disk_free(),
-            temperature_c=temperature,
-            temperature_sensor=sensor,
-            battery_percent=round(battery.percent, 1) if battery else None,
-            plugged_in=battery.power_plugged if battery else None,
-            uptime_s=int(time.clock_gettime(time.CLOCK_BOOTTIME)),
-        )
-
-    def _disk_free(self) -> dict[str, int]:
-        """Return the free bytes by folder; a network disk that never answers is left out, and asked once."""
-        found = self._disks.ask({folder: partial(_free, folder) for folder in self._folders}, _DISK_ANSWERS_S)
-        return {str(folder): free for folder, free in found.items() if isinstance(free, int)}
+    `counts_cpu`: a sample was read before in this process, from which the load of the processor counts.
+    """
+    cores = psutil.cpu_percent(percpu=True)
+    memory = psutil.virtual_memory()
+    temperature, sensor = _asked(_hottest) or (None, None)
+    battery = _asked(psutil.sensors_battery)
+    return ComputerSample(
+        cpu_percent=round(sum(cores) / len(cores), 1) if cores and counts_cpu else None,
+        busiest_core_percent=max(cores) if cores and counts_cpu else None,
+        load=round(psutil.getloadavg()[0], 2),
+        memory_available=memory.available,
+        memory_total=memory.total,
+        disk_free=disk_free or {},
+        temperature_c=temperature,
+        temperature_sensor=sensor,
+        battery_percent=round(battery.percent, 1) if battery else None,
+        plugged_in=battery.power_plugged if battery else None,
+        uptime_s=int(time.clock_gettime(time.CLOCK_BOOTTIME)),
+    )
 
 
 def _free(folder: Path) -> int:
@@ -145,11 +133,12 @@ class ComputerWatch:
     Each finding is one warning when it begins and one line when it ends, however often it is seen.
     """
 
-    def __init__(self, folders: Reserves, *, record: Record, clock: Clock, computer: Computer | None = None) -> None:
+    def __init__(self, folders: Reserves, *, record: Record, clock: Clock) -> None:
         self._folders = folders
         self._record = record
         self._clock = clock
-        self._computer = computer or Computer(list(folders))
+        self._disks: DeadlineTasks[Path, int] = DeadlineTasks("disk")
+        self._is_first = True
         self._began_ns: dict[str, int] = {}
         self._failed = False
         self._task = BackgroundTask("computer", self.look, pause=EVERY_S, failed=self._tell_once, clock=clock)
@@ -163,8 +152,9 @@ class ComputerWatch:
         return self._task.stop(1.0)
 
     def look(self) -> None:
-        """Take a sample, record it, and what begins or ends with it."""
-        sample = self._computer.sample()
+        """Take a sample, record it, and what begins or ends with it; a disk that does not answer takes two seconds."""
+        sample = read_sample(self._disk_free(), counts_cpu=not self._is_first)
+        self._is_first = False
         self._record(PC, Kind.SAMPLE, level=Level.DEBUG, **msgspec.to_builtins(sample))
         for key, fault, bad, is_well in findings(sample, self._folders):
             advice, ended = _WORDS[fault]
@@ -174,6 +164,11 @@ class ComputerWatch:
             elif is_well and key in self._began_ns:
                 lasted_s = round((self._clock.now_ns() - self._began_ns.pop(key)) / NANOSECONDS, 1)
                 self._tell(Kind.RECOVERED, Level.INFO, ended, fault, lasted_s=lasted_s)
+
+    def _disk_free(self) -> dict[str, int]:
+        """Return the free bytes by folder; a network disk that never answers is left out, and asked once."""
+        found = self._disks.ask({folder: partial(_free, folder) for folder in self._folders}, _DISK_ANSWERS_S)
+        return {str(folder): free for folder, free in found.items() if isinstance(free, int)}
 
     def _tell(self, kind: Kind, level: Level, reason: str, fault: str, **detail: object) -> None:
         state = HealthState.DEGRADED if self._began_ns else HealthState.OK

@@ -19,6 +19,7 @@ from pathlib import Path
 import msgspec
 
 from config.files import sync
+from devices.health.line import HealthLine
 
 SLACK = timedelta(seconds=2)
 """How far back the time of a line may be of the one before it in the same file: processes do not write in step."""
@@ -33,6 +34,7 @@ _LOOKS = 20
 _BETWEEN_LOOKS_S = 0.002
 _NAME = re.compile(r"(\d{4}-\d{2}-\d{2})(?:\.([1-9]\d{0,5}))?\.jsonl", re.ASCII)
 _BEGINNING = b'{"type":"health","at":'
+_decode = msgspec.json.Decoder(HealthLine).decode
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -65,17 +67,10 @@ def log_files(folder: Path) -> list[LogFile]:
     return sorted(found)
 
 
-class _Time(msgspec.Struct):
-    at: datetime
-
-
-_time_decoder = msgspec.json.Decoder(_Time)
-
-
 def time_of(line: bytes) -> datetime | None:
     """Return when a line of the log was written, None where it is not a whole line."""
     try:
-        at = _time_decoder.decode(whole_part(line)).at
+        at = _decode(whole_part(line)).at
     except (msgspec.DecodeError, ValueError):  # ValueError: not UTF-8
         return None
     return None if at.tzinfo is None else at

@@ -21,7 +21,7 @@ from agent.checks.computer import (
     sleep,
 )
 from agent.checks.result import Result, Verdict
-from devices.health.computer import Computer, ComputerSample
+from devices.health.computer import ComputerSample
 from devices.host import priority
 from devices.host.awake import Held
 from devices.host.clock_state import ClockState
@@ -55,7 +55,7 @@ def calm(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(computer, "others_load", lambda *_: IDLE)
     monkeypatch.setattr(computer, "clock_state", lambda: ClockState(0.01))
     monkeypatch.setattr(priority, "allowed", lambda: GRANTED)
-    monkeypatch.setattr(Computer, "sample", lambda _: WELL)
+    monkeypatch.setattr(computer, "read_sample", lambda: WELL)
 
 
 @pytest.fixture(autouse=True)

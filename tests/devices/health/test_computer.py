@@ -1,7 +1,7 @@
 """The PC's own samples, and the few of its troubles that deserve a warning."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,11 +11,11 @@ import pytest
 
 from devices.health import computer
 from devices.health.computer import (
-    Computer,
     ComputerSample,
     ComputerWatch,
     are_drivers_gone,
     is_restart_asked_for,
+    read_sample,
     speed_limit,
     throttle_count,
 )  # fmt: skip
@@ -32,26 +32,31 @@ WELL = ComputerSample(
 )  # fmt: skip
 
 
-class Scripted(Computer):
-    """Gives the samples of a script."""
+@pytest.fixture
+def watched(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Recorded]:
+    """Return what a watch records of samples, a minute apart."""
 
-    def __init__(self, *samples: ComputerSample) -> None:
-        super().__init__()
-        self._samples = list(samples)
+    def watch_all(*samples: ComputerSample) -> Recorded:
+        left = list(samples)
+        monkeypatch.setattr(computer, "read_sample", lambda *_, **__: left.pop(0))
+        clock = SimulatedClock()
+        recorded = Recorded(clock)
+        watch = ComputerWatch(ARCHIVE, record=recorded, clock=clock)
+        while left:
+            watch.look()
+            clock.advance_to(clock.now_ns() + 60 * NANOSECONDS)
+        return recorded
 
-    def sample(self) -> ComputerSample:
-        return self._samples.pop(0)
+    return watch_all
 
 
-def watched(*samples: ComputerSample) -> Recorded:
-    """Return what a watch records of `samples`, a minute apart."""
-    clock = SimulatedClock()
-    recorded = Recorded(clock)
-    watch = ComputerWatch(ARCHIVE, record=recorded, clock=clock, computer=Scripted(*samples))
-    for _ in samples:
+def samples_of(folders: Iterable[Path], count: int) -> Iterator[ComputerSample]:
+    """Give samples that a watch of this machine takes."""
+    recorded = Recorded(SimulatedClock())
+    watch = ComputerWatch(dict.fromkeys(folders, 0), record=recorded, clock=SimulatedClock())
+    for number in range(count):
         watch.look()
-        clock.advance_to(clock.now_ns() + 60 * NANOSECONDS)
-    return recorded
+        yield msgspec.convert(recorded.of(Kind.SAMPLE)[number].detail, ComputerSample)
 
 
 def but(**changes: object) -> ComputerSample:
@@ -64,8 +69,7 @@ def told(recorded: Recorded) -> list[tuple[str, str]]:
 
 def test_a_sample_of_this_machine_is_true(tmp_path: Path) -> None:
     there, not_yet = tmp_path, tmp_path / "not/yet/there"
-    reader = Computer([there, not_yet, there])
-    first, second = reader.sample(), reader.sample()
+    first, second = samples_of([there, not_yet], 2)
     assert first.cpu_percent is None
     assert second.cpu_percent is not None
     assert 0 <= second.cpu_percent <= (second.busiest_core_percent or 0) <= 100
@@ -87,7 +91,7 @@ def test_the_hottest_sensor_and_the_battery_are_told(monkeypatch: pytest.MonkeyP
     }
     monkeypatch.setattr(psutil, "sensors_temperatures", lambda: heat)
     monkeypatch.setattr(psutil, "sensors_battery", lambda: SimpleNamespace(percent=53.66, power_plugged=False))
-    sample = Computer().sample()
+    sample = read_sample()
     assert (sample.temperature_c, sample.temperature_sensor) == (71.0, "coretemp Package id 0")
     assert (sample.battery_percent, sample.plugged_in) == (53.7, False)
 
@@ -95,7 +99,7 @@ def test_the_hottest_sensor_and_the_battery_are_told(monkeypatch: pytest.MonkeyP
 def test_what_the_pc_does_not_have_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(psutil, "sensors_temperatures", dict)
     monkeypatch.setattr(psutil, "sensors_battery", lambda: None)
-    detail = msgspec.to_builtins(Computer().sample())
+    detail = msgspec.to_builtins(read_sample())
     assert {"temperature_c", "battery_percent", "plugged_in", "disk_free"} & set(detail) == set()
 
 
@@ -105,7 +109,7 @@ def test_a_sensor_that_fails_costs_nothing_but_itself(monkeypatch: pytest.Monkey
         raise ZeroDivisionError("a battery of no charge")
 
     monkeypatch.setattr(psutil, sensor, fails)
-    sample = Computer().sample()
+    sample = read_sample()
     assert sample.memory_available > 0
     assert sample.temperature_c is None or sensor == "sensors_battery"
     assert sample.plugged_in is None or sensor == "sensors_temperatures"
@@ -126,15 +130,15 @@ def test_a_disk_that_does_not_answer_is_left_out_and_asked_by_one_thread_only(
 
     monkeypatch.setattr(computer, "_DISK_ANSWERS_S", 0.05)
     monkeypatch.setattr(psutil, "disk_usage", usage)
-    reader = Computer([tmp_path, Path("/")])
-    assert reader.sample().disk_free == {"/": 7}
-    assert reader.sample().disk_free == {"/": 7}
+    samples = samples_of([tmp_path, Path("/")], 1000)
+    assert next(samples).disk_free == {"/": 7}
+    assert next(samples).disk_free == {"/": 7}
     assert len(answers) == 1
     go_on.set()
-    wait_for(lambda: reader.sample().disk_free == {"/": 7, str(tmp_path): 8})
+    wait_for(lambda: next(samples).disk_free == {"/": 7, str(tmp_path): 8})
 
 
-def test_a_sample_is_a_line_that_only_those_who_ask_for_it_see() -> None:
+def test_a_sample_is_a_line_that_only_those_who_ask_for_it_see(watched: Callable[..., Recorded]) -> None:
     (line,) = watched(WELL).lines
     assert (line.device, line.kind, line.level) == (PC, Kind.SAMPLE, Level.DEBUG)
     assert line.detail["memory_available"] == 6_000_000_000
@@ -153,7 +157,7 @@ def test_a_sample_is_a_line_that_only_those_who_ask_for_it_see() -> None:
     ],
 )  # fmt: skip
 def test_a_trouble_is_one_warning_and_ends_only_when_it_is_clearly_over(
-    bad: ComputerSample, still: ComputerSample, fault: str, reason: str
+    watched: Callable[..., Recorded], bad: ComputerSample, still: ComputerSample, fault: str, reason: str
 ) -> None:
     recorded = watched(WELL, bad, bad, still, bad, WELL, WELL, bad)
     assert told(recorded) == [("degraded", fault), ("recovered", fault), ("degraded", fault)]
@@ -164,7 +168,7 @@ def test_a_trouble_is_one_warning_and_ends_only_when_it_is_clearly_over(
     assert ended.detail["state"] == "ok"
 
 
-def test_what_is_nearly_bad_is_no_trouble() -> None:
+def test_what_is_nearly_bad_is_no_trouble(watched: Callable[..., Recorded]) -> None:
     nearly = but(
         cpu_percent=95.0, memory_available=800_000_000, disk_free={"/srv/archive": 2_000_000_000}, battery_percent=5.0
     )
@@ -180,14 +184,14 @@ def test_the_first_sample_comes_at_once_and_the_watch_ends_when_told() -> None:
     assert len(recorded.lines) == 1
 
 
-def test_a_sensor_that_cannot_be_read_is_one_line_and_no_more() -> None:
-    class Broken(Computer):
-        def sample(self) -> ComputerSample:
-            raise RuntimeError("the sensor says no")
+def test_a_sensor_that_cannot_be_read_is_one_line_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> ComputerSample:
+        raise RuntimeError("the sensor says no")
 
+    monkeypatch.setattr(computer, "read_sample", broken)
     clock = SimulatedClock()
     recorded = Recorded(clock)
-    watch = ComputerWatch({}, record=recorded, clock=clock, computer=Broken())
+    watch = ComputerWatch({}, record=recorded, clock=clock)
     watch.start()
     wait_for(lambda: clock.now_ns() > 3600 * NANOSECONDS)  # the simulated clock runs through an hour at once
     watch.stop()
