@@ -40,63 +40,6 @@ _MOST = 1000
 _WINDOW_NS = round(WINDOW_S * NANOSECONDS)
 
 
-class Rhythm:
-    """The capture times of the last WINDOW_S; begins anew after a pause."""
-
-    def __init__(self) -> None:
-        self._times: deque[int] = deque(maxlen=_MOST)
-        self._began_ns = 0
-
-    def add(self, at_ns: int) -> None:
-        """Take note of a picture captured at `at_ns`."""
-        if self._times and at_ns < self._times[-1] - NANOSECONDS:  # another clock
-            self.restart()
-        if not self._times:
-            self._began_ns = at_ns
-        self._times.append(max(at_ns, self._times[-1]) if self._times else at_ns)
-        while at_ns - self._times[0] > _WINDOW_NS:
-            self._times.popleft()
-
-    def restart(self) -> None:
-        """Forget everything."""
-        self._times.clear()
-
-    @property
-    def is_settled(self) -> bool:
-        """Whether the window is full, and what cameras do in their first second is not in it any more."""
-        return len(self._times) > _FEWEST and self._times[-1] - self._began_ns >= _WINDOW_NS + _SETTLES_S * NANOSECONDS
-
-    @property
-    def interval_ns(self) -> int:
-        """The mean time between two pictures, 0 if that is not known."""
-        return (self._times[-1] - self._times[0]) // (len(self._times) - 1) if len(self._times) > _FEWEST else 0
-
-    def missing(self, at_ns: int, least_ns: float) -> int:
-        """Return how many pictures are missing between the last one and one captured at `at_ns`.
-
-        That is told from how often they came until then, though never more often than every `least_ns`.
-        """
-        usual_ns = max(self.interval_ns, least_ns)
-        if not self.interval_ns or at_ns - self._times[-1] <= GAP * usual_ns:
-            return 0
-        usual_ns = max(median(self.intervals()), least_ns)  # the mean holds the gaps before this one
-        return max(0, round((at_ns - self._times[-1]) / usual_ns) - 1)
-
-    def intervals(self) -> list[int]:
-        """Return the intervals without the longest: one hiccup is neither a rate nor a rhythm."""
-        intervals = [after - before for before, after in pairwise(self._times)]
-        if intervals:
-            intervals.remove(max(intervals))
-        return intervals
-
-    def slow_since(self, usual_ns: float) -> int:
-        """Return when the first interval of the window that is longer than usual began."""
-        for before, after in pairwise(self._times):
-            if after - before > usual_ns / FAST_ENOUGH:
-                return before
-        return self._times[0]
-
-
 class ArrivalWatch:
     """Judges when pictures come, for a `kind` of device of `nominal` pictures a second; used by the thread that reads.
 
@@ -115,7 +58,9 @@ class ArrivalWatch:
         self._kind = kind
         self._is_screen = is_screen
         self._nominal = float(nominal)
-        self._rhythm = Rhythm()
+        self._times: deque[int] = deque(maxlen=_MOST)
+        """The capture times of the last WINDOW_S; they begin anew after a pause."""
+        self._began_ns = 0
         self._opened_ns = opened_ns
         self._last_ns: int | None = None
         self._next_look_ns = 0
@@ -125,20 +70,65 @@ class ArrivalWatch:
 
     def arrived(self, captured_ns: int, now_ns: int) -> None:
         """Take note of a picture."""
-        self.missing += self._rhythm.missing(captured_ns, NANOSECONDS / self._nominal)
+        self.missing += self._missing_before(captured_ns)
         if self._last_ns is not None and now_ns - self._last_ns > self._patience_ns():
-            self._rhythm.restart()
+            self._times.clear()
         self._last_ns = now_ns
         self._silent.good(now_ns)
-        self._rhythm.add(captured_ns)
+        self._add(captured_ns)
         if now_ns >= self._next_look_ns:
             self._next_look_ns = now_ns + round(_LOOKS_EVERY_S * NANOSECONDS)
-            if self._rhythm.is_settled:
+            if self._is_settled:
                 self._judge(captured_ns)
+
+    def _add(self, at_ns: int) -> None:
+        if self._times and at_ns < self._times[-1] - NANOSECONDS:  # another clock
+            self._times.clear()
+        if not self._times:
+            self._began_ns = at_ns
+        self._times.append(max(at_ns, self._times[-1]) if self._times else at_ns)
+        while at_ns - self._times[0] > _WINDOW_NS:
+            self._times.popleft()
+
+    @property
+    def _is_settled(self) -> bool:
+        """Whether the window is full, and the first second, in which cameras start, is not in it any more."""
+        return len(self._times) > _FEWEST and self._times[-1] - self._began_ns >= _WINDOW_NS + _SETTLES_S * NANOSECONDS
+
+    @property
+    def _interval_ns(self) -> int:
+        """The mean time between two pictures, 0 if that is not known."""
+        return (self._times[-1] - self._times[0]) // (len(self._times) - 1) if len(self._times) > _FEWEST else 0
+
+    def _missing_before(self, at_ns: int) -> int:
+        """Return how many pictures are missing between the last one and one captured at `at_ns`.
+
+        That is told from how often they came until then, though never more often than the nominal rate.
+        """
+        interval_ns, least_ns = self._interval_ns, NANOSECONDS / self._nominal
+        if not interval_ns or at_ns - self._times[-1] <= GAP * max(interval_ns, least_ns):
+            return 0
+        usual_ns = max(median(self._intervals()), least_ns)  # the mean holds the gaps before this one
+        return max(0, round((at_ns - self._times[-1]) / usual_ns) - 1)
+
+    def _intervals(self) -> list[int]:
+        """Return the intervals without the longest: one hiccup is neither a rate nor a rhythm."""
+        intervals = [after - before for before, after in pairwise(self._times)]
+        if intervals:
+            intervals.remove(max(intervals))
+        return intervals
+
+    def _slow_since(self) -> int:
+        """Return when the first interval of the window that is longer than usual began."""
+        usual_ns = NANOSECONDS / self._nominal
+        for before, after in pairwise(self._times):
+            if after - before > usual_ns / FAST_ENOUGH:
+                return before
+        return self._times[0]
 
     def excuse(self, for_ns: int) -> None:
         """Take note that for so long nobody has asked for pictures."""
-        self._rhythm.restart()
+        self._times.clear()
         if self._last_ns is None:
             self._opened_ns += for_ns
         else:
@@ -171,11 +161,11 @@ class ArrivalWatch:
         """Return the longer of SILENT_S and five intervals, the true ones where they are longer than promised."""
         if self._last_ns is None:
             return round(FIRST_PICTURE_S * NANOSECONDS)
-        interval_ns = max(NANOSECONDS / self._nominal, self._rhythm.interval_ns)
+        interval_ns = max(NANOSECONDS / self._nominal, self._interval_ns)
         return round(max(SILENT_S * NANOSECONDS, SILENT_FRAMES * interval_ns))
 
     def _judge(self, now_ns: int) -> None:
-        intervals = self._rhythm.intervals()
+        intervals = self._intervals()
         mean_ns = sum(intervals) / len(intervals)
         if mean_ns <= 0:
             return
@@ -200,7 +190,7 @@ class ArrivalWatch:
                 why = "this PC is busy: close other programs"
             self._slow.bad(
                 f"{self._name} gives {self.fps:.1f} pictures a second instead of {self._nominal:.3g}: {why}",
-                began_ns=self._rhythm.slow_since(NANOSECONDS / self._nominal),
+                began_ns=self._slow_since(),
                 fps=round(self.fps, 2),
                 nominal_fps=round(self._nominal, 3),
             )

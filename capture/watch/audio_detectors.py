@@ -43,60 +43,77 @@ class SilenceWatch:
     def __init__(self, tracker: HealthTracker, silence_s: float) -> None:
         self._tracker = tracker
         self._silence_s = silence_s
-        self._quiet = _Since(SILENT_DBFS)
-        self._lifeless = _Since(NOTHING_DBFS)
+        self._below_s = {SILENT_DBFS: 0.0, NOTHING_DBFS: 0.0}
+        self._since_ns: dict[float, int] = {}
+        """How long, and since when, it has not been louder than each."""
         self._nothing_s = 0.0
 
     def judge(self, piece: Piece, level_dbfs: float, end_ns: int) -> None:
         """Take the piece that ended at `end_ns`, whose loudest channel is that loud."""
         if level_dbfs > HEARD_DBFS:
             self._tracker.clear(Fault.SILENCE)
-        for below in (self._quiet, self._lifeless):
-            below.hear(level_dbfs, end_ns)
+        for dbfs in self._below_s:
+            if level_dbfs > dbfs:
+                self._below_s[dbfs], self._since_ns[dbfs] = 0.0, end_ns
+            else:
+                self._since_ns.setdefault(dbfs, end_ns - NANOSECONDS // 2)
+                self._below_s[dbfs] += PIECE_S
         self._nothing_s = self._nothing_s + PIECE_S if piece.is_nothing else 0.0
-        if self._lifeless.seconds >= self._silence_s:
+        if self._below_s[NOTHING_DBFS] >= self._silence_s:
             # A piece in which it fell silent is something.
-            is_nothing = self._nothing_s > self._lifeless.seconds - 2 * PIECE_S
-            self._find(self._lifeless, self._silence_s, is_nothing=is_nothing)
-        elif self._quiet.seconds >= QUIET * self._silence_s:
-            self._find(self._quiet, QUIET * self._silence_s, is_nothing=False)
+            is_nothing = self._nothing_s > self._below_s[NOTHING_DBFS] - 2 * PIECE_S
+            self._find(NOTHING_DBFS, self._silence_s, is_nothing=is_nothing)
+        elif self._below_s[SILENT_DBFS] >= QUIET * self._silence_s:
+            self._find(SILENT_DBFS, QUIET * self._silence_s, is_nothing=False)
 
-    def _find(self, below: "_Since", for_s: float, *, is_nothing: bool) -> None:
-        what = f"silent for {for_s:g} s, below {below.dbfs:g} dBFS: too far away, turned down or switched off"
-        reason = f"{self._tracker.name} has been {what}"
+    def _find(self, dbfs: float, for_s: float, *, is_nothing: bool) -> None:
+        reason = (
+            f"{self._tracker.name} has been silent for {for_s:g} s, below {dbfs:g} dBFS: too far away, turned down or"
+            " switched off"
+        )
         if is_nothing:
             reason = f"{self._tracker.name} has given exactly nothing for {for_s:g} s: muted or not plugged in"
-        self._tracker.find(Fault.SILENCE, reason, began_ns=below.since_ns, exactly_nothing=is_nothing)
-
-
-class _Since:
-    """For how long nothing has been above `dbfs`, and since when."""
-
-    def __init__(self, dbfs: float) -> None:
-        self.dbfs = dbfs
-        self.seconds = 0.0
-        self.since_ns: int | None = None
-
-    def hear(self, level_dbfs: float, end_ns: int) -> None:
-        if level_dbfs > self.dbfs:
-            self.seconds, self.since_ns = 0.0, end_ns
-            return
-        if self.since_ns is None:
-            self.since_ns = end_ns - NANOSECONDS // 2
-        self.seconds += PIECE_S
+        self._tracker.find(Fault.SILENCE, reason, began_ns=self._since_ns[dbfs], exactly_nothing=is_nothing)
 
 
 _FLOOR_PERCENTILE = 10
 
 
-class _Sums:
+class SoundSample:
+    """Sums up half seconds."""
+
     def __init__(self, channels: int) -> None:
         self.overflows = 0
         self.lost_ns = 0
         self.peaks = np.zeros(channels)
         self.clipped = np.zeros(channels, np.int64)
+        self._levels: list[NDArray[np.float32]] = []
 
-    def detail(self) -> dict[str, Any]:
+    @property
+    def pieces(self) -> int:
+        """How many half seconds have come."""
+        return len(self._levels)
+
+    def lose(self, lost_ns: int) -> None:
+        """Count that samples were lost between two blocks, `lost_ns` of them by the stamps of the blocks."""
+        self.overflows += 1
+        self.lost_ns += lost_ns
+
+    def add(self, piece: Piece) -> None:
+        """Take the next half second."""
+        self._levels.append(piece.levels)
+        np.maximum(self.peaks, piece.peaks, out=self.peaks)
+        self.clipped += piece.clipped
+
+    def join(self, other: "SoundSample") -> None:
+        """Take the sums of `other`, but not its levels."""
+        self.overflows += other.overflows
+        self.lost_ns += other.lost_ns
+        np.maximum(self.peaks, other.peaks, out=self.peaks)
+        self.clipped += other.clipped
+
+    def totals(self) -> dict[str, Any]:
+        """Return the sums as JSON values."""
         return {
             "overflows": self.overflows,
             "lost_s": round(self.lost_ns / NANOSECONDS, 3),
@@ -104,53 +121,14 @@ class _Sums:
             "peak_dbfs": _rounded(self.peaks),
         }
 
-
-class SoundSample:
-    """Sums up half seconds: since the last `take`, and since the beginning."""
-
-    def __init__(self, channels: int) -> None:
-        self.hum_dbfs: float | None = None
-        self._channels = channels
-        self._all = _Sums(channels)
-        self._lately = _Sums(channels)
-        self._levels: list[NDArray[np.float32]] = []
-
-    @property
-    def pieces(self) -> int:
-        """How many half seconds have come since the last `take`."""
-        return len(self._levels)
-
-    def lose(self, lost_ns: int) -> None:
-        """Count that samples were lost between two blocks, `lost_ns` of them by the stamps of the blocks."""
-        for sums in (self._all, self._lately):
-            sums.overflows += 1
-            sums.lost_ns += lost_ns
-
-    def add(self, piece: Piece) -> None:
-        """Take the next half second."""
-        self._levels.append(piece.levels)
-        for sums in (self._all, self._lately):
-            np.maximum(sums.peaks, piece.peaks, out=sums.peaks)
-            sums.clipped += piece.clipped
-
-    def take(self) -> dict[str, Any]:
-        """Return the sum since the last one as JSON values, and begin anew; levels in dBFS for each channel.
-
-        The noise floor is what nine of ten parts of 50 ms exceed; `overflows` is how often samples were lost.
-        """
-        detail = self._lately.detail() | {"seconds": len(self._levels) * PIECE / SAMPLE_RATE}
+    def detail(self) -> dict[str, Any]:
+        """Return the sums and the levels, in dBFS; nine of ten parts of 50 ms exceed the noise floor."""
+        detail = self.totals() | {"seconds": len(self._levels) * PIECE_S}
         if self._levels:
             levels = np.concatenate(self._levels, axis=1)
             detail["rms_dbfs"] = _rounded(np.sqrt(np.mean(levels.astype(np.float64) ** 2, axis=1)))
             detail["noise_floor_dbfs"] = _rounded(np.percentile(levels, _FLOOR_PERCENTILE, axis=1))
-        if self.hum_dbfs is not None:
-            detail["hum_dbfs"] = round(self.hum_dbfs, 1)
-        self._lately, self._levels = _Sums(self._channels), []
         return detail
-
-    def totals(self) -> dict[str, Any]:
-        """Return the sum since the beginning."""
-        return self._all.detail()
 
 
 def _rounded(levels: NDArray[Any]) -> list[float]:
@@ -180,6 +158,9 @@ class AudioDetectors(Detectors[AudioBlock]):
         self, tracker: HealthTracker, channels: int, *, silence_s: float, clock: Clock, mains_hz: int = 50
     ) -> None:
         self.sample = SoundSample(channels)
+        """The half seconds since the health log was told last."""
+        self._told = SoundSample(channels)
+        self._channels = channels
         self._tracker = tracker
         self.guard = Guard(tracker.device_id, tracker.name, tracker.record)
         self._clock = clock
@@ -191,8 +172,10 @@ class AudioDetectors(Detectors[AudioBlock]):
         self._no_data = Latch(tracker, Fault.NO_DATA)
         self._silence = SilenceWatch(tracker, silence_s)
         self._dead = _DeadChannel(tracker)
-        self._clipping = _Clipping(tracker)
-        self._hum = _Hum(tracker, channels, mains_hz)
+        self._clipped: deque[int] = deque(maxlen=round(CLIPPING_S / PIECE_S))
+        self._mains_hz = mains_hz
+        self._hum = hum.HumMeter(channels, mains_hz)
+        self._hum_dbfs: float | None = None
 
     def read(self, item: AudioBlock | None) -> None:
         """Take the result of one read; once a minute a sample goes into the health log."""
@@ -207,12 +190,22 @@ class AudioDetectors(Detectors[AudioBlock]):
             self.guard("samples", self._tell_sample)
 
     def _tell_sample(self) -> None:
-        self._tracker.log(Kind.SAMPLE, level=Level.DEBUG, **self.sample.take())
+        self._tracker.log(Kind.SAMPLE, level=Level.DEBUG, **self.take_sample())
+
+    def take_sample(self) -> dict[str, Any]:
+        """Return the sum since the last one as JSON values, and begin anew."""
+        detail = self.sample.detail()
+        if self._hum_dbfs is not None:
+            detail["hum_dbfs"] = round(self._hum_dbfs, 1)
+        self._told.join(self.sample)
+        self.sample = SoundSample(self._channels)
+        return detail
 
     def tell_closed(self) -> None:
         """Write into the health log how it was all the time it was open."""
         open_s = round((self._clock.now_ns() - self._opened_ns) / NANOSECONDS, 3)
-        self._tracker.log(Kind.CLOSED, open_s=open_s, blocks=self._blocks, **self.sample.totals())
+        self._told.join(self.sample)
+        self._tracker.log(Kind.CLOSED, open_s=open_s, blocks=self._blocks, **self._told.totals())
 
     def _feed(self, block: AudioBlock) -> None:
         self._fed_ns = self._asked_ns = self._clock.now_ns()
@@ -259,8 +252,36 @@ class AudioDetectors(Detectors[AudioBlock]):
         guard("samples", self.sample.add, piece)
         guard("silence", self._silence.judge, piece, max(levels), end_ns)
         guard("a dead channel", self._dead.judge, levels, end_ns)
-        guard("clipping", self._clipping.judge, piece, end_ns)
-        self.sample.hum_dbfs = guard("hum", self._hum.judge, numbers, end_ns)
+        guard("clipping", self._judge_clipping, piece, end_ns)
+        self._hum_dbfs = guard("hum", self._judge_hum, numbers, end_ns)
+
+    def _judge_clipping(self, piece: Piece, end_ns: int) -> None:
+        self._clipped.append(max(piece.clipped))
+        clipped = [index for index, samples in enumerate(self._clipped) if samples]
+        if not clipped:
+            self._tracker.clear(Fault.CLIPPING)
+        elif len(clipped) >= CLIPPED_PIECES and not self._tracker.has(Fault.CLIPPING):
+            reason = f"{self._tracker.name} is too loud: samples are cut off at full scale; turn its input down"
+            ago_s = (len(self._clipped) - clipped[0]) * PIECE_S
+            began_ns = end_ns - round(ago_s * NANOSECONDS)
+            self._tracker.find(Fault.CLIPPING, reason, began_ns=began_ns, samples=sum(self._clipped))
+
+    def _judge_hum(self, numbers: NDArray[np.float32], end_ns: int) -> float | None:
+        """Begin when hum is sure; end when there is none even under what is spoken."""
+        found = self._hum.hear(numbers)
+        if found is None:
+            return None
+        sure_dbfs, maybe_dbfs = found
+        if sure_dbfs > HUM_DBFS:
+            reason = (
+                f"{self._tracker.name} hums with the mains ({self._mains_hz} Hz and multiples, {sure_dbfs:.0f} dBFS):"
+                " check its cable, its power supply and their earth"
+            )
+            began_ns = end_ns - hum.SECONDS * NANOSECONDS
+            self._tracker.find(Fault.HUM, reason, began_ns=began_ns, level_dbfs=round(sure_dbfs, 1))
+        elif maybe_dbfs < NO_HUM_DBFS:
+            self._tracker.clear(Fault.HUM)
+        return sure_dbfs
 
 
 class _DeadChannel:
@@ -302,46 +323,3 @@ class _DeadChannel:
             side = self._NAMES[softer]
             reason = f"the {side} channel of {self._tracker.name} carries nothing: check its cable"
             self._tracker.find(Fault.DEAD_CHANNEL, reason, began_ns=self._began_ns, channel=side, below_db=below_db)
-
-
-class _Clipping:
-    def __init__(self, tracker: HealthTracker) -> None:
-        self._tracker = tracker
-        self._lately: deque[int] = deque(maxlen=round(CLIPPING_S / PIECE_S))
-
-    def judge(self, piece: Piece, end_ns: int) -> None:
-        self._lately.append(max(piece.clipped))
-        clipped = [index for index, samples in enumerate(self._lately) if samples]
-        if not clipped:
-            self._tracker.clear(Fault.CLIPPING)
-        elif len(clipped) >= CLIPPED_PIECES and not self._tracker.has(Fault.CLIPPING):
-            reason = f"{self._tracker.name} is too loud: samples are cut off at full scale; turn its input down"
-            ago_s = (len(self._lately) - clipped[0]) * PIECE_S
-            began_ns = end_ns - round(ago_s * NANOSECONDS)
-            self._tracker.find(Fault.CLIPPING, reason, began_ns=began_ns, samples=sum(self._lately))
-
-
-class _Hum:
-    def __init__(self, tracker: HealthTracker, channels: int, mains_hz: int) -> None:
-        self._meter = hum.HumMeter(channels, mains_hz)
-        self._tracker = tracker
-        self._mains_hz = mains_hz
-
-    def reset(self) -> None:
-        self._meter.reset()
-
-    def judge(self, numbers: NDArray[np.float32], end_ns: int) -> float | None:
-        """Begin when hum is sure; end when there is none even under what is spoken."""
-        found = self._meter.hear(numbers)
-        if found is None:
-            return None
-        if found.sure_dbfs > HUM_DBFS:
-            reason = (
-                f"{self._tracker.name} hums with the mains ({self._mains_hz} Hz and multiples, "
-                f"{found.sure_dbfs:.0f} dBFS): check its cable, its power supply and their earth"
-            )
-            began_ns = end_ns - hum.SECONDS * NANOSECONDS
-            self._tracker.find(Fault.HUM, reason, began_ns=began_ns, level_dbfs=round(found.sure_dbfs, 1))
-        elif found.maybe_dbfs < NO_HUM_DBFS:
-            self._tracker.clear(Fault.HUM)
-        return found.sure_dbfs

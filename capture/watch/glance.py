@@ -54,20 +54,12 @@ class Seen:
     is_same: bool
 
 
-@dataclass(frozen=True, slots=True)
-class _Look:
-    at_ns: int
-    luma: float
-    light_luma: float
-    burnt: float
-    is_black: bool
-
-
 class Glance:
     """Takes pictures of one source and says what was seen; used by one thread."""
 
     def __init__(self) -> None:
-        self._looks: list[_Look] = []
+        self._looks: list[tuple[int, float, float, float, bool]] = []
+        """Of each picture its capture time, luma, light luma, the share that is burnt, and whether it is black."""
         self._first = self._copy = np.zeros((HEIGHT, WIDTH), np.uint8)
         self._is_same = self._is_still = True
         self._slate: Slate | None = None
@@ -86,15 +78,9 @@ class Glance:
         self._compare(copy)
         self._add(luma, has_settled=at_ns >= self._settles_ns)
         self._slate = slate(*planes) if self._is_still else None
-        self._looks.append(
-            _Look(
-                at_ns=at_ns,
-                luma=float(cv2.mean(luma)[0]),
-                light_luma=float(np.percentile(copy, _LIGHT_PERCENTILE)),
-                burnt=float(np.count_nonzero(copy >= BURNT)) / copy.size,
-                is_black=is_black(luma),
-            )
-        )
+        light_luma = float(np.percentile(copy, _LIGHT_PERCENTILE))
+        burnt = float(np.count_nonzero(copy >= BURNT)) / copy.size
+        self._looks.append((at_ns, float(cv2.mean(luma)[0]), light_luma, burnt, is_black(luma)))
 
     def _compare(self, copy: Plane) -> None:
         """Compare with the first picture, as the watch over what pictures show does."""
@@ -119,14 +105,15 @@ class Glance:
         """Return what was seen, None if nothing was."""
         if self._shown is None or self._settles_ns is None:
             return None
-        looks = [look for look in self._looks if look.at_ns >= (self._settles_ns or 0)] or self._looks
+        looks = [look for look in self._looks if look[0] >= self._settles_ns] or self._looks
+        _, lumas, light_lumas, burnt, are_black = zip(*looks, strict=True)
         return Seen(
             pictures=len(self._looks),
-            luma=median(look.luma for look in looks),
-            light_luma=median(look.light_luma for look in looks),
-            burnt=median(look.burnt for look in looks),
+            luma=median(lumas),
+            light_luma=median(light_lumas),
+            burnt=median(burnt),
             blur=blur(self._shown),
-            is_black=all(look.is_black for look in looks),
+            is_black=all(are_black),
             slate=self._slate,
             is_same=self._is_same and len(self._looks) > 1,
         )

@@ -7,7 +7,6 @@ stands out of what is beside it. Music that stays, as an organ does, and motors 
 
 import math
 from collections import deque
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,11 +45,8 @@ _UNIT = 0.75 * (float(_WINDOW.sum()) * 32_768.0) ** 2
 """The sum of a line's bins for an RMS of 1: a sine of amplitude A has A * sum / 2 in its bin, half of it beside."""
 
 
-class Hum(NamedTuple):
-    """RMS levels: of hum that is sure, since its lines are steady; and of what may be hum under a voice."""
-
-    sure_dbfs: float
-    maybe_dbfs: float
+type Hum = tuple[float, float]
+"""RMS levels in dBFS: of hum that is sure, since its lines are steady, and of a sound under a voice that may be hum."""
 
 
 class HumMeter:
@@ -105,7 +101,7 @@ def _hum(least: NDArray[np.float32], most: NDArray[np.float32], are_mains: NDArr
     is_heard = powers > powers.max(axis=1, keepdims=True) / _FAINT
     stands_out = is_heard & (lines.max(axis=2) > _OUTSTANDING * beside)
     is_steady = most[:, bins].sum(axis=2) < _STEADY * powers
-    return Hum(_loudest_dbfs(powers, stands_out & is_steady & are_mains), _loudest_dbfs(powers, stands_out))
+    return _loudest_dbfs(powers, stands_out & is_steady & are_mains), _loudest_dbfs(powers, stands_out)
 
 
 def _are_mains(power: NDArray[np.float32], mains_hz: int) -> NDArray[np.bool_]:

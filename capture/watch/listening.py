@@ -64,7 +64,7 @@ class Listening:
         self._is_nothing = self._is_nothing and piece.is_nothing
         self._clipped += any(piece.clipped)
         if hum := self._hum.hear(numbers):
-            self._hum_dbfs = hum.sure_dbfs
+            self._hum_dbfs, _ = hum
 
     def heard(self) -> Heard | None:
         """Return what was heard, None if that was less than half a second."""

@@ -25,42 +25,6 @@ _SURE_AFTER = 2
 takes a moment."""
 
 
-class SignalWatch:
-    """Asks the driver about its signal, once a second and where pictures stay away."""
-
-    def __init__(self, tracker: HealthTracker, source: VideoSource) -> None:
-        self._name = tracker.name
-        self._source = source
-        self._asked_ns = -round(_ASKS_EVERY_S * NANOSECONDS)
-        self._bad_since_ns: int | None = None
-        self._times_bad = 0
-        self._was_without_pictures = False
-        self._latch = Latch(tracker, Fault.NO_SIGNAL, takes_over=False)  # it may have been found in the pictures
-
-    def look(self, now_ns: int, *, pictures_come: bool) -> bool:
-        """Return whether the driver says that there is no usable signal."""
-        just_stopped = not pictures_come and not self._was_without_pictures
-        self._was_without_pictures = not pictures_come
-        if just_stopped or now_ns - self._asked_ns >= _ASKS_EVERY_S * NANOSECONDS:
-            self._asked_ns = now_ns
-            self._hear(self._source.signal_problem(), now_ns, at_once=not pictures_come)
-        return self._latch.is_on
-
-    def _hear(self, problem: str | None, now_ns: int, *, at_once: bool) -> None:
-        if problem is None:
-            self._bad_since_ns, self._times_bad = None, 0
-            self._latch.good(now_ns)
-            return
-        if self._bad_since_ns is None:
-            self._bad_since_ns = now_ns
-        self._times_bad += 1
-        if at_once or self._times_bad >= _SURE_AFTER:
-            reason = f"{self._name} says that it has no signal: {problem}; check the cable and the computer at its end"
-            self._latch.bad(reason, began_ns=self._bad_since_ns, driver=True)
-        else:
-            self._latch.unsure()
-
-
 WINDOW_S = 5.0
 FEWEST = 3
 SHARE = 0.015
@@ -283,7 +247,11 @@ class VideoDetectors(Detectors[Frame]):
         size = opened.width * opened.height
         predicts = source.coded is not None and source.coded.codec == "h264"
         self.stillness = StillnessWatch(tracker, device.kind, patience.frozen_s, self.pictures, size, predicts=predicts)
-        self._signal = SignalWatch(tracker, source)
+        self._no_signal = Latch(tracker, Fault.NO_SIGNAL, takes_over=False)  # it may have been found in the pictures
+        self._asked_ns = -round(_ASKS_EVERY_S * NANOSECONDS)
+        self._no_signal_since_ns: int | None = None
+        self._times_bad = 0
+        self._was_without_pictures = False
         self._given_up = source.damaged
         self._read_ns = self._opened_ns
         self._sample_ns = self._opened_ns
@@ -300,9 +268,9 @@ class VideoDetectors(Detectors[Frame]):
             self.frames += 1
             guard("when pictures come", self._arrivals.arrived, frame.timestamp_ns, now_ns)
             guard("standstill", self.stillness.arrived, frame.payload, frame.timestamp_ns)
-            guard("the driver's signal", self._signal.look, now_ns, pictures_come=True)
+            guard("the driver's signal", self._look_at_signal, now_ns, pictures_come=True)
         elif guard("when pictures come", self._arrivals.is_overdue, now_ns):
-            is_explained = guard("the driver's signal", self._signal.look, now_ns, pictures_come=False)
+            is_explained = guard("the driver's signal", self._look_at_signal, now_ns, pictures_come=False)
             guard("when pictures come", self._arrivals.nothing_came, now_ns, is_explained=bool(is_explained))
         if now_ns - self._sample_ns >= SAMPLE_S * NANOSECONDS:
             guard("samples", self._sample, now_ns)
@@ -315,6 +283,30 @@ class VideoDetectors(Detectors[Frame]):
     def damaged(self, frame: Frame, why: str) -> None:
         """Take note of a frame that could not be decoded, because of `why`."""
         self._guard("damaged pictures", self.damage.damaged, frame.payload, why, frame.timestamp_ns)
+
+    def _look_at_signal(self, now_ns: int, *, pictures_come: bool) -> bool:
+        """Ask the driver once a second and where pictures stay away; return whether it has no signal."""
+        just_stopped = not pictures_come and not self._was_without_pictures
+        self._was_without_pictures = not pictures_come
+        if just_stopped or now_ns - self._asked_ns >= _ASKS_EVERY_S * NANOSECONDS:
+            self._asked_ns = now_ns
+            self._judge_signal(self._source.signal_problem(), now_ns, at_once=not pictures_come)
+        return self._no_signal.is_on
+
+    def _judge_signal(self, problem: str | None, now_ns: int, *, at_once: bool) -> None:
+        if problem is None:
+            self._no_signal_since_ns, self._times_bad = None, 0
+            self._no_signal.good(now_ns)
+            return
+        if self._no_signal_since_ns is None:
+            self._no_signal_since_ns = now_ns
+        self._times_bad += 1
+        if at_once or self._times_bad >= _SURE_AFTER:
+            name = self._tracker.name
+            reason = f"{name} says that it has no signal: {problem}; check the cable and the computer at its end"
+            self._no_signal.bad(reason, began_ns=self._no_signal_since_ns, driver=True)
+        else:
+            self._no_signal.unsure()
 
     def _ask_driver(self, now_ns: int) -> None:
         if (damaged := self._source.damaged) != self._given_up:

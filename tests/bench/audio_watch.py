@@ -33,7 +33,7 @@ def cpu_seconds(minutes: float) -> float:
         clock.advance_to(stamp_ns)
         watch.read(AudioBlock(stamp_ns, parts[number % len(parts)]))
         if number % 3000 == 0:
-            watch.sample.take()
+            watch.take_sample()
     return time.process_time() - before
 
 

@@ -156,7 +156,7 @@ def test_times_that_stand_still_fill_no_memory() -> None:
         watch.read(Frame(watched.clock.now_ns(), picture))
         watch.damage.whole(watched.clock.now_ns())
         watch.damage.gave_up(2, watched.clock.now_ns())
-    held = watch._arrivals._rhythm._times, watch.damage._whole, watch.damage._damaged
+    held = watch._arrivals._times, watch.damage._whole, watch.damage._damaged
     assert max(map(len, held)) <= 2000
 
 

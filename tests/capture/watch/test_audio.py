@@ -10,7 +10,7 @@ from capture.watch.audio_detectors import mains_hz
 from capture.watch.hum import HumMeter
 from capture.watch.loudness import PIECE, clipped_samples, measure
 from devices.health.faults import Fault
-from devices.health.line import Level
+from devices.health.line import Kind, Level
 from devices.model import Health, HealthState
 from tests.capture.watch.sounds import Heard, Sound, level, mains, noise, samples, speech, tone
 
@@ -182,7 +182,7 @@ def test_hum_is_found_in_a_silent_room_and_while_people_speak() -> None:
         assert line.detail["fault"] == Fault.HUM
         assert "Mic hums with the mains (50 Hz and multiples, -4" in line.reason
         assert line.detail["level_dbfs"] == pytest.approx(-40, abs=5)
-        assert heard.watch.sample.take()["hum_dbfs"] == pytest.approx(-40, abs=1.5)
+        assert heard.watch.take_sample()["hum_dbfs"] == pytest.approx(-40, abs=1.5)
         heard.hear(over)
         assert len(heard.ended) == 1
 
@@ -253,7 +253,7 @@ def test_noise_is_not_hum(dbfs: float) -> None:
     for sound in (noise(120, dbfs), red):
         pieces = samples(sound).reshape(-1, PIECE, 2)
         levels = [meter.hear(measure(piece)[1]) for piece in pieces]
-        assert max(found.sure_dbfs for found in levels if found is not None) < -60
+        assert max(found[0] for found in levels if found is not None) < -60
         meter.reset()
 
 
@@ -296,15 +296,16 @@ def test_a_sample_says_how_loud_it_was_and_what_was_lost() -> None:
     heard = Heard().hear(np.concatenate([noise(2, -60), tone(2, 1000, -20)]) * (1, 0.1))
     heard.clock.advance_to(heard.clock.now_ns() + 250_000_000)
     heard.feed(np.full((PIECE, 2), 32_767, np.int16), lost=True)
-    detail = heard.watch.sample.take()
+    detail = heard.watch.take_sample()
     assert detail["seconds"] == 4.5
     assert detail["peak_dbfs"] == [0.0, 0.0]
     assert detail["noise_floor_dbfs"][0] < -59.5
     assert detail["rms_dbfs"] == pytest.approx([-23.5, -43.5], abs=0.2)
     assert (detail["overflows"], detail["lost_s"]) == (1, 0.25)
     assert detail["clipped_samples"] == [PIECE, PIECE]
-    assert heard.watch.sample.take()["seconds"] == 0
-    assert heard.watch.sample.totals()["clipped_samples"] == [PIECE, PIECE]
+    assert heard.watch.take_sample()["seconds"] == 0
+    heard.watch.tell_closed()
+    assert heard.recorded.of(Kind.CLOSED)[0].detail["clipped_samples"] == [PIECE, PIECE]
 
 
 @given(st.floats(-90, -4), st.integers(50, 8000))

@@ -10,13 +10,13 @@ import pytest
 
 from capture.source import Frame
 from capture.watch import audio_detectors, loudness
-from capture.watch.arrivals import ArrivalWatch, Rhythm
+from capture.watch.arrivals import ArrivalWatch
 from capture.watch.audio_detectors import SilenceWatch
 from capture.watch.guard import Guard
 from capture.watch.hum import HumMeter
 from capture.watch.latch import Latch
 from capture.watch.picture import PictureWatch
-from capture.watch.video_detectors import DamageWatch, SignalWatch, StillnessWatch, VideoDetectors
+from capture.watch.video_detectors import DamageWatch, StillnessWatch, VideoDetectors
 from capture.watch.watcher import Watcher
 from config.errors import DeviceBusy, MediaError
 from config.schema import Settings
@@ -97,9 +97,9 @@ def taken(watched: Watched) -> tuple[list[Frame], int, int]:
         (ArrivalWatch, "arrived", "when pictures come"),
         (ArrivalWatch, "is_overdue", "when pictures come"),
         (ArrivalWatch, "nothing_came", "when pictures come"),
-        (Rhythm, "intervals", "when pictures come"),
+        (ArrivalWatch, "_intervals", "when pictures come"),
         (StillnessWatch, "arrived", "standstill"),
-        (SignalWatch, "look", "the driver's signal"),
+        (VideoDetectors, "_look_at_signal", "the driver's signal"),
         (DamageWatch, "whole", "damaged pictures"),
         (DamageWatch, "damaged", "damaged pictures"),
         (VideoDetectors, "_ask_driver", "damaged pictures"),
@@ -215,7 +215,7 @@ def test_a_log_that_fails_is_no_reason_either() -> None:
         (audio_detectors.SoundSample, "lose", "sound"),
         (SilenceWatch, "judge", "silence"),
         (audio_detectors._DeadChannel, "judge", "a dead channel"),
-        (audio_detectors._Clipping, "judge", "clipping"),
+        (audio_detectors.AudioDetectors, "_judge_clipping", "clipping"),
         (HumMeter, "hear", "hum"),
         (Latch, "good", "no data"),
         (Latch, "bad", "no data"),
@@ -245,7 +245,7 @@ def test_a_watch_of_sound_that_fails_takes_no_block_with_it(
 
 
 def test_a_sum_that_is_not_told_any_more_does_not_grow(break_at: Break) -> None:
-    break_at(audio_detectors.SoundSample, "take", 1)
+    break_at(audio_detectors.SoundSample, "detail", 1)
     rig = Rig()
     rig.worker.open()
     rig.read(70)
