@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from capture.chosen import Chosen, ChosenSource, refuse_fast
-from capture.locator import AlwaysThere, BoundLocator, Claim, Claims, NamedLocator
+from capture.locator import AlwaysThere, BoundLocator, Claim, NamedLocator
 from capture.outage import DeviceLocator
 from capture.sound.inputs import find_sound_input, server_inputs
 from capture.sound.source import SoundSource
@@ -32,7 +32,7 @@ class DeviceSelector:
         self._listing = context.listing or list_devices
         self._known = {device.id: device for device in known}
         self._listed: tuple[list[Device], Roles] | None = None
-        self._claims = Claims()
+        self._claims: list[Claim] = []
         self._plugs: dict[str, DeviceKind] = {}
         self.unread: StateError | None = None
         """Why the roles could not be read."""
@@ -162,7 +162,7 @@ class DeviceSelector:
     def _locator(
         self, device: Device, missing: DeviceNotFound | None, named: Callable[[], Device | None]
     ) -> DeviceLocator:
-        claim = self._claims.add()
+        claim = Claim(self._claims)
         if missing is not None and device.id not in self._known:
             if device.role:
                 claim.expect(self._plugged()[1][device.role])

@@ -20,39 +20,30 @@ type Listing = Callable[[], Sequence[Device]]
 type _Plug = tuple[str | None, str | None, str | None]
 
 
-class Claims:
-    """The claims of all inputs of one session; `lock` is for whoever reads or changes one, as each has its thread."""
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.all: list[Claim] = []
-
-    def add(self) -> "Claim":
-        """Return the claim of one more input, which is bound to nothing yet."""
-        with self.lock:
-            self.all.append(Claim(self))
-            return self.all[-1]
+_claiming = threading.Lock()
+"""Held while a claim is read or changed, as each input has its thread."""
 
 
 class Claim:
     """The device that one input is bound to, and the one it tries to open: no other input tries that meanwhile."""
 
-    def __init__(self, claims: Claims) -> None:
-        self.lock = claims.lock
+    def __init__(self, session: "list[Claim] | None" = None) -> None:
+        """Claim nothing yet; `session` has the claims of all inputs of one session."""
         self.bound: Binding | None = None
         self.tried: Binding | None = None
         self.home: object | None = None
-        """One for all inputs that came from one plug, wherever they are now; None for what was never there."""
-        self._claims = claims
+        """One for all inputs that came from one plug, wherever they are now; None for a device that was never there."""
+        self._session = [] if session is None else session
+        self._session.append(self)
 
     def expect(self, binding: Binding) -> None:
         """Claim the device that a role was given to, which was never there yet."""
-        with self.lock:
+        with _claiming:
             self.bound = binding
 
     def bind(self, binding: Binding) -> None:
         """Claim the device of `binding`, which is there or was; picture and sound of one plug belong together."""
-        with self.lock:
+        with _claiming:
             self.bound = binding
             homes = (other.home for other in self._others() if other.bound and _plug(other.bound) == _plug(binding))
             self.home = next(filter(None, homes), None) or object()
@@ -60,7 +51,7 @@ class Claim:
     def is_free(self, device: Device, devices: Sequence[Device]) -> bool:
         """Return whether no other input claims the plug of `device`, one of `devices`, but those of the same home.
 
-        The whole plug, as picture and sound of one stick are not for two inputs that came from two. For who has `lock`.
+        The whole plug, as picture and sound of one stick are not for two inputs that came from two. It needs the lock.
         """
         return not any(
             isinstance(found := resolve(binding, devices), Present) and _plug(found.device) == _plug(device)
@@ -71,7 +62,7 @@ class Claim:
         )
 
     def _others(self) -> list["Claim"]:
-        return [claim for claim in self._claims.all if claim is not self]
+        return [claim for claim in self._session if claim is not self]
 
 
 def _plug(of: Device | Binding) -> _Plug:
@@ -89,7 +80,7 @@ class BoundLocator:
     def __init__(self, binding: Binding, listing: Listing, claim: Claim | None = None) -> None:
         self._binding = binding
         self._listing = listing
-        self._claim = claim or Claims().add()
+        self._claim = claim or Claim()
         self._claim.bind(binding)
         self._others: frozenset[str] | None = None  # of its make, and there when it went
 
@@ -99,7 +90,7 @@ class BoundLocator:
 
     def regained(self) -> None:
         """Take note that it has been opened where it was found last."""
-        with self._claim.lock:
+        with _claiming:
             if self._claim.tried:
                 self._binding = self._claim.bound = self._claim.tried
             self._claim.tried = None
@@ -107,7 +98,7 @@ class BoundLocator:
     def find(self) -> Located | None:
         """Return where it is now, None while it is not plugged in."""
         devices = self._listing()
-        with self._claim.lock:
+        with _claiming:
             found = self._found(devices)
             self._claim.tried = binding_of(found.device, self._binding.at) if found else None
             return found

@@ -6,40 +6,15 @@ that none runs ahead, and the session's media times are those of a session that 
 """
 
 import threading
-from typing import Protocol
 
 from devices.host.clock import NANOSECONDS, Clock
 
 
-class Pace(Protocol):
-    """When a track may deliver what belongs to a moment of media time."""
-
-    ahead_ns: int
-    """How much of a track (media time) is worth having before it may be delivered; see `reach`."""
-
-    def begin(self) -> None:
-        """Make now media time 0; called once, before any track is read."""
-        ...
-
-    def start_ns(self) -> int:
-        """Return the session-clock time that is media time 0."""
-        ...
-
-    def wait(self, track: str, media_ns: int, timeout_s: float) -> bool:
-        """Wait until `track` may deliver what belongs to `media_ns`, at most `timeout_s`; return whether it may."""
-        ...
-
-    def reach(self, track: str, media_ns: int) -> None:
-        """Say that `track` has what belongs to `media_ns`, and everything before: others may go that far."""
-        ...
-
-    def finish(self, track: str) -> None:
-        """Say that `track` has ended, so that nobody waits for it any more."""
-        ...
-
-
 class RealPace:
-    """Media time passes with the session clock."""
+    """Media time passes with the session clock.
+
+    `ahead_ns` is how much of a track (media time) is worth having before it may be delivered; see `reach`.
+    """
 
     ahead_ns = 0
 
@@ -49,7 +24,7 @@ class RealPace:
         self._start_ns = clock.now_ns()
 
     def begin(self) -> None:
-        """Make now media time 0."""
+        """Make now media time 0; called once, before any track is read."""
         self._start_ns = self._clock.now_ns()
 
     def start_ns(self) -> int:
@@ -57,7 +32,7 @@ class RealPace:
         return self._start_ns
 
     def wait(self, track: str, media_ns: int, timeout_s: float) -> bool:  # noqa: ARG002 - one clock for all tracks
-        """Wait until the clock has come to `media_ns`."""
+        """Wait until the clock has come to `media_ns`, at most `timeout_s`; return whether it has."""
         remaining = (self._start_ns + media_ns - self._clock.now_ns()) / NANOSECONDS
         if remaining <= 0:
             return True
@@ -91,7 +66,7 @@ class FastPace:
         return 0
 
     def wait(self, track: str, media_ns: int, timeout_s: float) -> bool:
-        """Wait until every other track has come to `media_ns`, or is done."""
+        """Wait until every other track has come to `media_ns`, or is done; return whether all have."""
         with self._changed:
             self._has(track, media_ns)
             return self._changed.wait_for(lambda: self._may_go(track, media_ns), timeout_s)
@@ -114,3 +89,7 @@ class FastPace:
         with self._changed:
             self._at.pop(track, None)
             self._changed.notify_all()
+
+
+type Pace = RealPace | FastPace
+"""When a track may deliver a moment of media time."""

@@ -4,7 +4,6 @@ import threading
 
 from capture.pacing import Pace
 from capture.source import SAMPLE_RATE, AudioBlock, AudioSource
-from capture.synthetic.faults import Faults
 from capture.synthetic.speech import LOOP_SAMPLES, speech
 from devices.host.clock import NANOSECONDS
 
@@ -18,8 +17,7 @@ class SyntheticAudio(AudioSource):
     """Sound that needs no microphone: 48 kHz in blocks of BLOCK_SAMPLES, counted without a gap.
 
     The first sample of block n is captured at media time n * 1024 / 48000; as with a real input, a block is
-    there when its last sample is. With `beeps`, each full second of media time begins with 0.1 s of 1 kHz. The
-    faults are those of SyntheticVideo.
+    there when its last sample is. With `beeps`, each full second of media time begins with 0.1 s of 1 kHz.
     """
 
     name = "synthetic sound"
@@ -31,27 +29,24 @@ class SyntheticAudio(AudioSource):
         channels: int = 2,
         *,
         beeps: bool = True,
-        stop_giving_after_s: float | None = None,
-        lost_after_s: float | None = None,
     ) -> None:
         if channels not in (1, 2):
             raise ValueError(f"1 or 2 channels, not {channels}")
         self.channels = channels
         self._pace = pace
-        self._faults = Faults(self.name, TRACK, pace, stop, stop_giving_after_s, lost_after_s)
+        self._stop = stop
         self._speech = speech(beeps=beeps)
         self._number = 0
 
     def open(self) -> None:
-        """Make the first of the sound; raises DeviceLost when it has been lost before."""
-        self._faults.check_plugged_in()
+        """Make the first of the sound."""
         self._speech.until(BLOCK_SAMPLES)
 
     def read(self, timeout_s: float) -> AudioBlock | None:
         """Return the next block when its time has come, None when it has not within `timeout_s` or when stopped."""
         start = self._number * BLOCK_SAMPLES
         media_ns = (start + BLOCK_SAMPLES) * NANOSECONDS // SAMPLE_RATE
-        if not self._faults.may_give(media_ns, timeout_s):
+        if self._stop.is_set() or not self._pace.wait(TRACK, media_ns, timeout_s):
             return None
         place = start % LOOP_SAMPLES
         samples = self._speech.until(place + BLOCK_SAMPLES)[place : place + BLOCK_SAMPLES, : self.channels]

@@ -4,6 +4,7 @@ Both survive lossy encoding and scaling down to 320x180. Their places are fracti
 reader needs to know nothing but the picture. `tests/support/markers.py` reads them.
 """
 
+import functools
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -64,20 +65,16 @@ def number_bits(number: int) -> NDArray[np.bool_]:
     return np.array([1, 0, *digits], np.bool_)
 
 
-class NumberWriter:
-    """Writes numbers into pictures of one size."""
+@functools.cache
+def _block_of_column(across: int) -> NDArray[np.intp]:
+    return np.arange(across) * BLOCKS // across
 
-    def __init__(self, width: int, height: int) -> None:
-        rows, columns = NUMBER.pixels(width, height)
-        self._place = rows, columns
-        across = columns.stop - columns.start
-        edges = np.arange(across) * BLOCKS // across
-        self._block_of_column: NDArray[np.intp] = edges
 
-    def write(self, luma: Plane, number: int) -> None:
-        """Write `number` into the luma plane of a picture."""
-        levels = np.where(number_bits(number), np.uint8(WHITE), np.uint8(BLACK))
-        luma[self._place] = levels[self._block_of_column]
+def write_number(luma: Plane, number: int) -> None:
+    """Write `number` into the luma plane of a picture."""
+    area = NUMBER.of(luma)
+    levels = np.where(number_bits(number), np.uint8(WHITE), np.uint8(BLACK))
+    area[:] = levels[_block_of_column(area.shape[1])]
 
 
 def is_lit(number: int, rate: Fraction) -> bool:

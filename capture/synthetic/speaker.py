@@ -9,7 +9,7 @@ from typing import Final
 import cv2
 import numpy as np
 
-from capture.synthetic.colour import Bgr, Colour, PlaneMaker
+from capture.synthetic.colour import Bgr, Colour, planes_in
 from capture.synthetic.marks import Plane
 from capture.synthetic.speech import mouth_opening
 
@@ -31,37 +31,34 @@ _WOOD_EDGE: Colour = (66, 104, 150)
 
 
 class Speaker:
-    """Draws pictures of one (even) size, straight as planes."""
+    """Draws pictures of one (even) size, straight as planes.
+
+    Shapes are in units of the picture's height, from the middle of its lower edge: x to the right, y upwards.
+    """
 
     def __init__(self, width: int, height: int) -> None:
         self._room = _draw_room(width, height)
-        self._canvas = _Canvas(self._room)
-        self._maker = PlaneMaker(width, height)
+        self._picture = self._room.copy()
+        self._width, self._height = width, height
+        self._i420 = np.empty((height * 3 // 2, width), np.uint8)
+        self._planes = planes_in(self._i420)
         random = np.random.default_rng(5)
         normal = random.normal(_NOISE_LEVELS / 2, 1.1, (height + _NOISE_MARGIN, width + _NOISE_MARGIN))
         self._noise = np.clip(np.round(normal), 0, _NOISE_LEVELS).astype(np.uint8)
 
     def draw(self, seconds: float, number: int) -> tuple[Plane, Plane, Plane]:
         """Return the planes of picture `number`, at `seconds` of media time; the next call overwrites them."""
-        canvas = self._canvas
-        np.copyto(canvas.picture, self._room)
+        np.copyto(self._picture, self._room)
         sway = 0.03 * math.sin(0.9 * seconds) + 0.012 * math.sin(2.3 * seconds)
-        _draw_body(canvas, seconds, sway)
-        _draw_head(canvas, seconds, sway)
-        _draw_lectern(canvas)
-        y, u, v = self._maker.convert(canvas.picture)
+        _draw_body(self, seconds, sway)
+        _draw_head(self, seconds, sway)
+        _draw_lectern(self)
+        cv2.cvtColor(self._picture, cv2.COLOR_BGR2YUV_I420, self._i420)
+        y, u, v = self._planes
         # Another corner of the same noise for each picture looks like fresh noise and costs one addition.
         top, left = number * 13 % _NOISE_MARGIN, number * 29 % _NOISE_MARGIN
         cv2.add(y, self._noise[top : top + y.shape[0], left : left + y.shape[1]], y)
         return y, u, v
-
-
-class _Canvas:
-    """Shapes in units of the picture's height, from the middle of its lower edge: x to the right, y upwards."""
-
-    def __init__(self, like: Bgr) -> None:
-        self.picture = like.copy()
-        self._height, self._width = int(like.shape[0]), int(like.shape[1])
 
     def _point(self, x: float, y: float) -> tuple[int, int]:
         scale = 1 << _SHIFT
@@ -83,20 +80,20 @@ class _Canvas:
     ) -> None:
         """Fill an ellipse, or the part of it between two angles (degrees, clockwise from the right)."""
         axes = self._length(across), self._length(up)
-        cv2.ellipse(self.picture, self._point(x, y), axes, angle, *arc, colour, -1, cv2.LINE_AA, _SHIFT)
+        cv2.ellipse(self._picture, self._point(x, y), axes, angle, *arc, colour, -1, cv2.LINE_AA, _SHIFT)
 
     def polygon(self, points: list[tuple[float, float]], colour: Colour) -> None:
         """Fill a polygon."""
         corners = np.array([self._point(x, y) for x, y in points], np.int32)
-        cv2.fillPoly(self.picture, [corners], colour, cv2.LINE_AA, _SHIFT)
+        cv2.fillPoly(self._picture, [corners], colour, cv2.LINE_AA, _SHIFT)
 
     def limb(self, start: tuple[float, float], end: tuple[float, float], width: float, colour: Colour) -> None:
         """Draw a thick line with round ends."""
         thickness = max(1, round(width * self._height))
-        cv2.line(self.picture, self._point(*start), self._point(*end), colour, thickness, cv2.LINE_AA, _SHIFT)
+        cv2.line(self._picture, self._point(*start), self._point(*end), colour, thickness, cv2.LINE_AA, _SHIFT)
 
 
-def _draw_body(canvas: _Canvas, seconds: float, sway: float) -> None:
+def _draw_body(canvas: Speaker, seconds: float, sway: float) -> None:
     """Draw the jacket, shirt and tie, and arms that underline what is said."""
     lean = sway * 0.7
     canvas.polygon(
@@ -125,7 +122,7 @@ def _draw_body(canvas: _Canvas, seconds: float, sway: float) -> None:
         canvas.ellipse(*hand, 0.045, 0.05, _SKIN)
 
 
-def _draw_head(canvas: _Canvas, seconds: float, sway: float) -> None:
+def _draw_head(canvas: Speaker, seconds: float, sway: float) -> None:
     """Draw neck, face and cap; the mouth follows the speech, the eyes blink."""
     turn = 0.02 * math.sin(0.7 * seconds + 0.4)
     nod = 0.008 * math.sin(2.9 * seconds)
@@ -147,7 +144,7 @@ def _draw_head(canvas: _Canvas, seconds: float, sway: float) -> None:
     canvas.ellipse(x + turn, y - 0.078, 0.036 - 0.01 * opening, 0.005 + 0.022 * opening, _MOUTH)
 
 
-def _draw_lectern(canvas: _Canvas) -> None:
+def _draw_lectern(canvas: Speaker) -> None:
     """Draw the lectern with its microphone, in front of everything."""
     canvas.limb((0.14, 0.16), (0.1, 0.36), 0.014, _CAP)
     canvas.ellipse(0.097, 0.375, 0.022, 0.03, _CAP, angle=-12)

@@ -8,15 +8,16 @@ import threading
 from fractions import Fraction
 
 import av
+import cv2
+import numpy as np
 
 from capture.pacing import Pace
 from capture.pictures import plane_views, tagged
 from capture.sizes import BySize
 from capture.source import Frame, Matrix, Size, VideoFormat, VideoSource
 from capture.synthetic.clockface import ClockFace
-from capture.synthetic.colour import PlaneMaker
-from capture.synthetic.faults import Faults
-from capture.synthetic.marks import NumberWriter, Plane, is_lit, write_lamp
+from capture.synthetic.colour import planes_in
+from capture.synthetic.marks import Plane, is_lit, write_lamp, write_number
 from capture.synthetic.slides import SLIDE_SECONDS, SLIDES, SPEAKER, draw_slide
 from capture.synthetic.speaker import Speaker
 from config.errors import MediaError
@@ -31,32 +32,20 @@ _NUMBER_BYTES = 8
 class SyntheticVideo(VideoSource):
     """Pictures that need no camera. Picture n is captured at media time n / rate, exactly, and never skipped.
 
-    Frames hold only their number (eight bytes); `decode` draws it. For tests, `stop_giving_after_s` makes it a
-    source that hangs from that media time on, `lost_after_s` one that is unplugged then.
+    Frames hold only their number (eight bytes); `decode` draws it.
     """
 
     name = "synthetic picture"
 
-    def __init__(
-        self,
-        width: int,
-        height: int,
-        rate: Fraction,
-        pace: Pace,
-        stop: threading.Event,
-        *,
-        stop_giving_after_s: float | None = None,
-        lost_after_s: float | None = None,
-    ) -> None:
+    def __init__(self, width: int, height: int, rate: Fraction, pace: Pace, stop: threading.Event) -> None:
         self._format = VideoFormat(width, height, rate, Matrix.BT601)
         self._pace = pace
-        self._faults = Faults(self.name, TRACK, pace, stop, stop_giving_after_s, lost_after_s)
+        self._stop = stop
         self._painters: BySize[Painter] | None = None
         self._number = 0
 
     def open(self) -> VideoFormat:
-        """Draw the first slide; raises DeviceLost when it has been lost before."""
-        self._faults.check_plugged_in()
+        """Draw the first slide."""
         width, height, rate = self._format.width, self._format.height, self._format.rate
         self._painters = BySize(width, height, lambda wide, high: Painter(wide, high, rate))
         return self._format
@@ -65,7 +54,7 @@ class SyntheticVideo(VideoSource):
         """Return the next frame when its time has come, None when it has not within `timeout_s` or when stopped."""
         rate = self._format.rate
         media_ns = self._number * rate.denominator * NANOSECONDS // rate.numerator
-        if not self._faults.may_give(media_ns, timeout_s):
+        if self._stop.is_set() or not self._pace.wait(TRACK, media_ns, timeout_s):
             return None
         frame = Frame(self._pace.start_ns() + media_ns, self._number.to_bytes(_NUMBER_BYTES))
         self._number += 1
@@ -98,7 +87,6 @@ class Painter:
         self._speaker_place = rows, columns
         self._speaker = Speaker(columns.stop - columns.start, rows.stop - rows.start)
         self._clock = ClockFace(width, height)
-        self._numbers = NumberWriter(width, height)
         self._slide(0)
 
     def draw(self, number: int) -> av.VideoFrame:
@@ -109,7 +97,7 @@ class Painter:
         self._put_slide(planes, int(seconds / SLIDE_SECONDS) % len(SLIDES))
         self._put_speaker(planes, float(seconds), number)
         self._clock.write(planes[0], int(seconds * 1000), number)
-        self._numbers.write(planes[0], number)
+        write_number(planes[0], number)
         write_lamp(planes[0], lit=is_lit(number, self._rate))
         return tagged(self._frames[self._turn], Matrix.BT601)
 
@@ -121,7 +109,10 @@ class Painter:
 
     def _slide(self, slide: int) -> tuple[Plane, ...]:
         if slide not in self._slides:
-            self._slides[slide] = PlaneMaker(*self._size).convert(draw_slide(SLIDES[slide], *self._size))
+            width, height = self._size
+            i420 = np.empty((height * 3 // 2, width), np.uint8)
+            cv2.cvtColor(draw_slide(SLIDES[slide], width, height), cv2.COLOR_BGR2YUV_I420, i420)
+            self._slides[slide] = planes_in(i420)
         return self._slides[slide]
 
     def _put_speaker(self, planes: tuple[Plane, ...], seconds: float, number: int) -> None:

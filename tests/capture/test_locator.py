@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
-from capture.locator import AlwaysThere, BoundLocator, Claims, NamedLocator
+from capture.locator import AlwaysThere, BoundLocator, Claim, NamedLocator
 from capture.outage import Located
 from config.errors import DeviceNotFound
 from devices.host.clock import NANOSECONDS
@@ -174,8 +174,8 @@ def half(port: str) -> Device:
 
 def session_of(room: Room, *devices: Device) -> list[BoundLocator]:
     """Return the locator of what one session has, all of which went together."""
-    claims = Claims()
-    session = [BoundLocator(binding_of(device, NOW), room, claims.add()) for device in devices]
+    claims: list[Claim] = []
+    session = [BoundLocator(binding_of(device, NOW), room, Claim(claims)) for device in devices]
     for where in session:
         where.lost()
         assert where.find() is None
@@ -283,10 +283,10 @@ def test_the_sound_of_anothers_stick_is_not_taken_where_only_its_picture_is_in_t
 
 
 def test_what_a_role_was_given_to_is_not_taken_before_it_was_ever_there() -> None:
-    room, claims = Room(), Claims()
-    awaited = claims.add()
+    room, claims = Room(), list[Claim]()
+    awaited = Claim(claims)
     awaited.expect(binding_of(stick("1-2"), NOW))
-    where = BoundLocator(binding_of(stick("1-3"), NOW), room, claims.add())
+    where = BoundLocator(binding_of(stick("1-3"), NOW), room, Claim(claims))
     where.lost()
     assert where.find() is None
     room.append(stick("1-2"))

@@ -21,7 +21,7 @@ from capture.screen import BgraConverter, ScreenSource
 from capture.screen_area import ScreenArea, as_screen
 from capture.source import Frame, Matrix
 from capture.source_kind import SourceContext
-from capture.synthetic.marks import NumberWriter
+from capture.synthetic.marks import write_number
 from capture.watch.watcher import Watcher
 from capture.worker import VideoWorker
 from config.errors import DeviceLost, DeviceNotFound, DeviceUnsupported, MediaError, UsageError
@@ -50,7 +50,7 @@ def source_of(server: Xvfb, width: int = WIDTH, height: int = HEIGHT, **area: ob
 def numbered(number: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
     """Return a grey screen with the marks of a synthetic picture, as full-range greys."""
     luma = np.full((HEIGHT, WIDTH), 128, np.uint8)
-    NumberWriter(WIDTH, HEIGHT).write(luma, number)
+    write_number(luma, number)
     return np.where(luma == 235, 255, np.where(luma == 16, 0, luma)).astype(np.uint8)
 
 

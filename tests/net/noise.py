@@ -7,7 +7,7 @@ import av
 import numpy as np
 
 from capture.pictures import plane_views
-from capture.synthetic.marks import FOOTER, NumberWriter
+from capture.synthetic.marks import FOOTER, write_number
 
 RATE = 30
 SIZE = 640, 360
@@ -34,7 +34,7 @@ def sources(path: Path) -> tuple[str, ...]:
 def film(path: Path, seconds: float) -> None:
     """Make a film of noise with a number in each picture."""
     width, height = SIZE
-    chance, writer = np.random.default_rng(0), NumberWriter(width, height)
+    chance = np.random.default_rng(0)
     noise = [chance.integers(60, 190, (height, width), np.uint8) for _ in range(97)]
     picture = av.VideoFrame(width, height, "yuv420p")
     luma, *chroma = plane_views(picture)
@@ -46,7 +46,7 @@ def film(path: Path, seconds: float) -> None:
         for number in range(round(seconds * RATE)):
             luma[:] = np.roll(noise[number % len(noise)], number % 53, axis=0)
             FOOTER.of(luma)[:] = 16
-            writer.write(luma, number)
+            write_number(luma, number)
             picture.pts, picture.time_base = number, Fraction(1, RATE)
             container.mux(stream.encode(picture))
         container.mux(stream.encode(None))

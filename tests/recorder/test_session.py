@@ -13,10 +13,10 @@ from av.video.frame import VideoFrame
 
 from capture.file import FileAudioSource, FileVideoSource
 from capture.pacing import Pace
-from capture.source import AudioSource, Frame, Size, VideoSource
+from capture.source import AudioBlock, Frame, Size, VideoSource
 from capture.synthetic.audio import SyntheticAudio
 from capture.synthetic.video import SyntheticVideo
-from config.errors import DeviceError, LiputError, MediaError
+from config.errors import DeviceError, DeviceLost, LiputError, MediaError
 from config.events import Event
 from devices.health.faults import Fault
 from devices.health.line import nowhere
@@ -110,11 +110,42 @@ def test_pictures_and_sound_of_a_file_stay_together(tmp_path: Path, live: bool) 
     assert beeps == [pytest.approx(second, abs=0.005) for second in range(3)]
 
 
-def test_a_camera_that_is_unplugged_costs_its_picture_and_nothing_else(tmp_path: Path) -> None:
-    def unplugged(pace: Pace, stop: threading.Event) -> VideoSource:
-        return SyntheticVideo(WIDTH, HEIGHT, RATE, pace, stop, lost_after_s=1.0)
+class Unplugged(SyntheticVideo):
+    """A camera that is pulled after a second."""
 
-    room = Room(tmp_path, unplugged, duration_s=3)
+    def __init__(self, pace: Pace, stop: threading.Event) -> None:
+        super().__init__(WIDTH, HEIGHT, RATE, pace, stop)
+        self.pace = pace
+
+    def read(self, timeout_s: float) -> Frame | None:
+        frame = super().read(timeout_s)
+        if frame is not None and frame.timestamp_ns - self.pace.start_ns() >= NANOSECONDS:
+            self.pace.finish("video")
+            raise DeviceLost("the synthetic picture is gone")
+        return frame
+
+
+class Hanging(SyntheticAudio):
+    """A microphone that gives nothing more after half a second."""
+
+    def __init__(self, pace: Pace, stop: threading.Event) -> None:
+        super().__init__(pace, stop)
+        self.pace, self.stop = pace, stop
+        self.given_ns = 0
+
+    def read(self, timeout_s: float) -> AudioBlock | None:
+        if self.given_ns >= NANOSECONDS // 2:
+            self.pace.finish("audio")
+            self.stop.wait(timeout_s)
+            return None
+        block = super().read(timeout_s)
+        if block is not None:
+            self.given_ns = block.timestamp_ns - self.pace.start_ns()
+        return block
+
+
+def test_a_camera_that_is_unplugged_costs_its_picture_and_nothing_else(tmp_path: Path) -> None:
+    room = Room(tmp_path, Unplugged, duration_s=3)
     result = room.run()
     assert (result.frames, result.state) == (45, SessionState.SEALED)
     assert room.session.status().repeated == 30
@@ -127,10 +158,7 @@ def test_a_camera_that_is_unplugged_costs_its_picture_and_nothing_else(tmp_path:
 
 @pytest.mark.parametrize("live", [False, True])
 def test_a_source_that_hangs_from_the_middle_on_is_filled_up(tmp_path: Path, live: bool) -> None:
-    def hanging(pace: Pace, stop: threading.Event) -> AudioSource:
-        return SyntheticAudio(pace, stop, stop_giving_after_s=0.5)
-
-    room = Room(tmp_path, audio=hanging, duration_s=1.5, live=live)
+    room = Room(tmp_path, audio=Hanging, duration_s=1.5, live=live)
     stopper = threading.Timer(2, room.session.stop)
     stopper.start()
     result = room.run()

@@ -21,7 +21,6 @@ from capture.synthetic.speech import (
     mouth_opening,
     syllables,
 )
-from config.errors import DeviceLost
 from devices.host.clock import NANOSECONDS
 from tests.support.markers import beep_times
 from tests.support.simulated import SimulatedClock
@@ -135,20 +134,6 @@ def test_nobody_can_spoil_the_sound_of_others() -> None:
     (block,) = blocks(SyntheticAudio(FastPace(("audio",)), STOP), 1)
     with pytest.raises(ValueError, match="read-only"):
         block.samples[0] = 1
-
-
-def test_it_can_hang_and_be_lost() -> None:
-    pace = FastPace(("audio", "video"))
-    pace.wait("video", NANOSECONDS, 0.0)
-    assert len(blocks(SyntheticAudio(pace, STOP, stop_giving_after_s=0.5), 24)) == 23
-    assert pace.wait("video", 60 * NANOSECONDS, 0.0)
-    source = SyntheticAudio(FastPace(("audio",)), STOP, lost_after_s=0.5)
-    assert len(blocks(source, 23)) == 23
-    with pytest.raises(DeviceLost, match="synthetic sound is gone"):
-        source.read(0.01)
-    source.close()
-    with pytest.raises(DeviceLost):
-        source.open()
 
 
 def test_more_channels_than_two_are_refused() -> None:

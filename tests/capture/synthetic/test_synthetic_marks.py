@@ -7,15 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from capture.synthetic.marks import BLACK, NUMBER, NUMBERS, WHITE, NumberWriter, is_lit, write_lamp
+from capture.synthetic.marks import BLACK, NUMBER, NUMBERS, WHITE, is_lit, write_lamp, write_number
 from tests.support.markers import frame_number, is_flashing
-
-WRITER = NumberWriter(320, 180)
 
 
 def marked(number: int) -> np.ndarray:
     luma = np.full((180, 320), 60, np.uint8)
-    WRITER.write(luma, number)
+    write_number(luma, number)
     return luma
 
 

@@ -16,7 +16,7 @@ from capture.pictures import plane_views
 from capture.source import Frame, Matrix
 from capture.synthetic.slides import SLIDES, draw_slide
 from capture.synthetic.video import Painter, SyntheticVideo
-from config.errors import DeviceLost, MediaError
+from config.errors import MediaError
 from devices.host.clock import NANOSECONDS
 from tests.support.markers import frame_number, is_flashing
 from tests.support.simulated import SimulatedClock
@@ -162,30 +162,6 @@ def test_the_speakers_camera_has_a_little_noise() -> None:
     walls = [plane_views(painter.draw(number))[0][60:120, 900:960].astype(int) for number in range(20)]
     for before, now in pairwise(walls):
         assert 0.5 < np.abs(now - before).mean() < 2.5
-
-
-def test_it_can_hang() -> None:
-    pace = FastPace(("video", "audio"))
-    pace.wait("audio", NANOSECONDS, 0.0)
-    source = SyntheticVideo(320, 240, Fraction(10), pace, STOP, stop_giving_after_s=0.5)
-    source.open()
-    assert [source.read(0.01) is None for _ in range(7)] == [False] * 5 + [True] * 2
-    assert pace.wait("audio", 60 * NANOSECONDS, 0.0), "the other track waits for one that hangs"
-
-
-def test_it_can_be_lost_and_stays_lost() -> None:
-    pace = FastPace(("video", "audio"))
-    pace.wait("audio", NANOSECONDS, 0.0)
-    source = SyntheticVideo(320, 240, Fraction(10), pace, STOP, lost_after_s=0.5)
-    source.open()
-    for _ in range(5):
-        next_frame(source)
-    with pytest.raises(DeviceLost, match="synthetic picture is gone"):
-        source.read(0.01)
-    assert pace.wait("audio", 60 * NANOSECONDS, 0.0), "the other track waits for one that is lost"
-    source.close()
-    with pytest.raises(DeviceLost):
-        source.open()
 
 
 def test_frames_of_others_are_refused_and_closing_twice_is_fine() -> None:
