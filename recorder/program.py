@@ -17,8 +17,7 @@ from recorder.eventlog import LossReporter
 from recorder.inputs import SessionInputs
 from recorder.model.packet import Track
 from recorder.model.status import ConferenceLine, LoadLine, Loudness, SoundLine
-from recorder.overload.relief import Relief
-from recorder.overload.viewers import Viewers
+from recorder.overload.relief import Relief, Viewers
 from recorder.plan import SessionPlan, encoder_settings
 from recorder.preroll import PreRoll
 from recorder.scene import Look, Scene
@@ -134,7 +133,7 @@ class Program:
             self._run,
             channels=self._plan.profile.audio_channels,
             put=self._pre_roll.put,
-            bus=self._conference.sound if self._conference else None,
+            bus=self._conference.sound.offer if self._conference else None,
         )
 
     def _made_conference(self) -> "Conference | None":
@@ -268,8 +267,8 @@ class Program:
             return None
         return LoadLine(
             steps=[step.value for step in relief.taken],
-            behind_s=round(relief.load.behind_s, 2),
-            busy=round(relief.load.busy, 2),
+            behind_s=round(relief.behind_s, 2),
+            busy=round(relief.busy, 2),
             left_out=self.counts.left_out,
         )
 

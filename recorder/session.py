@@ -39,7 +39,7 @@ from recorder.model.status import (
     StateMachine,
     source_lines,
 )
-from recorder.overload.viewers import Viewers
+from recorder.overload.relief import Viewers
 from recorder.plan import SessionPlan, encoder_settings, live_facts
 from recorder.preroll import PreRoll
 from recorder.program import Program

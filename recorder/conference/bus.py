@@ -92,7 +92,7 @@ type StartSpeaker = Callable[[str, int, Clock], Speaker]
 
 
 class ConferenceSound(Half):
-    """Takes the program's lanes and plays the near ones until it is closed; a recorder.sound.program.Bus."""
+    """Takes the program's lanes and plays the near ones until it is closed; `offer` is a recorder.sound.program.Bus."""
 
     def __init__(
         self,

@@ -8,7 +8,6 @@ long, and longer each time that going up has not lasted. Pure: it knows no clock
 import math
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 
 BEHIND_S = 0.3
@@ -53,20 +52,8 @@ ROOM = {Step.ENCODER: 0.6, Step.VIEWERS: 0.75, Step.RATE: 0.45, Step.DETAIL: 0.6
 """How busy the picture's thread may be when a step is taken back: without it, it is busier by what the step saves."""
 
 
-@dataclass(frozen=True, slots=True)
-class Load:
-    """How it is now: `behind_s` of pictures wait; `busy` is the part of the time in which none was waited for."""
-
-    behind_s: float
-    busy: float
-
-
-@dataclass(frozen=True, slots=True)
-class Move:
-    """A step that is to be taken, or taken back."""
-
-    step: Step
-    is_down: bool
+type Move = tuple[Step, bool]
+"""A step, and whether it is to be taken; else it is taken back."""
 
 
 class Ladder:
@@ -91,15 +78,18 @@ class Ladder:
         """The steps in force, in the order in which they were taken."""
         return self._taken
 
-    def update(self, at_s: float, load: Load) -> Sequence[Move]:
-        """Take the load at `at_s`; return the steps that are in force, or not any more, from now on."""
-        self._note(at_s, load)
+    def update(self, at_s: float, behind_s: float, busy: float) -> Sequence[Move]:
+        """Take the load at `at_s`; return the steps that are in force, or not any more, from now on.
+
+        `behind_s` of pictures wait; `busy` is the part of the time in which none was waited for.
+        """
+        self._note(at_s, behind_s, busy)
         slope = self._overload()
         if slope is not None:
             # The latest readings may be of a moment's rest: how fast it has become more all the while counts, too.
             slope = max(slope, _slope([self._began, self._recent[-1]]))
-            return self._down(at_s, load, 2 if slope > STEEP else 1)
-        if not self._has_room(load):
+            return self._down(at_s, behind_s, 2 if slope > STEEP else 1)
+        if not self._has_room(behind_s):
             self._room_since_s = None
         elif self._room_since_s is None:
             self._room_since_s = at_s
@@ -113,17 +103,18 @@ class Ladder:
 
     def undo(self, move: Move) -> None:
         """Take note that the last move could not be made."""
-        if move.is_down:
-            self._taken.remove(move.step)
+        step, is_down = move
+        if is_down:
+            self._taken.remove(step)
         else:
-            self._taken.append(move.step)
+            self._taken.append(step)
 
-    def _note(self, at_s: float, load: Load) -> None:
+    def _note(self, at_s: float, behind_s: float, busy: float) -> None:
         before_s, self._at_s = self._at_s, at_s
         passed_s = 0.0 if before_s is None else at_s - before_s
-        self._busy += (load.busy - self._busy) * -math.expm1(-passed_s / SMOOTH_S)
-        self._recent.append((at_s, load.behind_s))
-        if before_s is None or load.behind_s <= CALM_S:
+        self._busy += (busy - self._busy) * -math.expm1(-passed_s / SMOOTH_S)
+        self._recent.append((at_s, behind_s))
+        if before_s is None or behind_s <= CALM_S:
             self._began = self._recent[-1]
         while len(self._recent) > 1 and self._recent[1][0] <= at_s - HOLD_S:
             self._recent.popleft()
@@ -144,12 +135,12 @@ class Ladder:
         before = sum(at_s <= began_s for at_s, _ in self._recent)
         return list(self._recent)[before - 1 :] if before else []
 
-    def _has_room(self, load: Load) -> bool:
-        return bool(self._taken) and load.behind_s <= CALM_S and self._busy <= ROOM[self._taken[-1]]
+    def _has_room(self, behind_s: float) -> bool:
+        return bool(self._taken) and behind_s <= CALM_S and self._busy <= ROOM[self._taken[-1]]
 
-    def _down(self, at_s: float, load: Load, most: int) -> Sequence[Move]:
+    def _down(self, at_s: float, behind_s: float, most: int) -> Sequence[Move]:
         self._room_since_s = None
-        if at_s - self._stepped_s < (HURRIES_S if load.behind_s >= URGENT_S else SETTLES_S):
+        if at_s - self._stepped_s < (HURRIES_S if behind_s >= URGENT_S else SETTLES_S):
             return []
         last = self._taken[-1] if self._taken else None
         order = list(Step)
@@ -157,9 +148,9 @@ class Ladder:
         steps = [step for step in left if self._is_useful(step)][:most]
         if steps:
             self._taken += steps
-            self._stepped_s, self._began = at_s, (at_s, load.behind_s)
+            self._stepped_s, self._began = at_s, (at_s, behind_s)
             self._learn(at_s)
-        return [Move(step, is_down=True) for step in steps]
+        return [(step, True) for step in steps]
 
     def _learn(self, at_s: float) -> None:
         """Have more patience if the step that was taken back last was missed soon, and less if it was not."""
@@ -171,7 +162,7 @@ class Ladder:
 
     def _up(self, at_s: float) -> Move:
         self._room_since_s, self._raised_s = None, at_s
-        return Move(self._taken.pop(), is_down=False)
+        return (self._taken.pop(), False)
 
 
 def _slope(readings: Sequence[tuple[float, float]]) -> float:

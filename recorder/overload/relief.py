@@ -1,9 +1,14 @@
-"""Takes the steps of the ladder and takes them back, on the picture's own thread; sound is none of its business."""
+"""Takes the steps of the ladder and takes them back, on the picture's own thread; sound is none of its business.
+
+`Viewers` hands pictures to those who look beside the recording, fewer where asked.
+"""
 
 import traceback
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from fractions import Fraction
+
+import av
 
 from config.errors import EncoderError
 from config.events import Emit
@@ -11,8 +16,8 @@ from config.schema import LEAN
 from devices.host.clock import NANOSECONDS, Clock
 from recorder.encoder import Encoder
 from recorder.inputs import LIVE_QUEUE_S
-from recorder.overload.ladder import BEHIND_S, CALM_S, URGENT_S, Ladder, Load, Move, Step
-from recorder.overload.viewers import Viewers
+from recorder.overload.ladder import BEHIND_S, CALM_S, URGENT_S, Ladder, Move, Step
+from recorder.scene import Offer
 from recorder.x264 import VideoSettings
 
 LOOK_S = 0.1
@@ -55,6 +60,61 @@ _UP = {
 }
 
 
+PREVIEW_EVERY_S = 1.0
+LOOKED_S = 2.0
+"""So long after a picture was wanted somebody looks."""
+
+type Also = Callable[[av.VideoFrame, int], object]
+"""Takes the program's picture and its time for a second encode; returns at once, True if it was wanted."""
+type Simplify = Callable[[str, int], object]
+"""Has the second encode look for less: x264 parameters, and of how many pictures of the session it is given one."""
+
+
+class Viewers:
+    """Hands pictures on; used by the picture's thread."""
+
+    def __init__(
+        self, offer: Offer | None, also: Also | None, clock: Clock, simplify: Simplify = lambda *_: None
+    ) -> None:
+        self.thins_previews = False
+        """Whether each preview gets at most one picture in PREVIEW_EVERY_S."""
+        self.thins_encode = False
+        """Whether the second encode gets every second picture only."""
+        self._offer = offer
+        self._also = also
+        self.simplify = simplify
+        self._clock = clock
+        self._due_ns: dict[str, int] = {}
+        self._is_next_out = False
+        self._wanted_ns: int | None = None
+
+    @property
+    def are_there(self) -> bool:
+        """Whether anybody looks, or watches the live side's own encode."""
+        wanted_ns = self._wanted_ns
+        return wanted_ns is not None and self._clock.now_ns() - wanted_ns <= LOOKED_S * NANOSECONDS
+
+    def offer(self, name: str, picture: av.VideoFrame) -> None:
+        """Hand on a picture of the input called `name`."""
+        if self._offer is None:
+            return
+        if self.thins_previews:
+            now_ns = self._clock.now_ns()
+            if now_ns < self._due_ns.get(name, 0):
+                return
+        if self._offer(name, picture):
+            self._wanted_ns = now_ns = self._clock.now_ns()
+            self._due_ns[name] = now_ns + round(PREVIEW_EVERY_S * NANOSECONDS)
+
+    def also(self, picture: av.VideoFrame, pts: int) -> None:
+        """Hand on a picture of the program, which is shown from `pts` on."""
+        if self._also is None:
+            return
+        self._is_next_out = self.thins_encode and not self._is_next_out
+        if not self._is_next_out and self._also(picture, pts):
+            self._wanted_ns = self._clock.now_ns()
+
+
 def cheap_params(preset: str, taken: Collection[Step]) -> str:
     """Return what makes x264 look for less than `preset` does, and make the same stream."""
     if Step.DETAIL in taken:
@@ -67,14 +127,14 @@ def cheap_params(preset: str, taken: Collection[Step]) -> str:
 
 
 class Relief:
-    """Looks at how the picture's thread gets on, and changes what it has to do; `load` may be read by any thread."""
+    """Looks at how the picture's thread gets on, and changes what it has to do; the load may be read by any thread."""
 
     def __init__(
         self, settings: VideoSettings, encoder: Encoder, viewers: Viewers, *, clock: Clock, emit: Emit
     ) -> None:
         """Begin with nothing done; `settings` are what `encoder` was opened with."""
-        self.load = Load(0.0, 0.0)
-        """How it was when it was looked at last."""
+        self.behind_s = self.busy = 0.0
+        """The load at the last look: see Ladder.update."""
         self._settings = self._in_force = settings
         self._encoder = encoder
         self._viewers = viewers
@@ -84,7 +144,7 @@ class Relief:
         self._refused: set[Step] = set()
         self._put_off: list[Move] = []  # whose encoder is not there yet
         self._put_off_ns = self._helped_ns = self._looked_ns = clock.now_ns()
-        self._least_behind_s = self.load.behind_s  # since something was put off
+        self._least_behind_s = self.behind_s  # since something was put off
         self._keeps_rate = False  # because the encoder has refused a lower one
         self._is_urgent = False
         self._waited_ns = 0
@@ -114,10 +174,10 @@ class Relief:
         passed_ns = now_ns - self._looked_ns
         if passed_ns < LOOK_S * NANOSECONDS:
             return
-        self.load = Load(filled * LIVE_QUEUE_S, 1 - min(1.0, self._waited_ns / passed_ns))
+        self.behind_s, self.busy = filled * LIVE_QUEUE_S, 1 - min(1.0, self._waited_ns / passed_ns)
         self._looked_ns, self._waited_ns = now_ns, 0
-        self._is_urgent = self.load.behind_s > (BEHIND_S if self._is_urgent else URGENT_S)
-        moves = self._ladder.update(now_ns / NANOSECONDS, self.load)
+        self._is_urgent = self.behind_s > (BEHIND_S if self._is_urgent else URGENT_S)
+        moves = self._ladder.update(now_ns / NANOSECONDS, self.behind_s, self.busy)
         if moves:
             self._make(moves)
         if self._put_off and not self._helps():
@@ -137,7 +197,7 @@ class Relief:
         if self._can_wait(moves):
             if not self._put_off:
                 self._put_off_ns = self._helped_ns = self._looked_ns
-                self._least_behind_s = self.load.behind_s
+                self._least_behind_s = self.behind_s
             self._put_off += moves
         else:
             try:
@@ -146,9 +206,9 @@ class Relief:
                 traceback.print_exc()  # nothing is lost by it
                 for move in reversed(moves):
                     self._ladder.undo(move)
-                refused = (_of_the_encoder(moves) or moves)[-1]
-                if refused.is_down:
-                    self._refused.add(refused.step)
+                step, is_down = (_of_the_encoder(moves) or moves)[-1]
+                if is_down:
+                    self._refused.add(step)
                 return
         self._viewers.thins_previews = Step.VIEWERS in self.taken
         self._viewers.thins_encode = self._thins_encode
@@ -157,16 +217,16 @@ class Relief:
 
     def _can_wait(self, moves: Sequence[Move]) -> bool:
         """Return whether more pictures are left out at once, so that another encoder would only be in the way."""
-        if Step.RATE not in self.taken or self._encoder.is_elsewhere or self.load.behind_s <= CALM_S:
+        if Step.RATE not in self.taken or self._encoder.is_elsewhere or self.behind_s <= CALM_S:
             return False
-        return self._is_urgent or bool(self._put_off) or any(move.step is Step.RATE for move in moves)
+        return self._is_urgent or bool(self._put_off) or any(step is Step.RATE for step, _ in moves)
 
     def _helps(self) -> bool:
         """Return whether what is left out is about to be enough, without the encoder that was put off."""
-        if self.load.behind_s < self._least_behind_s:
-            self._least_behind_s, self._helped_ns = self.load.behind_s, self._looked_ns
+        if self.behind_s < self._least_behind_s:
+            self._least_behind_s, self._helped_ns = self.behind_s, self._looked_ns
         return (
-            self.load.behind_s > CALM_S
+            self.behind_s > CALM_S
             and self._looked_ns - self._helped_ns < HELPS_S * NANOSECONDS
             and self._looked_ns - self._put_off_ns < PUT_OFF_S * NANOSECONDS
         )
@@ -199,9 +259,9 @@ class Relief:
         refused, self._keeps_rate = own[-1], False
         moves.remove(refused)
         self._ladder.undo(refused)
-        self._refused.add(refused.step)
-        message = f"The encoder has refused: {_UP[refused.step]}"
-        self._emit("stepped-up", SUBJECT, message, **self._facts(refused.step))
+        self._refused.add(refused[0])
+        message = f"The encoder has refused: {_UP[refused[0]]}"
+        self._emit("stepped-up", SUBJECT, message, **self._facts(refused[0]))
         return True
 
     def _facts(self, step: Step) -> dict[str, object]:
@@ -209,20 +269,21 @@ class Relief:
         return {
             "step": step.value,
             "steps": [taken.value for taken in self.taken],
-            "behind_s": round(self.load.behind_s, 2),
-            "busy": round(self.load.busy, 2),
+            "behind_s": round(self.behind_s, 2),
+            "busy": round(self.busy, 2),
         }
 
     def _tell(self, move: Move) -> None:
-        facts = self._facts(move.step)
-        if move.is_down:
-            facts["steps"] = [step.value for step in self.taken[: self.taken.index(move.step) + 1]]
-            message = f"This PC does not keep up ({self.load.behind_s:.1f} s behind): {_DOWN[move.step]}"
+        step, is_down = move
+        facts = self._facts(step)
+        if is_down:
+            facts["steps"] = [taken.value for taken in self.taken[: self.taken.index(step) + 1]]
+            message = f"This PC does not keep up ({self.behind_s:.1f} s behind): {_DOWN[step]}"
             self._emit("stepped-down", SUBJECT, message, **facts)
         elif self.taken:
-            self._emit("stepped-up", SUBJECT, f"This PC has room again: {_UP[move.step]}", **facts)
+            self._emit("stepped-up", SUBJECT, f"This PC has room again: {_UP[step]}", **facts)
         else:
-            self._emit("keeps-up", SUBJECT, f"This PC keeps up again: {_UP[move.step]}", **facts)
+            self._emit("keeps-up", SUBJECT, f"This PC keeps up again: {_UP[step]}", **facts)
 
     @property
     def _thins_encode(self) -> bool:
@@ -245,4 +306,4 @@ class Relief:
 
 def _of_the_encoder(moves: Sequence[Move]) -> Sequence[Move]:
     """Return those of `moves` that nothing but another encoder makes."""
-    return [move for move in moves if move.step in ENCODERS_OWN]
+    return [move for move in moves if move[0] in ENCODERS_OWN]

@@ -5,15 +5,16 @@ session's drift apart, they are resampled, too little to hear. A real gap (an ov
 of its length. A lane always advances, so it never holds up the mix for longer than its patience.
 """
 
-from dataclasses import dataclass, field
-
 import numpy as np
 
 from capture.source import SAMPLE_RATE, AudioBlock, Samples
 from capture.worker import AudioWorker
 from devices.host.clock import NANOSECONDS
 from recorder.encoder import AAC_FRAME
+from recorder.model.packet import sound_track
 from recorder.sound.drift import DriftMeter
+from recorder.sound.meters import PeakMeter
+from recorder.sound.mixer import Ramp, SoundInput, linear
 from recorder.sound.resampler import Floats, Resampler
 from recorder.standstill import StallDetector
 from recorder.timeline import RunContext
@@ -32,33 +33,26 @@ MOST_STEP = 2000e-6
 """A pitch that is off by this is off by 3.5 cents; people hear 5."""
 
 
-@dataclass(slots=True)
-class LaneCounts:
-    """Samples taken; of these silence put in; samples that were resampled; blocks before which some were lost.
+class Lane:
+    """Takes one input's blocks, and has its samples ready in the program's channels.
 
-    `ppm` is how much faster than the session clock the device's clock runs, in millionths; None until that is known.
+    One thread; `mute.target` and the figures are for any.
     """
 
-    samples: int = 0
-    silence: int = 0
-    resampled: int = 0
-    overflows: int = 0
-    ppm: float | None = field(default=None, compare=False)
-
-
-class Lane:
-    """Takes one input's blocks, and has its samples ready in the program's channels. One thread."""
-
-    def __init__(
-        self,
-        name: str,
-        worker: AudioWorker,
-        run: RunContext,
-        *,
-        channels: int,
-    ) -> None:
-        self.name = name
-        self.counts = LaneCounts()
+    def __init__(self, sound_input: SoundInput, worker: AudioWorker, run: RunContext, *, channels: int) -> None:
+        self.name = sound_input.name
+        self.own_track = sound_track(self.name) if sound_input.own_track else None
+        """The track in which it is recorded apart."""
+        self.mute = Ramp(0.0 if sound_input.is_muted else 1.0)
+        self.gain = Ramp(linear(sound_input.gain_db))
+        self.meter = PeakMeter(channels)
+        self.position = 0
+        """Up to which sample of the program there is sound or silence."""
+        self.silence = 0
+        """How many of these samples are silence put in."""
+        self.resampled = 0
+        self.ppm: float | None = None
+        """How much faster than the session clock the device's clock runs, in millionths; None until that is known."""
         self._worker = worker
         self._queue = worker.queue
         self._timeline = run.timeline
@@ -74,12 +68,12 @@ class Lane:
         self._filling = False  # silence stands for a source that gives nothing
         self._adrift = True  # the next samples belong where their stamp says, not behind those before them
         self._standstill = StallDetector()
-        self._dropped_before = worker.queue.dropped  # what was dropped before the session began is not missing
+        self._lost = -worker.queue.dropped  # what was dropped before the session began is not missing
 
     @property
-    def position(self) -> int:
-        """Up to which sample of the program there is sound or silence."""
-        return self.counts.samples
+    def is_muted(self) -> bool:
+        """Whether it is, or is about to be, silent."""
+        return self.mute.target == 0
 
     @property
     def is_over(self) -> bool:
@@ -95,7 +89,7 @@ class Lane:
     @property
     def lost(self) -> int:
         """How often sound was lost on the way; may be asked from any thread."""
-        return self.counts.overflows + self._queue.dropped - self._dropped_before
+        return self._lost + self._queue.dropped
 
     def begin(self, *, is_late: bool = False) -> None:
         """Tell at once what is not there, or `is_late`: it was waited for in vain. All else has its patience."""
@@ -161,7 +155,7 @@ class Lane:
     def _take(self, block: AudioBlock) -> None:
         """Put a block where its time says, or right behind the one before it if that is about the same."""
         belongs = self._timeline.program_ns(block.timestamp_ns) * SAMPLE_RATE / NANOSECONDS
-        self.counts.overflows += block.lost and belongs > 0  # what was lost before the session began is not missing
+        self._lost += block.lost and belongs > 0  # what was lost before the session began is not missing
         offset = round(belongs - self.position - self._resampler.held)
         samples = self._with_channels(block.samples)
         if self._adrift or abs(offset) > GAP_SAMPLES or ((block.lost or block.jumps) and offset > LEFT_ALONE):
@@ -174,7 +168,7 @@ class Lane:
             self._emit("source-returned", self.name, f"{self.name} gives sound again", at_s=self._media_s())
         made = self._resampler.process(samples)
         if self._resampler.is_active:
-            self.counts.resampled += len(made)
+            self.resampled += len(made)
         self._append(made)
 
     def _place(self, samples: Samples, belongs: float) -> Samples:
@@ -203,7 +197,7 @@ class Lane:
 
     def _steer(self) -> None:
         """Set how much to resample, now that more is known of the device's clock."""
-        self.counts.ppm = self._drift.ppm
+        self.ppm = self._drift.ppm
         # Where the device's next sample belongs, and where it would come to stand.
         error = self._drift.belongs(self._given) - self.position - self._resampler.held
         if self._resampler.is_active or abs(error) > LEFT_ALONE:
@@ -258,7 +252,7 @@ class Lane:
         while count > 0 and not self.has_reached_end:
             piece, before = min(count, SAMPLE_RATE), self.position
             self._append(np.zeros((piece, self._channels), np.int16))
-            self.counts.silence += self.position - before
+            self.silence += self.position - before
             count -= piece
 
     def _append(self, samples: Samples | Floats) -> None:
@@ -269,4 +263,4 @@ class Lane:
         if len(samples):
             self._ready.append(samples)
             self.ready += len(samples)
-            self.counts.samples += len(samples)
+            self.position += len(samples)

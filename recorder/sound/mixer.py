@@ -3,15 +3,13 @@
 What needs no arithmetic is not touched: one lane that is heard at 0 dB passes as it is.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from capture.source import SAMPLE_RATE, AudioSource, Samples
 from capture.worker import Supervision
-from config.errors import UsageError
-from config.kinds import did_you_mean
 from recorder.sound.resampler import Floats
 
 
@@ -64,46 +62,6 @@ class Ramp:
         steps = min(RAMP, len(samples))
         factors[:steps, 0] = np.linspace(before, target, RAMP + 1, dtype=np.float32)[1 : steps + 1]
         return np.multiply(samples, factors, dtype=np.float32)
-
-
-class Strip:
-    """What is done to one lane: mute, then gain."""
-
-    def __init__(self, sound_input: SoundInput) -> None:
-        self.name = sound_input.name
-        self.mute = Ramp(0.0 if sound_input.is_muted else 1.0)
-        self.gain = Ramp(linear(sound_input.gain_db))
-
-    @property
-    def is_muted(self) -> bool:
-        """Whether it is, or is about to be, silent."""
-        return self.mute.target == 0
-
-
-class Mixer:
-    """The strips of all lanes, in their order. `mute` from any thread."""
-
-    def __init__(self, inputs: Sequence[SoundInput]) -> None:
-        self.strips = [Strip(sound_input) for sound_input in inputs]
-
-    def mute(self, name: str | None, *, on: bool) -> None:
-        """Mute the input called `name` (None: all of them), or let it be heard again; UsageError for a wrong name."""
-        for strip in self.strips if name is None else [self._strip(name)]:
-            strip.mute.target = 0.0 if on else 1.0
-
-    def _strip(self, name: str) -> Strip:
-        for strip in self.strips:
-            if strip.name == name:
-                return strip
-        names = [strip.name for strip in self.strips]
-        raise UsageError(
-            f'there is no sound input "{name}"{did_you_mean(name, names)}',
-            hint=f"the inputs are {', '.join(names)}" if names else "this session has no sound",
-        )
-
-    def turned(self, unmuted: Sequence[Heard]) -> list[Heard]:
-        """Return what the lanes give by their gains; `unmuted` has been through each strip's mute."""
-        return [strip.gain.apply(samples) for strip, samples in zip(self.strips, unmuted, strict=True)]
 
 
 def total_of(parts: Iterable[Heard]) -> Heard:

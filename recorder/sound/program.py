@@ -9,23 +9,23 @@ which is behind the clock by its patience at most.
 """
 
 from collections.abc import Callable, Container, Sequence
-from typing import Protocol
 
 import numpy as np
 
 from capture.source import SAMPLE_RATE, Samples
 from capture.timing import CpuStage
 from capture.worker import AudioWorker
-from config.errors import as_ours
+from config.errors import UsageError, as_ours
+from config.kinds import did_you_mean
 from devices.host.clock import NANOSECONDS
 from recorder.encoder import AAC_FRAME, Encoder
 from recorder.eventlog import LossReporter
-from recorder.model.packet import EncodedPacket, Track, TrackId, sound_track
+from recorder.model.packet import EncodedPacket, Track, TrackId
 from recorder.model.status import Loudness, SoundLine
 from recorder.sound.lane import Lane
 from recorder.sound.limiter import Limiter, rounded
 from recorder.sound.meters import LoudnessMeter, PeakMeter
-from recorder.sound.mixer import Heard, Mixer, SoundInput, total_of
+from recorder.sound.mixer import Heard, SoundInput, total_of
 from recorder.sound.resampler import Floats
 from recorder.timeline import RunContext
 
@@ -35,15 +35,12 @@ MOST_AHEAD = SAMPLE_RATE
 type Inputs = Sequence[tuple[SoundInput, AudioWorker]]
 
 
-class Bus(Protocol):
-    """A mix of its own for somebody beside the program (recorder/conference/bus.py)."""
+type Bus = Callable[[Sequence[Heard], int], None]
+"""A mix of its own for somebody beside the program (recorder/conference/bus.py).
 
-    def offer(self, turned: Sequence[Heard], count: int) -> None:
-        """Take `count` samples of each input, muted and turned as in the program, not to be written to.
-
-        Returns at once, and never raises.
-        """
-        ...
+Takes so many samples of each input, muted and turned as in the program, not to be written to. Returns at once, and
+never raises.
+"""
 
 
 class ProgramSound:
@@ -63,10 +60,9 @@ class ProgramSound:
         bus: Bus | None = None,
     ) -> None:
         """`bus` hears each input too."""
-        self.lanes = [Lane(sound_input.name, worker, run, channels=channels) for sound_input, worker in inputs]
+        self.lanes = [Lane(sound_input, worker, run, channels=channels) for sound_input, worker in inputs]
         self.samples = 0
         """How many were encoded."""
-        self._inputs = [sound_input for sound_input, _ in inputs]
         self._encode_audio = run.timing(CpuStage.ENCODE_SOUND, encoder.encode_audio)
         self._flush = run.timing(CpuStage.ENCODE_SOUND, encoder.flush)
         self._timeline = run.timeline
@@ -74,10 +70,8 @@ class ProgramSound:
         self._put = put
         self._emit = run.emit
         self._bus = bus
-        self._mixer = Mixer(self._inputs)
         self._limiter = Limiter(channels)
         self._meter = PeakMeter(channels)
-        self._input_meters = [PeakMeter(channels) for _ in inputs]
         self._loudness: LoudnessMeter | None = LoudnessMeter(channels)
         self._begins = False  # and the loudness is to be measured anew
         self._waiting: list[Samples] = []  # not a whole AAC frame yet
@@ -103,7 +97,15 @@ class ProgramSound:
 
     def mute(self, name: str | None, *, on: bool) -> None:
         """Mute the input called `name` (None: all), or let it be heard again; raises UsageError for a wrong name."""
-        self._mixer.mute(name, on=on)
+        muted = [lane for lane in self.lanes if name is None or lane.name == name]
+        if name is not None and not muted:
+            names = [lane.name for lane in self.lanes]
+            raise UsageError(
+                f'there is no sound input "{name}"{did_you_mean(name, names)}',
+                hint=f"the inputs are {', '.join(names)}" if names else "this session has no sound",
+            )
+        for lane in muted:
+            lane.mute.target = 0.0 if on else 1.0
 
     @property
     def loudness(self) -> Loudness:
@@ -115,11 +117,11 @@ class ProgramSound:
         return [
             SoundLine(
                 name=lane.name,
-                muted=strip.is_muted,
-                levels_dbfs=[round(level, 1) for level in meter.levels_dbfs],
-                ppm=None if lane.counts.ppm is None else round(lane.counts.ppm, 1),
+                muted=lane.is_muted,
+                levels_dbfs=[round(level, 1) for level in lane.meter.levels_dbfs],
+                ppm=None if lane.ppm is None else round(lane.ppm, 1),
             )
-            for lane, strip, meter in zip(self.lanes, self._mixer.strips, self._input_meters, strict=True)
+            for lane in self.lanes
         ]
 
     def facts(self) -> dict[str, object]:
@@ -157,9 +159,9 @@ class ProgramSound:
         if self._waiting_samples:
             self._encode(self._take_waiting(self._waiting_samples))
         self._hand_on(self._flush(Track.AUDIO))
-        for sound_input in self._inputs:
-            if sound_input.own_track:
-                self._hand_on(self._flush(sound_track(sound_input.name)))
+        for lane in self.lanes:
+            if lane.own_track:
+                self._hand_on(self._flush(lane.own_track))
 
     def _gather(self) -> None:
         """Take what the lanes' sources have given; wait a little for the lane that is furthest behind, if none has."""
@@ -180,17 +182,17 @@ class ProgramSound:
     def _mix(self, count: int) -> Samples | Floats:
         """Return the next `count` samples of the sum of all lanes; those with a track of their own are encoded too."""
         unmuted: list[Heard] = []
-        for lane, strip, meter in zip(self.lanes, self._mixer.strips, self._input_meters, strict=True):
+        for lane in self.lanes:
             samples = lane.take(count)
-            meter.feed(samples)
-            unmuted.append(strip.mute.apply(samples))
-        for sound_input, heard in zip(self._inputs, unmuted, strict=True):
-            if sound_input.own_track and count:
-                self._hand_on(self._encode_own(sound_track(sound_input.name), heard, count))
+            lane.meter.feed(samples)
+            unmuted.append(lane.mute.apply(samples))
+        for lane, heard in zip(self.lanes, unmuted, strict=True):
+            if lane.own_track and count:
+                self._hand_on(self._encode_own(lane.own_track, heard, count))
         self._mixed += count
-        turned = self._mixer.turned(unmuted)
+        turned = [lane.gain.apply(heard) for lane, heard in zip(self.lanes, unmuted, strict=True)]
         if self._bus and count:
-            self._bus.offer(turned, count)
+            self._bus(turned, count)
         mixed = total_of(turned)
         return np.zeros((count, self._channels), np.int16) if mixed is None else mixed
 

@@ -8,8 +8,7 @@ import av
 from capture.source import Matrix
 from devices.host.clock import NANOSECONDS
 from recorder.overload.ladder import Step
-from recorder.overload.relief import SUBJECT, Relief
-from recorder.overload.viewers import Viewers
+from recorder.overload.relief import SUBJECT, Relief, Viewers
 from recorder.x264 import VideoSettings
 from tests.support.simulated import SimulatedClock
 from tests.support.tracks import NotingEncoder

@@ -24,7 +24,7 @@ from recorder.model.packet import EncodedPacket, Track
 from recorder.overload.relief import Relief
 from recorder.scene import Appearance, Look, Scene
 from recorder.sound.mixer import SoundInput
-from recorder.sound.program import ProgramSound
+from recorder.sound.program import Bus, ProgramSound
 from recorder.timeline import RunContext, Timeline
 from recorder.video_input import VideoInput
 from recorder.video_track import StaticFrameSkipper, VideoTrack
@@ -252,7 +252,11 @@ class Rig:
         return ScriptedQueue(self.clock, blocks, **script)
 
     def sound(
-        self, inputs: Iterable[tuple[SoundInput, ScriptedQueue[AudioBlock]]], *, channels: int = 1
+        self,
+        inputs: Iterable[tuple[SoundInput, ScriptedQueue[AudioBlock]]],
+        *,
+        channels: int = 1,
+        bus: Bus | None = None,
     ) -> ProgramSound:
         """Return the program's sound, made of several inputs."""
         return ProgramSound(
@@ -261,6 +265,7 @@ class Rig:
             self.run,
             channels=channels,
             put=_ignore,
+            bus=bus,
         )
 
 

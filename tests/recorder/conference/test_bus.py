@@ -1,7 +1,7 @@
 """The conference's sound: the near inputs to the last bit, the far ones not at all."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import cast
 
 import numpy as np
@@ -173,9 +173,8 @@ def test_gain_and_mute_of_the_program_are_those_of_the_conference_and_the_progra
     rig.timeline.end_at(1 * NANOSECONDS)
     taken: list[Samples] = []
 
-    class Notes:
-        def offer(self, turned: list[Heard], count: int) -> None:
-            taken.append(np.rint(near_mix(turned[:1], count, 1)).astype(np.int16))
+    def bus(turned: Sequence[Heard], count: int) -> None:
+        taken.append(np.rint(near_mix(list(turned[:1]), count, 1)).astype(np.int16))
 
     def script(level: int) -> list[tuple[int, AudioBlock]]:
         samples = np.full((BLOCK, 1), level, np.int16)
@@ -186,8 +185,7 @@ def test_gain_and_mute_of_the_program_are_those_of_the_conference_and_the_progra
         (microphone("mimbar", gain_db=-6.0206), rig.reader(script(4000))),
         (microphone("zoom"), rig.reader(script(1000))),
     ]
-    sound = rig.sound(inputs)
-    sound._bus = Notes()  # type: ignore[assignment] # takes lists
+    sound = rig.sound(inputs, bus=bus)
     in_time(sound.run)
     assert np.unique(np.concatenate(taken)[:40_000]).tolist() == [2000]
     assert np.unique(rig.encoder.samples[:40_000]).tolist() == [3000]

@@ -12,7 +12,6 @@ from recorder.overload.ladder import (
     MOST_PATIENCE_S,
     PATIENCE_S,
     Ladder,
-    Load,
     Move,
     Step,
 )
@@ -49,8 +48,8 @@ class Pc:
             self.dropped_s += max(0.0, self.behind_s - QUEUE_S)
             self.behind_s = min(QUEUE_S, max(0.0, self.behind_s))
             busy = min(1.0, work) if self.behind_s == 0 else 1.0
-            load = Load(self.behind_s, busy if self.busy is None else self.busy)
-            self.moves += [(self.at_s, move) for move in self.ladder.update(self.at_s, load)]
+            busy = busy if self.busy is None else self.busy
+            self.moves += [(self.at_s, move) for move in self.ladder.update(self.at_s, self.behind_s, busy)]
 
     def stall(self, seconds: float) -> None:
         """Do nothing for so long; nor is anybody asked."""
@@ -59,11 +58,11 @@ class Pc:
 
     @property
     def downs(self) -> list[float]:
-        return [at_s for at_s, move in self.moves if move.is_down]
+        return [at_s for at_s, (_, is_down) in self.moves if is_down]
 
     @property
     def ups(self) -> list[float]:
-        return [at_s for at_s, move in self.moves if not move.is_down]
+        return [at_s for at_s, (_, is_down) in self.moves if not is_down]
 
 
 @pytest.mark.parametrize("need", [0.1, 0.8, 0.99])
@@ -107,7 +106,7 @@ def test_no_more_is_done_than_is_needed() -> None:
 def test_the_steps_have_an_order_and_time_to_take_effect() -> None:
     pc = Pc(need=4.5)
     pc.run(20)
-    assert [move for _, move in pc.moves] == [Move(step, is_down=True) for step in ALL]
+    assert [move for _, move in pc.moves] == [(step, True) for step in ALL]
     assert all(after - before >= 0.24 for before, after in pairwise(sorted(set(pc.downs))))
 
 
@@ -116,12 +115,12 @@ def test_where_less_than_half_of_the_work_is_done_two_steps_are_taken_at_once(ne
     pc = Pc(need=need)
     pc.run(20)
     assert pc.downs.count(pc.downs[0]) == together
-    assert [move.step for _, move in pc.moves] == ALL[: len(pc.moves)]
+    assert [step for _, (step, _) in pc.moves] == ALL[: len(pc.moves)]
 
 
 def readings(ladder: Ladder, *behind_s: float, from_s: float = 100.0) -> list[list[Move]]:
     """Return what is done at each reading, 0.1 s apart, of a thread that does nothing else."""
-    return [list(ladder.update(from_s + 0.1 * turn, Load(each, 1.0))) for turn, each in enumerate(behind_s, 1)]
+    return [list(ladder.update(from_s + 0.1 * turn, each, 1.0)) for turn, each in enumerate(behind_s, 1)]
 
 
 def test_a_moments_rest_does_not_hide_that_it_is_steep() -> None:
@@ -178,7 +177,7 @@ def test_a_load_that_is_over_is_forgotten_slowly_the_last_step_first() -> None:
     pc.run(4 * PATIENCE_S - 5)
     assert list(pc.ladder.taken) == [Step.ENCODER]
     pc.run(30)
-    assert [move.step for _, move in pc.moves if not move.is_down] == ALL[::-1]
+    assert [step for _, (step, is_down) in pc.moves if not is_down] == ALL[::-1]
     waited = [after - before for before, after in zip([over_s, *pc.ups], pc.ups, strict=False)]
     assert min(waited) >= PATIENCE_S
     pc.run(3600)
@@ -245,7 +244,7 @@ def test_a_move_that_could_not_be_made_has_not_been_made() -> None:
     (_, down) = pc.moves[0]
     pc.ladder.undo(down)
     assert list(pc.ladder.taken) == []
-    pc.ladder.undo(Move(Step.ENCODER, is_down=False))
+    pc.ladder.undo((Step.ENCODER, False))
     assert list(pc.ladder.taken) == [Step.ENCODER]
 
 
@@ -254,7 +253,7 @@ def test_it_may_be_asked_at_any_rate(every_s: float) -> None:
     def first_s(behind: Callable[[float], float]) -> float | None:
         ladder, at_s = Ladder(), 0.0
         while at_s < 60:
-            if ladder.update(at_s, Load(behind(at_s), 1.0)):
+            if ladder.update(at_s, behind(at_s), 1.0):
                 return at_s
             at_s += every_s
         return None
@@ -268,7 +267,7 @@ def first_step_s(behind: Callable[[int], float], every_s: float = 0.05) -> float
     """Return when the first step is taken; `behind` is told the number of the reading."""
     ladder = Ladder()
     times = (number * every_s for number in range(400))
-    return next((at_s for n, at_s in enumerate(times) if ladder.update(at_s, Load(behind(n), 1.0))), None)
+    return next((at_s for n, at_s in enumerate(times) if ladder.update(at_s, behind(n), 1.0)), None)
 
 
 def test_much_is_waited_for_less_long_than_a_little_and_so_much_is_enough() -> None:
@@ -291,38 +290,38 @@ def relieved(steps: int) -> tuple[Ladder, float]:
     """Return a ladder with so many steps taken, and the time."""
     ladder, at_s = Ladder(), 0.0
     while len(ladder.taken) < steps:
-        ladder.update(at_s, Load(0.9, 1.0))
+        ladder.update(at_s, 0.9, 1.0)
         at_s += TICK_S
     return ladder, at_s
 
 
-def up_after_s(steps: int, load: Callable[[float], Load], limit_s: float = 300.0) -> float | None:
+def up_after_s(steps: int, load: Callable[[float], tuple[float, float]], limit_s: float = 300.0) -> float | None:
     """Return how long after so many steps the last is taken back."""
     ladder, began_s = relieved(steps)
     for number in range(round(limit_s / TICK_S)):
         passed_s = number * TICK_S
-        moves = ladder.update(began_s + passed_s, load(passed_s))
+        moves = ladder.update(began_s + passed_s, *load(passed_s))
         if moves:
-            assert [move.is_down for move in moves] == [False]
+            assert [is_down for _, is_down in moves] == [False]
             return passed_s
     return None
 
 
 @pytest.mark.parametrize(("steps", "most"), [(1, 0.6), (2, 0.75), (3, 0.45), (4, 0.6)])
 def test_a_step_is_taken_back_where_there_is_room_for_what_it_saves(steps: int, most: float) -> None:
-    assert up_after_s(steps, lambda _: Load(0.0, most + 0.02)) is None
-    waited_s = up_after_s(steps, lambda _: Load(0.0, most - 0.02))
+    assert up_after_s(steps, lambda _: (0.0, most + 0.02)) is None
+    waited_s = up_after_s(steps, lambda _: (0.0, most - 0.02))
     assert waited_s is not None
     assert PATIENCE_S < waited_s < PATIENCE_S + 15
 
 
 def test_there_is_no_room_while_more_than_a_few_pictures_wait() -> None:
-    assert up_after_s(1, lambda _: Load(0.2, 0.1)) is None
-    assert up_after_s(1, lambda _: Load(0.15, 0.1)) is not None
+    assert up_after_s(1, lambda _: (0.2, 0.1)) is None
+    assert up_after_s(1, lambda _: (0.15, 0.1)) is not None
 
 
 def test_who_is_busy_for_a_moment_now_and_then_has_room_all_the_same() -> None:
-    waited_s = up_after_s(1, lambda passed_s: Load(0.0, 1.0 if passed_s % 5 < 0.5 else 0.3))
+    waited_s = up_after_s(1, lambda passed_s: (0.0, 1.0 if passed_s % 5 < 0.5 else 0.3))
     assert waited_s is not None
     assert waited_s < PATIENCE_S + 5
-    assert up_after_s(1, lambda passed_s: Load(0.0, 1.0 if passed_s % 25 < 5 else 0.3)) is None
+    assert up_after_s(1, lambda passed_s: (0.0, 1.0 if passed_s % 25 < 5 else 0.3)) is None

@@ -4,7 +4,7 @@ import av
 import pytest
 
 from devices.host.clock import NANOSECONDS
-from recorder.overload.viewers import LOOKED_S, Viewers
+from recorder.overload.relief import LOOKED_S, Viewers
 from tests.support.simulated import SimulatedClock
 
 PICTURE = av.VideoFrame(16, 16, "yuv420p")

@@ -19,7 +19,7 @@ from recorder.model.packet import Track
 from recorder.sound.lane import GAP_SAMPLES, IDLE_S, LEFT_ALONE, PATIENCE_NS, Lane
 from recorder.timeline import RunContext, Timeline
 from tests.support.simulated import ScriptedQueue, SimulatedClock
-from tests.support.tracks import audio_worker
+from tests.support.tracks import audio_worker, microphone
 
 BLOCK = 480
 PATIENCE_S = PATIENCE_NS / NANOSECONDS
@@ -53,7 +53,7 @@ class Case:
         self.told = Told()
         run = RunContext(self.timeline, self.clock, self.told)
         worker = worker or audio_worker(self.queue, self.clock)
-        self.lane = Lane("mimbar", worker, run, channels=channels)
+        self.lane = Lane(microphone("mimbar"), worker, run, channels=channels)
 
     def give(self, at_sample: float, samples: Sequence[Sequence[int]] | int = 7, *, lost: bool = False) -> None:
         """Give a block that was captured at that sample of the program: one level, or what is told."""
@@ -85,7 +85,7 @@ def test_blocks_that_are_about_where_they_belong_stand_one_behind_the_other() ->
     case.give(BLOCK + LEFT_ALONE - 1, 2)
     case.give(2 * BLOCK + GAP_SAMPLES, 3)
     assert case.heard() == [1] * BLOCK + [2] * BLOCK + [3] * BLOCK
-    assert (case.lane.counts.silence, case.told) == (0, [])
+    assert (case.lane.silence, case.told) == (0, [])
 
 
 def test_a_gap_becomes_silence_of_its_length_and_is_told() -> None:
@@ -93,7 +93,7 @@ def test_a_gap_becomes_silence_of_its_length_and_is_told() -> None:
     case.give(0, 1)
     case.give(BLOCK + GAP_SAMPLES + 1, 2)
     assert case.heard() == [1] * BLOCK + [0] * (GAP_SAMPLES + 1) + [2] * BLOCK
-    assert case.lane.counts.silence == GAP_SAMPLES + 1
+    assert case.lane.silence == GAP_SAMPLES + 1
     assert case.told == [("sound-gap", {"samples": GAP_SAMPLES + 1})]
 
 
@@ -113,8 +113,8 @@ def test_where_a_device_lost_some_a_small_gap_is_one_too() -> None:
         for number in range(1, 4):
             case.give(number * BLOCK)
         case.give(4 * BLOCK + offset, lost=True)
-        assert (case.lane.counts.silence, case.lane.position) == (silence, 5 * BLOCK + silence)
-        assert (case.lane.counts.overflows, case.lane.lost) == (1, 1)
+        assert (case.lane.silence, case.lane.position) == (silence, 5 * BLOCK + silence)
+        assert case.lane.lost == 1
 
 
 def test_a_gap_of_a_file_is_one_too_and_this_pc_has_lost_nothing() -> None:
@@ -123,7 +123,7 @@ def test_a_gap_of_a_file_is_one_too_and_this_pc_has_lost_nothing() -> None:
     block = AudioBlock(case.zero_ns + NANOSECONDS // 10, np.full((BLOCK, 1), 7, np.int16), jumps=True)
     case.queue.give(block)
     assert case.lane.pull(0.0)
-    assert (case.lane.counts.silence, case.lane.lost) == (SAMPLE_RATE // 10 - BLOCK, 0)
+    assert (case.lane.silence, case.lane.lost) == (SAMPLE_RATE // 10 - BLOCK, 0)
 
 
 def test_what_was_lost_before_the_program_began_is_not_missing() -> None:
@@ -166,7 +166,7 @@ def test_silence_comes_when_our_patience_is_over_and_is_told_once() -> None:
     case.give(0)
     case.to(PATIENCE_S)
     assert not case.lane.pull(0.0)
-    assert case.lane.counts.silence == 0
+    assert case.lane.silence == 0
     case.to(2 + PATIENCE_S - 3 * IDLE_S)
     case.look_thrice()
     for _ in range(3):
@@ -177,7 +177,7 @@ def test_silence_comes_when_our_patience_is_over_and_is_told_once() -> None:
     assert [kind for kind, _ in case.told] == ["source-silent", "source-returned"]
     assert case.told[1][1] == {"at_s": pytest.approx(2.0, abs=0.001)}
     assert case.lane.position == 3 * SAMPLE_RATE + BLOCK
-    assert case.lane.counts.silence == 3 * SAMPLE_RATE - BLOCK
+    assert case.lane.silence == 3 * SAMPLE_RATE - BLOCK
 
 
 def test_how_long_to_wait_is_until_silence_is_due_and_never_long() -> None:
@@ -221,7 +221,7 @@ def test_nothing_goes_beyond_the_end_of_the_session() -> None:
             case.look_thrice()
         assert case.is_done()
         assert (case.lane.position, case.lane.ready) == (BLOCK * 3 // 2, BLOCK * 3 // 2)
-        assert case.lane.counts.silence == (0 if give else BLOCK // 2)
+        assert case.lane.silence == (0 if give else BLOCK // 2)
 
 
 def test_a_file_that_is_over_gives_silence_as_far_as_the_others_are() -> None:
@@ -235,5 +235,5 @@ def test_a_file_that_is_over_gives_silence_as_far_as_the_others_are() -> None:
     case.lane.pull(0.0, others_at=BLOCK - 1)
     assert case.lane.position == BLOCK
     case.lane.pull(0.0, others_at=9 * SAMPLE_RATE)
-    assert (case.lane.position, case.lane.counts.silence) == (9 * SAMPLE_RATE, 9 * SAMPLE_RATE - BLOCK)
+    assert (case.lane.position, case.lane.silence) == (9 * SAMPLE_RATE, 9 * SAMPLE_RATE - BLOCK)
     assert case.told == []

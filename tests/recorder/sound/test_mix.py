@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from capture.source import SAMPLE_RATE, AudioBlock, Samples
+from config.errors import UsageError
 from devices.host.clock import NANOSECONDS
 from recorder.model.packet import Track, sound_track
 from recorder.sound.lane import PATIENCE_NS
@@ -56,6 +57,15 @@ def test_inputs_are_summed_where_they_were_captured() -> None:
     assert rig.encoder.flushed == [Track.AUDIO]
 
 
+def test_a_name_that_is_wrong_is_refused_with_the_right_ones() -> None:
+    rig = Rig()
+    sound = rig.sound([(microphone(name), rig.reader([])) for name in ("podium", "ruang")])
+    with pytest.raises(UsageError, match='did you mean "podium"') as caught:
+        sound.mute("podum", on=True)
+    assert "podium, ruang" in caught.value.hint
+    assert not any(line.muted for line in sound.lines())
+
+
 @pytest.mark.parametrize("dead", ["never", "stops", "lost", "bursts"])
 def test_a_dead_input_never_holds_up_the_others(dead: str) -> None:
     rig = Rig()
@@ -76,10 +86,10 @@ def test_a_dead_input_never_holds_up_the_others(dead: str) -> None:
     # An AAC frame, the limiter's 5 ms, and what the good one gives at once.
     assert max(late) < PATIENCE_NS / NANOSECONDS + 0.1
     good, rusak = sound.lanes
-    assert good.counts.silence == 0
-    assert rusak.counts.samples == 10 * SAMPLE_RATE
+    assert good.silence == 0
+    assert rusak.position == 10 * SAMPLE_RATE
     if dead in {"stops", "lost"}:
-        assert rusak.counts.silence == 8 * SAMPLE_RATE
+        assert rusak.silence == 8 * SAMPLE_RATE
 
 
 def test_an_input_that_comes_back_is_heard_where_it_belongs() -> None:
@@ -93,7 +103,7 @@ def test_an_input_that_comes_back_is_heard_where_it_belongs() -> None:
     edges = np.flatnonzero(np.diff(heard)) + 1
     assert edges / SAMPLE_RATE == pytest.approx([2, 5], abs=2 / SAMPLE_RATE)
     assert rig.events == [("source-silent", "tamu"), ("source-returned", "tamu")]
-    assert [lane.counts.silence / SAMPLE_RATE for lane in sound.lanes] == pytest.approx([0, 3], abs=0.001)
+    assert [lane.silence / SAMPLE_RATE for lane in sound.lanes] == pytest.approx([0, 3], abs=0.001)
 
 
 def test_clocks_that_go_apart_agree_in_the_mix() -> None:
@@ -130,7 +140,7 @@ def test_clocks_that_go_apart_agree_in_the_mix() -> None:
     assert np.abs(places[0] - expected).max() < 0.010
     assert np.abs(places[1] - expected).max() < 0.010
     assert np.abs(places[0] - places[1])[90:].max() < 0.002
-    assert [lane.counts.ppm for lane in sound.lanes] == [pytest.approx(300, abs=2), pytest.approx(-300, abs=2)]
+    assert [lane.ppm for lane in sound.lanes] == [pytest.approx(300, abs=2), pytest.approx(-300, abs=2)]
 
 
 def test_an_own_track_is_the_input_as_it_came_beside_the_mix() -> None:

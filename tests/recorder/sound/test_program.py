@@ -11,7 +11,7 @@ from devices.host.clock import NANOSECONDS
 from recorder.encoder import AAC_FRAME
 from recorder.model.packet import Track
 from recorder.model.status import Loudness
-from recorder.sound.lane import LaneCounts
+from recorder.sound.lane import Lane
 from recorder.sound.meters import FLOOR_DBFS, LoudnessMeter
 from tests.support.tracks import Rig, in_time
 
@@ -36,7 +36,7 @@ def microphone(rig: Rig, first_s: float, last_s: float, *, channels: int = 1) ->
     return [block(rig, first_s + number * BLOCK / SAMPLE_RATE, samples) for number in range(count)]
 
 
-def run(rig: Rig, script: Script, *, channels: int = 1, ends: bool = False, lost: bool = False) -> LaneCounts:
+def run(rig: Rig, script: Script, *, channels: int = 1, ends: bool = False, lost: bool = False) -> Lane:
     track = rig.audio(script, channels=channels, ends=ends, lost=lost)
     in_time(track.run)
     assert rig.encoder.flushed == [Track.AUDIO]
@@ -45,8 +45,8 @@ def run(rig: Rig, script: Script, *, channels: int = 1, ends: bool = False, lost
     assert set(lengths[:-1]) <= {AAC_FRAME}
     assert rig.encoder.pts == [0, *itertools.accumulate(lengths[:-1])]
     (lane,) = track.lanes
-    assert track.samples == lane.counts.samples == sum(lengths)
-    return lane.counts
+    assert track.samples == lane.position == sum(lengths)
+    return lane
 
 
 def sounding(rig: Rig) -> list[tuple[float, float]]:
@@ -63,8 +63,8 @@ def spans(*expected: tuple[float, float]) -> object:
 def test_a_minute_is_a_minute_of_samples() -> None:
     rig = Rig()
     rig.timeline.end_at(60 * NANOSECONDS)
-    counts = run(rig, microphone(rig, 0, 61))
-    assert counts == LaneCounts(samples=60 * SAMPLE_RATE)
+    lane = run(rig, microphone(rig, 0, 61))
+    assert (lane.position, lane.silence, lane.resampled, lane.lost) == (60 * SAMPLE_RATE, 0, 0, 0)
     assert sounding(rig) == spans((0, 60))
     assert rig.events == []
 
@@ -75,11 +75,11 @@ def test_sound_from_before_the_first_picture_is_left_out() -> None:
     script = microphone(rig, -0.5, 3)
     marked = [(at, AudioBlock(part.timestamp_ns, np.arange(BLOCK, dtype=np.int16).reshape(-1, 1) + 1))
               if number == 24 else (at, part) for number, (at, part) in enumerate(script)]  # fmt: skip
-    counts = run(rig, marked)
-    assert counts.silence == 0
+    lane = run(rig, marked)
+    assert lane.silence == 0
     # Block 24 began 20 ms before the first picture; the next one is the first that is heard from its start.
     assert rig.encoder.samples[0, 0] == LOUD
-    assert counts.samples == 2 * SAMPLE_RATE
+    assert lane.position == 2 * SAMPLE_RATE
 
 
 def test_sound_that_begins_later_has_silence_before_it() -> None:
@@ -94,9 +94,9 @@ def test_a_gap_is_silence_of_its_length(gap_s: float) -> None:
     rig = Rig()
     rig.timeline.end_at(8 * NANOSECONDS)
     script = microphone(rig, 0, 2) + microphone(rig, 2 + gap_s, 9)
-    counts = run(rig, script)
+    lane = run(rig, script)
     assert sounding(rig) == spans((0, 2), (2 + gap_s, 8))
-    assert counts.silence == pytest.approx(gap_s * SAMPLE_RATE, abs=2)
+    assert lane.silence == pytest.approx(gap_s * SAMPLE_RATE, abs=2)
     kinds = [kind for kind, _ in rig.events]
     # One that is over before our patience is told when it is over, a longer one as it begins and ends.
     assert kinds == (["sound-gap"] if gap_s < 0.3 else ["source-silent", "source-returned"])
@@ -108,9 +108,9 @@ def test_sound_that_returns_stands_where_it_was_captured(delay_s: float) -> None
     rig.timeline.end_at(6 * NANOSECONDS)
     script = [(arrives_ns + round((delay_s - DELAY_S) * NANOSECONDS), part)
               for arrives_ns, part in microphone(rig, 0, 1) + microphone(rig, 3, 7)]  # fmt: skip
-    counts = run(rig, script)
+    lane = run(rig, script)
     assert sounding(rig) == spans((0, 1), (3, 6))
-    assert counts.resampled == 0
+    assert lane.resampled == 0
 
 
 def test_what_comes_after_its_place_was_filled_is_cut() -> None:
@@ -138,17 +138,17 @@ def test_a_jump_back_is_cut_and_a_jump_ahead_is_silence() -> None:
 def test_a_lost_microphone_is_silence_to_the_end() -> None:
     rig = Rig()
     rig.timeline.end_at(5 * NANOSECONDS)
-    counts = run(rig, microphone(rig, 0, 1), lost=True)
+    lane = run(rig, microphone(rig, 0, 1), lost=True)
     assert sounding(rig) == spans((0, 1))
-    assert (counts.samples, counts.silence) == (5 * SAMPLE_RATE, 4 * SAMPLE_RATE)
+    assert (lane.position, lane.silence) == (5 * SAMPLE_RATE, 4 * SAMPLE_RATE)
     assert rig.events == []  # that it was lost, the reader has said
 
 
 def test_a_microphone_that_never_gives_anything_is_silence() -> None:
     rig = Rig()
     rig.timeline.end_at(2 * NANOSECONDS)
-    counts = run(rig, [])
-    assert (counts.samples, counts.silence) == (2 * SAMPLE_RATE, 2 * SAMPLE_RATE)
+    lane = run(rig, [])
+    assert (lane.position, lane.silence) == (2 * SAMPLE_RATE, 2 * SAMPLE_RATE)
     assert rig.events == [("source-silent", "mimbar")]
 
 
@@ -176,23 +176,23 @@ def test_drift_stays_within_20_ms(drift: float) -> None:
     rig = Rig()
     seconds = 300
     rig.timeline.end_at(seconds * NANOSECONDS)
-    counts = run(rig, list(drifting(rig, seconds, drift)))
+    lane = run(rig, list(drifting(rig, seconds, drift)))
     heard = np.flatnonzero(np.diff(np.concatenate([[0], (rig.encoder.samples[:, 0] > 4000).astype(np.int8)])) > 0)
     assert len(heard) >= seconds - 1
     off = heard / SAMPLE_RATE - np.arange(1, len(heard) + 1)
     assert np.abs(off).max() < 0.020
-    assert counts.ppm == pytest.approx(drift * 1e6, abs=1)
-    assert counts.silence <= 0.002 * SAMPLE_RATE  # the first stamp's jitter
-    assert counts.samples == seconds * SAMPLE_RATE
+    assert lane.ppm == pytest.approx(drift * 1e6, abs=1)
+    assert lane.silence <= 0.002 * SAMPLE_RATE  # the first stamp's jitter
+    assert lane.position == seconds * SAMPLE_RATE
     assert rig.events == []
 
 
 def test_a_steady_microphone_is_not_touched_however_its_stamps_jitter() -> None:
     rig = Rig()
     rig.timeline.end_at(120 * NANOSECONDS)
-    counts = run(rig, list(drifting(rig, 120, 0.0)))
-    assert counts.resampled == 0
-    assert counts.silence <= 0.002 * SAMPLE_RATE
+    lane = run(rig, list(drifting(rig, 120, 0.0)))
+    assert lane.resampled == 0
+    assert lane.silence <= 0.002 * SAMPLE_RATE
 
 
 def test_what_was_lost_on_the_way_is_silence_of_its_length_however_short() -> None:
@@ -200,9 +200,9 @@ def test_what_was_lost_on_the_way_is_silence_of_its_length_however_short() -> No
     rig.timeline.end_at(4 * NANOSECONDS)
     first, *rest = microphone(rig, 2.02, 5)
     script = [*microphone(rig, 0, 2), (first[0], AudioBlock(first[1].timestamp_ns, first[1].samples, lost=True)), *rest]
-    counts = run(rig, script)
+    lane = run(rig, script)
     assert sounding(rig) == spans((0, 2), (2.02, 4))
-    assert counts.overflows == 1
+    assert lane.lost == 1
     assert rig.events == []  # what was lost is told once for many blocks
 
 
@@ -215,13 +215,13 @@ def test_samples_that_nobody_said_were_lost_are_made_up_for_by_and_by() -> None:
         for at, part in drifting(rig, 151, 0.0)
         if part.timestamp_ns > short[-1][1].timestamp_ns + 20_000_000
     ]
-    counts = run(rig, script)
+    lane = run(rig, script)
     heard = np.flatnonzero(rig.encoder.samples[:, 0] > 4000) / SAMPLE_RATE
     off = np.round(heard) + 0.05 - heard
     assert off[(heard > 62) & (heard < 64)].max() > 0.04
     assert np.abs(off[heard > 140]).max() < 0.02
-    assert counts.silence <= 0.002 * SAMPLE_RATE
-    assert counts.resampled > 0
+    assert lane.silence <= 0.002 * SAMPLE_RATE
+    assert lane.resampled > 0
 
 
 def test_what_the_resampler_holds_is_heard_before_the_silence() -> None:
@@ -235,13 +235,13 @@ def test_what_the_resampler_holds_is_heard_before_the_silence() -> None:
         for start in starts
         if not 40 <= start < 42
     ]
-    counts = run(rig, script)
-    assert counts.resampled > 0
+    lane = run(rig, script)
+    assert lane.resampled > 0
     loud_spans = sounding(rig)
     assert len(loud_spans) == 2
     # The sound goes on to where the device's clock had it, within what is left alone.
     assert [edge for span in loud_spans for edge in span] == pytest.approx([0, 40, 42, 60], abs=0.025)
-    assert counts.silence / SAMPLE_RATE == pytest.approx(2, abs=0.01)
+    assert lane.silence / SAMPLE_RATE == pytest.approx(2, abs=0.01)
 
 
 def test_small_blocks_are_kept_in_step_too() -> None:
@@ -251,8 +251,8 @@ def test_small_blocks_are_kept_in_step_too() -> None:
     silent = np.ones((size, 1), np.int16)
     script = [(rig.at((number + 1) * size / rate + DELAY_S), AudioBlock(rig.at(number * size / rate), silent))
               for number in range(int(100 * rate / size) + 1)]  # fmt: skip
-    counts = run(rig, script)
-    assert counts.ppm == pytest.approx(300, abs=1)
+    lane = run(rig, script)
+    assert lane.ppm == pytest.approx(300, abs=1)
 
 
 def test_stopped_in_the_middle_it_ends_there() -> None:
@@ -264,23 +264,23 @@ def test_stopped_in_the_middle_it_ends_there() -> None:
             rig.timeline.end_at(int(2.34567 * NANOSECONDS))
 
     rig.encoder.on_sound = stop
-    counts = run(rig, script)
-    assert counts.samples == int(2.34567 * SAMPLE_RATE)
+    lane = run(rig, script)
+    assert lane.position == int(2.34567 * SAMPLE_RATE)
     assert rig.clock.now_ns() < rig.at(2.45)
 
 
 def test_a_file_ends_the_session_with_its_last_sample() -> None:
     rig = Rig(live=False, tracks=(Track.AUDIO,), ending=(Track.AUDIO,))
-    counts = run(rig, microphone(rig, 0, 5), ends=True)
-    assert counts == LaneCounts(samples=5 * SAMPLE_RATE)
+    lane = run(rig, microphone(rig, 0, 5), ends=True)
+    assert (lane.position, lane.silence, lane.resampled, lane.lost) == (5 * SAMPLE_RATE, 0, 0, 0)
 
 
 def test_a_file_that_is_shorter_than_the_pictures_is_silence_from_its_end_on() -> None:
     rig = Rig(live=False, ending=(Track.VIDEO, Track.AUDIO))
     rig.timeline.advance(Track.VIDEO, 8 * NANOSECONDS)
     rig.released = lambda track: rig.timeline.source_ended(Track.VIDEO) if track == "audio" else None
-    counts = run(rig, microphone(rig, 0, 5), ends=True)
-    assert (counts.samples, counts.silence) == (8 * SAMPLE_RATE, 3 * SAMPLE_RATE)
+    lane = run(rig, microphone(rig, 0, 5), ends=True)
+    assert (lane.position, lane.silence) == (8 * SAMPLE_RATE, 3 * SAMPLE_RATE)
 
 
 def test_overflows_are_counted() -> None:
@@ -289,7 +289,7 @@ def test_overflows_are_counted() -> None:
     script = microphone(rig, 0, 1.1)
     at, part = script[10]
     script[10] = (at, AudioBlock(part.timestamp_ns, part.samples, lost=True))
-    assert run(rig, script).overflows == 1
+    assert run(rig, script).lost == 1
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,7 @@ def test_what_was_captured_meanwhile_is_all_heard() -> None:
     sound = rig.audio(held_up(rig, script(rig, 0, 9)))
     in_time(sound.run)
     assert (rig.encoder.samples == 1000).all()
-    assert sound.lanes[0].counts.silence == 0
+    assert sound.lanes[0].silence == 0
     assert rig.events == []
 
 
@@ -81,7 +81,7 @@ def test_every_input_is_heard_where_it_belongs() -> None:
     in_time(sound.run)
     edges = np.flatnonzero(np.diff(rig.encoder.samples[:, 0])) + 1
     assert edges / SAMPLE_RATE == pytest.approx([3, 3.5], abs=2 / SAMPLE_RATE)
-    assert [lane.counts.silence / SAMPLE_RATE for lane in sound.lanes] == pytest.approx([0, 0.5], abs=0.001)
+    assert [lane.silence / SAMPLE_RATE for lane in sound.lanes] == pytest.approx([0, 0.5], abs=0.001)
 
 
 def test_an_input_that_died_meanwhile_is_told_soon_and_holds_up_nobody() -> None:
@@ -94,7 +94,7 @@ def test_an_input_that_died_meanwhile_is_told_soon_and_holds_up_nobody() -> None
     )
     in_time(sound.run)
     podium, hall = sound.lanes
-    assert (podium.counts.silence, hall.counts.silence) == (0, 5.5 * SAMPLE_RATE)
+    assert (podium.silence, hall.silence) == (0, 5.5 * SAMPLE_RATE)
     assert [event for event in rig.events if event[1] == "ruang"] == [("source-silent", "ruang")]
     assert max(behind_s) < TO_S - FROM_S + 0.3
     assert max(behind_s[-3 * SAMPLE_RATE // AAC_FRAME :]) < PATIENCE_NS / NANOSECONDS + 0.1
@@ -107,7 +107,7 @@ def test_of_the_others_nothing_is_told_when_one_that_is_dead_comes_last_to_the_e
     sound = rig.sound([(microphone(name), rig.reader(given)) for name, given in inputs])
     in_time(sound.run)
     assert rig.events == [("source-silent", "ruang")]
-    assert [lane.counts.silence for lane in sound.lanes] == [0, 5.5 * SAMPLE_RATE, 0]
+    assert [lane.silence for lane in sound.lanes] == [0, 5.5 * SAMPLE_RATE, 0]
 
 
 def test_what_comes_slower_than_it_was_captured_is_given_up() -> None:
@@ -116,7 +116,7 @@ def test_what_comes_slower_than_it_was_captured_is_given_up() -> None:
     behind_s = stand_still(rig)
     sound = rig.audio(held_up(rig, script(rig, 0, 13), every_s=1.2 * BLOCK_S))
     in_time(sound.run)
-    assert sound.lanes[0].counts.silence > 0
+    assert sound.lanes[0].silence > 0
     assert max(behind_s) < TO_S - FROM_S + MOST_EXCUSED_NS / NANOSECONDS
     assert behind_s[-1] < PATIENCE_NS / NANOSECONDS + 0.1
 
@@ -174,7 +174,7 @@ def test_a_reader_that_had_no_turn_yet_is_waited_for() -> None:
     source = Microphone(clock)
     timeline.start(clock.now_ns())
     worker = SourceWorker(source, clock, queue=SourceQueue(250), events=lost)
-    lane = Lane("mimbar", worker, RunContext(timeline, clock, events), channels=1)
+    lane = Lane(microphone("mimbar"), worker, RunContext(timeline, clock, events), channels=1)
     worker.start()
 
     def pull_up_to(sample: int, behind: int) -> None:
@@ -189,5 +189,5 @@ def test_a_reader_that_had_no_turn_yet_is_waited_for() -> None:
     source.free.set()
     in_time(lambda: pull_up_to(2 * SAMPLE_RATE, SAMPLE_RATE // 5))
     worker.stop()
-    assert lane.counts.silence < SAMPLE_RATE // 10
+    assert lane.silence < SAMPLE_RATE // 10
     assert (list(events), lost.errors) == ([], [])
