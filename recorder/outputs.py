@@ -3,24 +3,12 @@
 import threading
 from collections.abc import Sequence
 from contextlib import ExitStack
-from typing import Protocol
 
 from recorder.live.destinations import Destinations
 from recorder.model.marks import Mark
 from recorder.model.packet import PROGRAM, EncodedPacket, Track, TrackId
-from recorder.storing.opening import Templates, TemplatesOf
-
-
-class TakesRecording(Protocol):
-    """Where the recording is written; `put` comes from the encoding threads and returns at once."""
-
-    def put(self, packet: EncodedPacket) -> None:
-        """Take a packet."""
-        ...
-
-    def close(self, marks: Sequence[Mark] = (), title: str = "") -> None:
-        """Finish it, with its marks as chapters."""
-        ...
+from recorder.storing.failover import Failover
+from recorder.storing.opening import StreamFormat, Templates, TemplatesOf
 
 
 def _of_program(templates: Templates) -> Templates:
@@ -34,24 +22,17 @@ class Outputs:
     (a second encode at another rate), `connect` is given its stream: `put` gives packets of that track to the
     recording only, and destinations get what comes by `put_live`. Nothing else decides what they are sent.
 
-    Where the program's picture becomes one of another form, destinations are connected anew for it.
+    Where the program's picture becomes one of another form, the recording goes on in other files, and destinations are
+    connected anew.
     """
 
-    def __init__(
-        self,
-        recording: TakesRecording,
-        templates: Templates,
-        *,
-        live: Destinations,
-        form: int = 0,
-        templates_of: TemplatesOf | None = None,
-    ) -> None:
+    def __init__(self, recording: Failover, form: int, templates_of: TemplatesOf, *, live: Destinations) -> None:
         """Take `live`, which `connect` begins; `recording` has begun already, and is closed with the others.
 
-        `templates` are of the picture's `form`, `templates_of` says those of others.
+        The first pictures are of `form`; `templates_of` says the templates of each.
         """
         self._recording = recording
-        self._program = _of_program(templates)
+        self._program = _of_program(templates_of(form))
         self._form = form
         self._templates_of = templates_of
         self._connecting = threading.Lock()
@@ -69,21 +50,19 @@ class Outputs:
 
     def put(self, packet: EncodedPacket) -> None:
         """Give a packet to the recording first, then to every destination."""
-        self._recording.put(packet)
-        if packet.track not in PROGRAM:
-            return
         if packet.form != self._form and packet.track == Track.VIDEO:
-            self._change(packet.form)
-        if packet.track not in self._apart:
+            self._change(packet)
+        self._recording.put(packet)
+        if packet.track in PROGRAM and packet.track not in self._apart:
             self._live.put(packet)
 
-    def _change(self, form: int) -> None:
-        """Go on with the picture in another form, which begins with the next packet."""
-        self._form = form
-        if self._templates_of is None:
-            return
+    def _change(self, packet: EncodedPacket) -> None:
+        """Go on with the picture in another form, which begins with `packet`."""
+        self._form = packet.form
+        templates = self._templates_of(packet.form)
+        self._recording.change(StreamFormat(packet.form, templates, packet.begins))
         with self._connecting:
-            self._program = _of_program(self._templates_of(form))
+            self._program = _of_program(templates)
             if Track.VIDEO not in self._apart:
                 self._live.renew(self._program)
 

@@ -33,7 +33,7 @@ from recorder.model.packet import Track
 from recorder.plan import SessionPlan
 from recorder.scene import check_layout
 from recorder.sound.mixer import SoundInput
-from recorder.storing.places import check_places
+from recorder.storing.opening import check_places
 from recorder.streaming.choice import SEPARATE, SHARED, StreamPlan
 from recorder.streaming.measure import Question
 from recorder.video_input import PictureInput

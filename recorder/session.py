@@ -23,7 +23,7 @@ from recorder.archive.model import RecordingFacts, length_s
 from recorder.dossier.carry import Carrying
 from recorder.encoder import Encoder
 from recorder.eventlog import EventLog, FaultReporter, Listener
-from recorder.files import RecordingStart, SessionFiles
+from recorder.files import SessionFiles, storage_task
 from recorder.hardware.opening import PictureEncoder
 from recorder.inputs import SessionInputs
 from recorder.live.destinations import Destinations
@@ -46,7 +46,7 @@ from recorder.program import Program
 from recorder.scene import Offer
 from recorder.standstill import SleepWatch
 from recorder.storing.file import OnDisk
-from recorder.storing.places import check_places
+from recorder.storing.opening import check_places
 from recorder.streaming.side import LiveSide
 from recorder.timeline import RunContext, Timeline
 from recorder.troubles import ActiveFaults
@@ -334,14 +334,25 @@ class Session:
         plan = self._plan
         self._pre_roll.holds = True
         wanted_ns = self._timeline.now_ns() - min(self._starting or 0.0, self._pre_roll.keep_s) * NANOSECONDS
+        began_ns = self._timeline.zero_ns + round(max(0.0, wanted_ns))
         files = SessionFiles(
-            plan,
-            RecordingStart(armed.encoder, self._pre_roll.form, self._timeline.zero_ns + round(max(0.0, wanted_ns))),
+            storage_task(plan, began_ns, self._clock, self.destinations.names),
+            armed.encoder,
+            self._pre_roll.form,
             clock=self._clock,
             log=self.emit,
             live=self.destinations,
             on_failure=self._fail,
         )
+        if plan.resume is not None:
+            self.emit(
+                "session-resumed",
+                files.work.name,
+                f"Its recorder was killed; the session goes on as part {plan.resume.part}",
+                part=plan.resume.part,
+                offset_s=round(files.offset_s, 3),
+                missing_s=round(files.offset_s - plan.resume.end_s, 3),
+            )
         self._marks.offset_s = files.offset_s
         armed.writing.callback(self.emit.close)
         armed.writing.callback(lambda: files.outputs.close(self._marks.all, plan.title))

@@ -33,12 +33,12 @@ from recorder.isolate import PartDirectory
 from recorder.kept_packets import MOST_BYTES, KeptPackets
 from recorder.model.marks import Mark
 from recorder.model.packet import EncodedPacket, Track, TrackId
-from recorder.storing.events import StorageEvents
+from recorder.storing import events
 from recorder.storing.faults import OPEN_S, asked, stalled
 from recorder.storing.file import OnDisk
 from recorder.storing.forecast import Forecast, Level
 from recorder.storing.mounts import MountMemory
-from recorder.storing.opening import Opener, SessionFacts, StorageTask, StreamFormat, TemplatesOf, undo
+from recorder.storing.opening import Opener, StorageTask, StreamFormat, undo
 from recorder.storing.progress import ReplicaState
 from recorder.storing.replica import Replica
 
@@ -97,29 +97,26 @@ class Failover:
     def __init__(
         self,
         task: StorageTask,
-        session: SessionFacts,
         stream_format: StreamFormat,
-        templates_of: TemplatesOf | None = None,
         *,
+        may_change: bool = False,
         clock: Clock,
         log: EventLog,
         on_failure: Callable[[LiputError], None],
     ) -> None:
-        """Make nothing yet. `templates_of` says the templates of pictures of another form, where there may be any.
+        """Make nothing yet. With `may_change` the picture may become one of another format.
 
         `on_failure` is told why the last copy could not go on.
         """
         self._task = task
-        self._session = session
         self._format = stream_format
-        self._templates_of = templates_of
+        self._may_change = may_change
         self._clock = clock
         self._log = log
-        self._tell = StorageEvents(log)
         self._on_failure = on_failure
         self._spares = list(task.archives)
-        self._opener = Opener(task, session, clock=clock, log=log, on_failure=self._note)
-        self._number = session.part
+        self._opener = Opener(task, clock=clock, log=log, on_failure=self._note)
+        self._number = task.part
         self._given_s = 0.0  # up to where packets came, in seconds of media time
         self._backlog: KeptPackets | None = None
         self._behind: set[TrackId] = set()  # tracks of sound that have not come to where the picture's form changed
@@ -128,6 +125,7 @@ class Failover:
         self._putting = threading.Lock()
         self._faults: deque[tuple[Replica, LiputError]] = deque()
         self._closing = False
+        self._is_broken = False  # the guard, for a mistake of ours
         self._looked_ns = 0
         self._woken = threading.Event()
         self.joined: WorkFolder | None = None
@@ -151,8 +149,8 @@ class Failover:
             try:
                 MountMemory().check()
             except StateError as error:
-                self._tell.not_remembered(error)
-        if self._spares or self._templates_of is not None:
+                events.not_remembered(self._log, error)
+        if self._spares or self._may_change:
             tracks = self._format.templates
             self._backlog = KeptPackets(Track.VIDEO if Track.VIDEO in tracks else next(iter(tracks)))
         # Where there are too many threads nothing is left behind, and nobody else is asked to do that.
@@ -184,12 +182,12 @@ class Failover:
         if copy is None and number == 1 and faults:
             raise faults[0][1]  # it is told by whoever asked for a recording
         for refused, fault in faults:
-            self._tell.fault(str(refused.root), fault)
+            events.fault(self._log, str(refused.root), fault)
         return copy
 
     def _number_in(self, archive: Archive) -> int:
         """Return which copy a folder is for: the one that was recorded there last, else the first that nobody has."""
-        there = (work.begun.copy for work in reversed(self._session.earlier) if work.archive_root == archive.root)
+        there = (work.begun.copy for work in reversed(self._task.earlier) if work.archive_root == archive.root)
         taken = {copy.number for copy in self._copies}
         return next(number for number in chain(there, count(1)) if number not in taken)
 
@@ -208,10 +206,7 @@ class Failover:
         if self._task.waits:
             self._wait_for_room()
         with self._putting:
-            if packet.track == Track.VIDEO:
-                if packet.form != self._format.form:
-                    self._change_format(packet)
-            elif self._behind and packet.begins >= (self._format.since or 0):
+            if self._behind and packet.track in self._behind and packet.begins >= (self._format.since or 0):
                 self._behind.discard(packet.track)
             self._given_s = max(self._given_s, packet.ends_s)
             if self._backlog is not None:
@@ -221,15 +216,18 @@ class Failover:
             for replica in self._taking:
                 replica.put(packet)
 
-    def _change_format(self, packet: EncodedPacket) -> None:
-        """From this keyframe on packets belong into other replicas; the guard opens them. Sound is cut there, too."""
-        if self._templates_of is None or self._backlog is None:
-            return
-        self._format = StreamFormat(packet.form, self._templates_of(packet.form), packet.begins)
-        self._behind = set(self._format.templates) - {Track.VIDEO}
-        for replica in self._taking:
-            replica.until = packet.begins if replica.until is None else replica.until
-        self._backlog.forget_leaders()
+    def change(self, stream_format: StreamFormat) -> None:
+        """Put packets of another format into other replicas from now on; the guard opens them. Sound is cut there, too.
+
+        Called before the keyframe at which it begins.
+        """
+        with self._putting:
+            self._format = stream_format
+            self._behind = set(stream_format.templates) - {Track.VIDEO}
+            for replica in self._taking:
+                replica.until = stream_format.since if replica.until is None else replica.until
+            if self._backlog is not None:
+                self._backlog.forget_leaders()
         self._woken.set()
 
     def _wait_for_room(self) -> None:
@@ -287,7 +285,9 @@ class Failover:
             try:
                 self._attend()
             except Exception as error:  # a mistake of ours must not leave the session without its guard
-                self._tell.broken(error)
+                if not self._is_broken:
+                    self._is_broken = True
+                    events.broken(self._log, error)
 
     def _attend(self) -> None:
         self._fail_over()
@@ -314,7 +314,7 @@ class Failover:
         change = replica.look(now_ns, given_s)
         standing_s = replica.standing_s(now_ns)
         if change is not None:
-            self._tell.progress(replica, change, standing_s)
+            events.progress(self._log, replica, change, standing_s)
         if change is ReplicaState.WRITING:
             self._count_again(copy)
         # What waits for its disk would wait for ever; until it does, it may be its source that gives nothing. Else it
@@ -335,7 +335,7 @@ class Failover:
         media_s = given_s - float(replica.start)
         level = forecast.update(now_ns, free, replica.file.written_bytes, media_s, planned_s)
         if level is not None:
-            self._tell.level(replica, forecast, planned_s, was=was)
+            events.level(self._log, replica, forecast, planned_s, was=was)
         if level is Level.OVER:
             self._leave(
                 copy,
@@ -376,7 +376,7 @@ class Failover:
             act(copy)
         except Exception as mistake:  # of whatever kind: who waits for the copy must not wait for ever
             told = as_ours(mistake, StorageError)
-            self._tell.fault(copy.replica.folder, told)
+            events.fault(self._log, copy.replica.folder, told)
             if copy.move is not None:
                 self._end(copy, copy.move.why or told)
 
@@ -391,14 +391,14 @@ class Failover:
             return False
         if copy is None or copy.replica is not replica or copy.ended or isinstance(error, MediaError):
             # Of what is damaged all is there, and none of it would be better elsewhere.
-            self._tell.fault(replica.folder, error)
+            events.fault(self._log, replica.folder, error)
         else:
             self._leave(copy, error)
         return True
 
     def _leave(self, copy: _Copy, error: LiputError, *, may_stay: bool = False) -> None:
         """Tell why a copy leaves its disk, and begin to move it to another one."""
-        self._tell.fault(copy.replica.folder, error)
+        events.fault(self._log, copy.replica.folder, error)
         copy.move = _Move(error, may_stay=may_stay, told=list(copy.refused))
         self._or_end(copy, self._try_next)
 
@@ -451,7 +451,7 @@ class Failover:
         """
         fault = as_ours(error, StorageError)
         if archive not in move.told:
-            self._tell.fault(str(archive.root), fault)
+            events.fault(self._log, str(archive.root), fault)
         if move.why is None:
             move.why = fault
         elif move.may_stay:
@@ -476,8 +476,8 @@ class Failover:
             return
         self._count_again(copy)
         if old.is_stalled:
-            self._tell.progress(old, ReplicaState.WRITING, 0.0)
-        self._tell.switched(old.folder, new, _found_s(copy.replicas[:-1]), begins_s)
+            events.progress(self._log, old, ReplicaState.WRITING, 0.0)
+        events.switched(self._log, old.folder, new, _found_s(copy.replicas[:-1]), begins_s)
 
     def _hand_over(self, copy: _Copy, new: Replica) -> float:
         """Give a replica the backlog, and put it into use; return where that begins, in seconds of media time.
@@ -570,7 +570,7 @@ class Failover:
                 try:
                     asked(partial(replica.archive.discard, replica.work), replica.work.path, self._clock)
                 except (StorageStalled, RuntimeError) as error:  # that is where there are too many threads
-                    self._tell.left_behind(replica.folder, replica.work.path, as_ours(error))
+                    events.left_behind(self._log, replica.folder, replica.work.path, as_ours(error))
 
     def seal(self, facts: RecordingFacts, progress: Progress | None = None) -> list[Package]:
         """Make a package of each copy, or of each of its parts that cannot be joined; those of the fullest copy first.
@@ -582,8 +582,8 @@ class Failover:
         from recorder.storing.sealing import Sealer  # loaded while it records: recorder/control/later.py
 
         copies = sorted(self._copies, key=lambda copy: copy.on_disk.media_time_s, reverse=True)
-        sealer = Sealer(self._clock, self._tell, facts, progress)
-        packages = sealer.seal_all({copy.number: copy.replicas for copy in copies}, self._session.earlier)
+        sealer = Sealer(self._clock, self._log, facts, progress)
+        packages = sealer.seal_all({copy.number: copy.replicas for copy in copies}, self._task.earlier)
         self.joined = sealer.joined
         if not packages:
             raise sealer.error or StorageError("nothing could be sealed")

@@ -8,7 +8,7 @@ from config.errors import StorageError, StorageReadOnly, StorageStalled, Storage
 from devices.host.clock import Clock
 from devices.host.deadline import DeadlineTask
 from recorder.storage_errors import storage_error
-from recorder.storing.mounts import DiskOf
+from recorder.storing.mounts import is_gone
 
 OPEN_S = 10.0
 """How long a disk may take to answer, or until a file on it is open."""
@@ -17,9 +17,9 @@ _MAY_BE_GONE = frozenset({errno.EIO, errno.EROFS, errno.ENOENT, errno.EBADF})
 """What a disk that was pulled out also answers."""
 
 
-def told_apart(error: Exception, path: Path, disk: DiskOf) -> StorageError:
-    """Return the error that people are told when writing `path` on `disk` ended with `error`."""
-    if getattr(error, "errno", None) in _MAY_BE_GONE and disk.is_gone():
+def told_apart(error: Exception, path: Path, device: int, source: str | None) -> StorageError:
+    """Return the error that people are told when writing `path` ended with `error`, on a disk: see mounts.is_gone."""
+    if getattr(error, "errno", None) in _MAY_BE_GONE and is_gone(device, source):
         return vanished(path)
     return storage_error(error, path)
 

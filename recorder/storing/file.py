@@ -25,7 +25,7 @@ from recorder.model.titles import copy_title, set_made
 from recorder.mp4.finish import finish
 from recorder.storage_errors import storage_error
 from recorder.storing.faults import became_read_only, told_apart, vanished
-from recorder.storing.mounts import disk_of
+from recorder.storing.mounts import source_of
 
 BUFFER_BYTES = 1 << 20
 """FFmpeg's buffer before a write: a fragment of a tenth of a second of any profile fits, and goes out whole."""
@@ -145,7 +145,7 @@ class Mp4File:
             raise storage_error(error, path) from error
         try:
             status = os.fstat(self._file.descriptor)
-            self._identity, self._disk = (status.st_dev, status.st_ino), disk_of(status.st_dev)
+            self._identity, self._source = (status.st_dev, status.st_ino), source_of(status.st_dev)
             self._container = av.open(
                 self._file,
                 "w",
@@ -231,7 +231,7 @@ class Mp4File:
 
     def error_of(self, error: Exception) -> MediaError | StorageError:
         """Return the error that people are told where writing ended with `error`."""
-        return error if isinstance(error, MediaError) else told_apart(error, self.path, self._disk)
+        return error if isinstance(error, MediaError) else told_apart(error, self.path, self._identity[0], self._source)
 
     def close(self, *, is_whole: bool) -> None:
         """Let go of the file; one that `is_whole` is on its disk to the last byte. Raises OSError."""

@@ -1,7 +1,6 @@
 """How long a disk will last, and when to say so: for one file, from what its disk has free."""
 
 from collections import deque
-from dataclasses import dataclass
 from enum import IntEnum
 
 from config.schema import Storage as StorageSettings
@@ -32,13 +31,6 @@ class Level(IntEnum):
     OVER = 3
 
 
-@dataclass(frozen=True, slots=True)
-class _Look:
-    at_ns: int
-    free: int
-    written: int
-
-
 class Forecast:
     """Fed with looks at one disk while one file grows on it."""
 
@@ -47,7 +39,7 @@ class Forecast:
         self._settings = settings
         self._keep_free = keep_free
         self._expected = bytes_per_s
-        self._looks: deque[_Look] = deque()
+        self._looks: deque[tuple[int, int, int]] = deque()  # when, bytes free, bytes written
         self.left_s: float | None = None
         self.level = Level.ENOUGH
 
@@ -56,8 +48,8 @@ class Forecast:
 
         Returns the level when it has become more urgent, and when an alarm is over.
         """
-        self._looks.append(_Look(now_ns, free, written))
-        while self._looks[0].at_ns < now_ns - WINDOW_NS:
+        self._looks.append((now_ns, free, written))
+        while self._looks[0][0] < now_ns - WINDOW_NS:
             self._looks.popleft()
         room = free - self._keep_free - CLOSING_BYTES - round(media_s * INDEX_BYTES_PER_S)
         self.left_s = max(0.0, room / self._rate())
@@ -70,11 +62,11 @@ class Forecast:
 
     def _rate(self) -> float:
         """Return how fast the disk fills up, bytes a second; also by what others write to it."""
-        first, last = self._looks[0], self._looks[-1]
-        if last.at_ns - first.at_ns < SOON_NS:
+        (began_ns, had_free, had_written), (at_ns, free, written) = self._looks[0], self._looks[-1]
+        if at_ns - began_ns < SOON_NS:
             return self._expected
-        seconds = (last.at_ns - first.at_ns) / NANOSECONDS
-        return max(1.0, (last.written - first.written) / seconds, (first.free - last.free) / seconds)
+        seconds = (at_ns - began_ns) / NANOSECONDS
+        return max(1.0, (written - had_written) / seconds, (had_free - free) / seconds)
 
     def _level(self, room: int, planned_s: float | None, factor: float) -> Level:
         left_s = self.left_s or 0.0

@@ -1,8 +1,6 @@
 """Which disk a folder is on, whether that disk is still there, and the one it was on when it was last used."""
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from config.errors import StateError, StorageNotMounted
@@ -13,24 +11,20 @@ from recorder.archive.place import nearest_existing
 ROOT = "/"
 
 
-@dataclass(frozen=True, slots=True)
-class DiskOf:
-    """The disk that a file was made on: its number, what the kernel calls it, None where the kernel lists no such."""
+def is_gone(device: int, source: str | None) -> bool:
+    """Return whether a disk is mounted no more, or its device has left. Asks the kernel only, never the disk.
 
-    device: int
-    source: str | None
-
-    def is_gone(self) -> bool:
-        """Return whether it is mounted no more, or its device has left. Asks the kernel only, never the disk."""
-        if self.source is None:
-            return False
-        source = _sources().get(self.device)
-        return source is None or (source.startswith("/dev/") and not Path(source).exists())
+    `source` is what `source_of` said when it was there.
+    """
+    if source is None:
+        return False
+    now = source_of(device)
+    return now is None or (now.startswith("/dev/") and not Path(now).exists())
 
 
-def disk_of(device: int) -> DiskOf:
-    """Return the disk with the device number `device` (`st_dev` of its files)."""
-    return DiskOf(device, _sources().get(device))
+def source_of(device: int) -> str | None:
+    """Return what the kernel calls the disk with the device number `device` (`st_dev`); None where it lists no such."""
+    return {mount.device: mount.source for mount in mounted()}.get(device)
 
 
 def file_system_of(device: int) -> str | None:
@@ -48,11 +42,6 @@ def whole_disk(device: int) -> int:
     except (OSError, ValueError):
         pass  # of the network, of memory, or of a kind of its own
     return device
-
-
-def _sources() -> Mapping[int, str]:
-    """Return the sources of all mounts, by device number."""
-    return {mount.device: mount.source for mount in mounted()}
 
 
 def mount_point_of(folder: Path) -> Path:

@@ -1,4 +1,7 @@
-"""Opening a replica of a session on some disk: the work folder, the file in it, the event log beside it."""
+"""Opening a replica of a session on some disk: the work folder, the file in it, the event log beside it.
+
+`check_places` asks before a device is opened whether a session can begin anywhere.
+"""
 
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -6,23 +9,26 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from uuid import UUID, uuid4
 
 import av
 from av.stream import Stream
 
-from config.errors import LiputError, StorageError, as_ours
+from config.errors import LiputError, StorageError, UsageError, as_ours
 from config.schema import Recording as RecordingSettings
 from config.schema import Storage as StorageSettings
 from devices.host import threads
 from devices.host.clock import Clock
+from devices.host.deadline import DeadlineTask
 from recorder.archive.archive import Archive
 from recorder.archive.model import SessionContext
 from recorder.archive.work import WorkFolder
 from recorder.eventlog import EventLog
 from recorder.model.packet import TrackId
 from recorder.model.titles import copy_title
+from recorder.storing.faults import OPEN_S, stalled
 from recorder.storing.file import Mp4File
 from recorder.storing.mounts import MountMemory
 from recorder.storing.replica import Place, Replica
@@ -32,9 +38,9 @@ type TemplatesOf = Callable[[int], Templates]
 """Returns the templates of packets of a form."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StorageTask:
-    """The demands of a session on its disks."""
+    """The demands of a session on its disks, and the facts that all its work folders share."""
 
     archives: Sequence[Archive]
     """The folders to record to, in order."""
@@ -46,28 +52,20 @@ class StorageTask:
     """Its length, if that is known."""
     waits: bool = False
     """Whether a slow disk is waited for: the session has no clock."""
-
-    @property
-    def keep_free(self) -> int:
-        """The bytes that a session which runs leaves on a disk."""
-        return min(self.storage.keep_free, self.archives[0].reserve_bytes)
-
-
-@dataclass(frozen=True, slots=True)
-class SessionFacts:
-    """The facts that all work folders of a session share, and the place in it where this recorder begins.
-
-    That is at `offset_s` of its media time, with part number `part`. `earlier` are the parts of a session that is gone
-    on with, locked: they are sealed with what comes now.
-    """
-
     title: str
     started_at: datetime
     context: SessionContext | None = None
     uuid: UUID = field(default_factory=uuid4)
     offset_s: float = 0.0
+    """Where this recorder begins in the session's media time, with part number `part`."""
     part: int = 1
     earlier: Sequence[WorkFolder] = ()
+    """The parts of a session that is gone on with, locked: they are sealed with what comes now."""
+
+    @property
+    def keep_free(self) -> int:
+        """The bytes that a session which runs leaves on a disk."""
+        return min(self.storage.keep_free, self.archives[0].reserve_bytes)
 
 
 class StreamFormat:
@@ -91,7 +89,6 @@ class Opener:
     def __init__(
         self,
         task: StorageTask,
-        session: SessionFacts,
         *,
         clock: Clock,
         log: EventLog,
@@ -99,7 +96,6 @@ class Opener:
     ) -> None:
         """`on_failure` is that of each replica."""
         self._task = task
-        self._session = session
         self._clock = clock
         self._log = log
         self._on_failure = on_failure
@@ -107,16 +103,16 @@ class Opener:
 
     def open(self, archive: Archive, copy: int, number: int, start: Fraction, stream_format: StreamFormat) -> Replica:
         """Open part `number`, from the media time `start` on; raises LiputErrors, and leaves nothing behind then."""
-        session = self._session
-        if self._task.storage.must_be_mounted:
+        task = self._task
+        if task.storage.must_be_mounted:
             self._memory.refuse_missing(archive.root)
         work = archive.begin(
-            session.title,
-            session.started_at,
-            session.context,
-            uuid=session.uuid,
+            task.title,
+            task.started_at,
+            task.context,
+            uuid=task.uuid,
             part=number,
-            offset_s=session.offset_s + float(start),
+            offset_s=task.offset_s + float(start),
             copy=copy,
         )
         try:
@@ -163,3 +159,30 @@ def undo(replica: Replica) -> None:
     replica.wait()
     with suppress(LiputError):
         replica.archive.discard(replica.work)
+
+
+def check_places(archives: Sequence[Archive], settings: StorageSettings, clock: Clock) -> None:
+    """Raise the fault of the first of `archives` when none of them can take a session; make nothing.
+
+    A disk that does not answer within OPEN_S takes none. One that cannot be written is told when the session begins.
+    """
+    if settings.mirror and len(archives) < 2:
+        raise UsageError("a mirror needs a second folder", hint="name one in the settings: [storage] paths")
+    memory = MountMemory() if settings.must_be_mounted else None
+    first: LiputError | None = None
+    for archive in archives:
+        try:
+            asking = DeadlineTask(partial(_check, archive, memory), "storage-check", clock=clock)
+            asking.get(OPEN_S, stalled(archive.root, OPEN_S))
+        except LiputError as error:
+            first = first or error
+        else:
+            return
+    if first:
+        raise first
+
+
+def _check(archive: Archive, memory: MountMemory | None) -> None:
+    if memory:
+        memory.refuse_missing(archive.root)
+    archive.check()

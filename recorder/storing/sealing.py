@@ -6,6 +6,7 @@ from functools import partial
 import msgspec
 
 from config.errors import ArchiveError, LiputError, as_ours
+from config.events import Emit
 from config.files import read_file
 from devices.host.clock import NANOSECONDS, Clock
 from devices.host.deadline import DeadlineTask
@@ -18,7 +19,7 @@ from recorder.archive.work import WorkFolder
 from recorder.recovery.finish import Finisher
 from recorder.recovery.resume import plays_s_of
 from recorder.storage_errors import storage_error
-from recorder.storing.events import StorageEvents
+from recorder.storing import events
 from recorder.storing.faults import OPEN_S, asked, stalled
 from recorder.storing.replica import Replica
 
@@ -34,9 +35,9 @@ TOLD_NS = NANOSECONDS // 10
 class Sealer:
     """Seals the parts of a session's copies, one copy after the other."""
 
-    def __init__(self, clock: Clock, tell: StorageEvents, facts: RecordingFacts, progress: Progress | None) -> None:
+    def __init__(self, clock: Clock, emit: Emit, facts: RecordingFacts, progress: Progress | None) -> None:
         self._clock = clock
-        self._tell = tell
+        self._emit = emit
         self._facts = facts
         self._progress = progress
         self._step = 0
@@ -82,7 +83,7 @@ class Sealer:
             return made
         self.leave_earlier(earlier)
         if len(kept) + len(left) > 1:
-            self._add(self._tell.kept_apart(parts[-1].folder, len(kept) + len(left)))
+            self._add(events.kept_apart(self._emit, parts[-1].folder, len(kept) + len(left)))
         spans = {id(part): _span(part) for part in [*left, *kept]}
         before = list(filter(None, map(self._span_of_earlier, earlier)))
         packages: list[Package] = []
@@ -113,7 +114,7 @@ class Sealer:
         for work in earlier:
             if self._is_there(work):  # else people would be sent to nothing
                 apart = self.error or ArchiveError("it was not put together with what was recorded after it")
-                self._add(self._tell.left_behind(str(work.archive_root), work.path, apart))
+                self._add(events.left_behind(self._emit, str(work.archive_root), work.path, apart))
 
     def _is_there(self, work: WorkFolder) -> bool:
         """Return whether its folder is there still; so is one whose disk does not answer."""
@@ -165,7 +166,7 @@ class Sealer:
             told = as_ours(error)
         if (joined := finisher.joined) is not None:
             told = stalled(joined.path, SEAL_S) if told is too_late else told
-            self._add(self._tell.left_behind(str(joined.archive_root), joined.path, told))
+            self._add(events.left_behind(self._emit, str(joined.archive_root), joined.path, told))
             self.joined = self.joined or joined
         self.error = self.error or told
         if is_last_try:
@@ -183,7 +184,7 @@ class Sealer:
     def _leave(self, part: Replica, error: LiputError) -> None:
         self._has_more = True
         self.error = self.error or error
-        self._add(self._tell.left_behind(part.folder, part.work.path, error))
+        self._add(events.left_behind(self._emit, part.folder, part.work.path, error))
 
     def _add(self, reason: str) -> None:
         if reason not in self._facts.degraded:

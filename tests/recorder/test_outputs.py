@@ -14,6 +14,8 @@ from recorder.live.destinations import Destinations
 from recorder.model.marks import Mark
 from recorder.model.packet import EncodedPacket, Track, TrackId
 from recorder.outputs import Outputs
+from recorder.storing.failover import Failover
+from recorder.storing.opening import StreamFormat
 from tests.support.encoded import SmallEncoder
 from tests.support.simulated import EventList
 
@@ -33,8 +35,14 @@ class Heard(Destinations):
         self.heard.append(packet)
 
 
-class Kept:
-    """A recording in memory."""
+class Kept(Failover):
+    """A recording that keeps nothing, and takes note of what it is changed to."""
+
+    def __init__(self) -> None:
+        self.changes: list[StreamFormat] = []
+
+    def change(self, stream_format: StreamFormat) -> None:
+        self.changes.append(stream_format)
 
     def put(self, packet: EncodedPacket) -> None:
         pass
@@ -46,7 +54,8 @@ class Kept:
 def test_destinations_get_the_mix_and_not_the_sound_of_each_input() -> None:
     made, live = SmallEncoder(), Heard()
     templates = dict(made.templates)
-    outputs = Outputs(Kept(), {**templates, "sound:podium": templates[Track.AUDIO]}, live=live)
+    all_of_them = {**templates, "sound:podium": templates[Track.AUDIO]}
+    outputs = Outputs(Kept(), 0, lambda _: all_of_them, live=live)
     outputs.connect()
     packets = made.next() + made.next()
     for packet in packets:
@@ -62,7 +71,7 @@ def test_destinations_get_the_tracks_that_are_encoded_for_them_apart_and_no_othe
     made, apart = SmallEncoder(), SmallEncoder(bit_rate=100_000)
     live, recorded = Heard(), Kept()
     only_video: dict[TrackId, Stream] = {Track.VIDEO: apart.templates[Track.VIDEO]}
-    outputs = Outputs(recorded, made.templates, live=live)
+    outputs = Outputs(recorded, 0, lambda _: made.templates, live=live)
     outputs.connect(only_video)
     packets, others = made.next() + made.next(), [one for one in apart.next() if one.track is Track.VIDEO]
     for packet in packets:
@@ -90,8 +99,8 @@ class Renewed(Heard):
 
 @pytest.mark.parametrize("has_own_picture", [False, True])
 def test_destinations_are_connected_anew_where_the_picture_becomes_one_of_another_form(has_own_picture: bool) -> None:
-    made, later, live = SmallEncoder(), SmallEncoder(bit_rate=100_000), Renewed()
-    outputs = Outputs(Kept(), made.templates, live=live, templates_of=lambda form: (made, later)[form].templates)
+    made, later, live, kept = SmallEncoder(), SmallEncoder(bit_rate=100_000), Renewed(), Kept()
+    outputs = Outputs(kept, 0, lambda form: (made, later)[form].templates, live=live)
     apart: dict[TrackId, Stream] = {Track.VIDEO: later.templates[Track.VIDEO]} if has_own_picture else {}
     outputs.connect(apart)
     before = made.next() + made.next()
@@ -99,6 +108,8 @@ def test_destinations_are_connected_anew_where_the_picture_becomes_one_of_anothe
     after = [replace(packet, form=1) if packet.track is Track.VIDEO else packet for packet in given]
     for packet in [*before, *after]:
         outputs.put(packet)
+    (change,) = kept.changes
+    assert (change.form, change.since) == (1, after[0].begins)
     if has_own_picture:
         assert live.templates[Track.VIDEO] is apart[Track.VIDEO], "their own encode goes on"
         assert live.heard == [packet for packet in before + after if packet.track is Track.AUDIO]
@@ -121,25 +132,16 @@ class Unclosed(Kept):
         raise StorageError("the disk is gone")
 
 
-class Ending(Heard, Kept):
-    """Destinations and a recording that take note of how they end."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.ends: list[str] = []
-
-    def stop(self) -> None:
-        self.ends.append("destinations stop")
-
-    def close(self, marks: Sequence[Mark] = (), title: str = "") -> None:
-        self.ends.append("closed")
-
-
-def test_destinations_are_stopped_before_the_recording_is_closed_and_freed_after_it() -> None:
-    made, all_of_it = SmallEncoder(), Ending()
-    outputs = Outputs(all_of_it, made.templates, live=all_of_it)
+def test_destinations_are_stopped_before_the_recording_is_closed_and_freed_after_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made, live, kept, ends = SmallEncoder(), Heard(), Kept(), list[str]()
+    outputs = Outputs(kept, 0, lambda _: made.templates, live=live)
+    monkeypatch.setattr(live, "stop", lambda: ends.append("destinations stop"))
+    monkeypatch.setattr(live, "close", lambda: ends.append("destinations freed"))
+    monkeypatch.setattr(kept, "close", lambda *_: ends.append("recording closed"))
     outputs.close()
-    assert all_of_it.ends == ["destinations stop", "closed", "closed"]
+    assert ends == ["destinations stop", "recording closed", "destinations freed"]
     made.close()
 
 
@@ -148,7 +150,7 @@ def test_a_recording_that_cannot_be_closed_leaves_nobody_behind() -> None:
     made, before = SmallEncoder(), set(threading.enumerate())
     target = StreamTarget(name="siaran", url=Secret("rtmp://127.0.0.1:9/live/key"))
     live = Destinations([target], clock=SystemClock(), emit=EventList())
-    outputs = Outputs(Unclosed(), made.templates, live=live)
+    outputs = Outputs(Unclosed(), 0, lambda _: made.templates, live=live)
     outputs.connect()
     assert any(thread.name == "live-siaran" for thread in threading.enumerate())
     with pytest.raises(StorageError, match="gone"):

@@ -14,7 +14,7 @@ from devices.host.clock import SystemClock
 from recorder.archive.archive import Archive
 from recorder.eventlog import EventLog
 from recorder.storing.failover import Failover
-from recorder.storing.opening import SessionFacts, StorageTask, StreamFormat
+from recorder.storing.opening import StorageTask, StreamFormat
 from tests.support import archives
 from tests.support.packets import Reel
 
@@ -68,14 +68,16 @@ def record(reel: Reel, roots: list[Path], at: dict[float, Callable[[], object]],
         stop.set()
 
     task = StorageTask(
-        [Archive(root, clock, reserve_bytes=1) for root in roots],
-        StorageSettings(keep_free=0, low_s=0.0, critical_s=0.0, **settings),  # type: ignore[arg-type]
-        RecordingSettings(),
+        archives=[Archive(root, clock, reserve_bytes=1) for root in roots],
+        storage=StorageSettings(keep_free=0, low_s=0.0, critical_s=0.0, **settings),  # type: ignore[arg-type]
+        recording=RecordingSettings(),
         bytes_per_s=40_000,
+        title="Rapat",
+        started_at=archives.STARTED,
+        context=archives.CONTEXT,
     )
-    facts = SessionFacts("Rapat", archives.STARTED, archives.CONTEXT)
-    templates = StreamFormat(0, reel.encoder.templates)
-    storage = Failover(task, facts, templates, clock=clock, log=log, on_failure=on_failure)
+    stream_format = StreamFormat(0, reel.encoder.templates)
+    storage = Failover(task, stream_format, clock=clock, log=log, on_failure=on_failure)
     session = Session(storage, log, events, failures, stop, heard)
     HELD.append(session)
     storage.begin()

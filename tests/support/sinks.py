@@ -8,7 +8,8 @@ from recorder import files
 from recorder.live.destinations import Destinations
 from recorder.model.marks import Mark
 from recorder.model.packet import PROGRAM, EncodedPacket
-from recorder.outputs import Outputs, TakesRecording
+from recorder.outputs import Outputs
+from recorder.storing.failover import Failover
 from recorder.storing.opening import Templates, TemplatesOf
 
 
@@ -25,15 +26,14 @@ def also_to(*makes: Callable[[Templates], Sink]) -> Iterator[None]:
     class OutputsAndSinks(Outputs):
         def __init__(
             self,
-            recording: TakesRecording,
-            templates: Templates,
+            recording: Failover,
+            form: int,
+            templates_of: TemplatesOf,
             *,
             live: Destinations,
-            form: int = 0,
-            templates_of: TemplatesOf | None = None,
         ) -> None:
-            super().__init__(recording, templates, live=live, form=form, templates_of=templates_of)
-            program = {track: stream for track, stream in templates.items() if track in PROGRAM}
+            super().__init__(recording, form, templates_of, live=live)
+            program = {track: stream for track, stream in templates_of(form).items() if track in PROGRAM}
             self._sinks = [make(program) for make in makes]
 
         def put(self, packet: EncodedPacket) -> None:

@@ -3,25 +3,39 @@
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 from config.errors import LiputError
 from config.events import Event
+from config.schema import Recording as RecordingSettings
+from config.schema import Storage as StorageSettings
 from devices.host.clock import SystemClock
+from recorder.archive.archive import Archive
 from recorder.archive.model import RecordingFacts
 from recorder.encoder import Encoder
 from recorder.eventlog import EventLog
 from recorder.model.marks import Mark
 from recorder.model.packet import EncodedPacket, Track
 from recorder.storing.failover import Failover
+from recorder.storing.opening import StorageTask, StreamFormat
 from tests.support import archives
 from tests.support.recorded import encoder, feed
 from tests.support.timeline import offset_of
 
 RATE = 30
+
+
+def storage_task(roots: Sequence[Archive], **more: Any) -> StorageTask:
+    """Return the demands of a session of which a test says what matters to it."""
+    said: dict[str, Any] = {
+        "storage": StorageSettings(), "recording": RecordingSettings(), "bytes_per_s": 60_000, "title": "Rapat Senat",
+        "started_at": archives.STARTED, "context": archives.CONTEXT,
+    }  # fmt: skip
+    return StorageTask(archives=roots, **said | more)
 
 
 class Disks:
@@ -64,6 +78,7 @@ class Show:
     log: EventLog
     events: list[Event]
     failures: list[LiputError]
+    form: int = 0
     fed: int = 0
     folders: list[Path] = field(default_factory=list)
 
@@ -75,7 +90,13 @@ class Show:
 
     def put(self, packet: EncodedPacket) -> None:
         form = len(self.encoders) - 1
-        self.storage.put(replace(packet, form=form) if form and packet.track == Track.VIDEO else packet)
+        if form and packet.track == Track.VIDEO:
+            packet = replace(packet, form=form)
+            if form != self.form:  # as a session's outputs do
+                self.form = form
+                templates = {**self.encoders[0].templates, Track.VIDEO: self.encoders[form].templates[Track.VIDEO]}
+                self.storage.change(StreamFormat(form, templates, packet.begins))
+        self.storage.put(packet)
 
     def change_form(self) -> None:
         """Let another encoder go on, as where the one in hardware has failed."""

@@ -1,8 +1,9 @@
 """What the tests of a session's storage share."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,12 +14,10 @@ from config.schema import Storage as StorageSettings
 from devices.host.clock import SystemClock
 from recorder.archive.archive import Archive
 from recorder.eventlog import EventLog
-from recorder.model.packet import Track
 from recorder.storing.failover import Failover
-from recorder.storing.opening import SessionFacts, StorageTask, StreamFormat
-from tests.support import archives
+from recorder.storing.opening import StreamFormat
 from tests.support.recorded import encoder
-from tests.support.stored import Disks, Show, Shows
+from tests.support.stored import Disks, Show, Shows, storage_task
 
 
 @pytest.fixture
@@ -30,7 +29,7 @@ def show(tmp_path: Path) -> Iterator[Shows]:
         *,
         waits: bool = False,
         changes_form: bool = False,
-        session: SessionFacts | None = None,
+        task: Mapping[str, Any] = {},
         **settings: object,
     ) -> Show:
         clock = SystemClock()
@@ -42,18 +41,15 @@ def show(tmp_path: Path) -> Iterator[Shows]:
         log = EventLog(clock, events.append)
         encoders = [encoder()]
         storage = Failover(
-            StorageTask(
+            storage_task(
                 [Archive(root, clock, reserve_bytes=1) for root in roots],
-                StorageSettings(**settings),  # type: ignore[arg-type] # whatever a test sets
-                RecordingSettings(sync_s=0.1),
-                bytes_per_s=60_000,
+                storage=StorageSettings(**settings),  # type: ignore[arg-type] # whatever a test sets
+                recording=RecordingSettings(sync_s=0.1),
                 waits=waits,
+                **task,
             ),
-            session or SessionFacts("Rapat Senat", archives.STARTED, archives.CONTEXT),
             StreamFormat(0, encoders[0].templates),
-            (lambda form: {**encoders[0].templates, Track.VIDEO: encoders[form].templates[Track.VIDEO]})
-            if changes_form
-            else None,
+            may_change=changes_form,
             clock=clock,
             log=log,
             on_failure=failures.append,

@@ -8,20 +8,18 @@ from typing import Any
 import pytest
 
 from config.errors import LiputError, StorageError, StorageUnwritable, StorageVanished
-from config.schema import Recording as RecordingSettings
-from config.schema import Storage as StorageSettings
 from config.state import state_folder
 from devices.host.clock import SystemClock
 from recorder.archive.archive import Archive
 from recorder.eventlog import EventLog
 from recorder.model.marks import Mark
 from recorder.storing.failover import Failover
-from recorder.storing.opening import Opener, SessionFacts, StorageTask, StreamFormat
+from recorder.storing.opening import Opener, StreamFormat
 from recorder.storing.replica import Replica
 from tests.support import archives, media
 from tests.support.disks import left_alone
 from tests.support.recorded import encoder
-from tests.support.stored import RATE, Shows, facts
+from tests.support.stored import RATE, Shows, facts, storage_task
 from tests.support.timeline import is_continuous, offset_of
 from tests.support.waiting import wait_for
 
@@ -136,8 +134,7 @@ def test_a_replica_whose_log_cannot_be_opened_leaves_nothing_behind(
 ) -> None:
     clock, made = SystemClock(), encoder()
     archive, log = Archive(tmp_path / "arsip", clock, reserve_bytes=1), EventLog(clock)
-    task = StorageTask([archive], StorageSettings(), RecordingSettings(), bytes_per_s=60_000)
-    opener = Opener(task, SessionFacts("Rapat", archives.STARTED), clock=clock, log=log, on_failure=print)
+    opener = Opener(storage_task([archive]), clock=clock, log=log, on_failure=print)
     before = set(threading.enumerate())
 
     def refuse(path: Path) -> None:
@@ -174,14 +171,8 @@ def test_a_first_disk_that_cannot_be_written_is_told_and_the_second_taken(tmp_pa
     log = EventLog(clock, lambda event: events.append((event.kind, event.subject)))
     roots = [tmp_path / "a" / "arsip", tmp_path / "b"]
     (tmp_path / "b").mkdir()
-    task = StorageTask(
-        [Archive(root, clock, reserve_bytes=1) for root in roots],
-        StorageSettings(),
-        RecordingSettings(),
-        bytes_per_s=60_000,
-    )
-    made, session = encoder(), SessionFacts("Rapat", archives.STARTED, archives.CONTEXT)
-    storage = Failover(task, session, StreamFormat(0, made.templates), clock=clock, log=log, on_failure=print)
+    task, made = storage_task([Archive(root, clock, reserve_bytes=1) for root in roots]), encoder()
+    storage = Failover(task, StreamFormat(0, made.templates), clock=clock, log=log, on_failure=print)
     work = storage.begin()
     assert work.path.is_relative_to(tmp_path / "b")
     assert events == [("storage-refused", str(roots[0]))]
@@ -195,11 +186,8 @@ def test_a_first_disk_that_cannot_be_written_is_told_and_the_second_taken(tmp_pa
 def test_with_no_disk_at_all_there_is_one_error(tmp_path: Path) -> None:
     clock, made = SystemClock(), encoder()
     (tmp_path / "a").write_text("no folder")
-    task = StorageTask(
-        [Archive(tmp_path / "a", clock, reserve_bytes=1)], StorageSettings(), RecordingSettings(), bytes_per_s=60_000
-    )
-    session, log = SessionFacts("Rapat", archives.STARTED, archives.CONTEXT), EventLog(clock)
-    storage = Failover(task, session, StreamFormat(0, made.templates), clock=clock, log=log, on_failure=print)
+    task, log = storage_task([Archive(tmp_path / "a", clock, reserve_bytes=1)]), EventLog(clock)
+    storage = Failover(task, StreamFormat(0, made.templates), clock=clock, log=log, on_failure=print)
     with pytest.raises(StorageUnwritable):
         storage.begin()
     made.close()

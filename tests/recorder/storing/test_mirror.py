@@ -12,10 +12,9 @@ from devices.host.clock import SystemClock
 from recorder.archive.archive import Archive
 from recorder.archive.work import WorkFolder
 from recorder.model.packet import EncodedPacket
-from recorder.storing.opening import SessionFacts
 from recorder.storing.progress import ReplicaState
 from recorder.storing.replica import Replica
-from tests.support import archives, leftovers, media
+from tests.support import leftovers, media
 from tests.support.cut_short import Material
 from tests.support.leftovers import live
 from tests.support.stored import RATE, Shows, almost_full, facts
@@ -145,10 +144,8 @@ def test_a_half_that_is_gone_on_with_is_put_together_with_what_its_disk_has(
         return check(archive)
 
     monkeypatch.setattr(Archive, "check", refuse)
-    resumed = SessionFacts(
-        leftovers.TITLE, archives.STARTED, archives.CONTEXT, uuid=leftovers.UUID_, offset_s=8.0, part=2, earlier=works
-    )
-    session = show(count, session=resumed, mirror=True)
+    resumed = {"title": leftovers.TITLE, "uuid": leftovers.UUID_, "offset_s": 8.0, "part": 2, "earlier": works}
+    session = show(count, task=resumed, mirror=True)
     session.feed(3)
     session.close()
     session.storage.seal(facts(session))

@@ -9,8 +9,8 @@ from config.errors import StorageError
 from config.schema import Storage
 from devices.host.clock import SystemClock
 from recorder.archive.archive import Archive
-from recorder.storing import places
-from recorder.storing.places import check_places
+from recorder.storing import opening
+from recorder.storing.opening import check_places
 
 
 class Hanging(Archive):
@@ -28,7 +28,7 @@ class Hanging(Archive):
 def test_a_disk_that_does_not_answer_takes_none_and_the_next_one_does(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(places, "OPEN_S", 0.2)
+    monkeypatch.setattr(opening, "OPEN_S", 0.2)
     over = threading.Event()
     hangs, well = Hanging(tmp_path / "macet", over), Archive(tmp_path / "baik", SystemClock(), 1)
     check_places([hangs, well], Storage(), SystemClock())

@@ -19,8 +19,6 @@ from recorder.archive.work import WorkFolder
 from recorder.recovery import find
 from recorder.recovery.finish import Finisher
 from recorder.recovery.recover import Recovery, State
-from recorder.storing.events import StorageEvents
-from recorder.storing.opening import SessionFacts
 from recorder.storing.sealing import Sealer
 from tests.support import archives, leftovers, media
 from tests.support.cut_short import Material
@@ -33,7 +31,7 @@ from tests.support.waiting import wait_for
 def test_how_far_sealing_is_is_told_ten_times_a_second_at_most() -> None:
     clock, told = SimulatedClock(), list[tuple[int, int]]()
     facts = RecordingFacts(ended_at=archives.STARTED)
-    sealer = Sealer(clock, StorageEvents(EventList()), facts, lambda *far: told.append(far))
+    sealer = Sealer(clock, EventList(), facts, lambda *far: told.append(far))
     for done in range(1, 1001):
         sealer.advance(done, 1000)
         clock.advance_to(clock.now_ns() + 1_000_000)
@@ -111,7 +109,7 @@ def test_what_a_killed_recorder_left_is_told_where_it_cannot_be_put_together_wit
     earlier = [WorkFolder(tmp_path / "lama/.incoming" / name, begun) for name in ("left", "joined")]
     left = earlier[0].path
     left.mkdir(parents=True)
-    finish, session = Finisher.finish, show(1, session=SessionFacts("Rapat", archives.STARTED, earlier=earlier))
+    finish, session = Finisher.finish, show(1, task={"earlier": earlier})
 
     def alone(finisher: Finisher, works: Sequence[WorkFolder], given: RecordingFacts) -> Package:
         if len(works) > 1:
@@ -191,11 +189,10 @@ def test_what_killed_recorders_left_is_a_package_where_nothing_came_after_it(
                 archive, {"program.mp4": left.killed}, copy=copy, part=part, offset_s=offset_s, events=[live(offset_s)]
             )
             works.append(archive.reopen(folder))
-    resumed = SessionFacts(
-        leftovers.TITLE, archives.STARTED, archives.CONTEXT, uuid=leftovers.UUID_, offset_s=8.0 * count,
-        part=count + 1, earlier=works,
-    )  # fmt: skip
-    session = show(copies, session=resumed, mirror=copies > 1)
+    resumed = {
+        "title": leftovers.TITLE, "uuid": leftovers.UUID_, "offset_s": 8.0 * count, "part": count + 1, "earlier": works,
+    }  # fmt: skip
+    session = show(copies, task=resumed, mirror=copies > 1)
     session.close()
     package = session.storage.seal(facts(session))[0]
     assert session.events == []
@@ -214,11 +211,11 @@ def test_what_cannot_be_looked_at_is_not_taken_for_nothing(
     """Else what was recorded before the kill would be sealed as all there is, and the rest be a package of its own."""
     archive = Archive(tmp_path / "a" / "arsip", SystemClock(), reserve_bytes=1)
     left = leftovers.leave(archive, {"program.mp4": Material(2.0).write(tmp_path).killed}, events=[live()])
-    resumed = SessionFacts(
-        leftovers.TITLE, archives.STARTED, archives.CONTEXT, uuid=leftovers.UUID_, offset_s=8.0, part=2,
-        earlier=[archive.reopen(left)],
-    )  # fmt: skip
-    session = show(1, session=resumed)
+    resumed = {
+        "title": leftovers.TITLE, "uuid": leftovers.UUID_, "offset_s": 8.0, "part": 2,
+        "earlier": [archive.reopen(left)],
+    }  # fmt: skip
+    session = show(1, task=resumed)
     session.feed(2)
     session.close()
 

@@ -213,7 +213,7 @@ class Unthreaded(threading.Thread):
 
 def outputs_to(destinations: Destinations) -> Outputs:
     """Return the outputs of a session without a recording."""
-    return Outputs(Kept(), {}, live=destinations)
+    return Outputs(Kept(), 0, lambda _: {}, live=destinations)
 
 
 def test_nobody_is_told_of_it_before_there_is_somebody_to_stream_to(monkeypatch: pytest.MonkeyPatch) -> None:
