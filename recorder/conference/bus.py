@@ -14,8 +14,8 @@ import numpy as np
 
 from capture.source import SAMPLE_RATE, Samples
 from devices.host.clock import Clock
-from recorder.conference.half import Half, Why
-from recorder.conference.speaker import Speaker, SpeakerFailed
+from recorder.conference.half import Half
+from recorder.conference.speaker import Speaker
 from recorder.encoder import AAC_FRAME
 from recorder.model.status import ConferenceOutput
 from recorder.sound.limiter import PIECE, Limiter, rounded
@@ -151,9 +151,6 @@ class ConferenceSound(Half):
                     self._clock.wait(self._came, IDLE_S)
         finally:
             speaker.close()
-
-    def _why(self, error: Exception) -> Why | None:
-        return Why(error.code, error.message, error.hint) if isinstance(error, SpeakerFailed) else None
 
     def _next(self) -> Samples | None:
         """Return what was mixed since, None if nothing was."""

@@ -1,6 +1,6 @@
 """The conference's picture: put together from what is near, and written to a virtual camera, on a thread of its own.
 
-    picture track --PictureTap, newest only--> stage -> Packer -> output node
+    picture track --NearInput, newest only--> stage -> Packer -> output node
 
 A node that is missing, refused or gone is told once for each reason, and tried again (recorder/conference/half.py).
 While nobody looks, where the node can say that, a picture a second keeps it a camera.
@@ -18,20 +18,11 @@ from capture.outage import SourceOutage
 from capture.packing import Packer
 from capture.pictures import Plane, plane_views, tagged
 from capture.source import Matrix, Size, VideoFormat
-from config.errors import (
-    DeviceAccessDenied,
-    DeviceBusy,
-    DeviceError,
-    DeviceLost,
-    DeviceNotFound,
-    DeviceUnsupported,
-    LiputError,
-)
 from config.messages import Card, card_text
 from config.program import SINGLE
 from devices.host.clock import NANOSECONDS, Clock
 from devices.outputs import OutputInfo, OutputNode, find_output
-from recorder.conference.half import CLOSE_S, Half, Why
+from recorder.conference.half import CLOSE_S, Half
 from recorder.conference.plan import ConferencePlan, near_layouts
 from recorder.model.status import ConferenceOutput
 from recorder.scene import Appearance, Look, Stage, View
@@ -42,18 +33,26 @@ EARLY = 0.9
 """What comes sooner than this part of an interval after the last one is left out."""
 
 
-class PictureTap:
-    """`take` is called by the picture track's thread, everything else by the conference's."""
+class NearInput:
+    """One input on the conference's stage (recorder.scene.Shown): its newest picture, copied while it is wanted.
 
-    def __init__(self, clock: Clock, on_picture: Callable[[], None]) -> None:
+    `take` is called by the picture track's thread, everything else by the conference's.
+    """
+
+    def __init__(self, video: VideoInput, clock: Clock, on_picture: Callable[[], None]) -> None:
+        self.name = video.name
+        self.picture: av.VideoFrame | None = None
+        self.version = 0
         self.size: Size | None = None
         """The size at which it is shown; None while it is not."""
         self.every_s = 0.0
         """At most one picture in this time is copied."""
         self.failure: Exception | None = None
+        self._video = video
+        self._whole: Size = 0, 0
         self._clock = clock
         self._on_picture = on_picture
-        self._copies: dict[int, _Copy] = {}
+        self._copies: dict[int, tuple[av.VideoFrame, tuple[Plane, ...]]] = {}
         self._lock = threading.Lock()
         self._newest: int | None = None
         self._shown: int | None = None
@@ -80,10 +79,14 @@ class PictureTap:
     def _keep(self, picture: av.VideoFrame) -> None:
         with self._lock:
             free = next(number for number in range(3) if number not in {self._newest, self._shown})
-        copy = self._copies.get(free)
-        if copy is None or copy.size != (picture.width, picture.height):
-            copy = self._copies[free] = _Copy(picture.width, picture.height)
-        copy.fill(picture)
+        copy, planes = self._copies.get(free, (None, ()))
+        if copy is None or (copy.width, copy.height) != (picture.width, picture.height):
+            copy = tagged(av.VideoFrame(picture.width, picture.height, "yuv420p"), Matrix.BT601)
+            planes = plane_views(copy)
+            self._copies[free] = copy, planes
+        for target, source in zip(planes, plane_views(picture), strict=True):
+            np.copyto(target, source)
+        copy.colorspace = picture.colorspace
         with self._lock:
             self._newest = free
 
@@ -93,34 +96,7 @@ class PictureTap:
             if self._newest is None:
                 return None
             self._shown, self._newest = self._newest, None
-            return self._copies[self._shown].frame
-
-
-class _Copy:
-    """A frame of ours."""
-
-    def __init__(self, width: int, height: int) -> None:
-        self.size = width, height
-        self.frame = tagged(av.VideoFrame(width, height, "yuv420p"), Matrix.BT601)
-        self._planes: tuple[Plane, ...] = plane_views(self.frame)
-
-    def fill(self, picture: av.VideoFrame) -> None:
-        for target, source in zip(self._planes, plane_views(picture), strict=True):
-            np.copyto(target, source)
-        self.frame.colorspace = picture.colorspace
-
-
-class NearInput:
-    """One input as the conference's stage is shown it (recorder.scene.Shown)."""
-
-    def __init__(self, video: VideoInput, tap: PictureTap, whole: Size) -> None:
-        """`whole` is the size of the conference's picture."""
-        self.name = video.name
-        self.picture: av.VideoFrame | None = None
-        self.version = 0
-        self._video = video
-        self._tap = tap
-        self._whole = whole
+            return self._copies[self._shown][0]
 
     @property
     def outage(self) -> SourceOutage | None:
@@ -130,23 +106,27 @@ class NearInput:
     @property
     def within(self) -> Size | None:
         """The size at which it is shown; None for all of the picture."""
-        return None if self._tap.size == self._whole else self._tap.size
+        return None if self.size == self._whole else self.size
 
     @within.setter
     def within(self, size: Size | None) -> None:
-        self._tap.size = size or self._whole
+        self.size = size or self._whole
+
+    def begin(self, whole: Size) -> None:
+        """Begin anew, in a conference's picture of the size `whole`."""
+        self._whole, self.picture = whole, None
 
     def look(self, *, is_shown: bool, every_s: float) -> None:
         """Take what has come since; one that is not shown is not copied. Raises what went wrong with copying."""
-        self._tap.every_s = every_s
+        self.every_s = every_s
         if not is_shown:
-            self._tap.size = None
-        elif self._tap.size is None:
-            self._tap.size = self._whole
-        if failure := self._tap.failure:
-            self._tap.failure = None
+            self.size = None
+        elif self.size is None:
+            self.size = self._whole
+        if failure := self.failure:
+            self.failure = None
             raise failure
-        picture = self._tap.newest()
+        picture = self.newest()
         if picture is not None:
             self.picture = picture
             self.version += 1
@@ -160,14 +140,6 @@ LATE = 2.0
 """Without a new one the last picture is written again after so many intervals."""
 TAKES_S = 3.0
 """A node that takes no picture for so long is told; it may take some again."""
-
-_REASONS: tuple[tuple[type[DeviceError], str], ...] = (
-    (DeviceNotFound, "no-node"),
-    (DeviceBusy, "busy"),
-    (DeviceAccessDenied, "denied"),
-    (DeviceUnsupported, "wrong-format"),
-    (DeviceLost, "gone"),
-)
 
 
 class ConferenceCamera(Half):
@@ -192,11 +164,11 @@ class ConferenceCamera(Half):
         self._find = find
         self._open = open_node or _open
         self._news = threading.Event()
-        self._taps = []
+        self._near = []
         for one in inputs:
             if one.name not in plan.far_pictures:  # nobody but these is asked for pictures
-                one.tap = tap = PictureTap(run.clock, self._news.set)
-                self._taps.append((one, tap))
+                one.tap = near = NearInput(one, run.clock, self._news.set)
+                self._near.append(near)
 
     def stop(self) -> None:
         """Begin to show the last card and to let go of the node; returns at once."""
@@ -216,15 +188,9 @@ class ConferenceCamera(Half):
         finally:
             self._ask_for_nothing()
 
-    def _why(self, error: Exception) -> Why | None:
-        if not isinstance(error, LiputError):
-            return None
-        code = next((code for kind, code in _REASONS if isinstance(error, kind)), "failed")
-        return Why(code, error.message, error.hint)
-
     def _ask_for_nothing(self) -> None:
-        for _, tap in self._taps:
-            tap.size = None
+        for one in self._near:
+            one.size = None
 
     def _show(self) -> None:
         """Find the node and write to it until the end; raises why that is over."""
@@ -233,7 +199,7 @@ class ConferenceCamera(Half):
         # BT.601 is what cameras, sticks and screens give, and what a camera's readers expect.
         node = self._open(info, VideoFormat(settings.width, settings.height, settings.fps, Matrix.BT601))
         try:
-            painter = Painter(self._plan, self._taps, self._appearance, node.size, [one.name for one in self._inputs])
+            painter = Painter(self._plan, self._near, self._appearance, node.size, [one.name for one in self._inputs])
             packer = Packer(node.format, node.size)
             node.write(packer.pack(painter.picture(self._shows())))  # which tells whether it is free
             node.stay()
@@ -270,7 +236,7 @@ class ConferenceCamera(Half):
                 if self.is_lost:
                     self._tell_live(info, node)
             elif now_ns - taken_ns > TAKES_S * NANOSECONDS:
-                self.lost(Why("stalled", f"{info.label} ({info.node}) takes no pictures", "close what uses it"))
+                self.lost("stalled", f"{info.label} ({info.node}) takes no pictures", "close what uses it")
             self._wait(every_s)
 
     def _every_s(self, node: OutputNode) -> float:
@@ -299,17 +265,19 @@ class Painter:
     def __init__(
         self,
         plan: ConferencePlan,
-        taps: Sequence[tuple[VideoInput, PictureTap]],
+        near: Sequence[NearInput],
         appearance: Appearance,
         size: tuple[int, int],
         inputs: Sequence[str],
     ) -> None:
-        """`taps` are those of the near inputs; `inputs` are the names of all, as layouts count them."""
+        """Take the `near` inputs, and the names of all, near and far, as layouts count them."""
         self._plan = plan
         self._appearance = appearance
         form = VideoFormat(*size, plan.settings.fps, Matrix.BT601)
         self._form = form
-        self._near = [NearInput(video, tap, size) for video, tap in taps]
+        self._near = near
+        for one in near:
+            one.begin(size)
         self._names = [one.name for one in self._near]
         self._layouts = near_layouts(appearance.layouts, inputs, plan.far_pictures)
         self._look = Look(form, replace(appearance, layouts=self._layouts))

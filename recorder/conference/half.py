@@ -4,8 +4,15 @@ The recording is not asked and not waited for; why nothing goes to the conferenc
 """
 
 from abc import ABC, abstractmethod
-from typing import NamedTuple
 
+from config.errors import (
+    DeviceAccessDenied,
+    DeviceBusy,
+    DeviceLost,
+    DeviceNotFound,
+    DeviceUnsupported,
+    LiputError,
+)
 from devices.host.background import BackgroundTask
 from recorder.model.status import ConferenceOutput
 from recorder.timeline import RunContext
@@ -15,12 +22,21 @@ CLOSE_S = 1.0
 """How long the end of a session waits for a half; then it is left to itself."""
 
 
-class Why(NamedTuple):
-    """Why a half is not live: a stable code, a sentence and what to do."""
+_CODES: tuple[tuple[type[LiputError], str], ...] = (
+    (DeviceNotFound, "no-node"),
+    (DeviceBusy, "busy"),
+    (DeviceAccessDenied, "denied"),
+    (DeviceUnsupported, "wrong-format"),
+    (DeviceLost, "gone"),
+)
 
-    code: str
-    message: str
-    hint: str
+
+class ConferenceError(LiputError):
+    """Why nothing goes to the conference; `code` is stable."""
+
+    def __init__(self, code: str, message: str, *, hint: str) -> None:
+        super().__init__(message, hint=hint)
+        self.code = code
 
 
 class Half(ABC):
@@ -50,7 +66,7 @@ class Half(ABC):
         try:
             self._task.start()
         except RuntimeError as error:  # there are too many threads
-            self.lost(Why("failed", f"{error}", "end other programs"))
+            self.lost("failed", f"{error}", "end other programs")
             self._ended()
 
     def stop(self) -> None:
@@ -66,10 +82,6 @@ class Half(ABC):
     def _serve(self) -> None:
         """Serve until `stopped` is set, and say with `live` when something is taken; raise why it is over before."""
 
-    @abstractmethod
-    def _why(self, error: Exception) -> Why | None:
-        """Return what an error means to people, None for a mistake of the program."""
-
     @property
     def is_lost(self) -> bool:
         """Whether it was told that nothing goes there, and not yet that something does again."""
@@ -80,16 +92,21 @@ class Half(ABC):
         self.line, self._told = ConferenceOutput(state="live"), None
         self._emit("conference-live", self._subject, message, **detail)
 
-    def lost(self, why: Why) -> None:
-        """Tell why nothing goes there; of the same reason nothing more until it is live."""
-        self.line = ConferenceOutput(state="waiting", reason=why.code)
-        if why.code != self._told:
-            self._told = why.code
-            self._emit("conference-lost", self._subject, why.message, reason=why.code, hint=why.hint)
+    def lost(self, code: str, message: str, hint: str) -> None:
+        """Tell why nothing goes there; of the same code nothing more until it is live."""
+        self.line = ConferenceOutput(state="waiting", reason=code)
+        if code != self._told:
+            self._told = code
+            self._emit("conference-lost", self._subject, message, reason=code, hint=hint)
 
     def _failed(self, error: Exception) -> None:
-        mistake = Why("failed", f"the conference's {self._name} failed: {error!r}", "please report this")
-        self.lost(self._why(error) or mistake)
+        if isinstance(error, ConferenceError):
+            self.lost(error.code, error.message, error.hint)
+        elif isinstance(error, LiputError):
+            code = next((code for kind, code in _CODES if isinstance(error, kind)), "failed")
+            self.lost(code, error.message, error.hint)
+        else:
+            self.lost("failed", f"the conference's {self._name} failed: {error!r}", "please report this")
 
     def _ended(self) -> None:
         self.line = ConferenceOutput(state="stopped", reason=self.line.reason)

@@ -39,10 +39,6 @@ _FULL = 0x10000
 class PlaybackError(Exception):
     """Why nothing can be played, as a stable code."""
 
-    def __init__(self, code: str) -> None:
-        self.code = code
-        super().__init__(code)
-
 
 class _SampleSpec(ctypes.Structure):
     _fields_ = (("format", ctypes.c_int), ("rate", ctypes.c_uint32), ("channels", ctypes.c_uint8))
@@ -187,7 +183,7 @@ def main() -> None:
     try:
         _play(Playback(sink, channels, wanted=_is_wanted))
     except PlaybackError as error:
-        _tell({"failed": error.code})
+        _tell({"failed": str(error)})
     os._exit(0)  # without libpulse's farewell, which may wait
 
 

@@ -14,6 +14,7 @@ from capture.source import SAMPLE_RATE, Samples
 from devices.host.child import ChildProcess, finding_us, python_module
 from devices.host.clock import NANOSECONDS, Clock
 from devices.host.framing import ReceiveBuffer
+from recorder.conference.half import ConferenceError
 
 PIPE_BYTES = 16_384
 PIECE = select.PIPE_BUF
@@ -37,15 +38,13 @@ _FAILURES = {
 }
 
 
-class SpeakerFailed(Exception):
-    """The child cannot play: a stable code, a sentence and what to do."""
-
-    def __init__(self, code: str, sink: str) -> None:
-        message, hint = _FAILURES.get(code, ("what plays into the virtual microphone has ended", "please report this"))
-        self.code = code if code in _FAILURES else "failed"
-        self.message = message.format(sink=sink)
-        self.hint = hint
-        super().__init__(self.message)
+def failure(code: str, sink: str) -> ConferenceError:
+    """Return why the child cannot play into `sink`."""
+    if code not in _FAILURES:
+        ended = "what plays into the virtual microphone has ended"
+        return ConferenceError("failed", ended, hint="please report this")
+    message, hint = _FAILURES[code]
+    return ConferenceError(code, message.format(sink=sink), hint=hint)
 
 
 class Told(msgspec.Struct, frozen=True):
@@ -81,21 +80,21 @@ class Speaker(ChildProcess):
         self._received = ReceiveBuffer(PIPE_BYTES)
 
     def look(self) -> bool:
-        """Take what the child has told; return whether it plays. Raises SpeakerFailed when it cannot, or hangs."""
+        """Take what the child has told; return whether it plays. Raises ConferenceError when it cannot, or hangs."""
         now_ns = self._clock.now_ns()
         received = self.read()
         if received == b"":
-            raise SpeakerFailed("ended", self._sink)
+            raise failure("ended", self._sink)
         self._received.add(received or b"")
         for line in iter(self._received.line, None):
             told = _TOLD.decode(line)
             if told.failed:
-                raise SpeakerFailed(told.failed, self._sink)
+                raise failure(told.failed, self._sink)
             self.backlog = (self._sent - told.taken) // self._bytes + told.latency_us * 48 // 1000
             self._heard_ns, self.is_playing = now_ns, True
             self.takes = told.taken > HELD_S * SAMPLE_RATE * self._bytes
         if now_ns - self._heard_ns > HUNG_S * NANOSECONDS:
-            raise SpeakerFailed("hung", self._sink)
+            raise failure("hung", self._sink)
         return self.is_playing
 
     def play(self, samples: Samples) -> None:

@@ -10,7 +10,7 @@ import pytest
 from capture.source import SAMPLE_RATE, AudioBlock, Samples
 from devices.host.clock import NANOSECONDS, Clock, SystemClock
 from recorder.conference.bus import MOST_WAITING, ConferenceSound, near_mix
-from recorder.conference.speaker import Speaker, SpeakerFailed
+from recorder.conference.speaker import Speaker, failure
 from recorder.encoder import AAC_FRAME
 from recorder.sound.mixer import Heard
 from tests.support.simulated import EventList
@@ -120,7 +120,7 @@ def test_why_there_is_no_microphone_is_told_once_and_it_is_tried_again(monkeypat
     def start(sink: str, channels: int, clock: Clock) -> Speaker:
         tries.append(1)
         if len(tries) < 5:
-            raise SpeakerFailed("no-sink", sink)
+            raise failure("no-sink", sink)
         return cast("Speaker", NotingSpeaker(sink, channels, clock))
 
     events = EventList()
@@ -146,7 +146,7 @@ def test_a_sink_that_only_fills_up_is_never_called_live(monkeypatch: pytest.Monk
 
         def look(self) -> bool:
             if len(self.played) > 3:
-                raise SpeakerFailed("stalled", "liput")
+                raise failure("stalled", "liput")
             return True
 
     events, started = EventList(), 0

@@ -17,7 +17,7 @@ from config.program import BUILT_IN_LAYOUTS, LayoutSettings, Program
 from config.schema import Conference
 from devices.host.clock import SystemClock
 from devices.outputs import OutputInfo, OutputNode
-from recorder.conference.camera import ConferenceCamera, Painter, PictureTap
+from recorder.conference.camera import ConferenceCamera, NearInput, Painter
 from recorder.conference.plan import ConferencePlan
 from recorder.scene import Appearance
 from recorder.video_input import VideoInput
@@ -104,12 +104,12 @@ class Room:
 
     def painted(self, program: str) -> set[int]:
         """Return the levels of luma in what is shown while the program shows `program`."""
-        taps = []
+        near = []
         for video in self.videos:
             if video.name not in self.plan.far_pictures:
-                video.tap = tap = PictureTap(self.rig.clock, lambda: None)
-                taps.append((video, tap))
-        painter = Painter(self.plan, taps, self.appearance, SIZE, [video.name for video in self.videos])
+                video.tap = one = NearInput(video, self.rig.clock, lambda: None)
+                near.append(one)
+        painter = Painter(self.plan, near, self.appearance, SIZE, [video.name for video in self.videos])
         painter.picture(program)
         self.give()
         painter.look(0.0)

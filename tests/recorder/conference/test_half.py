@@ -6,12 +6,13 @@ from fractions import Fraction
 
 import pytest
 
+from config.errors import DeviceBusy
 from config.events import Event
 from config.program import BUILT_IN_LAYOUTS, Program
 from config.schema import Conference as Settings
 from devices.host.clock import SystemClock
 from recorder.conference.conference import Conference
-from recorder.conference.half import Half, Why
+from recorder.conference.half import Half
 from recorder.conference.plan import ConferencePlan
 from recorder.scene import Appearance
 from recorder.troubles import ActiveFaults
@@ -55,9 +56,6 @@ class Told(Half):
         self.live("It goes there", node="/dev/video42")
         self.stopped.wait()
 
-    def _why(self, error: Exception) -> Why | None:
-        return Why("busy", str(error), "close what uses it") if isinstance(error, OSError) else None
-
     def _hear(self, kind: str, subject: str, message: str, **detail: object) -> None:
         self.troubles(Event(SystemClock().now(), kind, subject, detail, message))
         self.events.append((kind, subject, detail.get("reason")))
@@ -70,7 +68,7 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_why_it_is_not_live_is_told_once_for_each_reason_and_is_over_when_it_is_live() -> None:
     told = Told()
-    told.errors = [OSError("in use"), OSError("in use"), ZeroDivisionError("a bug"), ZeroDivisionError("a bug")]
+    told.errors = [DeviceBusy("in use"), DeviceBusy("in use"), ZeroDivisionError("a bug"), ZeroDivisionError("a bug")]
     told.start()
     wait_for(lambda: told.line.state == "live")
     assert told.events == [

@@ -6,7 +6,7 @@ import pytest
 from capture.pictures import plane_views, tagged
 from capture.source import Matrix
 from devices.host.clock import NANOSECONDS
-from recorder.conference.camera import PictureTap
+from recorder.conference.camera import NearInput
 from recorder.video_input import VideoInput
 from tests.support.footage import THIRTY
 from tests.support.simulated import SimulatedClock
@@ -27,9 +27,9 @@ def level(frame: av.VideoFrame | None) -> int:
     return int(plane_views(frame)[0][0, 0])
 
 
-def made(**more: object) -> tuple[PictureTap, SimulatedClock, list[int]]:
+def made() -> tuple[NearInput, SimulatedClock, list[int]]:
     clock, news = SimulatedClock(), list[int]()
-    tap = PictureTap(clock, lambda: news.append(1))
+    tap = NearInput(Rig().video([], rate=THIRTY), clock, lambda: news.append(1))
     tap.size = SIZE
     return tap, clock, news
 
@@ -104,7 +104,7 @@ def test_a_picture_is_decoded_as_large_as_whoever_shows_it_largest_needs_it(
             return picture(50)
 
     one: VideoInput = rig.video([], rate=THIRTY, camera=Asked())
-    one.tap = tap = PictureTap(rig.clock, lambda: None)
+    one.tap = tap = NearInput(one, rig.clock, lambda: None)
     tap.size, one.within = conference, program
     assert one.is_tapped == (conference is not None)
     one.take(rig.frame(0, 1))
