@@ -137,7 +137,7 @@ def _strip(folder: Path, recording: Recording) -> Iterator[tuple[str, bytes]]:
             continue  # a pipe, or somebody else's film
         before = ceil(file.offset_s / step_s - 0.5)  # of the pictures, those whose time lies before this file
         start_s = (before + 0.5) * step_s - file.offset_s
-        for keyframe in keyframes(folder / file.file, step_s, start_s=start_s, end_s=file.duration_s):
-            image = to_image(keyframe.picture)
+        for at_s, picture in keyframes(folder / file.file, step_s, start_s=start_s, end_s=file.duration_s):
+            image = to_image(picture)
             image.thumbnail(_STRIP_SIZE)
-            yield clock_text(file.offset_s + keyframe.at_s), jpeg(image, _QUALITY)
+            yield clock_text(file.offset_s + at_s), jpeg(image, _QUALITY)

@@ -3,16 +3,19 @@
 Each picture is a small copy of luma, judged in blocks. What changes again and again (a film on a slide, a speaker in
 a corner) says nothing and is left out. Of the rest, a slide is another one when much of what stood on it has gone, or
 where something else is written in its place, be it one digit; what is added to it, point by point, makes it no other.
-It counts once it stands still, so a fade is one change, and only
-when it stays; one that was there before is known again.
+It counts once it stands still, so a fade is one change, and only when it stays; one that was there before is known
+again.
 """
 
 from collections import deque
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
+
+from recorder.archive.wishes import Area
 
 type Luma = NDArray[np.uint8]
 type Blocks = NDArray[np.bool_]
@@ -62,60 +65,73 @@ _KNOWN = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Sight[Where]:
+class Place:
+    """Where a slide is to be found again: at which time of a file, and where in its picture."""
+
+    file: Path
+    at_s: float
+    area: Area
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
     """The slides at `at_s` of media time: a small copy, which blocks count, and where they are to be found again."""
 
     at_s: float
     luma: Luma
     counts: Blocks
-    place: Where
+    place: Place
 
 
-@dataclass(slots=True)
-class Slide[Where]:
-    """A slide, from `start_s` on; `best` is how it looked last, complete.
+@dataclass(frozen=True, slots=True)
+class Slide:
+    """A slide, from `start_s` on; `place` shows it complete. It keeps no copy of its picture: there may be a thousand.
 
     Slides are numbered from 1 on; one that `is_back` has the number that it had before.
     """
 
     start_s: float
-    best: Sight[Where]
-    number: int = 0
-    is_back: bool = False
+    place: Place
+    number: int
+    is_back: bool
 
 
-class Changes[Where]:
+type _Shown = tuple[float, Sight]
+"""Since when a slide is shown, and how it looked last."""
+
+
+class Changes:
     """Takes sights in the order of their times, and gives each slide when it has ended."""
 
     def __init__(self, least_s: float) -> None:
         self._least_s = least_s
-        self._window: deque[Sight[Where]] = deque()
+        self._window: deque[Sight] = deque()
         self._changed: deque[Blocks] = deque()  # between neighbours in the window
         self._before = 0  # how many of the window were judged already
-        self._shown: Slide[Where] | None = None
+        self._shown: _Shown | None = None
         self._standing = np.zeros((HEIGHT, WIDTH), np.uint8)  # what is shown, without what moves just now
         self._lively = np.zeros((DOWN, ACROSS), np.float32)
-        self._next: Slide[Where] | None = None
+        self._next: _Shown | None = None
         self._known: deque[tuple[int, Luma, Blocks]] = deque(maxlen=_KNOWN)
         self._count = 0
 
-    def see(self, sight: Sight[Where]) -> list[Slide[Where]]:
+    def see(self, sight: Sight) -> list[Slide]:
         """Take the next sight; return the slide that has ended, if one has."""
         if self._window:
             self._changed.append(differ(self._window[-1].luma, sight.luma))
         self._window.append(sight)
         return self._judge_next() if len(self._window) - self._before > _AROUND else []
 
-    def end(self) -> list[Slide[Where]]:
+    def end(self) -> list[Slide]:
         """Return the slides that are left at the end."""
         ended = []
         while self._before < len(self._window):
             ended += self._judge_next()
         if self._shown is not None:
-            ended.append(self._numbered(self._shown))
+            ended.append(self._numbered(*self._shown))
         return ended
 
-    def _judge_next(self) -> list[Slide[Where]]:
+    def _judge_next(self) -> list[Slide]:
         sight = self._window[self._before]
         ended = self._judge(sight, self._moving())
         if self._before < _AROUND:
@@ -132,29 +148,30 @@ class Changes[Where]:
         around = list(self._changed)[: self._before + _AROUND]
         return np.sum(around, axis=0) > 1 if around else np.zeros((DOWN, ACROSS), np.bool_)
 
-    def _judge(self, sight: Sight[Where], moving: Blocks) -> list[Slide[Where]]:
+    def _judge(self, sight: Sight, moving: Blocks) -> list[Slide]:
         counts = sight.counts & ~moving
         if counts.mean() < _LEAST_SEEN:
             self._next = None
             return []
         if self._shown is None:
-            self._show(Slide(sight.at_s, sight))
+            self._show(sight.at_s, sight)
             return []
-        both = counts & self._shown.best.counts
+        start_s, best = self._shown
+        both = counts & best.counts
         if not is_other(self._standing, sight.luma, both) and not self._is_rewritten(self._standing, sight.luma, both):
             self._next = None
-            self._shown.best = sight
+            self._shown = start_s, sight
             self._stand(sight, moving)
             return []
-        candidate = self._next
-        if candidate is None or self._differs(candidate.best.luma, sight.luma, counts):
-            self._next = Slide(sight.at_s, sight)
+        if self._next is None or self._differs(self._next[1].luma, sight.luma, counts):
+            self._next = sight.at_s, sight
             return []
-        candidate.best = sight
-        if sight.at_s - candidate.start_s < self._least_s - 1:
+        next_s = self._next[0]
+        self._next = next_s, sight
+        if sight.at_s - next_s < self._least_s - 1:
             return []
-        ended = self._numbered(self._shown)
-        self._show(candidate)
+        ended = self._numbered(start_s, best)
+        self._show(next_s, sight)
         return [ended]
 
     def _differs(self, before: Luma, now: Luma, counts: Blocks) -> bool:
@@ -167,28 +184,26 @@ class Changes[Where]:
         clock = sliding_window_view(around, (2 * down + 1, 2 * across + 1)).max(axis=(2, 3)) > _TICKS
         return is_rewritten(before, now, counts & ~clock)
 
-    def _show(self, slide: Slide[Where]) -> None:
-        self._shown, self._next = slide, None
-        self._standing = slide.best.luma.copy()
+    def _show(self, start_s: float, sight: Sight) -> None:
+        self._shown, self._next = (start_s, sight), None
+        self._standing = sight.luma.copy()
 
-    def _stand(self, sight: Sight[Where], moving: Blocks) -> None:
+    def _stand(self, sight: Sight, moving: Blocks) -> None:
         """Take over what has been added; not what is in the middle of a fade, which would be taken for nothing new."""
         stands = np.kron(~moving | (self._lively > _TICKS), np.ones((BLOCK, BLOCK), np.bool_))
         np.copyto(self._standing, sight.luma, where=stands)
 
-    def _numbered(self, slide: Slide[Where]) -> Slide[Where]:
+    def _numbered(self, start_s: float, best: Sight) -> Slide:
         """Give a slide that has ended its number: a new one, unless it was there before."""
-        luma, counts = slide.best.luma, slide.best.counts & (self._lively <= _LIVELY)
+        luma, counts = best.luma, best.counts & (self._lively <= _LIVELY)
         for number, known, counted in reversed(self._known):
             both = counts & counted
             is_same = _share(known, luma, both) <= _SAME and not self._is_rewritten(known, luma, both)
             if both.mean() >= _LEAST_SEEN and is_same:
-                slide.number, slide.is_back = number, True
-                return slide
+                return Slide(start_s, best.place, number, is_back=True)
         self._count += 1
-        slide.number = self._count
-        self._known.append((slide.number, luma, counts))
-        return slide
+        self._known.append((self._count, luma, counts))
+        return Slide(start_s, best.place, self._count, is_back=False)
 
 
 def differ(one: Luma, other: Luma) -> Blocks:

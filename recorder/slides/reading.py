@@ -9,7 +9,6 @@ import subprocess
 import time
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from recorder.archive.names import one_line, shortened
@@ -26,14 +25,6 @@ _MODEST = ("prlimit", "--as=2000000000", "nice", "-n", "15")
 """What keeps a child from taking the PC from a session that runs beside."""
 
 
-@dataclass(frozen=True, slots=True)
-class SlideText:
-    """What stands on a slide: all of it, a line to a line, and what stands largest in its upper half."""
-
-    text: str = ""
-    title: str = ""
-
-
 @functools.cache
 def installed(program: str = PROGRAM) -> frozenset[str]:
     """Return the languages that can be read, by tesseract's codes; none where it is not installed."""
@@ -48,41 +39,32 @@ def installed(program: str = PROGRAM) -> frozenset[str]:
     return frozenset(done.stdout.split()) if done.returncode == 0 else frozenset()
 
 
-class Reader:
-    """Reads slides in those of `languages` that are installed, for `limit_s` seconds in all."""
+def read_slide(picture: Path, languages: Sequence[str], until_s: float, program: str = PROGRAM) -> tuple[str, str]:
+    """Return the title of the slide in a picture file, and its text, read in those of `languages` that are installed.
 
-    def __init__(self, languages: Sequence[str], limit_s: float, program: str = PROGRAM) -> None:
-        known = installed(program) if languages else frozenset()
-        self._languages = [language for language in languages if language in known]
-        self._until = time.monotonic() + limit_s
-        self._program = program
-
-    @property
-    def can_read(self) -> bool:
-        """Whether there is anything to read with, and time left."""
-        return bool(self._languages) and time.monotonic() < self._until
-
-    def read(self, picture: Path) -> SlideText:
-        """Return what stands on the slide in a picture file; nothing where it cannot be read in time."""
-        if not self.can_read:
-            return SlideText()
-        words = [str(picture), "stdout", "-l", "+".join(self._languages), "--psm", "3", "tsv"]
-        try:
-            done = subprocess.run(
-                [*_MODEST, self._program, *words],
-                capture_output=True,
-                stdin=subprocess.DEVNULL,
-                timeout=min(ONE_S, max(0.1, self._until - time.monotonic())),
-                env={**os.environ, "OMP_THREAD_LIMIT": "1"},
-                check=False,
-            )
-        except (OSError, subprocess.SubprocessError, ValueError):
-            return SlideText()
-        return slide_text(done.stdout.decode(errors="replace")) if done.returncode == 0 else SlideText()
+    Both are "" where it cannot be read before `until_s` (time.monotonic()).
+    """
+    known = [language for language in languages if language in installed(program)]
+    left_s = until_s - time.monotonic()
+    if not known or left_s <= 0:
+        return "", ""
+    words = [str(picture), "stdout", "-l", "+".join(known), "--psm", "3", "tsv"]
+    try:
+        done = subprocess.run(
+            [*_MODEST, program, *words],
+            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            timeout=min(ONE_S, max(0.1, left_s)),
+            env={**os.environ, "OMP_THREAD_LIMIT": "1"},
+            check=False,
+        )
+    except (OSError, subprocess.SubprocessError, ValueError):
+        return "", ""
+    return slide_text(done.stdout.decode(errors="replace")) if done.returncode == 0 else ("", "")
 
 
-def slide_text(table: str) -> SlideText:
-    """Return what stands in tesseract's table of words, with the box of each."""
+def slide_text(table: str) -> tuple[str, str]:
+    """Return the largest line of the upper half, and all lines, of tesseract's table of words and their boxes."""
     lines: dict[tuple[int, ...], list[str]] = defaultdict(list)
     heights: dict[tuple[int, ...], int] = {}
     tops: dict[tuple[int, ...], int] = {}
@@ -104,4 +86,4 @@ def slide_text(table: str) -> SlideText:
     texts = {line: text for line, text in texts.items() if sum(letter.isalnum() for letter in text) > 1}
     above = [line for line in texts if tops.get(line, down) < down / 2 and len(texts[line]) > 2]
     title = max(above, key=lambda line: heights.get(line, 0), default=None)
-    return SlideText("\n".join(texts.values())[:_LONGEST], "" if title is None else shortened(texts[title], _TITLE))
+    return "" if title is None else shortened(texts[title], _TITLE), "\n".join(texts.values())[:_LONGEST]

@@ -43,11 +43,11 @@ def _thumbnails(root: Path, media: Sequence[MediaFile], advance: Advance) -> lis
     step_s = max(_LEAST_STEP_S, sum(file.duration_s for file in files) / MOST)
     found: list[tuple[float, Image.Image]] = []
     for file in files:
-        for keyframe in keyframes(root / file.file, step_s, end_s=file.duration_s):
+        for at_s, picture in keyframes(root / file.file, step_s, end_s=file.duration_s):
             if len(found) == MOST:
                 break
-            image = to_image(keyframe.picture)
+            image = to_image(picture)
             image.thumbnail(CELL)
-            found.append((file.offset_s + keyframe.at_s, image))
+            found.append((file.offset_s + at_s, image))
             advance(len(found) / MOST)
     return found

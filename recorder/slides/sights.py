@@ -1,7 +1,6 @@
 """What is seen of the slides in a picture: a small copy for judging, and the slide itself for people."""
 
 import io
-from dataclasses import dataclass
 from pathlib import Path
 
 import av
@@ -11,37 +10,26 @@ from PIL import Image
 
 from capture.convert import matrix_of
 from recorder.archive.wishes import Area, SlidesView
-from recorder.slides.changes import ACROSS, DOWN, HEIGHT, WIDTH, Blocks, Luma, Sight, content
+from recorder.slides.changes import ACROSS, DOWN, HEIGHT, WIDTH, Blocks, Luma, Place, Sight, content
 from recorder.slides.keyframes import Keyframe
 
 WIDEST = 1280
 """Pixels of a slide's picture: enough to read what a hall can read."""
 _QUALITY = 80
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a slide is to be found again: at which time of a file, and where in its picture."""
-
-    file: Path
-    at_s: float
-    area: Area
-
-
 _LUMA_FIRST = frozenset({"yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "gray", "nv12"})
 
 
-def sight(keyframe: Keyframe, file: Path, offset_s: float, view: SlidesView) -> Sight[Place] | None:
+def sight(keyframe: Keyframe, file: Path, offset_s: float, view: SlidesView) -> Sight | None:
     """Return what is seen of slides in a keyframe of `file`, which begins at `offset_s` of media time.
 
     None where nothing stands: a black or plain picture is no slide.
     """
-    picture = keyframe.picture
+    at_s, picture = keyframe
     luma = _small(picture, view.area)
     counts = _uncovered(view)
     if not (content(luma) & counts).any():
         return None
-    return Sight(offset_s + keyframe.at_s, luma, counts, Place(file, keyframe.at_s, view.area))
+    return Sight(offset_s + at_s, luma, counts, Place(file, at_s, view.area))
 
 
 def slide_jpeg(picture: av.VideoFrame, area: Area) -> bytes:

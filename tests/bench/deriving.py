@@ -115,12 +115,12 @@ def _steps(work: WorkFolder) -> dict[str, object]:
 
 
 def _read(root: Path, wishes: Wishes) -> None:
-    from recorder.slides.reading import Reader
+    from recorder.slides.reading import read_slide
 
     assert wishes.slides
-    reader = Reader(wishes.slides.languages, wishes.slides.text_s)
+    until_s = time.monotonic() + wishes.slides.text_s
     for picture in sorted((root / "data/slides").glob("*.jpg")):
-        reader.read(picture)
+        read_slide(picture, wishes.slides.languages, until_s)
 
 
 @contextmanager

@@ -16,10 +16,10 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_each_keyframe_comes_once_with_its_time(film: Path) -> None:
-    assert [round(found.at_s, 3) for found in keyframes(film, 2.0)] == [2.0 * number for number in range(10)]
-    assert [round(found.at_s, 3) for found in keyframes(film, 0.5)] == [2.0 * number for number in range(10)]
-    assert [round(found.at_s, 3) for found in keyframes(film, 7.0, start_s=3.0)] == [2.0, 10.0, 16.0]
-    assert {(found.picture.width, found.picture.height) for found in keyframes(film, 5.0)} == {(1280, 720)}
+    assert [round(at_s, 3) for at_s, _ in keyframes(film, 2.0)] == [2.0 * number for number in range(10)]
+    assert [round(at_s, 3) for at_s, _ in keyframes(film, 0.5)] == [2.0 * number for number in range(10)]
+    assert [round(at_s, 3) for at_s, _ in keyframes(film, 7.0, start_s=3.0)] == [2.0, 10.0, 16.0]
+    assert {(picture.width, picture.height) for _, picture in keyframes(film, 5.0)} == {(1280, 720)}
 
 
 def test_most_of_a_recording_is_not_read(film: Path) -> None:
