@@ -127,11 +127,9 @@ class Log:
         """Return what a line of this kind ends with; None where there were too many."""
         now_s = self._clock.now_ns() / NANOSECONDS
         with self._writing:
-            bucket = self._kinds.of(kind, now_s)
-            if bucket.wait_s(now_s):
+            if self._kinds.take(kind, now_s):
                 return None
-            bucket.take()
-            return f" {OFTEN}" if bucket.wait_s(now_s) else ""
+            return f" {OFTEN}" if self._kinds.is_empty(kind, now_s) else ""
 
     def line(self, line: str) -> None:
         """Print a line for programs as it is; no other runs into it."""

@@ -1,6 +1,6 @@
 """The page and its API put together: guard, routes, and what is answered where something goes wrong."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -25,10 +25,10 @@ from agent.web import (
 from agent.web.answers import Refused, error_answer
 from agent.web.door import OPEN, open_door
 from agent.web.endpoint import JSON, Endpoint
-from agent.web.guard import HEALTHZ, METRICS, Guard, Names
+from agent.web.guard import HEALTHZ, METRICS, Guard
 from agent.web.house import House
 from agent.web.hub import Hub
-from agent.web.limits import Client, Rates
+from agent.web.limits import Client
 from agent.web.live import PATH as LIVE
 from agent.web.live import live
 from agent.web.openapi import PATH as OPENAPI
@@ -66,13 +66,13 @@ ENDPOINTS: tuple[Endpoint, ...] = (
 
 def make_app(
     house: House,
-    names: Names,
+    allowed: Collection[str] = (),
     pages: Sequence[BaseRoute] = (),
     let_in: Callable[[Client | None], None] = lambda _: None,
 ) -> ASGIApp:
     """Return the application; `pages` are the routes of what people see, which find `house` at `app.state.house`.
 
-    `let_in` is told of each client that shows the token.
+    `allowed` are further names of this PC, in small letters. `let_in` is told of each client that shows the token.
     """
 
     def now_s() -> float:
@@ -94,7 +94,7 @@ def make_app(
     )
     app.state.house, app.state.hub = house, hub
     app.router.redirect_slashes = False
-    return Guard(app, house.gate, names, Rates(now_s), let_in)
+    return Guard(app, house.gate, allowed, now_s, let_in)
 
 
 async def _openapi(request: Request) -> Response:

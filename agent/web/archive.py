@@ -71,8 +71,9 @@ def _package(call: Call) -> tuple[Archive, Package]:
 
 def file(call: Call, *, save: bool = False) -> Response:
     """Return a file of a package, or a range of it; with `save` the browser keeps it instead of showing it."""
-    opened = open_file(_package(call)[1], call.path["path"])
-    return FileAnswer(opened, call.request.headers.get("range"), call.house.disk, save=save)
+    path = call.path["path"]
+    opened = open_file(_package(call)[1], path)
+    return FileAnswer(opened, path.rpartition("/")[2], call.request.headers.get("range"), call.house.disk, save=save)
 
 
 def verify(call: Call, *, decode: bool = False) -> Verdict:

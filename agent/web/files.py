@@ -7,7 +7,6 @@ link is followed. Whatever a file holds, the browser runs nothing of it.
 import asyncio
 import os
 import re
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import IO
@@ -40,15 +39,6 @@ POLICIES = {".pdf": f"object-src 'self'; {_POLICY}"}
 POLICY = f"sandbox; {_POLICY}"
 
 
-@dataclass(frozen=True)
-class Opened:
-    """A file that is open, its path in the package, and its bytes."""
-
-    path: str
-    file: IO[bytes]
-    size: int
-
-
 def listed(folder: Path) -> frozenset[str]:
     """Return the paths of all files of a package that its manifests name, and of these. Raises ArchiveError."""
     manifests = (bag.MANIFEST_FILE, bag.TAG_MANIFEST_FILE)
@@ -59,7 +49,7 @@ def listed(folder: Path) -> frozenset[str]:
     return frozenset(path for path in (*names, bag.TAG_MANIFEST_FILE) if bag.unsafe_path(path) is None)
 
 
-def open_file(package: Package, path: str) -> Opened:
+def open_file(package: Package, path: str) -> IO[bytes]:
     """Return the file of a package that is listed as `path`, open. Raises Refused where there is none, ArchiveError."""
     folder = catalog.sealed(package).folder
     known = {name: name for name in listed(folder)}
@@ -67,20 +57,19 @@ def open_file(package: Package, path: str) -> Opened:
     if path not in known or not catalog.is_inside(folder, folder / known[path]):
         raise nothing
     try:
-        file = os.fdopen(open_regular(folder / known[path]), "rb")
+        return os.fdopen(open_regular(folder / known[path]), "rb")
     except OSError:
         raise nothing from None
-    return Opened(known[path], file, os.fstat(file.fileno()).st_size)
 
 
 class FileAnswer(Response):
     """A file, or a range of it; read on threads of `pool`, no further than the client takes it."""
 
-    def __init__(self, opened: Opened, asked: str | None, pool: WorkerPool, *, save: bool = False) -> None:
+    def __init__(self, file: IO[bytes], name: str, asked: str | None, pool: WorkerPool, *, save: bool = False) -> None:
         """`asked` is the Range header; what is no single range is answered with the whole, as the standard has it."""
-        self._opened, self._pool = opened, pool
-        self._start, self._end, status = _range(asked, opened.size)
-        name = opened.path.rpartition("/")[2]
+        self._file, self._pool = file, pool
+        size = os.fstat(file.fileno()).st_size
+        self._start, self._end, status = _range(asked, size)
         end = Path(name).suffix.lower()
         kind = TYPES.get(end)
         plain = re.sub(r"[^A-Za-z0-9._-]", "_", name)
@@ -91,9 +80,9 @@ class FileAnswer(Response):
             "content-disposition": f'{"inline" if kind and not save else "attachment"}; filename="{plain}"',
         }  # fmt: skip
         if status == 206:
-            headers["content-range"] = f"bytes {self._start}-{self._end - 1}/{opened.size}"
+            headers["content-range"] = f"bytes {self._start}-{self._end - 1}/{size}"
         elif status == 416:
-            headers["content-range"] = f"bytes */{opened.size}"
+            headers["content-range"] = f"bytes */{size}"
         super().__init__(None, status, headers, kind or "application/octet-stream")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -111,10 +100,10 @@ class FileAnswer(Response):
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
             gone.cancel()
-            self._opened.file.close()
+            self._file.close()
 
     def _read(self, at: int) -> bytes:
-        return os.pread(self._opened.file.fileno(), min(PIECE, self._end - at), at)
+        return os.pread(self._file.fileno(), min(PIECE, self._end - at), at)
 
 
 async def _gone(receive: Receive) -> None:

@@ -8,15 +8,25 @@ with it than was meant.
 
 import math
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from agent.web.answers import Refused, error_answer
 from agent.web.cookie import bearer_of, cookies_of
 from agent.web.door import OPEN, closed_page
-from agent.web.limits import LONGEST_BODY, LONGEST_HEAD, MOST_SOCKETS, Client, Rates, is_near, plain
+from agent.web.limits import (
+    LONGEST_BODY,
+    LONGEST_HEAD,
+    MOST_ADDRESSES,
+    MOST_SOCKETS,
+    REQUESTS_AT_ONCE,
+    REQUESTS_PER_S,
+    Client,
+    is_near,
+    plain,
+)
 from agent.web.token import Gate
+from devices.host.bucket import Buckets
 
 API = "/api/"
 HEALTHZ, METRICS, STATIC = "/healthz", "/metrics", "/static/"
@@ -47,34 +57,21 @@ ORIGIN_HINT = "only the page itself and programs may ask; open the address that 
 TOKEN_HINT = "run `liput` on this PC: it opens the page; programs send the header Authorization: Bearer TOKEN"  # noqa: S105 - a sentence
 
 
-@dataclass(frozen=True)
-class Names:
-    """The names that the PC may be called by."""
-
-    allowed: Collection[str]
-
-    def allows(self, host: str, scope: Scope) -> bool:
-        """Whether `host`, of a Host header, is this PC: the address that was reached, a name of its own."""
-        scheme = _web_scheme(scope)
-        name, port = _split(host.lower(), _PORTS[scheme])
-        address, own_port = scope.get("server") or ("", None)
-        own = {"localhost", "127.0.0.1", "[::1]", f"[{address}]" if ":" in address else address}
-        if host.lower() in self.allowed:
-            return True
-        return port == str(own_port) and name in own.union(self.allowed)
-
-
 class Guard:
     """Lets requests through to `app`, or answers them itself."""
 
     def __init__(
-        self, app: ASGIApp, gate: Gate, names: Names, rates: Rates, let_in: Callable[[Client | None], None]
-    ) -> None:
+        self, app: ASGIApp, gate: Gate, allowed: Collection[str], now_s: Callable[[], float],
+        let_in: Callable[[Client | None], None],
+    ) -> None:  # fmt: skip
+        """Take `allowed`, further names of this PC, in small letters; `now_s` is of any clock that never goes back."""
         self._app = app
         self._gate = gate
-        self._names = names
-        self._rates = rates
+        self._allowed = allowed
+        self._now_s = now_s
         self._let_in = let_in
+        self._rates = Buckets(REQUESTS_AT_ONCE, REQUESTS_PER_S, MOST_ADDRESSES)
+        """Of each address, with the token and without."""
         self._sockets = {True: 0, False: 0}
         """Those of this PC, and those of the network."""
 
@@ -120,10 +117,10 @@ class Guard:
         if asked.head > LONGEST_HEAD:
             raise Refused(431, f"a request's head has {LONGEST_HEAD} bytes at most")
         self._judge_where_from(asked)
-        is_door = (
-            asked.scope["path"] == OPEN
-        )  # whoever asks there has no token to show yet, and it costs no more than a 429
-        if not is_door and (wait_s := self._rates.wait_s(asked.address, is_let_in=asked.is_let_in)):
+        # There is no token to show at the door yet, and it costs no more than a 429.
+        if asked.scope["path"] != OPEN and (
+            wait_s := self._rates.take((asked.address, asked.is_let_in), self._now_s())
+        ):
             after = {"retry-after": str(math.ceil(wait_s))}
             raise Refused(429, "too many requests", hint="wait a moment", headers=after)
         if not self._may(asked):
@@ -135,7 +132,7 @@ class Guard:
 
     def _judge_where_from(self, asked: "_Asked") -> None:
         hosts, origins = asked.headers("host"), asked.headers("origin")
-        if len(hosts) != 1 or not self._names.allows(hosts[0], asked.scope):
+        if len(hosts) != 1 or not self._is_called(hosts[0].lower(), asked.scope):
             raise Refused(421, "this PC does not go by that name", hint=HOST_HINT)
         own = f"{_web_scheme(asked.scope)}://{hosts[0]}".lower()
         if any(origin.lower() != own for origin in origins):
@@ -145,6 +142,13 @@ class Guard:
             raise Refused(403, "another site may not ask here", hint=ORIGIN_HINT)
         if not origins and asked.cookies and not asked.bearer and not asked.is_reading:
             raise Refused(403, "a browser says from which page it asks", hint=ORIGIN_HINT)
+
+    def _is_called(self, host: str, scope: Scope) -> bool:
+        """Whether `host`, of a Host header, is this PC: the address that was reached, a name of its own."""
+        name, port = _split(host, _PORTS[_web_scheme(scope)])
+        address, own_port = scope.get("server") or ("", None)
+        own = {"localhost", "127.0.0.1", "[::1]", f"[{address}]" if ":" in address else address}
+        return host in self._allowed or (port == str(own_port) and name in own.union(self._allowed))
 
     def _may(self, asked: "_Asked") -> bool:
         path = asked.scope["path"]

@@ -1,21 +1,21 @@
-"""Everybody who has the page open, and what they are told; each recorder is asked once for all of them.
+"""Tells all open pages how it is; each recorder is asked once for all of them.
 
-How it is is looked at while somebody looks, and told when it has changed, and every second. Nobody waits for anybody:
-each has a place for the newest of each kind, and takes what is there when they have taken the last.
+The state is looked at while a page is open, and told when it changes, and every second. No page waits for another:
+each has a place for the newest of each kind.
 """
 
 import asyncio
 import contextlib
 import threading
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from functools import partial
+from typing import Annotated
 
 import msgspec
 
 from agent.web.answers import json_bytes
 from agent.web.house import House
 from agent.web.state import State, state_of
-from agent.web.watching import Levels, PreviewProblem, Watching
 from config.errors import LiputError
 from devices.host import threads
 from devices.host.clock import NANOSECONDS
@@ -23,114 +23,109 @@ from devices.host.log_on_change import LogOnChange
 from recorder.control.client import Connection, PreviewClient
 from recorder.control.directory import RecorderFolder
 from recorder.control.find import Running, running
-from recorder.control.protocol import SHORTEST_PERIOD_S, Failure, Look, Watch
+from recorder.control.protocol import SHORTEST_PERIOD_S, Failure, Look, Name, PicturesASecond, Watch, Width
 from recorder.model.status import SessionResult, SessionStatus
 
 WAIT_S = 1.0
 """How long a feed may not notice that it is not wanted any more."""
 
-type Put[What] = Callable[[What], None]
-"""Hands something over to the event loop; never waits."""
+MOST_PREVIEWS = 16
 
 
-class Later(Protocol):
-    """How something is called on the event loop, from any thread; raises RuntimeError once that has ended."""
+class Preview(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A source to be looked at: at most so many pictures a second, at least so many pixels wide where it has them."""
 
-    def __call__(self, callback: Callable[[], None], /) -> object:
-        """Call it soon; returns at once."""
-        ...
-
-
-class Newest[What]:
-    """Hands the newest of what a thread gives to `put` on the event loop."""
-
-    def __init__(self, later: Later, put: Put[What]) -> None:
-        self._later = later
-        self._put = put
-        self._lock = threading.Lock()
-        self._waiting: list[What] = []
-
-    def give(self, what: What) -> None:
-        """Give something, in place of what was not taken yet."""
-        with self._lock:
-            is_called, self._waiting = bool(self._waiting), [what]
-        if not is_called:
-            with contextlib.suppress(RuntimeError):
-                self._later(self._take)
-
-    def _take(self) -> None:
-        with self._lock:
-            (what,), self._waiting = self._waiting, []
-        self._put(what)
+    source: Name = "program"
+    fps: PicturesASecond = 2.0
+    width: Width = 480
 
 
-class Feed:
-    """Follows something on a thread of its own until it is not wanted any more, or is over."""
+class Watching(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="watch", forbid_unknown_fields=True):
+    """The levels and pictures of a session that one page wants; each such message takes the place of the last."""
+
+    session: Annotated[str, msgspec.Meta(max_length=32)] | None = None
+    levels: bool = False
+    previews: Annotated[tuple[Preview, ...], msgspec.Meta(max_length=MOST_PREVIEWS)] = ()
+
+
+class Feed[What]:
+    """Follows a session on a thread of its own until it is not wanted any more, or is over.
+
+    The newest of what that gives goes to `put` on the event loop, in place of what was not taken yet.
+    """
 
     problem: str | None = None
     """Why it is over, where that was not asked for."""
 
-    def __init__(self, name: str) -> None:
-        """Begin at once. Raises RuntimeError where the system has no further thread to give."""
+    def __init__(
+        self, folder: RecorderFolder, follow: Callable[["Feed[What]"], None], put: Callable[[What], None],
+        look: Look | None = None,
+    ) -> None:  # fmt: skip
+        """Begin at once; on the event loop. Raises RuntimeError where the system has no further thread to give."""
+        self.folder, self.look = folder, look
+        self._put = put
+        self._loop = asyncio.get_running_loop()
+        self._lock = threading.Lock()
+        self._waiting: list[What] = []
         self._stop = threading.Event()
-        self._thread = threads.start(self._go, name=name)
+        self._thread = threads.start(self._go, follow, name=f"web-{follow.__name__}-{folder.id}")
 
     def close(self) -> None:
         """Say that it is not wanted any more; it ends within WAIT_S."""
         self._stop.set()
 
     @property
+    def is_wanted(self) -> bool:
+        """Whether it is to go on."""
+        return not self._stop.is_set()
+
+    @property
     def is_over(self) -> bool:
         """Whether it has ended."""
         return not self._thread.is_alive()
 
-    def _go(self) -> None:
+    def give(self, what: What) -> None:
+        """Hand something over; on its thread, which never waits for that."""
+        with self._lock:
+            is_called, self._waiting = bool(self._waiting), [what]
+        if not is_called:
+            with contextlib.suppress(RuntimeError):  # the loop has ended
+                self._loop.call_soon_threadsafe(self._take)
+
+    def _take(self) -> None:
+        with self._lock:
+            (what,), self._waiting = self._waiting, []
+        self._put(what)
+
+    def _go(self, follow: Callable[["Feed[What]"], None]) -> None:
         try:
-            self._follow()
+            follow(self)
         except (LiputError, OSError) as error:
             self.problem = str(error)
 
-    def _follow(self) -> None:
-        raise NotImplementedError
+
+def levels(feed: Feed[SessionStatus]) -> None:
+    """Follow the statuses of a session, ten a second."""
+    with Connection(feed.folder) as connection:
+        connection.request(Watch(every_s=SHORTEST_PERIOD_S))
+        while feed.is_wanted:
+            told = connection.told(WAIT_S)
+            if isinstance(told, SessionStatus):
+                feed.give(told)
+            elif isinstance(told, SessionResult | Failure):
+                return
 
 
-class LevelFeed(Feed):
-    """The statuses of one session, ten a second."""
-
-    def __init__(self, folder: RecorderFolder, newest: Newest[SessionStatus]) -> None:
-        self._folder = folder
-        self._newest = newest
-        super().__init__(f"web-levels-{folder.id}")
-
-    def _follow(self) -> None:
-        with Connection(self._folder) as connection:
-            connection.request(Watch(every_s=SHORTEST_PERIOD_S))
-            while not self._stop.is_set():
-                told = connection.told(WAIT_S)
-                if isinstance(told, SessionStatus):
-                    self._newest.give(told)
-                elif isinstance(told, SessionResult | Failure):
-                    return
-
-
-class PictureFeed(Feed):
-    """The pictures of one source, as often and as large as anybody wants them."""
-
-    def __init__(self, folder: RecorderFolder, look: Look, newest: Newest[bytes]) -> None:
-        self._folder = folder
-        self._newest = newest
-        self.look = look
-        super().__init__(f"web-look-{folder.id}")
-
-    def _follow(self) -> None:
-        with PreviewClient(self._folder) as client:
-            asked: Look | None = None
-            while not self._stop.is_set():
-                if (wanted := self.look) != asked:
-                    client.look(wanted)
-                    asked = wanted
-                if picture := client.picture(WAIT_S):
-                    self._newest.give(picture)
+def look(feed: Feed[bytes]) -> None:
+    """Follow the pictures of a source, as often and as large as `feed.look` says."""
+    with PreviewClient(feed.folder) as client:
+        asked: Look | None = None
+        while feed.is_wanted:
+            if (wanted := feed.look) and wanted != asked:
+                client.look(wanted)
+                asked = wanted
+            if picture := client.picture(WAIT_S):
+                feed.give(picture)
 
 
 LOOK_S = 0.5
@@ -191,8 +186,8 @@ class Hub:
         self._house = house
         self._viewers: set[Viewer] = set()
         self._folders: dict[str, RecorderFolder] = {}
-        self._levels: dict[str, LevelFeed] = {}
-        self._pictures: dict[PictureKey, PictureFeed] = {}
+        self._levels: dict[str, Feed[SessionStatus]] = {}
+        self._pictures: dict[PictureKey, Feed[bytes]] = {}
         self._again_s: dict[PictureKey, float] = {}
         self._looking: asyncio.Task[None] | None = None
         self._poked = asyncio.Event()
@@ -257,12 +252,12 @@ class Hub:
 
     def serve(self) -> None:
         """Begin the feeds that somebody wants now, and end those that nobody does."""
-        levels = {viewer.wants.session for viewer in self._viewers if viewer.wants.levels} & self._folders.keys()
-        for gone in [key for key, feed in self._levels.items() if key not in levels or feed.is_over]:
+        wanted = {viewer.wants.session for viewer in self._viewers if viewer.wants.levels} & self._folders.keys()
+        for gone in [key for key, feed in self._levels.items() if key not in wanted or feed.is_over]:
             self._levels.pop(gone).close()
-        for key in levels - self._levels.keys():
+        for key in wanted - self._levels.keys():
             if key is not None:
-                self._levels[key] = LevelFeed(self._folders[key], self._newest(self._level_put(key)))
+                self._levels[key] = Feed(self._folders[key], levels, partial(self._put_levels, key))
         self._serve_pictures(self._wished())
 
     def _serve_pictures(self, wished: dict[PictureKey, Look]) -> None:
@@ -273,11 +268,11 @@ class Hub:
                 self._again_s[key] = self._now_s() + AGAIN_S
                 self._say_why(key, feed.problem)
         self._again_s = {key: at_s for key, at_s in self._again_s.items() if key in wished}
-        for key, look in wished.items():
+        for key, wanted in wished.items():
             if key in self._pictures:
-                self._pictures[key].look = look
+                self._pictures[key].look = wanted
             elif len(self._pictures) < MOST_FEEDS and self._now_s() >= self._again_s.get(key, 0.0):
-                self._pictures[key] = PictureFeed(self._folders[key[0]], look, self._newest(self._picture_put(key)))
+                self._pictures[key] = Feed(self._folders[key[0]], look, partial(self._put_picture, key), wanted)
 
     def _wished(self) -> dict[PictureKey, Look]:
         """Return what is to be looked at, as often and as large as whoever wants it most."""
@@ -294,27 +289,22 @@ class Hub:
     def _say_why(self, key: PictureKey, problem: str) -> None:
         for viewer in self._viewers:
             if viewer.wants.session == key[0] and any(each.source == key[1] for each in viewer.wants.previews):
-                viewer.put(("problem", key), json_bytes(PreviewProblem(source=key[1], message=problem)).decode())
+                said = {"type": "preview-problem", "source": key[1], "message": problem}
+                viewer.put(("problem", key), json_bytes(said).decode())
 
-    def _level_put(self, key: str) -> Callable[[SessionStatus], None]:
-        def put(status: SessionStatus) -> None:
-            text = json_bytes(Levels.of(key, status)).decode()
-            for viewer in self._viewers:
-                if viewer.wants.session == key and viewer.wants.levels:
-                    viewer.put("levels", text)
+    def _put_levels(self, key: str, status: SessionStatus) -> None:
+        """Tell how loud a session is now, and what of it is on disk: the record light."""
+        names = ("state", "levels_dbfs", "sounds", "media_time_s", "bytes")
+        told = {"type": "levels", "session": key} | {name: getattr(status, name) for name in names}
+        text = json_bytes(told).decode()
+        for viewer in self._viewers:
+            if viewer.wants.session == key and viewer.wants.levels:
+                viewer.put("levels", text)
 
-        return put
-
-    def _picture_put(self, key: PictureKey) -> Callable[[bytes], None]:
-        def put(picture: bytes) -> None:
-            now_s = self._now_s()
-            for viewer in self._viewers:
-                viewer.show(key, picture, now_s)
-
-        return put
-
-    def _newest[What](self, put: Callable[[What], None]) -> Newest[What]:
-        return Newest(asyncio.get_running_loop().call_soon_threadsafe, put)
+    def _put_picture(self, key: PictureKey, picture: bytes) -> None:
+        now_s = self._now_s()
+        for viewer in self._viewers:
+            viewer.show(key, picture, now_s)
 
     def _now_s(self) -> float:
         return self._house.clock.now_ns() / NANOSECONDS

@@ -7,11 +7,9 @@ import contextlib
 import ipaddress
 import resource
 import socket
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from devices.host.bucket import Buckets
 from devices.host.tcp_info import owner_of_peer
 
 LONGEST_BODY = 64 * 1024
@@ -56,23 +54,6 @@ def is_near(address: str) -> bool:
         return ipaddress.ip_address(plain(address)).is_loopback
     except ValueError:
         return False
-
-
-class Rates:
-    """Counts requests by address, of those with the token apart; any clock that never goes back gives the time."""
-
-    def __init__(self, now_s: Callable[[], float]) -> None:
-        self._now_s = now_s
-        self._buckets = Buckets(REQUESTS_AT_ONCE, REQUESTS_PER_S, MOST_ADDRESSES)
-
-    def wait_s(self, address: str, *, is_let_in: bool = False) -> float:
-        """Count a request; return 0, or in how many seconds it may be asked again where this is one too many."""
-        now_s = self._now_s()
-        bucket = self._buckets.of((address, is_let_in), now_s)
-        wait_s = bucket.wait_s(now_s)
-        if not wait_s:
-            bucket.take()
-        return wait_s
 
 
 @dataclass(eq=False)

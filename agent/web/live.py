@@ -12,8 +12,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from agent.web.answers import ErrorAnswer, json_bytes
 from agent.web.guard import POLICY_VIOLATION
-from agent.web.hub import Hub, Viewer
-from agent.web.watching import WATCHES
+from agent.web.hub import Hub, Viewer, Watching
 from devices.host.bucket import Bucket
 from devices.host.clock import NANOSECONDS, Clock
 from recorder.archive.names import quoted
@@ -64,7 +63,7 @@ async def _listen(socket: WebSocket, viewer: Viewer, hub: Hub) -> None:
             return
         asks.take()
         try:
-            viewer.watch(WATCHES.decode(text))
+            viewer.watch(msgspec.json.decode(text, type=Watching))
         except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
             why = f"this is not understood: {quoted(str(error))}"
             said = ErrorAnswer(message=why, hint="docs/api.md says what is")

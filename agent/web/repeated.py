@@ -8,7 +8,6 @@ import asyncio
 import hashlib
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 
 from starlette.responses import Response
 
@@ -19,11 +18,8 @@ MOST, LONGEST = 256, 128
 HOLDS_S = 3600.0
 
 
-@dataclass
-class _Kept:
-    asked: str
-    until_s: float
-    answer: "asyncio.Future[Response]"
+type _Kept = tuple[str, float, "asyncio.Future[Response]"]
+"""The digest of what was asked, until when its answer is kept (seconds), and the answer."""
 
 
 class Repeated:
@@ -41,17 +37,17 @@ class Repeated:
         key = _key(keys)
         digest = hashlib.sha256(asked.encode(errors="surrogateescape")).hexdigest()
         self._forget()
-        kept = self._kept.get(key)
-        if kept is None:
+        if key not in self._kept:
             return await self._first(key, digest, do)
-        if kept.asked != digest:
+        before, _, answer = self._kept[key]
+        if before != digest:
             raise Refused(CONFLICT, "that Idempotency-Key came with another request", hint="take a new key for each")
-        first = await asyncio.shield(kept.answer)
+        first = await asyncio.shield(answer)
         return Response(first.body, first.status_code, {**first.headers, "idempotency-replayed": "true"})
 
     async def _first(self, key: str, digest: str, do: Callable[[], Awaitable[Response]]) -> Response:
         future: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
-        self._kept[key] = _Kept(digest, self._now_s() + HOLDS_S, future)
+        self._kept[key] = digest, self._now_s() + HOLDS_S, future
         try:
             response = await do()
         except BaseException as error:
@@ -67,10 +63,10 @@ class Repeated:
 
     def _forget(self) -> None:
         now_s = self._now_s()
-        for key in [key for key, kept in self._kept.items() if kept.until_s < now_s and kept.answer.done()]:
+        for key in [key for key, (_, end_s, answer) in self._kept.items() if end_s < now_s and answer.done()]:
             del self._kept[key]
         while len(self._kept) >= MOST:
-            oldest = next((key for key, kept in self._kept.items() if kept.answer.done()), None)
+            oldest = next((key for key, (*_, answer) in self._kept.items() if answer.done()), None)
             if oldest is None:
                 raise Refused(429, "too many requests wait for their answer", hint="wait a moment")
             del self._kept[oldest]

@@ -145,7 +145,6 @@ class WebPart:
     def _serve(self, stop: threading.Event, beat: Beat) -> None:
         with contextlib.closing(listen(self.settings)) as listener:
             from agent.web.app import make_app
-            from agent.web.guard import Names
             from agent.web.page.views import routes
 
             house = self.house()
@@ -155,8 +154,8 @@ class WebPart:
                 beat()
                 house.reap()
 
-            names = Names(frozenset(name.lower() for name in self.settings.allowed_hosts))
-            app = make_app(house, names, routes(), listener.let_in)
+            allowed = frozenset(name.lower() for name in self.settings.allowed_hosts)
+            app = make_app(house, allowed, routes(), listener.let_in)
             try:
                 serve(app, listener, self.settings, stop, moving, ready=lambda: self._ready(house), tell=self.tell)
             finally:

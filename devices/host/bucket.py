@@ -30,8 +30,19 @@ class Buckets:
         self._at_once, self._per_s, self._most = at_once, per_s, most
         self._buckets: OrderedDict[Hashable, Bucket] = OrderedDict()
 
-    def of(self, key: Hashable, now_s: float) -> Bucket:
-        """Return the bucket of a key."""
+    def take(self, key: Hashable, now_s: float) -> float:
+        """Count something as done once; return 0, or in how many seconds it may be done where this is too soon."""
+        bucket = self._of(key, now_s)
+        wait_s = bucket.wait_s(now_s)
+        if not wait_s:
+            bucket.take()
+        return wait_s
+
+    def is_empty(self, key: Hashable, now_s: float) -> bool:
+        """Return whether the next would be too soon."""
+        return self._of(key, now_s).wait_s(now_s) > 0
+
+    def _of(self, key: Hashable, now_s: float) -> Bucket:
         bucket = self._buckets.pop(key, None) or Bucket(self._at_once, self._per_s, now_s)
         self._buckets[key] = bucket
         if len(self._buckets) > self._most:

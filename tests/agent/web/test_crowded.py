@@ -15,7 +15,7 @@ import pytest
 
 from agent.schedule.plan import Mode, Plan
 from agent.schedule.store import Plans
-from agent.web import limits
+from agent.web import guard, limits
 from config.web import WebSettings
 from tests.agent.web.test_server import signed
 from tests.net.lab import Lab
@@ -67,8 +67,8 @@ def test_half_requests_of_this_pc_keep_nobody_from_the_page() -> None:
 
 
 def test_requests_without_the_token_take_nothing_from_those_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "REQUESTS_AT_ONCE", 100.0)  # as a busy machine asks hardly faster than one may
-    monkeypatch.setattr(limits, "REQUESTS_PER_S", 1.0)
+    monkeypatch.setattr(guard, "REQUESTS_AT_ONCE", 100.0)  # as a busy machine asks hardly faster than one may
+    monkeypatch.setattr(guard, "REQUESTS_PER_S", 1.0)
     with web.serving() as page:
         is_told_to_wait, is_over = threading.Event(), threading.Event()
 

@@ -15,8 +15,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from agent.web import limits
-from agent.web.hub import Viewer
-from agent.web.watching import Preview, Watching
+from agent.web.hub import Preview, Viewer, Watching
 from recorder.control.sockets import BACKLOG
 from tests.agent.web.test_sessions import SESSIONS, begun
 from tests.support import command

@@ -10,7 +10,7 @@ import pytest
 from starlette.routing import Route
 
 from agent.web.app import ENDPOINTS, make_app
-from agent.web.guard import Guard, Names
+from agent.web.guard import Guard
 from agent.web.openapi import described, document
 from agent.web.sessions import _AT
 from tests.proofs import web as proof
@@ -27,7 +27,7 @@ def operations(found: dict[str, Any]) -> set[tuple[str, str]]:
 
 
 def test_every_route_is_in_it_and_every_entry_is_served() -> None:
-    guard = make_app(web.house([]), Names(()))
+    guard = make_app(web.house([]))
     assert isinstance(guard, Guard)
     app: Any = guard._app
     served = {

@@ -13,7 +13,6 @@ import pytest
 from agent.daemon.log import Form, Log
 from agent.redact import redactor_for
 from agent.web.app import make_app
-from agent.web.guard import Names
 from agent.web.token import read_token
 from config.secrets import read_keys
 from config.settings import SYSTEM_FILE, load_settings
@@ -225,7 +224,7 @@ def test_settings_of_it_are_said_to_be_so_and_stay(room: Room) -> None:
 
 def test_only_this_pc_may_change_them(room: Room) -> None:
     told: list[str] = []
-    app = make_app(web.house(told, room.settings), Names(()))
+    app = make_app(web.house(told, room.settings))
     token = read_token()
 
     def ask(client: str, method: str, path: str, body: object = None) -> tuple[int, Any]:
