@@ -23,10 +23,7 @@ class Said(msgspec.Struct, frozen=True):
 
 
 class Alarm(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="alarm"):
-    """A trouble that is present since `since`: `kind` and `subject` are those of the event that says most of it.
-
-    `session` is the id of the session's recorder, `message` what that said, `text` what to do about it.
-    """
+    """A trouble since `since`: `kind`, `subject` and `message` of the event that says most, and advice."""
 
     session: str
     title: str

@@ -1,7 +1,4 @@
-"""A connection to a server that alarms are sent through: it ends by a deadline, whatever the server does.
-
-A timeout of each call is not enough: a server that says one letter every few seconds would keep a sender for ever.
-"""
+"""A connection for alarms that ends by a deadline: with a timeout of each call, a slow server keeps it."""
 
 import errno
 import os
@@ -51,13 +48,11 @@ def connected(host: str, port: int, deadline_s: float) -> Iterator[socket.socket
 
 
 def _connect(host: str, port: int, timeout_s: float) -> socket.socket:
-    """Return a connection. Raises NetworkTrouble."""
     patience = Patience(time.monotonic() + timeout_s, threading.Event(), timeout_s)
     return connect(resolve(host, port, patience), patience)
 
 
 def _translated(error: Exception, host: str, where: str) -> Exception:
-    """Return what to raise for what went wrong."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return NetworkError(
             f"the certificate of {where} is not to be trusted: {error.verify_message}",

@@ -1,7 +1,4 @@
-"""Alarms on this PC's desktop: one notification that says what is wrong now, and goes when nothing is.
-
-The desktop is found on the bus of the user's session (org.freedesktop.Notifications); a service of the system has none.
-"""
+"""Alarms on the desktop of this user's session (org.freedesktop.Notifications), in one notification."""
 
 from html import escape
 
@@ -60,10 +57,7 @@ class Desktop:
         (self._shown,) = self._call("Notify", "susssasa{sv}i", shown)
 
     def _notice(self, message: Message) -> None:
-        """Show the newest notice of each plan in a notification of the plan's own.
-
-        It goes by itself where nobody has to do anything.
-        """
+        """Show the newest notice of each plan, each in its notification; it goes by itself unless it is urgent."""
         for notice in {notice.plan: notice for notice in message.notices}.values():
             summary = f"{APP} ({self.room})" if self.room else APP
             body = escape(one_line(notice.text.of(self.language)), quote=False)

@@ -1,7 +1,6 @@
-"""Decides what is told, and when: several troubles at once in one message, each once and again while it lasts.
+"""Decides what is told, and when: several troubles in one message, each once and again while it lasts.
 
-Nothing that comes and goes can make more messages than `most_per_hour`: what is held back is told when there is room
-again, if it is still so then.
+Beyond `most_per_hour` messages, troubles wait, and are told later if they are still there.
 """
 
 from collections import deque
@@ -114,7 +113,6 @@ class Herald:
     def _tell(
         self, now_s: float, began: list[Alarm], lasting: list[Alarm], over: list[Alarm], there: dict[Key, Alarm]
     ) -> Message:
-        """Take note of what is told."""
         ended = [alarm for alarm in over if alarm.kind not in LASTING]
         closes = self._is_full(now_s) or not (began or lasting or ended)
         for alarm in (*began, *lasting):

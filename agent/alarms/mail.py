@@ -5,13 +5,12 @@ import socket
 import ssl
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
 from email.message import EmailMessage
 from email.utils import format_datetime, make_msgid
 
 from agent.alarms.connecting import connected, trusting
 from agent.alarms.message import Message
-from agent.alarms.sender import PartlySent, RefusedForGood
+from agent.alarms.sender import PartlySent
 from agent.alarms.telling import both, subject
 from config.alarm_keys import AlarmKeys
 from config.alarms import AlarmSettings
@@ -21,16 +20,6 @@ from recorder.archive.names import quoted
 _READY, _GO_AHEAD = 220, 220
 _FOR_GOOD = 500
 """Answers from here on stay what they are."""
-
-
-@dataclass
-class _Begun:
-    """A letter, and to whom it is still to be sent; `is_taken`: some have it."""
-
-    message: Message
-    letter: EmailMessage
-    left: list[str]
-    is_taken: bool = False
 
 
 class Mail:
@@ -44,7 +33,10 @@ class Mail:
         self._keys = keys
         self._room = room
         self._language = language
-        self._begun: _Begun | None = None
+        self._message: Message | None = None
+        self._letter = EmailMessage()
+        self._left: list[str] = []
+        """To whom the letter of the message is still to be sent."""
 
     @property
     def to(self) -> str:
@@ -55,9 +47,8 @@ class Mail:
         """Send one message to all whom it has not reached; raises LiputError."""
         host, port = self._settings.mail_host
         context = trusting(self._settings.ca_file)
-        if self._begun is None or self._begun.message is not message:
-            self._begun = _Begun(message, self._letter(message), list(self._settings.mail_to))
-        begun = self._begun
+        if self._message is not message:
+            self._message, self._letter, self._left = message, self._written(message), list(self._settings.mail_to)
         with (
             connected(host, port, self.deadline_s) as connection,
             self._translated(f"{host}:{port}"),
@@ -67,17 +58,26 @@ class Mail:
             self._greet(smtp, connection, host, context)
             if self._settings.mail_user and self._keys.mail_password is not None:
                 smtp.login(self._settings.mail_user, self._keys.mail_password.reveal())
-            refused = _deliver(smtp, begun)
+            refused = self._deliver(smtp)
             with suppress(smtplib.SMTPException, OSError):  # it has the letter
                 smtp.quit()
         if refused:
-            is_vain = all(code >= _FOR_GOOD for code, _ in refused.values())
-            error = NetworkError if not begun.is_taken else RefusedForGood if is_vain else PartlySent
-            raise error(f"{host}:{port} does not write to {', '.join(refused)}")
-        self._begun = None
+            said = f"{host}:{port} does not write to {', '.join(refused)}"
+            if len(self._left) == len(self._settings.mail_to):
+                raise NetworkError(said)
+            raise PartlySent(said, is_for_good=all(code >= _FOR_GOOD for code, _ in refused.values()))
+        self._message = None
+
+    def _deliver(self, smtp: smtplib.SMTP) -> dict[str, tuple[int, bytes]]:
+        """Send it to those who are left; return whom the server refuses, and with which answer."""
+        try:
+            refused = smtp.send_message(self._letter, to_addrs=self._left)
+        except smtplib.SMTPRecipientsRefused as error:  # nobody of them has it
+            return error.recipients
+        self._left = list(refused)
+        return refused
 
     def _greet(self, smtp: smtplib.SMTP, connection: socket.socket, host: str, context: ssl.SSLContext) -> None:
-        """Begin a conversation, and get behind TLS."""
         if self._settings.mail_scheme == "smtps":
             connection = context.wrap_socket(connection, server_hostname=host)
         smtp.sock = connection
@@ -119,7 +119,7 @@ class Mail:
         text = words.decode(errors="replace") if isinstance(words, bytes) else words
         return quoted(self._keys.redact(text)) or "it says nothing"
 
-    def _letter(self, message: Message) -> EmailMessage:
+    def _written(self, message: Message) -> EmailMessage:
         letter = EmailMessage()
         letter["Subject"] = subject(message, self._room, self._language)
         letter["From"] = self._settings.mail_from
@@ -129,13 +129,3 @@ class Mail:
         letter["Auto-Submitted"] = "auto-generated"  # so that no absence notice answers it
         letter.set_content(both(message, self._room, self._language))
         return letter
-
-
-def _deliver(smtp: smtplib.SMTP, begun: _Begun) -> dict[str, tuple[int, bytes]]:
-    """Send it to those who are left; return whom the server refuses, and with which answer."""
-    try:
-        refused = smtp.send_message(begun.letter, to_addrs=begun.left)
-    except smtplib.SMTPRecipientsRefused as error:  # nobody of them has it
-        return error.recipients
-    begun.left, begun.is_taken = list(refused), True
-    return refused

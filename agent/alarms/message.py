@@ -21,11 +21,9 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="n
 
 @dataclass(frozen=True)
 class Message:
-    """What is told at once; `present` is all that is wrong now.
+    """Alarms and notices that are told at once; `present` is all that is wrong now.
 
-    `closes`: it is for those who show what is wrong now, and is no news to anybody else. `is_last`: there are no more
-    messages within this hour. `is_test`: somebody wants to see whether it arrives. `notices` are no troubles:
-    they tell of planned sessions.
+    `closes`: it only updates what is shown. `is_last`: no more messages within this hour. `is_test`: it tests a way.
     """
 
     at: datetime

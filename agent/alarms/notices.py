@@ -1,7 +1,4 @@
-"""Notices of planned sessions: shown on the page for a while, and told as alarms are, as often as is bearable.
-
-What somebody must do or has missed goes every way; what only happens as planned is shown here, on this PC.
-"""
+"""Notices of planned sessions: shown for a while; what somebody must do, or has missed, goes every way."""
 
 import threading
 from collections import deque
@@ -63,10 +60,7 @@ class Notices:
             return tuple(notice for notice, _ in self._shown.values())
 
     def due(self, present: Sequence[Alarm] = ()) -> Message | None:
-        """Return what is to be told now, with the troubles that are `present`.
-
-        What came beyond the limit of an hour is shown only: hours later it would be wrong.
-        """
+        """Return what is to be told now, beside the `present` troubles; beyond the hour's limit it is shown only."""
         now_s = self._now_s()
         with self._lock:
             if not self._pending or now_s - self._pending_s < GATHER_S:

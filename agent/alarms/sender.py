@@ -1,7 +1,4 @@
-"""Sends messages one way, on a thread of its own: whatever its server does, nobody else waits.
-
-One attempt raises; here it is tried again, and where that is in vain the log says so.
-"""
+"""Sends messages one way, on a thread of its own, and tries again; in the end the log says so."""
 
 import threading
 from collections import deque
@@ -21,11 +18,11 @@ LONGEST_QUEUE = 20
 
 
 class PartlySent(NetworkError):
-    """It is sent, but not to all: another attempt is for the others only."""
+    """It is sent, but not to all: another attempt is for the others only, and in vain where this `is_for_good`."""
 
-
-class RefusedForGood(PartlySent):
-    """It is sent, but not to all, and another attempt would not change that."""
+    def __init__(self, message: str, *, is_for_good: bool) -> None:
+        super().__init__(message)
+        self.is_for_good = is_for_good
 
 
 class Way(Protocol):
@@ -40,10 +37,7 @@ class Way(Protocol):
         """Whom it reaches, for people; no secret."""
 
     def send(self, message: Message) -> None:
-        """Send one message, within a time of its own; raises LiputError.
-
-        The same message again goes to those only whom it has not reached; RefusedForGood where that is in vain.
-        """
+        """Send a message in time; sent again, it goes to those it has not reached. Raises LiputError."""
 
 
 @dataclass(eq=False)
@@ -122,7 +116,8 @@ class Sender:
             except Exception as error:  # of whatever kind: the next message is to be sent all the same
                 said = error.message if isinstance(error, LiputError) else repr(type(error).__name__)
                 self._is_partly = isinstance(error, PartlySent)
-                if isinstance(error, RefusedForGood) or (self._is_partly and (self._queue or pause_s is None)):
+                is_vain = isinstance(error, PartlySent) and error.is_for_good
+                if is_vain or (self._is_partly and (self._queue or pause_s is None)):
                     self._once(f"{self.way.name}: {said}")
                     return
                 if pause_s is None:

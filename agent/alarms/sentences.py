@@ -1,8 +1,6 @@
-"""Alarms in words: what each trouble of a session means to those who sit beside it, and what to do.
+"""Alarms in words, for people beside the session: `KIND:REASON` of the area `alarms` comes before `KIND`.
 
-The page, the desktop, mails and webhooks say the sentences of the area `alarms`. Every kind of event that degrades a
-session is there, and every fault of a device (tests/agent/alarms/test_sentences.py), some once for each reason:
-`KIND:REASON` comes before `KIND`. `{subject}` is what it happened to, by the name that people have for it.
+`{subject}` is the name that people have for the thing.
 """
 
 import re

@@ -24,10 +24,9 @@ type Devices = Callable[[], list[Device]]
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """What a check may look at: the session that is to be, the settings, and what is there.
+    """The session that is to be, the settings, and what is there.
 
-    `held` are sessions that run or are armed: what they have open is asked of them, never opened.
-    `stop` is set when nobody waits for an answer any more; whoever waits for anything waits on it.
+    `held` sessions are asked about what they have open; it is never opened. Waits end once `stop` is set.
     """
 
     asked: Asked
@@ -76,10 +75,7 @@ class Situation:
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
-    """How far a check is: `share` of it is done, 0 to 1, and what it does now.
-
-    A `notice` is what people must be able to read before it happens, wherever it is shown: what it will cost.
-    """
+    """The `share` that is done, 0 to 1, and what is done now; a `notice` must be readable before its cost arises."""
 
     share: float
     doing: Words
@@ -94,12 +90,10 @@ type Look = Callable[[Situation, Tell], Iterable[Result]]
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One check. `look` returns a result for each thing it looked at; what it raises is a failure of its own.
+    """One check: `look` returns a result for each thing; what it raises is a failure of its own.
 
-    `codes` are what it may find (docs/check.md has a table of them); checks are shown by their `place`, 1 the first.
-    One that is `alone` runs while no other such one does: each would be measured wrong beside the other. One that has
-    not returned after `longest_s` is told of as hanging, and is left to itself. One that is not `quick` is left out of
-    a quick run.
+    `codes` may be found (docs/check.md), `place` orders the list. Two that are `alone` never run side by side. After
+    `longest_s` it counts as hanging; a quick run leaves out those that are not `quick`.
     """
 
     name: str

@@ -1,7 +1,4 @@
-"""How one device of a session is: its own to use, in the right port, with the pictures and the settings it is to have.
-
-One that a session of Liput holds is not touched: what that session says of it counts.
-"""
+"""The state of one device of a session: holder, port, modes, settings. A device that a session holds is not touched."""
 
 from collections.abc import Iterator, Mapping
 
@@ -53,7 +50,6 @@ def state_of(device: Device, name: str, situation: Situation, tree: Topology) ->
 
 
 def _held(name: str, device: Device, holder: Running) -> Result:
-    """Return how the session that holds a device says that it is."""
     title = holder.info.title
     if holder.status is None:
         return found(CODES, "held-silent", name, title=title)
@@ -93,12 +89,10 @@ def _busy(device: Device, name: str, node: str) -> Result:
 
 
 def _words(fault: str | None) -> Words:
-    """Return what the fault of a `Health` means."""
     return FAULT_WORDS.get(fault or "", FAULT_WORDS["unwell"])
 
 
 def _unwell(device: Device, name: str) -> Iterator[Result]:
-    """Give what those who watch the device have found."""
     fault = device.health.fault
     if fault == Fault.SWAPPED:
         yield found(CODES, "swapped", name, device=device.name)

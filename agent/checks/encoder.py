@@ -1,7 +1,6 @@
 """Whether this PC can encode the profile of the session in real time, with something to spare.
 
-What is measured is what the real pipeline takes of the processor, with the pictures of the real sources where they are
-free, in a process that does nothing else; so other checks that run meanwhile do not change it.
+A process of its own runs the real pipeline, with the real sources where they are free.
 """
 
 import math
@@ -105,10 +104,9 @@ def judge(situation: Situation, headroom: Headroom) -> Result:
 
 
 def lighter_profile(profiles: Mapping[str, Profile], profile: Profile, taken: float) -> str | None:
-    """Return the name of the largest of `profiles` that leaves enough over, where `profile` takes the part `taken`.
+    """Return the largest of `profiles` that leaves enough over, where `profile` takes the part `taken`.
 
-    That goes by pixels a second: what a picture takes grows with its size, and hardly with its bit rate. Profiles with
-    a dearer preset are not known about.
+    Pixels a second count: the cost of a picture hardly grows with its bit rate. Dearer presets are left out.
     """
     dearest = PRESETS.index(profile.preset)
     fitting = {

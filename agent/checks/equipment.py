@@ -31,10 +31,7 @@ _NOT_THERE = {"screen": "no-screen"}
 
 @dataclass(frozen=True, slots=True)
 class WantedSource:
-    """One source of the session: what people call it, and the device that it is, None where it is no device.
-
-    `trouble` is why it is not there.
-    """
+    """One source of the session; `device` is None where it is no device, `trouble` says why it is missing."""
 
     name: str
     device: Device | None = None
@@ -42,7 +39,6 @@ class WantedSource:
 
 
 def _lacks(name: str, code: str, **facts: object) -> WantedSource:
-    """Return a source that is not there, and why."""
     return WantedSource(name, trouble=found(CODES, code, f"{NAME}: {name}", None, **facts))
 
 
@@ -166,12 +162,8 @@ def look_at(situation: Situation, tree: Topology) -> Iterator[Result]:
         yield found(CODES, "unreadable", NAME, file=roles_store().path)
     room = Room(_listed(situation), roles)
     sources = list(room.sources(situation.asked))
-
-    def looked_at(number: int, source: WantedSource) -> tuple[int, list[Result]]:
-        return number, _results(situation, tree, source)
-
-    looks = [partial(looked_at, number, source) for number, source in enumerate(sources)]
-    answers = dict(side_by_side(looks, situation.stop, longest_s=ANSWER_S))
+    looks = {number: partial(_results, situation, tree, source) for number, source in enumerate(sources)}
+    answers = side_by_side(looks, situation.stop, longest_s=ANSWER_S)
     for number, source in enumerate(sources):
         yield from answers.get(number) or [_no_answer(source)]
     yield from _crowded(sources, situation, tree)
@@ -181,10 +173,7 @@ def look_at(situation: Situation, tree: Topology) -> Iterator[Result]:
 
 
 def _listed(situation: Situation) -> Sequence[Device]:
-    """Return what is plugged in, with what is known of it.
-
-    One that is in use is just that, whatever its holder has found: no session could open it, and nothing is set on it.
-    """
+    """Return what is plugged in, with what is known of it; a device in use is just that, whatever its holder found."""
     devices = situation.devices()
     known = with_what_is_known(devices, situation.clock.now())
     pairs = zip(devices, known, strict=True)

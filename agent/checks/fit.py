@@ -23,10 +23,7 @@ _LINE = re.compile(r"\s*profile\s*=")
 def fit(
     results: Sequence[Result], settings: Settings, asked: Asked, plan: Path | None, *, streams: bool
 ) -> list[Words]:
-    """Say the best profile that everything that was measured leaves room for, and how to take it.
-
-    Of a session that `streams`, nothing is known as long as its uplink was not measured.
-    """
+    """Say the best profile that fits all that was measured, and how to take it; a stream needs a measured uplink."""
     judged = [result for result in results if result.measured.keys() & set(FITS)]
     profile = asked.profile or settings.video.profile
     if not judged or (streams and not any(FITS[0] in result.measured for result in judged)):
@@ -44,7 +41,6 @@ def fit(
 
 
 def _named(result: Result) -> str | None:
-    """Return the profile that a result names."""
     return next((str(result.measured[name]) for name in FITS if result.measured.get(name)), None)
 
 
@@ -57,7 +53,6 @@ def _how(profile: str, asked: Asked, plan: Path | None) -> Iterator[Words]:
 
 
 def _command(asked: Asked) -> str:
-    """Return the command that records as asked."""
     words = ["liput", "record", "--title", asked.title or "TITLE"]
     words += ["--request", asked.request.request.id] if asked.request is not None else []
     words += [word for video in asked.videos for word in ("--video", video)]

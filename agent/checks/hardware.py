@@ -82,7 +82,6 @@ def judge(wish: str, choice: Choice) -> Result:
 
 
 def _with_reasons(words: Words, refused: Sequence[Tried]) -> Iterable[str]:
-    """Give the sentence of each language with what is wrong with each encoder."""
     for place, sentence in enumerate(words):
         told = (
             f"{MODELS[verdict.kind].title}: {SENTENCES[verdict.reason][place]}"

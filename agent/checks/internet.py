@@ -60,8 +60,8 @@ def look(situation: Situation, tell: Tell) -> Iterable[Result]:
     def told(count: int) -> None:
         tell(Progress(share=count / len(targets), doing=WORDS["tried"].filled({"count": count, "all": len(targets)})))
 
-    looks = [partial(_look_at, situation, name, target, held.get(name)) for name, target in targets.items()]
-    return side_by_side(looks, situation.stop, told)
+    looks = {name: partial(_look_at, situation, name, target, held.get(name)) for name, target in targets.items()}
+    return side_by_side(looks, situation.stop, told).values()
 
 
 def _look_at(

@@ -36,16 +36,16 @@ def look(situation: Situation, tell: Tell) -> Iterable[Result]:
     held = {line.name for _, status in situation.answering for line in status.destinations}
     if situation.silent is not None:  # its stream may be the one that a second with its key would end
         return [found(CODES, "held-silent", NAME, session=situation.silent)]
-    targets = [
-        target
+    looks = {
+        name: partial(_look_at, situation, target)
         for name, target in targets_of(situation).items()
         if isinstance(target, StreamTarget) and name not in held and _has_key(target)
-    ]
+    }
 
     def told(count: int) -> None:
-        tell(Progress(share=count / len(targets), doing=Words(f"{count}/{len(targets)}", f"{count}/{len(targets)}")))
+        tell(Progress(share=count / len(looks), doing=Words(f"{count}/{len(looks)}", f"{count}/{len(looks)}")))
 
-    return side_by_side([partial(_look_at, situation, target) for target in targets], situation.stop, told)
+    return side_by_side(looks, situation.stop, told).values()
 
 
 def _has_key(target: StreamTarget) -> bool:

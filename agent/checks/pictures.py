@@ -110,10 +110,7 @@ def _look_at(situation: Situation, picture: ChosenSource[VideoSource], ends_ns: 
 def _watch(
     worker: VideoWorker, glance: Glance, rate: Fraction, situation: Situation, ends_ns: int
 ) -> tuple[int, float]:
-    """Look at a source's pictures; return how many were damaged, and how long the first one took.
-
-    Raises NotGiven where it is lost, or gives no more of them.
-    """
+    """Look at a source; return how many pictures were damaged, and how long the first took. Raises NotGiven."""
     clock, stop = situation.clock, situation.stop
     opened_ns = clock.now_ns()
     until_ns = min(opened_ns + round(FIRST_PICTURE_S * NANOSECONDS), ends_ns)
@@ -161,10 +158,9 @@ def _of_session(name: str, source: str, by: Running, line: SourceLine, *, is_cam
 
 
 def wrong_with(seen: Seen, *, is_camera: bool, damaged: int, predicts: bool = False) -> list[str]:
-    """Return the codes of all that is wrong with what was seen; what explains the rest comes alone.
+    """Return all that is wrong with what was seen; what explains the rest comes alone.
 
-    What a camera shows has to live, and to be seen well; what a capture card is given may be any slide. Of pictures
-    coded by what changes (`predicts`: H.264) equal ones are no fault.
+    A camera's picture has to live; a capture card may show any slide. H.264 (`predicts`) may repeat pictures.
     """
     if seen.slate:
         return ["no-signal"]
@@ -176,7 +172,6 @@ def wrong_with(seen: Seen, *, is_camera: bool, damaged: int, predicts: bool = Fa
 
 
 def _looks_wrong(seen: Seen) -> list[str]:
-    """Return what is wrong with how a camera's picture looks."""
     wrong = []
     if seen.light_luma < DARK:
         wrong.append("dark")

@@ -40,11 +40,7 @@ type Measured = Mapping[str, str | float | bool | None]
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
-    """What one check found of one thing.
-
-    `name` is that of the check and, after a colon, of what it looked at: `picture: podium`. `code` is stable, and says
-    which of the things that this check may find it is; `ok` where all is well.
-    """
+    """What one check found of one thing; `name` is `picture: podium`, `code` a stable word, `ok` where all is well."""
 
     name: str
     verdict: Verdict
@@ -71,10 +67,7 @@ def found(
 
 
 def is_ready(results: list[Result]) -> bool:
-    """Return whether a session may begin: nothing has failed, and nothing was cancelled, which is no answer.
-
-    What is only a warning is for people to weigh.
-    """
+    """Return whether a session may begin: nothing has failed, and nothing was cancelled, which is no answer."""
     return all(result.verdict is not Verdict.FAILURE and not is_cancelled(result) for result in results)
 
 

@@ -26,10 +26,7 @@ _NOTHING = msgspec.structs.asdict(Asked(title=""))
 
 
 def asked_for(plan: Path | None, given: Asked) -> tuple[Asked, PlannedSession | None]:
-    """Return what a session is asked to be: what the plan says, and over it what was `given` on the command line.
-
-    Raises SettingsError for a plan that is none.
-    """
+    """Return what the plan asks, with what was `given` on the command line over it. Raises SettingsError."""
     if plan is None:
         return given, None
     planned = load_planned(plan)
@@ -77,10 +74,7 @@ def situation_of(
 
 
 def streams_of(asked: Asked, settings: Settings, *, is_planned: bool) -> Sequence[str]:
-    """Return what a session is streamed to.
-
-    Where nobody says so, neither a plan nor the command line, it may be any destination of the settings but tests.
-    """
+    """Return the destinations of a session; without a word from plan or command line, all of the settings but tests."""
     if asked.streams or asked.targets or is_planned:
         return asked.streams
     return [name for name, destination in settings.destinations.items() if not destination.test]

@@ -65,10 +65,7 @@ def not_chosen(error: LiputError, check: str, codes: Mapping[str, Code]) -> Resu
 
 
 def choose(situation: Situation) -> Chosen:
-    """Choose them as the session would; what is not there stands among them, and says so when it is opened.
-
-    Raises what keeps the session from being begun: words that mean nothing, a device that is named twice.
-    """
+    """Choose the sources as the session would; a missing one says so when it is opened. Raises LiputError."""
     profile = situation.profile
     pace = RealPace(situation.clock, situation.stop)
     context = SourceContext(
@@ -89,10 +86,7 @@ def choose(situation: Situation) -> Chosen:
 
 
 def held(situation: Situation, device: Device | None) -> tuple[Running, SourceLine] | None:
-    """Return the session that has `device` open and what it says of that, None if none has.
-
-    Raises NotGiven where that session does not answer.
-    """
+    """Return the session that has `device` open and its line of it; raises NotGiven where that does not answer."""
     if device is None or (by := situation.holder(device)) is None:
         return None
     if by.status is None:
@@ -106,22 +100,19 @@ type Look = Callable[[], Sequence[Result]]
 def look_at_each(
     situation: Situation, check: str, looks: Mapping[str, Look], codes: Mapping[str, Code]
 ) -> list[Result]:
-    """Return what all `looks` found, each of the source by whose name it is, in their order.
-
-    They look side by side; one that does not come back is told of as hanging, and does not hold up the others.
-    """
+    """Return what `looks` found side by side, by the names of their sources, in their order; one may hang."""
     longest_s = _longest_s(situation)
     let_go = {f"{check}: {name}": threading.Event() for name in looks}
     """Set when a look has closed what it had open."""
 
-    def looked(name: str, look: Look) -> tuple[str, Sequence[Result]]:
+    def looked(name: str, look: Look) -> Sequence[Result]:
         try:
-            return name, _looked(name, look, codes)
+            return _looked(name, look, codes)
         finally:
             let_go[name].set()
 
-    looking = [partial(looked, name, look) for name, look in zip(let_go, looks.values(), strict=True)]
-    done = dict(side_by_side(looking, situation.stop, longest_s=longest_s))
+    looking = {name: partial(looked, name, look) for name, look in zip(let_go, looks.values(), strict=True)}
+    done = side_by_side(looking, situation.stop, longest_s=longest_s)
     if situation.stop.is_set():
         for event in let_go.values():
             event.wait(LET_GO_S)

@@ -1,7 +1,4 @@
-"""Whether the disks are there on which a session is to be kept, with room for it, and fast enough.
-
-Nothing is left on them. Where a session records now they are only asked how much room they have.
-"""
+"""Whether the disks of a session are there, with room, and fast enough; a disk that is recorded to is only asked."""
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -52,10 +49,9 @@ _RECORDS = (SessionState.LIVE, SessionState.DEGRADED, SessionState.SEALING)
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A folder that sessions are kept in, as it is: bytes free, its disk's number, the kind of its file system.
+    """A folder that sessions are kept in: bytes free, its disk's number, its file system.
 
-    `trouble` is why it cannot be used, None if it can; `bps` is how fast it is, where that was measured; `is_open`
-    says whether every user of the PC can read what is kept in it.
+    `trouble` is why it cannot be used; `bps` its measured speed; `is_open`: every user of the PC can read it.
     """
 
     root: Path
@@ -80,8 +76,8 @@ def look(situation: Situation, tell: Tell) -> Iterable[Result]:
     archives = session_archives(settings, situation.clock, folder=asked.archive, reserve=reserve)
     memory = MountMemory() if settings.storage.must_be_mounted else None
     patience_s = QUICK_ANSWER_S if situation.quick else ANSWER_S
-    looks = [partial(_state, archive, memory) for archive in archives]
-    states = {place.root: place for place in side_by_side(looks, situation.stop, longest_s=patience_s)}
+    looks = {archive.root: partial(_state, archive, memory) for archive in archives}
+    states = side_by_side(looks, situation.stop, longest_s=patience_s)
     places = [states.get(archive.root) or Place(archive.root, archive.root, "hangs") for archive in archives]
     if title := _who_records(situation):
         yield found(CODES, "recording", NAME, title=title)
@@ -146,10 +142,8 @@ def _measured(place: Place, situation: Situation, tell: Tell, share: float) -> P
     tell(Progress(share=share, doing=Words(f"menulis ke {place.root}", f"writing to {place.root}")))
     longest_s = QUICK_WRITE_S if situation.quick else WRITE_S
     patience_s = longest_s + (QUICK_ANSWER_S if situation.quick else ANSWER_S)
-    looks = [partial(_speed, place, longest_s, situation)]
-    for outcome in side_by_side(looks, situation.stop, longest_s=patience_s):
-        return outcome
-    return place if situation.stop.is_set() else replace(place, trouble="hangs")
+    done = side_by_side({"": partial(_speed, place, longest_s, situation)}, situation.stop, longest_s=patience_s)
+    return done.get("") or (place if situation.stop.is_set() else replace(place, trouble="hangs"))
 
 
 def _speed(place: Place, longest_s: float, situation: Situation) -> Place:
@@ -163,7 +157,6 @@ def _speed(place: Place, longest_s: float, situation: Situation) -> Place:
 
 
 def _judge(place: Place, need: float, reserve: int, planned_s: float | None) -> Iterator[Result]:
-    """Give what is found of one place."""
     if place.trouble is not None:
         yield found(CODES, place.trouble, place.name, folder=place.root, reserve=brief_size(reserve))
         return
@@ -186,7 +179,6 @@ def _judge(place: Place, need: float, reserve: int, planned_s: float | None) -> 
 
 
 def _room_of(place: Place, reserve: int) -> int:
-    """Return the bytes that a recording may take of a place."""
     room = max(0, place.free - reserve)
     return min(room, FAT_BYTES) if place.kind in FAT else room
 

@@ -147,7 +147,6 @@ def _pushed(situation: Situation, name: str, target: StreamTarget, seconds: floa
 
 
 def _judged(name: str, trial: Trial, rate_bps: int) -> Result:
-    """Return what is to be said of a test stream."""
     delivered_bps = median(trial.delivered_bps) if trial.delivered_bps else 0.0
     measured = {
         "rate_bps": rate_bps,

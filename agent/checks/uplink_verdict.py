@@ -116,7 +116,6 @@ def _latencies(uplink: Uplink) -> Measured:
 
 
 def _band(need_bps: float, carried_bps: float) -> str:
-    """Return how much of what is carried is needed: ok, tight or too-slow."""
     if need_bps <= COMFORTABLE * carried_bps:
         return "ok"
     return "tight" if need_bps <= TIGHT * carried_bps else "too-slow"

@@ -66,7 +66,6 @@ def test(ctx: click.Context, name: str | None, config_file: Path | None, *, as_j
 
 
 def _test(way: Way, *, as_json: bool) -> WayTested:
-    """Send one, and show what came of it."""
     tested = WayTested(way=way.name, to=way.to, result="sent")
     try:
         way.send(Message(at=SystemClock().now(), is_test=True))

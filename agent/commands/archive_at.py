@@ -43,10 +43,7 @@ def packages_of(ctx: click.Context, name: str, words: str | None = None) -> Sequ
 def verified_at(
     ctx: click.Context, name: str, key: str | None, progress_of: ProgressOf
 ) -> Iterator[tuple[str, int, list[Problem]]]:
-    """Read one package at a place, or without `key` all that are complete; yield name, bytes, what is wrong of each.
-
-    What was found is remembered.
-    """
+    """Verify one package at a place, or all complete ones, and remember it; yield name, bytes and problems of each."""
     with _opened(ctx, name) as target:
         if key is not None:
             wanted = [inspecting.find_place(target, key)]

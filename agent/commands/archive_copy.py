@@ -28,7 +28,6 @@ from recorder.copies.queue import CopyQueue, Outcome, name_of
 from recorder.copies.reasons import CopyReason
 
 WAITING = 1
-"""Exit status when a copy that was asked for is not there yet."""
 
 _NO_FAILURE = frozenset({CopyReason.SESSION, CopyReason.BUSY})
 """Reasons that are none to worry about where nobody asked for a certain copy."""
@@ -196,7 +195,6 @@ def copies_command(ctx: click.Context, package_id: str | None, folder: Path | No
 
 
 def _copies(queue: CopyQueue, folders: list[Path]) -> list[PackageCopies]:
-    """Return what is known of the copies of some packages, asking no place."""
     from recorder.copies.contents import version_here
 
     rows, troubles = queue.rows(), queue.ledger.troubles()

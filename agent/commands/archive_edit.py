@@ -51,7 +51,6 @@ def _option(field: str) -> str:
 
 
 def _parameter(field: str) -> str:
-    """Return the name by which click hands over the option of a field."""
     return field.replace(".", "_")
 
 
@@ -62,7 +61,6 @@ def _kind(field: str) -> click.ParamType[Any]:
 
 
 def _fields[Command: click.Command](command: Command) -> Command:
-    """Give a command an option for every field."""
     options = [
         click.Option([_option(field), _parameter(field)], type=_kind(field), help=_HELP[field]) for field in FIELDS
     ]

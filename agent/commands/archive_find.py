@@ -70,7 +70,6 @@ def list_command(
 
 
 def _columns(package: Package) -> tuple[str, str, str, str, str]:
-    """Return id, length, size, state and title of a package, as people read them."""
     length, size = clock_text(round(package.duration_s)), brief_size(package.bytes)
     return package.id, f"{length:>8}", f"{size:>9}", f"{package.state:<10}", one_line(package.title)
 
@@ -144,7 +143,6 @@ def _recorded(recording: Recording) -> Iterator[tuple[str, str]]:
 
 
 def _asked(recording: Recording) -> Iterator[tuple[str, str]]:
-    """Give the request that it was for, as far as there was one."""
     if request := recording.request:
         date = request.letter_date.isoformat() if request.letter_date else ""
         yield "Letter", ", ".join(filter(None, (request.letter_number, date)))

@@ -25,7 +25,6 @@ from recorder.copies.recognizing import refuse_same
 from recorder.copies.target import Target
 
 NOT_PRUNED = 1
-"""Exit status when a package that was named has not enough copies."""
 
 EXAMPLES = """\b
 Examples:
@@ -106,7 +105,6 @@ def _has_media(package: Package) -> bool:
 
 
 def _counted(queue: CopyQueue, package: Package) -> list[str]:
-    """Return the places where a copy of its present state was read back."""
     version = version_here(package.folder)
     return [
         name

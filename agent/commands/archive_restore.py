@@ -45,10 +45,9 @@ Examples:
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of one package: whether it is whole, where what was missing came from, where the damaged one is kept.
+    """The outcome for one package: `target` of its copy, files `fetched`, where the damaged one is `kept`.
 
-    `reason`: why it is not whole. `of_copy`: it is in the state of the copy now; what was corrected since is in the one
-    that is kept.
+    `reason`: why it is not whole. `of_copy`: it lacks the corrections since the copy.
     """
 
     id: str
@@ -61,7 +60,6 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 
 
 NOT_FETCHED = 1
-"""Exit status when a package could not be brought back."""
 
 from_option = click.option("--from", "name", metavar="TARGET", help="The copy to take: a name of [copies].")
 
@@ -155,7 +153,6 @@ class _Restoring:
         raise errors[-1]
 
     def _likely(self, package: str) -> list[str]:
-        """Return the places, those first that are known to have a whole copy."""
         rows = self._queue.ledger.rows_of(package)
         counted = [name for name, row in rows.items() if row.state == "copied" and name in self._queue.targets]
         return [*counted, *(name for name in self._queue.targets if name not in counted)]
@@ -209,10 +206,7 @@ class _Restoring:
 def _fetched(
     queue: CopyQueue, settings: Settings, archives: Sequence[Archive], key: str | None, name: str, *, as_json: bool
 ) -> Iterator[Result]:
-    """Bring back one package, or all that are not here; of those, one that cannot be had keeps no other away.
-
-    A package goes where it was pruned, a new one into the archive.
-    """
+    """Bring back one package, or all that are not here, each where it was pruned; one that fails stops no other."""
     restoring = [_Restoring(queue, settings, archive, as_json=as_json) for archive in archives]
 
     def here(place: str) -> int | None:
@@ -236,7 +230,6 @@ def _fetched(
 
 
 def _complete(target: Target) -> list[str]:
-    """Return the packages at a place that were copied to their end, whole or not."""
     return [place for place, files in places(target).items() if bag.TAG_MANIFEST_FILE in files]
 
 

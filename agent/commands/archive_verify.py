@@ -28,7 +28,6 @@ from recorder.archive.verification import Verdict, verify_anywhere
 from recorder.control.directory import session_runs
 
 PROBLEMS_FOUND = 1
-"""Exit status when a package is not whole."""
 
 
 @click.command("verify")
@@ -88,7 +87,6 @@ def _outside(archives: Sequence[Archive], key: str | None) -> Path | None:
 
 
 def _anywhere(folder: Path, *, decode: bool, as_json: bool) -> Iterator[tuple[Verdict, int]]:
-    """Yield what is found of a folder in no archive, with its bytes."""
     with progress_bar(folder.name, shown=not as_json) as progress:
         verdict = verify_anywhere(folder, decode=decode, progress=progress)
     yield verdict, sum(file.lstat().st_size for file in folder.rglob("*") if file.is_file())
@@ -97,7 +95,6 @@ def _anywhere(folder: Path, *, decode: bool, as_json: bool) -> Iterator[tuple[Ve
 def _here(
     archives: Sequence[Archive], key: str | None, *, decode: bool, as_json: bool
 ) -> Iterator[tuple[Verdict, int]]:
-    """Yield what is found of packages of some archives, with their bytes."""
     if key is not None:
         packages = [find_in(archives, key)]
     else:
@@ -116,7 +113,6 @@ def _here(
 
 
 def _there(ctx: click.Context, target: str, key: str | None, *, as_json: bool) -> Iterator[tuple[Verdict, int]]:
-    """Yield what is found of copies at a place, with their bytes."""
     for name, size, problems in verified_at(ctx, target, key, partial(progress_bar, shown=not as_json)):
         yield Verdict(id=name, ok=not problems, problems=problems, decoded=False), size
 
@@ -149,7 +145,6 @@ _ENDS = {
 
 
 def _bytes(_ctx: click.Context, _option: click.Parameter, value: str | None) -> int | None:
-    """Return the bytes of a size as the settings have it."""
     try:
         return None if value is None else kinds.size(1, 2**60).read(value)
     except NotAllowed as error:

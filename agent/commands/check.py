@@ -29,7 +29,6 @@ from devices.host.clock import SystemClock
 from recorder.asked import Asked
 
 NOT_READY = 1
-"""Exit status; docs/reference/cli.md."""
 
 EXAMPLES = """\b
 Examples:
@@ -121,7 +120,6 @@ def check_command(
 
 
 def _show_history(language: str, *, as_json: bool) -> None:
-    """Print how the uplink of this room has been, the newest first."""
     found = measurements(history.kept())
     if as_json:
         for one in found:
@@ -133,7 +131,6 @@ def _show_history(language: str, *, as_json: bool) -> None:
 
 
 def _keep(checked: Checked, settings: Settings) -> None:
-    """Keep it for the session that follows, and in the health log."""
     try:
         history.keep(checked)
     except StateError as error:

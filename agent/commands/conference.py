@@ -18,7 +18,6 @@ from config.settings import load_settings
 EVERYBODY = 0o022
 """The umask of what root makes for all users of the PC; sudo keeps ours."""
 MISSING = 1
-"""Exit status; docs/reference/cli.md."""
 
 EXAMPLES = """\b
 Examples:
@@ -61,7 +60,6 @@ def setup(config_file: Path | None, *, only_print: bool, undo: bool) -> int:
 
 
 def _microphone(microphone: MicrophonePart, *, only_print: bool) -> bool:
-    """Make the microphone, or show how; return whether there was anything to be done."""
     is_any = False
     try:
         for sentence in microphone.planned() if only_print else microphone.make():

@@ -151,7 +151,6 @@ def _tables(settings: Settings) -> Iterator[tuple[tuple[str, ...], msgspec.Struc
 
 
 def _listing(settings: Settings) -> Iterator[str]:
-    """Give the lines of a settings file, each with where its value comes from."""
     yield f"# {settings.file or 'no settings file: the defaults hold'}"
     states = key_states(settings)
     for place, table in _tables(settings):
@@ -170,7 +169,6 @@ def _listing(settings: Settings) -> Iterator[str]:
 
 
 def _document(settings: Settings) -> dict[str, object]:
-    """Return the same for programs: bytes, bits per second and seconds as numbers."""
     values: dict[str, object] = {}
     for place, table in _tables(settings):
         target = values

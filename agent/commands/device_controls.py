@@ -20,7 +20,6 @@ from devices.host.clock import SystemClock
 from devices.model import Device
 
 NOT_ALL_RESET = 1
-"""Exit status when the camera refused a default."""
 _ALL = "="
 
 EXAMPLES = """\b
@@ -90,7 +89,6 @@ def controls_command(
 
 
 def _texts(assignments: Sequence[str]) -> dict[str, str]:
-    """Return the values by name that stand on the command line."""
     texts: dict[str, str] = {}
     for word in assignments:
         name, equals, value = word.partition("=")

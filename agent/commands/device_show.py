@@ -126,7 +126,6 @@ def _make(page: DevicePage) -> Iterator[str]:
 
 
 def _modes(page: DevicePage) -> "RenderableType":
-    """Return the chosen mode and the others, with why they lost."""
     from rich.table import Table
 
     table = Table(box=None, show_header=False, pad_edge=False)

@@ -1,7 +1,4 @@
-"""`liput devices --watch`: what is plugged in and how it is, as it changes.
-
-Besides the monitor it hears sound servers, and the health log of every process.
-"""
+"""`liput devices --watch`: devices as they change, by the monitor, sound servers and the health log."""
 
 import math
 import queue
@@ -50,11 +47,7 @@ type Inbox = queue.SimpleQueue[Message]
 
 
 class InputWatch:
-    """Asks for the inputs of sound servers and of the ALSA configuration, at first and whenever they may be others.
-
-    That is when it is told so, and when a sound server tells that its sources are others, starts or ends. On threads of
-    its own.
-    """
+    """Asks for the inputs of sound servers and ALSA at first, when told to, and when a server's sources change."""
 
     def __init__(self, inbox: Inbox) -> None:
         self._inbox = inbox
@@ -93,10 +86,7 @@ class InputWatch:
 
 
 class LogWatch:
-    """Reads the health log in `folder` as it is written, by whatever process: its lines, and the faults that are open.
-
-    Where the log cannot be read there is nothing to tell; what is plugged in can be seen all the same.
-    """
+    """Follows the health log in `folder`: its lines, and the open faults; an unreadable log is silent."""
 
     def __init__(self, folder: Path, clock: Clock, inbox: Inbox) -> None:
         self._folder = folder
@@ -192,7 +182,6 @@ def _first(inbox: Inbox, board: DeviceBoard) -> list[Message]:
 
 
 def _messages(waiting: Sequence[Message], inbox: Inbox) -> Iterator[Message]:
-    """Give what waits and what comes."""
     yield from waiting
     while True:
         with suppress(queue.Empty):
@@ -211,7 +200,6 @@ def _asking(messages: Iterator[Message], service: DeviceService, inputs: InputWa
 
 
 def _follow(messages: Iterator[Message], board: DeviceBoard, shown: Shower, clock: Clock) -> None:
-    """Show what comes in until somebody wants it to end."""
     for message in messages:
         match message:
             case "end":

@@ -19,7 +19,6 @@ from recorder.recovery.find import Unfinished, apart, find
 from recorder.recovery.recover import Outcome, Recovery, State
 
 FAILED, DEGRADED = 1, 3
-"""Exit statuses; docs/reference/cli.md."""
 
 EXAMPLES = """\b
 Examples:

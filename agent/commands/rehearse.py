@@ -30,7 +30,6 @@ from recorder.rehearsal.run import rehearse
 WORDS = words("rehearsal")
 
 NOT_READY = 1
-"""Exit status; docs/reference/cli.md."""
 
 EXAMPLES = """\b
 Examples:
@@ -109,10 +108,7 @@ def rehearse_command(asked: Asked, config_file: Path | None, plan: Path | None, 
 
 
 def _tests_only(asked: Asked, settings: Settings) -> tuple[Asked, Sequence[str]]:
-    """Return what is asked with those destinations only that are called tests, and the names of the others.
-
-    Raises UsageError for a name that there is not, SecretError for a test's key that is missing.
-    """
+    """Return what is asked with tests as its only destinations, and the others' names. Raises LiputError."""
     tests: list[str] = []
     others: list[str] = []
     for word in dict.fromkeys(asked.streams):

@@ -73,7 +73,6 @@ requests.csv in it has a line for each request, requests.json the same for progr
 Exit status: 0 all is in it; 1 something is not, and it is said what; 2 wrong usage.
 """
 INCOMPLETE = 1
-"""Exit status when a dossier or a letter could not be read; the others are in the file."""
 
 
 @click.command("export", epilog=EXAMPLES)

@@ -17,7 +17,6 @@ from recorder.dossier.dossiers import Unreadable
 from recorder.dossier.model import Request, RequestState
 
 DAMAGED = 1
-"""Exit status when a dossier cannot be read."""
 
 COLUMNS = (
     Column("came in"),

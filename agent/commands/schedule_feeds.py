@@ -22,7 +22,6 @@ from devices.host.clock import SystemClock
 from recorder.archive.names import one_line
 
 UNREAD = 1
-"""Exit status when a calendar could not be read."""
 COLUMNS = (Column("calendar"), Column("read"), Column("sessions"), Column("problem", least=20))
 IMPORT_EXAMPLES = """\b
 Examples:

@@ -162,10 +162,7 @@ def remove_command(*, key: str, config_file: Path | None, as_json: bool) -> None
 
 
 def _asked(given: Mapping[str, Any]) -> PlanAsked:
-    """Return what was given of a plan's fields; nothing of an option that was left out.
-
-    Files are named by their whole paths: the session begins elsewhere.
-    """
+    """Return the fields that were given; files by their whole paths, for the session begins elsewhere."""
     asked = {name: value for name, value in given.items() if value not in (None, ())}
     for name in ("videos", "audios"):
         if name in asked:

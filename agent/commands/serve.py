@@ -104,7 +104,6 @@ class _Given:
 
 
 def _parts(given: _Given, watched: SettingsPart, sessions: Daemon) -> Parts:
-    """Return all that the daemon looks after, in the order in which it starts."""
     settings, clock, log, folder = given.settings, given.clock, given.log, given.folder
     notices = Notices(clock, settings.alarms.most_per_hour)
     fixity = FixityPart(settings, clock, log.of("fixity"), folder, given.config_file)
@@ -151,7 +150,6 @@ def _when_idle(clock: Clock, spares: Spares, copying: Copying) -> Callable[[], N
 
 
 def _run(parts: Parts, pulse: Pulse, stop: threading.Event, log: Log) -> None:
-    """Run all parts until `stop` is set."""
     try:
         parts.start()
         log("ready")
@@ -165,8 +163,6 @@ def _run(parts: Parts, pulse: Pulse, stop: threading.Event, log: Log) -> None:
 
 
 def _recovered(log: Log) -> "Callable[[Outcome], None]":
-    """Return what says that a session was recovered."""
-
     def say(outcome: "Outcome") -> None:
         from recorder.recovery.recover import State
 

@@ -16,7 +16,6 @@ from config.schema import Settings
 from config.settings import SYSTEM_FILE, load_settings
 
 NOT_RUNNING = 1
-"""Exit status of `status`; docs/reference/cli.md."""
 
 EXAMPLES = """\b
 Examples:

@@ -159,5 +159,4 @@ def layout_command(*, name: str, key: str | None, as_json: bool) -> int:
 
 
 def _tell(found: Running, request: AnyRequest) -> object:
-    """Send a command; return the mark that it is answered with, if it is one."""
     return ask(found.folder, request).mark

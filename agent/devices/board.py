@@ -38,10 +38,7 @@ def missing_roles(roles: Roles, devices: Sequence[Device]) -> list[str]:
 
 
 class DeviceBoard:
-    """Puts together the monitor's devices, the sound servers' inputs, what the health log says of them, and roles.
-
-    Each method takes what one of these says, and returns what that changes for who looks at the whole.
-    """
+    """Puts together devices, sound servers' inputs, open faults and roles; each method returns changes."""
 
     def __init__(self, roles: Callable[[], Roles] = roles_given) -> None:
         """`roles` reads who has which role."""

@@ -18,20 +18,13 @@ from devices.usb.slow_ports import with_slow_ports
 
 
 def known(roles: Roles, there: Sequence[Device] | None = None) -> list[Device]:
-    """Return everything, with the roles in `roles`, and with what those who use it have found wrong.
-
-    `there` is what is plugged in, for whoever has watched it; None: that is looked for.
-    """
+    """Return all devices, or those `there`, with `roles` and with the faults that their users found."""
     found = everything() if there is None else there
     return with_roles(with_what_is_known(with_slow_ports(found), SystemClock().now()), roles)
 
 
 def with_what_is_known(devices: Sequence[Device], now: datetime) -> list[Device]:
-    """Return `devices` with what is kept of them, each with the worst of what it has.
-
-    That is which may have changed places with a twin, and what those who use them have found (`with_found`). What
-    cannot be read costs the list nothing else.
-    """
+    """Return `devices` with swaps and open faults; what cannot be read costs the list nothing else."""
     found = list(devices)
     with suppress(StateError):
         found = with_swaps(found, known_store().read())

@@ -23,9 +23,8 @@ from devices.snapshot import list_devices
 class RoleState(msgspec.Struct, frozen=True, kw_only=True):
     """A role as `liput devices roles --json` prints it.
 
-    `id` and `name` are of the device that it was given to, `device` is the id of the one that has it now, and
-    `unclear` why that may be another. Of a missing one, `reason` says why; `replacement` is offered, `elsewhere` are
-    those of the same model in other ports.
+    `id` and `name` are of the device that it was given to, `device` has it now, `unclear` why that may be another.
+    A missing one has a `reason`, a `replacement` to take, and those of its model `elsewhere`.
     """
 
     role: str
@@ -43,9 +42,9 @@ class RoleState(msgspec.Struct, frozen=True, kw_only=True):
 def give(
     settings: Settings, role: str, name: str, *, moves: bool = False
 ) -> tuple[str, Device, Binding | None, list[Device]]:
-    """Give `role` to the device that `name` means; one that `moves` gives up the role that it has.
+    """Give `role` to a device, which gives up its role where it `moves`. Raises DeviceError, StateError, UsageError.
 
-    Return the role, the device, who had it before, and all devices. Raises DeviceError, StateError, UsageError.
+    Return the role, the device, its holder before, and all devices.
     """
     role = roles.role_name(role, source_names())
     store = roles.roles_store()

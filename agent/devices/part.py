@@ -1,8 +1,4 @@
-"""The daemon's part `devices`: watches what is plugged in, and keeps the health log, as it is done beside a session.
-
-Nothing is polled while nobody looks. What is plugged in is known without opening anything; `number` is another one
-whenever a page that shows it should ask again. A watch that breaks is begun anew.
-"""
+"""The daemon's part `devices`: watches the devices and keeps the health log; nothing is polled while nobody looks."""
 
 import contextlib
 import threading
@@ -97,10 +93,7 @@ BROKEN = "the devices are not watched any more; that is tried again, and whoever
 
 @dataclass(eq=False)
 class DevicesPart:
-    """Watches until it is told to stop; `there` and `number` may be asked from any thread.
-
-    `archive` is the folder whose disk must not fill up, None for that of the settings.
-    """
+    """Watches until it is told to stop; `there` and `number` are thread-safe."""
 
     settings: Settings
     clock: Clock
@@ -163,10 +156,7 @@ class DevicesPart:
     # For whoever looks
 
     def number(self) -> int | None:
-        """Return a number that is another one when devices may be others, or used, named, or well otherwise.
-
-        None where they are not watched: it is asked for again and again then.
-        """
+        """Return a number that changes with what is shown of devices; None while they are not watched."""
         if self._service is None:
             return None
         files = _files()
@@ -177,10 +167,7 @@ class DevicesPart:
             return self._number
 
     def there(self) -> list[Device] | None:
-        """Return what is plugged in, without roles; None where it is not watched.
-
-        Who uses what is as it was at the last look; another one is taken now, and `number` says when it saw something.
-        """
+        """Return the devices without roles, None while they are not watched; asks for a fresh look at their users."""
         service = self._service
         if service is None:
             return None
@@ -192,10 +179,7 @@ class DevicesPart:
 
 
 def _files() -> object:
-    """Return what differs when something was written that is shown of devices: by whoever uses, names or watches them.
-
-    That are the last file of the health log, the roles, and the devices that are known.
-    """
+    """Return the stamps of the files that devices are shown from: the health log's last, roles, known devices."""
     from devices.health.files import log_files
     from devices.health.log import log_folder
     from devices.monitor.known import known_store

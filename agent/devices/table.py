@@ -50,11 +50,7 @@ def table(rows: Sequence[Sequence[str]]) -> "RenderableType":
 
 
 class DeviceTable:
-    """Devices as a renderable of rich's, which lays them out for the width that it gets.
-
-    An id or a node is never broken, so that it can be copied: where there is no room for a table, each device has
-    a few lines instead.
-    """
+    """Devices as a renderable of rich's: a table where it fits, else lines; ids and nodes are never broken."""
 
     def __init__(self, entries: Sequence[Entry], notes_heading: str) -> None:
         self._entries = entries

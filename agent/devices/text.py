@@ -30,10 +30,7 @@ def where_text(device: Device, separator: str = "\n") -> str:
 
 
 def health_text(health: Health, asked_at: datetime | None = None) -> str:
-    """Return how a device is, since when, and why: `degraded since 09:41:12: …`, or `ok`.
-
-    What was found by asking it at `asked_at` may have been so for long: that says no time.
-    """
+    """Return `degraded since 09:41:12: ...` or `ok`; without a time where it was found by asking at `asked_at`."""
     is_known = health.since and not (asked_at and abs(asked_at - health.since) < _JUST_NOW)
     since = f" since {time_text(health.since)}" if health.since and is_known else ""
     reason = f": {health.reason}" if health.reason else ""

@@ -23,22 +23,14 @@ type Step = Literal["remind", "check", "arm", "start", "stop"]
 
 
 class Coming(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that is to be done at a time.
-
-    remind: people are told that it is near, that it begins, or that it waits for them to start it; arm: its devices are
-    opened.
-    """
+    """A step and its time; `remind` also tells that a plan begins, or waits for people to start it."""
 
     what: Step
     at: Moment
 
 
 class PlanDocument(msgspec.Struct, frozen=True, kw_only=True):
-    """A plan as `--json` prints it.
-
-    `status` is planned, running, ended, over (its time has passed), cancelled or removed; `changed` names the fields of
-    a calendar's plan that were changed by hand; `done` what was done for it, `coming` what is still to be.
-    """
+    """A plan as `--json` prints it; `changed` names the fields of a calendar's plan that were changed by hand."""
 
     plan: Plan
     status: str
@@ -48,11 +40,7 @@ class PlanDocument(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def coming(plan: Plan, done: Done, rules: Rules, now: datetime) -> tuple[Coming, ...]:
-    """Return what is still to be done for a plan, the earliest first, as far as nobody does it before.
-
-    `done` is what was done for it as it stands (agent.schedule.done.done_for). Nothing is done for one that does not
-    hold, and for one whose session people have ended.
-    """
+    """Return the steps that are still to come for a plan, the earliest first; `done` is that of `done_for`."""
     if not plan.holds or done.ended_at is not None:
         return ()
     found = [step for step in _all(plan, done, rules) if step.at > now]
@@ -91,10 +79,7 @@ def document(plan: Plan, ledger: Ledger, desk: Planner) -> PlanDocument:
 
 
 def listed(desk: Planner, ledger: Ledger, *, every: bool, days: int | None) -> list[PlanDocument]:
-    """Return what is to come and what runs, the earliest first; `every`: also what is over, cancelled or removed.
-
-    With `days` only what begins in so many.
-    """
+    """Return the plans that are to come or run, the earliest first; `every`: all, `days`: of so many days."""
     found = [document(plan, ledger, desk) for plan in desk.plans.read()]
     if not every:
         found = [each for each in found if each.plan.state is PlanState.PLANNED and each.plan.ends_at > desk.now]

@@ -22,12 +22,10 @@ type Length = Annotated[float, Meta(gt=0, le=LONGEST.total_seconds())]
 
 
 class PlanAsked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is asked for of a plan; null, or left out: nothing.
+    """The fields that are asked for; null, or left out: not.
 
-    `starts` and `ends` are times as people write them ("2026-12-01 09:00", "besok 09:00", "1 Desember 2026 09.00 WITA",
-    ISO 8601), in the office's zone where they name none; of `ends` a time alone is of the day of the beginning. `for_s`
-    is how long it is, in seconds, instead of `ends`. `videos`, `audios` and `streams` take the place of all that were
-    there.
+    Times are as people write them ("besok 09:00", ISO 8601), in the office's zone where they name none; a time alone in
+    `ends` is of the day of the beginning. `for_s` is the length in seconds, instead of `ends`.
     """
 
     title: Text | None = None
@@ -75,10 +73,7 @@ def add(desk: Planner, asked: PlanAsked) -> Plan:
 
 
 def edit(desk: Planner, plan: Plan, asked: PlanAsked) -> Plan:
-    """Change a plan, and return it as it is then; one that was removed is planned again.
-
-    Raises UsageError, DossierError, StateError.
-    """
+    """Change a plan and return it; a removed one is planned again. Raises UsageError, DossierError, StateError."""
     if asked == PlanAsked():
         hint = f"name what is, such as {desk.named('starts')} or {desk.named('mode')}"
         raise UsageError("nothing is to be changed", hint=hint)
@@ -98,7 +93,6 @@ def edit(desk: Planner, plan: Plan, asked: PlanAsked) -> Plan:
 
 
 def _request(desk: Planner, key: str | None) -> Request | None:
-    """Return the request that was named; raises DossierError."""
     return None if key is None else dossiers_of(desk.settings).find(key).read()
 
 
@@ -113,7 +107,6 @@ def _end(desk: Planner, asked: PlanAsked, starts_at: datetime) -> datetime | Non
 
 
 def _fields(asked: PlanAsked, request: Request | None) -> dict[str, Any]:
-    """Return what was given of a plan's other fields."""
     plain = ("mode", "videos", "audios", "streams", "layout", "profile")
     fields = {name: value for name in plain if (value := getattr(asked, name)) is not None}
     fields |= {name: text_of(name, text) for name in ("title", "room") if (text := getattr(asked, name)) is not None}

@@ -24,11 +24,10 @@ type Spawn = Callable[[Spec], Spawned]
 def spec_of(
     plan: Plan, settings: Settings, config_file: Path | None, *, archive: Path | None, arm_only: bool
 ) -> tuple[Spec, str]:
-    """Return what a plan's recorder is asked to be, and why it is not for the plan's request; "" where it is.
+    """Return the spec of a plan's recorder, and why it lacks the plan's request; "" where it has it.
 
-    Nobody is there to be asked: a slate stands for a device that is missing, and a request that cannot be had costs no
-    recording. No word of a plan is a file's name without its folder: who may plan on the page may not read what lies
-    where the daemon was started.
+    Nobody can be asked: a slate stands for a missing device, and a request that cannot be had costs no recording. Words
+    of a plan never name files: people who may plan on the page may not read the daemon's folder.
     """
     asked = Asked(
         title=plan.title,

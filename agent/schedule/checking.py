@@ -18,10 +18,7 @@ LONGEST_S = 90.0
 
 
 def begin_check(plan: Plan, clock: Clock, config_file: Path | None, archive: Path | None = None) -> OwnCommand:
-    """Begin one. Raises OSError where no process can be started.
-
-    `archive` is the one that is recorded into, None for that of the settings.
-    """
+    """Begin a check; without `archive` that of the settings is recorded into. Raises OSError."""
     session = f"title = {json.dumps(one_line(plan.title) or plan.id, ensure_ascii=False)}\n".encode()
     command = tied(command_line(*words_of(plan), *of_archive(archive)))
     return OwnCommand(command, config_file, given=session, clock=clock, longest_s=LONGEST_S)
@@ -39,9 +36,9 @@ def problems_of(check: OwnCommand) -> list[str] | None:
 
 
 def words_of(plan: Plan) -> list[str]:
-    """Return the command that checks the room for a plan, of which a file on its standard input says the title.
+    """Return the command that checks the room for a plan.
 
-    What has such a file is streamed to what is named and nowhere else; without one it may be any destination.
+    With a session file it streams to the named destinations only; without one, any may be meant.
     """
     words = ["check", "--quick", "--json", "--for", f"{(plan.ends_at - plan.starts_at).total_seconds():.0f}s"]
     if plan.mode is not Mode.REMIND and not plan.streams:

@@ -1,7 +1,6 @@
-"""`python -m agent.schedule.child`: reads one calendar, in a process that may be killed when it takes too long.
+"""`python -m agent.schedule.child`: reads one calendar; its parent limits the time, this its processor and memory.
 
-What is wanted comes on standard input (agent/schedule/event.py), for an address may be secret; the answer goes to
-standard output. What a calendar may cost of processor and memory is limited here, time by whoever started this.
+The request comes on standard input, for an address may be secret; the answer goes to standard output.
 """
 
 import resource
@@ -39,10 +38,7 @@ _WORDS = {
 
 
 def fetched(address: str, timeout_s: float) -> bytes:
-    """Return the calendar at `address`, of https, http, webcal or file; raises NetworkError.
-
-    Its server may be silent for `timeout_s`; that it is slow is a matter of whoever waits.
-    """
+    """Return the calendar at `address`, of https, http, webcal or file; raises NetworkError."""
     scheme, _, rest = address.partition(":")
     if scheme.lower() == "file":
         return _content(Path(urllib.parse.unquote(urllib.parse.urlsplit(address).path)), "its file")
@@ -74,7 +70,6 @@ def _opener() -> urllib.request.OpenerDirector:
 
 
 def _bounded(file: "IO[bytes] | urllib.request._UrlopenRet", called: str) -> bytes:
-    """Return all that a file or an answer holds; raises NetworkError where it is too much."""
     text: bytes = file.read(LARGEST_BYTES + 1)
     if len(text) > LARGEST_BYTES:
         raise NetworkError(f"{called} is larger than {LARGEST_BYTES // 1_000_000} MB", hint="name a smaller calendar")

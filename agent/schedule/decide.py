@@ -1,7 +1,6 @@
-"""What is to be done now for planned sessions: a function of plans, time, what was done and what runs.
+"""Decides what is due for planned sessions: a function of plans, time, what was done and what runs.
 
-It looks at what is, never at what changes: a clock that jumps, a look that is missed and a daemon that begins anew
-lead to what is right now, once.
+It looks at states, never at changes: after a clock jump, a missed look or a new daemon the right thing is done, once.
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -50,9 +49,9 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A session of this PC that runs. `plan` is that for which it was begun, None where people have begun it.
+    """A session that runs; `plan` is None where people began it.
 
-    `state` is None where its recorder does not answer, was killed, or is about to go on with a killed one's session.
+    `state` is None while its recorder does not answer, was killed, or is about to go on with a killed one's session.
     """
 
     recorder: str
@@ -130,7 +129,6 @@ def decide(
 
 
 def _with_its_own(plan: Plan, done: Done, run: Run, now: datetime, rules: Rules) -> Iterator[Act]:
-    """Yield what is to be done for a plan whose recorder runs."""
     if done.recorder != run.recorder or done.ended_at is not None:
         yield Act(Kind.NOTE_RECORDER, plan, run.recorder)
     if run.state in BEFORE:
@@ -147,7 +145,6 @@ def _with_its_own(plan: Plan, done: Done, run: Run, now: datetime, rules: Rules)
 
 
 def _while_it_records(plan: Plan, done: Done, run: Run, now: datetime) -> Iterator[Act]:
-    """Yield what is to be done for a plan that is recorded."""
     until = done.records_until if _is_moved_behind(plan, done) else plan.ends_at
     if until != done.records_until:
         yield Act(Kind.NOTE_RECORDING, plan, run.recorder)
@@ -164,25 +161,18 @@ def _is_another(plan: Plan, done: Done) -> bool:
 
 
 def _is_put_off(plan: Plan, done: Done, now: datetime, rules: Rules) -> bool:
-    """Return whether a plan was moved since its recorder was begun, so far that this is not due yet.
-
-    A clock that jumps moves none, and neither does another `arm_ahead_s`.
-    """
+    """Return whether a plan was moved since its recorder began, so far that it is not due; no clock moves it."""
     if done.begun_for is None or plan.starts_at <= done.begun_for:
         return False
     return (plan.starts_at - now).total_seconds() > rules.arm_ahead_s
 
 
 def _is_moved_behind(plan: Plan, done: Done) -> bool:
-    """Return whether a plan was moved while it was recorded, to begin after that was to end: it is recorded twice.
-
-    One that is moved by less is longer: it is recorded in one piece.
-    """
+    """Return whether a plan was moved while recorded to begin after its end: it is recorded twice."""
     return done.records_until is not None and plan.starts_at > done.records_until
 
 
 def _ahead(plan: Plan, done: Done, runs: Sequence[Run], now: datetime, rules: Rules, *, is_free: bool) -> Iterator[Act]:
-    """Yield what is to be done for a plan that has no recorder yet."""
     left_s = (plan.starts_at - now).total_seconds()
     if now >= plan.ends_at:
         if plan.mode is Mode.RECORD and now - plan.ends_at < MISSED and "missed" not in done.told:

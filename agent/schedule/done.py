@@ -25,13 +25,12 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Done(msgspec.Struct, frozen=True, kw_only=True):
-    """What was done for a plan as it was then: its times, for one that is moved is another session.
+    """What was done for a plan, with its times as they were then.
 
-    `reminded` says how long before its beginning; `told` what else was said once. `recorder` is the id of the recorder
-    that it has, or had, in the boot `boot_id`. `ended_at`: that one has ended, by whomever; it is not begun again.
-    `begun_as` is how the plan was when its recorder was begun (agent/schedule/plan.py), `begun_for` when it was to
-    begin; `records_until` the end of what is recorded, as it was before its plan was moved behind that; `changing` the
-    recorder that was asked to let its devices go, because the plan has changed since, or does not hold any more.
+    `reminded` has seconds before the beginning, `told` words that were said. `recorder` is its recorder in the boot
+    `boot_id`; after `ended_at` none is begun again. `begun_as` and `begun_for` are the plan and its beginning when the
+    recorder began, `records_until` the end of the recording before the plan was moved behind it. `changing` is the
+    recorder that was asked to let its devices go because the plan changed.
     """
 
     starts_at: Moment
@@ -78,10 +77,10 @@ def keep_only(store: DoneStore, plans: Collection[Plan]) -> None:
 
 
 def done_for(plan: Plan, ledger: Ledger) -> Done:
-    """Return what was done for a plan as it stands now: of one that was moved to another time, less or nothing.
+    """Return what was done for a plan as it stands now.
 
-    One whose session has ended, and that is moved to begin after that, is another session. Of one that is moved before
-    people are reminded again.
+    A plan that is moved behind its ended session is another session; of one that is moved before, people are reminded
+    again.
     """
     done = ledger.get(plan.id)
     fresh = Done(starts_at=plan.starts_at, ends_at=plan.ends_at)

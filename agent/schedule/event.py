@@ -11,10 +11,7 @@ MOST_EVENTS = 2000
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """A calendar, by its address or the path of a file, and which days of it.
-
-    Times without a zone are of `zone`, a name that config.office.zone_of takes. `since` and `until` are moments.
-    """
+    """A calendar, by its address or a file's path, and which days of it; times without a zone are of `zone`."""
 
     address: str = ""
     path: str = ""

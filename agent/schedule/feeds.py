@@ -29,10 +29,7 @@ _LOOK_S = 0.05
 
 
 class FeedState(msgspec.Struct, frozen=True, kw_only=True):
-    """How a calendar was read last. `read_at`: when it could be had; `problem`: why it could not since then.
-
-    `events` is how many of this room it had, `notes` what of it could not be read.
-    """
+    """How a calendar was read last: `events` of this room, `notes` on unreadable parts, `problem` since then."""
 
     tried_at: datetime
     read_at: datetime | None = None
@@ -99,10 +96,7 @@ def read_now(wanted: Wanted, clock: Clock, what: str, longest_s: float = LONGEST
 def keep(
     settings: Settings, plans: Plans, states: FeedStates, name: str, answer: Answer, asked_at: datetime
 ) -> list[Plan]:
-    """Take in what a calendar said, and return the plans that are new or changed by it; raises StateError.
-
-    `asked_at` is when it was asked: by it is told which days were read.
-    """
+    """Take in a calendar's answer of `asked_at`; return the plans that are new or changed by it. Raises StateError."""
     if answer.error:
         fail(states, name, answer.error, asked_at)
         return []
@@ -126,10 +120,7 @@ def fail(states: FeedStates, name: str, problem: str, at: datetime) -> None:
 
 @dataclass
 class Feeds:
-    """Reads the calendars of the settings in turn; `look` never waits. Problems are told once until they are over.
-
-    What is planned of calendars that the settings do not have any more is cancelled.
-    """
+    """Reads the calendars of the settings in turn, and cancels plans of those that are gone; never waits."""
 
     settings: Settings
     plans: Plans

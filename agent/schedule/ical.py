@@ -1,7 +1,6 @@
-"""From the text of an iCalendar file to the events that take place in some days, by icalendar and its companion.
+"""Reads the events of some days from an iCalendar file, in a process of its own (agent/schedule/child.py).
 
-What a rule asks for may take for ever, and zones stay in the library's memory: it is run in a process of its own
-(agent/schedule/child.py).
+A rule may take for ever, and zones stay in the library's memory.
 """
 
 import re
@@ -41,10 +40,7 @@ class _Zones(ZONEINFO):
 
 
 def read_calendar(text: bytes, zone: tzinfo, since: datetime, until: datetime) -> Answer:
-    """Return the events of a calendar between two moments; raises MediaError for what is none.
-
-    Days and times without a zone are of `zone`.
-    """
+    """Return the events between two moments; times without a zone are of `zone`. Raises MediaError."""
     tzp.use(_Zones())
     try:
         notes: list[str] = []
@@ -144,10 +140,7 @@ def _event(event: Component, zone: tzinfo, *, recurs: bool) -> CalendarEvent:
 
 
 def _recurrence_id(event: Component, zone: tzinfo) -> str:
-    """Return the beginning that an occurrence has in its series.
-
-    From one on that was moved with all that follow, they share the library's; then it is their own beginning.
-    """
+    """Return an occurrence's beginning in its series; its own where it moved with all that follow."""
     named = event["RECURRENCE-ID"]
     moved_together = str(named.params.get("RANGE", "")).upper() == "THISANDFUTURE"
     at = event["DTSTART"].dt if moved_together else named.dt

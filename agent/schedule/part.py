@@ -1,7 +1,4 @@
-"""The daemon's part that looks after planned sessions: it looks, decides (agent/schedule/decide.py), and does.
-
-Nothing here waits for a device, a disk or a server for longer than a recorder takes to answer.
-"""
+"""The daemon's part for planned sessions: it looks, decides (agent/schedule/decide.py) and acts, without waiting."""
 
 import contextlib
 import threading
@@ -211,7 +208,6 @@ class Schedule:
         self._unsaved[plan.id] = change(done_for(plan, self._ledger()))
 
     def _coming(self, plans: Sequence[Plan], ledger: Ledger, runs: Sequence[Run]) -> set[str]:
-        """Return the plans whose recorder has been started and does not run yet."""
         running = {run.plan for run in runs}
         coming = {
             plan.id
@@ -248,7 +244,6 @@ class Schedule:
                 self._follow(act, now)
 
     def _follow(self, act: Act, now: datetime) -> None:
-        """Do what goes with something that has been noted."""
         if act.kind in (Kind.REMIND, Kind.TELL) or act.word:
             self._say("reminder" if act.kind is Kind.REMIND else act.word, act.plan, now, other=act.other)
         elif act.kind is Kind.CHECK:
@@ -266,10 +261,7 @@ class Schedule:
             self._note(act.plan, lambda done: msgspec.structs.replace(done, changing=act.recorder))
 
     def _is_begun_anew(self, act: Act) -> bool:
-        """Return whether a recorder has let its devices go because its plan has changed, and for nothing else.
-
-        It is begun anew when that is due: never, unless it holds.
-        """
+        """Return whether a recorder let its devices go because its plan changed, and for nothing else."""
         if done_for(act.plan, self._ledger()).changing != act.recorder:
             return False
         end = how_it_ended(ended_folder(act.recorder))
@@ -324,7 +316,6 @@ class Schedule:
         self._beginning = Beginning(plan, spawned, records=records)
 
     def _take_beginning(self) -> None:
-        """Hear how it went to start a recorder."""
         beginning = self._beginning
         if beginning is None or not beginning.is_over:
             return
@@ -355,7 +346,6 @@ class Schedule:
         self._say("failed", plan, now, once=plan.id, why=why)
 
     def _take_checks(self) -> None:
-        """Hear what checks found."""
         for plan, check in list(self._checking):
             problems = problems_of(check)
             if problems is not None:

@@ -1,7 +1,4 @@
-"""What is planned: a session with its time, and what a calendar said of it. `plans.json` is a list of these.
-
-Fields may be added in a version; renaming or retyping one makes a new version. docs/schedule.md says the same.
-"""
+"""Planned sessions as `plans.json` lists them; renaming or retyping a field makes a new version (docs/schedule.md)."""
 
 import hashlib
 from datetime import datetime
@@ -49,10 +46,10 @@ class Said(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a plan comes from that was not made by hand: the calendar's name, and which of its events it is.
+    """The calendar of a plan, and which of its events it is.
 
-    `recurrence_id` is the beginning that the event had in its series, in UTC; "" for one that does not recur. `said` is
-    what the calendar said when it was read last: a field of the plan that differs was changed by hand, and stays.
+    `recurrence_id` is the event's beginning in its series, in UTC, "" without one. `said` is the calendar's newest
+    word: a field of the plan that differs was changed by hand, and stays.
     """
 
     feed: str

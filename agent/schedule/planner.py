@@ -28,10 +28,7 @@ id_argument = click.argument("key", metavar="ID")
 
 @dataclass(frozen=True)
 class Planner:
-    """The settings, the plans, and what the time is in the zone of the office.
-
-    `by_options`: what is asked for is given by options of a command, and is called so in messages.
-    """
+    """The settings, the plans and the time in the office's zone; `by_options`: messages name fields as options."""
 
     settings: Settings
     plans: Plans

@@ -12,10 +12,7 @@ UNTITLED = "Tanpa judul"
 
 
 def taken(name: str, feed: Feed, events: Sequence[CalendarEvent], settings: Settings) -> list[Source]:
-    """Return what the calendar `name` says about sessions of this room.
-
-    Of an event that is there twice, the later one in the file counts.
-    """
+    """Return what the calendar `name` says about this room; of an event that is there twice the later."""
     mode = Mode(feed.mode or settings.schedule.mode)
     sources = [_source(name, event, mode, settings.general.room) for event in events if is_here(event, feed, settings)]
     return list({source.key: source for source in sources}.values())

@@ -35,10 +35,9 @@ def _state(one: Running) -> SessionState | None:
 
 
 def _killed() -> Iterator[Run]:
-    """Yield the sessions of killed recorders: as long as their folder is there they are gone on with, or given up.
+    """Yield the sessions of killed recorders, until these are gone on with or given up.
 
-    One that people have begun counts only as long as going on with it usually takes: no plan is to wait for a disk that
-    may not come back.
+    One that people began counts only for a usual takeover: no plan is to wait for a disk that may not come back.
     """
     for folder in directory.killed():
         if (info := folder.info()) and _is_of_this_boot(info):

@@ -53,36 +53,19 @@ class Plans:
 
     def replace(self, plan_id: str, change: Callable[[Plan], Plan]) -> Plan:
         """Change one and return it; raises StateError, PlanNotFound where there is none of that id."""
-        found: list[Plan] = []
-
-        def changed(plans: list[Plan]) -> list[Plan]:
-            after = [change(plan) if plan.id == plan_id else plan for plan in plans]
-            found.extend(plan for plan in after if plan.id == plan_id)
-            return after
-
-        self._change(changed)
-        if not found:
-            raise _not_there(plan_id)
-        return found[0]
+        _, after = self._change(lambda plans: [change(plan) if plan.id == plan_id else plan for plan in plans])
+        return _only(after, plan_id)
 
     def remove(self, plan_id: str, *, forgets: bool = True) -> None:
-        """Keep one as removed: its recorder is let go, no calendar brings it back. Raises StateError.
+        """Mark a plan as removed; with `forgets`, drop one by hand that is removed already. Raises StateError."""
 
-        With `forgets` one that was made by hand, and is removed already, is forgotten.
-        """
+        def removed(plan: Plan) -> list[Plan]:
+            if plan.id != plan_id:
+                return [plan]
+            is_forgotten = forgets and plan.source is None and plan.state is PlanState.REMOVED
+            return [] if is_forgotten else [msgspec.structs.replace(plan, state=PlanState.REMOVED)]
 
-        def is_kept(plan: Plan) -> bool:
-            is_again = plan.source is None and plan.state is PlanState.REMOVED
-            return plan.id != plan_id or not (forgets and is_again)
-
-        def without(plans: list[Plan]) -> list[Plan]:
-            return [
-                msgspec.structs.replace(plan, state=PlanState.REMOVED) if plan.id == plan_id else plan
-                for plan in plans
-                if is_kept(plan)
-            ]
-
-        self._change(without)
+        self._change(lambda plans: [kept for plan in plans for kept in removed(plan)])
 
     def take(self, feed: str, events: Sequence[Source], window: tuple[datetime, datetime] | None) -> list[Plan]:
         """Take in what the calendar `feed` says; return its plans that are new, or not as before. Raises StateError.
@@ -90,38 +73,22 @@ class Plans:
         A plan of it that begins in the `window` that was read, and is not among `events`, is cancelled; with None none
         is. What was changed by hand stays.
         """
-        before: dict[str, Plan] = {}
-        after: list[Plan] = []
-
-        def merged(plans: list[Plan]) -> list[Plan]:
-            before.update({plan.id: plan for plan in plans})
-            after[:] = merge(plans, feed, events, window)
-            return after
-
-        self._change(merged)
-        return [plan for plan in after if before.get(plan.id) != plan]
+        before, after = self._change(lambda plans: merge(plans, feed, events, window))
+        return _news(before, after)
 
     def leave(self, feeds: Collection[str], now: datetime) -> list[Plan]:
-        """Cancel what is still to begin of calendars that are not among `feeds`, and return that. Raises StateError.
-
-        It comes back with its calendar. What is of a file or by hand stays, as does what people plan again.
-        """
-        cancelled: list[Plan] = []
+        """Cancel and return plans still to begin of calendars not among `feeds`. Raises StateError."""
 
         def without(plans: list[Plan]) -> list[Plan]:
-            after = [_without_feed(plan, feeds, now) for plan in plans]
-            cancelled[:] = [new for old, new in zip(plans, after, strict=True) if new.state is not old.state]
-            return after
+            return [_without_feed(plan, feeds, now) for plan in plans]
 
-        if (plans := self.read()) != without(plans):  # else there is nothing to be written
-            self._change(without)
-        return cancelled
+        if (plans := self.read()) == without(plans):  # there is nothing to be written
+            return []
+        before, after = self._change(without)
+        return [plan for plan in _news(before, after) if plan.state is PlanState.CANCELLED]
 
     def find(self, key: str) -> Plan:
-        """Return the plan that `key` means: its id, the beginning of it, or the beginning of the 8 digits at its end.
-
-        Raises StateError, PlanNotFound where none is meant, UsageError where several are.
-        """
+        """Return the plan whose id, or its last 8 digits, begin with `key`. Raises LiputError."""
         plans = self.read()
         exact = [plan for plan in plans if plan.id == key]
         found = exact or [plan for plan in plans if key and is_meant(plan, key.casefold())]
@@ -134,22 +101,37 @@ class Plans:
 
     def whole(self, plan_id: str) -> Plan:
         """Return the plan with just this id: programs say all of it. Raises StateError, PlanNotFound."""
-        for plan in self.read():
-            if plan.id == plan_id:
-                return plan
-        raise _not_there(plan_id)
+        return _only(self.read(), plan_id)
 
-    def _change(self, change: Callable[[list[Plan]], list[Plan]]) -> None:
+    def _change(self, change: Callable[[list[Plan]], list[Plan]]) -> tuple[list[Plan], list[Plan]]:
+        """Return the plans before and after."""
+        before: list[Plan] = []
+        after: list[Plan] = []
+
         def sorted_plans(plans: list[Plan]) -> list[Plan]:
-            after = sorted(change(plans), key=_order)
+            before[:], after[:] = plans, change(plans)
             if len(after) > max(MOST_PLANS, len(plans)):
                 raise UsageError(
                     f"more than {MOST_PLANS} sessions would be planned",
                     hint="name `locations` of the calendar, or fewer `days_ahead`",
                 )
-            return after
+            return sorted(after, key=_order)
 
         self._store.change(sorted_plans)
+        return before, after
+
+
+def _only(plans: Sequence[Plan], plan_id: str) -> Plan:
+    for plan in plans:
+        if plan.id == plan_id:
+            return plan
+    raise _not_there(plan_id)
+
+
+def _news(before: Sequence[Plan], after: Sequence[Plan]) -> list[Plan]:
+    """Return those that are new, or not as before."""
+    known = {plan.id: plan for plan in before}
+    return [plan for plan in after if known.get(plan.id) != plan]
 
 
 def _not_there(key: str) -> PlanNotFound:
@@ -193,10 +175,7 @@ def _sources(plans: Sequence[Plan], feed: str) -> list[Source]:
 
 
 def _moved(sources: Sequence[Source], again: Mapping[Key, Source], new: dict[Key, Source]) -> dict[Key, Source]:
-    """Return by its old key, and take out of `new`, what has another key since its series is at another hour.
-
-    An occurrence is known by its beginning in the series; with the series each has a new one, on the same day.
-    """
+    """Return by old key, and take out of `new`, occurrences whose series is at another hour of the same day."""
     moved = {}
     for source in sources:
         if source.recurrence_id and source.key not in again:
@@ -215,7 +194,6 @@ def of_file(name: str) -> str:
 
 
 def _without_feed(plan: Plan, feeds: Collection[str], now: datetime) -> Plan:
-    """Return a plan as it is where there are no calendars but `feeds`."""
     source = plan.source
     if source is None or source.feed in feeds or source.feed.startswith(_FILE):
         return plan

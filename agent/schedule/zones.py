@@ -55,10 +55,7 @@ def _iana(name: str) -> tzinfo | None:
 
 
 def zone_by_offset(name: str) -> tzinfo | None:
-    """Return the zone of a name that says how far it is from UTC: "(UTC+07:00) Bangkok, Hanoi, Jakarta"; else None.
-
-    Whether its clocks are ever changed is not said: only where nothing else tells what a name means.
-    """
+    """Return the zone of a name with an offset, as "(UTC+07:00) Bangkok, Hanoi, Jakarta"; else None."""
     name = name.strip().strip('"')
     if name.startswith("(") and name.partition(")")[0].strip("( ").upper() in {"UTC", "GMT"}:
         return UTC

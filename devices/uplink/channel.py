@@ -5,7 +5,6 @@ import select
 import socket
 import ssl
 import struct
-from types import TracebackType
 from typing import Self
 
 from devices.host.tcp_info import TCP_NOTSENT_LOWAT, TcpInfo, tcp_info
@@ -31,9 +30,7 @@ class Channel:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:

@@ -1,7 +1,4 @@
-"""From a host's name to a connection, one step after the other; each failure is a Trouble of its own.
-
-Nothing here waits longer than it may, or goes on after `stop`.
-"""
+"""From a host's name to a connection, step by step within a time; each failure is a Trouble of its own."""
 
 import errno
 import os
@@ -70,9 +67,9 @@ class Patience:
 def resolve(
     host: str, port: int, patience: Patience, kind: socket.SocketKind = socket.SOCK_STREAM
 ) -> Sequence[Address]:
-    """Return the addresses of a host, as `with_a_way` has them. Raises NetworkTrouble and Stopped.
+    """Return the addresses of a host, as `with_a_way` has them; a look-up in vain is left to its thread.
 
-    The look-up itself cannot be interrupted: one that is given up is left to its thread.
+    Raises NetworkTrouble and Stopped.
     """
     look_up = DeadlineTask(lambda: socket.getaddrinfo(host, port, type=kind), f"resolve-{host}")
     patience = patience.step()
@@ -89,10 +86,7 @@ def resolve(
 
 
 def with_a_way(addresses: Sequence[Address]) -> Sequence[Address]:
-    """Return those to which this PC has a way, all where it has a way to none, as to IPv6 on many a PC.
-
-    The others would take their share of the time, and hide what became of those.
-    """
+    """Return the addresses that have a route, all where none has: the others would take time."""
     return [address for address in addresses if _has_way(address)] or addresses
 
 
@@ -107,10 +101,7 @@ def _has_way(found: Address) -> bool:
 
 
 def connect(addresses: Sequence[Address], patience: Patience) -> socket.socket:
-    """Return a TCP connection to the first address that takes one; it does not block.
-
-    Raises NetworkTrouble and Stopped.
-    """
+    """Return a TCP connection to the first address that takes one; it does not block. Raises as `resolve`."""
     patience, trouble = patience.step(), NetworkTrouble(Trouble.NO_ROUTE)
     for index, address in enumerate(addresses):
         try:

@@ -1,8 +1,7 @@
-"""Measuring with an iperf3 server, over streams of our own: what arrives is told by this PC's kernel.
+"""Measures with an iperf3 server, over streams of our own.
 
-A connection of its own carries what client and server say about a test (esnet/iperf, src/iperf_api.c): states, a signed
-byte each, and JSON behind four bytes that tell its length. Each stream is another connection to the same port, which
-begins with the same cookie.
+A control connection carries states, a signed byte each, and JSON behind four bytes of length (esnet/iperf,
+src/iperf_api.c). Each stream is a connection to the same port that begins with the same cookie.
 """
 
 import contextlib
@@ -16,7 +15,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from enum import IntEnum
-from types import TracebackType
 from typing import Self
 
 from devices.uplink.channel import Channel
@@ -85,9 +83,7 @@ class Control:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._end_with(_byte(State.CLIENT_TERMINATE))
         self._channel.leave()
 
@@ -124,10 +120,10 @@ class Control:
         return trouble
 
     def end(self) -> None:
-        """End the test, from any thread; idempotent. It is said before any stream is closed.
+        """End the test, from any thread; idempotent. Say so before any stream is closed.
 
-        A server that finds one closed calls that an error; some of before 2023 (3.16) are not heard of any more then.
-        It is all said at once, for nothing of it hangs on an answer: on a long way each would take its time.
+        A server that finds one closed calls that an error, and some before 3.16 (2023) hang then. All is said at once:
+        each answer would take a round trip.
         """
         self._end_with(_byte(State.TEST_END) + _message(_RESULTS) + _byte(State.IPERF_DONE))
 
@@ -150,7 +146,6 @@ class Control:
             self._channel.send_all(words, patience.step())
 
     def _expect(self, state: State, patience: Patience) -> None:
-        """Wait for the server's word. Raises NetworkTrouble and Stopped."""
         said = self._read(1, patience, has_begun=state is not State.PARAM_EXCHANGE)
         if said != _byte(state):
             raise self._trouble(said)
@@ -182,7 +177,6 @@ class Control:
         return NetworkTrouble(Trouble.FOREIGN, "not iperf3")
 
     def _error(self) -> str:
-        """Return what the server says of its error, a number of iperf3's own."""
         try:
             number = struct.unpack(">i", self._read(4, Patience.of(_EXPLAIN_S, threading.Event()), has_begun=True))[0]
         except (NetworkTrouble, struct.error):
@@ -233,8 +227,6 @@ def _stream(control: Control, channel: Channel, over: threading.Event, allowance
 
 
 def _send(stream: Stream, channel: Channel, patience: Patience) -> None:
-    """Send noise until the server hangs up."""
-
     def look() -> None:
         if channel.receive(1) is not None:  # it has nothing to say here
             raise NetworkTrouble(Trouble.CLOSED)

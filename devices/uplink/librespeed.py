@@ -28,10 +28,9 @@ REACH_S = 7.0
 
 
 def _upload(way: Way, over: threading.Event, allowance: Allowance) -> Stream:
-    """Return what sends noise, one POST after the other over the same connection as long as the server keeps it.
+    """Return a stream of noise, one POST after the other over the same connection.
 
-    A POST follows at once on the one before, whose answer is on its way meanwhile: else the connection would stand
-    still for that, and on a long way that loses packets it takes long to be fast again.
+    A POST does not wait for the answer to the one before: on a long, lossy way the connection would slow down.
     """
     head = request(
         "POST",

@@ -8,10 +8,6 @@ from devices.uplink.server import Server
 
 
 def measure(server: Server, budget: Budget, stop: threading.Event, tell: Tell) -> Uplink:
-    """Return how the uplink is, at most 20 s later; `tell` hears how far it is.
-
-    Raises NetworkTrouble where the server cannot be measured with, and Stopped soon after `stop` was set; then nothing
-    is left behind.
-    """
+    """Return how the uplink is, at most 20 s later. Raises NetworkTrouble, and Stopped soon after `stop` was set."""
     measure_with = iperf3.measure if server.scheme == "iperf3" else librespeed.measure
     return measure_with(server, budget, stop, tell)

@@ -14,10 +14,7 @@ it for a round trip or two, and a live stream waits for longer than that."""
 
 
 class Rate(msgspec.Struct, frozen=True):
-    """Bits a second that a link carries for long: in the middle of all windows, in the worst tenth, on average.
-
-    The average is not that of the windows: see `_average`.
-    """
+    """Bits a second that a link carries: in the middle of all windows, in the worst tenth, on average (`_average`)."""
 
     median_bps: float
     p10_bps: float
@@ -37,11 +34,10 @@ class Rate(msgspec.Struct, frozen=True):
 
 
 def _average(steps: Sequence[float]) -> float:
-    """Return the average rate of steps that follow on each other, whatever was held up at their beginning and end.
+    """Return the average rate of steps, whatever was held up at their beginning and end.
 
-    What was lost holds up what came after it, and then all of that counts at once: at the beginning of a few seconds
-    it comes from before them, at their end it is missing. So what has come is looked at from above, as if nothing had
-    been held up (the upper convex hull of its sum), over the middle half.
+    A lost packet holds up those after it, which then count at once: some come from before the first step, some are
+    missing at the last. So the upper convex hull of the sum counts, over the middle half.
     """
     hull: list[tuple[int, float]] = []
     for point in enumerate(accumulate(steps, initial=0.0)):
@@ -57,7 +53,6 @@ def _slope(before: tuple[float, float], after: tuple[float, float]) -> float:
 
 
 def _height(points: Sequence[tuple[float, float]], at: float) -> float:
-    """Return where a line through points is at `at`, between the first and the last of them."""
     before, after = next(pair for pair in pairwise(points) if at <= pair[1][0])
     return before[1] + _slope(before, after) * (at - before[0])
 
@@ -80,9 +75,8 @@ class Latency(msgspec.Struct, frozen=True):
 class Uplink(msgspec.Struct, frozen=True, kw_only=True):
     """What was measured; None is what this way of measuring does not tell.
 
-    `loaded` and `loaded_down` are the latency while as much was sent, and received, as goes. `again_share` is the part
-    of all bytes that was sent more than once: an estimate of the loss, and part of it comes of the load itself.
-    `is_capped`: it was ended sooner because of the data that it takes.
+    `loaded` and `loaded_down` are latencies while the link was full. `again_share` of all bytes was sent again, an
+    estimate of the loss. `is_capped`: the data it may take ended it.
     """
 
     up: Rate

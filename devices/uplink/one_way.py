@@ -19,10 +19,9 @@ _TO_END_S = 1.0
 
 
 def round_trip(addresses: Sequence[Address], patience: Patience) -> float:
-    """Return the seconds there and back, as the kernel measures them while it makes a connection.
+    """Return the seconds there and back, as the kernel measures them while it connects.
 
-    That is the way of every other packet, through every queue that a stream fills, and no matter how busy this program
-    is. Raises NetworkTrouble, Stopped and OSError.
+    Raises NetworkTrouble, Stopped and OSError.
     """
     with connect(addresses, patience) as connection:
         rtt_s = tcp_info(connection).rtt_s
@@ -58,10 +57,7 @@ def fill(
     stop: threading.Event,
     tell: Heard,
 ) -> Moved:
-    """Let streams to one of `addresses` move as much as goes, for some seconds. Raises NetworkTrouble and Stopped.
-
-    What `tell` raises ends it too.
-    """
+    """Let streams move as much as goes, for some seconds. Raises NetworkTrouble, Stopped, and what `tell` raises."""
     over, allowance = threading.Event(), Allowance(most_bytes)
     streams = make(over, allowance)
     probes: list[tuple[float, float]] = []
@@ -83,9 +79,12 @@ def fill(
             stream.join(_TO_END_S)
         prober.stop(_TO_END_S)
     warm_at = began + min(warm_up_s, (moved.samples[-1][0] - began) / 2)
-    sent, again = (sum(counts) for counts in zip(*(stream.sent_again for stream in streams), strict=True))
-    latencies = [rtt_s for at, rtt_s in list(probes) if at >= warm_at]
-    return replace(moved, latencies=latencies, sent_bytes=sent, again_bytes=again)
+    return replace(
+        moved,
+        latencies=[rtt_s for at, rtt_s in list(probes) if at >= warm_at],
+        sent_bytes=sum(stream.sent_bytes for stream in streams),
+        again_bytes=sum(stream.again_bytes for stream in streams),
+    )
 
 
 def idle_latency(addresses: Sequence[Address], budget: Budget, stop: threading.Event) -> Latency | None:

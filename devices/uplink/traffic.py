@@ -1,8 +1,4 @@
-"""As much as goes over several connections at once, one way, and how much that is.
-
-What is sent counts once it is in the other side's kernel, what comes once it is in this one's, whether or not it waits
-there for a lost packet: the link has carried it. What waits in the sender's buffers is not sent.
-"""
+"""As much as goes over several connections, one way. Bytes count once they are in the receiver's kernel."""
 
 import contextlib
 import os
@@ -41,9 +37,8 @@ NOTHING_CAME = TcpInfo(received_bytes=0, received_segments=0)
 def behind_a_gap(whole: TcpInfo, now: TcpInfo) -> int:
     """Return how many bytes have come behind a gap, within a segment; `whole` is the last look before the gap.
 
-    The kernel tells how many bytes came in order, and how many segments came at all. On a full link those are of one
-    size. What came twice counts too: 0.3 % or less of what was sent, and 4.5 % over 200 Mb/s, 150 ms there and back,
-    3 % loss.
+    On a full link segments are of one size. What came twice counts too: 0.3 % or less, and 4.5 % over 200 Mb/s, 150 ms
+    there and back, 3 % loss.
     """
     segments = (now.received_segments or 0) - (whole.received_segments or 0)
     in_order = (now.received_bytes or 0) - (whole.received_bytes or 0)
@@ -103,10 +98,7 @@ class Allowance:
 
 
 class Stream:
-    """One connection after the other that moves bytes, on a thread of its own, until `over` is set.
-
-    Nothing is sent or received beyond the `allowance`.
-    """
+    """One connection after the other that moves bytes within the `allowance`, on a thread, until `over` is set."""
 
     def __init__(
         self,
@@ -132,7 +124,8 @@ class Stream:
         self._lock = threading.Lock()
         self._channel: Channel | None = None
         self._whole = NOTHING_CAME
-        self._moved = self._sent = self._again = 0
+        self._moved = self.sent_bytes = self.again_bytes = 0
+        """Those sent, and sent not for the first time, are of connections that are closed."""
         self.trouble: NetworkTrouble | None = None
         """What has ended it, other than `over`."""
 
@@ -167,20 +160,17 @@ class Stream:
             self.trouble = NetworkTrouble(Trouble.CLOSED)
 
     def _once(self) -> None:
-        """Move bytes over one connection until it ends."""
         patience = Patience(float("inf"), self._over)
         with self._open(patience) as channel:
-            self._begin(channel)
+            with self._lock:
+                self._channel, self._whole = channel, NOTHING_CAME
             try:
                 self._move(self, channel, patience)
             finally:
-                self._end()
+                self._end(channel)
 
     def give(self, channel: Channel, data: memoryview, patience: Patience, look: Callable[[], None]) -> None:
-        """Send as much of `data` as is allowed; `look` sees now and then what comes back.
-
-        Raises OSError when the connection is gone, Stopped where nothing is allowed any more, and what `look` raises.
-        """
+        """Send as much of `data` as is allowed; `look` sees now and then what comes back. Raises OSError, Stopped."""
         left = data
         while left:
             allowed = self.allowance.take(len(left))
@@ -192,10 +182,7 @@ class Stream:
             look()
 
     def take(self, receive_most: Callable[[int], bytes | None]) -> bytes | None:
-        """Receive what is allowed: taken out of the allowance first, so that nobody is late to count it.
-
-        Raises Stopped where nothing is allowed any more.
-        """
+        """Receive what is allowed; that is taken out of the allowance first, or it would be counted late."""
         allowed = self.allowance.take(max(_LEAST_BYTES, min(AT_ONCE, self.allowance.left // _MOST_STREAMS)))
         came: bytes | None = None
         try:
@@ -220,19 +207,13 @@ class Stream:
         with self._lock:
             return self._moved + self._arrived()
 
-    def _begin(self, channel: Channel) -> None:
-        with self._lock:
-            self._channel = channel
-            self._whole = NOTHING_CAME
-
-    def _end(self) -> None:
+    def _end(self, channel: Channel) -> None:
         with self._lock:
             self._moved += self._arrived()
-            if self._channel:
-                with contextlib.suppress(OSError):
-                    info = self._channel.info()
-                    self._sent += info.sent_bytes or 0
-                    self._again += info.again_bytes or 0
+            with contextlib.suppress(OSError):
+                info = channel.info()
+                self.sent_bytes += info.sent_bytes or 0
+                self.again_bytes += info.again_bytes or 0
             self._channel = None
 
     def _arrived(self) -> int:
@@ -247,18 +228,10 @@ class Stream:
                 return behind_a_gap(self._whole, info)
         return 0
 
-    @property
-    def sent_again(self) -> tuple[int, int]:
-        """How many bytes were sent, and how many of them not for the first time, over connections that are closed."""
-        return self._sent, self._again
-
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """What has moved: at which moments how many bytes; whether the data it may take ended it.
-
-    `latencies` are seconds that other packets took meanwhile, `again_bytes` those of `sent_bytes` that were sent again.
-    """
+    """The bytes at each moment; whether the data it may take ended it; other packets' `latencies` meanwhile."""
 
     samples: Sequence[tuple[float, int]]
     is_capped: bool = False
@@ -272,10 +245,7 @@ class Moved:
         return self.samples[-1][1]
 
     def rate(self, warm_up_s: float) -> Rate:
-        """Return the rate once it has warmed up; of the second half of what was so short that it hardly has.
-
-        Where even that is shorter than a step, it is the average of all.
-        """
+        """Return the rate once it has warmed up; of a short one that of its second half, or the average."""
         began, ended = self.samples[0][0], self.samples[-1][0]
         steady_at = began + min(warm_up_s, (ended - began) / 2)
         steady = [sample for sample in self.samples if sample[0] >= steady_at]

@@ -19,13 +19,16 @@ def test_answers_come_in_the_order_of_the_questions() -> None:
         return "second"
 
     counts: list[int] = []
-    assert side_by_side([first, second], threading.Event(), counts.append) == ["first", "second"]
+    assert list(side_by_side({1: first, 2: second}, threading.Event(), counts.append).items()) == [
+        (1, "first"),
+        (2, "second"),
+    ]
     assert counts == [1, 2]
 
 
 def test_one_that_hangs_is_left_to_itself() -> None:
     over = threading.Event()
-    assert side_by_side([lambda: over.wait(60), lambda: True], threading.Event(), longest_s=0.2) == [True]
+    assert side_by_side({1: lambda: over.wait(60), 2: lambda: True}, threading.Event(), longest_s=0.2) == {2: True}
     over.set()
 
 
@@ -36,16 +39,16 @@ def test_nothing_is_waited_for_once_it_is_stopped() -> None:
         stop.set()
         return over.wait(60)
 
-    assert side_by_side([stops], stop) == []
+    assert side_by_side({1: stops}, stop) == {}
     over.set()
 
 
 def test_what_ends_because_it_is_stopped_has_found_nothing_out() -> None:
     stop = threading.Event()
     threading.Timer(0.25, stop.set).start()
-    assert side_by_side([stop.wait], stop) == []
+    assert side_by_side({1: stop.wait}, stop) == {}
 
 
 def test_what_is_raised_is_raised() -> None:
     with pytest.raises(ZeroDivisionError):
-        side_by_side([lambda: 1 // 0], threading.Event())
+        side_by_side({1: lambda: 1 // 0}, threading.Event())
