@@ -26,74 +26,6 @@ COUNT = 3
 """So many are asked for: one that is shown, one that is next, one that is filled."""
 
 
-class OutputBuffers:
-    """The buffers of one open node, whose format is set; nothing here waits. Raises OSError."""
-
-    def __init__(self, fd: int) -> None:
-        """Have the driver make them."""
-        self._fd = fd
-        self._is_streaming = False
-        self._maps: list[mmap.mmap] = []
-        try:
-            for index in range(self._request(COUNT)):
-                buffer = self._buffer(index)
-                fcntl.ioctl(fd, v4l2.VIDIOC_QUERYBUF, buffer)
-                self._maps.append(mmap.mmap(fd, buffer.length, offset=buffer.m.offset))
-        except OSError:
-            self.close()
-            raise
-        self._free = list(range(len(self._maps)))
-
-    def put(self, picture: memoryview) -> bool:
-        """Queue a picture; return whether there was a buffer for it."""
-        if not self._free and not self._taken_back():
-            return False
-        index = self._free.pop()
-        self._maps[index][: len(picture)] = picture
-        buffer = self._buffer(index)
-        buffer.bytesused, buffer.field = len(picture), v4l2.FIELD_NONE
-        fcntl.ioctl(self._fd, v4l2.VIDIOC_QBUF, buffer)
-        if not self._is_streaming:
-            fcntl.ioctl(self._fd, v4l2.VIDIOC_STREAMON, self._type())
-            self._is_streaming = True
-        return True
-
-    def _taken_back(self) -> bool:
-        """Take a buffer back that has been shown; return whether there is one."""
-        buffer = self._buffer(0)
-        try:
-            fcntl.ioctl(self._fd, v4l2.VIDIOC_DQBUF, buffer)
-        except BlockingIOError:
-            return False
-        self._free.append(buffer.index)
-        return True
-
-    def close(self) -> None:
-        """Give them back."""
-        for memory in self._maps:
-            memory.close()
-        self._maps = []
-        with contextlib.suppress(OSError):  # the device may be gone
-            fcntl.ioctl(self._fd, v4l2.VIDIOC_STREAMOFF, self._type())
-            self._request(0)
-
-    def _request(self, count: int) -> int:
-        request = v4l2.Requestbuffers()
-        request.count, request.type, request.memory = count, v4l2.BUF_TYPE_VIDEO_OUTPUT, v4l2.MEMORY_MMAP
-        fcntl.ioctl(self._fd, v4l2.VIDIOC_REQBUFS, request)
-        return int(request.count)
-
-    @staticmethod
-    def _buffer(index: int) -> Any:
-        buffer = v4l2.Buffer()
-        buffer.index, buffer.type, buffer.memory = index, v4l2.BUF_TYPE_VIDEO_OUTPUT, v4l2.MEMORY_MMAP
-        return buffer
-
-    @staticmethod
-    def _type() -> bytes:
-        return v4l2.BUF_TYPE_VIDEO_OUTPUT.to_bytes(4, "little")
-
-
 FORMATS = ("YUYV", "YU12", "NV12")
 """What can be written, the one that every program understands first."""
 LOOPBACK = "v4l2 loopback"
@@ -182,6 +114,10 @@ class OutputNode:
     def __init__(self, info: OutputInfo, width: int, height: int, rate: Fraction) -> None:
         """Open it; raises a DeviceError where that cannot be done, or where it takes no picture that we can make."""
         self._info = info
+        self._looks: bool | None = None
+        self._is_streaming = False
+        self._maps: list[mmap.mmap] = []
+        self._free: list[int] = []
         try:
             self._fd = os.open(info.node, os.O_RDWR | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
         except OSError as error:
@@ -191,17 +127,17 @@ class OutputNode:
             self._set_rate(rate)
             self._tells_usage = self._subscribe()
             # v4l2loopback is written to, as ffmpeg does; vivid's output takes no `write`.
-            self._buffers = None if info.is_loopback else OutputBuffers(self._fd)
+            if not info.is_loopback:
+                self._map_buffers()
         except OSError as error:
-            os.close(self._fd)
+            self.close()
             # v4l2loopback takes no writer's questions while another one writes.
             is_taken = info.is_loopback and error.errno == errno.EINVAL
             code = errno.EBUSY if is_taken else error.errno or errno.EIO
             raise refusal(code, info.label, info.node) from error
         except BaseException:
-            os.close(self._fd)
+            self.close()
             raise
-        self._looks: bool | None = None
 
     def _agree(self, width: int, height: int) -> tuple[str, tuple[int, int]]:
         """Set a format that it takes and that we can make."""
@@ -281,8 +217,8 @@ class OutputNode:
         Raises a DeviceError when it is gone, or another program's.
         """
         try:
-            if self._buffers:
-                return self._buffers.put(picture)
+            if not self._info.is_loopback:
+                return self._queue(picture)
             os.write(self._fd, picture)
         except BlockingIOError:
             return False
@@ -299,9 +235,58 @@ class OutputNode:
 
     def close(self) -> None:
         """Let go of it."""
-        if self._buffers:
-            self._buffers.close()
+        for memory in self._maps:
+            memory.close()
+        if self._maps:
+            with contextlib.suppress(OSError):  # the device may be gone
+                fcntl.ioctl(self._fd, v4l2.VIDIOC_STREAMOFF, _type())
+                self._request_buffers(0)
+        self._maps = []
         os.close(self._fd)
+
+    # The buffers, where it is not written to
+
+    def _map_buffers(self) -> None:
+        for index in range(self._request_buffers(COUNT)):
+            buffer = _buffer(index)
+            fcntl.ioctl(self._fd, v4l2.VIDIOC_QUERYBUF, buffer)
+            self._maps.append(mmap.mmap(self._fd, buffer.length, offset=buffer.m.offset))
+            self._free.append(index)
+
+    def _request_buffers(self, count: int) -> int:
+        request = v4l2.Requestbuffers()
+        request.count, request.type, request.memory = count, v4l2.BUF_TYPE_VIDEO_OUTPUT, v4l2.MEMORY_MMAP
+        fcntl.ioctl(self._fd, v4l2.VIDIOC_REQBUFS, request)
+        return int(request.count)
+
+    def _queue(self, picture: memoryview) -> bool:
+        """Queue a picture; return whether there was a buffer for it."""
+        if not self._free:
+            shown = _buffer(0)
+            try:
+                fcntl.ioctl(self._fd, v4l2.VIDIOC_DQBUF, shown)
+            except BlockingIOError:
+                return False
+            self._free.append(shown.index)
+        index = self._free.pop()
+        self._maps[index][: len(picture)] = picture
+        buffer = _buffer(index)
+        buffer.bytesused, buffer.field = len(picture), v4l2.FIELD_NONE
+        fcntl.ioctl(self._fd, v4l2.VIDIOC_QBUF, buffer)
+        if not self._is_streaming:
+            fcntl.ioctl(self._fd, v4l2.VIDIOC_STREAMON, _type())
+            self._is_streaming = True
+        return True
+
+
+def _buffer(index: int) -> Any:
+    buffer = v4l2.Buffer()
+    buffer.index, buffer.type, buffer.memory = index, v4l2.BUF_TYPE_VIDEO_OUTPUT, v4l2.MEMORY_MMAP
+    return buffer
+
+
+def _type() -> bytes:
+    return v4l2.BUF_TYPE_VIDEO_OUTPUT.to_bytes(4, "little")
 
 
 def _row_bytes(made: str, width: int) -> int:

@@ -5,7 +5,6 @@ was added by its name is found again by the recorder that goes on after a kill, 
 here only. An address in a file is read by the client, as the person who asks; it comes with the file's name.
 """
 
-import threading
 from collections.abc import Callable
 
 import msgspec
@@ -22,65 +21,67 @@ type Remember = Callable[[Callable[[Spec], Spec]], Spec]
 """Changes what the recorder was asked to be, on disk too, and returns that."""
 
 
-class DestinationCommands:
-    """Carries them out, one after the other; may wait for the disk that the settings are on, and for nothing else."""
+def change_destinations(
+    request: DestinationChange,
+    destinations: Destinations,
+    settings: Callable[[], Settings],
+    remember: Remember,
+    *,
+    is_live: bool,
+) -> str:
+    """Do what is asked, and return what else there is to say of it; raises LiputError for what cannot be done.
 
-    def __init__(
-        self, destinations: Destinations, settings: Callable[[], Settings], remember: Remember, *, is_live: bool
-    ) -> None:
-        """Take orders from now on. `settings` reads them anew; only a session that `is_live` can stream."""
-        self._destinations = destinations
-        self._settings = settings
-        self._remember = remember
-        self._is_live = is_live
-        self._one = threading.Lock()
-
-    def __call__(self, request: DestinationChange) -> str:
-        """Do what is asked, and return what else there is to say of it; raises LiputError for what cannot be done."""
-        with self._one:
-            match request:
-                case DestinationAdd():
-                    return self._add(request)
-                case DestinationRemove(name=name):
-                    self._destinations.remove(name)
-                    self._remember(lambda spec: without(spec, name))
-                    return ""
-                case DestinationRestart(name=name):
-                    return self._restart(name)
-
-    def _add(self, request: DestinationAdd) -> str:
-        if not self._is_live:
-            raise UsageError("a live destination takes a stream as time passes", hint="this session runs --pace fast")
-        if self._remember(lambda spec: spec).asked.consent.state == "refused" and not request.although_refused:
-            raise SpeakersRefuse(
-                f"the speakers do not agree to being recorded, and {storable(request.name)} would show them",
-                hint="liput destination add NAME --although-refused streams it all the same",
-            )
-        if request.address is None:
-            target = stream_target(self._settings(), request.name)
-            word: str | None = request.name
-        else:
-            target = StreamTarget(request.name, secret_url(request.address))
-            word = None if request.file is None else f"@{request.file}"
-        target = msgspec.structs.replace(target, name=storable(target.name))
-        self._destinations.add(target)
-        self._remember(lambda spec: with_one(spec, target, word))
-        if word is not None:
+    `settings` reads them anew, and may wait for their disk; only a session that `is_live` can stream. For one thread.
+    """
+    match request:
+        case DestinationAdd():
+            if not is_live:
+                raise UsageError(
+                    "a live destination takes a stream as time passes", hint="this session runs --pace fast"
+                )
+            return _add(request, destinations, settings, remember)
+        case DestinationRemove(name=name):
+            destinations.remove(name)
+            remember(lambda spec: without(spec, name))
             return ""
-        return f"should this recorder be killed, whoever goes on with its session does not know where {target.name} is"
+        case DestinationRestart(name=name):
+            return _restart(name, destinations, settings, remember)
 
-    def _restart(self, name: str) -> str:
-        """Connect one anew, to its address as it stands in the settings or its file now, else to what it has."""
-        spec = self._remember(lambda spec: spec)
-        word = next((word for word in spec.asked.streams if _name(word) == name), None)
-        target, note = None, ""
-        if word is not None:
-            try:
-                target = msgspec.structs.replace(stream_target(self._settings(), word), name=name)
-            except LiputError as error:
-                note = f"it is connected to the address that it had: {error.message}"
-        self._destinations.restart(name, target)
-        return note
+
+def _add(
+    request: DestinationAdd, destinations: Destinations, settings: Callable[[], Settings], remember: Remember
+) -> str:
+    if remember(lambda spec: spec).asked.consent.state == "refused" and not request.although_refused:
+        raise SpeakersRefuse(
+            f"the speakers do not agree to being recorded, and {storable(request.name)} would show them",
+            hint="liput destination add NAME --although-refused streams it all the same",
+        )
+    if request.address is None:
+        target = stream_target(settings(), request.name)
+        word: str | None = request.name
+    else:
+        target = StreamTarget(request.name, secret_url(request.address))
+        word = None if request.file is None else f"@{request.file}"
+    target = msgspec.structs.replace(target, name=storable(target.name))
+    destinations.add(target)
+    remember(lambda spec: with_one(spec, target, word))
+    if word is not None:
+        return ""
+    return f"should this recorder be killed, whoever goes on with its session does not know where {target.name} is"
+
+
+def _restart(name: str, destinations: Destinations, settings: Callable[[], Settings], remember: Remember) -> str:
+    """Connect one anew, to its address as it stands in the settings or its file now, else to the one it has."""
+    spec = remember(lambda spec: spec)
+    word = next((word for word in spec.asked.streams if _name(word) == name), None)
+    target, note = None, ""
+    if word is not None:
+        try:
+            target = msgspec.structs.replace(stream_target(settings(), word), name=name)
+        except LiputError as error:
+            note = f"it is connected to the address that it had: {error.message}"
+    destinations.restart(name, target)
+    return note
 
 
 def with_one(spec: Spec, target: StreamTarget, word: str | None) -> Spec:

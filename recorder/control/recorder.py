@@ -6,6 +6,7 @@ import threading
 import traceback
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Self
@@ -24,7 +25,7 @@ from recorder.archive.catalog import work_folder
 from recorder.archive.names import storable
 from recorder.control import directory, later
 from recorder.control.claims import Claim, Claims
-from recorder.control.destinations import DestinationCommands
+from recorder.control.destinations import change_destinations
 from recorder.control.directory import RecorderFolder
 from recorder.control.preview_server import Previews, PreviewServer
 from recorder.control.protocol import Failure, Note, Ready, Sealing, encode, failure
@@ -140,10 +141,11 @@ class Recorder:
             tell_standing(session.emit, standing)
         if not self._spec.arm_only:
             session.start()
-        change = DestinationCommands(
-            session.destinations,
-            lambda: load_settings(self._spec.settings),
-            self._change_spec,
+        change = partial(
+            change_destinations,
+            destinations=session.destinations,
+            settings=lambda: load_settings(self._spec.settings),
+            remember=self._change_spec,
             is_live=self._planned.plan.live,
         )
         self._server.start(session, change)

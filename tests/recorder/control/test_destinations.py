@@ -16,7 +16,7 @@ from config.settings import load_settings
 from devices.host.clock import SystemClock
 from recorder.asked import Asked
 from recorder.control.client import Connection, ask
-from recorder.control.destinations import DestinationCommands
+from recorder.control.destinations import change_destinations
 from recorder.control.directory import RecorderFolder
 from recorder.control.protocol import (
     DestinationAdd,
@@ -61,7 +61,10 @@ class Recording:
         self.events = Events()
         self.destinations = Destinations(clock=SystemClock(), emit=self.events)
         self.spec = Spec(asked=Asked(title="Rapat"), unsaved=("stdin",))
-        self.command = DestinationCommands(self.destinations, settings, self._remember, is_live=is_live)
+        self._settings, self._is_live = settings, is_live
+
+    def command(self, request: DestinationChange) -> str:
+        return change_destinations(request, self.destinations, self._settings, self._remember, is_live=self._is_live)
 
     def _remember(self, change: Callable[[Spec], Spec]) -> Spec:
         self.spec = change(self.spec)
