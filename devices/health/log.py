@@ -131,7 +131,6 @@ class HealthLog:
         self._told = 0  # of those taken, journald
         self._safe = 0
         self._left_out = 0
-        self._problem: str | None = None
         self._wanted = 0
         self._closing = False
         self._thread = threads.start(self._run, name="health-log")
@@ -156,16 +155,6 @@ class HealthLog:
             self._queue.append(entry)
             self._taken += 1
             self._changed.notify_all()
-
-    @property
-    def left_out(self) -> int:
-        """How many lines could not be kept and are not told about in the log yet."""
-        return self._left_out
-
-    @property
-    def problem(self) -> str | None:
-        """Why lines cannot be kept now, and where; None while they can."""
-        return self._problem
 
     def flush(self, timeout_s: float = 5.0) -> bool:
         """Wait until every line taken so far is safe on disk; return whether it is."""
@@ -245,18 +234,15 @@ class HealthLog:
     def _appended(self, line: HealthLine, data: bytes) -> bool:
         try:
             self._appender.append(line.at, data)
-        except OSError as error:
-            self._problem = f"{error.filename or self.folder}: {error.strerror}"
+        except OSError:
             return False
         return True
 
     def _synced(self, written: int) -> bool:
         try:
             self._appender.sync()
-        except OSError as error:
-            self._problem = f"{self.folder}: {error.strerror}"
+        except OSError:
             return False
-        self._problem = None
         with self._changed:
             self._safe = written
             self._changed.notify_all()

@@ -16,8 +16,7 @@ import struct
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from devices import holders
-from devices.holders import Holder
+from devices.holders import Holder, have_open
 from devices.host import threads
 from devices.modes import idle
 from devices.udev import Plugged
@@ -111,7 +110,7 @@ type Held = Mapping[str, Sequence[Holder]]
 class UseWatch:
     """Calls `on_change`, on a thread of its own, when a device may be in use otherwise than `saw` was told last.
 
-    `free` tells of nodes which of them nobody streams from, `have_open` whether all of some processes have one open.
+    `free` tells of nodes which of them nobody streams from.
     """
 
     def __init__(
@@ -120,12 +119,10 @@ class UseWatch:
         *,
         openings: Callable[[], Inotify] = Inotify,
         free: Callable[[Iterable[str]], set[str]] = idle,
-        have_open: Callable[[Iterable[Holder], str], bool] = holders.have_open,
     ) -> None:
         self._on_change = on_change
         self._openings = openings()
         self._free = free
-        self._have_open = have_open
         self._seen: tuple[Held, frozenset[str]] = {}, frozenset()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
@@ -174,5 +171,5 @@ class UseWatch:
         if not shared:
             return False
         return shared.keys() - self._free(shared) != streaming or not all(
-            self._have_open(who, node) for node, who in shared.items()
+            have_open(who, node) for node, who in shared.items()
         )

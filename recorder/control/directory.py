@@ -89,31 +89,15 @@ class RecorderFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-
-    @property
-    def id(self) -> str:
-        """The recorder's id."""
-        return self.path.name
-
-    @property
-    def control(self) -> Path:
+        self.id = path.name
+        self.control = path / CONTROL_SOCKET
         """The socket for commands; see `recorder.control.sockets` for how it is reached."""
-        return self.path / CONTROL_SOCKET
-
-    @property
-    def preview(self) -> Path:
-        """The socket for pictures."""
-        return self.path / PREVIEW_SOCKET
-
-    @property
-    def log(self) -> Path:
-        """What libraries print."""
-        return self.path / LOG_FILE
-
-    @property
-    def spec(self) -> Path:
-        """What it was asked for."""
-        return self.path / SPEC_FILE
+        self.preview = path / PREVIEW_SOCKET
+        self.log = path / LOG_FILE
+        """The file of what libraries print."""
+        self.spec = path / SPEC_FILE
+        self._info = path / RECORDER_FILE
+        self._ended = path.parent / ENDED / f"{self.id}.json"
 
     @property
     def last_line(self) -> bytes | None:
@@ -129,10 +113,6 @@ class RecorderFolder:
         return self._ended.exists()
 
     @property
-    def _ended(self) -> Path:
-        return self.path.parent / ENDED / f"{self.id}.json"
-
-    @property
     def is_unborn(self) -> bool:
         """Whether it is being made, or its recorder was killed meanwhile."""
         return self.id.startswith(_NEW)
@@ -140,13 +120,13 @@ class RecorderFolder:
     def info(self) -> RecorderInfo | None:
         """Return who it is; None where that cannot be read, as of a folder that is being removed."""
         try:
-            return msgspec.json.decode((self.path / RECORDER_FILE).read_bytes(), type=RecorderInfo)
+            return msgspec.json.decode(self._info.read_bytes(), type=RecorderInfo)
         except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
             return None
 
     def write_info(self, info: RecorderInfo) -> None:
         """Say who it is, in one step for readers. Raises OSError."""
-        write_file(self.path / RECORDER_FILE, json_text(info), operators())
+        write_file(self._info, json_text(info), operators())
 
     def write_spec(self, spec: bytes) -> None:
         """Say what another recorder should be asked that takes its place, in one step for readers. Raises OSError."""
@@ -155,13 +135,13 @@ class RecorderFolder:
     def beat(self) -> None:
         """Say that its recorder lives: by the time of the file that says who it is."""
         with contextlib.suppress(OSError):
-            os.utime(self.path / RECORDER_FILE)
+            os.utime(self._info)
 
     @property
     def last_beat_s(self) -> float:
         """When its recorder last said that it lives, as time.time() counts; 0 where the folder is gone."""
         try:
-            return (self.path / RECORDER_FILE).stat().st_mtime
+            return self._info.stat().st_mtime
         except OSError:
             return 0.0
 

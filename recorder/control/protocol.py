@@ -208,25 +208,19 @@ class RecorderRefused(LiputError):
 
 def decode_request(line: bytes) -> AnyRequest:
     """Return the request in a line; raises UsageError for what is none."""
-    try:
-        request: AnyRequest = REQUESTS.decode(line)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise UsageError(
-            f"this is no command: {quoted(str(error))}", hint="docs/reference/control.md lists the commands"
-        ) from None
-    return request
+    return _decoded(REQUESTS, line, "this is no command", "docs/reference/control.md lists the commands")
 
 
 def decode_look(line: bytes) -> Look:
     """Return what a client of the preview socket asks for; raises UsageError for what is no such line."""
+    return _decoded(LOOKS, line, "this asks for no preview", "docs/reference/control.md says how one is asked for")
+
+
+def _decoded[T](decoder: msgspec.json.Decoder[T], line: bytes, sentence: str, hint: str) -> T:
     try:
-        look: Look = LOOKS.decode(line)
+        return decoder.decode(line)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise UsageError(
-            f"this asks for no preview: {quoted(str(error))}",
-            hint="docs/reference/control.md says how one is asked for",
-        ) from None
-    return look
+        raise UsageError(f"{sentence}: {quoted(str(error))}", hint=hint) from None
 
 
 def encode(line: Line | AnyRequest | Ready) -> bytes:

@@ -204,10 +204,9 @@ class ControlConnection(Channel):
 class ControlServer(SocketLoop[ControlConnection]):
     """Serves one session at `path`. `tell` may be called before `start`; nothing is lost by that."""
 
-    def __init__(self, path: Path, clock: Clock, *, most_clients: int = MOST_CLIENTS) -> None:
+    def __init__(self, path: Path, clock: Clock) -> None:
         """Listen; raises OSError."""
         super().__init__(path, clock, name="control")
-        self._most_clients = most_clients
         self._answers: queue.SimpleQueue[tuple[ControlConnection, bytes]] = queue.SimpleQueue()
         """To changes: MOST_CHANGES and one at most."""
         self._history = History()
@@ -319,7 +318,7 @@ class ControlServer(SocketLoop[ControlConnection]):
             return
         self._may_connect.take()
         peer = ControlConnection(connection, self._now_s())
-        if len(self._clients) < self._most_clients:
+        if len(self._clients) < MOST_CLIENTS:
             self._clients.add(peer)
             return
         full = Failure(message=f"{len(self._clients)} clients are connected already", hint="close one of them")

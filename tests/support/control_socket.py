@@ -22,10 +22,10 @@ NOW = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)
 class Served:
     """A scripted session behind a real socket."""
 
-    def __init__(self, folder: Path, *, most_clients: int = 32) -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder = RecorderFolder(folder)
         self.session = ScriptedSession()
-        self.server = ControlServer(self.folder.control, SystemClock(), most_clients=most_clients)
+        self.server = ControlServer(self.folder.control, SystemClock())
         self.server.start(self.session, unchanged)
         self._stack = ExitStack()
         self._number = 0

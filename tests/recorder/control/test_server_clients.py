@@ -193,8 +193,11 @@ def test_one_that_never_reads_its_answers_is_not_read_from_either(
     served.close()
 
 
-def test_a_hundred_connections_are_refused_one_by_one_and_the_first_go_on(tmp_path: Path) -> None:
-    served = Served(tmp_path, most_clients=4)
+def test_a_hundred_connections_are_refused_one_by_one_and_the_first_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "MOST_CLIENTS", 4)
+    served = Served(tmp_path)
     try:
         good = served.watching()
         others = [served.raw() for _ in range(3)]
