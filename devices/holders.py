@@ -1,4 +1,4 @@
-"""Who holds a device, and what an errno of a device means: the one place that makes sentences of refusals."""
+"""The processes that hold a device, and the error for each errno of a device."""
 
 import errno
 import grp

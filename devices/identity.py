@@ -1,7 +1,7 @@
-"""Who a device is, and which device a word on the command line means.
+"""The ids of devices, and the device that a word on the command line means.
 
-A device is known by what it is (vid:pid), by its serial number where that is its own, and else by where it is
-plugged in; never by /dev/videoN or an ALSA card number, which change with every replug.
+An id is vid:pid with the serial number where that is the device's own, else with its port; /dev/videoN and ALSA's card
+numbers change with every replug.
 """
 
 import os.path

@@ -1,4 +1,4 @@
-"""What a device is: the facts about a camera, capture card or microphone, as `liput devices --json` prints them."""
+"""The facts about a camera, capture card or microphone, as `liput devices --json` prints them."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -7,7 +7,7 @@ import msgspec
 
 
 class DeviceKind(StrEnum):
-    """What a device is good for."""
+    """The kinds of devices."""
 
     CAMERA = "camera"
     CAPTURE_CARD = "capture-card"

@@ -1,9 +1,7 @@
 """The pictures a V4L2 node offers, how they are coded, and whether its stream is free.
 
-Asking disturbs no stream of anybody: nothing is set, and the driver answers from what it read at plug-in.
-
-linuxpy's enumeration is not used: it leaves out sizes that come as ranges, makes an inexact number of 29.97 frames a
-second, and opens for writing.
+Asking disturbs no stream: nothing is set, and the driver answers from what it read at plug-in. linuxpy's enumeration
+leaves out sizes that come as ranges, makes an inexact number of 29.97 frames a second, and opens for writing.
 """
 
 import errno

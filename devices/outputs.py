@@ -1,8 +1,8 @@
-"""V4L2 nodes that take pictures: virtual cameras, which other programs see as cameras of their own.
+"""V4L2 nodes that take pictures: virtual cameras, which other programs see as cameras.
 
-v4l2loopback's nodes are known by their driver, too: while somebody writes to one, or it keeps its format, it says that
-it is a camera and nothing else (exclusive_caps). What it has beyond V4L2: it tells whether anybody looks, and it can
-stay a camera, with its last picture, when the writer goes.
+v4l2loopback's nodes are known by their driver, too: while one is written to, or keeps its format, it says that it is a
+camera and nothing else (exclusive_caps). It tells whether anybody looks, and can stay a camera, with its last picture,
+without a writer.
 """
 
 import contextlib

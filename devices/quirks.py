@@ -1,4 +1,4 @@
-"""What is known about a make of device, and what a name or a serial number gives away."""
+"""Facts about makes of devices, and what a name or a serial number tells."""
 
 import re
 from dataclasses import dataclass

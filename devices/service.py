@@ -1,11 +1,7 @@
-"""The device service watches everything that is plugged in for as long as it lives, writes it down, and acts.
+"""The device service: the monitor, the kernel's messages, the PC's samples, and the presets of cameras.
 
-It ties together the monitor of what is plugged in, the kernel's messages, the PC's own samples, and the presets that
-cameras are given whenever they are there anew. Several processes of a PC may each have one (a recorder, a table on a
-terminal); all of them know what is plugged in, but one at a time keeps the log and sets the cameras. When that one
-ends or dies, another takes over, at the latest after RETRY_S seconds and at once when something happens.
-
-Nothing of it raises, and nothing of it makes anybody wait: what goes wrong is a line of the health log.
+Each process may have one; one at a time keeps the log and sets the cameras. When that one ends or dies, another takes
+over: after RETRY_S seconds, or at once when something happens. A failure is a line of the health log.
 """
 
 import contextlib
@@ -95,8 +91,7 @@ type OpenMonitor = Callable[[OnChange, Clock, Record], DeviceMonitor]
 class DeviceService:
     """Watches from `start` to `stop`; a context manager.
 
-    Of several processes that each have one, a single one keeps the health log and sets the cameras. Where they cannot
-    agree, because the folder of the log is not to be had, each does it: cameras need setting all the same.
+    Where the lock's folder cannot be had, each process keeps the log and sets the cameras.
     """
 
     def __init__(
@@ -110,10 +105,9 @@ class DeviceService:
         on_change: OnChange | None = None,
         monitor: OpenMonitor = DeviceMonitor,
     ) -> None:
-        """`record` takes the lines of the health log, which is in `folder` (None: this PC's): its lock is there.
+        """`folder` has the health log and its lock (None: this PC's); the disks of `folders` must not fill up.
 
-        The disks of `folders` must not fill up. `power_line` is the settings' word for it. `on_change` is called for
-        every change of what is plugged in, on the monitor's thread, which it must not hold up.
+        `on_change` is called on the monitor's thread, which it must not hold up.
         """
         self._record = record
         self._clock = clock
@@ -279,10 +273,9 @@ def device_service(
     on_change: OnChange | None = None,
     monitor: OpenMonitor = DeviceMonitor,
 ) -> Iterator[DeviceService]:
-    """Provide a service that writes to `log`, not started, and end it at the end.
+    """Provide a service that writes to `log`, not started, and stop it at the end; a failure of that is logged.
 
-    However that ending goes, it does not replace what came of the work beside which it ran. `archive` is the folder
-    whose disk must not fill up, None that of the settings.
+    The disk of `archive` (None: that of the settings) must not fill up.
     """
     archive = archive or settings.archive.path
     service = DeviceService(

@@ -1,7 +1,6 @@
 """What is plugged in, as udev and sysfs have it: nodes that give pictures, sound cards that take sound, USB hubs.
 
-Facts only: who a device is (devices/identity.py) and what people see of it (devices/snapshot.py) is worked out from
-these. Reading them opens no device.
+Reading opens no device. devices/identity.py and devices/snapshot.py work out from these facts what people see.
 """
 
 import hashlib

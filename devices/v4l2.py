@@ -1,9 +1,7 @@
-"""What Liput asks of V4L2, as the kernel's include/uapi/linux/videodev2.h and v4l2-controls.h have it.
+"""The part of V4L2 that Liput uses, as the kernel's videodev2.h and v4l2-controls.h have it.
 
-Structures have the kernel's fields and its names, written as Python's classes are and without `v4l2_`; numbers have
-its names without `V4L2_`. tests/devices/test_v4l2.py compares them with linuxpy's, which come from the headers;
-linuxpy itself is not used, because to load its module takes a seventh of what it takes to list the devices
-(docs/decisions/0061).
+Names are the kernel's without `v4l2_` and `V4L2_`. tests/devices/test_v4l2.py compares them with linuxpy's, which takes
+too long to load (docs/decisions/0061).
 """
 
 from collections.abc import Iterator

@@ -1,8 +1,4 @@
-"""A line of the health log: what happened to a device, when, and how serious it is.
-
-Lines are written by whoever sees something (a watch, the monitor, the kernel's log) through `Record`, and read back
-by `liput health`; devices/health/log.py keeps them.
-"""
+"""A line of the health log: what happened to a device, when, and how serious it is; it is written through `Record`."""
 
 from collections.abc import Mapping
 from datetime import datetime

@@ -1,9 +1,8 @@
 """The health log: takes lines from any thread and keeps them on disk, one JSON object a line, one file a day.
 
-Nobody who tells it something waits for a disk: lines go into a bounded queue, and a thread of its own appends them
-(devices/health/files.py), makes them safe with fdatasync and hands them to journald. What a kill costs is what was
-in the queue, and at most a torn last line. A disk that is full or read-only costs lines, which are counted; journald
-gets them all the same.
+Lines go into a bounded queue; a thread of its own appends them (devices/health/files.py), makes them safe with
+fdatasync and hands them to journald. A kill costs the queue, and at most a torn last line. A disk that takes nothing
+costs lines, which are counted; journald gets them all the same.
 """
 
 import contextlib

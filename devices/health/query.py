@@ -1,8 +1,7 @@
 """Reads the health log: the lines between two times, new lines as they are written, and the devices in them.
 
-File names give the day; within a file the place of a time is found by bisection over byte offsets, so that the
-length of the log hardly matters. Whatever is not a whole line, such as the last one of a writer that was killed, is
-skipped.
+File names give the day; within a file the place of a time is found by bisection over byte offsets. A line that is not
+whole, such as the last one of a writer that was killed, is skipped.
 """
 
 import contextlib

@@ -1,8 +1,4 @@
-"""The health of one device that somebody watches: which faults it has now, and when each began and ended.
-
-A watch finds and clears faults as it sees them; the tracker makes one line of the health log of each beginning and
-each end, however often it is told, and says what the device's health is.
-"""
+"""The health of devices that are watched: one line of the health log for each beginning and each end of a fault."""
 
 import threading
 from collections.abc import Callable, Mapping

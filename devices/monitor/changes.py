@@ -1,8 +1,7 @@
-"""What changed between two looks at what is plugged in.
+"""The devices at one moment, and what changed since the look before.
 
-A device is followed by its port and the kernel's count of enumerations there, not by its id: so one whose id changes,
-because a twin with the same serial number came, is still the same, and one that was pulled out and put back between
-two looks is not.
+A device is followed by its port and the kernel's count of enumerations there. Its id changes where a twin with the
+same serial number comes; one that was pulled out and put back between two looks is another.
 """
 
 from collections.abc import Mapping

@@ -1,7 +1,6 @@
 """Devices that come and go: a loose cable, a bad port, too little power.
 
-From the third unplugging within a minute on, a device flaps, until nothing has happened to it for a minute. What it
-does meanwhile is counted, not told each time.
+From the third unplugging within a minute on, a device flaps, until nothing has happened to it for a minute.
 """
 
 from collections import deque

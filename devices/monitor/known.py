@@ -1,8 +1,4 @@
-"""The devices that this PC has seen: "the one that was there last week", and which may have been swapped.
-
-Kept in `devices.json` of the state folder, the newest few hundred of them. A file that cannot be read or written
-costs the memory of earlier days, nothing else.
-"""
+"""The devices that this PC has seen, in `devices.json` of the state folder; a file that cannot be read is empty."""
 
 import contextlib
 from collections.abc import Collection, Iterable, Mapping

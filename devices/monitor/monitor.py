@@ -1,9 +1,7 @@
 """Watches what is plugged in: a look at the beginning, and one after each burst of the kernel's messages.
 
-Nothing is polled; the one thing that has to be, who streams from a device, only where somebody wants to know that at
-once (devices/monitor/use.py). A camera's nodes come one after the other, up to 0.4 s apart, so a burst is over when it
-has been quiet for that long; what only goes away is looked at sooner. A device that hangs is waited for half a second,
-once.
+A camera's nodes come up to 0.4 s apart, so a burst is over when it has been quiet for that long; after unplugging
+alone, sooner. A device that hangs is waited for once, for half a second.
 """
 
 import threading

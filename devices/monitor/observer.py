@@ -1,7 +1,7 @@
-"""What looks at the plugged-in devices amount to: changes for whoever listens, lines for the health log.
+"""Makes changes for listeners, and lines for the health log, of looks at the plugged-in devices.
 
-No thread, no netlink: devices/monitor/monitor.py calls it. What is told of a device that comes and goes all the time is
-bounded (devices/monitor/flapping.py); what nothing can tell apart is said to be so (devices/monitor/swaps.py).
+Lines about a device that comes and goes all the time are bounded (flapping.py); devices that nothing tells apart are
+told as such (swaps.py).
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping

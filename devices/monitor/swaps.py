@@ -1,11 +1,9 @@
 """Devices that nothing tells apart, and that may have changed places.
 
 Two sticks of one make without serial numbers of their own are known by their ports. When both were out and come back,
-each may be the other; when one was moved to a free port and the other put into its place, they are no more what they
-were. The places are followed as sets: who may be in this port, and who was there when all was clear.
-
-A hub that loses its power for a moment takes along all that is on it; nobody changes plugs in so short a time. So it is
-when the PC wakes up. (Who changed plugs while it slept is not seen, and neither is who did while it was off.)
+each may be the other. So a port has two sets: the devices that may be in it, and those expected in it. A hub that loses
+its power for a moment, and a PC that wakes up, take devices along that nobody has touched. Plugs that are changed while
+the PC sleeps or is off are not seen.
 """
 
 import itertools

@@ -1,11 +1,8 @@
-"""Notices that another program takes a device or lets go of it, which is no hotplug: `busy` would be as it was before.
+"""Notices that another program takes a device or lets go of it, which is no hotplug.
 
-The kernel tells who listens of each opening and closing of a node. One thing it tells nobody, by no message, no file
-and no event: that a stream begins or ends in a program which had the node open before and keeps it open after, as
-desktops do with every camera. That alone has to be asked for again and again: of nodes of pictures that others have
-open, and of no others, so that nothing is asked while nobody uses anything, and no camera is kept awake by us.
-
-How it is asked (devices/modes.py) changes nothing for whoever has the stream; a loopback, where it would, is left out.
+inotify tells of each opening and closing of a node. Nothing tells that a stream begins or ends in a program that keeps
+the node open, as desktops do with every camera; so nodes of pictures that others have open, and no others, are asked
+again and again (devices/modes.py). A loopback is left out: the question would change it.
 """
 
 import contextlib

@@ -1,8 +1,4 @@
-"""Which session has which device: a lock on a file for each, which the kernel frees when the process ends.
-
-The kernel's own refusal (EBUSY) says which process holds a camera, and only once it is opened; this says which session,
-before anything is.
-"""
+"""Which session has which device, before it is opened: a lock on a file for each, which the kernel frees at the end."""
 
 import contextlib
 import fcntl

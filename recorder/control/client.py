@@ -1,7 +1,4 @@
-"""Talking to a recorder, and looking at its pictures. Light to import: no media library.
-
-Whoever uses it may go away at any time; the recorder goes on.
-"""
+"""Talking to a recorder, and looking at its pictures. Light to import: no media library."""
 
 import time
 from collections import deque

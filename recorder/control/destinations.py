@@ -1,8 +1,8 @@
-"""What people change about the destinations of a running session, and what whoever goes on with it must know of that.
+"""Changes the destinations of a running session, and what another recorder that goes on with it finds of them.
 
-A name is looked up here, by the recorder, in its own settings as they are now: no key needs to cross a socket, what
-was added by its name is found again by the recorder that goes on after a kill, and the keys of a service can be read
-here only. An address in a file is read by the client, as the person who asks; it comes with the file's name.
+The recorder looks a name up in its own settings as they are now: no key crosses a socket, the recorder that goes on
+after a kill finds the name again, and only the recorder can read the keys of a service. The client reads an address in
+a file, as the person who asks; it comes with the file's name.
 """
 
 from collections.abc import Callable

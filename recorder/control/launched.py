@@ -1,8 +1,8 @@
-"""The process of a recorder, in either of two ways: a child of ours, or a unit of the service manager.
+"""The process of a recorder: a child of ours, or a unit of the service manager.
 
-A child of a service belongs to the service: it is stopped, and killed for want of memory, along with it. So where
-LIPUT_RECORDERS names a socket of the service manager, each connection to it makes a unit of its own, with the
-connection as standard input and output (systemd.socket, Accept=yes). That needs no right to start units, and no bus.
+A child of a service is stopped, and killed for want of memory, along with it. So where LIPUT_RECORDERS names a socket
+of the service manager, each connection to it makes a unit, with the connection as standard input and output
+(systemd.socket, Accept=yes). That needs no right to start units, and no bus.
 """
 
 import contextlib

@@ -1,7 +1,6 @@
-"""Who besides this user may talk to its recorders: nobody, or the members of one group of the system.
+"""The group, named by LIPUT_OPERATORS, whose members find this user's recorders and command them.
 
-A service has users: where LIPUT_OPERATORS names a group, its members find recorders and command them. They may neither
-list nor write in a recorder's folder, and what a recorder was asked for and what its libraries print stay private.
+They may neither list nor write in a recorder's folder; its specification and what its libraries print stay private.
 """
 
 import grp

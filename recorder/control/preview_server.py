@@ -1,6 +1,6 @@
-"""The preview socket of a recorder: JPEG pictures of the program and of each source, for those who look.
+"""The preview socket of a recorder: JPEG pictures of the program and of each source.
 
-One thread serves all and does the encoding, while somebody looks and no longer. Who is slow skips pictures.
+One thread serves all viewers and encodes while somebody looks; a slow viewer skips pictures.
 """
 
 import contextlib

@@ -1,12 +1,9 @@
-"""A recorder: `python -m recorder.control.process`, a process that runs one session and outlives whoever started it.
+"""A recorder: `python -m recorder.control.process`, a process that runs one session and outlives its starter.
 
-On standard input it gets what it is asked to be (recorder.control.spec), up to the end of it; where that is nothing, it
-ends. On standard output it says one line: `ready`, with where it can be talked to, or `error`. After that, all else
-goes through its sockets. It ends when its session has, or in order on SIGTERM; Ctrl-C and closed terminals are none of
-its business.
-
-With `--unit` a service manager has started it, for a connection that is its standard input and output: it says its
-number in a line before all else (recorder.control.launched).
+It reads its specification (recorder.control.spec) from standard input; where that is empty, it ends. It writes one
+line to standard output: `ready`, with its folder, or `error`; all else goes through its sockets. It ends with its
+session, or in order on SIGTERM; Ctrl-C and closed terminals do nothing. With `--unit` a service manager has started it,
+and it writes its number first (recorder.control.launched).
 """
 
 import contextlib

@@ -1,7 +1,6 @@
-"""What goes through a recorder's control socket: JSON, one object a line, at most LONGEST_LINE bytes of it.
+"""The lines of a recorder's control socket, one JSON object each (docs/reference/control.md).
 
-docs/reference/control.md explains it for those who write clients. Requests are decoded strictly: an unknown word is a
-mistake of the one who sent it, and is said.
+Requests are decoded strictly: an unknown word is refused.
 """
 
 import json

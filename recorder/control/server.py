@@ -1,8 +1,7 @@
 """The control socket of a recorder: one thread that serves every client and waits for none of them.
 
-Whatever a client does, the session does not notice: what it sends too fast stays in its socket; of statuses it does
-not read in time only the newest is kept; one that falls too far behind with events, or sends what is no line, is let
-go. The number of clients is bounded.
+Commands that come too fast stay in the client's socket; of statuses that it does not read in time the newest is kept. A
+client that falls too far behind with events, or sends no line, is let go. The number of clients is bounded.
 """
 
 import contextlib

@@ -1,4 +1,4 @@
-"""What a session says of itself: the status and result lines of `liput record --json`, and why it is degraded."""
+"""The status and result lines of `liput record --json`, and the states of a session."""
 
 import threading
 from collections.abc import Mapping
