@@ -4,13 +4,15 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
+LIVE_QUEUE_S = 1.0
+"""How much of a live source may wait before its oldest is dropped."""
+
 
 class SourceQueue[T]:
     """Neither side holds up the other: a full queue drops its oldest item and counts it.
 
-    One that `waits` (for a source that runs as fast as it is taken) has `put` wait instead, until half of it is free:
-    woken for each item, two threads would take turns at every one. `put` from one thread, `get` and `newest` from
-    another.
+    One that `waits` (for a source that runs as fast as it is taken) has `put` wait until half of it is free: woken for
+    each item, two threads would take turns at every one. One thread calls `put`, another `get` and `newest`.
     """
 
     def __init__(self, bound: int, *, waits: bool = False) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from capture.outage import Located, SourceOutage
 from capture.source import Frame, Matrix, VideoFormat
-from capture.source_queue import SourceQueue
+from capture.source_queue import LIVE_QUEUE_S, SourceQueue
 from capture.worker import AudioWorker, SourceEvents, SourceWorker, VideoWorker
 from config.errors import DeviceError, LiputError, MediaError
 from config.events import Emit
@@ -26,8 +26,6 @@ FIRST_PICTURE_S = 10.0
 MISSED_S = 3.0
 GRACE_S = 1.0
 """Where sources may be missing, it is begun without those that take longer: the first of all, and the others then."""
-LIVE_QUEUE_S = 1.0
-"""How much of a live source may wait before its oldest is dropped."""
 FAST_QUEUE = 8
 AUDIO_QUEUE = 256
 STOPPED = "stopped before the first picture came; nothing was recorded"

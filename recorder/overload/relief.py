@@ -10,12 +10,12 @@ from fractions import Fraction
 
 import av
 
+from capture.source_queue import LIVE_QUEUE_S
 from config.errors import EncoderError
 from config.events import Emit
 from config.schema import LEAN
 from devices.host.clock import NANOSECONDS, Clock
 from recorder.encoder import Encoder
-from recorder.inputs import LIVE_QUEUE_S
 from recorder.overload.ladder import BEHIND_S, CALM_S, URGENT_S, Ladder, Move, Step
 from recorder.scene import Offer
 from recorder.x264 import VideoSettings
