@@ -1,4 +1,4 @@
-"""What cameras and capture cards send (MJPEG, uncompressed, H.264) into limited-range yuv420p of the size wanted."""
+"""Pictures of cameras and capture cards (MJPEG, raw, H.264) into limited-range yuv420p of the wanted size."""
 
 import threading
 from collections import deque
@@ -9,8 +9,7 @@ from av.video.reformatter import ColorRange
 
 from capture.h264 import has_keyframe
 from capture.jpeg import JpegDecoder
-from capture.pictures import PicturePool, Planes, RawDecoder, fit, plane_views
-from capture.sizes import BySize
+from capture.pictures import BySize, PicturePool, Planes, RawDecoder, fit, plane_views
 from capture.source import Frame, Matrix, Size
 from config.errors import MediaError
 
@@ -20,10 +19,10 @@ _MOST_WAITING = 300
 def decoder_for(
     fourcc: str, size: tuple[int, int], target: tuple[int, int], *, matrix: Matrix, full_range: bool
 ) -> "CameraDecoder":
-    """Return the decoder of `fourcc` pictures, `size` pixels each, that scales them down to fit into `target`.
+    """Return the decoder of `fourcc` pictures of `size`, scaled down to fit into `target`.
 
-    `matrix` and `full_range` say what uncompressed samples are; JPEG is always full-range BT.601, and H.264 says its
-    range itself. Raises ValueError for a format or a size that cannot be converted.
+    `matrix` and `full_range` describe raw samples: JPEG is full-range BT.601, H.264 says its range. Raises ValueError
+    for a format or a size that cannot be converted.
     """
     if fourcc in {"MJPG", "JPEG"}:
         return IntraDecoder(fit(*size, *target), lambda *smaller: JpegDecoder(*size, *smaller))

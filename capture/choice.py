@@ -1,7 +1,6 @@
-"""From words on a command line to sources: a kind of capture/sources, a file, a device, or the best that is plugged in.
+"""From words on a command line to sources: a kind of capture/sources, a file, a device, or the best one.
 
-Each kind of source is loaded where a word means it: a session of files, or of a synthetic picture, needs nothing of
-what cameras, sound servers and the ports of this PC take (a sixth of a second).
+A kind is loaded where a word means it: a session without devices is spared a sixth of a second.
 """
 
 import mimetypes
@@ -13,9 +12,8 @@ from typing import TYPE_CHECKING
 
 import av
 
-from capture.chosen import Chosen, ChosenSource
 from capture.source import AudioSource, VideoSource
-from capture.source_kind import SourceContext, source_kind
+from capture.source_kind import Chosen, ChosenSource, SourceContext, source_kind
 from config.errors import DeviceNotFound, MediaError, StateError, UsageError
 from devices.model import Device
 
@@ -65,8 +63,8 @@ class SourceSelector:
     def choose(self, videos: Sequence[str] = (), audios: Sequence[str] = ()) -> Chosen:
         """Return the sources that the words mean, or without any the best there is; none is open yet.
 
-        Roles that cannot be read keep nobody from recording, unless one of them may be meant. Raises DeviceNotFound,
-        DeviceUnsupported, MediaError, StateError or UsageError.
+        Unreadable roles matter only where one may be meant. Raises DeviceNotFound, DeviceUnsupported, MediaError,
+        StateError or UsageError.
         """
         if "" in {word.strip() for word in (*videos, *audios)}:
             raise UsageError(

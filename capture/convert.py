@@ -17,10 +17,9 @@ _UNSPECIFIED = (_RGB, Matrix.UNSPECIFIED, 3)
 
 
 def matrix_of(colorspace: int, height: int) -> Matrix:
-    """Return the matrix to give pictures that say `colorspace` (FFmpeg's number) of themselves.
+    """Return the matrix for pictures that say `colorspace` (FFmpeg's number).
 
-    RGB and those that say nothing get the usual one of their size; BT.2020 and other rare ones are converted
-    to BT.709.
+    RGB and those that say nothing get the usual one of their size; BT.2020 and other rare ones become BT.709.
     """
     if colorspace in _UNSPECIFIED:
         return Matrix.BT709 if height >= _HD_ROWS else Matrix.BT601
@@ -30,8 +29,7 @@ def matrix_of(colorspace: int, height: int) -> Matrix:
 class FrameConverter:
     """Converts the decoded pictures of one stream, whatever their size and format is at the moment.
 
-    A frame stays valid and unchanged until the next call but one, and may be the decoder's own: it is not to
-    be written to.
+    A frame stays unchanged until the next call but one; it may be the decoder's own, and is not to be written to.
     """
 
     def __init__(self, width: int, height: int, matrix: Matrix) -> None:

@@ -1,14 +1,14 @@
 """From words, or none, to devices that are plugged in: cameras, capture cards, microphones, sound servers' inputs."""
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
-from capture.chosen import Chosen, ChosenSource, refuse_fast
 from capture.locator import AlwaysThere, BoundLocator, Claim, NamedLocator
 from capture.outage import DeviceLocator
 from capture.sound.inputs import find_sound_input, server_inputs
 from capture.sound.source import SoundSource
-from capture.source import AudioSource, VideoSource
-from capture.source_kind import SourceContext
+from capture.source import AudioBlock, AudioSource, Frame, VideoFormat, VideoSource
+from capture.source_kind import Chosen, ChosenSource, SourceContext, refuse_fast
 from capture.v4l2 import V4l2Source
 from capture.worker import Supervision
 from config.errors import DeviceNotFound, StateError
@@ -17,6 +17,9 @@ from devices.roles.choice import choose_sound, choose_video, first_sound_role, f
 from devices.roles.matching import Present, binding_of, resolve
 from devices.roles.roles import SERVER_INPUTS, Roles, roles_store, with_roles
 from devices.snapshot import list_devices
+
+if TYPE_CHECKING:
+    from capture.watch.health import SourceHealth
 
 ASK_SERVERS_S = 2.0
 """How often is looked for a sound input that was missing at the start: PortAudio is asked, in a process of its own."""
@@ -38,39 +41,27 @@ class DeviceSelector:
         """Why the roles could not be read."""
 
     def picture(self, chosen: Chosen, word: str | None) -> ChosenSource[VideoSource]:
-        """Return the camera or capture card that `word` means, the best without one; adds to `chosen` what to know."""
-        asked = self._context.requirements
-        meant = first_video_role(self._plugged()[1]) if word is None else word
-        may_miss = self._may_miss(word)
-        device, missing = self._find(
-            meant, DeviceKind.CAMERA, lambda: self._video_device(word, *self._plugged()), may_miss=may_miss
-        )
-        refuse_fast(device, live=self._context.live)
-        chosen.known += self._worth_knowing(device, missing)
-        camera = V4l2Source(
-            device,
-            width=asked.width,
-            height=asked.height,
-            rate=float(asked.rate),
-            clock=self._clock,
-            prepare=self._context.watcher.prepare,
-            coded_only=self._context.isolate,
-        )
-        if word is None and missing is None:
-            chosen.notes.append(f"Picture: {_called(device)}")
-        locator = self._locator(device, missing, lambda: self._video_device(word, *self._now()))
-        supervision = Supervision(locator, self._context.watcher.video(camera, device), may_miss, missing)
-        return ChosenSource(
-            device.role or device.name,
-            camera,
-            _word_of(meant, device, missing),
-            device=device,
-            supervision=supervision,
-        )
+        """Return the camera or capture card that `word` means, the best without one; adds notes to `chosen`."""
+        context, asked = self._context, self._context.requirements
 
-    @staticmethod
-    def _video_device(word: str | None, devices: Sequence[Device], roles: Roles) -> Device:
-        return choose_video(devices, roles) if word is None else named_video(devices, word, roles)
+        def found(devices: Sequence[Device], roles: Roles) -> Device:
+            return choose_video(devices, roles) if word is None else named_video(devices, word, roles)
+
+        def made(device: Device) -> tuple[VideoSource, "SourceHealth[Frame, VideoFormat]"]:
+            camera = V4l2Source(
+                device,
+                width=asked.width,
+                height=asked.height,
+                rate=float(asked.rate),
+                clock=self._clock,
+                prepare=context.watcher.prepare,
+                coded_only=context.isolate,
+            )
+            return camera, context.watcher.video(camera, device)
+
+        meant = first_video_role(self._plugged()[1]) if word is None else word
+        note = "Picture" if word is None else None
+        return self._chosen(chosen, note, meant, DeviceKind.CAMERA, found, made)
 
     def sound(self, chosen: Chosen, word: str | None) -> ChosenSource[AudioSource]:
         """Return a sound input that is plugged in, or one that only a sound server or PortAudio knows.
@@ -78,40 +69,50 @@ class DeviceSelector:
         Where none was named and none is there, silence stands in for the first one that comes.
         """
         picture = chosen.pictures[0].device
-        meant = first_sound_role(self._plugged()[1]) if word is None else word
-        may_miss = self._may_miss(word)
-        device, missing = self._find(
-            meant,
-            DeviceKind.MICROPHONE,
-            lambda: self._sound_device(word, picture, *self._plugged()),
-            may_miss=may_miss,
-        )
-        if word is None and missing is None:
-            chosen.notes.append(f"Sound: {_called(device)}")
-        refuse_fast(device, live=self._context.live)
-        chosen.known += self._worth_knowing(device, missing)
-        locator = self._locator(device, missing, lambda: self._sound_device(word, picture, *self._now()))
-        source = SoundSource(device, channels=self._context.requirements.channels)
-        health = self._context.watcher.sound(source, device, self._plug_of)
-        return ChosenSource(
-            device.role or device.name,
-            source,
-            _word_of(meant, device, missing),
-            device=device,
-            supervision=Supervision(locator, health, may_miss, missing),
-        )
 
-    @staticmethod
-    def _sound_device(word: str | None, picture: Device | None, devices: Sequence[Device], roles: Roles) -> Device:
-        if word is not None:
-            return find_sound_input(devices, word, roles)
-        found = choose_sound(devices, roles, picture, server_inputs)
-        if found is None:
+        def found(devices: Sequence[Device], roles: Roles) -> Device:
+            if word is not None:
+                return find_sound_input(devices, word, roles)
+            if (best := choose_sound(devices, roles, picture, server_inputs)) is not None:
+                return best
             raise DeviceNotFound(
                 "no microphone and no capture card with sound is plugged in",
                 hint="Plug one in: it is heard as soon as it is there. --audio none records no sound.",
             )
-        return found
+
+        def made(device: Device) -> tuple[AudioSource, "SourceHealth[AudioBlock, None]"]:
+            source = SoundSource(device, channels=self._context.requirements.channels)
+            return source, self._context.watcher.sound(source, device, self._plug_of)
+
+        meant = first_sound_role(self._plugged()[1]) if word is None else word
+        return self._chosen(chosen, "Sound" if word is None else None, meant, DeviceKind.MICROPHONE, found, made)
+
+    def _chosen[Made](
+        self,
+        chosen: Chosen,
+        note: str | None,
+        meant: str | None,
+        kind: DeviceKind,
+        found: Callable[[Sequence[Device], Roles], Device],
+        made: Callable[[Device], "tuple[Made, SourceHealth[Any, Any]]"],
+    ) -> ChosenSource[Made]:
+        """Return the source `made` of the device that is `found`; without a `note` somebody named it.
+
+        A session begins without its device where nobody named it.
+        """
+        may_miss = note is not None or self._context.allow_missing
+        device, missing = self._find(meant, kind, lambda: found(*self._plugged()), may_miss=may_miss)
+        refuse_fast(device, live=self._context.live)
+        if note is not None and missing is None:
+            chosen.notes.append(f"{note}: {_called(device)}")
+        if missing is None or device.id in self._known:
+            chosen.known.append(device)
+        locator = self._locator(device, missing, lambda: found(*self._now()))
+        source, health = made(device)
+        # From now on its id names it, or the word that did while it was never there.
+        word = meant or device.id if missing else device.id
+        supervision = Supervision(locator, health, may_miss, missing)
+        return ChosenSource(device.role or device.name, source, word, device=device, supervision=supervision)
 
     def _plug_of(self, sound: Device) -> DeviceKind | None:
         """Return the kind of the picture device on the plug of `sound`, as it was seen first; None without one."""
@@ -121,10 +122,6 @@ class DeviceSelector:
                 break
             self._plugs |= {device.id: device.kind for device in seen() if device.id == pair}
         return self._plugs.get(pair or "")
-
-    def _may_miss(self, word: str | None) -> bool:
-        """Return whether a session begins without the device of `word`; a device that nobody named is never needed."""
-        return word is None or self._context.allow_missing
 
     def _find[Found](
         self, word: str | None, kind: DeviceKind, find: Callable[[], Found], *, may_miss: bool
@@ -155,9 +152,6 @@ class DeviceSelector:
         if not may_miss:
             raise error
         return known, error
-
-    def _worth_knowing(self, device: Device, missing: DeviceNotFound | None) -> list[Device]:
-        return [device] if missing is None or device.id in self._known else []
 
     def _locator(
         self, device: Device, missing: DeviceNotFound | None, named: Callable[[], Device | None]
@@ -199,11 +193,6 @@ def _stand_in(word: str | None, kind: DeviceKind, roles: Roles) -> Device:
         return Device(id=word or str(kind), kind=kind, name=word or str(kind))
     bound = roles[role]
     return Device(id=bound.id, kind=bound.kind, name=bound.name, vid=bound.vid, pid=bound.pid, role=role)
-
-
-def _word_of(word: str | None, device: Device, missing: DeviceNotFound | None) -> str:
-    """Return the word for this device from now on: its id, or the word that named it while it was never there."""
-    return word or device.id if missing else device.id
 
 
 def _called(device: Device) -> str:

@@ -1,8 +1,7 @@
 """Files as sources: whatever PyAV opens, delivered as a camera or a microphone would deliver it, paced or unpaced.
 
-Media time 0 is where the file begins, for its pictures and its sound alike, so the two stay together even where one
-starts later: the first picture stands from the beginning. Files keep their own timestamps, also those of a varying
-rate. One that ends before it says that it does is broken off, and its source lost, not ended.
+Media time 0 is where the file begins, for pictures and sound alike. Files keep their own timestamps. One that ends
+before it says so is broken off: its source is lost, not ended.
 """
 
 import contextlib
@@ -24,8 +23,7 @@ from av.video.stream import VideoStream
 from capture.convert import FrameConverter, matrix_of
 from capture.jpeg import JpegDecoder
 from capture.pacing import Pace
-from capture.pictures import fit, turned
-from capture.sizes import BySize
+from capture.pictures import BySize, fit, turned
 from capture.source import (
     SAMPLE_RATE,
     AudioBlock,
@@ -184,8 +182,8 @@ _JITTER_NS = NANOSECONDS // 20
 class FileVideoSource(VideoSource):
     """The pictures of a file, scaled down to fit `max_width` x `max_height`.
 
-    MJPEG stays compressed until `decode`; everything else is decoded as it is read, in the order of display. `copied`:
-    H.264 and H.265 come as they are in the file, too (`Frame.copies`).
+    MJPEG stays compressed until `decode`; all else is decoded as it is read. `copied`: H.264 and H.265 come as in the
+    file, too (`Frame.copies`).
     """
 
     def __init__(

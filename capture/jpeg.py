@@ -1,7 +1,6 @@
 """MJPEG pictures into limited-range yuv420p frames, with libjpeg-turbo where it is installed, else libavcodec.
 
-JPEG samples are full-range BT.601 of any chroma subsampling (webcams and capture cards: 4:2:2). They stay YUV:
-the range and the subsampling change on their way into the frame, and no matrix is applied.
+JPEG samples are full-range BT.601 of any chroma subsampling; no matrix is applied on their way into the frame.
 """
 
 import av
@@ -23,13 +22,10 @@ _HEADER_LENGTH = 512
 
 
 class JpegDecoder:
-    """Decodes the pictures of one MJPEG stream, `width` x `height` pixels each.
+    """Decodes the pictures of one MJPEG stream, `width` x `height` pixels each, scaled down to fit the target size.
 
-    With a target size, pictures are scaled down to the largest even size of the same shape within it; `width`
-    and `height` are what comes out. A picture whose bytes equal the last one's is not decoded again: the last
-    frame is returned as it is, and `skipped` counts it.
-
-    A frame stays valid and unchanged until the next call but one. Its `pts` belongs to the caller.
+    `width` and `height` are then its own. Bytes that equal the last ones are not decoded again: the last frame is
+    returned, and `skipped` counts it. A frame stays unchanged until the next call but one; its `pts` is the caller's.
     """
 
     def __init__(

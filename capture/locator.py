@@ -72,9 +72,9 @@ def _plug(of: Device | Binding) -> _Plug:
 class BoundLocator:
     """Locates one device, known again as a role's is (devices/roles/matching.py).
 
-    One difference: a device without a serial number is also known in another port, if it is the only one of its make
-    that has come since ours went, and that no other input of the session claims. That is not certain, and is said.
-    What is looked for changes only when a device that was found has been opened.
+    A device without a serial number is also known in another port, if it alone of its make has come since ours went and
+    no other input claims it; the answer says that this is not certain. The binding changes only when a found device was
+    opened.
     """
 
     def __init__(self, binding: Binding, listing: Listing, claim: Claim | None = None) -> None:
@@ -145,8 +145,8 @@ class NamedLocator:
     ) -> None:
         """`named` returns the device that is meant; None, or a DeviceError, as long as there is none.
 
-        It is asked at most once in `every_s` seconds: asking a sound server starts a process. `then` returns what knows
-        where the device is from then on.
+        It is asked at most once in `every_s` seconds: asking a sound server starts a process. `then` makes the locator
+        from then on.
         """
         self._named = named
         self._then = then

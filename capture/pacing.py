@@ -1,8 +1,7 @@
 """How fast sources without a clock of their own (files, synthetic) run: as time passes, or as fast as they can.
 
-Media time starts at 0 when the session starts. With RealPace a source waits until the session clock has come to
-its media time. With FastPace nobody waits for a clock: a track only waits for the slowest other track, so
-that none runs ahead, and the session's media times are those of a session that ran in real time.
+Media time 0 is the session's start. With FastPace a track only waits for the slowest other one; media times are those
+of a session in real time.
 """
 
 import threading

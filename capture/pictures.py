@@ -1,12 +1,11 @@
-"""Pictures as planes: pooled yuv420p frames, planes written straight into them, and the sizes pictures are fitted to.
+"""Pictures as planes: pooled yuv420p frames, planes written straight into them, and fitted sizes.
 
-Everything inside Liput is limited-range yuv420p. Whoever has samples of another range or chroma layout hands
-its planes to `store`, which converts them on their way into a frame, without a copy in between. cv2 does the
-arithmetic on the planes of the frame itself and lets go of the GIL.
+All pictures inside are limited-range yuv420p: `store` converts other ranges and chroma layouts on their way into a
+frame. cv2 works on the frame's own planes and lets go of the GIL.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import av
@@ -201,10 +200,8 @@ def _layout(planes: Planes) -> str:
 class RawDecoder:
     """Turns the uncompressed pictures of one stream (V4L2 layout, rows not padded) into yuv420p frames.
 
-    Samples are limited-range, as V4L2 has it for everything but JPEG, unless `full_range` says otherwise. With
-    a target size, pictures are scaled down to the largest even size of the same shape within it; `width` and
-    `height` are what comes out. A frame stays valid and unchanged until the next call but one; its `pts`
-    belongs to the caller.
+    Samples are limited-range, as V4L2 has it, unless `full_range`. Pictures are scaled down to fit the target; `width`
+    and `height` are then their own. A frame stays unchanged until the next call but one; its `pts` is the caller's.
     """
 
     def __init__(
@@ -258,3 +255,34 @@ class RawDecoder:
             return luma.reshape(height, width), u, v
         cv2.split(chroma.reshape(height // 2, width // 2, 2), [self._u, self._v])
         return luma.reshape(height, width), self._u, self._v
+
+
+_MOST = 3
+"""Sizes beside the whole one: a layout shows a source in one place, and a switch may show it in two for a moment."""
+
+
+class BySize[T]:
+    """Holds what `make(width, height)` gives, for the whole size at once, for smaller ones when they are asked for.
+
+    Of the smaller ones the latest few are kept. `width` and `height` are the whole size.
+    """
+
+    def __init__(self, width: int, height: int, make: Callable[[int, int], T]) -> None:
+        self.width = width
+        self.height = height
+        self._make = make
+        self._whole = make(width, height)
+        self._smaller: dict[tuple[int, int], T] = {}
+
+    def get(self, within: tuple[int, int] | None = None) -> T:
+        """Return what is for pictures that fit `within`, of the whole picture's shape and never larger than it."""
+        if within is None:
+            return self._whole
+        size = fit(self.width, self.height, *within)
+        if size == (self.width, self.height):
+            return self._whole
+        found = self._smaller.pop(size, None) or self._make(*size)
+        self._smaller[size] = found  # the last one is the latest
+        if len(self._smaller) > _MOST:
+            del self._smaller[next(iter(self._smaller))]
+        return found

@@ -1,12 +1,10 @@
 """The screen of an X server as a source of pictures, by FFmpeg's x11grab.
 
-x11grab waits for the next picture and cannot be asked not to, and an X server that hangs never answers: a thread of
-its own reads, and is left to itself if it does not come back. What has not changed is handed on as the same bytes, so
-that a screen that stands still is not converted again.
+x11grab cannot be asked not to wait, and an X server that hangs never answers: a thread of its own reads. An unchanged
+screen is handed on as the same bytes, so that it is not converted again.
 """
 
 import threading
-from collections import deque
 from fractions import Fraction
 
 import av
@@ -16,10 +14,10 @@ from av.container import InputContainer
 from numpy.typing import NDArray
 
 from capture.convert import FrameConverter
-from capture.pictures import PicturePool, Plane, Planes, fit
+from capture.pictures import BySize, PicturePool, Plane, Planes, fit
 from capture.screen_area import ScreenArea
-from capture.sizes import BySize
 from capture.source import Frame, Matrix, Size, VideoFormat, VideoSource
+from capture.source_queue import SourceQueue
 from config.errors import DeviceError, DeviceLost, DeviceNotFound, DeviceUnsupported, MediaError
 from devices.host import threads
 from devices.host.clock import Clock, SystemClock
@@ -136,8 +134,8 @@ class ScreenSource(VideoSource):
         """Let go of the screen within half a second; one that hangs is let go by a thread left to itself."""
         grabber, self._grabber = self._grabber, None
         if grabber is not None:
-            grabber.stop()
-            close_within(grabber.join, _CLOSE_S, self._area.id)
+            grabber.stopped.set()
+            close_within(grabber.thread.join, _CLOSE_S, self._area.id)
 
     @property
     def abandoned(self) -> int:
@@ -156,75 +154,56 @@ class _Grabber:
         self._area = area
         self._rate = rate
         self._clock = clock
-        self._change = threading.Condition()
-        self._waiting: deque[Frame] = deque(maxlen=_MOST_WAITING)
+        self._frames: SourceQueue[Frame] = SourceQueue(_MOST_WAITING)
         self._size: Size | None = None
         self._error: DeviceError | None = None
-        self._stopped = False
-        self._thread = threads.start(self._run, name=f"grab {area.id}")
+        self._has_tried = threading.Event()
+        self.stopped = threading.Event()
+        """Ends it after the picture it waits for."""
+        self.thread = threads.start(self._run, name=f"grab {area.id}")
 
     def opened(self) -> Size:
         """Wait until it is open and return the size of its pictures; raises a DeviceError."""
-        with self._change:
-            self._change.wait_for(lambda: self._size or self._error, _OPEN_S)
-            if self._error:
-                raise self._error
-            if self._size is None:
-                raise _silent(self._area)
-            return self._size
+        self._has_tried.wait(_OPEN_S)
+        if self._error:
+            raise self._error
+        if self._size is None:
+            raise _silent(self._area)
+        return self._size
 
     def next(self, timeout_s: float) -> Frame | None:
         """Return the next picture; raises the error after the last."""
-        with self._change:
-            self._change.wait_for(lambda: self._waiting or self._error, timeout_s)
-            if self._waiting:
-                return self._waiting.popleft()
-            if self._error:
-                raise self._error
-            return None
-
-    def join(self) -> None:
-        """Wait until it has ended."""
-        self._thread.join()
-
-    def stop(self) -> None:
-        """End after the picture it waits for."""
-        with self._change:
-            self._stopped = True
+        frame = self._frames.get(timeout_s)
+        if frame is None and self._error:
+            raise self._error
+        return frame
 
     def _run(self) -> None:
         try:
             with _open(self._area, self._rate) as container:
                 self._grab(container)
         except DeviceError as error:
-            self._fail(error)
+            self._error = error
         except (av.FFmpegError, OSError) as error:
             message = f"{self._area.name} has gone: {error.strerror}"
-            self._fail(DeviceLost(message, hint="the X server has ended, or its screen has changed its size"))
-
-    def _fail(self, error: DeviceError) -> None:
-        with self._change:
-            self._error = error
-            self._change.notify_all()
+            self._error = DeviceLost(message, hint="the X server has ended, or its screen has changed its size")
+        self._has_tried.set()
 
     def _grab(self, container: InputContainer) -> None:
         stream = container.streams.video[0]
         if stream.codec_context.pix_fmt not in _PIXEL_FORMATS:
             message = f"{self._area.name} has pixels of a kind that is not known: {stream.codec_context.pix_fmt}"
             raise DeviceUnsupported(message, hint="set the screen to 24 bits of colour")
-        with self._change:
-            self._size = stream.width, stream.height
-            self._change.notify_all()
+        self._size = stream.width, stream.height
+        self._has_tried.set()
         data = b""
         for packet in container.demux(stream):
             latest = bytes(packet)
             data = data if latest == data else latest
-            with self._change:
-                if self._stopped:
-                    return
-                # x11grab stamps with the wall clock, a moment before the picture is here.
-                self._waiting.append(Frame(self._clock.now_ns(), data))
-                self._change.notify_all()
+            if self.stopped.is_set():
+                return
+            # x11grab stamps with the wall clock, a moment before the picture is here.
+            self._frames.put(Frame(self._clock.now_ns(), data))
 
 
 def _open(area: ScreenArea, rate: Fraction) -> InputContainer:

@@ -37,9 +37,8 @@ class ScreenArea:
 def as_screen(word: str, environment: Mapping[str, str]) -> ScreenArea | None:
     """Return the area that `word` means, None where it means no screen.
 
-    Without a display it is that of `environment`, which is also asked whether it is Wayland's. Raises UsageError for
-    words that begin like a screen and are none, DeviceNotFound where no display is known, DeviceUnsupported where that
-    is Wayland's.
+    Without a display it is that of `environment`. Raises UsageError for words that only begin like a screen,
+    DeviceNotFound without a display, DeviceUnsupported for Wayland's.
     """
     if word != WORD and not word.startswith((f"{WORD}:", f"{WORD}+")):
         return None

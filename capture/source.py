@@ -1,7 +1,7 @@
-"""The contract of everything that yields pictures or sound: cameras, capture cards, microphones, files, synthetic.
+"""The contract of all sources of pictures or sound: cameras, capture cards, microphones, files, synthetic.
 
-A source is opened once, read by one thread, and closed once. Reading never blocks longer than it is told to,
-whatever the device does. One attempt raises; whoever supervises the source decides whether to try again.
+A source is opened once, read by one thread, and closed once. Reading never blocks longer than it is told to. One
+attempt raises; the worker decides whether to try again.
 """
 
 import os
@@ -61,9 +61,8 @@ class VideoFormat:
 class Frame:
     """One picture as it was captured, not decoded yet.
 
-    `timestamp_ns` is the capture time on the session clock (the kernel's, where there is one); `payload` is
-    what the source's own `decode` understands. Compressed payloads are `bytes` owned by this object, never
-    memory of the driver; equal bytes mean an equal picture.
+    `timestamp_ns` is the capture time on the session clock; only the source's own `decode` reads `payload`. Compressed
+    payloads are `bytes` of this object, never memory of the driver; equal bytes mean an equal picture.
     """
 
     timestamp_ns: int
@@ -139,8 +138,8 @@ class Source[Item, Opened: VideoFormat | None](ABC):
 class VideoSource(Source[Frame, VideoFormat]):
     """A source of pictures.
 
-    `coded` is the form of its pictures since it was opened last, None for uncompressed ones. `mode` is what its driver
-    was asked for, `damaged` counts the frames that its driver gave up on.
+    `coded` is the form of its pictures since it was opened, None for uncompressed ones; `mode` is the one asked of its
+    driver; `damaged` counts the frames that its driver gave up on.
     """
 
     coded: Coded | None = None
@@ -151,12 +150,9 @@ class VideoSource(Source[Frame, VideoFormat]):
     def decode(self, frame: Frame, within: Size | None = None) -> av.VideoFrame:
         """Turn a frame of this source into a yuv420p limited-range picture of the opened size.
 
-        Where a picture of at most `within` is enough (an inset), it is of the largest even size of its shape that
-        fits; it costs less, and is never larger than the opened size. The size may change from call to call.
-
-        Called from one thread, not necessarily the reading one, in the order of reading. The picture stays
-        valid, and unchanged, until the next call but one; it may be the decoder's own, and its planes are not to be
-        written to. Raises MediaError on a damaged picture.
+        Where `within` is enough (an inset), it is the largest even size of its shape that fits; that may change from
+        call to call. One thread calls, in the order of reading. The picture stays unchanged until the next call but
+        one; it may be the decoder's own, and is not to be written to. Raises MediaError on a damaged picture.
         """
 
     def signal_problem(self) -> str | None:

@@ -1,17 +1,19 @@
-"""Kinds of sources that a word means by their name, a module of capture/sources each."""
+"""The sources that were chosen for a session, and kinds of them, a module of capture/sources each."""
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from fractions import Fraction
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from capture.chosen import ChosenSource, SourceRequirements
 from capture.pacing import Pace
 from capture.source import AudioSource, VideoSource
 from capture.source_names import source_name
+from capture.worker import Supervision
 from config.errors import UsageError
 from devices.host.clock import Clock
+from devices.model import Device
 
 if TYPE_CHECKING:
     from capture.locator import Listing
@@ -19,12 +21,62 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class SourceRequirements:
+    """The profile's demands: at most so many pixels and frames a second; channels of sound."""
+
+    width: int
+    height: int
+    rate: Fraction
+    channels: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenSource[Source]:
+    """One source, its name for people, whether it ends by itself, and its device, if it has one.
+
+    `word` means this very source when it is chosen again. One with a `supervision` may go and come back.
+    """
+
+    name: str
+    source: Source
+    word: str
+    ends: bool = False
+    device: Device | None = None
+    supervision: Supervision | None = None
+
+
+@dataclass(slots=True)
+class Chosen:
+    """The sources of a session, each with a name of its own, and notes for the operator."""
+
+    pictures: list[ChosenSource[VideoSource]] = field(default_factory=list)
+    sounds: list[ChosenSource[AudioSource]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    known: list[Device] = field(default_factory=list)
+    """Its devices, but for those that were never there."""
+
+    @property
+    def devices(self) -> list[Device]:
+        """The devices among them, pictures first."""
+        chosen = [picture.device for picture in self.pictures] + [sound.device for sound in self.sounds]
+        return [device for device in chosen if device is not None]
+
+
+def refuse_fast(device: Device, *, live: bool) -> None:
+    """Raise UsageError for a device in a session that does not run as time passes."""
+    if not live:
+        raise UsageError(
+            f"{device.name} cannot run as fast as it goes", hint="--pace fast is for files and synthetic sources"
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class SourceContext:
     """The session's demands on every source, and its services for them.
 
-    `pace` is for those without a clock of their own, `stop` is set when the session ends. Where it is not `live`, it
-    runs as fast as it goes. With `allow_missing` it begins without what was named and is not there yet; with `isolate`
-    pictures that can be stored as they come are preferred. `listing` is asked where a lost device is, often.
+    `pace` is for sources without a clock; `stop` ends the session. Without `live` it runs as fast as it goes; with
+    `allow_missing` it begins without a named device; `isolate` prefers pictures that can be stored as they come.
+    `listing` is asked, often, where a lost device is.
     """
 
     requirements: SourceRequirements
@@ -42,9 +94,9 @@ class SourceContext:
 class SourceKind:
     """KIND of a module of capture/sources: the sources that a word means by the module's name.
 
-    `picture` and `sound` make them of the word, None where there are none of that sort; they raise a DeviceError or a
-    UsageError. A picture comes with its sound, where nobody names another. `name` tells what people call the source,
-    without opening anything, and raises the same errors; `nothing_follows` will do for most.
+    `picture` and `sound` make them of the word, None where there are none; they raise a DeviceError or a UsageError. A
+    picture comes with its sound, where nobody names another. `name` is for people and opens nothing; `nothing_follows`
+    will do for most.
     """
 
     picture: Callable[[str, SourceContext], ChosenSource[VideoSource]] | None = None

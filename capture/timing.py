@@ -1,7 +1,6 @@
-"""Where the boundary is between two stages of a session's work that one thread does.
+"""The boundaries between the stages of a session's work that one thread does.
 
-Whoever does the work takes a Timing and calls through what it returns; recorder/stages/ counts the CPU of each stage.
-Where nobody counts, `untimed` returns what it was given: then nothing is called through, and it costs nothing.
+The worker of a stage calls through a Timing, and recorder/stages/ counts its CPU; `untimed` returns the call itself.
 """
 
 from collections.abc import Callable

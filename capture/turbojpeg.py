@@ -1,8 +1,7 @@
 """libjpeg-turbo by ctypes: JPEG into planes that the caller owns, whole or scaled down while decoding.
 
-PyTurboJPEG allocates planes with every call and refuses Debian's library; libavcodec's own decoder takes half
-as long again. ctypes lets go of the GIL during a call. The calls are those of the TurboJPEG 2 interface, which
-version 3 still has.
+PyTurboJPEG allocates planes with every call and refuses Debian's library; libavcodec takes half as long again. ctypes
+lets go of the GIL. The calls are TurboJPEG 2's, which version 3 still has.
 """
 
 import ctypes
@@ -67,8 +66,7 @@ def _declare(turbo: ctypes.CDLL) -> ctypes.CDLL:
 class Decompressor:
     """One libjpeg-turbo decoder; used by one thread at a time.
 
-    JPEG tables outlive the picture that brought them (cameras leave them out), so after a damaged one the
-    decoder starts afresh: a broken table must not spoil the pictures that follow.
+    JPEG tables outlive their picture (cameras leave them out), so after a damaged one the decoder starts afresh.
     """
 
     def __init__(self, turbo: ctypes.CDLL) -> None:
@@ -92,10 +90,8 @@ class Decompressor:
     def decode(self, data: bytes, planes: Sequence[NDArray[np.uint8]], width: int, height: int) -> None:
         """Decode into `planes` (Y, then U and V unless gray), scaled to `width` x `height`.
 
-        The size is the picture's own or an eighth, quarter or half of it, rounded up; each plane has room for
-        its subsampling of that. Raises MediaError on damage: errors of libjpeg, and its warnings too, since
-        after one of them (a premature end, bad codes) part of the picture is made up. Only padding before a
-        marker is let pass.
+        The size is the picture's own or an eighth, quarter or half of it, rounded up. Raises MediaError on errors of
+        libjpeg and on its warnings, after which part of the picture is made up; only padding before a marker passes.
         """
         pointers = (ctypes.c_void_p * 3)(*(plane.ctypes.data for plane in planes))
         strides = (ctypes.c_int * 3)(*(plane.strides[0] for plane in planes))

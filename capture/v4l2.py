@@ -1,7 +1,7 @@
 """Cameras and capture cards: pictures from a V4L2 node, whatever happens to the device.
 
-PyAV reads the node with non-blocking reads. Whether there is something to read is asked of a second file descriptor of
-the same node, because PyAV keeps its own to itself. A packet is memory of the driver, so it is copied at once.
+PyAV reads without blocking and keeps its descriptor to itself: a second one is polled. A packet is memory of the
+driver, so it is copied at once.
 """
 
 import contextlib
@@ -38,9 +38,8 @@ from devices.usb.ports import usable_bps
 def next_packet(container: InputContainer, stream: Stream) -> "Packet[Stream]":  # quoted: no generic when it runs
     """Return the next packet of `stream`; raises what `demux` raises. At the end it is an empty one, each time.
 
-    PyAV's generator is closed, not left to be collected: what it has allocated it only frees when it is told to (PyAV
-    19.0: 190 bytes for each that is dropped, which is 20 MB an hour of a camera's pictures). It holds on to its last
-    packet, too, which of a V4L2 device is memory of the driver.
+    PyAV's generator is closed, not left to be collected: a dropped one leaks (PyAV 19.0: 190 bytes, 20 MB an hour of a
+    camera's pictures), and holds on to its last packet, which is memory of the driver.
     """
     packets = cast("Generator[Packet[Stream], None, None]", container.demux(stream))
     try:
@@ -56,10 +55,8 @@ _TRIES_AFTER_S = (0.0, 0.05, 0.1, 0.2)
 def unmap(node: str) -> int:
     """Unmap all pieces of `node` in this process's memory, and return how many there were.
 
-    When STREAMON fails (a full bus, a device that goes that moment), libavdevice closes its descriptor and leaves its
-    buffers mapped: the node stays busy for every program until this process ends, and no descriptor says whose it is.
-
-    None if this process has the node open and keeps it so, as what streams does; questions to the driver are over soon.
+    When STREAMON fails, libavdevice closes its descriptor and leaves its buffers mapped: the node stays busy for every
+    program until this process ends. Nothing is unmapped while this process keeps the node open.
     """
     if not any(_is_closed(node, after_s) for after_s in _TRIES_AFTER_S):
         return 0
@@ -103,8 +100,7 @@ _TIMINGS = {
 def _receiver_of(fd: int) -> int | None:
     """Return the number of the input that an open node is set to, if it takes a signal of which it can tell.
 
-    HDMI and SDI cards can, most USB sticks cannot. UVC devices are never asked twice: their inputs have neither timings
-    nor standards, and a question to one that hangs would take seconds.
+    UVC devices are never asked twice: a question to one that hangs would take seconds.
     """
     index = ctypes.c_int()
     entry = v4l2.Input()
@@ -145,9 +141,8 @@ _FUTURE_NS = NANOSECONDS // 4
 class Stamps:
     """Turns a driver's timestamps into times of the session clock that never go back.
 
-    V4L2 stamps frames with CLOCK_MONOTONIC, the session clock, unless a driver or its settings choose the wall clock or
-    the device's own. Whether they do shows at the first frame, which was captured just now; from then on a stamp that
-    is late is a frame that waited, and one from the future is not believed.
+    V4L2 stamps frames with CLOCK_MONOTONIC, the session clock, unless a driver chooses another. That shows at the first
+    frame; from then on a late stamp is a frame that waited, and one from the future is not believed.
     """
 
     def __init__(self) -> None:
@@ -199,11 +194,8 @@ _GONE = select.POLLERR | select.POLLHUP | select.POLLNVAL
 class V4l2Source(VideoSource):
     """The pictures of one camera or capture card.
 
-    `width`, `height` and `rate` are what is wanted: the device's best mode for it is opened, and larger pictures are
-    scaled down to fit. After `open`, `mode` is what the device was asked for. `damaged` counts the frames that the
-    driver gave up on. `prepare` is called with the device right before each opening, to set its controls; it must not
-    raise. With `coded_only` compressed pictures are asked for, where the device has any: they can be stored as they
-    come.
+    The best mode for `width`, `height` and `rate` is opened, and larger pictures are scaled down. `prepare` sets the
+    controls before each opening, and must not raise. With `coded_only` compressed pictures are preferred.
     """
 
     def __init__(
@@ -429,8 +421,7 @@ class _Stream:
     def _take_what_was_read_ahead(self) -> None:
         """Leave FFmpeg no packet of those it looked at when it opened the node.
 
-        libavformat frees them after the state of the device (avformat_free_context), which each of them gives its
-        buffer back to: that calls whatever stands in that memory by then.
+        libavformat frees them after the state of the device, which each gives its buffer back to: a use after free.
         """
         with contextlib.suppress(av.FFmpegError, OSError, ValueError, StopIteration):
             for _ in range(_MOST_READ_AHEAD):

@@ -1,8 +1,7 @@
 """A source at work: one thread, one state, its listeners, its queue.
 
-One attempt raises (capture/source.py); the worker tries again, whatever was raised: a library that fails in a way that
-nobody thought of costs one attempt, not the source. All of it happens on the worker's thread: a device that takes five
-seconds to say no holds up no other.
+One attempt raises (capture/source.py); the worker tries again, whatever was raised. It happens on the worker's thread:
+a device that takes five seconds to say no holds up no other.
 """
 
 import contextlib
@@ -85,8 +84,8 @@ class SourceEvents:
 class SourceWorker[Item, Opened: VideoFormat | None]:
     """Reads one source into its queue, and opens its device again after a loss, where it has a supervision.
 
-    `open` and `read` are the steps of its thread; before `start` they may be called in its place. `form` is what the
-    source gives since it was opened last, None before and for sound.
+    `open` and `read` are the steps of its thread; before `start` they may be called in its place. `form` is that of the
+    last opening, None before and for sound.
     """
 
     _reopens_silent = False
@@ -319,8 +318,8 @@ class SourceWorker[Item, Opened: VideoFormat | None]:
     ) -> None:
         """Begin: open `after` another worker, unless that takes TURN_S; call `then` on the thread; queue from `go` on.
 
-        Before `go` a source without a supervision is not even read; a device is, so that it is at the present then, and
-        what it gives is let go unless the worker `keeps_early`.
+        Before `go` a device is read, so that it is at the present then, and its items are dropped unless the worker
+        `keeps_early`; another source is not read.
         """
 
         def run() -> None:

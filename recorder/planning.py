@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from capture.choice import NONE, SourceSelector
-from capture.chosen import Chosen, SourceRequirements
 from capture.pacing import FastPace, Pace, RealPace
-from capture.source_kind import SourceContext
+from capture.source_kind import Chosen, SourceContext, SourceRequirements
 from capture.timing import Timing, untimed
 from capture.watch.watcher import Watcher
 from capture.worker import Supervision

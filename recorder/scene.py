@@ -86,7 +86,7 @@ class Look:
 
     def slate(self, name: str, kind: OutageKind, size: Shape) -> av.VideoFrame:
         """Return the slate of the input called `name`, of `size`; it may stay for hours, so it is kept."""
-        from capture.compose.slate import slate  # Pillow, which nothing needs while all is well
+        from capture.compose.drawn import slate  # Pillow, which nothing needs while all is well
 
         reason = _REASONS[kind]
         kept = self._slates.get(name)
@@ -104,7 +104,7 @@ class Look:
         return View(name, layout, frozenset(layout.shown(inputs)), None)
 
     def _card(self, which: Card) -> av.VideoFrame:
-        from capture.compose.slate import card
+        from capture.compose.drawn import card
 
         form = self.form
         words = card_text(which, self._appearance.language)

@@ -9,9 +9,9 @@ from agent.checks import sources
 from agent.checks.check import Check, Progress, Situation, Tell
 from agent.checks.result import Result, codes, found
 from agent.checks.sources import NotGiven
-from capture.chosen import ChosenSource
 from capture.preview import picture_of
 from capture.source import SourceEnded, VideoSource
+from capture.source_kind import ChosenSource
 from capture.watch.glance import WITHIN, Glance, Seen
 from capture.watch.patience import SILENT_FRAMES, SILENT_S
 from capture.worker import VideoWorker

@@ -9,8 +9,8 @@ from agent.checks.check import Check, Progress, Situation, Tell
 from agent.checks.result import Measured, Result, codes, found
 from agent.checks.sources import NotGiven
 from capture.choice import NONE
-from capture.chosen import ChosenSource
 from capture.source import SAMPLE_RATE, AudioSource, SourceEnded
+from capture.source_kind import ChosenSource
 from capture.watch.audio_detectors import DEAD_DB, HUM_DBFS, NOTHING_DBFS, SPEAKS_DBFS, mains_hz
 from capture.watch.listening import Heard, Listening
 from capture.watch.loudness import FLOOR_DBFS

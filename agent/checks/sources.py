@@ -8,9 +8,8 @@ from agent.checks.check import Situation
 from agent.checks.result import Code, Measured, Result, found
 from agent.checks.side_by_side import side_by_side
 from capture.choice import SourceSelector
-from capture.chosen import Chosen, SourceRequirements
 from capture.pacing import RealPace
-from capture.source_kind import SourceContext
+from capture.source_kind import Chosen, SourceContext, SourceRequirements
 from capture.watch.watcher import Watcher
 from config.errors import (
     DeviceAccessDenied,

@@ -1,8 +1,4 @@
-"""The program's picture put together from pieces, on YUV planes: nothing is turned into RGB on the way.
-
-What has not changed is not drawn again, a piece that has its size is copied plane by plane, and one that is all of the
-program goes through as it is.
-"""
+"""The program's picture on YUV planes: only changes are drawn, and a piece that is all of it goes through as it is."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -11,8 +7,7 @@ import av
 import numpy as np
 
 from capture.compose.geometry import Rect, disjoint, letterboxed
-from capture.compose.paint import BLACK, Overlay
-from capture.compose.recolour import Recolourer, is_same
+from capture.compose.paint import BLACK, Overlay, Recolourer, is_same
 from capture.pictures import PicturePool, Plane, Planes, plane_views, tagged
 from capture.source import Matrix
 
@@ -20,9 +15,8 @@ from capture.source import Matrix
 class Piece(NamedTuple):
     """A picture and its place; without one, the place is black. Pictures are limited-range yuv420p of even size.
 
-    The same object with the same `version` is taken for the same picture. Decoders give two frames by turns, so whoever
-    decodes a source more often than it composes counts `version` up whenever a decoder gives another object than
-    before; who decodes at most once for each picture of the program may leave it.
+    The same object with the same `version` is the same picture. A decoder gives two frames by turns: one that decodes
+    more often than it composes has `version` counted up with each other object.
     """
 
     place: Rect
@@ -33,8 +27,7 @@ class Piece(NamedTuple):
 class Compositor:
     """Composes pictures of one even size and one matrix; used by one thread.
 
-    A frame that it gives stays valid and unchanged until the next call but one; it may be the piece itself, and its
-    planes are not to be written to.
+    A frame stays unchanged until the next call but one; it may be the piece itself, and is not to be written to.
     """
 
     def __init__(self, width: int, height: int, matrix: Matrix) -> None:

@@ -1,7 +1,8 @@
-"""The title line and the logo: drawn, or read, once for a session. It loads Pillow, which no plain session needs."""
+"""Pictures that are drawn once: slates, cards, the title line, the logo. Only they need Pillow."""
 
 from pathlib import Path
 
+import av
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
@@ -11,11 +12,14 @@ from capture.compose.paint import Canvas, Mask, Overlay, halved, ink
 from capture.source import Matrix
 from config.errors import MediaError
 from config.layout_kinds import even, in_corner
+from config.messages import Reason, reason_text
 
-_PAPER, _WHITE, _ACCENT = (16, 18, 24), (240, 240, 240), (80, 150, 220)
+_WHITE, _GREY = (240, 240, 240), (190, 194, 200)
+_AMBER, _BLUE = (240, 170, 40), (80, 150, 220)
+_BAND = (16, 18, 24)
 _DARKNESS = 190
 """Coverage of the band behind a title line, of 255."""
-_MARGIN = 0.04
+_EDGE = 0.04
 """From a logo or a title line to the picture's edge, as a part of its height."""
 _LETTERS = 0.05
 
@@ -32,18 +36,18 @@ def overlay(canvas: Canvas, coverage: Mask, x: int, y: int) -> Overlay:
 
 def title_line(width: int, height: int, *, text: str, matrix: Matrix) -> Overlay:
     """Draw one line of text in a dark band at the lower left of a picture of `width` x `height`."""
-    margin, size = even(_MARGIN * height), max(8, round(_LETTERS * min(height, width * 9 / 16)))
+    margin, size = even(_EDGE * height), max(8, round(_LETTERS * min(height, width * 9 / 16)))
     padding = even(size * 0.6)
     line = fitted(text, max(2, width - 2 * margin - 3 * padding), size, lines=1, least=max(8, round(size * 0.6)))
     mask = draw(line)
     across = min(even(mask.shape[1] + 2.5 * padding), (width - 2 * margin) & ~1)
     down = min(even(line.height + padding * 0.6), (height - 2 * margin) & ~1)
-    canvas = Canvas(across, down, matrix, ink(*_PAPER, matrix))
-    canvas.fill(0, 0, max(2, even(padding / 3)), down, ink(*_ACCENT, matrix))
+    canvas = Canvas(across, down, matrix, ink(*_BAND, matrix))
+    canvas.fill(0, 0, max(2, even(padding / 3)), down, ink(*_BLUE, matrix))
     canvas.print(mask, padding, (down - line.height) // 2, ink(*_WHITE, matrix))
     coverage = np.full((down, across), _DARKNESS, np.uint8)
     # Letters and the accent are solid; the band lets the picture through.
-    np.maximum(coverage, _solid(canvas, ink(*_PAPER, matrix)[0]), out=coverage)
+    np.maximum(coverage, _solid(canvas, ink(*_BAND, matrix)[0]), out=coverage)
     return overlay(canvas, coverage, margin, height - margin - down)
 
 
@@ -56,8 +60,8 @@ def _solid(canvas: Canvas, paper: int) -> Mask:
 def logo(path: Path, width: int, height: int, *, corner: str, size: float, matrix: Matrix) -> Overlay:
     """Read a PNG or JPEG file and place it in `corner` of a picture of `width` x `height`.
 
-    It is `size` (a part of the picture's height) high, or as wide as three times that, whichever is less; what is
-    transparent in it lets the picture through. Raises MediaError for a file that cannot be read.
+    It is `size` (a part of the picture's height) high, at most three times as wide, and keeps its transparency. Raises
+    MediaError.
     """
     try:
         with Image.open(path) as image:
@@ -65,7 +69,7 @@ def logo(path: Path, width: int, height: int, *, corner: str, size: float, matri
     except (OSError, UnidentifiedImageError, Image.DecompressionBombError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else "it is no PNG or JPEG picture"
         raise MediaError(f"cannot read the logo {path}: {reason}", hint="check `logo` in [program]") from error
-    margin, down = even(_MARGIN * height), max(2, even(size * height))
+    margin, down = even(_EDGE * height), max(2, even(size * height))
     room = Rect(0, 0, min(3 * down, max(2, (width - 2 * margin) & ~1)), min(down, max(2, (height - 2 * margin) & ~1)))
     box = letterboxed(picture.width, picture.height, room)
     x, y = in_corner(corner, box.size, (width, height), margin)
@@ -74,3 +78,44 @@ def logo(path: Path, width: int, height: int, *, corner: str, size: float, matri
     canvas = Canvas(box.width, box.height, matrix, ink(0, 0, 0, matrix))
     canvas.show(rgba[..., :3])
     return overlay(canvas, np.ascontiguousarray(rgba[..., 3]), x, y)
+
+
+_PAPER = (30, 34, 42)
+_MARGIN = 0.07
+"""Of the width, left and right."""
+_LARGE, _SMALL = 0.14, 0.08
+"""Sizes of the letters, as parts of the height."""
+_LEAST = 0.5
+"""How far letters may shrink where a line is long."""
+
+
+def slate(width: int, height: int, *, name: str, reason: Reason, language: str, matrix: Matrix) -> av.VideoFrame:
+    """Draw the slate of the source called `name`, `width` x `height` (even), with the reason."""
+    return _draw(width, height, name, reason_text(reason, language), _AMBER, matrix)
+
+
+def card(width: int, height: int, *, title: str, line: str, matrix: Matrix) -> av.VideoFrame:
+    """Draw a card, such as "Acara segera dimulai" above the title of the session."""
+    return _draw(width, height, title, line, _BLUE, matrix)
+
+
+def _draw(
+    width: int, height: int, large: str, small: str, accent: tuple[int, int, int], matrix: Matrix
+) -> av.VideoFrame:
+    canvas = Canvas(width, height, matrix, ink(*_PAPER, matrix))
+    left, room = round(_MARGIN * width), round((1 - 2 * _MARGIN) * width)
+    # A portrait picture is as narrow as its letters can be.
+    unit = min(height, width * 9 / 16 * 1.34)
+    sizes = [round(part * unit) for part in (_LARGE, _SMALL)]
+    first, second = (
+        fitted(text, room, size, lines=most, least=round(_LEAST * size))
+        for text, size, most in zip((large, small), sizes, (2, 3), strict=True)
+    )
+    rule, gap = max(2, round(0.016 * unit)), round(0.05 * unit)
+    top = max(0, round((height - first.height - second.height - rule - gap) / 2))
+    canvas.print(draw(first), left, top, ink(*_WHITE, matrix))
+    top += first.height
+    canvas.fill(left, top, min(room, round(0.24 * unit)), rule, ink(*accent, matrix))
+    top += rule + gap
+    canvas.print(draw(second), left, top, ink(*_GREY, matrix))
+    return canvas.frame

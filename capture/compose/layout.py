@@ -20,11 +20,10 @@ class Layout:
     def places(
         self, width: int, height: int, sources: Sequence[str], shapes: Mapping[str, Shape] | None = None
     ) -> dict[str, Rect]:
-        """Return the places of those of `sources` (roles or names, in the order asked for) that are shown.
+        """Return the places of those of `sources` (roles or names, in the order asked for) shown, lowest first.
 
-        The lowest comes first. With fewer inputs than places, those that are there fill the picture. An inset takes
-        the shape that its input has in `shapes`, else that of the picture, which is `width` x `height` (even). Raises
-        UsageError where the layout names an input that is not among them.
+        Fewer inputs than places fill the picture. An inset has the shape of its input in `shapes`, else that of the
+        picture. Raises UsageError where the layout names an input that is not among them.
         """
         shown = self.shown(sources)
         whole = Rect(0, 0, width, height)

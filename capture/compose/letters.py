@@ -1,7 +1,6 @@
 """Text as masks of coverage, in the font that Pillow brings: no font of the system is needed.
 
-That font has plain Latin letters and no accents. They are drawn here, as strokes above, below or through the letter
-they belong to, so that names keep their spelling; letters of other scripts become question marks.
+That font has plain Latin letters; accents are drawn as strokes. Letters of other scripts become question marks.
 """
 
 import unicodedata
@@ -110,11 +109,7 @@ def width_of(text: str, size: int) -> int:
 
 
 def fitted(text: str, width: int, size: int, *, lines: int, least: int) -> Text:
-    """Break `text` into at most `lines` lines of `width` pixels, in letters of `size`.
-
-    Where it does not fit, letters shrink down to `least` pixels; then what is left over is cut off, and says so by
-    an ellipsis.
-    """
+    """Break `text` into `lines` lines of `width` pixels; letters shrink to `least`, then an ellipsis cuts it off."""
     size, least = max(size, 1), max(min(least, size), 1)
     while True:
         broken = _broken(text, width, size)

@@ -1,9 +1,7 @@
-"""The process that reads one sound input: `python -m capture.sound.child`, started and read by capture/sound/source.py.
+"""The process that reads one sound input: `python -m capture.sound.child`.
 
-PortAudio sees only what was plugged in when it started, and starting it anew closes every stream of the process: so
-each input has a process of its own, which ends with the input. It ends with its parent, too: it leaves as soon as its
-standard input is closed, whatever PortAudio is doing. (PR_SET_PDEATHSIG would not do: it kills a child when the thread
-that started it ends.)
+PortAudio sees only what was plugged in when it started, so each input has a process of its own. It leaves as soon as
+its standard input is closed. (PR_SET_PDEATHSIG kills a child when the thread that started it ends.)
 """
 
 import os

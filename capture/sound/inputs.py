@@ -39,10 +39,9 @@ def server_inputs(timeout_s: float = 5.0) -> list[Device]:
 
 
 def inputs_of(listing: Listing) -> list[Device]:
-    """Return what is in `listing` as microphones.
+    """Return the inputs in `listing` as microphones; the sound server's sources come last, monitors at the very end.
 
-    The sound server's sources come last, and of them those that give what this computer plays. Sources that are a card
-    of this computer are left out: they are devices of their own.
+    Sources that are a card of this computer are left out: they are devices of their own.
     """
     return [*_alsa_inputs(listing), *(_device(source) for source in listing.sources if source.alsa is None)]
 
@@ -62,8 +61,8 @@ def _device(source: ServerSource) -> Device:
 def find_sound_input(devices: Sequence[Device], name: str, roles: Roles | None = None) -> Device:
     """Return the sound that `name` means: of one of `devices`, else of an input that is none of them.
 
-    `pulse:NAME` means the sound server's source of that name, whether or not it is one of the devices; `pulse` alone
-    the one that is its default now, and stays that one when the default is changed. Raises what `named_sound` raises.
+    `pulse:NAME` means the sound server's source of that name; `pulse` alone its default one now, also when that
+    changes. Raises what `named_sound` raises.
     """
     if name.casefold().startswith(SERVER_PREFIX):
         listing = list_sound_inputs()
@@ -101,8 +100,7 @@ def _named(sources: Sequence[ServerSource], name: str) -> Device:
 def list_sound_inputs(timeout_s: float = 5.0) -> Listing:
     """Return the inputs that PortAudio sees now, and the sound server's sources; takes half a second.
 
-    Left out are names that are only other ways to the same cards, which devices/snapshot.py lists. An empty list if
-    PortAudio is missing or does not answer in time.
+    Other names of the same cards are left out. It is empty if PortAudio is missing or does not answer in time.
     """
     child = SoundChild(Request(task="list"))
     try:
@@ -122,10 +120,10 @@ def source_of_card(alsa: str) -> ServerSource | None:
 
 
 class SourceWatch(BackgroundTask):
-    """Calls `on_sources` with the sound server's sources, at first and whenever there are others; none: no server runs.
+    """Calls `on_sources` with the sound server's sources, at first and whenever they change; none: no server runs.
 
-    On a thread of its own, from entry to exit. It takes a process for as long, in which the server tells what changes:
-    to ask again and again would take a process each time, and half a second of CPU.
+    It runs on a thread of its own, from entry to exit. One child is told of changes by the server: asking again would
+    take a process, and half a second of CPU, each time.
     """
 
     def __init__(self, on_sources: Callable[[Sequence[ServerSource]], None]) -> None:

@@ -39,8 +39,7 @@ def server_sources() -> list[ServerSource]:
 def followed_sources() -> Iterator[list[ServerSource]]:
     """Yield the sources of the server now, and again whenever they may differ; raises NoServerError when it has gone.
 
-    The server tells of what comes and goes, so nothing is done while nothing does. It tells of every turn of a volume
-    too: it is asked twice a second at most.
+    The server tells of changes, every turn of a volume too: it is asked twice a second at most.
     """
     is_news = False
 
@@ -81,8 +80,8 @@ def _sources(pulse: Any) -> list[ServerSource]:
 def has_moved(wanted: str | None) -> bool:
     """Wait until this process's stream is not where it was any more; return False at once when the server has none.
 
-    When a source goes, a server goes on with its default one: another microphone, of which nobody is told. `wanted` is
-    the source that the stream should be on; None for the one that it is on now.
+    When a source goes, a server silently goes on with its default one. The stream should be on `wanted`, or stay where
+    it is.
     """
     is_watching = False
     try:

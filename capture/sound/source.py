@@ -33,11 +33,10 @@ sound says that it is older than it is, and then ever less so: placed by that, i
 class SoundSource(AudioSource):
     """The sound of one input.
 
-    `device` is a device of ours with an ALSA name, a source of the sound server (its id is pulse:NAME), or the name
-    that PortAudio has for an input of the user's ALSA configuration. `channels` is what is wanted, and after `open`
-    what there is; `rate` is then the hardware's own. `overflows` counts the times that samples were lost between the
-    hardware and here. `scheduled` is how the process that reads it is: `realtime`, or `nice N`
-    (devices/host/priority.py).
+    `device` is a device with an ALSA name, a source of the sound server (its id is pulse:NAME), or PortAudio's name for
+    an input of the user's ALSA configuration. `channels` is the wish until `open`; `rate` is the hardware's.
+    `overflows` counts losses between the hardware and here. `scheduled` is `realtime` or `nice N`, of the process that
+    reads.
     """
 
     def __init__(self, device: Device | str, *, channels: int = 2) -> None:

@@ -1,7 +1,6 @@
-"""The virtual microphone: a sink that plays nowhere, and a source that gives what is played there.
+"""The virtual microphone: a sink that plays nowhere, and a source that gives the sound that is played there.
 
-PulseAudio and PipeWire load the same modules for it, by the same protocol. Everything here may take as long as the
-sound server takes to answer, at most WAIT_S: then it counts as none.
+PulseAudio and PipeWire load the same modules for it. A server that takes longer than WAIT_S counts as none.
 """
 
 from collections.abc import Callable

@@ -56,8 +56,8 @@ class Failed(msgspec.Struct, tag="failed"):
 class ServerSource(msgspec.Struct, frozen=True):
     """A source of the sound server (PulseAudio, or PipeWire in its place).
 
-    `alsa` is its name if it is a card of this computer: hw:CARD=ID,DEV=N. `of_sink` is what people call the sink whose
-    monitor it is: then it gives what this computer plays there.
+    `alsa` is the name of a card of this computer: hw:CARD=ID,DEV=N. `of_sink` is people's name of the sink that it
+    monitors.
     """
 
     name: str

@@ -2,11 +2,10 @@
 
 import os
 
-from capture.chosen import ChosenSource, refuse_fast
 from capture.locator import AlwaysThere
 from capture.screen_area import ScreenArea, as_screen
 from capture.source import VideoSource
-from capture.source_kind import SourceContext, SourceKind
+from capture.source_kind import ChosenSource, SourceContext, SourceKind, refuse_fast
 from capture.worker import Supervision
 from config.errors import DeviceError, DeviceNotFound, UsageError
 from devices.model import Device, DeviceKind

@@ -1,8 +1,7 @@
 """`synthetic`: a talk that never took place, picture and voice, for whoever has no devices."""
 
-from capture.chosen import ChosenSource
 from capture.source import AudioSource, VideoSource
-from capture.source_kind import SourceContext, SourceKind, nothing_follows
+from capture.source_kind import ChosenSource, SourceContext, SourceKind, nothing_follows
 
 
 def picture(word: str, context: SourceContext) -> ChosenSource[VideoSource]:

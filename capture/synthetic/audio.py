@@ -16,8 +16,7 @@ BLOCK_SAMPLES = 1024
 class SyntheticAudio(AudioSource):
     """Sound that needs no microphone: 48 kHz in blocks of BLOCK_SAMPLES, counted without a gap.
 
-    The first sample of block n is captured at media time n * 1024 / 48000; as with a real input, a block is
-    there when its last sample is. With `beeps`, each full second of media time begins with 0.1 s of 1 kHz.
+    A block is there when its last sample is. With `beeps`, each full second begins with 0.1 s of 1 kHz.
     """
 
     name = "synthetic sound"

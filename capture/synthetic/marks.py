@@ -1,7 +1,6 @@
-"""What programs read in a synthetic picture: its number as black and white blocks, and a lamp lit every second.
+"""Marks for programs in a synthetic picture: its number as black and white blocks, and a lamp lit every second.
 
-Both survive lossy encoding and scaling down to 320x180. Their places are fractions of the picture, so a
-reader needs to know nothing but the picture. `tests/support/markers.py` reads them.
+Both survive lossy encoding and scaling down to 320x180; `tests/support/markers.py` reads them.
 """
 
 import functools

@@ -1,7 +1,4 @@
-"""A person who speaks at a lectern, as a camera sees them: moving, lit, with a little sensor noise.
-
-Every picture is drawn anew from its time alone, so it is the same whenever it is drawn.
-"""
+"""A person who speaks at a lectern, as a camera sees them; drawn from the time alone, the same whenever it is drawn."""
 
 import math
 from typing import Final

@@ -1,8 +1,4 @@
-"""Speech that says nothing: syllables with pitch, vowels, consonants and pauses, the same every time.
-
-A few seconds are made once, as they are heard, and repeated. The plan of syllables also moves the synthetic speaker's
-mouth.
-"""
+"""Speech that says nothing: a few seconds, the same every time; its syllables also move the speaker's mouth."""
 
 import functools
 import math

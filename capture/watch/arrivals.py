@@ -1,7 +1,6 @@
-"""The watch over when pictures come: none at all, too few, at uneven intervals.
+"""The watch over arrivals of pictures: none at all, too few, at uneven intervals.
 
-Whether one has come is seen on the clock; how even they come, in the times at which they were captured, so that a
-busy PC makes no fault of a camera.
+Evenness is judged by capture times, so that a busy PC makes no fault of a camera.
 """
 
 from collections import deque
@@ -43,9 +42,8 @@ _WINDOW_NS = round(WINDOW_S * NANOSECONDS)
 class ArrivalWatch:
     """Judges when pictures come, for a `kind` of device of `nominal` pictures a second; used by the thread that reads.
 
-    The pictures of a screen (`is_screen`) are taken by this PC: how evenly they come says nothing of a device.
-    `fps` and `jitter_s` (the mean difference of one interval and the next) are what was measured last; `missing` counts
-    the pictures that its rhythm lacks since it was opened.
+    A screen (`is_screen`) is grabbed by this PC, and not judged by evenness. `fps` and `jitter_s` were measured last;
+    `missing` counts the pictures that its rhythm lacks since it was opened.
     """
 
     def __init__(

@@ -18,8 +18,7 @@ from numpy.typing import NDArray
 
 from capture.source import SAMPLE_RATE, AudioBlock, Samples
 from capture.watch import hum
-from capture.watch.guard import Guard
-from capture.watch.health import Detectors
+from capture.watch.health import Detectors, Guard
 from capture.watch.latch import Latch
 from capture.watch.loudness import PIECE, PIECE_S, Piece, measure, to_dbfs
 from capture.watch.patience import NOBODY_ASKED_S
@@ -295,10 +294,9 @@ class _DeadChannel:
         self._both_lived = False
 
     def judge(self, levels: list[float], end_ns: int) -> None:
-        """Compare the two channels while one of them speaks; what is softer tells nothing.
+        """Compare the two channels while one of them speaks.
 
-        A channel that never carried anything has nothing plugged into it by design: one microphone at an interface
-        with two inputs, or the receiver of a single lapel microphone.
+        A channel that never carried anything has nothing plugged into it by design, such as a single microphone.
         """
         if len(levels) != len(self._NAMES) or max(levels) < SPEAKS_DBFS:
             return

@@ -1,8 +1,4 @@
-"""What a source of pictures shows in the moment in which it is looked at before a session.
-
-The watch of a session takes its time, since a recording goes on whatever it says; this says what it can after two
-seconds. What is black, a slate or the same is told by the same rules.
-"""
+"""The verdict on a source of pictures after two seconds, before a session, by the rules of the session's watch."""
 
 from dataclasses import dataclass
 from statistics import median
@@ -13,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capture.pictures import Plane, plane_views
-from capture.watch.picture import HEIGHT, STILL_LEVELS, STILL_SHARE, WIDTH, is_black
-from capture.watch.slates import Slate, slate
+from capture.watch.picture import HEIGHT, STILL_LEVELS, STILL_SHARE, WIDTH, Slate, is_black, slate
 from devices.host.clock import NANOSECONDS
 
 WITHIN = (1280, 720)
@@ -37,11 +32,11 @@ _LIGHT_PERCENTILE = 95
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What was seen in `pictures` pictures; luma is limited-range, 16 to 235.
+    """The verdict on `pictures` pictures; luma is limited-range, 16 to 235.
 
-    `light_luma` is what all but the twentieth part of a picture stays below. `burnt` is the part of it that is white
-    and nothing else. `blur` is 0 of a picture in which every pixel is another, 1 of one without an edge; None where
-    there is too little in it to be sharp. `is_same` says that the pictures were the same to the last bit.
+    All but the twentieth part of a picture is below `light_luma`; `burnt` is the part that is white. `blur` is 0 where
+    every pixel is another, 1 without an edge, None where there is too little to judge. `is_same`: equal to the last
+    bit.
     """
 
     pictures: int
@@ -131,8 +126,8 @@ def _small(luma: Plane) -> Plane:
 def blur(shown: NDArray[np.float32]) -> float | None:
     """Return how blurred a picture is, 0 to 1: how little of its detail blurring it once more takes away.
 
-    That is the measure of Crete and others ("The blur effect", 2007), which does not depend on what the picture shows
-    or on its contrast, as the variance of its Laplacian does. None where there is hardly any detail.
+    The measure of Crete and others ("The blur effect", 2007) depends on neither content nor contrast. None where there
+    is hardly any detail.
     """
     amounts = []
     for axis, kernel in ((1, (_KERNEL, 1)), (0, (1, _KERNEL))):

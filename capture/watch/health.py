@@ -1,5 +1,6 @@
 """The health of one device: opened, refused, lost, judged while it is open, and closed; the health log says so."""
 
+import contextlib
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -10,14 +11,70 @@ import msgspec
 
 from capture.source import Frame, Source, VideoFormat
 from capture.timing import CpuStage, Timing, untimed
-from capture.watch.guard import Guard
 from capture.watch.patience import Patience
 from config.errors import LiputError
 from devices.health.faults import REFUSALS, Fault, refused
 from devices.health.line import Kind, Level, Record, nowhere
-from devices.health.tracker import HealthTracker, OnChange
+from devices.health.tracker import HealthChange, HealthTracker, OnChange
 from devices.host.clock import Clock
 from devices.model import Device, DeviceKind, Health
+
+_LISTENER = "telling others of its health"
+
+
+class Guard:
+    """Runs the parts of the watch of a device; may be used from any thread. A fault stays as its part saw it last."""
+
+    def __init__(self, device_id: str, name: str, record: Record) -> None:
+        self._device_id = device_id
+        self._name = name
+        self._record = record
+        self._lock = threading.Lock()
+        self._failed: set[str] = set()
+
+    def __call__[**P, T](self, part: str, action: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | None:
+        """Return what `action` returns; None where it raises, and from then on without asking it.
+
+        `part` says for people what is not watched any more.
+        """
+        if part in self._failed:
+            return None
+        try:
+            return action(*args, **kwargs)
+        except Exception as error:  # of whatever kind: the frame in hand is worth more than what is said of it
+            self._tell(part, error)
+            return None
+
+    def listener(self, on_change: OnChange | None) -> OnChange | None:
+        """Return `on_change` as one that never raises; it goes on being told, whatever it did before."""
+        if on_change is None:
+            return None
+
+        def told(change: HealthChange) -> None:
+            try:
+                on_change(change)
+            except Exception as error:
+                self._tell(_LISTENER, error)
+
+        return told
+
+    def _tell(self, part: str, error: Exception) -> None:
+        with self._lock:
+            is_known = part in self._failed
+            self._failed.add(part)
+        if is_known:
+            return
+        reason = f"a watch of {self._name} has failed and is switched off ({part}): {error!r}; please report this"
+        with contextlib.suppress(Exception):
+            self._record(
+                self._device_id,
+                Kind.WATCH_FAILED,
+                reason,
+                name=self._name,
+                level=Level.WARN,
+                part=part,
+                error=repr(error),
+            )
 
 
 class Detectors[Item](ABC):
@@ -48,11 +105,14 @@ class HealthContext:
     timing: Timing = untimed
 
 
+def _ignore(*_given: object) -> None:
+    """Take nothing: the device is not open."""
+
+
 class SourceHealth[Item, Opened: VideoFormat | None]:
     """Listens to a source at work (capture/worker.py), and judges it; no method raises.
 
-    The worker's thread calls all methods except `decoded` and `damaged`, and has to call `read` at least every 0.1 s,
-    whether anything comes or not.
+    The worker's thread calls all methods except `decoded` and `damaged`, and `read` at least every 0.1 s.
     """
 
     def __init__(
@@ -70,8 +130,13 @@ class SourceHealth[Item, Opened: VideoFormat | None]:
         self.patience = patience_of(device)
         self.detectors: Detectors[Item] | None = None
         """Those of the opening that lasts; None while it is closed."""
-        self.read = context.timing(CpuStage.WATCHES, self._read)
-        self.decoded = context.timing(CpuStage.WATCHES, self._decoded)
+        self.read: Callable[[Item | None], object] = _ignore
+        """Takes the result of one read, None where nothing came in time."""
+        self.decoded: Callable[[av.VideoFrame, int], object] = _ignore
+        """Takes a picture and its capture time; called by the thread that decodes."""
+        self.damaged: Callable[[Frame, str], object] = _ignore
+        """Takes a frame that could not be decoded, and why."""
+        self._timing = context.timing
         self._source = source
         self._device = device
         self._detect = detect
@@ -94,10 +159,9 @@ class SourceHealth[Item, Opened: VideoFormat | None]:
         self._guard("its patience", self._know_better, device)
 
     def _know_better(self, found: Device) -> None:
-        """Take what is found for what it is: what stood in for it may have been thought of another kind.
+        """Take a found device's kind, but keep what was known of its role, its plug and whether it is a card.
 
-        Whoever finds it again does not tell its role, and may not see the other half of its plug yet, nor what it
-        offers, by which a capture card is told from a camera: what was known of these stays.
+        A fresh listing tells no role, and may not see the other half of the plug, nor the modes that make it a card.
         """
         known = self._device
         is_card = DeviceKind.CAPTURE_CARD in {known.kind, found.kind}
@@ -127,7 +191,12 @@ class SourceHealth[Item, Opened: VideoFormat | None]:
     def opened(self, form: Opened) -> None:
         """Begin to judge it."""
         self._guard("opening", self._tell_opened, form)
-        self.detectors = self._guard("everything", self._detect, self._tracker, self._device, self.patience, form)
+        detectors = self._guard("everything", self._detect, self._tracker, self._device, self.patience, form)
+        if detectors is not None:
+            self.detectors = detectors
+            self.read = self._timing(CpuStage.WATCHES, detectors.read)
+            self.decoded = self._timing(CpuStage.WATCHES, detectors.decoded)
+            self.damaged = detectors.damaged
 
     def _tell_opened(self, form: Opened) -> None:
         self._refused = None
@@ -138,27 +207,10 @@ class SourceHealth[Item, Opened: VideoFormat | None]:
         """Take note that it has gone."""
         self._guard("loss", self._tracker.find, Fault.LOST, error.message)
 
-    def _read(self, item: Item | None) -> None:
-        """Take the result of one read."""
-        detectors = self.detectors
-        if detectors is not None:
-            detectors.read(item)
-
-    def _decoded(self, picture: av.VideoFrame, at_ns: int) -> None:
-        """Take a picture captured at `at_ns`."""
-        detectors = self.detectors
-        if detectors is not None:
-            detectors.decoded(picture, at_ns)
-
-    def damaged(self, frame: Frame, why: str) -> None:
-        """Take a frame that could not be decoded, because of `why`."""
-        detectors = self.detectors
-        if detectors is not None:
-            detectors.damaged(frame, why)
-
     def closed(self) -> None:
         """Judge no more; idempotent, from any thread. Faults stay as they were seen last."""
         with self._closing:
             detectors, self.detectors = self.detectors, None
+            self.read = self.decoded = self.damaged = _ignore
         if detectors is not None:
             self._guard("closing", detectors.tell_closed)

@@ -1,8 +1,7 @@
 """Mains hum: steady lines at the mains frequency and its multiples, found though somebody speaks over them.
 
-Each half second, the spectrum of the last second is taken, at a sixteenth of the rate; and of those of some seconds the
-least power that each frequency had. Speech and music come and go, so their least is that of the room; hum does not, and
-stands out of what is beside it. Music that stays, as an organ does, and motors are beside the mains, if only by 1 Hz.
+Each half second the spectrum of the last second is taken; the least power of some seconds is that of the room. Hum does
+not come and go, and stands out of what is beside it. Organs and motors are beside the mains, if only by 1 Hz.
 """
 
 import math

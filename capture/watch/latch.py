@@ -15,8 +15,8 @@ OFTEN, MOST_TIMES = 3, 32
 class Latch:
     """One fault, as one watch sees it; used by one thread.
 
-    A fault that the tracker already has is taken over, unless this watch would not see that it is over. What comes and
-    goes for hours is told a few times, and then as one fault that does not end.
+    A fault that the tracker already has is taken over. A fault that comes and goes for hours becomes one that does not
+    end.
     """
 
     def __init__(

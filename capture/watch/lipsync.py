@@ -1,8 +1,7 @@
 """How far sound and picture are apart, measured from flashes with their sounds, or from somebody who claps.
 
-Something is seen that happens several times (a place that becomes bright at once, or a movement that stops at once),
-and something is heard (a sound that begins at once). Where one follows the other each time at the same distance, that
-is how far they are apart. People speak and move meanwhile: most of what is seen and heard has no partner.
+A place becomes bright, or a movement stops, several times; a sound follows at the same distance each time. Most other
+sights and sounds have no partner.
 """
 
 import math

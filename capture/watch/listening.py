@@ -1,7 +1,4 @@
-"""What an input of sound gives in the seconds in which it is listened to before a session, or in a file.
-
-The watch of a session waits until something is sure; this says what it can after three seconds, by the same measures.
-"""
+"""The verdict on an input of sound after three seconds, before a session or of a file, by the measures of the watch."""
 
 from dataclasses import dataclass
 
@@ -17,11 +14,10 @@ HUM_S = 2.5
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """What was heard in `seconds`; levels in dBFS, one for each channel.
+    """The verdict on `seconds` of sound; levels in dBFS, one for each channel.
 
-    `levels_dbfs` are the loudest that lasted for 0.15 s. `is_nothing` says that no sample differed from another;
-    `clipped_s` is in how many seconds samples were cut off at full scale. `hum_dbfs` is that of the mains, None where
-    it was not listened to for long enough.
+    `levels_dbfs` lasted for 0.15 s. `is_nothing`: all samples are equal. In `clipped_s` seconds samples were cut off.
+    `hum_dbfs` is None where it was too short.
     """
 
     seconds: float

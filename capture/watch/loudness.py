@@ -26,9 +26,8 @@ _RUN = 3
 class Piece:
     """Half a second; `levels` and `peaks` are linear, 1 is full scale.
 
-    `levels` is the RMS without its mean (an input's own offset is no sound), shape (channels, WINDOWS). `is_nothing`
-    says that no sample differs from another in its channel. `clipped` counts samples of each channel at full scale in
-    runs of three and more.
+    `levels` is the RMS without its mean, shape (channels, WINDOWS). `is_nothing`: all samples of a channel are equal.
+    `clipped` counts each channel's samples at full scale in runs of three and more.
     """
 
     levels: NDArray[np.float32]

@@ -1,8 +1,10 @@
-"""The watch over what pictures show: black, a slate, or the same as before; judged on a small copy, ten times a second.
+"""The watch over the content of pictures: black, a slate, or the same as before; ten times a second, on a small copy.
 
-The copy takes single samples, not means: the noise of a sensor, by which a picture that lives is told from one that
-stands still, would vanish in means.
+The copy takes single samples: means would hide the noise of a sensor, which tells a live picture from a still one.
 """
+
+from enum import StrEnum
+from itertools import pairwise
 
 import av
 import cv2
@@ -10,10 +12,61 @@ import numpy as np
 
 from capture.pictures import Plane, plane_views
 from capture.watch.latch import Latch
-from capture.watch.slates import Slate, slate
 from devices.health.faults import Fault
 from devices.health.tracker import HealthTracker
 from devices.host.clock import NANOSECONDS
+
+_BARS = (8, 7)
+_TOP = 0.6
+"""The part of the height that bars have to fill: SMPTE's have others below."""
+_CORE = 0.25
+"""How far from the middle of a bar is looked, as a part of its width: edges are blurred."""
+_FLAT = 10
+"""Levels between the darkest and the brightest sample of what is called plain."""
+_STEP = 5
+"""Levels that a bar has to be darker than the one before."""
+_BLUE_U, _BLUE_V, _BLUE_Y = 190, (90, 128), 90
+_EMPTY = 4
+
+
+class Slate(StrEnum):
+    """What kind of picture it is."""
+
+    BARS = "bars"
+    BLUE = "blue"
+    EMPTY = "green"
+
+
+def slate(y: Plane, u: Plane, v: Plane) -> Slate | None:
+    """Return which slate a limited-range picture is, None if it is none; planes of any size from 64 columns on."""
+    if _is_plain(y):
+        luma, blueness, redness = (float(cv2.mean(plane)[0]) for plane in (y, u, v))
+        if not (_is_plain(u) and _is_plain(v)):
+            return None
+        if max(luma, blueness, redness) <= _EMPTY:
+            return Slate.EMPTY
+        is_blue = blueness >= _BLUE_U and _BLUE_V[0] <= redness <= _BLUE_V[1] and luma <= _BLUE_Y
+        return Slate.BLUE if is_blue else None
+    return Slate.BARS if any(_has_bars(y, count) for count in _BARS) else None
+
+
+def _is_plain(plane: Plane) -> bool:
+    darkest, brightest, *_ = cv2.minMaxLoc(plane)
+    return brightest - darkest <= _FLAT
+
+
+def _has_bars(y: Plane, count: int) -> bool:
+    rows, columns = y.shape
+    width = columns / count
+    levels = []
+    for bar in range(count):
+        middle = (bar + 0.5) * width
+        core = y[: round(rows * _TOP), round(middle - _CORE * width) : round(middle + _CORE * width) + 1]
+        if not _is_plain(core):
+            return False
+        levels.append(float(np.mean(core)))
+    return all(before - after >= _STEP for before, after in pairwise(levels))
+
 
 INTERVAL_S = 0.1
 WIDTH, HEIGHT = 320, 180
@@ -43,10 +96,9 @@ _SLATE_WORDS = {
 class PictureWatch:
     """Judges the pictures of one source; used by the thread that decodes, its attributes may be read by any.
 
-    `looked_at` counts the pictures that were judged. `luma` is the mean luma of the last, 16 to 235. The picture has
-    been exactly the same since `same_since_ns`, nearly since `still_since_ns`, and was last looked at at `seen_ns`.
-    `is_explained` says whether it is one that may well stand still because it is black or a slate, which are faults of
-    their own.
+    `looked_at` counts the judged pictures; `luma` is the mean of the last, 16 to 235. The picture is exactly the same
+    since `same_since_ns`, nearly since `still_since_ns`, seen last at `seen_ns`. `is_explained`: black or a slate,
+    which may stand still.
     """
 
     def __init__(self, tracker: HealthTracker, black_s: float) -> None:

@@ -8,8 +8,7 @@ import av
 from capture.screen_area import WORD as SCREEN
 from capture.source import Frame, VideoFormat, VideoSource
 from capture.watch.arrivals import ArrivalWatch
-from capture.watch.guard import Guard
-from capture.watch.health import Detectors
+from capture.watch.health import Detectors, Guard
 from capture.watch.latch import Latch
 from capture.watch.patience import NOBODY_ASKED_S, Patience
 from capture.watch.picture import PictureWatch
@@ -146,10 +145,10 @@ class StillnessWatch:
         *,
         predicts: bool = False,
     ) -> None:
-        """`picture_size` is the number of pixels: of uncompressed payloads only what was decoded is compared.
+        """`picture_size` is the number of pixels: of uncompressed payloads only decoded pictures are compared.
 
-        `predicts` says that pictures are coded by what changes (H.264): of a quiet room that may be nothing at all for
-        seconds, so that equal pictures are as good as nearly equal ones.
+        `predicts` (H.264): a quiet room changes nothing for seconds, so equal pictures are as good as nearly equal
+        ones.
         """
         self.repeats = 0
         self._name = tracker.name

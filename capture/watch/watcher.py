@@ -1,7 +1,4 @@
-"""Makes the health of each device of a session, and sets a camera's controls before it streams.
-
-What a watch takes is loaded with the first device: sessions of files, or of a synthetic picture, have none.
-"""
+"""Makes the health of each device of a session, and sets a camera's controls; both are loaded with the first device."""
 
 import contextlib
 from collections.abc import Callable
@@ -59,11 +56,7 @@ class Watcher:
     def sound(
         self, source: AudioSource, device: Device, plug_of: Callable[[Device], DeviceKind | None]
     ) -> "SourceHealth[AudioBlock, None]":
-        """Return the listener that judges `source`, the sound of `device`.
-
-        `plug_of` returns the kind of what gives pictures on the plug of a device: a capture card's sound has that one's
-        patience.
-        """
+        """Return the judge of the sound of `device`; `plug_of` returns the kind of the picture on its plug."""
         from capture.watch.audio_detectors import AudioDetectors, mains_hz
         from capture.watch.health import SourceHealth
         from capture.watch.patience import patience_for

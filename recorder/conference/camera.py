@@ -13,7 +13,7 @@ from dataclasses import replace
 import av
 import numpy as np
 
-from capture.compose.slate import card
+from capture.compose.drawn import card
 from capture.outage import SourceOutage
 from capture.packing import Packer
 from capture.pictures import Plane, plane_views, tagged

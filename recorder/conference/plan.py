@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import msgspec
 
-from capture.chosen import Chosen, ChosenSource
 from capture.compose.layout import Layout
 from capture.sound.virtual import source_name
+from capture.source_kind import Chosen, ChosenSource
 from config.errors import UsageError
 from config.program import SINGLE, LayoutSettings
 from config.schema import Conference

@@ -10,7 +10,7 @@ from importlib import import_module
 
 LATER = (
     "capture.compose.drawn",
-    "capture.compose.slate",
+    "capture.compose.drawn",
     "recorder.archive.sealing",
     "recorder.storing.sealing",
 )

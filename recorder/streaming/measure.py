@@ -66,7 +66,7 @@ def main() -> None:
 
 def _answer(asked: Question) -> "Headroom":
     # Only now: what loads the media libraries is to be as modest as what uses them.
-    from capture.chosen import SourceRequirements
+    from capture.source_kind import SourceRequirements
     from config.settings import load_settings
     from devices.host.clock import SystemClock
     from recorder.streaming.measuring import given_pictures

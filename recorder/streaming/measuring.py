@@ -15,14 +15,13 @@ import av
 import numpy as np
 
 from capture.choice import NONE, SourceSelector
-from capture.chosen import SourceRequirements
 from capture.compose.compositor import Compositor, Piece
 from capture.compose.geometry import Rect
 from capture.jpeg import JpegDecoder
 from capture.pacing import RealPace
 from capture.pictures import plane_views
 from capture.source import SAMPLE_RATE, Frame, Size, VideoFormat
-from capture.source_kind import SourceContext
+from capture.source_kind import SourceContext, SourceRequirements
 from capture.source_queue import SourceQueue
 from capture.synthetic.video import Painter
 from capture.watch.watcher import Watcher

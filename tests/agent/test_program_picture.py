@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from capture.compose.slate import slate
+from capture.compose.drawn import slate
 from capture.source import Matrix
 from config.messages import Reason
 from tests.support import media

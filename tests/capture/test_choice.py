@@ -8,11 +8,10 @@ import pytest
 
 from capture import device_choice
 from capture.choice import SourceSelector, as_file
-from capture.chosen import Chosen, SourceRequirements
 from capture.file import FileAudioSource, FileVideoSource
 from capture.pacing import FastPace
 from capture.source import AudioSource, VideoSource
-from capture.source_kind import SourceContext
+from capture.source_kind import Chosen, SourceContext, SourceRequirements
 from capture.synthetic.audio import SyntheticAudio
 from capture.synthetic.video import SyntheticVideo
 from capture.watch.watcher import Watcher

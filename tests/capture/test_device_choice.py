@@ -13,10 +13,9 @@ import pytest
 
 from capture import device_choice
 from capture.choice import SourceSelector
-from capture.chosen import Chosen, ChosenSource, SourceRequirements
 from capture.pacing import FastPace
 from capture.source import AudioBlock, AudioSource, Frame, Matrix, Size, VideoFormat, VideoSource
-from capture.source_kind import SourceContext
+from capture.source_kind import Chosen, ChosenSource, SourceContext, SourceRequirements
 from capture.watch.watcher import Watcher
 from capture.worker import AudioWorker, SourceWorker, VideoWorker
 from config.errors import DeviceLost, DeviceNotFound

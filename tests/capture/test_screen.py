@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 from capture.choice import SourceSelector
-from capture.chosen import SourceRequirements
 from capture.convert import FrameConverter
 from capture.outage import OutageKind
 from capture.pacing import FastPace
@@ -20,7 +19,7 @@ from capture.pictures import plane_views
 from capture.screen import BgraConverter, ScreenSource
 from capture.screen_area import ScreenArea, as_screen
 from capture.source import Frame, Matrix
-from capture.source_kind import SourceContext
+from capture.source_kind import SourceContext, SourceRequirements
 from capture.synthetic.marks import write_number
 from capture.watch.watcher import Watcher
 from capture.worker import VideoWorker

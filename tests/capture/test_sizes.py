@@ -16,8 +16,7 @@ from capture import turbojpeg
 from capture.camera_pictures import CameraDecoder, decoder_for
 from capture.file import FileVideoSource
 from capture.pacing import FastPace
-from capture.pictures import plane_views
-from capture.sizes import BySize
+from capture.pictures import BySize, plane_views
 from capture.source import Frame, Matrix, Size, VideoSource
 from capture.synthetic.video import SyntheticVideo
 from config.errors import MediaError

@@ -12,11 +12,10 @@ import numpy as np
 import pytest
 
 from capture.choice import SourceSelector
-from capture.chosen import ChosenSource, SourceRequirements
 from capture.pacing import FastPace, RealPace
 from capture.pictures import plane_views
 from capture.source import SAMPLE_RATE, AudioBlock, AudioSource, Frame, Matrix, VideoSource
-from capture.source_kind import SourceContext, SourceKind, source_kind
+from capture.source_kind import ChosenSource, SourceContext, SourceKind, SourceRequirements, source_kind
 from capture.source_names import source_name, source_names
 from capture.watch.watcher import Watcher
 from config.errors import MediaError, UsageError

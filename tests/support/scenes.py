@@ -14,7 +14,7 @@ import simplejpeg  # type: ignore[import-untyped]  # ships no types
 from numpy.typing import NDArray
 
 from capture.jpeg import JpegDecoder
-from capture.sizes import BySize
+from capture.pictures import BySize
 from capture.source import Frame, Matrix, Size, VideoFormat, VideoSource
 from capture.watch.health import HealthContext
 from capture.watch.patience import Patience

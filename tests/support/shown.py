@@ -10,10 +10,10 @@ import msgspec
 import numpy as np
 
 from agent.checks.check import Situation
-from capture.chosen import Chosen, ChosenSource
 from capture.jpeg import JpegDecoder
-from capture.sizes import BySize
+from capture.pictures import BySize
 from capture.source import SAMPLE_RATE, AudioBlock, AudioSource, Frame, Matrix, Samples, Size, VideoFormat, VideoSource
+from capture.source_kind import Chosen, ChosenSource
 from config.errors import LiputError
 from devices.host.clock import NANOSECONDS
 from devices.model import Device, DeviceKind

@@ -4,11 +4,11 @@ import cv2
 import numpy as np
 import pytest
 
-from capture.compose.slate import card, slate
+from capture.compose.drawn import card, slate
 from capture.pictures import plane_views
 from capture.source import Matrix
 from capture.watch.picture import BLACK_MEAN
-from capture.watch.slates import slate as slate_of_a_stick
+from capture.watch.picture import slate as slate_of_a_stick
 from config.locale.lookup import LANGUAGES
 from config.messages import Card, Reason, card_text, reason_text
 from devices.health.faults import LOSES_NOTHING, Fault

@@ -12,7 +12,7 @@ from capture.pictures import plane_views, tagged
 from capture.source import Matrix
 from capture.synthetic.video import Painter
 from capture.watch.glance import SETTLES_S, Glance, Seen
-from capture.watch.slates import Slate
+from capture.watch.picture import Slate
 from devices.host.clock import NANOSECONDS
 from tests.rig import pictures as rig
 

@@ -12,7 +12,7 @@ from capture.source import Frame
 from capture.watch import audio_detectors, loudness
 from capture.watch.arrivals import ArrivalWatch
 from capture.watch.audio_detectors import SilenceWatch
-from capture.watch.guard import Guard
+from capture.watch.health import Guard
 from capture.watch.hum import HumMeter
 from capture.watch.latch import Latch
 from capture.watch.picture import PictureWatch

@@ -7,9 +7,9 @@ from typing import cast
 
 import pytest
 
-from capture.chosen import Chosen, ChosenSource
 from capture.compose.layout import Layout
 from capture.source import AudioSource, VideoSource
+from capture.source_kind import Chosen, ChosenSource
 from config.errors import UsageError
 from config.program import BUILT_IN_LAYOUTS, SINGLE, LayoutSettings
 from config.schema import Conference, Settings

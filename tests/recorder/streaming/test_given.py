@@ -6,9 +6,9 @@ from fractions import Fraction
 import pytest
 
 from capture import device_choice
-from capture.chosen import SourceRequirements
 from capture.pacing import RealPace
 from capture.source import VideoFormat
+from capture.source_kind import SourceRequirements
 from capture.synthetic.video import SyntheticVideo
 from config.errors import DeviceBusy
 from config.schema import Settings

@@ -2,11 +2,9 @@
 
 import av
 
-from capture.chosen import ChosenSource
-from capture.pictures import plane_views, tagged
-from capture.sizes import BySize
+from capture.pictures import BySize, plane_views, tagged
 from capture.source import Frame, Matrix, Size, VideoFormat, VideoSource
-from capture.source_kind import SourceContext, SourceKind, nothing_follows
+from capture.source_kind import ChosenSource, SourceContext, SourceKind, nothing_follows
 from config.errors import MediaError
 from devices.host.clock import NANOSECONDS
 

@@ -3,10 +3,9 @@
 import threading
 from fractions import Fraction
 
-from capture.chosen import SourceRequirements
 from capture.pacing import FastPace
 from capture.pictures import plane_views
-from capture.source_kind import SourceContext, source_kind
+from capture.source_kind import SourceContext, SourceRequirements, source_kind
 from capture.watch.watcher import Watcher
 from config.schema import Settings
 from devices.host.clock import SystemClock
