@@ -12,7 +12,7 @@ from pathlib import Path
 from config.files import open_regular
 from recorder.mp4.boxes import adds_up, box_at, content_of
 from recorder.mp4.finish import MOST_CUT_BYTES, torn_bytes
-from recorder.mp4.head import Kind, has_hole, head_of, reopen_head
+from recorder.mp4.head import has_hole, head_of, reopen_head
 from recorder.storage_errors import storage_error
 
 SIZE_BYTES = 4
@@ -48,13 +48,13 @@ def mend(path: Path) -> Mended:
 def _mend(descriptor: int) -> Mended:
     size = os.fstat(descriptor).st_size
     head = head_of(descriptor, size)
-    if head.kind not in {Kind.OPEN, Kind.TORN}:
+    if head is None:
         return Mended.NOTHING
     first = box_at(descriptor, head.moov.end)
     if first is not None and first.kind not in {b"moof", bytes(4)}:  # fragments of others may have more to them
         return Mended.NOTHING
     done = Mended.NOTHING
-    if head.kind is Kind.TORN:
+    if head.is_torn:
         reopen_head(descriptor, head.moov)
         done = Mended.HEAD
     whole = _whole_fragments(descriptor, head.moov.end, size)

@@ -11,7 +11,6 @@ import os
 import struct
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from config.errors import MediaError
@@ -19,29 +18,15 @@ from recorder.model.marks import Mark
 from recorder.model.titles import chapters
 from recorder.mp4.boxes import Parts, box_at, length
 from recorder.mp4.chapter_track import titles
-from recorder.mp4.head import Kind, close_head, head_of, reopen_head
+from recorder.mp4.head import close_head, head_of, is_closed, reopen_head
 from recorder.mp4.movie import Movie
-from recorder.mp4.scan import Advance, scan
+from recorder.mp4.scan import Advance, Fragments
 
 MOST_CUT_BYTES = 64_000_000
 """How much of the end may be cut off as torn: more than is ever written between two syncs, in the largest profile."""
 
 type Sync = Callable[[int], None]
 """Brings a file's content onto the disk, by its descriptor."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """What was done: whether anything was, fragments and samples that are in the file, bytes that were cut off.
-
-    `end_s` is when the last track ends, in seconds.
-    """
-
-    changed: bool
-    fragments: int = 0
-    samples: int = 0
-    cut_bytes: int = 0
-    end_s: float = 0.0
 
 
 def finish(
@@ -53,8 +38,8 @@ def finish(
     sync: Sync = os.fdatasync,
     most_cut: int = MOST_CUT_BYTES,
     advance: Advance | None = None,
-) -> Finished:
-    """Make an ordinary MP4 of the file; one that is finished is left as it is.
+) -> bool:
+    """Make an ordinary MP4 of the file; return whether it was none before.
 
     `marks` become chapters, `title` names what is before the first; `path` is for messages. What is behind the last
     whole fragment is cut off. `advance` hears up to where the file was read. Raises MediaError where there is no
@@ -63,13 +48,12 @@ def finish(
     """
     size = os.fstat(descriptor).st_size
     head = head_of(descriptor, size)
-    if head.kind is Kind.CLOSED:
-        return Finished(changed=False)
-    if head.kind is Kind.OTHER:
+    if head is None:
+        if is_closed(descriptor, size):
+            return False
         raise _unreadable(path)
-    found = scan(descriptor, head, size, advance)
-    samples = sum(track.count for track in found.tracks.values())
-    if not samples:
+    found = Fragments(descriptor, head, size, advance)
+    if not any(track.count for track in found.tracks.values()):
         raise _unreadable(path)
     try:
         movie = Movie(head.content, found.tracks)
@@ -77,18 +61,17 @@ def finish(
         raise _unreadable(path) from None
     starts = [(each["start"], each["metadata"]["title"]) for each in chapters(marks, movie.end_s, title)]
     texts = titles(starts)
-    cut = torn_bytes(descriptor, found.end, size)
-    if cut > most_cut:
+    if torn_bytes(descriptor, found.end, size) > most_cut:
         raise MediaError(
             f"{path} is damaged {size - found.end} bytes before its end",
             hint="it stays as it was written, in fragments; players get past the damage as far as they can",
         )
-    if head.kind is Kind.TORN:
+    if head.is_torn:
         reopen_head(descriptor, head.moov)
     _append(descriptor, found.end, [*texts, *movie.index(starts, found.end)], sync)
     close_head(descriptor, head.moov, found.end + length(texts))
     sync(descriptor)
-    return Finished(changed=True, fragments=found.count, samples=samples, cut_bytes=cut, end_s=movie.end_s)
+    return True
 
 
 def torn_bytes(descriptor: int, end: int, size: int) -> int:

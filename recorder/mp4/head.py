@@ -8,7 +8,6 @@ import itertools
 import os
 import struct
 from dataclasses import dataclass
-from enum import Enum, auto
 
 from recorder.mp4.boxes import HEAD, HEAD_BYTES, Box, adds_up, box_at, boxes, content_of
 
@@ -20,47 +19,38 @@ FIRST_HEAD = HEAD.pack(MVHD_BYTES, b"mvhd")
 LARGEST_32 = (1 << 32) - 1
 
 
-NO_BOX = Box(b"", 0, 0, 0)
-
-
-class Kind(Enum):
-    """What the head of a file says, and whether it is true."""
-
-    OPEN = auto()
-    """Fragments follow."""
-    TORN = auto()
-    """One `mdat` and an index behind it; but that index is not there."""
-    CLOSED = auto()
-    """An ordinary MP4, ours or another one."""
-    OTHER = auto()
-    """Nothing of ours, or nothing at all."""
-
-
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The kind of a file; where its first `moov` lies, or did, and what is in it, if it is OPEN or TORN."""
+    """The head of a file in fragments: where its first `moov` lies, or did, and what is in it.
 
-    kind: Kind
-    moov: Box = NO_BOX
-    content: bytes = b""
+    One that `is_torn` says one `mdat` with an index behind it; but that index is not there.
+    """
+
+    moov: Box
+    content: bytes
+    is_torn: bool = False
 
 
-def head_of(descriptor: int, size: int) -> Head:
-    """Return what the head of a file of `size` bytes says; raises OSError."""
+def head_of(descriptor: int, size: int) -> Head | None:
+    """Return what the head of a file of `size` bytes says; None for a closed file, and for none of ours."""
     ftyp = box_at(descriptor, 0)
     if ftyp is None or ftyp.kind != b"ftyp":
-        return Head(Kind.OTHER)
+        return None
     first = box_at(descriptor, ftyp.end)
     if first is not None and first.kind == b"moov" and first.end <= size and first.start + HEAD_BYTES <= SECTOR:
         content = content_of(descriptor, first)
         if adds_up(content) and any(kind == b"mvex" for kind, _ in boxes(content)):
-            return Head(Kind.OPEN, first, content)
-    if _is_indexed(descriptor, ftyp.end, size):
-        return Head(Kind.CLOSED)
-    moov = _moov_inside(descriptor, first, size) if first is not None and first.kind == b"mdat" else None
-    if moov is None:
-        return Head(Kind.OTHER)
-    return Head(Kind.TORN, moov, FIRST_HEAD + content_of(descriptor, moov)[len(FIRST_HEAD) :])
+            return Head(first, content)
+    if first is None or first.kind != b"mdat" or _is_indexed(descriptor, ftyp.end, size):
+        return None
+    moov = _moov_inside(descriptor, first, size)
+    return moov and Head(moov, FIRST_HEAD + content_of(descriptor, moov)[len(FIRST_HEAD) :], is_torn=True)
+
+
+def is_closed(descriptor: int, size: int) -> bool:
+    """Return whether a file of `size` bytes is an ordinary MP4, ours or another one; raises OSError."""
+    ftyp = box_at(descriptor, 0)
+    return ftyp is not None and ftyp.kind == b"ftyp" and _is_indexed(descriptor, ftyp.end, size)
 
 
 def close_head(descriptor: int, moov: Box, end: int) -> None:

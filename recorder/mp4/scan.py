@@ -7,7 +7,6 @@ the same. ISO/IEC 14496-12, 8.8.
 import os
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -26,51 +25,32 @@ type Advance = Callable[[int], None]
 """Called with the position in the file that was reached."""
 
 
-@dataclass
-class Defaults:
-    """What the samples of a track have where nothing else is said: duration, size, flags (`trex`, then `tfhd`)."""
-
-    duration: int = 0
-    size: int = 0
-    flags: int = 0
+type Defaults = tuple[int, ...]
+"""Duration, size and flags of a track's samples where nothing else is said (`trex`, then `tfhd`)."""
 
 
-@dataclass
 class Fragments:
-    """What the fragments of a file say: where the first begins and the last whole one ends, the samples by track."""
+    """What the whole fragments behind `head` say: where they `start` and `end`, their `count`, the samples by track."""
 
-    start: int
-    end: int
-    tracks: dict[int, Samples] = field(default_factory=dict)
-    count: int = 0
-
-
-def scan(descriptor: int, head: Head, size: int, advance: Advance | None = None) -> Fragments:
-    """Return what the whole fragments behind `head` say, in a file of `size` bytes; raises OSError."""
-    return _Scan(descriptor, head.content, size, head.moov.end).run(advance)
-
-
-class _Scan:
-    def __init__(self, descriptor: int, moov: bytes, size: int, start: int) -> None:
+    def __init__(self, descriptor: int, head: Head, size: int, advance: Advance | None = None) -> None:
+        """Read them, in a file of `size` bytes; raises OSError."""
+        self.start = self.end = head.moov.end
+        self.count = 0
+        self.tracks: dict[int, Samples] = {}
         self._descriptor = descriptor
         self._size = size
-        self._found = Fragments(start, start)
         self._defaults: dict[int, Defaults] = {}
-        for kind, trex in boxes(find(moov, b"mvex")):
+        for kind, trex in boxes(find(head.content, b"mvex")):
             if kind == b"trex":
                 track, _, *values = struct.unpack_from(">5I", trex, 4)
-                self._defaults[track] = Defaults(*values)
-
-    def run(self, advance: Advance | None) -> Fragments:
-        found = self._found
-        while (end := self._fragment(found.end)) is not None:
-            found.end = end
-            found.count += 1
+                self._defaults[track] = tuple(values)
+        while (end := self._fragment(self.end)) is not None:
+            self.end = end
+            self.count += 1
             if advance is not None:
                 advance(end)
-        for samples in found.tracks.values():
+        for samples in self.tracks.values():
             samples.reach_to_the_end()
-        return found
 
     def _fragment(self, position: int) -> int | None:
         """Take in the fragment at `position`; return where it ends, None where no whole one is."""
@@ -83,13 +63,13 @@ class _Scan:
         mdat = box_in(data, moof.end - position, position)
         if mdat is None or mdat.kind != b"mdat" or mdat.end > self._size:
             return None
-        marks = {track: samples.mark() for track, samples in self._found.tracks.items()}
+        marks = {track: samples.mark() for track, samples in self.tracks.items()}
         try:
             self._moof(data[: moof.end - position], moof, mdat)
         except (ValueError, OverflowError, struct.error):
-            self._found.tracks = {track: samples for track, samples in self._found.tracks.items() if track in marks}
+            self.tracks = {track: samples for track, samples in self.tracks.items() if track in marks}
             for track, mark in marks.items():
-                self._found.tracks[track].go_back(mark)
+                self.tracks[track].go_back(mark)
             return None
         return mdat.end
 
@@ -100,13 +80,14 @@ class _Scan:
 
     def _traf(self, data: bytes, traf: Box, moof_start: int, mdat: Box) -> None:
         samples: Samples | None = None
-        defaults, base, offset = Defaults(), moof_start, moof_start
+        defaults: Defaults = ()
+        base = offset = moof_start
         for box in _inside(data, traf.content, traf.end):
             if box.kind == b"tfhd":
                 track, defaults, base = self._tfhd(data, box.content, moof_start)
-                if track not in self._found.tracks:
-                    self._found.tracks[track] = Samples()
-                samples = self._found.tracks[track]
+                if track not in self.tracks:
+                    self.tracks[track] = Samples()
+                samples = self.tracks[track]
             elif samples is None:
                 raise ValueError("samples of no track")
             elif box.kind == b"tfdt":
@@ -130,12 +111,12 @@ class _Scan:
         known = self._defaults.get(track)
         if known is None:
             raise ValueError(f"a fragment of a track {track} that the file does not have")
-        defaults = Defaults(known.duration, known.size, known.flags)
-        for bit, name in ((DEFAULT_DURATION, "duration"), (DEFAULT_SIZE, "size"), (DEFAULT_FLAGS, "flags")):
+        defaults = list(known)
+        for place, bit in enumerate((DEFAULT_DURATION, DEFAULT_SIZE, DEFAULT_FLAGS)):
             if flags & bit:
-                setattr(defaults, name, struct.unpack_from(">I", data, position)[0])
+                defaults[place] = struct.unpack_from(">I", data, position)[0]
                 position += 4
-        return track, defaults, base
+        return track, tuple(defaults), base
 
 
 def _inside(data: bytes, position: int, end: int) -> list[Box]:
@@ -153,6 +134,7 @@ def _inside(data: bytes, position: int, end: int) -> list[Box]:
 def _trun(data: bytes, trun: Box, samples: Samples, defaults: Defaults, base: int, offset: int) -> int:
     """Take in a run of samples; return where it ends in the file."""
     flags, count = struct.unpack_from(">II", data, trun.content)
+    duration, size, usual_flags = defaults
     position = trun.content + 8
     if flags & DATA_OFFSET:
         offset = base + struct.unpack_from(">i", data, position)[0]
@@ -166,15 +148,15 @@ def _trun(data: bytes, trun: Box, samples: Samples, defaults: Defaults, base: in
         raise ValueError("a run without its samples")
     table = np.frombuffer(data, ">u4", count * len(there), position).reshape(count, len(there))
     column: dict[int, Column] = {bit: table[:, index] for index, bit in enumerate(there)}
-    all_flags = column.get(FLAGS, defaults.flags)
+    all_flags = column.get(FLAGS, usual_flags)
     if first_flags is not None:
         all_flags = np.array(np.broadcast_to(all_flags, count), np.uint32)
         all_flags[0] = first_flags
     return samples.add_run(
         offset,
         count,
-        column.get(SIZE, defaults.size),
-        column.get(DURATION, defaults.duration),
+        column.get(SIZE, size),
+        column.get(DURATION, duration),
         column.get(SHIFT, 0),
         all_flags,
     )

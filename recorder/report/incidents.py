@@ -47,11 +47,8 @@ class Incident:
     is_open: bool = False
 
 
-@dataclass(slots=True)
-class _Begun:
-    incident: Incident
-    at: datetime
-    since_s: float | None
+type _Begun = tuple[Incident, datetime, float | None]
+"""What has begun, when, and since when in media time, as far as the log says that."""
 
 
 @dataclass(slots=True)
@@ -87,17 +84,17 @@ def _of_run(run: Run, ended_at: datetime | None) -> Iterable[Incident]:
     for kind, subject in armed.found:
         if kind in LASTING:
             _incident(log, kind, subject, run.began_at)
-    for (kind, subject), begun in armed.begun.items():
+    for (kind, subject), (_, begun_at, _) in armed.begun.items():
         if ends(BEGUN, "", {}, (kind, subject)):
             continue
-        at = run.began_at or begun.at
-        log.begun[kind, subject] = _Begun(_incident(log, kind, subject, at), at, 0.0)
+        at = run.began_at or begun_at
+        log.begun[kind, subject] = _incident(log, kind, subject, at), at, 0.0
     _read(log, run.recording)
     end_at = run.killed_at or ended_at or log.last_at
-    for begun in log.begun.values():
-        begun.incident.is_open = run.killed_at is None
+    for incident, at, _ in log.begun.values():
+        incident.is_open = run.killed_at is None
         if end_at is not None:
-            _add_seconds(begun.incident, max(0.0, (end_at - begun.at).total_seconds()))
+            _add_seconds(incident, max(0.0, (end_at - at).total_seconds()))
     return log.found.values()
 
 
@@ -162,7 +159,7 @@ def _begin(log: _Log, kind: str, subject: str, detail: Mapping[str, Any], at: da
         return  # it is told that what is silent is lost: the same absence
     incident = _incident(log, name, subject, at)
     if may_end(kind, detail):
-        log.begun[name, subject] = _Begun(incident, at, number(detail.get("since_s")))
+        log.begun[name, subject] = incident, at, number(detail.get("since_s"))
     elif kind in _COUNTED:
         incident.count = (incident.count or 0) + round(number(detail.get(_COUNTED[kind])) or 0)
     elif kind in _SO_FAR:
@@ -174,13 +171,13 @@ def _begin(log: _Log, kind: str, subject: str, detail: Mapping[str, Any], at: da
 
 
 def _end(log: _Log, kind: str, subject: str, detail: Mapping[str, Any], at: datetime) -> None:
-    for (name, whose), begun in list(log.begun.items()):
+    for (name, whose), (incident, begun_at, since_s) in list(log.begun.items()):
         if ends(kind, subject, detail, (_MISSED if name == AWAY else name, whose)):
             back_s = number(detail.get("at_s"))
-            seconds = (at - begun.at).total_seconds()
-            if begun.since_s is not None and back_s is not None:
-                seconds = back_s - begun.since_s
-            _add_seconds(begun.incident, max(0.0, seconds))
+            seconds = (at - begun_at).total_seconds()
+            if since_s is not None and back_s is not None:
+                seconds = back_s - since_s
+            _add_seconds(incident, max(0.0, seconds))
             del log.begun[name, whose]
 
 

@@ -63,42 +63,33 @@ def gather(folder: Path, name: str, changed: Mapping[str, bytes] = MappingProxyT
     `changed` has files that are about to be other ones, by their paths in the package. Raises OSError,
     msgspec.MsgspecError or bag.BagFormatError where the description or the manifest cannot be read.
     """
-    files = _Files(folder, changed)
-    recording = decode_recording(files.content(RECORDING_FILE))
-    manifest = files.content(bag.MANIFEST_FILE)
+
+    def content(path: str) -> bytes:
+        return changed[path] if path in changed else read_file(folder / path)
+
+    def read[T](path: str, kind: type[T]) -> T | None:
+        """Return what a file says; None for one that is not there, or says nothing that is known."""
+        try:
+            return msgspec.json.decode(content(path), type=kind)
+        except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+            return None
+
+    recording = decode_recording(content(RECORDING_FILE))
+    manifest = content(bag.MANIFEST_FILE)
     digests = bag.read_manifest(manifest)
     return Material(
         id=name,
         recording=recording,
-        request=files.read(REQUEST_FILE, RequestRecord),
-        checks=files.read(CHECKS_FILE, dict[str, Any]) or {},
-        devices=files.read(DEVICES_FILE, tuple[Device, ...]) or (),
+        request=read(REQUEST_FILE, RequestRecord),
+        checks=read(CHECKS_FILE, dict[str, Any]) or {},
+        devices=read(DEVICES_FILE, tuple[Device, ...]) or (),
         events=tuple(read_events(folder / EVENTS_FILE)),
-        levels=files.read(LEVELS_FILE, Levels),
+        levels=read(LEVELS_FILE, Levels),
         digests={media.file: digests[media.file] for media in recording.media if media.file in digests},
         manifest_digest=hashlib.sha256(manifest).hexdigest(),
         poster=_poster(folder),
         pictures=tuple(_strip(folder, recording)),
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _Files:
-    """The files of a package, some of which are about to be changed."""
-
-    folder: Path
-    changed: Mapping[str, bytes]
-
-    def content(self, path: str) -> bytes:
-        """Return the content of a file; raises OSError."""
-        return self.changed[path] if path in self.changed else read_file(self.folder / path)
-
-    def read[T](self, path: str, kind: type[T]) -> T | None:
-        """Return what a file says; None for one that is not there, or says nothing that is known."""
-        try:
-            return msgspec.json.decode(self.content(path), type=kind)
-        except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
-            return None
 
 
 def read_events(path: Path) -> Iterator[Mapping[str, Any]]:

@@ -2,7 +2,6 @@
 
 from base64 import b64encode
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from fractions import Fraction
 from pathlib import Path
@@ -32,27 +31,25 @@ _CODECS = {"h264": "H.264", "hevc": "H.265"}
 type Rows = list[tuple[str, str]]
 
 
-@dataclass(frozen=True, slots=True)
-class Limited[Row]:
-    """As many rows as there is room for, and how many more there are."""
-
-    rows: Sequence[Row]
-    more: int
+type Limited[Row] = tuple[Sequence[Row], int]
+"""As many rows as there is room for, and how many more there are."""
 
 
-def limited[Row](rows: Sequence[Row], most: int) -> Limited[Row]:
-    """Return the first of `rows`: all where they are no more than `most`."""
-    return Limited(rows[:most], max(0, len(rows) - most))
+def _limited[Row](rows: Sequence[Row], most: int) -> Limited[Row]:
+    return rows[:most], max(0, len(rows) - most)
 
 
 class ReportView:
     """What stands in the report of `material`. The template asks for its properties, and for words by `t`."""
+
+    events_file, recording_file = EVENTS_FILE, RECORDING_FILE
 
     def __init__(self, material: Material, wishes: ReportWishes, language: str) -> None:
         self.language = language
         self.wishes = wishes
         self.recording = material.recording
         self.id = material.id
+        self.manifest_digest = material.manifest_digest
         self._material = material
         self._request = material.request.request if material.request else None
         self._incidents = incidents(material.events, material.recording)
@@ -250,7 +247,7 @@ class ReportView:
     @property
     def incidents(self) -> Limited[tuple[str, ...]]:
         """What went wrong: what, of which source, first at, how often, how long or how much."""
-        return limited([self._incident(incident) for incident in self._incidents], MOST_INCIDENTS)
+        return _limited([self._incident(incident) for incident in self._incidents], MOST_INCIDENTS)
 
     def _incident(self, incident: Incident) -> tuple[str, ...]:
         kind = incident.kind if incident.kind in words("report-incidents") else OTHER
@@ -282,7 +279,7 @@ class ReportView:
     @property
     def chapters(self) -> Limited[tuple[str, str]]:
         """Chapters: time and title."""
-        return limited([self._chapter(chapter) for chapter in self.recording.chapters], MOST_CHAPTERS)
+        return _limited([self._chapter(chapter) for chapter in self.recording.chapters], MOST_CHAPTERS)
 
     def _chapter(self, chapter: Chapter) -> tuple[str, str]:
         return numbers.length(chapter.start_s), shortened(chapter.title, _LONGEST_CHAPTER)
@@ -307,12 +304,7 @@ class ReportView:
     @property
     def digests(self) -> Limited[tuple[str, str]]:
         """Checksums of the media."""
-        return limited(list(self._material.digests.items()), MOST_DIGESTS)
-
-    @property
-    def manifest_digest(self) -> str:
-        """The checksum of the manifest, which has those of everything else in `data/`."""
-        return self._material.manifest_digest
+        return _limited(list(self._material.digests.items()), MOST_DIGESTS)
 
     @property
     def signed_on(self) -> str:
@@ -323,16 +315,6 @@ class ReportView:
     def made_by(self) -> str:
         """What made it, of what."""
         return self.t("made", version=self.recording.software.get("liput", "?"), file=RECORDING_FILE)
-
-    @property
-    def events_file(self) -> str:
-        """Where everything that happened is listed."""
-        return EVENTS_FILE
-
-    @property
-    def recording_file(self) -> str:
-        """Where the session is described."""
-        return RECORDING_FILE
 
     # Pictures
 
@@ -345,11 +327,6 @@ class ReportView:
     def pictures(self) -> list[tuple[str, str]]:
         """Pictures from beginning to end: time and data URI."""
         return [(time, _uri(picture)) for time, picture in self._material.pictures]
-
-    @property
-    def levels(self) -> Any:
-        """How loud it was, or None."""
-        return self._material.levels
 
 
 def _uri(picture: bytes | None) -> str:

@@ -66,12 +66,12 @@ def main() -> None:
         write(path, hours)
         descriptor, size = os.open(path, os.O_RDWR), path.stat().st_size
         before_kb, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
-        done = finish(descriptor, path)
+        finish(descriptor, path)
         took_s = time.process_time() - began
         grown_mb = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kb) / 1024
         os.close(descriptor)
         print(
-            f"{done.samples} samples in {done.fragments} fragments: {took_s:.1f} s of CPU, {grown_mb:.0f} MB more, "
+            f"{hours:g} h: {took_s:.1f} s of CPU, {grown_mb:.0f} MB more, "
             f"an index of {(path.stat().st_size - size) / 1e6:.1f} MB"
         )
 

@@ -10,8 +10,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from recorder.mp4.head import Kind, head_of
-from recorder.mp4.scan import scan
+from recorder.mp4.head import head_of
+from recorder.mp4.scan import Fragments
 from tests.bench.line import Bench, Line
 from tests.bench.peers import JobFailed
 from tests.proofs import latency
@@ -67,6 +67,6 @@ def fragments(path: Path) -> int:
     try:
         size = os.fstat(descriptor).st_size
         head = head_of(descriptor, size)
-        return scan(descriptor, head, size).count if head.kind is Kind.OPEN else 0
+        return Fragments(descriptor, head, size).count if head and not head.is_torn else 0
     finally:
         os.close(descriptor)

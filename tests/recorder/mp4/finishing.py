@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from recorder.model.marks import Mark
-from recorder.mp4.finish import Finished, finish
+from recorder.mp4.finish import finish
 from tests.support.muxed import TITLE
 
 AT = datetime(2026, 11, 24, 9, tzinfo=UTC)
@@ -23,6 +23,6 @@ def opened(path: Path) -> Iterator[int]:
         os.close(descriptor)
 
 
-def finished(path: Path, marks: tuple[Mark, ...] = ()) -> Finished:
+def finished(path: Path, marks: tuple[Mark, ...] = ()) -> bool:
     with opened(path) as descriptor:
         return finish(descriptor, path, marks=marks, title=TITLE)

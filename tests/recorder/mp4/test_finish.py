@@ -4,7 +4,7 @@ import os
 import struct
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import astuple, replace
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -16,11 +16,11 @@ from config.errors import MediaError
 from recorder.mending import mend
 from recorder.model.marks import Mark
 from recorder.model.packet import EncodedPacket, Track
-from recorder.mp4.finish import MOST_CUT_BYTES, Finished, finish
+from recorder.mp4.finish import MOST_CUT_BYTES, finish
 from recorder.mp4.head import SECTOR
 from tests.recorder.mp4.finishing import MARKS, finished, opened
 from tests.support import media
-from tests.support.muxed import FRAGMENTED, ORDINARY, Coded, decoded, in_90_khz, mux, regular, told
+from tests.support.muxed import FRAGMENTED, ORDINARY, TITLE, Coded, decoded, in_90_khz, mux, regular, told
 
 DELAY = 9000
 """How long after its decoding the first picture is shown; a coder shows the last one no later."""
@@ -32,10 +32,9 @@ def both(folder: Path, coded: Coded, marks: tuple[Mark, ...] = ()) -> tuple[Path
     templates = coded.encoder.templates
     theirs = mux(folder / "theirs.mp4", templates, coded.packets, ORDINARY, marks, coded.end_s)
     ours = mux(folder / "ours.mp4", templates, coded.packets, FRAGMENTED)
-    done = finished(ours, marks)
-    assert (done.changed, done.cut_bytes) == (True, 0)
-    assert done.end_s == pytest.approx(coded.end_s, abs=0.0001)
-    assert astuple(finished(ours, marks)) == (False, 0, 0, 0, 0.0)
+    with opened(ours) as descriptor:
+        assert finish(descriptor, ours, marks=marks, title=TITLE, most_cut=0)
+    assert not finished(ours, marks)
     return theirs, ours
 
 
@@ -106,7 +105,7 @@ def test_any_packets_become_what_ffmpeg_makes_of_them(
     packets = packets_of(coded, *made)
     theirs = mux(tmp_path / "theirs.mp4", coded.encoder.templates, packets, ORDINARY)
     ours = mux(tmp_path / "ours.mp4", coded.encoder.templates, packets, FRAGMENTED)
-    assert finished(ours).changed
+    assert finished(ours)
     assert told(ours) == told(theirs)
 
 
@@ -139,7 +138,7 @@ def test_an_incomplete_last_fragment_is_cut_off(fragmented: Path, tmp_path: Path
     for length in (moofs[-1] + 4, moofs[-1] + 100, (moofs[-1] + len(content)) // 2, len(content) - 1):
         path = tmp_path / "cut.mp4"
         path.write_bytes(content[:length])
-        assert finished(path).cut_bytes == length - moofs[-1]
+        assert finished(path)
         assert path.read_bytes() == whole.read_bytes()
 
 
@@ -183,11 +182,15 @@ def test_an_index_that_is_there_already_is_no_torn_end(fragmented: Path, tmp_pat
     path, content = tmp_path / "a.mp4", fragmented.read_bytes()
     path.write_bytes(content)
     finished(path)
-    index = path.read_bytes()[len(content) :]
+    done = path.read_bytes()
+    index = done[len(content) :]
     path.write_bytes(content + index)  # as who was killed before the head was changed has left it
-    assert finished(path).cut_bytes == 0
+    with opened(path) as descriptor:
+        assert finish(descriptor, path, title=TITLE, most_cut=0)
+    assert path.read_bytes() == done
     path.write_bytes(content + index + b"\0")
-    assert finished(path).cut_bytes == len(index) + 1
+    with opened(path) as descriptor, pytest.raises(MediaError, match="is damaged"):
+        finish(descriptor, path, most_cut=len(index))
 
 
 @pytest.mark.parametrize("does", [finished, mend])
@@ -218,11 +221,11 @@ def test_a_file_of_more_than_4_gb_has_wide_offsets(tmp_path: Path) -> None:
         file.write(struct.pack(">I", length))
         file.seek(start + length)
         file.write(content[rest:])
-    assert finished(small).changed
+    assert finished(small)
     for _ in range(2):
-        assert finished(path).samples == len(coded.packets)
+        assert finished(path)
         assert decoded(path) == decoded(small)
-        assert not finished(path).changed
+        assert not finished(path)
         with opened(path) as descriptor:  # a head that was changed, and the index lost
             size = os.pread(descriptor, 8, boxes[1][1] + 8)
             os.ftruncate(descriptor, boxes[1][1] + struct.unpack(">Q", size)[0] + 40)
@@ -252,5 +255,5 @@ def test_an_ordinary_file_of_others_is_left_as_it_is(fragmented: Path, tmp_path:
     for flags in ("faststart", "use_metadata_tags"):
         media.run("ffmpeg", "-v", "error", "-y", "-i", fragmented, "-c", "copy", "-movflags", flags, path)
         content = path.read_bytes()
-        assert finished(path) == Finished(changed=False)
+        assert not finished(path)
         assert path.read_bytes() == content

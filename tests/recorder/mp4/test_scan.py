@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from recorder.mp4.boxes import Box, Parts, box, length
-from recorder.mp4.head import Head, Kind
+from recorder.mp4.head import Head
 from recorder.mp4.samples import NON_SYNC, Samples
-from recorder.mp4.scan import LOOK_BYTES, Fragments, scan
+from recorder.mp4.scan import LOOK_BYTES, Fragments
 
 HEAD = b"the head "
 MEDIA = bytes(100)
@@ -57,10 +57,10 @@ def fragment(
 
 def scanned(path: Path, content: bytes, reached: list[int] | None = None) -> Fragments:
     path.write_bytes(HEAD + content)
-    head = Head(Kind.OPEN, Box(b"moov", 0, 8, len(HEAD)), b"".join(DEFAULTS))
+    head = Head(Box(b"moov", 0, 8, len(HEAD)), b"".join(DEFAULTS))
     with path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
-        return scan(file.fileno(), head, size, reached.append if reached is not None else None)
+        return Fragments(file.fileno(), head, size, reached.append if reached is not None else None)
 
 
 def columns(samples: Samples) -> list[list[int]]:

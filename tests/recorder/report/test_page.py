@@ -124,8 +124,9 @@ def test_a_plain_session_has_a_report_too() -> None:
 
 def test_what_there_is_no_room_for_is_counted() -> None:
     view = ReportView(SAMPLES["faulty"], WISHES, "id")
-    assert (len(view.incidents.rows), len(view.chapters.rows)) == (MOST_INCIDENTS, MOST_CHAPTERS)
-    assert (view.incidents.more, view.chapters.more) == (29 - MOST_INCIDENTS, 35 - MOST_CHAPTERS)
+    (troubles, more_troubles), (chapters, more_chapters) = view.incidents, view.chapters
+    assert (len(troubles), len(chapters)) == (MOST_INCIDENTS, MOST_CHAPTERS)
+    assert (more_troubles, more_chapters) == (29 - MOST_INCIDENTS, 35 - MOST_CHAPTERS)
     text = page_of(SAMPLES["faulty"], "id").text
     assert f"dan {29 - MOST_INCIDENTS} lainnya, dalam metadata/events.jsonl" in text
     assert f"dan {35 - MOST_CHAPTERS} lainnya, dalam metadata/recording.json" in text
