@@ -20,7 +20,7 @@ from devices.host.clock import NANOSECONDS, Clock
 from devices.host.deadline import hung_closings
 from recorder.archive.fixity import Progress
 from recorder.archive.model import RecordingFacts, length_s
-from recorder.dossier.carry import Carrying
+from recorder.dossier.carry import carry_letters
 from recorder.encoder import Encoder
 from recorder.eventlog import EventLog, FaultReporter, Listener
 from recorder.files import SessionFiles, storage_task
@@ -370,7 +370,7 @@ class Session:
         self._machine.to(SessionState.LIVE)
         zero_ns = self._timeline.zero_ns + origin_ns
         if plan.context.request:
-            armed.writing.callback(Carrying(files.work.path, plan.context.request, self._clock).end)
+            armed.writing.callback(carry_letters(files.work.path, plan.context.request, self._clock))
         facts = live_facts(plan, self._inputs.form) | armed.live.facts() | self._picture_encoder.facts()
         facts["destinations"] = list(self.destinations.names)
         self.emit("session-live", files.work.name, "Recording.", clock_ns=zero_ns, folder=str(files.work.path), **facts)

@@ -15,7 +15,7 @@ from agent.commands.archive_at import at_option, packages_of
 from agent.parameters import json_option, print_json
 from agent.progress import progress_bar
 from config.quantities import brief_size, clock_text
-from recorder.archive.entries import room_key
+from recorder.archive.index import room_key
 from recorder.archive.model import AudioTrack, Package, PackageState, Recording, VideoTrack
 from recorder.archive.names import one_line
 

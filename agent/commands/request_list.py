@@ -13,8 +13,7 @@ from agent.requests.options import Desk, at_the_desk, redact_option
 from agent.terminal import own_output
 from config.quantities import brief_duration
 from recorder.archive.names import one_line
-from recorder.dossier.dossiers import Unreadable
-from recorder.dossier.model import Request, RequestState
+from recorder.dossier.model import RequestState
 
 DAMAGED = 1
 
@@ -40,8 +39,8 @@ COLUMNS = (
 @click.pass_context
 def list_command(ctx: click.Context, *, desk: Desk, every: bool, late: bool, redact: bool, as_json: bool) -> None:
     """List the requests that are open, the earliest first, with what is due now."""
-    found = list(desk.dossiers.read())
-    shown = [each for each in found if isinstance(each, Request) and (every or each.state is RequestState.OPEN)]
+    found, damaged = desk.dossiers.read()
+    shown = [each for each in found if (every or each.state is RequestState.OPEN)]
     lines = [each for each in (line(request, desk, redact=redact) for request in shown) if each.late_steps or not late]
     if as_json:
         click.echo(msgspec.json.encode(lines))
@@ -49,9 +48,8 @@ def list_command(ctx: click.Context, *, desk: Desk, every: bool, late: bool, red
         click.echo(f"No request in {desk.dossiers.root}{'' if every else ' is open'}{' and late' * late}.", err=True)
     else:
         _print(lines)
-    damaged = [each for each in found if isinstance(each, Unreadable)]
-    for each in damaged:
-        click.echo(f"liput: {each.reason}", err=True)
+    for reason in damaged.values():
+        click.echo(f"liput: {reason}", err=True)
     ctx.exit(DAMAGED if damaged else 0)
 
 

@@ -116,8 +116,8 @@ def answer(dossier: Dossier, request: Request, desk: Desk, sentence: str, *, as_
 
 def text_lines(found: RequestDocument, zone: tzinfo) -> Iterator[str]:
     """Yield a request as people read it, with moments in the time of `zone`."""
-    for row in rows_of(found.request, zone, english):
-        yield f"{english(row.label):<{LABEL}}{one_line(row.value)}"
+    for label, value in rows_of(found.request, zone, english):
+        yield f"{english(label):<{LABEL}}{one_line(value)}"
     yield f"{'Stage':<{LABEL}}{found.stage}, with {found.holder}"
     yield f"{'Complete':<{LABEL}}{'yes' if found.complete else f'no: without {", ".join(found.lacks)}'}"
     yield f"{'Folder':<{LABEL}}{one_line(found.folder)}"

@@ -6,8 +6,7 @@ from agent.requests.answer import RequestDocument, RequestLine, document, line
 from agent.requests.options import desk_of
 from agent.web.endpoint import Call, Endpoint
 from config.errors import RequestNotFound
-from recorder.dossier.dossiers import Unreadable
-from recorder.dossier.model import Request, RequestState
+from recorder.dossier.model import RequestState
 
 
 class RequestsDocument(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="requests"):
@@ -20,12 +19,10 @@ class RequestsDocument(msgspec.Struct, frozen=True, kw_only=True, tag_field="typ
 def requests(call: Call, *, all: bool = False, late: bool = False) -> RequestsDocument:  # noqa: A002 - its name in the address
     """List requests; with `all` those that are closed or cancelled too, with `late` those with a late step only."""
     desk = desk_of(call.house.settings.read())
-    found = list(desk.dossiers.read())
-    shown = [each for each in found if isinstance(each, Request)]
-    wanted = [each for each in shown if all or each.state is RequestState.OPEN]
+    found, unreadable = desk.dossiers.read()
+    wanted = [each for each in found if all or each.state is RequestState.OPEN]
     lines = [each for each in (line(one, desk) for one in wanted) if each.late_steps or not late]
-    unreadable = [each.id for each in found if isinstance(each, Unreadable)]
-    return RequestsDocument(requests=lines, unreadable=unreadable)
+    return RequestsDocument(requests=lines, unreadable=list(unreadable))
 
 
 def request(call: Call) -> RequestDocument:

@@ -4,13 +4,19 @@ All that the archive does to a disk while it seals goes through a `Disk`, which 
 test can end the process there, and see what is left.
 """
 
+import ctypes
 import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
 
 from config.files import is_folder, make_file, open_regular, sync
-from recorder.archive.exchange import exchange
+
+_AT_FDCWD = -100
+_NOREPLACE, _EXCHANGE = 1, 2
+
+NOT_HERE = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
+"""What a file system says that knows no such rename."""
 
 PRIVATE = 0o600
 """The mode of what holds personal data."""
@@ -109,9 +115,12 @@ class Disk:
         os.link(source, target, follow_symlinks=False)
 
     def exchange(self, first: Path, second: Path) -> None:
-        """Let two folders in one folder change their names at one stroke."""
+        """Let two folders in one folder change their names at one stroke; at every moment both names are there.
+
+        Raises OSError, one of NOT_HERE where the file system cannot do it.
+        """
         self._before("exchange", second)
-        exchange(first, second)
+        _rename(first, second, _EXCHANGE)
         self.sync(second.parent)
 
     def unlink(self, path: Path) -> None:
@@ -132,3 +141,25 @@ class Disk:
         source.rename(target)
         self.sync(target.parent)
         self.sync(source.parent)
+
+
+def rename_new(source: Path, target: Path) -> None:
+    """Rename `source` to `target`, where nothing is; raises FileExistsError where something is, else OSError."""
+    try:
+        _rename(source, target, _NOREPLACE)
+    except OSError as error:
+        if error.errno not in NOT_HERE:
+            raise
+        if os.path.lexists(target):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target)) from None
+        source.rename(target)
+
+
+def _rename(source: Path, target: Path, how: int) -> None:
+    """Call Linux's renameat2(2), which Python has not."""
+    renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if renameat2 is None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS), str(target))
+    if renameat2(_AT_FDCWD, os.fsencode(source), _AT_FDCWD, os.fsencode(target), ctypes.c_uint(how)):
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), str(target))

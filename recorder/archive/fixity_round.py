@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 import psutil
 
-from config.errors import PackageBusy, PackageNotFound, StorageError, StorageVanished
+from config.errors import PackageBusy, PackageNotFound, SessionError, StorageError, StorageVanished
 from config.quantities import brief_size
 from devices.health.line import PC, Kind, Level, Record, nowhere
 from devices.host.clock import NANOSECONDS, Clock
@@ -51,10 +51,6 @@ class Round(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="ro
         return f"{count}, {brief_size(self.bytes)}, {damaged}; {self.left} left"
 
 
-class SessionRuns(Exception):
-    """A session wants the disk."""
-
-
 @dataclass
 class FixityRound:
     """One round over the archives at `roots`. `is_busy` says whether a session runs.
@@ -87,7 +83,7 @@ class FixityRound:
                 break
             try:
                 whole = self._read(folder, total)
-            except SessionRuns:
+            except SessionError:
                 ended = "session"
                 break
             if whole is None:
@@ -147,7 +143,7 @@ class FixityRound:
         if now_s - self._looked_s >= LOOK_S:
             self._looked_s = now_s
             if self.is_busy():
-                raise SessionRuns
+                raise SessionError("a session wants the disk")
 
 
 def tell_damaged(record: Record, package: str, problems: Sequence[Problem]) -> None:

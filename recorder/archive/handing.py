@@ -10,8 +10,7 @@ from pathlib import Path
 from config.errors import ArchiveError, StorageFull
 from config.files import NotRegular, held, open_regular, sync
 from config.quantities import brief_size
-from recorder.archive.disk import aside_of
-from recorder.archive.exchange import rename_new
+from recorder.archive.disk import aside_of, rename_new
 from recorder.archive.locking import is_at
 from recorder.archive.place import MARGIN_BYTES
 from recorder.storage_errors import storage_error

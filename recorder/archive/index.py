@@ -17,11 +17,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
+import msgspec
+
 from config.errors import StateError, StorageUnwritable
+from config.files import read_file
 from config.state import state_folder
-from recorder.archive import catalog
-from recorder.archive.entries import Entry, read_entry
+from recorder.archive import bag, catalog, names
 from recorder.archive.fixity import Progress
+from recorder.archive.model import Package, PackageState, Recording
+from recorder.archive.work import RECORDING_FILE
 
 VERSION = 2
 """Of the tables; a file of another version is made anew."""
@@ -45,6 +49,10 @@ _DAMAGED = frozenset(
     {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_SCHEMA, sqlite3.SQLITE_IOERR}
 )
 """What SQLite says of a file that is no index of ours any more."""
+
+
+type Words = tuple[str, str, str, str, str, str]
+"""The texts of title, request, place, marks, chapters and files."""
 
 
 def index_folder() -> Path:
@@ -195,17 +203,17 @@ class Index:
     def _read_month(self, connection: sqlite3.Connection, month: str, folders: list[Path]) -> int:
         rows = connection.execute("SELECT name, stamp FROM packages WHERE month = ?", (month,))
         known: dict[str, str] = dict(rows)
-        names = set()
+        there = set()
         read = 0
         for folder in folders:
             with contextlib.suppress(FileNotFoundError):  # it has just lost its name to a correction, or to a person
                 stamp = _stamp(folder)
-                entry = read_entry(folder) if known.get(os.fsencode(folder.name).hex()) != stamp else None
-                names.add(os.fsencode(folder.name).hex())
+                entry = _entry(folder) if known.get(os.fsencode(folder.name).hex()) != stamp else None
+                there.add(os.fsencode(folder.name).hex())
                 if entry is not None:
-                    _put(connection, month, os.fsencode(folder.name).hex(), stamp, entry)
+                    _put(connection, (month, os.fsencode(folder.name).hex(), stamp), *entry)
                     read += 1
-        _forget(connection, month, names)
+        _forget(connection, month, there)
         return read
 
 
@@ -231,15 +239,18 @@ def _stamp(folder: Path) -> str:
     return f"{found.st_ino} {found.st_mtime_ns} {found.st_ctime_ns}"
 
 
-def _put(connection: sqlite3.Connection, month: str, name: str, stamp: str, entry: Entry) -> None:
-    _remove(connection, "month = ? AND name = ?", (month, name))
+def _put(
+    connection: sqlite3.Connection, key: tuple[str, str, str], row: tuple[float, str, bytes], words: Words
+) -> None:
+    """Take in a package; `key` is its month, its name and its stamp."""
+    _remove(connection, "month = ? AND name = ?", key[:2])
     cursor = connection.execute(
         "INSERT INTO packages (month, name, stamp, started, room, document) VALUES (?, ?, ?, ?, ?, ?)",
-        (month, name, stamp, entry.started, entry.room, entry.document),
+        (*key, *row),
     )
     connection.execute(
         "INSERT INTO words (rowid, title, request, place, marks, chapters, files) VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (cursor.lastrowid, *entry.words),
+        (cursor.lastrowid, *words),
     )
 
 
@@ -253,3 +264,55 @@ def _forget(connection: sqlite3.Connection, month: str, there: set[str]) -> None
 def _remove(connection: sqlite3.Connection, where: str, values: tuple[str, ...]) -> None:
     connection.execute(f"DELETE FROM words WHERE rowid IN (SELECT id FROM packages WHERE {where})", values)  # noqa: S608 - our own words
     connection.execute(f"DELETE FROM packages WHERE {where}", values)  # noqa: S608 - our own words
+
+
+def room_key(room: str) -> str:
+    """Return a room's name without its accents, capitals and signs: what people type is compared with that."""
+    return names.slug(room, "")
+
+
+def _entry(folder: Path) -> tuple[tuple[float, str, bytes], Words]:
+    """Return the row of the package at `folder` (when it began, its room, its document), and its texts.
+
+    One that is damaged can be found by its name only.
+    """
+    package = catalog.read_package(folder)
+    if package.recording and not _is_vouched_for(folder):
+        package = msgspec.structs.replace(package, state=PackageState.DAMAGED)
+    recording = package.recording or None
+    document = msgspec.json.encode(msgspec.structs.replace(package, recording=msgspec.UNSET))
+    room = room_key(recording.room) if recording else ""
+    return (package.started_at.timestamp(), room, document), _words(package, recording)
+
+
+def _is_vouched_for(folder: Path) -> bool:
+    """Return whether the description is the one that the tag manifest lists; nothing else of a package is looked at."""
+    try:
+        digest = hashlib.sha256(read_file(folder / RECORDING_FILE)).hexdigest()
+        listed = read_file(folder / bag.TAG_MANIFEST_FILE)
+        # Decoding a whole manifest takes longer than everything else; ours has the line as it is looked for here.
+        return f"{digest}  {RECORDING_FILE}\n".encode() in listed or (
+            bag.read_manifest(listed).get(RECORDING_FILE) == digest
+        )
+    except (OSError, bag.BagFormatError):
+        return False
+
+
+def _words(package: Package, recording: Recording | None) -> Words:
+    if recording is None:
+        return package.title, "", "", "", "", ""
+    request = recording.request
+    asked = (request.letter_number, request.applicant, request.unit, request.event) if request else ()
+    place = (recording.room, recording.office, request.place if request else "")
+    return (
+        recording.title,
+        _lines(*asked),
+        _lines(*place),
+        _lines(*(mark.text for mark in recording.marks)),
+        _lines(*(text for chapter in recording.chapters for text in (chapter.title, chapter.text))),
+        _lines(*(text for one in recording.additions for text in (one.name, one.note))),
+    )
+
+
+def _lines(*texts: str) -> str:
+    return "\n".join(filter(None, texts))

@@ -2,7 +2,6 @@
 
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import av
@@ -64,13 +63,24 @@ def holds_media(path: Path) -> bool:
         return size > HEADER_BYTES
 
 
-@dataclass(frozen=True, slots=True)
-class DecodedTrack:
-    """What decoding a whole track gave: frames, and the time from its first sample to the end of its last."""
+class Span:
+    """Frames of one track, and from when to when they last, in seconds."""
 
-    index: int
-    frames: int
-    duration_s: float
+    def __init__(self, frames: int = 0, end: float = 0.0) -> None:
+        self.frames = frames
+        self._start = 0.0
+        self._end = end
+
+    @property
+    def duration_s(self) -> float:
+        """The time from the first sample to the end of the last."""
+        return self._end - self._start
+
+    def add(self, at: float, duration: float) -> None:
+        """Count a frame."""
+        self._start = at if self.frames == 0 else min(self._start, at)
+        self._end = at + duration if self.frames == 0 else max(self._end, at + duration)
+        self.frames += 1
 
 
 type Decoded = av.VideoFrame | av.AudioFrame
@@ -78,17 +88,18 @@ type Decoded = av.VideoFrame | av.AudioFrame
 
 def decode_all(
     path: Path, progress: Callable[[int], None] | None = None, on_frame: Callable[[int, Decoded], None] | None = None
-) -> list[DecodedTrack]:
-    """Decode every frame of every track of the file at `path`, taking no damage for granted.
+) -> dict[int, Span]:
+    """Decode every frame of every track of the file at `path`, taking no damage for granted; return them by index.
 
     `progress` is called with the bytes each packet took, `on_frame` with each frame and the index of its track. Raises
     MediaError at the first thing that does not decode.
     """
     where = 0.0
+    spans: dict[int, Span] = {}
     try:
         with av.open(path, options=OPEN_SAFELY) as container:
             streams = tracks(container)
-            spans = {stream.index: _Span() for stream in streams}
+            spans = {stream.index: Span() for stream in streams}
             for stream in streams:
                 stream.codec_context.options = {"err_detect": "explode"}
                 stream.codec_context.thread_type = "AUTO"
@@ -109,25 +120,7 @@ def decode_all(
                     progress(packet.size)
     except (av.error.FFmpegError, ValueError) as error:
         raise MediaError(f"it does not decode at {where:.3f} s: {_reason(error)}") from None
-    return [DecodedTrack(index, span.frames, span.duration_s) for index, span in spans.items()]
-
-
-class _Span:
-    """Frames of one track, and from when to when they last, in seconds."""
-
-    def __init__(self, frames: int = 0, end: float = 0.0) -> None:
-        self.frames = frames
-        self._start = 0.0
-        self._end = end
-
-    @property
-    def duration_s(self) -> float:
-        return self._end - self._start
-
-    def add(self, at: float, duration: float) -> None:
-        self._start = at if self.frames == 0 else min(self._start, at)
-        self._end = at + duration if self.frames == 0 else max(self._end, at + duration)
-        self.frames += 1
+    return spans
 
 
 def _seconds(count: int | None, base: AVRational | None) -> float:
@@ -143,14 +136,14 @@ def tracks(container: InputContainer | OutputContainer) -> list[Media]:
     return [stream for stream in container.streams if isinstance(stream, VideoStream | AudioStream)]
 
 
-def _measure(path: Path, container: InputContainer) -> dict[int, _Span]:
+def _measure(path: Path, container: InputContainer) -> dict[int, Span]:
     """Return frames and length of each track: from the index where it is whole, else by reading the file."""
     if container.format.name == _MP4 and not _is_fragmented(path):
         return {
-            stream.index: _Span(stream.frames, _seconds(stream.duration, stream.time_base))
+            stream.index: Span(stream.frames, _seconds(stream.duration, stream.time_base))
             for stream in container.streams
         }
-    spans = {stream.index: _Span() for stream in container.streams}
+    spans = {stream.index: Span() for stream in container.streams}
     for packet in container.demux():
         if packet.size > 0:
             at, length = packet.pts, packet.duration
@@ -173,7 +166,7 @@ def _is_fragmented(path: Path) -> bool:
     return False
 
 
-def _track(stream: Media, span: _Span) -> VideoTrack | AudioTrack:
+def _track(stream: Media, span: Span) -> VideoTrack | AudioTrack:
     if isinstance(stream, AudioStream):
         sound = stream.codec_context
         return AudioTrack(

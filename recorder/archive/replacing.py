@@ -17,8 +17,7 @@ from pathlib import Path
 
 from config.errors import LiputError
 from recorder.archive import bag, catalog, names
-from recorder.archive.disk import Disk
-from recorder.archive.exchange import NOT_HERE
+from recorder.archive.disk import NOT_HERE, Disk
 from recorder.archive.locking import locked
 from recorder.archive.verification import verify
 

@@ -10,8 +10,7 @@ from typing import Any
 
 import msgspec
 
-from recorder.archive.entries import room_key
-from recorder.archive.index import Index
+from recorder.archive.index import Index, room_key
 from recorder.archive.model import PackageState
 from recorder.archive.names import storable
 

@@ -33,7 +33,7 @@ from recorder.archive.model import (
 from recorder.archive.work import RECORDING_FILE
 
 if TYPE_CHECKING:
-    from recorder.archive.media import DecodedTrack
+    from recorder.archive.media import Span
 
 
 class BagValidation:
@@ -380,12 +380,11 @@ def _reordered_s(track: VideoTrack | AudioTrack) -> float:
         return 0.0
 
 
-def _differences(file: MediaFile, decoded: "list[DecodedTrack]") -> list[str]:
+def _differences(file: MediaFile, decoded: "dict[int, Span]") -> list[str]:
     """Return how what was decoded differs from the description: number of pictures, length of each track."""
-    found = {track.index: track for track in decoded}
     wrong = [f"has {len(decoded)} tracks, not {len(file.tracks)}"] if len(decoded) != len(file.tracks) else []
     for track in file.tracks:
-        real = found.get(track.index)
+        real = decoded.get(track.index)
         if real is None:
             wrong.append(f"has no track {track.index}")
         elif isinstance(track, VideoTrack) and real.frames != track.frames:

@@ -21,8 +21,7 @@ from pathlib import Path
 from config.errors import PackageDamaged
 from config.files import make_file
 from recorder.archive import bag, fixity
-from recorder.archive.disk import PRIVATE, Disk
-from recorder.archive.exchange import NOT_HERE
+from recorder.archive.disk import NOT_HERE, PRIVATE, Disk
 from recorder.archive.fixity import Progress, Tally
 from recorder.archive.locking import locked
 from recorder.archive.model import Problem, ProblemKind

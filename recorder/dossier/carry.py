@@ -5,6 +5,7 @@ not wait for it. Whoever seals the session makes up for what is missing (recorde
 """
 
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -46,26 +47,26 @@ def put_letter(package: Path, letter: Letter, content: bytes, disk: Disk) -> Non
         raise
 
 
-class Carrying:
-    """Copies the letters of a session's request into its work folder."""
+def carry_letters(work: Path, taken: CarriedRequest, clock: Clock) -> Callable[[], None]:
+    """Begin to copy the letters of a session's request into its work folder; return what waits for the end of that.
 
-    def __init__(self, work: Path, taken: CarriedRequest, clock: Clock) -> None:
-        self._work = work
-        self._taken = taken
-        self._clock = clock
-        self._writing = threading.Lock()
-        self._until_ns = clock.now_ns() + round(ANSWER_S * NANOSECONDS)
-        self._copying = DeadlineTask(self._copy, "request-letters", clock=clock)
+    It gives up once the copying has had its time: nothing is written from then on.
+    """
+    writing = threading.Lock()
+    until_ns = clock.now_ns() + round(ANSWER_S * NANOSECONDS)
 
-    def _copy(self) -> None:
-        for letter in self._taken.request.letters:
+    def copy() -> None:
+        for letter in taken.request.letters:
             with suppress(OSError, DossierError):  # it is told when the session is sealed
-                content = letter_content(Path(self._taken.folder), letter)
-                with self._writing:
-                    put_letter(self._work, letter, content, Disk())
+                content = letter_content(Path(taken.folder), letter)
+                with writing:
+                    put_letter(work, letter, content, Disk())
 
-    def end(self) -> None:
-        """Wait for the end, or give up once it has had its time: nothing is written from then on."""
-        left_s = max(0, self._until_ns - self._clock.now_ns()) / NANOSECONDS
-        if not self._copying.wait(left_s):
-            self._writing.acquire(timeout=ANSWER_S)  # and never let go of
+    copying = DeadlineTask(copy, "request-letters", clock=clock)
+
+    def end() -> None:
+        left_s = max(0, until_ns - clock.now_ns()) / NANOSECONDS
+        if not copying.wait(left_s):
+            writing.acquire(timeout=ANSWER_S)  # and never let go of
+
+    return end

@@ -2,8 +2,7 @@
 
 import difflib
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -27,14 +26,6 @@ LONGEST_SHOWN = 80
 def dossiers_of(settings: Settings) -> "Dossiers":
     """Return the dossiers that the settings name."""
     return Dossiers(settings.request.path or settings.archive.path / FOLDER, settings.office)
-
-
-@dataclass(frozen=True, slots=True)
-class Unreadable:
-    """A dossier whose `request.json` says nothing."""
-
-    id: str
-    reason: str
 
 
 class Dossiers:
@@ -62,15 +53,20 @@ class Dossiers:
         except OSError as error:
             raise StorageUnwritable(f"The requests in {self.root} cannot be read: {error.strerror}") from None
 
-    def read(self) -> Iterator[Request | Unreadable]:
-        """Yield every request, the earliest first; a folder without a `request.json` is none."""
+    def read(self) -> tuple[list[Request], dict[str, str]]:
+        """Return every request, the earliest first; and why others cannot be read, by id.
+
+        A folder without a `request.json` is none.
+        """
+        found, damaged = [], {}
         for identifier in self.ids():
             dossier = self.dossier(identifier)
             try:
-                yield msgspec.structs.replace(dossier.read(), id=identifier)  # somebody may have renamed it
+                found.append(msgspec.structs.replace(dossier.read(), id=identifier))  # somebody may have renamed it
             except DossierError as error:
                 if (dossier.folder / REQUEST_FILE).exists():
-                    yield Unreadable(identifier, error.message)
+                    damaged[identifier] = error.message
+        return found, damaged
 
     def find(self, key: str) -> Dossier:
         """Return the dossier that `key` means: a path, an id, a UUID, a letter number, or a beginning of id or UUID.
@@ -83,7 +79,7 @@ class Dossiers:
         ids = self.ids()
         if wanted in ids and wanted:
             return self.dossier(wanted)
-        known = [request for request in self.read() if isinstance(request, Request)]
+        known, _ = self.read()
         for names in (_exact, _beginnings):
             found = [request for request in known if wanted and wanted in names(request, len(wanted))]
             if len(found) == 1:
@@ -107,8 +103,8 @@ class Dossiers:
 
     def _refuse_repeated(self, number: str) -> None:
         wanted = _plain(number)
-        for request in self.read() if wanted else ():
-            if isinstance(request, Request) and _plain(request.letter_number) == wanted:
+        for request in self.read()[0] if wanted else ():
+            if _plain(request.letter_number) == wanted:
                 raise UsageError(
                     f"the request {request.id} has the letter number {number} already",
                     hint="`liput request attach` adds papers to it; --force makes another request.",

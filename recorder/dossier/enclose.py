@@ -180,12 +180,4 @@ def in_package(request: Request, letters: tuple[Letter, ...]) -> Request:
 
 def facts_of(request: Request) -> RequestFacts:
     """Return what is searched for of a request."""
-    return RequestFacts(
-        id=request.id,
-        letter_number=request.letter_number,
-        letter_date=request.letter_date,
-        applicant=request.applicant,
-        unit=request.unit,
-        event=request.event,
-        place=request.place,
-    )
+    return msgspec.convert(request, RequestFacts, from_attributes=True)

@@ -24,7 +24,7 @@ from recorder.dossier.enclose import facts_of, in_package, note, recorded_sessio
 from recorder.dossier.hours import WorkingHours
 from recorder.dossier.letters import letter_changed, refuse_name
 from recorder.dossier.model import CarriedRequest, Letter, RecordedSession, RequestRecord
-from recorder.dossier.packages import archived_at, checked_of
+from recorder.dossier.reading import archived_at, checked_of
 from recorder.dossier.steps import steps_of
 
 _record = msgspec.json.Decoder(RequestRecord)

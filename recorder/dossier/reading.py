@@ -1,16 +1,20 @@
-"""Reading a request from its dossier, which people may have edited, and which may come from another room."""
+"""Reading a request from its dossier, and what a sealed package tells it: people may have edited both."""
 
 import contextlib
-from collections.abc import Iterator
-from datetime import datetime
+from collections.abc import Iterator, Mapping
+from datetime import datetime, tzinfo
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from config.errors import DossierError
-from config.files import read_file
+from config.files import json_lines, read_file
+from recorder.archive.bag import TAG_MANIFEST_FILE
+from recorder.archive.premis import EventType
+from recorder.archive.runs import moment
+from recorder.archive.work import CHECKS_FILE, PREMIS_FILE
 from recorder.dossier.model import Request
-from recorder.dossier.packages import archived_at
 
 REQUEST_FILE = "request.json"
 YEARS = range(1900, 2300)
@@ -60,3 +64,28 @@ def seen(request: Request) -> Request:
                 recorded = msgspec.structs.replace(recorded, archived_at=complete_at)
         recordings.append(recorded)
     return msgspec.structs.replace(request, recordings=tuple(recordings))
+
+
+def archived_at(folder: Path, zone: tzinfo | None) -> datetime:
+    """Return when the package at `folder` was complete; raises OSError where there is none.
+
+    Its log of events knows. The time of a file does not: a correction, or a copy that came back, makes it another.
+    """
+    changed = (folder / TAG_MANIFEST_FILE).stat().st_mtime
+    return _ingested_at(folder) or datetime.fromtimestamp(changed, zone)
+
+
+def _ingested_at(folder: Path) -> datetime | None:
+    with contextlib.suppress(OSError):
+        for line in json_lines(read_file(folder / PREMIS_FILE), dict[str, Any]):
+            if line.get("eventType") == EventType.INGESTION and (at := moment(line.get("eventDateTime"))):
+                return at
+    return None
+
+
+def checked_of(folder: Path) -> Mapping[str, Any] | None:
+    """Return what the check before the session of the package at `folder` found; None where there was none."""
+    try:
+        return msgspec.json.decode(read_file(folder / CHECKS_FILE), type=dict[str, Any])
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+        return None

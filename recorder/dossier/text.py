@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, tzinfo
-from typing import NamedTuple
 
 from config.standard_time import format_standard
 from recorder.archive.names import one_line
@@ -101,11 +100,8 @@ def english(words: tuple[str, str]) -> str:
     return words[1]
 
 
-class Row(NamedTuple):
-    """One thing that is known: what it is, in Indonesian and English, and the text."""
-
-    label: tuple[str, str]
-    value: str
+type Row = tuple[tuple[str, str], str]
+"""One thing that is known: what it is, in Indonesian and English, and the text."""
 
 
 def moment(at: datetime | None, zone: tzinfo | None) -> str:
@@ -115,7 +111,7 @@ def moment(at: datetime | None, zone: tzinfo | None) -> str:
 
 def rows_of(request: Request, zone: tzinfo | None, say: Say) -> Iterator[Row]:
     """Yield what is known of a request, empty values left out; moments in the time of `zone`."""
-    return (row for row in _rows(request, zone, say) if row.value)
+    return (row for row in _rows(request, zone, say) if row[1])
 
 
 def _rows(request: Request, zone: tzinfo | None, say: Say) -> Iterator[Row]:
@@ -135,15 +131,15 @@ def _rows(request: Request, zone: tzinfo | None, say: Say) -> Iterator[Row]:
         "received_at": moment(request.received_at, zone),
         "receipt": _by(moment(request.receipt.at, zone), request.receipt.by) if request.receipt else "",
     }
-    yield from (Row(_LABELS[field], value) for field, value in plain.items())
+    yield from ((_LABELS[field], value) for field, value in plain.items())
     for disposition in request.dispositions:
-        yield Row(_LABELS["dispositions"], _disposition_text(disposition, zone))
-    yield Row(_LABELS["staff"], ", ".join(request.staff))
-    yield Row(_LABELS["equipment"], ", ".join(request.equipment))
+        yield _LABELS["dispositions"], _disposition_text(disposition, zone)
+    yield _LABELS["staff"], ", ".join(request.staff)
+    yield _LABELS["equipment"], ", ".join(request.equipment)
     for letter in request.letters:
-        yield Row(_LABELS["letters"], _by(letter.file, letter.name))
+        yield _LABELS["letters"], _by(letter.file, letter.name)
     for recorded in request.recordings:
-        yield Row(_LABELS["recordings"], _recorded_text(recorded, zone, say))
+        yield _LABELS["recordings"], _recorded_text(recorded, zone, say)
 
 
 def _disposition_text(disposition: Disposition, zone: tzinfo | None) -> str:
@@ -179,7 +175,7 @@ def request_text(request: Request, steps: Sequence[Step], as_of: datetime) -> st
     """Return all of a request for people, a line each: `steps` as they stood at `as_of`, all times in its zone."""
     zone = as_of.tzinfo
     lines = ["PERMOHONAN VIDEO KONFEREN / REQUEST FOR A VIDEO CONFERENCE", ""]
-    lines += [_line(both(row.label), row.value) for row in rows_of(request, zone, both)]
+    lines += [_line(both(label), value) for label, value in rows_of(request, zone, both)]
     lines += [_line("Semua waktu dalam / All times in", f"{as_of:%Z}")]
     at = moment(as_of, zone)
     lines += ["", f"WAKTU BAKU, keadaan {at} / STANDARD TIMES, as of {at}", ""]

@@ -172,10 +172,6 @@ def _described(work: WorkFolder) -> RecordingFacts | None:
         recording = decode_recording(read_file(work.path / RECORDING_FILE))
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
         return None
-    return RecordingFacts(
-        ended_at=recording.ended_at, dropped=recording.dropped, repeated=recording.repeated,
-        degraded=tuple(reason for reason in recording.degraded if reason != UNREADABLE), marks=recording.marks,
-        gaps=recording.gaps, parts=recording.parts,
-        loudness_lufs=recording.loudness_lufs, loudness_range_lu=recording.loudness_range_lu,
-        destinations=recording.destinations,
-    )  # fmt: skip
+    degraded = tuple(reason for reason in recording.degraded if reason != UNREADABLE)
+    facts = msgspec.convert(recording, RecordingFacts, from_attributes=True)
+    return msgspec.structs.replace(facts, degraded=degraded)

@@ -59,7 +59,7 @@ def watch(path: Path, mains_hz: int, stop: Event) -> Film | None:
         tracks = decode_all(path, on_frame=viewer.take)
     except _Stopped:
         return None
-    pictures = next((track for track in tracks if track.index == viewer.picture_track), None)
+    pictures = tracks.get(viewer.picture_track) if viewer.picture_track is not None else None
     return Film(
         pictures=pictures.frames if pictures else 0,
         duration_s=pictures.duration_s if pictures else 0.0,

@@ -24,7 +24,7 @@ from recorder.archive.work import BEGUN_FILE, REQUEST_FILE, WorkFolder, encode_b
 from recorder.asked import Asked
 from recorder.control.spec import Spec, decode_spec, encode_spec, saved_spec
 from recorder.dossier import carry, enclose, reading
-from recorder.dossier.carry import Carrying
+from recorder.dossier.carry import carry_letters
 from recorder.dossier.changes import amended
 from recorder.dossier.dossiers import Dossiers
 from recorder.dossier.model import RequestRecord, StepState
@@ -135,7 +135,7 @@ def test_letters_are_copied_while_it_records_and_a_dossier_that_goes_costs_no_le
     context = dossiers.context_of(dossier)
     work = begun(archive, program, context)
     assert context.request
-    Carrying(work.path, context.request, SimulatedClock()).end()
+    carry_letters(work.path, context.request, SimulatedClock())()
     shutil.rmtree(dossier.folder)
     package = archive.seal(work, archives.FACTS)
     assert (package.folder / "data/surat/permohonan-1.pdf").read_bytes() == dossiers.PDF
@@ -256,12 +256,10 @@ def test_copying_that_hangs_writes_nothing_once_it_was_given_up(
         return real_open(path, flags, mode)
 
     monkeypatch.setattr(os, "open", slow_open)
-    carrying = Carrying(work.path, context.request, SystemClock())
-    carrying.end()
+    carry_letters(work.path, context.request, SystemClock())()
     os.write(writing, b"x")  # now the disk answers
     wait_for(lambda: opened, what="the letter that was waited for")
-    assert carrying._writing.locked(), "nothing is written any more"
-    assert not (work.path / "data/surat").exists()
+    assert not (work.path / "data/surat").exists(), "nothing is written any more"
     work.release()
 
 
@@ -295,7 +293,7 @@ def test_parts_that_are_joined_keep_the_letters_of_a_dossier_that_is_gone(
     context = dossiers.context_of(dossier)
     assert context.request
     first = begun(archive, program, context)
-    Carrying(first.path, context.request, SimulatedClock()).end()
+    carry_letters(first.path, context.request, SimulatedClock())()
     second = archive.begin("Rapat Senat", archives.STARTED, context, uuid=UUID(first.begun.uuid), part=2, offset_s=3.0)
     shutil.copyfile(program, second.program)
     for work in (first, second):

@@ -16,9 +16,9 @@ import pytest
 from config.errors import DossierError, RequestNotFound, StorageError, UsageError
 from recorder.archive.disk import Disk
 from recorder.dossier.changes import amended
-from recorder.dossier.dossiers import Dossiers, Unreadable
+from recorder.dossier.dossiers import Dossiers
 from recorder.dossier.letters import LETTERS
-from recorder.dossier.model import RecordedSession, Request
+from recorder.dossier.model import RecordedSession
 from recorder.dossier.reading import REQUEST_FILE
 from recorder.dossier.store import EVENTS_FILE, TEXT_FILE, Dossier
 from tests.support import dossiers
@@ -205,10 +205,10 @@ def test_a_kill_while_a_dossier_is_made_leaves_all_of_it_or_nothing(tmp_path: Pa
     assert len(roots) > 10
     counts = []
     for root in roots:
-        found = list(Dossiers(root / "permohonan").read())
+        found, damaged = Dossiers(root / "permohonan").read()
+        assert not damaged
         counts.append(len(found))
         for request in found:
-            assert isinstance(request, Request)
             assert (root / "permohonan" / ID / request.letters[0].file).read_bytes() == PDF
     assert counts == sorted(counts)
     assert counts[-1] == 1
@@ -287,8 +287,8 @@ def test_a_damaged_dossier_is_told_and_hides_no_other(tmp_path: Path) -> None:
     broken.mkdir()
     (broken / REQUEST_FILE).write_text('{"id": 1')
     (first.folder.parent / "catatan").mkdir()  # somebody's own
-    found = list(Dossiers(first.folder.parent).read())
-    assert [type(each) for each in found] == [Request, Unreadable]
+    found, damaged = Dossiers(first.folder.parent).read()
+    assert ([each.id for each in found], list(damaged)) == ([first.id], [broken.name])
     with pytest.raises(DossierError, match="is not what Liput has written"):
         Dossier(broken).read()
 
@@ -317,7 +317,7 @@ def test_what_somebody_wrote_into_it_by_hand_is_read_or_refused(tmp_path: Path, 
 
 
 def test_without_dossiers_there_are_none(tmp_path: Path) -> None:
-    assert list(Dossiers(tmp_path / "permohonan").read()) == []
+    assert Dossiers(tmp_path / "permohonan").read() == ([], {})
 
 
 def test_a_package_that_was_being_sealed_counts_once_it_is_there(tmp_path: Path) -> None:
