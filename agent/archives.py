@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from agent.moments import day_or_time, ending
-from config.errors import PackageNotFound, StorageUnwritable
+from config.errors import PackageNotFound, StorageError
 from config.settings import load_settings
 from devices.host.clock import SystemClock
 from recorder.archive.archive import Archive, session_archives
@@ -39,7 +39,9 @@ def archives_of(ctx: click.Context, folder: Path | None, config_file: Path | Non
     clock = SystemClock()
     if folder is not None:
         if not folder.is_dir():
-            raise StorageUnwritable(f"There is no archive {folder}", hint="`liput record --archive` makes one.")
+            raise StorageError(
+                f"There is no archive {folder}", hint="`liput record --archive` makes one.", why="unwritable"
+            )
         return [Archive(folder, clock)]
     return session_archives(load_settings(config_file or ctx.find_object(Path)), clock)
 

@@ -63,7 +63,7 @@ class SourceSelector:
     def choose(self, videos: Sequence[str] = (), audios: Sequence[str] = ()) -> Chosen:
         """Return the sources that the words mean, or without any the best there is; none is open yet.
 
-        Unreadable roles matter only where one may be meant. Raises DeviceNotFound, DeviceUnsupported, MediaError,
+        Unreadable roles matter only where one may be meant. Raises DeviceNotFound, DeviceError, MediaError,
         StateError or UsageError.
         """
         if "" in {word.strip() for word in (*videos, *audios)}:

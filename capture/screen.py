@@ -18,7 +18,7 @@ from capture.pictures import BySize, PicturePool, Plane, Planes, fit
 from capture.screen_area import ScreenArea
 from capture.source import Frame, Matrix, Size, VideoFormat, VideoSource
 from capture.source_queue import SourceQueue
-from config.errors import DeviceError, DeviceLost, DeviceNotFound, DeviceUnsupported, MediaError
+from config.errors import DeviceError, DeviceNotFound, MediaError
 from devices.host import threads
 from devices.host.clock import Clock, SystemClock
 from devices.host.deadline import close_within, hung_closings
@@ -100,7 +100,7 @@ class ScreenSource(VideoSource):
         self._size: Size = (0, 0)
 
     def open(self) -> VideoFormat:
-        """Connect to the X server; raises DeviceNotFound, DeviceUnsupported, or DeviceLost where it does not answer.
+        """Connect to the X server; raises a DeviceError, also where it does not answer.
 
         As long as an earlier one has not ended, it is not asked again: each that hangs keeps threads and a descriptor.
         """
@@ -117,10 +117,10 @@ class ScreenSource(VideoSource):
         return VideoFormat(width, height, self._rate, MATRIX)
 
     def read(self, timeout_s: float) -> Frame | None:
-        """Return the next picture, or None when none came within `timeout_s` seconds; raises DeviceLost."""
+        """Return the next picture, or None when none came within `timeout_s` seconds; raises DeviceError."""
         grabber = self._grabber
         if grabber is None:
-            raise DeviceLost(f"{self.name} is closed")
+            raise DeviceError(f"{self.name} is closed", why="lost")
         return grabber.next(timeout_s)
 
     def decode(self, frame: Frame, within: Size | None = None) -> av.VideoFrame:
@@ -143,8 +143,8 @@ class ScreenSource(VideoSource):
         return hung_closings(self._area.id)
 
 
-def _silent(area: ScreenArea) -> DeviceLost:
-    return DeviceLost(f"{area.name} does not answer", hint="the X server hangs; log out and in again")
+def _silent(area: ScreenArea) -> DeviceError:
+    return DeviceError(f"{area.name} does not answer", hint="the X server hangs; log out and in again", why="lost")
 
 
 class _Grabber:
@@ -186,14 +186,15 @@ class _Grabber:
             self._error = error
         except (av.FFmpegError, OSError) as error:
             message = f"{self._area.name} has gone: {error.strerror}"
-            self._error = DeviceLost(message, hint="the X server has ended, or its screen has changed its size")
+            hint = "the X server has ended, or its screen has changed its size"
+            self._error = DeviceError(message, hint=hint, why="lost")
         self._has_tried.set()
 
     def _grab(self, container: InputContainer) -> None:
         stream = container.streams.video[0]
         if stream.codec_context.pix_fmt not in _PIXEL_FORMATS:
             message = f"{self._area.name} has pixels of a kind that is not known: {stream.codec_context.pix_fmt}"
-            raise DeviceUnsupported(message, hint="set the screen to 24 bits of colour")
+            raise DeviceError(message, hint="set the screen to 24 bits of colour", why="unsupported")
         self._size = stream.width, stream.height
         self._has_tried.set()
         data = b""
@@ -214,8 +215,10 @@ def _open(area: ScreenArea, rate: Fraction) -> InputContainer:
     try:
         return av.open(area.display, "r", format="x11grab", options=options)
     except av.ArgumentError:
-        raise DeviceUnsupported(
-            f"{area.id} is not within the screen", hint="give a corner and a size that are on the screen"
+        raise DeviceError(
+            f"{area.id} is not within the screen",
+            hint="give a corner and a size that are on the screen",
+            why="unsupported",
         ) from None
     except (av.FFmpegError, OSError) as error:
         raise DeviceNotFound(

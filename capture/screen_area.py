@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from config.errors import DeviceNotFound, DeviceUnsupported, UsageError
+from config.errors import DeviceError, DeviceNotFound, UsageError
 
 WORD = "screen"
 _FORM = re.compile(
@@ -38,7 +38,7 @@ def as_screen(word: str, environment: Mapping[str, str]) -> ScreenArea | None:
     """Return the area that `word` means, None where it means no screen.
 
     Without a display it is that of `environment`. Raises UsageError for words that only begin like a screen,
-    DeviceNotFound without a display, DeviceUnsupported for Wayland's.
+    DeviceNotFound without a display, DeviceError for Wayland's.
     """
     if word != WORD and not word.startswith((f"{WORD}:", f"{WORD}+")):
         return None
@@ -47,10 +47,11 @@ def as_screen(word: str, environment: Mapping[str, str]) -> ScreenArea | None:
         raise UsageError(f'"{word}" means no screen', hint="write screen, screen::0 or screen::0+100,50,1280x720")
     display = found["display"] or _display(environment)
     if _is_wayland(environment) and _same(display, environment.get("DISPLAY")):
-        raise DeviceUnsupported(
+        raise DeviceError(
             "this desktop is a Wayland session, whose screen Liput cannot record",
             hint="log in to an X11 session (at the login screen: the gear, then Xorg); Liput does not speak Wayland's"
             " way, the PipeWire portal, yet",
+            why="unsupported",
         )
     if found["width"] is None:
         return ScreenArea(display)

@@ -115,7 +115,7 @@ class Source[Item, Opened: VideoFormat | None](ABC):
     def read(self, timeout_s: float) -> Item | None:
         """Return the next frame or block, or None when none came within `timeout_s` seconds.
 
-        Raises DeviceLost when the device has gone, SourceEnded at the end of a file.
+        Raises DeviceError when the device has gone, SourceEnded at the end of a file.
         """
 
     @abstractmethod

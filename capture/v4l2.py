@@ -24,7 +24,7 @@ from av.stream import Stream
 
 from capture.camera_pictures import CameraDecoder, decoder_for
 from capture.source import Coded, Frame, Matrix, Size, VideoFormat, VideoSource
-from config.errors import DeviceLost, DeviceUnsupported, MediaError
+from config.errors import DeviceError, MediaError
 from devices import holders, v4l2
 from devices.host.clock import NANOSECONDS, Clock, SystemClock, nanoseconds
 from devices.host.deadline import close_within, hung_closings
@@ -245,8 +245,8 @@ class V4l2Source(VideoSource):
             )
         except ValueError as error:
             self._close(stream)
-            raise DeviceUnsupported(
-                f"{self.name} ({self._node}) sends pictures that cannot be used: {error}"
+            raise DeviceError(
+                f"{self.name} ({self._node}) sends pictures that cannot be used: {error}", why="unsupported"
             ) from error
         self._stream = stream
         codec = _CODED.get(self.mode.mode.format)
@@ -256,7 +256,7 @@ class V4l2Source(VideoSource):
 
     def _choose(self) -> ChosenMode:
         if not self._node:
-            raise DeviceUnsupported(f"{self.name} gives no picture", hint="See: liput devices")
+            raise DeviceError(f"{self.name} gives no picture", hint="See: liput devices", why="unsupported")
         modes = self._device.modes or offer(self._node, self.name).modes
         if self._coded_only:
             modes = tuple(mode for mode in modes if mode.format in _CODED) or modes
@@ -265,14 +265,14 @@ class V4l2Source(VideoSource):
         if chosen is None:
             formats = ", ".join(sorted({mode.format for mode in modes})) or "nothing"
             message = f"{self.name} ({self._node}) offers no picture that can be recorded: {formats}"
-            raise DeviceUnsupported(message, hint="Use a device that offers MJPEG, YUYV, NV12 or H.264.")
+            raise DeviceError(message, hint="Use a device that offers MJPEG, YUYV, NV12 or H.264.", why="unsupported")
         return chosen
 
     def _rate(self) -> Fraction:
         return Fraction(self._wanted.rate).limit_denominator(1001)
 
     def read(self, timeout_s: float) -> Frame | None:
-        """Return the next frame, or None when none came within `timeout_s` seconds; raises DeviceLost."""
+        """Return the next frame, or None when none came within `timeout_s` seconds; raises DeviceError."""
         deadline_ns = self._clock.now_ns() + round(timeout_s * NANOSECONDS)
         while True:
             stream = self._stream
@@ -395,7 +395,7 @@ class _Stream:
             stamp = nanoseconds(packet.pts, Fraction(packet.time_base.num, packet.time_base.den))
         return bytes(packet), stamp
 
-    def _lost(self, error: Exception | None) -> DeviceLost:
+    def _lost(self, error: Exception | None) -> DeviceError:
         return holders.lost(self._name, self._node, None if error is None else _errno(error))
 
     def signal_problem(self) -> str | None:

@@ -16,7 +16,7 @@ import av
 from capture.outage import DeviceLocator, Located, OutageKind, SourceOutage, outage_kind
 from capture.source import AudioBlock, Frame, Size, Source, SourceEnded, VideoFormat, VideoSource
 from capture.source_queue import SourceQueue
-from config.errors import DeviceError, DeviceLost, LiputError, MediaError, as_ours
+from config.errors import DeviceError, LiputError, MediaError, as_ours
 from devices.host import threads
 from devices.host.clock import NANOSECONDS, Clock
 
@@ -227,7 +227,7 @@ class SourceWorker[Item, Opened: VideoFormat | None]:
     def _reopen(self) -> None:
         self._heard_ns = self._clock.now_ns()
         self._stuck_s = min(2 * self._stuck_s, MOST_STUCK_S)
-        self._lose(DeviceLost(f"{self.name} gives nothing", hint="it is opened again"), OutageKind.SILENT)
+        self._lose(DeviceError(f"{self.name} gives nothing", hint="it is opened again", why="lost"), OutageKind.SILENT)
 
     # Outages
 
@@ -298,7 +298,7 @@ class SourceWorker[Item, Opened: VideoFormat | None]:
 
     def _told(self, error: Exception) -> LiputError:
         """Return `error` as people are told of it."""
-        return as_ours(error, DeviceLost, f"{self.name} failed")
+        return as_ours(error, DeviceError, f"{self.name} failed", "lost")
 
     def _let_go(self) -> None:
         with contextlib.suppress(Exception):  # what it holds of the device would keep the next try from it

@@ -1,9 +1,41 @@
 """The error tree: everything that goes wrong and that a person can do something about.
 
-`docs/reference/errors.md` shows it as a tree; `./run docs` writes that page from here.
+Errors of libraries are translated into these where they enter. Neither message nor hint holds a secret.
+"""
 
-Errors of libraries are translated into these where they enter. A message says what happened and to what;
-the hint says what to do. Neither ever holds a secret.
+from typing import Literal
+
+type Why = Literal[
+    "",
+    "missing",
+    "speakers",
+    "busy",
+    "denied",
+    "bus-full",
+    "unsupported",
+    "lost",
+    "full",
+    "unwritable",
+    "read-only",
+    "not-mounted",
+    "vanished",
+    "stalled",
+]
+"""What an error is about, where programs tell that apart.
+
+    missing       nothing answers to the name or id given
+    speakers      the speakers do not agree to being recorded, and nobody has said to show them all the same
+    busy          another program holds the device; the message names it
+    denied        this user may not open the device; the hint names the group
+    bus-full      the device's USB bus has no room for its stream beside the others
+    unsupported   the device offers no picture or sound that can be recorded
+    lost          the device was open and has gone, or has stopped answering
+    full          less space is free than the reserve asks for
+    unwritable    the folder is missing, no folder, or not ours
+    read-only     the file system can be read, and takes nothing
+    not-mounted   the folder should be on a disk that is not mounted; what is written lies on the PC's own
+    vanished      the disk was pulled out, unmounted, or its server cannot be reached
+    stalled       the disk neither takes what is written to it nor says why
 """
 
 
@@ -11,18 +43,21 @@ class LiputError(Exception):
     """Something a person should hear about: one line of what happened, one of what to do."""
 
     exit_status = 1
+    why: Why = ""
 
-    def __init__(self, message: str, *, hint: str = "") -> None:
+    def __init__(self, message: str, *, hint: str = "", why: Why = "") -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
+        if why:
+            self.why = why
 
 
 NO_THREAD = "can't start new thread"
 """What Python says where the system gives no further thread."""
 
 
-def as_ours(error: BaseException, kind: type[LiputError] = LiputError, what: str = "") -> LiputError:
+def as_ours(error: BaseException, kind: type[LiputError] = LiputError, what: str = "", why: Why = "") -> LiputError:
     """Return `error` if a person should hear about it, else one of `kind` that says so; `what` has failed with it.
 
     That is a mistake of ours, unless this PC has no more to give.
@@ -34,22 +69,15 @@ def as_ours(error: BaseException, kind: type[LiputError] = LiputError, what: str
         return kind(
             f"{before}this PC has no more threads or memory to give",
             hint="close other programs; limits are those of the service (TasksMax, MemoryMax), or ulimit -u and -v",
+            why=why,
         )
-    return kind(f"{before}{error!r}", hint="please report this")
+    return kind(f"{before}{error!r}", hint="please report this", why=why)
 
 
 class UsageError(LiputError):
     """The arguments or the settings cannot be carried out as they stand."""
 
     exit_status = 2
-
-
-class SpeakersRefuse(UsageError):
-    """The speakers do not agree to being recorded, and nobody has said to show them all the same."""
-
-
-class PlanNotFound(UsageError):
-    """No planned session answers to the id given."""
 
 
 class SettingsError(UsageError):
@@ -67,29 +95,11 @@ class DeviceError(LiputError):
 class DeviceNotFound(DeviceError):
     """No device that is plugged in answers to the name given."""
 
-
-class DeviceBusy(DeviceError):
-    """Another program holds the device; the message names it."""
-
-
-class DeviceAccessDenied(DeviceError):
-    """This user may not open the device; the hint names the group."""
-
-
-class DeviceBusFull(DeviceError):
-    """The device's USB bus has no room for its stream beside the others."""
-
-
-class DeviceUnsupported(DeviceError):
-    """The device offers no picture or sound that can be recorded."""
+    why = "missing"
 
 
 class ControlRefused(DeviceError):
     """A camera refuses a value of one of its controls; it goes on working, and its other controls with it."""
-
-
-class DeviceLost(DeviceError):
-    """The device was open and has gone, or has stopped answering."""
 
 
 class MediaError(LiputError):
@@ -100,30 +110,6 @@ class StorageError(LiputError):
     """The folder that a recording should go to cannot take it."""
 
 
-class StorageUnwritable(StorageError):
-    """The folder is missing, not mounted, not a folder, read-only or not ours."""
-
-
-class StorageNotMounted(StorageUnwritable):
-    """The folder should be on a disk that is not mounted; what was written there would lie on the PC's own."""
-
-
-class StorageReadOnly(StorageUnwritable):
-    """The file system with the folder can be read, and takes nothing."""
-
-
-class StorageFull(StorageError):
-    """Less space is free than the reserve asks for."""
-
-
-class StorageVanished(StorageError):
-    """The disk was pulled out, unmounted, or its server cannot be reached."""
-
-
-class StorageStalled(StorageError):
-    """The disk neither takes what is written to it nor says why."""
-
-
 class SessionError(LiputError):
     """A session that runs, or its recorder, does not do what was asked of it."""
 
@@ -131,13 +117,7 @@ class SessionError(LiputError):
 class NoSession(SessionError):
     """No session runs of which it could be asked."""
 
-
-class NetworkError(LiputError):
-    """The network, or a server on it, does not do what was asked of it."""
-
-
-class ServiceError(LiputError):
-    """The service manager is not there, or does not do what was asked of it."""
+    why = "missing"
 
 
 class StateError(LiputError):
@@ -150,10 +130,6 @@ class EncoderError(LiputError):
 
 class DossierError(LiputError):
     """The papers of a request cannot be kept, read or changed as was asked."""
-
-
-class RequestNotFound(DossierError):
-    """No request, or more than one, answers to the id given."""
 
 
 class CopyError(LiputError):
@@ -173,6 +149,8 @@ class ArchiveError(LiputError):
 
 class PackageNotFound(ArchiveError):
     """No package answers to the id given."""
+
+    why = "missing"
 
 
 class PackageBusy(ArchiveError):

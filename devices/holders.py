@@ -8,13 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from config.errors import (
-    DeviceAccessDenied,
-    DeviceBusFull,
-    DeviceBusy,
     DeviceError,
-    DeviceLost,
     DeviceNotFound,
-    DeviceUnsupported,
 )
 from devices.host.process_stat import OURS, process_stat
 from devices.usb.budget import HINT as BUS_FULL_HINT
@@ -126,56 +121,67 @@ def refusal(code: int, name: str, node: str) -> DeviceError:
     if code == errno.ENOSPC:
         return bus_full(name, node)
     if code in _UNSUPPORTED:
-        return DeviceUnsupported(
+        return DeviceError(
             f"{name} ({node}) refuses what it says it offers: {os.strerror(code)}",
             hint="Try another size or rate, or another device.",
+            why="unsupported",
         )
-    return DeviceLost(
+    return DeviceError(
         f"{name} ({node}) does not answer: {os.strerror(code)}",
         hint="Unplug it, wait two seconds and plug it in again.",
+        why="lost",
     )
 
 
-def busy(name: str, node: str) -> DeviceBusy:
+def busy(name: str, node: str) -> DeviceError:
     """Return that somebody holds `node`, and who."""
     others = [holder for holder in holders(node) if holder.pid != os.getpid()]
     if others:
         return used_by(name, node, others)
     if holders(node):
         message = f"{name} ({node}) is still used by Liput itself"
-        return DeviceBusy(message, hint="It is let go within seconds; if not, unplug it and plug it in again.")
-    return DeviceBusy(
+        return DeviceError(
+            message, hint="It is let go within seconds; if not, unplug it and plug it in again.", why="busy"
+        )
+    return DeviceError(
         f"{name} ({node}) is used by another program",
         hint=f"Which one, only root can see: sudo fuser -v {node}",
+        why="busy",
     )
 
 
-def used_by(name: str, node: str, others: Iterable[Holder]) -> DeviceBusy:
+def used_by(name: str, node: str, others: Iterable[Holder]) -> DeviceError:
     """Return that the processes `others` hold `node`."""
     others = list(others)
     if all(holder.command == OURS for holder in others):
         pids = ", ".join(str(holder.pid) for holder in others)
-        return DeviceBusy(
+        return DeviceError(
             f"{name} ({node}) is in use by a session of Liput (pid {pids})",
             hint="End that session, or name another device.",
+            why="busy",
         )
     who = ", ".join(str(holder) for holder in others)
-    return DeviceBusy(f"{name} ({node}) is used by {who}", hint="Close that program, or name another device.")
+    return DeviceError(
+        f"{name} ({node}) is used by {who}", hint="Close that program, or name another device.", why="busy"
+    )
 
 
-def bus_full(name: str, node: str) -> DeviceBusFull:
+def bus_full(name: str, node: str) -> DeviceError:
     """Return that the USB bus of `node` has no room left for it, and what else may stream there."""
     others = neighbours(node)
     beside = f" beside {', '.join(others)}" if others else ""
-    return DeviceBusFull(f"this USB bus is full: {name} ({node}) gets no room{beside}", hint=BUS_FULL_HINT)
+    return DeviceError(
+        f"this USB bus is full: {name} ({node}) gets no room{beside}", hint=BUS_FULL_HINT, why="bus-full"
+    )
 
 
-def denied(name: str, node: str) -> DeviceAccessDenied:
+def denied(name: str, node: str) -> DeviceError:
     """Return that this user may not open `node`, and which group may."""
     group = group_of(node)
-    return DeviceAccessDenied(
+    return DeviceError(
         f"this user may not open {name} ({node}): it belongs to the group {group}",
         hint=f'Join it with: sudo usermod -aG {group} "$USER", then log out and in again.',
+        why="denied",
     )
 
 
@@ -190,7 +196,9 @@ def group_of(node: str) -> str:
     return "audio" if node.startswith("/dev/snd/") else "video"
 
 
-def lost(name: str, node: str, code: int | None = None) -> DeviceLost:
+def lost(name: str, node: str, code: int | None = None) -> DeviceError:
     """Return that a device went away while it was in use."""
     reason = "" if code is None or code in _GONE else f": {os.strerror(code)}"
-    return DeviceLost(f"{name} ({node}) was lost{reason}", hint="Check its cable; a new recording takes it up again.")
+    return DeviceError(
+        f"{name} ({node}) was lost{reason}", hint="Check its cable; a new recording takes it up again.", why="lost"
+    )

@@ -9,7 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
-from config.errors import DeviceNotFound, DeviceUnsupported, UsageError
+from config.errors import DeviceError, DeviceNotFound, UsageError
 from devices.model import Device, DeviceKind
 from devices.quirks import is_own_serial
 from devices.udev import UsbDevice
@@ -60,7 +60,7 @@ def find_video(devices: Sequence[Device], name: str) -> Device:
     """Return the device that gives pictures and that `name` means: an id, serial, role, port or node.
 
     A name of a device's sound means the picture that belongs to it. Raises DeviceNotFound (naming what is plugged in),
-    DeviceUnsupported (it gives no picture) or UsageError (more than one answers to the name).
+    DeviceError (it gives no picture) or UsageError (more than one answers to the name).
     """
     return _find(devices, name, "picture", lambda device: device.node is not None)
 
@@ -79,7 +79,7 @@ def _find(devices: Sequence[Device], name: str, what: str, suits: Callable[[Devi
     suited = suited or [device for device in devices if device.id in partners and suits(device)]
     if not suited:
         message = f"{named[0].name} ({named[0].id}) gives no {what}"
-        raise DeviceUnsupported(message, hint=_what_there_is(devices, suits))
+        raise DeviceError(message, hint=_what_there_is(devices, suits), why="unsupported")
     if len(suited) > 1:
         ids = " and ".join(device.id for device in suited)
         raise UsageError(f"{name!r} means more than one device: {ids}", hint="Name one of them by its id.")

@@ -16,7 +16,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from config.errors import DeviceError, DeviceLost, DeviceNotFound, DeviceUnsupported
+from config.errors import DeviceError, DeviceNotFound
 from devices import v4l2
 from devices.controls import queries
 from devices.holders import refusal
@@ -61,7 +61,7 @@ def find_output(word: str) -> OutputInfo:
     if word.startswith("/"):
         info = _ask(word, Path(word).name)
         if info is None:
-            raise DeviceUnsupported(f"{word} takes no pictures: it is no output node", hint=SETUP)
+            raise DeviceError(f"{word} takes no pictures: it is no output node", hint=SETUP, why="unsupported")
         return info
     labelled = sorted(nodes_called(word), key=lambda found: (found[1].lower() != word.lower(), found))
     refused: DeviceError | None = None
@@ -153,10 +153,11 @@ class OutputNode:
             made = fourcc(picture.pixelformat)
             if made in FORMATS and picture.bytesperline in {0, _row_bytes(made, picture.width)}:
                 return made, (picture.width, picture.height)
-        raise DeviceUnsupported(
+        raise DeviceError(
             f"{self._info.label} ({self._info.node}) takes none of {', '.join(FORMATS)}: "
             f"it is set to {', '.join(offered) or 'something else'}",
             hint="Close the programs that use it, so that its format is free again.",
+            why="unsupported",
         )
 
     def _offered(self) -> Iterator[str]:
@@ -228,10 +229,10 @@ class OutputNode:
             raise self._lost(error) from error
         return True
 
-    def _lost(self, error: OSError) -> DeviceLost:
+    def _lost(self, error: OSError) -> DeviceError:
         reason = "" if error.errno == errno.ENODEV else f": {error.strerror}"
         message = f"{self._info.label} ({self._info.node}) has gone{reason}"
-        return DeviceLost(message, hint="It is written to again as soon as it is there.")
+        return DeviceError(message, hint="It is written to again as soon as it is there.", why="lost")
 
     def close(self) -> None:
         """Let go of it."""

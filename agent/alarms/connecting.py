@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
-from config.errors import NetworkError, UsageError
+from config.errors import LiputError, UsageError
 from devices.host import threads
 from devices.uplink.connecting import Patience, connect, resolve
 from devices.uplink.trouble import NetworkTrouble, Trouble
@@ -30,7 +30,7 @@ def trusting(ca_file: Path | None) -> ssl.SSLContext:
 
 @contextmanager
 def connected(host: str, port: int, deadline_s: float) -> Iterator[socket.socket]:
-    """Provide a connection for `deadline_s` seconds at most; what the network does to the body is NetworkError."""
+    """Provide a connection for `deadline_s` seconds at most; what the network does to the body is LiputError."""
     is_late = threading.Event()
     try:
         with (
@@ -43,7 +43,7 @@ def connected(host: str, port: int, deadline_s: float) -> Iterator[socket.socket
     except Exception as error:  # of whatever kind: half an answer is taken for a wrong one
         is_silent = isinstance(error, NetworkTrouble) and error.trouble is Trouble.TIMEOUT
         if is_late.is_set() or is_silent or isinstance(error, TimeoutError):
-            raise NetworkError(f"{host}:{port} did not answer within {deadline_s:g} s") from None
+            raise LiputError(f"{host}:{port} did not answer within {deadline_s:g} s") from None
         raise _translated(error, host, f"{host}:{port}") from None
 
 
@@ -54,20 +54,20 @@ def _connect(host: str, port: int, timeout_s: float) -> socket.socket:
 
 def _translated(error: Exception, host: str, where: str) -> Exception:
     if isinstance(error, ssl.SSLCertVerificationError):
-        return NetworkError(
+        return LiputError(
             f"the certificate of {where} is not to be trusted: {error.verify_message}",
             hint="check the name and this PC's date; [alarms] ca_file names the authority of a server of your own",
         )
     if isinstance(error, ssl.SSLError):
-        return NetworkError(
+        return LiputError(
             f"{where} does not speak TLS as it should: {error.reason or 'it broke off'}", hint="check the port"
         )
     if isinstance(error, NetworkTrouble):
         if error.trouble in {Trouble.NO_DNS, Trouble.UNKNOWN_HOST}:
-            return NetworkError(f"{host} cannot be looked up", hint="check its spelling and this PC's network")
-        return NetworkError(f"{where} cannot be talked to: {error.detail or os.strerror(errno.ECONNREFUSED)}")
+            return LiputError(f"{host} cannot be looked up", hint="check its spelling and this PC's network")
+        return LiputError(f"{where} cannot be talked to: {error.detail or os.strerror(errno.ECONNREFUSED)}")
     if isinstance(error, OSError):
-        return NetworkError(f"{where} cannot be talked to: {error.strerror or 'it broke off'}")
+        return LiputError(f"{where} cannot be talked to: {error.strerror or 'it broke off'}")
     return error
 
 

@@ -14,7 +14,7 @@ from agent.alarms.sender import PartlySent
 from agent.alarms.telling import both, subject
 from config.alarm_keys import AlarmKeys
 from config.alarms import AlarmSettings
-from config.errors import NetworkError
+from config.errors import LiputError
 from recorder.archive.names import quoted
 
 _READY, _GO_AHEAD = 220, 220
@@ -64,7 +64,7 @@ class Mail:
         if refused:
             said = f"{host}:{port} does not write to {', '.join(refused)}"
             if len(self._left) == len(self._settings.mail_to):
-                raise NetworkError(said)
+                raise LiputError(said)
             raise PartlySent(said, is_for_good=all(code >= _FOR_GOOD for code, _ in refused.values()))
         self._message = None
 
@@ -85,7 +85,7 @@ class Mail:
         if self._settings.mail_scheme == "smtp":
             smtp.ehlo()
             if not smtp.has_extn("starttls"):
-                raise NetworkError(
+                raise LiputError(
                     f"{host} offers no TLS, and nothing is sent to it without",
                     hint="smtps:// is for servers where TLS begins at once",
                 )
@@ -96,23 +96,23 @@ class Mail:
 
     def _expect(self, code: int, reply: tuple[int, bytes], host: str) -> None:
         if reply[0] != code:
-            raise NetworkError(f"{host} takes no e-mail: {self._said(reply[1])}")
+            raise LiputError(f"{host} takes no e-mail: {self._said(reply[1])}")
 
     @contextmanager
     def _translated(self, where: str) -> Iterator[None]:
         try:
             yield
         except smtplib.SMTPAuthenticationError:
-            raise NetworkError(
+            raise LiputError(
                 f"{where} does not accept mail_user and its password",
                 hint="mail_password in [alarms] of the file of keys; some servers want one made for programs",
             ) from None
         except smtplib.SMTPResponseException as error:
-            raise NetworkError(f"{where} does not take the e-mail: {self._said(error.smtp_error)}") from None
+            raise LiputError(f"{where} does not take the e-mail: {self._said(error.smtp_error)}") from None
         except smtplib.SMTPServerDisconnected:
             raise ConnectionResetError from None  # `connected` knows whether that was its deadline
         except smtplib.SMTPException as error:
-            raise NetworkError(f"{where} does not take the e-mail: {self._said(str(error))}") from None
+            raise LiputError(f"{where} does not take the e-mail: {self._said(str(error))}") from None
 
     def _said(self, words: bytes | str) -> str:
         """Return what a server said, in one line and without what is secret."""

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from agent.alarms.desktop import Desktop, NoDesktop
 from agent.alarms.message import Message
-from config.errors import LiputError, NetworkError
+from config.errors import LiputError
 from devices.host import threads
 from devices.host.clock import Clock
 from devices.host.log_on_change import LogOnChange, Tell
@@ -17,7 +17,7 @@ PAUSES_S = (5.0, 30.0, 120.0, 300.0)
 LONGEST_QUEUE = 20
 
 
-class PartlySent(NetworkError):
+class PartlySent(LiputError):
     """It is sent, but not to all: another attempt is for the others only, and in vain where this `is_for_good`."""
 
     def __init__(self, message: str, *, is_for_good: bool) -> None:

@@ -12,7 +12,7 @@ from agent.alarms.message import Message
 from agent.alarms.telling import text
 from config.alarm_keys import AlarmKeys
 from config.alarms import AlarmSettings
-from config.errors import NetworkError
+from config.errors import LiputError
 
 _LONGEST_ANSWER = 64 * 1024
 _REDIRECTS = range(300, 400)
@@ -44,15 +44,15 @@ class Webhook:
         context = trusting(self._settings.ca_file) if is_tls else None
         status = self._post(host, port, context, self._body(message))
         if status in _REDIRECTS:
-            raise NetworkError(
+            raise LiputError(
                 f"{self.to} sends what is posted elsewhere ({status}), which is not followed",
                 hint="write the address that it is to end at",
             )
         if not http.client.OK <= status < http.client.MULTIPLE_CHOICES:
-            raise NetworkError(f"{self.to} does not take what is posted: it answers {status}")
+            raise LiputError(f"{self.to} does not take what is posted: it answers {status}")
 
     def _post(self, host: str, port: int, context: ssl.SSLContext | None, body: bytes) -> int:
-        """Return what the server answers; raises NetworkError."""
+        """Return what the server answers; raises LiputError."""
         request = urllib.parse.urlunsplit(("", "", self._parts.path or "/", self._parts.query, ""))
         try:
             with (
@@ -65,7 +65,7 @@ class Webhook:
                     answer.read(_LONGEST_ANSWER)
                     return answer.status
         except http.client.HTTPException as error:
-            raise NetworkError(f"{self.to} does not answer as a web server does ({type(error).__name__})") from None
+            raise LiputError(f"{self.to} does not answer as a web server does ({type(error).__name__})") from None
 
     def _headers(self) -> dict[str, str]:
         headers = {"Content-Type": "application/json", "User-Agent": "Liput", "Connection": "close"}

@@ -6,7 +6,7 @@ from agent.checks.check import Situation
 from agent.checks.result import Measured, Result, codes, found
 from capture.sound.alsa import pcm_node
 from capture.sound.inputs import SOUND_SERVERS, source_of_card
-from config.errors import DeviceAccessDenied, DeviceError, StateError
+from config.errors import DeviceError, StateError
 from config.locale.lookup import Words, words
 from config.quantities import brief_rate
 from config.schema import Profile
@@ -180,11 +180,11 @@ def _controls(device: Device, name: str, situation: Situation) -> Iterator[Resul
     try:
         with ControlPanel(device.node, device.name, to_set=True) as panel:
             changes = presets.apply(panel, kept, situation.settings.devices.power_line_frequency)
-    except DeviceAccessDenied:
-        yield found(CODES, "denied", name, device=device.name, group=group_of(device.node))
-        return
-    except DeviceError:
-        yield found(CODES, "no-answer", name, device=device.name)
+    except DeviceError as error:
+        if error.why == "denied":
+            yield found(CODES, "denied", name, device=device.name, group=group_of(device.node))
+        else:
+            yield found(CODES, "no-answer", name, device=device.name)
         return
     if refused := [str(change) for change in changes if change.problem is not None]:
         measured = {"refused_controls": len(refused)}

@@ -13,7 +13,7 @@ from capture.choice import NONE, as_file
 from capture.sound.inputs import find_sound_input
 from capture.source_kind import SourceKind, source_kind
 from capture.source_names import source_name
-from config.errors import DeviceError, DeviceNotFound, DeviceUnsupported, MediaError, StateError, UsageError
+from config.errors import DeviceError, DeviceNotFound, MediaError, StateError, UsageError
 from config.locale.lookup import words
 from devices.health.faults import Fault
 from devices.model import Device
@@ -100,7 +100,7 @@ class Room:
         except DeviceNotFound:
             role = word.strip().casefold()
             return self._missing(word, role) if role in self._roles else _lacks(word, absent, word=word)
-        except DeviceUnsupported:
+        except DeviceError:
             return _lacks(word, "wrong-kind", word=word)
         except UsageError:
             return _lacks(word, "ambiguous", word=word)

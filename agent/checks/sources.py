@@ -12,11 +12,6 @@ from capture.pacing import RealPace
 from capture.source_kind import Chosen, SourceContext, SourceRequirements
 from capture.watch.watcher import Watcher
 from config.errors import (
-    DeviceAccessDenied,
-    DeviceBusFull,
-    DeviceBusy,
-    DeviceLost,
-    DeviceNotFound,
     LiputError,
 )
 from devices.host.clock import NANOSECONDS
@@ -32,13 +27,8 @@ ENDS_S = 0.3
 LET_GO_S = 1.0
 """How long one that was stopped may take to close what it has open."""
 
-_OF_ERRORS: Sequence[tuple[type[LiputError], str]] = (
-    (DeviceNotFound, "missing"),
-    (DeviceBusy, "busy"),
-    (DeviceAccessDenied, "denied"),
-    (DeviceBusFull, "bus-full"),
-    (DeviceLost, "lost"),
-)
+_CODES = ("missing", "busy", "denied", "bus-full", "lost")
+"""Those of an error's `why` that have a code of their own."""
 
 
 class NotGiven(Exception):
@@ -53,7 +43,7 @@ class NotGiven(Exception):
 
 def refused(error: LiputError) -> NotGiven:
     """Return what an error of opening or reading a source is told as."""
-    code = next((code for kind, code in _OF_ERRORS if isinstance(error, kind)), "not-opened")
+    code = error.why if error.why in _CODES else "not-opened"
     return NotGiven(code, error=error.message, hint=error.hint)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from agent.checks.check import Check, Progress, Situation, Tell
 from agent.checks.result import Result, codes, found
 from agent.checks.side_by_side import side_by_side
-from config.errors import StorageError, StorageFull, StorageNotMounted, StorageReadOnly, StorageVanished
+from config.errors import StorageError, Why
 from config.locale.lookup import Words, words
 from config.quantities import brief_duration, brief_rate, brief_size
 from config.schema import Settings
@@ -38,11 +38,11 @@ ISOLATED_BYTES = 0.15
 """For each pixel of a source that is recorded apart: what cameras make of one in MJPEG, 9 MB/s of 1080p30."""
 FAT = frozenset({"vfat", "msdos"})
 FAT_BYTES = 2**32 - 1
-_CODES: Mapping[type[StorageError], str] = {
-    StorageNotMounted: "not-mounted",
-    StorageVanished: "not-mounted",
-    StorageReadOnly: "read-only",
-    StorageFull: "full",
+_CODES: Mapping[Why, str] = {
+    "not-mounted": "not-mounted",
+    "vanished": "not-mounted",
+    "read-only": "read-only",
+    "full": "full",
 }
 _RECORDS = (SessionState.LIVE, SessionState.DEGRADED, SessionState.SEALING)
 
@@ -129,7 +129,7 @@ def _state(archive: Archive, memory: MountMemory | None) -> Place:
         disk = base.stat().st_dev
         is_readable = is_open(root)
     except StorageError as error:
-        return Place(root, root, _CODES.get(type(error), "unwritable"))
+        return Place(root, root, _CODES.get(error.why, "unwritable"))
     except OSError:
         return Place(root, root, "unwritable")
     return Place(root, base, free=free, disk=disk, kind=file_system_of(disk), is_open=is_readable)
@@ -150,7 +150,7 @@ def _speed(place: Place, longest_s: float, situation: Situation) -> Place:
     try:
         return replace(place, bps=write_bps(place.base, longest_s, situation.stop))
     except StorageError as error:
-        return replace(place, trouble=_CODES.get(type(error), "unwritable"))
+        return replace(place, trouble=_CODES.get(error.why, "unwritable"))
 
 
 # Judging

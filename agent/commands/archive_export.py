@@ -10,7 +10,7 @@ from agent.archives import archive_option, archives_of, find_in
 from agent.parameters import json_option, print_json
 from agent.progress import progress_bar
 from agent.terminal import somebody_is_there
-from config.errors import SpeakersRefuse
+from config.errors import UsageError
 from config.quantities import brief_size
 from devices.host.clock import SystemClock
 from recorder.archive.catalog import sealed
@@ -70,12 +70,12 @@ def export_command(
 
 
 def _ask_of_speakers(package: Package, *, although_refused: bool, may_ask: bool) -> None:
-    """Where the speakers refuse, ask whether it is handed over; raises SpeakersRefuse where nobody can be asked."""
+    """Where the speakers refuse, ask whether it is handed over; raises UsageError where nobody can be asked."""
     if although_refused or package.recording is msgspec.UNSET or package.recording.consent.state != "refused":
         return
     said = f"the speakers of {package.id} do not agree to being recorded"
     if not (may_ask and somebody_is_there()):
-        raise SpeakersRefuse(said, hint="--although-refused hands it over all the same")
+        raise UsageError(said, hint="--although-refused hands it over all the same", why="speakers")
     click.confirm(f"{said[0].upper()}{said[1:]}. Hand it over all the same?", err=True, abort=True)
 
 

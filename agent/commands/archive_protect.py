@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from agent.archives import archive_option, archives_of
-from config.errors import StorageUnwritable
+from config.errors import StorageError
 from config.state import state_folder
 from recorder.archive.privacy import close, kept_in
 from recorder.control.operators import operators
@@ -36,7 +36,8 @@ def protect_command(ctx: click.Context, folder: Path | None) -> None:
     click.echo(f"{where}: {len(done) - len(refused)} files and folders were open to every user, and are closed now.")
     if refused:
         shown = "; ".join(f"{path}: {error.strerror}" for path, error in refused[:SHOWN])
-        raise StorageUnwritable(
+        raise StorageError(
             f"{len(refused)} files and folders are still open: {shown}",
             hint="Run it as the user who has made them, or as root.",
+            why="unwritable",
         )

@@ -12,7 +12,7 @@ from agent.devices.page import DevicePage, ModeRow, device_page
 from agent.devices.table import print_table
 from agent.devices.text import health_colour, health_text, kind_text
 from agent.parameters import config_option
-from config.errors import DeviceNotFound, DeviceUnsupported
+from config.errors import DeviceError, DeviceNotFound
 from config.files import json_text
 from config.quantities import format_rate
 from config.settings import load_settings
@@ -58,8 +58,6 @@ def _find(devices: Sequence[Device], name: str) -> Device:
     """Return the device that `name` means, its picture before its sound; raises as `find_video` and `holder`."""
     try:
         return exactly(devices, name) or find_video(devices, name)
-    except DeviceUnsupported:
-        return find_sound(devices, name)
     except DeviceNotFound as error:
         roles, word = roles_given(), name.strip().casefold()
         if word in roles:
@@ -68,6 +66,8 @@ def _find(devices: Sequence[Device], name: str) -> Device:
         raise DeviceNotFound(
             error.message, hint=f"Plugged in: {there}" if there else "Nothing is plugged in."
         ) from error
+    except DeviceError:  # it gives no picture
+        return find_sound(devices, name)
 
 
 def _print(page: DevicePage) -> None:

@@ -14,7 +14,7 @@ import msgspec
 
 from capture.sound import virtual
 from capture.sound.server import NoServerError
-from config.errors import DeviceAccessDenied, DeviceError, UsageError
+from config.errors import DeviceError, UsageError
 from config.schema import Conference
 from devices.outputs import find_output
 
@@ -145,7 +145,7 @@ class CameraPart:
     def commands(self) -> Iterator[str]:
         """Give what root has to do, as lines for a shell; nothing where all is done."""
         node, problem = self._node()
-        if isinstance(problem, DeviceAccessDenied):
+        if problem is not None and problem.why == "denied":
             yield f"usermod -aG video {shlex.quote(os.environ.get('USER') or 'USER')}"
             return
         if not self.is_wanted:

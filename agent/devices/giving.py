@@ -7,7 +7,7 @@ import msgspec
 from agent.devices.gather import exactly
 from capture.sound.inputs import server_inputs
 from capture.source_names import source_names
-from config.errors import DeviceNotFound, DeviceUnsupported, LiputError
+from config.errors import DeviceError, DeviceNotFound, LiputError
 from config.schema import Settings
 from devices.health.line import Kind, Record
 from devices.health.log import open_health_log
@@ -71,7 +71,9 @@ def find(devices: Sequence[Device], role: str, name: str) -> Device:
         return find_video(devices, name)
     try:
         return exactly(devices, name) or find_video(devices, name)
-    except DeviceUnsupported:
+    except DeviceNotFound:
+        raise
+    except DeviceError:  # it gives no picture
         return find_sound(devices, name)
 
 

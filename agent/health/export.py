@@ -62,7 +62,7 @@ def export_health(file: Path, since: datetime, *, settings_file: Path | None = N
     """Write the export of the time from `since` on to `file`.
 
     It is made beside `file` and renamed. Raises UsageError where there is one and it is not to be replaced, and for
-    what is no file, StorageUnwritable where it cannot be written, StateError where the log cannot be read.
+    what is no file, StorageError where it cannot be written, StateError where the log cannot be read.
     """
     with (
         new_file(file, replace=replace, example="liput-health.zip") as raw,

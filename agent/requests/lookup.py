@@ -16,7 +16,7 @@ from recorder.dossier.store import Dossier
 def request_for(key: str, settings: Settings) -> CarriedRequest:
     """Return what a session takes along of the request that `key` means.
 
-    Raises RequestNotFound, UsageError for one that is closed or cancelled, and DossierError where the disk of the
+    Raises UsageError for one that is closed or cancelled, and DossierError where there is none, or the disk of the
     dossiers does not answer: whoever stands before a full room must hear what to do.
     """
     silent = DossierError(

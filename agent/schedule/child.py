@@ -17,7 +17,7 @@ from typing import IO, TYPE_CHECKING
 import msgspec
 
 from agent.schedule.event import LARGEST_BYTES, Answer, Wanted
-from config.errors import LiputError, NetworkError, StateError
+from config.errors import LiputError, StateError
 from config.office import zone_of
 from devices.host.child import end_with_parent
 from devices.uplink.redirects import SameServer
@@ -38,7 +38,7 @@ _WORDS = {
 
 
 def fetched(address: str, timeout_s: float) -> bytes:
-    """Return the calendar at `address`, of https, http, webcal or file; raises NetworkError."""
+    """Return the calendar at `address`, of https, http, webcal or file; raises LiputError."""
     scheme, _, rest = address.partition(":")
     if scheme.lower() == "file":
         return _content(Path(urllib.parse.unquote(urllib.parse.urlsplit(address).path)), "its file")
@@ -50,11 +50,11 @@ def fetched(address: str, timeout_s: float) -> bytes:
     except urllib.error.HTTPError as error:
         with error:
             why = _WORDS.get(error.code, f"its server answers with {error.code}")
-        raise NetworkError(why, hint="see whether the address is right") from None
+        raise LiputError(why, hint="see whether the address is right") from None
     except urllib.error.URLError as error:
-        raise NetworkError(_why(error.reason), hint="see whether the network is up, and the address right") from None
+        raise LiputError(_why(error.reason), hint="see whether the network is up, and the address right") from None
     except (OSError, HTTPException, ValueError) as error:
-        raise NetworkError(_why(error), hint="see whether the network is up, and the address right") from None
+        raise LiputError(_why(error), hint="see whether the network is up, and the address right") from None
 
 
 def _opener() -> urllib.request.OpenerDirector:
@@ -72,7 +72,7 @@ def _opener() -> urllib.request.OpenerDirector:
 def _bounded(file: "IO[bytes] | urllib.request._UrlopenRet", called: str) -> bytes:
     text: bytes = file.read(LARGEST_BYTES + 1)
     if len(text) > LARGEST_BYTES:
-        raise NetworkError(f"{called} is larger than {LARGEST_BYTES // 1_000_000} MB", hint="name a smaller calendar")
+        raise LiputError(f"{called} is larger than {LARGEST_BYTES // 1_000_000} MB", hint="name a smaller calendar")
     return text
 
 
@@ -81,7 +81,7 @@ def _content(path: Path, called: str) -> bytes:
         with path.open("rb") as file:
             return _bounded(file, called)
     except OSError as error:
-        raise NetworkError(f"{called} cannot be read: {error.strerror}") from None
+        raise LiputError(f"{called} cannot be read: {error.strerror}") from None
 
 
 def _why(reason: object) -> str:

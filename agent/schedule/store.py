@@ -14,7 +14,7 @@ from uuid import uuid4
 import msgspec
 
 from agent.schedule.plan import Plan, PlanState, Source, from_calendar, said_again
-from config.errors import PlanNotFound, UsageError
+from config.errors import UsageError
 from config.files import stamp
 from config.state import Store, state_folder
 from recorder.archive.names import slug
@@ -52,7 +52,7 @@ class Plans:
         self._change(lambda plans: [*plans, plan])
 
     def replace(self, plan_id: str, change: Callable[[Plan], Plan]) -> Plan:
-        """Change one and return it; raises StateError, PlanNotFound where there is none of that id."""
+        """Change one and return it; raises StateError, UsageError where there is none of that id."""
         _, after = self._change(lambda plans: [change(plan) if plan.id == plan_id else plan for plan in plans])
         return _only(after, plan_id)
 
@@ -100,7 +100,7 @@ class Plans:
         raise _not_there(key)
 
     def whole(self, plan_id: str) -> Plan:
-        """Return the plan with just this id: programs say all of it. Raises StateError, PlanNotFound."""
+        """Return the plan with just this id: programs say all of it. Raises StateError, UsageError."""
         return _only(self.read(), plan_id)
 
     def _change(self, change: Callable[[list[Plan]], list[Plan]]) -> tuple[list[Plan], list[Plan]]:
@@ -134,8 +134,8 @@ def _news(before: Sequence[Plan], after: Sequence[Plan]) -> list[Plan]:
     return [plan for plan in after if known.get(plan.id) != plan]
 
 
-def _not_there(key: str) -> PlanNotFound:
-    return PlanNotFound(f"there is no plan {key!r}", hint="liput schedule list --all shows them")
+def _not_there(key: str) -> UsageError:
+    return UsageError(f"there is no plan {key!r}", hint="liput schedule list --all shows them", why="missing")
 
 
 def is_meant(plan: Plan, key: str) -> bool:

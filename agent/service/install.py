@@ -12,7 +12,7 @@ import msgspec
 from agent.service import files
 from agent.service.place import USER, Place
 from agent.service.units import DAEMON, RECORDER, SOCKET
-from config.errors import ServiceError
+from config.errors import LiputError
 
 BOOTED = Path("/run/systemd/system")
 """There where systemd is the first process (sd_booted(3))."""
@@ -28,9 +28,9 @@ class Manager:
         self.is_system = is_system
 
     def check(self) -> None:
-        """Raise ServiceError where there is none."""
+        """Raise LiputError where there is none."""
         if not BOOTED.is_dir():
-            raise ServiceError(
+            raise LiputError(
                 "systemd does not run this PC, so there is no service to install",
                 hint="have `liput serve` started by whatever starts programs here; --dry-run shows the units",
             )
@@ -40,32 +40,32 @@ class Manager:
         return ("systemctl", *(() if self.is_system else ("--user",)), *words)
 
     def run(self, *words: str) -> str:
-        """Carry out a command of systemctl and return what it printed. Raises ServiceError."""
+        """Carry out a command of systemctl and return what it printed. Raises LiputError."""
         return run(self.command(*words))
 
     def show(self, unit: str, names: Sequence[str]) -> dict[str, str]:
-        """Return what the manager says of a unit. Raises ServiceError."""
+        """Return what the manager says of a unit. Raises LiputError."""
         lines = self.run("show", unit, f"--property={','.join(names)}").splitlines()
         found = dict(line.split("=", 1) for line in lines if "=" in line)
         return {name: found.get(name, "") for name in names}
 
     def recorders(self) -> list[str]:
-        """Return the units of recorders that run, spares too. Raises ServiceError."""
+        """Return the units of recorders that run, spares too. Raises LiputError."""
         pattern = RECORDER.replace("@", "@*")
         listed = self.run("list-units", pattern, "--plain", "--no-legend", "--state=active,activating,deactivating")
         return [line.split()[0] for line in listed.splitlines() if line.strip()]
 
 
 def run(words: Sequence[str]) -> str:
-    """Run a command and return what it printed. Raises ServiceError with what it said."""
+    """Run a command and return what it printed. Raises LiputError with what it said."""
     try:
         done = subprocess.run(
             words, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE_S, check=False
         )
     except FileNotFoundError:
-        raise ServiceError(f"{words[0]} is not installed", hint="it belongs to systemd") from None
+        raise LiputError(f"{words[0]} is not installed", hint="it belongs to systemd") from None
     except subprocess.TimeoutExpired:
-        raise ServiceError(
+        raise LiputError(
             f"{' '.join(words)} has not ended within {PATIENCE_S:.0f} s", hint="systemctl status says what it waits for"
         ) from None
     if done.returncode:
@@ -74,7 +74,7 @@ def run(words: Sequence[str]) -> str:
         hint = "journalctl -u liput says why"
         if NO_MANAGER in reason and "--user" in words:
             hint = "log in as that user, on the desktop or by ssh, rather than with su; or use --system"
-        raise ServiceError(f"{' '.join(words)}: {reason}", hint=hint)
+        raise LiputError(f"{' '.join(words)}: {reason}", hint=hint)
     return done.stdout
 
 
@@ -112,16 +112,16 @@ def planned(place: Place, made: Mapping[Path, str], *, now: bool) -> Iterator[st
 
 
 def install(place: Place, made: Mapping[Path, str], *, now: bool) -> Iterator[str]:
-    """Do it, and yield what was done; doing it again changes what is different. Raises ServiceError."""
+    """Do it, and yield what was done; doing it again changes what is different. Raises LiputError."""
     Manager(is_system=place.is_system).check()
     if place.is_system and os.geteuid() != 0:
-        raise ServiceError("only root can install a service of the system", hint="sudo liput service install --system")
+        raise LiputError("only root can install a service of the system", hint="sudo liput service install --system")
     changed = [path for path, text in made.items() if _is_different(path, text)]
     for path in changed:
         try:
             files.write(path, made[path])
         except OSError as error:
-            raise ServiceError(f"{path} cannot be written: {error.strerror}", hint="see who may write there") from None
+            raise LiputError(f"{path} cannot be written: {error.strerror}", hint="see who may write there") from None
         yield f"wrote {path}"
     if place.is_system:
         run(MAKE_USERS)
@@ -133,9 +133,9 @@ def install(place: Place, made: Mapping[Path, str], *, now: bool) -> Iterator[st
 
 
 def uninstall(*, is_system: bool) -> Iterator[str]:
-    """Take the service away, and yield what was done; recorders that run go on to their end. Raises ServiceError."""
+    """Take the service away, and yield what was done; recorders that run go on to their end. Raises LiputError."""
     if is_system and os.geteuid() != 0:
-        raise ServiceError(
+        raise LiputError(
             "only root can take a service of the system away", hint="sudo liput service uninstall --system"
         )
     manager = Manager(is_system=is_system)
@@ -152,7 +152,7 @@ def uninstall(*, is_system: bool) -> Iterator[str]:
 
 
 def status(*, is_system: bool) -> ServiceStatus:
-    """Return how the service is. Raises ServiceError."""
+    """Return how the service is. Raises LiputError."""
     mode = "system" if is_system else "user"
     present = [str(path) for path in files.places(is_system=is_system) if path.exists()]
     installed = any(path.endswith(f"/{DAEMON}") for path in present)
@@ -188,18 +188,18 @@ def _commands(place: Place, *, now: bool) -> Iterator[tuple[str, ...]]:
 
 
 def _is_different(path: Path, text: str) -> bool:
-    """Return whether a file is to be written. Raises ServiceError for one that is somebody else's."""
+    """Return whether a file is to be written. Raises LiputError for one that is somebody else's."""
     try:
         if not path.exists():
             return True
         if not files.is_ours(path):
-            raise ServiceError(
+            raise LiputError(
                 f"{path} was not made by `liput service install`",
                 hint="move it away; what is to be changed, change in a drop-in",
             )
         return path.read_text(encoding="utf-8") != text
     except OSError as error:
-        raise ServiceError(f"{path} cannot be read: {error.strerror}") from None
+        raise LiputError(f"{path} cannot be read: {error.strerror}") from None
 
 
 def _missing(place: Place) -> list[Path]:
@@ -214,5 +214,5 @@ def _made(folder: Path, place: Place) -> str:
         folder.mkdir(mode=0o750)
         os.chown(folder, pwd.getpwnam(USER).pw_uid, grp.getgrnam(place.operators).gr_gid)
     except (OSError, KeyError) as error:
-        raise ServiceError(f"the folder {folder} cannot be made for {USER}: {error}") from None
+        raise LiputError(f"the folder {folder} cannot be made for {USER}: {error}") from None
     return f"made the folder {folder}, for {USER}"

@@ -6,23 +6,12 @@ from collections.abc import Mapping
 import msgspec
 from starlette.responses import Response
 
-from config.errors import (
-    DeviceNotFound,
-    LiputError,
-    NoSession,
-    PackageNotFound,
-    PlanNotFound,
-    RequestNotFound,
-    SettingsError,
-    SpeakersRefuse,
-    UsageError,
-)
+from config.errors import LiputError, SettingsError, UsageError
 from recorder.archive.names import storable
 from recorder.control.protocol import RecorderRefused
 
 BAD_REQUEST, NOT_FOUND, CONFLICT, BUSY, BROKEN = 400, 404, 409, 503, 500
 NOT_STORED = {"cache-control": "no-store"}
-_MISSING = (NoSession, DeviceNotFound, PackageNotFound, PlanNotFound, RequestNotFound)
 
 
 class ErrorAnswer(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="error"):
@@ -63,7 +52,7 @@ def status_of(error: LiputError) -> int:
     """Return the HTTP status that says what kind of error it is."""
     if isinstance(error, Refused):
         return error.status
-    if isinstance(error, _MISSING):
+    if error.why == "missing":
         return NOT_FOUND
     if isinstance(error, SettingsError):
         return CONFLICT  # not what was asked is wrong, but what is set on this PC
@@ -77,6 +66,10 @@ def error_answer(error: Exception) -> Response:
     if not isinstance(error, LiputError):
         return answer(ErrorAnswer(message="this was not expected", hint="the log of liput serve says more"), BROKEN)
     is_of_device = isinstance(error, RecorderRefused) and error.is_of_device
-    is_of_consent = isinstance(error, SpeakersRefuse) or (isinstance(error, RecorderRefused) and error.is_of_consent)
-    said = ErrorAnswer(message=error.message, hint=error.hint, is_of_device=is_of_device, is_of_consent=is_of_consent)
+    said = ErrorAnswer(
+        message=error.message,
+        hint=error.hint,
+        is_of_device=is_of_device,
+        is_of_consent=error.why == "speakers",
+    )
     return answer(said, status_of(error), error.headers if isinstance(error, Refused) else None)

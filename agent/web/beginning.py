@@ -15,7 +15,7 @@ from agent.serving import FOLLOWS_S
 from agent.steering import SessionLine, ended_before, gone_on_with, line_of, start, until_armed, until_it_records
 from agent.web.house import House
 from agent.web.requests import request_key
-from config.errors import LiputError, NoSession, SpeakersRefuse, UsageError
+from config.errors import LiputError, NoSession, UsageError
 from config.locale.lookup import text
 from config.schema import RecordsSettings
 from recorder.archive.model import Consent, ConsentState
@@ -140,16 +140,17 @@ def _title_of_now(house: House) -> str:
 
 
 def _asked(house: House, new: NewSession) -> Asked:
-    """Return what a recorder is asked to be. Raises UsageError, RequestNotFound, SettingsError."""
+    """Return what a recorder is asked to be. Raises UsageError, DossierError, SettingsError."""
     settings = house.settings.read()
     if not new.title.strip() and new.request is None:
         raise UsageError("there is no title", hint="say what the session is, or for which request")
     for word in (*new.streams, *new.videos, *new.audios):
         refuse_files(word)
     if new.consent == "refused" and new.streams and not new.although_refused:
-        raise SpeakersRefuse(
+        raise UsageError(
             f"the speakers do not agree to being recorded, and {', '.join(new.streams)} would show them",
             hint="leave out the stream, or say that it is wanted all the same (although_refused)",
+            why="speakers",
         )
     is_said = new.consent != "not-asked" or bool(new.consent_note)
     asked = Asked(

@@ -5,7 +5,7 @@ import msgspec
 from agent.requests.answer import RequestDocument, RequestLine, document, line
 from agent.requests.options import desk_of
 from agent.web.endpoint import Call, Endpoint
-from config.errors import RequestNotFound
+from config.errors import DossierError
 from recorder.dossier.model import RequestState
 
 
@@ -34,9 +34,9 @@ def request(call: Call) -> RequestDocument:
 
 
 def request_key(key: str) -> str:
-    """Return the id of a request that was asked for, which names no file; raises RequestNotFound."""
+    """Return the id of a request that was asked for, which names no file; raises DossierError."""
     if "/" in key or "\0" in key or len(key) > 255:
-        raise RequestNotFound("no request is called so", hint="GET /api/v1/requests lists them")
+        raise DossierError("no request is called so", hint="GET /api/v1/requests lists them", why="missing")
     return key
 
 

@@ -68,7 +68,7 @@ def _desk(call: Call) -> Planner:
 
 
 def _checked(asked: PlanAsked) -> PlanAsked:
-    """Return what is asked for; raises UsageError, RequestNotFound where it names a file of this PC."""
+    """Return what is asked for; raises UsageError, DossierError where it names a file of this PC."""
     for word in (*(asked.videos or ()), *(asked.audios or ()), *(asked.streams or ())):
         refuse_files(word)
     if asked.request is not None:

@@ -19,7 +19,7 @@ from agent.web.house import House
 from agent.web.limits import is_near
 from config.addresses import scheme_of
 from config.changing import Changes, Value, change_settings, hindrance
-from config.errors import SessionError, StorageUnwritable, UsageError
+from config.errors import SessionError, StorageError, UsageError
 from config.reader import NAME
 from config.schema import Settings
 from config.secrets import key_states, read_keys
@@ -162,7 +162,7 @@ def _file(house: House) -> Path:
 def _archive(house: House, asked: str) -> Path:
     """Return the folder that is asked for, which a session could be kept in.
 
-    Raises UsageError, SessionError, StorageUnwritable.
+    Raises UsageError, SessionError, StorageError.
     """
     if house.folder is not None:
         raise UsageError("the archive was named when Liput was started (--archive)", hint="start it without that")
@@ -176,7 +176,7 @@ def _archive(house: House, asked: str) -> Path:
     language = settings.general.language
     _free, state = folder_state(path, settings, house.clock)
     if state.verdict is Verdict.FAILURE:
-        raise StorageUnwritable(state.reason.of(language), hint=state.advice.of(language))
+        raise StorageError(state.reason.of(language), hint=state.advice.of(language), why="unwritable")
     return path
 
 

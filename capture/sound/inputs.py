@@ -8,7 +8,7 @@ from typing import Self
 
 from capture.sound.process import SoundChild
 from capture.sound.wire import PULSE, SERVER_PREFIX, Listing, Request, ServerSource
-from config.errors import DeviceLost, DeviceNotFound
+from config.errors import DeviceError, DeviceNotFound
 from devices.host.background import BackgroundTask
 from devices.model import Device, DeviceKind
 from devices.roles.choice import named_sound
@@ -105,7 +105,7 @@ def list_sound_inputs(timeout_s: float = 5.0) -> Listing:
     child = SoundChild(Request(task="list"))
     try:
         answer = child.answer(timeout_s)
-    except DeviceLost:
+    except DeviceError:
         return Listing()
     finally:
         child.close()

@@ -8,7 +8,7 @@ import time
 import msgspec
 
 from capture.sound.wire import HEADER, OVERFLOW, Answer, Request
-from config.errors import DeviceLost
+from config.errors import DeviceError
 from devices.host.child import ChildProcess, finding_us, python_module
 from devices.host.framing import ReceiveBuffer
 
@@ -52,12 +52,12 @@ class SoundChild(ChildProcess):
             self.is_lost = True
 
     def answer(self, timeout_s: float) -> Answer:
-        """Return what the child says first; raises DeviceLost if it says nothing in time."""
+        """Return what the child says first; raises DeviceError if it says nothing in time."""
         deadline = time.monotonic() + timeout_s
         while (line := self._received.line()) is None:
             if not self._receive(deadline):
                 self.close()
-                raise DeviceLost("the process that reads the sound gives no answer", hint="Try again.")
+                raise DeviceError("the process that reads the sound gives no answer", hint="Try again.", why="lost")
         self._patience_s = _FIRST_S
         answer: Answer = _ANSWERS.decode(line)
         return answer

@@ -15,7 +15,7 @@ from capture.sound.inputs import SOUND_SERVERS, source_of_card
 from capture.sound.process import SoundChild
 from capture.sound.wire import PULSE, SERVER_PREFIX, Answer, Failed, Opened, Request
 from capture.source import SAMPLE_RATE, AudioBlock, AudioSource, Samples
-from config.errors import DeviceBusy, DeviceError, DeviceLost, DeviceNotFound, DeviceUnsupported
+from config.errors import DeviceError, DeviceNotFound
 from devices import holders
 from devices.model import Device
 
@@ -65,7 +65,7 @@ class SoundSource(AudioSource):
         return {"rate": self.rate, "channels": self.channels, "pid": self.pid, "scheduled": self.scheduled}
 
     def open(self) -> None:
-        """Start the child and wait until sound flows; raises a DeviceError, DeviceLost when none comes.
+        """Start the child and wait until sound flows; raises a DeviceError, also when none comes.
 
         A session that began before its sound did would begin with a hole in it.
         """
@@ -74,7 +74,7 @@ class SoundSource(AudioSource):
         child = SoundChild(Request(PULSE if self._source else self._input, self.channels, SAMPLE_RATE, self._source))
         try:
             answer = child.answer(_START_S)
-        except DeviceLost as error:
+        except DeviceError as error:
             raise holders.refusal(errno.ETIMEDOUT, self.name, self._input) from error
         if not isinstance(answer, Opened):
             child.close()
@@ -96,14 +96,14 @@ class SoundSource(AudioSource):
         return self._source is not None and self._source.endswith(_MONITOR)
 
     def _next(self, deadline: float) -> AudioBlock:
-        """Return the next block; raises DeviceLost where none comes before `deadline`."""
+        """Return the next block; raises DeviceError where none comes before `deadline`."""
         while (block := self.read(_FIRST_WAIT_S)) is None:
             if time.monotonic() > deadline:
                 raise holders.lost(self.name, self._input)
         return block
 
     def read(self, timeout_s: float) -> AudioBlock | None:
-        """Return the next 20 ms or so, or None; raises DeviceLost when the child ends or is silent for a second."""
+        """Return the next 20 ms or so, or None; raises DeviceError when the child ends or is silent for a second."""
         if self._child is None:
             raise holders.lost(self.name, self._input)
         if self._first is not None:
@@ -176,15 +176,17 @@ def failure(name: str, sound_input: str, answer: Answer) -> DeviceError:
             return _busy(name, sound_input, node)
     if isinstance(answer, Failed) and answer.missing:
         return DeviceNotFound(f"there is no sound input {name} ({sound_input})", hint="See: liput devices")
-    return DeviceUnsupported(f"{name} ({sound_input}) cannot be recorded: {message}", hint="See: liput devices")
+    return DeviceError(
+        f"{name} ({sound_input}) cannot be recorded: {message}", hint="See: liput devices", why="unsupported"
+    )
 
 
-def _busy(name: str, sound_input: str, node: str) -> DeviceBusy:
+def _busy(name: str, sound_input: str, node: str) -> DeviceError:
     """Return who holds the input, and how to record it nevertheless where that is the sound server."""
     busy = holders.busy(name, node)
     if any(holder.command in SOUND_SERVERS for holder in holders.holders(node)):
         source = source_of_card(sound_input)
         if source is not None:
             hint = f"The sound server has it, and shares it: --audio pulse:{source.name}"
-            return DeviceBusy(busy.message, hint=hint)
+            return DeviceError(busy.message, hint=hint, why="busy")
     return busy

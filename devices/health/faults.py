@@ -9,7 +9,7 @@ from enum import StrEnum
 
 import msgspec
 
-from config.errors import DeviceAccessDenied, DeviceBusFull, DeviceBusy, DeviceLost, DeviceNotFound, LiputError
+from config.errors import LiputError, Why
 from devices.health.line import Level
 from devices.model import Device, Health, HealthState
 
@@ -67,12 +67,12 @@ LOSES_NOTHING = OF_ITS_PLACE | {Fault.JITTER, Fault.CLIPPING, Fault.HUM}
 """Every other fault leaves the recording with less than it should hold."""
 
 
-REFUSALS: Mapping[type[LiputError], Fault] = {
-    DeviceLost: Fault.LOST,
-    DeviceNotFound: Fault.LOST,
-    DeviceBusy: Fault.BUSY,
-    DeviceAccessDenied: Fault.DENIED,
-    DeviceBusFull: Fault.BUS_FULL,
+REFUSALS: Mapping[Why, Fault] = {
+    "lost": Fault.LOST,
+    "missing": Fault.LOST,
+    "busy": Fault.BUSY,
+    "denied": Fault.DENIED,
+    "bus-full": Fault.BUS_FULL,
 }
 """What an error of opening a device means for its health; any other one is no fault of it."""
 
@@ -86,7 +86,7 @@ def level_of(fault: Fault) -> Level:
 
 def refused(error: LiputError) -> Fault | None:
     """Return the fault that `error` of opening a device stands for, None where it stands for none."""
-    return next((fault for kind, fault in REFUSALS.items() if isinstance(error, kind)), None)
+    return REFUSALS.get(error.why)
 
 
 def rank(fault: str | None) -> int:

@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-from config.errors import NetworkError
+from config.errors import LiputError
 
 
 class Trouble(StrEnum):
@@ -43,7 +43,7 @@ class Trouble(StrEnum):
     """It measures for somebody else now."""
 
 
-class NetworkTrouble(NetworkError):
+class NetworkTrouble(LiputError):
     """A server that cannot be used, and why; `detail` is what more is known, such as who answers in its place."""
 
     def __init__(self, trouble: Trouble, detail: str = "") -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from config.errors import ArchiveError, StorageFull
+from config.errors import ArchiveError, StorageError
 from config.quantities import brief_size
 from config.version import VERSION
 from recorder.archive import premis
@@ -82,9 +82,10 @@ def _refuse_too_much(folder: Path, total: int) -> None:
     except OSError as error:
         raise ArchiveError(f"{folder} cannot be looked at: {error.strerror}") from None
     if free < total + MARGIN_BYTES:
-        raise StorageFull(
+        raise StorageError(
             f"The files take {brief_size(total)}, and only {brief_size(free)} are free for {folder.name}",
             hint="Free space on that disk.",
+            why="full",
         )
 
 

@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from uuid import UUID, uuid4
 
-from config.errors import ArchiveError, PackageNotFound, StorageUnwritable
+from config.errors import ArchiveError, PackageNotFound, StorageError
 from config.files import is_folder, is_regular
 from config.schema import Settings
 from devices.host.clock import Clock, boot_id
@@ -46,8 +46,8 @@ class Archive:
     def check(self) -> int:
         """Return the bytes free for a session; makes nothing.
 
-        Raises StorageUnwritable when the folder cannot be written or made, StorageVanished when its disk is gone,
-        StorageFull when less than the reserve is free.
+        Raises StorageError when the folder cannot be written or made, its disk is gone, or less than the reserve is
+        free.
         """
         return place.check_place(self.root, self.reserve_bytes)
 
@@ -222,17 +222,17 @@ class Archive:
     def list(self) -> Sequence[Package]:
         """Return every package and unfinished recording, the oldest first; none when there is no archive yet.
 
-        Raises StorageUnwritable when it is no folder, or a folder of it cannot be read.
+        Raises StorageError when it is no folder, or a folder of it cannot be read.
         """
         if self.root.exists() and not self.root.is_dir():
-            raise StorageUnwritable(f"The archive cannot be at {self.root}: it is not a folder")
+            raise StorageError(f"The archive cannot be at {self.root}: it is not a folder", why="unwritable")
         settle_all(self.root, self._disk)
         return catalog.packages(self.root)
 
     def find(self, key: str) -> Package:
         """Return the package that `key` means: name, path, UUID, or a beginning of one.
 
-        Raises PackageNotFound when none or several answer, StorageUnwritable when a folder of it cannot be read.
+        Raises PackageNotFound when none or several answer, StorageError when a folder of it cannot be read.
         """
         settle_all(self.root, self._disk)
         return catalog.find(self.root, key)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from config.errors import ArchiveError, PackageNotFound, StorageUnwritable
+from config.errors import ArchiveError, PackageNotFound, StorageError
 from config.files import read_file
 from recorder.archive import bag, fixity, names
 from recorder.archive.model import Package, PackageState, Recording, decode_recording
@@ -24,7 +24,7 @@ SUGGESTIONS = 5
 def packages(root: Path) -> list[Package]:
     """Return every package and unfinished recording of the archive, the oldest first; none if there is no archive.
 
-    Raises StorageUnwritable when a folder of it cannot be read.
+    Raises StorageError when a folder of it cannot be read.
     """
     return _packages(root, lambda _: True)
 
@@ -42,9 +42,10 @@ def _translated(root: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StorageUnwritable(
+        raise StorageError(
             f"The archive {root} cannot be read: {error.strerror} ({error.filename})",
             hint="Check its disk, and that this user may read all of it.",
+            why="unwritable",
         ) from None
 
 
@@ -66,7 +67,7 @@ def sealed_as(root: Path, name: str) -> list[Path]:
 def folders_of_packages(root: Path) -> list[Path]:
     """Return the folders of the packages in the archive at `root`, by date; nothing in them is read.
 
-    Raises StorageUnwritable when a folder of the archive cannot be read. A package that has no name at this moment,
+    Raises StorageError when a folder of the archive cannot be read. A package that has no name at this moment,
     because of its correction, is not among them: nobody may work on it.
     """
     with _translated(root):
@@ -221,7 +222,7 @@ def _identifier(folder: Path) -> str:
 def find(root: Path, key: str) -> Package:
     """Return the one package that `key` means: its name, path or UUID, or a beginning of its name or UUID.
 
-    Raises PackageNotFound, which names what is near, when none or several answer, StorageUnwritable when a folder of
+    Raises PackageNotFound, which names what is near, when none or several answer, StorageError when a folder of
     the archive cannot be read.
     """
     wanted = _name_of(root, key)

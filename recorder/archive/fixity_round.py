@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 import psutil
 
-from config.errors import PackageBusy, PackageNotFound, SessionError, StorageError, StorageVanished
+from config.errors import PackageBusy, PackageNotFound, SessionError, StorageError
 from config.quantities import brief_size
 from devices.health.line import PC, Kind, Level, Record, nowhere
 from devices.host.clock import NANOSECONDS, Clock
@@ -117,9 +117,10 @@ class FixityRound:
                 problems = verify(folder, progress=told, uncached=True)
         except (PackageBusy, PackageNotFound):
             return None
-        except StorageVanished:
-            raise
-        except StorageError as error:  # the others of its disk are read all the same
+        except StorageError as error:
+            if error.why == "vanished":
+                raise
+            # The others of its disk are read all the same.
             problems = [Problem(".", f"cannot be opened: {error.message}", ProblemKind.UNREADABLE)]
         entry = Entry(
             at=self.clock.now(), package=folder.name, bytes=_bytes(folder), found=len(problems),

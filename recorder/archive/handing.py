@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from config.errors import ArchiveError, StorageFull
+from config.errors import ArchiveError, StorageError
 from config.files import NotRegular, held, open_regular, sync
 from config.quantities import brief_size
 from recorder.archive.disk import aside_of, rename_new
@@ -34,7 +34,9 @@ def publishing(target: Path, size: int, *, mode: int = 0o666, replace: bool = Fa
             if os.path.lexists(target) and not replace:
                 raise _taken(target)
             if shutil.disk_usage(target.parent).free < size + MARGIN_BYTES:
-                raise StorageFull(f"{target} takes {brief_size(size)}, and less is free there", hint="Free some space.")
+                raise StorageError(
+                    f"{target} takes {brief_size(size)}, and less is free there", hint="Free some space.", why="full"
+                )
             final = stack.enter_context(held(target.parent)) / target.name
             part = aside_of(final)
             claim = _claim(part, target, mode)

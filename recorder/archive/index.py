@@ -19,7 +19,7 @@ from typing import Self
 
 import msgspec
 
-from config.errors import StateError, StorageUnwritable
+from config.errors import StateError, StorageError
 from config.files import read_file
 from config.state import state_folder
 from recorder.archive import bag, catalog, names
@@ -82,12 +82,12 @@ class Index:
             self._connection = None
 
     def refresh(self) -> int:
-        """Bring it up to date with the packages; return how many were read. Raises StorageUnwritable, StateError."""
+        """Bring it up to date with the packages; return how many were read. Raises StorageError, StateError."""
         stamps = self._stamps()
         return self.run(lambda connection: self._refresh(connection, stamps))
 
     def rebuild(self, progress: Progress | None = None) -> int:
-        """Read every package anew; return how many there are. Raises StorageUnwritable, StateError.
+        """Read every package anew; return how many there are. Raises StorageError, StateError.
 
         `progress` gets packages read and packages in all.
         """
@@ -163,12 +163,12 @@ class Index:
     def _stamps(self) -> dict[str, int]:
         """Return the time of each month's folder in nanoseconds; 0 while it is too young to be trusted."""
         if self.root.exists() and not self.root.is_dir():
-            raise StorageUnwritable(f"The archive cannot be at {self.root}: it is not a folder")
+            raise StorageError(f"The archive cannot be at {self.root}: it is not a folder", why="unwritable")
         young = time.time_ns() - SETTLED_NS
         try:
             times = {str(month.relative_to(self.root)): month.stat().st_mtime_ns for month in catalog.months(self.root)}
         except OSError as error:
-            raise StorageUnwritable(f"The archive {self.root} cannot be read: {error.strerror}") from None
+            raise StorageError(f"The archive {self.root} cannot be read: {error.strerror}", why="unwritable") from None
         return {month: stamp if stamp < young else 0 for month, stamp in times.items()}
 
     def _refresh(self, connection: sqlite3.Connection, stamps: dict[str, int]) -> int:

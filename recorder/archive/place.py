@@ -9,11 +9,6 @@ from pathlib import Path
 
 from config.errors import (
     StorageError,
-    StorageFull,
-    StorageNotMounted,
-    StorageReadOnly,
-    StorageUnwritable,
-    StorageVanished,
 )
 from config.quantities import brief_size
 from recorder.archive.mountinfo import mounted, unescaped
@@ -35,25 +30,28 @@ PROBE_BYTES = 4096
 def check_place(root: Path, reserve_bytes: int, fstab: Path = FSTAB) -> int:
     """Return the bytes free for a session at `root`; nothing is made or left behind.
 
-    Raises StorageUnwritable when `root` cannot be written or made, StorageVanished when its disk or share is gone,
-    StorageFull when less than `reserve_bytes` is free.
+    Raises StorageError when `root` cannot be written or made, its disk or share is gone, or less than
+    `reserve_bytes` is free.
     """
     try:
         real = Path(os.path.realpath(root))  # a link does not tell which disk it leads to
         _refuse_missing_disk(root, real, fstab)
         base = nearest_existing(real)
         if not base.is_dir():
-            raise StorageUnwritable(
-                f"The archive cannot be at {root}: {base} is not a folder", hint="Name a folder with --archive."
+            raise StorageError(
+                f"The archive cannot be at {root}: {base} is not a folder",
+                hint="Name a folder with --archive.",
+                why="unwritable",
             )
         if base != real:
             _refuse_media_folder(root, base)
             nearest_existing(root)  # a link into nothing, where no folder can be made
         free = shutil.disk_usage(base).free
         if free < reserve_bytes:
-            raise StorageFull(
+            raise StorageError(
                 f"Only {brief_size(free)} are free for the archive {root}; {brief_size(reserve_bytes)} must stay free",
                 hint="Free space on that disk, name another folder with --archive, or lower the settings' reserve.",
+                why="full",
             )
         with tempfile.TemporaryFile(dir=base, buffering=0) as probe:
             probe.write(bytes(PROBE_BYTES))
@@ -64,13 +62,13 @@ def check_place(root: Path, reserve_bytes: int, fstab: Path = FSTAB) -> int:
 
 def _translated(error: OSError, root: Path) -> StorageError:
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-        return StorageFull(f"The disk of the archive {root} is full", hint="Free space on it.")
-    if isinstance(gone := storage_error(error, root), StorageVanished):
+        return StorageError(f"The disk of the archive {root} is full", hint="Free space on it.", why="full")
+    if (gone := storage_error(error, root)).why == "vanished":
         return gone
-    kind = StorageReadOnly if error.errno == errno.EROFS else StorageUnwritable
-    return kind(
+    return StorageError(
         f"The archive {root} cannot be written: {error.strerror or error}",
         hint="Give this user the right to write there, or name another folder with --archive.",
+        why="read-only" if error.errno == errno.EROFS else "unwritable",
     )
 
 
@@ -98,9 +96,10 @@ def _refuse_missing_disk(root: Path, real: Path, fstab: Path) -> None:
             continue
         point = Path(os.path.realpath(mount_point))
         if (real == point or point in real.parents) and not os.path.ismount(point):
-            raise StorageNotMounted(
+            raise StorageError(
                 f"The archive {root} is on the disk of {mount_point}, and that is not mounted",
                 hint=f"Plug the disk in, or run `mount {mount_point}`.",
+                why="not-mounted",
             )
 
 
@@ -108,9 +107,10 @@ def _refuse_media_folder(root: Path, base: Path) -> None:
     """Refuse to make a folder where only mounted disks belong: right in /mnt, /media or a user's part of it."""
     for media in map(Path, MEDIA_FOLDERS):
         if base == media or (base.parent == media and media.name == "media" and not os.path.ismount(base)):
-            raise StorageNotMounted(
+            raise StorageError(
                 f"The archive {root} is on a disk that is not mounted: {base} holds no such folder",
                 hint="Plug the disk in and mount it, or make the folder yourself if it is meant to be here.",
+                why="not-mounted",
             )
 
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from config.errors import PackageDamaged, StorageFull
+from config.errors import PackageDamaged, StorageError
 from config.files import read_file
 from config.quantities import brief_size
 from recorder.archive import bag, catalog, fixity, names
@@ -206,14 +206,15 @@ class Draft:
         self._copied[new_path] = digest
 
     def _expect_copies(self) -> None:
-        """Go on with copies. Raises StorageFull where there is no room for all of them."""
+        """Go on with copies. Raises StorageError where there is no room for all of them."""
         size = sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file())
         free = shutil.disk_usage(self.folder).free
         if free < size:
-            raise StorageFull(
+            raise StorageError(
                 f"{self.folder.name} has to be copied to be changed, which takes {brief_size(size)}; "
                 f"{brief_size(free)} are free",
                 hint="Free space on that disk: it gives files no second name (hard link).",
+                why="full",
             )
         self._tally.expect(2 * size)
         self._links = False

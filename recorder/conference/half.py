@@ -4,15 +4,9 @@ The recording is not asked and not waited for; why nothing goes to the conferenc
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 
-from config.errors import (
-    DeviceAccessDenied,
-    DeviceBusy,
-    DeviceLost,
-    DeviceNotFound,
-    DeviceUnsupported,
-    LiputError,
-)
+from config.errors import LiputError, Why
 from devices.host.background import BackgroundTask
 from recorder.model.status import ConferenceOutput
 from recorder.timeline import RunContext
@@ -22,13 +16,13 @@ CLOSE_S = 1.0
 """How long the end of a session waits for a half; then it is left to itself."""
 
 
-_CODES: tuple[tuple[type[LiputError], str], ...] = (
-    (DeviceNotFound, "no-node"),
-    (DeviceBusy, "busy"),
-    (DeviceAccessDenied, "denied"),
-    (DeviceUnsupported, "wrong-format"),
-    (DeviceLost, "gone"),
-)
+_CODES: Mapping[Why, str] = {
+    "missing": "no-node",
+    "busy": "busy",
+    "denied": "denied",
+    "unsupported": "wrong-format",
+    "lost": "gone",
+}
 
 
 class ConferenceError(LiputError):
@@ -103,7 +97,7 @@ class Half(ABC):
         if isinstance(error, ConferenceError):
             self.lost(error.code, error.message, error.hint)
         elif isinstance(error, LiputError):
-            code = next((code for kind, code in _CODES if isinstance(error, kind)), "failed")
+            code = _CODES.get(error.why, "failed")
             self.lost(code, error.message, error.hint)
         else:
             self.lost("failed", f"the conference's {self._name} failed: {error!r}", "please report this")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from config.errors import DeviceBusy, StorageUnwritable
+from config.errors import DeviceError, StorageError
 from recorder.control.directory import runtime_folder
 
 LONGEST_NAME = 200
@@ -35,7 +35,7 @@ class Claims:
         self._held: dict[str, int] = {}
 
     def take(self, devices: Iterable[tuple[str, str]]) -> None:
-        """Take devices, each an id and a name; all or none. Raises DeviceBusy with the session that has one."""
+        """Take devices, each an id and a name; all or none. Raises DeviceError with the session that has one."""
         before = set(self._held)
         try:
             for device, name in devices:
@@ -59,8 +59,10 @@ class Claims:
             path.parent.mkdir(mode=0o700, exist_ok=True)
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise StorageUnwritable(
-                f"{path} cannot be written: {error.strerror}", hint="see `liput --help` for LIPUT_RUNTIME"
+            raise StorageError(
+                f"{path} cannot be written: {error.strerror}",
+                hint="see `liput --help` for LIPUT_RUNTIME",
+                why="unwritable",
             ) from None
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -78,14 +80,17 @@ class Claims:
         return _lock_of(device, self._folder or runtime_folder(make=True))
 
     @staticmethod
-    def _busy(path: Path, name: str) -> DeviceBusy:
+    def _busy(path: Path, name: str) -> DeviceError:
         try:
             held = msgspec.json.decode(path.read_bytes(), type=Claim)
         except (OSError, msgspec.MsgspecError, UnicodeDecodeError):  # it has just been taken, and says so in a moment
-            return DeviceBusy(f"{name} is used by another session", hint="liput status says which sessions run")
-        return DeviceBusy(
+            return DeviceError(
+                f"{name} is used by another session", hint="liput status says which sessions run", why="busy"
+            )
+        return DeviceError(
             f'{name} is used by the session "{held.title}" ({held.id})',
             hint=f"liput stop --session {held.id} ends that session; or choose another device",
+            why="busy",
         )
 
 

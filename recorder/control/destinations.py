@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from config.errors import LiputError, SpeakersRefuse, UsageError
+from config.errors import LiputError, UsageError
 from config.schema import Settings
 from config.secrets import StreamTarget, secret_url, stream_name, stream_target
 from recorder.archive.names import storable
@@ -52,9 +52,10 @@ def _add(
     request: DestinationAdd, destinations: Destinations, settings: Callable[[], Settings], remember: Remember
 ) -> str:
     if remember(lambda spec: spec).asked.consent.state == "refused" and not request.although_refused:
-        raise SpeakersRefuse(
+        raise UsageError(
             f"the speakers do not agree to being recorded, and {storable(request.name)} would show them",
             hint="liput destination add NAME --although-refused streams it all the same",
+            why="speakers",
         )
     if request.address is None:
         target = stream_target(settings(), request.name)

@@ -30,7 +30,7 @@ from pathlib import Path
 
 import msgspec
 
-from config.errors import LiputError, StorageUnwritable
+from config.errors import LiputError, StorageError
 from config.files import Prepare, json_text, of_mode, replace_file
 from devices.host.clock import boot_id
 from devices.host.process_stat import process_stat
@@ -166,7 +166,7 @@ class RecorderFolder:
 def make_folder(info: RecorderInfo, spec: bytes) -> RecorderFolder:
     """Make the folder of the recorder `info`, complete from the moment others can see it.
 
-    Raises StorageUnwritable.
+    Raises StorageError.
     """
     runtime = runtime_folder(make=True)
     aside = RecorderFolder(runtime / f"{_NEW}{info.id}")
@@ -226,7 +226,7 @@ def runtime_folder(*, make: bool = False) -> Path:
     """Return the runtime directory: LIPUT_RUNTIME, else that of the user's session, of root, or one below /tmp.
 
     With `make` it is made where it is missing. Raises FileNotFoundError where it is missing and not to be made, and
-    StorageUnwritable where others can write to it: commands to a recorder could be anybody's. One of another user, as
+    StorageError where others can write to it: commands to a recorder could be anybody's. One of another user, as
     of a service, is taken only where LIPUT_RUNTIME names it and it is for a group that we are in, and not to make
     recorders in.
     """
@@ -241,9 +241,10 @@ def runtime_folder(*, make: bool = False) -> Path:
         raise _refused(path, error) from None
     is_ours = found.st_uid == os.geteuid() or (VARIABLE in os.environ and not make and _is_for_us(found))
     if not stat.S_ISDIR(found.st_mode) or not is_ours or found.st_mode & 0o022:
-        raise StorageUnwritable(
+        raise StorageError(
             f"{path} is no folder that only this user can write to, so no session is controlled there",
             hint=f"remove it, or name another folder in {VARIABLE}",
+            why="unwritable",
         )
     return path
 
@@ -251,7 +252,7 @@ def runtime_folder(*, make: bool = False) -> Path:
 def is_anothers() -> bool:
     """Return whether the runtime directory is another user's, whose operators we are one of: that of a service.
 
-    Raises StorageUnwritable as `runtime_folder` does.
+    Raises StorageError as `runtime_folder` does.
     """
     try:
         return runtime_folder().lstat().st_uid != os.geteuid()
@@ -298,9 +299,11 @@ def _below_tmp(plain: Path) -> Path:
     return plain.with_name(f"{plain.name}-{os.urandom(8).hex()}") if os.path.lexists(plain) else plain
 
 
-def _refused(path: Path, error: OSError) -> StorageUnwritable:
-    return StorageUnwritable(
-        f"the runtime directory {path} cannot be used: {error.strerror}", hint=f"name another folder in {VARIABLE}"
+def _refused(path: Path, error: OSError) -> StorageError:
+    return StorageError(
+        f"the runtime directory {path} cannot be used: {error.strerror}",
+        hint=f"name another folder in {VARIABLE}",
+        why="unwritable",
     )
 
 

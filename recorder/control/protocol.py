@@ -9,7 +9,7 @@ from typing import Annotated
 
 import msgspec
 
-from config.errors import DeviceError, LiputError, SpeakersRefuse, UsageError, as_ours
+from config.errors import DeviceError, LiputError, UsageError, Why, as_ours
 from config.events import Event
 from recorder.archive.names import quoted, storable
 from recorder.model.status import SessionResult, SessionStatus
@@ -197,12 +197,11 @@ class RecorderRefused(LiputError):
         hint: str = "",
         exit_status: int = 1,
         is_of_device: bool = False,
-        is_of_consent: bool = False,
+        why: Why = "",
     ) -> None:
-        super().__init__(message, hint=hint)
+        super().__init__(message, hint=hint, why=why)
         self.exit_status = exit_status
         self.is_of_device = is_of_device
-        self.is_of_consent = is_of_consent
 
 
 def decode_request(line: bytes) -> AnyRequest:
@@ -237,7 +236,7 @@ def refusal(error: BaseException) -> Refusal:
         message=storable(told.message if told is error else quoted(told.message)),
         hint=storable(told.hint),
         exit_status=told.exit_status,
-        is_of_consent=isinstance(error, SpeakersRefuse),
+        is_of_consent=told.why == "speakers",
     )
 
 
@@ -255,5 +254,5 @@ def raised(refused: Refusal | Failure) -> RecorderRefused:
         hint=refused.hint,
         exit_status=refused.exit_status,
         is_of_device=isinstance(refused, Failure) and refused.is_of_device,
-        is_of_consent=isinstance(refused, Refusal) and refused.is_of_consent,
+        why="speakers" if isinstance(refused, Refusal) and refused.is_of_consent else "",
     )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal, Self
 import msgspec
 
 from capture.timing import untimed
-from config.errors import DeviceBusy, LiputError, SessionError, StorageUnwritable
+from config.errors import DeviceError, LiputError, SessionError, StorageError
 from config.events import Emit, Event
 from config.settings import load_settings
 from devices.host import threads
@@ -57,7 +57,7 @@ class Recorder:
     """Runs a planned session; a context manager, whose end leaves nothing in the runtime directory."""
 
     def __init__(self, planned: Planned, spec: Spec, clock: Clock, profile: "StageProfile | None" = None) -> None:
-        """Claim the devices; raises DeviceBusy where another session has one, StorageUnwritable.
+        """Claim the devices; raises DeviceError where another session has one, StorageError.
 
         `profile` tells what the session takes of the processor.
         """
@@ -80,8 +80,10 @@ class Recorder:
             self._preview_server = PreviewServer(self._folder.preview, self._previews, shown, clock)
         except OSError as error:
             self._folder.remove()
-            raise StorageUnwritable(
-                f"{self._folder.path} cannot be used: {error.strerror}", hint="LIPUT_RUNTIME names another folder"
+            raise StorageError(
+                f"{self._folder.path} cannot be used: {error.strerror}",
+                hint="LIPUT_RUNTIME names another folder",
+                why="unwritable",
             ) from None
         self._inbox: Inbox = queue.SimpleQueue()
         self._last_line = encode(failure(SessionError("the recorder ended before its session began")))
@@ -94,7 +96,7 @@ class Recorder:
         for device, supervision in optional.items():
             try:
                 self._claims.take([(device, devices[device])])
-            except DeviceBusy as error:
+            except DeviceError as error:
                 supervision.missing = error
 
     def __enter__(self) -> Self:

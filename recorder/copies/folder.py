@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from io import FileIO
 from pathlib import Path
 
-from config.errors import CopyError, StorageFull, StorageNotMounted, StorageUnwritable, StorageVanished
+from config.errors import CopyError, StorageError
 from config.files import NotRegular, held, is_folder, make_file, open_regular
 from recorder.archive import fixity
 from recorder.archive.disk import Disk
@@ -62,10 +62,10 @@ class FolderTarget:
         try:
             MountMemory().refuse_missing(self._root)
             check_place(self._root, 0)
-        except StorageNotMounted as error:
-            raise copy_error(CopyReason.NOT_MOUNTED, self.name, error.message) from None
-        except (StorageFull, StorageUnwritable, StorageVanished):
-            pass  # it can be read all the same, or says itself why not; what cannot be written says so then
+        except StorageError as error:
+            if error.why == "not-mounted":
+                raise copy_error(CopyReason.NOT_MOUNTED, self.name, error.message) from None
+            # It can be read all the same, or says itself why not; what cannot be written says so then
 
     def _status(self) -> os.stat_result:
         """Return what the system says of the folder; raises CopyError where there is none, or it is on another disk."""

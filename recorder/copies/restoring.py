@@ -73,7 +73,7 @@ class Restorer:
         """Build the package at `place` from what is right of it here and from its copy, and let it take its place.
 
         `problems` is what `verify` said of it. Raises CopyError where the copy is none or not whole, PackageDamaged
-        where what was built is not whole, PackageBusy, StorageError, StorageFull before the disk is.
+        where what was built is not whole, PackageBusy, StorageError, also before the disk is full.
         Nothing is changed then.
         """
         folder = self.root / place
@@ -101,7 +101,7 @@ class Restorer:
         return Restored(copy, fetched, kept, here is not None and wanted[bag.TAG_MANIFEST_FILE] != here.version)
 
     def _refuse_full(self, folder: Path, copy: Listing, to_fetch: set[str]) -> None:
-        """Raise StorageFull where less would be free than the next session needs."""
+        """Raise StorageError where less would be free than the next session needs."""
         built = fixity.walk(beside(folder, BUILT))[0] if beside(folder, BUILT).is_dir() else {}
         missing = (item for item in copy.items if item.path in to_fetch and item.path not in built)
         check_place(self.root, self.reserve_bytes + sum(item.bytes for item in missing))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from config.errors import DossierError, RequestNotFound, StorageUnwritable, UsageError
+from config.errors import DossierError, StorageError, UsageError
 from config.office import Office
 from config.schema import Settings
 from recorder.archive.names import one_line, slug
@@ -40,7 +40,7 @@ class Dossiers:
         return Dossier(self.root / identifier, office=self._office)
 
     def ids(self) -> list[str]:
-        """Return the ids of all requests, the earliest first; raises StorageUnwritable."""
+        """Return the ids of all requests, the earliest first; raises StorageError."""
         try:
             with os.scandir(self.root) as entries:
                 return sorted(
@@ -51,7 +51,9 @@ class Dossiers:
         except FileNotFoundError:
             return []
         except OSError as error:
-            raise StorageUnwritable(f"The requests in {self.root} cannot be read: {error.strerror}") from None
+            raise StorageError(
+                f"The requests in {self.root} cannot be read: {error.strerror}", why="unwritable"
+            ) from None
 
     def read(self) -> tuple[list[Request], dict[str, str]]:
         """Return every request, the earliest first; and why others cannot be read, by id.
@@ -71,7 +73,7 @@ class Dossiers:
     def find(self, key: str) -> Dossier:
         """Return the dossier that `key` means: a path, an id, a UUID, a letter number, or a beginning of id or UUID.
 
-        Raises RequestNotFound, which names what is near, when none or several answer.
+        Raises DossierError, which names what is near, when none or several answer.
         """
         if "/" in key and os.path.isfile(path := Path(key) / REQUEST_FILE):  # noqa: PTH113 - Path's raises for long names
             return Dossier(path.parent.absolute(), office=self._office)
@@ -123,18 +125,19 @@ def _beginnings(request: Request, length: int) -> Iterable[str]:
     return request.id[:length], request.uuid[:length]
 
 
-def _several(key: str, ids: list[str]) -> RequestNotFound:
-    return RequestNotFound(
+def _several(key: str, ids: list[str]) -> DossierError:
+    return DossierError(
         f"{_shown(key)} means {len(ids)} requests: {', '.join(ids[:SUGGESTIONS])}",
         hint="Write more of the id, or its last 8 digits.",
+        why="missing",
     )
 
 
-def _none(root: Path, key: str, ids: list[str]) -> RequestNotFound:
+def _none(root: Path, key: str, ids: list[str]) -> DossierError:
     near = difflib.get_close_matches(key, ids, SUGGESTIONS, cutoff=0.5)
     near += [identifier for identifier in ids if slug(key) in identifier and identifier not in near]
     hint = f"Near it: {', '.join(near[:SUGGESTIONS])}." if near else "`liput request list --all` shows what there is."
-    return RequestNotFound(f"No request in {root} is called {_shown(key)}", hint=hint)
+    return DossierError(f"No request in {root} is called {_shown(key)}", hint=hint, why="missing")
 
 
 def _shown(key: str) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from config.errors import MediaError, StorageError, StorageFull
+from config.errors import MediaError, StorageError
 from config.quantities import brief_size
 from recorder.archive import catalog, fixity, names
 from recorder.archive.archive import Archive
@@ -78,7 +78,7 @@ SPARE_BYTES = 20_000_000
 
 
 def place_for(size: int, name: str, archives: Iterable[Archive]) -> Archive:
-    """Return the first of `archives` that has room for the session `name`; raises StorageFull when none has.
+    """Return the first of `archives` that has room for the session `name`; raises StorageError when none has.
 
     `size` is the bytes of its media.
     """
@@ -90,9 +90,10 @@ def place_for(size: int, name: str, archives: Iterable[Archive]) -> Archive:
             continue
         if free >= needed:
             return archive
-    raise StorageFull(
+    raise StorageError(
         f"No archive has {brief_size(needed)} free, which joining the parts of {name} takes",
         hint="Free space on one of their disks; the parts are kept, and liput serve joins them then.",
+        why="full",
     )
 
 

@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from config.errors import ArchiveError, StorageUnwritable
+from config.errors import ArchiveError, StorageError
 from recorder.archive import catalog, names
 from recorder.archive.archive import Archive
 from recorder.archive.model import Begun
@@ -53,14 +53,16 @@ class Unfinished:
 def find(archives: Iterable[Archive]) -> list[Unfinished]:
     """Return the unfinished sessions of `archives`, the oldest first, those that are being recorded included.
 
-    Raises StorageUnwritable when the folder of an archive cannot be read; one that is not there holds none.
+    Raises StorageError when the folder of an archive cannot be read; one that is not there holds none.
     """
     parts: list[Part] = []
     for archive in archives:
         try:
             folders = catalog.unfinished(archive.root)
         except OSError as error:
-            raise StorageUnwritable(f"The archive {archive.root} cannot be read: {error.strerror}") from None
+            raise StorageError(
+                f"The archive {archive.root} cannot be read: {error.strerror}", why="unwritable"
+            ) from None
         parts += (Part(archive, folder, recall_begun(folder)) for folder in folders)
     by_session: dict[str, list[Part]] = {}
     for part in parts:
@@ -75,7 +77,7 @@ def find(archives: Iterable[Archive]) -> list[Unfinished]:
 def apart(archives: Iterable[Archive]) -> list[Unfinished]:
     """Return the sessions of `archives` whose parts are packages of their own that may become one.
 
-    Those that somebody corrected stay as they are. Raises StorageUnwritable when a folder cannot be read.
+    Those that somebody corrected stay as they are. Raises StorageError when a folder cannot be read.
     """
     by_session: dict[str, list[tuple[Archive, Path]]] = {}
     for archive in archives:

@@ -76,7 +76,7 @@ class Finisher:
         return self._join(lefts, facts, tally)
 
     def room(self, works: Sequence[WorkFolder]) -> Archive:
-        """Return the archive that has room for all of `works` together; raises StorageFull where none has."""
+        """Return the archive that has room for all of `works` together; raises StorageError where none has."""
         return self._place_for([examine(work) for work in works])
 
     def _place_for(self, lefts: Sequence[Left]) -> Archive:

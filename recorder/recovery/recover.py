@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from config.errors import LiputError, PackageBusy, PackageNotFound, SessionError, StorageFull
+from config.errors import LiputError, PackageBusy, PackageNotFound, SessionError, StorageError
 from config.files import read_file
 from devices.host.clock import Clock
 from recorder.archive import catalog
@@ -133,7 +133,9 @@ class Recovery:
         if len(works) > 1:
             try:
                 finisher.room(works)
-            except StorageFull:
+            except StorageError as error:
+                if error.why != "full":
+                    raise
                 return self._seal_apart(session, works, others)
         return _sealed(session, [finisher.finish(works)])
 
@@ -146,10 +148,10 @@ class Recovery:
             place_for(_size(session), session.name, archives)
             works += (part.archive.unseal(part.folder, finisher.told) for part in session.parts)
             return _sealed(session, [finisher.finish(works)])
-        except (StorageFull, SessionError) as error:
-            return _outcome(session, State.APART, message=error.message, hint=error.hint)
         except LiputError as error:
-            return _outcome(session, State.FAILED, message=error.message, hint=error.hint)
+            may_stay = isinstance(error, SessionError) or error.why == "full"
+            state = State.APART if may_stay else State.FAILED
+            return _outcome(session, state, message=error.message, hint=error.hint)
         except OSError as error:
             return _failed(session, error)
         finally:

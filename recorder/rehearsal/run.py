@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from capture.watch.audio_detectors import mains_hz
-from config.errors import LiputError, SessionError, StorageUnwritable
+from config.errors import LiputError, SessionError, StorageError
 from config.events import Event
 from config.schema import Archive as ArchiveSettings
 from config.schema import Settings
@@ -34,7 +34,7 @@ _PREFIX = "rehearsal-"
 
 @contextlib.contextmanager
 def scratch() -> Iterator[Path]:
-    """Provide an empty folder; it is removed at the end with all that is in it. Raises StorageUnwritable.
+    """Provide an empty folder; it is removed at the end with all that is in it. Raises StorageError.
 
     It is in the state folder: on a real disk, and in no archive. A rehearsal removes the folders of those that were
     killed; a lock, which the kernel frees, tells them apart.
@@ -46,8 +46,8 @@ def scratch() -> Iterator[Path]:
         folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=home))
         lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
-        raise StorageUnwritable(
-            f"{home} cannot be written: {error.strerror}", hint="LIPUT_STATE names another folder"
+        raise StorageError(
+            f"{home} cannot be written: {error.strerror}", hint="LIPUT_STATE names another folder", why="unwritable"
         ) from None
     try:
         with contextlib.suppress(OSError):  # a file system without locks

@@ -2,14 +2,7 @@
 
 from pathlib import Path
 
-from config.errors import (
-    LiputError,
-    StorageFull,
-    StorageReadOnly,
-    StorageStalled,
-    StorageUnwritable,
-    StorageVanished,
-)
+from config.errors import LiputError
 from config.events import Emit
 from recorder.storing.forecast import Forecast, Level
 from recorder.storing.progress import ReplicaState
@@ -21,15 +14,15 @@ def fault(emit: Emit, place: str, error: LiputError) -> None:
     """Tell why a disk takes no more."""
     kind = (
         "storage-full"
-        if isinstance(error, StorageFull)
+        if error.why == "full"
         else "storage-read-only"
-        if isinstance(error, StorageReadOnly)
+        if error.why == "read-only"
         else "storage-refused"
-        if isinstance(error, StorageUnwritable)
+        if error.why in {"unwritable", "not-mounted"}
         else "storage-vanished"
-        if isinstance(error, StorageVanished)
+        if error.why == "vanished"
         else "storage-stalled"
-        if isinstance(error, StorageStalled)
+        if error.why == "stalled"
         else "storage-failed"
     )
     emit(kind, place, error.message, hint=error.hint)

@@ -20,7 +20,7 @@ from fractions import Fraction
 from functools import partial
 from itertools import chain, count
 
-from config.errors import LiputError, MediaError, StateError, StorageError, StorageFull, StorageStalled, as_ours
+from config.errors import LiputError, MediaError, StateError, StorageError, as_ours
 from devices.host import threads
 from devices.host.clock import NANOSECONDS, Clock
 from devices.host.deadline import DeadlineTask
@@ -339,9 +339,10 @@ class Failover:
         if level is Level.OVER:
             self._leave(
                 copy,
-                StorageFull(
+                StorageError(
                     f"The disk of {replica.folder} is full, but for what has to stay free",
                     hint="Free space on it before the next session.",
+                    why="full",
                 ),
             )
 
@@ -569,7 +570,7 @@ class Failover:
             if replica.answers:
                 try:
                     asked(partial(replica.archive.discard, replica.work), replica.work.path, self._clock)
-                except (StorageStalled, RuntimeError) as error:  # that is where there are too many threads
+                except (StorageError, RuntimeError) as error:  # that is where there are too many threads
                     events.left_behind(self._log, replica.folder, replica.work.path, as_ours(error))
 
     def seal(self, facts: RecordingFacts, progress: Progress | None = None) -> list[Package]:

@@ -4,7 +4,7 @@ import errno
 from collections.abc import Callable
 from pathlib import Path
 
-from config.errors import StorageError, StorageReadOnly, StorageStalled, StorageVanished
+from config.errors import StorageError
 from devices.host.clock import Clock
 from devices.host.deadline import DeadlineTask
 from recorder.storage_errors import storage_error
@@ -24,34 +24,37 @@ def told_apart(error: Exception, path: Path, device: int, source: str | None) ->
     return storage_error(error, path)
 
 
-def became_read_only(path: Path) -> StorageReadOnly:
+def became_read_only(path: Path) -> StorageError:
     """Return the error for a disk that can be read but takes nothing any more."""
-    return StorageReadOnly(
+    return StorageError(
         f"The disk with {path} has become read-only",
         hint="Its file system found an error, or somebody mounted it so: check the disk before it is used again.",
+        why="read-only",
     )
 
 
-def vanished(path: Path) -> StorageVanished:
+def vanished(path: Path) -> StorageError:
     """Return the error for a disk that has gone away with `path` on it."""
-    return StorageVanished(
+    return StorageError(
         f"The disk with {path} is gone: it was pulled out, or is mounted there no more",
         hint="Plug it in again; what was recorded on it up to then is kept there.",
+        why="vanished",
     )
 
 
-def stalled(path: Path, seconds: float) -> StorageStalled:
+def stalled(path: Path, seconds: float) -> StorageError:
     """Return the error for a disk that has taken nothing for `seconds`."""
-    return StorageStalled(
+    return StorageError(
         f"The disk of {path} has taken nothing for {seconds:.0f} s",
         hint="Check the disk, its cable, or the network to it.",
+        why="stalled",
     )
 
 
 def asked[T](act: Callable[[], T], path: Path, clock: Clock) -> T:
     """Return the result of `act`, which asks the disk of `path`; its errors go through.
 
-    Raises StorageStalled where the disk gives nothing for OPEN_S, and RuntimeError where there are too many threads.
+    Raises StorageError where the disk gives nothing for OPEN_S, and RuntimeError where there are too many threads.
     """
     asking = DeadlineTask(act, "storage-check", clock=clock)
     return asking.get(OPEN_S, stalled(path, OPEN_S), lambda: asking.moved_bytes)

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from config.errors import StateError, StorageNotMounted
+from config.errors import StateError, StorageError
 from config.state import Store, state_folder
 from recorder.archive.mountinfo import mounted
 from recorder.archive.place import nearest_existing
@@ -70,15 +70,16 @@ class MountMemory:
         self._store.read()
 
     def refuse_missing(self, root: Path) -> None:
-        """Raise StorageNotMounted where the disk that `root` was on when it was last used is not mounted."""
+        """Raise StorageError where the disk that `root` was on when it was last used is not mounted."""
         mount_point = self._known(root)
         if not os.path.ismount(mount_point):
-            raise StorageNotMounted(
+            raise StorageError(
                 f"{root} was on the disk of {mount_point} when it was last used, and that is not mounted",
                 hint=(
                     f"Plug the disk in, or mount it. Where {root} is meant to be without it now, take it out of "
                     f"{self._store.path}; [storage] must_be_mounted = false asks for no disk at all."
                 ),
+                why="not-mounted",
             )
 
     def remember(self, root: Path) -> None:

@@ -6,7 +6,7 @@ time, not how fast it goes, so a PC that is busy with something else gives nearl
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from fractions import Fraction
 from itertools import cycle, islice
 from threading import Event
@@ -26,7 +26,7 @@ from capture.source_queue import SourceQueue
 from capture.synthetic.video import Painter
 from capture.watch.watcher import Watcher
 from capture.worker import VideoWorker
-from config.errors import DeviceBusy, DeviceError, MediaError
+from config.errors import DeviceError, MediaError
 from config.schema import Settings
 from devices.host.clock import NANOSECONDS, Clock
 from recorder.encoder import AAC_FRAME, AudioSettings, Encoder
@@ -76,13 +76,20 @@ def given_pictures(
 
 def _open(worker: VideoWorker, clock: Clock, stop: Event) -> VideoFormat:
     """Open it; one that another has is tried again by its worker, for a while."""
-    with suppress(DeviceBusy):
+    try:
         return worker.open()
+    except DeviceError as error:
+        if error.why != "busy":
+            raise
     until_ns = clock.now_ns() + round(FREE_WITHIN_S * NANOSECONDS)
     while worker.form is None and clock.now_ns() < until_ns and not stop.is_set():
         worker.read(_LOOK_S)
     if worker.form is None:
-        raise DeviceBusy(worker.outage.reason, hint=worker.outage.hint) if worker.outage else DeviceBusy(worker.name)
+        raise (
+            DeviceError(worker.outage.reason, hint=worker.outage.hint, why="busy")
+            if worker.outage
+            else DeviceError(worker.name, why="busy")
+        )
     return worker.form
 
 

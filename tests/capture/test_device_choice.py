@@ -18,7 +18,7 @@ from capture.source import AudioBlock, AudioSource, Frame, Matrix, Size, VideoFo
 from capture.source_kind import Chosen, ChosenSource, SourceContext, SourceRequirements
 from capture.watch.watcher import Watcher
 from capture.worker import AudioWorker, SourceWorker, VideoWorker
-from config.errors import DeviceLost, DeviceNotFound
+from config.errors import DeviceError, DeviceNotFound
 from config.schema import Patience, Settings
 from devices.host.clock import NANOSECONDS
 from devices.model import Device, DeviceKind, Mode
@@ -189,7 +189,7 @@ def test_an_input_of_a_sound_server_that_was_missing_is_tried_until_it_opens(
         worker.open()
     read_for(worker, room, 5)
     there.append(SERVER)
-    room.refusals.extend([DeviceLost("Mic cannot be opened")] * 3)
+    room.refusals.extend([DeviceError("Mic cannot be opened", why="lost")] * 3)
     read_for(worker, room, 10)
     assert (room.opened, worker.outage) == ([SERVER.id], None)
 
@@ -352,7 +352,7 @@ def test_a_capture_card_that_does_not_say_yet_what_it_offers_stays_one(room: Roo
     room.append(STICK)
     worker = picture(room, room.choose([STICK.id], ["none"]))
     worker.open()
-    room.refusals.append(DeviceLost("Stick does not answer"))
+    room.refusals.append(DeviceError("Stick does not answer", why="lost"))
     room[:] = [msgspec.structs.replace(STICK, kind=DeviceKind.CAMERA, modes=())]
     miss(worker, "Stick has gone")
     read_when_it_comes(worker, room)

@@ -23,10 +23,11 @@ from capture.source_kind import SourceContext, SourceRequirements
 from capture.synthetic.marks import write_number
 from capture.watch.watcher import Watcher
 from capture.worker import VideoWorker
-from config.errors import DeviceLost, DeviceNotFound, DeviceUnsupported, MediaError, UsageError
+from config.errors import DeviceError, DeviceNotFound, MediaError, UsageError
 from config.schema import Settings
 from devices.host.clock import SystemClock
 from tests.support.bars import bars, smooth, tagged_rgb
+from tests.support.errors import because
 from tests.support.markers import frame_number
 from tests.support.xvfb import Xvfb
 
@@ -119,7 +120,7 @@ def test_a_part_of_the_screen(server: Xvfb) -> None:
 
 def test_a_part_that_is_not_on_the_screen_is_refused(server: Xvfb) -> None:
     source = source_of(server, x=400, y=0, size=(320, 180))
-    with closing(source), pytest.raises(DeviceUnsupported, match="is not within the screen"):
+    with closing(source), pytest.raises(DeviceError, match="is not within the screen", check=because("unsupported")):
         source.open()
 
 
@@ -142,9 +143,9 @@ def test_an_x_server_that_dies_is_a_lost_device(server: Xvfb) -> None:
         source.open()
         within(10, lambda: source.read(0.5), lambda _: True)
         server.kill()
-        with pytest.raises(DeviceLost, match="has gone"):
+        with pytest.raises(DeviceError, match="has gone", check=because("lost")):
             within(10, lambda: source.read(0.5), lambda _: False)
-        with pytest.raises(DeviceLost):
+        with pytest.raises(DeviceError, check=because("lost")):
             source.read(0.0)
 
 
@@ -163,7 +164,7 @@ def test_an_x_server_that_hangs_blocks_neither_reading_nor_closing(server: Xvfb)
     assert source.abandoned == 1
     threads = threading.active_count()
     for _ in range(3):
-        with pytest.raises(DeviceLost, match="does not answer"):
+        with pytest.raises(DeviceError, match="does not answer", check=because("lost")):
             source.open()
     assert threading.active_count() <= threads, "each try would keep two threads and a descriptor"
     server.go_on()
@@ -253,7 +254,9 @@ def test_wayland_is_said_plainly_with_what_it_needs(word: str, gone: set[str]) -
     if "DISPLAY" in gone and ":" in word:
         assert as_screen(word, environment) is not None  # another server's, not the desktop's
         return
-    with pytest.raises(DeviceUnsupported, match="Wayland session, whose screen Liput cannot record") as caught:
+    with pytest.raises(
+        DeviceError, match="Wayland session, whose screen Liput cannot record", check=because("unsupported")
+    ) as caught:
         as_screen(word, environment)
     assert "X11 session" in caught.value.hint
     assert "PipeWire portal" in caught.value.hint

@@ -10,7 +10,7 @@ import pytest
 from capture.source import Source, SourceEnded
 from capture.source_queue import SourceQueue
 from capture.worker import SourceEvents, SourceWorker
-from config.errors import DeviceLost, LiputError
+from config.errors import DeviceError, LiputError
 from devices.host.clock import SystemClock
 from tests.support.waiting import wait_for
 
@@ -188,7 +188,7 @@ def test_at_its_end_what_was_read_can_still_be_taken(live: Bench) -> None:
 
 
 def test_a_lost_source_is_over_and_tells_why(live: Bench) -> None:
-    live.tap.put(1, DeviceLost("podium was unplugged"))
+    live.tap.put(1, DeviceError("podium was unplugged", why="lost"))
     wait_for(lambda: bool(live.losses.errors))
     assert not live.queue.is_over
     assert live.queue.get(5.0) == 1
@@ -201,7 +201,8 @@ def test_a_source_that_breaks_is_lost_and_not_silent(live: Bench) -> None:
     live.tap.put(ZeroDivisionError("of the driver"))
     wait_for(lambda: live.queue.is_over)
     (error,) = live.losses.errors
-    assert isinstance(error, DeviceLost)
+    assert isinstance(error, DeviceError)
+    assert error.why == "lost"
     assert "podium" in error.message
     assert "of the driver" in error.message
 

@@ -20,9 +20,10 @@ from capture.worker import (
     Supervision,
     VideoWorker,
 )
-from config.errors import DeviceAccessDenied, DeviceBusFull, DeviceBusy, DeviceError, DeviceLost, DeviceNotFound
+from config.errors import DeviceError, DeviceNotFound
 from devices.host.clock import NANOSECONDS
 from devices.model import Device, DeviceKind
+from tests.support.errors import because
 from tests.support.simulated import SimulatedClock
 
 FORM = VideoFormat(16, 16, Fraction(30), Matrix.BT601)
@@ -65,7 +66,7 @@ class Plugged:
         if self.failures:
             raise self.failures.popleft()
         if not self.is_open or self.at is None or self.at.node != self._device.node:
-            raise DeviceLost("the Webcam was unplugged", hint="plug it in")
+            raise DeviceError("the Webcam was unplugged", hint="plug it in", why="lost")
         self.clock.advance_to(self.clock.now_ns() + round(timeout_s * NANOSECONDS))
         return self.gives
 
@@ -183,7 +184,7 @@ def test_a_device_that_refuses_is_tried_again_once_a_second(
     plug.at = None
     read_for(camera, clock, 1)
     plug.at = THERE
-    plug.refusals.extend([DeviceBusy("busy")] * 5)
+    plug.refusals.extend([DeviceError("busy", why="busy")] * 5)
     began_s, kinds = told.now_s, set()
     while camera.outage is not None:
         kinds.add(camera.outage.kind)
@@ -199,9 +200,9 @@ def test_a_device_that_refuses_is_tried_again_once_a_second(
     ("error", "kind"),
     [
         (DeviceNotFound("x"), OutageKind.MISSING),
-        (DeviceBusy("x"), OutageKind.BUSY),
-        (DeviceAccessDenied("x"), OutageKind.DENIED),
-        (DeviceBusFull("x"), OutageKind.BUS_FULL),
+        (DeviceError("x", why="busy"), OutageKind.BUSY),
+        (DeviceError("x", why="denied"), OutageKind.DENIED),
+        (DeviceError("x", why="bus-full"), OutageKind.BUS_FULL),
     ],
 )
 def test_why_it_was_not_opened_is_known(camera: VideoWorker, plug: Plug, error: DeviceError, kind: OutageKind) -> None:
@@ -258,8 +259,8 @@ def test_it_has_all_its_time_also_when_it_is_opened_long_after_it_was_made(
 def test_one_that_was_refused_and_opened_again_is_not_opened_once_more(
     camera: VideoWorker, plug: Plug, clock: SimulatedClock, told: Told
 ) -> None:
-    plug.refusals.append(DeviceBusy("busy"))
-    with pytest.raises(DeviceBusy):
+    plug.refusals.append(DeviceError("busy", why="busy"))
+    with pytest.raises(DeviceError, check=because("busy")):
         camera.open()
     camera.open()
     assert camera.outage is None
@@ -387,7 +388,7 @@ def test_its_state_says_what_becomes_of_it(camera: VideoWorker, plug: Plug, cloc
     plug.at = None
     until(SourceState.LOST)
     plug.at = THERE
-    plug.refusals.append(DeviceBusy("busy"))
+    plug.refusals.append(DeviceError("busy", why="busy"))
     until(SourceState.REFUSED)
     plug.at = None
     until(SourceState.LOST)
@@ -405,7 +406,7 @@ def test_without_a_supervision_a_loss_is_raised(plug: Plug, clock: SimulatedCloc
     worker = VideoWorker(plug, clock)
     worker.open()
     plug.at = None
-    with pytest.raises(DeviceLost):
+    with pytest.raises(DeviceError, check=because("lost")):
         worker.read(0.1)
     assert worker.outage is None
 
@@ -446,6 +447,6 @@ def test_what_nobody_thought_of_at_the_first_opening_is_a_refusal(
     camera: VideoWorker, plug: Plug, clock: SimulatedClock
 ) -> None:
     plug.refusals.append(ValueError("what is that"))
-    with pytest.raises(DeviceLost, match="what is that"):
+    with pytest.raises(DeviceError, match="what is that", check=because("lost")):
         camera.open()
     assert read_for(camera, clock, 5) > 0

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from config.errors import DeviceAccessDenied, DeviceNotFound
+from config.errors import DeviceError, DeviceNotFound
 from devices.modes import CapabilityProber, Offer
 from devices.udev import PictureNode
 from tests.support.looks import OFFER
@@ -38,7 +38,7 @@ class Nodes:
         if name in self.hangs:
             assert self.release.wait(60)
         if name in self.refuses:
-            raise DeviceAccessDenied(f"may not open {node}")
+            raise DeviceError(f"may not open {node}", why="denied")
         return OFFER
 
 
@@ -70,7 +70,9 @@ def test_a_refusal_is_not_remembered(nodes: Nodes) -> None:
     node = nodes.make("video0")
     nodes.refuses.add("video0")
     ask = prober(nodes)
-    assert isinstance(ask.offers([node])[node.node], DeviceAccessDenied)
+    refused = ask.offers([node])[node.node]
+    assert isinstance(refused, DeviceError)
+    assert refused.why == "denied"
     nodes.refuses.clear()
     assert ask.offers([node]) == {node.node: OFFER}
 

@@ -2,10 +2,11 @@
 
 import pytest
 
-from config.errors import DeviceNotFound, DeviceUnsupported, UsageError
+from config.errors import DeviceError, DeviceNotFound, UsageError
 from devices.identity import base_id, find_sound, find_video, own_serials, part
 from devices.model import Device, DeviceKind
 from devices.udev import UsbDevice
+from tests.support.errors import because
 
 
 def usb(port: str, serial: str | None = None, *, pid: str = "0825") -> UsbDevice:
@@ -76,7 +77,7 @@ def test_an_unknown_name_is_answered_with_what_there_is() -> None:
 
 
 def test_a_camera_without_a_microphone_has_no_sound() -> None:
-    with pytest.raises(DeviceUnsupported, match=r"Webcam \(046d:0825:A1\) gives no sound"):
+    with pytest.raises(DeviceError, match=r"Webcam \(046d:0825:A1\) gives no sound", check=because("unsupported")):
         find_sound(DEVICES, "A1")
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from config.errors import DeviceAccessDenied, DeviceBusy, DeviceLost, DeviceNotFound
+from config.errors import DeviceError, DeviceNotFound
 from devices.holders import Holder
 from devices.model import Device, DeviceKind, Health, Mode
 from devices.modes import Offer
@@ -83,14 +83,16 @@ def test_a_node_that_gives_no_pictures_or_has_gone_is_no_device() -> None:
 
 
 def test_a_node_that_may_not_be_opened_is_listed_with_the_reason() -> None:
-    denied = DeviceAccessDenied("this user may not open it")
+    denied = DeviceError("this user may not open it", why="denied")
     (device,) = describe(Plugged((picture("/dev/video0", WEBCAM),), ()), {"/dev/video0": denied})
     assert (device.health.state, device.health.reason) == ("degraded", "this user may not open it")
     assert device.health.fault == "denied"
     assert device.health.since is not None
     (silent,) = describe(Plugged((picture("/dev/video0", WEBCAM),), ()), {})
     assert (silent.health.state, silent.health.fault) == ("silent", "no-data")
-    (sick,) = describe(Plugged((picture("/dev/video0", WEBCAM),), ()), {"/dev/video0": DeviceLost("no answer")})
+    (sick,) = describe(
+        Plugged((picture("/dev/video0", WEBCAM),), ()), {"/dev/video0": DeviceError("no answer", why="lost")}
+    )
     assert (sick.health.state, sick.health.fault) == ("silent", "no-data")
 
 
@@ -217,7 +219,9 @@ def test_a_second_picture_and_a_second_sound_are_of_the_same_plug_and_the_first_
 
 
 def test_a_node_that_somebody_has_is_busy_when_asked_for_what_it_offers() -> None:
-    (device,) = describe(Plugged((picture("/dev/video0", WEBCAM),), ()), {"/dev/video0": DeviceBusy("somebody has it")})
+    (device,) = describe(
+        Plugged((picture("/dev/video0", WEBCAM),), ()), {"/dev/video0": DeviceError("somebody has it", why="busy")}
+    )
     assert (device.health.state, device.health.fault, device.modes) == ("busy", "busy", ())
     assert device.kind is DeviceKind.CAMERA
 

@@ -18,7 +18,7 @@ from capture.source import Frame, Size, VideoFormat, VideoSource
 from capture.synthetic.audio import SyntheticAudio
 from capture.synthetic.video import SyntheticVideo
 from capture.worker import Supervision
-from config.errors import DeviceLost
+from config.errors import DeviceError
 from config.program import SINGLE, LayoutSettings
 from config.schema import BUILT_IN_PROFILES
 from devices.host.clock import NANOSECONDS, SystemClock
@@ -58,7 +58,7 @@ class Plug(VideoSource):
         frame = self._source.read(timeout_s)
         if not self.is_in:
             self._behind = True
-            raise DeviceLost("it was pulled")
+            raise DeviceError("it was pulled", why="lost")
         if frame is not None and self._behind:  # what it has missed: no camera gives that
             self._behind = frame.timestamp_ns < time.monotonic_ns() - NANOSECONDS // 5
             return None if self._behind else frame

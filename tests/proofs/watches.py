@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from capture.watch.patience import Patience
-from config.errors import DeviceLost
+from config.errors import DeviceError
 from devices.health.faults import Fault
 from devices.health.line import Kind
 from devices.model import DeviceKind
@@ -94,7 +94,7 @@ class Injected:
             lost_s=at_s if self.is_lost else None,
             signal=lambda seconds: self.says if seconds >= at_s else None,
         )
-        with suppress(DeviceLost):
+        with suppress(DeviceError):
             watched.run(at_s + LONGEST_S)
         return watched.faults()
 

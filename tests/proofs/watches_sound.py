@@ -8,7 +8,7 @@ import numpy as np
 
 from capture.source import SAMPLE_RATE
 from capture.watch.patience import Patience
-from config.errors import DeviceLost
+from config.errors import DeviceError
 from devices.health.faults import Fault
 from devices.health.line import Kind
 from tests.capture.watch.sounds import Sound, mains, noise, samples, speech
@@ -59,7 +59,7 @@ class Injected:
         sound = speech(until_s)
         heard = np.concatenate([sound[:at], self.change(sound[at:])])
         watched = WatchedInput(blocks(samples(heard)), USUAL, lost_s=at_s if self.is_lost else None)
-        with suppress(DeviceLost):
+        with suppress(DeviceError):
             watched.run(until_s)
         return watched.log.faults()
 

@@ -10,13 +10,14 @@ from pathlib import Path
 import av
 import pytest
 
-from config.errors import StorageUnwritable
+from config.errors import StorageError
 from recorder.mending import Mended, mend
 from recorder.mp4 import finish as finish_module
 from recorder.mp4 import head as head_module
 from recorder.mp4.head import SECTOR
 from recorder.storing import file as file_module
 from tests.support import media
+from tests.support.errors import because
 from tests.support.recorded import record
 
 SECONDS = 4
@@ -187,7 +188,7 @@ def test_what_is_whole_or_none_of_ours_is_left_as_it_is(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_not_there_is_one_clear_error(tmp_path: Path) -> None:
-    with pytest.raises(StorageUnwritable, match="No such file"):
+    with pytest.raises(StorageError, match="No such file", check=because("unwritable")):
         mend(tmp_path / "gone.mp4")
 
 

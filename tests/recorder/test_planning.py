@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from config.errors import StorageFull, UsageError
+from config.errors import StorageError, UsageError
 from config.layout_kinds import KINDS, SINGLE
 from config.program import Program
 from config.schema import General, Recording, ReportSettings, Settings, SlideSettings, Storage, Video
@@ -16,13 +16,14 @@ from recorder.asked import Asked
 from recorder.planning import plan_session
 from recorder.wishing import wishes_of
 from tests.support import archives, leftovers
+from tests.support.errors import because
 
 
 def test_a_session_that_is_gone_on_with_takes_what_a_session_that_runs_takes(tmp_path: Path) -> None:
     archive = archives.archive_at(tmp_path / "arsip")
     folder = leftovers.leave(archive, {"program.mp4": archives.make_program(tmp_path / "a.mp4")})
     asked = Asked(title="Rapat", videos=("synthetic",), archive=archive.root, reserve=10**18)
-    with pytest.raises(StorageFull):
+    with pytest.raises(StorageError, check=because("full")):
         plan_session(asked, Settings(), SystemClock())
     planned = plan_session(msgspec.structs.replace(asked, resume=folder), Settings(), SystemClock())
     assert planned.plan.archives[0].reserve_bytes == Settings().storage.keep_free

@@ -16,7 +16,7 @@ from capture.pacing import Pace
 from capture.source import AudioBlock, Frame, Size, VideoSource
 from capture.synthetic.audio import SyntheticAudio
 from capture.synthetic.video import SyntheticVideo
-from config.errors import DeviceError, DeviceLost, LiputError, MediaError
+from config.errors import DeviceError, LiputError, MediaError
 from config.events import Event
 from devices.health.faults import Fault
 from devices.health.line import nowhere
@@ -121,7 +121,7 @@ class Unplugged(SyntheticVideo):
         frame = super().read(timeout_s)
         if frame is not None and frame.timestamp_ns - self.pace.start_ns() >= NANOSECONDS:
             self.pace.finish("video")
-            raise DeviceLost("the synthetic picture is gone")
+            raise DeviceError("the synthetic picture is gone", why="lost")
         return frame
 
 

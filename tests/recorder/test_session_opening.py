@@ -12,7 +12,7 @@ from capture.source import Frame, VideoFormat
 from capture.synthetic.audio import SyntheticAudio
 from capture.synthetic.video import SyntheticVideo
 from capture.worker import Supervision
-from config.errors import NO_THREAD, DeviceBusy, DeviceError, DeviceLost, DeviceNotFound
+from config.errors import NO_THREAD, DeviceError, DeviceNotFound
 from devices.host.clock import SystemClock
 from devices.host.deadline import close_within, hung_closings
 from devices.model import Device, DeviceKind
@@ -22,6 +22,7 @@ from recorder.model.status import SessionState
 from recorder.sound.mixer import SoundInput
 from recorder.video_input import PictureInput
 from tests.support.armed import LAYOUTS, Armed, NeverThere, picture_numbers, supervised
+from tests.support.errors import because
 from tests.support.sessions import HEIGHT, RATE, WIDTH, program
 from tests.support.waiting import wait_for
 
@@ -48,7 +49,7 @@ class Camera(SyntheticVideo):
 
     def read(self, timeout_s: float) -> Frame | None:
         if self.is_lost:
-            raise DeviceLost("the podium was unplugged")
+            raise DeviceError("the podium was unplugged", why="lost")
         frame = super().read(timeout_s)
         return frame if self.gives else None
 
@@ -182,7 +183,7 @@ def test_a_pc_that_has_no_thread_to_give_is_told_so_and_nothing_is_left(
 
 
 def refuses() -> None:
-    raise DeviceBusy("the podium is used by Zoom", hint="close Zoom")
+    raise DeviceError("the podium is used by Zoom", hint="close Zoom", why="busy")
 
 
 def test_a_refusal_is_told_though_another_source_hangs(tmp_path: Path, release: threading.Event) -> None:
@@ -193,7 +194,7 @@ def test_a_refusal_is_told_though_another_source_hangs(tmp_path: Path, release: 
         layouts=LAYOUTS,
         layout="1",
     )
-    with pytest.raises(DeviceBusy, match="Zoom"):
+    with pytest.raises(DeviceError, match="Zoom", check=because("busy")):
         armed.session.run()
     assert not release.is_set()
     assert armed.session.status().state is SessionState.FAILED

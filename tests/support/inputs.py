@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from capture.source import SAMPLE_RATE, AudioBlock, AudioSource, Samples
 from capture.watch.health import HealthContext
 from capture.watch.patience import Patience
-from config.errors import DeviceLost
+from config.errors import DeviceError
 from devices.host.clock import NANOSECONDS
 from devices.model import Device, DeviceKind
 from tests.support.health import Recorded
@@ -60,7 +60,7 @@ class FakeInput(AudioSource):
                 return AudioBlock(self._stamp_ns(at_s), samples, lost)
         self._clock.advance_to(self._stamp_ns(deadline_s))
         if self._lost_s is not None and self.seconds >= self._lost_s:
-            raise DeviceLost(f"{self.name} was lost")
+            raise DeviceError(f"{self.name} was lost", why="lost")
         return None
 
     def _stamp_ns(self, seconds: float) -> int:

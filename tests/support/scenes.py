@@ -19,7 +19,7 @@ from capture.source import Frame, Matrix, Size, VideoFormat, VideoSource
 from capture.watch.health import HealthContext
 from capture.watch.patience import Patience
 from capture.watch.video_detectors import VideoDetectors
-from config.errors import DeviceError, DeviceLost, MediaError
+from config.errors import DeviceError, MediaError
 from devices.health.faults import Fault
 from devices.health.line import Record
 from devices.health.tracker import OnChange
@@ -163,7 +163,7 @@ class FakeCamera(VideoSource):
             self.damaged += 1
         self._clock.advance_to(self.zero_ns + round(deadline_s * NANOSECONDS))
         if self._lost_s is not None and self.seconds >= self._lost_s:
-            raise DeviceLost(f"{self.name} was lost")
+            raise DeviceError(f"{self.name} was lost", why="lost")
         return None
 
     def decode(self, frame: Frame, within: Size | None = None) -> av.VideoFrame:

@@ -10,7 +10,7 @@ from agent.alarms.message import Message
 from agent.alarms.sender import PartlySent
 from config.alarm_keys import AlarmKeys
 from config.alarms import AlarmSettings
-from config.errors import NetworkError, UsageError
+from config.errors import LiputError, UsageError
 from config.office import live_in
 from config.secrets import Secret
 from tests.support.alarms import AT, alarm, message, over
@@ -84,7 +84,7 @@ def test_a_title_of_many_lines_makes_no_headers(tmp_path: Path) -> None:
 
 def test_without_tls_nothing_is_sent(tmp_path: Path) -> None:
     server = SmtpServer(tmp_path / "smtp", offers_tls=False, password=PASSWORD)
-    with server, pytest.raises(NetworkError, match="offers no TLS"):
+    with server, pytest.raises(LiputError, match="offers no TLS"):
         mail(server).send(message())
     assert [word.split()[0] for word in server.commands] == ["EHLO"]
 
@@ -93,9 +93,9 @@ def test_without_tls_nothing_is_sent(tmp_path: Path) -> None:
 def test_a_certificate_that_nobody_signed_or_of_another_host_is_refused(tmp_path: Path, at_once: bool) -> None:
     other = SmtpServer(tmp_path / "other")
     with SmtpServer(tmp_path / "smtp", tls_at_once=at_once, password=PASSWORD) as server:
-        with pytest.raises(NetworkError, match=r"certificate of localhost:.* is not to be trusted"):
+        with pytest.raises(LiputError, match=r"certificate of localhost:.* is not to be trusted"):
             mail(server, authority=other.authority).send(message())
-        with pytest.raises(NetworkError, match=r"certificate of 127\.0\.0\.1:.* is not to be trusted"):
+        with pytest.raises(LiputError, match=r"certificate of 127\.0\.0\.1:.* is not to be trusted"):
             mail(server, host="127.0.0.1").send(message())
     other._listener.close()
     assert server.letters == []
@@ -104,20 +104,20 @@ def test_a_certificate_that_nobody_signed_or_of_another_host_is_refused(tmp_path
 
 def test_a_wrong_password_is_told_and_not_repeated(tmp_path: Path) -> None:
     server = SmtpServer(tmp_path / "smtp", password="another")
-    with server, pytest.raises(NetworkError, match="does not accept mail_user") as caught:
+    with server, pytest.raises(LiputError, match="does not accept mail_user") as caught:
         mail(server).send(message())
     assert PASSWORD not in f"{caught.value.message} {caught.value.hint}"
 
 
 def test_what_a_server_says_is_repeated_without_what_is_secret(tmp_path: Path) -> None:
     server = SmtpServer(tmp_path / "smtp", greeting=f"554 go away, {PASSWORD}".encode())
-    with server, pytest.raises(NetworkError, match=r"takes no e-mail: go away, \(hidden\)"):
+    with server, pytest.raises(LiputError, match=r"takes no e-mail: go away, \(hidden\)"):
         mail(server).send(message())
 
 
 def test_what_a_server_says_changes_no_terminal(tmp_path: Path) -> None:
     server = SmtpServer(tmp_path / "smtp", greeting=b"554 go \x1b[31maway\x1b]0;x\x07")
-    with server, pytest.raises(NetworkError, match=r"takes no e-mail: go \[31maway") as refused:
+    with server, pytest.raises(LiputError, match=r"takes no e-mail: go \[31maway") as refused:
         mail(server).send(message())
     assert refused.value.message.isprintable()
 
@@ -125,7 +125,7 @@ def test_what_a_server_says_changes_no_terminal(tmp_path: Path) -> None:
 def test_nobody_there_is_one_line(tmp_path: Path) -> None:
     with SmtpServer(tmp_path / "smtp") as server:
         pass
-    with pytest.raises(NetworkError, match="cannot be talked to: Connection refused"):
+    with pytest.raises(LiputError, match="cannot be talked to: Connection refused"):
         mail(server).send(message())
 
 
@@ -157,7 +157,7 @@ def test_who_is_refused_for_good_is_told_and_not_tried_again(tmp_path: Path) -> 
         assert caught.value.is_for_good
         assert len(server.letters) == 1
         refused["humas@kampus.example"] = b"550 no such user"
-        with pytest.raises(NetworkError, match=r"does not write to humas@kampus.example, it@") as nobody:
+        with pytest.raises(LiputError, match=r"does not write to humas@kampus.example, it@") as nobody:
             sending.send(message())
         assert not isinstance(nobody.value, PartlySent), "nobody has it"
 
@@ -174,12 +174,12 @@ def test_a_server_that_hangs_costs_no_more_than_the_deadline(tmp_path: Path, han
         sending = mail(server)
         sending.deadline_s = 1.0
         began = time.monotonic()
-        with pytest.raises(NetworkError, match="did not answer within 1 s"):
+        with pytest.raises(LiputError, match="did not answer within 1 s"):
             sending.send(message())
         assert time.monotonic() - began < 20.0
 
 
 @pytest.mark.parametrize("host", ["surat..kampus.example", f"{'x' * 64}.kampus.example"])
 def test_a_name_that_is_none_is_one_line(tmp_path: Path, host: str) -> None:
-    with SmtpServer(tmp_path / "smtp") as server, pytest.raises(NetworkError, match=f"{host} cannot be looked up"):
+    with SmtpServer(tmp_path / "smtp") as server, pytest.raises(LiputError, match=f"{host} cannot be looked up"):
         mail(server, host=host).send(message())

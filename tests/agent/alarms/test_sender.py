@@ -15,7 +15,7 @@ from agent.alarms.sender import LONGEST_QUEUE, PAUSES_S, Sender
 from agent.alarms.webhook import Webhook
 from config.alarm_keys import AlarmKeys
 from config.alarms import AlarmSettings
-from config.errors import NetworkError
+from config.errors import LiputError
 from config.secrets import Secret
 from devices.host.clock import SystemClock
 from tests.support.alarms import alarm, message
@@ -72,7 +72,7 @@ def begin(told: list[str]) -> Iterator[Begin]:
 
 
 def test_what_fails_is_tried_again_and_nothing_is_told(begin: Begin, told: list[str]) -> None:
-    way = Scripted([NetworkError("away")] * len(PAUSES_S))
+    way = Scripted([LiputError("away")] * len(PAUSES_S))
     begin(way).give(message())
     wait_for(lambda: way.sent)
     assert way.tried == len(PAUSES_S) + 1
@@ -80,7 +80,7 @@ def test_what_fails_is_tried_again_and_nothing_is_told(begin: Begin, told: list[
 
 
 def test_what_is_in_vain_is_told_once_and_the_next_is_sent(begin: Begin, told: list[str]) -> None:
-    way = Scripted([*[NetworkError("away")] * len(PAUSES_S), ValueError("password=rahasia")])
+    way = Scripted([*[LiputError("away")] * len(PAUSES_S), ValueError("password=rahasia")])
     sender = begin(way)
     sender.give(message())
     sender.give(message())
@@ -110,7 +110,7 @@ def test_one_that_hangs_keeps_nobody_waiting_and_does_not_pile_up(begin: Begin, 
 
 
 def test_what_waits_for_its_next_attempt_ends_at_once() -> None:
-    way = Scripted([NetworkError("away")] * 10)
+    way = Scripted([LiputError("away")] * 10)
     sender = Sender(way, SystemClock(), lambda _: None)
     sender.start()
     sender.give(message())
@@ -121,7 +121,7 @@ def test_what_waits_for_its_next_attempt_ends_at_once() -> None:
 
 
 def test_what_waits_for_its_next_attempt_goes_another_such_way_at_once() -> None:
-    wrong, right = Scripted([NetworkError("away")] * 10), Scripted()
+    wrong, right = Scripted([LiputError("away")] * 10), Scripted()
     sender = Sender(wrong, SystemClock(), lambda _: None)
     sender.start()
     began_s = time.monotonic()

@@ -10,7 +10,7 @@ from agent.alarms.message import Message
 from agent.alarms.webhook import Webhook
 from config.alarm_keys import AlarmKeys
 from config.alarms import AlarmSettings
-from config.errors import NetworkError
+from config.errors import LiputError
 from config.secrets import Secret
 from tests.support.alarms import AT, alarm, message, notice
 from tests.support.hook_server import HookServer
@@ -70,7 +70,7 @@ def test_an_address_that_is_a_secret_is_used_and_shown_to_nobody(tmp_path: Path)
     with HookServer(tmp_path / "web", answer=b"HTTP/1.1 404 Not Found\r\n\r\n") as server:
         keys = AlarmKeys(webhook_url=Secret(f"https://localhost:{server.port}/hooks/{SECRET}?v=1"))
         sending = hook(server, keys, url="https://elsewhere.example/")
-        with pytest.raises(NetworkError, match="it answers 404") as caught:
+        with pytest.raises(LiputError, match="it answers 404") as caught:
             sending.send(message())
     assert server.posted[0].line == f"POST /hooks/{SECRET}?v=1 HTTP/1.1"
     assert SECRET not in f"{caught.value.message} {caught.value.hint} {sending.to}"
@@ -79,16 +79,16 @@ def test_an_address_that_is_a_secret_is_used_and_shown_to_nobody(tmp_path: Path)
 def test_a_secret_is_not_carried_elsewhere(tmp_path: Path) -> None:
     with HookServer(tmp_path / "there") as there:
         answer = f"HTTP/1.1 307 Elsewhere\r\nLocation: {there.url}\r\n\r\n".encode()
-        with HookServer(tmp_path / "web", answer=answer) as server, pytest.raises(NetworkError, match="not followed"):
+        with HookServer(tmp_path / "web", answer=answer) as server, pytest.raises(LiputError, match="not followed"):
             hook(server).send(message())
     assert there.posted == []
 
 
 def test_a_server_that_is_not_to_be_trusted_is_told_nothing(tmp_path: Path) -> None:
     with HookServer(tmp_path / "web") as server, HookServer(tmp_path / "other") as other:
-        with pytest.raises(NetworkError, match=r"certificate of localhost:.* is not to be trusted"):
+        with pytest.raises(LiputError, match=r"certificate of localhost:.* is not to be trusted"):
             hook(server, authority=other.authority).send(message())
-        with pytest.raises(NetworkError, match=r"certificate of 127\.0\.0\.1:.* is not to be trusted"):
+        with pytest.raises(LiputError, match=r"certificate of 127\.0\.0\.1:.* is not to be trusted"):
             hook(server, url=server.url.replace("localhost", "127.0.0.1")).send(message())
     assert server.posted == []
 
@@ -96,7 +96,7 @@ def test_a_server_that_is_not_to_be_trusted_is_told_nothing(tmp_path: Path) -> N
 def test_what_is_no_web_server_is_one_line(tmp_path: Path) -> None:
     with (
         HookServer(tmp_path / "web", answer=b"220 smtp\r\n") as server,
-        pytest.raises(NetworkError, match="as a web s"),
+        pytest.raises(LiputError, match="as a web s"),
     ):
         hook(server).send(message())
 
@@ -109,6 +109,6 @@ def test_a_server_that_hangs_costs_no_more_than_the_deadline(tmp_path: Path, tls
         sending = hook(server)
         sending.deadline_s = 1.0
         began = time.monotonic()
-        with pytest.raises(NetworkError, match="did not answer within 1 s"):
+        with pytest.raises(LiputError, match="did not answer within 1 s"):
             sending.send(message())
         assert time.monotonic() - began < 20.0

@@ -15,7 +15,7 @@ from agent.checks import pictures, sources
 from agent.checks.check import Situation
 from agent.checks.result import Result, Verdict
 from capture.source import VideoFormat
-from config.errors import DeviceAccessDenied, DeviceBusFull, DeviceBusy, DeviceNotFound, DeviceUnsupported, LiputError
+from config.errors import DeviceError, DeviceNotFound, LiputError
 from devices.health.faults import FAULTS, Fault
 from devices.model import Device, Health
 from recorder.asked import Asked
@@ -101,10 +101,10 @@ def test_a_slide_may_stand_still_and_be_white(monkeypatch: pytest.MonkeyPatch) -
     ("error", "code"),
     [
         (DeviceNotFound("Podium is not plugged in"), "missing"),
-        (DeviceBusy("Podium is used by pid 5 (zoom)"), "busy"),
-        (DeviceAccessDenied("no", hint="adduser liput video"), "denied"),
-        (DeviceBusFull("full"), "bus-full"),
-        (DeviceUnsupported("it offers nothing"), "not-opened"),
+        (DeviceError("Podium is used by pid 5 (zoom)", why="busy"), "busy"),
+        (DeviceError("no", hint="adduser liput video", why="denied"), "denied"),
+        (DeviceError("full", why="bus-full"), "bus-full"),
+        (DeviceError("it offers nothing", why="unsupported"), "not-opened"),
     ],
 )
 def test_one_that_cannot_be_opened_says_why(monkeypatch: pytest.MonkeyPatch, error: LiputError, code: str) -> None:

@@ -11,7 +11,7 @@ import pytest
 from agent.checks import sounds, sources
 from agent.checks.check import Situation
 from agent.checks.result import Result, Verdict
-from config.errors import DeviceBusy
+from config.errors import DeviceError
 from devices.health.faults import FAULTS, Fault
 from devices.model import Health
 from recorder.asked import Asked
@@ -78,7 +78,7 @@ def test_one_that_sends_nothing_at_all_says_so(monkeypatch: pytest.MonkeyPatch) 
 def test_one_that_another_program_has_is_busy(monkeypatch: pytest.MonkeyPatch) -> None:
     class Busy(Sounding):
         def open(self) -> None:
-            raise DeviceBusy("Mimbar is used by pid 7 (zoom)")
+            raise DeviceError("Mimbar is used by pid 7 (zoom)", why="busy")
 
     (result,) = listened(monkeypatch, Busy(None))
     assert result.code == "busy"

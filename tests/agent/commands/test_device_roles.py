@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 
 from agent.devices import giving
 from agent.group import liput
-from config.errors import DeviceUnsupported, LiputError, SettingsError, UsageError
+from config.errors import DeviceError, LiputError, SettingsError, UsageError
 from devices.health import log as health_log_module
 from devices.health.line import HealthLine, Kind
 from devices.health.log import HealthLog
@@ -21,6 +21,7 @@ from devices.host.clock import SystemClock
 from devices.model import Device, DeviceKind
 from devices.monitor.known import Known, known_store
 from devices.roles.roles import roles_store
+from tests.support.errors import because
 from tests.support.looks import MICROPHONE, STICK, WEBCAM, PortRoom
 
 MIXER = Device(id="sound:mixer", kind=DeviceKind.MICROPHONE, name="mixer")
@@ -111,7 +112,7 @@ def test_of_picture_and_sound_the_one_that_suits_the_role_is_meant(
 
 
 def test_a_camera_without_sound_is_no_microphone(desk: Desk) -> None:
-    with pytest.raises(DeviceUnsupported, match="gives no sound"):
+    with pytest.raises(DeviceError, match="gives no sound", check=because("unsupported")):
         desk.run("assign", "microphone", "1-1")
     assert desk.bound() == {}
 

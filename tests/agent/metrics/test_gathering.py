@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from agent.metrics.readings import Gathering
-from config.errors import StorageUnwritable
+from config.errors import StorageError
 from tests.support.waiting import wait_for
 
 
@@ -43,7 +43,7 @@ def test_what_hangs_is_missing_and_not_asked_again(hanging: Hanging) -> None:
 
 
 def test_what_fails_is_missing_and_asked_again() -> None:
-    answers: list[object] = [StorageUnwritable("gone"), OSError("gone"), 7]
+    answers: list[object] = [StorageError("gone", why="unwritable"), OSError("gone"), 7]
 
     def find_out() -> object:
         answer = answers.pop(0)

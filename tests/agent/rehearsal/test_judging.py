@@ -11,7 +11,7 @@ from agent.rehearsal.judging import judge
 from capture.watch.glance import Seen
 from capture.watch.lipsync import Sync
 from capture.watch.listening import Heard
-from config.errors import DeviceBusy, LiputError, MediaError
+from config.errors import DeviceError, LiputError, MediaError
 from config.events import Event
 from config.schema import BUILT_IN_PROFILES
 from recorder.model.status import DestinationLine, SessionResult, SessionState, SessionStatus
@@ -66,7 +66,10 @@ def test_one_that_went_well_is_well_in_every_part() -> None:
 @pytest.mark.parametrize(
     ("given", "wrong"),
     [
-        (rehearsed(None, result=None, problem=DeviceBusy("podium is busy")), {"recording": ["not-recorded"]}),
+        (
+            rehearsed(None, result=None, problem=DeviceError("podium is busy", why="busy")),
+            {"recording": ["not-recorded"]},
+        ),
         (rehearsed(None, problem=MediaError("it does not decode")), {"recording": ["damaged"]}),
         (rehearsed(replace(FILM, duration_s=8.5, pictures=255)), {"recording": ["short"]}),
         (rehearsed(replace(FILM, pictures=150)), {"rate": ["slow"]}),

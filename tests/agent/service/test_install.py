@@ -12,7 +12,7 @@ import pytest
 from agent.service import files, install
 from agent.service.place import Place, user_place
 from agent.service.units import DAEMON, RECORDER, SOCKET
-from config.errors import ServiceError
+from config.errors import LiputError
 from config.settings import load_settings
 from tests.support import command
 
@@ -84,7 +84,7 @@ def test_a_file_of_somebody_else_is_left_alone(home: Path, systemctl: Asked) -> 
     unit = home / ".config/systemd/user" / DAEMON
     unit.parent.mkdir(parents=True)
     unit.write_text("[Service]\nExecStart=/bin/mine\n")
-    with pytest.raises(ServiceError, match="was not made by"):
+    with pytest.raises(LiputError, match="was not made by"):
         list(install.install(place(), files.files(place()), now=True))
     assert list(install.uninstall(is_system=False)) == []
     assert unit.read_text() == "[Service]\nExecStart=/bin/mine\n"
@@ -113,14 +113,14 @@ def test_how_it_is_comes_from_systemd(home: Path, systemctl: Asked) -> None:
 
 def test_what_systemctl_refuses_is_told(home: Path, systemctl: Asked) -> None:
     (home / "bin/systemctl").write_text("#!/bin/sh\necho 'Failed to connect to bus: No medium found' >&2\nexit 1\n")
-    with pytest.raises(ServiceError, match="Failed to connect to bus: No medium found") as refused:
+    with pytest.raises(LiputError, match="Failed to connect to bus: No medium found") as refused:
         list(install.install(place(), files.files(place()), now=False))
     assert "log in as that user" in refused.value.hint
 
 
 def test_without_systemd_it_is_said_and_nothing_is_written(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(install, "BOOTED", home / "tiada")
-    with pytest.raises(ServiceError, match="systemd does not run this PC"):
+    with pytest.raises(LiputError, match="systemd does not run this PC"):
         list(install.install(place(), files.files(place()), now=True))
     assert list(home.iterdir()) == []
 

@@ -10,10 +10,7 @@ from capture.source import SAMPLE_RATE, AudioBlock, AudioSource
 from capture.watch.health import HealthContext
 from capture.watch.patience import Patience
 from config.errors import (
-    DeviceAccessDenied,
-    DeviceBusFull,
-    DeviceBusy,
-    DeviceLost,
+    DeviceError,
     DeviceNotFound,
     LiputError,
     MediaError,
@@ -55,7 +52,7 @@ class ScriptedSource(AudioSource):
     def read(self, timeout_s: float) -> AudioBlock | None:
         stamp_ns = self._clock.now_ns()
         if self.is_lost:
-            raise DeviceLost("Stick (sound) was lost", hint="Check its cable.")
+            raise DeviceError("Stick (sound) was lost", hint="Check its cable.", why="lost")
         if not self.is_giving:
             self._clock.advance_to(stamp_ns + round(timeout_s * NANOSECONDS))
             return None
@@ -113,11 +110,11 @@ def test_opening_reading_and_closing_are_passed_on_and_logged(rig: Rig) -> None:
 @pytest.mark.parametrize(
     ("error", "fault"),
     [
-        (DeviceBusy("used by pid 7 (arecord)", hint="Close it."), Fault.BUSY),
-        (DeviceAccessDenied("this user may not"), Fault.DENIED),
-        (DeviceBusFull("this USB bus is full"), Fault.BUS_FULL),
+        (DeviceError("used by pid 7 (arecord)", hint="Close it.", why="busy"), Fault.BUSY),
+        (DeviceError("this user may not", why="denied"), Fault.DENIED),
+        (DeviceError("this USB bus is full", why="bus-full"), Fault.BUS_FULL),
         (DeviceNotFound("not plugged in any more"), Fault.LOST),
-        (DeviceLost("does not answer"), Fault.LOST),
+        (DeviceError("does not answer", why="lost"), Fault.LOST),
         (MediaError("something else"), None),
     ],
 )
@@ -139,7 +136,7 @@ def test_a_refusal_is_raised_again_logged_once_and_the_health_until_it_opens(
 
 
 def test_a_refusal_for_another_reason_takes_the_place_of_the_one_before(rig: Rig) -> None:
-    rig.source.refusals.extend([DeviceBusy("busy"), DeviceNotFound("gone")])
+    rig.source.refusals.extend([DeviceError("busy", why="busy"), DeviceNotFound("gone")])
     for fault in (Fault.BUSY, Fault.LOST):
         with contextlib.suppress(LiputError):
             rig.worker.open()

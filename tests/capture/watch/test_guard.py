@@ -18,7 +18,7 @@ from capture.watch.latch import Latch
 from capture.watch.picture import PictureWatch
 from capture.watch.video_detectors import DamageWatch, StillnessWatch, VideoDetectors
 from capture.watch.watcher import Watcher
-from config.errors import DeviceBusy, MediaError
+from config.errors import DeviceError, MediaError
 from config.schema import Settings
 from devices.controls import presets
 from devices.health.faults import Fault
@@ -27,6 +27,7 @@ from devices.health.tracker import HealthChange, HealthTracker
 from devices.model import Device, DeviceKind, HealthState
 from tests.capture.watch.test_audio_health import Rig
 from tests.support import judged
+from tests.support.errors import because
 from tests.support.health import Recorded
 from tests.support.scenes import Shot, Watched, before, camera_pictures, jpeg, live, paced, plain
 from tests.support.simulated import SimulatedClock
@@ -166,12 +167,12 @@ def test_a_tracker_that_fails_hides_no_error_of_the_source(break_at: Break) -> N
     watched.run(5.0)
     assert watched.video.outage
     refused = Watched([])
-    refused.camera.refuses = DeviceBusy("Podium is used by pid 7 (vlc)")
-    with pytest.raises(DeviceBusy):
+    refused.camera.refuses = DeviceError("Podium is used by pid 7 (vlc)", why="busy")
+    with pytest.raises(DeviceError, check=because("busy")):
         refused.video.open()
     heard = Rig()
-    heard.source.refusals.append(DeviceBusy("used by pid 7"))
-    with pytest.raises(DeviceBusy):
+    heard.source.refusals.append(DeviceError("used by pid 7", why="busy"))
+    with pytest.raises(DeviceError, check=because("busy")):
         heard.worker.open()
     heard.worker.open()
     heard.source.is_lost = True

@@ -5,12 +5,13 @@ import os
 
 import pytest
 
-from config.errors import DeviceAccessDenied, DeviceBusFull, DeviceBusy, DeviceLost, DeviceUnsupported
+from config.errors import DeviceError
 from devices.health.faults import Fault
 from devices.health.line import Kind, Level
 from devices.host.clock import NANOSECONDS
 from devices.model import HealthState
 from tests.rig import pictures as rig
+from tests.support.errors import because
 from tests.support.scenes import RATE, Shot, Watched, before, camera_pictures, live, paced
 
 
@@ -32,13 +33,16 @@ def test_opening_and_closing_are_told() -> None:
 @pytest.mark.parametrize(
     ("refusal", "state"),
     [
-        (DeviceBusy("Podium is used by pid 7 (vlc)", hint="Close it."), HealthState.BUSY),
-        (DeviceAccessDenied("this user may not open Podium", hint="Join."), HealthState.DEGRADED),
-        (DeviceLost("Podium does not answer", hint="Unplug it."), HealthState.LOST),
-        (DeviceBusFull("this USB bus is full: Podium gets no room", hint="Move it."), HealthState.DEGRADED),
+        (DeviceError("Podium is used by pid 7 (vlc)", hint="Close it.", why="busy"), HealthState.BUSY),
+        (DeviceError("this user may not open Podium", hint="Join.", why="denied"), HealthState.DEGRADED),
+        (DeviceError("Podium does not answer", hint="Unplug it.", why="lost"), HealthState.LOST),
+        (
+            DeviceError("this USB bus is full: Podium gets no room", hint="Move it.", why="bus-full"),
+            HealthState.DEGRADED,
+        ),
     ],
 )
-def test_a_refusal_is_told_once_until_it_opens(refusal: DeviceLost, state: HealthState) -> None:
+def test_a_refusal_is_told_once_until_it_opens(refusal: DeviceError, state: HealthState) -> None:
     watched = Watched(paced(live()))
     watched.camera.refuses = refusal
     for _ in range(3):
@@ -54,7 +58,10 @@ def test_a_refusal_is_told_once_until_it_opens(refusal: DeviceLost, state: Healt
 
 def test_a_later_refusal_takes_the_place_of_an_earlier_one() -> None:
     watched = Watched(paced(live()))
-    for refusal in (DeviceLost("Podium has gone"), DeviceBusy("Podium is used by pid 7 (vlc)")):
+    for refusal in (
+        DeviceError("Podium has gone", why="lost"),
+        DeviceError("Podium is used by pid 7 (vlc)", why="busy"),
+    ):
         watched.camera.refuses = refusal
         with pytest.raises(type(refusal)):
             watched.video.open()
@@ -63,8 +70,8 @@ def test_a_later_refusal_takes_the_place_of_an_earlier_one() -> None:
 
 def test_a_device_that_cannot_be_used_has_no_fault() -> None:
     watched = Watched([])
-    watched.camera.refuses = DeviceUnsupported("Podium offers nothing")
-    with pytest.raises(DeviceUnsupported):
+    watched.camera.refuses = DeviceError("Podium offers nothing", why="unsupported")
+    with pytest.raises(DeviceError, check=because("unsupported")):
         watched.video.open()
     assert [line.kind for line in watched.log.lines] == [Kind.REFUSED]
 

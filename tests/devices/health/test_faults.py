@@ -9,12 +9,12 @@ from devices.health.faults import FAULTS, Fault, rank, refused
 @pytest.mark.parametrize(
     ("error", "fault"),
     [
-        (errors.DeviceLost("x"), Fault.LOST),
+        (errors.DeviceError("x", why="lost"), Fault.LOST),
         (errors.DeviceNotFound("x"), Fault.LOST),
-        (errors.DeviceBusy("x"), Fault.BUSY),
-        (errors.DeviceAccessDenied("x"), Fault.DENIED),
-        (errors.DeviceBusFull("x"), Fault.BUS_FULL),
-        (errors.DeviceUnsupported("x"), None),
+        (errors.DeviceError("x", why="busy"), Fault.BUSY),
+        (errors.DeviceError("x", why="denied"), Fault.DENIED),
+        (errors.DeviceError("x", why="bus-full"), Fault.BUS_FULL),
+        (errors.DeviceError("x", why="unsupported"), None),
         (errors.MediaError("x"), None),
     ],
 )

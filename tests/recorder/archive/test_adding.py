@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from config.errors import ArchiveError, PackageDamaged, StorageFull
+from config.errors import ArchiveError, PackageDamaged, StorageError
 from recorder.archive import bag
 from recorder.archive.adding import TRANSCRIPT, add
 from recorder.archive.archive import Archive
@@ -17,6 +17,7 @@ from recorder.archive.model import Addition, Package
 from tests.support import archives
 from tests.support.archives import STARTED
 from tests.support.damage import MEDIA, flip
+from tests.support.errors import because
 
 PHOTO = b"\xff\xd8\xff\xe1Exif" + bytes(range(256)) * 40
 
@@ -167,7 +168,7 @@ def test_files_without_room_are_refused_before_anything_is_copied(
     usage = shutil.disk_usage(package.folder)._replace(free=10_000_100)
     monkeypatch.setattr("recorder.archive.adding.shutil.disk_usage", lambda _path: usage)
     steps: list[str] = []
-    with pytest.raises(StorageFull, match="The files take"):
+    with pytest.raises(StorageError, match="The files take", check=because("full")):
         hand_in(package, file(tmp_path, "foto.jpg"), disk=Disk(lambda step, _path: steps.append(step)))
     assert steps == []
 

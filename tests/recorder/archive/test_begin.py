@@ -10,12 +10,13 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from config.errors import ArchiveError, StorageFull, StorageUnwritable
+from config.errors import ArchiveError, StorageError, Why
 from recorder.archive.archive import Archive
 from recorder.archive.disk import Disk
 from recorder.archive.model import Begun, PackageState
 from recorder.archive.work import BEGUN_FILE, time_of
 from tests.support import archives
+from tests.support.errors import because
 
 ODD_TITLES = [
     "a/b/c",
@@ -78,19 +79,15 @@ def test_a_start_without_an_offset_is_a_mistake_of_the_program(archive: Archive)
 
 
 @pytest.mark.parametrize("step", range(5))
-@pytest.mark.parametrize(
-    ("code", "error"), [(errno.ENOSPC, StorageFull), (errno.EDQUOT, StorageFull), (errno.EROFS, StorageUnwritable)]
-)
-def test_a_disk_that_fails_at_the_beginning_leaves_nothing(
-    tmp_path: Path, step: int, code: int, error: type[Exception]
-) -> None:
+@pytest.mark.parametrize(("code", "why"), [(errno.ENOSPC, "full"), (errno.EDQUOT, "full"), (errno.EROFS, "read-only")])
+def test_a_disk_that_fails_at_the_beginning_leaves_nothing(tmp_path: Path, step: int, code: int, why: Why) -> None:
     left = iter(range(step, -1, -1))
 
     def fail(_step: str, path: Path) -> None:
         if next(left) == 0:
             raise OSError(code, os.strerror(code), str(path))
 
-    with pytest.raises(error):
+    with pytest.raises(StorageError, check=because(why)):
         archives.archive_at(tmp_path / "new" / "arsip", Disk(fail)).begin("Rapat", archives.STARTED)
     assert list(tmp_path.iterdir()) == []
 
@@ -149,5 +146,5 @@ def test_a_folder_that_lost_its_notes_is_still_sealed(archive: Archive, program:
 def test_an_archive_on_a_disk_that_vanished_says_so(archive: Archive, program: Path) -> None:
     with archives.recorded(archive, program) as work:
         shutil.rmtree(archive.root)
-        with pytest.raises(StorageUnwritable, match="Cannot write"):
+        with pytest.raises(StorageError, match="Cannot write", check=because("unwritable")):
             archive.seal(work, archives.FACTS)

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from config.errors import PackageNotFound, StorageUnwritable
+from config.errors import PackageNotFound, StorageError
 from recorder.archive import catalog
 from recorder.archive.archive import Archive
 from recorder.archive.model import Package, PackageState
 from tests.support import archives
+from tests.support.errors import because
 
 
 def test_an_archive_that_is_not_there_is_empty(archive: Archive) -> None:
@@ -19,7 +20,7 @@ def test_an_archive_that_is_not_there_is_empty(archive: Archive) -> None:
 
 def test_a_file_is_no_archive(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(StorageUnwritable):
+    with pytest.raises(StorageError, check=because("unwritable")):
         archives.archive_at(tmp_path / "file").list()
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from config.errors import ArchiveError, PackageBusy, PackageDamaged, PackageNotFound, StorageFull
+from config.errors import ArchiveError, PackageBusy, PackageDamaged, PackageNotFound, StorageError
 from recorder.archive import bag, catalog
 from recorder.archive.archive import Archive
 from recorder.archive.disk import Disk
@@ -25,6 +25,7 @@ from recorder.archive.verification import verify
 from tests.support import archives
 from tests.support.archives import STARTED
 from tests.support.damage import CORPUS, MEDIA, flip, rewrite
+from tests.support.errors import because
 from tests.support.killed_curator import DISKS, WithoutExchange, WithoutLinks, curate
 
 type Snapshot = dict[str, bytes]
@@ -188,7 +189,7 @@ def test_a_copy_without_room_is_refused_before_it_begins(package: Package, monke
     usage = shutil.disk_usage(package.folder)._replace(free=1000)
     monkeypatch.setattr("recorder.archive.rebuilding.shutil.disk_usage", lambda _path: usage)
     steps: list[str] = []
-    with pytest.raises(StorageFull, match="has to be copied"):
+    with pytest.raises(StorageError, match="has to be copied", check=because("full")):
         correct(package, WithoutLinks(lambda step, _path: steps.append(step)), title="Terbuka")
     assert "copy" not in steps
 
@@ -212,7 +213,7 @@ def test_a_full_disk_costs_the_attempt_only(archive: Archive, package: Package, 
         failed: list[str] = []
         try:
             correct(package, DISKS[how](failing_at(number, failed)), title="Terbuka")
-        except StorageFull:
+        except StorageError:
             assert failed
         (seen,) = archive.list()
         assert archive.verify(seen) == []

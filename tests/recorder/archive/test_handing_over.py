@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from config.errors import ArchiveError, PackageDamaged, StorageFull
+from config.errors import ArchiveError, PackageDamaged, StorageError
 from recorder.archive import catalog
 from recorder.archive.adding import TRANSCRIPT, add
 from recorder.archive.archive import Archive
@@ -29,6 +29,7 @@ from recorder.archive.zipped import write_zip
 from tests.support import archives, dossiers
 from tests.support.archives import STARTED
 from tests.support.damage import CORPUS, MEDIA
+from tests.support.errors import because
 
 PERSONAL = ("Siti Aminah", "B/12/UN38", "moderator Budi", "daftar-hadir", "Daftar Hadir", "salah ketik")
 
@@ -238,11 +239,11 @@ def test_a_disk_that_fills_up_leaves_nothing(package: Package, tmp_path: Path, m
     whole = contents(package.folder)
     with monkeypatch.context() as patch:
         patch.setattr(zipfile.ZipFile, "open", full)
-        with pytest.raises(StorageFull):
+        with pytest.raises(StorageError, check=because("full")):
             write_zip(whole, package.id, tmp_path / "satu.zip")
     usage = shutil.disk_usage(tmp_path)._replace(free=1000)
     monkeypatch.setattr("recorder.archive.handing.shutil.disk_usage", lambda _path: usage)
-    with pytest.raises(StorageFull, match="less is free"):
+    with pytest.raises(StorageError, match="less is free", check=because("full")):
         write_zip(whole, package.id, tmp_path / "dua.zip")
     assert list(tmp_path.glob("*.zip")) == list(tmp_path.glob(".*.part")) == []
 

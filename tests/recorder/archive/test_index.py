@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from config.errors import StateError, StorageUnwritable
+from config.errors import StateError, StorageError
 from recorder.archive import index as index_module
 from recorder.archive.editing import edit
 from recorder.archive.index import Index
@@ -22,6 +22,7 @@ from recorder.archive.search import Found, search
 from tests.support import archives, shelves
 from tests.support.archives import STARTED
 from tests.support.damage import CORPUS, newer_version
+from tests.support.errors import because
 
 PROJECT = Path(__file__).parents[3]
 COUNT = 40
@@ -191,7 +192,7 @@ def test_an_archive_that_is_not_there_has_nothing(tmp_path: Path) -> None:
     with Index(tmp_path / "gone") as index:
         assert search(index, ["senat"]) == []
     (tmp_path / "file").touch()
-    with Index(tmp_path / "file") as index, pytest.raises(StorageUnwritable):
+    with Index(tmp_path / "file") as index, pytest.raises(StorageError, check=because("unwritable")):
         search(index, ["senat"])
 
 

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from config.errors import StorageFull, StorageNotMounted, StorageUnwritable, StorageVanished
+from config.errors import StorageError
 from recorder.archive.place import check_place, mount_points
 from tests.support import archives
+from tests.support.errors import because
 
 NOBODY = 65534
 
@@ -53,7 +54,9 @@ def test_a_folder_that_can_be_made_is_accepted_and_not_made(tmp_path: Path) -> N
 @pytest.mark.usefixtures("nobody")
 def test_a_folder_without_write_permission_is_refused(read_only: Path) -> None:
     for root in (read_only, read_only / "arsip"):
-        with pytest.raises(StorageUnwritable, match=f"{root} cannot be written: Permission denied") as caught:
+        with pytest.raises(
+            StorageError, match=f"{root} cannot be written: Permission denied", check=because("unwritable")
+        ) as caught:
             check_place(root, 1)
         assert "--archive" in caught.value.hint
 
@@ -73,7 +76,7 @@ def test_what_is_mounted_is_not_looked_at_for_another_folder(tmp_path: Path, mon
     assert check_place(tmp_path / "arsip", 1, fstab) > 1
     assert "/proc" not in asked
     assert str(tmp_path / "away") in asked
-    with pytest.raises(StorageNotMounted):
+    with pytest.raises(StorageError, check=because("not-mounted")):
         check_place(tmp_path / "away" / "arsip", 1, fstab)
 
 
@@ -84,30 +87,32 @@ def test_a_share_that_has_gone_is_not_called_one_that_may_not_be_written(
         raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
 
     monkeypatch.setattr(shutil, "disk_usage", gone)
-    with pytest.raises(StorageVanished, match="is gone: Stale file handle"):
+    with pytest.raises(StorageError, match="is gone: Stale file handle", check=because("vanished")):
         check_place(tmp_path, 1)
 
 
 def test_a_read_only_file_system_is_refused() -> None:
-    with pytest.raises(StorageUnwritable, match="cannot be written"):
+    with pytest.raises(StorageError, match="cannot be written", check=because("unwritable")):
         check_place(Path("/proc/arsip"), 0)
 
 
 def test_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     for root in (tmp_path / "file", tmp_path / "file" / "arsip"):
-        with pytest.raises(StorageUnwritable, match=f"{tmp_path / 'file'} is not a folder"):
+        with pytest.raises(StorageError, match=f"{tmp_path / 'file'} is not a folder", check=because("unwritable")):
             check_place(root, 1)
 
 
 def test_a_dangling_link_is_refused(tmp_path: Path) -> None:
     (tmp_path / "arsip").symlink_to(tmp_path / "gone")
-    with pytest.raises(StorageUnwritable):
+    with pytest.raises(StorageError, check=because("unwritable")):
         check_place(tmp_path / "arsip", 1)
 
 
 def test_a_full_disk_is_refused_with_both_figures(tmp_path: Path) -> None:
-    with pytest.raises(StorageFull, match=r"Only [\d.]+ \wB are free .* 1000000 TB must stay free"):
+    with pytest.raises(
+        StorageError, match=r"Only [\d.]+ \wB are free .* 1000000 TB must stay free", check=because("full")
+    ):
         check_place(tmp_path / "arsip", 10**18)
     assert entries(tmp_path) == []
 
@@ -116,7 +121,7 @@ def test_a_disk_that_takes_names_but_no_bytes_is_refused(tmp_path: Path) -> None
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
     try:
-        with pytest.raises(StorageUnwritable, match="cannot be written"):
+        with pytest.raises(StorageError, match="cannot be written", check=because("unwritable")):
             check_place(tmp_path, 1)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
@@ -129,7 +134,9 @@ def test_a_folder_on_a_disk_that_is_not_mounted_is_refused(tmp_path: Path, below
     disk = tmp_path / "disk one"
     fstab.write_text(f"# disks\nUUID=1 / ext4\n\nUUID=2 {str(disk).replace(' ', '\\040')} ext4 nofail 0 2\n")
     disk.mkdir()
-    with pytest.raises(StorageNotMounted, match=f"on the disk of {disk}, and that is not mounted"):
+    with pytest.raises(
+        StorageError, match=f"on the disk of {disk}, and that is not mounted", check=because("not-mounted")
+    ):
         check_place(disk / below, 1, fstab)
     check_place(tmp_path / "disk one too", 1, fstab)
 
@@ -142,18 +149,22 @@ def test_a_link_leads_to_the_disk_that_must_be_mounted(tmp_path: Path) -> None:
     for mount_point in (disk, tmp_path / "same"):
         fstab.write_text(f"UUID=2 {mount_point} ext4 nofail 0 2\n")
         for root in (tmp_path / "arsip", tmp_path / "arsip" / "new", disk / "arsip"):
-            with pytest.raises(StorageNotMounted, match=f"on the disk of {mount_point}, and that is not mounted"):
+            with pytest.raises(
+                StorageError,
+                match=f"on the disk of {mount_point}, and that is not mounted",
+                check=because("not-mounted"),
+            ):
                 check_place(root, 1, fstab)
     (tmp_path / "elsewhere").symlink_to("/mnt/no-such-disk/arsip")
-    with pytest.raises(StorageNotMounted, match="on a disk that is not mounted"):
+    with pytest.raises(StorageError, match="on a disk that is not mounted", check=because("not-mounted")):
         check_place(tmp_path / "elsewhere", 1)
     (tmp_path / "nothing").symlink_to(tmp_path / "no-such-folder")
-    with pytest.raises(StorageUnwritable, match="cannot be written"):
+    with pytest.raises(StorageError, match="cannot be written", check=because("unwritable")):
         check_place(tmp_path / "nothing", 1)
 
 
 def test_a_folder_is_not_made_where_disks_are_mounted() -> None:
-    with pytest.raises(StorageNotMounted, match="on a disk that is not mounted"):
+    with pytest.raises(StorageError, match="on a disk that is not mounted", check=because("not-mounted")):
         check_place(Path("/mnt/no-such-disk/arsip"), 1)
 
 
@@ -166,6 +177,6 @@ def test_mount_points_are_those_of_fstab(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("nobody")
 def test_a_refused_beginning_leaves_nothing(read_only: Path) -> None:
-    with pytest.raises(StorageUnwritable):
+    with pytest.raises(StorageError, check=because("unwritable")):
         archives.archive_at(read_only / "arsip").begin("Rapat", archives.STARTED)
     assert entries(read_only) == []

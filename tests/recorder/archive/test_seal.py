@@ -13,7 +13,7 @@ import jsonschema
 import msgspec
 import pytest
 
-from config.errors import ArchiveError, StorageFull
+from config.errors import ArchiveError, StorageError
 from recorder.archive import fixity
 from recorder.archive.archive import Archive
 from recorder.archive.disk import Disk
@@ -23,6 +23,7 @@ from recorder.archive.names import one_line, storable
 from recorder.archive.schema import recording_schema
 from tests.recorder.archive.test_begin import ODD_TITLES
 from tests.support import archives
+from tests.support.errors import because
 from tests.support.schemas import RECORDING_SCHEMA
 from tests.support.simulated import SimulatedClock
 
@@ -211,7 +212,7 @@ def test_a_disk_that_fills_up_while_sealing_costs_an_attempt_only(tmp_path: Path
 
     archive = archives.archive_at(tmp_path / "arsip", Disk(fail))
     with archives.recorded(archive, program) as work:
-        with pytest.raises(StorageFull):
+        with pytest.raises(StorageError, check=because("full")):
             archive.seal(work, archives.FACTS)
         assert work.program.read_bytes() == program.read_bytes()
         full = False

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from capture.outage import OutageKind, SourceOutage
 from capture.pictures import plane_views, tagged
 from capture.source import Matrix, VideoFormat
-from config.errors import DeviceBusy, DeviceLost, DeviceNotFound, LiputError
+from config.errors import DeviceError, DeviceNotFound, LiputError
 from config.program import BUILT_IN_LAYOUTS, LayoutSettings, Program
 from config.schema import Conference
 from devices.host.clock import NANOSECONDS, SystemClock
@@ -184,7 +184,7 @@ def test_a_node_that_is_missing_busy_or_gone_is_told_once_each_and_tried_again(
 ) -> None:
     monkeypatch.setattr("recorder.conference.half.RETRY_S", 0.01)
     room, nodes = Room(ROOM, {"zoom"}), [Node() for _ in range(2)]
-    errors: list[LiputError] = [DeviceNotFound("none")] * 3 + [DeviceBusy("taken")] * 3
+    errors: list[LiputError] = [DeviceNotFound("none")] * 3 + [DeviceError("taken", why="busy")] * 3
     left = list(nodes)
 
     def find(_word: str) -> OutputInfo:
@@ -195,7 +195,7 @@ def test_a_node_that_is_missing_busy_or_gone_is_told_once_each_and_tried_again(
     camera = room.camera(find, lambda: left.pop(0))
     camera.start()
     wait_for(lambda: len(nodes[0].pictures) > 3)
-    nodes[0].error = DeviceLost("gone")
+    nodes[0].error = DeviceError("gone", why="lost")
     wait_for(lambda: len(nodes[1].pictures) > 3)
     camera.close()
     assert room.events == [

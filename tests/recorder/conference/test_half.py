@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import pytest
 
-from config.errors import DeviceBusy
+from config.errors import DeviceError
 from config.events import Event
 from config.program import BUILT_IN_LAYOUTS, Program
 from config.schema import Conference as Settings
@@ -68,7 +68,12 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_why_it_is_not_live_is_told_once_for_each_reason_and_is_over_when_it_is_live() -> None:
     told = Told()
-    told.errors = [DeviceBusy("in use"), DeviceBusy("in use"), ZeroDivisionError("a bug"), ZeroDivisionError("a bug")]
+    told.errors = [
+        DeviceError("in use", why="busy"),
+        DeviceError("in use", why="busy"),
+        ZeroDivisionError("a bug"),
+        ZeroDivisionError("a bug"),
+    ]
     told.start()
     wait_for(lambda: told.line.state == "live")
     assert told.events == [

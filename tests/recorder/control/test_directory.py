@@ -15,10 +15,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from config.errors import StorageUnwritable
+from config.errors import StorageError
 from recorder.control import directory, sockets
 from recorder.control.directory import RecorderFolder
 from tests.support.confined import be_user, confined
+from tests.support.errors import because
 
 NOW = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)
 
@@ -157,7 +158,7 @@ def test_a_place_that_is_not_ours_alone_is_refused(how: str, tmp_path: Path, mon
     if how == "another's":
         monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
     for look in (directory.folders, made):
-        with pytest.raises(StorageUnwritable, match="run") as refused:
+        with pytest.raises(StorageError, match="run", check=because("unwritable")) as refused:
             look()
         assert directory.VARIABLE in refused.value.hint
 

@@ -14,10 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from config.errors import StorageUnwritable
+from config.errors import StorageError
 from recorder.control import directory, sockets
 from recorder.control.directory import RecorderFolder
 from recorder.control.operators import VARIABLE, operators
+from tests.support.errors import because
 
 NOBODY = 65534
 GROUP = "audio" if os.geteuid() == 0 else grp.getgrgid(os.getegid()).gr_name
@@ -112,7 +113,7 @@ def test_operators_can_find_and_command_and_nothing_else(runtime: Path, *, is_op
 
 def test_a_group_that_there_is_not_is_told(runtime: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, "tiada-kelompok")
-    with pytest.raises(StorageUnwritable, match="tiada-kelompok"):
+    with pytest.raises(StorageError, match="tiada-kelompok", check=because("unwritable")):
         directory.runtime_folder(make=True)
 
 
@@ -123,13 +124,13 @@ def test_a_runtime_directory_of_another_user_is_taken_where_it_is_named_and_only
     runtime.mkdir(mode=0o750)
     os.chown(runtime, NOBODY, -1)
     assert directory.runtime_folder() == runtime
-    with pytest.raises(StorageUnwritable, match="no folder that only"):
+    with pytest.raises(StorageError, match="no folder that only", check=because("unwritable")):
         directory.runtime_folder(make=True)
     runtime.chmod(0o770)
-    with pytest.raises(StorageUnwritable, match="no folder that only"):
+    with pytest.raises(StorageError, match="no folder that only", check=because("unwritable")):
         directory.runtime_folder()
     monkeypatch.delenv(directory.VARIABLE)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime.parent))
     runtime.chmod(0o750)
-    with pytest.raises(StorageUnwritable, match="no folder that only"):
+    with pytest.raises(StorageError, match="no folder that only", check=because("unwritable")):
         directory.runtime_folder()

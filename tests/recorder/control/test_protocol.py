@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from config.errors import DeviceBusy, UsageError
+from config.errors import DeviceError, UsageError
 from config.events import Event
 from recorder.control import protocol
 from recorder.control.protocol import AnyRequest, Line
@@ -81,7 +81,7 @@ def test_a_path_that_is_no_text_is_told_as_far_as_it_is() -> None:
 
 
 def test_an_error_arrives_with_its_words_and_its_exit_status() -> None:
-    for error, status in ((DeviceBusy("busy", hint="wait"), 1), (UsageError("wrong", hint="right"), 2)):
+    for error, status in ((DeviceError("busy", hint="wait", why="busy"), 1), (UsageError("wrong", hint="right"), 2)):
         again = protocol.raised(protocol.refusal(error))
         assert (again.message, again.hint, again.exit_status) == (error.message, error.hint, status)
         assert protocol.raised(protocol.failure(error)).exit_status == status

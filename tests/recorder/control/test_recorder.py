@@ -12,7 +12,7 @@ import pytest
 
 from capture.locator import AlwaysThere
 from capture.worker import Supervision
-from config.errors import DeviceBusy
+from config.errors import DeviceError
 from config.schema import Settings
 from devices.host.clock import SystemClock
 from devices.model import Device, DeviceKind
@@ -27,6 +27,7 @@ from recorder.control.streams import Handshake
 from recorder.model.status import SessionResult, SessionState
 from recorder.planning import Planned, plan_session
 from recorder.session import Session
+from tests.support.errors import because
 from tests.support.leftovers import event
 
 CAMERA = Device(
@@ -72,7 +73,9 @@ def made(archive: Path, title: str) -> Recorder:
 def test_a_device_is_anothers_until_that_sessions_devices_are_closed(tmp_path: Path) -> None:
     with made(tmp_path, "Satu") as first:
         (folder,) = directory.folders()
-        with pytest.raises(DeviceBusy, match=rf'Rig Webcam is used by the session "Satu" \({folder.id}\)'):
+        with pytest.raises(
+            DeviceError, match=rf'Rig Webcam is used by the session "Satu" \({folder.id}\)', check=because("busy")
+        ):
             made(tmp_path, "Dua")
         assert len(directory.folders()) == 1  # which left nothing
         first._on_progress(1, 2)  # it is being sealed

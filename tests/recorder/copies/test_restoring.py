@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from config.errors import CopyError, StorageFull
+from config.errors import CopyError, StorageError
 from recorder.archive import bag
 from recorder.archive.archive import Archive
 from recorder.archive.disk import Disk
@@ -23,6 +23,7 @@ from recorder.copies.reasons import CopyReason
 from recorder.copies.restoring import DAMAGED, Restored, Restorer
 from tests.support import archives, copies
 from tests.support.copies import EXTRA, Place
+from tests.support.errors import because
 from tests.support.killed_restorer import NO_EXCHANGE, repair
 
 pytestmark = pytest.mark.server
@@ -147,7 +148,7 @@ def test_what_the_next_session_needs_is_not_filled(
         restorer = Restorer(archive.root, Disk(), lambda: archives.STARTED, reserve_bytes=reserve)
         with nas.opened() as target:
             if not fits:
-                with pytest.raises(StorageFull):
+                with pytest.raises(StorageError, check=because("full")):
                     restorer.restore(copies.place_of(large), target, [])
                 assert not list(large.folder.parent.iterdir())
             else:

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from config.errors import DossierError, RequestNotFound, StorageError, UsageError
+from config.errors import DossierError, StorageError, UsageError
 from recorder.archive.disk import Disk
 from recorder.dossier.changes import amended
 from recorder.dossier.dossiers import Dossiers
@@ -23,6 +23,7 @@ from recorder.dossier.reading import REQUEST_FILE
 from recorder.dossier.store import EVENTS_FILE, TEXT_FILE, Dossier
 from tests.support import dossiers
 from tests.support.dossiers import ID, PDF, RECEIVED, UUID, at, made
+from tests.support.errors import because
 
 PROJECT = Path(__file__).parents[3]
 LATER = RECEIVED + timedelta(hours=1)
@@ -263,7 +264,7 @@ def test_a_request_is_found_by_what_people_call_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize("key", ["", " ", "wisuda", "3f2b", "../etc", "123/UN1", ".", "a" * 300 + "/b"])
 def test_what_means_no_request_is_an_error(tmp_path: Path, key: str) -> None:
     made(tmp_path / "permohonan", tmp_path)
-    with pytest.raises(RequestNotFound, match="is called") as caught:
+    with pytest.raises(DossierError, match="is called", check=because("missing")) as caught:
         Dossiers(tmp_path / "permohonan").find(key)
     assert len(caught.value.message) < 300
 
@@ -273,10 +274,10 @@ def test_what_means_several_is_an_error_that_names_them(tmp_path: Path) -> None:
     other = Dossiers(first.folder.parent).dossier("2026-11-23_wisuda_77b0c2e1")
     other.make(dossiers.request(id=other.id, uuid="77b0c2e1", event="Wisuda"), [], RECEIVED)
     for key in ("2026-11-23", "123/UN1/2026"):
-        with pytest.raises(RequestNotFound, match="means 2 requests") as caught:
+        with pytest.raises(DossierError, match="means 2 requests", check=because("missing")) as caught:
             Dossiers(first.folder.parent).find(key)
         assert other.id in caught.value.message
-    with pytest.raises(RequestNotFound) as caught:
+    with pytest.raises(DossierError, check=because("missing")) as caught:
         Dossiers(first.folder.parent).find("Rapat")
     assert ID in caught.value.hint
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from config.errors import StorageUnwritable
+from config.errors import StorageError
 from recorder.archive import catalog
 from recorder.archive.archive import Archive
 from recorder.recovery.find import find
@@ -16,6 +16,7 @@ from recorder.recovery.recover import Recovery, State
 from recorder.recovery.resume import had_ended, take_up
 from tests.support import leftovers
 from tests.support.cut_short import Left
+from tests.support.errors import because
 from tests.support.recovering import contents, only, recover
 from tests.support.simulated import SimulatedClock
 
@@ -129,7 +130,7 @@ def test_no_session_goes_where_a_link_leads(archive: Archive, left: Left, tmp_pa
     place.parent.mkdir(parents=True)
     if name == ".incoming":
         place.symlink_to(outside)
-        with pytest.raises(StorageUnwritable, match="Not a directory"):
+        with pytest.raises(StorageError, match="Not a directory", check=because("unwritable")):
             leftovers.leave(archive, {})
     else:
         folder = leftovers.leave(archive, {"program.mp4": left.killed})

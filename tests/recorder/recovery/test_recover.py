@@ -8,13 +8,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from config.errors import StorageError, StorageUnwritable
+from config.errors import StorageError
 from recorder.archive.archive import Archive
 from recorder.archive.disk import Disk
 from recorder.recovery.find import find
 from recorder.recovery.recover import Recovery, State
 from tests.support import archives, leftovers, media
 from tests.support.cut_short import Left
+from tests.support.errors import because
 from tests.support.leftovers import event, live
 from tests.support.recovering import contents, log_of, only, program_of, recover
 from tests.support.schemas import RECORDING_SCHEMA
@@ -190,7 +191,7 @@ def test_a_folder_without_begun_json_tells_by_its_name(archive: Archive, left: L
 def test_an_archive_that_cannot_be_read_is_an_error(archive: Archive) -> None:
     archive.root.mkdir()
     (archive.root / ".incoming").write_text("a file")
-    with pytest.raises(StorageUnwritable):
+    with pytest.raises(StorageError, check=because("unwritable")):
         find([archive])
 
 

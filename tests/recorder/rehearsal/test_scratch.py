@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from config.errors import StorageUnwritable
+from config.errors import StorageError
 from config.state import state_folder
 from recorder.rehearsal.run import scratch
+from tests.support.errors import because
 
 HOLDS = "from recorder.rehearsal.run import scratch\nwith scratch() as folder:\n  print(folder, flush=True); input()"
 
@@ -48,5 +49,5 @@ def test_that_of_a_killed_one_is_taken_away_by_the_next_and_that_of_one_that_liv
 def test_where_nothing_can_be_written_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("LIPUT_STATE", str(tmp_path / "file"))
-    with pytest.raises(StorageUnwritable, match="cannot be written"), scratch():
+    with pytest.raises(StorageError, match="cannot be written", check=because("unwritable")), scratch():
         pass

@@ -4,7 +4,6 @@ from functools import partial
 
 import pytest
 
-from config.errors import StorageFull
 from devices.host.clock import SystemClock
 from recorder.model.marks import Mark
 from recorder.troubles import ActiveFaults
@@ -58,7 +57,7 @@ def test_an_almost_full_disk_that_is_the_only_one_ends_the_session_while_it_can_
     monkeypatch.setattr("recorder.storing.file.os.fstatvfs", almost_full(session.roots[0], 1_000_000))
     session.feed_until(lambda: session.failures)
     session.close()
-    assert [type(error) for error in session.failures] == [StorageFull]
+    assert [error.why for error in session.failures] == ["full"]
     package = session.storage.seal(facts(session))[0]
     assert media.decoded(package.folder / "data/media/program.mp4", "v").frames == session.fed
 

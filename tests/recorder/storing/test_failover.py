@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from config.errors import LiputError, StorageError, StorageUnwritable, StorageVanished
+from config.errors import LiputError, StorageError
 from config.state import state_folder
 from devices.host.clock import SystemClock
 from recorder.archive.archive import Archive
@@ -18,6 +18,7 @@ from recorder.storing.opening import Opener, StreamFormat
 from recorder.storing.replica import Replica
 from tests.support import archives, media
 from tests.support.disks import left_alone
+from tests.support.errors import because
 from tests.support.recorded import encoder
 from tests.support.stored import RATE, Shows, facts, storage_task
 from tests.support.timeline import is_continuous, offset_of
@@ -79,7 +80,7 @@ def test_without_a_second_disk_the_session_ends_in_order(show: Shows) -> None:
     away = session.roots[0].with_name("away")
     session.roots[0].rename(away)
     session.feed_until(lambda: session.failures)
-    assert [type(error) for error in session.failures] == [StorageVanished]
+    assert [error.why for error in session.failures] == ["vanished"]
     session.close()
     assert session.kinds == ["storage-vanished"]
     program = away / session.folders[0].relative_to(session.roots[0]) / "data/media/program.mp4"
@@ -188,7 +189,7 @@ def test_with_no_disk_at_all_there_is_one_error(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("no folder")
     task, log = storage_task([Archive(tmp_path / "a", clock, reserve_bytes=1)]), EventLog(clock)
     storage = Failover(task, StreamFormat(0, made.templates), clock=clock, log=log, on_failure=print)
-    with pytest.raises(StorageUnwritable):
+    with pytest.raises(StorageError, check=because("unwritable")):
         storage.begin()
     made.close()
 

@@ -6,11 +6,12 @@ from typing import Never
 
 import pytest
 
-from config.errors import StorageStalled, StorageUnwritable, StorageVanished
+from config.errors import StorageError
 from devices.host.clock import NANOSECONDS
 from recorder.storing.opening import Opener
 from recorder.storing.progress import ProgressWatch, ReplicaState
 from tests.support.disks import left_alone
+from tests.support.errors import because
 from tests.support.stored import RATE, Disks, Show, Shows, facts
 from tests.support.timeline import is_continuous
 from tests.support.waiting import wait_for
@@ -109,7 +110,7 @@ def test_a_disk_that_is_lost_while_another_one_is_looked_for_ends_the_session_wh
     def refuse(*_place: object) -> Never:
         opens.set()
         go_on.wait(30)
-        raise StorageUnwritable("the second disk is read-only")
+        raise StorageError("the second disk is read-only", why="unwritable")
 
     monkeypatch.setattr(Opener, "open", refuse)
     session.feed(3)
@@ -122,7 +123,7 @@ def test_a_disk_that_is_lost_while_another_one_is_looked_for_ends_the_session_wh
     go_on.set()
     session.feed_until(lambda: session.failures)
     session.close()
-    assert [type(error) for error in session.failures] == [StorageVanished]
+    assert [error.why for error in session.failures] == ["vanished"]
     assert session.kinds == ["recording-stalled", "storage-stalled", "storage-refused", "storage-vanished"]
 
 
@@ -163,8 +164,8 @@ def test_only_a_disk_that_never_answers_leaves_a_session_that_says_so_and_ends(
     disks.hung = session.roots[0]
     session.feed(1)
     session.close()
-    assert [type(error) for error in session.failures] == [StorageStalled]
-    with pytest.raises(StorageStalled):
+    assert [error.why for error in session.failures] == ["stalled"]
+    with pytest.raises(StorageError, check=because("stalled")):
         session.storage.seal(facts(session))
     assert left_alone(session.storage) == 1
 
@@ -186,5 +187,5 @@ def test_a_session_that_waits_for_its_disk_ends_where_that_takes_nothing_any_mor
     session.feed(10)
     assert session.failures
     session.close()
-    assert [type(error) for error in session.failures] == [StorageStalled]
+    assert [error.why for error in session.failures] == ["stalled"]
     assert session.kinds == ["recording-stalled", "storage-stalled"]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from config.errors import StorageFull, StorageUnwritable
+from config.errors import StorageError
 from devices.host.clock import SystemClock
 from recorder.archive.archive import Archive
 from recorder.archive.work import WorkFolder
@@ -45,7 +45,7 @@ def test_half_a_mirror_that_cannot_begin_is_told_and_the_other_is_recorded(
 
     def refusing(archive: Archive, *given: Any, copy: int, **more: Any) -> WorkFolder:
         if copy == 2:
-            raise StorageUnwritable("Not here")
+            raise StorageError("Not here", why="unwritable")
         return begin(archive, *given, copy=copy, **more)
 
     monkeypatch.setattr(Archive, "begin", refusing)
@@ -140,7 +140,7 @@ def test_a_half_that_is_gone_on_with_is_put_together_with_what_its_disk_has(
 
     def refuse(archive: Archive) -> int:
         if archive.root == both[0].root:
-            raise StorageFull("no space is left")
+            raise StorageError("no space is left", why="full")
         return check(archive)
 
     monkeypatch.setattr(Archive, "check", refuse)

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from config.errors import StorageUnwritable
+from config.errors import StorageError
 from recorder.storing.mounts import MountMemory
+from tests.support.errors import because
 
 
 def test_a_folder_whose_disk_is_not_mounted_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -18,16 +19,16 @@ def test_a_folder_whose_disk_is_not_mounted_is_refused(tmp_path: Path, monkeypat
     memory.remember(root)
     memory.refuse_missing(root)
     mounted.remove(str(tmp_path / "usb"))
-    with pytest.raises(StorageUnwritable, match="not mounted"):
+    with pytest.raises(StorageError, match="not mounted", check=because("not-mounted")):
         memory.refuse_missing(root)
     memory.remember(root)  # as it is done where nothing needs to be mounted
-    with pytest.raises(StorageUnwritable, match="not mounted"):
+    with pytest.raises(StorageError, match="not mounted", check=because("not-mounted")):
         memory.refuse_missing(root)
     mounted.add(str(root))  # its disk has another place now
     mounted.add(str(tmp_path / "usb"))
     memory.remember(root)
     mounted.remove(str(root))
-    with pytest.raises(StorageUnwritable, match=re.escape(f"the disk of {root} ")):
+    with pytest.raises(StorageError, match=re.escape(f"the disk of {root} "), check=because("not-mounted")):
         memory.refuse_missing(root)
 
 
@@ -40,7 +41,7 @@ def test_a_link_is_remembered_with_the_disk_it_leads_to(tmp_path: Path, monkeypa
     monkeypatch.setattr("recorder.storing.mounts.os.path.ismount", lambda path: str(path) in mounted)
     memory.remember(link)
     mounted.remove(str(tmp_path / "usb"))
-    with pytest.raises(StorageUnwritable, match="not mounted"):
+    with pytest.raises(StorageError, match="not mounted", check=because("not-mounted")):
         memory.refuse_missing(link)
     link.unlink()
     link.symlink_to(other)

@@ -11,7 +11,7 @@ import av
 import pytest
 from av.container import OutputContainer
 
-from config.errors import LiputError, StorageError, StorageFull, StorageStalled, StorageUnwritable, StorageVanished
+from config.errors import LiputError, StorageError
 from devices.host.clock import NANOSECONDS, SystemClock
 from recorder.model.packet import EncodedPacket, Track
 from recorder.storage_errors import storage_error
@@ -20,6 +20,7 @@ from recorder.storing.opening import Templates
 from recorder.storing.progress import ReplicaState
 from tests.support import media
 from tests.support.copies import full_disk
+from tests.support.errors import because
 from tests.support.recorded import OneFile, encoder, feed
 from tests.support.waiting import wait_for
 
@@ -58,7 +59,7 @@ def test_a_disk_that_fills_up_fails_once_and_loudly_and_what_was_written_stays(t
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, no_limit)
     made.close()
-    assert [type(error) for error in failures] == [StorageFull]
+    assert [error.why for error in failures] == ["full"]
     assert "no larger file" in failures[0].message
     assert media.decoded(recording.path, "v").frames > 30
 
@@ -211,7 +212,7 @@ def test_a_disk_that_never_answers_is_left_to_itself_when_the_recording_is_close
     assert recording.on_disk == safe, "what is not safe is not reported"
     recording.close()
     assert recording.state is ReplicaState.CLOSING
-    assert [type(error) for error in failures] == [StorageStalled]
+    assert [error.why for error in failures] == ["stalled"]
     disk.lets_go.set()
     wait_for(lambda: set(threading.enumerate()) <= before)
     made.close()
@@ -231,7 +232,7 @@ def test_a_disk_that_goes_on_after_the_recording_was_closed_gets_what_was_waitin
             recording.put(packet)
     recording.close()
     assert recording.state is ReplicaState.CLOSING
-    assert [type(error) for error in failures] == [StorageStalled]
+    assert [error.why for error in failures] == ["stalled"]
     file.disk.set()
     wait_for(lambda: set(threading.enumerate()) <= before)
     made.close()
@@ -248,12 +249,12 @@ def test_a_file_that_was_taken_away_is_a_disk_that_has_gone(tmp_path: Path) -> N
     wait_for(lambda: bool(failures))
     recording.close()
     made.close()
-    assert [type(error) for error in failures] == [StorageVanished]
+    assert [error.why for error in failures] == ["vanished"]
 
 
 def test_a_disk_that_is_full_from_the_start_is_refused(tmp_path: Path) -> None:
     made = encoder()
-    with full_disk(tmp_path / "disk") as disk, pytest.raises(StorageFull, match="full"):
+    with full_disk(tmp_path / "disk") as disk, pytest.raises(StorageError, match="full", check=because("full")):
         OneFile(disk / "program.mp4", made.templates, on_failure=print)
     made.close()
 
@@ -287,7 +288,7 @@ def test_what_is_left_of_a_file_that_was_refused_writes_to_no_other_one(
 
 def test_a_folder_that_is_not_there_is_one_clear_error(tmp_path: Path) -> None:
     made = encoder()
-    with pytest.raises(StorageUnwritable, match="No such file"):
+    with pytest.raises(StorageError, match="No such file", check=because("unwritable")):
         OneFile(tmp_path / "gone" / "a.mp4", made.templates, on_failure=print)
     made.close()
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from config.errors import ArchiveError, LiputError, StorageFull
+from config.errors import ArchiveError, LiputError, StorageError
 from devices.host.clock import SystemClock
 from recorder.archive.archive import Archive
 from recorder.archive.media import holds_media
@@ -153,7 +153,9 @@ def test_what_an_interrupted_recovery_had_half_put_together_is_removed_on_every_
         assert [path.name for path in root.glob(".incoming/*")] == [f".{name}.copy2.joining"], "another copy's"
 
 
-@pytest.mark.parametrize("error", [StorageFull("no space is left"), OSError(28, "no space is left"), KeyError("a bug")])
+@pytest.mark.parametrize(
+    "error", [StorageError("no space is left", why="full"), OSError(28, "no space is left"), KeyError("a bug")]
+)
 def test_parts_that_were_put_together_but_not_sealed_are_told_as_what_they_have_become(
     show: Shows, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:

@@ -11,7 +11,7 @@ import av
 import pytest
 
 from capture.pacing import RealPace
-from config.errors import StorageFull
+from config.errors import StorageError
 from config.reader import read_settings
 from config.schema import Storage as StorageSettings
 from devices.host.clock import SystemClock
@@ -69,7 +69,7 @@ def test_parts_that_were_put_together_but_not_sealed_are_where_the_result_says(
 
     def refuse(archive: Archive, work: WorkFolder, *given: Any) -> Package:
         if work.name.endswith(".joined"):
-            raise StorageFull("no space is left")
+            raise StorageError("no space is left", why="full")
         return seal(archive, work, *given)
 
     with Armed(tmp_path, further=[second(tmp_path)], storage=StorageSettings(low_s=0, critical_s=0)) as armed:

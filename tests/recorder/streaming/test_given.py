@@ -10,12 +10,13 @@ from capture.pacing import RealPace
 from capture.source import VideoFormat
 from capture.source_kind import SourceRequirements
 from capture.synthetic.video import SyntheticVideo
-from config.errors import DeviceBusy
+from config.errors import DeviceError
 from config.schema import Settings
 from devices.host.clock import SystemClock
 from devices.model import Device, DeviceKind, Mode
 from recorder.streaming import measuring
 from recorder.streaming.measuring import given_pictures
+from tests.support.errors import because
 
 MODES = (Mode("MJPG", 160, 120, (15,)),)
 CAMERA = Device(
@@ -32,9 +33,9 @@ ASKED = SourceRequirements(160, 120, Fraction(15), 2)
 
 
 @pytest.fixture
-def refusals(monkeypatch: pytest.MonkeyPatch) -> list[DeviceBusy]:
+def refusals(monkeypatch: pytest.MonkeyPatch) -> list[DeviceError]:
     """Return what a camera's next openings raise, the last one first."""
-    refusals: list[DeviceBusy] = []
+    refusals: list[DeviceError] = []
 
     class Camera(SyntheticVideo):
         def __init__(self, *_device: Device, **_asked: object) -> None:
@@ -53,20 +54,20 @@ def refusals(monkeypatch: pytest.MonkeyPatch) -> list[DeviceBusy]:
     return refusals
 
 
-def test_a_camera_that_another_program_has_for_a_moment_is_waited_for(refusals: list[DeviceBusy]) -> None:
-    refusals.append(DeviceBusy("used by vlc"))
+def test_a_camera_that_another_program_has_for_a_moment_is_waited_for(refusals: list[DeviceError]) -> None:
+    refusals.append(DeviceError("used by vlc", why="busy"))
     with given_pictures((CAMERA.id,), ASKED, Settings(), SystemClock()) as (form, count, pictures):
         assert (form.width, count) == (ASKED.width, 1)
         assert next(pictures).width == ASKED.width
 
 
 def test_a_camera_that_another_program_keeps_is_refused_with_its_reason(
-    refusals: list[DeviceBusy], monkeypatch: pytest.MonkeyPatch
+    refusals: list[DeviceError], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(measuring, "FREE_WITHIN_S", 0.3)
-    refusals.extend([DeviceBusy("used by vlc", hint="close it")] * 3)
+    refusals.extend([DeviceError("used by vlc", hint="close it", why="busy")] * 3)
     with (
-        pytest.raises(DeviceBusy, match="used by vlc"),
+        pytest.raises(DeviceError, match="used by vlc", check=because("busy")),
         given_pictures((CAMERA.id,), ASKED, Settings(), SystemClock()),
     ):
         pass

@@ -18,13 +18,14 @@ import pytest
 from capture.sound.source import SoundSource
 from capture.source import AudioBlock, Frame
 from capture.v4l2 import V4l2Source
-from config.errors import DeviceBusy, DeviceLost, DeviceNotFound, MediaError
+from config.errors import DeviceError, DeviceNotFound, MediaError
 from devices.host.deadline import hung_closings
 from devices.model import Device, DeviceKind
 from devices.snapshot import list_devices
 from tests.rig import pictures
 from tests.rig.found import device_of, listed
 from tests.rig.rig import RigDevice
+from tests.support.errors import because
 from tests.support.waiting import wait_for
 
 
@@ -132,7 +133,7 @@ def _read_until(deadline: float, read: Callable[[], object]) -> None:
 
 
 def lost_after(read: Callable[[], object], cause: Callable[[], object]) -> float:
-    """Return how long after `cause` (run by another thread) reading said DeviceLost."""
+    """Return how long after `cause` (run by another thread) reading said DeviceError."""
     began = [0.0]
 
     def act() -> None:
@@ -142,7 +143,7 @@ def lost_after(read: Callable[[], object], cause: Callable[[], object]) -> float
     timer = threading.Timer(0.5, act)
     timer.start()
     deadline = time.monotonic() + 20
-    with pytest.raises(DeviceLost):
+    with pytest.raises(DeviceError, check=because("lost")):
         _read_until(deadline, read)
     took = time.monotonic() - began[0]
     timer.join()
@@ -192,7 +193,7 @@ def test_a_silent_camera_neither_blocks_reading_nor_closing(camera: RigDevice) -
         assert 0.25 < seconds_to(lambda: source.read(0.3)) < 0.5
         assert seconds_to(source.close) < 0.6
         assert source.abandoned == 1
-        with pytest.raises(DeviceBusy, match="still used by Liput itself"):
+        with pytest.raises(DeviceError, match="still used by Liput itself", check=because("busy")):
             source.open()
         deadline = time.monotonic() + 15
         while hung_closings():
@@ -208,7 +209,7 @@ def test_a_camera_that_does_not_answer_does_not_open_for_ever(camera: RigDevice)
     with closing(source_of(camera)) as source:
         camera.set("device.silent", "true")
         began = time.monotonic()
-        with pytest.raises(DeviceLost, match="does not answer"):
+        with pytest.raises(DeviceError, match="does not answer", check=because("lost")):
             source.open()
         assert time.monotonic() - began < 12
     camera.set("device.silent", "false")
@@ -248,7 +249,7 @@ def test_a_busy_camera_names_who_holds_it(camera: RigDevice) -> None:
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as holder:
         assert holder.stdout is not None
         assert any("cap dqbuf" in line for line in holder.stdout)
-        with pytest.raises(DeviceBusy, match=rf"is used by pid {holder.pid} \(v4l2-ctl\)"):
+        with pytest.raises(DeviceError, match=rf"is used by pid {holder.pid} \(v4l2-ctl\)", check=because("busy")):
             source_of(camera).open()
         holder.kill()
 
@@ -325,7 +326,7 @@ def test_a_microphone_that_is_pulled_out_takes_the_processor_from_nobody(stick: 
             time.sleep(0.005)
             ticks.append(time.monotonic())
         pulling.join()
-        with pytest.raises(DeviceLost):
+        with pytest.raises(DeviceError, check=because("lost")):
             _read_until(time.monotonic() + 1, lambda: source.read(0.1))
     gaps = [after - before for before, after in itertools.pairwise(ticks)]
     assert max(gaps) < 0.5, "0.95 s, twice: all that the kernel gives what is real-time"
@@ -338,7 +339,7 @@ def test_busy_sound_names_who_holds_it(stick: RigDevice) -> None:
     with subprocess.Popen(words, stdout=subprocess.PIPE) as holder:
         assert holder.stdout is not None
         holder.stdout.read(4096)
-        with pytest.raises(DeviceBusy, match=rf"is used by pid {holder.pid} \(arecord\)"):
+        with pytest.raises(DeviceError, match=rf"is used by pid {holder.pid} \(arecord\)", check=because("busy")):
             SoundSource(device).open()
         holder.kill()
 

@@ -11,7 +11,7 @@ import av
 import msgspec
 import pytest
 
-from config.errors import DeviceBusy, DeviceNotFound
+from config.errors import DeviceNotFound
 from devices import holders
 from devices.identity import find_sound, find_video
 from devices.model import Device, DeviceKind, Mode
@@ -152,7 +152,7 @@ def test_a_busy_device_names_the_process(camera: RigDevice, holder: subprocess.P
     node = camera.wait_for_video()
     assert [found.pid for found in holders.holders(node)] == [holder.pid]
     error = holders.busy("Rig Webcam", node)
-    assert isinstance(error, DeviceBusy)
+    assert error.why == "busy"
     assert error.message == f"Rig Webcam ({node}) is used by pid {holder.pid} (v4l2-ctl)"
     (device,) = told()
     assert (device.id, device.health.state, device.health.fault) == (CAMERA, "busy", "busy")

@@ -16,7 +16,7 @@ from capture.v4l2 import V4l2Source
 from capture.watch.health import HealthContext
 from capture.watch.patience import patience_for
 from capture.worker import Supervision, VideoWorker
-from config.errors import DeviceAccessDenied, DeviceBusFull, DeviceBusy, DeviceError
+from config.errors import DeviceError
 from config.schema import Settings
 from devices import v4l2
 from devices.health.faults import Fault
@@ -29,6 +29,7 @@ from devices.usb.topology import Topology
 from tests.rig.found import current, listed
 from tests.rig.rig import RigDevice
 from tests.support.confined import be_powerless_root, be_user, confined, refuse_ioctl
+from tests.support.errors import because
 from tests.support.health import Recorded
 from tests.support.judged import Nowhere, judged_video
 from tests.support.usb_trees import usb_tree
@@ -85,7 +86,7 @@ def test_a_full_bus_names_what_else_is_on_it_and_what_to_do(camera: RigDevice, s
     worker, health = judged_video(source, device, patience, HealthContext(CLOCK, recorded))
     began = CLOCK.now()
     caught = refusal_of(worker, lambda: refuse_ioctl(v4l2.VIDIOC_STREAMON, errno.ENOSPC))
-    assert isinstance(caught, DeviceBusFull)
+    assert caught.why == "bus-full"
     stick_there = "MS2109 HDMI capture stick (port 1-2)"
     assert caught.message == f"this USB bus is full: Rig Webcam ({device.node}) gets no room beside {stick_there}"
     assert caught.hint == "Move one device to another port or use MJPEG."
@@ -114,7 +115,7 @@ def test_a_busy_camera_names_who_streams_from_it(camera: RigDevice) -> None:
     node = str(device.node)
     with running("v4l2-ctl", "-d", node, "--stream-mmap", "--verbose", says="cap dqbuf") as holder:
         source = picture(device)
-        with pytest.raises(DeviceBusy) as caught:
+        with pytest.raises(DeviceError, check=because("busy")) as caught:
             source.open()
         source.close()
     assert caught.value.message == f"Rig Webcam ({node}) is used by pid {holder.pid} (v4l2-ctl)"
@@ -128,7 +129,7 @@ def test_busy_sound_names_who_records_it(stick: RigDevice) -> None:
     recording = ("arecord", "-D", str(device.alsa), "-f", "S16_LE", "-r", "48000", "-c", "2", "-v", "/dev/null")
     with running(*recording, says="Its setup is") as holder:
         source = SoundSource(device)
-        with pytest.raises(DeviceBusy) as caught:
+        with pytest.raises(DeviceError, check=because("busy")) as caught:
             source.open()
         source.close()
     assert caught.value.message == f"{device.name} ({node}) is used by pid {holder.pid} (arecord)"
@@ -142,7 +143,7 @@ def test_who_may_not_open_a_camera_is_told_the_group_and_the_command(camera: Rig
     camera.plug(0)
     device = listed(CAMERA)
     caught = refusal_of(picture(device), lambda: be_user(NOBODY))
-    assert isinstance(caught, DeviceAccessDenied)
+    assert caught.why == "denied"
     assert caught.message == (f"this user may not open Rig Webcam ({device.node}): it belongs to the group video")
     assert caught.hint == 'Join it with: sudo usermod -aG video "$USER", then log out and in again.'
 
@@ -154,7 +155,7 @@ def test_who_may_not_open_sound_is_told_the_group_and_the_command(stick: RigDevi
     # Sound is opened by a child, which has to read the checkout: a root without rights, whom the node is not.
     os.chown(node, NOBODY, -1)
     caught = refusal_of(SoundSource(device), be_powerless_root)
-    assert isinstance(caught, DeviceAccessDenied)
+    assert caught.why == "denied"
     assert caught.message == f"this user may not open {device.name} ({node}): it belongs to the group audio"
     assert caught.hint == 'Join it with: sudo usermod -aG audio "$USER", then log out and in again.'
 

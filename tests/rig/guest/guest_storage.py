@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from config.errors import LiputError, StorageUnwritable
+from config.errors import LiputError, StorageError
 from recorder.archive.model import RecordingFacts
 from recorder.mending import mend
 from recorder.model.packet import EncodedPacket
@@ -21,6 +21,7 @@ from recorder.storing.replica import Replica
 from tests.support import archives, disks, media
 from tests.support.disk_sessions import Session, record, release
 from tests.support.disks import MappedDisk, PulledOut
+from tests.support.errors import because
 from tests.support.log_writes import entries
 from tests.support.packets import RATE, Reel
 from tests.support.timeline import is_continuous, picture_times
@@ -318,7 +319,7 @@ def test_a_folder_is_refused_while_the_disk_it_was_on_is_not_mounted(first: Mapp
     release()
     first.unmount()
     root.mkdir()  # as it may be there on the system's own disk
-    with pytest.raises(StorageUnwritable, match="not mounted"):
+    with pytest.raises(StorageError, match="not mounted", check=because("not-mounted")):
         record(short, [root], {})
     refused = record(short, [root, tmp_path / "b"], {})
     assert refused.kinds == ["storage-refused"]

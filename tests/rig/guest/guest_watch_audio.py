@@ -20,13 +20,14 @@ from capture.source import SAMPLE_RATE, AudioBlock, AudioSource
 from capture.watch.health import HealthContext, SourceHealth
 from capture.watch.patience import Patience
 from capture.worker import AudioWorker, SourceWorker, Supervision
-from config.errors import DeviceBusy, DeviceLost
+from config.errors import DeviceError
 from devices.health.faults import Fault
 from devices.health.line import HealthLine, Kind, Level
 from devices.host.clock import SystemClock
 from devices.model import Device, Health, HealthState
 from devices.snapshot import list_devices
 from tests.rig.rig import RigDevice
+from tests.support.errors import because
 from tests.support.health import Recorded
 from tests.support.judged import Nowhere, judged_sound
 from tests.support.sounding import blocks_of
@@ -85,7 +86,7 @@ def read_until(source: AudioSource | AudioWorker, condition: Callable[[], object
 
 def heard(source: str) -> list[int] | None:
     """Return the loudest frequencies of a second of a source of the sound server, None where it is lost meanwhile."""
-    with closing(SoundSource(source)) as opened, suppress(DeviceLost):
+    with closing(SoundSource(source)) as opened, suppress(DeviceError):
         opened.open()
         return peaks(blocks_of(opened, 1.0))
     return None
@@ -195,7 +196,7 @@ def test_sound_that_another_program_has_is_busy_and_names_it(
         assert holder.stdout is not None
         holder.stdout.read(4096)
         began = CLOCK.now()
-        with pytest.raises(DeviceBusy):
+        with pytest.raises(DeviceError, check=because("busy")):
             judged.worker.open()
         holder.kill()
     (refused,) = recorded.of(Kind.REFUSED)
@@ -221,7 +222,9 @@ def test_sound_that_the_sound_server_has_is_taken_from_there(
     with subprocess.Popen(words, stderr=subprocess.DEVNULL) as server, ExitStack() as ending:
         ending.callback(server.kill)  # else what fails here would wait for it
         wait_for(socket.exists)
-        with pytest.raises(DeviceBusy, match=rf"is used by pid {server.pid} \(pulseaudio\)") as raised:
+        with pytest.raises(
+            DeviceError, match=rf"is used by pid {server.pid} \(pulseaudio\)", check=because("busy")
+        ) as raised:
             SoundSource(device).open()
         assert raised.value.hint == "The sound server has it, and shares it: --audio pulse:stick"
         # The server of a machine that is emulated loses samples now and then, and tells nobody, or is silent for long.

@@ -15,7 +15,7 @@ from capture.watch.health import HealthContext, SourceHealth
 from capture.watch.patience import Patience, patience_for
 from capture.watch.video_detectors import VideoDetectors
 from capture.worker import Supervision, VideoWorker
-from config.errors import DeviceBusy, DeviceNotFound, MediaError
+from config.errors import DeviceError, DeviceNotFound, MediaError
 from config.schema import Settings
 from devices.health.faults import Fault
 from devices.health.line import HealthLine, Kind, Level
@@ -24,6 +24,7 @@ from devices.host.clock import SystemClock
 from devices.model import Device, DeviceKind, HealthState
 from tests.rig.found import current, device_of
 from tests.rig.rig import RigDevice
+from tests.support.errors import because
 from tests.support.health import Recorded
 from tests.support.judged import Nowhere
 from tests.support.waiting import wait_for
@@ -205,7 +206,7 @@ def test_a_busy_camera_is_refused_and_the_log_names_who_holds_it(camera: RigDevi
         assert any("cap dqbuf" in line for line in holder.stdout)
         session = Running(device_of(camera))
         began = time.monotonic()
-        with pytest.raises(DeviceBusy):
+        with pytest.raises(DeviceError, check=because("busy")):
             session.video.open()
         assert session.found(Fault.BUSY) - began < 1.0
         holder.kill()
