@@ -17,7 +17,7 @@ from devices.health.line import PC, Kind, Level, Record
 from devices.host import threads
 from devices.host.child import ChildProcess
 from devices.host.framing import ReceiveBuffer
-from devices.kernel.message import KernelMessage, NotKernelError, from_journal, from_kmsg
+from devices.kernel.message import KernelMessage, from_journal, from_kmsg
 from devices.kernel.record import KernelRecorder
 
 KMSG = Path("/dev/kmsg")
@@ -68,8 +68,8 @@ class KmsgSource:
                 continue
             if not record:
                 raise EOFError
-            with contextlib.suppress(NotKernelError):
-                yield from_kmsg(record)
+            if message := from_kmsg(record):
+                yield message
 
     def close(self) -> None:
         """Close the log."""
@@ -100,8 +100,8 @@ class JournalSource:
             raise EOFError
         self._received.add(data or b"")
         while (line := self._received.line()) is not None:
-            with contextlib.suppress(NotKernelError):
-                yield from_journal(line)
+            if message := from_journal(line):
+                yield message
 
     def close(self) -> None:
         """End the child."""

@@ -6,21 +6,13 @@ has each as the kernel writes it, with the source file that does.
 
 import re
 from dataclasses import dataclass
-from enum import Enum, auto
+from typing import Literal
 
 from devices.health.line import Level
 from devices.kernel.message import ERROR, WARNING, KernelMessage
 
-
-class Subject(Enum):
-    """Whose message it is."""
-
-    PORT = auto()
-    """What is plugged into the port that the message names, or below it."""
-    CONTROLLER = auto()
-    """Everything on the buses of a USB controller."""
-    PC = auto()
-    """The computer itself."""
+type Subject = Literal["port", "controller", "pc"]
+"""What a message is about: all at or below the port it names, all on a USB controller's buses, or the computer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,29 +36,29 @@ _CONTROLLER = "The USB controller has failed: unplug everything from it, or star
 _DISK = "Look after the disk before the next session: record to another one until it is known to be good."
 _HEAT = "Give the PC air: clean its fans, take it out of the cabinet."
 
-_RESET = Meaning("reset", Subject.PORT, Level.WARN, _CABLE)
-_GONE = Meaning("disconnect", Subject.PORT, Level.INFO)
-_UNKNOWN = Meaning("enumeration", Subject.PORT, Level.ERROR, _CABLE, at_stake=True)
-_RETRY = Meaning("enumeration", Subject.PORT, Level.WARN, _CABLE, at_stake=True)
-_DISTURBED = Meaning("disturbance", Subject.PORT, Level.WARN, _CABLE, at_stake=True)
-_OVER_CURRENT = Meaning("over-current", Subject.PORT, Level.ERROR, _POWER, at_stake=True)
-_UNDER_POWER = Meaning("power", Subject.PORT, Level.WARN, _POWER, at_stake=True)
-_FULL = Meaning("bandwidth", Subject.PORT, Level.WARN, _ROOM, at_stake=True)
-_SLOW = Meaning("slow-port", Subject.PORT, Level.WARN, "Plug it into a faster port.")
-_PICTURE = Meaning("picture", Subject.PORT, Level.WARN, _CABLE)
-_NO_PICTURE = Meaning("picture", Subject.PORT, Level.ERROR, "Unplug it, wait two seconds and plug it in again.")
-_SOUND = Meaning("sound", Subject.PORT, Level.WARN, _CABLE)
-_SOUND_HABIT = Meaning("sound", Subject.PORT, Level.INFO)
-_DEAD = Meaning("controller", Subject.CONTROLLER, Level.ERROR, _CONTROLLER)
-_GRUMBLE = Meaning("controller", Subject.CONTROLLER, Level.INFO)
-_HOT = Meaning("heat", Subject.PC, Level.WARN, _HEAT)
-_TOO_HOT = Meaning("heat", Subject.PC, Level.ERROR, _HEAT)
-_COOL = Meaning("heat", Subject.PC, Level.INFO)
-_NO_MEMORY = Meaning("memory", Subject.PC, Level.ERROR, "Close other programs before a session.")
-_BAD_DISK = Meaning("disk", Subject.PC, Level.ERROR, _DISK)
-_STUCK = Meaning("stuck", Subject.PC, Level.WARN)
-_ASLEEP = Meaning("sleep", Subject.PC, Level.INFO)
-_HARDWARE = Meaning("hardware", Subject.PC, Level.ERROR, "Have the PC looked after: its processor or memory errs.")
+_RESET = Meaning("reset", "port", Level.WARN, _CABLE)
+_GONE = Meaning("disconnect", "port", Level.INFO)
+_UNKNOWN = Meaning("enumeration", "port", Level.ERROR, _CABLE, at_stake=True)
+_RETRY = Meaning("enumeration", "port", Level.WARN, _CABLE, at_stake=True)
+_DISTURBED = Meaning("disturbance", "port", Level.WARN, _CABLE, at_stake=True)
+_OVER_CURRENT = Meaning("over-current", "port", Level.ERROR, _POWER, at_stake=True)
+_UNDER_POWER = Meaning("power", "port", Level.WARN, _POWER, at_stake=True)
+_FULL = Meaning("bandwidth", "port", Level.WARN, _ROOM, at_stake=True)
+_SLOW = Meaning("slow-port", "port", Level.WARN, "Plug it into a faster port.")
+_PICTURE = Meaning("picture", "port", Level.WARN, _CABLE)
+_NO_PICTURE = Meaning("picture", "port", Level.ERROR, "Unplug it, wait two seconds and plug it in again.")
+_SOUND = Meaning("sound", "port", Level.WARN, _CABLE)
+_SOUND_HABIT = Meaning("sound", "port", Level.INFO)
+_DEAD = Meaning("controller", "controller", Level.ERROR, _CONTROLLER)
+_GRUMBLE = Meaning("controller", "controller", Level.INFO)
+_HOT = Meaning("heat", "pc", Level.WARN, _HEAT)
+_TOO_HOT = Meaning("heat", "pc", Level.ERROR, _HEAT)
+_COOL = Meaning("heat", "pc", Level.INFO)
+_NO_MEMORY = Meaning("memory", "pc", Level.ERROR, "Close other programs before a session.")
+_BAD_DISK = Meaning("disk", "pc", Level.ERROR, _DISK)
+_STUCK = Meaning("stuck", "pc", Level.WARN)
+_ASLEEP = Meaning("sleep", "pc", Level.INFO)
+_HARDWARE = Meaning("hardware", "pc", Level.ERROR, "Have the PC looked after: its processor or memory errs.")
 
 _A_DISK = r"(?!sr\d|fd\d|loop)"
 """Discs and floppies that cannot be read are no trouble of the PC's own."""
@@ -96,7 +88,7 @@ _TABLE: tuple[tuple[str, Meaning], ...] = (
     (r"clock source \d+ is not valid|failed to prepare urb|cannot find format", _SOUND),
     (r"HC died; cleaning up|host controller not responding|not responding to stop endpoint", _DEAD),
     (r"^[xeou]hci.*(?:Host System Error|Host Controller Error|fatal error|Host halt failed)", _DEAD),
-    (r"root hub lost power or was reset", Meaning("controller", Subject.PORT, Level.WARN)),
+    (r"root hub lost power or was reset", Meaning("controller", "port", Level.WARN)),
     (r"^[xeou]hci.*: (?:ERROR|WARN)", _GRUMBLE),
     (r"[Cc]ritical temperature reached", _TOO_HOT),
     (r"temperature (?:is )?above threshold, cpu clock (?:is )?throttled", _HOT),
@@ -124,5 +116,5 @@ def meaning(message: KernelMessage) -> Meaning | None:
         if pattern.search(message.text):
             return found
     if message.port and not message.port.endswith("-0") and message.level <= WARNING:
-        return Meaning("other", Subject.PORT, Level.WARN if message.level <= ERROR else Level.INFO)
+        return Meaning("other", "port", Level.WARN if message.level <= ERROR else Level.INFO)
     return None

@@ -19,10 +19,6 @@ _CONTROLLER_FIELD = re.compile(r"^\+(?:pci|platform):(?P<name>.+)$")
 _ESCAPED = re.compile(rb"\\x([0-9a-f]{2})")
 
 
-class NotKernelError(ValueError):
-    """A record that is none, or that some program wrote and not the kernel."""
-
-
 @dataclass(frozen=True, slots=True)
 class KernelMessage:
     """One message: its level (0 the gravest), when the kernel said it, its words, and what they are about.
@@ -54,20 +50,20 @@ class KernelMessage:
         return match["name"] if match else None
 
 
-def from_kmsg(record: bytes) -> KernelMessage:
+def from_kmsg(record: bytes) -> KernelMessage | None:
     r"""Return the message in a record of /dev/kmsg: `4,1234,98765432,-;usb 1-2: …\n SUBSYSTEM=usb\n DEVICE=c189:5\n`.
 
-    Raises NotKernelError for what a program wrote into /dev/kmsg.
+    None for a record that makes no sense, or that a program wrote.
     """
     head, _, body = record.decode("utf-8", "replace").partition(";")
     try:
         priority, _, microseconds, *_ = head.split(",")
         facility, level = divmod(int(priority), 1 << _LEVEL_BITS)
         time_s = int(microseconds) / 1e6
-    except ValueError as error:
-        raise NotKernelError(head) from error
+    except ValueError:
+        return None
     if facility:
-        raise NotKernelError(head)
+        return None
     text, *fields = body.rstrip("\n").split("\n")
     named = dict(field.strip().split("=", 1) for field in fields if field.startswith(" ") and "=" in field)
     return KernelMessage(level, time_s, _plain(text), named.get("DEVICE", ""))
@@ -87,16 +83,16 @@ class _Entry(msgspec.Struct, rename={
     device: str = ""
 
 
-def from_journal(line: bytes) -> KernelMessage:
-    """Return the message in a line of `journalctl -k -o json`; raises NotKernelError as `from_kmsg` does."""
+def from_journal(line: bytes) -> KernelMessage | None:
+    """Return the message in a line of `journalctl -k -o json`; None as `from_kmsg`."""
     try:
         entry = msgspec.json.decode(line, type=_Entry)
         level, facility = int(entry.level), int(entry.facility)
         time_s = max(int(entry.source_us), int(entry.boot_us)) / 1e6
-    except ValueError as error:
-        raise NotKernelError(line[:80]) from error
+    except ValueError:
+        return None
     if facility or entry.text is None:
-        raise NotKernelError(line[:80])
+        return None
     text = entry.text if isinstance(entry.text, str) else bytes(entry.text).decode("utf-8", "replace")
     return KernelMessage(level, time_s, " ".join(text.split()), entry.device)
 

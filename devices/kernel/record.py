@@ -2,11 +2,11 @@
 
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from devices.health.line import PC, Kind, Level, Record
 from devices.host.clock import NANOSECONDS, Clock
-from devices.kernel.meaning import Meaning, Subject, meaning
+from devices.kernel.meaning import Meaning, meaning
 from devices.kernel.message import KernelMessage, buses_of
 from devices.model import Device
 
@@ -19,27 +19,14 @@ REMEMBERED_NS = 60 * NANOSECONDS
 
 @dataclass(slots=True)
 class _Minute:
-    """What was written about one subject within the minute that began at `began_ns`, and what was not."""
+    """What was written about the device called `name` within the minute that began at `began_ns`, and what was not."""
 
+    name: str
     began_ns: int
     written: int = 0
     left_out: int = 0
     level: Level = Level.DEBUG
     last: str = ""
-
-
-@dataclass(slots=True)
-class _Seen:
-    device: Device
-    until_ns: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _About:
-    """The `device` of a line and its name."""
-
-    device: str
-    name: str = field(compare=False)
 
 
 class KernelRecorder:
@@ -59,38 +46,37 @@ class KernelRecorder:
         self._buses = buses
         self._per_minute = per_minute
         self._lock = threading.Lock()
-        self._seen: dict[str, _Seen] = {}
-        self._minutes: dict[_About, _Minute] = {}
+        self._seen: dict[str, tuple[Device, int | None]] = {}
+        """By its id: a device, and until when it is known; None while it is plugged in."""
+        self._minutes: dict[str, _Minute] = {}
 
     def observe(self, devices: Sequence[Device]) -> None:
         """Take `devices` as what is plugged in from now on."""
         now_ns = self._clock.now_ns()
         with self._lock:
             there = {device.id: device for device in devices if device.port}
-            for identifier, seen in list(self._seen.items()):
-                if identifier in there:
-                    continue
-                if seen.until_ns is None:
-                    seen.until_ns = now_ns + REMEMBERED_NS
-                elif seen.until_ns < now_ns:
-                    del self._seen[identifier]
-            self._seen |= {identifier: _Seen(device) for identifier, device in there.items()}
+            left = {
+                identifier: (device, now_ns + REMEMBERED_NS if until_ns is None else until_ns)
+                for identifier, (device, until_ns) in self._seen.items()
+                if until_ns is None or until_ns >= now_ns
+            }
+            self._seen = left | {identifier: (device, None) for identifier, device in there.items()}
 
     def take(self, message: KernelMessage) -> None:
         """Write what a message says about each device that it concerns."""
         meant = meaning(message)
         if meant is None:
             return
-        for about in self._subjects(message, meant):
-            self._write(about, message, meant)
+        for device, name in self._subjects(message, meant):
+            self._write(device, name, message, meant)
 
     def flush(self) -> float | None:
         """Write how many messages were left out in each minute that is over; return seconds until the next one is."""
         now_ns, due_ns = self._clock.now_ns(), None
-        for about, minute in list(self._minutes.items()):
+        for device, minute in list(self._minutes.items()):
             if now_ns - minute.began_ns >= MINUTE_NS:
-                del self._minutes[about]
-                self._count(about, minute)
+                del self._minutes[device]
+                self._count(device, minute)
             elif minute.left_out:
                 ends_ns = minute.began_ns + MINUTE_NS
                 due_ns = ends_ns if due_ns is None else min(due_ns, ends_ns)
@@ -98,45 +84,46 @@ class KernelRecorder:
 
     def finish(self) -> None:
         """Write what has been counted so far; nothing is taken any more."""
-        for about, minute in self._minutes.items():
-            self._count(about, minute)
+        for device, minute in self._minutes.items():
+            self._count(device, minute)
         self._minutes.clear()
 
-    def _subjects(self, message: KernelMessage, meant: Meaning) -> Iterator[_About]:
-        if meant.subject is Subject.PC:
-            yield _About(PC, "")
+    def _subjects(self, message: KernelMessage, meant: Meaning) -> Iterator[tuple[str, str]]:
+        """Yield the id and the name of each device that a message concerns; the name is empty where it is none."""
+        if meant.subject == "pc":
+            yield PC, ""
             return
-        if meant.subject is Subject.CONTROLLER:
+        if meant.subject == "controller":
             numbers = self._buses(message.controller) if message.controller else ()
             plugs = self._plugs(lambda port: port.partition("-")[0] in numbers, meant)
         else:
             port = message.port or ""
             plugs = self._plugs(lambda other: is_at(other, port), meant)
         for device in plugs:
-            yield _About(device.id, device.name)
+            yield device.id, device.name
         if not plugs and meant.at_stake and message.port:
-            yield _About(message.port, "")
+            yield message.port, ""
 
     def _plugs(self, concerns: Callable[[str], bool], meant: Meaning) -> list[Device]:
         """Return a device of each plug whose port `concerns`: of those there now, else of those that just left."""
         now_ns = self._clock.now_ns()
         with self._lock:
-            seen = [entry for entry in self._seen.values() if concerns(entry.device.port or "")]
-        there = [entry.device for entry in seen if entry.until_ns is None]
-        left = [entry.device for entry in seen if entry.until_ns is not None and entry.until_ns >= now_ns]
+            seen = [(device, until_ns) for device, until_ns in self._seen.values() if concerns(device.port or "")]
+        there = [device for device, until_ns in seen if until_ns is None]
+        left = [device for device, until_ns in seen if until_ns is not None and until_ns >= now_ns]
         wants_sound = meant.topic == "sound"
         chosen: dict[str, Device] = {}
         for device in sorted(there or left, key=lambda device: (device.alsa is None) is wants_sound):
             chosen.setdefault(device.port or "", device)
         return list(chosen.values())
 
-    def _write(self, about: _About, message: KernelMessage, meant: Meaning) -> None:
+    def _write(self, device: str, name: str, message: KernelMessage, meant: Meaning) -> None:
         now_ns = self._clock.now_ns()
-        minute = self._minutes.get(about)
+        minute = self._minutes.get(device)
         if minute is None or now_ns - minute.began_ns >= MINUTE_NS:
             if minute is not None:
-                self._count(about, minute)
-            minute = self._minutes[about] = _Minute(now_ns)
+                self._count(device, minute)
+            minute = self._minutes[device] = _Minute(name, now_ns)
         if minute.written >= self._per_minute:
             minute.left_out += 1
             minute.level = max(minute.level, meant.level, key=lambda level: level.rank)
@@ -148,14 +135,13 @@ class KernelRecorder:
             detail["advice"] = meant.advice
         if message.port:
             detail["port"] = message.port
-        self._record(about.device, Kind.KERNEL, message.text, name=about.name, level=meant.level, **detail)
+        self._record(device, Kind.KERNEL, message.text, name=name, level=meant.level, **detail)
 
-    def _count(self, about: _About, minute: _Minute) -> None:
+    def _count(self, device: str, minute: _Minute) -> None:
         if minute.left_out:
             reason = f"{minute.left_out} more messages of the kernel within a minute, the last: {minute.last}"
-            self._record(
-                about.device, Kind.KERNEL, reason, name=about.name, level=minute.level, left_out=minute.left_out
-            )
+            left_out = minute.left_out
+            self._record(device, Kind.KERNEL, reason, name=minute.name, level=minute.level, left_out=left_out)
 
 
 def is_at(port: str, place: str) -> bool:
