@@ -14,7 +14,7 @@ from capture.worker import Supervision
 from config.errors import DeviceNotFound, StateError
 from devices.model import Device, DeviceKind
 from devices.roles.choice import choose_sound, choose_video, first_sound_role, first_video_role, named_video
-from devices.roles.matching import Present, binding_of, resolve
+from devices.roles.matching import binding_of, resolve
 from devices.roles.roles import SERVER_INPUTS, Roles, roles_store, with_roles
 from devices.snapshot import list_devices
 
@@ -144,8 +144,8 @@ class DeviceSelector:
         if known.id.startswith(SERVER_INPUTS):
             return known, None  # whether it is there shows when it is opened
         found = resolve(binding_of(known, self._clock.now()), self._plugged()[0])
-        if isinstance(found, Present):
-            return found.device, None
+        if isinstance(found, Device):
+            return found, None
         error = DeviceNotFound(
             f"{known.name} is missing: {found.reason}", hint="Plug it in: it is shown as soon as it is there."
         )

@@ -11,7 +11,7 @@ from capture.outage import DeviceLocator, Located
 from config.errors import DeviceError
 from devices.host.clock import NANOSECONDS, Clock
 from devices.model import Device
-from devices.roles.matching import Binding, Present, binding_of, resolve
+from devices.roles.matching import Binding, binding_of, resolve
 
 type Listing = Callable[[], Sequence[Device]]
 """Returns what is plugged in now, or what a monitor last saw."""
@@ -54,7 +54,7 @@ class Claim:
         The whole plug, as picture and sound of one stick are not for two inputs that came from two. It needs the lock.
         """
         return not any(
-            isinstance(found := resolve(binding, devices), Present) and _plug(found.device) == _plug(device)
+            isinstance(found := resolve(binding, devices), Device) and _plug(found) == _plug(device)
             for other in self._others()
             if other.home is None or other.home is not self.home
             for binding in (other.bound, other.tried)
@@ -105,8 +105,8 @@ class BoundLocator:
 
     def _found(self, devices: Sequence[Device]) -> Located | None:
         found = resolve(self._binding, devices)
-        if isinstance(found, Present):
-            return self._located(found.device)
+        if isinstance(found, Device):
+            return self._located(found)
         elsewhere = {device.id: device for device in found.elsewhere}
         if self._others is None:
             self._others = frozenset(elsewhere)

@@ -106,9 +106,9 @@ def _unwell(device: Device, name: str) -> Iterator[Result]:
 def _port(device: Device, name: str, tree: Topology) -> Iterator[Result]:
     slow = slow_port(tree, device) if device.node else None
     if slow is not None:
-        measured = {"link_bps": slow.link_bps}
-        facts = {"device": device.name, "speed": brief_rate(slow.link_bps), "port": slow.port, "hub": slow.hub}
-        yield found(CODES, "slow-hub" if slow.hub else "slow-port", name, measured, **facts)
+        node, hub = slow
+        facts = {"device": device.name, "speed": brief_rate(node.link_bps), "port": node.port, "hub": hub}
+        yield found(CODES, "slow-hub" if hub else "slow-port", name, {"link_bps": node.link_bps}, **facts)
 
 
 def stream_of(device: Device, profile: Profile, tree: Topology) -> Stream:

@@ -20,7 +20,6 @@ from devices.model import Device
 from devices.roles.choice import best_sound, best_video, first_sound_role, first_video_role, named_video
 from devices.roles.matching import Missing, resolve_all
 from devices.roles.roles import SERVER_INPUTS, Roles, roles_store, with_roles
-from devices.usb.budget import Verdict as Fit
 from devices.usb.budget import predict
 from devices.usb.topology import Topology
 from recorder.asked import Asked
@@ -199,7 +198,7 @@ def _crowded(sources: Sequence[WantedSource], situation: Situation, tree: Topolo
     devices = [source.device for source in sources if source.device and source.device.port]
     names = {device.id: device.name for device in devices}
     for one in predict(tree, [stream_of(device, situation.profile, tree) for device in devices]):
-        code = "bus-full" if one.verdict is Fit.CANNOT_FIT else "bus-tight"
+        code = "bus-full" if one.verdict == "cannot-fit" else "bus-tight"
         measured = {"least_percent": round(100 * one.least), "most_percent": round(100 * one.most)}
         called = " + ".join(names[device_id] for device_id in one.devices)
         yield found(CODES, code, f"{NAME}: USB {one.bus.rpartition(' ')[2]}", measured, devices=called)

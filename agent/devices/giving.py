@@ -16,7 +16,7 @@ from devices.identity import find_sound, find_video
 from devices.model import Device
 from devices.monitor import known
 from devices.roles import roles
-from devices.roles.matching import Binding, Present, Resolution, resolve_all
+from devices.roles.matching import Binding, Resolution, resolve_all
 from devices.snapshot import list_devices
 
 
@@ -119,11 +119,10 @@ def role_states(given: Mapping[str, Binding], devices: Sequence[Device]) -> Iter
 
 
 def _state(role: str, binding: Binding, found: Resolution, unclear: known.KnownById) -> RoleState:
-    if isinstance(found, Present):
-        device = found.device
-        swapped = unclear[device.id].swapped if device.id in unclear else None
+    if isinstance(found, Device):
+        swapped = unclear[found.id].swapped if found.id in unclear else None
         return RoleState(
-            role=role, state="present", id=binding.id, name=device.name, device=device.id, port=device.port,
+            role=role, state="present", id=binding.id, name=found.name, device=found.id, port=found.port,
             unclear=swapped,
         )  # fmt: skip
     return RoleState(

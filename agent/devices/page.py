@@ -140,7 +140,7 @@ def _conflicts(device: Device, devices: Sequence[Device], topology: Topology, wa
     streams += [Stream(other) for other in devices if other.kind is DeviceKind.MICROPHONE and other.port]
     ours = {device.id, device.paired_with}
     found = [entry for entry in predict(topology, streams) if ours & set(entry.devices)]
-    return [Warning(entry.verdict.value, entry.message, entry.hint) for entry in found]
+    return [Warning(entry.verdict, entry.message, entry.hint) for entry in found]
 
 
 def _make(device: Device) -> KnownMake | None:

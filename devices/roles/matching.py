@@ -55,35 +55,28 @@ def binding_of(device: Device, at: datetime) -> Binding:
 
 
 @dataclass(frozen=True, slots=True)
-class Present:
-    """The device that has the role is there."""
-
-    device: Device
-
-
-@dataclass(frozen=True, slots=True)
 class Missing:
-    """It is not: why, what could replace it, and those of its model in other ports."""
+    """The device that has the role is not there: why, what could replace it, those of its model in other ports."""
 
     reason: str
     replacement: Device | None = None
     elsewhere: tuple[Device, ...] = ()
 
 
-type Resolution = Present | Missing
+type Resolution = Device | Missing
 
 
 def resolve(binding: Binding, devices: Sequence[Device]) -> Resolution:
-    """Return whether the device of `binding` is among `devices`."""
+    """Return the device of `binding` where it is among `devices`."""
     if binding.vid is None:
         found = next((device for device in devices if device.id == binding.id), None)
-        return Present(found) if found else Missing("it is not there")
+        return found or Missing("it is not there")
     same = [device for device in devices if _is_same_model(binding, device)]
     here = next((device for device in same if _is_same_place(binding, device)), None)
     if binding.serial and (owner := next((device for device in same if device.serial == binding.serial), None)):
-        return Present(owner)
+        return owner
     if here and not (differs := _difference(binding, here)):
-        return Present(here)
+        return here
     others = tuple(device for device in same if device is not here)
     if here:
         return Missing(f"another {here.name} is in its port {here.port}: {differs}", here, others)
@@ -141,19 +134,19 @@ def resolve_all(roles: Mapping[str, Binding], devices: Sequence[Device]) -> dict
 
     def rank(role: str) -> tuple[bool, datetime, str]:
         resolution, binding = alone[role], roles[role]
-        is_here = isinstance(resolution, Present) and _is_same_place(binding, resolution.device)
+        is_here = isinstance(resolution, Device) and _is_same_place(binding, resolution)
         return not is_here, binding.at, role
 
     for role in sorted(roles, key=rank):
         resolution = alone[role]
-        if isinstance(resolution, Present) and (holder := holders.setdefault(resolution.device.id, role)) != role:
-            resolution = Missing(f"{resolution.device.name} has the role {holder}")
+        if isinstance(resolution, Device) and (holder := holders.setdefault(resolution.id, role)) != role:
+            resolution = Missing(f"{resolution.name} has the role {holder}")
         found[role] = resolution
     return {role: _without(found[role], holders) for role in roles}
 
 
 def _without(resolution: Resolution, holders: Mapping[str, str]) -> Resolution:
-    if isinstance(resolution, Present):
+    if isinstance(resolution, Device):
         return resolution
     replacement = resolution.replacement
     if replacement and replacement.id in holders:

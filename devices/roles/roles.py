@@ -16,7 +16,7 @@ from config.kinds import did_you_mean
 from config.state import Store, state_folder
 from devices.health.line import Kind, Record
 from devices.model import Device, DeviceKind
-from devices.roles.matching import Binding, Missing, Present, binding_of, resolve, resolve_all
+from devices.roles.matching import Binding, Missing, binding_of, resolve, resolve_all
 
 SLIDES, PODIUM, ROOM, MICROPHONE = "slides", "podium", "room", "microphone"
 VIDEO_ROLES = (SLIDES, PODIUM, ROOM)
@@ -55,7 +55,7 @@ def with_roles(devices: Iterable[Device], roles: Roles) -> list[Device]:
     """Return `devices` with their roles."""
     devices = list(devices)
     resolved = resolve_all(roles, devices) if roles else {}
-    held = {found.device.id: role for role, found in resolved.items() if isinstance(found, Present)}
+    held = {found.id: role for role, found in resolved.items() if isinstance(found, Device)}
     return [msgspec.structs.replace(device, role=held.get(device.id)) for device in devices]
 
 
@@ -63,14 +63,14 @@ def holder(role: str, roles: Roles, devices: Sequence[Device]) -> Device:
     """Return the device that has `role`, which is one of `roles`; raises DeviceNotFound saying what can be done."""
     resolved = resolve_all(roles, devices)
     found = resolved[role]
-    if isinstance(found, Present):
-        return found.device
+    if isinstance(found, Device):
+        return found
     binding = roles[role]
     is_sound = binding.kind is DeviceKind.MICROPHONE
     present = [
         other
         for other in roles
-        if isinstance(resolved[other], Present) and (roles[other].kind is DeviceKind.MICROPHONE) == is_sound
+        if isinstance(resolved[other], Device) and (roles[other].kind is DeviceKind.MICROPHONE) == is_sound
     ]
     raise DeviceNotFound(
         f"{role} ({binding.name}) is missing: {found.reason}",
@@ -118,7 +118,7 @@ def assign(
         left = [
             other
             for other, found in resolve_all(roles, devices).items()
-            if other != role and isinstance(found, Present) and found.device.id == device.id
+            if other != role and isinstance(found, Device) and found.id == device.id
         ]
         if left and not moves:
             raise UsageError(
@@ -183,10 +183,9 @@ def know_better(store: Store[dict[str, Binding]], devices: Sequence[Device]) -> 
 
 
 def _as_it_is(binding: Binding, devices: Sequence[Device]) -> Binding:
-    found = resolve(binding, devices)
-    if binding.serial is None or not isinstance(found, Present):
+    device = resolve(binding, devices)
+    if binding.serial is None or not isinstance(device, Device):
         return binding
-    device = found.device
     if device.shared_serial == binding.serial:
         return msgspec.structs.replace(binding, serial=None, shared_serial=binding.serial)
     return msgspec.structs.replace(

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
+from typing import Literal
 
-from devices.usb.claims import Claim, Stream, bulk_bps, claim, together
+from devices.usb.claims import Claim, Stream, bulk_bps, claim
 from devices.usb.descriptors import HIGH_SPEED, SUPER_SPEED
 from devices.usb.topology import Topology, UsbNode, parent_of
 
@@ -13,11 +13,8 @@ _ONLY_MOVE = "Move one device to another port."
 _PERIODIC = 0.8
 
 
-class Verdict(StrEnum):
-    """How sure it is that streams do not run at once."""
-
-    CANNOT_FIT = "cannot-fit"
-    MAY_NOT_FIT = "may-not-fit"
+type Verdict = Literal["cannot-fit", "may-not-fit"]
+"""How sure it is that streams do not run at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +83,11 @@ def predict(topology: Topology, streams: Sequence[Stream]) -> list[Prediction]:
 
 
 def _predictions(bus: Bus, claims: Sequence[tuple[Stream, Claim]]) -> Iterator[Prediction]:
-    least, most = together([entry for _, entry in claims])
+    least, most = (sum(part) for part in zip(*(entry for _, entry in claims), strict=True))
     if most > 1:
-        verdict = Verdict.CANNOT_FIT if least > 1 else Verdict.MAY_NOT_FIT
-        reserving = [stream for stream, entry in claims if entry.most > 0]
-        if verdict is Verdict.CANNOT_FIT:
+        verdict: Verdict = "cannot-fit" if least > 1 else "may-not-fit"
+        reserving = [stream for stream, (_, its_most) in claims if its_most > 0]
+        if verdict == "cannot-fit":
             says = f"cannot stream at once on {bus.name}: they reserve {least:.0%} of what there is"
         else:
             says = f"may not fit on {bus.name} at once: they may reserve up to {most:.0%} of what there is"
@@ -102,14 +99,14 @@ def _bulk_predictions(
     bus: Bus, claims: Sequence[tuple[Stream, Claim]], least: float, most: float
 ) -> Iterator[Prediction]:
     """Yield what bulk streams, which reserve nothing, may not get of what is left."""
-    bulk = [stream for stream, entry in claims if entry.is_bulk and stream.needs_bps]
+    bulk = [stream for stream, (_, its_most) in claims if not its_most and stream.needs_bps]
     room = bulk_bps(bus.link_bps)
     needs = sum(stream.needs_bps or 0 for stream in bulk)
     left = (room or 0) * (1 - _PERIODIC * min(least, 1.0))
     if bulk and len(claims) > 1 and room is not None and needs > left:
         wants = f"they need {needs / 1e6:.0f} Mbit/s and reserve nothing, {left / 1e6:.0f} are left"
         says = f"may not fit on {bus.name} at once: {wants}"
-        yield _prediction(Verdict.MAY_NOT_FIT, bus, bulk, least, most, says)
+        yield _prediction("may-not-fit", bus, bulk, least, most, says)
 
 
 def _prediction(

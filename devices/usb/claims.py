@@ -6,7 +6,6 @@ settings a camera asks for it decides itself when a mode is set: at least what a
 MJPEG, commonly its largest. So a claim is a range. Bulk endpoints reserve nothing and share what is left.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from devices.mode_choice import ChosenMode, needed_bps
@@ -54,13 +53,8 @@ class Stream:
         return needed_bps(self.chosen.mode, self.chosen.rate) if self.chosen is not None else None
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """What a stream takes of its bus, as parts of all that may be reserved: at least and at most."""
-
-    least: float
-    most: float
-    is_bulk: bool = False
+type Claim = tuple[float, float]
+"""What a stream takes of its bus, as parts of all that may be reserved: at least and at most. Bulk takes none."""
 
 
 def claim(node: UsbNode, stream: Stream) -> Claim | None:
@@ -70,10 +64,10 @@ def claim(node: UsbNode, stream: Stream) -> Claim | None:
         return None
     isochronous = [endpoint for endpoint in found if endpoint.transfer is Transfer.ISOCHRONOUS]
     if not isochronous:
-        return Claim(0.0, 0.0, is_bulk=True)
+        return 0.0, 0.0
     needs = stream.needs_bps or 0
     enough = [endpoint for endpoint in isochronous if endpoint.bps >= needs] or isochronous[-1:]
-    return Claim(share(enough[0], node.link_bps), share(isochronous[-1], node.link_bps))
+    return share(enough[0], node.link_bps), share(isochronous[-1], node.link_bps)
 
 
 def streaming(node: UsbNode, kind: tuple[int, int]) -> list[Endpoint]:
@@ -124,8 +118,3 @@ def most_bps(link_bps: int) -> int | None:
 def bulk_bps(link_bps: int) -> int | None:
     """Return the bits a second that bulk pictures may take on a link of `link_bps` that is else idle."""
     return _BULK_BPS.get(link_bps) if link_bps < SUPER_SPEED else round(link_bps * _SUPER_SPEED_PART)
-
-
-def together(claims: Sequence[Claim]) -> tuple[float, float]:
-    """Return what they claim together, at least and at most."""
-    return sum(entry.least for entry in claims), sum(entry.most for entry in claims)

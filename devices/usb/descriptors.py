@@ -5,7 +5,7 @@ that makes no sense ends the reading.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 
 HIGH_SPEED = 480_000_000
@@ -89,15 +89,7 @@ def _with_companion(endpoint: Endpoint, item: bytes) -> Endpoint:
     if endpoint.transfer is not Transfer.ISOCHRONOUS:
         return endpoint
     payload = int.from_bytes(item[4:8] if item[1] == _COMPANION_PLUS else item[4:6], "little")
-    return Endpoint(
-        endpoint.interface,
-        endpoint.setting,
-        endpoint.kind,
-        endpoint.transfer,
-        endpoint.is_in,
-        payload or endpoint.payload,
-        endpoint.interval_us,
-    )
+    return replace(endpoint, payload=payload or endpoint.payload)
 
 
 def can_superspeed(bos: bytes) -> bool:

@@ -1,7 +1,6 @@
 """Devices in a port that is slower than they are, and what else is where a node is."""
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
 from devices.model import Device
@@ -14,21 +13,15 @@ from devices.usb.topology import SYSFS, Topology, UsbNode, parent_of, read_node
 HINT = "Plug it into a USB 3 port (blue, or marked SS), with a cable for USB 3 and no USB 2 hub between."
 
 
-@dataclass(frozen=True, slots=True)
-class SlowPort:
-    """A USB 3 device runs at USB 2 speed (`link_bps`); `hub` is the port of the USB 2 hub before it, if that is why."""
+def slow_port(topology: Topology, device: Device) -> tuple[UsbNode, str | None] | None:
+    """Return the node of a USB 3 device that runs at USB 2 speed; None where `device` is none.
 
-    port: str
-    link_bps: int
-    hub: str | None
-
-
-def slow_port(topology: Topology, device: Device) -> SlowPort | None:
-    """Return what is slow about the way to `device`; None where all is well."""
+    Beside it the port of the USB 2 hub before it, if that is why.
+    """
     node = topology.node(device.port)
     if node is None or node.link_bps >= SUPER_SPEED or not _can_superspeed(node):
         return None
-    return SlowPort(node.port, node.link_bps, _slow_hub(topology, node))
+    return node, _slow_hub(topology, node)
 
 
 def port_warning(topology: Topology, device: Device) -> str | None:
@@ -36,8 +29,9 @@ def port_warning(topology: Topology, device: Device) -> str | None:
     slow = slow_port(topology, device)
     if slow is None:
         return None
-    why = f"the hub at port {slow.hub} is a USB 2 hub" if slow.hub else f"port {slow.port} or the cable is USB 2"
-    return f"{device.name} is made for USB 3 and runs at {slow.link_bps / 1e6:g} Mbit/s: {why}"
+    node, hub = slow
+    why = f"the hub at port {hub} is a USB 2 hub" if hub else f"port {node.port} or the cable is USB 2"
+    return f"{device.name} is made for USB 3 and runs at {node.link_bps / 1e6:g} Mbit/s: {why}"
 
 
 def _can_superspeed(node: UsbNode) -> bool:

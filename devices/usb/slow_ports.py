@@ -41,19 +41,16 @@ class SlowPorts:
     def observe(self, devices: Sequence[Device]) -> None:
         """Say which of `devices` sit in a port that is too slow, and of which that is over."""
         with self._lock:
-            self._observe(devices)
-
-    def _observe(self, devices: Sequence[Device]) -> None:
-        pictures = [device for device in devices if device.node is not None and device.port]
-        tree = self._topology() if pictures else None
-        warned = {}
-        for device in pictures:
-            if tree is not None and (warning := port_warning(tree, device)):
-                warned[device.id] = (device, warning)
-        for gone in self._found.keys() - warned.keys():
-            self._found.pop(gone).clear(Fault.SLOW_PORT)
-        for key in warned.keys() - self._found.keys():
-            device, warning = warned[key]
-            tracker = HealthTracker(key, device.name, record=self._record, clock=self._clock)
-            tracker.find(Fault.SLOW_PORT, warning, hint=HINT, port=device.port)
-            self._found[key] = tracker
+            pictures = [device for device in devices if device.node is not None and device.port]
+            tree = self._topology() if pictures else None
+            warned = {}
+            for device in pictures:
+                if tree is not None and (warning := port_warning(tree, device)):
+                    warned[device.id] = (device, warning)
+            for gone in self._found.keys() - warned.keys():
+                self._found.pop(gone).clear(Fault.SLOW_PORT)
+            for key in warned.keys() - self._found.keys():
+                device, warning = warned[key]
+                tracker = HealthTracker(key, device.name, record=self._record, clock=self._clock)
+                tracker.find(Fault.SLOW_PORT, warning, hint=HINT, port=device.port)
+                self._found[key] = tracker

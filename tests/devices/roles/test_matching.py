@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from devices.model import Device, DeviceKind
-from devices.roles.matching import Binding, Missing, Present, binding_of, resolve, resolve_all
+from devices.roles.matching import Binding, Missing, binding_of, resolve, resolve_all
 from devices.udev import UsbDevice
 from tests.support.looks import MICROPHONE, STICK, WEBCAM, PortRoom
 
@@ -37,8 +37,8 @@ def bound(usb: UsbDevice, port: str = "1-1", *, sound: bool = False) -> Binding:
 
 def present_id(binding: Binding, devices: Sequence[Device]) -> str:
     found = resolve(binding, devices)
-    assert isinstance(found, Present), found
-    return found.device.id
+    assert isinstance(found, Device), found
+    return found.id
 
 
 def missing(binding: Binding, devices: Sequence[Device]) -> Missing:
@@ -156,7 +156,7 @@ def test_who_has_a_role_is_not_offered_for_another() -> None:
     roles = {"podium": bound(WEBCAM, "1-1"), "room": bound(OTHER_UNIT, "1-2")}
     moved = room(p1=OTHER_UNIT).devices()
     found = resolve_all(roles, moved)
-    assert found["room"] == Present(moved[0])
+    assert found["room"] == moved[0]
     assert found["podium"] == Missing("another C270 is in its port 1-1: its serial number is B2, not A1")
 
 
@@ -164,7 +164,7 @@ def test_who_has_a_role_is_not_named_as_one_that_is_elsewhere() -> None:
     now = room(p2=STICK, p3=STICK).devices()
     there, free, *_ = now
     found = resolve_all({"podium": bound(STICK, "1-1"), "room": bound(STICK, "1-2")}, now)
-    assert found["room"] == Present(there)
+    assert found["room"] == there
     assert isinstance(found["podium"], Missing)
     assert found["podium"].elsewhere == (free,)
 
@@ -173,7 +173,7 @@ def test_no_device_has_two_roles() -> None:
     first = bound(WEBCAM)
     roles = {"b": first, "a": binding_of(room(p1=WEBCAM).devices()[0], NOW.replace(hour=10))}
     found = resolve_all(roles, room(p1=WEBCAM).devices())
-    assert isinstance(found["b"], Present)
+    assert isinstance(found["b"], Device)
     assert found["a"] == Missing("C270 has the role b")
 
 
@@ -188,11 +188,11 @@ def test_of_two_roles_of_twins_the_one_that_is_in_its_port_keeps_it() -> None:
     second = next(device for device in twins.devices() if device.port == "1-2")
     roles = {"podium": podium, "room": msgspec.structs.replace(binding_of(second, NOW), at=NOW + timedelta(hours=1))}
     both = resolve_all(roles, twins.devices())
-    assert {role: one.device.port for role, one in both.items() if isinstance(one, Present)} == {
+    assert {role: one.port for role, one in both.items() if isinstance(one, Device)} == {
         "podium": "1-1", "room": "1-2",
     }  # fmt: skip
     left = resolve_all(roles, room(p2=WEBCAM).devices())
-    assert isinstance(left["room"], Present)
+    assert isinstance(left["room"], Device)
     assert isinstance(left["podium"], Missing)
     assert left["podium"].reason.endswith("has the role room")
 
@@ -214,13 +214,13 @@ def test_a_role_is_never_somebody_elses(before: dict[str, int], after: dict[str,
     was, now = made(before), made(after)
     roles = {f"role{number}": binding_of(device, NOW) for number, device in enumerate(was.devices())}
     found = resolve_all(roles, now.devices())
-    present = [resolution.device.id for resolution in found.values() if isinstance(resolution, Present)]
+    present = [resolution.id for resolution in found.values() if isinstance(resolution, Device)]
     assert len(present) == len(set(present))
     for role, resolution in found.items():
         binding = roles[role]
         before_usb = was.plugs[binding.port or ""]
-        if isinstance(resolution, Present):
-            usb = now.plugs[resolution.device.port or ""]
+        if isinstance(resolution, Device):
+            usb = now.plugs[resolution.port or ""]
             assert (usb.vid, usb.pid, usb.serial) == (before_usb.vid, before_usb.pid, before_usb.serial)
             assert usb.serial or (usb.port, usb.capabilities) == (before_usb.port, before_usb.capabilities)
         elif resolution.replacement:
@@ -235,6 +235,6 @@ def test_while_nothing_changes_every_role_is_present(plugs: dict[str, int]) -> N
     there = made(plugs)
     roles = {device.id: binding_of(device, NOW) for device in there.devices()}
     found = resolve_all(roles, there.devices())
-    assert [(role, one.device.id) for role, one in found.items() if isinstance(one, Present)] == [
+    assert [(role, one.id) for role, one in found.items() if isinstance(one, Device)] == [
         (role, role) for role in roles
     ]

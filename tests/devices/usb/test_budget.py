@@ -6,7 +6,7 @@ import pytest
 
 from devices.mode_choice import ChosenMode
 from devices.model import Device, DeviceKind, Mode
-from devices.usb.budget import HINT, Verdict, bus_of, on_controller, predict, sharing
+from devices.usb.budget import HINT, bus_of, on_controller, predict, sharing
 from devices.usb.claims import Stream, claim, share, usable_bps
 from devices.usb.descriptors import HIGH_SPEED, SUPER_SPEED, VIDEO_STREAMING, Endpoint, Transfer
 from devices.usb.topology import Topology
@@ -50,7 +50,7 @@ def test_time_on_the_bus_as_the_kernel_counts_it() -> None:
 
 def test_two_sticks_that_always_claim_the_most_cannot_share_a_hub(grabbers: Topology) -> None:
     (found,) = predict(grabbers, [pictures("3-1.1"), pictures("3-1.2")])
-    assert (found.verdict, found.bus) == (Verdict.CANNOT_FIT, "the hub at port 3-1")
+    assert (found.verdict, found.bus) == ("cannot-fit", "the hub at port 3-1")
     assert found.devices == ("camera@3-1.1", "camera@3-1.2")
     assert found.least == found.most == pytest.approx(1.207, abs=0.001)
     assert found.message == (
@@ -66,12 +66,12 @@ def test_another_port_of_an_xhci_controller_has_a_bandwidth_of_its_own(grabbers:
 def test_another_port_of_an_ehci_controller_has_not(tmp_path: Path) -> None:
     desktop = Topology.read(usb_tree("ehci_desktop", tmp_path))
     (found,) = predict(desktop, [pictures("7-1"), pictures("7-2")])
-    assert (found.verdict, found.bus) == (Verdict.CANNOT_FIT, "USB bus 7")
+    assert (found.verdict, found.bus) == ("cannot-fit", "USB bus 7")
 
 
 def test_mjpeg_cameras_may_not_fit_since_nobody_knows_what_they_claim(cameras: Topology) -> None:
     (found,) = predict(cameras, [pictures("5-1.4"), pictures("5-1.3.1.3.7")])
-    assert found.verdict is Verdict.MAY_NOT_FIT
+    assert found.verdict == "may-not-fit"
     assert found.least < 0.1
     assert found.most == pytest.approx(1.205, abs=0.01)
     assert "may not fit on the hub at port 5-1 at once: they may reserve up to" in found.message
@@ -82,11 +82,11 @@ def test_uncompressed_pictures_claim_at_least_what_they_take(cameras: Topology) 
     small = ChosenMode(Mode("YUYV", 320, 240, (30.0,)), 30.0)
     assert predict(cameras, [pictures("5-1.4", small)]) == []
     (found,) = predict(cameras, [pictures("5-1.4", YUYV_480), pictures("5-1.3.1.3.7", YUYV_480)])
-    assert found.verdict is Verdict.CANNOT_FIT
+    assert found.verdict == "cannot-fit"
     assert found.least == pytest.approx(2 * 0.529, abs=0.005)
     assert found.hint == HINT == "Move one device to another port or use MJPEG."
     (found,) = predict(cameras, [pictures("5-1.4", YUYV_480), pictures("5-1.3.1.3.7", small)])
-    assert found.verdict is Verdict.MAY_NOT_FIT
+    assert found.verdict == "may-not-fit"
 
 
 def test_sound_counts_too(grabbers: Topology) -> None:
@@ -94,7 +94,7 @@ def test_sound_counts_too(grabbers: Topology) -> None:
     assert node is not None
     found = claim(node, sound("3-1.1"))
     assert found is not None
-    assert found.least == found.most == pytest.approx(0.0071, abs=0.0003)
+    assert found[0] == found[1] == pytest.approx(0.0071, abs=0.0003)
     (both,) = predict(grabbers, [pictures("3-1.1"), sound("3-1.1"), pictures("3-1.2"), sound("3-1.2")])
     assert both.most == pytest.approx(1.207 + 2 * 0.0071, abs=0.002)
     assert both.message.startswith("Camera 3-1.1, Sound 3-1.1, Camera 3-1.2 and Sound 3-1.2 cannot stream at once")
@@ -105,7 +105,7 @@ def test_bulk_cameras_reserve_nothing_and_share_what_there_is(tmp_path: Path) ->
     hd = ChosenMode(Mode("YUYV", 1920, 1080, (25.0,)), 25.0)
     assert predict(links, [pictures("2-1.1", hd), pictures("2-1.2", hd)]) == []
     (found,) = predict(links, [pictures("2-1.1", NV12_2160), pictures("2-1.2", NV12_2160)])
-    assert (found.verdict, found.least, found.most) == (Verdict.MAY_NOT_FIT, 0.0, 0.0)
+    assert (found.verdict, found.least, found.most) == ("may-not-fit", 0.0, 0.0)
     assert found.message.endswith("they need 5966 Mbit/s and reserve nothing, 3600 are left")
 
 
@@ -127,7 +127,7 @@ def test_full_speed_devices_share_the_translator_of_their_hub(tmp_path: Path, pr
     for port in ("3-5.1", "3-5.2"):
         add_device(root, port, microphone)
     found = predict(Topology.read(root), [sound("3-5.1"), sound("3-5.2")])
-    assert [entry.verdict for entry in found] == [Verdict.CANNOT_FIT] * shared
+    assert [entry.verdict for entry in found] == ["cannot-fit"] * shared
 
 
 def test_what_a_headset_plays_is_not_what_it_records(tmp_path: Path) -> None:
@@ -138,7 +138,7 @@ def test_what_a_headset_plays_is_not_what_it_records(tmp_path: Path) -> None:
     assert node is not None
     found = claim(node, sound("1-1"))
     assert found is not None
-    assert found.most == pytest.approx(share(isochronous(100, 1000), 12_000_000))
+    assert found[1] == pytest.approx(share(isochronous(100, 1000), 12_000_000))
 
 
 def test_who_shares_a_bus(grabbers: Topology) -> None:

@@ -15,7 +15,7 @@ from devices.model import Device
 from devices.monitor.changes import ChangeKind, DeviceChange
 from devices.monitor.known import confirm, known_store
 from devices.monitor.monitor import DeviceMonitor
-from devices.roles.matching import Binding, Missing, Present, binding_of, resolve
+from devices.roles.matching import Binding, Missing, binding_of, resolve
 from devices.udev import plugged as plugged_in
 from tests.rig.rig import RigDevice
 from tests.support.health import Recorded
@@ -143,7 +143,7 @@ def test_replugged_while_its_node_is_held_it_is_known_in_the_same_port_and_in_an
     assert (line.device, line.name, line.level) == (CAMERA, "Rig Webcam", Level.INFO)
     assert line.reason == "moved from port 1-1 to port 1-5; last seen less than a minute ago"
     assert len(watched.record.lines) == 5
-    assert resolve(bound(first), watched.monitor.devices()) == Present(moved.device)
+    assert resolve(bound(first), watched.monitor.devices()) == moved.device
 
 
 def test_twenty_rapid_replugs_are_one_line_and_end_as_it_is(camera: RigDevice, watched: Watched) -> None:
@@ -202,7 +202,7 @@ def test_sticks_without_serials_that_changed_places_are_reported_and_roles_stay_
         assert [line.device for line in lines] == ["534d:2109@1-5", "534d:2109@1-2"]
         assert lines[1].reason.startswith("may have changed places with the one of port 1-5: nothing tells them apart")
         assert lines[1].level is Level.WARN
-        assert resolve(role, watched.monitor.devices()) == Present(back)
+        assert resolve(role, watched.monitor.devices()) == back
 
         def look() -> None:
             store, ids = known_store(watched.memory), {device.id for device in watched.monitor.devices()}
@@ -225,7 +225,7 @@ def test_a_twin_with_the_same_serial_takes_nothing_from_the_one_that_was_there(
         assert watched.told(ChangeKind.UNPLUGGED) == []
         (line,) = watched.record.of(Kind.RENAMED)
         assert (line.device, line.detail["before"]) == ("046d:0825@1-1", CAMERA)
-        assert resolve(role, watched.monitor.devices()) == Present(changed.device)
+        assert resolve(role, watched.monitor.devices()) == changed.device
         again = watched.next(ChangeKind.CHANGED, port=0, within_s=1, after=twin.unplug)
         assert again.device.id == CAMERA
 
