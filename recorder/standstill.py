@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from config.events import Emit
 from devices.host.clock import NANOSECONDS, Clock
-from devices.host.sleep import Slept, slept_ns
+from devices.host.sleep import Sleep, slept_ns
 
 
 class SleepWatch:
@@ -23,7 +23,7 @@ class SleepWatch:
         """`slept` returns for how long the PC has slept so far, in nanoseconds."""
         self._emit = emit
         self._clock = clock
-        self._slept = Slept(slept)
+        self._slept = Sleep(slept)
         self._before: tuple[int, int] | None = None  # the last one before it recorded: when it was over, and its length
 
     def look(self, media_s: float | None) -> None:

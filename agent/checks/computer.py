@@ -22,7 +22,7 @@ from devices.health.computer import (
 )
 from devices.host import priority
 from devices.host.awake import Awake, Held
-from devices.host.clock_state import ClockState, clock_state
+from devices.host.clock_state import SYNCHRONISED_WITHIN_S, most_off_s
 from devices.host.priority import NICE, REALTIME, Standing
 from recorder.control import directory
 
@@ -40,7 +40,7 @@ LIMITED = 0.9
 BATTERY_LOW_PERCENT = 40.0
 """About an hour of recording on a laptop."""
 AWAKE_S = 3.0
-_AWAKE = {Held.SLEEP: "may-sleep", Held.LOCK: "may-lock", Held.LID: "may-lid"}
+_AWAKE: Mapping[Held, str] = {"sleep": "may-sleep", "lid": "may-lid", "lock": "may-lock"}
 
 
 def look(situation: Situation, _tell: Tell) -> Iterator[Result]:
@@ -55,7 +55,7 @@ def look(situation: Situation, _tell: Tell) -> Iterator[Result]:
         yield processor(load)
         yield heat(sample, slowed, throttle_count(SYS), speed_limit(SYS))
         yield power(sample)
-        yield clock(clock_state())
+        yield clock(most_off_s())
         yield precedence(priority.allowed())
         yield from sleep(awake.refused(AWAKE_S))
     yield from restart()
@@ -101,12 +101,12 @@ def power(sample: ComputerSample) -> Result:
     return _found(code, "power", measured, left="?" if percent is None else f"{percent:.0f} %")
 
 
-def clock(state: ClockState | None) -> Result:
+def clock(off_s: float | None) -> Result:
     """Judge whether its clock is right: a session's times are told by it."""
-    if state is None:
+    if off_s is None:
         return _found("clock-unknown", "clock")
-    code = "ok" if state.is_synchronised else "clock-unsynchronised"
-    return _found(code, "clock", {"most_off_s": state.most_off_s}, f"± {state.most_off_s:.1g} s")
+    code = "ok" if off_s < SYNCHRONISED_WITHIN_S else "clock-unsynchronised"
+    return _found(code, "clock", {"most_off_s": off_s}, f"± {off_s:.1g} s")
 
 
 def precedence(may: Standing) -> Result:
@@ -122,7 +122,7 @@ def sleep(refused: frozenset[Held] | None) -> Iterator[Result]:
     if refused is None:
         yield _found("sleep-unknown", "sleep")
     elif refused:
-        yield from (_found(_AWAKE[what], "sleep") for what in Held if what in refused)
+        yield from (_found(_AWAKE[what], "sleep") for what in _AWAKE if what in refused)
     else:
         yield _found("ok", "sleep")
 

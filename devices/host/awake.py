@@ -9,8 +9,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import Self
+from typing import Literal, Self
 
 from jeepney import DBusAddress, DBusErrorResponse, MessageType, new_method_call
 from jeepney.fds import FileDescriptor
@@ -32,20 +31,12 @@ _IDLE = 8
 """GNOME's flag for: the session is not to be taken for idle."""
 
 
-class Held(StrEnum):
-    """What is kept from happening."""
-
-    SLEEP = "sleep"
-    LID = "lid"
-    LOCK = "lock"
+type Held = Literal["sleep", "lid", "lock"]
+"""What is kept from happening."""
 
 
 class Refused(Exception):
-    """Somebody there does not do it, or does not answer."""
-
-
-class Nobody(Refused):
-    """Nobody is there who could do it, nor do what it would keep from happening."""
+    """Somebody there does not do it, or does not answer; without words: nobody is there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +53,10 @@ class Want:
 def wants(who: str, why: str) -> Mapping[Held, Sequence[Want]]:
     """Return what is asked for, in groups: of a group, the first that is granted is enough."""
     return {
-        Held.SLEEP: [
-            Want(SYSTEM, LOGIND, "ssss", ("sleep:idle", who, why, "block"), "this PC may go to sleep meanwhile")
-        ],
+        "sleep": [Want(SYSTEM, LOGIND, "ssss", ("sleep:idle", who, why, "block"), "this PC may go to sleep meanwhile")],
         # A lock of its own: the key is that of whoever sits at the PC, and others are refused.
-        Held.LID: [Want(SYSTEM, LOGIND, "ssss", ("handle-lid-switch", who, why, "block"))],
-        Held.LOCK: [
+        "lid": [Want(SYSTEM, LOGIND, "ssss", ("handle-lid-switch", who, why, "block"))],
+        "lock": [
             Want(SESSION, SCREENSAVER, "ss", (who, why)),
             Want(SESSION, GNOME, "susu", (who, 0, why, _IDLE), "the screen may lock meanwhile"),
         ],
@@ -138,10 +127,8 @@ class Awake:
                 return
             try:
                 held = _ask(buses[want.bus], want)
-            except Nobody:
-                continue
             except Refused as error:
-                refused = str(error)
+                refused = str(error) or refused
                 continue
             if held is not None:
                 stack.callback(held.close)
@@ -173,7 +160,7 @@ def _ask(bus: DBusConnection, want: Want) -> FileDescriptor | None:
     if reply.header.message_type is MessageType.error:
         answer = DBusErrorResponse(reply)
         text = answer.data[0] if answer.data and isinstance(answer.data[0], str) else answer.name
-        raise (Nobody if answer.name in _NOBODY else Refused)(f"{want.address.bus_name} says: {text}")
+        raise Refused("" if answer.name in _NOBODY else f"{want.address.bus_name} says: {text}")
     given = next(iter(reply.body), None)
     if not isinstance(given, FileDescriptor):
         return None

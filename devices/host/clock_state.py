@@ -5,10 +5,9 @@ It is what `timedatectl` calls "System clock synchronized"; systemd asks the ker
 
 import ctypes
 import time
-from dataclasses import dataclass
 
 SYNCHRONISED_WITHIN_S = 16.0
-"""What systemd takes for synchronised; the kernel lets its bound grow to this when nobody corrects the clock."""
+"""Below this systemd takes a clock for synchronised; the kernel lets its bound grow to this when nobody corrects it."""
 SETTLES_S = 60.0
 """Within how long after the PC was started a time server is asked, where there is one."""
 
@@ -27,26 +26,14 @@ class _Timex(ctypes.Structure):
     )
 
 
-@dataclass(frozen=True, slots=True)
-class ClockState:
-    """How far off the clock may be, in seconds, as far as the kernel knows."""
-
-    most_off_s: float
-
-    @property
-    def is_synchronised(self) -> bool:
-        """Whether somebody keeps it right."""
-        return self.most_off_s < SYNCHRONISED_WITHIN_S
-
-
-def clock_state() -> ClockState | None:
-    """Return how the clock is, None where the kernel does not say."""
+def most_off_s() -> float | None:
+    """Return how many seconds the clock may be off, as far as the kernel knows; None where it does not say."""
     answer = _Timex()  # no modes: nothing is set, and everybody may ask
     try:
         state = ctypes.CDLL(None, use_errno=True).adjtimex(ctypes.byref(answer))
     except (OSError, AttributeError):
         return None
-    return None if state < 0 else ClockState(answer.maxerror / 1_000_000)
+    return None if state < 0 else answer.maxerror / 1_000_000
 
 
 def may_be_set_soon() -> bool:
@@ -56,5 +43,5 @@ def may_be_set_soon() -> bool:
     """
     if time.clock_gettime(time.CLOCK_BOOTTIME) > SETTLES_S:
         return False
-    state = clock_state()
-    return state is not None and not state.is_synchronised
+    off_s = most_off_s()
+    return off_s is not None and off_s >= SYNCHRONISED_WITHIN_S

@@ -148,34 +148,33 @@ def hung_closings(name: str | None = None) -> int:
 
 
 class DeadlineTasks[Key, T]:
-    """Deadline tasks by key: a key whose last call still hangs is not asked again; its callers share that call."""
+    """Deadline tasks by key: a key whose call was abandoned is neither asked again nor waited for until that ends.
 
-    def __init__(self, name: str, *, late: Callable[[], object] | None = None, anew: bool = False) -> None:
+    A call that is still waited for is not shared: its answer may be older than the next question.
+    """
+
+    def __init__(self, name: str, *, late: Callable[[], object] | None = None) -> None:
         """`name` is the beginning of the threads' names; the key follows.
 
-        With `anew`, callers share a call only once it was abandoned, and nobody waits for it again: what a call finds
-        that is still waited for may be older than the next question.
-        With `late`, nobody waits for an abandoned call again: `late` is called when it ends, on its thread, and the
-        next caller gets its answer.
+        `late` is called when an abandoned call ends, on its thread, and the next caller then gets its answer.
         """
         self._name = name
         self._late = late
-        self._anew = anew
         self._lock = threading.Lock()
         self._running: dict[Key, DeadlineTask[T]] = {}
 
     def begin(self, key: Key, act: Callable[[], T]) -> DeadlineTask[T]:
-        """Return the task that runs for `key`, a new one where there is none. Raises RuntimeError as DeadlineTask."""
+        """Return the task of `key` that was abandoned, else a new one. Raises RuntimeError as DeadlineTask."""
         with self._lock:
+            self._running = {
+                key: task for key, task in self._running.items() if not task.is_over or self._is_late(task)
+            }
             task = self._running.get(key)
-            if task is None or (task.is_over and not self._comes_late(task)) or (self._anew and not task.is_abandoned):
-                self._running = {
-                    key: task for key, task in self._running.items() if not task.is_over or self._comes_late(task)
-                }
+            if task is None or not task.is_abandoned:
                 task = self._running[key] = DeadlineTask(act, f"{self._name}-{key}", ended_late=self._late)
             return task
 
-    def _comes_late(self, task: DeadlineTask[T]) -> bool:
+    def _is_late(self, task: DeadlineTask[T]) -> bool:
         return self._late is not None and task.is_abandoned
 
     def ask(self, acts: Mapping[Key, Callable[[], T]], timeout_s: float) -> dict[Key, T | Exception]:
@@ -192,9 +191,7 @@ class DeadlineTasks[Key, T]:
             except RuntimeError as error:
                 found[key] = error
         for key, task in tasks.items():
-            is_left = task.is_abandoned and (self._anew or self._late is not None)
-            left_s = 0.0 if is_left else until_s - time.monotonic()
-            if task.wait(max(0.0, left_s)):
+            if task.wait(0.0 if task.is_abandoned else max(0.0, until_s - time.monotonic())):
                 try:
                     found[key] = task.result()
                 except Exception as error:

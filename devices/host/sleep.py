@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-from devices.host.clock import NANOSECONDS, Clock
+from devices.host.clock import NANOSECONDS
 
 _LEAST_NS = NANOSECONDS
 """The two clocks are not read at the same moment."""
@@ -16,12 +16,13 @@ def slept_ns() -> int:
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME) - time.monotonic_ns()
 
 
-class Slept:
-    """Asked now and then; `slept` returns for how long the PC has slept so far, in nanoseconds."""
+class Sleep:
+    """Asked at each look; `slept` returns for how long the PC has slept so far, in nanoseconds."""
 
     def __init__(self, slept: Callable[[], int] = slept_ns) -> None:
         self._slept = slept
         self._known_ns = slept()
+        self._woke_ns: int | None = None
 
     def since_ns(self) -> int:
         """Return for how long it has slept since a sleep was returned last; 0 for less than a second."""
@@ -31,18 +32,8 @@ class Slept:
         self._known_ns += asleep_ns
         return asleep_ns
 
-
-class Sleep:
-    """Asked at each look; `slept` as above."""
-
-    def __init__(self, clock: Clock, slept: Callable[[], int] = slept_ns) -> None:
-        self._clock = clock
-        self._slept = Slept(slept)
-        self._woke_ns: int | None = None
-
-    def is_waking(self) -> bool:
+    def is_waking(self, now_ns: int) -> bool:
         """Return whether the PC has just woken, or woke since this was asked last."""
-        now_ns = self._clock.now_ns()
-        if self._slept.since_ns():
+        if self.since_ns():
             self._woke_ns = now_ns
         return self._woke_ns is not None and now_ns - self._woke_ns <= WAKING_S * NANOSECONDS

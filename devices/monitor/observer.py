@@ -145,7 +145,7 @@ class Observer:
         self._known = known
         self._flapping = Flapping(clock)
         self._swaps = Swaps(clock)
-        self._sleep = Sleep(clock, slept)
+        self._sleep = Sleep(slept)
         self._lines = PlugLines(clock=clock, record=record, known=known)
         self._sight = Sight()
         self._since: dict[Key, tuple[int, bool]] = {}
@@ -287,7 +287,7 @@ class Observer:
 
     def _follow_swaps(self, before: Sight, after: Sight, unplugs: Mapping[str, int]) -> None:
         old, new, now = before.plugs(), after.plugs(), self._clock.now()
-        hubs, is_waking = hubs_gone(before, after, unplugs), self._sleep.is_waking()
+        hubs, is_waking = hubs_gone(before, after, unplugs), self._sleep.is_waking(self._clock.now_ns())
         for plug in old.keys() - new.keys():
             with_its_hub = any(hub.carries(plug[0]) for hub in hubs)
             self._swaps.unplugged(old[plug], shaken=with_its_hub or is_waking)

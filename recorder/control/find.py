@@ -40,7 +40,7 @@ class Running:
         return f'{self.info.id} "{self.info.title}"'
 
 
-_questions: DeadlineTasks[Path, SessionStatus | None] = DeadlineTasks("status", anew=True)
+_questions: DeadlineTasks[Path, SessionStatus | None] = DeadlineTasks("status")
 """By the recorder's folder. One that hangs is asked once, not again and again: the clients that have gone would fill
 the queue of its socket, and whoever has something to tell it could not come through."""
 

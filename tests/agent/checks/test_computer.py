@@ -23,8 +23,6 @@ from agent.checks.computer import (
 from agent.checks.result import Result, Verdict
 from devices.health.computer import ComputerSample
 from devices.host import priority
-from devices.host.awake import Held
-from devices.host.clock_state import ClockState
 from devices.host.priority import NICE, REALTIME, Standing
 from tests.support.buses import Bus, logind, screensaver
 from tests.support.situations import codes, situation, unheard
@@ -53,7 +51,7 @@ def bus(stack: ExitStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bu
 def calm(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let this PC be well in all that a test cannot arrange."""
     monkeypatch.setattr(computer, "others_load", lambda *_: IDLE)
-    monkeypatch.setattr(computer, "clock_state", lambda: ClockState(0.01))
+    monkeypatch.setattr(computer, "most_off_s", lambda: 0.01)
     monkeypatch.setattr(priority, "allowed", lambda: GRANTED)
     monkeypatch.setattr(computer, "read_sample", lambda: WELL)
 
@@ -155,8 +153,8 @@ def test_a_pc_should_hang_on_the_mains(changes: dict[str, object], code: str, ve
 
 
 def test_a_clock_that_nobody_keeps_right_is_told() -> None:
-    assert one(clock(ClockState(16.0))) == ("clock-unsynchronised", Verdict.WARNING)
-    assert one(clock(ClockState(0.3))) == ("ok", Verdict.OK)
+    assert one(clock(16.0)) == ("clock-unsynchronised", Verdict.WARNING)
+    assert one(clock(0.3)) == ("ok", Verdict.OK)
     assert one(clock(None)) == ("clock-unknown", Verdict.UNCHECKED)
 
 
@@ -181,7 +179,7 @@ def test_a_screen_that_may_lock_is_told(bus: Bus, stack: ExitStack, tmp_path: Pa
 
 def test_who_does_not_answer_leaves_it_open() -> None:
     assert [result.code for result in sleep(None)] == ["sleep-unknown"]
-    assert [result.code for result in sleep(frozenset({Held.LOCK}))] == ["may-lock"]
+    assert [result.code for result in sleep(frozenset({"lock"}))] == ["may-lock"]
 
 
 # Restarts
