@@ -4,33 +4,16 @@ import ipaddress
 import re
 import urllib.parse
 from collections.abc import Mapping
-from enum import Enum, auto
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from config import kinds
 from config.quantities import NotAllowed
 
-
-class Form(Enum):
-    """What names the place in an address."""
-
-    SERVER = auto()
-    """A host, perhaps with its port, and a path: HOST:PORT/APP."""
-    PORT = auto()
-    """A host and its port: HOST:PORT."""
-    FOLDER = auto()
-    """A folder of this PC, from the root."""
-
-
-class Key(Enum):
-    """What the file of keys may hold for a destination."""
-
-    NONE = auto()
-    STREAM = auto()
-    """A stream key, without which there is no stream."""
-    SRT = auto()
-    """A passphrase and a stream id; either, both or neither."""
+type Form = Literal["server", "port", "folder"]
+"""What names the place in an address: HOST:PORT/APP, the port being optional, HOST:PORT, or a folder of this PC."""
+type Key = Literal["", "stream", "srt"]
+"""What the file of keys holds: a stream key, or for SRT a passphrase, a stream id, both or neither."""
 
 
 class Scheme(NamedTuple):
@@ -43,16 +26,16 @@ class Scheme(NamedTuple):
     kind: str
     looks: str
     form: Form
-    key: Key = Key.NONE
+    key: Key = ""
     may_listen: bool = False
     certificate: bool = False
 
 
 SCHEMES: Mapping[str, Scheme] = {
-    "rtmps": Scheme("rtmp", "rtmps://HOST/APP", Form.SERVER, Key.STREAM, certificate=True),
-    "rtmp": Scheme("rtmp", "rtmp://HOST:PORT/APP", Form.SERVER, Key.STREAM),
-    "srt": Scheme("srt", "srt://HOST:PORT", Form.PORT, Key.SRT, may_listen=True),
-    "file": Scheme("folder", "file:///FOLDER", Form.FOLDER),
+    "rtmps": Scheme("rtmp", "rtmps://HOST/APP", "server", "stream", certificate=True),
+    "rtmp": Scheme("rtmp", "rtmp://HOST:PORT/APP", "server", "stream"),
+    "srt": Scheme("srt", "srt://HOST:PORT", "port", "srt", may_listen=True),
+    "file": Scheme("folder", "file:///FOLDER", "folder"),
 }
 """Of live destinations; each has its entry here and its module in recorder/live/kinds."""
 NO_HOST = "names a host that cannot be looked up: between its dots stand 1 to 63 letters"
@@ -60,7 +43,7 @@ PASSPHRASE_LENGTHS = range(10, 80)
 """Bytes; the standard of SRT allows no others."""
 LONGEST_STREAM_ID = 512
 
-_MORE = {Form.FOLDER: ", a folder named from the root"}
+_MORE = {"folder": ", a folder named from the root"}
 
 
 def _stream_address(raw: object) -> str:
@@ -68,7 +51,7 @@ def _stream_address(raw: object) -> str:
         raise NotAllowed("must be an address in quotes")
     check_stream_url(raw)
     scheme = scheme_of(raw)
-    if SCHEMES[scheme].form is Form.FOLDER:
+    if SCHEMES[scheme].form == "folder":
         return raw.rstrip("/")
     if login_of(raw):
         raise NotAllowed(
@@ -77,7 +60,7 @@ def _stream_address(raw: object) -> str:
     if "?" in raw or "#" in raw:
         follows = (
             "mode and latency_s are settings of their own, passphrase and stream_id belong in the file of keys"
-            if SCHEMES[scheme].key is Key.SRT
+            if SCHEMES[scheme].key == "srt"
             else "what follows belongs to the key, in the file of keys"
         )
         raise NotAllowed(f'must end before any "?" or "#"; {follows}')
@@ -123,7 +106,7 @@ def check_stream_url(url: str) -> None:
     """Raise NotAllowed, without repeating any of it, where `url` cannot be the address of a live destination."""
     known = SCHEMES.get(scheme_of(url))
     form = f"must look like {_looks(known)}"
-    is_folder = known is not None and known.form is Form.FOLDER
+    is_folder = known is not None and known.form == "folder"
     if not url.isprintable() or (" " in url and not is_folder):
         raise NotAllowed(f"{form}, without blanks or control characters")
     if known is None:
@@ -132,7 +115,7 @@ def check_stream_url(url: str) -> None:
         if not re.match(r"[a-z]+:///[^/]", url, re.IGNORECASE):
             raise NotAllowed(form)
         return
-    is_port = known.form is Form.PORT
+    is_port = known.form == "port"
     host_of_port = rf"[a-z]+://(\[[0-9a-f:.]+\]|[^/?#:\[\]]{'*' if known.may_listen else '+'}):\d{{1,5}}/?(\?|$)"
     if is_port and not re.match(host_of_port, url, re.IGNORECASE):
         raise NotAllowed(form)
@@ -149,7 +132,7 @@ def check_stream_url(url: str) -> None:
 
 def _looks(known: Scheme | None) -> str:
     """Return how an address looks: one of the scheme that is `known`, or where that alone says little any."""
-    if known is None or known.form is Form.SERVER:
+    if known is None or known.form == "server":
         *others, last = (scheme.looks for scheme in SCHEMES.values())
         return f"{', '.join(others)} or {last}"
     listener = f", or {known.looks.replace('HOST', '')} for a listener" if known.may_listen else ""

@@ -26,14 +26,10 @@ type Changes = Mapping[tuple[str, ...], Value]
 """Values by their keys, from the top of the file inwards."""
 
 
-class CannotEdit(Exception):
-    """The text is written in a way that a value cannot be put into from here."""
+def edited(file: Path, text: str, changes: Changes) -> str:
+    """Return `text`, the TOML of `file`, with `changes`; comments, order and spelling of everything else stay.
 
-
-def edited(text: str, changes: Changes) -> str:
-    """Return `text`, which is TOML, with `changes`; comments, order and spelling of everything else stay.
-
-    The result is read again: it holds the values of the text and the changes, or there is none. Raises CannotEdit.
+    The result is read again: it holds the values of the text and the changes, or SettingsError is raised.
     """
     import tomlkit  # takes a tenth of a second to load, and only an edit needs it
     from tomlkit.exceptions import TOMLKitError
@@ -51,7 +47,7 @@ def edited(text: str, changes: Changes) -> str:
     except (TOMLKitError, AttributeError, TypeError, ValueError):
         is_right = False
     if not is_right:
-        raise CannotEdit
+        raise SettingsError(f"{file} is written in a way that cannot be changed from here", hint=f"edit {file}")
     return after
 
 
@@ -139,7 +135,7 @@ def change_settings(file: Path, changes: Changes, key: tuple[str, Value] | None 
         before = _text(file, _exactly)
         bare = (before or _FIRST).removeprefix(_BOM)
         read_settings(bare, file)
-        after = _edited(file, bare, changes)
+        after = edited(file, bare, changes)
         try:
             settings = read_settings(after, file)
         except SettingsError as error:
@@ -164,7 +160,7 @@ def _change_of_key(settings: Settings, name: str, value: Value) -> "_Change":
     before = _text(file, _private)
     text = before or _FIRST_KEYS
     path = ("keys", name) if _stands_in_keys(text, name) else (name,)
-    return _Change(file, before, _edited(file, text, {path: value}), 0o600)
+    return _Change(file, before, edited(file, text, {path: value}), 0o600)
 
 
 def _stands_in_keys(text: str, name: str) -> bool:
@@ -185,15 +181,6 @@ def _text(file: Path, read: Callable[[Path], str]) -> str | None:
         raise SettingsError(f"{file} is not UTF-8 text", hint="save it again as UTF-8") from None
     except OSError as error:
         raise SettingsError(f"cannot read {file}: {error.strerror}") from None
-
-
-def _edited(file: Path, text: str, changes: Changes) -> str:
-    try:
-        return edited(text, changes)
-    except CannotEdit:
-        raise SettingsError(
-            f"{file} is written in a way that cannot be changed from here", hint=f"edit {file}"
-        ) from None
 
 
 class _Change(NamedTuple):

@@ -42,7 +42,7 @@ import msgspec
 import platformdirs
 
 from config import kinds
-from config.addresses import NO_HOST, SCHEMES, STREAM_ADDRESS, Key, is_host, scheme_of
+from config.addresses import NO_HOST, SCHEMES, STREAM_ADDRESS, is_host, scheme_of
 from config.alarms import AlarmSettings
 from config.copies import CopyTarget, Fixity
 from config.errors import UsageError
@@ -325,7 +325,7 @@ class Destination(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def needs_key(self) -> bool:
         """Whether it is nothing without something in the file of keys."""
-        return SCHEMES[self.scheme].key is Key.STREAM
+        return SCHEMES[self.scheme].key == "stream"
 
     def problems(self) -> Iterator[tuple[str, str]]:
         """Give the fields that do not go together, each with what is wrong."""

@@ -19,7 +19,6 @@ from config.addresses import (
     LONGEST_STREAM_ID,
     PASSPHRASE_LENGTHS,
     SCHEMES,
-    Form,
     Key,
     check_stream_url,
     login_of,
@@ -32,9 +31,9 @@ from config.schema import Destination, Settings
 CREDENTIAL = "liput-keys"
 """The name of the keys among a systemd service's credentials (LoadCredential=liput-keys:/etc/liput/keys.toml)."""
 
-_FORMS = {
-    Key.STREAM: '"..."',
-    Key.SRT: '{ passphrase = "...", stream_id = "..." } (either may be left out)',
+_FORMS: Mapping[Key, str] = {
+    "stream": '"..."',
+    "srt": '{ passphrase = "...", stream_id = "..." } (either may be left out)',
 }
 """How a key is written."""
 
@@ -152,10 +151,10 @@ def key_problem(destination: Destination, key: Secret | None) -> str:
     if key is None:
         return "there is no key" if destination.needs_key else ""
     scheme = SCHEMES[destination.scheme]
-    if scheme.key is Key.NONE:
-        what = "a folder" if scheme.form is Form.FOLDER else "its kind"
+    if scheme.key == "":
+        what = "a folder" if scheme.form == "folder" else "its kind"
         return f"there is a key, and {what} needs none,"
-    if isinstance(key, SrtSecret) is not (scheme.key is Key.SRT):
+    if isinstance(key, SrtSecret) is not (scheme.key == "srt"):
         return "the key is of another form than it should be"
     return ""
 
@@ -179,7 +178,7 @@ def read_key(name: str, value: object, path: Path) -> Secret:
 
 def _whole_address(destination: Destination, key: Secret | None) -> Secret:
     url = destination.url
-    if SCHEMES[destination.scheme].key is Key.SRT:
+    if SCHEMES[destination.scheme].key == "srt":
         query = f"mode={destination.mode or 'caller'}"
         if destination.latency_s is not None:
             query += f"&latency={round(destination.latency_s * 1000)}"
@@ -267,11 +266,9 @@ def _srt_key(name: str, table: Mapping[str, object], path: Path) -> SrtSecret:
     where = f'{path}: the key "{name}"'
     passphrase, stream_id = table.get("passphrase", ""), table.get("stream_id", "")
     if not isinstance(passphrase, str) or not isinstance(stream_id, str) or not passphrase + stream_id:
-        raise SecretError(f"{where} is not text in quotes", hint=f"write {name} = {_FORMS[Key.SRT]}")
+        raise SecretError(f"{where} is not text in quotes", hint=f"write {name} = {_FORMS['srt']}")
     if not table.keys() <= {"passphrase", "stream_id"}:
-        raise SecretError(
-            f"{where} has more than a passphrase and a stream_id", hint=f"write {name} = {_FORMS[Key.SRT]}"
-        )
+        raise SecretError(f"{where} has more than a passphrase and a stream_id", hint=f"write {name} = {_FORMS['srt']}")
     if passphrase and len(passphrase.encode()) not in PASSPHRASE_LENGTHS:
         raise SecretError(f"{where}: a passphrase has 10 to 79 characters")
     if len(stream_id.encode()) > LONGEST_STREAM_ID:
@@ -326,9 +323,9 @@ def secret_url(url: str) -> Secret:
             "the address does not begin with rtmps:// or another kind that is streamed to", hint="name all of it"
         )
     key = scheme.key
-    if key is Key.NONE:
+    if key == "":
         return Secret(url)
-    if key is Key.SRT:
+    if key == "srt":
         given = (pair.partition("=") for pair in url.partition("?")[2].split("&"))
         return Secret(
             url, *_spellings(*(urllib.parse.unquote(v) for n, _, v in given if n in ("passphrase", "streamid")))

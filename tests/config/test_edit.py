@@ -2,15 +2,18 @@
 
 import difflib
 import tomllib
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config.changing import CannotEdit, Value, edited
+from config.changing import Value, edited
+from config.errors import SettingsError
 from config.settings import default_text
 from tests.config.test_lines import TRICKY
 
+FILE = Path("liput.toml")
 ROOM = ("general", "room")
 
 
@@ -21,7 +24,7 @@ def changed_lines(before: str, after: str) -> list[str]:
 
 
 def test_a_value_is_replaced_where_it_stands_and_its_comment_stays() -> None:
-    after = edited(default_text(), {ROOM: "Aula"})
+    after = edited(FILE, default_text(), {ROOM: "Aula"})
     assert changed_lines(default_text(), after) == [
         '- room = ""           # "Aula Lantai 2": goes into every recording\'s description',
         '+ room = "Aula"           # "Aula Lantai 2": goes into every recording\'s description',
@@ -46,13 +49,13 @@ def test_a_value_is_replaced_where_it_stands_and_its_comment_stays() -> None:
     ],
 )
 def test_in_every_way_that_a_table_may_be_written(before: str, after: str) -> None:
-    assert edited(before, {ROOM: "Aula"}) == after
+    assert edited(FILE, before, {ROOM: "Aula"}) == after
 
 
 @pytest.mark.parametrize("text", ["general = 1\n", "[[general]]\n", "[general\n"])
 def test_what_it_cannot_write_into_is_refused_and_not_guessed_at(text: str) -> None:
-    with pytest.raises(CannotEdit):
-        edited(text, {ROOM: "Aula"})
+    with pytest.raises(SettingsError):
+        edited(FILE, text, {ROOM: "Aula"})
 
 
 @pytest.mark.parametrize(
@@ -66,7 +69,7 @@ def test_what_it_cannot_write_into_is_refused_and_not_guessed_at(text: str) -> N
     ],
 )
 def test_a_key_at_the_top_level_stands_before_every_table(before: str, after: str) -> None:
-    assert edited(before, {("a",): "1"}) == after
+    assert edited(FILE, before, {("a",): "1"}) == after
 
 
 @pytest.mark.parametrize(
@@ -85,7 +88,7 @@ def test_a_key_at_the_top_level_stands_before_every_table(before: str, after: st
     ],
 )
 def test_a_comment_stays_before_the_table_that_it_is_about(before: str, path: tuple[str, ...], after: str) -> None:
-    assert edited(before, {path: "Aula"}) == after
+    assert edited(FILE, before, {path: "Aula"}) == after
 
 
 def test_several_at_once_and_tables_of_one_line() -> None:
@@ -94,7 +97,7 @@ def test_several_at_once_and_tables_of_one_line() -> None:
         ("d", "y", "test"): True,
         ("d", "y", "url"): "u",
     }
-    after = edited("", changes)
+    after = edited(FILE, "", changes)
     assert tomllib.loads(after) == {
         "s": {"passphrase": 'a"b', "stream_id": "c\\d"}, "d": {"y": {"test": True, "url": "u"}},
     }  # fmt: skip
@@ -109,4 +112,4 @@ def test_whatever_is_written_is_read_again_and_the_rest_is_as_before(value: str,
     for name in path[:-1]:
         table = table.setdefault(name, {})
     table[path[-1]] = value
-    assert tomllib.loads(edited(TRICKY, {path: value})) == before
+    assert tomllib.loads(edited(FILE, TRICKY, {path: value})) == before

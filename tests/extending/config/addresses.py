@@ -1,7 +1,7 @@
 """The scheme of tcp://, an entry of SCHEMES."""
 
-from config.addresses import Form, Scheme
+from config.addresses import Scheme
 
 SCHEMES = {
-    "tcp": Scheme("tcp", "tcp://HOST:PORT", Form.PORT),
+    "tcp": Scheme("tcp", "tcp://HOST:PORT", "port"),
 }
