@@ -186,6 +186,6 @@ def _files() -> object:
     from devices.roles.roles import roles_store
 
     with suppress(OSError, LiputError):
-        paths = [file.path for file in log_files(log_folder())[-1:]] + [roles_store().path, known_store().path]
+        paths = [*log_files(log_folder())[-1:], roles_store().path, known_store().path]
         return [stamp(path) for path in paths]
     return None

@@ -11,14 +11,14 @@ import os
 import re
 import threading
 from collections.abc import Collection, Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO
 
 import msgspec
 
 from config.errors import StateError
-from devices.health.files import SLACK, LogFile, log_files, time_of, whole_part
+from devices.health.files import SLACK, day_of, log_files, time_of, whole_part
 from devices.health.line import PC, HealthLine, Level
 from devices.host.clock import Clock
 
@@ -81,21 +81,20 @@ def read(folder: Path, wanted: Wanted, ends: Ends | None = None) -> Iterator[Hea
 
     `ends` (of `positions`) says how far to read. Raises StateError where the log cannot be read.
     """
-    for _, group in itertools.groupby(_files_for(folder, wanted), key=lambda file: file.day):
-        paths = [file.path for file in group]
-        streams = [_lines(path, wanted, None if ends is None else ends.get(path, 0)) for path in paths]
+    for _, group in itertools.groupby(_files_for(folder, wanted), key=day_of):
+        streams = [_lines(path, wanted, None if ends is None else ends.get(path, 0)) for path in group]
         yield from streams[0] if len(streams) == 1 else heapq.merge(*streams, key=lambda line: line.at)
 
 
 def raw_lines(folder: Path, wanted: Wanted) -> Iterator[bytes]:
     """Yield everything that was written about the time wanted, as it stands in the files; raises StateError."""
-    for file in _files_for(folder, wanted):
-        yield from _pieces(file.path, wanted, None)
+    for path in _files_for(folder, wanted):
+        yield from _pieces(path, wanted, None)
 
 
 def positions(folder: Path) -> dict[Path, int]:
     """Return where every file of the log ends now, for `read` and then `follow`; raises StateError."""
-    return {file.path: _whole_size(file.path) for file in files_of(folder)}
+    return {path: _whole_size(path) for path in files_of(folder)}
 
 
 def _pattern(levels: Collection[str], kinds: Collection[str] | None) -> re.Pattern[bytes]:
@@ -106,7 +105,7 @@ def _pattern(levels: Collection[str], kinds: Collection[str] | None) -> re.Patte
     return re.compile(f'"level":"{level}","kind":"{kind}"'.encode())
 
 
-def files_of(folder: Path) -> list[LogFile]:
+def files_of(folder: Path) -> list[Path]:
     """Return the files of the log, the oldest first; raises StateError."""
     try:
         return log_files(folder)
@@ -114,14 +113,14 @@ def files_of(folder: Path) -> list[LogFile]:
         raise StateError(f"the health log {folder} cannot be read: {error.strerror}") from error
 
 
-def _files_for(folder: Path, wanted: Wanted) -> list[LogFile]:
-    return [file for file in files_of(folder) if _may_hold(file, wanted)]
+def _files_for(folder: Path, wanted: Wanted) -> list[Path]:
+    return [path for path in files_of(folder) if _may_hold(day_of(path), wanted)]
 
 
-def _may_hold(file: LogFile, wanted: Wanted) -> bool:
+def _may_hold(day: date, wanted: Wanted) -> bool:
     """Return whether a file of that local day, in whatever time zone, may hold lines of the time wanted."""
-    return (wanted.since is None or file.day >= wanted.since.astimezone(UTC).date() - _DAY) and (
-        wanted.until is None or file.day <= wanted.until.astimezone(UTC).date() + _DAY
+    return (wanted.since is None or day >= wanted.since.astimezone(UTC).date() - _DAY) and (
+        wanted.until is None or day <= wanted.until.astimezone(UTC).date() + _DAY
     )
 
 
@@ -196,8 +195,8 @@ def _whole_size(path: Path) -> int:
 
 def last_time(folder: Path) -> datetime | None:
     """Return when the last line of the newest file was written, None where the log is empty; raises StateError."""
-    for file in reversed(files_of(folder)):
-        lines = _last_lines(file.path)
+    for path in reversed(files_of(folder)):
+        lines = _last_lines(path)
         if at := max(filter(None, map(time_of, lines)), default=None):
             return at
     return None
@@ -225,17 +224,17 @@ def follow(
     Raises StateError where the log cannot be read; one that is not there yet is waited for.
     """
     known = dict(positions(folder) if ends is None else ends)
-    growing: list[LogFile] = []
+    growing: list[Path] = []
     polls = 0
     while not stop.is_set():
         if polls % _POLLS_BETWEEN_LISTINGS == 0:
             files = files_of(folder)
             # A clock that was wrong once may have left files of days to come, which do not grow.
-            newest = min([clock.now().date(), *(file.day for file in files[-1:])])
-            growing = [file for file in files if file.day >= newest - _GROWING]
+            newest = min([clock.now().date(), *map(day_of, files[-1:])])
+            growing = [path for path in files if day_of(path) >= newest - _GROWING]
         polls += 1
-        for file in growing:
-            yield from _news(file.path, wanted, known)
+        for path in growing:
+            yield from _news(path, wanted, known)
         clock.wait(stop, POLL_S)
 
 

@@ -40,9 +40,9 @@ def known_store(path: Path | None = None) -> Store[dict[str, Known]]:
 
 
 class KnownDevices:
-    """The memory of one monitor: works without its file too (`store` None), and takes over what others change in it."""
+    """The memory of one monitor: works without its file too, and takes over what others change in it."""
 
-    def __init__(self, store: Store[dict[str, Known]] | None) -> None:
+    def __init__(self, store: Store[dict[str, Known]]) -> None:
         self._store = store
         self._known: dict[str, Known] = {}
         self._changed: set[str] = set()
@@ -99,7 +99,8 @@ class KnownDevices:
 
     def refresh(self) -> bool:
         """Take over what is in the file, unless it is still what it was; return whether it was another."""
-        if self._store is None or (version := stamp(self._store.path)) == self._version:
+        version = stamp(self._store.path)
+        if version == self._version:
             return False
         self._version = version
         with contextlib.suppress(StateError):
@@ -112,7 +113,7 @@ class KnownDevices:
         What others have changed meanwhile is taken over by `refresh` alone, which tells that it has: so this neither
         keeps what the file holds now nor calls its version the one that was read.
         """
-        if self._store is None or not self._changed:
+        if not self._changed:
             return
         with contextlib.suppress(StateError):
             self._store.change(lambda known: newest(self._merged(known)))

@@ -23,7 +23,7 @@ class Eye:
         self.room = room
         self.clock = clock or SimulatedClock()
         self.record = Recorded(self.clock)
-        self.known = KnownDevices(known_store(memory) if memory else None)
+        self.known = KnownDevices(known_store(memory or Path("/dev/null/devices.json")))
         self.slept_ns = 0
         self.observer = Observer(clock=self.clock, record=self.record, known=self.known, slept=lambda: self.slept_ns)
         self.observer.begin(room.look())

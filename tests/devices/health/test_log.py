@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from devices.health import log
-from devices.health.files import LONGEST_LINE, LogAppender, log_files
+from devices.health.files import LONGEST_LINE, LogAppender, day_and_number, log_files
 from devices.health.line import HealthLine, Kind, Level
 from devices.health.log import HealthLog
 from devices.health.query import Wanted, read
@@ -51,7 +51,7 @@ def health_log(folder: Path, clock: SetClock) -> Iterator[HealthLog]:
 
 
 def names(folder: Path) -> list[str]:
-    return [file.path.name for file in log_files(folder)]
+    return [file.name for file in log_files(folder)]
 
 
 def kept(folder: Path) -> list[HealthLine]:
@@ -195,7 +195,7 @@ def test_a_disk_that_takes_half_a_line_loses_none(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert reasons(tmp_path / "log") == [str(number) for number in range(100)]
     (file,) = log_files(tmp_path / "log")
-    assert len(file.path.read_bytes().splitlines()) == 101, "the half line that the disk took stands there, cut off"
+    assert len(file.read_bytes().splitlines()) == 101, "the half line that the disk took stands there, cut off"
 
 
 def test_a_line_torn_by_a_kill_is_skipped_and_the_next_begins_a_line(
@@ -295,13 +295,13 @@ def test_the_log_stays_below_its_size_and_loses_the_oldest(folder: Path) -> None
         )
         appender.append(at + timedelta(seconds=number), line.ljust(199) + b"\n")
         if number % 100 == 0:
-            assert sum(file.path.stat().st_size for file in log_files(folder)) <= 1_000_000
+            assert sum(file.stat().st_size for file in log_files(folder)) <= 1_000_000
     found = log_files(folder)
-    assert all(file.path.stat().st_size <= 100_000 for file in found)
-    numbers = [file.number for file in found]
+    assert all(file.stat().st_size <= 100_000 for file in found)
+    numbers = [place[1] for file in found if (place := day_and_number(file.name))]
     assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
     assert len(found) >= 9
-    assert b'"14999"' in found[-1].path.read_bytes()
+    assert b'"14999"' in found[-1].read_bytes()
     appender.close()
 
 

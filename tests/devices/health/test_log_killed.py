@@ -54,7 +54,7 @@ def test_processes_that_write_at_once_lose_and_mix_up_nothing(tmp_path: Path) ->
     for name in "abc":
         assert numbers(folder, name) == list(range(3000))
     (file,) = log_files(folder)
-    assert len(file.path.read_bytes().split()) == 9000, "no line is torn"
+    assert len(file.read_bytes().split()) == 9000, "no line is torn"
 
 
 @pytest.mark.slow
@@ -75,6 +75,6 @@ def test_a_kill_costs_nothing_that_was_safe_and_at_most_a_torn_last_line(tmp_pat
     whole = sum(1 for _ in read(folder, Wanted()))
     with HealthLog(folder, clock=SystemClock(), journal=None) as health_log:
         health_log("after", Kind.PLUGGED, level=Level.ERROR)
-    lines = b"".join(file.path.read_bytes() for file in log_files(folder)).split()
+    lines = b"".join(file.read_bytes() for file in log_files(folder)).split()
     assert sum(1 for _ in read(folder, Wanted())) == whole + 1
     assert len(lines) - (whole + 1) <= 20, "at most one torn line for each kill"

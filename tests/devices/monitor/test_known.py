@@ -51,7 +51,7 @@ def test_a_file_that_is_damaged_or_missing_costs_the_past_only(tmp_path: Path) -
     known.save()
     assert path.read_text() == "{"
     assert known.get(CAMERA.id) is not None
-    forgetful = KnownDevices(None)
+    forgetful = KnownDevices(known_store(path / "nowhere.json"))
     forgetful.saw([CAMERA], NOW)
     forgetful.save()
     assert forgetful.get(CAMERA.id) is not None
