@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from devices.health.line import PC, HealthLine, Kind
-from devices.health.summary import DeviceSummary, FaultTotal, summarise
+from devices.health.summary import MOST_STEPS, DeviceSummary, FaultTotal, steps_of, summarise, timelines
 
 NINE = datetime(2026, 11, 25, 9, tzinfo=UTC)
 CAMERA, STICK = "046d:0825:A1", "534d:2109@1-2"
@@ -164,3 +164,40 @@ def test_a_device_that_gets_another_id_is_not_two() -> None:
 def test_a_swap_is_a_fault_until_somebody_has_looked() -> None:
     summary = camera(line(0, Kind.SWAPPED, fault="swapped"), line(50, Kind.RECOVERED, fault="swapped"))
     assert summary.faults == {"swapped": FaultTotal(1, 50.0)}
+
+
+def stepped(minutes: float, kind: Kind, device: str = "A", name: str = "", **detail: object) -> HealthLine:
+    return line(60 * minutes, kind, device, name, **detail)
+
+
+def test_a_step_has_the_lowest_rate_and_all_that_was_lost_in_it() -> None:
+    told = [
+        stepped(0, Kind.SAMPLE, name="Webcam", fps=12.5, missing=2, damaged=3),
+        stepped(1, Kind.SAMPLE, name="Webcam", fps=30.0, missing=1, damaged=0),
+        stepped(1, Kind.DEGRADED, fault="slow"),
+        stepped(2, Kind.SAMPLE, fps=29, missing=0),
+        stepped(240, Kind.FLAPPING),
+    ]
+    (found,) = timelines(told, NINE, NINE + timedelta(hours=4))
+    assert found.name == "Webcam"
+    assert found.fps[:2] == [12.5, 29]
+    assert set(found.fps[2:]) == {None}
+    assert found.lost[:3] == [6, 0, 0]
+    assert (found.faults[0], found.faults[-1], sum(found.faults)) == (1, 1, 2)
+
+
+def test_the_pc_comes_last_and_what_has_nothing_to_show_not_at_all() -> None:
+    told = [
+        stepped(1, Kind.DEGRADED, PC, fault="low-disk"),
+        stepped(1, Kind.SAMPLE, "M", "Mik", overflows=2, lost_s=0.1),
+        stepped(1, Kind.SAMPLE, "B", "Kamera", fps=None, missing="?"),
+        stepped(1, Kind.PLUGGED, "C", "Kartu"),
+    ]
+    found = timelines(told, NINE, NINE + timedelta(minutes=5))
+    assert [(one.device, sum(one.lost), sum(one.faults)) for one in found] == [("M", 2, 0), (PC, 0, 1)]
+
+
+def test_steps_are_never_shorter_than_the_samples_are_apart() -> None:
+    assert steps_of(NINE, NINE + timedelta(seconds=5)) == 1
+    assert steps_of(NINE, NINE + timedelta(hours=1)) == 60
+    assert steps_of(NINE, NINE + timedelta(days=30)) == MOST_STEPS
