@@ -12,7 +12,6 @@ import pytest
 
 from agent.alarms.alarm import Alarm
 from agent.commands.alarm import WayTested
-from agent.commands.schedule_feeds import FeedLine
 from agent.conference.parts import Check
 from agent.devices.giving import RoleState
 from agent.devices.page import DevicePage, ModeRow, UsbPlace
@@ -169,7 +168,7 @@ def test_every_kind_of_event_is_explained_and_whether_it_degrades() -> None:
         ("## liput arm", [SessionLine]),
         ("## liput alarm", [WayTested]),
         ("## liput request", [RequestLine, RequestDocument]),
-        ("## liput schedule", [PlanDocument, Coming, Plan, Source, Done, FeedLine, FeedState]),
+        ("## liput schedule", [PlanDocument, Coming, Plan, Source, Done, FeedState]),
         (
             "## liput record",
             [SessionStatus, SessionResult, DestinationLine, SourceLine, SoundLine, MarkLine, LoadLine, EncoderLine],

@@ -1,5 +1,6 @@
-"""An alarm: one trouble of one session, as it is shown and told."""
+"""Alarms, one trouble of one session each, notices of planned sessions, and messages of both."""
 
+from dataclasses import dataclass
 from datetime import datetime
 
 import msgspec
@@ -53,3 +54,32 @@ def new_alarm(
         session=session, title=title, kind=kind, subject=subject, since=since, message=message,
         text=Said(words.indonesian, words.english),
     )  # fmt: skip
+
+
+class Notice(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="notice"):
+    """What people should hear of a plan; `kind` is one of agent/schedule/notice.py."""
+
+    kind: str
+    plan: str
+    title: str
+    at: datetime
+    urgent: bool
+    text: Said
+
+
+@dataclass(frozen=True)
+class Message:
+    """Alarms and notices that are told at once; `present` is all that is wrong now.
+
+    `closes`: it only updates what is shown. `is_last`: no more messages within this hour. `is_test`: it tests a way.
+    """
+
+    at: datetime
+    began: tuple[Alarm, ...] = ()
+    lasting: tuple[Alarm, ...] = ()
+    over: tuple[Alarm, ...] = ()
+    present: tuple[Alarm, ...] = ()
+    notices: tuple[Notice, ...] = ()
+    closes: bool = False
+    is_last: bool = False
+    is_test: bool = False

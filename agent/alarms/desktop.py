@@ -2,7 +2,7 @@
 
 from html import escape
 
-from agent.alarms.message import Message
+from agent.alarms.alarm import Message
 from agent.alarms.telling import subject
 from config.errors import LiputError
 from recorder.archive.names import one_line

@@ -6,8 +6,7 @@ Beyond `most_per_hour` messages, troubles wait, and are told later if they are s
 from collections import deque
 from dataclasses import dataclass, field
 
-from agent.alarms.alarm import Alarm, Key
-from agent.alarms.message import Message
+from agent.alarms.alarm import Alarm, Key, Message
 from agent.alarms.sentences import DAMAGED, FAILED, KILLED
 from devices.host.clock import NANOSECONDS, Clock
 from recorder.troubles import LASTING

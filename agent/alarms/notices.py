@@ -5,9 +5,8 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from agent.alarms.alarm import Alarm, Said
+from agent.alarms.alarm import Alarm, Message, Notice, Said
 from agent.alarms.herald import GATHER_S, HOUR_S
-from agent.alarms.message import Message, Notice
 from devices.host.clock import NANOSECONDS, Clock
 
 URGENT = frozenset({"waits", "overrun", "missed", "blocked", "failed", "without-request", "not-ready"})

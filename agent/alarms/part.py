@@ -6,11 +6,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 
-from agent.alarms.alarm import Alarm
+from agent.alarms.alarm import Alarm, Message
 from agent.alarms.desktop import Desktop, NoDesktop
 from agent.alarms.herald import Herald
 from agent.alarms.listening import RecorderWatcher
-from agent.alarms.message import Message
 from agent.alarms.notices import Notices
 from agent.alarms.sender import Sender, Way
 from agent.alarms.ways import ways_of

@@ -2,8 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from agent.alarms.alarm import Alarm
-from agent.alarms.message import Message
+from agent.alarms.alarm import Alarm, Message
 from config.locale.lookup import WRITTEN, Words, words
 from recorder.archive.names import one_line
 

@@ -7,8 +7,8 @@ from contextlib import closing
 
 import msgspec
 
+from agent.alarms.alarm import Message
 from agent.alarms.connecting import connected, trusting
-from agent.alarms.message import Message
 from agent.alarms.telling import text
 from config.alarm_keys import AlarmKeys
 from config.alarms import AlarmSettings

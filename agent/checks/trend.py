@@ -23,7 +23,6 @@ VERDICTS = {
     Verdict.WARNING: WORDS["a-warning"],
     Verdict.FAILURE: WORDS["not-enough"],
 }
-_WORSE = [Verdict.OK, Verdict.UNCHECKED, Verdict.WARNING, Verdict.FAILURE]
 
 
 class Measurement(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="uplink"):
@@ -68,7 +67,7 @@ def _pushed(checked: Checked, result: Result) -> Measurement:
 def _measurement(checked: Checked, result: Result, latency: Result | None) -> Measurement:
     both = [result.verdict, *([latency.verdict] if latency else [])]
     known = {name: value for name, value in result.measured.items() if name in Measurement.__struct_fields__}
-    return _of(checked, result, max(both, key=_WORSE.index), known)
+    return _of(checked, result, max(both, key=list(Verdict).index), known)
 
 
 def _of(checked: Checked, result: Result, verdict: Verdict, known: Mapping[str, object]) -> Measurement:

@@ -6,8 +6,8 @@ from pathlib import Path
 import click
 import msgspec
 
+from agent.alarms.alarm import Message
 from agent.alarms.desktop import NoDesktop
-from agent.alarms.message import Message
 from agent.alarms.sender import Way
 from agent.alarms.ways import WAYS, ways_of
 from agent.parameters import config_option

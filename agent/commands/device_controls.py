@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from agent.devices.controls_page import Row, document, find_camera, rows_of
-from agent.devices.table import print_table
+from agent.devices.table import columns, print_table
 from agent.parameters import config_option
 from config.errors import UsageError
 from config.files import json_text
@@ -114,16 +114,10 @@ def _print_changes(device: Device, changes: Sequence[ControlChange], *, is_kept:
 
 def _print_table(device: Device, rows: Sequence[Row]) -> None:
     """Print a row for each control; no name is broken, so that it can be copied."""
-    from rich.table import Table
-
     if not rows:
         click.echo(f"{device.name} ({device.node}) has nothing that could be set.", err=True)
         return
-    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
-    for heading in ("Name", "Value"):
-        table.add_column(heading, no_wrap=True)
-    for heading in ("Takes", "Note"):
-        table.add_column(heading, overflow="fold")
+    table = columns(("Name", "Value", "Takes", "Note"), fold={"Takes", "Note"})
     for row in rows:
         control = row.control
         value = "" if control.value is None else control.show(control.value)

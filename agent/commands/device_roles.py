@@ -7,7 +7,7 @@ import click
 
 from agent.devices.gather import exactly
 from agent.devices.giving import RoleState, confirm_devices, everything, give, role_states, take_away
-from agent.devices.table import print_table
+from agent.devices.table import columns, print_table
 from agent.parameters import config_option
 from config.files import json_text
 from config.schema import Settings
@@ -140,12 +140,9 @@ def _print(document: object) -> None:
 
 def _print_table(states: Sequence[RoleState]) -> None:
     """Print a row for each role; below it, unbroken, what can be pasted."""
-    from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
-    for heading in ("Role", "Id", "Device", "State"):
-        table.add_column(heading, no_wrap=heading in {"Role", "Id"}, overflow="fold")
+    table = columns(("Role", "Id", "Device", "State"), fold={"Device", "State"})
     for state in states:
         how = state.state + (f": {state.reason}" if state.reason else "")
         what = f"{how}\n{state.unclear}" if state.unclear else how

@@ -9,8 +9,7 @@ import click
 from agent.devices.board import roles_given
 from agent.devices.gather import exactly, known
 from agent.devices.page import DevicePage, ModeRow, device_page
-from agent.devices.table import print_table
-from agent.devices.text import health_colour, health_text, kind_text
+from agent.devices.table import health_colour, health_text, kind_text, print_table
 from agent.parameters import config_option
 from config.errors import DeviceError, DeviceNotFound
 from config.files import json_text
@@ -101,7 +100,9 @@ def _facts(page: DevicePage) -> Iterator[tuple[str, "RenderableType"]]:
     if where := device.node or device.alsa:
         yield "Node" if device.node else "ALSA", where
     if page.usb is not None:
-        yield "Port", "\n".join(_hops(page))
+        branches = ["", *("   " * depth + "└─ " for depth in range(len(page.usb.path)))]
+        hops = zip(branches, page.usb.path, strict=False)
+        yield "Port", "\n".join(f"{branch}{hop.port}  {hop.name}, {format_rate(hop.link_bps)}" for branch, hop in hops)
         if page.usb.shared_with:
             yield "Shares with", "\n".join(page.usb.shared_with)
     yield "Health", Text(health_text(device.health), health_colour(device.health))
@@ -109,28 +110,15 @@ def _facts(page: DevicePage) -> Iterator[tuple[str, "RenderableType"]]:
         label = "Sound" if page.partner.kind is DeviceKind.MICROPHONE else "Picture"
         yield label, f"{page.partner.id} ({page.partner.alsa or page.partner.node})"
     if page.make is not None:
-        yield "Make", "\n".join(_make(page))
-
-
-def _hops(page: DevicePage) -> Iterator[str]:
-    hops = page.usb.path if page.usb is not None else ()
-    for depth, hop in enumerate(hops):
-        branch = "" if depth == 0 else "   " * (depth - 1) + "└─ "
-        yield f"{branch}{hop.port}  {hop.name}, {format_rate(hop.link_bps)}"
-
-
-def _make(page: DevicePage) -> Iterator[str]:
-    if page.make is not None:
-        yield f"{page.make.name} ({page.make.source})"
-        yield from (f"{remark.text} ({remark.source})" for remark in page.make.remarks)
+        remarks = (f"{remark.text} ({remark.source})" for remark in page.make.remarks)
+        yield "Make", "\n".join((f"{page.make.name} ({page.make.source})", *remarks))
 
 
 def _modes(page: DevicePage) -> "RenderableType":
     from rich.table import Table
 
     table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_column(no_wrap=True)
-    for _ in range(3):
+    for _ in range(4):
         table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     if page.mode is not None:

@@ -162,7 +162,11 @@ def watch(settings: Settings, *, as_json: bool) -> None:
         stack.enter_context(shown)
         stack.enter_context(watched(lambda key: inbox.put("end") if key in {"q", "Q"} else None))
         shown.begin(clock.now(), board)
-        _follow(_asking(_messages(waiting, inbox), service, inputs), board, shown, clock)
+        for message in _messages(waiting, inbox):
+            if message == "end":
+                return
+            _ask_again(message, service, inputs)
+            _show(message, board, shown, clock)
 
 
 def _first(inbox: Inbox, board: DeviceBoard) -> list[Message]:
@@ -188,34 +192,29 @@ def _messages(waiting: Sequence[Message], inbox: Inbox) -> Iterator[Message]:
             yield inbox.get(timeout=HEARD_AFTER_S)
 
 
-def _asking(messages: Iterator[Message], service: DeviceService, inputs: InputWatch) -> Iterator[Message]:
-    """Pass on what comes in, and ask again for what that may have changed."""
-    for message in messages:
-        match message:
-            case HealthLine(kind=kind) if kind in _MOVES_USE:
-                service.refresh()
-            case DeviceChange() as change if not change.is_of_health_only:
-                inputs.look()
-        yield message
+def _ask_again(message: Message, service: DeviceService, inputs: InputWatch) -> None:
+    """Ask for what a message may have changed."""
+    match message:
+        case HealthLine(kind=kind) if kind in _MOVES_USE:
+            service.refresh()
+        case DeviceChange() as change if not change.is_of_health_only:
+            inputs.look()
 
 
-def _follow(messages: Iterator[Message], board: DeviceBoard, shown: Shower, clock: Clock) -> None:
-    for message in messages:
-        match message:
-            case "end":
-                return
-            case "redraw":
-                shown.redraw()
-            case HealthLine() as line:
-                if line.kind in _MOVES_ROLES:
-                    shown.changed(clock.now(), board.roles(), board)
-                shown.told(line)
-            case DeviceChange() as change:
-                shown.changed(clock.now(), board.hardware(change), board)
-            case list() as devices:
-                shown.changed(clock.now(), board.inputs(devices), board)
-            case dict() as health:
-                shown.changed(clock.now(), board.faults(health), board)
+def _show(message: Message, board: DeviceBoard, shown: Shower, clock: Clock) -> None:
+    match message:
+        case HealthLine() as line:
+            if line.kind in _MOVES_ROLES:
+                shown.changed(clock.now(), board.roles(), board)
+            shown.told(line)
+        case DeviceChange() as change:
+            shown.changed(clock.now(), board.hardware(change), board)
+        case list() as devices:
+            shown.changed(clock.now(), board.inputs(devices), board)
+        case dict() as health:
+            shown.changed(clock.now(), board.faults(health), board)
+        case _:
+            shown.redraw()
 
 
 def _signals(inbox: Inbox) -> AbstractContextManager[None]:

@@ -103,8 +103,7 @@ def _list(*, as_json: bool) -> None:
 def _print_table(devices: "Sequence[Device]") -> None:
     from rich.text import Text
 
-    from agent.devices.table import DeviceTable, Entry, offer_text, print_table
-    from agent.devices.text import health_colour, health_text
+    from agent.devices.table import DeviceTable, Entry, health_colour, health_text, offer_text, print_table
     from devices.host.clock import SystemClock
 
     now = SystemClock().now()

@@ -189,43 +189,37 @@ def attach_command(*, desk: Desk, key: str, files: tuple[Path, ...], kind: Lette
     answer(dossier, request, desk, f"{request.id}: {names}", as_json=as_json)
 
 
-@click.command("close")
-@id_argument
-@note_option
-@json_option
-@at_the_desk
-def close_command(*, desk: Desk, key: str, note: str, as_json: bool) -> None:
-    """Say that nothing more is to be done for a request; lists leave it out from then on."""
-    _become(desk, key, RequestState.CLOSED, "closed", note, as_json=as_json)
+def _becoming(name: str, state: RequestState, kind: str, text: str) -> click.Command:
+    """Return the command after which a request is in a state."""
+
+    @click.command(name, help=text)
+    @id_argument
+    @note_option
+    @json_option
+    @at_the_desk
+    def command(*, desk: Desk, key: str, note: str, as_json: bool) -> None:
+        dossier = desk.dossiers.find(key)
+
+        def change(request: Request) -> Request:
+            if request.state is state:
+                raise UsageError(f"{request.id} is {state} already")
+            return amended(request, desk.now, kind, state=state, note=text_of("note", note))
+
+        request = dossier.change(change)
+        answer(dossier, request, desk, f"{request.id} is {state}", as_json=as_json)
+
+    return command
 
 
-@click.command("cancel")
-@id_argument
-@note_option
-@json_option
-@at_the_desk
-def cancel_command(*, desk: Desk, key: str, note: str, as_json: bool) -> None:
-    """Say that the event does not take place. Its papers are kept."""
-    _become(desk, key, RequestState.CANCELLED, "cancelled", note, as_json=as_json)
-
-
-@click.command("reopen")
-@id_argument
-@note_option
-@json_option
-@at_the_desk
-def reopen_command(*, desk: Desk, key: str, note: str, as_json: bool) -> None:
-    """Go on with a request that was closed or cancelled."""
-    _become(desk, key, RequestState.OPEN, "reopened", note, as_json=as_json)
-
-
-def _become(desk: Desk, key: str, state: RequestState, kind: str, note: str, *, as_json: bool) -> None:
-    dossier = desk.dossiers.find(key)
-
-    def change(request: Request) -> Request:
-        if request.state is state:
-            raise UsageError(f"{request.id} is {state} already")
-        return amended(request, desk.now, kind, state=state, note=text_of("note", note))
-
-    request = dossier.change(change)
-    answer(dossier, request, desk, f"{request.id} is {state}", as_json=as_json)
+close_command = _becoming(
+    "close",
+    RequestState.CLOSED,
+    "closed",
+    "Say that nothing more is to be done for a request; lists leave it out from then on.",
+)
+cancel_command = _becoming(
+    "cancel", RequestState.CANCELLED, "cancelled", "Say that the event does not take place. Its papers are kept."
+)
+reopen_command = _becoming(
+    "reopen", RequestState.OPEN, "reopened", "Go on with a request that was closed or cancelled."
+)

@@ -4,9 +4,8 @@ from datetime import timedelta
 from pathlib import Path
 
 import click
-import msgspec
 
-from agent.parameters import config_option, json_option
+from agent.parameters import config_option, json_option, print_json
 from agent.requests.columns import Column, fitted
 from agent.schedule.answer import document, when_text
 from agent.schedule.done import done_store
@@ -34,13 +33,6 @@ Examples:
   liput schedule feeds             how each was read last
   liput schedule feeds --read      read them now; liput serve does so every quarter of an hour
 """
-
-
-class FeedLine(msgspec.Struct, frozen=True, kw_only=True):
-    """A calendar of the settings as `--json` prints it; `state` is null for one that was never read."""
-
-    name: str
-    state: FeedState | None = None
 
 
 @click.command("import", epilog=IMPORT_EXAMPLES)
@@ -73,7 +65,7 @@ def import_command(
         click.echo(f"liput: {file}: {note}", err=True)
     if as_json:
         ledger = done_store().read()
-        click.echo(msgspec.json.encode([document(plan, ledger, desk) for plan in plans]))
+        print_json([document(plan, ledger, desk) for plan in plans])
         return
     for plan in plans:
         click.echo(f"{when_text(plan, desk.zone)}  {one_line(plan.title)}")
@@ -104,14 +96,14 @@ def feeds_command(ctx: click.Context, *, now: bool, config_file: Path | None, as
         for name in desk.settings.feeds:
             _read(desk, name, states)
     kept = states.read()
-    found = [FeedLine(name=name, state=kept.get(name)) for name in desk.settings.feeds]
+    found = {name: kept.get(name) for name in desk.settings.feeds}
     if as_json:
-        click.echo(msgspec.json.encode(found))
+        print_json([{"name": name, "state": state} for name, state in found.items()])
     elif not found:
         click.echo("The settings name no calendar: add [feeds.NAME] with its url.", err=True)
     else:
-        click.echo("\n".join(fitted(COLUMNS, [_cells(each, desk) for each in found])))
-    ctx.exit(UNREAD if any(each.state and each.state.problem for each in found) else 0)
+        click.echo("\n".join(fitted(COLUMNS, [_cells(name, state, desk) for name, state in found.items()])))
+    ctx.exit(UNREAD if any(state and state.problem for state in found.values()) else 0)
 
 
 def _read(desk: Planner, name: str, states: FeedStates) -> None:
@@ -124,12 +116,11 @@ def _read(desk: Planner, name: str, states: FeedStates) -> None:
         keep(desk.settings, desk.plans, states, name, answer, desk.now)
 
 
-def _cells(found: FeedLine, desk: Planner) -> tuple[str, ...]:
-    state = found.state
+def _cells(name: str, state: FeedState | None, desk: Planner) -> tuple[str, ...]:
     if state is None:
-        return found.name, "never", "", _never(desk, found.name)
+        return name, "never", "", _never(desk, name)
     read = f"{state.read_at.astimezone(desk.zone):%Y-%m-%d %H:%M}" if state.read_at else "never"
-    return found.name, read, str(state.events), one_line("; ".join(filter(None, (state.problem, *state.notes))))
+    return name, read, str(state.events), one_line("; ".join(filter(None, (state.problem, *state.notes))))
 
 
 def _never(desk: Planner, name: str) -> str:

@@ -8,9 +8,9 @@ from typing import Any
 import click
 import msgspec
 
-from agent.parameters import Command, config_option, json_option, seconds, with_options
+from agent.parameters import Command, config_option, json_option, print_json, seconds, with_options
 from agent.requests.columns import Column, fitted
-from agent.schedule.answer import PlanDocument, answer, document, listed, text_lines, when_text
+from agent.schedule.answer import PlanDocument, document, listed, text_lines, when_text
 from agent.schedule.asked import PlanAsked, add, edit
 from agent.schedule.done import done_store
 from agent.schedule.plan import Mode, Plan, PlanState
@@ -47,7 +47,7 @@ def list_command(*, every: bool, days: int | None, config_file: Path | None, as_
     desk = planner(config_file)
     found = listed(desk, done_store().read(), every=every, days=days)
     if as_json:
-        click.echo(msgspec.json.encode(found))
+        print_json(found)
     elif not found:
         click.echo("Nothing is planned.", err=True)
     else:
@@ -77,7 +77,7 @@ def show_command(*, key: str, config_file: Path | None, as_json: bool) -> None:
     desk = planner(config_file)
     found = document(desk.plans.find(key), done_store().read(), desk)
     if as_json:
-        click.echo(msgspec.json.encode(found))
+        print_json(found)
     else:
         title, *lines = text_lines(found, desk.zone)
         click.echo(title, file=own_output(sys.stdout))
@@ -176,6 +176,7 @@ def _whole(word: str) -> str:
 
 
 def _answer(desk: Planner, plan: Plan, what: str, *, as_json: bool) -> None:
-    found = document(plan, done_store().read(), desk)
-    answer(found, f"{what.capitalize()}: {when_text(plan, desk.zone)}, {plan.title} ({plan.mode}), {plan.id}",
-           as_json=as_json)  # fmt: skip
+    if as_json:
+        print_json(document(plan, done_store().read(), desk))
+    else:
+        click.echo(f"{what.capitalize()}: {when_text(plan, desk.zone)}, {plan.title} ({plan.mode}), {plan.id}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 import msgspec
 
 from agent.devices.board import HEALTH, Change, DeviceBoard
-from agent.devices.text import health_colour, health_text, time_text, where_text
+from agent.devices.table import health_colour, health_text, time_text, where_text
 from agent.terminal import can_redraw
 from devices.health.line import PC, HealthLine, Level
 from devices.model import Device

@@ -1,14 +1,16 @@
 """Tables for people: a row each where there is room for that, a few lines each where there is not."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from agent.devices.text import kind_text, where_text
-from devices.model import Device, DeviceKind, Mode
+from config.quantities import format_rate
+from devices.model import Device, DeviceKind, Health, HealthState, Mode
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType
+    from rich.table import Table
     from rich.text import Text
 
 _AS_WIDE_AS_IT_TAKES = 10_000
@@ -18,6 +20,17 @@ _GAP = 2
 _FORMATS_SHOWN = 4
 _RECORDABLE = ("MJPG", "YUYV", "NV12", "H264", "UYVY", "YU12", "JPEG")
 
+
+_KINDS = {DeviceKind.CAMERA: "camera", DeviceKind.CAPTURE_CARD: "capture card", DeviceKind.MICROPHONE: "microphone"}
+_JUST_NOW = timedelta(seconds=3)
+_COLOURS = {
+    HealthState.OK: "green",
+    HealthState.DEGRADED: "yellow",
+    HealthState.BUSY: "yellow",
+    HealthState.SILENT: "red",
+    HealthState.FROZEN: "red",
+    HealthState.LOST: "red",
+}
 
 type Entry = tuple[Device, Sequence["Text"], str]
 """A device, what is to be said of it, and the style of the whole."""
@@ -38,14 +51,21 @@ def print_table(*parts: "RenderableType") -> None:
 
 def table(rows: Sequence[Sequence[str]]) -> "RenderableType":
     """Return rows of cells, the headings first, as a table."""
-    from rich.table import Table
     from rich.text import Text
 
-    made = Table(box=None, header_style="bold", pad_edge=False, padding=(0, _GAP, 0, 0))
-    for heading in rows[0]:
-        made.add_column(heading, no_wrap=True)
+    made = columns(rows[0])
     for row in rows[1:]:
         made.add_row(*map(Text, row))
+    return made
+
+
+def columns(headings: Sequence[str], fold: Collection[str] = ()) -> "Table":
+    """Return a table without rows; only the cells of columns in `fold` are ever broken."""
+    from rich.table import Table
+
+    made = Table(box=None, header_style="bold", pad_edge=False, padding=(0, _GAP, 0, 0))
+    for heading in headings:
+        made.add_column(heading, no_wrap=heading not in fold, overflow="fold" if heading in fold else "ellipsis")
     return made
 
 
@@ -68,13 +88,9 @@ class DeviceTable:
         return sum(width + _GAP for width in widths) + _WIDTH_OF_NOTES
 
     def _table(self) -> "RenderableType":
-        from rich.table import Table
         from rich.text import Text
 
-        table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, _GAP, 0, 0))
-        for heading in ("Name", "Role", "Id", "Where"):
-            table.add_column(heading, no_wrap=True)
-        table.add_column(self._notes_heading, overflow="fold")
+        table = columns(("Name", "Role", "Id", "Where", self._notes_heading), fold={self._notes_heading})
         for device, notes, style in self._entries:
             table.add_row(*map(Text, _cells(device)), Text("\n").join(notes), style=style)
         return table
@@ -115,3 +131,35 @@ def offer_text(device: Device) -> str:
 def _mode_text(mode: Mode) -> str:
     rate = f" at {mode.fps[0]:g}" if mode.fps else ""
     return f"{mode.format} up to {mode.width}x{mode.height}{rate}"
+
+
+def kind_text(device: Device) -> str:
+    """Return what a device is."""
+    return _KINDS[device.kind]
+
+
+def where_text(device: Device, separator: str = "\n") -> str:
+    """Return where a device is: its node or ALSA name, and its port with the speed of the link."""
+    speed = f" ({format_rate(device.link_bps)})" if device.link_bps else ""
+    port = f"port {device.port}{speed}" if device.port else ""
+    return separator.join(part for part in (device.node or device.alsa or "", port) if part)
+
+
+def health_text(health: Health, asked_at: datetime | None = None) -> str:
+    """Return `degraded since 09:41:12: ...` or `ok`; without a time where it was found by asking at `asked_at`."""
+    is_known = health.since and not (asked_at and abs(asked_at - health.since) < _JUST_NOW)
+    since = f" since {time_text(health.since)}" if health.since and is_known else ""
+    reason = f": {health.reason}" if health.reason else ""
+    return f"{health.state}{since}{reason}"
+
+
+def time_text(at: datetime) -> str:
+    """Return a time of today, or of another day."""
+    local = at.astimezone()
+    is_today = local.date() == datetime.now().astimezone().date()
+    return f"{local:%H:%M:%S}" if is_today else f"{local:%Y-%m-%d %H:%M}"
+
+
+def health_colour(health: Health) -> str:
+    """Return the colour that a state of health is shown in."""
+    return _COLOURS[health.state]

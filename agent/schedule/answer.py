@@ -146,8 +146,3 @@ def _time_text(at: datetime, plan: Plan, zone: tzinfo) -> str:
     """Return when something is done for a plan, with the day where it is another one than that of its beginning."""
     at, starts = at.astimezone(zone), plan.starts_at.astimezone(zone)
     return f"{at:%H:%M}" if at.date() == starts.date() else f"{at:%Y-%m-%d %H:%M}"
-
-
-def answer(found: PlanDocument, sentence: str, *, as_json: bool) -> None:
-    """Answer a program with a plan, a person with a sentence."""
-    click.echo(msgspec.json.encode(found) if as_json else sentence)

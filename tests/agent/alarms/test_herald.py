@@ -2,9 +2,8 @@
 
 import pytest
 
-from agent.alarms.alarm import Alarm
+from agent.alarms.alarm import Alarm, Message
 from agent.alarms.herald import GATHER_S, HOUR_S, Herald
-from agent.alarms.message import Message
 from devices.host.clock import NANOSECONDS
 from tests.support.alarms import alarm
 from tests.support.simulated import SimulatedClock

@@ -2,9 +2,8 @@
 
 import pytest
 
-from agent.alarms.alarm import Said
+from agent.alarms.alarm import Message, Said
 from agent.alarms.herald import GATHER_S, HOUR_S
-from agent.alarms.message import Message
 from agent.alarms.notices import AGAIN_S, FOR_ALL, SHOWN_S, URGENT, URGENT_S, Notices
 from agent.alarms.telling import both, subject
 from agent.schedule.notice import WORDS

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.alarms.message import Message
+from agent.alarms.alarm import Message
 from agent.alarms.webhook import Webhook
 from config.alarm_keys import AlarmKeys
 from config.alarms import AlarmSettings

@@ -8,10 +8,10 @@ import msgspec
 import pytest
 from rich.console import Console
 
-from agent.devices import text
+from agent.devices import table as texts
 from agent.devices.board import DeviceBoard
 from agent.devices.showers import JsonShower, TableShower
-from agent.devices.text import health_text
+from agent.devices.table import health_text
 from devices.health.line import PC, HealthLine, Level
 from devices.model import Device, DeviceKind, Health, HealthState
 
@@ -49,7 +49,7 @@ class ThatDay(datetime):
 
 @pytest.fixture(autouse=True)
 def that_day(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(text, "datetime", ThatDay)
+    monkeypatch.setattr(texts, "datetime", ThatDay)
 
 
 @pytest.fixture
