@@ -1,61 +1,51 @@
 """What `liput archive list` and `verify` do with `--at TARGET`: a place that many PCs keep copies at."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import click
 
+from agent.progress import progress_bar
 from config.settings import load_settings
 from devices.host.clock import SystemClock
 from recorder.archive import bag
-from recorder.archive.fixity import Progress
 from recorder.archive.fixity_log import Entry, FixityLog, Outcome
 from recorder.archive.model import Package, Problem
+from recorder.archive.verification import Verdict
 from recorder.copies import inspecting
 from recorder.copies.contents import Listing, listed_there
 from recorder.copies.ledger import Ledger
 from recorder.copies.opening import open_target
 from recorder.copies.target import Target
 
-type ProgressOf = Callable[[str], AbstractContextManager[Progress | None]]
-"""Gives the progress of one package, shown while the context lasts."""
-
 at_option = click.option("--at", "target_name", metavar="TARGET", help="Not here but at a place of [copies].")
-
-
-@contextmanager
-def _opened(ctx: click.Context, name: str) -> Iterator[Target]:
-    target = open_target(load_settings(ctx.find_object(Path)), name)
-    try:
-        yield target
-    finally:
-        target.close()
 
 
 def packages_of(ctx: click.Context, name: str, words: str | None = None) -> Sequence[Package]:
     """Return the packages at a place, the oldest first; with `words` those in whose description they stand."""
-    with _opened(ctx, name) as target:
+    with closing(open_target(load_settings(ctx.find_object(Path)), name)) as target:
         found = inspecting.packages_at(target)
     return found if words is None else inspecting.found_in(found, words)
 
 
-def verified_at(
-    ctx: click.Context, name: str, key: str | None, progress_of: ProgressOf
-) -> Iterator[tuple[str, int, list[Problem]]]:
-    """Verify one package at a place, or all complete ones, and remember it; yield name, bytes and problems of each."""
-    with _opened(ctx, name) as target:
-        if key is not None:
-            wanted = [inspecting.find_place(target, key)]
-        else:
-            wanted = [place for place, files in inspecting.places(target).items() if bag.TAG_MANIFEST_FILE in files]
-        for place in wanted:
+def places_of(target: Target, key: str | None) -> list[str]:
+    """Return the place of one package, or without `key` those of all that were copied to their end, whole or not."""
+    if key is not None:
+        return [inspecting.find_place(target, key)]
+    return [place for place, files in inspecting.places(target).items() if bag.TAG_MANIFEST_FILE in files]
+
+
+def verified_at(ctx: click.Context, name: str, key: str | None, *, shown: bool) -> Iterator[tuple[Verdict, int]]:
+    """Verify one package at a place, or all complete ones, and remember it; yield what is found and its bytes."""
+    with closing(open_target(load_settings(ctx.find_object(Path)), name)) as target:
+        for place in places_of(target, key):
             package = place.rpartition("/")[2]
-            with progress_of(package) as progress:
+            with progress_bar(package, shown=shown) as progress:
                 listing = listed_there(target, place)
                 problems = inspecting.verify_at(target, place, progress, listing)
             _remember(package, name, listing, problems)
-            yield package, listing.size, problems
+            yield Verdict(id=package, ok=not problems, problems=problems, decoded=False), listing.size
 
 
 def _remember(package: str, target: str, listing: Listing, problems: list[Problem]) -> None:

@@ -23,6 +23,7 @@ from recorder.archive.archive import Archive
 from recorder.archive.catalog import refuse_elsewhere, sealed
 from recorder.archive.fixity_round import go_last
 from recorder.archive.names import one_line
+from recorder.copies.ledger import Row
 from recorder.copies.opening import open_target
 from recorder.copies.queue import CopyQueue, Outcome, name_of
 from recorder.copies.reasons import CopyReason
@@ -203,20 +204,19 @@ def _copies(queue: CopyQueue, folders: list[Path]) -> list[PackageCopies]:
         package, version = name_of(folder), version_here(folder)
         lines = []
         for name, target in queue.targets.items():
-            row, trouble = rows.get((package, name)), troubles.get(name)
-            if row is None and not target.automatic:
+            known, trouble = rows.get((package, name)), troubles.get(name)
+            if known is None and not target.automatic:
                 continue
-            state: str = row.state if row else "waiting"
-            if row and state == "copied" and row.version != version:
-                state = "outdated"
-            why = (row if row and row.reason else trouble) if state != "copied" else None
-            next_s = max(row.next_s if row else 0.0, trouble.next_s if trouble else 0.0)
+            row = known or Row(package=package, target=name)
+            is_copied = row.state == "copied" and row.version == version
+            why = None if is_copied else row if row.reason else trouble
+            next_s = max(row.next_s, trouble.next_s if trouble else 0.0)
             lines.append(
                 CopyLine(
                     target=name,
-                    state=state,
-                    verified_at=row.verified_at if row else None,
-                    bytes=row.bytes if row else 0,
+                    state="outdated" if row.state == "copied" and not is_copied else row.state,
+                    verified_at=row.verified_at,
+                    bytes=row.bytes,
                     reason=why.reason if why else None,
                     message=why.message if why else None,
                     since=why.since if why else None,

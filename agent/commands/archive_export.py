@@ -1,6 +1,5 @@
 """`liput archive export`: a package handed over, whole, as an excerpt, or as a film."""
 
-from datetime import datetime
 from pathlib import Path
 
 import click
@@ -60,8 +59,7 @@ def export_command(
     package = sealed(find_in(archives_of(ctx, folder), package_id)[1])
     _ask_of_speakers(package, although_refused=although_refused, may_ask=not as_json)
     with progress_bar(package.id, shown=not as_json) as progress, locked(package.folder, alone=False):
-        write = _write_mp4 if mp4 else _write_excerpt if redact else _write_zip
-        target = write(package, to, SystemClock().now(), progress)
+        target = _written(package, to, progress, mp4=mp4, redact=redact)
     size = target.stat().st_size
     if as_json:
         print_json({"id": package.id, "file": str(target), "bytes": size, "redacted": redact})
@@ -79,26 +77,17 @@ def _ask_of_speakers(package: Package, *, although_refused: bool, may_ask: bool)
     click.confirm(f"{said[0].upper()}{said[1:]}. Hand it over all the same?", err=True, abort=True)
 
 
-def _write_zip(package: Package, to: Path, _now: datetime, progress: Progress | None) -> Path:
-    target = _target(to, f"{package.id}.zip")
-    write_zip(contents(package.folder), package.id, target, progress, mode=PRIVATE)
-    return target
+def _written(package: Package, to: Path, progress: Progress | None, *, mp4: bool, redact: bool) -> Path:
+    if mp4:
+        from recorder.archive.catalog import read_recording
+        from recorder.recovery.handover import write_mp4
 
-
-def _write_excerpt(package: Package, to: Path, now: datetime, progress: Progress | None) -> Path:
-    name, files = excerpt(package.folder, now)
+        target = _target(to, f"{package.id}.mp4")
+        write_mp4(contents(package.folder), read_recording(package.folder), target, progress)
+        return target
+    name, files = excerpt(package.folder, SystemClock().now()) if redact else (package.id, contents(package.folder))
     target = _target(to, f"{name}.zip")
-    write_zip(files, name, target, progress)
-    return target
-
-
-def _write_mp4(package: Package, to: Path, _now: datetime, progress: Progress | None) -> Path:
-    from recorder.archive.catalog import read_recording
-    from recorder.recovery.handover import write_mp4
-
-    whole = contents(package.folder)
-    target = _target(to, f"{package.id}.mp4")
-    write_mp4(whole, read_recording(package.folder), target, progress)
+    write_zip(files, name, target, progress, mode=0o666 if redact else PRIVATE)
     return target
 
 

@@ -2,19 +2,20 @@
 
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import click
 import msgspec
 
 from agent.archives import archive_option, find_in
+from agent.commands.archive_at import places_of
 from agent.commands.archive_copy import copy_queue
 from agent.parameters import json_option, print_json
 from agent.progress import progress_bar
 from config.errors import ArchiveError, CopyError, PackageBusy, PackageDamaged
 from config.schema import Settings
 from devices.health.line import PC, Kind
-from recorder.archive import bag
 from recorder.archive.archive import Archive
 from recorder.archive.catalog import is_elsewhere, sealed
 from recorder.archive.disk import Disk
@@ -23,11 +24,9 @@ from recorder.archive.fixity_log import Entry, FixityLog, Outcome
 from recorder.archive.model import Package, Problem, ProblemKind
 from recorder.control.directory import session_runs
 from recorder.copies.contents import listed_here
-from recorder.copies.inspecting import find_place, places
 from recorder.copies.queue import CopyQueue, place_of
 from recorder.copies.reasons import OF_A_PACKAGE, CopyReason, copy_error
 from recorder.copies.restoring import Restored, Restorer
-from recorder.copies.target import Target
 
 REPAIR_EXAMPLES = """\b
 Examples:
@@ -166,33 +165,29 @@ class _Restoring:
 
     def _restored(self, place: str, name: str, problems: list[Problem]) -> Result:
         package = place.rpartition("/")[2]
-        target = self._queue.open_target(name)
-        self._note(package, 0, Outcome.REPAIR_BEGUN, [], f"from {name}")
-        try:
-            with progress_bar(package, shown=not self._as_json) as progress:
-                restored = self._restorer(progress).restore(place, target, problems)
-        except CopyError as error:
-            if error.reason == CopyReason.DAMAGED_THERE:
-                self._queue.ledger.seen_damaged(package, name)
-                self._note(package, 0, Outcome.COPY_DAMAGED, [], error.message)
-            raise
-        finally:
-            target.close()
-        return self._done(package, target, restored)
+        with closing(self._queue.open_target(name)) as target:
+            self._note(package, 0, Outcome.REPAIR_BEGUN, [], f"from {name}")
+            try:
+                with progress_bar(package, shown=not self._as_json) as progress:
+                    restored = self._restorer(progress).restore(place, target, problems)
+            except CopyError as error:
+                if error.reason == CopyReason.DAMAGED_THERE:
+                    self._queue.ledger.seen_damaged(package, name)
+                    self._note(package, 0, Outcome.COPY_DAMAGED, [], error.message)
+                raise
+        return self._done(package, target.name, restored)
 
-    def _done(self, package: str, target: Target, restored: Restored) -> Result:
+    def _done(self, package: str, target: str, restored: Restored) -> Result:
         copy, now = restored.copy, self._queue.clock.now()
-        self._queue.ledger.seen_whole(package, target.name, copy.version, copy.size, now)
+        self._queue.ledger.seen_whole(package, target, copy.version, copy.size, now)
         kept = str(restored.kept) if restored.kept else None
-        note = f"{_files(restored.fetched)} from {target.name}" + (f"; the damaged one is in {kept}" if kept else "")
+        note = f"{_files(restored.fetched)} from {target}" + (f"; the damaged one is in {kept}" if kept else "")
         self._note(package, copy.size, Outcome.REPAIRED, [], note)
         self._queue.record(
-            PC, Kind.PACKAGE_REPAIRED, f"{package}: {note}", package=package, target=target.name,
+            PC, Kind.PACKAGE_REPAIRED, f"{package}: {note}", package=package, target=target,
             files=len(restored.fetched),
         )  # fmt: skip
-        return Result(
-            id=package, ok=True, target=target.name, fetched=restored.fetched, kept=kept, of_copy=restored.of_copy
-        )
+        return Result(id=package, ok=True, target=target, fetched=restored.fetched, kept=kept, of_copy=restored.of_copy)
 
     def _note(self, package: str, size: int, outcome: Outcome, problems: list[Problem], note: str = "") -> None:
         self._log.add(
@@ -212,11 +207,8 @@ def _fetched(
     def here(place: str) -> int | None:
         return next((number for number, each in enumerate(archives) if (each.root / place).exists()), None)
 
-    target = queue.open_target(name)
-    try:
-        wanted = [find_place(target, key)] if key is not None else _complete(target)
-    finally:
-        target.close()
+    with closing(queue.open_target(name)) as target:
+        wanted = places_of(target, key)
     for place in wanted:
         number = here(place)
         if key is None and number is not None:
@@ -227,10 +219,6 @@ def _fetched(
             if key is not None or (isinstance(error, CopyError) and error.reason not in OF_A_PACKAGE):
                 raise
             yield Result(id=place.rpartition("/")[2], ok=False, target=name, reason=error.message)
-
-
-def _complete(target: Target) -> list[str]:
-    return [place for place, files in places(target).items() if bag.TAG_MANIFEST_FILE in files]
 
 
 def _files(fetched: tuple[str, ...]) -> str:

@@ -1,7 +1,6 @@
 """`liput archive verify` and `fixity`: whether what was recorded still is what it was, of a package, or in turn."""
 
 from collections.abc import Iterator, Sequence
-from functools import partial
 from pathlib import Path
 
 import click
@@ -57,7 +56,7 @@ def verify_command(
     if target_name is not None and (decode or folder is not None):
         raise click.UsageError("--at goes with neither --decode nor --archive.", ctx)
     if target_name is not None:
-        found = _there(ctx, target_name, package_id, as_json=as_json)
+        found = verified_at(ctx, target_name, package_id, shown=not as_json)
     else:
         archives = archives_of(ctx, folder)
         outside = _outside(archives, package_id)
@@ -110,11 +109,6 @@ def _here(
                     raise
                 problems = [Problem(".", "is being changed by another Liput; look again", ProblemKind.UNREADABLE)]
         yield Verdict.of(package, problems, decoded=decode), package.bytes
-
-
-def _there(ctx: click.Context, target: str, key: str | None, *, as_json: bool) -> Iterator[tuple[Verdict, int]]:
-    for name, size, problems in verified_at(ctx, target, key, partial(progress_bar, shown=not as_json)):
-        yield Verdict(id=name, ok=not problems, problems=problems, decoded=False), size
 
 
 def _print_verdict(verdict: Verdict, size: int) -> None:
