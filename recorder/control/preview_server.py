@@ -8,7 +8,7 @@ import selectors
 import socket
 import threading
 import traceback
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import av
@@ -31,61 +31,6 @@ type Wish = tuple[float, int]
 """What is wanted of one source: one picture in so many seconds, so many pixels wide."""
 type Small = tuple[int, av.VideoFrame]
 """The number of a small picture, and the picture: another number is another picture."""
-
-
-class Previews:
-    """Takes pictures while somebody wishes for them. `offer` is called by one thread for each name."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._wishes: Mapping[str, Wish] = {}
-        self._newest: dict[str, Small] = {}
-        self._due_ns: dict[str, int] = {}
-        self._shrinkers: dict[str, Shrinker] = {}
-        self._lock = threading.Lock()
-        self._number = 0
-        self._on_picture: Callable[[], None] | None = None
-
-    def offer(self, name: str, picture: av.VideoFrame) -> bool:
-        """Take a copy of `picture` if somebody looks and it is time, and return whether; never waits, never raises."""
-        wish = self._wishes.get(name)
-        if wish is None:
-            return False
-        every_s, width = wish
-        now_ns, due_ns = self._clock.now_ns(), self._due_ns.get(name, 0)
-        if now_ns < due_ns:
-            return False
-        # From when it was due, not from when it came: else each would be late by a picture's time.
-        self._due_ns[name] = max(due_ns + round(every_s * NANOSECONDS), now_ns)
-        try:
-            small = self._shrinkers.setdefault(name, Shrinker()).shrink(picture, width)
-        except Exception:
-            traceback.print_exc()  # a preview is worth no recording
-            return False
-        with self._lock:
-            self._number += 1
-            self._newest[name] = self._number, small
-        if self._on_picture:
-            self._on_picture()
-        return True
-
-    # For whoever shows them
-
-    def listen(self, on_picture: Callable[[], None] | None) -> None:
-        """Call `on_picture` whenever there is another picture; it must return at once."""
-        self._on_picture = on_picture
-
-    def wish(self, wishes: Mapping[str, Wish]) -> None:
-        """Say what is wanted from now on; of what is wanted no more nothing is kept."""
-        self._wishes = dict(wishes)
-        with self._lock:
-            for name in self._newest.keys() - wishes.keys():
-                del self._newest[name]
-
-    def newest(self, name: str) -> Small | None:
-        """Return the newest picture of a source, None if none has come yet."""
-        with self._lock:
-            return self._newest.get(name)
 
 
 class Viewer(Channel):
@@ -166,26 +111,54 @@ class Viewer(Channel):
 
 
 class PreviewServer(SocketLoop[Viewer]):
-    """Shows what `previews` takes, at `path`; `names` are those of the sources that can be looked at."""
+    """Takes pictures while somebody looks, and shows them at `path`; `names` are those of the sources."""
 
-    def __init__(self, path: Path, previews: Previews, names: Collection[str], clock: Clock) -> None:
+    def __init__(self, path: Path, names: Collection[str], clock: Clock) -> None:
         """Listen; raises OSError."""
         super().__init__(path, clock, name="preview", backlog=MOST_VIEWERS)
-        self._previews = previews
         self._names = list(names)
+        self._wishes: Mapping[str, Wish] = {}
+        self._newest: dict[str, Small] = {}
+        self._newest_lock = threading.Lock()
+        self._number = 0
+        self._due_ns: dict[str, int] = {}
+        self._shrinkers: dict[str, Shrinker] = {}
         self._writer, self._shrinker = JpegWriter(), Shrinker()
+
+    def offer(self, name: str, picture: av.VideoFrame) -> bool:
+        """Take a copy of `picture` if somebody looks and it is time, and return whether; never waits, never raises.
+
+        It is called by one thread for each name.
+        """
+        wish = self._wishes.get(name)
+        if wish is None:
+            return False
+        every_s, width = wish
+        now_ns, due_ns = self._clock.now_ns(), self._due_ns.get(name, 0)
+        if now_ns < due_ns:
+            return False
+        # From when it was due, not from when it came: else each would be late by a picture's time.
+        self._due_ns[name] = max(due_ns + round(every_s * NANOSECONDS), now_ns)
+        try:
+            small = self._shrinkers.setdefault(name, Shrinker()).shrink(picture, width)
+        except Exception:
+            traceback.print_exc()  # a preview is worth no recording
+            return False
+        with self._newest_lock:
+            self._number += 1
+            self._newest[name] = self._number, small
+        self._ring()
+        return True
 
     def start(self) -> None:
         """Serve from now on."""
         self._selector.register(self._listener, selectors.EVENT_READ)
-        self._previews.listen(self._ring)
         self._begin()
 
     def close(self) -> None:
         """Let go of all viewers; idempotent."""
-        self._previews.listen(None)
-        self._previews.wish({})
         super().close()
+        self._wishes, self._newest = {}, {}
 
     # The thread
 
@@ -212,7 +185,7 @@ class PreviewServer(SocketLoop[Viewer]):
                 events |= selectors.EVENT_READ
                 wait_s = 0.0 if viewer.has_request else wait_s
             self._listen_for(viewer, events)
-            small = self._previews.newest(viewer.look.source) if viewer.look else None
+            small = self._newest.get(viewer.look.source) if viewer.look else None
             if (due_s := viewer.due_in_s(small, now_s)) is not None:
                 wait_s = min(wait_s, due_s)
         return wait_s
@@ -238,7 +211,7 @@ class PreviewServer(SocketLoop[Viewer]):
                 viewer.receive()
             if line := viewer.next_request(now_s):
                 viewer.put(encode(self._reply(viewer, line)), now_s)
-            elif viewer.look and (small := self._previews.newest(viewer.look.source)) and viewer.wants(small, now_s):
+            elif viewer.look and (small := self._newest.get(viewer.look.source)) and viewer.wants(small, now_s):
                 viewer.show(small[0], self._jpeg(small, viewer.look.width, made), 1 / viewer.look.fps, now_s)
             if viewer.is_sending:
                 viewer.send(now_s)
@@ -270,12 +243,15 @@ class PreviewServer(SocketLoop[Viewer]):
         return made[key]
 
     def _wish(self) -> None:
-        """Ask for what those who look now need."""
+        """Take the pictures that viewers want from now on; of others none is kept."""
         wishes: dict[str, Wish] = {}
         for look in [viewer.look for viewer in self._clients if viewer.look]:
             every_s, width = wishes.get(look.source, (60.0, 0))
             wishes[look.source] = min(every_s, 1 / look.fps), max(width, look.width)
-        self._previews.wish(wishes)
+        self._wishes = wishes
+        with self._newest_lock:
+            for name in self._newest.keys() - wishes.keys():
+                del self._newest[name]
 
 
 def _unknown(look: Look, names: Collection[str]) -> UsageError:

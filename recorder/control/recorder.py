@@ -26,7 +26,7 @@ from recorder.control import directory, later
 from recorder.control.claims import Claim, Claims
 from recorder.control.destinations import change_destinations
 from recorder.control.directory import RecorderFolder
-from recorder.control.preview_server import Previews, PreviewServer
+from recorder.control.preview_server import PreviewServer
 from recorder.control.protocol import Failure, Note, Ready, Sealing, encode, failure
 from recorder.control.server import ControlServer
 from recorder.control.spec import Spec, saved_spec
@@ -75,9 +75,8 @@ class Recorder:
         try:
             print_into(self._folder.log)
             self._server = ControlServer(self._folder.control, clock)
-            self._previews = Previews(clock)
             shown = [PROGRAM, *(picture.name for picture in planned.plan.pictures)]
-            self._preview_server = PreviewServer(self._folder.preview, self._previews, shown, clock)
+            self._preview_server = PreviewServer(self._folder.preview, shown, clock)
         except OSError as error:
             self._folder.remove()
             raise StorageError(
@@ -119,7 +118,7 @@ class Recorder:
             clock=self._clock,
             listener=self._on_event,
             progress=self._on_progress,
-            offer=self._previews.offer,
+            offer=self._preview_server.offer,
             timing=self._profile.timing if self._profile else untimed,
         )
         if self._profile:

@@ -14,7 +14,7 @@ from devices.host.clock import SystemClock
 from recorder.control import sockets
 from recorder.control.client import Lost, PreviewClient, look_once
 from recorder.control.directory import RecorderFolder
-from recorder.control.preview_server import Previews, PreviewServer
+from recorder.control.preview_server import PreviewServer
 from recorder.control.protocol import Look
 from tests.recorder.control.test_previews import picture
 
@@ -23,14 +23,13 @@ from tests.recorder.control.test_previews import picture
 def showing(folder: Path, *pictures: av.VideoFrame) -> Iterator[RecorderFolder]:
     """Provide a recorder's folder with a preview socket, where `podium` shows these pictures again and again."""
     recorder, over = RecorderFolder(folder), threading.Event()
-    previews = Previews(SystemClock())
+    server = PreviewServer(recorder.preview, ["podium"], SystemClock())
 
     def offer() -> None:
         while not over.wait(0.02):
             for each in pictures:
-                previews.offer("podium", each)
+                server.offer("podium", each)
 
-    server = PreviewServer(recorder.preview, previews, ["podium"], SystemClock())
     thread = threading.Thread(target=offer)
     server.start()
     thread.start()

@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import random
+import select
 import struct
 import threading
 from collections.abc import Iterator
@@ -13,9 +14,9 @@ import av
 import pytest
 from PIL import Image
 
-from devices.host.clock import NANOSECONDS, SystemClock
+from devices.host.clock import NANOSECONDS, Clock, SystemClock
 from recorder.control import preview_server, sockets
-from recorder.control.preview_server import MOST_VIEWERS, Previews, PreviewServer
+from recorder.control.preview_server import MOST_VIEWERS, PreviewServer
 from tests.support.simulated import SimulatedClock
 from tests.support.waiting import wait_for
 
@@ -54,6 +55,11 @@ class Looking:
             return self._file.read(1) == b""
         return True
 
+    def is_let_go(self) -> bool:
+        looked = select.poll()
+        looked.register(self._socket, select.POLLRDHUP)
+        return bool(looked.poll(0))
+
     def close(self) -> None:
         self._file.close()
         self._socket.close()
@@ -62,17 +68,17 @@ class Looking:
 class Source:
     """Offers pictures as a session does, on a thread of its own, until it is closed."""
 
-    def __init__(self, previews: Previews) -> None:
-        self._previews = previews
+    def __init__(self, server: PreviewServer) -> None:
+        self._server = server
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run)
-        self.offered = 0
+        self.offered = self.taken = 0
         self._thread.start()
 
     def _run(self) -> None:
         while not self._over.wait(0.01):
-            self._previews.offer("program", picture(16 + self.offered % 200))
-            self._previews.offer("podium", picture(100, 320, 240))
+            self.taken += self._server.offer("program", picture(16 + self.offered % 200))
+            self.taken += self._server.offer("podium", picture(100, 320, 240))
             self.offered += 1
 
     def close(self) -> None:
@@ -81,22 +87,27 @@ class Source:
 
 
 @pytest.fixture
-def previews() -> Previews:
-    return Previews(SystemClock())
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "preview.sock"
 
 
 @pytest.fixture
-def path(tmp_path: Path, previews: Previews) -> Iterator[Path]:
-    server = PreviewServer(tmp_path / "preview.sock", previews, ["program", "podium"], SystemClock())
+def clock() -> Clock:
+    return SystemClock()
+
+
+@pytest.fixture
+def server(path: Path, clock: Clock) -> Iterator[PreviewServer]:
+    server = PreviewServer(path, ["program", "podium"], clock)
     server.start()
-    yield tmp_path / "preview.sock"
+    yield server
     server.close()
     server.close()
 
 
 @pytest.fixture
-def source(previews: Previews) -> Iterator[Source]:
-    source = Source(previews)
+def source(server: PreviewServer) -> Iterator[Source]:
+    source = Source(server)
     yield source
     source.close()
 
@@ -161,15 +172,17 @@ def test_garbage_ends_that_viewer_alone(path: Path, source: Source) -> None:
     garbage.close()
 
 
-def test_nobody_looks_and_nothing_is_done(previews: Previews, path: Path, source: Source) -> None:
+def test_nobody_looks_and_nothing_is_done(path: Path, source: Source) -> None:
     one = Looking(path, source="program", fps=5)
     one.picture()
     one.close()
-    wait_for(lambda: previews.newest("program") is None)
-    offered = source.offered
-    wait_for(lambda: source.offered > offered + 20)
-    assert previews.newest("program") is None
-    assert previews._wishes == {}
+
+    def takes_nothing() -> bool:
+        taken, offered = source.taken, source.offered
+        wait_for(lambda: source.offered > offered + 60)
+        return source.taken == taken
+
+    wait_for(takes_nothing)
 
 
 def noise(width: int, height: int) -> av.VideoFrame:
@@ -180,18 +193,16 @@ def noise(width: int, height: int) -> av.VideoFrame:
 
 
 def test_a_viewer_that_hangs_skips_pictures_and_is_let_go(
-    path: Path, previews: Previews, monkeypatch: pytest.MonkeyPatch
+    path: Path, server: PreviewServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(preview_server, "PATIENCE_S", 0.5)
     good, hangs = Looking(path, source="program", fps=5), Looking(path, source="podium", fps=5, width=1280)
-    wait_for(lambda: "podium" in previews._wishes)
     large = noise(1280, 720)
-    for _ in range(3):  # more than its socket holds, each of them
-        previews.offer("podium", large)
-    previews.offer("program", picture(20))
+    wait_for(lambda: server.offer("podium", large))  # more than its socket holds
+    wait_for(lambda: server.offer("program", picture(20)))
     assert good.picture().size == (320, 180)
-    wait_for(lambda: "podium" not in previews._wishes)
-    previews.offer("program", picture(40))
+    wait_for(hangs.is_let_go)
+    wait_for(lambda: server.offer("program", picture(40)))
     assert good.picture().size == (320, 180)
     good.close()
     hangs.close()
@@ -218,27 +229,31 @@ def test_viewers_are_bounded(path: Path, source: Source) -> None:
         one.close()
 
 
-def test_pictures_are_taken_no_faster_than_anybody_wants_them() -> None:
-    clock = SimulatedClock()
-    previews = Previews(clock)
-    previews.wish({"program": (0.5, 64)})
-    taken = []
+@pytest.mark.parametrize("clock", [SimulatedClock()])
+def test_pictures_are_taken_no_faster_than_anybody_wants_them(
+    path: Path, server: PreviewServer, clock: SimulatedClock
+) -> None:
+    one = Looking(path, source="program", fps=2, width=64)
+    wait_for(lambda: server.offer("program", picture(50)))
+    assert not server.offer("podium", picture(50)), "nobody looks at that"
     wanted = 0
-    assert not previews.offer("podium", picture(50)), "nobody looks at that"
     for _ in range(300):  # 10 s at 30 pictures a second
-        wanted += previews.offer("program", picture(50))
-        newest = previews.newest("program")
-        assert newest is not None
-        taken.append(newest[0])
-        clock.wait(threading.Event(), 1 / 30)
-    assert 20 <= len(set(taken)) <= 22
-    assert wanted == len(set(taken))
-    assert clock.now_ns() > 9 * NANOSECONDS
+        wanted += server.offer("program", picture(50))
+        clock.advance_to(clock.now_ns() + NANOSECONDS // 30)
+    assert 19 <= wanted <= 22
+    one.close()
 
 
-def test_a_picture_that_cannot_be_shrunk_costs_the_session_nothing(capfd: pytest.CaptureFixture[str]) -> None:
-    previews = Previews(SystemClock())
-    previews.wish({"program": (0.2, 0)})
-    previews.offer("program", None)  # type: ignore[arg-type] # which no session does
-    assert previews.newest("program") is None
-    assert "AttributeError" in capfd.readouterr().err
+def test_a_picture_that_cannot_be_shrunk_costs_the_session_nothing(
+    path: Path, server: PreviewServer, capfd: pytest.CaptureFixture[str]
+) -> None:
+    one = Looking(path, source="program", fps=5)
+    written: list[str] = []
+
+    def is_told() -> bool:
+        assert not server.offer("program", None)  # type: ignore[arg-type] # which no session does
+        written.append(capfd.readouterr().err)
+        return "AttributeError" in written[-1]
+
+    wait_for(is_told)
+    one.close()
