@@ -1,5 +1,6 @@
-"""What a recording turned out to be: all of it is decoded, and looked at and listened to on the way."""
+"""Watches a recording: all of it is decoded, and looked at and listened to on the way."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -14,7 +15,7 @@ from capture.watch.glance import Glance, Seen
 from capture.watch.lipsync import Seeing, Sync
 from capture.watch.listening import Heard, Listening
 from devices.host.clock import NANOSECONDS
-from recorder.archive.media import Decoded, decode_all
+from recorder.archive.media import Decoded, Span, decode_all
 
 LOOK_EVERY_S = 0.09
 """What pictures show is judged ten times a second; all of them are decoded."""
@@ -59,16 +60,7 @@ def watch(path: Path, mains_hz: int, stop: Event) -> Film | None:
         tracks = decode_all(path, on_frame=viewer.take)
     except _Stopped:
         return None
-    pictures = tracks.get(viewer.picture_track) if viewer.picture_track is not None else None
-    return Film(
-        pictures=pictures.frames if pictures else 0,
-        duration_s=pictures.duration_s if pictures else 0.0,
-        longest_gap_s=viewer.longest_gap_s,
-        bytes=path.stat().st_size,
-        seen=viewer.glance.seen(),
-        heard=viewer.heard,
-        sync=viewer.sync(),
-    )
+    return viewer.film(tracks, path.stat().st_size)
 
 
 class _Stopped(Exception):
@@ -80,8 +72,8 @@ class _Viewer:
 
     def __init__(self, mains_hz: int, stop: Event) -> None:
         self._stop = stop
-        self.glance = Glance()
-        self.picture_track: int | None = None
+        self._glance = Glance()
+        self._picture_track: int | None = None
         self._mains_hz = mains_hz
         self._seeing = Seeing()
         self._times: list[float] = []
@@ -97,8 +89,8 @@ class _Viewer:
             raise _Stopped
         at_s = frame.time or 0.0
         if isinstance(frame, av.VideoFrame):
-            if self.picture_track is None:
-                self.picture_track = track
+            if self._picture_track is None:
+                self._picture_track = track
             self._look(frame, at_s)
         elif self._sound_track in (None, track):
             if self._sound_track is None:
@@ -111,7 +103,7 @@ class _Viewer:
             self._seeing.see(picture, at_s)
         if at_s >= self._next_s:
             self._next_s = at_s + LOOK_EVERY_S
-            self.glance.see(picture, round(at_s * NANOSECONDS))
+            self._glance.see(picture, round(at_s * NANOSECONDS))
 
     def _listen(self, frame: av.AudioFrame, at_s: float) -> None:
         planar = frame.to_ndarray()  # AAC is decoded to floats, a row for each channel
@@ -122,18 +114,20 @@ class _Viewer:
         if at_s < SYNC_S:
             self._sound.append(samples)
 
-    @property
-    def longest_gap_s(self) -> float:
-        """The longest time from one picture to the next."""
-        times = sorted(self._times)
-        return max((after - before for before, after in pairwise(times)), default=0.0)
+    def film(self, tracks: Mapping[int, Span], size: int) -> Film:
+        """Return what the frames of a file of `size` bytes were."""
+        pictures = None if self._picture_track is None else tracks.get(self._picture_track)
+        return Film(
+            pictures=pictures.frames if pictures else 0,
+            duration_s=pictures.duration_s if pictures else 0.0,
+            longest_gap_s=max((after - before for before, after in pairwise(sorted(self._times))), default=0.0),
+            bytes=size,
+            seen=self._glance.seen(),
+            heard=self._listening.heard() if self._listening else None,
+            sync=self._sync(),
+        )
 
-    @property
-    def heard(self) -> Heard | None:
-        """What was heard."""
-        return self._listening.heard() if self._listening else None
-
-    def sync(self) -> Sync | None:
+    def _sync(self) -> Sync | None:
         """Return how far sound and picture are apart, where something was seen with its sound."""
         if not self._sound:
             return None

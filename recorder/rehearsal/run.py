@@ -82,7 +82,7 @@ LET_GO_S = 20.0
 
 @dataclass(slots=True)
 class Rehearsed:
-    """What came of a rehearsal: how the session ended, what it said last, and the film; None where there is none."""
+    """The result of a rehearsal: how the session ended, its last status, and the film; None where there is none."""
 
     result: SessionResult | None = None
     status: SessionStatus | None = None
@@ -123,90 +123,76 @@ def rehearse(
             resume=None,
             request=None,
         )
-        rehearsal = _Rehearsal(wanted, bare, clock, stop, stage)
-        with rehearsal.claimed():
-            rehearsal.run(seconds)
-        if not stop.is_set():
-            rehearsal.watch()
-        return rehearsal.found
-
-
-class _Rehearsal:
-    def __init__(self, asked: Asked, settings: Settings, clock: Clock, stop: threading.Event, stage: Stage) -> None:
         stage("opening", 0.0)
-        planned = plan_session(asked, settings, clock)
-        devices = planned.plan.context.devices
-        self.found = Rehearsed(devices={device.role or device.name: str(device.kind) for device in devices})
-        self._devices = [(device.id, device.name) for device in devices]
-        self._settings = settings
-        self._clock = clock
-        self._stop = stop
-        self._stage = stage
+        plan = plan_session(wanted, bare, clock).plan
+        devices = plan.context.devices
+        found = Rehearsed(devices={device.role or device.name: str(device.kind) for device in devices})
         # It is thrown away: nothing is made of its recording.
-        plan = replace(planned.plan, context=msgspec.structs.replace(planned.plan.context, wishes=None))
-        self._session = Session(plan, clock=clock, listener=self.found.events.append)
-        self._over = threading.Event()
-
-    @contextlib.contextmanager
-    def claimed(self) -> Iterator[None]:
-        """Keep its devices from sessions meanwhile."""
+        plan = replace(plan, context=msgspec.structs.replace(plan.context, wishes=None))
+        session = Session(plan, clock=clock, listener=found.events.append)
         pid = os.getpid()
         claims = Claims(Claim(id=f"rehearsal-{pid}", title=TITLE, pid=pid))
-        claims.take(self._devices)
+        claims.take([(device.id, device.name) for device in devices])
         try:
-            yield
+            _record(session, found, clock, stop, seconds=seconds, stage=stage)
         finally:
             claims.release()
+        if not stop.is_set():
+            _watch(found, mains_hz(settings.devices.power_line_frequency), stop, stage)
+        return found
 
-    def run(self, seconds: float) -> None:
-        """Run the session to its end."""
-        self._session.start()
-        thread = threads.start(self._run, name="rehearsal")
-        until_ns = self._clock.now_ns() + round((seconds + LONGER_S) * NANOSECONDS)
-        while not self._over.is_set() and not self._stop.is_set() and self._clock.now_ns() < until_ns:
-            self._ask(seconds)
-            self._clock.wait(self._over, ASK_S)
-        if not self._over.is_set():
-            self._session.stop()
-        thread.join(LET_GO_S)
-        if not self._over.is_set() and self.found.problem is None:
-            self.found.problem = SessionError(
-                "the rehearsal did not come to its end", hint="see which source hangs: liput check"
-            )
 
-    def _run(self) -> None:
+def _record(
+    session: Session, found: Rehearsed, clock: Clock, stop: threading.Event, *, seconds: float, stage: Stage
+) -> None:
+    """Run the session to its end."""
+    over = threading.Event()
+
+    def run() -> None:
         try:
-            self.found.result = self._session.run()
+            found.result = session.run()
         except LiputError as error:
-            self.found.problem = error
+            found.problem = error
         finally:
-            self._over.set()
+            over.set()
 
-    def _ask(self, seconds: float) -> None:
-        """Take note of what the session says of itself now."""
-        status = self._session.status()
-        if status.state in BEFORE:
-            self._stage("opening", 0.0)
-            return
-        self._stage("recording", min(1.0, status.elapsed_s / seconds) * 0.8)
-        if status.state in RECORDS:
-            self.found.status = status
-            for line in status.destinations:
-                self.found.destinations[line.name] = _better(self.found.destinations.get(line.name), line)
+    session.start()
+    thread = threads.start(run, name="rehearsal")
+    until_ns = clock.now_ns() + round((seconds + LONGER_S) * NANOSECONDS)
+    while not over.is_set() and not stop.is_set() and clock.now_ns() < until_ns:
+        _take_note(found, session.status(), seconds, stage)
+        clock.wait(over, ASK_S)
+    if not over.is_set():
+        session.stop()
+    thread.join(LET_GO_S)
+    if not over.is_set() and found.problem is None:
+        found.problem = SessionError(
+            "the rehearsal did not come to its end", hint="see which source hangs: liput check"
+        )
 
-    def watch(self) -> None:
-        """Watch what was recorded."""
-        result = self.found.result
-        if result is None or result.package is None:
-            return
-        self._stage("watching", 0.85)
-        program = Path(result.package) / "data" / "media" / PROGRAM
-        try:
-            self.found.film = watch(program, mains_hz(self._settings.devices.power_line_frequency), self._stop)
-        except LiputError as error:
-            self.found.problem = error
-        except OSError as error:
-            self.found.problem = LiputError(f"the recording cannot be read: {error.strerror}")
+
+def _take_note(found: Rehearsed, status: SessionStatus, seconds: float, stage: Stage) -> None:
+    if status.state in BEFORE:
+        stage("opening", 0.0)
+        return
+    stage("recording", min(1.0, status.elapsed_s / seconds) * 0.8)
+    if status.state in RECORDS:
+        found.status = status
+        for line in status.destinations:
+            found.destinations[line.name] = _better(found.destinations.get(line.name), line)
+
+
+def _watch(found: Rehearsed, hz: int, stop: threading.Event, stage: Stage) -> None:
+    """Watch the recording, if there is one."""
+    if found.result is None or found.result.package is None:
+        return
+    stage("watching", 0.85)
+    try:
+        found.film = watch(Path(found.result.package) / "data" / "media" / PROGRAM, hz, stop)
+    except LiputError as error:
+        found.problem = error
+    except OSError as error:
+        found.problem = LiputError(f"the recording cannot be read: {error.strerror}")
 
 
 def _better(before: DestinationLine | None, now: DestinationLine) -> DestinationLine:
