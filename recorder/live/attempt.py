@@ -18,7 +18,7 @@ from devices.host.clock import NANOSECONDS, Clock
 from devices.host.framing import ReceiveBuffer
 from recorder.live.feed import FlvFeed, bit_rate, request
 from recorder.live.kind import kind_of
-from recorder.live.protocol import Entered, Outcome, Report, Sent
+from recorder.live.protocol import Outcome, Report, Sent
 from recorder.live.queue import PacketQueue
 from recorder.live.reason import Reason
 from recorder.live.url import parse_live_url
@@ -242,12 +242,14 @@ class Attempt:
     def _take_note(self, report: Report) -> Outcome | None:
         self._moved_ns = self._clock.now_ns()
         match report:
-            case Entered(step):
+            case str(step):
                 self.step = step
                 if step == "live":
                     self._live_ns = self._moved_ns
             case Sent():
-                self._acknowledge(report.dts_s)
+                if self._feed is not None:
+                    self.sent_s = self._feed.start_s + report.dts_s
+                    self._queue.sent(self.sent_s + 0.002)  # FLV counts milliseconds
                 self._told_ns = self._clock.now_ns()
                 self.link = report  # last: who looks at it finds acknowledged what it tells of
             case Outcome(reason, detail):
@@ -256,12 +258,6 @@ class Attempt:
                     self._queue.all_sent()
                 return Outcome(reason, detail, self._live_s())
         return None
-
-    def _acknowledge(self, dts_s: float) -> None:
-        if self._feed is None:
-            return
-        self.sent_s = self._feed.start_s + dts_s
-        self._queue.sent(self.sent_s + 0.002)  # FLV counts milliseconds
 
     def _judge(self) -> Outcome | None:
         """End the attempt when something takes too long, or when it is to stop and has nothing to lose."""

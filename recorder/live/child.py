@@ -16,7 +16,7 @@ import msgspec
 
 from devices.host.child import end_with_parent
 from recorder.live.kind import kind_of
-from recorder.live.protocol import ORDERS, Entered, Outcome, Report, Request
+from recorder.live.protocol import ORDERS, Outcome, Report, Request
 from recorder.live.reason import Reason
 
 STDIN, STDOUT = 0, 1
@@ -46,12 +46,12 @@ def _stream(scheme: str, to: msgspec.Raw, request: Request) -> Report:
     kind = kind_of(scheme)
     url = msgspec.json.decode(to, type=kind.url)
     if url.host:
-        report(Entered("resolve"))
+        report("resolve")
         try:
             socket.getaddrinfo(url.host, url.port, type=socket.SOCK_STREAM)
         except OSError as error:
             return Outcome(Reason.UNKNOWN_HOST, error.strerror or "")
-    report(Entered("load"))
+    report("load")
     # Only now is libav loaded: that takes 0.1 s of CPU, which a failed look-up need not cost.
     return kind.publish(request, url, report)
 

@@ -21,7 +21,7 @@ from config.files import NotRegular, held, make_file, of_mode, read_file, replac
 from recorder.live.hls_folder import OURS, READABLE, open_lock
 from recorder.live.incoming import SENT_EVERY_S, add_streams, packets
 from recorder.live.kind import Tell
-from recorder.live.protocol import Entered, Outcome, Report, Request, Sent
+from recorder.live.protocol import Outcome, Report, Request, Sent
 from recorder.live.reason import Reason, folder_reason
 from recorder.live.url import FolderUrl
 
@@ -126,7 +126,7 @@ _TO_US = "liput:playlist"
 
 def publish(request: Request, url: FolderUrl, report: Tell) -> Report:
     """Write until the input ends or the disk does; return the last report."""
-    report(Entered("folder"))
+    report("folder")
     os.umask(0o777 & ~READABLE)
     try:
         with held(Path(url.path)) as folder:
@@ -155,7 +155,7 @@ def _write(request: Request, output: "Output", report: Tell) -> None:
     sink = av.open(_TO_US, "w", format="hls", options=options, io_open=output.open)
     add_streams(sink, request)
     sink.start_encoding()
-    report(Entered("live"))
+    report("live")
     next_report, dts_s = 0.0, 0.0
     for packet, dts_s in packets(sink):
         sink.mux(packet)

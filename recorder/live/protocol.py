@@ -38,17 +38,6 @@ type Order = tuple[str, msgspec.Raw, Request]
 ORDERS = msgspec.json.Decoder[Order](Order.__value__)
 
 
-class Entered(msgspec.Struct, frozen=True, tag="entered"):
-    """The attempt came one step further.
-
-    For a server: resolve, load, connect, secure, handshake, application or publish; for a folder: load, folder. An SRT
-    listener says `listen`, again and again, until somebody has called. For all at last `live`: the stream is accepted
-    and begins only now, with the newest there is, however long it took.
-    """
-
-    step: str
-
-
 class Sent(msgspec.Struct, frozen=True, tag="sent"):
     """Everything up to `dts_s` (seconds from the start of this attempt's FLV) has been given to the network.
 
@@ -79,4 +68,10 @@ class Outcome(msgspec.Struct, frozen=True, tag="outcome"):
     live_s: float = 0.0
 
 
-Report = Entered | Sent | Outcome
+Report = str | Sent | Outcome
+"""How far a child is: the step that it has come to, or one of the above.
+
+For a server: resolve, load, connect, secure, handshake, application or publish; for a folder: load, folder. An SRT
+listener says `listen`, again and again, until somebody has called. For all at last `live`: the stream is accepted
+and begins only now, with the newest there is, however long it took.
+"""

@@ -21,7 +21,7 @@ from devices.host.tcp_info import TCP_NOTSENT_LOWAT
 from recorder.live.incoming import SENT_EVERY_S, add_streams, packets
 from recorder.live.kind import Tell
 from recorder.live.link import TcpLink, tcp_sockets
-from recorder.live.protocol import Entered, Outcome, Report, Request
+from recorder.live.protocol import Outcome, Report, Request
 from recorder.live.reason import Reason
 from recorder.live.trust import certificate_problem, trusted_authorities
 from recorder.live.url import RtmpUrl, redact
@@ -64,7 +64,7 @@ class Journal(logging.Handler):
         self.blocking_since = self.live_since = time.monotonic()
         if step in {"connect", "live"}:
             self.server_said = ""  # what it asks before a login is tried, or had to say of what it takes all the same
-        self._report(Entered(step))
+        self._report(step)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Take note of one line of the log."""

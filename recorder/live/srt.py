@@ -20,7 +20,7 @@ from recorder.live.incoming import SENT_EVERY_S, add_streams, packets
 from recorder.live.kind import Tell
 from recorder.live.libsrt import BROKEN, CONNECTED, PAYLOAD, Admits, Option, SrtSocket, Statistics
 from recorder.live.pace import Pace
-from recorder.live.protocol import Entered, Outcome, Report, Request, Sent
+from recorder.live.protocol import Outcome, Report, Request, Sent
 from recorder.live.reason import NotLive, Reason
 from recorder.live.url import SrtUrl, redact
 
@@ -56,7 +56,7 @@ def publish(request: Request, url: SrtUrl, report: Tell) -> Report:
     try:
         connection = _answer(request, url, report) if url.listens else _call(request, url, report)
         step = "live"
-        report(Entered("live"))
+        report("live")
         _Stream(connection, request, url, report).copy()
         connection.close()
     except NotLive as lost:
@@ -86,7 +86,7 @@ def _prepared(url: SrtUrl, family: int, request: Request) -> SrtSocket:
 
 def _call(request: Request, url: SrtUrl, report: Tell) -> SrtSocket:
     """Return a connection to whoever listens at the first address that answers; the others have their share of time."""
-    report(Entered("connect"))
+    report("connect")
     patience, lost = Patience.of(request.connect_timeout_s, threading.Event()), NotLive(Reason.UNREACHABLE)
     addresses = with_a_way(socket.getaddrinfo(url.host, url.port, type=socket.SOCK_DGRAM))
     for index, (family, _, _, _, address) in enumerate(addresses):
@@ -166,7 +166,7 @@ def _answer(request: Request, url: SrtUrl, report: Tell) -> SrtSocket:
     told_s = 0.0
     while (caller := listener.accept()) is None:
         if time.monotonic() - told_s > _STILL_LISTENING_S:
-            report(Entered("listen"))
+            report("listen")
             told_s = time.monotonic()
         time.sleep(_LOOK_S)
     served.append(caller)

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from devices.host.clock import NANOSECONDS
-from recorder.live.protocol import Entered, Outcome, Report, Sent
+from recorder.live.protocol import Outcome, Report, Sent
 from tests.support.simulated import SimulatedClock
 
 FLV_HEADER, TAG_HEADER, TAG_END = 13, 11, 4
@@ -83,7 +83,7 @@ class ThrottledChild:
         if self._has_begun or self._request is None:
             return []
         self._has_begun = True
-        return [Entered("connect"), Entered("live")]
+        return ["connect", "live"]
 
     def _send(self, passed_s: float) -> list[Report]:
         self._allowance = min(self._allowance + self._bps(self.now_s) / 8 * passed_s, float(len(self._inside)))

@@ -12,7 +12,7 @@ from devices.host.clock import NANOSECONDS
 from recorder.live import attempt
 from recorder.live.attempt import RESOLVER, STALL_S, STEP_S, UNREAD_S, Attempt, LiveChild, StopRequest
 from recorder.live.backoff import SOON_S, Backoff
-from recorder.live.protocol import Entered, Outcome, Report, Sent
+from recorder.live.protocol import Outcome, Report, Sent
 from recorder.live.queue import PacketQueue
 from recorder.live.reason import Reason
 from recorder.model.packet import Track
@@ -91,7 +91,7 @@ def run(
 def test_each_step_of_connecting_has_three_seconds(
     monkeypatch: pytest.MonkeyPatch, packets: tuple[SmallEncoder, PacketQueue], step: str, reason: Reason
 ) -> None:
-    outcome, took_s = run(monkeypatch, packets, (0.5, Entered(step)))
+    outcome, took_s = run(monkeypatch, packets, (0.5, step))
     assert (outcome.reason, outcome.live_s) == (reason, 0.0)
     assert took_s == pytest.approx(0.5 + 3.0, abs=0.1)
 
@@ -99,9 +99,7 @@ def test_each_step_of_connecting_has_three_seconds(
 def test_a_stream_that_does_not_move_is_given_up_and_nothing_of_it_is_lost(
     monkeypatch: pytest.MonkeyPatch, packets: tuple[SmallEncoder, PacketQueue]
 ) -> None:
-    outcome, took_s = run(
-        monkeypatch, packets, (0.1, Entered("connect")), (0.2, Entered("live")), (1.0, Sent(0.5)), takes_until_s=0.02
-    )
+    outcome, took_s = run(monkeypatch, packets, (0.1, "connect"), (0.2, "live"), (1.0, Sent(0.5)), takes_until_s=0.02)
     assert outcome.reason is Reason.STALLED
     assert took_s == pytest.approx(1.0 + STALL_S, abs=0.1)
     _, queue = packets
@@ -115,8 +113,8 @@ def test_a_server_that_reads_nothing_is_given_up_though_its_child_is_held_up_and
     outcome, took_s = run(
         monkeypatch,
         packets,
-        (0.1, Entered("connect")),
-        (0.2, Entered("live")),
+        (0.1, "connect"),
+        (0.2, "live"),
         (1.0, Sent(0.5)),
         (2.0, Sent(1.5, unread_s=0.9)),
     )
@@ -139,9 +137,7 @@ def test_a_stream_begins_with_what_is_newest_when_it_is_live_however_long_it_too
     monkeypatch: pytest.MonkeyPatch, packets: tuple[SmallEncoder, PacketQueue]
 ) -> None:
     clock, (encoder, queue) = SimulatedClock(), packets
-    child = ScriptedChild(
-        clock, [(0.2, Entered("connect")), (3.1, Entered("live")), (3.2, Sent(0.0)), (3.3, Outcome())], 1000.0
-    )
+    child = ScriptedChild(clock, [(0.2, "connect"), (3.1, "live"), (3.2, Sent(0.0)), (3.3, Outcome())], 1000.0)
     monkeypatch.setattr(attempt, "LiveChild", lambda _bytes: child)
     encoded_s: list[float] = []
     dropped: list[int] = []
@@ -174,7 +170,7 @@ def test_what_is_live_and_has_nothing_to_send_yet_ends_at_once(
 ) -> None:
     clock, stop, (encoder, queue) = SimulatedClock(), StopRequest(), packets
     queue.clear()  # after a drop, before the next keyframe
-    child = ScriptedChild(clock, [(0.2, Entered("live"))], 1000.0)
+    child = ScriptedChild(clock, [(0.2, "live")], 1000.0)
     monkeypatch.setattr(attempt, "LiveChild", lambda _bytes: child)
 
     def turn() -> None:

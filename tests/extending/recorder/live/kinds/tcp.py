@@ -8,7 +8,7 @@ import msgspec
 
 from config.errors import UsageError
 from recorder.live.kind import DestinationKind, Reached, Tell
-from recorder.live.protocol import Entered, Outcome, Report, Request, Sent
+from recorder.live.protocol import Outcome, Report, Request, Sent
 from recorder.live.reason import Reason
 from recorder.live.url import host_and_port, shown
 
@@ -49,7 +49,7 @@ def publish(request: Request, url: TcpUrl, report: Tell) -> Report:
 
     from recorder.live.incoming import SENT_EVERY_S, add_streams, packets
 
-    report(Entered("connect"))
+    report("connect")
     options = {"timeout": str(round(request.io_timeout_s * 1_000_000))}
     step, told_s = "connect", 0.0
     try:
@@ -57,7 +57,7 @@ def publish(request: Request, url: TcpUrl, report: Tell) -> Report:
             add_streams(sink, request)
             sink.start_encoding()
             step = "live"
-            report(Entered("live"))
+            report("live")
             for packet, dts_s in packets(sink):
                 sink.mux(packet)
                 if time.monotonic() - told_s >= SENT_EVERY_S:
