@@ -132,12 +132,11 @@ class Playback:
         name = self._pulse.pa_stream_get_device_name(self._stream)
         return name.decode() if name else ""
 
-    def turn(self) -> bool:
-        """Talk to the server for a moment; returns True. Raises PlaybackError when the sink is gone."""
+    def turn(self) -> None:
+        """Talk to the server for a moment. Raises PlaybackError when the sink is gone."""
         self._turn()
         if self._pulse.pa_stream_get_state(self._stream) != _STREAM_READY or self._device() != self._sink:
             raise PlaybackError("lost")
-        return True
 
     @property
     def room(self) -> int:
@@ -155,11 +154,6 @@ class Playback:
         latency, is_negative = ctypes.c_uint64(), ctypes.c_int()
         known = self._pulse.pa_stream_get_latency(self._stream, ctypes.byref(latency), ctypes.byref(is_negative))
         return latency.value if known == 0 and not is_negative.value else 0
-
-    @staticmethod
-    def now_s() -> float:
-        """Return what the time is."""
-        return time.monotonic()
 
 
 STDIN, STDOUT = 0, 1
@@ -188,14 +182,15 @@ def main() -> None:
 
 
 def _play(playback: Playback) -> None:
-    waiting, taken, told_s, took_s = b"", 0, 0.0, playback.now_s()
-    while playback.turn():
+    waiting, taken, told_s, took_s = b"", 0, 0.0, time.monotonic()
+    while True:
+        playback.turn()
         if not waiting:
             with contextlib.suppress(BlockingIOError):
                 waiting = os.read(STDIN, CHUNK)
                 if not waiting:
                     return
-        room, now_s = playback.room, playback.now_s()
+        room, now_s = playback.room, time.monotonic()
         if room or not waiting:
             took_s = now_s
         elif now_s - took_s > STALLED_S:

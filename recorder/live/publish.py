@@ -6,9 +6,7 @@ PC's own, the last error; both redacted.
 """
 
 import contextlib
-import errno
 import logging
-import os
 import socket
 import time
 
@@ -22,7 +20,7 @@ from recorder.live.incoming import SENT_EVERY_S, add_streams, packets
 from recorder.live.kind import Tell
 from recorder.live.link import TcpLink, tcp_sockets
 from recorder.live.protocol import Outcome, Report, Request
-from recorder.live.reason import Reason
+from recorder.live.reason import Reason, no_way
 from recorder.live.trust import certificate_problem, trusted_authorities
 from recorder.live.url import RtmpUrl, redact
 
@@ -41,7 +39,6 @@ _STEPS = (
 _SERVER_SAYS = "Server error: "
 _NOT_TRUSTED = ("certificate failed verification", "does not match hostname")
 _BUSY = ("already", "busy", "in use")
-_NO_WAY_THERE = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EADDRNOTAVAIL)
 
 
 class Journal(logging.Handler):
@@ -180,24 +177,24 @@ def _failure(error: Exception, journal: Journal, request: Request, url: RtmpUrl)
     blamed = _reason_by_step(error, journal.step, secure=url.scheme == "rtmps")
     if journal.step == "live" and blamed and time.monotonic() - journal.live_since < SOON_S:
         return Outcome(Reason.CLOSED, "soon after it took the stream: its program fails, or the key is wrong")
-    return Outcome(*blamed) if blamed else Outcome(Reason.FAILED, _own_fault(error, journal))
+    return blamed or Outcome(Reason.FAILED, _own_fault(error, journal))
 
 
-def _reason_by_step(error: Exception, step: str, *, secure: bool) -> tuple[Reason, str] | None:
+def _reason_by_step(error: Exception, step: str, *, secure: bool) -> Outcome | None:
     """Return what a failure in `step` means where the network or the server is to blame, or None."""
     if isinstance(error, ValueError | LookupError) and step in {"publish", "live"}:
         return None  # connected, and libav refuses what it is given
-    number = error.errno if isinstance(error, OSError) and error.errno else 0
     if step == "connect" or (step == "secure" and not secure):
         if isinstance(error, ConnectionRefusedError):
-            return Reason.REFUSED, ""
-        return Reason.UNREACHABLE, os.strerror(number) if number in _NO_WAY_THERE else ""
+            return Outcome(Reason.REFUSED)
+        lost = no_way(error.errno if isinstance(error, OSError) else None)
+        return Outcome(lost.reason, lost.detail)
     return {
-        "secure": (Reason.TLS, ""),
-        "handshake": (Reason.CLOSED, "before the RTMP handshake was done"),
-        "application": (Reason.REJECTED, "when the application was named"),
-        "publish": (Reason.REJECTED, "when the key was given"),
-        "live": (Reason.CLOSED, ""),
+        "secure": Outcome(Reason.TLS),
+        "handshake": Outcome(Reason.CLOSED, "before the RTMP handshake was done"),
+        "application": Outcome(Reason.REJECTED, "when the application was named"),
+        "publish": Outcome(Reason.REJECTED, "when the key was given"),
+        "live": Outcome(Reason.CLOSED),
     }.get(step)
 
 

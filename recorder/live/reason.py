@@ -1,6 +1,7 @@
 """Why a live destination is not live: stable codes for programs, sentences for people."""
 
 import errno
+import os
 from enum import StrEnum
 
 
@@ -56,6 +57,7 @@ _SENTENCES = {
     Reason.DISK_FAILED: "the disk of {where} failed",
     Reason.FAILED: "streaming to {where} failed on this PC",
 }
+_NO_WAY_THERE = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EADDRNOTAVAIL)
 _FOLDER_REASONS = {
     errno.ENOENT: Reason.FOLDER_MISSING,
     errno.ENOTDIR: Reason.FOLDER_MISSING,
@@ -72,6 +74,11 @@ def sentence(reason: Reason, where: str, detail: str = "") -> str:
     """Say what happened at `where` (host and port); `detail` is what the other side said, already redacted."""
     said = _SENTENCES[reason].format(where=where)
     return f"{said} ({detail})" if detail else said
+
+
+def no_way(number: int | None) -> NotLive:
+    """Return why a server could not be connected to, from an errno that does not say that it refused."""
+    return NotLive(Reason.UNREACHABLE, os.strerror(number) if number and number in _NO_WAY_THERE else "")
 
 
 def folder_reason(number: int) -> Reason:

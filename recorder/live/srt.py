@@ -4,8 +4,6 @@ Nothing here blocks in libsrt, so that a connection that stands still is seen. W
 flooded is told in recorder.live.pace and docs/decisions/0028.
 """
 
-import errno
-import os
 import socket
 import threading
 import time
@@ -21,7 +19,7 @@ from recorder.live.kind import Tell
 from recorder.live.libsrt import BROKEN, CONNECTED, PAYLOAD, Admits, Option, SrtSocket, Statistics
 from recorder.live.pace import Pace
 from recorder.live.protocol import Outcome, Report, Request, Sent
-from recorder.live.reason import NotLive, Reason
+from recorder.live.reason import NotLive, Reason, no_way
 from recorder.live.url import SrtUrl, redact
 
 SILENT_S = 4.0
@@ -44,7 +42,6 @@ _TO_DRAIN_S = 1.0
 _LONGEST_PLAYOUT_S = 1.5
 _CONFLICT, _FORBIDDEN = 1409, 1403  # access_control.h
 _MUXER = {"flush_packets": "1", "max_interleave_delta": "1000000", "mpegts_flags": "resend_headers"}
-_NO_WAY_THERE = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EADDRNOTAVAIL)
 
 _NEXT_AFTER = (Reason.REFUSED, Reason.UNREACHABLE, Reason.TIMEOUT)
 """Why the next address of a host is called: what answers otherwise is there, and another one would say the same."""
@@ -131,7 +128,7 @@ def _ask(probe: socket.socket, what: Callable[[], object]) -> None:
         raise NotLive(Reason.REFUSED) from None
     except OSError as error:
         probe.close()
-        raise NotLive(Reason.UNREACHABLE, os.strerror(error.errno) if error.errno in _NO_WAY_THERE else "") from None
+        raise no_way(error.errno) from None
 
 
 def _turned_away(code: int, word: str) -> NotLive:

@@ -20,8 +20,7 @@ def _publish(request: Request, url: RtmpUrl, report: Tell) -> Report:
 def _reach(url: RtmpUrl, ca_file: Path | None, patience: "Patience") -> Reached:
     from recorder.live.reach import reach_rtmp
 
-    reach_rtmp(url, ca_file, patience)
-    return "ok"
+    return reach_rtmp(url, ca_file, patience)
 
 
 KIND = DestinationKind(RtmpUrl, parse_rtmp_url, _publish, _reach)

@@ -23,10 +23,7 @@ def _reach(url: SrtUrl, _ca_file: Path | None, patience: "Patience") -> Reached:
 
     if libsrt.find() is None:
         return "no-libsrt"
-    if url.listens:
-        return try_port(url, patience)
-    reach_srt(url, patience)
-    return "ok"
+    return try_port(url, patience) if url.listens else reach_srt(url, patience)
 
 
 KIND = DestinationKind(SrtUrl, parse_srt_url, _publish, _reach)
