@@ -1,17 +1,26 @@
 """What parts are put together in is nobody else's, and takes their place only whole."""
 
 import errno
+import itertools
+import json
 import os
 from pathlib import Path
 
 import pytest
 
+from config.errors import MediaError
 from recorder.archive.archive import Archive
 from recorder.archive.disk import Disk
+from recorder.model.marks import Mark
+from recorder.model.packet import Track
+from recorder.mp4.finish import MOST_CUT_BYTES
+from recorder.recovery.assemble import join
 from recorder.recovery.find import find
+from recorder.recovery.layout import look
 from recorder.recovery.recover import Outcome, Recovery, State
 from tests.support import archives, leftovers, media
-from tests.support.cut_short import Left
+from tests.support.archives import STARTED
+from tests.support.cut_short import Left, Material
 from tests.support.leftovers import live
 from tests.support.recovering import checked, contents, only, program_of, recover
 from tests.support.simulated import SimulatedClock
@@ -104,3 +113,149 @@ def everything(archive: Archive) -> set[Path]:
 
 def recordings(archive: Archive) -> dict[str, bytes]:
     return {path: content for path, content in contents(archive.root).items() if path.endswith(".mp4")}
+
+
+# Parts of a session become one file with one timeline
+
+FRAME_S = 1 / 30
+
+
+def shown(path: Path, kind: str = "v") -> list[float]:
+    """Return when each frame is shown, in order, as ffprobe decodes it."""
+    listing = media.run(
+        "ffprobe",
+        "-v",
+        "error",
+        "-select_streams",
+        f"{kind}:0",
+        "-show_entries",
+        "frame=pts_time",
+        "-of",
+        "csv=p=0",
+        path,
+    )
+    return [float(line.strip(",")) for line in listing.split()]
+
+
+def chapters(path: Path) -> list[tuple[float, str]]:
+    listed = json.loads(media.run("ffprobe", "-v", "error", "-show_chapters", "-of", "json", path))["chapters"]
+    return [(float(each["start_time"]), each["tags"]["title"]) for each in listed]
+
+
+def made_at(path: Path) -> str:
+    told = json.loads(media.run("ffprobe", "-v", "error", "-show_format", "-of", "json", path))
+    return str(told["format"]["tags"]["creation_time"])
+
+
+def levels(path: Path) -> list[int]:
+    """Return the luma of each picture: which picture of the material it is."""
+    return list(media.luma(path, 1, 1))
+
+
+def hole(times: list[float]) -> float:
+    return max(after - before for before, after in itertools.pairwise(times))
+
+
+@pytest.fixture
+def whole(material: Material, tmp_path: Path) -> Left:
+    return material.write(tmp_path / "whole")
+
+
+def test_a_switch_to_another_path_leaves_no_seam(material: Material, whole: Left, tmp_path: Path) -> None:
+    """The same packets to both paths for a while; the first then ends wherever it does."""
+    first = material.write(tmp_path / "1", [packet for packet in material.packets if packet.dts_s < 4.2])
+    second = material.write(tmp_path / "2", material.since(3.0))
+    ((joined, _),) = join([look(first.killed), look(second.closed, 3.0)], tmp_path / "program.mp4")
+    media.decodes_cleanly(joined)
+    assert shown(joined) == pytest.approx(shown(whole.closed), abs=0.0005)
+    assert levels(joined) == levels(whole.closed)
+    assert shown(joined, "a") == pytest.approx(shown(whole.closed, "a"), abs=0.0005)
+    assert media.decoded(joined, "v").end_s == pytest.approx(6.0, abs=0.05)
+
+
+def test_a_part_that_ended_before_its_first_picture_is_kept_beside(material: Material, tmp_path: Path) -> None:
+    first = material.write(tmp_path / "1", [packet for packet in material.packets if packet.dts_s < 2])
+    sound = [packet for packet in material.packets if packet.track == Track.AUDIO and packet.dts_s < 1]
+    second = material.write(tmp_path / "2", sound)
+    made = join([look(first.killed), look(second.closed, 5.0)], tmp_path / "program.mp4")
+    assert [path.name for path, _ in made] == ["program.mp4", "program-2.mp4"]
+    assert len(shown(made[1][0], "a")) == pytest.approx(len(sound), abs=1)
+
+
+def test_what_is_damaged_far_from_its_end_is_not_joined(material: Material, tmp_path: Path) -> None:
+    parts = [material.write(tmp_path / name) for name in "12"]
+    content = parts[0].killed.read_bytes()
+    moof = content.index(b"moof", len(content) // 2) - 4
+    parts[0].killed.write_bytes(content[:moof] + bytes(8) + content[moof + 8 :])
+    os.truncate(parts[0].killed, len(content) + MOST_CUT_BYTES)
+    pieces = [look(parts[0].killed), look(parts[1].closed, 6.0)]
+    with pytest.raises(MediaError, match="damaged"):
+        join(pieces, tmp_path / "program.mp4")
+    assert not (tmp_path / "program.mp4").exists()
+
+
+def test_a_restart_leaves_its_gap_and_nothing_moves(material: Material, tmp_path: Path) -> None:
+    first, second = (material.write(tmp_path / name) for name in "12")
+    left_at = shown(first.killed)[-1] + FRAME_S
+    ((joined, _),) = join([look(first.killed), look(second.killed, 12.5)], tmp_path / "program.mp4")
+    media.decodes_cleanly(joined)
+    times = shown(joined)
+    assert times == sorted(times)
+    after = [at for at in times if at > 10]
+    assert after[0] == pytest.approx(12.5, abs=0.001)
+    assert hole(times) == pytest.approx(12.5 - left_at + FRAME_S, abs=0.01)
+    assert len(times) == len(shown(first.killed)) + len(shown(second.killed))
+    sound = shown(joined, "a")
+    assert min(at for at in sound if at > 10) == pytest.approx(12.5, abs=0.022)
+    assert joined == tmp_path / "program.mp4"
+
+
+def test_where_clocks_disagree_the_later_part_counts(material: Material, tmp_path: Path) -> None:
+    """After a restart of the PC the wall clock may say that a part began before the last one had ended."""
+    first, second = (material.write(tmp_path / name) for name in "12")
+    ((joined, _),) = join([look(first.closed), look(second.closed, 4.51)], tmp_path / "program.mp4")
+    media.decodes_cleanly(joined)
+    times = shown(joined)
+    assert times == sorted(times)
+    assert sum(at >= 4.509 for at in times) == 180, "all of the second part"
+    assert hole(times) < 6 * FRAME_S
+
+
+def test_three_parts_and_what_was_half_written(material: Material, tmp_path: Path) -> None:
+    parts = [material.write(tmp_path / name).killed for name in "123"]
+    pieces = [look(path, number * 7.0) for number, path in enumerate(parts)]
+    ((joined, _),) = join(pieces, tmp_path / "program.mp4")
+    media.decodes_cleanly(joined)
+    assert media.decoded(joined, "v").end_s == pytest.approx(14.0 + media.decoded(parts[2], "v").end_s, abs=0.05)
+
+
+def test_parts_of_another_form_become_another_file(material: Material, tmp_path: Path) -> None:
+    first = material.write(tmp_path / "1")
+    larger = Material(3.0, size=(640, 360)).write(tmp_path / "2")
+    third = Material(3.0, size=(640, 360)).write(tmp_path / "3")
+    marks = [Mark(at=STARTED, media_s=at_s, text=text) for at_s, text in ((1.0, "one"), (13.0, "two"))]
+    made = join(
+        [look(first.killed), look(larger.killed, 9.0), look(third.killed, 12.0)], tmp_path / "program.mp4",
+        marks=marks, title="Rapat",
+    )  # fmt: skip
+    assert [(path.name, offset_s) for path, offset_s in made] == [("program.mp4", 0.0), ("program-2.mp4", 9.0)]
+    for path, _ in made:
+        media.decodes_cleanly(path)
+    assert shown(made[1][0])[0] == 0
+    assert [chapters(path) for path, _ in made] == [
+        [(0.0, "Rapat"), (1.0, "one")],
+        [(0.0, "Rapat"), (4.0, "two")],
+    ]
+    for (path, _), part in zip(made, (first, larger), strict=True):
+        assert made_at(path) == made_at(part.killed)
+        path.write_bytes(path.read_bytes().replace(b"chpl", b"skip"))
+    assert [len(chapters(path)) for path, _ in made] == [2, 2], "by a track of their own, too"
+
+
+def test_a_part_that_holds_nothing_is_refused(left: Left, tmp_path: Path) -> None:
+    empty = tmp_path / "empty.mp4"
+    empty.write_bytes(b"")
+    with pytest.raises(MediaError, match=r"empty\.mp4"):
+        join([look(left.killed), look(empty, 9.0)], tmp_path / "program.mp4")
+    assert not list(tmp_path.glob(".*"))
+    assert not (tmp_path / "program.mp4").exists()
