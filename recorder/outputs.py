@@ -64,7 +64,7 @@ class Outputs:
         with self._connecting:
             self._program = _of_program(templates)
             if Track.VIDEO not in self._apart:
-                self._live.renew(self._program)
+                self._live.begin(self._program)
 
     def put_live(self, packet: EncodedPacket) -> None:
         """Give a packet of a track of `live_templates` to the live destinations; never blocks, never fails."""
@@ -73,7 +73,7 @@ class Outputs:
     def share(self) -> None:
         """Give live destinations the recording's packets from here on: nothing is encoded apart for them any more."""
         with self._connecting:
-            self._live.renew(self._program)
+            self._live.begin(self._program)
             self._apart = frozenset()  # last: nobody gets packets of both
 
     def close(self, marks: Sequence[Mark] = (), title: str = "") -> None:

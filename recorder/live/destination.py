@@ -339,7 +339,13 @@ class LiveDestination:
             self._tell_lag()
         if self.dropped != self._told_dropped and now_ns - self._told_dropped_ns >= DROPPED_EVERY_S * NANOSECONDS:
             self._told_dropped_ns = now_ns
-            self._emit_dropped(self._new_drops())
+            frames = self._new_drops()
+            self._emit(
+                "destination-dropped",
+                self.name,
+                f"{self.name} fell behind and {frames} frames were not sent: the connection is too slow",
+                frames=frames,
+            )
 
     def _tell_lag(self) -> None:
         lag = self._lag
@@ -359,14 +365,6 @@ class LiveDestination:
                 slow_s=round(lag.slow_s, 3),
                 frames=lag.frames,
             )
-
-    def _emit_dropped(self, frames: int) -> None:
-        self._emit(
-            "destination-dropped",
-            self.name,
-            f"{self.name} fell behind and {frames} frames were not sent: the connection is too slow",
-            frames=frames,
-        )
 
     def _new_drops(self) -> int:
         """Return how many frames were dropped since this was last asked."""

@@ -1,8 +1,7 @@
 """The live destinations of one session, which people add, remove and start again while it runs.
 
-Before the recording begins they are kept; `begin` connects them. `put` comes from the encoding threads: it takes no
-lock, and makes nothing. Everything else may come from any thread, and waits for no network: what takes time, such as
-the end of a child process that hangs, is left to threads of its own.
+`put` comes from the encoding threads: it takes no lock, and makes nothing. Everything else may come from any thread,
+and waits for no network: the end of a child process that hangs is left to threads of its own.
 """
 
 import threading
@@ -136,16 +135,11 @@ class Destinations:
     # From the start of the recording to its end
 
     def begin(self, templates: Templates) -> None:
-        """Connect all; `templates` are the encoder's open streams, and stay open until `close` has returned."""
-        with self._lock:
-            if self._is_over:
-                return
-            self._templates = templates
-            failed = self._connect_all(templates, {})
-        self._tell(failed)
+        """Connect all; those that are streamed to already anew: the streams so far are not encoded any more.
 
-    def renew(self, templates: Templates) -> None:
-        """Connect all anew, with other streams than so far: those are not encoded any more."""
+        `templates` are the encoder's open streams, and stay open until `close` has returned.
+        """
+        failed = []
         with self._lock:
             if self._is_over:
                 return
@@ -153,8 +147,13 @@ class Destinations:
             before, self._streaming, self._taking = self._streaming, {}, ()
             for destination in before.values():
                 self._leave(destination, goes_on=True)
-            failed = self._connect_all(templates, before)
-        self._tell(failed)
+            for target in self._targets.values():
+                try:
+                    self._connect(target, templates, before.get(target.name))
+                except Exception as error:  # as when no thread can be had: others go on
+                    failed.append((target.name, repr(error)))
+        for name, why in failed:
+            self._emit("sink-failed", name, f"{name} could not be begun: {why}")
 
     def _leave(self, destination: LiveDestination, *, goes_on: bool = False) -> None:
         """Begin to stop it. One of the same name that is still leaving ends first: this one waits for it."""
@@ -163,29 +162,9 @@ class Destinations:
             earlier.end(STOP_S)
         self._leaving[destination.name] = destination
 
-    def _connect_all(self, templates: Templates, before: Mapping[str, LiveDestination]) -> list[tuple[str, Exception]]:
-        """Connect each; return whom that was not possible for, as when no thread can be had: others go on."""
-        failed = []
-        for target in self._targets.values():
-            try:
-                self._connect(target, templates, before.get(target.name))
-            except Exception as error:
-                failed.append((target.name, error))
-        return failed
-
-    def _tell(self, failed: list[tuple[str, Exception]]) -> None:
-        for name, error in failed:
-            self._emit("sink-failed", name, f"{name} could not be begun: {error!r}")
-
     def _connect(self, target: StreamTarget, templates: Templates, before: LiveDestination | None = None) -> None:
         """Begin to stream; what was counted `before` is counted on from."""
-        destination = LiveDestination(
-            target,
-            templates,
-            emit=self._emit,
-            clock=self._clock,
-            earlier=before,
-        )
+        destination = LiveDestination(target, templates, emit=self._emit, clock=self._clock, earlier=before)
         self._streamed[target.name] = None
         # A server that still has the stream of the one before would take the next for somebody else's.
         destination.start(after=self._leaving.get(target.name))

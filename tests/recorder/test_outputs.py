@@ -85,21 +85,21 @@ def test_destinations_get_the_tracks_that_are_encoded_for_them_apart_and_no_othe
     apart.close()
 
 
-class Renewed(Heard):
-    """Destinations that take note of what they are renewed with, among what they are given."""
+class Begun(Heard):
+    """Destinations that take note of when they are begun, among the packets they are given."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.renewed_after: list[int] = []
+        self.begun_after: list[int] = []
 
-    def renew(self, templates: Mapping[TrackId, Stream]) -> None:
-        self.templates = templates
-        self.renewed_after.append(len(self.heard))
+    def begin(self, templates: Mapping[TrackId, Stream]) -> None:
+        super().begin(templates)
+        self.begun_after.append(len(self.heard))
 
 
 @pytest.mark.parametrize("has_own_picture", [False, True])
 def test_destinations_are_connected_anew_where_the_picture_becomes_one_of_another_form(has_own_picture: bool) -> None:
-    made, later, live, kept = SmallEncoder(), SmallEncoder(bit_rate=100_000), Renewed(), Kept()
+    made, later, live, kept = SmallEncoder(), SmallEncoder(bit_rate=100_000), Begun(), Kept()
     outputs = Outputs(kept, 0, lambda form: (made, later)[form].templates, live=live)
     apart: dict[TrackId, Stream] = {Track.VIDEO: later.templates[Track.VIDEO]} if has_own_picture else {}
     outputs.connect(apart)
@@ -113,12 +113,12 @@ def test_destinations_are_connected_anew_where_the_picture_becomes_one_of_anothe
     if has_own_picture:
         assert live.templates[Track.VIDEO] is apart[Track.VIDEO], "their own encode goes on"
         assert live.heard == [packet for packet in before + after if packet.track is Track.AUDIO]
-        assert live.renewed_after == []
+        assert live.begun_after == [0]
         outputs.share()
         assert live.templates == later.templates, "what is recorded is of the new form by now"
     else:
         assert live.templates == later.templates
-        assert live.renewed_after == [len(before)], "once, before the first packet of that form"
+        assert live.begun_after == [0, len(before)], "once, before the first packet of that form"
         assert live.heard == [*before, *after]
     outputs.close()
     made.close()

@@ -268,7 +268,7 @@ def test_what_viewers_missed_is_counted_on_and_nothing_before_there_were_any(
         destinations.streaming[0]._is_live()
         feed_10_s()
         before = lines(destinations)["kampus"].dropped
-        destinations.renew(encoder.templates)
+        destinations.begin(encoder.templates)
         renewed = lines(destinations)["kampus"]
 
     assert nobody == 0

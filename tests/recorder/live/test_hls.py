@@ -157,7 +157,7 @@ def test_whoever_plays_it_goes_on_where_it_is_connected_anew(
         player.start()
         wait_for(lambda: player.seen > 0)
         first = playlist(folder).segments[0].number
-        destinations.restart("web") if how == "restart" else destinations.renew(encoder.templates)
+        destinations.restart("web") if how == "restart" else destinations.begin(encoder.templates)
         wait_for(lambda: len(events.of("destination-live")) == 2)
         again, seen = len(playlist(folder).segments), player.seen
         wait_for(lambda: len(playlist(folder).segments) >= again + 2)
@@ -184,7 +184,7 @@ def test_one_that_nobody_goes_on_with_after_all_is_ended(
         (destination,), (child,) = destinations.streaming, children()
         child.suspend()
         wait_for(lambda: destination.status().backlog_s > 2)
-        destinations.renew(encoder.templates)
+        destinations.begin(encoder.templates)
         give_up(destinations)
         child.resume()
         wait_for(lambda: playlist(folder).has_ended)
