@@ -1,15 +1,12 @@
 """Taking secrets out of text that leaves this PC: keys that are known, and whatever looks like a password."""
 
 import contextlib
-import itertools
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from config.alarm_keys import alarm_secrets
-from config.copy_keys import copy_secrets
 from config.errors import SecretError
-from config.feed_keys import feed_secrets
+from config.key_tables import secrets_of_tables
 from config.schema import Settings
 from config.secrets import Secret, keys_path, read_keys
 
@@ -64,8 +61,7 @@ class Redactor:
 def redactor_for(settings: Settings) -> tuple[Redactor, str]:
     """Return one that knows the keys of `settings`, and why it does not know all of them ("": it does)."""
     try:
-        secrets = (copy_secrets(settings), alarm_secrets(settings), feed_secrets(settings))
-        return Redactor((*read_keys(settings).values(), *itertools.chain.from_iterable(secrets))), ""
+        return Redactor((*read_keys(settings).values(), *secrets_of_tables(settings))), ""
     except SecretError as error:
         # A file that Liput refuses to use, being open to others or wrong in one line, still says what to look for.
         return Redactor(_in_quotes(keys_path(settings))), error.message

@@ -1,6 +1,6 @@
 """What can be set of alarms: who hears that something is wrong with a session, and how often.
 
-What is secret of it (the password, the webhook's own words) stands in the file of keys: config/alarm_keys.py.
+What is secret of it (the password, the webhook's own words) stands in the file of keys: config/key_tables.py.
 """
 
 import re

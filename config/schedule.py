@@ -1,7 +1,7 @@
 """What can be set of the schedule: when is reminded, checked and armed, and the calendars that sessions are taken from.
 
 [schedule]        what is done for a planned session, and when
-[feeds.NAME]      a calendar, by its address; a secret one stands in the file of keys (config/feed_keys.py)
+[feeds.NAME]      a calendar, by its address; a secret one stands in the file of keys (config/key_tables.py)
 """
 
 import urllib.parse

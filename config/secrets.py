@@ -217,7 +217,7 @@ def _read_table(settings: Settings) -> tuple[Path, dict[str, object]]:
     """Return the file of keys and the stream keys in it; nothing where there is none. Raises SecretError."""
     path, table = _read_private_table(settings)
     keys = table.pop("keys", {})
-    for other in ("copies", "alarms", "feeds"):  # config/copy_keys.py, alarm_keys.py, feed_keys.py read them
+    for other in ("copies", "alarms", "feeds"):  # config/key_tables.py reads them
         if not isinstance(table.get(other), str):
             table.pop(other, None)
     return path, {**table, **(keys if isinstance(keys, dict) else {})}

@@ -2,7 +2,7 @@
 
 from agent.alarms.desktop import Desktop
 from agent.alarms.sender import Way
-from config.alarm_keys import alarm_keys
+from config.key_tables import alarm_keys
 from config.schema import Settings
 
 WAYS = ("desktop", "mail", "webhook")

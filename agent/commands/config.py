@@ -13,8 +13,8 @@ import msgspec
 
 from agent.parameters import config_option, json_option, print_json
 from config.addresses import folder_of, is_this_pc
-from config.alarm_keys import alarm_keys
 from config.errors import LiputError, SecretError, SettingsError
+from config.key_tables import alarm_keys
 from config.reader import NAMED_SECTIONS, SECTIONS, kinds_of
 from config.schema import Settings
 from config.secrets import key_problem, key_states, keys_path, read_keys

@@ -15,7 +15,7 @@ from agent.schedule.planner import Planner, planner
 from agent.schedule.room import taken
 from agent.schedule.store import of_file
 from config.errors import LiputError
-from config.feed_keys import feed_address
+from config.key_tables import feed_address
 from config.schedule import EVERYWHERE, MODES, Feed
 from devices.host.clock import SystemClock
 from recorder.archive.names import one_line

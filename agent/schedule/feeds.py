@@ -15,7 +15,7 @@ from agent.schedule.plan import Plan
 from agent.schedule.room import taken
 from agent.schedule.store import Plans, schedule_folder
 from config.errors import LiputError, StateError
-from config.feed_keys import feed_address
+from config.key_tables import feed_address
 from config.schema import Settings
 from config.state import Store
 from devices.host.child import python_module

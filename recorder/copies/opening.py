@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from config.copy_keys import login_for
 from config.errors import CopyError, SecretError
+from config.key_tables import login_for
 from config.schema import Settings
 from recorder.copies.reasons import CopyReason, copy_error
 from recorder.copies.target import Target

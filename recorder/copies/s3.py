@@ -26,7 +26,7 @@ from obstore.exceptions import AlreadyExistsError, BaseError, NotFoundError, Per
 from obstore.store import S3Store
 
 from config.copies import CopyTarget
-from config.copy_keys import Login
+from config.key_tables import Login
 from devices.uplink.redirects import SameServer
 from recorder.copies.reasons import CopyReason, copy_error
 from recorder.copies.target import Flow, blocks_of, size_of

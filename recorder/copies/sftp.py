@@ -18,8 +18,8 @@ from typing import cast
 import asyncssh
 
 from config.copies import CopyTarget
-from config.copy_keys import Login
 from config.errors import CopyError
+from config.key_tables import Login
 from recorder.copies.reasons import CopyReason, copy_error
 from recorder.copies.target import BLOCK_BYTES, STAGING, Flow, blocks_of, is_staged, mode_of, part_name, size_of, staged
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from agent.redact import redactor_for
-from config.alarm_keys import alarm_keys
 from config.errors import SecretError, SettingsError
+from config.key_tables import alarm_keys
 from config.reader import read_settings
 from config.schema import Settings
 from config.secrets import read_keys

@@ -6,7 +6,7 @@ import pytest
 
 from agent.redact import redactor_for
 from config.errors import SecretError, SettingsError, UsageError
-from config.feed_keys import feed_address
+from config.key_tables import feed_address
 from config.reader import read_settings
 from config.schema import Settings
 from config.secrets import read_keys

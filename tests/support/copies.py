@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from config.copies import CopyTarget
-from config.copy_keys import Login
+from config.key_tables import Login
 from config.secrets import Secret
 from recorder.archive import bag
 from recorder.archive.archive import Archive

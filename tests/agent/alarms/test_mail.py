@@ -8,7 +8,7 @@ import pytest
 from agent.alarms.alarm import Message
 from agent.alarms.mail import Mail
 from agent.alarms.sender import PartlySent
-from config.alarm_keys import AlarmKeys
+from config.key_tables import AlarmKeys
 from config.alarms import AlarmSettings
 from config.errors import LiputError, UsageError
 from config.office import live_in

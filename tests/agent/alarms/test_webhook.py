@@ -8,9 +8,9 @@ import pytest
 
 from agent.alarms.alarm import Message
 from agent.alarms.webhook import Webhook
-from config.alarm_keys import AlarmKeys
 from config.alarms import AlarmSettings
 from config.errors import LiputError
+from config.key_tables import AlarmKeys
 from config.secrets import Secret
 from tests.support.alarms import AT, alarm, message, notice
 from tests.support.hook_server import HookServer

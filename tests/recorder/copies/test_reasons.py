@@ -11,8 +11,8 @@ import pytest
 
 from agent.receiver import free_port
 from config.copies import CopyTarget
-from config.copy_keys import Login
 from config.errors import CopyError
+from config.key_tables import Login
 from config.schema import Settings
 from config.secrets import Secret
 from recorder.archive.fixity import Progress

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from config.copies import CopyTarget
-from config.copy_keys import Login
 from config.errors import CopyError
+from config.key_tables import Login
 from config.secrets import Secret
 from recorder.archive.fixity import Tally
 from recorder.copies.reasons import CopyReason
