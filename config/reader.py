@@ -4,77 +4,31 @@ import re
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, cast, get_type_hints
+from typing import Any, cast, get_args, get_origin, get_type_hints
 
 import msgspec
 
-from config.alarms import AlarmSettings
-from config.copies import CopyTarget
 from config.errors import SettingsError
 from config.kinds import Kind, did_you_mean
-from config.office import Office, RequestSettings
 from config.planned import PlannedSession
-from config.program import BUILT_IN_LAYOUTS, LayoutSettings
 from config.quantities import NotAllowed
-from config.schedule import Feed, ScheduleSettings
-from config.schema import (
-    BUILT_IN_PATIENCE,
-    BUILT_IN_PROFILES,
-    CheckSettings,
-    Destination,
-    Patience,
-    Profile,
-    Settings,
-    Sound,
-    Video,
-)
-from config.web import WebSettings
+from config.schema import Settings
 
 type KeyPath = tuple[str | int, ...]
 """Keys from the top of the file inwards; a number is a place in an array (of tables)."""
 
-SECTIONS = (
-    "general",
-    "archive",
-    "storage",
-    "video",
-    "program",
-    "conference",
-    "recording",
-    "devices",
-    "health",
-    "check",
-    "office",
-    "request",
-    "slides",
-    "report",
-    "fixity",
-    "web",
-    "records",
-    "alarms",
-    "schedule",
-)
+_HINTS = get_type_hints(Settings)
+SECTIONS: Mapping[str, type[msgspec.Struct]] = {
+    name: hint for name, hint in _HINTS.items() if isinstance(hint, type) and issubclass(hint, msgspec.Struct)
+}
+"""The tables [NAME]."""
 NAMED_SECTIONS: Mapping[str, type[msgspec.Struct]] = {
-    "profiles": Profile,
-    "layouts": LayoutSettings,
-    "patience": Patience,
-    "sound": Sound,
-    "destinations": Destination,
-    "copies": CopyTarget,
-    "feeds": Feed,
+    name: kind
+    for name, hint in _HINTS.items()
+    if get_origin(hint) is Mapping and isinstance(kind := get_args(hint)[1], type) and issubclass(kind, msgspec.Struct)
 }
-_BUILT_IN: Mapping[str, Mapping[str, msgspec.Struct]] = {
-    "profiles": BUILT_IN_PROFILES,
-    "layouts": BUILT_IN_LAYOUTS,
-    "patience": BUILT_IN_PATIENCE,
-}
-"""Tables that are there without being written; writing one only changes it."""
+"""The tables [NAME.NAME]."""
 
-_WITH_PROBLEMS = (
-    Profile, LayoutSettings, Destination, Video, CheckSettings, Office, RequestSettings, CopyTarget, AlarmSettings,
-    ScheduleSettings, WebSettings,
-)  # fmt: skip
-"""Those whose fields must go together."""
 _ADDRESSES = ("url", "webhook", "mail_server")
 """Settings that are not repeated where they are wrong: somebody may have written a secret there."""
 
@@ -154,13 +108,13 @@ class _Reader:
 
     def settings(self, raw: Mapping[str, object]) -> Settings | None:
         """Return the settings, or None when there are problems."""
-        hints = get_type_hints(Settings)
         fields = self._values((), raw, Settings, (*SECTIONS, *NAMED_SECTIONS))
-        for section in SECTIONS:
+        for section, struct in SECTIONS.items():
             if section in raw:
-                fields[section] = self._struct((section,), raw[section], hints[section], None)
+                fields[section] = self._struct((section,), raw[section], struct, None)
+        built_in = Settings()
         for section, struct in NAMED_SECTIONS.items():
-            bases = _BUILT_IN.get(section, {})
+            bases = getattr(built_in, section)  # there without being written; writing one only changes it
             fields[section] = {**bases, **self._named(section, raw.get(section, {}), struct, bases)}
         self._check_name(raw, fields, "video", "profile")
         self._check_name(raw, fields, "program", "layout")
@@ -222,7 +176,7 @@ class _Reader:
         if len(self.problems) > before:
             return None
         result = struct(**values) if base is None else msgspec.structs.replace(base, **values)
-        if isinstance(result, _WITH_PROBLEMS):
+        if hasattr(result, "problems"):
             for name, sentence in result.problems():
                 shown = None if name in (*_ADDRESSES, "ca_file", "endpoint") else raw.get(name)
                 self._problem((*path, name) if name in raw else path, sentence, shown)

@@ -1,38 +1,9 @@
-"""What can be set, of which kind, and what it is when nobody sets it.
-
-    Settings
-    ├── keys_file        where stream keys are kept
-    ├── General          [general]           the room, the office, the language
-    ├── Archive          [archive]           where sessions go, how much space stays free
-    ├── Storage          [storage]           further disks, two files at once, when to warn and to change
-    ├── Video            [video]             which profile is used; what live destinations get
-    ├── Profile          [profiles.NAME]     size, rate, bit rates
-    ├── Program          [program]           the first layout, the title line, the logo (config/program.py)
-    ├── LayoutSettings   [layouts.NAME]      which inputs are shown, and where
-    ├── Conference       [conference]        the virtual camera and microphone
-    ├── Recording        [recording]         how much a crash may cost
-    ├── Devices          [devices]           what is set on every camera
-    ├── HealthLog        [health]            how long the health log is kept
-    ├── CheckSettings    [check]             how the uplink is measured
-    ├── Office           [office]            when the office works (config/office.py)
-    ├── RequestSettings  [request]           the procedure for a request, where its papers are kept (config/office.py)
-    ├── SlideSettings    [slides]            whose changes become chapters
-    ├── ReportSettings   [report]            the report of a session
-    ├── Fixity           [fixity]            when, and how much of, the archive is read again (config/copies.py)
-    ├── WebSettings      [web]               where the page is served, and to whom (config/web.py)
-    ├── RecordsSettings  [records]           classification, security, retention
-    ├── AlarmSettings    [alarms]            who hears that something is wrong (config/alarms.py)
-    ├── ScheduleSettings [schedule]          when is reminded, checked, armed, begun (config/schedule.py)
-    ├── Patience         [patience.NAME]     how long a kind of device, or a role, may show or say nothing new
-    ├── Sound            [sound.NAME]        what is done to an input of sound
-    ├── Destination      [destinations.NAME] where to stream to; never its key
-    ├── CopyTarget       [copies.NAME]       where copies of packages go; never its password (config/copies.py)
-    └── Feed             [feeds.NAME]        a calendar that sessions are taken from (config/schedule.py)
+"""The settings: what can be set, of which kind, and the defaults. A field of Settings is a table of the file.
 
 `config/default.toml` says the same to people; a test keeps the two equal.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from pathlib import Path
 from typing import Annotated
@@ -398,45 +369,35 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     def profile(self, name: str | None = None) -> Profile:
         """Return the profile called `name`, or the one in `[video]`; raises UsageError for an unknown name."""
-        name = self.video.profile if name is None else name
-        if name not in self.profiles:
-            raise _unknown("profile", name, self.profiles)
-        return self.profiles[name]
+        return _known("profile", self.video.profile if name is None else name, self.profiles)
 
     def layout(self, name: str | None = None) -> LayoutSettings:
         """Return the layout called `name`, or the one in `[program]`; raises UsageError for an unknown name."""
-        name = self.program.layout if name is None else name
-        if name not in self.layouts:
-            raise _unknown("layout", name, self.layouts)
-        return self.layouts[name]
+        return _known("layout", self.program.layout if name is None else name, self.layouts)
 
     def destination(self, name: str) -> Destination:
         """Return the destination called `name`; raises UsageError, which repeats no name that may be a key."""
-        if name not in self.destinations:
-            raise _unknown("destination", name, self.destinations, is_safe=len(name) < _AS_LONG_AS_A_KEY)
-        return self.destinations[name]
+        return _known("destination", name, self.destinations, is_safe=len(name) < _AS_LONG_AS_A_KEY)
 
     def copy(self, name: str) -> CopyTarget:
         """Return the place for copies called `name`; raises UsageError for an unknown name."""
-        if name not in self.copies:
-            raise _unknown("place for copies", name, self.copies, table="copies")
-        return self.copies[name]
+        return _known("place for copies", name, self.copies, table="copies")
 
     def feed(self, name: str) -> Feed:
         """Return the calendar called `name`; raises UsageError for an unknown name."""
-        if name not in self.feeds:
-            raise _unknown("calendar", name, self.feeds, table="feeds")
-        return self.feeds[name]
+        return _known("calendar", name, self.feeds, table="feeds")
 
     def sound_of(self, *names: str | None) -> Sound:
         """Return what is done to an input of sound that has the first of `names` (its role, its kind) that is set."""
         return next((self.sound[name] for name in names if name and name in self.sound), Sound())
 
 
-def _unknown(what: str, name: str, known: Iterable[str], *, table: str = "", is_safe: bool = True) -> UsageError:
-    """Return what is raised of a name that no `[TABLE.NAME]` has; `is_safe` says whether it may be repeated."""
+def _known[T](what: str, name: str, known: Mapping[str, T], *, table: str = "", is_safe: bool = True) -> T:
+    """Return the `[TABLE.NAME]` of a name; raises UsageError, and `is_safe` says whether that may repeat the name."""
+    if name in known:
+        return known[name]
     shown, names = f'"{name}"' if is_safe else "of that name", ", ".join(known)
-    return UsageError(
+    raise UsageError(
         f"there is no {what} {shown}{did_you_mean(name, known)}",
         hint=f"the {what.partition(' ')[0]}s are {names}"
         if names

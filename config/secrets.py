@@ -171,11 +171,6 @@ def key_states(settings: Settings) -> dict[str, str]:
     }
 
 
-def read_key(name: str, value: object, path: Path) -> Secret:
-    """Return the key `name` as it stands, or is to stand, in the file `path`. Raises SecretError."""
-    return _key(name, value, path)
-
-
 def _whole_address(destination: Destination, key: Secret | None) -> Secret:
     url = destination.url
     if SCHEMES[destination.scheme].key == "srt":
@@ -204,13 +199,13 @@ def read_keys(settings: Settings) -> Mapping[str, Secret]:
     Raises SecretError when the file can be read by others, or is not a file of keys.
     """
     path, table = _read_table(settings)
-    return {name: _key(name, value, path) for name, value in table.items()}
+    return {name: read_key(name, value, path) for name, value in table.items()}
 
 
 def _read_key(settings: Settings, name: str) -> Secret | None:
     """Return one key, whatever is wrong with the others."""
     path, table = _read_table(settings)
-    return _key(name, table[name], path) if name in table else None
+    return read_key(name, table[name], path) if name in table else None
 
 
 def _read_table(settings: Settings) -> tuple[Path, dict[str, object]]:
@@ -246,7 +241,8 @@ def _read_private_table(settings: Settings) -> tuple[Path, dict[str, object]]:
         raise SecretError(f"{path} is not TOML", hint='each line looks like NAME = "..."') from None
 
 
-def _key(name: str, value: object, path: Path) -> Secret:
+def read_key(name: str, value: object, path: Path) -> Secret:
+    """Return the key `name` as it stands, or is to stand, in the file `path`. Raises SecretError."""
     if isinstance(value, dict):
         return _srt_key(name, value, path)
     if not isinstance(value, str):

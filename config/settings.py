@@ -3,7 +3,6 @@
 import os
 import threading
 from pathlib import Path
-from typing import NamedTuple
 
 import platformdirs
 
@@ -92,13 +91,6 @@ def default_text() -> str:
     return resources.files("config").joinpath("default.toml").read_text(encoding="utf-8")
 
 
-class Good(NamedTuple):
-    """A file in which nothing was wrong, and what it said."""
-
-    file: Path
-    text: str
-
-
 class SettingsInForce:
     """The settings; for any thread."""
 
@@ -108,7 +100,7 @@ class SettingsInForce:
         self._lock = threading.Lock()
         self._seen: object = None
         self._settings: Settings | SettingsError = Settings()
-        self._good: Good | None = None
+        self._good: tuple[Path, str] | None = None
 
     def stamp(self) -> object:
         """Return what differs once they may be others; None where there is no file."""
@@ -126,7 +118,7 @@ class SettingsInForce:
             return self._settings
 
     @property
-    def good(self) -> Good | None:
+    def good(self) -> tuple[Path, str] | None:
         """The file, and what it said when nothing was wrong with it last; None where there has been none."""
         with self._lock:
             return self._good
@@ -137,5 +129,5 @@ class SettingsInForce:
         except SettingsError as error:
             return error
         if settings.file is not None:
-            self._good = Good(settings.file, text)
+            self._good = settings.file, text
         return settings

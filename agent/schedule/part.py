@@ -26,7 +26,6 @@ from config.locale.lookup import Words
 from config.office import zone_of
 from config.quantities import brief_duration
 from config.schema import Settings
-from config.settings import Good
 from devices.host.clock import NANOSECONDS, Clock, boot_id
 from devices.host.clock_state import may_be_set_soon
 from devices.host.log_on_change import LogOnChange
@@ -61,7 +60,7 @@ class Schedule:
     feeds: Feeds | None = None
     config_file: Path | None = None
     archive: Path | None = None
-    good: Callable[[], Good | None] = lambda: None
+    good: Callable[[], tuple[Path, str] | None] = lambda: None
     """The settings file as it was when nothing was wrong with it last; None: recorders find it."""
     may_be_set_soon: Callable[[], bool] = lambda: False
     """Whether the clock may be hours off, and right soon."""
@@ -301,7 +300,8 @@ class Schedule:
         try:
             spec, why = spec_of(plan, self.settings, self.config_file, archive=self.archive, arm_only=not records)
             if good := self.good():
-                spec = msgspec.structs.replace(spec, settings=good.file, settings_text=good.text)
+                file, text = good
+                spec = msgspec.structs.replace(spec, settings=file, settings_text=text)
             spawned = self.spawn(spec)
         except (LiputError, OSError) as error:
             self._fail(plan, str(error), now)
@@ -394,7 +394,7 @@ def _failed(act: Act, now: datetime) -> str:
 def schedule_of(
     settings: Settings, clock: Clock, tell: Callable[[str], None], spawn: Spawn, *, notify: Notify | None = None,
     config_file: Path | None = None, archive: Path | None = None,
-    good: Callable[[], Good | None] = lambda: None,
+    good: Callable[[], tuple[Path, str] | None] = lambda: None,
 ) -> Schedule:  # fmt: skip
     """Return the part that looks after plans; people hear of them by `notify`, and the log, in English, by `tell`."""
     plans = Plans()
