@@ -10,6 +10,7 @@ from typing import Protocol
 import av
 
 from capture.compose.compositor import Compositor, Piece
+from capture.compose.drawn import card, logo, slate, title_line
 from capture.compose.geometry import Rect
 from capture.compose.layout import Layout
 from capture.compose.paint import Overlay
@@ -73,8 +74,6 @@ class Look:
     def _overlays(self, program: Program) -> Sequence[Overlay]:
         if not program.title_line and not isinstance(program.logo, Path):
             return ()
-        from capture.compose.drawn import logo, title_line
-
         width, height, matrix = self.form.width, self.form.height, self.form.matrix
         overlays = []
         if program.title_line:
@@ -86,8 +85,6 @@ class Look:
 
     def slate(self, name: str, kind: OutageKind, size: Shape) -> av.VideoFrame:
         """Return the slate of the input called `name`, of `size`; it may stay for hours, so it is kept."""
-        from capture.compose.drawn import slate  # Pillow, which nothing needs while all is well
-
         reason = _REASONS[kind]
         kept = self._slates.get(name)
         if kept is None or kept[0] != (reason, size):
@@ -104,8 +101,6 @@ class Look:
         return View(name, layout, frozenset(layout.shown(inputs)), None)
 
     def _card(self, which: Card) -> av.VideoFrame:
-        from capture.compose.drawn import card
-
         form = self.form
         words = card_text(which, self._appearance.language)
         return card(form.width, form.height, title=words, line=self._appearance.title, matrix=form.matrix)

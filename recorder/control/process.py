@@ -17,6 +17,7 @@ import sys
 import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,7 +37,7 @@ from devices.host.clock import Clock, SystemClock
 from devices.host.priority import Standing, ask
 from devices.host.process_stat import OURS
 from recorder import heap
-from recorder.control import directory, later
+from recorder.control import directory
 from recorder.control.launched import SPARE, UNIT
 from recorder.control.operators import umask
 from recorder.control.protocol import Failure, failure
@@ -67,7 +68,7 @@ def main() -> int:
     if is_unit:
         handshake.say_number()
     if os.environ.pop(SPARE, None) or is_unit:
-        later.load(later.IN_RESERVE)  # what takes time is done when it is told what to record
+        _load()  # what takes time is done when it is told what to record
     text = _asked()
     if not text:
         return 0  # nobody wants us any more
@@ -80,6 +81,15 @@ def main() -> int:
         handshake.say(told)
         return told.exit_status
     return 0
+
+
+def _load() -> None:
+    """Load all that sessions with devices take. Where that fails, the session that needs it tries again, and tells."""
+    for name in ("recorder.control.recorder", "capture.device_choice", "devices.service"):
+        try:
+            import_module(name)
+        except Exception:
+            traceback.print_exc()
 
 
 def _asked() -> bytes:

@@ -22,7 +22,7 @@ from devices.host.clock import NANOSECONDS, Clock
 from devices.host.priority import NICE, OOM_SCORE, REALTIME, Standing
 from recorder.archive.catalog import work_folder
 from recorder.archive.names import storable
-from recorder.control import directory, later
+from recorder.control import directory
 from recorder.control.claims import Claim, Claims
 from recorder.control.destinations import change_destinations
 from recorder.control.directory import RecorderFolder
@@ -172,15 +172,11 @@ class Recorder:
             thread.join()
 
     def _until_over(self, session: Session, inbox: Inbox, garbage: Garbage) -> None:
-        is_loaded = False
         while (asked := self._next(inbox)) != "over":
             if asked == "end":
                 session.stop()
             try:
                 garbage.look()
-                if asked is None and not is_loaded:
-                    is_loaded = True
-                    later.load()
             except Exception:  # of whatever kind, memory that is not there included: what is recorded goes first
                 traceback.print_exc()
 

@@ -41,6 +41,7 @@ from recorder.storing.mounts import MountMemory
 from recorder.storing.opening import Opener, StorageTask, StreamFormat, undo
 from recorder.storing.progress import ReplicaState
 from recorder.storing.replica import Replica
+from recorder.storing.sealing import Sealer
 
 WATCH_S = 0.25
 """How often the guard looks."""
@@ -580,8 +581,6 @@ class Failover:
         stays in its work folder and is told; so is what an earlier recorder left of a copy that was not gone on with.
         Raises what sealing raised where nothing could be sealed.
         """
-        from recorder.storing.sealing import Sealer  # loaded while it records: recorder/control/later.py
-
         copies = sorted(self._copies, key=lambda copy: copy.on_disk.media_time_s, reverse=True)
         sealer = Sealer(self._clock, self._log, facts, progress)
         packages = sealer.seal_all({copy.number: copy.replicas for copy in copies}, self._task.earlier)

@@ -5,6 +5,7 @@ from functools import partial
 
 import msgspec
 
+import recorder.archive.sealing  # noqa: F401 - loaded now: the disk with Liput may not answer at the end
 from config.errors import ArchiveError, LiputError, as_ours
 from config.events import Emit
 from config.files import read_file

@@ -17,13 +17,14 @@ from config.schema import Settings
 from devices.host.clock import SystemClock
 from devices.model import Device, DeviceKind
 from recorder.asked import Asked
-from recorder.control import directory, later, recorder
+from recorder.control import directory, recorder
 from recorder.control.client import how_it_ended
 from recorder.control.directory import RecorderFolder, RecorderInfo
 from recorder.control.protocol import Failure, Ready
 from recorder.control.recorder import Inbox, Recorder
 from recorder.control.spec import Spec, decode_spec
 from recorder.control.streams import Handshake
+from recorder.heap import Garbage
 from recorder.model.status import SessionResult, SessionState
 from recorder.planning import Planned, plan_session
 from recorder.session import Session
@@ -150,26 +151,6 @@ def test_the_end_of_a_recorder_is_the_end_of_its_claims_and_descriptors(tmp_path
     assert open_files() == before
 
 
-def test_once_it_runs_the_rest_is_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    inbox: Inbox = queue.SimpleQueue()
-    loaded: list[int] = []
-
-    def load() -> None:
-        loaded.append(1)
-        inbox.put("end")
-
-    monkeypatch.setattr(later, "load", load)
-    monkeypatch.setattr(recorder, "LINGER_S", 0)
-    heard = Heard()
-    patience = threading.Timer(10, inbox.put, ["end"])
-    patience.start()
-    with made(tmp_path, "Satu") as one:
-        one.run(heard, inbox)
-    patience.cancel()
-    assert [type(line) for line in heard.lines] == [Ready]
-    assert loaded == [1]
-
-
 def ended_of(archive: Path, inbox: Inbox) -> SessionResult | Failure | None:
     """Run a session until `inbox` or itself ends it, and return how it ended."""
     with made(archive, "Satu") as one:
@@ -182,11 +163,11 @@ def test_a_mistake_while_it_is_looked_after_costs_the_session_nothing(
 ) -> None:
     inbox: Inbox = queue.SimpleQueue()
 
-    def load() -> None:
+    def look(_garbage: Garbage) -> None:
         inbox.put("end")
         raise MemoryError
 
-    monkeypatch.setattr(later, "load", load)
+    monkeypatch.setattr(Garbage, "look", look)
     monkeypatch.setattr(recorder, "LINGER_S", 0)
     ended = ended_of(tmp_path, inbox)
     assert isinstance(ended, SessionResult)
@@ -230,14 +211,14 @@ def test_a_thread_that_breaks_is_told_and_the_recording_is_not_taken_for_a_whole
 ) -> None:
     inbox: Inbox = queue.SimpleQueue()
 
-    def break_one() -> None:
+    def break_one(_garbage: Garbage) -> None:
         thread = threading.Thread(target=[].pop, name="preview")
         thread.start()
         thread.join()
         inbox.put("end")
 
     monkeypatch.setattr(threading, "excepthook", lambda broken: None)  # pytest would fail the test for it
-    monkeypatch.setattr(later, "load", break_one)
+    monkeypatch.setattr(Garbage, "look", break_one)
     monkeypatch.setattr(recorder, "LINGER_S", 0)
     ended = ended_of(tmp_path, inbox)
     assert isinstance(ended, SessionResult)
