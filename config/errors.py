@@ -114,12 +114,6 @@ class SessionError(LiputError):
     """A session that runs, or its recorder, does not do what was asked of it."""
 
 
-class NoSession(SessionError):
-    """No session runs of which it could be asked."""
-
-    why = "missing"
-
-
 class StateError(LiputError):
     """What Liput remembers of this PC (roles, control presets, health) cannot be read or written."""
 

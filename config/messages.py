@@ -7,28 +7,6 @@ from config.locale.lookup import words
 _SLATES = words("slates")  # read at once: a slate waits for no disk
 
 
-class Reason(StrEnum):
-    """Why a source's place shows a slate; those that are faults have the fault's name."""
-
-    LOST = "lost"
-    BUSY = "busy"
-    DENIED = "denied"
-    BUS_FULL = "bus-full"
-    NO_DATA = "no-data"
-    NO_SIGNAL = "no-signal"
-    FROZEN = "frozen"
-    BLACK = "black"
-    DAMAGED = "damaged"
-    ABSENT = "absent"
-    ENDED = "ended"
-    FAILED = "failed"
-
-    @classmethod
-    def of(cls, word: str | None) -> "Reason":
-        """Return the reason that is called `word` (a fault's name); `FAILED`, which says least, for any other."""
-        return cls(word) if word in set(cls) else cls.FAILED
-
-
 class Card(StrEnum):
     """A picture that stands for the whole program."""
 
@@ -37,11 +15,9 @@ class Card(StrEnum):
     END = "end"
 
 
-def reason_text(reason: Reason, language: str) -> str:
-    """Return the sentence for `reason`; English for a language there is none in."""
-    return _SLATES[reason].of(language)
+def picture_text(word: str, language: str) -> str:
+    """Return the words of a card, or of the slate for an outage (capture.outage.OutageKind).
 
-
-def card_text(card: Card, language: str) -> str:
-    """Return the words of `card`; English for a language there are none in."""
-    return _SLATES[card].of(language)
+    English for a language that has none.
+    """
+    return _SLATES[word].of(language)

@@ -20,19 +20,10 @@ from capture.timing import CpuStage
 from config.errors import UsageError
 from config.kinds import did_you_mean
 from config.layout_kinds import Shape
-from config.messages import Card, Reason, card_text
+from config.messages import Card, picture_text
 from config.program import LayoutSettings, Program
 from recorder.timeline import RunContext
 from recorder.video_input import VideoInput
-
-_REASONS = {
-    OutageKind.MISSING: Reason.ABSENT,
-    OutageKind.LOST: Reason.LOST,
-    OutageKind.SILENT: Reason.NO_DATA,
-    OutageKind.BUSY: Reason.BUSY,
-    OutageKind.DENIED: Reason.DENIED,
-    OutageKind.BUS_FULL: Reason.BUS_FULL,
-}
 
 type Offer = Callable[[str, av.VideoFrame], object]
 """Takes a picture for previews, by the name of its input, or PROGRAM; returns at once, True if it was wanted."""
@@ -69,7 +60,7 @@ class Look:
         self.form = form
         self._appearance = appearance
         self.overlays = tuple(self._overlays(appearance.program))
-        self._slates: dict[str, tuple[tuple[Reason, Shape], av.VideoFrame]] = {}  # the newest of each input
+        self._slates: dict[str, tuple[tuple[OutageKind, Shape], av.VideoFrame]] = {}  # the newest of each input
 
     def _overlays(self, program: Program) -> Sequence[Overlay]:
         if not program.title_line and not isinstance(program.logo, Path):
@@ -85,12 +76,11 @@ class Look:
 
     def slate(self, name: str, kind: OutageKind, size: Shape) -> av.VideoFrame:
         """Return the slate of the input called `name`, of `size`; it may stay for hours, so it is kept."""
-        reason = _REASONS[kind]
         kept = self._slates.get(name)
-        if kept is None or kept[0] != (reason, size):
-            language, matrix = self._appearance.language, self.form.matrix
-            picture = slate(*size, name=name, reason=reason, language=language, matrix=matrix)
-            kept = self._slates[name] = (reason, size), picture
+        if kept is None or kept[0] != (kind, size):
+            reason = picture_text(kind, self._appearance.language)
+            picture = slate(*size, name=name, reason=reason, matrix=self.form.matrix)
+            kept = self._slates[name] = (kind, size), picture
         return kept[1]
 
     def view(self, name: str, inputs: Sequence[str]) -> "View":
@@ -102,7 +92,7 @@ class Look:
 
     def _card(self, which: Card) -> av.VideoFrame:
         form = self.form
-        words = card_text(which, self._appearance.language)
+        words = picture_text(which, self._appearance.language)
         return card(form.width, form.height, title=words, line=self._appearance.title, matrix=form.matrix)
 
 

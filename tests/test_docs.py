@@ -15,9 +15,10 @@ from agent.checks.check import every_check
 from agent.checks.result import Code, Verdict
 from agent.group import liput
 from agent.rehearsal import judging
+from capture.outage import OutageKind
 from config import errors
 from config.errors import LiputError
-from config.messages import Card, Reason, card_text, reason_text
+from config.messages import Card, picture_text
 from config.program import BUILT_IN_LAYOUTS
 from config.reader import NAMED_SECTIONS, SECTIONS, kinds_of
 from config.schema import Settings
@@ -151,10 +152,10 @@ def test_every_table_of_the_settings_is_named() -> None:
 
 def test_every_sentence_in_the_picture_stands_beside_its_translation() -> None:
     page = (ROOT / "docs/program.md").read_text()
-    for reason in Reason:
-        assert f"| {reason_text(reason, 'id')} | {reason_text(reason, 'en')} |" in page
+    for kind in OutageKind:
+        assert f"| {picture_text(kind, 'id')} | {picture_text(kind, 'en')} |" in page
     for card in Card:
-        assert f"| `{card}` | {card_text(card, 'id')} | {card_text(card, 'en')} |" in page
+        assert f"| `{card}` | {picture_text(card, 'id')} | {picture_text(card, 'en')} |" in page
     assert set(rows(section(page, "## Layouts (*tata letak*)"))) == set(BUILT_IN_LAYOUTS), "rows of docs/program.md"
 
 

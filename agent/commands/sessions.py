@@ -10,7 +10,7 @@ from agent.parameters import seconds
 from agent.reporters import result_text, storable_result
 from agent.steering import NOTHING, disarm, ended_before, gone_on_with, line_of, start, stop
 from agent.telling import exit_status
-from config.errors import NoSession
+from config.errors import SessionError
 from config.quantities import clock_text
 from recorder.archive.names import storable
 from recorder.control.client import ask
@@ -72,7 +72,7 @@ def stop_command(*, no_wait: bool, key: str | None, as_json: bool) -> int:
     """End a session: close the recording and put it into the archive. One that is only armed is disarmed."""
     try:
         found = _to_stop(key)
-    except NoSession:
+    except SessionError:
         result = ended_before(key)
         if result is None:
             raise
@@ -90,7 +90,7 @@ def _to_stop(key: str | None) -> Running:
     """Return the session that is meant; where its recorder was killed just now, the one that goes on with it."""
     try:
         return session(key, (RECORDS, BEFORE, AFTER))
-    except NoSession:
+    except SessionError:
         if following := gone_on_with(key):
             return following
         raise

@@ -15,7 +15,7 @@ from agent.serving import FOLLOWS_S
 from agent.steering import SessionLine, ended_before, gone_on_with, line_of, start, until_armed, until_it_records
 from agent.web.house import House
 from agent.web.requests import request_key
-from config.errors import LiputError, NoSession, UsageError
+from config.errors import LiputError, SessionError, UsageError
 from config.locale.lookup import text
 from config.schema import RecordsSettings
 from recorder.archive.model import Consent, ConsentState
@@ -94,7 +94,7 @@ def begin(house: House, new: NewSession) -> Begun:
 
 
 def how_it_is(recorder_id: str) -> Begun:
-    """Return a session as it is now, or how it has ended; raises NoSession."""
+    """Return a session as it is now, or how it has ended; raises SessionError."""
     if (found := running_as(recorder_id)) is not None:
         return line_of(found)
     if (end := ended_before(recorder_id)) is None:
@@ -102,9 +102,11 @@ def how_it_is(recorder_id: str) -> Begun:
     return end
 
 
-def no_session(recorder_id: str) -> NoSession:
+def no_session(recorder_id: str) -> SessionError:
     """Return what is raised where no session of this id runs."""
-    return NoSession(f"no session that runs is called {recorder_id}", hint="GET /api/v1/state lists those that run")
+    return SessionError(
+        f"no session that runs is called {recorder_id}", hint="GET /api/v1/state lists those that run", why="missing"
+    )
 
 
 def record_now(house: House, pre_roll_s: float) -> Begun:

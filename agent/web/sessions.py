@@ -13,7 +13,7 @@ from agent.steering import LOOK_S, NOTHING, disarm, ended_before, gone_on_with, 
 from agent.web.answers import NOT_STORED, Refused
 from agent.web.beginning import Begun, NewSession, begin, how_it_is, no_session, record_now
 from agent.web.endpoint import Call, Endpoint
-from config.errors import NoSession, SessionError, UsageError
+from config.errors import SessionError, UsageError
 from recorder.archive.names import storable
 from recorder.control import protocol
 from recorder.control.client import PreviewClient, ask
@@ -89,7 +89,7 @@ def _called(key: str) -> Running:
 def _id(call: Call) -> str:
     key = call.path["id"]
     if not _ID.fullmatch(key):
-        raise NoSession("no session is called so", hint="GET /api/v1/state lists those that run")
+        raise SessionError("no session is called so", hint="GET /api/v1/state lists those that run", why="missing")
     return key
 
 
@@ -119,7 +119,7 @@ def stop_session(call: Call, *, wait: bool = False) -> Begun:
     """End a session, and `wait` until it is in the archive; of one that has ended, say how."""
     try:
         found = _session(call)
-    except NoSession:
+    except SessionError:
         if end := ended_before(_id(call)):
             return storable_result(end)
         if (following := gone_on_with(_id(call), is_whole=True)) is None:
@@ -159,7 +159,7 @@ def _end_of(key: str) -> SessionResult | None:
 def _is_ending(key: str) -> bool:
     try:
         return _called(key).state not in RECORDS
-    except NoSession:
+    except SessionError:
         return False
 
 

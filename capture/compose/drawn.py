@@ -12,7 +12,6 @@ from capture.compose.paint import Canvas, Mask, Overlay, halved, ink
 from capture.source import Matrix
 from config.errors import MediaError
 from config.layout_kinds import even, in_corner
-from config.messages import Reason, reason_text
 
 _WHITE, _GREY = (240, 240, 240), (190, 194, 200)
 _AMBER, _BLUE = (240, 170, 40), (80, 150, 220)
@@ -89,9 +88,9 @@ _LEAST = 0.5
 """How far letters may shrink where a line is long."""
 
 
-def slate(width: int, height: int, *, name: str, reason: Reason, language: str, matrix: Matrix) -> av.VideoFrame:
+def slate(width: int, height: int, *, name: str, reason: str, matrix: Matrix) -> av.VideoFrame:
     """Draw the slate of the source called `name`, `width` x `height` (even), with the reason."""
-    return _draw(width, height, name, reason_text(reason, language), _AMBER, matrix)
+    return _draw(width, height, name, reason, _AMBER, matrix)
 
 
 def card(width: int, height: int, *, title: str, line: str, matrix: Matrix) -> av.VideoFrame:

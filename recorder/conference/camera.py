@@ -18,7 +18,7 @@ from capture.outage import SourceOutage
 from capture.packing import Packer
 from capture.pictures import Plane, plane_views, tagged
 from capture.source import Matrix, Size, VideoFormat
-from config.messages import Card, card_text
+from config.messages import Card, picture_text
 from config.program import SINGLE
 from devices.host.clock import NANOSECONDS, Clock
 from devices.outputs import OutputInfo, OutputNode, find_output
@@ -324,7 +324,7 @@ class Painter:
 
     def end(self) -> av.VideoFrame:
         """Return what is left standing when the session is over."""
-        return self._card(card_text(Card.END, self._appearance.language), self._appearance.title)
+        return self._card(picture_text(Card.END, self._appearance.language), self._appearance.title)
 
     def _card(self, title: str, line: str) -> av.VideoFrame:
         return card(self._form.width, self._form.height, title=title, line=line, matrix=self._form.matrix)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from config.errors import LiputError, NoSession, UsageError
+from config.errors import LiputError, SessionError, UsageError
 from devices.host.deadline import DeadlineTasks
 from recorder.control import directory
 from recorder.control.client import ask
@@ -76,16 +76,16 @@ def _status(folder: RecorderFolder, timeout_s: float) -> SessionStatus | None:
 def session(key: str | None, preference: Preference) -> Running:
     """Return the session that is meant: `key` is its id or the beginning of it; without one, what `preference` says.
 
-    Raises NoSession where none is, UsageError where several could be.
+    Raises SessionError where none is, UsageError where several could be.
     """
     found = running()
     if key is not None:
         named = [one for one in found if one.info.id.startswith(key.lower())] if key else []
         if not named:
-            raise NoSession(f"no session that runs is called {key}", hint=_known(found))
+            raise SessionError(f"no session that runs is called {key}", hint=_known(found), why="missing")
         return _only(named)
     if not found:
-        raise NoSession("no session runs", hint="liput arm or liput record begins one")
+        raise SessionError("no session runs", hint="liput arm or liput record begins one", why="missing")
     for states in preference:
         if fitting := [one for one in found if one.state in states]:
             return _only(fitting)

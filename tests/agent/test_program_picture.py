@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from capture.compose.drawn import slate
+from capture.outage import OutageKind
 from capture.source import Matrix
-from config.messages import Reason
+from config.messages import picture_text
 from tests.support import media
 from tests.support.room import Room, program
 
@@ -120,7 +121,9 @@ def test_a_slate_is_in_the_language_of_the_settings(room: Room, language: str, o
     assert len(whole) >= 12
 
     def distance(drawn_in: str) -> float:
-        drawn = slate(WIDTH, HEIGHT, name="podium", reason=Reason.ABSENT, language=drawn_in, matrix=Matrix.BT601)
+        drawn = slate(
+            WIDTH, HEIGHT, name="podium", reason=picture_text(OutageKind.MISSING, drawn_in), matrix=Matrix.BT601
+        )
         return float(np.abs(whole - drawn.to_ndarray(format="rgb24").astype(np.int16)).mean(axis=(1, 2, 3)).max())
 
     assert distance(language) < 4

@@ -13,10 +13,11 @@ import pytest
 
 from agent.web.page import texts
 from capture.compose.letters import letters
+from capture.outage import OutageKind
 from config.layout_kinds import KINDS
 from config.locale import lookup
 from config.locale.lookup import LANGUAGES, WRITTEN, in_language, translation
-from config.messages import Card, Reason, card_text, reason_text
+from config.messages import Card, picture_text
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("agent", "recorder", "capture", "devices", "config")
@@ -46,8 +47,7 @@ def places(sentence: str) -> list[str]:
 
 def drawn() -> frozenset[str]:
     """Return the English sentences that are drawn into the picture."""
-    words = (*(reason_text(reason, "en") for reason in Reason), *(card_text(card, "en") for card in Card))
-    return frozenset(words)
+    return frozenset(picture_text(word, "en") for word in (*OutageKind, *Card))
 
 
 def once(pairs: Iterable[tuple[str, object]]) -> dict[str, object]:
@@ -81,8 +81,7 @@ def test_everything_is_said_in_it_or_in_english(language: str) -> None:
     assert texts.texts(language).keys() == texts.texts("en").keys()
     assert texts.NAMES[language]
     assert json.loads(texts.for_scripts(language))
-    assert all(reason_text(reason, language) for reason in Reason)
-    assert all(card_text(card, language) for card in Card)
+    assert all(picture_text(word, language) for word in (*OutageKind, *Card))
     assert all(in_language(kind.title, language) for kind in KINDS.values())
 
 
@@ -92,7 +91,7 @@ def test_a_file_is_a_language(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(lookup, "FOLDER", tmp_path)
     monkeypatch.setattr(lookup, "LANGUAGES", (*WRITTEN, "ms"))
     translation.cache_clear()
-    assert card_text(Card.PAUSE, "ms") == "Rehat"
-    assert card_text(Card.END, "ms") == card_text(Card.END, "en") == card_text(Card.END, "xx")
+    assert picture_text(Card.PAUSE, "ms") == "Rehat"
+    assert picture_text(Card.END, "ms") == picture_text(Card.END, "en") == picture_text(Card.END, "xx")
     assert in_language(KINDS["pip"].title, "ms") == "Gambar dalam gambar"
     translation.cache_clear()

@@ -5,23 +5,23 @@ import numpy as np
 import pytest
 
 from capture.compose.drawn import card, slate
+from capture.outage import OutageKind
 from capture.pictures import plane_views
 from capture.source import Matrix
 from capture.watch.picture import BLACK_MEAN
 from capture.watch.picture import slate as slate_of_a_stick
 from config.locale.lookup import LANGUAGES
-from config.messages import Card, Reason, card_text, reason_text
-from devices.health.faults import LOSES_NOTHING, Fault
+from config.messages import Card, picture_text
 from tests.support.bars import tagged_rgb
 
 SIZES = [(320, 240), (320, 180), (480, 270), (1280, 720), (1080, 1920), (3840, 2160), (64, 64)]
 MATRICES = [Matrix.BT601, Matrix.BT709]
-OF_SOUND = {Fault.SILENCE, Fault.DEAD_CHANNEL}
+LOST = picture_text(OutageKind.LOST, "id")
 
 
 @pytest.mark.parametrize("size", SIZES)
 def test_a_slate_is_dark_with_light_letters(size: tuple[int, int]) -> None:
-    picture = slate(*size, name="Kamera podium", reason=Reason.LOST, language="id", matrix=Matrix.BT709)
+    picture = slate(*size, name="Kamera podium", reason=LOST, matrix=Matrix.BT709)
     assert (picture.width, picture.height, picture.format.name) == (*size, "yuv420p")
     assert (picture.color_range, picture.colorspace, picture.pict_type, picture.pts) == (1, 1, 0, None)
     y, u, v = plane_views(picture)
@@ -36,7 +36,7 @@ def test_a_slate_is_dark_with_light_letters(size: tuple[int, int]) -> None:
 
 @pytest.mark.parametrize("matrix", MATRICES)
 def test_colours_are_the_same_in_both_matrices(matrix: Matrix) -> None:
-    picture = slate(640, 360, name="I", reason=Reason.LOST, language="id", matrix=matrix)
+    picture = slate(640, 360, name="I", reason=LOST, matrix=matrix)
     rgb = tagged_rgb(picture).astype(int)
     assert np.abs(rgb[4, 320] - (30, 34, 42)).max() <= 3
     y, u, _ = plane_views(picture)
@@ -46,7 +46,7 @@ def test_colours_are_the_same_in_both_matrices(matrix: Matrix) -> None:
 
 
 def test_letters_have_no_colour_of_their_own() -> None:
-    picture = slate(1280, 720, name="III", reason=Reason.LOST, language="id", matrix=Matrix.BT709)
+    picture = slate(1280, 720, name="III", reason=LOST, matrix=Matrix.BT709)
     y, u, v = plane_views(picture)
     inside = cv2.erode(y, np.ones((5, 5)))[::2, ::2] > 200
     assert np.count_nonzero(inside) > 50
@@ -54,9 +54,9 @@ def test_letters_have_no_colour_of_their_own() -> None:
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("reason", Reason)
-def test_no_slate_looks_like_what_a_stick_sends_without_a_signal(size: tuple[int, int], reason: Reason) -> None:
-    picture = slate(*size, name="", reason=reason, language="en", matrix=Matrix.BT601)
+@pytest.mark.parametrize("kind", OutageKind)
+def test_no_slate_looks_like_what_a_stick_sends_without_a_signal(size: tuple[int, int], kind: OutageKind) -> None:
+    picture = slate(*size, name="", reason=picture_text(kind, "en"), matrix=Matrix.BT601)
     y, u, v = (
         cv2.resize(plane, (320, 180), interpolation=cv2.INTER_NEAREST).astype(np.uint8)
         for plane in plane_views(picture)
@@ -67,11 +67,11 @@ def test_no_slate_looks_like_what_a_stick_sends_without_a_signal(size: tuple[int
 def test_each_reason_is_told_apart_in_a_small_inset() -> None:
     small = [
         cv2.resize(
-            plane_views(slate(1920, 1080, name="Slide", reason=reason, language="id", matrix=Matrix.BT709))[0],
+            plane_views(slate(1920, 1080, name="Slide", reason=picture_text(kind, "id"), matrix=Matrix.BT709))[0],
             (384, 216),
             interpolation=cv2.INTER_AREA,
         ).astype(int)
-        for reason in Reason
+        for kind in OutageKind
     ]
     for number, picture in enumerate(small):
         assert np.mean(picture > 120) > 0.01, "letters are still light"
@@ -80,29 +80,22 @@ def test_each_reason_is_told_apart_in_a_small_inset() -> None:
 
 
 def test_names_that_are_too_long_are_cut_off() -> None:
-    picture = slate(320, 240, name="Kamera " * 60, reason=Reason.BUS_FULL, language="id", matrix=Matrix.BT601)
+    picture = slate(320, 240, name="Kamera " * 60, reason=picture_text(OutageKind.BUS_FULL, "id"), matrix=Matrix.BT601)
     luma = plane_views(picture)[0]
     assert luma[:10].max() == luma[-10:].max() == luma[:, -8:].max() == luma.min()
 
 
-def test_every_fault_by_which_a_picture_is_lost_has_its_reason() -> None:
-    losing = set(Fault) - LOSES_NOTHING - OF_SOUND
-    assert {Reason.of(fault) for fault in losing - {Fault.SLOW}} == {Reason(fault) for fault in losing - {Fault.SLOW}}
-    assert Reason.of("jitter") == Reason.of(None) == Reason.FAILED
-
-
 def test_every_sentence_is_there_in_each_language_and_short() -> None:
     for language in LANGUAGES:
-        sentences = [reason_text(reason, language) for reason in Reason]
-        sentences += [card_text(one, language) for one in Card]
+        sentences = [picture_text(word, language) for word in (*OutageKind, *Card)]
         assert len(set(sentences)) == len(sentences)
         assert all(3 < len(sentence) <= 42 for sentence in sentences)
-    assert reason_text(Reason.LOST, "id") == "Terputus - menunggu dipasang kembali"
-    assert reason_text(Reason.LOST, "xx") == reason_text(Reason.LOST, "en")
+    assert LOST == "Terputus - menunggu dipasang kembali"
+    assert picture_text(OutageKind.LOST, "xx") == picture_text(OutageKind.LOST, "en")
 
 
 def test_a_card_has_both_its_lines() -> None:
-    title = card_text(Card.WAITING, "id")
+    title = picture_text(Card.WAITING, "id")
     full = card(1280, 720, title=title, line="Seminar Kearsipan Nasional", matrix=Matrix.BT709)
     bare = card(1280, 720, title=title, line="", matrix=Matrix.BT709)
     assert (full.width, full.height, full.colorspace) == (1280, 720, 1)
