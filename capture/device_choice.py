@@ -12,8 +12,9 @@ from capture.source_kind import Chosen, ChosenSource, SourceContext, refuse_fast
 from capture.v4l2 import V4l2Source
 from capture.worker import Supervision
 from config.errors import DeviceNotFound, StateError
+from devices.identity import find_video
 from devices.model import Device, DeviceKind
-from devices.roles.choice import choose_sound, choose_video, first_sound_role, first_video_role, named_video
+from devices.roles.choice import choose_sound, choose_video, first_role, named
 from devices.roles.matching import binding_of, resolve
 from devices.roles.roles import SERVER_INPUTS, Roles, roles_store, with_roles
 from devices.snapshot import list_devices
@@ -45,7 +46,7 @@ class DeviceSelector:
         context, asked = self._context, self._context.requirements
 
         def found(devices: Sequence[Device], roles: Roles) -> Device:
-            return choose_video(devices, roles) if word is None else named_video(devices, word, roles)
+            return choose_video(devices, roles) if word is None else named(find_video, devices, word, roles)
 
         def made(device: Device) -> tuple[VideoSource, "SourceHealth[Frame, VideoFormat]"]:
             camera = V4l2Source(
@@ -59,7 +60,7 @@ class DeviceSelector:
             )
             return camera, context.watcher.video(camera, device)
 
-        meant = first_video_role(self._plugged()[1]) if word is None else word
+        meant = first_role(self._plugged()[1]) if word is None else word
         note = "Picture" if word is None else None
         return self._chosen(chosen, note, meant, DeviceKind.CAMERA, found, made)
 
@@ -84,7 +85,7 @@ class DeviceSelector:
             source = SoundSource(device, channels=self._context.requirements.channels)
             return source, self._context.watcher.sound(source, device, self._plug_of)
 
-        meant = first_sound_role(self._plugged()[1]) if word is None else word
+        meant = first_role(self._plugged()[1], sound=True) if word is None else word
         return self._chosen(chosen, "Sound" if word is None else None, meant, DeviceKind.MICROPHONE, found, made)
 
     def _chosen[Made](

@@ -16,8 +16,9 @@ from capture.source_names import source_name
 from config.errors import DeviceError, DeviceNotFound, MediaError, StateError, UsageError
 from config.locale.lookup import words
 from devices.health.faults import Fault
+from devices.identity import find_video
 from devices.model import Device
-from devices.roles.choice import best_sound, best_video, first_sound_role, first_video_role, named_video
+from devices.roles.choice import best_sound, best_video, first_role, named
 from devices.roles.matching import Missing, resolve_all
 from devices.roles.roles import SERVER_INPUTS, Roles, roles_store, with_roles
 from devices.usb.budget import predict
@@ -71,16 +72,16 @@ class Room:
 
     def _picture(self, word: str | None) -> WantedSource:
         if word is None:
-            word = first_video_role(self._roles)
+            word = first_role(self._roles)
         if word is None:
             return self._device("camera", lambda: best_video(self._devices), "no-camera")
         if apart := _no_device(word, lambda kind: kind.picture):
             return apart
-        return self._device(word, lambda: named_video(self._devices, word, self._roles), "not-found")
+        return self._device(word, lambda: named(find_video, self._devices, word, self._roles), "not-found")
 
     def _sound(self, word: str | None, picture: Device | None) -> WantedSource:
         if word is None:
-            word = first_sound_role(self._roles)
+            word = first_role(self._roles, sound=True)
         if word is None:
             return self._device("microphone", lambda: self._best_sound(picture), "no-microphone")
         apart = _no_device(word, lambda kind: kind.sound)

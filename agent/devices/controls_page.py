@@ -10,8 +10,9 @@ from config.schema import Settings
 from devices.controls import presets
 from devices.controls.changes import ControlChange
 from devices.controls.control import Control, Controls, Value
+from devices.identity import find_video
 from devices.model import Device
-from devices.roles.choice import named_video
+from devices.roles.choice import named
 from devices.snapshot import list_devices
 
 
@@ -27,7 +28,7 @@ def find_camera(name: str) -> Device:
     """Return the device that is meant; of one that is not there, say what is kept for it."""
     roles = roles_given()
     try:
-        return named_video(list_devices(), name, roles)
+        return named(find_video, list_devices(), name, roles)
     except DeviceNotFound as error:
         word = name.strip().casefold()
         meant = {word, roles[word].id.casefold()} if word in roles else {word}

@@ -10,8 +10,9 @@ from capture.sound.process import SoundChild
 from capture.sound.wire import PULSE, SERVER_PREFIX, Listing, Request, ServerSource
 from config.errors import DeviceError, DeviceNotFound
 from devices.host.background import BackgroundTask
+from devices.identity import find_sound
 from devices.model import Device, DeviceKind
-from devices.roles.choice import named_sound
+from devices.roles.choice import named
 from devices.roles.roles import SERVER_INPUTS, Roles
 
 SOUND_SERVERS = {"pulseaudio", "pipewire", "pipewire-pulse", "wireplumber"}
@@ -62,7 +63,7 @@ def find_sound_input(devices: Sequence[Device], name: str, roles: Roles | None =
     """Return the sound that `name` means: of one of `devices`, else of an input that is none of them.
 
     `pulse:NAME` means the sound server's source of that name; `pulse` alone its default one now, also when that
-    changes. Raises what `named_sound` raises.
+    changes. Raises what `named` raises.
     """
     if name.casefold().startswith(SERVER_PREFIX):
         listing = list_sound_inputs()
@@ -72,7 +73,7 @@ def find_sound_input(devices: Sequence[Device], name: str, roles: Roles | None =
     if bound is not None and bound.id.startswith(SERVER_INPUTS):
         devices = [*devices, *server_inputs()]
     try:
-        return named_sound(devices, name, roles)
+        return named(find_sound, devices, name, roles)
     except DeviceNotFound:
         wanted = name.removeprefix(PREFIX).casefold()
         listing = list_sound_inputs()

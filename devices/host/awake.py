@@ -35,10 +35,6 @@ type Held = Literal["sleep", "lid", "lock"]
 """What is kept from happening."""
 
 
-class Refused(Exception):
-    """Somebody there does not do it, or does not answer; without words: nobody is there."""
-
-
 @dataclass(frozen=True, slots=True)
 class Want:
     """One thing to ask for: of whom, with what words, and what a refusal means to people (empty: nothing)."""
@@ -125,13 +121,12 @@ class Awake:
         for want in group:
             if self._over.is_set() or want.bus not in buses:
                 return
-            try:
-                held = _ask(buses[want.bus], want)
-            except Refused as error:
-                refused = str(error) or refused
+            answer = _ask(buses[want.bus], want)
+            if isinstance(answer, str):
+                refused = answer or refused
                 continue
-            if held is not None:
-                stack.callback(held.close)
+            if answer is not None:
+                stack.callback(answer.close)
             return
         if refused:
             self._refused.add(what)
@@ -150,17 +145,20 @@ def bus_address(name: str) -> str | None:
     return f"unix:path={socket}" if os.path.exists(socket) else None  # noqa: PTH110
 
 
-def _ask(bus: DBusConnection, want: Want) -> FileDescriptor | None:
-    """Return what the answer holds, if it holds a descriptor; raises Refused."""
+def _ask(bus: DBusConnection, want: Want) -> FileDescriptor | str | None:
+    """Return the descriptor that the answer holds, None where it holds none.
+
+    Where it is refused, return why; "" where nobody is there.
+    """
     message = new_method_call(want.address, "Inhibit", want.signature, tuple(want.arguments))
     try:
         reply = bus.send_and_get_reply(message, timeout=ANSWER_S)
     except Exception as error:
-        raise Refused(f"{want.address.bus_name} does not answer ({type(error).__name__})") from None
+        return f"{want.address.bus_name} does not answer ({type(error).__name__})"
     if reply.header.message_type is MessageType.error:
         answer = DBusErrorResponse(reply)
         text = answer.data[0] if answer.data and isinstance(answer.data[0], str) else answer.name
-        raise Refused("" if answer.name in _NOBODY else f"{want.address.bus_name} says: {text}")
+        return "" if answer.name in _NOBODY else f"{want.address.bus_name} says: {text}"
     given = next(iter(reply.body), None)
     if not isinstance(given, FileDescriptor):
         return None

@@ -6,7 +6,6 @@ A device that is plugged in later, or has another number, moves none of these ch
 from collections.abc import Callable, Sequence
 
 from config.errors import DeviceNotFound
-from devices.identity import find_sound, find_video
 from devices.model import Device, DeviceKind
 from devices.roles.roles import MICROPHONE, SERVER_INPUTS, VIDEO_ROLES, Roles, holder, with_roles
 from devices.snapshot import WHAT_TO_PLUG_IN
@@ -17,10 +16,9 @@ type MoreInputs = Callable[[], Sequence[Device]]
 def choose_video(devices: Sequence[Device], roles: Roles) -> Device:
     """Return the device to record when none was named: slides, podium, room, then what has another role, then the best.
 
-    Raises DeviceNotFound if the first of them that was ever given is missing: it names the role, what could replace its
-    device and what else could be recorded. Nothing else is taken silently.
+    Raises DeviceNotFound if the first of them that was ever given is missing: nothing else is taken silently.
     """
-    role = first_video_role(roles)
+    role = first_role(roles)
     return best_video(devices) if role is None else holder(role, roles, with_roles(devices, roles))
 
 
@@ -31,38 +29,23 @@ def choose_sound(
 
     `servers` gives the inputs of sound servers; it is asked if one of them has the role. Raises as `choose_video`.
     """
-    role = first_sound_role(roles)
+    role = first_role(roles, sound=True)
     if role is None:
         return best_sound(devices, video)
     more = servers() if servers and roles[role].id.startswith(SERVER_INPUTS) else ()
     return holder(role, roles, with_roles([*devices, *more], roles))
 
 
-def first_video_role(roles: Roles) -> str | None:
-    """Return the role whose device is recorded when none was named; None where no camera or capture card has one."""
-    given = [role for role, binding in roles.items() if binding.kind is not DeviceKind.MICROPHONE]
-    return min(given, key=_video_order, default=None)
+def first_role(roles: Roles, *, sound: bool = False) -> str | None:
+    """Return the role whose device is recorded when none was named; None where nothing of that kind has one."""
+    given = [role for role, binding in roles.items() if (binding.kind is DeviceKind.MICROPHONE) is sound]
+    return min(given, key=_sound_order if sound else _video_order, default=None)
 
 
-def first_sound_role(roles: Roles) -> str | None:
-    """Return the same of what takes sound."""
-    given = [role for role, binding in roles.items() if binding.kind is DeviceKind.MICROPHONE]
-    return min(given, key=_sound_order, default=None)
-
-
-def named_video(devices: Sequence[Device], name: str, roles: Roles) -> Device:
-    """Return the device that gives pictures and that `name` means, as find_video; a role that is missing says why."""
-    return _named(find_video, devices, name, roles)
-
-
-def named_sound(devices: Sequence[Device], name: str, roles: Roles) -> Device:
-    """Return the device that takes sound and that `name` means, as find_sound; a role that is missing says why."""
-    return _named(find_sound, devices, name, roles)
-
-
-def _named(
+def named(
     find: Callable[[Sequence[Device], str], Device], devices: Sequence[Device], name: str, roles: Roles
 ) -> Device:
+    """Return the device that `name` means as `find` (find_video, find_sound) finds it; a missing role says why."""
     devices = with_roles(devices, roles)
     try:
         return find(devices, name)

@@ -16,7 +16,6 @@ from devices.usb.descriptors import (
     SUPER_SPEED,
     VIDEO_STREAMING,
     Endpoint,
-    Transfer,
 )
 from devices.usb.topology import UsbNode
 
@@ -62,7 +61,7 @@ def claim(node: UsbNode, stream: Stream) -> Claim | None:
     found = streaming(node, AUDIO_STREAMING if stream.is_sound else VIDEO_STREAMING)
     if not found:
         return None
-    isochronous = [endpoint for endpoint in found if endpoint.transfer is Transfer.ISOCHRONOUS]
+    isochronous = [endpoint for endpoint in found if endpoint.transfer == "isochronous"]
     if not isochronous:
         return 0.0, 0.0
     needs = stream.needs_bps or 0
@@ -78,7 +77,7 @@ def streaming(node: UsbNode, kind: tuple[int, int]) -> list[Endpoint]:
         if endpoint.kind == kind
         and endpoint.is_in
         and endpoint.payload > 0
-        and endpoint.transfer in (Transfer.ISOCHRONOUS, Transfer.BULK)
+        and endpoint.transfer in ("isochronous", "bulk")
     ]
     first = [endpoint for endpoint in found if endpoint.interface == found[0].interface]
     return sorted(first, key=lambda endpoint: endpoint.bps)
@@ -102,7 +101,7 @@ def usable_bps(node: UsbNode) -> int | None:
     None for a link of a speed that is not known.
     """
     found = streaming(node, VIDEO_STREAMING)
-    if found and found[-1].transfer is Transfer.BULK:
+    if found and found[-1].transfer == "bulk":
         return bulk_bps(node.link_bps)
     link = most_bps(node.link_bps)
     if not found:

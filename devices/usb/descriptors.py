@@ -6,7 +6,7 @@ that makes no sense ends the reading.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from enum import IntEnum
+from typing import Literal
 
 HIGH_SPEED = 480_000_000
 SUPER_SPEED = 5_000_000_000
@@ -21,13 +21,10 @@ _MICROFRAME_US, _FRAME_US = 125, 1000
 _LONGEST_INTERVAL = 16
 
 
-class Transfer(IntEnum):
-    """How an endpoint moves data. Isochronous ones reserve bandwidth for as long as they stream, bulk ones none."""
-
-    CONTROL = 0
-    ISOCHRONOUS = 1
-    BULK = 2
-    INTERRUPT = 3
+type Transfer = Literal["control", "isochronous", "bulk", "interrupt"]
+"""How an endpoint moves data. Isochronous ones reserve bandwidth for as long as they stream, bulk ones none."""
+_TRANSFERS: tuple[Transfer, ...] = ("control", "isochronous", "bulk", "interrupt")
+"""By the two lowest bits of bmAttributes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +78,12 @@ def _endpoint(item: bytes, link_bps: int, interface: int, setting: int, kind: tu
     step = _MICROFRAME_US if link_bps >= HIGH_SPEED else _FRAME_US
     interval = 1 << (min(max(item[6], 1), _LONGEST_INTERVAL) - 1)
     payload = (word & 0x7FF) * min(per_microframe, 3)
-    return Endpoint(interface, setting, kind, Transfer(item[3] & 3), bool(item[2] & 0x80), payload, step * interval)
+    return Endpoint(interface, setting, kind, _TRANSFERS[item[3] & 3], bool(item[2] & 0x80), payload, step * interval)
 
 
 def _with_companion(endpoint: Endpoint, item: bytes) -> Endpoint:
     """Return a SuperSpeed endpoint with the bytes that its companion descriptor says it moves in an interval."""
-    if endpoint.transfer is not Transfer.ISOCHRONOUS:
+    if endpoint.transfer != "isochronous":
         return endpoint
     payload = int.from_bytes(item[4:8] if item[1] == _COMPANION_PLUS else item[4:6], "little")
     return replace(endpoint, payload=payload or endpoint.payload)

@@ -8,7 +8,7 @@ from devices.mode_choice import ChosenMode
 from devices.model import Device, DeviceKind, Mode
 from devices.usb.budget import HINT, bus_of, on_controller, predict, sharing
 from devices.usb.claims import Stream, claim, share, usable_bps
-from devices.usb.descriptors import HIGH_SPEED, SUPER_SPEED, VIDEO_STREAMING, Endpoint, Transfer
+from devices.usb.descriptors import HIGH_SPEED, SUPER_SPEED, VIDEO_STREAMING, Endpoint
 from devices.usb.topology import Topology
 from tests.support.usb_trees import add_device, usb_tree
 
@@ -36,7 +36,7 @@ def grabbers(tmp_path: Path) -> Topology:
 
 
 def isochronous(payload: int, interval_us: int) -> Endpoint:
-    return Endpoint(1, 1, VIDEO_STREAMING, Transfer.ISOCHRONOUS, True, payload, interval_us)
+    return Endpoint(1, 1, VIDEO_STREAMING, "isochronous", True, payload, interval_us)
 
 
 def test_time_on_the_bus_as_the_kernel_counts_it() -> None:

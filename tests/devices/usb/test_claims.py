@@ -12,7 +12,7 @@ LOW_SPEED, FULL_SPEED = 1_500_000, 12_000_000
 MICROPHONE = Stream(Device(id="m", kind=DeviceKind.MICROPHONE, name="Microphone"))
 
 
-def pictures(*sizes: int, transfer: Transfer = Transfer.ISOCHRONOUS) -> tuple[Endpoint, ...]:
+def pictures(*sizes: int, transfer: Transfer = "isochronous") -> tuple[Endpoint, ...]:
     """Return the alternate settings of a camera: so many bytes in each microframe."""
     return tuple(
         Endpoint(1, setting, VIDEO_STREAMING, transfer, True, size, 125) for setting, size in enumerate(sizes, 1)
@@ -30,7 +30,7 @@ def node(*endpoints: Endpoint, link_bps: int = HIGH_SPEED) -> UsbNode:
 
 
 def iso(payload: int, interval_us: int) -> Endpoint:
-    return Endpoint(1, 1, VIDEO_STREAMING, Transfer.ISOCHRONOUS, True, payload, interval_us)
+    return Endpoint(1, 1, VIDEO_STREAMING, "isochronous", True, payload, interval_us)
 
 
 @pytest.mark.parametrize(
@@ -91,24 +91,24 @@ def test_pictures_of_no_known_size_claim_at_least_the_smallest_setting() -> None
 
 
 def test_bulk_pictures_claim_nothing_and_a_device_without_such_endpoints_says_nothing() -> None:
-    assert claim(node(*pictures(512, transfer=Transfer.BULK)), camera_of(8_000)) == (0.0, 0.0)
+    assert claim(node(*pictures(512, transfer="bulk")), camera_of(8_000)) == (0.0, 0.0)
     assert claim(node(*pictures(512)), MICROPHONE) is None
     assert claim(node(), camera_of(8_000)) is None
 
 
 def test_a_stream_that_has_both_claims_what_its_isochronous_endpoints_take() -> None:
-    both = node(*pictures(512, transfer=Transfer.BULK), *pictures(250))
+    both = node(*pictures(512, transfer="bulk"), *pictures(250))
     takes = share(pictures(250)[0], HIGH_SPEED)
     assert claim(both, camera_of(8)) == (takes, takes)
 
 
 def test_only_endpoints_of_the_first_interface_that_bring_something_in_are_its_streaming() -> None:
-    out = Endpoint(1, 1, VIDEO_STREAMING, Transfer.ISOCHRONOUS, False, 3072, 125)
-    empty = Endpoint(1, 0, VIDEO_STREAMING, Transfer.ISOCHRONOUS, True, 0, 125)
-    events = Endpoint(1, 1, VIDEO_STREAMING, Transfer.INTERRUPT, True, 16, 1000)
-    tone = Endpoint(3, 1, AUDIO_STREAMING, Transfer.ISOCHRONOUS, True, 192, 1000)
-    one_byte = Endpoint(1, 3, VIDEO_STREAMING, Transfer.ISOCHRONOUS, True, 1, 125)
-    second = Endpoint(2, 1, VIDEO_STREAMING, Transfer.ISOCHRONOUS, True, 3072, 125)
+    out = Endpoint(1, 1, VIDEO_STREAMING, "isochronous", False, 3072, 125)
+    empty = Endpoint(1, 0, VIDEO_STREAMING, "isochronous", True, 0, 125)
+    events = Endpoint(1, 1, VIDEO_STREAMING, "interrupt", True, 16, 1000)
+    tone = Endpoint(3, 1, AUDIO_STREAMING, "isochronous", True, 192, 1000)
+    one_byte = Endpoint(1, 3, VIDEO_STREAMING, "isochronous", True, 1, 125)
+    second = Endpoint(2, 1, VIDEO_STREAMING, "isochronous", True, 3072, 125)
     (first,) = pictures(500)
     there = node(tone, out, empty, events, first, one_byte, second)
     assert streaming(there, VIDEO_STREAMING) == [one_byte, first]
@@ -121,7 +121,7 @@ def test_pictures_may_take_what_the_device_asks_for_and_no_more_than_the_link_gi
     slow = node(iso(2047, 1000), link_bps=FULL_SPEED)
     assert usable_bps(slow) == 8_184_000
     assert usable_bps(node(iso(8, 1000), link_bps=LOW_SPEED)) == 64_000
-    assert usable_bps(node(*pictures(512, transfer=Transfer.BULK))) == bulk_bps(HIGH_SPEED)
+    assert usable_bps(node(*pictures(512, transfer="bulk"))) == bulk_bps(HIGH_SPEED)
 
 
 def test_a_device_whose_descriptors_say_nothing_may_take_what_its_link_gives() -> None:
