@@ -1,4 +1,4 @@
-"""Addresses of live destinations, as far as they can be told right or wrong without repeating any of them."""
+"""Addresses of live destinations. No message repeats any of one."""
 
 import ipaddress
 import re

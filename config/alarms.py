@@ -1,7 +1,4 @@
-"""What can be set of alarms: who hears that something is wrong with a session, and how often.
-
-What is secret of it (the password, the webhook's own words) stands in the file of keys: config/key_tables.py.
-"""
+"""What can be set of alarms (`[alarms]`): who hears that something is wrong with a session, and how often."""
 
 import re
 import urllib.parse

@@ -1,7 +1,4 @@
-"""Writing settings and keys for whoever has no editor at hand: into their files, in one step, or not at all.
-
-What is written was read before by what loads settings, so that no file is ever left that is refused afterwards.
-"""
+"""Changing settings and keys in their files: both at once or neither, and never into what would be refused after."""
 
 import contextlib
 import os
@@ -123,13 +120,11 @@ def hindrance(file: Path) -> str:
 
 
 def change_settings(file: Path, changes: Changes, key: tuple[str, Value] | None = None) -> Settings:
-    """Write `changes` into the settings file, which need not be there, and return what is set then.
+    """Write `changes` into the settings file, and return what is set then; files that are missing are made.
 
-    `key` is the name of a destination and what is secret of it, for the file of keys, which is made if there is none:
-    both files are written, or neither.
-    Raises UsageError for a value that settings cannot have, SecretError for a key that cannot be one (which is never
-    repeated); SettingsError where a file is wrong already, is written in a way that cannot be changed from here, or
-    cannot be written.
+    `key` is the name of a destination and its key, for the file of keys. Raises UsageError for a value that settings
+    cannot have, SecretError for a key that cannot be one (and is not repeated), SettingsError for a file that is wrong
+    already, cannot be changed from here, or cannot be written.
     """
     with _ALONE:
         before = _text(file, _exactly)

@@ -1,8 +1,4 @@
-"""What can be set of copies of packages in other places, and of the rounds that see whether packages are still whole.
-
-[copies.NAME]     a place that gets a copy of every package; never its password (config/key_tables.py)
-[fixity]          when a round begins, how much it reads, and how fast
-"""
+"""What can be set of copies in other places (`[copies.NAME]`), and of reading packages again (`[fixity]`)."""
 
 import re
 import urllib.parse

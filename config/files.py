@@ -1,7 +1,4 @@
-"""Files, so that nobody leads us to another one: no link is followed, no pipe or device is opened, reads are bounded.
-
-A file is replaced at one stroke: whoever reads it finds what it held before, or all that it holds now.
-"""
+"""Files: no link is followed, no pipe or device is opened, reads are bounded, and a file is replaced at one stroke."""
 
 import contextlib
 import errno
@@ -112,10 +109,8 @@ def make_file(path: Path, mode: int = PRIVATE) -> int:
 def replace_file(path: Path, content: bytes, prepare: Prepare = _PRIVATELY, *, durable: bool) -> None:
     """Put a file that holds `content` in the place of `path`; raises OSError, and then `path` is what it was.
 
-    It is written beside it under a name that nobody can guess, so `path` may be in a folder that others write to. Two
-    must not do this to one `path` at the same time: what a kill has left beside it is removed. With `durable` a power
-    cut leaves the one or the other too, and what was written is on the disk when this returns; without, only a kill
-    does.
+    Two must not do this to one `path` at the same time: what a kill has left beside it is removed. With `durable` it
+    is on the disk when this returns, and a power cut leaves the one or the other as well as a kill.
     """
     for left in path.parent.glob(f".{glob.escape(path.name)}.*{_NEW}"):
         _remove(left)

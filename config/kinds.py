@@ -20,10 +20,9 @@ type Shown = str | int | float | bool | list[str]
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One kind of value.
+    """One kind of value, in `words`.
 
-    `words` say what it is. `read` returns the value that stands for a raw one from TOML; NotAllowed says what would be
-    right. `show` returns a value the way a person would write it in the file.
+    `read` makes it of a raw one from TOML, or raises NotAllowed; `show` returns it as a person would write it.
     """
 
     words: str

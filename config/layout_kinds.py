@@ -1,7 +1,4 @@
-"""The kinds of layout: how many inputs each shows, and where. One entry of KINDS is all that a kind is.
-
-All of it is arithmetic on pixels. Sides and places are even, so that chroma of half the size follows them exactly.
-"""
+"""The kinds of layout: how many inputs each shows, and where, in even pixels (chroma has half as many)."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,10 +23,9 @@ class Box(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """What is to be arranged: into a picture of `width` x `height` (even), at least two inputs, the large one first.
+    """At least two inputs of `shapes`, the large one first, for a picture of `width` x `height` (even).
 
-    `shapes` are theirs. `corner` ("top-left") is where the small one is, `size` how wide it is at most, as a part of
-    the width.
+    The small one is in `corner` ("top-left"), and at most `size` wide, as a part of the width.
     """
 
     width: int

@@ -47,10 +47,7 @@ def zone_of(name: str) -> tzinfo:
 
 
 def live_in(name: str) -> None:
-    """Make the time zone called `name` the local one of this process and of the children that it starts from now on.
-
-    LOCAL is the PC's again. Each text, event, file and message that has a time of day has that of the office so.
-    """
+    """Make the time zone called `name` the local one of this process and of the children that it starts from now on."""
     zone = _OF_THE_PC
     if name in INDONESIAN_ZONES:
         zone = f"{name}-{(INDONESIAN_ZONES[name].utcoffset(None)).seconds // 3600}"  # POSIX counts to the west

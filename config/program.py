@@ -1,9 +1,4 @@
-"""What can be set of the program's picture: which layouts there are, and what lies over it.
-
-A layout has places, the large one first; `show` names what goes into them, in that order: an input by its role or
-name, or by its number (1 is the first that was asked for). Places that nothing is named for take the other inputs in
-their order.
-"""
+"""What can be set of the program's picture: which layouts there are, and what lies over it."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -20,7 +15,10 @@ CORNERS = ("top-left", "top-right", "bottom-left", "bottom-right")
 
 
 class LayoutSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """One layout: its kind, which inputs it shows, and where and how large the small one is (a part of the width)."""
+    """One layout: its kind, which inputs it shows, and where and how large the small one is (a part of the width).
+
+    `show` names inputs by role, name or number (from 1), the large one first; other inputs fill the places left.
+    """
 
     kind: Annotated[str, kinds.choice(tuple(KINDS))]
     show: Annotated[tuple[str, ...], kinds.WORDS] = ()

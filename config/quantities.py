@@ -1,7 +1,6 @@
 """Quantities as people write them: "1h30m", "2 GB", "4.5 Mbit/s", "30000/1001".
 
-Every reader raises NotAllowed with a sentence that says what is right; every `format_...` gives text
-that its reader turns into the same number again.
+Readers raise NotAllowed, which says what is right; they read what each `format_...` writes.
 """
 
 import re
@@ -45,10 +44,9 @@ class NotAllowed(ValueError):
 
 
 def parse_duration(text: str) -> float:
-    """Return the seconds that "90s", "1h30m", "2.5m" or "250ms" stand for.
+    """Return the seconds that "90s", "1h30m", "2.5m" or "250ms" stand for: units largest first, each once.
 
-    Units come largest first, each once. A number without a unit is refused: it could mean minutes as well
-    as seconds. So is anything that comes to nothing, or is finer than a millisecond.
+    Nothing, what is finer than a millisecond, and a number without a unit are refused.
     """
     text = text.strip()
     total, smallest, position = Decimal(0), max(_DURATION_UNITS_MS.values()) + 1, 0

@@ -1,8 +1,4 @@
-"""What can be set of the schedule: when is reminded, checked and armed, and the calendars that sessions are taken from.
-
-[schedule]        what is done for a planned session, and when
-[feeds.NAME]      a calendar, by its address; a secret one stands in the file of keys (config/key_tables.py)
-"""
+"""What can be set of the schedule (`[schedule]`), and the calendars that sessions are taken from (`[feeds.NAME]`)."""
 
 import urllib.parse
 from collections.abc import Iterator

@@ -1,8 +1,4 @@
-"""Stream keys: where they are kept, who may read them, and the addresses they become part of.
-
-Keys stand in one file that nobody but its owner can read, apart from the settings, and travel inside the
-program only as `Secret`, which shows its value to nobody who does not ask for it by name.
-"""
+"""Stream keys: a file that only its owner can read, apart from the settings, and the addresses they become part of."""
 
 import os
 import stat

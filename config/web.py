@@ -1,7 +1,4 @@
-"""What can be set of the page and its API: where they are served, and by which names they may be called.
-
-[web]   where the page is, and whether others of the network may see it
-"""
+"""What can be set of the page and its API (`[web]`): where they are served, and under which names."""
 
 import ipaddress
 from collections.abc import Iterator

@@ -1,10 +1,8 @@
 """The controls of a V4L2 node: listed, read and set, also while another process streams from it.
 
-linuxpy's `Device.controls` is not used, for what it did with uvcvideo of kernel 6.12 (linuxpy 0.25): 900 for a
-brightness that ends at 255 set 255 without a word; focus stayed inactive for it when automatic focus had been
-switched off; one control that the camera announces and then does not answer for ended the list there, without a word;
-and it opens for writing, to read. It is no reason against this that it is faster: 4 ms for 15 controls, and 6 ms
-here. Controls that hold structures or arrays, which codecs have, are left out.
+linuxpy's `Device.controls` (0.25) is not used: it sets 255 without a word for 900, keeps focus inactive after automatic
+focus is switched off, ends its list at a control that does not answer, and opens for writing, to read. Controls that
+hold structures or arrays, which codecs have, are left out.
 """
 
 import errno

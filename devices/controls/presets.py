@@ -1,9 +1,7 @@
-"""What the controls of each device are to be: set by people once, and set again after every plug.
+"""Presets: cameras forget their controls with the power, so what people have set is set again after every plug.
 
-Cameras forget their controls with the power. So what was set by hand is kept by the device's identity in `presets.json`
-and set again whenever the device is there anew; and so is the power line frequency of the settings, which makes lamps
-flicker in the picture where it is wrong. A preset belongs to what a device is: one without a serial number of its own
-is known by its port, and so is its preset.
+They are kept by the device's identity in `presets.json`. The power line frequency of the settings is set in the same
+way: where it is wrong, lamps flicker in the picture.
 """
 
 import threading
@@ -47,8 +45,7 @@ def preset_store() -> Store[Presets]:
 def keep(store: Store[Presets], device: Device, controls: Controls, names: Iterable[str]) -> dict[str, Value]:
     """Keep what the controls `names` are now, in `controls`, as the preset of `device`; return all it then holds.
 
-    With what an automatic mode governs, that it is off is kept as well: after a plug it would be on. What a kept
-    automatic mode governs is not kept, since it could not be set. Raises StateError.
+    With what an automatic mode governs, that mode is kept too: after a plug it would be on. Raises StateError.
     """
     kept: dict[str, Value] = {}
     for name in names:
@@ -130,8 +127,8 @@ def apply_to(
 ) -> list[ControlChange]:
     """Set the preset of `device`, and the settings' `power_line` where its preset does not say otherwise.
 
-    To be called whenever the device is there anew, and before it streams; never raises. Returns the changes, those
-    with a `problem` not made. What was set, and what could not be, is a line each in the health log.
+    Called whenever the device is there anew, before it streams; never raises. Returns the changes, those with a
+    `problem` not made, and logs them.
     """
     if device.node is None:
         return []

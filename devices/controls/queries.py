@@ -1,7 +1,4 @@
-"""V4L2's questions and answers about the controls of an open node; every function raises OSError.
-
-Why linuxpy's list of controls is not used stands in devices/controls/panel.py.
-"""
+"""V4L2's questions and answers about the controls of an open node; every function raises OSError."""
 
 import ctypes
 import errno

@@ -1,7 +1,6 @@
-"""Keeps the PC from going to sleep and its screen from locking, by asking those who decide it over D-Bus.
+"""Keeps the PC from going to sleep and its screen from locking, over D-Bus.
 
-systemd-logind keeps the PC awake as long as the descriptor that it gave is open; a desktop keeps its screen as long as
-the connection that asked is. So everything ends with this process, however that ends.
+logind's lock is a descriptor, a desktop's is the connection that asked: all ends with this process, however that ends.
 """
 
 import os
@@ -62,8 +61,7 @@ def wants(who: str, why: str) -> Mapping[Held, Sequence[Want]]:
 class Awake:
     """Keeps the PC awake while the context lasts. Nothing of it raises, or makes its caller wait.
 
-    What is refused is told to `tell`, a sentence each, once. Where there is no bus, or nobody on it, nobody is there
-    who would send the PC to sleep, and nothing is told.
+    Each refusal is told to `tell` once. Without a bus nothing sends the PC to sleep, and nothing is told.
     """
 
     def __init__(self, who: str, why: str, tell: Callable[[str], None]) -> None:

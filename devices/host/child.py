@@ -1,7 +1,4 @@
-"""Child processes: started in a session of their own, tied to their parent, read and written without waiting, ended.
-
-The kernel kills a tied child when the thread that started it ends, so that thread must outlive the child.
-"""
+"""Child processes: started in a session of their own, tied to their parent, read and written without waiting, ended."""
 
 import fcntl
 import os
@@ -26,7 +23,7 @@ _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def end_with_parent() -> None:
-    """Let the kernel kill this process when the thread that started it ends.
+    """Let the kernel kill this process when the thread that started it ends, which must outlive it.
 
     A parent that ended before this call is not noticed: compare os.getppid() after it.
     """
@@ -36,10 +33,7 @@ def end_with_parent() -> None:
 
 
 def tied(command: Sequence[str]) -> list[str]:
-    """Return the command of another program such that it ends with the thread that starts it, where setpriv exists.
-
-    util-linux's setpriv goes on as the program, under the same number.
-    """
+    """Return the command of another program such that it ends with the thread that starts it, where setpriv exists."""
     import shutil  # which takes time to load, too
 
     tie = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []

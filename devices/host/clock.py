@@ -1,8 +1,4 @@
-"""The session's clock: CLOCK_MONOTONIC nanoseconds, passed in wherever time matters.
-
-The kernel stamps video with the same clock (V4L2_BUF_FLAG_TIMESTAMP_MONOTONIC), and sound children stamp
-their blocks with it, so times from every process of the machine can be compared.
-"""
+"""The session's clock: CLOCK_MONOTONIC nanoseconds, by which the kernel and every process stamp pictures and sound."""
 
 import threading
 import time

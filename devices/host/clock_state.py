@@ -1,7 +1,4 @@
-"""Whether this PC's clock is right: what the kernel knows of who keeps it so (adjtimex(2)).
-
-It is what `timedatectl` calls "System clock synchronized"; systemd asks the kernel in the same way.
-"""
+"""Whether this PC's clock is right, as the kernel knows it (adjtimex(2)) and `timedatectl` shows it."""
 
 import ctypes
 import time
@@ -37,9 +34,9 @@ def most_off_s() -> float | None:
 
 
 def may_be_set_soon() -> bool:
-    """Return whether the PC has just been started, and nobody has set its clock yet: it may be hours off.
+    """Return whether the PC has just been started, and nobody has set its clock yet.
 
-    As that of a PC on which Windows keeps the local time in its hardware clock.
+    It may be hours off where Windows keeps the local time in the hardware clock.
     """
     if time.clock_gettime(time.CLOCK_BOOTTIME) > SETTLES_S:
         return False

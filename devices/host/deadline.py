@@ -132,9 +132,9 @@ def abandoned(name: str | None = None) -> int:
 
 
 def close_within(close: Callable[[], object], timeout_s: float, name: str) -> bool:
-    """Close something that may hang, and return whether it took less than `timeout_s`.
+    """Close something that may hang, and return whether it took less than `timeout_s`; else `hung_closings` counts it.
 
-    A camera that has stopped answering keeps the kernel busy for five seconds. `hung_closings` counts it until its end.
+    A camera that has stopped answering keeps the kernel busy for five seconds.
     """
     return DeadlineTask(close, _CLOSING + name).wait(timeout_s)
 

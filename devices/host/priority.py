@@ -1,10 +1,7 @@
-"""How soon a process gets the processor, and whether it is killed for want of memory: what the system allows.
+"""Process priority: a recorder is less nice than other programs, its sound real-time, as far as the system allows it.
 
-A PC in a meeting room does other things too. What records goes before them (a negative niceness), and what reads sound,
-which takes next to nothing and must not be late, before everything else (SCHED_RR). An ordinary user may have neither:
-it takes RLIMIT_NICE and RLIMIT_RTPRIO, or CAP_SYS_NICE. Nothing of this raises, and nothing depends on it.
-
-Whoever was started nicer than is usual (`nice liput record`) was meant to be: nothing is asked for then.
+It takes RLIMIT_NICE and RLIMIT_RTPRIO, or CAP_SYS_NICE. Nothing here raises. A process that was started nicer than
+usual (`nice liput record`) asks for nothing.
 """
 
 import os
@@ -63,8 +60,8 @@ def ask() -> Standing:
 def ask_for_sound(*, of_a_card: bool = True) -> str:
     """Ask for what a thread that reads sound wants, and return what it got: `realtime`, `nice -10`, `nice 0`.
 
-    The threads that it starts after that have it too. What is not `of_a_card` comes from another program, a sound
-    server: that one must not be kept from the processor by who waits for it, in circles, as PortAudio does at times.
+    Threads that it starts inherit that. Sound of a server (not `of_a_card`) is never real-time: PortAudio waits for the
+    server in circles at times, and would keep the processor from it.
     """
     _to_the_limits()
     if _is_usual():
@@ -76,10 +73,9 @@ def ask_for_sound(*, of_a_card: bool = True) -> str:
 
 
 def put_first() -> None:
-    """Have this thread go before the others of its process, as far as that is allowed: what must not wait for them.
+    """Have this thread go before the others of its process: a recorder may leave pictures out, but no sound.
 
-    A recorder that has too little of the processor may leave pictures out; its sound takes little, and is whole. Not
-    real-time: its threads take turns at Python, and one that is would wait for one that is not, and has no processor.
+    Not real-time: threads take turns at Python, so it would wait for one that gets no processor.
     """
     if _is_usual():
         _be_no_nicer_than(SOUND_NICE)
@@ -88,8 +84,7 @@ def put_first() -> None:
 def expect_pauses() -> None:
     """Have this process ended as soon as a real-time thread of it has taken SPINNING_S without a pause.
 
-    For what has opened its device. When that is pulled out, PortAudio's thread asks for it in circles, before all else
-    that the PC has to do: one with a single free processor would stand still until somebody has noticed.
+    When its device is pulled out, PortAudio's thread asks for it in circles, before all else that the PC has to do.
     """
     _end_after(SPINNING_S)
 

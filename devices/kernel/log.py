@@ -1,7 +1,6 @@
-"""Follows the kernel's messages as they come: from /dev/kmsg, or from the journal where that may not be read.
+"""Follows the kernel's messages as they come: from /dev/kmsg, or from the journal where only root may read that.
 
-Reading /dev/kmsg is root's alone where the kernel is set so (kernel.dmesg_restrict, as Debian and Ubuntu have it);
-the journal, which has the same messages, may be read by the groups `adm` and `systemd-journal` as well.
+The groups `adm` and `systemd-journal` may read the journal too.
 """
 
 import contextlib

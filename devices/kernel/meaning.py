@@ -1,8 +1,4 @@
-"""What the kernel's messages mean for devices and for the PC: one table of its own words.
-
-The words are those of Linux 6.12, where older kernels have others also theirs; tests/devices/kernel/test_meaning.py
-has each as the kernel writes it, with the source file that does.
-"""
+"""What the kernel's messages mean for devices and for the PC: one table of its own words, of Linux 6.12 and older."""
 
 import re
 from dataclasses import dataclass

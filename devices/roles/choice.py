@@ -1,7 +1,4 @@
-"""Which devices a session takes when nobody names any: those with a role first, and never one in place of another.
-
-A device that is plugged in later, or has another number, moves none of these choices: roles are bound to identities.
-"""
+"""Which devices a session takes when nobody names any: those with a role first, and never one in place of another."""
 
 from collections.abc import Callable, Sequence
 

@@ -125,8 +125,7 @@ def _absence(binding: Binding, others: Sequence[Device]) -> str:
 def resolve_all(roles: Mapping[str, Binding], devices: Sequence[Device]) -> dict[str, Resolution]:
     """Return the same for every role: no device has two, and none that has one is offered for another.
 
-    One that is where it was bound is that role's, before any by whose serial number alone it could be another's: a twin
-    says the same one, and may be the only one that is there.
+    The port counts before a serial number, which a twin may say as well.
     """
     alone = {role: resolve(binding, devices) for role, binding in roles.items()}
     found: dict[str, Resolution] = {}

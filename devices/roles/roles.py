@@ -1,7 +1,4 @@
-"""Roles: what a device is for ("slides", "podium", "room", "microphone", or whatever people call it).
-
-Kept in `roles.json` of the state folder. Which device has a role now is worked out by devices/roles/matching.py.
-"""
+"""Roles: what a device is for ("slides", "podium", or another word), kept in `roles.json` of the state folder."""
 
 import re
 import shlex
@@ -168,10 +165,9 @@ def unassign(store: Store[dict[str, Binding]], role: str, *, record: Record) -> 
 
 
 def know_better(store: Store[dict[str, Binding]], devices: Sequence[Device]) -> None:
-    """Keep of every role what is plugged in says anew of its device: where it is, and whether it has a twin.
+    """Keep of every role where its device is now, and whether it has a twin. Raises StateError.
 
-    Once a twin was seen, which says the same serial number, the port tells the two apart: else the twin would be taken
-    for it when it is there alone. Raises StateError.
+    Once a twin with the same serial number was seen, the port tells the two apart.
     """
 
     def known(roles: Mapping[str, Binding]) -> dict[str, Binding]:

@@ -1,9 +1,7 @@
-"""How much of its USB bus a stream claims, as the kernel and the controller count it.
+"""How much of its USB bus a stream claims, as the kernel counts it (usb_calc_bus_time, ehci-hcd, xhci.h).
 
-Isochronous endpoints reserve time for as long as they stream: at most 80 % of a high-speed microframe, 90 % of a
-full-speed frame, 90 % of what SuperSpeed moves (kernel: usb_calc_bus_time, ehci-hcd, xhci.h). Which of its alternate
-settings a camera asks for it decides itself when a mode is set: at least what an uncompressed picture takes; for
-MJPEG, commonly its largest. So a claim is a range. Bulk endpoints reserve nothing and share what is left.
+Isochronous endpoints reserve time while they stream. A camera chooses its alternate setting itself: at least what an
+uncompressed picture takes, for MJPEG commonly its largest. So a claim is a range.
 """
 
 from dataclasses import dataclass

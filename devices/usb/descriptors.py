@@ -1,7 +1,6 @@
-"""What a USB device's own descriptors say about the bandwidth it may claim, and whether it could do USB 3.
+"""The bandwidth that a USB device's descriptors claim, and whether it could do USB 3.
 
-sysfs has them as they came from the device (`descriptors`, `bos_descriptors`), so nothing in them is trusted: a length
-that makes no sense ends the reading.
+They come from the device, so nothing in them is trusted: a length that makes no sense ends the reading.
 """
 
 from collections.abc import Iterator

@@ -1,7 +1,4 @@
-"""The tree of USB hubs and devices, as sysfs has it: what hangs off what, how fast, and what each could claim.
-
-The folder is an argument, so that trees recorded elsewhere can be read too.
-"""
+"""The tree of USB hubs and devices, as sysfs has it: what hangs off what, how fast, and what each could claim."""
 
 import re
 from collections.abc import Iterator, Mapping
