@@ -7,7 +7,7 @@ import stat
 import tempfile
 import threading
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -127,7 +127,7 @@ def change_settings(file: Path, changes: Changes, key: tuple[str, Value] | None 
     already, cannot be changed from here, or cannot be written.
     """
     with _ALONE:
-        before = _text(file, _exactly)
+        before = _text(file)
         bare = (before or _FIRST).removeprefix(_BOM)
         read_settings(bare, file)
         after = edited(file, bare, changes)
@@ -152,7 +152,9 @@ def _change_of_key(settings: Settings, name: str, value: Value) -> "_Change":
         raise SecretError("there is no settings file that keys could stand beside")
     if problem := key_problem(settings.destinations[name], read_key(name, value, file)):
         raise SecretError(f'{problem} for the destination "{name}"')
-    before = _text(file, _private)
+    with contextlib.suppress(FileNotFoundError):
+        read_private(file)  # looks whose it is, and who may read it
+    before = _text(file)
     text = before or _FIRST_KEYS
     path = ("keys", name) if _stands_in_keys(text, name) else (name,)
     return _Change(file, before, edited(file, text, {path: value}), 0o600)
@@ -166,10 +168,10 @@ def _stands_in_keys(text: str, name: str) -> bool:
     return isinstance(table, dict) and name in table
 
 
-def _text(file: Path, read: Callable[[Path], str]) -> str | None:
-    """Return what `file` holds, None where there is none. Raises SettingsError, SecretError."""
+def _text(file: Path) -> str | None:
+    """Return what `file` holds, with the ends of lines that it has; None where there is none. Raises SettingsError."""
     try:
-        return read(file)
+        return file.read_bytes().decode()
     except FileNotFoundError:
         return None
     except UnicodeDecodeError:
@@ -199,7 +201,7 @@ def _replace(*changes: _Change) -> None:
         new = [aside.enter_context(_written(one.file, "new", one.after, one.mode)) for one in changes]
         old = [aside.enter_context(_written(one.file, "old", one.before, one.mode)) for one in changes[:-1]]
         for change in changes:
-            if _now(change.file) != change.before:
+            if _text(change.file) != change.before:
                 raise SettingsError(f"{change.file} has been changed meanwhile", hint="look again, and save once more")
         for number, change in enumerate(changes):
             with _told(change.file):
@@ -254,20 +256,3 @@ def _be_like(descriptor: int, file: Path, mode: int) -> None:
     with contextlib.suppress(OSError):  # a group that is not ours
         os.fchown(descriptor, status.st_uid, status.st_gid)
     os.fchmod(descriptor, stat.S_IMODE(status.st_mode))
-
-
-def _exactly(file: Path) -> str:
-    """Return the text with the ends of lines that it has."""
-    return file.read_bytes().decode()
-
-
-def _private(file: Path) -> str:
-    read_private(file)  # which looks whose it is, and who may read it
-    return _exactly(file)
-
-
-def _now(file: Path) -> str | None:
-    try:
-        return _exactly(file)
-    except FileNotFoundError:
-        return None

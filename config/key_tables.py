@@ -22,13 +22,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from config.alarms import check_web_address
-from config.copies import CopyTarget
 from config.errors import SecretError
 from config.quantities import NotAllowed
-from config.schedule import check_feed_address
 from config.schema import Settings
 from config.secrets import Secret, keys_path, read_key_table, read_private
+from config.serving import CopyTarget, check_feed_address, check_web_address
 
 _COPIES, _ALARMS, _FEEDS = "copies", "alarms", "feeds"
 _COPY_WORDS: Mapping[str, tuple[str, ...]] = {

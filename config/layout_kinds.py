@@ -6,20 +6,13 @@ from typing import NamedTuple
 
 type Shape = tuple[int, int]
 """Width and height in pixels, or in proportion."""
+type Box = tuple[int, int, int, int]
+"""A part of a picture: its left upper corner, x and y, its width and height, in pixels, all four even."""
 
 _MARGIN = 0.03
 """From an inset to the picture's edge, as a part of its height."""
 _GAP = 0.01
 """Between pictures that stand side by side, as a part of the width; of the height between those one above the other."""
-
-
-class Box(NamedTuple):
-    """A part of a picture: its left upper corner and its size, in pixels, all four even."""
-
-    x: int
-    y: int
-    width: int
-    height: int
 
 
 class Asked(NamedTuple):
@@ -65,7 +58,7 @@ def in_corner(corner: str, size: Shape, picture: Shape, margin: int) -> tuple[in
 
 
 def _single(asked: Asked) -> list[Box]:
-    return [Box(0, 0, asked.width, asked.height)]
+    return [(0, 0, asked.width, asked.height)]
 
 
 def _pip(asked: Asked) -> list[Box]:
@@ -74,14 +67,14 @@ def _pip(asked: Asked) -> list[Box]:
     wide = min(asked.size * asked.width, asked.size * asked.height * across / down)
     size = max(2, even(wide)), max(2, even(wide * down / across))
     x, y = in_corner(asked.corner, size, (asked.width, asked.height), even(_MARGIN * asked.height))
-    return [Box(0, 0, asked.width, asked.height), Box(x, y, *size)]
+    return [(0, 0, asked.width, asked.height), (x, y, *size)]
 
 
 def _side_by_side(asked: Asked) -> list[Box]:
     """Return columns of equal width."""
     gap, count = even(_GAP * asked.width), len(asked.shapes)
     width = (asked.width - (count - 1) * gap) // count & ~1
-    return [Box(number * (width + gap), 0, width, asked.height) for number in range(count)]
+    return [(number * (width + gap), 0, width, asked.height) for number in range(count)]
 
 
 def _speaker_slides(asked: Asked) -> list[Box]:
@@ -89,8 +82,8 @@ def _speaker_slides(asked: Asked) -> list[Box]:
     gap, narrow = even(_GAP * asked.width), even(asked.size * asked.width)
     wide = asked.width - narrow - gap
     if asked.corner.endswith("left"):
-        return [Box(narrow + gap, 0, wide, asked.height), Box(0, 0, narrow, asked.height)]
-    return [Box(0, 0, wide, asked.height), Box(wide + gap, 0, narrow, asked.height)]
+        return [(narrow + gap, 0, wide, asked.height), (0, 0, narrow, asked.height)]
+    return [(0, 0, wide, asked.height), (wide + gap, 0, narrow, asked.height)]
 
 
 SINGLE = "single"

@@ -14,16 +14,13 @@ import platformdirs
 
 from config import kinds
 from config.addresses import NO_HOST, SCHEMES, STREAM_ADDRESS, is_host, scheme_of
-from config.alarms import AlarmSettings
-from config.copies import CopyTarget, Fixity
 from config.errors import UsageError
 from config.kinds import did_you_mean
 from config.locale.lookup import LANGUAGES
 from config.office import Office, RequestSettings
 from config.program import BUILT_IN_LAYOUTS, LayoutSettings, Program
 from config.quantities import format_rate
-from config.schedule import Feed, ScheduleSettings
-from config.web import WebSettings
+from config.serving import AlarmSettings, CopyTarget, Feed, Fixity, ScheduleSettings, WebSettings
 
 
 class Conference(msgspec.Struct, frozen=True, kw_only=True):

@@ -41,12 +41,16 @@ _SHORTEST_TO_REDACT = 4  # replacing every "a" of a message would hide the messa
 class Secret:
     """A text that is shown to nobody by accident: not by print, format, repr, logging, pickle or JSON."""
 
-    __slots__ = ("_parts", "_value")
+    __slots__ = ("_parts", "_value", "is_srt")
 
-    def __init__(self, value: str, *parts: str) -> None:
-        """Keep `value`; `parts` are pieces of it that are as secret on their own (the key of an address)."""
+    def __init__(self, value: str, *parts: str, is_srt: bool = False) -> None:
+        """Keep `value`; `parts` are pieces of it that are as secret on their own (the key of an address).
+
+        `is_srt`: it is the key of an SRT destination.
+        """
         self._value = value
         self._parts = parts
+        self.is_srt = is_srt
 
     def reveal(self) -> str:
         """Return the text itself, to be handed to nothing that writes it down."""
@@ -79,16 +83,11 @@ class Secret:
         return hash(self._value)
 
 
-class SrtSecret(Secret):
-    """The passphrase and the stream id of an SRT destination, as they stand in its address."""
-
-    __slots__ = ()
-
-    def __init__(self, passphrase: str, stream_id: str) -> None:
-        """Keep both; either may be "", which is none."""
-        given = {"passphrase": passphrase, "streamid": stream_id}
-        quoted = {name: urllib.parse.quote(value, safe="") for name, value in given.items() if value}
-        super().__init__("&".join(f"{name}={value}" for name, value in quoted.items()), *_spellings(*given.values()))
+def srt_secret(passphrase: str, stream_id: str) -> Secret:
+    """Return both as they stand in the address of an SRT destination; either may be "", which is none."""
+    given = {"passphrase": passphrase, "streamid": stream_id}
+    quoted = (f"{name}={urllib.parse.quote(value, safe='')}" for name, value in given.items() if value)
+    return Secret("&".join(quoted), *_spellings(*given.values()), is_srt=True)
 
 
 def _spellings(*secrets: str) -> tuple[str, ...]:
@@ -150,7 +149,7 @@ def key_problem(destination: Destination, key: Secret | None) -> str:
     if scheme.key == "":
         what = "a folder" if scheme.form == "folder" else "its kind"
         return f"there is a key, and {what} needs none,"
-    if isinstance(key, SrtSecret) is not (scheme.key == "srt"):
+    if key.is_srt is not (scheme.key == "srt"):
         return "the key is of another form than it should be"
     return ""
 
@@ -253,7 +252,7 @@ def read_key(name: str, value: object, path: Path) -> Secret:
     return Secret(value, value.partition("?")[0])
 
 
-def _srt_key(name: str, table: Mapping[str, object], path: Path) -> SrtSecret:
+def _srt_key(name: str, table: Mapping[str, object], path: Path) -> Secret:
     """Return what is secret of an SRT destination; raises SecretError."""
     where = f'{path}: the key "{name}"'
     passphrase, stream_id = table.get("passphrase", ""), table.get("stream_id", "")
@@ -267,7 +266,7 @@ def _srt_key(name: str, table: Mapping[str, object], path: Path) -> SrtSecret:
         raise SecretError(f"{where}: a stream id has {LONGEST_STREAM_ID} characters at most")
     if not (passphrase + stream_id).isprintable():
         raise SecretError(f"{where} holds control characters")
-    return SrtSecret(passphrase, stream_id)
+    return srt_secret(passphrase, stream_id)
 
 
 def _credential() -> Path | None:

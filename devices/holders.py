@@ -11,7 +11,7 @@ from config.errors import (
     DeviceError,
     DeviceNotFound,
 )
-from devices.host.process_stat import OURS, process_stat
+from devices.host.process_stat import OURS, parent_of
 from devices.usb.budget import HINT as BUS_FULL_HINT
 from devices.usb.ports import neighbours
 
@@ -57,10 +57,7 @@ def have_open(who: Iterable[Holder], node: str) -> bool:
 
 def is_own(holder: Holder) -> bool:
     """Return whether a holder is this process, or one that it started."""
-    if holder.pid == os.getpid():
-        return True
-    stat = process_stat(holder.pid)
-    return stat is not None and stat.parent == os.getpid()
+    return os.getpid() in (holder.pid, parent_of(holder.pid))
 
 
 def _number(node: str) -> int | None:

@@ -21,7 +21,7 @@ from agent.schedule.done import Done
 from agent.schedule.feeds import FeedState
 from agent.schedule.plan import Plan, Source
 from agent.steering import SessionLine
-from config.schedule import MODES
+from config.serving import MODES
 from devices.controls.changes import ControlChange
 from devices.controls.control import Control
 from devices.health.faults import FAULTS, OF_ITS_PLACE

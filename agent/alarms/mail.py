@@ -12,9 +12,9 @@ from agent.alarms.alarm import Message
 from agent.alarms.connecting import connected, trusting
 from agent.alarms.sender import PartlySent
 from agent.alarms.telling import both, subject
-from config.alarms import AlarmSettings
 from config.errors import LiputError
 from config.key_tables import AlarmKeys
+from config.serving import AlarmSettings
 from recorder.archive.names import quoted
 
 _READY, _GO_AHEAD = 220, 220

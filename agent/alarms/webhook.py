@@ -10,9 +10,9 @@ import msgspec
 from agent.alarms.alarm import Message
 from agent.alarms.connecting import connected, trusting
 from agent.alarms.telling import text
-from config.alarms import AlarmSettings
 from config.errors import LiputError
 from config.key_tables import AlarmKeys
+from config.serving import AlarmSettings
 
 _LONGEST_ANSWER = 64 * 1024
 _REDIRECTS = range(300, 400)

@@ -10,9 +10,9 @@ import msgspec
 from agent.archives import archive_option, find_in
 from agent.commands.archive_copy import copy_queue
 from agent.terminal import somebody_is_there
-from config.copies import CopyTarget
 from config.errors import ArchiveError, CopyError, LiputError, UsageError
 from config.quantities import brief_size
+from config.serving import CopyTarget
 from devices.health.line import PC, Kind
 from recorder.archive.archive import Archive
 from recorder.archive.disk import Disk

@@ -18,9 +18,9 @@ from config.key_tables import alarm_keys
 from config.reader import NAMED_SECTIONS, SECTIONS, kinds_of
 from config.schema import Settings
 from config.secrets import key_problem, key_states, keys_path, read_keys
+from config.serving import WebSettings
 from config.settings import default_text, find_file, load_settings, user_file
 from config.standard_time import StandardTime, format_standard
-from config.web import WebSettings
 from recorder.live import libsrt
 
 

@@ -16,7 +16,7 @@ from agent.schedule.room import taken
 from agent.schedule.store import of_file
 from config.errors import LiputError
 from config.key_tables import feed_address
-from config.schedule import EVERYWHERE, MODES, Feed
+from config.serving import EVERYWHERE, MODES, Feed
 from devices.host.clock import SystemClock
 from recorder.archive.names import one_line
 

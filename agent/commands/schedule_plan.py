@@ -17,7 +17,7 @@ from agent.schedule.plan import Mode, Plan, PlanState
 from agent.schedule.planner import Planner, id_argument, planner
 from agent.schedule.runs import runs
 from agent.terminal import own_output
-from config.schedule import MODES
+from config.serving import MODES
 from recorder.archive.names import one_line
 
 COLUMNS = (

@@ -29,8 +29,9 @@ from config.schema import Settings
 from devices.host.clock import NANOSECONDS, Clock, boot_id
 from devices.host.clock_state import may_be_set_soon
 from devices.host.log_on_change import LogOnChange
+from devices.host.process_stat import process_started
 from recorder.control.client import ask, how_it_ended
-from recorder.control.directory import RecorderFolder, ended_folder, process_started, runtime_folder
+from recorder.control.directory import RecorderFolder, ended_folder, runtime_folder
 from recorder.control.protocol import AnyRequest, Disarm, Failure, Start, Stop
 from recorder.control.spawn import Spawned
 from recorder.model.status import RECORDS, SessionResult, SessionState

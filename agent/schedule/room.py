@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 from agent.schedule.event import CalendarEvent
 from agent.schedule.plan import Mode, PlanState, Said, Source
-from config.schedule import EVERYWHERE, Feed
 from config.schema import Settings
+from config.serving import EVERYWHERE, Feed
 
 UNTITLED = "Tanpa judul"
 

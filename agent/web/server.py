@@ -25,11 +25,12 @@ from agent.daemon.parts import look_again
 from agent.web import limits
 from config.errors import LiputError, StateError
 from config.files import stamp
-from config.web import WebSettings
+from config.serving import WebSettings
 from devices.host import threads
 from devices.host.clock import Clock
 from devices.host.log_on_change import LogOnChange
-from recorder.control.directory import process_started, runtime_folder, write_file
+from devices.host.process_stat import process_started
+from recorder.control.directory import runtime_folder, write_file
 from recorder.control.operators import operators
 
 if TYPE_CHECKING:

@@ -1,26 +1,27 @@
-"""What the kernel says of a process: its state, its parent, when it began."""
+"""What the kernel says of a process (proc_pid_stat(5))."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 OURS = "liput"
 """The command of a process of ours."""
+_STATE, _PARENT, _STARTED = 0, 1, 19
 
 
-@dataclass(frozen=True, slots=True)
-class ProcessStat:
-    """A process: `state` is the letter of proc_pid_stat(5), `started` clock ticks since boot."""
-
-    state: str
-    parent: int
-    started: int
+def parent_of(pid: int) -> int | None:
+    """Return the parent of the process `pid`; None where there is no such process."""
+    said = _stat(pid)
+    return int(said[_PARENT]) if said else None
 
 
-def process_stat(pid: int) -> ProcessStat | None:
-    """Return what is said of the process `pid`, or None where there is none."""
+def process_started(pid: int) -> int | None:
+    """Return when the process `pid` started, in clock ticks since boot; None where there is none that runs."""
+    said = _stat(pid)
+    return int(said[_STARTED]) if said and said[_STATE] not in {"Z", "X"} else None
+
+
+def _stat(pid: int) -> list[str]:
     try:
         # Its command, in brackets, may hold anything: what counts are the words after the last bracket.
-        words = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
-        return ProcessStat(words[0], int(words[1]), int(words[19]))
-    except (OSError, IndexError, ValueError):
-        return None
+        return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
+    except OSError:
+        return []

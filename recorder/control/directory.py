@@ -33,7 +33,7 @@ import msgspec
 from config.errors import LiputError, StorageError
 from config.files import Prepare, json_text, of_mode, replace_file
 from devices.host.clock import boot_id
-from devices.host.process_stat import process_stat
+from devices.host.process_stat import process_started
 from recorder.archive.names import session_of, storable
 from recorder.control.operators import (
     LISTED_FOLDER,
@@ -317,12 +317,6 @@ def write_file(path: Path, content: bytes, group: int | None = None) -> None:
 
 
 # Processes
-
-
-def process_started(pid: int) -> int | None:
-    """Return when the process `pid` started, in clock ticks since boot; None where there is none that runs."""
-    stat = process_stat(pid)
-    return None if stat is None or stat.state in {"Z", "X"} else stat.started
 
 
 def is_alive(pid: int, started: int, boot: str) -> bool:

@@ -8,9 +8,9 @@ import urllib.parse
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from config.copies import CopyTarget
 from config.errors import ArchiveError
 from config.files import make_file
+from config.serving import CopyTarget
 from recorder.archive import bag
 from recorder.archive.disk import Disk
 from recorder.archive.locking import locked

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import msgspec
 
-from config.copies import CopyTarget
 from config.errors import CopyError, PackageBusy, PackageNotFound
+from config.serving import CopyTarget
 from config.state import state_folder
 from devices.health.line import PC, Kind, Level, Record, nowhere
 from devices.host.background import pause_s

@@ -25,8 +25,8 @@ import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, NotFoundError, PermissionDeniedError, UnauthenticatedError
 from obstore.store import S3Store
 
-from config.copies import CopyTarget
 from config.key_tables import Login
+from config.serving import CopyTarget
 from devices.uplink.redirects import SameServer
 from recorder.copies.reasons import CopyReason, copy_error
 from recorder.copies.target import Flow, blocks_of, size_of

@@ -17,9 +17,9 @@ from typing import cast
 
 import asyncssh
 
-from config.copies import CopyTarget
 from config.errors import CopyError
 from config.key_tables import Login
+from config.serving import CopyTarget
 from recorder.copies.reasons import CopyReason, copy_error
 from recorder.copies.target import BLOCK_BYTES, STAGING, Flow, blocks_of, is_staged, mode_of, part_name, size_of, staged
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from devices.host.process_stat import process_stat
+from devices.host.process_stat import parent_of
 
 _OF_PROCESS, _OF_THREAD = 2, 6
 """CPUCLOCK_SCHED, and that of one thread (CPUCLOCK_PERTHREAD_MASK)."""
@@ -103,7 +103,7 @@ class Children:
             if not name.isdigit():
                 continue
             number = int(name)
-            if number in self._others or (stat := process_stat(number)) is None or stat.parent != parent:
+            if number in self._others or parent_of(number) != parent:
                 others.add(number)  # what is another's child does not become ours
             else:
                 ours[number] = _program(number)

@@ -17,7 +17,7 @@ from capture.timing import CpuStage
 from config.events import Emit, Event
 from devices.host import threads
 from devices.host.clock import NANOSECONDS
-from devices.host.process_stat import process_stat
+from devices.host.process_stat import process_started
 from recorder.model.status import StageFigures
 from recorder.stages.accounts import ChildAccount, ThreadAccount
 from recorder.stages.places import Phase
@@ -116,7 +116,7 @@ def _seconds(ns: int) -> float:
 
 def _age_s() -> float:
     """Return how long ago this process began."""
-    stat = process_stat(os.getpid())
-    if stat is None:
+    started = process_started(os.getpid())
+    if started is None:
         return 0.0
-    return time.clock_gettime(time.CLOCK_BOOTTIME) - stat.started / os.sysconf("SC_CLK_TCK")
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - started / os.sysconf("SC_CLK_TCK")

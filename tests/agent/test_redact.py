@@ -5,7 +5,7 @@ import json
 import pytest
 
 from agent.redact import HIDDEN, Redactor
-from config.secrets import Secret, SrtSecret
+from config.secrets import Secret, srt_secret
 
 
 @pytest.mark.parametrize(
@@ -53,6 +53,6 @@ def test_everything_else_stays(text: str) -> None:
 def test_a_known_key_is_found_in_text_and_in_json() -> None:
     redact = Redactor([Secret('ab"cd\\ef-é')])
     assert redact('the key ab"cd\\ef-é was refused') == f"the key {HIDDEN} was refused"
-    srt = Redactor([SrtSecret('pass"phrase\\1', "aula utama")])
+    srt = Redactor([srt_secret('pass"phrase\\1', "aula utama")])
     assert srt(json.dumps(['pass"phrase\\1', "aula utama", "aula%20utama"])) == json.dumps([HIDDEN] * 3)
     assert redact(json.dumps({"reason": 'ab"cd\\ef-é'}, ensure_ascii=False)) == f'{{"reason": "{HIDDEN}"}}'

@@ -12,6 +12,7 @@ import pytest
 from agent import steering
 from config.errors import SessionError
 from devices.host.clock import SystemClock
+from devices.host.process_stat import process_started
 from recorder.asked import Asked
 from recorder.control import directory
 from recorder.control.find import Running
@@ -40,7 +41,7 @@ def process(monkeypatch: pytest.MonkeyPatch) -> Iterator["subprocess.Popen[bytes
 def hanging(process: "subprocess.Popen[bytes]", archive: Path) -> Running:
     """Return it as a recorder that has no socket."""
     info = directory.new_info("Rapat", archive, SystemClock().now())
-    started = directory.process_started(process.pid) or 0
+    started = process_started(process.pid) or 0
     info = msgspec.structs.replace(info, pid=process.pid, pid_started=started)
     return Running(directory.make_folder(info, saved_spec(Spec(asked=Asked(title="Rapat")))), info, None)
 

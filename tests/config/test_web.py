@@ -6,7 +6,7 @@ import pytest
 
 from config.errors import SettingsError
 from config.reader import read_settings
-from config.web import EVERYWHERE, WebSettings
+from config.serving import WebSettings
 
 FILE = Path("/somewhere/liput.toml")
 
@@ -19,7 +19,7 @@ def test_only_this_pc_reaches_it_unless_it_is_told_otherwise() -> None:
     assert (WebSettings().address, WebSettings().is_encrypted) == ("127.0.0.1", False)
     assert web('host = "::1"').address == "::1"
     opened = web('lan = true\ntls_certificate = "a.pem"\ntls_key = "a.key"')
-    assert (opened.address, opened.tls_key, opened.is_encrypted) == (EVERYWHERE, FILE.parent / "a.key", True)
+    assert (opened.address, opened.tls_key, opened.is_encrypted) == ("0.0.0.0", FILE.parent / "a.key", True)
 
 
 @pytest.mark.parametrize(

@@ -14,12 +14,13 @@ from pathlib import Path
 
 from config.errors import LiputError
 from devices.host.clock import SystemClock
+from devices.host.process_stat import process_started
 from recorder.archive.archive import Archive
 from recorder.archive.fixity import walk
 from recorder.archive.model import Package, Recording, VideoTrack
 from recorder.asked import Asked
 from recorder.control.client import ask
-from recorder.control.directory import RecorderFolder, RecorderInfo, process_started
+from recorder.control.directory import RecorderFolder, RecorderInfo
 from recorder.control.protocol import Stop
 from recorder.control.spawn import Spawned
 from recorder.control.spec import Spec

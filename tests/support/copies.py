@@ -11,9 +11,9 @@ from pathlib import Path
 
 import msgspec
 
-from config.copies import CopyTarget
 from config.key_tables import Login
 from config.secrets import Secret
+from config.serving import CopyTarget
 from recorder.archive import bag
 from recorder.archive.archive import Archive
 from recorder.archive.fixity import Progress

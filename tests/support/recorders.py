@@ -7,7 +7,8 @@ from pathlib import Path
 
 import msgspec
 
-from recorder.control.directory import RecorderInfo, process_started
+from devices.host.process_stat import process_started
+from recorder.control.directory import RecorderInfo
 from tests.support.waiting import wait_for
 
 

@@ -14,8 +14,8 @@ from agent.schedule.plan import Mode, Plan
 from agent.schedule.store import Plans
 from config.errors import SessionError
 from config.locale.lookup import Words
-from config.schedule import ScheduleSettings
 from config.schema import Settings
+from config.serving import ScheduleSettings
 from devices.host.clock import NANOSECONDS
 from recorder.control.directory import RecorderFolder
 from recorder.control.spec import Spec

@@ -13,8 +13,8 @@ from agent.daemon.parts import Part, Parts
 from agent.web.house import House
 from agent.web.server import WebPart, read_place
 from agent.web.token import Gate, read_token
+from config.serving import WebSettings
 from config.settings import SettingsInForce
-from config.web import WebSettings
 from devices.host.clock import SystemClock
 from recorder.control.directory import runtime_folder
 from tests.support import recorders

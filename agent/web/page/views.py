@@ -22,8 +22,8 @@ from agent.web.settings import is_new
 from config.errors import LiputError
 from config.locale.lookup import LANGUAGES
 from config.messages import Card
-from config.schedule import MODES
 from config.schema import Settings
+from config.serving import MODES
 from recorder.control import directory
 
 if TYPE_CHECKING:

@@ -8,11 +8,11 @@ import pytest
 from agent.alarms.alarm import Message
 from agent.alarms.mail import Mail
 from agent.alarms.sender import PartlySent
-from config.alarms import AlarmSettings
 from config.errors import LiputError, UsageError
 from config.key_tables import AlarmKeys
 from config.office import live_in
 from config.secrets import Secret
+from config.serving import AlarmSettings
 from tests.support.alarms import AT, alarm, message, over
 from tests.support.smtp_server import SmtpServer
 

@@ -11,9 +11,9 @@ import pytest
 from agent.alarms.sentences import DAMAGED
 from agent.fixity.part import FAILED, LOOK_S, QUIET_S, RETRY_S, TOLD_FOR, FixityPart, Night, night_store, passed
 from agent.own_command import OwnCommand
-from config.copies import Fixity
 from config.office import Office, zone_of
 from config.schema import Settings
+from config.serving import Fixity
 from devices.health.line import Kind
 from devices.health.log import log_folder
 from devices.health.query import Wanted, read
@@ -211,8 +211,8 @@ def test_the_last_passing_of_an_hour(now: datetime, expected: datetime) -> None:
 
 
 def test_the_hour_in_the_settings(tmp_path: Path) -> None:
-    from config.copies import TIME_OF_DAY
     from config.quantities import NotAllowed
+    from config.serving import TIME_OF_DAY
 
     assert [TIME_OF_DAY.read(raw) for raw in ("02:30", "2.30", "", "23:59")] == ["02:30", "02:30", "", "23:59"]
     for raw in ("24:00", "2", "02:60", 230, "night"):

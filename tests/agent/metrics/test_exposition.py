@@ -15,9 +15,9 @@ from agent.checks.history import Checked, keep
 from agent.checks.result import Result, Verdict
 from agent.metrics.exposition import METRICS, ROOM, expose
 from agent.metrics.readings import Gathering
-from config.copies import CopyTarget
 from config.locale.lookup import Words
 from config.schema import General, Settings
+from config.serving import CopyTarget
 from devices.model import Health, HealthState
 from recorder.control import sockets
 from recorder.control.client import ANSWER_S

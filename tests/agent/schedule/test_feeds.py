@@ -27,8 +27,8 @@ from config.errors import LiputError, StateError
 from config.reader import read_settings
 from config.schema import Settings
 from devices.host.clock import SystemClock
+from devices.host.process_stat import process_started
 from devices.uplink.redirects import SameServer
-from recorder.control.directory import process_started
 from tests.support.calendars import calendar, event
 from tests.support.command import ROOT
 from tests.support.waiting import wait_for

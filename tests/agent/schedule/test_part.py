@@ -11,8 +11,8 @@ from agent.schedule.done import done_store, note
 from agent.schedule.notice import WORDS
 from agent.schedule.store import Plans
 from config.errors import SessionError
-from config.schedule import ScheduleSettings
 from config.schema import Settings
+from config.serving import ScheduleSettings
 from recorder.control.directory import RecorderFolder, runtime_folder
 from recorder.control.protocol import Failure, encode
 from recorder.model.status import SessionResult, SessionState

@@ -16,7 +16,7 @@ import pytest
 from agent.schedule.plan import Mode, Plan
 from agent.schedule.store import Plans
 from agent.web import guard, limits
-from config.web import WebSettings
+from config.serving import WebSettings
 from tests.agent.web.test_server import signed
 from tests.net.lab import Lab
 from tests.support import command, web

@@ -11,7 +11,7 @@ import pytest
 
 from agent.web import limits
 from agent.web.server import read_place
-from config.web import WebSettings
+from config.serving import WebSettings
 from tests.support import web
 from tests.support.web import Page
 

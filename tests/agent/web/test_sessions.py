@@ -15,7 +15,8 @@ import msgspec
 import pytest
 
 from agent.serving import FOLLOWS_S
-from recorder.control.directory import make_folder, new_info, process_started
+from devices.host.process_stat import process_started
+from recorder.control.directory import make_folder, new_info
 from recorder.control.find import Running, running_as
 from recorder.control.protocol import Failure, encode
 from recorder.model.status import SessionResult, SessionState

@@ -7,7 +7,7 @@ def _stacked(asked: Asked) -> list[Box]:
     """Rows of equal height."""
     gap, count = even(_GAP * asked.height), len(asked.shapes)
     height = (asked.height - (count - 1) * gap) // count & ~1
-    return [Box(0, number * (height + gap), asked.width, height) for number in range(count)]
+    return [(0, number * (height + gap), asked.width, height) for number in range(count)]
 
 
 KINDS = {

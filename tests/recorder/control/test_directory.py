@@ -16,6 +16,7 @@ import msgspec
 import pytest
 
 from config.errors import StorageError
+from devices.host.process_stat import process_started
 from recorder.control import directory, sockets
 from recorder.control.directory import RecorderFolder
 from tests.support.confined import be_user, confined
@@ -39,7 +40,7 @@ ALICE, MALLORY = 54321, 54322
 def made(title: str = "Rapat", pid: int | None = None, at: datetime = NOW) -> RecorderFolder:
     info = directory.new_info(title, Path("/arsip"), at)
     if pid:
-        info = msgspec.structs.replace(info, pid=pid, pid_started=directory.process_started(pid) or 0)
+        info = msgspec.structs.replace(info, pid=pid, pid_started=process_started(pid) or 0)
     return directory.make_folder(info, b"{}")
 
 
@@ -124,7 +125,7 @@ def test_a_zombie_does_not_run(process: "subprocess.Popen[bytes]") -> None:
     process.send_signal(signal.SIGKILL)
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
     assert Path(f"/proc/{process.pid}").exists()
-    assert directory.process_started(process.pid) is None
+    assert process_started(process.pid) is None
 
 
 def test_one_that_is_being_made_is_nobodys_business(process: "subprocess.Popen[bytes]") -> None:

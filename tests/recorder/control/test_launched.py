@@ -13,6 +13,7 @@ import pytest
 
 from config.errors import SessionError
 from config.state import VARIABLE as STATE
+from devices.host.process_stat import process_started
 from recorder.asked import Asked
 from recorder.control import directory, launched
 from recorder.control.client import Connection, ask
@@ -132,7 +133,7 @@ def test_a_spare_ends_when_it_is_let_go(start: Start) -> None:
     spawned = Spawned(None)
     pid = wait_for(lambda: spawned.pid)
     spawned.discard()
-    assert directory.process_started(pid) is None
+    assert process_started(pid) is None
 
 
 @pytest.mark.parametrize("is_read", [True, False])
@@ -171,7 +172,7 @@ def test_one_that_is_never_ready_is_killed(tmp_path: Path, start: Start, monkeyp
     with pytest.raises(SessionError, match="has not been ready within"):
         spawned.ready()
     assert spawned.wait(60.0)
-    wait_for(lambda: directory.process_started(pid) is None)
+    wait_for(lambda: process_started(pid) is None)
 
 
 def test_without_a_manager_that_listens_it_is_a_child_and_that_is_said(

@@ -7,8 +7,8 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from config.copies import CopyTarget
 from config.errors import CopyError
+from config.serving import CopyTarget
 from recorder.archive.archive import Archive
 from recorder.archive.disk import Disk
 from recorder.archive.model import Package, RecordingFacts

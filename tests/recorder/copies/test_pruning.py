@@ -9,8 +9,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from config.copies import CopyTarget
 from config.errors import ArchiveError, CopyError
+from config.serving import CopyTarget
 from recorder.archive import bag
 from recorder.archive.archive import Archive
 from recorder.archive.disk import Disk
@@ -244,7 +244,7 @@ def test_what_is_left_of_a_pruned_package_is_looked_after(archive: Archive, larg
 
 KILLED = """
 import pathlib, subprocess, sys
-from config.copies import CopyTarget
+from config.serving import CopyTarget
 from recorder.archive.disk import Disk
 from recorder.copies.folder import FolderTarget
 from recorder.copies.pruning import prune

@@ -10,8 +10,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from config.copies import CopyTarget
 from config.errors import StateError
+from config.serving import CopyTarget
 from devices.health.line import Kind, Level
 from devices.host.clock import NANOSECONDS
 from recorder.archive.archive import Archive

@@ -10,11 +10,11 @@ import msgspec
 import pytest
 
 from agent.receiver import free_port
-from config.copies import CopyTarget
 from config.errors import CopyError
 from config.key_tables import Login
 from config.schema import Settings
 from config.secrets import Secret
+from config.serving import CopyTarget
 from recorder.archive.fixity import Progress
 from recorder.archive.model import Package
 from recorder.copies import inspecting, opening, s3

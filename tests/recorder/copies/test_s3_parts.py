@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from config.copies import CopyTarget
 from config.errors import CopyError
 from config.key_tables import Login
 from config.secrets import Secret
+from config.serving import CopyTarget
 from recorder.archive.fixity import Tally
 from recorder.copies.reasons import CopyReason
 from recorder.copies.s3 import PART_BYTES, PartsClient, StoreError
