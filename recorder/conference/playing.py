@@ -1,11 +1,10 @@
 """The process that plays into the virtual microphone: `python -m recorder.conference.playing SINK CHANNELS RECORDER`.
 
-A sound server may hang whoever talks to it, so that is done here. Samples come through standard input; it tells on
-standard output, in lines of JSON, why it cannot play, or what it has taken and how much the server holds. It leaves
-when its standard input closes, and the kernel ends it with the recorder (a process id), whatever hangs it.
+Here a sound server may hang its client. Samples come through standard input; standard output tells, in lines of JSON,
+why it cannot play, or how much it has taken and the server holds. The kernel ends it with the recorder (a process id).
 
-libpulse itself is used, by ctypes, and neither its simple interface nor `pacat`: those cannot forbid the server to move
-the stream when the sink goes. It would go on in the room's loudspeakers.
+Neither libpulse's simple interface nor `pacat` can forbid the server to move the stream when the sink goes: it would go
+on in the room's loudspeakers.
 """
 
 import contextlib

@@ -1,10 +1,8 @@
-"""When another slide is shown, from pictures of it some seconds apart.
+"""When another slide is shown, from pictures of it some seconds apart (docs/decisions/0033).
 
-Each picture is a small copy of luma, judged in blocks. What changes again and again (a film on a slide, a speaker in
-a corner) says nothing and is left out. Of the rest, a slide is another one when much of what stood on it has gone, or
-where something else is written in its place, be it one digit; what is added to it, point by point, makes it no other.
-It counts once it stands still, so a fade is one change, and only when it stays; one that was there before is known
-again.
+Each picture is a small copy of luma, judged in blocks; those that change again and again (a film, a speaker) are left
+out. A slide is another one when much of it has gone or something else is written in its place, be it one digit. Points
+that are added make it no other. It counts once it stands still, so a fade is one change; one that comes back is known.
 """
 
 from collections import deque
