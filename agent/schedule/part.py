@@ -1,19 +1,23 @@
 """The daemon's part for planned sessions: it looks, decides (agent/schedule/decide.py) and acts, without waiting."""
 
 import contextlib
+import json
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
+from agent.asking import specify
+from agent.checks.history import before_a_session
+from agent.checks.result import Verdict
 from agent.daemon.parts import look_again
-from agent.own_command import OwnCommand
-from agent.schedule.beginning import Beginning, Spawn, spec_of
-from agent.schedule.checking import begin_check, problems_of
+from agent.own_command import OwnCommand, command_line, of_archive
+from agent.requests.lookup import with_request
 from agent.schedule.decide import LATE_S, Act, Kind, Rules, Run, decide, noted
 from agent.schedule.done import Attempt, Done, DoneStore, Ledger, done_for, done_store, keep_only, note
 from agent.schedule.feeds import Feeds, feed_states
@@ -26,24 +30,125 @@ from config.locale.lookup import Words
 from config.office import zone_of
 from config.quantities import brief_duration
 from config.schema import Settings
+from devices.host.child import tied
 from devices.host.clock import NANOSECONDS, Clock, boot_id
 from devices.host.clock_state import may_be_set_soon
+from devices.host.deadline import DeadlineTask
 from devices.host.log_on_change import LogOnChange
 from devices.host.process_stat import process_started
+from recorder.archive.names import one_line
+from recorder.asked import Asked
 from recorder.control.client import ask, how_it_ended
 from recorder.control.directory import RecorderFolder, ended_folder, runtime_folder
 from recorder.control.protocol import AnyRequest, Disarm, Failure, Start, Stop
 from recorder.control.spawn import Spawned
+from recorder.control.spec import Spec
 from recorder.model.status import RECORDS, SessionResult, SessionState
 
 LOOK_S = 0.5
+CHECK_S = 90.0
+"""How long the check before a session may take."""
 PRE_ROLL_S = 60.0
 """How far a start reaches back to the planned beginning, as far as that is kept."""
 RETRY_S = (5.0, 15.0, 30.0, 60.0)
 """How long after each failure it is tried again; from the last on, always."""
 
+type Spawn = Callable[[Spec], Spawned]
 type Notify = Callable[[str, Plan, Words], None]
 """Called with what people should hear of a plan and its stable word, from the part's thread."""
+
+
+def spec_of(
+    plan: Plan, settings: Settings, config_file: Path | None, *, archive: Path | None, arm_only: bool
+) -> tuple[Spec, str]:
+    """Return the spec of a plan's recorder, and why it lacks the plan's request; "" where it has it.
+
+    Nobody can be asked: a slate stands for a missing device, and a request that cannot be had costs no recording. Words
+    of a plan never name files: people who may plan on the page may not read the daemon's folder.
+    """
+    asked = Asked(
+        title=plan.title,
+        videos=plan.videos,
+        audios=plan.audios,
+        streams=plan.streams,
+        layout=plan.layout,
+        profile=plan.profile,
+        archive=archive,
+        allow_missing=True,
+        checked=before_a_session(settings.general.language),
+    )
+    why = ""
+    try:
+        asked = with_request(asked, plan.request, settings)
+    except LiputError as error:
+        why = error.message
+    spec = specify(asked, config_file, arm_only=arm_only)
+    return msgspec.structs.replace(spec, plan=plan.id, folder=Path("/")), why
+
+
+class Beginning:
+    """One recorder that is being started; waits for it on a thread."""
+
+    def __init__(self, plan: Plan, spawned: Spawned, *, records: bool) -> None:
+        """Wait for `spawned`, which records at once, or is armed only."""
+        self.plan = plan
+        self.records = records
+        self.spawned = spawned
+        self._task = DeadlineTask(spawned.ready, "schedule-begin")
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it is known how it went."""
+        return self._task.is_over
+
+    def recorder(self) -> str:
+        """Return the recorder that is ready. Raises LiputError."""
+        try:
+            return self._task.result().id
+        except LiputError:
+            raise
+        except Exception as error:  # of any kind: it is told, and tried again
+            raise LiputError(repr(error)) from error
+
+
+def begin_check(plan: Plan, clock: Clock, config_file: Path | None, archive: Path | None = None) -> OwnCommand:
+    """Begin a check; without `archive` that of the settings is recorded into. Raises OSError."""
+    session = f"title = {json.dumps(one_line(plan.title) or plan.id, ensure_ascii=False)}\n".encode()
+    command = tied(command_line(*words_of(plan), *of_archive(archive)))
+    return OwnCommand(command, config_file, given=session, clock=clock, longest_s=CHECK_S)
+
+
+def problems_of(check: OwnCommand) -> list[str] | None:
+    """Return what is not right, nothing where the room is ready; None while it is being checked."""
+    try:
+        said = check.answer()
+        return None if said is None else list(_problems(msgspec.json.decode(said)))
+    except TimeoutError:
+        return [f"the check has not ended within {CHECK_S:.0f} s"]
+    except (msgspec.MsgspecError, AttributeError, TypeError):
+        return ["the check did not run"]
+
+
+def words_of(plan: Plan) -> list[str]:
+    """Return the command that checks the room for a plan.
+
+    With a session file it streams to the named destinations only; without one, any may be meant.
+    """
+    words = ["check", "--quick", "--json", "--for", f"{(plan.ends_at - plan.starts_at).total_seconds():.0f}s"]
+    if plan.mode is not Mode.REMIND and not plan.streams:
+        words += ["--session", "/dev/stdin"]
+    for option, values in (("--video", plan.videos), ("--audio", plan.audios), ("--stream", plan.streams)):
+        words += [word for value in values for word in (option, value)]
+    return words + (["--profile", plan.profile] if plan.profile else [])
+
+
+def _problems(document: Any) -> Iterator[str]:
+    if document.get("type") == "error":
+        yield str(document["message"])
+        return
+    for check in document["checks"]:
+        if check["verdict"] == Verdict.FAILURE:
+            yield f"{check['name']}: {check['reason']}"
 
 
 @dataclass(eq=False)

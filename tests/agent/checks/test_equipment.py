@@ -6,8 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from agent.checks.device_state import NAME
-from agent.checks.equipment import look, look_at
+from agent.checks.equipment import NAME, look, look_at
 from agent.checks.result import Result, Verdict
 from capture.sound.wire import ServerSource
 from config.schema import Settings
@@ -139,19 +138,19 @@ def test_every_fault_has_words_of_its_own() -> None:
 def test_a_device_that_others_use_names_them(
     monkeypatch: pytest.MonkeyPatch, who: list[Holder], code: str, said: str
 ) -> None:
-    monkeypatch.setattr("agent.checks.device_state.holders", lambda _node: who)
+    monkeypatch.setattr("agent.checks.equipment.holders", lambda _node: who)
     result = of_sound(sound(health=Health(FAULTS[Fault.BUSY], "used", NOW, Fault.BUSY)))
     assert (result.code, result.reason.english) == (code, said)
 
 
 def test_a_microphone_that_the_sound_server_has_can_be_recorded_through_it(monkeypatch: pytest.MonkeyPatch) -> None:
     source = ServerSource(name="alsa_input.mixer", description="Mixer", channels=2, alsa="hw:CARD=Mixer,DEV=0")
-    monkeypatch.setattr("agent.checks.device_state.holders", lambda _node: [Holder(7, "pipewire")])
-    monkeypatch.setattr("agent.checks.device_state.source_of_card", lambda _alsa: source)
+    monkeypatch.setattr("agent.checks.equipment.holders", lambda _node: [Holder(7, "pipewire")])
+    monkeypatch.setattr("agent.checks.equipment.source_of_card", lambda _alsa: source)
     result = of_sound(sound(health=Health(FAULTS[Fault.BUSY], "used", NOW, Fault.BUSY)))
     assert result.code == "busy-server"
     assert result.advice.indonesian.endswith("--audio pulse:alsa_input.mixer")
-    monkeypatch.setattr("agent.checks.device_state.source_of_card", lambda _alsa: None)
+    monkeypatch.setattr("agent.checks.equipment.source_of_card", lambda _alsa: None)
     assert of_sound(sound(health=Health(FAULTS[Fault.BUSY], "used", NOW, Fault.BUSY))).code == "busy"
 
 
@@ -177,7 +176,7 @@ def test_what_is_worse_than_that_is_told_in_its_place() -> None:
 
 
 def test_what_its_holder_has_found_is_told_of_none_that_is_in_use(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agent.checks.device_state.holders", lambda _node: [Holder(7, "zoom")])
+    monkeypatch.setattr("agent.checks.equipment.holders", lambda _node: [Holder(7, "zoom")])
     find(Fault.DEAD_CHANNEL)
     assert of_sound(sound()).code == "unwell"
     assert of_sound(sound(health=Health(FAULTS[Fault.BUSY], "used", NOW, Fault.BUSY))).code == "busy"

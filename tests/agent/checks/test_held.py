@@ -7,7 +7,7 @@ import pytest
 
 from agent.checks import encoder, keys, pictures, storage, uplink
 from agent.checks.check import Look, Situation
-from agent.checks.device_state import state_of
+from agent.checks.equipment import state_of
 from agent.checks.situation import situation_of
 from config.schema import Settings
 from devices.host.clock import SystemClock
