@@ -5,10 +5,7 @@ import pwd
 
 
 def account() -> str:
-    """Return the name of the account that this process runs in; its number where it has no name.
-
-    What the environment says of it (LOGNAME, USER) anybody can set, and is not asked.
-    """
+    """Return the name of the account that this process runs in, else its number; LOGNAME and USER anybody can set."""
     try:
         return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:

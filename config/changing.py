@@ -24,10 +24,7 @@ type Changes = Mapping[tuple[str, ...], Value]
 
 
 def edited(file: Path, text: str, changes: Changes) -> str:
-    """Return `text`, the TOML of `file`, with `changes`; comments, order and spelling of everything else stay.
-
-    The result is read again: it holds the values of the text and the changes, or SettingsError is raised.
-    """
+    """Return `text`, the TOML of `file`, with `changes`, all else as it was; raises SettingsError where that fails."""
     import tomlkit  # takes a tenth of a second to load, and only an edit needs it
     from tomlkit.exceptions import TOMLKitError
 
@@ -190,10 +187,7 @@ class _Change(NamedTuple):
 
 
 def _replace(*changes: _Change) -> None:
-    """Put what is new in the place of each file, in this order, all or none; modes and owners stay.
-
-    Raises SettingsError. What may fail for want of space or of a right is done before the first file is replaced.
-    """
+    """Put what is new in the place of each file, in order, all or none; modes and owners stay. Raises SettingsError."""
     changes = tuple(change._replace(file=Path(os.path.realpath(change.file))) for change in changes)
     for change in changes:  # where it is a link, what it leads to is replaced
         _refuse_hindered(change.file)

@@ -58,10 +58,7 @@ NO_THREAD = "can't start new thread"
 
 
 def as_ours(error: BaseException, kind: type[LiputError] = LiputError, what: str = "", why: Why = "") -> LiputError:
-    """Return `error` if a person should hear about it, else one of `kind` that says so; `what` has failed with it.
-
-    That is a mistake of ours, unless this PC has no more to give.
-    """
+    """Return `error` if it is one of ours, else one of `kind` that says that `what` failed."""
     if isinstance(error, LiputError):
         return error
     before = f"{what}: " if what else ""
@@ -127,10 +124,7 @@ class DossierError(LiputError):
 
 
 class CopyError(LiputError):
-    """A copy of a package in another place cannot be made, read, or counted.
-
-    `reason` is a word for scripts (`recorder.copies.reasons.CopyReason`).
-    """
+    """A copy in another place cannot be made or read; `reason` is a word for scripts (recorder/copies/reasons.py)."""
 
     def __init__(self, message: str, *, reason: str, hint: str = "") -> None:
         super().__init__(message, hint=hint)

@@ -60,10 +60,7 @@ def _mode_of(path: Path) -> int:
 
 
 def read_file(path: Path, most: int = MOST_BYTES, *, cut: bool = False) -> bytes:
-    """Return the content of a regular file of `most` bytes at most; raises NotRegular and OSError.
-
-    With `cut` the first `most` bytes of a larger one.
-    """
+    """Return the content of a regular file of `most` bytes, or with `cut` its first; raises NotRegular and OSError."""
     with open(open_regular(path), "rb") as file:
         size = os.fstat(file.fileno()).st_size
         if size > most and not cut:
@@ -81,10 +78,7 @@ _PRIVATELY = of_mode(PRIVATE)
 
 @contextlib.contextmanager
 def held(folder: Path, below: str = "") -> Iterator[Path]:
-    """Give a path that leads to `below` in `folder`, whatever their names lead to by then: a directory descriptor's.
-
-    `folder` may be a link; no link is followed below it. Raises OSError.
-    """
+    """Give a path that leads to `below` in `folder` by a descriptor, and follows no link below it. Raises OSError."""
     flags = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
     descriptor = os.open(folder, flags)
     try:
@@ -97,10 +91,7 @@ def held(folder: Path, below: str = "") -> Iterator[Path]:
 
 
 def make_file(path: Path, mode: int = PRIVATE) -> int:
-    """Return a descriptor of a new file at `path`, open to read and write; what was there before is removed.
-
-    `mode` is what it has, as far as the umask lets it. Raises OSError, also where somebody makes one at that moment.
-    """
+    """Return a descriptor of a new file in the place of `path`, open to read and write. Raises OSError."""
     with contextlib.suppress(FileNotFoundError):
         path.unlink()
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)  # which follows no link
@@ -131,10 +122,7 @@ def _remove(path: Path) -> None:
 
 
 def write_file(path: Path, content: bytes, prepare: Prepare = _PRIVATELY, *, durable: bool) -> None:
-    """Write a new file in the place of what is there; nobody else can read it before `prepare` says so. Raises OSError.
-
-    With `durable` its content is on the disk when this returns, its entry in the folder is not yet.
-    """
+    """Write a private file in the place of `path`, with `durable` onto the disk, but not its entry. Raises OSError."""
     descriptor = make_file(path)
     with open(descriptor, "wb") as file:  # noqa: PTH123 - its mode is right from the first moment
         prepare(descriptor)

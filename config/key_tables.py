@@ -70,10 +70,7 @@ class Login:
 
 @dataclass(frozen=True)
 class AlarmKeys:
-    """What senders of alarms must know and nobody else; what is not there is None.
-
-    `webhook_header` is a name, and a value that is secret.
-    """
+    """What senders of alarms must know and nobody else; `webhook_header` is a name, and a value that is secret."""
 
     mail_password: Secret | None = None
     webhook_header: tuple[str, Secret] | None = None
@@ -85,10 +82,7 @@ class AlarmKeys:
 
 
 def login_for(settings: Settings, name: str, target: CopyTarget) -> Login:
-    """Return how to log in at the place `name`; raises SecretError where that is missing, wrong, or others can read it.
-
-    A folder needs nothing.
-    """
+    """Return how to log in at the place `name`; SecretError where that is missing, wrong, or others can read it."""
     if target.scheme == "file":
         return Login()
     path, entries = read_key_table(settings, _COPIES)

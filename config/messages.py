@@ -16,8 +16,5 @@ class Card(StrEnum):
 
 
 def picture_text(word: str, language: str) -> str:
-    """Return the words of a card, or of the slate for an outage (capture.outage.OutageKind).
-
-    English for a language that has none.
-    """
+    """Return the words of a card, or of the slate for a capture.outage.OutageKind, in a language, else English."""
     return _SLATES[word].of(language)

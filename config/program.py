@@ -15,10 +15,7 @@ CORNERS = ("top-left", "top-right", "bottom-left", "bottom-right")
 
 
 class LayoutSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """One layout: its kind, which inputs it shows, and where and how large the small one is (a part of the width).
-
-    `show` names inputs by role, name or number (from 1), the large one first; other inputs fill the places left.
-    """
+    """One layout: its kind, the inputs it shows (by role, name or number), where and how large the small one is."""
 
     kind: Annotated[str, kinds.choice(tuple(KINDS))]
     show: Annotated[tuple[str, ...], kinds.WORDS] = ()

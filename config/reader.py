@@ -66,10 +66,7 @@ def kinds_of(struct: type[msgspec.Struct]) -> dict[str, Kind]:
 
 
 def read_settings(text: str, file: Path) -> Settings:
-    """Return what `text`, the content of `file`, sets, and the defaults for the rest.
-
-    Raises SettingsError with one line for each problem.
-    """
+    """Return what `text`, the content of `file`, sets; raises SettingsError with one line for each problem."""
     return _read(text, file, _Reader.settings)
 
 
@@ -243,11 +240,7 @@ _BLANK_LINES = re.compile(r"(?:[ \t\r\n]+|#[^\n]*)+")
 
 
 def key_lines(text: str) -> dict[KeyPath, int]:
-    """Return the line (from 1) on which each key, table and array item of `text` first stands.
-
-    `text` must be valid TOML; of an invalid one the result means nothing. tomllib gives values without places, so this
-    scanner only has to find the borders of keys and values, never to judge them.
-    """
+    """Return the line (from 1) on which each key, table and array item of `text`, valid TOML, first stands."""
     return _Scanner(text).scan()
 
 

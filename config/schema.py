@@ -1,7 +1,4 @@
-"""The settings: what can be set, of which kind, and the defaults. A field of Settings is a table of the file.
-
-`config/default.toml` says the same to people; a test keeps the two equal.
-"""
+"""The settings, their kinds and defaults; a field of Settings is a table. A test keeps `config/default.toml` equal."""
 
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
@@ -205,10 +202,7 @@ class Video(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
-    """What the encoders are asked for: pixels, frames per second, bits per second.
-
-    With `low_latency` no picture waits in the encoder for others.
-    """
+    """Pixels, frames per second, bits per second; with `low_latency` no picture waits in the encoder for others."""
 
     width: Annotated[int, kinds.whole(64, 7680, even=True)]
     height: Annotated[int, kinds.whole(64, 4320, even=True)]
@@ -255,10 +249,7 @@ class HealthLog(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Patience(msgspec.Struct, frozen=True, kw_only=True):
-    """Seconds that a picture may stand still or be black, and that sound may be silent, before it is a fault.
-
-    None: as the kind of the device has it.
-    """
+    """Seconds that a picture may stand still or be black, or sound be silent; None: as the kind of device has it."""
 
     frozen_s: Annotated[float | None, kinds.seconds(1, 86_400)] = None
     black_s: Annotated[float | None, kinds.seconds(1, 86_400)] = None

@@ -44,10 +44,7 @@ class Secret:
     __slots__ = ("_parts", "_value", "is_srt")
 
     def __init__(self, value: str, *parts: str, is_srt: bool = False) -> None:
-        """Keep `value`; `parts` are pieces of it that are as secret on their own (the key of an address).
-
-        `is_srt`: it is the key of an SRT destination.
-        """
+        """Keep `value`; `parts` are as secret on their own. `is_srt`: it is the key of an SRT destination."""
         self._value = value
         self._parts = parts
         self.is_srt = is_srt
@@ -103,10 +100,7 @@ class StreamTarget(msgspec.Struct, frozen=True):
 
 
 def stream_target(settings: Settings, argument: str) -> StreamTarget:
-    """Return what `--stream ARGUMENT` means: a destination's NAME, or @FILE with an address (`@-`: standard input).
-
-    Raises UsageError for an unknown name, SecretError for a missing key or a file that others can read.
-    """
+    """Return what `--stream ARGUMENT` means: a destination, or @FILE (`@-`: stdin). Raises UsageError, SecretError."""
     if argument.startswith("@"):
         return StreamTarget(stream_name(argument), read_url_file(argument.removeprefix("@")))
     url = destination_url(settings, argument)
@@ -189,10 +183,7 @@ def keys_path(settings: Settings) -> Path | None:
 
 
 def read_keys(settings: Settings) -> Mapping[str, Secret]:
-    """Return the keys by the name of their destination; empty when there is no file of keys.
-
-    Raises SecretError when the file can be read by others, or is not a file of keys.
-    """
+    """Return the keys by the name of their destination; none where there is no file of keys. Raises SecretError."""
     path, table = _read_table(settings)
     return {name: read_key(name, value, path) for name, value in table.items()}
 
@@ -281,10 +272,7 @@ def _is_credential(path: Path) -> bool:
 
 
 def read_url_file(path: Path | str, stdin: TextIO | None = None) -> Secret:
-    """Return the address, key and all, on the first line of a private file, or of standard input for "-".
-
-    Raises SecretError when the file is missing, can be read by others, or does not start with an address.
-    """
+    """Return the address in the first line of a private file, or of standard input for "-". Raises SecretError."""
     if str(path) == "-":
         source, text = "standard input", (sys.stdin if stdin is None else stdin).readline()
     else:
@@ -304,10 +292,7 @@ def read_url_file(path: Path | str, stdin: TextIO | None = None) -> Secret:
 
 
 def secret_url(url: str) -> Secret:
-    """Return a whole address as a secret, each part of it that is secret one of its own.
-
-    Raises SecretError, which repeats nothing of it, where it begins with nothing that is streamed to.
-    """
+    """Return a whole address as a secret, and each part that is one; raises SecretError, which repeats nothing."""
     scheme = SCHEMES.get(scheme_of(url))
     if scheme is None:
         raise SecretError(

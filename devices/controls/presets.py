@@ -90,10 +90,7 @@ def wanted(controls: Controls, kept: Mapping[str, Value], power_line: str) -> di
 
 
 def apply(panel: ControlPanel, kept: Mapping[str, Value], power_line: str) -> list[ControlChange]:
-    """Set what is `wanted` and differs; return the changes, and with a `problem` what could not be set.
-
-    Raises a DeviceError where the device has gone or does not answer.
-    """
+    """Set what is `wanted` and differs; return the changes, with a `problem` where one failed. Raises a DeviceError."""
     controls = panel.controls()
     values = wanted(controls, kept, power_line)
     changes: list[ControlChange] = []
@@ -170,10 +167,7 @@ def _warn(record: Record, device: Device, reason: str, **detail: object) -> None
 
 
 class PresetKeeper:
-    """Calls `apply` with each device that is there anew, on a thread for each device.
-
-    A camera that hangs keeps only its own thread; plugged in again meanwhile, it is set once that thread is back.
-    """
+    """Calls `apply` with each device that is there anew, one thread each: a camera that hangs keeps its own only."""
 
     def __init__(self, apply: Callable[[Device], object]) -> None:
         self._apply = apply

@@ -59,10 +59,7 @@ def wants(who: str, why: str) -> Mapping[Held, Sequence[Want]]:
 
 
 class Awake:
-    """Keeps the PC awake while the context lasts. Nothing of it raises, or makes its caller wait.
-
-    Each refusal is told to `tell` once. Without a bus nothing sends the PC to sleep, and nothing is told.
-    """
+    """Keeps the PC awake while the context lasts; never raises or waits. `tell` hears each refusal once."""
 
     def __init__(self, who: str, why: str, tell: Callable[[str], None]) -> None:
         self._wants = wants(who, why)
@@ -144,10 +141,7 @@ def bus_address(name: str) -> str | None:
 
 
 def _ask(bus: DBusConnection, want: Want) -> FileDescriptor | str | None:
-    """Return the descriptor that the answer holds, None where it holds none.
-
-    Where it is refused, return why; "" where nobody is there.
-    """
+    """Return the descriptor of the answer, if any; else why it is refused, "" where nobody is there."""
     message = new_method_call(want.address, "Inhibit", want.signature, tuple(want.arguments))
     try:
         reply = bus.send_and_get_reply(message, timeout=ANSWER_S)

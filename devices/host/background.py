@@ -9,10 +9,7 @@ from devices.host.clock import NANOSECONDS, Clock, SystemClock
 
 
 def pause_s(failures: int, longest_s: float, *, first_s: float = 1.0, growth: float = 2.0) -> float:
-    """Return the seconds to wait after so many failures in a row: `first_s`, each time `growth` times as long.
-
-    The longest pause is `longest_s`, after any number of failures: the power of thousands is no number any more.
-    """
+    """Return the seconds to wait after so many failures in a row: `first_s`, times `growth` each, to `longest_s`."""
     steps = math.ceil(math.log(longest_s / first_s, growth))
     return float(min(longest_s, first_s * growth ** min(max(0, failures - 1), steps)))
 

@@ -65,10 +65,7 @@ class ChildProcess:
         stderr: int | None = subprocess.DEVNULL,
         pass_fds: Sequence[int] = (),
     ) -> None:
-        """Start it. Raises OSError.
-
-        With `stderr` None its errors go where ours go; with subprocess.PIPE `last_words` knows them.
-        """
+        """Start it; raises OSError. `stderr` None: to ours; subprocess.PIPE: for `last_words`."""
         self._errors: IO[bytes] | None = (
             os.fdopen(os.memfd_create("errors"), "w+b") if stderr == subprocess.PIPE else None
         )

@@ -34,10 +34,7 @@ def most_off_s() -> float | None:
 
 
 def may_be_set_soon() -> bool:
-    """Return whether the PC has just been started, and nobody has set its clock yet.
-
-    It may be hours off where Windows keeps the local time in the hardware clock.
-    """
+    """Return whether the PC has just been started, and nobody has set its clock yet, which may be hours off."""
     if time.clock_gettime(time.CLOCK_BOOTTIME) > SETTLES_S:
         return False
     off_s = most_off_s()

@@ -71,10 +71,7 @@ class DeadlineTask[T]:
 
     @property
     def moved_bytes(self) -> int:
-        """How much its thread has read and written, as the kernel counts it (proc(5)); 0 where that is not known.
-
-        A disk that hangs moves nothing. A call that reads hours of a file moves bytes, and need not report progress.
-        """
+        """How many bytes its thread has read and written (proc(5)): a disk that hangs moves none. 0 where not known."""
         with suppress(OSError):
             io = Path(f"/proc/self/task/{self._thread.native_id}/io").read_text()
             return sum(int(count) for count in re.findall(r"^[rw]char: (\d+)$", io, re.MULTILINE))
@@ -85,10 +82,7 @@ class DeadlineTask[T]:
         return self._over.wait(timeout_s)
 
     def wait(self, timeout_s: float, progress: Callable[[], object] | None = None) -> bool:
-        """Wait until the call has ended; return False, and abandon it, after `timeout_s`.
-
-        With `progress`, the deadline moves on each time that its value changes.
-        """
+        """Wait for the end; return False, and abandon it, `timeout_s` after the last change of `progress`."""
         seen, since_ns = progress() if progress else None, self._clock.now_ns()
         while not self._over.is_set():
             left_s = timeout_s - (self._clock.now_ns() - since_ns) / NANOSECONDS
@@ -132,10 +126,7 @@ def abandoned(name: str | None = None) -> int:
 
 
 def close_within(close: Callable[[], object], timeout_s: float, name: str) -> bool:
-    """Close something that may hang, and return whether it took less than `timeout_s`; else `hung_closings` counts it.
-
-    A camera that has stopped answering keeps the kernel busy for five seconds.
-    """
+    """Close something that may hang; return whether it took less than `timeout_s`, else `hung_closings` counts it."""
     return DeadlineTask(close, _CLOSING + name).wait(timeout_s)
 
 
@@ -178,10 +169,7 @@ class DeadlineTasks[Key, T]:
         return self._late is not None and task.is_abandoned
 
     def ask(self, acts: Mapping[Key, Callable[[], T]], timeout_s: float) -> dict[Key, T | Exception]:
-        """Return what came within `timeout_s` in all, by key: a result, or the error of a call that failed.
-
-        A call that is late is missing; its thread is left to it.
-        """
+        """Return by key what came within `timeout_s` in all: a result, or a call's error. What is late is missing."""
         until_s = time.monotonic() + timeout_s
         found: dict[Key, T | Exception] = {}
         tasks: dict[Key, DeadlineTask[T]] = {}

@@ -39,10 +39,7 @@ class ReceiveBuffer:
         return line
 
     def block(self, length: struct.Struct) -> bytes | None:
-        """Take the next block, of which `length` reads the length in front; None where it is not there whole.
-
-        Raises TooLong.
-        """
+        """Take the next block, behind its `length`; None where it is not there whole. Raises TooLong."""
         if len(self._data) < length.size:
             return None
         (size,) = length.unpack_from(self._data)

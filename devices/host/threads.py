@@ -33,20 +33,14 @@ def start(
 
 
 def report() -> None:
-    """Report the error that is being handled to `threading.excepthook`; this thread goes on.
-
-    A thread that never began stands for it there.
-    """
+    """Report the error being handled to `threading.excepthook`, as of a thread that never began: this one goes on."""
     thread = threading.Thread(name=threading.current_thread().name)
     threading.excepthook(threading.ExceptHookArgs((*sys.exc_info(), thread)))
 
 
 @contextmanager
 def broken_ones_told(emit: "Emit") -> Iterator[None]:
-    """Emit `thread-failed` for each thread of this process that breaks; its traceback goes where it went before.
-
-    The event leaves the error's text out: it may hold an address or a key.
-    """
+    """Emit `thread-failed` for each thread that breaks, without the error's text, which may hold a key."""
     before = threading.excepthook
 
     def tell(broken: threading.ExceptHookArgs) -> None:

@@ -54,10 +54,7 @@ class KmsgSource:
         return self._fd
 
     def messages(self) -> Iterator[KernelMessage]:
-        """Yield what the kernel has said since, without waiting; raises EOFError when nothing will come any more.
-
-        What was overwritten before it was read is left out.
-        """
+        """Yield what the kernel has said since and was not overwritten; never waits. Raises EOFError at the end."""
         for _ in range(_AT_ONCE):
             try:
                 record = os.read(self._fd, _RECORD_BYTES)

@@ -51,10 +51,7 @@ class KernelMessage:
 
 
 def from_kmsg(record: bytes) -> KernelMessage | None:
-    r"""Return the message in a record of /dev/kmsg: `4,1234,98765432,-;usb 1-2: …\n SUBSYSTEM=usb\n DEVICE=c189:5\n`.
-
-    None for a record that makes no sense, or that a program wrote.
-    """
+    """Return the message in a record of /dev/kmsg; None for one that makes no sense, or that a program wrote."""
     head, _, body = record.decode("utf-8", "replace").partition(";")
     try:
         priority, _, microseconds, *_ = head.split(",")

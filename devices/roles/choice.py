@@ -11,10 +11,7 @@ type MoreInputs = Callable[[], Sequence[Device]]
 
 
 def choose_video(devices: Sequence[Device], roles: Roles) -> Device:
-    """Return the device to record when none was named: slides, podium, room, then what has another role, then the best.
-
-    Raises DeviceNotFound if the first of them that was ever given is missing: nothing else is taken silently.
-    """
+    """Return the device to record when none was named: by VIDEO_ROLES, then any role, then the best. DeviceNotFound."""
     role = first_role(roles)
     return best_video(devices) if role is None else holder(role, roles, with_roles(devices, roles))
 

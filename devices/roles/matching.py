@@ -123,10 +123,7 @@ def _absence(binding: Binding, others: Sequence[Device]) -> str:
 
 
 def resolve_all(roles: Mapping[str, Binding], devices: Sequence[Device]) -> dict[str, Resolution]:
-    """Return the same for every role: no device has two, and none that has one is offered for another.
-
-    The port counts before a serial number, which a twin may say as well.
-    """
+    """Return the same for every role; no device has two. A port counts before a serial number, which twins share."""
     alone = {role: resolve(binding, devices) for role, binding in roles.items()}
     found: dict[str, Resolution] = {}
     holders: dict[str, str] = {}

@@ -34,10 +34,7 @@ def roles_store(path: Path | None = None) -> Store[dict[str, Binding]]:
 
 
 def role_name(word: str, taken: Collection[str] = ()) -> str:
-    """Return `word` as the name of a role, in small letters; raises UsageError for what cannot be one.
-
-    `taken` are words that mean something else to a session.
-    """
+    """Return `word` as the name of a role, in small letters; UsageError for what is `taken`, or cannot be one."""
     if not _NAME.fullmatch(word):
         raise UsageError(
             f"{word!r} cannot be the name of a role",
@@ -165,10 +162,7 @@ def unassign(store: Store[dict[str, Binding]], role: str, *, record: Record) -> 
 
 
 def know_better(store: Store[dict[str, Binding]], devices: Sequence[Device]) -> None:
-    """Keep of every role where its device is now, and whether it has a twin. Raises StateError.
-
-    Once a twin with the same serial number was seen, the port tells the two apart.
-    """
+    """Keep where each role's device is, and whether it has a twin: the port tells twins apart. Raises StateError."""
 
     def known(roles: Mapping[str, Binding]) -> dict[str, Binding]:
         return {role: _as_it_is(binding, devices) for role, binding in roles.items()}

@@ -69,10 +69,7 @@ def _is_xhci(root: UsbNode) -> bool:
 
 
 def predict(topology: Topology, streams: Sequence[Stream]) -> list[Prediction]:
-    """Return which of `streams` cannot, or may not, run at once; nothing for those that fit.
-
-    Streams whose claim nobody knows (no USB, no descriptors) are left out.
-    """
+    """Return which of `streams` cannot, or may not, run at once; a stream whose claim is not known is left out."""
     buses: dict[Bus, list[tuple[Stream, Claim]]] = {}
     for stream in streams:
         node, bus = topology.node(stream.device.port), bus_of(topology, stream.device.port)

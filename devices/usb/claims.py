@@ -94,10 +94,7 @@ def share(endpoint: Endpoint, link_bps: int) -> float:
 
 
 def usable_bps(node: UsbNode) -> int | None:
-    """Return the bits a second that pictures of the device at `node` may take: its largest claim, or what bulk gives.
-
-    None for a link of a speed that is not known.
-    """
+    """Return the bits a second that pictures of the device at `node` may take; None for a link of unknown speed."""
     found = streaming(node, VIDEO_STREAMING)
     if found and found[-1].transfer == "bulk":
         return bulk_bps(node.link_bps)

@@ -45,10 +45,7 @@ class Endpoint:
 
 
 def endpoints(raw: bytes, link_bps: int, configuration: int | None = None) -> tuple[Endpoint, ...]:
-    """Return the endpoints in sysfs's `descriptors` of a device that runs at `link_bps` bits a second.
-
-    `configuration` is the bConfigurationValue in force; None takes the first.
-    """
+    """Return the endpoints in sysfs's `descriptors`, of the bConfigurationValue in force; None takes the first."""
     found: list[Endpoint] = []
     in_force, interface, setting, kind = False, 0, 0, (0, 0)
     for item in _descriptors(raw):

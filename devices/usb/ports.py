@@ -14,10 +14,7 @@ HINT = "Plug it into a USB 3 port (blue, or marked SS), with a cable for USB 3 a
 
 
 def slow_port(topology: Topology, device: Device) -> tuple[UsbNode, str | None] | None:
-    """Return the node of a USB 3 device that runs at USB 2 speed; None where `device` is none.
-
-    Beside it the port of the USB 2 hub before it, if that is why.
-    """
+    """Return the node of a USB 3 device that runs at USB 2 speed, and the port of the USB 2 hub that is why."""
     node = topology.node(device.port)
     if node is None or node.link_bps >= SUPER_SPEED or not _can_superspeed(node):
         return None
@@ -58,10 +55,7 @@ def usable_bps(device: Device, root: Path = SYSFS) -> int | None:
 
 
 def neighbours(node: str, root: Path = SYSFS) -> list[str]:
-    """Return what else may stream on the USB bus of the device node `node`, as "name (port 1-1)".
-
-    On its controller if nothing shares its bus; nothing for a node without a USB plug.
-    """
+    """Return what else may stream on the USB bus of `node`, else on its controller, as "name (port 1-1)"."""
     port = port_of(node)
     if port is None:
         return []
