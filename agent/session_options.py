@@ -13,8 +13,7 @@ from agent.consent import consent, streams_agreed
 from agent.parameters import Command, config_option, seconds, with_options
 from agent.terminal import somebody_is_there
 from config.errors import UsageError
-from config.planned import CONSENTS
-from config.schema import RecordsSettings
+from config.schema import CONSENTS, RecordsSettings
 from config.settings import load_settings
 from recorder.archive.model import ConsentState
 from recorder.asked import Asked

@@ -10,9 +10,8 @@ import msgspec
 
 from config.errors import SettingsError
 from config.kinds import Kind, did_you_mean
-from config.planned import PlannedSession
 from config.quantities import NotAllowed
-from config.schema import Settings
+from config.schema import PlannedSession, Settings
 
 type KeyPath = tuple[str | int, ...]
 """Keys from the top of the file inwards; a number is a place in an array (of tables)."""

@@ -9,9 +9,8 @@ import platformdirs
 from config.errors import SettingsError
 from config.files import stamp
 from config.office import live_in
-from config.planned import PlannedSession
 from config.reader import read_planned, read_settings
-from config.schema import Settings
+from config.schema import PlannedSession, Settings
 
 VARIABLE = "LIPUT_CONFIG"
 SYSTEM_FILE = Path("/etc/liput/liput.toml")

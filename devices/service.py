@@ -27,7 +27,7 @@ from devices.model import Device
 from devices.monitor.changes import ChangeKind, DeviceChange
 from devices.monitor.monitor import DeviceMonitor
 from devices.roles.roles import know_better, roles_store
-from devices.usb.slow_ports import SlowPorts
+from devices.usb.ports import SlowPorts
 
 LOCK = "watch.lock"
 RETRY_S = 2.0

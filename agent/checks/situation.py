@@ -9,8 +9,7 @@ import msgspec
 from agent.checks.check import Situation
 from config.errors import UsageError
 from config.kinds import did_you_mean
-from config.planned import PlannedSession
-from config.schema import Settings
+from config.schema import PlannedSession, Settings
 from config.settings import load_planned
 from devices.host.clock import Clock
 from devices.snapshot import list_devices

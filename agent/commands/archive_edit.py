@@ -9,7 +9,7 @@ import click
 from agent.archives import archive_option, archives_of, find_in
 from agent.parameters import json_option, print_json
 from agent.progress import progress_bar
-from config.planned import CONSENTS
+from config.schema import CONSENTS
 from devices.host.clock import SystemClock
 from recorder.archive.catalog import sealed
 from recorder.archive.editing import FIELDS, edit

@@ -15,12 +15,12 @@ from agent.parameters import config_option, json_option, print_json
 from config.addresses import folder_of, is_this_pc
 from config.errors import LiputError, SecretError, SettingsError
 from config.key_tables import alarm_keys
+from config.office import StandardTime, format_standard
 from config.reader import NAMED_SECTIONS, SECTIONS, kinds_of
 from config.schema import Settings
 from config.secrets import key_problem, key_states, keys_path, read_keys
 from config.serving import WebSettings
 from config.settings import default_text, find_file, load_settings, user_file
-from config.standard_time import StandardTime, format_standard
 from recorder.live import libsrt
 
 

@@ -14,7 +14,7 @@ from devices.model import Device
 from devices.monitor.known import known_store, with_swaps
 from devices.roles.roles import Roles, with_roles
 from devices.snapshot import list_devices
-from devices.usb.slow_ports import with_slow_ports
+from devices.usb.ports import with_slow_ports
 
 
 def known(roles: Roles, there: Sequence[Device] | None = None) -> list[Device]:

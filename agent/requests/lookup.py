@@ -3,8 +3,7 @@
 import msgspec
 
 from config.errors import DossierError, UsageError
-from config.planned import PlannedSession
-from config.schema import Settings
+from config.schema import PlannedSession, Settings
 from devices.host.deadline import DeadlineTask
 from recorder.asked import Asked
 from recorder.dossier.carry import ANSWER_S, carried

@@ -12,8 +12,7 @@ All is computed in UTC from the hours on the wall, so that a zone whose clocks c
 
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 
-from config.office import Office, minutes_of, zone_of
-from config.standard_time import StandardTime
+from config.office import Office, StandardTime, minutes_of, zone_of
 
 _KEPT_BEFORE = 366
 

@@ -13,8 +13,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from config.office import Office
-from config.standard_time import StandardTime
+from config.office import Office, StandardTime
 
 type Count = Annotated[int, Meta(ge=0)]
 type Seconds = Annotated[float, Meta(ge=0)]

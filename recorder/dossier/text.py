@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, tzinfo
 
-from config.standard_time import format_standard
+from config.office import format_standard
 from recorder.archive.names import one_line
 from recorder.dossier.model import (
     Change,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from config.locale.lookup import text, words
-from config.standard_time import format_standard
+from config.office import format_standard
 from recorder.archive.model import INTERRUPTED, AudioTrack, Chapter, VideoTrack
 from recorder.archive.names import shortened
 from recorder.archive.wishes import ReportWishes

@@ -10,10 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.errors import SettingsError
-from config.office import Office, RequestSettings, live_in, zone_of
+from config.office import Office, RequestSettings, StandardTime, format_standard, live_in, parse_standard, zone_of
 from config.quantities import NotAllowed
 from config.reader import read_settings
-from config.standard_time import StandardTime, format_standard, parse_standard
 from tests.support.command import liput
 
 FILE = Path("/etc/liput/liput.toml")

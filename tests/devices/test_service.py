@@ -21,7 +21,7 @@ from devices.monitor.changes import ChangeKind, DeviceChange
 from devices.monitor.monitor import DeviceMonitor
 from devices.roles.roles import assign, roles_store
 from devices.service import DeviceService, OnChange, WatchLock, device_service
-from devices.usb.slow_ports import SlowPorts
+from devices.usb.ports import SlowPorts
 from tests.support.health import Recorded
 from tests.support.looks import WEBCAM, PortRoom
 from tests.support.waiting import wait_for

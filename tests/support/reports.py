@@ -8,8 +8,7 @@ from functools import cache
 
 from PIL import Image, ImageDraw
 
-from config.office import Office
-from config.standard_time import StandardTime
+from config.office import Office, StandardTime
 from devices.model import Device, DeviceKind
 from recorder.archive.model import (
     AudioTrack,

@@ -10,8 +10,7 @@ from agent.requests import lookup
 from agent.requests.lookup import as_planned, with_request
 from config.errors import DossierError, UsageError
 from config.office import RequestSettings
-from config.planned import PlannedSession
-from config.schema import Settings
+from config.schema import PlannedSession, Settings
 from recorder.asked import Asked
 from recorder.dossier import reading
 from recorder.dossier.changes import amended

@@ -4,11 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from devices.model import Device, DeviceKind
+from devices.health.faults import Fault
+from devices.health.line import Kind, Level
+from devices.model import Device, DeviceKind, Health, HealthState
 from devices.usb import ports
 from devices.usb.budget import sharing
-from devices.usb.ports import neighbours, port_of, port_warning, usable_bps
+from devices.usb.ports import SlowPorts, neighbours, port_of, port_warning, usable_bps, with_slow_ports
 from devices.usb.topology import Topology
+from tests.support.health import Recorded
+from tests.support.simulated import SimulatedClock
 from tests.support.usb_trees import add_device, usb_tree
 
 HUB = {"idVendor": "2109", "idProduct": "2813", "speed": 480, "bDeviceClass": "09", "version": " 2.10"}
@@ -106,3 +110,47 @@ def test_one_that_is_alone_on_its_bus_has_the_neighbours_of_its_controller(
     assert sharing(Topology.read(tmp_path), "1-2") == []
     monkeypatch.setattr(ports, "port_of", lambda _: "1-2")
     assert neighbours("/dev/video0", tmp_path) == ["Slow camera (port 1-1.2)"]
+
+
+SLOW = Device(id="046d:0893:S1", kind=DeviceKind.CAMERA, name="StreamCam", port="5-1.4", node="/dev/video0")
+SOUND = Device(id="046d:0893:S1+sound", kind=DeviceKind.MICROPHONE, name="StreamCam (sound)", port="5-1.4")
+FAST_ENOUGH = Device(id="046d:0825:A1", kind=DeviceKind.CAMERA, name="C270", port="5-1.3.1.3.7", node="/dev/video2")
+BUILT_IN = Device(id="pci", kind=DeviceKind.CAMERA, name="Built-in", node="/dev/video4")
+WARNING = "StreamCam is made for USB 3 and runs at 480 Mbit/s: the hub at port 5-1 is a USB 2 hub"
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Topology:
+    return Topology.read(usb_tree("three_cameras", tmp_path))
+
+
+def test_the_listing_has_it_as_the_health_unless_there_is_worse(tree: Topology) -> None:
+    busy = Health(HealthState.BUSY, "busy", None, Fault.BUSY)
+    held = Device(id="x", kind=DeviceKind.CAMERA, name="StreamCam", port="5-1.4", node="/dev/video6", health=busy)
+    listed = with_slow_ports([SLOW, SOUND, FAST_ENOUGH, BUILT_IN, held], lambda: tree)
+    assert [device.health.fault for device in listed] == ["slow-port", None, None, None, "busy"]
+    assert (listed[0].health.state, listed[0].health.reason) == (HealthState.DEGRADED, WARNING)
+
+
+def test_without_a_usb_device_no_tree_is_read() -> None:
+    def fail() -> Topology:
+        raise AssertionError
+
+    assert with_slow_ports([BUILT_IN], fail) == [BUILT_IN]
+
+
+def test_it_is_in_the_log_once_and_over_when_the_device_leaves(tree: Topology) -> None:
+    clock = SimulatedClock()
+    record = Recorded(clock)
+    ports = SlowPorts(record, clock, lambda: tree)
+    ports.observe([SLOW, SOUND, FAST_ENOUGH])
+    ports.observe([SLOW, FAST_ENOUGH])
+    (line,) = record.lines
+    assert (line.device, line.kind, line.level, line.reason) == (SLOW.id, Kind.DEGRADED, Level.WARN, WARNING)
+    assert (line.detail["fault"], line.detail["port"]) == (Fault.SLOW_PORT, "5-1.4")
+    assert "USB 3 port" in str(line.detail["hint"])
+    ports.observe([FAST_ENOUGH])
+    assert [line.kind for line in record.lines] == [Kind.DEGRADED, Kind.RECOVERED]
+    ports.observe([])
+    ports.observe([SLOW])
+    assert [line.kind for line in record.lines] == [Kind.DEGRADED, Kind.RECOVERED, Kind.DEGRADED]

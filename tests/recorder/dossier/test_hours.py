@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config.office import INDONESIAN_ZONES, WEEKDAYS, Office
-from config.standard_time import StandardTime, parse_standard
+from config.office import INDONESIAN_ZONES, WEEKDAYS, Office, StandardTime, parse_standard
 from recorder.dossier.hours import WorkingHours
 
 WIB = INDONESIAN_ZONES["WIB"]

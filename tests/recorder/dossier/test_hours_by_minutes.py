@@ -6,8 +6,7 @@ from datetime import date, datetime, time, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config.office import INDONESIAN_ZONES, WEEKDAYS, Office
-from config.standard_time import StandardTime
+from config.office import INDONESIAN_ZONES, WEEKDAYS, Office, StandardTime
 from recorder.dossier.hours import WorkingHours
 
 MINUTE = timedelta(minutes=1)

@@ -6,8 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from config.office import RequestSettings
-from config.standard_time import StandardTime
+from config.office import RequestSettings, StandardTime
 from recorder.dossier.hours import WorkingHours
 from recorder.dossier.model import Letter, Receipt, RecordedSession, Request, RequestState, Stage, Step, StepState
 from recorder.dossier.steps import lacks, procedure_of, reached, stage_of, steps_of
