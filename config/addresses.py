@@ -80,6 +80,18 @@ def login_of(url: str) -> str:
     return url.partition("://")[2].partition("/")[0].rpartition("@")[0]
 
 
+def parts_of(url: str, form: str) -> urllib.parse.SplitResult:
+    """Return the parts of an address; raises NotAllowed(`form`): the error's own words may repeat a password."""
+    try:
+        parts = urllib.parse.urlsplit(url)
+        is_right = parts.port != 0
+    except ValueError:
+        is_right = False
+    if not is_right:
+        raise NotAllowed(form)
+    return parts
+
+
 def folder_of(url: str) -> Path:
     """Return the folder that a file:// address names."""
     return Path(urllib.parse.unquote(url.partition("://")[2]))
@@ -119,14 +131,11 @@ def check_stream_url(url: str) -> None:
     host_of_port = rf"[a-z]+://(\[[0-9a-f:.]+\]|[^/?#:\[\]]{'*' if known.may_listen else '+'}):\d{{1,5}}/?(\?|$)"
     if is_port and not re.match(host_of_port, url, re.IGNORECASE):
         raise NotAllowed(form)
-    try:
-        parts = urllib.parse.urlsplit(url)
-        host, port = parts.hostname, parts.port
-    except ValueError:  # whose words may repeat what stands before the host
-        raise NotAllowed(form) from None
-    if port == 0 or not (is_port or (host and parts.path.strip("/"))):
+    parts = parts_of(url, form)
+    host = parts.hostname or ""
+    if not (is_port or (host and parts.path.strip("/"))):
         raise NotAllowed(form)
-    if not is_host(host or ""):
+    if not is_host(host):
         raise NotAllowed(NO_HOST)
 
 

@@ -10,21 +10,8 @@ from typing import Annotated
 import msgspec
 
 from config import kinds
-from config.addresses import NO_HOST, folder_of, is_host, is_this_pc, scheme_of
+from config.addresses import NO_HOST, folder_of, is_host, is_this_pc, parts_of, scheme_of
 from config.quantities import NotAllowed, format_duration, parse_duration
-
-
-def _parts(url: str, form: str) -> urllib.parse.SplitResult:
-    """Return the parts of an address; raises NotAllowed(`form`): the error's own words may repeat a password."""
-    try:
-        parts = urllib.parse.urlsplit(url)
-        is_right = parts.port != 0
-    except ValueError:
-        is_right = False
-    if not is_right:
-        raise NotAllowed(form)
-    return parts
-
 
 # The page
 
@@ -147,7 +134,7 @@ def check_web_address(raw: object) -> None:
 def _server(raw: object, form: str) -> urllib.parse.SplitResult:
     if not isinstance(raw, str) or not raw.isascii() or not raw.isprintable() or " " in raw:
         raise NotAllowed(form)
-    parts = _parts(raw, form)
+    parts = parts_of(raw, form)
     if "@" in parts.netloc:
         raise NotAllowed("must not hold a user name or password; they belong in mail_user and in the file of keys")
     if not parts.hostname:
@@ -213,7 +200,7 @@ def check_feed_address(raw: object) -> str:
     """Return the address of a calendar; raises NotAllowed, whose words repeat none of it."""
     if not isinstance(raw, str) or not raw.isprintable() or " " in raw or scheme_of(raw) not in FEED_SCHEMES:
         raise NotAllowed(_FEED_FORM)
-    parts = _parts(raw, _FEED_FORM)
+    parts = parts_of(raw, _FEED_FORM)
     host = parts.hostname or ""
     if not (not parts.netloc and len(parts.path) > 1 if scheme_of(raw) == "file" else host):
         raise NotAllowed(_FEED_FORM)
@@ -295,7 +282,7 @@ def _copy_address(raw: object) -> str:
         if not re.match(r"file:///[^/]", raw, re.IGNORECASE):
             raise NotAllowed("must look like file:///FOLDER, a folder named from the root")
         return raw.rstrip("/")
-    parts = _parts(raw, _COPY_FORM)
+    parts = parts_of(raw, _COPY_FORM)
     host = parts.hostname
     if parts.password is not None or (scheme_of(raw) == "s3" and parts.username is not None):
         raise NotAllowed("must not hold a password; it belongs in the file of keys, in the table [copies]")

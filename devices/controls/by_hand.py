@@ -35,24 +35,12 @@ def change(
     if store is not None:
         kept = presets.keep(store, device, panel.controls(), wanted)
         new = {name for name in wanted if name in kept and (before is None or before.controls.get(name) != kept[name])}
-        _tell_kept(record, device, controls, {name: kept[name] for name in new - {one.name for one in changes}})
+        for name in new - {one.name for one in changes}:  # the camera had it already: it had been tried out before
+            value = kept[name]
+            reason = f"{name}={controls[name].show(value)} is kept"
+            detail: dict[str, object] = {"control": name, "before": value, "after": value, "kept": True}
+            record(device.id, Kind.CONTROL_CHANGED, reason, name=device.name, level=Level.INFO, **detail)
     return changes
-
-
-def _tell_kept(record: Record, device: Device, controls: Controls, kept: Mapping[str, Value]) -> None:
-    """Log what is kept from now on, though the camera had it already: it had been tried out before."""
-    for name, value in kept.items():
-        reason = f"{name}={controls[name].show(value)} is kept"
-        record(
-            device.id,
-            Kind.CONTROL_CHANGED,
-            reason,
-            name=device.name,
-            control=name,
-            before=value,
-            after=value,
-            kept=True,
-        )
 
 
 def reset(
