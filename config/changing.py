@@ -190,7 +190,8 @@ def _replace(*changes: _Change) -> None:
     """Put what is new in the place of each file, in order, all or none; modes and owners stay. Raises SettingsError."""
     changes = tuple(change._replace(file=Path(os.path.realpath(change.file))) for change in changes)
     for change in changes:  # where it is a link, what it leads to is replaced
-        _refuse_hindered(change.file)
+        if why := hindrance(change.file):
+            raise SettingsError(why, hint="it is IT's to change: with an editor, or by giving this user the right to")
     with contextlib.ExitStack() as aside, contextlib.ExitStack() as undoing:
         new = [aside.enter_context(_written(one.file, "new", one.after, one.mode)) for one in changes]
         old = [aside.enter_context(_written(one.file, "old", one.before, one.mode)) for one in changes[:-1]]
@@ -234,11 +235,6 @@ def _told(file: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise SettingsError(f"{file} cannot be written: {error.strerror}") from None
-
-
-def _refuse_hindered(file: Path) -> None:
-    if why := hindrance(file):
-        raise SettingsError(why, hint="it is IT's to change: with an editor, or by giving this user the right to")
 
 
 def _be_like(descriptor: int, file: Path, mode: int) -> None:

@@ -9,8 +9,6 @@ import msgspec
 from config import kinds
 from config.layout_kinds import KINDS, SINGLE
 
-__all__ = ["BUILT_IN_LAYOUTS", "CORNERS", "SINGLE", "LayoutSettings", "Program"]
-
 CORNERS = ("top-left", "top-right", "bottom-left", "bottom-right")
 
 

@@ -111,14 +111,11 @@ def open_source() -> KernelSource | None:
     """Return the first source that this user may read; None where there is none."""
     with contextlib.suppress(OSError):
         return KmsgSource.open()
-    if shutil.which(FOLLOW_JOURNAL[0]) and any(_is_readable(pattern) for pattern in JOURNALS):
+    journals = (path for pattern in JOURNALS for path in Path("/").glob(pattern.lstrip("/")))
+    if shutil.which(FOLLOW_JOURNAL[0]) and any(os.access(path, os.R_OK) for path in journals):
         with contextlib.suppress(OSError):
             return JournalSource(FOLLOW_JOURNAL)
     return None
-
-
-def _is_readable(pattern: str) -> bool:
-    return any(os.access(path, os.R_OK) for path in Path("/").glob(pattern.lstrip("/")))
 
 
 class KernelLog:

@@ -18,8 +18,8 @@ from capture.outage import SourceOutage
 from capture.packing import Packer
 from capture.pictures import Plane, plane_views, tagged
 from capture.source import Matrix, Size, VideoFormat
+from config.layout_kinds import SINGLE
 from config.messages import Card, picture_text
-from config.program import SINGLE
 from devices.host.clock import NANOSECONDS, Clock
 from devices.outputs import OutputInfo, OutputNode, find_output
 from recorder.conference.half import CLOSE_S, Half

@@ -9,7 +9,8 @@ from capture.compose.layout import Layout
 from capture.sound.virtual import source_name
 from capture.source_kind import Chosen, ChosenSource
 from config.errors import UsageError
-from config.program import SINGLE, LayoutSettings
+from config.layout_kinds import SINGLE
+from config.program import LayoutSettings
 from config.schema import Conference
 from recorder.scene import check_layout
 

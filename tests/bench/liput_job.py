@@ -20,7 +20,7 @@ import av
 
 from capture.source import Coded, Frame, Size, VideoFormat, VideoSource
 from config.events import Event
-from config.program import SINGLE
+from config.layout_kinds import SINGLE
 from config.schema import LEAN, Profile, ReportSettings, Settings, Video
 from devices.host.clock import SystemClock
 from recorder import heap

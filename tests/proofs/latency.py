@@ -19,7 +19,8 @@ from capture.synthetic.audio import SyntheticAudio
 from capture.synthetic.video import SyntheticVideo
 from capture.worker import Supervision
 from config.errors import DeviceError
-from config.program import SINGLE, LayoutSettings
+from config.layout_kinds import SINGLE
+from config.program import LayoutSettings
 from config.schema import BUILT_IN_PROFILES
 from devices.host.clock import NANOSECONDS, SystemClock
 from devices.model import Device, DeviceKind

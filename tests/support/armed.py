@@ -19,7 +19,8 @@ from capture.synthetic.video import SyntheticVideo
 from capture.worker import Supervision
 from config.errors import DeviceError, LiputError
 from config.events import Event
-from config.program import SINGLE, LayoutSettings
+from config.layout_kinds import SINGLE
+from config.program import LayoutSettings
 from devices.host.clock import SystemClock
 from devices.model import Device, DeviceKind
 from recorder.archive.archive import Archive

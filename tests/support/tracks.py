@@ -16,8 +16,8 @@ from capture.source_queue import SourceQueue
 from capture.worker import AudioWorker, SourceWorker, VideoWorker
 from config.errors import MediaError
 from config.events import Emit
-from config.layout_kinds import Shape
-from config.program import BUILT_IN_LAYOUTS, SINGLE, LayoutSettings, Program
+from config.layout_kinds import SINGLE, Shape
+from config.program import BUILT_IN_LAYOUTS, LayoutSettings, Program
 from devices.host.clock import NANOSECONDS, Clock
 from recorder.encoder import Encoder
 from recorder.model.packet import EncodedPacket, Track

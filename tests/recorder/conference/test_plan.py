@@ -11,7 +11,8 @@ from capture.compose.layout import Layout
 from capture.source import AudioSource, VideoSource
 from capture.source_kind import Chosen, ChosenSource
 from config.errors import UsageError
-from config.program import BUILT_IN_LAYOUTS, SINGLE, LayoutSettings
+from config.layout_kinds import SINGLE
+from config.program import BUILT_IN_LAYOUTS, LayoutSettings
 from config.schema import Conference, Settings
 from devices.host.clock import SystemClock
 from devices.model import Device, DeviceKind
