@@ -46,12 +46,10 @@ class Health(msgspec.Struct, frozen=True):
 class Device(msgspec.Struct, frozen=True, kw_only=True):
     """One device as it is plugged in now.
 
-    `id` is what it is and, where serial numbers are missing or equal, where it is plugged in; never
-    its /dev/videoN or ALSA number, which change with every replug. `alsa` is a name of the form
-    `hw:CARD=<id>,DEV=<n>`; `paired_with` is the id of the device that shares its USB plug; `link_bps` is the
-    speed of the USB link. `serial` is its own; `shared_serial` is what it says where others say the same. `place` is
-    the port in words that stay when the kernel numbers its buses anew. `capabilities` is a hash of what its USB
-    descriptors say: equal for two of a make, another where a different make calls itself the same.
+    `id` is its make and serial number (devices/identity.py); where that number is missing or another device has it, too
+    (`shared_serial`), its make and port. `alsa` is `hw:CARD=<id>,DEV=<n>`; `paired_with` is the id of the device on the
+    same USB plug. `place` is the port in words that stay when the kernel numbers its buses anew. `capabilities` is a
+    hash of its USB descriptors, equal for two of a make.
     """
 
     id: str

@@ -21,11 +21,10 @@ _LEAST = {_DEVICE: 18, _CONFIGURATION: 9, _INTERFACE: 9, _ASSOCIATION: 8, _OF_CL
 def capabilities_hash(raw: bytes) -> str | None:
     """Return the hash (12 hex digits) of sysfs' file `descriptors`; None where that says nothing.
 
-    It is the same for every unit of a make, on whatever port and link. What is counted of its descriptors (USB 2.0,
-    chapter 9): class, vendor, product and release of the device; the class of each interface; and what its functions
-    say of themselves (terminals, units, formats, sizes). What is left out differs between units of a make, or with
-    the speed of the link: indexes of strings (0 where a unit has no serial number), endpoints with their packet sizes,
-    alternate settings, power. A make that offers other pictures on a slow link has another hash there, which is true.
+    It is the same for every unit of a make, on any port and link. It counts (USB 2.0, chapter 9) class, vendor, product
+    and release of the device, the class of each interface, and the class-specific descriptors (terminals, units,
+    formats, sizes). Indexes of strings, endpoints, alternate settings and power differ between units, or with the speed
+    of the link. A make that offers other pictures on a slow link has another hash there.
     """
     counted = b"".join(_counted(raw))
     return hashlib.sha256(counted).hexdigest()[:_DIGITS] if counted else None

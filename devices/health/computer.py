@@ -242,11 +242,9 @@ def are_drivers_gone(modules: Path = MODULES, release: str | None = None) -> boo
 
 
 def others_load(over_s: float, stop: threading.Event, ours: Collection[int] = ()) -> dict[str, float] | None:
-    """Return the per cent of all cores that each other program takes within `over_s` seconds.
+    """Return the per cent of all cores that each other program takes within `over_s` seconds; None once `stop` is set.
 
-    None when `stop` was set before.
-
-    This process, the processes `ours`, and whatever they have started are no others.
+    This process, the processes `ours`, and all that they have started are no others.
     """
     began, before = time.monotonic(), _used_s(ours)
     if stop.wait(over_s):

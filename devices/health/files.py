@@ -3,8 +3,8 @@
     2026-11-25.jsonl      the first of its day, by local time
     2026-11-25.2.jsonl    begun when that was full, or when the clock had been set back
 
-Within one file times never go back by more than SLACK, whoever writes, so that it can be searched by bisection.
-Several processes may append to the same file at once.
+Several processes may append to the same file at once. Within one, times never go back by more than SLACK, so that it
+can be searched by bisection.
 """
 
 import contextlib

@@ -93,9 +93,8 @@ def summarise(lines: Iterable[HealthLine]) -> list[DeviceSummary]:
 class _Device:
     """The figures so far.
 
-    `began` is the beginning of the span, `plugged` since when the device is, if it is; `unplugged` are its last
-    unpluggings, `flaps` those that are counted of the episode of flapping that it is in. `found_again`: it was lost and
-    is plugged in, which ended that fault; its `recovered` line is to come.
+    `began` is the beginning of the span; `plugged` since when it is plugged in; `flaps` are counted of the present
+    episode of flapping. `found_again`: its plug ended that it was lost; the `recovered` line is to come.
     """
 
     summary: DeviceSummary

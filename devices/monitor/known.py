@@ -67,19 +67,9 @@ class KnownDevices:
     def saw(self, devices: Iterable[Device], now: datetime) -> None:
         """Remember that `devices` are there now."""
         for device in devices:
-            before = self._known.get(device.id)
-            self._set(
-                device.id,
-                Known(
-                    name=device.name,
-                    first_seen=before.first_seen if before else now,
-                    last_seen=now,
-                    port=device.port,
-                    place=device.place,
-                    swapped=before.swapped if before else None,
-                    swapped_at=before.swapped_at if before else None,
-                ),
-            )
+            known = self._known.get(device.id) or Known(name=device.name, first_seen=now, last_seen=now)
+            facts = {"name": device.name, "last_seen": now, "port": device.port, "place": device.place}
+            self._set(device.id, msgspec.structs.replace(known, **facts))
 
     def mark(self, device_id: str, swapped: str | None, now: datetime) -> None:
         """Remember that a device that was seen may be another; None: that it is not."""

@@ -62,9 +62,9 @@ def looking_here(on_late: Callable[[], None], use: UseWatch | None = None) -> Lo
 class DeviceMonitor:
     """Tells `on_change` of each device that comes, goes, moves or changes, and the health log through `record`.
 
-    `on_change` is called on the monitor's thread, which it should not hold up. `memory` is the file of the devices that
-    were seen on other days (None: this PC's). Who uses a device is known as it was when something came or went last;
-    with `follows_use` as it is within seconds. A context manager: starts on entry, stops on exit.
+    `on_change` is called on the monitor's thread, which it should not hold up. `memory` is the file of KnownDevices
+    (None: this PC's). Use by other programs is known as of the last look; with `follows_use`, within seconds.
+    A context manager.
     """
 
     def __init__(

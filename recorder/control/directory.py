@@ -1,4 +1,4 @@
-"""The runtime directory: where recorders that run are found, by whoever wants to talk to them.
+"""The runtime directory: where clients find the recorders that run.
 
     RUNTIME/                    0700, ours
     ├── claims/                 who has which device (recorder.control.claims)
@@ -13,9 +13,8 @@
 Where a group of operators may talk to recorders (recorder.control.operators), RUNTIME and `ended` are 0750, ID 0710,
 the sockets 0660, recorder.json and what is in `ended` 0640.
 
-RUNTIME is gone after a restart of the PC, as are recorders. A recorder takes its own folder away when it ends in
-order. The folder of one that was killed stays: with it another can take up what it was doing, which takes it away once
-it records, or is armed.
+RUNTIME is gone after a restart of the PC, as are recorders. A recorder removes its folder when it ends in order. The
+folder of one that was killed stays until another recorder, which goes on with its session, records or is armed.
 """
 
 import contextlib
