@@ -56,10 +56,7 @@ def _payload(frame: Frame) -> bytes:
 
 
 class H264Decoder:
-    """Decodes every picture from the last keyframe on, whichever are asked for: the others are needed on the way.
-
-    `sees` is called by the thread that reads, `decode` by another.
-    """
+    """Decodes every picture from the last keyframe on. The thread that reads calls `sees`, another one `decode`."""
 
     def __init__(self, size: tuple[int, int], target: tuple[int, int], matrix: Matrix) -> None:
         self.width, self.height = fit(*size, *target)

@@ -1,7 +1,4 @@
-"""From words on a command line to sources: a kind of capture/sources, a file, a device, or the best one.
-
-A kind is loaded where a word means it: a session without devices is spared a sixth of a second.
-"""
+"""From words to sources: a kind, a file, a device, or the best one; each is loaded only where a word means it."""
 
 import mimetypes
 import os
@@ -61,11 +58,7 @@ class SourceSelector:
         self._selector: DeviceSelector | None = None
 
     def choose(self, videos: Sequence[str] = (), audios: Sequence[str] = ()) -> Chosen:
-        """Return the sources that the words mean, or without any the best there is; none is open yet.
-
-        Unreadable roles matter only where one may be meant. Raises DeviceNotFound, DeviceError, MediaError,
-        StateError or UsageError.
-        """
+        """Return the sources that the words mean, or the best there are, none of them open; raises a LiputError."""
         if "" in {word.strip() for word in (*videos, *audios)}:
             raise UsageError(
                 "the name of a source is empty", hint="leave the option out for the best that is plugged in"

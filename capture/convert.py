@@ -1,11 +1,13 @@
-"""Decoded pictures of any format (files, H.264 cameras) into limited-range yuv420p of one size and one matrix."""
+"""Decoded pictures of any format into limited-range yuv420p of one size and matrix, and back for V4L2 outputs."""
 
 import av
+import numpy as np
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
+from numpy.typing import NDArray
 
 from capture.pictures import PicturePool, Planes, plane_views, tagged
-from capture.source import Matrix
+from capture.source import Matrix, Size
 
 _HD_ROWS = 720
 _PLANAR = frozenset({"yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "gray"})
@@ -17,20 +19,14 @@ _UNSPECIFIED = (_RGB, Matrix.UNSPECIFIED, 3)
 
 
 def matrix_of(colorspace: int, height: int) -> Matrix:
-    """Return the matrix for pictures that say `colorspace` (FFmpeg's number).
-
-    RGB and those that say nothing get the usual one of their size; BT.2020 and other rare ones become BT.709.
-    """
+    """Return the matrix for pictures that say `colorspace` (FFmpeg's): the usual one for RGB, BT.709 for rare ones."""
     if colorspace in _UNSPECIFIED:
         return Matrix.BT709 if height >= _HD_ROWS else Matrix.BT601
     return Matrix(colorspace) if colorspace in _KNOWN else Matrix.BT709
 
 
 class FrameConverter:
-    """Converts the decoded pictures of one stream, whatever their size and format is at the moment.
-
-    A frame stays unchanged until the next call but one; it may be the decoder's own, and is not to be written to.
-    """
+    """Converts pictures of any size and format; a frame is read-only, and lasts until the next but one."""
 
     def __init__(self, width: int, height: int, matrix: Matrix) -> None:
         self.width = width
@@ -71,3 +67,41 @@ class FrameConverter:
             interpolation=Interpolation.AREA | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT,
             threads=1,
         )
+
+
+_PIXEL_FORMATS = {"YUYV": "yuyv422", "NV12": "nv12"}
+
+
+class Packer:
+    """Packs limited-range yuv420p pictures of one even size as YUYV, YU12 or NV12, rows not padded."""
+
+    def __init__(self, fourcc: str, size: Size) -> None:
+        width, height = size
+        self._fourcc = fourcc
+        self._size = size
+        self._scaler = VideoReformatter()
+        self._packed: NDArray[np.uint8] = np.empty(width * height * (4 if fourcc == "YUYV" else 3) // 2, np.uint8)
+
+    def pack(self, picture: av.VideoFrame) -> memoryview:
+        """Return the bytes of `picture`; they stay as they are until the next call."""
+        if self._fourcc == "YU12":
+            self._put(list(plane_views(picture)))
+        else:
+            converted = self._scaler.reformat(picture, *self._size, _PIXEL_FORMATS[self._fourcc], threads=1)
+            self._put(self._rows(converted))
+        return memoryview(self._packed)
+
+    def _rows(self, picture: av.VideoFrame) -> list[NDArray[np.uint8]]:
+        """Return the planes without the padding of their rows, in bytes."""
+        width, height = self._size
+        across = [2 * width] if self._fourcc == "YUYV" else [width, width]
+        return [
+            np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: height if number == 0 else height // 2, :most]
+            for number, (plane, most) in enumerate(zip(picture.planes, across, strict=True))
+        ]
+
+    def _put(self, planes: list[NDArray[np.uint8]]) -> None:
+        at = 0
+        for plane in planes:
+            np.copyto(self._packed[at : at + plane.size].reshape(plane.shape), plane)
+            at += plane.size

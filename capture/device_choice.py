@@ -65,10 +65,7 @@ class DeviceSelector:
         return self._chosen(chosen, note, meant, DeviceKind.CAMERA, found, made)
 
     def sound(self, chosen: Chosen, word: str | None) -> ChosenSource[AudioSource]:
-        """Return a sound input that is plugged in, or one that only a sound server or PortAudio knows.
-
-        Where none was named and none is there, silence stands in for the first one that comes.
-        """
+        """Return the sound input that `word` means, of a sound server, too; without one the best, now or later."""
         picture = chosen.pictures[0].device
 
         def found(devices: Sequence[Device], roles: Roles) -> Device:
@@ -97,10 +94,7 @@ class DeviceSelector:
         found: Callable[[Sequence[Device], Roles], Device],
         made: Callable[[Device], "tuple[Made, SourceHealth[Any, Any]]"],
     ) -> ChosenSource[Made]:
-        """Return the source `made` of the device that is `found`; without a `note` somebody named it.
-
-        A session begins without its device where nobody named it.
-        """
+        """Return the source `made` of the device `found`; with a `note` nobody named it, and it may be missing."""
         may_miss = note is not None or self._context.allow_missing
         device, missing = self._find(meant, kind, lambda: found(*self._plugged()), may_miss=may_miss)
         refuse_fast(device, live=self._context.live)
@@ -127,10 +121,7 @@ class DeviceSelector:
     def _find[Found](
         self, word: str | None, kind: DeviceKind, find: Callable[[], Found], *, may_miss: bool
     ) -> tuple[Found | Device, DeviceNotFound | None]:
-        """Return the device that `find` returns, or a stand-in for one that may be missing, with the reason.
-
-        `word` is what names it: for the best that is plugged in, the role whose device is not there.
-        """
+        """Return the device of `find`, or a stand-in with the reason; `word` is its id, its role or its name."""
         if known := self._known.get(word or ""):
             return self._find_again(known, may_miss=may_miss)
         try:

@@ -153,10 +153,7 @@ def copied_form(stream: VideoStream) -> Coded | None:
 def _copying(
     stream: VideoStream, at_ns: Callable[[int, Fraction], int]
 ) -> "Callable[[Packet[VideoStream]], list[CodedPicture]]":  # quoted: no generic when it runs
-    """Return a function that copies the pictures of a packet and leaves nothing in it; the stream has a `copied_form`.
-
-    `at_ns` returns the session clock's time of so many ticks, each in seconds.
-    """
+    """Return a function that copies the pictures of a packet, and empties it; `at_ns` turns ticks into session time."""
     filtering = BitStreamFilterContext(_AS_SENT[stream.codec_context.name], stream)
     tick = Fraction(stream.time_base.num, stream.time_base.den)
 
@@ -180,10 +177,9 @@ _JITTER_NS = NANOSECONDS // 20
 
 
 class FileVideoSource(VideoSource):
-    """The pictures of a file, scaled down to fit `max_width` x `max_height`.
+    """The pictures of a file, scaled down to fit; only MJPEG stays compressed until `decode`.
 
-    MJPEG stays compressed until `decode`; all else is decoded as it is read. `copied`: H.264 and H.265 come as in the
-    file, too (`Frame.copies`).
+    `copied`: H.264 and H.265 come as in the file, too (`Frame.copies`).
     """
 
     def __init__(
@@ -344,10 +340,7 @@ def _jpegs(file: MediaFile, stream: VideoStream) -> Iterator[tuple[int | None, _
 def _decoded(
     file: MediaFile, stream: VideoStream, copied: "Callable[[Packet[VideoStream]], list[CodedPicture]] | None"
 ) -> Iterator[tuple[int | None, _Payload]]:
-    """Yield the pictures of any other codec, decoded in order: most need every picture before the one that is wanted.
-
-    Before one that follows damage there are no bytes, for those that the decoder refused.
-    """
+    """Yield the pictures of any other codec, decoded in order; no bytes stand for those that the decoder refused."""
     copies: list[CodedPicture] = []
     is_damaged = False
     for packet in file.packets(stream):
@@ -369,10 +362,7 @@ def _decoded(
 def _timed(
     payloads: Iterator[tuple[int | None, _Payload]], file: MediaFile, stream: VideoStream, step_ns: int
 ) -> Iterator[tuple[int, _Payload]]:
-    """Give each payload its media time, never going back; one without a timestamp follows the last by `step_ns`.
-
-    The first one comes again and again from the beginning on. No bytes stand for every picture up to their time.
-    """
+    """Give each payload its media time; the first fills the beginning, no bytes the time up to theirs, by `step_ns`."""
     tick = Fraction(stream.time_base.num, stream.time_base.den)
     next_ns, last_ns = 0, -1
     for ticks, (picture, copies) in payloads:
@@ -389,10 +379,7 @@ def _timed(
 
 
 def _quarter_turns(path: Path) -> int:
-    """Return by how many quarters of a circle, to the left, the pictures of a file are to be turned.
-
-    The first picture says so; a reader of its own looks for that, since the stream tells its size before.
-    """
+    """Return the quarters of a circle, to the left, by which pictures are turned: the first says so, not the stream."""
     file = MediaFile(path)
     try:
         stream = file.video()

@@ -1,7 +1,4 @@
-"""MJPEG pictures into limited-range yuv420p frames, with libjpeg-turbo where it is installed, else libavcodec.
-
-JPEG samples are full-range BT.601 of any chroma subsampling; no matrix is applied on their way into the frame.
-"""
+"""MJPEG (full-range BT.601) into limited-range yuv420p, by libjpeg-turbo where it is installed, else by libavcodec."""
 
 import av
 import numpy as np
@@ -22,10 +19,10 @@ _HEADER_LENGTH = 512
 
 
 class JpegDecoder:
-    """Decodes the pictures of one MJPEG stream, `width` x `height` pixels each, scaled down to fit the target size.
+    """Decodes one MJPEG stream, `width` x `height` pixels each, into pictures that fit the target: its own size.
 
-    `width` and `height` are then its own. Bytes that equal the last ones are not decoded again: the last frame is
-    returned, and `skipped` counts it. A frame stays unchanged until the next call but one; its `pts` is the caller's.
+    Bytes that equal the last ones are not decoded again: the last frame is returned, and `skipped` counts it. A frame
+    stays unchanged until the next call but one; its `pts` is the caller's.
     """
 
     def __init__(
@@ -133,10 +130,7 @@ def _times(size: tuple[int, int]) -> str:
 
 
 def _scaled_size(size: tuple[int, int], target: tuple[int, int]) -> tuple[int, int]:
-    """Return the smallest size that libjpeg decodes fast and that is not smaller than the target.
-
-    Only sizes of whole samples of chroma: of an odd one the last sample would be half outside of the picture.
-    """
+    """Return the smallest size of whole chroma samples that libjpeg decodes fast and that covers the target."""
     for part in _SCALES:
         if size[0] % (2 * part) or size[1] % (2 * part):
             continue

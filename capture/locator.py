@@ -1,7 +1,4 @@
-"""Where the device of a session is now: in another port, with another node, or not plugged in.
-
-What one input of a session claims is not taken for another input's device by its make alone.
-"""
+"""The device of a session in whichever port and with whichever node; inputs do not take what another one claims."""
 
 import contextlib
 import threading
@@ -49,10 +46,7 @@ class Claim:
             self.home = next(filter(None, homes), None) or object()
 
     def is_free(self, device: Device, devices: Sequence[Device]) -> bool:
-        """Return whether no other input claims the plug of `device`, one of `devices`, but those of the same home.
-
-        The whole plug, as picture and sound of one stick are not for two inputs that came from two. It needs the lock.
-        """
+        """Return whether no other input, but of the same home, claims the whole plug of `device`. Needs the lock."""
         return not any(
             isinstance(found := resolve(binding, devices), Device) and _plug(found) == _plug(device)
             for other in self._others()
@@ -143,11 +137,7 @@ class NamedLocator:
         clock: Clock,
         every_s: float = 0.0,
     ) -> None:
-        """`named` returns the device that is meant; None, or a DeviceError, as long as there is none.
-
-        It is asked at most once in `every_s` seconds: asking a sound server starts a process. `then` makes the locator
-        from then on.
-        """
+        """`named` returns the device; None, or a DeviceError, without one. It is asked once in `every_s`."""
         self._named = named
         self._then = then
         self._clock = clock

@@ -10,10 +10,7 @@ from devices.host.clock import NANOSECONDS, Clock
 
 
 class RealPace:
-    """Media time passes with the session clock.
-
-    `ahead_ns` is how much of a track (media time) is worth having before it may be delivered; see `reach`.
-    """
+    """Media time passes with the session clock. It is worth having `ahead_ns` of a track beforehand; see `reach`."""
 
     ahead_ns = 0
 
@@ -46,10 +43,7 @@ class RealPace:
 
 
 class FastPace:
-    """Tracks run as fast as they can, none ahead of the slowest: where a file ends, no other track has gone on.
-
-    Tracks that say how far they reach take turns at pieces of that length, not at every picture.
-    """
+    """Tracks run as fast as they can, none ahead of the slowest; they take turns at pieces, not at every picture."""
 
     ahead_ns = NANOSECONDS // 4
 

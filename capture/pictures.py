@@ -53,10 +53,7 @@ class Planes:
 
 
 def fit(width: int, height: int, max_width: int, max_height: int) -> tuple[int, int]:
-    """Return the largest even size of the shape `width` x `height` that fits the limits; never larger than it is.
-
-    An answer given back as the limits yields itself.
-    """
+    """Return the largest even size of the shape `width` x `height` within the limits and itself; idempotent."""
     max_width = max(2, min(width, max_width) & ~1)
     max_height = max(2, min(height, max_height) & ~1)
     # As wide as may be, or as high as may be, the other side rounded; what is within the limits and larger.
@@ -82,10 +79,7 @@ def plane_views(frame: av.VideoFrame) -> tuple[Plane, ...]:
 
 
 class PicturePool:
-    """Two frames that take turns, so a picture stays unchanged until the next but one is asked for.
-
-    The encoder copies a picture before `encode` returns, so no more are needed.
-    """
+    """Two frames that take turns: a picture stays until the next but one. The encoder copies it, so two are enough."""
 
     def __init__(self, width: int, height: int, matrix: Matrix) -> None:
         self.width = width
@@ -198,10 +192,10 @@ def _layout(planes: Planes) -> str:
 
 
 class RawDecoder:
-    """Turns the uncompressed pictures of one stream (V4L2 layout, rows not padded) into yuv420p frames.
+    """Turns the uncompressed pictures of one stream (V4L2 layout, rows not padded) into yuv420p that fits the target.
 
-    Samples are limited-range, as V4L2 has it, unless `full_range`. Pictures are scaled down to fit the target; `width`
-    and `height` are then their own. A frame stays unchanged until the next call but one; its `pts` is the caller's.
+    Samples are limited-range unless `full_range`. A frame stays unchanged until the next call but one; its `pts` is the
+    caller's.
     """
 
     def __init__(
@@ -262,10 +256,7 @@ _MOST = 3
 
 
 class BySize[T]:
-    """Holds what `make(width, height)` gives, for the whole size at once, for smaller ones when they are asked for.
-
-    Of the smaller ones the latest few are kept. `width` and `height` are the whole size.
-    """
+    """Holds `make(width, height)` for the whole size, and for the latest few of the smaller ones that are asked for."""
 
     def __init__(self, width: int, height: int, make: Callable[[int, int], T]) -> None:
         self.width = width

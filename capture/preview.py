@@ -21,10 +21,7 @@ class Shrinker:
         self._scaler = VideoReformatter()
 
     def shrink(self, picture: av.VideoFrame, width: int) -> av.VideoFrame:
-        """Return a copy of `picture` (limited-range yuv420p) as JPEG has its samples: BT.601, full range, yuvj420p.
-
-        It is `width` pixels wide, or as wide as `picture` if that is less, and of its shape; both sides are even.
-        """
+        """Return a copy of a picture as JPEG has it (BT.601, full range, yuvj420p), at most `width` wide."""
         return self._scale(picture, width, matrix_of(picture.colorspace, picture.height), ColorRange.MPEG)
 
     def again(self, small: av.VideoFrame, width: int) -> av.VideoFrame:

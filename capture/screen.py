@@ -33,10 +33,7 @@ _OFFSET = 128 * (1 - _SCALE)
 
 
 class BgraConverter:
-    """Converts pictures of one size into frames of another (even) one; one that is given again is not converted again.
-
-    A frame stays valid and unchanged until the next call but one.
-    """
+    """Converts pictures of one size into even ones, each once; a frame lasts until the next but one."""
 
     def __init__(self, size: tuple[int, int], width: int, height: int) -> None:
         self._size = size
@@ -100,10 +97,7 @@ class ScreenSource(VideoSource):
         self._size: Size = (0, 0)
 
     def open(self) -> VideoFormat:
-        """Connect to the X server; raises a DeviceError, also where it does not answer.
-
-        As long as an earlier one has not ended, it is not asked again: each that hangs keeps threads and a descriptor.
-        """
+        """Connect to the X server; raises a DeviceError, also while an earlier attempt hangs: each keeps a thread."""
         if self.abandoned:
             raise _silent(self._area)
         grabber = self._grabber = _Grabber(self._area, self._rate, self._clock)

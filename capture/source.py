@@ -1,7 +1,6 @@
-"""The contract of all sources of pictures or sound: cameras, capture cards, microphones, files, synthetic.
+"""The contract of all sources of pictures or sound. A source is opened once, read by one thread, and closed once.
 
-A source is opened once, read by one thread, and closed once. Reading never blocks longer than it is told to. One
-attempt raises; the worker decides whether to try again.
+Reading never blocks longer than it is told to. One attempt raises; the worker decides whether to try again.
 """
 
 import os
@@ -46,10 +45,7 @@ class SourceEnded(Exception):
 
 @dataclass(frozen=True, slots=True)
 class VideoFormat:
-    """The decoded pictures of a source: pixels, nominal frames a second, and the matrix of its samples.
-
-    Decoded pictures are always limited-range yuv420p; `matrix` says what the samples mean.
-    """
+    """The decoded pictures of a source, limited-range yuv420p: size, nominal frames a second, matrix of the samples."""
 
     width: int
     height: int
@@ -82,10 +78,7 @@ class CodedPicture:
 
 @dataclass(frozen=True, slots=True)
 class AudioBlock:
-    """Consecutive samples: `timestamp_ns` is when the first was captured; `lost` whether some were lost before it.
-
-    One that `jumps` belongs where its timestamp says, however near to the one before: a file has a gap there.
-    """
+    """Samples from `timestamp_ns` on; some were `lost` before. One that `jumps` follows a file's gap, however small."""
 
     timestamp_ns: int
     samples: Samples
@@ -113,10 +106,7 @@ class Source[Item, Opened: VideoFormat | None](ABC):
 
     @abstractmethod
     def read(self, timeout_s: float) -> Item | None:
-        """Return the next frame or block, or None when none came within `timeout_s` seconds.
-
-        Raises DeviceError when the device has gone, SourceEnded at the end of a file.
-        """
+        """Return the next item, None if none came in `timeout_s`; raises DeviceError, or SourceEnded at a file's end."""
 
     @abstractmethod
     def close(self) -> None:

@@ -32,10 +32,7 @@ class SourceRequirements:
 
 @dataclass(frozen=True, slots=True)
 class ChosenSource[Source]:
-    """One source, its name for people, whether it ends by itself, and its device, if it has one.
-
-    `word` means this very source when it is chosen again. One with a `supervision` may go and come back.
-    """
+    """One source with its name; `word` chooses it again. One with a `supervision` may go and come back."""
 
     name: str
     source: Source

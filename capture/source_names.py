@@ -1,7 +1,4 @@
-"""What words mean a source that is no device and no file: the names of the modules in capture/sources.
-
-Such a word is the name alone, or the name, a `:` or a `+`, and what that kind of source makes of the rest.
-"""
+"""The names of the modules in capture/sources; a word begins with one, alone or with a `:` or `+` behind it."""
 
 import functools
 import re

@@ -1,7 +1,4 @@
-"""The boundaries between the stages of a session's work that one thread does.
-
-The worker of a stage calls through a Timing, and recorder/stages/ counts its CPU; `untimed` returns the call itself.
-"""
+"""The stages of a session's work whose CPU is counted: the work is called through a Timing (recorder/stages/)."""
 
 from collections.abc import Callable
 from enum import StrEnum

@@ -64,10 +64,7 @@ def _declare(turbo: ctypes.CDLL) -> ctypes.CDLL:
 
 
 class Decompressor:
-    """One libjpeg-turbo decoder; used by one thread at a time.
-
-    JPEG tables outlive their picture (cameras leave them out), so after a damaged one the decoder starts afresh.
-    """
+    """One decoder, for one thread. JPEG tables outlive their picture, so after a damaged one it starts afresh."""
 
     def __init__(self, turbo: ctypes.CDLL) -> None:
         self._turbo = turbo
@@ -88,10 +85,9 @@ class Decompressor:
         return width.value, height.value, subsampling.value, colorspace.value
 
     def decode(self, data: bytes, planes: Sequence[NDArray[np.uint8]], width: int, height: int) -> None:
-        """Decode into `planes` (Y, then U and V unless gray), scaled to `width` x `height`.
+        """Decode into `planes` (Y, then U and V unless gray): whole, an eighth, a quarter or a half, rounded up.
 
-        The size is the picture's own or an eighth, quarter or half of it, rounded up. Raises MediaError on errors of
-        libjpeg and on its warnings, after which part of the picture is made up; only padding before a marker passes.
+        Raises MediaError, also on warnings of libjpeg, after which part of the picture is made up; only padding passes.
         """
         pointers = (ctypes.c_void_p * 3)(*(plane.ctypes.data for plane in planes))
         strides = (ctypes.c_int * 3)(*(plane.strides[0] for plane in planes))

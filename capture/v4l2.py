@@ -98,10 +98,7 @@ _TIMINGS = {
 
 
 def _receiver_of(fd: int) -> int | None:
-    """Return the number of the input that an open node is set to, if it takes a signal of which it can tell.
-
-    UVC devices are never asked twice: a question to one that hangs would take seconds.
-    """
+    """Return the input's number if it tells of its signal; UVC devices, which may hang, are never asked twice."""
     index = ctypes.c_int()
     entry = v4l2.Input()
     try:
@@ -357,28 +354,17 @@ class _Stream:
             unmap(node)
             raise holders.refusal(_errno(error), name, node) from error
         self._stream = self._container.streams.video[0]
+        self.size = self._stream.codec_context.width, self._stream.codec_context.height
+        rate = self._stream.average_rate
+        self.rate = Fraction(rate.numerator, rate.denominator) if rate else None
+        """The rate that the driver agreed to, as it may have chosen another size."""
         self._poll, self._watched = select.poll(), -1
         self._receiver: int | None = None
         with contextlib.suppress(OSError):
             self._watched = os.open(node, os.O_RDWR | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
             self._poll.register(self._watched, select.POLLIN)
             self._receiver = _receiver_of(self._watched)
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """The size of the pictures, which may not be the one asked for."""
-        return self._stream.codec_context.width, self._stream.codec_context.height
-
-    @property
-    def rate(self) -> Fraction | None:
-        """The rate that the driver agreed to."""
-        rate = self._stream.average_rate
-        return Fraction(rate.numerator, rate.denominator) if rate else None
-
-    @property
-    def coding(self) -> tuple[bool, bool]:
-        """Whether the samples are BT.709, and whether of full range."""
-        return sample_coding(self._watched) if self._watched >= 0 else (False, False)
+        self.coding = sample_coding(self._watched) if self._watched >= 0 else (False, False)
 
     def packet(self) -> tuple[bytes, int | None] | None:
         """Return the next packet's bytes and the driver's timestamp in nanoseconds, None if there is none now."""
@@ -399,11 +385,9 @@ class _Stream:
         return holders.lost(self._name, self._node, None if error is None else _errno(error))
 
     def signal_problem(self) -> str | None:
-        """Return the driver's complaint about the signal."""
         return None if self._receiver is None else _signal_problem(self._watched, self._receiver)
 
     def wait(self, timeout_s: float) -> None:
-        """Wait until there may be a packet, at most `timeout_s` seconds."""
         for _, events in self._poll.poll(timeout_s * 1000):
             if events & _GONE and not events & select.POLLIN:
                 # Gone, which the next read says; or a driver that tells only the descriptor that streams.
@@ -419,10 +403,7 @@ class _Stream:
             self._container.close()
 
     def _take_what_was_read_ahead(self) -> None:
-        """Leave FFmpeg no packet of those it looked at when it opened the node.
-
-        libavformat frees them after the state of the device, which each gives its buffer back to: a use after free.
-        """
+        """Leave FFmpeg no packets: those it read ahead are freed after the device's state, which they use."""
         with contextlib.suppress(av.FFmpegError, OSError, ValueError, StopIteration):
             for _ in range(_MOST_READ_AHEAD):
                 next_packet(self._container, self._stream)

@@ -33,9 +33,7 @@ REFUSED_RETRY_S = 1.0
 """The same after it was there and could not be opened."""
 STUCK_S, MOST_STUCK_S = 10.0, 80.0
 """After so long without a picture a device that is still there is closed and opened again: some need that.
-
-It doubles with each time that did not help.
-"""
+It doubles with each time that did not help."""
 
 
 class SourceState(StrEnum):
@@ -84,8 +82,7 @@ class SourceEvents:
 class SourceWorker[Item, Opened: VideoFormat | None]:
     """Reads one source into its queue, and opens its device again after a loss, where it has a supervision.
 
-    `open` and `read` are the steps of its thread; before `start` they may be called in its place. `form` is that of the
-    last opening, None before and for sound.
+    `open` and `read` are the steps of its thread. `form` is that of the last opening, None before and for sound.
     """
 
     _reopens_silent = False
@@ -110,6 +107,8 @@ class SourceWorker[Item, Opened: VideoFormat | None]:
         self.supervision = supervision
         self.listeners: list[Callable[[Item], None]] = []
         """Each hears every item, on the worker's thread; must return at once, and not raise."""
+        self.picture_listeners: list[Callable[[av.VideoFrame], object]] = []
+        """Of a worker of pictures: each is lent every decoded one, on the thread that decodes; must return at once."""
         self._source = source
         self._clock = clock
         self._events = SourceEvents() if events is None else events
@@ -192,10 +191,7 @@ class SourceWorker[Item, Opened: VideoFormat | None]:
     # Reading
 
     def read(self, timeout_s: float) -> Item | None:
-        """Return the next item, or None; a supervised device that is not there is looked for meanwhile.
-
-        Raises SourceEnded at the end of a file; without a supervision, all that the source raises.
-        """
+        """Return the next item, or None; a lost device is looked for. Raises SourceEnded; unsupervised, any error."""
         if self.outage is not None:
             self._reconnect(timeout_s)
             return None
@@ -373,10 +369,7 @@ class SourceWorker[Item, Opened: VideoFormat | None]:
         self.queue.end(came_to_end=came_to_end)
 
     def stop(self, timeout_s: float = 1.0) -> bool:
-        """Stop reading; what is queued can still be taken. Return whether the thread has ended in time.
-
-        From then on nothing more comes, even from a source that hangs.
-        """
+        """Stop reading: nothing more comes, even if it hangs; the queue stays. Return whether it has ended in time."""
         self._stopping.set()
         self.queue.release()
         thread = self._thread
@@ -411,19 +404,6 @@ class VideoWorker(SourceWorker[Frame, VideoFormat]):
 
     _reopens_silent = True
     _source: VideoSource
-
-    def __init__(
-        self,
-        source: VideoSource,
-        clock: Clock,
-        *,
-        queue: SourceQueue[Frame] | None = None,
-        supervision: Supervision | None = None,
-        events: SourceEvents | None = None,
-    ) -> None:
-        super().__init__(source, clock, queue=queue, supervision=supervision, events=events)
-        self.picture_listeners: list[Callable[[av.VideoFrame], object]] = []
-        """Each is lent every decoded picture, on the thread that decodes; must return at once."""
 
     def decode(self, frame: Frame, within: Size | None = None) -> av.VideoFrame:
         """Return the picture as the source decodes it, at most of size `within`; raises MediaError on a damaged one."""

@@ -25,10 +25,7 @@ class Piece(NamedTuple):
 
 
 class Compositor:
-    """Composes pictures of one even size and one matrix; used by one thread.
-
-    A frame stays unchanged until the next call but one; it may be the piece itself, and is not to be written to.
-    """
+    """Composes pictures of one even size on one thread; a frame is read-only, and lasts until the next but one."""
 
     def __init__(self, width: int, height: int, matrix: Matrix) -> None:
         self.width = width
@@ -110,7 +107,6 @@ class _Slot:
         self._recolourer: tuple[int, Recolourer] | None = None
 
     def put(self, piece: Piece) -> None:
-        """Take the piece that is shown now."""
         if piece.picture is self._piece.picture and piece.version == self._piece.version and self.changes:
             return
         self.changes += 1

@@ -57,10 +57,9 @@ def _solid(canvas: Canvas, paper: int) -> Mask:
 
 
 def logo(path: Path, width: int, height: int, *, corner: str, size: float, matrix: Matrix) -> Overlay:
-    """Read a PNG or JPEG file and place it in `corner` of a picture of `width` x `height`.
+    """Read a PNG or JPEG file and place it in `corner` of a picture of `width` x `height`; raises MediaError.
 
-    It is `size` (a part of the picture's height) high, at most three times as wide, and keeps its transparency. Raises
-    MediaError.
+    It is `size` (a part of the picture's height) high, at most three times as wide, and keeps its transparency.
     """
     try:
         with Image.open(path) as image:

@@ -63,10 +63,7 @@ class Rect:
 
 
 def letterboxed(width: int, height: int, place: Rect) -> Rect:
-    """Return where in `place` a picture of `width` x `height` goes: as large as it can be, in its own shape, centred.
-
-    A shape that is but for its even sides that of the place fills it.
-    """
+    """Return the largest centred part of `place` of the shape `width` x `height`; all of it if they hardly differ."""
     across = min(place.width, max(2, even(place.height * width / height)))
     down = min(place.height, max(2, even(place.width * height / width)))
     if place.width - across <= _NEARLY * place.width and place.height - down <= _NEARLY * place.height:

@@ -1,7 +1,4 @@
-"""Text as masks of coverage, in the font that Pillow brings: no font of the system is needed.
-
-That font has plain Latin letters; accents are drawn as strokes. Letters of other scripts become question marks.
-"""
+"""Text as masks of coverage, in the font that Pillow brings; accents are drawn as strokes, other scripts as `?`."""
 
 import unicodedata
 from collections.abc import Iterator

@@ -157,10 +157,7 @@ def blend(target: Plane, mask: Mask, level: int) -> None:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Overlay:
-    """A picture that lies over the program's, such as a title line; drawn once (capture/compose/drawn.py).
-
-    `planes` have the size of its place, each sample multiplied by its coverage; `kept` is 255 less the coverage.
-    """
+    """A picture laid over others: `planes` are multiplied by its coverage, of which `kept` is the rest (to 255)."""
 
     place: Rect
     planes: tuple[Plane, ...]

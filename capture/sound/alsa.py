@@ -22,10 +22,7 @@ def card_number(card: str) -> str | None:
 
 
 def pcm_node(name: str) -> str | None:
-    """Return the node of the input `name`; None for one that is not called in this way.
-
-    That of a card which is gone is one that is not there.
-    """
+    """Return the node of the input `name`, of a gone card one that is not there; None for another kind of name."""
     found = card_and_device(name)
     if found is None:
         return None

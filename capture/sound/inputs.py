@@ -1,7 +1,4 @@
-"""Sound that comes from no card: a sound server's sources, and inputs of the user's ALSA configuration.
-
-A child asks PortAudio and the sound server which there are now.
-"""
+"""Sound that comes from no card: a sound server's sources, and inputs of the user's ALSA configuration."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Self
@@ -40,10 +37,7 @@ def server_inputs(timeout_s: float = 5.0) -> list[Device]:
 
 
 def inputs_of(listing: Listing) -> list[Device]:
-    """Return the inputs in `listing` as microphones; the sound server's sources come last, monitors at the very end.
-
-    Sources that are a card of this computer are left out: they are devices of their own.
-    """
+    """Return the inputs in `listing` as microphones, monitors last, without cards: they are devices of their own."""
     return [*_alsa_inputs(listing), *(_device(source) for source in listing.sources if source.alsa is None)]
 
 
@@ -60,10 +54,9 @@ def _device(source: ServerSource) -> Device:
 
 
 def find_sound_input(devices: Sequence[Device], name: str, roles: Roles | None = None) -> Device:
-    """Return the sound that `name` means: of one of `devices`, else of an input that is none of them.
+    """Return the sound that `name` means, of one of `devices` or none of them; raises as `named` does.
 
-    `pulse:NAME` means the sound server's source of that name; `pulse` alone its default one now, also when that
-    changes. Raises what `named` raises.
+    `pulse:NAME` means that source of the sound server; `pulse` alone its default one now, also when that changes.
     """
     if name.casefold().startswith(SERVER_PREFIX):
         listing = list_sound_inputs()
@@ -99,10 +92,7 @@ def _named(sources: Sequence[ServerSource], name: str) -> Device:
 
 
 def list_sound_inputs(timeout_s: float = 5.0) -> Listing:
-    """Return the inputs that PortAudio sees now, and the sound server's sources; takes half a second.
-
-    Other names of the same cards are left out. It is empty if PortAudio is missing or does not answer in time.
-    """
+    """Ask PortAudio and the sound server for inputs (half a second); empty if there is no answer in time."""
     child = SoundChild(Request(task="list"))
     try:
         answer = child.answer(timeout_s)

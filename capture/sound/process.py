@@ -63,10 +63,7 @@ class SoundChild(ChildProcess):
         return answer
 
     def told(self) -> Answer | None:
-        """Return what a child that goes on telling says next, however long that takes; None when it has ended.
-
-        Whoever is in here comes out of it once another thread closes the child's input: it leaves then.
-        """
+        """Return the next words of a child, however long that takes; None when it has ended, or its input is closed."""
         while (line := self._received.line()) is None:
             if not (data := self.read(None)):
                 return None

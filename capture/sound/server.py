@@ -1,7 +1,4 @@
-"""The sound server as a sound child sees it: PulseAudio, or PipeWire through its PulseAudio protocol.
-
-Only sound children use this (capture/sound/child.py): libpulse waits for a server as long as that takes to answer.
-"""
+"""The sound server, PulseAudio or PipeWire, as sound children see it: libpulse waits for it without end."""
 
 import os
 import socket
@@ -78,10 +75,9 @@ def _sources(pulse: Any) -> list[ServerSource]:
 
 
 def has_moved(wanted: str | None) -> bool:
-    """Wait until this process's stream is not where it was any more; return False at once when the server has none.
+    """Wait until our stream is not on `wanted`, or where it was; return False at once when the server has none.
 
-    When a source goes, a server silently goes on with its default one. The stream should be on `wanted`, or stay where
-    it is.
+    When a source goes, a server silently goes on with its default one.
     """
     is_watching = False
     try:

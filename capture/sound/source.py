@@ -65,10 +65,7 @@ class SoundSource(AudioSource):
         return {"rate": self.rate, "channels": self.channels, "pid": self.pid, "scheduled": self.scheduled}
 
     def open(self) -> None:
-        """Start the child and wait until sound flows; raises a DeviceError, also when none comes.
-
-        A session that began before its sound did would begin with a hole in it.
-        """
+        """Start the child and wait for sound, so that none is missing at the beginning; raises a DeviceError."""
         self._first = self._resample = None
         self._lost = False
         child = SoundChild(Request(PULSE if self._source else self._input, self.channels, SAMPLE_RATE, self._source))

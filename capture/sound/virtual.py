@@ -1,7 +1,4 @@
-"""The virtual microphone: a sink that plays nowhere, and a source that gives the sound that is played there.
-
-PulseAudio and PipeWire load the same modules for it. A server that takes longer than WAIT_S counts as none.
-"""
+"""The virtual microphone of PulseAudio or PipeWire: a sink that plays nowhere, and a source that gives its sound."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

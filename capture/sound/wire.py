@@ -36,10 +36,7 @@ class Request(msgspec.Struct):
 
 
 class Opened(msgspec.Struct, tag="opened"):
-    """The input runs, with these frames a second and channels.
-
-    `scheduled` is what devices.host.priority.ask_for_sound says.
-    """
+    """The input runs, at this rate; `scheduled` is from devices.host.priority.ask_for_sound."""
 
     rate: int
     channels: int
@@ -54,11 +51,7 @@ class Failed(msgspec.Struct, tag="failed"):
 
 
 class ServerSource(msgspec.Struct, frozen=True):
-    """A source of the sound server (PulseAudio, or PipeWire in its place).
-
-    `alsa` is the name of a card of this computer: hw:CARD=ID,DEV=N. `of_sink` is people's name of the sink that it
-    monitors.
-    """
+    """A source of PulseAudio or PipeWire: `alsa` names a card of this computer, `of_sink` the sink that it monitors."""
 
     name: str
     description: str

@@ -14,10 +14,7 @@ BLOCK_SAMPLES = 1024
 
 
 class SyntheticAudio(AudioSource):
-    """Sound that needs no microphone: 48 kHz in blocks of BLOCK_SAMPLES, counted without a gap.
-
-    A block is there when its last sample is. With `beeps`, each full second begins with 0.1 s of 1 kHz.
-    """
+    """Sound that needs no microphone: blocks without a gap; with `beeps`, each second begins with 0.1 s of 1 kHz."""
 
     name = "synthetic sound"
 

@@ -1,7 +1,4 @@
-"""Marks for programs in a synthetic picture: its number as black and white blocks, and a lamp lit every second.
-
-Both survive lossy encoding and scaling down to 320x180; `tests/support/markers.py` reads them.
-"""
+"""Marks for programs: a number as black and white blocks, a lamp lit every second; they survive lossy encoding."""
 
 import functools
 from dataclasses import dataclass

@@ -41,10 +41,7 @@ class Slide:
 
 
 def draw_slide(slide: Slide, width: int, height: int) -> Bgr:
-    """Draw `slide`, with an empty place for the speaker and a dark footer for clock and marks.
-
-    Small pictures are drawn larger and scaled down: letters of a few pixels would run into each other.
-    """
+    """Draw `slide` with room for the speaker and a dark footer; a small one is drawn larger first, for its letters."""
     factor = math.ceil(_LEAST_WIDTH / width)
     picture = _draw(slide, width * factor, height * factor)
     return picture if factor == 1 else _scaled(picture, width, height)

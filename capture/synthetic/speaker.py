@@ -28,10 +28,7 @@ _WOOD_EDGE: Colour = (66, 104, 150)
 
 
 class Speaker:
-    """Draws pictures of one (even) size, straight as planes.
-
-    Shapes are in units of the picture's height, from the middle of its lower edge: x to the right, y upwards.
-    """
+    """Draws pictures as planes, in units of the height from the middle of the lower edge: x to the right, y upwards."""
 
     def __init__(self, width: int, height: int) -> None:
         self._room = _draw_room(width, height)

@@ -87,10 +87,7 @@ def mouth_opening(seconds: float) -> float:
 
 
 class Speech:
-    """LOOP_SECONDS of stereo speech, made piece by piece, as far as it is asked for: a session waits for the first.
-
-    The right channel hears the voice a little later and softer. May be asked by several threads.
-    """
+    """LOOP_SECONDS of stereo speech, made as far as it is asked for, by any thread: a session waits for the first."""
 
     def __init__(self, *, beeps: bool) -> None:
         self._beeps = beeps

@@ -26,10 +26,7 @@ _NUMBER_BYTES = 8
 
 
 class SyntheticVideo(VideoSource):
-    """Pictures that need no camera. Picture n is captured at media time n / rate, exactly, and never skipped.
-
-    Frames hold only their number (eight bytes); `decode` draws it.
-    """
+    """Pictures that need no camera: number n, eight bytes, at media time n / rate, never skipped; `decode` draws it."""
 
     name = "synthetic picture"
 

@@ -1,7 +1,4 @@
-"""The watch over arrivals of pictures: none at all, too few, at uneven intervals.
-
-Evenness is judged by capture times, so that a busy PC makes no fault of a camera.
-"""
+"""The watch over arrivals of pictures; evenness is judged by capture times, as the PC may be busy."""
 
 from collections import deque
 from fractions import Fraction
@@ -27,9 +24,7 @@ SIGNAL_RATES = (24, 25, 30, 50, 60)
 _SIGNAL_SHARE = 0.01
 UNEVEN, EVEN = 0.7, 0.5
 """Jitter (the mean difference of one interval and the next, as in RFC 3550) as a part of the mean interval.
-
-Every fifth picture missing makes 0.4; a camera that changes its rate makes none.
-"""
+Every fifth picture missing makes 0.4; a camera that changes its rate makes none."""
 GAP = 1.5
 """An interval of more than so many usual ones has pictures missing in it."""
 _FEWEST = 4
@@ -42,8 +37,7 @@ _WINDOW_NS = round(WINDOW_S * NANOSECONDS)
 class ArrivalWatch:
     """Judges when pictures come, for a `kind` of device of `nominal` pictures a second; used by the thread that reads.
 
-    A screen (`is_screen`) is grabbed by this PC, and not judged by evenness. `fps` and `jitter_s` were measured last;
-    `missing` counts the pictures that its rhythm lacks since it was opened.
+    A screen is not judged by evenness. `fps` and `jitter_s` were measured last; `missing` counts since the opening.
     """
 
     def __init__(
@@ -99,10 +93,7 @@ class ArrivalWatch:
         return (self._times[-1] - self._times[0]) // (len(self._times) - 1) if len(self._times) > _FEWEST else 0
 
     def _missing_before(self, at_ns: int) -> int:
-        """Return how many pictures are missing between the last one and one captured at `at_ns`.
-
-        That is told from how often they came until then, though never more often than the nominal rate.
-        """
+        """Return how many pictures are missing before one captured at `at_ns`, by the rhythm, or the nominal rate."""
         interval_ns, least_ns = self._interval_ns, NANOSECONDS / self._nominal
         if not interval_ns or at_ns - self._times[-1] <= GAP * max(interval_ns, least_ns):
             return 0

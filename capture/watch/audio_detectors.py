@@ -294,10 +294,7 @@ class _DeadChannel:
         self._both_lived = False
 
     def judge(self, levels: list[float], end_ns: int) -> None:
-        """Compare the two channels while one of them speaks.
-
-        A channel that never carried anything has nothing plugged into it by design, such as a single microphone.
-        """
+        """Compare the channels while one speaks; one that never carried anything has nothing plugged in by design."""
         if len(levels) != len(self._NAMES) or max(levels) < SPEAKS_DBFS:
             return
         below = abs(levels[0] - levels[1])

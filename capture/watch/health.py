@@ -33,10 +33,7 @@ class Guard:
         self._failed: set[str] = set()
 
     def __call__[**P, T](self, part: str, action: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | None:
-        """Return what `action` returns; None where it raises, and from then on without asking it.
-
-        `part` says for people what is not watched any more.
-        """
+        """Return the result of `action`, None where it raises, and from then on; `part` is its name for people."""
         if part in self._failed:
             return None
         try:
@@ -110,10 +107,7 @@ def _ignore(*_given: object) -> None:
 
 
 class SourceHealth[Item, Opened: VideoFormat | None]:
-    """Listens to a source at work (capture/worker.py), and judges it; no method raises.
-
-    The worker's thread calls all methods except `decoded` and `damaged`, and `read` at least every 0.1 s.
-    """
+    """Listens to a source at work (capture/worker.py), and judges it; never raises. `read` is called each 0.1 s."""
 
     def __init__(
         self,
@@ -123,10 +117,7 @@ class SourceHealth[Item, Opened: VideoFormat | None]:
         patience_of: Callable[[Device], Patience],
         context: HealthContext,
     ) -> None:
-        """`detect` makes the detectors of one opening of `source`.
-
-        `patience_of` is asked again where the device is found again: at first something may have stood in for it.
-        """
+        """`detect` makes the detectors of one opening; `patience_of` is asked again where the device is found again."""
         self.patience = patience_of(device)
         self.detectors: Detectors[Item] | None = None
         """Those of the opening that lasts; None while it is closed."""

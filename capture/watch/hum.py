@@ -49,10 +49,7 @@ type Hum = tuple[float, float]
 
 
 class HumMeter:
-    """Takes half seconds of one channel or several, and says how loud the hum in them is.
-
-    `seconds` is how long hum must have been there: the shorter, the more is taken for hum that only sounds like it.
-    """
+    """Takes half seconds and measures their hum, which must have lasted for `seconds`: fewer take more for hum."""
 
     def __init__(self, channels: int, mains_hz: int, seconds: float = SECONDS) -> None:
         self._mains_hz = mains_hz
@@ -69,10 +66,7 @@ class HumMeter:
         self._has_half = False
 
     def hear(self, numbers: NDArray[np.float32]) -> Hum | None:
-        """Return the hum in the channel that has most, None while too little has come.
-
-        `numbers` are the next PIECE samples, shape (channels, PIECE), full scale 32768.
-        """
+        """Return the hum of the worst channel, None at first; `numbers` are the next PIECE samples of each channel."""
         half = numbers.reshape(len(numbers), PIECE // _DECIMATION, _DECIMATION).mean(axis=2)
         if self._has_half:
             second = np.concatenate((self._before, half), axis=1) * _WINDOW
@@ -89,10 +83,7 @@ class HumMeter:
 
 
 def _hum(least: NDArray[np.float32], most: NDArray[np.float32], are_mains: NDArray[np.bool_], mains_hz: int) -> Hum:
-    """Return how loud the lines are that stand out, by the least and most power of each frequency.
-
-    `are_mains` says which lines have the frequency of the mains, shape (channels, harmonics).
-    """
+    """Return how loud the lines are that stand out, by the least and most power; `are_mains`: (channels, harmonics)."""
     bins = mains_hz * _MULTIPLES + _LINE
     lines = least[:, bins]  # (channels, harmonics, bins of a line)
     powers = lines.sum(axis=2)

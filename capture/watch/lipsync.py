@@ -1,7 +1,6 @@
 """How far sound and picture are apart, measured from flashes with their sounds, or from somebody who claps.
 
-A place becomes bright, or a movement stops, several times; a sound follows at the same distance each time. Most other
-sights and sounds have no partner.
+Most sights and sounds have no partner; those that have follow each other at the same distance each time.
 """
 
 import math
@@ -55,10 +54,7 @@ _REST = 50
 
 @dataclass(frozen=True, slots=True)
 class Sync:
-    """How much later sound is heard than what makes it is seen, in seconds, by `times` that agree.
-
-    `kind` is `flash` or `clap`; of a clap it is known to about two pictures' time.
-    """
+    """How much later sound is heard than seen, by `times` that agree; a `clap` is known to two pictures' time."""
 
     offset_s: float
     times: int
@@ -138,10 +134,7 @@ def onsets(samples: Samples) -> list[float]:
 
 
 def distance(seen: Sequence[float], heard: Sequence[float], lasting_s: float) -> tuple[float, int] | None:
-    """Return by how much later than `seen` something is `heard` nearly each time, and how often; None where not.
-
-    Both are times within `lasting_s` seconds.
-    """
+    """Return by how much later than `seen` nearly each is `heard`, and how often, in `lasting_s`; None where not."""
     if len(seen) < LEAST_TIMES or not heard:
         return None
     every = np.subtract.outer(np.asarray(heard), np.asarray(seen))
@@ -164,10 +157,7 @@ def distance(seen: Sequence[float], heard: Sequence[float], lasting_s: float) ->
 
 
 def measure(seeing: Seeing, heard: Sequence[float]) -> Sync | None:
-    """Return how far sound and picture are apart, None where nothing was seen with its sound.
-
-    `heard` is when sounds begin, on the clock of the pictures. What agrees most often counts, and flashes before claps.
-    """
+    """Return how far sound and picture are apart, on one clock: the most frequent counts, flashes before claps."""
     lasting_s = seeing.lasting_s
     found = [agreed for times in seeing.flashes() if (agreed := distance(times, heard, lasting_s))]
     if found:

@@ -24,10 +24,9 @@ _RUN = 3
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Half a second; `levels` and `peaks` are linear, 1 is full scale.
+    """Half a second; `levels` and `peaks` are linear, 1 is full scale; the RMS has no mean, shape (channels, WINDOWS).
 
-    `levels` is the RMS without its mean, shape (channels, WINDOWS). `is_nothing`: all samples of a channel are equal.
-    `clipped` counts each channel's samples at full scale in runs of three and more.
+    `is_nothing`: the samples of each channel are equal. `clipped` counts those at full scale in runs of three and more.
     """
 
     levels: NDArray[np.float32]

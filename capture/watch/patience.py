@@ -24,10 +24,7 @@ class Patience:
 
 
 def patience_for(settings: Settings, kind: DeviceKind, role: str | None = None) -> Patience:
-    """Return the patience with a device of `kind` that has `role`: set for the role, else for the kind, else built in.
-
-    `microphone` is a role and a kind: as a role's, only a difference from the built-in patience counts.
-    """
+    """Return the patience with a device: set for its role (what is built in does not count), its kind, or built in."""
     usual = asdict(BUILT_IN_PATIENCE.get(role or "") or Setting())
     of_role = asdict(settings.patience.get(role or "") or Setting())
     found = asdict(BUILT_IN_PATIENCE[kind])

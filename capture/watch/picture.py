@@ -121,10 +121,7 @@ class PictureWatch:
         self._no_signal = Latch(tracker, Fault.NO_SIGNAL)
 
     def see(self, picture: av.VideoFrame, at_ns: int) -> None:
-        """Judge a yuv420p limited-range picture captured at `at_ns`, unless one has been judged just before.
-
-        It may be of another size than the last: a layout shows its source smaller or larger.
-        """
+        """Judge a yuv420p limited-range picture of any size captured at `at_ns`, unless one was judged just before."""
         if self.seen_ns is not None and self.seen_ns <= at_ns < self._due_ns:
             return
         # A twentieth early, so that a camera of ten or thirty pictures a second does not lose one to its jitter.

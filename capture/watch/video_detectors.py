@@ -46,10 +46,7 @@ def is_cut_off(payload: object) -> bool:
 
 
 class DamageWatch:
-    """Counts whole and damaged pictures; told by the thread that reads and by the one that decodes.
-
-    `corrupt`, `cut_off` and `given_up` (by the driver) count since the source was opened.
-    """
+    """Counts whole and damaged pictures (`corrupt`, `cut_off`, `given_up` by the driver), told by two threads."""
 
     def __init__(self, tracker: HealthTracker) -> None:
         self.corrupt = 0

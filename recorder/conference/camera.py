@@ -14,8 +14,8 @@ import av
 import numpy as np
 
 from capture.compose.drawn import card
+from capture.convert import Packer
 from capture.outage import SourceOutage
-from capture.packing import Packer
 from capture.pictures import Plane, plane_views, tagged
 from capture.source import Matrix, Size, VideoFormat
 from config.layout_kinds import SINGLE

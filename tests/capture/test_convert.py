@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from av.video.reformatter import ColorRange
 
-from capture.convert import FrameConverter, matrix_of
-from capture.pictures import plane_views
+from capture.convert import FrameConverter, Packer, matrix_of
+from capture.pictures import RawDecoder, plane_views, tagged
 from capture.source import Matrix
 
 WIDTH, HEIGHT = 64, 32
@@ -130,3 +130,22 @@ def test_a_packed_format_is_unpacked() -> None:
     frame.planes[0].update(bytes([100, 90, 100, 160]) * (frame.planes[0].buffer_size // 4))
     frame.color_range = ColorRange.MPEG
     assert converted(frame) == pytest.approx([100, 90, 160], abs=1)
+
+
+@pytest.mark.parametrize("fourcc", ["YUYV", "NV12", "YU12"])
+@pytest.mark.parametrize("size", [(64, 48), (1280, 720), (854, 480), (322, 242)])
+def test_a_packed_picture_is_decoded_as_it_was(fourcc: str, size: tuple[int, int]) -> None:
+    width, height = size
+    picture = tagged(av.VideoFrame(width, height, "yuv420p"), Matrix.BT601)
+    across, down = np.meshgrid(np.linspace(16, 235, width), np.linspace(0, 1, height))
+    planes = plane_views(picture)
+    planes[0][:] = across * down + 16 * (1 - down)
+    planes[1][:] = 90
+    planes[2][:] = np.linspace(60, 200, width // 2)[None, :]
+    packer = Packer(fourcc, size)
+    packed = bytes(packer.pack(picture))
+    assert len(packed) == width * height * (4 if fourcc == "YUYV" else 3) // 2
+    seen = plane_views(RawDecoder(fourcc, width, height).decode(packed))
+    for before, after in zip(planes, seen, strict=True):
+        assert np.abs(before.astype(int) - after).max() <= 1
+    assert bytes(packer.pack(picture)) == packed
