@@ -106,7 +106,7 @@ class Source[Item, Opened: VideoFormat | None](ABC):
 
     @abstractmethod
     def read(self, timeout_s: float) -> Item | None:
-        """Return the next item, None if none came in `timeout_s`; raises DeviceError, or SourceEnded at a file's end."""
+        """Return the next item, None if none came in time; raises a DeviceError, or SourceEnded at a file's end."""
 
     @abstractmethod
     def close(self) -> None:
