@@ -6,7 +6,6 @@ about what is safe may leave the head of a closed file without its index.
 """
 
 import os
-from enum import StrEnum
 from pathlib import Path
 
 from config.files import open_regular
@@ -19,18 +18,8 @@ SIZE_BYTES = 4
 """Of a box, before its kind."""
 
 
-class Mended(StrEnum):
-    """What was done to a file."""
-
-    NOTHING = "nothing"
-    HEAD = "head"
-    """Its head said that it was closed, but its index is missing: it is fragments again."""
-    CUT = "cut"
-    """What came after the last whole fragment was cut off."""
-
-
-def mend(path: Path) -> Mended:
-    """Make the file play as far as it can, and bring that onto the disk; raises StorageErrors.
+def mend(path: Path) -> bool:
+    """Make the file play as far as it can, on the disk; return whether it was changed. Raises StorageError.
 
     Only the end is looked at for holes, and no more than that is cut off: what is damaged before it stays. A file that
     is whole, or none of ours, is left as it is. Doing it twice changes nothing.
@@ -45,25 +34,23 @@ def mend(path: Path) -> Mended:
         raise storage_error(error, path) from error
 
 
-def _mend(descriptor: int) -> Mended:
+def _mend(descriptor: int) -> bool:
     size = os.fstat(descriptor).st_size
     head = head_of(descriptor, size)
     if head is None:
-        return Mended.NOTHING
+        return False
     first = box_at(descriptor, head.moov.end)
     if first is not None and first.kind not in {b"moof", bytes(4)}:  # fragments of others may have more to them
-        return Mended.NOTHING
-    done = Mended.NOTHING
-    if head.is_torn:
+        return False
+    if head.is_torn:  # it said that it was closed, but its index is missing: it is fragments again
         reopen_head(descriptor, head.moov)
-        done = Mended.HEAD
     whole = _whole_fragments(descriptor, head.moov.end, size)
-    if whole < size and torn_bytes(descriptor, whole, size) <= MOST_CUT_BYTES:
+    is_cut = whole < size and torn_bytes(descriptor, whole, size) <= MOST_CUT_BYTES
+    if is_cut:
         os.ftruncate(descriptor, whole)
-        done = done if done is Mended.HEAD else Mended.CUT
-    if done is not Mended.NOTHING:
+    if head.is_torn or is_cut:
         os.fsync(descriptor)
-    return done
+    return head.is_torn or is_cut
 
 
 def _whole_fragments(descriptor: int, position: int, size: int) -> int:
