@@ -192,12 +192,10 @@ def _write(path: Path, wanted: int, now: int) -> None:
 
 def be_nicer(by: int) -> None:
     """Make this thread, and all that it starts, nicer by so much than the recording, as far as the system goes."""
-    thread = threading.get_native_id()
-    be_at_least(os.getpriority(os.PRIO_PROCESS, thread) + by)
+    be_at_least(_nice() + by)
 
 
 def be_at_least(nice: int) -> None:
     """Make this thread, and all that it starts, so nice, where it is less: whatever the recorder was granted."""
-    thread = threading.get_native_id()
     with suppress(OSError):
-        os.setpriority(os.PRIO_PROCESS, thread, min(NICEST, max(nice, os.getpriority(os.PRIO_PROCESS, thread))))
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), min(NICEST, max(nice, _nice())))
