@@ -1,10 +1,13 @@
 """Makes changes for listeners, and lines for the health log, of looks at the plugged-in devices.
 
-Lines about a device that comes and goes all the time are bounded (flapping.py); devices that nothing tells apart are
+Lines about a device that comes and goes all the time are bounded; devices that nothing tells apart are
 told as such (swaps.py).
 """
 
+from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
 
 from config.quantities import format_duration
 from devices.health.faults import FLAPPING_WINDOW_S, Fault, with_health
@@ -13,13 +16,88 @@ from devices.host.clock import NANOSECONDS, Clock
 from devices.host.sleep import Sleep, slept_ns
 from devices.model import Device
 from devices.monitor.changes import ChangeKind, DeviceChange, Key, Sight, hubs_gone, steady
-from devices.monitor.flapping import Episode, Flapping
 from devices.monitor.known import Known, KnownDevices, ago, with_swaps
 from devices.monitor.swaps import Swaps
 from devices.udev import Hub
 
 FLAPS = "comes and goes; check its cable and its port"
 LOOK = "look at the picture: liput devices assign ROLE DEVICE puts it right, liput devices roles --confirm says it is"
+
+
+MOST = 3
+"""From that many unpluggings within a minute on, a device flaps, until nothing has happened to it for a minute."""
+_WINDOW_NS = FLAPPING_WINDOW_S * NANOSECONDS
+
+
+@dataclass(slots=True)
+class Episode:
+    """A time of flapping: since when, when the last thing happened, how often it was unplugged."""
+
+    key: str
+    name: str
+    since: datetime
+    began_ns: int
+    last_ns: int
+    told_ns: int
+    unplugs: int
+
+    @property
+    def lasted_s(self) -> float:
+        """Seconds from the first to the last unplugging or plugging in."""
+        return (self.last_ns - self.began_ns) / NANOSECONDS
+
+
+class Flapping:
+    """Counts unpluggings by a device's id (or a hub's port)."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._recent: dict[str, deque[int]] = {}
+        self._episodes: dict[str, Episode] = {}
+
+    def unplugged(self, key: str, name: str, times: int = 1) -> Episode | None:
+        """Count unpluggings; return the episode if it should be told now: it begins, or has gone on for a minute."""
+        now_ns = self._clock.now_ns()
+        episode = self._episodes.get(key)
+        if episode:
+            episode.unplugs += times
+            episode.last_ns = now_ns
+            if now_ns - episode.told_ns < _WINDOW_NS:
+                return None
+            episode.told_ns = now_ns
+            return episode
+        recent = self._recent.setdefault(key, deque())
+        recent.extend([now_ns] * min(times, 1000))
+        while recent[0] <= now_ns - _WINDOW_NS:
+            recent.popleft()
+        if len(recent) < MOST:
+            return None
+        del self._recent[key]
+        began = Episode(key, name, self._clock.now(), recent[0], now_ns, now_ns, len(recent))
+        self._episodes[key] = began
+        return began
+
+    def plugged(self, key: str) -> None:
+        """Say that it came: it is not calm yet."""
+        if key in self._episodes:
+            self._episodes[key].last_ns = self._clock.now_ns()
+
+    def episode(self, key: str) -> Episode | None:
+        """Return the episode that a device is in, if it flaps."""
+        return self._episodes.get(key)
+
+    def calmed(self) -> list[Episode]:
+        """Return the episodes that are over, once each; what is long past is forgotten."""
+        before_ns = self._clock.now_ns() - _WINDOW_NS
+        over = [episode for episode in self._episodes.values() if episode.last_ns <= before_ns]
+        for episode in over:
+            del self._episodes[episode.key]
+        self._recent = {key: recent for key, recent in self._recent.items() if recent[-1] > before_ns}
+        return over
+
+    def due_ns(self) -> int | None:
+        """Return when the next episode may be over, on the session clock."""
+        return min((episode.last_ns + _WINDOW_NS for episode in self._episodes.values()), default=None)
 
 
 class PlugLines:

@@ -11,7 +11,7 @@ from devices.host.clock import NANOSECONDS
 from devices.model import Device, Mode
 from devices.modes import Offer
 from devices.monitor.changes import Sight, sight
-from devices.monitor.hotplug import Hotplug, NetlinkEvents
+from devices.monitor.monitor import Hotplug, NetlinkEvents
 from devices.roles.matching import Binding, binding_of
 from devices.snapshot import describe
 from devices.udev import Hub, PictureNode, Plugged, SoundInput, UsbDevice

@@ -3,8 +3,7 @@
 from devices.health.line import Record
 from devices.host.clock import Clock
 from devices.monitor.changes import Sight
-from devices.monitor.hotplug import NetlinkEvents
-from devices.monitor.monitor import DeviceMonitor
+from devices.monitor.monitor import DeviceMonitor, NetlinkEvents
 from devices.service import OnChange
 from devices.udev import UsbDevice
 from tests.support.looks import PortRoom

@@ -15,7 +15,7 @@ from devices.health.line import Kind
 from devices.health.log import HealthLog, log_folder
 from devices.health.query import Wanted, read
 from devices.host.clock import SystemClock
-from devices.monitor.hotplug import NetlinkEvents
+from devices.monitor.monitor import NetlinkEvents
 from devices.roles.roles import roles_store
 from tests.support.looks import WEBCAM
 from tests.support.waiting import wait_for

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from devices.monitor.hotplug import LOST, UNPLUGGING, NetlinkEvents
+from devices.monitor.monitor import LOST, UNPLUGGING, NetlinkEvents
 from tests.support.netlink import Message, Netlink
 
 

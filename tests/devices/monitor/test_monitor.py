@@ -12,9 +12,8 @@ from devices.health.line import Kind
 from devices.host.clock import NANOSECONDS
 from devices.monitor import monitor as module
 from devices.monitor.changes import ChangeKind, DeviceChange, Sight
-from devices.monitor.hotplug import LOST, Hotplug, NetlinkEvents
 from devices.monitor.known import confirm, known_store
-from devices.monitor.monitor import GONE_S, LATEST_S, SETTLED_S, DeviceMonitor
+from devices.monitor.monitor import GONE_S, LATEST_S, LOST, SETTLED_S, DeviceMonitor, Hotplug, NetlinkEvents
 from tests.support.health import Recorded
 from tests.support.looks import STICK, WEBCAM, Act, PortRoom, Script
 from tests.support.netlink import Netlink

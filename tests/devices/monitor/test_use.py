@@ -15,8 +15,7 @@ from devices.modes import CapabilityProber
 from devices.monitor import monitor as module
 from devices.monitor import use
 from devices.monitor.changes import ChangeKind, DeviceChange
-from devices.monitor.hotplug import Hotplug, NetlinkEvents
-from devices.monitor.monitor import DeviceMonitor
+from devices.monitor.monitor import DeviceMonitor, Hotplug, NetlinkEvents
 from devices.monitor.use import Inotify, UseWatch
 from devices.snapshot import in_use, open_elsewhere
 from devices.udev import PictureNode, Plugged
