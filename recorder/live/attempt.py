@@ -139,8 +139,6 @@ class Attempt:
         """What the child said it does (recorder.live.protocol), or start or live."""
         self._moved_ns = clock.now_ns()
         self._live_ns: int | None = None
-        self.sent_s: float | None = None
-        """Session time up to which the network has taken the stream."""
         self._told_ns = 0
         self.link: Sent | None = None
         """What the child last said of the link (recorder.live.protocol); None before it is live."""
@@ -248,8 +246,7 @@ class Attempt:
                     self._live_ns = self._moved_ns
             case Sent():
                 if self._feed is not None:
-                    self.sent_s = self._feed.start_s + report.dts_s
-                    self._queue.sent(self.sent_s + 0.002)  # FLV counts milliseconds
+                    self._queue.sent(self._feed.start_s + report.dts_s + 0.002)  # FLV counts milliseconds
                 self._told_ns = self._clock.now_ns()
                 self.link = report  # last: who looks at it finds acknowledged what it tells of
             case Outcome(reason, detail):
