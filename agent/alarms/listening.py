@@ -21,7 +21,6 @@ from recorder.model.status import BEFORE, SessionResult, SessionStatus
 from recorder.troubles import BEGUN, ActiveFaults
 
 STATUS_S = 5.0
-"""How often a recorder says that it is there."""
 SILENT_S = 15.0
 """One that has said nothing for so long hangs."""
 _HEARD_S = 1.0

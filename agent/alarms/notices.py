@@ -18,7 +18,6 @@ SHOWN_S, URGENT_S = 600.0, 1800.0
 AGAIN_S = 900.0
 """Between two of the same kind of one plan that are told; reminders are as many as the settings say."""
 MOST = 50
-"""Notices that are kept at once."""
 
 
 @dataclass(eq=False)

@@ -21,7 +21,6 @@ from devices.host.log_on_change import LogOnChange, Tell
 
 LOOK_S = 0.5
 END_S = 1.0
-"""How long each way may take to end with the daemon."""
 
 
 @dataclass(eq=False)
@@ -35,7 +34,6 @@ class Alarms:
     others: Sequence[Callable[[], Sequence[Alarm]]] = ()
     """Who knows of further troubles, of no session; they answer at once."""
     notices: Notices | None = None
-    """What is said of planned sessions."""
     name: str = "alarms"
     _present: tuple[Alarm, ...] = ()
     _senders: list[Sender] = field(default_factory=list)

@@ -20,10 +20,8 @@ KILLED, SILENT = "recorder-killed", "recorder-silent"
 FAILED = "session-failed"
 """Of a session whose recorder was killed, and that nobody goes on with any more, it is told for the session."""
 DAMAGED = "package-damaged"
-"""The trouble of a package of the archive."""
 
 SENTENCES = words("alarms")
-"""By kind, or kind and reason."""
 
 OVER: Mapping[str, Words] = {
     "source-lost": WORDS["back"],
@@ -34,7 +32,6 @@ OVER: Mapping[str, Words] = {
     "destination-slow": WORDS["the-stream-to-keeps-up"],
     **{kind_of(fault): WORDS["well"] for fault in Fault if fault not in TOLD_BY_TRACKS},
 }
-"""What is worth saying when a trouble has ended."""
 
 _GOES_ON = re.compile(r" (?:Rekaman|The (?:main )?recording|It still records)[^.:]*\.$")
 
@@ -54,7 +51,6 @@ SCREEN = "Screen "
 """What the names of screens begin with: no cable and no light is to be looked at."""
 _CONFERENCE: Mapping[str, Words] = {"camera": WORDS["picture"], "microphone": WORDS["sound"]}
 OF_A_SOURCE = re.compile(r"source-|sound-|picture-|isolated-|frames-")
-"""What the kinds of events begin with whose subject is a source."""
 
 _OF_ONE_TROUBLE = ("source-lost", *NOT_OPENED, "source-hung", *REPLACED)
 """What says most of why it gives nothing comes first."""

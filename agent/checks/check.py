@@ -39,13 +39,10 @@ class Situation:
     """Destinations of the settings, or @FILEs, that it is streamed to."""
     held: Sequence[Running] = ()
     quick: bool = False
-    """Whether it has to be over in 5 s."""
     public: bool = False
-    """Whether servers outside of the campus may be asked."""
     equipment: Sequence[str] = ()
     """What has to be there and cannot be sensed."""
     ticked: frozenset[str] = frozenset()
-    """What of it the operator says is there."""
 
     @property
     def silent(self) -> str | None:

@@ -32,7 +32,6 @@ CODES = codes("check-computer")
 
 NAME = "pc"
 OVER_S = 1.0
-"""How long it is watched."""
 BUSY_PERCENT = 50.0
 """What others may take of the processor: an encoder of 1080p30 wants the other half of a common PC."""
 HOT_C = 90.0

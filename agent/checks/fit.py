@@ -16,7 +16,6 @@ from recorder.asked import Asked
 WORDS = words("check-fit")
 
 FITS = ("fits", "fitting_profile")
-"""Under which names checks tell the best profile that fits, of the network and of this PC."""
 _LINE = re.compile(r"\s*profile\s*=")
 
 

@@ -13,7 +13,6 @@ from devices.host import threads
 
 POLL_S = 0.1
 LET_GO_S = 3.0
-"""How long checks that were stopped may take to close what they have open."""
 
 CODES = codes("check-any")
 

@@ -19,9 +19,7 @@ from recorder.control.find import running
 from recorder.model.status import AFTER
 
 _AS_PLANNED = {"video": "videos", "audio": "audios", "stream": "streams", "length_s": "duration_s"}
-"""Fields of a plan by another name than what is asked has."""
 _NOTHING = msgspec.structs.asdict(Asked(title=""))
-"""What is asked where nothing is said."""
 
 
 def asked_for(plan: Path | None, given: Asked) -> tuple[Asked, PlannedSession | None]:

@@ -25,7 +25,6 @@ QUICK_S = 3.5
 ENDS_S = 0.3
 """So long before that a look ends by itself."""
 LET_GO_S = 1.0
-"""How long one that was stopped may take to close what it has open."""
 
 _CODES = ("missing", "busy", "denied", "bus-full", "lost")
 """Those of an error's `why` that have a code of their own."""

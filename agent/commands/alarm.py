@@ -20,7 +20,6 @@ _SET_UP = {
     "mail": 'mail_server = "smtp://HOST", mail_from and mail_to',
     "webhook": 'webhook = "https://..."',
 }
-"""What a way takes, in [alarms] of the settings."""
 
 
 class WayTested(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="alarm-test"):

@@ -18,7 +18,6 @@ from devices.model import Device
 from devices.roles import roles
 
 _json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document; see docs/reference/cli.md.")
-"""In every one of these commands."""
 
 
 ASSIGN_EXAMPLES = """\b

@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING
 import click
 
 from agent.devices.board import roles_given
-from agent.devices.gather import exactly, known
+from agent.devices.gather import known, named
 from agent.devices.page import DevicePage, ModeRow, device_page
 from agent.devices.table import health_colour, health_text, kind_text, print_table
 from agent.parameters import config_option
-from config.errors import DeviceError, DeviceNotFound
+from config.errors import DeviceNotFound
 from config.files import json_text
 from config.quantities import format_rate
 from config.settings import load_settings
-from devices.identity import find_sound, find_video
 from devices.model import Device, DeviceKind
 from devices.roles.roles import holder
 from devices.usb.topology import SYSFS, Topology
@@ -56,7 +55,7 @@ def show_command(name: str, profile_name: str | None, config_file: Path | None, 
 def _find(devices: Sequence[Device], name: str) -> Device:
     """Return the device that `name` means, its picture before its sound; raises as `find_video` and `holder`."""
     try:
-        return exactly(devices, name) or find_video(devices, name)
+        return named(devices, name)
     except DeviceNotFound as error:
         roles, word = roles_given(), name.strip().casefold()
         if word in roles:
@@ -65,8 +64,6 @@ def _find(devices: Sequence[Device], name: str) -> Device:
         raise DeviceNotFound(
             error.message, hint=f"Plugged in: {there}" if there else "Nothing is plugged in."
         ) from error
-    except DeviceError:  # it gives no picture
-        return find_sound(devices, name)
 
 
 def _print(page: DevicePage) -> None:

@@ -119,7 +119,6 @@ EMPTY: dict[str, tuple[str, object]] = {
     "needs": ("needs", ()),
     "receipt": ("receipt", None),
 }
-"""What can be cleared: the field, and what it holds then."""
 
 note_option = click.option("--note", default="", metavar="TEXT", help="Why; kept in the history.")
 

@@ -6,10 +6,11 @@ from contextlib import suppress
 from datetime import datetime
 
 from capture.sound.inputs import server_inputs
-from config.errors import StateError
+from config.errors import DeviceError, DeviceNotFound, StateError
 from devices.health.log import log_folder
 from devices.health.present import open_faults, with_found
 from devices.host.clock import SystemClock
+from devices.identity import find_sound, find_video
 from devices.model import Device
 from devices.monitor.known import known_store, with_swaps
 from devices.roles.roles import Roles, with_roles
@@ -39,6 +40,16 @@ def everything() -> list[Device]:
     with ThreadPoolExecutor(1) as pool:
         of_servers = pool.submit(server_inputs)
         return [*list_devices(), *of_servers.result()]
+
+
+def named(devices: Sequence[Device], name: str) -> Device:
+    """Return the device that `name` means, its picture before its sound. Raises DeviceError, UsageError."""
+    try:
+        return exactly(devices, name) or find_video(devices, name)
+    except DeviceNotFound:
+        raise
+    except DeviceError:  # it gives no picture
+        return find_sound(devices, name)
 
 
 def exactly(devices: Sequence[Device], name: str) -> Device | None:

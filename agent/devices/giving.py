@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
-from agent.devices.gather import exactly
+from agent.devices.gather import named
 from capture.sound.inputs import server_inputs
 from capture.source_names import source_names
-from config.errors import DeviceError, DeviceNotFound, LiputError
+from config.errors import DeviceNotFound, LiputError
 from config.schema import Settings
 from devices.health.line import Kind, Record
 from devices.health.log import open_health_log
@@ -69,12 +69,7 @@ def find(devices: Sequence[Device], role: str, name: str) -> Device:
         return find_sound(devices, name)
     if role.rstrip("0123456789") in roles.VIDEO_ROLES:
         return find_video(devices, name)
-    try:
-        return exactly(devices, name) or find_video(devices, name)
-    except DeviceNotFound:
-        raise
-    except DeviceError:  # it gives no picture
-        return find_sound(devices, name)
+    return named(devices, name)
 
 
 def confirm_devices(record: Record, devices: Sequence[Device]) -> list[str]:

@@ -83,7 +83,6 @@ class KnownInputs:
 
 
 LOOK_S = 1.0
-"""Between two signs of life."""
 AGAIN_S = 10.0
 """Until a watch that has broken is begun anew."""
 ASKED_S = 2.0
@@ -100,7 +99,6 @@ class DevicesPart:
     tell: Callable[[str], None]
     archive: Path | None = None
     monitor: "OpenMonitor | None" = None
-    """None: this PC's own."""
     name: str = "devices"
     _service: "DeviceService | None" = None
     _changing: threading.Lock = field(default_factory=threading.Lock)

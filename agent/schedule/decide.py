@@ -32,7 +32,6 @@ class Kind(StrEnum):
     RECORD = "record"
     """Begin to record at once: it was not armed in time."""
     START = "start"
-    """Start what is armed."""
     REARM = "rearm"
     """Let its devices go: the plan has changed since, and they are opened again as, and when, it asks for now."""
     STOP = "stop"
@@ -40,9 +39,7 @@ class Kind(StrEnum):
     TELL = "tell"
     """Say once what `word` stands for."""
     NOTE_RECORDER = "note-recorder"
-    """It has this recorder."""
     NOTE_RECORDING = "note-recording"
-    """It is recorded, until its end as it is now."""
     NOTE_END = "note-end"
     """Its session has ended, or people have begun it by themselves: it is not begun (again)."""
 

@@ -53,7 +53,6 @@ class Done(msgspec.Struct, frozen=True, kw_only=True):
 
 
 type Ledger = Mapping[str, Done]
-"""By the id of the plan."""
 
 
 type DoneStore = Store[dict[str, Done]]

@@ -7,7 +7,6 @@ import msgspec
 LARGEST_BYTES = 8_000_000
 """A calendar that is larger is refused: a room's is a thousandth of that."""
 MOST_EVENTS = 2000
-"""Events in the days that are read; more are refused."""
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,5 +42,4 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     events: list[CalendarEvent] = []
     notes: list[str] = []
     error: str = ""
-    """Why nothing was read; "" where it was."""
     hint: str = ""

@@ -24,7 +24,6 @@ from devices.host.clock import NANOSECONDS, Clock
 BEHIND = timedelta(days=1)
 """How far back a calendar is read: what has begun may still go on."""
 LONGEST_S = 60.0
-"""How long a calendar may take, from its address to the last event."""
 _LOOK_S = 0.05
 
 

@@ -47,7 +47,6 @@ from recorder.model.status import RECORDS, SessionResult, SessionState
 
 LOOK_S = 0.5
 CHECK_S = 90.0
-"""How long the check before a session may take."""
 PRE_ROLL_S = 60.0
 """How far a start reaches back to the planned beginning, as far as that is kept."""
 RETRY_S = (5.0, 15.0, 30.0, 60.0)
@@ -169,7 +168,6 @@ class Schedule:
     good: Callable[[], tuple[Path, str] | None] = lambda: None
     """The settings file as it was when nothing was wrong with it last; None: recorders find it."""
     may_be_set_soon: Callable[[], bool] = lambda: False
-    """Whether the clock may be hours off, and right soon."""
     check: Callable[[Plan], OwnCommand] | None = None
     """None: the command itself."""
     name: str = "schedule"
@@ -186,7 +184,6 @@ class Schedule:
     _not_before_ns: dict[str, int] = field(default_factory=dict)
     _said: dict[str, str] = field(default_factory=dict)
     _starting: dict[str, Plan] = field(default_factory=dict)
-    """By its recorder, what was asked to begin to record."""
     _newest: Settings = field(init=False)
     _once: LogOnChange = field(init=False)
 

@@ -83,7 +83,6 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     layout: str | None = None
     profile: str | None = None
     source: Source | None = None
-    """None: made by hand."""
 
     @property
     def holds(self) -> bool:
@@ -92,11 +91,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 OF_CALENDARS = Said.__struct_fields__
-"""The fields of a plan that a calendar may change."""
 
 
 OF_SESSIONS = ("title", "request", "videos", "audios", "streams", "layout", "profile")
-"""The fields of a plan that its recorder is begun with."""
 
 
 def begun_as(plan: Plan) -> str:

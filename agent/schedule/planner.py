@@ -34,7 +34,6 @@ class Planner:
     plans: Plans
     now: datetime
     rules: Rules
-    """When what is done for a plan."""
     by_options: bool = True
 
     @property

@@ -15,7 +15,6 @@ from devices.host.deadline import DeadlineTask
 from devices.uplink.trouble import NetworkTrouble, Stopped, Trouble
 
 POLL_S = 0.05
-"""How soon a wait sees that `stop` is set."""
 STEP_S = 3.5
 """The longest that a step takes: long enough for two packets in a row that are lost."""
 

@@ -13,11 +13,9 @@ from devices.uplink.trouble import NetworkTrouble, Trouble
 LONGEST_HEAD = 65_536
 FIRST_ERROR = 400
 AT_ONCE = 262_144
-"""How many bytes are received at once at most."""
 _BEGIN = b"HTTP/"
 _LENGTHS = frozenset({"content-length", "transfer-encoding"})
 _WANTS_A_LOGIN = (407, 511)
-"""Proxy and Network Authentication Required."""
 _REDIRECTS = range(300, 400)
 _PAGE = (b"<!doctype", b"<html")
 _BELOW_COUNTRIES = {

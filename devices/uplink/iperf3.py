@@ -42,7 +42,6 @@ _ERRORS = {
     142: "this server asks for a name and a password",
     160: "longer than this server measures",
 }
-"""Those of iperf3's numbers of errors that this side may meet."""
 
 
 class State(IntEnum):

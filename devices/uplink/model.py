@@ -7,7 +7,6 @@ from statistics import mean, median, quantiles
 import msgspec
 
 STEP_S = 0.5
-"""How often what has moved is looked at, for a rate."""
 TOGETHER = 4
 """So many steps make a window, one beginning with each: what was lost and is sent again holds up all that came after
 it for a round trip or two, and a live stream waits for longer than that."""

@@ -49,11 +49,9 @@ SAMPLE_S = 0.05
 STALL_S = 3.0
 """With nothing moved for so long the server has stopped: not even several lost packets in a row take that."""
 STALLED_AT_END_S = 2.0
-"""The same where the time is over."""
 TO_ANSWER_S = 0.3
 """What a server has to refuse what it was sent, where that was little."""
 MOST_FAILURES = 3
-"""Connections in a row over which nothing went."""
 _WORTH_BYTES = 65_536
 _LEAST_BYTES = 4096
 """What a connection receives at once when hardly anything is left: less would be many calls for nothing."""
