@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from capture import turbojpeg
+from capture import jpeg as jpegs
 from capture.jpeg import JpegDecoder
 from capture.pictures import plane_views
 from config.errors import MediaError
@@ -29,7 +29,7 @@ WIDTH, HEIGHT = 96, 64
 
 @pytest.fixture(params=["turbo", "libavcodec"])
 def use_turbo(request: pytest.FixtureRequest) -> bool:
-    assert turbojpeg.library() is not None, "libturbojpeg is not installed"
+    assert jpegs.library() is not None, "libturbojpeg is not installed"
     return bool(request.param == "turbo")
 
 
@@ -234,20 +234,20 @@ def test_the_rare_limited_range_is_kept(*, use_turbo: bool) -> None:
 
 
 def test_without_libturbojpeg_pictures_are_decoded_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(turbojpeg, "_SONAMES", ("libnothing.so.0",))
+    monkeypatch.setattr(jpegs, "_SONAMES", ("libnothing.so.0",))
     monkeypatch.setattr("ctypes.util.find_library", lambda name: None)
-    turbojpeg.library.cache_clear()
+    jpegs.library.cache_clear()
     try:
-        assert turbojpeg.library() is None
+        assert jpegs.library() is None
         picture = JpegDecoder(WIDTH, HEIGHT).decode(simple_jpeg(smooth(WIDTH, HEIGHT)))
     finally:
-        turbojpeg.library.cache_clear()
+        jpegs.library.cache_clear()
     assert picture.width == WIDTH
 
 
 def test_no_program_is_run_to_find_libturbojpeg_where_it_is_called_as_usual(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
     monkeypatch.setattr("ctypes.util.find_library", asked.append)
-    turbojpeg.library.cache_clear()
-    assert turbojpeg.library() is not None
+    jpegs.library.cache_clear()
+    assert jpegs.library() is not None
     assert asked == []

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-from capture import turbojpeg
+from capture import jpeg as jpegs
 from capture.camera_pictures import CameraDecoder, decoder_for
 from capture.file import FileVideoSource
 from capture.pacing import FastPace
@@ -60,7 +60,7 @@ def decoding(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
     """Give the decoding of one picture of a source of `kind`."""
     if kind.startswith("MJPG"):
         if kind.endswith("libavcodec"):
-            monkeypatch.setattr(turbojpeg, "library", lambda: None)
+            monkeypatch.setattr(jpegs, "library", lambda: None)
         data = simple_jpeg(smooth(WIDTH, HEIGHT))
         decoder = camera("MJPG", data)
         yield lambda within: decoder.decode(Frame(0, data), within)
@@ -118,7 +118,7 @@ def test_the_whole_picture_is_as_if_no_smaller_one_had_been_asked_for(
 @pytest.mark.parametrize("use_turbo", [True, False])
 def test_damage_is_found_in_smaller_pictures_too(use_turbo: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     if not use_turbo:
-        monkeypatch.setattr(turbojpeg, "library", lambda: None)
+        monkeypatch.setattr(jpegs, "library", lambda: None)
     data = simple_jpeg(smooth(WIDTH, HEIGHT))
     decoder = camera("MJPG", data)
     with pytest.raises(MediaError):

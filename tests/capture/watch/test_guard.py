@@ -10,13 +10,12 @@ import pytest
 
 from capture.source import Frame
 from capture.watch import audio_detectors, loudness
-from capture.watch.arrivals import ArrivalWatch
 from capture.watch.audio_detectors import SilenceWatch
 from capture.watch.health import Guard
 from capture.watch.hum import HumMeter
 from capture.watch.latch import Latch
 from capture.watch.picture import PictureWatch
-from capture.watch.video_detectors import DamageWatch, StillnessWatch, VideoDetectors
+from capture.watch.video_detectors import ArrivalWatch, DamageWatch, StillnessWatch, VideoDetectors
 from capture.watch.watcher import Watcher
 from config.errors import DeviceError, MediaError
 from config.schema import Settings
