@@ -36,7 +36,7 @@ class ChosenSource[Source]:
 
     name: str
     source: Source
-    word: str
+    word: str = ""
     ends: bool = False
     device: Device | None = None
     supervision: Supervision | None = None

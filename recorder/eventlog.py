@@ -191,27 +191,19 @@ HEAD_BYTES, TAIL_BYTES = 1 << 20, 7 << 20
 """Some 3,000 events from the beginning, which say what the session is, and the newest 25,000."""
 
 
-class FaultReporter:
-    """Makes an event of each fault that begins or ends; those by which the recording loses degrade the session."""
+def fault_reporter(emit: Emit) -> Callable[[HealthChange], None]:
+    """Return what makes an event of each fault that begins or ends; see devices.health.tracker.OnChange."""
 
-    def __init__(self, emit: Emit) -> None:
-        self._emit = emit
-
-    def __call__(self, change: HealthChange) -> None:
-        """Tell of a change; see devices.health.tracker.OnChange."""
+    def tell(change: HealthChange) -> None:
         if change.fault in TOLD_BY_TRACKS:
             return
         kind, message = kind_of(change.fault), change.reason
         if not change.begun:
             kind, message = RECOVERED, f"{change.name} is well again; it was: {change.reason}"
-        self._emit(
-            kind,
-            change.name,
-            message,
-            device=change.device,
-            fault=str(change.fault),
-            state=str(change.health.state),
-        )
+        state = str(change.health.state)
+        emit(kind, change.name, message, device=change.device, fault=str(change.fault), state=state)
+
+    return tell
 
 
 class KeptLines:

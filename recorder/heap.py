@@ -10,6 +10,7 @@ would grow hours later. Here large pieces are in the heap from the beginning (do
 
 import ctypes
 import gc
+from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 
@@ -43,24 +44,23 @@ def _libc() -> ctypes.CDLL:
     return ctypes.CDLL(None)
 
 
-class Garbage:
-    """Collects cycles every EVERY_S, and gives free memory back.
+def garbage_collector(clock: Clock) -> Callable[[], None]:
+    """Return what collects cycles and gives free memory back, if EVERY_S have passed since the last time.
 
     A cycle of a few small objects may hold a muxer or a decoder: hundreds of kilobytes. Python's collector looks at old
     objects only after many new ones were made, which takes hours; a destination that is retried all day leaves
     thousands of cycles. Existing objects are frozen: else each collection stops all threads for 9 ms instead of one.
     """
+    gc.collect()
+    gc.freeze()
+    collected_ns = clock.now_ns()
 
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        gc.collect()
-        gc.freeze()
-        self._collected_ns = clock.now_ns()
-
-    def look(self) -> None:
-        """Collect and give back if it is time to."""
-        now_ns = self._clock.now_ns()
-        if now_ns - self._collected_ns >= EVERY_S * NANOSECONDS:
-            self._collected_ns = now_ns
+    def look() -> None:
+        nonlocal collected_ns
+        now_ns = clock.now_ns()
+        if now_ns - collected_ns >= EVERY_S * NANOSECONDS:
+            collected_ns = now_ns
             gc.collect()
             give_back()
+
+    return look

@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from capture.outage import Located, SourceOutage
-from capture.source import Frame, Matrix, VideoFormat
+from capture.source import Frame, Matrix, VideoFormat, VideoSource
+from capture.source_kind import ChosenSource
 from capture.source_queue import LIVE_QUEUE_S, SourceQueue
 from capture.worker import AudioWorker, SourceEvents, SourceWorker, VideoWorker
 from config.errors import DeviceError, LiputError, MediaError
@@ -17,7 +18,6 @@ from devices.host.priority import put_first
 from recorder.isolate import IsoRecording, Where, file_names
 from recorder.plan import SessionPlan
 from recorder.sound.mixer import SoundInput
-from recorder.video_input import PictureInput
 
 OPEN_S = 20.0
 """How long opening may take: a sound server may be started for it, and the kernel gives up on a camera after 5 s."""
@@ -84,7 +84,7 @@ class SessionInputs:
     """Owns the sources and their readers; used by the session's thread."""
 
     def __init__(self, plan: SessionPlan, *, clock: Clock, emit: Emit) -> None:
-        self.pictures: list[tuple[PictureInput, VideoFormat, VideoWorker]] = []
+        self.pictures: list[tuple[ChosenSource[VideoSource], VideoFormat, VideoWorker]] = []
         """Each source of pictures with what it gives (what is wanted of it, while it is missing), and its worker."""
         self.sounds: list[tuple[SoundInput, AudioWorker]] = []
         self.late: set[str] = set()
@@ -150,7 +150,7 @@ class SessionInputs:
             video.queue.bound = self._bound(form)
             self.pictures.append((picture, form, video))
 
-    def _video(self, picture: PictureInput) -> VideoWorker:
+    def _video(self, picture: ChosenSource[VideoSource]) -> VideoWorker:
         video = VideoWorker(
             picture.source,
             self._clock,

@@ -71,11 +71,11 @@ class PictureStream:
         Where the stream goes on with what somebody else has begun, it `begins` at that decoding time.
         """
         self._time_base = time_base
-        times = _Times(time_base, interval)
+        first = _Encoder(context, time_base, interval)
         if begins is not None:
-            times.begin(begins)
+            first.begin(begins)
         # The last one gets the pictures; those before it still have some.
-        self._encoders = deque([_Encoder(context, times)])
+        self._encoders = deque([first])
         self._next: _Encoder | None = None
 
     @property
@@ -95,17 +95,17 @@ class PictureStream:
 
     def change(self, context: av.VideoCodecContext, interval: int) -> None:
         """Go on with another open encoder, of the same parameter sets, from the next picture on."""
-        self._next = _Encoder(context, _Times(self._time_base, interval))
+        self._next = _Encoder(context, self._time_base, interval)
 
     def encode(self, picture: av.VideoFrame, pts: int) -> list[EncodedPacket]:
         """Encode a picture shown from `pts` on, which grows. Raises EncoderError."""
         if self._next is not None:
             former = self._encoders[-1]
-            former.times.given(pts)  # what follows the last packet of that one
+            former.given(pts)  # what follows the last packet of that one
             former.finish()
             self._encoders.append(self._next)
             self._next = None
-        self._encoders[-1].times.given(pts)
+        self._encoders[-1].given(pts)
         self._encoders[-1].encode(picture)
         return self._packets(waits=False)
 
@@ -118,7 +118,7 @@ class PictureStream:
             # The MP4 muxer takes the end of the last packet for the end of the track; that packet may be a B-frame,
             # shown before others. Without this the picture that is shown last is cut off.
             end = packets[-1]
-            packets[-1] = replace(end, duration=max(end.duration, last.times.shown_until - end.pts))
+            packets[-1] = replace(end, duration=max(end.duration, last.shown_until - end.pts))
         return packets
 
     def close(self) -> None:
@@ -132,16 +132,17 @@ class PictureStream:
         while len(self._encoders) > 1 and (waits or not self._encoders[0].is_finishing):
             former = self._encoders.popleft()
             packets += former.take()
-            self._encoders[0].times.follow(former.times)
+            self._encoders[0].follow(former)
         if len(self._encoders) == 1:
             packets += self._encoders[0].take()
         return packets
 
 
-class _Times:
-    """When each packet of one encoder is decoded, and how long it lasts in that order."""
+class _Encoder:
+    """One encoder and the packets of it that have not left yet: when each is decoded, and how long it lasts."""
 
-    def __init__(self, time_base: Fraction, interval: int) -> None:
+    def __init__(self, context: av.VideoCodecContext, time_base: Fraction, interval: int) -> None:
+        self._context: av.VideoCodecContext | None = context
         self._time_base = time_base
         self._interval = interval
         self._steps = DecodingSteps()
@@ -150,51 +151,6 @@ class _Times:
         """The earliest that the next packet may be decoded; None before the first."""
         self.shown_until = 0
         """When the picture that is shown last, of those that are out, ends."""
-
-    def given(self, pts: int) -> None:
-        """Take note of a picture that goes in."""
-        self._steps.given(pts)
-
-    def follow(self, former: "_Times") -> None:
-        """Begin where the packets of `former` end."""
-        self.begin(former.least)
-
-    def begin(self, least: int | None) -> None:
-        """Begin at that decoding time."""
-        self.least, self._follows = least, True
-
-    def packet(self, raw: "av.Packet[Stream]") -> EncodedPacket:
-        """Return a packet that has come out, the next in decoding order.
-
-        The first ones of an encoder are to be decoded as long before they are shown as its B-frames take. Behind those
-        of another one the first begins where they end; where that is later, the next ones come right after it, still
-        before they are shown.
-        """
-        pts, wanted = int(raw.pts or 0), int(raw.dts or 0)
-        dts = wanted
-        if self.least is not None:
-            dts = self.least if self._follows else max(wanted, self.least)
-        self._follows = False
-        step = self._steps.after(wanted)  # x264 does not say
-        self.least = dts + 1 if step is None else max(dts + 1, wanted + step)
-        self.shown_until = max(self.shown_until, pts + self._interval)
-        return EncodedPacket(
-            track=Track.VIDEO,
-            data=bytes(raw),
-            pts=pts,
-            dts=dts,
-            duration=self._interval if step is None else self.least - dts,
-            time_base=self._time_base,
-            is_keyframe=raw.is_keyframe,
-        )
-
-
-class _Encoder:
-    """One encoder and the packets of it that have not left yet."""
-
-    def __init__(self, context: av.VideoCodecContext, times: _Times) -> None:
-        self._context: av.VideoCodecContext | None = context
-        self.times = times
         self._packets: list[av.Packet[Stream]] = []
         self._error: EncoderError | None = None
         self._thread: threading.Thread | None = None
@@ -204,6 +160,18 @@ class _Encoder:
         """The encoder itself, until it gets no more."""
         assert self._context is not None  # noqa: S101 - it is asked of the last one only
         return self._context
+
+    def given(self, pts: int) -> None:
+        """Take note of a picture that goes in."""
+        self._steps.given(pts)
+
+    def follow(self, former: "_Encoder") -> None:
+        """Begin where the packets of `former` end."""
+        self.begin(former.least)
+
+    def begin(self, least: int | None) -> None:
+        """Begin at that decoding time."""
+        self.least, self._follows = least, True
 
     def encode(self, picture: av.VideoFrame | None) -> None:
         """Encode a picture, or with None all that it has. Raises EncoderError."""
@@ -235,7 +203,32 @@ class _Encoder:
         if self._error is not None:
             raise self._error
         packets, self._packets = self._packets, []
-        return [self.times.packet(packet) for packet in packets]
+        return [self._timed(packet) for packet in packets]
+
+    def _timed(self, raw: "av.Packet[Stream]") -> EncodedPacket:
+        """Return a packet that has come out, the next in decoding order.
+
+        The first ones of an encoder are to be decoded as long before they are shown as its B-frames take. Behind those
+        of another one the first begins where they end; where that is later, the next ones come right after it, still
+        before they are shown.
+        """
+        pts, wanted = int(raw.pts or 0), int(raw.dts or 0)
+        dts = wanted
+        if self.least is not None:
+            dts = self.least if self._follows else max(wanted, self.least)
+        self._follows = False
+        step = self._steps.after(wanted)  # x264 does not say
+        self.least = dts + 1 if step is None else max(dts + 1, wanted + step)
+        self.shown_until = max(self.shown_until, pts + self._interval)
+        return EncodedPacket(
+            track=Track.VIDEO,
+            data=bytes(raw),
+            pts=pts,
+            dts=dts,
+            duration=self._interval if step is None else self.least - dts,
+            time_base=self._time_base,
+            is_keyframe=raw.is_keyframe,
+        )
 
     def _finish(self) -> None:
         try:

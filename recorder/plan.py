@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from capture.pacing import Pace
-from capture.source import VideoFormat
+from capture.source import VideoFormat, VideoSource
+from capture.source_kind import ChosenSource
 from config.program import LayoutSettings, Program
 from config.schema import Profile
 from config.schema import Recording as RecordingSettings
@@ -21,7 +22,6 @@ from recorder.model.packet import Track
 from recorder.scene import Appearance
 from recorder.sound.mixer import SoundInput
 from recorder.streaming.choice import StreamPlan
-from recorder.video_input import PictureInput
 from recorder.x264 import STILL_RATE, VideoSettings, video_settings
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class SessionPlan:
 
     title: str
     profile: Profile
-    pictures: Sequence[PictureInput]
+    pictures: Sequence[ChosenSource[VideoSource]]
     sounds: Sequence[SoundInput]
     archives: Sequence[Archive]
     pace: Pace

@@ -35,7 +35,6 @@ from recorder.sound.mixer import SoundInput
 from recorder.storing.opening import check_places
 from recorder.streaming.choice import SEPARATE, SHARED, StreamPlan
 from recorder.streaming.measure import Question
-from recorder.video_input import PictureInput
 from recorder.wishing import wishes_of
 from recorder.x264 import STILL_RATE
 
@@ -94,7 +93,7 @@ def plan_session(
     plan = SessionPlan(
         title=storable(asked.title),
         profile=profile,
-        pictures=[PictureInput(picture.name, picture.source, picture.supervision) for picture in chosen.pictures],
+        pictures=chosen.pictures,
         sounds=_sound_inputs(chosen, settings, asked),
         layout=layout,
         isolate=asked.isolate,

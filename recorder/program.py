@@ -20,7 +20,7 @@ from recorder.model.status import ConferenceLine, LoadLine, Loudness, SoundLine
 from recorder.overload.relief import Relief, Viewers
 from recorder.plan import SessionPlan, encoder_settings
 from recorder.preroll import PreRoll
-from recorder.scene import Look, Scene
+from recorder.scene import Scene, Stage
 from recorder.sound.program import ProgramSound
 from recorder.timeline import RunContext
 from recorder.video_input import VideoInput
@@ -32,24 +32,10 @@ if TYPE_CHECKING:
 SOUND_EVERY_S = 60.0
 """How often is told how loud the program is and how its inputs drift."""
 
+RATE_S = 3.0
+"""Over how long pictures a second are counted."""
+
 type OnFailure = Callable[[LiputError], None]
-
-
-class RateMeter:
-    """Frames a second over the last WINDOW_S; fed with a growing count and the time it was read at."""
-
-    WINDOW_S = 3.0
-
-    def __init__(self) -> None:
-        self.per_second = 0.0
-        self._readings: list[tuple[float, int]] = []
-
-    def update(self, at_s: float, count: int) -> None:
-        """Take a reading."""
-        self._readings = [reading for reading in self._readings if reading[0] > at_s - self.WINDOW_S]
-        self._readings.append((at_s, count))
-        (first_s, first), (last_s, last) = self._readings[0], self._readings[-1]
-        self.per_second = (last - first) / (last_s - first_s) if last_s > first_s else 0.0
 
 
 class Program:
@@ -73,7 +59,9 @@ class Program:
         self._clock = run.clock
         self._on_failure = on_failure
         self._emit = run.emit
-        self._rate = RateMeter()
+        self.fps = 0.0
+        """Pictures of the program a second over the last RATE_S, encoded or not."""
+        self._readings: list[tuple[float, int]] = []  # how many pictures there had been at which time
         self._before = PictureCounts()
         self._pre_roll = pre_roll
         self._sound_ns = run.clock.now_ns()
@@ -84,17 +72,12 @@ class Program:
             worker.picture_listeners.append(partial(shown, picture.name))
         self._videos = [
             VideoInput(
-                picture.name,
-                worker,
-                run,
-                rate=form.rate,
-                program_rate=rate,
-                is_late=picture.name in inputs.late,
+                picture.name, worker, run, rate=form.rate, program_rate=rate, is_late=picture.name in inputs.late
             )
             for picture, form, worker in inputs.pictures
         ]
-        look = Look(replace(inputs.form, rate=rate), plan.appearance)
-        self.scene = Scene(self._videos, look, plan.layout, run=run, offer=shown)
+        stage = Stage(self._videos, replace(inputs.form, rate=rate), plan.appearance)
+        self.scene = Scene(self._videos, stage, plan.layout, run=run, offer=shown)
         self._relief = self._made_relief(encoder, viewers)
         self._video = VideoTrack(
             self.scene,
@@ -212,9 +195,14 @@ class Program:
         self._changed.wait(timeout_s)
         self._changed.clear()
         counts = self._video.counts  # what stands still is shown all the same
-        self._rate.update(self._clock.now_ns() / NANOSECONDS, counts.frames + counts.still)
+        self._measure_rate(self._clock.now_ns() / NANOSECONDS, counts.frames + counts.still)
         self.report_losses()
         self._report_sound()
+
+    def _measure_rate(self, at_s: float, count: int) -> None:
+        self._readings = [*(reading for reading in self._readings if reading[0] > at_s - RATE_S), (at_s, count)]
+        first_s, first = self._readings[0]
+        self.fps = (count - first) / (at_s - first_s) if at_s > first_s else 0.0
 
     def _report_sound(self) -> None:
         """Tell now and then how the recorded sound is: a recorder that is killed cannot say so at its end."""
@@ -253,11 +241,6 @@ class Program:
     def counts(self) -> PictureCounts:
         """What has been counted since the recording began."""
         return self._counts().since(self._before)
-
-    @property
-    def fps(self) -> float:
-        """Pictures of the program a second over the last seconds, encoded or not."""
-        return self._rate.per_second
 
     @property
     def load(self) -> LoadLine | None:

@@ -53,49 +53,6 @@ class Appearance:
     language: str
 
 
-class Look:
-    """How a program looks: its layouts, its cards, and what lies over its pictures."""
-
-    def __init__(self, form: VideoFormat, appearance: Appearance) -> None:
-        self.form = form
-        self._appearance = appearance
-        self.overlays = tuple(self._overlays(appearance.program))
-        self._slates: dict[str, tuple[tuple[OutageKind, Shape], av.VideoFrame]] = {}  # the newest of each input
-
-    def _overlays(self, program: Program) -> Sequence[Overlay]:
-        if not program.title_line and not isinstance(program.logo, Path):
-            return ()
-        width, height, matrix = self.form.width, self.form.height, self.form.matrix
-        overlays = []
-        if program.title_line:
-            overlays.append(title_line(width, height, text=self._appearance.title, matrix=matrix))
-        if isinstance(program.logo, Path):
-            corner, size = program.logo_corner, program.logo_size
-            overlays.append(logo(program.logo, width, height, corner=corner, size=size, matrix=matrix))
-        return overlays
-
-    def slate(self, name: str, kind: OutageKind, size: Shape) -> av.VideoFrame:
-        """Return the slate of the input called `name`, of `size`; it may stay for hours, so it is kept."""
-        kept = self._slates.get(name)
-        if kept is None or kept[0] != (kind, size):
-            reason = picture_text(kind, self._appearance.language)
-            picture = slate(*size, name=name, reason=reason, matrix=self.form.matrix)
-            kept = self._slates[name] = (kind, size), picture
-        return kept[1]
-
-    def view(self, name: str, inputs: Sequence[str]) -> "View":
-        """Return the layout or card called `name` with `inputs`; raises UsageError for what cannot be shown."""
-        layout = check_layout(name, self._appearance.layouts, inputs)
-        if layout is None:
-            return View(name, None, frozenset(), self._card(Card(name)))
-        return View(name, layout, frozenset(layout.shown(inputs)), None)
-
-    def _card(self, which: Card) -> av.VideoFrame:
-        form = self.form
-        words = picture_text(which, self._appearance.language)
-        return card(form.width, form.height, title=words, line=self._appearance.title, matrix=form.matrix)
-
-
 class View:
     """One way to show the inputs: a layout, or a card in place of all of them."""
 
@@ -139,23 +96,59 @@ class Shown(Protocol):
 
 
 class Stage:
-    """Puts together what is shown of inputs, in one look; used by one thread."""
+    """Puts together what is shown of inputs: layouts, slates, cards, and what lies over them; used by one thread."""
 
-    def __init__(self, inputs: Sequence[Shown], look: Look) -> None:
+    def __init__(self, inputs: Sequence[Shown], form: VideoFormat, appearance: Appearance) -> None:
+        self.form = form
         self._inputs = inputs
-        self._look = look
         self._names = [one.name for one in inputs]
-        self._compositor = Compositor(look.form.width, look.form.height, look.form.matrix)
+        self._appearance = appearance
+        self._overlays = tuple(self._drawn_over(appearance.program))
+        self._slates: dict[str, tuple[tuple[OutageKind, Shape], av.VideoFrame]] = {}  # the newest of each input
+        self._compositor = Compositor(form.width, form.height, form.matrix)
         self.version = 0
         """Counts the changes of what is shown."""
         self._shown: Sequence[Piece] = ()
+
+    def _drawn_over(self, program: Program) -> Sequence[Overlay]:
+        if not program.title_line and not isinstance(program.logo, Path):
+            return ()
+        width, height, matrix = self.form.width, self.form.height, self.form.matrix
+        overlays = []
+        if program.title_line:
+            overlays.append(title_line(width, height, text=self._appearance.title, matrix=matrix))
+        if isinstance(program.logo, Path):
+            corner, size = program.logo_corner, program.logo_size
+            overlays.append(logo(program.logo, width, height, corner=corner, size=size, matrix=matrix))
+        return overlays
+
+    def slate(self, name: str, kind: OutageKind, size: Shape) -> av.VideoFrame:
+        """Return the slate of the input called `name`, of `size`; it may stay for hours, so it is kept."""
+        kept = self._slates.get(name)
+        if kept is None or kept[0] != (kind, size):
+            reason = picture_text(kind, self._appearance.language)
+            picture = slate(*size, name=name, reason=reason, matrix=self.form.matrix)
+            kept = self._slates[name] = (kind, size), picture
+        return kept[1]
+
+    def view(self, name: str) -> View:
+        """Return the layout or card called `name`; raises UsageError for what cannot be shown of the inputs."""
+        layout = check_layout(name, self._appearance.layouts, self._names)
+        if layout is None:
+            return View(name, None, frozenset(), self._card(Card(name)))
+        return View(name, layout, frozenset(layout.shown(self._names)), None)
+
+    def _card(self, which: Card) -> av.VideoFrame:
+        form = self.form
+        words = picture_text(which, self._appearance.language)
+        return card(form.width, form.height, title=words, line=self._appearance.title, matrix=form.matrix)
 
     def show(self, view: View) -> av.VideoFrame | None:
         """Return what `view` shows now; None while there is nothing to be shown yet.
 
         What is returned stays valid, and unchanged, until the next call but one.
         """
-        size = self._look.form.width, self._look.form.height
+        size = self.form.width, self.form.height
         if view.card is not None:
             self._note([Piece(Rect(0, 0, *size), view.card)])
             return view.card
@@ -172,7 +165,7 @@ class Stage:
             by_name[name].within = None if rect.size == size else rect.size
         pieces = [self._piece(by_name[name], rect) for name, rect in places.items()]
         self._note(pieces)
-        return self._compositor.compose(pieces, self._look.overlays)
+        return self._compositor.compose(pieces, self._overlays)
 
     def _note(self, pieces: Sequence[Piece]) -> None:
         """Find out whether `pieces` show what was shown before: the same pictures in the same places."""
@@ -183,7 +176,7 @@ class Stage:
     def _piece(self, one: Shown, rect: Rect) -> Piece:
         outage = one.outage  # read once: a conference's comes from another thread
         if outage is not None:
-            return Piece(rect, self._look.slate(one.name, outage.kind, rect.size))
+            return Piece(rect, self.slate(one.name, outage.kind, rect.size))
         return Piece(rect, one.picture, one.version)
 
 
@@ -193,27 +186,25 @@ class Scene:
     def __init__(
         self,
         inputs: Sequence[VideoInput],
-        look: Look,
+        stage: Stage,
         layout: str,
         *,
         run: RunContext,
         offer: Offer | None = None,
     ) -> None:
         self._inputs = inputs
-        self._names = [shown.name for shown in inputs]
-        self._look = look
         self._timeline = run.timeline
         self._offer = offer
-        self._stage = Stage(inputs, look)
+        self._stage = stage
         self._show = run.timing(CpuStage.COMPOSE, self._stage.show)
-        self._view = look.view(layout, self._names)
+        self._view = stage.view(layout)
         self._switching = threading.Lock()
         self._next: View | None = None
 
     @property
     def rate(self) -> Fraction:
         """Pictures of the program a second."""
-        return self._look.form.rate
+        return self._stage.form.rate
 
     @property
     def layout(self) -> str:
@@ -222,7 +213,7 @@ class Scene:
 
     def switch(self, name: str) -> None:
         """Show the layout, or card, called `name` from the next picture on; raises UsageError. From any thread."""
-        view = self._look.view(name, self._names)
+        view = self._stage.view(name)
         with self._switching:
             self._next = view
 

@@ -22,7 +22,7 @@ from recorder.archive.fixity import Progress
 from recorder.archive.model import RecordingFacts, length_s
 from recorder.dossier.carry import carry_letters
 from recorder.encoder import Encoder
-from recorder.eventlog import EventLog, FaultReporter, Listener
+from recorder.eventlog import EventLog, Listener, fault_reporter
 from recorder.files import SessionFiles, storage_task
 from recorder.hardware.opening import PictureEncoder
 from recorder.inputs import SessionInputs
@@ -90,7 +90,7 @@ class Session:
         self._offer = offer
         self._troubles = ActiveFaults(clock)
         self.emit = EventLog(clock, self._hear)
-        plan.board.listen(FaultReporter(self.emit))
+        plan.board.listen(fault_reporter(self.emit))
         self.destinations = Destinations(plan.targets, clock=clock, emit=self.emit)
         self._machine = StateMachine()
         self._starting: float | None = None  # how many seconds of pre-roll were asked for

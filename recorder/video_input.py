@@ -1,16 +1,15 @@
 """One source of pictures in the program: what it gave last, whether it still gives, and what is wrong if not."""
 
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Protocol
 
 import av
 
 from capture.outage import OutageKind, SourceOutage
-from capture.source import Frame, Size, VideoSource
+from capture.source import Frame, Size
 from capture.timing import CpuStage
 from capture.watch.patience import SILENT_FRAMES, SILENT_S
-from capture.worker import Supervision, VideoWorker
+from capture.worker import VideoWorker
 from config.errors import MediaError
 from devices.host.clock import NANOSECONDS
 from recorder.timeline import RunContext
@@ -20,16 +19,6 @@ QUIET_FRAMES = 3
 GLANCE_S = 1.0
 MUCH_FASTER = Fraction(102, 100)
 """A source this much faster than the program has pictures left out; a little faster is a clock that runs fast."""
-
-
-@dataclass(frozen=True, slots=True)
-class PictureInput:
-    """One source of pictures, and the `name` people call it by, unique in its session."""
-
-    name: str
-    source: VideoSource
-    supervision: Supervision | None = None
-    """Of a device, which may go and come back."""
 
 
 class Thinning:

@@ -43,7 +43,7 @@ from recorder.dossier.model import (
     Step,
     StepState,
 )
-from recorder.eventlog import EVENTS_LEFT_OUT, FaultReporter
+from recorder.eventlog import EVENTS_LEFT_OUT, fault_reporter
 from recorder.model.status import (
     TRANSITIONS,
     DestinationLine,
@@ -74,7 +74,7 @@ def emitted() -> set[str]:
         )
     )
     kinds.add(EVENTS_LEFT_OUT)  # by the log itself
-    reporter = FaultReporter(lambda kind, *_, **__: kinds.add(kind))
+    reporter = fault_reporter(lambda kind, *_, **__: kinds.add(kind))
     for fault, begun in itertools.product(FAULTS.keys() - OF_ITS_PLACE, (True, False)):
         reporter(HealthChange("id", "name", fault, begun, "reason", Health()))
     return kinds

@@ -25,7 +25,7 @@ from devices.outputs import OutputInfo, OutputNode, find_output
 from recorder.conference.half import CLOSE_S, Half
 from recorder.conference.plan import ConferencePlan, near_layouts
 from recorder.model.status import ConferenceOutput
-from recorder.scene import Appearance, Look, Stage, View
+from recorder.scene import Appearance, Stage, View
 from recorder.timeline import RunContext
 from recorder.video_input import VideoInput
 
@@ -278,10 +278,8 @@ class Painter:
         self._near = near
         for one in near:
             one.begin(size)
-        self._names = [one.name for one in self._near]
         self._layouts = near_layouts(appearance.layouts, inputs, plan.far_pictures)
-        self._look = Look(form, replace(appearance, layouts=self._layouts))
-        self._stage = Stage(self._near, self._look)
+        self._stage = Stage(self._near, form, replace(appearance, layouts=self._layouts))
         self._view: View | None = None
         self._named: str | None = None  # the layout that was asked for last
         self._plain: av.VideoFrame | None = None
@@ -311,10 +309,10 @@ class Painter:
     def _viewed(self, name: str) -> View | None:
         """Return the view called `name`; None where nothing near could be shown in it."""
         if name in set(Card):
-            return self._look.view(name, self._names)
-        if not self._names:
+            return self._stage.view(name)
+        if not self._near:
             return None
-        return self._look.view(name if name in self._layouts else SINGLE, self._names)
+        return self._stage.view(name if name in self._layouts else SINGLE)
 
     def _title(self) -> av.VideoFrame:
         """Return the card that stands where there is nothing to be shown: the session's title."""

@@ -31,7 +31,7 @@ from recorder.control.protocol import Failure, Note, Ready, Sealing, encode, fai
 from recorder.control.server import ControlServer
 from recorder.control.spec import Spec, saved_spec
 from recorder.control.streams import Handshake, bound_printed, print_into
-from recorder.heap import Garbage
+from recorder.heap import garbage_collector
 from recorder.model.status import SessionResult, SessionState
 from recorder.planning import Planned
 from recorder.scene import PROGRAM
@@ -151,32 +151,32 @@ class Recorder:
         for note in self._planned.notes:
             self._server.tell(Note(text=note))
         handshake.say(Ready(id=self._folder.id, folder=str(self._folder.path), notes=list(self._planned.notes)))
-        garbage = Garbage(self._clock)
+        collect = garbage_collector(self._clock)
         try:
             with threads.broken_ones_told(session.emit):
-                self._carry_out(session, inbox, garbage)
+                self._carry_out(session, inbox, collect)
         finally:
             self._claims.release()
             self._server.wait_told(LINGER_S)
 
-    def _carry_out(self, session: Session, inbox: Inbox, garbage: Garbage) -> None:
+    def _carry_out(self, session: Session, inbox: Inbox, collect: Callable[[], None]) -> None:
         """Run the session on a thread of its own, and look after it until it has ended."""
         thread = threads.start(self._run_session, session.run, name="session", daemon=False)
         try:
             with Awake(NAME, f"{self._info.title}: a session is armed or recorded", self._tell_people):
-                self._until_over(session, inbox, garbage)
+                self._until_over(session, inbox, collect)
         except BaseException:  # nobody would be there any more who could end it
             session.stop()
             raise
         finally:
             thread.join()
 
-    def _until_over(self, session: Session, inbox: Inbox, garbage: Garbage) -> None:
+    def _until_over(self, session: Session, inbox: Inbox, collect: Callable[[], None]) -> None:
         while (asked := self._next(inbox)) != "over":
             if asked == "end":
                 session.stop()
             try:
-                garbage.look()
+                collect()
             except Exception:  # of whatever kind, memory that is not there included: what is recorded goes first
                 traceback.print_exc()
 

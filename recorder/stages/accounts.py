@@ -1,16 +1,74 @@
-"""What this process's threads and children have taken of the processor since the last look, and for which stage."""
+"""What this process's threads and children have taken of the processor since the last look, and for which stage.
 
+Which stage a thread or a process works for goes by its name.
+"""
+
+import re
 import time
 from collections import Counter
 from dataclasses import dataclass
+from functools import cache
 from resource import RUSAGE_CHILDREN, getrusage
 
 from capture.timing import CpuStage
 from devices.host.clock import NANOSECONDS
 from recorder.model.status import NamedCpu
-from recorder.stages.clocks import Children, Threads, process_ns, thread_ns
-from recorder.stages.places import OF_PHASE, Phase, of_process, of_thread
+from recorder.stages.clocks import child_programs, process_ns, thread_names, thread_ns
 from recorder.stages.timers import StageTimers
+
+_THREADS = (
+    (r"read-|grab |liput-closing", CpuStage.CAPTURE),
+    (r"track-video", CpuStage.PICTURE),
+    (r"track-audio", CpuStage.SOUND),
+    (r"x264-live|stream-", CpuStage.LIVE_ENCODE),
+    (r"x264|former-encoder", CpuStage.ENCODE_VIDEO),
+    (r"recording-writer", CpuStage.WRITE),
+    (r"recording-sync", CpuStage.SYNC),
+    (r"storage-seal|request-", CpuStage.SEALING),
+    (r"storage-|disk-", CpuStage.STORAGE),
+    (r"event-log", CpuStage.LOG),
+    (r"isolate-", CpuStage.ISOLATE),
+    (r"live-|resolve-", CpuStage.DESTINATIONS),
+    (r"preview", CpuStage.PREVIEWS),
+    (r"conference-|virtual-microphone", CpuStage.CONFERENCE),
+    (r"control", CpuStage.CONTROL),
+    (
+        r"device-|kernel-log|health-log|computer|presets-|ask-|idle-|sound-sources|awake",
+        CpuStage.DEVICES,
+    ),
+    (r"derive-chapters", CpuStage.SLIDES),
+    (r"derive-", CpuStage.REPORT),
+    (r"stages", CpuStage.PROFILE),
+)
+_PROCESSES = (
+    (r"capture\.", CpuStage.CAPTURE),
+    (r"recorder\.live\.", CpuStage.DESTINATIONS),
+    (r"recorder\.conference\.", CpuStage.CONFERENCE),
+    (r"recorder\.report\.", CpuStage.REPORT),
+    (r"tesseract", CpuStage.SLIDES),
+    (r"journalctl", CpuStage.DEVICES),
+)
+
+
+@cache
+def of_thread(name: str, phase: CpuStage) -> CpuStage:
+    """Return what the thread called `name` works for, beside what is counted of it (recorder/stages/timers.py).
+
+    `phase` is the stage of the process's own threads while the session is as far as it is.
+    """
+    if name.startswith("av:"):  # FFmpeg's own: those of sources, then those that look through the recording
+        return CpuStage.SLIDES if phase is CpuStage.SEALING else CpuStage.DECODE
+    return _found(_THREADS, name) or phase
+
+
+@cache
+def of_process(name: str, phase: CpuStage) -> CpuStage:
+    """Return what a child that runs the module or program `name` works for."""
+    return _found(_PROCESSES, name) or phase
+
+
+def _found(places: tuple[tuple[str, CpuStage], ...], name: str) -> CpuStage | None:
+    return next((stage for words, stage in places if re.match(words, name)), None)
 
 
 @dataclass(slots=True)
@@ -52,9 +110,9 @@ class _Account:
         self._ended[one.name] += 1
         self._ended_ns[one.name] += one.taken_ns
 
-    def _take_unseen(self, taken_ns: int, phase: Phase) -> None:
+    def _take_unseen(self, taken_ns: int, phase: CpuStage) -> None:
         self._unseen_ns += taken_ns
-        self._spent[OF_PHASE[phase]] += taken_ns
+        self._spent[phase] += taken_ns
 
 
 class ThreadAccount(_Account):
@@ -64,12 +122,12 @@ class ThreadAccount(_Account):
         """Add to `spent` what each stage takes beside what `timing` counts."""
         super().__init__(spent)
         self._timing = timing
-        self._names = Threads()
+        self._names: dict[int, str] = {}
 
-    def look(self, phase: Phase) -> None:
+    def look(self, phase: CpuStage) -> None:
         """Take what was taken since the last look."""
         counted = {number: spent.total() for number, spent in self._timing.spent().items()}
-        names = self._names.look()
+        names = thread_names(self._names)
         for number in (self._there.keys() | counted.keys()) - names.keys():
             self._end(number)
         for number, name in names.items():
@@ -80,7 +138,7 @@ class ThreadAccount(_Account):
         if unseen_ns > 0:
             self._take_unseen(unseen_ns, phase)
 
-    def _take(self, number: int, name: str, taken_ns: int, counted_ns: int, phase: Phase) -> None:
+    def _take(self, number: int, name: str, taken_ns: int, counted_ns: int, phase: CpuStage) -> None:
         seen = self._there.setdefault(number, _Seen(name))
         if taken_ns < seen.taken_ns:  # another thread has its number
             self._note_ended(seen)
@@ -101,13 +159,13 @@ class ChildAccount(_Account):
 
     def __init__(self, spent: "Counter[CpuStage]") -> None:
         super().__init__(spent)
-        self._programs = Children()
+        self._others: set[int] = set()
         self._went: list[_Seen] = []  # those of the last look: the system may tell of them a little later
 
-    def look(self, phase: Phase) -> None:
+    def look(self, phase: CpuStage) -> None:
         """Take what was taken since the last look; what one took before its end is its own, if it was ever seen."""
         waited_ns = _waited_for_ns()  # first: who is waited for meanwhile must not count twice
-        names = self._programs.look()
+        names = child_programs(self._others)
         for number, name in names.items():
             taken_ns = process_ns(number)
             if taken_ns is not None:
@@ -128,7 +186,7 @@ class ChildAccount(_Account):
         for one in went:
             self._note_ended(one)
 
-    def _add(self, seen: _Seen, taken_ns: int, phase: Phase) -> None:
+    def _add(self, seen: _Seen, taken_ns: int, phase: CpuStage) -> None:
         seen.taken_ns += taken_ns
         self._spent[of_process(seen.name, phase)] += taken_ns
 

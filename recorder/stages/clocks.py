@@ -57,30 +57,24 @@ def _name(what: int, text: "ctypes.Array[ctypes.c_char]") -> None:
     ctypes.CDLL(None).prctl(what, text, 0, 0, 0)
 
 
-class Threads:
-    """The names of this process's threads, by their numbers."""
+def thread_names(known: dict[int, str]) -> Mapping[int, str]:
+    """Return this process's threads by their numbers: Python's name of each, else the system's and OF_LIBRARY.
 
-    def __init__(self) -> None:
-        self._pythons: dict[int, str] = {}
-
-    def look(self) -> Mapping[int, str]:
-        """Return those that are there now: Python's name of each, else the system's with OF_LIBRARY behind it.
-
-        Those of libraries are called as the thread that started them, or as `called` says. Python tells the system its
-        names from 3.14 on; before, it is done here, so that `top -H` shows them too.
-        """
-        try:
-            numbers = [int(name) for name in os.listdir(_TASKS)]  # noqa: PTH208 - numbers, not paths
-        except OSError:
-            return {}
-        for thread in threading.enumerate():
-            number = thread.native_id
-            if number is not None and self._pythons.get(number) != thread.name:
-                self._pythons[number] = thread.name
-                if number != os.getpid():  # whose name is the process's
-                    with suppress(OSError):
-                        (_TASKS / str(number) / "comm").write_bytes(thread.name.encode()[:_LONGEST])
-        return {number: self._pythons.get(number) or _name_of(number) + OF_LIBRARY for number in numbers}
+    Those of libraries are called as the thread that started them, or as `called` says. Python tells the system its
+    names from 3.14 on; before, it is done here, so that `top -H` shows them too: once for each that is `known`.
+    """
+    try:
+        numbers = [int(name) for name in os.listdir(_TASKS)]  # noqa: PTH208 - numbers, not paths
+    except OSError:
+        return {}
+    for thread in threading.enumerate():
+        number = thread.native_id
+        if number is not None and known.get(number) != thread.name:
+            known[number] = thread.name
+            if number != os.getpid():  # whose name is the process's
+                with suppress(OSError):
+                    (_TASKS / str(number) / "comm").write_bytes(thread.name.encode()[:_LONGEST])
+    return {number: known.get(number) or _name_of(number) + OF_LIBRARY for number in numbers}
 
 
 def _name_of(number: int) -> str:
@@ -90,25 +84,23 @@ def _name_of(number: int) -> str:
         return ""
 
 
-class Children:
-    """The processes that this one has started, by their numbers: what each runs."""
+def child_programs(others: set[int]) -> Mapping[int, str]:
+    """Return the module or program that each child of this process runs, by their numbers.
 
-    def __init__(self) -> None:
-        self._others: set[int] = set()
-
-    def look(self) -> Mapping[int, str]:
-        """Return those that are there now, with the module or program that each runs."""
-        ours, parent, others = {}, os.getpid(), set()
-        for name in os.listdir(_PROC):  # noqa: PTH208 - numbers, not paths
-            if not name.isdigit():
-                continue
-            number = int(name)
-            if number in self._others or parent_of(number) != parent:
-                others.add(number)  # what is another's child does not become ours
-            else:
-                ours[number] = _program(number)
-        self._others = others
-        return ours
+    Processes that are no children of this one are kept in `others` from one look to the next.
+    """
+    ours, parent, seen = {}, os.getpid(), set()
+    for name in os.listdir(_PROC):  # noqa: PTH208 - numbers, not paths
+        if not name.isdigit():
+            continue
+        number = int(name)
+        if number in others or parent_of(number) != parent:
+            seen.add(number)  # what is another's child does not become ours
+        else:
+            ours[number] = _program(number)
+    others.clear()
+    others.update(seen)
+    return ours
 
 
 def _program(number: int) -> str:

@@ -1,8 +1,8 @@
 """Where the CPU of a session goes, looked at while it runs: by stage, by thread, by child process.
 
-The thread `stages` reads the clock of every thread twice a second. What a thread took since the last look is the
-stage's that it works for (recorder/stages/places.py), but for what it called through the timers. So all stages together
-are what the process took: a thread that ended between two looks is the phase's.
+The thread `stages` reads the clock of every thread twice a second. What a thread took since the last look is that of
+the stage that it works for (recorder/stages/accounts.py), but for what it called through the timers. So all stages
+together are what the process took: a thread that ended between two looks is the phase's.
 """
 
 import os
@@ -20,13 +20,13 @@ from devices.host.clock import NANOSECONDS
 from devices.host.process_stat import process_started
 from recorder.model.status import StageFigures
 from recorder.stages.accounts import ChildAccount, ThreadAccount
-from recorder.stages.places import Phase
 from recorder.stages.timers import StageTimers
 
 LOOK_S = 0.5
 CHILDREN_EVERY = 2
 """At every so many of these looks children are looked for: all processes there are have to be gone through."""
-_PHASES = {"session-armed": Phase.RUNNING, "session-live": Phase.RUNNING, "session-ended": Phase.SEALING}
+_PHASES = {"session-armed": CpuStage.OTHER, "session-live": CpuStage.OTHER, "session-ended": CpuStage.SEALING}
+"""How far a session is: the stage that its own threads are, and those that are gone again."""
 
 
 class StageProfile:
@@ -34,7 +34,7 @@ class StageProfile:
 
     def __init__(self) -> None:
         self.timing = StageTimers()
-        self._phase = Phase.STARTING
+        self._phase = CpuStage.START
         self._spent: Counter[CpuStage] = Counter()  # beside what the timers count
         self._threads = ThreadAccount(self.timing, self._spent)
         self._children = ChildAccount(self._spent)
@@ -62,7 +62,7 @@ class StageProfile:
         if phase is None or phase is self._phase:
             return
         self._look(with_children=True)
-        if phase is Phase.SEALING:
+        if phase is CpuStage.SEALING:
             self.tell("recorded")
         self._phase = phase
 

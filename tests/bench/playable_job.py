@@ -12,6 +12,7 @@ import av
 
 from capture.jpeg import JpegDecoder
 from capture.source import Frame, Matrix, Size, SourceEnded, VideoFormat, VideoSource
+from capture.source_kind import ChosenSource
 from config.schema import Profile, ReportSettings, Settings
 from config.secrets import StreamTarget, secret_url
 from devices.host.clock import Clock, SystemClock
@@ -19,7 +20,6 @@ from recorder.asked import Asked
 from recorder.model.packet import Track
 from recorder.planning import plan_session
 from recorder.session import Session
-from recorder.video_input import PictureInput
 from tests.bench.camera_feed import HEIGHT, RATE, WIDTH
 from tests.bench.liput_job import tell
 
@@ -64,7 +64,7 @@ def main() -> int:
     asked = Asked(title="Bench", videos=("synthetic",), audios=("none",), targets=(target,), archive=folder / "archive")
     planned = plan_session(asked, settings, clock)
     plan = dataclasses.replace(
-        planned.plan, pictures=[PictureInput("pipe", PipeCamera(clock))], ends=frozenset({Track.VIDEO})
+        planned.plan, pictures=[ChosenSource("pipe", PipeCamera(clock))], ends=frozenset({Track.VIDEO})
     )
     session = Session(plan, clock=clock, listener=tell)
     session.start()

@@ -15,6 +15,7 @@ import numpy as np
 from capture.outage import Located
 from capture.pacing import RealPace
 from capture.source import Frame, Size, VideoFormat, VideoSource
+from capture.source_kind import ChosenSource
 from capture.synthetic.audio import SyntheticAudio
 from capture.synthetic.video import SyntheticVideo
 from capture.worker import Supervision
@@ -29,7 +30,6 @@ from recorder.model.status import SessionState
 from recorder.scene import PROGRAM
 from recorder.session import Session
 from recorder.sound.mixer import SoundInput
-from recorder.video_input import PictureInput
 from tests.support.plans import session_plan
 from tests.support.waiting import wait_for
 
@@ -124,7 +124,8 @@ def armed(folder: Path, shown: Shown, profile: str) -> Iterator[tuple[Session, P
         title="Latensi",
         profile=chosen,
         pictures=[
-            PictureInput(name, plug, Supervision(plug)) for name, plug in (("podium", first), ("slides", second))
+            ChosenSource(name, plug, supervision=Supervision(plug))
+            for name, plug in (("podium", first), ("slides", second))
         ],
         sounds=[SoundInput(sound.name, sound)],
         archives=[Archive(folder, clock, 1)],

@@ -11,6 +11,7 @@ from av.video.frame import VideoFrame
 
 from capture.pacing import FastPace, Pace
 from capture.source import Frame, Size
+from capture.source_kind import ChosenSource
 from capture.synthetic.audio import SyntheticAudio
 from capture.synthetic.video import SyntheticVideo
 from config.program import LayoutSettings
@@ -19,7 +20,6 @@ from devices.host.clock import NANOSECONDS, SystemClock
 from recorder.archive.archive import Archive
 from recorder.session import Session
 from recorder.sound.mixer import SoundInput
-from recorder.video_input import PictureInput
 from tests.support.plans import session_plan
 
 pytestmark = pytest.mark.usefixtures("no_thread_is_left")
@@ -67,7 +67,7 @@ def recorded(
     plan = session_plan(
         title="Seminar",
         profile=PROFILE,
-        pictures=[PictureInput(source.name, source) for source in sources],
+        pictures=[ChosenSource(source.name, source) for source in sources],
         sounds=[SoundInput(sound.name, sound)] if has_sound else [],
         archives=[Archive(folder / "arsip", clock, reserve_bytes=1)],
         pace=pace,

@@ -8,7 +8,7 @@ import pytest
 
 from devices.host.clock import NANOSECONDS
 from recorder import heap
-from recorder.heap import EVERY_S, Garbage
+from recorder.heap import EVERY_S, garbage_collector
 from tests.support.simulated import SimulatedClock
 
 
@@ -41,44 +41,44 @@ def passes(clock: SimulatedClock, seconds: float) -> None:
 
 def test_what_failed_attempts_leave_is_collected_though_it_is_old() -> None:
     clock = SimulatedClock()
-    garbage = Garbage(clock)
+    collect = garbage_collector(clock)
     left = an_old_one_without_owner()
     gc.collect(1)
     assert left() is not None
     passes(clock, EVERY_S - 0.1)
-    garbage.look()
+    collect()
     assert left() is not None
     passes(clock, 0.2)
-    garbage.look()
+    collect()
     assert left() is None
 
 
 def test_it_is_done_again_and_again() -> None:
     clock = SimulatedClock()
-    garbage = Garbage(clock)
+    collect = garbage_collector(clock)
     for _ in range(3):
         left = an_old_one_without_owner()
         passes(clock, EVERY_S)
-        garbage.look()
+        collect()
         assert left() is None
 
 
 def test_what_is_free_after_that_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = SimulatedClock()
     given_back: list[bool] = []
-    garbage = Garbage(clock)
+    collect = garbage_collector(clock)
     left = an_old_one_without_owner()
     monkeypatch.setattr(heap, "give_back", lambda: given_back.append(left() is None))
     for _ in range(round(3.5 * EVERY_S)):
         passes(clock, 1)
-        garbage.look()
+        collect()
     assert given_back == [True] * 3
 
 
 def test_what_was_there_before_is_not_looked_at() -> None:
     before = Muxer()
     garbage_of = weakref.ref(before)
-    Garbage(SimulatedClock())
+    garbage_collector(SimulatedClock())
     assert gc.get_freeze_count() > 0
     assert not any(found is before for found in gc.get_objects())
     before.container = None  # type: ignore[assignment]

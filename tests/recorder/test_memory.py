@@ -8,6 +8,7 @@ import av
 import pytest
 
 from capture.pacing import FastPace
+from capture.source_kind import ChosenSource
 from capture.synthetic.audio import SyntheticAudio
 from capture.synthetic.video import SyntheticVideo
 from config.schema import BUILT_IN_PROFILES
@@ -16,7 +17,6 @@ from devices.host.clock import SystemClock
 from recorder.archive.archive import Archive
 from recorder.session import Session
 from recorder.sound.mixer import SoundInput
-from recorder.video_input import PictureInput
 from tests.support.plans import session_plan
 
 PROFILE = BUILT_IN_PROFILES["240p15"]
@@ -38,7 +38,7 @@ def test_the_encoder_is_gone_when_its_recording_is_sealed(tmp_path: Path, *, str
     plan = session_plan(
         title="Rapat",
         profile=PROFILE,
-        pictures=[PictureInput("Podium", SyntheticVideo(PROFILE.width, PROFILE.height, PROFILE.fps, pace, stop))],
+        pictures=[ChosenSource("Podium", SyntheticVideo(PROFILE.width, PROFILE.height, PROFILE.fps, pace, stop))],
         sounds=[SoundInput("Mikrofon", SyntheticAudio(pace, stop))],
         archives=[Archive(tmp_path / "arsip", clock, 0)],
         pace=pace,

@@ -9,6 +9,7 @@ import pytest
 
 from capture.pacing import RealPace
 from capture.source import VideoSource
+from capture.source_kind import ChosenSource
 from capture.synthetic.video import SyntheticVideo
 from config.errors import DeviceNotFound
 from config.schema import Recording
@@ -17,7 +18,6 @@ from recorder.archive.archive import Archive
 from recorder.archive.work import WorkFolder
 from recorder.model.status import SessionState
 from recorder.session import FROM_THE_FIRST_PICTURE
-from recorder.video_input import PictureInput
 from tests.support.armed import LAYOUTS, Armed, JpegCamera, NeverThere, picture_numbers, supervised
 from tests.support.sessions import HEIGHT, PROFILE, RATE, WIDTH, lengths, program
 from tests.support.waiting import wait_for
@@ -70,7 +70,7 @@ def test_a_start_with_everything_that_is_kept_begins_with_the_first_picture(tmp_
     assert numbers == list(range(result.frames))
 
 
-def missing(source: VideoSource) -> tuple[PictureInput, NeverThere]:
+def missing(source: VideoSource) -> tuple[ChosenSource[VideoSource], NeverThere]:
     where = NeverThere()
     why = DeviceNotFound("podium is missing", hint="plug it in")
     return supervised(source, where, why), where

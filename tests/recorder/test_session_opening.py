@@ -8,7 +8,8 @@ import pytest
 
 from capture.locator import AlwaysThere
 from capture.pacing import Pace, RealPace
-from capture.source import Frame, VideoFormat
+from capture.source import Frame, VideoFormat, VideoSource
+from capture.source_kind import ChosenSource
 from capture.synthetic.audio import SyntheticAudio
 from capture.synthetic.video import SyntheticVideo
 from capture.worker import Supervision
@@ -20,7 +21,6 @@ from recorder import inputs
 from recorder.control.protocol import failure
 from recorder.model.status import SessionState
 from recorder.sound.mixer import SoundInput
-from recorder.video_input import PictureInput
 from tests.support.armed import LAYOUTS, Armed, NeverThere, picture_numbers, supervised
 from tests.support.errors import because
 from tests.support.sessions import HEIGHT, RATE, WIDTH, program
@@ -53,7 +53,7 @@ class Camera(SyntheticVideo):
         frame = super().read(timeout_s)
         return frame if self.gives else None
 
-    def supervised(self) -> PictureInput:
+    def supervised(self) -> ChosenSource[VideoSource]:
         return supervised(self, HERE)
 
 

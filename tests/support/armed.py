@@ -14,6 +14,7 @@ from capture.jpeg import JpegDecoder
 from capture.outage import DeviceLocator, Located
 from capture.pacing import Pace, RealPace
 from capture.source import Coded, Frame, Size, VideoSource
+from capture.source_kind import ChosenSource
 from capture.synthetic.audio import SyntheticAudio
 from capture.synthetic.video import SyntheticVideo
 from capture.worker import Supervision
@@ -27,7 +28,6 @@ from recorder.archive.archive import Archive
 from recorder.model.status import SessionResult, SessionState
 from recorder.session import Session
 from recorder.sound.mixer import SoundInput
-from recorder.video_input import PictureInput
 from tests.support import markers, media
 from tests.support.plans import session_plan
 from tests.support.sessions import HEIGHT, PROFILE, RATE, WIDTH
@@ -42,7 +42,7 @@ class Armed:
     def __init__(
         self,
         folder: Path,
-        *pictures: VideoSource | PictureInput,
+        *pictures: VideoSource | ChosenSource[VideoSource],
         sounds: bool | Sequence[SoundInput] = True,
         may_miss: bool = False,
         further: Sequence[Archive] = (),
@@ -55,8 +55,8 @@ class Armed:
         self.archive = Archive(folder / "arsip", clock, reserve_bytes=1)
         given = [
             replace(picture, name=f"source {number}")
-            if isinstance(picture, PictureInput)
-            else PictureInput(f"source {number}", picture)
+            if isinstance(picture, ChosenSource)
+            else ChosenSource(f"source {number}", picture)
             for number, picture in enumerate(
                 pictures or (SyntheticVideo(WIDTH, HEIGHT, RATE, self.pace, self.stopped),), 1
             )
@@ -129,9 +129,11 @@ def picture_numbers(path: Path) -> list[int]:
     return [-1 if (number := markers.frame_number(picture)) is None else number for picture in raw]
 
 
-def supervised(source: VideoSource, locator: DeviceLocator, missing: DeviceError | None = None) -> PictureInput:
+def supervised(
+    source: VideoSource, locator: DeviceLocator, missing: DeviceError | None = None
+) -> ChosenSource[VideoSource]:
     """Return an input whose device may go and come back."""
-    return PictureInput(source.name, source, Supervision(locator, missing=missing))
+    return ChosenSource(source.name, source, supervision=Supervision(locator, missing=missing))
 
 
 class NeverThere:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from capture.pacing import FastPace, Pace, RealPace
 from capture.source import AudioSource, VideoSource
+from capture.source_kind import ChosenSource
 from capture.synthetic.audio import SyntheticAudio
 from capture.synthetic.video import SyntheticVideo
 from config.events import Event
@@ -17,7 +18,6 @@ from recorder.model.packet import Track
 from recorder.model.status import SessionResult, SessionState
 from recorder.session import Session
 from recorder.sound.mixer import SoundInput
-from recorder.video_input import PictureInput
 from tests.support import media
 from tests.support.plans import session_plan
 
@@ -60,7 +60,7 @@ class Room:
         plan = session_plan(
             title="Rapat Senat",
             profile=PROFILE,
-            pictures=[PictureInput(pictures.name, pictures)],
+            pictures=[ChosenSource(pictures.name, pictures)],
             sounds=[SoundInput(sound.name, sound)] if sound else [],
             archives=[self.archive],
             pace=pace,

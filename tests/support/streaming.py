@@ -4,6 +4,7 @@ import threading
 from pathlib import Path
 
 from capture.pacing import RealPace
+from capture.source_kind import ChosenSource
 from capture.synthetic.audio import SyntheticAudio
 from capture.synthetic.video import SyntheticVideo
 from config.events import Event
@@ -16,7 +17,6 @@ from recorder.model.status import SessionResult
 from recorder.session import Session
 from recorder.sound.mixer import SoundInput
 from recorder.streaming.choice import StreamPlan
-from recorder.video_input import PictureInput
 from tests.support.nginx_rtmp import NginxRtmp
 from tests.support.plans import session_plan
 from tests.support.waiting import wait_for
@@ -44,7 +44,7 @@ class Streamed:
         plan = session_plan(
             title="Rapat Senat",
             profile=PROFILE,
-            pictures=[PictureInput(picture.name, picture)],
+            pictures=[ChosenSource(picture.name, picture)],
             sounds=[SoundInput(sound.name, sound)],
             archives=[Archive(folder / "arsip", clock, reserve_bytes=1)],
             pace=pace,

@@ -1,7 +1,7 @@
 """What tests of the program's tracks share: a source, an encoder that only takes notes, and a track ready to run."""
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import cast
@@ -22,7 +22,7 @@ from devices.host.clock import NANOSECONDS, Clock
 from recorder.encoder import Encoder
 from recorder.model.packet import EncodedPacket, Track
 from recorder.overload.relief import Relief
-from recorder.scene import Appearance, Look, Scene
+from recorder.scene import Appearance, Scene, Stage
 from recorder.sound.mixer import SoundInput
 from recorder.sound.program import Bus, ProgramSound
 from recorder.timeline import RunContext, Timeline
@@ -84,11 +84,11 @@ SLATE = 1_000_000
 """The number of the picture that stands for a missing source."""
 
 
-class NumberedLook(Look):
+class NumberedStage(Stage):
     """Has slates that are told from pictures by their number."""
 
-    def __init__(self, form: VideoFormat, appearance: Appearance) -> None:
-        super().__init__(form, appearance)
+    def __init__(self, inputs: Sequence[VideoInput], form: VideoFormat, appearance: Appearance) -> None:
+        super().__init__(inputs, form, appearance)
         self._numbered = numbered(SLATE)
 
     def slate(self, name: str, kind: OutageKind, size: Shape) -> av.VideoFrame:
@@ -235,8 +235,8 @@ class Rig:
         """Return the track that shows the first of `inputs`; the layouts "1" and "2" show one of them."""
         form = VideoFormat(*CAMERA_SIZE, rate, Matrix.BT709)
         layouts = {**BUILT_IN_LAYOUTS} | {one: LayoutSettings(kind=SINGLE, show=(one,)) for one in ("1", "2")}
-        look = NumberedLook(form, Appearance(layouts, Program(), "Rapat", "id"))
-        self.scene = Scene(inputs, look, SINGLE, run=self.run)
+        stage = NumberedStage(inputs, form, Appearance(layouts, Program(), "Rapat", "id"))
+        self.scene = Scene(inputs, stage, SINGLE, run=self.run)
         self.scene.begin()
         return VideoTrack(
             self.scene, self.encoder, self.run, put=_ignore, relief=relief, stillness=stillness,

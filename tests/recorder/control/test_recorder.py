@@ -24,7 +24,6 @@ from recorder.control.protocol import Failure, Ready
 from recorder.control.recorder import Inbox, Recorder
 from recorder.control.spec import Spec, decode_spec
 from recorder.control.streams import Handshake
-from recorder.heap import Garbage
 from recorder.model.status import SessionResult, SessionState
 from recorder.planning import Planned, plan_session
 from recorder.session import Session
@@ -163,11 +162,11 @@ def test_a_mistake_while_it_is_looked_after_costs_the_session_nothing(
 ) -> None:
     inbox: Inbox = queue.SimpleQueue()
 
-    def look(_garbage: Garbage) -> None:
+    def look() -> None:
         inbox.put("end")
         raise MemoryError
 
-    monkeypatch.setattr(Garbage, "look", look)
+    monkeypatch.setattr(recorder, "garbage_collector", lambda _clock: look)
     monkeypatch.setattr(recorder, "LINGER_S", 0)
     ended = ended_of(tmp_path, inbox)
     assert isinstance(ended, SessionResult)
@@ -211,14 +210,14 @@ def test_a_thread_that_breaks_is_told_and_the_recording_is_not_taken_for_a_whole
 ) -> None:
     inbox: Inbox = queue.SimpleQueue()
 
-    def break_one(_garbage: Garbage) -> None:
+    def break_one() -> None:
         thread = threading.Thread(target=[].pop, name="preview")
         thread.start()
         thread.join()
         inbox.put("end")
 
     monkeypatch.setattr(threading, "excepthook", lambda broken: None)  # pytest would fail the test for it
-    monkeypatch.setattr(Garbage, "look", break_one)
+    monkeypatch.setattr(recorder, "garbage_collector", lambda _clock: break_one)
     monkeypatch.setattr(recorder, "LINGER_S", 0)
     ended = ended_of(tmp_path, inbox)
     assert isinstance(ended, SessionResult)

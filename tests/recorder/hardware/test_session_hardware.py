@@ -12,6 +12,7 @@ import pytest
 from capture.pacing import FastPace, RealPace
 from capture.pictures import plane_views
 from capture.source import Matrix, VideoFormat
+from capture.source_kind import ChosenSource
 from capture.synthetic.audio import SyntheticAudio
 from capture.synthetic.video import SyntheticVideo
 from config.errors import StorageError
@@ -31,7 +32,6 @@ from recorder.plan import encoder_settings
 from recorder.session import Session
 from recorder.sound.mixer import SoundInput
 from recorder.streaming.choice import StreamPlan
-from recorder.video_input import PictureInput
 from recorder.x264 import VideoSettings
 from tests.support import markers, media
 from tests.support.fake_hardware import WELL, command
@@ -64,7 +64,7 @@ class Room:
         self.plan = session_plan(
             title="Rapat Senat",
             profile=PROFILE,
-            pictures=[PictureInput(picture.name, picture)],
+            pictures=[ChosenSource(picture.name, picture)],
             sounds=[SoundInput(sound.name, sound)],
             archives=[Archive(folder / "arsip", clock, reserve_bytes=1), *further],
             pace=pace,

@@ -12,6 +12,7 @@ import pytest
 
 from capture.pacing import FastPace
 from capture.source import AudioBlock
+from capture.source_kind import ChosenSource
 from capture.synthetic.audio import SyntheticAudio
 from capture.synthetic.video import SyntheticVideo
 from config.errors import EncoderError
@@ -26,7 +27,6 @@ from recorder.recovery.copying import copy
 from recorder.recovery.layout import look
 from recorder.session import Session
 from recorder.sound.mixer import SoundInput
-from recorder.video_input import PictureInput
 from tests.support import media
 from tests.support.plans import session_plan
 
@@ -80,7 +80,7 @@ def test_a_session_records_its_mix_and_each_input_that_asks_for_it(tmp_path: Pat
     plan = session_plan(
         title="Tiga mikrofon",
         profile=PROFILE,
-        pictures=[PictureInput("kamera", SyntheticVideo(PROFILE.width, PROFILE.height, PROFILE.fps, pace, stop))],
+        pictures=[ChosenSource("kamera", SyntheticVideo(PROFILE.width, PROFILE.height, PROFILE.fps, pace, stop))],
         sounds=[
             SoundInput("podium", Tone("podium", 440, pace, stop), own_track=True),
             SoundInput("ruang", Tone("ruang", 1000, pace, stop), gain_db=-20),

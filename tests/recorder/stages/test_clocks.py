@@ -7,7 +7,7 @@ import threading
 import time
 from pathlib import Path
 
-from recorder.stages.clocks import OF_LIBRARY, Children, Threads, called, process_ns, thread_ns
+from recorder.stages.clocks import OF_LIBRARY, called, child_programs, process_ns, thread_names, thread_ns
 from tests.recorder.stages.test_timers import burn
 from tests.support.waiting import wait_for
 
@@ -43,7 +43,7 @@ def test_threads_are_called_as_python_calls_them_here_and_for_the_system() -> No
     thread = threading.Thread(target=go.wait, name="read-kamera podium utama")
     thread.start()
     try:
-        names = Threads().look()
+        names = thread_names({})
         assert thread.native_id is not None
         assert names[thread.native_id] == "read-kamera podium utama"
         assert comm(thread.native_id) == "read-kamera pod", "15 bytes of it"
@@ -56,7 +56,7 @@ def test_threads_are_called_as_python_calls_them_here_and_for_the_system() -> No
 def test_what_a_library_starts_is_called_as_was_said() -> None:
     import av
 
-    before, own = Threads().look(), comm(threading.get_native_id())
+    before, own = thread_names({}), comm(threading.get_native_id())
     context = av.CodecContext.create("libx264", "w")
     assert isinstance(context, av.VideoCodecContext)
     context.width, context.height, context.pix_fmt, context.thread_count = 320, 180, "yuv420p", 3
@@ -64,7 +64,7 @@ def test_what_a_library_starts_is_called_as_was_said() -> None:
     with called("x264"):
         context.open(strict=False)
     assert comm(threading.get_native_id()) == own, "its own name is what it was"
-    new = [name for number, name in Threads().look().items() if number not in before]
+    new = [name for number, name in thread_names({}).items() if number not in before]
     assert new.count("x264" + OF_LIBRARY) >= 3
     with called("a name that is much longer than that"):
         pass
@@ -72,15 +72,15 @@ def test_what_a_library_starts_is_called_as_was_said() -> None:
 
 
 def test_children_are_known_by_their_modules_and_others_are_not_ours() -> None:
-    children = Children()
+    others: set[int] = set()
     command = [sys.executable, "-P", "-m", "http.server", "--bind", "127.0.0.1", "0"]
     child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        wait_for(lambda: children.look().get(child.pid) == "http.server")
+        wait_for(lambda: child_programs(others).get(child.pid) == "http.server")
         wait_for(lambda: bool(process_ns(child.pid)))
-        assert 1 not in children.look()
-        assert os.getppid() not in children.look()
+        assert 1 not in child_programs(others)
+        assert os.getppid() not in child_programs(others)
     finally:
         child.kill()
         child.wait()
-    assert child.pid not in children.look()
+    assert child.pid not in child_programs(others)

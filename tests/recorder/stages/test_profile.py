@@ -13,7 +13,7 @@ import pytest
 
 from capture.timing import CpuStage
 from recorder.model.status import StageFigures
-from recorder.stages.places import Phase, of_process, of_thread
+from recorder.stages.accounts import of_process, of_thread
 from recorder.stages.profile import StageProfile
 from tests.recorder.stages.test_timers import burn
 from tests.support.waiting import wait_for
@@ -21,6 +21,8 @@ from tests.support.waiting import wait_for
 MUCH_NS = 300_000_000
 PATH = {"PYTHONPATH": str(Path(__file__).parents[3])}
 BURN = "import time\nwhile time.process_time() < 0.5: pass"
+
+STAGES_OF_PHASES = (CpuStage.START, CpuStage.OTHER, CpuStage.SEALING)
 
 
 def on_a_thread(name: str, work: object) -> None:
@@ -150,12 +152,16 @@ def test_what_is_none_of_anybodys_is_the_phases() -> None:
 
 
 def test_names_have_their_stages() -> None:
-    assert [of_thread(name, Phase.RUNNING) for name in ("x264 (library)", "x264-live (library)", "live-youtube")] == [
+    assert [of_thread(name, CpuStage.OTHER) for name in ("x264 (library)", "x264-live (library)", "live-youtube")] == [
         CpuStage.ENCODE_VIDEO, CpuStage.LIVE_ENCODE, CpuStage.DESTINATIONS,
     ]  # fmt: skip
-    assert [of_thread("av:h264:df0 (library)", phase) for phase in Phase] == [
+    assert [of_thread("av:h264:df0 (library)", phase) for phase in STAGES_OF_PHASES] == [
         CpuStage.DECODE, CpuStage.DECODE, CpuStage.SLIDES,
     ]  # fmt: skip
-    assert [of_thread("session", phase) for phase in Phase] == [CpuStage.START, CpuStage.OTHER, CpuStage.SEALING]
-    assert of_process("capture.sound.child", Phase.RUNNING) is CpuStage.CAPTURE
-    assert of_process("recorder.live.child", Phase.RUNNING) is CpuStage.DESTINATIONS
+    assert [of_thread("session", phase) for phase in STAGES_OF_PHASES] == [
+        CpuStage.START,
+        CpuStage.OTHER,
+        CpuStage.SEALING,
+    ]
+    assert of_process("capture.sound.child", CpuStage.OTHER) is CpuStage.CAPTURE
+    assert of_process("recorder.live.child", CpuStage.OTHER) is CpuStage.DESTINATIONS
