@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import av
 from av.audio.stream import AudioStream
@@ -27,6 +27,9 @@ from recorder.picture_stream import PictureStream, encoder_failed
 from recorder.stages.clocks import called
 from recorder.x264 import VIDEO_TIME_BASE, VideoSettings, configure, interval, level, open_video, options, small
 
+if TYPE_CHECKING:
+    from recorder.hardware.pictures import HardwarePictures
+
 AUDIO_TIME_BASE = Fraction(1, SAMPLE_RATE)
 AAC_FRAME = 1024
 """Samples per AAC frame."""
@@ -42,27 +45,7 @@ class AudioSettings:
     bit_rate: int
 
 
-class EncodesPictures(Protocol):
-    """What encodes a session's pictures: PictureStream, or what uses other encoders than x264."""
-
-    @property
-    def by_x264(self) -> PictureStream | None:
-        """The stream that x264 makes, once it is x264 that encodes."""
-        ...
-
-    def encode(self, picture: av.VideoFrame, pts: int) -> list[EncodedPacket]:
-        """Encode a picture shown from `pts` on, which grows. Raises EncoderError."""
-        ...
-
-    def flush(self) -> list[EncodedPacket]:
-        """Return all that is held back; nothing may be encoded after this. Raises EncoderError."""
-        ...
-
-    def close(self) -> None:
-        """Free what encodes."""
-        ...
-
-
+type EncodesPictures = PictureStream | HardwarePictures
 type OpenX264 = Callable[[int], PictureStream]
 """Opens x264 for a stream that goes on at a decoding time."""
 

@@ -3,7 +3,10 @@
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from capture.pacing import Pace
 from capture.source import VideoFormat, VideoSource
@@ -14,6 +17,7 @@ from config.schema import Recording as RecordingSettings
 from config.schema import Storage as StorageSettings
 from config.secrets import StreamTarget
 from devices.health.tracker import HealthBoard
+from devices.host.clock import NANOSECONDS, Clock
 from recorder.archive.archive import Archive
 from recorder.archive.model import SessionContext
 from recorder.encoder import AudioSettings
@@ -21,6 +25,7 @@ from recorder.hardware.opening import EncoderPlan
 from recorder.model.packet import Track
 from recorder.scene import Appearance
 from recorder.sound.mixer import SoundInput
+from recorder.storing.opening import StorageTask
 from recorder.streaming.choice import StreamPlan
 from recorder.x264 import STILL_RATE, VideoSettings, video_settings
 
@@ -118,3 +123,31 @@ def live_facts(plan: SessionPlan, video: VideoFormat) -> dict[str, object]:
         "destinations": [target.name for target in plan.targets],
         "request": plan.context.request.request.uuid if plan.context.request else None,
     }
+
+
+def storage_task(plan: SessionPlan, began_ns: int, clock: Clock, destinations: Sequence[str]) -> StorageTask:
+    """Return what a recording asks of its disks that began at `began_ns` on the session clock, or goes on."""
+    back_ns = clock.now_ns() - began_ns if plan.live else 0
+    began = clock.now() - timedelta(seconds=back_ns / NANOSECONDS)
+    task = StorageTask(
+        archives=plan.archives,
+        storage=plan.storage,
+        recording=plan.recording,
+        bytes_per_s=(plan.profile.video_bitrate + plan.profile.audio_bitrate) / 8,
+        planned_s=plan.duration_s,
+        waits=not plan.live,
+        title=plan.title,
+        started_at=began,
+        context=msgspec.structs.replace(plan.context, destinations=destinations),
+    )
+    if (resume := plan.resume) is None:
+        return task
+    return replace(
+        task,
+        title=resume.title,
+        started_at=resume.started_at,
+        uuid=resume.uuid,
+        offset_s=resume.offset_s(began_ns, began),
+        part=resume.part,
+        earlier=resume.works,
+    )

@@ -23,7 +23,6 @@ from recorder.archive.model import RecordingFacts, length_s
 from recorder.dossier.carry import carry_letters
 from recorder.encoder import Encoder
 from recorder.eventlog import EventLog, Listener, fault_reporter
-from recorder.files import SessionFiles, storage_task
 from recorder.hardware.opening import PictureEncoder
 from recorder.inputs import SessionInputs
 from recorder.live.destinations import Destinations
@@ -39,14 +38,16 @@ from recorder.model.status import (
     StateMachine,
     source_lines,
 )
+from recorder.outputs import Outputs
 from recorder.overload.relief import Viewers
-from recorder.plan import SessionPlan, encoder_settings, live_facts
+from recorder.plan import SessionPlan, encoder_settings, live_facts, storage_task
 from recorder.preroll import PreRoll
 from recorder.program import Program
 from recorder.scene import Offer
 from recorder.standstill import SleepWatch
+from recorder.storing.failover import Failover
 from recorder.storing.file import OnDisk
-from recorder.storing.opening import check_places
+from recorder.storing.opening import StorageTask, StreamFormat, check_places
 from recorder.streaming.side import LiveSide
 from recorder.timeline import RunContext, Timeline
 from recorder.troubles import ActiveFaults
@@ -108,7 +109,7 @@ class Session:
         self._inputs = SessionInputs(plan, clock=clock, emit=self.emit)
         self._picture_encoder = PictureEncoder(plan.encoder, clock=clock, emit=self.emit)
         self._armed: _Armed | None = None
-        self._files: SessionFiles | None = None
+        self._recording: Failover | None = None
 
     def _hear(self, event: Event) -> None:
         self._troubles(event)
@@ -138,8 +139,8 @@ class Session:
             self.destinations.ending()
             if self._armed:
                 self._armed.program.stop_conference()
-            if self._files is not None:  # so that nobody goes on with it if it is killed before its end
-                self.emit("session-stopping", self._files.work.name, "Ending.")
+            if self._recording is not None:  # so that nobody goes on with it if it is killed before its end
+                self.emit("session-stopping", self._recording.work.name, "Ending.")
             self._stopping.set()
         if self._armed:
             self._armed.program.wake()
@@ -170,11 +171,11 @@ class Session:
         return self._armed.program
 
     def _media_s(self) -> float | None:
-        return round(max(0, self._timeline.media_now_ns()) / NANOSECONDS, 3) if self._files else None
+        return round(max(0, self._timeline.media_now_ns()) / NANOSECONDS, 3) if self._recording else None
 
     def status(self) -> SessionStatus:
         """Return what is true now; bytes and media time are those found on disk."""
-        on_disk = self._files.storage.on_disk if self._files else OnDisk()
+        on_disk = self._recording.on_disk if self._recording else OnDisk()
         armed, troubles = self._armed, self._troubles.now
         program = armed.program if armed else None
         counts = program.counts if program else PictureCounts()
@@ -188,7 +189,7 @@ class Session:
             repeated=counts.repeated,
             fps=round(program.fps, 2) if program else 0.0,
             levels_dbfs=[round(level, 1) for level in program.levels_dbfs] if program else [],
-            disk_left_s=self._files.storage.left_s if self._files else None,
+            disk_left_s=self._recording.left_s if self._recording else None,
             destinations=self.destinations.lines(),
             sources=source_lines(self._plan.board),
             pre_roll_s=round(self._pre_roll.seconds, 3),
@@ -219,17 +220,17 @@ class Session:
             if self._machine.state in BEFORE:
                 self._machine.to(SessionState.FAILED)
             raise
-        files, armed = self._files, self._armed
-        if files is None or armed is None:
+        recording, armed = self._recording, self._armed
+        if recording is None or armed is None:
             if self._failure:
                 self._machine.to(SessionState.FAILED)
                 raise self._failure
             self._machine.to(SessionState.IDLE)
             return self._without_package()
         is_new = self._plan.resume is None  # else something was recorded before, whatever has come since
-        if is_new and not armed.program.counts.frames and files.discarded():
+        if is_new and not armed.program.counts.frames and _is_discarded(recording):
             raise self._failure or LiputError(f"{self._plan.pictures[0].name} gave no picture; nothing was recorded")
-        return self._seal(files, armed.program)
+        return self._seal(recording, armed.program)
 
     def _run(self, stack: ExitStack) -> None:
         check_places(self._plan.archives, self._plan.storage, self._clock)
@@ -250,7 +251,7 @@ class Session:
                 self._begin(armed)
             self._look_after(armed)
         except Exception as error:
-            if self._files is None:
+            if self._recording is None:
                 raise
             # A mistake of ours: what was recorded is sealed all the same.
             self._fail(as_ours(error))
@@ -259,7 +260,7 @@ class Session:
         # Nobody takes from the readers any more: what they drop from here on is not missing.
         self._plan.stop.set()
         self._inputs.stop()
-        if self._files is not None:
+        if self._recording is not None:
             self._tell_end(armed.program)
 
     def _arm(self, stack: ExitStack) -> tuple["_Armed", tuple[int, Frame] | None]:
@@ -301,7 +302,7 @@ class Session:
             armed.program.wait(WATCH_S)
             if self._plan.live:  # else only what comes counts, however long it takes
                 asleep.look(self._media_s())
-            if self._starting is not None and self._files is None and not self._stopping.is_set():
+            if self._starting is not None and self._recording is None and not self._stopping.is_set():
                 self._try_to_begin(armed)
             self._machine.judge(is_troubled=bool(self._troubles.now))
             if self._is_long_over():
@@ -335,48 +336,59 @@ class Session:
         self._pre_roll.holds = True
         wanted_ns = self._timeline.now_ns() - min(self._starting or 0.0, self._pre_roll.keep_s) * NANOSECONDS
         began_ns = self._timeline.zero_ns + round(max(0.0, wanted_ns))
-        files = SessionFiles(
-            storage_task(plan, began_ns, self._clock, self.destinations.names),
-            armed.encoder,
-            self._pre_roll.form,
-            clock=self._clock,
-            log=self.emit,
-            live=self.destinations,
-            on_failure=self._fail,
-        )
-        if plan.resume is not None:
-            self.emit(
-                "session-resumed",
-                files.work.name,
-                f"Its recorder was killed; the session goes on as part {plan.resume.part}",
-                part=plan.resume.part,
-                offset_s=round(files.offset_s, 3),
-                missing_s=round(files.offset_s - plan.resume.end_s, 3),
-            )
-        self._marks.offset_s = files.offset_s
+        task = storage_task(plan, began_ns, self._clock, self.destinations.names)
+        recording, outputs = self._opened(armed.encoder, task)
+        self._marks.offset_s = task.offset_s
         armed.writing.callback(self.emit.close)
-        armed.writing.callback(lambda: files.outputs.close(self._marks.all, plan.title))
+        armed.writing.callback(lambda: outputs.close(self._marks.all, plan.title))
         armed.writing.callback(armed.live.end)
-        armed.live.open(files.outputs, encoder_settings(plan, self._inputs.form)[0])
-        origin_ns = self._pre_roll.open(files.outputs.put, round(wanted_ns))
-        armed.live.begin(files.outputs, self._pre_roll.in_media_time)
-        self._timeline.begin(origin_ns)
+        armed.live.open(outputs, encoder_settings(plan, self._inputs.form)[0])
+        origin_ns = self._pre_roll.open(outputs.put, round(wanted_ns))
+        armed.live.begin(outputs, self._pre_roll.in_media_time)
+        self._timeline.origin_ns = origin_ns
         if counts_anew:
             armed.program.begin(self._pre_roll.skipped)
             self._troubles.begin()
         if plan.duration_s is not None:
             self._timeline.end_at(origin_ns + round(plan.duration_s * NANOSECONDS))
-        self._files = files
+        self._recording = recording
         self._machine.to(SessionState.LIVE)
         zero_ns = self._timeline.zero_ns + origin_ns
         if plan.context.request:
-            armed.writing.callback(carry_letters(files.work.path, plan.context.request, self._clock))
+            armed.writing.callback(carry_letters(recording.work.path, plan.context.request, self._clock))
         facts = live_facts(plan, self._inputs.form) | armed.live.facts() | self._picture_encoder.facts()
         facts["destinations"] = list(self.destinations.names)
-        self.emit("session-live", files.work.name, "Recording.", clock_ns=zero_ns, folder=str(files.work.path), **facts)
-        self._inputs.isolate(armed.writing, files.storage.beside, zero_ns)  # what comes of it is of the recording
+        work = recording.work
+        self.emit("session-live", work.name, "Recording.", clock_ns=zero_ns, folder=str(work.path), **facts)
+        self._inputs.isolate(armed.writing, recording.beside, zero_ns)  # what comes of it is of the recording
         if self._stopping.is_set():  # meanwhile, when there was no log to say so in
-            self.emit("session-stopping", files.work.name, "Ending.")
+            self.emit("session-stopping", work.name, "Ending.")
+
+    def _opened(self, encoder: Encoder, task: StorageTask) -> tuple[Failover, Outputs]:
+        """Make the work folder and start the writers; destinations are not connected yet.
+
+        Raises LiputErrors; then nothing is left behind.
+        """
+        form, resume = self._pre_roll.form, self._plan.resume
+        recording = Failover(
+            task,
+            StreamFormat(form, encoder.templates_of(form)),
+            may_change=encoder.may_change_form,
+            clock=self._clock,
+            log=self.emit,
+            on_failure=self._fail,
+        )
+        work = recording.begin()
+        if resume is not None:
+            self.emit(
+                "session-resumed",
+                work.name,
+                f"Its recorder was killed; the session goes on as part {resume.part}",
+                part=resume.part,
+                offset_s=round(task.offset_s, 3),
+                missing_s=round(task.offset_s - resume.end_s, 3),
+            )
+        return recording, Outputs(recording, form, encoder.templates_of, live=self.destinations)
 
     def _fail(self, error: LiputError) -> None:
         """Take note of what went wrong for good, and end the session in order."""
@@ -408,12 +420,12 @@ class Session:
         finally:
             self._machine.to(SessionState.SEALING)
 
-    def _seal(self, files: SessionFiles, program: Program) -> SessionResult:
+    def _seal(self, recording: Failover, program: Program) -> SessionResult:
         """Turn the work folder into a package; what cannot be sealed stays where it is, with the reason."""
         try:
-            packages = files.storage.seal(self._facts(program), self._progress)
+            packages = recording.seal(self._facts(program), self._progress)
         except Exception as error:  # of whatever kind: people must hear where the recording is
-            told, work = as_ours(error), files.storage.joined or files.work
+            told, work = as_ours(error), recording.joined or recording.work
             self.emit("sealing-failed", work.name, told.message, hint=told.hint)
             self._machine.to(SessionState.FAILED)
             return self._without_package(str(work.path), self._encoded_s, program.counts.frames)
@@ -457,3 +469,12 @@ class Session:
             loudness_lufs=loudness.integrated_lufs, loudness_range_lu=loudness.range_lu,
             destinations=self.destinations.all_names,
         )  # fmt: skip
+
+
+def _is_discarded(recording: Failover) -> bool:
+    """Remove work folders without a picture in them, and return whether that was done: sound is kept."""
+    try:
+        recording.discard()
+    except LiputError:
+        return False
+    return True

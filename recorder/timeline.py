@@ -1,7 +1,7 @@
 """Program time and media time: where the session is, how far each track has come, and where it ends.
 
 Program time 0 is the capture time of the first picture of an armed session. Media time 0 is where its recording
-begins: the same, or a keyframe later on (`begin`). A live session's time passes with the session clock; that of one
+begins: the same, or a keyframe later on. A live session's time passes with the session clock; that of one
 that runs as fast as it can is where its furthest track is.
 """
 
@@ -39,7 +39,8 @@ class Timeline:
         self._clock = clock
         self._lock = threading.Lock()
         self._zero_ns: int | None = None
-        self._end_ns: int | None = None
+        self.end_ns: int | None = None
+        """Where the session ends; None while it is not decided."""
         self._positions = dict.fromkeys(tracks, 0)
         self._ending = frozenset(ending)
         self._running = set(self._ending)
@@ -47,10 +48,6 @@ class Timeline:
     def start(self, zero_ns: int) -> None:
         """Make the session-clock time `zero_ns` program time 0."""
         self._zero_ns = zero_ns
-
-    def begin(self, origin_ns: int) -> None:
-        """Make program time `origin_ns` media time 0."""
-        self.origin_ns = origin_ns
 
     @property
     def zero_ns(self) -> int:
@@ -64,7 +61,7 @@ class Timeline:
     def media_now_ns(self) -> int:
         """Return where the recording is now, or where it ended; negative before it begins."""
         now_ns = self.now_ns()
-        return (now_ns if self._end_ns is None else min(now_ns, self._end_ns)) - self.origin_ns
+        return (now_ns if self.end_ns is None else min(now_ns, self.end_ns)) - self.origin_ns
 
     def media_position_ns(self) -> int:
         """Return up to where every track of the recording is encoded."""
@@ -89,15 +86,10 @@ class Timeline:
         with self._lock:
             return min(self._positions.values())
 
-    @property
-    def end_ns(self) -> int | None:
-        """Where the session ends; None while it is not decided."""
-        return self._end_ns
-
     def end_at(self, end_ns: int) -> None:
         """End the session there, unless it ends earlier already."""
         with self._lock:
-            self._end_ns = end_ns if self._end_ns is None else min(self._end_ns, end_ns)
+            self.end_ns = end_ns if self.end_ns is None else min(self.end_ns, end_ns)
 
     def source_ended(self, track: Track) -> None:
         """Say that the source of `track` gives no more; after the last one that had an end, that is the session's.
@@ -109,7 +101,7 @@ class Timeline:
                 self._running.remove(track)
                 if not self._running:
                     longest = max(self._positions[ended] for ended in self._ending)
-                    self._end_ns = longest if self._end_ns is None else min(self._end_ns, longest)
+                    self.end_ns = longest if self.end_ns is None else min(self.end_ns, longest)
         if self._release:
             self._release(str(track))
 

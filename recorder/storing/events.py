@@ -5,8 +5,7 @@ from pathlib import Path
 from config.errors import LiputError
 from config.events import Emit
 from recorder.storing.forecast import Forecast, Level
-from recorder.storing.progress import ReplicaState
-from recorder.storing.replica import Replica
+from recorder.storing.replica import Replica, ReplicaState
 from recorder.troubles import reason_of
 
 

@@ -39,8 +39,7 @@ from recorder.storing.file import OnDisk
 from recorder.storing.forecast import Forecast, Level
 from recorder.storing.mounts import MountMemory
 from recorder.storing.opening import Opener, StorageTask, StreamFormat, undo
-from recorder.storing.progress import ReplicaState
-from recorder.storing.replica import Replica
+from recorder.storing.replica import Replica, ReplicaState
 from recorder.storing.sealing import Sealer
 
 WATCH_S = 0.25
@@ -156,7 +155,7 @@ class Failover:
             self._backlog = KeptPackets(Track.VIDEO if Track.VIDEO in tracks else next(iter(tracks)))
         # Where there are too many threads nothing is left behind, and nobody else is asked to do that.
         self._guard = threads.start(self._watch, name="storage-guard", otherwise=self._undo)
-        return self._copies[0].replica.work
+        return self.work
 
     def _undo(self) -> None:
         self._log.close()
@@ -251,6 +250,11 @@ class Failover:
     # What is known of it
 
     @property
+    def work(self) -> WorkFolder:
+        """The first work folder."""
+        return self._copies[0].replicas[0].work
+
+    @property
     def replicas(self) -> list[Replica]:
         """All replicas so far, those of one copy after the other."""
         return [replica for copy in self._copies for replica in copy.replicas]
@@ -307,13 +311,13 @@ class Failover:
         since_ns, self._looked_ns = now_ns - self._looked_ns, now_ns
         if since_ns > STOOD_STILL_S * NANOSECONDS:
             for copy in self._copies:
-                copy.replica.stood_still(now_ns, since_ns)
+                copy.replica.growth.stood_still(now_ns, since_ns)
 
     def _look(self, copy: _Copy) -> None:
         """See whether a copy's file grows, and how long its disk will last; leave the disk where that is needed."""
         replica, now_ns, given_s = copy.replica, self._clock.now_ns(), self._given_s
         change = replica.look(now_ns, given_s)
-        standing_s = replica.standing_s(now_ns)
+        standing_s = replica.growth.standing_s(now_ns)
         if change is not None:
             events.progress(self._log, replica, change, standing_s)
         if change is ReplicaState.WRITING:
@@ -477,7 +481,7 @@ class Failover:
         if is_another_form:
             return
         self._count_again(copy)
-        if old.is_stalled:
+        if old.growth.is_stalled:
             events.progress(self._log, old, ReplicaState.WRITING, 0.0)
         events.switched(self._log, old.folder, new, _found_s(copy.replicas[:-1]), begins_s)
 

@@ -18,6 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from enum import Enum, auto
 from fractions import Fraction
 from functools import partial
 
@@ -35,7 +36,6 @@ from recorder.model.marks import Mark
 from recorder.model.packet import RUN_IN, EncodedPacket, Track, TrackId
 from recorder.storing.faults import stalled
 from recorder.storing.file import Mp4File, OnDisk
-from recorder.storing.progress import ProgressWatch, ReplicaState, patience_s
 
 MOST_BEHIND_S = 60.0
 """How long a packet may wait for a slow disk, however many are handed over at once: a minute of 1080p30 is 35 MB."""
@@ -55,6 +55,28 @@ FIRST_SYNC_S = 0.02
 CLOSE_S = 20.0
 """How long a disk may take nothing at all while the replica is closed, before it is left to itself."""
 
+STALLED_S = 3.0
+"""How long nothing may come to the disk, beyond a fragment and the sync after it, until people hear of it."""
+
+TOLD_S = 4.5
+"""How long it is at most, whatever the settings are."""
+
+
+def patience_s(settings: RecordingSettings) -> float:
+    """Return how long nothing may come to the disk, in seconds, until that is worth telling."""
+    return min(STALLED_S + settings.fragment_s + settings.sync_s, TOLD_S)
+
+
+class ReplicaState(Enum):
+    """The states of a replica."""
+
+    OPENING = auto()
+    WRITING = auto()
+    STALLED = auto()
+    FAILED = auto()
+    CLOSING = auto()
+    CLOSED = auto()
+
 
 _OPENING, _WRITING, _STALLED, _FAILED, _CLOSING, _CLOSED = ReplicaState
 _NEXT = {
@@ -65,6 +87,44 @@ _NEXT = {
     _CLOSING: {_CLOSED},
     _CLOSED: set[ReplicaState](),
 }
+
+
+class ProgressWatch:
+    """Compares the media time on disk with the media time given; asks no disk, so that it cannot hang."""
+
+    def __init__(self, now_ns: int, patience_s: float) -> None:
+        """`patience_s` is how long nothing may come to the disk: longer than a fragment, and a sync after it, take."""
+        self._patience_ns = round(patience_s * NANOSECONDS)
+        self._found_s = 0.0
+        self._grown_ns = now_ns
+        self._stalled_ns: int | None = None
+
+    def update(self, now_ns: int, found_s: float, given_s: float) -> ReplicaState | None:
+        """Take a look: up to which media time it was found on disk, and up to which it was given, in seconds."""
+        if found_s > self._found_s:
+            self._found_s, self._grown_ns = found_s, now_ns
+            if self._stalled_ns is not None:
+                self._stalled_ns = None
+                return ReplicaState.WRITING
+        elif given_s <= found_s:
+            self._grown_ns = now_ns  # nothing waits
+        elif self._stalled_ns is None and now_ns >= self._grown_ns + self._patience_ns:
+            self._stalled_ns = now_ns
+            return ReplicaState.STALLED
+        return None
+
+    def stood_still(self, now_ns: int, for_ns: int) -> None:
+        """Leave out of account that this whole process, its disk's threads too, has stood still for so long."""
+        self._grown_ns = min(now_ns, self._grown_ns + for_ns)
+
+    @property
+    def is_stalled(self) -> bool:
+        """Whether it was told, and is not over."""
+        return self._stalled_ns is not None
+
+    def standing_s(self, now_ns: int) -> float:
+        """Return for how long nothing has come to the disk that waits for it."""
+        return (now_ns - self._grown_ns) / NANOSECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +175,7 @@ class Replica:
         self._on_failure = on_failure
         self._state = _OPENING
         self._changing = threading.Lock()
-        self._progress = ProgressWatch(clock.now_ns(), patience_s(settings))
+        self.growth = ProgressWatch(clock.now_ns(), patience_s(settings))
         self._counts: dict[tuple[TrackId, Fraction], int] = {}
         self._queue: queue.SimpleQueue[tuple[EncodedPacket, int] | None] = queue.SimpleQueue()
         self._writing_since_ns: int | None = None  # when the packet came that is written now
@@ -195,23 +255,10 @@ class Replica:
 
         `given_s` is up to where the session has packets.
         """
-        change = self._progress.update(now_ns, self.found_s, given_s)
+        change = self.growth.update(now_ns, self.found_s, given_s)
         if change is not None:
             self._become(change)
         return change
-
-    @property
-    def is_stalled(self) -> bool:
-        """Whether a look has found that it does not grow, and none that it does again."""
-        return self._progress.is_stalled
-
-    def standing_s(self, now_ns: int) -> float:
-        """Return for how long nothing has come to the disk that waits for it."""
-        return self._progress.standing_s(now_ns)
-
-    def stood_still(self, now_ns: int, for_ns: int) -> None:
-        """Leave out of account that this whole process has stood still for so long."""
-        self._progress.stood_still(now_ns, for_ns)
 
     # Packets
 

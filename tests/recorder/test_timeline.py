@@ -84,7 +84,7 @@ def test_media_time_begins_with_the_recording_and_stands_still_at_its_end() -> N
     timeline = Timeline(clock, live=True, tracks=BOTH, ending=())
     zero_ns = clock.now_ns()
     timeline.start(zero_ns)
-    timeline.begin(3 * SECOND)
+    timeline.origin_ns = 3 * SECOND
     assert timeline.media_now_ns() == -3 * SECOND
     clock.advance_to(zero_ns + 5 * SECOND)
     assert timeline.media_now_ns() == 2 * SECOND
@@ -96,7 +96,7 @@ def test_media_time_begins_with_the_recording_and_stands_still_at_its_end() -> N
 
 def test_what_was_encoded_before_the_recording_began_is_none_of_it() -> None:
     timeline = Timeline(SimulatedClock(), live=True, tracks=BOTH, ending=())
-    timeline.begin(3 * SECOND)
+    timeline.origin_ns = 3 * SECOND
     positions = []
     for seconds in (2, 3, 8):
         timeline.advance(Track.VIDEO, seconds * SECOND)

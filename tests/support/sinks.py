@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
-from recorder import files
+from recorder import session
 from recorder.live.destinations import Destinations
 from recorder.model.marks import Mark
 from recorder.model.packet import PROGRAM, EncodedPacket
@@ -48,8 +48,8 @@ def also_to(*makes: Callable[[Templates], Sink]) -> Iterator[None]:
                 sink.close()
 
     # By hand: unittest.mock loads asyncio, which a bench would count.
-    setattr(files, "Outputs", OutputsAndSinks)  # noqa: B010 - it is no export of files
+    setattr(session, "Outputs", OutputsAndSinks)  # noqa: B010 - it is no export of session
     try:
         yield
     finally:
-        setattr(files, "Outputs", Outputs)  # noqa: B010
+        setattr(session, "Outputs", Outputs)  # noqa: B010

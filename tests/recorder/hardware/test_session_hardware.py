@@ -23,7 +23,6 @@ from config.secrets import Secret, StreamTarget
 from devices.host.clock import SystemClock
 from recorder.archive.archive import Archive
 from recorder.archive.work import WorkFolder
-from recorder.files import SessionFiles
 from recorder.hardware.kinds import Kind, Reason, Verdict
 from recorder.hardware.memory import remembered
 from recorder.hardware.opening import EncoderPlan
@@ -31,6 +30,7 @@ from recorder.model.status import SessionResult, SessionState
 from recorder.plan import encoder_settings
 from recorder.session import Session
 from recorder.sound.mixer import SoundInput
+from recorder.storing.failover import Failover
 from recorder.streaming.choice import StreamPlan
 from recorder.x264 import VideoSettings
 from tests.support import markers, media
@@ -208,12 +208,12 @@ def test_one_that_fails_just_as_the_recording_begins_costs_nothing(tmp_path: Pat
     """The files are opened for one form, and all packets are of the other by then."""
     room = Room(tmp_path, "crash", 15)
 
-    def late(*given: Any, **more: Any) -> SessionFiles:
+    def late(*given: Any, **more: Any) -> Failover:
         wait_for(lambda: room.session.status().pre_roll_s > HARDWARE_S)  # so it is x264's
-        return SessionFiles(*given, **more)
+        return Failover(*given, **more)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("recorder.session.SessionFiles", late)  # so that it fails in between
+        patch.setattr("recorder.session.Failover", late)  # so that it fails in between
         result = room.run()
     assert result.state is SessionState.SEALED
     seen = numbers(program(result))

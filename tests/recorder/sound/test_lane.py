@@ -162,7 +162,7 @@ def test_samples_are_taken_as_they_are_wanted() -> None:
 
 def test_silence_comes_when_our_patience_is_over_and_is_told_once() -> None:
     case = Case()
-    case.timeline.begin(NANOSECONDS)
+    case.timeline.origin_ns = NANOSECONDS
     case.give(0)
     case.to(PATIENCE_S)
     assert not case.lane.pull(0.0)

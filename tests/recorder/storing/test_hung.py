@@ -9,7 +9,7 @@ import pytest
 from config.errors import StorageError
 from devices.host.clock import NANOSECONDS
 from recorder.storing.opening import Opener
-from recorder.storing.progress import ProgressWatch, ReplicaState
+from recorder.storing.replica import ProgressWatch, ReplicaState
 from tests.support.disks import left_alone
 from tests.support.errors import because
 from tests.support.stored import RATE, Disks, Show, Shows, facts
@@ -18,7 +18,7 @@ from tests.support.waiting import wait_for
 
 
 def test_a_disk_that_takes_nothing_is_told_and_left(show: Shows, disks: Disks, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("recorder.storing.progress.STALLED_S", 0.5)
+    monkeypatch.setattr("recorder.storing.replica.STALLED_S", 0.5)
     monkeypatch.setattr("recorder.storing.replica.CLOSE_S", 1.0)
     before = set(threading.enumerate())
     session = show(2, stalled_s=2.0)
@@ -44,7 +44,7 @@ def test_a_disk_that_takes_nothing_is_told_and_left(show: Shows, disks: Disks, m
 
 
 def test_a_disk_that_goes_on_is_told_too(show: Shows, disks: Disks, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("recorder.storing.progress.STALLED_S", 0.5)
+    monkeypatch.setattr("recorder.storing.replica.STALLED_S", 0.5)
     session = show(1)
     session.feed(3)
     wait_for(lambda: session.storage.on_disk.media_time_s > 1)
@@ -74,7 +74,7 @@ def hang_with_an_unusable_spare(session: Show, disks: Disks) -> None:
 def test_a_disk_that_hangs_for_a_while_is_gone_on_with_where_the_spare_one_cannot_be_used(
     show: Shows, disks: Disks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("recorder.storing.progress.STALLED_S", 0.5)
+    monkeypatch.setattr("recorder.storing.replica.STALLED_S", 0.5)
     session = show(2, stalled_s=2.0)
     hang_with_an_unusable_spare(session, disks)
     disks.let_go.set()
@@ -89,7 +89,7 @@ def test_a_disk_that_hangs_for_a_while_is_gone_on_with_where_the_spare_one_canno
 def test_half_a_mirror_that_hangs_for_a_while_is_gone_on_with_where_the_third_disk_cannot_be_used(
     show: Shows, disks: Disks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("recorder.storing.progress.STALLED_S", 0.5)
+    monkeypatch.setattr("recorder.storing.replica.STALLED_S", 0.5)
     session = show(3, stalled_s=2.0, mirror=True)
     hang_with_an_unusable_spare(session, disks)
     disks.let_go.set()
@@ -104,7 +104,7 @@ def test_half_a_mirror_that_hangs_for_a_while_is_gone_on_with_where_the_third_di
 def test_a_disk_that_is_lost_while_another_one_is_looked_for_ends_the_session_where_there_is_none(
     show: Shows, disks: Disks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("recorder.storing.progress.STALLED_S", 0.5)
+    monkeypatch.setattr("recorder.storing.replica.STALLED_S", 0.5)
     session, opens, go_on = show(2, stalled_s=2.0), threading.Event(), threading.Event()
 
     def refuse(*_place: object) -> Never:
@@ -173,7 +173,7 @@ def test_only_a_disk_that_never_answers_leaves_a_session_that_says_so_and_ends(
 def test_a_session_that_waits_for_its_disk_ends_where_that_takes_nothing_any_more(
     show: Shows, disks: Disks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("recorder.storing.progress.STALLED_S", 0.5)
+    monkeypatch.setattr("recorder.storing.replica.STALLED_S", 0.5)
     monkeypatch.setattr("recorder.storing.replica.CLOSE_S", 0.5)
     monkeypatch.setattr("recorder.storing.replica.QUEUE_PACKETS", 100)
     monkeypatch.setattr("recorder.storing.failover.WATCH_S", 0.05)

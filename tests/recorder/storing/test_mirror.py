@@ -12,8 +12,7 @@ from devices.host.clock import SystemClock
 from recorder.archive.archive import Archive
 from recorder.archive.work import WorkFolder
 from recorder.model.packet import EncodedPacket
-from recorder.storing.progress import ReplicaState
-from recorder.storing.replica import Replica
+from recorder.storing.replica import Replica, ReplicaState
 from tests.support import leftovers, media
 from tests.support.cut_short import Material
 from tests.support.leftovers import live

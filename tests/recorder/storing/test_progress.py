@@ -7,7 +7,7 @@ import pytest
 from config.reader import read_settings
 from devices.host.clock import NANOSECONDS
 from recorder.storing.failover import WATCH_S
-from recorder.storing.progress import ProgressWatch, ReplicaState, patience_s
+from recorder.storing.replica import ProgressWatch, ReplicaState, patience_s
 
 
 def at(seconds: float) -> int:

@@ -17,7 +17,7 @@ from recorder.model.packet import EncodedPacket, Track
 from recorder.storage_errors import storage_error
 from recorder.storing.file import Mp4File, RecordingFile
 from recorder.storing.opening import Templates
-from recorder.storing.progress import ReplicaState
+from recorder.storing.replica import ReplicaState
 from tests.support import media
 from tests.support.copies import full_disk
 from tests.support.errors import because

@@ -7,8 +7,7 @@ import pytest
 
 from config.errors import StorageError
 from devices.host.clock import NANOSECONDS, SystemClock
-from recorder.storing.progress import ReplicaState
-from recorder.storing.replica import Replica
+from recorder.storing.replica import Replica, ReplicaState
 from tests.support.recorded import OneFile, encoder, feed
 from tests.support.stored import Disks
 from tests.support.waiting import wait_for

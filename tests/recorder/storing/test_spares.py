@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from recorder.storing.progress import ProgressWatch, ReplicaState
+from recorder.storing.replica import ProgressWatch, ReplicaState
 from tests.recorder.storing.test_hung import hang_with_an_unusable_spare
 from tests.support.stored import RATE, Disks, Show, Shows
 from tests.support.timeline import is_continuous
@@ -13,7 +13,7 @@ from tests.support.waiting import wait_for
 
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("recorder.storing.progress.STALLED_S", 0.5)
+    monkeypatch.setattr("recorder.storing.replica.STALLED_S", 0.5)
     monkeypatch.setattr("recorder.storing.replica.CLOSE_S", 1.0)
 
 
