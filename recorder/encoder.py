@@ -1,7 +1,6 @@
-"""Encode once: H.264 by x264 (or in hardware: recorder/hardware) and AAC, into packets that every sink shares.
+"""Encode once: H.264 and AAC, into packets that every sink shares.
 
-Sinks build their own streams from those of a master container whose muxer writes nothing (`templates`), so a packet is
-encoded once however many sinks take it.
+Sinks build their streams from those of a master container whose muxer writes nothing (`templates`).
 """
 
 import os
@@ -64,7 +63,7 @@ class Encoder:
         own_sounds: Mapping[str, AudioSettings] = {},
         elsewhere: Elsewhere | None = None,
     ) -> None:
-        """Open the program's encoders, and one for each input of sound that has a track of its own, by its name.
+        """Open the encoders, and one for each input of sound with a track of its own, by its name.
 
         Pictures may be encoded `elsewhere`; x264 may have to take over from that then.
         """
@@ -145,18 +144,16 @@ class Encoder:
     def set_bit_rate(self, bit_rate: int) -> None:
         """Make the picture `bit_rate` bits a second from the next one on; from the thread that encodes it.
 
-        Where the encoder began with a `max_rate` equal to its `bit_rate` (x264 keeps such a stream at a constant rate),
-        the most at any moment, and the buffer that bursts come from, follow.
+        An encoder that began with a `max_rate` equal to its `bit_rate` stays at a constant rate.
         """
         context = self._picture_stream.context
         context.bit_rate = context.max_bit_rate = bit_rate
         context.rc_buffer_size = round(bit_rate * self._buffer_s)
 
     def change_video(self, settings: VideoSettings) -> None:
-        """Encode with `settings` from the next picture on, which is a keyframe; from the thread that encodes it.
+        """Encode with `settings` from the next picture on, a keyframe; from the thread that encodes it.
 
-        Nobody who decodes the stream has to know. Raises EncoderError where they would have to (the parameter sets
-        would be others), or x264 refuses; then everything stays as it is.
+        Raises EncoderError where the parameter sets would be others, or x264 refuses; then everything stays as it is.
         """
         if self.is_elsewhere:  # nothing is to be had there; x264 begins with them if it has to take over
             self._settings = settings
@@ -200,8 +197,7 @@ class Encoder:
     def encode_video(self, picture: av.VideoFrame, pts: int) -> list[EncodedPacket]:
         """Encode a yuv420p picture shown from `pts` (VIDEO_TIME_BASE units, growing); x264 takes a copy.
 
-        A keyframe is asked for by time, not by count, so that it comes when it should whatever the camera's rate.
-        Raises EncoderError when there is no picture to encode, and when the encoder fails.
+        Keyframes come by time, whatever the camera's rate. Raises EncoderError.
         """
         pictures = self._pictures
         if pictures is None:
@@ -218,10 +214,7 @@ class Encoder:
         return pictures.encode(picture, pts)
 
     def encode_audio(self, samples: Samples, pts: int, track: TrackId = Track.AUDIO) -> list[EncodedPacket]:
-        """Encode (n, channels) int16 samples of a track of sound that start `pts` samples into the session.
-
-        Raises EncoderError when there is no such track, and when the encoder fails.
-        """
+        """Encode (n, channels) int16 samples of a track of sound, from its sample `pts` on. Raises EncoderError."""
         stream = self._sounds.get(track)
         if stream is None:
             raise EncoderError(f"this session has no {track} to encode")

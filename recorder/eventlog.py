@@ -1,9 +1,7 @@
 """The session's event log: every gap, drop, reconnect and restart with its time, kept with the recording.
 
-Events come from any thread and are never made to wait for the disk: a thread for each file appends them, one JSON
-object a line, and makes them safe with fdatasync. Each file gets every event, also those from before it was opened: the
-log outlives the disk that it began on. For that they are kept in memory, once for all files and within a bound. Events
-that come too often are thinned before (`Repeats`). The log says how many are left out.
+A thread for each file appends events, one JSON object a line, and syncs them. Each file gets every event, from the
+first on: they are kept in memory within a bound. Events that come too often are thinned before (`Repeats`).
 """
 
 import os
@@ -117,8 +115,6 @@ EVENTS_LEFT_OUT = "events-left-out"
 
 @dataclass(slots=True)
 class _Often:
-    """One kind of one subject."""
-
     bucket: Bucket
     left_out: int = 0
     last: Event | None = None
@@ -127,10 +123,9 @@ class _Often:
 
 @dataclass(slots=True)
 class Repeats:
-    """Thins events: of one kind and subject the first pass, then one now and then, and the last.
+    """Thins events: of one kind and subject the first pass, then one now and then, and the last; others are counted.
 
-    The events between are counted. So a fault that comes and goes a hundred times a second neither fills the log nor
-    hides other events. For one thread at a time. Times are seconds of any clock that never goes back.
+    For one thread at a time. Times are seconds of any clock that never goes back.
     """
 
     _known: dict[tuple[str, str], _Often] = field(default_factory=dict)

@@ -1,8 +1,7 @@
 """The fragments of an MP4 that are whole in its file: read from the file, while another thread writes it.
 
-The record light must not report an intention (what was given to the muxer) but what can be played when
-everything is killed now. A fragment is a `moof` box (which samples, from when, how long) followed by its `mdat` (their
-bytes); it counts once both are in the file whole. Box layouts: ISO/IEC 14496-12, 8.8.4 to 8.8.12 and 8.4.2.
+A fragment is a `moof` box and its `mdat`; it counts once both are in the file whole, for then it plays after a kill.
+Box layouts: ISO/IEC 14496-12, 8.8.4 to 8.8.12 and 8.4.2.
 """
 
 import os

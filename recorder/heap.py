@@ -1,11 +1,7 @@
 """The memory that glibc has for a recorder: one heap for all threads, and free pages go back to the system.
 
-By itself glibc gives threads heaps of their own, eight for each processor. Memory that one thread frees in its heap is
-of no use to the others. Other threads meet each camera or server that comes back, so every heap grows to the most that
-was ever needed in it. A session allocates so little that one heap for all costs it no time.
-
-A large piece has a mapping of its own until as large a one was freed; from then on it is in the heap. So a session
-would grow hours later. Here large pieces are in the heap from the beginning (docs/decisions/0056).
+With heaps of their own, each grows to the most that was ever needed in it: other threads meet each camera or server
+that comes back. Large pieces are in the heap from the beginning, where they come to be anyway (docs/decisions/0056).
 """
 
 import ctypes
@@ -45,11 +41,10 @@ def _libc() -> ctypes.CDLL:
 
 
 def garbage_collector(clock: Clock) -> Callable[[], None]:
-    """Return what collects cycles and gives free memory back, if EVERY_S have passed since the last time.
+    """Return a function that collects cycles and gives free memory back, at most every EVERY_S.
 
-    A cycle of a few small objects may hold a muxer or a decoder: hundreds of kilobytes. Python's collector looks at old
-    objects only after many new ones were made, which takes hours; a destination that is retried all day leaves
-    thousands of cycles. Existing objects are frozen: else each collection stops all threads for 9 ms instead of one.
+    Python looks at old objects hours later only, and a cycle of a few may hold a muxer or a decoder. Existing objects
+    are frozen: else each collection stops all threads for 9 ms instead of one.
     """
     gc.collect()
     gc.freeze()

@@ -122,8 +122,8 @@ class SessionInputs:
     def open(self, stack: ExitStack, stopping: threading.Event) -> None:
         """Open every source on the thread of its worker, pictures in their order unless one takes long.
 
-        Raises the LiputError of one that cannot be opened, unless it may be missing; then those that take longer than
-        the others are begun without. Raises LiputError when `stopping` is set before.
+        Those that may be missing and take long are begun without. Raises the LiputError of another that cannot be
+        opened, and LiputError when `stopping` is set before.
         """
         for sound in self._plan.sounds:
             listener = SourceWorker(
@@ -217,10 +217,9 @@ class SessionInputs:
             worker.stop(timeout_s)
 
     def first(self, stopping: threading.Event) -> tuple[int, Frame] | None:
-        """Wait for the first picture of the first source, or where it may be missing for one of any.
+        """Wait for the first picture of the first source, or of any where it may be missing; return its place, and it.
 
-        Return its place in `pictures`, and it; None without a source that gives one, where the first may be missing.
-        Raises why there is no picture otherwise, and when `stopping` is set before.
+        Returns None without a picture where the first source may be missing; else raises why there is none.
         """
         index = self._first_that_gives(stopping)
         frame = None if index is None else self.pictures[index][2].queue.get(0.0)

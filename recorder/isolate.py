@@ -1,9 +1,7 @@
-"""Sources recorded apart, beside the program: what a camera sends is copied into a Matroska file, not encoded again.
+"""Sources recorded apart, beside the program: a camera's stream is copied into a Matroska file, not encoded again.
 
-One file for each source, `data/media/NAME.mkv`, on the timeline of the program beside it. A file begins with the first
-picture that can be decoded, has no pictures where its source gave none, and is playable up to its last second whatever
-happens. Where the program goes on on another disk, so do the files. Whatever goes wrong with them costs the program
-nothing.
+One file for each source, `data/media/NAME.mkv`, on the timeline of the program beside it, from the first picture that
+can be decoded on. The files change their disk with the program. Their faults cost the program nothing.
 """
 
 import io
@@ -116,8 +114,7 @@ class IsoRecording:
     def begin(self, where: Where, zero_ns: int, file: str, sync_s: float = 0.5) -> None:
         """Write all pictures from now on, and the earlier ones of the recording's time: a film's only keyframe.
 
-        `zero_ns` is the session-clock time that is media time 0, `file` the file's name without its ending. What was
-        written is brought onto the disk every `sync_s` seconds of pictures.
+        `zero_ns` is media time 0 on the session clock. The file is synced every `sync_s` seconds of pictures.
         """
         with self._one:
             self._where, self._zero_ns, self._file, self._sync_s = where, zero_ns, file, sync_s
@@ -206,8 +203,6 @@ class IsoRecording:
 
 
 class _Writer:
-    """Writes one source's pictures into one folder, on a thread of its own."""
-
     def __init__(
         self, beside: PartDirectory, name: str, zero_ns: int, sync_s: float, on_failure: Callable[[LiputError], None]
     ) -> None:
@@ -293,7 +288,6 @@ class _Writer:
             self.frames += 1
 
     def _begin_file(self, picture: _Picture) -> "_File | None":
-        """Return a file that begins with `picture`; None where nothing can be read from that."""
         try:
             sample = av.open(io.BytesIO(picture.data), format=picture.coded.codec)
         except FFmpegError:

@@ -1,8 +1,7 @@
-"""What a power cut may have done to a recording's file, undone: whatever of it can be played, plays afterwards.
+"""Mends a recording's file after a power cut: as much of it as can be played, plays.
 
 While it is written the file is `ftyp moov moof mdat moof mdat ...`; closed, all from the `moov` on is one `mdat` with
-an index behind it (`recorder/mp4/finish.py`). A power cut may leave holes in what was not synced; a disk that lies
-about what is safe may leave the head of a closed file without its index.
+an index behind it. A power cut may leave holes; a disk that lies, the head of a closed file without its index.
 """
 
 import os
@@ -19,10 +18,9 @@ SIZE_BYTES = 4
 
 
 def mend(path: Path) -> bool:
-    """Make the file play as far as it can, on the disk; return whether it was changed. Raises StorageError.
+    """Make the file play as far as it can, sync it, and return whether anything was changed; raises StorageErrors.
 
-    Only the end is looked at for holes, and no more than that is cut off: what is damaged before it stays. A file that
-    is whole, or none of ours, is left as it is. Doing it twice changes nothing.
+    Only its end is looked at for holes and cut. A whole file, or another program's, stays as it is.
     """
     try:
         descriptor = open_regular(path, os.O_RDWR)

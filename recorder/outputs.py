@@ -18,11 +18,8 @@ def _of_program(templates: Templates) -> Templates:
 class Outputs:
     """The recording of one session and its live destinations. They use the encoder's templates: close them before it.
 
-    Live destinations take the program's packets, those of the recording. Where a track is encoded for them apart
-    (a second encode at another rate), `connect` is given its stream: `put` gives packets of that track to the
-    recording only, and destinations get what comes by `put_live`. Nothing else decides what they are sent.
-
-    Where the program's picture becomes one of another form, the recording goes on in other files, and destinations are
+    Destinations get the recording's packets of the program. Those of a track that is encoded for them apart (`connect`)
+    come by `put_live`. When the form of the picture changes, the recording goes on in other files, and destinations are
     connected anew.
     """
 
@@ -57,7 +54,6 @@ class Outputs:
             self._live.put(packet)
 
     def _change(self, packet: EncodedPacket) -> None:
-        """Go on with the picture in another form, which begins with `packet`."""
         self._form = packet.form
         templates = self._templates_of(packet.form)
         self._recording.change(StreamFormat(packet.form, templates, packet.begins))

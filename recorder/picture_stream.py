@@ -1,7 +1,6 @@
-"""One stream of H.264, made by one encoder after the other: whoever decodes it sees no more than a keyframe between.
+"""One stream of H.264, made by one encoder after the other, with a keyframe between.
 
-An encoder holds pictures back. Those that a former one still has are encoded on a thread of its own, while the next one
-takes pictures already, and holds back as many: whoever gives them waits for neither. Packets leave in their order.
+A former encoder finishes on a thread of its own, while the next one takes pictures. Packets leave in their order.
 """
 
 import threading
@@ -23,10 +22,9 @@ from recorder.model.packet import EncodedPacket, Track, TrackId
 class DecodingSteps:
     """How long each of x264's pictures lasts in decoding order; x264 does not say. All times are in the same units.
 
-    FFmpeg's MP4 muxer ends a fragment before it has seen the next packet, and believes a packet's duration until then.
-    A duration that was a guess moves the next picture to its end, by a whole picture where pictures come unevenly.
-    x264 gives each packet the time of a picture that went in as its decoding time, in their order; those before the
-    first are as far before it as the delay of its B-frames. So the decoding time of the next packet is known.
+    FFmpeg's MP4 muxer believes a duration until it sees the next packet: a wrong one moves the next picture. x264 uses
+    the times of pictures that went in, in their order, as decoding times; before the first it goes back by the delay of
+    its B-frames. So the next decoding time is known.
     """
 
     def __init__(self) -> None:
@@ -208,9 +206,8 @@ class _Encoder:
     def _timed(self, raw: "av.Packet[Stream]") -> EncodedPacket:
         """Return a packet that has come out, the next in decoding order.
 
-        The first ones of an encoder are to be decoded as long before they are shown as its B-frames take. Behind those
-        of another one the first begins where they end; where that is later, the next ones come right after it, still
-        before they are shown.
+        The first one behind another encoder's begins where those end; the next ones come right after it, before they
+        are shown.
         """
         pts, wanted = int(raw.pts or 0), int(raw.dts or 0)
         dts = wanted

@@ -36,12 +36,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionPlan:
-    """A session to be run. The sources are not open yet; the session opens and closes them.
+    """A session to be run. The session opens and closes its sources, and sets `stop`, which they wait on.
 
-    `live` sessions run as time passes (`pace` is a RealPace), others as fast as they can. `stop` is the event that its
-    sources wait on; the session sets it when its tracks have ended. It is written to the first of the `archives`, and
-    goes on in the others, in order, when a disk does not. `ends` are the tracks whose source ends by itself, as a file
-    does. `duration_s` of None means until somebody stops it.
+    `live` sessions run as time passes, others as fast as they can. The first of the `archives` is written to; the
+    others follow when a disk fails. `ends` are the tracks whose source ends by itself. It ends after `duration_s`, or
+    when it is stopped.
     """
 
     title: str

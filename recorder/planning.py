@@ -74,8 +74,8 @@ def plan_session(
 ) -> Planned:
     """Decide everything that can be decided before a device is opened; raises LiputErrors for what cannot be done.
 
-    What the watches of its devices find goes to `record`. `listing` says what is plugged in while the session runs. One
-    that is `unattended` has nobody to ask: no destination, profile, layout or conference that cannot be had stops it.
+    `record` takes the findings of its watches, `listing` says which devices there are while it runs. An `unattended`
+    session begins without destinations, profile, layout or conference that cannot be had.
     """
     asked, unknown, forgotten = _with_what_is_known(asked, settings) if unattended else (asked, {}, {})
     profile = settings.profile(asked.profile or settings.video.profile)
@@ -132,7 +132,6 @@ def _source_context(
     watcher: Watcher,
     listing: "Listing | None",
 ) -> SourceContext:
-    """Return what the session asks of every source."""
     return SourceContext(
         SourceRequirements(profile.width, profile.height, profile.fps, profile.audio_channels),
         pace,
@@ -147,7 +146,6 @@ def _source_context(
 
 
 def _places(asked: Asked, settings: Settings, clock: Clock) -> list[Archive]:
-    """Return where the session is written, and where it goes on; raises LiputErrors where none of them will do."""
     reserve = settings.archive.reserve if asked.reserve is None else asked.reserve
     if asked.resume:  # a session that runs takes what there is
         reserve = min(reserve, settings.storage.keep_free)
@@ -159,7 +157,6 @@ def _places(asked: Asked, settings: Settings, clock: Clock) -> list[Archive]:
 def _context(
     asked: Asked, settings: Settings, chosen: Chosen, targets: Sequence[StreamTarget], layout: str
 ) -> SessionContext:
-    """Return what the session's papers say of it."""
     return SessionContext(
         office=settings.general.office,
         room=settings.general.room,
@@ -175,26 +172,22 @@ def _context(
 
 
 def _supervisions(chosen: Chosen) -> dict[str, Supervision]:
-    """Return those of the devices, which may go and come back, by their ids."""
     sources = [*chosen.pictures, *chosen.sounds]
     return {one.device.id: one.supervision for one in sources if one.device and one.supervision}
 
 
 def _encoder(settings: Settings) -> EncoderPlan:
-    """Return which encoder is wished for."""
     # Hardware holds back as many pictures as it likes: those that stand still would be seconds late.
     return EncoderPlan(Kind.X264.value if settings.video.adaptive_rate else settings.video.encoder)
 
 
 def _encoder_changed(plan: SessionPlan, settings: Settings) -> Sequence[str]:
-    """Say that another encoder works than the settings have."""
     if plan.encoder.wish == settings.video.encoder:
         return ()
     return (f"adaptive frame rate: x264 encodes, and not what [video] encoder says ({settings.video.encoder})",)
 
 
 def _slowed(plan: SessionPlan) -> Sequence[str]:
-    """Say what an adaptive frame rate means for live destinations, where there are any."""
     if not plan.adaptive_rate or not plan.targets:
         return ()
     few = f"{float(STILL_RATE):g} pictures a second while nothing changes, none of them late: x264 does not look ahead"
@@ -206,7 +199,6 @@ def _slowed(plan: SessionPlan) -> Sequence[str]:
 
 
 def _resumption(archives: Sequence[Archive], folder: Path, clock: Clock) -> "Resumption":
-    """Take up the session that the work folder `folder` belongs to, whose recorder was killed."""
     from recorder.recovery.resume import take_up  # a session that begins needs nothing of it
 
     return take_up(archives, folder, clock)
@@ -234,7 +226,6 @@ def _conference(
 
 
 def _again(asked: Asked, chosen: Chosen) -> Asked:
-    """Return what asks for the sources that were chosen, also where one of them is not there then."""
     return msgspec.structs.replace(
         asked,
         videos=tuple(picture.word for picture in chosen.pictures),
@@ -244,10 +235,7 @@ def _again(asked: Asked, chosen: Chosen) -> Asked:
 
 
 def _sound_inputs(chosen: Chosen, settings: Settings, asked: Asked) -> list[SoundInput]:
-    """Return the inputs of sound as the settings have them for their roles, or for their kinds of device.
-
-    `asked.isolate` gives each a track of its own, where there is more than one.
-    """
+    """Return the inputs of sound by the settings; `asked.isolate` gives each of several a track of its own."""
     several = len(chosen.sounds) > 1
     inputs = []
     for sound in chosen.sounds:
@@ -267,17 +255,13 @@ def _sound_inputs(chosen: Chosen, settings: Settings, asked: Asked) -> list[Soun
 
 
 def _stream(settings: Settings, profile: Profile, *, is_live: bool) -> StreamPlan:
-    """Return what is wished for the live side of a session of `profile`."""
     least, most = settings.video.stream_range(profile)
     wish = settings.video.stream_encode if is_live else SHARED
     return StreamPlan(wish, least, most, profile.audio_bitrate, Question(profile, most))
 
 
 def _with_what_is_known(asked: Asked, settings: Settings) -> tuple[Asked, dict[str, str], dict[str, str]]:
-    """Return what is asked without what the settings do not have; which profile that is, and which destinations.
-
-    Both are by name, each with the reason.
-    """
+    """Return the request without what the settings do not have; then profile and destinations left out, and why."""
     unknown: dict[str, str] = {}
     try:
         settings.profile(asked.profile)
@@ -334,7 +318,6 @@ def _targets(asked: Asked, settings: Settings) -> list[StreamTarget]:
 
 
 def _ends(chosen: Chosen) -> frozenset[Track]:
-    """Return the tracks that end by themselves: with the main picture, and with the last sound."""
     ends = {
         Track.VIDEO: chosen.pictures[0].ends,
         Track.AUDIO: bool(chosen.sounds) and all(sound.ends for sound in chosen.sounds),

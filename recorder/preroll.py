@@ -1,7 +1,6 @@
 """The pre-roll: the last seconds of packets while a session is armed, between its encoder and its outputs.
 
-Packets come in *program time*, which begins when the session is armed, and leave in *media time*, which begins where
-the recording does: at a keyframe, so that nothing has to be encoded again.
+Packets come in *program time* and leave in *media time*, which begins at the recording's first keyframe.
 """
 
 import threading
@@ -74,7 +73,6 @@ class PreRoll:
             self._trim()
 
     def _trim(self) -> None:
-        """Drop whole groups of pictures from the front, as far as more than is asked for would be left."""
         kept = self._kept
         while (second := kept.second_keyframe()) is not None:
             is_old = kept.leaders[second].begins <= kept.leaders[-1].begins - Fraction(self.keep_s)
@@ -85,12 +83,9 @@ class PreRoll:
             self.skipped += second
 
     def open(self, hand_on: Callable[[EncodedPacket], None], wanted_ns: int) -> int:
-        """Begin at the last keyframe that is not after `wanted_ns` (program time), or else at the first there is.
+        """Hand on all packets from the last keyframe at or before `wanted_ns` (program time), or else from the first.
 
-        The keyframe before that if it is less than AT_ONCE old.
-
-        What was kept from there on goes to `hand_on` at once, and everything that follows. Returns where media time 0
-        lies in program time, in nanoseconds.
+        From the keyframe before that if it is less than AT_ONCE old. Returns media time 0 in program time, nanoseconds.
         """
         with self._lock:
             kept = self._kept

@@ -99,7 +99,6 @@ class Program:
         )
 
     def _made_relief(self, encoder: Encoder, viewers: Viewers) -> Relief | None:
-        """Return what steps down when this PC does not keep up, where the plan lets it."""
         plan = self._plan
         if not plan.steps_down or plan.x264_params is not None:
             return None
@@ -107,7 +106,6 @@ class Program:
         return Relief(settings, encoder, viewers, clock=self._clock, emit=self._emit)
 
     def _made_sound(self, encoder: Encoder) -> ProgramSound | None:
-        """Return the program's sound, if there are inputs of any."""
         if not self._inputs.sounds:
             return None
         return ProgramSound(
@@ -120,7 +118,6 @@ class Program:
         )
 
     def _made_conference(self) -> "Conference | None":
-        """Return the conference that the plan asks for; it is told of each input, and nothing waits for it."""
         plan = self._plan
         if plan.conference is None:
             return None

@@ -144,10 +144,7 @@ class Stage:
         return card(form.width, form.height, title=words, line=self._appearance.title, matrix=form.matrix)
 
     def show(self, view: View) -> av.VideoFrame | None:
-        """Return what `view` shows now; None while there is nothing to be shown yet.
-
-        What is returned stays valid, and unchanged, until the next call but one.
-        """
+        """Return the picture of `view` now, valid until the next call but one; None before there is any."""
         size = self.form.width, self.form.height
         if view.card is not None:
             self._note([Piece(Rect(0, 0, *size), view.card)])
@@ -251,10 +248,9 @@ class Scene:
                 one.look(at_ns)
 
     def picture(self, at_ns: int, driver: VideoInput, *, is_fresh: bool = False) -> av.VideoFrame | None:
-        """Return what is shown at `at_ns` of program time; None while there is nothing to be shown yet.
+        """Return the picture at `at_ns` of program time, valid until the next call but one; None before there is any.
 
-        `driver` has its newest picture already, which `is_fresh` if it was taken just now. What is returned stays
-        valid, and unchanged, until the next call but one.
+        `driver` has its newest picture already, which `is_fresh` if it was taken just now.
         """
         for one in self._inputs:
             if one is not driver:

@@ -1,10 +1,9 @@
-"""One session, from devices that are opened to the sealed package; recorder/model/status.py says which way it may go.
+"""One session, from devices that are opened to the sealed package; its states are in recorder/model/status.py.
 
     sources --workers--> queues --track threads--> encoder --packets--> pre-roll --> recording (writer, syncer)
                                                                                       +---> live destinations
 
-`run` does it all on the calling thread's watch; everything else may be called from any other thread, and returns at
-once. Nothing is written to the archive before the start.
+`run` blocks. All other methods are thread-safe and return at once. Nothing is written before the start.
 """
 
 import math
@@ -61,8 +60,6 @@ FROM_THE_FIRST_PICTURE = math.inf
 
 @dataclass(frozen=True, slots=True)
 class _Armed:
-    """What runs from the moment at which a session is armed."""
-
     program: Program
     encoder: Encoder
     live: LiveSide
@@ -119,10 +116,9 @@ class Session:
     # What others ask
 
     def start(self, pre_roll_s: float = 0.0) -> None:
-        """Begin to record, as soon as the session is armed, from `pre_roll_s` seconds ago; again changes nothing.
+        """Begin to record once armed, from the keyframe at or before `pre_roll_s` seconds ago; again changes nothing.
 
-        FROM_THE_FIRST_PICTURE: with all that is kept. The recording begins at a keyframe, at or before the moment asked
-        for. Raises LiputError when the session has ended.
+        FROM_THE_FIRST_PICTURE: with all that is kept. Raises LiputError when the session has ended.
         """
         if self._stopping.is_set():
             raise LiputError("the session has ended", hint="arm another one")
@@ -152,17 +148,11 @@ class Session:
         return self._marks.add(text, self._media_s() or 0.0)
 
     def layout(self, name: str) -> None:
-        """Show the layout or card called `name` from the next picture on.
-
-        Raises UsageError where that cannot be, LiputError before the session is armed.
-        """
+        """Show the layout or card called `name` from the next picture on; raises LiputErrors, also before armed."""
         self._shown().show(name, self._media_s())
 
     def mute(self, name: str | None, *, on: bool) -> None:
-        """Mute the sound input called `name`, or all; or let it be heard again.
-
-        Raises UsageError for a wrong name and where there is no sound, LiputError before the session is armed.
-        """
+        """Mute the sound input called `name`, or all, or let it be heard; raises LiputErrors, also before armed."""
         self._shown().mute(name, self._media_s(), on=on)
 
     def _shown(self) -> Program:
@@ -264,10 +254,7 @@ class Session:
             self._tell_end(armed.program)
 
     def _arm(self, stack: ExitStack) -> tuple["_Armed", tuple[int, Frame] | None]:
-        """Open the sources and the encoder; nothing is encoded yet.
-
-        Return with them the first picture, if there is one, and the place of its input.
-        """
+        """Open the sources and the encoder; return with them the first picture, if any, and the place of its input."""
         plan, inputs = self._plan, self._inputs
         stack.callback(plan.stop.set)
         live = LiveSide(plan.stream, self.destinations, clock=self._clock, emit=self.emit)
@@ -309,10 +296,7 @@ class Session:
                 self._inputs.stop(0.0)  # one hangs, or gives more than this PC gets away with
 
     def _is_long_over(self) -> bool:
-        """Return whether what was captured before the end has had its time to come.
-
-        Where no time passes but that of what comes, that is after a stop only.
-        """
+        """Return whether the last pictures and sound have had time to come; without a clock, after a stop only."""
         if self._stopping.is_set() and self._clock.now_ns() > self._stopped_ns + LET_GO_NS:
             return True
         end_ns = self._timeline.end_ns
@@ -331,7 +315,6 @@ class Session:
             self.emit("start-failed", self._plan.title, error.message, hint=error.hint)
 
     def _begin(self, armed: "_Armed", *, counts_anew: bool = False) -> None:
-        """Make the work folder, start what writes, and let the packets through to it."""
         plan = self._plan
         self._pre_roll.holds = True
         wanted_ns = self._timeline.now_ns() - min(self._starting or 0.0, self._pre_roll.keep_s) * NANOSECONDS
@@ -365,10 +348,7 @@ class Session:
             self.emit("session-stopping", work.name, "Ending.")
 
     def _opened(self, encoder: Encoder, task: StorageTask) -> tuple[Failover, Outputs]:
-        """Make the work folder and start the writers; destinations are not connected yet.
-
-        Raises LiputErrors; then nothing is left behind.
-        """
+        """Make the work folder and start the writers; destinations are not connected yet. Raises LiputErrors."""
         form, resume = self._pre_roll.form, self._plan.resume
         recording = Failover(
             task,
@@ -391,7 +371,6 @@ class Session:
         return recording, Outputs(recording, form, encoder.templates_of, live=self.destinations)
 
     def _fail(self, error: LiputError) -> None:
-        """Take note of what went wrong for good, and end the session in order."""
         self._failure = self._failure or error
         self._broke_off = self._broke_off or not self._stopping.is_set()
         kind = "recording-failed" if isinstance(error, StorageError) else "session-failed"
@@ -401,7 +380,6 @@ class Session:
     # The end
 
     def _tell_end(self, program: Program) -> None:
-        """Emit how the recording has ended; it is to be sealed then."""
         try:
             program.report_losses(final=True)
             counts = program.counts
@@ -446,7 +424,6 @@ class Session:
         )
 
     def _without_package(self, folder: str | None = None, duration_s: float = 0.0, frames: int = 0) -> SessionResult:
-        """Return the result of a session without a package: where its recording is, its length and pictures."""
         return SessionResult(
             state=self._machine.state,
             package=folder,
@@ -461,7 +438,6 @@ class Session:
         return round(self._timeline.media_position_ns() / NANOSECONDS, 3)
 
     def _facts(self, program: Program) -> RecordingFacts:
-        """Return what is known of the recording when it is sealed."""
         counts, loudness = program.counts, program.loudness
         return RecordingFacts(
             ended_at=self._clock.now(), dropped=counts.dropped, repeated=counts.repeated,

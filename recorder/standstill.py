@@ -1,9 +1,7 @@
 """Times in which this PC stood still, or slept: a source that gave nothing then was not silent.
 
-Where it takes long from one look at a source to the next, the process stood still, or had no turn; so, maybe, had the
-thread that reads the source. What was captured meanwhile waits in the kernel, in a pipe or in a queue, and comes as
-soon as that thread has its turn: until then its place is to be left free. As in `capture/sound/process.py`, only time
-in which somebody waited for it counts.
+Whatever was captured meanwhile waits in a queue or the kernel, and comes once its thread has its turn: until then its
+place is left free. Only time in which somebody waited for it counts.
 """
 
 from collections.abc import Callable

@@ -1,8 +1,7 @@
 """Program time and media time: where the session is, how far each track has come, and where it ends.
 
-Program time 0 is the capture time of the first picture of an armed session. Media time 0 is where its recording
-begins: the same, or a keyframe later on. A live session's time passes with the session clock; that of one
-that runs as fast as it can is where its furthest track is.
+Program time 0 is the capture time of an armed session's first picture, media time 0 where its recording begins. Time
+passes with the session clock; in a session without one it is where the furthest track is.
 """
 
 import threading
@@ -29,8 +28,8 @@ class Timeline:
     ) -> None:
         """Begin with nothing encoded; the session ends with the last of the `ending` tracks' sources.
 
-        `release` hears of each track whose source has ended, once the session's end takes that into account:
-        until then a pace that holds the tracks together must go on holding them.
+        `release` hears of each track whose source has ended, once the end is known: until then a pace holds the tracks
+        together.
         """
         self.live = live
         self.origin_ns = 0

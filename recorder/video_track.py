@@ -1,9 +1,7 @@
 """The program's picture: encodes what its scene shows, once, and never leaves a gap.
 
-It follows one input, its driver, whose pictures keep the times the kernel gave them: an undisturbed camera is never
-re-timed. When none comes for PATIENCE_S, what is shown is repeated at the nominal rate, PATIENCE_S behind the clock,
-until the driver gives again, so that the muxer never has to wait for this track: a track that goes quiet takes the
-whole recording with it.
+It follows one input, its driver, whose pictures keep the kernel's times. When none comes for PATIENCE_S the shown
+picture is repeated, that far behind the clock: the muxer waits for a quiet track, and would hold the others back.
 """
 
 from collections.abc import Callable
@@ -43,8 +41,7 @@ _STILL_NS = round(NANOSECONDS / STILL_RATE)
 class StaticFrameSkipper:
     """Chooses which pictures to encode; for one thread.
 
-    While the program stands still, STILL_RATE pictures a second are encoded. A picture that changes is encoded at its
-    own time, and so are a few after it. Each stays on the screen until the next, so nobody sees a difference.
+    A standing program is encoded STILL_RATE times a second, a change at its own time, with a few pictures after it.
     """
 
     def __init__(self) -> None:
@@ -70,10 +67,9 @@ class StaticFrameSkipper:
 
 @dataclass(slots=True)
 class PictureCounts:
-    """Pictures encoded, of these repeated; missing as too late, or not taken from a source's queue; others not encoded.
+    """Pictures encoded, of these repeated; missing as too late, or not taken from a queue; not encoded.
 
-    `left_out` are those that were not encoded so that others could be (recorder/overload), `still` those that show the
-    picture before them (`StaticFrameSkipper`).
+    Not encoded: `left_out` for want of time (recorder/overload), `still` as they show the picture before them.
     """
 
     frames: int = 0
@@ -109,8 +105,7 @@ class VideoTrack:
     ) -> None:
         """`also` takes each picture and its time (units of the encoder) beside the encoder; it returns at once.
 
-        `relief` looks whether this PC keeps up, and decides how many pictures are encoded; `stillness` chooses among
-        them where the program stands still. `also` gets those that it leaves out, too.
+        `relief` decides how many pictures are encoded; `stillness` chooses among them where the program stands still.
         """
         self.counts = PictureCounts()
         self._scene = scene
@@ -157,7 +152,6 @@ class VideoTrack:
         self._hand_on(self._flush(Track.VIDEO))
 
     def _next(self) -> Frame | None:
-        """Return the driver's next picture, None if none comes in time."""
         queue, relief = self._driver.queue, self._relief
         if relief is None:
             return queue.get(self._wait_s())
@@ -172,7 +166,6 @@ class VideoTrack:
         return came
 
     def _space(self, spacing: int) -> None:
-        """Encode one picture of `spacing` from now on."""
         interval_ns = self._nominal_ns * spacing
         self._position_ns += interval_ns - self._interval_ns
         self._spacing, self._interval_ns = spacing, interval_ns
@@ -207,22 +200,19 @@ class VideoTrack:
     def _is_excused(self) -> bool:
         """Whether pictures of while this PC stood still may be on their way.
 
-        A source that is being filled in for has none. And to repeat its picture takes long itself, on a PC that is
-        nearly too slow: were that taken for standing still, what is behind would stay so.
+        Not where a source is being filled in for: repeating takes long on a PC that is nearly too slow.
         """
         return self._standstill.is_excused and not self._filling
 
     def _due_ns(self) -> int:
-        """Up to where repeated pictures are due now.
+        """Up to where repeated pictures are due now: behind the clock by our patience.
 
-        Behind the clock by our patience also while the source is silent: when it gives again, its pictures
-        come some time after they were captured, and must not find their moments filled.
+        The pictures of a source that returns must find their moments free.
         """
         has_an_end = self._driver.queue.is_over and self._timeline.end_ns is not None
         return self._timeline.now_ns() - (0 if has_an_end else self._patience_ns)
 
     def _take(self, frame: Frame) -> None:
-        """Encode one picture of the driver, at the time it was captured."""
         at_ns = self._timeline.program_ns(frame.timestamp_ns)
         end_ns = self._timeline.end_ns
         if end_ns is not None and at_ns >= end_ns:
@@ -276,7 +266,6 @@ class VideoTrack:
         self.counts.repeated += self.counts.frames - before
 
     def _encode(self, at_ns: int, *, is_fresh: bool = False) -> bool:
-        """Encode what is shown at `at_ns`, if it has to be; return whether there is anything."""
         picture = self._scene.picture(at_ns, self._driver, is_fresh=is_fresh)
         if picture is None:
             return False
@@ -294,14 +283,12 @@ class VideoTrack:
         return True
 
     def _is_wanted(self, at_ns: int, pts: int) -> bool:
-        """Return whether what is shown now, at `at_ns`, has to be encoded."""
         if self._stillness is None:
             return True
         is_due = self._keyframe_is_due(pts)
         return self._stillness.wants(self._scene.version, at_ns, self._interval_ns, is_due=is_due)
 
     def _hand_over(self, picture: av.VideoFrame, pts: int) -> None:
-        """Encode a picture that is shown from `pts` on."""
         self._unencoded = None
         self._hand_on(self._encode_video(picture, pts))
         self.counts.frames += 1

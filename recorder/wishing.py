@@ -48,7 +48,6 @@ def _slides(settings: Settings, pictures: Sequence[str], layout: str, *, isolate
 
 
 def _views(layouts: Mapping[str, LayoutSettings], pictures: Sequence[str], slides: str) -> dict[str, SlidesView]:
-    """Return each layout that shows the input `slides`, and where."""
     found = {}
     for name, settings in layouts.items():
         try:

@@ -1,7 +1,6 @@
-"""What is asked of x264: a delay that is chosen, the cores of this machine, and streams that may change their encoder.
+"""The settings of x264: a chosen delay, the cores of this machine, and streams that may change their encoder.
 
-What a `kill -9` costs is the encoder's delay plus one fragment of the recording, so the delay is not left to defaults
-that grow with the number of cores: `x264_settings` keeps it under DELAY_S at every frame rate.
+A `kill -9` costs the encoder's delay: `x264_settings` keeps it under DELAY_S at every frame rate and number of cores.
 """
 
 import os
@@ -67,10 +66,10 @@ class VideoSettings:
 
 @dataclass(frozen=True, slots=True)
 class X264Settings:
-    """The settings that decide x264's delay; `delay_frames` is what they add up to.
+    """The settings that decide x264's delay; `delay_frames` is their sum.
 
-    Threads take a picture each, or with `slices` a part of the same picture, which none has to wait for. With `at_once`
-    x264 does not wait for the next picture either, which tells it how long one lasts: all are to last the same.
+    Threads take a picture each, or with `slices` a part of one. With `at_once` x264 does not wait for the next picture,
+    which tells it how long one lasts: all are to last the same.
     """
 
     threads: int

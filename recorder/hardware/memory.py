@@ -59,7 +59,6 @@ def verdict_of(kind: Kind, settings: VideoSettings) -> Verdict:
 
 
 def _place(kind: Kind, settings: VideoSettings) -> str:
-    """Return what a verdict depends on."""
     asked = f"{settings.width}x{settings.height} {settings.rate}/s {settings.bit_rate}-{settings.max_rate} bit/s"
     return f"{kind.value} {asked}; {_now()}"
 

@@ -123,7 +123,6 @@ class PictureEncoder:
             raise
 
     def _fail(self, error: HardwareFailed, settings: VideoSettings, count: int) -> None:
-        """Take note that x264 encodes from here on, and tell of it."""
         # Only now, as above.
         from recorder.hardware.memory import remember_failure
 

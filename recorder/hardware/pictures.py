@@ -1,7 +1,6 @@
 """A session's pictures, encoded in hardware as long as that goes well, and by x264 from then on.
 
-Whatever the hardware has taken and not given is encoded again, so that no picture is missing; x264 begins at a
-keyframe. A decoder has to be told of it: the packets from there on are of another form.
+x264 begins at a keyframe, with all pictures that the hardware has taken and not given. Its packets have another form.
 """
 
 from collections.abc import Callable

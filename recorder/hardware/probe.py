@@ -50,10 +50,9 @@ def tried(
     altogether_s: float = ALTOGETHER_S,
     realtime: float = 1.0,
 ) -> Verdict:
-    """Return what comes of trying it, whether or not its device seems to be there.
+    """Return the verdict on an encoder, whether or not its device seems to be there. Times are limits, in seconds.
 
-    It may take so long to open, to give something while it should, and altogether; a second of pictures may take
-    `realtime` seconds.
+    A second of pictures may take `realtime` seconds.
     """
     try:
         process = EncoderProcess(kind, settings, command=command, open_s=open_s, patience_s=patience_s)
@@ -68,8 +67,6 @@ def tried(
 
 
 class _Trial:
-    """One encoder that is given pictures."""
-
     def __init__(self, process: EncoderProcess, settings: VideoSettings, altogether_s: float, realtime: float) -> None:
         self._process = process
         self._settings = settings
@@ -166,7 +163,6 @@ def _own(picture: av.VideoFrame) -> av.VideoFrame:
 
 
 def _decoded(header: bytes, taken: Sequence[EncodedPacket]) -> Mapping[int, av.VideoFrame]:
-    """Return the pictures that FFmpeg's own decoder makes, by their times; raises HardwareFailed."""
     decoder = av.CodecContext.create("h264", "r")
     assert isinstance(decoder, av.VideoCodecContext)  # noqa: S101 - it is a codec of pictures
     decoder.extradata = header

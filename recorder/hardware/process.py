@@ -1,7 +1,6 @@
-"""An encoder in a process of its own, seen from whoever has pictures. It may hang or crash as it likes.
+"""An encoder in a process of its own, which may hang or crash.
 
-Pictures are put into memory that both share, and stay there until they have come out encoded and look as they should:
-so whatever happens to it, those that it has swallowed are still there, and are what `left` gives.
+Pictures stay in shared memory until they have come out and look right; `left` gives those that have not.
 """
 
 import mmap
@@ -81,7 +80,6 @@ class EncoderProcess:
         self._sanity = Sanity(settings, self.header)
 
     def _opened(self, timeout_s: float) -> bytes:
-        """Wait until it is open, and return its parameter sets; raises HardwareFailed."""
         self._wait(lambda: self._header is not None or self._over is not None, timeout_s)
         if self._header is not None:
             return self._header
@@ -141,7 +139,6 @@ class EncoderProcess:
         return good
 
     def _silence(self) -> HardwareFailed | None:
-        """Return why nothing more comes, if that is so."""
         if self._over is not None and not self._out:
             return self._over
         waited_s = (self._clock.now_ns() - self._since_ns) / NANOSECONDS
@@ -204,7 +201,6 @@ class EncoderProcess:
             self._came.notify_all()
 
     def _death(self) -> HardwareFailed:
-        """Return how it has ended without a word."""
         if not self.child.wait(REAP_S) or (status := self.child.status) is None:
             return HardwareFailed(Reason.CRASHED, "it closed its end")
         if status < 0:

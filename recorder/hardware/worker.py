@@ -71,7 +71,6 @@ class LibavCodec:
 
 
 def _opened(kind: Kind, settings: VideoSettings) -> tuple[av.VideoCodecContext, str]:
-    """Return the encoder, and the layout of pictures that it takes; raises HardwareFailed."""
     model, log = MODELS[kind], ""
     options = dict(model.options)
     if kind is Kind.NVENC and settings.bit_rate == settings.max_rate:

@@ -1,8 +1,7 @@
 """When a PC that does not keep up is relieved, by which step, and when a step is taken back.
 
-Down soon: before the pictures that wait are too many. What only had to wait for a moment is worked off by itself, so a
-step is taken when they have been many for a while and do not become fewer. Up slowly: when there has been room for
-long, and longer each time that going up has not lasted. Pure: it knows no clock, and does nothing.
+Down when many pictures have waited for a while and do not become fewer. Up when there has been room for long, and
+longer each time that going up has not lasted. Pure: it knows no clock, and does nothing.
 """
 
 import math

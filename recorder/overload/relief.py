@@ -246,10 +246,7 @@ class Relief:
                 return
 
     def _give_up(self, moves: list[Move]) -> bool:
-        """Give up what the encoder may have refused of `moves`; return whether there was anything.
-
-        Half the rate first: pictures are left out without it, too. It is tried again without a step that is given up.
-        """
+        """Give up half the rate, or one of `moves`, that the encoder may have refused; return whether there was any."""
         if not self._keeps_rate and self._wanted.rate != self._in_force.rate:
             self._keeps_rate = True
             return True
@@ -265,7 +262,6 @@ class Relief:
         return True
 
     def _facts(self, step: Step) -> dict[str, object]:
-        """Return what is told of `step` with any event."""
         return {
             "step": step.value,
             "steps": [taken.value for taken in self.taken],
@@ -291,7 +287,6 @@ class Relief:
 
     @property
     def _wanted(self) -> VideoSettings:
-        """What the encoder is to be opened with, for the steps in force."""
         rate = self._settings.rate / (1 if self._keeps_rate else self._settled_spacing)
         return replace(self._settings, rate=rate, more_params=cheap_params(self._settings.preset, self.taken))
 
@@ -305,5 +300,4 @@ class Relief:
 
 
 def _of_the_encoder(moves: Sequence[Move]) -> Sequence[Move]:
-    """Return those of `moves` that nothing but another encoder makes."""
     return [move for move in moves if move[0] in ENCODERS_OWN]

@@ -1,9 +1,7 @@
 """How fast a device's clock runs by the session clock, from stamps that jitter by milliseconds.
 
-Blocks are gathered into cells of two seconds; a cell counts with the median of its stamps, so that a few late ones
-change nothing. A straight line through the last five minutes of cells is the device's clock: its slope is the drift,
-and it tells where a sample belongs far better than that sample's own stamp. A step (lost sound that nobody reported) is
-no drift: the line begins anew behind it.
+A line through five minutes of cells of two seconds, each with the median of its stamps, is the device's clock: its
+slope is the drift, and it tells where a sample belongs. Behind a step (lost sound) the line begins anew.
 """
 
 from collections import deque

@@ -1,8 +1,7 @@
 """One input of the program's sound: counted in samples against the session clock, with silence where there is none.
 
-Sample n of a lane belongs to media time n / 48000. A device's samples follow each other; where its clock and the
-session's drift apart, they are resampled, too little to hear. A real gap (an overflow, a lost device) becomes silence
-of its length. A lane always advances, so it never holds up the mix for longer than its patience.
+Sample n belongs to media time n / 48000. Clocks that drift apart are resampled, a gap becomes silence of its length.
+A lane always advances, so it never holds up the mix for longer than its patience.
 """
 
 import numpy as np
@@ -138,8 +137,7 @@ class Lane:
     def _due(self) -> int:
         """Return up to which sample there should be silence now if there is no sound.
 
-        Behind the clock by our patience also while the source is silent: when it gives again, its blocks come
-        some time after they were captured, and must not find their places filled.
+        Behind the clock by our patience all the while: the blocks of a source that returns must find their places free.
         """
         has_an_end = self._queue.is_over and self._timeline.end_ns is not None
         patience_ns = PATIENCE_NS if self._timeline.live and not has_an_end else 0
@@ -153,7 +151,6 @@ class Lane:
     # A block came
 
     def _take(self, block: AudioBlock) -> None:
-        """Put a block where its time says, or right behind the one before it if that is about the same."""
         belongs = self._timeline.program_ns(block.timestamp_ns) * SAMPLE_RATE / NANOSECONDS
         self._lost += block.lost and belongs > 0  # what was lost before the session began is not missing
         offset = round(belongs - self.position - self._resampler.held)
@@ -190,13 +187,11 @@ class Lane:
         return samples
 
     def _end_run(self) -> None:
-        """Let the samples before a gap sound to their end."""
         self._append(self._resampler.flush())
         self._drift.restart()
         self._given = 0
 
     def _steer(self) -> None:
-        """Set how much to resample, now that more is known of the device's clock."""
         self.ppm = self._drift.ppm
         # Where the device's next sample belongs, and where it would come to stand.
         error = self._drift.belongs(self._given) - self.position - self._resampler.held
@@ -256,7 +251,6 @@ class Lane:
             count -= piece
 
     def _append(self, samples: Samples | Floats) -> None:
-        """Have samples ready, up to the end of the session."""
         end = self._end()
         if end is not None:
             samples = samples[: max(0, end - self.position)]

@@ -1,7 +1,6 @@
 """Meters of the program's sound: peak levels, and loudness as people hear it.
 
-Loudness is EBU R128 (ITU-R BS.1770), from the program's beginning to its end. FFmpeg's own filter measures it, in this
-process, for about a thousandth of a core.
+FFmpeg's own filter measures EBU R128 (ITU-R BS.1770) for about a thousandth of a core.
 """
 
 import math

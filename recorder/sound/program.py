@@ -201,7 +201,6 @@ class ProgramSound:
         return self._encode_audio(np.ascontiguousarray(whole), self._mixed, track)
 
     def _encode_frames(self, samples: Samples) -> None:
-        """Encode every whole AAC frame."""
         if len(samples):
             self._waiting.append(samples)
             self._waiting_samples += len(samples)

@@ -60,8 +60,7 @@ def _name(what: int, text: "ctypes.Array[ctypes.c_char]") -> None:
 def thread_names(known: dict[int, str]) -> Mapping[int, str]:
     """Return this process's threads by their numbers: Python's name of each, else the system's and OF_LIBRARY.
 
-    Those of libraries are called as the thread that started them, or as `called` says. Python tells the system its
-    names from 3.14 on; before, it is done here, so that `top -H` shows them too: once for each that is `known`.
+    Until 3.14 Python does not tell the system its names: it is done here, once for each that is `known`.
     """
     try:
         numbers = [int(name) for name in os.listdir(_TASKS)]  # noqa: PTH208 - numbers, not paths

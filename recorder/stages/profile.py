@@ -1,8 +1,7 @@
 """Where the CPU of a session goes, looked at while it runs: by stage, by thread, by child process.
 
-The thread `stages` reads the clock of every thread twice a second. What a thread took since the last look is that of
-the stage that it works for (recorder/stages/accounts.py), but for what it called through the timers. So all stages
-together are what the process took: a thread that ended between two looks is the phase's.
+The thread `stages` reads the clock of every thread twice a second, for the stage that it works for; calls through the
+timers count for theirs. A thread that ended between two looks counts for the phase.
 """
 
 import os
@@ -115,7 +114,6 @@ def _seconds(ns: int) -> float:
 
 
 def _age_s() -> float:
-    """Return how long ago this process began."""
     started = process_started(os.getpid())
     if started is None:
         return 0.0

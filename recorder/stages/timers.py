@@ -1,7 +1,6 @@
 """Counts the CPU that each thread spends in which stage; implements Timing (capture/timing.py).
 
-A stage within another one is not counted twice: what is called through in the inner one is the inner one's. Each call
-costs two readings of the thread's own clock, about 2 microseconds in all.
+A stage within another one counts alone. Each call costs two readings of the thread's clock, about 2 microseconds.
 """
 
 import threading

@@ -4,11 +4,9 @@
                            +--> copy 1: a replica on the first disk, then one on another, ...
                            +--> copy 2, with `storage.mirror`
 
-The guard, a thread that asks no disk anything, looks at what each replica's own threads have found: whether it grows,
-how long the disk will last, what has failed. It alone decides where a copy goes on: in the next folder of the settings,
-in a replica that begins with the backlog, at a keyframe, with nothing missing. Where the picture becomes one of another
-form (its encoder has failed), each copy gets another replica beside the one so far, in the same way. Opening one may
-hang on its disk, so it is a deadline task.
+The guard, a thread that asks no disk anything, decides by the findings of the replicas' threads where a copy goes on:
+in the next folder, in a replica that begins with the backlog, at a keyframe. A picture of another form begins a replica
+beside the one so far, in the same way. Opening one may hang on its disk, so it is a deadline task.
 """
 
 import threading
@@ -54,8 +52,6 @@ STOOD_STILL_S = 2.0
 
 @dataclass(eq=False)
 class _Move:
-    """A copy on its way to its next replica."""
-
     why: LiputError | None
     """Why its disk is left; None where its picture becomes one of another form, on the same disk."""
     may_stay: bool
@@ -136,8 +132,7 @@ class Failover:
     def begin(self) -> WorkFolder:
         """Open the first replica, or the first two, and the event log beside each; return the first work folder.
 
-        A folder that cannot be recorded to is told, and the next one taken; raises the first one's StorageError when
-        there is none.
+        Folders that refuse are told; raises the first one's StorageError where all do.
         """
         for number in (1, 2) if self._task.storage.mirror else (1,):
             copy = self._first(number)
@@ -163,10 +158,10 @@ class Failover:
             undo(replica)
 
     def _first(self, number: int) -> _Copy | None:
-        """Begin the first or second copy (`number`) in the first folder that can be recorded to; those before are told.
+        """Begin copy `number` in the first folder that takes it; tell those before. None where there is no folder.
 
-        A folder with a part of the session goes on with the copy which that is of: both are put together at the end.
-        None where there is no folder; raises the first one's StorageError when there is none for the first copy.
+        A folder with a part of the session goes on with the copy which that is of. Raises the first folder's error
+        where there is none for the first copy.
         """
         faults: list[tuple[Archive, LiputError]] = []
         copy = None
@@ -358,10 +353,7 @@ class Failover:
         return any(copy.move is not None for copy in self._copies)
 
     def _fail_over(self) -> bool:
-        """Take in replicas that are open and replicas that failed, and begin to open the next ones; waits for nothing.
-
-        Returns whether there was anything.
-        """
+        """Take in replicas that are open and that failed, and begin to open the next; return whether there was any."""
         had_any = self._is_moving or bool(self._faults)
         for copy in self._copies:
             self._or_end(copy, self._advance)
@@ -389,8 +381,7 @@ class Failover:
     def _take_in(self, replica: Replica, error: LiputError) -> bool:
         """Take in that a replica has failed: its copy goes on elsewhere, if it was the one in use.
 
-        Returns False where that is to be looked at again: it is open, and its copy has not come to it yet; or its copy
-        is on its way elsewhere, and may have to stay.
+        Returns False where that is to be looked at again: its copy has not come to it yet, or is on its way elsewhere.
         """
         copy = next((copy for copy in self._copies if replica in copy.replicas), None)
         if self._is_moving if copy is None else copy.move is not None and copy.replica is replica:
@@ -403,7 +394,6 @@ class Failover:
         return True
 
     def _leave(self, copy: _Copy, error: LiputError, *, may_stay: bool = False) -> None:
-        """Tell why a copy leaves its disk, and begin to move it to another one."""
         events.fault(self._log, copy.replica.folder, error)
         copy.move = _Move(error, may_stay=may_stay, told=list(copy.refused))
         self._or_end(copy, self._try_next)
@@ -411,7 +401,7 @@ class Failover:
     def _try_next(self, copy: _Copy) -> None:
         """Begin to open a replica in the next folder for a copy that moves; where none is left it stays, or ends.
 
-        What has refused it is tried once more where it would have to end.
+        Before it ends, folders that have refused it are tried once more.
         """
         move = copy.move
         if move is None:
@@ -437,7 +427,6 @@ class Failover:
             self._refuse(copy, move, move.archive, error)
 
     def _advance(self, copy: _Copy) -> None:
-        """Take in the replica that is opened for a copy, or its refusal, if one has come."""
         move = copy.move
         if move is None or move.opening is None or move.archive is None:
             return
@@ -534,10 +523,9 @@ class Failover:
     # The end
 
     def close(self, marks: Sequence[Mark] = (), title: str = "") -> None:
-        """Finish every replica; returns within bounds, also when a disk never answers.
+        """Finish every replica, within bounds also when a disk never answers. A failure now still goes on elsewhere.
 
-        `marks` become chapters; what is before the first one is called `title`. What fails only now still goes on
-        elsewhere.
+        `marks` become chapters; `title` names the time before the first one.
         """
         self._closing = True
         self._woken.set()
@@ -549,7 +537,6 @@ class Failover:
             replica.wait()
 
     def _settle(self) -> bool:
-        """Let every copy that has failed, or moves, come to rest; return whether there was one."""
         had_any = self._fail_over()
         while self._is_moving:
             self._clock.wait(self._woken, OPENING_S)
@@ -558,7 +545,6 @@ class Failover:
         return had_any
 
     def _close_open(self, marks: Sequence[Mark], title: str) -> bool:
-        """Close the replicas in use; return whether there were any."""
         replicas = [copy.replica for copy in self._copies if not copy.replica.is_closing]
         for replica in replicas:
             replica.close(marks, title)
@@ -569,7 +555,7 @@ class Failover:
     def discard(self) -> None:
         """Remove the work folders of a session that recorded nothing; raises ArchiveError when there is media in one.
 
-        A disk that does not answer is not asked; where it stops only now its work folder stays, and that is told.
+        A folder on a disk that does not answer stays, and is told.
         """
         for replica in self.replicas:
             if replica.answers:
@@ -579,11 +565,10 @@ class Failover:
                     events.left_behind(self._log, replica.folder, replica.work.path, as_ours(error))
 
     def seal(self, facts: RecordingFacts, progress: Progress | None = None) -> list[Package]:
-        """Make a package of each copy, or of each of its parts that cannot be joined; those of the fullest copy first.
+        """Make a package of each copy, or of each part that cannot be joined; those of the fullest copy first.
 
-        `progress` is that of Archive.seal. What cannot be sealed now, because its disk is gone or does not answer,
-        stays in its work folder and is told; so is what an earlier recorder left of a copy that was not gone on with.
-        Raises what sealing raised where nothing could be sealed.
+        Parts that cannot be sealed now stay in their work folders and are told, as are those of an earlier recorder's
+        copy that did not go on. Raises the error of sealing where nothing could be sealed.
         """
         copies = sorted(self._copies, key=lambda copy: copy.on_disk.media_time_s, reverse=True)
         sealer = Sealer(self._clock, self._log, facts, progress)
@@ -595,5 +580,4 @@ class Failover:
 
 
 def _found_s(replicas: Sequence[Replica]) -> float:
-    """Return up to where `replicas` were found on disk, in seconds of media time."""
     return max((replica.found_s for replica in replicas), default=0.0)

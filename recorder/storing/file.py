@@ -101,10 +101,9 @@ class OnDisk:
 
 
 def muxer_options(fragment_s: float, bit_rate: int = 0) -> dict[str, str]:
-    """Return the options of FFmpeg's MP4 muxer with which a recording is written, in fragments of so many seconds.
+    """Return the options of FFmpeg's MP4 muxer for a recording in fragments of so many seconds.
 
-    With a `bit_rate` (bit/s, 0: none), what is more than that gives in this time is written at once, too: a keyframe
-    need not wait for the pictures after it.
+    With a `bit_rate` (bit/s, 0: none) a keyframe that is more than that gives in this time is written at once.
     """
     options = {
         # delay_moov: the edit lists, which put the encoders' run-in before time 0, need a first fragment.

@@ -61,7 +61,6 @@ class Forecast:
         return self.level if self.level < Level.CRITICAL <= before else None
 
     def _rate(self) -> float:
-        """Return how fast the disk fills up, bytes a second; also by what others write to it."""
         (began_ns, had_free, had_written), (at_ns, free, written) = self._looks[0], self._looks[-1]
         if at_ns - began_ns < SOON_NS:
             return self._expected

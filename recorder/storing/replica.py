@@ -362,11 +362,10 @@ class Replica:
         self._drops.set()
 
     def close(self, marks: Sequence[Mark] = (), title: str = "") -> None:
-        """Begin to write the queue, make an ordinary MP4 of the file, and bring it onto the disk; again: do nothing.
+        """Begin to write the queue, make an ordinary MP4 of the file, and sync it; again: do nothing.
 
-        Nothing may be put any more. `marks`, in the session's media time, become chapters; `title` names what is
-        before the first one. A disk that takes nothing for CLOSE_S is left to itself. Raises RuntimeError where there
-        are too many threads.
+        `marks`, in the session's media time, become chapters; `title` names the time before the first one. Raises
+        RuntimeError where there are too many threads.
         """
         if self._closer is None:
             start_s = float(self.start)

@@ -67,10 +67,9 @@ class Sealer:
         ]
 
     def seal(self, parts: Sequence[Replica], earlier: Sequence[WorkFolder] = ()) -> list[Package]:
-        """Return the packages that were made of a copy's parts, the longest first: one, if all of them are there.
+        """Return the packages of a copy's parts, the longest first: one, if all of them are there.
 
-        `earlier` are the parts of a recorder that was killed; where they cannot be put together with these, they stay
-        for recovery. Where nothing was recorded after them, in this copy or one before it, they are all there is.
+        `earlier` are the parts of a recorder that was killed; those that cannot be joined with these stay for recovery.
         """
         left = [part for part in parts if not part.answers]
         for part in left:

@@ -13,10 +13,9 @@ SEPARATE: Final = "separate"
 
 @dataclass(frozen=True, slots=True)
 class StreamPlan:
-    """What is wished for the live side.
+    """The live side as asked for: `encode` as in the settings, the range of bits a second of picture, and of the sound.
 
-    `encode` as in the settings; the range of bits a second of picture, and those of the sound beside it; what to ask of
-    this PC where that decides.
+    `question` is to be asked of this PC where that decides.
     """
 
     encode: str

@@ -1,11 +1,8 @@
 """A second H.264 encode of the program's pictures, for live destinations only: its bit rate may change at any time.
 
-The recording never notices it. `offer` copies a picture and returns; when the thread that encodes is behind, pictures
-are left out. That thread, and x264's that it starts, are nicer than the recording's, which win on a busy PC.
-
-x264 begins at a constant rate with a buffer of BUFFER_S: only then does it follow a change of `bit_rate`
-(ratecontrol.c: "if the stream starts as CBR, keep it CBR"), within about half a second, and no keyframe takes
-longer than about BUFFER_S of the link.
+`offer` copies a picture and returns; pictures are left out when the encoding thread is behind. It and its x264 are
+nicer than the recording's threads. x264 follows a change of `bit_rate` only where it began at a constant rate
+(ratecontrol.c: "if the stream starts as CBR, keep it CBR"); a keyframe takes at most about BUFFER_S of the link.
 """
 
 import queue
@@ -201,7 +198,6 @@ class StreamEncode:
             self._give_up(error)
 
     def _turn(self) -> bool:
-        """Encode the next picture, if one comes soon; return whether there may be more."""
         try:
             slot = self._waiting.get(timeout=TURN_S)
         except queue.Empty:
@@ -281,7 +277,6 @@ class StreamEncode:
         self._on_failure()
 
     def _tell_late(self, *, final: bool = False) -> None:
-        """Say that pictures were left out, now and then."""
         count = self.late - self._told_late
         now_ns = self._clock.now_ns()
         is_time = self._told_ns is None or now_ns - self._told_ns >= LATE_EVERY_S * NANOSECONDS
@@ -296,5 +291,4 @@ class StreamEncode:
 
 
 def _parameters(encoder: Encoder) -> bytes | None:
-    """Return the stream's parameter sets."""
     return encoder.templates[Track.VIDEO].codec_context.extradata

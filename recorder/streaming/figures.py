@@ -127,7 +127,6 @@ def _place(asked: Question) -> str:
 
 
 def _cpu() -> str:
-    """Return the processor's name, as the kernel has it."""
     with suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             name, _, value = line.partition(":")

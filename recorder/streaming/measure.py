@@ -1,7 +1,6 @@
 """The headroom of this PC, measured in a process of its own: `python -m recorder.streaming.measure`.
 
-It reads a Question from standard input, to its end, and prints a Headroom. It takes only what nobody else wants of the
-processor, and ends with whoever asked.
+It reads a Question from standard input, prints a Headroom, takes idle time only, and ends with its parent.
 """
 
 import os
@@ -30,10 +29,10 @@ MOST_CPU_S = 120
 
 
 class Question(msgspec.Struct, frozen=True):
-    """What a session would encode: by `profile`, with at most `most` bits a second for its live side.
+    """A session's encodes: by `profile`, with at most `most` bits a second for its live side.
 
-    `videos` are the words for its sources, whose pictures are taken where they can be opened, () for the best that is
-    plugged in; None is a synthetic camera. `settings` is the settings file that says what is set on cameras.
+    `videos` are the words for its sources, () for the best that is plugged in, None for a synthetic camera. The file
+    `settings` has the controls of cameras.
     """
 
     profile: Profile

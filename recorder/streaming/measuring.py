@@ -1,7 +1,6 @@
 """Measures the headroom of this PC: a session with one encode and with two, each run for a moment.
 
-Sources, composing and encoders are the session's own kind, with the settings of its profile. What is measured is CPU
-time, not how fast it goes, so a PC that is busy with something else gives nearly the same figure.
+It measures CPU time of the session's own kind of sources, composing and encoders: a busy PC gives the same figure.
 """
 
 import time
@@ -46,12 +45,10 @@ _QUEUE = 30
 def given_pictures(
     words: Sequence[str], asked: SourceRequirements, settings: Settings, clock: Clock
 ) -> Iterator[tuple[VideoFormat, int, Iterator[av.VideoFrame]]]:
-    """Provide the pictures of what `words` mean, or of the best that is plugged in; everything is closed at the end.
+    """Provide size and rate of the first source, how many there are, and its pictures; all are closed at the end.
 
-    They are the first source's, with its size and rate, and how many sources there are.
-
-    For each of the first source's pictures the newest of every other one is decoded too, as an inset. Raises a
-    LiputError for what cannot be opened, and MediaError for a file: it ends, and is nothing to measure with.
+    Beside each picture the newest of every other source is decoded, as an inset. Raises a LiputError for a source that
+    cannot be opened, and MediaError for a file: it ends.
     """
     stop = Event()
     pace = RealPace(clock, stop)
@@ -135,9 +132,8 @@ def measure_headroom(
 ) -> Headroom:
     """Run `seconds` of media, one half with the recording's encode and the other with the live side's as well.
 
-    `most` is the live side's bit rate. `pictures` gives pictures of the recording's size as a source does: what it
-    takes to give one (reading, decoding) counts. By default a synthetic camera's MJPEG is decoded. The CPU time is
-    that of this whole process, so it must do nothing else meanwhile. Raises EncoderError.
+    `most` is the live side's bit rate. `pictures` are of the recording's size, else of a synthetic camera; giving them
+    counts, too. The process must do nothing else meanwhile. Raises EncoderError.
     """
     source = pictures or camera_pictures(recorded)
     count = max(1, round(seconds / 2 * recorded.rate))

@@ -1,8 +1,7 @@
 """The bit rate of the live side: down at once when a link carries less, up slowly, as the slowest link allows.
 
-It follows the slowest destination that is live and carries the least rate. One that is not live, that is delivered
-nothing (stalled), or that does not carry even the least rate, costs the others nothing; where all are like that, the
-rate stays (stalled, not live) or is the least (too slow).
+Destinations that are not live, stalled, or too slow for the least rate cost the others nothing; where all are like
+that, the rate stays, or is the least (too slow).
 """
 
 from collections import deque
@@ -162,7 +161,6 @@ class Link:
             self.rate = max(self._least, min(self.rate, REVIVED * self._carried))
 
     def _take(self, sample: Sample, used: float) -> None:
-        """Work out the delay of viewers beyond the usual, and keep what is needed of the past."""
         given = (used + self._beside) * OVERHEAD
         delivered = sample.delivered_bps
         if delivered is None:
@@ -223,7 +221,6 @@ class Link:
         return is_late and not any(point.is_pausing for point in self._since(newest.at_s - PAUSED_S))
 
     def _rise(self) -> float:
-        """Return by how many seconds a second the delay grows now."""
         now_s = self._points[-1].at_s
         early = self._ago(now_s - AHEAD_S)
         if early is None or early.at_s >= now_s:
@@ -231,7 +228,6 @@ class Link:
         return (self._standing(now_s) - self._standing(early.at_s)) / (now_s - early.at_s)
 
     def _since(self, at_s: float) -> Iterator[_Point]:
-        """Yield what is younger than `at_s`, the newest first."""
         return takewhile(lambda point: point.at_s > at_s, reversed(self._points))
 
     def _ago(self, at_s: float) -> _Point | None:

@@ -1,8 +1,7 @@
-"""The live side of a session: what its destinations get, and at which bit rate.
+"""The live side of a session: whose packets its destinations get, and at which bit rate.
 
-With a shared encode they get the recording's packets, and this does nothing. With a separate one it encodes the same
-pictures again while anybody streams, and follows what the destinations' children tell of their links
-(recorder/streaming/rate.py). Nothing of it waits, or raises, where the recording is made.
+A separate encode encodes the same pictures again while anybody streams, and follows the links
+(recorder/streaming/rate.py). Nothing of it makes the recording wait, or raises there.
 """
 
 import threading
@@ -83,10 +82,9 @@ class LiveSide:
             self._finding = Measurement().look_up(self._question, measures=True)
 
     def open(self, outputs: Outputs, recorded: VideoSettings) -> None:
-        """Choose, and have `outputs` connect the destinations; `recorded` is what the recording's encoder is asked for.
+        """Choose, and have `outputs` connect the destinations; `recorded` is the settings of the recording's encoder.
 
-        Returns at once and never raises: an encode of their own is opened beside, and they are connected when it is.
-        It stays open until `free`.
+        Returns at once and never raises. An encode of their own is opened beside, and stays open until `free`.
         """
         self._recorded_rate = recorded.bit_rate
         self._share = outputs.share
@@ -186,7 +184,6 @@ class LiveSide:
             self._put(packet)
 
     def _look(self) -> None:
-        """Ask the links, and follow them."""
         if self._encode is None:
             return
         now_ns = self._clock.now_ns()
@@ -199,10 +196,7 @@ class LiveSide:
             self._tell(self._rate.bit_rate, slowest, now_ns)
 
     def _hear(self, destination: LiveDestination, now_ns: int) -> "_Heard":
-        """Return the newest of a destination: a sample as its child has reported, or when the report is late.
-
-        In between, what it is behind would grow with the time since the last report, and fall with the next.
-        """
+        """Return the newest of a destination: a sample as its child has reported, or when the report is late."""
         link, before = destination.link, self._heard.get(destination.name)
         tells_nothing = link is not None and link.rtt_ms is None and link.delivered_bps is None
         if before is not None and tells_nothing and self._standstill.is_excused:
@@ -215,7 +209,6 @@ class LiveSide:
         return _Heard(link, before.reported_ns, now_ns, _sample(destination, link, now_ns, is_stale=is_stale))
 
     def _tell(self, rate: int, slowest: str, now_ns: int) -> None:
-        """Say now and then that the rate has changed by much."""
         every_s = UP_EVERY_S if rate > self._told else DOWN_EVERY_S
         is_far = abs(rate - self._told) > TOLD * self._told or (rate != self._told and rate == self._plan.most)
         if not is_far or now_ns - self._told_ns < every_s * NANOSECONDS:
