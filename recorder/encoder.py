@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 AUDIO_TIME_BASE = Fraction(1, SAMPLE_RATE)
 AAC_FRAME = 1024
-"""Samples per AAC frame."""
 MIX_TITLE = "Mix"
 """What players call the program's sound where it is not the only track."""
 

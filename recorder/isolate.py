@@ -39,7 +39,6 @@ with this one thirty times a second for each camera, which costs twice what the 
 MOST_DAMAGED = 100
 """How many pictures that nothing can be read from may come before the first that a file can begin with."""
 CLOSE_S = 10.0
-"""How long a disk may take nothing when the files are closed."""
 _TIME_BASE = Fraction(1, 1_000_000)
 _TICK_NS = NANOSECONDS // 1_000_000
 _OPTIONS = {"flush_packets": "1", "cluster_time_limit": "1000"}
@@ -52,7 +51,6 @@ class PartDirectory:
     folder: Path
     start_s: float = 0.0
     threads: list[threading.Thread] = field(default_factory=list)
-    """Who writes there."""
 
     @property
     def is_written(self) -> bool:

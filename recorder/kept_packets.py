@@ -20,7 +20,6 @@ class KeptPackets:
         self.others: deque[EncodedPacket] = deque()
         """Packets of all other tracks: each is in order, and they are within a second or so of each other."""
         self.bytes = 0
-        """How much is kept."""
         self._leading = leading
 
     def add(self, packet: EncodedPacket) -> None:

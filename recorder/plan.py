@@ -55,7 +55,6 @@ class SessionPlan:
     duration_s: float | None = None
     targets: Sequence[StreamTarget]
     stream: StreamPlan
-    """What the targets get."""
     storage: StorageSettings
     recording: RecordingSettings
     context: SessionContext

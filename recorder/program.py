@@ -16,7 +16,7 @@ from recorder.encoder import Encoder
 from recorder.eventlog import LossReporter
 from recorder.inputs import SessionInputs
 from recorder.model.packet import Track
-from recorder.model.status import ConferenceLine, LoadLine, Loudness, SoundLine
+from recorder.model.status import ConferenceLine, LoadLine
 from recorder.overload.relief import Relief, Viewers
 from recorder.plan import SessionPlan, encoder_settings
 from recorder.preroll import PreRoll
@@ -228,7 +228,7 @@ class Program:
         if self.sound is None:
             raise UsageError("this session has no sound to mute")
         self.sound.mute(name, on=on)
-        subject, muted = name or "all sound", [line.name for line in self.sound_lines() if line.muted]
+        subject, muted = name or "all sound", [line.name for line in self.sound.lines() if line.muted]
         if on:
             self._emit("sound-muted", subject, f"{subject} is muted", media_s=media_s, muted=muted)
         else:
@@ -253,23 +253,9 @@ class Program:
         )
 
     @property
-    def levels_dbfs(self) -> list[float]:
-        """The sound's peak level of each channel."""
-        return list(self.sound.levels_dbfs) if self.sound else []
-
-    @property
-    def loudness(self) -> Loudness:
-        """How loud the sound is to people."""
-        return self.sound.loudness if self.sound else Loudness()
-
-    @property
     def conference(self) -> ConferenceLine | None:
         """How the conference is, if there is one."""
         return self._conference.line if self._conference else None
-
-    def sound_lines(self) -> list[SoundLine]:
-        """Return how each input of sound is."""
-        return self.sound.lines() if self.sound else []
 
     def _counts(self) -> PictureCounts:
         return replace(self._video.counts, not_taken=self._inputs.dropped)

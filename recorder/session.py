@@ -168,6 +168,7 @@ class Session:
         on_disk = self._recording.on_disk if self._recording else OnDisk()
         armed, troubles = self._armed, self._troubles.now
         program = armed.program if armed else None
+        sound = program.sound if program else None
         counts = program.counts if program else PictureCounts()
         return SessionStatus(
             state=self._machine.judge(is_troubled=bool(troubles)),
@@ -178,7 +179,7 @@ class Session:
             dropped=counts.dropped,
             repeated=counts.repeated,
             fps=round(program.fps, 2) if program else 0.0,
-            levels_dbfs=[round(level, 1) for level in program.levels_dbfs] if program else [],
+            levels_dbfs=[round(level, 1) for level in sound.levels_dbfs] if sound else [],
             disk_left_s=self._recording.left_s if self._recording else None,
             destinations=self.destinations.lines(),
             sources=source_lines(self._plan.board),
@@ -186,8 +187,8 @@ class Session:
             troubles=troubles,
             layout=program.scene.layout if program else self._plan.layout,
             abandoned=hung_closings(),
-            sounds=program.sound_lines() if program else [],
-            loudness=program.loudness if program else Loudness(),
+            sounds=sound.lines() if sound else [],
+            loudness=sound.loudness if sound else Loudness(),
             conference=program.conference if program else None,
             stream=armed.live.line() if armed else None,
             marks=self._marks.lines(),
@@ -438,7 +439,7 @@ class Session:
         return round(self._timeline.media_position_ns() / NANOSECONDS, 3)
 
     def _facts(self, program: Program) -> RecordingFacts:
-        counts, loudness = program.counts, program.loudness
+        counts, loudness = program.counts, program.sound.loudness if program.sound else Loudness()
         return RecordingFacts(
             ended_at=self._clock.now(), dropped=counts.dropped, repeated=counts.repeated,
             degraded=tuple(self._troubles.all), marks=self._marks.all,

@@ -44,7 +44,6 @@ class VideoSettings:
     preset: str = LEAN_BASE
     keyframe_s: float = 2.0
     delay_s: float = DELAY_S
-    """The most that pictures may wait in the encoder."""
     low_latency: bool = False
     """Whether none waits: each picture is a packet before the next one goes in."""
     slowest: Fraction | None = None

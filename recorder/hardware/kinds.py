@@ -16,7 +16,6 @@ from config.errors import EncoderError
 from config.locale.lookup import words
 
 WORKER: Sequence[str] = (sys.executable, "-P", "-m", "recorder.hardware.worker")
-"""The command that encodes with them."""
 
 
 class Kind(StrEnum):
@@ -40,7 +39,6 @@ class Reason(StrEnum):
     """It refuses the session's settings, or gives no reason."""
     CRASHED = "crashed"
     FAILED = "failed"
-    """It says itself that it has failed."""
     SILENT = "silent"
     """It takes pictures and gives nothing, or does not answer."""
     TOO_SLOW = "too-slow"

@@ -53,7 +53,6 @@ class EncoderProcess:
         self._settings = settings
         self._clock = clock or SystemClock()
         self.patience_s = patience_s
-        """How long nothing may come."""
         self._most_held = max(1, int(MOST_HELD_S * settings.rate))
         self._given: deque[Give] = deque()
         self._since_ns = self._clock.now_ns()
@@ -76,7 +75,6 @@ class EncoderProcess:
         finally:
             os.close(descriptor)
         self.header = self._opened(open_s)
-        """The stream's parameter sets."""
         self._sanity = Sanity(settings, self.header)
 
     def _opened(self, timeout_s: float) -> bytes:

@@ -36,7 +36,6 @@ class LibavCodec:
         self._context, self._pixels = _opened(kind, settings)
         self._reformatter = VideoReformatter()
         self.header = parameter_sets(self._context.extradata or b"") or self._found_header(kind, settings)
-        """The stream's parameter sets."""
 
     def _found_header(self, kind: Kind, settings: VideoSettings) -> bytes:
         """Return the parameter sets of an encoder that says them with its first picture only: of another one of it."""

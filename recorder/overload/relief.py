@@ -77,9 +77,7 @@ class Viewers:
         self, offer: Offer | None, also: Also | None, clock: Clock, simplify: Simplify = lambda *_: None
     ) -> None:
         self.thins_previews = False
-        """Whether each preview gets at most one picture in PREVIEW_EVERY_S."""
         self.thins_encode = False
-        """Whether the second encode gets every second picture only."""
         self._offer = offer
         self._also = also
         self.simplify = simplify

@@ -35,7 +35,6 @@ from recorder.storing.replica import Place, Replica
 
 type Templates = Mapping[TrackId, Stream]
 type TemplatesOf = Callable[[int], Templates]
-"""Returns the templates of packets of a form."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,9 +46,7 @@ class StorageTask:
     storage: StorageSettings
     recording: RecordingSettings
     bytes_per_s: float
-    """The expected rate of the recording."""
     planned_s: float | None = None
-    """Its length, if that is known."""
     waits: bool = False
     """Whether a slow disk is waited for: the session has no clock."""
     title: str

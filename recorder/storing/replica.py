@@ -44,7 +44,6 @@ QUEUE_PACKETS = 6000
 """How many may wait for the disk of a session without a clock, before whoever makes them has to wait."""
 
 WAIT_S = 0.1
-"""How often whoever waits for its disk looks whether the replica has failed or ended meanwhile."""
 
 GATHER_S = 0.04
 """For so long packets of a session without a clock gather: a writer woken for each takes turns with who encodes."""

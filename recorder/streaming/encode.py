@@ -26,7 +26,6 @@ from recorder.model.packet import EncodedPacket, Track, TrackId
 from recorder.x264 import VIDEO_TIME_BASE, VideoSettings
 
 QUEUE = 3
-"""Pictures that may wait."""
 NICE = 5
 """A third of the recording's share of a core that both want. Much more, and whoever waits for a lock that this thread
 holds would wait long."""
@@ -108,7 +107,6 @@ class StreamEncode:
         self._first: Encoder | None = None  # destinations copy from its streams, also when it is not used any more
         self._problem: Exception | None = None
         self.bit_rate = settings.bit_rate
-        """The bits a second asked for."""
         self._in_force = settings.bit_rate
         self._last_dts: int | None = None
         self._newest: int | None = None

@@ -60,7 +60,6 @@ class Measurement:
         self._is_stopped = False
         self._thread: threading.Thread | None = None
         self.child: ChildProcess | None = None
-        """Its process, once it has begun."""
 
     def run(self, asked: Question) -> Headroom:
         """Return what was found; raises LiputError where nothing was."""

@@ -280,7 +280,6 @@ class Link:
 
 
 STEP = 0.03
-"""Smaller changes upwards are left out."""
 FORGIVEN_S = 1.5
 """Within so long it goes back at once to what it was, where whoever pulled it down is not followed any more."""
 UNIT = 1000

@@ -35,7 +35,6 @@ STALE_S = 0.8
 TOLD = 0.15
 """By which part the rate must have changed since it was told last to be told again."""
 UP_EVERY_S, DOWN_EVERY_S = 10.0, 2.0
-"""The least time between two events about it."""
 FREE_S = 0.5
 """How long the end of a session waits for a picture that is encoded; then its encoder is left as it is."""
 
