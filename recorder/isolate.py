@@ -209,14 +209,18 @@ class _Writer:
         self.frames = 0
         self.has_failed = False
         self._zero_ns = zero_ns
-        self._sync_s = sync_s
+        self._sync_ns = round(sync_s * NANOSECONDS)
         self._on_failure = on_failure
         self._waiting: deque[_Picture] = deque()
         self._bytes = 0
         self._changed = threading.Condition()
         self._is_over = False
         self._damaged = 0
-        self._file: _File | None = None
+        self._file = ""  # the name of the Matroska file that is written
+        self._stream: Stream | None = None  # its only one
+        self._container: OutputContainer
+        self._descriptor = self._last = -1
+        self._synced_ns = 0
         self._thread = threads.start(self._run, name=f"isolate-{name}")
         beside.threads.append(self._thread)
 
@@ -275,17 +279,16 @@ class _Writer:
         if picture.at_ns < self._zero_ns:  # from before the program's part: it came too late to the last one
             self.dropped += 1
             return
-        if self._file is not None and self._file.path.name != picture.file:
+        if self._stream is not None and self._file != picture.file:
             self._end_file()
-        if self._file is None:
-            if not picture.begins:
-                return
-            self._file = self._begin_file(picture)
-        if self._file is not None:
-            self._file.write(picture, self._zero_ns)
+        if self._stream is None and picture.begins:
+            self._begin_file(picture)
+        if self._stream is not None:
+            self._mux(picture, self._stream)
             self.frames += 1
 
-    def _begin_file(self, picture: _Picture) -> "_File | None":
+    def _begin_file(self, picture: _Picture) -> None:
+        """Begin a file with `picture`, unless nothing can be read from that."""
         try:
             sample = av.open(io.BytesIO(picture.data), format=picture.coded.codec)
         except FFmpegError:
@@ -294,55 +297,44 @@ class _Writer:
             self._damaged += 1
             if self._damaged > MOST_DAMAGED:
                 raise MediaError(f"nothing can be read from its first {self._damaged} pictures")
-            return None
-        with sample:
-            return _File(self.beside.folder / picture.file, sample.streams.video[0], self._sync_s)
-
-    def _end_file(self) -> None:
-        file, self._file = self._file, None
-        if file is not None:
-            file.close()
-
-
-class _File:
-    """One Matroska file into which packets are copied."""
-
-    def __init__(self, path: Path, template: Stream, sync_s: float) -> None:
-        """`template` describes the stream, with its size and parameter sets."""
-        self.path = path
-        self._sync_ns = round(sync_s * NANOSECONDS)
-        self._synced_ns = 0
-        self._last = -1
-        self._container: OutputContainer = av.open(str(path), "w", format="matroska", options=_OPTIONS)
+            return
+        path = self.beside.folder / picture.file
+        container = av.open(str(path), "w", format="matroska", options=_OPTIONS)
         try:
-            self._stream = self._container.add_stream_from_template(template, opaque=True)
-            self._container.start_encoding()
+            with sample:  # says what the stream is: its size and parameter sets
+                stream = container.add_stream_from_template(sample.streams.video[0], opaque=True)
+            container.start_encoding()
             self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except (FFmpegError, OSError):
-            self._container.close()
+            container.close()
             raise
+        self._file, self._container, self._stream = picture.file, container, stream
+        self._synced_ns, self._last = 0, -1
         Disk().sync(path.parent)
 
-    def write(self, picture: _Picture, zero_ns: int) -> None:
-        """Copy a picture; its times count from `zero_ns`."""
-        at_ns = picture.at_ns - zero_ns
+    def _mux(self, picture: _Picture, stream: Stream) -> None:
+        """Copy a picture; its times count from the program's part."""
+        at_ns = picture.at_ns - self._zero_ns
         shown = at_ns // _TICK_NS
         packet: av.Packet[Stream] = av.Packet(picture.data)
-        packet.stream = self._stream
+        packet.stream = stream
         packet.time_base = _TIME_BASE
         if picture.is_keyframe is None:
             packet.pts = packet.dts = self._last = max(self._last + 1000, shown)
         else:  # of a film, which may have B-frames
             packet.pts = shown
-            packet.dts = self._last = min(shown, max(self._last, (picture.decoded_ns - zero_ns) // _TICK_NS))
+            packet.dts = self._last = min(shown, max(self._last, (picture.decoded_ns - self._zero_ns) // _TICK_NS))
         packet.is_keyframe = picture.begins
         self._container.mux(packet)
         if at_ns >= self._synced_ns + self._sync_ns:
             self._synced_ns = at_ns
             os.fdatasync(self._descriptor)
 
-    def close(self) -> None:
+    def _end_file(self) -> None:
         """Write the index, and bring all of it onto the disk."""
+        if self._stream is None:
+            return
+        self._stream = None
         try:
             self._container.close()
             os.fdatasync(self._descriptor)

@@ -16,6 +16,7 @@ import simplejpeg  # type: ignore[import-untyped] # has a stub, but no py.typed 
 from capture.source import Coded, Frame
 from devices.host.clock import NANOSECONDS
 from recorder import isolate
+from recorder.archive.disk import Disk
 from recorder.isolate import IsoRecording, PartDirectory, Where, file_names
 from tests.support import media
 from tests.support.command import ROOT
@@ -162,7 +163,7 @@ def test_what_a_slow_disk_does_not_take_is_dropped_within_a_bound_and_told(
 ) -> None:
     sent = jpegs(20)
     monkeypatch.setattr(isolate, "MOST_WAITING_BYTES", sum(map(len, sent)) // 2)
-    isolated, disk = begin(), Disk()
+    isolated, disk = begin(), SlowDisk()
     disk.hold(monkeypatch)
     for frame in frames(sent):
         isolated.put(frame, MJPEG)
@@ -173,21 +174,22 @@ def test_what_a_slow_disk_does_not_take_is_dropped_within_a_bound_and_told(
     assert events == [("isolated-dropped", "podium")]
 
 
-class Disk:
-    """Takes no picture until it is let."""
+class SlowDisk:
+    """Takes no file, and so no picture, until it is let."""
 
     def __init__(self) -> None:
         self.go_on, self.asked = threading.Event(), threading.Event()
 
     def hold(self, patch: pytest.MonkeyPatch) -> None:
-        write = isolate._File.write
+        slow = self
 
-        def held(file: isolate._File, picture: isolate._Picture, zero_ns: int) -> None:
-            self.asked.set()
-            self.go_on.wait(30)
-            write(file, picture, zero_ns)
+        class Held(Disk):
+            def sync(self, path: Path) -> None:
+                slow.asked.set()
+                slow.go_on.wait(30)
+                super().sync(path)
 
-        patch.setattr(isolate._File, "write", held)
+        patch.setattr(isolate, "Disk", Held)
 
 
 @pytest.mark.parametrize("codec", [MJPEG, H264])
@@ -227,7 +229,7 @@ def test_what_a_disk_does_not_take_any_more_goes_to_the_next(
     tmp_path: Path, events: EventList, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(isolate, "CLOSE_S", 0.1)
-    sent, disk = jpegs(30), Disk()
+    sent, disk = jpegs(30), SlowDisk()
     parts = [PartDirectory(tmp_path / "a"), PartDirectory(tmp_path / "b")]
     for part in parts:
         part.folder.mkdir()
