@@ -6,7 +6,7 @@ from config.errors import StateError
 from config.state import Store, state_folder
 from config.version import VERSION
 from devices.host.clock import boot_id
-from recorder.hardware.kinds import HardwareFailed, Kind, Reason, Verdict
+from recorder.hardware.kinds import Kind, Reason, Verdict
 from recorder.x264 import VideoSettings
 
 type Verdicts = dict[str, Verdict]
@@ -39,11 +39,6 @@ def remember(verdict: Verdict, settings: VideoSettings) -> None:
                 _place(verdict.kind, settings): verdict,
             }
         )
-
-
-def remember_failure(kind: Kind, settings: VideoSettings, error: HardwareFailed) -> None:
-    """Keep that an encoder has failed in a session: it is not used again before it was looked at."""
-    remember(Verdict(kind=kind, reason=error.reason, detail=error.detail), settings)
 
 
 def verdict_of(kind: Kind, settings: VideoSettings) -> Verdict:

@@ -124,7 +124,7 @@ class PictureEncoder:
 
     def _fail(self, error: HardwareFailed, settings: VideoSettings, count: int) -> None:
         # Only now, as above.
-        from recorder.hardware.memory import remember_failure
+        from recorder.hardware.memory import remember
 
         choice = self._choice
         assert choice is not None  # noqa: S101 - it was opened
@@ -142,7 +142,8 @@ class PictureEncoder:
             goes_on=Kind.X264.value,
         )
         with suppress(RuntimeError):  # there are too many threads; a disk may hang, so it is not asked here
-            threads.start(remember_failure, choice.kind, settings, error, name="encoder-memory")
+            verdict = Verdict(kind=choice.kind, reason=error.reason, detail=error.detail)
+            threads.start(remember, verdict, settings, name="encoder-memory")
 
     def line(self) -> EncoderLine | None:
         """Return what encodes; None before that is known."""

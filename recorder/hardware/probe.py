@@ -5,6 +5,7 @@ It runs in the same kind of process as in a session, so a driver that crashes or
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from fractions import Fraction
 from math import ceil
 
@@ -56,14 +57,10 @@ def tried(
     """
     try:
         process = EncoderProcess(kind, settings, command=command, open_s=open_s, patience_s=patience_s)
+        with closing(process):
+            return _Trial(process, settings, altogether_s, realtime).run(kind)
     except HardwareFailed as error:
         return Verdict(kind=kind, reason=error.reason, detail=error.detail)
-    try:
-        return _Trial(process, settings, altogether_s, realtime).run(kind)
-    except HardwareFailed as error:
-        return Verdict(kind=kind, reason=error.reason, detail=error.detail)
-    finally:
-        process.close()
 
 
 class _Trial:

@@ -46,10 +46,6 @@ def encode_question(asked: Question) -> bytes:
     return msgspec.json.encode(asked, enc_hook=str)  # of the rate, a fraction
 
 
-def _decode_question(text: bytes) -> Question:
-    return msgspec.json.decode(text, type=Question, dec_hook=lambda _kind, rate: Fraction(rate))
-
-
 def main() -> None:
     """Answer the question on standard input."""
     end_with_parent()
@@ -58,8 +54,8 @@ def main() -> None:
         os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CPU, (MOST_CPU_S, MOST_CPU_S + 1))  # the first ends it by SIGXCPU
-    asked = _decode_question(sys.stdin.buffer.read())
-
+    text = sys.stdin.buffer.read()
+    asked = msgspec.json.decode(text, type=Question, dec_hook=lambda _kind, rate: Fraction(rate))
     sys.stdout.buffer.write(msgspec.json.encode(_answer(asked)))
 
 

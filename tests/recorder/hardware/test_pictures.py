@@ -13,8 +13,8 @@ import pytest
 
 from devices.host.clock import SystemClock
 from recorder.encoder import AudioSettings, Encoder
-from recorder.hardware.kinds import HARDWARE, HardwareFailed, Kind, Reason, Verdict
-from recorder.hardware.memory import remember, remember_failure, remembered, verdict_of, verdicts
+from recorder.hardware.kinds import HARDWARE, Kind, Reason, Verdict
+from recorder.hardware.memory import remember, remembered, verdict_of, verdicts
 from recorder.hardware.opening import EncoderPlan, PictureEncoder, choose
 from recorder.hardware.process import EncoderProcess
 from recorder.model.packet import EncodedPacket, Track
@@ -241,7 +241,7 @@ def test_what_was_found_is_remembered_until_the_pc_is_started_anew(monkeypatch: 
     assert verdict_of(Kind.QSV, SETTINGS) == verdict_of(Kind.QSV, SETTINGS) == Verdict(kind=Kind.QSV, psnr_db=40.0)
     assert tries == [Kind.QSV]
     assert remembered(Kind.QSV, other) is None
-    remember_failure(Kind.QSV, SETTINGS, HardwareFailed(Reason.CRASHED, "SIGSEGV"))
+    remember(Verdict(kind=Kind.QSV, reason=Reason.CRASHED, detail="SIGSEGV"), SETTINGS)
     assert verdict_of(Kind.QSV, SETTINGS).reason is Reason.CRASHED
     assert tries == [Kind.QSV]
     remember(Verdict(kind=Kind.QSV, reason=Reason.CANNOT_OPEN, detail="out of memory (10)"), SETTINGS)
