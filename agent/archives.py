@@ -15,7 +15,7 @@ from recorder.archive.archive import Archive, session_archives
 from recorder.archive.model import Package
 
 if TYPE_CHECKING:
-    from recorder.archive.search import Found
+    from recorder.archive.index import Found
 
 
 archive_option = click.option(
@@ -76,8 +76,7 @@ def search_all(
 
     Without words the newest come first. Raises what `Index.refresh` raises.
     """
-    from recorder.archive.index import Index
-    from recorder.archive.search import search
+    from recorder.archive.index import Index, search
 
     found: list[Found] = []
     for archive in archives:

@@ -70,7 +70,7 @@ def _packages() -> Iterator[tuple[str, str]]:
 
 
 def _requests() -> Iterator[tuple[str, str]]:
-    from recorder.dossier.dossiers import dossiers_of
+    from recorder.dossier.store import dossiers_of
 
     return ((identifier, "") for identifier in dossiers_of(_settings()).ids())
 

@@ -7,7 +7,7 @@ from typing import IO
 
 from config.errors import UsageError
 from recorder.archive.disk import PRIVATE
-from recorder.archive.handing import Taken, publishing
+from recorder.archive.handing import publishing
 
 
 @contextlib.contextmanager
@@ -21,8 +21,7 @@ def new_file(file: Path, *, replace: bool, example: str) -> Iterator[IO[bytes]]:
         raise UsageError(f"{file} is a folder", hint=f"name a file in it: {file / example}")
     if file.exists() and not file.is_file():  # what --force would put in place of /dev/null is a file
         raise UsageError(f"{file} is no file", hint="choose another name")
-    try:
-        with publishing(file, 0, mode=PRIVATE, replace=replace) as part, part.open("r+b") as raw:
-            yield raw
-    except Taken:
-        raise UsageError(f"{file} is there already", hint="choose another name, or say --force to replace it") from None
+    if file.exists() and not replace:
+        raise UsageError(f"{file} is there already", hint="choose another name, or say --force to replace it")
+    with publishing(file, 0, mode=PRIVATE, replace=replace) as part, part.open("r+b") as raw:
+        yield raw

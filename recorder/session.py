@@ -19,7 +19,7 @@ from devices.host.clock import NANOSECONDS, Clock
 from devices.host.deadline import hung_closings
 from recorder.archive.fixity import Progress
 from recorder.archive.model import RecordingFacts, length_s
-from recorder.dossier.carry import carry_letters
+from recorder.dossier.enclose import carry_letters
 from recorder.encoder import Encoder
 from recorder.eventlog import EventLog, Listener, fault_reporter
 from recorder.hardware.opening import PictureEncoder

@@ -9,8 +9,8 @@ from agent.parameters import json_option, print_json
 from agent.progress import progress_bar
 from config.quantities import brief_size
 from devices.host.clock import SystemClock
-from recorder.archive.adding import ADDED, TRANSCRIPT, add
 from recorder.archive.catalog import sealed
+from recorder.archive.editing import ADDED, TRANSCRIPT, add
 from recorder.archive.names import one_line
 
 EXAMPLES = """\b

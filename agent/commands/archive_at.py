@@ -10,13 +10,13 @@ from agent.progress import progress_bar
 from config.settings import load_settings
 from devices.host.clock import SystemClock
 from recorder.archive import bag
-from recorder.archive.fixity_log import Entry, FixityLog, Outcome
+from recorder.archive.fixity_round import Entry, FixityLog
 from recorder.archive.model import Package, Problem
 from recorder.archive.verification import Verdict
 from recorder.copies import inspecting
-from recorder.copies.contents import Listing, listed_there
+from recorder.copies.copying import Listing, listed_there
 from recorder.copies.ledger import Ledger
-from recorder.copies.opening import open_target
+from recorder.copies.queue import open_target
 from recorder.copies.target import Target
 
 at_option = click.option("--at", "target_name", metavar="TARGET", help="Not here but at a place of [copies].")
@@ -57,6 +57,6 @@ def _remember(package: str, target: str, listing: Listing, problems: list[Proble
     FixityLog().add(
         Entry(
             at=now, package=package, bytes=listing.size, found=len(problems), problems=tuple(problems),
-            outcome=Outcome.COPY_DAMAGED if problems else Outcome.COPY_WHOLE, note=f"at {target}",
+            outcome="copy-damaged" if problems else "copy-whole", note=f"at {target}",
         )
     )  # fmt: skip

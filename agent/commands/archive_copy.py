@@ -24,8 +24,7 @@ from recorder.archive.catalog import refuse_elsewhere, sealed
 from recorder.archive.fixity_round import go_last
 from recorder.archive.names import one_line
 from recorder.copies.ledger import Row
-from recorder.copies.opening import open_target
-from recorder.copies.queue import CopyQueue, Outcome, name_of
+from recorder.copies.queue import CopyQueue, Outcome, name_of, open_target
 from recorder.copies.reasons import CopyReason
 
 WAITING = 1
@@ -196,7 +195,7 @@ def copies_command(ctx: click.Context, package_id: str | None, folder: Path | No
 
 
 def _copies(queue: CopyQueue, folders: list[Path]) -> list[PackageCopies]:
-    from recorder.copies.contents import version_here
+    from recorder.copies.copying import version_here
 
     rows, troubles = queue.rows(), queue.ledger.troubles()
     found = []

@@ -13,13 +13,11 @@ from config.errors import UsageError
 from config.quantities import brief_size
 from devices.host.clock import SystemClock
 from recorder.archive.catalog import sealed
-from recorder.archive.contents import contents
 from recorder.archive.disk import PRIVATE
-from recorder.archive.excerpt import excerpt
+from recorder.archive.exporting import contents, excerpt, write_zip
 from recorder.archive.fixity import Progress
 from recorder.archive.locking import locked
 from recorder.archive.model import Package
-from recorder.archive.zipped import write_zip
 
 EXAMPLES = """\b
 Examples:

@@ -16,13 +16,12 @@ from config.serving import CopyTarget
 from devices.health.line import PC, Kind
 from recorder.archive.archive import Archive
 from recorder.archive.disk import Disk
-from recorder.archive.fixity_log import Entry, FixityLog, Outcome
+from recorder.archive.fixity_round import Entry, FixityLog
 from recorder.archive.model import Package, PackageState
-from recorder.copies.contents import MEDIA, version_here
+from recorder.copies.copying import MEDIA, version_here
 from recorder.copies.pruning import prune
 from recorder.copies.queue import CopyQueue, place_of
-from recorder.copies.recognizing import refuse_same
-from recorder.copies.target import Target
+from recorder.copies.target import Target, refuse_same
 
 NOT_PRUNED = 1
 
@@ -136,7 +135,7 @@ def _pruned(queue: CopyQueue, package: Package, least: int) -> Result:
             return Result(id=package.id, pruned=False, reason=error.message)
     names = tuple(target.name for target, _ in targets)
     note = f"media removed here; copies read at {', '.join(names)}"
-    FixityLog().add(Entry(at=queue.clock.now(), package=package.id, bytes=size, outcome=Outcome.PRUNED, note=note))
+    FixityLog().add(Entry(at=queue.clock.now(), package=package.id, bytes=size, outcome="pruned", note=note))
     queue.record(PC, Kind.PACKAGE_PRUNED, f"{package.id}: {note}", package=package.id, bytes=size)
     return Result(id=package.id, pruned=True, bytes=size, targets=names)
 

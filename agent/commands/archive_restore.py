@@ -20,10 +20,10 @@ from recorder.archive.archive import Archive
 from recorder.archive.catalog import is_elsewhere, sealed
 from recorder.archive.disk import Disk
 from recorder.archive.fixity import Progress
-from recorder.archive.fixity_log import Entry, FixityLog, Outcome
+from recorder.archive.fixity_round import Entry, FixityLog, Outcome
 from recorder.archive.model import Package, Problem, ProblemKind
 from recorder.control.directory import session_runs
-from recorder.copies.contents import listed_here
+from recorder.copies.copying import listed_here
 from recorder.copies.queue import CopyQueue, place_of
 from recorder.copies.reasons import OF_A_PACKAGE, CopyReason, copy_error
 from recorder.copies.restoring import Restored, Restorer
@@ -138,7 +138,7 @@ class _Restoring:
         package = sealed(package)
         with progress_bar(package.id, shown=not self._as_json) as progress:
             problems = list(self._archive.verify(package, progress=progress))
-        self._note(package.id, package.bytes, Outcome.DAMAGED if problems else Outcome.WHOLE, problems)
+        self._note(package.id, package.bytes, "damaged" if problems else "whole", problems)
         if not problems:
             return Result(id=package.id, ok=True)
         errors: list[CopyError | PackageDamaged] = []
@@ -166,14 +166,14 @@ class _Restoring:
     def _restored(self, place: str, name: str, problems: list[Problem]) -> Result:
         package = place.rpartition("/")[2]
         with closing(self._queue.open_target(name)) as target:
-            self._note(package, 0, Outcome.REPAIR_BEGUN, [], f"from {name}")
+            self._note(package, 0, "repair-begun", [], f"from {name}")
             try:
                 with progress_bar(package, shown=not self._as_json) as progress:
                     restored = self._restorer(progress).restore(place, target, problems)
             except CopyError as error:
                 if error.reason == CopyReason.DAMAGED_THERE:
                     self._queue.ledger.seen_damaged(package, name)
-                    self._note(package, 0, Outcome.COPY_DAMAGED, [], error.message)
+                    self._note(package, 0, "copy-damaged", [], error.message)
                 raise
         return self._done(package, target.name, restored)
 
@@ -182,7 +182,7 @@ class _Restoring:
         self._queue.ledger.seen_whole(package, target, copy.version, copy.size, now)
         kept = str(restored.kept) if restored.kept else None
         note = f"{_files(restored.fetched)} from {target}" + (f"; the damaged one is in {kept}" if kept else "")
-        self._note(package, copy.size, Outcome.REPAIRED, [], note)
+        self._note(package, copy.size, "repaired", [], note)
         self._queue.record(
             PC, Kind.PACKAGE_REPAIRED, f"{package}: {note}", package=package, target=target,
             files=len(restored.fetched),

@@ -19,8 +19,7 @@ from devices.health.log import open_health_log
 from devices.host.clock import SystemClock
 from recorder.archive import bag
 from recorder.archive.archive import Archive
-from recorder.archive.fixity_log import Entry, FixityLog, Outcome
-from recorder.archive.fixity_round import FixityRound, Round, go_last
+from recorder.archive.fixity_round import Entry, FixityLog, FixityRound, Round, go_last
 from recorder.archive.model import PackageState, Problem, ProblemKind
 from recorder.archive.names import one_line
 from recorder.archive.verification import Verdict, verify_anywhere
@@ -178,7 +177,7 @@ def _print(entry: Entry, *, as_json: bool) -> None:
         return
     note = f", {one_line(entry.note)}" if entry.note else ""
     click.echo(f"{entry.at:%Y-%m-%d %H:%M}  {entry.package}: {entry.outcome} ({brief_size(entry.bytes)}{note})")
-    if entry.outcome in {Outcome.DAMAGED, Outcome.COPY_DAMAGED}:
+    if entry.outcome in {"damaged", "copy-damaged"}:
         for problem in entry.problems:
             click.echo(f"  {one_line(problem.file)} {one_line(problem.problem)}")
 

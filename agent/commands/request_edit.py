@@ -15,11 +15,11 @@ from devices.host.clock import SystemClock
 from recorder.archive.archive import Archive
 from recorder.archive.catalog import sealed
 from recorder.archive.names import slug
-from recorder.dossier.carry import carried
-from recorder.dossier.changes import amended
+from recorder.dossier.enclose import carried
 from recorder.dossier.model import LetterKind, Request, RequestState
 from recorder.dossier.papers import take
 from recorder.dossier.steps import procedure_of
+from recorder.dossier.store import amended
 
 NEW_EXAMPLES = """\b
 Examples:

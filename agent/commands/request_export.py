@@ -22,10 +22,9 @@ from agent.requests.options import Desk, at_the_desk, redact_option
 from config.errors import DossierError
 from config.files import json_text
 from recorder.archive.names import storable
-from recorder.dossier.letters import letter_content
 from recorder.dossier.model import Request
-from recorder.dossier.reading import REQUEST_FILE
-from recorder.dossier.store import TEXT_FILE, Dossier
+from recorder.dossier.papers import letter_content
+from recorder.dossier.store import REQUEST_FILE, TEXT_FILE, Dossier
 from recorder.dossier.text import request_text
 
 

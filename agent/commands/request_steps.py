@@ -10,11 +10,10 @@ from agent.requests.answer import answer
 from agent.requests.options import Desk, at_option, at_the_desk, check_times, text_of
 from config.errors import UsageError
 from config.kinds import did_you_mean
-from recorder.dossier.changes import amended
 from recorder.dossier.model import Disposition, Procedure, Receipt, Request, RequestState
 from recorder.dossier.papers import Paper, take
 from recorder.dossier.steps import reached
-from recorder.dossier.store import Dossier
+from recorder.dossier.store import Dossier, amended
 
 DISPOSE_EXAMPLES = """\b
 Examples:

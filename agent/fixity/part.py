@@ -24,7 +24,7 @@ from config.schema import Settings
 from config.state import Store, state_folder
 from devices.host.clock import NANOSECONDS, Clock
 from devices.host.log_on_change import LogOnChange
-from recorder.archive.fixity_log import Entry, FixityLog
+from recorder.archive.fixity_round import Entry, FixityLog
 from recorder.control.directory import session_runs
 
 if TYPE_CHECKING:

@@ -150,8 +150,7 @@ def _packages(root: Path) -> int:
 
 
 def _copies(settings: Settings, roots: Sequence[Path]) -> dict[str, CopiesOf]:
-    from recorder.copies.opening import open_target
-    from recorder.copies.queue import CopyQueue, name_of
+    from recorder.copies.queue import CopyQueue, name_of, open_target
 
     queue = CopyQueue(roots, settings.copies, partial(open_target, settings), SystemClock())
     rows, every, troubles = queue.rows(), queue.every(), queue.ledger.troubles()

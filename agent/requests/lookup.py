@@ -6,10 +6,9 @@ from config.errors import DossierError, UsageError
 from config.schema import PlannedSession, Settings
 from devices.host.deadline import DeadlineTask
 from recorder.asked import Asked
-from recorder.dossier.carry import ANSWER_S, carried
-from recorder.dossier.dossiers import dossiers_of
+from recorder.dossier.enclose import ANSWER_S, carried
 from recorder.dossier.model import CarriedRequest, Request, RequestState
-from recorder.dossier.store import Dossier
+from recorder.dossier.store import Dossier, dossiers_of
 
 
 def request_for(key: str, settings: Settings) -> CarriedRequest:

@@ -17,9 +17,9 @@ from config.schema import Settings
 from config.settings import load_settings
 from devices.host.clock import SystemClock
 from recorder.archive.names import storable
-from recorder.dossier.dossiers import Dossiers, dossiers_of
 from recorder.dossier.hours import WorkingHours
 from recorder.dossier.model import Request
+from recorder.dossier.store import Dossiers, dossiers_of
 
 LONGEST = 2000
 """Characters of a text that is kept."""

@@ -15,8 +15,8 @@ from agent.web.troubles import PackageShown, package_shown
 from config.errors import PackageNotFound, UsageError
 from config.quantities import NotAllowed
 from recorder.archive.archive import Archive
+from recorder.archive.index import Found
 from recorder.archive.model import Package
-from recorder.archive.search import Found
 from recorder.archive.verification import Verdict
 
 _KEY = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,199}")

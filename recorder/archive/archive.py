@@ -21,11 +21,10 @@ from recorder.archive.disk import PRIVATE, Disk
 from recorder.archive.fixity import Progress
 from recorder.archive.locking import locked
 from recorder.archive.model import Begun, Package, Problem, RecordingFacts, SessionContext
-from recorder.archive.rebuilding import refuse_damaged
-from recorder.archive.replacing import settle_all
+from recorder.archive.rebuilding import refuse_damaged, settle_all
 from recorder.archive.work import BEGUN_FILE, METADATA_FILES, WorkFolder, encode_begun, read_part, recall_begun
 from recorder.dossier.enclose import note, recorded_session
-from recorder.dossier.letters import LETTERS
+from recorder.dossier.papers import LETTERS
 from recorder.storage_errors import storage_error
 
 RESERVE_BYTES = 2_000_000_000

@@ -2,13 +2,18 @@
 
 bag-info values stand on one line each, however long: the RFC recommends folding at 79 characters and allows longer
 lines, and readers disagree on whether a fold is part of the value. What others have folded is read.
+
+A package may come from anywhere: no path of a manifest is opened that was not judged here.
 """
 
 import codecs
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Mapping
+import unicodedata
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import NamedTuple
+
+from recorder.archive.model import Problem, ProblemKind
 
 DECLARATION = "BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n"
 DECLARATION_FILE = "bagit.txt"
@@ -183,3 +188,44 @@ def _text(content: bytes, encoding: str = FORM.encoding) -> str:
     except UnicodeError as error:
         where = f"byte {error.start + 1}" if isinstance(error, UnicodeDecodeError) else "it"
         raise BagFormatError(f"{where} is not {encoding.upper()}") from None
+
+
+def listed_in(
+    manifest: str,
+    content: bytes,
+    there: Collection[str],
+    form: BagForm = FORM,
+    digits: int = 64,
+    spelled: Mapping[str, str] | None = None,
+) -> tuple[dict[str, str], list[Problem]]:
+    """Return path and hex digest of what the `content` of a manifest lists, and what is wrong with it.
+
+    `there` are the paths that need not be missed. What is missing is returned, too; what may not stand there is not.
+    With `spelled`, the names of files by their normal form (NFC), paths may begin with `./` and be composed otherwise.
+    """
+    try:
+        entries = read_manifest(content, form, digits)
+    except BagFormatError as error:
+        return {}, [Problem(manifest, f"is malformed: {error}", ProblemKind.MALFORMED)]
+    if spelled is not None:
+        named = ((path.removeprefix("./"), digest) for path, digest in entries.items())
+        entries = {
+            path if path in there else spelled.get(unicodedata.normalize("NFC", path), path): digest
+            for path, digest in named
+        }
+    problems = []
+    for path in list(entries):
+        reason = _refused(manifest, path)
+        if reason is not None:
+            problems.append(Problem(manifest, f"lists {path!r}, which is refused: {reason}", ProblemKind.UNSAFE))
+            del entries[path]
+        elif path not in there:
+            problems.append(Problem(path, f"is missing; {manifest} lists it", ProblemKind.MISSING))
+    return entries, problems
+
+
+def _refused(manifest: str, path: str) -> str | None:
+    of_payload = manifest.startswith("manifest-")
+    if path.startswith(PAYLOAD) != of_payload:
+        return unsafe_path(path) or f"it is {'not ' if of_payload else ''}below {PAYLOAD}"
+    return unsafe_path(path)

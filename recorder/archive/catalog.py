@@ -1,7 +1,6 @@
 """What is in an archive: its packages, read from their own metadata, and which one an id means."""
 
 import contextlib
-import difflib
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -169,7 +168,7 @@ def refuse_elsewhere(folder: Path) -> None:
 def _standing(folder: Path) -> tuple[Path, Recording | None]:
     """Return where the package called `folder` is, and its description, None where it has none that can be read.
 
-    While it is corrected it may lose its name between two looks: it is then beside it (replacing.py), or another one
+    While it is corrected it may lose its name between two looks: it is then beside it (rebuilding.py), or another one
     has the name already.
     """
     for where in (folder, folder.with_name(f".{folder.name}{names.OLD}"), folder):
@@ -265,8 +264,6 @@ def _not_found(root: Path, key: str, several: list[Package], known: list[Package
         return PackageNotFound(
             f"{shown!r} means {len(several)} packages: {listed}", hint="Write more of the name, or its last 8 digits."
         )
-    ids = [package.id for package in known]
-    near = difflib.get_close_matches(key, ids, SUGGESTIONS, cutoff=0.5)
-    near += [name for name in ids if names.slug(key) in name and name not in near]
-    hint = f"Near it: {', '.join(near[:SUGGESTIONS])}." if near else "`liput archive list` shows what there is."
+    near = names.near(key, [package.id for package in known], SUGGESTIONS)
+    hint = f"Near it: {', '.join(near)}." if near else "`liput archive list` shows what there is."
     return PackageNotFound(f"No package of the archive {root} is called {shown!r}", hint=hint)

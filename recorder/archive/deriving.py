@@ -77,7 +77,7 @@ class Deriving:
         """Write the report, and what was derived; the payload's manifest is there, the tag manifest is not."""
         wishes = self._wishes.report
         if wishes is not None:
-            from recorder.report.package import write_report
+            from recorder.report.page import write_report
 
             name, language = names.session_of(self._work.name), self._wishes.language
             reason = self._tried("report", lambda: write_report(self._work.path, name, wishes, language, self._disk))
@@ -122,7 +122,7 @@ class Deriving:
             self._disk.write(self._work.path / SHEET_FILE, sheet)
 
     def _levels(self, recording: Recording) -> None:
-        from recorder.report.levels import read_levels
+        from recorder.report.material import read_levels
 
         advance = self._advance(recording, CHAPTERS_SHARE + 0.05, OVERVIEW_SHARE)
         levels = read_levels(self._work.path, recording.media, advance)

@@ -1,22 +1,68 @@
-"""Correcting what a package says about its session: fields of the description, never the media."""
+"""Correcting a package: what it says of its session, and files that are handed in after it; never the media."""
 
-from collections.abc import Mapping
+import re
+import shutil
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from config.errors import ArchiveError
+from config.errors import ArchiveError, StorageError
+from config.files import json_text
+from config.quantities import brief_size
 from config.version import VERSION
-from recorder.archive import premis
-from recorder.archive.describing import Raw, decoded, describe, read_raw
-from recorder.archive.disk import Disk
+from recorder.archive import bag, premis
+from recorder.archive.disk import PRIVATE, Disk
+from recorder.archive.documents import bag_info, dublin_core, readme_files
 from recorder.archive.fixity import Progress, Tally
-from recorder.archive.model import Consent, RequestFacts
-from recorder.archive.names import one_line, storable
+from recorder.archive.model import Addition, Consent, Recording, RequestFacts
+from recorder.archive.names import one_line, slug, storable
+from recorder.archive.place import MARGIN_BYTES
 from recorder.archive.premis import Change, EventType
-from recorder.archive.rebuilding import rebuilding
+from recorder.archive.rebuilding import Draft, rebuilding, size_of
+from recorder.archive.work import DUBLIN_CORE_FILE, PREMIS_FILE, RECORDING_FILE
+
+type Raw = dict[str, Any]
+"""The content of recording.json as JSON has it: fields that a newer Liput wrote are kept as they are."""
+
+
+def read_raw(draft: Draft) -> Raw:
+    """Return the description of the package that is corrected."""
+    raw: Raw = msgspec.json.decode(draft.read(RECORDING_FILE))
+    return raw
+
+
+def describe(
+    draft: Draft, raw: Raw, kind: EventType, now: datetime, detail: str, by: str | None = None, **more: Any
+) -> None:
+    """Let `draft` be described by `raw`, and its log of events go on with what was done, and `by` whom.
+
+    `more` are further fields of the event. Raises ArchiveError where `raw` is no description any more.
+    """
+    try:
+        recording = msgspec.convert(raw, Recording)
+    except msgspec.ValidationError as error:
+        raise ArchiveError(f"This would not be a description any more: {error}") from None
+    happened = premis.event(recording, kind, now, detail, (premis.person(by), premis.program(VERSION)), **more)
+    draft.write(RECORDING_FILE, json_text(raw))
+    draft.write(DUBLIN_CORE_FILE, dublin_core(recording))
+    kept = bag.read_info(draft.read(bag.INFO_FILE))
+    draft.write(bag.INFO_FILE, bag_info(recording, draft.sizes, kept.get("Bagging-Date", ""), kept))
+    draft.write(PREMIS_FILE, draft.read(PREMIS_FILE) + premis.lines([happened]))
+    for name, content in readme_files(recording, draft.paths).items():
+        draft.write(name, content)
+    for name, content in _report(draft).items():
+        draft.write(name, content, mode=PRIVATE if recording.request else 0o666)
+
+
+def _report(draft: Draft) -> dict[str, bytes]:
+    from recorder.report.page import report_of_changed  # what draws its pictures takes a while to load
+
+    changed = {**draft.written, bag.MANIFEST_FILE: bag.manifest_text(draft.payload)}
+    return report_of_changed(draft.folder, changed)
+
 
 FIELDS = (
     "title", "office", "room",
@@ -59,16 +105,12 @@ def edit(
             if any(change.field.startswith("consent.") for change in changes):
                 raw["consent"]["noted_at"] = now.isoformat()
             detail = f"Corrected: {', '.join(change.field for change in changes)}"
-            happened = premis.event(
-                decoded(raw), EventType.MODIFICATION, now, detail + (f"; {reason}" if reason else ""),
-                (premis.person(by), premis.program(VERSION)), changes=changes,
-            )  # fmt: skip
-            describe(draft, raw, happened)
+            detail += f"; {reason}" if reason else ""
+            describe(draft, raw, "metadata modification", now, detail, by, changes=changes)
     return changes
 
 
 def _apply(raw: Raw, wanted: Mapping[str, str | date]) -> list[Change]:
-    """Change `raw` to what is wanted; return what differs."""
     changes = []
     for field, value in wanted.items():
         new: Any = value.isoformat() if isinstance(value, date) else storable(value)
@@ -81,3 +123,79 @@ def _apply(raw: Raw, wanted: Mapping[str, str | date]) -> list[Change]:
             place[name] = new
             changes.append(Change(field, old, new))
     return changes
+
+
+ADDED = "data/tambahan/"
+TRANSCRIPT = "data/transcript/"
+
+
+def add(
+    folder: Path,
+    sources: Sequence[Path],
+    *,
+    place: str = ADDED,
+    note: str = "",
+    by: str | None,
+    now: datetime,
+    disk: Disk | None = None,
+    progress: Progress | None = None,
+) -> tuple[list[Addition], list[tuple[Path, str]]]:
+    """Add files to `place` in the package at `folder`; return what was added, and what was in it already, and where.
+
+    Every file is looked at, and the room for all of them, before anything is copied. A file's content stays as it is,
+    so do its name and its time; it is stored under a name that is safe everywhere. Raises what `rebuilding` raises, and
+    ArchiveError for what is no file.
+    """
+    total = sum(size_of(source) for source in sources)
+    _refuse_too_much(folder, total)
+    with rebuilding(folder, disk or Disk(), Tally(2 * total, progress)) as draft:
+        added: list[Addition] = []
+        known: list[tuple[Path, str]] = []
+        by_digest = {digest: path for path, digest in draft.payload.items()}
+        for source in sources:
+            path = place + _free_name(source.name, {one.rpartition("/")[2] for one in draft.payload})
+            digest = draft.add(source, path)
+            if digest in by_digest:
+                draft.drop(path)
+                draft.refuse_changed(by_digest[digest])  # whoever hears that it is here may remove theirs
+                known.append((source, by_digest[digest]))
+                continue
+            by_digest[digest] = path
+            size = draft.sizes[path]
+            added.append(Addition(file=path, name=storable(source.name), bytes=size, added_at=now, note=storable(note)))
+        draft.is_wanted = bool(added)
+        if added:
+            _describe(draft, added, note, by, now)
+    return added, known
+
+
+def _describe(draft: Draft, added: Sequence[Addition], note: str, by: str | None, now: datetime) -> None:
+    raw = read_raw(draft)
+    raw["additions"] = [*raw.get("additions", ()), *(msgspec.to_builtins(one) for one in added)]
+    detail = f"Added: {', '.join(one.name for one in added)}" + (f"; {note}" if note else "")
+    describe(draft, raw, "accession", now, detail, by, linking_object=tuple(one.file for one in added))
+
+
+def _refuse_too_much(folder: Path, total: int) -> None:
+    try:
+        free = shutil.disk_usage(folder).free
+    except OSError as error:
+        raise ArchiveError(f"{folder} cannot be looked at: {error.strerror}") from None
+    if free < total + MARGIN_BYTES:
+        raise StorageError(
+            f"The files take {brief_size(total)}, and only {brief_size(free)} are free for {folder.name}",
+            hint="Free space on that disk.",
+            why="full",
+        )
+
+
+def _free_name(name: str, taken: Collection[str]) -> str:
+    """Return `name` in `[a-z0-9.-]`, with a number where one of that name is `taken`."""
+    stem, dot, end = name.rpartition(".")
+    end = re.sub(r"[^a-z0-9]", "", end.lower())[:8] if dot and stem else ""
+    stem = slug(stem if end else name, "berkas")
+    ends = f".{end}" if end else ""
+    number = 1
+    while (free := f"{stem}{f'-{number}' if number > 1 else ''}{ends}") in taken:
+        number += 1
+    return free

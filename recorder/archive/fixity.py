@@ -3,13 +3,18 @@
 import hashlib
 import io
 import os
+import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from config.files import open_regular
+from devices.host.clock import NANOSECONDS, Clock, SystemClock
 
 CHUNK_BYTES = 1 << 20
 """Read at a time: hashlib lets go of the GIL for the whole of it, and 1 MiB stays in the processor's cache."""
+
+LOOK_S = 1.0
+"""How often it is asked whether to go on."""
 
 type Progress = Callable[[int, int], None]
 """Called with bytes done and bytes in all, from the thread that hashes, about once a chunk."""
@@ -37,6 +42,45 @@ class Tally:
         """Say how far the last part of the work is, which takes all that is left; a Progress."""
         if self._progress is not None:
             self._progress(self._done + (self._total - self._done) * done // max(1, total), self._total)
+
+
+class Flow:
+    """Told of every block that moves, by whoever moves it; waits where that is too fast, raises where it has to end.
+
+    `rate` is in bits a second, None for as fast as it goes. `go_on` is asked once a second; it raises CopyError to end.
+    """
+
+    def __init__(
+        self,
+        tally: Tally | None = None,
+        rate: int | None = None,
+        go_on: Callable[[], None] = lambda: None,
+        clock: Clock | None = None,
+    ) -> None:
+        self.tally = tally
+        self._rate = rate
+        self._go_on = go_on
+        self._clock = clock or SystemClock()
+        self._began_ns = self._looked_ns = self._clock.now_ns()
+        self._bits = 0
+
+    def sent(self, count: int) -> None:
+        """Say that `count` bytes were sent."""
+        self.read(count)
+        if self._rate is not None:
+            self._bits += 8 * count
+            ahead_s = self._bits / self._rate - (self._clock.now_ns() - self._began_ns) / NANOSECONDS
+            if ahead_s > 0:
+                self._clock.wait(threading.Event(), min(ahead_s, LOOK_S * 60))
+
+    def read(self, count: int) -> None:
+        """Say that `count` bytes were read; the other direction has no limit."""
+        if self.tally is not None:
+            self.tally.add(count)
+        now_ns = self._clock.now_ns()
+        if now_ns - self._looked_ns >= LOOK_S * NANOSECONDS:
+            self._looked_ns = now_ns
+            self._go_on()
 
 
 def sha256(path: Path, tally: Tally, *, uncached: bool = False) -> str:

@@ -1,33 +1,119 @@
 """Reading the archive again, a part of it in each round, the part that was not looked at for the longest time first.
 
 It is for nights, beside nothing: it reads with the lowest priority, keeps nothing in the system's memory, and ends when
-a session wants the disk. What was read is noted package by package, so that a kill costs one package's time.
+a session wants the disk. When each package was read and what was found is in one small database in the state folder,
+outside the packages. It is only added to: a kill costs one package's time, and nothing that was there.
 """
 
 import contextlib
-import threading
-import time
+import sqlite3
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 import psutil
 
 from config.errors import PackageBusy, PackageNotFound, SessionError, StorageError
+from config.files import stamp
 from config.quantities import brief_size
+from config.state import state_folder, transaction
 from devices.health.line import PC, Kind, Level, Record, nowhere
-from devices.host.clock import NANOSECONDS, Clock
+from devices.host.clock import Clock
 from recorder.archive import catalog, fixity
-from recorder.archive.fixity import Progress
-from recorder.archive.fixity_log import Entry, FixityLog, Outcome
+from recorder.archive.fixity import Flow, Progress
 from recorder.archive.locking import locked
 from recorder.archive.model import Problem, ProblemKind
 from recorder.archive.verification import verify
 
-LOOK_S = 1.0
-"""How often it is asked whether a session runs."""
+FILE = "fixity.sqlite3"
+MOST_PROBLEMS = 100
+"""Kept of one package; how many there are is kept in any case."""
+
+_HINT = "Free space on its disk; if it is damaged move it away: packages are then read anew."
+_TABLE = """
+CREATE TABLE IF NOT EXISTS checks (
+    at TEXT, package TEXT, bytes INTEGER, outcome TEXT, found INTEGER, problems TEXT, note TEXT);
+CREATE INDEX IF NOT EXISTS by_package ON checks (package, at);
+"""
+
+
+type Outcome = Literal["whole", "damaged", "repair-begun", "repaired", "copy-whole", "copy-damaged", "pruned"]
+"""What came of looking at a package, or of mending it."""
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="fixity"):
+    """One line of the log: when, which package, how many bytes were read, what came of it.
+
+    `found` counts the problems, of which the first MOST_PROBLEMS are kept; `note` says what else there is to say.
+    """
+
+    at: datetime
+    package: str
+    bytes: int
+    outcome: Outcome
+    found: int = 0
+    problems: tuple[Problem, ...] = ()
+    note: str = ""
+
+
+class FixityLog:
+    """The database; every method raises StateError where it cannot be read or written."""
+
+    def __init__(self, path: Path | None = None) -> None:
+        self._path = path or state_folder() / FILE
+
+    def add(self, entry: Entry) -> None:
+        """Add a line; it is on the disk when this returns."""
+        problems = msgspec.json.encode(entry.problems[:MOST_PROBLEMS]).decode()
+        values = (entry.at.isoformat(), entry.package, entry.bytes, entry.outcome, entry.found, problems, entry.note)
+        with self._open() as connection:
+            connection.execute("INSERT INTO checks VALUES (?, ?, ?, ?, ?, ?, ?)", values)
+
+    def last_read(self, now: datetime) -> dict[str, datetime]:
+        """Return when each package was read last, up to `now`: a reading of the future was noted by a wrong clock."""
+        with self._open() as connection:
+            found = connection.execute(
+                "SELECT package, max(julianday(at)), at FROM checks "
+                "WHERE outcome IN ('whole', 'damaged') AND julianday(at) <= julianday(?) GROUP BY package",
+                (now.isoformat(),),
+            ).fetchall()
+        return {package: datetime.fromisoformat(at) for package, _, at in found}
+
+    def stamp(self) -> object:
+        """Return what differs once a line was added; None where there is none yet."""
+        return stamp(self._path)
+
+    def damaged(self, since: datetime) -> list[Entry]:
+        """Return the last line of each package that was found damaged since then, and neither repaired nor whole."""
+        return self._read(
+            "SELECT * FROM checks WHERE rowid IN (SELECT max(rowid) FROM checks "
+            "WHERE outcome IN ('whole', 'damaged', 'repaired') GROUP BY package) "
+            "AND outcome = 'damaged' AND julianday(at) >= julianday(?) ORDER BY rowid",
+            since.isoformat(),
+        )
+
+    def entries(self, package: str | None = None) -> list[Entry]:
+        """Return the lines of one package, or all, the oldest first."""
+        return self._read("SELECT * FROM checks WHERE ? IS NULL OR package = ? ORDER BY rowid", package, package)
+
+    def _read(self, query: str, *values: str | None) -> list[Entry]:
+        with self._open() as connection:
+            return [_entry(*row) for row in connection.execute(query, values)]
+
+    def _open(self) -> AbstractContextManager[sqlite3.Connection]:
+        return transaction(self._path, _TABLE, _HINT)
+
+
+def _entry(at: str, package: str, size: int, outcome: Outcome, found: int, problems: str, note: str) -> Entry:
+    return Entry(
+        at=datetime.fromisoformat(at), package=package, bytes=size, outcome=outcome, found=found,
+        problems=msgspec.json.decode(problems, type=tuple[Problem, ...]), note=note,
+    )  # fmt: skip
+
 
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
@@ -66,14 +152,12 @@ class FixityRound:
     told: Callable[[Entry], None] = lambda _: None
     progress: Progress | None = None
     max_rate: int | None = None
-    _began_ns: int = 0
-    _looked_s: float = -LOOK_S
     _done: int = 0
 
     def run(self, budget: int) -> Round:
         """Read packages until the next would go beyond `budget` bytes; the first is read however large it is."""
         waiting = self._oldest_first()
-        self._began_ns = self.clock.now_ns()
+        flow = Flow(rate=self.max_rate, go_on=self._go_on, clock=self.clock)
         total = min(budget, sum(size for _, size in waiting))
         damaged: list[str] = []
         self._done, count, ended = 0, 0, "done"
@@ -82,7 +166,7 @@ class FixityRound:
                 ended = "budget"
                 break
             try:
-                whole = self._read(folder, total)
+                whole = self._read(folder, total, flow)
             except SessionError:
                 ended = "session"
                 break
@@ -95,23 +179,23 @@ class FixityRound:
         return Round(packages=count, bytes=self._done, damaged=tuple(damaged), left=len(waiting) - count, ended=ended)
 
     def _oldest_first(self) -> list[tuple[Path, int]]:
-        """Return the packages with their bytes; those that were never read come first, by name."""
         last = self.log.last_read(self.clock.now())
         folders = [folder for root in self.roots for folder in catalog.folders_of_packages(root)]
         folders.sort(key=lambda folder: (last.get(folder.name, _LONG_AGO), folder.name))
         return [(folder, _bytes(folder)) for folder in folders]
 
-    def _read(self, folder: Path, total: int) -> bool | None:
+    def _read(self, folder: Path, total: int, flow: Flow) -> bool | None:
         """Read one package, note what was found, return whether it is whole; None where it could not be read now."""
-        self._looked_s = -LOOK_S
+        read = 0
 
         def told(done: int, _of: int) -> None:
-            self._look()
-            self._keep_to_rate(self._done + done)
+            nonlocal read
+            flow.sent(done - read)
+            read = done
             if self.progress is not None:
                 self.progress(self._done + done, max(total, self._done + done))
 
-        self._look()
+        self._go_on()
         try:
             with locked(folder, alone=False):
                 problems = verify(folder, progress=told, uncached=True)
@@ -124,7 +208,7 @@ class FixityRound:
             problems = [Problem(".", f"cannot be opened: {error.message}", ProblemKind.UNREADABLE)]
         entry = Entry(
             at=self.clock.now(), package=folder.name, bytes=_bytes(folder), found=len(problems),
-            outcome=Outcome.DAMAGED if problems else Outcome.WHOLE, problems=tuple(problems),
+            outcome="damaged" if problems else "whole", problems=tuple(problems),
         )  # fmt: skip
         self.log.add(entry)
         if problems:
@@ -132,19 +216,9 @@ class FixityRound:
         self.told(entry)
         return not problems
 
-    def _keep_to_rate(self, done: int) -> None:
-        """Wait while more has been read since the round began than may be."""
-        if self.max_rate is not None:
-            early_s = done * 8 / self.max_rate - (self.clock.now_ns() - self._began_ns) / NANOSECONDS
-            if early_s > 0:
-                self.clock.wait(threading.Event(), min(early_s, LOOK_S))
-
-    def _look(self) -> None:
-        now_s = time.monotonic()
-        if now_s - self._looked_s >= LOOK_S:
-            self._looked_s = now_s
-            if self.is_busy():
-                raise SessionError("a session wants the disk")
+    def _go_on(self) -> None:
+        if self.is_busy():
+            raise SessionError("a session wants the disk")
 
 
 def tell_damaged(record: Record, package: str, problems: Sequence[Problem]) -> None:

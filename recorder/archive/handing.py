@@ -1,6 +1,5 @@
 """Files for somebody else: they appear under their names whole, and never in the place of another."""
 
-import fcntl
 import os
 import shutil
 from collections.abc import Iterator
@@ -11,13 +10,9 @@ from config.errors import ArchiveError, StorageError
 from config.files import NotRegular, held, open_regular, sync
 from config.quantities import brief_size
 from recorder.archive.disk import aside_of, rename_new
-from recorder.archive.locking import is_at
+from recorder.archive.locking import is_at, take
 from recorder.archive.place import MARGIN_BYTES
 from recorder.storage_errors import storage_error
-
-
-class Taken(ArchiveError):
-    """Something is at the place of the file already."""
 
 
 @contextmanager
@@ -25,9 +20,9 @@ def publishing(target: Path, size: int, *, mode: int = 0o666, replace: bool = Fa
     """Give a path for about `size` bytes to be written to; left without an error, what was written is at `target`.
 
     The path leads to that very file, whatever others make of the folder meanwhile. `mode` is what it has, as far as
-    the umask lets it. Raises Taken when something is at `target`, also if it came there meanwhile, unless it is to
-    `replace` that; ArchiveError when another process writes there; StorageError when the disk does not take it. What
-    was written so far is then removed.
+    the umask lets it. Raises ArchiveError when something is at `target`, unless it is to `replace` that, also if it
+    came there meanwhile, and when another process writes there; StorageError when the disk does not take it. What was
+    written so far is then removed.
     """
     with ExitStack() as stack:
         try:
@@ -66,12 +61,13 @@ def _refuse_exchanged(claim: int, part: Path, target: Path) -> None:
         )
 
 
-def _taken(target: Path) -> Taken:
-    return Taken(f"{target} is there already", hint="Name another file: nothing is overwritten.")
+def _taken(target: Path) -> ArchiveError:
+    return ArchiveError(f"{target} is there already", hint="Name another file: nothing is overwritten.")
 
 
 def _claim(part: Path, target: Path, mode: int) -> int:
     """Return a new file at `part`, open and locked; what a kill has left there is removed, and not written into."""
+    busy = ArchiveError(f"{target} is being written by another Liput", hint="Wait until that is done.")
     while True:
         try:
             descriptor, is_new = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode), True
@@ -84,7 +80,7 @@ def _claim(part: Path, target: Path, mode: int) -> int:
                 part.unlink()
                 continue
         try:
-            _lock(descriptor, target)
+            take(descriptor, busy)
             if is_at(descriptor, part):  # else its name was given away while we waited, and it is somebody's file
                 if is_new:
                     return descriptor
@@ -93,12 +89,3 @@ def _claim(part: Path, target: Path, mode: int) -> int:
             os.close(descriptor)
             raise
         os.close(descriptor)
-
-
-def _lock(descriptor: int, target: Path) -> None:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise ArchiveError(f"{target} is being written by another Liput", hint="Wait until that is done.") from None
-    except OSError:
-        pass  # a file system without locks is worked on without

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from config.errors import PackageBusy, PackageNotFound
+from config.errors import LiputError, PackageBusy, PackageNotFound
 from recorder.storage_errors import storage_error
 
 
@@ -29,6 +29,8 @@ def locked(folder: Path, *, alone: bool) -> Iterator[None]:
 
 
 def _lock(folder: Path, *, alone: bool) -> int:
+    doing = "read, copied or changed" if alone else "changed"
+    busy = PackageBusy(f"{folder.name} is being {doing} by another Liput", hint="Try again when that is done.")
     while True:
         try:
             descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -37,18 +39,23 @@ def _lock(folder: Path, *, alone: bool) -> int:
         except OSError as error:
             raise storage_error(error, folder) from None
         try:
-            fcntl.flock(descriptor, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
-        except BlockingIOError:
+            take(descriptor, busy, alone=alone)
+        except PackageBusy:
             os.close(descriptor)
-            doing = "read, copied or changed" if alone else "changed"
-            raise PackageBusy(
-                f"{folder.name} is being {doing} by another Liput", hint="Try again when that is done."
-            ) from None
-        except OSError:
-            return descriptor
+            raise
         if is_at(descriptor, folder):
             return descriptor
         os.close(descriptor)
+
+
+def take(descriptor: int, busy: LiputError, *, alone: bool = True) -> None:
+    """Lock what was opened; raises `busy` where another process has it. A file system without locks has none."""
+    try:
+        fcntl.flock(descriptor, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise busy from None
+    except OSError:
+        pass
 
 
 def is_at(descriptor: int, path: Path) -> bool:

@@ -1,7 +1,9 @@
 """Names of packages: `2026-11-24_0900_rapat-senat_3f2a91c0`, safe on every file system, sorted by local date."""
 
+import difflib
 import re
 import unicodedata
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import NAMESPACE_URL, UUID, uuid5
 
@@ -60,6 +62,12 @@ def slug(title: str, fallback: str = "sesi") -> str:
         cut = words[: SLUG_LENGTH + 1]
         words = cut.rpartition("-")[0] or cut[:SLUG_LENGTH]
     return words.strip("-") or fallback
+
+
+def near(key: str, known: Sequence[str], most: int) -> list[str]:
+    """Return the `most` names of `known` that somebody may have meant by `key`, the likeliest first."""
+    alike = difflib.get_close_matches(key, known, most, cutoff=0.5)
+    return [*alike, *(name for name in known if slug(key) in name and name not in alike)][:most]
 
 
 def session_of(name: str) -> str:

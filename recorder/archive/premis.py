@@ -7,7 +7,6 @@ line in here would make every copy another one (docs/decisions/0034).
 
 from collections.abc import Iterable
 from datetime import datetime
-from enum import StrEnum
 from typing import Any, Literal
 from uuid import UUID, uuid5
 
@@ -17,17 +16,11 @@ from config.account import account
 from recorder.archive import names
 from recorder.archive.model import Recording
 
-
-class EventType(StrEnum):
-    """What can be done to a package."""
-
-    CAPTURE = "capture"
-    DIGESTS = "message digest calculation"
-    PACKAGING = "information package creation"
-    INGESTION = "ingestion"
-    MODIFICATION = "metadata modification"
-    ACCESSION = "accession"
-    REDACTION = "redaction"
+type EventType = Literal[
+    "capture", "message digest calculation", "information package creation", "ingestion", "metadata modification",
+    "accession", "redaction",
+]  # fmt: skip
+"""What can be done to a package."""
 
 
 class LinkingAgent(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
@@ -101,12 +94,12 @@ def of_sealing(recording: Recording, files: Iterable[str], now: datetime) -> byt
     lost = {"event_outcome": "warning", "event_outcome_detail": ", ".join(recording.degraded)}
     return lines((
         event(
-            recording, EventType.CAPTURE, recording.ended_at,
+            recording, "capture", recording.ended_at,
             f"Recorded from {recording.started_at.isoformat()} on {recording.host}", agents,
             linking_object=tuple(file.file for file in recording.media), **(lost if recording.degraded else {}),
         ),
-        event(recording, EventType.DIGESTS, now, "SHA-256 of every file of data/", agents,
+        event(recording, "message digest calculation", now, "SHA-256 of every file of data/", agents,
               linking_object=payload),
-        event(recording, EventType.PACKAGING, now, "Put into a BagIt 1.0 package", agents),
-        event(recording, EventType.INGESTION, now, "Moved into the archive by one rename", agents),
+        event(recording, "information package creation", now, "Put into a BagIt 1.0 package", agents),
+        event(recording, "ingestion", now, "Moved into the archive by one rename", agents),
     ))  # fmt: skip

@@ -1,12 +1,14 @@
-"""Building a corrected package beside the one it corrects: its media by a second name, its description anew.
+"""A corrected package is built beside the one that it corrects, and takes its place at one stroke.
 
-Steps: link every file of `data/`, copy what is added, write what is different, keep what was different in
-`metadata/history/NNNN/`, write the manifests, sync every folder, verify, take the place (replacing.py). Until the last
-one nothing of the package itself is touched. docs/archive.md says what a kill at each leaves.
+It is `.NAME.new` beside `NAME` until the two change their names (renameat2); where the file system cannot do that, the
+former is `.NAME.old` between two renames, and readers look for it there (catalog.py). Until then nothing of the package
+itself is touched. docs/archive.md lists the steps, and what a kill at each leaves: `settle` puts that right.
 """
 
+import contextlib
 import errno
 import hashlib
+import os
 import re
 import shutil
 import stat
@@ -14,18 +16,146 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from config.errors import PackageDamaged, StorageError
-from config.files import read_file
+from config.errors import ArchiveError, LiputError, PackageDamaged, StorageError
+from config.files import open_regular, read_file
 from config.quantities import brief_size
 from recorder.archive import bag, catalog, fixity, names
-from recorder.archive.disk import Disk
-from recorder.archive.fixity import Tally
-from recorder.archive.intake import copy_file
+from recorder.archive.disk import NOT_HERE, Disk
+from recorder.archive.fixity import CHUNK_BYTES, Tally
 from recorder.archive.locking import locked
 from recorder.archive.model import Problem
-from recorder.archive.replacing import beside, clear, settle, take_place
 from recorder.archive.verification import verify
 from recorder.storage_errors import storage_error
+
+
+def size_of(source: Path) -> int:
+    """Return the bytes of a regular file; raises ArchiveError for whatever else is there, or nothing is."""
+    shown = names.one_line(str(source))
+    try:
+        found = source.lstat()
+    except OSError as error:
+        raise ArchiveError(f"{shown} cannot be read: {error.strerror}", hint="Check its name.") from None
+    if not stat.S_ISREG(found.st_mode):
+        what = "a folder" if stat.S_ISDIR(found.st_mode) else "a link" if stat.S_ISLNK(found.st_mode) else "no file"
+        raise ArchiveError(f"{shown} is {what}; a package takes files only", hint="Name the file itself.")
+    return found.st_size
+
+
+def copy_file(source: Path, target: Path, tally: Tally) -> str:
+    """Copy a file's content and its time of change to a new file, onto the disk; return the hex SHA-256 of it.
+
+    Raises ArchiveError when `source` is no regular file or changes meanwhile, OSError when `target` is there already
+    or is not taken.
+    """
+    reading = _open(source)
+    try:
+        before = os.fstat(reading)
+        writing = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        try:
+            digest = _pump(reading, writing, tally, before.st_size)
+            os.utime(writing, ns=(before.st_atime_ns, before.st_mtime_ns))
+            os.fsync(writing)
+        finally:
+            os.close(writing)
+        after = os.fstat(reading)
+    finally:
+        os.close(reading)
+    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+        raise ArchiveError(
+            f"{names.one_line(str(source))} changes while it is read", hint="Wait until it is complete; then add it."
+        )
+    return digest
+
+
+def _open(source: Path) -> int:
+    try:
+        return open_regular(source)
+    except OSError as error:
+        size_of(source)
+        raise ArchiveError(f"{names.one_line(str(source))} cannot be read: {error.strerror}") from None
+
+
+def _pump(reading: int, writing: int, tally: Tally, size: int) -> str:
+    """Copy `size` bytes, or as many as there are: one that grows as fast as it is read would have no end."""
+    digest = hashlib.sha256()
+    while size and (chunk := os.read(reading, min(size, CHUNK_BYTES))):
+        size -= len(chunk)
+        digest.update(chunk)
+        left = memoryview(chunk)
+        while left:
+            left = left[os.write(writing, left) :]
+        tally.add(len(chunk))
+    return digest.hexdigest()
+
+
+def beside(folder: Path, end: str) -> Path:
+    """Return the hidden name, with `end` behind it, of what becomes or was the package at `folder`."""
+    return folder.with_name(f".{folder.name}{end}")
+
+
+def take_place(new: Path, folder: Path, disk: Disk) -> None:
+    """Let the package at `new` be the one at `folder`, and remove the former; whoever calls has `folder` locked.
+
+    Raises OSError, and everything is as before. What of the former cannot be removed now is removed by `settle`.
+    """
+    with locked(new, alone=True):  # whoever opens the name from now on finds it taken until we are done
+        former = _exchange(new, folder, disk)
+        with contextlib.suppress(OSError):
+            disk.remove_tree(former, bag.DECLARATION_FILE)
+
+
+def _exchange(new: Path, folder: Path, disk: Disk) -> Path:
+    """Return where the former package is now."""
+    try:
+        disk.exchange(new, folder)
+    except OSError as error:
+        if error.errno not in NOT_HERE:
+            raise
+    else:
+        return new
+    old = beside(folder, names.OLD)
+    try:
+        disk.move_folder(folder, old)
+        disk.move_folder(new, folder)
+    except OSError:
+        if not os.path.lexists(folder):
+            with contextlib.suppress(OSError):  # `settle` tries it again
+                disk.move_folder(old, folder)
+        raise
+    return old
+
+
+def settle(folder: Path, disk: Disk) -> None:
+    """Undo or finish the correction of the package at `folder` that a kill has stopped; see the table above.
+
+    Raises PackageBusy while another process is at it, OSError when the disk does not take it.
+    """
+    old = beside(folder, names.OLD)
+    if not os.path.lexists(folder) and old.is_dir():
+        with locked(old, alone=True):
+            disk.move_folder(old, folder)
+    if any(beside(folder, end).is_dir() for end in (names.NEW, names.OLD)):
+        with locked(folder, alone=True):
+            clear(folder, disk)
+
+
+def clear(folder: Path, disk: Disk) -> None:
+    """Remove other versions of the package at `folder`, which is locked; none while that is not whole itself."""
+    others = [other for end in (names.NEW, names.OLD) if (other := beside(folder, end)).is_dir()]
+    if others and not verify(folder, payload=False):
+        for other in others:
+            disk.remove_tree(other, bag.DECLARATION_FILE)
+
+
+def settle_all(root: Path, disk: Disk | None = None) -> None:
+    """Settle every package of the archive at `root`; one that is being worked on, or cannot be changed, is left."""
+    with contextlib.suppress(OSError):
+        for month in catalog.months(root):
+            stopped = {names.corrected(entry.name) for entry in month.iterdir() if entry.name.startswith(".")}
+            for name in sorted(filter(None, stopped)):
+                with contextlib.suppress(OSError, LiputError):
+                    settle(month / name, disk or Disk())
+
 
 HISTORY = "metadata/history/"
 _KEPT = re.compile(rf"{HISTORY}(\d{{4,9}})/", re.ASCII)

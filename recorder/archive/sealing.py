@@ -27,10 +27,9 @@ from devices.health.line import PC, HealthLine, Level
 from devices.health.log import LEFT_OUT, log_folder
 from devices.health.query import Wanted, read
 from recorder.archive import bag, fixity, premis
-from recorder.archive.baginfo import bag_info
 from recorder.archive.deriving import OVERVIEW_SHARE, Deriving, of_marks, share
 from recorder.archive.disk import ASIDE, PRIVATE, Disk
-from recorder.archive.dublincore import dublin_core
+from recorder.archive.documents import bag_info, dublin_core, readme_files
 from recorder.archive.fixity import Progress
 from recorder.archive.media import NOT_DECODED, OPEN_SAFELY, probe
 from recorder.archive.model import (
@@ -44,7 +43,6 @@ from recorder.archive.model import (
     decode_recording,
 )
 from recorder.archive.names import uuid_of_part
-from recorder.archive.readme import readme_files
 from recorder.archive.work import (
     BEGUN_FILE,
     CHECKS_FILE,
@@ -186,7 +184,8 @@ def fill(
     Raises ArchiveError when there is nothing recorded, OSError when the disk does not take it.
     """
     work.refuse_irregular()
-    _sweep(work)
+    for part in work.path.rglob(ASIDE):
+        part.unlink()  # half written by an attempt that was stopped
     if not work.has_begun():
         if os.path.lexists(work.path / BEGUN_FILE):
             disk.unlink(work.path / BEGUN_FILE)
@@ -214,12 +213,6 @@ def fill(
     disk.unlink(work.path / BEGUN_FILE)
 
 
-def _sweep(work: WorkFolder) -> None:
-    """Remove what an attempt that was stopped had half written."""
-    for part in work.path.rglob(ASIDE):
-        part.unlink()
-
-
 def _sync_media(work: WorkFolder, disk: Disk) -> list[str]:
     """Bring the media onto the disk; return their paths in the package, the program first."""
     paths = sorted(
@@ -241,7 +234,9 @@ def _describe(work: WorkFolder, facts: RecordingFacts | None, media: list[str]) 
         except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
             pass
     files = tuple(probe(work.path / file, file) for file in media)
-    facts = facts or _facts_of_interrupted(work, files[0])
+    if facts is None:
+        ended_at = work.begun.started_at + timedelta(seconds=files[0].duration_s)
+        facts = RecordingFacts(ended_at=ended_at, dropped=None, repeated=None, degraded=(INTERRUPTED,))
     files = tuple(
         msgspec.structs.replace(file, offset_s=facts.offsets.get(Path(file.file).name, 0.0)) for file in files
     )
@@ -269,11 +264,6 @@ def _describe(work: WorkFolder, facts: RecordingFacts | None, media: list[str]) 
 
 def _pictures(file: MediaFile) -> int:
     return max((track.frames for track in file.tracks if isinstance(track, VideoTrack)), default=0)
-
-
-def _facts_of_interrupted(work: WorkFolder, program: MediaFile) -> RecordingFacts:
-    ended_at = work.begun.started_at + timedelta(seconds=program.duration_s)
-    return RecordingFacts(ended_at=ended_at, dropped=None, repeated=None, degraded=(INTERRUPTED,))
 
 
 def _software() -> dict[str, str]:
@@ -323,7 +313,6 @@ def _write_bag(
     progress: Progress | None,
     deriving: Deriving | None,
 ) -> None:
-    """Hash the payload, then the tag files, and write the manifests of both."""
     payload = _hash(work, of_payload=True, progress=progress)
     disk.write(work.path / bag.MANIFEST_FILE, bag.manifest_text(payload))
     if deriving:

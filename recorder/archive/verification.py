@@ -6,7 +6,7 @@ package has not found, and everything that is wrong is reported, not only the fi
 """
 
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,8 +16,8 @@ import msgspec
 from config.errors import MediaError
 from config.files import read_file
 from recorder.archive import bag, fixity, names
+from recorder.archive.bag import listed_in
 from recorder.archive.fixity import Progress, Tally
-from recorder.archive.manifests import listed_in
 from recorder.archive.model import (
     AudioTrack,
     MediaFile,
@@ -36,21 +36,30 @@ if TYPE_CHECKING:
     from recorder.archive.media import Span
 
 
-class BagValidation:
-    """Looks at one folder, once; `problems` are what was found."""
+class _Validation:
+    """Looks at one folder, once; `problems` are what was found.
 
-    may_spell = True
-    """Whether a path in a manifest may be spelled in another way than its file's."""
+    A package that `is_ours` is a bag with more in it: everything is listed, and `recording.json` describes the media.
+    Without `payload` the files of `data/` are not read. `uncached`: as of `fixity.digests`.
+    """
 
     def __init__(
-        self, folder: Path, progress: Progress | None, *, payload: bool = True, uncached: bool = False
+        self,
+        folder: Path,
+        progress: Progress | None,
+        *,
+        is_ours: bool,
+        payload: bool = True,
+        uncached: bool = False,
+        decode: bool = False,
     ) -> None:
-        """Without `payload` the files of `data/` are not read. `uncached`: as of `fixity.digests`."""
         self.problems: list[Problem] = []
         self._folder = folder
-        self._payload = payload
         self._progress = progress
+        self._is_ours = is_ours
+        self._payload = payload
         self._uncached = uncached
+        self._is_to_decode = decode
         self._form = bag.FORM
         self._files: dict[str, int] = {}
         self._others: list[str] = []
@@ -58,29 +67,29 @@ class BagValidation:
 
     def run(self) -> list[Problem]:
         """Return what is wrong with the bag; nothing when it is whole."""
-        if not self._walk():
-            return self.problems
-        self._check_declaration()
-        self._check_fetch()
-        if not any(path.startswith(bag.PAYLOAD) for path in self._files) and not (self._folder / "data").is_dir():
-            self._add("data", "is missing", ProblemKind.MISSING)
-        listed = self._listed()
-        self._check_digests(listed, self._tally(listed))
-        if bag.INFO_FILE in self._files and (content := self._read(bag.INFO_FILE)) is not None:
-            fields = self._info(content) or {}
-            if "Payload-Oxum" in fields:
-                self._check_oxum(fields["Payload-Oxum"])
-        return self.problems
-
-    def _walk(self) -> bool:
         try:
             self._files, self._others = fixity.walk(self._folder)
         except OSError as error:
             self._add(".", f"cannot be read: {error.strerror}", ProblemKind.UNREADABLE)
-            return False
+            return self.problems
         for path in self._others:
             self._add(path, "is a link or a device; a package holds files only", ProblemKind.UNSAFE)
-        return True
+        self._check_declaration()
+        self._check_fetch()
+        if not self._is_ours and not (self._folder / "data").is_dir():
+            self._add("data", "is missing", ProblemKind.MISSING)
+        listed = self._listed()
+        recording = self._recording() if self._is_ours else None
+        media = recording.media if recording and self._is_to_decode else ()
+        tally = Tally(sum(self._files[path] for path in listed if self._is_read(path)), self._progress)
+        tally.expect(sum(self._files.get(file.file, 0) for file in media))
+        self._check_digests(listed, tally)
+        self._check_info(recording)
+        if recording is not None:
+            self._check_media_files(recording)
+        for file in media:
+            self._decode(file, tally)
+        return self.problems
 
     def _add(self, file: str, problem: str, kind: ProblemKind) -> None:
         self.problems.append(Problem(names.storable(file), names.storable(problem), kind))
@@ -102,11 +111,18 @@ class BagValidation:
         if content is None:
             return
         try:
-            self._form = bag.read_declaration(content)
+            form, wrong = bag.read_declaration(content), ""
         except bag.BagFormatError as error:
-            self._add(bag.DECLARATION_FILE, f"declares no bag: {error}", ProblemKind.MALFORMED)
+            form, wrong = bag.FORM, f"declares no bag: {error}"
+        if not self._is_ours:
+            self._form = form
+        elif wrong or form != bag.FORM:
+            wrong = "does not declare a BagIt 1.0 package in UTF-8"
+        if wrong:
+            self._add(bag.DECLARATION_FILE, wrong, ProblemKind.MALFORMED)
 
     def _check_fetch(self) -> None:
+        """Note what is not here, for fetch.txt says where it is; of one of ours it is no problem."""
         if bag.FETCH_FILE not in self._files:
             return
         try:
@@ -115,11 +131,12 @@ class BagValidation:
             self._add(bag.FETCH_FILE, f"is malformed: {error}", ProblemKind.MALFORMED)
             return
         self._elsewhere = {path: size for path, size in listed.items() if path not in self._files}
-        for path in self._elsewhere:
+        for path in self._elsewhere if not self._is_ours else ():
             self._add(path, f"is not here; {bag.FETCH_FILE} says where it is", ProblemKind.MISSING)
 
     def _refuse(self, path: str, reason: str) -> None:
-        self._add(bag.FETCH_FILE, f"lists {path!r}, which is refused: {reason}", ProblemKind.UNSAFE)
+        if not self._is_ours:
+            self._add(bag.FETCH_FILE, f"lists {path!r}, which is refused: {reason}", ProblemKind.UNSAFE)
 
     def _manifests(self) -> dict[str, str]:
         """Return the algorithm of each manifest that is there; one of an unknown algorithm is a problem."""
@@ -133,6 +150,9 @@ class BagValidation:
 
     def _listed(self) -> dict[str, dict[str, str]]:
         """Return the digests of files that are there, by algorithm; note what is missing, extra or unsafe."""
+        for manifest in (bag.MANIFEST_FILE, bag.TAG_MANIFEST_FILE) if self._is_ours else ():
+            if manifest not in self._files:
+                self._read(manifest)
         listed: dict[str, dict[str, str]] = {}
         of_payload = dict[str, set[str]]()
         for name, algorithm in self._manifests().items():
@@ -148,20 +168,26 @@ class BagValidation:
         return listed
 
     def _entries(self, manifest: str, algorithm: str) -> dict[str, str] | None:
-        """Return what a manifest lists, by the names that the files have here; None where it cannot be read."""
+        """Return what a manifest lists, by the names that the files have here; None where it cannot be read.
+
+        One of ours names each file as it is, and that of tag files lists all of them, but for what may change.
+        """
         content = self._read(manifest)
         if content is None:
             return None
-        spelled = {unicodedata.normalize("NFC", path): path for path in self._files} if self.may_spell else None
+        spelled = {unicodedata.normalize("NFC", path): path for path in self._files}
+        expected = {*self._files, *self._others, *self._elsewhere}  # need not be missed, or were already
         entries, problems = listed_in(
-            manifest, content, self._expected(), self._form, bag.digits_of(algorithm), spelled
+            manifest, content, expected, self._form, bag.digits_of(algorithm), None if self._is_ours else spelled
         )
         self.problems += [problem for problem in problems if problem not in self.problems]
-        return None if any(problem.kind is ProblemKind.MALFORMED for problem in problems) else entries
-
-    def _expected(self) -> set[str]:
-        """Return the paths that need not be missed, or were already."""
-        return {*self._files, *self._others, *self._elsewhere}
+        if any(problem.kind is ProblemKind.MALFORMED for problem in problems):
+            return None
+        for path in self._files if self._is_ours and manifest == bag.TAG_MANIFEST_FILE else ():
+            is_left_out = path == bag.FETCH_FILE or path.startswith(("tagmanifest-", bag.PAYLOAD))
+            if path not in entries and not is_left_out:
+                self._add(path, f"is extra; {manifest} does not list it", ProblemKind.EXTRA)
+        return entries
 
     def _check_complete(self, manifests: Mapping[str, set[str]]) -> None:
         """Note what of the payload is in no manifest, or, from version 1.0 on, not in each of them."""
@@ -173,9 +199,6 @@ class BagValidation:
             for path in self._files:
                 if path.startswith(bag.PAYLOAD) and path not in paths:
                     self._add(path, f"is extra; {name} does not list it", ProblemKind.EXTRA)
-
-    def _tally(self, listed: Iterable[str]) -> Tally:
-        return Tally(sum(self._files[path] for path in listed if self._is_read(path)), self._progress)
 
     def _is_read(self, path: str) -> bool:
         return self._payload or not path.startswith(bag.PAYLOAD)
@@ -195,18 +218,60 @@ class BagValidation:
                     name = algorithm.upper().replace("SHA", "SHA-").replace("-3_", "3-")
                     self._add(path, f"is changed: its {name} is not the one listed{empty}", ProblemKind.CHANGED)
 
-    def _info(self, content: bytes) -> dict[str, str] | None:
-        """Return the fields of bag-info.txt; None where they cannot be read."""
+    def _check_info(self, recording: Recording | None) -> None:
+        """Hold the fields of bag-info.txt to what is there; only of ours there have to be any."""
+        if not self._is_ours and bag.INFO_FILE not in self._files:
+            return
+        content = self._read(bag.INFO_FILE)
+        if content is None:
+            return
         try:
-            return bag.read_info(content, self._form)
+            fields = bag.read_info(content, self._form)
         except bag.BagFormatError as error:
             self._add(bag.INFO_FILE, f"is malformed: {error}", ProblemKind.MALFORMED)
+            return
+        oxum = fields.get("Payload-Oxum")
+        sizes = [size for path, size in (self._files | self._elsewhere).items() if path.startswith(bag.PAYLOAD)]
+        found = f"{sum(sizes)}.{len(sizes)}"
+        if oxum != found and (self._is_ours or oxum is not None):
+            self._add(bag.INFO_FILE, f"says Payload-Oxum {oxum}, but it is {found}", ProblemKind.INCONSISTENT)
+        if recording is not None and fields.get("External-Identifier") != recording.uuid:
+            self._add(bag.INFO_FILE, f"does not bear the UUID of {RECORDING_FILE}", ProblemKind.INCONSISTENT)
+
+    def _recording(self) -> Recording | None:
+        content = self._read(RECORDING_FILE)
+        if content is None:
+            return None
+        try:
+            return decode_recording(content)
+        except NewerVersion as error:
+            self._add(RECORDING_FILE, str(error), ProblemKind.UNREADABLE)
+            return None
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            self._add(RECORDING_FILE, f"is malformed: {error}", ProblemKind.MALFORMED)
             return None
 
-    def _check_oxum(self, oxum: str | None) -> None:
-        sizes = [size for path, size in (self._files | self._elsewhere).items() if path.startswith(bag.PAYLOAD)]
-        if oxum != (found := f"{sum(sizes)}.{len(sizes)}"):
-            self._add(bag.INFO_FILE, f"says Payload-Oxum {oxum}, but it is {found}", ProblemKind.INCONSISTENT)
+    def _check_media_files(self, recording: Recording) -> None:
+        for file in recording.media:
+            size = self._files.get(file.file, self._elsewhere.get(file.file))
+            if size is None and not any(problem.file == file.file for problem in self.problems):
+                self._add(file.file, f"is missing; {RECORDING_FILE} describes it", ProblemKind.MISSING)
+            elif size is not None and size != file.bytes:
+                sizes = f"has {size} bytes; {RECORDING_FILE} says {file.bytes}"
+                self._add(file.file, sizes, ProblemKind.INCONSISTENT)
+
+    def _decode(self, file: MediaFile, tally: Tally) -> None:
+        if file.file not in self._files:
+            return
+        from recorder.archive.media import decode_all  # PyAV, which hashing has no use for
+
+        try:
+            decoded = decode_all(self._folder / file.file, tally.add)
+        except MediaError as error:
+            self._add(file.file, error.message, ProblemKind.UNDECODABLE)
+            return
+        for difference in _differences(file, decoded):
+            self._add(file.file, difference, ProblemKind.INCONSISTENT)
 
 
 TOLERANCE_S = 0.1
@@ -251,124 +316,16 @@ def verify(
     Without `payload` the files of `data/` are not read: only that they are there, no other is, and their sizes are
     right. `progress` gets bytes done and bytes in all. `uncached`: as of `fixity.sha256`.
     """
-    return _Verification(folder, progress, payload=payload, uncached=uncached, decode=decode).run()
+    validation = _Validation(folder, progress, is_ours=True, payload=payload, uncached=uncached, decode=decode)
+    return validation.run()
 
 
 def verify_anywhere(folder: Path, *, decode: bool = False, progress: Progress | None = None) -> Verdict:
     """Find out about a package that is in no archive, or about a bag of somebody else's."""
     is_ours = (folder / RECORDING_FILE).is_file()
-    problems = verify(folder, decode=decode, progress=progress) if is_ours else BagValidation(folder, progress).run()
+    problems = _Validation(folder, progress, is_ours=is_ours, decode=decode).run()
     name = names.storable(folder.resolve().name)
     return Verdict(id=name, ok=not problems, problems=problems, decoded=decode and is_ours, ours=is_ours)
-
-
-class _Verification(BagValidation):
-    """Our packages are bags with more in them: everything is listed, and `recording.json` describes the media."""
-
-    may_spell = False
-
-    def __init__(self, folder: Path, progress: Progress | None, *, payload: bool, uncached: bool, decode: bool) -> None:
-        super().__init__(folder, progress, payload=payload, uncached=uncached)
-        self._is_to_decode = decode
-
-    def run(self) -> list[Problem]:
-        """Return what is wrong with the package."""
-        if not self._walk():
-            return self.problems
-        self._elsewhere = self._kept_elsewhere()
-        self._check_declaration()
-        listed = self._listed()
-        recording = self._recording()
-        media = list(recording.media) if recording and self._is_to_decode else []
-        tally = self._tally(listed)
-        tally.expect(sum(self._files.get(file.file, 0) for file in media))
-        self._check_digests(listed, tally)
-        self._check_info(recording)
-        if recording is not None:
-            self._check_media_files(recording)
-        for file in media:
-            self._decode(file, tally)
-        return self.problems
-
-    def _kept_elsewhere(self) -> dict[str, int]:
-        """Return what of the payload is not here, for fetch.txt says where it is, with its bytes."""
-        if bag.FETCH_FILE not in self._files:
-            return {}
-        try:
-            listed = bag.read_fetch(self._read(bag.FETCH_FILE) or b"")
-        except bag.BagFormatError as error:
-            self._add(bag.FETCH_FILE, f"is malformed: {error}", ProblemKind.MALFORMED)
-            return {}
-        return {path: size for path, size in listed.items() if path not in self._files}
-
-    def _check_declaration(self) -> None:
-        content = self._read(bag.DECLARATION_FILE)
-        try:
-            is_right = content is None or bag.read_declaration(content) == bag.FORM
-        except bag.BagFormatError:
-            is_right = False
-        if not is_right:
-            self._add(bag.DECLARATION_FILE, "does not declare a BagIt 1.0 package in UTF-8", ProblemKind.MALFORMED)
-
-    def _listed(self) -> dict[str, dict[str, str]]:
-        for manifest in (bag.MANIFEST_FILE, bag.TAG_MANIFEST_FILE):
-            if manifest not in self._files:
-                self._read(manifest)
-        return super()._listed()
-
-    def _entries(self, manifest: str, algorithm: str) -> dict[str, str] | None:
-        """Return what a manifest lists; that of tag files lists all of them, but for what may change."""
-        entries = super()._entries(manifest, algorithm)
-        if manifest == bag.TAG_MANIFEST_FILE and entries is not None:
-            for path in self._files:
-                is_left_out = path == bag.FETCH_FILE or path.startswith(("tagmanifest-", bag.PAYLOAD))
-                if path not in entries and not is_left_out:
-                    self._add(path, f"is extra; {manifest} does not list it", ProblemKind.EXTRA)
-        return entries
-
-    def _check_info(self, recording: Recording | None) -> None:
-        content = self._read(bag.INFO_FILE)
-        fields = None if content is None else self._info(content)
-        if fields is None:
-            return
-        self._check_oxum(fields.get("Payload-Oxum"))
-        if recording is not None and fields.get("External-Identifier") != recording.uuid:
-            self._add(bag.INFO_FILE, f"does not bear the UUID of {RECORDING_FILE}", ProblemKind.INCONSISTENT)
-
-    def _recording(self) -> Recording | None:
-        content = self._read(RECORDING_FILE)
-        if content is None:
-            return None
-        try:
-            return decode_recording(content)
-        except NewerVersion as error:
-            self._add(RECORDING_FILE, str(error), ProblemKind.UNREADABLE)
-            return None
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            self._add(RECORDING_FILE, f"is malformed: {error}", ProblemKind.MALFORMED)
-            return None
-
-    def _check_media_files(self, recording: Recording) -> None:
-        for file in recording.media:
-            size = self._files.get(file.file, self._elsewhere.get(file.file))
-            if size is None and not any(problem.file == file.file for problem in self.problems):
-                self._add(file.file, f"is missing; {RECORDING_FILE} describes it", ProblemKind.MISSING)
-            elif size is not None and size != file.bytes:
-                sizes = f"has {size} bytes; {RECORDING_FILE} says {file.bytes}"
-                self._add(file.file, sizes, ProblemKind.INCONSISTENT)
-
-    def _decode(self, file: MediaFile, tally: Tally) -> None:
-        if file.file not in self._files:
-            return
-        from recorder.archive.media import decode_all  # PyAV, which hashing has no use for
-
-        try:
-            decoded = decode_all(self._folder / file.file, tally.add)
-        except MediaError as error:
-            self._add(file.file, error.message, ProblemKind.UNDECODABLE)
-            return
-        for difference in _differences(file, decoded):
-            self._add(file.file, difference, ProblemKind.INCONSISTENT)
 
 
 def _reordered_s(track: VideoTrack | AudioTrack) -> float:

@@ -2,12 +2,10 @@
 
 import contextlib
 import errno
-import fcntl
 import os
 import platform
 import re
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -18,6 +16,7 @@ import msgspec
 from config.errors import ArchiveError, PackageBusy
 from config.files import NotRegular, is_regular, json_text, open_regular, read_file
 from recorder.archive import fixity
+from recorder.archive.locking import take
 from recorder.archive.model import Begun, MediaFile, SessionContext, decode_begun, decode_recording
 from recorder.archive.names import part_of, storable, time_in
 
@@ -51,75 +50,44 @@ def program_files(media: Iterable[MediaFile]) -> list[MediaFile]:
     return sorted(found, key=lambda file: file.offset_s)
 
 
-@dataclass(eq=False)
 class WorkFolder:
-    """A session's folder below `ROOT/.incoming`, laid out as the package it will be.
+    """A session's folder below `ROOT/.incoming`, laid out as the package it will be, which is called `name`.
+
+    `archive_root` is the archive's folder. `media` is the folder for files of media, `program` the one in it that is
+    recorded; `metadata` that for all else about the session, `events` its log, one JSON object a line.
 
     Whoever has one holds a lock on it, so that a restart does not seal what another recorder still writes; the lock
     ends with `release`, with sealing, or with the process. It is on the folder, and on `begun.json` for file systems
     that lock no folders.
     """
 
-    path: Path
-    begun: Begun
-    _locks: list[int] = field(default_factory=list, repr=False)
-
-    @property
-    def name(self) -> str:
-        """The package's name."""
-        return self.path.name
-
-    @property
-    def archive_root(self) -> Path:
-        """The folder of the archive that it is in."""
-        return self.path.parents[1]
-
-    @property
-    def media(self) -> Path:
-        """The folder for files of media."""
-        return self.path / "data" / "media"
-
-    @property
-    def program(self) -> Path:
-        """Where the program is recorded."""
-        return self.media / PROGRAM
-
-    @property
-    def metadata(self) -> Path:
-        """The folder for everything about the session that is not media."""
-        return self.path / "metadata"
-
-    @property
-    def events(self) -> Path:
-        """The session's event log, one JSON object a line, appended to while the session runs."""
-        return self.path / EVENTS_FILE
+    def __init__(self, path: Path, begun: Begun) -> None:
+        self.path = path
+        self.begun = begun
+        self.name = path.name
+        self.archive_root = path.parents[1]
+        self.media = path / "data" / "media"
+        self.program = self.media / PROGRAM
+        self.metadata = path / "metadata"
+        self.events = path / EVENTS_FILE
+        self._locks: list[int] = []
 
     def lock(self) -> None:
         """Take the lock; raises PackageBusy when another process has it, OSError when the folder cannot be opened.
 
         A file system without locks is worked on without, and so is a folder that is not there or may not be opened.
         """
+        hint = "Wait until that session has ended."
+        busy = PackageBusy(f"{self.name} is still being recorded by another Liput", hint=hint)
+        folder = partial(os.open, self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
-            self._take(partial(os.open, self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC))
-            self._take(partial(_open, self.path / BEGUN_FILE))
-        except BlockingIOError:
-            self.release()
-            raise PackageBusy(
-                f"{self.name} is still being recorded by another Liput", hint="Wait until that session has ended."
-            ) from None
-        except OSError:
+            for opener in (folder, partial(_open, self.path / BEGUN_FILE)):
+                with contextlib.suppress(FileNotFoundError, PermissionError, NotADirectoryError, NotRegular):
+                    self._locks.append(opener())
+                    take(self._locks[-1], busy)
+        except (PackageBusy, OSError):
             self.release()
             raise
-
-    def _take(self, opener: Callable[[], int]) -> None:
-        with contextlib.suppress(FileNotFoundError, PermissionError, NotADirectoryError, NotRegular):
-            self._locks.append(opener())
-            try:
-                fcntl.flock(self._locks[-1], fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise
-            except OSError:
-                os.close(self._locks.pop())
 
     def release(self) -> None:
         """Let go of the lock; idempotent."""

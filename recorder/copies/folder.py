@@ -8,13 +8,14 @@ from contextlib import contextmanager, suppress
 from io import FileIO
 from pathlib import Path
 
-from config.errors import CopyError, StorageError
+from config.errors import StorageError
 from config.files import NotRegular, held, is_folder, make_file, open_regular
 from recorder.archive import fixity
 from recorder.archive.disk import Disk
+from recorder.archive.fixity import Flow
 from recorder.archive.place import check_place, nearest_existing
 from recorder.copies.reasons import CopyReason, copy_error
-from recorder.copies.target import BLOCK_BYTES, STAGING, Flow, blocks_of, is_staged, mode_of, part_name, size_of, staged
+from recorder.copies.target import BLOCK_BYTES, STAGING, blocks_of, is_staged, mode_of, part_name, size_of, staged
 from recorder.storing.mounts import MountMemory, whole_disk
 
 _REASONS = {
@@ -52,7 +53,7 @@ class FolderTarget:
         self._refuse_unmounted()
         with self._translated():
             status = self._status()
-            if any(_device_of(folder) == status.st_dev for folder in apart_from):
+            if any(nearest_existing(folder).stat().st_dev == status.st_dev for folder in apart_from):
                 raise copy_error(CopyReason.NOT_MOUNTED, name, f"{root} is on a disk of this PC's own")
         self._device = status.st_dev
         self.disk = whole_disk(status.st_dev)
@@ -200,7 +201,7 @@ class FolderTarget:
             yield
         except OSError as error:
             reason = _REASONS.get(error.errno or 0, CopyReason.FAILED)
-            raise _of(reason, self.name, error) from None
+            raise copy_error(reason, self.name, error.strerror or type(error).__name__) from None
 
 
 def _left(part: Path, size: int) -> int | None:
@@ -214,14 +215,6 @@ def _left(part: Path, size: int) -> int | None:
         return descriptor
     os.close(descriptor)
     return None
-
-
-def _device_of(folder: Path) -> int:
-    return nearest_existing(folder).stat().st_dev
-
-
-def _of(reason: CopyReason, name: str, error: OSError) -> CopyError:
-    return copy_error(reason, name, error.strerror or type(error).__name__)
 
 
 def _uncached(file: FileIO) -> Iterator[bytes]:

@@ -9,12 +9,11 @@ import msgspec
 
 from config.errors import CopyError, PackageNotFound
 from recorder.archive import bag, names
-from recorder.archive.fixity import Progress, Tally
+from recorder.archive.fixity import Flow, Progress, Tally
 from recorder.archive.model import Package, PackageState, Problem, Recording, decode_recording
 from recorder.archive.work import RECORDING_FILE
-from recorder.copies.contents import LARGEST_TAG_FILE, Listing, listed_there
-from recorder.copies.copying import problems_there
-from recorder.copies.target import Flow, Target
+from recorder.copies.copying import LARGEST_TAG_FILE, Listing, listed_there, problems_there
+from recorder.copies.target import Target
 
 _PLACE = re.compile(r"(?P<place>\d{4}/\d{2}/(?P<name>[^./][^/]*))/(?P<file>.+)", re.DOTALL)
 _YEAR = re.compile(r"\d{4}")

@@ -84,9 +84,7 @@ class Ledger:
 
     def rows(self) -> dict[tuple[str, str], Row]:
         """Return all that is remembered, by package and target."""
-        with self._open() as connection:
-            found = [msgspec.convert(dict(row), Row) for row in connection.execute("SELECT * FROM copies")]
-        return {(row.package, row.target): row for row in found}
+        return {(row.package, row.target): row for row in self._read(Row, "SELECT * FROM copies")}
 
     def row(self, package: str, target: str) -> Row:
         """Return what is remembered of one copy; a new one waits."""
@@ -94,9 +92,7 @@ class Ledger:
 
     def rows_of(self, package: str) -> dict[str, Row]:
         """Return what is remembered of one package, by target."""
-        with self._open() as connection:
-            found = connection.execute("SELECT * FROM copies WHERE package = ?", (package,)).fetchall()
-        return {row.target: row for row in (msgspec.convert(dict(each), Row) for each in found)}
+        return {row.target: row for row in self._read(Row, "SELECT * FROM copies WHERE package = ?", package)}
 
     def ask(self, packages: Iterable[str], target: str) -> None:
         """Remember that packages are to have a copy at a place; what is known of one stays."""
@@ -111,8 +107,7 @@ class Ledger:
 
     def offer(self, package: str, target: str, version: str) -> None:
         """Remember, before it is sent, that a state of a package may stand at a place from now on."""
-        with self._open() as connection:
-            connection.execute("INSERT OR IGNORE INTO offers VALUES (?, ?, ?)", (package, target, version))
+        self._do("INSERT OR IGNORE INTO offers VALUES (?, ?, ?)", package, target, version)
 
     def offered(self, package: str, target: str) -> frozenset[str]:
         """Return what was sent of a package since its copy was whole last: a kill may have come after it was there."""
@@ -125,8 +120,7 @@ class Ledger:
     def seen_whole(self, package: str, target: str, version: str, size: int, now: datetime) -> None:
         """Remember a copy all of which was read and is right."""
         self.put(Row(package=package, target=target, state="copied", version=version, bytes=size, verified_at=now))
-        with self._open() as connection:
-            connection.execute("DELETE FROM offers WHERE package = ? AND target = ?", (package, target))
+        self._do("DELETE FROM offers WHERE package = ? AND target = ?", package, target)
 
     def seen_damaged(self, package: str, target: str) -> None:
         """Remember that a copy is not whole any more: it waits to be put right, and does not count."""
@@ -140,9 +134,7 @@ class Ledger:
 
     def troubles(self) -> dict[str, Trouble]:
         """Return what keeps every package from each place."""
-        with self._open() as connection:
-            found = [msgspec.convert(dict(row), Trouble) for row in connection.execute("SELECT * FROM targets")]
-        return {trouble.target: trouble for trouble in found}
+        return {trouble.target: trouble for trouble in self._read(Trouble, "SELECT * FROM targets")}
 
     def put_trouble(self, trouble: Trouble) -> None:
         """Remember what keeps every package from a place."""
@@ -150,25 +142,28 @@ class Ledger:
 
     def forget_trouble(self, target: str) -> None:
         """Remember that a place can be reached."""
-        with self._open() as connection:
-            connection.execute("DELETE FROM targets WHERE target = ?", (target,))
+        self._do("DELETE FROM targets WHERE target = ?", target)
 
     def places(self) -> dict[str, Place]:
         """Return which place each name meant."""
-        with self._open() as connection:
-            found = [msgspec.convert(dict(row), Place) for row in connection.execute("SELECT * FROM places")]
-        return {place.target: place for place in found}
+        return {place.target: place for place in self._read(Place, "SELECT * FROM places")}
 
     def put_place(self, place: Place) -> None:
         """Remember which place a name means now; no copy counts that was not read back at this very one."""
         known = self.places().get(place.target)
         if known is None or (known.url, known.mark) != (place.url, place.mark):
-            with self._open() as connection:
-                connection.execute(
-                    "UPDATE copies SET state = ?, next_s = 0 WHERE target = ? AND state = ?",
-                    ("waiting", place.target, "copied"),
-                )
+            self._do(
+                "UPDATE copies SET state = 'waiting', next_s = 0 WHERE target = ? AND state = 'copied'", place.target
+            )
         self._replace("places", place)
+
+    def _read[Kind](self, kind: type[Kind], query: str, *values: str) -> list[Kind]:
+        with self._open() as connection:
+            return [msgspec.convert(dict(row), kind) for row in connection.execute(query, values)]
+
+    def _do(self, command: str, *values: str) -> None:
+        with self._open() as connection:
+            connection.execute(command, values)
 
     def _replace(self, table: str, row: Row | Trouble | Place) -> None:
         values = msgspec.to_builtins(row)

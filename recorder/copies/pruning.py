@@ -13,13 +13,12 @@ from config.files import make_file
 from config.serving import CopyTarget
 from recorder.archive import bag
 from recorder.archive.disk import Disk
+from recorder.archive.fixity import Flow
 from recorder.archive.locking import locked
 from recorder.archive.verification import verify
-from recorder.copies.contents import MEDIA, Item, listed_here, listed_there
-from recorder.copies.copying import whole_there
+from recorder.copies.copying import MEDIA, Item, listed_here, listed_there, whole_there
 from recorder.copies.reasons import CopyReason, copy_error
-from recorder.copies.recognizing import refuse_archive, refuse_links, refuse_same
-from recorder.copies.target import Flow, Target
+from recorder.copies.target import Target, refuse_archive, refuse_links, refuse_same
 from recorder.storage_errors import storage_error
 from recorder.storing.mounts import whole_disk
 
@@ -36,31 +35,25 @@ def prune(
     if not targets:
         raise ArchiveError(f"{folder.name} has no copy", hint="`liput archive copy` makes one.")
     with locked(folder, alone=True):
-        return _prune(folder, place, targets, disk, go_on)
-
-
-def _prune(
-    folder: Path, place: str, targets: Sequence[tuple[Target, CopyTarget]], disk: Disk, go_on: Callable[[], None]
-) -> int:
-    try:
-        _refuse_near(folder, [target for target, _ in targets])
-        listing = listed_here(folder)
-        if wrong := verify(folder):
-            raise copy_error(CopyReason.DAMAGED_HERE, folder.name, wrong[0].file)
-        for target, _ in targets:
-            copy = whole_there(target, place, Flow(go_on=go_on))
-            refuse_links(target, place)
-            if copy.version != listing.version:
-                raise copy_error(CopyReason.CHANGED_THERE, target.name, place)
-        for target, _ in targets:  # hours may have gone by since the first was read
-            _refuse_changed(target, place, listing.version)
-        # What is in the copy, for an attempt that was stopped may have removed a part of it here.
-        media = [item for item in copy.items if item.path.startswith(MEDIA)]
-        left = [item for item in media if (folder / item.path).exists()]
-        _remove(folder, left, _fetch_text(media, place, targets[0][1]), disk)
-    except OSError as error:
-        raise storage_error(error, folder) from None
-    return sum(item.bytes for item in left)
+        try:
+            _refuse_near(folder, [target for target, _ in targets])
+            listing = listed_here(folder)
+            if wrong := verify(folder):
+                raise copy_error(CopyReason.DAMAGED_HERE, folder.name, wrong[0].file)
+            for target, _ in targets:
+                copy = whole_there(target, place, Flow(go_on=go_on))
+                refuse_links(target, place)
+                if copy.version != listing.version:
+                    raise copy_error(CopyReason.CHANGED_THERE, target.name, place)
+            for target, _ in targets:  # hours may have gone by since the first was read
+                _refuse_changed(target, place, listing.version)
+            # What is in the copy, for an attempt that was stopped may have removed a part of it here.
+            media = [item for item in copy.items if item.path.startswith(MEDIA)]
+            left = [item for item in media if (folder / item.path).exists()]
+            _remove(folder, left, _fetch_text(media, place, targets[0][1]), disk)
+        except OSError as error:
+            raise storage_error(error, folder) from None
+        return sum(item.bytes for item in left)
 
 
 def _refuse_near(folder: Path, targets: Sequence[Target]) -> None:
@@ -81,7 +74,6 @@ def _refuse_changed(target: Target, place: str, version: str) -> None:
 
 
 def _remove(folder: Path, media: Sequence[Item], fetch: bytes, disk: Disk) -> None:
-    """Write down where the media are, then remove them."""
     aside = folder.with_name(f".{folder.name}.fetch")  # half of it would be one file too many in the package
     disk.begin("write", aside)
     with open(make_file(aside, 0o666), "wb") as file:  # noqa: PTH123 - no link is followed
@@ -93,7 +85,6 @@ def _remove(folder: Path, media: Sequence[Item], fetch: bytes, disk: Disk) -> No
 
 
 def _fetch_text(media: Sequence[Item], place: str, settings: CopyTarget) -> bytes:
-    """Return the content of fetch.txt: address, bytes and path of each file that is to be removed."""
     url = settings.url.replace(" ", "%20")  # a blank ends an address there
     lines = (
         f"{url}/{urllib.parse.quote(f'{place}/{item.path}')} {item.bytes} {bag.encode_path(item.path)}\n"

@@ -1,10 +1,10 @@
 """What waits to be copied, in which order, and when it is tried again.
 
 Nothing is put into the queue when a package is sealed, so nothing can be missing in it: what waits is found by
-comparing the archive with the ledger. A kill, a restart or a package from elsewhere makes no difference.
+comparing the archive with the ledger. A kill, a restart or a package from elsewhere makes no difference. The library of
+each kind of place is imported in `open_target` only.
 """
 
-import fcntl
 import os
 import random
 from collections import deque
@@ -15,22 +15,22 @@ from pathlib import Path
 
 import msgspec
 
-from config.errors import CopyError, PackageBusy, PackageNotFound
+from config.errors import CopyError, PackageBusy, PackageNotFound, SecretError
+from config.key_tables import login_for
+from config.schema import Settings
 from config.serving import CopyTarget
 from config.state import state_folder
 from devices.health.line import PC, Kind, Level, Record, nowhere
 from devices.host.background import pause_s
 from devices.host.clock import NANOSECONDS, Clock
 from recorder.archive import catalog, names
-from recorder.archive.fixity import Progress
-from recorder.archive.locking import locked
+from recorder.archive.fixity import Flow, Progress, Tally
+from recorder.archive.locking import locked, take
 from recorder.control.directory import session_runs
-from recorder.copies.contents import version_here
-from recorder.copies.copying import Copier
+from recorder.copies.copying import copy, version_here
 from recorder.copies.ledger import CopyState, Ledger, Place, Row, Trouble
 from recorder.copies.reasons import OF_A_PACKAGE, CopyReason, copy_error
-from recorder.copies.recognizing import give_mark, mark_of, refuse_archive
-from recorder.copies.target import Target
+from recorder.copies.target import Target, give_mark, mark_of, refuse_archive
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 60.0, 6 * 3600.0
 """Between two attempts: twice as long each time, for as many days as it takes."""
@@ -135,17 +135,13 @@ class CopyQueue:
 
     def _is_to_be_looked_at(self, target: str) -> bool:
         """Return whether a place that nothing waits for was not seen for a day: it may be emptied, or another."""
-        place, trouble, now_s = (
-            self.ledger.places().get(target),
-            self.ledger.trouble(target),
-            self.clock.now().timestamp(),
-        )
+        place, trouble = self.ledger.places().get(target), self.ledger.trouble(target)
+        now_s = self.clock.now().timestamp()
         if place is None or (trouble is not None and is_early(now_s, trouble.next_s)):
             return False
         return not 0 <= now_s - place.seen_s < LOOK_AGAIN_S
 
     def _work(self, name: str, left: deque[Path], progress_of: Callable[[str], Progress | None]) -> Iterator[Outcome]:
-        """Copy one after another what is `left`, and take it out of there once it is known how that ended."""
         self.go_on(name)
         target, failed = self.open_target(name), 0
         try:
@@ -194,17 +190,14 @@ class CopyQueue:
             raise copy_error(CopyReason.NAME_TAKEN, name, f"{first / place} has the name of {folder}")
         row = self.ledger.row(package, name)
         self.ledger.put(msgspec.structs.replace(row, state="waiting"))
-        copier = Copier(
-            target,
-            self.targets[name].max_rate,
-            lambda: self.go_on(name),
-            progress,
-            self.clock,
-            lambda version: self.ledger.offer(package, name, version),
-        )
         began_ns = self.clock.now_ns()
         with locked(folder, alone=False):
-            copied, sent = copier.copy(folder, place, row.version, self.ledger.offered(package, name))
+            self.go_on(name)
+            copied, sent = copy(
+                target, folder, place, row.version, self.ledger.offered(package, name),
+                flow=Flow(Tally(0, progress), self.targets[name].max_rate, lambda: self.go_on(name), self.clock),
+                offer=lambda version: self.ledger.offer(package, name, version),
+            )  # fmt: skip
         seconds = (self.clock.now_ns() - began_ns) / NANOSECONDS
         self.ledger.forget_trouble(name)
         self.ledger.seen_whole(package, name, copied.version, copied.size, self.clock.now())
@@ -272,10 +265,7 @@ class CopyQueue:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         descriptor = os.open(folder / f"copies-{target}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise copy_error(CopyReason.BUSY, target) from None
+            take(descriptor, copy_error(CopyReason.BUSY, target))
             yield
         finally:
             os.close(descriptor)
@@ -310,3 +300,32 @@ def is_early(now_s: float, next_s: float) -> bool:
 def uneven_pause_s(attempts: int, chance: random.Random) -> float:
     """Return how long to wait after so many failures in a row; not all PCs of a campus the same."""
     return pause_s(attempts, LONGEST_PAUSE_S, first_s=FIRST_PAUSE_S) * chance.uniform(1 - JITTER, 1 + JITTER)
+
+
+EXTRAS = {"sftp": ("asyncssh", "sftp"), "s3": ("obstore", "s3")}
+"""Which library a kind of place needs, and which extra of Liput's brings it."""
+
+
+def open_target(settings: Settings, name: str) -> Target:
+    """Return the place `name`, reached and logged in; raises UsageError where none is set, CopyError with a reason."""
+    target = settings.copy(name)
+    if target.scheme == "file":
+        from recorder.copies.folder import FolderTarget
+
+        own = (Path("/"), settings.archive.path) if target.must_be_mounted else ()
+        return FolderTarget(name, target.folder, apart_from=own)
+    try:
+        login = login_for(settings, name, target)
+    except SecretError as error:
+        raise CopyError(error.message, reason=CopyReason.NO_CREDENTIALS, hint=error.hint) from None
+    try:
+        if target.scheme == "sftp":
+            from recorder.copies.sftp import SftpTarget
+
+            return SftpTarget(name, target, login)
+        from recorder.copies.s3 import S3Target
+
+        return S3Target(name, target, login)
+    except ImportError:
+        library, extra = EXTRAS[target.scheme]
+        raise copy_error(CopyReason.NOT_INSTALLED, name, f"{library}: install liput[{extra}]") from None

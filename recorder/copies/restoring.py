@@ -1,13 +1,8 @@
 """Bringing a package back from a copy: all of it, or what is damaged of it. The damaged one is kept.
 
-A package is built beside its place, verified, and given its name at one stroke (renameat2); where the file system
-cannot do that, two renames keep the damaged one and give the new one its name.
-
-| left by a kill | what the next `restore` or `settle` does |
-|---|---|
-| `.NAME.restoring`, half built | goes on with it: what is in it and right is not fetched again |
-| `.NAME.restored`, complete, and `NAME` damaged or missing | gives it its place |
-| `.NAME.restored` that is the damaged one, and `NAME` whole | keeps it in `.damaged` |
+A package is built as `.NAME.restoring`, which a later attempt goes on with, verified as `.NAME.restored`, and given its
+name at one stroke (renameat2); where the file system cannot do that, two renames keep the damaged one and give the new
+one its name. `settle` finishes that after a kill.
 """
 
 import os
@@ -22,17 +17,16 @@ from config.errors import PackageDamaged
 from config.files import make_file
 from recorder.archive import bag, fixity
 from recorder.archive.disk import NOT_HERE, PRIVATE, Disk
-from recorder.archive.fixity import Progress, Tally
+from recorder.archive.fixity import Flow, Progress, Tally
 from recorder.archive.locking import locked
 from recorder.archive.model import Problem, ProblemKind
 from recorder.archive.place import check_place
-from recorder.archive.replacing import beside
+from recorder.archive.rebuilding import beside
 from recorder.archive.verification import verify
 from recorder.archive.work import REQUEST_FILE
-from recorder.copies.contents import MEDIA, Listing, listed_here, media_of
-from recorder.copies.copying import whole_there
+from recorder.copies.copying import MEDIA, Listing, listed_here, media_of, whole_there
 from recorder.copies.reasons import CopyReason, copy_error
-from recorder.copies.target import Flow, Target, part_name
+from recorder.copies.target import Target, part_name
 from recorder.storage_errors import storage_error
 
 BUILT, COMPLETE = ".restoring", ".restored"
@@ -109,7 +103,6 @@ class Restorer:
     def _build(
         self, folder: Path, place: str, target: Target, copy: Listing, wanted: Mapping[str, str], good: set[str]
     ) -> tuple[str, ...]:
-        """Build the package at `.NAME.restored`; return what was fetched."""
         new = beside(folder, BUILT)
         self._make(new)
         sizes = {item.path: item.bytes for item in copy.items}
@@ -131,17 +124,13 @@ class Restorer:
             (new / path).unlink()  # of an attempt that was stopped
         for inner in fixity.folders(new):
             self.disk.sync(inner)
-        self._refuse_damaged(new)
-        self.disk.move_folder(new, beside(folder, COMPLETE))
-        return tuple(fetched)
-
-    @staticmethod
-    def _refuse_damaged(new: Path) -> None:
         if wrong := verify(new, uncached=True):
             raise PackageDamaged(
                 f"what was built of {new.name} is not whole: {wrong[0].file} {wrong[0].problem}",
                 hint="Try another copy (--from); nothing has been changed.",
             )
+        self.disk.move_folder(new, beside(folder, COMPLETE))
+        return tuple(fetched)
 
     def _make(self, folder: Path) -> None:
         if folder != self.root and not folder.is_dir():

@@ -28,8 +28,9 @@ from obstore.store import S3Store
 from config.key_tables import Login
 from config.serving import CopyTarget
 from devices.uplink.redirects import SameServer
+from recorder.archive.fixity import Flow
 from recorder.copies.reasons import CopyReason, copy_error
-from recorder.copies.target import Flow, blocks_of, size_of
+from recorder.copies.target import blocks_of, size_of
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig

@@ -20,8 +20,9 @@ import asyncssh
 from config.errors import CopyError
 from config.key_tables import Login
 from config.serving import CopyTarget
+from recorder.archive.fixity import Flow
 from recorder.copies.reasons import CopyReason, copy_error
-from recorder.copies.target import BLOCK_BYTES, STAGING, Flow, blocks_of, is_staged, mode_of, part_name, size_of, staged
+from recorder.copies.target import BLOCK_BYTES, STAGING, blocks_of, is_staged, mode_of, part_name, size_of, staged
 
 ROOM_BYTES = 4 * BLOCK_BYTES
 """A disk with less free than this is full: OpenSSH says "Failure" for everything that has no word of its own."""

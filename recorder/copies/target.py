@@ -1,72 +1,34 @@
-"""What every place for copies can do, and what is asked while bytes move: how far, how fast, whether to go on.
+"""What every place for copies can do, and knowing one again.
 
-Paths at a target are relative to it, with `/`; a package is at the same one as in the archive, `YYYY/MM/NAME`.
+Paths at a target are relative to it, with `/`; a package is at the same one as in the archive, `YYYY/MM/NAME`. A place
+must not be the archive itself, nor another place by a second name, nor what stands at the address of the one that has
+the copies: another disk, an empty mount point, an emptied bucket.
 """
 
 import hashlib
 import os
 import secrets
 import stat
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import tempfile
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
-from devices.host.clock import NANOSECONDS, Clock, SystemClock
-from recorder.archive.fixity import Tally
+from config.errors import CopyError
+from config.files import write_file
+from recorder.archive.fixity import Flow
 from recorder.copies.reasons import CopyReason, copy_error
 
 BLOCK_BYTES = 1 << 20
 """Read, sent and hashed at a time."""
-
-LOOK_S = 1.0
-"""How often it is asked whether to go on."""
 
 LONGEST_NAME = 249
 """Bytes of a name that leave room for a dot before it and `.part` after it."""
 
 STAGING = ".incoming"
 """Where a place that can rename has what is not whole yet, as the archive has."""
-
-
-class Flow:
-    """Told of every block that moves, by whoever moves it; waits where that is too fast, raises where it has to end.
-
-    `rate` is in bits a second, None for as fast as it goes. `go_on` is asked once a second; it raises CopyError to end.
-    """
-
-    def __init__(
-        self,
-        tally: Tally | None = None,
-        rate: int | None = None,
-        go_on: Callable[[], None] = lambda: None,
-        clock: Clock | None = None,
-    ) -> None:
-        self.tally = tally
-        self._rate = rate
-        self._go_on = go_on
-        self._clock = clock or SystemClock()
-        self._began_ns = self._looked_ns = self._clock.now_ns()
-        self._bits = 0
-
-    def sent(self, count: int) -> None:
-        """Say that `count` bytes were sent."""
-        self.read(count)
-        if self._rate is not None:
-            self._bits += 8 * count
-            ahead_s = self._bits / self._rate - (self._clock.now_ns() - self._began_ns) / NANOSECONDS
-            if ahead_s > 0:
-                self._clock.wait(threading.Event(), min(ahead_s, LOOK_S * 60))
-
-    def read(self, count: int) -> None:
-        """Say that `count` bytes were read; the other direction has no limit."""
-        if self.tally is not None:
-            self.tally.add(count)
-        now_ns = self._clock.now_ns()
-        if now_ns - self._looked_ns >= LOOK_S * NANOSECONDS:
-            self._looked_ns = now_ns
-            self._go_on()
 
 
 def part_name(name: str) -> str:
@@ -167,3 +129,72 @@ class Target(Protocol):
     def close(self) -> None:
         """Let go of the connection."""
         ...
+
+
+MARK = ".liput-place"
+"""A file at the top of a place with its number, a UUID, given by whoever made the first copy there."""
+_MARK_BYTES = 36
+
+
+def mark_of(target: Target) -> str | None:
+    """Return the number of a place, None where it has none; raises CopyError."""
+    try:
+        text = b"".join(target.read(MARK, _MARK_BYTES)).decode(errors="replace")
+        return str(uuid.UUID(text))
+    except ValueError:
+        return None
+    except CopyError as error:
+        if error.reason == CopyReason.NOT_THERE:
+            return None
+        raise
+
+
+def give_mark(target: Target) -> str:
+    """Give a place its number and return the one that is there then: another PC may have been faster."""
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder, MARK)
+        source.write_text(str(uuid.uuid4()))
+        target.write(MARK, source, Flow(), from_start=True)
+    if (mark := mark_of(target)) is None:
+        raise copy_error(CopyReason.DAMAGED_ON_THE_WAY, target.name, MARK)
+    return mark
+
+
+def refuse_archive(target: Target, root: Path, below: str = "") -> None:
+    """Raise CopyError where the place is the archive at `root`, or that of it which is `below`, however it is reached.
+
+    A file is put into the archive and looked for there: names, links, mounts and servers can hide that two are one.
+    Raises OSError where the archive takes no file.
+    """
+    probe = root / below / f".liput-probe-{secrets.token_hex(16)}"
+    content = secrets.token_hex(16).encode()
+    try:
+        write_file(probe, content, durable=False)
+        found = b"".join(target.read(f"{below}/{probe.name}".lstrip("/"), len(content)))
+    except CopyError as error:
+        if error.reason == CopyReason.NOT_THERE:
+            return
+        raise
+    finally:
+        with suppress(OSError):
+            probe.unlink()
+    if found == content:
+        raise copy_error(CopyReason.SAME_PLACE, target.name, f"it is the archive {root}")
+
+
+def refuse_same(targets: Sequence[Target]) -> None:
+    """Raise CopyError where two places are one, or on one disk of this PC: what takes one takes both."""
+    seen: dict[str | int, Target] = {}
+    for target in targets:
+        for known in (mark_of(target), target.disk):
+            if known is not None and seen.setdefault(known, target) is not target:
+                raise copy_error(CopyReason.SAME_PLACE, target.name, f'it is with "{seen[known].name}"')
+
+
+def refuse_links(target: Target, place: str) -> None:
+    """Raise CopyError where a package at a place, or a folder on the way to it, is a link: it may lead anywhere."""
+    above, _, name = place.rpartition("/")
+    if above:
+        refuse_links(target, above)
+    if name not in target.folders(above):
+        raise copy_error(CopyReason.CHANGED_THERE, target.name, f"{place} is a link")

@@ -1,10 +1,14 @@
-"""The request of a session, taken into its package, and the package noted in the request's dossier.
+"""The request of a session, carried along, taken into its package, and the package noted in the request's dossier.
 
-Sealing never fails because of a dossier: one that is gone, on a disk that hangs, or damaged, is gone on without. What
-the session took along at its beginning stands in for it, and what is missing is a reason in `degraded`.
+The letters are copied while it records, on a thread of their own: the disk of the dossier may hang, and the recording
+does not wait for it. Sealing makes up for what is missing, and never fails because of a dossier: one that is gone, on a
+disk that hangs, or damaged, is gone on without. What the session took along at its beginning stands in for it, and what
+is missing is a reason in `degraded`.
 """
 
+import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -14,18 +18,70 @@ import msgspec
 
 from config.errors import DossierError
 from config.files import json_text
+from config.office import Office, zone_name
+from devices.host.clock import NANOSECONDS, Clock
 from devices.host.deadline import DeadlineTask
-from recorder.archive.disk import Disk
+from recorder.archive.disk import Disk, aside_of
 from recorder.archive.model import Recording, RequestFacts
 from recorder.archive.work import REQUEST_FILE, WorkFolder
-from recorder.dossier.carry import ANSWER_S, PAYLOAD, put_letter
-from recorder.dossier.changes import amended
 from recorder.dossier.hours import WorkingHours
-from recorder.dossier.letters import letter_content
 from recorder.dossier.model import CarriedRequest, Letter, RecordedSession, Request, RequestRecord, Step
+from recorder.dossier.papers import letter_content
 from recorder.dossier.steps import steps_of
-from recorder.dossier.store import FILE, Dossier
+from recorder.dossier.store import FILE, Dossier, amended
 from recorder.troubles import kind_and_subject, reason_of
+
+PAYLOAD = "data"
+"""The folder of a package that letters go to, in a folder of their own as in the dossier."""
+ANSWER_S = 10.0
+"""How long the disk of a dossier may take to answer."""
+
+
+def carried(dossier: Dossier, request: Request, office: Office, *, history: bool = False) -> CarriedRequest:
+    """Return what a session takes along of a request, with its history only where that is wanted."""
+    return CarriedRequest(
+        folder=str(dossier.folder),
+        request=request if history else msgspec.structs.replace(request, history=()),
+        office=msgspec.structs.replace(office, time_zone=zone_name(office.time_zone)),
+    )
+
+
+def put_letter(package: Path, letter: Letter, content: bytes, disk: Disk) -> None:
+    """Write a letter into the payload of the package, or work folder, at `package`; raises OSError."""
+    path = package / PAYLOAD / letter.file
+    disk.make_folder(path.parent)
+    try:
+        disk.write(path, content, mode=FILE)
+    except OSError:
+        with suppress(OSError):
+            aside_of(path).unlink(missing_ok=True)
+        raise
+
+
+def carry_letters(work: Path, taken: CarriedRequest, clock: Clock) -> Callable[[], None]:
+    """Begin to copy the letters of a session's request into its work folder; return what waits for the end of that.
+
+    It gives up once the copying has had its time: nothing is written from then on.
+    """
+    writing = threading.Lock()
+    until_ns = clock.now_ns() + round(ANSWER_S * NANOSECONDS)
+
+    def copy() -> None:
+        for letter in taken.request.letters:
+            with suppress(OSError, DossierError):  # it is told when the session is sealed
+                content = letter_content(Path(taken.folder), letter)
+                with writing:
+                    put_letter(work, letter, content, Disk())
+
+    copying = DeadlineTask(copy, "request-letters", clock=clock)
+
+    def end() -> None:
+        left_s = max(0, until_ns - clock.now_ns()) / NANOSECONDS
+        if not copying.wait(left_s):
+            writing.acquire(timeout=ANSWER_S)  # and never let go of
+
+    return end
+
 
 NOT_FOUND, NOT_NOTED, MISSING, CHANGED = "request-not-found", "request-not-noted", "letter-missing", "letter-changed"
 """Reasons why a package has less of its request than there was."""
@@ -42,7 +98,21 @@ def enclose(work: WorkFolder, recording: Recording, target: Path, now: datetime,
     if taken is None:
         return recording
     recorded = recorded_session(recording, work.begun.context.checked, target, now)
-    return _Enclosing(work.path, taken, recorded, disk).enclosed(recording)
+    missing: list[str] = []
+    fresh, answers = _fresh(taken)
+    if fresh is None:
+        missing.append(NOT_FOUND)
+    elif not note(taken, msgspec.structs.replace(recorded, archived_at=None), now):
+        missing.append(NOT_NOTED)
+    request = fresh or taken.request
+    letters = tuple(_letters(work.path, taken, request, missing, disk, answers=answers))
+    request = in_package(with_recording(request, recorded), letters)
+    steps = _steps(taken, request, now)
+    record = RequestRecord(as_of=now, request=request, steps=steps, office=taken.office, missing=tuple(missing))
+    disk.write(work.path / REQUEST_FILE, json_text(record), mode=FILE)
+    others = (reason for reason in recording.degraded if kind_and_subject(reason)[0] not in _REASONS)
+    degraded = (*others, *missing)  # an attempt that was stopped may have missed what is there now
+    return msgspec.structs.replace(recording, request=facts_of(request), degraded=degraded)
 
 
 def recorded_session(
@@ -67,22 +137,21 @@ def recorded_session(
 def note(taken: CarriedRequest, recorded: RecordedSession, now: datetime) -> bool:
     """Note a package in the dossier of its request; return whether that could be done.
 
-    One that is not archived yet is noted as recorded. `recorder.dossier.reading.seen` makes up for a lost note.
+    One that is not archived yet is noted as recorded. `recorder.dossier.store.seen` makes up for a lost note.
     """
     kind = "archived" if recorded.archived_at else "recorded"
-    change = partial(_noted, recorded=recorded, kind=kind, now=now)
+
+    def change(request: Request) -> Request:
+        recordings = with_recording(request, recorded).recordings
+        return amended(request, now, kind, note=recorded.package, recordings=recordings)
+
     dossier = Dossier(Path(taken.folder), office=taken.office)
     noting = DeadlineTask(partial(dossier.change, change), "request-note")
     try:
-        noting.get(ANSWER_S, DossierError(f"the disk of {taken.folder} does not answer"))
+        noting.get(ANSWER_S, _silent(taken))
     except Exception:  # of whatever kind: a dossier costs no recording its package
         return False
     return True
-
-
-def _noted(request: Request, *, recorded: RecordedSession, kind: str, now: datetime) -> Request:
-    recordings = with_recording(request, recorded).recordings
-    return amended(request, now, kind, note=recorded.package, recordings=recordings)
 
 
 def with_recording(request: Request, recorded: RecordedSession) -> Request:
@@ -95,75 +164,52 @@ def with_recording(request: Request, recorded: RecordedSession) -> Request:
     return msgspec.structs.replace(request, recordings=(*others, recorded))
 
 
-class _Enclosing:
-    def __init__(self, package: Path, taken: CarriedRequest, recorded: RecordedSession, disk: Disk) -> None:
-        self._package = package
-        self._taken = taken
-        self._recorded = recorded
-        self._disk = disk
-        self._missing: list[str] = []
-        self._answers = True
+def _fresh(taken: CarriedRequest) -> tuple[Request | None, bool]:
+    """Return the request as its dossier has it now, None where it cannot be read; and whether its disk answers."""
+    answers = True
+    try:
+        reading = DeadlineTask(Dossier(Path(taken.folder)).read, "request-read")
+        answers = reading.wait(ANSWER_S)
+        return reading.get(0.0, _silent(taken)), answers
+    except Exception:  # of whatever kind: a dossier costs no recording its package
+        return None, answers
 
-    def enclosed(self, recording: Recording) -> Recording:
-        """Write letters and `metadata/request.json`; return `recording` with the request and what is missing of it."""
-        now = self._recorded.archived_at or self._recorded.ended_at
-        fresh = self._fresh()
-        if fresh and not note(self._taken, msgspec.structs.replace(self._recorded, archived_at=None), now):
-            self._missing.append(NOT_NOTED)
-        request = fresh or self._taken.request
-        letters = tuple(self._letters(request))
-        request = in_package(with_recording(request, self._recorded), letters)
-        record = RequestRecord(
-            as_of=now,
-            request=request,
-            steps=self._steps(request, now),
-            office=self._taken.office,
-            missing=tuple(self._missing),
-        )
-        self._disk.write(self._package / REQUEST_FILE, json_text(record), mode=FILE)
-        others = (reason for reason in recording.degraded if kind_and_subject(reason)[0] not in _REASONS)
-        degraded = (*others, *self._missing)  # an attempt that was stopped may have missed what is there now
-        return msgspec.structs.replace(recording, request=facts_of(request), degraded=degraded)
 
-    def _fresh(self) -> Request | None:
-        """Return the request as its dossier has it now."""
+def _silent(taken: CarriedRequest) -> DossierError:
+    return DossierError(f"the disk of {taken.folder} does not answer")
+
+
+def _letters(
+    package: Path, taken: CarriedRequest, request: Request, missing: list[str], disk: Disk, *, answers: bool
+) -> Iterator[Letter]:
+    """Yield the letters that are in the package, by their paths there; copy those that are not yet.
+
+    Those of the others are added to what is `missing`. A disk that has not answered once is not asked again.
+    """
+    for letter in request.letters:
         try:
-            return self._ask(Dossier(Path(self._taken.folder)).read)
-        except Exception:  # of whatever kind: a dossier costs no recording its package
-            self._missing.append(NOT_FOUND)
-            return None
-
-    def _ask[T](self, act: Callable[[], T]) -> T:
-        """Return what `act` gets of the dossier's disk; one that has not answered once is not asked again."""
-        silent = DossierError(f"the disk of {self._taken.folder} does not answer")
-        if not self._answers:
-            raise silent
-        asked = DeadlineTask(act, "request-read")
-        self._answers = asked.wait(ANSWER_S)
-        return asked.get(0.0, silent)
-
-    def _letters(self, request: Request) -> Iterator[Letter]:
-        """Yield the letters that are in the package, by their paths there; copy those that are not yet."""
-        for letter in request.letters:
             try:
-                try:
-                    letter_content(self._package / PAYLOAD, letter)
-                except (OSError, DossierError):
-                    content = self._ask(partial(letter_content, Path(self._taken.folder), letter))
-                    put_letter(self._package, letter, content, self._disk)
-            except DossierError:
-                self._missing.append(reason_of(CHANGED if self._answers else MISSING, letter.file))
-            except OSError:
-                self._missing.append(reason_of(MISSING, letter.file))
-            else:
-                yield msgspec.structs.replace(letter, file=f"{PAYLOAD}/{letter.file}")
+                letter_content(package / PAYLOAD, letter)
+            except (OSError, DossierError):
+                if not answers:
+                    raise _silent(taken) from None
+                asked = DeadlineTask(partial(letter_content, Path(taken.folder), letter), "request-read")
+                answers = asked.wait(ANSWER_S)
+                put_letter(package, letter, asked.get(0.0, _silent(taken)), disk)
+        except DossierError:
+            missing.append(reason_of(CHANGED if answers else MISSING, letter.file))
+        except OSError:
+            missing.append(reason_of(MISSING, letter.file))
+        else:
+            yield msgspec.structs.replace(letter, file=f"{PAYLOAD}/{letter.file}")
 
-    def _steps(self, request: Request, now: datetime) -> tuple[Step, ...]:
-        """Return the steps; none where the hours or the times of a dossier from elsewhere cannot be reckoned with."""
-        try:
-            return steps_of(request, WorkingHours(self._taken.office), now)
-        except (ArithmeticError, ValueError):
-            return ()
+
+def _steps(taken: CarriedRequest, request: Request, now: datetime) -> tuple[Step, ...]:
+    """Return the steps; none where the hours or the times of a dossier from elsewhere cannot be reckoned with."""
+    try:
+        return steps_of(request, WorkingHours(taken.office), now)
+    except (ArithmeticError, ValueError):
+        return ()
 
 
 def in_package(request: Request, letters: tuple[Letter, ...]) -> Request:

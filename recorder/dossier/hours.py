@@ -1,13 +1,7 @@
 """Counting in the office's hours: when something is due, and how much working time lies between two moments.
 
-- A moment outside of office hours counts as the beginning of the next ones: time outside of them does not exist.
-- Hours and minutes are office hours: 2 h from 15:00, where the office closes at 16:00, are due an hour after it opens
-  on the next working day. What is due at closing time is due then, not at the next opening.
-- A day is one working day: due at the same time of day on the next day on which the office works, weekends and
-  holidays passed over. Where that time lies outside of that day's hours it is the last moment of them before; where
-  there is none, the first.
-
-All is computed in UTC from the hours on the wall, so that a zone whose clocks change is right as well.
+docs/request.md has the rules. All is computed in UTC from the hours on the wall, so that a zone whose clocks change is
+right as well.
 """
 
 from datetime import UTC, date, datetime, time, timedelta, tzinfo

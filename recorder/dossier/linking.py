@@ -10,22 +10,18 @@ import msgspec
 
 from config.errors import ArchiveError, DossierError
 from config.files import json_text, read_file
-from config.version import VERSION
-from recorder.archive import premis
 from recorder.archive.catalog import read_recording
-from recorder.archive.describing import decoded, describe, read_raw
 from recorder.archive.disk import PRIVATE, Disk
+from recorder.archive.editing import describe, read_raw
 from recorder.archive.fixity import Tally
-from recorder.archive.premis import EventType
 from recorder.archive.rebuilding import Draft, rebuilding
 from recorder.archive.work import REQUEST_FILE
-from recorder.dossier.carry import PAYLOAD
-from recorder.dossier.enclose import facts_of, in_package, note, recorded_session, with_recording
+from recorder.dossier.enclose import PAYLOAD, facts_of, in_package, note, recorded_session, with_recording
 from recorder.dossier.hours import WorkingHours
-from recorder.dossier.letters import letter_changed, refuse_name
 from recorder.dossier.model import CarriedRequest, Letter, RecordedSession, RequestRecord
-from recorder.dossier.reading import archived_at, checked_of
+from recorder.dossier.papers import letter_changed, refuse_name
 from recorder.dossier.steps import steps_of
+from recorder.dossier.store import archived_at, checked_of
 
 _record = msgspec.json.Decoder(RequestRecord)
 
@@ -99,10 +95,8 @@ def _put(
     raw["request"] = msgspec.to_builtins(facts_of(request))
     raw["degraded"] = list(recorded.degraded)
     detail = f"{'What was missing of its' if missing else 'Its'} request {request.id} was put into it"
-    agents = (premis.person(), premis.program(VERSION))
     files = (REQUEST_FILE, *(letter.file for letter in letters))
-    happened = premis.event(decoded(raw), EventType.ACCESSION, now, detail, agents, linking_object=files)
-    describe(draft, raw, happened)
+    describe(draft, raw, "accession", now, detail, linking_object=files)
 
 
 def _add(draft: Draft, dossier: Path, letter: Letter) -> Letter:

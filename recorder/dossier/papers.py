@@ -1,4 +1,4 @@
-"""Letters and disposition sheets: what they are is told by their content, never by their name.
+"""Letters and disposition sheets: what they are is told by their content; where they are kept, and still whole.
 
 A paper is read whole, within a bound, before anything is made of it: what is judged is what is kept.
 """
@@ -6,15 +6,17 @@ A paper is read whole, within a bound, before anything is made of it: what is ju
 import hashlib
 import io
 import os
+import re
 import stat
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
 from config.errors import DossierError
+from config.files import read_file
 from config.quantities import brief_size
 from recorder.archive.names import one_line
-from recorder.dossier.model import MediaType
+from recorder.dossier.model import Letter, MediaType
 
 SUFFIXES: dict[MediaType, str] = {"application/pdf": ".pdf", "image/jpeg": ".jpg", "image/png": ".png"}
 _PDF_BEGINS_WITHIN, _PDF_ENDS_WITHIN = 1024, 4096
@@ -80,3 +82,41 @@ def _picture_type(path: Path, content: bytes) -> MediaType:
         raise DossierError(f"{path} is a picture too large to look at", hint="Scan it at 150 to 300 dpi.") from None
     except (OSError, SyntaxError, ValueError, KeyError) as error:
         raise DossierError(f"{path} is a damaged picture: {error}", hint="Copy or scan it again.") from None
+
+
+LETTERS = "surat"
+"""The folder for letters and disposition sheets."""
+LETTER_FILE = re.compile(rf"{LETTERS}/[a-z]+-\d+\.(?:pdf|jpg|png)")
+"""How a paper may be called; anything else in a `request.json` is not followed."""
+
+
+def letter_content(folder: Path, letter: Letter) -> bytes:
+    """Return a letter of the dossier, or the package's payload, at `folder`; raises OSError where it is not there.
+
+    Raises DossierError where it is not what was taken in.
+    """
+    refuse_name(letter)
+    content = read_file(folder / letter.file, letter.bytes + 1, cut=True)
+    if hashlib.sha256(content).hexdigest() != letter.sha256:
+        raise letter_changed(folder / letter.file)
+    return content
+
+
+def refuse_name(letter: Letter) -> None:
+    """Raise DossierError where its file is none that a letter may have."""
+    if not LETTER_FILE.fullmatch(letter.file):
+        raise DossierError(f"{letter.file!r} is no name of a letter")
+
+
+def letter_changed(path: Path) -> DossierError:
+    """Return what is raised of a letter whose content is another than when it was taken in."""
+    return DossierError(f"{path} is not what was taken in", hint="Attach the letter again.")
+
+
+def is_whole(folder: Path, letter: Letter) -> bool:
+    """Whether the letter is in the dossier at `folder` as it was taken in."""
+    try:
+        letter_content(folder, letter)
+    except (OSError, DossierError):
+        return False
+    return True

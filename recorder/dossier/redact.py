@@ -3,54 +3,35 @@
 What stays: times, steps, roles, units, places, rooms, how many of everything, and what kind of paper there was.
 """
 
-import msgspec
+from msgspec.structs import replace
 
-from recorder.dossier.model import Change, Disposition, Letter, Receipt, RecordedSession, Request
+from recorder.dossier.model import Request
 
 HIDDEN = "[redacted]"
 
 
 def redacted(request: Request) -> Request:
     """Return `request` with names, titles, contacts, free text, numbers and hashes of letters replaced."""
-    return msgspec.structs.replace(
+    return replace(
         request,
         id=request.uuid[:8],
         letter_number=_hidden(request.letter_number),
         applicant=_hidden(request.applicant),
         contact=_hidden(request.contact),
         event=HIDDEN,
-        needs=_hidden_all(request.needs),
-        receipt=request.receipt and Receipt(at=request.receipt.at, by=_hidden(request.receipt.by)),
-        letters=tuple(map(_letter, request.letters)),
-        dispositions=tuple(map(_disposition, request.dispositions)),
-        staff=_hidden_all(request.staff),
-        recordings=tuple(map(_recorded, request.recordings)),
-        history=tuple(map(_change, request.history)),
+        needs=tuple(map(_hidden, request.needs)),
+        receipt=request.receipt and replace(request.receipt, by=_hidden(request.receipt.by)),
+        letters=tuple(replace(each, sha256=HIDDEN, name=_hidden(each.name)) for each in request.letters),
+        dispositions=tuple(
+            replace(each, instruction=_hidden(each.instruction), by=_hidden(each.by)) for each in request.dispositions
+        ),
+        staff=tuple(map(_hidden, request.staff)),
+        recordings=tuple(
+            replace(each, package=each.uuid[:8], path=HIDDEN, title=HIDDEN) for each in request.recordings
+        ),
+        history=tuple(replace(each, who=HIDDEN, note=_hidden(each.note), fields={}) for each in request.history),
     )
 
 
 def _hidden(text: str) -> str:
     return HIDDEN if text else ""
-
-
-def _hidden_all(texts: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(map(_hidden, texts))
-
-
-def _letter(letter: Letter) -> Letter:
-    return msgspec.structs.replace(letter, sha256=HIDDEN, name=_hidden(letter.name))
-
-
-def _disposition(disposition: Disposition) -> Disposition:
-    return msgspec.structs.replace(
-        disposition, instruction=_hidden(disposition.instruction), by=_hidden(disposition.by)
-    )
-
-
-def _recorded(recorded: RecordedSession) -> RecordedSession:
-    return msgspec.structs.replace(recorded, package=recorded.uuid[:8], path=HIDDEN, title=HIDDEN)
-
-
-def _change(change: Change) -> Change:
-    """Return what was done and when; of the fields only which."""
-    return Change(at=change.at, kind=change.kind, who=HIDDEN, note=_hidden(change.note), fields={})

@@ -1,15 +1,9 @@
 """How a request stands: each step of its procedure against the standard time, how far it has come, what it lacks.
 
-When a step's time begins to run:
-
-- `receive`: when the letter came in. It is done when the first role has taken it up, or passes it on.
-- `dispose`: when the step before it was done. It is done by the first disposition that leads past it.
-- `carry-out`: when the disposition has reached its end, but not before the event begins. It is done when the first
-  recording ends; where no disposition was noted, its time counts from the last that was, or from when the letter came.
-- `archive`: when the last recording ends. It is done when the last package is complete.
+docs/request.md says when the time of each step begins to run, and when it is done. Where no disposition was noted, that
+of `carry-out` counts from the last that was, or from when the letter came.
 """
 
-from collections.abc import Iterator
 from datetime import datetime
 
 from msgspec.structs import replace
@@ -142,18 +136,14 @@ def lacks(request: Request) -> tuple[str, ...]:
 
     With all dispositions and recordings every step has its time. One check is enough for several recordings.
     """
-    return tuple(_lacks(request))
-
-
-def _lacks(request: Request) -> Iterator[str]:
-    if not any(letter.kind == "request" for letter in request.letters):
-        yield "letter"
     papers = (step for step in request.procedure.steps if step.kind in {StepKind.RECEIVE, StepKind.DISPOSE})
-    if reached(request) != request.procedure.roles[-1] or not all(_done(request, step) for step in papers):
-        yield "dispositions"
-    if not request.staff:
-        yield "staff"
-    if not request.recordings or not all(recorded.archived_at for recorded in request.recordings):
-        yield "recording"
-    elif all(recorded.ready is None for recorded in request.recordings):
-        yield "check"
+    passed_on = reached(request) == request.procedure.roles[-1] and all(_done(request, step) for step in papers)
+    archived = bool(request.recordings) and all(recorded.archived_at for recorded in request.recordings)
+    there = {
+        "letter": any(letter.kind == "request" for letter in request.letters),
+        "dispositions": passed_on,
+        "staff": bool(request.staff),
+        "recording": archived,
+        "check": not archived or any(recorded.ready is not None for recorded in request.recordings),
+    }
+    return tuple(name for name, is_there in there.items() if not is_there)

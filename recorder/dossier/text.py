@@ -165,7 +165,6 @@ def step_text(step: Step, language: int) -> str:
 
 
 def _standing_text(step: Step, zone: tzinfo | None) -> str:
-    """Return how a step stands, in both languages, with the moments that say so."""
     due = f"batas / due {moment(step.due_at, zone)}" if step.due_at else ""
     done = f"selesai / done {moment(step.done_at, zone)}" if step.done_at else ""
     return ", ".join(filter(None, (both(_STATES[step.state]), done, due)))

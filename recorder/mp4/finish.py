@@ -17,9 +17,8 @@ from config.errors import MediaError
 from recorder.model.marks import Mark
 from recorder.model.titles import chapters
 from recorder.mp4.boxes import Parts, box_at, length
-from recorder.mp4.chapter_track import titles
 from recorder.mp4.head import close_head, head_of, is_closed, reopen_head
-from recorder.mp4.movie import Movie
+from recorder.mp4.movie import Movie, titles
 from recorder.mp4.scan import Advance, Fragments
 
 MOST_CUT_BYTES = 64_000_000

@@ -1,23 +1,92 @@
 """The index (`moov`) of an ordinary MP4, made of that of a fragmented one and of the samples of its fragments.
 
 What describes the tracks (codecs, titles, languages) is taken over as it is; durations, edit lists and sample tables
-are new. ISO/IEC 14496-12, 8.2 to 8.6; chapters are Nero's `chpl`, and a track that other players read.
+are new. ISO/IEC 14496-12, 8.2 to 8.6.
+
+Chapters are Nero's `chpl`, and for players other than mpv a track of texts that the others refer to (`tref`, `chap`).
+A sample of it is a title: its length in 16 bits, its bytes, and a box that says that they are UTF-8. QuickTime File
+Format, "Text Media" and "Chapter Lists". The boxes are those that FFmpeg writes.
 """
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil
 
-from recorder.mp4.boxes import Parts, box, boxes, find
-from recorder.mp4.chapter_track import Starts, chapter_track, short
-from recorder.mp4.samples import Samples
-from recorder.mp4.tables import LARGEST_32, VERSION_1, sample_tables
+import numpy as np
+
+from recorder.mp4.boxes import HEAD, Parts, box, boxes, find
+from recorder.mp4.samples import LARGEST_32, VERSION_0, VERSION_1, Samples, sample_tables
+
+SCALE = 1000
+MOST_TITLE_BYTES = 4096
+_UTF_8 = bytes.fromhex("0000000c 656e6364 00000100")
+_IN_MOVIE = bytes.fromhex("00000002")
+"""Of the movie and not enabled: players do not show it as text."""
+_UNDETERMINED = b"\x55\xc4\0\0"
+_MATRIX = struct.pack(">9I", 0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000)
+_HANDLER = VERSION_0 + bytes(4) + b"text" + bytes(12) + b"SubtitleHandler\0"
+_HEADER = box(
+    b"gmhd",
+    box(b"gmin", bytes.fromhex("00000000 0040 8000 8000 8000 0000 0000")),
+    box(b"text", struct.pack(">9H", 1, 0, 0, 0, 0, 0, 0, 0, 1), bytes(14), struct.pack(">HH", 0x4000, 0)),
+)
+_HERE = box(b"dinf", box(b"dref", VERSION_0, struct.pack(">I", 1), box(b"url ", b"\0\0\0\1")))
+_DESCRIPTION = bytes.fromhex("00000001 0000 00000000 0000000000000000 00000000 0001 0000 00000000")
+_FONTS = bytes.fromhex("0000000d 66746162 0001 0001 00")
+
+type Starts = Sequence[tuple[int, str]]
+"""Chapters: where each begins, in milliseconds, and its title."""
+
+
+def titles(chapters: Starts) -> Parts:
+    """Return the `mdat` with the samples; nothing where there are no chapters."""
+    return box(b"mdat", [_sample(title) for _, title in chapters]) if chapters else []
+
+
+def short(text: str, most: int) -> bytes:
+    """Return `text` as `most` bytes at most, cut between two letters."""
+    return text.encode()[:most].decode(errors="ignore").encode()
+
+
+def chapter_track(chapters: Starts, number: int, end_s: float, shown: int, dates: tuple[int, int], at: int) -> Parts:
+    """Return the `trak` called `number` of chapters up to `end_s`, whose `titles` are at `at` in the file.
+
+    `shown` is `end_s` in the movie's time scale, `dates` are when it was made and changed.
+    """
+    edges = [start for start, _ in chapters] + [max(int(end_s * SCALE), chapters[-1][0] + 1)]
+    samples = Samples()
+    samples.begin_run(0)
+    sizes = np.array([len(_sample(title)) for _, title in chapters], np.uint32)
+    samples.add_run(at + HEAD.size, len(chapters), sizes, np.diff(np.array(edges, np.int64)).astype(np.uint32), 0, 0)
+    entry = box(b"text", bytes(6), struct.pack(">H", 1), _DESCRIPTION, _FONTS)
+    description = VERSION_0 + struct.pack(">I", 1) + b"".join(entry)
+    tables = box(b"stbl", sample_tables(samples, description))
+    head = struct.pack(">5I", *dates, number, 0, shown) + bytes(16) + _MATRIX + bytes(8)
+    edit = struct.pack(">IIiI", 1, shown, 0, 0x10000)
+    media_head = struct.pack(">4I", *dates, SCALE, samples.end)
+    return box(
+        b"trak",
+        box(b"tkhd", _IN_MOVIE, head),
+        box(b"edts", box(b"elst", VERSION_0, edit)),
+        box(
+            b"mdia",
+            box(b"mdhd", VERSION_0, media_head, _UNDETERMINED),
+            box(b"hdlr", _HANDLER),
+            box(b"minf", _HEADER, _HERE, tables),
+        ),
+    )
+
+
+def _sample(title: str) -> bytes:
+    text = short(title, MOST_TITLE_BYTES)
+    return struct.pack(">H", len(text)) + text + _UTF_8
+
 
 LARGEST_31 = (1 << 31) - 1
 """What players that read signed numbers understand."""
-MOST_CHAPTERS, MOST_TITLE_BYTES = 255, 255
+MOST_CHAPTERS, MOST_NERO_BYTES = 255, 255
 CHAPTER_TICKS = 10_000
 """A chapter's start counts 100 ns: so many in a millisecond."""
 REMADE = {b"stts", b"stss", b"ctts", b"stsc", b"stsz", b"stco", b"co64", b"sgpd", b"sbgp"}
@@ -74,7 +143,7 @@ class Movie:
                 parts += _timed(kind, content, 12, self._end, next_track=number and number + 1)
             elif kind == b"trak":
                 track = self._tracks.get(track_of(content))
-                parts += self._trak(track, number) if track else _unused(content)
+                parts += self._trak(track, number) if track else box(kind, _changed(content, {b"edts": _left_out}))
             elif kind == b"udta":
                 user.append(content)
             elif kind != b"mvex":
@@ -98,22 +167,36 @@ class Movie:
 
     def _trak(self, track: _Track, chapters: int | None) -> Parts:
         """Return a track; `chapters` is the number of the one that has its chapters."""
-        parts: Parts = []
-        for kind, content in boxes(track.trak):
-            if kind == b"tkhd":
-                parts += _timed(kind, content, 16, track.end)
-                parts += box(b"edts", _edit_list(track))
-                parts += box(b"tref", box(b"chap", struct.pack(">I", chapters))) if chapters else []
-            elif kind == b"mdia":
-                parts += box(kind, _media(content, track.samples))
-            elif kind != b"edts":
-                parts += box(kind, content)
-        return box(b"trak", parts)
+        samples = track.samples
+
+        def header(content: bytes) -> Parts:
+            parts = _timed(b"tkhd", content, 16, track.end) + box(b"edts", _edit_list(track))
+            return parts + (box(b"tref", box(b"chap", struct.pack(">I", chapters))) if chapters else [])
+
+        def table(content: bytes) -> Parts:
+            others = _changed(content, dict.fromkeys([*REMADE, b"stsd"], _left_out))
+            return box(b"stbl", sample_tables(samples, find(content, b"stsd")), others)
+
+        def media(content: bytes) -> Parts:
+            length = samples.end - samples.begin
+            return box(b"mdia", _changed(content, {
+                b"mdhd": lambda mdhd: _timed(b"mdhd", mdhd, 12, length),
+                b"minf": lambda minf: box(b"minf", _changed(minf, {b"stbl": table})),
+            }))  # fmt: skip
+
+        return box(b"trak", _changed(track.trak, {b"tkhd": header, b"mdia": media, b"edts": _left_out}))
 
 
-def _unused(trak: bytes) -> Parts:
-    """Return a track that nothing was ever recorded on."""
-    return box(b"trak", [part for kind, content in boxes(trak) if kind != b"edts" for part in box(kind, content)])
+def _changed(content: bytes, changes: Mapping[bytes, Callable[[bytes], Parts]]) -> Parts:
+    """Return the boxes in `content`, those of some kinds as `changes` makes them of their content."""
+    parts: Parts = []
+    for kind, inner in boxes(content):
+        parts += changes[kind](inner) if kind in changes else box(kind, inner)
+    return parts
+
+
+def _left_out(_content: bytes) -> Parts:
+    return []
 
 
 def track_of(trak: bytes) -> int:
@@ -123,7 +206,6 @@ def track_of(trak: bytes) -> int:
 
 
 def _scale(header: bytes) -> int:
-    """Return the time scale that a `mvhd` or `mdhd` gives."""
     scale = int(struct.unpack_from(">I", header, 20 if header[0] else 12)[0])
     if not scale:
         raise ValueError("its head has no time scale")
@@ -176,34 +258,9 @@ def _edit_list(track: _Track) -> Parts:
     return box(b"elst", bytes([wide, 0, 0, 0]), struct.pack(">I", len(entries)), edits)
 
 
-def _media(mdia: bytes, samples: Samples) -> Parts:
-    parts: Parts = []
-    for kind, content in boxes(mdia):
-        if kind == b"mdhd":
-            parts += _timed(kind, content, 12, samples.end - samples.begin)
-        elif kind == b"minf":
-            parts += box(kind, _information(content, samples))
-        else:
-            parts += box(kind, content)
-    return parts
-
-
-def _information(minf: bytes, samples: Samples) -> Parts:
-    parts: Parts = []
-    for kind, content in boxes(minf):
-        if kind == b"stbl":
-            others = [
-                part for name, inner in boxes(content) if name not in {*REMADE, b"stsd"} for part in box(name, inner)
-            ]
-            parts += box(kind, sample_tables(samples, find(content, b"stsd")), others)
-        else:
-            parts += box(kind, content)
-    return parts
-
-
 def _chapters(chapters: Starts) -> Parts:
     entries = b"".join(
         struct.pack(">QB", start * CHAPTER_TICKS, len(title)) + title
-        for start, title in ((start, short(text, MOST_TITLE_BYTES)) for start, text in chapters[:MOST_CHAPTERS])
+        for start, title in ((start, short(text, MOST_NERO_BYTES)) for start, text in chapters[:MOST_CHAPTERS])
     )
     return box(b"chpl", VERSION_1, bytes(4), bytes([min(len(chapters), MOST_CHAPTERS)]), entries)

@@ -1,17 +1,23 @@
-"""Copying packets from one or several files of media into one, without encoding anything again.
+"""Files of media as a crash leaves them, and copying their packets into one file without encoding anything again.
 
-Packets keep their times, moved by where their file lies in the session. Where two files hold the same moment the later
-one has it from its first keyframe on; where neither does, the gap stays a gap in the times.
+A recording that is being written is a head (`ftyp`, `free`, `moov`) and fragments (`moof`, `mdat`). A clean close
+appends a `moov` that describes all of it, and then makes the head one large `mdat`.
+
+Copied packets keep their times, moved by where their file lies in the session. Where two files hold the same moment the
+later one has it from its first keyframe on; where neither does, the gap stays a gap in the times.
 """
 
+import os
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import av.error
+from av.container import InputContainer
 from av.stream import Stream
 from av.video.stream import VideoStream
 
@@ -19,8 +25,70 @@ from config.errors import MediaError
 from recorder.archive.media import NOT_DECODED, OPEN_SAFELY, Media, tracks
 from recorder.model.marks import Mark
 from recorder.model.titles import chapters, copy_made, copy_title
-from recorder.recovery.layout import BUFFER_BYTES, MP4, Piece, opened
+from recorder.mp4.boxes import box_at
 from recorder.storage_errors import storage_error
+
+BUFFER_BYTES = 1 << 20
+MP4, MATROSKA = "mp4", "matroska"
+CONTAINERS = {".mp4": MP4, ".m4a": MP4, ".mkv": MATROSKA, ".mka": MATROSKA, ".webm": MATROSKA}
+"""The libavformat muxer for each kind of file that a recorder makes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A file of media, of which `whole_bytes` can be read; its time 0 lies at `offset_s` of the session's media time.
+
+    One that `is_open` was never closed: an MP4 in fragments, or Matroska without a length.
+    """
+
+    path: Path
+    bytes: int
+    whole_bytes: int
+    is_open: bool
+    offset_s: float = 0.0
+
+
+def look(path: Path, offset_s: float = 0.0) -> Piece:
+    """Return in what state the file at `path` is; raises OSError."""
+    size = path.stat().st_size
+    kind = CONTAINERS.get(path.suffix)
+    if kind == MP4:
+        with path.open("rb", buffering=0) as file:
+            whole = _fragments_end(file.fileno(), size)
+        return Piece(path, size, whole or size, whole > 0, offset_s)
+    return Piece(path, size, size, kind == MATROSKA and size > 0 and _lacks_length(path), offset_s)
+
+
+def _fragments_end(descriptor: int, size: int) -> int:
+    position = whole = 0
+    is_inside = False
+    # After a power cut there is anything where nothing had come onto the disk yet: no type of a box.
+    while (box := box_at(descriptor, position)) and box.end <= size and box.kind.isascii():
+        if box.kind == b"mdat" and is_inside:
+            whole = box.end
+        is_inside = box.kind == b"moof" or (is_inside and box.kind != b"mdat")
+        position = box.end
+    return whole
+
+
+def _lacks_length(path: Path) -> bool:
+    try:
+        with av.open(path, options=OPEN_SAFELY | NOT_DECODED) as container:
+            return container.duration is None and any(packet.size > 0 for packet in container.demux())
+    except (av.error.FFmpegError, ValueError):
+        return False
+
+
+@contextmanager
+def opened(piece: Piece, more: Mapping[str, str] = {}) -> Iterator[InputContainer]:
+    """Open what is whole of a file, with `more` options of FFmpeg's; raises av.error.FFmpegError."""
+    name, options = os.fspath(piece.path), OPEN_SAFELY | dict(more)
+    if piece.whole_bytes < piece.bytes:
+        name = f"subfile,,start,0,end,{piece.whole_bytes},,:{name}"
+        options["protocol_whitelist"] += ",subfile"
+    with av.open(name, options=options, buffer_size=BUFFER_BYTES) as container:
+        yield container
+
 
 type Packet = av.Packet[Stream]
 type Start = tuple[float, float]
@@ -146,7 +214,6 @@ def copy(
 
 
 def _of_all(pieces: Sequence[Piece]) -> Iterator[tuple[int, Packet]]:
-    """Yield every packet of the copy with the index of its track."""
     starts = [_starts(piece) for piece in pieces[1:]]
     for number, piece in enumerate(pieces):
         ends = starts[number] if number < len(starts) else {}

@@ -12,8 +12,7 @@ from devices.host.clock import NANOSECONDS
 from recorder.archive.media import holds_media, probe
 from recorder.archive.work import PROGRAM, WorkFolder
 from recorder.mending import mend
-from recorder.recovery.copying import has_tracks
-from recorder.recovery.layout import CONTAINERS, MP4, Piece, look
+from recorder.recovery.copying import CONTAINERS, MP4, Piece, has_tracks, look
 from recorder.recovery.rebuild import PartEvidence, into_run_s, read_events
 
 MOST_MOVED_S = 60.0

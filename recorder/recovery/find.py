@@ -1,6 +1,7 @@
 """Which sessions were never sealed: their work folders in all archives, those of one session together."""
 
-from collections.abc import Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,14 +65,7 @@ def find(archives: Iterable[Archive]) -> list[Unfinished]:
                 f"The archive {archive.root} cannot be read: {error.strerror}", why="unwritable"
             ) from None
         parts += (Part(archive, folder, recall_begun(folder)) for folder in folders)
-    by_session: dict[str, list[Part]] = {}
-    for part in parts:
-        by_session.setdefault(names.session_of(part.folder.name), []).append(part)
-    return [
-        Unfinished(name, tuple(sorted(copy, key=_order)))
-        for name in sorted(by_session)
-        for copy in _copies(by_session[name])
-    ]
+    return _sessions(parts)
 
 
 def apart(archives: Iterable[Archive]) -> list[Unfinished]:
@@ -79,32 +73,28 @@ def apart(archives: Iterable[Archive]) -> list[Unfinished]:
 
     Those that somebody corrected stay as they are. Raises StorageError when a folder cannot be read.
     """
-    by_session: dict[str, list[tuple[Archive, Path]]] = {}
-    for archive in archives:
-        for folder in catalog.folders_of_packages(archive.root):
-            by_session.setdefault(names.session_of(folder.name), []).append((archive, folder))
-    found: list[Unfinished] = []
-    for name, folders in sorted(by_session.items()):
-        parts: list[Part] = []
-        for archive, folder in folders if len(folders) > 1 else ():
+    folders = [(archive, folder) for archive in archives for folder in catalog.folders_of_packages(archive.root)]
+    counts = Counter(names.session_of(folder.name) for _, folder in folders)
+    parts: list[Part] = []
+    for archive, folder in folders:
+        if counts[names.session_of(folder.name)] > 1:
             with suppress(ArchiveError):
                 parts.append(Part(archive, folder, read_part(folder)))
-        found += (
-            Unfinished(name, tuple(sorted(copy, key=_order)))
-            for copy in _copies(parts)
-            if len(copy) > 1 and not any((part.folder / HISTORY).exists() for part in copy)
-        )
-    return found
+    return [
+        session
+        for session in _sessions(parts)
+        if len(session.parts) > 1 and not any((part.folder / HISTORY).exists() for part in session.parts)
+    ]
+
+
+def _sessions(parts: Iterable[Part]) -> list[Unfinished]:
+    """Return sessions by name; each copy of one (`storage.mirror`) becomes a package, and so is one."""
+    found: defaultdict[tuple[str, int], list[Part]] = defaultdict(list)
+    for part in parts:
+        found[names.session_of(part.folder.name), part.begun.copy].append(part)
+    return [Unfinished(name, tuple(sorted(found[name, copy], key=_order))) for name, copy in sorted(found)]
 
 
 def _order(part: Part) -> tuple[bool, int, str]:
     """Order what was joined before what it was joined of, else by number."""
     return not part.begun.joined, part.begun.part, part.folder.name
-
-
-def _copies(parts: Sequence[Part]) -> list[list[Part]]:
-    """Return the parts of each copy of a session (`storage.mirror`): each becomes a package."""
-    copies: dict[int, list[Part]] = {}
-    for part in parts:
-        copies.setdefault(part.begun.copy, []).append(part)
-    return [copies[number] for number in sorted(copies)]

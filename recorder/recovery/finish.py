@@ -2,29 +2,282 @@
 
 The normal end of a session comes here too, where it has several parts: because it moved to another disk, or because
 another recorder had begun it. Then its recorder says what it knows, and nothing is told of a recovery.
+
+Several parts are put together as `.NAME.joining` (of a second copy `.NAME.copy2.joining`), which nobody takes for a
+session, and that is `NAME.joined` from one rename on. Until then the parts count, and after it they do not: whatever
+stops this, one or the other is there whole. What is half built when it fails is removed; what a kill leaves of it, the
+next one removes.
 """
 
-from collections.abc import Collection, Sequence
+import shutil
+from collections.abc import Collection, Container, Iterable, Sequence
 from contextlib import suppress
+from dataclasses import replace
+from itertools import chain, count, groupby, pairwise
+from math import inf
+from pathlib import Path
 
 import msgspec
 
 from config.errors import ArchiveError, MediaError, StorageError
+from config.events import Event
 from config.files import read_file
+from config.quantities import brief_size, clock_text
 from devices.host.clock import Clock
-from recorder.archive import names
+from recorder.archive import catalog, fixity, names
 from recorder.archive.archive import Archive
 from recorder.archive.bag import TAG_MANIFEST_FILE
 from recorder.archive.disk import PRIVATE, Disk
 from recorder.archive.fixity import Progress, Tally
-from recorder.archive.model import UNREADABLE, Package, PartFacts, RecordingFacts, decode_recording
-from recorder.archive.work import BEGUN_FILE, PROGRAM, RECORDING_FILE, WorkFolder, encode_begun
-from recorder.recovery.assemble import assemble, place_for, sweep
+from recorder.archive.model import INTERRUPTED, UNREADABLE, Gap, Package, PartFacts, RecordingFacts, decode_recording
+from recorder.archive.runs import RECOVERED_KIND
+from recorder.archive.work import BEGUN_FILE, METADATA_FILES, PROGRAM, RECORDING_FILE, WorkFolder, encode_begun
+from recorder.dossier.enclose import PAYLOAD
+from recorder.dossier.papers import LETTERS
+from recorder.model.marks import Mark
+from recorder.mp4.finish import MOST_CUT_BYTES
+from recorder.recovery.copying import Piece, form
 from recorder.recovery.evidence import Left, examine, placed
-from recorder.recovery.rebuild import begins, rebuild
-from recorder.recovery.repair import repair
-from recorder.recovery.telling import PUT_TOGETHER, RECOVERED, joined_log, told
+from recorder.recovery.rebuild import begins, read_events, rebuild
+from recorder.recovery.repair import Advance, repair, write_copy
 from recorder.troubles import reason_of
+
+
+def join(
+    parts: Sequence[Piece],
+    target: Path,
+    *,
+    disk: Disk | None = None,
+    marks: Sequence[Mark] = (),
+    title: str = "",
+    taken: Container[str] = (),
+    advance: Advance | None = None,
+) -> list[tuple[Path, float]]:
+    """Make one file at `target` of the parts of a session, in their order; each must hold something to play.
+
+    Return the files that were made, and at which media time of the session each begins.
+    Parts of another form than those before them (another size, another codec, a track more) begin a further file:
+    `program.mp4` is followed by `program-2.mp4`, or by the next that is not one of the `taken` names. The times in each
+    file begin at 0. Files are verified and synced when they appear under their names. Raises MediaError, StorageError
+    or OSError; the parts are never changed.
+    """
+    disk = disk or Disk()
+    for part in parts:
+        if part.bytes - part.whole_bytes > MOST_CUT_BYTES:
+            raise MediaError(
+                f"{part.path} is damaged, and only what is before that could be joined",
+                hint="the parts stay as they are; `liput archive seal` makes a package of each",
+            )
+    groups = [list(group) for _, group in groupby(parts, key=form)]
+    begins = [group[0].offset_s for group in groups]
+    further = (target.with_name(f"{target.stem}-{number}{target.suffix}") for number in count(2))
+    paths = chain([target], (path for path in further if path.name not in taken))
+    made = []
+    for path, group, (offset_s, next_s) in zip(paths, groups, pairwise([*begins, inf]), strict=False):
+        pieces = [replace(part, offset_s=part.offset_s - offset_s) for part in group]
+        mine = [
+            msgspec.structs.replace(mark, media_s=mark.media_s - offset_s)
+            for mark in marks
+            if offset_s <= mark.media_s < next_s
+        ]
+        write_copy(pieces, path, disk, marks=mine, title=title, advance=advance)
+        made.append((path, offset_s))
+    return made
+
+
+SPARE_BYTES = 20_000_000
+"""What a package takes besides its media."""
+
+
+def place_for(size: int, name: str, archives: Iterable[Archive]) -> Archive:
+    """Return the first of `archives` that has room for the session `name`; raises StorageError when none has.
+
+    `size` is the bytes of its media.
+    """
+    needed = size + SPARE_BYTES
+    for archive in dict.fromkeys(archives):
+        try:
+            free = shutil.disk_usage(archive.root).free
+        except OSError:
+            continue
+        if free >= needed:
+            return archive
+    raise StorageError(
+        f"No archive has {brief_size(needed)} free, which joining the parts of {name} takes",
+        hint="Free space on one of their disks; the parts are kept, and liput serve joins them then.",
+        why="full",
+    )
+
+
+def joining_folder(archive: Archive, name: str, copy: int) -> Path:
+    """Return where the parts of copy `copy` of the session `name` are put together: another recovery may do another."""
+    return archive.root / catalog.INCOMING / (f".{name}.joining" if copy == 1 else f".{name}.copy{copy}.joining")
+
+
+def sweep(archives: Iterable[Archive], name: str, copy: int) -> None:
+    """Remove what an attempt to join the parts of copy `copy` of the session `name` had half built.
+
+    Only for who has locked these parts: then nobody builds it now. Those of another copy are not removed: somebody may
+    be putting them together.
+    """
+    for archive in archives:
+        shutil.rmtree(joining_folder(archive, name, copy), ignore_errors=True)
+
+
+def assemble(
+    lefts: Sequence[Left],
+    archive: Archive,
+    facts: RecordingFacts,
+    log: bytes,
+    disk: Disk,
+    advance: Advance | None,
+    part: int,
+) -> WorkFolder:
+    """Make one work folder of all parts, with the session's `facts` and `log`, and return it, locked.
+
+    `part` is the number that its package bears.
+    Raises MediaError, StorageError and OSError; the parts are as they were, and what was half built is gone.
+    """
+    first = lefts[0].work
+    begun = msgspec.structs.replace(first.begun, part=part)
+    building = WorkFolder(joining_folder(archive, names.session_of(first.name), begun.copy), begun)
+    disk.begin("mkdir", building.path)
+    building.path.mkdir()  # what is there by now is somebody else's, and not ours to remove
+    try:
+        joined = _build(lefts, building, facts, log, disk, advance)
+    except Exception:
+        shutil.rmtree(building.path, ignore_errors=True)  # sealing the parts takes some room, too
+        raise
+    return archive.reopen(joined)
+
+
+def _build(
+    lefts: Sequence[Left], building: WorkFolder, facts: RecordingFacts, log: bytes, disk: Disk, advance: Advance | None
+) -> Path:
+    name = names.session_of(lefts[0].work.name)
+    building.media.mkdir(parents=True)
+    building.metadata.mkdir()
+    made = _join_files(lefts, building, facts, disk, advance)
+    offsets = {path.name: round(offset_s, 6) for path, offset_s in made if offset_s > 0}
+    _keep_others(lefts, building)
+    disk.write(building.events, log)
+    begun = msgspec.structs.replace(
+        building.begun,
+        joined=tuple(left.work.begun.part for left in lefts),
+        facts=msgspec.structs.replace(facts, offsets=offsets),
+    )
+    disk.write(building.path / BEGUN_FILE, encode_begun(begun), mode=PRIVATE)
+    for path in (*(path for path in building.path.rglob("*") if path.is_file()), *fixity.folders(building.path)):
+        disk.sync(path)
+    sizes = _sizes(building) | {path.name: path.stat().st_size for path, _ in made}  # raises where one is gone
+    joined = WorkFolder(building.path.with_name(f"{name}{names.JOINED}"), begun)
+    disk.move_folder(building.path, joined.path)
+    if _sizes(joined) != sizes:
+        disk.move_folder(joined.path, building.path)  # the parts count again
+        raise StorageError(
+            f"What {name} was put together in was changed meanwhile; its parts are kept",
+            hint=f"Look for what removes files in {building.path.parent}, then say liput recover again.",
+        )
+    return joined.path
+
+
+def _sizes(work: WorkFolder) -> dict[str, int]:
+    return {path.name: path.stat().st_size for path in work.media.glob("*")}
+
+
+def _join_files(
+    lefts: Sequence[Left], building: WorkFolder, facts: RecordingFacts, disk: Disk, advance: Advance | None
+) -> list[tuple[Path, float]]:
+    """Join what bears the same name in all parts; return the files that were made."""
+    made: list[tuple[Path, float]] = []
+    all_names = dict.fromkeys(file.path.name for left in lefts for file in left.playable)
+    for name in all_names:
+        pieces = [
+            replace(file, offset_s=left.offset_s) for left in lefts for file in left.playable if file.path.name == name
+        ]
+        marks = facts.marks if name == PROGRAM else ()
+        title = building.begun.title if name == PROGRAM else ""
+        target = building.media / name
+        made += join(pieces, target, disk=disk, marks=marks, title=title, taken=all_names, advance=advance)
+    return made
+
+
+def _keep_others(lefts: Sequence[Left], building: WorkFolder) -> None:
+    """Copy what cannot be joined: media that nothing plays, letters, and further files of the metadata."""
+    for left in lefts:
+        part = left.work.begun.part
+        unplayable = [file.path for file in left.unplayable]
+        further = [
+            path
+            for path in left.work.metadata.glob("*")
+            if path.is_file()
+            and not path.name.startswith(".")
+            and path.relative_to(left.work.path).as_posix() not in METADATA_FILES  # written anew for all parts
+        ]
+        letters = [path for path in (left.work.path / PAYLOAD / LETTERS).glob("*") if not path.name.startswith(".")]
+        for path in letters:
+            copy = building.path / path.relative_to(left.work.path)
+            if not copy.exists():  # each part has the same
+                copy.parent.mkdir(exist_ok=True)
+                shutil.copy2(path, copy)
+        for path in (*unplayable, *further):
+            copy = building.path / path.relative_to(left.work.path)
+            if copy.exists():
+                copy = copy.with_name(f"{copy.stem}.part{part}{copy.suffix}")
+            shutil.copy2(path, copy)
+
+
+def whole_lines(log: bytes) -> bytes:
+    """Return a log without the half line that a kill may leave at its end."""
+    return log[: log.rfind(b"\n") + 1]
+
+
+def joined_log(logs: Sequence[bytes]) -> bytes:
+    """Return the logs of all parts as one: a recorder that goes on with another disk writes every event to both."""
+    lines = (line for log in logs for line in whole_lines(log).splitlines(keepends=True))
+    return b"".join(dict.fromkeys(lines))
+
+
+RECOVERED = "Recovered after its recorder had ended without sealing it"
+PUT_TOGETHER = "Put together of its parts, which were packages of their own"
+
+
+def told(log: bytes, name: str, facts: RecordingFacts, parts: Sequence[int], clock: Clock, message: str) -> bytes:
+    """Return the log of a session with the event that it was recovered at its end; as it is where that stands there."""
+    log = whole_lines(log)
+    events = read_events(log)
+    if events and events[-1].kind == RECOVERED_KIND:
+        return log
+    lines: list[bytes] = []
+
+    def emit(kind: str, subject: str, message: str, **detail: object) -> None:
+        lines.append(msgspec.json.encode(Event(clock.now(), kind, subject, detail, message)) + b"\n")
+
+    what = missing(facts.gaps, facts.degraded)
+    emit(
+        "session-recovered", name, f"{message}; {what}.",
+        parts=list(parts), gaps=msgspec.to_builtins(facts.gaps),
+    )  # fmt: skip
+    return log + b"".join(lines)
+
+
+def missing(gaps: Sequence[Gap], degraded: Sequence[str]) -> str:
+    """Return in words what is missing of a recording: what a kill has cost, and what was lost while it was recorded."""
+    said = "the last second may be missing" if INTERRUPTED in degraded else "nothing is missing"
+    if elsewhere := [gap for gap in gaps if gap.part is not None]:
+        said = "not in this package: " + "; ".join(map(_said, elsewhere))
+    if gaps := [gap for gap in gaps if gap.part is None]:
+        said = "missing: " + "; ".join(map(_said, gaps)) + ("" if not elsewhere else f"; {said}")
+    lost = [reason for reason in degraded if reason != INTERRUPTED]
+    if not lost:
+        return said
+    told = f"while it was recorded: {', '.join(lost)}"
+    return f"{said}; {told}" if gaps or elsewhere or INTERRUPTED in degraded else told
+
+
+def _said(gap: Gap) -> str:
+    return f"{gap.duration_s:.1f} s from {clock_text(gap.start_s)} on ({gap.reason})"
+
 
 NOT_REPAIRED = "media-not-repaired"
 """The reason given when a file stays as the kill left it, because the disk has no room for its repair."""
@@ -135,7 +388,6 @@ class Finisher:
             self._disk.write(left.work.events, log)
 
     def _join(self, lefts: Sequence[Left], said: RecordingFacts | None, tally: Tally) -> Package:
-        """Make one work folder of several, then seal that."""
         facts = rebuild([left.evidence() for left in lefts], lefts[0].work.begun.started_at, said, self._apart)
         name = names.session_of(lefts[0].work.name)
         log = joined_log([left.log() for left in lefts])

@@ -5,14 +5,13 @@ from pathlib import Path
 
 from config.errors import ArchiveError
 from recorder.archive import fixity
-from recorder.archive.contents import Content
+from recorder.archive.exporting import Content
 from recorder.archive.fixity import Progress, Tally
 from recorder.archive.handing import publishing
 from recorder.archive.model import Recording
 from recorder.archive.work import program_files
 from recorder.model.marks import Mark
-from recorder.recovery.copying import copy, is_same_copy, read_back
-from recorder.recovery.layout import look
+from recorder.recovery.copying import copy, is_same_copy, look, read_back
 
 
 def write_mp4(whole: Sequence[Content], recording: Recording, target: Path, progress: Progress | None = None) -> None:

@@ -9,14 +9,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
 from math import log10
+from pathlib import Path
 
 import msgspec
 
 from config.events import Event
-from config.files import json_lines
+from config.files import json_lines, read_file
 from devices.host.clock import SystemClock
 from recorder.archive.model import INTERRUPTED, Gap, PartFacts, RecordingFacts
 from recorder.archive.runs import RECOVERED_KIND
+from recorder.archive.work import EVENTS_FILE
 from recorder.model.marks import Mark
 from recorder.troubles import ActiveFaults
 
@@ -49,7 +51,10 @@ class PartEvidence:
 
 
 class Run:
-    """One recorder: its parts, in order, and its events."""
+    """One recorder: its parts, in order, and its events; it has `ended` where it came so far as to say so.
+
+    It was `last_seen` when it wrote its media, or an event; `seconds` of it play.
+    """
 
     def __init__(self, parts: Sequence[PartEvidence]) -> None:
         self.parts = parts
@@ -57,22 +62,11 @@ class Run:
         self.base_s = first.offset_s - into_run_s(first.events, first.part)
         unique = {msgspec.json.encode(event): event for part in parts for event in part.events}
         self.events = [event for event in unique.values() if event.kind != RECOVERED_KIND]
-
-    @property
-    def ended(self) -> Event | None:
-        """The event by which it ended in order, if it came so far."""
-        return next((event for event in reversed(self.events) if event.kind == "session-ended"), None)
-
-    @property
-    def last_seen(self) -> datetime | None:
-        """The last moment at which it is known to have lived: it wrote its media, or an event."""
-        written = [part.written_at for part in self.parts if part.written_at]
-        return max([*written, *(event.at for event in self.events)], default=None)
-
-    @property
-    def seconds(self) -> float:
-        """How much of it plays."""
-        return sum(part.duration_s for part in self.parts)
+        self.ended = next((event for event in reversed(self.events) if event.kind == "session-ended"), None)
+        written = (part.written_at for part in parts if part.written_at)
+        self.last_seen = max([*written, *(event.at for event in self.events)], default=None)
+        self.killed_at = f" at {self.last_seen:%H:%M:%S}" if self.last_seen else ""
+        self.seconds = sum(part.duration_s for part in parts)
 
     def last_said(self, name: str) -> float | None:
         """Return what it said last of its sound: at its end, or once a minute before."""
@@ -86,10 +80,13 @@ class Run:
         """Yield its events of one kind."""
         return (event for event in self.events if event.kind == kind)
 
-    @property
-    def killed_at(self) -> str:
-        """When it was killed, in words, as far as is known."""
-        return f" at {self.last_seen:%H:%M:%S}" if self.last_seen else ""
+
+def log_of(folder: Path) -> bytes:
+    """Return the event log of the package or work folder at `folder`; nothing where it cannot be read."""
+    try:
+        return read_file(folder / EVENTS_FILE, cut=True)
+    except OSError:
+        return b""
 
 
 def read_events(log: bytes) -> list[Event]:
@@ -125,9 +122,7 @@ def rebuild(
     before, last = runs[:-1], runs[-1]
     was_killed = said is None and last.ended is None
     said = said or _said(last, started_at)
-    loudness_lufs, loudness_range_lu = _loudness([*map(_measured, before), (said.loudness_lufs, last.seconds)]), None
-    if not before:
-        loudness_range_lu = said.loudness_range_lu
+    measured = [(run.last_said("loudness_lufs"), run.seconds) for run in before]
     reasons = dict.fromkeys([*(reason for run in before for reason in _reasons(run)), *said.degraded])
     if was_killed or any(gap.part is None for gap in gaps):
         reasons.setdefault(INTERRUPTED)
@@ -139,14 +134,13 @@ def rebuild(
         marks=tuple(_marks(runs)),
         gaps=gaps,
         parts=_part_facts(parts, is_one_of_several=bool(apart)),
-        loudness_lufs=loudness_lufs,
-        loudness_range_lu=loudness_range_lu,
+        loudness_lufs=_loudness([*measured, (said.loudness_lufs, last.seconds)]),
+        loudness_range_lu=None if before else said.loudness_range_lu,
         destinations=tuple(dict.fromkeys([*(name for run in runs for name in _destinations(run)), *said.destinations])),
     )
 
 
 def _said(run: Run, started_at: datetime) -> RecordingFacts:
-    """Return what the last recorder would have said."""
     end = run.ended.at if run.ended else started_at + timedelta(seconds=run.parts[-1].end_s)
     return RecordingFacts(
         ended_at=end,
@@ -167,11 +161,6 @@ def _destinations(run: Run) -> Iterator[str]:
             yield from map(str, names)
         elif event.kind == "destination-added" and has_begun:
             yield event.subject
-
-
-def _measured(run: Run) -> tuple[float | None, float]:
-    """Return how loud a recorder's program was, as it said last, and how long it recorded."""
-    return run.last_said("loudness_lufs"), run.seconds
 
 
 def _loudness(measured: Sequence[tuple[float | None, float]]) -> float | None:

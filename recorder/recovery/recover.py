@@ -7,12 +7,11 @@ process records or seals is left alone.
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from enum import StrEnum
-from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from config.errors import LiputError, PackageBusy, PackageNotFound, SessionError, StorageError
-from config.files import read_file
 from devices.host.clock import Clock
 from recorder.archive import catalog
 from recorder.archive.archive import Archive
@@ -21,12 +20,11 @@ from recorder.archive.disk import Disk
 from recorder.archive.fixity import Progress
 from recorder.archive.media import holds_media
 from recorder.archive.model import Gap, Package, PartFacts
-from recorder.archive.work import EVENTS_FILE, WorkFolder
-from recorder.recovery.assemble import place_for, sweep
+from recorder.archive.work import WorkFolder
 from recorder.recovery.evidence import examine
 from recorder.recovery.find import Unfinished
-from recorder.recovery.finish import Finisher
-from recorder.recovery.telling import missing
+from recorder.recovery.finish import Finisher, missing, place_for, sweep
+from recorder.recovery.rebuild import log_of
 
 type OnProgress = Callable[[str, int, int], None]
 """Gets a session's name, bytes done and bytes in all, again and again."""
@@ -107,9 +105,7 @@ class Recovery:
                 return self._recover(session, works)
         except (PackageBusy, PackageNotFound) as error:
             return _outcome(session, State.RECORDING, message=error.message, hint=error.hint)
-        except LiputError as error:
-            return _outcome(session, State.FAILED, message=error.message, hint=error.hint)
-        except OSError as error:
+        except (LiputError, OSError) as error:
             return _failed(session, error)
 
     def _recover(self, session: Unfinished, works: Sequence[WorkFolder]) -> Outcome:
@@ -125,7 +121,7 @@ class Recovery:
         if not (works := [work for work in works if work not in complete]):
             return _sealed(session, packages)
         others = self._others(session)
-        finisher = self._finisher(session, _spans(others), [_log(package.folder) for package in others])
+        finisher = self._finisher(session, _spans(others), [log_of(package.folder) for package in others])
         if not any(map(_holds_media, works)):
             for work in works:
                 finisher.archive_of(work).discard(work)
@@ -148,11 +144,9 @@ class Recovery:
             place_for(_size(session), session.name, archives)
             works += (part.archive.unseal(part.folder, finisher.told) for part in session.parts)
             return _sealed(session, [finisher.finish(works)])
-        except LiputError as error:
-            may_stay = isinstance(error, SessionError) or error.why == "full"
-            state = State.APART if may_stay else State.FAILED
-            return _outcome(session, state, message=error.message, hint=error.hint)
-        except OSError as error:
+        except (LiputError, OSError) as error:
+            if isinstance(error, LiputError) and (isinstance(error, SessionError) or error.why == "full"):
+                return _outcome(session, State.APART, message=error.message, hint=error.hint)
             return _failed(session, error)
         finally:
             for work in works:
@@ -165,14 +159,14 @@ class Recovery:
         """Make a package of each part, for no disk has room for all of them; they are joined later."""
         held = [work for work in works if _holds_media(work)]
         empty = {work.begun.part for work in works if work not in held}
-        logs = {work: _log(work.path) for work in held}
+        logs = {work: log_of(work.path) for work in held}
         spans = {work: _span(work) for work in held}
         packages = []
         for work in held:
             apart = [*(spans[other] for other in held if other is not work), *_spans(others)]
             more = [
                 *(log for other, log in logs.items() if other is not work),
-                *(_log(package.folder) for package in others),
+                *(log_of(package.folder) for package in others),
             ]
             packages.append(self._finisher(session, apart, more, empty).finish([work]))
         for work in works:
@@ -193,16 +187,16 @@ class Recovery:
             self._archives, clock=self._clock, disk=self._disk, progress=progress, apart=apart, logs=logs, empty=empty
         )  # fmt: skip
 
+    def _packages(self, session: Unfinished) -> list[Package]:
+        """Return the packages that bear the name of the session, or of a part of it."""
+        found = (folder for archive in self._archives for folder in catalog.sealed_as(archive.root, session.name))
+        return [package for package in map(catalog.read_package, found) if package.recording]
+
     def _others(self, session: Unfinished) -> list[Package]:
         """Return the packages of other parts of the session: they were sealed without these."""
-        found = [folder for archive in self._archives for folder in catalog.sealed_as(archive.root, session.name)]
-        packages = map(catalog.read_package, found)
-        return [
-            package
-            for package in packages
-            if package.recording
-            and (package.recording.of_session, package.copy) == (session.begun.uuid, session.begun.copy)
-        ]
+        mine = session.begun.uuid, session.begun.copy
+        found = self._packages(session)
+        return [each for each in found if each.recording and (each.recording.of_session, each.copy) == mine]
 
     # What is over
 
@@ -211,7 +205,10 @@ class Recovery:
     ) -> list[WorkFolder]:
         """Return the work folders that count; those whose recording another one or a package holds are removed."""
         joined = next((work for work in works if work.begun.joined), None)
-        covered = _parts_in(joined) if joined else self._sealed_parts(session)
+        if joined:
+            covered = {(joined.begun.uuid, joined.begun.copy, part) for part in joined.begun.joined}
+        else:
+            covered = self._sealed_parts(session)
         kept = []
         for work in works:
             is_leftover = (work.begun.uuid, work.begun.copy, work.begun.part) in covered
@@ -224,12 +221,10 @@ class Recovery:
     def _sealed_parts(self, session: Unfinished) -> set[tuple[str, int, int]]:
         """Return which parts (UUID, copy, number) are in whole packages of this name that were joined of several."""
         found: set[tuple[str, int, int]] = set()
-        for archive in self._archives:
-            for folder in catalog.sealed_as(archive.root, session.name):
-                package = catalog.read_package(folder)
-                recording = package.recording or None
-                if recording and len(recording.parts) > 1 and not archive.verify(package):
-                    found |= {(recording.of_session, part.copy, part.part) for part in recording.parts}
+        for package in self._packages(session):
+            recording = package.recording or None
+            if recording and len(recording.parts) > 1 and not self._archives[0].verify(package):
+                found |= {(recording.of_session, part.copy, part.part) for part in recording.parts}
         return found
 
 
@@ -253,22 +248,16 @@ def _locked(session: Unfinished) -> Iterator[list[WorkFolder]]:
         yield works
 
 
-def _parts_in(joined: WorkFolder) -> set[tuple[str, int, int]]:
-    return {(joined.begun.uuid, joined.begun.copy, part) for part in joined.begun.joined}
-
-
 def _only_awaits_its_rename(work: WorkFolder) -> bool:
     return not work.has_begun() and (work.path / TAG_MANIFEST_FILE).exists()
 
 
 def _span(work: WorkFolder) -> PartFacts:
-    """Return the span of the session's media time that a part holds."""
     held = examine(work).evidence()
     return PartFacts(part=held.part, offset_s=held.offset_s, duration_s=held.duration_s)
 
 
 def _spans(packages: Iterable[Package]) -> list[PartFacts]:
-    """Return the spans of the session's media time that packages hold, by part."""
     found: list[PartFacts] = []
     for recording in (package.recording for package in packages if package.recording):
         whole = PartFacts(part=recording.part, offset_s=0.0, duration_s=recording.duration_s)
@@ -277,19 +266,11 @@ def _spans(packages: Iterable[Package]) -> list[PartFacts]:
 
 
 def _size(session: Unfinished) -> int:
-    """Return the bytes of all that is in the folders of a session's parts."""
     return sum(catalog.read_unfinished(part.folder).bytes for part in session.parts)
 
 
 def _holds_media(work: WorkFolder) -> bool:
     return any(holds_media(path) for path in work.media.glob("*") if path.is_file())
-
-
-def _log(folder: Path) -> bytes:
-    try:
-        return read_file(folder / EVENTS_FILE, cut=True)
-    except OSError:
-        return b""
 
 
 def _sealed(session: Unfinished, packages: Sequence[Package]) -> Outcome:
@@ -308,17 +289,15 @@ def _sealed(session: Unfinished, packages: Sequence[Package]) -> Outcome:
     )
 
 
-def _failed(session: Unfinished, error: OSError) -> Outcome:
+def _failed(session: Unfinished, error: LiputError | OSError) -> Outcome:
+    if isinstance(error, LiputError):
+        return _outcome(session, State.FAILED, message=error.message, hint=error.hint)
     return _outcome(
         session, State.FAILED, message=f"{error.filename or session.name}: {error.strerror}",
         hint="Check the disk, then say liput recover again; what was recorded is kept.",
     )  # fmt: skip
 
 
-def _outcome(session: Unfinished, state: State, **more: object) -> Outcome:
-    begun = session.begun
-    fixed = Outcome(
-        id=session.name, uuid=begun.uuid, title=begun.title, state=state,
-        parts=[str(part.folder) for part in session.parts],
-    )  # fmt: skip
-    return msgspec.structs.replace(fixed, **more)
+def _outcome(session: Unfinished, state: State, **more: Any) -> Outcome:
+    begun, parts = session.begun, [str(part.folder) for part in session.parts]
+    return Outcome(id=session.name, uuid=begun.uuid, title=begun.title, state=state, parts=parts, **more)

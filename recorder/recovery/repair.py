@@ -14,8 +14,7 @@ from config.files import open_regular
 from recorder.archive.disk import Disk, aside_of
 from recorder.model.marks import Mark
 from recorder.mp4.finish import finish
-from recorder.recovery.copying import TrackCopy, copy, is_same_copy, read_back
-from recorder.recovery.layout import CONTAINERS, MP4, Piece, look
+from recorder.recovery.copying import CONTAINERS, MP4, Piece, TrackCopy, copy, is_same_copy, look, read_back
 
 type Advance = Callable[[int], None]
 """Called with bytes done since the last call; repairing a file takes twice its bytes."""
@@ -38,7 +37,6 @@ def repair(
 
 
 def _finish(path: Path, disk: Disk, marks: Sequence[Mark], title: str, advance: Advance | None) -> None:
-    """Give an MP4 in fragments its index."""
     written, reached = path.stat(), 0
 
     def sync(descriptor: int) -> None:

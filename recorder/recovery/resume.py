@@ -16,16 +16,16 @@ from uuid import UUID
 from capture.source import Matrix, VideoFormat
 from config.errors import ArchiveError, LiputError, PackageNotFound, StorageError
 from config.events import Event
-from config.files import open_regular, read_file
+from config.files import open_regular
 from devices.host.clock import NANOSECONDS, Clock, boot_id
 from devices.host.deadline import DeadlineTask
 from recorder.archive import names
 from recorder.archive.archive import Archive
 from recorder.archive.model import SessionContext
-from recorder.archive.work import EVENTS_FILE, WorkFolder
+from recorder.archive.work import WorkFolder
 from recorder.fragments import plays_s
 from recorder.recovery.find import find
-from recorder.recovery.rebuild import into_run_s, read_events
+from recorder.recovery.rebuild import into_run_s, log_of, read_events
 from recorder.storing.faults import OPEN_S, stalled
 
 ENDING = {"session-stopping", "session-ended"}
@@ -89,11 +89,10 @@ def had_ended(folder: Path) -> bool:
 
     Not so where there is no log any more; nothing is locked.
     """
-    return any(event.kind in ENDING for event in read_events(_log(folder)))
+    return any(event.kind in ENDING for event in read_events(log_of(folder)))
 
 
 def _reopen(archive: Archive, name: str) -> list[WorkFolder]:
-    """Return the parts of a session in one archive, locked."""
     works: list[WorkFolder] = []
     try:
         for session in find([archive]):
@@ -130,21 +129,16 @@ def _resumption(works: Sequence[WorkFolder], folder: Path) -> Resumption:
         works=tuple(ordered),
         zero_ns=_zero_ns(ordered),
         end_s=max(work.begun.offset_s + plays_s_of(work) for work in ordered),
-        form=next((form for work in ordered for event in read_events(_log(work.path)) if (form := _form(event))), None),
+        form=next(
+            (form for work in ordered for event in read_events(log_of(work.path)) if (form := _form(event))), None
+        ),
     )
-
-
-def _log(folder: Path) -> bytes:
-    try:
-        return read_file(folder / EVENTS_FILE, cut=True)
-    except OSError:
-        return b""
 
 
 def _zero_ns(works: Sequence[WorkFolder]) -> int | None:
     """Return CLOCK_MONOTONIC at the session's media time 0, if one of its recorders ran in this boot of the PC."""
     for work in works:
-        events, begun = read_events(_log(work.path)), work.begun
+        events, begun = read_events(log_of(work.path)), work.begun
         live = next((event for event in events if event.kind == "session-live"), None)
         clock_ns = live.detail.get("clock_ns") if live else None
         if isinstance(clock_ns, int) and clock_ns > 0 and begun.boot and begun.boot == boot_id():

@@ -99,7 +99,6 @@ def _of_run(run: Run, ended_at: datetime | None) -> Iterable[Incident]:
 
 
 def _both(before: Incident | None, after: Incident) -> Incident:
-    """Return what happened to one recorder and to the next as one."""
     if before is None:
         return after
     seconds, count = (

@@ -1,17 +1,26 @@
-"""The report as a page that stands alone: one template, of which everything else is a picture or a text in it."""
+"""The report of a session: a page that stands alone, made of one template, and its files in the package.
+
+Both are tag files, so that making them anew touches nothing that was recorded.
+"""
 
 import re
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
 from markupsafe import Markup
 
+from config.errors import LiputError
+from config.files import read_file
+from recorder.archive.disk import PRIVATE, Disk
 from recorder.archive.names import one_line
-from recorder.archive.wishes import ReportWishes
-from recorder.report.levels import SILENCE_DBFS, Levels
-from recorder.report.material import Material
+from recorder.archive.wishes import Derived, ReportWishes
+from recorder.archive.work import DERIVED_FILE
+from recorder.report.material import SILENCE_DBFS, Levels, Material, gather
 from recorder.report.numbers import length
+from recorder.report.printing import print_pdf
 from recorder.report.view import ReportView
 
 if TYPE_CHECKING:
@@ -28,7 +37,13 @@ _MOST_TIMES = 9
 def level_plot(levels: Levels) -> Markup:
     """Return an `<svg>` with a line for the mean, a shade up to the peak, and times below; a picture for people."""
     total_s = max(levels.step_s * len(levels.rms_dbfs), 0.001)
-    parts = [*_grid(total_s), _shade(levels), _line(levels)]
+    base = f"{WIDTH},{_y(SILENCE_DBFS):.1f} {_LEFT},{_y(SILENCE_DBFS):.1f}"
+    mean, peak = " ".join(_points(levels.rms_dbfs)), " ".join(_points(levels.peak_dbfs))
+    parts = [
+        *_grid(total_s),
+        f'<polygon points="{peak} {base}" fill="#c9dbe8"/>',
+        f'<polyline points="{mean}" fill="none" stroke="#1f5b83" stroke-width="0.9"/>',
+    ]
     return Markup(  # noqa: S704 - numbers only, and the clock's digits
         f'<svg xmlns="http://www.w3.org/2000/svg" class="level" viewBox="0 0 {WIDTH} {HEIGHT}" role="img">'
         f"{''.join(parts)}</svg>"
@@ -70,15 +85,6 @@ def _points(values: tuple[float, ...]) -> list[str]:
     return [f"{_x(place):.1f},{_y(value):.1f}" for place, value in zip(places, shown, strict=True)]
 
 
-def _shade(levels: Levels) -> str:
-    base = f"{WIDTH},{_y(SILENCE_DBFS):.1f} {_LEFT},{_y(SILENCE_DBFS):.1f}"
-    return f'<polygon points="{" ".join(_points(levels.peak_dbfs))} {base}" fill="#c9dbe8"/>'
-
-
-def _line(levels: Levels) -> str:
-    return f'<polyline points="{" ".join(_points(levels.rms_dbfs))}" fill="none" stroke="#1f5b83" stroke-width="0.9"/>'
-
-
 _TURNING = re.compile("[\u202a-\u202e\u2066-\u2069]")
 _TEMPLATE = Path(__file__).with_name("report.html.j2")
 
@@ -103,3 +109,49 @@ def _template() -> "Template":
         autoescape=True, finalize=_shown, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     return environment.from_string(_TEMPLATE.read_text(encoding="utf-8"))
+
+
+HTML_FILE = "report.html"
+PDF_FILE = "report.pdf"
+
+
+def write_report(folder: Path, name: str, wishes: ReportWishes, language: str, disk: Disk) -> str:
+    """Put the report of the package called `name` into `folder`, in the place of an earlier one.
+
+    The payload's manifest has to be there; the tag manifest is made after this. Returns why there is no PDF, and
+    nothing where there is one, or none is wanted. Raises OSError when the disk fails, and what `gather` raises.
+    """
+    material = gather(folder, name)
+    page = report_page(material, wishes, language)
+    mode = PRIVATE if material.request or material.recording.request else 0o666  # it names who asked
+    disk.write(folder / HTML_FILE, page, mode=mode)
+    reason = ""
+    try:
+        if wishes.pdf:
+            disk.write(folder / PDF_FILE, print_pdf(page), mode=mode)
+            return ""
+    except LiputError as error:
+        reason = error.message
+    if (folder / PDF_FILE).exists():
+        disk.unlink(folder / PDF_FILE)
+    return reason
+
+
+def report_of_changed(folder: Path, changed: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Return the files of the report that the package at `folder` has once those in `changed` are as they are there.
+
+    It looks as it did when the package was sealed; a package without a report gets none. Writes nothing. Raises
+    LiputError where the PDF that it has cannot be made again: two reports that differ are worse than none.
+    """
+    if not (folder / HTML_FILE).exists():
+        return {}
+    try:
+        derived = msgspec.json.decode(read_file(folder / DERIVED_FILE), type=Derived)
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+        derived = Derived()
+    wishes = derived.report or ReportWishes()
+    page = report_page(gather(folder, folder.name, changed), wishes, derived.language)
+    files = {HTML_FILE: page}
+    if (folder / PDF_FILE).exists():
+        files[PDF_FILE] = print_pdf(page)
+    return files

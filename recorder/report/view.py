@@ -9,7 +9,7 @@ from typing import Any
 
 from config.locale.lookup import text, words
 from config.office import format_standard
-from recorder.archive.model import INTERRUPTED, AudioTrack, Chapter, VideoTrack
+from recorder.archive.model import INTERRUPTED, AudioTrack, VideoTrack
 from recorder.archive.names import shortened
 from recorder.archive.wishes import ReportWishes
 from recorder.archive.work import EVENTS_FILE, RECORDING_FILE
@@ -47,12 +47,20 @@ class ReportView:
     def __init__(self, material: Material, wishes: ReportWishes, language: str) -> None:
         self.language = language
         self.wishes = wishes
-        self.recording = material.recording
+        self.recording = recording = material.recording
         self.id = material.id
+        self.office = recording.office or recording.room or recording.host
+        # Pictures are data URIs, or nothing.
+        self.logo = _uri(picture_of(Path(wishes.logo), _LOGO_SIZE) if wishes.logo else None)
+        self.poster = _uri(material.poster)
+        self.pictures = [(time, _uri(picture)) for time, picture in material.pictures]
+        self.is_interrupted = recording.dropped is None or INTERRUPTED in recording.degraded
         self.manifest_digest = material.manifest_digest
+        self.signed_on = numbers.day(self._local(recording.ended_at), language)  # if nobody writes another
+        self.made_by = self.t("made", version=recording.software.get("liput", "?"), file=RECORDING_FILE)
         self._material = material
         self._request = material.request.request if material.request else None
-        self._incidents = incidents(material.events, material.recording)
+        self._incidents = incidents(material.events, recording)
 
     def t(self, key: str, **facts: object) -> str:
         """Return the words for `key` of the page."""
@@ -60,19 +68,6 @@ class ReportView:
 
     def _n(self, value: float, digits: int = 0) -> str:
         return numbers.number(value, self.language, digits)
-
-    # The head
-
-    @property
-    def office(self) -> str:
-        """Who recorded."""
-        return self.recording.office or self.recording.room or self.recording.host
-
-    @property
-    def logo(self) -> str:
-        """The office's logo as a data URI, or nothing."""
-        found = picture_of(Path(self.wishes.logo), _LOGO_SIZE) if self.wishes.logo else None
-        return _uri(found)
 
     # The event
 
@@ -155,7 +150,6 @@ class ReportView:
                 yield str(check.get("name")).partition(":")[2].strip()
 
     def _checks(self, name: str = "") -> list[Mapping[str, Any]]:
-        """Return what the check before found: all, or what the check `name` did."""
         lines = self._material.checks.get("checks", [])
         found = [line for line in lines if isinstance(line, dict)] if isinstance(lines, list) else []
         return [line for line in found if not name or str(line.get("name")).partition(":")[0] == name]
@@ -216,7 +210,6 @@ class ReportView:
             yield self.t("never-live", name=name) if name in never_live else name
 
     def _internet(self) -> str:
-        """Return what the uplink carried, as far as it was measured."""
         for check in self._checks("uplink"):
             measured = check.get("measured")
             if isinstance(measured, dict) and isinstance(measured.get("up_bps"), int | float):
@@ -272,17 +265,12 @@ class ReportView:
         return moment.astimezone(self.recording.started_at.tzinfo)
 
     @property
-    def is_interrupted(self) -> bool:
-        """Whether a recorder did not live to tell all."""
-        return self.recording.dropped is None or INTERRUPTED in self.recording.degraded
-
-    @property
     def chapters(self) -> Limited[tuple[str, str]]:
         """Chapters: time and title."""
-        return _limited([self._chapter(chapter) for chapter in self.recording.chapters], MOST_CHAPTERS)
-
-    def _chapter(self, chapter: Chapter) -> tuple[str, str]:
-        return numbers.length(chapter.start_s), shortened(chapter.title, _LONGEST_CHAPTER)
+        shown = [
+            (numbers.length(one.start_s), shortened(one.title, _LONGEST_CHAPTER)) for one in self.recording.chapters
+        ]
+        return _limited(shown, MOST_CHAPTERS)
 
     # The archive
 
@@ -305,28 +293,6 @@ class ReportView:
     def digests(self) -> Limited[tuple[str, str]]:
         """Checksums of the media."""
         return _limited(list(self._material.digests.items()), MOST_DIGESTS)
-
-    @property
-    def signed_on(self) -> str:
-        """The day it is signed on: that of the session, if nobody writes another."""
-        return numbers.day(self._local(self.recording.ended_at), self.language)
-
-    @property
-    def made_by(self) -> str:
-        """What made it, of what."""
-        return self.t("made", version=self.recording.software.get("liput", "?"), file=RECORDING_FILE)
-
-    # Pictures
-
-    @property
-    def poster(self) -> str:
-        """A picture of the recording as a data URI, or nothing."""
-        return _uri(self._material.poster)
-
-    @property
-    def pictures(self) -> list[tuple[str, str]]:
-        """Pictures from beginning to end: time and data URI."""
-        return [(time, _uri(picture)) for time, picture in self._material.pictures]
 
 
 def _uri(picture: bytes | None) -> str:

@@ -5,8 +5,7 @@ from pathlib import Path
 
 from config.errors import StateError, StorageError
 from config.state import Store, state_folder
-from recorder.archive.mountinfo import mounted
-from recorder.archive.place import nearest_existing
+from recorder.archive.place import mounted, nearest_existing
 
 ROOT = "/"
 

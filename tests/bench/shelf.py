@@ -12,8 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from recorder.archive.index import Index
-from recorder.archive.search import search
+from recorder.archive.index import Index, search
 from tests.support import shelves
 
 PACKAGES = 5000

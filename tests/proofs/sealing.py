@@ -24,7 +24,7 @@ from recorder.archive.archive import Archive
 from recorder.archive.deriving import SHEET_FILE
 from recorder.archive.wishes import Derived
 from recorder.archive.work import DERIVED_FILE
-from recorder.report.package import HTML_FILE, PDF_FILE
+from recorder.report.page import HTML_FILE, PDF_FILE
 from tests.support import archives, command
 from tests.support.measured import Used, measured, used
 

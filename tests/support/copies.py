@@ -16,12 +16,11 @@ from config.secrets import Secret
 from config.serving import CopyTarget
 from recorder.archive import bag
 from recorder.archive.archive import Archive
-from recorder.archive.fixity import Progress
+from recorder.archive.fixity import Flow, Progress, Tally
 from recorder.archive.model import Package, Recording
 from recorder.archive.work import RECORDING_FILE
-from recorder.copies import queue
-from recorder.copies.contents import Listing
-from recorder.copies.copying import Copier
+from recorder.copies import copying, queue
+from recorder.copies.copying import Listing
 from recorder.copies.folder import FolderTarget
 from recorder.copies.s3 import S3Target
 from recorder.copies.sftp import SftpTarget
@@ -140,7 +139,7 @@ def copy(
     package: Package, place: Place, last_version: str | None = None, progress: Progress | None = None
 ) -> tuple[Listing, int]:
     with place.opened() as target:
-        return Copier(target, progress=progress).copy(package.folder, place_of(package), last_version)
+        return copying.copy(target, package.folder, place_of(package), last_version, flow=Flow(Tally(0, progress)))
 
 
 def place_of(package: Package) -> str:

@@ -10,12 +10,11 @@ from PIL import Image
 
 from config.office import Office, RequestSettings
 from recorder.archive.model import SessionContext
-from recorder.dossier.carry import carried
-from recorder.dossier.dossiers import Dossiers
+from recorder.dossier.enclose import carried
 from recorder.dossier.model import Disposition, Request
 from recorder.dossier.papers import Paper, take
 from recorder.dossier.steps import procedure_of
-from recorder.dossier.store import Dossier
+from recorder.dossier.store import Dossier, Dossiers
 from tests.support import archives
 
 WIB = archives.WIB

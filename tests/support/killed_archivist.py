@@ -12,12 +12,12 @@ import sys
 from pathlib import Path
 
 from recorder.archive.disk import Disk
-from recorder.report import levels, package, page
+from recorder.report import material, page
 from recorder.slides import chapters, sheet
 from tests.support import archives, dossiers
 from tests.support.killing import Killer, kill_before_each_step
 
-LOADED = levels, chapters, sheet
+LOADED = material, chapters, sheet
 """What sealing loads when it is needed: here once, before there are workers."""
 
 
@@ -39,7 +39,7 @@ def work(root: Path, program: Path, step: int, *, until: str) -> None:
 def main() -> None:
     """Do it up to each step."""
     root, program, until = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
-    package.print_pdf = archives.no_pdf  # type: ignore[attr-defined]  # a name that it imports
+    page.print_pdf = archives.no_pdf  # type: ignore[attr-defined]  # a name that it imports
     page._template()  # once, not in each worker
     kill_before_each_step(lambda step: work(root / str(step), program, step, until=until))
 

@@ -13,11 +13,10 @@ from pathlib import Path
 
 from recorder.archive.disk import Disk
 from recorder.dossier import enclose
-from recorder.dossier.carry import carried
-from recorder.dossier.changes import amended
+from recorder.dossier.enclose import carried
 from recorder.dossier.linking import link
 from recorder.dossier.model import Request
-from recorder.dossier.store import Dossier
+from recorder.dossier.store import Dossier, amended
 from tests.support import archives, dossiers
 from tests.support.killing import Killer, kill_before_each_step
 

@@ -13,10 +13,9 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from recorder.archive.adding import add
 from recorder.archive.disk import BeforeStep, Disk
-from recorder.archive.editing import edit
-from recorder.archive.replacing import settle_all
+from recorder.archive.editing import add, edit
+from recorder.archive.rebuilding import settle_all
 from tests.support.archives import STARTED
 from tests.support.killing import Killer, kill_before_each_step
 

@@ -22,8 +22,7 @@ from recorder.archive.model import (
 )
 from recorder.archive.wishes import ReportWishes
 from recorder.dossier.model import Procedure, Request, RequestRecord, Step, StepKind, StepState
-from recorder.report.levels import Levels
-from recorder.report.material import Material
+from recorder.report.material import Levels, Material
 
 STARTED = datetime(2026, 11, 24, 9, 0, tzinfo=timezone(timedelta(hours=7)))
 LENGTH_S = 3725.4

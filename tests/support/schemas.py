@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from recorder.archive import schema as archive
-from recorder.dossier import schema as dossier
+from recorder.dossier import model as dossier
 
 RECORDING_SCHEMA = Path(archive.__file__).with_name("recording.schema.json")
 REQUEST_SCHEMA = Path(dossier.__file__).with_name("request.schema.json")

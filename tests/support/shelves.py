@@ -10,7 +10,7 @@ from uuid import UUID
 import msgspec
 
 from recorder.archive import bag, names
-from recorder.archive.baginfo import bag_info
+from recorder.archive.documents import bag_info
 from recorder.archive.model import Addition, Chapter, MediaFile, Recording, RequestFacts
 from recorder.archive.work import RECORDING_FILE
 from recorder.model.marks import Mark

@@ -16,7 +16,7 @@ from config.quantities import brief_size
 from config.schema import Archive as ArchiveSettings
 from config.schema import Settings
 from config.schema import Storage as StorageSettings
-from recorder.archive import mountinfo
+from recorder.archive import place
 from recorder.asked import Asked
 from recorder.model.status import SessionState
 from recorder.storing.mounts import MountMemory
@@ -148,7 +148,7 @@ def _on_fat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     device = tmp_path.stat().st_dev
     table = tmp_path.parent / "mountinfo"
     table.write_text(f"36 35 {os.major(device)}:{os.minor(device)} / / rw - vfat /dev/sdz1 rw\n")
-    monkeypatch.setattr(mountinfo, "MOUNTS", table)
+    monkeypatch.setattr(place, "MOUNTS", table)
 
 
 @pytest.mark.usefixtures("_on_fat")

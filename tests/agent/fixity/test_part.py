@@ -19,7 +19,7 @@ from devices.health.log import log_folder
 from devices.health.query import Wanted, read
 from devices.host.clock import NANOSECONDS, SystemClock
 from recorder.archive.archive import Archive
-from recorder.archive.fixity_log import Entry, FixityLog, Outcome
+from recorder.archive.fixity_round import Entry, FixityLog, Outcome
 from recorder.archive.model import Problem, ProblemKind
 from tests.support import archives
 from tests.support.simulated import BEGINNING, SimulatedClock
@@ -141,7 +141,7 @@ def test_a_clock_that_was_wrong_is_no_reason_to_wait_for_months(nights: Nights) 
 
 def entry(outcome: Outcome, at: datetime, package: str = "rapat") -> Entry:
     problems = (Problem("data/media/program.mp4", "is not what it was", ProblemKind.CHANGED),)
-    damaged = outcome is Outcome.DAMAGED
+    damaged = outcome == "damaged"
     return Entry(at=at, package=package, bytes=1, outcome=outcome, found=2 * damaged, problems=problems * damaged)
 
 
@@ -149,24 +149,24 @@ def test_a_damaged_package_is_an_alarm_until_it_is_repaired(nights: Nights) -> N
     nights.part.look()
     assert nights.part.damaged() == ()
     now = nights.clock.now()
-    FixityLog().add(entry(Outcome.WHOLE, now - timedelta(days=9)))
-    FixityLog().add(entry(Outcome.DAMAGED, now))
-    FixityLog().add(entry(Outcome.WHOLE, now, "seminar"))
+    FixityLog().add(entry("whole", now - timedelta(days=9)))
+    FixityLog().add(entry("damaged", now))
+    FixityLog().add(entry("whole", now, "seminar"))
     nights.part.look()
     (alarm,) = nights.part.damaged()
     assert (alarm.kind, alarm.subject, alarm.since) == (DAMAGED, "rapat", now)
     assert "rapat" in alarm.text.id
     assert alarm.message == "data/media/program.mp4 is not what it was, and 1 more"
-    FixityLog().add(entry(Outcome.REPAIR_BEGUN, now))
+    FixityLog().add(entry("repair-begun", now))
     nights.part.look()
     assert nights.part.damaged()
-    FixityLog().add(entry(Outcome.REPAIRED, now))
+    FixityLog().add(entry("repaired", now))
     nights.part.look()
     assert nights.part.damaged() == ()
 
 
 def test_an_old_damage_that_no_round_finds_again_is_forgotten(nights: Nights) -> None:
-    FixityLog().add(entry(Outcome.DAMAGED, nights.clock.now() - TOLD_FOR - timedelta(days=1)))
+    FixityLog().add(entry("damaged", nights.clock.now() - TOLD_FOR - timedelta(days=1)))
     nights.part.look()
     assert nights.part.damaged() == ()
 

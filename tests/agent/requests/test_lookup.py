@@ -12,10 +12,9 @@ from config.errors import DossierError, UsageError
 from config.office import RequestSettings
 from config.schema import PlannedSession, Settings
 from recorder.asked import Asked
-from recorder.dossier import reading
-from recorder.dossier.changes import amended
+from recorder.dossier import store
 from recorder.dossier.model import RequestState
-from recorder.dossier.store import Dossier
+from recorder.dossier.store import Dossier, amended
 from tests.support import dossiers
 
 
@@ -58,7 +57,7 @@ def test_a_disk_that_hangs_is_said_and_not_waited_for(
     dossier: Dossier, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answers = threading.Event()
-    monkeypatch.setattr(reading, "read_file", lambda _: answers.wait() and b"")
+    monkeypatch.setattr(store, "read_file", lambda _: answers.wait() and b"")
     monkeypatch.setattr(lookup, "ANSWER_S", 0.2)
     with pytest.raises(DossierError, match="does not answer") as caught:
         with_request(Asked(title=""), dossiers.ID, settings)

@@ -9,9 +9,9 @@ import pytest
 
 from config.errors import ArchiveError, PackageDamaged, StorageError
 from recorder.archive import bag
-from recorder.archive.adding import TRANSCRIPT, add
 from recorder.archive.archive import Archive
 from recorder.archive.disk import Disk
+from recorder.archive.editing import TRANSCRIPT, add
 from recorder.archive.fixity import Progress
 from recorder.archive.model import Addition, Package
 from tests.support import archives
@@ -166,7 +166,7 @@ def test_files_without_room_are_refused_before_anything_is_copied(
     package: Package, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usage = shutil.disk_usage(package.folder)._replace(free=10_000_100)
-    monkeypatch.setattr("recorder.archive.adding.shutil.disk_usage", lambda _path: usage)
+    monkeypatch.setattr("recorder.archive.editing.shutil.disk_usage", lambda _path: usage)
     steps: list[str] = []
     with pytest.raises(StorageError, match="The files take", check=because("full")):
         hand_in(package, file(tmp_path, "foto.jpg"), disk=Disk(lambda step, _path: steps.append(step)))

@@ -20,7 +20,7 @@ from recorder.archive.model import Package, Recording
 from recorder.archive.wishes import Derived, ReportWishes, SlidesView, SlideWishes, Wishes
 from recorder.archive.work import DERIVED_FILE, METADATA_FILES, WorkFolder
 from recorder.model.marks import Mark
-from recorder.report.package import report_of_changed
+from recorder.report.page import report_of_changed
 from recorder.slides import chapters, sheet
 from tests.support import archives
 from tests.support.slides import DECK, deck, record, still
@@ -129,8 +129,8 @@ def test_whatever_cannot_be_made_is_noted_and_the_recording_is_sealed(
 ) -> None:
     monkeypatch.setattr(chapters, "slide_jpeg", _broken)
     monkeypatch.setattr(sheet, "clock_text", _broken)
-    monkeypatch.setattr("recorder.report.levels.read_levels", _broken)
-    monkeypatch.setattr("recorder.report.package.report_page", _broken)
+    monkeypatch.setattr("recorder.report.material.read_levels", _broken)
+    monkeypatch.setattr("recorder.report.page.report_page", _broken)
     package = sealed(archive, talk)
     assert archive.verify(package, decode=True) == []
     archives.validate_bag(package.folder)
@@ -158,7 +158,7 @@ def test_without_a_pdf_there_is_the_page_and_the_reason(
 def test_a_disk_that_takes_no_pictures_takes_the_recording(
     tmp_path: Path, talk: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("recorder.report.package.print_pdf", archives.no_pdf)
+    monkeypatch.setattr("recorder.report.page.print_pdf", archives.no_pdf)
 
     def fail(step: str, path: Path) -> None:
         if step == "write" and path.suffix in {".jpg", ".pdf"} and path.name != "poster.jpg":

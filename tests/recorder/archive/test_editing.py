@@ -347,7 +347,7 @@ def test_a_damaged_package_is_refused_and_left_as_it_is(
 def test_a_report_says_what_was_corrected_and_looks_as_before(
     archive: Archive, program: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("recorder.report.package.print_pdf", lambda page: b"%PDF-" + page)
+    monkeypatch.setattr("recorder.report.page.print_pdf", lambda page: b"%PDF-" + page)
     with archives.recorded(archive, program, context=archives.DERIVED) as work:
         package = archive.seal(work, archives.FACTS)
     before = (package.folder / "report.html").read_text()

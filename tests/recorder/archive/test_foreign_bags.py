@@ -12,7 +12,7 @@ import pytest
 from recorder.archive.archive import Archive
 from recorder.archive.model import Package, ProblemKind
 from recorder.archive.verification import verify, verify_anywhere
-from recorder.copies.contents import listed_here
+from recorder.copies.copying import listed_here
 from tests.support import archives, command
 
 ALGORITHMS = ("md5", "sha512")

@@ -17,15 +17,12 @@ import pytest
 
 from config.errors import ArchiveError, PackageDamaged, StorageError
 from recorder.archive import catalog
-from recorder.archive.adding import TRANSCRIPT, add
 from recorder.archive.archive import Archive
-from recorder.archive.contents import contents
-from recorder.archive.editing import edit
-from recorder.archive.excerpt import excerpt
-from recorder.archive.handing import Taken, publishing
+from recorder.archive.editing import TRANSCRIPT, add, edit
+from recorder.archive.exporting import contents, excerpt, write_zip
+from recorder.archive.handing import publishing
 from recorder.archive.model import Package, Recording
 from recorder.archive.verification import verify
-from recorder.archive.zipped import write_zip
 from tests.support import archives, dossiers
 from tests.support.archives import STARTED
 from tests.support.damage import CORPUS, MEDIA
@@ -206,7 +203,7 @@ def test_what_has_just_been_published_is_not_taken_for_what_a_kill_has_left(
         real(descriptor, how)
 
     monkeypatch.setattr(fcntl, "flock", late)
-    with pytest.raises(Taken), publishing(target, 1) as part:
+    with pytest.raises(ArchiveError, match="is there already"), publishing(target, 1) as part:
         part.write_bytes(b"dua")
     assert target.read_bytes() == b"satu"
     assert [path.name for path in tmp_path.iterdir() if "satu" in path.name] == ["satu.zip"]

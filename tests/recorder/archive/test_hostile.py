@@ -8,14 +8,11 @@ import pytest
 from config.errors import LiputError, PackageDamaged
 from recorder.archive import catalog
 from recorder.archive.archive import Archive
-from recorder.archive.contents import contents
 from recorder.archive.editing import edit
-from recorder.archive.excerpt import excerpt
-from recorder.archive.index import Index
+from recorder.archive.exporting import contents, excerpt, write_zip
+from recorder.archive.index import Index, search
 from recorder.archive.model import Package, PackageState
-from recorder.archive.search import search
 from recorder.archive.verification import verify
-from recorder.archive.zipped import write_zip
 from tests.support import archives
 from tests.support.archives import STARTED
 from tests.support.damage import BY_READING, CORPUS, HOSTILE, unreadable

@@ -17,8 +17,7 @@ import pytest
 from config.errors import StateError, StorageError
 from recorder.archive import index as index_module
 from recorder.archive.editing import edit
-from recorder.archive.index import Index
-from recorder.archive.search import Found, search
+from recorder.archive.index import Found, Index, search
 from tests.support import archives, shelves
 from tests.support.archives import STARTED
 from tests.support.damage import CORPUS, newer_version

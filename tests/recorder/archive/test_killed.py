@@ -38,7 +38,7 @@ def test_a_kill_while_chapters_pictures_and_the_report_are_made_costs_nothing(
     tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     program = record(tmp_path_factory.mktemp("talk") / "program.mp4", still(deck(1)[::4, ::4], 5), sound=True)
-    monkeypatch.setattr("recorder.report.package.print_pdf", archives.no_pdf)
+    monkeypatch.setattr("recorder.report.page.print_pdf", archives.no_pdf)
     roots = kill_at_every_step(tmp_path, program, "derive")
     states = [seal_again(archives.archive_at(root), program) for root in roots]
     assert len(states) > 55

@@ -3,7 +3,7 @@
 import pytest
 
 from recorder.archive import bag
-from recorder.archive.manifests import listed_in
+from recorder.archive.bag import listed_in
 from recorder.archive.model import ProblemKind
 
 DIGEST = "a" * 64

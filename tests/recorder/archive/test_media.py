@@ -12,8 +12,7 @@ from config.errors import MediaError
 from recorder.archive.media import decode_all, holds_media, probe
 from recorder.archive.model import AudioTrack, VideoTrack
 from recorder.archive.sealing import poster
-from recorder.recovery.copying import has_tracks
-from recorder.recovery.layout import look
+from recorder.recovery.copying import has_tracks, look
 from tests.support import media
 
 

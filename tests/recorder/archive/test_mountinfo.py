@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from recorder.archive import mountinfo
-from recorder.archive.mountinfo import Mount, mounted
+from recorder.archive import place
+from recorder.archive.place import Mount, mounted
 
 
 def test_it_is_what_findmnt_says() -> None:
@@ -26,7 +26,7 @@ def test_blanks_in_names_and_any_number_of_optional_fields(tmp_path: Path, monke
         "36 35 98:0 / /srv/rekaman\\040rapat rw,noatime master:1 shared:2 - ext4 /dev/disk\\040satu rw\n"
         "37 35 0:44 /isi /mnt/arsip rw - nfs4 nas.kampus.id:/arsip rw,vers=4.2\n"
     )
-    monkeypatch.setattr(mountinfo, "MOUNTS", table)
+    monkeypatch.setattr(place, "MOUNTS", table)
     assert mounted() == [
         Mount(os.makedev(98, 0), Path("/srv/rekaman rapat"), "ext4", "/dev/disk satu"),
         Mount(os.makedev(0, 44), Path("/mnt/arsip"), "nfs4", "nas.kampus.id:/arsip"),

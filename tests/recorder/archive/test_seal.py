@@ -17,10 +17,10 @@ from config.errors import ArchiveError, StorageError
 from recorder.archive import fixity
 from recorder.archive.archive import Archive
 from recorder.archive.disk import Disk
-from recorder.archive.dublincore import TERMS
+from recorder.archive.documents import TERMS
 from recorder.archive.model import AudioTrack, Package, PackageState, Recording, RecordingFacts, VideoTrack
 from recorder.archive.names import one_line, storable
-from recorder.archive.schema import recording_schema
+from recorder.archive.schema import schema_of
 from tests.recorder.archive.test_begin import ODD_TITLES
 from tests.support import archives
 from tests.support.errors import because
@@ -246,7 +246,7 @@ def test_a_clock_that_was_set_back_meanwhile_ends_nothing_before_it_began(archiv
 
 
 def test_the_shipped_schema_is_that_of_the_classes() -> None:
-    assert RECORDING_SCHEMA.read_bytes() == recording_schema()
+    assert RECORDING_SCHEMA.read_bytes() == schema_of("recording")
 
 
 def test_a_recording_reads_as_it_was_written(package: Package) -> None:

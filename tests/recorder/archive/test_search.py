@@ -9,9 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recorder.archive.index import Index
+from recorder.archive.index import Index, match, search
 from recorder.archive.model import Addition, Chapter, Recording, RequestFacts
-from recorder.archive.search import match, search
 from recorder.model.marks import Mark
 from tests.support import shelves
 
@@ -126,7 +125,7 @@ def test_of_many_those_come_first_that_say_it_in_the_title_and_none_is_missing(
         shelves.put(tmp_path / "arsip", shelves.describe(number, slides=2))
     with Index(tmp_path / "arsip", tmp_path) as index:
         weighed = search(index, ["rapat", "an"], most=40)
-        monkeypatch.setattr("recorder.archive.search.MANY", 1)
+        monkeypatch.setattr("recorder.archive.index.MANY", 1)
         found = search(index, ["rapat", "an"], most=40)
         assert {one.id for one in found} == {one.id for one in weighed}
         assert len(found) > 20

@@ -12,11 +12,11 @@ import pytest
 from config.errors import CopyError
 from recorder.archive import bag
 from recorder.archive.archive import Archive
+from recorder.archive.fixity import Flow
 from recorder.archive.model import Package, PackageState, ProblemKind
 from recorder.archive.work import RECORDING_FILE
 from recorder.copies import inspecting
 from recorder.copies.reasons import CopyReason
-from recorder.copies.target import Flow
 from tests.support import archives, copies
 from tests.support.copies import EXTRA, Place
 

@@ -13,7 +13,7 @@ from recorder.archive.archive import Archive
 from recorder.archive.disk import Disk
 from recorder.archive.model import Package, RecordingFacts
 from recorder.archive.verification import verify
-from recorder.copies.copying import Copier
+from recorder.copies.copying import copy
 from recorder.copies.folder import FolderTarget
 from recorder.copies.queue import CopyQueue
 from recorder.copies.reasons import CopyReason
@@ -98,9 +98,9 @@ def test_what_a_copy_alone_holds_is_not_given_up_for_another_package_of_that_uui
 ) -> None:
     one, other = seal(archive, program), seal(second, program)
     target = FolderTarget("nas", nas)
-    first, _ = Copier(target).copy(one.folder, copies.place_of(one))
+    first, _ = copy(target, one.folder, copies.place_of(one))
     with pytest.raises(CopyError) as refused:
-        Copier(target).copy(other.folder, copies.place_of(other), first.version)
+        copy(target, other.folder, copies.place_of(other), first.version)
     assert refused.value.reason == CopyReason.NAME_TAKEN
     assert verify(nas / copies.place_of(one)) == []
 
@@ -109,7 +109,7 @@ def test_a_copy_of_another_part_does_not_repair_a_package(
     archive: Archive, second: Archive, nas: Path, program: Path
 ) -> None:
     one, other = seal(archive, program), seal(second, program)
-    Copier(FolderTarget("nas", nas)).copy(other.folder, copies.place_of(other))
+    copy(FolderTarget("nas", nas), other.folder, copies.place_of(other))
     (one.folder / "data/media/program.mp4").unlink()
     (one.folder / "data/media/kamera-arsip.bin").unlink()
     with pytest.raises(CopyError) as refused:

@@ -17,13 +17,12 @@ from recorder.archive.disk import Disk
 from recorder.archive.model import Package, PackageState
 from recorder.archive.verification import verify
 from recorder.archive.work import RECORDING_FILE
-from recorder.copies.contents import listed_here
-from recorder.copies.copying import whole_there
+from recorder.copies.copying import listed_here, whole_there
 from recorder.copies.folder import FolderTarget
 from recorder.copies.pruning import prune
 from recorder.copies.reasons import CopyReason
-from recorder.copies.recognizing import give_mark
 from recorder.copies.restoring import Restorer
+from recorder.copies.target import give_mark
 from tests.support import archives, copies
 from tests.support.copies import EXTRA, Place
 from tests.support.sshd import Sshd

@@ -16,15 +16,16 @@ from devices.health.line import Kind, Level
 from devices.host.clock import NANOSECONDS
 from recorder.archive.archive import Archive
 from recorder.archive.disk import Disk
+from recorder.archive.fixity import Flow
 from recorder.archive.locking import locked
 from recorder.archive.model import Package
 from recorder.archive.work import RECORDING_FILE
-from recorder.copies.copying import Copier
+from recorder.copies.copying import copy
 from recorder.copies.folder import FolderTarget
 from recorder.copies.ledger import Ledger
 from recorder.copies.queue import FIRST_PAUSE_S, LONGEST_PAUSE_S, CopyQueue, Outcome, place_of, uneven_pause_s
 from recorder.copies.reasons import CopyReason
-from recorder.copies.target import Flow, Target
+from recorder.copies.target import Target
 from tests.support import archives, copies
 from tests.support.simulated import SimulatedClock
 
@@ -253,13 +254,13 @@ def test_a_kill_while_a_copy_is_looked_at_again_leaves_it_waiting(
 ) -> None:
     bench.work()
 
-    def killed(*_: object) -> None:
+    def killed(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     queue = bench.queue()
     (first, *_) = queue.every()
     with monkeypatch.context() as patch:
-        patch.setattr(Copier, "copy", killed)
+        patch.setattr("recorder.copies.queue.copy", killed)
         with pytest.raises(KeyboardInterrupt):
             list(queue.work("nas", queue.every()))
     assert names(bench.work()) == [first.name]
@@ -285,7 +286,7 @@ def test_a_package_that_is_corrected_after_a_kill_that_came_before_its_copy_was_
     for title in ("Judul ketiga", "Judul keempat"):
         copies.retitle(package, title)
         with monkeypatch.context() as patch:
-            patch.setattr(Copier, "_is_there", killed)
+            patch.setattr("recorder.copies.copying.digest_there", killed)
             with pytest.raises(KeyboardInterrupt):
                 list(bench.queue().work("nas", waiting))
     (outcome,) = bench.queue().work("nas", waiting)
@@ -306,7 +307,7 @@ def test_no_more_is_sent_than_the_settings_allow(bench: Bench, large: Package) -
     (bench.folder / "sempit").mkdir()
     target = FolderTarget("sempit", bench.folder / "sempit")
     began_ns = bench.clock.now_ns()
-    _, sent = Copier(target, rate=8_000_000, clock=bench.clock).copy(large.folder, place_of(large.folder))
+    _, sent = copy(target, large.folder, place_of(large.folder), flow=Flow(rate=8_000_000, clock=bench.clock))
     seconds = (bench.clock.now_ns() - began_ns) / NANOSECONDS
     assert sent / 1_000_000 == pytest.approx(seconds, rel=0.1)
 

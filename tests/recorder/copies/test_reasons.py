@@ -17,7 +17,7 @@ from config.secrets import Secret
 from config.serving import CopyTarget
 from recorder.archive.fixity import Progress
 from recorder.archive.model import Package
-from recorder.copies import inspecting, opening, s3
+from recorder.copies import inspecting, queue, s3
 from recorder.copies.reasons import CopyReason
 from tests.support import copies
 from tests.support.copies import Place
@@ -271,10 +271,10 @@ def test_a_certificate_authority_that_cannot_be_read(
 
 def test_a_library_that_is_not_installed_is_told_of_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "recorder.copies.s3", None)
-    monkeypatch.setattr(opening, "login_for", lambda *_: Login())
+    monkeypatch.setattr(queue, "login_for", lambda *_: Login())
     settings = Settings(copies={"ember": CopyTarget(url="s3://ember/liput", endpoint="http://s3.invalid")})
     with pytest.raises(CopyError, match=r"liput\[s3\]") as caught:
-        opening.open_target(settings, "ember")
+        queue.open_target(settings, "ember")
     assert caught.value.reason == CopyReason.NOT_INSTALLED
     assert caught.value.hint.count("Install") == 1
 
@@ -282,5 +282,5 @@ def test_a_library_that_is_not_installed_is_told_of_with_what_to_install(monkeyp
 def test_a_place_that_needs_a_login_and_has_none(tmp_path: Path, package: Package) -> None:
     settings = Settings(copies={"gudang": CopyTarget(url="sftp://liput@gudang.invalid/srv")})
     with pytest.raises(CopyError) as caught:
-        opening.open_target(settings, "gudang")
+        queue.open_target(settings, "gudang")
     assert caught.value.reason == CopyReason.NO_CREDENTIALS

@@ -10,12 +10,11 @@ from config.schema import Archive as ArchiveSettings
 from config.schema import Settings
 from devices.host.clock import NANOSECONDS
 from recorder.archive.archive import Archive
+from recorder.archive.fixity import Flow
 from recorder.archive.model import Package
-from recorder.copies.opening import open_target
-from recorder.copies.queue import CopyQueue, Outcome
+from recorder.copies.queue import CopyQueue, Outcome, open_target
 from recorder.copies.reasons import CopyReason
-from recorder.copies.recognizing import MARK
-from recorder.copies.target import Flow
+from recorder.copies.target import MARK
 from tests.support import copies
 from tests.support.copies import Place
 from tests.support.simulated import SimulatedClock

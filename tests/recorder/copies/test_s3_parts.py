@@ -9,10 +9,10 @@ from config.errors import CopyError
 from config.key_tables import Login
 from config.secrets import Secret
 from config.serving import CopyTarget
-from recorder.archive.fixity import Tally
+from recorder.archive.fixity import Flow, Tally
 from recorder.copies.reasons import CopyReason
 from recorder.copies.s3 import PART_BYTES, PartsClient, StoreError
-from recorder.copies.target import Flow, Target
+from recorder.copies.target import Target
 from tests.support import copies
 from tests.support.copies import Place
 from tests.support.s3_proxy import S3Proxy

@@ -9,8 +9,7 @@ from config.errors import CopyError
 from recorder.archive.fixity import walk
 from recorder.archive.model import Package
 from recorder.copies.reasons import CopyReason
-from recorder.copies.recognizing import MARK, give_mark, mark_of
-from recorder.copies.target import STAGING, part_name
+from recorder.copies.target import MARK, STAGING, give_mark, mark_of, part_name
 from tests.support import copies
 from tests.support.copies import Place
 from tests.support.recovering import contents

@@ -20,16 +20,14 @@ from config.office import Office
 from devices.host.clock import SystemClock
 from recorder.archive.archive import Archive
 from recorder.archive.model import Package, PackageState, Recording, SessionContext
+from recorder.archive.schema import schema_of
 from recorder.archive.work import BEGUN_FILE, REQUEST_FILE, WorkFolder, encode_begun, read_begun
 from recorder.asked import Asked
 from recorder.control.spec import Spec, decode_spec, encode_spec, saved_spec
-from recorder.dossier import carry, enclose, reading
-from recorder.dossier.carry import carry_letters
-from recorder.dossier.changes import amended
-from recorder.dossier.dossiers import Dossiers
+from recorder.dossier import enclose, store
+from recorder.dossier.enclose import carry_letters
 from recorder.dossier.model import RequestRecord, StepState
-from recorder.dossier.schema import request_schema
-from recorder.dossier.store import Dossier
+from recorder.dossier.store import Dossier, Dossiers, amended
 from recorder.recovery.find import find
 from recorder.recovery.recover import Recovery, State
 from tests.support import archives, dossiers
@@ -93,7 +91,7 @@ def test_the_package_has_the_letter_the_request_and_its_steps(
 
 
 def test_the_published_schema_knows_all_of_it(archive: Archive, program: Path, dossier: Dossier) -> None:
-    assert REQUEST_SCHEMA.read_bytes() == request_schema()
+    assert REQUEST_SCHEMA.read_bytes() == schema_of("request")
     package = sealed(archive, program, dossiers.context_of(dossier))
     schema = json.loads(REQUEST_SCHEMA.read_bytes())
     jsonschema.Draft202012Validator.check_schema(schema)
@@ -228,7 +226,7 @@ def test_a_disk_that_hangs_is_not_waited_for(
 ) -> None:
     context = dossiers.context_of(dossier)
     answers = threading.Event()
-    monkeypatch.setattr(reading, "read_file", lambda _: answers.wait() and b"")
+    monkeypatch.setattr(store, "read_file", lambda _: answers.wait() and b"")
     monkeypatch.setattr(enclose, "ANSWER_S", 0.2)
     package = sealed(archive, program, context)
     assert recording_of(package).degraded == (
@@ -244,7 +242,7 @@ def test_copying_that_hangs_writes_nothing_once_it_was_given_up(
     assert context.request
     work = begun(archive, program, context)
     letter = dossier.folder / "surat/permohonan-1.pdf"
-    monkeypatch.setattr(carry, "ANSWER_S", 0.2)
+    monkeypatch.setattr(enclose, "ANSWER_S", 0.2)
     reading, writing = os.pipe()
     opened: list[str] = []
     real_open = os.open

@@ -19,7 +19,7 @@ from recorder.archive.catalog import read_recording
 from recorder.archive.editing import edit
 from recorder.archive.model import Package
 from recorder.archive.work import REQUEST_FILE
-from recorder.dossier.carry import carried
+from recorder.dossier.enclose import carried
 from recorder.dossier.linking import link
 from recorder.dossier.model import CarriedRequest, Request
 from recorder.dossier.store import Dossier
@@ -171,7 +171,7 @@ def test_a_dossier_that_cannot_be_written_is_said(package: Package, dossier: Dos
 def test_its_report_has_the_request_too_and_is_for_nobody_else(
     archive: Archive, program: Path, dossier: Dossier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("recorder.report.package.print_pdf", archives.no_pdf)
+    monkeypatch.setattr("recorder.report.page.print_pdf", archives.no_pdf)
     with archives.recorded(archive, program, context=archives.DERIVED) as work:
         package = archive.seal(work, archives.FACTS)
     assert "Direkam tanpa surat permohonan" in (package.folder / "report.html").read_text()

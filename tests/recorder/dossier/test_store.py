@@ -15,12 +15,9 @@ import pytest
 
 from config.errors import DossierError, StorageError, UsageError
 from recorder.archive.disk import Disk
-from recorder.dossier.changes import amended
-from recorder.dossier.dossiers import Dossiers
-from recorder.dossier.letters import LETTERS
 from recorder.dossier.model import RecordedSession
-from recorder.dossier.reading import REQUEST_FILE
-from recorder.dossier.store import EVENTS_FILE, TEXT_FILE, Dossier
+from recorder.dossier.papers import LETTERS
+from recorder.dossier.store import EVENTS_FILE, REQUEST_FILE, TEXT_FILE, Dossier, Dossiers, amended
 from tests.support import dossiers
 from tests.support.dossiers import ID, PDF, RECEIVED, UUID, at, made
 from tests.support.errors import because

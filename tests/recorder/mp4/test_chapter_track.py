@@ -12,7 +12,7 @@ import pytest
 
 from recorder.model.marks import Mark
 from recorder.mp4.boxes import boxes, find
-from recorder.mp4.movie import MOST_TITLE_BYTES
+from recorder.mp4.movie import MOST_NERO_BYTES
 from tests.recorder.mp4.finishing import AT, MARKS, finished
 from tests.support import media
 from tests.support.muxed import TITLE, decoded, told
@@ -44,7 +44,7 @@ def marked(fragmented: Path, tmp_path: Path) -> Path:
     [
         (b"", TITLES),
         (b"chpl", TITLES),
-        (b"chap", [(at, title.encode()[:MOST_TITLE_BYTES].decode()) for at, title in TITLES]),
+        (b"chap", [(at, title.encode()[:MOST_NERO_BYTES].decode()) for at, title in TITLES]),
     ],
 )
 def test_ffmpeg_shows_them_by_the_track_alone_and_by_the_list_alone(

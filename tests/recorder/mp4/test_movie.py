@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from recorder.mp4.boxes import Parts, box, boxes, find
-from recorder.mp4.chapter_track import Starts
-from recorder.mp4.movie import LARGEST_31, Movie, track_of
+from recorder.mp4.movie import LARGEST_31, Movie, Starts, track_of
 from recorder.mp4.samples import Samples
 
 SCALE = 1000

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from recorder.mp4.boxes import boxes
-from recorder.mp4.samples import NON_SYNC, Column, Samples
-from recorder.mp4.tables import sample_tables
+from recorder.mp4.samples import NON_SYNC, Column, Samples, sample_tables
 
 AAC = bytes(8) + struct.pack(">I4s", 36, b"mp4a") + bytes(28)
 """The content of an `stsd`: version and flags, one entry, and that."""

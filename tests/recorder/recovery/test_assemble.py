@@ -14,9 +14,9 @@ from recorder.archive.disk import Disk
 from recorder.model.marks import Mark
 from recorder.model.packet import Track
 from recorder.mp4.finish import MOST_CUT_BYTES
-from recorder.recovery.assemble import join
+from recorder.recovery.copying import look
 from recorder.recovery.find import find
-from recorder.recovery.layout import look
+from recorder.recovery.finish import join
 from recorder.recovery.recover import Outcome, Recovery, State
 from tests.support import archives, leftovers, media
 from tests.support.archives import STARTED

@@ -11,7 +11,7 @@ import pytest
 
 from config.errors import ArchiveError, PackageDamaged
 from recorder.archive import catalog
-from recorder.archive.contents import contents
+from recorder.archive.exporting import contents
 from recorder.archive.model import Chapter, Package, Recording
 from recorder.model.marks import Mark
 from recorder.recovery.handover import starts, write_mp4

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from recorder.recovery.layout import Piece, look, opened
+from recorder.recovery.copying import Piece, look, opened
 from tests.support import media
 from tests.support.cut_short import Left, fragments
 

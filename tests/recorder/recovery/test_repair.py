@@ -12,7 +12,7 @@ import pytest
 from config.errors import MediaError
 from recorder.archive.disk import Disk, aside_of
 from recorder.model.marks import Mark
-from recorder.recovery.layout import look
+from recorder.recovery.copying import look
 from recorder.recovery.repair import repair
 from tests.support import media
 from tests.support.archives import STARTED

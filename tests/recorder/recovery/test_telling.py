@@ -1,7 +1,7 @@
 """What recovery says for people of what is missing."""
 
 from recorder.archive.model import INTERRUPTED, Gap
-from recorder.recovery.telling import missing
+from recorder.recovery.finish import missing
 
 
 def test_where_something_is_missing_is_said_as_clocks_show_it_also_after_a_day() -> None:

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from recorder.archive.media import probe
-from recorder.report.levels import POINTS, read_levels
+from recorder.report.material import POINTS, read_levels
 
 
 def sound(path: Path, seconds: int) -> Path:

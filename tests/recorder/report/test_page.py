@@ -12,8 +12,7 @@ from recorder.archive.model import Chapter
 from recorder.archive.wishes import ReportWishes
 from recorder.dossier.model import Step, StepState
 from recorder.report import numbers
-from recorder.report.levels import Levels
-from recorder.report.material import Material
+from recorder.report.material import Levels, Material
 from recorder.report.page import WIDTH, level_plot, report_page
 from recorder.report.view import MOST_CHAPTERS, MOST_INCIDENTS, ReportView
 from tests.support.reports import DIGEST, LONG_TITLE, STARTED, WISHES, event, material

@@ -23,8 +23,7 @@ from recorder.archive.archive import Archive
 from recorder.archive.media import probe
 from recorder.encoder import AAC_FRAME, AudioSettings, Encoder
 from recorder.model.packet import EncodedPacket, Track, sound_track
-from recorder.recovery.copying import copy
-from recorder.recovery.layout import look
+from recorder.recovery.copying import copy, look
 from recorder.session import Session
 from recorder.sound.mixer import SoundInput
 from tests.support import media

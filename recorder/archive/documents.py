@@ -1,10 +1,108 @@
-"""`BACA-SAYA.txt` and `README.txt`: what a package is, for whoever finds it years later and knows nothing of Liput."""
+"""Files that say what a package is: bag-info.txt, the Dublin Core catalogue, README.txt and BACA-SAYA.txt."""
 
-from collections.abc import Collection
+import re
+from collections.abc import Collection, Mapping
 from datetime import timedelta
+from xml.etree import ElementTree as ET
 
-from recorder.archive import names
-from recorder.archive.model import Recording
+from config.quantities import brief_size
+from recorder.archive import bag, names
+from recorder.archive.model import AudioTrack, Recording, RequestFacts, VideoTrack
+
+OURS = frozenset({
+    "Source-Organization", "External-Description", "External-Identifier", "Bagging-Date", "Bag-Size", "Payload-Oxum",
+    "Bag-Software-Agent", "Recording-Room", "Recording-Started", "Records-Classification", "Records-Security",
+    "Records-Retention-Active", "Records-Retention-Inactive", "Records-Disposition", "Speakers-Consent", "Excerpt-Of",
+    "Internal-Sender-Identifier", "Request-Identifier", "Request-Applicant", "Request-Unit", "Request-Event",
+})  # fmt: skip
+"""What stands in it because of the recording; what else a package has there, others have written, and it stays."""
+
+
+def bag_info(
+    recording: Recording, payload: Mapping[str, int], bagging_date: str, kept: Mapping[str, str] | None = None
+) -> bytes:
+    """Return the content of bag-info.txt; `payload` has the size of each file of data/, `kept` an earlier one's fields.
+
+    `bagging_date` is that of the sealing: a correction leaves it.
+    """
+    size, records = sum(payload.values()), recording.records
+    request = recording.request or RequestFacts(id="")
+    fields = (
+        ("Source-Organization", recording.office),
+        ("External-Description", recording.title),
+        ("External-Identifier", recording.uuid),
+        ("Bagging-Date", bagging_date),
+        ("Bag-Size", brief_size(size)),
+        ("Payload-Oxum", f"{size}.{len(payload)}"),
+        ("Bag-Software-Agent", f"Liput {recording.software.get('liput', 'unknown')}"),
+        ("Recording-Room", recording.room),
+        ("Internal-Sender-Identifier", request.letter_number),  # RFC 8493 has a field for the sender's own number
+        ("Request-Identifier", request.id),
+        ("Request-Applicant", request.applicant),
+        ("Request-Unit", request.unit),
+        ("Request-Event", request.event),
+        ("Recording-Started", recording.started_at.isoformat()),
+        ("Records-Classification", records.classification),
+        ("Records-Security", records.security),
+        ("Records-Retention-Active", records.retention_active),
+        ("Records-Retention-Inactive", records.retention_inactive),
+        ("Records-Disposition", records.disposition),
+        ("Speakers-Consent", recording.consent.state),
+        ("Excerpt-Of", f"urn:uuid:{recording.excerpt_of}" if recording.excerpt_of else ""),
+        *((label, value) for label, value in (kept or {}).items() if label not in OURS),
+    )
+    return bag.info_text((label, names.one_line(value)) for label, value in fields)
+
+
+ROOT = "http://www.opencastproject.org/xsd/1.0/dublincore/"
+TERMS = "http://purl.org/dc/terms/"
+
+_NOT_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def dublin_core(recording: Recording) -> bytes:
+    """Return the catalogue of `recording`; characters that XML cannot hold become U+FFFD."""
+    ET.register_namespace("", ROOT)
+    ET.register_namespace("dcterms", TERMS)
+    root = ET.Element(f"{{{ROOT}}}dublincore")
+    for term, value in _terms(recording):
+        if value:
+            ET.SubElement(root, f"{{{TERMS}}}{term}").text = _NOT_XML.sub("\ufffd", value)
+    ET.indent(root)
+    return b'<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="unicode").encode() + b"\n"
+
+
+def _terms(recording: Recording) -> list[tuple[str, str]]:
+    start, end = recording.started_at.isoformat("T", "seconds"), recording.ended_at.isoformat("T", "seconds")
+    tracks = [track for media in recording.media for track in media.tracks]
+    has_pictures = any(isinstance(track, VideoTrack) for track in tracks)
+    kind = "MovingImage" if has_pictures else "Sound" if any(isinstance(t, AudioTrack) for t in tracks) else ""
+    request = recording.request or RequestFacts(id="")
+    return [
+        ("title", recording.title),
+        ("description", request.event if request.event != recording.title else ""),
+        ("contributor", request.applicant),
+        ("contributor", request.unit),
+        ("references", request.letter_number),
+        ("identifier", f"urn:uuid:{recording.uuid}"),
+        ("created", start),
+        ("temporal", f"start={start}; end={end}; scheme=W3C-DTF;"),
+        ("extent", _iso_duration(recording.duration_s)),
+        ("publisher", recording.office),
+        ("spatial", recording.room),
+        ("spatial", request.place if request.place != recording.room else ""),
+        ("type", kind),
+        ("subject", recording.records.classification),
+        ("accessRights", recording.records.security),
+        ("isVersionOf", f"urn:uuid:{recording.excerpt_of}" if recording.excerpt_of else ""),
+    ]
+
+
+def _iso_duration(seconds: float) -> str:
+    hours, rest = divmod(timedelta(seconds=round(seconds, 3)).total_seconds(), 3600)
+    minutes, left = divmod(rest, 60)
+    return f"PT{hours:.0f}H{minutes:.0f}M{left:.3f}S"
+
 
 INDONESIAN_FILE, ENGLISH_FILE = "BACA-SAYA.txt", "README.txt"
 

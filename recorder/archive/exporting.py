@@ -1,0 +1,225 @@
+"""Handing over a package: its files with their checksums, an excerpt without personal data, and one ZIP file.
+
+An excerpt is a package of its own, with a UUID of its own. What goes into it is named here; whatever else a package
+holds, or will hold one day, stays out. A ZIP file is read back and compared before it gets its name; media are stored
+in it as they are. What only its owner may read in the package, only its owner may read there.
+"""
+
+import hashlib
+import io
+import stat
+import time
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import IO
+from uuid import UUID, uuid4
+
+import msgspec
+
+from config.errors import ArchiveError, PackageDamaged
+from config.files import json_text, read_file
+from config.version import VERSION
+from recorder.archive import bag, catalog, fixity, names, premis
+from recorder.archive.disk import PRIVATE
+from recorder.archive.documents import bag_info, dublin_core, readme_files
+from recorder.archive.fixity import CHUNK_BYTES, Progress, Tally
+from recorder.archive.handing import publishing
+from recorder.archive.model import Consent, Recording
+from recorder.archive.rebuilding import damaged, refuse_incomplete
+from recorder.archive.work import DEVICES_FILE, DUBLIN_CORE_FILE, POSTER_FILE, PREMIS_FILE, RECORDING_FILE
+from recorder.troubles import kind_and_subject
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """One file: its path in the package, bytes, hex SHA-256, and where it is to be read: a file, or as it stands."""
+
+    path: str
+    size: int
+    digest: str
+    source: Path | bytes
+
+    @classmethod
+    def made(cls, path: str, content: bytes) -> "Content":
+        """Return a file that is made for the purpose."""
+        return cls(path, len(content), hashlib.sha256(content).hexdigest(), content)
+
+    @property
+    def is_private(self) -> bool:
+        """Whether only its owner may read it: it holds personal data."""
+        return isinstance(self.source, Path) and not stat.S_IMODE(self.source.stat().st_mode) & 0o077
+
+    def changed(self) -> PackageDamaged:
+        """Return the error of what was read and is not what its checksum says."""
+        package = self.source.parents[self.path.count("/")].name if isinstance(self.source, Path) else ""
+        return damaged(package, f"{names.one_line(self.path)} is changed: its SHA-256 is not the one listed")
+
+    def open(self) -> IO[bytes]:
+        """Return its content, open to be read."""
+        return io.BytesIO(self.source) if isinstance(self.source, bytes) else self.source.open("rb")
+
+
+def contents(folder: Path) -> list[Content]:
+    """Return every file of the package at `folder`, the tag manifest last.
+
+    Raises PackageDamaged when the package is not whole, as far as can be seen without reading its media, ArchiveError
+    when those are kept elsewhere; whoever reads them compares what they read with the checksums.
+    """
+    refuse_incomplete(folder)
+    try:
+        listed = {
+            path: digest
+            for manifest in (bag.MANIFEST_FILE, bag.TAG_MANIFEST_FILE)
+            for path, digest in bag.read_manifest(read_file(folder / manifest)).items()
+        }
+        sizes = fixity.walk(folder)[0]
+        found = [Content(path, sizes[path], digest, folder / path) for path, digest in sorted(listed.items())]
+        vouching = read_file(folder / bag.TAG_MANIFEST_FILE)
+    except (OSError, KeyError, bag.BagFormatError) as error:
+        raise PackageDamaged(f"{folder.name} cannot be read: {error}") from None
+    return [*found, Content.made(bag.TAG_MANIFEST_FILE, vouching)]
+
+
+def with_manifests(payload: list[Content], tags: Mapping[str, bytes]) -> Iterator[Content]:
+    """Yield the files of a new package: `payload`, `tags`, and the manifests of both."""
+    yield from payload
+    digests = bag.manifest_text({one.path: one.digest for one in payload})
+    made = [Content.made(path, content) for path, content in {**tags, bag.MANIFEST_FILE: digests}.items()]
+    yield from made
+    yield Content.made(bag.TAG_MANIFEST_FILE, bag.manifest_text({one.path: one.digest for one in made}))
+
+
+SHARED = ("data/media/", POSTER_FILE, "data/thumbnails.jpg", "data/slides/", "data/transcript/")
+"""What of the payload is shared: what everybody saw and heard who was there."""
+TECHNICAL = (DEVICES_FILE,)
+"""What of the metadata is shared; logs name accounts, and folders that are called after people."""
+
+
+def excerpt(folder: Path, now: datetime) -> tuple[str, list[Content]]:
+    """Return the name and the files of an excerpt of the package at `folder`.
+
+    Raises PackageDamaged when that is not whole.
+    """
+    whole = contents(folder)
+    payload = [one for one in whole if one.path.startswith(SHARED)]
+    technical = {one.path: _read(one) for one in whole if one.path in TECHNICAL}
+    recording = _without_persons(catalog.read_recording(folder), payload)
+    detail = f"An excerpt of urn:uuid:{recording.excerpt_of}: letters and personal data are left out"
+    redaction = premis.event(recording, "redaction", now, detail, [premis.program(VERSION)])
+    paths = [*(one.path for one in payload), *technical, RECORDING_FILE, DUBLIN_CORE_FILE, PREMIS_FILE]
+    tags = technical | {
+        RECORDING_FILE: json_text(recording),
+        DUBLIN_CORE_FILE: dublin_core(recording),
+        PREMIS_FILE: premis.lines([redaction]),
+        **readme_files(recording, paths),
+        bag.INFO_FILE: bag_info(recording, {one.path: one.size for one in payload}, f"{now:%Y-%m-%d}"),
+        bag.DECLARATION_FILE: bag.DECLARATION.encode(),
+    }
+    name = names.package_name(recording.title, recording.started_at, UUID(recording.uuid))
+    return name, list(with_manifests(payload, tags))
+
+
+def _read(content: Content) -> bytes:
+    with content.open() as file:
+        return file.read()
+
+
+def _without_persons(recording: Recording, payload: Sequence[Content]) -> Recording:
+    """Return the description of the excerpt: of the request what was announced anyway, of the consent that it was."""
+    request = recording.request and msgspec.structs.replace(
+        recording.request, id="", letter_number="", letter_date=None, applicant=""
+    )
+    there = {one.path for one in payload}
+    return msgspec.structs.replace(
+        recording,
+        uuid=str(uuid4()),
+        session=None,
+        copy=1,
+        part=1,
+        excerpt_of=recording.uuid,
+        request=request,
+        consent=Consent(state=recording.consent.state),
+        degraded=tuple(dict.fromkeys(map(_without_place, recording.degraded))),
+        additions=tuple(
+            msgspec.structs.replace(one, name=Path(one.file).name, note="")
+            for one in recording.additions
+            if one.file in there
+        ),
+        chapters=tuple(
+            chapter if chapter.thumbnail in there else msgspec.structs.replace(chapter, thumbnail=None)
+            for chapter in recording.chapters
+        ),
+    )
+
+
+def _without_place(reason: str) -> str:
+    """Return a reason without the folder or the letter that it is about: those are called after people."""
+    kind, subject = kind_and_subject(reason)
+    return kind if "/" in subject else reason
+
+
+_FIRST = (1980, 1, 1, 0, 0, 0)
+"""ZIP knows no time before."""
+
+
+def write_zip(
+    contents: Sequence[Content], root: str, target: Path, progress: Progress | None = None, *, mode: int = 0o666
+) -> None:
+    """Write `contents` into a new ZIP file at `target`, below a folder called `root`; `mode` is that of the file.
+
+    Raises PackageDamaged when a file is not what its checksum says, ArchiveError when something is at `target` or what
+    was written does not read back, StorageError when the disk does not take it. Nothing is at `target` then.
+    """
+    total = sum(one.size for one in contents)
+    tally = Tally(2 * total, progress)
+    mode = mode & PRIVATE if any(one.is_private for one in contents) else mode
+    with publishing(target, total, mode=mode) as part:
+        with zipfile.ZipFile(part, "w", allowZip64=True) as archive:
+            for one in contents:
+                _put(archive, one, root, tally)
+        _read_back(part, target, contents, root, tally)
+
+
+def _put(archive: zipfile.ZipFile, content: Content, root: str, tally: Tally) -> None:
+    entry = zipfile.ZipInfo(f"{root}/{content.path}", _time_of(content))
+    entry.compress_type = zipfile.ZIP_STORED if content.path.startswith(bag.PAYLOAD) else zipfile.ZIP_DEFLATED
+    entry.external_attr = (stat.S_IFREG | (PRIVATE if content.is_private else 0o644)) << 16
+    entry.file_size = content.size
+    with content.open() as source, archive.open(entry, "w", force_zip64=True) as target:
+        digest = _pump(source, target, tally)
+    if digest != content.digest:
+        raise content.changed()
+
+
+def _time_of(content: Content) -> tuple[int, int, int, int, int, int]:
+    if isinstance(content.source, bytes):
+        return _FIRST
+    local = time.localtime(content.source.stat().st_mtime)
+    return max(_FIRST, (local.tm_year, local.tm_mon, local.tm_mday, local.tm_hour, local.tm_min, local.tm_sec))
+
+
+def _pump(source: IO[bytes], target: IO[bytes] | None, tally: Tally) -> str:
+    digest = hashlib.sha256()
+    while chunk := source.read(CHUNK_BYTES):
+        digest.update(chunk)
+        if target is not None:
+            target.write(chunk)
+        tally.add(len(chunk))
+    return digest.hexdigest()
+
+
+def _read_back(path: Path, target: Path, contents: Sequence[Content], root: str, tally: Tally) -> None:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if sorted(archive.namelist()) != sorted(f"{root}/{one.path}" for one in contents):
+                raise ArchiveError(f"{target} does not hold what was written", hint="Check the disk.")
+            for one in contents:
+                with archive.open(f"{root}/{one.path}") as file:
+                    if _pump(file, None, tally) != one.digest:
+                        raise ArchiveError(f"{one.path} does not read back as it was written", hint="Check the disk.")
+    except (zipfile.BadZipFile, zlib.error) as error:
+        raise ArchiveError(f"{target} does not read back: {error}", hint="Check the disk.") from None
