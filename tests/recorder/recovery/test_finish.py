@@ -1,4 +1,4 @@
-"""What parts are put together in is nobody else's, and takes their place only whole."""
+"""What parts are put together in is nobody else's, and takes their place only whole; what is missing is told."""
 
 import errno
 import itertools
@@ -11,12 +11,13 @@ import pytest
 from config.errors import MediaError
 from recorder.archive.archive import Archive
 from recorder.archive.disk import Disk
+from recorder.archive.model import INTERRUPTED, Gap
 from recorder.model.marks import Mark
 from recorder.model.packet import Track
 from recorder.mp4.finish import MOST_CUT_BYTES
 from recorder.recovery.copying import look
 from recorder.recovery.find import find
-from recorder.recovery.finish import join
+from recorder.recovery.finish import join, missing
 from recorder.recovery.recover import Outcome, Recovery, State
 from tests.support import archives, leftovers, media
 from tests.support.archives import STARTED
@@ -259,3 +260,19 @@ def test_a_part_that_holds_nothing_is_refused(left: Left, tmp_path: Path) -> Non
         join([look(left.killed), look(empty, 9.0)], tmp_path / "program.mp4")
     assert not list(tmp_path.glob(".*"))
     assert not (tmp_path / "program.mp4").exists()
+
+
+def test_where_something_is_missing_is_said_as_clocks_show_it_also_after_a_day() -> None:
+    gaps = [Gap(start_s=at_s, duration_s=2.9, reason="it was killed") for at_s in (31.9, 90_061.9)]
+    assert missing(gaps, []) == (
+        "missing: 2.9 s from 0:00:31 on (it was killed); 2.9 s from 25:01:01 on (it was killed)"
+    )
+
+
+def test_what_was_lost_before_is_said_beside_what_a_kill_has_cost() -> None:
+    assert missing([], []) == "nothing is missing"
+    assert missing([], [INTERRUPTED]) == "the last second may be missing"
+    assert missing([], ["source-lost: podium"]) == "while it was recorded: source-lost: podium"
+    assert missing([], [INTERRUPTED, "source-lost: podium"]) == (
+        "the last second may be missing; while it was recorded: source-lost: podium"
+    )
