@@ -127,16 +127,15 @@ def read_package(folder: Path) -> Package:
             id=name, uuid=_identifier(where), title=name, started_at=time_of(where), duration_s=0.0,
             bytes=size or 0, path=str(where), state=PackageState.DAMAGED,
         )  # fmt: skip
+    state = PackageState.ELSEWHERE if is_elsewhere(where) else PackageState.SEALED
+    if size is None:
+        state = PackageState.DAMAGED
     return Package(
         id=name, uuid=recording.uuid, title=recording.title, started_at=recording.started_at,
         duration_s=recording.duration_s, bytes=size or 0, path=str(where), recording=recording,
         session=recording.session, copy=recording.copy, part=recording.part,
-        state=PackageState.DAMAGED if size is None else _state(where),
+        state=state,
     )  # fmt: skip
-
-
-def _state(folder: Path) -> PackageState:
-    return PackageState.ELSEWHERE if is_elsewhere(folder) else PackageState.SEALED
 
 
 def sealed(package: Package) -> Package:

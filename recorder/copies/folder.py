@@ -18,25 +18,16 @@ from recorder.copies.reasons import CopyReason, copy_error
 from recorder.copies.target import BLOCK_BYTES, STAGING, blocks_of, is_staged, mode_of, part_name, size_of, staged
 from recorder.storing.mounts import MountMemory, whole_disk
 
-_REASONS = {
-    errno.ENOSPC: CopyReason.FULL,
-    errno.EDQUOT: CopyReason.FULL,
-    errno.EFBIG: CopyReason.NOT_TAKEN,
-    errno.EINVAL: CopyReason.NOT_TAKEN,
-    errno.EILSEQ: CopyReason.NOT_TAKEN,
-    errno.ENAMETOOLONG: CopyReason.NOT_TAKEN,
-    errno.EACCES: CopyReason.NOT_ALLOWED,
-    errno.EPERM: CopyReason.NOT_ALLOWED,
-    errno.EROFS: CopyReason.NOT_ALLOWED,
-    errno.EEXIST: CopyReason.CHANGED_THERE,  # a link, or a file, where a folder has to be
-    errno.ENOTDIR: CopyReason.CHANGED_THERE,
-    errno.ETIMEDOUT: CopyReason.TIMEOUT,
-    errno.ESTALE: CopyReason.NOT_MOUNTED,
-    errno.ENODEV: CopyReason.NOT_MOUNTED,
-    errno.ENOTCONN: CopyReason.NOT_MOUNTED,
-    errno.EHOSTDOWN: CopyReason.UNREACHABLE,
-    errno.EHOSTUNREACH: CopyReason.UNREACHABLE,
+_NUMBERS = {
+    CopyReason.FULL: (errno.ENOSPC, errno.EDQUOT),
+    CopyReason.NOT_TAKEN: (errno.EFBIG, errno.EINVAL, errno.EILSEQ, errno.ENAMETOOLONG),
+    CopyReason.NOT_ALLOWED: (errno.EACCES, errno.EPERM, errno.EROFS),
+    CopyReason.CHANGED_THERE: (errno.EEXIST, errno.ENOTDIR),  # a link, or a file, where a folder has to be
+    CopyReason.TIMEOUT: (errno.ETIMEDOUT,),
+    CopyReason.NOT_MOUNTED: (errno.ESTALE, errno.ENODEV, errno.ENOTCONN),
+    CopyReason.UNREACHABLE: (errno.EHOSTDOWN, errno.EHOSTUNREACH),
 }
+_REASONS = {number: reason for reason, numbers in _NUMBERS.items() for number in numbers}
 
 
 class FolderTarget:

@@ -226,36 +226,32 @@ PATIENCE = 4
 """How much longer than `stalled_s` a piece of READ_BYTES, an object of SMALL_BYTES, or a list may take."""
 TRIES = 2
 
-_WORDS: tuple[tuple[str, CopyReason], ...] = (
-    ("nosuchbucket", CopyReason.NO_BUCKET),
-    ("nosuchkey", CopyReason.NOT_THERE),
-    ("insufficientstorage", CopyReason.FULL),
-    ("insufficient storage", CopyReason.FULL),
-    ("quotaexceeded", CopyReason.FULL),
-    ("quota exceeded", CopyReason.FULL),
-    ("no space left", CopyReason.FULL),
-    ("xminiostoragefull", CopyReason.FULL),
-    ("no writable volumes", CopyReason.FULL),
-    ("signaturedoesnotmatch", CopyReason.WRONG_CREDENTIALS),
-    ("invalidaccesskeyid", CopyReason.WRONG_CREDENTIALS),
-    ("requesttimetooskewed", CopyReason.CLOCK),
-    ("accessdenied", CopyReason.NOT_ALLOWED),
-    ("connection refused", CopyReason.REFUSED),
-    ("certificate", CopyReason.CERTIFICATE),
-    ("dns error", CopyReason.UNREACHABLE),
-    ("name or service not known", CopyReason.UNREACHABLE),
-    ("name resolution", CopyReason.UNREACHABLE),
-    ("unreachable", CopyReason.UNREACHABLE),
-    ("timed out", CopyReason.TIMEOUT),
-    ("timeout", CopyReason.TIMEOUT),
-    ("connection closed", CopyReason.CONNECTION_LOST),
-    ("remote end closed", CopyReason.CONNECTION_LOST),
-    ("connection reset", CopyReason.CONNECTION_LOST),
-    ("broken pipe", CopyReason.CONNECTION_LOST),
-    ("error sending request", CopyReason.CONNECTION_LOST),
-    ("incomplete", CopyReason.CONNECTION_LOST),
-    ("403 forbidden", CopyReason.NOT_ALLOWED),
-)
+_WORDS = (
+    (CopyReason.NO_BUCKET, ("nosuchbucket",)),
+    (CopyReason.NOT_THERE, ("nosuchkey",)),
+    (
+        CopyReason.FULL,
+        (
+            "insufficientstorage", "insufficient storage", "quotaexceeded", "quota exceeded", "no space left",
+            "xminiostoragefull", "no writable volumes",
+        ),
+    ),
+    (CopyReason.WRONG_CREDENTIALS, ("signaturedoesnotmatch", "invalidaccesskeyid")),
+    (CopyReason.CLOCK, ("requesttimetooskewed",)),
+    (CopyReason.NOT_ALLOWED, ("accessdenied",)),
+    (CopyReason.REFUSED, ("connection refused",)),
+    (CopyReason.CERTIFICATE, ("certificate",)),
+    (CopyReason.UNREACHABLE, ("dns error", "name or service not known", "name resolution", "unreachable")),
+    (CopyReason.TIMEOUT, ("timed out", "timeout")),
+    (
+        CopyReason.CONNECTION_LOST,
+        (
+            "connection closed", "remote end closed", "connection reset", "broken pipe", "error sending request",
+            "incomplete",
+        ),
+    ),
+    (CopyReason.NOT_ALLOWED, ("403 forbidden",)),
+)  # fmt: skip
 """What stands in the words of the library or the server, in small letters, the surest first."""
 
 
@@ -371,8 +367,8 @@ def _reason(error: Exception) -> CopyReason:
     text = re.sub(r"https?://\S+|retry_timeout", "", str(error).lower())
     if isinstance(error, NotFoundError):
         return CopyReason.NO_BUCKET if "nosuchbucket" in text else CopyReason.NOT_THERE
-    for word, reason in _WORDS:
-        if word in text:
+    for reason, words in _WORDS:
+        if any(word in text for word in words):
             return reason
     if isinstance(error, UnauthenticatedError):
         return CopyReason.WRONG_CREDENTIALS

@@ -69,11 +69,11 @@ def join(
                 hint="the parts stay as they are; `liput archive seal` makes a package of each",
             )
     groups = [list(group) for _, group in groupby(parts, key=form)]
-    begins = [group[0].offset_s for group in groups]
+    starts = [group[0].offset_s for group in groups]
     further = (target.with_name(f"{target.stem}-{number}{target.suffix}") for number in count(2))
     paths = chain([target], (path for path in further if path.name not in taken))
     made = []
-    for path, group, (offset_s, next_s) in zip(paths, groups, pairwise([*begins, inf]), strict=False):
+    for path, group, (offset_s, next_s) in zip(paths, groups, pairwise([*starts, inf]), strict=False):
         pieces = [replace(part, offset_s=part.offset_s - offset_s) for part in group]
         mine = [
             msgspec.structs.replace(mark, media_s=mark.media_s - offset_s)
