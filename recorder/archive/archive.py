@@ -43,11 +43,7 @@ class Archive:
         self._disk = disk or Disk()
 
     def check(self) -> int:
-        """Return the bytes free for a session; makes nothing.
-
-        Raises StorageError when the folder cannot be written or made, its disk is gone, or less than the reserve is
-        free.
-        """
+        """Return the bytes free for a session; makes nothing. Raises what `place.check_place` raises."""
         return place.check_place(self.root, self.reserve_bytes)
 
     def begin(
@@ -219,28 +215,19 @@ class Archive:
         return work
 
     def list(self) -> Sequence[Package]:
-        """Return every package and unfinished recording, the oldest first; none when there is no archive yet.
-
-        Raises StorageError when it is no folder, or a folder of it cannot be read.
-        """
+        """Return every package and unfinished recording, the oldest first, if there are any; raises StorageError."""
         if self.root.exists() and not self.root.is_dir():
             raise StorageError(f"The archive cannot be at {self.root}: it is not a folder", why="unwritable")
         settle_all(self.root, self._disk)
         return catalog.packages(self.root)
 
     def find(self, key: str) -> Package:
-        """Return the package that `key` means: name, path, UUID, or a beginning of one.
-
-        Raises PackageNotFound when none or several answer, StorageError when a folder of it cannot be read.
-        """
+        """Return the package that `key` means; raises what `catalog.find` raises."""
         settle_all(self.root, self._disk)
         return catalog.find(self.root, key)
 
     def verify(self, package: Package, *, decode: bool = False, progress: Progress | None = None) -> Sequence[Problem]:
-        """Return what is wrong with a package, nothing if it is whole; see `verification.verify`.
-
-        Raises ArchiveError on a recording that is not sealed, PackageBusy on a package that is being corrected.
-        """
+        """Return what is wrong with a package, nothing if it is whole; raises ArchiveError, PackageBusy."""
         with locked(catalog.sealed(package).folder, alone=False):
             return verification.verify(package.folder, decode=decode, progress=progress)
 

@@ -86,10 +86,7 @@ def encode_path(path: str) -> str:
 
 
 def decode_path(text: str, form: BagForm = FORM) -> str:
-    """Return the path that stands in a manifest as `text`; percent signs of other makers are left as they are.
-
-    Before BagIt 1.0 only ends of lines were encoded.
-    """
+    """Return the path that stands in a manifest as `text`; before BagIt 1.0 only ends of lines were encoded."""
     encoded = r"%(?:25|0[DA])" if form.version >= FORM.version else r"%0[DA]"
     return re.sub(encoded, lambda match: _DECODE[match[0].upper()], text, flags=re.IGNORECASE)
 
@@ -162,10 +159,7 @@ def info_text(fields: Iterable[tuple[str, str]]) -> bytes:
 
 
 def read_info(content: bytes, form: BagForm = FORM) -> dict[str, str]:
-    """Return the fields of bag-info.txt, the last of each label; folded lines are joined by a space.
-
-    Raises BagFormatError on a line without a label, and on text that is not in the encoding.
-    """
+    """Return the fields of bag-info.txt, the last of each label, unfolded; raises BagFormatError."""
     fields: dict[str, str] = {}
     label = ""
     for number, line in enumerate(re.split(_LINE_END, _text(content, form.encoding)), start=1):

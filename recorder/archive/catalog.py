@@ -21,10 +21,7 @@ SUGGESTIONS = 5
 
 
 def packages(root: Path) -> list[Package]:
-    """Return every package and unfinished recording of the archive, the oldest first; none if there is no archive.
-
-    Raises StorageError when a folder of it cannot be read.
-    """
+    """Return every package and unfinished recording of the archive, the oldest first; raises StorageError."""
     return _packages(root, lambda _: True)
 
 

@@ -45,11 +45,7 @@ class Disk:
         self._before = before
 
     def write(self, path: Path, content: bytes, *, mode: int = 0o666) -> None:
-        """Put a whole file at `path`, replacing what an earlier attempt left there.
-
-        The file appears complete or not at all; its folder is not synced. `mode` is what a new file has, as far as the
-        umask lets it.
-        """
+        """Put a whole file at `path`, or nothing; its folder is not synced. `mode` is bounded by the umask."""
         aside = aside_of(path)
         self._before("write", path)
         with open(make_file(aside, mode), "wb") as file:  # noqa: PTH123 - no link is followed
@@ -57,10 +53,7 @@ class Disk:
         self.put(aside, path)
 
     def put(self, aside: Path, path: Path) -> None:
-        """Put a file that was written beside it in the place of `path`; whole, or not at all.
-
-        Its folder is not synced.
-        """
+        """Put a file written beside it in the place of `path`, whole or not at all; the folder is not synced."""
         self.sync(aside)
         self._before("rename", path)
         aside.replace(path)
@@ -84,10 +77,7 @@ class Disk:
         self._before(step, path)
 
     def remove_tree(self, folder: Path, last: str) -> None:
-        """Remove a folder and all that is in it; the file `last`, by which it is known, after everything else.
-
-        Removed as far as a stop lets it, it is still known for what it is.
-        """
+        """Remove a folder, and the file `last` of all in it: as long as that is there, it is known for what it is."""
         for path in sorted(folder.rglob("*"), reverse=True):
             if path != folder / last:
                 self._before("unlink", path)
@@ -115,10 +105,7 @@ class Disk:
         os.link(source, target, follow_symlinks=False)
 
     def exchange(self, first: Path, second: Path) -> None:
-        """Let two folders in one folder change their names at one stroke; at every moment both names are there.
-
-        Raises OSError, one of NOT_HERE where the file system cannot do it.
-        """
+        """Let two folders change their names at one stroke; raises OSError, of NOT_HERE where that cannot be."""
         self._before("exchange", second)
         _rename(first, second, _EXCHANGE)
         self.sync(second.parent)

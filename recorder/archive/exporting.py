@@ -100,10 +100,7 @@ TECHNICAL = (DEVICES_FILE,)
 
 
 def excerpt(folder: Path, now: datetime) -> tuple[str, list[Content]]:
-    """Return the name and the files of an excerpt of the package at `folder`.
-
-    Raises PackageDamaged when that is not whole.
-    """
+    """Return name and files of an excerpt of the package at `folder`; raises PackageDamaged."""
     whole = contents(folder)
     payload = [one for one in whole if one.path.startswith(SHARED)]
     technical = {one.path: _read(one) for one in whole if one.path in TECHNICAL}

@@ -139,10 +139,7 @@ class Round(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="ro
 
 @dataclass
 class FixityRound:
-    """One round over the archives at `roots`. `is_busy` says whether a session runs.
-
-    `max_rate` bits a second are read at most; None: as fast as it goes.
-    """
+    """One round over the archives at `roots`, which a session ends; `max_rate` is in bits a second."""
 
     roots: Sequence[Path]
     clock: Clock

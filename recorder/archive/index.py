@@ -91,10 +91,7 @@ class Index:
         return self.run(lambda connection: self._refresh(connection, stamps))
 
     def rebuild(self, progress: Progress | None = None) -> int:
-        """Read every package anew; return how many there are. Raises StorageError, StateError.
-
-        `progress` gets packages read and packages in all.
-        """
+        """Read every package anew, and tell `progress` how many; return that. Raises StorageError, StateError."""
         stamps = self._stamps()
         return self.run(lambda connection: self._read_months(connection, stamps, progress, anew=True))
 

@@ -33,10 +33,7 @@ _TRANSFERS = {1: "bt709", 4: "gamma22", 5: "gamma28", 6: "smpte170m", 7: "smpte2
 
 
 def probe(path: Path, name: str) -> MediaFile:
-    """Return what the media file at `path`, called `name` in its package, holds.
-
-    A file that cannot be read is described as that: what was recorded is kept whatever state it is in.
-    """
+    """Return what the media file at `path`, called `name` in its package, holds; also where it cannot be read."""
     size = path.stat().st_size
     try:
         with av.open(path, options=OPEN_SAFELY) as container:

@@ -126,10 +126,7 @@ def _exchange(new: Path, folder: Path, disk: Disk) -> Path:
 
 
 def settle(folder: Path, disk: Disk) -> None:
-    """Undo or finish the correction of the package at `folder` that a kill has stopped; see the table above.
-
-    Raises PackageBusy while another process is at it, OSError when the disk does not take it.
-    """
+    """Undo or finish the correction of a package that a kill has stopped; raises PackageBusy, OSError."""
     old = beside(folder, names.OLD)
     if not os.path.lexists(folder) and old.is_dir():
         with locked(old, alone=True):

@@ -71,10 +71,7 @@ BLACK_LUMA = 10.0
 
 
 def poster(path: Path) -> bytes | None:
-    """Return a JPEG of the media file at `path`, or None when it holds no picture that can be decoded.
-
-    All black from beginning to end, the last one tried is taken.
-    """
+    """Return a JPEG of the media file at `path`, not black if it can be; None where no picture decodes."""
     picture: av.VideoFrame | None = None
     try:
         with av.open(path, options=OPEN_SAFELY | NOT_DECODED) as container:
@@ -137,10 +134,7 @@ MOST_HEALTH_LINES = 2000
 
 
 def health_lines(begun: Begun, recording: Recording) -> bytes:
-    """Return the lines about the devices of a session and its PC; nothing where this is not the PC it was on.
-
-    Sealing never fails because of them: a log that cannot be read has none.
-    """
+    """Return what the health log says of a session on this PC; nothing where it cannot be read."""
     if begun.host != platform.node():
         return b""
     devices = {PC, *(device.id for device in begun.context.devices)}

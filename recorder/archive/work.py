@@ -152,10 +152,7 @@ def read_part(folder: Path) -> Begun:
 
 
 def recall_begun(folder: Path) -> Begun:
-    """Return what is known about an unfinished session, from its folder's name if it does not say itself.
-
-    A recording is not lost because the file beside it is.
-    """
+    """Return what is known about an unfinished session, from its folder's name if it does not say itself."""
     try:
         return read_begun(folder)
     except ArchiveError:

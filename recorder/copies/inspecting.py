@@ -36,10 +36,7 @@ def places(target: Target) -> dict[str, Mapping[str, int]]:
 
 
 def packages_at(target: Target) -> list[Package]:
-    """Return every package at a place, the oldest first, each as it describes itself; raises CopyError.
-
-    One that is being copied still is unfinished.
-    """
+    """Return every package at a place, the oldest first; one that is being copied is unfinished."""
     return [_package(target, place, files) for place, files in places(target).items()]
 
 
@@ -85,10 +82,7 @@ def _text(package: Package) -> str:
 
 
 def find_place(target: Target, key: str) -> str:
-    """Return the place of the one package that `key` means, as in the archive: its name, its UUID, or how one begins.
-
-    Raises PackageNotFound, CopyError.
-    """
+    """Return the place of the one package that `key` means, as in the archive; raises PackageNotFound, CopyError."""
     there, wanted = places(target), key.lower()
     fits = [place for place in there if place.rpartition("/")[2] in {key, wanted}]
     fits = fits or [place for place, files in there.items() if _is_meant(target, place, files, wanted)]
@@ -119,9 +113,6 @@ def _is_meant(target: Target, place: str, files: Mapping[str, int], wanted: str)
 def verify_at(
     target: Target, place: str, progress: Progress | None = None, listing: Listing | None = None
 ) -> list[Problem]:
-    """Return what is wrong with the package at a place, nothing if it is whole: all of it is read.
-
-    `listing` is what `listed_there` says of it, None where that has not been asked yet. Raises CopyError.
-    """
+    """Read a package at a place, which `listing` is of; return what is wrong with it. Raises CopyError."""
     listing = listing or listed_there(target, place)
     return problems_there(target, listing, place, Flow(Tally(listing.size, progress)))

@@ -35,7 +35,7 @@ type CopyState = Literal["waiting", "copied"]
 class Row(msgspec.Struct, frozen=True, kw_only=True):
     """What is remembered of one copy.
 
-    `version` is the state of the package that was put there last (`Contents.version`), `verified_at` when all of it was
+    `version` is the state of the package that was put there last (`Listing.version`), `verified_at` when all of it was
     read back last. Of what waits: how often it was tried, when it is tried again (seconds since the epoch), why it
     failed, since when.
     """

@@ -51,10 +51,7 @@ class Restored:
 
 @dataclass
 class Restorer:
-    """Restores packages of the archive at `root`. `go_on` is asked once a second and raises CopyError to end.
-
-    `reserve_bytes` stay free on its disk, for the next session.
-    """
+    """Restores packages of the archive at `root`, where `reserve_bytes` stay free; `go_on` may raise CopyError."""
 
     root: Path
     disk: Disk
@@ -201,10 +198,7 @@ class Restorer:
 
 
 def _wanted(here: Listing | None, copy: Listing, bad: set[str]) -> dict[str, str]:
-    """Return the digests of the package that is to be built.
-
-    It is the state that is here, where all that is damaged of it is in the copy; else that of the copy.
-    """
+    """Return the digests to build: as here, where the copy has all that is damaged, else the copy's."""
     there = copy.digests
     if here and bag.TAG_MANIFEST_FILE in here.files and not _is_malformed(here):
         mine = here.digests

@@ -39,10 +39,7 @@ def part_name(name: str) -> str:
 
 
 def staged(place: str, uuid: str) -> str:
-    """Return the name, in STAGING, of a folder that a package is sent to before it is renamed to `place`.
-
-    Others may write to STAGING: nobody can guess the name.
-    """
+    """Return a name in STAGING, which nobody can guess, for a package until it is renamed to `place`."""
     return f".{place.rpartition('/')[2]}.{uuid}.{secrets.token_hex(8)}.copy"
 
 

@@ -91,10 +91,7 @@ LETTER_FILE = re.compile(rf"{LETTERS}/[a-z]+-\d+\.(?:pdf|jpg|png)")
 
 
 def letter_content(folder: Path, letter: Letter) -> bytes:
-    """Return a letter of the dossier, or the package's payload, at `folder`; raises OSError where it is not there.
-
-    Raises DossierError where it is not what was taken in.
-    """
+    """Return a letter below `folder`; raises OSError where it is not there, DossierError where it was changed."""
     refuse_name(letter)
     content = read_file(folder / letter.file, letter.bytes + 1, cut=True)
     if hashlib.sha256(content).hexdigest() != letter.sha256:

@@ -343,10 +343,7 @@ class Dossiers:
         return found, damaged
 
     def find(self, key: str) -> Dossier:
-        """Return the dossier that `key` means: a path, an id, a UUID, a letter number, or a beginning of id or UUID.
-
-        Raises DossierError, which names what is near, when none or several answer.
-        """
+        """Return the dossier that `key` means: a path, id, UUID, letter number, or beginning; raises DossierError."""
         if "/" in key and os.path.isfile(path := Path(key) / REQUEST_FILE):  # noqa: PTH113 - Path's raises for long names
             return Dossier(path.parent.absolute(), office=self._office)
         wanted = _plain(key)

@@ -69,10 +69,7 @@ class Samples:
         return self._sync[: self.count]
 
     def begin_run(self, time: int) -> None:
-        """Say that the next sample is decoded at `time`; the one before lasts until then.
-
-        Raises ValueError when that is before the one before it.
-        """
+        """Say that the next sample is decoded at `time`, until which the one before lasts; raises ValueError."""
         if self.count == 0:
             self.begin = self.end = time
         elif time != self.end:

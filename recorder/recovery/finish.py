@@ -90,10 +90,7 @@ SPARE_BYTES = 20_000_000
 
 
 def place_for(size: int, name: str, archives: Iterable[Archive]) -> Archive:
-    """Return the first of `archives` that has room for the session `name`; raises StorageError when none has.
-
-    `size` is the bytes of its media.
-    """
+    """Return the first of `archives` with room for `size` bytes of media; raises StorageError."""
     needed = size + SPARE_BYTES
     for archive in dict.fromkeys(archives):
         try:

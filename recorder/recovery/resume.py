@@ -85,10 +85,7 @@ def take_up(archives: Iterable[Archive], folder: Path, clock: Clock) -> Resumpti
 
 
 def had_ended(folder: Path) -> bool:
-    """Return whether somebody had ended the session that recorded into the work folder `folder`, as its log tells.
-
-    Not so where there is no log any more; nothing is locked.
-    """
+    """Return whether the log in the work folder `folder` tells that its session was ended; nothing is locked."""
     return any(event.kind in ENDING for event in read_events(log_of(folder)))
 
 
