@@ -193,13 +193,9 @@ class Dossier:
             if paper.sha256 not in kept:
                 kept[paper.sha256] = self._keep_one(paper, kind, now)
                 new.append(kept[paper.sha256])
-            elif not is_whole(self.folder, kept[paper.sha256]):
-                self._put_back(kept[paper.sha256], paper)
+            elif not is_whole(self.folder, kept[paper.sha256]) and LETTER_FILE.fullmatch(kept[paper.sha256].file):
+                self._put(self.folder / kept[paper.sha256].file, paper)
         return tuple(new)
-
-    def _put_back(self, letter: Letter, paper: Paper) -> None:
-        if LETTER_FILE.fullmatch(letter.file):
-            self._put(self.folder / letter.file, paper)
 
     def _keep_one(self, paper: Paper, kind: LetterKind, now: datetime) -> Letter:
         path = self._free(self.folder / LETTERS, _NAMES[kind], SUFFIXES[paper.media_type])

@@ -64,19 +64,17 @@ class Fragments:
         if mdat is None or mdat.kind != b"mdat" or mdat.end > self._size:
             return None
         marks = {track: samples.mark() for track, samples in self.tracks.items()}
+        data = data[: moof.end - position]
         try:
-            self._moof(data[: moof.end - position], moof, mdat)
+            for box in _inside(data, moof.content - moof.start, len(data)):
+                if box.kind == b"traf":
+                    self._traf(data, box, moof.start, mdat)
         except (ValueError, OverflowError, struct.error):
             self.tracks = {track: samples for track, samples in self.tracks.items() if track in marks}
             for track, mark in marks.items():
                 self.tracks[track].go_back(mark)
             return None
         return mdat.end
-
-    def _moof(self, data: bytes, moof: Box, mdat: Box) -> None:
-        for box in _inside(data, moof.content - moof.start, len(data)):
-            if box.kind == b"traf":
-                self._traf(data, box, moof.start, mdat)
 
     def _traf(self, data: bytes, traf: Box, moof_start: int, mdat: Box) -> None:
         samples: Samples | None = None

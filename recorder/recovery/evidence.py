@@ -87,17 +87,13 @@ def placed(lefts: Sequence[Left]) -> list[Left]:
         live = next((event for event in reversed(events) if event.kind == "session-live"), None)
         if live is not None and live != recorder:
             recorder, moved_s = live, 0.0
-            clock_s, base_s = _clock_s(live), begun.offset_s - into_run_s(events, begun.part)
-            if clock_s and begun.boot:
+            clock_ns, base_s = live.detail.get("clock_ns"), begun.offset_s - into_run_s(events, begun.part)
+            if isinstance(clock_ns, int) and clock_ns and begun.boot:
+                clock_s = clock_ns / NANOSECONDS
                 expected_s = zeros.setdefault(begun.boot, clock_s - base_s) + base_s
                 moved_s = clock_s - expected_s if abs(clock_s - expected_s) < MOST_MOVED_S else 0.0
         found.append(replace(left, offset_s=max(0.0, begun.offset_s + moved_s)))
     return found
-
-
-def _clock_s(live: Event) -> float:
-    clock_ns = live.detail.get("clock_ns")
-    return clock_ns / NANOSECONDS if isinstance(clock_ns, int) else 0.0
 
 
 def _examine_file(path: Path) -> Piece:
