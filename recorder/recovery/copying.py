@@ -1,7 +1,9 @@
-"""Files of media as a crash leaves them, and copying their packets into one file without encoding anything again.
+"""Files of media as a crash leaves them: copied packet by packet into one file, and repaired, without encoding again.
 
 A recording that is being written is a head (`ftyp`, `free`, `moov`) and fragments (`moof`, `mdat`). A clean close
-appends a `moov` that describes all of it, and then makes the head one large `mdat`.
+appends a `moov` that describes all of it, and then makes the head one large `mdat`; so does a repair
+(`recorder/mp4/finish.py`). Matroska, and what is joined, is copied: written aside, read back, compared packet by
+packet, and synced before it takes the original's place. The time of modification stays that of the last recording.
 
 Copied packets keep their times, moved by where their file lies in the session. Where two files hold the same moment the
 later one has it from its first keyframe on; where neither does, the gap stays a gap in the times.
@@ -22,10 +24,13 @@ from av.stream import Stream
 from av.video.stream import VideoStream
 
 from config.errors import MediaError
+from config.files import open_regular
+from recorder.archive.disk import Disk, aside_of
 from recorder.archive.media import NOT_DECODED, OPEN_SAFELY, Media, tracks
 from recorder.model.marks import Mark
 from recorder.model.titles import chapters, copy_made, copy_title
 from recorder.mp4.boxes import box_at
+from recorder.mp4.finish import finish
 from recorder.storage_errors import storage_error
 
 BUFFER_BYTES = 1 << 20
@@ -317,3 +322,77 @@ def is_same_copy(copied: Sequence[TrackCopy], found: Sequence[TrackCopy]) -> boo
     copied, found = ([track for track in tracks if track.packets] for tracks in (copied, found))
     pairs = zip(copied, found, strict=False)
     return bool(copied) and len(copied) == len(found) and all(one.is_same(other) for one, other in pairs)
+
+
+type Advance = Callable[[int], None]
+"""Called with bytes done since the last call; repairing a file takes twice its bytes."""
+
+
+def repair(
+    path: Path, disk: Disk, *, marks: Sequence[Mark] = (), title: str = "", advance: Advance | None = None
+) -> bool:
+    """Make an ordinary file of the one at `path` if it was left open; return whether it was.
+
+    Raises MediaError when it cannot be read, or when the copy is not the same, and StorageError or OSError when the
+    disk does not take it; the file then plays as it did.
+    """
+    piece = look(path)
+    if piece.is_open and CONTAINERS[path.suffix] == MP4:
+        _finish(path, disk, marks, title, advance)
+    elif piece.is_open:
+        write_copy([piece], path, disk, marks=marks, title=title, advance=advance)
+    return piece.is_open
+
+
+def _finish(path: Path, disk: Disk, marks: Sequence[Mark], title: str, advance: Advance | None) -> None:
+    written, reached = path.stat(), 0
+
+    def sync(descriptor: int) -> None:
+        disk.begin("sync", path)
+        os.fsync(descriptor)
+
+    def scanned(position: int) -> None:
+        nonlocal reached
+        if advance is not None:
+            advance(2 * (position - reached))
+        reached = position
+
+    disk.begin("finish", path)
+    descriptor = open_regular(path, os.O_RDWR)
+    try:
+        finish(descriptor, path, marks=marks, title=title, sync=sync, advance=scanned)
+    finally:
+        os.close(descriptor)
+        os.utime(path, ns=(written.st_atime_ns, written.st_mtime_ns))
+
+
+def write_copy(
+    pieces: Sequence[Piece],
+    target: Path,
+    disk: Disk,
+    *,
+    marks: Sequence[Mark] = (),
+    title: str = "",
+    advance: Advance | None = None,
+) -> list[TrackCopy]:
+    """Put a copy of `pieces` at `target`, verified and synced; what was there before is replaced by it at the end.
+
+    It gets the time of modification of the last piece. Raises what `repair` raises.
+    """
+    aside = aside_of(target)  # what a stop leaves there is swept away by sealing
+    written = pieces[-1].path.stat()
+    disk.begin("copy", target)
+    try:
+        copied = copy(pieces, aside, marks=marks, title=title, container=CONTAINERS[target.suffix], advance=advance)
+        disk.begin("verify", target)
+        if not is_same_copy(copied, read_back(aside, advance)):
+            raise MediaError(
+                f"The copy of {target} is not what was copied; the original stays",
+                hint="Check the disk (smartctl -a), then say liput recover again.",
+            )
+        os.utime(aside, ns=(written.st_atime_ns, written.st_mtime_ns))
+        disk.put(aside, target)
+    finally:
+        aside.unlink(missing_ok=True)
+    disk.sync(target.parent)
+    return copied

@@ -36,10 +36,9 @@ from recorder.dossier.enclose import PAYLOAD
 from recorder.dossier.papers import LETTERS
 from recorder.model.marks import Mark
 from recorder.mp4.finish import MOST_CUT_BYTES
-from recorder.recovery.copying import Piece, form
+from recorder.recovery.copying import Advance, Piece, form, repair, write_copy
 from recorder.recovery.evidence import Left, examine, placed
 from recorder.recovery.rebuild import begins, read_events, rebuild
-from recorder.recovery.repair import Advance, repair, write_copy
 from recorder.troubles import reason_of
 
 

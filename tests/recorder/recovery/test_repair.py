@@ -12,8 +12,7 @@ import pytest
 from config.errors import MediaError
 from recorder.archive.disk import Disk, aside_of
 from recorder.model.marks import Mark
-from recorder.recovery.copying import look
-from recorder.recovery.repair import repair
+from recorder.recovery.copying import look, repair
 from tests.support import media
 from tests.support.archives import STARTED
 from tests.support.cut_short import Left, fragments
