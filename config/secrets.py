@@ -122,7 +122,9 @@ def destination_url(settings: Settings, name: str) -> Secret:
             hint="name a destination of the settings (--stream NAME), or put the address into a file that only you "
             "can read (--stream @FILE, or --stream @- for standard input)",
         )
-    destination, key = settings.destination(name), _read_key(settings, name)
+    destination = settings.destination(name)
+    path, table = _read_table(settings)
+    key = read_key(name, table[name], path) if name in table else None  # whatever is wrong with the others
     problem = key_problem(destination, key)
     if problem:
         form = _FORMS.get(SCHEMES[destination.scheme].key)
@@ -186,12 +188,6 @@ def read_keys(settings: Settings) -> Mapping[str, Secret]:
     """Return the keys by the name of their destination; none where there is no file of keys. Raises SecretError."""
     path, table = _read_table(settings)
     return {name: read_key(name, value, path) for name, value in table.items()}
-
-
-def _read_key(settings: Settings, name: str) -> Secret | None:
-    """Return one key, whatever is wrong with the others."""
-    path, table = _read_table(settings)
-    return read_key(name, table[name], path) if name in table else None
 
 
 def _read_table(settings: Settings) -> tuple[Path, dict[str, object]]:
