@@ -70,11 +70,7 @@ class Listing:
         self.uuid = self._uuid()
         there = sorted(self.digests.keys() & files.keys(), key=_order)
         self.items = tuple(Item(path, files[path], self.digests[path]) for path in there)
-
-    @property
-    def size(self) -> int:
-        """The bytes of all that is listed and there."""
-        return sum(item.bytes for item in self.items)
+        self.size = sum(item.bytes for item in self.items)
 
     def recording(self) -> Recording:
         """Return the description that is there; raises msgspec.MsgspecError or UnicodeDecodeError."""

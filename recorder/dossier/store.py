@@ -150,13 +150,9 @@ class Dossier:
     def __init__(self, folder: Path, disk: Disk | None = None, office: Office | None = None) -> None:
         """`office` is whose hours the text for people goes by."""
         self.folder = folder
+        self.id = folder.name
         self._disk = disk or Disk()
         self._office = office or Office()
-
-    @property
-    def id(self) -> str:
-        """The request's id."""
-        return self.folder.name
 
     def read(self) -> Request:
         """Return what is known of the request; raises DossierError."""

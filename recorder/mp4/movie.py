@@ -110,7 +110,7 @@ class _Track:
 
 
 class Movie:
-    """The index of a file. Raises ValueError where the old one does not say what it must."""
+    """The index of a file, up to `end_s`. Raises ValueError where the old one does not say what it must."""
 
     def __init__(self, moov: bytes, samples: Mapping[int, Samples]) -> None:
         """Take the content of the old `moov` and the samples by track; a track without any stays empty."""
@@ -123,15 +123,8 @@ class Movie:
             track = track_of(content) if kind == b"trak" else 0
             if track in samples and samples[track].count:
                 self._tracks[track] = self._track(content, samples[track])
-
-    @property
-    def end_s(self) -> float:
-        """When the last track ends, in seconds."""
-        return self._end / self._scale
-
-    @property
-    def _end(self) -> int:
-        return max((track.end for track in self._tracks.values()), default=0)
+        self._end = max((track.end for track in self._tracks.values()), default=0)
+        self.end_s = self._end / self._scale
 
     def index(self, chapters: Starts, titles_at: int = 0) -> Parts:
         """Return the `moov`; the `titles` of `chapters` are at `titles_at` in the file."""
