@@ -9,8 +9,17 @@ import pytest
 
 from capture.source import SAMPLE_RATE, AudioBlock, Samples
 from devices.host.clock import NANOSECONDS, Clock, SystemClock
-from recorder.conference.bus import MOST, MOST_STEP, MOST_WAITING, WANTED, ConferenceSound, Steering, near_mix
-from recorder.conference.speaker import Speaker, failure
+from recorder.conference.bus import (
+    MOST,
+    MOST_STEP,
+    MOST_WAITING,
+    WANTED,
+    ConferenceSound,
+    Speaker,
+    Steering,
+    failure,
+    near_mix,
+)
 from recorder.encoder import AAC_FRAME
 from recorder.sound.mixer import Heard
 from tests.support.simulated import EventList
