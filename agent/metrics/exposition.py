@@ -3,17 +3,27 @@
 The library is imported when somebody asks: most rooms have no Prometheus.
 """
 
+import shutil
+import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from agent.metrics.readings import Gathering, LastCheck, Readings, read
+from agent.metrics.gathering import Gathering
+from config.errors import LiputError
 from config.schema import Settings
 from config.version import VERSION
+from devices.host.clock import SystemClock
 from devices.model import HealthState
 from recorder.archive.names import storable
-from recorder.control.directory import RecorderInfo
+from recorder.control import directory
+from recorder.control.client import ask
+from recorder.control.directory import RecorderFolder, RecorderInfo
+from recorder.control.protocol import Status
 from recorder.model.status import DestinationLine, LoadLine, SessionState, SessionStatus
 from recorder.overload.ladder import Step
 from recorder.troubles import kind_and_subject
@@ -79,15 +89,15 @@ METRICS: Mapping[str, Metric] = {
     "liput_archive_packages": Metric("Packages in the archive", ("path",)),
     "liput_copies_waiting": Metric("Packages that wait to be copied to a place", ("target",)),
     "liput_copies_blocked": Metric("1 where something keeps every copy from a place", ("target", "reason")),
-    "liput_check_timestamp_seconds": Metric("When the room was checked last", ()),
-    "liput_check_ready": Metric("Whether it was ready then", ()),
+    "liput_check_timestamp_seconds": Metric("When the room was checked last"),
+    "liput_check_ready": Metric("Whether it was ready then"),
     "liput_uplink_bytes_per_second": Metric("What the uplink carried when it was measured last", ("direction",)),
-    "liput_uplink_needed_bytes_per_second": Metric("What the session needed of it then", ()),
-    "liput_uplink_rtt_seconds": Metric("The way there and back then, with nothing else on it", ()),
-    "liput_uplink_timestamp_seconds": Metric("When that was", ()),
+    "liput_uplink_needed_bytes_per_second": Metric("What the session needed of it then"),
+    "liput_uplink_rtt_seconds": Metric("The way there and back then, with nothing else on it"),
+    "liput_uplink_timestamp_seconds": Metric("When that was"),
     "liput_daemon_part_stands": Metric("1 for a part of the daemon that hangs, 0 for the others", ("part",)),
     "liput_scrape_missing": Metric("1 for what did not answer in time, and is missing here", ("what",)),
-    "liput_scrape_seconds": Metric("How long it took to find all of this out", ()),
+    "liput_scrape_seconds": Metric("How long it took to find all of this out"),
 }
 """In the order in which they are given."""
 
@@ -100,35 +110,53 @@ class Sample(NamedTuple):
     labels: Mapping[str, str] = {}
 
 
-def samples(readings: Readings, version: str, parts: Sequence[str], standing: Sequence[str]) -> Iterator[Sample]:
-    """Yield every value; `parts` are those of the daemon, `standing` those of them that hang."""
-    yield Sample("liput_info", 1, {"version": version})
-    for info, status in readings.sessions:
-        yield from _session(info, status)
-    for path, space in readings.disks.items():
-        yield Sample("liput_disk_free_bytes", space.free, {"path": path})
-        yield Sample("liput_disk_size_bytes", space.size, {"path": path})
-    for path, count in readings.packages.items():
-        yield Sample("liput_archive_packages", count, {"path": path})
-    for target, copies in readings.copies.items():
-        yield Sample("liput_copies_waiting", copies.waiting, {"target": target})
-        if copies.blocked is not None:
-            yield Sample("liput_copies_blocked", 1, {"target": target, "reason": copies.blocked})
-    if readings.check is not None:
-        yield from _check(readings.check)
+KEEP_S = 60.0
+"""How old what changes slowly may be: counting an archive at every scrape would be reading for nothing."""
+
+type Task = Callable[[], list[Sample]]
+
+
+def samples(
+    settings: Settings, roots: Sequence[Path], parts: Sequence[str], standing: Sequence[str],
+    gathering: Gathering[list[Sample]], deadline_s: float,
+) -> Iterator[Sample]:  # fmt: skip
+    """Yield all that can be found out within `deadline_s`; `standing` are those of the daemon's `parts` that hang."""
+    began_s = time.monotonic()
+    alive: list[tuple[RecorderFolder, RecorderInfo]] = []
+    with suppress(LiputError, OSError):
+        alive += directory.alive()
+    quick: dict[str, Task] = {f"disk {root}": partial(_disk, root) for root in roots}
+    for folder, info in alive:
+        quick[_named(info)] = partial(_session, folder, {"session": info.id}, deadline_s)
+    slow: dict[str, Task] = {f"archive {root}": partial(_archive, root) for root in roots}
+    slow["check"] = _check
+    if settings.copies:
+        slow["copies"] = partial(_copies, settings, roots)
+    found = gathering.gather(quick, deadline_s)
+    found |= gathering.gather(slow, max(0.0, began_s + deadline_s - time.monotonic()), KEEP_S)
+    yield Sample("liput_info", 1, {"version": VERSION})
+    for _, info in alive:
+        yield Sample("liput_session_info", 1, {"session": info.id, "title": info.title})
+        yield Sample("liput_session_answers", bool(found.get(_named(info))), {"session": info.id})
+    for each in found.values():
+        yield from each
     for part in parts:
         yield Sample("liput_daemon_part_stands", part in standing, {"part": part})
-    for what in readings.missing:
+    for what in (name for name in (*quick, *slow) if name not in found):
         yield Sample("liput_scrape_missing", 1, {"what": what})
-    yield Sample("liput_scrape_seconds", readings.seconds)
+    yield Sample("liput_scrape_seconds", time.monotonic() - began_s)
 
 
-def _session(info: RecorderInfo, status: SessionStatus | None) -> Iterator[Sample]:
-    whose = {"session": info.id}
-    yield Sample("liput_session_info", 1, {**whose, "title": info.title})
-    yield Sample("liput_session_answers", status is not None, whose)
-    if status is None:
-        return
+def _named(info: RecorderInfo) -> str:
+    return f"session {info.id}"
+
+
+def _session(folder: RecorderFolder, whose: Mapping[str, str], deadline_s: float) -> list[Sample]:
+    status = ask(folder, Status(), deadline_s).status
+    return [] if status is None else list(_status(status, whose))
+
+
+def _status(status: SessionStatus, whose: Mapping[str, str]) -> Iterator[Sample]:
     for state in SessionState:
         yield Sample("liput_session_state", state is status.state, {**whose, "state": str(state)})
     kinds = Counter(kind_and_subject(trouble)[0] for trouble in status.troubles)
@@ -191,26 +219,71 @@ def _destination(line: DestinationLine, whose: Mapping[str, str]) -> Iterator[Sa
 _RATES = {"up": "up_bps", "up-least": "up_p10_bps", "down": "down_bps"}
 
 
-def _check(check: LastCheck) -> Iterator[Sample]:
-    yield Sample("liput_check_timestamp_seconds", check.at.timestamp())
-    yield Sample("liput_check_ready", check.ready)
-    if check.uplink_at is None:
-        return
-    yield Sample("liput_uplink_timestamp_seconds", check.uplink_at.timestamp())
-    for direction, name in _RATES.items():
-        if isinstance(rate := check.uplink.get(name), int | float):
-            yield Sample("liput_uplink_bytes_per_second", rate / 8, {"direction": direction})
-    if isinstance(need := check.uplink.get("need_bps"), int | float):
-        yield Sample("liput_uplink_needed_bytes_per_second", need / 8)
-    if isinstance(rtt_s := check.uplink.get("idle_s"), int | float):
-        yield Sample("liput_uplink_rtt_seconds", rtt_s)
+def _disk(root: Path) -> list[Sample]:
+    """Return the space of the disk that `root` is on, or will be: it is made with the first session."""
+    there = next(folder for folder in (root, *root.parents) if folder.exists())
+    space, labels = shutil.disk_usage(there), {"path": str(root)}
+    return [Sample("liput_disk_free_bytes", space.free, labels), Sample("liput_disk_size_bytes", space.total, labels)]
+
+
+def _archive(root: Path) -> list[Sample]:
+    from recorder.archive import catalog
+
+    return [Sample("liput_archive_packages", len(catalog.folders_of_packages(root)), {"path": str(root)})]
+
+
+def _copies(settings: Settings, roots: Sequence[Path]) -> list[Sample]:
+    from recorder.copies.queue import CopyQueue, name_of, open_target
+
+    queue = CopyQueue(roots, settings.copies, partial(open_target, settings), SystemClock())
+    rows, every, troubles = queue.rows(), queue.every(), queue.ledger.troubles()
+    found = []
+    for name, target in settings.copies.items():
+        known = [rows.get((name_of(folder), name)) for folder in every]
+        waiting = sum(target.automatic if row is None else row.state == "waiting" for row in known)
+        found.append(Sample("liput_copies_waiting", waiting, {"target": name}))
+        if name in troubles:
+            found.append(Sample("liput_copies_blocked", 1, {"target": name, "reason": troubles[name].reason}))
+    return found
+
+
+_RATES = {"up": "up_bps", "up-least": "up_p10_bps", "down": "down_bps"}
+
+
+def _check() -> list[Sample]:
+    """Return when the room was checked last, and the last measurement of its uplink."""
+    from agent.checks.history import kept
+
+    runs = kept()
+    if not runs:
+        return []
+    found = [
+        Sample("liput_check_timestamp_seconds", runs[-1].at.timestamp()),
+        Sample("liput_check_ready", runs[-1].ready),
+    ]
+    uplinks = (
+        (run.at, result.measured)
+        for run in reversed(runs)
+        for result in run.results
+        if result.name == "uplink" and result.measured.get("up_bps") is not None
+    )
+    for at, measured in islice(uplinks, 1):
+        found.append(Sample("liput_uplink_timestamp_seconds", at.timestamp()))
+        for direction, name in _RATES.items():
+            if isinstance(rate := measured.get(name), int | float):
+                found.append(Sample("liput_uplink_bytes_per_second", rate / 8, {"direction": direction}))
+        if isinstance(need := measured.get("need_bps"), int | float):
+            found.append(Sample("liput_uplink_needed_bytes_per_second", need / 8))
+        if isinstance(rtt_s := measured.get("idle_s"), int | float):
+            found.append(Sample("liput_uplink_rtt_seconds", rtt_s))
+    return found
 
 
 DEADLINE_S = 2.0
 """How long all of it may take; Prometheus waits 10 s."""
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
-_GATHERING = Gathering()
+_GATHERING: Gathering[list[Sample]] = Gathering()
 """One for the process: what hangs is not asked again by the next who comes."""
 
 
@@ -220,7 +293,7 @@ def expose(
     roots: Sequence[Path],
     parts: Sequence[str] = (),
     standing: Sequence[str] = (),
-    gathering: Gathering = _GATHERING,
+    gathering: Gathering[list[Sample]] = _GATHERING,
     deadline_s: float = DEADLINE_S,
 ) -> bytes:
     """Return the answer to a scrape, in the text format of Prometheus (CONTENT_TYPE), after `deadline_s` at most.
@@ -230,17 +303,17 @@ def expose(
     """
     from prometheus_client import CollectorRegistry, generate_latest
 
-    readings = read(settings, roots, gathering, deadline_s)
+    found = list(samples(settings, roots, parts, standing, gathering, deadline_s))
     registry = CollectorRegistry()
-    registry.register(_Found(samples(readings, VERSION, parts, standing), settings.general.room))
+    registry.register(_Found(found, settings.general.room))
     return generate_latest(registry)
 
 
 class _Found:
     """A collector of what was found out."""
 
-    def __init__(self, found: Iterable[Sample], room: str) -> None:
-        self._found = list(found)
+    def __init__(self, found: Sequence[Sample], room: str) -> None:
+        self._found = found
         self._room = storable(room)
 
     def collect(self) -> "Iterator[Family]":

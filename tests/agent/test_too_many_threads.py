@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from agent.devices.part import KnownInputs
-from agent.metrics.readings import Gathering
+from agent.metrics.gathering import Gathering
 from agent.web.runs import Runs
 from agent.web.worker_pool import WorkerPool
 from devices import modes
@@ -99,7 +99,7 @@ def test_a_check_can_be_begun_again(no_thread: Once) -> None:
 
 
 def test_a_figure_is_there_the_next_time(no_thread: Once) -> None:
-    gathering = Gathering()
+    gathering = Gathering[object]()
     no_thread()
     assert gathering.gather({"a": lambda: 1}, 30.0, keep_s=60.0) == {}
     assert gathering.gather({"a": lambda: 1}, 30.0, keep_s=60.0) == {"a": 1}
