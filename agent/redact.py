@@ -2,7 +2,7 @@
 
 import contextlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from config.errors import SecretError
@@ -42,29 +42,32 @@ _PATTERNS = (
 _QUOTED = re.compile(r"""(["'])([^"'\n]+)\1""")
 
 
-class Redactor:
-    """Takes out `secrets` wherever they stand, as text or within JSON, and what looks like one."""
+type Redact = Callable[[str], str]
+"""Returns a text without what is secret in it."""
 
-    def __init__(self, secrets: Iterable[Secret] = ()) -> None:
-        known = list(secrets)
-        self._secrets = [*known, *(secret.in_json() for secret in known)]
 
-    def __call__(self, text: str) -> str:
-        """Return `text` without what is secret in it."""
-        for secret in self._secrets:
+def redactor(secrets: Iterable[Secret] = ()) -> Redact:
+    """Return what takes out `secrets` wherever they stand, as text or within JSON, and what looks like one."""
+    known = list(secrets)
+    hidden = [*known, *(secret.in_json() for secret in known)]
+
+    def redact(text: str) -> str:
+        for secret in hidden:
             text = secret.redact(text)
         for pattern, instead in _PATTERNS:
             text = pattern.sub(instead, text)
         return text
 
+    return redact
 
-def redactor_for(settings: Settings) -> tuple[Redactor, str]:
+
+def redactor_for(settings: Settings) -> tuple[Redact, str]:
     """Return one that knows the keys of `settings`, and why it does not know all of them ("": it does)."""
     try:
-        return Redactor((*read_keys(settings).values(), *secrets_of_tables(settings))), ""
+        return redactor((*read_keys(settings).values(), *secrets_of_tables(settings))), ""
     except SecretError as error:
         # A file that Liput refuses to use, being open to others or wrong in one line, still says what to look for.
-        return Redactor(_in_quotes(keys_path(settings))), error.message
+        return redactor(_in_quotes(keys_path(settings))), error.message
 
 
 def _in_quotes(path: Path | None) -> Iterator[Secret]:

@@ -17,7 +17,7 @@ from agent.alarms.part import alarms_of
 from agent.archives import archives_of
 from agent.asking import absolute
 from agent.copying import Copying
-from agent.daemon.log import Form, Level, Log, complaints, form_of
+from agent.daemon.log import Level, Log, complaints, form_of
 from agent.daemon.parts import Part, Parts
 from agent.daemon.settings import SettingsPart
 from agent.devices.part import DevicesPart
@@ -83,7 +83,7 @@ def serve_command(ctx: click.Context, config_file: Path | None, folder: Path | N
         sessions = Daemon(archives, clock, log.of("sessions"), _recovered(log), spawn=spares.take, when_idle=when_idle)
         parts = _parts(given, watched, sessions)
         with closing(copying), closing(spares):
-            _run(parts, Pulse(notifier, clock, log.of(level=Level.WARNING)), stop, log)
+            _run(parts, Pulse(notifier, clock, log.of(level="warning")), stop, log)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,7 @@ def _parts(given: _Given, watched: SettingsPart, sessions: Daemon) -> Parts:
         good=lambda: given.in_force.good,
     )
     watched.takers = [given.learn, alarms.take, schedule.take, fixity.take]
-    devices = DevicesPart(settings, clock, log.of("devices", Level.WARNING), folder)
+    devices = DevicesPart(settings, clock, log.of("devices", "warning"), folder)
 
     def house() -> "House":
         from agent.web.house import House
@@ -133,7 +133,7 @@ def _parts(given: _Given, watched: SettingsPart, sessions: Daemon) -> Parts:
         )  # fmt: skip
 
     page: list[Part] = [WebPart(settings.web, house, clock, log.of("web"))] if settings.web.enabled else []
-    parts = Parts([*page, sessions, alarms, schedule, devices, fixity, watched], clock, log.of(level=Level.WARNING))
+    parts = Parts([*page, sessions, alarms, schedule, devices, fixity, watched], clock, log.of(level="warning"))
     return parts
 
 
@@ -159,17 +159,17 @@ def _run(parts: Parts, pulse: Pulse, stop: threading.Event, log: Log) -> None:
     finally:
         pulse.end()
         for name in parts.stop():
-            log.say(f"{name} does not end; it is left to itself", name, Level.WARNING)
+            log.say(f"{name} does not end; it is left to itself", name, "warning")
 
 
 def _recovered(log: Log) -> "Callable[[Outcome], None]":
     def say(outcome: "Outcome") -> None:
         from recorder.recovery.recover import State
 
-        if log.form is Form.PROGRAMS:
+        if log.form == "programs":
             log.line(msgspec.json.encode(outcome).decode())
         elif outcome.state is not State.RECORDING:
-            level = Level.WARNING if outcome.state is State.FAILED else Level.INFO
+            level: Level = "warning" if outcome.state is State.FAILED else "info"
             log.say(f"{outcome.title}: {outcome.state}: {outcome.message}", "sessions", level)
 
     return say

@@ -10,14 +10,12 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import datetime
-from enum import StrEnum
-from typing import TextIO
+from typing import Literal, TextIO
 
 import click
 import msgspec
 
-from agent.redact import Redactor
+from agent.redact import Redact, redactor
 from config.errors import LiputError
 from devices.host.bucket import Buckets
 from devices.host.clock import NANOSECONDS, Clock
@@ -38,43 +36,16 @@ _OF_SESSIONS = ("resume", "recover")
 """Names of threads, by which is told whose they are."""
 
 
-class Level(StrEnum):
-    """How serious a line is."""
-
-    INFO = "info"
-    WARNING = "warning"
-    ERROR = "error"
-
-
-class LogLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A line of the journal; the journal adds when it came."""
-
-    level: Level
-    part: str
-    message: str
-    traceback: str = ""
-
-
-class NoteLine(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="note"):
-    """The same with `--json`, on standard output."""
-
-    at: datetime
-    text: str
-
-
-class Form(StrEnum):
-    """For whom it is."""
-
-    PEOPLE = "people"
-    PROGRAMS = "programs"
-    JOURNAL = "journal"
+type Level = Literal["info", "warning", "error"]
+type Form = Literal["people", "programs", "journal"]
+"""For whom a line is: a sentence on standard error; a note on standard output; JSON on standard error."""
 
 
 def form_of(*, as_json: bool, stream: TextIO | None = None) -> Form:
     """Return the form that is wanted: `as_json` says so, or what standard error is connected to."""
     if as_json:
-        return Form.PROGRAMS
-    return Form.JOURNAL if is_journal(sys.stderr if stream is None else stream) else Form.PEOPLE
+        return "programs"
+    return "journal" if is_journal(sys.stderr if stream is None else stream) else "people"
 
 
 def is_journal(stream: TextIO) -> bool:
@@ -88,10 +59,10 @@ def is_journal(stream: TextIO) -> bool:
 class Log:
     """Takes sentences from any thread; what cannot be written is lost, and breaks nobody."""
 
-    def __init__(self, form: Form, clock: Clock, redact: Redactor | None = None) -> None:
+    def __init__(self, form: Form, clock: Clock, redact: Redact | None = None) -> None:
         self.form = form
         self._clock = clock
-        self._redact = redact or Redactor()
+        self._redact = redact or redactor()
         self._writing = threading.Lock()
         self._kinds = Buckets(AT_ONCE, PER_S, MOST_KINDS)
 
@@ -99,26 +70,28 @@ class Log:
         """Say something as the part that is known by its thread."""
         self.say(text)
 
-    def know(self, redact: Redactor) -> None:
+    def know(self, redact: Redact) -> None:
         """Take out what that knows, from now on."""
         self._redact = redact
 
-    def of(self, part: str = "", level: Level = Level.INFO) -> Tell:
+    def of(self, part: str = "", level: Level = "info") -> Tell:
         """Return what says things as `part`, or as the part that is known by its thread."""
         return lambda text: self.say(text, part, level)
 
     def say(
-        self, text: str, part: str = "", level: Level = Level.INFO, traceback: str = "", kind: str | None = None
+        self, text: str, part: str = "", level: Level = "info", traceback: str = "", kind: str | None = None
     ) -> None:
         """Say something; of one `kind`, else of the same text, only so much."""
         if (more := self._allowed(text if kind is None else kind)) is None:
             return
         text, part = self._redact(storable(text + more)), part or _part_of(threading.current_thread().name)
-        if self.form is Form.JOURNAL:
-            line = LogLine(level=level, part=part, message=text, traceback=self._redact(storable(traceback)))
+        if self.form == "journal":
+            line = {"level": level, "part": part, "message": text}  # the journal adds when it came
+            if traceback:
+                line["traceback"] = self._redact(storable(traceback))
             self._write(msgspec.json.encode(line).decode(), sys.stderr)
-        elif self.form is Form.PROGRAMS:
-            note = NoteLine(at=self._clock.now(), text=text)
+        elif self.form == "programs":
+            note = {"type": "note", "at": self._clock.now(), "text": text}
             self._write(msgspec.json.encode(note).decode(), sys.stdout)
         else:
             self._write(f"{text}\n{self._redact(storable(traceback))}".rstrip(), sys.stderr)
@@ -151,7 +124,7 @@ class Log:
         error = broken.exc_value
         if error is not None:
             said = logging.Formatter().formatException((broken.exc_type, error, broken.exc_traceback))
-            self.say(f"the thread {name} has broken: {error!r}", _part_of(name), Level.ERROR, said)
+            self.say(f"the thread {name} has broken: {error!r}", _part_of(name), "error", said)
 
 
 @contextmanager
@@ -160,9 +133,9 @@ def complaints(log: Log) -> Iterator[None]:
     try:
         yield
     except LiputError as error:
-        if log.form is not Form.JOURNAL:
+        if log.form != "journal":
             raise
-        log.say(f"{error.message}: {error.hint}" if error.hint else error.message, DAEMON, Level.ERROR)
+        log.say(f"{error.message}: {error.hint}" if error.hint else error.message, DAEMON, "error")
         raise click.exceptions.Exit(error.exit_status) from None
 
 
@@ -174,20 +147,16 @@ class _Handler(logging.Handler):
         self._log = log
 
     def emit(self, record: logging.LogRecord) -> None:
-        level = (
-            Level.ERROR
-            if record.levelno >= logging.ERROR
-            else Level.WARNING
-            if record.levelno >= logging.WARNING
-            else Level.INFO
-        )
+        level: Level = "info" if record.levelno < logging.WARNING else "warning"
+        if record.levelno >= logging.ERROR:
+            level = "error"
         try:
             text = record.getMessage()
         except (TypeError, ValueError):  # a library's words and its facts do not fit together
             text = str(record.msg)
         error = record.exc_info
         said = logging.Formatter().formatException(error) if error and error[0] else ""
-        if self._log.form is not Form.JOURNAL:
+        if self._log.form != "journal":
             text = f"{record.name}: {text}"
         self._log.say(text, record.name, level, said, kind=f"{record.pathname}:{record.lineno}")
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from agent.redact import HIDDEN, Redactor
+from agent.redact import HIDDEN, redactor
 from config.secrets import Secret, srt_secret
 
 
@@ -27,7 +27,7 @@ from config.secrets import Secret, srt_secret
     ],
 )
 def test_what_looks_like_a_secret_is_taken_out(text: str, expected: str) -> None:
-    assert Redactor()(text) == expected
+    assert redactor()(text) == expected
 
 
 @pytest.mark.parametrize(
@@ -47,12 +47,12 @@ def test_what_looks_like_a_secret_is_taken_out(text: str, expected: str) -> None
     ],
 )
 def test_everything_else_stays(text: str) -> None:
-    assert Redactor()(text) == text
+    assert redactor()(text) == text
 
 
 def test_a_known_key_is_found_in_text_and_in_json() -> None:
-    redact = Redactor([Secret('ab"cd\\ef-é')])
+    redact = redactor([Secret('ab"cd\\ef-é')])
     assert redact('the key ab"cd\\ef-é was refused') == f"the key {HIDDEN} was refused"
-    srt = Redactor([srt_secret('pass"phrase\\1', "aula utama")])
+    srt = redactor([srt_secret('pass"phrase\\1', "aula utama")])
     assert srt(json.dumps(['pass"phrase\\1', "aula utama", "aula%20utama"])) == json.dumps([HIDDEN] * 3)
     assert redact(json.dumps({"reason": 'ab"cd\\ef-é'}, ensure_ascii=False)) == f'{{"reason": "{HIDDEN}"}}'

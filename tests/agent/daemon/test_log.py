@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.daemon.log import AT_ONCE, OFTEN, PER_S, Form, Level, Log, _Handler, form_of, is_journal
-from agent.redact import Redactor
+from agent.daemon.log import AT_ONCE, OFTEN, PER_S, Log, _Handler, form_of, is_journal
+from agent.redact import redactor
 from config.secrets import Secret
 from devices.host.clock import NANOSECONDS
 from tests.support import command
@@ -46,7 +46,7 @@ def written(capsys: pytest.CaptureFixture[str]) -> Written:
 def log(written: Written) -> Iterator[Log]:
     root = logging.getLogger()
     handlers, level, hook = root.handlers[:], root.level, threading.excepthook
-    yield Log(Form.JOURNAL, SimulatedClock(), Redactor([Secret(KEY)]))
+    yield Log("journal", SimulatedClock(), redactor([Secret(KEY)]))
     logging.captureWarnings(capture=False)
     for handler in root.handlers[:]:
         root.removeHandler(handler)
@@ -63,7 +63,7 @@ def lines(written: Written) -> list[dict[str, str]]:
 def test_a_line_says_who_says_it_and_how_serious_it_is(log: Log, written: Written) -> None:
     log("ready")
     log.of("sessions")('the recorder of "Rapat" was killed')
-    log.of("alarms", Level.WARNING)("two\nlines \udc80")
+    log.of("alarms", "warning")("two\nlines \udc80")
     assert lines(written) == [
         {"level": "info", "part": "daemon", "message": "ready"},
         {"level": "info", "part": "sessions", "message": 'the recorder of "Rapat" was killed'},
@@ -76,7 +76,7 @@ def test_a_line_says_who_says_it_and_how_serious_it_is(log: Log, written: Writte
     [("part-web", "web"), ("alarms-mail", "alarms"), ("resume", "sessions"), ("MainThread", "daemon")],
 )
 def test_who_says_it_is_known_by_the_thread(log: Log, written: Written, thread: str, part: str) -> None:
-    speaking = threading.Thread(target=log.of(level=Level.ERROR), args=("it has broken",), name=thread)
+    speaking = threading.Thread(target=log.of(level="error"), args=("it has broken",), name=thread)
     speaking.start()
     speaking.join()
     assert lines(written) == [{"level": "error", "part": part, "message": "it has broken"}]
@@ -107,7 +107,7 @@ def test_what_libraries_say_goes_the_same_way(log: Log, written: Written) -> Non
 def test_what_comes_again_and_again_is_left_out_and_hides_nothing_else(written: Written) -> None:
     clock = SimulatedClock()
     log, library = (
-        Log(Form.JOURNAL, clock),
+        Log("journal", clock),
         logging.LogRecord("asyncio", logging.ERROR, "base_events.py", 1, "", (), None),
     )
     for number in range(1000):
@@ -142,9 +142,9 @@ def test_what_breaks_a_thread_is_a_line(log: Log, written: Written) -> None:
 
 
 def test_people_and_programs_get_their_own_forms(capsys: pytest.CaptureFixture[str]) -> None:
-    Log(Form.PEOPLE, SimulatedClock()).of("web")("password=rahasia123 is wrong")
+    Log("people", SimulatedClock()).of("web")("password=rahasia123 is wrong")
     assert capsys.readouterr().err == "password=(hidden) is wrong\n"
-    Log(Form.PROGRAMS, SimulatedClock()).of("web")("ready")
+    Log("programs", SimulatedClock()).of("web")("ready")
     assert json.loads(capsys.readouterr().out) == {"type": "note", "at": "2026-11-24T09:00:00Z", "text": "ready"}
 
 
@@ -153,7 +153,7 @@ def test_what_cannot_be_written_breaks_nobody(monkeypatch: pytest.MonkeyPatch) -
     os.close(reading)
     with os.fdopen(writing, "w") as gone:
         monkeypatch.setattr(sys, "stderr", gone)
-        Log(Form.JOURNAL, SimulatedClock())("nobody hears this")
+        Log("journal", SimulatedClock())("nobody hears this")
         monkeypatch.undo()
         os.dup2(os.open(os.devnull, os.O_WRONLY), gone.fileno())
 
@@ -163,9 +163,9 @@ def test_the_journal_is_known_by_what_systemd_says(tmp_path: Path, monkeypatch: 
         found = os.fstat(journal.fileno())
         monkeypatch.setenv("JOURNAL_STREAM", f"{found.st_dev}:{found.st_ino}")
         assert is_journal(journal)
-        assert form_of(as_json=False, stream=journal) is Form.JOURNAL
-        assert form_of(as_json=True, stream=journal) is Form.PROGRAMS
-        assert form_of(as_json=False, stream=other) is Form.PEOPLE
+        assert form_of(as_json=False, stream=journal) == "journal"
+        assert form_of(as_json=True, stream=journal) == "programs"
+        assert form_of(as_json=False, stream=other) == "people"
         monkeypatch.setenv("JOURNAL_STREAM", "nonsense")
         assert not is_journal(journal)
     assert not is_journal(io.StringIO())

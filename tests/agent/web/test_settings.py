@@ -10,7 +10,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from agent.daemon.log import Form, Log
+from agent.daemon.log import Log
 from agent.redact import redactor_for
 from agent.web.app import make_app
 from agent.web.token import read_token
@@ -146,7 +146,7 @@ def test_a_key_goes_into_its_file_and_never_comes_out(page: Page, room: Room) ->
 
 
 def test_a_key_is_in_no_log_from_then_on(room: Room, capsys: pytest.CaptureFixture[str]) -> None:
-    log = Log(Form.PEOPLE, SystemClock())
+    log = Log("people", SystemClock())
     with web.serving(config_file=room.settings, learn=lambda changed: log.know(redactor_for(changed)[0])) as page:
         assert page.ask("PUT", KAMPUS, {"url": URL, "key": KEY}).status == 200
     log(f"somebody says {KEY}")
