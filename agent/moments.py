@@ -2,7 +2,6 @@
 
 import re
 from datetime import date, datetime, time, timedelta, tzinfo
-from typing import NamedTuple
 
 import click
 
@@ -55,11 +54,6 @@ _SPAN = re.compile(r"\s*(?:(\d{1,6})\s*w)?\s*(?:(\d{1,6})\s*d)?\s*(\S.*)?", re.A
 _TICK = timedelta(microseconds=1)
 
 
-class _Read(NamedTuple):
-    at: datetime
-    is_day: bool = False
-
-
 def parse_day(text: str, today: date) -> date:
     """Return the day that `text` stands for; raises NotAllowed. Of two numbers before a year the first is the day."""
     text = _plain(text)
@@ -91,7 +85,7 @@ def parse_when(text: str, now: datetime, zone: tzinfo | None) -> datetime:
 
     A time alone is of today, a day alone its beginning. Without a `zone` it is that of this PC.
     """
-    return _read(_plain(text), now, zone, WHEN_ALLOWED).at
+    return _read(_plain(text), now, zone, WHEN_ALLOWED)[0]
 
 
 def parse_moment(text: str, now: datetime, *, end: bool = False) -> datetime:
@@ -106,29 +100,30 @@ def parse_moment(text: str, now: datetime, *, end: bool = False) -> datetime:
             return moment
     except (NotAllowed, OverflowError):
         pass
-    read = _read(text, now, None, ALLOWED)
-    if end and read.is_day:
-        return _at(read.at.date() + timedelta(days=1), time(), None) - _TICK
-    return read.at
+    at, is_day = _read(text, now, None, ALLOWED)
+    if end and is_day:
+        return _at(at.date() + timedelta(days=1), time(), None) - _TICK
+    return at
 
 
 def _plain(text: str) -> str:
     return " ".join(text.casefold().split())
 
 
-def _read(text: str, now: datetime, zone: tzinfo | None, allowed: str) -> _Read:
+def _read(text: str, now: datetime, zone: tzinfo | None, allowed: str) -> tuple[datetime, bool]:
+    """Return the moment, and whether `text` is a day."""
     here = now.astimezone(zone)
     if text == "now":
-        return _Read(here)
+        return here, False
     match = _TIME.fullmatch(text)
     try:
         if match is None:
-            return _Read(_at(parse_day(text, here.date()), time(), zone), is_day=True)
+            return _at(parse_day(text, here.date()), time(), zone), True
         named = match["day"] or match["iso"]
         day = parse_day(named, here.date()) if named else here.date()
         micro = int((match["fraction"] or "").ljust(6, "0"))
         wall = time(int(match["hour"]), int(match["minute"]), int(match["second"] or 0), micro)
-        return _Read(_at(day, wall, _zone(match["zone"], zone)).astimezone(zone))
+        return _at(day, wall, _zone(match["zone"], zone)).astimezone(zone), False
     except ValueError as error:  # NotAllowed is one, and so is 25:00
         is_told = isinstance(error, NotAllowed) and str(error) != DAY_ALLOWED
         raise (error if is_told else NotAllowed(allowed)) from None

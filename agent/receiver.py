@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -24,14 +23,6 @@ STOP_S = 5.0
 
 _MODULES = ("/usr/lib/nginx/modules/ngx_rtmp_module.so", "/usr/lib64/nginx/modules/ngx_rtmp_module.so")
 _SBIN = "/usr/local/sbin:/usr/sbin:/sbin"  # where Debian puts nginx, and not on everybody's PATH
-
-
-@dataclass(frozen=True, slots=True)
-class Received:
-    """The file that a receiver wrote, and its size in bytes."""
-
-    path: Path
-    size: int
 
 
 def nginx_with_rtmp() -> tuple[str, Path] | None:
@@ -176,8 +167,8 @@ class ThrowAwayReceiver:
             self._server = None
 
     @property
-    def received(self) -> Received | None:
+    def received(self) -> Path | None:
         """The largest recording that arrived, or None."""
         files = [(path.stat().st_size, path) for path in (self._folder / "recorded").glob("*.flv")]
         size, path = max(files, default=(0, self._folder))
-        return Received(path, size) if size else None
+        return path if size else None

@@ -2,9 +2,9 @@
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Self
 
 import msgspec
 
@@ -13,6 +13,7 @@ from config.events import Event
 from config.quantities import brief_rate, brief_size, clock_text
 from devices.model import HealthState
 from recorder.archive.names import storable
+from recorder.control.protocol import Note, Sealing
 from recorder.model.event_kinds import WARNINGS
 from recorder.model.status import NamedCpu, SessionResult, SessionState, SessionStatus, StageFigures
 from recorder.troubles import HARMLESS
@@ -68,43 +69,17 @@ UNSHOWN = frozenset({"priority-granted"})
 """Kinds of events that are for programs and the log: people hear of it from `liput check`."""
 
 
-class Reporter(Protocol):
-    """Shows what it is given; used as a context manager around the session."""
-
-    every_s: float
-    """How often it wants a status."""
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
-
-    def note(self, sentence: str) -> None:
-        """Show a sentence for people that is no event: what was chosen, what a key does."""
-        ...
-
-    def status(self, status: SessionStatus) -> None:
-        """Show how the session is."""
-        ...
-
-    def event(self, event: Event) -> None:
-        """Show that something happened."""
-        ...
-
-    def sealing(self, done: int, total: int) -> None:
-        """Show how far sealing is, in bytes."""
-        ...
-
-    def result(self, result: SessionResult) -> None:
-        """Show the end, the package's path last."""
-        ...
+type Shown = SessionStatus | Event | Note | Sealing | SessionResult
 
 
-class JsonReporter:
-    """One JSON object a line on standard output, sentences for people on standard error."""
+class Reporter:
+    """One JSON object a line on standard output, sentences for people on standard error.
+
+    A context manager around the session. That nobody looks any more (a closed pipe, a lost terminal) ends nothing.
+    """
 
     every_s = 0.5
+    """How often it wants a status."""
 
     def __enter__(self) -> Self:
         return self
@@ -114,53 +89,42 @@ class JsonReporter:
     ) -> None: ...
 
     def note(self, sentence: str) -> None:
-        """Write a sentence to standard error."""
-        print(sentence, file=sys.stderr, flush=True)
+        """Show a sentence for people that is no event: a choice that was made, the meaning of a key."""
+        self.show(Note(text=sentence))
 
-    def status(self, status: SessionStatus) -> None:
-        """Write a status line."""
-        self._line(status)
+    def show(self, told: Shown) -> None:
+        """Show how the session is, that something happened, or the end, if anybody looks."""
+        with contextlib.suppress(Exception):
+            self._show(told)
 
-    def event(self, event: Event) -> None:
-        """Write an event line."""
-        self._line(event)
-
-    def sealing(self, done: int, total: int) -> None:
-        """Say nothing: the state is in the status lines."""
-
-    def result(self, result: SessionResult) -> None:
-        """Write the result line."""
-        self._line(storable_result(result))
-
-    def _line(self, value: SessionStatus | Event | SessionResult) -> None:
-        sys.stdout.buffer.write(msgspec.json.encode(value) + b"\n")
-        sys.stdout.buffer.flush()
+    def _show(self, told: Shown) -> None:
+        if isinstance(told, Note):
+            print(told.text, file=sys.stderr, flush=True)
+        elif not isinstance(told, Sealing):  # the state is in the status lines
+            line = storable_result(told) if isinstance(told, SessionResult) else told
+            sys.stdout.buffer.write(msgspec.json.encode(line) + b"\n")
+            sys.stdout.buffer.flush()
 
 
-class PlainReporter(JsonReporter):
+class PlainReporter(Reporter):
     """Lines of text, for a log or a pipe."""
 
     every_s = PLAIN_EVERY_S
 
-    def note(self, sentence: str) -> None:
-        """Write a sentence."""
-        print(sentence, flush=True)
+    def _show(self, told: Shown) -> None:
+        if isinstance(told, Note):
+            self._write(told.text)
+        elif isinstance(told, SessionStatus):
+            self._write(status_text(told))
+        elif isinstance(told, SessionResult):
+            self._write(result_text(told))
+        elif isinstance(told, Event) and told.kind not in UNSHOWN:
+            self._write(event_text(told))
+            if table := stages_text(told):
+                self._write(table)
 
-    def status(self, status: SessionStatus) -> None:
-        """Write the status as one line."""
-        self.note(status_text(status))
-
-    def event(self, event: Event) -> None:
-        """Write the event with its time, and the table that it may hold."""
-        if event.kind in UNSHOWN:
-            return
-        self.note(event_text(event))
-        if table := stages_text(event):
-            self.note(table)
-
-    def result(self, result: SessionResult) -> None:
-        """Write how it ended."""
-        self.note(result_text(result))
+    def _write(self, text: str) -> None:
+        print(text, flush=True)
 
 
 class LiveReporter(PlainReporter):
@@ -178,88 +142,42 @@ class LiveReporter(PlainReporter):
         self._live: Live = Live(console=self._console, auto_refresh=False, transient=True)
 
     def __enter__(self) -> Self:
-        self._live.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._live.stop()
-
-    def note(self, sentence: str) -> None:
-        """Write a sentence above the status line."""
-        self._console.print(sentence, soft_wrap=True)
-
-    def status(self, status: SessionStatus) -> None:
-        """Redraw the status line."""
-        from rich.text import Text
-
-        text = Text()
-        text.append(*light(status.state))
-        text.append(status_text(status).removeprefix(status.state.upper()))
-        self._live.update(text, refresh=True)
-
-    def sealing(self, done: int, total: int) -> None:
-        """Show how far sealing is."""
-        from rich.text import Text
-
-        self._live.update(Text(f"SEALING  {done / max(1, total):.0%} of {brief_size(total)}"), refresh=True)
-
-    def result(self, result: SessionResult) -> None:
-        """Take the status line away and write how it ended."""
-        self._live.update("", refresh=True)
-        self._live.stop()
-        self.note(result_text(result))
-
-
-class EnduringReporter:
-    """Shows through another reporter; that nobody looks any more (a closed pipe, a lost terminal) ends nothing."""
-
-    def __init__(self, inner: Reporter) -> None:
-        self._inner = inner
-        self.every_s = inner.every_s
-
-    def __enter__(self) -> Self:
-        self._try(self._inner.__enter__)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._try(lambda: self._inner.__exit__(kind, error, trace))
-
-    def note(self, sentence: str) -> None:
-        """Show a sentence if anybody looks."""
-        self._try(lambda: self._inner.note(sentence))
-
-    def status(self, status: SessionStatus) -> None:
-        """Show a status if anybody looks."""
-        self._try(lambda: self._inner.status(status))
-
-    def event(self, event: Event) -> None:
-        """Show an event if anybody looks."""
-        self._try(lambda: self._inner.event(event))
-
-    def sealing(self, done: int, total: int) -> None:
-        """Show how far sealing is if anybody looks."""
-        self._try(lambda: self._inner.sealing(done, total))
-
-    def result(self, result: SessionResult) -> None:
-        """Show the end if anybody looks."""
-        self._try(lambda: self._inner.result(result))
-
-    @staticmethod
-    def _try(show: Callable[[], object]) -> None:
-        # Whatever goes wrong with showing it, the session goes on.
         with contextlib.suppress(Exception):
-            show()
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with contextlib.suppress(Exception):
+            self._live.stop()
+
+    def _show(self, told: Shown) -> None:
+        from rich.text import Text
+
+        if isinstance(told, SessionStatus):
+            text = Text()
+            text.append(*light(told.state))
+            text.append(status_text(told).removeprefix(told.state.upper()))
+            self._live.update(text, refresh=True)
+        elif isinstance(told, Sealing):
+            share = f"{told.done / max(1, told.total):.0%} of {brief_size(told.total)}"
+            self._live.update(Text(f"SEALING  {share}"), refresh=True)
+        else:
+            if isinstance(told, SessionResult):
+                self._live.update("", refresh=True)
+                self._live.stop()
+            super()._show(told)
+
+    def _write(self, text: str) -> None:
+        self._console.print(text, soft_wrap=True)
 
 
 def reporter(*, as_json: bool) -> Reporter:
-    """Return the reporter for this standard output; it never fails because of who reads it."""
+    """Return the reporter for this standard output."""
     if as_json:
-        return EnduringReporter(JsonReporter())
-    return EnduringReporter(LiveReporter() if can_redraw() else PlainReporter())
+        return Reporter()
+    return LiveReporter() if can_redraw() else PlainReporter()
 
 
 def light(state: SessionState) -> tuple[str, str]:

@@ -10,7 +10,7 @@ import signal
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from enum import Enum, auto
+from typing import Literal
 
 from agent import early
 from agent.keyboard import watched
@@ -33,15 +33,8 @@ GOING_S = 10.0
 AGAIN_S = 0.2
 
 
-class Request(Enum):
-    """What comes in while a session runs, besides what the recorder tells."""
-
-    END = auto()
-    """Somebody wants it to end."""
-    PAUSE = auto()
-    """Somebody wants it to stand still, which would lose what happens in the room."""
-    OVER = auto()
-    """It has ended."""
+type Request = Literal["end", "pause", "over"]
+"""Somebody wants the session to end, or to stand still, which would lose what happens in the room; or it is over."""
 
 
 class RecorderRun:
@@ -69,13 +62,13 @@ class RecorderRun:
                 with watched(self._on_key):
                     self._result = self._follow(self._folder, reporter)
                 if self._result:
-                    reporter.result(self._result)
+                    reporter.show(self._result)
                 self._spawned.wait(GOING_S)
         except BaseException:
             self._end()  # whatever broke here, what was recorded is put into the archive
             raise
         finally:
-            self._ends.put(Request.OVER)
+            self._ends.put("over")
             stopper.join()
             os.close(self._rung)
         return exit_status(self._result)
@@ -139,7 +132,7 @@ class RecorderRun:
         return False  # asking is not enough: it goes on until it is over
 
     def _show(self, asked: Request, follower: Follower, reporter: Reporter) -> None:
-        if asked is Request.PAUSE:
+        if asked == "pause":
             reporter.note("A recording cannot be paused; q ends it.")
             return
         self._asked_to_end += 1
@@ -151,10 +144,10 @@ class RecorderRun:
             reporter.note("Still closing; please wait.")
 
     def _end_when_asked(self) -> None:
-        while (asked := self._ends.get()) is not Request.OVER:
+        while (asked := self._ends.get()) != "over":
             self._heard.put(asked)  # first: what the recorder does not hear that there is now, the next one is told
             os.eventfd_write(self._rung, 1)
-            if asked is Request.END:
+            if asked == "end":
                 self._end()
 
     def _end(self) -> None:
@@ -178,12 +171,12 @@ class RecorderRun:
 
     def _on_key(self, key: str) -> None:
         if key in {"q", "Q"}:
-            self._ends.put(Request.END)
+            self._ends.put("end")
 
     def _signals(self) -> AbstractContextManager[None]:
         def heard(number: int) -> None:
             # A closed window, a lost ssh connection: not what somebody means who wants a recording to end.
             if number != signal.SIGHUP:
-                self._ends.put(Request.PAUSE if number == signal.SIGTSTP else Request.END)
+                self._ends.put("pause" if number == signal.SIGTSTP else "end")
 
         return hearing((signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGTSTP), heard)

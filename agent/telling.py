@@ -8,7 +8,7 @@ from agent.signals import HEARD_AFTER_S
 from config.events import Event
 from recorder.control.client import Connection
 from recorder.control.directory import RecorderFolder
-from recorder.control.protocol import Failure, Note, Sealing, Told, Watch, raised
+from recorder.control.protocol import Failure, Note, Told, Watch, raised
 from recorder.model.status import BEFORE, SessionResult, SessionState, SessionStatus
 
 SEALED, FAILED, DEGRADED = 0, 1, 3
@@ -35,23 +35,18 @@ class Follower:
         """Show a line; raises what it says of a session of which nothing was recorded."""
         if isinstance(told, Failure):
             raise raised(told)
-        if isinstance(told, Event | Note):
-            self.happened += 1
+        if isinstance(told, SessionResult):
+            self.result = told
+            return
+        self._reporter.show(told)
         if isinstance(told, SessionStatus):
             self.is_recording |= told.state not in BEFORE
-            self._reporter.status(told)
-        elif isinstance(told, Event):
-            self.is_recording |= told.kind == "session-live"
-            self._reporter.event(told)
-            is_unmeasured = told.kind == "session-live" and told.detail.get("stream_why") == "not-measured"
-            if is_unmeasured and told.detail.get("destinations"):
+        if isinstance(told, Event | Note):
+            self.happened += 1
+        if isinstance(told, Event) and told.kind == "session-live":
+            self.is_recording = True
+            if told.detail.get("stream_why") == "not-measured" and told.detail.get("destinations"):
                 self._reporter.note(NOT_MEASURED)
-        elif isinstance(told, Note):
-            self._reporter.note(told.text)
-        elif isinstance(told, Sealing):
-            self._reporter.sealing(told.done, told.total)
-        else:
-            self.result = told
 
 
 def follow(folder: RecorderFolder, follower: Follower, *, every_s: float, rung: int, heard: Callable[[], bool]) -> None:

@@ -84,5 +84,5 @@ def _folder_of_its_own(stack: ExitStack) -> Path:
 def tell_received(receiver: ThrowAwayReceiver, shown: Reporter) -> None:
     """Say what arrived at the receiver."""
     received = receiver.received
-    arrived = f"{brief_size(received.size)} arrived" if received else "nothing arrived"
+    arrived = f"{brief_size(received.stat().st_size)} arrived" if received else "nothing arrived"
     shown.note(f"Streamed to {receiver.name} on this machine: {arrived}.")

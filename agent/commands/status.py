@@ -96,7 +96,7 @@ def _watch(found: Running, *, as_json: bool) -> int:
                         raise
                     follower.happened = 0
             if follower.result:
-                shown.result(follower.result)
+                shown.show(follower.result)
     finally:
         with contextlib.suppress(OSError):
             os.close(rung)

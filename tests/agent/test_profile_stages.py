@@ -71,5 +71,5 @@ def test_people_get_a_table_and_only_at_the_end(capsys: pytest.CaptureFixture[st
     assert stages_text(event(0, "cpu-measured", until="sealed", **detail)) == TABLE
     assert stages_text(event(0, "cpu-measured", until="recorded", **detail)) == ""
     assert stages_text(event(0, "cpu-measured", until="sealed", wall_s="long")) == ""
-    PlainReporter().event(event(0, "cpu-measured", until="sealed", **detail))
+    PlainReporter().show(event(0, "cpu-measured", until="sealed", **detail))
     assert capsys.readouterr().out.endswith(f"cpu-measured happened.\n{TABLE}\n")

@@ -35,7 +35,7 @@ def run(seconds: float, profile: str = "1080p30") -> Mapping[str, object]:
         recorded = media.decoded(program, "v").frames
         receiver.stop()
         received = receiver.received
-        streamed = media.decoded(received.path, "v").frames if received else 0
+        streamed = media.decoded(received, "v").frames if received else 0
         media.decodes_cleanly(program)
     expected = round(seconds * RATE)
     dropped = int(str(status[-1]["dropped"]))
