@@ -26,7 +26,6 @@ from agent.parameters import config_option
 from agent.redact import redactor_for
 from agent.schedule.part import schedule_of
 from agent.serve import Daemon, Spares
-from agent.service.notify import Notifier
 from agent.service.pulse import Pulse
 from agent.serving import only_one
 from agent.signals import setting
@@ -68,8 +67,8 @@ def serve_command(ctx: click.Context, config_file: Path | None, folder: Path | N
     clock = SystemClock()
     folder = absolute(folder)  # recorders, copies and checks have other working folders than this
     stop = threading.Event()
-    notifier = Notifier()  # first of all: no child is to speak for the daemon
     log = Log(form_of(as_json=as_json), clock)
+    pulse = Pulse(clock, log.of(level="warning"))  # before any child, which is not to speak for the daemon
 
     with complaints(log), only_one(), setting(stop, (signal.SIGTERM, signal.SIGINT)):
         archives, spares = archives_of(ctx, folder, config_file), Spares(log.of("sessions"))
@@ -83,7 +82,7 @@ def serve_command(ctx: click.Context, config_file: Path | None, folder: Path | N
         sessions = Daemon(archives, clock, log.of("sessions"), _recovered(log), spawn=spares.take, when_idle=when_idle)
         parts = _parts(given, watched, sessions)
         with closing(copying), closing(spares):
-            _run(parts, Pulse(notifier, clock, log.of(level="warning")), stop, log)
+            _run(parts, pulse, stop, log)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ import os
 import pwd
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -21,39 +22,32 @@ PATIENCE_S = 120.0
 NO_MANAGER = "Failed to connect"
 
 
-class Manager:
-    """One of the two service managers."""
+def check() -> None:
+    """Raise LiputError where systemd does not run."""
+    if not BOOTED.is_dir():
+        raise LiputError(
+            "systemd does not run this PC, so there is no service to install",
+            hint="have `liput serve` started by whatever starts programs here; --dry-run shows the units",
+        )
 
-    def __init__(self, *, is_system: bool) -> None:
-        self.is_system = is_system
 
-    def check(self) -> None:
-        """Raise LiputError where there is none."""
-        if not BOOTED.is_dir():
-            raise LiputError(
-                "systemd does not run this PC, so there is no service to install",
-                hint="have `liput serve` started by whatever starts programs here; --dry-run shows the units",
-            )
+def systemctl(*words: str, is_system: bool) -> tuple[str, ...]:
+    """Return the words of a command to one of the two service managers."""
+    return ("systemctl", *(() if is_system else ("--user",)), *words)
 
-    def command(self, *words: str) -> Sequence[str]:
-        """Return the words of a command to the manager."""
-        return ("systemctl", *(() if self.is_system else ("--user",)), *words)
 
-    def run(self, *words: str) -> str:
-        """Carry out a command of systemctl and return what it printed. Raises LiputError."""
-        return run(self.command(*words))
+def show(unit: str, names: Sequence[str], *, is_system: bool) -> dict[str, str]:
+    """Return what the manager says of a unit. Raises LiputError."""
+    lines = run(systemctl("show", unit, f"--property={','.join(names)}", is_system=is_system)).splitlines()
+    found = dict(line.split("=", 1) for line in lines if "=" in line)
+    return {name: found.get(name, "") for name in names}
 
-    def show(self, unit: str, names: Sequence[str]) -> dict[str, str]:
-        """Return what the manager says of a unit. Raises LiputError."""
-        lines = self.run("show", unit, f"--property={','.join(names)}").splitlines()
-        found = dict(line.split("=", 1) for line in lines if "=" in line)
-        return {name: found.get(name, "") for name in names}
 
-    def recorders(self) -> list[str]:
-        """Return the units of recorders that run, spares too. Raises LiputError."""
-        pattern = RECORDER.replace("@", "@*")
-        listed = self.run("list-units", pattern, "--plain", "--no-legend", "--state=active,activating,deactivating")
-        return [line.split()[0] for line in listed.splitlines() if line.strip()]
+def recorders(*, is_system: bool) -> list[str]:
+    """Return the units of recorders that run, spares too. Raises LiputError."""
+    words = (RECORDER.replace("@", "@*"), "--plain", "--no-legend", "--state=active,activating,deactivating")
+    listed = run(systemctl("list-units", *words, is_system=is_system))
+    return [line.split()[0] for line in listed.splitlines() if line.strip()]
 
 
 def run(words: Sequence[str]) -> str:
@@ -113,7 +107,7 @@ def planned(place: Place, made: Mapping[Path, str], *, now: bool) -> Iterator[st
 
 def install(place: Place, made: Mapping[Path, str], *, now: bool) -> Iterator[str]:
     """Do it, and yield what was done; doing it again changes what is different. Raises LiputError."""
-    Manager(is_system=place.is_system).check()
+    check()
     if place.is_system and os.geteuid() != 0:
         raise LiputError("only root can install a service of the system", hint="sudo liput service install --system")
     changed = [path for path, text in made.items() if _is_different(path, text)]
@@ -138,17 +132,16 @@ def uninstall(*, is_system: bool) -> Iterator[str]:
         raise LiputError(
             "only root can take a service of the system away", hint="sudo liput service uninstall --system"
         )
-    manager = Manager(is_system=is_system)
-    manager.check()
+    check()
     present = [path for path in files.places(is_system=is_system) if path.exists() and files.is_ours(path)]
     if any(path.name == DAEMON for path in present):
-        manager.run("disable", "--now", DAEMON, SOCKET)
+        run(systemctl("disable", "--now", DAEMON, SOCKET, is_system=is_system))
         yield "stopped the daemon; sessions that run go on to their end"
     for path in present:
         path.unlink()
         yield f"removed {path}"
     if present:
-        manager.run("daemon-reload")
+        run(systemctl("daemon-reload", is_system=is_system))
 
 
 def status(*, is_system: bool) -> ServiceStatus:
@@ -158,9 +151,8 @@ def status(*, is_system: bool) -> ServiceStatus:
     installed = any(path.endswith(f"/{DAEMON}") for path in present)
     if not installed:
         return ServiceStatus(mode=mode, installed=False, files=present)
-    manager = Manager(is_system=is_system)
-    manager.check()
-    said = manager.show(DAEMON, WORDS)
+    check()
+    said = show(DAEMON, WORDS, is_system=is_system)
     return ServiceStatus(
         mode=mode,
         installed=True,
@@ -171,20 +163,20 @@ def status(*, is_system: bool) -> ServiceStatus:
         pid=int(said["MainPID"] or 0),
         restarts=int(said["NRestarts"] or 0),
         last_result=said["Result"],
-        recorders=manager.recorders(),
+        recorders=recorders(is_system=is_system),
         files=present,
     )
 
 
 def _commands(place: Place, *, now: bool) -> Iterator[tuple[str, ...]]:
-    manager = Manager(is_system=place.is_system)
+    manager = partial(systemctl, is_system=place.is_system)
     if place.is_system:
         yield ("udevadm", "control", "--reload")
-    yield tuple(manager.command("daemon-reload"))
-    yield tuple(manager.command("enable", DAEMON, SOCKET))
+    yield manager("daemon-reload")
+    yield manager("enable", DAEMON, SOCKET)
     if now:
-        yield tuple(manager.command("start", SOCKET))
-        yield tuple(manager.command("restart", DAEMON))
+        yield manager("start", SOCKET)
+        yield manager("restart", DAEMON)
 
 
 def _is_different(path: Path, text: str) -> bool:

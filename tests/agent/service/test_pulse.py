@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from agent.service import notify
-from agent.service.notify import Notifier
+from agent.service import pulse
 from agent.service.pulse import Pulse
-from devices.host.clock import NANOSECONDS
+from devices.host.clock import NANOSECONDS, Clock
+from devices.host.log_on_change import Tell
 from tests.support import command
 from tests.support.simulated import SimulatedClock
 
@@ -57,27 +57,29 @@ def manager(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Manager]
     manager.close()
 
 
+def pulse_of(environment: dict[str, str], clock: Clock | None = None, tell: Tell = lambda _text: None) -> Pulse:
+    return Pulse(clock or SimulatedClock(), tell, environment)
+
+
 def test_each_word_is_one_datagram_and_children_cannot_speak(manager: Manager) -> None:
-    environment = {notify.ADDRESS: manager.address, "HOME": "/root"}
-    notifier = Notifier(environment)
-    notifier.ready()
-    notifier.status("two\nlines")
-    notifier.alive()
-    notifier.stopping()
-    assert manager.waiting() == ["READY=1", "STATUS=two lines", "WATCHDOG=1", "STOPPING=1"]
+    environment = {pulse.ADDRESS: manager.address, "HOME": "/root"}
+    made = pulse_of(environment)
+    made.send("READY=1")
+    made.send("STOPPING=1")
+    assert manager.waiting() == ["READY=1", "STOPPING=1"]
     assert environment == {"HOME": "/root"}
 
 
 @pytest.mark.parametrize("address", ["", "relative", "/nowhere/at/all", "@" + "x" * 300, "/with\0nul", "@"])
 def test_a_manager_that_cannot_be_told_harms_nobody(address: str) -> None:
-    Notifier({notify.ADDRESS: address} if address else {}).ready()
+    pulse_of({pulse.ADDRESS: address} if address else {}).begin()
 
 
 def test_a_manager_that_reads_nothing_is_not_waited_for(manager: Manager, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(notify, "SEND_S", 0.01)
-    notifier = Notifier({notify.ADDRESS: manager.address})
+    monkeypatch.setattr(pulse, "SEND_S", 0.01)
+    made = pulse_of({pulse.ADDRESS: manager.address})
     for _ in range(100):  # more than the kernel keeps
-        notifier.alive()
+        made.send("WATCHDOG=1")
     assert set(manager.waiting()) == {"WATCHDOG=1"}
 
 
@@ -85,26 +87,26 @@ def test_a_manager_that_reads_nothing_is_not_waited_for(manager: Manager, monkey
     ("variables", "seconds"),
     [
         ({}, None),
-        ({"WATCHDOG_USEC": "20000000"}, 20.0),
+        ({"WATCHDOG_USEC": "20000000"}, 10.0),
         ({"WATCHDOG_USEC": "20000000", "WATCHDOG_PID": "1"}, None),
         ({"WATCHDOG_USEC": "soon"}, None),
         ({"WATCHDOG_USEC": "0"}, None),
     ],
 )
 def test_the_watchdog_is_fed_where_it_is_ours(variables: dict[str, str], seconds: float | None) -> None:
-    assert Notifier(dict(variables)).watchdog_s == seconds
+    assert pulse_of(dict(variables)).fed_every_s == seconds
 
 
 def test_it_is_fed_in_half_of_its_time_and_only_while_nothing_stands(manager: Manager) -> None:
     clock, told = SimulatedClock(), list[str]()
-    pulse = Pulse(Notifier({notify.ADDRESS: manager.address, "WATCHDOG_USEC": "20000000"}), clock, told.append)
-    pulse.begin()
+    made = pulse_of({pulse.ADDRESS: manager.address, "WATCHDOG_USEC": "20000000"}, clock, told.append)
+    made.begin()
     assert manager.waiting() == ["READY=1", "STATUS=watching", "WATCHDOG=1"]
 
     def looks(count: int, *standing: str) -> list[str]:
         for _ in range(count):
-            clock.advance_to(clock.now_ns() + int(pulse.look_s * NANOSECONDS))
-            pulse.look(standing)
+            clock.advance_to(clock.now_ns() + int(made.look_s * NANOSECONDS))
+            made.look(standing)
         return manager.waiting()
 
     assert looks(40).count("WATCHDOG=1") >= 4
@@ -116,11 +118,11 @@ def test_it_is_fed_in_half_of_its_time_and_only_while_nothing_stands(manager: Ma
 
 def test_without_a_watchdog_it_is_told_all_the_same(manager: Manager) -> None:
     told = list[str]()
-    pulse = Pulse(Notifier({notify.ADDRESS: manager.address}), SimulatedClock(), told.append)
-    pulse.begin()
-    pulse.look(["sessions"])
-    pulse.look(["sessions"])
-    pulse.end()
+    made = pulse_of({pulse.ADDRESS: manager.address}, tell=told.append)
+    made.begin()
+    made.look(["sessions"])
+    made.look(["sessions"])
+    made.end()
     assert manager.waiting() == ["READY=1", "STATUS=watching", "STATUS=sessions hangs", "STOPPING=1"]
     assert told == ["sessions hangs"]
 
@@ -151,7 +153,7 @@ def test_a_daemon_one_of_whose_parts_hangs_feeds_no_more(tmp_path: Path, monkeyp
     monkeypatch.setattr(command, "LIPUT", (command.LIPUT[0], "-P", "-c", SERVE))
     with (
         closing(Manager(str(tmp_path / "notify"))) as manager,
-        command.running(tmp_path, sign, more={notify.ADDRESS: manager.address, "WATCHDOG_USEC": "1000000"}) as daemon,
+        command.running(tmp_path, sign, more={pulse.ADDRESS: manager.address, "WATCHDOG_USEC": "1000000"}) as daemon,
     ):
         assert manager.until("WATCHDOG=1") == ["READY=1", "STATUS=watching", "WATCHDOG=1"]
         manager.until("WATCHDOG=1")
