@@ -18,6 +18,7 @@ from agent.web.token import read_token
 from config.errors import StateError, UsageError
 from config.schema import Settings
 from config.settings import load_settings
+from devices.host.child import ChildProcess
 from devices.uplink.redirects import SameServer
 from recorder.control.directory import is_anothers, runtime_folder
 
@@ -77,7 +78,7 @@ def _place() -> Place:
     while time.monotonic() < deadline_s:
         if (place := read_place()) is not None:
             return place
-        is_over = daemon is not None and daemon.poll() is not None and not is_serving()
+        is_over = daemon is not None and daemon.status is not None and not is_serving()
         if is_over or (daemon is not None and _hindrance()):
             break
         time.sleep(LOOK_S)
@@ -85,20 +86,15 @@ def _place() -> Place:
     raise StateError(f"the page is not served: {why}", hint="`liput serve` in a terminal says more")
 
 
-def _start() -> "subprocess.Popen[bytes]":
+def _start() -> ChildProcess:
     """Start the daemon, which goes on when we and our terminal are gone."""
     log = runtime_folder(make=True) / LOG_FILE
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
-        return subprocess.Popen(
-            command_line("serve"),
-            env=environment(),
-            cwd="/",
-            stdin=subprocess.DEVNULL,
-            stdout=descriptor,
+        return ChildProcess(
+            command_line("serve"), env=environment(), cwd="/", stdin=subprocess.DEVNULL, stdout=descriptor,
             stderr=descriptor,
-            start_new_session=True,
-        )
+        )  # fmt: skip
     except OSError as error:
         raise StateError(f"the daemon cannot be started: {error.strerror}") from None
     finally:

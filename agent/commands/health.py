@@ -135,15 +135,15 @@ def export(file: Path, since: datetime | None, config_file: Path | None, *, forc
     """Write all that IT needs into one file: log, devices, versions, settings; no key and no password."""
     from agent.health.export import export_health
 
-    exported = export_health(file, since or _ago(_EXPORT_SINCE), settings_file=config_file, replace=force)
+    left_out, keys_unknown = export_health(file, since or _ago(_EXPORT_SINCE), settings_file=config_file, replace=force)
     if as_json:
-        print_json({"file": str(file), **msgspec.to_builtins(exported)})
+        print_json({"file": str(file), "left_out": left_out, "keys_unknown": keys_unknown})
         return
     click.echo(file)
-    for note in exported.left_out:
+    for note in left_out:
         click.echo(f"liput: not in it: {note}", err=True)
-    if exported.keys_unknown:
-        click.echo(f"liput: look for keys in it before you pass it on: {exported.keys_unknown}", err=True)
+    if keys_unknown:
+        click.echo(f"liput: look for keys in it before you pass it on: {keys_unknown}", err=True)
 
 
 def _ago(span: timedelta) -> datetime:

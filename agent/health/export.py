@@ -51,15 +51,12 @@ _KERNEL_COMMANDS = (
 )
 
 
-class Exported(msgspec.Struct, frozen=True):
-    """What could not be put into an export, a sentence each; and why keys may be left in it ("": none is)."""
-
-    left_out: tuple[str, ...]
-    keys_unknown: str
-
-
-def export_health(file: Path, since: datetime, *, settings_file: Path | None = None, replace: bool = False) -> Exported:
+def export_health(
+    file: Path, since: datetime, *, settings_file: Path | None = None, replace: bool = False
+) -> tuple[list[str], str]:
     """Write the export of the time from `since` on to `file`.
+
+    Return a sentence for each thing that could not be put into it, and why keys may be left in it ("": none is).
 
     It is made beside `file` and renamed. Raises UsageError where there is one and it is not to be replaced, and for
     what is no file, StorageError where it cannot be written, StateError where the log cannot be read.
@@ -86,8 +83,8 @@ class _Export:
         if self._notes and not self._keys_unknown:
             self._keys_unknown = "the settings, which say where the keys are, cannot be read"
 
-    def fill(self, since: datetime) -> Exported:
-        """Put everything in; return what could not be."""
+    def fill(self, since: datetime) -> tuple[list[str], str]:
+        """Put everything in; return what could not be, and why keys are unknown."""
         self._log(since)
         self._devices()
         self._put("versions.json", json_text(versions()).decode())
@@ -98,7 +95,7 @@ class _Export:
         self._state()
         self._notes = [self._redact(note) for note in self._notes]
         self._put("README.txt", _readme(since, self._notes, self._keys_unknown))
-        return Exported(tuple(self._notes), self._keys_unknown)
+        return self._notes, self._keys_unknown
 
     def _put(self, name: str, text: str) -> None:
         self._archive.writestr(name, self._redact(text))
