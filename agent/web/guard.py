@@ -12,8 +12,7 @@ from collections.abc import Callable, Collection, Sequence
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from agent.web.answers import Refused, error_answer
-from agent.web.cookie import bearer_of, cookies_of
-from agent.web.door import OPEN, closed_page
+from agent.web.door import OPEN, bearer_of, closed_page, cookies_of
 from agent.web.limits import (
     LONGEST_BODY,
     LONGEST_HEAD,

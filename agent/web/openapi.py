@@ -135,50 +135,22 @@ def _query_parameters(
 
 def _others() -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield what is served besides: this document, the metrics, and what needs no token."""
-    whole = {"200": {"description": "this document", "content": {JSON: {"schema": {"type": "object"}}}}}
-    yield PATH, {"get": {"summary": "This document", "operationId": "get-openapi", "responses": whole}}
-    yield (
-        "/healthz",
-        {
-            "get": {
-                "summary": "Whether the parts of the daemon move",
-                "operationId": "get-healthz",
-                "security": [],
-                "responses": {
-                    "200": {"description": "ok", "content": _TEXT},
-                    "503": {"description": "the parts that hang", "content": _TEXT},
-                },
-            }
-        },
-    )
-    yield (
-        "/metrics",
-        {
-            "get": {
-                "summary": "What Prometheus is given",
-                "operationId": "get-metrics",
-                "responses": {
-                    "200": {"description": "its text format", "content": _TEXT},
-                    "401": {"description": "no token", "content": _HTML},
-                },
-            }
-        },
-    )
+
+    def got(path: str, summary: str, answers: dict[str, Any], **more: Any) -> tuple[str, dict[str, Any]]:
+        asked = {"summary": summary, "operationId": f"get-{path.strip('/').partition('.')[0]}", "responses": answers}
+        return path, {"get": asked | more}
+
+    document = {JSON: {"schema": {"type": "object"}}}
+    yield got(PATH, "This document", {"200": {"description": "this document", "content": document}})
+    well = {"200": {"description": "ok", "content": _TEXT}}
+    hangs = {"503": {"description": "the parts that hang", "content": _TEXT}}
+    yield got("/healthz", "Whether the parts of the daemon move", well | hangs, security=[])
+    metrics = {"200": {"description": "its text format", "content": _TEXT}}
+    yield got("/metrics", "What Prometheus is given", metrics | {"401": {"description": "no token", "content": _HTML}})
     ticket = {"name": "ticket", "in": "query", "required": False, "schema": {"type": "string"}}
     answers = {
         "200": {"description": "the form", "content": _HTML},
         "303": {"description": "let in: to the page"},
         "401": {"description": "not valid", "content": _HTML},
     }
-    yield (
-        "/open",
-        {
-            "get": {
-                "summary": "Let a browser in",
-                "operationId": "get-open",
-                "security": [],
-                "parameters": [ticket],
-                "responses": answers,
-            }
-        },
-    )
+    yield got("/open", "Let a browser in", answers, security=[], parameters=[ticket])
