@@ -1,7 +1,4 @@
-"""What a shell may complete beside commands and options: ids, names of the settings, devices, sessions that run.
-
-Commands say nothing of it: which word is what is told by the option, or by the group that an argument belongs to.
-"""
+"""The words that a shell completes beside commands and options; commands know nothing of it."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress

@@ -1,7 +1,6 @@
 """The daemon's part in copying: it starts `liput archive copy --pending` now and then, while no session runs.
 
-A process of its own, so that the libraries of servers, their memory and their waiting are none of the daemon's; killing
-it costs nothing. It ends by itself when a session begins, within a second; the daemon sees to it that it does.
+The process ends by itself within a second when a session begins; the daemon sees to it that it does.
 """
 
 import signal

@@ -1,7 +1,6 @@
-"""A recorder that is started while `liput record` still reads its words: loading takes it as long as it takes us.
+"""A recorder that is started while `liput record` still reads its words (docs/decisions/0051).
 
-It waits on its standard input for what it shall record. Where nobody tells it anything it ends by itself, as soon as we
-are gone (docs/decisions/0051-on-the-disk-within-a-second.md).
+It waits on its standard input for its specification, and ends by itself once we are gone.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,4 @@
-"""What the `liput` command does: finds the subcommand, and turns every error into one line and an exit status.
-
-Subcommands are imported when they are run, so that `liput --help` costs no media library.
-"""
+"""The `liput` command: finds the subcommand, and turns every error into one line and an exit status."""
 
 import contextlib
 import io

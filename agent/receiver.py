@@ -1,7 +1,4 @@
-"""A throw-away RTMP server on loopback: the demo streams to it, and so do the tests (which add their own rules).
-
-nginx with its RTMP module where both are installed, else the ffmpeg command, else none.
-"""
+"""A throw-away RTMP server on loopback for the demo and for tests: nginx with its RTMP module, else ffmpeg."""
 
 import shutil
 import signal

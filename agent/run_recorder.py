@@ -1,14 +1,10 @@
-"""Starts a recorder for a person or a program in front of it: shows it, and lets them end it.
-
-The recorder is a process of its own, which goes on whatever becomes of this one.
-"""
+"""Starts a recorder for a person or a program in front of it, shows it, and lets them end it."""
 
 import contextlib
 import os
 import queue
 import signal
 import time
-from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Literal
 
@@ -99,7 +95,9 @@ class RecorderRun:
                     follower.take(end)
                 else:
                     killed.append(folder)
-                    folder = self._folder = self._next(killed)
+                    if (following := successor(*killed)) is None:
+                        raise was_killed() from None
+                    folder = self._folder = following
                     follower.happened = 0
                     reporter.note("The recorder was killed; another one goes on.")
                     self._show_asked(follower, reporter)  # also what was asked while there was none to hear it
@@ -115,13 +113,6 @@ class RecorderRun:
             time.sleep(AGAIN_S)
             return False
         return True
-
-    @staticmethod
-    def _next(killed: Sequence[RecorderFolder]) -> RecorderFolder:
-        """Return the recorder that goes on in the place of killed ones; raises SessionError where none does."""
-        if found := successor(*killed):
-            return found
-        raise was_killed()
 
     def _show_asked(self, follower: Follower, reporter: Reporter) -> bool:
         with contextlib.suppress(BlockingIOError):

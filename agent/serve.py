@@ -1,6 +1,6 @@
 """The daemon: recovers what a crash left, and takes up again every session whose recorder is killed.
 
-It holds nothing that a session needs: killing it costs nothing, and the next one goes on. Recorders outlive it.
+No session needs it: killing it costs nothing, and recorders outlive it.
 """
 
 import threading

@@ -1,7 +1,4 @@
-"""What is done with a session that runs, by whoever is asked for it: the command line, the page.
-
-Each waits until it is done, and raises what kept it from that.
-"""
+"""What the command line and the page do with a session that runs; each waits until it is done, or raises."""
 
 import os
 import signal

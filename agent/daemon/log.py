@@ -1,8 +1,4 @@
-"""What the daemon says, and in which form: sentences for people, or JSON for the journal.
-
-Run by systemd, standard error is the journal: one JSON object a line, with who says it and how serious it is, so that
-`journalctl -u liput -o cat | jq` can tell them apart. Libraries' own logs go the same way. Nothing secret is in any.
-"""
+"""The log of the daemon: sentences for people, or one JSON object a line for the journal. No secret is in it."""
 
 import logging
 import os

@@ -1,7 +1,6 @@
-"""The daemon's part `settings`: sees that the settings or the keys have changed, and has the other parts take them.
+"""The daemon's part `settings`: sees changed settings or keys, and has the other parts take them.
 
-A change counts when the files have stayed as they are for a look: whoever writes them may not be through. What is wrong
-is told once, and what was set before holds.
+A change counts when the files have stayed as they are for a look: an editor may not be through.
 """
 
 import threading

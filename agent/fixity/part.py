@@ -1,7 +1,6 @@
-"""The daemon's part `fixity`: has a part of the archive read again each night, and says which packages are damaged.
+"""The daemon's part `fixity`: has `liput archive fixity` read a part of the archive each night, and tells of damage.
 
-The reading is `liput archive fixity`, a process of its own that ends when a session begins. What of its budget is left
-is read when the PC has been quiet again for a while, also by day where it was off at night.
+The rest of a night's budget is read once the PC has been quiet again for a while.
 """
 
 import threading

@@ -1,7 +1,4 @@
-"""What Prometheus is given at /metrics.
-
-The library is imported when somebody asks: most rooms have no Prometheus.
-"""
+"""The answer to a scrape of /metrics. The library is imported then: most rooms have no Prometheus."""
 
 import shutil
 import time
@@ -39,15 +36,10 @@ _DESTINATION = (*_SESSION, "destination")
 
 
 class Metric(NamedTuple):
-    """What a metric says, and by which labels beside ROOM."""
+    """What a metric says, and by which labels beside ROOM. One whose name ends with `_total` is a counter."""
 
     help: str
     labels: tuple[str, ...] = ()
-    is_counter: bool = False
-
-
-def _counter(text: str, labels: tuple[str, ...]) -> Metric:
-    return Metric(text, labels, is_counter=True)
 
 
 METRICS: Mapping[str, Metric] = {
@@ -59,13 +51,13 @@ METRICS: Mapping[str, Metric] = {
     "liput_session_troubles": Metric("What is wrong with the session now, by kind of event", (*_SESSION, "kind")),
     "liput_recording_media_seconds": Metric("Seconds of media that were found on disk", _SESSION),
     "liput_recording_bytes": Metric("Bytes of the recording that were found on disk", _SESSION),
-    "liput_recording_frames_total": _counter("Pictures that were encoded", _SESSION),
-    "liput_recording_dropped_frames_total": _counter("Pictures that came and were not encoded", _SESSION),
-    "liput_recording_repeated_frames_total": _counter("Pictures put in because the source gave none", _SESSION),
-    "liput_recording_still_frames_total": _counter("Pictures not encoded because nothing had changed", _SESSION),
+    "liput_recording_frames_total": Metric("Pictures that were encoded", _SESSION),
+    "liput_recording_dropped_frames_total": Metric("Pictures that came and were not encoded", _SESSION),
+    "liput_recording_repeated_frames_total": Metric("Pictures put in because the source gave none", _SESSION),
+    "liput_recording_still_frames_total": Metric("Pictures not encoded because nothing had changed", _SESSION),
     "liput_recording_fps": Metric("Pictures of the program in a second, over the last seconds", _SESSION),
     "liput_recording_left_seconds": Metric("How long the disk lasts at this rate", _SESSION),
-    "liput_recording_left_out_frames_total": _counter("Pictures left out because this PC does not keep up", _SESSION),
+    "liput_recording_left_out_frames_total": Metric("Pictures left out because this PC does not keep up", _SESSION),
     "liput_overload_step": Metric(
         "1 for each step that is in force because this PC does not keep up, 0 for the others", (*_SESSION, "step")
     ),
@@ -75,8 +67,8 @@ METRICS: Mapping[str, Metric] = {
     "liput_sound_input_level_dbfs": Metric("Peak level of one input of sound", (*_SESSION, "input", "channel")),
     "liput_sound_input_muted": Metric("Whether an input of sound is muted", (*_SESSION, "input")),
     "liput_destination_state": Metric("1 for the state that the destination is in", (*_DESTINATION, "state", "reason")),
-    "liput_destination_dropped_frames_total": _counter("Pictures that the destination was not sent", _DESTINATION),
-    "liput_destination_reconnects_total": _counter("How often it was connected anew", _DESTINATION),
+    "liput_destination_dropped_frames_total": Metric("Pictures that the destination was not sent", _DESTINATION),
+    "liput_destination_reconnects_total": Metric("How often it was connected anew", _DESTINATION),
     "liput_destination_backlog_seconds": Metric("How far viewers' newest picture is behind", _DESTINATION),
     "liput_stream_bytes_per_second": Metric(
         "Data rate of the picture that live destinations get", (*_SESSION, "encode")
@@ -320,8 +312,10 @@ class _Found:
         """Yield a family for each metric that has a value."""
         from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
-        for name, (text, labels, is_counter) in METRICS.items():
-            family = (CounterMetricFamily if is_counter else GaugeMetricFamily)(name, text, labels=(ROOM, *labels))
+        for name, (text, labels) in METRICS.items():
+            family = (CounterMetricFamily if name.endswith("_total") else GaugeMetricFamily)(
+                name, text, labels=(ROOM, *labels)
+            )
             for sample in self._found:
                 if sample.name == name:
                     values = [storable(sample.labels[label]) for label in labels]

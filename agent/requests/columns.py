@@ -1,7 +1,4 @@
-"""A list as lines of columns that fit the terminal.
-
-Thousands of them take a moment, which is more than rich's tables are made for.
-"""
+"""A list as lines of columns that fit the terminal; rich's tables are too slow for thousands of them."""
 
 import shutil
 import sys

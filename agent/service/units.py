@@ -1,12 +1,8 @@
 """The units of systemd that Liput is, as text: the daemon, and each recorder in a unit of its own.
 
-    liput.service            the daemon: Type=notify, with a watchdog
-    liput-recorder.socket    whoever connects gets a recorder (recorder.control.launched)
-    liput-recorder@.service  one recorder: nothing that becomes of the daemon touches it
-
-A connection makes an instance of the template. So the daemon needs no right to start units, which would be a way to
-become root, and `systemctl restart`, an upgrade, a crash or a kill for want of memory ends what the unit of the daemon
-holds, and that is no recorder.
+liput.service            the daemon: Type=notify, with a watchdog
+liput-recorder.socket    a connection starts a recorder (recorder.control.launched), so the daemon needs no rights
+liput-recorder@.service  one recorder: the end of the daemon does not touch it
 """
 
 from collections.abc import Iterator, Sequence

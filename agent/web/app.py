@@ -24,16 +24,14 @@ from agent.web import (
 )  # fmt: skip
 from agent.web.answers import Refused, error_answer
 from agent.web.door import OPEN, open_door
-from agent.web.endpoint import JSON, Endpoint
+from agent.web.endpoint import JSON, Endpoint, Repeated
 from agent.web.guard import HEALTHZ, METRICS, Guard
 from agent.web.house import House
-from agent.web.hub import Hub
+from agent.web.hub import PATH as LIVE
+from agent.web.hub import Hub, live
 from agent.web.limits import Client
-from agent.web.live import PATH as LIVE
-from agent.web.live import live
 from agent.web.openapi import PATH as OPENAPI
 from agent.web.openapi import document
-from agent.web.repeated import Repeated
 from config.errors import LiputError
 from devices.host.clock import NANOSECONDS
 

@@ -1,8 +1,4 @@
-"""How a browser is let in: by a ticket, or by the token typed into a form; and what it sees before.
-
-`GET /open?ticket=...` takes the ticket, sets the cookie and leads to the page. Without a ticket it is a form: for a
-telephone or another PC, where `liput` cannot open anything.
-"""
+"""How a browser is let in: by a ticket of `GET /open?ticket=...`, or by the token typed into the form there."""
 
 from html import escape
 from urllib.parse import parse_qs

@@ -3,8 +3,11 @@
 Requests are decoded strictly: an unknown word is refused.
 """
 
+import asyncio
+import hashlib
 import inspect
-from collections.abc import Callable, Mapping
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
 from typing import Any, Literal
@@ -14,14 +17,81 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from agent.web.answers import Refused, answer, error_answer
+from agent.web.answers import CONFLICT, Refused, answer, error_answer
 from agent.web.house import House
-from agent.web.repeated import Repeated
 from agent.web.worker_pool import WorkerPool
 from config.errors import LiputError, UsageError
 from recorder.archive.names import quoted
 
 JSON = "application/json"
+
+
+MOST_KEPT, LONGEST_KEY = 256, 128
+HOLDS_S = 3600.0
+
+
+type _Kept = tuple[str, float, "asyncio.Future[Response]"]
+"""The digest of what was asked, until when its answer is kept (seconds), and the answer."""
+
+
+class Repeated:
+    """Keeps the answers of the last requests that had an Idempotency-Key; used from one event loop.
+
+    A client that does not know whether its request has arrived sends it again with the same key, and gets the answer
+    of the first. A request that failed may be tried again with the same key.
+    """
+
+    def __init__(self, now_s: Callable[[], float]) -> None:
+        self._now_s = now_s
+        self._kept: OrderedDict[str, _Kept] = OrderedDict()
+
+    async def once(self, keys: Sequence[str], asked: str, do: Callable[[], Awaitable[Response]]) -> Response:
+        """Return the answer of the first request with that key, which `do` carries out; raises what `do` raises.
+
+        `asked` is what is asked for: a key that came with something else before is refused.
+        """
+        key = _key(keys)
+        digest = hashlib.sha256(asked.encode(errors="surrogateescape")).hexdigest()
+        self._forget()
+        if key not in self._kept:
+            return await self._first(key, digest, do)
+        before, _, coming = self._kept[key]
+        if before != digest:
+            raise Refused(CONFLICT, "that Idempotency-Key came with another request", hint="take a new key for each")
+        first = await asyncio.shield(coming)
+        return Response(first.body, first.status_code, {**first.headers, "idempotency-replayed": "true"})
+
+    async def _first(self, key: str, digest: str, do: Callable[[], Awaitable[Response]]) -> Response:
+        future: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
+        self._kept[key] = digest, self._now_s() + HOLDS_S, future
+        try:
+            response = await do()
+        except BaseException as error:
+            self._kept.pop(key, None)
+            if isinstance(error, Exception):
+                future.set_exception(error)
+                future.exception()  # nobody need wait for it
+            else:
+                future.cancel()
+            raise
+        future.set_result(response)
+        return response
+
+    def _forget(self) -> None:
+        now_s = self._now_s()
+        for key in [key for key, (_, end_s, first) in self._kept.items() if end_s < now_s and first.done()]:
+            del self._kept[key]
+        while len(self._kept) >= MOST_KEPT:
+            oldest = next((key for key, (*_, first) in self._kept.items() if first.done()), None)
+            if oldest is None:
+                raise Refused(429, "too many requests wait for their answer", hint="wait a moment")
+            del self._kept[oldest]
+
+
+def _key(keys: Sequence[str]) -> str:
+    if len(keys) != 1 or not 0 < len(keys[0]) <= LONGEST_KEY or not keys[0].isprintable():
+        raise UsageError(f"an Idempotency-Key is one word of {LONGEST_KEY} characters at most")
+    return keys[0]
 
 
 class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -1,7 +1,6 @@
-"""A file of a package, handed to a browser: whole, or the range that a player asks for.
+"""A file of a package, handed to a browser: whole, or a range. The browser runs nothing of it.
 
-A path is looked up in the package's manifests and never made from what was asked: what is not listed is not there. No
-link is followed. Whatever a file holds, the browser runs nothing of it.
+A path is looked up in the package's manifests: one that is not listed is not there. No link is followed.
 """
 
 import asyncio

@@ -1,9 +1,6 @@
-"""Who gets as far as the page and its API: looked at for every request and every WebSocket, before anything is done.
+"""Judges every request and WebSocket before anything is done for it. Pure ASGI: nothing is between it and the server.
 
-In this order: the name the PC was called by (421: a name of somebody else's that leads here is no way in), whose page
-asks (403), how often (429; those with the token are counted apart), whether it may (401), how much it sends (413). Pure
-ASGI, so that nothing is between it and the server. What is answered has the headers that keep a browser from doing more
-with it than was meant.
+In this order: the name of the PC (421), the page that asks (403), how often (429), the token (401), the length (413).
 """
 
 import math

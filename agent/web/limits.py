@@ -1,7 +1,4 @@
-"""How much one client may ask for: connections at once, requests in a time, and how large a request may be.
-
-Who shows no token takes nothing from those who do, and nobody of the network takes anything from this PC.
-"""
+"""How much one client may ask for. Nobody without the token takes from those with it, nor the network from this PC."""
 
 import contextlib
 import ipaddress

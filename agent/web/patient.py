@@ -1,7 +1,6 @@
-"""The server's connections, with an end to patience: uvicorn waits for ever for a request that never ends.
+"""The server's connections with deadlines, which uvicorn does not have.
 
-A request has HEADER_S to come in, head and body, from its first byte (the first one: from the connection) on; a client
-that takes nothing of what it is sent for UNREAD_S is let go.
+A request comes in within HEADER_S of its first byte; a client that takes nothing for UNREAD_S is let go.
 """
 
 import asyncio

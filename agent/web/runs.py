@@ -1,8 +1,4 @@
-"""Runs of the check, and of rehearsals, that somebody asks for on the page.
-
-A run is a process of its own, `liput check --json` or `liput rehearse --json`: the libraries that look at pictures and
-sound, and a hang in a driver, stay out of the daemon. One of each runs at a time.
-"""
+"""Checks and rehearsals begun on the page. Each is a process of its own, which may hang in a driver without us."""
 
 import subprocess
 import threading

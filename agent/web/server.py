@@ -1,7 +1,6 @@
 """The page's server, as a part of the daemon: uvicorn on the part's thread, on a socket that we open ourselves.
 
-A port that is taken is said once and tried again; the rest of the daemon goes on. Clients that are slow on purpose are
-let go: a request has to come in, and its answer has to be taken, in a time.
+A port that is taken is said once and tried again; the rest of the daemon goes on.
 """
 
 import asyncio

@@ -1,7 +1,6 @@
-"""The few settings that somebody without an editor needs for a first session, by the API; everything else is IT's.
+"""The few settings that a first session needs, by the API. They are changed from this PC only.
 
-They are written into the settings file (config/changing.py) and hold from the next session, check and rehearsal on.
-They can be changed from this PC only: whoever may say where recordings and streams go may take them away.
+Whoever may say where recordings and streams go may take them away.
 """
 
 import os

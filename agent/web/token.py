@@ -1,8 +1,7 @@
-"""Who may use the API: whoever has the token, a 0600 file of this user's; and a browser that was let in with it.
+"""Access to the API: by the token, a 0600 file of this user's; a browser has a cookie that is made from it.
 
-A browser never gets the token. `liput` asks the daemon for a ticket, which is good once and for a minute, and opens the
-page's address with it; what is left in the browser's history opens nothing. The page has a cookie then, which is made
-from the token: once the file holds another token, no ticket, cookie or token from before lets anybody in.
+`liput` opens the page with a ticket, which is good once and for a minute: a browser's history opens nothing. Another
+token in the file makes all tickets and cookies worthless.
 """
 
 import contextlib

@@ -1,7 +1,6 @@
-"""Work that may wait for a disk or a device, on threads of its own, so that the server never waits itself.
+"""Threads for work that may wait for a disk or a device.
 
-A pool has so many threads at most; what comes on top waits in it, and what is too much is refused. Not asyncio's own
-pool: Python waits for its threads at its end, and a thread that hangs must not keep the daemon from ending.
+Not asyncio's own pool: Python waits for its threads at its end, and one may hang.
 """
 
 import asyncio

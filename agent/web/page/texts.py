@@ -1,8 +1,4 @@
-"""The sentences of the page (the area `page`), in the languages of `[general] language`.
-
-The templates read them here; a browser loads those that its scripts may say. What sources and layouts are called stands
-elsewhere: agent/alarms/sentences.py and config/layout_kinds.py have those words.
-"""
+"""The sentences of the page (the area `page`), in the languages of `[general] language`."""
 
 import functools
 import json

@@ -1,8 +1,4 @@
-"""What people see: the routes of the pages, their templates, and the files that browsers load with them.
-
-A page is made of words and empty places; the scripts in static/ fill these from the API. Language and appearance are
-kept in two cookies of their own, so that a page comes in them at once.
-"""
+"""The routes of the pages, their templates, and their files; the scripts in static/ fill them from the API."""
 
 import hashlib
 from collections.abc import Callable, Mapping
