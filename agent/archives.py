@@ -72,10 +72,7 @@ def search_all(
     archives: Sequence[Archive], words: Sequence[str], *, since: datetime | None, until: datetime | None, room: str,
     most: int,
 ) -> "list[Found]":  # fmt: skip
-    """Return at most `most` packages of all archives that hold `words`, the best of each first; see `search`.
-
-    Without words the newest come first. Raises what `Index.refresh` raises.
-    """
+    """Return at most `most` packages, the best of each archive first; without words the newest first."""
     from recorder.archive.index import Index, search
 
     found: list[Found] = []

@@ -13,10 +13,7 @@ STDIN = "@-"
 
 
 def specify(asked: Asked, config_file: Path | None, *, arm_only: bool = False) -> Spec:
-    """Return the specification; what is said on standard input is read here, where it is ours.
-
-    Raises SecretError for an address on standard input that is none.
-    """
+    """Return the specification; standard input, which is ours, is read here. Raises SecretError for no address."""
     streams = list(dict.fromkeys(asked.streams))
     targets = list(asked.targets)
     if STDIN in streams:

@@ -10,10 +10,7 @@ _MARK = "\ufeff"  # without it, Excel takes UTF-8 for something else
 
 
 def csv_text(columns: Sequence[str], rows: Iterable[Iterable[object]]) -> bytes:
-    """Return a table as the content of a CSV file: UTF-8, what that cannot hold replaced by a question mark.
-
-    A text that could be a formula has an apostrophe before it: such names come from devices, and from people.
-    """
+    """Return a CSV file in UTF-8. A text that could be a formula has an apostrophe before it: people name devices."""
     text = io.StringIO(newline="")
     table = csv.writer(text)
     table.writerow(columns)

@@ -15,10 +15,7 @@ def has_desktop() -> bool:
 
 
 def open_there(what: str, *programs: str) -> bool:
-    """Open an address or a path with the first of `programs` that is installed; return whether there is one.
-
-    It goes on when we and our terminal are gone.
-    """
+    """Open it with the first of `programs` that is installed, if any; it goes on when we and our terminal are gone."""
     program = next(filter(None, map(shutil.which, programs)), None)
     if program is None:
         return False

@@ -125,10 +125,7 @@ def run() -> None:
 
 
 def _write_whatever_comes() -> None:
-    """Write what comes from outside without control characters, and without those that the encoding does not have.
-
-    A title must not stop a session, nor the name of a device command the terminal.
-    """
+    """Print no control characters of titles and device names, and replace what the encoding does not have."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if isinstance(stream, io.TextIOWrapper):

@@ -13,10 +13,7 @@ type Tell = Callable[[str, int, int | None], None]
 
 @contextmanager
 def progress_bars(*, shown: bool, counted: bool = False) -> Iterator[Tell | None]:
-    """Give a callback that draws a bar for each name it is called with while the body runs: of bytes, or `counted`.
-
-    None where nobody would see it.
-    """
+    """Give a callback that draws a bar for each name, of bytes or `counted`; None where nobody would see it."""
     if not shown or not sys.stderr.isatty():
         yield None
         return

@@ -32,10 +32,7 @@ def nginx_with_rtmp() -> tuple[str, Path] | None:
 def nginx_configuration(
     folder: Path, module: Path, port: int, *, host: str = HOST, rules: str = "", more: str = ""
 ) -> str:
-    """Return a configuration that records everything published to rtmp://`host`:`port`/live into `folder`/recorded.
-
-    One process, in the foreground, as whoever starts it. `rules` go into the application, `more` stands beside it.
-    """
+    """Return a configuration that records everything into `folder`/recorded, in one process in the foreground."""
     quoted = str(folder).replace("\\", "\\\\").replace('"', '\\"')
     return f"""
 load_module "{module}";

@@ -1,21 +1,34 @@
 """How a running session is shown: a line that lives on a terminal, plain lines elsewhere, JSON for programs."""
 
 import contextlib
+import select
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import datetime
 from types import TracebackType
 from typing import Self
 
 import msgspec
 
+from agent.signals import HEARD_AFTER_S
 from agent.terminal import can_redraw
 from config.events import Event
 from config.quantities import brief_rate, brief_size, clock_text
 from devices.model import HealthState
 from recorder.archive.names import storable
-from recorder.control.protocol import Note, Sealing
+from recorder.control.client import Connection
+from recorder.control.directory import RecorderFolder
+from recorder.control.protocol import Failure, Note, Sealing, Told, Watch, raised
 from recorder.model.event_kinds import WARNINGS
-from recorder.model.status import NamedCpu, SessionResult, SessionState, SessionStatus, StageFigures
+from recorder.model.status import (
+    BEFORE,
+    DestinationLine,
+    NamedCpu,
+    SessionResult,
+    SessionState,
+    SessionStatus,
+    StageFigures,
+)
 from recorder.troubles import HARMLESS
 
 KIND = "cpu-measured"
@@ -73,10 +86,7 @@ type Shown = SessionStatus | Event | Note | Sealing | SessionResult
 
 
 class Reporter:
-    """One JSON object a line on standard output, sentences for people on standard error.
-
-    A context manager around the session. That nobody looks any more (a closed pipe, a lost terminal) ends nothing.
-    """
+    """JSON lines on standard output, sentences on standard error. A reader that goes away ends nothing."""
 
     every_s = 0.5
     """How often it wants a status."""
@@ -258,3 +268,92 @@ def duration_text(seconds: float) -> str:
     if seconds < 120:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.0f} h"
+
+
+FAR_BEHIND_S = 2.0
+
+
+def destination_text(line: DestinationLine) -> str:
+    """Return how a destination is, in one line: what it does, since when, why, and what it has cost viewers."""
+    said = {
+        "armed": "kept for the start",
+        "connecting": "connecting",
+        "listening": "waits for somebody to call",
+        "live": f"LIVE{_since(line.since)}",
+        "waiting": f"NOT LIVE{_since(line.since)}, trying again",
+        "stopped": "stopped",
+        "removed": "removed",
+    }.get(line.state, line.state)
+    if line.state == "live" and line.reason:
+        said = f"LIVE, but TOO SLOW{_since(line.since)}"
+    parts = [said]
+    if line.message:
+        parts.append(line.message)
+    if line.state == "live" and (line.reason or line.backlog_s >= FAR_BEHIND_S):
+        parts.append(f"{line.backlog_s:.1f} s behind")
+    if line.dropped:
+        parts.append(f"{line.dropped} pictures left out")
+    if line.reconnects:
+        parts.append(f"connected again {'once' if line.reconnects == 1 else f'{line.reconnects} times'}")
+    return f"{line.name}: {'; '.join(parts)}"
+
+
+def _since(since: datetime | None) -> str:
+    return f" since {since.astimezone():%H:%M:%S}" if since else ""
+
+
+SEALED, FAILED, DEGRADED = 0, 1, 3
+"""Exit statuses; docs/reference/cli.md."""
+
+NOT_MEASURED = (
+    "Live destinations get what is recorded, at a fixed bit rate: nobody has measured yet whether this PC can encode "
+    "twice. Run liput headroom once, when nothing is recorded."
+)
+
+
+class Follower:
+    """Shows what comes from one recorder, and keeps what it means."""
+
+    def __init__(self, reporter: Reporter) -> None:
+        self._reporter = reporter
+        self.happened = 0
+        """How many events and notes have come: the number of the next, for a second connection."""
+        self.is_recording = False
+        """Whether anything was recorded, as far as has been told: also by a recorder that was killed meanwhile."""
+        self.result: SessionResult | None = None
+
+    def take(self, told: Told) -> None:
+        """Show a line; raises what it says of a session of which nothing was recorded."""
+        if isinstance(told, Failure):
+            raise raised(told)
+        if isinstance(told, SessionResult):
+            self.result = told
+            return
+        self._reporter.show(told)
+        if isinstance(told, SessionStatus):
+            self.is_recording |= told.state not in BEFORE
+        if isinstance(told, Event | Note):
+            self.happened += 1
+        if isinstance(told, Event) and told.kind == "session-live":
+            self.is_recording = True
+            if told.detail.get("stream_why") == "not-measured" and told.detail.get("destinations"):
+                self._reporter.note(NOT_MEASURED)
+
+
+def follow(folder: RecorderFolder, follower: Follower, *, every_s: float, rung: int, heard: Callable[[], bool]) -> None:
+    """Show a recorder's lines to the end, or until `heard`, called when `rung` can be read, is true. Raises Lost."""
+    with Connection(folder) as connection:
+        connection.request(Watch(every_s=every_s, events_from=follower.happened))
+        while True:
+            while not follower.result and (told := connection.told(0)):
+                follower.take(told)
+            if heard() or follower.result:
+                return
+            select.select([connection.fileno(), rung], [], [], HEARD_AFTER_S)
+
+
+def exit_status(result: SessionResult | None) -> int:
+    """Return what a script is told: 0 sealed, 3 sealed but something was lost on the way, 1 failed."""
+    if result is None or result.state is not SessionState.SEALED:
+        return FAILED
+    return DEGRADED if result.degraded else SEALED

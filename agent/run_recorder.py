@@ -10,11 +10,10 @@ from typing import Literal
 
 from agent import early
 from agent.keyboard import watched
-from agent.reporters import Reporter
+from agent.reporters import Follower, Reporter, exit_status, follow
 from agent.serving import successor
 from agent.signals import hearing
 from agent.steering import until_taken_over, was_killed
-from agent.telling import Follower, exit_status, follow
 from config.errors import LiputError
 from devices.host import threads
 from recorder.control.client import Lost, ask, how_it_ended

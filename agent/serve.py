@@ -164,10 +164,7 @@ class Daemon:
                 threads.start(self._attend, folder, attempts, name="resume", otherwise=undo)
 
     def _left(self) -> list[RecorderFolder]:
-        """Return the folders of killed recorders whose session nobody goes on with.
-
-        One that died before it recorded leaves that to the folder of the one before it.
-        """
+        """Return the folders to go on with. A recorder that died before it recorded leaves that to the one before."""
         killed = {folder.id: folder for folder in directory.killed()}
         alive = list(directory.alive())
         if alive and not self._is_prepared:
@@ -240,10 +237,7 @@ class Daemon:
             raise raised(end) if end else SessionError("the recorder that was to go on with it was killed")
 
     def _passed_s(self, info: RecorderInfo) -> float:
-        """Return for how long its session has recorded, as far as its recorder lived to begin that.
-
-        The wall clock may have been set meanwhile.
-        """
+        """Return for how long its session has recorded; the wall clock may have been set meanwhile."""
         if info.live_clock_ns is not None and info.boot_id == boot_id():
             return (self.clock.now_ns() - info.live_clock_ns) / NANOSECONDS
         return (self.clock.now() - info.live_at).total_seconds() if info.live_at else 0.0
@@ -325,20 +319,14 @@ def _refuse_beside_session(*_far: object) -> None:
 
 
 def _looked_after() -> set[str | None]:
-    """Return the sessions that are recorded, and those that are gone on with.
-
-    One that is recorded now is not tried either: its recorder might be killed before that has begun.
-    """
+    """Return the sessions that are recorded or gone on with; a recorder of now might be killed before that begins."""
     with suppress(LiputError, OSError):
         return {*(info.session for _, info in directory.alive()), *awaited(time.time())}
     return set()
 
 
 def _prepare() -> None:
-    """Load what going on with a killed session takes (PyAV, numpy), once there is a session: it would take as long.
-
-    A daemon beside which nothing is recorded has no use for it, and is ready sooner.
-    """
+    """Load PyAV and numpy once a session runs: going on with it would wait for them. A daemon alone needs neither."""
     import recorder.recovery.recover
     import recorder.recovery.resume  # noqa: F401
 

@@ -64,10 +64,7 @@ def is_serving() -> bool:
 
 
 def killed_of_late(now_s: float, within_s: float = TRUST_S) -> list[tuple[RecorderFolder, RecorderInfo]]:
-    """Return the recorders that were killed a short while ago while they recorded: a daemon goes on with what they did.
-
-    `now_s` as time.time() counts; `within_s` is how long ago at most.
-    """
+    """Return the recorders that were killed while they recorded, at most `within_s` before `now_s` (time.time())."""
     with suppress(OSError, LiputError):
         return [
             (folder, info)
@@ -108,10 +105,7 @@ def with_replaced(folder: RecorderFolder, info: RecorderInfo) -> list[RecorderFo
 
 
 def is_taking_over(folder: RecorderFolder, info: RecorderInfo) -> bool:
-    """Return whether a recorder goes on in the place of a killed one, and does not have yet what that one recorded.
-
-    Until it has, it would end as one that has recorded nothing.
-    """
+    """Return whether a recorder in the place of a killed one has not yet what that recorded: it could not end."""
     if info.work is not None:
         return False
     replaced = [killed.info() for killed in with_replaced(folder, info)[1:]]  # None: it has just been taken over

@@ -1,6 +1,10 @@
 """The options of the commands that begin a session, and what they ask of its recorder."""
 
+import contextlib
 import functools
+import select
+import sys
+import termios
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -9,13 +13,15 @@ import msgspec
 
 from agent.asking import specify
 from agent.checks.history import before_a_session
-from agent.consent import consent, streams_agreed
 from agent.parameters import Command, config_option, seconds, with_options
 from agent.terminal import somebody_is_there
 from config.errors import UsageError
+from config.locale.lookup import text
 from config.schema import CONSENTS, RecordsSettings
+from config.secrets import stream_name
 from config.settings import load_settings
-from recorder.archive.model import ConsentState
+from devices.host.clock import SystemClock
+from recorder.archive.model import Consent, ConsentState
 from recorder.asked import Asked
 from recorder.control.protocol import RecorderRefused
 from recorder.control.spec import Spec
@@ -138,10 +144,7 @@ def _asked[Answer](command: Command[Answer], given: Mapping[str, object], titled
 def with_slates[Answer](
     asked: Asked, config_file: Path | None, begin: Callable[[Spec], Answer], **more: bool
 ) -> Answer:
-    """Begin a session; where a device is missing, ask whoever sits at the terminal whether to begin without it.
-
-    `more` goes to agent.asking.specify. Raises what `begin` raises, also when the answer is no.
-    """
+    """Begin a session; where a device is missing, ask at the terminal whether to go without. Raises as `begin`."""
     spec = specify(asked, config_file, **more)
     try:
         return begin(spec)
@@ -156,3 +159,55 @@ def with_slates[Answer](
 
 def _allowing(spec: Spec) -> Spec:
     return msgspec.structs.replace(spec, asked=msgspec.structs.replace(spec.asked, allow_missing=True))
+
+
+PATIENCE_S = 20.0
+"""How long an answer is waited for: a session begins whether or not anybody gives one."""
+
+_ANSWERS: dict[str, ConsentState] = {
+    **dict.fromkeys(("y", "ya", "iya", "yes", "setuju"), "given"),
+    **dict.fromkeys(("t", "tidak", "tdk", "n", "no", "tidak setuju"), "refused"),
+    "": "not-asked",
+}
+
+
+def consent(state: ConsentState | None, note: str, *, language: str, may_ask: bool) -> Consent:
+    """Return the speakers' consent as the command line says, else as a person at the terminal answers."""
+    if state is None:
+        state = _answer(language) if may_ask and somebody_is_there() else "not-asked"
+    is_said = state != "not-asked" or bool(note)
+    return Consent(state=state, note=note, noted_at=SystemClock().now() if is_said else None)
+
+
+def streams_agreed(
+    streams: Sequence[str], consent: Consent, *, language: str, may_ask: bool, although_refused: bool
+) -> Sequence[str]:
+    """Return the destinations of the session: none where the speakers refuse, unless somebody says so."""
+    if consent.state != "refused" or not streams or although_refused:
+        return streams
+    names = ", ".join("an address" if "://" in word else stream_name(word) for word in streams)
+    if may_ask and somebody_is_there():
+        answer = _line(text("consent", "stream", language, names=names, patience=PATIENCE_S))
+        if _ANSWERS.get(answer or "") == "given":
+            return streams
+    click.echo(text("consent", "not-streamed", language, names=names), err=True)
+    return ()
+
+
+def _answer(language: str) -> ConsentState:
+    """Ask for consent; no line, and one that is neither yes nor no, is no answer."""
+    answer = _line(text("consent", "question", language, patience=PATIENCE_S))
+    if answer is not None and answer not in _ANSWERS:
+        click.echo(text("consent", "unknown", language), err=True)
+    return _ANSWERS.get(answer or "", "not-asked")
+
+
+def _line(question: str) -> str | None:
+    """Ask, and return the line that comes within PATIENCE_S, in small letters; None where none does."""
+    click.echo(question, nl=False, err=True)
+    if select.select([sys.stdin], [], [], PATIENCE_S)[0]:
+        return " ".join(sys.stdin.readline().casefold().split())
+    click.echo(err=True)
+    with contextlib.suppress(termios.error):
+        termios.tcflush(sys.stdin, termios.TCIFLUSH)  # half an answer must not become keys of the session
+    return None

@@ -90,10 +90,7 @@ def until_it_records(folder: RecorderFolder) -> None:
 
 
 def until_taken_over(folder: RecorderFolder) -> None:
-    """Wait, of a recorder that goes on in the place of a killed one, until it has what that one recorded.
-
-    Where it does not come to that, there is no more to wait for.
-    """
+    """Wait until a recorder in the place of a killed one has what that recorded, or never will."""
     info = folder.info()
     if info is not None and is_taking_over(folder, info):
         with suppress(LiputError):
@@ -181,10 +178,7 @@ def _successor(folder: RecorderFolder, info: RecorderInfo, patience_s: float = F
 
 
 def stop(found: Running, *, wait: bool) -> SessionResult | None:
-    """End it, by a signal where it does not answer; return how it ended if that is waited for.
-
-    Where it is killed meanwhile, the one that goes on with its session is ended; one that is about to is waited for.
-    """
+    """End it, or the one that goes on with it, by a signal if need be; return the end if that is waited for."""
     until_taken_over(found.folder)
     try:
         return _asked_to_stop(found, wait=wait)

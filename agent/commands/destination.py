@@ -11,7 +11,7 @@ import msgspec
 
 from agent.asking import absolute
 from agent.commands.sessions import json_option, say_line, session_option
-from agent.destination_text import destination_text
+from agent.reporters import destination_text
 from agent.signals import hearing
 from config.errors import UsageError
 from config.schema import Settings

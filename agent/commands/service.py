@@ -11,7 +11,7 @@ from agent.parameters import config_option
 from agent.service import files
 from agent.service import install as service
 from agent.service.install import ServiceStatus
-from agent.service.place import USER, system_place, user_place
+from agent.service.units import USER, system_place, user_place
 from config.schema import Settings
 from config.settings import SYSTEM_FILE, load_settings
 

@@ -7,9 +7,8 @@ import click
 import msgspec
 
 from agent.parameters import seconds
-from agent.reporters import result_text, storable_result
+from agent.reporters import exit_status, result_text, storable_result
 from agent.steering import NOTHING, disarm, ended_before, gone_on_with, line_of, start, stop
-from agent.telling import exit_status
 from config.errors import SessionError
 from config.quantities import clock_text
 from recorder.archive.names import storable

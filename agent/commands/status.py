@@ -8,13 +8,11 @@ import click
 import msgspec
 
 from agent.commands.sessions import json_option, say, session_option
-from agent.destination_text import destination_text
 from agent.keyboard import watched
-from agent.reporters import reporter, status_text
+from agent.reporters import Follower, destination_text, follow, reporter, status_text
 from agent.serving import is_serving, successor, with_replaced
 from agent.signals import hearing
 from agent.steering import line_of
-from agent.telling import Follower, follow
 from recorder.control import directory
 from recorder.control.client import Lost, ask, how_it_ended
 from recorder.control.directory import RecorderFolder

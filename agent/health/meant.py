@@ -8,10 +8,7 @@ from devices.health.query import Wanted, devices_in, meant_by
 
 
 def devices_meant(word: str, folder: Path, span: Wanted, *, may_come: bool = False) -> frozenset[str]:
-    """Return the ids that `word` stands for; raises DeviceNotFound, with what there is.
-
-    Where the device `may_come` yet, an id that the log does not know stands for itself.
-    """
+    """Return the ids that `word` means, an unknown one too if it `may_come`. Raises DeviceNotFound."""
     names = devices_in(folder, span)
     devices = meant_by(word, names, _roles())
     if devices:

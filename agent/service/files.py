@@ -5,8 +5,7 @@ from pathlib import Path
 
 import platformdirs
 
-from agent.service.place import STATE, USER, Place
-from agent.service.units import DAEMON, RECORDER, SOCKET, units
+from agent.service.units import DAEMON, RECORDER, SOCKET, STATE, USER, Place, units
 from config.files import of_mode, replace_file
 from recorder.control.directory import VARIABLE as RUNTIME
 

@@ -11,8 +11,7 @@ from pathlib import Path
 import msgspec
 
 from agent.service import files
-from agent.service.place import USER, Place
-from agent.service.units import DAEMON, RECORDER, SOCKET
+from agent.service.units import DAEMON, RECORDER, SOCKET, USER, Place
 from config.errors import LiputError
 
 BOOTED = Path("/run/systemd/system")

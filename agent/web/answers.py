@@ -15,10 +15,7 @@ NOT_STORED = {"cache-control": "no-store"}
 
 
 class ErrorAnswer(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="error"):
-    """What went wrong and what to do. `is_of_device`: a session could begin without it (`allow_missing`).
-
-    `is_of_consent`: the speakers refuse; it is done with `although_refused`.
-    """
+    """A mistake and its remedy. `is_of_device`: `allow_missing` does it; `is_of_consent`: `although_refused`."""
 
     message: str
     hint: str = ""

@@ -110,10 +110,7 @@ def no_session(recorder_id: str) -> SessionError:
 
 
 def record_now(house: House, pre_roll_s: float) -> Begun:
-    """Record, whatever it takes: what is armed is started, and where nothing is, a session is begun.
-
-    One that records already goes on: pressing a button twice does no harm.
-    """
+    """Start what is armed, else begin a session. One that records goes on: a second press does no harm."""
     with _ALONE:
         there = running()
         recording = [one for one in there if one.state in RECORDS]

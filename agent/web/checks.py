@@ -19,10 +19,7 @@ type Word = Annotated[str, msgspec.Meta(pattern="^[^-@][^\\x00]*$", max_length=1
 
 
 class RunState(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether one runs, for how long, and what the last one found, as its command prints it; null: none yet.
-
-    `problem` is why the last one has found nothing.
-    """
+    """Whether one runs, for how long; the document of the last (null: none), or why there is none (`problem`)."""
 
     type: Literal["check-run", "rehearsal-run"]
     running: bool

@@ -58,10 +58,7 @@ class ControlsDocument(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def devices(call: Call) -> list[DeviceShown]:
-    """Return what is plugged in, as `liput devices --json`, with words for what is wrong with it.
-
-    Where the daemon watches it, nothing is opened for that.
-    """
+    """Return what is plugged in, with words for its faults. Where the daemon watches it, nothing is opened."""
     from agent.devices.gather import known
 
     there = known(roles_given(), call.house.devices.there() if call.house.devices else None)

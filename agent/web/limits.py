@@ -76,10 +76,7 @@ class _Connection:
 
 
 class Listener(socket.socket):
-    """Counts connections where they are taken, whatever comes of them: a new one without the token costs the oldest.
-
-    Used from one event loop.
-    """
+    """Counts connections as they come: a new one without the token costs the oldest. Used from one event loop."""
 
     def __init__(self, family: socket.AddressFamily) -> None:
         super().__init__(family, socket.SOCK_STREAM)

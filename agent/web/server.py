@@ -214,10 +214,7 @@ def serve(
     ready: Callable[[], None],
     tell: Callable[[str], None] = lambda _: None,
 ) -> None:
-    """Serve `app` until `stop` is set; `ready` is called once it is, and `tell` that its certificate was renewed.
-
-    Raises StateError where a certificate is none.
-    """
+    """Serve `app` until `stop` is set; `ready` is called once it is. Raises StateError: the certificate is none."""
     import uvicorn
 
     from agent.web.patient import Http

@@ -159,10 +159,7 @@ def _file(house: House) -> Path:
 
 
 def _archive(house: House, asked: str) -> Path:
-    """Return the folder that is asked for, which a session could be kept in.
-
-    Raises UsageError, SessionError, StorageError.
-    """
+    """Return the folder that is asked for. Raises UsageError, SessionError, StorageError."""
     if house.folder is not None:
         raise UsageError("the archive was named when Liput was started (--archive)", hint="start it without that")
     if any(directory.alive()):

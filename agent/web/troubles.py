@@ -47,10 +47,7 @@ class PackageShown(Package, frozen=True, kw_only=True):
 
 
 def troubles_of(sessions: Sequence[SessionLine], alarms: Sequence[Alarm]) -> list[Trouble]:
-    """Return what is wrong: of the same trouble what says most. An alarm knows the reason, a session what is newest.
-
-    A fault is an event of its device's own name; here it is told by the device's role, where it has one.
-    """
+    """Return each trouble once, by its device's role: an alarm knows the reason, a session what is newest."""
     found: dict[str, Trouble] = {}
     roles = {(line.id, source.name): source.role for line in sessions if line.status for source in line.status.sources}
     waiting = {line.id for line in sessions if line.state in BEFORE}

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from agent import consent
+from agent import session_options
 from tests.support import command
 from tests.support.room import Room
 from tests.support.terminal import Terminal
@@ -43,7 +43,7 @@ def test_the_question_is_in_the_language_of_the_room(room: Room) -> None:
     assert recording_of(room.only_package())["consent"]["state"] == "refused"
 
 
-PATIENT = "from agent import cli, consent\nconsent.PATIENCE_S = 0.5\ncli.main()"
+PATIENT = "from agent import cli, session_options\nsession_options.PATIENCE_S = 0.5\ncli.main()"
 
 
 def test_a_session_does_not_wait_for_an_answer(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,7 +56,7 @@ def test_a_session_does_not_wait_for_an_answer(room: Room, monkeypatch: pytest.M
         assert terminal.wait() == 0
     package = room.only_package()
     assert recording_of(package)["consent"]["state"] == "not-asked"
-    assert consent.PATIENCE_S < 30
+    assert session_options.PATIENCE_S < 30
 
 
 def test_a_script_is_never_asked(room: Room) -> None:

@@ -9,8 +9,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from agent.checks.storage import NAME
-from agent.service.place import Place
-from agent.service.units import units
+from agent.service.units import Place, units
 from recorder.archive.privacy import close
 from recorder.control import operators
 from recorder.control.operators import umask

@@ -1,8 +1,12 @@
 """How a session is shown in words."""
 
+from datetime import UTC, datetime
+from typing import get_args
+
 import pytest
 
-from agent.reporters import status_text
+from agent.reporters import NOT_MEASURED, Follower, PlainReporter, status_text
+from config.events import Event
 from devices.model import Health, HealthState
 from recorder.model.status import (
     ConferenceLine,
@@ -13,6 +17,7 @@ from recorder.model.status import (
     SessionStatus,
     SourceLine,
 )
+from recorder.streaming.choice import Why
 
 
 def test_a_source_that_is_not_well_stands_in_the_status_line_by_its_role() -> None:
@@ -62,3 +67,18 @@ def test_how_the_conference_is_stands_in_the_status_line_with_the_reason() -> No
         levels_dbfs=[], disk_left_s=None, destinations=[], conference=conference,
     )  # fmt: skip
     assert "conference camera: waiting (no-node)  microphone: live" in status_text(status)
+
+
+@pytest.mark.parametrize("destinations", [["kampus"], []])
+@pytest.mark.parametrize("why", [*get_args(Why.__value__), None])
+def test_a_session_that_begins_with_a_pc_nobody_has_measured_says_what_to_do(
+    why: str | None, destinations: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    detail: dict[str, object] = {"destinations": destinations} | ({"stream_why": why} if why else {})
+    Follower(PlainReporter()).take(Event(datetime.now(UTC), "session-live", "paket", detail, "Recording."))
+    shown = capsys.readouterr().out
+    assert "Recording." in shown
+    assert (NOT_MEASURED in shown) is (why == "not-measured" and bool(destinations)), (
+        "who streams to nobody need not care"
+    )
+    assert "liput headroom" in NOT_MEASURED

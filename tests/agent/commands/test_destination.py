@@ -11,8 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from agent.destination_text import destination_text
 from agent.receiver import HOST, free_port
+from agent.reporters import destination_text
 from recorder.model.status import DestinationLine
 from tests.agent.commands.test_sessions import answer, liput, refused, until
 from tests.support import command

@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from agent.service import files, install
-from agent.service.place import Place, user_place
-from agent.service.units import DAEMON, RECORDER, SOCKET
+from agent.service.units import DAEMON, RECORDER, SOCKET, Place, user_place
 from config.errors import LiputError
 from config.settings import load_settings
 from tests.support import command

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from agent.service import files, units
-from agent.service.place import KEYS, Place, folders, system_place, user_place
+from agent.service.units import KEYS, Place, folders, system_place, user_place
 from config.errors import UsageError
 from config.settings import load_settings
 from devices.host.priority import REALTIME, SOUND_NICE
