@@ -1,7 +1,4 @@
-"""Encode once: H.264 and AAC, into packets that every sink shares.
-
-Sinks build their streams from those of a master container whose muxer writes nothing (`templates`).
-"""
+"""Encode once: H.264 and AAC, into packets that every sink shares (`templates` are copied from a master container)."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -62,10 +59,7 @@ class Encoder:
         own_sounds: Mapping[str, AudioSettings] = {},
         elsewhere: Elsewhere | None = None,
     ) -> None:
-        """Open the encoders, and one for each input of sound with a track of its own, by its name.
-
-        Pictures may be encoded `elsewhere`; x264 may have to take over from that then.
-        """
+        """Open the encoders, with one for each of `own_sounds`. x264 may have to take over from `elsewhere`."""
         self._master = av.open(os.devnull, "w", format="null")
         self._settings = video
         self._video: VideoStream | None = None
@@ -194,10 +188,7 @@ class Encoder:
         return pts >= self._next_keyframe
 
     def encode_video(self, picture: av.VideoFrame, pts: int) -> list[EncodedPacket]:
-        """Encode a yuv420p picture shown from `pts` (VIDEO_TIME_BASE units, growing); x264 takes a copy.
-
-        Keyframes come by time, whatever the camera's rate. Raises EncoderError.
-        """
+        """Encode a yuv420p picture shown from `pts` on (VIDEO_TIME_BASE), copied by x264; raises EncoderError."""
         pictures = self._pictures
         if pictures is None:
             raise EncoderError("this session has no picture to encode")

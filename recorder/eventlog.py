@@ -131,10 +131,7 @@ class Repeats:
     _known: dict[tuple[str, str], _Often] = field(default_factory=dict)
 
     def take(self, event: Event, now_s: float) -> list[Event]:
-        """Return what is to be logged now, in order.
-
-        Of one subject the order stays as it was: what is logged of it comes behind what was kept back.
-        """
+        """Return what is to be logged now; of one subject all stays in its order."""
         key = event.kind, event.subject
         often = self._known.pop(key, None) or _Often(Bucket(AT_ONCE, PER_S, now_s))
         self._known[key] = often  # as the newest
@@ -202,10 +199,7 @@ def fault_reporter(emit: Emit) -> Callable[[HealthChange], None]:
 
 
 class KeptLines:
-    """Lines in their order, numbered from 0: the first for ever, of the others as many as there is room for.
-
-    Used under a lock.
-    """
+    """Lines numbered from 0: the first for ever, of the others as many as there is room for. Under a lock."""
 
     def __init__(self, head_bytes: int = HEAD_BYTES, tail_bytes: int = TAIL_BYTES) -> None:
         self._head: list[bytes] = []
@@ -312,10 +306,7 @@ class EventLog:
             self._keep(self._repeats.due(self._now_s()))
 
     def lines(self, number: int, file: "_File") -> tuple[bytes, int]:
-        """Wait for lines from `number` on that `file` is to have; return some, and the number of the one after them.
-
-        None of them where it has them all and is to end.
-        """
+        """Wait for lines of `file` from `number` on; return some, none at its end, and the next number."""
         with self._changed:
             while number >= (end := self._lines.end if file.last is None else file.last):
                 if file.last is not None:

@@ -19,10 +19,7 @@ EVERY_S = 10.0
 
 
 def share() -> None:
-    """Have all threads of this process share one heap, which also has what is large; to be called before there are any.
-
-    Does nothing, as below, where libc is not glibc.
-    """
+    """Have all threads share one heap, large pieces too; to be called before there are any. Needs glibc."""
     with suppress(AttributeError):
         _libc().mallopt(_M_ARENA_MAX, 1)
         _libc().mallopt(_M_MMAP_THRESHOLD, MAPPED_FROM_BYTES)

@@ -104,10 +104,7 @@ class SessionInputs:
 
     @property
     def form(self) -> VideoFormat:
-        """The program's form: that of its one source, else the profile's, in its first source's matrix.
-
-        A session that is gone on with keeps its form.
-        """
+        """The program's form: its one source's, else the profile's in the first's matrix; a resumed session's own."""
         if self._plan.resume and self._plan.resume.form:
             return self._plan.resume.form
         ((_, form, _), *others) = self.pictures

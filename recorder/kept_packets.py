@@ -10,10 +10,7 @@ MOST_BYTES = 64_000_000
 
 
 class KeptPackets:
-    """Pictures in their order, and the sound that belongs to them; not safe from several threads at once.
-
-    `leading` is the track at whose keyframes a file can begin.
-    """
+    """Pictures and their sound, not thread-safe. `leading` is the track at whose keyframes a file can begin."""
 
     def __init__(self, leading: TrackId = Track.VIDEO) -> None:
         self.leaders: deque[EncodedPacket] = deque()

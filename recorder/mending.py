@@ -18,10 +18,7 @@ SIZE_BYTES = 4
 
 
 def mend(path: Path) -> bool:
-    """Make the file play as far as it can, sync it, and return whether anything was changed; raises StorageErrors.
-
-    Only its end is looked at for holes and cut. A whole file, or another program's, stays as it is.
-    """
+    """Make the end of a recording's file play as far as it can, on the disk; return whether it was changed."""
     try:
         descriptor = open_regular(path, os.O_RDWR)
         try:

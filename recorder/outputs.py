@@ -24,10 +24,7 @@ class Outputs:
     """
 
     def __init__(self, recording: Failover, form: int, templates_of: TemplatesOf, *, live: Destinations) -> None:
-        """Take `live`, which `connect` begins; `recording` has begun already, and is closed with the others.
-
-        The first pictures are of `form`; `templates_of` says the templates of each.
-        """
+        """Take `live`, and a `recording` that has begun; its pictures are of `form`, each with its templates."""
         self._recording = recording
         self._program = _of_program(templates_of(form))
         self._form = form
@@ -37,10 +34,7 @@ class Outputs:
         self._apart: frozenset[TrackId] = frozenset(PROGRAM)
 
     def connect(self, live_templates: Templates | None = None) -> None:
-        """Begin to connect the live destinations, from any thread; never fails.
-
-        Before that they get nothing. `live_templates` are the streams that are encoded for them apart.
-        """
+        """Begin to connect the destinations, from any thread; `live_templates` are encoded for them apart."""
         with self._connecting:
             self._apart = frozenset(live_templates or ())
             self._live.begin({**self._program, **(live_templates or {})})
@@ -73,10 +67,7 @@ class Outputs:
             self._apart = frozenset()  # last: nobody gets packets of both
 
     def close(self, marks: Sequence[Mark] = (), title: str = "") -> None:
-        """Finish the recording, and meanwhile stop all destinations at once: a hung one costs the others nothing.
-
-        `marks` become chapters of the recording; what is before the first one is called `title`.
-        """
+        """Finish the recording with its marks as chapters, and meanwhile stop all destinations at once."""
         with ExitStack() as stack:
             stack.callback(self._live.close)
             stack.callback(self._recording.close, marks, title)

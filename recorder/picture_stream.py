@@ -64,10 +64,7 @@ class PictureStream:
     def __init__(
         self, context: av.VideoCodecContext, time_base: Fraction, interval: int, begins: int | None = None
     ) -> None:
-        """Begin with one encoder, opened or not; pictures nominally come every `interval`.
-
-        Where the stream goes on with what somebody else has begun, it `begins` at that decoding time.
-        """
+        """Begin with one encoder, pictures nominally every `interval`, or go on from a decoding time (`begins`)."""
         self._time_base = time_base
         first = _Encoder(context, time_base, interval)
         if begins is not None:

@@ -90,10 +90,7 @@ class SessionPlan:
 def encoder_settings(
     plan: SessionPlan, video: VideoFormat
 ) -> tuple[VideoSettings, AudioSettings | None, dict[str, AudioSettings]]:
-    """Return what the encoders of picture and sound are asked for.
-
-    The third are the inputs of sound that have a track of their own, by name.
-    """
+    """Return the settings of the encoders: picture, sound, and the inputs of sound with a track of their own."""
     profile = plan.profile
     sound = AudioSettings(profile.audio_channels, profile.audio_bitrate)
     return (

@@ -134,10 +134,7 @@ class Program:
         )
 
     def start(self, first: tuple[int, Frame] | None) -> None:
-        """Tell what is missing, and start the tracks.
-
-        `first` is a first picture, and the place of the input that gave it among them.
-        """
+        """Tell what is missing, and start the tracks. `first` is a first picture, and the place of its input."""
         begin = (self._videos[first[0]], first[1]) if first else None
         self.scene.begin()
         if self.sound:

@@ -12,10 +12,7 @@ from devices.host.sleep import Sleep, slept_ns
 
 
 class SleepWatch:
-    """Tells once of each sleep of the PC that the recording reaches across: its clock stands still meanwhile.
-
-    For the session's thread.
-    """
+    """Tells once of each sleep of the PC that the recording reaches across. For the session's thread."""
 
     def __init__(self, emit: Emit, clock: Clock, slept: Callable[[], int] = slept_ns) -> None:
         """`slept` returns for how long the PC has slept so far, in nanoseconds."""
@@ -74,10 +71,7 @@ class StallDetector:
         return self._excused_ns > 0
 
     def look(self, now_ns: int, *, came: bool) -> int:
-        """Take note that somebody has looked, until `now_ns`, and whether something came.
-
-        Return for how long this PC stood still before that, in nanoseconds, 0 if it did not.
-        """
+        """Take note of a look until `now_ns`, and whether something came; return for how long this PC stood still."""
         passed_ns = 0 if self._looked_ns is None else now_ns - self._looked_ns
         self._looked_ns = now_ns
         if passed_ns > STOOD_NS:

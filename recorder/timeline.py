@@ -91,10 +91,7 @@ class Timeline:
             self.end_ns = end_ns if self.end_ns is None else min(self.end_ns, end_ns)
 
     def source_ended(self, track: Track) -> None:
-        """Say that the source of `track` gives no more; after the last one that had an end, that is the session's.
-
-        To be said when `track` is encoded up to what its source gave.
-        """
+        """Say that the source of `track`, encoded up to there, gives no more; the last one ends the session."""
         with self._lock:
             if track in self._running:
                 self._running.remove(track)
@@ -107,10 +104,7 @@ class Timeline:
 
 @dataclass(frozen=True, slots=True)
 class RunContext:
-    """The time and the event log that all parts of one run of a session share.
-
-    `timing` accounts for the CPU that they take.
-    """
+    """The time and the event log that all parts of one run share; `timing` accounts for their CPU."""
 
     timeline: Timeline
     clock: Clock

@@ -66,10 +66,7 @@ class VideoInput:
         program_rate: Fraction,
         is_late: bool = False,
     ) -> None:
-        """`rate` is the source's nominal rate, `program_rate` the encoder's, both in pictures a second.
-
-        One that `is_late` was waited for in vain.
-        """
+        """Both rates are in pictures a second, nominal. A source that `is_late` was waited for in vain."""
         self.name = name
         self.queue = worker.queue
         self.damaged = 0
@@ -118,10 +115,7 @@ class VideoInput:
         self._heard_ns = min(self._clock.now_ns(), self._heard_ns + stood_ns)
 
     def take(self, frame: Frame) -> bool:
-        """Show `frame`; in place of a damaged picture the one before it stays.
-
-        Return whether there is one: what has never given a picture that can be shown is as good as silent.
-        """
+        """Show `frame`, or the picture before a damaged one; return whether there is any."""
         picture = self._decoded(frame)
         if picture is None and self.picture is None:
             return False

@@ -39,10 +39,7 @@ _STILL_NS = round(NANOSECONDS / STILL_RATE)
 
 
 class StaticFrameSkipper:
-    """Chooses which pictures to encode; for one thread.
-
-    A standing program is encoded STILL_RATE times a second, a change at its own time, with a few pictures after it.
-    """
+    """Encodes a standing program STILL_RATE times a second, and a change with a few pictures after it."""
 
     def __init__(self) -> None:
         """Begin with nothing encoded."""
@@ -130,10 +127,7 @@ class VideoTrack:
         self._standstill = StallDetector()
 
     def run(self, first: tuple[VideoInput, Frame] | None) -> None:
-        """Encode from the `first` picture on, or from slates, until the session ends, then flush the encoder.
-
-        The scene has begun.
-        """
+        """Encode from the `first` picture on, or from slates, to the session's end, then flush. The scene has begun."""
         self._standstill.look(self._timeline.now_ns(), came=True)
         if first is not None:
             self._driver, frame = first
@@ -198,17 +192,11 @@ class VideoTrack:
 
     @property
     def _is_excused(self) -> bool:
-        """Whether pictures of while this PC stood still may be on their way.
-
-        Not where a source is being filled in for: repeating takes long on a PC that is nearly too slow.
-        """
+        """Whether pictures of while this PC stood still may come. Not while filling in, which takes long itself."""
         return self._standstill.is_excused and not self._filling
 
     def _due_ns(self) -> int:
-        """Up to where repeated pictures are due now: behind the clock by our patience.
-
-        The pictures of a source that returns must find their moments free.
-        """
+        """Up to where repeated pictures are due: behind the clock, so that a returning source finds its places free."""
         has_an_end = self._driver.queue.is_over and self._timeline.end_ns is not None
         return self._timeline.now_ns() - (0 if has_an_end else self._patience_ns)
 

@@ -1,7 +1,4 @@
-"""What a session and its encoder's process share: messages over pipes, and pictures in memory.
-
-Each message is its length, four bytes with the least first, and MessagePack.
-"""
+"""Messages (four bytes of length, MessagePack) and pictures that a session and its encoder's process share."""
 
 import mmap
 import struct

@@ -51,10 +51,7 @@ def tried(
     altogether_s: float = ALTOGETHER_S,
     realtime: float = 1.0,
 ) -> Verdict:
-    """Return the verdict on an encoder, whether or not its device seems to be there. Times are limits, in seconds.
-
-    A second of pictures may take `realtime` seconds.
-    """
+    """Try an encoder, its device there or not, within seconds; `realtime` is the time for a second of pictures."""
     try:
         process = EncoderProcess(kind, settings, command=command, open_s=open_s, patience_s=patience_s)
         with closing(process):

@@ -1,7 +1,4 @@
-"""An encoder in a process of its own, which may hang or crash.
-
-Pictures stay in shared memory until they have come out and look right; `left` gives those that have not.
-"""
+"""An encoder in a process of its own, which may hang or crash: pictures stay in shared memory until they are out."""
 
 import mmap
 import os
@@ -109,10 +106,7 @@ class EncoderProcess:
         return True
 
     def take(self, next_pts: int | None = None) -> list[EncodedPacket]:
-        """Return what has come out since the last time; look at `error` after that.
-
-        `next_pts` is when the picture is shown that is given next.
-        """
+        """Return new packets; look at `error` then. `next_pts` is the time of the picture that is given next."""
         good: list[EncodedPacket] = []
         while self.error is None and self._out:
             coded = self._out.popleft()

@@ -1,7 +1,4 @@
-"""An encoder in a process of its own: `python -m recorder.hardware.worker`.
-
-Drivers crash and hang; here they take nothing along. What goes in and out is described in recorder.hardware.messages.
-"""
+"""An encoder in a process of its own (`python -m recorder.hardware.worker`): drivers that crash take nothing along."""
 
 import mmap
 import os

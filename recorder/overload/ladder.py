@@ -78,10 +78,7 @@ class Ladder:
         return self._taken
 
     def update(self, at_s: float, behind_s: float, busy: float) -> Sequence[Move]:
-        """Take the load at `at_s`; return the steps that are in force, or not any more, from now on.
-
-        `behind_s` of pictures wait; `busy` is the part of the time in which none was waited for.
-        """
+        """Take how much waits, and the busy part of the time; return the steps that change now."""
         self._note(at_s, behind_s, busy)
         slope = self._overload()
         if slope is not None:

@@ -48,10 +48,7 @@ class DriftMeter:
         self._cell_start = 0
 
     def add(self, number: int, belongs: float) -> bool:
-        """Take the stamp of the device's sample `number`, as a place in the program in samples.
-
-        Return whether that completed a cell: then, and only then, the line is another one.
-        """
+        """Take the stamp of sample `number`, as a place in samples; return whether the line is another one now."""
         self._offsets.append(belongs - number)
         if number - self._cell_start < CELL:
             return False

@@ -36,10 +36,7 @@ class Limiter:
         self._begins = True
 
     def process(self, samples: Samples | Floats, *, is_last: bool = False) -> Samples:
-        """Take (n, channels), n a multiple of PIECE, and return what is HELD samples older.
-
-        With the last samples, of whatever length, everything that is held comes out.
-        """
+        """Take (n, channels), n a multiple of PIECE, and return HELD samples older; with the last ones all of it."""
         self._needed.extend(self._needs(samples))
         whole = np.concatenate([self._held, samples]) if len(self._held) else samples
         count = len(whole) if is_last else max(0, len(whole) - HELD)

@@ -1,7 +1,4 @@
-"""Meters of the program's sound: peak levels, and loudness as people hear it.
-
-FFmpeg's own filter measures EBU R128 (ITU-R BS.1770) for about a thousandth of a core.
-"""
+"""Meters of the program's sound: peak levels, and loudness (EBU R128, ITU-R BS.1770) by FFmpeg's own filter."""
 
 import math
 

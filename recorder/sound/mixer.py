@@ -1,7 +1,4 @@
-"""The sum of several lanes: each with its gain, any of them muted, too slowly to click.
-
-What needs no arithmetic is not touched: one lane that is heard at 0 dB passes as it is.
-"""
+"""Mutes and gains, too slow to click, and sums of lanes; one lane at 0 dB passes as it is."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field

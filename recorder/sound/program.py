@@ -44,10 +44,7 @@ never raises.
 
 
 class ProgramSound:
-    """Runs on a thread of its own until the session ends. `channels` is what the encoder was opened with.
-
-    Everything but `run` may be called from any thread.
-    """
+    """Runs on a thread of its own until the session ends; all but `run` is thread-safe."""
 
     def __init__(
         self,

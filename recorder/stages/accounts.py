@@ -1,7 +1,4 @@
-"""What this process's threads and children have taken of the processor since the last look, and for which stage.
-
-Which stage a thread or a process works for goes by its name.
-"""
+"""What this process's threads and children have taken of the processor, and for which stage, by their names."""
 
 import re
 import time

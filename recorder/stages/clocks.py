@@ -84,10 +84,7 @@ def _name_of(number: int) -> str:
 
 
 def child_programs(others: set[int]) -> Mapping[int, str]:
-    """Return the module or program that each child of this process runs, by their numbers.
-
-    Processes that are no children of this one are kept in `others` from one look to the next.
-    """
+    """Return the module or program of each child, by number; `others` are known to be no children."""
     ours, parent, seen = {}, os.getpid(), set()
     for name in os.listdir(_PROC):  # noqa: PTH208 - numbers, not paths
         if not name.isdigit():

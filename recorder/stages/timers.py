@@ -52,10 +52,7 @@ class StageTimers:
         return total
 
     def spent(self) -> Mapping[int, Spent]:
-        """Return what was counted of each thread so far, in nanoseconds, by its number (of the system).
-
-        What a stage that is not over has taken is in it.
-        """
+        """Return the nanoseconds of each thread so far, by its system number, with a stage that is not over."""
         found: dict[int, Spent] = {}
         for meter in tuple(self._meters):
             of_thread = found.setdefault(meter.thread, Counter())

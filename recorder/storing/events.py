@@ -88,10 +88,7 @@ def level(emit: Emit, replica: Replica, forecast: Forecast, planned_s: float | N
 
 
 def switched(emit: Emit, old: str, replica: Replica, safe_s: float, begins_s: float) -> None:
-    """Tell that the recording goes on elsewhere, and any gap between the two files.
-
-    The old one is safe up to `safe_s`, and what the new one was given begins at `begins_s`.
-    """
+    """Tell that the recording goes on elsewhere from `begins_s`, and the gap behind `safe_s` of the old file."""
     emit(
         "storage-switched",
         replica.folder,

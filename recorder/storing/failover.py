@@ -100,10 +100,7 @@ class Failover:
         log: EventLog,
         on_failure: Callable[[LiputError], None],
     ) -> None:
-        """Make nothing yet. With `may_change` the picture may become one of another format.
-
-        `on_failure` is told why the last copy could not go on.
-        """
+        """Make nothing yet. With `may_change` the format may; `on_failure` hears why the last copy ended."""
         self._task = task
         self._format = stream_format
         self._may_change = may_change
@@ -130,10 +127,7 @@ class Failover:
     # Beginning
 
     def begin(self) -> WorkFolder:
-        """Open the first replica, or the first two, and the event log beside each; return the first work folder.
-
-        Folders that refuse are told; raises the first one's StorageError where all do.
-        """
+        """Open the first replica of each copy; return the first work folder. Raises the first folder's error."""
         for number in (1, 2) if self._task.storage.mirror else (1,):
             copy = self._first(number)
             if copy is not None:  # else it is told; one file is better than none
@@ -212,10 +206,7 @@ class Failover:
                 replica.put(packet)
 
     def change(self, stream_format: StreamFormat) -> None:
-        """Put packets of another format into other replicas from now on; the guard opens them. Sound is cut there, too.
-
-        Called before the keyframe at which it begins.
-        """
+        """Put packets of another format, from its first keyframe on, into other replicas; the guard opens them."""
         with self._putting:
             self._format = stream_format
             self._behind = set(stream_format.templates) - {Track.VIDEO}
@@ -399,10 +390,7 @@ class Failover:
         self._or_end(copy, self._try_next)
 
     def _try_next(self, copy: _Copy) -> None:
-        """Begin to open a replica in the next folder for a copy that moves; where none is left it stays, or ends.
-
-        Before it ends, folders that have refused it are tried once more.
-        """
+        """Begin to open a replica in the next folder for a copy that moves; with none it stays, or tries all again."""
         move = copy.move
         if move is None:
             return
@@ -440,10 +428,7 @@ class Failover:
             self._adopt(copy, move, replica)
 
     def _refuse(self, copy: _Copy, move: _Move, archive: Archive, error: Exception) -> None:
-        """Tell that a folder takes no replica, and try the next one.
-
-        What refuses a copy that may stay is set aside: the trouble that its own disk has may pass for both.
-        """
+        """Tell that a folder takes no replica, and try the next; that of a copy that may stay is set aside."""
         fault = as_ours(error, StorageError)
         if archive not in move.told:
             events.fault(self._log, str(archive.root), fault)
@@ -493,10 +478,7 @@ class Failover:
         return begins_s
 
     def _count_again(self, copy: _Copy) -> None:
-        """Let the folders count again that refused a copy while its disk stood still: that is over.
-
-        Not before: the guard would leave the disk for them again with each look.
-        """
+        """Let the folders count again that refused a copy while its disk stood still: that is over."""
         self._spares += copy.refused
         copy.refused.clear()
 
@@ -553,10 +535,7 @@ class Failover:
         return bool(replicas)
 
     def discard(self) -> None:
-        """Remove the work folders of a session that recorded nothing; raises ArchiveError when there is media in one.
-
-        A folder on a disk that does not answer stays, and is told.
-        """
+        """Remove the work folders of a session that recorded nothing; raises ArchiveError where media is in one."""
         for replica in self.replicas:
             if replica.answers:
                 try:

@@ -32,10 +32,7 @@ BUFFER_BYTES = 1 << 20
 
 
 class RecordingFile:
-    """A file for PyAV to append to. One thread writes; `sync` may be called from another. Raises OSErrors.
-
-    After the first error it takes nothing more: what comes after a hole would not play.
-    """
+    """A file for PyAV to append to, from one thread. After an OSError it takes no more: behind a hole nothing plays."""
 
     def __init__(self, path: Path) -> None:
         self.descriptor = open_regular(path, os.O_RDWR | os.O_CREAT, 0o666)
@@ -122,10 +119,7 @@ def muxer_options(fragment_s: float, bit_rate: int = 0) -> dict[str, str]:
 
 
 class Mp4File:
-    """Muxes packets into a file. One thread muxes and finishes, another one syncs.
-
-    Errors of libav and the disk go through; `error_of` translates them.
-    """
+    """Muxes packets into a file; another thread syncs. Errors go through; `error_of` translates them."""
 
     def __init__(
         self, path: Path, templates: Mapping[TrackId, Stream], fragment_s: float, *, made: datetime, is_live: bool
@@ -182,10 +176,7 @@ class Mp4File:
         self._end_s[encoded.track] = max(encoded.ends_s, self._end_s[encoded.track])
 
     def finish(self, marks: Sequence[Mark], title: str) -> None:
-        """Make an ordinary MP4 of it, unless nothing came, or its disk has stopped taking anything.
-
-        All of it was written in order, so nothing may be cut off.
-        """
+        """Make an ordinary MP4 of it, unless nothing came or its disk failed. Nothing is cut: all came in order."""
         self._container.close()
         if self._file.is_whole and any(self._end_s.values()):
             finish(
@@ -202,10 +193,7 @@ class Mp4File:
         self.scanned = position
 
     def sync(self, *, looks: bool) -> LiputError | None:
-        """Bring the file onto its disk, and take note of that; return why that is not to be believed, if it is not.
-
-        Unless it `looks`, fragments that came since the last look are left out.
-        """
+        """Sync the file, and the fragments up to now where it `looks`; return why that cannot be believed, if so."""
         # Looked at first, synced second: what is reported is on disk.
         if looks:
             self._reader.advance()

@@ -44,10 +44,7 @@ class Forecast:
         self.level = Level.ENOUGH
 
     def update(self, now_ns: int, free: int, written: int, media_s: float, planned_s: float | None) -> Level | None:
-        """Take a look: bytes free on the disk and written to the file, its media time, seconds to the planned end.
-
-        Returns the level when it has become more urgent, and when an alarm is over.
-        """
+        """Take a look at the disk; return the level when it has become more urgent, and when an alarm is over."""
         self._looks.append((now_ns, free, written))
         while self._looks[0][0] < now_ns - WINDOW_NS:
             self._looks.popleft()

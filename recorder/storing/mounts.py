@@ -11,10 +11,7 @@ ROOT = "/"
 
 
 def is_gone(device: int, source: str | None) -> bool:
-    """Return whether a disk is mounted no more, or its device has left. Asks the kernel only, never the disk.
-
-    `source` is what `source_of` said when it was there.
-    """
+    """Return whether a disk of the former `source` has left or is unmounted. Asks the kernel only, never the disk."""
     if source is None:
         return False
     now = source_of(device)

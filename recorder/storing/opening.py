@@ -1,7 +1,4 @@
-"""Opening a replica of a session on some disk: the work folder, the file in it, the event log beside it.
-
-`check_places` asks before a device is opened whether a session can begin anywhere.
-"""
+"""Opening a replica on some disk: its work folder, file and event log; and whether any disk takes a session."""
 
 import os
 from collections.abc import Callable, Mapping, Sequence

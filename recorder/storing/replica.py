@@ -152,10 +152,7 @@ class Replica:
         waits: bool,
         on_failure: Callable[["Replica", LiputError], None],
     ) -> None:
-        """Take over `file`. With `waits`, for sessions without a clock, a slow disk is waited for and is no failure.
-
-        `on_failure` comes from threads of its own, and from `put`.
-        """
+        """Take over `file`. Without a clock a session `waits` for a slow disk. `on_failure` comes from any thread."""
         self.archive = place.archive
         self.work = place.work
         self.start = place.start
@@ -250,10 +247,7 @@ class Replica:
         return self._queue.qsize() >= QUEUE_PACKETS
 
     def look(self, now_ns: int, given_s: float) -> ReplicaState | None:
-        """See whether it grows, without asking its disk; return the state that follows from that, if another one.
-
-        `given_s` is up to where the session has packets.
-        """
+        """See whether it grows, without asking its disk, with packets up to `given_s`; return another state, if any."""
         change = self.growth.update(now_ns, self.found_s, given_s)
         if change is not None:
             self._become(change)

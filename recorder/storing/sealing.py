@@ -55,10 +55,7 @@ class Sealer:
         """What parts were put together in first that could not be sealed: they are gone."""
 
     def seal_all(self, copies: Mapping[int, Sequence[Replica]], earlier: Sequence[WorkFolder]) -> list[Package]:
-        """Return the packages of all copies, each with the parts that an `earlier` recorder left of it.
-
-        Those of a copy that did not go on stay for recovery.
-        """
+        """Return the packages of all copies, each with its `earlier` parts; parts of other copies stay for recovery."""
         self.leave_earlier([work for work in earlier if work.begun.copy not in copies])
         return [
             package

@@ -16,10 +16,7 @@ PART_OF_FREE = 4
 
 
 def write_bps(folder: Path, longest_s: float, stop: threading.Event) -> float | None:
-    """Return the bits a second that the disk of `folder` takes, each piece synced; None if there is no room to try.
-
-    Writes to a file without a name, at most MOST_BYTES or for `longest_s`, or until `stop`. Raises StorageErrors.
-    """
+    """Return the bits a second that a disk takes, each piece synced; None without room. Raises StorageErrors."""
     piece = memoryview(os.urandom(PIECE_BYTES))  # some file systems would not write zeros
     written, began = 0, time.monotonic()
     try:

@@ -13,10 +13,7 @@ SEPARATE: Final = "separate"
 
 @dataclass(frozen=True, slots=True)
 class StreamPlan:
-    """The live side as asked for: `encode` as in the settings, the range of bits a second of picture, and of the sound.
-
-    `question` is to be asked of this PC where that decides.
-    """
+    """The live side as asked for: bits a second of picture and sound, and the `question` to ask of this PC."""
 
     encode: str
     least: int
@@ -32,10 +29,7 @@ type Why = Literal["set", "headroom", "no-headroom", "not-measured", "failed"]
 
 
 def choose(wish: str, headroom: Headroom | None) -> tuple[Encode, Why]:
-    """Return what a session does that begins now, and why; `wish` is `[video] stream_encode`.
-
-    Whether it has destinations is all one: there may be some before its end.
-    """
+    """Return the encode of a session that begins now, and why; `wish` is `[video] stream_encode`."""
     if wish != AUTO:
         return SEPARATE if wish == SEPARATE else SHARED, "set"
     if headroom is None:

@@ -88,10 +88,7 @@ class StreamEncode:
         on_failure: Callable[[], None] = lambda: None,
         encoder: Callable[[VideoSettings, None], Encoder] = Encoder,
     ) -> None:
-        """`put` gets each packet, `on_turn` is called many times a second, and `on_failure` once when it is given up.
-
-        All three from the thread that encodes.
-        """
+        """Packets go to `put`; `on_turn` comes often, `on_failure` once. All three from the thread that encodes."""
         self._settings = self._wanted = self._asked = settings
         self._put = put
         self._clock = clock
@@ -132,10 +129,7 @@ class StreamEncode:
         return {} if self._first is None else self._first.templates
 
     def simplify(self, more_params: str, spacing: int) -> None:
-        """Have x264 look for less from the next picture on, or for as much as at first: `more_params` say for what.
-
-        Of `spacing` pictures one is offered from now on.
-        """
+        """Encode with `more_params` of x264 from the next picture on; of `spacing` pictures one is offered."""
         self._wanted = replace(self._settings, rate=self._settings.rate / spacing, more_params=more_params)
 
     def offer(self, picture: av.VideoFrame, pts: int) -> None:

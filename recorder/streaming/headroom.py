@@ -9,10 +9,7 @@ SPARE = 0.3
 
 
 class Headroom(msgspec.Struct, frozen=True, kw_only=True):
-    """CPU seconds for a second of media, with `one_encode` and with `two_encodes`, on a PC of so many `cores`.
-
-    `real_sources` is how many sources gave their own pictures; 0 where a synthetic camera did.
-    """
+    """CPU seconds for a second of media with one and two encodes; `real_sources` gave their own pictures."""
 
     one_encode: float
     two_encodes: float

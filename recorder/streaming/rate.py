@@ -308,10 +308,7 @@ class RateControl:
         return {name: link.following for name, link in self._links.items()}
 
     def update(self, samples: Mapping[str, Sample]) -> str:
-        """Take the newest sample of each destination there is, by name; return which one decides the rate, or "".
-
-        One that was given before, of the same moment, counts once.
-        """
+        """Take the newest sample of each destination, by name; return which one decides the rate, or ""."""
         self._links = {name: self._links.get(name) or self._new() for name in samples}
         for name, sample in samples.items():
             if self._seen.get(name) != sample.at_s:
