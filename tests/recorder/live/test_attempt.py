@@ -11,7 +11,7 @@ from config.secrets import StreamTarget, secret_url
 from devices.host.clock import NANOSECONDS
 from recorder.live import attempt
 from recorder.live.attempt import RESOLVER, STALL_S, STEP_S, UNREAD_S, Attempt, LiveChild, StopRequest
-from recorder.live.backoff import SOON_S, Backoff
+from recorder.live.destination import SOON_S, Backoff
 from recorder.live.protocol import Outcome, Report, Sent
 from recorder.live.queue import PacketQueue
 from recorder.live.reason import Reason

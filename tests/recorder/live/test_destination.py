@@ -14,8 +14,7 @@ from config.errors import UsageError
 from config.secrets import Secret, StreamTarget, secret_url
 from devices.host.clock import SystemClock
 from recorder.live import attempt
-from recorder.live.backoff import SHORT_LIFE_S, Backoff
-from recorder.live.destination import LiveDestination
+from recorder.live.destination import SHORT_LIFE_S, Backoff, LiveDestination
 from recorder.live.protocol import Outcome
 from recorder.model.packet import Track
 from tests.support.children import children
