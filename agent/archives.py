@@ -47,11 +47,7 @@ def archives_of(ctx: click.Context, folder: Path | None, config_file: Path | Non
 
 
 def find_in(archives: Sequence[Archive], key: str) -> tuple[Archive, Package]:
-    """Return the package that `key` means, and the archive that has it.
-
-    A whole name or UUID goes before the beginning of one, the archive before the folders that sessions went on in.
-    Raises PackageNotFound.
-    """
+    """Return the package that `key` means, whole names first, and its archive. Raises PackageNotFound."""
     near: tuple[Archive, Package] | None = None
     error: PackageNotFound | None = None
     for archive in archives:

@@ -81,18 +81,12 @@ def _day(text: str, today: date) -> date | None:
 
 
 def parse_when(text: str, now: datetime, zone: tzinfo | None) -> datetime:
-    """Return the moment that `text` stands for, in `zone` unless it names another; raises NotAllowed.
-
-    A time alone is of today, a day alone its beginning. Without a `zone` it is that of this PC.
-    """
+    """Return the moment in `zone` (None: this PC's) unless it names one; a day is its beginning. Raises NotAllowed."""
     return _read(_plain(text), now, zone, WHEN_ALLOWED)[0]
 
 
 def parse_moment(text: str, now: datetime, *, end: bool = False) -> datetime:
-    """Return the moment that `text` stands for, seen from `now`, in local time; raises NotAllowed.
-
-    It is what `parse_when` reads, or how long ago. A day stands for its beginning, with `end` for its end.
-    """
+    """Return a moment, or how long ago, in local time; a day is its beginning or its `end`. Raises NotAllowed."""
     text = _plain(text)
     try:
         moment = now - _span(text)

@@ -12,11 +12,7 @@ from recorder.archive.handing import publishing
 
 @contextlib.contextmanager
 def new_file(file: Path, *, replace: bool, example: str) -> Iterator[IO[bytes]]:
-    """Give a file to write to, which is at `file` once the body has ended without an error.
-
-    Raises UsageError where there is one and it is not to be replaced, and for what is no file (`example` is a name in a
-    folder), StorageError where it cannot be written.
-    """
+    """Give a file that is at `file` once the body has ended well. Raises UsageError, and StorageError for the disk."""
     if file.is_dir():
         raise UsageError(f"{file} is a folder", hint=f"name a file in it: {file / example}")
     if file.exists() and not file.is_file():  # what --force would put in place of /dev/null is a file

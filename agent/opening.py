@@ -31,11 +31,7 @@ _BROWSERS = (OPENER, "sensible-browser")
 
 
 def open_page(*, with_browser: bool) -> None:
-    """Print where the page is, and open it; raises what keeps it from being there.
-
-    A browser is let in where the page is this user's own. That of a service, whose operator this user is, asks for the
-    token at the first time.
-    """
+    """Print where the page is, and open it; a browser is let in where the page is this user's own."""
     if is_anothers():
         _open_anothers(with_browser=with_browser)
         return

@@ -88,10 +88,7 @@ def stop_server(server: subprocess.Popen[bytes], how: signal.Signals = signal.SI
 
 
 def listens(port: int, host: str = HOST, pid: int | None = None) -> bool:
-    """Return whether somebody listens on `port` of `host`, without connecting: a one-shot server must not notice.
-
-    In the network namespace of process `pid`, or in this one.
-    """
+    """Return whether `port` is listened on, in the network of `pid` or here; a one-shot server must not notice."""
     wanted = f"{int.from_bytes(socket.inet_aton(host), sys.byteorder):08X}:{port:04X}"
     rows = (line.split() for line in Path(f"/proc/{pid or 'self'}/net/tcp").read_text().splitlines()[1:])
     return any(row[1] == wanted and row[3] == "0A" for row in rows)

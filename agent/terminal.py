@@ -13,10 +13,7 @@ _OF_TERMINALS = re.compile(rf"{_ESCAPES.pattern}|[\x7f-\x9f]")
 
 
 class PrintableOutput(io.TextIOWrapper):
-    """A standard stream without control characters: names of devices and answers of servers may hold some.
-
-    Our own colours and cursor movements go to `own`, the stream as it was.
-    """
+    """A standard stream without control characters, which names may hold; our own go to `own`, as it was."""
 
     def __init__(self, own: io.TextIOWrapper) -> None:
         # Two writers on one buffer: neither may keep anything back.

@@ -17,10 +17,7 @@ class Gathering[Found]:
     def gather(
         self, tasks: Mapping[str, Callable[[], Found]], deadline_s: float, keep_s: float = 0.0
     ) -> dict[str, Found]:
-        """Return what was found within `deadline_s` by the name of its task; what failed or is late is not there.
-
-        What was found less than `keep_s` ago is taken as it was, also where it came too late then.
-        """
+        """Return the answers that came in time, by their names; those less than `keep_s` old are taken as they are."""
         now_s = time.monotonic()
         kept = {
             name: found

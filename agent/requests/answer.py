@@ -20,11 +20,7 @@ _ENGLISH = 1
 
 
 class RequestDocument(msgspec.Struct, frozen=True, kw_only=True):
-    """A request as `liput request show --json` prints it.
-
-    `holder` is the role that has it now, `lacks` what a complete one has besides: letter, dispositions, staff,
-    recording, check.
-    """
+    """A request as JSON. `holder`: the role that has it now; `lacks`: letter, dispositions, staff, recording, check."""
 
     id: str
     stage: Stage

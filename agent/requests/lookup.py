@@ -12,11 +12,7 @@ from recorder.dossier.store import Dossier, dossiers_of
 
 
 def request_for(key: str, settings: Settings) -> CarriedRequest:
-    """Return what a session takes along of the request that `key` means.
-
-    Raises UsageError for one that is closed or cancelled, and DossierError where there is none, or the disk of the
-    dossiers does not answer: whoever stands before a full room must hear what to do.
-    """
+    """Return what a session takes along of the request that `key` means. Raises UsageError, DossierError."""
     silent = DossierError(
         f"the disk of the requests ({dossiers_of(settings).root}) does not answer",
         hint="Record without --request, with --title.",

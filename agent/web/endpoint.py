@@ -46,10 +46,7 @@ class Repeated:
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
 
     async def once(self, keys: Sequence[str], asked: str, do: Callable[[], Awaitable[Response]]) -> Response:
-        """Return the answer of the first request with that key, which `do` carries out; raises what `do` raises.
-
-        `asked` is what is asked for: a key that came with something else before is refused.
-        """
+        """Return the answer of the first request with that key, by `do`; a key of another request is refused."""
         key = _key(keys)
         digest = hashlib.sha256(asked.encode(errors="surrogateescape")).hexdigest()
         self._forget()

@@ -1,8 +1,4 @@
-"""Tells all open pages how it is; each recorder is asked once for all of them.
-
-The state is looked at while a page is open, and told when it changes, and every second. No page waits for another:
-each has a place for the newest of each kind.
-"""
+"""Tells all open pages how it is; each recorder is asked once for all of them, and no page waits for another."""
 
 import asyncio
 import contextlib

@@ -15,10 +15,7 @@ from agent.web.requests import request_key
 
 
 class ScheduleDocument(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="schedule"):
-    """What is planned, the earliest first. `zone` is the office's, by its name of the IANA database; "": not known.
-
-    `mode` is that of plans that do not say theirs.
-    """
+    """The plans, the earliest first; `zone`: the office's IANA name, "" if unknown; `mode`: of plans without one."""
 
     zone: str
     mode: Mode

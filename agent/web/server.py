@@ -1,7 +1,4 @@
-"""The page's server, as a part of the daemon: uvicorn on the part's thread, on a socket that we open ourselves.
-
-A port that is taken is said once and tried again; the rest of the daemon goes on.
-"""
+"""The page's server, a part of the daemon: uvicorn on the part's thread, on a socket that we open ourselves."""
 
 import asyncio
 import contextlib
