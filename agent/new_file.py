@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from config.errors import UsageError
+from config.errors import ArchiveError, UsageError
 from recorder.archive.disk import PRIVATE
 from recorder.archive.handing import publishing
 
@@ -17,7 +17,10 @@ def new_file(file: Path, *, replace: bool, example: str) -> Iterator[IO[bytes]]:
         raise UsageError(f"{file} is a folder", hint=f"name a file in it: {file / example}")
     if file.exists() and not file.is_file():  # what --force would put in place of /dev/null is a file
         raise UsageError(f"{file} is no file", hint="choose another name")
-    if file.exists() and not replace:
-        raise UsageError(f"{file} is there already", hint="choose another name, or say --force to replace it")
-    with publishing(file, 0, mode=PRIVATE, replace=replace) as part, part.open("r+b") as raw:
-        yield raw
+    try:
+        with publishing(file, 0, mode=PRIVATE, replace=replace) as part, part.open("r+b") as raw:
+            yield raw
+    except ArchiveError:
+        if replace or not file.exists():
+            raise
+        raise UsageError(f"{file} is there already", hint="choose another name, or say --force to replace it") from None
