@@ -135,10 +135,7 @@ class Encoder:
         return streams | self._sounds
 
     def set_bit_rate(self, bit_rate: int) -> None:
-        """Make the picture `bit_rate` bits a second from the next one on; from the thread that encodes it.
-
-        An encoder that began with a `max_rate` equal to its `bit_rate` stays at a constant rate.
-        """
+        """Make the picture `bit_rate` bits a second, and the most at any moment; from the thread that encodes it."""
         context = self._picture_stream.context
         context.bit_rate = context.max_bit_rate = bit_rate
         context.rc_buffer_size = round(bit_rate * self._buffer_s)

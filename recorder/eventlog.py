@@ -24,10 +24,7 @@ MOST_BYTES = 8 << 20
 
 
 class History:
-    """Events and notes in their order, numbered from 0; the oldest go when they need more than `most_bytes`.
-
-    `add`, `end` and `batch` are thread-safe.
-    """
+    """Events and notes numbered from 0, the newest `most_bytes`; `add`, `end` and `batch` are thread-safe."""
 
     def __init__(self, most_bytes: int = MOST_BYTES) -> None:
         self._lock = threading.Lock()
@@ -123,10 +120,7 @@ class _Often:
 
 @dataclass(slots=True)
 class Repeats:
-    """Thins events: of one kind and subject the first pass, then one now and then, and the last; others are counted.
-
-    For one thread at a time. Times are seconds of any clock that never goes back.
-    """
+    """Thins events of one kind and subject, and counts the others. One thread; seconds of any steady clock."""
 
     _known: dict[tuple[str, str], _Often] = field(default_factory=dict)
 
@@ -278,10 +272,7 @@ class EventLog:
             self._files.append(file)
 
     def close(self) -> int:
-        """Return when every event is on disk; later ones reach the listener only.
-
-        Returns how many files were left to themselves because their disk does not answer.
-        """
+        """Return when every event is on disk: how many files were left to themselves, their disks being silent."""
         with self._changed:
             self._keep(self._repeats.rest())
             files, self._files = self._files, []

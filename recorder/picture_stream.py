@@ -1,7 +1,4 @@
-"""One stream of H.264, made by one encoder after the other, with a keyframe between.
-
-A former encoder finishes on a thread of its own, while the next one takes pictures. Packets leave in their order.
-"""
+"""One stream of H.264 by one encoder after the other, a keyframe between; the former finishes on its own thread."""
 
 import threading
 from bisect import bisect_right

@@ -1,7 +1,4 @@
-"""The pre-roll: the last seconds of packets while a session is armed, between its encoder and its outputs.
-
-Packets come in *program time* and leave in *media time*, which begins at the recording's first keyframe.
-"""
+"""The last seconds of packets while armed: they come in *program time* and leave in *media time*."""
 
 import threading
 from collections.abc import Callable

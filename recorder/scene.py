@@ -248,10 +248,7 @@ class Scene:
                 one.look(at_ns)
 
     def picture(self, at_ns: int, driver: VideoInput, *, is_fresh: bool = False) -> av.VideoFrame | None:
-        """Return the picture at `at_ns` of program time, valid until the next call but one; None before there is any.
-
-        `driver` has its newest picture already, which `is_fresh` if it was taken just now.
-        """
+        """Return the picture at `at_ns` of program time, valid until the next call but one; None before any."""
         for one in self._inputs:
             if one is not driver:
                 is_shown = one.is_tapped or one.name in self._view.shown

@@ -116,10 +116,7 @@ class Session:
     # What others ask
 
     def start(self, pre_roll_s: float = 0.0) -> None:
-        """Begin to record once armed, from the keyframe at or before `pre_roll_s` seconds ago; again changes nothing.
-
-        FROM_THE_FIRST_PICTURE: with all that is kept. Raises LiputError when the session has ended.
-        """
+        """Begin to record, once armed, at the keyframe `pre_roll_s` seconds ago; LiputError after the end."""
         if self._stopping.is_set():
             raise LiputError("the session has ended", hint="arm another one")
         if self._starting is None:

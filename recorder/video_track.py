@@ -48,10 +48,7 @@ class StaticFrameSkipper:
         self._encoded_ns = 0
 
     def wants(self, version: int, at_ns: int, interval_ns: int, *, is_due: bool) -> bool:
-        """Return whether to encode the picture at `at_ns` of program time, `interval_ns` after the one before it.
-
-        `version` is another one where it shows something new; with `is_due` it is encoded whatever it shows.
-        """
+        """Return whether to encode the picture at `at_ns`: it is another `version`, `is_due`, or the last in time."""
         if version != self._version:
             self._version, self._settling = version, SETTLE
         elif self._settling:

@@ -90,10 +90,7 @@ class PictureEncoder:
     def open(
         self, video: VideoSettings, audio: AudioSettings | None, own_sounds: Mapping[str, AudioSettings] = {}
     ) -> Encoder:
-        """Return the session's encoder; raises EncoderError where x264 cannot be opened either.
-
-        Where something else than x264 is wished for and not known yet, it is tried first, which takes some seconds.
-        """
+        """Return the session's encoder, tried for some seconds where it is not known; raises EncoderError."""
         wish = self._plan.wish if video.x264_params is None else Kind.X264.value
         self._choice = choose(wish, video, self._plan.judge)
         self._reason = self._choice.reason

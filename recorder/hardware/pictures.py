@@ -1,7 +1,4 @@
-"""A session's pictures, encoded in hardware as long as that goes well, and by x264 from then on.
-
-x264 begins at a keyframe, with all pictures that the hardware has taken and not given. Its packets have another form.
-"""
+"""A session's pictures by hardware, and from its first failure on by x264, in another form, with none missing."""
 
 from collections.abc import Callable
 from dataclasses import replace

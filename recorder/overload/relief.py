@@ -1,7 +1,4 @@
-"""Takes the steps of the ladder and takes them back, on the picture's own thread; sound is none of its business.
-
-`Viewers` hands pictures to those who look beside the recording, fewer where asked.
-"""
+"""Takes the ladder's steps and takes them back, on the picture's thread. `Viewers` get fewer pictures, where asked."""
 
 import traceback
 from collections.abc import Callable, Collection, Sequence

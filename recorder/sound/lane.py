@@ -33,10 +33,7 @@ MOST_STEP = 2000e-6
 
 
 class Lane:
-    """Takes one input's blocks, and has its samples ready in the program's channels.
-
-    One thread; `mute.target` and the figures are for any.
-    """
+    """One input's blocks, ready in the program's channels. One thread; `mute.target` and the figures are for any."""
 
     def __init__(self, sound_input: SoundInput, worker: AudioWorker, run: RunContext, *, channels: int) -> None:
         self.name = sound_input.name
@@ -135,10 +132,7 @@ class Lane:
         return None if end_ns is None else end_ns * SAMPLE_RATE // NANOSECONDS
 
     def _due(self) -> int:
-        """Return up to which sample there should be silence now if there is no sound.
-
-        Behind the clock by our patience all the while: the blocks of a source that returns must find their places free.
-        """
+        """Return up to which sample silence is due: behind the clock, for a returning source to find its place."""
         has_an_end = self._queue.is_over and self._timeline.end_ns is not None
         patience_ns = PATIENCE_NS if self._timeline.live and not has_an_end else 0
         return (self._timeline.now_ns() - patience_ns) * SAMPLE_RATE // NANOSECONDS

@@ -49,10 +49,7 @@ _PROCESSES = (
 
 @cache
 def of_thread(name: str, phase: CpuStage) -> CpuStage:
-    """Return what the thread called `name` works for, beside what is counted of it (recorder/stages/timers.py).
-
-    `phase` is the stage of the process's own threads while the session is as far as it is.
-    """
+    """Return what the thread called `name` works for, beside its timers; `phase` is that of all others now."""
     if name.startswith("av:"):  # FFmpeg's own: those of sources, then those that look through the recording
         return CpuStage.SLIDES if phase is CpuStage.SEALING else CpuStage.DECODE
     return _found(_THREADS, name) or phase

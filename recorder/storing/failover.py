@@ -460,10 +460,7 @@ class Failover:
         events.switched(self._log, old.folder, new, _found_s(copy.replicas[:-1]), begins_s)
 
     def _hand_over(self, copy: _Copy, new: Replica) -> float:
-        """Give a replica the backlog, and put it into use; return where that begins, in seconds of media time.
-
-        Where the picture has become one of another form since it was opened, the next one gets the backlog.
-        """
+        """Put a replica into use, with the backlog of its form; return where that begins, in media seconds."""
         begins_s = 0.0
         new.begin()
         if self._backlog is not None:
@@ -483,10 +480,7 @@ class Failover:
         copy.refused.clear()
 
     def _end(self, copy: _Copy, error: LiputError) -> None:
-        """Let a copy end that has nowhere to go on; the session hears of it where it was the last one.
-
-        The last one is not closed: whatever is left of it takes what still comes, if it can, and writes what it has.
-        """
+        """End a copy that has nowhere to go on; the last one is told, and takes packets as long as it can."""
         with self._putting:
             copy.ended, copy.move = True, None
             self._route()

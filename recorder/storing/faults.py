@@ -52,9 +52,6 @@ def stalled(path: Path, seconds: float) -> StorageError:
 
 
 def asked[T](act: Callable[[], T], path: Path, clock: Clock) -> T:
-    """Return the result of `act`, which asks the disk of `path`; its errors go through.
-
-    Raises StorageError where the disk gives nothing for OPEN_S, and RuntimeError where there are too many threads.
-    """
+    """Return the result of `act` on the disk of `path`; StorageError after OPEN_S, RuntimeError without threads."""
     asking = DeadlineTask(act, "storage-check", clock=clock)
     return asking.get(OPEN_S, stalled(path, OPEN_S), lambda: asking.moved_bytes)

@@ -98,10 +98,7 @@ class OnDisk:
 
 
 def muxer_options(fragment_s: float, bit_rate: int = 0) -> dict[str, str]:
-    """Return the options of FFmpeg's MP4 muxer for a recording in fragments of so many seconds.
-
-    With a `bit_rate` (bit/s, 0: none) a keyframe that is more than that gives in this time is written at once.
-    """
+    """Return FFmpeg's options for fragments of so many seconds, or as many bytes as `bit_rate` gives in them."""
     options = {
         # delay_moov: the edit lists, which put the encoders' run-in before time 0, need a first fragment.
         # skip_trailer: no index of the fragments, which would grow in memory; recorder.mp4 makes one.

@@ -156,10 +156,7 @@ def undo(replica: Replica) -> None:
 
 
 def check_places(archives: Sequence[Archive], settings: StorageSettings, clock: Clock) -> None:
-    """Raise the fault of the first of `archives` when none of them can take a session; make nothing.
-
-    A disk that does not answer within OPEN_S takes none. One that cannot be written is told when the session begins.
-    """
+    """Raise the first fault when none of `archives` can take a session within OPEN_S; make nothing."""
     if settings.mirror and len(archives) < 2:
         raise UsageError("a mirror needs a second folder", hint="name one in the settings: [storage] paths")
     memory = MountMemory() if settings.must_be_mounted else None

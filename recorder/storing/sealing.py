@@ -64,10 +64,7 @@ class Sealer:
         ]
 
     def seal(self, parts: Sequence[Replica], earlier: Sequence[WorkFolder] = ()) -> list[Package]:
-        """Return the packages of a copy's parts, the longest first: one, if all of them are there.
-
-        `earlier` are the parts of a recorder that was killed; those that cannot be joined with these stay for recovery.
-        """
+        """Return the packages of a copy's parts, with `earlier` ones of a killed recorder, the longest first."""
         left = [part for part in parts if not part.answers]
         for part in left:
             self._leave(part, stalled(part.work.path, SEAL_S))

@@ -97,10 +97,7 @@ class Measurement:
                 self.child.send(signal.SIGKILL)
 
     def look_up(self, asked: Question, *, measures: bool) -> Self:
-        """Begin to look a figure up beside whatever else happens; with `measures` it is measured where there is none.
-
-        That has a thread of its own: a folder may hang. What goes wrong is nobody's trouble.
-        """
+        """Begin to look a figure up on a thread, or with `measures` to measure it; that never raises."""
         with suppress(RuntimeError):  # there are too many threads
             self._thread = threads.start(self._find, asked, measures, name="headroom")
         return self

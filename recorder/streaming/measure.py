@@ -1,7 +1,4 @@
-"""The headroom of this PC, measured in a process of its own: `python -m recorder.streaming.measure`.
-
-It reads a Question from standard input, prints a Headroom, takes idle time only, and ends with its parent.
-"""
+"""Measures the headroom of this PC in idle time: `python -m recorder.streaming.measure`, a Question on its input."""
 
 import os
 import resource

@@ -1,7 +1,4 @@
-"""Measures the headroom of this PC: a session with one encode and with two, each run for a moment.
-
-It measures CPU time of the session's own kind of sources, composing and encoders: a busy PC gives the same figure.
-"""
+"""Measures the headroom of this PC: CPU time of a session with one encode and with two, for a moment each."""
 
 import time
 from collections.abc import Iterator, Sequence
