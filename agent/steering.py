@@ -23,6 +23,7 @@ START_S = 120.0
 ARM_S = 120.0
 """How long arming may take: disks and devices have 10 to 20 s to answer, and a busy PC is slow."""
 LOOK_S = 0.1
+GONE_S = 0.02
 QUIET_S = 60.0
 LETS_GO_S = 5.0
 """How long a recorder may take to be gone that has told how its session ended."""
@@ -204,8 +205,18 @@ def _asked_to_stop(found: Running, *, wait: bool) -> SessionResult | None:
             if isinstance(told, Failure):
                 raise raised(told)
             if isinstance(told, SessionResult):
-                return told
-    return None
+                break
+        else:
+            return None
+    _until_gone(found)
+    return told
+
+
+def _until_gone(found: Running) -> None:
+    """Wait until a recorder has gone that has told how its session ended: the next command does not meet it."""
+    deadline_s = time.monotonic() + LETS_GO_S
+    while found.folder.path.exists() and found.info.is_alive and time.monotonic() < deadline_s:
+        time.sleep(GONE_S)
 
 
 def _signal(found: Running) -> None:
@@ -215,10 +226,8 @@ def _signal(found: Running) -> None:
     except ProcessLookupError:
         pass
     except PermissionError:
-        deadline_s = time.monotonic() + LETS_GO_S
-        while found.info.is_alive and time.monotonic() < deadline_s:
-            time.sleep(LOOK_S)  # it may be ending already
-        if found.info.is_alive:
+        _until_gone(found)  # it may be ending already
+        if found.folder.path.exists() and found.info.is_alive:
             raise SessionError(
                 f"{found} does not answer, and its recorder is another user's",
                 hint=f"IT can end it: sudo kill {found.info.pid}",
@@ -235,5 +244,8 @@ def disarm(found: Running) -> SessionResult:
             if isinstance(told, Failure):
                 raise raised(told)
             if isinstance(told, SessionResult):
-                return told
-    raise SessionError(f"{found} has not ended within {START_S:.0f} s", hint="liput status says how it is")
+                break
+        else:
+            raise SessionError(f"{found} has not ended within {START_S:.0f} s", hint="liput status says how it is")
+    _until_gone(found)
+    return told
