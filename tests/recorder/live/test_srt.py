@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from signal import SIGCONT, SIGKILL, SIGSTOP
 
-import psutil
 import pytest
 
 from agent.receiver import HOST
@@ -17,6 +16,7 @@ from recorder.live.protocol import Outcome, Request, Sent
 from recorder.live.reason import Reason
 from recorder.live.srt import _turned_away, publish
 from recorder.live.url import SrtUrl
+from tests.support.children import children
 from tests.support.encoded import SmallEncoder
 from tests.support.live import Events, Pump, agreed, count, decode, is_live, running
 from tests.support.srt_peer import SrtPeer, free_udp_port
@@ -241,7 +241,7 @@ def test_a_silent_peer_is_told_from_one_that_hung_up_by_a_pc_that_looks_too_late
     peer = peers.start(port, "listener")
     with running(f"srt://{HOST}:{port}?latency=200", encoder, events) as destination, Pump(encoder, destination):
         wait_for(lambda: peer.received > 20_000)
-        (child,) = (one for one in psutil.Process().children() if "recorder.live.child" in one.cmdline())
+        (child,) = children()
         peer.send(SIGSTOP)
         child.send_signal(SIGSTOP)
         time.sleep(GIVES_UP_S)

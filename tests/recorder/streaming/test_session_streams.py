@@ -5,13 +5,13 @@ import threading
 from pathlib import Path
 
 import av
-import psutil
 import pytest
 
 from config.secrets import Secret, StreamTarget
 from recorder.model.packet import EncodedPacket
 from recorder.streaming.encode import StreamEncode
 from tests.support import media
+from tests.support.children import children
 from tests.support.nginx_rtmp import NginxRtmp
 from tests.support.sessions import program
 from tests.support.streaming import PROFILE, SEPARATE, Streamed
@@ -130,7 +130,7 @@ def test_a_pc_that_stands_still_again_and_again_is_no_link_that_carries_less(tmp
     streamed.start()
     streamed.until("destination-live")
     streamed.until_frames(3 * 15)
-    (child,) = (one for one in psutil.Process().children() if "recorder.live.child" in one.cmdline())
+    (child,) = children()
     for _ in range(5):
         child.suspend()
         streamed.until_frames(streamed.session.status().frames + 11)
