@@ -23,7 +23,6 @@ START_S = 120.0
 ARM_S = 120.0
 """How long arming may take: disks and devices have 10 to 20 s to answer, and a busy PC is slow."""
 LOOK_S = 0.1
-GONE_S = 0.02
 QUIET_S = 60.0
 LETS_GO_S = 5.0
 """How long a recorder may take to be gone that has told how its session ended."""
@@ -200,14 +199,11 @@ def _asked_to_stop(found: Running, *, wait: bool) -> SessionResult | None:
         if wait:
             connection.request(Watch(every_s=3600))
         connection.request(Stop())
-        while wait:
-            told = connection.told(QUIET_S)
+        if not wait:
+            return None
+        while not isinstance(told := connection.told(QUIET_S), SessionResult):
             if isinstance(told, Failure):
                 raise raised(told)
-            if isinstance(told, SessionResult):
-                break
-        else:
-            return None
     _until_gone(found)
     return told
 
@@ -216,7 +212,7 @@ def _until_gone(found: Running) -> None:
     """Wait until a recorder has gone that has told how its session ended: the next command does not meet it."""
     deadline_s = time.monotonic() + LETS_GO_S
     while found.folder.path.exists() and found.info.is_alive and time.monotonic() < deadline_s:
-        time.sleep(GONE_S)
+        time.sleep(LOOK_S)
 
 
 def _signal(found: Running) -> None:

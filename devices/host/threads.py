@@ -10,6 +10,10 @@ if TYPE_CHECKING:
     from config.events import Emit
 
 
+class _GoesOn(threading.Thread):
+    """Stands in `threading.excepthook` for a thread that has handled its error and goes on."""
+
+
 def start(
     target: Callable[..., object],
     *given: object,
@@ -33,8 +37,8 @@ def start(
 
 
 def report() -> None:
-    """Report the error being handled to `threading.excepthook`, as of a thread that never began: this one goes on."""
-    thread = threading.Thread(name=threading.current_thread().name)
+    """Report the error that is being handled to `threading.excepthook`; this thread goes on."""
+    thread = _GoesOn(name=threading.current_thread().name)
     threading.excepthook(threading.ExceptHookArgs((*sys.exc_info(), thread)))
 
 
@@ -45,7 +49,7 @@ def broken_ones_told(emit: "Emit") -> Iterator[None]:
 
     def tell(broken: threading.ExceptHookArgs) -> None:
         before(broken)
-        if broken.thread is not None and broken.thread.ident is None:  # `report` was called: it goes on
+        if isinstance(broken.thread, _GoesOn):
             return
         name = broken.thread.name if broken.thread else "a thread"
         with suppress(Exception):  # the event log itself may have broken

@@ -267,9 +267,8 @@ class _Stream:
             self._allowed = self._pace.bps
             self._connection.set(Option.MAXBW, round(self._allowed * OVERHEAD / 8))
         left = found.pktSentTotal + found.pktSndDropTotal
-        if (
-            found.heard != self._heard or left == self._left
-        ):  # nothing has left since then: there is nothing to acknowledge
+        # Where nothing has left since then, there is nothing to acknowledge.
+        if found.heard != self._heard or left == self._left:
             self._heard, self._left = found.heard, left
             self._heard_s, self._surely_s = now_s, before_s
         elif now_s - self._heard_s > SILENT_S:
