@@ -2,6 +2,7 @@
 
 import importlib
 import pkgutil
+import re
 from collections.abc import Iterator, Mapping
 from typing import get_type_hints
 
@@ -16,6 +17,7 @@ from agent.checks.result import Code, Verdict
 from agent.group import liput
 from agent.rehearsal import judging
 from capture.outage import OutageKind
+from capture.worker import SourceState
 from config import errors
 from config.errors import LiputError
 from config.messages import Card, picture_text
@@ -26,6 +28,8 @@ from devices.health.faults import FAULTS
 from devices.health.line import Kind
 from devices.health.log import LEFT_OUT
 from devices.uplink.trouble import Trouble
+from recorder.model.status import SessionState
+from recorder.storing.replica import ReplicaState
 from tests import reference
 from tests.proofs import live_table
 from tests.support.pages import CHECK, CLI, DEVICES, ROOT, SETTINGS, rows, section
@@ -176,3 +180,27 @@ def test_the_manual_page_has_every_command_and_no_line_that_is_no_request() -> N
     assert {f".SS {words}".replace("-", r"\-") for words, _ in commands(liput, "liput")} - {".SS liput"} <= {*lines}
     requests = {line.split()[0] for line in lines if line.startswith((".", "'"))}
     assert requests == {".TH", ".SH", ".SS", ".PP", ".TP", ".nf", ".fi"}
+
+
+# The architecture
+
+WORDS_BETWEEN = {*"every state takes packet more disk nothing which pass".split()}
+"""Words in the drawings that are no states."""
+
+
+def test_the_architecture_names_modules_and_tests_that_exist() -> None:
+    page = (ROOT / "docs/architecture.md").read_text()
+    named = set(re.findall(r"`((?:agent|recorder|capture|devices|config|tests)/[\w/.]+)`", page))
+    assert len(named) > 80
+    assert [path for path in sorted(named) if not (ROOT / path).exists()] == []
+
+
+def test_the_architecture_draws_every_state() -> None:
+    page = (ROOT / "docs/architecture.md").read_text()
+    for heading, states in (
+        ("## Walk 3: a session from Start to the sealed package", map(str, SessionState)),
+        ("### A source", map(str, SourceState)),
+        ("### A replica", (state.name for state in ReplicaState)),
+    ):
+        drawn = re.findall(r"^ {4}.*$", section(page, heading), re.MULTILINE)
+        assert set(states) == set(re.findall(r"[a-z]{4,}|[A-Z]{4,}", "\n".join(drawn))) - WORDS_BETWEEN, heading
