@@ -1,23 +1,25 @@
 """The page about metrics, and the example rules, say what the program gives."""
 
 import re
-from pathlib import Path
 
 import yaml  # type: ignore[import-untyped] # comes with schemathesis; its types would be one more dependency
 
 from agent.metrics.exposition import METRICS, ROOM
+from tests.support.pages import ROOT, rows, section
 
-ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "metrics.md").read_text()
 RULES = ROOT / "docs" / "examples" / "liput-alerts.yml"
+LABELS = {"## Of a session": ("session",), "## Of the PC": ()}
+"""Labels that every metric below a heading has."""
 
 
-def test_every_metric_is_on_the_page_with_its_kind_and_labels() -> None:
-    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in PAGE.splitlines() if line.startswith("| `")]
-    assert {name.strip("`"): (kind, tuple(re.findall(r"`(\w+)`", labels))) for name, kind, labels, _ in rows} == {
-        name: ("counter" if name.endswith("_total") else "gauge", metric.labels) for name, metric in METRICS.items()
-    }
-    assert all(what.startswith(METRICS[name.strip("`")].help) for name, _, _, what in rows)
+def test_every_metric_is_on_the_page_with_its_labels() -> None:
+    found = {}
+    for heading, labels in LABELS.items():
+        for name, (more, text) in rows(section(PAGE, heading)).items():
+            found[name] = (*labels, *re.findall(r"`(\w+)`", more))
+            assert text.startswith(METRICS[name].help)
+    assert found == {name: metric.labels for name, metric in METRICS.items()}
 
 
 def test_the_names_are_as_prometheus_wants_them() -> None:
