@@ -54,16 +54,15 @@ def test_every_kind_of_line_is_explained() -> None:
 
 # What checks find
 
+REHEARSAL = (
+    judging.CODES, judging.HAPPENED_CODES, judging.RATE_CODES, judging.SYNC_CODES, judging.SIZE_CODES,
+    judging.DESTINATION_CODES,
+)  # fmt: skip
 CHECK_CODES: Mapping[str, Mapping[str, Code]] = {
     **{f"`{check.name}`": check.codes for check in every_check()},
     "any check": runner.CODES,
     "any source": codes("check-source"),
-    "parts of a rehearsal": judging.CODES
-    | judging.HAPPENED_CODES
-    | judging.RATE_CODES
-    | judging.SYNC_CODES
-    | judging.SIZE_CODES
-    | judging.DESTINATION_CODES,
+    "parts of a rehearsal": {code: found for part in REHEARSAL for code, found in part.items()},
 }
 """By the heading of its table."""
 OF_ANY_CHECK = frozenset({"ok", "hangs", "cancelled"})
@@ -91,6 +90,11 @@ def test_a_code_of_any_check_has_one_verdict() -> None:
     for found in CHECK_CODES.values():
         verdicts = {code: found[code].verdict for code in OF_ANY_CHECK & found.keys()}
         assert verdicts.items() <= {"ok": Verdict.OK, "hangs": Verdict.FAILURE, "cancelled": Verdict.UNCHECKED}.items()
+
+
+def test_no_two_parts_of_a_rehearsal_have_the_same_code() -> None:
+    named = [code for part in REHEARSAL for code in part if code != "ok"]
+    assert len(named) == len(set(named))
 
 
 def test_no_check_is_left_out() -> None:
