@@ -15,10 +15,10 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from devices.model import Device
+from devices.model.device import Device
 
 if TYPE_CHECKING:
-    from devices.mode_choice import ChosenMode
+    from devices.model.mode_choice import ChosenMode
 
 SAMPLE_RATE = 48_000
 """Sound is 48 kHz everywhere inside; a source of another rate resamples."""

@@ -1,4 +1,4 @@
-"""The stages of a session's work whose CPU is counted: the work is called through a Timing (recorder/stages/)."""
+"""The stages of a session's work; recorder/features/profiler counts the CPU of each through a Timing."""
 
 from collections.abc import Callable
 from enum import StrEnum

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from config.errors import DeviceError, DeviceNotFound
-from devices import v4l2
 from devices.controls import queries
-from devices.holders import refusal
-from devices.modes import fourcc
+from devices.kernel import v4l2
+from devices.monitor.holders import refusal
+from devices.monitor.modes import fourcc
 
 COUNT = 3
 """So many are asked for: one that is shown, one that is next, one that is filled."""

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Self
 
-from config.schema import Settings
+from config.settings.schema import Settings
 from devices.controls.presets import PresetKeeper, apply_to
 from devices.health.computer import ComputerWatch, Reserves
 from devices.health.line import PC, Kind, Level, Record
@@ -23,7 +23,7 @@ from devices.host.background import BackgroundTask
 from devices.host.clock import Clock
 from devices.kernel.log import KernelLog
 from devices.kernel.record import KernelRecorder
-from devices.model import Device
+from devices.model.device import Device
 from devices.monitor.changes import ChangeKind, DeviceChange
 from devices.monitor.monitor import DeviceMonitor
 from devices.roles.roles import know_better, roles_store

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from config.office import LOCAL, live_in
+from config.settings.office import LOCAL, live_in
 from config.state import VARIABLE
-from recorder.control.directory import VARIABLE as RUNTIME
+from recorder.running.directory import VARIABLE as RUNTIME
 from tests.rig.sampling import IN_WORDS
 from tests.support.guest import IN_GUEST
 from tests.support.parts import is_unit, may_have_unit

@@ -13,7 +13,7 @@ _TITLE = "record, stream and archive what happens in a conference room"
 
 def man_page() -> str:
     """Return the manual page in roff, a section for each command."""
-    from agent.group import liput
+    from agent.cli.group import liput
 
     root = click.Context(liput, info_name="liput")
     parts = [

@@ -2,7 +2,7 @@
 
     docs/reference/errors.md        the error tree: every class, what it means, with which status a command ends
     docs/reference/all-settings.md  every setting: its kind of value, its default, what config/default.toml says of it
-    docs/reference/cli.md           of each kind of event, how it ends and whether it degrades (recorder/troubles.py)
+    docs/reference/cli.md           of each kind of event, its end, and whether it degrades (recorder/model/troubles.py)
     docs/extending.md               its examples, which are files of tests/extending
     docs/man/liput.1                `man liput`, which the wheel installs (tests/man_page.py)
 
@@ -19,11 +19,11 @@ from typing import get_type_hints
 
 import msgspec
 
-from config import kinds
-from config.reader import NAMED_SECTIONS, SECTIONS, kinds_of
-from config.schema import Settings
-from config.settings import default_text
-from recorder.troubles import ENDED_BY, HARMLESS, LASTING
+from config.settings import kinds
+from config.settings.loading import default_text
+from config.settings.reader import NAMED_SECTIONS, SECTIONS, kinds_of
+from config.settings.schema import Settings
+from recorder.model.troubles import ENDED_BY, HARMLESS, LASTING
 from tests.man_page import man_page
 
 ROOT = Path(__file__).parents[1]

@@ -10,26 +10,25 @@ import click
 import msgspec
 import pytest
 
-import agent.checks
-from agent.checks import runner
+from agent.checks import kinds, runner
 from agent.checks.check import every_check
 from agent.checks.result import Code, Verdict, codes
-from agent.group import liput
-from agent.rehearsal import judging
-from capture.outage import OutageKind
-from capture.worker import SourceState
+from agent.cli.group import liput
+from agent.sessions import judging
+from capture.sources.outage import OutageKind
+from capture.sources.worker import SourceState
 from config import errors
 from config.errors import LiputError
-from config.messages import Card, picture_text
-from config.program import BUILT_IN_LAYOUTS
-from config.reader import NAMED_SECTIONS, SECTIONS, kinds_of
-from config.schema import Settings
+from config.locale.picture import Card, picture_text
+from config.settings.layouts import BUILT_IN_LAYOUTS
+from config.settings.reader import NAMED_SECTIONS, SECTIONS, kinds_of
+from config.settings.schema import Settings
 from devices.health.faults import FAULTS
 from devices.health.line import Kind
 from devices.health.log import LEFT_OUT
 from devices.uplink.trouble import Trouble
 from recorder.model.status import SessionState
-from recorder.storing.replica import ReplicaState
+from recorder.recording.replica import ReplicaState
 from tests import reference
 from tests.proofs import live_table
 from tests.support.pages import CHECK, CLI, DEVICES, ROOT, SETTINGS, rows, section
@@ -99,7 +98,7 @@ def test_no_two_parts_of_a_rehearsal_have_the_same_code() -> None:
 
 def test_no_check_is_left_out() -> None:
     modules = [
-        importlib.import_module(found.name) for found in pkgutil.iter_modules(agent.checks.__path__, "agent.checks.")
+        importlib.import_module(f"{kinds.__name__}.{found.name}") for found in pkgutil.iter_modules(kinds.__path__)
     ]
     every = [code for module in modules if hasattr(module, "CODES") for code in module.CODES.values()]
     known = [code for table in CHECK_CODES.values() for code in table.values()]

@@ -12,7 +12,6 @@ import pytest
 
 from agent.alarms.alarm import Alarm
 from agent.commands.alarm import WayTested
-from agent.conference.parts import Check
 from agent.devices.giving import RoleState
 from agent.devices.page import DevicePage, ModeRow, UsbPlace
 from agent.requests.answer import RequestDocument, RequestLine
@@ -20,30 +19,17 @@ from agent.schedule.answer import Coming, PlanDocument
 from agent.schedule.done import Done
 from agent.schedule.feeds import FeedState
 from agent.schedule.plan import Plan, Source
-from agent.steering import SessionLine
-from config.serving import MODES
+from agent.sessions.conference import Check
+from agent.sessions.steering import SessionLine
+from config.settings.serving import MODES
 from devices.controls.changes import ControlChange
 from devices.controls.control import Control
 from devices.health.faults import FAULTS, OF_ITS_PLACE
 from devices.health.line import HealthLine
 from devices.health.summary import DeviceSummary
 from devices.health.tracker import HealthChange
-from devices.model import Device, Health
-from recorder.control.directory import RecorderInfo
-from recorder.control.protocol import AnyRequest, Failure, Look, Note, Sealing, Told
-from recorder.dossier.model import (
-    Change,
-    Disposition,
-    FieldChange,
-    Letter,
-    Receipt,
-    RecordedSession,
-    Request,
-    RequestRecord,
-    Step,
-    StepState,
-)
-from recorder.eventlog import EVENTS_LEFT_OUT, fault_reporter
+from devices.model.device import Device, Health
+from recorder.model.eventlog import EVENTS_LEFT_OUT, fault_reporter
 from recorder.model.status import (
     TRANSITIONS,
     DestinationLine,
@@ -55,10 +41,24 @@ from recorder.model.status import (
     SoundLine,
     SourceLine,
 )
-from recorder.troubles import ENDED_BY, HARMLESS, LASTING
+from recorder.model.troubles import ENDED_BY, HARMLESS, LASTING
+from recorder.package.request import (
+    Change,
+    Disposition,
+    FieldChange,
+    Letter,
+    Receipt,
+    RecordedSession,
+    Request,
+    RequestRecord,
+    Step,
+    StepState,
+)
+from recorder.running.directory import RecorderInfo
+from recorder.running.protocol import AnyRequest, Failure, Look, Note, Sealing, Told
 from tests.support.pages import ALARMS, CLI, CONTROL, REQUEST, ROOT, SCHEDULE, rows, section
 
-STATIC = {ROOT / "recorder/eventlog.py"}
+STATIC = {ROOT / "recorder/model/eventlog.py"}
 """Modules whose kinds come from elsewhere: the faults, and whoever makes a LossReporter."""
 
 

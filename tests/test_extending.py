@@ -30,33 +30,35 @@ class HowTo:
 
 HOW_TOS = {
     "a source": HowTo(
-        ("capture/sources/bars.py", "tests/capture/test_bars.py"),
-        ("tests/capture/test_source_contract.py", "tests/capture/test_bars.py"),
+        ("capture/sources/kinds/bars.py", "tests/capture/sources/kinds/test_bars.py"),
+        ("tests/capture/test_source_contract.py", "tests/capture/sources/kinds/test_bars.py"),
         "bars",
     ),
     "a sink": HowTo(
-        ("recorder/live/kinds/tcp.py", "config/addresses.py", "tests/support/receivers.py"),
-        ("tests/recorder/live/test_kinds.py", "tests/config/test_secrets.py"),
+        ("recorder/live/kinds/tcp.py", "config/settings/addresses.py", "tests/support/receivers.py"),
+        ("tests/recorder/live/test_kinds.py", "tests/config/settings/test_secrets.py"),
         "tcp or address",
     ),
     "a check": HowTo(
         (
-            "agent/checks/uptime.py",
-            "tests/agent/checks/test_uptime.py",
+            "agent/checks/kinds/uptime.py",
+            "tests/agent/checks/kinds/test_uptime.py",
             "config/locale/check-uptime.json",
             "config/locale/page.json",
         ),
         (
             "tests/agent/checks/test_every.py",
-            "tests/agent/checks/test_uptime.py",
+            "tests/agent/checks/kinds/test_uptime.py",
             "tests/agent/web/page/test_texts.py",
             "tests/config/test_locale.py",
         ),
         "uptime or called_something or both_languages or in_the_code",
     ),
-    "a layout": HowTo(("config/layout_kinds.py",), ("tests/capture/compose/test_layout.py",), "stacked or places"),
-    "a quirk": HowTo(("devices/quirks.py",), ("tests/devices/test_quirks.py",), "046d and 081b"),
-    "a language": HowTo(("config/languages/ms.json",), ("tests/config/test_languages.py",)),
+    "a layout": HowTo(
+        ("config/settings/layout_kinds.py",), ("tests/capture/compose/test_layout.py",), "stacked or places"
+    ),
+    "a quirk": HowTo(("devices/model/quirks.py",), ("tests/devices/model/test_quirks.py",), "046d and 081b"),
+    "a language": HowTo(("config/languages/ms.json",), ("tests/config/locale/test_languages.py",)),
 }
 
 

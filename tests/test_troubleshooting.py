@@ -8,10 +8,10 @@ import click
 import pytest
 
 from agent.alarms.sentences import KILLED, SENTENCES, SILENT
-from agent.group import liput
+from agent.cli.group import liput
 from config.locale.lookup import words
 from recorder.live.reason import Reason
-from recorder.troubles import HARMLESS
+from recorder.model.troubles import HARMLESS
 from tests.support.pages import ROOT, rows
 from tests.test_docs_json import emitted
 

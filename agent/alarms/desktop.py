@@ -5,7 +5,7 @@ from html import escape
 from agent.alarms.alarm import Message
 from agent.alarms.telling import subject
 from config.errors import LiputError
-from recorder.archive.names import one_line
+from recorder.model.names import one_line
 
 APP, ICON = "Liput", "dialog-warning"
 NORMAL, CRITICAL = 1, 2

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from agent.alarms.alarm import Alarm, Key, Message
 from agent.alarms.sentences import DAMAGED, FAILED, KILLED
 from devices.host.clock import NANOSECONDS, Clock
-from recorder.troubles import LASTING
+from recorder.model.troubles import LASTING
 
 GATHER_S = 3.0
 """How long is waited for more troubles before one is told; what is over by then is not told at all."""

@@ -13,12 +13,12 @@ from config.events import Event
 from devices.host import threads
 from devices.host.background import BackgroundTask
 from devices.host.clock import NANOSECONDS, Clock
-from recorder.control import directory
-from recorder.control.client import Connection, how_it_ended
-from recorder.control.directory import RecorderFolder, RecorderInfo, ended_folder
-from recorder.control.protocol import Failure, Note, Status, Told, Watch
 from recorder.model.status import BEFORE, SessionResult, SessionStatus
-from recorder.troubles import BEGUN, ActiveFaults
+from recorder.model.troubles import BEGUN, ActiveFaults
+from recorder.running import directory
+from recorder.running.client import Connection, how_it_ended
+from recorder.running.directory import RecorderFolder, RecorderInfo, ended_folder
+from recorder.running.protocol import Failure, Note, Status, Told, Watch
 
 STATUS_S = 5.0
 SILENT_S = 15.0

@@ -13,9 +13,9 @@ from agent.alarms.connecting import connected, trusting
 from agent.alarms.sender import PartlySent
 from agent.alarms.telling import both, subject
 from config.errors import LiputError
-from config.key_tables import AlarmKeys
-from config.serving import AlarmSettings
-from recorder.archive.names import quoted
+from config.settings.key_tables import AlarmKeys
+from config.settings.serving import AlarmSettings
+from recorder.model.names import quoted
 
 _READY, _GO_AHEAD = 220, 220
 _FOR_GOOD = 500

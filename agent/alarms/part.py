@@ -15,7 +15,7 @@ from agent.alarms.sender import Sender, Way
 from agent.alarms.ways import ways_of
 from agent.daemon.parts import look_again
 from config.errors import LiputError, SecretError
-from config.schema import Settings
+from config.settings.schema import Settings
 from devices.host.clock import Clock
 from devices.host.log_on_change import LogOnChange, Tell
 

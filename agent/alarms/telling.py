@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from agent.alarms.alarm import Alarm, Message
 from config.locale.lookup import WRITTEN, Words, words
-from recorder.archive.names import one_line
+from recorder.model.names import one_line
 
 WORDS = words("alarm-words")
 

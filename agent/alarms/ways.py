@@ -2,8 +2,8 @@
 
 from agent.alarms.desktop import Desktop
 from agent.alarms.sender import Way
-from config.key_tables import alarm_keys
-from config.schema import Settings
+from config.settings.key_tables import alarm_keys
+from config.settings.schema import Settings
 
 WAYS = ("desktop", "mail", "webhook")
 

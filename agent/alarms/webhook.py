@@ -11,8 +11,8 @@ from agent.alarms.alarm import Message
 from agent.alarms.connecting import connected, trusting
 from agent.alarms.telling import text
 from config.errors import LiputError
-from config.key_tables import AlarmKeys
-from config.serving import AlarmSettings
+from config.settings.key_tables import AlarmKeys
+from config.settings.serving import AlarmSettings
 
 _LONGEST_ANSWER = 64 * 1024
 _REDIRECTS = range(300, 400)

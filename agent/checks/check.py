@@ -8,16 +8,15 @@ from importlib import import_module
 
 import msgspec
 
-import agent.checks
 from agent.checks.result import Code, Result
 from config.locale.lookup import Words
-from config.schema import Profile, Settings
+from config.settings.schema import Profile, Settings
 from devices.host.clock import Clock
-from devices.model import Device
-from recorder.asked import Asked
-from recorder.control.claims import claimed
-from recorder.control.find import Running
+from devices.model.device import Device
 from recorder.model.status import SessionStatus
+from recorder.running.claims import claimed
+from recorder.running.find import Running
+from recorder.session.request import Asked
 
 type Devices = Callable[[], list[Device]]
 
@@ -105,6 +104,7 @@ class Check:
 
 def every_check() -> list[Check]:
     """Return them."""
-    modules = [import_module(found.name) for found in pkgutil.iter_modules(agent.checks.__path__, "agent.checks.")]
+    kinds = import_module("agent.checks.kinds")
+    modules = [import_module(found.name) for found in pkgutil.iter_modules(kinds.__path__, f"{kinds.__name__}.")]
     checks: list[Check] = [check for module in modules for check in getattr(module, "CHECKS", ())]
     return sorted(checks, key=lambda check: check.place)

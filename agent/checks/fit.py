@@ -8,10 +8,10 @@ from pathlib import Path
 import msgspec
 
 from agent.checks.result import Result, Verdict
-from agent.own_command import of_archive
+from agent.daemon.own_command import of_archive
 from config.locale.lookup import Words, words
-from config.schema import Settings
-from recorder.asked import Asked
+from config.settings.schema import Settings
+from recorder.session.request import Asked
 
 WORDS = words("check-fit")
 

@@ -9,7 +9,7 @@ import msgspec
 from agent.checks.check import Check, News, Progress
 from agent.checks.history import Checked, document
 from agent.checks.result import Result, Verdict, is_cancelled
-from agent.terminal import can_redraw
+from agent.terminal.terminal import can_redraw
 from config.locale.lookup import Words, words
 
 WORDS = words("check-any")
@@ -92,7 +92,7 @@ class LiveShown(Shown):
         from rich.progress import BarColumn, SpinnerColumn, TextColumn
         from rich.progress import Progress as Bars
 
-        from agent.console import Console
+        from agent.terminal.console import Console
 
         self._console = Console()
         self._bars = Bars(

@@ -8,15 +8,15 @@ import msgspec
 
 from agent.checks.check import Situation
 from config.errors import UsageError
-from config.kinds import did_you_mean
-from config.schema import PlannedSession, Settings
-from config.settings import load_planned
+from config.settings.kinds import did_you_mean
+from config.settings.loading import load_planned
+from config.settings.schema import PlannedSession, Settings
 from devices.host.clock import Clock
-from devices.snapshot import list_devices
-from recorder.archive.model import Consent
-from recorder.asked import Asked
-from recorder.control.find import running
+from devices.monitor.snapshot import list_devices
 from recorder.model.status import AFTER
+from recorder.package.manifest import Consent
+from recorder.running.find import running
+from recorder.session.request import Asked
 
 _AS_PLANNED = {"video": "videos", "audio": "audios", "stream": "streams", "length_s": "duration_s"}
 _NOTHING = msgspec.structs.asdict(Asked(title=""))

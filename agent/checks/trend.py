@@ -9,7 +9,7 @@ from agent.checks.history import Checked
 from agent.checks.result import Result, Verdict
 from agent.checks.uplink_verdict import LATENCY, NAME
 from config.locale.lookup import words
-from config.quantities import brief_latency, brief_rate
+from config.settings.quantities import brief_latency, brief_rate
 
 WORDS = words("check-trend")
 

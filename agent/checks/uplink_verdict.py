@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from agent.checks.result import Measured, Result, codes, found
 from config.locale.lookup import words
-from config.quantities import brief_latency, brief_rate, brief_size
-from config.schema import Profile, Settings
+from config.settings.quantities import brief_latency, brief_rate, brief_size
+from config.settings.schema import Profile, Settings
 from devices.uplink.model import Latency, Uplink
 
 WORDS = words("check-uplink")

@@ -10,9 +10,9 @@ from agent.alarms.alarm import Message
 from agent.alarms.desktop import NoDesktop
 from agent.alarms.sender import Way
 from agent.alarms.ways import WAYS, ways_of
-from agent.parameters import config_option
+from agent.terminal.parameters import config_option
 from config.errors import LiputError, UsageError
-from config.settings import load_settings
+from config.settings.loading import load_settings
 from devices.host.clock import SystemClock
 
 _SET_UP = {

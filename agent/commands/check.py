@@ -10,23 +10,23 @@ from agent.checks import history
 from agent.checks.check import every_check
 from agent.checks.fit import fit
 from agent.checks.history import Checked
-from agent.checks.internet import targets_of
+from agent.checks.kinds.internet import targets_of
 from agent.checks.result import Result, Verdict, is_cancelled
 from agent.checks.runner import Runner
 from agent.checks.shown import shown
 from agent.checks.situation import asked_for, situation_of
 from agent.checks.trend import WORDS, measurements, rows
 from agent.devices.table import print_table, table
-from agent.parameters import config_option, seconds
 from agent.requests.lookup import as_planned, with_request
-from agent.signals import setting
+from agent.terminal.parameters import config_option, seconds
+from agent.terminal.signals import setting
 from config.errors import StateError
-from config.schema import Settings
-from config.settings import load_settings
+from config.settings.loading import load_settings
+from config.settings.schema import Settings
 from devices.health.line import PC, Kind, Level
 from devices.health.log import open_health_log
 from devices.host.clock import SystemClock
-from recorder.asked import Asked
+from recorder.session.request import Asked
 
 NOT_READY = 1
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import click
 import msgspec
 
-from agent.conference.parts import CameraPart, MicrophonePart, Places, parts
-from agent.parameters import config_option, json_option
-from agent.terminal import somebody_is_there
+from agent.sessions.conference import CameraPart, MicrophonePart, Places, parts
+from agent.terminal.parameters import config_option, json_option
+from agent.terminal.terminal import somebody_is_there
 from capture.sound.server import NoServerError
-from config.settings import load_settings
+from config.settings.loading import load_settings
 
 EVERYBODY = 0o022
 """The umask of what root makes for all users of the PC; sudo keeps ours."""

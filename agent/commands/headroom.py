@@ -5,11 +5,11 @@ from pathlib import Path
 
 import click
 
-from agent.parameters import config_option
-from config.settings import load_settings
-from recorder.streaming.figures import measure
-from recorder.streaming.headroom import SPARE
-from recorder.streaming.measure import Question
+from agent.terminal.parameters import config_option
+from config.settings.loading import load_settings
+from recorder.live_encode.figures import measure
+from recorder.live_encode.headroom import SPARE
+from recorder.live_encode.measure import Question
 
 EXAMPLES = """\b
 Examples:

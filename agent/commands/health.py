@@ -12,10 +12,10 @@ import click
 import msgspec
 
 from agent.health.meant import devices_meant
-from agent.moments import beginning, ending
-from agent.parameters import config_option, json_option, print_json, refuse_options
-from agent.signals import setting
-from agent.terminal import own_output
+from agent.terminal.moments import beginning, ending
+from agent.terminal.parameters import config_option, json_option, print_json, refuse_options
+from agent.terminal.signals import setting
+from agent.terminal.terminal import own_output
 from devices.health.line import HealthLine, Level
 from devices.health.log import log_folder
 from devices.health.query import Ends, Wanted, follow, last_time, positions, read

@@ -14,28 +14,28 @@ import msgspec
 from agent.alarms.alarm import Said
 from agent.alarms.notices import Notices
 from agent.alarms.part import alarms_of
-from agent.archives import archives_of
-from agent.asking import absolute
-from agent.copying import Copying
+from agent.archives.choice import archives_of
+from agent.archives.copying import Copying
+from agent.archives.part import FixityPart
 from agent.daemon.log import Level, Log, complaints, form_of
 from agent.daemon.parts import Part, Parts
+from agent.daemon.serve import Daemon, Spares
+from agent.daemon.serving import only_one
 from agent.daemon.settings import SettingsPart
 from agent.devices.part import DevicesPart
-from agent.fixity.part import FixityPart
-from agent.parameters import config_option
-from agent.redact import redactor_for
 from agent.schedule.part import schedule_of
-from agent.serve import Daemon, Spares
 from agent.service.pulse import Pulse
-from agent.serving import only_one
-from agent.signals import setting
+from agent.sessions.asking import absolute
+from agent.terminal.parameters import config_option
+from agent.terminal.redact import redactor_for
+from agent.terminal.signals import setting
 from agent.web.server import WebPart
-from config.schema import Settings
-from config.settings import SettingsInForce
+from config.settings.loading import SettingsInForce
+from config.settings.schema import Settings
 from devices.host.clock import NANOSECONDS, Clock, SystemClock
 
 if TYPE_CHECKING:
-    from agent.web.house import House
+    from agent.web.http.house import House
     from recorder.recovery.recover import Outcome
 
 FIRST_SPARE_S = 2.0
@@ -121,8 +121,8 @@ def _parts(given: _Given, watched: SettingsPart, sessions: Daemon) -> Parts:
     devices = DevicesPart(settings, clock, log.of("devices", "warning"), folder)
 
     def house() -> "House":
-        from agent.web.house import House
-        from agent.web.token import Gate
+        from agent.web.http.house import House
+        from agent.web.http.token import Gate
 
         return House(
             gate=Gate(clock), clock=clock, settings=given.in_force,

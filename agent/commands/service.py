@@ -7,13 +7,13 @@ from pathlib import Path
 import click
 import msgspec
 
-from agent.parameters import config_option
 from agent.service import files
 from agent.service import install as service
 from agent.service.install import ServiceStatus
 from agent.service.units import USER, system_place, user_place
-from config.schema import Settings
-from config.settings import SYSTEM_FILE, load_settings
+from agent.terminal.parameters import config_option
+from config.settings.loading import SYSTEM_FILE, load_settings
+from config.settings.schema import Settings
 
 NOT_RUNNING = 1
 

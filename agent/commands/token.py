@@ -2,8 +2,8 @@
 
 import click
 
-from agent.parameters import json_option, print_json
-from agent.web.token import read_token, token_file
+from agent.terminal.parameters import json_option, print_json
+from agent.web.http.token import read_token, token_file
 from config.errors import StateError
 
 EXAMPLES = """\b

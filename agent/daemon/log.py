@@ -11,12 +11,12 @@ from typing import Literal, TextIO
 import click
 import msgspec
 
-from agent.redact import Redact, redactor
+from agent.terminal.redact import Redact, redactor
 from config.errors import LiputError
 from devices.host.bucket import Buckets
 from devices.host.clock import NANOSECONDS, Clock
 from devices.host.log_on_change import Tell
-from recorder.archive.names import storable
+from recorder.model.names import storable
 
 VARIABLE = "JOURNAL_STREAM"
 """Set by systemd: device and inode of what standard output or error is connected to."""

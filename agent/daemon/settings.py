@@ -12,9 +12,9 @@ import msgspec
 from agent.daemon.parts import look_again
 from config.errors import LiputError
 from config.files import stamp
-from config.schema import Settings
-from config.secrets import keys_path
-from config.settings import SettingsInForce
+from config.settings.loading import SettingsInForce
+from config.settings.schema import Settings
+from config.settings.secrets import keys_path
 from devices.host.clock import Clock
 from devices.host.log_on_change import LogOnChange
 

@@ -6,7 +6,7 @@ import msgspec
 
 from config.errors import StateError
 from devices.health.present import with_found
-from devices.model import Device, Health
+from devices.model.device import Device, Health
 from devices.monitor.changes import ChangeKind, DeviceChange
 from devices.roles.matching import Missing, resolve_all
 from devices.roles.roles import Roles, roles_store, with_roles

@@ -6,14 +6,14 @@ import msgspec
 
 from agent.devices.board import roles_given
 from config.errors import DeviceNotFound, LiputError
-from config.schema import Settings
+from config.settings.schema import Settings
 from devices.controls import presets
 from devices.controls.changes import ControlChange
 from devices.controls.control import Control, Controls, Value
-from devices.identity import find_video
-from devices.model import Device
+from devices.model.device import Device
+from devices.monitor.identity import find_video
+from devices.monitor.snapshot import list_devices
 from devices.roles.choice import named
-from devices.snapshot import list_devices
 
 
 class Row(msgspec.Struct, frozen=True):

@@ -10,11 +10,11 @@ from config.errors import DeviceError, DeviceNotFound, StateError
 from devices.health.log import log_folder
 from devices.health.present import open_faults, with_found
 from devices.host.clock import SystemClock
-from devices.identity import find_sound, find_video
-from devices.model import Device
+from devices.model.device import Device
+from devices.monitor.identity import find_sound, find_video
 from devices.monitor.known import known_store, with_swaps
+from devices.monitor.snapshot import list_devices
 from devices.roles.roles import Roles, with_roles
-from devices.snapshot import list_devices
 from devices.usb.ports import with_slow_ports
 
 

@@ -6,18 +6,18 @@ import msgspec
 
 from agent.devices.gather import named
 from capture.sound.inputs import server_inputs
-from capture.source_names import source_names
+from capture.sources.kind_names import source_names
 from config.errors import DeviceNotFound, LiputError
-from config.schema import Settings
+from config.settings.schema import Settings
 from devices.health.line import Kind, Record
 from devices.health.log import open_health_log
 from devices.host.clock import SystemClock
-from devices.identity import find_sound, find_video
-from devices.model import Device
+from devices.model.device import Device
 from devices.monitor import known
+from devices.monitor.identity import find_sound, find_video
+from devices.monitor.snapshot import list_devices
 from devices.roles import roles
 from devices.roles.matching import Binding, Resolution, resolve_all
-from devices.snapshot import list_devices
 
 
 class RoleState(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import msgspec
 
-from config.schema import Profile
-from devices.mode_choice import ChosenMode, RunnerUp, Wanted, needed_bps, rank_modes
-from devices.model import Device, DeviceKind, Mode
-from devices.quirks import Note, is_own_serial, quirk
+from config.settings.schema import Profile
+from devices.model.device import Device, DeviceKind, Mode
+from devices.model.mode_choice import ChosenMode, RunnerUp, Wanted, needed_bps, rank_modes
+from devices.model.quirks import Note, is_own_serial, quirk
 from devices.usb import ports
 from devices.usb.budget import predict, sharing
 from devices.usb.claims import Stream, usable_bps

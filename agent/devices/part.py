@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 from agent.daemon.parts import look_again
 from config.errors import LiputError
 from config.files import stamp
-from config.schema import Settings
+from config.settings.schema import Settings
 from devices.host import threads
 from devices.host.clock import NANOSECONDS, Clock
 from devices.host.log_on_change import LogOnChange
-from devices.model import Device
+from devices.model.device import Device
 
 if TYPE_CHECKING:
     from devices.monitor.changes import DeviceChange

@@ -10,9 +10,9 @@ import msgspec
 
 from agent.devices.board import HEALTH, Change, DeviceBoard
 from agent.devices.table import health_colour, health_text, time_text, where_text
-from agent.terminal import can_redraw
+from agent.terminal.terminal import can_redraw
 from devices.health.line import PC, HealthLine, Level
-from devices.model import Device
+from devices.model.device import Device
 from devices.monitor.changes import ChangeKind
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class TableShower:
         # Imported here: a program that reads JSON need not pay for it.
         from rich.live import Live
 
-        from agent.console import Console as OurConsole
+        from agent.terminal.console import Console as OurConsole
 
         self._console = console or OurConsole()
         self._live = Live(console=self._console, auto_refresh=False, screen=True)

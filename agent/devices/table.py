@@ -5,8 +5,8 @@ from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from config.quantities import format_rate
-from devices.model import Device, DeviceKind, Health, HealthState, Mode
+from config.settings.quantities import format_rate
+from devices.model.device import Device, DeviceKind, Health, HealthState, Mode
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType
@@ -38,7 +38,7 @@ type Entry = tuple[Device, Sequence["Text"], str]
 
 def print_table(*parts: "RenderableType") -> None:
     """Print as wide as the terminal, or as wide as it takes where there is none: what reads it folds nothing."""
-    from agent.console import Console
+    from agent.terminal.console import Console
 
     if sys.stdout.isatty():
         Console().print(*parts, sep="\n")

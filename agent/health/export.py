@@ -9,7 +9,7 @@
     kernel.log            what the kernel has said lately
     state/*.json          roles of devices, presets of their controls, devices seen
 
-Neither the file of keys nor any key is in it: all text goes through agent/redact.py.
+Neither the file of keys nor any key is in it: all text goes through agent/terminal/redact.py.
 """
 
 import contextlib
@@ -28,12 +28,12 @@ from pathlib import Path
 
 import msgspec
 
-from agent.new_file import new_file
-from agent.redact import redactor_for
+from agent.terminal.new_file import new_file
+from agent.terminal.redact import redactor_for
 from config.errors import LiputError
 from config.files import json_text
-from config.schema import Settings
-from config.settings import find_file, load_settings
+from config.settings.loading import find_file, load_settings
+from config.settings.schema import Settings
 from config.state import state_folder
 from config.version import VERSION
 from devices.health.log import log_folder
@@ -117,7 +117,7 @@ class _Export:
 
     def _devices(self) -> None:
         # A process of its own: a device that hangs must not keep the report of it from being written.
-        command = (sys.executable, "-P", "-m", "agent.cli", "devices", "--json")
+        command = (sys.executable, "-P", "-m", "agent.cli.main", "devices", "--json")
         output, problem = _output(command, _DEVICES_TIMEOUT_S)
         if problem:
             self._notes.append(f"the devices that are plugged in: {problem}")

@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping
 
 import click
 
-from config.quantities import format_duration
+from config.settings.quantities import format_duration
 from devices.health.line import PC, HealthLine, Kind, Level
 from devices.health.summary import DeviceSummary
-from recorder.archive.names import one_line
+from recorder.model.names import one_line
 
 THIS_PC = "this PC"
 _COLOURS: Mapping[Level, str] = {Level.WARN: "yellow", Level.ERROR: "red"}

@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from agent.metrics.gathering import Gathering
 from config.errors import LiputError
-from config.schema import Settings
+from config.settings.schema import Settings
 from config.version import VERSION
 from devices.host.clock import SystemClock
-from devices.model import HealthState
-from recorder.archive.names import storable
-from recorder.control import directory
-from recorder.control.client import ask
-from recorder.control.directory import RecorderFolder, RecorderInfo
-from recorder.control.protocol import Status
+from devices.model.device import HealthState
+from recorder.features.load_shedding.ladder import Step
+from recorder.model.names import storable
 from recorder.model.status import DestinationLine, LoadLine, SessionState, SessionStatus
-from recorder.overload.ladder import Step
-from recorder.troubles import kind_and_subject
+from recorder.model.troubles import kind_and_subject
+from recorder.running import directory
+from recorder.running.client import ask
+from recorder.running.directory import RecorderFolder, RecorderInfo
+from recorder.running.protocol import Status
 
 if TYPE_CHECKING:
     from prometheus_client import Metric as Family
@@ -225,7 +225,7 @@ def _archive(root: Path) -> list[Sample]:
 
 
 def _copies(settings: Settings, roots: Sequence[Path]) -> list[Sample]:
-    from recorder.copies.queue import CopyQueue, name_of, open_target
+    from recorder.features.copies.queue import CopyQueue, name_of, open_target
 
     queue = CopyQueue(roots, settings.copies, partial(open_target, settings), SystemClock())
     rows, every, troubles = queue.rows(), queue.every(), queue.ledger.troubles()

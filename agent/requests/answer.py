@@ -7,13 +7,13 @@ import click
 import msgspec
 
 from agent.requests.options import Desk
-from config.quantities import brief_duration
-from recorder.archive.names import one_line
-from recorder.dossier.model import Request, Stage, Step, StepState
-from recorder.dossier.redact import HIDDEN, redacted
-from recorder.dossier.steps import lacks, reached, stage_of, steps_of
-from recorder.dossier.store import Dossier
-from recorder.dossier.text import english, moment, rows_of, step_text
+from config.settings.quantities import brief_duration
+from recorder.features.dossier.redact import HIDDEN, redacted
+from recorder.features.dossier.steps import lacks, reached, stage_of, steps_of
+from recorder.features.dossier.store import Dossier
+from recorder.features.dossier.text import english, moment, rows_of, step_text
+from recorder.model.names import one_line
+from recorder.package.request import Request, Stage, Step, StepState
 
 LABEL = 18
 _ENGLISH = 1

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from agent.terminal import printable
+from agent.terminal.terminal import printable
 
 GAP = "  "
 

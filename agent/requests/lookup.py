@@ -3,12 +3,12 @@
 import msgspec
 
 from config.errors import DossierError, UsageError
-from config.schema import PlannedSession, Settings
+from config.settings.schema import PlannedSession, Settings
 from devices.host.deadline import DeadlineTask
-from recorder.asked import Asked
-from recorder.dossier.enclose import ANSWER_S, carried
-from recorder.dossier.model import CarriedRequest, Request, RequestState
-from recorder.dossier.store import Dossier, dossiers_of
+from recorder.features.dossier.enclose import ANSWER_S, carried
+from recorder.features.dossier.store import Dossier, dossiers_of
+from recorder.package.request import CarriedRequest, Request, RequestState
+from recorder.session.request import Asked
 
 
 def request_for(key: str, settings: Settings) -> CarriedRequest:

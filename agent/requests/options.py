@@ -9,17 +9,17 @@ from typing import Any
 
 import click
 
-from agent.moments import parse_day, parse_when
-from agent.parameters import Command, config_option, with_options
+from agent.terminal.moments import parse_day, parse_when
+from agent.terminal.parameters import Command, config_option, with_options
 from config.errors import UsageError
-from config.quantities import NotAllowed
-from config.schema import Settings
-from config.settings import load_settings
+from config.settings.loading import load_settings
+from config.settings.quantities import NotAllowed
+from config.settings.schema import Settings
 from devices.host.clock import SystemClock
-from recorder.archive.names import storable
-from recorder.dossier.hours import WorkingHours
-from recorder.dossier.model import Request
-from recorder.dossier.store import Dossiers, dossiers_of
+from recorder.features.dossier.hours import WorkingHours
+from recorder.features.dossier.store import Dossiers, dossiers_of
+from recorder.model.names import storable
+from recorder.package.request import Request
 
 LONGEST = 2000
 """Characters of a text that is kept."""

@@ -11,10 +11,10 @@ from agent.schedule.decide import Rules
 from agent.schedule.done import Done, Ledger, done_for
 from agent.schedule.plan import Mode, Moment, Plan, PlanState, by_hand
 from agent.schedule.planner import Planner
-from config.quantities import brief_duration
+from config.settings.quantities import brief_duration
 from devices.host.clock import boot_id
-from recorder.archive.names import one_line
-from recorder.report.numbers import zone as zone_text
+from recorder.features.report.numbers import zone as zone_text
+from recorder.model.names import one_line
 
 LABEL = 12
 

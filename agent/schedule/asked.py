@@ -12,8 +12,8 @@ from agent.schedule.planner import LONGEST, Planner, check_plan
 from agent.schedule.store import new_id
 from agent.schedule.zones import name_of
 from config.errors import UsageError
-from recorder.dossier.model import Request
-from recorder.dossier.store import dossiers_of
+from recorder.features.dossier.store import dossiers_of
+from recorder.package.request import Request
 
 type Text = Annotated[str, Meta(max_length=300)]
 type Word = Annotated[str, Meta(min_length=1, max_length=256)]

@@ -18,7 +18,7 @@ import msgspec
 
 from agent.schedule.event import LARGEST_BYTES, Answer, Wanted
 from config.errors import LiputError, StateError
-from config.office import zone_of
+from config.settings.office import zone_of
 from devices.host.child import end_with_parent
 from devices.uplink.redirects import SameServer
 

@@ -12,7 +12,7 @@ import msgspec
 
 from agent.schedule.done import Done, Ledger, done_for
 from agent.schedule.plan import Mode, Plan, begun_as
-from config.serving import ScheduleSettings
+from config.settings.serving import ScheduleSettings
 from recorder.model.status import AFTER, BEFORE, RECORDS, SessionState
 
 OWN_S = 900.0

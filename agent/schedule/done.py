@@ -8,7 +8,7 @@ import msgspec
 from agent.schedule.plan import Moment, Plan
 from agent.schedule.store import schedule_folder
 from config.state import Store
-from recorder.control.directory import is_alive
+from recorder.running.directory import is_alive
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import msgspec
 
-from agent.own_command import OwnCommand
+from agent.daemon.own_command import OwnCommand
 from agent.schedule.event import Answer, Wanted
 from agent.schedule.plan import Plan
 from agent.schedule.room import taken
 from agent.schedule.store import Plans, schedule_folder
 from config.errors import LiputError, StateError
-from config.key_tables import feed_address
-from config.schema import Settings
+from config.settings.key_tables import feed_address
+from config.settings.schema import Settings
 from config.state import Store
 from devices.host.child import python_module
 from devices.host.clock import NANOSECONDS, Clock

@@ -16,7 +16,7 @@ from icalendar.timezone.zoneinfo import ZONEINFO
 from agent.schedule.event import MOST_EVENTS, Answer, CalendarEvent
 from agent.schedule.zones import name_of, zone_by_offset, zone_named
 from config.errors import MediaError
-from recorder.archive.names import one_line, storable
+from recorder.model.names import one_line, storable
 
 NO_END = timedelta(hours=1)
 """How long an event is taken to be that does not say when it ends."""

@@ -4,8 +4,8 @@ from datetime import datetime
 
 from agent.schedule.plan import Mode, Plan
 from config.locale.lookup import NOTHING, Words, words
-from config.quantities import brief_duration
-from recorder.archive.names import one_line
+from config.settings.quantities import brief_duration
+from recorder.model.names import one_line
 
 WORDS = words("schedule")
 """By kind of notice; some follow another one."""

@@ -12,11 +12,10 @@ from typing import Any
 
 import msgspec
 
-from agent.asking import specify
 from agent.checks.history import before_a_session
 from agent.checks.result import Verdict
+from agent.daemon.own_command import OwnCommand, command_line, of_archive
 from agent.daemon.parts import look_again
-from agent.own_command import OwnCommand, command_line, of_archive
 from agent.requests.lookup import with_request
 from agent.schedule.decide import LATE_S, Act, Kind, Rules, Run, decide, noted
 from agent.schedule.done import Attempt, Done, DoneStore, Ledger, done_for, done_store, keep_only, note
@@ -25,25 +24,26 @@ from agent.schedule.notice import notice
 from agent.schedule.plan import Mode, Plan, begun_as
 from agent.schedule.runs import runs
 from agent.schedule.store import Plans
+from agent.sessions.asking import specify
 from config.errors import LiputError, StateError
 from config.locale.lookup import Words
-from config.office import zone_of
-from config.quantities import brief_duration
-from config.schema import Settings
+from config.settings.office import zone_of
+from config.settings.quantities import brief_duration
+from config.settings.schema import Settings
 from devices.host.child import tied
 from devices.host.clock import NANOSECONDS, Clock, boot_id
 from devices.host.clock_state import may_be_set_soon
 from devices.host.deadline import DeadlineTask
 from devices.host.log_on_change import LogOnChange
 from devices.host.process_stat import process_started
-from recorder.archive.names import one_line
-from recorder.asked import Asked
-from recorder.control.client import ask, how_it_ended
-from recorder.control.directory import RecorderFolder, ended_folder, runtime_folder
-from recorder.control.protocol import AnyRequest, Disarm, Failure, Start, Stop
 from recorder.control.spawn import Spawned
 from recorder.control.spec import Spec
+from recorder.model.names import one_line
 from recorder.model.status import RECORDS, SessionResult, SessionState
+from recorder.running.client import ask, how_it_ended
+from recorder.running.directory import RecorderFolder, ended_folder, runtime_folder
+from recorder.running.protocol import AnyRequest, Disarm, Failure, Start, Stop
+from recorder.session.request import Asked
 
 LOOK_S = 0.5
 CHECK_S = 90.0

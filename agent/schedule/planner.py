@@ -7,17 +7,17 @@ from pathlib import Path
 
 import click
 
-from agent.moments import parse_when
 from agent.requests.options import text_of
 from agent.schedule.decide import Rules
 from agent.schedule.plan import Plan
 from agent.schedule.store import Plans
 from agent.schedule.zones import zone_named
+from agent.terminal.moments import parse_when
 from config.errors import UsageError
-from config.office import zone_name, zone_of
-from config.quantities import NotAllowed
-from config.schema import Settings
-from config.settings import load_settings
+from config.settings.loading import load_settings
+from config.settings.office import zone_name, zone_of
+from config.settings.quantities import NotAllowed
+from config.settings.schema import Settings
 from devices.host.clock import SystemClock, boot_id
 
 LONGEST = timedelta(days=7)

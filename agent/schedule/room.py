@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 from agent.schedule.event import CalendarEvent
 from agent.schedule.plan import Mode, PlanState, Said, Source
-from config.schema import Settings
-from config.serving import EVERYWHERE, Feed
+from config.settings.schema import Settings
+from config.settings.serving import EVERYWHERE, Feed
 
 UNTITLED = "Tanpa judul"
 

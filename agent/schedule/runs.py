@@ -4,15 +4,15 @@ import contextlib
 import time
 from collections.abc import Iterator
 
+from agent.daemon.serving import FOLLOWS_S, is_taking_over
 from agent.schedule.decide import Run
-from agent.serving import FOLLOWS_S, is_taking_over
 from config.errors import LiputError
 from devices.host.clock import boot_id
-from recorder.control import directory
-from recorder.control.directory import RecorderFolder, RecorderInfo
-from recorder.control.find import Running, running
 from recorder.control.spec import decode_spec
 from recorder.model.status import SessionState
+from recorder.running import directory
+from recorder.running.directory import RecorderFolder, RecorderInfo
+from recorder.running.find import Running, running
 
 TAKES_UP_S = 60.0
 """How long one that goes on in the place of a killed one may take until it records: after that it is let go of."""

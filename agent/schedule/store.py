@@ -17,7 +17,7 @@ from agent.schedule.plan import Plan, PlanState, Source, from_calendar, said_aga
 from config.errors import UsageError
 from config.files import stamp
 from config.state import Store, state_folder
-from recorder.archive.names import slug
+from recorder.model.names import slug
 
 KEPT = timedelta(days=60)
 """How long a calendar's plan is kept after its end; one that was made by hand until it is removed."""

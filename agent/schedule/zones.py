@@ -4,7 +4,7 @@ import re
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from zoneinfo import ZoneInfo
 
-from config.office import zone_name
+from config.settings.office import zone_name
 
 _INDONESIAN = {
     "wib": "Asia/Jakarta",

@@ -7,7 +7,7 @@ import platformdirs
 
 from agent.service.units import DAEMON, RECORDER, SOCKET, STATE, USER, Place, units
 from config.files import of_mode, replace_file
-from recorder.control.directory import VARIABLE as RUNTIME
+from recorder.running.directory import VARIABLE as RUNTIME
 
 MARK = "# Made by `liput service install`"
 """Begins every file that is ours to write anew and to remove."""
@@ -78,7 +78,7 @@ def launcher(place: Place) -> str:
     """Return the desktop's launcher, which opens the page: that of the service, whoever is at the desktop."""
     path = [f"PYTHONPATH={place.python_path}"] if place.python_path else []
     variables = [*path, *([f"{RUNTIME}={SYSTEM_RUNTIME}"] if place.is_system else [])]
-    words = [*(("env", *variables) if variables else ()), *place.run("agent.cli")]
+    words = [*(("env", *variables) if variables else ()), *place.run("agent.cli.main")]
     return "\n".join([
         MARK + ".",
         "[Desktop Entry]",

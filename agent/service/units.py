@@ -12,14 +12,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from config.addresses import folder_of
 from config.errors import UsageError
-from config.schema import Settings
-from config.settings import SYSTEM_FILE
+from config.settings.addresses import folder_of
+from config.settings.loading import SYSTEM_FILE
+from config.settings.schema import Settings
 from devices.host import priority
 from devices.host.child import HOME
-from recorder.control import launched, operators
-from recorder.control.directory import VARIABLE as RUNTIME
+from recorder.control import launched
+from recorder.running import operators
+from recorder.running.directory import VARIABLE as RUNTIME
 
 USER = "liput"
 STATE = Path("/var/lib/liput")
@@ -135,7 +136,7 @@ END_S = 300
 """How long a recorder may take to close its recording and put it into the archive, when the PC is shut down."""
 
 MOST_FILES = 4096
-"""Descriptors of the daemon and of a recorder; the page takes some hundreds at most (agent/web/limits.py)."""
+"""Descriptors of the daemon and of a recorder; the page takes some hundreds at most (agent/web/http/limits.py)."""
 
 type Section = Sequence[tuple[str, str]]
 
@@ -218,7 +219,7 @@ def _daemon(place: Place) -> Iterator[tuple[str, Section]]:
         [
             ("Type", "notify"),
             ("NotifyAccess", "main"),
-            ("ExecStart", _command(place.run("agent.cli", "serve", *config))),
+            ("ExecStart", _command(place.run("agent.cli.main", "serve", *config))),
             ("WatchdogSec", str(WATCHDOG_S)),
             ("TimeoutAbortSec", "5"),
             ("TimeoutStopSec", "20"),

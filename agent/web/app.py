@@ -10,26 +10,26 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp
 
 from agent.metrics.exposition import CONTENT_TYPE, expose
-from agent.web import (
+from agent.web.api import (
     archive,
     checks,
     devices,
-    door,
     history,
     requests,
     schedule,
     sessions,
     settings,
-    state,
-)  # fmt: skip
-from agent.web.answers import Refused, error_answer
-from agent.web.door import OPEN, open_door
-from agent.web.endpoint import JSON, Endpoint, Repeated
-from agent.web.guard import HEALTHZ, METRICS, Guard
-from agent.web.house import House
-from agent.web.hub import PATH as LIVE
-from agent.web.hub import Hub, live
-from agent.web.limits import Client
+    state,  # fmt: skip
+)
+from agent.web.api.hub import PATH as LIVE
+from agent.web.api.hub import Hub, live
+from agent.web.http import door
+from agent.web.http.answers import Refused, error_answer
+from agent.web.http.door import OPEN, open_door
+from agent.web.http.endpoint import JSON, Endpoint, Repeated
+from agent.web.http.guard import HEALTHZ, METRICS, Guard
+from agent.web.http.house import House
+from agent.web.http.limits import Client
 from agent.web.openapi import PATH as OPENAPI
 from agent.web.openapi import document
 from config.errors import LiputError

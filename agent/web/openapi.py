@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 
-from agent.web.answers import ErrorAnswer
-from agent.web.endpoint import JSON, Endpoint, Nothing
+from agent.web.http.answers import ErrorAnswer
+from agent.web.http.endpoint import JSON, Endpoint, Nothing
 from config.version import VERSION
 
 PATH = "/openapi.json"

@@ -18,22 +18,22 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from agent.daemon.parts import look_again
-from agent.web import limits
+from agent.web.http import limits
 from config.errors import LiputError, StateError
 from config.files import stamp
-from config.serving import WebSettings
+from config.settings.serving import WebSettings
 from devices.host import threads
 from devices.host.clock import Clock
 from devices.host.log_on_change import LogOnChange
 from devices.host.process_stat import process_started
-from recorder.control.directory import runtime_folder, write_file
-from recorder.control.operators import operators
+from recorder.running.directory import runtime_folder, write_file
+from recorder.running.operators import operators
 
 if TYPE_CHECKING:
     import uvicorn
     from starlette.types import ASGIApp
 
-    from agent.web.house import House
+    from agent.web.http.house import House
 
 
 type MakeTls = Callable[[], ssl.SSLContext]
@@ -214,7 +214,7 @@ def serve(
     """Serve `app` until `stop` is set; `ready` is called once it is. Raises StateError: the certificate is none."""
     import uvicorn
 
-    from agent.web.patient import Http
+    from agent.web.http.patient import Http
 
     class Server(uvicorn.Server):
         """Ends when it is told, and says that it moves."""
@@ -256,7 +256,7 @@ def _configured(app: "ASGIApp", settings: WebSettings, context: MakeContext) -> 
     """Return what uvicorn serves by; `context` makes what TLS is served with. Raises StateError."""
     import uvicorn
 
-    from agent.web.patient import Http, Socket
+    from agent.web.http.patient import Http, Socket
 
     config = uvicorn.Config(
         app, http=Http, ws=Socket, loop="asyncio", lifespan="off", interface="asgi3", log_config=None, access_log=False,

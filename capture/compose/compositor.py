@@ -8,7 +8,7 @@ import numpy as np
 
 from capture.compose.geometry import Rect, disjoint, letterboxed
 from capture.compose.paint import BLACK, Overlay, Recolourer, is_same
-from capture.pictures import PicturePool, Plane, Planes, plane_views, tagged
+from capture.media.pictures import PicturePool, Plane, Planes, plane_views, tagged
 from capture.source import Matrix
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from config.layout_kinds import even
+from config.settings.layout_kinds import even
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from capture.compose.geometry import Rect
 from config.errors import UsageError
-from config.kinds import did_you_mean
-from config.layout_kinds import KINDS, Asked, Shape
-from config.program import LayoutSettings
+from config.settings.kinds import did_you_mean
+from config.settings.layout_kinds import KINDS, Asked, Shape
+from config.settings.layouts import LayoutSettings
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from av.video.reformatter import ColorRange, Interpolation
 from numpy.typing import NDArray
 
 from capture.compose.geometry import Rect
-from capture.pictures import Plane, plane_views, tagged
+from capture.media.pictures import Plane, plane_views, tagged
 from capture.source import Matrix
 
 _WEIGHTS = {Matrix.BT709: (0.2126, 0.0722)}

@@ -7,8 +7,8 @@ from capture.sound.process import SoundChild
 from capture.sound.wire import PULSE, SERVER_PREFIX, Listing, Request, ServerSource
 from config.errors import DeviceError, DeviceNotFound
 from devices.host.background import BackgroundTask
-from devices.identity import find_sound
-from devices.model import Device, DeviceKind
+from devices.model.device import Device, DeviceKind
+from devices.monitor.identity import find_sound
 from devices.roles.choice import named
 from devices.roles.roles import SERVER_INPUTS, Roles
 

@@ -16,8 +16,8 @@ from capture.sound.process import SoundChild
 from capture.sound.wire import PULSE, SERVER_PREFIX, Answer, Failed, Opened, Request
 from capture.source import SAMPLE_RATE, AudioBlock, AudioSource, Samples
 from config.errors import DeviceError, DeviceNotFound
-from devices import holders
-from devices.model import Device
+from devices.model.device import Device
+from devices.monitor import holders
 
 _START_S = 10.0
 """How long a child may take to say whether its input runs: PortAudio looks at every device of the machine."""

@@ -9,8 +9,8 @@ import av
 import cv2
 import numpy as np
 
+from capture.media.pictures import BySize, plane_views, tagged
 from capture.pacing import Pace
-from capture.pictures import BySize, plane_views, tagged
 from capture.source import Frame, Matrix, Size, VideoFormat, VideoSource
 from capture.synthetic.colour import planes_in
 from capture.synthetic.marks import CLOCK, Plane, is_lit, write_lamp, write_number

@@ -3,14 +3,14 @@
 from collections.abc import Mapping
 
 from config.errors import ControlRefused
-from config.quantities import NotAllowed
+from config.settings.quantities import NotAllowed
 from config.state import Store
 from devices.controls import presets
 from devices.controls.changes import ControlChange, carry_out, change_of, named, plan, set_one
 from devices.controls.control import Control, Controls, Value
 from devices.controls.panel import ControlPanel
 from devices.health.line import Kind, Level, Record
-from devices.model import Device
+from devices.model.device import Device
 
 
 def change(

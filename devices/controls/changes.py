@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping
 import msgspec
 
 from config.errors import ControlRefused, UsageError
-from config.kinds import did_you_mean
-from config.quantities import NotAllowed
+from config.settings.kinds import did_you_mean
+from config.settings.quantities import NotAllowed
 from devices.controls.control import Control, Controls, Value, is_manual
 from devices.controls.panel import ControlPanel
 

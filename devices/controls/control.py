@@ -6,8 +6,8 @@ from enum import StrEnum
 
 import msgspec
 
-from config.kinds import did_you_mean
-from config.quantities import NotAllowed
+from config.settings.kinds import did_you_mean
+from config.settings.quantities import NotAllowed
 
 type Value = bool | int | str
 """A control's value: bool of switches, int of numbers and of menus (the entry's number), str of texts."""

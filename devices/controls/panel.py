@@ -12,10 +12,10 @@ from types import TracebackType
 from typing import Any, Self
 
 from config.errors import ControlRefused, DeviceError
-from devices import v4l2
 from devices.controls import queries as control_queries
 from devices.controls.control import Control, ControlKind, Controls, Value, slug
-from devices.holders import refusal
+from devices.kernel import v4l2
+from devices.monitor.holders import refusal
 
 _GOVERNORS = {
     v4l2.CID_EXPOSURE_ABSOLUTE: (v4l2.CID_EXPOSURE_AUTO, (1, 2)),  # manual, shutter priority: V4L2's numbers

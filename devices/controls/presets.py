@@ -12,14 +12,14 @@ from functools import partial
 import msgspec
 
 from config.errors import ControlRefused, DeviceNotFound, LiputError
-from config.quantities import NotAllowed
+from config.settings.quantities import NotAllowed
 from config.state import Store, state_folder
 from devices.controls.changes import ControlChange, change_of, in_order, set_one
 from devices.controls.control import Controls, Value, is_manual
 from devices.controls.panel import ControlPanel
 from devices.health.line import Kind, Level, Record
 from devices.host import threads
-from devices.model import Device
+from devices.model.device import Device
 
 POWER_LINE = "power_line_frequency"
 _POWER_LINES: Mapping[str, int] = {"off": 0, "50 Hz": 1, "60 Hz": 2}

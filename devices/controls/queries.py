@@ -7,8 +7,8 @@ import itertools
 from collections.abc import Iterator
 from typing import Any
 
-from devices import v4l2
 from devices.controls.control import ControlKind, Value
+from devices.kernel import v4l2
 
 KINDS = {
     v4l2.CTRL_TYPE_INTEGER: ControlKind.INTEGER,

@@ -11,12 +11,12 @@ from pathlib import Path
 import msgspec
 import psutil
 
-from config.quantities import brief_size
+from config.settings.quantities import brief_size
 from devices.health.line import PC, Kind, Level, Record
 from devices.host.background import BackgroundTask
 from devices.host.clock import NANOSECONDS, Clock
 from devices.host.deadline import DeadlineTasks
-from devices.model import HealthState
+from devices.model.device import HealthState
 
 SYS, RUN, MODULES = Path("/sys"), Path("/run"), Path("/lib/modules")
 EVERY_S = 60.0

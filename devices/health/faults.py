@@ -11,7 +11,7 @@ import msgspec
 
 from config.errors import LiputError, Why
 from devices.health.line import Level
-from devices.model import Device, Health, HealthState
+from devices.model.device import Device, Health, HealthState
 
 
 class Fault(StrEnum):

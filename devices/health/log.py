@@ -19,7 +19,7 @@ from typing import Self
 
 import msgspec
 
-from config.schema import Settings
+from config.settings.schema import Settings
 from config.state import state_folder
 from devices.health.files import LONGEST_LINE, LogAppender
 from devices.health.line import PC, HealthLine, Kind, Level

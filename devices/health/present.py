@@ -9,7 +9,7 @@ import msgspec
 from devices.health.faults import FAULTS, OF_ITS_PLACE, Fault, rank, with_worse
 from devices.health.line import HealthLine, Kind
 from devices.health.query import Wanted, read
-from devices.model import Device, Health, HealthState
+from devices.model.device import Device, Health, HealthState
 
 LOOKED_BACK = timedelta(days=2)
 """How old the beginning of a fault may be."""

@@ -8,7 +8,7 @@ from datetime import timedelta
 from devices.health.faults import FAULTS, Fault, level_of, rank
 from devices.health.line import Kind, Level, Record
 from devices.host.clock import NANOSECONDS, Clock
-from devices.model import Device, Health
+from devices.model.device import Device, Health
 
 
 @dataclass(frozen=True, slots=True)

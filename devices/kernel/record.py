@@ -8,7 +8,7 @@ from devices.health.line import PC, Kind, Level, Record
 from devices.host.clock import NANOSECONDS, Clock
 from devices.kernel.meaning import Meaning, meaning
 from devices.kernel.message import KernelMessage, buses_of
-from devices.model import Device
+from devices.model.device import Device
 
 PER_MINUTE = 20
 """Messages about one device that are written within a minute; the others are counted."""

@@ -10,9 +10,9 @@ from enum import StrEnum
 
 import msgspec
 
-from devices.identity import part
-from devices.model import Device, Health
-from devices.udev import Hub, Plugged
+from devices.kernel.udev import Hub, Plugged
+from devices.model.device import Device, Health
+from devices.monitor.identity import part
 
 type Key = tuple[str, int | None, tuple[str, int]]
 

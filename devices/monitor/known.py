@@ -11,7 +11,7 @@ from config.errors import StateError
 from config.files import stamp
 from config.state import Store, state_folder
 from devices.health.faults import Fault, with_health
-from devices.model import Device
+from devices.model.device import Device
 
 MOST = 200
 

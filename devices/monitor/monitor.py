@@ -20,14 +20,14 @@ from devices.health.line import PC, Kind, Level, Record, nowhere
 from devices.host import threads
 from devices.host.background import BackgroundTask
 from devices.host.clock import NANOSECONDS, Clock, SystemClock
-from devices.model import Device
-from devices.modes import CapabilityProber
+from devices.kernel.udev import KnownPlugs, has_udev, plugged
+from devices.model.device import Device
 from devices.monitor.changes import DeviceChange, Sight, sight
 from devices.monitor.known import KnownDevices, known_store
+from devices.monitor.modes import CapabilityProber
 from devices.monitor.observer import Observer
+from devices.monitor.snapshot import describe, in_use, open_elsewhere
 from devices.monitor.use import UseWatch
-from devices.snapshot import describe, in_use, open_elsewhere
-from devices.udev import KnownPlugs, has_udev, plugged
 
 SUBSYSTEMS = ("video4linux", "sound", "usb")
 _MOST_AT_ONCE = 1000

@@ -9,16 +9,16 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from config.quantities import format_duration
+from config.settings.quantities import format_duration
 from devices.health.faults import FLAPPING_WINDOW_S, Fault, with_health
 from devices.health.line import Kind, Level, Record
 from devices.host.clock import NANOSECONDS, Clock
 from devices.host.sleep import Sleep, slept_ns
-from devices.model import Device
+from devices.kernel.udev import Hub
+from devices.model.device import Device
 from devices.monitor.changes import ChangeKind, DeviceChange, Key, Sight, hubs_gone, steady
 from devices.monitor.known import Known, KnownDevices, ago, with_swaps
 from devices.monitor.swaps import Swaps
-from devices.udev import Hub
 
 FLAPS = "comes and goes; check its cable and its port"
 LOOK = "look at the picture: liput devices assign ROLE DEVICE puts it right, liput devices roles --confirm says it is"

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from devices.host.clock import NANOSECONDS, Clock
-from devices.model import Device
+from devices.model.device import Device
 
 TOO_SHORT_S = 5
 """What went with its hub, or as the PC woke, and is back in the same port within this time has not been touched."""

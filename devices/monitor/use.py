@@ -2,7 +2,7 @@
 
 inotify tells of each opening and closing of a node. Nothing tells that a stream begins or ends in a program that keeps
 the node open, as desktops do with every camera; so nodes of pictures that others have open, and no others, are asked
-again and again (devices/modes.py). A loopback is left out: the question would change it.
+again and again (devices/monitor/modes.py). A loopback is left out: the question would change it.
 """
 
 import contextlib
@@ -13,10 +13,10 @@ import struct
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from devices.holders import Holder, have_open
 from devices.host import threads
-from devices.modes import idle
-from devices.udev import Plugged
+from devices.kernel.udev import Plugged
+from devices.monitor.holders import Holder, have_open
+from devices.monitor.modes import idle
 
 ASK_S = 3.0
 """How often it is asked who streams from a node that others have open."""

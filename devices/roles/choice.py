@@ -3,9 +3,9 @@
 from collections.abc import Callable, Sequence
 
 from config.errors import DeviceNotFound
-from devices.model import Device, DeviceKind
+from devices.model.device import Device, DeviceKind
+from devices.monitor.snapshot import WHAT_TO_PLUG_IN
 from devices.roles.roles import MICROPHONE, SERVER_INPUTS, VIDEO_ROLES, Roles, holder, with_roles
-from devices.snapshot import WHAT_TO_PLUG_IN
 
 type MoreInputs = Callable[[], Sequence[Device]]
 

@@ -17,8 +17,8 @@ from datetime import datetime
 
 import msgspec
 
-from devices.identity import part, part_of
-from devices.model import Device, DeviceKind
+from devices.model.device import Device, DeviceKind
+from devices.monitor.identity import part, part_of
 
 
 class Binding(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,10 +9,10 @@ from pathlib import Path
 import msgspec
 
 from config.errors import DeviceNotFound, UsageError
-from config.kinds import did_you_mean
+from config.settings.kinds import did_you_mean
 from config.state import Store, state_folder
 from devices.health.line import Kind, Record
-from devices.model import Device, DeviceKind
+from devices.model.device import Device, DeviceKind
 from devices.roles.matching import Binding, Missing, binding_of, resolve, resolve_all
 
 SLIDES, PODIUM, ROOM, MICROPHONE = "slides", "podium", "room", "microphone"

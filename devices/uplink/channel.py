@@ -7,8 +7,8 @@ import ssl
 import struct
 from typing import Self
 
-from devices.host.tcp_info import TCP_NOTSENT_LOWAT, TcpInfo, tcp_info
 from devices.uplink.connecting import Patience
+from devices.uplink.tcp_info import TCP_NOTSENT_LOWAT, TcpInfo, tcp_info
 from devices.uplink.trouble import NetworkTrouble, Trouble
 
 _HELD_BYTES = 524_288

@@ -29,7 +29,7 @@ class Server:
 
 
 def parse_server(address: str) -> Server:
-    """Take apart an address that the settings allow (config/schema.py)."""
+    """Take apart an address that the settings allow (config/settings/schema.py)."""
     parts = urlsplit(address)
     return Server(parts.scheme, parts.hostname or "", parts.port or _PORTS[parts.scheme], parts.path.rstrip("/"))
 

@@ -9,11 +9,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from devices.host import threads
-from devices.host.tcp_info import TcpInfo
 from devices.uplink.channel import Channel
 from devices.uplink.connecting import Patience
 from devices.uplink.http import AT_ONCE, receive
 from devices.uplink.model import STEP_S, Rate
+from devices.uplink.tcp_info import TcpInfo
 from devices.uplink.trouble import NetworkTrouble, Stopped, Trouble
 
 _NOISE = os.urandom(1 << 20)

@@ -6,8 +6,8 @@ uncompressed picture takes, for MJPEG commonly its largest. So a claim is a rang
 
 from dataclasses import dataclass
 
-from devices.mode_choice import ChosenMode, needed_bps
-from devices.model import Device, DeviceKind
+from devices.model.device import Device, DeviceKind
+from devices.model.mode_choice import ChosenMode, needed_bps
 from devices.usb.descriptors import (
     AUDIO_STREAMING,
     HIGH_SPEED,

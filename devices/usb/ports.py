@@ -9,8 +9,8 @@ from devices.health.faults import Fault, with_health
 from devices.health.line import Record
 from devices.health.tracker import HealthTracker
 from devices.host.clock import Clock
-from devices.model import Device
-from devices.quirks import quirk
+from devices.model.device import Device
+from devices.model.quirks import quirk
 from devices.usb.budget import on_controller, sharing
 from devices.usb.claims import usable_bps as usable_by
 from devices.usb.descriptors import SUPER_SPEED

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from devices.quirks import has_generic_name, quirk
+from devices.model.quirks import has_generic_name, quirk
 from devices.usb.descriptors import (
     AUDIO_STREAMING,
     HIGH_SPEED,

@@ -14,18 +14,21 @@ from uuid import UUID, uuid4
 
 from config.errors import ArchiveError, PackageNotFound, StorageError
 from config.files import is_folder, is_regular
-from config.schema import Settings
+from config.settings.schema import Settings
 from devices.host.clock import Clock, boot_id
-from recorder.archive import catalog, fixity, names, place, verification
-from recorder.archive.disk import PRIVATE, Disk
-from recorder.archive.fixity import Progress
-from recorder.archive.locking import locked
-from recorder.archive.model import Begun, Package, Problem, RecordingFacts, SessionContext
+from recorder.archive import catalog
 from recorder.archive.rebuilding import refuse_damaged, settle_all
-from recorder.archive.work import BEGUN_FILE, METADATA_FILES, WorkFolder, encode_begun, read_part, recall_begun
-from recorder.dossier.enclose import note, recorded_session
-from recorder.dossier.papers import LETTERS
-from recorder.storage_errors import storage_error
+from recorder.disk import place
+from recorder.disk.durable import PRIVATE, Disk
+from recorder.disk.errors import storage_error
+from recorder.disk.locking import locked
+from recorder.features.dossier.enclose import note, recorded_session
+from recorder.features.dossier.papers import LETTERS
+from recorder.model import names
+from recorder.package import fixity, verification
+from recorder.package.fixity import Progress
+from recorder.package.manifest import Begun, Package, Problem, RecordingFacts, SessionContext
+from recorder.package.work import BEGUN_FILE, METADATA_FILES, WorkFolder, encode_begun, read_part, recall_begun
 
 RESERVE_BYTES = 2_000_000_000
 """Free space, in bytes, below which no session begins: an hour of 1080p30, half an hour of the largest profile."""
@@ -174,7 +177,7 @@ class Archive:
 
     def discard(self, work: WorkFolder) -> None:
         """Remove the work folder of a session that recorded nothing; raises ArchiveError when there is media in it."""
-        from recorder.archive.media import holds_media
+        from recorder.package.media import holds_media
 
         letters = work.path / "data" / LETTERS  # copies, of which the dossier has the originals
         known = {work.path / name for name in (BEGUN_FILE, *METADATA_FILES)}

@@ -10,9 +10,10 @@ import msgspec
 
 from config.errors import ArchiveError, PackageNotFound, StorageError
 from config.files import read_file
-from recorder.archive import bag, fixity, names
-from recorder.archive.model import Package, PackageState, Recording, decode_recording
-from recorder.archive.work import PROGRAM, RECORDING_FILE, read_begun, time_of
+from recorder.model import names
+from recorder.package import bag, fixity
+from recorder.package.manifest import Package, PackageState, Recording, decode_recording
+from recorder.package.work import PROGRAM, RECORDING_FILE, read_begun, time_of
 
 INCOMING = ".incoming"
 """The folder of work folders: in the archive, so that sealing is a rename, and hidden, so that nobody lists it."""

@@ -13,13 +13,13 @@ import msgspec
 from config.files import json_text
 from devices.host import threads
 from devices.host.priority import be_at_least
-from recorder.archive import names
-from recorder.archive.disk import ASIDE, Disk
-from recorder.archive.fixity import Progress
-from recorder.archive.model import Chapter, Recording
-from recorder.archive.wishes import SLIDES_FOLDER, Derived, SlideWishes, Wishes
-from recorder.archive.work import DERIVED_FILE, LEVELS_FILE, WorkFolder
+from recorder.disk.durable import ASIDE, Disk
+from recorder.model import names
 from recorder.model.marks import Mark
+from recorder.package.fixity import Progress
+from recorder.package.manifest import Chapter, Recording
+from recorder.package.wishes import SLIDES_FOLDER, Derived, SlideWishes, Wishes
+from recorder.package.work import DERIVED_FILE, LEVELS_FILE, WorkFolder
 
 SHEET_FILE = "data/thumbnails.jpg"
 CHAPTERS_SHARE = 0.5
@@ -77,7 +77,7 @@ class Deriving:
         """Write the report, and what was derived; the payload's manifest is there, the tag manifest is not."""
         wishes = self._wishes.report
         if wishes is not None:
-            from recorder.report.page import write_report
+            from recorder.features.report.page import write_report
 
             name, language = names.session_of(self._work.name), self._wishes.language
             reason = self._tried("report", lambda: write_report(self._work.path, name, wishes, language, self._disk))
@@ -100,8 +100,8 @@ class Deriving:
         return bool(slides) and all(picture and (self._work.path / picture).is_file() for picture in pictures)
 
     def _slides(self, recording: Recording, wishes: SlideWishes) -> list[Chapter]:
-        from recorder.report.material import read_events
-        from recorder.slides.chapters import SlideChapters
+        from recorder.features.report.material import read_events
+        from recorder.features.slides.chapters import SlideChapters
 
         found = SlideChapters(
             self._work.path,
@@ -114,7 +114,7 @@ class Deriving:
         return found.find(recording.media)
 
     def _sheet(self, recording: Recording) -> None:
-        from recorder.slides.sheet import thumbnails_sheet
+        from recorder.features.slides.sheet import thumbnails_sheet
 
         advance = self._advance(recording, CHAPTERS_SHARE, CHAPTERS_SHARE + 0.05)
         sheet = thumbnails_sheet(self._work.path, recording.media, advance)
@@ -122,7 +122,7 @@ class Deriving:
             self._disk.write(self._work.path / SHEET_FILE, sheet)
 
     def _levels(self, recording: Recording) -> None:
-        from recorder.report.material import read_levels
+        from recorder.features.report.material import read_levels
 
         advance = self._advance(recording, CHAPTERS_SHARE + 0.05, OVERVIEW_SHARE)
         levels = read_levels(self._work.path, recording.media, advance)

@@ -11,18 +11,18 @@ import msgspec
 
 from config.errors import ArchiveError, StorageError
 from config.files import json_text
-from config.quantities import brief_size
+from config.settings.quantities import brief_size
 from config.version import VERSION
-from recorder.archive import bag, premis
-from recorder.archive.disk import PRIVATE, Disk
-from recorder.archive.documents import bag_info, dublin_core, readme_files
-from recorder.archive.fixity import Progress, Tally
-from recorder.archive.model import Addition, Consent, Recording, RequestFacts
-from recorder.archive.names import one_line, slug, storable
-from recorder.archive.place import MARGIN_BYTES
-from recorder.archive.premis import Change, EventType
 from recorder.archive.rebuilding import Draft, rebuilding, size_of
-from recorder.archive.work import DUBLIN_CORE_FILE, PREMIS_FILE, RECORDING_FILE
+from recorder.disk.durable import PRIVATE, Disk
+from recorder.disk.place import MARGIN_BYTES
+from recorder.model.names import one_line, slug, storable
+from recorder.package import bag, premis
+from recorder.package.documents import bag_info, dublin_core, readme_files
+from recorder.package.fixity import Progress, Tally
+from recorder.package.manifest import Addition, Consent, Recording, RequestFacts
+from recorder.package.premis import Change, EventType
+from recorder.package.work import DUBLIN_CORE_FILE, PREMIS_FILE, RECORDING_FILE
 
 type Raw = dict[str, Any]
 """The content of recording.json as JSON has it: fields that a newer Liput wrote are kept as they are."""
@@ -58,7 +58,7 @@ def describe(
 
 
 def _report(draft: Draft) -> dict[str, bytes]:
-    from recorder.report.page import report_of_changed  # what draws its pictures takes a while to load
+    from recorder.features.report.page import report_of_changed  # what draws its pictures takes a while to load
 
     changed = {**draft.written, bag.MANIFEST_FILE: bag.manifest_text(draft.payload)}
     return report_of_changed(draft.folder, changed)

@@ -23,15 +23,17 @@ import msgspec
 from config.errors import ArchiveError, PackageDamaged
 from config.files import json_text, read_file
 from config.version import VERSION
-from recorder.archive import bag, catalog, fixity, names, premis
-from recorder.archive.disk import PRIVATE
-from recorder.archive.documents import bag_info, dublin_core, readme_files
-from recorder.archive.fixity import CHUNK_BYTES, Progress, Tally
+from recorder.archive import catalog
 from recorder.archive.handing import publishing
-from recorder.archive.model import Consent, Recording
 from recorder.archive.rebuilding import damaged, refuse_incomplete
-from recorder.archive.work import DEVICES_FILE, DUBLIN_CORE_FILE, POSTER_FILE, PREMIS_FILE, RECORDING_FILE
-from recorder.troubles import kind_and_subject
+from recorder.disk.durable import PRIVATE
+from recorder.model import names
+from recorder.model.troubles import kind_and_subject
+from recorder.package import bag, fixity, premis
+from recorder.package.documents import bag_info, dublin_core, readme_files
+from recorder.package.fixity import CHUNK_BYTES, Progress, Tally
+from recorder.package.manifest import Consent, Recording
+from recorder.package.work import DEVICES_FILE, DUBLIN_CORE_FILE, POSTER_FILE, PREMIS_FILE, RECORDING_FILE
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,15 +19,16 @@ import psutil
 
 from config.errors import PackageBusy, PackageNotFound, SessionError, StorageError
 from config.files import stamp
-from config.quantities import brief_size
+from config.settings.quantities import brief_size
 from config.state import state_folder, transaction
 from devices.health.line import PC, Kind, Level, Record, nowhere
 from devices.host.clock import Clock
-from recorder.archive import catalog, fixity
-from recorder.archive.fixity import Flow, Progress
-from recorder.archive.locking import locked
-from recorder.archive.model import Problem, ProblemKind
-from recorder.archive.verification import verify
+from recorder.archive import catalog
+from recorder.disk.locking import locked
+from recorder.package import fixity
+from recorder.package.fixity import Flow, Progress
+from recorder.package.manifest import Problem, ProblemKind
+from recorder.package.verification import verify
 
 FILE = "fixity.sqlite3"
 MOST_PROBLEMS = 100

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from config.errors import ArchiveError, StorageError
 from config.files import NotRegular, held, open_regular, sync
-from config.quantities import brief_size
-from recorder.archive.disk import aside_of, rename_new
-from recorder.archive.locking import is_at, take
-from recorder.archive.place import MARGIN_BYTES
-from recorder.storage_errors import storage_error
+from config.settings.quantities import brief_size
+from recorder.disk.durable import aside_of, rename_new
+from recorder.disk.errors import storage_error
+from recorder.disk.locking import is_at, take
+from recorder.disk.place import MARGIN_BYTES
 
 
 @contextmanager

@@ -25,11 +25,13 @@ import msgspec
 from config.errors import StateError, StorageError
 from config.files import read_file
 from config.state import state_folder
-from recorder.archive import bag, catalog, names
-from recorder.archive.fixity import Progress
-from recorder.archive.model import Package, PackageState, Recording
-from recorder.archive.names import storable
-from recorder.archive.work import RECORDING_FILE
+from recorder.archive import catalog
+from recorder.model import names
+from recorder.model.names import storable
+from recorder.package import bag
+from recorder.package.fixity import Progress
+from recorder.package.manifest import Package, PackageState, Recording
+from recorder.package.work import RECORDING_FILE
 
 VERSION = 2
 """Of the tables; a file of another version is made anew."""

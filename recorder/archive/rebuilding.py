@@ -18,14 +18,16 @@ from pathlib import Path
 
 from config.errors import ArchiveError, LiputError, PackageDamaged, StorageError
 from config.files import open_regular, read_file
-from config.quantities import brief_size
-from recorder.archive import bag, catalog, fixity, names
-from recorder.archive.disk import NOT_HERE, Disk
-from recorder.archive.fixity import CHUNK_BYTES, Tally
-from recorder.archive.locking import locked
-from recorder.archive.model import Problem
-from recorder.archive.verification import verify
-from recorder.storage_errors import storage_error
+from config.settings.quantities import brief_size
+from recorder.archive import catalog
+from recorder.disk.durable import NOT_HERE, Disk
+from recorder.disk.errors import storage_error
+from recorder.disk.locking import locked
+from recorder.model import names
+from recorder.package import bag, fixity
+from recorder.package.fixity import CHUNK_BYTES, Tally
+from recorder.package.manifest import Problem
+from recorder.package.verification import verify
 
 
 def size_of(source: Path) -> int:

@@ -26,13 +26,14 @@ from config.version import VERSION
 from devices.health.line import PC, HealthLine, Level
 from devices.health.log import LEFT_OUT, log_folder
 from devices.health.query import Wanted, read
-from recorder.archive import bag, fixity, premis
 from recorder.archive.deriving import OVERVIEW_SHARE, Deriving, of_marks, share
-from recorder.archive.disk import ASIDE, PRIVATE, Disk
-from recorder.archive.documents import bag_info, dublin_core, readme_files
-from recorder.archive.fixity import Progress
-from recorder.archive.media import NOT_DECODED, OPEN_SAFELY, probe
-from recorder.archive.model import (
+from recorder.disk.durable import ASIDE, PRIVATE, Disk
+from recorder.features.dossier.enclose import enclose
+from recorder.model.names import uuid_of_part
+from recorder.package import bag, fixity, premis
+from recorder.package.documents import bag_info, dublin_core, readme_files
+from recorder.package.fixity import Progress
+from recorder.package.manifest import (
     INTERRUPTED,
     UNREADABLE,
     Begun,
@@ -42,8 +43,8 @@ from recorder.archive.model import (
     VideoTrack,
     decode_recording,
 )
-from recorder.archive.names import uuid_of_part
-from recorder.archive.work import (
+from recorder.package.media import NOT_DECODED, OPEN_SAFELY, probe
+from recorder.package.work import (
     BEGUN_FILE,
     CHECKS_FILE,
     DEVICES_FILE,
@@ -58,7 +59,6 @@ from recorder.archive.work import (
     encode_begun,
     program_files,
 )
-from recorder.dossier.enclose import enclose
 
 POSTER_WIDTH = 1280
 """Pixels, at most; a smaller picture stays as it is."""

@@ -10,12 +10,12 @@ from collections.abc import Callable
 import msgspec
 
 from config.errors import LiputError, UsageError
-from config.schema import Settings
-from config.secrets import StreamTarget, secret_url, stream_name, stream_target
-from recorder.archive.names import storable
-from recorder.control.protocol import DestinationAdd, DestinationChange, DestinationRemove, DestinationRestart
+from config.settings.schema import Settings
+from config.settings.secrets import StreamTarget, secret_url, stream_name, stream_target
 from recorder.control.spec import Spec
 from recorder.live.destinations import Destinations
+from recorder.model.names import storable
+from recorder.running.protocol import DestinationAdd, DestinationChange, DestinationRemove, DestinationRestart
 
 type Remember = Callable[[Callable[[Spec], Spec]], Spec]
 """Changes what the recorder was asked to be, on disk too, and returns that."""

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from devices.host.child import HOME, READ_BYTES, ChildProcess, finding_us, python_module
-from recorder.control import sockets
+from recorder.running import sockets
 
 VARIABLE = "LIPUT_RECORDERS"
 SPARE = "LIPUT_SPARE"

@@ -12,8 +12,8 @@ from pathlib import Path
 from devices.host.background import BackgroundTask
 from devices.host.clock import NANOSECONDS, Clock
 from devices.host.framing import ReceiveBuffer
-from recorder.control import sockets
-from recorder.control.operators import operators
+from recorder.running import sockets
+from recorder.running.operators import operators
 
 
 class Channel:

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import av
 
-from capture.preview import JpegWriter, Shrinker
+from capture.media.preview import JpegWriter, Shrinker
 from config.errors import LiputError, UsageError
 from devices.host.bucket import Bucket
 from devices.host.clock import NANOSECONDS, Clock
 from devices.host.framing import TooLong, block
 from recorder.control.loop import Channel, SocketLoop
-from recorder.control.protocol import PREVIEW_LENGTH, Failure, Look, Reply, decode_look, encode, refusal
+from recorder.running.protocol import PREVIEW_LENGTH, Failure, Look, Reply, decode_look, encode, refusal
 
 LONGEST_REQUEST = 4096
 MOST_VIEWERS = 8

@@ -30,27 +30,27 @@ if __name__ == "__main__":
 import msgspec
 
 from config.errors import LiputError, SettingsError
-from config.schema import Settings
-from config.settings import find_file, load_with_text, settings_of
+from config.settings.loading import find_file, load_with_text, settings_of
+from config.settings.schema import Settings
 from devices.health.log import open_health_log
+from devices.host import heap
 from devices.host.clock import Clock, SystemClock
 from devices.host.priority import Standing, ask
 from devices.host.process_stat import OURS
-from recorder import heap
-from recorder.control import directory
 from recorder.control.launched import SPARE, UNIT
-from recorder.control.operators import umask
-from recorder.control.protocol import Failure, failure
 from recorder.control.spec import ENVIRONMENT, LONGEST, OWN, Spec, decode_spec
 from recorder.control.streams import Handshake
+from recorder.running import directory
+from recorder.running.operators import umask
+from recorder.running.protocol import Failure, failure
 
 if TYPE_CHECKING:
     from types import FrameType
 
-    from devices.model import Device
+    from devices.model.device import Device
     from devices.service import DeviceService
     from recorder.control.recorder import Inbox
-    from recorder.stages.profile import StageProfile
+    from recorder.features.profiler.profile import StageProfile
 
 
 def main() -> int:
@@ -85,7 +85,7 @@ def main() -> int:
 
 def _load() -> None:
     """Load all that sessions with devices take. Where that fails, the session that needs it tries again, and tells."""
-    for name in ("recorder.control.recorder", "capture.device_choice", "devices.service"):
+    for name in ("recorder.control.recorder", "capture.sources.device_choice", "devices.service"):
         try:
             import_module(name)
         except Exception:
@@ -104,7 +104,7 @@ def _record(spec: Spec, handshake: Handshake, inbox: "Inbox", clock: Clock, stan
     # Only now: media libraries take half a second, and a client that waits may be told of a wrong word before.
     from capture.timing import untimed
     from recorder.control.recorder import Recorder
-    from recorder.planning import plan_session
+    from recorder.session.planning import plan_session
 
     gc.freeze()
     gc.enable()
@@ -153,7 +153,7 @@ def _settings_of(spec: Spec) -> tuple[Settings, Spec]:
 
 
 def _profile() -> "StageProfile":
-    from recorder.stages.profile import StageProfile  # few sessions are asked to tell what they take
+    from recorder.features.profiler.profile import StageProfile  # few sessions are asked to tell what they take
 
     return StageProfile()
 
@@ -165,7 +165,7 @@ def plugged_in(service: "DeviceService | None") -> "Sequence[Device]":
     """
     if service and service.is_watching and (seen := service.devices()):
         return seen
-    from devices.snapshot import list_devices
+    from devices.monitor.snapshot import list_devices
 
     return list_devices()
 

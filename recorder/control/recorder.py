@@ -15,30 +15,30 @@ import msgspec
 from capture.timing import untimed
 from config.errors import DeviceError, LiputError, SessionError, StorageError
 from config.events import Emit, Event
-from config.settings import load_settings
+from config.settings.loading import load_settings
 from devices.host import threads
 from devices.host.awake import Awake
 from devices.host.clock import NANOSECONDS, Clock
+from devices.host.heap import garbage_collector
 from devices.host.priority import NICE, OOM_SCORE, REALTIME, Standing
 from recorder.archive.catalog import work_folder
-from recorder.archive.names import storable
-from recorder.control import directory
-from recorder.control.claims import Claim, Claims
 from recorder.control.destinations import change_destinations
-from recorder.control.directory import RecorderFolder
 from recorder.control.preview_server import PreviewServer
-from recorder.control.protocol import Failure, Note, Ready, Sealing, encode, failure
 from recorder.control.server import ControlServer
 from recorder.control.spec import Spec, saved_spec
 from recorder.control.streams import Handshake, bound_printed, print_into
-from recorder.heap import garbage_collector
+from recorder.model.names import storable
 from recorder.model.status import SessionResult, SessionState
-from recorder.planning import Planned
-from recorder.scene import PROGRAM
-from recorder.session import Session
+from recorder.program.scene import PROGRAM
+from recorder.running import directory
+from recorder.running.claims import Claim, Claims
+from recorder.running.directory import RecorderFolder
+from recorder.running.protocol import Failure, Note, Ready, Sealing, encode, failure
+from recorder.session.planning import Planned
+from recorder.session.session import Session
 
 if TYPE_CHECKING:
-    from recorder.stages.profile import StageProfile
+    from recorder.features.profiler.profile import StageProfile
 
 type Inbox = queue.SimpleQueue[Literal["end", "over"]]
 """Tells the main thread that somebody wants the session to end, or that it has.

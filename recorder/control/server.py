@@ -21,7 +21,9 @@ from devices.host.bucket import Bucket
 from devices.host.clock import Clock
 from devices.host.framing import TooLong
 from recorder.control.loop import Channel, SocketLoop
-from recorder.control.protocol import (
+from recorder.model.eventlog import History
+from recorder.model.status import AFTER, BEFORE, SessionResult, SessionStatus
+from recorder.running.protocol import (
     LONGEST_LINE,
     AnyRequest,
     DestinationAdd,
@@ -44,11 +46,9 @@ from recorder.control.protocol import (
     encode,
     refusal,
 )
-from recorder.eventlog import History
-from recorder.model.status import AFTER, BEFORE, SessionResult, SessionStatus
 
 if TYPE_CHECKING:
-    from recorder.session import Session
+    from recorder.session.session import Session
 
 type Change = Callable[[DestinationChange], str]
 """Changes the destinations and returns what else there is to say of it; may wait for a disk."""

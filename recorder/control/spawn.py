@@ -10,11 +10,11 @@ import msgspec
 from config.errors import SessionError
 from devices.host.child import HOME, ChildProcess
 from devices.host.framing import ReceiveBuffer
-from recorder.archive.names import quoted
-from recorder.control.directory import RecorderFolder
 from recorder.control.launched import Unit, environment, launched
-from recorder.control.protocol import HANDSHAKES, Failure, raised
 from recorder.control.spec import ENVIRONMENT, LONGEST, Spec, encode_spec
+from recorder.model.names import quoted
+from recorder.running.directory import RecorderFolder
+from recorder.running.protocol import HANDSHAKES, Failure, raised
 
 DISCARD_S = 5.0
 READY_S = 90.0

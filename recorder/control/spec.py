@@ -8,8 +8,8 @@ from pathlib import Path
 import msgspec
 
 from config.errors import UsageError
-from config.secrets import Secret, secret_url
-from recorder.asked import Asked
+from config.settings.secrets import Secret, secret_url
+from recorder.session.request import Asked
 
 ENVIRONMENT = (
     "DISPLAY", "XAUTHORITY", "WAYLAND_DISPLAY", "XDG_SESSION_TYPE", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS",

@@ -5,7 +5,7 @@ import os
 import sys
 from pathlib import Path
 
-from recorder.control.protocol import Failure, Ready, encode
+from recorder.running.protocol import Failure, Ready, encode
 
 LARGEST = 512 * 1024
 

@@ -12,7 +12,7 @@ import msgspec
 from av.error import FFmpegError
 from av.stream import Stream
 
-from config.secrets import StreamTarget
+from config.settings.secrets import StreamTarget
 from devices.host.child import ChildProcess, python_module
 from devices.host.clock import NANOSECONDS, Clock
 from devices.host.framing import ReceiveBuffer

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from av.stream import Stream
 
 from config.events import Emit
-from config.secrets import StreamTarget
+from config.settings.secrets import StreamTarget
 from devices.host.background import BackgroundTask, pause_s
 from devices.host.clock import NANOSECONDS, Clock
 from recorder.live.attempt import Attempt, StopRequest

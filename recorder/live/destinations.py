@@ -12,7 +12,7 @@ from av.stream import Stream
 
 from config.errors import SessionError, UsageError
 from config.events import Emit
-from config.secrets import StreamTarget
+from config.settings.secrets import StreamTarget
 from devices.host.clock import NANOSECONDS, Clock
 from recorder.live.destination import LiveDestination
 from recorder.live.url import parse_live_url

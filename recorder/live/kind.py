@@ -1,6 +1,6 @@
 """A kind of live destination: its address, how it is streamed to, and how it is tried without streaming.
 
-One module of recorder/live/kinds for each, with a KIND; config/addresses.py says which schemes of addresses are its.
+One module of recorder/live/kinds for each, with a KIND; config/settings/addresses.py has the schemes of its addresses.
 A kind is loaded where an address means it, and what it takes to stream by the child that streams.
 """
 
@@ -10,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from config.addresses import SCHEMES
+from config.settings.addresses import SCHEMES
 from recorder.live.protocol import Report, Request
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 type Tell = Callable[[Report], None]
 type Reached = Literal["ok", "ok-folder", "ok-listens", "port-taken", "port-forbidden", "not-here", "no-libsrt"]
-"""What trying a destination found: one of the codes of agent/checks/internet.py."""
+"""What trying a destination found: one of the codes of agent/checks/kinds/internet.py."""
 
 
 class LiveUrl(Protocol):
@@ -70,7 +70,7 @@ class DestinationKind[Url: LiveUrl]:
 
 
 def kind_of(scheme: str) -> DestinationKind[Any]:
-    """Return the kind of the addresses that begin with `scheme`, one of config.addresses.SCHEMES."""
+    """Return the kind of the addresses that begin with `scheme`, one of config.settings.addresses.SCHEMES."""
     module = f"recorder.live.kinds.{SCHEMES[scheme].kind}"
     kind = import_module(module).KIND
     if not isinstance(kind, DestinationKind):

@@ -12,16 +12,16 @@ from fractions import Fraction
 import av
 import numpy as np
 
-from capture.pictures import plane_views
+from capture.media.pictures import plane_views
 from capture.source import SAMPLE_RATE, Matrix
-from config.schema import Settings
-from config.secrets import StreamTarget, secret_url
+from config.settings.schema import Settings
+from config.settings.secrets import StreamTarget, secret_url
 from devices.host.clock import Clock
-from recorder.encoder import AAC_FRAME, AudioSettings, Encoder
+from recorder.encode.encoder import AAC_FRAME, AudioSettings, Encoder
+from recorder.encode.x264 import VIDEO_TIME_BASE, VideoSettings
 from recorder.live.destination import LiveDestination
 from recorder.live.url import RtmpUrl, parse_live_url
 from recorder.model.status import DestinationLine
-from recorder.x264 import VIDEO_TIME_BASE, VideoSettings
 
 CONNECT_S = 8.0
 """How long it may take until the stream is live."""

@@ -11,8 +11,8 @@ from urllib.parse import quote, quote_plus, unquote
 
 import msgspec
 
-from config.addresses import LONGEST_STREAM_ID, PASSPHRASE_LENGTHS, SCHEMES
 from config.errors import UsageError
+from config.settings.addresses import LONGEST_STREAM_ID, PASSPHRASE_LENGTHS, SCHEMES
 from recorder.live.kind import LiveUrl, kind_of
 
 EXAMPLE = "an address looks like rtmps://a.rtmps.youtube.com/live2 with its key apart, or rtmp://host/app/key"

@@ -8,7 +8,7 @@ from enum import StrEnum
 import msgspec
 
 from devices.health.tracker import HealthBoard
-from devices.model import Health
+from devices.model.device import Health
 
 
 class SessionState(StrEnum):
@@ -171,7 +171,7 @@ class StreamLine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LoadLine(msgspec.Struct, frozen=True, kw_only=True):
-    """How this PC gets on with the picture (recorder/overload).
+    """How this PC gets on with the picture (recorder/features/load_shedding).
 
     `steps` are what is done to need less of it, in order, none where it keeps up; `behind_s` of pictures wait, `busy`
     is which part of the time their thread works, `left_out` how many were not encoded so that others could be.
@@ -184,7 +184,7 @@ class LoadLine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EncoderLine(msgspec.Struct, frozen=True, kw_only=True):
-    """What encodes the picture (recorder/hardware): its `name` as in the settings, why, and what is wrong with others.
+    """What encodes the picture (recorder/encode): its `name` as in the settings, why, and what is wrong with others.
 
     `why`: `set`, `tried` (with real pictures), `refused` (what was wished for), `failed` (what was chosen).
     """

@@ -25,13 +25,13 @@ from av.video.stream import VideoStream
 
 from config.errors import MediaError
 from config.files import open_regular
-from recorder.archive.disk import Disk, aside_of
-from recorder.archive.media import NOT_DECODED, OPEN_SAFELY, Media, tracks
+from recorder.disk.durable import Disk, aside_of
+from recorder.disk.errors import storage_error
 from recorder.model.marks import Mark
 from recorder.model.titles import chapters, copy_made, copy_title
 from recorder.mp4.boxes import box_at
 from recorder.mp4.finish import finish
-from recorder.storage_errors import storage_error
+from recorder.package.media import NOT_DECODED, OPEN_SAFELY, Media, tracks
 
 BUFFER_BYTES = 1 << 20
 MP4, MATROSKA = "mp4", "matroska"

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from config.errors import ArchiveError, StorageError
-from recorder.archive import catalog, names
+from recorder.archive import catalog
 from recorder.archive.archive import Archive
-from recorder.archive.model import Begun
 from recorder.archive.rebuilding import HISTORY
-from recorder.archive.work import read_part, recall_begun
+from recorder.model import names
+from recorder.package.manifest import Begun
+from recorder.package.work import read_part, recall_begun
 
 
 @dataclass(frozen=True, slots=True)

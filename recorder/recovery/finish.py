@@ -22,24 +22,26 @@ import msgspec
 from config.errors import ArchiveError, MediaError, StorageError
 from config.events import Event
 from config.files import read_file
-from config.quantities import brief_size, clock_text
+from config.settings.quantities import brief_size, clock_text
 from devices.host.clock import Clock
-from recorder.archive import catalog, fixity, names
+from recorder.archive import catalog
 from recorder.archive.archive import Archive
-from recorder.archive.bag import TAG_MANIFEST_FILE
-from recorder.archive.disk import PRIVATE, Disk
-from recorder.archive.fixity import Progress, Tally
-from recorder.archive.model import INTERRUPTED, UNREADABLE, Gap, Package, PartFacts, RecordingFacts, decode_recording
-from recorder.archive.runs import RECOVERED_KIND
-from recorder.archive.work import BEGUN_FILE, METADATA_FILES, PROGRAM, RECORDING_FILE, WorkFolder, encode_begun
-from recorder.dossier.enclose import PAYLOAD
-from recorder.dossier.papers import LETTERS
+from recorder.disk.durable import PRIVATE, Disk
+from recorder.features.dossier.enclose import PAYLOAD
+from recorder.features.dossier.papers import LETTERS
+from recorder.model import names
 from recorder.model.marks import Mark
+from recorder.model.troubles import reason_of
 from recorder.mp4.finish import MOST_CUT_BYTES
+from recorder.package import fixity
+from recorder.package.bag import TAG_MANIFEST_FILE
+from recorder.package.fixity import Progress, Tally
+from recorder.package.manifest import INTERRUPTED, UNREADABLE, Gap, Package, PartFacts, RecordingFacts, decode_recording
+from recorder.package.runs import RECOVERED_KIND
+from recorder.package.work import BEGUN_FILE, METADATA_FILES, PROGRAM, RECORDING_FILE, WorkFolder, encode_begun
 from recorder.recovery.copying import Advance, Piece, form, repair, write_copy
 from recorder.recovery.evidence import Left, examine, placed
 from recorder.recovery.rebuild import begins, read_events, rebuild
-from recorder.troubles import reason_of
 
 
 def join(

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from config.errors import ArchiveError
-from recorder.archive import fixity
 from recorder.archive.exporting import Content
-from recorder.archive.fixity import Progress, Tally
 from recorder.archive.handing import publishing
-from recorder.archive.model import Recording
-from recorder.archive.work import program_files
 from recorder.model.marks import Mark
+from recorder.package import fixity
+from recorder.package.fixity import Progress, Tally
+from recorder.package.manifest import Recording
+from recorder.package.work import program_files
 from recorder.recovery.copying import copy, is_same_copy, look, read_back
 
 

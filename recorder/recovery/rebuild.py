@@ -16,11 +16,11 @@ import msgspec
 from config.events import Event
 from config.files import json_lines, read_file
 from devices.host.clock import SystemClock
-from recorder.archive.model import INTERRUPTED, Gap, PartFacts, RecordingFacts
-from recorder.archive.runs import RECOVERED_KIND
-from recorder.archive.work import EVENTS_FILE
 from recorder.model.marks import Mark
-from recorder.troubles import ActiveFaults
+from recorder.model.troubles import ActiveFaults
+from recorder.package.manifest import INTERRUPTED, Gap, PartFacts, RecordingFacts
+from recorder.package.runs import RECOVERED_KIND
+from recorder.package.work import EVENTS_FILE
 
 NOTICED_S = 0.1
 """A gap shorter than this is none: a frame or two, and the rounding of clocks."""

@@ -15,12 +15,12 @@ from config.errors import LiputError, PackageBusy, PackageNotFound, SessionError
 from devices.host.clock import Clock
 from recorder.archive import catalog
 from recorder.archive.archive import Archive
-from recorder.archive.bag import TAG_MANIFEST_FILE
-from recorder.archive.disk import Disk
-from recorder.archive.fixity import Progress
-from recorder.archive.media import holds_media
-from recorder.archive.model import Gap, Package, PartFacts
-from recorder.archive.work import WorkFolder
+from recorder.disk.durable import Disk
+from recorder.package.bag import TAG_MANIFEST_FILE
+from recorder.package.fixity import Progress
+from recorder.package.manifest import Gap, Package, PartFacts
+from recorder.package.media import holds_media
+from recorder.package.work import WorkFolder
 from recorder.recovery.evidence import examine
 from recorder.recovery.find import Unfinished
 from recorder.recovery.finish import Finisher, missing, place_for, sweep

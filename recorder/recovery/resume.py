@@ -19,14 +19,14 @@ from config.events import Event
 from config.files import open_regular
 from devices.host.clock import NANOSECONDS, Clock, boot_id
 from devices.host.deadline import DeadlineTask
-from recorder.archive import names
 from recorder.archive.archive import Archive
-from recorder.archive.model import SessionContext
-from recorder.archive.work import WorkFolder
-from recorder.fragments import plays_s
+from recorder.disk.faults import OPEN_S, stalled
+from recorder.model import names
+from recorder.mp4.fragments import plays_s
+from recorder.package.manifest import SessionContext
+from recorder.package.work import WorkFolder
 from recorder.recovery.find import find
 from recorder.recovery.rebuild import into_run_s, log_of, read_events
-from recorder.storing.faults import OPEN_S, stalled
 
 ENDING = {"session-stopping", "session-ended"}
 """Events after which nobody wants a session to go on."""
@@ -144,7 +144,7 @@ def _zero_ns(works: Sequence[WorkFolder]) -> int | None:
 
 
 def _form(event: Event) -> VideoFormat | None:
-    """Return the form of the program as the event of its beginning has it (`recorder.plan.live_facts`)."""
+    """Return the form of the program as the event of its beginning has it (`recorder.session.plan.live_facts`)."""
     match event.kind, dict(event.detail):
         case "session-live", {
             "width": int(width), "height": int(height), "rate": int() | float() as rate, "matrix": str(matrix)

@@ -7,7 +7,7 @@ import pytest
 
 from devices.host.clock import SystemClock
 from recorder.archive.archive import Archive
-from recorder.control import directory
+from recorder.running import directory
 from tests.support.room import Room
 
 

@@ -212,7 +212,9 @@ def test_help_needs_nothing(room: Room, options: tuple[str, ...]) -> None:
 
 
 def test_help_loads_no_media_library(room: Room) -> None:
-    listing = "import sys, atexit; atexit.register(lambda: print(*sys.modules)); import agent.cli; agent.cli.main()"
+    listing = (
+        "import sys, atexit; atexit.register(lambda: print(*sys.modules)); from agent.cli import main; main.main()"
+    )
     done = command.run_python(room.home, listing, "--help")
     loaded = {name.partition(".")[0] for name in done.stdout.splitlines()[-1].split()}
     assert {"agent", "click"} <= loaded

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from agent import session_options
+from agent.sessions import options
 from tests.support import command
 from tests.support.room import Room
 from tests.support.terminal import Terminal
@@ -56,7 +56,7 @@ def test_a_session_does_not_wait_for_an_answer(room: Room, monkeypatch: pytest.M
         assert terminal.wait() == 0
     package = room.only_package()
     assert recording_of(package)["consent"]["state"] == "not-asked"
-    assert session_options.PATIENCE_S < 30
+    assert options.PATIENCE_S < 30
 
 
 def test_a_script_is_never_asked(room: Room) -> None:

@@ -72,15 +72,20 @@ def test_the_receiver_gets_every_picture(bare: Path, temporary: Path, tmp_path: 
     assert list(temporary.iterdir()) == []
 
 
+WITHOUT_NGINX = """
+from agent.cli import main
+from agent.sessions import receiver
+receiver.nginx_with_rtmp = lambda: None
+main.main()
+"""
+
+
 def test_it_works_without_nginx_and_ffmpeg(bare: Path, temporary: Path, tmp_path: Path) -> None:
     # nginx is looked for beyond the PATH: a PATH of its own is not enough to hide it.
-    code = (
-        "import agent.receiver as receiver; receiver.nginx_with_rtmp = lambda: None\nimport agent.cli; agent.cli.main()"
-    )
     empty = tmp_path / "bin"
     empty.mkdir()
     words = ["demo", "--for", "1s", "--profile", "240p15"]
-    done = command.run_python(bare, code, *words, more={"TMPDIR": str(temporary), "PATH": str(empty)})
+    done = command.run_python(bare, WITHOUT_NGINX, *words, more={"TMPDIR": str(temporary), "PATH": str(empty)})
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("No receiver is installed")
     assert "Streamed" not in done.stdout
@@ -88,11 +93,10 @@ def test_it_works_without_nginx_and_ffmpeg(bare: Path, temporary: Path, tmp_path
 
 
 def test_the_ffmpeg_command_is_receiver_enough(bare: Path, temporary: Path) -> None:
-    code = (
-        "import agent.receiver as receiver; receiver.nginx_with_rtmp = lambda: None\nimport agent.cli; agent.cli.main()"
-    )
     assert shutil.which("ffmpeg")
-    done = command.run_python(bare, code, "demo", "--for", "2s", "--profile", "240p15", more={"TMPDIR": str(temporary)})
+    done = command.run_python(
+        bare, WITHOUT_NGINX, "demo", "--for", "2s", "--profile", "240p15", more={"TMPDIR": str(temporary)}
+    )
     assert (done.returncode, done.stderr) == (0, "")
     assert re.search(r"^Streamed to ffmpeg on this machine: [\d.]+ [kM]B arrived\.$", done.stdout, re.MULTILINE)
 

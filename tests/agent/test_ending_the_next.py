@@ -7,9 +7,9 @@ from signal import SIGTERM
 
 import pytest
 
-from recorder.control.client import ask
-from recorder.control.directory import RecorderFolder, RecorderInfo
-from recorder.control.protocol import Status
+from recorder.running.client import ask
+from recorder.running.directory import RecorderFolder, RecorderInfo
+from recorder.running.protocol import Status
 from tests.support import command, recorders, web
 from tests.support.room import Room
 from tests.support.waiting import wait_for

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from recorder.control import directory, sockets
-from recorder.control.directory import RecorderFolder
+from recorder.running import directory, sockets
+from recorder.running.directory import RecorderFolder
 from tests.support import command
 from tests.support.command import ROOT, running
 from tests.support.recorders import recorders

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from recorder.control import directory
+from recorder.running import directory
 from tests.support import command
 from tests.support.buses import Bus, Service, logind, screensaver
 from tests.support.command import Running, running

@@ -6,7 +6,7 @@ from signal import SIGKILL
 
 import pytest
 
-from agent.receiver import HOST
+from agent.sessions.receiver import HOST
 from tests.support.live import count, decode
 from tests.support.record_lines import check_lines
 from tests.support.room import FPS, Room, frames

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from devices.model import Device, DeviceKind
+from devices.model.device import Device, DeviceKind
 from devices.roles.matching import binding_of
 from devices.roles.roles import roles_store
 from tests.support import command, media, web

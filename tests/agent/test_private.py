@@ -8,12 +8,12 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from agent.checks.storage import NAME
+from agent.checks.kinds.storage import NAME
 from agent.service.units import Place, units
 from recorder.archive.privacy import close
-from recorder.control import operators
-from recorder.control.operators import umask
-from tests.agent.checks.test_storage import found, settings
+from recorder.running import operators
+from recorder.running.operators import umask
+from tests.agent.checks.kinds.test_storage import found, settings
 from tests.agent.service.test_units import SYSTEM, USER, settings_of
 from tests.support import archives, command
 

@@ -5,7 +5,7 @@ from resource import RUSAGE_CHILDREN, getrusage
 import msgspec
 import pytest
 
-from agent.reporters import PlainReporter, stages_text
+from agent.terminal.reporters import PlainReporter, stages_text
 from recorder.model.status import NamedCpu, StageFigures
 from tests.support import command
 from tests.support.leftovers import event

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from capture.compose.drawn import slate
-from capture.outage import OutageKind
 from capture.source import Matrix
-from config.messages import picture_text
+from capture.sources.outage import OutageKind
+from config.locale.picture import picture_text
 from tests.support import media
 from tests.support.room import Room, program
 

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from recorder.control import directory, sockets
-from recorder.control.client import Connection, ask
-from recorder.control.directory import RecorderFolder, RecorderInfo
-from recorder.control.protocol import Mark, Start, Status, Stop, Watch
 from recorder.model.status import SessionResult, SessionStatus
+from recorder.running import directory, sockets
+from recorder.running.client import Connection, ask
+from recorder.running.directory import RecorderFolder, RecorderInfo
+from recorder.running.protocol import Mark, Start, Status, Stop, Watch
 from tests.support import command
 from tests.support.command import running
 from tests.support.recorders import kill, recorders

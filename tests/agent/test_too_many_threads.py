@@ -9,17 +9,17 @@ import pytest
 
 from agent.devices.part import KnownInputs
 from agent.metrics.gathering import Gathering
-from agent.web.runs import Runs
-from agent.web.worker_pool import WorkerPool
-from devices import modes
+from agent.web.http.runs import Runs
+from agent.web.http.worker_pool import WorkerPool
 from devices.controls.presets import PresetKeeper
 from devices.host import threads
 from devices.host.clock import SystemClock
-from devices.model import Device, DeviceKind
-from devices.modes import CapabilityProber
-from devices.udev import PictureNode
-from recorder.control.find import running
+from devices.kernel.udev import PictureNode
+from devices.model.device import Device, DeviceKind
+from devices.monitor import modes
+from devices.monitor.modes import CapabilityProber
 from recorder.model.status import SessionState
+from recorder.running.find import running
 from tests.support.looks import OFFER
 from tests.support.served import ServedRecorder
 from tests.support.waiting import wait_for

@@ -11,7 +11,7 @@ from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
-from recorder.x264 import STILL_RATE
+from recorder.encode.x264 import STILL_RATE
 from tests.bench.clips import clips
 from tests.bench.default_profile import judged, vmaf_line
 from tests.bench.line import Bench, Line

@@ -7,8 +7,8 @@ Speech with pauses, as it is read from a microphone: 20 ms a block. The share is
 
 import time
 
+from capture.detectors.audio_detectors import AudioDetectors
 from capture.source import SAMPLE_RATE, AudioBlock
-from capture.watch.audio_detectors import AudioDetectors
 from devices.health.line import nowhere
 from devices.health.tracker import HealthTracker
 from devices.host.clock import NANOSECONDS

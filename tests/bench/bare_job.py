@@ -13,11 +13,11 @@ from pathlib import Path
 import av
 import numpy as np
 
-from capture.jpeg import JpegDecoder
+from capture.media.jpeg import JpegDecoder
 from capture.source import Matrix
-from recorder.encoder import AudioSettings, Encoder
+from recorder.encode.encoder import AudioSettings, Encoder
+from recorder.encode.x264 import VIDEO_TIME_BASE, VideoSettings
 from recorder.model.packet import EncodedPacket, Track
-from recorder.x264 import VIDEO_TIME_BASE, VideoSettings
 from tests.bench.muxed_file import MuxedFile
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from capture.source import Frame
 from devices.host.clock import NANOSECONDS
+from recorder.encode.x264 import VIDEO_TIME_BASE
 from recorder.model.packet import EncodedPacket, Track
-from recorder.x264 import VIDEO_TIME_BASE
 
 
 class Delays:

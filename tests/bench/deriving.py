@@ -19,10 +19,10 @@ from pathlib import Path
 import msgspec
 
 from recorder.archive.deriving import Deriving
-from recorder.archive.disk import Disk
-from recorder.archive.model import Begun, Recording
-from recorder.archive.wishes import ReportWishes, SlidesView, SlideWishes, Wishes
-from recorder.archive.work import WorkFolder
+from recorder.disk.durable import Disk
+from recorder.package.manifest import Begun, Recording
+from recorder.package.wishes import ReportWishes, SlidesView, SlideWishes, Wishes
+from recorder.package.work import WorkFolder
 from tests.support import archives
 from tests.support.slides import DECK, deck, moving, record, still
 
@@ -84,7 +84,8 @@ def _make(place: str, hours: float, noisy: bool) -> None:
 
 
 def _steps(work: WorkFolder) -> dict[str, object]:
-    from recorder.archive import bag, sealing
+    from recorder.archive import sealing
+    from recorder.package import bag
 
     wishes = Wishes(
         slides=SlideWishes(layout="single", views={"single": SlidesView()}),
@@ -115,7 +116,7 @@ def _steps(work: WorkFolder) -> dict[str, object]:
 
 
 def _read(root: Path, wishes: Wishes) -> None:
-    from recorder.slides.reading import read_slide
+    from recorder.features.slides.reading import read_slide
 
     assert wishes.slides
     until_s = time.monotonic() + wishes.slides.text_s

@@ -13,12 +13,12 @@ import numpy as np
 import psutil
 
 from capture.source import SAMPLE_RATE, Matrix
-from config.secrets import StreamTarget, secret_url
+from config.settings.secrets import StreamTarget, secret_url
 from devices.host.clock import SystemClock
-from recorder.encoder import AAC_FRAME, AUDIO_TIME_BASE, AudioSettings, Encoder
+from recorder.encode.encoder import AAC_FRAME, AUDIO_TIME_BASE, AudioSettings, Encoder
+from recorder.encode.x264 import VideoSettings
 from recorder.live.destination import LiveDestination
 from recorder.model.packet import EncodedPacket, Track
-from recorder.x264 import VideoSettings
 from tests.bench.line import Bench, Line
 from tests.support.children import children
 from tests.support.live import Events

@@ -14,10 +14,10 @@ from pathlib import Path
 import av
 import psutil
 
-from config.schema import Settings
+from config.settings.schema import Settings
 from recorder.model.packet import EncodedPacket, Track
 from recorder.mp4.finish import finish
-from recorder.storing.file import muxer_options
+from recorder.recording.file import muxer_options
 from tests.support.muxed import Coded, regular
 
 STEP = 2500

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from capture.compose.layout import Layout
-from config.program import BUILT_IN_LAYOUTS
+from config.settings.layouts import BUILT_IN_LAYOUTS
 from tests.bench.clips import clips
 from tests.bench.line import Bench, Line
 from tests.bench.material import Clip

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from capture.compose.compositor import Compositor, Piece
 from capture.compose.layout import Layout
-from capture.file import FileVideoSource
 from capture.pacing import FastPace
 from capture.source import Frame, SourceEnded
-from config.program import BUILT_IN_LAYOUTS
+from capture.sources.file import FileVideoSource
+from config.settings.layouts import BUILT_IN_LAYOUTS
 
 LAYOUT = "pip"
 WAIT_S = 1.0

@@ -20,13 +20,13 @@ import av
 
 from capture.source import Coded, Frame, Size, VideoFormat, VideoSource
 from config.events import Event
-from config.layout_kinds import SINGLE
-from config.schema import LEAN, Profile, ReportSettings, Settings, Video
+from config.settings.layout_kinds import SINGLE
+from config.settings.schema import LEAN, Profile, ReportSettings, Settings, Video
+from devices.host import heap
 from devices.host.clock import SystemClock
-from recorder import heap
-from recorder.asked import Asked
-from recorder.planning import plan_session
-from recorder.session import Session
+from recorder.session.planning import plan_session
+from recorder.session.request import Asked
+from recorder.session.session import Session
 from tests.bench.delays import Delays
 from tests.bench.muxed_file import MuxedFile
 from tests.support.sinks import also_to

@@ -7,7 +7,7 @@ import av
 from av.container import OutputContainer
 
 from recorder.model.packet import EncodedPacket
-from recorder.storing.opening import Templates
+from recorder.recording.opening import Templates
 
 
 class MuxedFile:

@@ -10,16 +10,16 @@ from pathlib import Path
 
 import av
 
-from capture.jpeg import JpegDecoder
+from capture.media.jpeg import JpegDecoder
 from capture.source import Frame, Matrix, Size, SourceEnded, VideoFormat, VideoSource
-from capture.source_kind import ChosenSource
-from config.schema import Profile, ReportSettings, Settings
-from config.secrets import StreamTarget, secret_url
+from capture.sources.kind import ChosenSource
+from config.settings.schema import Profile, ReportSettings, Settings
+from config.settings.secrets import StreamTarget, secret_url
 from devices.host.clock import Clock, SystemClock
-from recorder.asked import Asked
 from recorder.model.packet import Track
-from recorder.planning import plan_session
-from recorder.session import Session
+from recorder.session.planning import plan_session
+from recorder.session.request import Asked
+from recorder.session.session import Session
 from tests.bench.camera_feed import HEIGHT, RATE, WIDTH
 from tests.bench.liput_job import tell
 

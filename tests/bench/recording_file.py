@@ -12,12 +12,12 @@ from pathlib import Path
 import av
 
 from capture.source import Matrix
-from config.schema import Settings
-from recorder.encoder import AudioSettings, Encoder
+from config.settings.schema import Settings
+from recorder.encode.encoder import AudioSettings, Encoder
+from recorder.encode.x264 import VideoSettings
 from recorder.model.packet import Track
 from recorder.mp4.finish import finish
-from recorder.storing.file import BUFFER_BYTES, RecordingFile, muxer_options
-from recorder.x264 import VideoSettings
+from recorder.recording.file import BUFFER_BYTES, RecordingFile, muxer_options
 
 SECONDS = 120
 PICTURE_BYTES, SOUND_BYTES = 18_750, 340  # 4.5 Mbit/s at 30 a second, 128 kbit/s

@@ -13,12 +13,12 @@ import time
 import av
 
 from capture.source import Matrix, VideoFormat
-from config.schema import BUILT_IN_PROFILES, Profile
-from recorder.encoder import AudioSettings
-from recorder.streaming.encode import Slot
-from recorder.streaming.headroom import Headroom
-from recorder.streaming.measuring import measure_headroom
-from recorder.x264 import VideoSettings, video_settings
+from config.settings.schema import BUILT_IN_PROFILES, Profile
+from recorder.encode.encoder import AudioSettings
+from recorder.encode.x264 import VideoSettings, video_settings
+from recorder.live_encode.encode import Slot
+from recorder.live_encode.headroom import Headroom
+from recorder.live_encode.measuring import measure_headroom
 
 COPIES = 300
 

@@ -20,13 +20,13 @@ from statistics import median
 import av
 import platformdirs
 
-from capture.file import FileVideoSource
 from capture.pacing import FastPace
 from capture.source import Frame, SourceEnded
-from config.schema import Profile
-from recorder.encoder import Encoder
+from capture.sources.file import FileVideoSource
+from config.settings.schema import Profile
+from recorder.encode.encoder import Encoder
+from recorder.encode.x264 import VIDEO_TIME_BASE, VideoSettings, video_settings
 from recorder.model.packet import EncodedPacket, Track
-from recorder.x264 import VIDEO_TIME_BASE, VideoSettings, video_settings
 from tests.bench.clips import clips
 from tests.bench.default_profile import judged
 from tests.bench.footage import footage

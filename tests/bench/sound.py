@@ -12,12 +12,12 @@ from collections.abc import Callable
 import numpy as np
 
 from capture.source import SAMPLE_RATE, AudioBlock
-from capture.worker import AudioWorker
+from capture.sources.worker import AudioWorker
 from devices.host.clock import NANOSECONDS
-from recorder.encoder import AAC_FRAME, AudioSettings, Encoder
+from recorder.encode.encoder import AAC_FRAME, AudioSettings, Encoder
 from recorder.model.packet import EncodedPacket, Track
-from recorder.sound.program import ProgramSound
-from recorder.timeline import RunContext, Timeline
+from recorder.program.sound_program import ProgramSound
+from recorder.program.timeline import RunContext, Timeline
 from tests.support.simulated import EventList, ScriptedQueue, SimulatedClock
 from tests.support.speech import speech_loop
 from tests.support.tracks import audio_worker, microphone

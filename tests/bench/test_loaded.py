@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from recorder.asked import Asked
-from recorder.control.client import ask
-from recorder.control.directory import RecorderFolder
-from recorder.control.protocol import HANDSHAKES, Ready, Stop
 from recorder.control.spec import Spec, encode_spec
+from recorder.running.client import ask
+from recorder.running.directory import RecorderFolder
+from recorder.running.protocol import HANDSHAKES, Ready, Stop
+from recorder.session.request import Asked
 from tests.support import command, media
 from tests.support.room import PROFILE, Room
 
@@ -21,15 +21,16 @@ NEVER = (
 )  # fmt: skip
 """Packages that neither the command nor its recorder needs for a session of a file."""
 NOT_IN_RECORDER = (
-    "agent", "capture.device_choice", "capture.screen", "capture.sound.source",
-    "capture.sources", "capture.synthetic", "capture.v4l2", "capture.watch.watched_video", "devices.service",
-    "devices.holders", "devices.roles", "devices.snapshot", "devices.udev", "devices.usb", "numpy.random",
-    "recorder.conference", "recorder.copies", "recorder.hardware.memory", "recorder.hardware.process",
-    "recorder.report", "recorder.slides", "recorder.stages.profile", "recorder.streaming.measuring",
+    "agent", "capture.sources.device_choice", "capture.sources.x11grab", "capture.sound.source",
+    "capture.sources.kinds", "capture.synthetic", "capture.sources.v4l2", "devices.service",
+    "devices.monitor.holders", "devices.roles", "devices.monitor.snapshot", "devices.kernel.udev", "devices.usb",
+    "numpy.random", "recorder.features.conference", "recorder.features.copies", "recorder.encode.hardware_memory",
+    "recorder.encode.hardware_process", "recorder.features.report", "recorder.features.slides",
+    "recorder.features.profiler.profile", "recorder.live_encode.measuring",
 )  # fmt: skip
 NOT_IN_COMMAND = (
-    "PIL", "av", "capture", "xml", "cv2", "numpy", "recorder.dossier.store", "recorder.planning", "recorder.session",
-    "agent.requests", "agent.web", "devices.udev",
+    "PIL", "av", "capture", "xml", "cv2", "numpy", "recorder.features.dossier.store", "recorder.session.planning",
+    "recorder.session.session", "agent.requests", "agent.web", "devices.kernel.udev",
 )  # fmt: skip
 """The media libraries are the recorder's: a client waits for half of what they take."""
 
@@ -79,7 +80,7 @@ def test_a_recorder_of_a_film_loads_nothing_of_devices_before_it_is_ready(room: 
             "av",
             "capture.compose.drawn",
             "recorder.archive.sealing",
-            "recorder.planning",
+            "recorder.session.planning",
             "recorder.recovery.finish",
         )
         assert loaded(errors, needed) == set(needed)
@@ -92,7 +93,7 @@ def test_the_command_loads_no_media_library(room: Room) -> None:
     done = command.run_python(
         room.home,
         "import subprocess, sys; sys.exit(subprocess.run([sys.executable, *sys.argv[1:]]).returncode)",
-        "-P", "-X", "importtime", "-m", "agent.cli", *map(str, words),
+        "-P", "-X", "importtime", "-m", "agent.cli.main", *map(str, words),
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
     assert loaded(done.stderr, (*(name for name in NEVER if name != "click"), *NOT_IN_COMMAND)) == set()

@@ -10,9 +10,9 @@ import pytest
 import simplejpeg  # type: ignore[import-untyped]  # ships no types
 
 from capture.source import Frame
-from recorder.encoder import AUDIO_TIME_BASE
+from recorder.encode.encoder import AUDIO_TIME_BASE
+from recorder.encode.x264 import VIDEO_TIME_BASE
 from recorder.model.packet import EncodedPacket, Track
-from recorder.x264 import VIDEO_TIME_BASE
 from tests.bench import (
     adaptive,
     default_profile,

@@ -12,15 +12,15 @@ from fractions import Fraction
 
 import av
 
-from capture.jpeg import JpegDecoder
-from capture.pictures import plane_views, tagged
+from capture.detectors.health import HealthContext
+from capture.detectors.patience import patience_for
+from capture.media.jpeg import JpegDecoder
+from capture.media.pictures import plane_views, tagged
 from capture.source import Frame, Matrix, Size, VideoFormat, VideoSource
-from capture.watch.health import HealthContext
-from capture.watch.patience import patience_for
-from capture.worker import VideoWorker
-from config.schema import Settings
+from capture.sources.worker import VideoWorker
+from config.settings.schema import Settings
 from devices.host.clock import NANOSECONDS
-from devices.model import Device, DeviceKind
+from devices.model.device import Device, DeviceKind
 from tests.bench.clips import HEIGHT, RATE, WIDTH, camera_jpeg, slide_jpeg
 from tests.support.health import Recorded
 from tests.support.judged import judged_video

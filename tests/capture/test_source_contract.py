@@ -11,15 +11,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from capture.choice import SourceSelector
+from capture.detectors.watcher import Watcher
+from capture.media.pictures import plane_views
 from capture.pacing import FastPace, RealPace
-from capture.pictures import plane_views
 from capture.source import SAMPLE_RATE, AudioBlock, AudioSource, Frame, Matrix, VideoSource
-from capture.source_kind import ChosenSource, SourceContext, SourceKind, SourceRequirements, source_kind
-from capture.source_names import source_name, source_names
-from capture.watch.watcher import Watcher
+from capture.sources.choice import SourceSelector
+from capture.sources.kind import ChosenSource, SourceContext, SourceKind, SourceRequirements, source_kind
+from capture.sources.kind_names import source_name, source_names
 from config.errors import MediaError, UsageError
-from config.schema import Settings
+from config.settings.schema import Settings
 from devices.host.clock import NANOSECONDS, SystemClock
 from tests.support.sources import a_source
 

@@ -11,8 +11,8 @@ import contextlib, os, sys
 from fractions import Fraction
 from config.errors import LiputError
 from devices.controls.panel import ControlPanel
-from devices.modes import is_idle
-from devices.modes import offer
+from devices.monitor.modes import is_idle
+from devices.monitor.modes import offer
 from devices.outputs import OutputInfo, OutputNode, _ask
 
 node = sys.argv[1]

@@ -10,13 +10,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from config.schema import Settings
+from config.settings.schema import Settings
 from devices import service as module
 from devices.health.line import PC, Kind, Level, Record
 from devices.health.log import HealthLog, open_health_log
 from devices.health.query import Wanted, read
 from devices.host.clock import Clock, SystemClock
-from devices.model import Device, DeviceKind, Mode
+from devices.model.device import Device, DeviceKind, Mode
 from devices.monitor.changes import ChangeKind, DeviceChange
 from devices.monitor.monitor import DeviceMonitor
 from devices.roles.roles import assign, roles_store

@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def main(arguments: Sequence[str] | None = None, root: Path = ROOT) -> int:
     """Judge the modules; return 1 where a mutant survived, 2 where tests fail as it is."""
     parser = argparse.ArgumentParser(prog="./run mutate", description=__doc__)
-    parser.add_argument("modules", nargs="+", metavar="MODULE", help="such as recorder/timeline.py, or a folder")
+    parser.add_argument("modules", nargs="+", metavar="MODULE", help="recorder/program/timeline.py, say, or a folder")
     parser.add_argument("--most", type=int, metavar="N", help="of each module, a sample of so many mutants")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="which sample (0)")
     parser.add_argument("--budget", type=float, default=5, metavar="S", help="seconds of tests for a mutant (5)")

@@ -1,8 +1,8 @@
 """Which tests belong to a module.
 
-First the mirrored file, `tests/recorder/test_timeline.py` for `recorder/timeline.py`. Then files of tests that import
-the module, or import what imports it, and so on until some are found in the module's own part of the tests: the nearest
-first. What takes long, needs the rig or is about something else is never among them.
+First the mirrored file, `tests/recorder/program/test_timeline.py` for `recorder/program/timeline.py`. Then files of
+tests that import the module, or import what imports it, and so on until some are found in the module's own part of the
+tests: the nearest first. What takes long, needs the rig or is about something else is never among them.
 """
 
 import ast

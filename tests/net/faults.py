@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from agent.receiver import start_server, stop_server, wait_until_listening
+from agent.sessions.receiver import start_server, stop_server, wait_until_listening
 from tests.net.lab import Lab
 from tests.net.srt_server import SrtServer
 from tests.support.nginx_rtmp import NginxRtmp

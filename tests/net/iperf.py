@@ -10,7 +10,7 @@ from pathlib import Path
 from signal import SIGKILL
 from typing import Any
 
-from agent.receiver import free_port, start_server, stop_server, wait_until_listening
+from agent.sessions.receiver import free_port, start_server, stop_server, wait_until_listening
 from tests.net.lab import Lab
 from tests.net.place import LOOPBACK, Place
 from tests.support.waiting import wait_for

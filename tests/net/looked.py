@@ -16,12 +16,12 @@ from typing import Any
 import msgspec
 
 from agent.checks.check import Situation, every_check
-from config.settings import load_settings
+from config.settings.loading import load_settings
 from devices.host.clock import SystemClock
 from devices.uplink.measuring import measure
 from devices.uplink.model import Budget, Uplink
 from devices.uplink.server import parse_server
-from recorder.asked import Asked
+from recorder.session.request import Asked
 from tests.net.lab import Lab
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from capture.pictures import plane_views
+from capture.media.pictures import plane_views
 from capture.synthetic.marks import FOOTER, write_number
 
 RATE = 30

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from agent.receiver import HOST
+from agent.sessions.receiver import HOST
 
 
 @dataclass(frozen=True)

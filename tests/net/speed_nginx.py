@@ -6,7 +6,7 @@ from signal import SIGKILL
 from types import TracebackType
 from typing import Self
 
-from agent.receiver import free_port, nginx_with_rtmp, start_server, stop_server, wait_until_listening
+from agent.sessions.receiver import free_port, nginx_with_rtmp, start_server, stop_server, wait_until_listening
 from tests.net.place import LOOPBACK, Place
 
 GARBAGE_BYTES = 100 << 20

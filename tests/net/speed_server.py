@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
-from agent.receiver import free_port, start_server, stop_server, wait_until_listening
+from agent.sessions.receiver import free_port, start_server, stop_server, wait_until_listening
 from tests.net.place import LOOPBACK, Place
 
 PORTAL = "login.hotel.test"

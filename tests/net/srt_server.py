@@ -6,7 +6,7 @@ import signal
 import subprocess
 from pathlib import Path
 
-from agent.receiver import start_server
+from agent.sessions.receiver import start_server
 from tests.net.place import Place
 from tests.support.srt_peer import free_udp_port
 from tests.support.waiting import wait_for

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from agent.receiver import wait_until_listening
+from agent.sessions.receiver import wait_until_listening
 from tests.net.lab import Lab
 
 PORT = 5000

@@ -8,7 +8,7 @@ from tests.net.lab import Lab
 
 SENDS = """
 import json, socket, sys, time
-from devices.host.tcp_info import tcp_info
+from devices.uplink.tcp_info import tcp_info
 
 found = []
 with socket.create_connection((sys.argv[1], 9)) as one:
@@ -46,7 +46,7 @@ with socket.create_server((sys.argv[1], 9)) as listener:
 """
 TAKES = """
 import json, socket, sys, time
-from devices.host.tcp_info import tcp_info
+from devices.uplink.tcp_info import tcp_info
 from devices.uplink.traffic import NOTHING_CAME, behind_a_gap
 
 found, whole = [], NOTHING_CAME

@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent.receiver import start_server, stop_server, wait_until_listening
+from agent.sessions.receiver import start_server, stop_server, wait_until_listening
 from devices.uplink.trouble import Trouble
 from tests.net.lab import Lab
 from tests.net.speed_server import How, serving

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from devices.host.clock import SystemClock
 from recorder.archive.archive import Archive
-from recorder.archive.model import PackageState
-from recorder.copies.restoring import DAMAGED
+from recorder.features.copies.restoring import DAMAGED
+from recorder.package.manifest import PackageState
 from tests.proofs.archive_bench import LARGE, Bench, settings
 from tests.support import archives, command, copies
 from tests.support.copies import EXTRA

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from devices.host.clock import SystemClock
 from recorder.archive.archive import Archive
-from recorder.archive.model import Package, PackageState
-from recorder.copies import inspecting
+from recorder.features.copies import inspecting
+from recorder.package.manifest import Package, PackageState
 from tests.proofs.archive_bench import LARGE, Bench, settings
 from tests.support import archives, command, copies
 from tests.support.copies import Place

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 
-from config.schema import BUILT_IN_PROFILES
+from config.settings.schema import BUILT_IN_PROFILES
 from tests.net.faults import Net
 from tests.net.lab import Lab
 from tests.net.session import LiveSession

@@ -13,13 +13,13 @@ from typing import cast
 import numpy as np
 
 from capture.source import SAMPLE_RATE, AudioBlock, Samples
-from capture.source_queue import SourceQueue
-from capture.worker import AudioWorker, SourceWorker
+from capture.sources.source_queue import SourceQueue
+from capture.sources.worker import AudioWorker, SourceWorker
 from devices.host.clock import NANOSECONDS
-from recorder.encoder import Encoder
+from recorder.encode.encoder import Encoder
 from recorder.model.packet import EncodedPacket, Track, sound_track
-from recorder.sound.program import ProgramSound
-from recorder.timeline import RunContext, Timeline
+from recorder.program.sound_program import ProgramSound
+from recorder.program.timeline import RunContext, Timeline
 from tests.support.simulated import EventList, SimulatedClock
 from tests.support.tracks import Silent, microphone
 

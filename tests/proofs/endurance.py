@@ -17,13 +17,13 @@ from typing import NamedTuple
 import numpy as np
 import psutil
 
-from config.program import Program
-from config.schema import Profile, ReportSettings, Settings
+from config.settings.layouts import Program
+from config.settings.schema import Profile, ReportSettings, Settings
 from devices.host.clock import SystemClock
-from recorder.asked import Asked
 from recorder.model.status import SessionResult, SessionState
-from recorder.planning import plan_session
-from recorder.session import Session
+from recorder.session.planning import plan_session
+from recorder.session.request import Asked
+from recorder.session.session import Session
 from tests.bench.scaling import BAR, line_of
 from tests.proofs.sync import PROMISE_S, offsets
 

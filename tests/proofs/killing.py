@@ -16,15 +16,15 @@ from config.errors import LiputError
 from devices.host.clock import SystemClock
 from devices.host.process_stat import process_started
 from recorder.archive.archive import Archive
-from recorder.archive.fixity import walk
-from recorder.archive.model import Package, Recording, VideoTrack
-from recorder.asked import Asked
-from recorder.control.client import ask
-from recorder.control.directory import RecorderFolder, RecorderInfo
-from recorder.control.protocol import Stop
 from recorder.control.spawn import Spawned
 from recorder.control.spec import Spec
+from recorder.package.fixity import walk
+from recorder.package.manifest import Package, Recording, VideoTrack
 from recorder.recovery.find import find
+from recorder.running.client import ask
+from recorder.running.directory import RecorderFolder, RecorderInfo
+from recorder.running.protocol import Stop
+from recorder.session.request import Asked
 from tests.support import command, media, recorders
 from tests.support.waiting import wait_for
 

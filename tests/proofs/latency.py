@@ -12,24 +12,24 @@ from pathlib import Path
 import av
 import numpy as np
 
-from capture.outage import Located
 from capture.pacing import RealPace
 from capture.source import Frame, Size, VideoFormat, VideoSource
-from capture.source_kind import ChosenSource
+from capture.sources.kind import ChosenSource
+from capture.sources.outage import Located
+from capture.sources.worker import Supervision
 from capture.synthetic.audio import SyntheticAudio
 from capture.synthetic.video import SyntheticVideo
-from capture.worker import Supervision
 from config.errors import DeviceError
-from config.layout_kinds import SINGLE
-from config.program import LayoutSettings
-from config.schema import BUILT_IN_PROFILES
+from config.settings.layout_kinds import SINGLE
+from config.settings.layouts import LayoutSettings
+from config.settings.schema import BUILT_IN_PROFILES
 from devices.host.clock import NANOSECONDS, SystemClock
-from devices.model import Device, DeviceKind
+from devices.model.device import Device, DeviceKind
 from recorder.archive.archive import Archive
 from recorder.model.status import SessionState
-from recorder.scene import PROGRAM
-from recorder.session import Session
-from recorder.sound.mixer import SoundInput
+from recorder.program.mixer import SoundInput
+from recorder.program.scene import PROGRAM
+from recorder.session.session import Session
 from tests.support.plans import session_plan
 from tests.support.waiting import wait_for
 

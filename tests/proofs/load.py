@@ -19,7 +19,7 @@ import av
 import numpy as np
 
 from capture.source import SAMPLE_RATE
-from config.schema import BUILT_IN_PROFILES
+from config.settings.schema import BUILT_IN_PROFILES
 from tests.proofs.sync import WINDOW_S, sound_times
 from tests.support import command, media
 from tests.support.markers import frame_number

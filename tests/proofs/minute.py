@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from agent.receiver import ThrowAwayReceiver
+from agent.sessions.receiver import ThrowAwayReceiver
 from tests.support import command, media
 
 RATE = 30

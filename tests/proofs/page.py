@@ -18,8 +18,8 @@ import psutil
 import pytest
 from playwright.sync_api import Browser
 
-from config.schema import BUILT_IN_PROFILES
-from recorder.control.directory import VARIABLE as RUNTIME
+from config.settings.schema import BUILT_IN_PROFILES
+from recorder.running.directory import VARIABLE as RUNTIME
 from tests.net.session import LiveSession
 from tests.net.viewer import numbers
 from tests.proofs.page_viewers import looking

@@ -13,7 +13,7 @@ from typing import Self
 from playwright.sync_api import Browser, Page, WebSocket
 from websockets.asyncio.client import connect
 
-from recorder.control.protocol import SHORTEST_PERIOD_S
+from recorder.running.protocol import SHORTEST_PERIOD_S
 from tests.support import browser as browsers
 from tests.support.browser import Served
 from tests.support.waiting import wait_for

@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from recorder.x264 import DELAY_S
+from recorder.encode.x264 import DELAY_S
 
 ROOT = Path(__file__).resolve().parents[2]
 TEST = "tests/rig/guest/guest_storage.py::test_a_power_cut_costs_what_was_not_synced"

@@ -22,9 +22,9 @@ import msgspec
 from devices.host.clock import SystemClock
 from recorder.archive.archive import Archive
 from recorder.archive.deriving import SHEET_FILE
-from recorder.archive.wishes import Derived
-from recorder.archive.work import DERIVED_FILE
-from recorder.report.page import HTML_FILE, PDF_FILE
+from recorder.features.report.page import HTML_FILE, PDF_FILE
+from recorder.package.wishes import Derived
+from recorder.package.work import DERIVED_FILE
 from tests.support import archives, command
 from tests.support.measured import Used, measured, used
 

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from capture.watch.patience import Patience
+from capture.detectors.patience import Patience
 from config.errors import DeviceError
 from devices.health.faults import Fault
 from devices.health.line import Kind
-from devices.model import DeviceKind
+from devices.model.device import DeviceKind
 from tests.proofs import lecture, watches_sound
 from tests.proofs.detection import Attended, detect
 from tests.rig import pictures as rig

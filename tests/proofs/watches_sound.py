@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from capture.detectors.patience import Patience
 from capture.source import SAMPLE_RATE
-from capture.watch.patience import Patience
 from config.errors import DeviceError
 from devices.health.faults import Fault
 from devices.health.line import Kind
-from tests.capture.watch.sounds import Sound, mains, noise, samples, speech
+from tests.capture.detectors.sounds import Sound, mains, noise, samples, speech
 from tests.proofs import lecture_sound
 from tests.proofs.detection import Attended
 from tests.support.inputs import Chunk, WatchedInput, blocks

@@ -21,14 +21,14 @@ from schemathesis.core.result import Ok
 from schemathesis.generation import GenerationMode
 
 from agent.web.app import ENDPOINTS
+from agent.web.http.runs import Runs
 from agent.web.openapi import described
-from agent.web.runs import Runs
 from config.errors import DeviceNotFound
 from config.state import VARIABLE as STATE
-from recorder.control.directory import VARIABLE as RUNTIME
-from recorder.control.directory import ended_folder
 from recorder.control.spawn import Spawned
 from recorder.control.spec import Spec
+from recorder.running.directory import VARIABLE as RUNTIME
+from recorder.running.directory import ended_folder
 from tests.support import recorders, web
 from tests.support.room import Room
 from tests.support.web import Page

@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 
 from devices.host.clock import NANOSECONDS
-from recorder.overload.relief import Relief
+from recorder.features.load_shedding.relief import Relief
 from tests.support.footage import GRID, THIRTY, camera
 from tests.support.tracks import Rig, in_time
 

@@ -4,8 +4,8 @@ import time
 from contextlib import suppress
 
 from config.errors import DeviceNotFound
-from devices.model import Device
-from devices.snapshot import list_devices
+from devices.model.device import Device
+from devices.monitor.snapshot import list_devices
 from tests.rig.rig import RigDevice
 
 

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recorder.control.client import ask
-from recorder.control.directory import RecorderFolder
-from recorder.control.protocol import Status
+from recorder.running.client import ask
+from recorder.running.directory import RecorderFolder
+from recorder.running.protocol import Status
 
 ROOT = Path(__file__).resolve().parents[2]
 HOME = Path("/opt/liput")
@@ -96,7 +96,7 @@ class Service:
         return self._liput(*words, env=variables, user=user, group=group, extra_groups=[group], **more)
 
     def _liput(self, *words: str | Path, **more: Any) -> str:
-        return run(self.python, "-P", "-m", "agent.cli", *words, cwd="/", **more)
+        return run(self.python, "-P", "-m", "agent.cli.main", *words, cwd="/", **more)
 
     def systemctl(self, *words: str) -> str:
         """Ask the service's manager."""
@@ -130,8 +130,9 @@ class Service:
             variables |= {"LIPUT_STATE": home, "LIPUT_OPERATORS": self.group}
         words = ("record", "--title", "Rapat senat", "--video", "synthetic", "--profile", "kecil", "--json")
         client = subprocess.Popen(
-            [self.python, "-P", "-m", "agent.cli", *words], env=variables, cwd="/", user=self.user, group=self.group,
-            extra_groups=[], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True,
+            [self.python, "-P", "-m", "agent.cli.main", *words],
+            env=variables, cwd="/", user=self.user, group=self.group, extra_groups=[],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
         pid = int(self.recorder()["pid"])
         client.kill()

@@ -11,12 +11,12 @@ from pathlib import Path
 import bagit
 import msgspec
 
-from devices.model import Device, DeviceKind
+from devices.model.device import Device, DeviceKind
 from recorder.archive.archive import Archive
-from recorder.archive.disk import Disk
-from recorder.archive.model import Package, RecordingFacts, SessionContext
-from recorder.archive.wishes import ReportWishes, SlidesView, SlideWishes, Wishes
-from recorder.archive.work import WorkFolder
+from recorder.disk.durable import Disk
+from recorder.package.manifest import Package, RecordingFacts, SessionContext
+from recorder.package.wishes import ReportWishes, SlidesView, SlideWishes, Wishes
+from recorder.package.work import WorkFolder
 from tests.support.simulated import SimulatedClock
 
 WIB = timezone(timedelta(hours=7))

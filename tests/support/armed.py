@@ -10,24 +10,24 @@ import av
 import numpy as np
 import simplejpeg  # type: ignore[import-untyped] # has a stub, but no py.typed to say so
 
-from capture.jpeg import JpegDecoder
-from capture.outage import DeviceLocator, Located
+from capture.media.jpeg import JpegDecoder
 from capture.pacing import Pace, RealPace
 from capture.source import Coded, Frame, Size, VideoSource
-from capture.source_kind import ChosenSource
+from capture.sources.kind import ChosenSource
+from capture.sources.outage import DeviceLocator, Located
+from capture.sources.worker import Supervision
 from capture.synthetic.audio import SyntheticAudio
 from capture.synthetic.video import SyntheticVideo
-from capture.worker import Supervision
 from config.errors import DeviceError, LiputError
 from config.events import Event
-from config.layout_kinds import SINGLE
-from config.program import LayoutSettings
+from config.settings.layout_kinds import SINGLE
+from config.settings.layouts import LayoutSettings
 from devices.host.clock import SystemClock
-from devices.model import Device, DeviceKind
+from devices.model.device import Device, DeviceKind
 from recorder.archive.archive import Archive
 from recorder.model.status import SessionResult, SessionState
-from recorder.session import Session
-from recorder.sound.mixer import SoundInput
+from recorder.program.mixer import SoundInput
+from recorder.session.session import Session
 from tests.support import markers, media
 from tests.support.plans import session_plan
 from tests.support.sessions import HEIGHT, PROFILE, RATE, WIDTH

@@ -7,7 +7,7 @@ import numpy as np
 import simplejpeg  # type: ignore[import-untyped]  # ships no types
 from numpy.typing import NDArray
 
-from capture.pictures import plane_views
+from capture.media.pictures import plane_views
 
 type Image = NDArray[np.uint8]
 

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from recorder.streaming.rate import Sample
+from recorder.live_encode.rate import Sample
 
 STEP_S = 0.05
 KERNEL_BYTES = 131_072

@@ -11,14 +11,14 @@ import termios
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from recorder.control.directory import VARIABLE as RUNTIME
+from recorder.running.directory import VARIABLE as RUNTIME
 from tests.support import forked
 from tests.support.guest import IN_GUEST
 from tests.support.recorders import kill_recorders
 from tests.support.waiting import wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
-LIPUT = (sys.executable, "-P", "-m", "agent.cli")
+LIPUT = (sys.executable, "-P", "-m", "agent.cli.main")
 IN_FULL = frozenset({"demo", "record", "serve"})
 """Commands that are always started like a shell starts them: what they load when is of their own making."""
 OF_PYTHON = ("PYTHON", "LD_", "LC_", "LANG")

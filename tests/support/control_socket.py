@@ -10,10 +10,10 @@ from pathlib import Path
 
 from config.events import Event
 from devices.host.clock import SystemClock
-from recorder.control import protocol, sockets
-from recorder.control.client import Connection
-from recorder.control.directory import RecorderFolder
 from recorder.control.server import ControlServer
+from recorder.running import protocol, sockets
+from recorder.running.client import Connection
+from recorder.running.directory import RecorderFolder
 from tests.support.scripted_session import ScriptedSession, unchanged
 
 NOW = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)

@@ -11,20 +11,20 @@ from pathlib import Path
 
 import msgspec
 
-from config.key_tables import Login
-from config.secrets import Secret
-from config.serving import CopyTarget
-from recorder.archive import bag
+from config.settings.key_tables import Login
+from config.settings.secrets import Secret
+from config.settings.serving import CopyTarget
 from recorder.archive.archive import Archive
-from recorder.archive.fixity import Flow, Progress, Tally
-from recorder.archive.model import Package, Recording
-from recorder.archive.work import RECORDING_FILE
-from recorder.copies import copying, queue
-from recorder.copies.copying import Listing
-from recorder.copies.folder import FolderTarget
-from recorder.copies.s3 import S3Target
-from recorder.copies.sftp import SftpTarget
-from recorder.copies.target import Target
+from recorder.features.copies import copying, queue
+from recorder.features.copies.copying import Listing
+from recorder.features.copies.folder import FolderTarget
+from recorder.features.copies.s3 import S3Target
+from recorder.features.copies.sftp import SftpTarget
+from recorder.features.copies.target import Target
+from recorder.package import bag
+from recorder.package.fixity import Flow, Progress, Tally
+from recorder.package.manifest import Package, Recording
+from recorder.package.work import RECORDING_FILE
 from tests.support import archives
 from tests.support.seaweed import ACCESS_KEY, SECRET_KEY, Seaweed
 from tests.support.sshd import Sshd

@@ -10,10 +10,10 @@ import av
 import numpy as np
 
 from capture.source import Matrix
-from recorder.encoder import AudioSettings, Encoder
+from recorder.encode.encoder import AudioSettings, Encoder
+from recorder.encode.x264 import VIDEO_TIME_BASE, VideoSettings
 from recorder.model.packet import EncodedPacket, Track
 from recorder.mp4.boxes import box_at
-from recorder.x264 import VIDEO_TIME_BASE, VideoSettings
 from tests.support.recorded import OneFile
 from tests.support.waiting import wait_for
 

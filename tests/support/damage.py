@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from recorder.archive import bag, fixity
+from recorder.package import bag, fixity
 
 MEDIA = "data/media/program.mp4"
 

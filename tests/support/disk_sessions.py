@@ -8,13 +8,13 @@ from pathlib import Path
 
 from config.errors import LiputError
 from config.events import Event
-from config.schema import Recording as RecordingSettings
-from config.schema import Storage as StorageSettings
+from config.settings.schema import Recording as RecordingSettings
+from config.settings.schema import Storage as StorageSettings
 from devices.host.clock import SystemClock
 from recorder.archive.archive import Archive
-from recorder.eventlog import EventLog
-from recorder.storing.failover import Failover
-from recorder.storing.opening import StorageTask, StreamFormat
+from recorder.model.eventlog import EventLog
+from recorder.recording.failover import Failover
+from recorder.recording.opening import StorageTask, StreamFormat
 from tests.support import archives
 from tests.support.packets import Reel
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from fcntl import ioctl
 from pathlib import Path
 
-from recorder.storing.failover import Failover
+from recorder.recording.failover import Failover
 from tests.support.waiting import wait_for
 
 SECTOR = 512

@@ -8,13 +8,13 @@ from typing import Any
 import msgspec
 from PIL import Image
 
-from config.office import Office, RequestSettings
-from recorder.archive.model import SessionContext
-from recorder.dossier.enclose import carried
-from recorder.dossier.model import Disposition, Request
-from recorder.dossier.papers import Paper, take
-from recorder.dossier.steps import procedure_of
-from recorder.dossier.store import Dossier, Dossiers
+from config.settings.office import Office, RequestSettings
+from recorder.features.dossier.enclose import carried
+from recorder.features.dossier.papers import Paper, take
+from recorder.features.dossier.steps import procedure_of
+from recorder.features.dossier.store import Dossier, Dossiers
+from recorder.package.manifest import SessionContext
+from recorder.package.request import Disposition, Request
 from tests.support import archives
 
 WIB = archives.WIB

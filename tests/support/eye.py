@@ -5,10 +5,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from devices.host.clock import NANOSECONDS
+from devices.kernel.udev import Hub
 from devices.monitor.changes import DeviceChange
 from devices.monitor.known import KnownDevices, known_store
 from devices.monitor.observer import Observer
-from devices.udev import Hub
 from tests.support.health import Recorded
 from tests.support.looks import PortRoom
 from tests.support.simulated import SimulatedClock

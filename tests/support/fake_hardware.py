@@ -14,10 +14,10 @@ import av
 import msgspec
 from av.error import ExternalError
 
-from recorder.hardware.kinds import HardwareFailed, Kind, Reason
-from recorder.hardware.messages import Coded
-from recorder.hardware.worker import LibavCodec, run
-from recorder.x264 import VideoSettings
+from recorder.encode.hardware_kinds import HardwareFailed, Kind, Reason
+from recorder.encode.hardware_messages import Coded
+from recorder.encode.hardware_worker import LibavCodec, run
+from recorder.encode.x264 import VideoSettings
 
 WELL = "well"
 

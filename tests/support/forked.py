@@ -24,7 +24,7 @@ from pathlib import Path
 import agent
 
 PIECE_BYTES = 65_536
-FIRST = "agent.group"
+FIRST = "agent.cli.group"
 """It says what numpy is to do before that is loaded."""
 
 
@@ -103,6 +103,6 @@ def _become(words: Sequence[str], home: Path, variables: Mapping[str, str], out:
     os.environ.clear()
     os.environ.update(variables)
     sys.argv = ["liput", *words]
-    from agent.cli import main
+    from agent.cli.main import main
 
     main()

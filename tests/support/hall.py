@@ -11,8 +11,8 @@ from devices.health.faults import Fault
 from devices.health.log import HealthLog
 from devices.health.tracker import HealthTracker
 from devices.host.clock import SystemClock
-from devices.model import Device, DeviceKind, Mode
-from recorder.control.directory import VARIABLE as RUNTIME
+from devices.model.device import Device, DeviceKind, Mode
+from recorder.running.directory import VARIABLE as RUNTIME
 from tests.support import plugged, web
 from tests.support.web import Page
 

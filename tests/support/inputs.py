@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable, Iterator
 
+from capture.detectors.health import HealthContext
+from capture.detectors.patience import Patience
 from capture.source import SAMPLE_RATE, AudioBlock, AudioSource, Samples
-from capture.watch.health import HealthContext
-from capture.watch.patience import Patience
 from config.errors import DeviceError
 from devices.host.clock import NANOSECONDS
-from devices.model import Device, DeviceKind
+from devices.model.device import Device, DeviceKind
 from tests.support.health import Recorded
 from tests.support.judged import judged_sound
 from tests.support.simulated import SimulatedClock

@@ -1,13 +1,13 @@
 """Workers whose devices are judged as in a session, and never come back once they are lost."""
 
-from capture.outage import Located
+from capture.detectors.audio_detectors import AudioDetectors
+from capture.detectors.health import HealthContext, SourceHealth
+from capture.detectors.patience import Patience
+from capture.detectors.video_detectors import VideoDetectors
 from capture.source import AudioBlock, AudioSource, Frame, VideoFormat, VideoSource
-from capture.watch.audio_detectors import AudioDetectors
-from capture.watch.health import HealthContext, SourceHealth
-from capture.watch.patience import Patience
-from capture.watch.video_detectors import VideoDetectors
-from capture.worker import AudioWorker, SourceWorker, Supervision, VideoWorker
-from devices.model import Device
+from capture.sources.outage import Located
+from capture.sources.worker import AudioWorker, SourceWorker, Supervision, VideoWorker
+from devices.model.device import Device
 
 
 class Nowhere:

@@ -11,9 +11,9 @@ import shutil
 import sys
 from pathlib import Path
 
-from recorder.archive.disk import Disk
-from recorder.report import material, page
-from recorder.slides import chapters, sheet
+from recorder.disk.durable import Disk
+from recorder.features.report import material, page
+from recorder.features.slides import chapters, sheet
 from tests.support import archives, dossiers
 from tests.support.killing import Killer, kill_before_each_step
 

@@ -11,12 +11,12 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
-from recorder.archive.disk import Disk
-from recorder.dossier import enclose
-from recorder.dossier.enclose import carried
-from recorder.dossier.linking import link
-from recorder.dossier.model import Request
-from recorder.dossier.store import Dossier, amended
+from recorder.disk.durable import Disk
+from recorder.features.dossier import enclose
+from recorder.features.dossier.enclose import carried
+from recorder.features.dossier.linking import link
+from recorder.features.dossier.store import Dossier, amended
+from recorder.package.request import Request
 from tests.support import archives, dossiers
 from tests.support.killing import Killer, kill_before_each_step
 

@@ -13,9 +13,9 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from recorder.archive.disk import BeforeStep, Disk
 from recorder.archive.editing import add, edit
 from recorder.archive.rebuilding import settle_all
+from recorder.disk.durable import BeforeStep, Disk
 from tests.support.archives import STARTED
 from tests.support.killing import Killer, kill_before_each_step
 

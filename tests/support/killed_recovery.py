@@ -9,7 +9,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from recorder.archive.disk import Disk
+from recorder.disk.durable import Disk
 from recorder.recovery.find import apart, find
 from recorder.recovery.recover import Recovery
 from tests.support import archives

@@ -12,10 +12,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from recorder.archive.disk import Disk
-from recorder.archive.verification import verify
-from recorder.copies.folder import FolderTarget
-from recorder.copies.restoring import Restorer
+from recorder.disk.durable import Disk
+from recorder.features.copies.folder import FolderTarget
+from recorder.features.copies.restoring import Restorer
+from recorder.package.verification import verify
 from tests.support.archives import STARTED
 from tests.support.killing import Killer, kill_before_each_step
 

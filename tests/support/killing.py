@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
-LOADED = ("recorder.archive.sealing", "recorder.report.page")
+LOADED = ("recorder.archive.sealing", "recorder.features.report.page")
 """What is loaded when it is needed first: here once, and not again by each worker, in six times what its work takes."""
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from agent.receiver import HOST
+from agent.sessions.receiver import HOST
 from tests.support.tls_front import make_signed_certificate
 
 

@@ -10,10 +10,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from config.secrets import StreamTarget, secret_url
+from config.settings.secrets import StreamTarget, secret_url
 from devices.host.clock import SystemClock
 from recorder.live.destination import LiveDestination
-from recorder.live.hls import PLAYLIST, Playlist
+from recorder.live.kinds.hls import PLAYLIST, Playlist
 from recorder.live.reason import Reason, sentence
 from tests.support.encoded import RATE, SmallEncoder
 from tests.support.recorded import PutsPackets

@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 
 from devices.host.clock import NANOSECONDS
-from devices.model import Device, Mode
-from devices.modes import Offer
+from devices.kernel.udev import Hub, PictureNode, Plugged, SoundInput, UsbDevice
+from devices.model.device import Device, Mode
 from devices.monitor.changes import Sight, sight
+from devices.monitor.modes import Offer
 from devices.monitor.monitor import Hotplug, NetlinkEvents
+from devices.monitor.snapshot import describe
 from devices.roles.matching import Binding, binding_of
-from devices.snapshot import describe
-from devices.udev import Hub, PictureNode, Plugged, SoundInput, UsbDevice
 from tests.support.simulated import SimulatedClock
 
 OFFER = Offer(gives_pictures=True, is_receiver=False, modes=(Mode("MJPG", 1280, 720, (30.0,)),))

@@ -3,8 +3,8 @@
 import msgspec
 from playwright.sync_api import Page
 
-from agent.steering import SessionLine
-from agent.web.troubles import troubles_of
+from agent.sessions.steering import SessionLine
+from agent.web.api.troubles import troubles_of
 from tests.support.browser import Visit
 
 TELL = """state => import("/static/live.js").then(

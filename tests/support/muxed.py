@@ -10,13 +10,13 @@ import numpy as np
 from av.stream import Stream
 
 from capture.source import Matrix
-from config.schema import Recording
-from recorder.encoder import AudioSettings, Encoder
+from config.settings.schema import Recording
+from recorder.encode.encoder import AudioSettings, Encoder
+from recorder.encode.x264 import VIDEO_TIME_BASE, VideoSettings
 from recorder.model.marks import Mark
 from recorder.model.packet import EncodedPacket, Track, TrackId, sound_track
 from recorder.model.titles import chapters
-from recorder.storing.file import muxer_options
-from recorder.x264 import VIDEO_TIME_BASE, VideoSettings
+from recorder.recording.file import muxer_options
 from tests.support import media
 
 FRAGMENTED = "delay_moov+skip_trailer"

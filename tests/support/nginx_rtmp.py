@@ -7,7 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from agent.receiver import (
+from agent.sessions.receiver import (
     APPLICATION,
     free_port,
     nginx_configuration,

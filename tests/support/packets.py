@@ -9,9 +9,9 @@ import av
 import numpy as np
 
 from capture.source import Matrix
-from recorder.encoder import AudioSettings, Encoder
+from recorder.encode.encoder import AudioSettings, Encoder
+from recorder.encode.x264 import VIDEO_TIME_BASE, VideoSettings
 from recorder.model.packet import EncodedPacket, Track
-from recorder.x264 import VIDEO_TIME_BASE, VideoSettings
 
 RATE = 15
 SAMPLES = 48_000 // RATE

@@ -5,7 +5,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capture.compose.geometry import Rect
-from capture.pictures import plane_views, tagged
+from capture.media.pictures import plane_views, tagged
 from capture.source import Matrix
 
 type Samples = tuple[NDArray[np.uint8], ...]

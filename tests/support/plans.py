@@ -3,13 +3,13 @@
 import dataclasses
 from typing import Any
 
-from config.schema import Settings
-from config.secrets import StreamTarget
+from config.settings.schema import Settings
+from config.settings.secrets import StreamTarget
 from devices.health.tracker import HealthBoard
-from recorder.archive.model import SessionContext
-from recorder.hardware.opening import EncoderPlan
-from recorder.plan import SessionPlan
-from recorder.streaming.choice import SHARED, StreamPlan
+from recorder.encode.hardware_opening import EncoderPlan
+from recorder.live_encode.choice import SHARED, StreamPlan
+from recorder.package.manifest import SessionContext
+from recorder.session.plan import SessionPlan
 
 
 def session_plan(**said: Any) -> SessionPlan:

@@ -5,7 +5,7 @@ from types import TracebackType
 import msgspec
 import pytest
 
-from devices.model import Device, DeviceKind, Mode
+from devices.model.device import Device, DeviceKind, Mode
 from tests.support.fake_camera import FakeCamera
 
 CAMERA = Device(
@@ -39,7 +39,7 @@ def plug(monkeypatch: pytest.MonkeyPatch, *more: Device) -> FakeCamera:
         monkeypatch.setattr(f"{place}.list_devices", lambda: list(devices))
     for place in ("agent.devices.gather", "agent.devices.giving"):
         monkeypatch.setattr(f"{place}.server_inputs", list)
-    monkeypatch.setattr("agent.web.devices.ControlPanel", Panel(camera))
+    monkeypatch.setattr("agent.web.api.devices.ControlPanel", Panel(camera))
     return camera
 
 

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-from agent.receiver import HOST
-from config.secrets import StreamTarget, secret_url
+from agent.sessions.receiver import HOST
+from config.settings.secrets import StreamTarget, secret_url
 from devices.uplink.connecting import Patience
 from recorder.live.reach import try_port
 from recorder.live.url import SrtUrl

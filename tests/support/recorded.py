@@ -10,18 +10,18 @@ import numpy as np
 
 from capture.source import Matrix, Samples
 from config.errors import LiputError
-from config.schema import Recording as RecordingSettings
+from config.settings.schema import Recording as RecordingSettings
 from devices.host.clock import Clock, SystemClock
 from recorder.archive.archive import Archive
-from recorder.archive.model import Begun, SessionContext
-from recorder.archive.work import WorkFolder
-from recorder.encoder import AudioSettings, Encoder
+from recorder.encode.encoder import AudioSettings, Encoder
+from recorder.encode.x264 import VIDEO_TIME_BASE, VideoSettings
 from recorder.model.marks import Mark
 from recorder.model.packet import EncodedPacket, Track
-from recorder.storing.file import Mp4File
-from recorder.storing.opening import Templates
-from recorder.storing.replica import Place, Replica
-from recorder.x264 import VIDEO_TIME_BASE, VideoSettings
+from recorder.package.manifest import Begun, SessionContext
+from recorder.package.work import WorkFolder
+from recorder.recording.file import Mp4File
+from recorder.recording.opening import Templates
+from recorder.recording.replica import Place, Replica
 
 RATE = Fraction(30)
 FAST = RecordingSettings(sync_s=0.02)

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from devices.host.process_stat import process_started
-from recorder.control.directory import RecorderInfo
+from recorder.running.directory import RecorderInfo
 from tests.support.waiting import wait_for
 
 

@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 
 from recorder.archive.archive import Archive
-from recorder.archive.disk import Disk
-from recorder.archive.fixity import walk
-from recorder.archive.model import Package, Recording
+from recorder.disk.durable import Disk
+from recorder.package.fixity import walk
+from recorder.package.manifest import Package, Recording
 from recorder.recovery.find import find
 from recorder.recovery.recover import Outcome, Recovery, State
 from tests.support import archives, media

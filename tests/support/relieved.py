@@ -7,9 +7,9 @@ import av
 
 from capture.source import Matrix
 from devices.host.clock import NANOSECONDS
-from recorder.overload.ladder import Step
-from recorder.overload.relief import SUBJECT, Relief, Viewers
-from recorder.x264 import VideoSettings
+from recorder.encode.x264 import VideoSettings
+from recorder.features.load_shedding.ladder import Step
+from recorder.features.load_shedding.relief import SUBJECT, Relief, Viewers
 from tests.support.simulated import SimulatedClock
 from tests.support.tracks import NotingEncoder
 

@@ -8,21 +8,12 @@ from functools import cache
 
 from PIL import Image, ImageDraw
 
-from config.office import Office, StandardTime
-from devices.model import Device, DeviceKind
-from recorder.archive.model import (
-    AudioTrack,
-    Chapter,
-    Consent,
-    Gap,
-    MediaFile,
-    Recording,
-    Records,
-    VideoTrack,
-)
-from recorder.archive.wishes import ReportWishes
-from recorder.dossier.model import Procedure, Request, RequestRecord, Step, StepKind, StepState
-from recorder.report.material import Levels, Material
+from config.settings.office import Office, StandardTime
+from devices.model.device import Device, DeviceKind
+from recorder.features.report.material import Levels, Material
+from recorder.package.manifest import AudioTrack, Chapter, Consent, Gap, MediaFile, Recording, Records, VideoTrack
+from recorder.package.request import Procedure, Request, RequestRecord, Step, StepKind, StepState
+from recorder.package.wishes import ReportWishes
 
 STARTED = datetime(2026, 11, 24, 9, 0, tzinfo=timezone(timedelta(hours=7)))
 LENGTH_S = 3725.4

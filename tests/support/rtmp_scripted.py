@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
-from agent.receiver import HOST
+from agent.sessions.receiver import HOST
 
 _HELLO = 1536
 _CHUNK = 128

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
 
-from agent.receiver import HOST
+from agent.sessions.receiver import HOST
 
 FULL = b"<Error><Code>InsufficientStorage</Code><Message>There is not enough space.</Message></Error>"
 

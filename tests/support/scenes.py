@@ -13,19 +13,19 @@ import numpy as np
 import simplejpeg  # type: ignore[import-untyped]  # ships no types
 from numpy.typing import NDArray
 
-from capture.jpeg import JpegDecoder
-from capture.pictures import BySize
+from capture.detectors.health import HealthContext
+from capture.detectors.patience import Patience
+from capture.detectors.video_detectors import VideoDetectors
+from capture.media.jpeg import JpegDecoder
+from capture.media.pictures import BySize
 from capture.source import Frame, Matrix, Size, VideoFormat, VideoSource
-from capture.watch.health import HealthContext
-from capture.watch.patience import Patience
-from capture.watch.video_detectors import VideoDetectors
 from config.errors import DeviceError, MediaError
 from devices.health.faults import Fault
 from devices.health.line import Record
 from devices.health.tracker import OnChange
 from devices.host.clock import NANOSECONDS
-from devices.mode_choice import ChosenMode
-from devices.model import Device, DeviceKind, Mode
+from devices.model.device import Device, DeviceKind, Mode
+from devices.model.mode_choice import ChosenMode
 from tests.support.health import Recorded
 from tests.support.judged import judged_video
 from tests.support.simulated import SimulatedClock

@@ -6,7 +6,7 @@ import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from agent.own_command import OwnCommand
+from agent.daemon.own_command import OwnCommand
 from agent.schedule.decide import Run
 from agent.schedule.done import done_store
 from agent.schedule.part import Schedule
@@ -14,12 +14,12 @@ from agent.schedule.plan import Mode, Plan
 from agent.schedule.store import Plans
 from config.errors import SessionError
 from config.locale.lookup import Words
-from config.schema import Settings
-from config.serving import ScheduleSettings
+from config.settings.schema import Settings
+from config.settings.serving import ScheduleSettings
 from devices.host.clock import NANOSECONDS
-from recorder.control.directory import RecorderFolder
 from recorder.control.spec import Spec
 from recorder.model.status import SessionState
+from recorder.running.directory import RecorderFolder
 from tests.support.calendars import MINUTE, plan
 from tests.support.simulated import BEGINNING, SimulatedClock
 from tests.support.waiting import wait_for

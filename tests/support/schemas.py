@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from recorder.archive import schema as archive
-from recorder.dossier import model as dossier
+from recorder.package import request as dossier
+from recorder.package import schema as archive
 
 RECORDING_SCHEMA = Path(archive.__file__).with_name("recording.schema.json")
 REQUEST_SCHEMA = Path(dossier.__file__).with_name("request.schema.json")

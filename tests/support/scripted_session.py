@@ -4,10 +4,10 @@ import threading
 from datetime import UTC, datetime
 
 from config.errors import UsageError
-from recorder.control.protocol import DestinationChange
 from recorder.model.marks import Mark
 from recorder.model.status import SessionResult, SessionState, SessionStatus
-from recorder.session import Session
+from recorder.running.protocol import DestinationChange
+from recorder.session.session import Session
 
 
 def unchanged(_: DestinationChange) -> str:

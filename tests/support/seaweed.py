@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from agent.receiver import HOST, start_server, stop_server, wait_until_listening
+from agent.sessions.receiver import HOST, start_server, stop_server, wait_until_listening
 from tests.support.waiting import wait_for
 
 WEED = Path(sys.executable).with_name("weed")

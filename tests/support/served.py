@@ -11,11 +11,11 @@ import msgspec
 
 from config.events import Event
 from devices.host.clock import SystemClock
-from recorder.control import directory, sockets
-from recorder.control.directory import RecorderFolder
-from recorder.control.protocol import encode
 from recorder.control.server import ControlServer
 from recorder.model.status import SessionResult, SessionStatus
+from recorder.running import directory, sockets
+from recorder.running.directory import RecorderFolder
+from recorder.running.protocol import encode
 from tests.support.scripted_session import RESULT, ScriptedSession, unchanged
 
 

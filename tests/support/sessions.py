@@ -6,18 +6,18 @@ from pathlib import Path
 
 from capture.pacing import FastPace, Pace, RealPace
 from capture.source import AudioSource, VideoSource
-from capture.source_kind import ChosenSource
+from capture.sources.kind import ChosenSource
 from capture.synthetic.audio import SyntheticAudio
 from capture.synthetic.video import SyntheticVideo
 from config.events import Event
-from config.schema import BUILT_IN_PROFILES
+from config.settings.schema import BUILT_IN_PROFILES
 from devices.health.tracker import HealthBoard
 from devices.host.clock import SystemClock
 from recorder.archive.archive import Archive
 from recorder.model.packet import Track
 from recorder.model.status import SessionResult, SessionState
-from recorder.session import Session
-from recorder.sound.mixer import SoundInput
+from recorder.program.mixer import SoundInput
+from recorder.session.session import Session
 from tests.support import media
 from tests.support.plans import session_plan
 

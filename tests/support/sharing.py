@@ -26,11 +26,11 @@ COMPUTING = (
     "tests/proofs/test_simulated_samples.py",
     "tests/recorder/archive/test_deriving.py",
     "tests/recorder/archive/test_killed",
-    "tests/recorder/dossier/test_enclose.py",
+    "tests/recorder/features/dossier/test_enclose.py",
     "tests/recorder/mp4/test_finish",
     "tests/recorder/recovery/test_killed.py",
-    "tests/recorder/report/",
-    "tests/recorder/slides/",
+    "tests/recorder/features/report/",
+    "tests/recorder/features/slides/",
 )
 """What merely computes, and judges no clock: one process does it from the beginning, beside whatever runs."""
 LONG = (
@@ -38,18 +38,18 @@ LONG = (
     "tests/agent/test_",
     "tests/agent/web/",
     "tests/bench/",
-    "tests/recorder/copies/",
+    "tests/recorder/features/copies/",
     "tests/recorder/recovery/",
-    "tests/recorder/streaming/test_session_streams",
+    "tests/recorder/live_encode/test_session_streams",
 )
 """Few tests, of which each runs a daemon, a browser, sessions: begun last, one file would be waited for at the end."""
 ALONE = (
     "tests/proofs/test_samples.py",
-    "tests/agent/checks/test_keys.py",
+    "tests/agent/checks/kinds/test_keys.py",
     "tests/agent/test_demo.py",
     "tests/devices/health/test_others_load.py",
-    "tests/recorder/test_session_armed.py",
-    "tests/recorder/test_session_steered.py",
+    "tests/recorder/session/test_session_armed.py",
+    "tests/recorder/session/test_session_steered.py",
 )
 """What a computer that does too much else fails: recordings that miss nothing, figures."""
 LANES = (
@@ -57,8 +57,8 @@ LANES = (
     ("tests/net/", "tests/devices/uplink/test_librespeed.py"),
     (
         "tests/proofs/test_waiting_samples.py",
-        "tests/recorder/live/test_srt.py",
-        "tests/recorder/storing/test_session_storage.py",
+        "tests/recorder/live/kinds/test_srt_publish.py",
+        "tests/recorder/recording/test_session_storage.py",
     ),
 )
 """The same, but it mostly waits: for sound; for links; for disks, and for what goes wrong. One of each lane may run."""

@@ -9,11 +9,12 @@ from uuid import UUID
 
 import msgspec
 
-from recorder.archive import bag, names
-from recorder.archive.documents import bag_info
-from recorder.archive.model import Addition, Chapter, MediaFile, Recording, RequestFacts
-from recorder.archive.work import RECORDING_FILE
+from recorder.model import names
 from recorder.model.marks import Mark
+from recorder.package import bag
+from recorder.package.documents import bag_info
+from recorder.package.manifest import Addition, Chapter, MediaFile, Recording, RequestFacts
+from recorder.package.work import RECORDING_FILE
 
 WORDS = (
     "rapat", "senat", "wisuda", "seminar", "kuliah", "umum", "pelantikan", "rektor", "fakultas", "teknik", "hukum",

@@ -10,15 +10,15 @@ import msgspec
 import numpy as np
 
 from agent.checks.check import Situation
-from capture.jpeg import JpegDecoder
-from capture.pictures import BySize
+from capture.media.jpeg import JpegDecoder
+from capture.media.pictures import BySize
 from capture.source import SAMPLE_RATE, AudioBlock, AudioSource, Frame, Matrix, Samples, Size, VideoFormat, VideoSource
-from capture.source_kind import Chosen, ChosenSource
+from capture.sources.kind import Chosen, ChosenSource
 from config.errors import LiputError
 from devices.host.clock import NANOSECONDS
-from devices.model import Device, DeviceKind
-from recorder.asked import Asked
+from devices.model.device import Device, DeviceKind
 from recorder.model.status import SessionStatus
+from recorder.session.request import Asked
 from tests.support import situations
 from tests.support.scenes import HEIGHT, WIDTH
 
@@ -105,7 +105,7 @@ def situation(*, held: Mapping[str, SessionStatus] = {}, quick: bool = False, as
 def chooses(
     pictures: Sequence[tuple[VideoSource, Device | None]] = (), sounds: Sequence[tuple[AudioSource, Device | None]] = ()
 ) -> Callable[[Situation], Chosen]:
-    """Return what may stand for agent.checks.sources.choose: the session has these sources."""
+    """Return what may stand for agent.checks.kinds.sources.choose: the session has these sources."""
     chosen = Chosen(
         pictures=[ChosenSource(one.name, one, one.name, device=device) for one, device in pictures],
         sounds=[ChosenSource(one.name, one, one.name, device=device) for one, device in sounds],

@@ -4,13 +4,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
-from recorder import session
 from recorder.live.destinations import Destinations
 from recorder.model.marks import Mark
 from recorder.model.packet import PROGRAM, EncodedPacket
-from recorder.outputs import Outputs
-from recorder.storing.failover import Failover
-from recorder.storing.opening import Templates, TemplatesOf
+from recorder.recording.failover import Failover
+from recorder.recording.opening import Templates, TemplatesOf
+from recorder.session import session
+from recorder.session.outputs import Outputs
 
 
 class Sink(Protocol):

@@ -6,13 +6,13 @@ from pathlib import Path
 
 from agent.checks.check import Progress, Situation
 from agent.checks.result import Result
-from config.schema import Settings
+from config.settings.schema import Settings
 from devices.host.clock import SystemClock
-from devices.model import Device
-from recorder.asked import Asked
-from recorder.control.directory import RecorderFolder, new_info
-from recorder.control.find import Running
+from devices.model.device import Device
 from recorder.model.status import AFTER, SessionState, SessionStatus, SourceLine
+from recorder.running.directory import RecorderFolder, new_info
+from recorder.running.find import Running
+from recorder.session.request import Asked
 
 
 def situation(

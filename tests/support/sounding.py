@@ -3,7 +3,7 @@
 import time
 
 from capture.source import SAMPLE_RATE, AudioBlock, AudioSource
-from capture.worker import AudioWorker
+from capture.sources.worker import AudioWorker
 
 
 def blocks_of(source: AudioSource | AudioWorker, seconds: float) -> list[AudioBlock]:

@@ -5,7 +5,7 @@ import socket
 import subprocess
 from pathlib import Path
 
-from agent.receiver import HOST
+from agent.sessions.receiver import HOST
 from tests.net.place import LOOPBACK, Place
 
 

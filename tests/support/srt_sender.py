@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 
-from config.secrets import StreamTarget, secret_url
+from config.settings.secrets import StreamTarget, secret_url
 from devices.host.clock import SystemClock
 from recorder.live.destination import LiveDestination
 from tests.support.encoded import SmallEncoder

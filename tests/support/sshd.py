@@ -13,7 +13,7 @@ from typing import Self
 import asyncssh
 import psutil
 
-from agent.receiver import HOST, free_port, start_server, stop_server, wait_until_listening
+from agent.sessions.receiver import HOST, free_port, start_server, stop_server, wait_until_listening
 
 SSHD = "/usr/sbin/sshd"
 SEPARATION = Path("/run/sshd")

@@ -11,17 +11,17 @@ from typing import Any
 
 from config.errors import LiputError
 from config.events import Event
-from config.schema import Recording as RecordingSettings
-from config.schema import Storage as StorageSettings
+from config.settings.schema import Recording as RecordingSettings
+from config.settings.schema import Storage as StorageSettings
 from devices.host.clock import SystemClock
 from recorder.archive.archive import Archive
-from recorder.archive.model import RecordingFacts
-from recorder.encoder import Encoder
-from recorder.eventlog import EventLog
+from recorder.encode.encoder import Encoder
+from recorder.model.eventlog import EventLog
 from recorder.model.marks import Mark
 from recorder.model.packet import EncodedPacket, Track
-from recorder.storing.failover import Failover
-from recorder.storing.opening import StorageTask, StreamFormat
+from recorder.package.manifest import RecordingFacts
+from recorder.recording.failover import Failover
+from recorder.recording.opening import StorageTask, StreamFormat
 from tests.support import archives
 from tests.support.recorded import encoder, feed
 from tests.support.timeline import offset_of
@@ -39,7 +39,7 @@ def storage_task(roots: Sequence[Archive], **more: Any) -> StorageTask:
 
 
 class Disks:
-    """Stands for the module `os` in recorder.storing.file: what is below `hung` takes nothing any more."""
+    """Stands for the module `os` in recorder.recording.file: what is below `hung` takes nothing any more."""
 
     def __init__(self) -> None:
         self.hung: Path | None = None

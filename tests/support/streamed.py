@@ -7,10 +7,10 @@ from pathlib import Path
 from agent.checks.check import Look, Progress, Situation
 from agent.checks.result import Result
 from agent.checks.situation import streams_of
-from config.settings import load_settings
+from config.settings.loading import load_settings
 from devices.host.clock import SystemClock
-from recorder.asked import Asked
 from recorder.model.status import SessionStatus
+from recorder.session.request import Asked
 from tests.support.situations import holding
 
 

@@ -4,19 +4,19 @@ import threading
 from pathlib import Path
 
 from capture.pacing import RealPace
-from capture.source_kind import ChosenSource
+from capture.sources.kind import ChosenSource
 from capture.synthetic.audio import SyntheticAudio
 from capture.synthetic.video import SyntheticVideo
 from config.events import Event
-from config.schema import BUILT_IN_PROFILES
-from config.secrets import Secret, StreamTarget
+from config.settings.schema import BUILT_IN_PROFILES
+from config.settings.secrets import Secret, StreamTarget
 from devices.host.clock import SystemClock
 from recorder.archive.archive import Archive
-from recorder.conference.plan import ConferencePlan
+from recorder.features.conference.plan import ConferencePlan
+from recorder.live_encode.choice import StreamPlan
 from recorder.model.status import SessionResult
-from recorder.session import Session
-from recorder.sound.mixer import SoundInput
-from recorder.streaming.choice import StreamPlan
+from recorder.program.mixer import SoundInput
+from recorder.session.session import Session
 from tests.support.nginx_rtmp import NginxRtmp
 from tests.support.plans import session_plan
 from tests.support.waiting import wait_for

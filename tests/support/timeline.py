@@ -6,8 +6,8 @@ from pathlib import Path
 
 import msgspec
 
-from recorder.archive.model import Begun
-from recorder.archive.work import BEGUN_FILE
+from recorder.package.manifest import Begun
+from recorder.package.work import BEGUN_FILE
 from tests.support import media
 
 

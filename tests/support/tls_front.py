@@ -4,7 +4,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from agent.receiver import HOST, free_port, start_server, stop_server, wait_until_listening
+from agent.sessions.receiver import HOST, free_port, start_server, stop_server, wait_until_listening
 
 VALID = ("-days", "2")
 EXPIRED = ("-not_before", "20200101000000Z", "-not_after", "20200201000000Z")

@@ -9,26 +9,26 @@ from typing import cast
 import av
 import numpy as np
 
-from capture.outage import OutageKind
-from capture.pictures import tagged
+from capture.media.pictures import tagged
 from capture.source import SAMPLE_RATE, AudioBlock, AudioSource, Frame, Matrix, Samples, Size, VideoFormat, VideoSource
-from capture.source_queue import SourceQueue
-from capture.worker import AudioWorker, SourceWorker, VideoWorker
+from capture.sources.outage import OutageKind
+from capture.sources.source_queue import SourceQueue
+from capture.sources.worker import AudioWorker, SourceWorker, VideoWorker
 from config.errors import MediaError
 from config.events import Emit
-from config.layout_kinds import SINGLE, Shape
-from config.program import BUILT_IN_LAYOUTS, LayoutSettings, Program
+from config.settings.layout_kinds import SINGLE, Shape
+from config.settings.layouts import BUILT_IN_LAYOUTS, LayoutSettings, Program
 from devices.host.clock import NANOSECONDS, Clock
-from recorder.encoder import Encoder
+from recorder.encode.encoder import Encoder
+from recorder.encode.x264 import VIDEO_TIME_BASE, VideoSettings
+from recorder.features.load_shedding.relief import Relief
 from recorder.model.packet import EncodedPacket, Track
-from recorder.overload.relief import Relief
-from recorder.scene import Appearance, Scene, Stage
-from recorder.sound.mixer import SoundInput
-from recorder.sound.program import Bus, ProgramSound
-from recorder.timeline import RunContext, Timeline
-from recorder.video_input import VideoInput
-from recorder.video_track import StaticFrameSkipper, VideoTrack
-from recorder.x264 import VIDEO_TIME_BASE, VideoSettings
+from recorder.program.mixer import SoundInput
+from recorder.program.scene import Appearance, Scene, Stage
+from recorder.program.sound_program import Bus, ProgramSound
+from recorder.program.timeline import RunContext, Timeline
+from recorder.program.video_input import VideoInput
+from recorder.program.video_track import StaticFrameSkipper, VideoTrack
 from tests.support.simulated import EventList, ScriptedQueue, SimulatedClock
 
 DAMAGED = b"damaged"

@@ -2,10 +2,10 @@
 
 from devices.health.line import Record
 from devices.host.clock import Clock
+from devices.kernel.udev import UsbDevice
 from devices.monitor.changes import Sight
 from devices.monitor.monitor import DeviceMonitor, NetlinkEvents
 from devices.service import OnChange
-from devices.udev import UsbDevice
 from tests.support.looks import PortRoom
 from tests.support.netlink import Message, Netlink
 

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from agent.daemon.parts import Part, Parts
-from agent.web.house import House
+from agent.web.http.house import House
+from agent.web.http.token import Gate, read_token
 from agent.web.server import WebPart, read_place
-from agent.web.token import Gate, read_token
-from config.serving import WebSettings
-from config.settings import SettingsInForce
+from config.settings.loading import SettingsInForce
+from config.settings.serving import WebSettings
 from devices.host.clock import SystemClock
-from recorder.control.directory import runtime_folder
+from recorder.running.directory import runtime_folder
 from tests.support import recorders
 from tests.support.waiting import wait_for
 

@@ -12,15 +12,15 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from agent.web.house import House
+from agent.web.api.settings import is_new
+from agent.web.http.house import House
 from agent.web.page import texts
-from agent.web.settings import is_new
 from config.errors import LiputError
 from config.locale.lookup import LANGUAGES
-from config.messages import Card
-from config.schema import Settings
-from config.serving import MODES
-from recorder.control import directory
+from config.locale.picture import Card
+from config.settings.schema import Settings
+from config.settings.serving import MODES
+from recorder.running import directory
 
 if TYPE_CHECKING:
     from jinja2 import Environment

@@ -12,13 +12,13 @@ if TYPE_CHECKING:
 
 
 def _publish(request: Request, url: FolderUrl, report: Tell) -> Report:
-    from recorder.live.hls import publish
+    from recorder.live.kinds.hls import publish
 
     return publish(request, url, report)
 
 
 def _reach(url: FolderUrl, _ca_file: Path | None, _patience: "Patience") -> Reached:
-    from recorder.live.hls_folder import reach_folder
+    from recorder.live.kinds.hls_folder import reach_folder
 
     reach_folder(url)
     return "ok-folder"

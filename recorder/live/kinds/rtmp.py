@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def _publish(request: Request, url: RtmpUrl, report: Tell) -> Report:
-    from recorder.live.publish import publish
+    from recorder.live.kinds.publish import publish
 
     return publish(request, url, report)
 

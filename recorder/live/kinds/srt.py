@@ -12,13 +12,13 @@ if TYPE_CHECKING:
 
 
 def _publish(request: Request, url: SrtUrl, report: Tell) -> Report:
-    from recorder.live.srt import publish
+    from recorder.live.kinds.srt_publish import publish
 
     return publish(request, url, report)
 
 
 def _reach(url: SrtUrl, _ca_file: Path | None, patience: "Patience") -> Reached:
-    from recorder.live import libsrt
+    from recorder.live.kinds import libsrt
     from recorder.live.reach import reach_srt, try_port
 
     if libsrt.find() is None:

@@ -9,10 +9,10 @@ from agent.alarms.alarm import Message
 from agent.alarms.mail import Mail
 from agent.alarms.sender import PartlySent
 from config.errors import LiputError, UsageError
-from config.key_tables import AlarmKeys
-from config.office import live_in
-from config.secrets import Secret
-from config.serving import AlarmSettings
+from config.settings.key_tables import AlarmKeys
+from config.settings.office import live_in
+from config.settings.secrets import Secret
+from config.settings.serving import AlarmSettings
 from tests.support.alarms import AT, alarm, message, over
 from tests.support.smtp_server import SmtpServer
 

@@ -13,11 +13,11 @@ from agent.alarms import listening
 from agent.alarms.alarm import Alarm, Message
 from agent.alarms.herald import GATHER_S, Herald
 from agent.alarms.part import Alarms
-from agent.receiver import HOST, free_port
+from agent.sessions.receiver import HOST, free_port
 from devices.host.clock import NANOSECONDS, SystemClock
-from recorder.control import sockets
-from recorder.control.protocol import Failure, encode
 from recorder.model.status import SessionState
+from recorder.running import sockets
+from recorder.running.protocol import Failure, encode
 from tests.support import command
 from tests.support.alarms import alarm
 from tests.support.buses import Bus

@@ -10,9 +10,9 @@ import pytest
 from agent.alarms.desktop import Desktop
 from agent.alarms.part import Alarms, alarms_of
 from agent.alarms.sender import Sender
-from agent.receiver import HOST, free_port
-from config.reader import read_settings
-from config.schema import Settings
+from agent.sessions.receiver import HOST, free_port
+from config.settings.reader import read_settings
+from config.settings.schema import Settings
 from devices.host.clock import SystemClock
 from tests.support.alarms import alarm, message
 from tests.support.hook_server import HookServer

@@ -14,9 +14,9 @@ from agent.alarms.mail import Mail
 from agent.alarms.sender import LONGEST_QUEUE, PAUSES_S, Sender
 from agent.alarms.webhook import Webhook
 from config.errors import LiputError
-from config.key_tables import AlarmKeys
-from config.secrets import Secret
-from config.serving import AlarmSettings
+from config.settings.key_tables import AlarmKeys
+from config.settings.secrets import Secret
+from config.settings.serving import AlarmSettings
 from devices.host.clock import SystemClock
 from tests.support.alarms import alarm, message
 from tests.support.hook_server import HookServer

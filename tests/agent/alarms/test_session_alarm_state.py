@@ -9,7 +9,7 @@ from agent.alarms.listening import SessionAlarmState
 from config.events import Event
 from devices.host.clock import NANOSECONDS
 from recorder.model.status import SessionState
-from recorder.troubles import HOLD_S
+from recorder.model.troubles import HOLD_S
 from tests.support.scripted_session import RESULT, ScriptedSession
 from tests.support.simulated import SimulatedClock
 

@@ -9,9 +9,9 @@ import pytest
 from agent.alarms.alarm import Message
 from agent.alarms.webhook import Webhook
 from config.errors import LiputError
-from config.key_tables import AlarmKeys
-from config.secrets import Secret
-from config.serving import AlarmSettings
+from config.settings.key_tables import AlarmKeys
+from config.settings.secrets import Secret
+from config.settings.serving import AlarmSettings
 from tests.support.alarms import AT, alarm, message, notice
 from tests.support.hook_server import HookServer
 

@@ -11,8 +11,8 @@ from agent.checks import runner
 from agent.checks.check import Situation, every_check
 from agent.checks.result import Verdict
 from agent.checks.runner import Runner
-from config.schema import Archive, Settings
-from recorder.asked import Asked
+from config.settings.schema import Archive, Settings
+from recorder.session.request import Asked
 from tests.support.situations import situation
 
 CHECKS = {check.name: check for check in every_check()}

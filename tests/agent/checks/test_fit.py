@@ -8,8 +8,8 @@ import pytest
 from agent.checks.fit import fit
 from agent.checks.result import Measured, Result, Verdict
 from config.locale.lookup import Words
-from config.schema import Settings
-from recorder.asked import Asked
+from config.settings.schema import Settings
+from recorder.session.request import Asked
 
 ASKED = Asked(title="Wisuda Ke-40", videos=("podium",), streams=("youtube",), profile="1080p30")
 TOO_SLOW = {"uplink": (Verdict.FAILURE, "720p30")}

@@ -12,9 +12,9 @@ from agent.checks.result import Code, Result, Verdict, found, is_ready
 from agent.checks.runner import Runner
 from config.errors import DeviceError
 from config.locale.lookup import Words
-from config.schema import Settings
+from config.settings.schema import Settings
 from devices.host.clock import SystemClock
-from recorder.asked import Asked
+from recorder.session.request import Asked
 
 CODES = {
     "ok": Code(Verdict.OK, Words("Baik: {what}", "Well: {what}")),

@@ -6,9 +6,9 @@ import pytest
 
 from agent.checks.situation import asked_for, situation_of, streams_of
 from config.errors import SettingsError, UsageError
-from config.schema import CheckSettings, Destination, Settings
+from config.settings.schema import CheckSettings, Destination, Settings
 from devices.host.clock import SystemClock
-from recorder.asked import Asked
+from recorder.session.request import Asked
 
 PLAN = """
 title = "Wisuda"

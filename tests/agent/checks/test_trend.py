@@ -3,9 +3,9 @@
 from datetime import UTC, datetime
 
 from agent.checks.history import Checked
+from agent.checks.kinds.uplink import CODES
 from agent.checks.result import Result, found
 from agent.checks.trend import measurements, rows
-from agent.checks.uplink import CODES
 from agent.checks.uplink_verdict import judge
 from devices.uplink.model import Latency, Rate, Uplink
 

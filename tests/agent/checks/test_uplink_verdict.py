@@ -4,7 +4,7 @@ import pytest
 
 from agent.checks.result import Result
 from agent.checks.uplink_verdict import DOWN, LATENCY, NAME, fitting, judge, need_of
-from config.schema import CheckSettings, Settings, Video
+from config.settings.schema import CheckSettings, Settings, Video
 from devices.uplink.model import Latency, Rate, Uplink
 
 SETTINGS = Settings()

@@ -12,9 +12,9 @@ import click
 import pytest
 
 from agent.commands import conference
-from agent.conference.parts import CameraPart, Places
+from agent.sessions.conference import CameraPart, Places
 from config.errors import DeviceNotFound
-from config.schema import Conference
+from config.settings.schema import Conference
 from devices.outputs import OutputInfo
 from tests.support.command import liput
 from tests.support.pipewire import PipeWireMicrophone
@@ -139,7 +139,7 @@ def test_what_needs_root_is_only_what_is_missing(places: Places, monkeypatch: py
     )
     assert places.load.read_text() == "v4l2loopback\n"
     loaded(places, "Y,N,N")
-    monkeypatch.setattr("agent.conference.parts.find_output", lambda _: OutputInfo("/dev/video10", "Liput", "x"))
+    monkeypatch.setattr("agent.sessions.conference.find_output", lambda _: OutputInfo("/dev/video10", "Liput", "x"))
     assert list(camera.commands()) == []
     assert all(check.ok for check in camera.checks())
     assert list(camera.undoing()) == [f"rm -f {places.load} {places.options}", "modprobe -r v4l2loopback"]
@@ -152,7 +152,7 @@ def test_options_of_somebody_else_are_left_alone_and_told(places: Places, monkey
     def missing(word: str) -> OutputInfo:
         raise DeviceNotFound(f"no {word}")
 
-    monkeypatch.setattr("agent.conference.parts.find_output", missing)
+    monkeypatch.setattr("agent.sessions.conference.find_output", missing)
     camera = CameraPart(Conference(), places)
     assert not any("modprobe.d" in command for command in camera.commands())
     hints = {check.name: check for check in camera.checks()}

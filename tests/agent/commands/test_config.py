@@ -7,11 +7,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 from agent.commands.config import config_command
-from config import settings as settings_module
 from config.errors import SettingsError
-from config.reader import read_settings
-from config.schema import Settings
-from recorder.live import libsrt
+from config.settings import loading as settings_module
+from config.settings.reader import read_settings
+from config.settings.schema import Settings
+from recorder.live.kinds import libsrt
 
 KEY = "hush-1234-abcd-5678"
 TEXT = """[archive]

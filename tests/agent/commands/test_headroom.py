@@ -7,12 +7,12 @@ import pytest
 from click.testing import CliRunner
 
 from agent.commands.headroom import headroom_command
-from config import settings as settings_module
 from config.errors import LiputError, UsageError
-from config.schema import BUILT_IN_PROFILES
-from recorder.streaming import figures
-from recorder.streaming.headroom import Headroom
-from recorder.streaming.measure import Question
+from config.settings import loading as settings_module
+from config.settings.schema import BUILT_IN_PROFILES
+from recorder.live_encode import figures
+from recorder.live_encode.headroom import Headroom
+from recorder.live_encode.measure import Question
 
 ASKED = Question(BUILT_IN_PROFILES["240p15"], 300_000)
 

@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 from agent.daemon.log import AT_ONCE, OFTEN, PER_S, Log, _Handler, form_of, is_journal
-from agent.redact import redactor
-from config.secrets import Secret
+from agent.terminal.redact import redactor
+from config.settings.secrets import Secret
 from devices.host.clock import NANOSECONDS
 from tests.support import command
 from tests.support.simulated import SimulatedClock

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from agent.daemon.settings import CHANGED, RESTART, SettingsPart
-from config.schema import Settings
-from config.settings import SettingsInForce
+from config.settings.loading import SettingsInForce
+from config.settings.schema import Settings
 from tests.support.simulated import SimulatedClock
 
 ROOM = '[general]\nroom = "Aula"\n'

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from agent.devices.board import DeviceBoard
-from devices.model import Device, DeviceKind, Health, HealthState
+from devices.model.device import Device, DeviceKind, Health, HealthState
 from devices.monitor.changes import ChangeKind, DeviceChange
 from devices.roles.matching import Binding, binding_of
 

@@ -11,7 +11,7 @@ from devices.health.faults import Fault, with_health
 from devices.health.line import Kind
 from devices.health.log import HealthLog, log_folder
 from devices.host.clock import SystemClock
-from devices.model import Device, DeviceKind
+from devices.model.device import Device, DeviceKind
 from devices.monitor.known import Known, known_store
 
 THEN = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)

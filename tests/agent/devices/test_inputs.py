@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from agent.devices.part import FRESH_S, STALE_S, KnownInputs
 from devices.host.clock import NANOSECONDS
-from devices.model import Device, DeviceKind
+from devices.model.device import Device, DeviceKind
 from tests.support.simulated import SimulatedClock
 from tests.support.waiting import wait_for
 

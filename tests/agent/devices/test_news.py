@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from agent.commands import device_watch as device_news
-from agent.commands.device_watch import Inbox, InputWatch, LogWatch, Message
+from agent.commands.devices import watch as device_news
+from agent.commands.devices.watch import Inbox, InputWatch, LogWatch, Message
 from capture.sound.wire import Listing, ServerSource
 from config.errors import DeviceError
 from devices.health.line import HealthLine, Kind, Level
 from devices.health.log import HealthLog
 from devices.host.clock import SystemClock
-from devices.model import Device, DeviceKind, HealthState
+from devices.model.device import Device, DeviceKind, HealthState
 from tests.support.command import ROOT
 from tests.support.running import runs
 from tests.support.waiting import wait_for
@@ -161,7 +161,7 @@ class Fullest(queue.SimpleQueue[Message]):
 def test_a_terminal_that_takes_nothing_has_so_much_waiting_and_gets_the_rest_from_the_log(
     log: HealthLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("agent.commands.device_watch.MOST_WAITING", 5)
+    monkeypatch.setattr("agent.commands.devices.watch.MOST_WAITING", 5)
     inbox = Fullest()
     with LogWatch(log.folder, SystemClock(), inbox):
         for number in range(20):

@@ -10,7 +10,7 @@ import pytest
 from agent.daemon.parts import Parts
 from agent.devices import part as module
 from agent.devices.part import BROKEN, DevicesPart
-from config.schema import Settings
+from config.settings.schema import Settings
 from devices.health.line import Kind
 from devices.health.log import HealthLog, log_folder
 from devices.health.query import Wanted, read

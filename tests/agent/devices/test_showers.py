@@ -13,7 +13,7 @@ from agent.devices.board import DeviceBoard
 from agent.devices.showers import JsonShower, TableShower
 from agent.devices.table import health_text
 from devices.health.line import PC, HealthLine, Level
-from devices.model import Device, DeviceKind, Health, HealthState
+from devices.model.device import Device, DeviceKind, Health, HealthState
 
 AT = datetime(2026, 11, 30, 9, 41, 12).astimezone()
 CAMERA = Device(

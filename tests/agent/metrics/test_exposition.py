@@ -16,13 +16,13 @@ from agent.checks.result import Result, Verdict
 from agent.metrics.exposition import METRICS, ROOM, expose
 from agent.metrics.gathering import Gathering
 from config.locale.lookup import Words
-from config.schema import General, Settings
-from config.serving import CopyTarget
-from devices.model import Health, HealthState
-from recorder.control import sockets
-from recorder.control.client import ANSWER_S
-from recorder.copies.ledger import Ledger, Row, Trouble
+from config.settings.schema import General, Settings
+from config.settings.serving import CopyTarget
+from devices.model.device import Health, HealthState
+from recorder.features.copies.ledger import Ledger, Row, Trouble
 from recorder.model.status import DestinationLine, LoadLine, SessionStatus, SoundLine, SourceLine, StreamLine
+from recorder.running import sockets
+from recorder.running.client import ANSWER_S
 from tests.support import archives, command
 from tests.support.served import ServedRecorder
 

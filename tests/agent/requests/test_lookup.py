@@ -9,12 +9,12 @@ import pytest
 from agent.requests import lookup
 from agent.requests.lookup import as_planned, with_request
 from config.errors import DossierError, UsageError
-from config.office import RequestSettings
-from config.schema import PlannedSession, Settings
-from recorder.asked import Asked
-from recorder.dossier import store
-from recorder.dossier.model import RequestState
-from recorder.dossier.store import Dossier, amended
+from config.settings.office import RequestSettings
+from config.settings.schema import PlannedSession, Settings
+from recorder.features.dossier import store
+from recorder.features.dossier.store import Dossier, amended
+from recorder.package.request import RequestState
+from recorder.session.request import Asked
 from tests.support import dossiers
 
 

@@ -24,8 +24,8 @@ from agent.schedule.feeds import Feeds, FeedStates, begin_reading, feed_states, 
 from agent.schedule.plan import Mode, PlanState, Said, Source
 from agent.schedule.store import Plans, of_file
 from config.errors import LiputError, StateError
-from config.reader import read_settings
-from config.schema import Settings
+from config.settings.reader import read_settings
+from config.settings.schema import Settings
 from devices.host.clock import SystemClock
 from devices.host.process_stat import process_started
 from devices.uplink.redirects import SameServer

@@ -11,11 +11,11 @@ from agent.schedule.done import done_store, note
 from agent.schedule.notice import WORDS
 from agent.schedule.store import Plans
 from config.errors import SessionError
-from config.schema import Settings
-from config.serving import ScheduleSettings
-from recorder.control.directory import RecorderFolder, runtime_folder
-from recorder.control.protocol import Failure, encode
+from config.settings.schema import Settings
+from config.settings.serving import ScheduleSettings
 from recorder.model.status import SessionResult, SessionState
+from recorder.running.directory import RecorderFolder, runtime_folder
+from recorder.running.protocol import Failure, encode
 from tests.support.schedule_bench import Bench, plan_in
 from tests.support.simulated import BEGINNING
 

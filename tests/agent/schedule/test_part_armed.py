@@ -10,10 +10,10 @@ from agent.schedule.done import done_store
 from agent.schedule.part import Schedule
 from agent.schedule.plan import Plan, PlanState
 from agent.schedule.store import Plans
-from agent.steering import NOTHING
-from recorder.control.directory import RecorderFolder, runtime_folder
-from recorder.control.protocol import AnyRequest, Disarm, Start, encode
+from agent.sessions.steering import NOTHING
 from recorder.model.status import SessionResult, SessionState
+from recorder.running.directory import RecorderFolder, runtime_folder
+from recorder.running.protocol import AnyRequest, Disarm, Start, encode
 from tests.support.calendars import MINUTE, plan
 from tests.support.schedule_bench import Bench, plan_in
 

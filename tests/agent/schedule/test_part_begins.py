@@ -9,12 +9,12 @@ import pytest
 from agent.schedule.part import begin_check, problems_of, spec_of, words_of
 from agent.schedule.plan import Mode
 from config.events import Event
-from config.settings import load_settings
+from config.settings.loading import load_settings
 from devices.host.clock import SystemClock
-from recorder.control.client import Connection
-from recorder.control.protocol import Start, Stop, Watch
 from recorder.control.spawn import Spawned
 from recorder.model.status import SessionResult, SessionState, SessionStatus
+from recorder.running.client import Connection
+from recorder.running.protocol import Start, Stop, Watch
 from tests.support.calendars import plan
 from tests.support.room import Room
 from tests.support.waiting import wait_for

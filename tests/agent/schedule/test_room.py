@@ -8,8 +8,8 @@ import pytest
 from agent.schedule.event import CalendarEvent
 from agent.schedule.plan import Mode, PlanState
 from agent.schedule.room import UNTITLED, is_here, taken
-from config.schema import General, Settings
-from config.serving import Feed, ScheduleSettings
+from config.settings.schema import General, Settings
+from config.settings.serving import Feed, ScheduleSettings
 from tests.support.calendars import NINE
 
 EVENT = CalendarEvent(

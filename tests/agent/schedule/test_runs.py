@@ -8,16 +8,16 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from agent.daemon.serving import FOLLOWS_S, TRUST_S, killed_of_late
 from agent.schedule import runs as looking
 from agent.schedule.runs import TAKES_UP_S, runs
-from agent.serving import FOLLOWS_S, TRUST_S, killed_of_late
 from devices.host.clock import SystemClock
-from recorder.asked import Asked
-from recorder.control import directory
-from recorder.control.directory import RecorderFolder
-from recorder.control.find import Running
 from recorder.control.spec import Spec, saved_spec
 from recorder.model.status import SessionState
+from recorder.running import directory
+from recorder.running.directory import RecorderFolder
+from recorder.running.find import Running
+from recorder.session.request import Asked
 from tests.support.situations import session
 
 

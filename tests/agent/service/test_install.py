@@ -12,7 +12,7 @@ import pytest
 from agent.service import files, install
 from agent.service.units import DAEMON, RECORDER, SOCKET, Place, user_place
 from config.errors import LiputError
-from config.settings import load_settings
+from config.settings.loading import load_settings
 from tests.support import command
 
 SHOWN = (

@@ -130,8 +130,8 @@ def test_without_a_watchdog_it_is_told_all_the_same(manager: Manager) -> None:
 SERVE = """
 import sys
 from pathlib import Path
-import agent.daemon.parts, agent.serve
-from agent.cli import main
+import agent.daemon.parts, agent.daemon.serve
+from agent.cli.main import main
 
 agent.daemon.parts.MOVES_S = 2.0
 sign = Path(sys.argv[1])
@@ -141,7 +141,7 @@ def run(self, stop, beat=lambda: None):
         if not sign.exists():
             beat()
 
-agent.serve.Daemon.run = run
+agent.daemon.serve.Daemon.run = run
 sys.argv[1:] = ["serve", "--archive", str(sign.parent), "--json"]
 main()
 """

@@ -10,7 +10,7 @@ import pytest
 from agent.service import files, units
 from agent.service.units import KEYS, Place, folders, system_place, user_place
 from config.errors import UsageError
-from config.settings import load_settings
+from config.settings.loading import load_settings
 from devices.host.priority import REALTIME, SOUND_NICE
 
 SYSTEM = Place(
@@ -214,6 +214,6 @@ def test_the_launcher_opens_the_page_whatever_the_folder_is_called() -> None:
     assert (lines["Type"], lines["Name"], lines["Terminal"]) == ("Application", "Liput", "false")
     odd = Place(is_system=False, program=("/opt/li put/100%/python",), python_path=None)
     (line,) = [line for line in files.launcher(odd).splitlines() if line.startswith("Exec=")]
-    assert line == 'Exec="/opt/li put/100%%/python" -P -m agent.cli'
+    assert line == 'Exec="/opt/li put/100%%/python" -P -m agent.cli.main'
     (line,) = [line for line in files.launcher(SYSTEM).splitlines() if line.startswith("Exec=")]
-    assert line == "Exec=env PYTHONPATH=/opt/liput LIPUT_RUNTIME=/run/liput /usr/bin/python3 -P -m agent.cli"
+    assert line == "Exec=env PYTHONPATH=/opt/liput LIPUT_RUNTIME=/run/liput /usr/bin/python3 -P -m agent.cli.main"

@@ -9,10 +9,10 @@ import jsonschema
 import pytest
 from starlette.routing import Route
 
+from agent.web.api.sessions import _AT
 from agent.web.app import ENDPOINTS, make_app
-from agent.web.guard import Guard
+from agent.web.http.guard import Guard
 from agent.web.openapi import described, document
-from agent.web.sessions import _AT
 from tests.proofs import web as proof
 from tests.support import web
 from tests.support.web import Page

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from agent.web.server import WebPart, listen, read_place
-from config.serving import WebSettings
+from config.settings.serving import WebSettings
 from devices.host.clock import SystemClock
 from tests.support import command, web
 from tests.support.room import Room

@@ -12,7 +12,7 @@ from capture.compose import compositor as module
 from capture.compose.compositor import Compositor, Piece
 from capture.compose.drawn import title_line
 from capture.compose.geometry import Rect, disjoint, letterboxed
-from capture.pictures import plane_views
+from capture.media.pictures import plane_views
 from capture.source import Matrix
 from tests.support.bars import bars, tagged_rgb
 from tests.support.pieces import equal, is_plain, noise, plain, samples

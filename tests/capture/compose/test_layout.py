@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from capture.compose.geometry import Rect
 from capture.compose.layout import Layout
 from config.errors import UsageError
-from config.layout_kinds import KINDS
 from config.locale.lookup import WRITTEN
-from config.program import BUILT_IN_LAYOUTS, CORNERS, LayoutSettings
+from config.settings.layout_kinds import KINDS
+from config.settings.layouts import BUILT_IN_LAYOUTS, CORNERS, LayoutSettings
 
 FULL_HD = 1920, 1080
 

@@ -10,10 +10,10 @@ from capture.compose.compositor import Compositor, Piece
 from capture.compose.drawn import logo, title_line
 from capture.compose.geometry import Rect
 from capture.compose.paint import Overlay
-from capture.pictures import plane_views
+from capture.media.pictures import plane_views
 from capture.source import Matrix
 from config.errors import MediaError
-from config.program import CORNERS
+from config.settings.layouts import CORNERS
 from tests.support.bars import tagged_rgb
 from tests.support.pieces import equal, plain, samples
 

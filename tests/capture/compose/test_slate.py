@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 
 from capture.compose.drawn import card, slate
-from capture.outage import OutageKind
-from capture.pictures import plane_views
+from capture.detectors.picture_figures import BLACK_MEAN
+from capture.detectors.picture_figures import slate as slate_of_a_stick
+from capture.media.pictures import plane_views
 from capture.source import Matrix
-from capture.watch.picture import BLACK_MEAN
-from capture.watch.picture import slate as slate_of_a_stick
+from capture.sources.outage import OutageKind
 from config.locale.lookup import LANGUAGES
-from config.messages import Card, picture_text
+from config.locale.picture import Card, picture_text
 from tests.support.bars import tagged_rgb
 
 SIZES = [(320, 240), (320, 180), (480, 270), (1280, 720), (1080, 1920), (3840, 2160), (64, 64)]

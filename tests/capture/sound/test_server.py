@@ -24,8 +24,8 @@ from capture.sound.source import SoundSource
 from capture.sound.wire import Failed, Listing, Request, ServerSource
 from capture.source import SAMPLE_RATE, AudioBlock
 from config.errors import DeviceError, DeviceNotFound
-from devices import holders
-from devices.model import Device
+from devices.model.device import Device
+from devices.monitor import holders
 from tests.support.pipewire import PipeWireMicrophone
 from tests.support.pulse import INPUT, PulseMicrophone, tones
 from tests.support.quota import full_load

@@ -19,7 +19,7 @@ from capture.sound.inputs import find_sound_input, list_sound_inputs, server_inp
 from capture.sound.source import SoundSource, resampler
 from capture.source import SAMPLE_RATE
 from config.errors import DeviceError, DeviceNotFound
-from devices.model import Device, DeviceKind
+from devices.model.device import Device, DeviceKind
 from tests.support.errors import because
 from tests.support.pulse import INPUT, PulseMicrophone, tones
 from tests.support.sounding import blocks_of

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from av.video.reformatter import ColorRange
 
+from capture.media.pictures import plane_views
 from capture.pacing import FastPace, RealPace
-from capture.pictures import plane_views
 from capture.source import Frame, Matrix
 from capture.synthetic.slides import SLIDES, draw_slide
 from capture.synthetic.video import Painter, SyntheticVideo

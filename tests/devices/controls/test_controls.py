@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.errors import ControlRefused, DeviceNotFound, UsageError
-from config.quantities import NotAllowed
+from config.settings.quantities import NotAllowed
 from devices.controls.changes import carry_out, in_order, named, plan
 from devices.controls.control import Control, ControlKind, Value, slug
 from devices.controls.panel import ControlPanel

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from devices.controls.presets import PresetKeeper
-from devices.model import Device, DeviceKind
+from devices.model.device import Device, DeviceKind
 from tests.support.waiting import wait_for
 
 CAMERA = Device(id="046d:0825:A1", kind=DeviceKind.CAMERA, name="Webcam", node="/dev/video0")

@@ -13,7 +13,7 @@ from devices.controls.changes import ControlChange
 from devices.controls.control import ControlKind, Value
 from devices.controls.presets import Preset, Presets, apply, apply_to, forget, keep
 from devices.health.line import Kind, Level, nowhere
-from devices.model import Device, DeviceKind
+from devices.model.device import Device, DeviceKind
 from tests.support.fake_camera import WEBCAM, FakeCamera, menu, number
 from tests.support.health import Recorded
 from tests.support.simulated import SimulatedClock

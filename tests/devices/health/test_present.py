@@ -14,7 +14,7 @@ import pytest
 from devices.health.faults import FAULTS, Fault
 from devices.health.line import HealthLine, Kind
 from devices.health.present import open_faults, with_found
-from devices.model import Device, DeviceKind, Health, HealthState
+from devices.model.device import Device, DeviceKind, Health, HealthState
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 CAMERA = "046d:0825:A1"

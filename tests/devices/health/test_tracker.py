@@ -6,7 +6,7 @@ from devices.health.faults import FAULTS, Fault
 from devices.health.line import Kind, Level
 from devices.health.tracker import HealthChange, HealthTracker
 from devices.host.clock import NANOSECONDS
-from devices.model import Health, HealthState
+from devices.model.device import Health, HealthState
 from tests.support.health import Recorded
 from tests.support.simulated import SimulatedClock
 

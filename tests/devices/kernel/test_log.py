@@ -14,7 +14,7 @@ from devices.host.clock import SystemClock
 from devices.kernel import log as kernel_log
 from devices.kernel.log import JournalSource, KernelLog, KmsgSource, open_source
 from devices.kernel.record import KernelRecorder
-from devices.model import Device, DeviceKind
+from devices.model.device import Device, DeviceKind
 from tests.support.health import Recorded
 from tests.support.waiting import wait_for
 

@@ -6,7 +6,7 @@ from devices.health.line import PC, Kind, Level
 from devices.host.clock import NANOSECONDS
 from devices.kernel.message import KernelMessage
 from devices.kernel.record import KernelRecorder, is_at
-from devices.model import Device, DeviceKind
+from devices.model.device import Device, DeviceKind
 from tests.support.health import Recorded
 from tests.support.simulated import SimulatedClock
 

@@ -8,7 +8,7 @@ import pytest
 
 from config.state import Store
 from devices.health.faults import Fault, with_health
-from devices.model import Device, DeviceKind, Health, HealthState
+from devices.model.device import Device, DeviceKind, Health, HealthState
 from devices.monitor.known import MOST, Known, KnownDevices, ago, confirm, known_store, newest, with_swaps
 
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)

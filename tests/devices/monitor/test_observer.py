@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from devices.health.faults import FAULTS
 from devices.health.line import Kind, Level
 from devices.host.clock import NANOSECONDS
-from devices.model import Device, Health, HealthState
+from devices.model.device import Device, Health, HealthState
 from devices.monitor.changes import ChangeKind
 from tests.support.eye import Eye, told
 from tests.support.looks import STICK, WEBCAM, PortRoom

@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from devices.holders import Holder, is_own
-from devices.modes import CapabilityProber
+from devices.kernel.udev import PictureNode, Plugged
 from devices.monitor import monitor as module
 from devices.monitor import use
 from devices.monitor.changes import ChangeKind, DeviceChange
+from devices.monitor.holders import Holder, is_own
+from devices.monitor.modes import CapabilityProber
 from devices.monitor.monitor import DeviceMonitor, Hotplug, NetlinkEvents
+from devices.monitor.snapshot import in_use, open_elsewhere
 from devices.monitor.use import Inotify, UseWatch
-from devices.snapshot import in_use, open_elsewhere
-from devices.udev import PictureNode, Plugged
 from tests.support.looks import OFFER
 
 LOOPBACK = PictureNode("/dev/zero", "Loop", "virtual-Loop", None, gives_pictures=True)
@@ -38,7 +38,7 @@ def holding(node: str) -> Iterator[int]:
 @pytest.fixture(autouse=True)
 def _strangers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the processes that a test starts be those of others, and no others: the rig's machines open anything."""
-    monkeypatch.setattr("devices.snapshot.is_own", lambda holder: not is_own(holder))
+    monkeypatch.setattr("devices.monitor.snapshot.is_own", lambda holder: not is_own(holder))
     monkeypatch.setattr(use, "SETTLES_S", 0.01)
     monkeypatch.setattr(use, "_BETWEEN_S", 0.01)
 
@@ -154,7 +154,7 @@ def test_a_loopback_is_nobodys_and_its_driver_is_not_asked(
         asked.append(nodes)
         return set()
 
-    monkeypatch.setattr("devices.snapshot.idle", idle)
+    monkeypatch.setattr("devices.monitor.snapshot.idle", idle)
     held = {camera.node: [Holder(1, "zoom")], LOOPBACK.node: [Holder(1, "zoom")]}
     assert in_use(Plugged((camera, LOOPBACK), ()), held) == {camera.node: [Holder(1, "zoom")]}
     assert asked == [{camera.node}]

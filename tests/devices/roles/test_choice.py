@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from config.errors import DeviceNotFound
-from devices.identity import find_sound, find_video
-from devices.model import Device, DeviceKind, Mode
+from devices.model.device import Device, DeviceKind, Mode
+from devices.monitor.identity import find_sound, find_video
 from devices.roles.choice import best_sound, best_video, choose_sound, choose_video, named
 from devices.roles.roles import with_roles
 from tests.support.looks import (

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from devices.model import Device, DeviceKind
+from devices.kernel.udev import UsbDevice
+from devices.model.device import Device, DeviceKind
 from devices.roles.matching import Binding, Missing, binding_of, resolve, resolve_all
-from devices.udev import UsbDevice
 from tests.support.looks import MICROPHONE, STICK, WEBCAM, PortRoom
 
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)

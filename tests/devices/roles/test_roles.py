@@ -10,8 +10,8 @@ import pytest
 from config.errors import DeviceNotFound, StateError, UsageError
 from config.state import Store
 from devices.health.line import Kind
-from devices.identity import find_video
-from devices.model import Device, DeviceKind, Mode
+from devices.model.device import Device, DeviceKind, Mode
+from devices.monitor.identity import find_video
 from devices.roles import roles
 from devices.roles.matching import Binding, binding_of
 from tests.support.health import Recorded

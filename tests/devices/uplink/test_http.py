@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from agent.receiver import HOST
+from agent.sessions.receiver import HOST
 from devices.uplink.channel import Channel
 from devices.uplink.connecting import Patience
 from devices.uplink.http import LONGEST_HEAD, Answer, Answers, is_page, read_head, request, somebody_else

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.receiver import HOST, free_port, listens
+from agent.sessions.receiver import HOST, free_port, listens
 from devices.uplink.measuring import measure
 from devices.uplink.model import Budget, Uplink
 from devices.uplink.server import Server

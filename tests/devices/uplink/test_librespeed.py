@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.receiver import HOST, free_port
+from agent.sessions.receiver import HOST, free_port
 from devices.uplink.measuring import measure
 from devices.uplink.model import Budget, Uplink
 from devices.uplink.server import Server, parse_server

@@ -1,7 +1,7 @@
 """What numbers come to."""
 
-from devices.host.tcp_info import TcpInfo
 from devices.uplink.model import Budget, Latency, Rate, Uplink
+from devices.uplink.tcp_info import TcpInfo
 from devices.uplink.traffic import NOTHING_CAME, Moved, behind_a_gap
 
 

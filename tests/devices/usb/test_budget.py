@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from devices.mode_choice import ChosenMode
-from devices.model import Device, DeviceKind, Mode
+from devices.model.device import Device, DeviceKind, Mode
+from devices.model.mode_choice import ChosenMode
 from devices.usb.budget import HINT, bus_of, on_controller, predict, sharing
 from devices.usb.claims import Stream, claim, share, usable_bps
 from devices.usb.descriptors import HIGH_SPEED, SUPER_SPEED, VIDEO_STREAMING, Endpoint

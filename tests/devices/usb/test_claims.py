@@ -2,8 +2,8 @@
 
 import pytest
 
-from devices.mode_choice import ChosenMode
-from devices.model import Device, DeviceKind, Mode
+from devices.model.device import Device, DeviceKind, Mode
+from devices.model.mode_choice import ChosenMode
 from devices.usb.claims import Stream, bulk_bps, claim, most_bps, share, streaming, usable_bps
 from devices.usb.descriptors import AUDIO_STREAMING, HIGH_SPEED, SUPER_SPEED, VIDEO_STREAMING, Endpoint, Transfer
 from devices.usb.topology import UsbNode

@@ -6,7 +6,7 @@ import pytest
 
 from devices.health.faults import Fault
 from devices.health.line import Kind, Level
-from devices.model import Device, DeviceKind, Health, HealthState
+from devices.model.device import Device, DeviceKind, Health, HealthState
 from devices.usb import ports
 from devices.usb.budget import sharing
 from devices.usb.ports import SlowPorts, neighbours, port_of, port_warning, usable_bps, with_slow_ports

@@ -12,16 +12,16 @@ import pypdf
 import pytest
 from PIL import Image
 
-from recorder.archive import fixity
 from recorder.archive.archive import Archive
 from recorder.archive.deriving import SHEET_FILE
-from recorder.archive.disk import Disk
-from recorder.archive.model import Package, Recording
-from recorder.archive.wishes import Derived, ReportWishes, SlidesView, SlideWishes, Wishes
-from recorder.archive.work import DERIVED_FILE, METADATA_FILES, WorkFolder
+from recorder.disk.durable import Disk
+from recorder.features.report.page import report_of_changed
+from recorder.features.slides import chapters, sheet
 from recorder.model.marks import Mark
-from recorder.report.page import report_of_changed
-from recorder.slides import chapters, sheet
+from recorder.package import fixity
+from recorder.package.manifest import Package, Recording
+from recorder.package.wishes import Derived, ReportWishes, SlidesView, SlideWishes, Wishes
+from recorder.package.work import DERIVED_FILE, METADATA_FILES, WorkFolder
 from tests.support import archives
 from tests.support.slides import DECK, deck, record, still
 
@@ -129,8 +129,8 @@ def test_whatever_cannot_be_made_is_noted_and_the_recording_is_sealed(
 ) -> None:
     monkeypatch.setattr(chapters, "slide_jpeg", _broken)
     monkeypatch.setattr(sheet, "clock_text", _broken)
-    monkeypatch.setattr("recorder.report.material.read_levels", _broken)
-    monkeypatch.setattr("recorder.report.page.report_page", _broken)
+    monkeypatch.setattr("recorder.features.report.material.read_levels", _broken)
+    monkeypatch.setattr("recorder.features.report.page.report_page", _broken)
     package = sealed(archive, talk)
     assert archive.verify(package, decode=True) == []
     archives.validate_bag(package.folder)
@@ -158,7 +158,7 @@ def test_without_a_pdf_there_is_the_page_and_the_reason(
 def test_a_disk_that_takes_no_pictures_takes_the_recording(
     tmp_path: Path, talk: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("recorder.report.page.print_pdf", archives.no_pdf)
+    monkeypatch.setattr("recorder.features.report.page.print_pdf", archives.no_pdf)
 
     def fail(step: str, path: Path) -> None:
         if step == "write" and path.suffix in {".jpg", ".pdf"} and path.name != "poster.jpg":

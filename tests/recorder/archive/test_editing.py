@@ -14,14 +14,15 @@ import msgspec
 import pytest
 
 from config.errors import ArchiveError, PackageBusy, PackageDamaged, PackageNotFound, StorageError
-from recorder.archive import bag, catalog
+from recorder.archive import catalog
 from recorder.archive.archive import Archive
-from recorder.archive.disk import Disk
 from recorder.archive.editing import FIELDS, edit
-from recorder.archive.locking import locked
-from recorder.archive.model import Package, PackageState, RequestFacts
-from recorder.archive.premis import Change
-from recorder.archive.verification import verify
+from recorder.disk.durable import Disk
+from recorder.disk.locking import locked
+from recorder.package import bag
+from recorder.package.manifest import Package, PackageState, RequestFacts
+from recorder.package.premis import Change
+from recorder.package.verification import verify
 from tests.support import archives
 from tests.support.archives import STARTED
 from tests.support.damage import CORPUS, MEDIA, flip, rewrite
@@ -347,7 +348,7 @@ def test_a_damaged_package_is_refused_and_left_as_it_is(
 def test_a_report_says_what_was_corrected_and_looks_as_before(
     archive: Archive, program: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("recorder.report.page.print_pdf", lambda page: b"%PDF-" + page)
+    monkeypatch.setattr("recorder.features.report.page.print_pdf", lambda page: b"%PDF-" + page)
     with archives.recorded(archive, program, context=archives.DERIVED) as work:
         package = archive.seal(work, archives.FACTS)
     before = (package.folder / "report.html").read_text()

@@ -13,12 +13,12 @@ import pytest
 from config.errors import StateError
 from devices.health.line import Kind, Level
 from devices.host.clock import NANOSECONDS
-from recorder.archive import fixity
 from recorder.archive.archive import Archive
-from recorder.archive.fixity import Tally
 from recorder.archive.fixity_round import Entry, FixityLog, FixityRound, Round
-from recorder.archive.locking import locked
-from recorder.archive.model import Package
+from recorder.disk.locking import locked
+from recorder.package import fixity
+from recorder.package.fixity import Tally
+from recorder.package.manifest import Package
 from tests.support import archives, copies
 from tests.support.damage import unreadable
 from tests.support.simulated import SimulatedClock

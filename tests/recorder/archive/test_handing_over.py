@@ -21,8 +21,8 @@ from recorder.archive.archive import Archive
 from recorder.archive.editing import TRANSCRIPT, add, edit
 from recorder.archive.exporting import contents, excerpt, write_zip
 from recorder.archive.handing import publishing
-from recorder.archive.model import Package, Recording
-from recorder.archive.verification import verify
+from recorder.package.manifest import Package, Recording
+from recorder.package.verification import verify
 from tests.support import archives, dossiers
 from tests.support.archives import STARTED
 from tests.support.damage import CORPUS, MEDIA

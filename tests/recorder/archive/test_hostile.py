@@ -11,8 +11,8 @@ from recorder.archive.archive import Archive
 from recorder.archive.editing import edit
 from recorder.archive.exporting import contents, excerpt, write_zip
 from recorder.archive.index import Index, search
-from recorder.archive.model import Package, PackageState
-from recorder.archive.verification import verify
+from recorder.package.manifest import Package, PackageState
+from recorder.package.verification import verify
 from tests.support import archives
 from tests.support.archives import STARTED
 from tests.support.damage import BY_READING, CORPUS, HOSTILE, unreadable

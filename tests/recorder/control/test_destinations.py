@@ -10,15 +10,18 @@ from pathlib import Path
 import pytest
 
 from config.errors import LiputError, SecretError, UsageError
-from config.schema import Settings
-from config.secrets import Secret, StreamTarget
-from config.settings import load_settings
+from config.settings.loading import load_settings
+from config.settings.schema import Settings
+from config.settings.secrets import Secret, StreamTarget
 from devices.host.clock import SystemClock
-from recorder.asked import Asked
-from recorder.control.client import Connection, ask
 from recorder.control.destinations import change_destinations
-from recorder.control.directory import RecorderFolder
-from recorder.control.protocol import (
+from recorder.control.server import MOST_CHANGES, MOST_CLIENTS, ControlServer
+from recorder.control.spec import Spec, decode_spec, saved_spec
+from recorder.live.destinations import Destinations
+from recorder.model.status import SessionState
+from recorder.running.client import Connection, ask
+from recorder.running.directory import RecorderFolder
+from recorder.running.protocol import (
     DestinationAdd,
     DestinationChange,
     DestinationRemove,
@@ -28,11 +31,8 @@ from recorder.control.protocol import (
     Status,
     encode,
 )
-from recorder.control.server import MOST_CHANGES, MOST_CLIENTS, ControlServer
-from recorder.control.spec import Spec, decode_spec, saved_spec
-from recorder.live.destinations import Destinations
-from recorder.model.status import SessionState
-from recorder.planning import plan_session
+from recorder.session.planning import plan_session
+from recorder.session.request import Asked
 from tests.support.live import Events
 from tests.support.scripted_session import ScriptedSession
 from tests.support.waiting import wait_for

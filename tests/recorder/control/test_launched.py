@@ -14,14 +14,15 @@ import pytest
 from config.errors import SessionError
 from config.state import VARIABLE as STATE
 from devices.host.process_stat import process_started
-from recorder.asked import Asked
-from recorder.control import directory, launched
-from recorder.control.client import Connection, ask
+from recorder.control import launched
 from recorder.control.launched import Unit
-from recorder.control.protocol import RecorderRefused, Status, Stop, Watch
 from recorder.control.spawn import Spawned
 from recorder.control.spec import Spec, decode_spec
 from recorder.model.status import SessionResult
+from recorder.running import directory
+from recorder.running.client import Connection, ask
+from recorder.running.protocol import RecorderRefused, Status, Stop, Watch
+from recorder.session.request import Asked
 from tests.support import command, recorders
 from tests.support.waiting import wait_for
 
@@ -217,7 +218,7 @@ def test_the_daemon_goes_on_with_a_killed_one_in_a_unit_too(tmp_path: Path, star
 def test_a_client_that_goes_away_ends_no_recorder(tmp_path: Path, start: Start) -> None:
     manager = start()
     code = (
-        "import sys; from pathlib import Path; from recorder.asked import Asked\n"
+        "import sys; from pathlib import Path; from recorder.session.request import Asked\n"
         "from recorder.control.spawn import Spawned; from recorder.control.spec import Spec\n"
         "here = Path(sys.argv[1])\n"
         "asked = Asked(title='x', videos=('synthetic',), archive=here / 'arsip', reserve=0, profile='240p15')\n"

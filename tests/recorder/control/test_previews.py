@@ -15,8 +15,9 @@ import pytest
 from PIL import Image
 
 from devices.host.clock import NANOSECONDS, Clock, SystemClock
-from recorder.control import preview_server, sockets
+from recorder.control import preview_server
 from recorder.control.preview_server import MOST_VIEWERS, PreviewServer
+from recorder.running import sockets
 from tests.support.simulated import SimulatedClock
 from tests.support.waiting import wait_for
 

@@ -12,16 +12,17 @@ import pytest
 
 from config.errors import LiputError, SessionError, UsageError
 from config.events import Event
-from devices.model import Device, DeviceKind
-from recorder.asked import Asked
-from recorder.control import directory, process, spawn
-from recorder.control.client import Connection, how_it_ended
-from recorder.control.protocol import RecorderRefused, Stop, Watch
+from devices.model.device import Device, DeviceKind
+from recorder.control import process, spawn
 from recorder.control.recorder import Inbox
 from recorder.control.spawn import Spawned
 from recorder.control.spec import Spec
 from recorder.control.streams import LARGEST
 from recorder.model.status import SessionResult, SessionState, SessionStatus
+from recorder.running import directory
+from recorder.running.client import Connection, how_it_ended
+from recorder.running.protocol import RecorderRefused, Stop, Watch
+from recorder.session.request import Asked
 
 ROOT = Path(__file__).parents[3]
 
@@ -160,7 +161,7 @@ class Looker:
 
 
 def test_devices_are_looked_for_anew_where_those_who_watch_them_have_broken(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("devices.snapshot.list_devices", lambda: [THERE_NOW])
+    monkeypatch.setattr("devices.monitor.snapshot.list_devices", lambda: [THERE_NOW])
     looker = Looker()
     assert process.plugged_in(None) == [THERE_NOW]
     assert process.plugged_in(looker) == [SEEN_LAST]  # type: ignore[arg-type] # all that is asked of one

@@ -10,23 +10,24 @@ from typing import Never
 import msgspec
 import pytest
 
-from capture.locator import AlwaysThere
-from capture.worker import Supervision
+from capture.sources.locator import AlwaysThere
+from capture.sources.worker import Supervision
 from config.errors import DeviceError
-from config.schema import Settings
+from config.settings.schema import Settings
 from devices.host.clock import SystemClock
-from devices.model import Device, DeviceKind
-from recorder.asked import Asked
-from recorder.control import directory, recorder
-from recorder.control.client import how_it_ended
-from recorder.control.directory import RecorderFolder, RecorderInfo
-from recorder.control.protocol import Failure, Ready
+from devices.model.device import Device, DeviceKind
+from recorder.control import recorder
 from recorder.control.recorder import Inbox, Recorder
 from recorder.control.spec import Spec, decode_spec
 from recorder.control.streams import Handshake
 from recorder.model.status import SessionResult, SessionState
-from recorder.planning import Planned, plan_session
-from recorder.session import Session
+from recorder.running import directory
+from recorder.running.client import how_it_ended
+from recorder.running.directory import RecorderFolder, RecorderInfo
+from recorder.running.protocol import Failure, Ready
+from recorder.session.planning import Planned, plan_session
+from recorder.session.request import Asked
+from recorder.session.session import Session
 from tests.support.errors import because
 from tests.support.leftovers import event
 

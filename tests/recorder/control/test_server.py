@@ -9,9 +9,9 @@ import pytest
 
 from config.errors import LiputError
 from config.events import Event
-from recorder.control import protocol
-from recorder.control.client import Lost, ask
 from recorder.model.status import SessionState, SessionStatus
+from recorder.running import protocol
+from recorder.running.client import Lost, ask
 from tests.support.control_socket import NOW, Served, all_of, subjects
 from tests.support.scripted_session import RESULT
 from tests.support.waiting import wait_for

@@ -13,11 +13,12 @@ from pathlib import Path
 import pytest
 
 from config.errors import LiputError
-from recorder.control import protocol, server
-from recorder.control.client import Lost, ask
+from recorder.control import server
 from recorder.control.server import COMMANDS_AT_ONCE
-from recorder.eventlog import History
+from recorder.model.eventlog import History
 from recorder.model.status import SessionStatus
+from recorder.running import protocol
+from recorder.running.client import Lost, ask
 from tests.support.control_socket import Served, all_of, lines, subjects
 from tests.support.scripted_session import RESULT
 from tests.support.waiting import wait_for
@@ -64,8 +65,8 @@ def test_half_a_line_and_a_dead_client_keep_nobody_waiting(served: Served) -> No
 def test_a_client_that_is_stopped_costs_nothing(served: Served) -> None:
     """Of statuses it gets the newest; its events wait for it, in one place for all."""
     code = (
-        "import sys\nfrom pathlib import Path\nfrom recorder.control.client import *\n"
-        "from recorder.control.directory import RecorderFolder\nfrom recorder.control.protocol import *\n"
+        "import sys\nfrom pathlib import Path\nfrom recorder.running.client import *\n"
+        "from recorder.running.directory import RecorderFolder\nfrom recorder.running.protocol import *\n"
         "with Connection(RecorderFolder(Path(sys.argv[1]))) as c:\n"
         "    c.request(Watch(every_s=0.1, events_from=0))\n    print('watching', flush=True)\n"
         "    events = 0\n"

@@ -7,9 +7,9 @@ import msgspec
 import pytest
 
 from config.errors import UsageError
-from config.secrets import Secret, StreamTarget
-from recorder.asked import Asked
+from config.settings.secrets import Secret, StreamTarget
 from recorder.control.spec import ENVIRONMENT, Spec, decode_spec, encode_spec, saved_spec
+from recorder.session.request import Asked
 
 KEY = "kunci-9f27-rahasia"
 ODD = Path(os.fsdecode(b"/srv/arsip-\xff"))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from config.secrets import StreamTarget, secret_url
+from config.settings.secrets import StreamTarget, secret_url
 from devices.host.clock import NANOSECONDS
 from recorder.live import attempt
 from recorder.live.attempt import RESOLVER, STALL_S, STEP_S, UNREAD_S, Attempt, LiveChild, StopRequest

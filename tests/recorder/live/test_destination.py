@@ -9,9 +9,9 @@ from typing import Self
 
 import pytest
 
-from agent.receiver import HOST, free_port
+from agent.sessions.receiver import HOST, free_port
 from config.errors import UsageError
-from config.secrets import Secret, StreamTarget, secret_url
+from config.settings.secrets import Secret, StreamTarget, secret_url
 from devices.host.clock import SystemClock
 from recorder.live import attempt
 from recorder.live.destination import SHORT_LIFE_S, Backoff, LiveDestination

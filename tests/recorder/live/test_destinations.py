@@ -8,9 +8,9 @@ from contextlib import closing, contextmanager
 
 import pytest
 
-from agent.receiver import HOST, free_port
+from agent.sessions.receiver import HOST, free_port
 from config.errors import SessionError, UsageError
-from config.secrets import Secret, StreamTarget
+from config.settings.secrets import Secret, StreamTarget
 from devices.host.clock import SystemClock
 from recorder.live.attempt import StopRequest
 from recorder.live.destination import LiveDestination

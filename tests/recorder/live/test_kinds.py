@@ -8,10 +8,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from agent.checks.internet import CODES
-from config.addresses import SCHEMES, check_stream_url
+from agent.checks.kinds.internet import CODES
 from config.errors import UsageError
-from config.secrets import StreamTarget, secret_url
+from config.settings.addresses import SCHEMES, check_stream_url
+from config.settings.secrets import StreamTarget, secret_url
 from devices.host.clock import SystemClock
 from devices.uplink.connecting import Patience
 from recorder.live import kinds
@@ -65,7 +65,7 @@ def test_an_address_is_taken_apart_and_shows_nothing_secret(scheme: str) -> None
     if SCHEMES[scheme].key:
         assert redact(f"it says {KEY}", url.secrets) == f"it says {REDACTED}"
     for secret in url.secrets:
-        assert KEY not in secret_url(whole).redact(f"it says {secret}"), "config/secrets.py hides less than the kind"
+        assert KEY not in secret_url(whole).redact(f"it says {secret}"), "settings/secrets.py hides less than the kind"
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)

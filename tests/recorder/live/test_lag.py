@@ -2,7 +2,7 @@
 
 import pytest
 
-from config.secrets import StreamTarget, secret_url
+from config.settings.secrets import StreamTarget, secret_url
 from devices.host.clock import NANOSECONDS
 from recorder.live import attempt
 from recorder.live.attempt import LEAST_BYTES, MOST_BYTES, half_a_second

@@ -13,11 +13,11 @@ from signal import SIGKILL
 
 import pytest
 
-from agent.receiver import HOST, free_port
+from agent.sessions.receiver import HOST, free_port
 from devices.uplink.connecting import Patience, resolve
 from devices.uplink.trouble import NetworkTrouble, Stopped, Trouble
-from recorder.live.hls_folder import reach_folder
 from recorder.live.kind import Reached
+from recorder.live.kinds.hls_folder import reach_folder
 from recorder.live.reach import reach_rtmp, reach_srt, try_port
 from recorder.live.reason import NotLive, Reason
 from recorder.live.url import FolderUrl, RtmpUrl, SrtUrl, parse_srt_url
@@ -277,7 +277,7 @@ def test_a_folder_with_what_another_user_has_left_and_nobody_else_may_touch_is_t
 FULL = """
 import subprocess, sys
 from recorder.live.reason import NotLive
-from recorder.live.hls_folder import reach_folder
+from recorder.live.kinds.hls_folder import reach_folder
 from recorder.live.url import FolderUrl
 subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", sys.argv[1]], check=True)
 reach_folder(FolderUrl(sys.argv[1]))

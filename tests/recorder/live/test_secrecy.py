@@ -9,8 +9,8 @@ from signal import SIGKILL
 import psutil
 import pytest
 
-from agent.receiver import HOST
-from config.secrets import StreamTarget, secret_url
+from agent.sessions.receiver import HOST
+from config.settings.secrets import StreamTarget, secret_url
 from devices.host.clock import SystemClock
 from recorder.live.destination import LiveDestination
 from recorder.live.url import REDACTED
@@ -33,7 +33,7 @@ ROOT = Path(__file__).parents[3]
 
 PARENT = """
 import sys, threading
-from config.secrets import StreamTarget, secret_url
+from config.settings.secrets import StreamTarget, secret_url
 from devices.host.clock import SystemClock
 from recorder.live.destination import LiveDestination
 from tests.support.encoded import SmallEncoder

@@ -13,11 +13,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from config.errors import MediaError
-from recorder.mending import mend
 from recorder.model.marks import Mark
 from recorder.model.packet import EncodedPacket, Track
 from recorder.mp4.finish import MOST_CUT_BYTES, finish
 from recorder.mp4.head import SECTOR
+from recorder.recovery.mending import mend
 from tests.recorder.mp4.finishing import MARKS, finished, opened
 from tests.support import media
 from tests.support.muxed import FRAGMENTED, ORDINARY, TITLE, Coded, decoded, in_90_khz, mux, regular, told

@@ -7,7 +7,7 @@ import pytest
 
 from recorder.archive.archive import Archive
 from recorder.archive.editing import edit
-from recorder.archive.model import Package, Recording
+from recorder.package.manifest import Package, Recording
 from recorder.recovery import find
 from recorder.recovery.recover import Outcome, Recovery, State
 from tests.support import archives, leftovers, media

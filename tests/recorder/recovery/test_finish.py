@@ -10,11 +10,11 @@ import pytest
 
 from config.errors import MediaError
 from recorder.archive.archive import Archive
-from recorder.archive.disk import Disk
-from recorder.archive.model import INTERRUPTED, Gap
+from recorder.disk.durable import Disk
 from recorder.model.marks import Mark
 from recorder.model.packet import Track
 from recorder.mp4.finish import MOST_CUT_BYTES
+from recorder.package.manifest import INTERRUPTED, Gap
 from recorder.recovery.copying import look
 from recorder.recovery.find import find
 from recorder.recovery.finish import join, missing

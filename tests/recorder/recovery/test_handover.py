@@ -12,8 +12,8 @@ import pytest
 from config.errors import ArchiveError, PackageDamaged
 from recorder.archive import catalog
 from recorder.archive.exporting import contents
-from recorder.archive.model import Chapter, Package, Recording
 from recorder.model.marks import Mark
+from recorder.package.manifest import Chapter, Package, Recording
 from recorder.recovery.handover import starts, write_mp4
 from tests.support import archives, media
 from tests.support.damage import MEDIA

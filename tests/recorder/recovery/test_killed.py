@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from recorder.archive.archive import Archive
-from recorder.archive.model import Package, PackageState
-from recorder.archive.verification import verify
+from recorder.package.manifest import Package, PackageState
+from recorder.package.verification import verify
 from recorder.recovery.find import apart, find
 from recorder.recovery.recover import Recovery, State
 from tests.support import archives, leftovers, media

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from config.events import Event
-from recorder.archive.model import Gap, PartFacts, RecordingFacts
+from recorder.package.manifest import Gap, PartFacts, RecordingFacts
 from recorder.recovery.rebuild import PartEvidence, read_events, rebuild
 from tests.support.archives import STARTED
 from tests.support.leftovers import event, live

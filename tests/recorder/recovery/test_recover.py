@@ -10,7 +10,7 @@ import pytest
 
 from config.errors import StorageError
 from recorder.archive.archive import Archive
-from recorder.archive.disk import Disk
+from recorder.disk.durable import Disk
 from recorder.recovery.find import find
 from recorder.recovery.recover import Recovery, State
 from tests.support import archives, leftovers, media

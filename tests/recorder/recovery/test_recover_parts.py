@@ -8,7 +8,7 @@ import pytest
 
 from devices.host.clock import boot_id
 from recorder.archive.archive import Archive
-from recorder.archive.work import EVENTS_FILE, METADATA_FILES
+from recorder.package.work import EVENTS_FILE, METADATA_FILES
 from recorder.recovery.recover import State
 from tests.support import leftovers, media
 from tests.support.cut_short import RATE, Left, Material

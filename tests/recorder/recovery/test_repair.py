@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from config.errors import MediaError
-from recorder.archive.disk import Disk, aside_of
+from recorder.disk.durable import Disk, aside_of
 from recorder.model.marks import Mark
 from recorder.recovery.copying import look, repair
 from tests.support import media

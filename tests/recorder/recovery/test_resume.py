@@ -14,7 +14,7 @@ from capture.source import Matrix, VideoFormat
 from config.errors import ArchiveError, PackageBusy, PackageNotFound
 from devices.host.clock import SystemClock
 from recorder.archive.archive import Archive
-from recorder.archive.work import WorkFolder
+from recorder.package.work import WorkFolder
 from recorder.recovery import resume
 from recorder.recovery.find import find
 from recorder.recovery.recover import Recovery, State

@@ -17,11 +17,11 @@ import pytest
 
 from capture.sound.source import SoundSource
 from capture.source import AudioBlock, Frame
-from capture.v4l2 import V4l2Source
+from capture.sources.v4l2 import V4l2Source
 from config.errors import DeviceError, DeviceNotFound, MediaError
 from devices.host.deadline import hung_closings
-from devices.model import Device, DeviceKind
-from devices.snapshot import list_devices
+from devices.model.device import Device, DeviceKind
+from devices.monitor.snapshot import list_devices
 from tests.rig import pictures
 from tests.rig.found import device_of, listed
 from tests.rig.rig import RigDevice

@@ -14,22 +14,22 @@ from pathlib import Path
 
 import pytest
 
-from agent.checks import equipment, storage
+from agent.checks.kinds import equipment, storage
 from agent.checks.result import Result
-from config.schema import Archive as ArchiveSettings
-from config.schema import Profile, Settings
-from config.schema import Storage as StorageSettings
+from config.settings.schema import Archive as ArchiveSettings
+from config.settings.schema import Profile, Settings
+from config.settings.schema import Storage as StorageSettings
 from devices.controls.presets import Preset, preset_store
 from devices.health.line import nowhere
-from devices.holders import holders
 from devices.host.clock import SystemClock
-from devices.model import Device
+from devices.kernel.udev import plugged as list_plugged
+from devices.model.device import Device
+from devices.monitor.holders import holders
+from devices.monitor.snapshot import in_use, list_devices, open_elsewhere
 from devices.roles.roles import assign, roles_store
-from devices.snapshot import in_use, list_devices, open_elsewhere
-from devices.udev import plugged as list_plugged
-from recorder.asked import Asked
-from recorder.storing.mounts import MountMemory
-from recorder.storing.speed import write_bps
+from recorder.disk.mounts import MountMemory
+from recorder.disk.speed import write_bps
+from recorder.session.request import Asked
 from tests.rig.rig import RigDevice
 from tests.rig.settings import ARCHIVE
 from tests.support import command, disks

@@ -13,16 +13,16 @@ from pathlib import Path
 import psutil
 import pytest
 
-from agent.checks import encoder, pictures, sounds
 from agent.checks.check import Look, Situation
+from agent.checks.kinds import encoder, pictures, sounds
 from agent.checks.result import Result
 from agent.checks.runner import Runner
 from capture.sound.source import SoundSource
-from capture.v4l2 import V4l2Source
-from devices.holders import holders
-from devices.model import Device
-from devices.snapshot import list_devices
-from recorder.asked import Asked
+from capture.sources.v4l2 import V4l2Source
+from devices.model.device import Device
+from devices.monitor.holders import holders
+from devices.monitor.snapshot import list_devices
+from recorder.session.request import Asked
 from tests.rig.rig import RigDevice
 from tests.rig.settings import ARCHIVE, rig_profile
 from tests.support import command
@@ -183,7 +183,7 @@ def test_the_encoder_is_measured_with_the_camera_and_lets_go_of_it(camera: RigDe
     device(CAMERA)
     (result,) = found(encoder.measure, asked(CAMERA))
     assert result.measured["real_sources"] == 1, result
-    assert children("recorder.streaming.measure") == []
+    assert children("recorder.live_encode.measure") == []
     opens_again(CAMERA)
 
 

@@ -17,8 +17,8 @@ import pytest
 from numpy.typing import NDArray
 
 from agent.commands.conference import MISSING, conference_command
-from agent.conference.parts import CameraPart, Places
-from config.schema import Conference
+from agent.sessions.conference import CameraPart, Places
+from config.settings.schema import Conference
 from devices.outputs import OutputNode, find_output
 from tests.rig import pictures
 from tests.rig.rig import RigDevice
@@ -66,7 +66,7 @@ def loopback(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 def conference_command_at_a_terminal(words: str, monkeypatch: pytest.MonkeyPatch) -> int:
     """Run it as root, at a terminal where somebody says yes; return the exit status.
 
-    Who is before which terminal is tried in `tests/agent/test_terminal.py`: this one has no job control.
+    Who is before which terminal is tried in `tests/agent/terminal/test_terminal.py`: this one has no job control.
     """
     ours, theirs = os.openpty()
     try:

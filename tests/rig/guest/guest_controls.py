@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from capture.source import Frame
-from capture.v4l2 import V4l2Source
+from capture.sources.v4l2 import V4l2Source
 from config.errors import DeviceNotFound, MediaError, UsageError
 from devices.controls import presets
 from devices.controls.by_hand import change
@@ -24,8 +24,8 @@ from devices.controls.control import ControlKind, Controls
 from devices.controls.panel import ControlPanel
 from devices.health.line import Kind, Level, nowhere
 from devices.host.clock import SystemClock
-from devices.model import Device, Health
-from devices.snapshot import list_devices
+from devices.model.device import Device, Health
+from devices.monitor.snapshot import list_devices
 from tests.rig import pictures
 from tests.rig.found import device_of
 from tests.rig.rig import RigDevice

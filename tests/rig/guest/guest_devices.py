@@ -12,11 +12,11 @@ import msgspec
 import pytest
 
 from config.errors import DeviceNotFound
-from devices import holders
-from devices.identity import find_sound, find_video
-from devices.model import Device, DeviceKind, Mode
-from devices.modes import is_idle
-from devices.snapshot import list_devices
+from devices.model.device import Device, DeviceKind, Mode
+from devices.monitor import holders
+from devices.monitor.identity import find_sound, find_video
+from devices.monitor.modes import is_idle
+from devices.monitor.snapshot import list_devices
 from tests.rig.found import current
 from tests.rig.rig import RigDevice
 
@@ -182,7 +182,7 @@ def test_a_user_outside_the_group_is_told_which_group(camera: RigDevice) -> None
     listed(has(camera, 1))
     # The rights are dropped once all is imported: the checkout may lie where that user may not look.
     script = (
-        "import os; from devices.snapshot import list_devices;"
+        "import os; from devices.monitor.snapshot import list_devices;"
         "os.setgroups([]); os.setgid(65534); os.setuid(65534);"
         "d, = list_devices(); print(d.id, d.health.state, d.health.reason, sep='|')"
     )

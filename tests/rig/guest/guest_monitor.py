@@ -11,12 +11,12 @@ import pytest
 
 from devices.health.line import Kind, Level
 from devices.host.clock import SystemClock
-from devices.model import Device
+from devices.kernel.udev import plugged as plugged_in
+from devices.model.device import Device
 from devices.monitor.changes import ChangeKind, DeviceChange
 from devices.monitor.known import confirm, known_store
 from devices.monitor.monitor import DeviceMonitor
 from devices.roles.matching import Binding, Missing, binding_of, resolve
-from devices.udev import plugged as plugged_in
 from tests.rig.rig import RigDevice
 from tests.support.health import Recorded
 from tests.support.waiting import wait_for

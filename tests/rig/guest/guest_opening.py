@@ -11,18 +11,18 @@ from pathlib import Path
 
 import pytest
 
+from capture.detectors.health import HealthContext
+from capture.detectors.patience import patience_for
 from capture.sound.source import SoundSource
-from capture.v4l2 import V4l2Source
-from capture.watch.health import HealthContext
-from capture.watch.patience import patience_for
-from capture.worker import Supervision, VideoWorker
+from capture.sources.v4l2 import V4l2Source
+from capture.sources.worker import Supervision, VideoWorker
 from config.errors import DeviceError
-from config.schema import Settings
-from devices import v4l2
+from config.settings.schema import Settings
 from devices.health.faults import Fault
 from devices.health.line import Kind, Level
 from devices.host.clock import SystemClock
-from devices.model import Device
+from devices.kernel import v4l2
+from devices.model.device import Device
 from devices.usb.claims import Stream, claim, usable_bps
 from devices.usb.ports import neighbours, port_of, port_warning
 from devices.usb.topology import Topology

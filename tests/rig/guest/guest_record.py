@@ -32,7 +32,7 @@ def liput(settings: Path, *arguments: str) -> str:
     """Run `liput … --json` as an operator's script would and return its output; anything but success fails."""
     environment = {name: value for name, value in os.environ.items() if name != "ALSA_CONFIG_PATH"}
     done = subprocess.run(
-        [sys.executable, "-m", "agent.cli", *arguments, "--json"],
+        [sys.executable, "-m", "agent.cli.main", *arguments, "--json"],
         env=environment | {"LIPUT_CONFIG": str(settings)},
         capture_output=True,
         text=True,

@@ -13,17 +13,17 @@ from pathlib import Path
 
 import pytest
 
-from devices import v4l2
 from devices.health.line import PC, HealthLine, Kind, Level
 from devices.health.log import HealthLog
 from devices.health.query import Wanted, read
 from devices.host.clock import SystemClock
+from devices.kernel import v4l2
 from devices.kernel.log import FOLLOW_JOURNAL, JOURNALS, JournalSource, KernelLog
 from devices.kernel.record import KernelRecorder
 from devices.monitor.changes import ChangeKind, DeviceChange
+from devices.monitor.snapshot import list_devices
 from devices.monitor.use import ASK_S
 from devices.service import RETRY_S, DeviceService
-from devices.snapshot import list_devices
 from tests.rig.guest import guest_journal
 from tests.rig.rig import RigDevice
 from tests.support.command import Line, Running, running

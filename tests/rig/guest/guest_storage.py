@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 from config.errors import LiputError, StorageError
-from recorder.archive.model import RecordingFacts
-from recorder.mending import mend
 from recorder.model.packet import EncodedPacket
-from recorder.storing.replica import Replica
+from recorder.package.manifest import RecordingFacts
+from recorder.recording.replica import Replica
+from recorder.recovery.mending import mend
 from tests.support import archives, disks, media
 from tests.support.disk_sessions import Session, record, release
 from tests.support.disks import MappedDisk, PulledOut
@@ -191,7 +191,7 @@ def closed() -> bool:
 def test_a_disk_that_hangs_is_told_within_five_seconds_and_left(
     reel: Reel, first: MappedDisk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("recorder.storing.replica.CLOSE_S", 2.0)
+    monkeypatch.setattr("recorder.recording.replica.CLOSE_S", 2.0)
     hung: list[float] = []
 
     def hang() -> None:
@@ -212,7 +212,7 @@ def test_a_disk_that_hangs_is_told_within_five_seconds_and_left(
 def test_the_only_disk_that_hangs_is_told_and_the_session_ends_without_it(
     reel: Reel, first: MappedDisk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("recorder.storing.replica.CLOSE_S", 2.0)
+    monkeypatch.setattr("recorder.recording.replica.CLOSE_S", 2.0)
     taken, put = [0.0], Replica.put
 
     def note(self: Replica, packet: EncodedPacket) -> None:

@@ -14,18 +14,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from capture.detectors.health import HealthContext, SourceHealth
+from capture.detectors.patience import Patience
 from capture.sound.inputs import list_sound_inputs
 from capture.sound.source import SoundSource
 from capture.source import SAMPLE_RATE, AudioBlock, AudioSource
-from capture.watch.health import HealthContext, SourceHealth
-from capture.watch.patience import Patience
-from capture.worker import AudioWorker, SourceWorker, Supervision
+from capture.sources.worker import AudioWorker, SourceWorker, Supervision
 from config.errors import DeviceError
 from devices.health.faults import Fault
 from devices.health.line import HealthLine, Kind, Level
 from devices.host.clock import SystemClock
-from devices.model import Device, Health, HealthState
-from devices.snapshot import list_devices
+from devices.model.device import Device, Health, HealthState
+from devices.monitor.snapshot import list_devices
 from tests.rig.rig import RigDevice
 from tests.support.errors import because
 from tests.support.health import Recorded

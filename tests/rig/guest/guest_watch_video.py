@@ -9,19 +9,19 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
-from capture.source_queue import SourceQueue
-from capture.v4l2 import V4l2Source
-from capture.watch.health import HealthContext, SourceHealth
-from capture.watch.patience import Patience, patience_for
-from capture.watch.video_detectors import VideoDetectors
-from capture.worker import Supervision, VideoWorker
+from capture.detectors.health import HealthContext, SourceHealth
+from capture.detectors.patience import Patience, patience_for
+from capture.detectors.video_detectors import VideoDetectors
+from capture.sources.source_queue import SourceQueue
+from capture.sources.v4l2 import V4l2Source
+from capture.sources.worker import Supervision, VideoWorker
 from config.errors import DeviceError, DeviceNotFound, MediaError
-from config.schema import Settings
+from config.settings.schema import Settings
 from devices.health.faults import Fault
 from devices.health.line import HealthLine, Kind, Level
 from devices.health.tracker import HealthChange
 from devices.host.clock import SystemClock
-from devices.model import Device, DeviceKind, HealthState
+from devices.model.device import Device, DeviceKind, HealthState
 from tests.rig.found import current, device_of
 from tests.rig.rig import RigDevice
 from tests.support.errors import because

@@ -116,7 +116,7 @@ def test_an_export_goes_onto_a_usb_stick_too(tmp_path: Path, monkeypatch: pytest
         raise OSError(errno.EINVAL, "Invalid argument")
 
     monkeypatch.setenv("LIPUT_STATE", str(log))
-    monkeypatch.setattr("recorder.archive.disk._rename", refused)
+    monkeypatch.setattr("recorder.disk.durable._rename", refused)
     file = tmp_path / "it.zip"
     export_health(file, NOW - HOUR)
     assert zipfile.is_zipfile(file)

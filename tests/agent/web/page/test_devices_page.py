@@ -14,7 +14,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, WebSocketRoute, expect
 
 from devices.controls import presets
-from devices.model import Device, DeviceKind
+from devices.model.device import Device, DeviceKind
 from devices.roles.roles import roles_store
 from tests.agent.web.page.conftest import Here
 from tests.support import browser as browsers

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from agent.devices.part import DevicesPart
-from config.schema import Settings
+from config.settings.schema import Settings
 from devices.host.clock import SystemClock
 from tests.support import browser as browsers
 from tests.support import web

@@ -14,8 +14,8 @@ from playwright.sync_api import Browser, Page, expect
 
 from agent.web.page import views
 from config.locale.lookup import LANGUAGES
-from config.secrets import read_keys
-from config.settings import load_settings
+from config.settings.loading import load_settings
+from config.settings.secrets import read_keys
 from tests.support import browser as browsers
 from tests.support import command
 from tests.support.browser import SOON_MS, Served, Visit, arm, say, tab_to

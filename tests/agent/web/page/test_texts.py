@@ -10,7 +10,7 @@ from agent.alarms.sentences import OVER, SENTENCES
 from agent.checks.check import every_check
 from agent.web.page import texts, views
 from config.locale.lookup import LANGUAGES
-from config.program import BUILT_IN_LAYOUTS
+from config.settings.layouts import BUILT_IN_LAYOUTS
 from tests.support.pages import CLI, rows, section
 
 PAGE = Path(texts.__file__).parent

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from agent.receiver import HOST
-from config.secrets import StreamTarget, secret_url
+from agent.sessions.receiver import HOST
+from config.settings.secrets import StreamTarget, secret_url
 
 
 class _Takes(socketserver.BaseRequestHandler):

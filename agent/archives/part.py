@@ -1,0 +1,198 @@
+"""The daemon's part `fixity`: has `liput archive fixity` read a part of the archive each night, and tells of damage.
+
+The rest of a night's budget is read once the PC has been quiet again for a while.
+"""
+
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, tzinfo
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from agent.alarms.alarm import Alarm, new_alarm
+from agent.alarms.sentences import DAMAGED
+from agent.daemon.own_command import OwnCommand, command_line, of_archive, our_log
+from agent.daemon.parts import look_again
+from config.errors import LiputError
+from config.settings.office import zone_of
+from config.settings.schema import Settings
+from config.state import Store, state_folder
+from devices.host.clock import NANOSECONDS, Clock
+from devices.host.log_on_change import LogOnChange
+from recorder.archive.fixity_round import Entry, FixityLog
+from recorder.running.directory import session_runs
+
+if TYPE_CHECKING:
+    from recorder.archive.fixity_round import Round
+
+
+FILE = "fixity-round.json"
+
+
+class Night(msgspec.Struct, frozen=True, kw_only=True):
+    """Which passing of the time was done last, and of the one after it how many bytes are read already."""
+
+    done: datetime | None = None
+    read: int = 0
+
+
+def night_store(path: Path | None = None) -> Store[Night]:
+    """Return the file that keeps it; None: this PC's."""
+    return Store(path or state_folder() / FILE, Night, Night())
+
+
+def passed(at: str, now: datetime, zone: tzinfo) -> datetime:
+    """Return when it was `at` (HH:MM in that zone) last; where a day has no such time, or two, one near it."""
+    hours, minutes = map(int, at.split(":"))
+    local = now.astimezone(zone)
+    moment = local.replace(hour=hours, minute=minutes, second=0, microsecond=0)
+    if moment > local:
+        moment = (local - timedelta(days=1)).replace(hour=hours, minute=minutes, second=0, microsecond=0)
+    return moment
+
+
+LOOK_S = 5.0
+QUIET_S = 300.0
+"""How long there must have been no session, and the daemon must have run, before the disk is read."""
+RETRY_S = 1800.0
+"""After a round that could not be."""
+TOLD_FOR = timedelta(days=30)
+"""A damage that no later round has found again is an alarm no longer: somebody has taken the package away."""
+LEAST_BYTES = 1_000_000
+FAILED = "the archive could not be read again, which is tried again later"
+
+type Start = Callable[[Sequence[str], Path | None], OwnCommand]
+"""Starts `liput WORDS` with a settings file. Raises OSError."""
+
+
+def start_round(words: Sequence[str], config_file: Path | None) -> OwnCommand:
+    """Start one; what goes wrong in it is told in our log."""
+    return OwnCommand(command_line(*words), config_file, stderr=our_log())
+
+
+@dataclass(eq=False)
+class FixityPart:
+    """Looks after rounds until it is told to stop. `archive` is the only one it reads, None for the settings'."""
+
+    settings: Settings
+    clock: Clock
+    tell: Callable[[str], None]
+    archive: Path | None = None
+    config_file: Path | None = None
+    is_busy: Callable[[], bool] = session_runs
+    start: Start = start_round
+    log: FixityLog = field(default_factory=FixityLog)
+    night: Store[Night] = field(default_factory=night_store)
+    name: str = "fixity"
+    _round: OwnCommand | None = None
+    _not_before_ns: int = 0
+    _seen: object = None
+    _damaged: tuple[Alarm, ...] = ()
+    _is_failing: bool = False
+    _once: LogOnChange = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Say each trouble once."""
+        self._once = LogOnChange(self.tell)
+
+    def run(self, stop: threading.Event, beat: Callable[[], None]) -> None:
+        """Look again and again until `stop` is set."""
+        self._rest(QUIET_S)
+        try:
+            look_again(self._try_to_look, LOOK_S, self.clock, stop, beat)
+        finally:
+            self._end()
+
+    def _try_to_look(self) -> None:
+        try:
+            self.look()
+            self._once("")
+        except (LiputError, OSError) as error:
+            self._once(f"the archive is not read again: {error}")
+
+    def take(self, settings: Settings) -> None:
+        """Read as these settings have it from the next round on; for any thread."""
+        self.settings = settings
+
+    def damaged(self) -> tuple[Alarm, ...]:
+        """Return an alarm for each package that was found damaged, until it is repaired; for any thread."""
+        return self._damaged
+
+    def look(self) -> None:
+        """Do what is to be done now; raises LiputError, OSError."""
+        self._find_damaged()
+        if self._round is not None:
+            if (status := self._round.status) is not None:
+                self._take_round(_last_line(self._round.said()), status)
+            return
+        if self.is_busy():
+            self._rest(QUIET_S)
+        elif self.settings.fixity.at and self.clock.now_ns() >= self._not_before_ns:
+            self._begin_if_due()
+
+    def _begin_if_due(self) -> None:
+        now = self.clock.now()
+        due = passed(self.settings.fixity.at, now, zone_of(self.settings.office.time_zone))
+        night = self.night.read()
+        if night.done is None or night.done > now:  # a new PC begins with the next night; a clock may have been wrong
+            self.night.change(lambda _: Night(done=due))
+        elif night.done < due:
+            left = max(LEAST_BYTES, self.settings.fixity.budget - night.read)
+            words = ["archive", "fixity", "--json", "--budget", str(left), *of_archive(self.archive)]
+            self._round = self.start(words, self.config_file)
+
+    def _take_round(self, done: "Round | None", status: int) -> None:
+        """Hear what a round has found; one that a session has ended goes on later."""
+        self._round = None
+        now = self.clock.now()
+        if done is None:
+            self._rest(RETRY_S)
+            if not self._is_failing:
+                self.tell(f"{FAILED}: liput archive fixity has ended with status {status}")
+            self._is_failing = True
+            return
+        self._is_failing = False
+        if done.ended == "session":
+            self._rest(QUIET_S)
+            self.night.change(lambda night: Night(done=night.done, read=night.read + done.bytes))
+        else:
+            due = passed(self.settings.fixity.at, now, zone_of(self.settings.office.time_zone))
+            self.night.change(lambda _: Night(done=due))
+        if done.packages:
+            named = f": {', '.join(done.damaged)}" if done.damaged else ""
+            self.tell(f"the archive was read again: {done}{named}")
+
+    def _find_damaged(self) -> None:
+        """Read the log of fixity where it has changed, and see which damage still stands."""
+        seen = self.log.stamp()
+        if seen != self._seen:
+            found = self.log.damaged(self.clock.now() - TOLD_FOR) if seen else []
+            self._damaged = tuple(map(_alarm, found))
+            self._seen = seen
+
+    def _rest(self, seconds: float) -> None:
+        self._not_before_ns = self.clock.now_ns() + int(seconds * NANOSECONDS)
+
+    def _end(self) -> None:
+        if self._round is not None:
+            self._round.end()
+        self._round = None
+
+
+def _last_line(said: bytes) -> "Round | None":
+    """Return what a round says in its end."""
+    from recorder.archive.fixity_round import Round
+
+    with suppress(msgspec.MsgspecError, IndexError):
+        return msgspec.json.decode(said.splitlines()[-1], type=Round)
+    return None
+
+
+def _alarm(entry: Entry) -> Alarm:
+    first = f"{entry.problems[0].file} {entry.problems[0].problem}" if entry.problems else "it is damaged"
+    more = f", and {entry.found - 1} more" if entry.found > 1 else ""
+    return new_alarm("", "Arsip", DAMAGED, entry.package, entry.at, f"{first}{more}")

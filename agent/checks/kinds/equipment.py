@@ -1,0 +1,391 @@
+"""Whether the cameras and microphones that a session wants are there, and are as they should be."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from agent.checks.check import Check, Situation, Tell
+from agent.checks.result import Measured, Result, codes, found
+from agent.checks.side_by_side import side_by_side
+from agent.devices.gather import with_what_is_known
+from capture.sound.alsa import pcm_node
+from capture.sound.inputs import SOUND_SERVERS, find_sound_input, source_of_card
+from capture.sources.choice import NONE, as_file
+from capture.sources.kind import SourceKind, source_kind
+from capture.sources.kind_names import source_name
+from config.errors import DeviceError, DeviceNotFound, MediaError, StateError, UsageError
+from config.locale.lookup import Words, words
+from config.settings.quantities import brief_rate
+from config.settings.schema import Profile
+from devices.controls import presets
+from devices.controls.control import Value
+from devices.controls.panel import ControlPanel
+from devices.health.faults import LOSES_NOTHING, Fault
+from devices.host.process_stat import OURS
+from devices.model.device import Device
+from devices.model.mode_choice import ENOUGH, ChosenMode, Wanted, choose_mode
+from devices.model.quirks import quirk
+from devices.monitor.holders import group_of, holders, is_own
+from devices.monitor.identity import find_video
+from devices.roles.choice import best_sound, best_video, first_role, named
+from devices.roles.matching import Missing, resolve_all
+from devices.roles.roles import SERVER_INPUTS, Roles, roles_store, with_roles
+from devices.usb.budget import predict
+from devices.usb.claims import Stream, usable_bps
+from devices.usb.ports import slow_port
+from devices.usb.topology import Topology
+from recorder.running.find import Running
+from recorder.session.request import Asked
+
+NAME = "devices"
+WORDS, CODES, FAULT_WORDS = words("check-devices"), codes("check-devices"), words("faults")
+_NOT_THERE = {"screen": "no-screen"}
+"""Codes that say more of a kind of source that is not there than `not-found`."""
+
+
+@dataclass(frozen=True, slots=True)
+class WantedSource:
+    """One source of the session; `device` is None where it is no device, `trouble` says why it is missing."""
+
+    name: str
+    device: Device | None = None
+    trouble: Result | None = None
+
+
+def _lacks(name: str, code: str, **facts: object) -> WantedSource:
+    return WantedSource(name, trouble=found(CODES, code, f"{NAME}: {name}", None, **facts))
+
+
+class Room:
+    """What is plugged in, and who has which role."""
+
+    def __init__(self, devices: Sequence[Device], roles: Roles) -> None:
+        self._roles = roles
+        self._devices = with_roles(devices, roles)
+
+    def sources(self, asked: Asked) -> Iterator[WantedSource]:
+        """Give the sources that `asked` means, as capture/sources/choice.py takes them, pictures first."""
+        video = asked.videos[0] if asked.videos else None
+        main = self._picture(video)
+        yield main
+        for word in asked.videos[1:]:
+            yield self._picture(word)
+        if not asked.audios and video is not None and _has_own_sound(video):
+            return
+        for audio in asked.audios or (None,):
+            if audio != NONE:
+                yield self._sound(audio, main.device)
+
+    def missing_beside(self, taken: Sequence[WantedSource]) -> Iterator[WantedSource]:
+        """Give the roles whose devices are not there, and that none of the sources `taken` is."""
+        names = {source.name for source in taken}
+        for role, resolved in resolve_all(self._roles, self._devices).items():
+            bound = self._roles[role]
+            if isinstance(resolved, Missing) and role not in names and not bound.id.startswith(SERVER_INPUTS):
+                yield _lacks(role, "role-missing", device=bound.name)
+
+    def _picture(self, word: str | None) -> WantedSource:
+        if word is None:
+            word = first_role(self._roles)
+        if word is None:
+            return self._device("camera", lambda: best_video(self._devices), "no-camera")
+        if apart := _no_device(word, lambda kind: kind.picture):
+            return apart
+        return self._device(word, lambda: named(find_video, self._devices, word, self._roles), "not-found")
+
+    def _sound(self, word: str | None, picture: Device | None) -> WantedSource:
+        if word is None:
+            word = first_role(self._roles, sound=True)
+        if word is None:
+            return self._device("microphone", lambda: self._best_sound(picture), "no-microphone")
+        apart = _no_device(word, lambda kind: kind.sound)
+        return apart or self._device(word, lambda: find_sound_input(self._devices, word, self._roles), "not-found")
+
+    def _best_sound(self, picture: Device | None) -> Device:
+        device = best_sound(self._devices, picture)
+        if device is None:
+            raise DeviceNotFound("no microphone is plugged in")
+        return device
+
+    def _device(self, word: str, find: Callable[[], Device], absent: str) -> WantedSource:
+        """Return the device that `find` finds; where it is not there, why that is: `absent` says least."""
+        try:
+            device = find()
+        except DeviceNotFound:
+            role = word.strip().casefold()
+            return self._missing(word, role) if role in self._roles else _lacks(word, absent, word=word)
+        except DeviceError:
+            return _lacks(word, "wrong-kind", word=word)
+        except UsageError:
+            return _lacks(word, "ambiguous", word=word)
+        return WantedSource(device.role or device.name, device)
+
+    def _missing(self, word: str, role: str) -> WantedSource:
+        """Return why the device of a role is not there, and what is there in its place."""
+        bound, resolved = self._roles[role], resolve_all(self._roles, self._devices)[role]
+        facts = {"device": bound.name, "role": role, "port": bound.port or "?"}
+        if isinstance(resolved, Missing) and resolved.replacement:
+            return _lacks(word, "replaced", **facts, id=resolved.replacement.id)
+        if isinstance(resolved, Missing) and resolved.elsewhere:
+            there = resolved.elsewhere[0]
+            return _lacks(word, "moved", **facts, there=there.port or "?", id=there.id)
+        return _lacks(word, "missing", **facts)
+
+
+def _no_device(word: str, gives: Callable[[SourceKind], object]) -> WantedSource | None:
+    """Return the source that `word` means where that is no equipment of the room; its kind must give what is meant."""
+    if kind := source_kind(word):
+        if gives(kind) is None:
+            return _lacks(word, "wrong-kind", word=word)
+        try:
+            return WantedSource(kind.name(word))
+        except UsageError as error:
+            return _lacks(word, "no-source", word=word, hint=error.hint or error.message)
+        except DeviceError:
+            return _lacks(word, _NOT_THERE.get(source_name(word) or "", "not-found"), word=word)
+    try:
+        path = as_file(word)
+    except MediaError:
+        return _lacks(word, "no-file", word=word)
+    return WantedSource(path.name) if path else None
+
+
+def _has_own_sound(video: str) -> bool:
+    """Return whether the source of pictures brings its sound along, as files and the synthetic one do."""
+    kind = source_kind(video)
+    return kind.sound is not None if kind else _no_device(video, lambda kind: kind.picture) is not None
+
+
+def state_of(device: Device, name: str, situation: Situation, tree: Topology) -> Iterator[Result]:
+    """Give all that is not as it should be, or that all is well."""
+    if holder := situation.holder(device):
+        yield _held(name, device, holder)
+        return
+    if refused := _refused(device, name):
+        yield refused
+        return
+    troubles = [
+        *_unwell(device, name),
+        *_port(device, name, tree),
+        *_mode(device, name, situation.profile, tree),
+        *_controls(device, name, situation),
+    ]
+    yield from troubles or [_well(device, name, situation.profile, tree)]
+
+
+# Whose it is now
+
+
+def _held(name: str, device: Device, holder: Running) -> Result:
+    title = holder.info.title
+    if holder.status is None:
+        return found(CODES, "held-silent", name, title=title)
+    health = next(line.health for line in holder.status.sources if line.id == device.id)
+    if health.fault is None:
+        return found(CODES, "held", name, title=title)
+    loses = health.fault not in LOSES_NOTHING
+    code = "held-failing" if loses else "held-poor"
+    return found(CODES, code, name, {"fault": health.fault}, title=title, state=_words(health.fault))
+
+
+def _refused(device: Device, name: str) -> Result | None:
+    """Return why a device cannot be opened, as far as it is known without opening it."""
+    node = device.node or pcm_node(device.alsa or "") or ""
+    match device.health.fault:
+        case Fault.BUSY:
+            return _busy(device, name, node)
+        case Fault.DENIED:
+            return found(CODES, "denied", name, device=device.name, group=group_of(node))
+        case Fault.NO_DATA:
+            return found(CODES, "no-answer", name, device=device.name)
+        case _:
+            return None
+
+
+def _busy(device: Device, name: str, node: str) -> Result:
+    others = [holder for holder in holders(node) if not is_own(holder)]
+    if not others:
+        return found(CODES, "busy-unseen", name, device=device.name, node=node)
+    who = ", ".join(f"{holder.command} (pid {holder.pid})" for holder in others)
+    commands = {holder.command for holder in others}
+    facts: dict[str, object] = {"device": device.name, "who": who}
+    code = "busy-liput" if commands == {OURS} else "busy"
+    if commands & SOUND_SERVERS and (source := source_of_card(device.alsa or "")):
+        code, facts["source"] = "busy-server", source.name
+    return found(CODES, code, name, {"pid": others[0].pid}, **facts)
+
+
+def _words(fault: str | None) -> Words:
+    return FAULT_WORDS.get(fault or "", FAULT_WORDS["unwell"])
+
+
+def _unwell(device: Device, name: str) -> Iterator[Result]:
+    fault = device.health.fault
+    if fault == Fault.SWAPPED:
+        yield found(CODES, "swapped", name, device=device.name)
+    elif fault is not None and fault != Fault.SLOW_PORT:
+        yield found(CODES, "unwell", name, {"fault": fault}, device=device.name, state=_words(fault))
+
+
+# Where it is, and what it gives
+
+
+def _port(device: Device, name: str, tree: Topology) -> Iterator[Result]:
+    slow = slow_port(tree, device) if device.node else None
+    if slow is not None:
+        node, hub = slow
+        facts = {"device": device.name, "speed": brief_rate(node.link_bps), "port": node.port, "hub": hub}
+        yield found(CODES, "slow-hub" if hub else "slow-port", name, {"link_bps": node.link_bps}, **facts)
+
+
+def stream_of(device: Device, profile: Profile, tree: Topology) -> Stream:
+    """Return how a device would stream in a session of `profile`."""
+    return Stream(device, chosen_mode(device, profile, tree) if device.node else None)
+
+
+def chosen_mode(device: Device, profile: Profile, tree: Topology) -> ChosenMode | None:
+    """Return the mode that a session of `profile` would open, None where there is none."""
+    plug = tree.node(device.port)
+    wanted = Wanted(profile.width, profile.height, float(profile.fps))
+    usable = usable_bps(plug) if plug is not None else None
+    return choose_mode(device.modes, wanted, usable_bps=usable, quirk=quirk(device.vid, device.pid))
+
+
+def _mode(device: Device, name: str, profile: Profile, tree: Topology) -> Iterator[Result]:
+    if device.node is None:
+        return
+    chosen = chosen_mode(device, profile, tree)
+    if chosen is None:
+        yield found(CODES, "no-mode", name, device=device.name)
+        return
+    rate = _real_rate(device, chosen)
+    facts = {
+        "device": device.name,
+        "size": _picture(chosen.mode.width, chosen.mode.height, rate),
+        "wanted": _picture(profile.width, profile.height, float(profile.fps)),
+    }
+    if chosen.mode.width < profile.width and chosen.mode.height < profile.height:
+        yield found(CODES, "small-mode", name, _figures(device, chosen), **facts)
+    elif rate is not None and rate < ENOUGH * float(profile.fps):
+        yield found(CODES, "slow-mode", name, _figures(device, chosen), **facts)
+
+
+def _real_rate(device: Device, chosen: ChosenMode) -> float | None:
+    """Return the frames a second that come: some makes list more than they give."""
+    known = quirk(device.vid, device.pid)
+    real = known.real_rate(chosen.mode) if known else None
+    rates = [rate for rate in (chosen.rate, real) if rate is not None]
+    return min(rates, default=None)
+
+
+def _picture(width: int, height: int, rate: float | None) -> str:
+    return f"{width}x{height}" + (f", {rate:g} fps" if rate is not None else "")
+
+
+def _figures(device: Device, chosen: ChosenMode | None) -> Measured:
+    link = {"link_bps": device.link_bps}
+    if chosen is None:
+        return link
+    width, height = chosen.mode.width, chosen.mode.height
+    return link | {"width_pixels": width, "height_pixels": height, "rate_fps": _real_rate(device, chosen)}
+
+
+# What it is set to
+
+
+def _controls(device: Device, name: str, situation: Situation) -> Iterator[Result]:
+    """Set what a session would set before it opens the device, and give what the device does not take."""
+    if device.node is None:
+        return
+    kept: Mapping[str, Value] = {}
+    store = presets.preset_store()
+    try:
+        preset = store.read().get(device.id)
+        kept = preset.controls if preset else {}
+    except StateError:
+        yield found(CODES, "unreadable", name, file=store.path)
+    try:
+        with ControlPanel(device.node, device.name, to_set=True) as panel:
+            changes = presets.apply(panel, kept, situation.settings.devices.power_line_frequency)
+    except DeviceError as error:
+        if error.why == "denied":
+            yield found(CODES, "denied", name, device=device.name, group=group_of(device.node))
+        else:
+            yield found(CODES, "no-answer", name, device=device.name)
+        return
+    if refused := [str(change) for change in changes if change.problem is not None]:
+        measured = {"refused_controls": len(refused)}
+        yield found(
+            CODES, "controls-refused", name, measured, device=device.name, controls=", ".join(refused), id=device.id
+        )
+
+
+def _well(device: Device, name: str, profile: Profile, tree: Topology) -> Result:
+    chosen = chosen_mode(device, profile, tree) if device.node else None
+    size = _picture(chosen.mode.width, chosen.mode.height, _real_rate(device, chosen)) if chosen else device.id
+    link = f", USB {brief_rate(device.link_bps)}" if device.link_bps else ""
+    return found(CODES, "ok", name, _figures(device, chosen), device=device.name, offer=f"{size}{link}")
+
+
+ANSWER_S = 3.0
+"""How long a device may take to answer; it takes some hundredths of a second."""
+
+
+def look(situation: Situation, _tell: Tell) -> Iterable[Result]:
+    """Return what is found of each source of the session, and of the USB buses that they share."""
+    return look_at(situation, Topology.read())
+
+
+def look_at(situation: Situation, tree: Topology) -> Iterator[Result]:
+    """Give the same where the hubs and devices on USB are those of `tree`."""
+    roles: Roles = {}
+    try:
+        roles = roles_store().read()
+    except StateError:
+        yield found(CODES, "unreadable", NAME, file=roles_store().path)
+    room = Room(_listed(situation), roles)
+    sources = list(room.sources(situation.asked))
+    looks = {number: partial(_results, situation, tree, source) for number, source in enumerate(sources)}
+    answers = side_by_side(looks, situation.stop, longest_s=ANSWER_S)
+    for number, source in enumerate(sources):
+        yield from answers.get(number) or [_no_answer(source)]
+    yield from _crowded(sources, situation, tree)
+    if not situation.asked.videos and not situation.asked.audios:
+        for missing in room.missing_beside(sources):
+            yield from _results(situation, tree, missing)
+
+
+def _listed(situation: Situation) -> Sequence[Device]:
+    """Return what is plugged in, with what is known of it; a device in use is just that, whatever its holder found."""
+    devices = situation.devices()
+    known = with_what_is_known(devices, situation.clock.now())
+    pairs = zip(devices, known, strict=True)
+    return [device if device.health.fault == Fault.BUSY else with_known for device, with_known in pairs]
+
+
+def _results(situation: Situation, tree: Topology, source: WantedSource) -> list[Result]:
+    name = f"{NAME}: {source.name}"
+    if source.trouble:
+        return [source.trouble]
+    if source.device is None:
+        return [found(CODES, "no-device", name)]
+    return list(state_of(source.device, name, situation, tree))
+
+
+def _no_answer(source: WantedSource) -> Result:
+    called = source.device.name if source.device else source.name
+    return found(CODES, "no-answer", f"{NAME}: {source.name}", device=called)
+
+
+def _crowded(sources: Sequence[WantedSource], situation: Situation, tree: Topology) -> Iterator[Result]:
+    """Give which of the sources cannot, or may not, run at once on one USB bus."""
+    devices = [source.device for source in sources if source.device and source.device.port]
+    names = {device.id: device.name for device in devices}
+    for one in predict(tree, [stream_of(device, situation.profile, tree) for device in devices]):
+        code = "bus-full" if one.verdict == "cannot-fit" else "bus-tight"
+        measured = {"least_percent": round(100 * one.least), "most_percent": round(100 * one.most)}
+        called = " + ".join(names[device_id] for device_id in one.devices)
+        yield found(CODES, code, f"{NAME}: USB {one.bus.rpartition(' ')[2]}", measured, devices=called)
+
+
+CHECKS = [Check(NAME, WORDS["devices"], look, CODES, place=10)]

@@ -1,0 +1,108 @@
+"""Whether every destination of the session can be reached: network, DNS, TCP, TLS, and its first words."""
+
+import time
+from collections.abc import Iterable, Mapping
+from functools import partial
+
+from agent.checks.check import Check, Progress, Situation, Tell
+from agent.checks.result import Code, Result, codes, found
+from agent.checks.side_by_side import side_by_side
+from config.errors import LiputError, UsageError
+from config.locale.lookup import words
+from config.settings.quantities import brief_latency
+from config.settings.secrets import StreamTarget, stream_target
+from devices.uplink.connecting import Patience
+from devices.uplink.network import missing
+from devices.uplink.trouble import NetworkTrouble, Trouble
+from recorder.live.kind import LiveUrl, kind_of
+from recorder.live.reason import NotLive
+from recorder.live.url import parse_live_url
+from recorder.model.status import DestinationLine
+
+WORDS = words("check-internet")
+
+NAME = "internet"
+LONGEST_S, LONGEST_QUICK_S = 9.5, 4.0
+_NOT_THE_SERVER = (Trouble.NO_DNS, Trouble.UNKNOWN_HOST, Trouble.NO_ROUTE, Trouble.TIMEOUT)
+"""What a server is not to blame for where this PC has no network."""
+_FINE = {
+    "live": WORDS["live"],
+    "listening": WORDS["waits-to-be-called"],
+    "armed": WORDS["ready-to-start"],
+    "connecting": WORDS["connecting"],
+}
+
+CODES = codes("network") | codes("check-internet")
+
+type Targets = Mapping[str, StreamTarget | LiputError]
+
+
+def targets_of(situation: Situation) -> Targets:
+    """Return the destinations of the session by their names, or what is wrong with one."""
+    found_: dict[str, StreamTarget | LiputError] = {target.name: target for target in situation.asked.targets}
+    for name in situation.streams:
+        try:
+            target = stream_target(situation.settings, name)
+        except LiputError as error:
+            found_[name] = error
+        else:
+            found_[target.name] = target
+    return found_
+
+
+def look(situation: Situation, tell: Tell) -> Iterable[Result]:
+    """Return a result for each destination; all are tried at the same time."""
+    targets = targets_of(situation)
+    if not targets:
+        return [found(CODES, "none", NAME)]
+    held = {line.name: line for _, status in situation.answering for line in status.destinations}
+
+    def told(count: int) -> None:
+        tell(Progress(share=count / len(targets), doing=WORDS["tried"].filled({"count": count, "all": len(targets)})))
+
+    looks = {name: partial(_look_at, situation, name, target, held.get(name)) for name, target in targets.items()}
+    return side_by_side(looks, situation.stop, told).values()
+
+
+def _look_at(
+    situation: Situation, name: str, target: StreamTarget | LiputError, held: DestinationLine | None
+) -> Result:
+    """Look at one destination; raises Stopped."""
+    name = f"{NAME}: {name}"
+    if isinstance(target, LiputError):
+        return found(CODES, "not-set-up", name, why=target.message, hint=target.hint)
+    if held is not None:
+        if held.reason is None and (state := _FINE.get(held.state)):
+            return found(CODES, "held", name, state=state)
+        return found(CODES, "held-trouble", name, why=held.message or held.state)
+    try:
+        url = parse_live_url(target.url.reveal())
+    except UsageError as error:
+        return found(CODES, "not-set-up", name, why=error.message, hint=error.hint)
+    patience = Patience.of(LONGEST_QUICK_S if situation.quick else LONGEST_S, situation.stop)
+    try:
+        return _reached(name, url, target, patience)
+    except NotLive as error:
+        return found(CODES, str(error.reason), name, where=url.where)
+    except NetworkTrouble as error:
+        return trouble_found(CODES, name, url.where, error)
+
+
+def _reached(name: str, url: LiveUrl, target: StreamTarget, patience: Patience) -> Result:
+    """Return that it is there. Raises NetworkTrouble, NotLive and Stopped."""
+    began = time.monotonic()
+    reached = kind_of(url.scheme).reach(url, target.ca_file, patience)
+    if reached != "ok":
+        return found(CODES, reached, name, where=url.where)
+    took_s = time.monotonic() - began
+    return found(CODES, reached, name, {"took_s": round(took_s, 3)}, where=url.where, took=brief_latency(took_s))
+
+
+def trouble_found(codes: Mapping[str, Code], name: str, where: str, error: NetworkTrouble) -> Result:
+    """Return what is wrong on the way to a server: where this PC has no network, the server is not to blame."""
+    lacking = missing() if error.trouble in _NOT_THE_SERVER else None
+    detail = f" ({error.detail})" if error.detail else ""
+    return found(codes, str(lacking or error.trouble), name, where=where, detail=detail)
+
+
+CHECKS = [Check(NAME, WORDS["internet"], look, CODES, place=80, longest_s=12.0)]

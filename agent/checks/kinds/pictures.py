@@ -1,0 +1,196 @@
+"""A live picture of every source: it comes, shows something, moves, is sharp, and neither dark nor burnt out."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing, suppress
+from fractions import Fraction
+from functools import partial
+
+from agent.checks.check import Check, Progress, Situation, Tell
+from agent.checks.kinds import sources
+from agent.checks.kinds.sources import NotGiven
+from agent.checks.result import Result, codes, found
+from capture.detectors.glance import WITHIN, Glance, Seen
+from capture.detectors.patience import SILENT_FRAMES, SILENT_S
+from capture.media.preview import picture_of
+from capture.source import SourceEnded, VideoSource
+from capture.sources.kind import ChosenSource
+from capture.sources.worker import VideoWorker
+from config.errors import LiputError, MediaError
+from config.locale.lookup import words
+from devices.health.faults import Fault
+from devices.host.clock import NANOSECONDS
+from devices.model.device import DeviceKind
+from recorder.model.status import SourceLine
+from recorder.running.client import look_once
+from recorder.running.find import Running
+
+WORDS = words("check-pictures")
+
+CODES = codes("check-source") | codes("check-pictures")
+
+NAME = "picture"
+FIRST_PICTURE_S = 3.0
+"""How long a source may take to its first picture, as in a session."""
+LOOK_S = 2.0
+"""How long its pictures are looked at from there on."""
+EVERY_S = 0.09
+"""Ten pictures in a second are enough."""
+PREVIEW_S = 2.0
+MOST_DAMAGED = 2
+"""One picture may be damaged, and the first one often is."""
+
+DARK = 70
+"""Of limited-range luma, 16 to 235: where all but the twentieth part of a picture is below, faces are hardly seen.
+
+The synthetic speaker's picture has 229 there, photographs (see BLURRED) have 107 to 202, the rig's camera has 218, and
+66 with a quarter of its levels.
+"""
+BURNT = 0.35
+"""From this part on that is white and nothing else. A projected slide is less of what its camera sees."""
+BLURRED = 0.5
+"""Of `Seen.blur`. What it is of a sharp picture, and of the same blurred so that 8 of 1920 pixels become one (Gaussian,
+standard deviation), where letters of a slide cannot be read any more:
+
+    the synthetic speaker                                               0.11    0.69
+    the rig's camera                                                    0.10    0.79
+    six photographs of people and things, from scikit-image's     0.09 - 0.25    0.52 - 0.68
+"""
+
+OF_FAULTS: Mapping[str, str] = {
+    Fault.NO_DATA: "no-picture",
+    Fault.NO_SIGNAL: "no-signal",
+    Fault.FROZEN: "frozen",
+    Fault.BLACK: "black",
+    Fault.DAMAGED: "damaged",
+    Fault.LOST: "lost",
+    Fault.BUSY: "busy",
+    Fault.DENIED: "denied",
+    Fault.BUS_FULL: "bus-full",
+}
+"""What a session that has a source open says of it. Its other faults are no matter of the picture."""
+
+
+def look(situation: Situation, tell: Tell) -> Iterable[Result]:
+    """Return what each source of pictures of the session shows."""
+    try:
+        chosen = sources.choose(situation)
+    except LiputError as error:
+        return [sources.not_chosen(error, NAME, CODES)]
+    tell(Progress(share=0.1, doing=WORDS["opening-cameras"]))
+    ends_ns = sources.ends_ns(situation)
+    looks = {picture.name: partial(_look_at, situation, picture, ends_ns) for picture in chosen.pictures}
+    return sources.look_at_each(situation, NAME, looks, CODES)
+
+
+def _look_at(situation: Situation, picture: ChosenSource[VideoSource], ends_ns: int) -> Sequence[Result]:
+    """Return what a source shows; raises NotGiven and LiputErrors where it shows nothing."""
+    name, device = f"{NAME}: {picture.name}", picture.device
+    is_camera = device is not None and device.kind is DeviceKind.CAMERA
+    if held := sources.held(situation, device):
+        return _of_session(name, picture.name, *held, is_camera=is_camera)
+    glance = Glance()
+    worker = VideoWorker(picture.source, situation.clock, supervision=picture.supervision)
+    with closing(worker):
+        form = worker.open()
+        damaged, first_s = _watch(worker, glance, form.rate, situation, ends_ns)
+        is_h264 = (coded := picture.source.coded) is not None and coded.codec == "h264"
+    seen = glance.seen()
+    if situation.stop.is_set():
+        raise NotGiven("cancelled")
+    if seen is None:
+        raise NotGiven("damaged" if damaged else "no-picture", {"damaged": damaged})
+    every = {
+        "width_px": form.width, "height_px": form.height, "rate_fps": round(float(form.rate), 2),
+        "first_picture_s": round(first_s, 2), "damaged": damaged, **measured(seen),
+    }  # fmt: skip
+    wrong = wrong_with(seen, is_camera=is_camera, damaged=damaged, predicts=is_h264)
+    return [found(CODES, code, name, every) for code in wrong or ["ok"]]
+
+
+def _watch(
+    worker: VideoWorker, glance: Glance, rate: Fraction, situation: Situation, ends_ns: int
+) -> tuple[int, float]:
+    """Look at a source; return how many pictures were damaged, and how long the first took. Raises NotGiven."""
+    clock, stop = situation.clock, situation.stop
+    opened_ns = clock.now_ns()
+    until_ns = min(opened_ns + round(FIRST_PICTURE_S * NANOSECONDS), ends_ns)
+    first_ns: int | None = None
+    last_ns, next_ns, damaged = opened_ns, 0, 0
+    while clock.now_ns() < until_ns and not stop.is_set():
+        try:
+            frame = worker.read(0.1)
+        except SourceEnded:
+            last_ns = clock.now_ns()
+            break
+        if frame is None:
+            continue
+        last_ns = clock.now_ns()
+        if first_ns is None:
+            first_ns = last_ns
+            until_ns = min(first_ns + round(LOOK_S * NANOSECONDS), ends_ns)
+        try:
+            if frame.timestamp_ns >= next_ns:
+                glance.see(worker.decode(frame, WITHIN), frame.timestamp_ns)
+                next_ns = frame.timestamp_ns + round(EVERY_S * NANOSECONDS)
+        except MediaError:
+            damaged += 1
+    if worker.outage:
+        raise NotGiven("lost")
+    silent_s = (clock.now_ns() - last_ns) / NANOSECONDS
+    if not stop.is_set() and silent_s > max(SILENT_S, SILENT_FRAMES / float(rate)):
+        raise NotGiven("no-picture", {"silent_s": round(silent_s, 1)})
+    return damaged, ((first_ns or clock.now_ns()) - opened_ns) / NANOSECONDS
+
+
+def _of_session(name: str, source: str, by: Running, line: SourceLine, *, is_camera: bool) -> Sequence[Result]:
+    """Return what the session that has a source open says of it, and how its own small picture looks."""
+    every: dict[str, str | float | bool | None] = {"held_by": by.info.title}
+    if code := OF_FAULTS.get(line.health.fault or ""):
+        return [found(CODES, code, name, every, error=line.health.reason, hint="")]
+    glance = Glance()
+    with suppress(LiputError):  # it is well without
+        glance.see(picture_of(look_once(by.folder, source, PREVIEW_S)), 0)
+    wrong: list[str] = []
+    if (seen := glance.seen()) is not None:
+        every |= measured(seen)
+        wrong = _looks_wrong(seen) if is_camera else []
+    return [found(CODES, code, name, every, session=by.info.title) for code in wrong or ["ok-held"]]
+
+
+def wrong_with(seen: Seen, *, is_camera: bool, damaged: int, predicts: bool = False) -> list[str]:
+    """Return all that is wrong with what was seen; what explains the rest comes alone.
+
+    A camera's picture has to live; a capture card may show any slide. H.264 (`predicts`) may repeat pictures.
+    """
+    if seen.slate:
+        return ["no-signal"]
+    if seen.is_black:
+        return ["black"]
+    if is_camera and seen.is_same and not predicts:
+        return ["frozen"]
+    return (["damaged"] if damaged > MOST_DAMAGED else []) + (_looks_wrong(seen) if is_camera else [])
+
+
+def _looks_wrong(seen: Seen) -> list[str]:
+    wrong = []
+    if seen.light_luma < DARK:
+        wrong.append("dark")
+    if seen.burnt > BURNT:
+        wrong.append("burnt-out")
+    if seen.blur is not None and seen.blur > BLURRED:
+        wrong.append("blurred")
+    return wrong
+
+
+def measured(seen: Seen) -> dict[str, str | float | bool | None]:
+    """Return what was seen as bare numbers."""
+    return {
+        "pictures": seen.pictures,
+        "luma_levels": round(seen.luma, 1),
+        "light_luma_levels": round(seen.light_luma, 1),
+        "burnt_percent": round(100 * seen.burnt, 1),
+        "blur_percent": None if seen.blur is None else round(100 * seen.blur, 1),
+    }
+
+
+CHECKS = [Check(NAME, WORDS["picture"], look, CODES, place=20)]

@@ -1,0 +1,169 @@
+"""The level of every microphone over three seconds: silent, too low, clipping, hum, one channel dead."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing, suppress
+from functools import partial
+
+from agent.checks.check import Check, Progress, Situation, Tell
+from agent.checks.kinds import sources
+from agent.checks.kinds.sources import NotGiven
+from agent.checks.result import Measured, Result, codes, found
+from capture.detectors.audio_detectors import DEAD_DB, HUM_DBFS, NOTHING_DBFS, SPEAKS_DBFS, mains_hz
+from capture.detectors.listening import Heard, Listening
+from capture.detectors.loudness import FLOOR_DBFS
+from capture.source import SAMPLE_RATE, AudioSource, SourceEnded
+from capture.sources.choice import NONE
+from capture.sources.kind import ChosenSource
+from capture.sources.worker import AudioWorker, SourceWorker
+from config.errors import LiputError
+from config.locale.lookup import words
+from devices.health.faults import Fault
+from devices.host.clock import NANOSECONDS
+from recorder.model.status import SessionStatus, SoundLine, SourceLine
+from recorder.running.client import ask
+from recorder.running.find import Running
+from recorder.running.protocol import Status
+
+WORDS = words("check-sounds")
+
+CODES = codes("check-source") | codes("check-sounds")
+
+NAME = "sound"
+LISTEN_S = 3.0
+QUICK_LISTEN_S = 1.5
+"""Too short for hum."""
+FIRST_BLOCK_S = 3.0
+ASK_S = 0.25
+"""How often a session that has an input open is asked for its level: its status has the newest only."""
+CLIPPED_S = 1.0
+"""In so many seconds of three samples must be cut off: one shout, or a chair, is shorter."""
+
+OF_FAULTS: Mapping[str, str] = {
+    Fault.NO_DATA: "no-data",
+    Fault.SILENCE: "silent",
+    Fault.CLIPPING: "clipping",
+    Fault.HUM: "hum",
+    Fault.DEAD_CHANNEL: "dead-channel",
+    Fault.LOST: "lost",
+    Fault.BUSY: "busy",
+    Fault.DENIED: "denied",
+}
+
+
+def listen(situation: Situation, tell: Tell) -> Iterable[Result]:
+    """Return what each input of sound of the session gives."""
+    try:
+        chosen = sources.choose(situation)
+    except LiputError as error:
+        return [sources.not_chosen(error, NAME, CODES)]
+    if not chosen.sounds and situation.asked.audios != (NONE,):
+        return [found(CODES, "no-sound", NAME)]
+    tell(Progress(share=0.1, doing=WORDS["listening-say-something"]))
+    ends_ns = sources.ends_ns(situation)
+    looks = {sound.name: partial(_listen_to, situation, sound, ends_ns) for sound in chosen.sounds}
+    return sources.look_at_each(situation, NAME, looks, CODES)
+
+
+def _listen_to(situation: Situation, sound: ChosenSource[AudioSource], ends_ns: int) -> Sequence[Result]:
+    """Return what an input gives; raises NotGiven and LiputErrors where it gives nothing."""
+    name = f"{NAME}: {sound.name}"
+    if held := sources.held(situation, sound.device):
+        return _of_session(situation, name, sound.name, *held)
+    worker = SourceWorker(sound.source, situation.clock, supervision=sound.supervision)
+    with closing(worker):
+        worker.open()
+        heard = _hear(worker, sound.source.channels, situation, ends_ns)
+    if situation.stop.is_set():
+        raise NotGiven("cancelled")
+    if heard is None:
+        raise NotGiven("no-data")
+    return [found(CODES, code, name, measured(heard)) for code in wrong_with(heard) or ["ok"]]
+
+
+def _listen_s(situation: Situation) -> float:
+    return QUICK_LISTEN_S if situation.quick else LISTEN_S
+
+
+def _hear(worker: AudioWorker, channels: int, situation: Situation, ends_ns: int) -> Heard | None:
+    clock, stop, listen_s = situation.clock, situation.stop, _listen_s(situation)
+    listening = Listening(channels, mains_hz(situation.settings.devices.power_line_frequency))
+    until_ns = min(clock.now_ns() + round((FIRST_BLOCK_S + listen_s) * NANOSECONDS), ends_ns)
+    left = round(listen_s * SAMPLE_RATE)
+    while left > 0 and clock.now_ns() < until_ns and not stop.is_set():
+        try:
+            block = worker.read(0.1)
+        except SourceEnded:
+            break
+        if block is not None:
+            left -= len(block.samples)
+            listening.hear(block.samples)
+    if worker.outage:
+        raise NotGiven("lost")
+    return listening.heard()
+
+
+def _of_session(situation: Situation, name: str, source: str, by: Running, line: SourceLine) -> Sequence[Result]:
+    """Return what the session that has an input open says of it."""
+    input_line, peak_dbfs = _peak_dbfs(situation, source, by)
+    title = by.info.title
+    every: Measured = {"held_by": title, "peak_dbfs": peak_dbfs}
+    facts = {"session": title, "error": line.health.reason, "hint": "", "level_dbfs": peak_dbfs}
+    code = OF_FAULTS.get(line.health.fault or "")
+    if code is None:
+        if input_line is None:
+            raise NotGiven("no-data")
+        code = "muted" if input_line.muted else "too-low" if peak_dbfs < SPEAKS_DBFS else "ok-held"
+    return [found(CODES, code, name, every, **facts)]
+
+
+def _peak_dbfs(situation: Situation, source: str, by: Running) -> tuple[SoundLine | None, float]:
+    """Return what a session says of an input, and its highest level while it is asked."""
+    clock, status, line, highest = situation.clock, by.status, None, FLOOR_DBFS
+    until_ns = clock.now_ns() + round(_listen_s(situation) * NANOSECONDS)
+    while status is not None:  # else it has ended meanwhile
+        line = next((one for one in status.sounds if one.name == source), None)
+        if line is None:
+            break
+        highest = max(highest, *line.levels_dbfs, FLOOR_DBFS)
+        if clock.now_ns() >= until_ns or clock.wait(situation.stop, ASK_S):
+            break
+        status = _status(by)
+    return line, highest
+
+
+def _status(by: Running) -> SessionStatus | None:
+    with suppress(LiputError):
+        return ask(by.folder, Status()).status
+    return None
+
+
+def wrong_with(heard: Heard) -> list[str]:
+    """Return the codes of all that is wrong with what was heard; what explains the rest comes alone."""
+    if heard.is_nothing:
+        return ["nothing"]
+    if heard.level_dbfs < NOTHING_DBFS:
+        return ["silent"]
+    wrong = ["too-low"] if heard.level_dbfs < SPEAKS_DBFS else []
+    if heard.clipped_s >= CLIPPED_S:
+        wrong.append("clipping")
+    if heard.hum_dbfs is not None and heard.hum_dbfs > HUM_DBFS:
+        wrong.append("hum")
+    below_db = heard.level_dbfs - min(heard.levels_dbfs)
+    if heard.level_dbfs >= SPEAKS_DBFS and below_db >= DEAD_DB:
+        wrong.append("dead-channel")
+    return wrong
+
+
+def measured(heard: Heard) -> Measured:
+    """Return what was heard as bare numbers."""
+    return {
+        "level_dbfs": round(heard.level_dbfs, 1),
+        "softest_channel_dbfs": round(min(heard.levels_dbfs), 1),
+        "peak_dbfs": round(max(heard.peaks_dbfs), 1),
+        "clipped_s": heard.clipped_s,
+        "hum_dbfs": None if heard.hum_dbfs is None else round(heard.hum_dbfs, 1),
+        "heard_s": heard.seconds,
+    }
+
+
+CHECKS = [Check(NAME, WORDS["sound"], listen, CODES, place=30)]

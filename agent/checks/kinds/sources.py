@@ -1,0 +1,133 @@
+"""The sources of the session that is to be, chosen as it would choose them, and looked at side by side."""
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+
+from agent.checks.check import Situation
+from agent.checks.result import Code, Measured, Result, found
+from agent.checks.side_by_side import side_by_side
+from capture.detectors.watcher import Watcher
+from capture.pacing import RealPace
+from capture.sources.choice import SourceSelector
+from capture.sources.kind import Chosen, SourceContext, SourceRequirements
+from config.errors import (
+    LiputError,
+)
+from devices.host.clock import NANOSECONDS
+from devices.model.device import Device
+from recorder.model.status import SourceLine
+from recorder.running.find import Running
+
+LONGEST_S = 9.0
+"""How long one source may take, whatever it does: to be opened, and to be looked at."""
+QUICK_S = 3.5
+ENDS_S = 0.3
+"""So long before that a look ends by itself."""
+LET_GO_S = 1.0
+
+_CODES = ("missing", "busy", "denied", "bus-full", "lost")
+"""Those of an error's `why` that have a code of their own."""
+
+
+class NotGiven(Exception):
+    """A source does not do what it should: `code` says what, one of the codes of its check."""
+
+    def __init__(self, code: str, measured: Measured | None = None, **facts: object) -> None:
+        super().__init__(code)
+        self.code = code
+        self.measured = measured
+        self.facts = facts
+
+
+def refused(error: LiputError) -> NotGiven:
+    """Return what an error of opening or reading a source is told as."""
+    code = error.why if error.why in _CODES else "not-opened"
+    return NotGiven(code, error=error.message, hint=error.hint)
+
+
+def not_chosen(error: LiputError, check: str, codes: Mapping[str, Code]) -> Result:
+    """Return what `choose` raised as what a check found: in the words in which the session itself would refuse."""
+    hint = error.hint or "liput devices lists what there is"
+    return found(codes, "not-chosen", check, error=error.message, hint=hint)
+
+
+def choose(situation: Situation) -> Chosen:
+    """Choose the sources as the session would; a missing one says so when it is opened. Raises LiputError."""
+    profile = situation.profile
+    pace = RealPace(situation.clock, situation.stop)
+    context = SourceContext(
+        SourceRequirements(profile.width, profile.height, profile.fps, profile.audio_channels),
+        pace,
+        situation.clock,
+        situation.stop,
+        live=True,
+        watcher=Watcher(situation.settings, situation.clock),
+        allow_missing=True,
+        isolate=situation.asked.isolate,
+        listing=situation.devices,
+    )
+    selector = SourceSelector(context, situation.asked.known)
+    chosen = selector.choose(situation.asked.videos, situation.asked.audios)
+    pace.begin()
+    return chosen
+
+
+def held(situation: Situation, device: Device | None) -> tuple[Running, SourceLine] | None:
+    """Return the session that has `device` open and its line of it; raises NotGiven where that does not answer."""
+    if device is None or (by := situation.holder(device)) is None:
+        return None
+    if by.status is None:
+        raise NotGiven("held-silent", {"held_by": by.info.title}, session=by.info.title)
+    return by, next(line for line in by.status.sources if line.id == device.id)
+
+
+type Look = Callable[[], Sequence[Result]]
+
+
+def look_at_each(
+    situation: Situation, check: str, looks: Mapping[str, Look], codes: Mapping[str, Code]
+) -> list[Result]:
+    """Return what `looks` found side by side, by the names of their sources, in their order; one may hang."""
+    longest_s = _longest_s(situation)
+    let_go = {f"{check}: {name}": threading.Event() for name in looks}
+    """Set when a look has closed what it had open."""
+
+    def looked(name: str, look: Look) -> Sequence[Result]:
+        try:
+            return _looked(name, look, codes)
+        finally:
+            let_go[name].set()
+
+    looking = {name: partial(looked, name, look) for name, look in zip(let_go, looks.values(), strict=True)}
+    done = side_by_side(looking, situation.stop, longest_s=longest_s)
+    if situation.stop.is_set():
+        for event in let_go.values():
+            event.wait(LET_GO_S)
+    late = "cancelled" if situation.stop.is_set() else "hangs"
+    results: list[Result] = []
+    for name in let_go:
+        results += done.get(name) or [found(codes, late, name, longest_s=longest_s)]
+    return results
+
+
+def _looked(name: str, look: Look, codes: Mapping[str, Code]) -> Sequence[Result]:
+    """Return what a look found; what it raises is something that was found."""
+    try:
+        return look()
+    except NotGiven as told:
+        why = told
+    except LiputError as error:
+        why = refused(error)
+    except Exception as error:  # of whatever kind: the other sources are worth an answer
+        why = NotGiven("not-opened", error=repr(error), hint="please report this")
+    return [found(codes, why.code, name, why.measured, **why.facts)]
+
+
+def ends_ns(situation: Situation) -> int:
+    """Return when, on the session clock, a look that begins now has to have come to its end."""
+    return situation.clock.now_ns() + round((_longest_s(situation) - ENDS_S) * NANOSECONDS)
+
+
+def _longest_s(situation: Situation) -> float:
+    return QUICK_S if situation.quick else LONGEST_S

@@ -1,0 +1,210 @@
+"""Whether the disks of a session are there, with room, and fast enough; a disk that is recorded to is only asked."""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from agent.checks.check import Check, Progress, Situation, Tell
+from agent.checks.result import Result, codes, found
+from agent.checks.side_by_side import side_by_side
+from config.errors import StorageError, Why
+from config.locale.lookup import Words, words
+from config.settings.quantities import brief_duration, brief_rate, brief_size
+from config.settings.schema import Settings
+from devices.host.clock import Clock
+from recorder.archive.archive import Archive, session_archives
+from recorder.archive.privacy import is_open
+from recorder.disk.forecast import INDEX_BYTES_PER_S
+from recorder.disk.mounts import MountMemory, file_system_of
+from recorder.disk.place import nearest_existing
+from recorder.disk.speed import write_bps
+from recorder.model.status import SessionState
+
+WORDS = words("check-storage")
+
+CODES = codes("check-storage")
+
+NAME = "storage"
+ANSWER_S, QUICK_ANSWER_S = 5.0, 2.5
+"""How long a disk may take to answer; also for each piece of what is written to it."""
+WRITE_S, QUICK_WRITE_S = 2.0, 0.4
+ENOUGH, LEAST = 5.0, 1.5
+"""How many times as fast as a recording a disk should be, and has to be: it also writes for others."""
+LITTLE_S = 2 * 3600.0
+"""What is little room where nobody has said how long the session will be."""
+ISOLATED_BYTES = 0.15
+"""For each pixel of a source that is recorded apart: what cameras make of one in MJPEG, 9 MB/s of 1080p30."""
+FAT = frozenset({"vfat", "msdos"})
+FAT_BYTES = 2**32 - 1
+_CODES: Mapping[Why, str] = {
+    "not-mounted": "not-mounted",
+    "vanished": "not-mounted",
+    "read-only": "read-only",
+    "full": "full",
+}
+_RECORDS = (SessionState.LIVE, SessionState.DEGRADED, SessionState.SEALING)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A folder that sessions are kept in: bytes free, its disk's number, its file system.
+
+    `trouble` is why it cannot be used; `bps` its measured speed; `is_open`: every user of the PC can read it.
+    """
+
+    root: Path
+    base: Path
+    trouble: str | None = None
+    free: int = 0
+    disk: int = 0
+    kind: str | None = None
+    bps: float | None = None
+    is_open: bool = False
+
+    @property
+    def name(self) -> str:
+        """What its result is called."""
+        return f"{NAME}: {self.root}"
+
+
+def look(situation: Situation, tell: Tell) -> Iterable[Result]:
+    """Return what is found of each place, and whether there is room enough in all of them."""
+    settings, asked = situation.settings, situation.asked
+    reserve = settings.archive.reserve if asked.reserve is None else asked.reserve
+    archives = session_archives(settings, situation.clock, folder=asked.archive, reserve=reserve)
+    memory = MountMemory() if settings.storage.must_be_mounted else None
+    patience_s = QUICK_ANSWER_S if situation.quick else ANSWER_S
+    looks = {archive.root: partial(_state, archive, memory) for archive in archives}
+    states = side_by_side(looks, situation.stop, longest_s=patience_s)
+    places = [states.get(archive.root) or Place(archive.root, archive.root, "hangs") for archive in archives]
+    if title := _who_records(situation):
+        yield found(CODES, "recording", NAME, title=title)
+    else:
+        places = [_measured(place, situation, tell, index / len(places)) for index, place in enumerate(places)]
+    if settings.storage.mirror and len(archives) < 2:
+        yield found(CODES, "no-mirror", NAME)
+    need = _bytes_per_s(situation)
+    for place in places:
+        yield from _judge(place, need, reserve, situation.planned_s)
+    usable = [place for place in places if place.trouble is None]
+    if usable:
+        yield from _room(usable, need, reserve, situation)
+
+
+def folder_state(root: Path, settings: Settings, clock: Clock) -> tuple[int, Result]:
+    """Return how many bytes are free in a folder, and whether a session could be kept there; nothing is measured."""
+    memory = MountMemory() if settings.storage.must_be_mounted else None
+    place = _state(Archive(root, clock, settings.archive.reserve), memory)
+    profile = settings.profile()
+    need = (profile.video_bitrate + profile.audio_bitrate) / 8 + INDEX_BYTES_PER_S
+    return place.free, next(_judge(place, need, settings.archive.reserve, None))
+
+
+def _who_records(situation: Situation) -> str | None:
+    recording = (title for title, status in situation.answering if status.state in _RECORDS)
+    return situation.silent or next(recording, None)
+
+
+def _bytes_per_s(situation: Situation) -> float:
+    """Return what a session writes to one disk, with its sources apart where that is asked for."""
+    profile, asked = situation.profile, situation.asked
+    apart = len(asked.videos or (None,)) if asked.isolate else 0
+    isolated = apart * profile.width * profile.height * float(profile.fps) * ISOLATED_BYTES
+    return (profile.video_bitrate + profile.audio_bitrate) / 8 + INDEX_BYTES_PER_S + isolated
+
+
+# Looking
+
+
+def _state(archive: Archive, memory: MountMemory | None) -> Place:
+    """Return how a place is; may hang as its disk does."""
+    root = archive.root
+    try:
+        if memory:
+            memory.refuse_missing(root)
+        free = archive.check()
+        base = nearest_existing(Path(os.path.realpath(root)))
+        disk = base.stat().st_dev
+        is_readable = is_open(root)
+    except StorageError as error:
+        return Place(root, root, _CODES.get(error.why, "unwritable"))
+    except OSError:
+        return Place(root, root, "unwritable")
+    return Place(root, base, free=free, disk=disk, kind=file_system_of(disk), is_open=is_readable)
+
+
+def _measured(place: Place, situation: Situation, tell: Tell, share: float) -> Place:
+    """Return a place with how fast it is; one that hangs or fails meanwhile with that."""
+    if place.trouble is not None:
+        return place
+    tell(Progress(share=share, doing=Words(f"menulis ke {place.root}", f"writing to {place.root}")))
+    longest_s = QUICK_WRITE_S if situation.quick else WRITE_S
+    patience_s = longest_s + (QUICK_ANSWER_S if situation.quick else ANSWER_S)
+    done = side_by_side({"": partial(_speed, place, longest_s, situation)}, situation.stop, longest_s=patience_s)
+    return done.get("") or (place if situation.stop.is_set() else replace(place, trouble="hangs"))
+
+
+def _speed(place: Place, longest_s: float, situation: Situation) -> Place:
+    try:
+        return replace(place, bps=write_bps(place.base, longest_s, situation.stop))
+    except StorageError as error:
+        return replace(place, trouble=_CODES.get(error.why, "unwritable"))
+
+
+# Judging
+
+
+def _judge(place: Place, need: float, reserve: int, planned_s: float | None) -> Iterator[Result]:
+    if place.trouble is not None:
+        yield found(CODES, place.trouble, place.name, folder=place.root, reserve=brief_size(reserve))
+        return
+    lasts_s = _room_of(place, reserve) / need
+    measured = {"free_bytes": place.free, "lasts_s": round(lasts_s), "write_bps": place.bps and round(place.bps)}
+    facts: dict[str, object] = {"folder": place.root, "free": brief_size(place.free), "need": brief_rate(need * 8)}
+    is_well = True
+    if place.kind in FAT and (planned_s is None or planned_s * need > FAT_BYTES):
+        yield found(CODES, "fat", place.name, measured, lasts=brief_duration(FAT_BYTES / need), **facts)
+        is_well = False
+    if place.bps is not None and place.bps < ENOUGH * need * 8:
+        code = "slow" if place.bps >= LEAST * need * 8 else "too-slow"
+        yield found(CODES, code, place.name, measured, speed=brief_rate(place.bps), **facts)
+        is_well = False
+    if place.is_open:
+        yield found(CODES, "open", place.name, measured, **facts)
+        is_well = False
+    if is_well:
+        yield found(CODES, "ok", place.name, measured, lasts=brief_duration(lasts_s), **facts)
+
+
+def _room_of(place: Place, reserve: int) -> int:
+    room = max(0, place.free - reserve)
+    return min(room, FAT_BYTES) if place.kind in FAT else room
+
+
+def _room(places: Sequence[Place], need: float, reserve: int, situation: Situation) -> Iterator[Result]:
+    """Give whether a session fits; one that is mirrored has to fit into each of two places."""
+    disks: dict[int, Place] = {}
+    for place in places:
+        disks.setdefault(place.disk, place)
+    first, *others = disks.values()
+    rooms = [_room_of(place, reserve) / need for place in (first, *others)]
+    if situation.settings.storage.mirror:
+        both = rooms[:2] if others else [room / min(2, len(places)) for room in rooms]
+        lasts_s = min(both)
+    else:
+        lasts_s = sum(rooms)
+    measured = {"lasts_s": round(lasts_s), "planned_s": situation.planned_s}
+    lasts = brief_duration(lasts_s)
+    if situation.planned_s is None:
+        if lasts_s < LITTLE_S:
+            yield found(CODES, "little", NAME, measured, lasts=lasts)
+    elif lasts_s < situation.planned_s:
+        yield found(CODES, "short", NAME, measured, lasts=lasts, planned=brief_duration(situation.planned_s))
+    elif rooms[0] < situation.planned_s:
+        facts = {"folder": first.root, "lasts": brief_duration(rooms[0]), "next": others[0].root}
+        yield found(CODES, "goes-on", NAME, measured, **facts)
+
+
+CHECKS = [Check(NAME, WORDS["storage"], look, CODES, place=60, alone=True, longest_s=25.0)]

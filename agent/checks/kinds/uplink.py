@@ -1,0 +1,165 @@
+"""How much the network carries, to a server of the campus or to the destinations, and whether that is enough."""
+
+import contextlib
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from statistics import median
+
+from agent.checks.check import Check, Progress, Situation, Tell
+from agent.checks.kinds.internet import targets_of, trouble_found
+from agent.checks.result import Code, Result, Verdict, codes, found
+from agent.checks.uplink_verdict import NAME, fitting, judge, need_of
+from config.errors import LiputError, UsageError
+from config.locale.lookup import Words, words
+from config.settings.quantities import brief_rate, brief_size
+from config.settings.secrets import StreamTarget
+from devices.uplink.measuring import measure
+from devices.uplink.model import Budget
+from devices.uplink.server import parse_server
+from devices.uplink.trouble import NetworkTrouble, Stopped
+from recorder.live.kind import kind_of
+from recorder.live.reason import Reason
+from recorder.live.trial import Trial, harmless, try_stream
+from recorder.live.url import parse_live_url
+from recorder.model.status import RECORDS
+
+WORDS = words("check-uplink")
+
+PUSH_S = 10.0
+_LIVE_RATE = 0.95
+"""Of what was streamed: so much has to have arrived meanwhile."""
+_FELL_BEHIND_S = 2.0
+
+
+def _not_measured(code: Code) -> Code:
+    """Return what it means for a measurement: who streams elsewhere need not mind a server that is away."""
+    reason = Words(*(f"{how}: {why}" for how, why in zip(("Tidak terukur", "Not measured"), code.reason, strict=True)))
+    return Code(Verdict.WARNING, reason, code.advice)
+
+
+CODES = {trouble: _not_measured(code) for trouble, code in codes("network").items()} | codes("check-uplink")
+
+_PHASES = {
+    "reach": WORDS["asking-the-server"],
+    "idle": WORDS["measuring-the-latency-up-to"],
+    "up": WORDS["sending-up-to-of-data"],
+    "down": WORDS["receiving-up-to-of-data"],
+}
+
+
+def look(situation: Situation, tell: Tell) -> Iterable[Result]:
+    """Measure as the settings say, and judge what was measured."""
+    settings = situation.settings.check
+    if settings.uplink == "none":
+        return [found(CODES, "off", NAME)]
+    for one in situation.held:
+        if one.status is None or (one.status.state in RECORDS and one.status.destinations):
+            return [found(CODES, "in-use", NAME, title=one.info.title or "liput record")]
+    return _push(situation, tell) if settings.uplink == "ingest" else _measure(situation, tell)
+
+
+def wants_conference(situation: Situation) -> bool:
+    """Return whether a video conference runs beside the session."""
+    asked = situation.asked.conference
+    return situation.settings.conference.always if asked is None else asked
+
+
+def streams_of(situation: Situation) -> int:
+    """Return how many live destinations go over the network."""
+    return sum(not _is_here(target) for target in targets_of(situation).values())
+
+
+def _is_here(target: StreamTarget | LiputError) -> bool:
+    if isinstance(target, LiputError):
+        return False
+    with contextlib.suppress(UsageError):  # which the check of the internet tells of
+        return kind_of(parse_live_url(target.url.reveal()).scheme).is_here
+    return False
+
+
+def _measure(situation: Situation, tell: Tell) -> Iterable[Result]:
+    settings = situation.settings.check
+    if not settings.server:
+        return [found(CODES, "no-server", NAME)]
+    server, most = parse_server(settings.server), brief_size(settings.most_data)
+    if settings.public and not situation.public:
+        return [found(CODES, "consent", NAME, where=server.where, most=most)]
+    facts = {"most": most, "streams": settings.streams, "where": server.where}
+    tell(Progress(share=0.0, doing=WORDS["before"].filled(facts), notice=True))
+
+    def told(phase: str, share: float, rate_bps: float | None) -> None:
+        if phase != "reach":  # until then what it will cost stays to be read
+            rate = brief_rate(rate_bps) if rate_bps is not None else ""
+            tell(Progress(share=share, doing=_PHASES[phase].filled({"rate": rate, "most": most})))
+
+    budget = Budget(streams=settings.streams, most_bytes=settings.most_data)
+    try:
+        uplink = measure(server, budget, situation.stop, told)
+    except Stopped:
+        return []
+    except NetworkTrouble as error:
+        return [trouble_found(CODES, NAME, server.where, error)]
+    streams, conference = streams_of(situation), wants_conference(situation)
+    need = need_of(situation.settings, situation.profile, streams, conference=conference)
+    fits = fitting(situation.settings, uplink.up.sustained_bps, streams, conference=conference)
+    return list(judge(uplink, need, fits, server.where))
+
+
+def _push(situation: Situation, tell: Tell) -> Iterator[Result]:
+    """Stream to each destination for which that is harmless, at the real bit rate, one after the other."""
+    named = (name for name, destination in situation.settings.destinations.items() if destination.test)
+    targets = targets_of(replace(situation, streams=[*situation.streams, *named]))
+    tests = {name: _test_of(situation, target) for name, target in targets.items()}
+    count = sum(test is not None for test in tests.values())
+    if count:
+        _, video_bps = situation.settings.video.stream_range(situation.profile)
+        size = round((video_bps + situation.profile.audio_bitrate) / 8 * PUSH_S)
+        before = WORDS["pushes-before"].filled({"size": brief_size(size), "count": count})
+        tell(Progress(share=0.0, doing=before, notice=True))
+    for name, test in tests.items():
+        if situation.stop.is_set():
+            return
+        if test is None:
+            yield found(CODES, "no-test", f"{NAME}: {name}")
+        else:
+            yield _pushed(situation, name, test, PUSH_S / count, tell)
+
+
+def _test_of(situation: Situation, target: StreamTarget | LiputError) -> StreamTarget | None:
+    if isinstance(target, LiputError) or _is_here(target):
+        return None
+    return harmless(situation.settings, target)
+
+
+def _pushed(situation: Situation, name: str, target: StreamTarget, seconds: float, tell: Tell) -> Result:
+    _, video_bps = situation.settings.video.stream_range(situation.profile)
+    audio_bps, doing = situation.profile.audio_bitrate, WORDS["pushes"].filled({"name": name})
+    trial = try_stream(
+        target,
+        situation.clock,
+        situation.stop,
+        lambda share: tell(Progress(share=share, doing=doing)),
+        video_bps=video_bps,
+        audio_bps=audio_bps,
+        seconds=seconds,
+    )
+    return _judged(f"{NAME}: {name}", trial, video_bps + audio_bps)
+
+
+def _judged(name: str, trial: Trial, rate_bps: int) -> Result:
+    delivered_bps = median(trial.delivered_bps) if trial.delivered_bps else 0.0
+    measured = {
+        "rate_bps": rate_bps,
+        "delivered_bps": round(delivered_bps),
+        "backlog_s": round(trial.backlog_s, 3),
+        "rtt_s": round(median(trial.rtts_s), 4) if trial.rtts_s else None,
+        "live_s": round(trial.live_s, 1),
+    }
+    if not trial.was_taken:
+        return found(CODES, "not-taken", name, measured, why=trial.status.message or Reason.TIMEOUT)
+    fell_behind = trial.backlog_s > _FELL_BEHIND_S or trial.status.dropped or trial.status.reason == Reason.TOO_SLOW
+    code = "not-carried" if fell_behind and delivered_bps < _LIVE_RATE * rate_bps else "carried"
+    return found(CODES, code, name, measured, rate=brief_rate(rate_bps), delivered=brief_rate(delivered_bps))
+
+
+CHECKS = [Check(NAME, WORDS["uplink"], look, CODES, place=100, alone=True, quick=False, longest_s=25.0)]

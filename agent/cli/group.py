@@ -1,0 +1,174 @@
+"""The `liput` command: finds the subcommand, and turns every error into one line and an exit status."""
+
+import contextlib
+import io
+import os
+import sys
+
+# numpy's BLAS starts a thread per core at import, which nothing here uses; it must be said before the import.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import click
+
+from agent.cli.interrupting import end_silently
+from agent.cli.lazy import LazyGroup, Table
+from agent.terminal.terminal import PrintableOutput
+from config.errors import LiputError
+from config.version import VERSION
+
+COMMANDS: Table = {
+    "alarm": ("agent.commands.alarm:alarm_command", "Do alarms arrive by e-mail, at the webhook, on the desktop?"),
+    "arm": ("agent.commands.session.arm:arm_command", "Open the devices of a session, and keep its last seconds."),
+    "archive": ("agent.commands.archive.group:archive_command", "Find, verify and look after recorded sessions."),
+    "check": ("agent.commands.check:check_command", "Is the room ready for a session? What is to be done?"),
+    "conference": (
+        "agent.commands.conference:conference_command",
+        "Set up the virtual camera and microphone for Zoom, Meet or Jitsi.",
+    ),
+    "config": ("agent.commands.config:config_command", "Show the settings in force, and check a settings file."),
+    "demo": ("agent.commands.session.demo:demo_command", "Record ten synthetic seconds, without any hardware."),
+    "destination": (
+        "agent.commands.session.destination:destination_command",
+        "Add and remove what a running session is streamed to; see how it is.",
+    ),
+    "devices": (
+        "agent.commands.devices.group:devices_command",
+        "List the cameras, capture cards and microphones plugged in; name them, set them up.",
+    ),
+    "disarm": ("agent.commands.session.running:disarm_command", "Let go of the devices of a session that is armed."),
+    "headroom": ("agent.commands.headroom:headroom_command", "Measure whether this PC can encode for the web as well."),
+    "health": ("agent.commands.health:health_command", "Show what happened to the devices, days later too."),
+    "layout": (
+        "agent.commands.session.running:layout_command",
+        "Show another layout, or a card, in a running session.",
+    ),
+    "mark": ("agent.commands.session.running:mark_command", "Mark this moment of the recording."),
+    "mute": ("agent.commands.session.running:mute_command", "Mute a sound input of a running session, or all."),
+    "recover": ("agent.commands.session.recover:recover_command", "Finish sessions that a crash left unfinished."),
+    "rehearse": (
+        "agent.commands.session.rehearse:rehearse_command",
+        "Do it all for ten seconds, and see how it turned out.",
+    ),
+    "request": (
+        "agent.commands.request.group:request_command",
+        "Keep letters of request, dispositions, who does it and when.",
+    ),
+    "schedule": ("agent.commands.schedule.group:schedule_command", "Plan sessions, by hand or from a calendar."),
+    "serve": ("agent.commands.serve:serve_command", "Take up again what was killed, and recover what was left."),
+    "service": ("agent.commands.service:service_command", "Have systemd start and watch `liput serve`."),
+    "record": (
+        "agent.commands.session.record:record_command",
+        "Record a session, stream it, and put it into the archive.",
+    ),
+    "start": (
+        "agent.commands.session.running:start_command",
+        "Record the session that is armed, from seconds ago if asked.",
+    ),
+    "status": ("agent.commands.session.status:status_command", "Show the sessions that run, and how they are."),
+    "token": ("agent.commands.token:token_command", "Show the token that the page and its API ask for."),
+    "stop": ("agent.commands.session.running:stop_command", "End a session, and put it into the archive."),
+}
+
+EXAMPLES = """\b
+Examples:
+  liput                                       open the page
+  liput demo                                  see it work, without any hardware
+  liput devices                               what is plugged in
+  liput check                                 is the room ready?
+  liput rehearse                              ten seconds of everything, watched and thrown away
+  liput health --since 2d                     what happened to it
+  liput record --title "Rapat senat"          record until q or Ctrl-C
+  liput record --title "Wisuda" --stream youtube --for 2h
+  liput arm --title "Rapat senat"             open everything; then: liput start, liput mark "...", liput stop
+  liput status                                what runs now
+  liput destination add youtube               stream it, while it runs; also: remove, restart, status
+  liput request new --event "Wisuda" --letter surat.pdf      a letter of request has come in; also: list, dispose, show
+  liput schedule add --title "Wisuda" --starts "besok 09:00" --for 3h --mode record   recorded by itself
+  liput service install --now                 have `liput serve` started and watched
+  liput archive verify --all                  is everything still as it was recorded?
+"""
+
+
+@click.group(
+    cls=LazyGroup,
+    table=COMMANDS,
+    epilog=EXAMPLES,
+    invoke_without_command=True,
+    subcommand_metavar="[COMMAND [ARGS]...]",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+@click.option("--no-browser", is_flag=True, help="Without a command: only print where the page is.")
+@click.version_option(VERSION, prog_name="liput")
+@click.pass_context
+def liput(ctx: click.Context, *, no_browser: bool) -> None:
+    """Record, stream and archive what happens in a conference room, without losing it.
+
+    Without a command it opens the page in the browser, starting the daemon (liput serve) where none runs.
+    """
+    if ctx.invoked_subcommand is not None:
+        if no_browser:
+            raise click.UsageError("--no-browser goes with no command.", ctx)
+        return
+    from agent.cli.opening import open_page
+
+    open_page(with_browser=not no_browser)
+
+
+def run() -> None:
+    """Do what the words of the command line say, and end the process with the exit status of that."""
+    _write_whatever_comes()
+    try:
+        status = liput.main(prog_name="liput", standalone_mode=False)
+    except click.exceptions.Exit as ended:
+        status = ended.exit_code
+    except click.ClickException as error:
+        report(LiputError(error.format_message(), hint=advice(error)), as_json="--json" in sys.argv)
+        status = 2
+    except click.Abort:
+        status = 1
+    except LiputError as error:
+        report(error, as_json="--json" in sys.argv)
+        status = error.exit_status
+    except BrokenPipeError:
+        status = 1
+    end_silently()
+    _let_go_of_output()
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _write_whatever_comes() -> None:
+    """Print no control characters of titles and device names, and replace what the encoding does not have."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if isinstance(stream, io.TextIOWrapper):
+            setattr(sys, name, PrintableOutput(stream))
+
+
+def _let_go_of_output() -> None:
+    """Hand over what is still to be written; where whoever read it has gone, nobody is left to tell."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError, AttributeError):
+            with contextlib.suppress(OSError, ValueError, AttributeError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def advice(error: click.ClickException) -> str:
+    """Say where the help for a wrongly used command is."""
+    context = getattr(error, "ctx", None)
+    return f"{context.command_path if context else 'liput'} --help says how it is used"
+
+
+def report(error: LiputError, *, as_json: bool) -> None:
+    """Say what went wrong and what to do: a sentence on standard error, with `--json` an object on standard output."""
+    if as_json:
+        import msgspec
+
+        from recorder.model.names import storable
+
+        line = {"type": "error", "message": storable(error.message), "hint": storable(error.hint)}
+        print(msgspec.json.encode(line).decode(), flush=True)
+    print(f"liput: {error.message}", file=sys.stderr)
+    if error.hint:
+        print(f"       {error.hint}", file=sys.stderr)

@@ -1,0 +1,129 @@
+"""`liput` without a command: opens the page in the browser, with the daemon started where none runs."""
+
+import json
+import os
+import ssl
+import subprocess
+import time
+import urllib.request
+from collections.abc import Callable
+
+import click
+
+from agent.cli.desktop import OPENER, has_desktop, open_there
+from agent.daemon.own_command import command_line, environment
+from agent.daemon.serving import is_serving
+from agent.web.http.token import read_token
+from agent.web.server import HINDERED, Place, read_place
+from config.errors import StateError, UsageError
+from config.settings.loading import load_settings
+from config.settings.schema import Settings
+from devices.host.child import ChildProcess
+from devices.uplink.redirects import SameServer
+from recorder.running.directory import is_anothers, runtime_folder
+
+READY_S = 30.0
+"""How long the daemon may take until it serves the page, on a PC that has just been switched on."""
+LOOK_S = 0.05
+ANSWER_S = 10.0
+LOG_FILE = "serve.log"
+_BROWSERS = (OPENER, "sensible-browser")
+
+
+def open_page(*, with_browser: bool) -> None:
+    """Print where the page is, and open it; a browser is let in where the page is this user's own."""
+    if is_anothers():
+        _open_anothers(with_browser=with_browser)
+        return
+    settings = load_settings()
+    if not settings.web.enabled:
+        raise UsageError("the page is switched off", hint="[web] enabled = true in the settings serves it")
+    place = _place()
+    click.echo(place.url)
+    if not with_browser:
+        return
+    _show(lambda: _ticket(place, settings), "`liput token` lets you in")
+
+
+def _open_anothers(*, with_browser: bool) -> None:
+    place = read_place()
+    if place is None:
+        raise StateError(
+            f"the service whose sessions are in {runtime_folder()} serves no page now",
+            hint="IT sees why: sudo journalctl -u liput",
+        )
+    click.echo(place.url)
+    if with_browser:
+        _show(lambda: place.url, "the page asks for the token, which IT has")
+
+
+def _show(address: Callable[[], str], how: str) -> None:
+    """Show an address in the browser; where that cannot be, say `how` one is let in."""
+    if not has_desktop():
+        click.echo(f"There is no desktop here: open that address elsewhere; {how}.", err=True)
+    elif not open_there(address(), *_BROWSERS):
+        click.echo(f"No browser was found: open that address; {how}.", err=True)
+
+
+def _place() -> Place:
+    """Return where the page is, once it is there."""
+    if (place := read_place()) is not None:
+        return place
+    daemon = None if is_serving() else _start()
+    deadline_s = time.monotonic() + READY_S
+    while time.monotonic() < deadline_s:
+        if (place := read_place()) is not None:
+            return place
+        is_over = daemon is not None and daemon.status is not None and not is_serving()
+        if is_over or (daemon is not None and _hindrance()):
+            break
+        time.sleep(LOOK_S)
+    why = _hindrance() or (_said() or ["the daemon has not said why"])[-1].removeprefix("liput: ")
+    raise StateError(f"the page is not served: {why}", hint="`liput serve` in a terminal says more")
+
+
+def _start() -> ChildProcess:
+    """Start the daemon, which goes on when we and our terminal are gone."""
+    log = runtime_folder(make=True) / LOG_FILE
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        return ChildProcess(
+            command_line("serve"), env=environment(), cwd="/", stdin=subprocess.DEVNULL, stdout=descriptor,
+            stderr=descriptor,
+        )  # fmt: skip
+    except OSError as error:
+        raise StateError(f"the daemon cannot be started: {error.strerror}") from None
+    finally:
+        os.close(descriptor)
+
+
+def _hindrance() -> str | None:
+    """Return what the daemon that we have started has said of why there is no page."""
+    return next((line for line in reversed(_said()) if line.startswith(HINDERED)), None)
+
+
+def _said() -> list[str]:
+    try:
+        return (runtime_folder() / LOG_FILE).read_text(errors="replace").strip().splitlines()
+    except OSError:
+        return []
+
+
+def _ticket(place: Place, settings: Settings) -> str:
+    """Return an address that lets a browser in once."""
+    asking = urllib.request.Request(  # noqa: S310 - the address is our own daemon's
+        f"{place.url}api/v1/tickets", method="POST", headers={"Authorization": f"Bearer {read_token()}"}
+    )
+    trusting = None
+    if place.url.startswith("https:"):
+        trusting = ssl.create_default_context(cafile=settings.web.tls_certificate)
+        trusting.check_hostname = False  # it is the very certificate, at an address of this PC
+    direct = urllib.request.build_opener(
+        urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=trusting), SameServer
+    )
+    try:
+        with direct.open(asking, timeout=ANSWER_S) as answer:
+            url: str = json.load(answer)["url"]
+    except (OSError, ValueError, KeyError) as error:
+        raise StateError(f"the page at {place.url} does not let us in: {error}") from None
+    return url

@@ -1,0 +1,241 @@
+"""`liput archive copy` and `copies`: packages in other places, and which are where."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+import click
+import msgspec
+
+from agent.archives.choice import archive_option, archives_of, find_in
+from agent.terminal.parameters import json_option, print_json
+from agent.terminal.progress import progress_bar
+from agent.terminal.redact import redactor_for
+from config.errors import UsageError
+from config.settings.loading import load_settings
+from config.settings.quantities import brief_rate, brief_size
+from config.settings.schema import Settings
+from devices.health.log import open_health_log
+from devices.host.clock import SystemClock
+from recorder.archive.archive import Archive
+from recorder.archive.catalog import refuse_elsewhere, sealed
+from recorder.archive.fixity_round import go_last
+from recorder.features.copies.ledger import Row
+from recorder.features.copies.queue import CopyQueue, Outcome, name_of, open_target
+from recorder.features.copies.reasons import CopyReason
+from recorder.model.names import one_line
+
+WAITING = 1
+
+_NO_FAILURE = frozenset({CopyReason.SESSION, CopyReason.BUSY})
+"""Reasons that are none to worry about where nobody asked for a certain copy."""
+
+COPY_EXAMPLES = """\b
+Examples:
+  liput archive copy 3f2a91c0                  one package, to every place of the settings that is automatic
+  liput archive copy --all --to nas            everything, to one place
+  liput archive copy --pending                 what waits and is due, for a timer; `liput serve` does it by itself
+\b
+What has a copy already is read there again, and put right where it is damaged. Exit status 1: a copy is not there yet;
+it is said why, and tried again.
+"""
+COPIES_EXAMPLES = """\b
+Examples:
+  liput archive copies                         every package: how many copies, and what waits
+  liput archive copies 3f2a91c0 --json
+"""
+
+
+@contextmanager
+def copy_queue(ctx: click.Context, folder: Path | None) -> Iterator[tuple[CopyQueue, Settings, list[Archive]]]:
+    """Give the queue of the settings' places; what happens goes into the health log."""
+    settings, clock = load_settings(ctx.find_object(Path)), SystemClock()
+    archives = archives_of(ctx, folder)
+    with open_health_log(settings, clock) as record:
+        roots = [archive.root for archive in archives]
+        yield (
+            CopyQueue(roots, settings.copies, lambda name: open_target(settings, name), clock, record=record),
+            settings,
+            archives,
+        )
+
+
+@click.command("copy", epilog=COPY_EXAMPLES)
+@click.argument("package_id", metavar="[ID]", required=False)
+@click.option("--all", "every", is_flag=True, help="Every package that has no copy there yet.")
+@click.option("--pending", is_flag=True, help="What waits and is due; ends when a session begins.")
+@click.option(
+    "--to",
+    "names",
+    metavar="TARGET",
+    multiple=True,
+    help="A name of [copies]; may be repeated. Else: the automatic ones.",
+)
+@click.option("--new-place", is_flag=True, help="The place was emptied or replaced on purpose: begin anew there.")
+@archive_option
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line; see docs/reference/cli.md.")
+@click.pass_context
+def copy_command(
+    ctx: click.Context,
+    package_id: str | None,
+    names: tuple[str, ...],
+    folder: Path | None,
+    *,
+    every: bool,
+    pending: bool,
+    new_place: bool,
+    as_json: bool,
+) -> None:
+    """Copy packages to the places of the settings, read every copy back, and count it only when it is whole.
+
+    Goes on where an attempt was stopped. While a session runs nothing is copied.
+    """
+    if (package_id is not None) + every + pending != 1:
+        raise click.UsageError("Name one package, or say --all or --pending.", ctx)
+    if new_place and not names:
+        raise click.UsageError("--new-place goes with --to: name the place.", ctx)
+    if pending:
+        go_last()
+    with copy_queue(ctx, folder) as (queue, settings, archives):
+        queue.new_place = new_place
+        waiting = False
+        for name in _names(settings, names, automatic=not pending):
+            packages = [_to_copy(archives, package_id)] if package_id else queue.waiting(name, due_only=pending)
+            for outcome in _worked(queue, name, packages, settings, as_json=as_json):
+                minor = pending and outcome.reason in _NO_FAILURE
+                waiting |= outcome.state != "copied" and not minor
+    ctx.exit(WAITING if waiting else 0)
+
+
+def _names(settings: Settings, names: tuple[str, ...], *, automatic: bool) -> list[str]:
+    """Return the places that are meant: those named, else all, or all that are `automatic`. Raises UsageError."""
+    for name in names:
+        settings.copy(name)
+    if not settings.copies:
+        raise UsageError("the settings name no place for copies", hint="add [copies.NAME] with its url; docs/copies.md")
+    return list(names) or [name for name, target in settings.copies.items() if target.automatic or not automatic]
+
+
+def _folder(archives: list[Archive], key: str) -> Path:
+    return sealed(find_in(archives, key)[1]).folder
+
+
+def _to_copy(archives: list[Archive], key: str) -> Path:
+    folder = _folder(archives, key)
+    refuse_elsewhere(folder)
+    return folder
+
+
+def _worked(
+    queue: CopyQueue, name: str, packages: list[Path], settings: Settings, *, as_json: bool
+) -> Iterator[Outcome]:
+    """Copy packages and print how each ended; what is the same for many is printed once."""
+    redact, _ = redactor_for(settings)
+    said: str | None = None
+    with progress_bar(name, shown=not as_json) as progress:
+        for outcome in queue.work(name, packages, lambda _package: progress):
+            if as_json:
+                print(redact(msgspec.json.encode(outcome).decode()), flush=True)
+            elif outcome.state == "copied":
+                speed = (
+                    f", {brief_rate(8 * outcome.sent / outcome.seconds)}" if outcome.sent and outcome.seconds else ""
+                )
+                click.echo(f"{outcome.package}: copied to {name} ({brief_size(outcome.bytes)}{speed})")
+            else:
+                click.echo(f"{outcome.package}: waits", err=True)
+                if outcome.message != said:
+                    said = outcome.message
+                    click.echo(redact(f"  {said}\n  {outcome.hint}"), err=True)
+            yield outcome
+    if not packages and not as_json and sys.stderr.isatty():
+        click.echo(f"Nothing waits for {name}.", err=True)
+
+
+class CopyLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One copy of one package, as `liput archive copies --json` says it; `next_at` is when it is tried again."""
+
+    target: str
+    state: str
+    verified_at: datetime | None
+    bytes: int
+    reason: str | None
+    message: str | None
+    since: datetime | None
+    attempts: int
+    next_at: datetime | None
+
+
+class PackageCopies(msgspec.Struct, frozen=True, kw_only=True):
+    """The copies of one package; `verified` counts those that are whole and of its present state."""
+
+    id: str
+    path: str
+    verified: int
+    copies: tuple[CopyLine, ...]
+
+
+@click.command("copies", epilog=COPIES_EXAMPLES)
+@click.argument("package_id", metavar="[ID]", required=False)
+@archive_option
+@json_option
+@click.pass_context
+def copies_command(ctx: click.Context, package_id: str | None, folder: Path | None, *, as_json: bool) -> None:
+    """Show which package has how many copies that were read back, where, since when, and what waits and why."""
+    with copy_queue(ctx, folder) as (queue, _settings, archives):
+        found = _copies(queue, [_folder(archives, package_id)] if package_id else queue.every())
+    if as_json:
+        print_json(found[0] if package_id else found)
+        return
+    for package in found:
+        click.echo(f"{package.id}: {_count(package.verified)}")
+        for line in package.copies:
+            click.echo(f"  {line.target:<12} {_said(line)}")
+
+
+def _copies(queue: CopyQueue, folders: list[Path]) -> list[PackageCopies]:
+    from recorder.features.copies.copying import version_here
+
+    rows, troubles = queue.rows(), queue.ledger.troubles()
+    found = []
+    for folder in folders:
+        package, version = name_of(folder), version_here(folder)
+        lines = []
+        for name, target in queue.targets.items():
+            known, trouble = rows.get((package, name)), troubles.get(name)
+            if known is None and not target.automatic:
+                continue
+            row = known or Row(package=package, target=name)
+            is_copied = row.state == "copied" and row.version == version
+            why = None if is_copied else row if row.reason else trouble
+            next_s = max(row.next_s, trouble.next_s if trouble else 0.0)
+            lines.append(
+                CopyLine(
+                    target=name,
+                    state="outdated" if row.state == "copied" and not is_copied else row.state,
+                    verified_at=row.verified_at,
+                    bytes=row.bytes,
+                    reason=why.reason if why else None,
+                    message=why.message if why else None,
+                    since=why.since if why else None,
+                    attempts=why.attempts if why else 0,
+                    next_at=datetime.fromtimestamp(next_s).astimezone() if why and next_s else None,
+                )
+            )
+        verified = sum(line.state == "copied" for line in lines)
+        found.append(PackageCopies(id=package, path=str(folder), verified=verified, copies=tuple(lines)))
+    return found
+
+
+def _count(verified: int) -> str:
+    return "no copy" if not verified else "1 copy" if verified == 1 else f"{verified} copies"
+
+
+def _said(line: CopyLine) -> str:
+    if line.state == "copied":
+        return f"whole when it was read back {line.verified_at:%Y-%m-%d %H:%M}, {brief_size(line.bytes)}"
+    again = f"; tried again {line.next_at:%Y-%m-%d %H:%M}" if line.next_at else ""
+    since = f" since {line.since:%Y-%m-%d %H:%M}" if line.since else ""
+    before = "of an earlier state; " if line.state == "outdated" else ""
+    return one_line(f"{before}waits{since}: {line.message}{again}" if line.message else f"{before}waits")

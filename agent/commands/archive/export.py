@@ -1,0 +1,93 @@
+"""`liput archive export`: a package handed over, whole, as an excerpt, or as a film."""
+
+from pathlib import Path
+
+import click
+import msgspec
+
+from agent.archives.choice import archive_option, archives_of, find_in
+from agent.terminal.parameters import json_option, print_json
+from agent.terminal.progress import progress_bar
+from agent.terminal.terminal import somebody_is_there
+from config.errors import UsageError
+from config.settings.quantities import brief_size
+from devices.host.clock import SystemClock
+from recorder.archive.catalog import sealed
+from recorder.archive.exporting import contents, excerpt, write_zip
+from recorder.disk.durable import PRIVATE
+from recorder.disk.locking import locked
+from recorder.package.fixity import Progress
+from recorder.package.manifest import Package
+
+EXAMPLES = """\b
+Examples:
+  liput archive export 3f2a91c0 /media/usb/                 NAME.zip: the whole package
+  liput archive export 3f2a91c0 kutipan.zip --redact        without letters and personal data
+  liput archive export 3f2a91c0 rapat.mp4 --mp4             the film alone, with chapters
+\b
+Exit status: 0 written, read back and compared; 1 nothing is written, and it is said why; 2 wrong usage.
+"""
+
+
+@click.command("export", epilog=EXAMPLES)
+@click.argument("package_id", metavar="ID")
+@click.argument("to", type=click.Path(path_type=Path))
+@click.option("--mp4", is_flag=True, help="The recording alone, as an MP4 with chapters.")
+@click.option("--redact", is_flag=True, help="Leave out letters, what was added later, and personal data.")
+@click.option("--although-refused", is_flag=True, help="Also where the speakers do not agree to being recorded.")
+@archive_option
+@json_option
+@click.pass_context
+def export_command(
+    ctx: click.Context,
+    package_id: str,
+    to: Path,
+    folder: Path | None,
+    *,
+    mp4: bool,
+    redact: bool,
+    although_refused: bool,
+    as_json: bool,
+) -> None:
+    """Write a package into one ZIP file at TO (a file, or a folder), to be handed over. Nothing is overwritten.
+
+    What is in the ZIP file is a package that can be checked and read without Liput. It gets its name when it is whole:
+    every file of it was read back and has the checksum that is listed.
+    """
+    package = sealed(find_in(archives_of(ctx, folder), package_id)[1])
+    _ask_of_speakers(package, although_refused=although_refused, may_ask=not as_json)
+    with progress_bar(package.id, shown=not as_json) as progress, locked(package.folder, alone=False):
+        target = _written(package, to, progress, mp4=mp4, redact=redact)
+    size = target.stat().st_size
+    if as_json:
+        print_json({"id": package.id, "file": str(target), "bytes": size, "redacted": redact})
+    else:
+        click.echo(f"{target} ({brief_size(size)}, read back and compared)")
+
+
+def _ask_of_speakers(package: Package, *, although_refused: bool, may_ask: bool) -> None:
+    """Where the speakers refuse, ask whether it is handed over; raises UsageError where nobody can be asked."""
+    if although_refused or package.recording is msgspec.UNSET or package.recording.consent.state != "refused":
+        return
+    said = f"the speakers of {package.id} do not agree to being recorded"
+    if not (may_ask and somebody_is_there()):
+        raise UsageError(said, hint="--although-refused hands it over all the same", why="speakers")
+    click.confirm(f"{said[0].upper()}{said[1:]}. Hand it over all the same?", err=True, abort=True)
+
+
+def _written(package: Package, to: Path, progress: Progress | None, *, mp4: bool, redact: bool) -> Path:
+    if mp4:
+        from recorder.archive.catalog import read_recording
+        from recorder.recovery.handover import write_mp4
+
+        target = _target(to, f"{package.id}.mp4")
+        write_mp4(contents(package.folder), read_recording(package.folder), target, progress)
+        return target
+    name, files = excerpt(package.folder, SystemClock().now()) if redact else (package.id, contents(package.folder))
+    target = _target(to, f"{name}.zip")
+    write_zip(files, name, target, progress, mode=0o666 if redact else PRIVATE)
+    return target
+
+
+def _target(to: Path, name: str) -> Path:
+    return (to / name if to.is_dir() else to).absolute()

@@ -1,0 +1,235 @@
+"""`liput archive list`, `show`, `search` and `reindex`: recordings found, and described as their packages do it."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from itertools import chain
+from operator import attrgetter
+from pathlib import Path
+
+import click
+import msgspec
+
+from agent.archives.choice import archive_option, archives_of, find_in, from_option, room_option, search_all, to_option
+from agent.commands.archive.at import at_option, packages_of
+from agent.terminal.parameters import json_option, print_json
+from agent.terminal.progress import progress_bar
+from config.settings.quantities import brief_size, clock_text
+from recorder.archive.index import room_key
+from recorder.model.names import one_line
+from recorder.package.manifest import AudioTrack, Package, PackageState, Recording, VideoTrack
+
+LIST_EXAMPLES = """\b
+Examples:
+  liput archive list
+  liput archive list --from 2026-11-01 --to 2026-11-30 --room aula
+  liput archive list --state unfinished
+"""
+
+
+@click.command("list", epilog=LIST_EXAMPLES)
+@from_option
+@to_option
+@room_option
+@click.option("--state", type=click.Choice([str(state) for state in PackageState]), help="Only these.")
+@at_option
+@click.option("--find", "words", metavar="WORDS", help="With --at: only those in whose description they stand.")
+@archive_option
+@json_option
+@click.pass_context
+def list_command(
+    ctx: click.Context, since: datetime | None, until: datetime | None, room: str, state: str | None,
+    target_name: str | None, words: str | None, folder: Path | None, *, as_json: bool,
+) -> None:  # fmt: skip
+    """List the recordings of all folders that sessions go to, the oldest first; those that were never sealed too."""
+    if words is not None and target_name is None:
+        raise click.UsageError("--find goes with --at.", ctx)
+    if target_name is not None:
+        where, packages = target_name, packages_of(ctx, target_name, words)
+    else:
+        archives = archives_of(ctx, folder)
+        where = f"The archive {archives[0].root}"
+        packages = sorted(chain.from_iterable(archive.list() for archive in archives), key=attrgetter("id"))
+    wanted = [
+        package
+        for package in packages
+        if (since is None or package.started_at >= since)
+        and (until is None or package.started_at <= until)
+        and (state is None or package.state == state)
+        and (not room or (package.recording and room_key(room) in room_key(package.recording.room)))
+    ]
+    if as_json:
+        print_json([msgspec.structs.replace(package, recording=msgspec.UNSET) for package in wanted])
+    elif not wanted:
+        click.echo(f"{where} {'has nothing like that' if packages else 'is empty'}.", err=True)
+    elif sys.stdout.isatty():
+        _print_table(wanted)
+    else:
+        for package in wanted:
+            click.echo("  ".join(_columns(package)))
+
+
+def _columns(package: Package) -> tuple[str, str, str, str, str]:
+    length, size = clock_text(round(package.duration_s)), brief_size(package.bytes)
+    return package.id, f"{length:>8}", f"{size:>9}", f"{package.state:<10}", one_line(package.title)
+
+
+def _print_table(packages: Sequence[Package]) -> None:
+    """Print what fits a terminal; of the id the 8 digits that are enough to name the package."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from agent.terminal.console import Console
+
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for heading in ("started", "id", "state"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("length", "size"):
+        table.add_column(heading, no_wrap=True, justify="right")
+    table.add_column("title", overflow="fold")
+    for package in packages:
+        _, length, size, state, title = (column.strip() for column in _columns(package))
+        cells = (f"{package.started_at:%Y-%m-%d %H:%M}", package.uuid[:8] or package.id, state, length, size, title)
+        style = "" if package.state is PackageState.SEALED else "yellow"
+        table.add_row(*(Text(cell, style) for cell in cells))
+    Console().print(table)
+
+
+@click.command("show")
+@click.argument("package_id", metavar="ID")
+@archive_option
+@json_option
+@click.pass_context
+def show_command(ctx: click.Context, package_id: str, folder: Path | None, *, as_json: bool) -> None:
+    """Show one recording. ID is its name, its UUID, its path, or the beginning of one."""
+    _, package = find_in(archives_of(ctx, folder), package_id)
+    if as_json:
+        print_json(package)
+        return
+    for label, value in _description(package):
+        if value:
+            click.echo(f"{label:<16}{one_line(value)}")
+
+
+def _description(package: Package) -> Iterator[tuple[str, str]]:
+    yield "Title", package.title
+    yield "Id", package.id
+    yield "UUID", package.uuid
+    yield "State", package.state
+    yield "Started", package.started_at.isoformat(" ", "seconds")
+    yield "Length", clock_text(round(package.duration_s))
+    yield "Size", brief_size(package.bytes)
+    if package.recording:
+        yield from _asked(package.recording)
+        yield from _recorded(package.recording)
+        yield from _kept(package.recording)
+    yield "Folder", package.path
+
+
+def _recorded(recording: Recording) -> Iterator[tuple[str, str]]:
+    yield "Office", recording.office
+    yield "Room", recording.room
+    yield "Profile", recording.profile
+    yield "Streamed to", ", ".join(recording.destinations)
+    lost = (("dropped", recording.dropped), ("repeated", recording.repeated))
+    counts = (f"{'unknown' if count is None else count} {name}" for name, count in lost)
+    yield "Frames", ", ".join((str(recording.frames), *counts))
+    yield "Degraded", ", ".join(recording.degraded)
+    if recording.loudness_lufs is not None:
+        yield "Loudness", f"{recording.loudness_lufs} LUFS"
+    for media in recording.media:
+        tracks = "; ".join(map(_track, media.tracks)) or media.problem
+        yield "Media", f"{media.file}: {brief_size(media.bytes)}, {tracks}"
+
+
+def _asked(recording: Recording) -> Iterator[tuple[str, str]]:
+    if request := recording.request:
+        date = request.letter_date.isoformat() if request.letter_date else ""
+        yield "Letter", ", ".join(filter(None, (request.letter_number, date)))
+        yield "Applicant", ", ".join(filter(None, (request.applicant, request.unit)))
+        yield "Event", ", ".join(filter(None, (request.event, request.place)))
+
+
+def _kept(recording: Recording) -> Iterator[tuple[str, str]]:
+    """Give what records management says, whether the speakers agreed, and what was handed in later."""
+    records = recording.records
+    yield "Classification", records.classification
+    yield "Security", records.security
+    retention = (("active", records.retention_active), ("inactive", records.retention_inactive))
+    yield "Retention", ", ".join(f"{name} {time}" for name, time in retention if time)
+    yield "Disposition", records.disposition
+    yield "Consent", ": ".join(filter(None, (recording.consent.state, recording.consent.note)))
+    for one in recording.additions:
+        yield "Added", f"{one.file}: {one.name}, {brief_size(one.bytes)}"
+    if recording.excerpt_of:
+        yield "Excerpt of", recording.excerpt_of
+
+
+def _track(track: VideoTrack | AudioTrack) -> str:
+    if isinstance(track, VideoTrack):
+        return f"{track.codec} {track.width}x{track.height} at {track.rate}, {track.frames} frames"
+    return f"{track.codec} {track.sample_rate} Hz {track.layout}"
+
+
+SEARCH_EXAMPLES = """\b
+Examples:
+  liput archive search senat
+  liput archive search rapat "B/12/UN38" --from 2026-01-01 --to 2026-12-31
+  liput archive search wisuda --room aula --json
+  liput archive search --from 30d
+\b
+Exit status: 0 also where nothing is found; 1 the archive or its index cannot be read; 2 wrong usage.
+"""
+
+
+@click.command("search", epilog=SEARCH_EXAMPLES)
+@click.argument("words", metavar="[WORDS]...", nargs=-1)
+@from_option
+@to_option
+@room_option
+@click.option("--most", type=click.IntRange(1), default=50, show_default=True, metavar="N", help="No more than these.")
+@archive_option
+@json_option
+@click.pass_context
+def search_command(
+    ctx: click.Context, words: tuple[str, ...], since: datetime | None, until: datetime | None, room: str, most: int,
+    folder: Path | None, *, as_json: bool,
+) -> None:  # fmt: skip
+    """Find recordings that hold all of WORDS, or words that begin so.
+
+    Looked at are the title, the request (letter number, applicant, unit, event, place), room and office, marks,
+    chapters with what stands on their slides, and the names of files that were added. Accents and capitals do not
+    count. The best come first; without WORDS the newest.
+    """
+    archives = archives_of(ctx, folder)
+    found = search_all(archives, words, since=since, until=until, room=room, most=most)
+    if as_json:
+        print_json(found)
+        return
+    for one in found:
+        click.echo(f"{one.id}  {one_line(one.title)}" + ("" if one.state == "sealed" else f"  ({one.state})"))
+        if one.snippet and one_line(one.snippet).replace("[", "").replace("]", "") != one_line(one.title):
+            click.echo(f"    {one_line(one.snippet)}")
+    if not found:
+        click.echo(f"Nothing in {archives[0].root} is like that.", err=True)
+
+
+@click.command("reindex")
+@archive_option
+@json_option
+@click.pass_context
+def reindex_command(ctx: click.Context, folder: Path | None, *, as_json: bool) -> None:
+    """Make the index of the archive anew, from its packages alone.
+
+    Nobody has to: searching brings it up to date, and makes one that is damaged or missing anew by itself.
+    """
+    from recorder.archive.index import Index
+
+    done: list[tuple[int, Path]] = []
+    for archive in archives_of(ctx, folder):
+        with Index(archive.root) as index, progress_bar("packages", shown=not as_json, counted=True) as progress:
+            done.append((index.rebuild(progress), index.path))
+        if not as_json:
+            click.echo(f"{done[-1][0]} packages of {archive.root}")
+    if as_json:
+        print_json({"packages": sum(count for count, _ in done), "index": str(done[0][1])})

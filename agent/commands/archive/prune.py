@@ -1,0 +1,170 @@
+"""`liput archive prune`: media here that have enough copies elsewhere make room."""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import click
+import msgspec
+
+from agent.archives.choice import archive_option, find_in
+from agent.commands.archive.copy import copy_queue
+from agent.terminal.terminal import somebody_is_there
+from config.errors import ArchiveError, CopyError, LiputError, UsageError
+from config.settings.quantities import brief_size
+from config.settings.serving import CopyTarget
+from devices.health.line import PC, Kind
+from recorder.archive.archive import Archive
+from recorder.archive.fixity_round import Entry, FixityLog
+from recorder.disk.durable import Disk
+from recorder.features.copies.copying import MEDIA, version_here
+from recorder.features.copies.pruning import prune
+from recorder.features.copies.queue import CopyQueue, place_of
+from recorder.features.copies.target import Target, refuse_same
+from recorder.package.manifest import Package, PackageState
+
+NOT_PRUNED = 1
+
+EXAMPLES = """\b
+Examples:
+  liput archive prune 3f2a91c0 --keep-copies 2
+  liput archive prune --all --keep-copies 2 --yes
+\b
+Each copy that counts is read from end to end before anything is removed here. What describes the package stays: it is
+listed and searched as before, and `liput archive fetch` brings its media back.
+"""
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="prune"):
+    """What became of one package: the bytes removed here, where its copies were read; or why nothing was removed."""
+
+    id: str
+    pruned: bool
+    bytes: int = 0
+    targets: tuple[str, ...] = ()
+    reason: str | None = None
+
+
+@click.command("prune", epilog=EXAMPLES)
+@click.argument("package_id", metavar="[ID]", required=False)
+@click.option("--all", "every", is_flag=True, help="Every package that has enough copies.")
+@click.option(
+    "--keep-copies", "least", metavar="N", type=click.IntRange(min=1), required=True,
+    help="Only what has at least so many whole copies elsewhere.",
+)  # fmt: skip
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@archive_option
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@click.pass_context
+def prune_command(
+    ctx: click.Context,
+    package_id: str | None,
+    least: int,
+    folder: Path | None,
+    *,
+    every: bool,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    """Remove media here that have enough copies elsewhere, only when asked, and only after those copies were read."""
+    if every == (package_id is not None):
+        raise click.UsageError("Name one package, or say --all.", ctx)
+    with copy_queue(ctx, folder) as (queue, _settings, archives):
+        packages = _wanted(queue, archives, package_id, least)
+        if packages and not yes:
+            _ask(packages, least)
+        wanted = len(packages)
+        for package in packages:
+            result = _pruned(queue, package, least)
+            wanted -= result.pruned
+            _print(result, as_json=as_json)
+    ctx.exit(NOT_PRUNED if wanted else 0)
+
+
+def _wanted(queue: CopyQueue, archives: Sequence[Archive], key: str | None, least: int) -> list[Package]:
+    """Return the packages whose media are to go: the one named, or all that have enough copies as far as is known."""
+    if key is not None:
+        _, package = find_in(archives, key)
+        if not _has_media(package):
+            raise ArchiveError(f"{package.id} is {package.state}; only what is sealed and whole here can be pruned")
+        return [package]
+    return [
+        package
+        for archive in archives
+        for package in archive.list()
+        if _has_media(package) and len(_counted(queue, package)) >= least
+    ]
+
+
+def _has_media(package: Package) -> bool:
+    """Return whether there is something to remove: also what a prune has left that was stopped."""
+    if package.state is PackageState.ELSEWHERE:
+        return any((package.folder / MEDIA).glob("*"))
+    return package.state is PackageState.SEALED
+
+
+def _counted(queue: CopyQueue, package: Package) -> list[str]:
+    version = version_here(package.folder)
+    return [
+        name
+        for name, row in queue.rows_of(package.id).items()
+        if name in queue.targets and row.state == "copied" and row.version == version
+    ]
+
+
+def _ask(packages: list[Package], least: int) -> None:
+    size = brief_size(sum(package.bytes for package in packages))
+    what = packages[0].id if len(packages) == 1 else f"{len(packages)} packages"
+    question = f"Remove the media of {what} here ({size}), after {least} copies of each were read?"
+    if not somebody_is_there():
+        raise UsageError(f"nobody is there to ask: {question}", hint="say --yes")
+    if not click.confirm(question, err=True):
+        raise click.Abort
+
+
+def _pruned(queue: CopyQueue, package: Package, least: int) -> Result:
+    """Prune one package; one that cannot be is said, and the others are gone on with."""
+    counted = _counted(queue, package)
+    if len(counted) < least:
+        return Result(id=package.id, pruned=False, reason=f"it has {len(counted)} whole copies, not {least}")
+    with ExitStack() as stack:
+        try:
+            targets = _opened(queue, counted, least, stack)
+            size = prune(package.folder, place_of(package.folder), targets, Disk(), lambda: queue.go_on("the archive"))
+        except LiputError as error:
+            return Result(id=package.id, pruned=False, reason=error.message)
+    names = tuple(target.name for target, _ in targets)
+    note = f"media removed here; copies read at {', '.join(names)}"
+    FixityLog().add(Entry(at=queue.clock.now(), package=package.id, bytes=size, outcome="pruned", note=note))
+    queue.record(PC, Kind.PACKAGE_PRUNED, f"{package.id}: {note}", package=package.id, bytes=size)
+    return Result(id=package.id, pruned=True, bytes=size, targets=names)
+
+
+def _opened(queue: CopyQueue, names: list[str], least: int, stack: ExitStack) -> list[tuple[Target, CopyTarget]]:
+    """Open as many places as are wanted, of those that are reached, no two of them the same; raises CopyError."""
+    chosen: list[tuple[Target, CopyTarget]] = []
+    failed: list[CopyError] = []
+    for name in names:
+        if len(chosen) == least:
+            break
+        try:
+            target = queue.open_target(name)
+            stack.callback(target.close)
+            refuse_same([*(each for each, _ in chosen), target])
+        except CopyError as error:
+            failed.append(error)
+        else:
+            chosen.append((target, queue.targets[name]))
+    if len(chosen) < least:
+        raise failed[-1]
+    return chosen
+
+
+def _print(result: Result, *, as_json: bool) -> None:
+    if as_json:
+        print(msgspec.json.encode(result).decode(), flush=True)
+    elif result.pruned:
+        where = ", ".join(result.targets)
+        click.echo(f"{result.id}: {brief_size(result.bytes)} removed here; copies at {where}")
+    else:
+        click.echo(f"{result.id}: nothing is removed: {result.reason}", err=True)

@@ -1,0 +1,84 @@
+"""`liput archive report`: the report of a session, made again from its package."""
+
+from pathlib import Path
+
+import click
+import msgspec
+
+from agent.archives.choice import archive_option, archives_of, find_in
+from agent.terminal.parameters import json_option, print_json
+from config.errors import ArchiveError
+from config.locale.lookup import LANGUAGES
+from config.settings.loading import load_settings
+from recorder.archive.catalog import refuse_elsewhere
+from recorder.archive.handing import publishing
+from recorder.disk.durable import PRIVATE
+from recorder.package.manifest import PackageState
+from recorder.package.wishes import ReportWishes
+from recorder.session.wishing import report_wishes
+
+file_path = click.Path(path_type=Path, dir_okay=False)
+
+
+@click.command("report")
+@click.argument("package_id", metavar="ID")
+@click.option("--pdf", "pdf", metavar="FILE", type=file_path, help="Write the PDF there; without --html: ID.pdf here.")
+@click.option("--html", "html", metavar="FILE", type=file_path, help="Write the page there.")
+@click.option("--language", type=click.Choice(LANGUAGES), help="Else that of the settings.")
+@archive_option
+@json_option
+@click.pass_context
+def report_command(
+    ctx: click.Context,
+    package_id: str,
+    pdf: Path | None,
+    html: Path | None,
+    folder: Path | None,
+    language: str | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Make the report of a sealed recording again. ID is its name, its UUID, its path, or the beginning of one.
+
+    The package stays as it is; a file that is there is not overwritten.
+
+    \b
+    Examples:
+        liput archive report 3f2a91c0
+        liput archive report 3f2a91c0 --language en --pdf report.pdf --html report.html
+    """  # noqa: D301 - click's mark for a paragraph that keeps its lines
+    _, package = find_in(archives_of(ctx, folder), package_id)
+    refuse_elsewhere(package.folder)
+    if package.state is not PackageState.SEALED:
+        raise ArchiveError(f"{package.id} is {package.state}: there is nothing to report", hint="liput recover")
+    settings = load_settings(ctx.find_object(Path))
+    if pdf is None and html is None:
+        pdf = Path(f"{package.id}.pdf")
+    page = _page(package.folder, package.id, report_wishes(settings), language or settings.general.language)
+    if html is not None:
+        _write(html, page)
+    if pdf is not None:
+        from recorder.features.report.printing import print_pdf
+
+        _write(pdf, print_pdf(page))
+    if as_json:
+        print_json({"id": package.id, "html": html and str(html), "pdf": pdf and str(pdf)})
+    else:
+        click.echo("\n".join(str(file) for file in (html, pdf) if file is not None))
+
+
+def _page(folder: Path, name: str, wishes: ReportWishes | None, language: str) -> bytes:
+    from recorder.features.report.material import gather
+    from recorder.features.report.page import report_page
+
+    try:
+        return report_page(gather(folder, name), wishes or ReportWishes(), language)
+    except (OSError, ValueError, msgspec.MsgspecError) as error:
+        raise ArchiveError(
+            f"{name} cannot be reported: {error}", hint=f"liput archive verify {name} says what is wrong with it"
+        ) from None
+
+
+def _write(file: Path, content: bytes) -> None:
+    with publishing(file, len(content), mode=PRIVATE) as part:
+        part.write_bytes(content)

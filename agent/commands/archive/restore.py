@@ -1,0 +1,237 @@
+"""`liput archive repair` and `fetch`: packages brought back from their copies."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+
+import click
+import msgspec
+
+from agent.archives.choice import archive_option, find_in
+from agent.commands.archive.at import places_of
+from agent.commands.archive.copy import copy_queue
+from agent.terminal.parameters import json_option, print_json
+from agent.terminal.progress import progress_bar
+from config.errors import ArchiveError, CopyError, PackageBusy, PackageDamaged
+from config.settings.schema import Settings
+from devices.health.line import PC, Kind
+from recorder.archive.archive import Archive
+from recorder.archive.catalog import is_elsewhere, sealed
+from recorder.archive.fixity_round import Entry, FixityLog, Outcome
+from recorder.disk.durable import Disk
+from recorder.features.copies.copying import listed_here
+from recorder.features.copies.queue import CopyQueue, place_of
+from recorder.features.copies.reasons import OF_A_PACKAGE, CopyReason, copy_error
+from recorder.features.copies.restoring import Restored, Restorer
+from recorder.package.fixity import Progress
+from recorder.package.manifest import Package, Problem, ProblemKind
+from recorder.running.directory import session_runs
+
+REPAIR_EXAMPLES = """\b
+Examples:
+  liput archive repair 3f2a91c0
+  liput archive repair 3f2a91c0 --from nas
+\b
+The damaged package is kept in ARCHIVE/.damaged, and is yours to remove.
+"""
+FETCH_EXAMPLES = """\b
+Examples:
+  liput archive list --at nas                  what is there
+  liput archive fetch 3f2a91c0 --from nas
+  liput archive fetch --all --from nas         everything that is not here: after this PC's disk was lost
+"""
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True):
+    """The outcome for one package: `target` of its copy, files `fetched`, where the damaged one is `kept`.
+
+    `reason`: why it is not whole. `of_copy`: it lacks the corrections since the copy.
+    """
+
+    id: str
+    ok: bool
+    target: str | None = None
+    fetched: tuple[str, ...] = ()
+    kept: str | None = None
+    of_copy: bool = False
+    reason: str | None = None
+
+
+NOT_FETCHED = 1
+
+from_option = click.option("--from", "name", metavar="TARGET", help="The copy to take: a name of [copies].")
+
+
+@click.command("repair", epilog=REPAIR_EXAMPLES)
+@click.argument("package_id", metavar="ID")
+@from_option
+@archive_option
+@json_option
+@click.pass_context
+def repair_command(
+    ctx: click.Context, package_id: str, name: str | None, folder: Path | None, *, as_json: bool
+) -> None:
+    """Restore a damaged package from a copy, after all of that copy was read and found whole.
+
+    Only what is damaged is fetched. The damaged package is kept.
+    """
+    with copy_queue(ctx, folder) as (queue, settings, archives):
+        archive, package = find_in(archives, package_id)
+        result = _Restoring(queue, settings, archive, as_json=as_json).repair(package, name)
+    if as_json:
+        print_json(result)
+    elif result.target is None:
+        click.echo(f"{result.id}: whole; there is nothing to repair")
+    else:
+        click.echo(f"{result.id}: whole again; {_files(result.fetched)} came from {result.target}")
+        click.echo(f"The damaged one is kept in {result.kept}", err=True)
+        if result.of_copy:
+            click.echo("It is as it was when it was copied: later corrections are in the one that is kept.", err=True)
+
+
+@click.command("fetch", epilog=FETCH_EXAMPLES)
+@click.argument("package_id", metavar="[ID]", required=False)
+@click.option("--all", "every", is_flag=True, help="Every package that is there and not here.")
+@click.option("--from", "name", metavar="TARGET", required=True, help="Where the copies are: a name of [copies].")
+@archive_option
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@click.pass_context
+def fetch_command(
+    ctx: click.Context, package_id: str | None, name: str, folder: Path | None, *, every: bool, as_json: bool
+) -> None:
+    """Bring packages back that are not in the archive, each after all of its copy was read and found whole."""
+    if every == (package_id is not None):
+        raise click.UsageError("Name one package, or say --all.", ctx)
+    with copy_queue(ctx, folder) as (queue, settings, archives):
+        failed = 0
+        for result in _fetched(queue, settings, archives, package_id, name, as_json=as_json):
+            failed += not result.ok
+            if as_json:
+                print(msgspec.json.encode(result).decode(), flush=True)
+            elif result.ok:
+                click.echo(f"{result.id}: fetched from {name}")
+            else:
+                click.echo(f"{result.id}: not fetched: {result.reason}", err=True)
+    ctx.exit(NOT_FETCHED if failed else 0)
+
+
+class _Restoring:
+    """Restores packages of one archive, and writes down what happened: fixity log, ledger, health log."""
+
+    def __init__(self, queue: CopyQueue, settings: Settings, archive: Archive, *, as_json: bool) -> None:
+        self._queue = queue
+        self._settings = settings
+        self._archive = archive
+        self._as_json = as_json
+        self._log = FixityLog()
+        for kept in self._restorer(None).settle():
+            print(f"What a repair left that was stopped has been put right: {kept}", file=sys.stderr)
+
+    def _restorer(self, progress: Progress | None) -> Restorer:
+        return Restorer(
+            self._archive.root, Disk(), self._queue.clock.now, _go_on, progress, self._settings.archive.reserve
+        )  # fmt: skip
+
+    def repair(self, package: Package, name: str | None) -> Result:
+        """Restore one package from the first copy that is whole; raises CopyError with the reason of the last."""
+        package = sealed(package)
+        with progress_bar(package.id, shown=not self._as_json) as progress:
+            problems = list(self._archive.verify(package, progress=progress))
+        self._note(package.id, package.bytes, "damaged" if problems else "whole", problems)
+        if not problems:
+            return Result(id=package.id, ok=True)
+        errors: list[CopyError | PackageDamaged] = []
+        for target in [name] if name else self._likely(package.id):
+            try:
+                return self._restored(place_of(package.folder), target, problems)
+            except (CopyError, PackageDamaged) as error:
+                errors.append(error)
+        if not errors:
+            raise copy_error(CopyReason.NOT_THERE, "[copies]", "the settings name no place for copies")
+        raise errors[-1]
+
+    def _likely(self, package: str) -> list[str]:
+        rows = self._queue.ledger.rows_of(package)
+        counted = [name for name, row in rows.items() if row.state == "copied" and name in self._queue.targets]
+        return [*counted, *(name for name in self._queue.targets if name not in counted)]
+
+    def fetch(self, place: str, name: str) -> Result:
+        """Bring back one package; raises CopyError, PackageDamaged, PackageBusy."""
+        folder = self._archive.root / place
+        if folder.exists() and not is_elsewhere(folder):
+            raise ArchiveError(f"{folder} is there already", hint="`liput archive repair` restores what is damaged.")
+        return self._restored(place, name, _holes(folder))
+
+    def _restored(self, place: str, name: str, problems: list[Problem]) -> Result:
+        package = place.rpartition("/")[2]
+        with closing(self._queue.open_target(name)) as target:
+            self._note(package, 0, "repair-begun", [], f"from {name}")
+            try:
+                with progress_bar(package, shown=not self._as_json) as progress:
+                    restored = self._restorer(progress).restore(place, target, problems)
+            except CopyError as error:
+                if error.reason == CopyReason.DAMAGED_THERE:
+                    self._queue.ledger.seen_damaged(package, name)
+                    self._note(package, 0, "copy-damaged", [], error.message)
+                raise
+        return self._done(package, target.name, restored)
+
+    def _done(self, package: str, target: str, restored: Restored) -> Result:
+        copy, now = restored.copy, self._queue.clock.now()
+        self._queue.ledger.seen_whole(package, target, copy.version, copy.size, now)
+        kept = str(restored.kept) if restored.kept else None
+        note = f"{_files(restored.fetched)} from {target}" + (f"; the damaged one is in {kept}" if kept else "")
+        self._note(package, copy.size, "repaired", [], note)
+        self._queue.record(
+            PC, Kind.PACKAGE_REPAIRED, f"{package}: {note}", package=package, target=target,
+            files=len(restored.fetched),
+        )  # fmt: skip
+        return Result(id=package, ok=True, target=target, fetched=restored.fetched, kept=kept, of_copy=restored.of_copy)
+
+    def _note(self, package: str, size: int, outcome: Outcome, problems: list[Problem], note: str = "") -> None:
+        self._log.add(
+            Entry(
+                at=self._queue.clock.now(), package=package, bytes=size, outcome=outcome, found=len(problems),
+                problems=tuple(problems), note=note,
+            )
+        )  # fmt: skip
+
+
+def _fetched(
+    queue: CopyQueue, settings: Settings, archives: Sequence[Archive], key: str | None, name: str, *, as_json: bool
+) -> Iterator[Result]:
+    """Bring back one package, or all that are not here, each where it was pruned; one that fails stops no other."""
+    restoring = [_Restoring(queue, settings, archive, as_json=as_json) for archive in archives]
+
+    def here(place: str) -> int | None:
+        return next((number for number, each in enumerate(archives) if (each.root / place).exists()), None)
+
+    with closing(queue.open_target(name)) as target:
+        wanted = places_of(target, key)
+    for place in wanted:
+        number = here(place)
+        if key is None and number is not None:
+            continue
+        try:
+            yield restoring[number or 0].fetch(place, name)
+        except (CopyError, PackageDamaged, PackageBusy) as error:
+            if key is not None or (isinstance(error, CopyError) and error.reason not in OF_A_PACKAGE):
+                raise
+            yield Result(id=place.rpartition("/")[2], ok=False, target=name, reason=error.message)
+
+
+def _files(fetched: tuple[str, ...]) -> str:
+    return f"{len(fetched)} file{'s' * (len(fetched) != 1)}"
+
+
+def _holes(folder: Path) -> list[Problem]:
+    """Return what a package lacks whose media are elsewhere; nothing where there is no package."""
+    if not folder.exists():
+        return []
+    return [problem for problem in listed_here(folder).problems if problem.kind is ProblemKind.MISSING]
+
+
+def _go_on() -> None:
+    if session_runs():
+        raise copy_error(CopyReason.SESSION, "the archive")

@@ -1,0 +1,198 @@
+"""`liput archive verify` and `fixity`: whether what was recorded still is what it was, of a package, or in turn."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import click
+import msgspec
+
+from agent.archives.choice import archive_option, archives_of, find_in
+from agent.commands.archive.at import at_option, verified_at
+from agent.terminal.parameters import json_option, print_json
+from agent.terminal.progress import progress_bar
+from config.errors import PackageBusy
+from config.settings import kinds
+from config.settings.loading import load_settings
+from config.settings.quantities import NotAllowed, brief_size
+from devices.health.line import PC, Kind, Level, Record
+from devices.health.log import open_health_log
+from devices.host.clock import SystemClock
+from recorder.archive.archive import Archive
+from recorder.archive.fixity_round import Entry, FixityLog, FixityRound, Round, go_last
+from recorder.model.names import one_line
+from recorder.package import bag
+from recorder.package.manifest import PackageState, Problem, ProblemKind
+from recorder.package.verification import Verdict, verify_anywhere
+from recorder.running.directory import session_runs
+
+PROBLEMS_FOUND = 1
+
+
+@click.command("verify")
+@click.argument("package_id", metavar="ID|PATH", required=False)
+@click.option("--all", "every", is_flag=True, help="Every package of the archive and of [storage] paths.")
+@click.option("--decode", is_flag=True, help="Also decode every frame of every file of media.")
+@at_option
+@archive_option
+@json_option
+@click.pass_context
+def verify_command(
+    ctx: click.Context,
+    package_id: str | None,
+    target_name: str | None,
+    folder: Path | None,
+    *,
+    every: bool,
+    decode: bool,
+    as_json: bool,
+) -> None:
+    """Hash every file of a package and compare with its manifests; exit status 1 when something is wrong.
+
+    ID may be the path of a folder that is in no archive. A bag that Liput has not made is judged by RFC 8493.
+    """
+    if every == (package_id is not None):
+        raise click.UsageError("Name one package, or say --all.", ctx)
+    if target_name is not None and (decode or folder is not None):
+        raise click.UsageError("--at goes with neither --decode nor --archive.", ctx)
+    if target_name is not None:
+        found = verified_at(ctx, target_name, package_id, shown=not as_json)
+    else:
+        archives = archives_of(ctx, folder)
+        outside = _outside(archives, package_id)
+        if outside is None:
+            found = _here(archives, package_id, decode=decode, as_json=as_json)
+        else:
+            found = _anywhere(outside, decode=decode, as_json=as_json)
+    verdicts = []
+    for verdict, size in found:
+        verdicts.append(verdict)
+        if not as_json:
+            _print_verdict(verdict, size)
+    if as_json:
+        print_json(verdicts if every else verdicts[0])
+    elif not verdicts:
+        click.echo("There is no package.", err=True)
+    ctx.exit(0 if all(verdict.ok for verdict in verdicts) else PROBLEMS_FOUND)
+
+
+def _outside(archives: Sequence[Archive], key: str | None) -> Path | None:
+    """Return the folder that `key` is the path of, where it is in no archive; None for an ID."""
+    if key is None or not (path := Path(key)).is_dir():
+        return None
+    is_path = "/" in key or (path / bag.DECLARATION_FILE).is_file()
+    is_inside = any(archive.root.resolve() in path.resolve().parents for archive in archives)
+    return path if is_path and not is_inside else None
+
+
+def _anywhere(folder: Path, *, decode: bool, as_json: bool) -> Iterator[tuple[Verdict, int]]:
+    with progress_bar(folder.name, shown=not as_json) as progress:
+        verdict = verify_anywhere(folder, decode=decode, progress=progress)
+    yield verdict, sum(file.lstat().st_size for file in folder.rglob("*") if file.is_file())
+
+
+def _here(
+    archives: Sequence[Archive], key: str | None, *, decode: bool, as_json: bool
+) -> Iterator[tuple[Verdict, int]]:
+    if key is not None:
+        packages = [find_in(archives, key)]
+    else:
+        packages = [(archive, package) for archive in archives for package in archive.list()]
+    for archive, package in packages:
+        if key is None and package.state is PackageState.UNFINISHED:
+            continue
+        with progress_bar(package.id, shown=not as_json) as progress:
+            try:
+                problems = archive.verify(package, decode=decode, progress=progress)
+            except PackageBusy:
+                if key is not None:
+                    raise
+                problems = [Problem(".", "is being changed by another Liput; look again", ProblemKind.UNREADABLE)]
+        yield Verdict.of(package, problems, decoded=decode), package.bytes
+
+
+def _print_verdict(verdict: Verdict, size: int) -> None:
+    checked = "hashed and decoded" if verdict.decoded else "hashed"
+    more = "; its media are elsewhere" if verdict.elsewhere else "" if verdict.ours else "; a bag, but none of Liput's"
+    if verdict.ok:
+        click.echo(f"{verdict.id}: whole ({brief_size(size)} {checked}){more}")
+        return
+    click.echo(f"{verdict.id}: {len(verdict.problems)} problem{'s' * (len(verdict.problems) != 1)}{more}")
+    for problem in verdict.problems:
+        click.echo(f"  {one_line(problem.file)} {one_line(problem.problem)}")
+
+
+EXAMPLES = """\b
+Examples:
+  liput archive fixity                         as much as the settings say, for a timer at night
+  liput archive fixity --budget "200 GB"
+  liput archive fixity --log                   what was found so far
+\b
+The packages that were not read for the longest time come first. Ends when a session begins; the next round goes on.
+Exit status 1: a package is damaged.
+"""
+_ENDS = {
+    "done": "everything was read",
+    "budget": "the rest is for the next rounds",
+    "session": "a session runs; the rest is for the next rounds",
+}
+
+
+def _bytes(_ctx: click.Context, _option: click.Parameter, value: str | None) -> int | None:
+    try:
+        return None if value is None else kinds.size(1, 2**60).read(value)
+    except NotAllowed as error:
+        raise click.BadParameter(f"{value} {error}") from None
+
+
+@click.command("fixity", epilog=EXAMPLES)
+@click.option("--budget", metavar="SIZE", callback=_bytes, help="How much is read at most; else that of [fixity].")
+@click.option("--log", "show_log", is_flag=True, help="Only show what earlier rounds and repairs have found.")
+@archive_option
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line; see docs/reference/cli.md.")
+@click.pass_context
+def fixity_command(
+    ctx: click.Context, folder: Path | None, budget: int | None, *, show_log: bool, as_json: bool
+) -> None:
+    """Read packages again and compare them with their manifests, up to a number of bytes."""
+    if show_log:
+        for entry in FixityLog().entries():
+            _print(entry, as_json=as_json)
+        return
+    settings, clock = load_settings(ctx.find_object(Path)), SystemClock()
+    roots = [archive.root for archive in archives_of(ctx, folder)]
+    go_last()
+    with open_health_log(settings, clock) as record, progress_bar("fixity", shown=not as_json) as progress:
+        done = FixityRound(
+            roots, clock, session_runs, record=record, told=lambda entry: _print(entry, as_json=as_json),
+            progress=progress, max_rate=settings.fixity.max_rate,
+        ).run(settings.fixity.budget if budget is None else budget)  # fmt: skip
+        _note(record, done)
+    _print_round(done, as_json=as_json)
+    ctx.exit(PROBLEMS_FOUND if done.damaged else 0)
+
+
+def _print(entry: Entry, *, as_json: bool) -> None:
+    if as_json:
+        print(msgspec.json.encode(entry).decode(), flush=True)
+        return
+    note = f", {one_line(entry.note)}" if entry.note else ""
+    click.echo(f"{entry.at:%Y-%m-%d %H:%M}  {entry.package}: {entry.outcome} ({brief_size(entry.bytes)}{note})")
+    if entry.outcome in {"damaged", "copy-damaged"}:
+        for problem in entry.problems:
+            click.echo(f"  {one_line(problem.file)} {one_line(problem.problem)}")
+
+
+def _print_round(done: Round, *, as_json: bool) -> None:
+    if as_json:
+        print(msgspec.json.encode(done).decode(), flush=True)
+    else:
+        click.echo(f"{done}: {_ENDS[done.ended]}", err=True)
+
+
+def _note(record: Record, done: Round) -> None:
+    """Put a round into the health log, where it has read something."""
+    if done.packages:
+        record(
+            PC, Kind.ARCHIVE_READ, f"{done}", level=Level.ERROR if done.damaged else Level.INFO, packages=done.packages,
+            bytes=done.bytes, damaged=len(done.damaged), left=done.left, ended=done.ended,
+        )  # fmt: skip

@@ -1,0 +1,128 @@
+"""`liput devices controls`: brightness, focus, zoom and the like of a camera, shown, set and kept."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from agent.devices.controls_page import Row, document, find_camera, rows_of
+from agent.devices.table import columns, print_table
+from agent.terminal.parameters import config_option
+from config.errors import UsageError
+from config.files import json_text
+from config.settings.loading import load_settings
+from devices.controls import by_hand as controls_by_hand
+from devices.controls import presets
+from devices.controls.changes import ControlChange
+from devices.controls.panel import ControlPanel
+from devices.health.log import open_health_log
+from devices.host.clock import SystemClock
+from devices.model.device import Device
+
+NOT_ALL_RESET = 1
+_ALL = "="
+
+EXAMPLES = """\b
+Examples:
+  liput devices controls podium                                   what there is, and how it is set
+  liput devices controls podium focus_automatic_continuous=off focus_absolute=30
+  liput devices controls podium power_line_frequency="50 Hz"      lamps do not flicker (Indonesia: 50 Hz)
+  liput devices controls podium zoom_absolute=200 --no-keep       until it is unplugged
+  liput devices controls podium --reset zoom_absolute             back to its default
+"""
+
+
+@click.command(name="controls", epilog=EXAMPLES)
+@click.argument("name", metavar="DEVICE")
+@click.argument("assignments", metavar="[NAME=VALUE]...", nargs=-1)
+@click.option("--no-keep", is_flag=True, help="Set them now, but not again after the next plug.")
+@click.option(
+    "--reset", metavar="[NAME]", is_flag=False, flag_value=_ALL, help="Back to the default, and keep nothing of it."
+)
+@config_option
+@click.option("--json", "as_json", is_flag=True, help="One JSON document; see docs/reference/cli.md.")
+@click.pass_context
+def controls_command(
+    ctx: click.Context,
+    name: str,
+    assignments: Sequence[str],
+    reset: str | None,
+    config_file: Path | None,
+    *,
+    no_keep: bool,
+    as_json: bool,
+) -> None:
+    """Show or set what a camera can be set to: focus, exposure, white balance, zoom.
+
+    Values are numbers, names of a menu's entries, or on and off. All that are named are set, or none. They are kept
+    for this device, and set again whenever it is plugged in, since cameras forget them with the power. A camera can be
+    set while it is recorded.
+    """
+    texts = _texts(assignments)
+    if reset is not None and (texts or no_keep):
+        raise click.UsageError("--reset goes neither with NAME=VALUE nor with --no-keep.", ctx)
+    if no_keep and not texts:
+        raise click.UsageError("--no-keep goes with NAME=VALUE.", ctx)
+    settings = load_settings(config_file)
+    store = presets.preset_store()
+    device = find_camera(name)
+    with ControlPanel(device.node or "", device.name, to_set=bool(texts or reset)) as panel:
+        changes: list[ControlChange] = []
+        if texts or reset:
+            with open_health_log(settings, SystemClock()) as record:
+                if reset is None:
+                    kept_in = None if no_keep else store
+                    changes = controls_by_hand.change(panel, device, texts, record=record, store=kept_in)
+                else:
+                    only, power_line = None if reset == _ALL else reset, settings.devices.power_line_frequency
+                    changes = controls_by_hand.reset(
+                        panel, device, only, power_line=power_line, record=record, store=store
+                    )
+        rows = list(rows_of(panel.controls(), device, settings, lambda text: click.echo(f"liput: {text}", err=True)))
+    if as_json:
+        click.echo(json_text(document(device, changes, rows)), nl=False)
+    elif texts or reset:
+        _print_changes(device, changes, is_kept=bool(texts) and not no_keep)
+    else:
+        _print_table(device, rows)
+    ctx.exit(NOT_ALL_RESET if any(change.problem for change in changes) else 0)
+
+
+def _texts(assignments: Sequence[str]) -> dict[str, str]:
+    texts: dict[str, str] = {}
+    for word in assignments:
+        name, equals, value = word.partition("=")
+        if not (name and equals):
+            raise UsageError(f"{word!r} is not NAME=VALUE", hint='such as focus_absolute=30, or "NAME=50 Hz"')
+        if name in texts:
+            raise UsageError(f"{name} stands there twice")
+        texts[name] = value
+    return texts
+
+
+def _print_changes(device: Device, changes: Sequence[ControlChange], *, is_kept: bool) -> None:
+    for change in changes:
+        if change.problem is None:
+            click.echo(f"{change.name}: {change.before_text} -> {change.after_text}")
+        else:
+            click.echo(f"liput: {change.problem}", err=True)
+    if not changes:
+        click.echo("Everything is set like that already.", err=True)
+    if is_kept:
+        click.echo(f"Kept: set again whenever {device.name} is plugged in.", err=True)
+
+
+def _print_table(device: Device, rows: Sequence[Row]) -> None:
+    """Print a row for each control; no name is broken, so that it can be copied."""
+    if not rows:
+        click.echo(f"{device.name} ({device.node}) has nothing that could be set.", err=True)
+        return
+    table = columns(("Name", "Value", "Takes", "Note"), fold={"Takes", "Note"})
+    for row in rows:
+        control = row.control
+        value = "" if control.value is None else control.show(control.value)
+        notes = [row.note] if row.note else []
+        if control.default is not None and control.value not in {None, control.default}:
+            notes.append(f"default {control.show(control.default)}")
+        table.add_row(control.name, value, control.allowed, ", ".join(notes))
+    print_table(table)

@@ -1,0 +1,224 @@
+"""`liput devices --watch`: devices as they change, by the monitor, sound servers and the health log."""
+
+import math
+import queue
+import signal
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, suppress
+from functools import partial
+from pathlib import Path
+from typing import Literal, Self
+
+from agent.devices.board import DeviceBoard
+from agent.devices.showers import Shower, shower
+from agent.terminal.keyboard import watched
+from agent.terminal.signals import HEARD_AFTER_S, hearing
+from capture.sound.inputs import SourceWatch, inputs_of, list_sound_inputs
+from capture.sound.wire import Listing, ServerSource
+from config.errors import LiputError, StateError
+from config.settings.schema import Settings
+from devices.health.line import HealthLine, Kind, Level
+from devices.health.log import open_health_log
+from devices.health.present import open_faults
+from devices.health.query import POLL_S, Wanted, follow
+from devices.host import threads
+from devices.host.background import BackgroundTask
+from devices.host.clock import Clock, SystemClock
+from devices.model.device import Device, Health
+from devices.monitor.changes import DeviceChange
+from devices.monitor.monitor import DeviceMonitor
+from devices.service import DeviceService, device_service
+
+_MOVES_FAULTS = {Kind.DEGRADED, Kind.RECOVERED, Kind.OPENED, Kind.CLOSED}
+_LEFT_OUT = {Kind.PLUGGED, Kind.UNPLUGGED, Kind.MOVED, Kind.DEGRADED, Kind.RECOVERED, Kind.WATCH_STARTED}
+"""What is shown without the log (by the monitor, or as a device's health), and that there is a watch."""
+MOST_WAITING = 1000
+"""Messages that may wait for a terminal that takes nothing; the lines of the log wait in their files then."""
+_LOOK_AGAIN_S = 2.0
+"""How often open faults are looked for anew: whoever found them may have died without a word."""
+
+
+type Message = DeviceChange | HealthLine | list[Device] | dict[str, Health] | Literal["end", "redraw"]
+"""What the monitor and the health log tell, what the sound servers offer now, the open faults by device, and what
+signals and keys ask for."""
+type Inbox = queue.SimpleQueue[Message]
+"""May be put into from a signal handler."""
+
+
+class InputWatch:
+    """Asks for the inputs of sound servers and ALSA at first, when told to, and when a server's sources change."""
+
+    def __init__(self, inbox: Inbox) -> None:
+        self._inbox = inbox
+        self._asked: Sequence[ServerSource] | None = None
+        self._told: Sequence[ServerSource] | None = None
+        self._sources = SourceWatch(self._hear)
+        self._task = BackgroundTask("sound-servers", self._ask, pause=math.inf)
+
+    def __enter__(self) -> Self:
+        self._task.start()
+        self._sources.__enter__()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._sources.__exit__(*exc)
+        self._task.stop()
+
+    def look(self) -> None:
+        """Ask again: something has changed."""
+        self._task.wake()
+
+    def _hear(self, sources: Sequence[ServerSource]) -> None:
+        self._told = sources
+        if self._asked is not None and self._asked != sources:
+            self.look()
+
+    def _ask(self) -> None:
+        try:
+            listing = list_sound_inputs()
+        except LiputError:
+            listing = Listing()
+        is_first, self._asked = self._asked is None, listing.sources
+        if is_first and self._told is not None and self._told != self._asked:
+            self.look()  # they changed while they were asked for
+        self._inbox.put(list(inputs_of(listing)))
+
+
+class LogWatch:
+    """Follows the health log in `folder`: its lines, and the open faults; an unreadable log is silent."""
+
+    def __init__(self, folder: Path, clock: Clock, inbox: Inbox) -> None:
+        self._folder = folder
+        self._clock = clock
+        self._inbox = inbox
+        self._faults: Mapping[str, Health] = {}
+        self._judging = BackgroundTask("log-faults", self._judge, pause=self._pause, clock=clock)
+        self._stop = self._judging.stopped
+
+    def __enter__(self) -> Self:
+        threads.start(self._read, name="log-reader")
+        self._judging.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._judging.stop()
+
+    def _read(self) -> None:
+        try:
+            for line in follow(self._folder, Wanted(level=Level.INFO), clock=self._clock, stop=self._stop):
+                if line.kind not in _LEFT_OUT:
+                    self._wait_for_room()
+                    self._inbox.put(line)
+                if line.kind in _MOVES_FAULTS:
+                    self._judging.wake()
+        except StateError:
+            return
+
+    def _wait_for_room(self) -> None:
+        while self._inbox.qsize() >= MOST_WAITING and not self._stop.is_set():
+            self._clock.wait(self._stop, POLL_S)
+
+    def _judge(self) -> bool:
+        """Tell the open faults where they are others; return whether the log cannot be read."""
+        try:
+            faults = open_faults(self._folder, now=self._clock.now())
+        except StateError:
+            return True
+        self._wait_for_room()
+        if faults != self._faults:
+            self._inbox.put(dict(faults))
+        self._faults = faults
+        return False
+
+    def _pause(self, _failures: int) -> float:
+        return _LOOK_AGAIN_S if self._faults else math.inf
+
+
+_MOVES_ROLES = {Kind.ROLE_ASSIGNED, Kind.ROLE_UNASSIGNED, Kind.ROLE_REPLACED}
+
+_MOVES_USE = {Kind.OPENED, Kind.CLOSED, Kind.REFUSED}
+"""A session has taken a device, has let go of it, or was told who has it: it says so sooner than it is seen."""
+
+_SERVERS_ANSWER_S = 1.0
+
+
+def watch(settings: Settings, *, as_json: bool) -> None:
+    """Show devices until q, Ctrl-C or a signal, with a device service that keeps the health log and sets cameras."""
+    clock = SystemClock()
+    inbox: Inbox = queue.SimpleQueue[Message]()
+    with ExitStack() as stack:
+        stack.enter_context(_signals(inbox))
+        log = stack.enter_context(open_health_log(settings, clock))
+        monitor = partial(DeviceMonitor, follows_use=True)
+        service = stack.enter_context(device_service(log, settings, clock, on_change=inbox.put, monitor=monitor))
+        stack.enter_context(LogWatch(log.folder, clock, inbox))
+        service.start()
+        inputs = stack.enter_context(InputWatch(inbox))
+        board = DeviceBoard()
+        board.begin(service.devices())
+        waiting = _first(inbox, board)
+        shown = shower(as_json=as_json)
+        stack.enter_context(shown)
+        stack.enter_context(watched(lambda key: inbox.put("end") if key in {"q", "Q"} else None))
+        shown.begin(clock.now(), board)
+        for message in _messages(waiting, inbox):
+            if message == "end":
+                return
+            _ask_again(message, service, inputs)
+            _show(message, board, shown, clock)
+
+
+def _first(inbox: Inbox, board: DeviceBoard) -> list[Message]:
+    """Wait a moment for the sound servers, so that what is there at first is complete; return what came meanwhile."""
+    waiting: list[Message] = []
+    deadline = time.monotonic() + _SERVERS_ANSWER_S
+    with suppress(queue.Empty):
+        while True:
+            message = inbox.get(timeout=max(0.0, deadline - time.monotonic()))
+            if isinstance(message, list):
+                board.inputs(message)
+                break
+            waiting.append(message)
+            if message == "end":
+                break
+    return waiting
+
+
+def _messages(waiting: Sequence[Message], inbox: Inbox) -> Iterator[Message]:
+    yield from waiting
+    while True:
+        with suppress(queue.Empty):
+            yield inbox.get(timeout=HEARD_AFTER_S)
+
+
+def _ask_again(message: Message, service: DeviceService, inputs: InputWatch) -> None:
+    """Ask for what a message may have changed."""
+    match message:
+        case HealthLine(kind=kind) if kind in _MOVES_USE:
+            service.refresh()
+        case DeviceChange() as change if not change.is_of_health_only:
+            inputs.look()
+
+
+def _show(message: Message, board: DeviceBoard, shown: Shower, clock: Clock) -> None:
+    match message:
+        case HealthLine() as line:
+            if line.kind in _MOVES_ROLES:
+                shown.changed(clock.now(), board.roles(), board)
+            shown.told(line)
+        case DeviceChange() as change:
+            shown.changed(clock.now(), board.hardware(change), board)
+        case list() as devices:
+            shown.changed(clock.now(), board.inputs(devices), board)
+        case dict() as health:
+            shown.changed(clock.now(), board.faults(health), board)
+        case _:
+            shown.redraw()
+
+
+def _signals(inbox: Inbox) -> AbstractContextManager[None]:
+    """Let signals end the watch in order, and another size of the terminal redraw it."""
+    # Ctrl-Z would leave the shell on our screen, and come back to a terminal that is not set as it was.
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGTSTP, signal.SIGWINCH)
+    return hearing(numbers, lambda number: inbox.put("redraw" if number == signal.SIGWINCH else "end"))

@@ -1,0 +1,224 @@
+"""`liput request new`, `link`, `edit`, `attach`, `close`, `cancel`, `reopen`: each change is kept in the history."""
+
+from pathlib import Path
+from uuid import uuid4
+
+import click
+import msgspec
+
+from agent.commands.request.steps import id_argument
+from agent.requests.answer import answer
+from agent.requests.options import Desk, at_the_desk, check_times, field_options, fields_of, text_of
+from agent.terminal.parameters import json_option
+from config.errors import UsageError
+from devices.host.clock import SystemClock
+from recorder.archive.archive import Archive
+from recorder.archive.catalog import sealed
+from recorder.features.dossier.enclose import carried
+from recorder.features.dossier.papers import take
+from recorder.features.dossier.steps import procedure_of
+from recorder.features.dossier.store import amended
+from recorder.model.names import slug
+from recorder.package.request import LetterKind, Request, RequestState
+
+NEW_EXAMPLES = """\b
+Examples:
+  liput request new --event "Seminar Nasional" --letter surat.pdf
+  liput request new --event "Wisuda" --letter-number 123/UN1/2026 --letter-date "23 November 2026" \\
+      --applicant "Dr. Siti Aminah" --unit "Fakultas Teknik" --place "Aula Lantai 2" \\
+      --starts "1 Desember 2026 09.00" --need Zoom --need YouTube --received "kemarin 08:10" --letter surat.pdf
+"""
+
+
+@click.command("new", epilog=NEW_EXAMPLES)
+@click.option("--event", required=True, metavar="TEXT", help="What is to take place.")
+@field_options
+@click.option(
+    "--letter",
+    "letters",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="The letter: a PDF, JPEG or PNG; it is copied. Repeatable.",
+)
+@click.option("--force", is_flag=True, help="Also where another request has the same letter number.")
+@json_option
+@at_the_desk
+def new_command(*, desk: Desk, letters: tuple[Path, ...], force: bool, as_json: bool, **given: object) -> None:
+    """Begin the dossier of a request: what the letter says, and the letter itself.
+
+    Whatever is not known yet is left out, and added by `liput request edit`.
+    """
+    fields = fields_of(desk, given)
+    papers = [take(path, desk.settings.request.largest_letter) for path in letters]
+    uuid, event = uuid4(), str(fields.pop("event"))
+    fields.setdefault("received_at", desk.now)
+    blank = Request(
+        id="", uuid=str(uuid), event=event, received_at=desk.now, procedure=procedure_of(desk.settings.request)
+    )
+    request = msgspec.structs.replace(blank, **fields)
+    name = f"{request.received_at:%Y-%m-%d}_{slug(event, 'acara')}_{uuid.hex[:8]}"
+    request = msgspec.structs.replace(request, id=name)
+    check_times(request)
+    request = desk.dossiers.add(request, papers, desk.now, may_repeat=force)
+    answer(desk.dossiers.dossier(name), request, desk, f"Request {name}", as_json=as_json)
+
+
+LINK_EXAMPLES = """\b
+Examples:
+  liput request link 3f2a 77b0c2e1          it was recorded without --request, or sealed without its papers
+\b
+PACKAGE is a package's name, UUID or path, or the beginning of one (liput archive list).
+"""
+
+
+@click.command("link", epilog=LINK_EXAMPLES)
+@id_argument
+@click.argument("package_id", metavar="PACKAGE")
+@click.option(
+    "--archive", type=click.Path(path_type=Path), metavar="DIR", help="The archive; else that of the settings."
+)
+@json_option
+@at_the_desk
+def link_command(*, desk: Desk, key: str, package_id: str, archive: Path | None, as_json: bool) -> None:
+    """Put a request into a package that was recorded without it: letters, dispositions, history.
+
+    One that was recorded for it gets what was missing when it was sealed. The media of the package stay as they are,
+    and so do their checksums; the dossier knows the package then.
+    """
+    from recorder.features.dossier.linking import link
+
+    clock = SystemClock()
+    dossier = desk.dossiers.find(key)
+    package = sealed(Archive(archive or desk.settings.archive.path, clock).find(package_id))
+    taken = carried(dossier, dossier.read(), desk.settings.office, history=True)
+    link(package.folder, taken, clock.now())
+    answer(dossier, dossier.read(), desk, f"{package.id} has its request {dossier.id}", as_json=as_json)
+
+
+EDIT_EXAMPLES = """\b
+Examples:
+  liput request edit 3f2a --place "Aula Lantai 1" --note "aula lantai 2 direnovasi"
+  liput request edit 3f2a --starts "2026-12-02 09:00" --clear ends
+"""
+ATTACH_EXAMPLES = """\b
+Examples:
+  liput request attach 3f2a surat.pdf
+  liput request attach 3f2a lembar-disposisi.jpg --kind disposition
+"""
+
+EMPTY: dict[str, tuple[str, object]] = {
+    "letter-number": ("letter_number", ""),
+    "letter-date": ("letter_date", None),
+    "applicant": ("applicant", ""),
+    "unit": ("unit", ""),
+    "contact": ("contact", ""),
+    "place": ("place", ""),
+    "starts": ("starts_at", None),
+    "ends": ("ends_at", None),
+    "needs": ("needs", ()),
+    "receipt": ("receipt", None),
+}
+
+note_option = click.option("--note", default="", metavar="TEXT", help="Why; kept in the history.")
+
+
+@click.command("edit", epilog=EDIT_EXAMPLES)
+@id_argument
+@click.option("--event", metavar="TEXT", help="What is to take place.")
+@field_options
+@click.option(
+    "--clear", metavar="FIELD", type=click.Choice(list(EMPTY)), multiple=True, help="Forget what a field holds."
+)
+@note_option
+@json_option
+@at_the_desk
+def edit_command(*, desk: Desk, key: str, clear: tuple[str, ...], note: str, as_json: bool, **given: object) -> None:
+    """Correct what is known of a request. The history keeps what was there before, who changed it, and when.
+
+    --need replaces all needs that were there. Packages that were sealed keep what they have.
+    """
+    fields = fields_of(desk, given) | dict(EMPTY[name] for name in clear)
+    if not fields:
+        raise UsageError("nothing is to be changed", hint="name a field, such as --place, or one to --clear")
+    dossier = desk.dossiers.find(key)
+    said = ""
+
+    def change(request: Request) -> Request:
+        nonlocal said
+        changed = amended(request, desk.now, "edited", note=text_of("note", note), **fields)
+        check_times(changed)
+        said = "all of that was so" if changed is request else ", ".join(changed.history[-1].fields) or "noted"
+        return changed
+
+    request = dossier.change(change)
+    answer(dossier, request, desk, f"{request.id}: {said}", as_json=as_json)
+
+
+@click.command("attach", epilog=ATTACH_EXAMPLES)
+@id_argument
+@click.argument("files", metavar="FILE...", type=click.Path(path_type=Path), nargs=-1, required=True)
+@click.option(
+    "--kind", type=click.Choice(["request", "disposition", "other"]),
+    help="The letter of request, a disposition sheet, or something else; also of one that is kept already.  "
+         "[default: request]",
+)  # fmt: skip
+@json_option
+@at_the_desk
+def attach_command(*, desk: Desk, key: str, files: tuple[Path, ...], kind: LetterKind | None, as_json: bool) -> None:
+    """Keep copies of further papers with a request: PDF, JPEG or PNG.
+
+    What is there already is not kept twice; a copy that is damaged or gone is put back.
+    """
+    papers = [take(path, desk.settings.request.largest_letter) for path in files]
+    dossier = desk.dossiers.find(key)
+
+    def change(request: Request) -> Request:
+        new = dossier.keep(papers, kind or "request", request.letters, desk.now)
+        named = {paper.sha256 for paper in papers} if kind else ()
+        before = (
+            msgspec.structs.replace(letter, kind=kind) if letter.sha256 in named else letter
+            for letter in request.letters
+        )  # fmt: skip
+        return amended(request, desk.now, "attached", letters=(*before, *new))
+
+    request = dossier.change(change)
+    kept = {letter.sha256: letter.file for letter in request.letters}
+    names = ", ".join(dict.fromkeys(kept[paper.sha256] for paper in papers))
+    answer(dossier, request, desk, f"{request.id}: {names}", as_json=as_json)
+
+
+def _becoming(name: str, state: RequestState, kind: str, text: str) -> click.Command:
+    """Return the command after which a request is in a state."""
+
+    @click.command(name, help=text)
+    @id_argument
+    @note_option
+    @json_option
+    @at_the_desk
+    def command(*, desk: Desk, key: str, note: str, as_json: bool) -> None:
+        dossier = desk.dossiers.find(key)
+
+        def change(request: Request) -> Request:
+            if request.state is state:
+                raise UsageError(f"{request.id} is {state} already")
+            return amended(request, desk.now, kind, state=state, note=text_of("note", note))
+
+        request = dossier.change(change)
+        answer(dossier, request, desk, f"{request.id} is {state}", as_json=as_json)
+
+    return command
+
+
+close_command = _becoming(
+    "close",
+    RequestState.CLOSED,
+    "closed",
+    "Say that nothing more is to be done for a request; lists leave it out from then on.",
+)
+cancel_command = _becoming(
+    "cancel", RequestState.CANCELLED, "cancelled", "Say that the event does not take place. Its papers are kept."
+)
+reopen_command = _becoming(
+    "reopen", RequestState.OPEN, "reopened", "Go on with a request that was closed or cancelled."
+)

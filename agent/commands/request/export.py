@@ -1,0 +1,101 @@
+"""`liput request export`: requests in a zip file, to be handed on.
+
+requests.csv, requests.json     a line for each request, as `liput request list --json` has it
+ID/request.json                 all of it, with the steps as they stand now, as `liput request show --json` has it
+ID/PERMOHONAN.txt               the same for people
+ID/surat/*                      letters and disposition sheets; not in one without names
+"""
+
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO
+
+import click
+import msgspec
+
+from agent.requests.answer import RequestLine, document, line
+from agent.requests.options import Desk, at_the_desk, redact_option
+from agent.terminal.csv_text import csv_text
+from agent.terminal.new_file import new_file
+from agent.terminal.parameters import json_option, print_json
+from config.errors import DossierError
+from config.files import json_text
+from recorder.features.dossier.papers import letter_content
+from recorder.features.dossier.store import REQUEST_FILE, TEXT_FILE, Dossier
+from recorder.features.dossier.text import request_text
+from recorder.model.names import storable
+from recorder.package.request import Request
+
+
+def write_export(raw: IO[bytes], dossiers: Sequence[Dossier], desk: Desk, *, redact: bool) -> tuple[int, list[str]]:
+    """Write the dossiers as a zip file to `raw`; return how many it has, and a sentence for each thing left out."""
+    left_out: list[str] = []
+    lines: list[RequestLine] = []
+    with zipfile.ZipFile(raw, "w", zipfile.ZIP_DEFLATED) as archive:
+        for dossier in dossiers:
+            try:
+                request = dossier.read()
+            except DossierError as error:
+                left_out.append(error.message)
+                continue
+            found = document(dossier, request, desk, redact=redact)
+            lines.append(line(request, desk, redact=redact))
+            archive.writestr(f"{found.id}/{REQUEST_FILE}", json_text(found))
+            archive.writestr(f"{found.id}/{TEXT_FILE}", request_text(found.request, found.steps, desk.now))
+            if not redact:
+                left_out += _letters(archive, dossier.folder, request)
+        archive.writestr("requests.json", json_text(lines))
+        rows = (msgspec.to_builtins(each).values() for each in lines)
+        archive.writestr("requests.csv", csv_text(RequestLine.__struct_fields__, rows))
+    return len(lines), left_out
+
+
+def _letters(archive: zipfile.ZipFile, folder: Path, request: Request) -> list[str]:
+    left_out = []
+    for letter in request.letters:
+        try:
+            archive.writestr(f"{request.id}/{letter.file}", letter_content(folder, letter))
+        except DossierError as error:
+            left_out.append(error.message)
+        except OSError as error:
+            left_out.append(f"{folder / letter.file}: {error.strerror}")
+    return left_out
+
+
+EXAMPLES = """\b
+Examples:
+  liput request export permohonan-2026.zip --redact       for statistics: nobody is named
+  liput request export berkas.zip 3f2a 77b0               two dossiers, with their letters
+\b
+requests.csv in it has a line for each request, requests.json the same for programs; a folder for each has the rest.
+Exit status: 0 all is in it; 1 something is not, and it is said what; 2 wrong usage.
+"""
+INCOMPLETE = 1
+
+
+@click.command("export", epilog=EXAMPLES)
+@click.argument("file", metavar="FILE.zip", type=click.Path(path_type=Path))
+@click.argument("keys", metavar="[ID]...", nargs=-1)
+@redact_option
+@click.option("--force", is_flag=True, help="Replace FILE.zip where there is one.")
+@json_option
+@at_the_desk
+@click.pass_context
+def export_command(
+    ctx: click.Context, *, desk: Desk, file: Path, keys: tuple[str, ...], redact: bool, force: bool, as_json: bool
+) -> None:
+    """Write requests into one file: those named, or all, also those that are closed.
+
+    Letters and names are personal data. With --redact no letter is in it, and nobody is named.
+    """
+    dossiers = list(map(desk.dossiers.find, keys)) if keys else list(map(desk.dossiers.dossier, desk.dossiers.ids()))
+    with new_file(file, replace=force, example="permohonan.zip") as raw:
+        count, left_out = write_export(raw, dossiers, desk, redact=redact)
+    if as_json:
+        print_json({"file": storable(str(file)), "requests": count, "left_out": left_out})
+    else:
+        click.echo(file)
+        for sentence in left_out:
+            click.echo(f"liput: not in it: {sentence}", err=True)
+    ctx.exit(INCOMPLETE if left_out else 0)

@@ -1,0 +1,39 @@
+"""`liput request`: the papers of a video conference, from the letter to the archive (steps 1 to 4 of the SOP)."""
+
+import click
+
+from agent.cli.lazy import LazyGroup, Table
+
+COMMANDS: Table = {
+    "assign": ("agent.commands.request.steps:assign_command", "Say who carries it out, and with which equipment."),
+    "attach": ("agent.commands.request.edit:attach_command", "Keep further papers with a request."),
+    "cancel": ("agent.commands.request.edit:cancel_command", "The event does not take place."),
+    "close": ("agent.commands.request.edit:close_command", "Nothing more is to be done for a request."),
+    "dispose": ("agent.commands.request.steps:dispose_command", "Pass a request on to the next role."),
+    "edit": ("agent.commands.request.edit:edit_command", "Correct what is known of a request."),
+    "export": ("agent.commands.request.export:export_command", "Write requests into one file, to hand them on."),
+    "link": ("agent.commands.request.edit:link_command", "Give a request to a package that was recorded without it."),
+    "list": ("agent.commands.request.list:list_command", "List the requests, and what is due."),
+    "new": ("agent.commands.request.edit:new_command", "A letter of request has come in."),
+    "receive": ("agent.commands.request.steps:receive_command", "The first role has taken up the letter."),
+    "reopen": ("agent.commands.request.edit:reopen_command", "Go on with one that was closed or cancelled."),
+    "show": ("agent.commands.request.list:show_command", "Show one request: papers, steps, recordings."),
+}
+
+EXAMPLES = """\b
+Examples:
+  liput request new --event "Seminar Nasional" --applicant "Dr. Siti" --unit "Fakultas Teknik" \\
+      --letter-number 123/UN1/2026 --starts "2026-12-01 09:00" --letter surat.pdf
+  liput request list                                   what is open, and what is due
+  liput request dispose 3f2a --instruction "Tindak lanjuti" --by "Prof. Rahmat" --at "kemarin 14:30"
+  liput request assign 3f2a --staff Budi --equipment kamera --equipment tripod
+  liput record --request 3f2a                          the session carries it
+  liput request show 3f2a                              papers, checks, recordings, times
+\b
+ID is an id, its beginning, the 8 digits at its end, or the letter's number.
+"""
+
+
+@click.group(name="request", cls=LazyGroup, table=COMMANDS, epilog=EXAMPLES)
+def request_command() -> None:
+    """Keep the letter of request of a video conference, its dispositions, and what became of it."""

@@ -1,0 +1,101 @@
+"""`liput request list` and `show`."""
+
+import sys
+
+import click
+import msgspec
+
+from agent.commands.request.steps import id_argument
+from agent.requests.answer import RequestLine, document, line, text_lines
+from agent.requests.columns import Column, fitted
+from agent.requests.options import Desk, at_the_desk, redact_option
+from agent.terminal.parameters import json_option
+from agent.terminal.terminal import own_output
+from config.settings.quantities import brief_duration
+from recorder.model.names import one_line
+from recorder.package.request import RequestState
+
+DAMAGED = 1
+
+COLUMNS = (
+    Column("came in"),
+    Column("id"),
+    Column("event", least=12),
+    Column("applicant", least=8, is_spare=True),
+    Column("unit", least=8, is_spare=True),
+    Column("letter", least=8, is_spare=True),
+    Column("stage"),
+    Column("with", least=8, is_spare=True),
+    Column("due"),
+)
+
+
+@click.command("list")
+@click.option("--all", "every", is_flag=True, help="Those that are closed or cancelled too.")
+@click.option("--late", is_flag=True, help="Only those with a step that is late.")
+@redact_option
+@json_option
+@at_the_desk
+@click.pass_context
+def list_command(ctx: click.Context, *, desk: Desk, every: bool, late: bool, redact: bool, as_json: bool) -> None:
+    """List the requests that are open, the earliest first, with what is due now."""
+    found, damaged = desk.dossiers.read()
+    shown = [each for each in found if (every or each.state is RequestState.OPEN)]
+    lines = [each for each in (line(request, desk, redact=redact) for request in shown) if each.late_steps or not late]
+    if as_json:
+        click.echo(msgspec.json.encode(lines))
+    elif not lines:
+        click.echo(f"No request in {desk.dossiers.root}{'' if every else ' is open'}{' and late' * late}.", err=True)
+    else:
+        _print(lines)
+    for reason in damaged.values():
+        click.echo(f"liput: {reason}", err=True)
+    ctx.exit(DAMAGED if damaged else 0)
+
+
+def _print(lines: list[RequestLine]) -> None:
+    texts = list(fitted(COLUMNS, [_cells(each) for each in lines]))
+    click.echo(click.style(texts[0], bold=True), file=own_output(sys.stdout))
+    coloured = sys.stdout.isatty()
+    body = (
+        click.style(text, fg="red") if coloured and each.late_s is not None else text
+        for text, each in zip(texts[1:], lines, strict=True)
+    )
+    click.echo("\n".join(body), file=own_output(sys.stdout))
+
+
+def _cells(each: RequestLine) -> tuple[str, ...]:
+    return (
+        f"{each.received_at:%Y-%m-%d}",
+        each.uuid[:8],
+        one_line(each.event),
+        one_line(each.applicant),
+        one_line(each.unit),
+        one_line(each.letter_number),
+        str(each.stage),
+        one_line(each.holder),
+        _due(each),
+    )
+
+
+def _due(each: RequestLine) -> str:
+    if each.due_at is None:
+        return ""
+    if each.late_s is not None:
+        return f"late by {brief_duration(each.late_s)}"
+    return f"{each.due_at:%m-%d %H:%M}, {brief_duration(each.left_s or 0.0)} left"
+
+
+@click.command("show")
+@id_argument
+@redact_option
+@json_option
+@at_the_desk
+def show_command(*, desk: Desk, key: str, redact: bool, as_json: bool) -> None:
+    """Show a request: its papers, each step against its standard time, recordings, and every change."""
+    dossier = desk.dossiers.find(key)
+    found = document(dossier, dossier.read(), desk, redact=redact)
+    if as_json:
+        click.echo(msgspec.json.encode(found))
+    else:
+        click.echo("\n".join(text_lines(found, desk.hours.zone)))

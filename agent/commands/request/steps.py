@@ -1,0 +1,201 @@
+"""`liput request receive`, `dispose`, `assign`: the way of a request through the office."""
+
+from pathlib import Path
+
+import click
+import msgspec
+
+from agent.requests.answer import answer
+from agent.requests.options import Desk, at_option, at_the_desk, check_times, text_of
+from agent.terminal.parameters import json_option
+from config.errors import UsageError
+from config.settings.kinds import did_you_mean
+from recorder.features.dossier.papers import Paper, take
+from recorder.features.dossier.steps import reached
+from recorder.features.dossier.store import Dossier, amended
+from recorder.package.request import Disposition, Procedure, Receipt, Request, RequestState
+
+DISPOSE_EXAMPLES = """\b
+Examples:
+  liput request dispose 3f2a --instruction "Tindak lanjuti" --by "Prof. Rahmat"
+  liput request dispose 3f2a --to "Wakor Humas" --at "24 November 2026 10.30" --sheet disposisi.jpg
+  liput request dispose 3f2a --withdraw --note "salah ketik"
+"""
+ASSIGN_EXAMPLES = """\b
+Examples:
+  liput request assign 3f2a --staff Budi --staff Sari --equipment kamera --equipment tripod
+  liput request assign 3f2a --remove Sari
+"""
+
+by_option = click.option("--by", default="", metavar="NAME", help="Who did it.")
+id_argument = click.argument("key", metavar="ID")
+
+
+@click.command("receive")
+@id_argument
+@by_option
+@at_option
+@json_option
+@at_the_desk
+def receive_command(*, desk: Desk, key: str, by: str, at: str | None, as_json: bool) -> None:
+    """Note that the first role has taken up the letter. Without this, its first disposition says so."""
+    dossier = desk.dossiers.find(key)
+    receipt = Receipt(at=desk.been("--at", at), by=text_of("by", by))
+
+    def change(request: Request) -> Request:
+        changed = amended(_opened(request), desk.now, "received", receipt=receipt)
+        check_times(changed)
+        return changed
+
+    request = dossier.change(change)
+    answer(dossier, request, desk, f"{request.id} was taken up by {request.procedure.roles[0]}", as_json=as_json)
+
+
+@click.command("dispose", epilog=DISPOSE_EXAMPLES)
+@id_argument
+@click.option("--instruction", default="", metavar="TEXT", help="What the next role is to do.")
+@click.option("--from", "giver", metavar="ROLE", help="Who passes it on.  [default: the role that has it]")
+@click.option("--to", metavar="ROLE", help="Who gets it.  [default: the next role of the chain]")
+@by_option
+@at_option
+@click.option(
+    "--sheet",
+    "sheets",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="The disposition sheet: a PDF, JPEG or PNG; it is copied. Repeatable.",
+)
+@click.option("--withdraw", is_flag=True, help="Take back the last disposition; the history keeps it.")
+@click.option("--note", default="", metavar="TEXT", help="Why it is taken back.")
+@json_option
+@at_the_desk
+def dispose_command(
+    *,
+    desk: Desk,
+    key: str,
+    instruction: str,
+    giver: str | None,
+    to: str | None,
+    by: str,
+    at: str | None,
+    sheets: tuple[Path, ...],
+    withdraw: bool,
+    note: str,
+    as_json: bool,
+) -> None:
+    """Pass a request on along the chain of roles, with an instruction.
+
+    Paper is often entered later: --at says when it was. Roles may be passed over with --to.
+    """
+    dossier = desk.dossiers.find(key)
+    if withdraw:
+        request = dossier.change(lambda request: _withdrawn(request, desk, text_of("note", note)))
+        answer(dossier, request, desk, f"{request.id} is with {reached(request)} again", as_json=as_json)
+        return
+    papers = [take(path, desk.settings.request.largest_letter) for path in sheets]
+    given = Disposition(
+        giver=giver or "", to=to or "", instruction=text_of("instruction", instruction), by=text_of("by", by),
+        at=desk.been("--at", at), noted_at=desk.now,
+    )  # fmt: skip
+    request = dossier.change(lambda request: _disposed(request, given, papers, dossier, desk))
+    last = request.dispositions[-1]
+    answer(dossier, request, desk, f"{request.id}: {last.giver} -> {last.to}", as_json=as_json)
+
+
+def _disposed(request: Request, given: Disposition, papers: list[Paper], dossier: Dossier, desk: Desk) -> Request:
+    """Return the request with a disposition more; its papers are on the disk then."""
+    request = _opened(request)
+    procedure = request.procedure
+    giver = _role(procedure, given.giver or reached(request))
+    place = procedure.roles.index(giver)
+    if place + 1 == len(procedure.roles):
+        raise UsageError(
+            f"{request.id} is with {giver}, the last of the chain",
+            hint="`liput request assign` says who carries it out; --withdraw takes the last disposition back.",
+        )
+    to = _role(procedure, given.to) if given.to else procedure.roles[place + 1]
+    if procedure.roles.index(to) <= place:
+        raise UsageError(f"{to} does not come after {giver}", hint=f"the chain is {' -> '.join(procedure.roles)}")
+    last = request.dispositions[-1] if request.dispositions else None
+    if last is not None and given.at < last.at:
+        raise UsageError(
+            f"{given.at:%Y-%m-%d %H:%M} is before the disposition to {last.to} ({last.at:%Y-%m-%d %H:%M})",
+            hint="Check --at; --withdraw takes the last disposition back.",
+        )
+    given = msgspec.structs.replace(given, giver=giver, to=to)
+    changed = msgspec.structs.replace(request, dispositions=(*request.dispositions, given))
+    check_times(changed)
+    letters = (*request.letters, *dossier.keep(papers, "disposition", request.letters, desk.now))
+    files = {letter.sha256: letter.file for letter in letters}
+    given = msgspec.structs.replace(given, sheets=tuple(files[paper.sha256] for paper in papers))
+    return amended(
+        request, desk.now, "disposed", dispositions=(*request.dispositions, given), letters=letters,
+        note=f"{giver} -> {to}",
+    )  # fmt: skip
+
+
+def _withdrawn(request: Request, desk: Desk, note: str) -> Request:
+    if not request.dispositions:
+        raise UsageError(f"{request.id} has no disposition to take back")
+    return amended(_opened(request), desk.now, "withdrawn", dispositions=request.dispositions[:-1], note=note)
+
+
+def _role(procedure: Procedure, word: str) -> str:
+    """Return the role that `word` means: its name, in small letters too; raises UsageError."""
+    for role in procedure.roles:
+        if role.casefold() == word.casefold().strip():
+            return role
+    raise UsageError(
+        f'there is no role "{word}"{did_you_mean(word, procedure.roles)}',
+        hint=f"the chain is {' -> '.join(procedure.roles)}",
+    )
+
+
+@click.command("assign", epilog=ASSIGN_EXAMPLES)
+@id_argument
+@click.option("--staff", metavar="NAME", multiple=True, help="Who carries it out; repeatable.")
+@click.option("--equipment", metavar="THING", multiple=True, help="What is used; repeatable.")
+@click.option("--remove", metavar="NAME", multiple=True, help="Of staff or equipment: not any more; repeatable.")
+@json_option
+@at_the_desk
+def assign_command(
+    *,
+    desk: Desk,
+    key: str,
+    staff: tuple[str, ...],
+    equipment: tuple[str, ...],
+    remove: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Add staff and equipment to a request, or take them away."""
+    if not (staff or equipment or remove):
+        raise UsageError("nobody and nothing is named", hint="--staff NAME, --equipment THING or --remove NAME")
+    dossier = desk.dossiers.find(key)
+
+    def change(request: Request) -> Request:
+        there = (*request.staff, *request.equipment)
+        for name in remove:
+            if name not in there:
+                raise UsageError(f'"{name}" is not assigned{did_you_mean(name, there)}')
+        return amended(
+            _opened(request), desk.now, "assigned",
+            staff=_changed("staff", request.staff, staff, remove),
+            equipment=_changed("equipment", request.equipment, equipment, remove),
+        )  # fmt: skip
+
+    request = dossier.change(change)
+    said = ", ".join((*request.staff, *request.equipment)) or "nobody and nothing"
+    answer(dossier, request, desk, f"{request.id}: {said}", as_json=as_json)
+
+
+def _changed(what: str, before: tuple[str, ...], more: tuple[str, ...], less: tuple[str, ...]) -> tuple[str, ...]:
+    names = dict.fromkeys((*before, *(text_of(what, name) for name in more)))
+    return tuple(name for name in names if name and name not in less)
+
+
+def _opened(request: Request) -> Request:
+    """Return the request where it may be worked on; raises UsageError where it is closed or cancelled."""
+    if request.state is not RequestState.OPEN:
+        raise UsageError(f"{request.id} is {request.state}", hint="`liput request reopen` goes on with it.")
+    return request

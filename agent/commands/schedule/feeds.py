@@ -1,0 +1,131 @@
+"""`liput schedule import` and `feeds`: sessions from calendars."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import click
+
+from agent.requests.columns import Column, fitted
+from agent.schedule.answer import document, when_text
+from agent.schedule.done import done_store
+from agent.schedule.event import Wanted
+from agent.schedule.feeds import BEHIND, FeedState, FeedStates, fail, feed_states, keep, read_now, wanted_of
+from agent.schedule.planner import Planner, planner
+from agent.schedule.room import taken
+from agent.schedule.store import of_file
+from agent.terminal.parameters import config_option, json_option, print_json
+from config.errors import LiputError
+from config.settings.key_tables import feed_address
+from config.settings.serving import EVERYWHERE, MODES, Feed
+from devices.host.clock import SystemClock
+from recorder.model.names import one_line
+
+UNREAD = 1
+COLUMNS = (Column("calendar"), Column("read"), Column("sessions"), Column("problem", least=20))
+IMPORT_EXAMPLES = """\b
+Examples:
+  liput schedule import rapat.ics                   the events in this room
+  liput schedule import rapat.ics --location "*"    all of them
+  liput schedule import rapat.ics --location "Aula 1" --category Siaran --mode record
+"""
+FEEDS_EXAMPLES = """\b
+Examples:
+  liput schedule feeds             how each was read last
+  liput schedule feeds --read      read them now; liput serve does so every quarter of an hour
+"""
+
+
+@click.command("import", epilog=IMPORT_EXAMPLES)
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--location", "locations", metavar="TEXT", multiple=True, help='Only events there; "*": anywhere.')
+@click.option("--category", "categories", metavar="TEXT", multiple=True, help="Only of this category; repeatable.")
+@click.option("--mode", type=click.Choice(MODES), help="What is done for them.  [default: as the settings have it]")
+@click.option("--days", type=click.IntRange(1, 366), metavar="N", help="The next N days.  [default: 30, or as set]")
+@config_option
+@json_option
+def import_command(
+    *, file: Path, locations: tuple[str, ...], categories: tuple[str, ...], mode: str | None, days: int | None,
+    config_file: Path | None, as_json: bool,
+) -> None:  # fmt: skip
+    """Take sessions from an iCalendar file. The same file again changes them, but for what was changed by hand.
+
+    Without --location those in the room of the settings are taken. What is not in the file any more stays planned.
+    """
+    desk = planner(config_file)
+    until = desk.now + timedelta(days=days or desk.settings.schedule.days_ahead)
+    wanted = Wanted(
+        path=str(file.absolute()), zone=desk.settings.office.time_zone, since=desk.now - BEHIND, until=until
+    )
+    answer = read_now(wanted, SystemClock(), str(file))
+    feed = Feed(locations=locations, categories=categories, mode=mode)
+    name = of_file(file.name)
+    sources = taken(name, feed, answer.events, desk.settings)
+    plans = desk.plans.take(name, sources, None)
+    for note in answer.notes:
+        click.echo(f"liput: {file}: {note}", err=True)
+    if as_json:
+        ledger = done_store().read()
+        print_json([document(plan, ledger, desk) for plan in plans])
+        return
+    for plan in plans:
+        click.echo(f"{when_text(plan, desk.zone)}  {one_line(plan.title)}")
+    click.echo(
+        f"{len(plans)} sessions are new or changed; {len(answer.events)} events in these days, {len(sources)} of this"
+        f" room.{_advice(desk, sources, answer.events, locations)}",
+        err=True,
+    )
+
+
+def _advice(desk: Planner, sources: object, events: object, locations: tuple[str, ...]) -> str:
+    if sources or not events or EVERYWHERE in locations:
+        return ""
+    place = ", ".join(locations) or desk.settings.general.room
+    return f' None is in "{place}"; --location "{EVERYWHERE}" takes all.'
+
+
+@click.command("feeds", epilog=FEEDS_EXAMPLES)
+@click.option("--read", "now", is_flag=True, help="Read them now.")
+@config_option
+@json_option
+@click.pass_context
+def feeds_command(ctx: click.Context, *, now: bool, config_file: Path | None, as_json: bool) -> None:
+    """Show the calendars of [feeds] in the settings: when each was read, what it had, why it cannot be read."""
+    desk = planner(config_file)
+    states = feed_states()
+    if now:
+        for name in desk.settings.feeds:
+            _read(desk, name, states)
+    kept = states.read()
+    found = {name: kept.get(name) for name in desk.settings.feeds}
+    if as_json:
+        print_json([{"name": name, "state": state} for name, state in found.items()])
+    elif not found:
+        click.echo("The settings name no calendar: add [feeds.NAME] with its url.", err=True)
+    else:
+        click.echo("\n".join(fitted(COLUMNS, [_cells(name, state, desk) for name, state in found.items()])))
+    ctx.exit(UNREAD if any(state and state.problem for state in found.values()) else 0)
+
+
+def _read(desk: Planner, name: str, states: FeedStates) -> None:
+    """Read one calendar; what goes wrong is kept, and shown with the others."""
+    try:
+        answer = read_now(wanted_of(desk.settings, name, desk.now), SystemClock(), name)
+    except LiputError as error:
+        fail(states, name, error.message.removeprefix(f"{name}: "), desk.now)
+    else:
+        keep(desk.settings, desk.plans, states, name, answer, desk.now)
+
+
+def _cells(name: str, state: FeedState | None, desk: Planner) -> tuple[str, ...]:
+    if state is None:
+        return name, "never", "", _never(desk, name)
+    read = f"{state.read_at.astimezone(desk.zone):%Y-%m-%d %H:%M}" if state.read_at else "never"
+    return name, read, str(state.events), one_line("; ".join(filter(None, (state.problem, *state.notes))))
+
+
+def _never(desk: Planner, name: str) -> str:
+    try:
+        feed_address(desk.settings, name)
+    except LiputError as error:
+        return error.message
+    return ""

@@ -1,0 +1,182 @@
+"""`liput schedule list`, `show`, `add`, `edit`, `remove`: planned sessions; a change by hand lasts."""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from agent.requests.columns import Column, fitted
+from agent.schedule.answer import PlanDocument, document, listed, text_lines, when_text
+from agent.schedule.asked import PlanAsked, add, edit
+from agent.schedule.done import done_store
+from agent.schedule.plan import Mode, Plan, PlanState
+from agent.schedule.planner import Planner, id_argument, planner
+from agent.schedule.runs import runs
+from agent.terminal.parameters import Command, config_option, json_option, print_json, seconds, with_options
+from agent.terminal.terminal import own_output
+from config.settings.serving import MODES
+from recorder.model.names import one_line
+
+COLUMNS = (
+    Column("when"),
+    Column("id"),
+    Column("title", least=12),
+    Column("room", least=6, is_spare=True),
+    Column("mode"),
+    Column("status"),
+    Column("calendar", least=6, is_spare=True),
+)
+EXAMPLES = """\b
+Examples:
+  liput schedule list                  what is to come, and what runs
+  liput schedule list --days 7
+  liput schedule list --all --json     also what is over, cancelled or removed
+"""
+
+
+@click.command("list", epilog=EXAMPLES)
+@click.option("--all", "every", is_flag=True, help="Also what is over, cancelled or removed.")
+@click.option("--days", type=click.IntRange(1, 3660), metavar="N", help="Only the next N days.")
+@config_option
+@json_option
+def list_command(*, every: bool, days: int | None, config_file: Path | None, as_json: bool) -> None:
+    """List the planned sessions, the earliest first; times are of the office's zone."""
+    desk = planner(config_file)
+    found = listed(desk, done_store().read(), every=every, days=days)
+    if as_json:
+        print_json(found)
+    elif not found:
+        click.echo("Nothing is planned.", err=True)
+    else:
+        lines = list(fitted(COLUMNS, [_cells(each, desk) for each in found]))
+        click.echo("\n".join([click.style(lines[0], bold=True), *lines[1:]]), file=own_output(sys.stdout))
+
+
+def _cells(found: PlanDocument, desk: Planner) -> tuple[str, ...]:
+    plan = found.plan
+    return (
+        when_text(plan, desk.zone),
+        plan.id.rpartition("_")[2],
+        one_line(plan.title),
+        one_line(plan.room),
+        str(plan.mode),
+        found.status,
+        one_line(plan.source.feed) if plan.source else "",
+    )
+
+
+@click.command("show", epilog="\b\nExample:\n  liput schedule show 5c1d")
+@id_argument
+@config_option
+@json_option
+def show_command(*, key: str, config_file: Path | None, as_json: bool) -> None:
+    """Show a planned session: when, where, how, where it comes from, and what became of it."""
+    desk = planner(config_file)
+    found = document(desk.plans.find(key), done_store().read(), desk)
+    if as_json:
+        print_json(found)
+    else:
+        title, *lines = text_lines(found, desk.zone)
+        click.echo(title, file=own_output(sys.stdout))
+        click.echo("\n".join(lines))
+
+
+ADD_EXAMPLES = """\b
+Examples:
+  liput schedule add --title "Rapat Senat" --starts "besok 09:00" --for 2h
+  liput schedule add --title "Wisuda" --starts "1 Desember 2026 08.00 WITA" --ends 12:00 --mode record \\
+      --stream youtube --video podium --layout single
+  liput schedule add --request 3f2a --mode arm
+"""
+EDIT_EXAMPLES = """\b
+Examples:
+  liput schedule edit 5c1d --starts "2026-12-01 10:00"     it is as long as before
+  liput schedule edit 5c1d --ends 12:30 --mode record
+"""
+
+
+_FIELDS = (
+    click.option("--title", help="What the session is.  [default: the request's event]"),
+    click.option("--starts", metavar="WHEN", help='"2026-12-01 09:00", "besok 09:00", "1 Desember 2026 09.00 WITA".'),
+    click.option("--ends", metavar="WHEN", help="A time alone is of the day of the beginning."),
+    click.option("--for", "for_s", callback=seconds, metavar="TIME", help="How long, instead of --ends: 90m, 2h."),
+    click.option("--mode", type=click.Choice(MODES), help="What is done for it.  [default: as the settings have it]"),
+    click.option("--room", metavar="TEXT", help="Where.  [default: the room of the settings]"),
+    click.option("--request", metavar="ID", help="The request that it is for (liput request list)."),
+    click.option("--video", "videos", metavar="DEVICE", multiple=True, help="As for `liput record`."),
+    click.option("--audio", "audios", metavar="DEVICE", multiple=True, help="As for `liput record`."),
+    click.option("--stream", "streams", metavar="NAME", multiple=True, help="A destination of the settings."),
+    click.option("--layout", metavar="NAME", help="How several pictures are shown (liput config show)."),
+    click.option("--profile", metavar="NAME", help="Size, rate and bit rates (liput config show)."),
+)
+
+
+def plan_options[Answer](command: Command[Answer]) -> Command[Answer]:
+    """Give a click command the options of a plan's fields."""
+    return with_options(_FIELDS, command)
+
+
+@click.command("add", epilog=ADD_EXAMPLES)
+@plan_options
+@config_option
+@json_option
+def add_command(*, config_file: Path | None, as_json: bool, **given: Any) -> None:
+    """Plan a session. `liput serve` reminds of it, arms it, or records it by time, as its mode says."""
+    desk = planner(config_file)
+    plan = add(desk, _asked(given))
+    _answer(desk, plan, "planned", as_json=as_json)
+
+
+@click.command("edit", epilog=EDIT_EXAMPLES)
+@id_argument
+@plan_options
+@config_option
+@json_option
+def edit_command(*, key: str, config_file: Path | None, as_json: bool, **given: Any) -> None:
+    """Change a planned session. What is changed of one of a calendar stays so, whatever the calendar says later.
+
+    --video, --audio and --stream replace all that were there. One that was removed is planned again.
+    """
+    desk = planner(config_file)
+    plan = edit(desk, desk.plans.find(key), _asked(given))
+    _answer(desk, plan, "changed", as_json=as_json)
+
+
+@click.command("remove", epilog="\b\nExample:\n  liput schedule remove 5c1d")
+@id_argument
+@config_option
+@json_option
+def remove_command(*, key: str, config_file: Path | None, as_json: bool) -> None:
+    """Do nothing for a planned session any more. One of a calendar stays removed when the calendar is read again.
+
+    A session that is recorded goes on until its end; one that is armed is let go. One that was planned by hand, and is
+    removed already, is forgotten, once no session of it runs.
+    """
+    desk = planner(config_file)
+    plan = desk.plans.find(key)
+    desk.plans.remove(plan.id, forgets=plan.id not in {run.plan for run in runs()})
+    _answer(desk, msgspec.structs.replace(plan, state=PlanState.REMOVED), "removed", as_json=as_json)
+
+
+def _asked(given: Mapping[str, Any]) -> PlanAsked:
+    """Return the fields that were given; files by their whole paths, for the session begins elsewhere."""
+    asked = {name: value for name, value in given.items() if value not in (None, ())}
+    for name in ("videos", "audios"):
+        if name in asked:
+            asked[name] = tuple(map(_whole, asked[name]))
+    return PlanAsked(**asked | ({"mode": Mode(given["mode"])} if given["mode"] else {}))
+
+
+def _whole(word: str) -> str:
+    path = Path(word).expanduser()
+    return str(path.absolute()) if path.is_file() else word
+
+
+def _answer(desk: Planner, plan: Plan, what: str, *, as_json: bool) -> None:
+    if as_json:
+        print_json(document(plan, done_store().read(), desk))
+    else:
+        click.echo(f"{what.capitalize()}: {when_text(plan, desk.zone)}, {plan.title} ({plan.mode}), {plan.id}")

@@ -1,0 +1,88 @@
+"""`liput demo`: the real pipeline with synthetic sources, for a machine without a camera, a sound card or a network."""
+
+import tempfile
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+import click
+
+from agent.sessions.asking import specify
+from agent.sessions.receiver import ThrowAwayReceiver
+from agent.sessions.run_recorder import RecorderRun
+from agent.terminal.parameters import config_option, seconds
+from agent.terminal.reporters import Reporter, reporter
+from config.settings.loading import load_settings
+from config.settings.quantities import brief_size
+from config.settings.secrets import Secret, StreamTarget
+from recorder.session.request import Asked
+
+TITLE, SYNTHETIC = "Demo Liput", "synthetic"
+RESERVE_BYTES = 200_000_000
+"""What must stay free in a folder of the demo's own: /tmp is often small, and half of a small PC's memory."""
+
+
+@click.command()
+@click.option(
+    "--for", "duration_s", callback=seconds, metavar="TIME", default="10s", show_default=True, help="How long: 10s, 2m."
+)
+@click.option("--profile", metavar="NAME", help="Size, rate and bit rates.  [default: the settings']")
+@click.option(
+    "--archive", type=click.Path(path_type=Path), metavar="DIR", help="The archive folder.  [default: a new one, named]"
+)
+@config_option
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+def demo_command(
+    duration_s: float, profile: str | None, archive: Path | None, config_file: Path | None, *, as_json: bool
+) -> int:
+    """Record a talk that never took place: slides, a speaker, speech.
+
+    Everything but the room is real: the encoder, the recording, the archive, and, where nginx with its RTMP module or
+    ffmpeg is installed, a stream to a receiver on this machine that is thrown away afterwards.
+    """
+    load_settings(config_file)  # what is wrong with them is said before anything is made
+    shown = reporter(as_json=as_json)
+    with ExitStack() as stack:
+        folder = archive or _folder_of_its_own(stack)
+        aside = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="liput-receiver-")))
+        receiver = stack.enter_context(ThrowAwayReceiver(aside))
+        targets = [StreamTarget("demo-receiver", Secret(receiver.url))] if receiver.url else []
+        if not targets:
+            shown.note("No receiver is installed (nginx with its RTMP module, or ffmpeg): recording without a stream.")
+        asked = Asked(
+            title=TITLE,
+            videos=(SYNTHETIC,),
+            audios=(SYNTHETIC,),
+            duration_s=duration_s,
+            profile=profile,
+            archive=folder,
+            reserve=RESERVE_BYTES if archive is None else None,
+            targets=targets,
+        )
+        run = RecorderRun(specify(asked, config_file))
+        status = run.run(shown)
+        receiver.stop()
+        if targets:
+            tell_received(receiver, shown)
+        if run.package:
+            shown.note(f"Play it:  ffplay '{run.package}/data/media/program.mp4'   (or any player)")
+            shown.note(f"Check it: ./run liput archive verify --all --archive '{folder}'")
+    return status
+
+
+def _folder_of_its_own(stack: ExitStack) -> Path:
+    """Make a folder for the package; it goes again if nothing has come into it."""
+    folder = Path(tempfile.mkdtemp(prefix="liput-demo-"))
+
+    def remove_if_empty() -> None:
+        with suppress(OSError):
+            folder.rmdir()
+
+    stack.callback(remove_if_empty)
+    return folder
+
+
+def tell_received(receiver: ThrowAwayReceiver, shown: Reporter) -> None:
+    """Say what arrived at the receiver."""
+    received = receiver.received
+    arrived = f"{brief_size(received.stat().st_size)} arrived" if received else "nothing arrived"
+    shown.note(f"Streamed to {receiver.name} on this machine: {arrived}.")

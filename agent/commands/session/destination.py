@@ -1,0 +1,162 @@
+"""`liput destination`: what a session that runs is streamed to."""
+
+import os
+import select
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+import msgspec
+
+from agent.commands.session.running import json_option, say_line, session_option
+from agent.sessions.asking import absolute
+from agent.terminal.reporters import destination_text
+from agent.terminal.signals import hearing
+from config.errors import UsageError
+from config.settings.schema import Settings
+from config.settings.secrets import destination_url, read_url_file, stream_name
+from recorder.model.names import storable
+from recorder.model.status import AFTER, BEFORE, RECORDS, SessionResult, SessionStatus
+from recorder.running.client import Connection, ask
+from recorder.running.find import Running, session
+from recorder.running.protocol import (
+    LONGEST_NAME,
+    DestinationAdd,
+    DestinationChange,
+    DestinationRemove,
+    DestinationRestart,
+    Failure,
+    Status,
+    Watch,
+    raised,
+)
+
+LOOK_S = 0.5
+
+EXAMPLES = """\b
+Examples:
+  liput destination add youtube           a destination of the settings, from the next keyframe on
+  liput destination add @alamat.txt       a 0600 file with a whole address; @- is standard input
+  liput destination remove youtube        the others, and the recording, notice nothing
+  liput destination restart youtube       connect anew, with the key that is in the settings now
+  liput destination status --watch        how each is, whenever that changes; Ctrl-C ends the watching
+"""
+
+
+@click.group(epilog=EXAMPLES)
+def destination_command() -> None:
+    """Add, remove and restart what a running session is streamed to, and see how it is."""
+
+
+@destination_command.command("add")
+@click.argument("name", metavar="NAME|@FILE")
+@click.option("--although-refused", is_flag=True, help="Also where the speakers do not agree to being recorded.")
+@session_option
+@json_option
+def add_command(*, name: str, although_refused: bool, key: str | None, as_json: bool) -> int:
+    """Stream to one more destination, from the next keyframe on; an armed session keeps it for its start."""
+    if "://" in name:
+        destination_url(Settings(), name)  # which says why it does not belong here
+    found = session(key, (RECORDS, BEFORE))
+    request = _by_file(name) if name.startswith("@") else DestinationAdd(name=_checked(name))
+    request = msgspec.structs.replace(request, although_refused=although_refused)
+    return _change(found, request, "added", f"{request.name} is a destination now", as_json=as_json)
+
+
+@destination_command.command("remove")
+@click.argument("name")
+@session_option
+@json_option
+def remove_command(*, name: str, key: str | None, as_json: bool) -> int:
+    """Stream to a destination no more."""
+    found = session(key, (RECORDS, BEFORE))
+    request = DestinationRemove(name=_checked(name))
+    return _change(found, request, "removed", f"{name} is not streamed to any more", as_json=as_json)
+
+
+@destination_command.command("restart")
+@click.argument("name")
+@session_option
+@json_option
+def restart_command(*, name: str, key: str | None, as_json: bool) -> int:
+    """Connect to a destination anew, now, with its address and key as they are in the settings now."""
+    found = session(key, (RECORDS, BEFORE))
+    request = DestinationRestart(name=_checked(name))
+    return _change(found, request, "restarted", f"{name} is connected anew", as_json=as_json)
+
+
+@destination_command.command("status")
+@click.option("--watch", is_flag=True, help="Go on, whenever something changes, until the session ends.")
+@session_option
+@json_option
+def status_command(*, watch: bool, key: str | None, as_json: bool) -> int:
+    """Show how each destination of a session is, and why."""
+    found = session(key, (RECORDS, BEFORE, AFTER))
+    show = _shower(found, as_json=as_json)
+    status = ask(found.folder, Status()).status
+    if status is not None:
+        show(status)
+    if watch:
+        _watch(found, show)
+    return 0
+
+
+def _shower(found: Running, *, as_json: bool) -> Callable[[SessionStatus], None]:
+    """Return what shows the destinations whenever one is another way than it was."""
+    before: list[tuple[object, ...]] | None = None
+
+    def show(status: SessionStatus) -> None:
+        nonlocal before
+        now: list[tuple[object, ...]] = [
+            (line.name, line.state, line.reason, line.message) for line in status.destinations
+        ]
+        if now != before:
+            before = now
+            text = "\n".join(map(destination_text, status.destinations)) or f"{found} is not streamed to anybody."
+            line = {"type": "destinations", "id": found.info.id, "destinations": status.destinations}
+            say_line(line, text, as_json=as_json)
+
+    return show
+
+
+def _watch(found: Running, show: Callable[[SessionStatus], None]) -> None:
+    """Show what changes until the session is over, or somebody has seen enough; that ends nothing."""
+    rung = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+    try:
+        with (
+            hearing((signal.SIGINT, signal.SIGTERM, signal.SIGHUP), lambda _number: os.eventfd_write(rung, 1)),
+            Connection(found.folder) as connection,
+        ):
+            connection.request(Watch(every_s=LOOK_S))
+            while rung not in select.select([connection.fileno(), rung], [], [])[0]:
+                while (told := connection.told(0)) is not None:
+                    if isinstance(told, Failure):
+                        raise raised(told)
+                    if isinstance(told, SessionResult):
+                        return
+                    if isinstance(told, SessionStatus):
+                        show(told)
+    finally:
+        os.close(rung)
+
+
+def _change(found: Running, request: DestinationChange, change: str, sentence: str, *, as_json: bool) -> int:
+    note = ask(found.folder, request).note
+    said = f"{sentence}: {found}." + (f"\n{note[0].upper()}{note[1:]}." if note else "")
+    say_line({"type": "destination", "name": request.name, "change": change, "note": note}, said, as_json=as_json)
+    return 0
+
+
+def _by_file(word: str) -> DestinationAdd:
+    """Return what adds the destination whose address is in a file (`@-`: on standard input), which is read here."""
+    name = word.removeprefix("@")
+    address = read_url_file(name)
+    path = None if name == "-" else str(absolute(Path(name)))
+    return DestinationAdd(name=_checked(storable(stream_name(word))), address=address.reveal(), file=path)
+
+
+def _checked(name: str) -> str:
+    if not name or len(name) > LONGEST_NAME:
+        raise UsageError("that is no name of a destination", hint="liput destination status shows them")
+    return storable(name)

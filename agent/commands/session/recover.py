@@ -1,0 +1,115 @@
+"""`liput recover`: what a crash left becomes packages."""
+
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from pathlib import Path
+
+import click
+import msgspec
+
+from agent.archives.choice import archives_of
+from agent.archives.recovering import recover_one
+from agent.terminal.progress import progress_bars
+from config.errors import PackageNotFound
+from config.settings.quantities import brief_size
+from devices.host.clock import SystemClock
+from recorder.archive.archive import Archive
+from recorder.model.names import one_line
+from recorder.recovery.find import Unfinished, apart, find
+from recorder.recovery.recover import Outcome, Recovery, State
+
+FAILED, DEGRADED = 1, 3
+
+EXAMPLES = """\b
+Examples:
+  liput recover                       everything that was never sealed
+  liput recover --dry-run             what there is, and nothing is changed
+  liput recover 3f2a91c0              one session, by its name, its UUID, or the beginning of one
+\b
+Exit status: 0 recovered and nothing is missing, or there was nothing to do; 3 recovered, and something is missing
+(it is said what); 1 something could not be recovered.
+"""
+
+
+@click.command(epilog=EXAMPLES)
+@click.argument("keys", metavar="[ID]...", nargs=-1)
+@click.option(
+    "--archive",
+    "folder",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="Only this archive; else all of the settings.",
+)
+@click.option("--dry-run", is_flag=True, help="Say what would be recovered; change nothing.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line; see docs/reference/cli.md.")
+@click.pass_context
+def recover_command(
+    ctx: click.Context, keys: tuple[str, ...], folder: Path | None, *, dry_run: bool, as_json: bool
+) -> int:
+    """Finish sessions that a crash, a kill or a power cut left unfinished.
+
+    The recording is repaired without encoding it again, the parts of a session that was taken up again are joined,
+    what is missing is said, and the package is sealed. Parts that no disk had room to join become packages of their
+    own; they are joined once there is room. What is being recorded is left alone. Doing it twice changes nothing.
+    """
+    archives = archives_of(ctx, folder)
+    wanted = _wanted([*find(archives), *apart(archives)], keys)
+    with progress_bars(shown=not as_json and not dry_run) as progress:
+        recovery = Recovery(archives, clock=SystemClock(), progress=progress)
+        outcomes = []
+        for session in _one_after_another(archives):
+            if session.name in wanted:
+                outcomes.append(recover_one(recovery, session, dry_run=dry_run))
+                _show(outcomes[-1], as_json=as_json)
+    if not outcomes and not as_json:
+        click.echo(f"Nothing is unfinished in {', '.join(str(archive.root) for archive in archives)}.", err=True)
+    return _status(outcomes)
+
+
+def _one_after_another(archives: Sequence[Archive]) -> Iterator[Unfinished]:
+    """Yield what was never sealed, then parts that are packages of their own: those of the former may be among them."""
+    yield from find(archives)
+    yield from apart(archives)
+
+
+def _wanted(sessions: list[Unfinished], keys: tuple[str, ...]) -> set[str]:
+    """Return the names of the sessions that `keys` mean, of all without any; each key must mean one."""
+    if not keys:
+        return {session.name for session in sessions}
+    wanted: set[str] = set()
+    for key in keys:
+        found = [session for session in sessions if session.answers_to(key)]
+        if len({session.name for session in found}) != 1:
+            known = ", ".join(session.name for session in found or sessions) or "none"
+            raise PackageNotFound(
+                f"{one_line(key)!r} means {'several' if found else 'no'} unfinished sessions",
+                hint=f"{'They are' if found else 'There is'}: {known}.",
+            )
+        wanted |= {session.name for session in found}
+    return wanted
+
+
+def _show(outcome: Outcome, *, as_json: bool) -> None:
+    if as_json:
+        click.echo(msgspec.json.encode(outcome))
+        return
+    title, size = one_line(outcome.title), brief_size(outcome.bytes)
+    if outcome.state is State.SEALED:
+        length = timedelta(seconds=round(outcome.duration_s or 0))
+        parts = f", {len(outcome.parts)} parts" if len(outcome.parts) > 1 else ""
+        for package in outcome.packages:
+            click.echo(package)
+        click.echo(f"  {title}: {length}{parts}, {size}; {outcome.message}", err=True)
+    elif outcome.state is State.UNFINISHED:
+        click.echo(f"{outcome.id}: {title}, {size}, {len(outcome.parts)} parts; it would be recovered")
+    else:
+        click.echo(f"{outcome.id}: {title}: {outcome.state}: {outcome.message}", err=True)
+        if outcome.hint:
+            click.echo(f"  {outcome.hint}", err=True)
+
+
+def _status(outcomes: list[Outcome]) -> int:
+    if any(outcome.state is State.FAILED for outcome in outcomes):
+        return FAILED
+    is_less = any(outcome.gaps or outcome.degraded for outcome in outcomes)
+    return DEGRADED if is_less else 0

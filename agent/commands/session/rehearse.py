@@ -1,0 +1,127 @@
+"""`liput rehearse`: the whole way once for real, into a recording that is watched and thrown away."""
+
+import signal
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from threading import Event
+
+import click
+import msgspec
+
+from agent.checks.check import Check, Progress, Situation, Tell
+from agent.checks.history import Checked
+from agent.checks.result import Result, is_ready
+from agent.checks.shown import shown
+from agent.checks.situation import asked_for
+from agent.requests.lookup import as_planned
+from agent.sessions.judging import judge
+from agent.sessions.options import rehearsal_options
+from agent.terminal.parameters import seconds
+from agent.terminal.signals import setting
+from config.locale.lookup import words
+from config.settings.loading import load_settings
+from config.settings.schema import Settings
+from config.settings.secrets import stream_name, stream_target
+from devices.host.clock import SystemClock
+from recorder.features.rehearsal.run import rehearse
+from recorder.session.request import Asked
+
+WORDS = words("rehearsal")
+
+NOT_READY = 1
+
+EXAMPLES = """\b
+Examples:
+  liput rehearse                            ten seconds of the best camera and microphone
+  liput rehearse --session wisuda.toml      of what this session will have
+  liput rehearse --stream uji --for 30s     to a destination as well that has test = true in the settings
+\b
+Clap three times in front of the camera, and it is measured whether lips and voice agree.
+Exit status: 0 ready; 1 not ready; 2 wrong usage.
+"""
+
+_STAGES = {
+    "opening": WORDS["opening-devices"],
+    "recording": WORDS["recording-speak-and-clap-three"],
+    "watching": WORDS["watching-what-was-recorded"],
+}
+_TITLES = {
+    "recording": WORDS["recording"],
+    "source": WORDS["source"],
+    "rate": WORDS["frame-rate"],
+    "picture": WORDS["picture"],
+    "sound": WORDS["sound"],
+    "sync": WORDS["lips-and-voice"],
+    "size": WORDS["size"],
+    "destination": WORDS["stream"],
+}
+
+
+@click.command(epilog=EXAMPLES)
+@click.option(
+    "--session",
+    "plan",
+    type=click.Path(path_type=Path),
+    metavar="PLAN",
+    help="A file that says what the session will be; options given here count before it.",
+)
+@click.option(
+    "--for", "for_s", callback=seconds, metavar="TIME", default="10s", show_default=True, help="How long: 10s, 1m."
+)
+@rehearsal_options
+@click.option("--json", "as_json", is_flag=True, help="One JSON document; see docs/reference/cli.md.")
+def rehearse_command(asked: Asked, config_file: Path | None, plan: Path | None, for_s: float, *, as_json: bool) -> int:
+    """Do for ten seconds what the session will do, watch the recording, and say how it is.
+
+    Nothing enters the archive: the recording is removed, also after Ctrl-C. Streams go to destinations only that the
+    settings call a test.
+    """
+    settings = load_settings(config_file)
+    asked = as_planned(*asked_for(plan, asked), settings)
+    profile = settings.profile(asked.profile)
+    asked, left_out = _tests_only(asked, settings)
+    show = shown(settings.general.language, as_json=as_json, kind="rehearsal")
+    clock, stop = SystemClock(), Event()
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    results: list[Result] = []
+    with setting(stop, numbers), ExitStack() as stack:
+        stack.enter_context(show)
+        show(_WHOLE, None)
+        rehearsed = rehearse(
+            asked,
+            settings,
+            clock,
+            stop,
+            seconds=for_s,
+            stage=lambda name, share: show(_WHOLE, Progress(share=share, doing=_STAGES[name])),
+        )
+        show(_WHOLE, [])
+        if stop.is_set():
+            click.echo("liput: the rehearsal was ended; nothing of it is kept", err=True)
+            return NOT_READY
+        for part, said in judge(rehearsed, profile, asked_s=for_s, left_out=left_out):
+            results += said
+            show(Check(part, _TITLES[part], _nothing), said)
+    show.verdict(Checked(at=clock.now(), title=asked.title, results=results))
+    return 0 if is_ready(results) else NOT_READY
+
+
+def _tests_only(asked: Asked, settings: Settings) -> tuple[Asked, Sequence[str]]:
+    """Return what is asked with tests as its only destinations, and the others' names. Raises LiputError."""
+    tests: list[str] = []
+    others: list[str] = []
+    for word in dict.fromkeys(asked.streams):
+        known = settings.destinations.get(word)
+        if word.startswith("@") or (known is not None and not known.test):
+            others.append(stream_name(word))
+        else:
+            tests.append(stream_target(settings, word).name)
+    return msgspec.structs.replace(asked, streams=tuple(tests)), others
+
+
+def _nothing(_situation: Situation, _tell: Tell) -> Sequence[Result]:
+    return ()
+
+
+_WHOLE = Check("rehearsal", WORDS["rehearsal"], _nothing)

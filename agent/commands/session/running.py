@@ -1,0 +1,161 @@
+"""Commands that tell a session which runs what to do: `start`, `stop`, `disarm`, `mark`, `mute`, `layout`."""
+
+import sys
+from typing import Any
+
+import click
+import msgspec
+
+from agent.sessions.steering import NOTHING, disarm, ended_before, gone_on_with, line_of, start, stop
+from agent.terminal.parameters import seconds
+from agent.terminal.reporters import exit_status, result_text, storable_result
+from config.errors import SessionError
+from config.settings.quantities import clock_text
+from recorder.model.names import storable
+from recorder.model.status import AFTER, BEFORE, RECORDS, SessionState
+from recorder.running.client import ask
+from recorder.running.find import Running, session
+from recorder.running.protocol import AnyRequest, Layout, Mark, Mute
+
+session_option = click.option("--session", "key", metavar="ID", help="Which session, where several run.")
+json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+
+
+def say(sentence: str, *, as_json: bool) -> None:
+    """Say something to people: where programs read our output, on standard error."""
+    print(sentence, file=sys.stderr if as_json else sys.stdout, flush=True)
+
+
+def say_line(line: object, sentence: str, *, as_json: bool) -> None:
+    """Answer a program with `line`, a person with `sentence`."""
+    print(msgspec.json.encode(line).decode() if as_json else sentence, flush=True)
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  liput start                         record from now on
+  liput start --pre-roll 15s          record from 15 s ago, as far as that is kept
+"""
+)
+@click.option(
+    "--pre-roll", "pre_roll_s", callback=seconds, metavar="TIME", help="How far to reach back: 15s.  [default: not]"
+)
+@session_option
+@json_option
+def start_command(*, pre_roll_s: float | None, key: str | None, as_json: bool) -> int:
+    """Begin to record the session that is armed. One that records already goes on."""
+    found = session(key, (BEFORE, RECORDS))
+    is_new = found.state not in RECORDS
+    if is_new:
+        start(found, pre_roll_s or 0.0)
+    again = session(found.info.id, ())
+    say_line(line_of(again), f"{'Recording' if is_new else 'Recording already'}: {again}.", as_json=as_json)
+    return 0
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  liput stop
+  liput stop --session a1b2c3 --no-wait
+\b
+Exit status: 0 recorded and complete, or nothing to stop; 3 recorded, but something was lost on the way;
+1 failed.
+"""
+)
+@click.option("--no-wait", is_flag=True, help="Do not wait until the recording is in the archive.")
+@session_option
+@json_option
+def stop_command(*, no_wait: bool, key: str | None, as_json: bool) -> int:
+    """End a session: close the recording and put it into the archive. One that is only armed is disarmed."""
+    try:
+        found = _to_stop(key)
+    except SessionError:
+        result = ended_before(key)
+        if result is None:
+            raise
+    else:
+        result = stop(found, wait=not no_wait)
+        if result is None:
+            say_line(line_of(found), f"Ending: {found}.", as_json=as_json)
+            return 0
+    sentence = "No session runs." if result is NOTHING else result_text(result)
+    say_line(storable_result(result), sentence, as_json=as_json)
+    return 0 if result.state is SessionState.IDLE else exit_status(result)
+
+
+def _to_stop(key: str | None) -> Running:
+    """Return the session that is meant; where its recorder was killed just now, the one that goes on with it."""
+    try:
+        return session(key, (RECORDS, BEFORE, AFTER))
+    except SessionError:
+        if following := gone_on_with(key):
+            return following
+        raise
+
+
+@click.command(epilog="\b\nExample:\n  liput disarm")
+@session_option
+@json_option
+def disarm_command(*, key: str | None, as_json: bool) -> int:
+    """Let go of the devices of a session that is armed. One that records is not touched."""
+    found = session(key, (BEFORE, RECORDS))
+    say_line(disarm(found), f"Disarmed: {found}.", as_json=as_json)
+    return 0
+
+
+@click.command(epilog='\b\nExample:\n  liput mark "Tanya jawab"')
+@click.argument("text")
+@session_option
+@json_option
+def mark_command(*, text: str, key: str | None, as_json: bool) -> int:
+    """Mark this moment of the recording: a chapter that players show."""
+    reply = _tell(session(key, (RECORDS, BEFORE)), Mark(text=storable(text)))
+    mark: dict[str, Any] = dict(reply) if isinstance(reply, dict) else {}
+    sentence = f"Marked at {clock_text(float(mark.get('media_s', 0)))}: {mark.get('text', text)}"
+    say_line({"type": "mark", **mark}, sentence, as_json=as_json)
+    return 0
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  liput mute                 all sound
+  liput mute podium          one input
+  liput mute podium --off    heard again
+"""
+)
+@click.argument("name", required=False)
+@click.option("--off", is_flag=True, help="Let it be heard again.")
+@session_option
+@json_option
+def mute_command(*, name: str | None, off: bool, key: str | None, as_json: bool) -> int:
+    """Mute a sound input of a session, or all of them."""
+    found = session(key, (RECORDS, BEFORE))
+    _tell(found, Mute(name=name, on=not off))
+    sentence = f"{name or 'All sound'} is {'heard again' if off else 'muted'}: {found}."
+    say_line({"type": "mute", "name": name, "on": not off}, sentence, as_json=as_json)
+    return 0
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  liput layout speaker-slides
+  liput layout pause           the card, until another layout is chosen
+"""
+)
+@click.argument("name")
+@session_option
+@json_option
+def layout_command(*, name: str, key: str | None, as_json: bool) -> int:
+    """Show another layout, or a card, from the next picture on."""
+    found = session(key, (RECORDS, BEFORE))
+    _tell(found, Layout(name=name))
+    say_line({"type": "layout", "name": name}, f"Layout {name}: {found}.", as_json=as_json)
+    return 0
+
+
+def _tell(found: Running, request: AnyRequest) -> object:
+    return ask(found.folder, request).mark

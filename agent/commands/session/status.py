@@ -1,0 +1,101 @@
+"""`liput status`: the sessions that run, and how they are."""
+
+import contextlib
+import os
+import signal
+
+import click
+import msgspec
+
+from agent.commands.session.running import json_option, say, session_option
+from agent.daemon.serving import is_serving, successor, with_replaced
+from agent.sessions.steering import line_of
+from agent.terminal.keyboard import watched
+from agent.terminal.reporters import Follower, destination_text, follow, reporter, status_text
+from agent.terminal.signals import hearing
+from recorder.model.status import AFTER, BEFORE, RECORDS
+from recorder.running import directory
+from recorder.running.client import Lost, ask, how_it_ended
+from recorder.running.directory import RecorderFolder
+from recorder.running.find import Running, running, session
+from recorder.running.protocol import Status
+
+EXAMPLES = """\b
+Examples:
+  liput status                        which sessions run, and how they are
+  liput status --watch                follow one as `liput record` shows it; q or Ctrl-C leaves it alone
+  liput status --watch --json         one JSON object a line, the result last
+"""
+
+
+@click.command(epilog=EXAMPLES)
+@click.option("--watch", is_flag=True, help="Follow a session until it ends.")
+@session_option
+@json_option
+def status_command(*, watch: bool, key: str | None, as_json: bool) -> int:
+    """Show the sessions that run, whoever started them."""
+    found = running()
+    if key is not None:
+        found = [session(key, ())]
+    _tell_of_killed(as_json=as_json)
+    if watch and found:
+        return _watch(session(key, (RECORDS, BEFORE, AFTER)), as_json=as_json)
+    if as_json and not watch:
+        print(msgspec.json.encode([line_of(one) for one in found]).decode())
+    elif not found:
+        say("No session runs.", as_json=as_json)
+    else:
+        for one in found:
+            print(f"{one}\n  {status_text(one.status) if one.status else 'its recorder does not answer'}")
+            for line in one.status.destinations if one.status else []:
+                print(f"  {destination_text(line)}")
+    return 0
+
+
+def _tell_of_killed(*, as_json: bool) -> None:
+    """Say whose recorder was killed, until somebody has gone on with it or recovered it. No disk is asked."""
+    serving = is_serving()
+    what = "liput serve goes on with it" if serving else "liput recover finishes what it left"
+    for folder in directory.killed():
+        info = folder.info()
+        if info is not None and (info.work is not None or serving):
+            say(f'The recorder of "{info.title}" ({info.id}) was killed; {what}.', as_json=as_json)
+
+
+def _watch(found: Running, *, as_json: bool) -> int:
+    """Show a session until it ends, or until somebody has seen enough; that ends nothing."""
+    shown = reporter(as_json=as_json)
+    rung = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+    has_seen_enough = False
+
+    def enough() -> None:
+        nonlocal has_seen_enough
+        has_seen_enough = True
+        os.eventfd_write(rung, 1)
+
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    follower = Follower(shown)
+    try:
+        with (
+            hearing(numbers, lambda _number: enough()),
+            shown,
+            watched(lambda key: enough() if key in {"q", "Q"} else None),
+        ):
+            if status := ask(found.folder, Status()).status:
+                follower.take(status)
+            folder: RecorderFolder | None = found.folder
+            killed = with_replaced(found.folder, found.info)
+            while folder and not has_seen_enough and not follower.result:
+                try:
+                    follow(folder, follower, every_s=shown.every_s, rung=rung, heard=lambda: has_seen_enough)
+                except Lost:
+                    killed.append(folder)
+                    if how_it_ended(folder) or not (folder := successor(*killed)):
+                        raise
+                    follower.happened = 0
+            if follower.result:
+                shown.show(follower.result)
+    finally:
+        with contextlib.suppress(OSError):
+            os.close(rung)
+    return 0

@@ -1,0 +1,353 @@
+"""The daemon: recovers what a crash left, and takes up again every session whose recorder is killed.
+
+No session needs it: killing it costs nothing, and recorders outlive it.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from agent.daemon.parts import look_again
+from agent.daemon.serving import TRUST_S, awaited
+from config.errors import ArchiveError, LiputError, PackageBusy, PackageNotFound, SessionError, UsageError
+from devices.host import threads
+from devices.host.background import BackgroundTask, pause_s
+from devices.host.clock import NANOSECONDS, Clock, boot_id
+from devices.host.log_on_change import LogOnChange, Tell
+from recorder.archive.archive import Archive
+from recorder.control.spawn import Spawned
+from recorder.control.spec import Spec, decode_spec
+from recorder.model.status import SessionResult
+from recorder.recovery.find import Unfinished, apart, find
+from recorder.running import directory
+from recorder.running.client import how_it_ended
+from recorder.running.directory import RecorderFolder, RecorderInfo
+from recorder.running.protocol import Failure, encode, raised
+
+if TYPE_CHECKING:
+    from recorder.recovery.recover import Outcome
+
+LOOK_S = 0.25
+"""How often it looks whether a recorder was killed."""
+LONGEST_PAUSE_S, LONGEST_JOIN_PAUSE_S = 30.0, 6 * 3600.0
+"""Between two attempts to take up a session, or to join the packages of its parts, that cannot be."""
+KILLED = "its recorder was killed, and no other could go on with it"
+RECOVER_S = 60.0
+"""How often it looks for what a disk that came back holds, and for parts that there is room to join by now."""
+SETTLED_S = 10.0
+"""A recorder that has lived for so long was not killed by what it records."""
+
+
+class Spares:
+    """Keeps one recorder started that has nothing to record yet: half of what a start takes is done then."""
+
+    def __init__(self, tell: Tell) -> None:
+        self._tell = tell
+        self._lock = threading.Lock()
+        self._spare: Spawned | None = None
+        self._failures = 0
+        self._next_s = 0.0
+
+    def keep(self) -> None:
+        """See to it that there is one; called again and again. One that ends by itself is replaced, ever less often."""
+        with self._lock:
+            if self._spare is not None:
+                if not self._spare.wait(0.0):
+                    return
+                self._spare = None
+                self._fail()
+            if time.monotonic() < self._next_s:
+                return
+            try:
+                self._spare = Spawned(None)
+            except LiputError as error:
+                self._tell(error.message)
+                self._fail()
+            else:
+                for note in self._spare.notes:
+                    self._tell(note)
+
+    def _fail(self) -> None:
+        self._failures += 1
+        self._next_s = time.monotonic() + pause_s(self._failures, LONGEST_PAUSE_S)
+
+    def take(self, spec: Spec) -> Spawned:
+        """Return a recorder that is told to record `spec`: the spare, or where there is none another one."""
+        with self._lock:
+            spare, self._spare = self._spare, None
+        if spare is None or spare.wait(0.0):
+            return Spawned(spec)
+        spare.give(spec)
+        self._failures = 0
+        return spare
+
+    def close(self) -> None:
+        """Let the spare go."""
+        with self._lock:
+            if self._spare is not None:
+                self._spare.discard()
+                self._spare = None
+
+
+@dataclass
+class _Attempts:
+    """What was tried with the folder of one killed recorder."""
+
+    count: int = 0
+    next_s: float = 0.0
+
+
+@dataclass(eq=False)
+class Daemon:
+    """Looks after recorders until it is told to stop."""
+
+    archives: Sequence[Archive]
+    clock: Clock
+    tell: Tell
+    recovered: "Callable[[Outcome], None]"
+    spawn: Callable[[Spec], Spawned] = Spawned
+    when_idle: Callable[[], None] = lambda: None
+    """Called again and again while no session is being taken up."""
+    name: str = "sessions"
+    _attempts: dict[str, _Attempts] = field(default_factory=dict)
+    _early: dict[str, int] = field(default_factory=dict)
+    _busy: set[str] = field(default_factory=set)
+    _seen: set[str] | None = None
+    _children: list[Spawned] = field(default_factory=list)
+    _is_prepared: bool = False
+    _once: LogOnChange = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Say once what goes wrong at every look."""
+        self._once = LogOnChange(self.tell)
+
+    def run(self, stop: threading.Event, beat: Callable[[], None] = lambda: None) -> None:
+        """Recover what there is, and look until `stop` is set."""
+        recovering = BackgroundTask(
+            "recover", self.recover_round, pause=RECOVER_S, failed=self._tell_failed, clock=self.clock
+        )
+        recovering.start()
+        try:
+            look_again(self._look, LOOK_S, self.clock, stop, beat)
+        finally:
+            recovering.stop()
+
+    def _look(self) -> None:
+        self._take_up_killed()
+        if not self._busy:
+            self.when_idle()
+
+    # Sessions that are gone on with
+
+    def _take_up_killed(self) -> None:
+        self._children = [child for child in self._children if not child.wait(0.0)]
+        try:
+            left = self._left()
+        except (LiputError, OSError) as error:
+            self._once(f"the runtime directory cannot be read: {error}")
+            return
+        self._once("")
+        for folder in left:
+            if folder.id not in self._attempts:
+                self._attempts[folder.id] = self._first_attempt(folder)
+            attempts = self._attempts[folder.id]
+            if folder.id not in self._busy and time.monotonic() >= attempts.next_s:
+                self._busy.add(folder.id)
+                undo = partial(self._busy.discard, folder.id)
+                threads.start(self._attend, folder, attempts, name="resume", otherwise=undo)
+
+    def _left(self) -> list[RecorderFolder]:
+        """Return the folders to go on with. A recorder that died before it recorded leaves that to the one before."""
+        killed = {folder.id: folder for folder in directory.killed()}
+        alive = list(directory.alive())
+        if alive and not self._is_prepared:
+            self._is_prepared = True
+            threads.start(_prepare, name="prepare")
+        taken = {info.replaces for _, info in alive}
+        infos = {folder_id: folder.info() for folder_id, folder in killed.items()}
+        vain = {folder_id for folder_id, info in infos.items() if info and info.replaces in killed}
+        for folder_id in vain:
+            killed[folder_id].remove()
+        return [folder for folder_id, folder in killed.items() if folder_id not in vain | taken]
+
+    def _first_attempt(self, folder: RecorderFolder) -> _Attempts:
+        """Return when a session is taken up: at once, unless its recorders die again and again as soon as they live."""
+        info = folder.info()
+        if info is None:
+            return _Attempts()
+        session = info.session or info.title
+        lived_s = folder.last_beat_s - info.started_at.timestamp()
+        early = self._early.get(session, 0) + 1 if lived_s < SETTLED_S else 0
+        self._early[session] = early
+        return _Attempts(next_s=time.monotonic() + (pause_s(early - 1, LONGEST_PAUSE_S) if early > 1 else 0.0))
+
+    def _attend(self, folder: RecorderFolder, attempts: _Attempts) -> None:
+        """Take up one session; what goes wrong is told, and tried again later."""
+        try:
+            self._take_up(folder)
+        except Exception as error:  # of whatever kind: the other sessions are looked after all the same
+            attempts.count += 1
+            attempts.next_s = time.monotonic() + pause_s(attempts.count, LONGEST_PAUSE_S)
+            self.tell(f"the session of recorder {folder.id} cannot be taken up now: {error}")
+        finally:
+            self._busy.discard(folder.id)
+
+    def _take_up(self, folder: RecorderFolder) -> None:
+        from recorder.recovery.resume import had_ended, take_up
+
+        info = folder.info()
+        if info is None:
+            return
+        if time.time() - folder.last_beat_s > TRUST_S:
+            failed = None if info.work and had_ended(Path(info.work)) else Failure(message=KILLED)
+            self._give_up(folder, info, f'"{info.title}" was killed long ago', failed=failed)
+            return
+        spec = next_spec(folder, info, self._passed_s(info))
+        if spec is None:
+            self._give_up(folder, info, f'"{info.title}" had been recorded as long as was asked for')
+            return
+        if spec.asked.resume is not None:
+            try:
+                take_up(self._archives_of(info), spec.asked.resume, self.clock).release()
+            except (PackageBusy, PackageNotFound):
+                raise  # its disk may come back; if it was recovered meanwhile its folder goes
+            except ArchiveError as error:  # it had ended
+                self._give_up(folder, info, f'"{info.title}" is not gone on with: {error.message}')
+                return
+        recorder = self.spawn(spec)
+        next_folder = recorder.ready()
+        self._children.append(recorder)
+        # It takes the folder away once it records, or is armed.
+        while folder.path.exists() and not recorder.wait(LOOK_S):
+            pass
+        if not folder.path.exists():
+            self.tell(f'the recorder of "{info.title}" was killed; another one goes on')
+            return
+        end = how_it_ended(next_folder)
+        if isinstance(end, SessionResult):
+            self._give_up(folder, info, f'"{info.title}" was ended before another recorder could go on with it')
+        else:
+            raise raised(end) if end else SessionError("the recorder that was to go on with it was killed")
+
+    def _passed_s(self, info: RecorderInfo) -> float:
+        """Return for how long its session has recorded; the wall clock may have been set meanwhile."""
+        if info.live_clock_ns is not None and info.boot_id == boot_id():
+            return (self.clock.now_ns() - info.live_clock_ns) / NANOSECONDS
+        return (self.clock.now() - info.live_at).total_seconds() if info.live_at else 0.0
+
+    def _archives_of(self, info: RecorderInfo) -> list[Archive]:
+        """Return where the parts of a session may be: its archive need not be one of ours."""
+        mine = [archive for archive in self.archives if str(archive.root) != info.archive]
+        return [Archive(Path(info.archive), self.clock), *mine]
+
+    def _give_up(self, folder: RecorderFolder, info: RecorderInfo, why: str, failed: Failure | None = None) -> None:
+        """Recover a session instead of going on with it; `failed` is how it has ended, where nobody has ended it."""
+        if failed is None:
+            folder.remove()
+        else:
+            folder.end(encode(failed))
+        archives = self._archives_of(info)
+        try:
+            left = [session for session in find(archives) if session.name == info.session]
+        except LiputError as error:
+            left, why = [], f"{why}: {error.message}"
+        if failed and info.session and not left:
+            why = f"{why}, and nothing of it is in {info.archive} now: `liput recover` makes a package of it when it is"
+        self.tell(why)
+        for session in left:
+            self._recover_one(archives, session)
+
+    # Sessions that are over
+
+    def recover_round(self) -> None:
+        """Recover what nobody goes on with, and join parts; may take hours. Raises LiputError.
+
+        The first round takes all that is there. Each later one waits until no session runs, and takes what the round
+        before has seen: a new folder may be a recorder's that has not locked it yet.
+        """
+        seen, self._seen = self._seen, self._seen or set()
+        if seen is not None and directory.session_runs():
+            return
+        sessions = find(self.archives)
+        self._seen = {session.name for session in sessions}
+        for session in sessions:
+            if session.name not in _looked_after() and (seen is None or session.name in seen):
+                self._recover_one(self.archives, session)
+        self._join_all()
+        self._once("", "archive")
+
+    def _tell_failed(self, error: Exception) -> None:
+        self._once(error.message if isinstance(error, LiputError) else repr(error), "archive")
+
+    def _recover_one(self, archives: Sequence[Archive], session: Unfinished) -> None:
+        from recorder.recovery.recover import Recovery
+
+        self._tell_outcome(Recovery(archives, clock=self.clock).recover(session))
+
+    def _join_all(self) -> None:
+        """Join parts that are packages of their own, as far as there is room; a session that begins goes first."""
+        for session in apart(self.archives):
+            from recorder.recovery.recover import Recovery, State
+
+            if directory.session_runs():
+                return
+            attempts = self._attempts.setdefault(session.name, _Attempts())
+            if time.monotonic() < attempts.next_s:
+                continue
+            outcome = Recovery(self.archives, clock=self.clock, progress=_refuse_beside_session).recover(session)
+            if outcome.state is State.FAILED:  # as of a damaged part: all of it is read to find that out
+                attempts.count += 1
+                attempts.next_s = time.monotonic() + pause_s(attempts.count, LONGEST_JOIN_PAUSE_S, first_s=RECOVER_S)
+            self._tell_outcome(outcome)
+
+    def _tell_outcome(self, outcome: "Outcome") -> None:
+        if self._once.is_new(f"{outcome.state} {outcome.message}", outcome.id):
+            self.recovered(outcome)
+
+
+def _refuse_beside_session(*_far: object) -> None:
+    """Raise SessionError where a session runs: it has the disk to itself."""
+    if directory.session_runs():
+        raise SessionError("a session runs", hint="The parts are joined when it has ended.")
+
+
+def _looked_after() -> set[str | None]:
+    """Return the sessions that are recorded or gone on with; a recorder of now might be killed before that begins."""
+    with suppress(LiputError, OSError):
+        return {*(info.session for _, info in directory.alive()), *awaited(time.time())}
+    return set()
+
+
+def _prepare() -> None:
+    """Load PyAV and numpy once a session runs: going on with it would wait for them. A daemon alone needs neither."""
+    import recorder.recovery.recover
+    import recorder.recovery.resume  # noqa: F401
+
+
+def next_spec(folder: RecorderFolder, info: RecorderInfo, passed_s: float) -> Spec | None:
+    """Return what the next recorder is asked to be; None where the time that was asked for is over.
+
+    Both with slates for what is not there now, for nobody is there to be asked. One that records goes on at once; one
+    that was armed is armed again. Raises UsageError, OSError.
+    """
+    try:
+        spec = decode_spec(folder.spec.read_bytes())
+    except FileNotFoundError:
+        raise UsageError(f"{folder.path} does not say what was to be recorded") from None
+    asked = msgspec.structs.replace(spec.asked, allow_missing=True)
+    spec = msgspec.structs.replace(spec, replaces=folder.id, asked=asked)
+    if info.work is None:
+        return spec
+    asked = msgspec.structs.replace(asked, resume=Path(info.work))
+    if asked.duration_s is not None:
+        asked = msgspec.structs.replace(asked, duration_s=asked.duration_s - passed_s)
+        if asked.duration_s is not None and asked.duration_s <= 1.0:
+            return None
+    return msgspec.structs.replace(spec, asked=asked, arm_only=False)

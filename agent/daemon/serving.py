@@ -1,0 +1,121 @@
+"""Whether a daemon runs, and what it is about to go on with. Light to import: every command may ask."""
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from config.errors import LiputError, StateError
+from recorder.running import directory
+from recorder.running.directory import RecorderFolder, RecorderInfo
+from recorder.running.operators import READ_FILE, operators, share
+
+LOCK_FILE = "serve.lock"
+LOOK_S = 0.1
+LOOKED_AT_S = 1.0
+FOLLOWS_S = 20.0
+"""How long a client waits for the recorder that takes the place of a killed one."""
+TRUST_S = 600.0
+"""A session whose recorder was killed longer ago than this is recovered: what was to be recorded is over."""
+
+
+@contextmanager
+def only_one() -> Iterator[None]:
+    """Be the only daemon of this user while the body runs; raises StateError when there is one."""
+    path = directory.runtime_folder(make=True) / LOCK_FILE
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        if (group := operators()) is not None:
+            share(path, group, READ_FILE)
+        _lock(descriptor)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int) -> None:
+    """Take the lock; raises StateError where another daemon has it, and not only somebody who looks."""
+    deadline_s = time.monotonic() + LOOKED_AT_S
+    while not _locks(descriptor, fcntl.LOCK_EX):
+        if time.monotonic() > deadline_s:
+            raise StateError("liput serve runs already", hint="One is enough; end that one first.")
+        time.sleep(LOOK_S)
+
+
+def _locks(descriptor: int, how: int) -> bool:
+    """Take the lock where nobody else has it; return whether that was so. Raises OSError."""
+    try:
+        fcntl.flock(descriptor, how | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def is_serving() -> bool:
+    """Return whether a daemon of this user runs."""
+    with suppress(OSError, LiputError):
+        descriptor = os.open(directory.runtime_folder() / LOCK_FILE, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            return not _locks(descriptor, fcntl.LOCK_SH)
+        finally:
+            os.close(descriptor)
+    return False
+
+
+def killed_of_late(now_s: float, within_s: float = TRUST_S) -> list[tuple[RecorderFolder, RecorderInfo]]:
+    """Return the recorders that were killed while they recorded, at most `within_s` before `now_s` (time.time())."""
+    with suppress(OSError, LiputError):
+        return [
+            (folder, info)
+            for folder in directory.killed()
+            if (info := folder.info()) and info.session and now_s - folder.last_beat_s < within_s
+        ]
+    return []
+
+
+def awaited(now_s: float) -> set[str | None]:
+    """Return the names of sessions whose recorder was killed a short while ago: a daemon takes them up again."""
+    return {info.session for _, info in killed_of_late(now_s)}
+
+
+def successor(*killed: RecorderFolder, patience_s: float = FOLLOWS_S) -> RecorderFolder | None:
+    """Return the recorder that goes on with the session of one that was killed, once there is one.
+
+    `killed` are that one and those in whose place it had come: where it has not recorded, another one comes in theirs.
+    None where no daemon runs, where it has given the session up, or where none has come within `patience_s`.
+    """
+    deadline_s, ids = time.monotonic() + patience_s, {recorder.id for recorder in killed}
+    while True:
+        # Asked first: one that goes on takes the killed one's folder away itself, and is there before that.
+        is_open = any(recorder.path.exists() for recorder in killed)
+        may_come = is_serving() and is_open and time.monotonic() < deadline_s
+        with suppress(OSError, LiputError):
+            for folder, info in directory.alive():
+                if info.replaces in ids:
+                    return folder
+        if not may_come:
+            return None
+        time.sleep(LOOK_S)
+
+
+def with_replaced(folder: RecorderFolder, info: RecorderInfo) -> list[RecorderFolder]:
+    """Return a recorder, and the one in whose place it has come, if any."""
+    return [folder] if info.replaces is None else [folder, RecorderFolder(folder.path.with_name(info.replaces))]
+
+
+def is_taking_over(folder: RecorderFolder, info: RecorderInfo) -> bool:
+    """Return whether a recorder in the place of a killed one has not yet what that recorded: it could not end."""
+    if info.work is not None:
+        return False
+    replaced = [killed.info() for killed in with_replaced(folder, info)[1:]]  # None: it has just been taken over
+    return any(killed is not None and killed.session is not None for killed in replaced)
+
+
+def forget(session: str) -> None:
+    """Take away what killed recorders of a session have left in the runtime directory: it has been recovered."""
+    with suppress(OSError, LiputError):
+        for folder in directory.killed():
+            info = folder.info()
+            if info and info.session == session:
+                folder.remove()

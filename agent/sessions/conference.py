@@ -1,0 +1,293 @@
+"""What a conference needs on this PC: what is there of it, what makes it, what takes it away."""
+
+import contextlib
+import os
+import re
+import shlex
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from capture.sound import virtual
+from capture.sound.server import NoServerError
+from config.errors import DeviceError, UsageError
+from config.settings.schema import Conference
+from devices.outputs import find_output
+
+MODULE = "v4l2loopback"
+LABEL = "Liput"
+FIRST_NUMBER, LAST_NUMBER = 10, 63
+MARK = "# Liput's virtual microphone (liput conference setup --undo takes it away)"
+END = "# End of Liput's virtual microphone"
+_SBIN = "/usr/sbin:/sbin"  # where Debian puts modinfo, and not on everybody's PATH
+_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+
+
+class Check(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that a conference needs: whether it is there, what is so, what to do where it is not."""
+
+    name: str
+    ok: bool
+    message: str
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where things are on this PC; tests have their own."""
+
+    etc: Path = Path("/etc")
+    sys: Path = Path("/sys")
+    config: Path = field(default_factory=lambda: Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"))
+
+    @property
+    def load(self) -> Path:
+        """The file by which the module is loaded at each start of the PC."""
+        return self.etc / "modules-load.d/liput-conference.conf"
+
+    @property
+    def options(self) -> Path:
+        """The file with the module's options."""
+        return self.etc / "modprobe.d/liput-conference.conf"
+
+    @property
+    def pipewire(self) -> Path:
+        """The drop-in file of PipeWire's server for PulseAudio's clients."""
+        return self.config / "pipewire/pipewire-pulse.conf.d/liput-conference.conf"
+
+    @property
+    def pulse(self) -> Path:
+        """What PulseAudio does at its start, for this user."""
+        return self.config / "pulse/default.pa"
+
+
+class CameraPart:
+    """The virtual camera: a kernel module, so that everything about it needs root."""
+
+    def __init__(self, settings: Conference, places: Places) -> None:
+        self._camera = settings.camera
+        self._places = places
+
+    def checks(self) -> Iterator[Check]:
+        """Give what is there and what is missing."""
+        node, problem = self._node()
+        if node:
+            yield Check(name="camera", ok=True, message=f"the virtual camera is {node}")
+        elif not self.is_installed:
+            yield Check(name="module", ok=False, message=f"the kernel module {MODULE} is not installed", hint=_SETUP)
+        elif not self.is_loaded:
+            yield Check(name="module", ok=False, message=f"the kernel module {MODULE} is not loaded", hint=_SETUP)
+        if problem:
+            yield Check(name="camera", ok=False, message=problem.message, hint=problem.hint)
+        if self.is_loaded and not self.is_exclusive:
+            hint = "exclusive_caps=1 must stand among its options; then load it anew."
+            yield Check(name="exclusive", ok=False, message="Chrome does not see the virtual camera", hint=hint)
+        if not node and (others := self.foreign_options):
+            hint = f"add Liput there: devices=2 card_label=...,{LABEL} exclusive_caps=1,1 and a number in video_nr"
+            message = f"{others[0]} sets the options of {MODULE} for another program"
+            yield Check(name="options", ok=False, message=message, hint=hint)
+        kept = self._places.load.is_file() and (self._places.options.is_file() or bool(self.foreign_options))
+        yield Check(
+            name="camera-kept",
+            ok=kept or not self.is_wanted,
+            message="the virtual camera is there after the next start of the PC"
+            if kept
+            else "it is gone after a restart",
+            hint="" if kept else _SETUP,
+        )
+
+    def _node(self) -> tuple[str | None, DeviceError | None]:
+        try:
+            return find_output(self._camera).node, None
+        except DeviceError as error:
+            return None, error
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether it is v4l2loopback that is meant, in contrast to a node that somebody else makes."""
+        node, _ = self._node()
+        return node is None or self.is_loaded
+
+    @property
+    def is_installed(self) -> bool:
+        """Whether the module is there for this kernel."""
+        if self.is_loaded:
+            return True
+        program = shutil.which("modinfo", path=f"{os.environ.get('PATH', '')}:{_SBIN}")
+        return program is not None and not subprocess.run([program, "-n", MODULE], capture_output=True).returncode
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether the kernel has it."""
+        return (self._places.sys / "module" / MODULE).is_dir()
+
+    @property
+    def is_exclusive(self) -> bool:
+        """Whether a node is a camera and nothing else while it is written to: Chrome takes no other."""
+        with contextlib.suppress(OSError):
+            return "Y" in (self._places.sys / "module" / MODULE / "parameters/exclusive_caps").read_text()
+        return True
+
+    @property
+    def foreign_options(self) -> list[Path]:
+        """Files of others that set the module's options, such as OBS's: two of them get in each other's way."""
+        found = []
+        for path in sorted((self._places.etc / "modprobe.d").glob("*.conf")):
+            with contextlib.suppress(OSError):
+                if path != self._places.options and f"options {MODULE}" in path.read_text():
+                    found.append(path)
+        return found
+
+    def commands(self) -> Iterator[str]:
+        """Give what root has to do, as lines for a shell; nothing where all is done."""
+        node, problem = self._node()
+        if problem is not None and problem.why == "denied":
+            yield f"usermod -aG video {shlex.quote(os.environ.get('USER') or 'USER')}"
+            return
+        if not self.is_wanted:
+            return
+        if not self.is_installed:
+            yield f"apt-get install -y linux-headers-{os.uname().release} v4l2loopback-dkms"
+        if not self._places.load.is_file():
+            yield _written(self._places.load, MODULE)
+        options = f"options {MODULE} exclusive_caps=1 card_label={LABEL} video_nr={self._number()}"
+        if not self.foreign_options and not self._places.options.is_file():
+            yield _written(self._places.options, options)
+        if node is None or not self.is_exclusive:
+            if self.is_loaded:
+                yield f"modprobe -r {MODULE}"
+            yield f"modprobe {MODULE}"
+
+    def _number(self) -> int:
+        """Return which /dev/videoN it should be: the one of the settings, or one that is free."""
+        if self._camera.startswith("/dev/video") and (number := self._camera.removeprefix("/dev/video")).isdecimal():
+            return int(number)
+        numbers = range(FIRST_NUMBER, LAST_NUMBER)
+        return next((number for number in numbers if not Path(f"/dev/video{number}").exists()), LAST_NUMBER)
+
+    def undoing(self) -> Iterator[str]:
+        """Give what root has to do to take it away."""
+        ours = [path for path in (self._places.load, self._places.options) if path.is_file()]
+        if ours:
+            yield "rm -f " + " ".join(shlex.quote(str(path)) for path in ours)
+            if self.is_loaded:
+                yield f"modprobe -r {MODULE}"
+
+
+class MicrophonePart:
+    """The virtual microphone: this user's own, without root."""
+
+    def __init__(self, settings: Conference, places: Places) -> None:
+        self._sink = settings.microphone
+        self._places = places
+        if not _NAME.fullmatch(self._sink):
+            raise UsageError(
+                f"[conference] microphone cannot be {self._sink!r}", hint="letters, digits, and the signs _ . -"
+            )
+
+    def checks(self) -> Iterator[Check]:
+        """Give what is there and what is missing."""
+        try:
+            there = virtual.look(self._sink)
+        except NoServerError as error:
+            hint = "Log in to the desktop as this user, or start pipewire-pulse or pulseaudio."
+            yield Check(name="sound-server", ok=False, message=str(error), hint=hint)
+            return
+        server = "PipeWire" if there.is_pipewire else "PulseAudio"
+        yield Check(name="sound-server", ok=True, message=f"{server} runs")
+        for name, ok, what in (
+            ("sink", there.sink, f'sink "{self._sink}"'),
+            ("microphone", there.source, f'microphone "{virtual.source_name(self._sink)}"'),
+        ):
+            message = f"the {what} is there" if ok else f"there is no {what}"
+            yield Check(name=name, ok=ok, message=message, hint="" if ok else _SETUP)
+        kept = self._is_kept(is_pipewire=there.is_pipewire)
+        message = "the virtual microphone is there after the next login" if kept else "it is gone after the next login"
+        yield Check(name="microphone-kept", ok=kept, message=message, hint="" if kept else _SETUP)
+
+    def _is_kept(self, *, is_pipewire: bool) -> bool:
+        path, text = self._kept(is_pipewire=is_pipewire)
+        with contextlib.suppress(OSError):
+            return text in path.read_text()
+        return False
+
+    def _kept(self, *, is_pipewire: bool) -> tuple[Path, str]:
+        """Return the file that makes it at each login, and what stands there."""
+        loads = virtual.modules(self._sink).items()
+        if is_pipewire:
+            lines = [f'    {{ cmd = "load-module" args = "{name} {words}" flags = [ ] }}' for name, words in loads]
+            return self._places.pipewire, "\n".join([MARK, "pulse.cmd = [", *lines, "]", END, ""])
+        return self._places.pulse, "\n".join([MARK, *(f"load-module {name} {words}" for name, words in loads), END, ""])
+
+    def make(self) -> Iterator[str]:
+        """Make it, now and for every login; give a sentence for each thing that is done. Raises NoServerError."""
+        there = virtual.look(self._sink)
+        if not (there.sink and there.source):
+            virtual.make(self._sink)
+            yield f'the microphone "{virtual.LABEL}" was made'
+        if not self._is_kept(is_pipewire=there.is_pipewire):
+            path, text = self._kept(is_pipewire=there.is_pipewire)
+            before = _without_ours(path)
+            if before is None:  # a file of one's own is taken in place of the machine's
+                before = "" if there.is_pipewire else ".include /etc/pulse/default.pa\n"
+            if before and not before.endswith("\n"):
+                before += "\n"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(before + text)
+            yield f"{path} makes it at every login"
+
+    def planned(self) -> Iterator[str]:
+        """Give what `make` would do. Raises NoServerError."""
+        there = virtual.look(self._sink)
+        loads = virtual.modules(self._sink)
+        if not there.sink:
+            yield f"pactl load-module module-null-sink {loads['module-null-sink']}"
+        if not there.source:
+            yield f"pactl load-module module-remap-source {loads['module-remap-source']}"
+        if not self._is_kept(is_pipewire=there.is_pipewire):
+            path, text = self._kept(is_pipewire=there.is_pipewire)
+            yield f"add to {path}:\n" + text.rstrip()
+
+    def undo(self) -> Iterator[str]:
+        """Take it away, now and for every login; give a sentence for each thing that is done."""
+        for path in (self._places.pipewire, self._places.pulse):
+            rest = _without_ours(path)
+            if rest is None or rest == _text(path):
+                continue
+            if rest.strip() in {"", ".include /etc/pulse/default.pa"}:
+                path.unlink()
+            else:
+                path.write_text(rest)
+            yield f"{path} does not make it any more"
+        with contextlib.suppress(NoServerError):
+            if virtual.unmake(self._sink):
+                yield f'the microphone "{virtual.LABEL}" was taken away'
+
+
+_SETUP = "liput conference setup"
+
+
+def _text(path: Path) -> str | None:
+    try:
+        return path.read_text()
+    except OSError:
+        return None
+
+
+def _without_ours(path: Path) -> str | None:
+    """Return a file without what is ours in it, None where there is no file."""
+    text = _text(path)
+    return None if text is None else re.sub(f"{re.escape(MARK)}.*?{re.escape(END)}\n?", "", text, flags=re.DOTALL)
+
+
+def _written(path: Path, line: str) -> str:
+    return f"echo {shlex.quote(line)} > {shlex.quote(str(path))}"
+
+
+def parts(settings: Conference, places: Places) -> tuple[CameraPart, MicrophonePart]:
+    """Return both parts; raises UsageError for a name that no sink can have."""
+    return CameraPart(settings, places), MicrophonePart(settings, places)

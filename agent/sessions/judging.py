@@ -1,0 +1,204 @@
+"""What a rehearsal found, said as checks say it: each thing with its verdict, the reason, and what to do."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from agent.alarms.sentences import OF_A_SOURCE, rank, sentence, trouble_of, unrecorded, what_happened
+from agent.checks.kinds import pictures, sounds
+from agent.checks.result import Code, Measured, Result, codes, found
+from capture.detectors.lipsync import Sync
+from config.events import Event
+from config.locale.lookup import Words
+from config.settings.quantities import brief_rate, brief_size
+from config.settings.schema import Profile
+from devices.health.faults import Fault
+from devices.model.device import DeviceKind
+from recorder.features.rehearsal.film import Film
+from recorder.features.rehearsal.run import Rehearsed
+from recorder.model.event_kinds import RECOVERED, TOLD_BY_TRACKS
+from recorder.model.status import DestinationLine
+from recorder.model.troubles import HARMLESS, ends
+
+CODES = codes("rehearsal-recording")
+HAPPENED_CODES = codes("rehearsal-source")
+"""Of what a session told of on the way, in the words of its alarms."""
+RATE_CODES, SYNC_CODES = codes("rehearsal-rate"), codes("rehearsal-sync")
+SIZE_CODES, DESTINATION_CODES = codes("rehearsal-size"), codes("rehearsal-destination")
+
+SHORT_S = 1.0
+"""How much shorter than asked for a recording may be."""
+LEAST_RATE = 0.9
+"""Of the profile's pictures a second; a camera in the dark gives fewer."""
+MOST_MISSING = 0.01
+"""The part of all pictures that may be repeated for want of one; more dropped ones explain why others are missing."""
+SOUND_EARLY_S, SOUND_LATE_S = 0.045, 0.125
+"""From here on people notice that lips and voice are apart (ITU-R BT.1359-1)."""
+CLAP_S = 0.07
+"""A clap is seen to about two pictures' time: so much more is allowed."""
+MOST_SIZE = 1.25
+"""Times the profile's bit rates: more than an encoder goes beyond them in ten seconds."""
+
+_FAULTS_OF_TRACKS = {kind: str(fault) for fault, kind in TOLD_BY_TRACKS.items()}
+_OF_REASONS = {"missing": Fault.LOST, "silent": Fault.NO_DATA}
+"""Reasons of a `source-missing` that no fault is named after."""
+_JUDGED_APART = ("destination-", "frames-dropped", "stepped-down", "session-failed")
+"""What the kinds of events begin with that other parts of the way tell of."""
+
+
+def judge(
+    rehearsed: Rehearsed, profile: Profile, *, asked_s: float, left_out: Sequence[str]
+) -> Iterator[tuple[str, list[Result]]]:
+    """Give, by the name of each part of the way, what is to be said of it."""
+    happened = _happened(rehearsed)
+    yield "recording", [_recording(rehearsed, asked_s), *(one for one in happened if one.name == "recording")]
+    yield "source", [one for one in happened if one.name != "recording"]
+    film = rehearsed.film
+    if film is not None:
+        yield "rate", _rate(film, rehearsed, profile)
+        yield "picture", _picture(film, rehearsed)
+        yield "sound", _sound(film)
+        yield "sync", [] if film.heard is None else [_sync(film.sync)]
+        yield "size", [_size(film, profile)]
+    destinations = [_destination(line) for line in rehearsed.destinations.values()]
+    destinations += [found(DESTINATION_CODES, "left-out", f"destination: {name}") for name in left_out]
+    yield "destination", destinations
+
+
+def _recording(rehearsed: Rehearsed, asked_s: float) -> Result:
+    film, problem = rehearsed.film, rehearsed.problem
+    if rehearsed.result is None or film is None:
+        code = "not-recorded" if rehearsed.result is None or rehearsed.result.package is None else "damaged"
+        error, hint = (problem.message, problem.hint) if problem else ("?", "")
+        return found(CODES, code, "recording", error=error, hint=hint)
+    measured: Measured = {"duration_s": round(film.duration_s, 3), "asked_s": asked_s, "pictures": film.pictures}
+    return found(CODES, "short" if film.duration_s < asked_s - SHORT_S else "ok", "recording", measured)
+
+
+@dataclass(slots=True)
+class _Trouble:
+    """What the session told of as `event`: whether it still was so at the end, else for how long it was."""
+
+    event: Event
+    is_over: bool = False
+    lasted_s: float = 0.0
+
+
+def _happened(rehearsed: Rehearsed) -> list[Result]:
+    """Return what the session told of on the way, each thing once; what was over by the end is a warning."""
+    troubles: dict[tuple[str, str], _Trouble] = {}
+    for event in rehearsed.events:
+        for begun, trouble in troubles.items():
+            if not trouble.is_over and ends(event.kind, event.subject, event.detail, begun):
+                trouble.is_over = True
+                trouble.lasted_s += (event.at - trouble.event.at).total_seconds()
+        key = event.kind, event.subject
+        is_told = event.kind not in HARMLESS and not event.kind.startswith(_JUDGED_APART)
+        if is_told or _code(event, rehearsed) is not None:
+            before = troubles.get(key)
+            if before is None or before.is_over:
+                troubles[key] = _Trouble(event, lasted_s=before.lasted_s if before else 0.0)
+    said: dict[tuple[str, str], Result] = {}
+    for trouble in sorted(troubles.values(), key=lambda one: (one.is_over, rank(one.event.kind))):
+        said.setdefault((trouble.event.subject, trouble_of(trouble.event.kind)), _told(trouble, rehearsed))
+    return list(said.values())
+
+
+def _code(event: Event, rehearsed: Rehearsed) -> tuple[Mapping[str, Code], str] | None:
+    """Return as which code of a check, of which table, an event's fault is told; None where it is none."""
+    fault = _FAULTS_OF_TRACKS.get(event.kind, event.detail.get("fault"))
+    if event.kind == "source-missing":
+        reason = str(event.detail.get("reason"))
+        fault = _OF_REASONS.get(reason, reason)
+    if fault is None or event.kind == RECOVERED:
+        return None
+    is_sound = rehearsed.devices.get(event.subject) == DeviceKind.MICROPHONE or fault not in pictures.OF_FAULTS
+    of_faults, known = (sounds.OF_FAULTS, sounds.CODES) if is_sound else (pictures.OF_FAULTS, pictures.CODES)
+    code = of_faults.get(str(fault))
+    return None if code is None else (known, code)
+
+
+def _told(trouble: _Trouble, rehearsed: Rehearsed) -> Result:
+    event = trouble.event
+    name = f"source: {event.subject}" if OF_A_SOURCE.match(event.kind) else "recording"
+    if not trouble.is_over and (found_as := _code(event, rehearsed)) is not None:
+        return found(*found_as, name, error=event.message, hint="")
+    was = what_happened(event.kind, event.subject) or Words(event.message, event.message)
+    said = unrecorded(sentence(event.kind, event.subject))
+    parts = [text.removeprefix(f"{what.removesuffix('.')}: ") for text, what in zip(said, was, strict=True)]
+    do = Words(*(f"{text[:1].upper()}{text[1:]}" for text in parts))
+    measured: Measured = {"lasted_s": round(trouble.lasted_s, 2)} if trouble.is_over else {}
+    return found(
+        HAPPENED_CODES, "passed" if trouble.is_over else "happened", name, measured,
+        was_id=was.indonesian, was_en=was.english, do_id=do.indonesian, do_en=do.english,
+    )  # fmt: skip
+
+
+def _rate(film: Film, rehearsed: Rehearsed, profile: Profile) -> list[Result]:
+    """Return how many pictures a second there are; where the PC does not keep up, that explains all the rest."""
+    status = rehearsed.status
+    repeated = status.repeated if status else 0
+    dropped = sum(int(str(event.detail["count"])) for event in rehearsed.events if event.kind == "frames-dropped")
+    # What stood still was seen, and not encoded.
+    shown = film.rate + (status.still / film.duration_s if status and film.duration_s else 0.0)
+    measured: Measured = {
+        "rate_fps": round(shown, 2), "wanted_fps": round(float(profile.fps), 2), "dropped": dropped,
+        "repeated": repeated, "longest_gap_s": round(film.longest_gap_s, 3),
+    }  # fmt: skip
+    few = MOST_MISSING * max(1, film.pictures)
+    of_source = ["slow"] if shown < LEAST_RATE * profile.fps else []
+    of_source += ["repeated"] if repeated > few else []
+    is_busy = any(event.kind == "stepped-down" for event in rehearsed.events)
+    has_device = any(kind != DeviceKind.MICROPHONE for kind in rehearsed.devices.values())
+    wrong = ["dropped"] if dropped else []
+    if is_busy or (of_source and not has_device):
+        wrong += [] if dropped else ["overloaded"]
+    elif dropped <= few:
+        wrong += of_source
+    return [found(RATE_CODES, code, "rate", measured) for code in wrong or ["ok"]]
+
+
+def _picture(film: Film, rehearsed: Rehearsed) -> list[Result]:
+    """Return how the program looks; it may stand still where a capture card's slide is part of it."""
+    seen = film.seen
+    if seen is None:
+        return [found(pictures.CODES, "no-picture", "picture")]
+    cameras_only = set(rehearsed.devices.values()) <= {DeviceKind.CAMERA, DeviceKind.MICROPHONE}
+    is_camera = cameras_only and DeviceKind.CAMERA in rehearsed.devices.values()
+    wrong = pictures.wrong_with(seen, is_camera=is_camera, damaged=0)
+    return [found(pictures.CODES, code, "picture", pictures.measured(seen)) for code in wrong or ["ok"]]
+
+
+def _sound(film: Film) -> list[Result]:
+    heard = film.heard
+    if heard is None:
+        return [found(sounds.CODES, "no-sound", "sound")]
+    return [found(sounds.CODES, code, "sound", sounds.measured(heard)) for code in sounds.wrong_with(heard) or ["ok"]]
+
+
+def _sync(sync: Sync | None) -> Result:
+    if sync is None:
+        return found(SYNC_CODES, "not-seen", "sync")
+    measured: Measured = {"offset_s": round(sync.offset_s, 4), "times": sync.times, "from": sync.kind}
+    more_s = CLAP_S if sync.kind == "clap" else 0.0
+    code = "ok"
+    if sync.offset_s < -SOUND_EARLY_S - more_s:
+        code = "sound-early"
+    elif sync.offset_s > SOUND_LATE_S + more_s:
+        code = "sound-late"
+    offset_ms = 1000 * sync.offset_s
+    return found(SYNC_CODES, code, "sync", measured, offset_ms=offset_ms, early_ms=-offset_ms, late_ms=offset_ms)
+
+
+def _size(film: Film, profile: Profile) -> Result:
+    wanted = profile.max_bitrate + profile.audio_bitrate
+    measured: Measured = {"size_bytes": film.bytes, "rate_bps": round(film.bit_rate), "wanted_bps": wanted}
+    facts = {"size": brief_size(film.bytes), "rate": brief_rate(film.bit_rate), "wanted_rate": brief_rate(wanted)}
+    return found(SIZE_CODES, "large" if film.bit_rate > MOST_SIZE * wanted else "ok", "size", measured, **facts)
+
+
+def _destination(line: DestinationLine) -> Result:
+    measured: Measured = {"reconnects": line.reconnects, "dropped": line.dropped}
+    name = f"destination: {line.name}"
+    if line.state != "live":
+        return found(DESTINATION_CODES, "not-live", name, measured, error=line.message or line.reason or line.state)
+    return found(DESTINATION_CODES, "interrupted" if line.reconnects else "ok", name, measured)

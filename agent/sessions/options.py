@@ -1,0 +1,213 @@
+"""The options of the commands that begin a session, and what they ask of its recorder."""
+
+import contextlib
+import functools
+import select
+import sys
+import termios
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import click
+import msgspec
+
+from agent.checks.history import before_a_session
+from agent.sessions.asking import specify
+from agent.terminal.parameters import Command, config_option, seconds, with_options
+from agent.terminal.terminal import somebody_is_there
+from config.errors import UsageError
+from config.locale.lookup import text
+from config.settings.loading import load_settings
+from config.settings.schema import CONSENTS, RecordsSettings
+from config.settings.secrets import stream_name
+from devices.host.clock import SystemClock
+from recorder.control.spec import Spec
+from recorder.package.manifest import Consent, ConsentState
+from recorder.running.protocol import RecorderRefused
+from recorder.session.request import Asked
+
+_SOURCES = (
+    click.option(
+        "--video", "videos", metavar="DEVICE|screen|synthetic|FILE", multiple=True,
+        help="Where the picture comes from; several for a layout.  [default: the best]",
+    ),
+    click.option(
+        "--audio", "audios", metavar="DEVICE|synthetic|FILE|none", multiple=True,
+        help="Where the sound comes from; several are mixed.  [default: the picture's, or the best]",
+    ),
+    click.option("--layout", metavar="NAME", help="How several pictures are shown (liput config show)."),
+    click.option(
+        "--conference/--no-conference", default=None,
+        help="Feed a virtual camera and microphone (liput conference setup).  [default: as the settings have it]",
+    ),
+    click.option("--isolate", is_flag=True, help="Record each source apart as well, beside the program."),
+    click.option(
+        "--stream", "streams", metavar="NAME|@FILE", multiple=True,
+        help="A destination of the settings, or a 0600 file with a URL; repeatable.",
+    ),
+    click.option("--profile", metavar="NAME", help="Size, rate and bit rates (liput config show)."),
+    config_option,
+)  # fmt: skip
+"""What every session is asked, be it recorded or rehearsed."""
+_REQUEST = click.option("--request", metavar="ID", help="The request that it is for (liput request list).")
+_RECORDED = (
+    click.option("--title", help="What the session is; names the package.  [default: the request's event]"),
+    _REQUEST,
+    *_SOURCES,
+    click.option(
+        "--allow-missing", is_flag=True, help="Begin without a named device that is not there: a slate stands for it."
+    ),
+    click.option(
+        "--for", "duration_s", callback=seconds, metavar="TIME", help="How long: 90s, 1h30m.  [default: until stopped]"
+    ),
+    click.option("--archive", type=click.Path(path_type=Path), metavar="DIR", help="The archive folder."),
+    click.option(
+        "--consent",
+        "consent_state",
+        type=click.Choice(CONSENTS),
+        help="Whether the speakers agreed to being recorded.  [default: asked at a terminal, else not-asked]",
+    ),
+    click.option(
+        "--although-refused", is_flag=True, help="Stream it although the speakers do not agree to being recorded."
+    ),
+    click.option("--consent-note", default="", metavar="TEXT", help="Who said so, to whom, about what."),
+    click.option("--classification", metavar="CODE", help="The code of the file plan; else that of the settings."),
+    click.option("--security", metavar="CLASS", help="The security class; else that of the settings."),
+    click.option("--retention-active", metavar="TIME", help="How long it is in use; else as the settings have it."),
+    click.option(
+        "--retention-inactive", metavar="TIME", help="How long it is kept after that; else as in the settings."
+    ),
+    click.option("--disposition", metavar="WHAT", help="What becomes of it then; else as the settings have it."),
+)
+_RECORDS = RecordsSettings.__struct_fields__
+_ASKED = frozenset(Asked.__struct_fields__)
+
+
+def session_options[Answer](command: Command[Answer]) -> Command[Answer]:
+    """Give a click command the options of a session; it is called with `asked` and `config_file` instead of them."""
+
+    @functools.wraps(command)
+    def asking(
+        *, title: str | None, request: str | None, config_file: Path | None, consent_state: ConsentState | None,
+        consent_note: str, although_refused: bool, streams: Sequence[str], **given: object,
+    ) -> Answer:  # fmt: skip
+        if title is None and request is None:
+            raise UsageError(
+                "there is no title", hint='say what the session is: --title "Rapat senat", or --request ID'
+            )
+        if title is not None and not title.strip():
+            raise UsageError("the title is empty", hint='say what the session is: --title "Rapat senat"')
+        language = load_settings(config_file).general.language
+        titled = _titled(title or "", request, config_file)
+        may_ask = not given.get("as_json")
+        agreed = consent(consent_state, consent_note, language=language, may_ask=may_ask)
+        may_see = streams_agreed(streams, agreed, language=language, may_ask=may_ask, although_refused=although_refused)
+        told = {name: value for name, value in given.items() if name not in _RECORDS} | {
+            "checked": before_a_session(language),
+            "config_file": config_file,
+            "records": {name: given[name] for name in _RECORDS if given[name] is not None},
+            "consent": agreed,
+            "streams": may_see,
+        }
+        return _asked(command, told, titled)
+
+    return with_options(_RECORDED, asking)
+
+
+def rehearsal_options[Answer](command: Command[Answer]) -> Command[Answer]:
+    """Give a click command those options of a session that a rehearsal has, in the same way."""
+
+    @functools.wraps(command)
+    def asking(*, request: str | None, config_file: Path | None, **given: object) -> Answer:
+        return _asked(command, given | {"config_file": config_file}, _titled("", request, config_file))
+
+    return with_options((_REQUEST, *_SOURCES), asking)
+
+
+def _titled(title: str, request: str | None, config_file: Path | None) -> Asked:
+    """Return a session with its title, and the request that it is for."""
+    asked = Asked(title=title)
+    if request is None:
+        return asked
+    from agent.requests.lookup import with_request  # the dossiers, which most sessions have nothing to do with
+
+    return with_request(asked, request, load_settings(config_file))
+
+
+def _asked[Answer](command: Command[Answer], given: Mapping[str, object], titled: Asked) -> Answer:
+    """Call the command with what of `given` is asked of the session `titled`, and with all else as it is."""
+    more = msgspec.convert({"title": "", **{name: value for name, value in given.items() if name in _ASKED}}, Asked)
+    asked = msgspec.structs.replace(more, title=titled.title, request=titled.request)
+    return command(asked=asked, **{name: value for name, value in given.items() if name not in _ASKED})
+
+
+def with_slates[Answer](
+    asked: Asked, config_file: Path | None, begin: Callable[[Spec], Answer], **more: bool
+) -> Answer:
+    """Begin a session; where a device is missing, ask at the terminal whether to go without. Raises as `begin`."""
+    spec = specify(asked, config_file, **more)
+    try:
+        return begin(spec)
+    except RecorderRefused as error:
+        if not error.is_of_device or asked.allow_missing or not somebody_is_there():
+            raise
+        click.echo(f"liput: {error.message}", err=True)
+        if not click.confirm("Begin without it, with a slate in its place until it comes?", default=False, err=True):
+            raise
+    return begin(_allowing(spec))
+
+
+def _allowing(spec: Spec) -> Spec:
+    return msgspec.structs.replace(spec, asked=msgspec.structs.replace(spec.asked, allow_missing=True))
+
+
+PATIENCE_S = 20.0
+"""How long an answer is waited for: a session begins whether or not anybody gives one."""
+
+_ANSWERS: dict[str, ConsentState] = {
+    **dict.fromkeys(("y", "ya", "iya", "yes", "setuju"), "given"),
+    **dict.fromkeys(("t", "tidak", "tdk", "n", "no", "tidak setuju"), "refused"),
+    "": "not-asked",
+}
+
+
+def consent(state: ConsentState | None, note: str, *, language: str, may_ask: bool) -> Consent:
+    """Return the speakers' consent as the command line says, else as a person at the terminal answers."""
+    if state is None:
+        state = _answer(language) if may_ask and somebody_is_there() else "not-asked"
+    is_said = state != "not-asked" or bool(note)
+    return Consent(state=state, note=note, noted_at=SystemClock().now() if is_said else None)
+
+
+def streams_agreed(
+    streams: Sequence[str], consent: Consent, *, language: str, may_ask: bool, although_refused: bool
+) -> Sequence[str]:
+    """Return the destinations of the session: none where the speakers refuse, unless somebody says so."""
+    if consent.state != "refused" or not streams or although_refused:
+        return streams
+    names = ", ".join("an address" if "://" in word else stream_name(word) for word in streams)
+    if may_ask and somebody_is_there():
+        answer = _line(text("consent", "stream", language, names=names, patience=PATIENCE_S))
+        if _ANSWERS.get(answer or "") == "given":
+            return streams
+    click.echo(text("consent", "not-streamed", language, names=names), err=True)
+    return ()
+
+
+def _answer(language: str) -> ConsentState:
+    """Ask for consent; no line, and one that is neither yes nor no, is no answer."""
+    answer = _line(text("consent", "question", language, patience=PATIENCE_S))
+    if answer is not None and answer not in _ANSWERS:
+        click.echo(text("consent", "unknown", language), err=True)
+    return _ANSWERS.get(answer or "", "not-asked")
+
+
+def _line(question: str) -> str | None:
+    """Ask, and return the line that comes within PATIENCE_S, in small letters; None where none does."""
+    click.echo(question, nl=False, err=True)
+    if select.select([sys.stdin], [], [], PATIENCE_S)[0]:
+        return " ".join(sys.stdin.readline().casefold().split())
+    click.echo(err=True)
+    with contextlib.suppress(termios.error):
+        termios.tcflush(sys.stdin, termios.TCIFLUSH)  # half an answer must not become keys of the session
+    return None

@@ -1,0 +1,172 @@
+"""Starts a recorder for a person or a program in front of it, shows it, and lets them end it."""
+
+import contextlib
+import os
+import queue
+import signal
+import time
+from contextlib import AbstractContextManager
+from typing import Literal
+
+from agent.daemon.serving import successor
+from agent.sessions import early
+from agent.sessions.steering import until_taken_over, was_killed
+from agent.terminal.keyboard import watched
+from agent.terminal.reporters import Follower, Reporter, exit_status, follow
+from agent.terminal.signals import hearing
+from config.errors import LiputError
+from devices.host import threads
+from recorder.control.spawn import Spawned
+from recorder.control.spec import Spec
+from recorder.model.status import SessionResult, SessionState
+from recorder.running.client import Lost, ask, how_it_ended
+from recorder.running.directory import RecorderFolder
+from recorder.running.protocol import Stop
+
+GOING_S = 10.0
+"""How long we wait for a recorder that has told how it ended to be gone."""
+AGAIN_S = 0.2
+
+
+type Request = Literal["end", "pause", "over"]
+"""Somebody wants the session to end, or to stand still, which would lose what happens in the room; or it is over."""
+
+
+class RecorderRun:
+    """One recorder, its reporter, and everything that can ask it to end."""
+
+    def __init__(self, spec: Spec) -> None:
+        self._spec = spec
+        # SimpleQueues may be put into from a signal handler. Read by a thread of its own: the main thread may hang in
+        # writing to whoever reads our output.
+        self._ends: queue.SimpleQueue[Request] = queue.SimpleQueue()
+        self._heard: queue.SimpleQueue[Request] = queue.SimpleQueue()
+        self._rung = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._spawned: Spawned | None = None
+        self._folder: RecorderFolder | None = None
+        self._result: SessionResult | None = None
+        self._asked_to_end = 0
+
+    def run(self, reporter: Reporter) -> int:
+        """Run the session to its end and return the exit status; raises what kept it from recording anything."""
+        stopper = threads.start(self._end_when_asked, name="stopper")
+        try:
+            with self._signals(), reporter:
+                self._spawned = Spawned(self._spec, early.taken())
+                self._folder = self._spawned.ready()
+                with watched(self._on_key):
+                    self._result = self._follow(self._folder, reporter)
+                if self._result:
+                    reporter.show(self._result)
+                self._spawned.wait(GOING_S)
+        except BaseException:
+            self._end()  # whatever broke here, what was recorded is put into the archive
+            raise
+        finally:
+            self._ends.put("over")
+            stopper.join()
+            os.close(self._rung)
+        return exit_status(self._result)
+
+    @property
+    def package(self) -> str | None:
+        """The sealed package's folder, once there is one."""
+        sealed = self._result is not None and self._result.state is SessionState.SEALED
+        return self._result.package if self._result and sealed else None
+
+    def _follow(self, folder: RecorderFolder, reporter: Reporter) -> SessionResult:
+        """Show what is told and asked until the session is over; raises what kept it from recording anything."""
+        follower, killed = Follower(reporter), list[RecorderFolder]()
+        while follower.result is None:
+            try:
+                follow(
+                    folder,
+                    follower,
+                    every_s=reporter.every_s,
+                    rung=self._rung,
+                    heard=lambda: self._show_asked(follower, reporter),
+                )
+            except Lost:
+                # It has let us go because we were too slow; or it is no more.
+                if not self._is_over(folder):
+                    continue
+                if end := how_it_ended(folder):
+                    follower.take(end)
+                else:
+                    killed.append(folder)
+                    if (following := successor(*killed)) is None:
+                        raise was_killed() from None
+                    folder = self._folder = following
+                    follower.happened = 0
+                    reporter.note("The recorder was killed; another one goes on.")
+                    self._show_asked(follower, reporter)  # also what was asked while there was none to hear it
+                    if self._asked_to_end:
+                        self._end()
+        return follower.result
+
+    def _is_over(self, folder: RecorderFolder) -> bool:
+        if self._spawned is not None and not self._spawned.wait(AGAIN_S):
+            return False
+        info = folder.info()
+        if info is not None and info.is_alive:  # not the one that we have started
+            time.sleep(AGAIN_S)
+            return False
+        return True
+
+    def _show_asked(self, follower: Follower, reporter: Reporter) -> bool:
+        with contextlib.suppress(BlockingIOError):
+            os.eventfd_read(self._rung)
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._show(self._heard.get_nowait(), follower, reporter)
+        return False  # asking is not enough: it goes on until it is over
+
+    def _show(self, asked: Request, follower: Follower, reporter: Reporter) -> None:
+        if asked == "pause":
+            reporter.note("A recording cannot be paused; q ends it.")
+            return
+        self._asked_to_end += 1
+        if not follower.is_recording:
+            reporter.note("Ending; nothing has been recorded yet.")
+        elif self._asked_to_end == 1:
+            reporter.note("Ending: closing the recording and putting it into the archive …")
+        else:
+            reporter.note("Still closing; please wait.")
+
+    def _end_when_asked(self) -> None:
+        while (asked := self._ends.get()) != "over":
+            self._heard.put(asked)  # first: what the recorder does not hear that there is now, the next one is told
+            os.eventfd_write(self._rung, 1)
+            if asked == "end":
+                self._end()
+
+    def _end(self) -> None:
+        try:
+            if self._folder:
+                until_taken_over(self._folder)
+                ask(self._folder, Stop())
+        except LiputError:
+            self._terminate()  # its server hangs, or it is ending already: a signal is enough
+        else:
+            if not self._folder:
+                self._terminate()
+
+    def _terminate(self) -> None:
+        info = self._folder.info() if self._folder else None
+        if info and info.is_alive:  # which need not be the one that we have started
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(info.pid, signal.SIGTERM)
+        elif self._spawned:
+            self._spawned.terminate()
+
+    def _on_key(self, key: str) -> None:
+        if key in {"q", "Q"}:
+            self._ends.put("end")
+
+    def _signals(self) -> AbstractContextManager[None]:
+        def heard(number: int) -> None:
+            # A closed window, a lost ssh connection: not what somebody means who wants a recording to end.
+            if number != signal.SIGHUP:
+                self._ends.put("pause" if number == signal.SIGTSTP else "end")
+
+        return hearing((signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGTSTP), heard)

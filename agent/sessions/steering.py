@@ -1,0 +1,255 @@
+"""What the command line and the page do with a session that runs; each waits until it is done, or raises."""
+
+import os
+import signal
+import time
+from contextlib import suppress
+
+import msgspec
+
+from agent.daemon.serving import (
+    FOLLOWS_S,
+    TRUST_S,
+    is_serving,
+    is_taking_over,
+    killed_of_late,
+    successor,
+    with_replaced,
+)
+from config.errors import LiputError, SessionError
+from config.events import Event
+from recorder.model.names import storable
+from recorder.model.status import BEFORE, SessionResult, SessionState, SessionStatus
+from recorder.model.troubles import BEGUN
+from recorder.running.client import Connection, Lost, how_it_ended
+from recorder.running.directory import RecorderFolder, RecorderInfo, ended_folder
+from recorder.running.find import Running, running_as
+from recorder.running.protocol import Disarm, Failure, Start, Stop, Told, Watch, raised
+
+START_S = 120.0
+"""How long a start may take: as long as the devices of a session that is being armed take to open."""
+ARM_S = 120.0
+"""How long arming may take: disks and devices have 10 to 20 s to answer, and a busy PC is slow."""
+LOOK_S = 0.1
+QUIET_S = 60.0
+LETS_GO_S = 5.0
+"""How long a recorder may take to be gone that has told how its session ended."""
+
+NOTHING = SessionResult(state=SessionState.IDLE, package=None, duration_s=0.0, frames=0, degraded=[])
+
+
+class SessionLine(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="session"):
+    """A session that runs; `state` and `status` are null where its recorder does not answer."""
+
+    id: str
+    title: str
+    state: SessionState | None
+    archive: str
+    work: str | None
+    started_at: str
+    pid: int
+    folder: str
+    status: SessionStatus | None
+
+
+def line_of(found: Running) -> SessionLine:
+    """Return a session as programs are told of it."""
+    info = found.info
+    return SessionLine(
+        id=info.id,
+        title=info.title,
+        state=found.state,
+        archive=info.archive,
+        work=info.work,
+        started_at=info.started_at.isoformat(),
+        pid=info.pid,
+        folder=storable(str(found.folder.path)),
+        status=found.status,
+    )
+
+
+def until_armed(folder: RecorderFolder) -> None:
+    """Wait until its devices are open, and it has told which are missing; raises what kept it from that."""
+    with Connection(folder) as connection:
+        connection.request(Watch(every_s=LOOK_S, events_from=0))
+        for told in connection.told_within(ARM_S):
+            if isinstance(told, Event) and told.kind in {"session-armed", BEGUN}:
+                return
+            if isinstance(told, Failure):
+                raise raised(told)
+            if isinstance(told, SessionResult):
+                raise SessionError("it was disarmed before its devices were open")
+    raise SessionError(f"the devices are not open after {ARM_S:.0f} s", hint="liput devices says which there are")
+
+
+def start(found: Running, pre_roll_s: float) -> None:
+    """Start it, and wait until it records; raises what kept it from that."""
+    with Connection(found.folder) as connection:
+        connection.request(Watch(every_s=LOOK_S))
+        connection.request(Start(pre_roll_s=pre_roll_s))
+        _until_it_records(connection)
+
+
+def until_it_records(folder: RecorderFolder) -> None:
+    """Wait until a recorder records that was started for that; raises what kept it from it."""
+    with Connection(folder) as connection:
+        connection.request(Watch(every_s=LOOK_S, events_from=0))
+        _until_it_records(connection)
+
+
+def until_taken_over(folder: RecorderFolder) -> None:
+    """Wait until a recorder in the place of a killed one has what that recorded, or never will."""
+    info = folder.info()
+    if info is not None and is_taking_over(folder, info):
+        with suppress(LiputError):
+            until_it_records(folder)
+
+
+def _until_it_records(connection: Connection) -> None:
+    for told in connection.told_within(START_S):
+        if isinstance(told, Event) and told.kind == "start-failed":
+            raise SessionError(told.message, hint=str(told.detail.get("hint", "")))
+        if isinstance(told, Failure):
+            raise raised(told)
+        if isinstance(told, SessionResult) or _records(told):
+            return
+    raise SessionError(
+        f"the session has not begun to record within {START_S:.0f} s",
+        hint="liput status says how it is; liput stop ends it",
+    )
+
+
+def _records(told: Told) -> bool:
+    if isinstance(told, SessionStatus):
+        return told.state not in {*BEFORE, SessionState.FAILED}  # why it has failed is told after it
+    return isinstance(told, Event) and told.kind == "session-live"
+
+
+def ended_before(key: str | None) -> SessionResult | None:
+    """Return how the session ended that somebody has stopped already; without a name, that there is nothing to stop."""
+    if key is None:
+        return NOTHING
+    end = how_it_ended(ended_folder(key))
+    if isinstance(end, Failure):
+        raise raised(end)
+    return end
+
+
+def was_killed() -> SessionError:
+    """Return what is raised of a session whose recorder was killed, where none goes on with it."""
+    return SessionError(
+        "the recorder was killed; what it recorded up to then is kept", hint="`liput recover` makes a package of it"
+    )
+
+
+def gone_on_with(
+    key: str | None, *, is_whole: bool = False, within_s: float = TRUST_S, patience_s: float = FOLLOWS_S
+) -> Running | None:
+    """Return the recorder that goes on with a session whose recorder was killed `within_s`, once there is one.
+
+    `key` is the id of the killed one or the beginning of it (all of it where it `is_whole`), None for whichever.
+    Without such a session, or somebody who goes on with it, None; raises SessionError where none has come within
+    `patience_s`, or it has not begun to record.
+    """
+    missed: SessionError | None = None
+    for folder, info in killed_of_late(time.time(), within_s):
+        is_meant = key is None or folder.id == key or (not is_whole and key and folder.id.startswith(key.lower()))
+        if is_meant and is_serving():
+            try:
+                return _successor(folder, info, patience_s)
+            except SessionError as error:
+                missed = error
+    if missed is not None:
+        raise missed
+    return None
+
+
+def _successor(folder: RecorderFolder, info: RecorderInfo, patience_s: float = FOLLOWS_S) -> Running:
+    """Return the recorder that goes on in the place of a killed one, once it does; raises SessionError if none does."""
+    killed = with_replaced(folder, info)
+    if following := successor(*killed, patience_s=patience_s):
+        its_info = following.info()
+        if info.session is not None:
+            with suppress(Lost):  # it has ended since, or was killed too
+                until_it_records(following)
+        if found := running_as(following.id):
+            return found
+        if its_info and how_it_ended(following):  # somebody else has ended it since
+            return Running(following, its_info, None)
+    is_open = any(recorder.path.exists() for recorder in killed)  # none is where the session was given up
+    if not is_serving() or not is_open:
+        raise was_killed()
+    raise SessionError(
+        f'the recorder of "{info.title}" was killed, and none has gone on with it within {patience_s:.0f} s',
+        hint="it may still do so: liput status says how it is",
+    )
+
+
+def stop(found: Running, *, wait: bool) -> SessionResult | None:
+    """End it, or the one that goes on with it, by a signal if need be; return the end if that is waited for."""
+    until_taken_over(found.folder)
+    try:
+        return _asked_to_stop(found, wait=wait)
+    except Lost:
+        _signal(found)  # it has gone, or hangs where it should answer; a signal is heard in any case
+    while wait and found.info.is_alive:
+        time.sleep(LOOK_S)
+    end = how_it_ended(found.folder)
+    if isinstance(end, Failure):
+        raise raised(end)
+    if end is None and not found.info.is_alive:
+        return stop(_successor(found.folder, found.info), wait=wait)
+    return end
+
+
+def _asked_to_stop(found: Running, *, wait: bool) -> SessionResult | None:
+    with Connection(found.folder) as connection:
+        if wait:
+            connection.request(Watch(every_s=3600))
+        connection.request(Stop())
+        if not wait:
+            return None
+        while not isinstance(told := connection.told(QUIET_S), SessionResult):
+            if isinstance(told, Failure):
+                raise raised(told)
+    _until_gone(found)
+    return told
+
+
+def _until_gone(found: Running) -> None:
+    """Wait until a recorder has gone that has told how its session ended: the next command does not meet it."""
+    deadline_s = time.monotonic() + LETS_GO_S
+    while found.folder.path.exists() and found.info.is_alive and time.monotonic() < deadline_s:
+        time.sleep(LOOK_S)
+
+
+def _signal(found: Running) -> None:
+    try:
+        if found.info.is_alive:
+            os.kill(found.info.pid, signal.SIGTERM)
+    except ProcessLookupError:
+        pass
+    except PermissionError:
+        _until_gone(found)  # it may be ending already
+        if found.folder.path.exists() and found.info.is_alive:
+            raise SessionError(
+                f"{found} does not answer, and its recorder is another user's",
+                hint=f"IT can end it: sudo kill {found.info.pid}",
+            ) from None
+
+
+def disarm(found: Running) -> SessionResult:
+    """Let go of the devices of a session that is armed; refused by one that records, or is about to go on with one."""
+    until_taken_over(found.folder)
+    with Connection(found.folder) as connection:
+        connection.request(Watch(every_s=3600))
+        connection.request(Disarm())
+        for told in connection.told_within(START_S):
+            if isinstance(told, Failure):
+                raise raised(told)
+            if isinstance(told, SessionResult):
+                break
+        else:
+            raise SessionError(f"{found} has not ended within {START_S:.0f} s", hint="liput status says how it is")
+    _until_gone(found)
+    return told

@@ -1,0 +1,50 @@
+"""Options that many commands have, and what options hold beyond what click knows: lengths of time, their place."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import click
+import msgspec
+
+from config.settings.quantities import NotAllowed, parse_duration
+
+type Command[Answer] = Callable[..., Answer]
+
+config_option = click.option(
+    "--config", "config_file", type=click.Path(path_type=Path), metavar="FILE", help="The settings file."
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+
+
+def print_json(value: object) -> None:
+    """Print one document."""
+    click.echo(msgspec.json.encode(value))
+
+
+def with_options[Answer](options: Sequence[Command[Command[Answer]]], command: Command[Answer]) -> Command[Answer]:
+    """Give a click command some options, which its help lists in this order."""
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def seconds(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
+    """Return the seconds that an option such as 90s or 1h30m stands for; a click callback."""
+    if value is None:
+        return None
+    try:
+        return parse_duration(value)
+    except NotAllowed as error:
+        raise click.BadParameter(f"{value!r} {error}", ctx, param) from None
+
+
+def is_given(ctx: click.Context, name: str) -> bool:
+    """Return whether the option `name` stands on the command line."""
+    return ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+
+
+def refuse_options(ctx: click.Context, example: str) -> None:
+    """Refuse options that stand before a subcommand, where they would do nothing; `example` is one, behind it."""
+    if any(is_given(ctx, name) for name in ctx.params):
+        command = f"liput {ctx.info_name} {ctx.invoked_subcommand} {example}"
+        raise click.UsageError(f"Options go behind it: {command}", ctx)

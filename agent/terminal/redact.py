@@ -1,0 +1,76 @@
+"""Taking secrets out of text that leaves this PC: keys that are known, and whatever looks like a password."""
+
+import contextlib
+import re
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from config.errors import SecretError
+from config.settings.key_tables import secrets_of_tables
+from config.settings.schema import Settings
+from config.settings.secrets import Secret, keys_path, read_keys
+
+HIDDEN = "(hidden)"
+
+_PATTERNS = (
+    # Who logs in: rtsp://user:pass@host. As far as the last @ before the path: a password may hold one.
+    (re.compile(r"\b([a-z][a-z0-9+.-]*://)[^\s/\"'<>?#]+@", re.IGNORECASE), rf"\1{HIDDEN}@"),
+    # What follows host and application of a stream's address is its key.
+    (re.compile(r"\b(rtmp[a-z]*://[^\s/\"'<>]+/[^\s/\"'<>?#]+)[/?#][^\s\"'<>]+", re.IGNORECASE), rf"\1/{HIDDEN}"),
+    # ...?auth=..., Cookie: session=...; only with =, for a kernel says "auth: timed out".
+    (
+        re.compile(r"\b((?:auth|sig|signature|session(?:[_-]?id)?|psk|pwd)=)[^\s\"'&,;<>\\]+", re.IGNORECASE),
+        rf"\1{HIDDEN}",
+    ),
+    # --password ...
+    (
+        re.compile(r"(--(?:pass(?:phrase|word)?|secret|token|api-key|key)\s+)[^\s\"'<>\\]+", re.IGNORECASE),
+        rf"\1{HIDDEN}",
+    ),
+    # passphrase=..., "token": "...", Authorization: Bearer ...
+    (
+        re.compile(
+            r"\b((?:pass(?:phrase|word|wd)?|secret|token|(?:[a-z]+[_-])*key|stream_?id)\\?[\"']?\s*[=:]\s*\\?[\"']?)"
+            r"(?!(?:-?[\d.]+|true|false|null)\s*[,}\]])[^\s\"'&,;<>\\]+",  # but a number of JSON's
+            re.IGNORECASE,
+        ),
+        rf"\1{HIDDEN}",
+    ),
+    (re.compile(r"\b((?:bearer|basic)\s+)[A-Za-z0-9+/_.~=-]{8,}", re.IGNORECASE), rf"\1{HIDDEN}"),
+)
+
+_QUOTED = re.compile(r"""(["'])([^"'\n]+)\1""")
+
+
+type Redact = Callable[[str], str]
+"""Returns a text without what is secret in it."""
+
+
+def redactor(secrets: Iterable[Secret] = ()) -> Redact:
+    """Return what takes out `secrets` wherever they stand, as text or within JSON, and what looks like one."""
+    known = list(secrets)
+    hidden = [*known, *(secret.in_json() for secret in known)]
+
+    def redact(text: str) -> str:
+        for secret in hidden:
+            text = secret.redact(text)
+        for pattern, instead in _PATTERNS:
+            text = pattern.sub(instead, text)
+        return text
+
+    return redact
+
+
+def redactor_for(settings: Settings) -> tuple[Redact, str]:
+    """Return one that knows the keys of `settings`, and why it does not know all of them ("": it does)."""
+    try:
+        return redactor((*read_keys(settings).values(), *secrets_of_tables(settings))), ""
+    except SecretError as error:
+        # A file that Liput refuses to use, being open to others or wrong in one line, still says what to look for.
+        return redactor(_in_quotes(keys_path(settings))), error.message
+
+
+def _in_quotes(path: Path | None) -> Iterator[Secret]:
+    with contextlib.suppress(OSError, UnicodeDecodeError):
+        if path and path.is_file():
+            yield from (Secret(match[2]) for match in _QUOTED.finditer(path.read_text(encoding="utf-8")))

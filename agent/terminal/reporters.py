@@ -1,0 +1,359 @@
+"""How a running session is shown: a line that lives on a terminal, plain lines elsewhere, JSON for programs."""
+
+import contextlib
+import select
+import sys
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from types import TracebackType
+from typing import Self
+
+import msgspec
+
+from agent.terminal.signals import HEARD_AFTER_S
+from agent.terminal.terminal import can_redraw
+from config.events import Event
+from config.settings.quantities import brief_rate, brief_size, clock_text
+from devices.model.device import HealthState
+from recorder.model.event_kinds import WARNINGS
+from recorder.model.names import storable
+from recorder.model.status import (
+    BEFORE,
+    DestinationLine,
+    NamedCpu,
+    SessionResult,
+    SessionState,
+    SessionStatus,
+    StageFigures,
+)
+from recorder.model.troubles import HARMLESS
+from recorder.running.client import Connection
+from recorder.running.directory import RecorderFolder
+from recorder.running.protocol import Failure, Note, Sealing, Told, Watch, raised
+
+KIND = "cpu-measured"
+LEAST_S = 0.05
+"""Threads that took less are told together."""
+
+
+def stages_text(event: Event) -> str:
+    """Return the table of an event of KIND; "" for one before the end, which says less."""
+    if event.kind != KIND or event.detail.get("until") == "recorded":
+        return ""
+    try:
+        figures = msgspec.convert(event.detail, StageFigures)
+    except msgspec.ValidationError:  # of a recorder of another version
+        return ""
+    return "\n".join(_lines(figures))
+
+
+def _lines(figures: StageFigures) -> Iterator[str]:
+    yield (
+        f"{_share(figures.cpu_s, figures)} of a core: {figures.cpu_s:.1f} s of processor time in "
+        f"{figures.wall_s:.0f} s, {figures.children_s:.1f} s of it in child processes."
+    )
+    yield from _table("stage", list(figures.stages.items()), figures)
+    yield from _table("thread", _rows(figures.threads), figures)
+    if figures.processes:
+        yield from _table("process", _rows(figures.processes), figures)
+
+
+def _share(cpu_s: float, figures: StageFigures) -> str:
+    """Return which part of a core was taken in the time that passed."""
+    return f"{cpu_s / max(figures.wall_s, 0.001):.1%}"
+
+
+def _rows(taken: tuple[NamedCpu, ...]) -> list[tuple[str, float]]:
+    rows = [(f"{one.name} ({one.count})" if one.count > 1 else one.name, one.cpu_s) for one in taken]
+    small = [cpu_s for _, cpu_s in rows if cpu_s < LEAST_S]
+    rest = [(f"{len(small)} others", sum(small))] if small else []
+    return [row for row in rows if row[1] >= LEAST_S] + rest
+
+
+def _table(what: str, rows: list[tuple[str, float]], figures: StageFigures) -> Iterator[str]:
+    width = max(len(what), *(len(name) for name, _ in rows)) if rows else len(what)
+    yield f"  {what:{width}}{'CPU':>10}  of a core"
+    for name, cpu_s in rows:
+        yield f"  {name:{width}}  {cpu_s:6.2f} s  {_share(cpu_s, figures):>9}"
+
+
+PLAIN_EVERY_S = 10.0
+UNSHOWN = frozenset({"priority-granted"})
+"""Kinds of events that are for programs and the log: people hear of it from `liput check`."""
+
+
+type Shown = SessionStatus | Event | Note | Sealing | SessionResult
+
+
+class Reporter:
+    """JSON lines on standard output, sentences on standard error. A reader that goes away ends nothing."""
+
+    every_s = 0.5
+    """How often it wants a status."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def note(self, sentence: str) -> None:
+        """Show a sentence for people that is no event: a choice that was made, the meaning of a key."""
+        self.show(Note(text=sentence))
+
+    def show(self, told: Shown) -> None:
+        """Show how the session is, that something happened, or the end, if anybody looks."""
+        with contextlib.suppress(Exception):
+            self._show(told)
+
+    def _show(self, told: Shown) -> None:
+        if isinstance(told, Note):
+            print(told.text, file=sys.stderr, flush=True)
+        elif not isinstance(told, Sealing):  # the state is in the status lines
+            line = storable_result(told) if isinstance(told, SessionResult) else told
+            sys.stdout.buffer.write(msgspec.json.encode(line) + b"\n")
+            sys.stdout.buffer.flush()
+
+
+class PlainReporter(Reporter):
+    """Lines of text, for a log or a pipe."""
+
+    every_s = PLAIN_EVERY_S
+
+    def _show(self, told: Shown) -> None:
+        if isinstance(told, Note):
+            self._write(told.text)
+        elif isinstance(told, SessionStatus):
+            self._write(status_text(told))
+        elif isinstance(told, SessionResult):
+            self._write(result_text(told))
+        elif isinstance(told, Event) and told.kind not in UNSHOWN:
+            self._write(event_text(told))
+            if table := stages_text(told):
+                self._write(table)
+
+    def _write(self, text: str) -> None:
+        print(text, flush=True)
+
+
+class LiveReporter(PlainReporter):
+    """A status line that stays at the bottom of the terminal, events scrolling above it."""
+
+    every_s = 0.25
+
+    def __init__(self) -> None:
+        # Imported here: a program that reads JSON need not pay for it.
+        from rich.live import Live
+
+        from agent.terminal.console import Console
+
+        self._console: Console = Console()
+        self._live: Live = Live(console=self._console, auto_refresh=False, transient=True)
+
+    def __enter__(self) -> Self:
+        with contextlib.suppress(Exception):
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with contextlib.suppress(Exception):
+            self._live.stop()
+
+    def _show(self, told: Shown) -> None:
+        from rich.text import Text
+
+        if isinstance(told, SessionStatus):
+            text = Text()
+            text.append(*light(told.state))
+            text.append(status_text(told).removeprefix(told.state.upper()))
+            self._live.update(text, refresh=True)
+        elif isinstance(told, Sealing):
+            share = f"{told.done / max(1, told.total):.0%} of {brief_size(told.total)}"
+            self._live.update(Text(f"SEALING  {share}"), refresh=True)
+        else:
+            if isinstance(told, SessionResult):
+                self._live.update("", refresh=True)
+                self._live.stop()
+            super()._show(told)
+
+    def _write(self, text: str) -> None:
+        self._console.print(text, soft_wrap=True)
+
+
+def reporter(*, as_json: bool) -> Reporter:
+    """Return the reporter for this standard output."""
+    if as_json:
+        return Reporter()
+    return LiveReporter() if can_redraw() else PlainReporter()
+
+
+def light(state: SessionState) -> tuple[str, str]:
+    """Return the record light: the state in capitals, and its colour."""
+    colours = {SessionState.LIVE: "bold white on red", SessionState.DEGRADED: "bold black on yellow"}
+    return state.upper(), colours.get(state, "bold")
+
+
+def status_text(status: SessionStatus) -> str:
+    """Return a status as one line; what is on disk stands in front of what is only hoped for."""
+    recorded = [clock_text(status.elapsed_s), f"on disk {clock_text(status.media_time_s)} {brief_size(status.bytes)}"]
+    if status.state is SessionState.ARMED:
+        recorded = [f"keeps {duration_text(status.pre_roll_s)}"]
+    parts = [
+        status.state.upper(),
+        *recorded,
+        f"{status.fps:.1f} fps",
+        f"dropped {status.dropped}",
+        f"repeated {status.repeated}",
+    ]
+    if status.load and status.load.steps:
+        parts.append(f"PC TOO SLOW ({', '.join(status.load.steps)})")
+    if status.levels_dbfs:
+        parts.append("sound " + " ".join(f"{level:.0f}" for level in status.levels_dbfs) + " dBFS")
+    if (loudness := status.loudness.short_term_lufs) is not None:
+        parts.append(f"{loudness:.0f} LUFS")
+    parts += [f"{line.name} MUTED" for line in status.sounds if line.muted]
+    parts += [
+        f"{line.role or line.name}: {line.health.fault or line.health.state}"
+        for line in status.sources
+        if line.health.state is not HealthState.OK
+    ]
+    parts += [
+        f"{line.name}: {line.state}" + (f" ({line.reason})" if line.reason else "")
+        for line in status.destinations
+        if line.state != "removed"
+    ]
+    if status.stream is not None and status.stream.encode == "separate":
+        parts.append(f"stream {brief_rate(status.stream.bitrate)}")
+    if status.conference:
+        outputs = {"conference camera": status.conference.camera, "microphone": status.conference.microphone}
+        parts += [
+            f"{name}: {output.state}" + (f" ({output.reason})" if output.reason else "")
+            for name, output in outputs.items()
+        ]
+    if status.disk_left_s is not None:
+        parts.append(f"room for {duration_text(status.disk_left_s)}")
+    return "  ".join(parts)
+
+
+def event_text(event: Event) -> str:
+    """Return an event as one line."""
+    mark = "" if event.kind in HARMLESS - WARNINGS else "! "
+    return f"{event.at:%H:%M:%S}  {mark}{event.message}"
+
+
+def storable_result(result: SessionResult) -> SessionResult:
+    """Return it as programs are told: a folder's name need not be UTF-8, and their JSON has to."""
+    package = None if result.package is None else storable(result.package)
+    return msgspec.structs.replace(result, package=package, packages=[storable(each) for each in result.packages])
+
+
+def result_text(result: SessionResult) -> str:
+    """Return the end of a session in a few lines, the package last."""
+    if result.state is SessionState.IDLE:
+        return "Ended; nothing was recorded."
+    recorded = f"{clock_text(result.duration_s)}, {result.frames} pictures"
+    if result.state is not SessionState.SEALED:
+        return f"Not sealed: {recorded}. What was recorded is kept in:\n{result.package}"
+    lines = [f"Recorded {recorded}."]
+    lines += [f"On the way: {reason}" for reason in result.degraded]
+    lines += [f"Package: {each}" for each in result.packages if each != result.package]
+    return "\n".join([*lines, f"Package: {result.package}"])
+
+
+def duration_text(seconds: float) -> str:
+    """Return a long time in the unit people think in."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.0f} h"
+
+
+FAR_BEHIND_S = 2.0
+
+
+def destination_text(line: DestinationLine) -> str:
+    """Return how a destination is, in one line: what it does, since when, why, and what it has cost viewers."""
+    said = {
+        "armed": "kept for the start",
+        "connecting": "connecting",
+        "listening": "waits for somebody to call",
+        "live": f"LIVE{_since(line.since)}",
+        "waiting": f"NOT LIVE{_since(line.since)}, trying again",
+        "stopped": "stopped",
+        "removed": "removed",
+    }.get(line.state, line.state)
+    if line.state == "live" and line.reason:
+        said = f"LIVE, but TOO SLOW{_since(line.since)}"
+    parts = [said]
+    if line.message:
+        parts.append(line.message)
+    if line.state == "live" and (line.reason or line.backlog_s >= FAR_BEHIND_S):
+        parts.append(f"{line.backlog_s:.1f} s behind")
+    if line.dropped:
+        parts.append(f"{line.dropped} pictures left out")
+    if line.reconnects:
+        parts.append(f"connected again {'once' if line.reconnects == 1 else f'{line.reconnects} times'}")
+    return f"{line.name}: {'; '.join(parts)}"
+
+
+def _since(since: datetime | None) -> str:
+    return f" since {since.astimezone():%H:%M:%S}" if since else ""
+
+
+SEALED, FAILED, DEGRADED = 0, 1, 3
+"""Exit statuses; docs/reference/cli.md."""
+
+NOT_MEASURED = (
+    "Live destinations get what is recorded, at a fixed bit rate: nobody has measured yet whether this PC can encode "
+    "twice. Run liput headroom once, when nothing is recorded."
+)
+
+
+class Follower:
+    """Shows what comes from one recorder, and keeps what it means."""
+
+    def __init__(self, reporter: Reporter) -> None:
+        self._reporter = reporter
+        self.happened = 0
+        """How many events and notes have come: the number of the next, for a second connection."""
+        self.is_recording = False
+        """Whether anything was recorded, as far as has been told: also by a recorder that was killed meanwhile."""
+        self.result: SessionResult | None = None
+
+    def take(self, told: Told) -> None:
+        """Show a line; raises what it says of a session of which nothing was recorded."""
+        if isinstance(told, Failure):
+            raise raised(told)
+        if isinstance(told, SessionResult):
+            self.result = told
+            return
+        self._reporter.show(told)
+        if isinstance(told, SessionStatus):
+            self.is_recording |= told.state not in BEFORE
+        if isinstance(told, Event | Note):
+            self.happened += 1
+        if isinstance(told, Event) and told.kind == "session-live":
+            self.is_recording = True
+            if told.detail.get("stream_why") == "not-measured" and told.detail.get("destinations"):
+                self._reporter.note(NOT_MEASURED)
+
+
+def follow(folder: RecorderFolder, follower: Follower, *, every_s: float, rung: int, heard: Callable[[], bool]) -> None:
+    """Show a recorder's lines to the end, or until `heard`, called when `rung` can be read, is true. Raises Lost."""
+    with Connection(folder) as connection:
+        connection.request(Watch(every_s=every_s, events_from=follower.happened))
+        while True:
+            while not follower.result and (told := connection.told(0)):
+                follower.take(told)
+            if heard() or follower.result:
+                return
+            select.select([connection.fileno(), rung], [], [], HEARD_AFTER_S)
+
+
+def exit_status(result: SessionResult | None) -> int:
+    """Return what a script is told: 0 sealed, 3 sealed but something was lost on the way, 1 failed."""
+    if result is None or result.state is not SessionState.SEALED:
+        return FAILED
+    return DEGRADED if result.degraded else SEALED

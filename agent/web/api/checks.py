@@ -1,0 +1,101 @@
+"""Checks and rehearsals by the API: what the last one found, how it has been, another run (agent/web/http/runs.py)."""
+
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from agent.checks.history import document, kept
+from agent.checks.trend import Measurement, measurements
+from agent.web.api.requests import request_key
+from agent.web.http.endpoint import Call, Endpoint
+from agent.web.http.runs import Runs
+from config.errors import SessionError
+from recorder.running import directory
+
+LONGEST_S = 60.0
+
+type Word = Annotated[str, msgspec.Meta(pattern="^[^-@][^\\x00]*$", max_length=128)]
+
+
+class RunState(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether one runs, for how long; the document of the last (null: none), or why there is none (`problem`)."""
+
+    type: Literal["check-run", "rehearsal-run"]
+    running: bool
+    since_s: float | None
+    last: dict[str, Any] | None
+    problem: str | None
+
+
+def checks(call: Call) -> RunState:
+    """Return the last result that was kept, and whether a check runs."""
+    found = kept()
+    language = call.house.settings.read().general.language
+    return _state("check-run", call.house.runs, document(found[-1], language) if found else None)
+
+
+def run_check(
+    call: Call, *, quick: bool = False, request: Word | None = None,
+    have: Annotated[tuple[Word, ...], msgspec.Meta(max_length=32)] = (), public: bool = False,
+) -> RunState:  # fmt: skip
+    """Begin a check, as `liput check` has it; `have`: what was ticked off by hand. A WebSocket tells of its end."""
+    switches = [*(["--quick"] if quick else []), *(["--public"] if public else [])]
+    about = [] if request is None else [f"--request={request_key(request)}"]
+    return _begin(call, call.house.runs, [*switches, *about, *(f"--have={thing}" for thing in have)], checks)
+
+
+def history(_call: Call) -> list[Measurement]:
+    """Return how the uplink has been, the newest first."""
+    return measurements(kept())
+
+
+def rehearsal(call: Call) -> RunState:
+    """Return what the last rehearsal found, and whether one runs."""
+    return _state("rehearsal-run", call.house.rehearsals, call.house.rehearsals.last)
+
+
+def rehearse(
+    call: Call, *, for_s: Annotated[float, msgspec.Meta(ge=3, le=LONGEST_S)] = 10.0,
+    streams: Annotated[tuple[Word, ...], msgspec.Meta(max_length=16)] = (), practice: bool = False,
+) -> RunState:  # fmt: skip
+    """Begin a rehearsal, with `practice` of pictures and sound that are made. A WebSocket tells of its end."""
+    if any(directory.alive()):
+        raise SessionError("a session runs, and needs this PC for itself", hint="rehearse before it, or after it")
+    made = ["--video=synthetic"] if practice else []
+    words = [f"--for={for_s:g}s", *made, *(f"--stream={name}" for name in streams)]
+    return _begin(call, call.house.rehearsals, words, rehearsal)
+
+
+def _state(kind: Literal["check-run", "rehearsal-run"], runs: Runs, last: dict[str, Any] | None) -> RunState:
+    since_s, problem = runs.now()
+    return RunState(type=kind, running=since_s is not None, since_s=since_s, last=last, problem=problem)
+
+
+def _begin(call: Call, runs: Runs, words: Sequence[str], how_it_is: Callable[[Call], RunState]) -> RunState:
+    """Begin one unless there is one, and say how it is now; pages are told by their WebSocket when it has ended."""
+    hub, loop = call.request.app.state.hub, call.house.loop
+
+    def tell() -> None:
+        now = how_it_is(call)
+        hub.tell(now.type, now)
+
+    def done() -> None:
+        if loop is not None and not loop.is_closed():
+            loop.call_soon_threadsafe(tell)
+
+    runs.start(words, call.house.settings.file, done)
+    return how_it_is(call)
+
+
+ENDPOINTS = [
+    Endpoint("GET", "/api/v1/checks", checks, "What the last check found, and whether one runs", errors=(409,)),
+    Endpoint("POST", "/api/v1/checks", run_check, "Begin a check; one runs at a time", status=202, errors=(404, 409)),
+    Endpoint("GET", "/api/v1/checks/history", history, "How the uplink of the room has been", errors=(409,)),
+    Endpoint(
+        "GET", "/api/v1/rehearsals", rehearsal, "What the last rehearsal found, and whether one runs", errors=(409,)
+    ),
+    Endpoint(
+        "POST", "/api/v1/rehearsals", rehearse, "Begin a rehearsal; one runs at a time", status=202, errors=(409,)
+    ),
+]

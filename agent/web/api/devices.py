@@ -1,0 +1,167 @@
+"""Devices by the API: what is plugged in, who has which role, and what a camera can be set to."""
+
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from typing import Annotated, Any
+
+import msgspec
+
+from agent.devices import controls_page
+from agent.devices.board import roles_given
+from agent.devices.giving import RoleState, everything, give, role_states, take_away
+from agent.web.api.troubles import DeviceShown, device_shown
+from agent.web.http.endpoint import Call, Endpoint
+from config.errors import UsageError
+from devices.controls import by_hand, presets
+from devices.controls.changes import ControlChange
+from devices.controls.panel import ControlPanel
+from devices.health.line import Kind, Level, Record
+from devices.health.log import open_health_log
+from devices.model.device import Device
+from devices.roles import roles
+
+type RoleName = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+type Value = Annotated[str, msgspec.Meta(max_length=256)]
+type Act = Callable[[ControlPanel, Device, Record], list[ControlChange]]
+
+
+class RoleChange(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="role"):
+    """A role that was given, or taken from `before`; null where nobody has it now, or had it before."""
+
+    role: str
+    device: str | None
+    before: str | None
+
+
+class Proposal(msgspec.Struct, frozen=True, kw_only=True):
+    """A role that is proposed for a device, where nobody has one yet."""
+
+    role: str
+    device: str
+
+
+class RolesDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """What `liput devices roles --json` prints."""
+
+    roles: list[RoleState]
+    proposals: list[Proposal]
+
+
+class ControlsDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """What `liput devices controls --json` prints."""
+
+    device: str
+    name: str
+    node: str | None
+    changes: list[ControlChange]
+    controls: list[dict[str, Any]]
+
+
+def devices(call: Call) -> list[DeviceShown]:
+    """Return what is plugged in, with words for its faults. Where the daemon watches it, nothing is opened."""
+    from agent.devices.gather import known
+
+    there = known(roles_given(), call.house.devices.there() if call.house.devices else None)
+    return [device_shown(device) for device in there]
+
+
+def roles_now(_call: Call) -> RolesDocument:
+    """Return who has which role, and what is proposed."""
+    given = roles.roles_store().read()
+    there = everything(given)
+    proposed = {} if given else roles.proposals(there)
+    return RolesDocument(
+        roles=list(role_states(given, there)),
+        proposals=[Proposal(role=role, device=device.id) for role, device in proposed.items()],
+    )
+
+
+def set_role(call: Call, *, role: RoleName | None) -> RoleChange:
+    """Give a role to a device, in place of that which it has; null takes that away."""
+    settings, name = call.house.settings.read(), call.path["id"]
+    if role is not None:
+        role, device, before, _ = give(settings, role, name, moves=True)
+        return RoleChange(role=role, device=device.id, before=before.id if before else None)
+    given = roles.roles_store().read()
+    has = [device.role for device in everything(given) if device.id == name and device.role]
+    has += [role for role, binding in given.items() if binding.id == name]  # it is not there
+    if not has:
+        raise UsageError(f"no role belongs to {name}", hint="GET /api/v1/roles lists those that are given")
+    taken = take_away(settings, has[0])
+    return RoleChange(role=has[0], device=None, before=taken.id)
+
+
+def controls(call: Call) -> ControlsDocument:
+    """Return what a camera can be set to."""
+    return _controls(call)
+
+
+def set_controls(
+    call: Call, *, values: Annotated[Mapping[str, Value], msgspec.Meta(min_length=1, max_length=64)], keep: bool = True
+) -> ControlsDocument:
+    """Set controls of a camera, as `liput devices controls` takes them: all, or none. It may be recorded meanwhile.
+
+    With `keep` they are kept; without, somebody tries something out, such as with a slider that moves.
+    """
+    store = presets.preset_store() if keep else None
+
+    def act(panel: ControlPanel, device: Device, record: Record) -> list[ControlChange]:
+        telling = record if keep else _tried(record)
+        return by_hand.change(panel, device, values, record=telling, store=store)
+
+    return _controls(call, act)
+
+
+def reset_controls(call: Call) -> ControlsDocument:
+    """Set one control, or every one, back to its default; `changes` say what the camera refused."""
+    power_line = call.house.settings.read().devices.power_line_frequency
+    name, store = call.path.get("name"), presets.preset_store()
+
+    def act(panel: ControlPanel, device: Device, record: Record) -> list[ControlChange]:
+        return by_hand.reset(panel, device, name, power_line=power_line, record=record, store=store)
+
+    return _controls(call, act)
+
+
+def _tried(record: Record) -> Record:
+    """Return a Record whose lines are of no interest later, for what is set several times a second."""
+
+    def tell(
+        device: str, kind: Kind, reason: str = "", *, name: str = "", level: Level = Level.INFO, **detail: object
+    ) -> None:
+        record(device, kind, reason, name=name, level=Level.DEBUG if level is Level.INFO else level, **detail)
+
+    return tell
+
+
+def _controls(call: Call, act: Act | None = None) -> ControlsDocument:
+    settings = call.house.settings.read()
+    device = controls_page.find_camera(call.path["id"])
+    changes: list[ControlChange] = []
+    with ExitStack() as stack:
+        panel = stack.enter_context(ControlPanel(device.node or "", device.name, to_set=act is not None))
+        if act is not None:
+            changes = act(panel, device, stack.enter_context(open_health_log(settings, call.house.clock)))
+        rows = list(controls_page.rows_of(panel.controls(), device, settings, call.house.tell))
+    document: Any = controls_page.document(device, changes, rows)
+    return ControlsDocument(**document)
+
+
+_AT = "/api/v1/devices/{id:path}"
+ENDPOINTS = [
+    Endpoint("GET", "/api/v1/devices", devices, "What is plugged in", pool="slow"),
+    Endpoint("GET", "/api/v1/roles", roles_now, "Who has which role", pool="slow", errors=(409,)),
+    Endpoint(
+        "POST", f"{_AT}/role", set_role, "Give a role to a device, or take it away", pool="slow", errors=(404, 409)
+    ),
+    Endpoint("GET", f"{_AT}/controls", controls, "What a camera can be set to", pool="slow", errors=(404, 409)),
+    Endpoint("PATCH", f"{_AT}/controls", set_controls, "Set controls of a camera", pool="slow", errors=(404, 409)),
+    Endpoint(
+        "DELETE", f"{_AT}/controls", reset_controls, "Set every control of a camera back to its default",
+        pool="slow", errors=(404, 409),
+    ),
+    Endpoint(
+        "DELETE", f"{_AT}/controls/{{name}}", reset_controls, "Set one control back to its default",
+        pool="slow", errors=(404, 409),
+    ),
+]  # fmt: skip

@@ -1,0 +1,109 @@
+"""What happened to the devices and to this PC, by the API: lines of the health log, as JSON or as a table."""
+
+from collections import deque
+from datetime import datetime, timedelta
+from typing import Annotated
+
+import msgspec
+from starlette.responses import Response
+
+from agent.health.meant import devices_meant
+from agent.terminal.csv_text import csv_text
+from agent.web.api.archive import moment
+from agent.web.http.answers import NOT_STORED
+from agent.web.http.endpoint import Call, Endpoint
+from config.errors import UsageError
+from devices.health.line import HealthLine, Level
+from devices.health.log import log_folder
+from devices.health.query import Wanted, read
+from devices.health.summary import DeviceTimeline, timelines
+
+SINCE = timedelta(days=1)
+MOST = 5000
+_COLUMNS = ("at", "device", "name", "level", "kind", "reason", "detail")
+
+type Text = Annotated[str, msgspec.Meta(max_length=300)]
+
+
+class HealthQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which lines: of a time, of a device (as `liput health` has it), at least so serious; the newest `limit`."""
+
+    since: Text = ""
+    until: Text = ""
+    device: Text = ""
+    level: Level = Level.INFO
+    limit: Annotated[int, msgspec.Meta(ge=1, le=MOST)] = 500
+
+
+class HealthDocument(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="health-lines"):
+    """Lines of the health log, the oldest first; `more`: there are older ones of that time."""
+
+    lines: list[HealthLine]
+    more: bool
+
+
+class HealthTimeline(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="health-timeline"):
+    """How the devices did, in equal steps from `since` to `until`."""
+
+    since: datetime
+    until: datetime
+    devices: list[DeviceTimeline]
+
+
+def lines(call: Call, asked: HealthQuery) -> HealthDocument:
+    """Return what happened, as `liput health --json`."""
+    since, until, devices = _asked_for(call, asked.since, asked.until, asked.device)
+    wanted = Wanted(since=since, until=until, devices=devices, level=asked.level)
+    kept = deque(read(log_folder(), wanted), maxlen=asked.limit + 1)
+    return HealthDocument(lines=list(kept)[-asked.limit :], more=len(kept) > asked.limit)
+
+
+def timeline(call: Call, *, since: Text = "", until: Text = "", device: Text = "") -> HealthTimeline:
+    """Return rates, losses and faults over that time, of all devices or of one."""
+    begin, end, devices = _asked_for(call, since, until, device)
+    end = end or call.house.clock.now()
+    if end <= begin:
+        raise UsageError("that time has no length")
+    wanted = Wanted(since=begin, until=end, devices=devices)
+    return HealthTimeline(since=begin, until=end, devices=timelines(read(log_folder(), wanted), begin, end))
+
+
+def _asked_for(
+    call: Call, since_text: str, until_text: str, device: str
+) -> tuple[datetime, datetime | None, frozenset[str] | None]:
+    """Return since and until when, and of which devices; None: up to now, of all. Raises UsageError, DeviceNotFound."""
+    now = call.house.clock.now()
+    since = moment(since_text, now) or now - SINCE
+    until = moment(until_text, now, end=True)
+    if until is not None and until < since:
+        raise UsageError("until is before since")
+    if not device.strip():
+        return since, until, None
+    return since, until, devices_meant(device, log_folder(), Wanted(since=since, until=until))
+
+
+def table(call: Call, asked: HealthQuery) -> Response:
+    """Return the same for a spreadsheet."""
+    rows = (
+        (line.at.isoformat(), line.device, line.name, line.level, line.kind, line.reason, _json(line.detail))
+        for line in lines(call, asked).lines
+    )
+    headers = {**NOT_STORED, "content-disposition": 'attachment; filename="health.csv"'}
+    return Response(csv_text(_COLUMNS, rows), 200, headers, "text/csv")
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+ENDPOINTS = [
+    Endpoint(
+        "GET", "/api/v1/health", lines, "What happened to the devices and to this PC", pool="disk", errors=(404, 409)
+    ),
+    Endpoint(
+        "GET", "/api/v1/health.csv", table, "The same as a table", pool="disk", media="text/csv", errors=(404, 409)
+    ),
+    Endpoint(
+        "GET", "/api/v1/health/timeline", timeline, "How the devices did over time", pool="disk", errors=(404, 409)
+    ),
+]

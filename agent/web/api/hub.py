@@ -1,0 +1,365 @@
+"""Tells all open pages how it is; each recorder is asked once for all of them, and no page waits for another."""
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Annotated
+
+import msgspec
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
+
+from agent.web.api.state import State, state_of
+from agent.web.http.answers import ErrorAnswer, json_bytes
+from agent.web.http.guard import POLICY_VIOLATION
+from agent.web.http.house import House
+from config.errors import LiputError
+from devices.host import threads
+from devices.host.bucket import Bucket
+from devices.host.clock import NANOSECONDS, Clock
+from devices.host.log_on_change import LogOnChange
+from recorder.model.names import quoted
+from recorder.model.status import SessionResult, SessionStatus
+from recorder.running.client import Connection, PreviewClient
+from recorder.running.directory import RecorderFolder
+from recorder.running.find import Running, running
+from recorder.running.protocol import SHORTEST_PERIOD_S, Failure, Look, Name, PicturesASecond, Watch, Width
+
+WAIT_S = 1.0
+"""How long a feed may not notice that it is not wanted any more."""
+
+MOST_PREVIEWS = 16
+
+
+class Preview(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A source to be looked at: at most so many pictures a second, at least so many pixels wide where it has them."""
+
+    source: Name = "program"
+    fps: PicturesASecond = 2.0
+    width: Width = 480
+
+
+class Watching(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="watch", forbid_unknown_fields=True):
+    """The levels and pictures of a session that one page wants; each such message takes the place of the last."""
+
+    session: Annotated[str, msgspec.Meta(max_length=32)] | None = None
+    levels: bool = False
+    previews: Annotated[tuple[Preview, ...], msgspec.Meta(max_length=MOST_PREVIEWS)] = ()
+
+
+class Feed[What]:
+    """Follows a session on a thread of its own until it is not wanted any more, or is over.
+
+    The newest of what that gives goes to `put` on the event loop, in place of what was not taken yet.
+    """
+
+    problem: str | None = None
+    """Why it is over, where that was not asked for."""
+
+    def __init__(
+        self, folder: RecorderFolder, follow: Callable[["Feed[What]"], None], put: Callable[[What], None],
+        look: Look | None = None,
+    ) -> None:  # fmt: skip
+        """Begin at once; on the event loop. Raises RuntimeError where the system has no further thread to give."""
+        self.folder, self.look = folder, look
+        self._put = put
+        self._loop = asyncio.get_running_loop()
+        self._lock = threading.Lock()
+        self._waiting: list[What] = []
+        self._stop = threading.Event()
+        self._thread = threads.start(self._go, follow, name=f"web-{follow.__name__}-{folder.id}")
+
+    def close(self) -> None:
+        """Say that it is not wanted any more; it ends within WAIT_S."""
+        self._stop.set()
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether it is to go on."""
+        return not self._stop.is_set()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended."""
+        return not self._thread.is_alive()
+
+    def give(self, what: What) -> None:
+        """Hand something over; on its thread, which never waits for that."""
+        with self._lock:
+            is_called, self._waiting = bool(self._waiting), [what]
+        if not is_called:
+            with contextlib.suppress(RuntimeError):  # the loop has ended
+                self._loop.call_soon_threadsafe(self._take)
+
+    def _take(self) -> None:
+        with self._lock:
+            (what,), self._waiting = self._waiting, []
+        self._put(what)
+
+    def _go(self, follow: Callable[["Feed[What]"], None]) -> None:
+        try:
+            follow(self)
+        except (LiputError, OSError) as error:
+            self.problem = str(error)
+
+
+def levels(feed: Feed[SessionStatus]) -> None:
+    """Follow the statuses of a session, ten a second."""
+    with Connection(feed.folder) as connection:
+        connection.request(Watch(every_s=SHORTEST_PERIOD_S))
+        while feed.is_wanted:
+            told = connection.told(WAIT_S)
+            if isinstance(told, SessionStatus):
+                feed.give(told)
+            elif isinstance(told, SessionResult | Failure):
+                return
+
+
+def look(feed: Feed[bytes]) -> None:
+    """Follow the pictures of a source, as often and as large as `feed.look` says."""
+    with PreviewClient(feed.folder) as client:
+        asked: Look | None = None
+        while feed.is_wanted:
+            if (wanted := feed.look) and wanted != asked:
+                client.look(wanted)
+                asked = wanted
+            if picture := client.picture(WAIT_S):
+                feed.give(picture)
+
+
+LOOK_S = 0.5
+"""Between two looks at how it is."""
+TOLD_S = 1.0
+"""How long nobody is told anything at most."""
+AGAIN_S = 2.0
+"""Until it is tried again to look at a source that cannot be looked at."""
+MOST_FEEDS = 24
+"""Sources that are looked at, of all sessions."""
+
+type PictureKey = tuple[str, str]
+"""A session's id, and a source."""
+
+
+class Viewer:
+    """One page that is open, and what it is to be told next."""
+
+    def __init__(self) -> None:
+        self.wants = Watching()
+        self._newest: dict[object, bytes | str] = {}
+        self._rung = asyncio.Event()
+        self._due_s: dict[int, float] = {}
+
+    def put(self, kind: object, message: bytes | str) -> None:
+        """Let it be told something, in place of what it has not taken of the same kind."""
+        self._newest[kind] = message
+        self._rung.set()
+
+    async def take(self) -> list[bytes | str]:
+        """Wait until there is something to be told, and return it."""
+        await self._rung.wait()
+        self._rung.clear()
+        messages = list(self._newest.values())
+        self._newest.clear()
+        return messages
+
+    def watch(self, wants: Watching) -> None:
+        """Take what it wants from now on; what was on its way of pictures is forgotten: their numbers are others'."""
+        self.wants = wants
+        self._due_s.clear()
+        self._newest = {kind: message for kind, message in self._newest.items() if not isinstance(kind, int)}
+
+    def show(self, key: PictureKey, picture: bytes, now_s: float) -> None:
+        """Let it see a picture, as often as it wants it."""
+        for index, preview in enumerate(self.wants.previews):
+            if (self.wants.session, preview.source) == key and now_s >= self._due_s.get(index, 0.0):
+                every_s = 1 / preview.fps
+                # The rate holds on the average: a picture that came late does not delay the next.
+                self._due_s[index] = max(self._due_s.get(index, 0.0) + every_s, now_s - every_s / 2)
+                self.put(index, bytes((index,)) + picture)
+
+
+class Hub:
+    """Tells all viewers; on the event loop, but for the feeds' threads."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+        self._viewers: set[Viewer] = set()
+        self._folders: dict[str, RecorderFolder] = {}
+        self._levels: dict[str, Feed[SessionStatus]] = {}
+        self._pictures: dict[PictureKey, Feed[bytes]] = {}
+        self._again_s: dict[PictureKey, float] = {}
+        self._looking: asyncio.Task[None] | None = None
+        self._poked = asyncio.Event()
+        self._told: State | None = None
+        self._told_s = 0.0
+
+    async def add(self, viewer: Viewer) -> None:
+        """Tell one more, at once and from now on."""
+        self._viewers.add(viewer)
+        self._told = None
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.get_running_loop().create_task(self._look())
+        self.poke()
+
+    def remove(self, viewer: Viewer) -> None:
+        """Tell it nothing any more."""
+        self._viewers.discard(viewer)
+        self.serve()
+
+    def poke(self) -> None:
+        """Look at once: something has been done."""
+        self._poked.set()
+
+    def tell(self, kind: str, message: object) -> None:
+        """Tell everybody something, such as how far a check is; of each `kind` the newest."""
+        text = json_bytes(message).decode()
+        for viewer in self._viewers:
+            viewer.put(kind, text)
+
+    async def _look(self) -> None:
+        once = LogOnChange(self._house.tell)
+        while self._viewers:
+            self._poked.clear()
+            await self._try_to_tell(once)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._poked.wait(), LOOK_S)
+
+    async def _try_to_tell(self, once: LogOnChange) -> None:
+        try:
+            self._tell_state(*await self._house.light.run(self._ask))
+            once("")
+        except Exception as error:  # of whatever kind: those who look are told as soon as it is over
+            once(f"the page cannot be told how it is: {error!r}")
+
+    def _ask(self) -> tuple[Sequence[Running], State]:
+        """Ask all recorders how it is; not on the event loop."""
+        found = running()
+        return found, state_of(self._house, found)
+
+    def _tell_state(self, found: Sequence[Running], state: State) -> None:
+        self._folders = {one.info.id: one.folder for one in found}
+        self.serve()
+        now_s = self._now_s()
+        is_new = self._told is None or msgspec.structs.replace(state, at=self._told.at) != self._told
+        if is_new or now_s - self._told_s >= TOLD_S - LOOK_S / 2:
+            self._told, self._told_s = state, now_s
+            text = json_bytes(state).decode()
+            for viewer in self._viewers:
+                viewer.put("state", text)
+
+    # Feeds
+
+    def serve(self) -> None:
+        """Begin the feeds that somebody wants now, and end those that nobody does."""
+        wanted = {viewer.wants.session for viewer in self._viewers if viewer.wants.levels} & self._folders.keys()
+        for gone in [key for key, feed in self._levels.items() if key not in wanted or feed.is_over]:
+            self._levels.pop(gone).close()
+        for key in wanted - self._levels.keys():
+            if key is not None:
+                self._levels[key] = Feed(self._folders[key], levels, partial(self._put_levels, key))
+        self._serve_pictures(self._wished())
+
+    def _serve_pictures(self, wished: dict[PictureKey, Look]) -> None:
+        for key in [key for key, feed in self._pictures.items() if key not in wished or feed.is_over]:
+            feed = self._pictures.pop(key)
+            feed.close()
+            if feed.problem and key in wished:
+                self._again_s[key] = self._now_s() + AGAIN_S
+                self._say_why(key, feed.problem)
+        self._again_s = {key: at_s for key, at_s in self._again_s.items() if key in wished}
+        for key, wanted in wished.items():
+            if key in self._pictures:
+                self._pictures[key].look = wanted
+            elif len(self._pictures) < MOST_FEEDS and self._now_s() >= self._again_s.get(key, 0.0):
+                self._pictures[key] = Feed(self._folders[key[0]], look, partial(self._put_picture, key), wanted)
+
+    def _wished(self) -> dict[PictureKey, Look]:
+        """Return what is to be looked at, as often and as large as whoever wants it most."""
+        wished: dict[PictureKey, Look] = {}
+        for viewer in self._viewers:
+            session = viewer.wants.session
+            for preview in viewer.wants.previews if session in self._folders else ():
+                key = str(session), preview.source
+                before = wished.get(key, Look(source=preview.source, fps=preview.fps, width=preview.width))
+                fps, width = max(before.fps, preview.fps), max(before.width, preview.width)
+                wished[key] = Look(source=preview.source, fps=fps, width=width)
+        return wished
+
+    def _say_why(self, key: PictureKey, problem: str) -> None:
+        for viewer in self._viewers:
+            if viewer.wants.session == key[0] and any(each.source == key[1] for each in viewer.wants.previews):
+                said = {"type": "preview-problem", "source": key[1], "message": problem}
+                viewer.put(("problem", key), json_bytes(said).decode())
+
+    def _put_levels(self, key: str, status: SessionStatus) -> None:
+        """Tell how loud a session is now, and what of it is on disk: the record light."""
+        names = ("state", "levels_dbfs", "sounds", "media_time_s", "bytes")
+        told = {"type": "levels", "session": key} | {name: getattr(status, name) for name in names}
+        text = json_bytes(told).decode()
+        for viewer in self._viewers:
+            if viewer.wants.session == key and viewer.wants.levels:
+                viewer.put("levels", text)
+
+    def _put_picture(self, key: PictureKey, picture: bytes) -> None:
+        now_s = self._now_s()
+        for viewer in self._viewers:
+            viewer.show(key, picture, now_s)
+
+    def _now_s(self) -> float:
+        return self._house.clock.now_ns() / NANOSECONDS
+
+
+PATH = "/api/v1/live"
+LONGEST = 8 * 1024
+ASKS_AT_ONCE, ASKS_PER_S = 30.0, 5.0
+TOO_LONG = 1009
+
+
+async def live(socket: WebSocket) -> None:
+    """Serve one page until it goes. Text is JSON; a picture is the number of the preview in a byte, and a JPEG."""
+    hub: Hub = socket.app.state.hub
+    await socket.accept()
+    viewer = Viewer()
+    await hub.add(viewer)
+    telling = asyncio.get_running_loop().create_task(_tell(socket, viewer))
+    try:
+        await _listen(socket, viewer, hub)
+    except WebSocketDisconnect:
+        pass
+    finally:
+        hub.remove(viewer)
+        telling.cancel()
+        with contextlib.suppress(asyncio.CancelledError, WebSocketDisconnect, RuntimeError):
+            await telling
+
+
+async def _tell(socket: WebSocket, viewer: Viewer) -> None:
+    while True:
+        for message in await viewer.take():
+            await (socket.send_bytes(message) if isinstance(message, bytes) else socket.send_text(message))
+
+
+async def _listen(socket: WebSocket, viewer: Viewer, hub: Hub) -> None:
+    clock: Clock = socket.app.state.house.clock
+    asks = Bucket(ASKS_AT_ONCE, ASKS_PER_S, clock.now_ns() / NANOSECONDS)
+    while socket.application_state is WebSocketState.CONNECTED:
+        message = await socket.receive()
+        if message["type"] == "websocket.disconnect":
+            return
+        text = message.get("text") or ""
+        if len(text) > LONGEST:
+            await socket.close(TOO_LONG)
+            return
+        if asks.wait_s(clock.now_ns() / NANOSECONDS):
+            await socket.close(POLICY_VIOLATION, "too much is asked for")
+            return
+        asks.take()
+        try:
+            viewer.watch(msgspec.json.decode(text, type=Watching))
+        except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+            why = f"this is not understood: {quoted(str(error))}"
+            said = ErrorAnswer(message=why, hint="docs/api.md says what is")
+            viewer.put("error", json_bytes(said).decode())
+        else:
+            hub.serve()

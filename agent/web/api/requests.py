@@ -1,0 +1,49 @@
+"""Requests by the API: which are open, what is due, and all papers of one."""
+
+import msgspec
+
+from agent.requests.answer import RequestDocument, RequestLine, document, line
+from agent.requests.options import desk_of
+from agent.web.http.endpoint import Call, Endpoint
+from config.errors import DossierError
+from recorder.package.request import RequestState
+
+
+class RequestsDocument(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="requests"):
+    """The requests, the earliest first; `unreadable`: folders that should hold one and say nothing."""
+
+    requests: list[RequestLine]
+    unreadable: list[str]
+
+
+def requests(call: Call, *, all: bool = False, late: bool = False) -> RequestsDocument:  # noqa: A002 - its name in the address
+    """List requests; with `all` those that are closed or cancelled too, with `late` those with a late step only."""
+    desk = desk_of(call.house.settings.read())
+    found, unreadable = desk.dossiers.read()
+    wanted = [each for each in found if all or each.state is RequestState.OPEN]
+    lines = [each for each in (line(one, desk) for one in wanted) if each.late_steps or not late]
+    return RequestsDocument(requests=lines, unreadable=list(unreadable))
+
+
+def request(call: Call) -> RequestDocument:
+    """Show one, as `liput request show --json`."""
+    key = request_key(call.path["id"])
+    desk = desk_of(call.house.settings.read())
+    dossier = desk.dossiers.find(key)
+    return document(dossier, dossier.read(), desk)
+
+
+def request_key(key: str) -> str:
+    """Return the id of a request that was asked for, which names no file; raises DossierError."""
+    if "/" in key or "\0" in key or len(key) > 255:
+        raise DossierError("no request is called so", hint="GET /api/v1/requests lists them", why="missing")
+    return key
+
+
+ENDPOINTS = [
+    Endpoint("GET", "/api/v1/requests", requests, "The requests that are open", pool="disk", errors=(409,)),
+    Endpoint(
+        "GET", "/api/v1/requests/{id}", request, "One request, and how each of its steps stands",
+        pool="disk", errors=(404, 409),
+    ),
+]  # fmt: skip

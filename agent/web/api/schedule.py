@@ -1,0 +1,87 @@
+"""The schedule by the API: what is planned, planned by hand, changed and removed; as `liput schedule` does it."""
+
+from typing import Annotated
+
+import msgspec
+
+from agent.schedule.answer import PlanDocument, document, listed
+from agent.schedule.asked import PlanAsked, add, edit
+from agent.schedule.done import done_store
+from agent.schedule.plan import Mode, Plan
+from agent.schedule.planner import Planner, planner_of
+from agent.web.api.beginning import refuse_files
+from agent.web.api.requests import request_key
+from agent.web.http.endpoint import Call, Endpoint
+
+
+class ScheduleDocument(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="schedule"):
+    """The plans, the earliest first; `zone`: the office's IANA name, "" if unknown; `mode`: of plans without one."""
+
+    zone: str
+    mode: Mode
+    plans: list[PlanDocument]
+
+
+def schedule(
+    call: Call,
+    *,
+    all: bool = False,  # noqa: A002 - its name in the address
+    days: Annotated[int, msgspec.Meta(ge=1, le=3660)] | None = None,
+) -> ScheduleDocument:
+    """List the plans; with `all` those over, cancelled or removed too, with `days` those of so many days only."""
+    desk = _desk(call)
+    plans = listed(desk, done_store().read(), every=all, days=days)
+    return ScheduleDocument(zone=desk.zone_key, mode=Mode(desk.settings.schedule.mode), plans=plans)
+
+
+def plan(call: Call) -> PlanDocument:
+    """Show one, as `liput schedule show --json`."""
+    desk = _desk(call)
+    return _document(desk.plans.whole(call.path["id"]), desk)
+
+
+def plan_one(call: Call, asked: PlanAsked) -> PlanDocument:
+    """Plan a session, as `liput schedule add --json`."""
+    desk = _desk(call)
+    return _document(add(desk, _checked(asked)), desk)
+
+
+def change(call: Call, asked: PlanAsked) -> PlanDocument:
+    """Change one, as `liput schedule edit --json`."""
+    desk = _desk(call)
+    return _document(edit(desk, desk.plans.whole(call.path["id"]), _checked(asked)), desk)
+
+
+def remove(call: Call) -> PlanDocument:
+    """Remove one, as `liput schedule remove --json`; one that is removed stays so, and is not forgotten."""
+    desk = _desk(call)
+    key = desk.plans.whole(call.path["id"]).id
+    desk.plans.remove(key, forgets=False)
+    return _document(desk.plans.whole(key), desk)
+
+
+def _desk(call: Call) -> Planner:
+    return planner_of(call.house.settings.read(), by_options=False)
+
+
+def _checked(asked: PlanAsked) -> PlanAsked:
+    """Return what is asked for; raises UsageError, DossierError where it names a file of this PC."""
+    for word in (*(asked.videos or ()), *(asked.audios or ()), *(asked.streams or ())):
+        refuse_files(word)
+    if asked.request is not None:
+        request_key(asked.request)
+    return asked
+
+
+def _document(found: Plan, desk: Planner) -> PlanDocument:
+    return document(found, done_store().read(), desk)
+
+
+_AT, _ONE = "/api/v1/schedule", "/api/v1/schedule/{id}"
+ENDPOINTS = [
+    Endpoint("GET", _AT, schedule, "What is planned", pool="disk", errors=(409,)),
+    Endpoint("POST", _AT, plan_one, "Plan a session", pool="disk", errors=(404, 409)),
+    Endpoint("GET", _ONE, plan, "One planned session", pool="disk", errors=(404, 409)),
+    Endpoint("PATCH", _ONE, change, "Change a planned session", pool="disk", errors=(404, 409)),
+    Endpoint("DELETE", _ONE, remove, "Do nothing for a planned session any more", pool="disk", errors=(404, 409)),
+]

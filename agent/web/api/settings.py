@@ -1,0 +1,202 @@
+"""The few settings that a first session needs, by the API. They are changed from this PC only.
+
+Whoever may say where recordings and streams go may take them away.
+"""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from agent.checks.history import result_line
+from agent.checks.kinds.storage import folder_state
+from agent.checks.result import Verdict
+from agent.web.http.answers import Refused
+from agent.web.http.endpoint import Call, Endpoint
+from agent.web.http.house import House
+from agent.web.http.limits import is_near
+from config.errors import SessionError, StorageError, UsageError
+from config.settings.addresses import scheme_of
+from config.settings.editing import Changes, Value, change_settings, hindrance
+from config.settings.loading import SYSTEM_FILE, find_file, user_file
+from config.settings.reader import NAME
+from config.settings.schema import Settings
+from config.settings.secrets import key_states, read_keys
+from recorder.running import directory
+from recorder.running.operators import VARIABLE as OPERATORS
+
+type Short = Annotated[str, msgspec.Meta(max_length=120)]
+type Long = Annotated[str, msgspec.Meta(min_length=1, max_length=1024)]
+type Key = Annotated[str, msgspec.Meta(min_length=1, max_length=1024)]
+type Locked = Literal["file", "elsewhere"]
+
+ELSEWHERE = "settings are changed on the PC itself, not from another one"
+_LONGEST_NAME = 40
+_TAKEN = ("keys", "copies", "alarms", "feeds")
+"""Other tables of the file of keys."""
+
+
+class ArchiveFolder(msgspec.Struct, frozen=True, kw_only=True):
+    """Where recordings go, and whether they can: `state` is what the check says of it. `fixed`: by `--archive`."""
+
+    path: str
+    fixed: bool
+    free_bytes: int
+    state: dict[str, Any]
+
+
+class KnownDestination(msgspec.Struct, frozen=True, kw_only=True):
+    """A destination; `key` is `set`, `missing`, `unreadable` or `not needed`, and never the key itself."""
+
+    name: str
+    url: str
+    key: str
+    test: bool
+
+
+class SettingsDocument(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="settings"):
+    """What is set. `locked`: nothing can be changed, for the `file` is not ours, or who asks is `elsewhere`."""
+
+    file: str
+    is_new: bool
+    locked: Locked | None
+    problem: str
+    language: str
+    room: str
+    archive: ArchiveFolder
+    destinations: list[KnownDestination]
+
+
+def settings_now(call: Call) -> SettingsDocument:
+    """Return what is set."""
+    return _document(call, call.house.settings.read())
+
+
+def change(
+    call: Call, *, language: Short | None = None, room: Short | None = None, archive: Long | None = None
+) -> SettingsDocument:
+    """Change language, room or archive, all that is asked for or nothing; what is left out, or null, stays."""
+    changes: dict[tuple[str, ...], Value] = {}
+    if language is not None:
+        changes["general", "language"] = language
+    if room is not None:
+        changes["general", "room"] = _printable("room", room.strip())
+    if archive is not None:
+        changes["archive", "path"] = str(_archive(call.house, archive))
+    return _changed(call, changes) if changes else settings_now(call)
+
+
+def set_destination(
+    call: Call, *, url: Long, key: Key | None = None, passphrase: Key | None = None, stream_id: Key | None = None,
+    test: bool = False,
+) -> SettingsDocument:  # fmt: skip
+    """Add a destination, or change it. What is secret is kept in the file of keys; what is left out of it stays.
+
+    `key`: of rtmp:// and rtmps://; `passphrase` and `stream_id`: of srt://. `test`: nobody watches it.
+    """
+    name, url = call.path["name"], _printable("url", url.strip())
+    of_srt = {name: value for name, value in (("passphrase", passphrase), ("stream_id", stream_id)) if value}
+    if key and of_srt:
+        raise UsageError("a key goes with rtmp:// or rtmps://, a passphrase and a stream_id with srt://")
+    secret = key or of_srt or None
+    _only_here(call)
+    if len(name) > _LONGEST_NAME or not NAME.fullmatch(name) or name in _TAKEN:
+        raise UsageError(f"a destination's name is of letters, digits, - and _, {_LONGEST_NAME} at most")
+    if scheme_of(url) == "file":
+        raise UsageError("a folder as a destination is set by IT, in the settings file", hint="docs/live.md")
+    file, before = _file(call.house), call.house.settings.read()
+    known = before.destinations.get(name)
+    is_same = known is not None and known.url == url.rstrip("/")
+    if secret is None and not is_same and name in read_keys(msgspec.structs.replace(before, file=file)):
+        raise UsageError(f"the key of {name} was given for another address", hint="give the key as well")
+    changes: dict[tuple[str, ...], Value] = {("destinations", name, "url"): url}
+    if test or (known is not None and known.test):
+        changes["destinations", name, "test"] = test
+    settings = change_settings(file, changes, None if secret is None else (name, secret))
+    call.house.learn(settings)
+    return settings_now(call)
+
+
+def _changed(call: Call, changes: Changes) -> SettingsDocument:
+    _only_here(call)
+    change_settings(_file(call.house), changes)
+    return settings_now(call)
+
+
+def _document(call: Call, settings: Settings) -> SettingsDocument:
+    house, file = call.house, _file(call.house)
+    why = "" if _is_here(call) else ELSEWHERE
+    locked: Locked | None = "elsewhere" if why else None
+    if not locked and (why := hindrance(file)):
+        locked = "file"
+    root = house.folder or settings.archive.path
+    free, state = folder_state(root, settings, house.clock)
+    keys = key_states(settings)
+    return SettingsDocument(
+        file=str(file), is_new=is_new(settings), locked=locked, problem=why, language=settings.general.language,
+        room=settings.general.room,
+        archive=ArchiveFolder(
+            path=str(root), fixed=house.folder is not None, free_bytes=free,
+            state=result_line(state, settings.general.language),
+        ),
+        destinations=[
+            KnownDestination(name=name, url=one.url, key=keys[name], test=one.test)
+            for name, one in settings.destinations.items()
+        ],
+    )  # fmt: skip
+
+
+def is_new(settings: Settings) -> bool:
+    """Return whether nobody has set this PC up yet: it has no settings, or its room has no name."""
+    return settings.file is None or not settings.general.room
+
+
+def _file(house: House) -> Path:
+    """Return the file that is in force, or that would be: a service of the system has its settings in /etc."""
+    found = find_file(house.settings.file)
+    return found or (SYSTEM_FILE if os.environ.get(OPERATORS) else user_file())
+
+
+def _archive(house: House, asked: str) -> Path:
+    """Return the folder that is asked for. Raises UsageError, SessionError, StorageError."""
+    if house.folder is not None:
+        raise UsageError("the archive was named when Liput was started (--archive)", hint="start it without that")
+    if any(directory.alive()):
+        raise SessionError("a session runs, and its archive is in use", hint="change the folder when it has ended")
+    text = _printable("archive", asked.strip())
+    path = Path(text).expanduser() if text.startswith("~/") else Path(text)
+    if not path.is_absolute() or ".." in path.parts:
+        raise UsageError("a folder is named from the root, as /srv/arsip, or from your home, as ~/Arsip")
+    settings = house.settings.read()
+    language = settings.general.language
+    _free, state = folder_state(path, settings, house.clock)
+    if state.verdict is Verdict.FAILURE:
+        raise StorageError(state.reason.of(language), hint=state.advice.of(language), why="unwritable")
+    return path
+
+
+def _printable(what: str, text: str) -> str:
+    if not text.isprintable():
+        raise UsageError(f"{what} holds letters that cannot be shown")
+    return text
+
+
+def _is_here(call: Call) -> bool:
+    return call.request.client is not None and is_near(call.request.client.host)
+
+
+def _only_here(call: Call) -> None:
+    if not _is_here(call):
+        raise Refused(403, ELSEWHERE, hint="open the page there; `liput` prints its address")
+
+
+_AT = "/api/v1/settings"
+ENDPOINTS = [
+    Endpoint("GET", _AT, settings_now, "What is set, as far as the page can set it", pool="disk", errors=(409,)),
+    Endpoint("PATCH", _AT, change, "Set language, room or archive", pool="disk", errors=(409,)),
+    Endpoint(
+        "PUT", f"{_AT}/destinations/{{name}}", set_destination, "Set a destination, and its key",
+        pool="disk", errors=(409,),
+    ),
+]  # fmt: skip

@@ -1,0 +1,72 @@
+"""What the API answers: JSON as the command line has it with `--json`, errors among it, each with its HTTP status."""
+
+import json
+from collections.abc import Mapping
+
+import msgspec
+from starlette.responses import Response
+
+from config.errors import LiputError, SettingsError, UsageError
+from recorder.model.names import storable
+from recorder.running.protocol import RecorderRefused
+
+BAD_REQUEST, NOT_FOUND, CONFLICT, BUSY, BROKEN = 400, 404, 409, 503, 500
+NOT_STORED = {"cache-control": "no-store"}
+
+
+class ErrorAnswer(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="error"):
+    """A mistake and its remedy. `is_of_device`: `allow_missing` does it; `is_of_consent`: `although_refused`."""
+
+    message: str
+    hint: str = ""
+    is_of_device: bool = False
+    is_of_consent: bool = False
+
+
+class Refused(LiputError):
+    """A request that is answered with an HTTP status of its own."""
+
+    def __init__(self, status: int, message: str, *, hint: str = "", headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
+        self.headers = dict(headers or {})
+
+
+def json_bytes(value: object) -> bytes:
+    """Return `value` as JSON; what UTF-8 cannot hold (a name of a file) is replaced."""
+    try:
+        return msgspec.json.encode(value)
+    except UnicodeEncodeError:
+        return storable(json.dumps(msgspec.to_builtins(value), ensure_ascii=False)).encode()
+
+
+def answer(value: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """Return `value` as a response."""
+    return Response(json_bytes(value), status, {**NOT_STORED, **(headers or {})}, "application/json")
+
+
+def status_of(error: LiputError) -> int:
+    """Return the HTTP status that says what kind of error it is."""
+    if isinstance(error, Refused):
+        return error.status
+    if error.why == "missing":
+        return NOT_FOUND
+    if isinstance(error, SettingsError):
+        return CONFLICT  # not what was asked is wrong, but what is set on this PC
+    if isinstance(error, UsageError) or (isinstance(error, RecorderRefused) and error.exit_status == 2):
+        return BAD_REQUEST
+    return CONFLICT
+
+
+def error_answer(error: Exception) -> Response:
+    """Return an error as a response; of one that is not ours, which is a mistake of the program, nothing is told."""
+    if not isinstance(error, LiputError):
+        return answer(ErrorAnswer(message="this was not expected", hint="the log of liput serve says more"), BROKEN)
+    is_of_device = isinstance(error, RecorderRefused) and error.is_of_device
+    said = ErrorAnswer(
+        message=error.message,
+        hint=error.hint,
+        is_of_device=is_of_device,
+        is_of_consent=error.why == "speakers",
+    )
+    return answer(said, status_of(error), error.headers if isinstance(error, Refused) else None)

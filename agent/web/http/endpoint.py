@@ -1,0 +1,220 @@
+"""One thing that can be asked of the API. The server's routes and the OpenAPI document are made of the same list.
+
+Requests are decoded strictly: an unknown word is refused.
+"""
+
+import asyncio
+import hashlib
+import inspect
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+import msgspec
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from agent.web.http.answers import CONFLICT, Refused, answer, error_answer
+from agent.web.http.house import House
+from agent.web.http.worker_pool import WorkerPool
+from config.errors import LiputError, UsageError
+from recorder.model.names import quoted
+
+JSON = "application/json"
+
+
+MOST_KEPT, LONGEST_KEY = 256, 128
+HOLDS_S = 3600.0
+
+
+type _Kept = tuple[str, float, "asyncio.Future[Response]"]
+"""The digest of what was asked, until when its answer is kept (seconds), and the answer."""
+
+
+class Repeated:
+    """Keeps the answers of the last requests that had an Idempotency-Key; used from one event loop.
+
+    A client that does not know whether its request has arrived sends it again with the same key, and gets the answer
+    of the first. A request that failed may be tried again with the same key.
+    """
+
+    def __init__(self, now_s: Callable[[], float]) -> None:
+        self._now_s = now_s
+        self._kept: OrderedDict[str, _Kept] = OrderedDict()
+
+    async def once(self, keys: Sequence[str], asked: str, do: Callable[[], Awaitable[Response]]) -> Response:
+        """Return the answer of the first request with that key, by `do`; a key of another request is refused."""
+        key = _key(keys)
+        digest = hashlib.sha256(asked.encode(errors="surrogateescape")).hexdigest()
+        self._forget()
+        if key not in self._kept:
+            return await self._first(key, digest, do)
+        before, _, coming = self._kept[key]
+        if before != digest:
+            raise Refused(CONFLICT, "that Idempotency-Key came with another request", hint="take a new key for each")
+        first = await asyncio.shield(coming)
+        return Response(first.body, first.status_code, {**first.headers, "idempotency-replayed": "true"})
+
+    async def _first(self, key: str, digest: str, do: Callable[[], Awaitable[Response]]) -> Response:
+        future: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
+        self._kept[key] = digest, self._now_s() + HOLDS_S, future
+        try:
+            response = await do()
+        except BaseException as error:
+            self._kept.pop(key, None)
+            if isinstance(error, Exception):
+                future.set_exception(error)
+                future.exception()  # nobody need wait for it
+            else:
+                future.cancel()
+            raise
+        future.set_result(response)
+        return response
+
+    def _forget(self) -> None:
+        now_s = self._now_s()
+        for key in [key for key, (_, end_s, first) in self._kept.items() if end_s < now_s and first.done()]:
+            del self._kept[key]
+        while len(self._kept) >= MOST_KEPT:
+            oldest = next((key for key, (*_, first) in self._kept.items() if first.done()), None)
+            if oldest is None:
+                raise Refused(429, "too many requests wait for their answer", hint="wait a moment")
+            del self._kept[oldest]
+
+
+def _key(keys: Sequence[str]) -> str:
+    if len(keys) != 1 or not 0 < len(keys[0]) <= LONGEST_KEY or not keys[0].isprintable():
+        raise UsageError(f"an Idempotency-Key is one word of {LONGEST_KEY} characters at most")
+    return keys[0]
+
+
+class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The address alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request with the words of its path."""
+
+    house: House
+    path: Mapping[str, str]
+    request: Request
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """`does` runs on a thread of `pool`; its signature is the description of the request and of the answer.
+
+    Its keyword-only parameters come from the address of a GET, else from a JSON body. A parameter in their place that
+    is a struct takes all of that. A Response is sent as it is.
+    """
+
+    method: str
+    path: str
+    does: Callable[..., object]
+    summary: str
+    _: KW_ONLY
+    pool: Literal["light", "slow", "disk"] = "light"
+    errors: tuple[int, ...] = ()
+    """Beside those that everything may be answered with."""
+    media: str = JSON
+    status: int = 200
+
+    @property
+    def is_reading(self) -> bool:
+        """Whether it changes nothing, and has no body."""
+        return self.method == "GET"
+
+    @cached_property
+    def takes(self) -> type[msgspec.Struct]:
+        """The type of what it is asked with."""
+        if not self._parameters:
+            return Nothing
+        if self._takes_whole:
+            whole: type[msgspec.Struct] = self._parameters[0].annotation
+            return whole
+        fields = [
+            (one.name, one.annotation) if one.default is one.empty else (one.name, one.annotation, one.default)
+            for one in self._parameters
+        ]
+        return msgspec.defstruct(
+            self.does.__name__, fields, module=self.does.__module__, kw_only=True, forbid_unknown_fields=True
+        )
+
+    @property
+    def answers(self) -> Any:
+        """The type of the JSON that it is answered with; None where it is answered with something else."""
+        kind = inspect.signature(self.does).return_annotation
+        return None if kind is Response else kind
+
+    @cached_property
+    def _parameters(self) -> list[inspect.Parameter]:
+        return list(inspect.signature(self.does).parameters.values())[1:]
+
+    @property
+    def _takes_whole(self) -> bool:
+        return self._parameters[0].kind is not inspect.Parameter.KEYWORD_ONLY
+
+    def route(self, house: House, repeated: Repeated) -> BaseRoute:
+        """Return the route that serves it."""
+
+        async def serve(request: Request) -> Response:
+            try:
+                return await self._serve(request, house, repeated)
+            except LiputError as error:
+                return error_answer(error)
+            except ClientDisconnect:
+                return Response(status_code=400)  # nobody gets it
+
+        return Route(self.path, serve, methods=[self.method], name=f"{self.method} {self.path}")
+
+    async def _serve(self, request: Request, house: House, repeated: Repeated) -> Response:
+        call, raw = Call(house, request.path_params, request), b"" if self.is_reading else await request.body()
+        asked = _query(request, self.takes if self.is_reading else Nothing)
+        if not self.is_reading:
+            asked = _body(request, raw, self.takes)
+
+        async def do() -> Response:
+            pool: WorkerPool = getattr(house, self.pool)
+            done = await pool.run(lambda: self._do(call, asked))
+            if not self.is_reading:
+                request.app.state.hub.poke()
+            return done if isinstance(done, Response) else answer(done, self.status)
+
+        if self.method == "POST" and (keys := request.headers.getlist("idempotency-key")):
+            return await repeated.once(keys, f"{request.url.path} {raw!r}", do)
+        return await do()
+
+    def _do(self, call: Call, asked: msgspec.Struct) -> object:
+        if self._parameters and self._takes_whole:
+            return self.does(call, asked)
+        return self.does(call, **{name: getattr(asked, name) for name in asked.__struct_fields__})
+
+
+def _query(request: Request, kind: type[msgspec.Struct]) -> msgspec.Struct:
+    given: dict[str, str] = {}
+    for name, value in request.query_params.multi_items():
+        if name in given:
+            raise UsageError(f"{quoted(name, 40)} stands in the address twice")
+        given[name] = value
+    try:
+        return msgspec.convert(given, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise _not_understood("address", error) from None
+
+
+def _body(request: Request, raw: bytes, kind: type[msgspec.Struct]) -> msgspec.Struct:
+    if raw and request.headers.get("content-type", "").partition(";")[0].strip().lower() != JSON:
+        raise Refused(415, "a request's body is JSON", hint=f"say so: Content-Type: {JSON}")
+    try:
+        return msgspec.json.decode(raw or b"{}", type=kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise _not_understood("body", error) from None
+
+
+def _not_understood(what: str, error: Exception) -> UsageError:
+    hint = "/openapi.json says what it takes"
+    return UsageError(f"the request's {what} is not understood: {quoted(str(error))}", hint=hint)

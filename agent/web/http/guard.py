@@ -1,0 +1,245 @@
+"""Judges every request and WebSocket before anything is done for it. Pure ASGI: nothing is between it and the server.
+
+In this order: the name of the PC (421), the page that asks (403), how often (429), the token (401), the length (413).
+"""
+
+import math
+from collections.abc import Callable, Collection, Sequence
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from agent.web.http.answers import Refused, error_answer
+from agent.web.http.door import OPEN, bearer_of, closed_page, cookies_of
+from agent.web.http.limits import (
+    LONGEST_BODY,
+    LONGEST_HEAD,
+    MOST_ADDRESSES,
+    MOST_SOCKETS,
+    REQUESTS_AT_ONCE,
+    REQUESTS_PER_S,
+    Client,
+    is_near,
+    plain,
+)
+from agent.web.http.token import Gate
+from devices.host.bucket import Buckets
+
+API = "/api/"
+HEALTHZ, METRICS, STATIC = "/healthz", "/metrics", "/static/"
+_FREE = {OPEN, HEALTHZ}
+_READING = {"GET", "HEAD"}
+POLICY_VIOLATION = 1008
+_PORTS = {"http": "80", "https": "443"}
+
+POLICY = (
+    "default-src 'self'; img-src 'self' blob:; media-src 'self'; object-src 'none'; base-uri 'none'; "
+    "form-action 'self'; frame-ancestors 'none'"
+)
+HEADERS = {
+    b"content-security-policy": POLICY.encode(),
+    b"x-content-type-options": b"nosniff",
+    b"x-frame-options": b"DENY",
+    # Not no-referrer: with that a browser says "Origin: null" of our own forms.
+    b"referrer-policy": b"same-origin",
+    b"cross-origin-opener-policy": b"same-origin",
+    b"cross-origin-resource-policy": b"same-origin",
+    b"permissions-policy": b"camera=(), microphone=(), geolocation=()",
+    b"cache-control": b"no-store",
+}
+"""Unless an answer has its own."""
+
+HOST_HINT = "use the address that `liput` prints; other names belong into allowed_hosts of [web] in the settings"
+ORIGIN_HINT = "only the page itself and programs may ask; open the address that `liput` prints"
+TOKEN_HINT = "run `liput` on this PC: it opens the page; programs send the header Authorization: Bearer TOKEN"  # noqa: S105 - a sentence
+
+
+class Guard:
+    """Lets requests through to `app`, or answers them itself."""
+
+    def __init__(
+        self, app: ASGIApp, gate: Gate, allowed: Collection[str], now_s: Callable[[], float],
+        let_in: Callable[[Client | None], None],
+    ) -> None:  # fmt: skip
+        """Take `allowed`, further names of this PC, in small letters; `now_s` is of any clock that never goes back."""
+        self._app = app
+        self._gate = gate
+        self._allowed = allowed
+        self._now_s = now_s
+        self._let_in = let_in
+        self._rates = Buckets(REQUESTS_AT_ONCE, REQUESTS_PER_S, MOST_ADDRESSES)
+        """Of each address, with the token and without."""
+        self._sockets = {True: 0, False: 0}
+        """Those of this PC, and those of the network."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request or WebSocket."""
+        if scope["type"] not in {"http", "websocket"}:
+            await self._app(scope, receive, send)
+            return
+        client = scope.get("client")
+        scope = {**scope, "server": _plain(scope.get("server")), "client": _plain(client)}
+        send = _with_headers(send)
+        asked = _Asked(scope)
+        asked.is_let_in = self._is_let_in(asked)
+        if asked.is_let_in:
+            self._let_in(client)
+        try:
+            self._judge(asked)
+        except Refused as refused:
+            await _refuse(refused, scope, receive, send)
+            return
+        if scope["type"] == "http":
+            await self._app(scope, _bounded(receive), send)
+            return
+        self._sockets[asked.is_near] += 1
+        try:
+            await self._app(scope, receive, self._while_let_in(asked, send))
+        finally:
+            self._sockets[asked.is_near] -= 1
+
+    def _while_let_in(self, asked: "_Asked", send: Send) -> Send:
+        """Return what sends to a WebSocket, and closes it once another token was made."""
+
+        async def sending(message: Message) -> None:
+            if not self._is_let_in(asked):
+                await send({"type": "websocket.close", "code": POLICY_VIOLATION})
+                raise OSError("there is another token")
+            await send(message)
+
+        return sending
+
+    def _judge(self, asked: "_Asked") -> None:
+        """Raise Refused where it may not be served."""
+        if asked.head > LONGEST_HEAD:
+            raise Refused(431, f"a request's head has {LONGEST_HEAD} bytes at most")
+        self._judge_where_from(asked)
+        # There is no token to show at the door yet, and it costs no more than a 429.
+        if asked.scope["path"] != OPEN and (
+            wait_s := self._rates.take((asked.address, asked.is_let_in), self._now_s())
+        ):
+            after = {"retry-after": str(math.ceil(wait_s))}
+            raise Refused(429, "too many requests", hint="wait a moment", headers=after)
+        if not self._may(asked):
+            raise Refused(401, "the token is missing or wrong", hint=TOKEN_HINT, headers={"www-authenticate": "Bearer"})
+        if asked.is_socket and self._sockets[asked.is_near] >= MOST_SOCKETS:
+            raise Refused(429, f"{MOST_SOCKETS} pages are open already", hint="close one of them")
+        if asked.length > LONGEST_BODY:
+            raise Refused(413, f"a request has {LONGEST_BODY} bytes at most", headers={"connection": "close"})
+
+    def _judge_where_from(self, asked: "_Asked") -> None:
+        hosts, origins = asked.headers("host"), asked.headers("origin")
+        if len(hosts) != 1 or not self._is_called(hosts[0].lower(), asked.scope):
+            raise Refused(421, "this PC does not go by that name", hint=HOST_HINT)
+        own = f"{_web_scheme(asked.scope)}://{hosts[0]}".lower()
+        if any(origin.lower() != own for origin in origins):
+            raise Refused(403, "another site may not ask here", hint=ORIGIN_HINT)
+        sites = asked.headers("sec-fetch-site")
+        if any(site not in {"same-origin", "none"} for site in sites) and not asked.is_plain_navigation:
+            raise Refused(403, "another site may not ask here", hint=ORIGIN_HINT)
+        if not origins and asked.cookies and not asked.bearer and not asked.is_reading:
+            raise Refused(403, "a browser says from which page it asks", hint=ORIGIN_HINT)
+
+    def _is_called(self, host: str, scope: Scope) -> bool:
+        """Whether `host`, of a Host header, is this PC: the address that was reached, a name of its own."""
+        name, port = _split(host, _PORTS[_web_scheme(scope)])
+        address, own_port = scope.get("server") or ("", None)
+        own = {"localhost", "127.0.0.1", "[::1]", f"[{address}]" if ":" in address else address}
+        return host in self._allowed or (port == str(own_port) and name in own.union(self._allowed))
+
+    def _may(self, asked: "_Asked") -> bool:
+        path = asked.scope["path"]
+        if path in _FREE or (path.startswith(STATIC) and asked.is_reading):
+            return True
+        return asked.is_let_in
+
+    def _is_let_in(self, asked: "_Asked") -> bool:
+        if asked.bearer:
+            return self._gate.knows(asked.bearer)
+        return any(map(self._gate.accepts, asked.cookies))
+
+
+class _Asked:
+    """What a request says of itself."""
+
+    def __init__(self, scope: Scope) -> None:
+        self.scope = scope
+        self.is_socket = scope["type"] == "websocket"
+        self.is_reading = not self.is_socket and scope["method"] in _READING
+        self.address: str = (scope.get("client") or ("",))[0]
+        self.is_near = is_near(self.address)
+        self.bearer = bearer_of((self.headers("authorization") or [""])[0])
+        self.cookies = cookies_of(scope)
+        self.is_let_in = False
+
+    def headers(self, name: str) -> list[str]:
+        wanted = name.encode()
+        return [value.decode("latin-1").strip() for key, value in self.scope["headers"] if key == wanted]
+
+    @property
+    def is_plain_navigation(self) -> bool:
+        """Whether somebody follows a link to one of the pages; it does nothing, and goes without the cookie."""
+        said = {name: self.headers(f"sec-fetch-{name}") for name in ("mode", "dest")}
+        is_page = not self.scope["path"].startswith(API)
+        return self.is_reading and is_page and said == {"mode": ["navigate"], "dest": ["document"]}
+
+    @property
+    def head(self) -> int:
+        headers: Sequence[tuple[bytes, bytes]] = self.scope["headers"]
+        address = len(self.scope["path"]) + len(self.scope["query_string"])
+        return address + sum(len(name) + len(value) for name, value in headers)
+
+    @property
+    def length(self) -> int:
+        lengths = self.headers("content-length")
+        return int(lengths[0]) if lengths and lengths[0].isdecimal() else 0
+
+
+def _plain[Port](place: tuple[str, Port] | None) -> tuple[str, Port] | None:
+    return None if place is None else (plain(place[0]), place[1])
+
+
+def _web_scheme(scope: Scope) -> str:
+    return "https" if scope["scheme"] in {"https", "wss"} else "http"
+
+
+def _split(host: str, port: str) -> tuple[str, str]:
+    """Return name and port of a Host header; an address of IPv6 keeps its brackets."""
+    name, colon, after = host.rpartition(":")
+    return (name, after) if colon and not after.endswith("]") else (host, port)
+
+
+def _with_headers(send: Send) -> Send:
+    async def sending(message: Message) -> None:
+        if message["type"] in {"http.response.start", "websocket.http.response.start"}:
+            headers: Sequence[tuple[bytes, bytes]] = message.get("headers", ())
+            there = {name.lower() for name, _ in headers}
+            more = [(name, value) for name, value in HEADERS.items() if name not in there]
+            message = {**message, "headers": [*headers, *more]}
+        await send(message)
+
+    return sending
+
+
+def _bounded(receive: Receive) -> Receive:
+    """Return `receive`, which raises Refused where more comes than was said, or more than may."""
+    taken = 0
+
+    async def receiving() -> Message:
+        nonlocal taken
+        message = await receive()
+        taken += len(message.get("body", b""))
+        if taken > LONGEST_BODY:
+            raise Refused(413, f"a request has {LONGEST_BODY} bytes at most", headers={"connection": "close"})
+        return message
+
+    return receiving
+
+
+async def _refuse(refused: Refused, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer; a WebSocket is not accepted, and is told the same."""
+    response = error_answer(refused)
+    if refused.status == 401 and scope["type"] == "http" and not scope["path"].startswith(API):
+        response = closed_page(scope)
+    if scope["type"] == "websocket":
+        await receive()  # its wish to connect
+    await response(scope, receive, send)

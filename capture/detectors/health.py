@@ -1,0 +1,207 @@
+"""The health of one device: opened, refused, lost, judged while it is open, and closed; the health log says so."""
+
+import contextlib
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import av
+import msgspec
+
+from capture.detectors.patience import Patience
+from capture.source import Frame, Source, VideoFormat
+from capture.timing import CpuStage, Timing, untimed
+from config.errors import LiputError
+from devices.health.faults import REFUSALS, Fault, refused
+from devices.health.line import Kind, Level, Record, nowhere
+from devices.health.tracker import HealthChange, HealthTracker, OnChange
+from devices.host.clock import Clock
+from devices.model.device import Device, DeviceKind, Health
+
+_LISTENER = "telling others of its health"
+
+
+class Guard:
+    """Runs the parts of the watch of a device; may be used from any thread. A fault stays as its part saw it last."""
+
+    def __init__(self, device_id: str, name: str, record: Record) -> None:
+        self._device_id = device_id
+        self._name = name
+        self._record = record
+        self._lock = threading.Lock()
+        self._failed: set[str] = set()
+
+    def __call__[**P, T](self, part: str, action: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | None:
+        """Return the result of `action`, None where it raises, and from then on; `part` is its name for people."""
+        if part in self._failed:
+            return None
+        try:
+            return action(*args, **kwargs)
+        except Exception as error:  # of whatever kind: the frame in hand is worth more than what is said of it
+            self._tell(part, error)
+            return None
+
+    def listener(self, on_change: OnChange | None) -> OnChange | None:
+        """Return `on_change` as one that never raises; it goes on being told, whatever it did before."""
+        if on_change is None:
+            return None
+
+        def told(change: HealthChange) -> None:
+            try:
+                on_change(change)
+            except Exception as error:
+                self._tell(_LISTENER, error)
+
+        return told
+
+    def _tell(self, part: str, error: Exception) -> None:
+        with self._lock:
+            is_known = part in self._failed
+            self._failed.add(part)
+        if is_known:
+            return
+        reason = f"a watch of {self._name} has failed and is switched off ({part}): {error!r}; please report this"
+        with contextlib.suppress(Exception):
+            self._record(
+                self._device_id,
+                Kind.WATCH_FAILED,
+                reason,
+                name=self._name,
+                level=Level.WARN,
+                part=part,
+                error=repr(error),
+            )
+
+
+class Detectors[Item](ABC):
+    """Judge one source from its opening to its closing; `read`, `decoded` and `damaged` never raise."""
+
+    @abstractmethod
+    def read(self, item: Item | None) -> None:
+        """Take the result of one read, None where nothing came in time; on the thread that reads."""
+
+    @abstractmethod
+    def tell_closed(self) -> None:
+        """Write into the health log how it was all the time it was open."""
+
+    def decoded(self, picture: av.VideoFrame, at_ns: int) -> None:  # noqa: B027 - sound has no pictures
+        """Take a picture captured at `at_ns`; on the thread that decodes."""
+
+    def damaged(self, frame: Frame, why: str) -> None:  # noqa: B027 - sound has no pictures
+        """Take a frame that could not be decoded, because of `why`; on the thread that decodes."""
+
+
+@dataclass(frozen=True, slots=True)
+class HealthContext:
+    """The clock of the judging, and its listeners: the health log's `record`, and `on_change` for changes."""
+
+    clock: Clock
+    record: Record = nowhere
+    on_change: OnChange | None = None
+    timing: Timing = untimed
+
+
+def _ignore(*_given: object) -> None:
+    """Take nothing: the device is not open."""
+
+
+class SourceHealth[Item, Opened: VideoFormat | None]:
+    """Listens to a source (capture/sources/worker.py) and judges it; never raises. `read` is called each 0.1 s."""
+
+    def __init__(
+        self,
+        source: Source[Item, Opened],
+        device: Device,
+        detect: Callable[[HealthTracker, Device, Patience, Opened], Detectors[Item]],
+        patience_of: Callable[[Device], Patience],
+        context: HealthContext,
+    ) -> None:
+        """`detect` makes the detectors of one opening; `patience_of` is asked again where the device is found again."""
+        self.patience = patience_of(device)
+        self.detectors: Detectors[Item] | None = None
+        """Those of the opening that lasts; None while it is closed."""
+        self.read: Callable[[Item | None], object] = _ignore
+        """Takes the result of one read, None where nothing came in time."""
+        self.decoded: Callable[[av.VideoFrame, int], object] = _ignore
+        """Takes a picture and its capture time; called by the thread that decodes."""
+        self.damaged: Callable[[Frame, str], object] = _ignore
+        """Takes a frame that could not be decoded, and why."""
+        self._timing = context.timing
+        self._source = source
+        self._device = device
+        self._detect = detect
+        self._patience_of = patience_of
+        self._guard = Guard(device.id, device.name, context.record)
+        told = self._guard.listener(context.on_change)
+        self._tracker = HealthTracker(
+            device.id, device.name, record=context.record, clock=context.clock, on_change=told
+        )
+        self._closing = threading.Lock()
+        self._refused: str | None = None
+
+    @property
+    def now(self) -> Health:
+        """How the device is now."""
+        return self._tracker.health
+
+    def relocate(self, device: Device) -> None:
+        """Judge `device` from the next opening on: the same one, with another node or in another port."""
+        self._guard("its patience", self._know_better, device)
+
+    def _know_better(self, found: Device) -> None:
+        """Take a found device's kind, but keep what was known of its role, its plug and whether it is a card.
+
+        A fresh listing tells no role, and may not see the other half of the plug, nor the modes that make it a card.
+        """
+        known = self._device
+        is_card = DeviceKind.CAPTURE_CARD in {known.kind, found.kind}
+        kind = DeviceKind.CAPTURE_CARD if is_card else found.kind
+        role, pair = found.role or known.role, found.paired_with or known.paired_with
+        self._device = msgspec.structs.replace(found, kind=kind, role=role, paired_with=pair)
+        self.patience = self._patience_of(self._device)
+
+    def refused(self, error: LiputError) -> None:
+        """Take note that it could not be opened because of `error`."""
+        self._guard("opening", self._tell_refused, error)
+
+    def _tell_refused(self, error: LiputError) -> None:
+        if error.message != self._refused:  # what is tried again every second is told once
+            self._refused = error.message
+            self._tracker.log(Kind.REFUSED, error.message, level=Level.WARN, hint=error.hint)
+        fault = refused(error)
+        self._clear_refusals(but=fault)
+        if fault:
+            self._tracker.find(fault, error.message)
+
+    def _clear_refusals(self, but: Fault | None = None) -> None:
+        for fault in dict.fromkeys(REFUSALS.values()):
+            if fault is not but:
+                self._tracker.clear(fault)
+
+    def opened(self, form: Opened) -> None:
+        """Begin to judge it."""
+        self._guard("opening", self._tell_opened, form)
+        detectors = self._guard("everything", self._detect, self._tracker, self._device, self.patience, form)
+        if detectors is not None:
+            self.detectors = detectors
+            self.read = self._timing(CpuStage.WATCHES, detectors.read)
+            self.decoded = self._timing(CpuStage.WATCHES, detectors.decoded)
+            self.damaged = detectors.damaged
+
+    def _tell_opened(self, form: Opened) -> None:
+        self._refused = None
+        self._clear_refusals()
+        self._tracker.log(Kind.OPENED, **self._source.facts(form))
+
+    def lost(self, error: LiputError) -> None:
+        """Take note that it has gone."""
+        self._guard("loss", self._tracker.find, Fault.LOST, error.message)
+
+    def closed(self) -> None:
+        """Judge no more; idempotent, from any thread. Faults stay as they were seen last."""
+        with self._closing:
+            detectors, self.detectors = self.detectors, None
+            self.read = self.decoded = self.damaged = _ignore
+        if detectors is not None:
+            self._guard("closing", detectors.tell_closed)

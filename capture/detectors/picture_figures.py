@@ -1,0 +1,212 @@
+"""The watch over the content of pictures: black, a slate, or the same as before; ten times a second, on a small copy.
+
+The copy takes single samples: means would hide the noise of a sensor, which tells a live picture from a still one.
+"""
+
+from enum import StrEnum
+from itertools import pairwise
+
+import av
+import cv2
+import numpy as np
+
+from capture.detectors.latch import Latch
+from capture.media.pictures import Plane, plane_views
+from devices.health.faults import Fault
+from devices.health.tracker import HealthTracker
+from devices.host.clock import NANOSECONDS
+
+_BARS = (8, 7)
+_TOP = 0.6
+"""The part of the height that bars have to fill: SMPTE's have others below."""
+_CORE = 0.25
+"""How far from the middle of a bar is looked, as a part of its width: edges are blurred."""
+_FLAT = 10
+"""Levels between the darkest and the brightest sample of what is called plain."""
+_STEP = 5
+"""Levels that a bar has to be darker than the one before."""
+_BLUE_U, _BLUE_V, _BLUE_Y = 190, (90, 128), 90
+_EMPTY = 4
+
+
+class Slate(StrEnum):
+    """What kind of picture it is."""
+
+    BARS = "bars"
+    BLUE = "blue"
+    EMPTY = "green"
+
+
+def slate(y: Plane, u: Plane, v: Plane) -> Slate | None:
+    """Return which slate a limited-range picture is, None if it is none; planes of any size from 64 columns on."""
+    if _is_plain(y):
+        luma, blueness, redness = (float(cv2.mean(plane)[0]) for plane in (y, u, v))
+        if not (_is_plain(u) and _is_plain(v)):
+            return None
+        if max(luma, blueness, redness) <= _EMPTY:
+            return Slate.EMPTY
+        is_blue = blueness >= _BLUE_U and _BLUE_V[0] <= redness <= _BLUE_V[1] and luma <= _BLUE_Y
+        return Slate.BLUE if is_blue else None
+    return Slate.BARS if any(_has_bars(y, count) for count in _BARS) else None
+
+
+def _is_plain(plane: Plane) -> bool:
+    darkest, brightest, *_ = cv2.minMaxLoc(plane)
+    return brightest - darkest <= _FLAT
+
+
+def _has_bars(y: Plane, count: int) -> bool:
+    rows, columns = y.shape
+    width = columns / count
+    levels = []
+    for bar in range(count):
+        middle = (bar + 0.5) * width
+        core = y[: round(rows * _TOP), round(middle - _CORE * width) : round(middle + _CORE * width) + 1]
+        if not _is_plain(core):
+            return False
+        levels.append(float(np.mean(core)))
+    return all(before - after >= _STEP for before, after in pairwise(levels))
+
+
+INTERVAL_S = 0.1
+WIDTH, HEIGHT = 320, 180
+"""Size of the copy of luma; chroma is half of it."""
+
+BLACK_MEAN, BRIGHT = 30, 56
+"""Limited-range luma: a black picture is at most so bright on the average, and hardly anywhere brighter than BRIGHT."""
+_BRIGHT_SHARE = 0.001
+_BRIGHT_SHARE_OF_ALL = 0.0002
+"""Of the samples of the copy, and of the whole picture, which is looked at before black is called black: a clock on a
+black slide is seen then, a few bright pixels of a sensor are not."""
+
+STILL_LEVELS, STILL_SHARE = 2, 0.002
+"""A picture is still when no sample is more than so many levels off, and no more than this part of them is at all."""
+
+SLATE_AFTER_S = {Slate.BARS: 3.0, Slate.BLUE: 5.0, Slate.EMPTY: 2.0}
+"""How long a slate must have stood still."""
+_LOOKS_FOR_SLATE_S = 1.0
+
+_SLATE_WORDS = {
+    Slate.BARS: "a test picture of bars",
+    Slate.BLUE: "plain blue, as sticks do without a signal",
+    Slate.EMPTY: "plain green, an empty picture",
+}
+
+
+class PictureWatch:
+    """Judges the pictures of one source; used by the thread that decodes, its attributes may be read by any.
+
+    `looked_at` counts the judged pictures; `luma` is the mean of the last, 16 to 235. The picture is exactly the same
+    since `same_since_ns`, nearly since `still_since_ns`, seen last at `seen_ns`. `is_explained`: black or a slate,
+    which may stand still.
+    """
+
+    def __init__(self, tracker: HealthTracker, black_s: float) -> None:
+        self.looked_at = 0
+        self.luma = 0.0
+        self.same_since_ns = 0
+        self.still_since_ns = 0
+        self.seen_ns: int | None = None
+        self.is_explained = False
+        self._name = tracker.name
+        self._black_s = black_s
+        self._due_ns = 0
+        self._y, self._anchor, self._difference = (np.zeros((HEIGHT, WIDTH), np.uint8) for _ in range(3))
+        self._u, self._v = (np.zeros((HEIGHT // 2, WIDTH // 2), np.uint8) for _ in range(2))
+        self._size = 0, 0
+        self._black_since_ns: int | None = None
+        self._slate: Slate | None = None
+        self._has_looked_for_slate = False
+        self._black = Latch(tracker, Fault.BLACK)
+        self._no_signal = Latch(tracker, Fault.NO_SIGNAL)
+
+    def see(self, picture: av.VideoFrame, at_ns: int) -> None:
+        """Judge a yuv420p limited-range picture of any size captured at `at_ns`, unless one was judged just before."""
+        if self.seen_ns is not None and self.seen_ns <= at_ns < self._due_ns:
+            return
+        # A twentieth early, so that a camera of ten or thirty pictures a second does not lose one to its jitter.
+        self._due_ns = at_ns + round(INTERVAL_S * 0.95 * NANOSECONDS)
+        self.looked_at += 1
+        planes = plane_views(picture)
+        cv2.resize(planes[0], (WIDTH, HEIGHT), self._y, interpolation=cv2.INTER_NEAREST)
+        self.luma = float(cv2.mean(self._y)[0])
+        if (picture.width, picture.height) == self._size:
+            self._judge_stillness(at_ns)
+        else:
+            self._begin_anew(picture, at_ns)
+        self._judge_black(planes[0], at_ns)
+        self._judge_slate(planes, at_ns)
+        self.is_explained = self._black_since_ns is not None or self._slate is not None
+        self.seen_ns = at_ns
+
+    def _judge_stillness(self, at_ns: int) -> None:
+        """Compare with the picture the standstill began with, not the one before: slow changes add up."""
+        cv2.absdiff(self._y, self._anchor, self._difference)
+        changed = cv2.countNonZero(self._difference)
+        if changed:
+            self.same_since_ns = at_ns
+        is_still = changed <= STILL_SHARE * self._y.size and cv2.minMaxLoc(self._difference)[1] <= STILL_LEVELS
+        if not is_still:
+            np.copyto(self._anchor, self._y)
+            self.still_since_ns = at_ns
+            self._slate, self._has_looked_for_slate = None, False
+
+    def _begin_anew(self, picture: av.VideoFrame, at_ns: int) -> None:
+        """Take the first picture of a size for the one before: scaling alone has changed every sample."""
+        self._size = picture.width, picture.height
+        np.copyto(self._anchor, self._y)
+        if self.seen_ns is None:
+            self.same_since_ns = self.still_since_ns = at_ns
+
+    def _judge_black(self, luma: Plane, at_ns: int) -> None:
+        if self.luma > BLACK_MEAN or _share_of_bright(self._y) > _BRIGHT_SHARE:
+            self._is_not_black(at_ns)
+            return
+        if self._black_since_ns is None:
+            self._black_since_ns = at_ns
+        black_for_s = (at_ns - self._black_since_ns) / NANOSECONDS
+        if self._black.is_on or black_for_s < self._black_s:
+            self._black.unsure()
+        elif _share_of_bright(luma) > _BRIGHT_SHARE_OF_ALL:
+            self._is_not_black(at_ns)
+        else:
+            self._black.bad(
+                f"{self._name} has given black pictures for {black_for_s:.0f} s: check the lens cap, the privacy"
+                " shutter or the light; for a capture card, whether the computer sends a picture",
+                began_ns=self._black_since_ns,
+                luma=round(self.luma, 1),
+            )
+
+    def _is_not_black(self, at_ns: int) -> None:
+        self._black_since_ns = None
+        self._black.good(at_ns)
+
+    def _judge_slate(self, planes: tuple[Plane, ...], at_ns: int) -> None:
+        still_s = (at_ns - self.still_since_ns) / NANOSECONDS
+        if still_s >= _LOOKS_FOR_SLATE_S and not self._has_looked_for_slate:
+            self._has_looked_for_slate = True
+            for plane, copy in ((planes[1], self._u), (planes[2], self._v)):
+                cv2.resize(plane, (WIDTH // 2, HEIGHT // 2), copy, interpolation=cv2.INTER_NEAREST)
+            # What may be plain in the copy can have small letters on it: the whole picture says.
+            found = slate(self._y, self._u, self._v)
+            self._slate = found if found in {None, Slate.BARS} else slate(*planes)
+        if self._slate is None:
+            self._no_signal.good(at_ns)
+        elif still_s >= SLATE_AFTER_S[self._slate]:
+            self._no_signal.bad(
+                f"{self._name} shows {_SLATE_WORDS[self._slate]}: nothing seems to be plugged into it, or what is"
+                " plugged in sends nothing; check the HDMI cable at both ends and the computer's display settings",
+                began_ns=self.still_since_ns,
+                slate=self._slate,
+            )
+        else:
+            self._no_signal.unsure()
+
+
+def is_black(luma: Plane) -> bool:
+    """Return whether a whole picture is black, by its limited-range luma."""
+    return float(cv2.mean(luma)[0]) <= BLACK_MEAN and _share_of_bright(luma) <= _BRIGHT_SHARE_OF_ALL
+
+
+def _share_of_bright(luma: Plane) -> float:
+    return float(np.count_nonzero(luma > BRIGHT)) / luma.size

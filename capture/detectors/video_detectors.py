@@ -1,0 +1,542 @@
+"""The detectors of one source of pictures."""
+
+import threading
+from collections import deque
+from fractions import Fraction
+from itertools import pairwise
+from statistics import median
+
+import av
+
+from capture.detectors.health import Detectors, Guard
+from capture.detectors.latch import Latch
+from capture.detectors.patience import NOBODY_ASKED_S, SILENT_FRAMES, SILENT_S, Patience
+from capture.detectors.picture_figures import PictureWatch
+from capture.source import Frame, VideoFormat, VideoSource
+from capture.sources.screen_area import WORD as SCREEN
+from devices.health.faults import Fault
+from devices.health.line import Kind, Level
+from devices.health.tracker import HealthTracker
+from devices.host.clock import NANOSECONDS, Clock
+from devices.model.device import Device, DeviceKind
+
+FIRST_PICTURE_S = 3.0
+"""How long a device may take for its first picture."""
+_RHYTHM_S = 3.0
+_LOOKS_EVERY_S = 0.5
+SLOW, FAST_ENOUGH = 0.78, 0.9
+"""Parts of the nominal rate: below the first a source is slow, from the second on it is not. 24 of 30 is not slow."""
+SIGNAL_RATES = (24, 25, 30, 50, 60)
+"""What computers and players send. A capture card that hands on one of these evenly gives all that it is given."""
+_SIGNAL_SHARE = 0.01
+UNEVEN, EVEN = 0.7, 0.5
+"""Jitter (the mean difference of one interval and the next, as in RFC 3550) as a part of the mean interval.
+Every fifth picture missing makes 0.4; a camera that changes its rate makes none."""
+GAP = 1.5
+"""An interval of more than so many usual ones has pictures missing in it."""
+_FEWEST_TIMES = 4
+_MOST_TIMES = 1000
+"""More pictures than any source has in _RHYTHM_S; one whose times stand still must not fill the memory."""
+
+_RHYTHM_NS = round(_RHYTHM_S * NANOSECONDS)
+
+
+class ArrivalWatch:
+    """Judges when pictures come, for a `kind` of device of `nominal` pictures a second; used by the thread that reads.
+
+    A screen is not judged by evenness. `fps` and `jitter_s` were measured last; `missing` counts since the opening.
+    """
+
+    def __init__(
+        self, tracker: HealthTracker, kind: DeviceKind, nominal: Fraction, opened_ns: int, *, is_screen: bool = False
+    ) -> None:
+        self.fps = 0.0
+        self.jitter_s = 0.0
+        self.missing = 0
+        self._name = tracker.name
+        self._kind = kind
+        self._is_screen = is_screen
+        self._nominal = float(nominal)
+        self._times: deque[int] = deque(maxlen=_MOST_TIMES)
+        """The capture times of the last _RHYTHM_S; they begin anew after a pause."""
+        self._began_ns = 0
+        self._opened_ns = opened_ns
+        self._last_ns: int | None = None
+        self._next_look_ns = 0
+        self._silent = Latch(tracker, Fault.NO_DATA)
+        self._slow = Latch(tracker, Fault.SLOW)
+        self._jitter = Latch(tracker, Fault.JITTER)
+
+    def arrived(self, captured_ns: int, now_ns: int) -> None:
+        """Take note of a picture."""
+        self.missing += self._missing_before(captured_ns)
+        if self._last_ns is not None and now_ns - self._last_ns > self._patience_ns():
+            self._times.clear()
+        self._last_ns = now_ns
+        self._silent.good(now_ns)
+        self._add(captured_ns)
+        if now_ns >= self._next_look_ns:
+            self._next_look_ns = now_ns + round(_LOOKS_EVERY_S * NANOSECONDS)
+            if self._is_settled:
+                self._judge(captured_ns)
+
+    def _add(self, at_ns: int) -> None:
+        if self._times and at_ns < self._times[-1] - NANOSECONDS:  # another clock
+            self._times.clear()
+        if not self._times:
+            self._began_ns = at_ns
+        self._times.append(max(at_ns, self._times[-1]) if self._times else at_ns)
+        while at_ns - self._times[0] > _RHYTHM_NS:
+            self._times.popleft()
+
+    @property
+    def _is_settled(self) -> bool:
+        """Whether the window is full, and the first second, in which cameras start, is not in it any more."""
+        return (
+            len(self._times) > _FEWEST_TIMES
+            and self._times[-1] - self._began_ns >= _RHYTHM_NS + SETTLES_S * NANOSECONDS
+        )
+
+    @property
+    def _interval_ns(self) -> int:
+        """The mean time between two pictures, 0 if that is not known."""
+        return (self._times[-1] - self._times[0]) // (len(self._times) - 1) if len(self._times) > _FEWEST_TIMES else 0
+
+    def _missing_before(self, at_ns: int) -> int:
+        """Return how many pictures are missing before one captured at `at_ns`, by the rhythm, or the nominal rate."""
+        interval_ns, least_ns = self._interval_ns, NANOSECONDS / self._nominal
+        if not interval_ns or at_ns - self._times[-1] <= GAP * max(interval_ns, least_ns):
+            return 0
+        usual_ns = max(median(self._intervals()), least_ns)  # the mean holds the gaps before this one
+        return max(0, round((at_ns - self._times[-1]) / usual_ns) - 1)
+
+    def _intervals(self) -> list[int]:
+        """Return the intervals without the longest: one hiccup is neither a rate nor a rhythm."""
+        intervals = [after - before for before, after in pairwise(self._times)]
+        if intervals:
+            intervals.remove(max(intervals))
+        return intervals
+
+    def _slow_since(self) -> int:
+        """Return when the first interval of the window that is longer than usual began."""
+        usual_ns = NANOSECONDS / self._nominal
+        for before, after in pairwise(self._times):
+            if after - before > usual_ns / FAST_ENOUGH:
+                return before
+        return self._times[0]
+
+    def excuse(self, for_ns: int) -> None:
+        """Take note that for so long nobody has asked for pictures."""
+        self._times.clear()
+        if self._last_ns is None:
+            self._opened_ns += for_ns
+        else:
+            self._last_ns += for_ns
+
+    def is_overdue(self, now_ns: int) -> bool:
+        """Return whether a picture should have come by now."""
+        return now_ns - self._waiting_since_ns() >= self._patience_ns()
+
+    def nothing_came(self, now_ns: int, *, is_explained: bool) -> None:
+        """Say that no picture has come for longer than it may take, and whether another fault explains that."""
+        if is_explained:
+            self._silent.end()
+            return
+        since_ns = self._waiting_since_ns()
+        for_s = (now_ns - since_ns) / NANOSECONDS
+        if self._last_ns is None:
+            what = f"{self._name} has given no picture in the {for_s:.1f} s since it was opened"
+        else:
+            what = f"{self._name} has given no picture for {for_s:.1f} s"
+        advice = "check its cable and that it is switched on; unplug it, wait two seconds and plug it in again"
+        if self._is_screen:
+            advice = "its desktop hangs; log out and in again"
+        self._silent.bad(f"{what}: {advice}", began_ns=since_ns, patience_s=self._patience_ns() / NANOSECONDS)
+
+    def _waiting_since_ns(self) -> int:
+        return self._opened_ns if self._last_ns is None else self._last_ns
+
+    def _patience_ns(self) -> int:
+        """Return the longer of SILENT_S and five intervals, the true ones where they are longer than promised."""
+        if self._last_ns is None:
+            return round(FIRST_PICTURE_S * NANOSECONDS)
+        interval_ns = max(NANOSECONDS / self._nominal, self._interval_ns)
+        return round(max(SILENT_S * NANOSECONDS, SILENT_FRAMES * interval_ns))
+
+    def _judge(self, now_ns: int) -> None:
+        intervals = self._intervals()
+        mean_ns = sum(intervals) / len(intervals)
+        if mean_ns <= 0:
+            return
+        self.fps = NANOSECONDS / mean_ns
+        jitter_ns = sum(abs(after - before) for before, after in pairwise(intervals)) / (len(intervals) - 1)
+        self.jitter_s = jitter_ns / NANOSECONDS
+        jitter = jitter_ns / mean_ns
+        self._judge_rate(now_ns, is_even=jitter <= EVEN)
+        if not self._is_screen:
+            self._judge_evenness(jitter, now_ns)
+
+    def _judge_rate(self, now_ns: int, *, is_even: bool) -> None:
+        share = self.fps / self._nominal
+        if share >= FAST_ENOUGH or (is_even and self._is_what_it_is_given()):
+            self._slow.good(now_ns)
+        elif share < SLOW:
+            why = (
+                "many cameras lower their rate in the dark (auto exposure): more light, or fixed exposure; else its"
+                " cable or port"
+            )
+            if self._is_screen:
+                why = "this PC is busy: close other programs"
+            self._slow.bad(
+                f"{self._name} gives {self.fps:.1f} pictures a second instead of {self._nominal:.3g}: {why}",
+                began_ns=self._slow_since(),
+                fps=round(self.fps, 2),
+                nominal_fps=round(self._nominal, 3),
+            )
+        else:
+            self._slow.unsure()
+
+    def _is_what_it_is_given(self) -> bool:
+        return self._kind is DeviceKind.CAPTURE_CARD and any(
+            abs(self.fps / rate - 1) < _SIGNAL_SHARE for rate in SIGNAL_RATES
+        )
+
+    def _judge_evenness(self, jitter: float, now_ns: int) -> None:
+        if jitter > UNEVEN:
+            self._jitter.bad(
+                f"the pictures of {self._name} come at uneven intervals, {1000 / self.fps:.0f} ms and on the average"
+                f" {self.jitter_s * 1000:.0f} ms more or less than the one before: something else keeps its USB bus"
+                " busy, or its cable is bad",
+                began_ns=now_ns - _RHYTHM_NS,
+                jitter_ms=round(self.jitter_s * 1000, 1),
+                fps=round(self.fps, 2),
+            )
+        elif jitter <= EVEN:
+            self._jitter.good(now_ns)
+        else:
+            self._jitter.unsure()
+
+
+_ASKS_EVERY_S = 1.0
+_SURE_AFTER = 2
+"""How often a driver whose pictures come must say that there is no signal: a computer that changes its resolution
+takes a moment."""
+
+
+WINDOW_S = 5.0
+FEWEST = 3
+SHARE = 0.015
+"""From so many damaged pictures in WINDOW_S on, and this part of all, it is a fault: a single one is not."""
+CLEAN_S = 3.0
+"""So long without any and it is over."""
+SETTLES_S = 1.0
+"""What cameras send in their first second is counted, but no fault."""
+_MOST = 2000
+"""More pictures than any source has in WINDOW_S; one whose times stand still must not fill the memory."""
+
+_WINDOW_NS = round(WINDOW_S * NANOSECONDS)
+_JPEG_BEGINS, _JPEG_ENDS = b"\xff\xd8", b"\xff\xd9"
+_TAIL = 64
+
+
+def is_cut_off(payload: object) -> bool:
+    """Return whether a damaged picture is a JPEG without its end."""
+    return isinstance(payload, bytes) and payload.startswith(_JPEG_BEGINS) and _JPEG_ENDS not in payload[-_TAIL:]
+
+
+class DamageWatch:
+    """Counts whole and damaged pictures (`corrupt`, `cut_off`, `given_up` by the driver), told by two threads."""
+
+    def __init__(self, tracker: HealthTracker) -> None:
+        self.corrupt = 0
+        self.cut_off = 0
+        self.given_up = 0
+        self._name = tracker.name
+        self._lock = threading.Lock()
+        self._first_ns: int | None = None
+        self._whole: deque[int] = deque(maxlen=_MOST)
+        self._damaged: deque[int] = deque(maxlen=_MOST)
+        self._latch = Latch(tracker, Fault.DAMAGED, recovers_after_s=CLEAN_S)
+
+    @property
+    def count(self) -> int:
+        """All damaged pictures since the source was opened."""
+        return self.corrupt + self.cut_off + self.given_up
+
+    def whole(self, at_ns: int) -> None:
+        """Take note of a picture that could be decoded."""
+        with self._lock:
+            self._is_settled(at_ns)
+            self._whole.append(at_ns)
+            self._forget(at_ns)
+            self._latch.good(at_ns)
+
+    def damaged(self, payload: object, why: str, at_ns: int) -> None:
+        """Take note of a picture that could not be decoded, because of `why`."""
+        with self._lock:
+            if is_cut_off(payload):
+                self.cut_off += 1
+            else:
+                self.corrupt += 1
+            self._judge(1, why, at_ns)
+
+    def gave_up(self, count: int, at_ns: int) -> None:
+        """Take note of pictures that the driver gave up on."""
+        with self._lock:
+            self.given_up += count
+            self._judge(count, "its driver got them incomplete", at_ns)
+
+    def _is_settled(self, at_ns: int) -> bool:
+        if self._first_ns is None:
+            self._first_ns = at_ns
+        return at_ns - self._first_ns >= SETTLES_S * NANOSECONDS
+
+    def _judge(self, count: int, why: str, at_ns: int) -> None:
+        if not self._is_settled(at_ns):
+            return
+        self._damaged.extend([at_ns] * count)
+        self._forget(at_ns)
+        self._latch.unsure()
+        damaged = len(self._damaged)
+        looked_at = damaged + len(self._whole)
+        if damaged >= FEWEST and damaged >= SHARE * looked_at:
+            self._latch.bad(
+                f"{damaged} of the last {looked_at} pictures of {self._name} are damaged ({why}): try another cable or"
+                " port; long cables, hubs without power and loose plugs do this",
+                began_ns=self._damaged[0],
+                damaged=damaged,
+                of=looked_at,
+                corrupt=self.corrupt,
+                cut_off=self.cut_off,
+                given_up=self.given_up,
+            )
+
+    def _forget(self, at_ns: int) -> None:
+        for times in (self._whole, self._damaged):
+            while times and at_ns - times[0] > _WINDOW_NS:
+                times.popleft()
+
+
+_STALE_S = 2.0
+"""What was decoded longer ago says nothing about now."""
+NEARLY = 3
+"""So many times the patience a camera's picture may be nearly the same: with noise reduction and strong compression,
+that of an empty room almost is.
+"""
+_MOVES_AFTER_S = 1.0
+_RECOVERS_AFTER_S = 1.5
+"""A source that stood still has to move for so long, without a stop of _MOVES_AFTER_S."""
+
+
+class StillnessWatch:
+    """Judges how long the picture has been the same; used by the thread that reads. `repeats` counts exact ones."""
+
+    def __init__(
+        self,
+        tracker: HealthTracker,
+        kind: DeviceKind,
+        frozen_s: float,
+        pictures: PictureWatch,
+        picture_size: int,
+        *,
+        predicts: bool = False,
+    ) -> None:
+        """`picture_size` is the number of pixels: of uncompressed payloads only decoded pictures are compared.
+
+        `predicts` (H.264): a quiet room changes nothing for seconds, so equal pictures are as good as nearly equal
+        ones.
+        """
+        self.repeats = 0
+        self._name = tracker.name
+        self._kind = kind
+        self._frozen_s = frozen_s
+        self._nearly = 1 if kind is DeviceKind.CAPTURE_CARD else NEARLY
+        # Where a standstill is legitimate, a single change shows that the source is alive.
+        self._moves_after_s = max(_MOVES_AFTER_S, frozen_s / 3)
+        self._pictures = pictures
+        self._predicts = predicts
+        self._picture_size = picture_size
+        self._last: bytes | None = None
+        self._same_since_ns = 0
+        self._latch = Latch(tracker, Fault.FROZEN, recovers_after_s=_RECOVERS_AFTER_S)
+
+    def arrived(self, payload: object, captured_ns: int) -> None:
+        """Take note of a picture."""
+        self._compare(payload, captured_ns)
+        same_ns, nearly_ns = self._since(captured_ns)
+        same_s = (captured_ns - same_ns) / NANOSECONDS
+        # Counted as if it were exact, at the pace of its own patience.
+        still_s = max(same_s, (captured_ns - nearly_ns) / NANOSECONDS / self._nearly)
+        if still_s < self._moves_after_s or (self._is_looked_at(captured_ns) and self._pictures.is_explained):
+            self._latch.good(captured_ns)
+        elif still_s < self._frozen_s:
+            self._latch.unsure()
+        else:
+            exact = same_s >= self._frozen_s
+            since_ns = same_ns if exact else nearly_ns
+            reason = self._reason((captured_ns - since_ns) / NANOSECONDS)
+            self._latch.bad(reason, began_ns=since_ns, exact=exact)
+
+    def _compare(self, payload: object, captured_ns: int) -> None:
+        compressed = payload if isinstance(payload, bytes) and len(payload) < self._picture_size else None
+        if compressed is not None and compressed == self._last:
+            self.repeats += 1
+        else:
+            self._same_since_ns = captured_ns
+        self._last = compressed
+
+    def _since(self, captured_ns: int) -> tuple[int, int]:
+        """Return since when the picture is exactly the same, and since when nearly."""
+        if not self._is_looked_at(captured_ns):
+            return self._same_since_ns, self._same_since_ns
+        pictures = self._pictures
+        # Of what has come since it was looked at last, nothing is known: a PC that lags makes no standstill longer.
+        lag_ns = max(0, captured_ns - (pictures.seen_ns or 0))
+        nearly_ns = min(self._same_since_ns, pictures.same_since_ns + lag_ns, pictures.still_since_ns + lag_ns)
+        if self._predicts:
+            return self._same_since_ns, nearly_ns
+        return min(self._same_since_ns, pictures.same_since_ns + lag_ns), nearly_ns
+
+    def _is_looked_at(self, captured_ns: int) -> bool:
+        seen_ns = self._pictures.seen_ns
+        return seen_ns is not None and captured_ns - seen_ns <= _STALE_S * NANOSECONDS
+
+    def _reason(self, still_s: float) -> str:
+        if self._kind is DeviceKind.CAPTURE_CARD:
+            how_long = f"{still_s / 60:.0f} minutes" if still_s >= 120 else f"{still_s:.0f} s"
+            return (
+                f"{self._name} has shown the same picture for {how_long}: if something should be moving, check the"
+                " computer that is plugged into it"
+            )
+        return (
+            f"{self._name} has shown the same picture for {still_s:.1f} s, which a camera that works never does: unplug"
+            " it, wait two seconds and plug it in again"
+        )
+
+
+SAMPLE_S = 60.0
+
+
+class VideoDetectors(Detectors[Frame]):
+    """The detectors of one source; a part that fails is switched off."""
+
+    def __init__(
+        self,
+        tracker: HealthTracker,
+        device: Device,
+        patience: Patience,
+        opened: VideoFormat,
+        clock: Clock,
+        source: VideoSource,
+    ) -> None:
+        self._tracker = tracker
+        self._guard = Guard(tracker.device_id, tracker.name, tracker.record)
+        self._clock = clock
+        self._source = source
+        self._opened_ns = clock.now_ns()
+        self.frames = 0
+        self.damage = DamageWatch(tracker)
+        self.pictures = PictureWatch(tracker, patience.black_s)
+        is_screen = device.id.startswith(f"{SCREEN}:")
+        self._arrivals = ArrivalWatch(tracker, device.kind, opened.rate, self._opened_ns, is_screen=is_screen)
+        size = opened.width * opened.height
+        predicts = source.coded is not None and source.coded.codec == "h264"
+        self.stillness = StillnessWatch(tracker, device.kind, patience.frozen_s, self.pictures, size, predicts=predicts)
+        self._no_signal = Latch(tracker, Fault.NO_SIGNAL, takes_over=False)  # it may have been found in the pictures
+        self._asked_ns = -round(_ASKS_EVERY_S * NANOSECONDS)
+        self._no_signal_since_ns: int | None = None
+        self._times_bad = 0
+        self._was_without_pictures = False
+        self._given_up = source.damaged
+        self._read_ns = self._opened_ns
+        self._sample_ns = self._opened_ns
+        self._sampled = (0, 0, 0, 0)
+
+    def read(self, item: Frame | None) -> None:
+        """Take the result of one read."""
+        guard, frame, now_ns = self._guard, item, self._clock.now_ns()
+        since_ns, self._read_ns = now_ns - self._read_ns, now_ns
+        if since_ns > NOBODY_ASKED_S * NANOSECONDS:
+            guard("when pictures come", self._arrivals.excuse, since_ns)
+        guard("damaged pictures", self._ask_driver, now_ns)
+        if frame is not None:
+            self.frames += 1
+            guard("when pictures come", self._arrivals.arrived, frame.timestamp_ns, now_ns)
+            guard("standstill", self.stillness.arrived, frame.payload, frame.timestamp_ns)
+            guard("the driver's signal", self._look_at_signal, now_ns, pictures_come=True)
+        elif guard("when pictures come", self._arrivals.is_overdue, now_ns):
+            is_explained = guard("the driver's signal", self._look_at_signal, now_ns, pictures_come=False)
+            guard("when pictures come", self._arrivals.nothing_came, now_ns, is_explained=bool(is_explained))
+        if now_ns - self._sample_ns >= SAMPLE_S * NANOSECONDS:
+            guard("samples", self._sample, now_ns)
+
+    def decoded(self, picture: av.VideoFrame, at_ns: int) -> None:
+        """Take note of a picture captured at `at_ns`."""
+        self._guard("damaged pictures", self.damage.whole, at_ns)
+        self._guard("what pictures show", self.pictures.see, picture, at_ns)
+
+    def damaged(self, frame: Frame, why: str) -> None:
+        """Take note of a frame that could not be decoded, because of `why`."""
+        self._guard("damaged pictures", self.damage.damaged, frame.payload, why, frame.timestamp_ns)
+
+    def _look_at_signal(self, now_ns: int, *, pictures_come: bool) -> bool:
+        """Ask the driver once a second and where pictures stay away; return whether it has no signal."""
+        just_stopped = not pictures_come and not self._was_without_pictures
+        self._was_without_pictures = not pictures_come
+        if just_stopped or now_ns - self._asked_ns >= _ASKS_EVERY_S * NANOSECONDS:
+            self._asked_ns = now_ns
+            self._judge_signal(self._source.signal_problem(), now_ns, at_once=not pictures_come)
+        return self._no_signal.is_on
+
+    def _judge_signal(self, problem: str | None, now_ns: int, *, at_once: bool) -> None:
+        if problem is None:
+            self._no_signal_since_ns, self._times_bad = None, 0
+            self._no_signal.good(now_ns)
+            return
+        if self._no_signal_since_ns is None:
+            self._no_signal_since_ns = now_ns
+        self._times_bad += 1
+        if at_once or self._times_bad >= _SURE_AFTER:
+            name = self._tracker.name
+            reason = f"{name} says that it has no signal: {problem}; check the cable and the computer at its end"
+            self._no_signal.bad(reason, began_ns=self._no_signal_since_ns, driver=True)
+        else:
+            self._no_signal.unsure()
+
+    def _ask_driver(self, now_ns: int) -> None:
+        if (damaged := self._source.damaged) != self._given_up:
+            count, self._given_up = damaged - self._given_up, damaged
+            self.damage.gave_up(count, now_ns)
+
+    def _sample(self, now_ns: int) -> None:
+        """Tell how the last minute was."""
+        counts = self.frames, self._arrivals.missing, self.damage.count, self.stillness.repeats
+        frames, missing, damaged, repeats = (now - before for now, before in zip(counts, self._sampled, strict=True))
+        seconds = (now_ns - self._sample_ns) / NANOSECONDS
+        self._sample_ns, self._sampled = now_ns, counts
+        self._tracker.log(
+            Kind.SAMPLE,
+            level=Level.DEBUG,
+            fps=round(frames / seconds, 2),
+            frames=frames,
+            missing=missing,
+            damaged=damaged,
+            repeats=repeats,
+            luma=round(self.pictures.luma, 1),
+            jitter_ms=round(self._arrivals.jitter_s * 1000, 1),
+            state=self._tracker.health.state,
+        )
+
+    def tell_closed(self) -> None:
+        """Tell how it was all the time it was open."""
+        seconds = (self._clock.now_ns() - self._opened_ns) / NANOSECONDS
+        self._tracker.log(
+            Kind.CLOSED,
+            open_s=round(seconds, 3),
+            frames=self.frames,
+            fps=round(self.frames / seconds, 2) if seconds > 0 else 0.0,
+            missing=self._arrivals.missing,
+            damaged=self.damage.count,
+            repeats=self.stillness.repeats,
+            state=self._tracker.health.state,
+        )

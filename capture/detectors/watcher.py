@@ -1,0 +1,79 @@
+"""Makes the health of each device of a session, and sets a camera's controls; both are loaded with the first device."""
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from capture.source import AudioBlock, AudioSource, Frame, VideoFormat, VideoSource
+from capture.timing import Timing, untimed
+from config.settings.schema import Settings
+from devices.health.line import Kind, Level, Record, nowhere
+from devices.health.tracker import HealthBoard
+from devices.host.clock import Clock
+from devices.model.device import Device, DeviceKind
+
+if TYPE_CHECKING:
+    from capture.detectors.health import HealthContext, SourceHealth
+
+
+@dataclass(frozen=True, slots=True)
+class Watcher:
+    """Watches of one session: what they find is written to `record`, and stands on `board`."""
+
+    settings: Settings
+    clock: Clock
+    record: Record = nowhere
+    board: HealthBoard = field(default_factory=HealthBoard)
+    timing: Timing = untimed
+
+    def prepare(self, device: Device) -> None:
+        """Set the controls of a camera as its preset and the settings have them; never raises: what fails is logged."""
+        try:
+            from devices.controls.presets import apply_to
+
+            apply_to(device, power_line=self.settings.devices.power_line_frequency, record=self.record)
+        except Exception as error:  # of whatever kind: a camera with other controls is better than none
+            reason = f"its controls could not be set: {error!r}; please report this"
+            with contextlib.suppress(Exception):
+                self.record(device.id, Kind.CONTROLS_APPLIED, reason, name=device.name, level=Level.WARN)
+
+    def video(self, source: VideoSource, device: Device) -> "SourceHealth[Frame, VideoFormat]":
+        """Return the listener that judges `source`, the picture of `device`."""
+        from capture.detectors.health import SourceHealth
+        from capture.detectors.patience import patience_for
+        from capture.detectors.video_detectors import VideoDetectors
+
+        self.board.add(device)
+        return SourceHealth(
+            source,
+            device,
+            lambda tracker, known, patience, form: VideoDetectors(tracker, known, patience, form, self.clock, source),
+            lambda known: patience_for(self.settings, known.kind, known.role),
+            self._context(),
+        )
+
+    def sound(
+        self, source: AudioSource, device: Device, plug_of: Callable[[Device], DeviceKind | None]
+    ) -> "SourceHealth[AudioBlock, None]":
+        """Return the judge of the sound of `device`; `plug_of` returns the kind of the picture on its plug."""
+        from capture.detectors.audio_detectors import AudioDetectors, mains_hz
+        from capture.detectors.health import SourceHealth
+        from capture.detectors.patience import patience_for
+
+        mains = mains_hz(self.settings.devices.power_line_frequency)
+        self.board.add(device)
+        return SourceHealth(
+            source,
+            device,
+            lambda tracker, _device, patience, _form: AudioDetectors(
+                tracker, source.channels, silence_s=patience.silence_s, clock=self.clock, mains_hz=mains
+            ),
+            lambda known: patience_for(self.settings, plug_of(known) or known.kind, known.role),
+            self._context(),
+        )
+
+    def _context(self) -> "HealthContext":
+        from capture.detectors.health import HealthContext
+
+        return HealthContext(self.clock, self.record, self.board, self.timing)

@@ -1,0 +1,107 @@
+"""Decoded pictures of any format into limited-range yuv420p of one size and matrix, and back for V4L2 outputs."""
+
+import av
+import numpy as np
+from av.video.frame import VideoFrame
+from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
+from numpy.typing import NDArray
+
+from capture.media.pictures import PicturePool, Planes, plane_views, tagged
+from capture.source import Matrix, Size
+
+_HD_ROWS = 720
+_PLANAR = frozenset({"yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "gray"})
+"""8-bit planar formats whose planes need no change but of range and chroma layout."""
+
+_KNOWN = frozenset({Matrix.BT709, Matrix.BT601, Matrix.SMPTE170M})
+_RGB = 0
+_UNSPECIFIED = (_RGB, Matrix.UNSPECIFIED, 3)
+
+
+def matrix_of(colorspace: int, height: int) -> Matrix:
+    """Return the matrix for pictures that say `colorspace` (FFmpeg's): the usual one for RGB, BT.709 for rare ones."""
+    if colorspace in _UNSPECIFIED:
+        return Matrix.BT709 if height >= _HD_ROWS else Matrix.BT601
+    return Matrix(colorspace) if colorspace in _KNOWN else Matrix.BT709
+
+
+class FrameConverter:
+    """Converts pictures of any size and format; a frame is read-only, and lasts until the next but one."""
+
+    def __init__(self, width: int, height: int, matrix: Matrix) -> None:
+        self.width = width
+        self.height = height
+        self.matrix = matrix
+        self._pool = PicturePool(width, height, matrix)
+        self._scaler = VideoReformatter()
+
+    def convert(self, frame: VideoFrame) -> VideoFrame:
+        """Return `frame` as limited-range yuv420p."""
+        name = frame.format.name
+        full_range = name.startswith("yuvj") or frame.color_range == ColorRange.JPEG
+        if (
+            name not in _PLANAR
+            or (frame.width, frame.height) != (self.width, self.height)
+            or self._source_matrix(frame) != self.matrix
+        ):
+            return tagged(self._scale(frame, full_range=full_range), self.matrix)
+        if name == "yuv420p" and not full_range:
+            return tagged(frame, self.matrix)
+        y, *chroma = plane_views(frame)
+        u, v = chroma or (None, None)
+        return self._pool.store(Planes(y, u, v, full_range))
+
+    def _source_matrix(self, frame: VideoFrame) -> int:
+        return self.matrix if frame.colorspace in _UNSPECIFIED else frame.colorspace
+
+    def _scale(self, frame: av.VideoFrame, *, full_range: bool) -> VideoFrame:
+        return self._scaler.reformat(
+            frame,
+            self.width,
+            self.height,
+            "yuv420p",
+            src_colorspace=None if frame.format.is_rgb else self._source_matrix(frame),
+            dst_colorspace=self.matrix,
+            src_color_range=ColorRange.JPEG if full_range or frame.format.is_rgb else ColorRange.MPEG,
+            dst_color_range=ColorRange.MPEG,
+            interpolation=Interpolation.AREA | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT,
+            threads=1,
+        )
+
+
+_PIXEL_FORMATS = {"YUYV": "yuyv422", "NV12": "nv12"}
+
+
+class Packer:
+    """Packs limited-range yuv420p pictures of one even size as YUYV, YU12 or NV12, rows not padded."""
+
+    def __init__(self, fourcc: str, size: Size) -> None:
+        width, height = size
+        self._fourcc = fourcc
+        self._size = size
+        self._scaler = VideoReformatter()
+        self._packed: NDArray[np.uint8] = np.empty(width * height * (4 if fourcc == "YUYV" else 3) // 2, np.uint8)
+
+    def pack(self, picture: av.VideoFrame) -> memoryview:
+        """Return the bytes of `picture`; they stay as they are until the next call."""
+        if self._fourcc == "YU12":
+            self._put(list(plane_views(picture)))
+        else:
+            converted = self._scaler.reformat(picture, *self._size, _PIXEL_FORMATS[self._fourcc], threads=1)
+            self._put(self._rows(converted))
+        return memoryview(self._packed)
+
+    def _rows(self, picture: av.VideoFrame) -> list[NDArray[np.uint8]]:
+        """Return the planes without the padding of their rows, in bytes."""
+        width, height = self._size
+        across = [2 * width] if self._fourcc == "YUYV" else [width, width]
+        return [
+            np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: height if number == 0 else height // 2, :most]
+            for number, (plane, most) in enumerate(zip(picture.planes, across, strict=True))
+        ]
+
+    def _put(self, planes: list[NDArray[np.uint8]]) -> None:
+        at = 0
+        for plane in planes:
+            np.copyto(self._packed[at : at + plane.size].reshape(plane.shape), plane)
+            at += plane.size

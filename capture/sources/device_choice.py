@@ -1,0 +1,192 @@
+"""From words, or none, to devices that are plugged in: cameras, capture cards, microphones, sound servers' inputs."""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from capture.sound.inputs import find_sound_input, server_inputs
+from capture.sound.source import SoundSource
+from capture.source import AudioBlock, AudioSource, Frame, VideoFormat, VideoSource
+from capture.sources.kind import Chosen, ChosenSource, SourceContext, refuse_fast
+from capture.sources.locator import AlwaysThere, BoundLocator, Claim, NamedLocator
+from capture.sources.outage import DeviceLocator
+from capture.sources.v4l2 import V4l2Source
+from capture.sources.worker import Supervision
+from config.errors import DeviceNotFound, StateError
+from devices.model.device import Device, DeviceKind
+from devices.monitor.identity import find_video
+from devices.monitor.snapshot import list_devices
+from devices.roles.choice import choose_sound, choose_video, first_role, named
+from devices.roles.matching import binding_of, resolve
+from devices.roles.roles import SERVER_INPUTS, Roles, roles_store, with_roles
+
+if TYPE_CHECKING:
+    from capture.detectors.health import SourceHealth
+
+ASK_SERVERS_S = 2.0
+"""How often is looked for a sound input that was missing at the start: PortAudio is asked, in a process of its own."""
+
+
+class DeviceSelector:
+    """Finds the devices of one session; what is plugged in is asked for once, when one is wanted first."""
+
+    def __init__(self, context: SourceContext, known: Sequence[Device]) -> None:
+        """As capture.sources.choice.SourceSelector has it."""
+        self._context = context
+        self._clock = context.clock
+        self._listing = context.listing or list_devices
+        self._known = {device.id: device for device in known}
+        self._listed: tuple[list[Device], Roles] | None = None
+        self._claims: list[Claim] = []
+        self._plugs: dict[str, DeviceKind] = {}
+        self.unread: StateError | None = None
+        """Why the roles could not be read."""
+
+    def picture(self, chosen: Chosen, word: str | None) -> ChosenSource[VideoSource]:
+        """Return the camera or capture card that `word` means, the best without one; adds notes to `chosen`."""
+        context, asked = self._context, self._context.requirements
+
+        def found(devices: Sequence[Device], roles: Roles) -> Device:
+            return choose_video(devices, roles) if word is None else named(find_video, devices, word, roles)
+
+        def made(device: Device) -> tuple[VideoSource, "SourceHealth[Frame, VideoFormat]"]:
+            camera = V4l2Source(
+                device,
+                width=asked.width,
+                height=asked.height,
+                rate=float(asked.rate),
+                clock=self._clock,
+                prepare=context.watcher.prepare,
+                coded_only=context.isolate,
+            )
+            return camera, context.watcher.video(camera, device)
+
+        meant = first_role(self._plugged()[1]) if word is None else word
+        note = "Picture" if word is None else None
+        return self._chosen(chosen, note, meant, DeviceKind.CAMERA, found, made)
+
+    def sound(self, chosen: Chosen, word: str | None) -> ChosenSource[AudioSource]:
+        """Return the sound input that `word` means, of a sound server, too; without one the best, now or later."""
+        picture = chosen.pictures[0].device
+
+        def found(devices: Sequence[Device], roles: Roles) -> Device:
+            if word is not None:
+                return find_sound_input(devices, word, roles)
+            if (best := choose_sound(devices, roles, picture, server_inputs)) is not None:
+                return best
+            raise DeviceNotFound(
+                "no microphone and no capture card with sound is plugged in",
+                hint="Plug one in: it is heard as soon as it is there. --audio none records no sound.",
+            )
+
+        def made(device: Device) -> tuple[AudioSource, "SourceHealth[AudioBlock, None]"]:
+            source = SoundSource(device, channels=self._context.requirements.channels)
+            return source, self._context.watcher.sound(source, device, self._plug_of)
+
+        meant = first_role(self._plugged()[1], sound=True) if word is None else word
+        return self._chosen(chosen, "Sound" if word is None else None, meant, DeviceKind.MICROPHONE, found, made)
+
+    def _chosen[Made](
+        self,
+        chosen: Chosen,
+        note: str | None,
+        meant: str | None,
+        kind: DeviceKind,
+        found: Callable[[Sequence[Device], Roles], Device],
+        made: Callable[[Device], "tuple[Made, SourceHealth[Any, Any]]"],
+    ) -> ChosenSource[Made]:
+        """Return the source `made` of the device `found`; with a `note` nobody named it, and it may be missing."""
+        may_miss = note is not None or self._context.allow_missing
+        device, missing = self._find(meant, kind, lambda: found(*self._plugged()), may_miss=may_miss)
+        refuse_fast(device, live=self._context.live)
+        if note is not None and missing is None:
+            chosen.notes.append(f"{note}: {_called(device)}")
+        if missing is None or device.id in self._known:
+            chosen.known.append(device)
+        locator = self._locator(device, missing, lambda: found(*self._now()))
+        source, health = made(device)
+        # From now on its id names it, or the word that did while it was never there.
+        word = meant or device.id if missing else device.id
+        supervision = Supervision(locator, health, may_miss, missing)
+        return ChosenSource(device.role or device.name, source, word, device=device, supervision=supervision)
+
+    def _plug_of(self, sound: Device) -> DeviceKind | None:
+        """Return the kind of the picture device on the plug of `sound`, as it was seen first; None without one."""
+        pair = sound.paired_with
+        for seen in (lambda: self._plugged()[0], self._listing):
+            if pair is None or pair in self._plugs:
+                break
+            self._plugs |= {device.id: device.kind for device in seen() if device.id == pair}
+        return self._plugs.get(pair or "")
+
+    def _find[Found](
+        self, word: str | None, kind: DeviceKind, find: Callable[[], Found], *, may_miss: bool
+    ) -> tuple[Found | Device, DeviceNotFound | None]:
+        """Return the device of `find`, or a stand-in with the reason; `word` is its id, its role or its name."""
+        if known := self._known.get(word or ""):
+            return self._find_again(known, may_miss=may_miss)
+        try:
+            return find(), None
+        except DeviceNotFound as error:
+            if not may_miss:
+                raise
+            return _stand_in(word, kind, self._plugged()[1]), error
+
+    def _find_again(self, known: Device, *, may_miss: bool) -> tuple[Device, DeviceNotFound | None]:
+        """Return a device that was chosen before: it, and why it is missing where it is not there now."""
+        if known.id.startswith(SERVER_INPUTS):
+            return known, None  # whether it is there shows when it is opened
+        found = resolve(binding_of(known, self._clock.now()), self._plugged()[0])
+        if isinstance(found, Device):
+            return found, None
+        error = DeviceNotFound(
+            f"{known.name} is missing: {found.reason}", hint="Plug it in: it is shown as soon as it is there."
+        )
+        if not may_miss:
+            raise error
+        return known, error
+
+    def _locator(
+        self, device: Device, missing: DeviceNotFound | None, named: Callable[[], Device | None]
+    ) -> DeviceLocator:
+        claim = Claim(self._claims)
+        if missing is not None and device.id not in self._known:
+            if device.role:
+                claim.expect(self._plugged()[1][device.role])
+            every_s = ASK_SERVERS_S if device.kind is DeviceKind.MICROPHONE else 0.0
+            return NamedLocator(named, lambda found: self._bound(found, claim), self._clock, every_s)
+        return self._bound(device, claim)
+
+    def _bound(self, device: Device, claim: Claim) -> DeviceLocator:
+        if device.id.startswith(SERVER_INPUTS):
+            return AlwaysThere(device)
+        return BoundLocator(binding_of(device, self._clock.now()), self._listing, claim)
+
+    def _now(self) -> tuple[Sequence[Device], Roles]:
+        """Return the devices that are plugged in now, and the roles."""
+        roles = self._plugged()[1]
+        return with_roles(self._listing(), roles), roles
+
+    def _plugged(self) -> tuple[list[Device], Roles]:
+        """Return the devices of the first look, with their roles, and all roles that were given."""
+        if self._listed is None:
+            roles: Roles = {}
+            try:
+                roles = roles_store().read()
+            except StateError as error:
+                self.unread = error
+            self._listed = with_roles(list_devices(), roles), roles
+        return self._listed
+
+
+def _stand_in(word: str | None, kind: DeviceKind, roles: Roles) -> Device:
+    """Return a stand-in for a missing device: the one that its role was given to, or only its name."""
+    role = (word or "").strip().casefold()
+    if role not in roles:
+        return Device(id=word or str(kind), kind=kind, name=word or str(kind))
+    bound = roles[role]
+    return Device(id=bound.id, kind=bound.kind, name=bound.name, vid=bound.vid, pid=bound.pid, role=role)
+
+
+def _called(device: Device) -> str:
+    role = f"{device.role}, " if device.role else ""
+    return f"{role}{device.name} ({device.id})"

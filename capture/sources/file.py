@@ -1,0 +1,454 @@
+"""Files as sources: whatever PyAV opens, delivered as a camera or a microphone would deliver it, paced or unpaced.
+
+Media time 0 is where the file begins, for pictures and sound alike. Files keep their own timestamps. One that ends
+before it says so is broken off: its source is lost, not ended.
+"""
+
+import contextlib
+import re
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from av.audio.stream import AudioStream
+from av.bitstream import BitStreamFilterContext
+from av.packet import Packet
+from av.stream import Discard, Disposition
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from capture.media.convert import FrameConverter, matrix_of
+from capture.media.jpeg import JpegDecoder
+from capture.media.pictures import BySize, fit, turned
+from capture.pacing import Pace
+from capture.source import (
+    SAMPLE_RATE,
+    AudioBlock,
+    AudioSource,
+    Coded,
+    CodedPicture,
+    Frame,
+    Matrix,
+    Samples,
+    Size,
+    SourceEnded,
+    VideoFormat,
+    VideoSource,
+)
+from config.errors import MediaError
+from config.settings.quantities import clock_text
+from devices.host.clock import NANOSECONDS, nanoseconds
+
+_MICROSECOND_NS = 1000
+_GUESSED = frozenset({"aac", "ac3", "eac3", "mp3"})
+"""Formats that do not say how long they are: FFmpeg guesses it from the first bit rate."""
+_TIME = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")
+_LEAST_MISSING_NS = NANOSECONDS
+"""What a file may say to be longer than it is: streams are not cut to the same length, and rates are rounded."""
+
+
+class MediaFile:
+    """A media file, with its errors translated and its times counted from its beginning."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            # Playlists must not reach out to the network, nor odd names be taken for protocols.
+            self._container = av.open(f"file:{path}", options={"protocol_whitelist": "file"})
+        except (av.FFmpegError, OSError) as error:
+            raise MediaError(
+                f"{path} cannot be opened as a recording: {error.strerror}", hint="choose a file that a player plays"
+            ) from error
+        self._start_ns = (self._container.start_time or 0) * _MICROSECOND_NS
+        self.is_cut_off = False
+        """Whether the last of what was read is not whole."""
+        self._end_ns = 0  # of what was read
+
+    def video(self) -> VideoStream:
+        """Return the stream of pictures."""
+        return self._only(self._container.streams.video, "pictures")
+
+    def audio(self) -> AudioStream:
+        """Return the stream of sound."""
+        return self._only(self._container.streams.audio, "sound")
+
+    def _only[S: (VideoStream, AudioStream)](self, streams: Sequence[S], kind: str) -> S:
+        stream = next((s for s in streams if not s.disposition & Disposition.attached_pic), None)
+        if stream is None or stream.codec_context is None:
+            self.close()
+            raise MediaError(f"{self._path} holds no {kind}", hint=f"choose a file with {kind} in it")
+        for other in self._container.streams:
+            if other.index != stream.index:
+                other.discard = Discard.all
+        return stream
+
+    def packets[S: (VideoStream, AudioStream)](
+        self, stream: S
+    ) -> "Iterator[Packet[S]]":  # quoted: no generic when it runs
+        """Yield the stream's packets, at the end an empty one that empties the decoder."""
+        try:
+            for packet in self._container.demux(stream):
+                if packet.size:
+                    self.is_cut_off = packet.is_corrupt
+                    self._end_ns = max(self._end_ns, self._end_of(packet))
+                yield packet
+        except (av.FFmpegError, OSError) as error:
+            raise MediaError(f"{self._path} cannot be read any further: {error.strerror}") from error
+
+    def media_ns(self, ticks: int, tick: Fraction) -> int:
+        """Return a time of so many ticks (each in seconds), as the file counts, in nanoseconds since its beginning."""
+        return nanoseconds(ticks, tick) - self._start_ns
+
+    def check_end(self, stream: VideoStream | AudioStream, end_ns: int) -> None:
+        """Raise MediaError where the stream ended at media time `end_ns`, and should not have."""
+        length_ns, end_ns = self._length_ns(stream), max(end_ns, self._end_ns)
+        is_short = end_ns < length_ns - _LEAST_MISSING_NS
+        if self.is_cut_off or is_short:
+            kind = "pictures" if stream.type == "video" else "sounds"
+            length = f" of {clock_text(length_ns / NANOSECONDS)}" if is_short else ""
+            raise MediaError(
+                f"{self._path} is not whole: the {kind} in it end after {clock_text(end_ns / NANOSECONDS)}{length}",
+                hint="copy the file again from where it came from",
+            )
+
+    def _end_of(self, packet: "Packet[VideoStream] | Packet[AudioStream]") -> int:  # quoted: no generic when it runs
+        """Return the media time up to which a packet lasts: the last picture of slides may do so for minutes."""
+        if packet.pts is None or not packet.time_base:
+            return 0
+        tick = Fraction(packet.time_base.num, packet.time_base.den)
+        return self.media_ns(packet.pts + (packet.duration or 0), tick)
+
+    def _length_ns(self, stream: VideoStream | AudioStream) -> int:
+        """Return up to which media time the file says that the stream goes; 0 where it does not."""
+        if self._container.format.name in _GUESSED:
+            return 0
+        if stream.duration:
+            tick = Fraction(stream.time_base.num, stream.time_base.den)
+            return self.media_ns((stream.start_time or 0) + stream.duration, tick)
+        if told := _TIME.match(stream.metadata.get("DURATION", "")):  # of Matroska
+            hours, minutes, seconds = (float(part) for part in told.groups())
+            return round((3600 * hours + 60 * minutes + seconds) * NANOSECONDS) - self._start_ns
+        # Of all streams: sound alone may well be shorter than that.
+        is_longest = stream.type == "video" or len(self._container.streams) == 1
+        return (self._container.duration or 0) * _MICROSECOND_NS if is_longest else 0
+
+    def close(self) -> None:
+        """Close the file; idempotent."""
+        self._container.close()
+
+
+_AS_SENT = {"mjpeg": "null", "h264": "h264_mp4toannexb", "hevc": "hevc_mp4toannexb"}
+"""By codec, the filter that makes of a file's packets what a camera sends, parameter sets before each keyframe."""
+
+
+def copied_form(stream: VideoStream) -> Coded | None:
+    """Return the form of the pictures of a film that can be copied, None for other codecs."""
+    codec = stream.codec_context.name
+    return Coded(codec, stream.width, stream.height) if codec in _AS_SENT else None
+
+
+def _copying(
+    stream: VideoStream, at_ns: Callable[[int, Fraction], int]
+) -> "Callable[[Packet[VideoStream]], list[CodedPicture]]":  # quoted: no generic when it runs
+    """Return a function that copies the pictures of a packet, and empties it; `at_ns` turns ticks into session time."""
+    filtering = BitStreamFilterContext(_AS_SENT[stream.codec_context.name], stream)
+    tick = Fraction(stream.time_base.num, stream.time_base.den)
+
+    def copied(packet: "Packet[VideoStream]") -> list[CodedPicture]:
+        return [
+            CodedPicture(bytes(one), at_ns(one.dts or 0 if one.pts is None else one.pts, tick), one.is_keyframe)
+            for one in (filtering.filter(packet) if packet.size else ())
+        ]
+
+    return copied
+
+
+_USUAL_RATE = Fraction(30)
+_SLOWEST_RATE, _FASTEST_RATE = Fraction(1), Fraction(120)
+_RATE_TOLERANCE = Fraction(1, 20)
+_BLOCK_FRAMES = 1024
+_MAX_CHANNELS = 2
+_NOT_OURS = "a picture of another source"
+_JITTER_NS = NANOSECONDS // 20
+"""Sound whose timestamps are off by less is continuous: containers round them to milliseconds."""
+
+
+class FileVideoSource(VideoSource):
+    """The pictures of a file, scaled down to fit; only MJPEG stays compressed until `decode`.
+
+    `copied`: H.264 and H.265 come as in the file, too (`Frame.copies`).
+    """
+
+    def __init__(
+        self, path: Path, pace: Pace, *, max_width: int | None = None, max_height: int | None = None,
+        copied: bool = False,
+    ) -> None:  # fmt: skip
+        self.name = path.name
+        self._path = path
+        self._pace = pace
+        self._limits = max_width, max_height
+        self._copied = copied
+        self.coded: Coded | None = None
+        """The form in which its pictures can be stored as they are; None while it is not open, and for other codecs."""
+        self._file: MediaFile | None = None
+        self._jpegs: BySize[JpegDecoder] | None = None
+        self._converters: BySize[FrameConverter] | None = None
+        self._quarters = 0
+        """How many quarters of a circle, to the left, the pictures are to be turned."""
+        self._matrix = Matrix.BT601
+        self._delivery: _Delivery[_Payload] | None = None
+
+    def open(self) -> VideoFormat:
+        """Open the file; raises MediaError when it holds no pictures that can be decoded."""
+        self._file = file = MediaFile(self._path)
+        stream = file.video()
+        self._quarters = quarters = _quarter_turns(self._path)
+        shape = _turned(_display_size(stream), quarters)
+        size = fit(*shape, self._limits[0] or shape[0], self._limits[1] or shape[1])
+        rate = _nominal_rate(stream)
+        self.coded = copied_form(stream) if self._copied else None
+        self._jpegs = self._converters = None
+        if stream.codec_context.name == "mjpeg" and not quarters and shape == (stream.width, stream.height):
+            self._matrix = Matrix.BT601
+            self._jpegs = BySize(*size, lambda *smaller: JpegDecoder(*shape, *smaller))
+            payloads = _jpegs(file, stream)
+        else:
+            context = stream.codec_context
+            context.thread_type = "AUTO"
+            self._matrix = matrix = matrix_of(context.colorspace, context.height)
+            self._converters = BySize(*size, lambda *shown: FrameConverter(*_turned(shown, quarters), matrix))
+            payloads = _decoded(file, stream, _copying(stream, self._at_ns) if self.coded else None)
+        timed = _timed(payloads, file, stream, round(NANOSECONDS / rate))
+        self._delivery = _Delivery(self._pace, "video", timed)
+        return VideoFormat(*size, rate, self._matrix)
+
+    def read(self, timeout_s: float) -> Frame | None:
+        """Return the next picture when its time has come; raises SourceEnded after the last."""
+        if self._delivery is None:
+            raise SourceEnded
+        item = self._delivery.next(timeout_s)
+        return None if item is None else Frame(item[0], *item[1])
+
+    def decode(self, frame: Frame, within: Size | None = None) -> VideoFrame:
+        """Return the picture, at most of size `within`, not to be written to; raises MediaError when it is damaged."""
+        payload = frame.payload
+        if payload == b"":
+            raise MediaError("the file is damaged there")
+        if isinstance(payload, bytes):
+            if self._jpegs is None:
+                raise TypeError(_NOT_OURS)
+            return self._jpegs.get(within).decode(payload)
+        if self._converters is None:
+            raise TypeError(_NOT_OURS)
+        picture = self._converters.get(within).convert(payload)
+        return turned(picture, self._quarters, self._matrix) if self._quarters else picture
+
+    def _at_ns(self, ticks: int, tick: Fraction) -> int:
+        return self._pace.start_ns() + max(0, self._file.media_ns(ticks, tick) if self._file else 0)
+
+    def close(self) -> None:
+        """Close the file; no other track waits for this one any more."""
+        self._pace.finish("video")
+        self._delivery = None
+        if self._file is not None:
+            self._file.close()
+
+
+class FileAudioSource(AudioSource):
+    """The sound of a file at 48 kHz, mono or stereo as it is there (more channels become stereo), or as asked."""
+
+    def __init__(self, path: Path, pace: Pace, *, channels: int | None = None) -> None:
+        self.name = path.name
+        self.channels = channels or _MAX_CHANNELS
+        self._path = path
+        self._pace = pace
+        self._asked = channels
+        self._file: MediaFile | None = None
+        self._delivery: _Delivery[AudioBlock] | None = None
+
+    def open(self) -> None:
+        """Open the file; raises MediaError when it holds no sound that can be decoded."""
+        self._file = MediaFile(self._path)
+        stream = self._file.audio()
+        self.channels = self._asked or min(stream.codec_context.channels, _MAX_CHANNELS)
+        self._delivery = _Delivery(self._pace, "audio", _blocks(self._file, stream, self.channels, self._pace))
+
+    def read(self, timeout_s: float) -> AudioBlock | None:
+        """Return the next block when its last sample's time has come; raises SourceEnded after the last."""
+        if self._delivery is None:
+            raise SourceEnded
+        item = self._delivery.next(timeout_s)
+        return None if item is None else item[1]
+
+    def close(self) -> None:
+        """Close the file; no other track waits for this one any more."""
+        self._pace.finish("audio")
+        self._delivery = None
+        if self._file is not None:
+            self._file.close()
+
+
+type _Payload = tuple[bytes | VideoFrame, Sequence[CodedPicture]]
+"""A picture as `decode` takes it, and `Frame.copies`."""
+
+
+class _Delivery[T]:
+    """Hands out what a track holds, each item when the pace allows it."""
+
+    def __init__(self, pace: Pace, track: str, items: Iterator[tuple[int, T]]) -> None:
+        self._pace = pace
+        self._track = track
+        self._items = items
+        self._read: deque[tuple[int, T]] = deque()
+        self._failed: MediaError | None = None
+
+    def next(self, timeout_s: float) -> tuple[int, T] | None:
+        """Return the next item and its time on the session clock, or None when that has not come yet."""
+        if not self._read:
+            self._read_on()
+        media_ns, item = self._read[0]
+        if not self._pace.wait(self._track, media_ns, timeout_s):
+            return None
+        self._read.popleft()
+        return self._pace.start_ns() + media_ns, item
+
+    def _read_on(self) -> None:
+        """Read as much as the pace finds worth having; raises SourceEnded, or MediaError, after the last item."""
+        try:
+            for media_ns, item in self._items:
+                self._read.append((media_ns, item))
+                if media_ns - self._read[0][0] >= self._pace.ahead_ns:
+                    break
+        except MediaError as error:
+            self._failed = error  # what comes before is delivered first
+        if not self._read:
+            # The pace goes on holding the other tracks here: the session may end with this one.
+            raise self._failed or SourceEnded
+        self._pace.reach(self._track, self._read[-1][0])
+
+
+def _jpegs(file: MediaFile, stream: VideoStream) -> Iterator[tuple[int | None, _Payload]]:
+    """Yield MJPEG as it is in the file, each picture with its time in the stream's ticks."""
+    for packet in file.packets(stream):
+        if packet.size:
+            yield packet.dts if packet.pts is None else packet.pts, (bytes(packet), ())
+
+
+def _decoded(
+    file: MediaFile, stream: VideoStream, copied: "Callable[[Packet[VideoStream]], list[CodedPicture]] | None"
+) -> Iterator[tuple[int | None, _Payload]]:
+    """Yield the pictures of any other codec, decoded in order; no bytes stand for those that the decoder refused."""
+    copies: list[CodedPicture] = []
+    is_damaged = False
+    for packet in file.packets(stream):
+        try:
+            frames = stream.codec_context.decode(packet)
+        except av.InvalidDataError:
+            is_damaged = True
+            continue
+        copies += copied(packet) if copied else ()
+        for frame in frames:
+            if is_damaged:
+                yield frame.pts, (b"", ())
+            is_damaged = frame.is_corrupt
+            yield frame.pts, (frame, copies)
+            copies = []
+    file.is_cut_off |= is_damaged
+
+
+def _timed(
+    payloads: Iterator[tuple[int | None, _Payload]], file: MediaFile, stream: VideoStream, step_ns: int
+) -> Iterator[tuple[int, _Payload]]:
+    """Give each payload its media time; the first fills the beginning, no bytes the time up to theirs, by `step_ns`."""
+    tick = Fraction(stream.time_base.num, stream.time_base.den)
+    next_ns, last_ns = 0, -1
+    for ticks, (picture, copies) in payloads:
+        media_ns = next_ns if ticks is None else file.media_ns(ticks, tick)
+        is_damaged = picture == b""
+        if last_ns < 0 or is_damaged:
+            for last_ns in range(next_ns, media_ns - 3 * step_ns // 4, step_ns):
+                yield last_ns, (picture, ())
+        if not is_damaged:
+            last_ns = max(media_ns, last_ns + 1)
+            yield last_ns, (picture, copies)
+        next_ns = last_ns + step_ns
+    file.check_end(stream, next_ns)
+
+
+def _quarter_turns(path: Path) -> int:
+    """Return the quarters of a circle, to the left, by which pictures are turned: the first says so, not the stream."""
+    file = MediaFile(path)
+    try:
+        stream = file.video()
+        for packet in file.packets(stream):
+            with contextlib.suppress(av.InvalidDataError):
+                for frame in stream.codec_context.decode(packet):
+                    return round(frame.rotation / 90) % 4
+    except MediaError:
+        pass  # its source tells of that
+    finally:
+        file.close()
+    return 0
+
+
+def _turned(size: Size, quarters: int) -> Size:
+    return (size[1], size[0]) if quarters % 2 else size
+
+
+def _display_size(stream: VideoStream) -> tuple[int, int]:
+    """Return the size at which the pictures have square pixels, never fewer than they have."""
+    aspect = float(stream.sample_aspect_ratio or 1)
+    if aspect >= 1:
+        return round(stream.width * aspect), stream.height
+    return stream.width, round(stream.height / aspect)
+
+
+def _nominal_rate(stream: VideoStream) -> Fraction:
+    """Return what the stream says of its rate; the average of a short file is off by its last picture's duration."""
+    average, guessed = (
+        Fraction(rate.numerator, rate.denominator) if rate and _SLOWEST_RATE <= rate <= _FASTEST_RATE else None
+        for rate in (stream.average_rate, stream.guessed_rate)
+    )
+    if average and guessed:
+        return guessed if abs(average - guessed) < guessed * _RATE_TOLERANCE else average
+    return average or guessed or _USUAL_RATE
+
+
+def _blocks(file: MediaFile, stream: AudioStream, channels: int, pace: Pace) -> Iterator[tuple[int, AudioBlock]]:
+    """Yield blocks with the media time of their end; timestamps count samples, except where the file has a gap."""
+    anchor_ns: int | None = None
+    count = end_ns = 0
+    for media_ns, samples in _resampled(file, stream, channels):
+        jumps = anchor_ns is not None and media_ns is not None and media_ns - end_ns >= _JITTER_NS
+        if anchor_ns is None or jumps:
+            anchor_ns = end_ns = max(0, media_ns or 0)
+            count = 0
+        for first in range(0, len(samples), _BLOCK_FRAMES):
+            part = samples[first : first + _BLOCK_FRAMES]
+            begin_ns, count = end_ns, count + len(part)
+            end_ns = anchor_ns + count * NANOSECONDS // SAMPLE_RATE
+            yield end_ns, AudioBlock(pace.start_ns() + begin_ns, part, jumps=jumps and first == 0)
+    file.check_end(stream, end_ns)
+
+
+def _resampled(file: MediaFile, stream: AudioStream, channels: int) -> Iterator[tuple[int | None, Samples]]:
+    """Yield the sound at SAMPLE_RATE with its media time, None where the file does not say."""
+    is_mono = channels == 1 or stream.codec_context.channels == 1
+    resampler = av.AudioResampler("s16", "mono" if is_mono else "stereo", SAMPLE_RATE)
+    for packet in file.packets(stream):
+        try:
+            frames = stream.codec_context.decode(packet)
+        except av.InvalidDataError:
+            continue
+        for frame in [*frames, *([] if packet.size else [None])]:
+            for part in resampler.resample(frame):
+                samples = part.to_ndarray().reshape(-1, part.layout.nb_channels).astype(np.int16, copy=False)
+                if samples.shape[1] < channels:
+                    samples = np.repeat(samples, channels, axis=1)
+                media_ns = None
+                if part.pts is not None and part.time_base is not None:
+                    media_ns = file.media_ns(part.pts, Fraction(part.time_base.num, part.time_base.den))
+                yield media_ns, samples

@@ -1,0 +1,24 @@
+"""`synthetic`: a talk that never took place, picture and voice, for whoever has no devices."""
+
+from capture.source import AudioSource, VideoSource
+from capture.sources.kind import ChosenSource, SourceContext, SourceKind, nothing_follows
+
+
+def picture(word: str, context: SourceContext) -> ChosenSource[VideoSource]:
+    """Return the picture."""
+    from capture.synthetic.video import SyntheticVideo
+
+    asked = context.requirements
+    source = SyntheticVideo(asked.width, asked.height, asked.rate, context.pace, context.stop)
+    return ChosenSource(source.name, source, nothing_follows(word))
+
+
+def sound(word: str, context: SourceContext) -> ChosenSource[AudioSource]:
+    """Return the voice."""
+    from capture.synthetic.audio import SyntheticAudio
+
+    source = SyntheticAudio(context.pace, context.stop, context.requirements.channels)
+    return ChosenSource(source.name, source, nothing_follows(word))
+
+
+KIND = SourceKind(picture, sound, nothing_follows)

@@ -1,0 +1,188 @@
+"""The device of a session in whichever port and with whichever node; inputs do not take what another one claims."""
+
+import contextlib
+import threading
+from collections.abc import Callable, Sequence
+
+from capture.sources.outage import DeviceLocator, Located
+from config.errors import DeviceError
+from devices.host.clock import NANOSECONDS, Clock
+from devices.model.device import Device
+from devices.roles.matching import Binding, binding_of, resolve
+
+type Listing = Callable[[], Sequence[Device]]
+"""Returns what is plugged in now, or what a monitor last saw."""
+
+
+type _Plug = tuple[str | None, str | None, str | None]
+
+
+_claiming = threading.Lock()
+"""Held while a claim is read or changed, as each input has its thread."""
+
+
+class Claim:
+    """The device that one input is bound to, and the one it tries to open: no other input tries that meanwhile."""
+
+    def __init__(self, session: "list[Claim] | None" = None) -> None:
+        """Claim nothing yet; `session` has the claims of all inputs of one session."""
+        self.bound: Binding | None = None
+        self.tried: Binding | None = None
+        self.home: object | None = None
+        """One for all inputs that came from one plug, wherever they are now; None for a device that was never there."""
+        self._session = [] if session is None else session
+        self._session.append(self)
+
+    def expect(self, binding: Binding) -> None:
+        """Claim the device that a role was given to, which was never there yet."""
+        with _claiming:
+            self.bound = binding
+
+    def bind(self, binding: Binding) -> None:
+        """Claim the device of `binding`, which is there or was; picture and sound of one plug belong together."""
+        with _claiming:
+            self.bound = binding
+            homes = (other.home for other in self._others() if other.bound and _plug(other.bound) == _plug(binding))
+            self.home = next(filter(None, homes), None) or object()
+
+    def is_free(self, device: Device, devices: Sequence[Device]) -> bool:
+        """Return whether no other input, but of the same home, claims the whole plug of `device`. Needs the lock."""
+        return not any(
+            isinstance(found := resolve(binding, devices), Device) and _plug(found) == _plug(device)
+            for other in self._others()
+            if other.home is None or other.home is not self.home
+            for binding in (other.bound, other.tried)
+            if binding
+        )
+
+    def _others(self) -> list["Claim"]:
+        return [claim for claim in self._session if claim is not self]
+
+
+def _plug(of: Device | Binding) -> _Plug:
+    return of.vid, of.pid, of.place or of.port
+
+
+class BoundLocator:
+    """Locates one device, known again as a role's is (devices/roles/matching.py).
+
+    A device without a serial number is also known in another port, if it alone of its make has come since ours went and
+    no other input claims it; the answer says that this is not certain. The binding changes only when a found device was
+    opened.
+    """
+
+    def __init__(self, binding: Binding, listing: Listing, claim: Claim | None = None) -> None:
+        self._binding = binding
+        self._listing = listing
+        self._claim = claim or Claim()
+        self._claim.bind(binding)
+        self._others: frozenset[str] | None = None  # of its make, and there when it went
+
+    def lost(self) -> None:
+        """Take note that it is gone from where it was."""
+        self._others = None
+
+    def regained(self) -> None:
+        """Take note that it has been opened where it was found last."""
+        with _claiming:
+            if self._claim.tried:
+                self._binding = self._claim.bound = self._claim.tried
+            self._claim.tried = None
+
+    def find(self) -> Located | None:
+        """Return where it is now, None while it is not plugged in."""
+        devices = self._listing()
+        with _claiming:
+            found = self._found(devices)
+            self._claim.tried = binding_of(found.device, self._binding.at) if found else None
+            return found
+
+    def _found(self, devices: Sequence[Device]) -> Located | None:
+        found = resolve(self._binding, devices)
+        if isinstance(found, Device):
+            return self._located(found)
+        elsewhere = {device.id: device for device in found.elsewhere}
+        if self._others is None:
+            self._others = frozenset(elsewhere)
+        came = [device for key, device in elsewhere.items() if key not in self._others and self._is_alike(device)]
+        free = [device for device in came if self._claim.is_free(device, devices)]
+        if len(free) == 1 and not _has_serial(self._binding):
+            return self._located(free[0], is_certain=False)
+        return None
+
+    def _is_alike(self, device: Device) -> bool:
+        known = self._binding.capabilities
+        return not _serial(device) and (known is None or known == device.capabilities)
+
+    def _located(self, device: Device, *, is_certain: bool = True) -> Located:
+        moved_from = self._binding.port if self._binding.port != device.port else None
+        return Located(device, moved_from, is_certain)
+
+
+def _has_serial(binding: Binding) -> bool:
+    return (binding.serial or binding.shared_serial) is not None
+
+
+def _serial(device: Device) -> str | None:
+    return device.serial or device.shared_serial
+
+
+class NamedLocator:
+    """Locates a device that was missing when a session was armed: the first with its name, then that one."""
+
+    def __init__(
+        self,
+        named: Callable[[], Device | None],
+        then: Callable[[Device], DeviceLocator],
+        clock: Clock,
+        every_s: float = 0.0,
+    ) -> None:
+        """`named` returns the device; None, or a DeviceError, without one. It is asked once in `every_s`."""
+        self._named = named
+        self._then = then
+        self._clock = clock
+        self._every_ns = round(every_s * NANOSECONDS)
+        self._next_ns = 0
+        self._found: DeviceLocator | None = None
+
+    def lost(self) -> None:
+        """Take note that it is gone from where it was."""
+        if self._found:
+            self._found.lost()
+
+    def regained(self) -> None:
+        """Take note that it has been opened where it was found last."""
+        if self._found:
+            self._found.regained()
+
+    def find(self) -> Located | None:
+        """Return where it is now, None while it is not plugged in."""
+        if self._found:
+            return self._found.find()
+        if self._clock.now_ns() < self._next_ns:
+            return None
+        device = None
+        with contextlib.suppress(DeviceError):
+            device = self._named()
+        if device is None:
+            self._next_ns = self._clock.now_ns() + self._every_ns
+            return None
+        self._found = self._then(device)
+        return Located(device)
+
+
+class AlwaysThere:
+    """Locates an input of a sound server: whether it is there shows when it is opened."""
+
+    def __init__(self, device: Device) -> None:
+        self._device = device
+
+    def lost(self) -> None:
+        """Nothing to note."""
+
+    def regained(self) -> None:
+        """Nothing to note."""
+
+    def find(self) -> Located:
+        """Return the input itself."""
+        return Located(self._device)

@@ -1,0 +1,415 @@
+"""Cameras and capture cards: pictures from a V4L2 node, whatever happens to the device.
+
+PyAV reads without blocking and keeps its descriptor to itself: a second one is polled. A packet is memory of the
+driver, so it is copied at once.
+"""
+
+import contextlib
+import ctypes
+import errno
+import fcntl
+import os
+import select
+import threading
+import time
+from collections.abc import Callable, Generator, Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import cast
+
+import av
+from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Stream
+
+from capture.media.camera_pictures import CameraDecoder, decoder_for
+from capture.source import Coded, Frame, Matrix, Size, VideoFormat, VideoSource
+from config.errors import DeviceError, MediaError
+from devices.host.clock import NANOSECONDS, Clock, SystemClock, nanoseconds
+from devices.host.deadline import close_within, hung_closings
+from devices.kernel import v4l2
+from devices.model.device import Device
+from devices.model.mode_choice import ChosenMode, Wanted, choose_mode
+from devices.model.quirks import quirk
+from devices.monitor import holders
+from devices.monitor.modes import offer, sample_coding
+from devices.usb.ports import usable_bps
+
+
+def next_packet(container: InputContainer, stream: Stream) -> "Packet[Stream]":  # quoted: no generic when it runs
+    """Return the next packet of `stream`; raises what `demux` raises. At the end it is an empty one, each time.
+
+    PyAV's generator is closed, not left to be collected: a dropped one leaks (PyAV 19.0: 190 bytes, 20 MB an hour of a
+    camera's pictures), and holds on to its last packet, which is memory of the driver.
+    """
+    packets = cast("Generator[Packet[Stream], None, None]", container.demux(stream))
+    try:
+        return next(packets)
+    finally:
+        packets.close()
+
+
+_DELETED = " (deleted)"
+_TRIES_AFTER_S = (0.0, 0.05, 0.1, 0.2)
+
+
+def unmap(node: str) -> int:
+    """Unmap all pieces of `node` in this process's memory, and return how many there were.
+
+    When STREAMON fails, libavdevice closes its descriptor and leaves its buffers mapped: the node stays busy for every
+    program until this process ends. Nothing is unmapped while this process keeps the node open.
+    """
+    if not any(_is_closed(node, after_s) for after_s in _TRIES_AFTER_S):
+        return 0
+    munmap = ctypes.CDLL(None, use_errno=True).munmap
+    munmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t)
+    return sum(munmap(begin, end - begin) == 0 for begin, end in list(_mapped(node)))
+
+
+def _mapped(node: str) -> Iterator[tuple[int, int]]:
+    """Yield where each piece of `node` begins and ends in memory."""
+    for line in Path("/proc/self/maps").read_text(errors="replace").splitlines():
+        addresses, *_, path = (*line.split(maxsplit=5), "")[:6]
+        if path.removesuffix(_DELETED) == node:
+            begin, end = addresses.split("-")
+            yield int(begin, 16), int(end, 16)
+
+
+def _is_closed(node: str, after_s: float) -> bool:
+    time.sleep(after_s)
+    for link in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):  # that of the listing itself
+            if str(link.readlink()).removesuffix(_DELETED) == node:
+                return False
+    return True
+
+
+_STATUS = {
+    v4l2.IN_ST_NO_POWER: "its input has no power",
+    v4l2.IN_ST_NO_SIGNAL: "nothing is plugged into it, or what is plugged in sends nothing",
+    v4l2.IN_ST_NO_H_LOCK: "it cannot lock to the signal",
+    v4l2.IN_ST_NO_SYNC: "it cannot lock to the signal",
+    v4l2.IN_ST_NO_CARRIER: "nothing is plugged into it, or what is plugged in sends nothing",
+}
+_TIMINGS = {
+    errno.ENOLINK: "nothing is plugged into it, or what is plugged in sends nothing",
+    errno.ENOLCK: "its signal is unstable",
+    errno.ERANGE: "it does not understand the signal: set another resolution on the computer",
+}
+
+
+def _receiver_of(fd: int) -> int | None:
+    """Return the input's number if it tells of its signal; UVC devices, which may hang, are never asked twice."""
+    index = ctypes.c_int()
+    entry = v4l2.Input()
+    try:
+        fcntl.ioctl(fd, v4l2.VIDIOC_G_INPUT, index)
+        entry.index = index.value
+        fcntl.ioctl(fd, v4l2.VIDIOC_ENUMINPUT, entry)
+    except OSError:
+        return None
+    return index.value if entry.is_receiver else None
+
+
+def _signal_problem(fd: int, receiver: int) -> str | None:
+    """Return the fault of the signal, None if there is none or the device does not say."""
+    entry = v4l2.Input()
+    entry.index = receiver
+    try:
+        fcntl.ioctl(fd, v4l2.VIDIOC_ENUMINPUT, entry)
+    except OSError:
+        return None  # it has gone, which reading says
+    for flag, words in _STATUS.items():
+        if entry.status & flag:
+            return words
+    if not entry.capabilities & v4l2.IN_CAP_DV_TIMINGS:
+        return None
+    try:
+        fcntl.ioctl(fd, v4l2.VIDIOC_QUERY_DV_TIMINGS, v4l2.DvTimings())
+    except OSError as error:
+        return _TIMINGS.get(error.errno or 0)
+    return None
+
+
+_OLDEST_NS = 2 * NANOSECONDS
+_FUTURE_NS = NANOSECONDS // 4
+"""Some drivers stamp a frame with the time at which it should have been complete."""
+
+
+class Stamps:
+    """Turns a driver's timestamps into times of the session clock that never go back.
+
+    V4L2 stamps frames with CLOCK_MONOTONIC, the session clock, unless a driver chooses another. That shows at the first
+    frame; from then on a late stamp is a frame that waited, and one from the future is not believed.
+    """
+
+    def __init__(self) -> None:
+        self.is_monotonic: bool | None = None
+        self._last_ns = 0
+
+    def begin_anew(self) -> None:
+        """Judge the driver's stamps anew: the device has been opened again, and may have another clock than before."""
+        self.is_monotonic = None
+
+    def stamp(self, driver_ns: int | None, now_ns: int) -> int:
+        """Return when a frame was captured that the driver stamped `driver_ns` and that arrived at `now_ns`."""
+        if self.is_monotonic is None:
+            self.is_monotonic = driver_ns is not None and -_FUTURE_NS < now_ns - driver_ns < _OLDEST_NS
+        believed = now_ns
+        if self.is_monotonic and driver_ns is not None and driver_ns <= now_ns + _FUTURE_NS:
+            believed = driver_ns
+        self._last_ns = max(believed, self._last_ns + 1)
+        return self._last_ns
+
+
+_INPUT_FORMATS = {
+    "MJPG": "mjpeg",
+    "JPEG": "mjpeg",
+    "YUYV": "yuyv422",
+    "UYVY": "uyvy422",
+    "NV12": "nv12",
+    "YU12": "yuv420p",
+    "H264": "h264",
+}
+"""FFmpeg's names of V4L2's pixel formats."""
+
+_CODED = {"MJPG": "mjpeg", "JPEG": "mjpeg", "H264": "h264"}
+"""FFmpeg's names of the formats that are compressed."""
+
+_NON_BLOCKING = "4"
+_AS_IT_COMES = {"fflags": "52", "probesize": "32"}  # non-blocking, no parser, nothing filled in
+"""For H.264, which FFmpeg would otherwise parse: it holds back each picture until the next has come, takes the first
+one's timestamp away, and looks at eight before it is open."""
+_OPEN_S = 1.0
+"""How long FFmpeg may spin for a first picture to look at; without one the device is open all the same."""
+_CLOSE_S = 0.4
+_MOST_READ_AHEAD = 256
+_LONGEST_WAIT_S = 0.02
+"""A driver whose second descriptor does not tell of pictures delays them by no more than this."""
+_GONE = select.POLLERR | select.POLLHUP | select.POLLNVAL
+
+
+class V4l2Source(VideoSource):
+    """The pictures of one camera or capture card.
+
+    The best mode for `width`, `height` and `rate` is opened, and larger pictures are scaled down. `prepare` sets the
+    controls before each opening, and must not raise. With `coded_only` compressed pictures are preferred.
+    """
+
+    def __init__(
+        self,
+        device: Device,
+        *,
+        width: int,
+        height: int,
+        rate: float,
+        clock: Clock | None = None,
+        prepare: Callable[[Device], object] | None = None,
+        coded_only: bool = False,
+    ) -> None:
+        self.name = device.name
+        self.mode: ChosenMode | None = None
+        self.damaged = 0
+        self.stamps = Stamps()
+        self._device = device
+        self._prepare = prepare
+        self._coded_only = coded_only
+        self._node = device.node or ""
+        self._wanted = Wanted(width, height, rate)
+        self._clock = clock or SystemClock()
+        self._stream: _Stream | None = None
+        self._decoder: CameraDecoder | None = None
+
+    def relocate(self, device: Device) -> None:
+        """Open `device` the next time: the same one, with another node or in another port."""
+        self._device, self._node = device, device.node or ""
+
+    def open(self) -> VideoFormat:
+        """Start the device; raises a DeviceError. A device that does not answer takes the kernel five seconds."""
+        self.mode = self._choose()
+        if self._prepare:
+            self._prepare(self._device)
+        stream = _Stream(self.name, self._node, self.mode)
+        try:
+            size = stream.size
+            is_bt709, is_full_range = stream.coding
+            matrix = Matrix.BT709 if is_bt709 and self.mode.mode.format != "MJPG" else Matrix.BT601
+            self._decoder = decoder_for(
+                self.mode.mode.format,
+                size,
+                (self._wanted.width, self._wanted.height),
+                matrix=matrix,
+                full_range=is_full_range,
+            )
+        except ValueError as error:
+            self._close(stream)
+            raise DeviceError(
+                f"{self.name} ({self._node}) sends pictures that cannot be used: {error}", why="unsupported"
+            ) from error
+        self._stream = stream
+        codec = _CODED.get(self.mode.mode.format)
+        self.coded = Coded(codec, *size) if codec else None  # uncompressed pictures are too many to be stored
+        self.stamps.begin_anew()
+        return VideoFormat(self._decoder.width, self._decoder.height, stream.rate or self._rate(), matrix)
+
+    def _choose(self) -> ChosenMode:
+        if not self._node:
+            raise DeviceError(f"{self.name} gives no picture", hint="See: liput devices", why="unsupported")
+        modes = self._device.modes or offer(self._node, self.name).modes
+        if self._coded_only:
+            modes = tuple(mode for mode in modes if mode.format in _CODED) or modes
+        known = quirk(self._device.vid, self._device.pid)
+        chosen = choose_mode(modes, self._wanted, usable_bps=usable_bps(self._device), quirk=known)
+        if chosen is None:
+            formats = ", ".join(sorted({mode.format for mode in modes})) or "nothing"
+            message = f"{self.name} ({self._node}) offers no picture that can be recorded: {formats}"
+            raise DeviceError(message, hint="Use a device that offers MJPEG, YUYV, NV12 or H.264.", why="unsupported")
+        return chosen
+
+    def _rate(self) -> Fraction:
+        return Fraction(self._wanted.rate).limit_denominator(1001)
+
+    def read(self, timeout_s: float) -> Frame | None:
+        """Return the next frame, or None when none came within `timeout_s` seconds; raises DeviceError."""
+        deadline_ns = self._clock.now_ns() + round(timeout_s * NANOSECONDS)
+        while True:
+            stream = self._stream
+            if stream is None:
+                raise holders.lost(self.name, self._node)
+            with stream.lock:
+                if stream.is_closed:
+                    raise holders.lost(self.name, self._node)
+                packet = stream.packet()
+                if packet is None:
+                    remaining_ns = deadline_ns - self._clock.now_ns()
+                    if remaining_ns <= 0:
+                        return None
+                    stream.wait(min(remaining_ns / NANOSECONDS, _LONGEST_WAIT_S))
+                    continue
+            frame = self._frame(*packet)
+            if frame is not None:
+                return frame
+
+    def _frame(self, data: bytes, driver_ns: int | None) -> Frame | None:
+        if not data:
+            self.damaged += 1
+            return None
+        frame = Frame(self.stamps.stamp(driver_ns, self._clock.now_ns()), data)
+        if self._decoder is not None:
+            self._decoder.sees(frame)
+        return frame
+
+    def decode(self, frame: Frame, within: Size | None = None) -> av.VideoFrame:
+        """Return the picture, at most of the wanted size, and of `within`; raises MediaError when it is damaged."""
+        if self._decoder is None:
+            raise MediaError(f"{self.name} was never open")
+        return self._decoder.decode(frame, within)
+
+    def signal_problem(self) -> str | None:
+        """Return the driver's complaint about the signal; None if it has none, or cannot tell."""
+        stream = self._stream  # which closing may take away at any moment
+        if stream is None:
+            return None
+        with stream.lock:
+            return None if stream.is_closed else stream.signal_problem()
+
+    def close(self) -> None:
+        """Let go of the device within half a second; a device that hangs is let go by a thread left to itself."""
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            self._close(stream)
+
+    def _close(self, stream: "_Stream") -> None:
+        def close() -> None:
+            with stream.lock:  # a read that is under way ends within its wait
+                stream.close()
+
+        close_within(close, _CLOSE_S, self._node)
+
+    @property
+    def abandoned(self) -> int:
+        """How many closings of this node have not come to an end yet."""
+        return hung_closings(self._node)
+
+
+class _Stream:
+    """A node that streams."""
+
+    def __init__(self, name: str, node: str, chosen: ChosenMode) -> None:
+        self.lock = threading.Lock()
+        """Held while the driver is asked anything: by the thread that reads, and by the one that closes."""
+        self.is_closed = False
+        self._name, self._node = name, node
+        options = {
+            "input_format": _INPUT_FORMATS[chosen.mode.format],
+            "video_size": f"{chosen.mode.width}x{chosen.mode.height}",
+            "fflags": _NON_BLOCKING,
+        }
+        if chosen.mode.format == "H264":
+            options |= _AS_IT_COMES
+        if chosen.rate is not None:
+            options["framerate"] = str(Fraction(chosen.rate).limit_denominator(1001))
+        try:
+            self._container = av.open(node, format="v4l2", options=options, timeout=(_OPEN_S, None))
+        except (av.FFmpegError, OSError, ValueError) as error:
+            unmap(node)
+            raise holders.refusal(_errno(error), name, node) from error
+        self._stream = self._container.streams.video[0]
+        self.size = self._stream.codec_context.width, self._stream.codec_context.height
+        rate = self._stream.average_rate
+        self.rate = Fraction(rate.numerator, rate.denominator) if rate else None
+        """The rate that the driver agreed to, as it may have chosen another size."""
+        self._poll, self._watched = select.poll(), -1
+        self._receiver: int | None = None
+        with contextlib.suppress(OSError):
+            self._watched = os.open(node, os.O_RDWR | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+            self._poll.register(self._watched, select.POLLIN)
+            self._receiver = _receiver_of(self._watched)
+        self.coding = sample_coding(self._watched) if self._watched >= 0 else (False, False)
+
+    def packet(self) -> tuple[bytes, int | None] | None:
+        """Return the next packet's bytes and the driver's timestamp in nanoseconds, None if there is none now."""
+        try:
+            packet = next_packet(self._container, self._stream)
+        except BlockingIOError:
+            return None
+        except (av.FFmpegError, OSError, ValueError) as error:
+            raise self._lost(error) from error
+        except StopIteration as error:
+            raise self._lost(None) from error
+        stamp = None
+        if packet.pts is not None and packet.time_base is not None:
+            stamp = nanoseconds(packet.pts, Fraction(packet.time_base.num, packet.time_base.den))
+        return bytes(packet), stamp
+
+    def _lost(self, error: Exception | None) -> DeviceError:
+        return holders.lost(self._name, self._node, None if error is None else _errno(error))
+
+    def signal_problem(self) -> str | None:
+        return None if self._receiver is None else _signal_problem(self._watched, self._receiver)
+
+    def wait(self, timeout_s: float) -> None:
+        for _, events in self._poll.poll(timeout_s * 1000):
+            if events & _GONE and not events & select.POLLIN:
+                # Gone, which the next read says; or a driver that tells only the descriptor that streams.
+                self._poll.unregister(self._watched)
+
+    def close(self) -> None:
+        """Let go of the node; takes five seconds if the device hangs."""
+        self.is_closed = True
+        if self._watched >= 0:
+            os.close(self._watched)
+        self._take_what_was_read_ahead()
+        with contextlib.suppress(av.FFmpegError, OSError):
+            self._container.close()
+
+    def _take_what_was_read_ahead(self) -> None:
+        """Leave FFmpeg no packets: those it read ahead are freed after the device's state, which they use."""
+        with contextlib.suppress(av.FFmpegError, OSError, ValueError, StopIteration):
+            for _ in range(_MOST_READ_AHEAD):
+                next_packet(self._container, self._stream)
+
+
+def _errno(error: Exception) -> int:
+    code = getattr(error, "errno", None)
+    return code if isinstance(code, int) and code in errno.errorcode else errno.EIO

@@ -1,0 +1,421 @@
+"""A source at work: one thread, one state, its listeners, its queue.
+
+One attempt raises (capture/source.py); the worker tries again, whatever was raised. It happens on the worker's thread:
+a device that takes five seconds to say no holds up no other.
+"""
+
+import contextlib
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+import av
+
+from capture.source import AudioBlock, Frame, Size, Source, SourceEnded, VideoFormat, VideoSource
+from capture.sources.outage import DeviceLocator, Located, OutageKind, SourceOutage, outage_kind
+from capture.sources.source_queue import SourceQueue
+from config.errors import DeviceError, LiputError, MediaError, as_ours
+from devices.host import threads
+from devices.host.clock import NANOSECONDS, Clock
+
+if TYPE_CHECKING:
+    from capture.detectors.health import SourceHealth
+
+POLL_S = 0.1
+"""How long one read may take before the worker looks whether it should stop."""
+TURN_S = 1.0
+"""How long a source lets the one before it open first: on a bus with room for one, the one asked for first gets it."""
+RETRY_S = 0.25
+"""How often is looked whether a lost device is there again."""
+REFUSED_RETRY_S = 1.0
+"""The same after it was there and could not be opened."""
+STUCK_S, MOST_STUCK_S = 10.0, 80.0
+"""After so long without a picture a device that is still there is closed and opened again: some need that.
+It doubles with each time that did not help."""
+
+
+class SourceState(StrEnum):
+    """The states of a source; docs/architecture.md draws the ways between them."""
+
+    OPENING = "opening"
+    RUNNING = "running"
+    SILENT = "silent"
+    """Its device is there and gives nothing: it was closed, and is opened again."""
+    LOST = "lost"
+    """Its device is not there, and is looked for."""
+    REFUSED = "refused"
+    """Its device is there and cannot be opened; that is tried again."""
+    CLOSED = "closed"
+    """It gives nothing more: it came to its end, broke without a supervision, or was closed."""
+
+
+@dataclass(slots=True, eq=False)
+class Supervision:
+    """A device's worker needs it to find, open and judge the device again; files and synthetic sources have none."""
+
+    locator: DeviceLocator
+    health: "SourceHealth[Any, Any] | None" = None
+    may_miss: bool = False
+    """Whether a session begins without it, with a slate or silence in its place until it comes."""
+    missing: DeviceError | None = None
+    """Why its device is known not to be there: the first opening raises it."""
+
+
+class SourceEvents:
+    """Hears of the changes of one source, on its thread; this one does nothing."""
+
+    def lost(self, outage: SourceOutage) -> None:
+        """Hear that its device has gone, or cannot be opened for an unforeseen reason."""
+
+    def found(self, outage: SourceOutage, located: Located) -> None:
+        """Hear that its device has been opened again after `outage`."""
+
+    def hung(self, closings: int) -> None:
+        """Hear that the kernel has not let go of its device: so many closings have been left to it."""
+
+    def failed(self, error: LiputError) -> None:
+        """Hear that it gives nothing more, because of `error`."""
+
+
+class SourceWorker[Item, Opened: VideoFormat | None]:
+    """Reads one source into its queue, and opens its device again after a loss, where it has a supervision.
+
+    `open` and `read` are the steps of its thread. `form` is that of the last opening, None before and for sound.
+    """
+
+    _reopens_silent = False
+
+    def __init__(
+        self,
+        source: Source[Item, Opened],
+        clock: Clock,
+        *,
+        queue: SourceQueue[Item] | None = None,
+        supervision: Supervision | None = None,
+        events: SourceEvents | None = None,
+    ) -> None:
+        self.name = source.name
+        self.state = SourceState.OPENING
+        self.outage: SourceOutage | None = None
+        """Why it gives nothing, None while its device is there; may be read by any thread."""
+        self.form: Opened | None = None
+        self.error: Exception | None = None
+        """Why the first opening failed."""
+        self.queue: SourceQueue[Item] = SourceQueue(1) if queue is None else queue
+        self.supervision = supervision
+        self.listeners: list[Callable[[Item], None]] = []
+        """Each hears every item, on the worker's thread; must return at once, and not raise."""
+        self.picture_listeners: list[Callable[[av.VideoFrame], object]] = []
+        """Of a worker of pictures: each is lent every decoded one, on the thread that decodes; must return at once."""
+        self._source = source
+        self._clock = clock
+        self._events = SourceEvents() if events is None else events
+        self._health = supervision.health if supervision else None
+        self._changing = threading.Lock()
+        self._stopping = threading.Event()
+        self._has_tried = threading.Event()
+        self._next_ns = 0
+        self._heard_ns = clock.now_ns()
+        self._stuck_s = STUCK_S
+        self._thread: threading.Thread | None = None
+
+    def _enter(self, state: SourceState, outage: SourceOutage | None = None) -> None:
+        """Change the state; CLOSED is the last."""
+        with self._changing:
+            if self.state is not SourceState.CLOSED:
+                self.state, self.outage = state, outage
+
+    @property
+    def may_miss(self) -> bool:
+        """Whether a session begins without it."""
+        return self.supervision is not None and self.supervision.may_miss
+
+    @property
+    def has_tried(self) -> bool:
+        """Whether it has been opened, or refused."""
+        return self._has_tried.is_set()
+
+    def wait_until_tried(self, timeout_s: float) -> None:
+        """Wait until it has been opened, or refused."""
+        self._has_tried.wait(timeout_s)
+
+    # Opening
+
+    def open(self) -> Opened:
+        """Open the source for the first time; raises its error. A supervised one can be read all the same."""
+        try:
+            self.form = form = self._first_form()
+            self.error = None
+            self._heard_ns = self._clock.now_ns()
+            self._enter(SourceState.RUNNING)
+        except Exception as error:
+            self.error = error
+            raise
+        finally:
+            self._has_tried.set()
+        if self._stopping.is_set():  # closed meanwhile, when there was nothing to be closed yet
+            self._let_go()
+        return form
+
+    def _first_form(self) -> Opened:
+        supervision = self.supervision
+        if supervision is None:
+            return self._source.open()
+        try:
+            missing, supervision.missing = supervision.missing, None
+            if missing is not None:
+                raise missing  # noqa: TRY301 - it is an opening that has failed
+            return self._open()
+        except Exception as error:
+            told = self._told(error)
+            if isinstance(told, DeviceError):
+                self._lose(told, outage_kind(told, OutageKind.MISSING))
+            if told is error:
+                raise
+            raise told from error
+
+    def _open(self) -> Opened:
+        """Try once; the health log has the outcome."""
+        try:
+            form = self._source.open()
+        except LiputError as error:
+            if self._health:
+                self._health.refused(error)
+            raise
+        if self._health:
+            self._health.opened(form)
+        return form
+
+    # Reading
+
+    def read(self, timeout_s: float) -> Item | None:
+        """Return the next item, or None; a lost device is looked for. Raises SourceEnded; unsupervised, any error."""
+        if self.outage is not None:
+            self._reconnect(timeout_s)
+            return None
+        try:
+            item = self._source.read(timeout_s)
+        except SourceEnded:
+            raise
+        except Exception as error:
+            if self.supervision is None:
+                raise
+            self._lose(self._told(error))
+            return None
+        if self._health:
+            self._health.read(item)
+        if item is not None:
+            self._heard_ns = self._clock.now_ns()
+            self._stuck_s = STUCK_S
+            for listener in self.listeners:
+                listener(item)
+        elif self._reopens_silent and self.supervision and self._is_stuck():
+            self._reopen()
+        return item
+
+    def _is_stuck(self) -> bool:
+        """Return whether nothing has come for so long that opening it again is worth a try."""
+        # A device that the kernel has not let go of would say that it is busy.
+        return self._clock.now_ns() - self._heard_ns >= self._stuck_s * NANOSECONDS and not self._source.abandoned
+
+    def _reopen(self) -> None:
+        self._heard_ns = self._clock.now_ns()
+        self._stuck_s = min(2 * self._stuck_s, MOST_STUCK_S)
+        self._lose(DeviceError(f"{self.name} gives nothing", hint="it is opened again", why="lost"), OutageKind.SILENT)
+
+    # Outages
+
+    def _lose(self, error: LiputError, kind: OutageKind = OutageKind.LOST) -> None:
+        """Take note that the device is not there, and let go of it."""
+        now_ns = self._clock.now_ns()
+        outage = SourceOutage(kind, error.message, error.hint, now_ns)
+        self._enter(_STATES.get(kind, SourceState.REFUSED), outage)
+        self._next_ns = now_ns
+        if self.supervision:
+            self.supervision.locator.lost()
+        if kind is OutageKind.LOST and not self._stopping.is_set():
+            if self._health:
+                self._health.lost(error)
+            self._events.lost(outage)
+        self._let_go()
+        if closings := self._source.abandoned:
+            self._events.hung(closings)
+
+    def _reconnect(self, timeout_s: float) -> None:
+        """Try once to open the device again, if it is time for that; else wait for it, at most `timeout_s`."""
+        clock, supervision = self._clock, self.supervision
+        wait_s = (self._next_ns - clock.now_ns()) / NANOSECONDS
+        if wait_s > 0:
+            clock.wait(self._stopping, min(wait_s, timeout_s))
+            return
+        if self._stopping.is_set() or supervision is None:
+            return
+        try:
+            located = supervision.locator.find()
+            self._next_ns = clock.now_ns() + round(RETRY_S * NANOSECONDS)
+            if located is None:
+                self._enter(SourceState.LOST, self.outage)  # also one that was refused before
+                return
+            if self._stopping.is_set():
+                return
+            self._source.relocate(located.device)
+            if self._health:
+                self._health.relocate(located.device)
+            self.form = self._open()
+        except Exception as error:
+            self._refuse(error)
+        else:
+            self._come_back(supervision, located)
+
+    def _refuse(self, raised: Exception) -> None:
+        """Take note that it could not be opened. The health log has told that, except what nobody thought of."""
+        self._let_go()
+        outage, error = self.outage, self._told(raised)
+        if outage is not None:
+            kind = outage_kind(error, outage.kind)
+            changed = replace(outage, kind=kind, reason=error.message, hint=error.hint)
+            self._enter(SourceState.REFUSED, changed)
+            if error is not raised and error.message != outage.reason:
+                self._events.lost(changed)
+        self._next_ns = self._clock.now_ns() + round(REFUSED_RETRY_S * NANOSECONDS)
+
+    def _come_back(self, supervision: Supervision, located: Located) -> None:
+        if self._stopping.is_set():
+            self._let_go()
+            return
+        supervision.locator.regained()
+        outage = self.outage
+        self._heard_ns = self._clock.now_ns()
+        self._enter(SourceState.RUNNING)
+        if outage is not None:
+            self._events.found(outage, located)
+
+    def _told(self, error: Exception) -> LiputError:
+        """Return `error` as people are told of it."""
+        return as_ours(error, DeviceError, f"{self.name} failed", "lost")
+
+    def _let_go(self) -> None:
+        with contextlib.suppress(Exception):  # what it holds of the device would keep the next try from it
+            self._source.close()
+        if self._health:
+            self._health.closed()
+
+    # The thread
+
+    def start(
+        self,
+        go: threading.Event | None = None,
+        *,
+        after: "SourceWorker[Any, Any] | None" = None,
+        keeps_early: bool = False,
+        then: Callable[[], object] | None = None,
+    ) -> None:
+        """Begin: open `after` another worker, unless that takes TURN_S; call `then` on the thread; queue from `go` on.
+
+        Before `go` a device is read, so that it is at the present then, and its items are dropped unless the worker
+        `keeps_early`; another source is not read.
+        """
+
+        def run() -> None:
+            if not self.has_tried and not self._opened_in_turn(after, then):
+                return
+            self._work(go, keeps_early=keeps_early)
+
+        self._thread = threads.start(run, name=f"read-{self.name}")
+
+    def _opened_in_turn(self, after: "SourceWorker[Any, Any] | None", then: Callable[[], object] | None) -> bool:
+        """Open, and return whether there is something to be read from now on: `error` says why not."""
+        if after is not None:
+            after.wait_until_tried(TURN_S)
+        try:
+            self.open()
+        except Exception:
+            if self.outage is None:
+                self._end()
+                return False
+        finally:
+            if then is not None:
+                then()
+        return True
+
+    def _work(self, go: threading.Event | None, *, keeps_early: bool) -> None:
+        came_to_end = False
+        try:
+            if go is not None and not go.is_set():
+                self._wait_for(go, keeps_early=keeps_early)
+            while not self._stopping.is_set():
+                item = self.read(POLL_S)
+                if item is not None:
+                    self.queue.put(item)
+        except SourceEnded:
+            came_to_end = True
+        except Exception as error:  # of whatever kind: the session must hear that nothing more comes
+            self._events.failed(self._told(error))
+        self._end(came_to_end=came_to_end)
+
+    def _wait_for(self, go: threading.Event, *, keeps_early: bool) -> None:
+        while not go.is_set() and not self._stopping.is_set():
+            if self.supervision is None:
+                go.wait(POLL_S)
+                continue
+            item = self.read(POLL_S)
+            if item is not None and (keeps_early or go.is_set()):
+                self.queue.put(item)
+
+    def _end(self, *, came_to_end: bool = False) -> None:
+        self._enter(SourceState.CLOSED, self.outage)
+        self.queue.end(came_to_end=came_to_end)
+
+    def stop(self, timeout_s: float = 1.0) -> bool:
+        """Stop reading: nothing more comes, even if it hangs; the queue stays. Return whether it has ended in time."""
+        self._stopping.set()
+        self.queue.release()
+        thread = self._thread
+        if thread is not None:
+            thread.join(timeout_s)
+        self.queue.end()
+        return thread is None or not thread.is_alive()
+
+    def close(self) -> None:
+        """Stop, and let go of the source; idempotent."""
+        self.stop()
+        self._enter(SourceState.CLOSED, self.outage)
+        try:
+            self._source.close()
+        finally:
+            if self._health:
+                self._health.closed()
+
+
+type AudioWorker = SourceWorker[AudioBlock, None]
+
+_STATES = {
+    OutageKind.MISSING: SourceState.LOST,
+    OutageKind.LOST: SourceState.LOST,
+    OutageKind.SILENT: SourceState.SILENT,
+}
+"""All other kinds are refusals."""
+
+
+class VideoWorker(SourceWorker[Frame, VideoFormat]):
+    """A worker of pictures: they are decoded here, too, so that the detectors see them."""
+
+    _reopens_silent = True
+    _source: VideoSource
+
+    def decode(self, frame: Frame, within: Size | None = None) -> av.VideoFrame:
+        """Return the picture as the source decodes it, at most of size `within`; raises MediaError on a damaged one."""
+        health = self._health
+        try:
+            picture = self._source.decode(frame, within)
+        except MediaError as error:
+            if health:
+                health.damaged(frame, error.message)
+            raise
+        if health:
+            health.decoded(picture, frame.timestamp_ns)
+        for listener in self.picture_listeners:
+            listener(picture)
+        return picture

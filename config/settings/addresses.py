@@ -1,0 +1,148 @@
+"""Addresses of live destinations. No message repeats any of one."""
+
+import ipaddress
+import re
+import urllib.parse
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from config.settings import kinds
+from config.settings.quantities import NotAllowed
+
+type Form = Literal["server", "port", "folder"]
+"""What names the place in an address: HOST:PORT/APP, the port being optional, HOST:PORT, or a folder of this PC."""
+type Key = Literal["", "stream", "srt"]
+"""What the file of keys holds: a stream key, or for SRT a passphrase, a stream id, both or neither."""
+
+
+class Scheme(NamedTuple):
+    """What begins the addresses of one sort of live destinations.
+
+    `kind` is the module of recorder/live/kinds that streams there, `looks` how an address looks, to people. One that
+    `may_listen` waits for callers where it names no host; one with a `certificate` has the server checked.
+    """
+
+    kind: str
+    looks: str
+    form: Form
+    key: Key = ""
+    may_listen: bool = False
+    certificate: bool = False
+
+
+SCHEMES: Mapping[str, Scheme] = {
+    "rtmps": Scheme("rtmp", "rtmps://HOST/APP", "server", "stream", certificate=True),
+    "rtmp": Scheme("rtmp", "rtmp://HOST:PORT/APP", "server", "stream"),
+    "srt": Scheme("srt", "srt://HOST:PORT", "port", "srt", may_listen=True),
+    "file": Scheme("folder", "file:///FOLDER", "folder"),
+}
+"""Of live destinations; each has its entry here and its module in recorder/live/kinds."""
+NO_HOST = "names a host that cannot be looked up: between its dots stand 1 to 63 letters"
+PASSPHRASE_LENGTHS = range(10, 80)
+"""Bytes; the standard of SRT allows no others."""
+LONGEST_STREAM_ID = 512
+
+_MORE = {"folder": ", a folder named from the root"}
+
+
+def _stream_address(raw: object) -> str:
+    if not isinstance(raw, str):
+        raise NotAllowed("must be an address in quotes")
+    check_stream_url(raw)
+    scheme = scheme_of(raw)
+    if SCHEMES[scheme].form == "folder":
+        return raw.rstrip("/")
+    if login_of(raw):
+        raise NotAllowed(
+            "must not hold a user name or password; put the whole address into a private file (--stream @FILE)"
+        )
+    if "?" in raw or "#" in raw:
+        follows = (
+            "mode and latency_s are settings of their own, passphrase and stream_id belong in the file of keys"
+            if SCHEMES[scheme].key == "srt"
+            else "what follows belongs to the key, in the file of keys"
+        )
+        raise NotAllowed(f'must end before any "?" or "#"; {follows}')
+    return raw.rstrip("/")
+
+
+STREAM_ADDRESS = kinds.Kind("the address of a live destination, without what is secret of it", _stream_address)
+
+
+def scheme_of(url: str) -> str:
+    """Return what stands before the colon, in small letters."""
+    return url.partition(":")[0].lower()
+
+
+def login_of(url: str) -> str:
+    """Return what stands before the last @ of the host, "" where nothing does."""
+    return url.partition("://")[2].partition("/")[0].rpartition("@")[0]
+
+
+def parts_of(url: str, form: str) -> urllib.parse.SplitResult:
+    """Return the parts of an address; raises NotAllowed(`form`): the error's own words may repeat a password."""
+    try:
+        parts = urllib.parse.urlsplit(url)
+        is_right = parts.port != 0
+    except ValueError:
+        is_right = False
+    if not is_right:
+        raise NotAllowed(form)
+    return parts
+
+
+def folder_of(url: str) -> Path:
+    """Return the folder that a file:// address names."""
+    return Path(urllib.parse.unquote(url.partition("://")[2]))
+
+
+def is_host(host: str) -> bool:
+    """Return whether a host has a name that can be looked up; Python asks no server for any other, and raises."""
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        return False
+    return True
+
+
+def is_this_pc(host: str) -> bool:
+    """Return whether nobody but this PC is called by that name or address."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def check_stream_url(url: str) -> None:
+    """Raise NotAllowed, without repeating any of it, where `url` cannot be the address of a live destination."""
+    known = SCHEMES.get(scheme_of(url))
+    form = f"must look like {_looks(known)}"
+    is_folder = known is not None and known.form == "folder"
+    if not url.isprintable() or (" " in url and not is_folder):
+        raise NotAllowed(f"{form}, without blanks or control characters")
+    if known is None:
+        raise NotAllowed(form)
+    if is_folder:
+        if not re.match(r"[a-z]+:///[^/]", url, re.IGNORECASE):
+            raise NotAllowed(form)
+        return
+    is_port = known.form == "port"
+    host_of_port = rf"[a-z]+://(\[[0-9a-f:.]+\]|[^/?#:\[\]]{'*' if known.may_listen else '+'}):\d{{1,5}}/?(\?|$)"
+    if is_port and not re.match(host_of_port, url, re.IGNORECASE):
+        raise NotAllowed(form)
+    parts = parts_of(url, form)
+    host = parts.hostname or ""
+    if not (is_port or (host and parts.path.strip("/"))):
+        raise NotAllowed(form)
+    if not is_host(host):
+        raise NotAllowed(NO_HOST)
+
+
+def _looks(known: Scheme | None) -> str:
+    """Return how an address looks: one of the scheme that is `known`, or where that alone says little any."""
+    if known is None or known.form == "server":
+        *others, last = (scheme.looks for scheme in SCHEMES.values())
+        return f"{', '.join(others)} or {last}"
+    listener = f", or {known.looks.replace('HOST', '')} for a listener" if known.may_listen else ""
+    return known.looks + listener + _MORE.get(known.form, "")

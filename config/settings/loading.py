@@ -1,0 +1,132 @@
+"""Where settings are found, and loading them."""
+
+import os
+import threading
+from pathlib import Path
+
+import platformdirs
+
+from config.errors import SettingsError
+from config.files import stamp
+from config.settings.office import live_in
+from config.settings.reader import read_planned, read_settings
+from config.settings.schema import PlannedSession, Settings
+
+VARIABLE = "LIPUT_CONFIG"
+SYSTEM_FILE = Path("/etc/liput/liput.toml")
+
+
+def user_file() -> Path:
+    """Return where this user's settings are, whether or not the file exists."""
+    return platformdirs.user_config_path("liput") / "liput.toml"
+
+
+def candidates(path: Path | None = None) -> list[Path]:
+    """Return the files that are tried, in order: an explicit one (argument, then environment) stands alone."""
+    if path is not None:
+        return [path]
+    if named := os.environ.get(VARIABLE):
+        return [Path(named)]
+    return [user_file(), SYSTEM_FILE]
+
+
+def find_file(path: Path | None = None) -> Path | None:
+    """Return the file that is in force, None when there is none.
+
+    A file that was named (by `path` or LIPUT_CONFIG) is returned whether or not it exists.
+    """
+    files = candidates(path)
+    return files[0] if len(files) == 1 else next(filter(os.path.exists, files), None)  # Path raises where it is closed
+
+
+def load_settings(path: Path | None = None) -> Settings:
+    """Return the settings in force: those of `path`, LIPUT_CONFIG, the user's file or /etc's, over the defaults.
+
+    The first file that exists is the only one that counts. From then on local times of this process are in the time
+    zone of its office. Raises SettingsError for a named file that does not exist, for one that cannot be read, and, all
+    in one, for everything that is wrong in it.
+    """
+    return load_with_text(path)[0]
+
+
+def load_with_text(path: Path | None = None) -> tuple[Settings, str]:
+    """Return the same, and what their file says, "" where there is none; raises SettingsError as `load_settings`."""
+    file = find_file(path)
+    if file is not None:
+        file = file.absolute()
+    text = "" if file is None else _text(file, "settings file", "`liput config default` prints one to start from")
+    return settings_of(text, file), text
+
+
+def settings_of(text: str, file: Path | None) -> Settings:
+    """Return what `text`, the content of `file`, sets; local times are its office's from then on."""
+    settings = Settings() if file is None else read_settings(text, file)
+    live_in(settings.office.time_zone)
+    return settings
+
+
+def load_planned(path: Path) -> PlannedSession:
+    """Return the session that the file `path` plans; raises SettingsError as `load_settings` does."""
+    file = path.absolute()
+    return read_planned(_text(file, "plan", "liput check --help says what is in one"), file)
+
+
+def _text(file: Path, what: str, hint: str) -> str:
+    """Return the text of `file`, which is `what` and is begun as `hint` says; raises SettingsError."""
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise SettingsError(f"{file} is not UTF-8 text", hint="save it again as UTF-8") from None
+    except FileNotFoundError:
+        raise SettingsError(f"there is no {what} {file}", hint=hint) from None
+    except OSError as error:
+        raise SettingsError(f"cannot read the {what} {file}: {error.strerror}") from error
+
+
+def default_text() -> str:
+    """Return the commented reference file, whose values are the defaults."""
+    from importlib import resources  # 15 ms that only this command needs
+
+    return resources.files("config").joinpath("default.toml").read_text(encoding="utf-8")
+
+
+class SettingsInForce:
+    """The settings; for any thread."""
+
+    def __init__(self, file: Path | None) -> None:
+        """`file`: the one that was asked for, None for that which is found."""
+        self.file = file
+        self._lock = threading.Lock()
+        self._seen: object = None
+        self._settings: Settings | SettingsError = Settings()
+        self._good: tuple[Path, str] | None = None
+
+    def stamp(self) -> object:
+        """Return what differs once they may be others; None where there is no file."""
+        return stamp(find_file(self.file))
+
+    def read(self) -> Settings:
+        """Return the settings; raises SettingsError."""
+        with self._lock:
+            seen = self.stamp()
+            if seen != self._seen or seen is None:
+                self._settings = self._load()
+                self._seen = seen
+            if isinstance(self._settings, SettingsError):
+                raise self._settings.with_traceback(None)  # else it would grow with each time
+            return self._settings
+
+    @property
+    def good(self) -> tuple[Path, str] | None:
+        """The file, and what it said when nothing was wrong with it last; None where there has been none."""
+        with self._lock:
+            return self._good
+
+    def _load(self) -> Settings | SettingsError:
+        try:
+            settings, text = load_with_text(self.file)
+        except SettingsError as error:
+            return error
+        if settings.file is not None:
+            self._good = settings.file, text
+        return settings

@@ -1,0 +1,339 @@
+"""From the text of a settings file to Settings; every problem of the file is found, with its line."""
+
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, cast, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from config.errors import SettingsError
+from config.settings.kinds import Kind, did_you_mean
+from config.settings.quantities import NotAllowed
+from config.settings.schema import PlannedSession, Settings
+
+type KeyPath = tuple[str | int, ...]
+"""Keys from the top of the file inwards; a number is a place in an array (of tables)."""
+
+_HINTS = get_type_hints(Settings)
+SECTIONS: Mapping[str, type[msgspec.Struct]] = {
+    name: hint for name, hint in _HINTS.items() if isinstance(hint, type) and issubclass(hint, msgspec.Struct)
+}
+"""The tables [NAME]."""
+NAMED_SECTIONS: Mapping[str, type[msgspec.Struct]] = {
+    name: kind
+    for name, hint in _HINTS.items()
+    if get_origin(hint) is Mapping and isinstance(kind := get_args(hint)[1], type) and issubclass(kind, msgspec.Struct)
+}
+"""The tables [NAME.NAME]."""
+
+_ADDRESSES = ("url", "webhook", "mail_server")
+"""Settings that are not repeated where they are wrong: somebody may have written a secret there."""
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+"""What a table such as [destinations.NAME] may be called."""
+_KEYS_OF_SECRETS = (
+    "key",
+    "keys",
+    "stream_key",
+    "streamkey",
+    "stream-key",
+    "secret",
+    "password",
+    "passphrase",
+    "token",
+    "stream_id",
+    "streamid",
+    "access_key",
+    "secret_key",
+    "mail_password",
+    "webhook_header",
+    "webhook_url",
+)
+_WHERE_KEYS_BELONG = (
+    "a stream key does not belong in this file; write it into the file of keys (keys.toml beside this one, chmod 600)"
+)
+_TOML_PLACE = re.compile(r"(.*?) \(at (?:line (\d+), column \d+|end of document)\)", re.DOTALL)
+_SHOWN_CHARACTERS = 40
+
+
+def kinds_of(struct: type[msgspec.Struct]) -> dict[str, Kind]:
+    """Return the fields of `struct` that a file can set, each with its kind."""
+    hints = get_type_hints(struct, include_extras=True)
+    return {name: cast("Kind", hint.__metadata__[0]) for name, hint in hints.items() if hasattr(hint, "__metadata__")}
+
+
+def read_settings(text: str, file: Path) -> Settings:
+    """Return what `text`, the content of `file`, sets; raises SettingsError with one line for each problem."""
+    return _read(text, file, _Reader.settings)
+
+
+def read_planned(text: str, file: Path) -> PlannedSession:
+    """Return the session that `text`, the content of `file`, plans. Raises SettingsError as `read_settings` does."""
+    return _read(text, file, _Reader.planned)
+
+
+def _read[T](text: str, file: Path, read: Callable[["_Reader", Mapping[str, object]], T | None]) -> T:
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(_syntax_problem(error, text, file), hint=f"edit {file}") from None
+    reader = _Reader(file, key_lines(text))
+    found = read(reader, raw)
+    if found is None:
+        problems = [f"{file.name}, line {line}: {sentence}" for line, sentence in sorted(reader.problems)]
+        raise SettingsError("\n".join(problems), hint=f"edit {file}")
+    return found
+
+
+def _syntax_problem(error: tomllib.TOMLDecodeError, text: str, file: Path) -> str:
+    found = _TOML_PLACE.fullmatch(str(error))
+    sentence, line = (found[1], found[2]) if found else (str(error), None)
+    return f"{file.name}, line {line or text.rstrip().count('\n') + 1}: not TOML: {sentence}"
+
+
+class _Reader:
+    """Walks the tables of one file; `problems` collects (line, sentence)."""
+
+    def __init__(self, file: Path, lines: Mapping[KeyPath, int]) -> None:
+        self._file = file
+        self._lines = lines
+        self._set: dict[tuple[str, ...], int] = {}
+        self.problems: list[tuple[int, str]] = []
+
+    def settings(self, raw: Mapping[str, object]) -> Settings | None:
+        """Return the settings, or None when there are problems."""
+        fields = self._values((), raw, Settings, (*SECTIONS, *NAMED_SECTIONS))
+        for section, struct in SECTIONS.items():
+            if section in raw:
+                fields[section] = self._struct((section,), raw[section], struct, None)
+        built_in = Settings()
+        for section, struct in NAMED_SECTIONS.items():
+            bases = getattr(built_in, section)  # there without being written; writing one only changes it
+            fields[section] = {**bases, **self._named(section, raw.get(section, {}), struct, bases)}
+        self._check_name(raw, fields, "video", "profile")
+        self._check_name(raw, fields, "program", "layout")
+        if self.problems:
+            return None
+        return Settings(**fields, file=self._file, lines=self._set)
+
+    def planned(self, raw: Mapping[str, object]) -> PlannedSession | None:
+        """Return the session that is planned, or None when there are problems."""
+        fields = self._values((), raw, PlannedSession, ())
+        if "title" not in raw and "request" not in raw:
+            self._say((), "there is no title: say what the session is, or for which request")
+        elif "title" in raw and not str(fields.get("title", "-")).strip():
+            self._say(("title",), "the title is empty: say what the session is")
+        return None if self.problems else PlannedSession(**fields)
+
+    def _check_name(self, raw: Mapping[str, object], fields: Mapping[str, Any], section: str, key: str) -> None:
+        """Check that the setting `key` of `section` names one of the tables [`key`s.NAME]."""
+        table, members = fields.get(section), fields[f"{key}s"]
+        # One with a problem of its own is missing from `members`; it is not unknown for that.
+        written = raw.get(f"{key}s")
+        known = {*members, *(written if isinstance(written, dict) else ())}
+        if table is not None and (name := getattr(table, key)) not in known:
+            near = did_you_mean(name, known)
+            self._problem((section, key), f"must be a {key}: {', '.join(members)}{near}", name)
+
+    def _named(
+        self, section: str, raw: object, struct: type[msgspec.Struct], bases: Mapping[str, msgspec.Struct]
+    ) -> dict[str, msgspec.Struct]:
+        """Read the tables [section.NAME]; one named like a member of `bases` only changes that."""
+        if not isinstance(raw, dict):
+            self._problem((section,), f"must be tables, [{section}.NAME]")
+            return {}
+        found = {}
+        for name, table in raw.items():
+            path = (section, name)
+            if section == "destinations" and name in _KEYS_OF_SECRETS and not isinstance(table, dict):
+                self._say(path, _WHERE_KEYS_BELONG)
+            elif not NAME.fullmatch(name):
+                self._say(path, f"a name in [{section}] consists of letters, digits, - and _, not {_quoted(name)}")
+            elif (value := self._struct(path, table, struct, bases.get(name))) is not None:
+                found[name] = value
+        return found
+
+    def _struct(
+        self, path: tuple[str, ...], raw: object, struct: type[msgspec.Struct], base: msgspec.Struct | None
+    ) -> msgspec.Struct | None:
+        """Read one table into `struct`, missing values from `base` or the defaults; None when that is impossible."""
+        if not isinstance(raw, dict):
+            self._problem(path, f"must be a table, [{'.'.join(path)}]")
+            return None
+        before = len(self.problems)
+        values = self._values(path, raw, struct, ())
+        if base is None:
+            required = [field.name for field in msgspec.structs.fields(struct) if field.required]
+            missing = [name for name in required if name not in raw]
+            if missing:
+                self._say(path, f"[{'.'.join(path)}] lacks {', '.join(missing)}")
+        if len(self.problems) > before:
+            return None
+        result = struct(**values) if base is None else msgspec.structs.replace(base, **values)
+        if hasattr(result, "problems"):
+            for name, sentence in result.problems():
+                shown = None if name in (*_ADDRESSES, "ca_file", "endpoint") else raw.get(name)
+                self._problem((*path, name) if name in raw else path, sentence, shown)
+        return result
+
+    def _values(
+        self, path: tuple[str, ...], raw: Mapping[str, object], struct: type[msgspec.Struct], others: tuple[str, ...]
+    ) -> dict[str, Any]:
+        """Read the plain values of a table; `others` are keys that somebody else reads."""
+        kinds, values = kinds_of(struct), {}
+        for name, value in raw.items():
+            place = (*path, name)
+            if name in kinds:
+                try:
+                    read = kinds[name].read(value)
+                    values[name] = self._placed(read)
+                    self._set[place] = self._lines[place]
+                except NotAllowed as error:
+                    self._problem(place, str(error), None if name in _ADDRESSES else value)
+            elif name in _KEYS_OF_SECRETS:
+                self._say(place, _WHERE_KEYS_BELONG)
+            elif name not in others:
+                where = f"in [{'.'.join(path)}]" if path else "at the top level"
+                self._say(place, f"unknown key {_quoted(name)} {where}{did_you_mean(name, (*kinds, *others))}")
+        return values
+
+    def _placed(self, value: object) -> object:
+        """Return `value`, with paths that are relative counted from the file's folder."""
+        if isinstance(value, tuple):
+            return tuple(self._placed(each) for each in value)
+        return self._file.parent / value if isinstance(value, Path) else value
+
+    def _problem(self, path: tuple[str, ...], sentence: str, value: object = None) -> None:
+        table = f"[{'.'.join(path[:-1])}] " if path[:-1] else ""
+        written = "" if value is None or isinstance(value, dict | list) else f" = {_quoted(value)}"
+        self._say(path, f"{table}{path[-1]}{written}: {sentence}")
+
+    def _say(self, path: tuple[str, ...], sentence: str) -> None:
+        while path and path not in self._lines:
+            path = path[:-1]
+        self.problems.append((self._lines.get(path, 1), sentence))
+
+
+def _quoted(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if not isinstance(value, str):
+        return str(value)
+    text = value if len(value) <= _SHOWN_CHARACTERS else f"{value[:_SHOWN_CHARACTERS]}…"
+    return '"' + "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text) + '"'
+
+
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+_STRING = re.compile(
+    r'"""(?:[^\\]|\\.)*?"{3,5}'  # up to two quotes may stand just before the closing three
+    r"|'''.*?'{3,5}"
+    r'|"(?:[^"\\]|\\.)*"'
+    r"|'[^']*'",
+    re.DOTALL,
+)
+_PLAIN_VALUE = re.compile(r"[^,\]}\r\n#]+")
+_BLANK = re.compile(r"[ \t]+")
+_BLANK_LINES = re.compile(r"(?:[ \t\r\n]+|#[^\n]*)+")
+
+
+def key_lines(text: str) -> dict[KeyPath, int]:
+    """Return the line (from 1) on which each key, table and array item of `text`, valid TOML, first stands."""
+    return _Scanner(text).scan()
+
+
+class _Scanner:
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._at = 0
+        self._lines: dict[KeyPath, int] = {}
+        self._last_item: dict[KeyPath, int] = {}
+        self._table: KeyPath = ()
+
+    def scan(self) -> dict[KeyPath, int]:
+        self._skip(_BLANK_LINES)
+        while self._at < len(self._text):
+            if self._take("[["):
+                self._open_item(self._key())
+                self._take("]]")
+            elif self._take("["):
+                self._table = self._resolve((), self._key())
+                self._take("]")
+            else:
+                self._pair(self._table)
+            self._skip(_BLANK_LINES)
+        return self._lines
+
+    def _skip(self, pattern: re.Pattern[str]) -> str:
+        match = pattern.match(self._text, self._at)
+        self._at = match.end() if match else self._at
+        return match[0] if match else ""
+
+    def _take(self, mark: str) -> bool:
+        if not self._text.startswith(mark, self._at):
+            return False
+        self._at += len(mark)
+        return True
+
+    def _note(self, path: KeyPath, position: int) -> None:
+        self._lines.setdefault(path, self._text.count("\n", 0, position) + 1)
+
+    def _key(self) -> list[tuple[str, int]]:
+        """Read a possibly dotted key; return its parts, each with its position in the text."""
+        parts = []
+        while True:
+            self._skip(_BLANK)
+            start = self._at
+            part = self._skip(_BARE_KEY) or tomllib.loads(f"key = {self._skip(_STRING)}")["key"]
+            parts.append((part, start))
+            self._skip(_BLANK)
+            if not self._take("."):
+                return parts
+
+    def _resolve(self, base: KeyPath, parts: list[tuple[str, int]]) -> KeyPath:
+        """Return the path that `parts` name below `base`; an array of tables stands for its last item."""
+        path = base
+        for part, position in parts:
+            path = (*path, part)
+            self._note(path, position)
+            if path in self._last_item:
+                path = (*path, self._last_item[path])
+        return path
+
+    def _open_item(self, parts: list[tuple[str, int]]) -> None:
+        array = (*self._resolve((), parts[:-1]), parts[-1][0])
+        self._last_item[array] = self._last_item.get(array, -1) + 1
+        self._table = (*array, self._last_item[array])
+        self._note(array, parts[-1][1])
+        self._note(self._table, parts[-1][1])
+
+    def _pair(self, base: KeyPath) -> None:
+        path = self._resolve(base, self._key())
+        self._take("=")
+        self._value(path)
+
+    def _value(self, path: KeyPath) -> None:
+        self._skip(_BLANK)
+        if self._take("["):
+            self._array(path)
+        elif self._take("{"):
+            self._skip(_BLANK_LINES)
+            while not self._take("}"):
+                self._pair(path)
+                self._skip(_BLANK_LINES)
+                self._take(",")
+                self._skip(_BLANK_LINES)
+        else:
+            self._skip(_STRING) or self._skip(_PLAIN_VALUE)
+
+    def _array(self, path: KeyPath) -> None:
+        index = 0
+        self._skip(_BLANK_LINES)
+        while not self._take("]"):
+            self._note((*path, index), self._at)
+            self._value((*path, index))
+            index += 1
+            self._skip(_BLANK_LINES)
+            self._take(",")
+            self._skip(_BLANK_LINES)

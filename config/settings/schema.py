@@ -1,0 +1,417 @@
+"""The settings, their kinds and defaults; a field of Settings is a table. A test keeps `config/default.toml` equal."""
+
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
+
+import msgspec
+import platformdirs
+
+from config.errors import UsageError
+from config.locale.lookup import LANGUAGES
+from config.settings import kinds
+from config.settings.addresses import NO_HOST, SCHEMES, STREAM_ADDRESS, is_host, scheme_of
+from config.settings.kinds import did_you_mean
+from config.settings.layouts import BUILT_IN_LAYOUTS, LayoutSettings, Program
+from config.settings.office import Office, RequestSettings
+from config.settings.quantities import format_rate
+from config.settings.serving import AlarmSettings, CopyTarget, Feed, Fixity, ScheduleSettings, WebSettings
+
+
+class Conference(msgspec.Struct, frozen=True, kw_only=True):
+    """The virtual camera and microphone that a program of its own goes to, without what comes from the far side.
+
+    `camera` is a path or a label of a V4L2 output node, `microphone` the name of a sink. Without a `layout` it is the
+    program's at any moment. `far_side` names inputs, pictures and sounds, that show and say what the far side does. A
+    screen and what a sound server plays do so, too, unless `near_side` names them.
+    """
+
+    always: Annotated[bool, kinds.SWITCH] = False
+    camera: Annotated[str, kinds.TEXT] = "Liput"
+    microphone: Annotated[str, kinds.TEXT] = "liput"
+    layout: Annotated[str, kinds.TEXT] = ""
+    width: Annotated[int, kinds.whole(64, 3840, even=True)] = 1280
+    height: Annotated[int, kinds.whole(64, 2160, even=True)] = 720
+    fps: Annotated[Fraction, kinds.frame_rate(60)] = Fraction(30)
+    far_side: Annotated[tuple[str, ...], kinds.WORDS] = ()
+    near_side: Annotated[tuple[str, ...], kinds.WORDS] = ()
+
+
+UPLINK_SCHEMES = {"librespeed": ("http", "https"), "iperf3": ("iperf3",)}
+"""The schemes of `server`'s address, by the kind of server."""
+
+
+class CheckSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How the uplink is measured, what a conference needs of it, and what the operator ticks off.
+
+    `uplink` says against whom: a LibreSpeed-compatible or an iperf3 `server` (an address; "" is none), the `ingest` of
+    the destinations themselves, or nobody. `public`: the server is not the campus's own, and is asked only where
+    somebody agrees. A measurement moves at most `most_data` bytes, in `streams` connections at once.
+    `conference_up` and `conference_down` are what Zoom or Meet take, in bits a second. `equipment` is what no program
+    can sense.
+    """
+
+    uplink: Annotated[str, kinds.choice((*UPLINK_SCHEMES, "ingest", "none"))] = "librespeed"
+    server: Annotated[str, kinds.TEXT] = ""
+    public: Annotated[bool, kinds.SWITCH] = False
+    streams: Annotated[int, kinds.whole(1, 8)] = 6
+    most_data: Annotated[int, kinds.size(1_000_000, 10**11)] = 100_000_000
+    conference_up: Annotated[int, kinds.rate(0, 200_000_000)] = 3_800_000
+    conference_down: Annotated[int, kinds.rate(0, 200_000_000)] = 3_000_000
+    equipment: Annotated[tuple[str, ...], kinds.WORDS] = ("tripod", "cables")
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        """Give the fields that do not go together, each with what is wrong."""
+        schemes = UPLINK_SCHEMES.get(self.uplink)
+        if schemes and self.server:
+            try:
+                parts = urlsplit(self.server)
+                host, is_address = parts.hostname or "", parts.scheme in schemes and (parts.port or 1) > 0
+            except ValueError:
+                host, is_address = "", False
+            if not host or not is_address:
+                yield "server", f"must be an address, {' or '.join(f'{scheme}://HOST' for scheme in schemes)}"
+            elif not is_host(host):
+                yield "server", NO_HOST
+
+
+class RecordsSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What stands in every package unless a session says otherwise; "" says nothing. Liput deletes nothing by it.
+
+    `classification` is the code of the file plan (kode klasifikasi), `security` the security class,
+    `retention_active` and `retention_inactive` how long it is kept, `disposition` what becomes of it then (nasib
+    akhir).
+    """
+
+    classification: Annotated[str, kinds.TEXT] = ""
+    security: Annotated[str, kinds.TEXT] = ""
+    retention_active: Annotated[str, kinds.TEXT] = ""
+    retention_inactive: Annotated[str, kinds.TEXT] = ""
+    disposition: Annotated[str, kinds.TEXT] = ""
+
+
+class ReportSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The report of each session, and what goes with it: the thumbnails sheet, the levels.
+
+    Its head has the office, the lines of `address` and a `logo` (PNG or JPEG). `signers` are the functions of those who
+    sign it, at most three. `pdf`: whether it is also made a PDF.
+    """
+
+    made: Annotated[bool, kinds.SWITCH] = True
+    pdf: Annotated[bool, kinds.SWITCH] = True
+    address: Annotated[tuple[str, ...], kinds.WORDS] = ()
+    logo: Annotated[Path | None, kinds.FILE_PATH] = None
+    signers: Annotated[tuple[str, ...], kinds.WORDS] = ("Koordinator PKIH", "Staf Humas")
+
+
+class SlideSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Which `inputs` show slides, by role or name; no chapter is shorter than `least_s` seconds.
+
+    With `text` what stands on them is read by tesseract, in `languages` by its own codes, for at most `text_s` seconds
+    of a sealing.
+    """
+
+    chapters: Annotated[bool, kinds.SWITCH] = True
+    inputs: Annotated[tuple[str, ...], kinds.WORDS] = ("slides",)
+    least_s: Annotated[float, kinds.seconds(4, 3600)] = 5.0
+    text: Annotated[bool, kinds.SWITCH] = True
+    languages: Annotated[tuple[str, ...], kinds.WORDS] = ("ind", "eng")
+    text_s: Annotated[float, kinds.seconds(0, 3600)] = 120.0
+
+
+LEAN = "lean"
+"""The preset that is Liput's own (recorder/encode/x264.py)."""
+PRESETS = ("ultrafast", "superfast", LEAN, "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
+"""LEAN and x264's presets, the cheapest first."""
+
+ENCODERS = ("x264", "auto", "nvenc", "qsv", "vaapi", "v4l2m2m")
+STREAM_ENCODES = ("auto", "shared", "separate")
+LEAST_STREAM = 300_000
+"""Bits a second below which no picture is worth much."""
+
+_AS_LONG_AS_A_KEY = 20  # a name this long may be a key given by mistake, and is not repeated
+_BIT_RATE = kinds.rate(10_000, 200_000_000)
+
+
+class General(msgspec.Struct, frozen=True, kw_only=True):
+    """Who is recording: names that go into every package, and the language of messages."""
+
+    room: Annotated[str, kinds.TEXT] = ""
+    office: Annotated[str, kinds.TEXT] = ""
+    language: Annotated[str, kinds.choice(LANGUAGES)] = "id"
+
+
+def _default_archive() -> Path:
+    return platformdirs.user_videos_path() / "Liput"
+
+
+class Archive(msgspec.Struct, frozen=True, kw_only=True):
+    """Where sessions are kept, and the bytes of free space below which no session starts."""
+
+    path: Annotated[Path, kinds.FILE_PATH] = msgspec.field(default_factory=_default_archive)
+    reserve: Annotated[int, kinds.size(0, 2**60)] = 2_000_000_000
+
+
+class Storage(msgspec.Struct, frozen=True, kw_only=True):
+    """What a recording goes on with when a disk fills up or fails: further folders like the archive's, in order.
+
+    With `mirror` the first of them takes a second file from the beginning. A disk with less than `keep_free` bytes is
+    left; with less than `low_s` or `critical_s` seconds to go there is a warning or an alarm; one that has taken
+    nothing for `stalled_s` is given up where another takes a file, and where the session waits for it (`--pace fast`).
+    """
+
+    paths: Annotated[tuple[Path, ...], kinds.FILE_PATHS] = ()
+    mirror: Annotated[bool, kinds.SWITCH] = False
+    must_be_mounted: Annotated[bool, kinds.SWITCH] = True
+    keep_free: Annotated[int, kinds.size(0, 2**60)] = 200_000_000
+    low_s: Annotated[float, kinds.seconds(0, 86_400)] = 1800.0
+    critical_s: Annotated[float, kinds.seconds(0, 86_400)] = 300.0
+    stalled_s: Annotated[float, kinds.seconds(5, 3600)] = 10.0
+
+
+class Video(msgspec.Struct, frozen=True, kw_only=True):
+    """The profile that is used when the command line names none; what encodes it; what live destinations get.
+
+    With `stream_encode` "separate" they have an encode of their own, whose bit rate follows their links, from
+    `stream_least_bitrate` to `stream_bitrate`; None: as the profile has it (`stream_range`). "shared" is what is
+    recorded. "auto" takes two encodes where this PC has the headroom. With `step_down` a session needs less of a PC
+    that does not keep up, with `adaptive_rate` fewer pictures are encoded while the program stands still.
+    """
+
+    profile: Annotated[str, kinds.TEXT] = "1080p30"
+    encoder: Annotated[str, kinds.choice(ENCODERS)] = "x264"
+    stream_encode: Annotated[str, kinds.choice(STREAM_ENCODES)] = "auto"
+    stream_bitrate: Annotated[int | None, _BIT_RATE] = None
+    stream_least_bitrate: Annotated[int | None, _BIT_RATE] = None
+    step_down: Annotated[bool, kinds.SWITCH] = True
+    adaptive_rate: Annotated[bool, kinds.SWITCH] = False
+
+    def stream_range(self, profile: "Profile") -> tuple[int, int]:
+        """Return the least and the most bits a second of a live encode of its own, beside a recording of `profile`."""
+        most = profile.video_bitrate if self.stream_bitrate is None else self.stream_bitrate
+        least = max(LEAST_STREAM, most // 4) if self.stream_least_bitrate is None else self.stream_least_bitrate
+        return min(least, most), most
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        """Give the fields that do not go together, each with what is wrong."""
+        least, most = self.stream_least_bitrate, self.stream_bitrate
+        if least is not None and most is not None and least > most:
+            yield "stream_least_bitrate", f"must not be above stream_bitrate, {format_rate(most)}"
+
+
+class Profile(msgspec.Struct, frozen=True, kw_only=True):
+    """Pixels, frames per second, bits per second; with `low_latency` no picture waits in the encoder for others."""
+
+    width: Annotated[int, kinds.whole(64, 7680, even=True)]
+    height: Annotated[int, kinds.whole(64, 4320, even=True)]
+    fps: Annotated[Fraction, kinds.frame_rate(120)]
+    video_bitrate: Annotated[int, _BIT_RATE]
+    maxrate: Annotated[int | None, _BIT_RATE] = None
+    preset: Annotated[str, kinds.choice(PRESETS)] = LEAN
+    keyframe_s: Annotated[float, kinds.seconds(0.25, 20)] = 2.0
+    low_latency: Annotated[bool, kinds.SWITCH] = False
+    audio_bitrate: Annotated[int, kinds.rate(16_000, 512_000)] = 128_000
+    audio_channels: Annotated[int, kinds.whole(1, 2)] = 2
+
+    @property
+    def max_bitrate(self) -> int:
+        """The bits per second that the encoder's buffer model never exceeds: `maxrate`, or `video_bitrate`."""
+        return self.video_bitrate if self.maxrate is None else self.maxrate
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        """Give the fields that do not go together, each with what is wrong."""
+        if self.max_bitrate < self.video_bitrate:
+            yield "maxrate", f"must not be below video_bitrate, {format_rate(self.video_bitrate)}"
+
+
+class Recording(msgspec.Struct, frozen=True, kw_only=True):
+    """Seconds of media in a fragment, and between two syncs: what a crash may cost; seconds kept before a start."""
+
+    # Bounded so that a disk that takes nothing is told of within 5 s.
+    fragment_s: Annotated[float, kinds.seconds(0.1, 1)] = 0.1
+    sync_s: Annotated[float, kinds.seconds(0.1, 1)] = 0.5
+    pre_roll_s: Annotated[float, kinds.seconds(0, 300)] = 30.0
+
+
+class Devices(msgspec.Struct, frozen=True, kw_only=True):
+    """What is set on every camera that has it, unless a preset of that camera says otherwise."""
+
+    power_line_frequency: Annotated[str, kinds.choice(("50 Hz", "60 Hz", "off", "leave"))] = "50 Hz"
+
+
+class HealthLog(msgspec.Struct, frozen=True, kw_only=True):
+    """How many days of the health log are kept, and how many bytes of them at most."""
+
+    keep_days: Annotated[int, kinds.whole(1, 3660)] = 90
+    max_size: Annotated[int, kinds.size(1_000_000, 2**50)] = 200_000_000
+
+
+class Patience(msgspec.Struct, frozen=True, kw_only=True):
+    """Seconds that a picture may stand still or be black, or sound be silent; None: as the kind of device has it."""
+
+    frozen_s: Annotated[float | None, kinds.seconds(1, 86_400)] = None
+    black_s: Annotated[float | None, kinds.seconds(1, 86_400)] = None
+    silence_s: Annotated[float | None, kinds.seconds(1, 86_400)] = None
+
+
+class Sound(msgspec.Struct, frozen=True, kw_only=True):
+    """What is done to an input of sound: how much it is turned up in the mix, and whether it is recorded apart too."""
+
+    gain_db: Annotated[float, kinds.decibels(-60, 20)] = 0.0
+    own_track: Annotated[bool, kinds.SWITCH] = False
+
+
+class Destination(msgspec.Struct, frozen=True, kw_only=True):
+    """A live destination: its address without what is secret, and what belongs to one kind of address only.
+
+    `ca_file`: the authorities that an rtmps:// server is checked against. `mode` and `latency_s` (seconds): of srt://.
+    `test`: nobody watches it, so that a rehearsal may stream to it.
+    """
+
+    url: Annotated[str, STREAM_ADDRESS]
+    ca_file: Annotated[Path | None, kinds.FILE_PATH] = None
+    mode: Annotated[str | None, kinds.choice(("caller", "listener"))] = None
+    latency_s: Annotated[float | None, kinds.seconds(0.02, 10)] = None
+    test: Annotated[bool, kinds.SWITCH] = False
+
+    @property
+    def scheme(self) -> str:
+        """Of its address: one of config.settings.addresses.SCHEMES."""
+        return scheme_of(self.url)
+
+    @property
+    def needs_key(self) -> bool:
+        """Whether it is nothing without something in the file of keys."""
+        return SCHEMES[self.scheme].key == "stream"
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        """Give the fields that do not go together, each with what is wrong."""
+        if self.ca_file is not None and not SCHEMES[self.scheme].certificate:
+            yield "ca_file", "goes with an rtmps:// address only: no other kind has a certificate"
+        if self.scheme != "srt":
+            for name in ("mode", "latency_s"):
+                if getattr(self, name) is not None:
+                    yield name, "goes with an srt:// address only"
+        elif self.mode != "listener" and self.url.lower().startswith("srt://:"):
+            yield "url", 'names no host to call; with mode = "listener" it waits for a caller'
+
+
+BUILT_IN_PROFILES: Mapping[str, Profile] = {
+    "1080p60": Profile(width=1920, height=1080, fps=Fraction(60), video_bitrate=7_000_000),
+    "1080p30": Profile(width=1920, height=1080, fps=Fraction(30), video_bitrate=4_500_000),
+    "1080p30-low-latency": Profile(
+        width=1920, height=1080, fps=Fraction(30), video_bitrate=4_500_000, low_latency=True
+    ),
+    "1080p25": Profile(width=1920, height=1080, fps=Fraction(25), video_bitrate=4_500_000),
+    "720p30": Profile(width=1280, height=720, fps=Fraction(30), video_bitrate=2_500_000),
+    "480p15": Profile(width=854, height=480, fps=Fraction(15), video_bitrate=800_000, audio_bitrate=96_000),
+    "240p15": Profile(width=320, height=240, fps=Fraction(15), video_bitrate=300_000, audio_bitrate=64_000),
+}
+
+
+BUILT_IN_PATIENCE: Mapping[str, Patience] = {
+    # A camera's sensor is never quite still; what a capture card is given may well be, for as long as a slide stays.
+    "camera": Patience(frozen_s=3.0, black_s=5.0, silence_s=20.0),
+    "capture-card": Patience(frozen_s=1800.0, black_s=30.0, silence_s=20.0),
+    "microphone": Patience(frozen_s=3.0, black_s=5.0, silence_s=20.0),
+}
+"""By kind of device."""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that is set, whether by a file or by default. Holds no secret."""
+
+    keys_file: Annotated[Path | None, kinds.FILE_PATH] = None
+    general: General = General()
+    archive: Archive = msgspec.field(default_factory=Archive)
+    storage: Storage = Storage()
+    video: Video = Video()
+    profiles: Mapping[str, Profile] = msgspec.field(default_factory=lambda: BUILT_IN_PROFILES)
+    program: Program = Program()
+    layouts: Mapping[str, LayoutSettings] = msgspec.field(default_factory=lambda: BUILT_IN_LAYOUTS)
+    conference: Conference = Conference()
+    recording: Recording = Recording()
+    devices: Devices = Devices()
+    health: HealthLog = HealthLog()
+    check: CheckSettings = CheckSettings()
+    office: Office = Office()
+    request: RequestSettings = RequestSettings()
+    slides: SlideSettings = SlideSettings()
+    report: ReportSettings = ReportSettings()
+    fixity: Fixity = Fixity()
+    web: WebSettings = WebSettings()
+    records: RecordsSettings = RecordsSettings()
+    alarms: AlarmSettings = AlarmSettings()
+    schedule: ScheduleSettings = ScheduleSettings()
+    patience: Mapping[str, Patience] = msgspec.field(default_factory=lambda: BUILT_IN_PATIENCE)
+    sound: Mapping[str, Sound] = msgspec.field(default_factory=dict)
+    destinations: Mapping[str, Destination] = msgspec.field(default_factory=dict)
+    copies: Mapping[str, CopyTarget] = msgspec.field(default_factory=dict)
+    feeds: Mapping[str, Feed] = msgspec.field(default_factory=dict)
+    file: Path | None = None
+    """The file they come from; None when nothing but defaults is in force."""
+    lines: Mapping[tuple[str, ...], int] = msgspec.field(default_factory=dict)
+    """The line of `file` on which each setting that it makes stands, by its keys."""
+
+    def profile(self, name: str | None = None) -> Profile:
+        """Return the profile called `name`, or the one in `[video]`; raises UsageError for an unknown name."""
+        return _known("profile", self.video.profile if name is None else name, self.profiles)
+
+    def layout(self, name: str | None = None) -> LayoutSettings:
+        """Return the layout called `name`, or the one in `[program]`; raises UsageError for an unknown name."""
+        return _known("layout", self.program.layout if name is None else name, self.layouts)
+
+    def destination(self, name: str) -> Destination:
+        """Return the destination called `name`; raises UsageError, which repeats no name that may be a key."""
+        return _known("destination", name, self.destinations, is_safe=len(name) < _AS_LONG_AS_A_KEY)
+
+    def copy(self, name: str) -> CopyTarget:
+        """Return the place for copies called `name`; raises UsageError for an unknown name."""
+        return _known("place for copies", name, self.copies, table="copies")
+
+    def feed(self, name: str) -> Feed:
+        """Return the calendar called `name`; raises UsageError for an unknown name."""
+        return _known("calendar", name, self.feeds, table="feeds")
+
+    def sound_of(self, *names: str | None) -> Sound:
+        """Return what is done to an input of sound that has the first of `names` (its role, its kind) that is set."""
+        return next((self.sound[name] for name in names if name and name in self.sound), Sound())
+
+
+def _known[T](what: str, name: str, known: Mapping[str, T], *, table: str = "", is_safe: bool = True) -> T:
+    """Return the `[TABLE.NAME]` of a name; raises UsageError, and `is_safe` says whether that may repeat the name."""
+    if name in known:
+        return known[name]
+    shown, names = f'"{name}"' if is_safe else "of that name", ", ".join(known)
+    raise UsageError(
+        f"there is no {what} {shown}{did_you_mean(name, known)}",
+        hint=f"the {what.partition(' ')[0]}s are {names}"
+        if names
+        else f"add [{table or f'{what}s'}.NAME] with its url to the settings",
+    )
+
+
+CONSENTS = ("given", "refused", "not-asked")
+
+
+class PlannedSession(msgspec.Struct, frozen=True, kw_only=True):
+    """What `--session PLAN` says; each field as the option of `liput record` that is called alike, `for` as `length_s`.
+
+    `equipment` is what has to be there and cannot be sensed; None as the settings have it. Without a `title` it is the
+    event of the `request`.
+    """
+
+    title: Annotated[str, kinds.TEXT] = ""
+    request: Annotated[str | None, kinds.TEXT] = None
+    video: Annotated[tuple[str, ...], kinds.WORDS] = ()
+    audio: Annotated[tuple[str, ...], kinds.WORDS] = ()
+    stream: Annotated[tuple[str, ...], kinds.WORDS] = ()
+    layout: Annotated[str | None, kinds.TEXT] = None
+    profile: Annotated[str | None, kinds.TEXT] = None
+    conference: Annotated[bool | None, kinds.SWITCH] = None
+    isolate: Annotated[bool, kinds.SWITCH] = False
+    length_s: Annotated[float | None, kinds.seconds(1, 7 * 86_400)] = None
+    consent: Annotated[str, kinds.choice(CONSENTS)] = "not-asked"
+    equipment: Annotated[tuple[str, ...] | None, kinds.WORDS] = None

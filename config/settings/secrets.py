@@ -1,0 +1,338 @@
+"""Stream keys: a file that only its owner can read, apart from the settings, and the addresses they become part of."""
+
+import os
+import stat
+import sys
+import tomllib
+import urllib.parse
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NoReturn, TextIO
+
+import msgspec
+
+from config.errors import SecretError, UsageError
+from config.settings.addresses import (
+    LONGEST_STREAM_ID,
+    PASSPHRASE_LENGTHS,
+    SCHEMES,
+    Key,
+    check_stream_url,
+    login_of,
+    scheme_of,
+)
+from config.settings.quantities import NotAllowed
+from config.settings.schema import Destination, Settings
+
+CREDENTIAL = "liput-keys"
+"""The name of the keys among a systemd service's credentials (LoadCredential=liput-keys:/etc/liput/keys.toml)."""
+
+_FORMS: Mapping[Key, str] = {
+    "stream": '"..."',
+    "srt": '{ passphrase = "...", stream_id = "..." } (either may be left out)',
+}
+"""How a key is written."""
+
+_HIDDEN = "(hidden)"
+_PRIVATE, _FOR_A_SERVICE = 0o600, 0o770
+_SHORTEST_TO_REDACT = 4  # replacing every "a" of a message would hide the message and no secret
+
+
+class Secret:
+    """A text that is shown to nobody by accident: not by print, format, repr, logging, pickle or JSON."""
+
+    __slots__ = ("_parts", "_value", "is_srt")
+
+    def __init__(self, value: str, *parts: str, is_srt: bool = False) -> None:
+        """Keep `value`; `parts` are as secret on their own. `is_srt`: it is the key of an SRT destination."""
+        self._value = value
+        self._parts = parts
+        self.is_srt = is_srt
+
+    def reveal(self) -> str:
+        """Return the text itself, to be handed to nothing that writes it down."""
+        return self._value
+
+    def redact(self, text: str) -> str:
+        """Return `text` with the secret, and each of its parts, taken out wherever they stand."""
+        for secret in (self._value, *self._parts):
+            if len(secret) >= _SHORTEST_TO_REDACT:
+                text = text.replace(secret, _HIDDEN)
+        return text
+
+    def in_json(self) -> "Secret":
+        """Return the same as it stands within a text of JSON, where quotes and backslashes are escaped."""
+        return Secret(*(msgspec.json.encode(text)[1:-1].decode() for text in (self._value, *self._parts)))
+
+    def __repr__(self) -> str:
+        return f"Secret{_HIDDEN}"
+
+    def __format__(self, spec: str) -> str:
+        return format(repr(self), spec)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a Secret cannot be pickled or copied")
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and self._value == other._value
+
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+
+def srt_secret(passphrase: str, stream_id: str) -> Secret:
+    """Return both as they stand in the address of an SRT destination; either may be "", which is none."""
+    given = {"passphrase": passphrase, "streamid": stream_id}
+    quoted = (f"{name}={urllib.parse.quote(value, safe='')}" for name, value in given.items() if value)
+    return Secret("&".join(quoted), *_spellings(*given.values()), is_srt=True)
+
+
+def _spellings(*secrets: str) -> tuple[str, ...]:
+    return tuple({text for secret in secrets if secret for text in (secret, urllib.parse.quote(secret, safe=""))})
+
+
+class StreamTarget(msgspec.Struct, frozen=True):
+    """Where one live stream goes: what people call it, the whole address, and the authorities it is checked against."""
+
+    name: str
+    url: Secret
+    ca_file: Path | None = None
+
+
+def stream_target(settings: Settings, argument: str) -> StreamTarget:
+    """Return what `--stream ARGUMENT` means: a destination, or @FILE (`@-`: stdin). Raises UsageError, SecretError."""
+    if argument.startswith("@"):
+        return StreamTarget(stream_name(argument), read_url_file(argument.removeprefix("@")))
+    url = destination_url(settings, argument)
+    return StreamTarget(argument, url, settings.destinations[argument].ca_file)
+
+
+def stream_name(argument: str) -> str:
+    """Return what people call the destination that `--stream ARGUMENT` means."""
+    if not argument.startswith("@"):
+        return argument
+    return "stdin" if argument == "@-" else Path(argument.removeprefix("@")).stem
+
+
+def destination_url(settings: Settings, name: str) -> Secret:
+    """Return the address of destination `name` with its key; errors as for `stream_target`."""
+    if "://" in name:
+        raise UsageError(
+            "a stream's address does not belong on the command line, where every user of this machine can read it",
+            hint="name a destination of the settings (--stream NAME), or put the address into a file that only you "
+            "can read (--stream @FILE, or --stream @- for standard input)",
+        )
+    destination = settings.destination(name)
+    path, table = _read_table(settings)
+    key = read_key(name, table[name], path) if name in table else None  # whatever is wrong with the others
+    problem = key_problem(destination, key)
+    if problem:
+        form = _FORMS.get(SCHEMES[destination.scheme].key)
+        raise SecretError(
+            f'{problem} for the destination "{name}"',
+            hint=f"add the line {name} = {form} to {keys_path(settings)} (chmod 600)"
+            if form
+            else f"take {name} out of {keys_path(settings)}",
+        )
+    return _whole_address(destination, key)
+
+
+def key_problem(destination: Destination, key: Secret | None) -> str:
+    """Say what is wrong with a key, or with having none, as in "there is no key"; "" where it is right."""
+    if key is None:
+        return "there is no key" if destination.needs_key else ""
+    scheme = SCHEMES[destination.scheme]
+    if scheme.key == "":
+        what = "a folder" if scheme.form == "folder" else "its kind"
+        return f"there is a key, and {what} needs none,"
+    if key.is_srt is not (scheme.key == "srt"):
+        return "the key is of another form than it should be"
+    return ""
+
+
+def key_states(settings: Settings) -> dict[str, str]:
+    """Return `set`, `missing`, `unreadable` or `not needed` for the key of each destination."""
+    try:
+        keys = read_keys(settings)
+    except SecretError:
+        return dict.fromkeys(settings.destinations, "unreadable")
+    return {
+        name: "set" if name in keys else "missing" if destination.needs_key else "not needed"
+        for name, destination in settings.destinations.items()
+    }
+
+
+def _whole_address(destination: Destination, key: Secret | None) -> Secret:
+    url = destination.url
+    if SCHEMES[destination.scheme].key == "srt":
+        query = f"mode={destination.mode or 'caller'}"
+        if destination.latency_s is not None:
+            query += f"&latency={round(destination.latency_s * 1000)}"
+        if key is not None:
+            query += f"&{key.reveal()}"
+        return secret_url(f"{url}?{query}")
+    return secret_url(url) if key is None else Secret(f"{url}/{key.reveal()}", key.reveal())
+
+
+def keys_path(settings: Settings) -> Path | None:
+    """Return the file that holds the keys: `keys_file`, the service's credential, or keys.toml beside the settings."""
+    if settings.keys_file is not None:
+        return settings.keys_file
+    credential = _credential()
+    if credential is not None and os.path.exists(credential):  # noqa: PTH110 - Path raises where the folder is closed
+        return credential
+    return None if settings.file is None else settings.file.with_name("keys.toml")
+
+
+def read_keys(settings: Settings) -> Mapping[str, Secret]:
+    """Return the keys by the name of their destination; none where there is no file of keys. Raises SecretError."""
+    path, table = _read_table(settings)
+    return {name: read_key(name, value, path) for name, value in table.items()}
+
+
+def _read_table(settings: Settings) -> tuple[Path, dict[str, object]]:
+    """Return the file of keys and the stream keys in it; nothing where there is none. Raises SecretError."""
+    path, table = _read_private_table(settings)
+    keys = table.pop("keys", {})
+    for other in ("copies", "alarms", "feeds"):  # config/settings/key_tables.py reads them
+        if not isinstance(table.get(other), str):
+            table.pop(other, None)
+    return path, {**table, **(keys if isinstance(keys, dict) else {})}
+
+
+def read_key_table(settings: Settings, name: str) -> tuple[Path, dict[str, object]]:
+    """Return the file of keys and its table `name`; nothing where there is none. Raises SecretError."""
+    path, table = _read_private_table(settings)
+    entries = table.get(name)
+    return path, entries if isinstance(entries, dict) else {}
+
+
+def _read_private_table(settings: Settings) -> tuple[Path, dict[str, object]]:
+    """Return the file of keys and all that stands in it; nothing where there is none. Raises SecretError."""
+    path = keys_path(settings)
+    if path is None:
+        return Path(), {}
+    try:
+        text = read_private(path)
+    except FileNotFoundError:
+        return path, {}
+    try:
+        return path, tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        # The parser's own words may repeat a piece of the file.
+        raise SecretError(f"{path} is not TOML", hint='each line looks like NAME = "..."') from None
+
+
+def read_key(name: str, value: object, path: Path) -> Secret:
+    """Return the key `name` as it stands, or is to stand, in the file `path`. Raises SecretError."""
+    if isinstance(value, dict):
+        return _srt_key(name, value, path)
+    if not isinstance(value, str):
+        raise SecretError(f'{path}: the key "{name}" is not text in quotes', hint=f'write {name} = "..."')
+    value = value.strip().lstrip("/")
+    if "://" in value:
+        raise SecretError(
+            f'{path}: the key "{name}" is a whole address', hint="the address belongs in the settings, the key here"
+        )
+    if not value or not value.isprintable() or " " in value:
+        raise SecretError(f'{path}: the key "{name}" is empty, or holds blanks or control characters')
+    return Secret(value, value.partition("?")[0])
+
+
+def _srt_key(name: str, table: Mapping[str, object], path: Path) -> Secret:
+    """Return what is secret of an SRT destination; raises SecretError."""
+    where = f'{path}: the key "{name}"'
+    passphrase, stream_id = table.get("passphrase", ""), table.get("stream_id", "")
+    if not isinstance(passphrase, str) or not isinstance(stream_id, str) or not passphrase + stream_id:
+        raise SecretError(f"{where} is not text in quotes", hint=f"write {name} = {_FORMS['srt']}")
+    if not table.keys() <= {"passphrase", "stream_id"}:
+        raise SecretError(f"{where} has more than a passphrase and a stream_id", hint=f"write {name} = {_FORMS['srt']}")
+    if passphrase and len(passphrase.encode()) not in PASSPHRASE_LENGTHS:
+        raise SecretError(f"{where}: a passphrase has 10 to 79 characters")
+    if len(stream_id.encode()) > LONGEST_STREAM_ID:
+        raise SecretError(f"{where}: a stream id has {LONGEST_STREAM_ID} characters at most")
+    if not (passphrase + stream_id).isprintable():
+        raise SecretError(f"{where} holds control characters")
+    return srt_secret(passphrase, stream_id)
+
+
+def _credential() -> Path | None:
+    folder = os.environ.get("CREDENTIALS_DIRECTORY")
+    return Path(folder) / CREDENTIAL if folder else None
+
+
+def _is_credential(path: Path) -> bool:
+    """Return whether `path` is one of the service's credentials: the keys, or a file that they name beside them."""
+    credential = _credential()
+    return credential is not None and path.parent == credential.parent
+
+
+def read_url_file(path: Path | str, stdin: TextIO | None = None) -> Secret:
+    """Return the address in the first line of a private file, or of standard input for "-". Raises SecretError."""
+    if str(path) == "-":
+        source, text = "standard input", (sys.stdin if stdin is None else stdin).readline()
+    else:
+        source = str(path)
+        try:
+            text = read_private(Path(path))
+        except FileNotFoundError:
+            raise SecretError(f"there is no file {path}", hint="its first line should be the address") from None
+    url = text.strip().partition("\n")[0].strip()
+    try:
+        check_stream_url(url)
+    except NotAllowed as error:
+        raise SecretError(
+            f"the address in {source} {error}", hint="its first line should be the whole address: rtmps://HOST/APP/KEY"
+        ) from None
+    return secret_url(url)
+
+
+def secret_url(url: str) -> Secret:
+    """Return a whole address as a secret, and each part that is one; raises SecretError, which repeats nothing."""
+    scheme = SCHEMES.get(scheme_of(url))
+    if scheme is None:
+        raise SecretError(
+            "the address does not begin with rtmps:// or another kind that is streamed to", hint="name all of it"
+        )
+    key = scheme.key
+    if key == "":
+        return Secret(url)
+    if key == "srt":
+        given = (pair.partition("=") for pair in url.partition("?")[2].split("&"))
+        return Secret(
+            url, *_spellings(*(urllib.parse.unquote(v) for n, _, v in given if n in ("passphrase", "streamid")))
+        )
+    return Secret(url, url.rsplit("/", 1)[-1], login_of(url).partition(":")[2])
+
+
+def read_private(path: Path) -> str:
+    """Return the text of a file that only its owner (this user, or root) can read.
+
+    Of a service's credential the group's bits may be set: they are those of the access list by which systemd lets the
+    service alone read it. Raises FileNotFoundError, and SecretError for everything else that is wrong.
+    """
+    try:
+        # Not blocking: a FIFO under this name must not hang us before the check can refuse it.
+        with open(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), encoding="utf-8") as file:  # noqa: PTH123 - the very file that is checked
+            _check_private(path, os.fstat(file.fileno()), _FOR_A_SERVICE if _is_credential(path) else _PRIVATE)
+            return file.read()
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise SecretError(
+            f"cannot read {path}: {error.strerror}", hint="it must belong to the user who runs liput"
+        ) from None
+    except UnicodeDecodeError:
+        raise SecretError(f"{path} is not UTF-8 text") from None
+
+
+def _check_private(path: Path, status: os.stat_result, allowed: int) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise SecretError(f"{path} is not a file")
+    if status.st_uid not in (os.geteuid(), 0):
+        raise SecretError(f"{path} belongs to another user", hint=f"chown {os.geteuid()} '{path}'")
+    if stat.S_IMODE(status.st_mode) & ~allowed:
+        raise SecretError(
+            f"{path} must be for its owner alone (its mode is {stat.S_IMODE(status.st_mode):04o})",
+            hint=f"chmod 600 '{path}'",
+        )

@@ -1,0 +1,367 @@
+"""What can be set of what `liput serve` does: the page, alarms, the schedule and its calendars, copies, fixity."""
+
+import ipaddress
+import re
+import urllib.parse
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+
+from config.settings import kinds
+from config.settings.addresses import NO_HOST, folder_of, is_host, is_this_pc, parts_of, scheme_of
+from config.settings.quantities import NotAllowed, format_duration, parse_duration
+
+# The page
+
+LOOPBACK = "127.0.0.1"
+_EVERYWHERE = "0.0.0.0"  # noqa: S104 - only where the settings say `lan`, with TLS and the token
+_HOST_NAME = frozenset("abcdefghijklmnopqrstuvwxyz0123456789.-_:[]")
+
+
+class WebSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Where `liput serve` serves the page and its API.
+
+    Only this PC can reach them, unless `lan` is on; they are then encrypted, with the certificate in `tls_certificate`
+    (PEM, with the chain) and its `tls_key`. `allowed_hosts` are names by which the PC is called beside its own
+    addresses. `port` 0 is any that is free.
+    """
+
+    enabled: Annotated[bool, kinds.SWITCH] = True
+    host: Annotated[str, kinds.TEXT] = LOOPBACK
+    port: Annotated[int, kinds.whole(0, 65_535)] = 8466
+    lan: Annotated[bool, kinds.SWITCH] = False
+    tls_certificate: Annotated[Path | None, kinds.FILE_PATH] = None
+    tls_key: Annotated[Path | None, kinds.FILE_PATH] = None
+    allowed_hosts: Annotated[tuple[str, ...], kinds.WORDS] = ()
+
+    @property
+    def is_encrypted(self) -> bool:
+        """Whether it is served by https."""
+        return self.tls_certificate is not None
+
+    @property
+    def address(self) -> str:
+        """The address that is listened at: that of `host`, and with `lan` every one where no other is named."""
+        return _EVERYWHERE if self.lan and self.host == LOOPBACK else self.host
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        """Give the fields that do not go together, each with what is wrong."""
+        try:
+            is_loopback = ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            yield "host", f'must be an address of this PC, such as "{LOOPBACK}"'
+            return
+        if not self.lan and not is_loopback:
+            yield "host", "is reached by others of the network; that needs lan = true, with a certificate"
+        if self.lan and self.tls_certificate is None:
+            yield "lan", "needs tls_certificate and tls_key: without them everybody of the network could read the token"
+        if (self.tls_certificate is None) is not (self.tls_key is None):
+            yield "tls_key" if self.tls_key else "tls_certificate", "tls_certificate and tls_key go together"
+        for name in self.allowed_hosts:
+            if not _HOST_NAME.issuperset(name.lower()):
+                yield "allowed_hosts", 'must be names of hosts, such as ["aula.kampus.ac.id"]'
+
+
+# Alarms
+
+MAIL_PORTS = {"smtp": 587, "smtps": 465}
+"""The usual ports: one that TLS begins on after a few words (STARTTLS), one that it begins on at once."""
+LONGEST_ADDRESS = 254
+
+_MAIL_FORM = "must look like smtp://HOST, smtp://HOST:PORT or smtps://HOST"
+_WEB_FORM = "must look like https://HOST/PATH (http:// only to this PC: http://127.0.0.1:8123/PATH)"
+_ADDRESS = re.compile(r"[^\s@<>,;:\"()\[\]\\]+@[^\s@<>,;:\"()\[\]\\]+")
+
+
+def _mail_server(raw: object) -> str:
+    if raw == "":
+        return ""
+    parts = _server(raw, _MAIL_FORM)
+    if parts.scheme not in MAIL_PORTS or parts.path not in ("", "/") or parts.query or parts.fragment:
+        raise NotAllowed(_MAIL_FORM)
+    return str(raw).rstrip("/")
+
+
+MAIL_SERVER = kinds.Kind(
+    "a server that takes e-mail: smtp:// with STARTTLS, smtps:// with TLS from the first byte; never without",
+    _mail_server,
+)
+
+
+def _web_address(raw: object) -> str:
+    if raw == "":
+        return ""
+    check_web_address(raw)
+    if "?" in str(raw):
+        raise NotAllowed('must end before any "?"; an address that holds a secret belongs in the file of keys')
+    return str(raw)
+
+
+WEB_ADDRESS = kinds.Kind("where alarms are posted to, without what is secret of it", _web_address)
+
+
+def _mail_address(raw: object) -> str:
+    if raw == "":
+        return ""
+    if not isinstance(raw, str) or len(raw) > LONGEST_ADDRESS or not _ADDRESS.fullmatch(raw):
+        raise NotAllowed("must be an e-mail address: humas@kampus.ac.id")
+    return raw
+
+
+MAIL_ADDRESS = kinds.Kind("one e-mail address", _mail_address)
+
+
+def _mail_addresses(raw: object) -> tuple[str, ...]:
+    if not isinstance(raw, list) or "" in raw:
+        raise NotAllowed('must be a list of e-mail addresses: ["humas@kampus.ac.id"]')
+    return tuple(_mail_address(each) for each in raw)
+
+
+MAIL_ADDRESSES = kinds.Kind("a list of e-mail addresses", _mail_addresses, kinds.each_shown)
+
+
+def check_web_address(raw: object) -> None:
+    """Raise NotAllowed, without repeating any of it, where `raw` is nothing that alarms can be posted to."""
+    parts = _server(raw, _WEB_FORM)
+    if parts.scheme not in ("https", "http") or parts.fragment:
+        raise NotAllowed(_WEB_FORM)
+    if parts.scheme == "http" and not is_this_pc(parts.hostname or ""):
+        raise NotAllowed(_WEB_FORM)
+
+
+def _server(raw: object, form: str) -> urllib.parse.SplitResult:
+    if not isinstance(raw, str) or not raw.isascii() or not raw.isprintable() or " " in raw:
+        raise NotAllowed(form)
+    parts = parts_of(raw, form)
+    if "@" in parts.netloc:
+        raise NotAllowed("must not hold a user name or password; they belong in mail_user and in the file of keys")
+    if not parts.hostname:
+        raise NotAllowed(form)
+    if not is_host(parts.hostname):
+        raise NotAllowed(NO_HOST)
+    return parts
+
+
+class AlarmSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Who hears of alarms, and how often.
+
+    `desktop`: whoever sits at this PC. E-mail goes through `mail_server`, from `mail_from` to all of `mail_to`; with a
+    `mail_user` it needs a password. `webhook` is an address that a JSON object is posted to. `ca_file`: the authorities
+    that both servers' certificates are checked against, instead of the system's. A trouble that lasts is told again
+    every `repeat_s` seconds; no more than `most_per_hour` messages are sent in an hour.
+    """
+
+    desktop: Annotated[bool, kinds.SWITCH] = True
+    mail_server: Annotated[str, MAIL_SERVER] = ""
+    mail_user: Annotated[str, kinds.TEXT] = ""
+    mail_from: Annotated[str, MAIL_ADDRESS] = ""
+    mail_to: Annotated[tuple[str, ...], MAIL_ADDRESSES] = ()
+    webhook: Annotated[str, WEB_ADDRESS] = ""
+    ca_file: Annotated[Path | None, kinds.FILE_PATH] = None
+    repeat_s: Annotated[float, kinds.seconds(60, 86_400)] = 900.0
+    most_per_hour: Annotated[int, kinds.whole(1, 120)] = 12
+
+    @property
+    def mail_scheme(self) -> str:
+        """Of the server's address: smtp or smtps."""
+        return urllib.parse.urlsplit(self.mail_server).scheme
+
+    @property
+    def mail_host(self) -> tuple[str, int]:
+        """Where the server is: host and port."""
+        parts = urllib.parse.urlsplit(self.mail_server)
+        return parts.hostname or "", parts.port or MAIL_PORTS[parts.scheme]
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        """Give the fields that do not go together, each with what is wrong."""
+        if self.mail_server and not self.mail_to:
+            yield "mail_server", 'needs somebody to write to: mail_to = ["humas@kampus.ac.id"]'
+        if self.mail_server and not self.mail_from:
+            yield "mail_server", 'needs an address to write from: mail_from = "liput@kampus.ac.id"'
+        if self.mail_to and not self.mail_server:
+            yield "mail_to", 'needs a server: mail_server = "smtp://mail.kampus.ac.id"'
+
+
+# The schedule
+
+MODES = ("remind", "arm", "record")
+FEED_SCHEMES = ("https", "http", "webcal", "file")
+EVERYWHERE = "*"
+"""Stands in `locations` for any place."""
+
+_FEED_FORM = "must look like https://HOST/CALENDAR.ics, webcal://HOST/CALENDAR.ics or file:///CALENDAR.ics"
+_SPANS = 'must be a list of lengths of time up to a week, such as ["30m", "10m"]'
+_MOST_SPANS, _LONGEST_SPAN_S = 10, 7 * 86_400.0
+
+
+def check_feed_address(raw: object) -> str:
+    """Return the address of a calendar; raises NotAllowed, whose words repeat none of it."""
+    if not isinstance(raw, str) or not raw.isprintable() or " " in raw or scheme_of(raw) not in FEED_SCHEMES:
+        raise NotAllowed(_FEED_FORM)
+    parts = parts_of(raw, _FEED_FORM)
+    host = parts.hostname or ""
+    if not (not parts.netloc and len(parts.path) > 1 if scheme_of(raw) == "file" else host):
+        raise NotAllowed(_FEED_FORM)
+    if not is_host(host):
+        raise NotAllowed(NO_HOST)
+    if parts.password is not None:
+        raise NotAllowed("must not hold a password; such an address belongs in the file of keys, in the table [feeds]")
+    return raw
+
+
+def _feed_address(raw: object) -> str:
+    return "" if raw == "" else check_feed_address(raw)
+
+
+FEED_ADDRESS = kinds.Kind("where a calendar is: an address that anybody may read", _feed_address)
+
+
+def _spans(raw: object) -> tuple[float, ...]:
+    if not isinstance(raw, list) or len(raw) > _MOST_SPANS or not all(isinstance(each, str) for each in raw):
+        raise NotAllowed(_SPANS)
+    try:
+        seconds = {parse_duration(each) for each in raw}
+    except NotAllowed:
+        raise NotAllowed(_SPANS) from None
+    if any(each > _LONGEST_SPAN_S for each in seconds):
+        raise NotAllowed(_SPANS)
+    return tuple(sorted(seconds, reverse=True))
+
+
+SPANS = kinds.Kind(
+    "lengths of time, the longest first", _spans, lambda spans: [format_duration(each) for each in spans]
+)
+
+
+class Feed(msgspec.Struct, frozen=True, kw_only=True):
+    """A calendar that sessions are taken from.
+
+    Only events count whose place has one of `locations` in it; none named is the room's own name, and "*" any place.
+    With `categories` they must also be of one of these. `mode` is what is done for them; None as [schedule] has it.
+    """
+
+    url: Annotated[str, FEED_ADDRESS] = ""
+    locations: Annotated[tuple[str, ...], kinds.WORDS] = ()
+    categories: Annotated[tuple[str, ...], kinds.WORDS] = ()
+    mode: Annotated[str | None, kinds.choice(MODES)] = None
+
+
+class ScheduleSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What is done for a planned session: reminded of it, armed as well, or recorded from its beginning to its end.
+
+    `remind` says how long before its beginning; `check_before_s` before it the room is checked (0: not), and
+    `arm_ahead_s` before it its devices are opened. Calendars are read every `read_every_s`, `days_ahead` far.
+    """
+
+    mode: Annotated[str, kinds.choice(MODES)] = "remind"
+    remind: Annotated[tuple[float, ...], SPANS] = (1800.0, 600.0)
+    check_before_s: Annotated[float, kinds.seconds(0, 86_400)] = 1200.0
+    arm_ahead_s: Annotated[float, kinds.seconds(0, 3600)] = 300.0
+    read_every_s: Annotated[float, kinds.seconds(60, 86_400)] = 900.0
+    days_ahead: Annotated[int, kinds.whole(1, 366)] = 30
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        """Give the fields that do not go together, each with what is wrong."""
+        if 0 < self.check_before_s <= self.arm_ahead_s:
+            yield "check_before_s", "must be more than arm_ahead_s: what is armed has its devices, and is not checked"
+
+
+# Copies and fixity
+
+COPY_SCHEMES = ("file", "sftp", "s3")
+
+_COPY_FORM = "must look like file:///FOLDER, sftp://USER@HOST/FOLDER or s3://BUCKET/PREFIX"
+
+
+def _copy_address(raw: object) -> str:
+    if not isinstance(raw, str) or not raw.isprintable() or scheme_of(raw) not in COPY_SCHEMES:
+        raise NotAllowed(_COPY_FORM)
+    if scheme_of(raw) == "file":
+        if not re.match(r"file:///[^/]", raw, re.IGNORECASE):
+            raise NotAllowed("must look like file:///FOLDER, a folder named from the root")
+        return raw.rstrip("/")
+    parts = parts_of(raw, _COPY_FORM)
+    host = parts.hostname
+    if parts.password is not None or (scheme_of(raw) == "s3" and parts.username is not None):
+        raise NotAllowed("must not hold a password; it belongs in the file of keys, in the table [copies]")
+    if not host or "?" in raw or "#" in raw or " " in raw or ".." in parts.path.split("/"):
+        raise NotAllowed(_COPY_FORM)
+    if scheme_of(raw) == "sftp" and not parts.path.strip("/"):
+        raise NotAllowed("must name a folder: sftp://USER@HOST/FOLDER")
+    if scheme_of(raw) == "sftp" and not is_host(host):
+        raise NotAllowed(NO_HOST)
+    return raw.rstrip("/")
+
+
+COPY_ADDRESS = kinds.Kind(
+    "where copies go: a folder, a folder on a server with SFTP, a bucket of an S3-compatible object store",
+    _copy_address,
+)
+
+
+class CopyTarget(msgspec.Struct, frozen=True, kw_only=True):
+    """A place for copies. `automatic`: every sealed package goes there; else what is asked for.
+
+    `max_rate` bits a second are sent at most; what neither moves nor says why for `stalled_s` is given up for now.
+    `must_be_mounted` (folder): it must not be on a disk of this PC's own, that of the system or of the archive.
+    `known_hosts` (SFTP) holds the server's key; None: `~/.ssh/known_hosts`. `endpoint` (S3) is the server's address,
+    `region` and `ca_file` go with it.
+    """
+
+    url: Annotated[str, COPY_ADDRESS]
+    automatic: Annotated[bool, kinds.SWITCH] = True
+    max_rate: Annotated[int | None, kinds.rate(8_000, 100_000_000_000)] = None
+    stalled_s: Annotated[float, kinds.seconds(1, 3600)] = 60.0
+    must_be_mounted: Annotated[bool, kinds.SWITCH] = True
+    known_hosts: Annotated[Path | None, kinds.FILE_PATH] = None
+    endpoint: Annotated[str, kinds.TEXT] = ""
+    region: Annotated[str, kinds.TEXT] = "us-east-1"
+    ca_file: Annotated[Path | None, kinds.FILE_PATH] = None
+
+    @property
+    def scheme(self) -> str:
+        """Of its address: file, sftp or s3."""
+        return scheme_of(self.url)
+
+    @property
+    def folder(self) -> Path:
+        """The folder of a file:// address."""
+        return folder_of(self.url)
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        """Give the fields that do not go together, each with what is wrong."""
+        if self.known_hosts is not None and self.scheme != "sftp":
+            yield "known_hosts", "goes with an sftp:// address only"
+        if self.scheme != "s3":
+            for name in ("endpoint", "ca_file"):
+                if getattr(self, name):
+                    yield name, "goes with an s3:// address only"
+        elif not (found := re.fullmatch(r"https?://([^\s/@?#]+?)(:\d+)?/?", self.endpoint)):
+            yield "endpoint", 'must be the address of the object store: endpoint = "https://s3.kampus.ac.id"'
+        elif not is_host(found[1]):
+            yield "endpoint", NO_HOST
+
+
+def _time_of_day(raw: object) -> str:
+    found = re.fullmatch(r"(\d{1,2})[:.](\d{2})", raw, re.ASCII) if isinstance(raw, str) else None
+    if raw == "":
+        return ""
+    if found is None or int(found[1]) > 23 or int(found[2]) > 59:
+        raise NotAllowed('must be a time of the day, such as "02:30"; "" for never')
+    return f"{int(found[1]):02}:{found[2]}"
+
+
+TIME_OF_DAY = kinds.Kind('a time of the day, in the zone of the office; "" for none', _time_of_day)
+
+
+class Fixity(msgspec.Struct, frozen=True, kw_only=True):
+    """When `liput serve` begins a round of `liput archive fixity` each day ("": not by itself).
+
+    A round reads `budget` bytes of packages, `max_rate` bits of them a second at most.
+    """
+
+    at: Annotated[str, TIME_OF_DAY] = "02:30"
+    budget: Annotated[int, kinds.size(1_000_000, 2**60)] = 50_000_000_000
+    max_rate: Annotated[int, kinds.rate(8_000, 100_000_000_000)] = 400_000_000

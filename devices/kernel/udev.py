@@ -1,0 +1,334 @@
+"""What is plugged in, as udev and sysfs have it: nodes that give pictures, sound cards that take sound, USB hubs.
+
+Reading opens no device. devices/monitor/identity.py and snapshot.py work out from these facts what people see.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyudev
+
+_DEVICE, _CONFIGURATION, _INTERFACE, _ASSOCIATION, _OF_CLASS = 0x01, 0x02, 0x04, 0x0B, 0x24
+_VIDEO = 0x0E
+_DIGITS = 12
+_LEAST = {_DEVICE: 18, _CONFIGURATION: 9, _INTERFACE: 9, _ASSOCIATION: 8, _OF_CLASS: 3}
+"""The bytes that a descriptor of each type that is counted has at least."""
+
+
+def capabilities_hash(raw: bytes) -> str | None:
+    """Return the hash (12 hex digits) of sysfs' file `descriptors`; None where that says nothing.
+
+    It is the same for every unit of a make, on any port and link. It counts (USB 2.0, chapter 9) class, vendor, product
+    and release of the device, the class of each interface, and the class-specific descriptors (terminals, units,
+    formats, sizes). Indexes of strings, endpoints, alternate settings and power differ between units, or with the speed
+    of the link. A make that offers other pictures on a slow link has another hash there.
+    """
+    counted = b"".join(_counted(raw))
+    return hashlib.sha256(counted).hexdigest()[:_DIGITS] if counted else None
+
+
+def gives_pictures(raw: bytes) -> bool:
+    """Return whether sysfs' file `descriptors` has an interface for video."""
+    return any(kind == _INTERFACE and part[5] == _VIDEO for kind, part in _parts(raw))
+
+
+def _counted(raw: bytes) -> Iterator[bytes]:
+    """Yield what counts of each descriptor, with its type."""
+    for kind, part in _parts(raw):
+        if counted := _of(kind, part):
+            yield bytes((kind, len(counted))) + counted
+
+
+def _parts(raw: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield each descriptor with its type; what is cut off ends it."""
+    at = 0
+    while at + 2 <= len(raw):
+        length, kind = raw[at], raw[at + 1]
+        if length < _LEAST.get(kind, 2) or at + length > len(raw):
+            return
+        yield kind, raw[at : at + length]
+        at += length
+
+
+def _of(kind: int, part: bytes) -> bytes:
+    if kind == _DEVICE:
+        return part[4:7] + part[8:14]
+    if kind == _CONFIGURATION:
+        return part[4:5]
+    if kind == _INTERFACE:
+        return b"" if part[3] else part[2:3] + part[5:8]
+    if kind == _ASSOCIATION:
+        return part[2:7]
+    return part[2:] if kind == _OF_CLASS else b""
+
+
+_MEGABIT = 1_000_000
+_HUB_CLASS = "09"
+_VIRTUAL = "virtual-"  # begins the place of what hangs off nothing
+_PCM_CAPTURE = re.compile(r"^pcmC(\d+)D(\d+)c$")
+
+
+@dataclass(frozen=True, slots=True)
+class UsbDevice:
+    """One USB plug: what it says it is, and where it sits.
+
+    `place` is the port by the address of its controller, which stays where buses are numbered anew. `devnum` is the
+    kernel's count of enumerations on the bus: another number at the same port is another plugging in. `has_video` says
+    whether pictures belong to it, whether or not their nodes are there yet.
+    """
+
+    vid: str
+    pid: str
+    serial: str | None
+    port: str
+    product: str
+    manufacturer: str
+    link_bps: int | None
+    place: str | None = None
+    capabilities: str | None = None
+    devnum: int | None = None
+    has_video: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Hub:
+    """A USB hub, or the root hub of a controller (its port is "usb1"); `ports` is how many sockets it has."""
+
+    port: str
+    vid: str
+    pid: str
+    name: str
+    link_bps: int | None
+    ports: int
+
+    def carries(self, port: str | None) -> bool:
+        """Return whether the USB port `port` hangs off this hub, at whatever depth."""
+        if self.port.startswith("usb"):
+            return port is not None and port.startswith(f"{self.port.removeprefix('usb')}-")
+        return port is not None and port.startswith(f"{self.port}.")
+
+
+@dataclass(frozen=True, slots=True)
+class PictureNode:
+    """A /dev/videoN; `gives_pictures` is None where no udev runs that would have looked at the node."""
+
+    node: str
+    name: str
+    place: str
+    usb: UsbDevice | None
+    gives_pictures: bool | None
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether no hardware is behind it but a program (v4l2loopback)."""
+        return self.place.startswith(_VIRTUAL)
+
+
+@dataclass(frozen=True, slots=True)
+class SoundInput:
+    """A PCM capture device of a sound card: `card` is ALSA's id of the card, `pcm` the device's number in it."""
+
+    node: str
+    card: str
+    pcm: int
+    name: str
+    place: str
+    usb: UsbDevice | None
+
+    @property
+    def alsa(self) -> str:
+        """The name ALSA opens it by."""
+        return f"hw:CARD={self.card},DEV={self.pcm}"
+
+
+@dataclass(frozen=True, slots=True)
+class Plugged:
+    """Everything that is plugged in at one moment, in an order that does not depend on node numbers."""
+
+    pictures: tuple[PictureNode, ...]
+    sounds: tuple[SoundInput, ...]
+    hubs: tuple[Hub, ...] = ()
+
+
+type KnownPlugs = dict[tuple[str, int], UsbDevice]
+"""Plugs that have been read, by port and devnum."""
+
+
+def plugged(context: pyudev.Context | None = None, known: KnownPlugs | None = None) -> Plugged:
+    """Return what is plugged in now. What udev is not done with yet, or what goes away meanwhile, is left out.
+
+    Whoever asks again and again gives the same `known` each time: a plug is then read once only, which matters
+    because the kernel makes readers of a serial number wait while it is busy with the device.
+    """
+    context = context or pyudev.Context()
+    known = {} if known is None else known
+    pictures = [
+        found for device in context.list_devices(subsystem="video4linux") for found in _picture_nodes(device, known)
+    ]
+    sounds = [found for device in context.list_devices(subsystem="sound") for found in _sound_inputs(device, known)]
+    usb = context.list_devices(subsystem="usb", DEVTYPE="usb_device")
+    found = Plugged(
+        tuple(sorted(pictures, key=lambda found: (found.place, _numbers(found.node)))),
+        tuple(sorted(sounds, key=lambda found: (found.place, found.pcm))),
+        tuple(sorted((hub for device in usb for hub in _hubs(device)), key=lambda hub: _numbers(hub.port))),
+    )
+    _forget_unplugged(known, found)
+    return found
+
+
+def _forget_unplugged(known: KnownPlugs, found: Plugged) -> None:
+    there = {picture.usb for picture in found.pictures} | {sound.usb for sound in found.sounds}
+    for key in [key for key, usb in known.items() if usb not in there]:
+        del known[key]
+
+
+def _numbers(name: str) -> list[int]:
+    return [int(digits) for digits in re.findall(r"\d+", name)]
+
+
+def has_udev() -> bool:
+    """Return whether a udev runs, which sets the permissions of a node before anybody should open it."""
+    return Path("/run/udev/control").exists()
+
+
+def _picture_nodes(device: pyudev.Device, known: KnownPlugs) -> Iterator[PictureNode]:
+    """Yield the node of a video4linux device, if it has one that may give pictures."""
+    node = device.device_node
+    if not node or not device.sys_name.startswith("video"):
+        return
+    gives_pictures = None
+    if has_udev():
+        gives_pictures = device.is_initialized and ":capture:" in device.properties.get("ID_V4L_CAPABILITIES", "")
+    if gives_pictures is False:
+        return
+    try:
+        name = _attribute(device, "name")
+        yield PictureNode(node, name, _place(device, name), _usb_device(device, known), gives_pictures)
+    except (OSError, KeyError, pyudev.DeviceNotFoundError):
+        return  # unplugged while we looked
+
+
+def _sound_inputs(device: pyudev.Device, known: KnownPlugs) -> Iterator[SoundInput]:
+    """Yield the capture side of a PCM device."""
+    match = _PCM_CAPTURE.match(device.sys_name)
+    card = device.find_parent("sound")
+    if match is None or card is None or not device.device_node or (has_udev() and not device.is_initialized):
+        return
+    try:
+        identifier = _attribute(card, "id")
+        if identifier:
+            number, pcm = int(match[1]), int(match[2])
+            name = _sound_name(number, pcm)
+            place = _place(card, identifier)
+            yield SoundInput(device.device_node, identifier, pcm, name, place, _usb_device(device, known))
+    except (OSError, KeyError, pyudev.DeviceNotFoundError):
+        return
+
+
+def _attribute(device: pyudev.Device, name: str) -> str:
+    """Return a sysfs attribute as text, "" where the device has none."""
+    value: bytes | None = device.attributes.get(name)
+    return value.decode("utf-8", "replace").strip() if value is not None else ""
+
+
+def _place(device: pyudev.Device, name: str) -> str:
+    """Return where a device sits, in words that no renumbering changes: `pci-0000:00:1f.3`, `virtual-OBS_Camera`."""
+    parent = device.parent
+    return f"{parent.subsystem}-{parent.sys_name}" if parent is not None else f"{_VIRTUAL}{_clean(name)}"
+
+
+def _usb_device(device: pyudev.Device, known: KnownPlugs) -> UsbDevice | None:
+    """Return the USB plug that `device` hangs off, the same for the picture and the sound of one plug."""
+    parent = device.find_parent("usb", "usb_device")
+    if parent is None:
+        return None
+    devnum = _attribute(parent, "devnum")
+    key = (parent.sys_name, int(devnum) if devnum.isdigit() else 0)
+    if key not in known:
+        descriptors = _descriptors(parent)
+        known[key] = UsbDevice(
+            vid=_attribute(parent, "idVendor").lower(),
+            pid=_attribute(parent, "idProduct").lower(),
+            serial=_clean(_attribute(parent, "serial")) or None,
+            port=parent.sys_name,
+            product=_attribute(parent, "product"),
+            manufacturer=_attribute(parent, "manufacturer"),
+            link_bps=_link_bps(parent),
+            place=_usb_place(parent),
+            capabilities=capabilities_hash(descriptors),
+            devnum=key[1] or None,
+            has_video=gives_pictures(descriptors),
+        )
+    return known[key]
+
+
+def _descriptors(device: pyudev.Device) -> bytes:
+    """Return what the device says of itself, as the kernel read it; libudev would take it for text."""
+    try:
+        return Path(device.sys_path, "descriptors").read_bytes()
+    except OSError:
+        return b""
+
+
+def _link_bps(device: pyudev.Device) -> int | None:
+    speed = _attribute(device, "speed")
+    return round(float(speed) * _MEGABIT) if re.fullmatch(r"[\d.]+", speed) else None
+
+
+def _usb_place(device: pyudev.Device) -> str | None:
+    """Return the port without the number of the bus: `pci-0000:00:14.0-usb2-1.4`.
+
+    A controller has one bus for USB 2 and one for USB 3, whose ports are numbered alike; hence the version.
+    """
+    chain = device.sys_name.partition("-")[2]
+    root = device
+    while root is not None and not re.fullmatch(r"usb\d+", root.sys_name):
+        root = root.find_parent("usb", "usb_device")
+    if not chain or root is None or root.parent is None:
+        return None
+    version = _attribute(root, "version").partition(".")[0]
+    return f"{root.parent.subsystem}-{root.parent.sys_name}-usb{version}-{chain}"
+
+
+def _hubs(device: pyudev.Device) -> Iterator[Hub]:
+    """Yield a USB device if it is a hub.
+
+    Its name is what udev has kept: to read it from the hub would wait for as long as the kernel is busy with a sick
+    device on it.
+    """
+    try:
+        if _attribute(device, "bDeviceClass") != _HUB_CLASS:
+            return
+        ports = _attribute(device, "maxchild")
+        words = (device.properties.get("ID_VENDOR", ""), device.properties.get("ID_MODEL", ""))
+        yield Hub(
+            port=device.sys_name,
+            vid=_attribute(device, "idVendor").lower(),
+            pid=_attribute(device, "idProduct").lower(),
+            name=" ".join(word.replace("_", " ") for word in words if word) or "USB hub",
+            link_bps=_link_bps(device),
+            ports=int(ports) if ports.isdigit() else 0,
+        )
+    except (OSError, KeyError, pyudev.DeviceNotFoundError):
+        return
+
+
+def _clean(serial: str) -> str:
+    """Return a serial number in the form udev prints it (ID_SERIAL_SHORT): nothing that a shell or a path minds."""
+    return re.sub(r"[^\w#+\-.:=@]", "_", re.sub(r"\s+", "_", serial), flags=re.ASCII)
+
+
+def _sound_name(card: int, pcm: int) -> str:
+    """Return what ALSA calls a PCM: the card's short name, and the device's where that says more."""
+    listing = Path("/proc/asound/cards").read_text()
+    line = re.search(rf"^ *{card} \[.*?\]: .*? - (.+)$", listing, re.MULTILINE)
+    card_name = line[1].strip() if line else f"card {card}"
+    info = Path(f"/proc/asound/card{card}/pcm{pcm}c/info").read_text()
+    device = re.search(r"^name: (.+)$", info, re.MULTILINE)
+    device_name = device[1].strip() if device else ""
+    if not device_name or device_name == "USB Audio":
+        return card_name
+    return device_name if device_name.startswith(card_name) else f"{card_name} {device_name}"

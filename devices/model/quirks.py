@@ -1,0 +1,232 @@
+"""Facts about makes of devices, and what a name or a serial number tells."""
+
+import re
+from dataclasses import dataclass
+
+import msgspec
+
+from devices.model.device import DeviceKind, Mode
+
+
+@dataclass(frozen=True, slots=True)
+class Fake:
+    """Modes that a make lists and does not deliver: those of at least `width` x `height` pixels.
+
+    `rate` is the frames a second that it really gives in them.
+    """
+
+    width: int
+    height: int
+    rate: float
+    source: str
+
+    def covers(self, mode: Mode) -> bool:
+        """Return whether `mode` is one of them."""
+        return mode.width >= self.width and mode.height >= self.height
+
+
+class Note(msgspec.Struct, frozen=True):
+    """A fact that people who use the make should know, and its source."""
+
+    text: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Quirk:
+    """What a device is, what people call it, and who says so.
+
+    `superspeed`: it can do USB 3, whatever it says in a USB 2 port. `takes_rate`: it may be asked for a rate.
+    """
+
+    kind: DeviceKind
+    name: str
+    source: str
+    superspeed: bool = False
+    takes_rate: bool = True
+    fakes: tuple[Fake, ...] = ()
+    notes: tuple[Note, ...] = ()
+
+    def real_rate(self, mode: Mode) -> float | None:
+        """Return the frames a second that the device really gives in `mode`; None where no line says less."""
+        return min((fake.rate for fake in self.fakes if fake.covers(mode)), default=None)
+
+
+_CARD = DeviceKind.CAPTURE_CARD
+_CAMERA = DeviceKind.CAMERA
+
+_CORE = "kernel: drivers/usb/core/quirks.c"
+_OCTOPI = "github.com/guysoft/OctoPi: webcamd, brokenfps_usb_devices"
+
+_MS210X_SOUND = Note(
+    "its sound claims to be 96 kHz mono and is 48 kHz stereo; the kernel corrects it",
+    "kernel: sound/usb/quirks-table.h, MacroSilicon MS2100/MS2106 and MS2109",
+)
+_ONE_FIELD = Note(
+    "of interlaced input it shows one of the two fields only", "github.com/steve-m/ms2130_patcher issue 2"
+)
+_REPEATS = Note(
+    "it repeats pictures until the rate is the one asked for, whatever comes in", "github.com/steve-m/hsdaoh issue 11"
+)
+_SLOW_IN_THE_DARK = Note(
+    "in a dark room it may halve its rate to expose for longer", "github.com/lit-robotics/libcamera-rs issue 55"
+)
+_SLOW_TO_START = Note(
+    "it needs a pause when it is plugged in, and the kernel gives it one", f"{_CORE}, C920, C922, C925e, C930e"
+)
+
+
+def _webcam(name: str, source: str, *notes: Note, takes_rate: bool = True) -> Quirk:
+    return Quirk(_CAMERA, name, source, takes_rate=takes_rate, notes=notes)
+
+
+QUIRKS = {
+    # Capture cards
+    "534d:2109": Quirk(
+        _CARD,
+        "MS2109 HDMI capture stick",
+        "kernel: sound/usb/quirks-table.h, MacroSilicon MS2109",
+        fakes=(Fake(1920, 1080, 30, "github.com/Jackadminx/KVM-Card-Mini issue 8"),),
+        notes=(
+            _MS210X_SOUND,
+            Note("it is USB 2 even where it is sold as USB 3", "github.com/pikvm/pikvm issue 1195"),
+            Note("fine text is blurred by its compression", "github.com/pikvm/pikvm issue 58"),
+        ),
+    ),
+    "534d:0021": Quirk(
+        _CARD, "MS210x video grabber", "usb.ids; kernel: sound/usb/quirks.c, MS2100/MS2106", notes=(_MS210X_SOUND,)
+    ),
+    "345f:2109": Quirk(_CARD, "MS2109S HDMI capture stick", "users' measurements of MS2109S sticks"),
+    # Sold with USB 3 and with USB 2 under one id: what it can do is for its own descriptors to say.
+    "345f:2130": Quirk(
+        _CARD, "MS2130 HDMI capture stick", "github.com/BertoldVdb/ms-tools issue 3", notes=(_REPEATS, _ONE_FIELD)
+    ),
+    "345f:2131": Quirk(_CARD, "MS2131 HDMI capture stick", "github.com/BertoldVdb/ms-tools issue 7"),
+    "0fd9:0066": Quirk(
+        _CARD,
+        "Elgato Cam Link 4K",
+        "linux-media: uvcvideo, Cam Link 4K stalls",
+        superspeed=True,
+        notes=(
+            Note("it offers the size and the rate of what comes in, no other", "github.com/xkahn/camlink issue 2"),
+            Note(
+                "old kernels get pictures in the first of its formats only",
+                "kernel: uvc_video.c, uvc_fixup_video_ctrl; github.com/AdamGleave/elgato-camlink-workaround issue 3",
+            ),
+            Note(
+                "it may stall if what comes in changes while it starts; the kernel resets it, then plug it in again",
+                "kernel: uvc_video.c, Cam Link 4K firmware crash",
+            ),
+        ),
+    ),
+    "0fd9:009b": Quirk(_CARD, "Elgato 4K X", f"{_CORE}, Elgato 4K X", superspeed=True),
+    "0fd9:0033": Quirk(_CARD, "Elgato Video Capture", "usb.ids"),
+    "0fd9:0037": Quirk(_CARD, "Elgato Video Capture v2", "usb.ids"),
+    "2935:*": Quirk(
+        _CARD,
+        "Magewell USB Capture",
+        "linux-media: Magewell 2935:0006, 2935:0008; lsusb -v of 2935:0001 and 2935:0015, which are USB 3",
+        superspeed=True,
+    ),
+    "07ca:2553": Quirk(
+        _CARD, "AVerMedia Live Gamer Ultra 2.1", f"usb.ids; {_CORE}, GC553G2 at SuperSpeed Plus", superspeed=True
+    ),
+    "07ca:d553": Quirk(_CARD, "AVerMedia Live Gamer Ultra Pro", "usb.ids"),
+    "07ca:c039": Quirk(_CARD, "AVerMedia DVD EZMaker 7", "usb.ids"),
+    "07ca:1830": Quirk(_CARD, "AVerTV Volar Video Capture", "usb.ids, H830"),
+    "32ed:0401": Quirk(_CARD, "ezcap401 capture card", f"{_CORE}, ezcap401 at SuperSpeed Plus", superspeed=True),
+    "05e1:0408": Quirk(_CARD, "STK1160 video grabber", "usb.ids"),
+    "1b71:3002": Quirk(_CARD, "EasyCAP video grabber (USBTV007)", "kernel: drivers/media/usb/usbtv"),
+    # Cameras
+    "046d:0825": _webcam("Logitech C270", f"usb.ids; {_CORE}"),
+    "046d:082d": _webcam(
+        "Logitech C920",
+        f"usb.ids; {_CORE}",
+        _SLOW_IN_THE_DARK,
+        _SLOW_TO_START,
+        Note(
+            "it forgets a fixed exposure when it starts to stream; the kernel sets it again",
+            "kernel: uvc_video.c, C920",
+        ),
+    ),
+    "046d:0892": _webcam("Logitech C920", "usb.ids", _SLOW_IN_THE_DARK),
+    "046d:08e5": _webcam("Logitech C920 Pro", "usb.ids", _SLOW_IN_THE_DARK),
+    "046d:085c": _webcam("Logitech C922", f"usb.ids; {_CORE}", _SLOW_IN_THE_DARK, _SLOW_TO_START),
+    "046d:0841": _webcam("Logitech C920-C", _CORE, _SLOW_TO_START),
+    "046d:085b": _webcam("Logitech C925e", _CORE, _SLOW_TO_START),
+    "046d:0843": _webcam("Logitech C930e", f"usb.ids; {_CORE}", _SLOW_TO_START),
+    "046d:0853": _webcam("Logitech PTZ Pro", _CORE),
+    "046d:085e": _webcam("Logitech Brio", "usb.ids"),
+    "046d:086b": _webcam("Logitech Brio 4K Stream Edition", "usb.ids"),
+    "046d:0893": Quirk(
+        _CAMERA,
+        "Logitech StreamCam",
+        "usb.ids; USB 3: its descriptors in github.com/espressif/esp-usb, logitech_streamcam.hpp",
+        superspeed=True,
+    ),
+    "1532:0e05": _webcam("Razer Kiyo Pro", f"{_CORE}, Razer Kiyo Pro"),
+    "045e:075d": _webcam("Microsoft LifeCam Cinema", "usb.ids"),
+    "045e:076d": _webcam("Microsoft LifeCam HD-5000", "usb.ids"),
+    "045e:0772": _webcam("Microsoft LifeCam Studio", "usb.ids"),
+    "045e:0779": _webcam("Microsoft LifeCam HD-3000", "usb.ids"),
+    "045e:0810": _webcam("Microsoft LifeCam HD-3000", "usb.ids"),
+    "1bcf:2283": _webcam("NexiGo N930AF", "kernel: sound/usb/quirks.c, NexiGo N930AF FHD Webcam"),
+    "03f0:654a": _webcam("HP 320 FHD Webcam", "kernel: sound/usb/quirks.c, HP 320 FHD Webcam"),
+    # Cameras that list rates and fail when they are asked for one
+    "046d:082b": _webcam("Logitech C170", f"usb.ids; {_OCTOPI}", takes_rate=False),
+    "046d:0804": _webcam("Logitech C250", f"usb.ids; {_OCTOPI}", takes_rate=False),
+    "046d:0994": _webcam("Logitech QuickCam Orbit/Sphere AF", f"usb.ids; {_OCTOPI}", takes_rate=False),
+    "1908:2310": _webcam("Gembird webcam", f"usb.ids; {_OCTOPI}", takes_rate=False),
+    "1e4e:0102": _webcam("Cubeternet GL-UPC822", f"usb.ids; {_OCTOPI}", takes_rate=False),
+    "0471:0311": _webcam("Philips ToUcam Pro", f"usb.ids; {_OCTOPI}", takes_rate=False),
+    "038f:6001": _webcam("Webcam 038f:6001", f"{_OCTOPI}; issue 602", takes_rate=False),
+    "0ac8:3450": _webcam("Z-Star webcam", f"usb.ids; {_OCTOPI}", takes_rate=False),
+    "0458:708c": _webcam("Genius WideCam F100", f"usb.ids; {_OCTOPI}", takes_rate=False),
+    "0458:6006": _webcam("Genius webcam", _OCTOPI, takes_rate=False),
+}
+
+
+_CARD_NAMES = re.compile(
+    r"hdmi|\bsdi\b|capture|cam ?link|grabber|game ?live|live gamer|easycap|macrosilicon|ezmaker|av\.?io\b|intensity",
+    re.IGNORECASE,
+)
+"""Words in the names of capture cards that cameras do not carry."""
+
+FACTORY_SERIALS = {
+    "SN0001": "github.com/INNO-MAKER/U20CAM-9281M issue 4",
+    "200901010001": "github.com/paukstelis/octoprint_deploy issue 203",
+    "20210623": "MS2130 sticks: github.com/steve-m/ms2130_patcher issue 1",
+}
+"""Serial numbers that a factory gave to every unit of a model, and where that was seen: they tell nothing apart."""
+
+_GENERIC_NAMES = re.compile(
+    r"^(usb[ _]?\d?(\.\d)? ?)?(video|camera|audio|device|uvc camera|video device|webcam)?$", re.IGNORECASE
+)
+
+
+def quirk(vid: str | None, pid: str | None) -> Quirk | None:
+    """Return what the table knows about vid:pid (four lower-case hex digits each), or None."""
+    return QUIRKS.get(f"{vid}:{pid}") or QUIRKS.get(f"{vid}:*")
+
+
+def video_kind(vid: str | None, pid: str | None, *names: str, is_receiver: bool = False) -> DeviceKind:
+    """Return whether a device that gives pictures is a capture card or a camera.
+
+    `names` is what it calls itself; `is_receiver` whether V4L2 says that it takes a video signal (HDMI, analogue).
+    """
+    known = quirk(vid, pid)
+    if known is not None:
+        return known.kind
+    if is_receiver or any(_CARD_NAMES.search(name) for name in names):
+        return DeviceKind.CAPTURE_CARD
+    return DeviceKind.CAMERA
+
+
+def has_generic_name(name: str) -> bool:
+    """Return whether `name` ("USB Video", "USB2.0 Camera") says no more than what every such device is."""
+    return bool(_GENERIC_NAMES.match(name.strip()))
+
+
+def is_own_serial(serial: str) -> bool:
+    """Return whether `serial` is one unit's own, as far as is known, rather than a whole model's."""
+    return bool(serial) and serial not in FACTORY_SERIALS and len(set(serial)) > 1

@@ -1,0 +1,269 @@
+"""The pictures a V4L2 node offers, how they are coded, and whether its stream is free.
+
+Asking disturbs no stream: nothing is set, and the driver answers from what it read at plug-in. linuxpy's enumeration
+leaves out sizes that come as ranges, makes an inexact number of 29.97 frames a second, and opens for writing.
+"""
+
+import errno
+import fcntl
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from config.errors import DeviceError, DeviceNotFound
+from devices.host.deadline import DeadlineTasks
+from devices.kernel import v4l2
+from devices.model.device import Mode
+from devices.monitor.holders import refusal
+
+if TYPE_CHECKING:
+    from devices.kernel.udev import PictureNode
+
+
+_asked: DeadlineTasks[str, bool] = DeadlineTasks("idle")
+
+
+_END = {errno.EINVAL, errno.ENOTTY, errno.ENODATA}
+_MOST = 256
+"""More answers than this to one question are a driver that does not end."""
+
+_RATES = (120.0, 60.0, 50.0, 30.0, 25.0, 24.0, 20.0, 15.0, 10.0, 5.0, 1.0)
+_SIZES = (
+    (3840, 2160), (2560, 1440), (1920, 1080), (1600, 1200), (1280, 960), (1280, 720), (1024, 768), (1024, 576),
+    (960, 540), (800, 600), (854, 480), (720, 576), (720, 480), (640, 480), (640, 360), (480, 270), (320, 240),
+    (320, 180), (160, 120),
+)  # fmt: skip
+"""What is listed of a device that offers ranges: the sizes and rates people use, and the ends of the range."""
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What a node offers: whether it gives pictures at all, which, and whether they come from a video signal."""
+
+    gives_pictures: bool
+    is_receiver: bool
+    modes: tuple[Mode, ...]
+
+
+def offer(node: str, name: str) -> Offer:
+    """Return what `node` of the device `name` offers; raises a DeviceError where it cannot be opened."""
+    try:
+        fd = os.open(node, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    except OSError as error:
+        raise refusal(error.errno or errno.EIO, name, node) from error
+    try:
+        if not _gives_pictures(fd):
+            return Offer(gives_pictures=False, is_receiver=False, modes=())
+        return Offer(gives_pictures=True, is_receiver=_is_receiver(fd), modes=tuple(_modes(fd)))
+    except OSError as error:
+        raise refusal(error.errno or errno.EIO, name, node) from error
+    finally:
+        os.close(fd)
+
+
+def _gives_pictures(fd: int) -> bool:
+    capability = v4l2.Capability()
+    try:
+        fcntl.ioctl(fd, v4l2.VIDIOC_QUERYCAP, capability)
+    except OSError as error:
+        if error.errno in _END:
+            return False
+        raise
+    return bool(capability.of_node & v4l2.CAP_VIDEO_CAPTURE)
+
+
+def _is_receiver(fd: int) -> bool:
+    """Return whether an input of the node takes a video signal."""
+    return any(entry.is_receiver for entry in _answers(fd, v4l2.VIDIOC_ENUMINPUT, v4l2.Input()))
+
+
+def _modes(fd: int) -> Iterator[Mode]:
+    description = v4l2.Fmtdesc()
+    description.type = v4l2.BUF_TYPE_VIDEO_CAPTURE
+    for answer in _answers(fd, v4l2.VIDIOC_ENUM_FMT, description):
+        pixel_format = answer.pixelformat
+        for width, height in dict.fromkeys(_sizes(fd, pixel_format)):
+            rates = sorted(set(_rates(fd, pixel_format, width, height)), reverse=True)
+            yield Mode(fourcc(pixel_format), width, height, tuple(rates))
+
+
+def fourcc(number: int) -> str:
+    """Return a pixel format as its four characters ("MJPG"); a big-endian one ends in "-BE"."""
+    text = "".join(chr(number >> shift & 0x7F) for shift in (0, 8, 16, 24)).strip()
+    return f"{text}-BE" if number & 1 << 31 else text
+
+
+def _sizes(fd: int, pixel_format: int) -> Iterator[tuple[int, int]]:
+    question = v4l2.Frmsizeenum()
+    question.pixel_format = pixel_format
+    for answer in _answers(fd, v4l2.VIDIOC_ENUM_FRAMESIZES, question):
+        if answer.type == v4l2.FRMSIZE_TYPE_DISCRETE:
+            yield answer.discrete.width, answer.discrete.height
+        else:
+            span = answer.stepwise
+            across = (span.min_width, span.max_width, span.step_width)
+            yield from sizes_within(across, (span.min_height, span.max_height, span.step_height))
+
+
+def sizes_within(across: tuple[int, int, int], down: tuple[int, int, int]) -> Iterator[tuple[int, int]]:
+    """Yield the largest and the usual sizes of a range, given as (least, most, step) of width and of height."""
+    yield across[1], down[1]
+    for width, height in _SIZES:
+        if _is_within(width, across) and _is_within(height, down):
+            yield width, height
+
+
+def _is_within(length: int, span: tuple[int, int, int]) -> bool:
+    least, most, step = span
+    return least <= length <= most and (length - least) % max(1, step) == 0
+
+
+def _rates(fd: int, pixel_format: int, width: int, height: int) -> Iterator[float]:
+    question = v4l2.Frmivalenum()
+    question.pixel_format, question.width, question.height = pixel_format, width, height
+    for answer in _answers(fd, v4l2.VIDIOC_ENUM_FRAMEINTERVALS, question):
+        if answer.type == v4l2.FRMIVAL_TYPE_DISCRETE:
+            if answer.discrete.numerator:
+                yield _rate(answer.discrete.numerator, answer.discrete.denominator)
+        else:
+            shortest, longest = answer.stepwise.min, answer.stepwise.max
+            slowest = _rate(longest.numerator, longest.denominator) if longest.numerator else 0.0
+            fastest = _rate(shortest.numerator, shortest.denominator) if shortest.numerator else max(_RATES)
+            yield from rates_within(slowest, fastest)
+
+
+def rates_within(slowest: float, fastest: float) -> Iterator[float]:
+    """Yield the fastest (up to the fastest anybody uses) and the usual rates of a range of frames a second."""
+    yield min(fastest, max(_RATES))
+    yield from (rate for rate in _RATES if slowest <= rate <= fastest)
+
+
+def _rate(numerator: int, denominator: int) -> float:
+    return round(denominator / numerator, 3)
+
+
+def _answers[T](fd: int, request: int, question: T) -> Iterator[T]:
+    """Yield the answers to an enumerating ioctl, index by index, until there are no more."""
+    for index in range(_MOST):
+        question.index = index  # type: ignore[attr-defined]  # every structure of an enumeration has one
+        try:
+            fcntl.ioctl(fd, request, question)  # type: ignore[call-overload]  # a ctypes structure is a buffer
+        except OSError as error:
+            if error.errno in _END:
+                return
+            raise
+        yield question
+
+
+class CapabilityProber:
+    """Asks nodes what they offer, each once only while it stays plugged in; one that hangs is waited for once."""
+
+    def __init__(
+        self,
+        *,
+        timeout_s: float = 1.0,
+        late: Callable[[], object] = lambda: None,
+        ask: Callable[[str, str], Offer] = offer,
+    ) -> None:
+        """`timeout_s` is for all nodes together. `late` is called, on another thread, when a node answers after it."""
+        self._timeout_s = timeout_s
+        self._ask = ask
+        self._tasks: DeadlineTasks[str, Offer] = DeadlineTasks("ask", late=late)
+        self._offers: dict[str, Offer] = {}
+        """By a node as it is now: the next one of the same name gets an inode of its own."""
+
+    def offers(self, pictures: "Iterable[PictureNode]") -> dict[str, Offer | DeviceError]:
+        """Return what each node offers, or why that cannot be said; a node that does not answer in time is left out.
+
+        A refusal is not remembered: the next time, that node is asked again. Raises RuntimeError where the system has
+        no thread to give.
+        """
+        found: dict[str, Offer | DeviceError] = {}
+        there: dict[str, PictureNode] = {}
+        for picture in pictures:
+            try:
+                status = Path(picture.node).stat()
+            except OSError:
+                found[picture.node] = DeviceNotFound(f"{picture.name} has gone")
+            else:
+                there[f"{picture.node} {status.st_ino} {status.st_ctime_ns}"] = picture
+        self._offers = {key: answer for key, answer in self._offers.items() if key in there}
+        answers = self._tasks.ask(
+            {
+                key: partial(self._ask, picture.node, picture.name)
+                for key, picture in there.items()
+                if key not in self._offers
+            },
+            self._timeout_s,
+        )
+        for key, answer in answers.items():
+            if isinstance(answer, RuntimeError):
+                raise answer
+            if isinstance(answer, Offer):
+                self._offers[key] = answer
+            elif isinstance(answer, DeviceError):
+                found[there[key].node] = answer
+            else:
+                found[there[key].node] = DeviceError(repr(answer), hint="please report this")
+        return found | {there[key].node: answer for key, answer in self._offers.items()}
+
+
+def idle(nodes: Iterable[str], timeout_s: float = 0.3) -> set[str]:
+    """Return those of `nodes` whose stream nobody has; one that cannot be asked in time is not among them.
+
+    The driver lets nobody ask while it is busy with a device that hangs; such a camera is asked by one thread only.
+    Raises RuntimeError where the system has no thread to give.
+    """
+    answers = _asked.ask({node: partial(is_idle, node) for node in nodes}, timeout_s)
+    for answer in answers.values():
+        if isinstance(answer, RuntimeError):
+            raise answer
+    return {node for node, answer in answers.items() if answer is True}
+
+
+def is_idle(node: str) -> bool:
+    """Return whether nobody has the stream of `node`; raises OSError where it cannot be asked.
+
+    Any number of programs may have a node open; the one that asked for buffers has the stream, and to every other the
+    kernel answers EBUSY. To ask for no buffers at all is how a stream is let go, so it changes nothing where nobody
+    has it. The device itself is not asked.
+    """
+    fd = os.open(node, os.O_RDWR | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    try:
+        request = v4l2.Requestbuffers()
+        request.count, request.type, request.memory = 0, v4l2.BUF_TYPE_VIDEO_CAPTURE, v4l2.MEMORY_MMAP
+        fcntl.ioctl(fd, v4l2.VIDIOC_REQBUFS, request)
+    except OSError as error:
+        if error.errno == errno.EBUSY:
+            return False
+        raise
+    finally:
+        os.close(fd)
+    return True
+
+
+_BT709 = {v4l2.YCBCR_ENC_709, v4l2.YCBCR_ENC_XV709}
+_BT709_BY_DEFAULT = {v4l2.COLORSPACE_REC709, v4l2.COLORSPACE_DCI_P3}
+
+
+def sample_coding(fd: int) -> tuple[bool, bool]:
+    """Return whether the pictures of the open node `fd` are BT.709 (else BT.601), and whether of full range.
+
+    That is in the format it is set to, V4L2's defaults resolved.
+    """
+    current = v4l2.Format()
+    current.type = v4l2.BUF_TYPE_VIDEO_CAPTURE
+    try:
+        fcntl.ioctl(fd, v4l2.VIDIOC_G_FMT, current)
+    except OSError:
+        return False, False
+    picture = current.fmt.pix
+    is_default = picture.ycbcr_enc == v4l2.YCBCR_ENC_DEFAULT
+    is_bt709 = picture.colorspace in _BT709_BY_DEFAULT if is_default else picture.ycbcr_enc in _BT709
+    is_full_range = picture.quantization == v4l2.QUANTIZATION_FULL_RANGE or (
+        picture.quantization == v4l2.QUANTIZATION_DEFAULT and picture.colorspace == v4l2.COLORSPACE_JPEG
+    )
+    return is_bt709, is_full_range

@@ -1,0 +1,189 @@
+"""The devices that are plugged in now, as people and other programs see them."""
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+
+import msgspec
+
+from config.errors import DeviceError, DeviceNotFound
+from devices.health.faults import FAULTS, Fault, refused
+from devices.kernel.udev import PictureNode, Plugged, SoundInput, UsbDevice, plugged
+from devices.model import quirks
+from devices.model.device import Device, DeviceKind, Health
+from devices.monitor.holders import Holder, denied, holders_of, is_own, used_by
+from devices.monitor.identity import base_id, own_serials
+from devices.monitor.modes import CapabilityProber, Offer, idle
+
+WHAT_TO_PLUG_IN = "Plug in a camera, an HDMI capture card or a USB microphone; it shows up about a second later."
+
+type Offers = Mapping[str, Offer | DeviceError]
+type Held = Mapping[str, list[Holder]]
+
+
+def list_devices() -> list[Device]:
+    """Return what is plugged in now: cameras and capture cards, then microphones; takes a tenth of a second."""
+    found = plugged()
+    return describe(found, CapabilityProber().offers(found.pictures), in_use(found, open_elsewhere(found)))
+
+
+def open_elsewhere(found: Plugged) -> dict[str, list[Holder]]:
+    """Return which nodes other processes have open, and which processes these are; needs a look at every process.
+
+    This one, and those it started, do not count.
+    """
+    nodes = [picture.node for picture in found.pictures] + [sound.node for sound in found.sounds]
+    held = {node: [who for who in holders if not is_own(who)] for node, holders in holders_of(nodes).items()}
+    return {node: others for node, others in held.items() if others}
+
+
+def in_use(found: Plugged, held: Held) -> dict[str, list[Holder]]:
+    """Return what is left of `held` without the nodes that are open and nothing more.
+
+    A node of pictures may be open in any number of programs (desktops keep it so); one can have its stream. That of a
+    loopback is anybody's, and its driver is not asked: the question alone resets the buffers of those who use it.
+    """
+    loopbacks = {picture.node for picture in found.pictures if picture.is_loopback}
+    free = loopbacks | idle({picture.node for picture in found.pictures} & held.keys() - loopbacks)
+    return {node: others for node, others in held.items() if node not in free}
+
+
+def describe(found: Plugged, asked: Offers, held: Held | None = None) -> list[Device]:
+    """Return the devices that the facts in `found` and the answers of their nodes in `asked` amount to.
+
+    `held` is which nodes others hold.
+    """
+    pictures = [picture for picture in found.pictures if _is_there(asked.get(picture.node))]
+    sources: list[PictureNode | SoundInput] = [*pictures, *found.sounds]
+    serials = own_serials(source.usb for source in sources)
+    plugs: dict[str, list[PictureNode | SoundInput]] = {}
+    for source in sources:
+        plugs.setdefault(base_id(source.usb, serials.get(source.usb), source.place), []).append(source)
+    devices = [
+        device
+        for base, plug in plugs.items()
+        for device in _devices_of(base, plug, serials.get(plug[0].usb), asked, held or {})
+    ]
+    return sorted(_told_apart(devices), key=lambda device: (device.node is None, device.port or "~", device.id))
+
+
+def _is_there(answer: Offer | DeviceError | None) -> bool:
+    if isinstance(answer, DeviceNotFound):
+        return False
+    return answer.gives_pictures if isinstance(answer, Offer) else True
+
+
+def _devices_of(
+    base: str, plug: Sequence[PictureNode | SoundInput], serial: str | None, asked: Offers, held: Held
+) -> Iterator[Device]:
+    """Yield the pictures and sounds of one USB plug, or of one place without a plug; the first of each are paired."""
+    usb = plug[0].usb
+    pictures = [source for source in plug if isinstance(source, PictureNode)]
+    sounds = [source for source in plug if isinstance(source, SoundInput)]
+    picture_ids = [base if index == 0 else f"{base}+picture{index + 1}" for index in range(len(pictures))]
+    # Pictures and sound come in any order: the id of the sound does not wait for them.
+    has_pictures = bool(pictures) or (usb is not None and usb.has_video)
+    first = f"{base}+sound" if has_pictures else base
+    sound_ids = [first if index == 0 else f"{base}+sound{index + 1}" for index in range(len(sounds))]
+    common = Device(
+        id=base,
+        kind=DeviceKind.MICROPHONE,
+        name="",
+        serial=serial,
+    )
+    if usb is not None:
+        common = msgspec.structs.replace(
+            common,
+            vid=usb.vid,
+            pid=usb.pid,
+            shared_serial=None if serial else usb.serial,
+            port=usb.port,
+            place=usb.place,
+            link_bps=usb.link_bps,
+            capabilities=usb.capabilities,
+        )
+    for identifier, picture in zip(picture_ids, pictures, strict=True):
+        answer = asked.get(picture.node)
+        yield msgspec.structs.replace(
+            common,
+            id=identifier,
+            kind=_kind(picture, answer),
+            name=_name(usb, picture.name),
+            node=picture.node,
+            paired_with=sound_ids[0] if sound_ids else None,
+            modes=answer.modes if isinstance(answer, Offer) else (),
+            health=_video_health(answer, picture, held.get(picture.node, [])),
+        )
+    for identifier, sound in zip(sound_ids, sounds, strict=True):
+        name = _name(usb, sound.name)
+        yield msgspec.structs.replace(
+            common,
+            id=identifier,
+            name=f"{name} (sound)" if has_pictures else name,
+            alsa=sound.alsa,
+            paired_with=picture_ids[0] if picture_ids else None,
+            health=_sound_health(sound, held.get(sound.node, [])),
+        )
+
+
+def _kind(picture: PictureNode, answer: Offer | DeviceError | None) -> DeviceKind:
+    is_receiver = isinstance(answer, Offer) and answer.is_receiver
+    if picture.usb is None:
+        return quirks.video_kind(None, None, picture.name, is_receiver=is_receiver)
+    usb = picture.usb
+    names = (picture.name, usb.product, usb.manufacturer)
+    return quirks.video_kind(usb.vid, usb.pid, *names, is_receiver=is_receiver)
+
+
+def _name(usb: UsbDevice | None, kernel_name: str) -> str:
+    """Return what people call a device: what it says it is, or what the table says where that is just "USB Video"."""
+    product = usb.product if usb else ""
+    known = quirks.quirk(usb.vid, usb.pid) if usb else None
+    if product and not quirks.has_generic_name(product):
+        return product
+    if known is not None:
+        return known.name
+    own = kernel_name.split(": ")[0].strip()
+    generic = quirks.has_generic_name(own)
+    return f"{usb.manufacturer} {own}".strip() if usb and generic and usb.manufacturer not in own else own or product
+
+
+def _video_health(answer: Offer | DeviceError | None, picture: PictureNode, others: list[Holder]) -> Health:
+    if isinstance(answer, DeviceError):
+        fault = refused(answer)
+        if fault is None or fault is Fault.LOST:  # it is plugged in, and does not answer
+            fault = Fault.NO_DATA
+        return _trouble(fault, answer.message)
+    if answer is None:
+        return _trouble(Fault.NO_DATA, "it does not say what it offers")
+    return _use(picture.name, picture.node, others)
+
+
+def _sound_health(sound: SoundInput, others: list[Holder]) -> Health:
+    if not os.path.lexists(sound.node):  # udev is about to make it
+        return _trouble(Fault.NO_DATA, f"{sound.node} is not there yet")
+    if os.access(sound.node, os.R_OK):
+        return _use(sound.name, sound.node, others)
+    return _trouble(Fault.DENIED, denied(sound.name, sound.node).message)
+
+
+def _use(name: str, node: str, others: list[Holder]) -> Health:
+    return _trouble(Fault.BUSY, used_by(name, node, others).message) if others else Health()
+
+
+def _trouble(fault: Fault, reason: str) -> Health:
+    return Health(FAULTS[fault], reason, _now(), fault)
+
+
+def _now() -> datetime:
+    return datetime.now().astimezone()
+
+
+def _told_apart(devices: list[Device]) -> Iterator[Device]:
+    """Add the port to names that more than one device has."""
+    names = Counter(device.name for device in devices)
+    for device in devices:
+        where = device.port or device.id
+        twin = names[device.name] > 1
+        yield msgspec.structs.replace(device, name=f"{device.name}, port {where}") if twin else device

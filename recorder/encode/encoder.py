@@ -1,0 +1,252 @@
+"""Encode once: H.264 and AAC, into packets that every sink shares (`templates` are copied from a master container)."""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+import av
+from av.audio.stream import AudioStream
+from av.codec.context import Flags
+from av.container import OutputContainer
+from av.error import FFmpegError
+from av.stream import Stream
+from av.video.frame import PictureType
+from av.video.stream import VideoStream
+
+from capture.source import SAMPLE_RATE, Samples
+from config.errors import EncoderError
+from recorder.encode.picture_stream import PictureStream, encoder_failed
+from recorder.encode.thread_clocks import called
+from recorder.encode.x264 import VIDEO_TIME_BASE, VideoSettings, configure, interval, level, open_video, options, small
+from recorder.model.packet import EncodedPacket, Track, TrackId, sound_track
+from recorder.model.titles import set_title
+
+if TYPE_CHECKING:
+    from recorder.encode.hardware_pictures import HardwarePictures
+
+AUDIO_TIME_BASE = Fraction(1, SAMPLE_RATE)
+AAC_FRAME = 1024
+MIX_TITLE = "Mix"
+"""What players call the program's sound where it is not the only track."""
+
+
+@dataclass(frozen=True, slots=True)
+class AudioSettings:
+    """What the AAC encoder is asked for: channels (1 or 2) and bits a second, at SAMPLE_RATE."""
+
+    channels: int
+    bit_rate: int
+
+
+type EncodesPictures = PictureStream | HardwarePictures
+type OpenX264 = Callable[[int], PictureStream]
+"""Opens x264 for a stream that goes on at a decoding time."""
+
+
+type Elsewhere = tuple[bytes, Callable[[OpenX264], EncodesPictures]]
+"""Something else than x264 that encodes pictures: its parameter sets, and how to begin with it."""
+
+
+class Encoder:
+    """The program's encoders; video and audio may be fed from two threads, each track from one."""
+
+    def __init__(
+        self,
+        video: VideoSettings | None,
+        audio: AudioSettings | None,
+        own_sounds: Mapping[str, AudioSettings] = {},
+        elsewhere: Elsewhere | None = None,
+    ) -> None:
+        """Open the encoders, with one for each of `own_sounds`. x264 may have to take over from `elsewhere`."""
+        self._master = av.open(os.devnull, "w", format="null")
+        self._settings = video
+        self._video: VideoStream | None = None
+        self.may_change_form = elsewhere is not None
+        """Whether packets of the picture may become ones of another form, or have become so."""
+        self._later: list[tuple[OutputContainer, VideoStream]] = []  # of the forms after the first
+        self._sounds: dict[TrackId, AudioStream] = {}
+        if audio:
+            self._sounds[Track.AUDIO] = self._add_audio(audio, MIX_TITLE if own_sounds else None)
+        for name, settings in own_sounds.items():
+            self._sounds[sound_track(name)] = self._add_audio(settings, name)
+        self._buffer_s = video.buffer_s if video else 0.0
+        self._keyframe_every = int((video.keyframe_s if video else 0) / VIDEO_TIME_BASE)
+        self._next_keyframe = 0
+        try:
+            context = None
+            if video:
+                self._video, context = open_video(self._master, small(video) if elsewhere else video)
+                if elsewhere:  # its stream says what it is to those who copy from it
+                    self._video.codec_context.extradata = elsewhere[0]
+            self._master.start_encoding()
+        except (FFmpegError, ValueError) as error:
+            hint = "choose another profile or preset in the settings (liput config show)"
+            raise _refused(video or audio, error, hint) from error
+        self._pictures = self._begin_pictures(context, elsewhere)
+
+    def _begin_pictures(
+        self, context: av.VideoCodecContext | None, elsewhere: Elsewhere | None
+    ) -> EncodesPictures | None:
+        if self._settings is None or context is None:
+            return None
+        if elsewhere is None:
+            return PictureStream(context, VIDEO_TIME_BASE, interval(self._settings))
+        return elsewhere[1](self._take_over)
+
+    def _take_over(self, begins: int) -> PictureStream:
+        """Open x264 for the next form of the picture, which `begins` at a decoding time; raises EncoderError."""
+        settings = self._settings
+        assert settings is not None  # noqa: S101 - there are pictures
+        master = av.open(os.devnull, "w", format="null")
+        try:
+            stream, context = open_video(master, settings)
+            master.start_encoding()
+        except (FFmpegError, ValueError) as error:
+            raise _refused(settings, error) from error
+        self._later.append((master, stream))
+        return PictureStream(context, VIDEO_TIME_BASE, interval(settings), begins)
+
+    def _add_audio(self, settings: AudioSettings, title: str | None) -> AudioStream:
+        layout = "mono" if settings.channels == 1 else "stereo"
+        stream = self._master.add_stream("aac", rate=SAMPLE_RATE, layout=layout)
+        stream.codec_context.bit_rate = settings.bit_rate
+        stream.codec_context.flags |= Flags.global_header
+        if title is not None:
+            set_title(stream, title)
+        return stream
+
+    @property
+    def form(self) -> int:
+        """The form of the newest packets of the picture."""
+        return len(self._later)
+
+    @property
+    def templates(self) -> Mapping[TrackId, Stream]:
+        """The streams that sinks copy their codec parameters and titles from; valid until `close`."""
+        return self.templates_of(self.form)
+
+    def templates_of(self, form: int) -> Mapping[TrackId, Stream]:
+        """Return those of packets of that form."""
+        streams: dict[TrackId, Stream] = {}
+        if self._video:
+            streams[Track.VIDEO] = self._later[form - 1][1] if form else self._video
+        return streams | self._sounds
+
+    def set_bit_rate(self, bit_rate: int) -> None:
+        """Make the picture `bit_rate` bits a second, and the most at any moment; from the thread that encodes it."""
+        context = self._picture_stream.context
+        context.bit_rate = context.max_bit_rate = bit_rate
+        context.rc_buffer_size = round(bit_rate * self._buffer_s)
+
+    def change_video(self, settings: VideoSettings) -> None:
+        """Encode with `settings` from the next picture on, a keyframe; from the thread that encodes it.
+
+        Raises EncoderError where the parameter sets would be others, or x264 refuses; then everything stays as it is.
+        """
+        if self.is_elsewhere:  # nothing is to be had there; x264 begins with them if it has to take over
+            self._settings = settings
+            return
+        pictures, now = self._picture_stream, self._parameter_sets
+        context = av.CodecContext.create("libx264", "w")
+        assert isinstance(context, av.VideoCodecContext)  # noqa: S101 - it is a codec of pictures
+        # x264 would find the level by the rate.
+        context.options = options(settings, f"level={level(now)}")
+        configure(context, settings)
+        try:
+            with called(settings.thread_name):
+                context.open(strict=False)
+        except (FFmpegError, ValueError) as error:
+            raise _refused(settings, error) from error
+        if context.extradata != now:
+            raise EncoderError(f"the encoder would make another stream of {settings}")
+        pictures.change(context, interval(settings))
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether it is not x264 that encodes the picture."""
+        return self._pictures is not None and self._pictures.by_x264 is None
+
+    @property
+    def _picture_stream(self) -> PictureStream:
+        pictures = self._pictures.by_x264 if self._pictures else None
+        if pictures is None:
+            raise EncoderError("this session has no picture that x264 encodes")
+        return pictures
+
+    @property
+    def _parameter_sets(self) -> bytes:
+        stream = self.templates.get(Track.VIDEO)
+        return (stream.codec_context.extradata if isinstance(stream, VideoStream) else None) or b""
+
+    def keyframe_is_due(self, pts: int) -> bool:
+        """Return whether a picture shown from `pts` on would be a keyframe because it is time for one."""
+        return pts >= self._next_keyframe
+
+    def encode_video(self, picture: av.VideoFrame, pts: int) -> list[EncodedPacket]:
+        """Encode a yuv420p picture shown from `pts` on (VIDEO_TIME_BASE), copied by x264; raises EncoderError."""
+        pictures = self._pictures
+        if pictures is None:
+            raise EncoderError("this session has no picture to encode")
+        picture.pts, picture.time_base = pts, VIDEO_TIME_BASE
+        picture.pict_type = PictureType.NONE
+        if pictures.by_x264 is not None and pictures.by_x264.is_changing:
+            self._next_keyframe = pts
+        if pts >= self._next_keyframe:
+            picture.pict_type = PictureType.I
+            self._next_keyframe += self._keyframe_every * max(
+                1, 1 + (pts - self._next_keyframe) // self._keyframe_every
+            )
+        return pictures.encode(picture, pts)
+
+    def encode_audio(self, samples: Samples, pts: int, track: TrackId = Track.AUDIO) -> list[EncodedPacket]:
+        """Encode (n, channels) int16 samples of a track of sound, from its sample `pts` on. Raises EncoderError."""
+        stream = self._sounds.get(track)
+        if stream is None:
+            raise EncoderError(f"this session has no {track} to encode")
+        frame = av.AudioFrame.from_ndarray(
+            samples.reshape(1, -1), format="s16", layout=stream.codec_context.layout.name
+        )
+        frame.sample_rate, frame.pts, frame.time_base = SAMPLE_RATE, pts, AUDIO_TIME_BASE
+        return self._encode(track, stream, frame)
+
+    def flush(self, track: TrackId) -> list[EncodedPacket]:
+        """Return what the encoder of `track` still holds; it takes nothing after this. Raises EncoderError."""
+        if track == Track.VIDEO:
+            return self._pictures.flush() if self._pictures else []
+        stream = self._sounds.get(track)
+        return [] if stream is None else self._encode(track, stream, None)
+
+    def _encode(self, track: TrackId, stream: AudioStream, frame: av.AudioFrame | None) -> list[EncodedPacket]:
+        try:
+            packets = stream.encode(frame)
+        except (FFmpegError, ValueError) as error:
+            raise encoder_failed(track, error) from error
+        return [
+            EncodedPacket(
+                track=track,
+                data=bytes(packet),
+                pts=int(packet.pts or 0),
+                dts=int(packet.dts or 0),
+                duration=int(packet.duration or AAC_FRAME),
+                time_base=AUDIO_TIME_BASE,
+                is_keyframe=packet.is_keyframe,
+            )
+            for packet in packets
+        ]
+
+    def close(self) -> None:
+        """Free the codecs; sinks that copied the templates must be closed before."""
+        if self._pictures:
+            self._pictures.close()
+        self._master.close()
+        for master, _ in self._later:
+            master.close()
+        # Whoever still has this keeps no codec with it: a hundred megabytes of pictures and more.
+        del self._master
+        self._video, self._pictures, self._sounds, self._later = None, None, {}, []
+
+
+def _refused(settings: VideoSettings | AudioSettings | None, error: Exception, hint: str = "") -> EncoderError:
+    return EncoderError(f"the encoder refused its settings: {settings} ({error})", hint=hint)

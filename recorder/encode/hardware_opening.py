@@ -1,0 +1,153 @@
+"""The encoder of one session: chosen, with the reason, opened, and replaced by x264 where it fails."""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from config.events import Emit
+from devices.host import threads
+from devices.host.clock import Clock
+from recorder.encode.encoder import AudioSettings, Encoder, EncodesPictures, OpenX264
+from recorder.encode.hardware_kinds import HARDWARE, MODELS, WORKER, HardwareFailed, Kind, Verdict, told
+from recorder.encode.picture_stream import PictureStream
+from recorder.encode.x264 import VideoSettings
+from recorder.model.status import EncoderLine
+
+AUTO = "auto"
+
+type Judge = Callable[[Kind, VideoSettings], Verdict]
+
+
+def known(kind: Kind, settings: VideoSettings) -> Verdict:
+    """Return what is known of an encoder, or is found now where that is nothing (recorder.encode.hardware_memory)."""
+    from recorder.encode.hardware_memory import verdict_of  # most sessions are x264's, and ask about none
+
+    return verdict_of(kind, settings)
+
+
+type Why = Literal["set", "tried", "refused", "failed"]
+"""Part of the command line's contract: as the settings have it, tried with real pictures, not usable, failed since."""
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderPlan:
+    """What is wished for: `[video] encoder`; who says what can be used, and the command that encodes in hardware."""
+
+    wish: str = Kind.X264.value
+    judge: Judge = known
+    command: Sequence[str] = field(default=WORKER)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What was chosen, why, and what was found of those that were asked about, in order."""
+
+    kind: Kind
+    why: Why
+    verdicts: Sequence[Verdict] = ()
+
+    @property
+    def reason(self) -> str | None:
+        """What was wrong with those that were not chosen; None where there were none."""
+        refused = (
+            f"{MODELS[verdict.kind].title}: {told(verdict.reason, verdict.detail)}"
+            for verdict in self.verdicts
+            if verdict.reason is not None
+        )
+        return "; ".join(refused) or None
+
+
+def candidates(wish: str) -> Sequence[Kind]:
+    """Return the encoders in hardware that are wished for, in the order in which they are asked about."""
+    if wish == AUTO:
+        return HARDWARE
+    kind = Kind(wish)
+    return (kind,) if kind in HARDWARE else ()
+
+
+def choose(wish: str, settings: VideoSettings, judge: Judge) -> Choice:
+    """Return what encodes a session with `settings`; `judge` is asked until one that is wished for can be used."""
+    verdicts: list[Verdict] = []
+    for kind in candidates(wish):
+        verdicts.append(judge(kind, settings))
+        if verdicts[-1].is_good:
+            return Choice(kind, "tried", verdicts)
+    return Choice(Kind.X264, "refused" if verdicts else "set", verdicts)
+
+
+class PictureEncoder:
+    """Says what encodes a session's picture; `line` may be asked from any thread."""
+
+    def __init__(self, plan: EncoderPlan, *, clock: Clock, emit: Emit) -> None:
+        """Choose nothing yet."""
+        self._plan = plan
+        self._clock = clock
+        self._emit = emit
+        self._choice: Choice | None = None
+        self._reason: str | None = None
+
+    def open(
+        self, video: VideoSettings, audio: AudioSettings | None, own_sounds: Mapping[str, AudioSettings] = {}
+    ) -> Encoder:
+        """Return the session's encoder, tried for some seconds where it is not known; raises EncoderError."""
+        wish = self._plan.wish if video.x264_params is None else Kind.X264.value
+        self._choice = choose(wish, video, self._plan.judge)
+        self._reason = self._choice.reason
+        if self._choice.kind is Kind.X264:
+            return Encoder(video, audio, own_sounds)
+        # Only now: most sessions are x264's.
+        from recorder.encode.hardware_pictures import HardwarePictures
+        from recorder.encode.hardware_process import EncoderProcess
+
+        try:
+            process = EncoderProcess(self._choice.kind, video, command=self._plan.command, clock=self._clock)
+        except HardwareFailed as error:
+            self._fail(error, video, 0)
+            return Encoder(video, audio, own_sounds)
+
+        def begin(open_x264: OpenX264) -> EncodesPictures:
+            def take_over(error: HardwareFailed, begins: int, count: int) -> PictureStream:
+                self._fail(error, video, count)
+                return open_x264(begins)
+
+            return HardwarePictures(process, take_over)
+
+        try:
+            return Encoder(video, audio, own_sounds, (process.header, begin))
+        except BaseException:
+            process.close()
+            raise
+
+    def _fail(self, error: HardwareFailed, settings: VideoSettings, count: int) -> None:
+        # Only now, as above.
+        from recorder.encode.hardware_memory import remember
+
+        choice = self._choice
+        assert choice is not None  # noqa: S101 - it was opened
+        title = MODELS[choice.kind].title
+        self._reason = f"{title}: {error.message}"
+        self._choice = replace(choice, kind=Kind.X264, why="failed")
+        self._emit(
+            "encoder-failed",
+            title,
+            f"{title} cannot be used any more, {error.message}; x264 encodes the picture from here on",
+            encoder=choice.kind.value,
+            reason=error.reason.value,
+            detail=error.detail,
+            encoded_again=count,
+            goes_on=Kind.X264.value,
+        )
+        with suppress(RuntimeError):  # there are too many threads; a disk may hang, so it is not asked here
+            verdict = Verdict(kind=choice.kind, reason=error.reason, detail=error.detail)
+            threads.start(remember, verdict, settings, name="encoder-memory")
+
+    def line(self) -> EncoderLine | None:
+        """Return what encodes; None before that is known."""
+        choice = self._choice
+        return EncoderLine(name=choice.kind.value, why=choice.why, reason=self._reason) if choice else None
+
+    def facts(self) -> dict[str, object]:
+        """Return what the event log should say of it."""
+        line = self.line()
+        return {"encoder": line.name, "encoder_why": line.why, "encoder_reason": line.reason} if line else {}

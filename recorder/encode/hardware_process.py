@@ -1,0 +1,238 @@
+"""An encoder in a process of its own, which may hang or crash: pictures stay in shared memory until they are out."""
+
+import mmap
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from math import ceil
+
+import av
+
+from capture.media.h264 import IDR, SLICE, has_keyframe, is_stream, kind_of, parameter_sets, units
+from devices.host import threads
+from devices.host.child import REAP_S, ChildProcess
+from devices.host.clock import NANOSECONDS, Clock, SystemClock
+from recorder.encode.hardware_kinds import WORKER, HardwareFailed, Kind, Reason
+from recorder.encode.hardware_messages import TOLD, Asked, Coded, Give, Open, Pictures, encoded, received
+from recorder.encode.x264 import VIDEO_TIME_BASE, VideoSettings, interval
+from recorder.model.packet import EncodedPacket, Track
+
+OPEN_S = 5.0
+MOST_HELD_S = 0.45
+"""So much of what it is given may wait in it, counted in pictures: more than in x264, which is told how much."""
+PATIENCE_S = 1.0
+"""An encoder that has given nothing for so long, while more pictures wait in it than may, is given up."""
+ROOM_S = 0.5
+"""So much more than PATIENCE_S is room for."""
+END_S = 2.0
+OVER_S = 2.0
+MOST_TIMES = 3
+"""The most bits in OVER_S: so many times what is asked for. Hardware keeps to it less closely than x264 does."""
+
+
+class EncoderProcess:
+    """Used by one thread, which must outlive it: the kernel kills the process when the thread that made it ends."""
+
+    def __init__(
+        self,
+        kind: Kind,
+        settings: VideoSettings,
+        *,
+        command: Sequence[str] = WORKER,
+        clock: Clock | None = None,
+        patience_s: float = PATIENCE_S,
+        open_s: float = OPEN_S,
+    ) -> None:
+        """Start it and wait until it is open; raises HardwareFailed."""
+        self._settings = settings
+        self._clock = clock or SystemClock()
+        self.patience_s = patience_s
+        self._most_held = max(1, int(MOST_HELD_S * settings.rate))
+        self._given: deque[Give] = deque()
+        self._since_ns = self._clock.now_ns()
+        self._came = threading.Condition()
+        self._out: deque[Coded] = deque()
+        self._header: bytes | None = None
+        self._over: HardwareFailed | None = None  # why nothing more comes
+        self._is_finished = False
+        self.error: HardwareFailed | None = None
+        """Why it is of no use any more; all that `take` has returned is good."""
+        count = self._most_held + ceil((patience_s + ROOM_S) * settings.rate) + 1
+        descriptor = os.memfd_create("liput-pictures", os.MFD_CLOEXEC)
+        try:
+            os.ftruncate(descriptor, count * settings.picture_bytes)
+            self._pictures = Pictures(mmap.mmap(descriptor, 0), settings)
+            self._free = list(range(count - 1, -1, -1))  # the one used last first: most of the memory is never touched
+            self._start(command, Open(kind, settings, descriptor))
+        except (OSError, RuntimeError) as error:
+            raise HardwareFailed(Reason.CANNOT_OPEN, str(error)) from error
+        finally:
+            os.close(descriptor)
+        self.header = self._opened(open_s)
+        self._sanity = Sanity(settings, self.header)
+
+    def _opened(self, timeout_s: float) -> bytes:
+        self._wait(lambda: self._header is not None or self._over is not None, timeout_s)
+        if self._header is not None:
+            return self._header
+        self.error = self._over or HardwareFailed(Reason.SILENT, f"not open after {timeout_s:g} s")
+        self.close()
+        raise self.error
+
+    def _start(self, command: Sequence[str], first: Open) -> None:
+        self.child = ChildProcess(command, pass_fds=[first.descriptor])
+        self._reader = threads.start(self._read, name="hardware-encoder", otherwise=self.child.end)
+        self._tell(first)
+
+    @property
+    def held(self) -> int:
+        """How many pictures have not come out."""
+        return len(self._given)
+
+    def give(self, picture: av.VideoFrame, pts: int, *, is_key: bool) -> bool:
+        """Let it encode a copy of `picture`, shown from `pts` on; return False where there is no room for it now."""
+        if not self._free or self.error is not None:
+            return False
+        if not self._given:
+            self._since_ns = self._clock.now_ns()
+        slot = self._free.pop()
+        self._pictures.fill(slot, picture)
+        given = Give(slot, pts, is_key)
+        self._given.append(given)
+        self._tell(given)
+        return True
+
+    def take(self, next_pts: int | None = None) -> list[EncodedPacket]:
+        """Return new packets; look at `error` then. `next_pts` is the time of the picture that is given next."""
+        good: list[EncodedPacket] = []
+        while self.error is None and self._out:
+            coded = self._out.popleft()
+            if (problem := self._sanity.problem(coded, self._given[0] if self._given else None)) is not None:
+                self.error = HardwareFailed(Reason.WRONG_STREAM, problem)
+                break
+            self._free.append(self._given.popleft().slot)
+            self._since_ns = self._clock.now_ns()
+            until = self._given[0].pts if self._given else next_pts
+            good.append(
+                EncodedPacket(
+                    track=Track.VIDEO,
+                    data=coded.data,
+                    pts=coded.pts,
+                    dts=coded.pts,  # there are no B-frames
+                    duration=interval(self._settings) if until is None else until - coded.pts,
+                    time_base=VIDEO_TIME_BASE,
+                    is_keyframe=has_keyframe(coded.data),
+                )
+            )
+        self.error = self.error or self._silence()
+        return good
+
+    def _silence(self) -> HardwareFailed | None:
+        if self._over is not None and not self._out:
+            return self._over
+        waited_s = (self._clock.now_ns() - self._since_ns) / NANOSECONDS
+        if self._given and waited_s > self.patience_s and (len(self._given) > self._most_held or self._is_finished):
+            return HardwareFailed(Reason.SILENT, f"nothing for {waited_s:.1f} s")
+        return None
+
+    def wait(self, timeout_s: float) -> None:
+        """Wait until there is something to be taken, or it is over."""
+        self._wait(lambda: bool(self._out) or self._over is not None, timeout_s)
+
+    def finish(self) -> None:
+        """Let it encode what it holds back; `take` that until `held` is 0 or there is an `error`."""
+        self._is_finished = True
+        self._since_ns = self._clock.now_ns()
+        self._tell(None)
+
+    def left(self) -> Iterator[tuple[av.VideoFrame, int, bool]]:
+        """Give the pictures that it has swallowed, each with its time and whether it was to be a keyframe."""
+        for given in self._given:
+            yield self._pictures.frame(given.slot), given.pts, given.is_key
+
+    def close(self) -> None:
+        """End it, whatever it does."""
+        self.child.close_input()
+        if not self.child.wait(0 if self._given or self.error else END_S):
+            self.child.send(signal.SIGKILL)
+        self._reader.join(REAP_S)  # whose pipe is not closed before it has left it
+        self.child.end()
+
+    def _tell(self, message: Asked) -> None:
+        with suppress(OSError):  # it has gone; the reader finds out why
+            self.child.give(encoded(message))
+
+    def _wait(self, until: Callable[[], bool], timeout_s: float) -> bool:
+        with self._came:
+            return self._came.wait_for(until, timeout_s)
+
+    # The thread that reads
+
+    def _read(self) -> None:
+        over = None
+        try:
+            for message in received(lambda: self.child.read(None), TOLD):
+                with self._came:
+                    match message:
+                        case bytes():
+                            self._header = message
+                        case Coded():
+                            self._out.append(message)
+                        case reason, detail:
+                            over = HardwareFailed(reason, detail)
+                    self._came.notify_all()
+                if over is not None:
+                    break
+        except (OSError, ValueError) as error:
+            over = HardwareFailed(Reason.FAILED, str(error))
+        with self._came:
+            self._over = over or self._death()
+            self._came.notify_all()
+
+    def _death(self) -> HardwareFailed:
+        if not self.child.wait(REAP_S) or (status := self.child.status) is None:
+            return HardwareFailed(Reason.CRASHED, "it closed its end")
+        if status < 0:
+            return HardwareFailed(Reason.CRASHED, signal.Signals(-status).name)
+        return HardwareFailed(Reason.CRASHED, f"exit status {status}")
+
+
+class Sanity:
+    """Looks at one encoder's stream without decoding. Pictures come out as they went in: there are no B-frames."""
+
+    def __init__(self, settings: VideoSettings, header: bytes) -> None:
+        self._header = parameter_sets(header)
+        self._picture_bytes = settings.picture_bytes
+        self._most_bytes = MOST_TIMES * settings.max_rate * OVER_S / 8
+        self._last_dts: int | None = None
+        self._recent: deque[tuple[int, int]] = deque()
+        self._recent_bytes = 0
+
+    def problem(self, coded: Coded, given: Give | None) -> str | None:
+        """Return what is wrong with the next one that comes out, if anything is; `given` is the oldest that went in."""
+        if given is None:
+            return "a picture more than it was given"
+        data = coded.data
+        kinds = {kind_of(unit) for unit in units(data)}
+        sets = parameter_sets(data)
+        last_dts, self._last_dts = self._last_dts, coded.dts
+        faults = {
+            f"a picture of {len(data)} bytes": len(data) >= self._picture_bytes or not is_stream(data),
+            "no picture in what it gives": not kinds & {SLICE, IDR},
+            "a picture is missing, or out of its order": coded.pts != given.pts,
+            "times that cannot be": coded.dts > coded.pts or (last_dts is not None and coded.dts <= last_dts),
+            "no keyframe where one was asked for": given.is_key and IDR not in kinds,
+            "other parameter sets than at first": bool(sets) and sets != self._header,
+            "far more bits than were asked for": self._has_too_many(given.pts, len(data)),
+        }
+        return next((fault for fault, is_so in faults.items() if is_so), None)
+
+    def _has_too_many(self, pts: int, count: int) -> bool:
+        self._recent.append((pts, count))
+        self._recent_bytes += count
+        while self._recent[0][0] <= pts - OVER_S / VIDEO_TIME_BASE:
+            self._recent_bytes -= self._recent.popleft()[1]
+        return self._recent_bytes > self._most_bytes

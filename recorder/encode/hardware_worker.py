@@ -1,0 +1,153 @@
+"""An encoder in its own process (`python -m recorder.encode.hardware_worker`): a driver that crashes ends only it."""
+
+import mmap
+import os
+import resource
+from collections.abc import Callable, Iterator, Sequence
+from fractions import Fraction
+
+import av
+import av.logging
+from av.codec.context import Flags
+from av.error import FFmpegError
+from av.video.frame import PictureType
+from av.video.reformatter import VideoReformatter
+
+from capture.media.h264 import parameter_sets
+from capture.media.pictures import plane_views, tagged
+from devices.host.child import end_with_parent
+from recorder.encode.hardware_kinds import MODELS, HardwareFailed, Kind, Reason, reason_of
+from recorder.encode.hardware_messages import (
+    ASKED,
+    READ_BYTES,
+    Asked,
+    Coded,
+    Give,
+    Open,
+    Pictures,
+    Told,
+    encoded,
+    received,
+)
+from recorder.encode.x264 import LIMITED_RANGE, VIDEO_TIME_BASE, VideoSettings
+
+STDIN, STDOUT, STDERR = 0, 1, 2
+HEADER_PICTURES = 16
+"""After so many pictures an encoder has said what its stream is, if it ever does."""
+
+
+class LibavCodec:
+    """One of FFmpeg's encoders."""
+
+    def __init__(self, kind: Kind, settings: VideoSettings) -> None:
+        """Open it; raises HardwareFailed."""
+        self._context, self._pixels = _opened(kind, settings)
+        self._reformatter = VideoReformatter()
+        self.header = parameter_sets(self._context.extradata or b"") or self._found_header(kind, settings)
+
+    def _found_header(self, kind: Kind, settings: VideoSettings) -> bytes:
+        """Return the parameter sets of an encoder that says them with its first picture only: of another one of it."""
+        picture = tagged(av.VideoFrame(settings.width, settings.height, "yuv420p"), settings.matrix)
+        for plane in plane_views(picture):
+            plane[:] = 128
+        found = b""
+        for number in range(HEADER_PICTURES):
+            picture.pts, picture.time_base = round(number / settings.rate / VIDEO_TIME_BASE), VIDEO_TIME_BASE
+            found = b"".join(parameter_sets(coded.data) for coded in self.encode(picture))
+            if found:
+                break
+        else:
+            found = b"".join(parameter_sets(coded.data) for coded in self.encode(None))
+        if not found:
+            raise HardwareFailed(Reason.WRONG_STREAM, "it says no parameter sets")
+        del self._context  # some devices take one encoder at a time
+        self._context, self._pixels = _opened(kind, settings)
+        return found
+
+    def encode(self, picture: av.VideoFrame | None) -> Sequence[Coded]:
+        """Encode a picture, or with None all that is held back. Raises FFmpegError or ValueError."""
+        if picture is not None and self._pixels != "yuv420p":
+            pts, kind = picture.pts, picture.pict_type
+            picture = self._reformatter.reformat(picture, format=self._pixels)
+            picture.pts, picture.time_base, picture.pict_type = pts, VIDEO_TIME_BASE, kind
+        packets = self._context.encode(picture)
+        return [
+            Coded(int(packet.pts or 0), int(packet.dts if packet.dts is not None else packet.pts or 0), bytes(packet))
+            for packet in packets
+        ]
+
+
+def _opened(kind: Kind, settings: VideoSettings) -> tuple[av.VideoCodecContext, str]:
+    model, log = MODELS[kind], ""
+    options = dict(model.options)
+    if kind is Kind.NVENC and settings.bit_rate == settings.max_rate:
+        options["rc"] = "cbr"
+    for pixels in model.pixels:
+        try:
+            context = av.CodecContext.create(model.codec, "w")
+        except (FFmpegError, ValueError) as error:
+            raise HardwareFailed(Reason.NOT_IN_BUILD, model.codec) from error
+        assert isinstance(context, av.VideoCodecContext)  # noqa: S101 - it is a codec of pictures
+        context.options = options
+        context.width, context.height, context.pix_fmt = settings.width, settings.height, pixels
+        context.time_base, context.framerate = VIDEO_TIME_BASE, settings.rate
+        context.bit_rate, context.max_bit_rate = settings.bit_rate, settings.max_rate
+        context.rc_buffer_size = round(settings.max_rate * settings.buffer_s)
+        context.gop_size = max(1, round(settings.rate * Fraction(settings.keyframe_s)))
+        context.max_b_frames = 0
+        context.color_range, context.colorspace = LIMITED_RANGE, settings.matrix
+        context.flags |= Flags.global_header
+        with av.logging.Capture() as lines:
+            try:
+                context.open()
+            except (FFmpegError, ValueError) as error:
+                log = "; ".join(text.strip() for _, _, text in lines) or str(error)
+            else:
+                return context, pixels
+    raise HardwareFailed(reason_of(log), log)
+
+
+type Make = Callable[[Kind, VideoSettings], LibavCodec]
+
+
+def run(make: Make) -> None:
+    """Encode for whoever holds the other end of standard input and output, until that is closed."""
+    end_with_parent()
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    av.logging.set_level(av.logging.ERROR)
+    av.logging.set_skip_repeated(False)
+    answers = os.dup(STDOUT)
+    os.dup2(STDERR, STDOUT)  # for drivers that say something
+
+    def tell(message: Told) -> None:
+        left = memoryview(encoded(message))
+        while left:
+            left = left[os.write(answers, left) :]
+
+    try:
+        _serve(received(lambda: os.read(STDIN, READ_BYTES), ASKED), tell, make)
+    except HardwareFailed as error:
+        tell((error.reason, error.detail))
+    except (FFmpegError, ValueError) as error:
+        tell((Reason.FAILED, str(error)))
+
+
+def _serve(messages: Iterator[Asked], tell: Callable[[Told], None], make: Make) -> None:
+    first = next(messages, None)
+    if not isinstance(first, Open):
+        return
+    codec = make(first.kind, first.settings)
+    pictures = Pictures(mmap.mmap(first.descriptor, 0), first.settings)
+    tell(codec.header)
+    for message in messages:
+        picture = None
+        if isinstance(message, Give):
+            picture = pictures.frame(message.slot)
+            picture.pts, picture.time_base = message.pts, VIDEO_TIME_BASE
+            picture.pict_type = PictureType.I if message.is_key else PictureType.NONE
+        for coded in codec.encode(picture):
+            tell(coded)
+
+
+if __name__ == "__main__":
+    run(LibavCodec)

@@ -1,0 +1,272 @@
+"""The conference's sound: a sum of its own of what is near, kept below the ceiling, played into a virtual microphone.
+
+    sound track --turned lanes, by reference--> queue -> sum of the near ones -> Limiter -> Steered -> Speaker (a child)
+
+What is far is no part of the sum: not a sample of it is. The sound track only appends to a queue; a queue that is full
+loses its oldest.
+"""
+
+import os
+import select
+import threading
+from collections import deque
+from collections.abc import Callable, Collection, Sequence
+
+import msgspec
+import numpy as np
+
+from capture.sound.process import inherited
+from capture.source import SAMPLE_RATE, Samples
+from devices.host.child import ChildProcess, finding_us, python_module
+from devices.host.clock import NANOSECONDS, Clock
+from devices.host.framing import ReceiveBuffer
+from recorder.encode.encoder import AAC_FRAME
+from recorder.features.conference.half import ConferenceError, Half
+from recorder.model.status import ConferenceOutput
+from recorder.program.limiter import PIECE, Limiter, rounded
+from recorder.program.mixer import Heard, total_of
+from recorder.program.resampler import Floats, Resampler
+from recorder.program.timeline import RunContext
+
+WANTED = SAMPLE_RATE * 80 // 1000
+"""Samples that should wait: 80 ms."""
+ALONE = SAMPLE_RATE * 25 // 1000
+"""As long as no more is missing or too much, nothing is touched."""
+MOST = SAMPLE_RATE * 160 // 1000
+"""With more than this (160 ms) waiting, sound is dropped until it is as wanted."""
+RETURN_S = 60.0
+"""Over which time what is too much is taken back."""
+MOST_STEP = 1000e-6
+SETTLES = 100
+"""Frames of sound (2 s) after a beginning, or after what was late, before anything is steered."""
+SMOOTH = 1 / 150
+"""How much each frame of sound (21 ms) counts in the mean: one of about three seconds."""
+
+
+class Steering:
+    """Keeps the sound that waits to be played short: resampled against the sink's clock, dropped where it is late.
+
+    The sink counts by a clock of its own: a sound card's, or the system's. With a slower one sound would pile up, with
+    a faster one it would run dry. A change of rate of at most 0.1 %, which nobody hears, brings the waiting sound back.
+    After the sink stood still, late sound is dropped at once: people talk, and must not hear each other late.
+    """
+
+    def __init__(self, channels: int) -> None:
+        self.dropped = 0
+        """Samples that were left out because they were late."""
+        self._resampler = Resampler(channels)
+        self._cushion: Samples = np.zeros((WANTED // 2, channels), np.int16)
+        self._mean = 0.0
+        self._frames = 0  # since the beginning, or since something was late
+        self._late = False
+
+    @property
+    def step(self) -> float:
+        """Samples of ours for each one that is played."""
+        return self._resampler.step
+
+    def steered(self, samples: Samples, backlog: int | None) -> Samples:
+        """Return `samples` as they should be played while `backlog` samples wait (None: not known yet).
+
+        The first come behind some silence, so that the next are there before these have been played.
+        """
+        if backlog is None:
+            return samples
+        self._late = backlog > (WANTED if self._late else MOST)
+        if self._late:
+            self.dropped += len(samples)
+            self._frames = 0
+            return samples[:0]
+        if len(self._cushion):
+            samples, self._cushion = np.concatenate([self._cushion, samples]), self._cushion[:0]
+        self._frames += 1
+        self._mean += (backlog - self._mean) * max(SMOOTH, 1 / self._frames)
+        error = self._mean - WANTED
+        if self._frames < SETTLES:
+            error = 0.0
+        if self._resampler.is_active or abs(error) > ALONE:
+            self._resampler.step = 1 + max(-MOST_STEP, min(MOST_STEP, error / SAMPLE_RATE / RETURN_S))
+        return rounded(self._resampler.process(samples))
+
+
+PIPE_BYTES = 16_384
+WHOLE_BYTES = select.PIPE_BUF
+"""So many bytes are taken by a pipe as a whole or not at all: no sample is torn."""
+HUNG_S = 5.0
+"""A child that tells nothing for so long hangs, or its server does."""
+HELD_S = 0.4
+"""More than the server holds at most (four times recorder.features.conference.playing.LATENCY_S)."""
+SETUP = "liput conference setup makes it."
+
+_FAILURES = {
+    "no-library": ("libpulse is not installed, so there is no virtual microphone", "sudo apt-get install libpulse0"),
+    "no-server": (
+        "no sound server runs, so there is no virtual microphone",
+        "log in to the desktop, or start pipewire",
+    ),
+    "no-sink": ('there is no sink called "{sink}", so there is no virtual microphone', SETUP),
+    "lost": ('the sound server has taken the sink "{sink}" away', SETUP),
+    "stalled": ('the sink "{sink}" takes no sound any more', SETUP),
+    "hung": ("the sound server does not answer", "systemctl --user restart pipewire-pulse, or pulseaudio"),
+}
+
+
+def failure(code: str, sink: str) -> ConferenceError:
+    """Return why the child cannot play into `sink`."""
+    if code not in _FAILURES:
+        ended = "what plays into the virtual microphone has ended"
+        return ConferenceError("failed", ended, hint="please report this")
+    message, hint = _FAILURES[code]
+    return ConferenceError(code, message.format(sink=sink), hint=hint)
+
+
+class Told(msgspec.Struct, frozen=True):
+    """A line of the child: why it failed; or bytes it has taken so far, and how long the server needs to play them."""
+
+    failed: str | None = None
+    taken: int = 0
+    latency_us: int = 0
+
+
+_TOLD = msgspec.json.Decoder(Told)
+
+
+class Speaker(ChildProcess):
+    """A child (playing.py, beside this) that plays 16-bit samples at 48 kHz into `sink`; only `close` waits.
+
+    The pipe to it holds a tenth of a second, so what is late cannot pile up there. For one thread.
+    """
+
+    def __init__(self, sink: str, channels: int, clock: Clock) -> None:
+        """Start it. Raises OSError."""
+        command = python_module("recorder.features.conference.playing", sink, str(channels), str(os.getpid()))
+        super().__init__(command, env=finding_us(inherited()))
+        self.resize_pipes(PIPE_BYTES)
+        self.is_playing = False
+        """Whether there is a stream into the sink."""
+        self.takes = False
+        """Whether the sink has taken more than the server holds: it plays, and does not only fill up."""
+        self._sink = sink
+        self._bytes = 2 * channels
+        self._clock = clock
+        self._sent = 0
+        self.backlog: int | None = None
+        """How many samples wait to be played, on their way and in the server; None before that is known."""
+        self._heard_ns = clock.now_ns()
+        self._received = ReceiveBuffer(PIPE_BYTES)
+
+    def look(self) -> bool:
+        """Take what the child has told; return whether it plays. Raises ConferenceError when it cannot, or hangs."""
+        now_ns = self._clock.now_ns()
+        received = self.read()
+        if received == b"":
+            raise failure("ended", self._sink)
+        self._received.add(received or b"")
+        for line in iter(self._received.line, None):
+            told = _TOLD.decode(line)
+            if told.failed:
+                raise failure(told.failed, self._sink)
+            self.backlog = (self._sent - told.taken) // self._bytes + told.latency_us * 48 // 1000
+            self._heard_ns, self.is_playing = now_ns, True
+            self.takes = told.taken > HELD_S * SAMPLE_RATE * self._bytes
+        if now_ns - self._heard_ns > HUNG_S * NANOSECONDS:
+            raise failure("hung", self._sink)
+        return self.is_playing
+
+    def play(self, samples: Samples) -> None:
+        """Hand on `samples`; what the pipe has no room for is dropped."""
+        data = samples.tobytes()
+        for at in range(0, len(data), WHOLE_BYTES):
+            taken = self.write(data[at : at + WHOLE_BYTES])
+            if not taken:
+                break  # it is full, or has gone: `look` tells why
+            self._sent += taken
+
+    def close(self) -> None:
+        """End the child; takes a fraction of a second whatever state it is in."""
+        self.end(0.3, 0.5)
+
+
+MOST_WAITING = 12
+"""Frames of sound (a quarter of a second) that wait for this thread; older ones are dropped."""
+IDLE_S = 0.05
+
+type StartSpeaker = Callable[[str, int, Clock], Speaker]
+
+
+class ConferenceSound(Half):
+    """Plays the near lanes of the program until it is closed; `offer` is a recorder.program.sound_program.Bus."""
+
+    def __init__(
+        self,
+        inputs: Sequence[str],
+        far: Collection[str],
+        sink: str,
+        *,
+        channels: int,
+        run: RunContext,
+        speaker: StartSpeaker = Speaker,
+    ) -> None:
+        """Take the names of the program's lanes in their order, and of those that come from the `far` side."""
+        super().__init__("microphone", "sound", run)
+        self._near = [number for number, name in enumerate(inputs) if name not in far]
+        self._sink = sink
+        self._channels = channels
+        self._start_speaker = speaker
+        if not self._near:
+            self.line = ConferenceOutput(state="off")
+        self._queue: deque[tuple[list[Heard], int]] = deque(maxlen=MOST_WAITING)
+        self._came = threading.Event()
+        self._limiter = Limiter(channels)
+
+    def start(self) -> None:
+        """Begin, if anything is near; returns at once."""
+        if self._near:
+            super().start()
+
+    def offer(self, turned: Sequence[Heard], count: int) -> None:
+        """Take `count` samples of each lane, muted and turned; returns at once."""
+        if self._near:
+            self._queue.append(([turned[number] for number in self._near], count))
+            self._came.set()
+
+    def stop(self) -> None:
+        """Begin to end the child; returns at once."""
+        super().stop()
+        self._came.set()
+
+    # The thread
+
+    def _serve(self) -> None:
+        """Start a child and play until the end; raises why that is over."""
+        speaker = self._start_speaker(self._sink, self._channels, self._clock)
+        try:
+            self._limiter, steering = Limiter(self._channels), Steering(self._channels)
+            self._queue.clear()  # what waited meanwhile is too old
+            while not self.stopped.is_set():
+                if speaker.look() and speaker.takes and self.line.state != "live":
+                    self.live(f"The conference's sound goes to {self._sink}", sink=self._sink)
+                samples = self._next()
+                if samples is not None and speaker.is_playing:
+                    speaker.play(steering.steered(samples, speaker.backlog))
+                elif samples is None:
+                    self._came.clear()
+                    self._clock.wait(self._came, IDLE_S)
+        finally:
+            speaker.close()
+
+    def _next(self) -> Samples | None:
+        """Return what was mixed since, None if nothing was."""
+        try:
+            turned, count = self._queue.popleft()
+        except IndexError:
+            return None
+        mixed = near_mix(turned, count, self._channels)
+        # The limiter takes whole pieces; the last frame of a session may be less, and nobody misses it.
+        return self._limiter.process(mixed) if count % PIECE == 0 and count <= AAC_FRAME else None
+
+
+def near_mix(turned: Sequence[Heard], count: int, channels: int) -> Samples | Floats:
+    """Return the sum of what is near, (count, channels); silence where nothing is to be heard."""
+    mixed = total_of(turned)
+    return np.zeros((count, channels), np.int16) if mixed is None else mixed

@@ -1,0 +1,328 @@
+"""The conference's picture: put together from what is near, and written to a virtual camera, on a thread of its own.
+
+    picture track --NearInput, newest only--> stage -> Packer -> output node
+
+A node that is missing, refused or gone is told once for each reason, and tried again (half.py, beside this).
+While nobody looks, where the node can say that, a picture a second keeps it a camera.
+"""
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import av
+import numpy as np
+
+from capture.compose.drawn import card
+from capture.media.convert import Packer
+from capture.media.pictures import Plane, plane_views, tagged
+from capture.source import Matrix, Size, VideoFormat
+from capture.sources.outage import SourceOutage
+from config.locale.picture import Card, picture_text
+from config.settings.layout_kinds import SINGLE
+from devices.host.clock import NANOSECONDS, Clock
+from devices.outputs import OutputInfo, OutputNode, find_output
+from recorder.features.conference.half import CLOSE_S, Half
+from recorder.features.conference.plan import ConferencePlan, near_layouts
+from recorder.model.status import ConferenceOutput
+from recorder.program.scene import Appearance, Stage, View
+from recorder.program.timeline import RunContext
+from recorder.program.video_input import VideoInput
+
+EARLY = 0.9
+"""What comes sooner than this part of an interval after the last one is left out."""
+
+
+class NearInput:
+    """One input on the conference's stage (recorder.program.scene.Shown): its newest picture, copied on demand.
+
+    `take` is called by the picture track's thread, everything else by the conference's.
+    """
+
+    def __init__(self, video: VideoInput, clock: Clock, on_picture: Callable[[], None]) -> None:
+        self.name = video.name
+        self.picture: av.VideoFrame | None = None
+        self.version = 0
+        self.size: Size | None = None
+        """The size at which it is shown; None while it is not."""
+        self.every_s = 0.0
+        """At most one picture in this time is copied."""
+        self.failure: Exception | None = None
+        self._video = video
+        self._whole: Size = 0, 0
+        self._clock = clock
+        self._on_picture = on_picture
+        self._copies: dict[int, tuple[av.VideoFrame, tuple[Plane, ...]]] = {}
+        self._lock = threading.Lock()
+        self._newest: int | None = None
+        self._shown: int | None = None
+        self._taken_ns = 0
+
+    @property
+    def wanted(self) -> Size | None:
+        """The size at which a picture is wanted now; None while none is: it is not shown, or it is too soon."""
+        is_time = self._clock.now_ns() - self._taken_ns >= self.every_s * EARLY * NANOSECONDS
+        return self.size if is_time else None
+
+    def take(self, picture: av.VideoFrame) -> None:
+        """Copy `picture` if it is wanted; returns at once, and never raises."""
+        if self.wanted is None:
+            return
+        self._taken_ns = self._clock.now_ns()
+        try:
+            self._keep(picture)
+        except Exception as error:  # of whatever kind: a conference is worth no recording
+            self.failure = error
+            return
+        self._on_picture()
+
+    def _keep(self, picture: av.VideoFrame) -> None:
+        with self._lock:
+            free = next(number for number in range(3) if number not in {self._newest, self._shown})
+        copy, planes = self._copies.get(free, (None, ()))
+        if copy is None or (copy.width, copy.height) != (picture.width, picture.height):
+            copy = tagged(av.VideoFrame(picture.width, picture.height, "yuv420p"), Matrix.BT601)
+            planes = plane_views(copy)
+            self._copies[free] = copy, planes
+        for target, source in zip(planes, plane_views(picture), strict=True):
+            np.copyto(target, source)
+        copy.colorspace = picture.colorspace
+        with self._lock:
+            self._newest = free
+
+    def newest(self) -> av.VideoFrame | None:
+        """Return the newest picture if there is another one; it stays as it is until this returns the next."""
+        with self._lock:
+            if self._newest is None:
+                return None
+            self._shown, self._newest = self._newest, None
+            return self._copies[self._shown][0]
+
+    @property
+    def outage(self) -> SourceOutage | None:
+        """Why a slate stands in its place."""
+        return self._video.outage
+
+    @property
+    def within(self) -> Size | None:
+        """The size at which it is shown; None for all of the picture."""
+        return None if self.size == self._whole else self.size
+
+    @within.setter
+    def within(self, size: Size | None) -> None:
+        self.size = size or self._whole
+
+    def begin(self, whole: Size) -> None:
+        """Begin anew, in a conference's picture of the size `whole`."""
+        self._whole, self.picture = whole, None
+
+    def look(self, *, is_shown: bool, every_s: float) -> None:
+        """Take what has come since; one that is not shown is not copied. Raises what went wrong with copying."""
+        self.every_s = every_s
+        if not is_shown:
+            self.size = None
+        elif self.size is None:
+            self.size = self._whole
+        if failure := self.failure:
+            self.failure = None
+            raise failure
+        picture = self.newest()
+        if picture is not None:
+            self.picture = picture
+            self.version += 1
+
+
+IDLE_S = 1.0
+"""How often a picture is written while nobody looks."""
+SOON = 0.6
+"""A picture that comes sooner than this part of an interval after the last one waits until then."""
+LATE = 2.0
+"""Without a new one the last picture is written again after so many intervals."""
+TAKES_S = 3.0
+"""A node that takes no picture for so long is told; it may take some again."""
+
+
+class ConferenceCamera(Half):
+    """The conference's picture; `shows` tells which layout or card the program shows."""
+
+    def __init__(
+        self,
+        plan: ConferencePlan,
+        inputs: Sequence[VideoInput],
+        appearance: Appearance,
+        *,
+        shows: Callable[[], str],
+        run: RunContext,
+        find: Callable[[str], OutputInfo] = find_output,
+        open_node: Callable[[OutputInfo, VideoFormat], OutputNode] | None = None,
+    ) -> None:
+        super().__init__("camera", "picture", run)
+        self._plan = plan
+        self._inputs = inputs
+        self._appearance = appearance
+        self._shows = shows
+        self._find = find
+        self._open = open_node or _open
+        self._news = threading.Event()
+        self._near = []
+        for one in inputs:
+            if one.name not in plan.far_pictures:  # nobody but these is asked for pictures
+                one.tap = near = NearInput(one, run.clock, self._news.set)
+                self._near.append(near)
+
+    def stop(self) -> None:
+        """Begin to show the last card and to let go of the node; returns at once."""
+        super().stop()
+        self._news.set()
+
+    def close(self, timeout_s: float = CLOSE_S) -> None:
+        """Stop, and wait for the end at most `timeout_s`."""
+        super().close(timeout_s)
+        self._ask_for_nothing()
+
+    # The thread
+
+    def _serve(self) -> None:
+        try:
+            self._show()
+        finally:
+            self._ask_for_nothing()
+
+    def _ask_for_nothing(self) -> None:
+        for one in self._near:
+            one.size = None
+
+    def _show(self) -> None:
+        """Find the node and write to it until the end; raises why that is over."""
+        settings = self._plan.settings
+        info = self._find(settings.camera)
+        # BT.601 is what cameras, sticks and screens give, and what a camera's readers expect.
+        node = self._open(info, VideoFormat(settings.width, settings.height, settings.fps, Matrix.BT601))
+        try:
+            painter = Painter(self._plan, self._near, self._appearance, node.size, [one.name for one in self._inputs])
+            packer = Packer(node.format, node.size)
+            node.write(packer.pack(painter.picture(self._shows())))  # which tells whether it is free
+            node.stay()
+            self._tell_live(info, node)
+            self._write(info, node, painter, packer)
+            node.write(packer.pack(painter.end()))
+        finally:
+            node.close()
+
+    def _tell_live(self, info: OutputInfo, node: OutputNode) -> None:
+        self.live(
+            f"The conference's picture goes to {info.label} ({info.node})",
+            node=info.node,
+            width=node.size[0],
+            height=node.size[1],
+            format=node.format,
+        )
+
+    def _write(self, info: OutputInfo, node: OutputNode, painter: "Painter", packer: Packer) -> None:
+        """Write each new picture as soon as it comes, the last one again where none does."""
+        taken_ns = self._clock.now_ns()
+        packed: memoryview | None = None
+        state: object = None
+        while not self.stopped.is_set():
+            self._news.clear()  # before looking: what comes meanwhile is not waited for
+            every_s = self._every_s(node)
+            painter.look(every_s)
+            picture = painter.picture(self._shows())
+            if packed is None or painter.state != state:
+                packed, state = packer.pack(picture), painter.state
+            now_ns = self._clock.now_ns()
+            if node.write(packed):
+                taken_ns = now_ns
+                if self.is_lost:
+                    self._tell_live(info, node)
+            elif now_ns - taken_ns > TAKES_S * NANOSECONDS:
+                self.lost("stalled", f"{info.label} ({info.node}) takes no pictures", "close what uses it")
+            self._wait(every_s)
+
+    def _every_s(self, node: OutputNode) -> float:
+        """Return how often a picture is due."""
+        is_idle = node.is_looked_at is False
+        if not self.is_lost:
+            self.line = ConferenceOutput(state="idle" if is_idle else "live")
+        return IDLE_S if is_idle else float(1 / self._plan.settings.fps)
+
+    def _wait(self, every_s: float) -> None:
+        """Wait for the next picture, not longer than that takes, and not less than its time."""
+        wrote_ns = self._clock.now_ns()
+        self._clock.wait(self._news, every_s * (LATE if every_s < IDLE_S else 1.0))
+        early_s = every_s * SOON - (self._clock.now_ns() - wrote_ns) / NANOSECONDS
+        if early_s > 0:
+            self._clock.wait(self.stopped, early_s)
+
+
+def _open(info: OutputInfo, form: VideoFormat) -> OutputNode:
+    return OutputNode(info, form.width, form.height, form.rate)
+
+
+class Painter:
+    """Puts together the conference's picture; used by its thread. It knows of no input that is far."""
+
+    def __init__(
+        self,
+        plan: ConferencePlan,
+        near: Sequence[NearInput],
+        appearance: Appearance,
+        size: tuple[int, int],
+        inputs: Sequence[str],
+    ) -> None:
+        """Take the `near` inputs, and the names of all, near and far, as layouts count them."""
+        self._plan = plan
+        self._appearance = appearance
+        form = VideoFormat(*size, plan.settings.fps, Matrix.BT601)
+        self._form = form
+        self._near = near
+        for one in near:
+            one.begin(size)
+        self._layouts = near_layouts(appearance.layouts, inputs, plan.far_pictures)
+        self._stage = Stage(self._near, form, replace(appearance, layouts=self._layouts))
+        self._view: View | None = None
+        self._named: str | None = None  # the layout that was asked for last
+        self._plain: av.VideoFrame | None = None
+
+    @property
+    def state(self) -> object:
+        """What the picture is made of: while it is the same, so is the picture."""
+        absences = [(one.version, one.outage) for one in self._near]  # each read once: they change meanwhile
+        kinds = tuple((version, absence.kind if absence else None) for version, absence in absences)
+        return self._view.name if self._view else None, kinds
+
+    def look(self, every_s: float) -> None:
+        """Take what the inputs gave since, and ask for what comes in the next `every_s`."""
+        for one in self._near:
+            is_shown = self._view is not None and one.name in self._view.shown
+            one.look(is_shown=is_shown, every_s=every_s)
+
+    def picture(self, program: str) -> av.VideoFrame:
+        """Return what is shown while the program shows the layout, or card, called `program`."""
+        name = self._plan.settings.layout or program
+        if name != self._named:
+            self._view, self._named = self._viewed(name), name
+            self.look(0.0)
+        shown = self._stage.show(self._view) if self._view else None
+        return shown or self._title()
+
+    def _viewed(self, name: str) -> View | None:
+        """Return the view called `name`; None where nothing near could be shown in it."""
+        if name in set(Card):
+            return self._stage.view(name)
+        if not self._near:
+            return None
+        return self._stage.view(name if name in self._layouts else SINGLE)
+
+    def _title(self) -> av.VideoFrame:
+        """Return the card that stands where there is nothing to be shown: the session's title."""
+        if self._plain is None:
+            self._plain = self._card(self._appearance.title, "")
+        return self._plain
+
+    def end(self) -> av.VideoFrame:
+        """Return what is left standing when the session is over."""
+        return self._card(picture_text(Card.END, self._appearance.language), self._appearance.title)
+
+    def _card(self, title: str, line: str) -> av.VideoFrame:
+        return card(self._form.width, self._form.height, title=title, line=line, matrix=self._form.matrix)

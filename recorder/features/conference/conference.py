@@ -1,0 +1,62 @@
+"""A two-way conference beside a session: a camera and a microphone of its own for Zoom, Meet or Jitsi.
+
+What the far side shows and says is recorded, and never sent back: docs/decisions/0030.
+"""
+
+from collections.abc import Callable, Sequence
+
+from devices.host.clock import NANOSECONDS
+from recorder.features.conference.bus import ConferenceSound
+from recorder.features.conference.camera import ConferenceCamera
+from recorder.features.conference.half import CLOSE_S
+from recorder.features.conference.plan import ConferencePlan
+from recorder.model.status import ConferenceLine
+from recorder.program.scene import Appearance
+from recorder.program.timeline import RunContext
+from recorder.program.video_input import VideoInput
+
+
+class Conference:
+    """Both halves; nothing of it makes the recording wait, or raises into it."""
+
+    def __init__(
+        self,
+        plan: ConferencePlan,
+        videos: Sequence[VideoInput],
+        sounds: Sequence[str],
+        appearance: Appearance,
+        *,
+        channels: int,
+        shows: Callable[[], str],
+        run: RunContext,
+    ) -> None:
+        """`videos` and `sounds` are all inputs of the session; `shows` tells which layout the program shows."""
+        self._clock = run.clock
+        self._stopped_ns: int | None = None
+        self.camera = ConferenceCamera(plan, videos, appearance, shows=shows, run=run)
+        sink = plan.settings.microphone
+        self.sound = ConferenceSound(sounds, plan.far_sounds, sink, channels=channels, run=run)
+
+    def start(self) -> None:
+        """Begin; returns at once."""
+        self.camera.start()
+        self.sound.start()
+
+    def stop(self) -> None:
+        """Begin to end both; returns at once. A second wish changes nothing."""
+        if self._stopped_ns is None:
+            self._stopped_ns = self._clock.now_ns()
+        self.camera.stop()
+        self.sound.stop()
+
+    def close(self) -> None:
+        """Wait for the end of both, until CLOSE_S after it began, whatever hangs."""
+        self.stop()
+        for half in (self.camera, self.sound):
+            passed_s = (self._clock.now_ns() - (self._stopped_ns or 0)) / NANOSECONDS
+            half.close(max(0.0, CLOSE_S - passed_s))
+
+    @property
+    def line(self) -> ConferenceLine:
+        """How both are."""
+        return ConferenceLine(camera=self.camera.line, microphone=self.sound.line)

@@ -1,0 +1,121 @@
+"""What is decided of a conference before its session begins: mostly, what comes from the far side."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from capture.compose.layout import Layout
+from capture.sound.virtual import source_name
+from capture.sources.kind import Chosen, ChosenSource
+from config.errors import UsageError
+from config.settings.layout_kinds import SINGLE
+from config.settings.layouts import LayoutSettings
+from config.settings.schema import Conference
+from recorder.program.scene import check_layout
+
+_SCREEN, _MONITOR = "screen", ".monitor"
+"""What a screen is asked for with, and how the id of what a sound server plays ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConferencePlan:
+    """A conference beside a session: its settings, and the names of the inputs that come from the far side."""
+
+    settings: Conference
+    far_pictures: frozenset[str] = frozenset()
+    far_sounds: frozenset[str] = frozenset()
+
+
+def plan_conference(settings: Conference, layouts: Mapping[str, LayoutSettings], chosen: Chosen) -> ConferencePlan:
+    """Decide which of the chosen sources come from the far side; adds to `chosen.notes` what people should know.
+
+    Raises UsageError for a layout that there is not, and for a source that is the conference's own output.
+    """
+    _refuse_own_output(settings, chosen)
+    plan = ConferencePlan(
+        settings,
+        frozenset(one.name for one in chosen.pictures if _is_far(settings, one)),
+        frozenset(one.name for one in chosen.sounds if _is_far(settings, one)),
+    )
+    chosen.notes += _notes(settings, chosen)
+    if settings.layout:
+        names = [one.name for one in chosen.pictures]
+        near = [name for name in names if name not in plan.far_pictures]
+        known_layouts = near_layouts(layouts, names, plan.far_pictures)
+        if near or settings.layout not in layouts:
+            check_layout(settings.layout, known_layouts if settings.layout in known_layouts else layouts, near)
+    return plan
+
+
+def near_layouts(
+    layouts: Mapping[str, LayoutSettings], inputs: Sequence[str], far: Collection[str]
+) -> dict[str, LayoutSettings]:
+    """Return `layouts` as they are for the `inputs` that are not `far`.
+
+    A place that showed one of the far side goes to the next input that is not. One that names an input this session
+    does not have is left out: nobody can show it. `single` is always among them.
+    """
+    near = {SINGLE: LayoutSettings(kind=SINGLE)}
+    for name, settings in layouts.items():
+        try:
+            named = Layout(name, settings).named(inputs)
+        except UsageError:
+            continue
+        near[name] = msgspec.structs.replace(settings, show=tuple(one for one in named if one not in far))
+    return near
+
+
+def _is_far[Source](settings: Conference, one: ChosenSource[Source]) -> bool:
+    """Return whether an input comes from the far side: it is named so, or it may do and is not named as near."""
+    return _is_named(settings.far_side, one) or (_may_be_far(one) and not _is_named(settings.near_side, one))
+
+
+def _is_named[Source](names: Sequence[str], one: ChosenSource[Source]) -> bool:
+    return not {name.lower() for name in names}.isdisjoint(_words(one))
+
+
+def _may_be_far[Source](one: ChosenSource[Source]) -> bool:
+    """Return whether it is a screen, where the far side's window may be, or what this PC plays: its voice, perhaps."""
+    return _is_screen(one) or any(word.endswith(_MONITOR) for word in _words(one))
+
+
+def _notes(settings: Conference, chosen: Chosen) -> Iterator[str]:
+    """Give what people should know: names that mean nothing, and what is kept away although nobody has said so."""
+    inputs = (*chosen.pictures, *chosen.sounds)
+    known = {word for one in inputs for word in _words(one)}
+    for setting, names in (("far_side", settings.far_side), ("near_side", settings.near_side)):
+        for name in names:
+            if name.lower() not in known:
+                yield f"Conference: {setting} names {name}, which is no input of this session"
+    for one in inputs:
+        if _is_far(settings, one) and not _is_named(settings.far_side, one):
+            name = _SCREEN if _is_screen(one) else one.word
+            hint = f'near_side = ["{name}"] in [conference] sends it'
+            yield f"Conference: {one.name} is not sent there, since it may be the far side; {hint}"
+
+
+def _is_screen[Source](one: ChosenSource[Source]) -> bool:
+    return one.device is None and one.word.lower().startswith(_SCREEN)
+
+
+def _words[Source](one: ChosenSource[Source]) -> Iterator[str]:
+    """Give all that an input may be called by, in small letters."""
+    yield one.name.lower()
+    yield one.word.lower()
+    if _is_screen(one):  # whatever part of which it is
+        yield _SCREEN
+    if one.device:
+        yield from (word.lower() for word in (one.device.id, one.device.role, one.device.name) if word)
+
+
+def _refuse_own_output(settings: Conference, chosen: Chosen) -> None:
+    camera, sink = settings.camera.lower(), settings.microphone.lower()
+    own = {f"pulse:{name}" for name in (source_name(sink), f"{sink}.monitor")}
+    cameras: Sequence[str] = [one.name for one in chosen.pictures if camera and camera in set(_words(one))]
+    sounds: Sequence[str] = [one.name for one in chosen.sounds if own & set(_words(one))]
+    if name := next(iter([*cameras, *sounds]), None):
+        raise UsageError(
+            f"{name} is where the conference goes to: it would be sent what it sends",
+            hint="name another source with --video or --audio",
+        )

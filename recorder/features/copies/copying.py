@@ -1,0 +1,287 @@
+"""Making one copy of one package, so that it is whole before it counts; and what a package consists of, here or there.
+
+Media come first, manifests last: whatever stops a copy, what looks like a package is one. Every file is sent and then
+read back from the place and hashed; what is there already and right is not sent again, so a copy that was stopped at
+any moment goes on. docs/copies.md lists what a kill at each step leaves.
+"""
+
+import hashlib
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from config.files import read_file
+from recorder.features.copies.reasons import CopyReason, copy_error
+from recorder.features.copies.target import Target, refuse_links
+from recorder.model.names import storable
+from recorder.package import bag, fixity
+from recorder.package.bag import listed_in
+from recorder.package.fixity import Flow, Tally
+from recorder.package.manifest import Problem, ProblemKind, Recording, decode_recording
+from recorder.package.work import RECORDING_FILE
+
+LARGEST_TAG_FILE = 16 << 20
+"""Bytes of a manifest that are read into memory, at most: 100,000 files."""
+
+MEDIA = "data/media/"
+
+
+@dataclass(frozen=True)
+class Item:
+    """One file of a package: its path in it, its bytes, its SHA-256."""
+
+    path: str
+    bytes: int
+    digest: str
+
+
+def media_of(digests: Mapping[str, str]) -> frozenset[str]:
+    """Return the SHA-256 of each file of media among those of a package: a correction changes none of them."""
+    return frozenset(digest for path, digest in digests.items() if path.startswith(MEDIA))
+
+
+type ReadFile = Callable[[str, int], bytes]
+"""Returns the content of a file of known size; raises OSError or CopyError."""
+
+
+class Listing:
+    """What the manifests of a package list, compared with the `files` that are there; opens no media.
+
+    `items` are the listed files that are there, in order. `digests` has the SHA-256 of all that is listed, also of what
+    is not there; `version` is that of the last file, and so stands for all of them.
+    """
+
+    def __init__(self, files: dict[str, int], others: list[str], read: ReadFile) -> None:
+        self.files = files
+        self._read = read
+        self.problems = [
+            Problem(storable(path), "is a link or a device; a package holds files only", ProblemKind.UNSAFE)
+            for path in others
+        ]
+        tags = self._tag_file(bag.TAG_MANIFEST_FILE)
+        self.version = hashlib.sha256(tags).hexdigest()
+        self.digests = self._entries(bag.MANIFEST_FILE) | self._entries(bag.TAG_MANIFEST_FILE)
+        self.digests[bag.TAG_MANIFEST_FILE] = self.version
+        self._check_further_manifests()
+        for path in sorted(files.keys() - self.digests.keys() - {bag.FETCH_FILE}):
+            self._add(path, "is extra; no manifest lists it", ProblemKind.EXTRA)
+        self.uuid = self._uuid()
+        there = sorted(self.digests.keys() & files.keys(), key=_order)
+        self.items = tuple(Item(path, files[path], self.digests[path]) for path in there)
+        self.size = sum(item.bytes for item in self.items)
+
+    def recording(self) -> Recording:
+        """Return the description that is there; raises msgspec.MsgspecError or UnicodeDecodeError."""
+        size = min(self.files.get(RECORDING_FILE, 0), LARGEST_TAG_FILE)
+        return decode_recording(self._read(RECORDING_FILE, size) if size else b"")
+
+    def _add(self, file: str, problem: str, kind: ProblemKind) -> None:
+        self.problems.append(Problem(storable(file), storable(problem), kind))
+
+    def _tag_file(self, name: str) -> bytes:
+        """Return the content of a tag file, nothing where that cannot be had, which is a problem noted once."""
+        size = self.files.get(name)
+        if size is None:
+            if not any(problem.file == name for problem in self.problems):
+                self._add(name, "is missing", ProblemKind.MISSING)
+            return b""
+        if size > LARGEST_TAG_FILE:
+            self._add(name, "is too large to be a manifest", ProblemKind.MALFORMED)
+            return b""
+        return self._read(name, size)
+
+    def _entries(self, manifest: str) -> dict[str, str]:
+        """Return the digests that a manifest lists, also of what is missing; what is wrong with it is noted."""
+        digits = bag.digits_of(bag.algorithm_of(manifest) or "sha256")
+        entries, problems = listed_in(manifest, self._tag_file(manifest), self.files, digits=digits)
+        self.problems += problems
+        return entries
+
+    def _check_further_manifests(self) -> None:
+        """Note what of the payload a manifest of another algorithm does not list."""
+        for manifest in filter(bag.is_payload_manifest, self.files):
+            if manifest != bag.MANIFEST_FILE and bag.algorithm_of(manifest):
+                entries = self._entries(manifest)
+                for path in (path for path in self.files if path.startswith(bag.PAYLOAD) and path not in entries):
+                    self._add(path, f"is extra; {manifest} does not list it", ProblemKind.EXTRA)
+
+    def _uuid(self) -> str:
+        try:
+            return bag.read_info(self._tag_file(bag.INFO_FILE)).get("External-Identifier", "")
+        except bag.BagFormatError as error:
+            self._add(bag.INFO_FILE, f"is malformed: {error}", ProblemKind.MALFORMED)
+            return ""
+
+
+def _order(path: str) -> tuple[int, str]:
+    last = (bag.MANIFEST_FILE, bag.TAG_MANIFEST_FILE)
+    if path in last:
+        return 3 + last.index(path), path
+    return (0 if path.startswith(MEDIA) else 1 if path.startswith(bag.PAYLOAD) else 2), path
+
+
+def holds_all_of(here: Listing, folder: Path, there: Listing) -> bool:
+    """Return whether the package at `folder` may take the place of the one that `there` lists: nothing of it is lost.
+
+    That is so where its media are here, or where it is a part of the session that is joined here to others.
+    """
+    if media_of(there.digests) <= media_of(here.digests):
+        return True
+    try:
+        mine, other = decode_recording(read_file(folder / RECORDING_FILE)), there.recording()
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+        return False
+    is_of_session = (mine.of_session, mine.copy) == (other.of_session, other.copy)
+    return is_of_session and other.part_numbers < mine.part_numbers
+
+
+def listed_here(folder: Path) -> Listing:
+    """Return what the package at `folder` lists; raises OSError."""
+    files, others = fixity.walk(folder)
+    return Listing(files, others, lambda name, _size: read_file(folder / name))
+
+
+def contents_here(folder: Path) -> Listing:
+    """Return what the package at `folder` consists of; raises CopyError where its files are not those it lists."""
+    try:
+        listing = listed_here(folder)
+    except OSError as error:
+        raise copy_error(CopyReason.DAMAGED_HERE, folder.name, error.strerror or "") from None
+    if listing.problems:
+        first = listing.problems[0]
+        raise copy_error(CopyReason.DAMAGED_HERE, folder.name, f"{first.file} {first.problem}")
+    return listing
+
+
+def listed_there(target: Target, place: str) -> Listing:
+    """Return what the package at `place` of a target lists; raises CopyError, NOT_THERE where there is nothing."""
+    files, others = target.walk(place)
+    if not files and not others:
+        raise copy_error(CopyReason.NOT_THERE, target.name, place)
+    return Listing(files, others, lambda name, size: b"".join(target.read(f"{place}/{name}", size)))
+
+
+def version_here(folder: Path) -> str | None:
+    """Return the SHA-256 that stands for the package at `folder` as it is now; None where it has no manifest."""
+    try:
+        return hashlib.sha256(read_file(folder / bag.TAG_MANIFEST_FILE)).hexdigest()
+    except OSError:
+        return None
+
+
+def copy(
+    target: Target,
+    folder: Path,
+    place: str,
+    last_version: str | None = None,
+    offered: Collection[str] = (),
+    *,
+    flow: Flow | None = None,
+    offer: Callable[[str], None] = lambda _: None,
+) -> tuple[Listing, int]:
+    """Make a copy of the package at `folder`, or put right the one that is there; return it once it is whole.
+
+    `last_version` is what was put there from here before, None for nothing; `offered` what attempts since then may
+    have put there that were stopped; `offer` is told of the state that is sent before it is. Returns how many bytes had
+    to be sent, too. Raises CopyError.
+    """
+    flow = flow or Flow()
+    contents = contents_here(folder)
+    if flow.tally is not None:
+        flow.tally.expect(2 * contents.size)
+    work = _where(target, contents, folder, place, {last_version, *offered}, last_version)
+    offer(contents.version)
+    there, others = target.walk(work)
+    if others:
+        raise copy_error(CopyReason.CHANGED_THERE, target.name, f"{work} holds a link")
+    sent = 0
+    for item in contents.items:
+        if there.get(item.path) == item.bytes and digest_there(target, f"{work}/{item.path}", item, flow):
+            if flow.tally is not None:
+                flow.tally.add(item.bytes)  # what need not be sent
+        else:
+            sent += _send(target, folder / item.path, item, f"{work}/{item.path}", flow)
+    _remove_rest(target, contents, work)
+    target.finish(work, place)
+    refuse_links(target, place)
+    return contents, sent
+
+
+def _where(
+    target: Target, contents: Listing, folder: Path, place: str, ours: Collection[str | None], last_version: str | None
+) -> str:
+    """Return the folder to write into: the package's own, where it is there and may be put right, or a new one."""
+    files, others = target.walk(place)
+    if bag.TAG_MANIFEST_FILE not in files:
+        work = target.begin(place, contents.uuid)
+        if not files or work == place:
+            return work  # where nothing can be renamed, this is what an attempt has left that was stopped
+    listing = Listing(files, others, lambda name, size: b"".join(target.read(f"{place}/{name}", size)))
+    if listing.version == contents.version:
+        return place
+    if listing.uuid not in {"", contents.uuid}:
+        raise copy_error(CopyReason.NAME_TAKEN, target.name, place)
+    if listing.version in ours:
+        if not holds_all_of(contents, folder, listing):
+            raise copy_error(CopyReason.NAME_TAKEN, target.name, place)
+        return place  # it was changed here since
+    if last_version == contents.version and problems_there(target, listing, place):
+        return place  # it was damaged there since
+    raise copy_error(CopyReason.CHANGED_THERE, target.name, place)
+
+
+def _send(target: Target, source: Path, item: Item, path: str, flow: Flow) -> int:
+    """Send one file and read it back; one that was gone on with and is wrong is sent once more from its start.
+
+    Returns how many bytes were sent. Raises CopyError for one that arrived as something else.
+    """
+    resumed = target.write(path, source, flow)
+    if digest_there(target, path, item, flow):
+        return item.bytes - resumed
+    if resumed:
+        target.write(path, source, flow, from_start=True)
+        if digest_there(target, path, item, flow):
+            return item.bytes
+    try:
+        here = fixity.sha256(source, Tally(0, None))
+    except OSError:
+        here = ""
+    reason = CopyReason.DAMAGED_ON_THE_WAY if here == item.digest else CopyReason.DAMAGED_HERE
+    raise copy_error(reason, target.name, item.path)
+
+
+def _remove_rest(target: Target, contents: Listing, work: str) -> None:
+    """Remove what an earlier state of the package, or a stopped attempt, has left beside its files."""
+    files, _ = target.walk(work)
+    for path in files.keys() - contents.digests.keys():
+        target.remove(f"{work}/{path}")
+    missing = [item.path for item in contents.items if files.get(item.path) != item.bytes]
+    if missing:
+        raise copy_error(CopyReason.DAMAGED_ON_THE_WAY, target.name, missing[0])
+
+
+def digest_there(target: Target, path: str, item: Item, flow: Flow) -> bool:
+    """Read a file from a place; return whether it is the one that it should be."""
+    digest = hashlib.sha256()
+    for block in target.read(path, item.bytes):
+        digest.update(block)
+        flow.read(len(block))
+    return digest.hexdigest() == item.digest
+
+
+def problems_there(target: Target, listing: Listing, place: str, flow: Flow | None = None) -> list[Problem]:
+    """Read all of a package at a place that `listing` lists; return what is wrong with it, nothing if it is whole."""
+    flow = flow or Flow()
+    changed = [item for item in listing.items if not digest_there(target, f"{place}/{item.path}", item, flow)]
+    said = "is changed: its SHA-256 is not the one listed"
+    return [*listing.problems, *(Problem(item.path, said, ProblemKind.CHANGED) for item in changed)]
+
+
+def whole_there(target: Target, place: str, flow: Flow | None = None) -> Listing:
+    """Return what the package at a place lists once all of it was read and is right; raises CopyError."""
+    listing = listed_there(target, place)
+    if wrong := problems_there(target, listing, place, flow):
+        raise copy_error(CopyReason.DAMAGED_THERE, target.name, wrong[0].file)
+    return listing

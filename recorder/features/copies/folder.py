@@ -1,0 +1,233 @@
+"""A folder as a place for copies: another disk, or a share of the campus that is mounted (SMB, NFS)."""
+
+import errno
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from io import FileIO
+from pathlib import Path
+
+from config.errors import StorageError
+from config.files import NotRegular, held, is_folder, make_file, open_regular
+from recorder.disk.durable import Disk
+from recorder.disk.mounts import MountMemory, whole_disk
+from recorder.disk.place import check_place, nearest_existing
+from recorder.features.copies.reasons import CopyReason, copy_error
+from recorder.features.copies.target import (
+    BLOCK_BYTES,
+    STAGING,
+    blocks_of,
+    is_staged,
+    mode_of,
+    part_name,
+    size_of,
+    staged,
+)
+from recorder.package import fixity
+from recorder.package.fixity import Flow
+
+_NUMBERS = {
+    CopyReason.FULL: (errno.ENOSPC, errno.EDQUOT),
+    CopyReason.NOT_TAKEN: (errno.EFBIG, errno.EINVAL, errno.EILSEQ, errno.ENAMETOOLONG),
+    CopyReason.NOT_ALLOWED: (errno.EACCES, errno.EPERM, errno.EROFS),
+    CopyReason.CHANGED_THERE: (errno.EEXIST, errno.ENOTDIR),  # a link, or a file, where a folder has to be
+    CopyReason.TIMEOUT: (errno.ETIMEDOUT,),
+    CopyReason.NOT_MOUNTED: (errno.ESTALE, errno.ENODEV, errno.ENOTCONN),
+    CopyReason.UNREACHABLE: (errno.EHOSTDOWN, errno.EHOSTUNREACH),
+}
+_REASONS = {number: reason for reason, numbers in _NUMBERS.items() for number in numbers}
+
+
+class FolderTarget:
+    """Implements Target on a folder that must be there: Liput makes none, for a share may just not be mounted.
+
+    `apart_from` are folders on whose file systems it may not be: what is there instead of a share that is not mounted.
+    """
+
+    def __init__(self, name: str, root: Path, disk: Disk | None = None, apart_from: Sequence[Path] = ()) -> None:
+        self.name = name
+        self._root = root
+        self._disk = disk or Disk()
+        self._device: int | None = None
+        self._refuse_unmounted()
+        with self._translated():
+            status = self._status()
+            if any(nearest_existing(folder).stat().st_dev == status.st_dev for folder in apart_from):
+                raise copy_error(CopyReason.NOT_MOUNTED, name, f"{root} is on a disk of this PC's own")
+        self._device = status.st_dev
+        self.disk = whole_disk(status.st_dev)
+        MountMemory().remember(root)
+
+    def _refuse_unmounted(self) -> None:
+        try:
+            MountMemory().refuse_missing(self._root)
+            check_place(self._root, 0)
+        except StorageError as error:
+            if error.why == "not-mounted":
+                raise copy_error(CopyReason.NOT_MOUNTED, self.name, error.message) from None
+            # It can be read all the same, or says itself why not; what cannot be written says so then
+
+    def _status(self) -> os.stat_result:
+        """Return what the system says of the folder; raises CopyError where there is none, or it is on another disk."""
+        try:
+            status = self._root.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            status = None
+        if status is None or not stat.S_ISDIR(status.st_mode):
+            raise copy_error(CopyReason.NO_FOLDER, self.name, str(self._root))
+        if self._device not in {None, status.st_dev}:
+            raise copy_error(CopyReason.NOT_MOUNTED, self.name, f"{self._root} was on another disk a moment ago")
+        return status
+
+    def folders(self, path: str) -> list[str]:
+        """Return the folders in `path`; links are not followed."""
+        with self._translated():
+            try:
+                with held(self._root, path) as here, os.scandir(here) as entries:
+                    return sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
+            except (FileNotFoundError, NotADirectoryError):
+                return []
+
+    def walk(self, path: str) -> tuple[dict[str, int], list[str]]:
+        """Return what is below `path`."""
+        with self._translated():
+            try:
+                with held(self._root, path) as here:
+                    return fixity.walk(here)
+            except FileNotFoundError:
+                return {}, []
+
+    def read(self, path: str, bytes_: int) -> Iterator[bytes]:  # noqa: ARG002 - other places have to know how much
+        """Yield the content, from the disk or the server and not from this PC's memory of what it wrote."""
+        with self._translated():
+            try:
+                with self._beside(path) as file:
+                    descriptor = open_regular(file)
+            except FileNotFoundError:
+                raise copy_error(CopyReason.NOT_THERE, self.name, path) from None
+            with open(descriptor, "rb", buffering=0) as content:  # noqa: PTH123 - no link is followed
+                try:
+                    yield from _uncached(content)
+                except OSError as error:
+                    if error.errno != errno.EIO:
+                        raise  # else what its disk does not give is missing, and the file is not whole
+
+    def write(self, path: str, source: Path, flow: Flow, *, from_start: bool = False) -> int:
+        """Put a file there by way of `.NAME.part`, which a later attempt goes on with."""
+        size, mode = size_of(source), mode_of(source)
+        with self._translated():
+            self._make_folders(path.rpartition("/")[0])
+            with self._beside(path) as final:
+                part = final.with_name(part_name(final.name))
+                self._disk.begin("write", part)
+                descriptor = None if from_start else _left(part, size)
+                offset = 0 if descriptor is None else os.fstat(descriptor).st_size
+                if descriptor is None:
+                    descriptor = make_file(part, mode)
+                with open(descriptor, "r+b", buffering=0) as file:  # noqa: PTH123 - no link is followed
+                    file.seek(offset)
+                    if flow.tally is not None:
+                        flow.tally.add(offset)
+                    for block in blocks_of(source, offset):
+                        _write_all(file.fileno(), block)
+                        flow.sent(len(block))
+                self._disk.put(part, final)
+        return offset
+
+    @contextmanager
+    def _beside(self, path: str) -> Iterator[Path]:
+        """Give a path of a file below the place whose folder nobody exchanges meanwhile; no link leads to it."""
+        folder, _, name = path.rpartition("/")
+        with held(self._root, folder) as here:
+            yield here / name
+
+    def _make_folders(self, folder: str) -> None:
+        above = folder.rpartition("/")[0]
+        if folder:
+            self._make_folders(above)
+            with self._beside(folder) as path:
+                self._disk.make_folder(path)
+
+    def remove(self, path: str) -> None:
+        """Remove one file."""
+        with self._translated(), self._beside(path) as file:
+            self._disk.unlink(file)
+
+    def begin(self, place: str, uuid: str) -> str:
+        """Return the hidden folder that will be renamed to `place`: one that is left of ours, or a new one.
+
+        Others may write to where it is. What they make there is not ours by its owner, and nobody can guess its name.
+        """
+        new = staged(place, uuid)
+        with self._translated():
+            self._make_folders(STAGING)
+            with held(self._root, STAGING) as here:
+                (here / new).mkdir()
+                owner = (here / new).lstat().st_uid  # a share may give all files one owner
+                for name in sorted(path.name for path in here.iterdir() if is_staged(path.name, place, uuid)):
+                    if name != new and is_folder(here / name) and (here / name).lstat().st_uid == owner:
+                        with suppress(OSError):
+                            (here / name).rmdir()  # nothing was sent before it was stopped
+                            continue
+                        (here / new).rmdir()
+                        return f"{STAGING}/{name}"
+        return f"{STAGING}/{new}"
+
+    def finish(self, folder: str, place: str) -> None:
+        """Bring every folder onto the disk, and rename."""
+        with self._translated():
+            with held(self._root, folder) as here:
+                for inner in fixity.folders(here):
+                    self._disk.sync(inner)
+            if folder == place:
+                return  # it was put right where it is
+            self._make_folders(place.rpartition("/")[0])
+            try:
+                with self._beside(folder) as source, self._beside(place) as final:
+                    self._disk.move_folder(source, final)
+            except OSError as error:
+                if error.errno in {errno.EEXIST, errno.ENOTEMPTY}:
+                    raise copy_error(CopyReason.NAME_TAKEN, self.name, place.rpartition("/")[2]) from None
+                raise
+
+    def close(self) -> None:
+        """Hold nothing that would have to be let go of."""
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            self._status()  # a disk that was pulled leaves an empty folder, which takes everything
+            yield
+        except OSError as error:
+            reason = _REASONS.get(error.errno or 0, CopyReason.FAILED)
+            raise copy_error(reason, self.name, error.strerror or type(error).__name__) from None
+
+
+def _left(part: Path, size: int) -> int | None:
+    """Return a descriptor of what a stopped attempt left of a file of `size` bytes, None where that is none."""
+    try:
+        descriptor = open_regular(part, os.O_RDWR)
+    except (FileNotFoundError, NotRegular):
+        return None
+    found = os.fstat(descriptor)
+    if found.st_size <= size and found.st_nlink == 1:
+        return descriptor
+    os.close(descriptor)
+    return None
+
+
+def _uncached(file: FileIO) -> Iterator[bytes]:
+    os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    done = 0
+    while block := file.read(BLOCK_BYTES):
+        yield block
+        os.posix_fadvise(file.fileno(), done, len(block), os.POSIX_FADV_DONTNEED)
+        done += len(block)
+
+
+def _write_all(descriptor: int, block: bytes) -> None:
+    """Write a whole block: the system may take less at once."""
+    view = memoryview(block)
+    while view:
+        view = view[os.write(descriptor, view) :]

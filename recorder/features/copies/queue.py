@@ -1,0 +1,332 @@
+"""What waits to be copied, in which order, and when it is tried again.
+
+Nothing is put into the queue when a package is sealed, so nothing can be missing in it: what waits is found by
+comparing the archive with the ledger. A kill, a restart or a package from elsewhere makes no difference. The library of
+each kind of place is imported in `open_target` only.
+"""
+
+import os
+import random
+from collections import deque
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from config.errors import CopyError, PackageBusy, PackageNotFound, SecretError
+from config.settings.key_tables import login_for
+from config.settings.schema import Settings
+from config.settings.serving import CopyTarget
+from config.state import state_folder
+from devices.health.line import PC, Kind, Level, Record, nowhere
+from devices.host.background import pause_s
+from devices.host.clock import NANOSECONDS, Clock
+from recorder.archive import catalog
+from recorder.disk.locking import locked, take
+from recorder.features.copies.copying import copy, version_here
+from recorder.features.copies.ledger import CopyState, Ledger, Place, Row, Trouble
+from recorder.features.copies.reasons import OF_A_PACKAGE, CopyReason, copy_error
+from recorder.features.copies.target import Target, give_mark, mark_of, refuse_archive
+from recorder.model import names
+from recorder.package.fixity import Flow, Progress, Tally
+from recorder.running.directory import session_runs
+
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 60.0, 6 * 3600.0
+"""Between two attempts: twice as long each time, for as many days as it takes."""
+JITTER = 0.2
+"""A part of a pause, more or less, so that the PCs of a campus do not all come at once."""
+
+FAILURES_OF_A_PLACE = 3
+"""In a row, of no reason that is known: of one or two it may be the packages."""
+
+LOOK_AGAIN_S = 24 * 3600.0
+"""After so long it is looked whether a place that nothing waits for is still the one that has the copies."""
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="copy"):
+    """How one attempt ended, as `liput archive copy --json` says it."""
+
+    package: str
+    target: str
+    state: CopyState
+    bytes: int = 0
+    sent: int = 0
+    seconds: float = 0.0
+    reason: str | None = None
+    message: str | None = None
+    hint: str | None = None
+
+
+@dataclass
+class CopyQueue:
+    """Copies what waits. `open_target` opens a place by its name; `progress_of` gives a progress for a package."""
+
+    roots: Sequence[Path]
+    targets: Mapping[str, CopyTarget]
+    open_target: Callable[[str], Target]
+    clock: Clock
+    ledger: Ledger = field(default_factory=Ledger)
+    record: Record = nowhere
+    is_busy: Callable[[], bool] = session_runs
+    chance: random.Random = field(default_factory=random.Random)
+    new_place: bool = False
+    """Whether a place that is not known again is one to begin anew at."""
+
+    def waiting(self, target: str, *, due_only: bool = True) -> list[Path]:
+        """Return the packages that wait for a place, the newest first: a session of today has no copy yet.
+
+        With `due_only` what goes there by itself or was asked for before, without what was tried too lately; else
+        everything that has no copy there.
+        """
+        now_s = self.clock.now().timestamp()
+        trouble = self.ledger.trouble(target)
+        if due_only and trouble is not None and is_early(now_s, trouble.next_s):
+            return []
+        rows = self.rows()
+        automatic = self.targets[target].automatic
+        waiting = []
+        for folder in self.every():
+            row = rows.get((name_of(folder), target))
+            if (row is None and due_only and not automatic) or catalog.is_elsewhere(folder):
+                continue
+            if row is not None and row.state == "copied" and row.version == version_here(folder):
+                continue
+            if not (due_only and row is not None and is_early(now_s, row.next_s)):
+                waiting.append(folder)
+        return sorted(waiting, key=name_of, reverse=True)
+
+    def rows(self) -> dict[tuple[str, str], Row]:
+        """Return what is remembered, by package and target; what was copied to another address waits."""
+        moved = self._moved()
+        return {key: _as_of(row, moved) for key, row in self.ledger.rows().items()}
+
+    def rows_of(self, package: str) -> dict[str, Row]:
+        """Return what is remembered of one package, by target."""
+        moved = self._moved()
+        return {target: _as_of(row, moved) for target, row in self.ledger.rows_of(package).items()}
+
+    def _moved(self) -> set[str]:
+        """Return the names that mean another place than copies were made at."""
+        return {
+            name
+            for name, place in self.ledger.places().items()
+            if name in self.targets and (self.new_place or place.url != self.targets[name].url)
+        }
+
+    def every(self) -> list[Path]:
+        """Return the folders of all packages of the archives."""
+        return [folder for root in self.roots for folder in catalog.folders_of_packages(root)]
+
+    def work(
+        self, target: str, packages: Sequence[Path], progress_of: Callable[[str], Progress | None] = lambda _: None
+    ) -> Iterator[Outcome]:
+        """Copy `packages` to a place, one after another; yields how each ended. What failed waits."""
+        left = deque(packages)
+        if not left and not self._is_to_be_looked_at(target):
+            return
+        self.ledger.ask(map(name_of, packages), target)
+        try:
+            with self._only_one(target):
+                yield from self._work(target, left, progress_of)
+        except CopyError as error:  # what keeps all of them away
+            self._trouble(target, error)
+            yield from (_waits(folder, target, error) for folder in left)
+
+    def _is_to_be_looked_at(self, target: str) -> bool:
+        """Return whether a place that nothing waits for was not seen for a day: it may be emptied, or another."""
+        place, trouble = self.ledger.places().get(target), self.ledger.trouble(target)
+        now_s = self.clock.now().timestamp()
+        if place is None or (trouble is not None and is_early(now_s, trouble.next_s)):
+            return False
+        return not 0 <= now_s - place.seen_s < LOOK_AGAIN_S
+
+    def _work(self, name: str, left: deque[Path], progress_of: Callable[[str], Progress | None]) -> Iterator[Outcome]:
+        self.go_on(name)
+        target, failed = self.open_target(name), 0
+        try:
+            self._recognize(target)
+            if not left:
+                self.ledger.forget_trouble(name)
+            while left:
+                folder = left[0]
+                try:
+                    outcome = self._copy(folder, target, progress_of(name_of(folder)))
+                    failed = 0
+                except CopyError as error:
+                    failed += error.reason == CopyReason.FAILED
+                    is_one = error.reason == CopyReason.FAILED and failed < FAILURES_OF_A_PLACE
+                    if not is_one and error.reason not in OF_A_PACKAGE:
+                        raise
+                    outcome = self._failed(folder, name, error)
+                except (PackageBusy, PackageNotFound):  # it is being corrected; the next time, then
+                    outcome = _waits(folder, name, copy_error(CopyReason.BUSY, name_of(folder)))
+                left.popleft()
+                yield outcome
+        finally:
+            target.close()
+
+    def _recognize(self, target: Target) -> None:
+        """See that a place is the one that has the copies, and no other's; raises CopyError."""
+        for root in self.roots:
+            with suppress(OSError):  # of an archive that takes nothing; prune does not let that pass
+                refuse_archive(target, root)
+        url, places = self.targets[target.name].url, self.ledger.places()
+        known, mark = places.get(target.name), mark_of(target)
+        if mark is None:
+            if known is not None and known.url == url and not self.new_place:
+                raise copy_error(CopyReason.EMPTIED, target.name)
+            mark = give_mark(target)
+        for other in places.values():
+            if other.mark == mark and other.target != target.name and other.target in self.targets:
+                raise copy_error(CopyReason.SAME_PLACE, target.name, f'it is "{other.target}"')
+        now_s = self.clock.now().timestamp()
+        self.ledger.put_place(Place(target=target.name, url=url, mark=mark, seen_s=now_s))
+
+    def _copy(self, folder: Path, target: Target, progress: Progress | None) -> Outcome:
+        package, place, name = name_of(folder), place_of(folder), target.name
+        first = next((root for root in self.roots if (root / place).is_dir()), None)
+        if first is not None and first not in folder.parents:
+            raise copy_error(CopyReason.NAME_TAKEN, name, f"{first / place} has the name of {folder}")
+        row = self.ledger.row(package, name)
+        self.ledger.put(msgspec.structs.replace(row, state="waiting"))
+        began_ns = self.clock.now_ns()
+        with locked(folder, alone=False):
+            self.go_on(name)
+            copied, sent = copy(
+                target, folder, place, row.version, self.ledger.offered(package, name),
+                flow=Flow(Tally(0, progress), self.targets[name].max_rate, lambda: self.go_on(name), self.clock),
+                offer=lambda version: self.ledger.offer(package, name, version),
+            )  # fmt: skip
+        seconds = (self.clock.now_ns() - began_ns) / NANOSECONDS
+        self.ledger.forget_trouble(name)
+        self.ledger.seen_whole(package, name, copied.version, copied.size, self.clock.now())
+        self.record(PC, Kind.COPIED, package=package, target=name, bytes=copied.size)
+        return Outcome(
+            package=package, target=name, state="copied", bytes=copied.size, sent=sent, seconds=round(seconds, 3)
+        )
+
+    def go_on(self, name: str) -> None:
+        """Raise CopyError where a session runs; `name` is who has to wait."""
+        if self.is_busy():
+            raise copy_error(CopyReason.SESSION, name)
+
+    def _failed(self, folder: Path, target: str, error: CopyError) -> Outcome:
+        """Note why this package has no copy there yet, and tell when that is new."""
+        row = self.ledger.row(name_of(folder), target)
+        known = row.reason == error.reason and row.since is not None
+        self.ledger.put(
+            msgspec.structs.replace(
+                row,
+                state="waiting",
+                attempts=row.attempts + 1,
+                next_s=self._next_s(row.attempts + 1),
+                reason=error.reason,
+                message=error.message,
+                since=row.since if known else self.clock.now(),
+            )
+        )
+        if not known:
+            self._tell(target, error, row.package)
+        return _waits(folder, target, error)
+
+    def _trouble(self, target: str, error: CopyError) -> None:
+        """Note why nothing comes to a place; a session, or another Liput in the way, is no failure of it."""
+        if error.reason in {CopyReason.SESSION, CopyReason.BUSY}:
+            return
+        before = self.ledger.trouble(target)
+        attempts = before.attempts + 1 if before else 1
+        self.ledger.put_trouble(
+            Trouble(
+                target=target,
+                attempts=attempts,
+                next_s=self._next_s(attempts),
+                reason=error.reason,
+                message=error.message,
+                since=before.since if before and before.reason == error.reason else self.clock.now(),
+            )
+        )
+        if before is None or before.reason != error.reason:
+            self._tell(target, error)
+
+    def _tell(self, target: str, error: CopyError, package: str | None = None) -> None:
+        self.record(
+            PC, Kind.COPY_WAITS, error.message, level=Level.WARN, target=target, package=package, why=error.reason,
+            advice=error.hint,
+        )  # fmt: skip
+
+    def _next_s(self, attempts: int) -> float:
+        return self.clock.now().timestamp() + uneven_pause_s(attempts, self.chance)
+
+    @contextmanager
+    def _only_one(self, target: str) -> Iterator[None]:
+        """Be the only one of this user that copies to a place; raises CopyError with BUSY."""
+        folder = state_folder()
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor = os.open(folder / f"copies-{target}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            take(descriptor, copy_error(CopyReason.BUSY, target))
+            yield
+        finally:
+            os.close(descriptor)
+
+
+def _as_of(row: Row, moved: Collection[str]) -> Row:
+    return msgspec.structs.replace(row, state="waiting") if row.target in moved else row
+
+
+def _waits(folder: Path, target: str, error: CopyError) -> Outcome:
+    return Outcome(
+        package=name_of(folder), target=target, state="waiting", reason=error.reason, message=error.message,
+        hint=error.hint,
+    )  # fmt: skip
+
+
+def name_of(folder: Path) -> str:
+    """Return the name of the package at `folder`, also while a correction has given that a hidden one."""
+    return names.replaced(folder.name) or folder.name
+
+
+def place_of(folder: Path) -> str:
+    """Return where a copy of the package at `folder` is: at the same place as in its archive."""
+    return "/".join((*folder.parts[-3:-1], name_of(folder)))
+
+
+def is_early(now_s: float, next_s: float) -> bool:
+    """Return whether it is too early to try again; what is further off than any pause was noted by a wrong clock."""
+    return now_s < next_s <= now_s + LONGEST_PAUSE_S * (1 + JITTER)
+
+
+def uneven_pause_s(attempts: int, chance: random.Random) -> float:
+    """Return how long to wait after so many failures in a row; not all PCs of a campus the same."""
+    return pause_s(attempts, LONGEST_PAUSE_S, first_s=FIRST_PAUSE_S) * chance.uniform(1 - JITTER, 1 + JITTER)
+
+
+EXTRAS = {"sftp": ("asyncssh", "sftp"), "s3": ("obstore", "s3")}
+"""Which library a kind of place needs, and which extra of Liput's brings it."""
+
+
+def open_target(settings: Settings, name: str) -> Target:
+    """Return the place `name`, reached and logged in; raises UsageError where none is set, CopyError with a reason."""
+    target = settings.copy(name)
+    if target.scheme == "file":
+        from recorder.features.copies.folder import FolderTarget
+
+        own = (Path("/"), settings.archive.path) if target.must_be_mounted else ()
+        return FolderTarget(name, target.folder, apart_from=own)
+    try:
+        login = login_for(settings, name, target)
+    except SecretError as error:
+        raise CopyError(error.message, reason=CopyReason.NO_CREDENTIALS, hint=error.hint) from None
+    try:
+        if target.scheme == "sftp":
+            from recorder.features.copies.sftp import SftpTarget
+
+            return SftpTarget(name, target, login)
+        from recorder.features.copies.s3 import S3Target
+
+        return S3Target(name, target, login)
+    except ImportError:
+        library, extra = EXTRAS[target.scheme]
+        raise copy_error(CopyReason.NOT_INSTALLED, name, f"{library}: install liput[{extra}]") from None

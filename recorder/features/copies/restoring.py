@@ -1,0 +1,219 @@
+"""Bringing a package back from a copy: all of it, or what is damaged of it. The damaged one is kept.
+
+A package is built as `.NAME.restoring`, which a later attempt goes on with, verified as `.NAME.restored`, and given its
+name at one stroke (renameat2); where the file system cannot do that, two renames keep the damaged one and give the new
+one its name. `settle` finishes that after a kill.
+"""
+
+import os
+import stat
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from config.errors import PackageDamaged
+from config.files import make_file
+from recorder.archive.rebuilding import beside
+from recorder.disk.durable import NOT_HERE, PRIVATE, Disk
+from recorder.disk.errors import storage_error
+from recorder.disk.locking import locked
+from recorder.disk.place import check_place
+from recorder.features.copies.copying import MEDIA, Listing, listed_here, media_of, whole_there
+from recorder.features.copies.reasons import CopyReason, copy_error
+from recorder.features.copies.target import Target, part_name
+from recorder.package import bag, fixity
+from recorder.package.fixity import Flow, Progress, Tally
+from recorder.package.manifest import Problem, ProblemKind
+from recorder.package.verification import verify
+from recorder.package.work import REQUEST_FILE
+
+BUILT, COMPLETE = ".restoring", ".restored"
+DAMAGED = ".damaged"
+"""The folder in an archive with what was damaged: nothing in it is ever used or removed by Liput."""
+
+_OF_CONTENT = frozenset({ProblemKind.CHANGED, ProblemKind.MISSING, ProblemKind.UNREADABLE})
+
+
+@dataclass(frozen=True)
+class Restored:
+    """A package that is whole again: which files came from the copy, where the damaged one is kept, if there was one.
+
+    `of_copy`: it is in the state of the copy now, for what was listed here could not be had.
+    """
+
+    copy: Listing
+    fetched: tuple[str, ...]
+    kept: Path | None
+    of_copy: bool = False
+
+
+@dataclass
+class Restorer:
+    """Restores packages of the archive at `root`, where `reserve_bytes` stay free; `go_on` may raise CopyError."""
+
+    root: Path
+    disk: Disk
+    now: Callable[[], datetime]
+    go_on: Callable[[], None] = lambda: None
+    progress: Progress | None = None
+    reserve_bytes: int = 0
+
+    def restore(self, place: str, target: Target, problems: list[Problem]) -> Restored:
+        """Build the package at `place` from what is right of it here and from its copy, and let it take its place.
+
+        `problems` is what `verify` said of it. Raises CopyError where the copy is none or not whole, PackageDamaged
+        where what was built is not whole, PackageBusy, StorageError, also before the disk is full.
+        Nothing is changed then.
+        """
+        folder = self.root / place
+        with locked(folder, alone=True) if folder.is_dir() else nullcontext():
+            return self._restore(folder, place, target, problems)
+
+    def _restore(self, folder: Path, place: str, target: Target, problems: list[Problem]) -> Restored:
+        copy = whole_there(target, place, Flow(None, None, self.go_on))
+        try:
+            here = listed_here(folder) if folder.is_dir() else None
+            if here and here.uuid not in {"", copy.uuid}:
+                raise copy_error(CopyReason.NAME_TAKEN, target.name, place)
+            bad = {problem.file for problem in problems if problem.kind in _OF_CONTENT}
+            wanted = _wanted(here, copy, bad)
+            is_listed = here and not _is_malformed(here) and not bad & {bag.MANIFEST_FILE, bag.TAG_MANIFEST_FILE}
+            if here and is_listed and media_of(here.digests) != media_of(wanted):
+                raise copy_error(CopyReason.NAME_TAKEN, target.name, place)  # of another part of the session
+            good = {path for path in wanted if here and _is_good(folder, path, wanted[path], here, bad)}
+            self._refuse_full(folder, copy, wanted.keys() - good)
+            self._make(folder.parent)
+            fetched = self._build(folder, place, target, copy, wanted, good)
+            kept = self._take_place(folder)
+        except OSError as error:
+            raise storage_error(error, folder) from None
+        return Restored(copy, fetched, kept, here is not None and wanted[bag.TAG_MANIFEST_FILE] != here.version)
+
+    def _refuse_full(self, folder: Path, copy: Listing, to_fetch: set[str]) -> None:
+        """Raise StorageError where less would be free than the next session needs."""
+        built = fixity.walk(beside(folder, BUILT))[0] if beside(folder, BUILT).is_dir() else {}
+        missing = (item for item in copy.items if item.path in to_fetch and item.path not in built)
+        check_place(self.root, self.reserve_bytes + sum(item.bytes for item in missing))
+
+    def _build(
+        self, folder: Path, place: str, target: Target, copy: Listing, wanted: Mapping[str, str], good: set[str]
+    ) -> tuple[str, ...]:
+        new = beside(folder, BUILT)
+        self._make(new)
+        sizes = {item.path: item.bytes for item in copy.items}
+        flow = Flow(Tally(sum(sizes.get(path, 0) for path in wanted.keys() - good), self.progress), None, self.go_on)
+        fetched = []
+        for path in sorted(wanted, key=lambda path: path == bag.TAG_MANIFEST_FILE):
+            final = new / path
+            self._make(final.parent)
+            if final.is_file() and not final.is_symlink() and fixity.sha256(final, Tally(0, None)) == wanted[path]:
+                continue
+            final.unlink(missing_ok=True)
+            if path in good:
+                self._link(folder / path, final)
+            else:
+                mode = PRIVATE if REQUEST_FILE in wanted and not path.startswith(MEDIA) else 0o666
+                self._fetch(target, f"{place}/{path}", sizes[path], final, flow, mode)
+                fetched.append(path)
+        for path in fixity.walk(new)[0].keys() - wanted.keys():
+            (new / path).unlink()  # of an attempt that was stopped
+        for inner in fixity.folders(new):
+            self.disk.sync(inner)
+        if wrong := verify(new, uncached=True):
+            raise PackageDamaged(
+                f"what was built of {new.name} is not whole: {wrong[0].file} {wrong[0].problem}",
+                hint="Try another copy (--from); nothing has been changed.",
+            )
+        self.disk.move_folder(new, beside(folder, COMPLETE))
+        return tuple(fetched)
+
+    def _make(self, folder: Path) -> None:
+        if folder != self.root and not folder.is_dir():
+            self._make(folder.parent)
+            self.disk.make_folder(folder)
+
+    def _link(self, source: Path, final: Path) -> None:
+        """Give a file that is right a second name, or copy it where the file system has no such thing."""
+        self.disk.begin("link", final)
+        try:
+            os.link(source, final, follow_symlinks=False)
+        except OSError:
+            part = final.with_name(part_name(final.name))
+            mode = stat.S_IMODE(source.stat().st_mode)
+            with source.open("rb") as content, open(make_file(part, mode), "wb") as file:  # noqa: PTH123 - no link is followed
+                while block := content.read(fixity.CHUNK_BYTES):
+                    file.write(block)
+            self.disk.put(part, final)
+
+    def _fetch(self, target: Target, path: str, size: int, final: Path, flow: Flow, mode: int) -> None:
+        part = final.with_name(part_name(final.name))
+        self.disk.begin("fetch", part)
+        with open(make_file(part, mode), "wb") as file:  # noqa: PTH123 - no link is followed
+            for block in target.read(path, size):
+                file.write(block)
+                flow.read(len(block))
+        self.disk.put(part, final)
+
+    def _take_place(self, folder: Path) -> Path | None:
+        """Let what is complete be the package; return where the damaged one is kept, None where there was none."""
+        new = beside(folder, COMPLETE)
+        if not folder.exists():
+            self.disk.move_folder(new, folder)
+            return None
+        try:
+            self.disk.exchange(new, folder)
+        except OSError as error:
+            if error.errno not in NOT_HERE:
+                raise
+            kept = self._keep(folder, folder.name)
+            self.disk.move_folder(new, folder)
+            return kept
+        return self._keep(new, folder.name)
+
+    def _keep(self, damaged: Path, name: str) -> Path:
+        """Move a damaged package to where nothing is looked for, under a name that says when."""
+        kept = self.root / DAMAGED / f"{name}.{self.now():%Y%m%dT%H%M%S}"
+        number = 1
+        while kept.exists():
+            number += 1
+            kept = kept.with_name(f"{name}.{self.now():%Y%m%dT%H%M%S}-{number}")
+        self._make(kept.parent)
+        self.disk.move_folder(damaged, kept)
+        return kept
+
+    def settle(self) -> list[Path]:
+        """Finish what a kill stopped after a package was built; return what was kept or put in its place."""
+        done = []
+        for month in self.root.glob("[0-9][0-9][0-9][0-9]/[0-9][0-9]"):
+            for left in sorted(month.glob(f".*{COMPLETE}")):
+                folder = left.with_name(left.name.removeprefix(".").removesuffix(COMPLETE))
+                if not folder.exists() or (verify(folder) and not verify(left)):
+                    self._take_place(folder)
+                    done.append(folder)
+                else:
+                    done.append(self._keep(left, folder.name))
+        return done
+
+
+def _wanted(here: Listing | None, copy: Listing, bad: set[str]) -> dict[str, str]:
+    """Return the digests to build: as here, where the copy has all that is damaged, else the copy's."""
+    there = copy.digests
+    if here and bag.TAG_MANIFEST_FILE in here.files and not _is_malformed(here):
+        mine = here.digests
+        if all(path not in bad or there.get(path) == digest for path, digest in mine.items()):
+            return mine
+    return there
+
+
+def _is_good(folder: Path, path: str, wanted: str, here: Listing, bad: set[str]) -> bool:
+    """Return whether a file of the damaged package is what is wanted: as `verify` has read it, or by reading it now."""
+    file = folder / path
+    if here.digests.get(path) == wanted:
+        return path not in bad
+    return file.is_file() and not file.is_symlink() and fixity.sha256(file, Tally(0, None)) == wanted
+
+
+def _is_malformed(listing: Listing) -> bool:
+    return any(problem.kind in {ProblemKind.MALFORMED, ProblemKind.UNSAFE} for problem in listing.problems)

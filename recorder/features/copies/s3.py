@@ -1,0 +1,384 @@
+"""A bucket of an S3-compatible object store as a place for copies, by obstore.
+
+Nothing can be renamed there: a package is written where it belongs, and counts once its last file, the manifest of its
+manifests, is there. Who may write under a name is decided before by a small object that can be made only once.
+"""
+
+import hashlib
+import hmac
+import html
+import re
+import ssl
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+from http.client import HTTPException
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+import obstore
+from obstore.exceptions import AlreadyExistsError, BaseError, NotFoundError, PermissionDeniedError, UnauthenticatedError
+from obstore.store import S3Store
+
+from config.settings.key_tables import Login
+from config.settings.serving import CopyTarget
+from devices.uplink.redirects import SameServer
+from recorder.features.copies.reasons import CopyReason, copy_error
+from recorder.features.copies.target import blocks_of, size_of
+from recorder.package.fixity import Flow
+
+if TYPE_CHECKING:
+    from obstore.store import ClientConfig
+
+PART_BYTES = 8 << 20
+"""What a kill costs at most; S3 takes no part below 5 MB."""
+
+MOST_PARTS = 9_000
+SEND_BYTES = 1 << 16
+"""Sent at a time: it is asked so often whether to go on."""
+
+MOST_ANSWER = 8 << 20
+_ALGORITHM = "AWS4-HMAC-SHA256"
+
+
+class StoreError(OSError):
+    """A store's answer that is none; its words are status and code, and nothing else."""
+
+
+class PartsClient:
+    """Sends large objects to a bucket; raises OSError, StoreError with status and code of the answer among them."""
+
+    def __init__(self, settings: CopyTarget, login: Login) -> None:
+        parts = urllib.parse.urlsplit(settings.url)
+        prefix = urllib.parse.unquote(parts.path).strip("/")
+        self._endpoint = settings.endpoint.rstrip("/")
+        self._bucket = parts.netloc
+        self._prefix = f"{prefix}/" if prefix else ""
+        self._region = settings.region
+        self._login = login
+        self._stalled_s = settings.stalled_s
+        context = ssl.create_default_context()
+        if settings.ca_file is not None:
+            context.load_verify_locations(settings.ca_file)
+        self._opener = urllib.request.build_opener(urllib.request.HTTPSHandler(context=context), SameServer)
+
+    def send(self, path: str, source: Path, size: int, flow: Flow, *, from_start: bool) -> int:
+        """Send a file of this PC; return how many bytes of it an attempt before had sent."""
+        key = f"{self._prefix}{path}"
+        upload = None if from_start else self._begun(key)
+        there = dict(self._sent(key, upload)) if upload else {}
+        upload = upload or self._begin(key)
+        length = max(PART_BYTES, -(-size // MOST_PARTS))
+        done, resumed = [], 0
+        for number, start in enumerate(range(0, size, length), start=1):
+            span = min(length, size - start)
+            etag = _same(there.get(number), source, start, span)
+            if etag:
+                resumed += span
+                if flow.tally is not None:
+                    flow.tally.add(span)
+            else:
+                etag = self._put(key, upload, number, _span(source, start, span), flow)
+            done.append((number, etag))
+        self._complete(key, upload, done)
+        return resumed
+
+    def _begun(self, key: str) -> str | None:
+        """Return the upload of `key` that was begun last; None where there is none, or the store lists none."""
+        try:
+            answer, _ = self._ask("GET", "", {"uploads": "", "prefix": key})
+        except StoreError:
+            return None  # it may not be allowed, or not be known there
+        found = re.findall(r"<Upload>(.*?)</Upload>", answer, re.DOTALL)
+        ours = [(_field(each, "Initiated"), _field(each, "UploadId")) for each in found if _field(each, "Key") == key]
+        return max(ours)[1] if ours else None
+
+    def _sent(self, key: str, upload: str) -> Iterator[tuple[int, tuple[str, int]]]:
+        """Yield number, ETag and bytes of the parts that are there; nothing where the store does not list them."""
+        marker = "0"
+        while marker:
+            try:
+                answer, _ = self._ask("GET", key, {"uploadId": upload, "part-number-marker": marker})
+            except StoreError:
+                return
+            for each in re.findall(r"<Part>(.*?)</Part>", answer, re.DOTALL):
+                yield int(_field(each, "PartNumber")), (_field(each, "ETag").strip('"'), int(_field(each, "Size")))
+            more = _field(answer, "IsTruncated") == "true"
+            following = _field(answer, "NextPartNumberMarker")
+            marker = following if more and following != marker else ""
+
+    def _begin(self, key: str) -> str:
+        answer, _ = self._ask("POST", key, {"uploads": ""})
+        if upload := _field(answer, "UploadId"):
+            return upload
+        raise StoreError("200 OK, no upload id")
+
+    def _put(self, key: str, upload: str, number: int, content: bytes, flow: Flow) -> str:
+        query = {"partNumber": str(number), "uploadId": upload}
+        _, headers = self._ask("PUT", key, query, content, flow)
+        if etag := headers.get("etag", "").strip('"'):
+            return etag
+        raise StoreError("200 OK, no ETag")
+
+    def _complete(self, key: str, upload: str, parts: list[tuple[int, str]]) -> None:
+        lines = "".join(
+            f'<Part><PartNumber>{number}</PartNumber><ETag>"{html.escape(etag)}"</ETag></Part>'
+            for number, etag in parts
+        )
+        content = f"<CompleteMultipartUpload>{lines}</CompleteMultipartUpload>".encode()
+        answer, _ = self._ask("POST", key, {"uploadId": upload}, content)
+        if code := _field(answer, "Code"):  # it may fail after it has said 200
+            raise StoreError(f"500 Internal Server Error, {code}")
+
+    def _ask(
+        self, method: str, key: str, query: Mapping[str, str], content: bytes = b"", flow: Flow | None = None
+    ) -> tuple[str, Mapping[str, str]]:
+        """Make one request; return the text and the headers (in small letters) of its answer."""
+        path = urllib.parse.quote(f"/{self._bucket}/{key}" if key else f"/{self._bucket}", safe="/-_.~")
+        asked = "&".join(f"{_quoted(name)}={_quoted(value)}" for name, value in sorted(query.items()))
+        more = {"Content-Length": str(len(content)), "Content-Type": "application/octet-stream"}
+        headers = self._signed(method, path, asked, content) | more
+        body = None if method == "GET" else _pieces(content, flow) if flow else content
+        request = urllib.request.Request(f"{self._endpoint}{path}?{asked}", body, headers, method=method)  # noqa: S310 - http(s) only, says config/copies.py
+        try:
+            with self._opener.open(request, timeout=self._stalled_s * (1 if flow else PATIENCE)) as answer:
+                text = answer.read(MOST_ANSWER).decode(errors="replace")
+                return text, {name.lower(): value for name, value in answer.headers.items()}
+        except urllib.error.HTTPError as error:
+            with error:
+                code = _field(error.read(MOST_ANSWER).decode(errors="replace"), "Code")
+            raise StoreError(f"{error.code} {error.reason}, <Code>{code}") from None
+        except urllib.error.URLError as error:
+            raise StoreError(str(error.reason)) from None
+        except HTTPException as error:
+            raise StoreError(f"connection closed: {type(error).__name__}") from None
+
+    def _signed(self, method: str, path: str, query: str, content: bytes) -> dict[str, str]:
+        """Return the headers that say who asks (Signature Version 4; the path of S3 is quoted once)."""
+        now = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+        headers = {
+            "host": urllib.parse.urlsplit(self._endpoint).netloc,
+            "x-amz-content-sha256": hashlib.sha256(content).hexdigest(),
+            "x-amz-date": now,
+        }
+        names = ";".join(headers)
+        lines = "".join(f"{name}:{value}\n" for name, value in headers.items())
+        request = "\n".join((method, path, query, lines, names, headers["x-amz-content-sha256"]))
+        scope = f"{now[:8]}/{self._region}/s3/aws4_request"
+        text = "\n".join((_ALGORITHM, now, scope, hashlib.sha256(request.encode()).hexdigest()))
+        access, secret = self._login.access_key, self._login.secret_key
+        key = f"AWS4{secret.reveal() if secret else ''}".encode()
+        for word in scope.split("/"):
+            key = hmac.digest(key, word.encode(), "sha256")
+        signature = hmac.digest(key, text.encode(), "sha256").hex()
+        credential = f"{access.reveal() if access else ''}/{scope}"
+        return headers | {
+            "authorization": f"{_ALGORITHM} Credential={credential}, SignedHeaders={names}, Signature={signature}"
+        }
+
+
+def _same(part: tuple[str, int] | None, source: Path, start: int, span: int) -> str:
+    """Return the ETag of a part that is there and has the same bytes as the span of the file here; else ""."""
+    if part is None or part[1] != span:
+        return ""
+    digest = hashlib.md5(_span(source, start, span), usedforsecurity=False).hexdigest()
+    return digest if part[0] == digest else ""
+
+
+def _span(source: Path, start: int, span: int) -> bytes:
+    content = bytearray()
+    for block in blocks_of(source, start):
+        content += block
+        if len(content) >= span:
+            break
+    return bytes(content[:span])
+
+
+def _pieces(content: bytes, flow: Flow) -> Iterator[bytes]:
+    for start in range(0, len(content), SEND_BYTES):
+        piece = content[start : start + SEND_BYTES]
+        yield piece
+        flow.sent(len(piece))
+
+
+def _quoted(text: str) -> str:
+    return urllib.parse.quote(text, safe="-_.~")
+
+
+def _field(text: str, name: str) -> str:
+    match = re.search(rf"<{name}>([^<]*)</{name}>", text)
+    return html.unescape(match[1]) if match else ""
+
+
+CLAIMS = ".claims"
+"""Which package a name belongs to: `.claims/NAME.json`. They stay."""
+
+SMALL_BYTES = 5 << 20
+"""The least that S3 takes as a part; what is smaller is sent in one piece."""
+
+READ_BYTES = 4 << 20
+PATIENCE = 4
+"""How much longer than `stalled_s` a piece of READ_BYTES, an object of SMALL_BYTES, or a list may take."""
+TRIES = 2
+
+_WORDS = (
+    (CopyReason.NO_BUCKET, ("nosuchbucket",)),
+    (CopyReason.NOT_THERE, ("nosuchkey",)),
+    (
+        CopyReason.FULL,
+        (
+            "insufficientstorage", "insufficient storage", "quotaexceeded", "quota exceeded", "no space left",
+            "xminiostoragefull", "no writable volumes",
+        ),
+    ),
+    (CopyReason.WRONG_CREDENTIALS, ("signaturedoesnotmatch", "invalidaccesskeyid")),
+    (CopyReason.CLOCK, ("requesttimetooskewed",)),
+    (CopyReason.NOT_ALLOWED, ("accessdenied",)),
+    (CopyReason.REFUSED, ("connection refused",)),
+    (CopyReason.CERTIFICATE, ("certificate",)),
+    (CopyReason.UNREACHABLE, ("dns error", "name or service not known", "name resolution", "unreachable")),
+    (CopyReason.TIMEOUT, ("timed out", "timeout")),
+    (
+        CopyReason.CONNECTION_LOST,
+        (
+            "connection closed", "remote end closed", "connection reset", "broken pipe", "error sending request",
+            "incomplete",
+        ),
+    ),
+    (CopyReason.NOT_ALLOWED, ("403 forbidden",)),
+)  # fmt: skip
+"""What stands in the words of the library or the server, in small letters, the surest first."""
+
+
+class S3Target:
+    """Implements Target on a bucket; raises CopyError from the start where there is none that lets us in."""
+
+    def __init__(self, name: str, settings: CopyTarget, login: Login) -> None:
+        self.name = name
+        self.disk = None
+        self._stalled_s = settings.stalled_s
+        with self._translated():
+            self._store = self._opened(settings, login, settings.stalled_s)
+            self._bulk = self._opened(settings, login, settings.stalled_s * PATIENCE)
+            self._parts = PartsClient(settings, login)
+            obstore.list_with_delimiter(self._store, CLAIMS)
+
+    def _opened(self, settings: CopyTarget, login: Login, timeout_s: float) -> S3Store:
+        """Return a client whose requests end within `timeout_s`, and are sent again TRIES times at most."""
+        parts = urllib.parse.urlsplit(settings.url)
+        client: ClientConfig = {
+            "timeout": timedelta(seconds=timeout_s),
+            "connect_timeout": timedelta(seconds=settings.stalled_s),
+            "allow_http": settings.endpoint.startswith("http://"),
+        }
+        if settings.ca_file is not None:
+            client["root_certificate"] = self._authority(settings.ca_file)
+        return S3Store(
+            parts.netloc,
+            prefix=urllib.parse.unquote(parts.path).strip("/") or None,
+            endpoint=settings.endpoint.rstrip("/"),
+            region=settings.region,
+            access_key_id=login.access_key.reveal() if login.access_key else "",
+            secret_access_key=login.secret_key.reveal() if login.secret_key else "",
+            virtual_hosted_style_request=False,
+            client_options=client,
+            retry_config={"max_retries": TRIES, "retry_timeout": timedelta(seconds=timeout_s)},
+        )
+
+    def _authority(self, path: Path) -> bytes:
+        try:
+            return path.read_bytes()
+        except OSError as error:
+            raise copy_error(CopyReason.CERTIFICATE, self.name, f"{path}: {error.strerror}") from None
+
+    def folders(self, path: str) -> list[str]:
+        """Return the common beginnings of names in `path`, up to the next slash."""
+        with self._translated():
+            found = obstore.list_with_delimiter(self._store, path or None)
+        return sorted(prefix.rstrip("/").rpartition("/")[2] for prefix in found["common_prefixes"])
+
+    def walk(self, path: str) -> tuple[dict[str, int], list[str]]:
+        """Return the objects below `path`; there is nothing else."""
+        with self._translated():
+            pages = obstore.list(self._store, path or None, chunk_size=1000)
+            found = {meta["path"].removeprefix(f"{path}/"): meta["size"] for page in pages for meta in page}
+        return dict(sorted(found.items())), []
+
+    def read(self, path: str, bytes_: int) -> Iterator[bytes]:
+        """Yield the content of an object, each piece of it by a request of its own, which ends in time."""
+        for start in range(0, bytes_, READ_BYTES):
+            with self._translated():
+                length = min(READ_BYTES, bytes_ - start)
+                block = obstore.get_range(self._bulk, path, start=start, length=length)
+            yield bytes(block)
+
+    def write(self, path: str, source: Path, flow: Flow, *, from_start: bool = False) -> int:
+        """Put an object there, a large one in parts; it is there when the last of them is."""
+        size = size_of(source)
+        with self._translated():
+            if size <= SMALL_BYTES:
+                obstore.put(self._bulk, path, b"".join(blocks_of(source)), use_multipart=False)
+                flow.sent(size)
+                return 0
+            return self._parts.send(path, source, size, flow, from_start=from_start)
+
+    def remove(self, path: str) -> None:
+        """Remove one object."""
+        with self._translated():
+            obstore.delete(self._store, path)
+
+    def begin(self, place: str, uuid: str) -> str:
+        """Claim the name; what is written is where it belongs from the start."""
+        path = f"{CLAIMS}/{place.rpartition('/')[2]}.json"
+        with self._translated():
+            with suppress(AlreadyExistsError):
+                obstore.put(self._store, path, msgspec.json.encode({"uuid": uuid}), mode="create")
+            # Read in any case: not every server knows of objects that can be made only once.
+            claimed = bytes(obstore.get(self._store, path).bytes())
+        try:
+            mine = msgspec.json.decode(claimed, type=dict[str, str]).get("uuid") == uuid
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            mine = False
+        if not mine:
+            raise copy_error(CopyReason.NAME_TAKEN, self.name, place)
+        return place
+
+    def finish(self, folder: str, place: str) -> None:
+        """Do nothing: it is where it belongs."""
+
+    def close(self) -> None:
+        """Do nothing: the library keeps no connection that has to be ended."""
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except (BaseError, OSError, ValueError) as error:
+            raise copy_error(_reason(error), self.name, _detail(error)) from None
+
+
+def _reason(error: Exception) -> CopyReason:
+    # Without addresses, in which a package's name stands, and the library's own words about what it tried.
+    text = re.sub(r"https?://\S+|retry_timeout", "", str(error).lower())
+    if isinstance(error, NotFoundError):
+        return CopyReason.NO_BUCKET if "nosuchbucket" in text else CopyReason.NOT_THERE
+    for reason, words in _WORDS:
+        if any(word in text for word in words):
+            return reason
+    if isinstance(error, UnauthenticatedError):
+        return CopyReason.WRONG_CREDENTIALS
+    if isinstance(error, PermissionDeniedError):
+        return CopyReason.NOT_ALLOWED
+    return CopyReason.FULL if "507" in text else CopyReason.FAILED
+
+
+def _detail(error: Exception) -> str:
+    """Return the status and the code of S3's answer; its other words may hold the login."""
+    text = str(error)
+    found = (re.search(pattern, text) for pattern in (r"\b[45]\d\d [A-Z][A-Za-z ]+", r"(?<=<Code>)[A-Za-z]+"))
+    return ", ".join(match[0].strip() for match in found if match)

@@ -1,0 +1,278 @@
+"""A folder on a server with SFTP as a place for copies, by asyncssh.
+
+The library is asynchronous; a copy is one thing after another, so each call here runs its event loop until it is done,
+and no longer than a place may say nothing.
+"""
+
+import asyncio
+import getpass
+import posixpath
+import socket
+import stat
+import urllib.parse
+from collections.abc import Awaitable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import cast
+
+import asyncssh
+
+from config.errors import CopyError
+from config.settings.key_tables import Login
+from config.settings.serving import CopyTarget
+from recorder.features.copies.reasons import CopyReason, copy_error
+from recorder.features.copies.target import (
+    BLOCK_BYTES,
+    STAGING,
+    blocks_of,
+    is_staged,
+    mode_of,
+    part_name,
+    size_of,
+    staged,
+)
+from recorder.package.fixity import Flow
+
+ROOM_BYTES = 4 * BLOCK_BYTES
+"""A disk with less free than this is full: OpenSSH says "Failure" for everything that has no word of its own."""
+
+
+class SftpTarget:
+    """Implements Target on a server; making one raises CopyError where it cannot be reached or does not let us in."""
+
+    def __init__(self, name: str, settings: CopyTarget, login: Login) -> None:
+        self.name = name
+        self.disk = None
+        self._settings = settings
+        parts = urllib.parse.urlsplit(settings.url)
+        self._host, self._port = parts.hostname or "", parts.port or 22
+        self._user = urllib.parse.unquote(parts.username or "") or getpass.getuser()
+        self._root = urllib.parse.unquote(parts.path)
+        self._runner = asyncio.Runner()
+        try:
+            self._connection = self._do(self._connect(login))
+            self._sftp = self._do(self._connection.start_sftp_client())
+            self._refuse_missing_folder()
+        except BaseException:
+            self.close()
+            raise
+
+    def _connect(self, login: Login) -> Awaitable[asyncssh.SSHClientConnection]:
+        return asyncssh.connect(
+            self._host, self._port, username=self._user, known_hosts=self._known_hosts(),
+            client_keys=self._keys(login), password=login.password.reveal() if login.password else None,
+            agent_path=None, config=None, gss_auth=False, gss_kex=False, login_timeout=0,
+        )  # fmt: skip
+
+    def _refuse_missing_folder(self) -> None:
+        if not self._do(self._sftp.isdir(self._root)):
+            raise copy_error(CopyReason.NO_FOLDER, self.name, self._root)
+
+    def _known_hosts(self) -> asyncssh.SSHKnownHosts:
+        path = self._settings.known_hosts or Path("~/.ssh/known_hosts").expanduser()
+        try:
+            return asyncssh.read_known_hosts(str(path))
+        except (OSError, ValueError):
+            raise copy_error(CopyReason.UNKNOWN_HOST, self.name, f"there is no list of keys {path}") from None
+
+    def _keys(self, login: Login) -> list[asyncssh.SSHKey] | None:
+        if login.private_key is None:
+            return None
+        try:
+            passphrase = login.passphrase.reveal() if login.passphrase else None
+            return [asyncssh.import_private_key(login.private_key.reveal(), passphrase)]
+        except (asyncssh.KeyImportError, asyncssh.KeyEncryptionError):
+            raise copy_error(CopyReason.WRONG_CREDENTIALS, self.name, "the key cannot be read") from None
+
+    def folders(self, path: str) -> list[str]:
+        """Return the folders in `path`; links are not followed."""
+        return sorted(name for name, kind, _ in self._entries(path) if kind == stat.S_IFDIR)
+
+    def walk(self, path: str) -> tuple[dict[str, int], list[str]]:
+        """Return what is below `path`."""
+        files: dict[str, int] = {}
+        others: list[str] = []
+        waiting = [""]
+        while waiting:
+            prefix = waiting.pop()
+            for name, kind, size in self._entries(f"{path}/{prefix}"):
+                if kind == stat.S_IFDIR:
+                    waiting.append(f"{prefix}{name}/")
+                elif kind == stat.S_IFREG:
+                    files[f"{prefix}{name}"] = size
+                else:
+                    others.append(f"{prefix}{name}")
+        return dict(sorted(files.items())), sorted(others)
+
+    def _entries(self, path: str) -> list[tuple[str, int, int]]:
+        """Return name, kind and bytes of what is in a folder; nothing where there is none."""
+
+        async def listed() -> list[tuple[str, int, int]]:
+            found = []
+            async for entry in self._sftp.scandir(self._at(path)):
+                name = entry.filename if isinstance(entry.filename, str) else entry.filename.decode(errors="replace")
+                if name not in {".", ".."}:
+                    found.append((name, stat.S_IFMT(entry.attrs.permissions or 0), entry.attrs.size or 0))
+            return found
+
+        try:
+            return self._do(listed(), missing=True)
+        except FileNotFoundError:
+            return []
+
+    def read(self, path: str, bytes_: int) -> Iterator[bytes]:
+        """Yield the content of a file."""
+        file = self._do(self._sftp.open(self._at(path), "rb"))
+        try:
+            done = 0
+            while done < bytes_:
+                block = cast("bytes", self._do(file.read(min(BLOCK_BYTES, bytes_ - done), done)))
+                if not block:
+                    return
+                yield block
+                done += len(block)
+        finally:
+            with suppress(CopyError):
+                self._do(file.close())
+
+    def write(self, path: str, source: Path, flow: Flow, *, from_start: bool = False) -> int:
+        """Put a file there by way of `.NAME.part`, which a later attempt goes on with."""
+        folder, _, name = path.rpartition("/")
+        part = f"{folder}/{part_name(name)}"
+        self._do(self._sftp.makedirs(self._at(folder), exist_ok=True))
+        size = size_of(source)
+        offset = 0 if from_start else self._size(part)
+        if not 0 < offset <= size:
+            offset = 0
+            with suppress(FileNotFoundError):
+                self._do(self._sftp.remove(self._at(part)), missing=True)
+        if flow.tally is not None:
+            flow.tally.add(offset)
+        attributes = asyncssh.SFTPAttrs(permissions=mode_of(source))
+        file = self._do(self._sftp.open(self._at(part), "r+b" if offset else "xb", attributes))
+        try:
+            at = offset
+            for block in blocks_of(source, offset):
+                self._do(file.write(block, at))
+                at += len(block)
+                flow.sent(len(block))
+            self._do(self._synced(file))
+        finally:
+            with suppress(CopyError):
+                self._do(file.close())
+        self._do(self._sftp.posix_rename(self._at(part), self._at(path)))
+        return offset
+
+    @staticmethod
+    async def _synced(file: asyncssh.SFTPClientFile) -> None:
+        with suppress(asyncssh.SFTPOpUnsupported):
+            await file.fsync()
+
+    def _size(self, path: str) -> int:
+        """Return the bytes of a regular file; a link has none."""
+        try:
+            found = self._do(self._sftp.lstat(self._at(path)), missing=True)
+            return (found.size or 0) if stat.S_ISREG(found.permissions or 0) else 0
+        except FileNotFoundError:
+            return 0
+
+    def remove(self, path: str) -> None:
+        """Remove one file."""
+        self._do(self._sftp.remove(self._at(path)))
+
+    def begin(self, place: str, uuid: str) -> str:
+        """Return the hidden folder that will be renamed to `place`: one that is left of ours, or a new one."""
+        self._do(self._sftp.makedirs(self._at(STAGING), exist_ok=True))
+        if STAGING not in self.folders(""):
+            raise copy_error(CopyReason.CHANGED_THERE, self.name, f"{STAGING} is a link")
+        new = staged(place, uuid)
+        self._do(self._sftp.mkdir(self._at(f"{STAGING}/{new}")))
+        owner = self._do(self._sftp.lstat(self._at(f"{STAGING}/{new}"))).uid
+        for name in self.folders(STAGING):
+            found = f"{STAGING}/{name}"
+            is_left = name != new and is_staged(name, place, uuid)
+            if is_left and self._do(self._sftp.lstat(self._at(found))).uid == owner:
+                with suppress(CopyError):
+                    self._do(self._sftp.rmdir(self._at(found)))  # nothing was sent before it was stopped
+                    continue
+                self._do(self._sftp.rmdir(self._at(f"{STAGING}/{new}")))
+                return found
+        return f"{STAGING}/{new}"
+
+    def finish(self, folder: str, place: str) -> None:
+        """Rename: the server refuses that where something is."""
+        if folder == place:
+            return
+        self._do(self._sftp.makedirs(self._at(place.rpartition("/")[0]), exist_ok=True))
+        if place.rpartition("/")[2] in (name for name, _, _ in self._entries(place.rpartition("/")[0])):
+            raise copy_error(CopyReason.NAME_TAKEN, self.name, place)
+        self._do(self._sftp.rename(self._at(folder), self._at(place)))
+
+    def close(self) -> None:
+        """Let go of the connection; a server that hangs is not waited for."""
+        connection = getattr(self, "_connection", None)
+        if connection is not None:
+            connection.abort()
+        self._runner.close()
+
+    def _at(self, path: str) -> str:
+        return posixpath.join(self._root, path.strip("/"))
+
+    def _do[T](self, act: Awaitable[T], *, missing: bool = False) -> T:
+        """Run one call to its end; with `missing`, what does not exist is a FileNotFoundError."""
+
+        async def bounded() -> T:
+            async with asyncio.timeout(self._settings.stalled_s):
+                return await act
+
+        try:
+            return self._runner.run(bounded())
+        except (asyncssh.SFTPNoSuchFile, asyncssh.SFTPNoSuchPath):
+            if missing:
+                raise FileNotFoundError from None
+            raise copy_error(CopyReason.NOT_THERE, self.name) from None
+        except (asyncssh.Error, OSError, TimeoutError) as error:
+            raise copy_error(self._reason(error), self.name, self._detail(error)) from None
+
+    def _reason(self, error: Exception) -> CopyReason:
+        for kind, reason in _REASONS:
+            if isinstance(error, kind):
+                return reason
+        if isinstance(error, asyncssh.HostKeyNotVerifiable):
+            keys = asyncssh.match_known_hosts(self._known_hosts(), self._host, "", self._port)
+            return CopyReason.HOST_KEY_CHANGED if any(keys[:2]) else CopyReason.UNKNOWN_HOST
+        if isinstance(error, asyncssh.KeyExchangeFailed) and "host key" in error.reason:
+            return CopyReason.HOST_KEY_CHANGED  # it has no key of the kind that is known
+        if isinstance(error, asyncssh.SFTPFailure) and self._is_full():
+            return CopyReason.FULL
+        return CopyReason.FAILED
+
+    def _is_full(self) -> bool:
+        async def free() -> int:
+            async with asyncio.timeout(self._settings.stalled_s):
+                disk = await self._sftp.statvfs(self._root)
+            return disk.bavail * (disk.frsize or disk.bsize)
+
+        try:
+            return self._runner.run(free()) < ROOM_BYTES
+        except (asyncssh.Error, OSError, TimeoutError):
+            return False
+
+    @staticmethod
+    def _detail(error: Exception) -> str:
+        """Return the words of a server about a file; what is said about a login is not repeated."""
+        return error.reason if isinstance(error, asyncssh.SFTPFailure) else ""
+
+
+_REASONS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], CopyReason], ...] = (
+    (asyncssh.PermissionDenied, CopyReason.WRONG_CREDENTIALS),
+    ((asyncssh.SFTPPermissionDenied, asyncssh.SFTPWriteProtect), CopyReason.NOT_ALLOWED),
+    ((asyncssh.SFTPNoSpaceOnFilesystem, asyncssh.SFTPQuotaExceeded), CopyReason.FULL),
+    (ConnectionRefusedError, CopyReason.REFUSED),
+    (socket.gaierror, CopyReason.UNREACHABLE),
+    (TimeoutError, CopyReason.TIMEOUT),
+    (
+        (asyncssh.ConnectionLost, asyncssh.SFTPConnectionLost, asyncssh.SFTPNoConnection, ConnectionError),
+        CopyReason.CONNECTION_LOST,
+    ),
+)

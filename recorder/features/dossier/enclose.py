@@ -1,0 +1,229 @@
+"""The request of a session, carried along, taken into its package, and the package noted in the request's dossier.
+
+The letters are copied while it records, on a thread of their own: the disk of the dossier may hang, and the recording
+does not wait for it. Sealing makes up for what is missing, and never fails because of a dossier: one that is gone, on a
+disk that hangs, or damaged, is gone on without. What the session took along at its beginning stands in for it, and what
+is missing is a reason in `degraded`.
+"""
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from config.errors import DossierError
+from config.files import json_text
+from config.settings.office import Office, zone_name
+from devices.host.clock import NANOSECONDS, Clock
+from devices.host.deadline import DeadlineTask
+from recorder.disk.durable import Disk, aside_of
+from recorder.features.dossier.hours import WorkingHours
+from recorder.features.dossier.papers import letter_content
+from recorder.features.dossier.steps import steps_of
+from recorder.features.dossier.store import FILE, Dossier, amended
+from recorder.model.troubles import kind_and_subject, reason_of
+from recorder.package.manifest import Recording, RequestFacts
+from recorder.package.request import CarriedRequest, Letter, RecordedSession, Request, RequestRecord, Step
+from recorder.package.work import REQUEST_FILE, WorkFolder
+
+PAYLOAD = "data"
+"""The folder of a package that letters go to, in a folder of their own as in the dossier."""
+ANSWER_S = 10.0
+"""How long the disk of a dossier may take to answer."""
+
+
+def carried(dossier: Dossier, request: Request, office: Office, *, history: bool = False) -> CarriedRequest:
+    """Return what a session takes along of a request, with its history only where that is wanted."""
+    return CarriedRequest(
+        folder=str(dossier.folder),
+        request=request if history else msgspec.structs.replace(request, history=()),
+        office=msgspec.structs.replace(office, time_zone=zone_name(office.time_zone)),
+    )
+
+
+def put_letter(package: Path, letter: Letter, content: bytes, disk: Disk) -> None:
+    """Write a letter into the payload of the package, or work folder, at `package`; raises OSError."""
+    path = package / PAYLOAD / letter.file
+    disk.make_folder(path.parent)
+    try:
+        disk.write(path, content, mode=FILE)
+    except OSError:
+        with suppress(OSError):
+            aside_of(path).unlink(missing_ok=True)
+        raise
+
+
+def carry_letters(work: Path, taken: CarriedRequest, clock: Clock) -> Callable[[], None]:
+    """Begin to copy the letters of a session's request into its work folder; return what waits for the end of that.
+
+    It gives up once the copying has had its time: nothing is written from then on.
+    """
+    writing = threading.Lock()
+    until_ns = clock.now_ns() + round(ANSWER_S * NANOSECONDS)
+
+    def copy() -> None:
+        for letter in taken.request.letters:
+            with suppress(OSError, DossierError):  # it is told when the session is sealed
+                content = letter_content(Path(taken.folder), letter)
+                with writing:
+                    put_letter(work, letter, content, Disk())
+
+    copying = DeadlineTask(copy, "request-letters", clock=clock)
+
+    def end() -> None:
+        left_s = max(0, until_ns - clock.now_ns()) / NANOSECONDS
+        if not copying.wait(left_s):
+            writing.acquire(timeout=ANSWER_S)  # and never let go of
+
+    return end
+
+
+NOT_FOUND, NOT_NOTED, MISSING, CHANGED = "request-not-found", "request-not-noted", "letter-missing", "letter-changed"
+"""Reasons why a package has less of its request than there was."""
+_REASONS = frozenset({NOT_FOUND, NOT_NOTED, MISSING, CHANGED})
+
+
+def enclose(work: WorkFolder, recording: Recording, target: Path, now: datetime, disk: Disk) -> Recording:
+    """Write the request that `work` was recorded for into it, and return `recording` with it.
+
+    `target` is where the package will be, `now` when it is sealed. Raises OSError where the package's own disk does not
+    take it.
+    """
+    taken = work.begun.context.request
+    if taken is None:
+        return recording
+    recorded = recorded_session(recording, work.begun.context.checked, target, now)
+    missing: list[str] = []
+    fresh, answers = _fresh(taken)
+    if fresh is None:
+        missing.append(NOT_FOUND)
+    elif not note(taken, msgspec.structs.replace(recorded, archived_at=None), now):
+        missing.append(NOT_NOTED)
+    request = fresh or taken.request
+    letters = tuple(_letters(work.path, taken, request, missing, disk, answers=answers))
+    request = in_package(with_recording(request, recorded), letters)
+    steps = _steps(taken, request, now)
+    record = RequestRecord(as_of=now, request=request, steps=steps, office=taken.office, missing=tuple(missing))
+    disk.write(work.path / REQUEST_FILE, json_text(record), mode=FILE)
+    others = (reason for reason in recording.degraded if kind_and_subject(reason)[0] not in _REASONS)
+    degraded = (*others, *missing)  # an attempt that was stopped may have missed what is there now
+    return msgspec.structs.replace(recording, request=facts_of(request), degraded=degraded)
+
+
+def recorded_session(
+    recording: Recording, checked: Mapping[str, Any] | None, target: Path, archived_at: datetime | None
+) -> RecordedSession:
+    """Return what a dossier says of a session that was recorded for it; `checked` is what the check before it found."""
+    ready = (checked or {}).get("ready")
+    return RecordedSession(
+        package=target.name,
+        uuid=recording.uuid,
+        path=str(target),
+        title=recording.title,
+        room=recording.room,
+        started_at=recording.started_at,
+        ended_at=recording.ended_at,
+        archived_at=archived_at,
+        ready=ready if isinstance(ready, bool) else None,
+        degraded=recording.degraded,
+    )
+
+
+def note(taken: CarriedRequest, recorded: RecordedSession, now: datetime) -> bool:
+    """Note a package in the dossier of its request; return whether that could be done.
+
+    One that is not archived yet is noted as recorded. `recorder.features.dossier.store.seen` makes up for a lost note.
+    """
+    kind = "archived" if recorded.archived_at else "recorded"
+
+    def change(request: Request) -> Request:
+        recordings = with_recording(request, recorded).recordings
+        return amended(request, now, kind, note=recorded.package, recordings=recordings)
+
+    dossier = Dossier(Path(taken.folder), office=taken.office)
+    noting = DeadlineTask(partial(dossier.change, change), "request-note")
+    try:
+        noting.get(ANSWER_S, _silent(taken))
+    except Exception:  # of whatever kind: a dossier costs no recording its package
+        return False
+    return True
+
+
+def with_recording(request: Request, recorded: RecordedSession) -> Request:
+    """Return `request` with a recording more, in place of what was noted of it before it was sealed."""
+    others = (
+        each
+        for each in request.recordings
+        if each.path != recorded.path and (each.uuid != recorded.uuid or each.archived_at)
+    )
+    return msgspec.structs.replace(request, recordings=(*others, recorded))
+
+
+def _fresh(taken: CarriedRequest) -> tuple[Request | None, bool]:
+    """Return the request as its dossier has it now, None where it cannot be read; and whether its disk answers."""
+    answers = True
+    try:
+        reading = DeadlineTask(Dossier(Path(taken.folder)).read, "request-read")
+        answers = reading.wait(ANSWER_S)
+        return reading.get(0.0, _silent(taken)), answers
+    except Exception:  # of whatever kind: a dossier costs no recording its package
+        return None, answers
+
+
+def _silent(taken: CarriedRequest) -> DossierError:
+    return DossierError(f"the disk of {taken.folder} does not answer")
+
+
+def _letters(
+    package: Path, taken: CarriedRequest, request: Request, missing: list[str], disk: Disk, *, answers: bool
+) -> Iterator[Letter]:
+    """Yield the letters that are in the package, by their paths there; copy those that are not yet.
+
+    Those of the others are added to what is `missing`. A disk that has not answered once is not asked again.
+    """
+    for letter in request.letters:
+        try:
+            try:
+                letter_content(package / PAYLOAD, letter)
+            except (OSError, DossierError):
+                if not answers:
+                    raise _silent(taken) from None
+                asked = DeadlineTask(partial(letter_content, Path(taken.folder), letter), "request-read")
+                answers = asked.wait(ANSWER_S)
+                put_letter(package, letter, asked.get(0.0, _silent(taken)), disk)
+        except DossierError:
+            missing.append(reason_of(CHANGED if answers else MISSING, letter.file))
+        except OSError:
+            missing.append(reason_of(MISSING, letter.file))
+        else:
+            yield msgspec.structs.replace(letter, file=f"{PAYLOAD}/{letter.file}")
+
+
+def _steps(taken: CarriedRequest, request: Request, now: datetime) -> tuple[Step, ...]:
+    """Return the steps; none where the hours or the times of a dossier from elsewhere cannot be reckoned with."""
+    try:
+        return steps_of(request, WorkingHours(taken.office), now)
+    except (ArithmeticError, ValueError):
+        return ()
+
+
+def in_package(request: Request, letters: tuple[Letter, ...]) -> Request:
+    """Return a request as a package has it that has `letters`, with their paths there; its sheets are among them."""
+    kept = {letter.file for letter in letters}
+    dispositions = tuple(
+        msgspec.structs.replace(
+            each, sheets=tuple(path for sheet in each.sheets if (path := f"{PAYLOAD}/{sheet}") in kept)
+        )
+        for each in request.dispositions
+    )
+    return msgspec.structs.replace(request, letters=letters, dispositions=dispositions)
+
+
+def facts_of(request: Request) -> RequestFacts:
+    """Return what is searched for of a request."""
+    return msgspec.convert(request, RequestFacts, from_attributes=True)

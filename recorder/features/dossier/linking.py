@@ -1,0 +1,111 @@
+"""A package and its request, brought together afterwards: papers into the package, a note into the dossier.
+
+The session was begun without its request, or sealed when the disk of the dossier was not to be reached.
+"""
+
+from datetime import datetime
+from pathlib import Path
+
+import msgspec
+
+from config.errors import ArchiveError, DossierError
+from config.files import json_text, read_file
+from recorder.archive.catalog import read_recording
+from recorder.archive.editing import describe, read_raw
+from recorder.archive.rebuilding import Draft, rebuilding
+from recorder.disk.durable import PRIVATE, Disk
+from recorder.features.dossier.enclose import PAYLOAD, facts_of, in_package, note, recorded_session, with_recording
+from recorder.features.dossier.hours import WorkingHours
+from recorder.features.dossier.papers import letter_changed, refuse_name
+from recorder.features.dossier.steps import steps_of
+from recorder.features.dossier.store import archived_at, checked_of
+from recorder.package.fixity import Tally
+from recorder.package.request import CarriedRequest, Letter, RecordedSession, RequestRecord
+from recorder.package.work import REQUEST_FILE
+
+_record = msgspec.json.Decoder(RequestRecord)
+
+
+def link(folder: Path, taken: CarriedRequest, now: datetime, disk: Disk | None = None) -> RecordedSession:
+    """Put the request `taken` into the sealed package at `folder`, and note the package in its dossier.
+
+    One that has this request already gets what was missing of it, and the note; of both only what is not there. The
+    media stay as they are, and so do their hashes. Raises ArchiveError for a package that has another request, or lacks
+    nothing, DossierError for a letter that is not what was taken in, and what `rebuilding` raises; the package is then
+    as it was.
+    """
+    record = _record_of(folder, taken)
+    missing = record.missing if record else ()
+    recorded = _recorded(folder, missing)
+    if record and not missing and _is_noted(taken, recorded):
+        raise ArchiveError(f"{folder.name} has a request already: {record.request.id}")
+    if record is None or missing:
+        with rebuilding(folder, disk or Disk(), Tally(0, None)) as draft:
+            _put(draft, taken, recorded, missing, now)
+    if not note(taken, recorded, now):
+        raise DossierError(
+            f"{folder.name} has its request; {taken.folder} cannot be written, and does not say so",
+            hint="Run this command again when it can.",
+        )
+    return recorded
+
+
+def _record_of(folder: Path, taken: CarriedRequest) -> RequestRecord | None:
+    """Return what the package has of the request, None where it has none; raises ArchiveError for another's."""
+    try:
+        record = _record.decode(read_file(folder / REQUEST_FILE))
+    except FileNotFoundError:
+        return None
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise ArchiveError(f"{folder.name} has a request already, which cannot be read: {error}") from None
+    if record.request.uuid != taken.request.uuid:
+        raise ArchiveError(f"{folder.name} has a request already: {record.request.id}")
+    return record
+
+
+def _recorded(folder: Path, missing: tuple[str, ...]) -> RecordedSession:
+    recording = read_recording(folder)
+    degraded = tuple(reason for reason in recording.degraded if reason not in missing)
+    return recorded_session(
+        msgspec.structs.replace(recording, degraded=degraded),
+        checked_of(folder),
+        folder,
+        archived_at(folder, recording.ended_at.tzinfo),
+    )
+
+
+def _is_noted(taken: CarriedRequest, recorded: RecordedSession) -> bool:
+    """Whether the dossier knows the package; in another room its archive may have another path."""
+    return any(
+        (each.uuid, each.package) == (recorded.uuid, recorded.package) and each.archived_at
+        for each in taken.request.recordings
+    )
+
+
+def _put(
+    draft: Draft, taken: CarriedRequest, recorded: RecordedSession, missing: tuple[str, ...], now: datetime
+) -> None:
+    """Let the package have the request, with its letters; what was `missing` of it is not any more."""
+    letters = tuple(_add(draft, Path(taken.folder), letter) for letter in taken.request.letters)
+    request = in_package(with_recording(taken.request, recorded), letters)
+    steps = steps_of(request, WorkingHours(taken.office), now)
+    record = RequestRecord(as_of=now, request=request, steps=steps, office=taken.office)
+    draft.write(REQUEST_FILE, json_text(record), mode=PRIVATE)
+    raw = read_raw(draft)
+    raw["request"] = msgspec.to_builtins(facts_of(request))
+    raw["degraded"] = list(recorded.degraded)
+    detail = f"{'What was missing of its' if missing else 'Its'} request {request.id} was put into it"
+    files = (REQUEST_FILE, *(letter.file for letter in letters))
+    describe(draft, raw, "accession", now, detail, linking_object=files)
+
+
+def _add(draft: Draft, dossier: Path, letter: Letter) -> Letter:
+    """Copy a letter into the package, unless it has it; return it by its path there."""
+    path = f"{PAYLOAD}/{letter.file}"
+    refuse_name(letter)
+    if path not in draft.payload:
+        draft.add(dossier / letter.file, path)
+        (draft.new / path).chmod(PRIVATE)
+    if draft.payload[path] != letter.sha256:
+        raise letter_changed(dossier / letter.file)
+    return msgspec.structs.replace(letter, file=path)

@@ -1,0 +1,119 @@
+"""Letters and disposition sheets: what they are is told by their content; where they are kept, and still whole.
+
+A paper is read whole, within a bound, before anything is made of it: what is judged is what is kept.
+"""
+
+import hashlib
+import io
+import os
+import re
+import stat
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+from config.errors import DossierError
+from config.files import read_file
+from config.settings.quantities import brief_size
+from recorder.model.names import one_line
+from recorder.package.request import Letter, MediaType
+
+SUFFIXES: dict[MediaType, str] = {"application/pdf": ".pdf", "image/jpeg": ".jpg", "image/png": ".png"}
+_PDF_BEGINS_WITHIN, _PDF_ENDS_WITHIN = 1024, 4096
+_FORMATS: dict[str, MediaType] = {"JPEG": "image/jpeg", "MPO": "image/jpeg", "PNG": "image/png"}
+"""By Pillow's name; MPO is what some phones call a JPEG with a second picture in it."""
+_HINT = "A letter is a PDF, a JPEG or a PNG: scan or photograph it as one of these."
+
+
+@dataclass(frozen=True, slots=True)
+class Paper:
+    """A paper that may be kept: all of its bytes, what they are, their SHA-256, what the file was called."""
+
+    content: bytes
+    media_type: MediaType
+    sha256: str
+    name: str
+
+
+def take(path: Path, largest: int) -> Paper:
+    """Return the paper at `path`, of `largest` bytes at most; raises DossierError for what may not be kept."""
+    content = _read(path, largest)
+    return Paper(content, _media_type(path, content), hashlib.sha256(content).hexdigest(), one_line(path.name))
+
+
+def _read(path: Path, largest: int) -> bytes:
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a pipe would be waited for
+        with os.fdopen(fd, "rb") as file:
+            found = os.fstat(fd)
+            if not stat.S_ISREG(found.st_mode):
+                raise DossierError(f"{path} is not a file", hint=_HINT)
+            if found.st_size > largest:
+                raise DossierError(
+                    f"{path} has {brief_size(found.st_size)}; a letter has {brief_size(largest)} at most",
+                    hint="Scan it at 150 to 300 dpi, or raise [request] largest_letter in the settings.",
+                )
+            return file.read(largest)
+    except OSError as error:
+        raise DossierError(f"{path} cannot be read: {error.strerror}", hint="Check the name of the file.") from None
+
+
+def _media_type(path: Path, content: bytes) -> MediaType:
+    if b"%PDF-" in content[:_PDF_BEGINS_WITHIN]:
+        if b"%%EOF" not in content[-_PDF_ENDS_WITHIN:]:
+            raise DossierError(f"{path} is a PDF that is cut off", hint="Copy or scan it again.")
+        return "application/pdf"
+    return _picture_type(path, content)
+
+
+def _picture_type(path: Path, content: bytes) -> MediaType:
+    """Return what kind of picture it is; it is decoded to know that all of it is there."""
+    from PIL import Image, UnidentifiedImageError  # 50 ms that only this needs
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(content), formats=("JPEG", "PNG")) as picture:
+                picture.load()
+                return _FORMATS[picture.format or ""]
+    except UnidentifiedImageError:
+        raise DossierError(f"{path} is neither a PDF nor a JPEG nor a PNG", hint=_HINT) from None
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise DossierError(f"{path} is a picture too large to look at", hint="Scan it at 150 to 300 dpi.") from None
+    except (OSError, SyntaxError, ValueError, KeyError) as error:
+        raise DossierError(f"{path} is a damaged picture: {error}", hint="Copy or scan it again.") from None
+
+
+LETTERS = "surat"
+"""The folder for letters and disposition sheets."""
+LETTER_FILE = re.compile(rf"{LETTERS}/[a-z]+-\d+\.(?:pdf|jpg|png)")
+"""How a paper may be called; anything else in a `request.json` is not followed."""
+
+
+def letter_content(folder: Path, letter: Letter) -> bytes:
+    """Return a letter below `folder`; raises OSError where it is not there, DossierError where it was changed."""
+    refuse_name(letter)
+    content = read_file(folder / letter.file, letter.bytes + 1, cut=True)
+    if hashlib.sha256(content).hexdigest() != letter.sha256:
+        raise letter_changed(folder / letter.file)
+    return content
+
+
+def refuse_name(letter: Letter) -> None:
+    """Raise DossierError where its file is none that a letter may have."""
+    if not LETTER_FILE.fullmatch(letter.file):
+        raise DossierError(f"{letter.file!r} is no name of a letter")
+
+
+def letter_changed(path: Path) -> DossierError:
+    """Return what is raised of a letter whose content is another than when it was taken in."""
+    return DossierError(f"{path} is not what was taken in", hint="Attach the letter again.")
+
+
+def is_whole(folder: Path, letter: Letter) -> bool:
+    """Whether the letter is in the dossier at `folder` as it was taken in."""
+    try:
+        letter_content(folder, letter)
+    except (OSError, DossierError):
+        return False
+    return True

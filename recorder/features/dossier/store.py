@@ -1,0 +1,390 @@
+"""Dossiers on the disk, which several rooms may share: a folder for each request, in plain files.
+
+    ROOT/2026-11-24_seminar-nasional_3f2a91c0/      0700
+        request.json       what is known, and the history of it; 0600, and so are all files
+        events.jsonl       that history, a change a line
+        PERMOHONAN.txt     all of it for people
+        surat/             letter and disposition sheets
+
+`request.json` decides: it is replaced by a rename of a complete, synced file, under a lock on the dossier. Papers are
+on the disk before it names them; the other two files are made from it, and made again by the next change where a kill
+came between. A new dossier is built aside and renamed. People may have edited it.
+"""
+
+import contextlib
+import fcntl
+import os
+import platform
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, tzinfo
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from config.errors import DossierError, StorageError, UsageError
+from config.files import json_lines, json_text, open_regular, read_file
+from config.settings.office import Office
+from config.settings.schema import Settings
+from devices.host.account import account
+from recorder.disk.durable import ASIDE, PRIVATE, Disk
+from recorder.disk.errors import storage_error
+from recorder.disk.place import check_place
+from recorder.features.dossier.hours import WorkingHours
+from recorder.features.dossier.papers import LETTER_FILE, LETTERS, SUFFIXES, Paper, is_whole
+from recorder.features.dossier.steps import steps_of
+from recorder.features.dossier.text import request_text
+from recorder.model.names import near, one_line, storable
+from recorder.package.bag import TAG_MANIFEST_FILE
+from recorder.package.request import Change, FieldChange, Letter, LetterKind, Request
+from recorder.package.runs import moment
+from recorder.package.work import CHECKS_FILE, PREMIS_FILE
+
+REQUEST_FILE = "request.json"
+YEARS = range(1900, 2300)
+"""What is written by hand is not taken beyond these: there is a calendar to be made of it."""
+_decoder = msgspec.json.Decoder(Request)
+
+
+def read_request(folder: Path) -> Request:
+    """Return what is known of the request whose dossier is at `folder`; raises DossierError."""
+    path = folder / REQUEST_FILE
+    try:
+        request = _decoder.decode(read_file(path))
+        if impossible := [at for at in _moments(request) if at.year not in YEARS]:
+            raise msgspec.ValidationError(f"{impossible[0]} is not a time of our days")
+        return seen(request)
+    except OSError as error:
+        raise DossierError(f"{path} cannot be read: {error.strerror}") from None
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise DossierError(
+            f"{path} is not what Liput has written: {error}",
+            hint="Mend it, or bring it back from a backup; the letters beside it are as they were.",
+        ) from None
+
+
+def _moments(request: Request) -> Iterator[datetime]:
+    """Yield all times that are reckoned with, or told in another zone."""
+    yield request.received_at
+    yield from filter(None, (request.starts_at, request.ends_at, request.receipt and request.receipt.at))
+    yield from (each.at for each in request.dispositions)
+    yield from (each.at for each in request.history)
+    for recorded in request.recordings:
+        yield from filter(None, (recorded.started_at, recorded.ended_at, recorded.archived_at))
+
+
+def seen(request: Request) -> Request:
+    """Return `request` with the time at which each package was complete that was being sealed when it was noted.
+
+    Whoever sealed it may have been killed before it could say so.
+    """
+    if all(recorded.archived_at for recorded in request.recordings):
+        return request
+    recordings = []
+    for recorded in request.recordings:
+        with contextlib.suppress(OSError):
+            if recorded.archived_at is None and Path(recorded.path).is_dir():
+                complete_at = archived_at(Path(recorded.path), recorded.ended_at.tzinfo)
+                recorded = msgspec.structs.replace(recorded, archived_at=complete_at)
+        recordings.append(recorded)
+    return msgspec.structs.replace(request, recordings=tuple(recordings))
+
+
+def archived_at(folder: Path, zone: tzinfo | None) -> datetime:
+    """Return when the package at `folder` was complete; raises OSError where there is none.
+
+    Its log of events knows. The time of a file does not: a correction, or a copy that came back, makes it another.
+    """
+    changed = (folder / TAG_MANIFEST_FILE).stat().st_mtime
+    return _ingested_at(folder) or datetime.fromtimestamp(changed, zone)
+
+
+def _ingested_at(folder: Path) -> datetime | None:
+    with contextlib.suppress(OSError):
+        for line in json_lines(read_file(folder / PREMIS_FILE), dict[str, Any]):
+            if line.get("eventType") == "ingestion" and (at := moment(line.get("eventDateTime"))):
+                return at
+    return None
+
+
+def checked_of(folder: Path) -> Mapping[str, Any] | None:
+    """Return what the check before the session of the package at `folder` found; None where there was none."""
+    try:
+        return msgspec.json.decode(read_file(folder / CHECKS_FILE), type=dict[str, Any])
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+
+
+def who() -> str:
+    """Return who changes something, for the history: `login@host`."""
+    return storable(f"{account()}@{platform.node()}")
+
+
+def amended(request: Request, now: datetime, kind: str, *, note: str = "", **fields: object) -> Request:
+    """Return `request` with `fields` changed, and the change in its history; unchanged where nothing would change."""
+    different = {}
+    for name, value in fields.items():
+        before, after = msgspec.to_builtins(getattr(request, name)), msgspec.to_builtins(value)
+        if before != after:
+            different[name] = FieldChange(before=before, after=after)
+    if not different and not note:
+        return request
+    change = Change(at=now, kind=kind, who=who(), note=note, fields=different)
+    return msgspec.structs.replace(request, **fields, history=(*request.history, change))
+
+
+EVENTS_FILE, TEXT_FILE = "events.jsonl", "PERMOHONAN.txt"
+FOLDER, FILE = 0o700, PRIVATE
+"""Modes: letters and names are personal data."""
+SPARE_BYTES = 1_000_000
+HALF_MADE_S = 3600.0
+"""How long a dossier may be in the making before it is taken for one of a process that was killed."""
+_NAMES: dict[LetterKind, str] = {"request": "permohonan", "disposition": "disposisi", "other": "lampiran"}
+_LOCK = ".lock"
+
+
+class Dossier:
+    """The folder of one request."""
+
+    def __init__(self, folder: Path, disk: Disk | None = None, office: Office | None = None) -> None:
+        """`office` is whose hours the text for people goes by."""
+        self.folder = folder
+        self.id = folder.name
+        self._disk = disk or Disk()
+        self._office = office or Office()
+
+    def read(self) -> Request:
+        """Return what is known of the request; raises DossierError."""
+        return read_request(self.folder)
+
+    def change(self, change: Callable[[Request], Request]) -> Request:
+        """Replace what is known by what `change` makes of it, and return that; raises DossierError, StorageError.
+
+        Whatever is raised, the dossier is as it was, but for papers that nothing names.
+        """
+        try:
+            with locked(self.folder / _LOCK):
+                for part in self.folder.rglob(ASIDE):  # half written by one that was killed
+                    part.unlink()
+                before = self.read()
+                after = change(before)
+                if after != before:
+                    self._write(after)
+        except OSError as error:
+            raise storage_error(error, self.folder) from None
+        return after
+
+    def keep(
+        self, papers: Sequence[Paper], kind: LetterKind, taken: Iterable[Letter], now: datetime
+    ) -> tuple[Letter, ...]:
+        """Bring copies of `papers` onto the disk and return them, numbered on from `taken`; call it within a change.
+
+        One that is `taken` already is not kept twice; where what was kept of it is damaged or gone it is put back.
+        Raises OSError.
+        """
+        kept: dict[str, Letter] = {letter.sha256: letter for letter in taken}
+        new = []
+        for paper in papers:
+            if paper.sha256 not in kept:
+                kept[paper.sha256] = self._keep_one(paper, kind, now)
+                new.append(kept[paper.sha256])
+            elif not is_whole(self.folder, kept[paper.sha256]) and LETTER_FILE.fullmatch(kept[paper.sha256].file):
+                self._put(self.folder / kept[paper.sha256].file, paper)
+        return tuple(new)
+
+    def _keep_one(self, paper: Paper, kind: LetterKind, now: datetime) -> Letter:
+        path = self._free(self.folder / LETTERS, _NAMES[kind], SUFFIXES[paper.media_type])
+        self._put(path, paper)
+        return Letter(
+            file=f"{LETTERS}/{path.name}", kind=kind, media_type=paper.media_type, bytes=len(paper.content),
+            sha256=paper.sha256, name=paper.name, added_at=now,
+        )  # fmt: skip
+
+    def _put(self, path: Path, paper: Paper) -> None:
+        if not path.parent.is_dir():
+            path.parent.mkdir(mode=FOLDER)
+            self._disk.sync(self.folder)
+        self._disk.write(path, paper.content, mode=FILE)
+        self._disk.sync(path.parent)
+
+    @staticmethod
+    def _free(folder: Path, name: str, suffix: str) -> Path:
+        number = 1
+        while any(os.path.lexists(folder / f"{name}-{number}{each}") for each in SUFFIXES.values()):
+            number += 1
+        return folder / f"{name}-{number}{suffix}"
+
+    def _write(self, request: Request) -> None:
+        self._disk.write(self.folder / REQUEST_FILE, json_text(request), mode=FILE)
+        self._disk.sync(self.folder)
+        lines = b"".join(msgspec.json.encode(change) + b"\n" for change in request.history)
+        self._disk.write(self.folder / EVENTS_FILE, lines, mode=FILE)
+        hours = WorkingHours(self._office)
+        now = request.history[-1].at.astimezone(hours.zone)
+        text = request_text(request, steps_of(request, hours, now), now)
+        self._disk.write(self.folder / TEXT_FILE, text.encode(), mode=FILE)
+        self._disk.sync(self.folder)
+
+    def make(
+        self, request: Request, papers: Sequence[Paper], now: datetime, refuse: Callable[[], None] = lambda: None
+    ) -> Request:
+        """Make the dossier of a new request with its letters, and return it as it is kept.
+
+        `refuse` may raise what forbids it; no other is made from then on. Raises StorageError where that cannot be;
+        nothing is left then.
+        """
+        root, building = self.folder.parent, Dossier(self.folder.with_name(f".{self.id}.new"), self._disk, self._office)
+        check_place(root, SPARE_BYTES + sum(len(paper.content) for paper in papers))
+        try:
+            self._make_root(root)
+            with locked(root / _LOCK):
+                refuse()
+                _sweep(root, now)
+                building.folder.mkdir(mode=FOLDER)
+                letters = building.keep(papers, "request", (), now)
+                request = amended(request, now, "created", letters=letters, note=request.event)
+                building._write(request)
+                self._disk.move_folder(building.folder, self.folder)
+        except OSError as error:
+            shutil.rmtree(building.folder, ignore_errors=True)  # ours, made this moment
+            raise storage_error(error, self.folder) from None
+        return request
+
+    def _make_root(self, root: Path) -> None:
+        """Make the folder of all dossiers, and bring it and those above it onto the disk."""
+        if root.is_dir():
+            return
+        for folder in reversed(root.parents):
+            self._disk.make_folder(folder)
+        root.mkdir(mode=FOLDER, exist_ok=True)
+        self._disk.sync(root.parent)
+
+
+def _sweep(root: Path, now: datetime) -> None:
+    """Remove dossiers that were never finished: nobody was told of them, and they hold letters."""
+    for folder in root.glob(".*.new"):
+        with contextlib.suppress(OSError):  # where no locks are to be had, another may just finish it
+            if now.timestamp() - folder.stat().st_mtime > HALF_MADE_S:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock at `path` while the body runs; a file system without locks is worked on without."""
+    fd = open_regular(path, os.O_RDWR | os.O_CREAT, FILE)
+    try:
+        with contextlib.suppress(OSError):
+            fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
+
+
+REQUESTS = "permohonan"
+"""In the archive's folder, beside the years; the archive's own listing passes it over."""
+SUGGESTIONS = 5
+LONGEST_SHOWN = 80
+
+
+def dossiers_of(settings: Settings) -> "Dossiers":
+    """Return the dossiers that the settings name."""
+    return Dossiers(settings.request.path or settings.archive.path / REQUESTS, settings.office)
+
+
+class Dossiers:
+    """The dossiers below `root`, which need not be there yet."""
+
+    def __init__(self, root: Path, office: Office | None = None) -> None:
+        self.root = root.expanduser().absolute()
+        self._office = office
+
+    def dossier(self, identifier: str) -> Dossier:
+        """Return the dossier of the request with the id `identifier`, which need not be there."""
+        return Dossier(self.root / identifier, office=self._office)
+
+    def ids(self) -> list[str]:
+        """Return the ids of all requests, the earliest first; raises StorageError."""
+        try:
+            with os.scandir(self.root) as entries:
+                return sorted(
+                    entry.name
+                    for entry in entries
+                    if not entry.name.startswith(".") and entry.is_dir(follow_symlinks=False)
+                )
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise StorageError(
+                f"The requests in {self.root} cannot be read: {error.strerror}", why="unwritable"
+            ) from None
+
+    def read(self) -> tuple[list[Request], dict[str, str]]:
+        """Return every request, the earliest first; and why others cannot be read, by id.
+
+        A folder without a `request.json` is none.
+        """
+        found, damaged = [], {}
+        for identifier in self.ids():
+            dossier = self.dossier(identifier)
+            try:
+                found.append(msgspec.structs.replace(dossier.read(), id=identifier))  # somebody may have renamed it
+            except DossierError as error:
+                if (dossier.folder / REQUEST_FILE).exists():
+                    damaged[identifier] = error.message
+        return found, damaged
+
+    def find(self, key: str) -> Dossier:
+        """Return the dossier that `key` means: a path, id, UUID, letter number, or beginning; raises DossierError."""
+        if "/" in key and os.path.isfile(path := Path(key) / REQUEST_FILE):  # noqa: PTH113 - Path's raises for long names
+            return Dossier(path.parent.absolute(), office=self._office)
+        wanted = _plain(key)
+        ids = self.ids()
+        if wanted in ids and wanted:
+            return self.dossier(wanted)
+        known, _ = self.read()
+        exact = [each.id for each in known if wanted in {each.uuid, _plain(each.letter_number)}]
+        begun = [each.id for each in known if each.id.startswith(wanted) or each.uuid.startswith(wanted)]
+        found = (exact or begun) if wanted else []
+        if len(found) == 1:
+            return self.dossier(found[0])
+        if found:
+            raise DossierError(
+                f"{_shown(key)} means {len(found)} requests: {', '.join(found[:SUGGESTIONS])}",
+                hint="Write more of the id, or its last 8 digits.",
+                why="missing",
+            )
+        likely = near(key, ids, SUGGESTIONS)
+        hint = f"Near it: {', '.join(likely)}." if likely else "`liput request list --all` shows what there is."
+        raise DossierError(f"No request in {self.root} is called {_shown(key)}", hint=hint, why="missing")
+
+    def add(self, request: Request, papers: Sequence[Paper], now: datetime, *, may_repeat: bool) -> Request:
+        """Make the dossier of a new request with its letters, and return it as it is kept.
+
+        Raises UsageError where another has the number of its letter, unless it `may_repeat` that; and what
+        `Dossier.make` raises.
+        """
+
+        def refuse() -> None:
+            if not may_repeat:
+                self._refuse_repeated(request.letter_number)
+
+        return self.dossier(request.id).make(request, papers, now, refuse)
+
+    def _refuse_repeated(self, number: str) -> None:
+        wanted = _plain(number)
+        for request in self.read()[0] if wanted else ():
+            if _plain(request.letter_number) == wanted:
+                raise UsageError(
+                    f"the request {request.id} has the letter number {number} already",
+                    hint="`liput request attach` adds papers to it; --force makes another request.",
+                )
+
+
+def _plain(text: str) -> str:
+    return "".join(text.casefold().split())
+
+
+def _shown(key: str) -> str:
+    text = one_line(key)
+    return repr(text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…")

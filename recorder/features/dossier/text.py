@@ -1,0 +1,209 @@
+"""A request as text: `PERMOHONAN.txt` in its dossier, in Indonesian and English, readable without Liput."""
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime, tzinfo
+
+from config.settings.office import format_standard
+from recorder.model.names import one_line
+from recorder.package.request import (
+    Change,
+    Disposition,
+    RecordedSession,
+    Request,
+    RequestState,
+    Step,
+    StepKind,
+    StepState,
+)
+
+WIDTH, HISTORY_WIDTH = 38, 52
+_STEPS = {
+    StepKind.RECEIVE: ("{by} menerima surat", "{by} takes up the letter"),
+    StepKind.DISPOSE: ("{by} mendisposisikan kepada {to}", "{by} -> {to} passes it on"),
+    StepKind.CARRY_OUT: ("{by} melaksanakan", "{by} carries it out"),
+    StepKind.ARCHIVE: ("{by} mengarsipkan", "{by} archives it"),
+}
+
+_STATES = {
+    StepState.MET: ("tepat waktu", "in time"),
+    StepState.LATE: ("terlambat", "late"),
+    StepState.DUE: ("berjalan", "under way"),
+    StepState.WAITING: ("menunggu", "waiting"),
+    StepState.DROPPED: ("tidak dilaksanakan", "not done"),
+}
+
+
+_REQUEST_STATES = {
+    RequestState.OPEN: ("terbuka", "open"),
+    RequestState.CLOSED: ("ditutup", "closed"),
+    RequestState.CANCELLED: ("dibatalkan", "cancelled"),
+}
+
+_CHECKS = {
+    None: ("tanpa pemeriksaan", "no check before it"),
+    True: ("pemeriksaan: siap", "check: ready"),
+    False: ("pemeriksaan: belum siap", "check: not ready"),
+}
+
+_CHANGES = {
+    "created": "dibuat",
+    "received": "diterima",
+    "disposed": "didisposisikan",
+    "withdrawn": "disposisi ditarik",
+    "assigned": "ditugaskan",
+    "edited": "diperbaiki",
+    "attached": "berkas ditambah",
+    "recorded": "direkam",
+    "archived": "diarsipkan",
+    "closed": "ditutup",
+    "cancelled": "dibatalkan",
+    "reopened": "dibuka kembali",
+}
+"""The kinds of `recorder.package.request.Change` in Indonesian."""
+
+_LABELS = {
+    "id": ("Nomor dosir", "Id"),
+    "state": ("Status", "State"),
+    "letter_number": ("Nomor surat", "Letter number"),
+    "letter_date": ("Tanggal surat", "Letter date"),
+    "applicant": ("Pemohon", "Applicant"),
+    "unit": ("Unit kerja", "Unit"),
+    "contact": ("Kontak", "Contact"),
+    "event": ("Acara", "Event"),
+    "place": ("Tempat", "Place"),
+    "starts_at": ("Waktu", "Time"),
+    "ends_at": ("Selesai", "End"),
+    "needs": ("Kebutuhan", "Needs"),
+    "received_at": ("Surat masuk", "Letter came in"),
+    "receipt": ("Diterima", "Taken up"),
+    "dispositions": ("Disposisi", "Disposition"),
+    "staff": ("Petugas", "Staff"),
+    "equipment": ("Peralatan", "Equipment"),
+    "letters": ("Berkas", "Paper"),
+    "recordings": ("Rekaman", "Recording"),
+}
+"""What the fields of a request are called."""
+_TOLD = {"edited", "assigned"}
+"""Changes of which is told what was there before: the others say so themselves."""
+
+type Say = Callable[[tuple[str, str]], str]
+"""Makes one text of Indonesian and English words."""
+
+
+def both(words: tuple[str, str]) -> str:
+    """Return Indonesian and English words beside each other."""
+    return " / ".join(words)
+
+
+def english(words: tuple[str, str]) -> str:
+    """Return the English ones of Indonesian and English words."""
+    return words[1]
+
+
+type Row = tuple[tuple[str, str], str]
+"""One thing that is known: what it is, in Indonesian and English, and the text."""
+
+
+def moment(at: datetime | None, zone: tzinfo | None) -> str:
+    """Return a moment as people write it, in the time of `zone`; nothing for None."""
+    return f"{at.astimezone(zone):%Y-%m-%d %H:%M}" if at else ""
+
+
+def rows_of(request: Request, zone: tzinfo | None, say: Say) -> Iterator[Row]:
+    """Yield what is known of a request, empty values left out; moments in the time of `zone`."""
+    return (row for row in _rows(request, zone, say) if row[1])
+
+
+def _rows(request: Request, zone: tzinfo | None, say: Say) -> Iterator[Row]:
+    times = (moment(request.starts_at, zone), moment(request.ends_at, zone))
+    plain = {
+        "id": request.id,
+        "state": say(_REQUEST_STATES[request.state]),
+        "letter_number": request.letter_number,
+        "letter_date": request.letter_date.isoformat() if request.letter_date else "",
+        "applicant": request.applicant,
+        "unit": request.unit,
+        "contact": request.contact,
+        "event": request.event,
+        "place": request.place,
+        "starts_at": " - ".join(filter(None, times)),
+        "needs": ", ".join(request.needs),
+        "received_at": moment(request.received_at, zone),
+        "receipt": _by(moment(request.receipt.at, zone), request.receipt.by) if request.receipt else "",
+    }
+    yield from ((_LABELS[field], value) for field, value in plain.items())
+    for disposition in request.dispositions:
+        yield _LABELS["dispositions"], _disposition_text(disposition, zone)
+    yield _LABELS["staff"], ", ".join(request.staff)
+    yield _LABELS["equipment"], ", ".join(request.equipment)
+    for letter in request.letters:
+        yield _LABELS["letters"], _by(letter.file, letter.name)
+    for recorded in request.recordings:
+        yield _LABELS["recordings"], _recorded_text(recorded, zone, say)
+
+
+def _disposition_text(disposition: Disposition, zone: tzinfo | None) -> str:
+    text = f"{moment(disposition.at, zone)} {disposition.giver} -> {disposition.to}"
+    return f"{_by(text, disposition.by)}{': ' if disposition.instruction else ''}{disposition.instruction}"
+
+
+def _recorded_text(recorded: RecordedSession, zone: tzinfo | None, say: Say) -> str:
+    """Return a recording on one line: when, its package, what the check before it said, what went wrong."""
+    said = "; ".join((say(_CHECKS[recorded.ready]), *recorded.degraded))
+    ended = f"{recorded.ended_at.astimezone(zone):%H:%M}"
+    return f"{moment(recorded.started_at, zone)} - {ended} {recorded.package} ({said})"
+
+
+def _by(text: str, name: str) -> str:
+    return f"{text} ({name})" if name else text
+
+
+def step_text(step: Step, language: int) -> str:
+    """Return what is done in a step, and in which time; `language` is 0 for Indonesian, 1 for English."""
+    done = _STEPS[step.kind][language].format(by=step.by, to=step.to)
+    return f"{done}: {format_standard(step.standard, ('id', 'en')[language])}"
+
+
+def _standing_text(step: Step, zone: tzinfo | None) -> str:
+    due = f"batas / due {moment(step.due_at, zone)}" if step.due_at else ""
+    done = f"selesai / done {moment(step.done_at, zone)}" if step.done_at else ""
+    return ", ".join(filter(None, (both(_STATES[step.state]), done, due)))
+
+
+def request_text(request: Request, steps: Sequence[Step], as_of: datetime) -> str:
+    """Return all of a request for people, a line each: `steps` as they stood at `as_of`, all times in its zone."""
+    zone = as_of.tzinfo
+    lines = ["PERMOHONAN VIDEO KONFEREN / REQUEST FOR A VIDEO CONFERENCE", ""]
+    lines += [_line(both(label), value) for label, value in rows_of(request, zone, both)]
+    lines += [_line("Semua waktu dalam / All times in", f"{as_of:%Z}")]
+    at = moment(as_of, zone)
+    lines += ["", f"WAKTU BAKU, keadaan {at} / STANDARD TIMES, as of {at}", ""]
+    for step in steps:
+        lines += [f"{step.number}. {step_text(step, 0)} / {step_text(step, 1)}", f"   {_standing_text(step, zone)}"]
+    lines += ["", "RIWAYAT / HISTORY", ""]
+    for change in request.history:
+        said = ", ".join(filter(None, (change.who, change.note, *_differences(change))))
+        lines.append(_line(_change_text(change, zone), said, HISTORY_WIDTH))
+    return "\n".join((*lines, ""))
+
+
+def _change_text(change: Change, zone: tzinfo | None) -> str:
+    said = (_CHANGES[change.kind], change.kind) if change.kind in _CHANGES else (change.kind,)
+    return f"{moment(change.at, zone)}  {' / '.join(said)}"
+
+
+def _differences(change: Change) -> Iterator[str]:
+    for field, difference in change.fields.items() if change.kind in _TOLD else ():
+        label = both(_LABELS[field]) if field in _LABELS else field
+        yield f"{label}: {_held(difference.before)} -> {_held(difference.after)}"
+
+
+def _held(value: object) -> str:
+    """Return what a field held, as it is in JSON or on the way there."""
+    if isinstance(value, list | tuple):
+        return " + ".join(map(_held, value)) or "-"
+    return _held(value.get("at")) if isinstance(value, dict) else str(value or "-")
+
+
+def _line(label: str, value: str, width: int = WIDTH) -> str:
+    return f"{label:<{width}}{one_line(value)}"

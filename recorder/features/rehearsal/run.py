@@ -1,0 +1,202 @@
+"""One rehearsal: a session like any other, whose recording goes into a scratch folder and is watched there."""
+
+import contextlib
+import fcntl
+import os
+import shutil
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import msgspec
+
+from capture.detectors.audio_detectors import mains_hz
+from config.errors import LiputError, SessionError, StorageError
+from config.events import Event
+from config.settings.schema import Archive as ArchiveSettings
+from config.settings.schema import Settings
+from config.settings.schema import Storage as StorageSettings
+from config.state import state_folder
+from devices.host import threads
+from devices.host.clock import NANOSECONDS, Clock
+from recorder.features.rehearsal.film import Film, watch
+from recorder.model.status import BEFORE, RECORDS, DestinationLine, SessionResult, SessionStatus
+from recorder.package.work import PROGRAM
+from recorder.running.claims import Claim, Claims
+from recorder.session.planning import plan_session
+from recorder.session.request import Asked
+from recorder.session.session import Session
+
+_PREFIX = "rehearsal-"
+
+
+@contextlib.contextmanager
+def scratch() -> Iterator[Path]:
+    """Provide an empty folder; it is removed at the end with all that is in it. Raises StorageError.
+
+    It is in the state folder: on a real disk, and in no archive. A rehearsal removes the folders of those that were
+    killed; a lock, which the kernel frees, tells them apart.
+    """
+    home = state_folder() / "rehearsals"
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        sweep(home)
+        folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=home))
+        lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise StorageError(
+            f"{home} cannot be written: {error.strerror}", hint="LIPUT_STATE names another folder", why="unwritable"
+        ) from None
+    try:
+        with contextlib.suppress(OSError):  # a file system without locks
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(lock)
+
+
+def sweep(home: Path) -> None:
+    """Remove the folders of rehearsals that were killed."""
+    for folder in home.glob(f"{_PREFIX}*"):
+        with contextlib.suppress(OSError):
+            lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(folder, ignore_errors=True)
+            finally:
+                os.close(lock)
+
+
+TITLE = "Rehearsal"
+RESERVE = 100_000_000
+"""Bytes that must stay free where a rehearsal records."""
+ASK_S = 0.25
+LONGER_S = 60.0
+"""How much longer than it was asked to it may take: sources that are slow to open, a disk that is slow to close."""
+LET_GO_S = 20.0
+"""How long the session may take to end once it was asked to: what hangs is left to itself."""
+
+
+@dataclass(slots=True)
+class Rehearsed:
+    """The result of a rehearsal: how the session ended, its last status, and the film; None where there is none."""
+
+    result: SessionResult | None = None
+    status: SessionStatus | None = None
+    film: Film | None = None
+    problem: LiputError | None = None
+    """Why there is no film."""
+    events: list[Event] = field(default_factory=list)
+    destinations: dict[str, DestinationLine] = field(default_factory=dict)
+    """Each destination as it was when it was best."""
+    devices: Mapping[str, str] = field(default_factory=dict)
+    """What kind of device each source is that is one, by the name of the source."""
+
+
+type Stage = Callable[[str, float], None]
+"""Told what goes on (`opening`, `recording`, `watching`), and how far the whole is, 0 to 1."""
+
+
+def rehearse(
+    asked: Asked, settings: Settings, clock: Clock, stop: threading.Event, *, seconds: float, stage: Stage
+) -> Rehearsed:
+    """Run a session for `seconds` as `asked` and watch what it recorded; nothing of it is left.
+
+    `stop` ends it: what there is then is returned without being watched. Raises what keeps it from being begun: a
+    device that another session has, words that mean nothing, a folder that cannot be written.
+    """
+    with scratch() as folder:
+        bare = msgspec.structs.replace(
+            settings,
+            archive=ArchiveSettings(path=folder, reserve=RESERVE),
+            storage=StorageSettings(must_be_mounted=False),
+        )
+        wanted = msgspec.structs.replace(
+            asked,
+            title=asked.title or TITLE,
+            archive=folder,
+            reserve=RESERVE,
+            duration_s=seconds,
+            resume=None,
+            request=None,
+        )
+        stage("opening", 0.0)
+        plan = plan_session(wanted, bare, clock).plan
+        devices = plan.context.devices
+        found = Rehearsed(devices={device.role or device.name: str(device.kind) for device in devices})
+        # It is thrown away: nothing is made of its recording.
+        plan = replace(plan, context=msgspec.structs.replace(plan.context, wishes=None))
+        session = Session(plan, clock=clock, listener=found.events.append)
+        pid = os.getpid()
+        claims = Claims(Claim(id=f"rehearsal-{pid}", title=TITLE, pid=pid))
+        claims.take([(device.id, device.name) for device in devices])
+        try:
+            _record(session, found, clock, stop, seconds=seconds, stage=stage)
+        finally:
+            claims.release()
+        if not stop.is_set():
+            _watch(found, mains_hz(settings.devices.power_line_frequency), stop, stage)
+        return found
+
+
+def _record(
+    session: Session, found: Rehearsed, clock: Clock, stop: threading.Event, *, seconds: float, stage: Stage
+) -> None:
+    """Run the session to its end."""
+    over = threading.Event()
+
+    def run() -> None:
+        try:
+            found.result = session.run()
+        except LiputError as error:
+            found.problem = error
+        finally:
+            over.set()
+
+    session.start()
+    thread = threads.start(run, name="rehearsal")
+    until_ns = clock.now_ns() + round((seconds + LONGER_S) * NANOSECONDS)
+    while not over.is_set() and not stop.is_set() and clock.now_ns() < until_ns:
+        _take_note(found, session.status(), seconds, stage)
+        clock.wait(over, ASK_S)
+    if not over.is_set():
+        session.stop()
+    thread.join(LET_GO_S)
+    if not over.is_set() and found.problem is None:
+        found.problem = SessionError(
+            "the rehearsal did not come to its end", hint="see which source hangs: liput check"
+        )
+
+
+def _take_note(found: Rehearsed, status: SessionStatus, seconds: float, stage: Stage) -> None:
+    if status.state in BEFORE:
+        stage("opening", 0.0)
+        return
+    stage("recording", min(1.0, status.elapsed_s / seconds) * 0.8)
+    if status.state in RECORDS:
+        found.status = status
+        for line in status.destinations:
+            found.destinations[line.name] = _better(found.destinations.get(line.name), line)
+
+
+def _watch(found: Rehearsed, hz: int, stop: threading.Event, stage: Stage) -> None:
+    """Watch the recording, if there is one."""
+    if found.result is None or found.result.package is None:
+        return
+    stage("watching", 0.85)
+    try:
+        found.film = watch(Path(found.result.package) / "data" / "media" / PROGRAM, hz, stop)
+    except LiputError as error:
+        found.problem = error
+    except OSError as error:
+        found.problem = LiputError(f"the recording cannot be read: {error.strerror}")
+
+
+def _better(before: DestinationLine | None, now: DestinationLine) -> DestinationLine:
+    """Return the line that says more of a destination: that it was live, else why it is not."""
+    if before is not None and before.state == "live" and now.state != "live":
+        return msgspec.structs.replace(before, reconnects=max(before.reconnects, now.reconnects))
+    return now

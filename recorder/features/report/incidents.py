@@ -1,0 +1,200 @@
+"""What went wrong in a session and for how long, from the lines of its log."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from config.files import number
+from recorder.features.dossier.enclose import CHANGED, MISSING, NOT_FOUND, NOT_NOTED
+from recorder.model.troubles import (
+    AWAY,
+    AWAY_KINDS,
+    BEGUN,
+    HARMLESS,
+    LASTING,
+    NOT_OPENED,
+    ends,
+    kind_and_subject,
+    may_end,
+)
+from recorder.package.manifest import UNREADABLE, Recording
+from recorder.package.runs import Line, Run, moment, runs
+
+GAP = "gap"
+NEVER_LIVE = "never-live"
+OTHER = "other"
+OF_THE_DESCRIPTION = frozenset({UNREADABLE, NOT_FOUND, NOT_NOTED, MISSING, CHANGED})
+"""Reasons to be degraded of which no log tells: they come up while the session is sealed."""
+_MISSED = "source-missing"
+"""What is away is so until this is over: until it is shown, or heard, again."""
+_COUNTED = {
+    "frames-dropped": "count", "sound-lost": "count", "isolated-dropped": "count", "stream-encode-late": "count",
+    "destination-dropped": "frames",
+}  # fmt: skip
+"""Kinds that say how many in this field of their detail."""
+_SO_FAR = {"picture-damaged": "count", "source-hung": "count"}
+"""Kinds that say how many there have been in all."""
+_SAMPLES_A_SECOND = 48_000
+_FIRST = {GAP: 0, "recording-gap": 0, NEVER_LIVE: 1}
+"""What is not in the recording at all stands first, however short it was; then what nobody could see live."""
+
+
+@dataclass(slots=True)
+class Incident:
+    """One kind of thing that happened to one subject: how often, since when, for how long in all, how many were lost.
+
+    `seconds` and `count` are None where the log says nothing of the kind; `is_open` says that it had not ended when the
+    session did.
+    """
+
+    kind: str
+    subject: str
+    first_at: datetime | None
+    times: int = 0
+    seconds: float | None = None
+    count: int | None = None
+    is_open: bool = False
+
+
+type _Begun = tuple[Incident, datetime, float | None]
+"""What has begun, when, and since when in media time, as far as the log says that."""
+
+
+@dataclass(slots=True)
+class _Log:
+    found: dict[tuple[str, str], Incident] = field(default_factory=dict)
+    begun: dict[tuple[str, str], _Begun] = field(default_factory=dict)
+    last_at: datetime | None = None
+
+
+def incidents(lines: Iterable[Line], recording: Recording | None = None) -> list[Incident]:
+    """Return what went wrong with a recording: what is missing of it, what never was live, then what lasted longest.
+
+    `lines` are those of its log; what is none of ours is passed over. `recording` is its description, which knows more.
+    """
+    found: dict[tuple[str, str], Incident] = {}
+    recorders = runs(lines)
+    for run in recorders:
+        for one in _of_run(run, recording.ended_at if recording else None):
+            found[one.kind, one.subject] = _both(found.get((one.kind, one.subject)), one)
+    _never_live(found, recorders)
+    if recording:
+        _described(found, recording)
+    return sorted(
+        found.values(),
+        key=lambda one: (_FIRST.get(one.kind, len(_FIRST)), -(one.seconds or 0.0), -(one.count or 0), one.kind),
+    )
+
+
+def _of_run(run: Run, ended_at: datetime | None) -> Iterable[Incident]:
+    """Return what went wrong with one recorder; what was over before it recorded did not."""
+    armed, log = _Log(), _Log()
+    _read(armed, run.armed)
+    for kind, subject in armed.found:
+        if kind in LASTING:
+            _incident(log, kind, subject, run.began_at)
+    for (kind, subject), (_, begun_at, _) in armed.begun.items():
+        if ends(BEGUN, "", {}, (kind, subject)):
+            continue
+        at = run.began_at or begun_at
+        log.begun[kind, subject] = _incident(log, kind, subject, at), at, 0.0
+    _read(log, run.recording)
+    end_at = run.killed_at or ended_at or log.last_at
+    for incident, at, _ in log.begun.values():
+        incident.is_open = run.killed_at is None
+        if end_at is not None:
+            _add_seconds(incident, max(0.0, (end_at - at).total_seconds()))
+    return log.found.values()
+
+
+def _both(before: Incident | None, after: Incident) -> Incident:
+    if before is None:
+        return after
+    seconds, count = (
+        None if one is None and other is None else (one or 0) + (other or 0)
+        for one, other in ((before.seconds, after.seconds), (before.count, after.count))
+    )
+    return Incident(
+        before.kind, before.subject, before.first_at, before.times + after.times, seconds,
+        None if count is None else round(count), after.is_open,
+    )  # fmt: skip
+
+
+def _never_live(found: Mapping[tuple[str, str], Incident], recorders: Iterable[Run]) -> None:
+    """Say of a stream that nobody ever saw that it was not interrupted: it never was live."""
+    lines = [line for run in recorders for line in (*run.armed, *run.recording)]
+    seen = {str(line.get("subject")) for line in lines if _says_it_was_live(line)}
+    for (kind, subject), incident in found.items():
+        if kind == "destination-lost" and subject not in seen:
+            incident.kind, incident.seconds, incident.is_open = NEVER_LIVE, None, False
+
+
+def _says_it_was_live(line: Line) -> bool:
+    kind, detail = line.get("kind"), line["detail"]
+    return kind == "destination-live" or (kind == "destination-lost" and number(detail.get("live_s")) != 0)
+
+
+def _described(found: dict[tuple[str, str], Incident], recording: Recording) -> None:
+    """Add what the description knows: gaps, which were measured, and reasons of which the log says nothing."""
+    if gaps := [gap for gap in recording.gaps if gap.part is None]:
+        for key in [key for key in found if key[0] == "recording-gap"]:
+            del found[key]  # told as it happened: the same
+        first = min(gaps, key=lambda gap: gap.start_s)
+        found[GAP, ""] = Incident(
+            GAP, "", recording.started_at + timedelta(seconds=first.start_s), len(gaps),
+            sum(gap.duration_s for gap in gaps),
+        )  # fmt: skip
+    for reason in recording.degraded:
+        kind, subject = kind_and_subject(reason)
+        if kind in OF_THE_DESCRIPTION:
+            found.setdefault((kind, subject), Incident(kind, subject, None, times=1))
+
+
+def _read(log: _Log, lines: Sequence[Line]) -> None:
+    for line in lines:
+        kind, subject, detail = line.get("kind"), line.get("subject"), line.get("detail")
+        at = moment(line.get("at"))
+        if isinstance(kind, str) and isinstance(detail, Mapping) and at is not None:
+            log.last_at = at
+            _end(log, kind, str(subject), detail, at)
+            if kind not in HARMLESS and kind not in NOT_OPENED:
+                _begin(log, kind, str(subject), detail, at)
+
+
+def _begin(log: _Log, kind: str, subject: str, detail: Mapping[str, Any], at: datetime) -> None:
+    name = AWAY if kind in AWAY_KINDS else kind
+    if (name, subject) in log.begun:
+        return  # it is told that what is silent is lost: the same absence
+    incident = _incident(log, name, subject, at)
+    if may_end(kind, detail):
+        log.begun[name, subject] = incident, at, number(detail.get("since_s"))
+    elif kind in _COUNTED:
+        incident.count = (incident.count or 0) + round(number(detail.get(_COUNTED[kind])) or 0)
+    elif kind in _SO_FAR:
+        incident.count = max(incident.count or 0, round(number(detail.get(_SO_FAR[kind])) or 0))
+    elif kind == "sound-gap":
+        _add_seconds(incident, (number(detail.get("samples")) or 0) / _SAMPLES_A_SECOND)
+    elif kind == "recording-gap":
+        _add_seconds(incident, number(detail.get("duration_s")) or 0)
+
+
+def _end(log: _Log, kind: str, subject: str, detail: Mapping[str, Any], at: datetime) -> None:
+    for (name, whose), (incident, begun_at, since_s) in list(log.begun.items()):
+        if ends(kind, subject, detail, (_MISSED if name == AWAY else name, whose)):
+            back_s = number(detail.get("at_s"))
+            seconds = (at - begun_at).total_seconds()
+            if since_s is not None and back_s is not None:
+                seconds = back_s - since_s
+            _add_seconds(incident, max(0.0, seconds))
+            del log.begun[name, whose]
+
+
+def _incident(log: _Log, kind: str, subject: str, at: datetime | None) -> Incident:
+    found = log.found.setdefault((kind, subject), Incident(kind, subject, at))
+    found.times += 1
+    return found
+
+
+def _add_seconds(incident: Incident, seconds: float) -> None:
+    incident.seconds = (incident.seconds or 0.0) + seconds

@@ -1,0 +1,230 @@
+"""What a report is made of: everything that a package, or a work folder that becomes one, says about its session."""
+
+import hashlib
+import io
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import ceil, log10, sqrt
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import av
+import av.error
+import msgspec
+import numpy as np
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+from av.stream import Discard
+from PIL import Image
+
+from config.files import json_lines, read_file
+from config.settings.quantities import clock_text
+from devices.model.device import Device
+from recorder.archive.catalog import is_inside
+from recorder.features.slides.chapters import Advance
+from recorder.features.slides.keyframes import keyframes
+from recorder.features.slides.sights import jpeg, to_image
+from recorder.package import bag
+from recorder.package.manifest import MediaFile, Recording, decode_recording
+from recorder.package.media import OPEN_SAFELY
+from recorder.package.request import RequestRecord
+from recorder.package.work import (
+    CHECKS_FILE,
+    DEVICES_FILE,
+    EVENTS_FILE,
+    LEVELS_FILE,
+    POSTER_FILE,
+    RECORDING_FILE,
+    REQUEST_FILE,
+    program_files,
+)
+
+POINTS = 360
+"""Of a plot: more than its width has pixels on paper."""
+LISTENED_S = 1.0
+"""How much is listened to at each point, at most."""
+SILENCE_DBFS = -100.0
+"""What is no louder than this is written as this."""
+
+
+class Levels(msgspec.Struct, frozen=True, kw_only=True):
+    """Levels of the program's first track of sound: a mean (RMS) and a peak in dBFS for every `step_s` seconds."""
+
+    step_s: float
+    rms_dbfs: tuple[float, ...] = ()
+    peak_dbfs: tuple[float, ...] = ()
+
+
+def read_levels(root: Path, media: Sequence[MediaFile], advance: Advance = lambda _share: None) -> Levels | None:
+    """Return the levels of the program of a session, whose media are below `root`; None without sound that decodes.
+
+    Where nothing was recorded, between two files, it is silent.
+    """
+    files = program_files(media) or media[:1]
+    length_s = max((file.offset_s + file.duration_s for file in files), default=0.0)
+    points = min(POINTS, max(1, ceil(length_s)))
+    step_s = length_s / points
+    measured = [(0.0, 0.0)] * points
+    has_sound = False
+    for file in files:
+        first, end = (ceil(at_s / step_s) if step_s else 0 for at_s in (file.offset_s, file.offset_s + file.duration_s))
+        times = [point * step_s - file.offset_s for point in range(first, min(end, points))]
+        try:
+            for place, found in enumerate(_of_file(root / file.file, times, min(step_s, LISTENED_S)), first):
+                measured[place], has_sound = found, True
+                advance((place + 1) / points)
+        except (av.error.FFmpegError, ValueError):
+            continue
+    if not has_sound:
+        return None
+    return Levels(
+        step_s=round(step_s, 3),
+        rms_dbfs=tuple(_dbfs(rms) for rms, _ in measured),
+        peak_dbfs=tuple(_dbfs(peak) for _, peak in measured),
+    )
+
+
+def _of_file(path: Path, times: Iterable[float], listen_s: float) -> Iterator[tuple[float, float]]:
+    """Give RMS and peak at each of `times` of a file; raises FFmpegErrors, or ValueError for one without sound."""
+    with av.open(path, options=OPEN_SAFELY) as container:
+        if not container.streams.audio:
+            raise ValueError(f"{path} holds no sound")
+        stream = container.streams.audio[0]
+        for other in container.streams:
+            if other is not stream:
+                other.discard = Discard.all
+        for at_s in times:
+            yield _loudness(container, stream, at_s, listen_s)
+
+
+def _loudness(container: InputContainer, stream: AudioStream, at_s: float, listen_s: float) -> tuple[float, float]:
+    """Return RMS and peak, 1 being full scale, of `listen_s` seconds from `at_s` on; 0 where nothing decodes."""
+    total, count, peak = 0.0, 0, 0.0
+    try:
+        for block in _decoded(container, stream, at_s, listen_s):
+            total += float(np.square(block).sum())
+            count += block.size
+            peak = max(peak, float(np.abs(block).max(initial=0.0)))
+    except av.error.FFmpegError:
+        stream.codec_context.flush_buffers()
+    return (sqrt(total / count) if count else 0.0), peak
+
+
+def _decoded(
+    container: InputContainer, stream: AudioStream, at_s: float, listen_s: float
+) -> Iterator[np.ndarray[tuple[int, ...], np.dtype[np.float64]]]:
+    base = stream.time_base
+    container.seek((stream.start_time or 0) + int(at_s / base), stream=stream)
+    for packet in container.demux(stream):
+        for frame in packet.decode():
+            if frame.time is not None and frame.time >= at_s + listen_s:
+                return
+            samples = frame.to_ndarray()
+            scale = float(np.iinfo(str(samples.dtype)).max) if samples.dtype.kind == "i" else 1.0
+            yield samples.astype(np.float64) / scale
+
+
+def _dbfs(level: float) -> float:
+    return round(max(SILENCE_DBFS, 20 * log10(level)), 1) if level > 0 else SILENCE_DBFS
+
+
+STRIP = 7
+"""Pictures from beginning to end."""
+_POSTER_SIZE = 720, 405
+_STRIP_SIZE = 320, 180
+_QUALITY = 75
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """What a package says; `digests` has the SHA-256 of each file of media, `pictures` a time and a JPEG each."""
+
+    id: str
+    recording: Recording
+    request: RequestRecord | None
+    checks: Mapping[str, Any]
+    devices: tuple[Device, ...]
+    events: tuple[Mapping[str, Any], ...]
+    levels: Levels | None
+    digests: Mapping[str, str]
+    manifest_digest: str
+    poster: bytes | None
+    pictures: tuple[tuple[str, bytes], ...]
+
+
+def gather(folder: Path, name: str, changed: Mapping[str, bytes] = MappingProxyType({})) -> Material:
+    """Return what the package in `folder`, called `name`, says; only its description and manifest have to be there.
+
+    `changed` has files that are about to be other ones, by their paths in the package. Raises OSError,
+    msgspec.MsgspecError or bag.BagFormatError where the description or the manifest cannot be read.
+    """
+
+    def content(path: str) -> bytes:
+        return changed[path] if path in changed else read_file(folder / path)
+
+    def read[T](path: str, kind: type[T]) -> T | None:
+        """Return what a file says; None for one that is not there, or says nothing that is known."""
+        try:
+            return msgspec.json.decode(content(path), type=kind)
+        except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+            return None
+
+    recording = decode_recording(content(RECORDING_FILE))
+    manifest = content(bag.MANIFEST_FILE)
+    digests = bag.read_manifest(manifest)
+    return Material(
+        id=name,
+        recording=recording,
+        request=read(REQUEST_FILE, RequestRecord),
+        checks=read(CHECKS_FILE, dict[str, Any]) or {},
+        devices=read(DEVICES_FILE, tuple[Device, ...]) or (),
+        events=tuple(read_events(folder / EVENTS_FILE)),
+        levels=read(LEVELS_FILE, Levels),
+        digests={media.file: digests[media.file] for media in recording.media if media.file in digests},
+        manifest_digest=hashlib.sha256(manifest).hexdigest(),
+        poster=_poster(folder),
+        pictures=tuple(_strip(folder, recording)),
+    )
+
+
+def read_events(path: Path) -> Iterator[Mapping[str, Any]]:
+    """Give the lines of an event log; what is none is passed over."""
+    try:
+        content = read_file(path, cut=True)
+    except OSError:
+        return
+    yield from json_lines(content, dict[str, Any])
+
+
+def picture_of(path: Path, most: tuple[int, int]) -> bytes | None:
+    """Return the picture file at `path`, as a JPEG or PNG no larger than `most`; None for what is no picture."""
+    try:
+        with Image.open(path, formats=("JPEG", "PNG")) as image:
+            image.thumbnail(most)
+            if image.mode in {"RGBA", "LA", "P"}:  # a logo is drawn on what is behind it
+                content = io.BytesIO()
+                image.convert("RGBA").save(content, "PNG", optimize=True)
+                return content.getvalue()
+            return jpeg(image.convert("RGB"), _QUALITY)
+    except (OSError, ValueError, Image.DecompressionBombError):
+        return None
+
+
+def _poster(folder: Path) -> bytes | None:
+    path = folder / POSTER_FILE
+    return picture_of(path, _POSTER_SIZE) if is_inside(folder, path) else None
+
+
+def _strip(folder: Path, recording: Recording) -> Iterator[tuple[str, bytes]]:
+    """Give pictures from beginning to end of the program, each with its time."""
+    step_s = max(recording.duration_s / STRIP, 0.1)
+    for file in program_files(recording.media):
+        if not is_inside(folder, folder / file.file):
+            continue  # a pipe, or somebody else's film
+        before = ceil(file.offset_s / step_s - 0.5)  # of the pictures, those whose time lies before this file
+        start_s = (before + 0.5) * step_s - file.offset_s
+        for at_s, picture in keyframes(folder / file.file, step_s, start_s=start_s, end_s=file.duration_s):
+            image = to_image(picture)
+            image.thumbnail(_STRIP_SIZE)
+            yield clock_text(file.offset_s + at_s), jpeg(image, _QUALITY)

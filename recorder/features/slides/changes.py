@@ -1,0 +1,252 @@
+"""When another slide is shown, from pictures of it some seconds apart (docs/decisions/0033).
+
+Each picture is a small copy of luma, judged in blocks; those that change again and again (a film, a speaker) are left
+out. A slide is another one when much of it has gone or something else is written in its place, be it one digit. Points
+that are added make it no other. It counts once it stands still, so a fade is one change; one that comes back is known.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from recorder.package.wishes import Area
+
+type Luma = NDArray[np.uint8]
+type Blocks = NDArray[np.bool_]
+"""Which of DOWN x ACROSS blocks."""
+
+WIDTH, HEIGHT = 320, 180
+"""Of the small copies."""
+BLOCK = 10
+ACROSS, DOWN = WIDTH // BLOCK, HEIGHT // BLOCK
+
+_LEVELS = 24
+"""By how much a pixel has to differ: above what compression and a grabber's noise leave in a copy."""
+_PIXELS = 6
+"""Of a block's 100, how many have to differ."""
+_CONTRAST = 32
+"""Levels between the darkest and the brightest pixel of a block in which something stands."""
+_LEAST_LOST = 0.015
+"""Of all blocks: as much as a line of a title has to have gone; a mouse pointer is a fifth of it."""
+_LOST_OF_CONTENT = 0.12
+"""Of the blocks in which something stood."""
+_LEAST_ADDED = 0.08
+"""Of all blocks, to an empty slide."""
+_REWRITTEN = 6
+"""Pixels of four neighbouring blocks: as many of what stood there have gone as have come.
+
+What it is, the lesser of both, in copies of slides of 720 lines:
+
+    another digit, any for any, in letters of 60 and of 40 pixels   14 - 29, 6 - 13
+    a pointer of 20 pixels that has come to rest on letters                   0 - 4
+    points that come one by one; noise of a grabber; compression                  0
+"""
+_CLOCK, _TICKS = (1, 4), 0.55
+"""So many blocks below and above, and to the left and the right, of one that has changed four times in a row, may be of
+the same clock."""
+_STILL = 0.03
+"""Of all blocks: how many may differ between two pictures of one slide that stands still."""
+_SAME = 0.01
+"""The same, of a slide that is known again."""
+_LEAST_SEEN = 0.2
+"""Of all blocks, without what moves: with less nothing is said."""
+_AROUND = 2
+"""How many pictures before and after one tell what moves in it."""
+_FORGETS, _LIVELY = 0.2, 0.4
+"""A block that changes most of the time is lively: a speaker, or a film. A fade is over before."""
+_KNOWN = 200
+"""How many slides are remembered, to be known again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a slide is to be found again: at which time of a file, and where in its picture."""
+
+    file: Path
+    at_s: float
+    area: Area
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """The slides at `at_s` of media time: a small copy, which blocks count, and where they are to be found again."""
+
+    at_s: float
+    luma: Luma
+    counts: Blocks
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Slide:
+    """A slide, from `start_s` on; `place` shows it complete. It keeps no copy of its picture: there may be a thousand.
+
+    Slides are numbered from 1 on; one that `is_back` has the number that it had before.
+    """
+
+    start_s: float
+    place: Place
+    number: int
+    is_back: bool
+
+
+type _Shown = tuple[float, Sight]
+"""Since when a slide is shown, and how it looked last."""
+
+
+class Changes:
+    """Takes sights in the order of their times, and gives each slide when it has ended."""
+
+    def __init__(self, least_s: float) -> None:
+        self._least_s = least_s
+        self._window: deque[Sight] = deque()
+        self._changed: deque[Blocks] = deque()  # between neighbours in the window
+        self._before = 0  # how many of the window were judged already
+        self._shown: _Shown | None = None
+        self._standing = np.zeros((HEIGHT, WIDTH), np.uint8)  # what is shown, without what moves just now
+        self._lively = np.zeros((DOWN, ACROSS), np.float32)
+        self._next: _Shown | None = None
+        self._known: deque[tuple[int, Luma, Blocks]] = deque(maxlen=_KNOWN)
+        self._count = 0
+
+    def see(self, sight: Sight) -> list[Slide]:
+        """Take the next sight; return the slide that has ended, if one has."""
+        if self._window:
+            self._changed.append(differ(self._window[-1].luma, sight.luma))
+        self._window.append(sight)
+        return self._judge_next() if len(self._window) - self._before > _AROUND else []
+
+    def end(self) -> list[Slide]:
+        """Return the slides that are left at the end."""
+        ended = []
+        while self._before < len(self._window):
+            ended += self._judge_next()
+        if self._shown is not None:
+            ended.append(self._numbered(*self._shown))
+        return ended
+
+    def _judge_next(self) -> list[Slide]:
+        sight = self._window[self._before]
+        ended = self._judge(sight, self._moving())
+        if self._before < _AROUND:
+            self._before += 1
+        else:
+            self._window.popleft()
+            self._changed.popleft()
+        return ended
+
+    def _moving(self) -> Blocks:
+        """Return the blocks that change between more than one pair of neighbours around the sight that is judged."""
+        if self._before:
+            self._lively += _FORGETS * (self._changed[self._before - 1] - self._lively)
+        around = list(self._changed)[: self._before + _AROUND]
+        return np.sum(around, axis=0) > 1 if around else np.zeros((DOWN, ACROSS), np.bool_)
+
+    def _judge(self, sight: Sight, moving: Blocks) -> list[Slide]:
+        counts = sight.counts & ~moving
+        if counts.mean() < _LEAST_SEEN:
+            self._next = None
+            return []
+        if self._shown is None:
+            self._show(sight.at_s, sight)
+            return []
+        start_s, best = self._shown
+        both = counts & best.counts
+        if not is_other(self._standing, sight.luma, both) and not self._is_rewritten(self._standing, sight.luma, both):
+            self._next = None
+            self._shown = start_s, sight
+            self._stand(sight, moving)
+            return []
+        if self._next is None or self._differs(self._next[1].luma, sight.luma, counts):
+            self._next = sight.at_s, sight
+            return []
+        next_s = self._next[0]
+        self._next = next_s, sight
+        if sight.at_s - next_s < self._least_s - 1:
+            return []
+        ended = self._numbered(start_s, best)
+        self._show(next_s, sight)
+        return [ended]
+
+    def _differs(self, before: Luma, now: Luma, counts: Blocks) -> bool:
+        """Return whether two pictures are not of one slide that stands still."""
+        return _share(before, now, counts) > _STILL or self._is_rewritten(before, now, counts)
+
+    def _is_rewritten(self, before: Luma, now: Luma, counts: Blocks) -> bool:
+        down, across = _CLOCK
+        around = np.pad(self._lively, ((down, down), (across, across)))
+        clock = sliding_window_view(around, (2 * down + 1, 2 * across + 1)).max(axis=(2, 3)) > _TICKS
+        return is_rewritten(before, now, counts & ~clock)
+
+    def _show(self, start_s: float, sight: Sight) -> None:
+        self._shown, self._next = (start_s, sight), None
+        self._standing = sight.luma.copy()
+
+    def _stand(self, sight: Sight, moving: Blocks) -> None:
+        """Take over what has been added; not what is in the middle of a fade, which would be taken for nothing new."""
+        stands = np.kron(~moving | (self._lively > _TICKS), np.ones((BLOCK, BLOCK), np.bool_))
+        np.copyto(self._standing, sight.luma, where=stands)
+
+    def _numbered(self, start_s: float, best: Sight) -> Slide:
+        """Give a slide that has ended its number: a new one, unless it was there before."""
+        luma, counts = best.luma, best.counts & (self._lively <= _LIVELY)
+        for number, known, counted in reversed(self._known):
+            both = counts & counted
+            is_same = _share(known, luma, both) <= _SAME and not self._is_rewritten(known, luma, both)
+            if both.mean() >= _LEAST_SEEN and is_same:
+                return Slide(start_s, best.place, number, is_back=True)
+        self._count += 1
+        self._known.append((self._count, luma, counts))
+        return Slide(start_s, best.place, self._count, is_back=False)
+
+
+def differ(one: Luma, other: Luma) -> Blocks:
+    """Return the blocks in which two copies differ."""
+    return _of_blocks(np.abs(one.astype(np.int16) - other) > _LEVELS) >= _PIXELS
+
+
+def content(luma: Luma) -> Blocks:
+    """Return the blocks in which something stands."""
+    blocks = luma.reshape(DOWN, BLOCK, ACROSS, BLOCK)
+    return blocks.max(axis=(1, 3)).astype(np.int16) - blocks.min(axis=(1, 3)) >= _CONTRAST
+
+
+def is_other(before: Luma, now: Luma, counts: Blocks) -> bool:
+    """Return whether what is seen now, where it `counts`, is another slide, not the one before with more on it."""
+    seen = int(counts.sum())
+    if seen < _LEAST_SEEN * counts.size:
+        return False
+    changed = differ(before, now) & counts
+    stood = content(before) & counts
+    lost = int((changed & stood).sum())
+    if lost >= _LEAST_LOST * seen and lost >= _LOST_OF_CONTENT * stood.sum():
+        return True
+    return bool(stood.sum() < _LEAST_LOST * seen and changed.sum() >= _LEAST_ADDED * seen)
+
+
+def is_rewritten(before: Luma, now: Luma, counts: Blocks) -> bool:
+    """Return whether something else stands, where it `counts`, in the place of what stood there."""
+    paper = np.median(before.reshape(DOWN, BLOCK, ACROSS, BLOCK), axis=(1, 3)).repeat(BLOCK, 0).repeat(BLOCK, 1)
+    more = np.abs(now - paper) - np.abs(before - paper)
+    come, gone = (_beside(_of_blocks(pixels) * counts) for pixels in (more > _LEVELS, more < -_LEVELS))
+    return bool(np.minimum(come, gone).max() >= _REWRITTEN)
+
+
+def _of_blocks(pixels: NDArray[np.bool_]) -> NDArray[np.int_]:
+    """Return how many of each block's pixels are set."""
+    return pixels.reshape(DOWN, BLOCK, ACROSS, BLOCK).sum(axis=(1, 3))
+
+
+def _beside(blocks: NDArray[np.int_]) -> NDArray[np.int_]:
+    """Return the sums of each four blocks that meet at a corner."""
+    return blocks[:-1, :-1] + blocks[1:, :-1] + blocks[:-1, 1:] + blocks[1:, 1:]
+
+
+def _share(one: Luma, other: Luma, counts: Blocks) -> float:
+    """Return which part of the blocks that count differs."""
+    seen = int(counts.sum())
+    return float((differ(one, other) & counts).sum()) / seen if seen else 0.0

@@ -1,0 +1,148 @@
+"""The chapters of a recording: its slides, each with a picture and what stands on it, and what somebody marked."""
+
+import time
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import groupby, islice
+from pathlib import Path
+from typing import Any
+
+from config.files import number
+from config.locale.lookup import text as words_of
+from recorder.disk.durable import Disk
+from recorder.features.slides.changes import Changes, Slide
+from recorder.features.slides.keyframes import keyframes, pictures_at
+from recorder.features.slides.reading import read_slide
+from recorder.features.slides.sights import sight, slide_jpeg
+from recorder.model.troubles import AWAY_KINDS
+from recorder.package.manifest import Chapter, MediaFile
+from recorder.package.runs import Line, runs
+from recorder.package.wishes import SLIDES_FOLDER, SlidesView, SlideWishes
+from recorder.package.work import program_files
+
+STEP_S = 2.0
+"""How often is looked; keyframes are as far apart, unless the profile says otherwise."""
+FOUND = 0.7
+"""How much is done once all are found; then they are read."""
+MOST = 1000
+"""Slides of a session, at most: what changes more often is no talk with slides."""
+
+type Advance = Callable[[float], None]
+"""Called with how much of a piece of work is done, from 0 to 1."""
+
+
+def _spans(wishes: SlideWishes, lines: Iterable[Line]) -> list[tuple[float, SlidesView | None]]:
+    """Return since when slides are seen in each place, or nowhere, from the lines of the session's log."""
+    spans: list[tuple[float, SlidesView | None]] = []
+    for run in runs(lines):
+        view, is_away = wishes.views.get(wishes.layout), False
+        spans.append((max(run.offset_s, spans[-1][0] if spans else 0.0), view))
+        for place, line in enumerate((*run.armed, *run.recording)):
+            kind, subject, detail = str(line.get("kind")), str(line.get("subject")), line["detail"]
+            if kind == "layout-changed":
+                view, at_s = wishes.views.get(subject), detail.get("media_s")
+            elif subject in wishes.inputs and kind in AWAY_KINDS and "since_s" in detail:
+                is_away, at_s = True, detail.get("since_s")  # a slate with a sentence is no slide
+            elif subject in wishes.inputs and kind == "source-returned":
+                is_away, at_s = False, detail.get("at_s")
+            else:
+                continue
+            # Of what was told while it was armed the last holds when it begins to record; its times lie before that.
+            media_s = 0.0 if place < len(run.armed) else number(at_s) or 0.0
+            spans.append((max(run.offset_s + media_s, spans[-1][0]), None if is_away else view))
+    return spans
+
+
+class SlideChapters:
+    """Finds the slides of a session's media below `root`, and keeps their pictures in SLIDES_FOLDER."""
+
+    def __init__(
+        self,
+        root: Path,
+        wishes: SlideWishes,
+        language: str,
+        *,
+        events: Iterable[Mapping[str, Any]],
+        disk: Disk,
+        advance: Advance,
+    ) -> None:
+        self._root = root
+        self._wishes = wishes
+        self._language = language
+        self._spans = _spans(wishes, events)
+        self._disk = disk
+        self._advance = advance
+        self._pictures: dict[int, str] = {}
+
+    def find(self, media: Sequence[MediaFile]) -> list[Chapter]:
+        """Return a chapter for each slide; raises OSError where the disk does not take its picture."""
+        slides = list(islice(self._slides(media), MOST))
+        self._keep([slide for slide in slides if not slide.is_back])
+        texts = self._texts()
+        return [self._chapter(slide, *texts.get(slide.number, ("", ""))) for slide in slides]
+
+    def _slides(self, media: Sequence[MediaFile]) -> Iterator[Slide]:
+        """Give each slide of the files that hold slides only, or else of the program, when it has ended."""
+        isolated = self._isolated(media)
+        files = isolated or program_files(media)
+        changes = Changes(self._wishes.least_s)
+        for index, file in enumerate(files):
+            path = self._root / file.file
+            for keyframe in keyframes(path, STEP_S, end_s=file.duration_s, rough=True):
+                at_s = keyframe[0]
+                self._advance((index + at_s / max(file.duration_s, 0.1)) / len(files) * FOUND)
+                where = SlidesView() if isolated else self._view(file.offset_s + at_s)
+                seen = sight(keyframe, path, file.offset_s, where) if where else None
+                if seen is not None:
+                    yield from changes.see(seen)
+        yield from changes.end()
+
+    def _view(self, at_s: float) -> SlidesView | None:
+        """Return where slides are at `at_s` of media time; None where none are seen."""
+        place = bisect_right(self._spans, at_s, key=lambda span: span[0])
+        return self._spans[max(0, place - 1)][1]
+
+    def _isolated(self, media: Sequence[MediaFile]) -> list[MediaFile]:
+        stems = self._wishes.isolated[:1]
+        return [file for file in media if Path(file.file).name.split(".")[0] in stems]
+
+    def _keep(self, slides: Sequence[Slide]) -> None:
+        """Write the pictures of slides; one that does not decode any more has none."""
+        for file, of_file in groupby(slides, lambda slide: slide.place.file):
+            shown = list(of_file)
+            pictures = pictures_at(file, [slide.place.at_s for slide in shown])
+            for slide, picture in zip(shown, pictures, strict=False):
+                self._advance(FOUND)  # hundreds, on a slow disk: it gets on
+                if picture is not None:
+                    self._write(slide.number, slide_jpeg(picture, slide.place.area))
+        self._sweep()
+
+    def _write(self, number: int, picture: bytes) -> None:
+        name = f"{SLIDES_FOLDER}/{number:03}.jpg"
+        self._disk.make_folder(self._root / SLIDES_FOLDER)
+        self._disk.write(self._root / name, picture)
+        self._pictures[number] = name
+
+    def _sweep(self) -> None:
+        """Remove the pictures of an earlier attempt that found more."""
+        folder = self._root / SLIDES_FOLDER
+        for left in folder.glob("*.jpg") if folder.is_dir() else ():
+            if left.relative_to(self._root).as_posix() not in self._pictures.values():
+                self._disk.unlink(left)
+
+    def _texts(self) -> dict[int, tuple[str, str]]:
+        until_s, texts = time.monotonic() + self._wishes.text_s, {}
+        for done, (place, name) in enumerate(self._pictures.items()):
+            texts[place] = read_slide(self._root / name, self._wishes.languages, until_s)
+            self._advance(FOUND + (1 - FOUND) * done / len(self._pictures))
+        return texts
+
+    def _chapter(self, slide: Slide, read: str, text: str) -> Chapter:
+        title = read or words_of("slides", "slide", self._language, number=slide.number)
+        return Chapter(
+            start_s=round(slide.start_s, 3),
+            title=words_of("slides", "again", self._language, title=title) if slide.is_back else title,
+            source="slide",
+            text=text,
+            thumbnail=self._pictures.get(slide.number),
+        )

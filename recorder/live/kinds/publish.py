@@ -1,0 +1,279 @@
+"""The child's work: FLV from standard input to an RTMP server, each failure with its reason.
+
+libavformat reports most failures of RTMP as "Input/output error"; its log tells how far it had come, and those steps
+tell failures apart. Nothing of the log is passed on but what the server itself said and, where the fault is this
+PC's own, the last error; both redacted.
+"""
+
+import contextlib
+import fcntl
+import logging
+import os
+import socket
+import struct
+import time
+from collections.abc import Callable
+
+import av
+import av.logging
+from av.container import OutputContainer
+from av.error import FFmpegError
+
+from devices.uplink.tcp_info import TCP_NOTSENT_LOWAT, tcp_info
+from recorder.live.incoming import SENT_EVERY_S, add_streams, packets
+from recorder.live.kind import Tell
+from recorder.live.protocol import Outcome, Report, Request, Sent
+from recorder.live.reason import Reason, no_way
+from recorder.live.trust import certificate_problem, trusted_authorities
+from recorder.live.url import RtmpUrl, redact
+
+SOON_S = 5.0
+"""A server that hangs up sooner may do so because of the key: some take every stream first. Or its program fails."""
+LONGEST_DETAIL = 200
+"""Characters of libav's or a server's own words that are passed on."""
+
+_STEPS = (
+    ("Starting connection attempt", "connect"),
+    ("Successfully connected", "secure"),
+    ("Handshaking", "handshake"),
+    ("Proto = ", "application"),
+    ("Sending publish command", "publish"),
+)
+_SERVER_SAYS = "Server error: "
+_NOT_TRUSTED = ("certificate failed verification", "does not match hostname")
+_BUSY = ("already", "busy", "in use")
+_SIOCOUTQ = 0x5411  # linux/sockios.h: bytes that were written and not acknowledged
+_SHORTEST_S = 0.1
+_JUDGED_BYTES = 32_768
+"""So much must have come before anything is judged: the room of the other side's kernel changes in steps."""
+_LEAST_READ = 0.35
+"""Part of what came: some of the room that is freed is the kernel's better guess of what a packet takes."""
+
+
+class Journal(logging.Handler):
+    """How far an attempt has come, from libav's log; each step is reported as it is entered."""
+
+    def __init__(self, report: Tell, secrets: tuple[str, ...]) -> None:
+        super().__init__(level=1)
+        self._report = report
+        self._secrets = secrets
+        self.step = "load"
+        self.blocking_since = self.live_since = time.monotonic()
+        self.server_said = ""
+        self.last_error = ""
+        self.not_trusted = False
+        self.not_resolved = False
+
+    def enter(self, step: str) -> None:
+        """Begin the next step."""
+        self.step = step
+        self.blocking_since = self.live_since = time.monotonic()
+        if step in {"connect", "live"}:
+            self.server_said = ""  # what it asks before a login is tried, or had to say of what it takes all the same
+        self._report(step)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take note of one line of the log."""
+        line = record.getMessage()
+        for beginning, step in _STEPS:
+            if line.startswith(beginning):
+                self.enter(step)
+        if line.startswith(_SERVER_SAYS):
+            self.server_said = self._fit_to_be_told(line.removeprefix(_SERVER_SAYS))
+        if record.levelno >= logging.ERROR:
+            self.last_error = self._fit_to_be_told(line)
+        self.not_trusted = self.not_trusted or any(words in line for words in _NOT_TRUSTED)
+        self.not_resolved = self.not_resolved or line.startswith("Failed to resolve hostname")
+
+    def _fit_to_be_told(self, words: str) -> str:
+        """Return somebody else's words without what is secret, and without what would steer a terminal."""
+        printable = "".join(character if character.isprintable() else " " for character in words.strip())
+        return redact(printable, self._secrets)[:LONGEST_DETAIL]
+
+
+def publish(request: Request, url: RtmpUrl, report: Tell) -> Report:
+    """Stream until the input ends or the connection does; return the last report."""
+    journal = Journal(report, url.secrets)
+    logger = logging.getLogger("libav")
+    logger.addHandler(journal)
+    logger.setLevel(1)
+    logger.propagate = False
+    av.logging.set_skip_repeated(False)
+    av.logging.set_level(av.logging.ERROR)
+    try:
+        _copy(request, url, journal, report)
+    except (FFmpegError, OSError, EOFError, ValueError, LookupError) as error:
+        return _failure(error, journal, request, url)
+    return Outcome()
+
+
+def _copy(request: Request, url: RtmpUrl, journal: Journal, report: Tell) -> None:
+    sink = _open_sink(request, url)
+    add_streams(sink, request)
+    av.logging.set_level(av.logging.DEBUG)
+    sink.start_encoding()
+    av.logging.set_level(av.logging.ERROR)
+    link = TcpLink(_tune_socket(request.held_bytes))
+    journal.enter("live")
+    next_report, dts_s = 0.0, 0.0
+    for packet, dts_s in packets(sink):
+        journal.blocking_since = time.monotonic()
+        sink.mux(packet)
+        if journal.blocking_since >= next_report:
+            report(link.sent(dts_s))
+            next_report = journal.blocking_since + SENT_EVERY_S
+    report(link.sent(dts_s))
+    sink.close()
+
+
+def _open_sink(request: Request, url: RtmpUrl) -> OutputContainer:
+    options = {
+        "rtmp_app": url.application,
+        "rtmp_playpath": url.key,
+        "rw_timeout": str(round(request.io_timeout_s * 1_000_000)),
+        "tcp_nodelay": "1",
+        "flvflags": "no_duration_filesize",
+        "flush_packets": "1",
+        "max_interleave_delta": "1000000",
+    }
+    if url.scheme == "rtmps":
+        options["tls_verify"] = "1"
+        ca_file = trusted_authorities(request.ca_file)
+        if ca_file:
+            options["ca_file"] = ca_file
+    return av.open(url.server, "w", format="flv", options=options)
+
+
+def _tune_socket(held_bytes: int) -> socket.socket | None:
+    """Set what libavformat has no options for, and return the connection.
+
+    The kernel may hold `held_bytes` unsent: more would only hide from the destination's queue that the link is slow.
+    Small messages went out at once while the connection was set up; from here on libavformat's many small writes
+    shall fill whole segments, which saves three quarters of the packets. BBR does not take every lost packet for
+    congestion: at 3 % loss it carries several times of what CUBIC does. Only administrators can allow it
+    (net.ipv4.tcp_allowed_congestion_control).
+    """
+    connections = tcp_sockets()
+    for connection in connections:
+        with contextlib.suppress(OSError):
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"bbr")
+        with contextlib.suppress(OSError):
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 0)
+            connection.setsockopt(socket.IPPROTO_TCP, TCP_NOTSENT_LOWAT, held_bytes)
+    for other in connections[1:]:
+        other.detach()
+    return connections[0] if connections else None
+
+
+def _failure(error: Exception, journal: Journal, request: Request, url: RtmpUrl) -> Outcome:
+    """Find the reason in what the server said, the kind of error, and the step it happened in."""
+    if journal.server_said:
+        busy = any(word in journal.server_said.lower() for word in _BUSY)
+        return Outcome(Reason.ALREADY_PUBLISHING if busy else Reason.REJECTED, journal.server_said)
+    if journal.not_trusted:
+        problem = certificate_problem(url.host, url.port, request.ca_file)
+        return Outcome(Reason.CERTIFICATE, redact(problem, url.secrets))
+    if journal.not_resolved:
+        return Outcome(Reason.UNKNOWN_HOST)
+    waited_s = time.monotonic() - journal.blocking_since
+    if isinstance(error, TimeoutError) or waited_s > 0.9 * request.io_timeout_s:
+        return Outcome(Reason.STALLED if journal.step == "live" else Reason.TIMEOUT)
+    blamed = _reason_by_step(error, journal.step, secure=url.scheme == "rtmps")
+    if journal.step == "live" and blamed and time.monotonic() - journal.live_since < SOON_S:
+        return Outcome(Reason.CLOSED, "soon after it took the stream: its program fails, or the key is wrong")
+    return blamed or Outcome(Reason.FAILED, _own_fault(error, journal))
+
+
+def _reason_by_step(error: Exception, step: str, *, secure: bool) -> Outcome | None:
+    """Return what a failure in `step` means where the network or the server is to blame, or None."""
+    if isinstance(error, ValueError | LookupError) and step in {"publish", "live"}:
+        return None  # connected, and libav refuses what it is given
+    if step == "connect" or (step == "secure" and not secure):
+        if isinstance(error, ConnectionRefusedError):
+            return Outcome(Reason.REFUSED)
+        lost = no_way(error.errno if isinstance(error, OSError) else None)
+        return Outcome(lost.reason, lost.detail)
+    return {
+        "secure": Outcome(Reason.TLS),
+        "handshake": Outcome(Reason.CLOSED, "before the RTMP handshake was done"),
+        "application": Outcome(Reason.REJECTED, "when the application was named"),
+        "publish": Outcome(Reason.REJECTED, "when the key was given"),
+        "live": Outcome(Reason.CLOSED),
+    }.get(step)
+
+
+def _own_fault(error: Exception, journal: Journal) -> str:
+    """Say in which step what went wrong, for whoever is to mend it."""
+    said = journal.last_error or (error.strerror if isinstance(error, FFmpegError) else "") or type(error).__name__
+    return f"{journal.step}: {said}"
+
+
+# The connection
+
+
+def tcp_sockets() -> list[socket.socket]:
+    """Return this process's TCP sockets; they stay whose they were, so detach each, never close it."""
+    found = []
+    for number in map(int, os.listdir("/proc/self/fd")):  # noqa: PTH208 - numbers, not paths
+        if number <= 2:
+            continue
+        with contextlib.suppress(OSError):  # not a socket, or gone by now
+            one = socket.socket(fileno=number)
+            if one.type == socket.SOCK_STREAM and one.family in (socket.AF_INET, socket.AF_INET6):
+                found.append(one)
+            else:
+                one.detach()
+    return found
+
+
+class TcpLink:
+    """The connection that libavformat has opened, of which it tells nobody the socket; None: there is none to look at.
+
+    The other side's kernel takes megabytes for a program that reads nothing any more, and says how much more it has
+    room for. While its program reads, the room stays as large as it was, or grows; while it does not, nearly every byte
+    that comes makes it smaller.
+    """
+
+    def __init__(self, connection: socket.socket | None, now_s: Callable[[], float] = time.monotonic) -> None:
+        self._connection = connection
+        self._now_s = now_s
+        self._rated: tuple[float, int] | None = None
+        self._bps: float | None = None
+        self._read_s, self._read_at = now_s(), 0
+        """When something was last seen to be read, and how many bytes had come by then."""
+        self._judged_at, self._window = 0, 0
+
+    def sent(self, dts_s: float) -> Sent:
+        """Return how the connection is, with all up to `dts_s` in it; None for what the kernel does not tell."""
+        if self._connection is None:
+            return Sent(dts_s)
+        try:
+            info = tcp_info(self._connection)
+            held = struct.unpack("i", fcntl.ioctl(self._connection.fileno(), _SIOCOUTQ, bytes(4)))[0]
+        except OSError:
+            return Sent(dts_s)
+        acked, delivered = info.acknowledged_bytes, info.delivered_bytes
+        if info.rtt_s is None or acked is None or delivered is None:
+            return Sent(dts_s, unsent_bytes=held)
+        unread_s = 0.0 if info.window_bytes is None else self.unread_s(acked, info.window_bytes)
+        # One lost packet keeps all after it from being acknowledged for a round trip, which is no slow link.
+        return Sent(dts_s, info.rtt_s * 1000, held, self.delivered_bps(delivered), unread_s, info.in_flight_segments)
+
+    def delivered_bps(self, delivered: int) -> float | None:
+        """Return the rate since the last look, the one before where that was just now; None at the first."""
+        now_s = self._now_s()
+        before_s, before = self._rated or (now_s, delivered)
+        if now_s - before_s >= _SHORTEST_S:
+            self._bps = max(0.0, (delivered - before) * 8 / (now_s - before_s))
+        if self._rated is None or now_s - before_s >= _SHORTEST_S:
+            self._rated = now_s, delivered
+        return self._bps
+
+    def unread_s(self, acknowledged: int, window: int) -> float:
+        """Return for how long nothing was read, from the bytes `acknowledged` in all and the `window` after them."""
+        now_s, came = self._now_s(), acknowledged - self._judged_at
+        if came >= _JUDGED_BYTES:
+            if came + window - self._window >= _LEAST_READ * came:
+                self._read_s, self._read_at = now_s, acknowledged
+            self._judged_at, self._window = acknowledged, window
+        return now_s - self._read_s if acknowledged - self._read_at >= _JUDGED_BYTES else 0.0

@@ -1,0 +1,295 @@
+"""The child's work for SRT: FLV from standard input, as MPEG-TS to whoever was called or has called.
+
+Nothing here blocks in libsrt, so that a connection that stands still is seen. What keeps a slow link from being
+flooded is told in recorder.live.kinds.pace and docs/decisions/0028.
+"""
+
+import socket
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import av
+from av.error import FFmpegError
+
+from devices.uplink.connecting import Patience, with_a_way
+from recorder.live.incoming import SENT_EVERY_S, add_streams, packets
+from recorder.live.kind import Tell
+from recorder.live.kinds.libsrt import BROKEN, CONNECTED, PAYLOAD, Admits, Option, SrtSocket, Statistics
+from recorder.live.kinds.pace import Pace
+from recorder.live.protocol import Outcome, Report, Request, Sent
+from recorder.live.reason import NotLive, Reason, no_way
+from recorder.live.url import SrtUrl, redact
+
+SILENT_S = 4.0
+"""A peer that acknowledges nothing for so long is gone. libsrt's own limit cannot be below 4.8 s."""
+HELD_MS = 1000
+"""What may wait in SRT's buffer, beyond the latency, before no more is given to it."""
+OVERHEAD = 2.0
+"""How much may be on the wire for what is given: as much again for what was lost.
+
+libsrt's default is no bound at all, and its own estimate of what it is given lags behind: packets wait in it until they
+are too late.
+"""
+
+QUIET_S = 0.25
+"""libsrt says how long its buffer is on the average of a while: where nothing is acknowledged, it seems to shrink."""
+
+_LOOK_S = 0.02
+_STILL_LISTENING_S = 1.0
+_TO_DRAIN_S = 1.0
+_LONGEST_PLAYOUT_S = 1.5
+_CONFLICT, _FORBIDDEN = 1409, 1403  # access_control.h
+_MUXER = {"flush_packets": "1", "max_interleave_delta": "1000000", "mpegts_flags": "resend_headers"}
+
+_NEXT_AFTER = (Reason.REFUSED, Reason.UNREACHABLE, Reason.TIMEOUT)
+"""Why the next address of a host is called: what answers otherwise is there, and another one would say the same."""
+
+
+def publish(request: Request, url: SrtUrl, report: Tell) -> Report:
+    """Stream until the input ends or the connection does; return the last report."""
+    step = "listen" if url.listens else "connect"
+    try:
+        connection = _answer(request, url, report) if url.listens else _call(request, url, report)
+        step = "live"
+        report("live")
+        _Stream(connection, request, url, report).copy()
+        connection.close()
+    except NotLive as lost:
+        return Outcome(lost.reason, lost.detail)
+    except (FFmpegError, OSError, EOFError, ValueError, LookupError) as error:
+        said = error.strerror if isinstance(error, FFmpegError) else str(error)
+        return Outcome(Reason.FAILED, redact(f"{step}: {said}", url.secrets)[:200])
+    return Outcome()
+
+
+# To a connection
+
+
+def _prepared(url: SrtUrl, family: int, request: Request) -> SrtSocket:
+    """Return a socket with what must be set before it is connected."""
+    one = SrtSocket()
+    one.set(Option.LATENCY, url.latency_ms)
+    one.set(Option.SNDDROPDELAY, HELD_MS + 500)
+    one.set(Option.CONNTIMEO, round(request.connect_timeout_s * 1000))
+    if url.passphrase:
+        one.set(Option.PBKEYLEN, url.key_bytes)
+        one.set(Option.PASSPHRASE, url.passphrase)
+    if family == socket.AF_INET6:
+        one.set(Option.IPV6ONLY, int(bool(url.host)))
+    return one
+
+
+def _call(request: Request, url: SrtUrl, report: Tell) -> SrtSocket:
+    """Return a connection to whoever listens at the first address that answers; the others have their share of time."""
+    report("connect")
+    patience, lost = Patience.of(request.connect_timeout_s, threading.Event()), NotLive(Reason.UNREACHABLE)
+    addresses = with_a_way(socket.getaddrinfo(url.host, url.port, type=socket.SOCK_DGRAM))
+    for index, (family, _, _, _, address) in enumerate(addresses):
+        one = _prepared(url, family, request)
+        try:
+            _call_at(one, family, address, url, patience.share(len(addresses) - index))
+        except NotLive as why:
+            one.close()  # or it goes on calling
+            if why.reason is not Reason.UNREACHABLE:  # which says less than what became of another address
+                lost = why
+            if why.reason not in _NEXT_AFTER:
+                break
+        else:
+            return one
+    raise lost
+
+
+def _call_at(one: SrtSocket, family: int, address: Any, url: SrtUrl, patience: Patience) -> None:
+    """Connect to an address; raises NotLive and OSError."""
+    if url.stream_id:
+        one.set(Option.STREAMID, url.stream_id)
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        probe.settimeout(0)
+        _ask(probe, lambda: probe.connect(address))
+        one.connect(family, address)
+        turn = 0
+        while (state := one.state) != CONNECTED:
+            if state >= BROKEN or not patience.slice_s():
+                raise _turned_away(*one.reject_reason)
+            # libsrt does not hear that nobody has the port; a socket of our own does.
+            _ask(probe, lambda: probe.send(b"\0") if turn % 20 == 0 else probe.recv(1))  # noqa: B023 - called here
+            turn += 1
+            time.sleep(_LOOK_S)
+
+
+def _ask(probe: socket.socket, what: Callable[[], object]) -> None:
+    try:
+        what()
+    except BlockingIOError:
+        pass
+    except ConnectionRefusedError:
+        raise NotLive(Reason.REFUSED) from None
+    except OSError as error:
+        probe.close()
+        raise no_way(error.errno) from None
+
+
+def _turned_away(code: int, word: str) -> NotLive:
+    """Return what libsrt's code for a connection that was not made means."""
+    known = {
+        5: (Reason.ALREADY_PUBLISHING, "it takes no further connection"),
+        10: (Reason.REJECTED, "wrong passphrase"),
+        11: (Reason.REJECTED, "only one side has a passphrase"),
+        17: (Reason.REJECTED, "the two sides encrypt differently"),
+        0: (Reason.TIMEOUT, ""),
+        16: (Reason.TIMEOUT, ""),
+        1401: (Reason.REJECTED, "the stream id was not accepted"),
+        1403: (Reason.REJECTED, "the stream id was not accepted"),
+        1404: (Reason.REJECTED, "the stream id is not known there"),
+        1402: (Reason.REJECTED, "it has too much to do"),
+        1409: (Reason.ALREADY_PUBLISHING, ""),
+        1423: (Reason.ALREADY_PUBLISHING, ""),
+    }
+    return NotLive(*known.get(code, (Reason.REJECTED, f"{word} {code}")))
+
+
+def _answer(request: Request, url: SrtUrl, report: Tell) -> SrtSocket:
+    """Return a connection to the first that calls and may; whoever calls later is turned away."""
+    served: list[SrtSocket] = []
+
+    def admits(stream_id: str) -> int:
+        if url.stream_id and stream_id != url.stream_id:
+            return _FORBIDDEN
+        return _CONFLICT if served else 0
+
+    listener = _listener(request, url, admits)
+    told_s = 0.0
+    while (caller := listener.accept()) is None:
+        if time.monotonic() - told_s > _STILL_LISTENING_S:
+            report("listen")
+            told_s = time.monotonic()
+        time.sleep(_LOOK_S)
+    served.append(caller)
+    caller.listener = listener  # stays open, or others would not be told that somebody was first
+    return caller
+
+
+def _listener(request: Request, url: SrtUrl, admits: Admits) -> SrtSocket:
+    error = ""
+    for host in (url.host,) if url.host else ("::", "0.0.0.0"):  # noqa: S104 - whoever sets no host wants all; no IPv6: IPv4
+        found = socket.getaddrinfo(host, url.port, type=socket.SOCK_DGRAM, flags=socket.AI_PASSIVE)
+        family, _, _, _, address = found[0]
+        listener = _prepared(url, family, request)
+        try:
+            listener.listen(family, address, admits)
+        except OSError as why:
+            listener.close()
+            error = str(why)
+        else:
+            return listener
+    raise NotLive(Reason.FAILED, f"waiting for a caller: {error}")
+
+
+# Over it
+
+
+class _Stream:
+    """What comes in, on its way into a connection."""
+
+    def __init__(self, connection: SrtSocket, request: Request, url: SrtUrl, report: Tell) -> None:
+        self._connection = connection
+        self._request = request
+        self._listens = url.listens
+        self._report = report
+        self._data = bytearray()
+        self._pace = Pace(url.latency_ms, request.bit_rate)
+        self._allowed = 0.0
+        self._held_ms = url.latency_ms + HELD_MS
+        self._statistics = connection.statistics()
+        self._looked_s = self._heard_s = self._surely_s = time.monotonic()
+        """When it was looked at; when the peer was heard: at a look, or as early as after the one before."""
+        self._heard = self._left = 0
+        self._arrived_s = 0.0
+
+    def write(self, data: bytes) -> int:
+        """Take what the muxer makes."""
+        self._data += data
+        return len(data)
+
+    def copy(self) -> None:
+        """Copy until the input ends and all of it has arrived; raises NotLive."""
+        sink = av.open(self, "w", format="mpegts", options=_MUXER)
+        add_streams(sink, self._request)
+        next_report, dts_s = 0.0, 0.0
+        for packet, dts_s in packets(sink):
+            before = len(self._data)
+            sink.mux(packet)
+            self._pace.came(len(self._data) - before, dts_s)
+            self._send(PAYLOAD)
+            if time.monotonic() >= next_report:
+                self._report(self._sent(dts_s))
+                next_report = time.monotonic() + SENT_EVERY_S
+        sink.close()
+        self._send(1)
+        self._report(self._sent(dts_s))
+        self._drain()
+
+    def _send(self, least: int) -> None:
+        """Send messages as long as there are `least` bytes for one."""
+        began = time.monotonic()
+        while len(self._data) >= least:
+            self._look()
+            wait_s = self._pace.wait_s()
+            if self._statistics.msSndBuf > self._held_ms:
+                wait_s = _LOOK_S
+            if wait_s == 0.0:
+                try:
+                    if self._connection.send(bytes(self._data[:PAYLOAD])):
+                        self._pace.given(min(PAYLOAD, len(self._data)))
+                        del self._data[:PAYLOAD]
+                        began = time.monotonic()
+                        continue
+                except OSError:
+                    raise self._gone() from None
+            if time.monotonic() - began > self._request.io_timeout_s:
+                raise NotLive(Reason.STALLED)
+            time.sleep(wait_s or _LOOK_S)
+
+    def _look(self) -> None:
+        """Ask libsrt now and then how the connection is; raises NotLive where it is none any more."""
+        now_s = time.monotonic()
+        if now_s - self._looked_s < _LOOK_S:
+            return
+        before_s, self._looked_s = self._looked_s, now_s
+        found = self._connection.statistics()
+        if self._connection.state != CONNECTED:  # and so may the statistics be: all 0
+            raise self._gone()
+        self._statistics = found
+        self._pace.look(found)
+        if not 0.95 < self._pace.bps / (self._allowed or 1.0) < 1.05:
+            self._allowed = self._pace.bps
+            self._connection.set(Option.MAXBW, round(self._allowed * OVERHEAD / 8))
+        left = found.pktSentTotal + found.pktSndDropTotal
+        # Where nothing has left since then, there is nothing to acknowledge.
+        if found.heard != self._heard or left == self._left:
+            self._heard, self._left = found.heard, left
+            self._heard_s, self._surely_s = now_s, before_s
+        elif now_s - self._heard_s > SILENT_S:
+            raise self._gone()
+
+    def _gone(self) -> NotLive:
+        if time.monotonic() - self._surely_s > SILENT_S:  # on a busy PC libsrt may be the first to give it up
+            return NotLive(Reason.STALLED, f"nothing was acknowledged for {SILENT_S:.0f} s")
+        return NotLive(Reason.CALLER_LEFT if self._listens else Reason.CLOSED)
+
+    def _sent(self, dts_s: float) -> Sent:
+        """Say how far it is: what libsrt holds still waits for the network, for as long as it has waited already."""
+        found: Statistics = self._statistics
+        if self._looked_s - self._heard_s <= QUIET_S:
+            self._arrived_s = dts_s - found.msSndBuf / 1000
+        return Sent(self._arrived_s, found.rtt_ms, found.byteSndBuf + len(self._data), self._pace.delivered_bps)
+
+    def _drain(self) -> None:
+        """Wait until everything was acknowledged, and played: a receiver forgets what it still holds at the end."""
+        deadline = time.monotonic() + _TO_DRAIN_S
+        while (found := self._connection.statistics()).pktSndBuf and time.monotonic() < deadline:
+            time.sleep(_LOOK_S)
+        if self._connection.state == CONNECTED:
+            time.sleep(min(found.msSndTsbPdDelay / 1000 + 0.1, _LONGEST_PLAYOUT_S))

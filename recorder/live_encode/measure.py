@@ -1,0 +1,96 @@
+"""Measures the headroom of this PC in idle time: `python -m recorder.live_encode.measure`, a Question on its input."""
+
+import os
+import resource
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from config.errors import LiputError
+from config.settings.schema import Profile
+from devices.host.child import end_with_parent
+from devices.host.priority import NICEST, be_at_least
+
+if TYPE_CHECKING:
+    import av
+
+    from capture.source import VideoFormat
+    from recorder.live_encode.headroom import Headroom
+
+MOST_CPU_S = 120
+
+
+class Question(msgspec.Struct, frozen=True):
+    """A session's encodes: by `profile`, with at most `most` bits a second for its live side.
+
+    `videos` are the words for its sources, () for the best that is plugged in, None for a synthetic camera. The file
+    `settings` has the controls of cameras.
+    """
+
+    profile: Profile
+    most: int
+    videos: tuple[str, ...] | None = None
+    settings: str | None = None
+
+
+def encode_question(asked: Question) -> bytes:
+    """Return `asked` as JSON."""
+    return msgspec.json.encode(asked, enc_hook=str)  # of the rate, a fraction
+
+
+def main() -> None:
+    """Answer the question on standard input."""
+    end_with_parent()
+    be_at_least(NICEST)
+    with suppress(OSError):
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_CPU, (MOST_CPU_S, MOST_CPU_S + 1))  # the first ends it by SIGXCPU
+    text = sys.stdin.buffer.read()
+    asked = msgspec.json.decode(text, type=Question, dec_hook=lambda _kind, rate: Fraction(rate))
+    sys.stdout.buffer.write(msgspec.json.encode(_answer(asked)))
+
+
+def _answer(asked: Question) -> "Headroom":
+    # Only now: what loads the media libraries is to be as modest as what uses them.
+    from capture.sources.kind import SourceRequirements
+    from config.settings.loading import load_settings
+    from devices.host.clock import SystemClock
+    from recorder.live_encode.measuring import given_pictures
+
+    if asked.videos is not None:
+        profile = asked.profile
+        wanted = SourceRequirements(profile.width, profile.height, profile.fps, profile.audio_channels)
+        settings = load_settings(Path(asked.settings) if asked.settings else None)
+        with suppress(LiputError), given_pictures(asked.videos, wanted, settings, SystemClock()) as given:
+            return _measured(asked, *given)
+    return _measured(asked)
+
+
+def _measured(
+    asked: Question,
+    form: "VideoFormat | None" = None,
+    count: int = 0,
+    pictures: "Iterator[av.VideoFrame] | None" = None,
+) -> "Headroom":
+    """Measure with the pictures of `count` sources; those of a single one, of this `form`, are a session's own."""
+    from capture.source import Matrix, VideoFormat
+    from recorder.encode.encoder import AudioSettings
+    from recorder.encode.x264 import video_settings
+    from recorder.live_encode.measuring import measure_headroom
+
+    profile = asked.profile
+    if form is None or count > 1:
+        form = VideoFormat(profile.width, profile.height, profile.fps, form.matrix if form else Matrix.BT601)
+    sound = AudioSettings(profile.audio_channels, profile.audio_bitrate)
+    found = measure_headroom(video_settings(profile, form), sound, asked.most, pictures)
+    return msgspec.structs.replace(found, real_sources=count)
+
+
+if __name__ == "__main__":
+    main()

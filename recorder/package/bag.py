@@ -1,0 +1,225 @@
+"""The text formats of BagIt 1.0 (RFC 8493): declaration, manifests and bag-info, written and read.
+
+bag-info values stand on one line each, however long: the RFC recommends folding at 79 characters and allows longer
+lines, and readers disagree on whether a fold is part of the value. What others have folded is read.
+
+A package may come from anywhere: no path of a manifest is opened that was not judged here.
+"""
+
+import codecs
+import hashlib
+import re
+import unicodedata
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import NamedTuple
+
+from recorder.package.manifest import Problem, ProblemKind
+
+DECLARATION = "BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n"
+DECLARATION_FILE = "bagit.txt"
+INFO_FILE = "bag-info.txt"
+MANIFEST_FILE = "manifest-sha256.txt"
+TAG_MANIFEST_FILE = "tagmanifest-sha256.txt"
+FETCH_FILE = "fetch.txt"
+PAYLOAD = "data/"
+
+_ENCODE = {"%": "%25", "\r": "%0D", "\n": "%0A"}
+_DECODE = {"%25": "%", "%0D": "\r", "%0A": "\n"}
+MANIFEST = re.compile(r"(?:tag)?manifest-(?P<algorithm>[a-z0-9-]+)\.txt")
+"""What a manifest is called, of the payload or of tag files."""
+_LINE_END = r"(?:\r\n|\r|\n)"
+_DECLARED = re.compile(
+    rf"BagIt-Version(?P<blank>[ \t]*):[ \t]*(?P<major>\d+)\.(?P<minor>\d+)(?P<end>[ \t]*){_LINE_END}"
+    rf"Tag-File-Character-Encoding[ \t]*:[ \t]*(?P<encoding>\S+)[ \t]*{_LINE_END}?"
+)
+
+
+class BagForm(NamedTuple):
+    """What a bag declares: the version of BagIt, and the encoding of its other tag files."""
+
+    version: tuple[int, int] = (1, 0)
+    encoding: str = "utf-8"
+
+
+FORM = BagForm()
+"""What our packages declare."""
+
+
+class BagFormatError(ValueError):
+    """A line of a tag file that is not what RFC 8493 says it should be; the message says which line and why."""
+
+
+def read_declaration(content: bytes) -> BagForm:
+    """Return what `bagit.txt` declares, lines ended in any of the three ways; raises BagFormatError."""
+    match = _DECLARED.fullmatch(_text(content))
+    if match is None:
+        raise BagFormatError("it has not a version of BagIt and an encoding, in two lines")
+    version = int(match["major"]), int(match["minor"])
+    if version >= FORM.version and (match["blank"] or match["end"]):
+        raise BagFormatError("it has blanks around the version")
+    try:
+        return BagForm(version, codecs.lookup(match["encoding"]).name)
+    except LookupError:
+        raise BagFormatError(f"the encoding {match['encoding']!r} is not known") from None
+
+
+def algorithm_of(manifest: str) -> str | None:
+    """Return what hashlib calls the algorithm of a manifest; None for another file, and for one that is not known."""
+    match = MANIFEST.fullmatch(manifest)
+    name = match["algorithm"].replace("-", "_") if match else ""
+    return name if name in hashlib.algorithms_guaranteed and not name.startswith("shake") else None
+
+
+def digits_of(algorithm: str) -> int:
+    """Return how many digits a digest has."""
+    return 2 * hashlib.new(algorithm, usedforsecurity=False).digest_size
+
+
+def is_payload_manifest(name: str) -> bool:
+    """Return whether a file at the top of a bag is a manifest of its payload."""
+    return name.startswith("manifest-") and MANIFEST.fullmatch(name) is not None
+
+
+def encode_path(path: str) -> str:
+    """Return `path` as it stands in a manifest: LF, CR and % percent-encoded, nothing else."""
+    return re.sub(r"[%\r\n]", lambda match: _ENCODE[match[0]], path)
+
+
+def decode_path(text: str, form: BagForm = FORM) -> str:
+    """Return the path that stands in a manifest as `text`; before BagIt 1.0 only ends of lines were encoded."""
+    encoded = r"%(?:25|0[DA])" if form.version >= FORM.version else r"%0[DA]"
+    return re.sub(encoded, lambda match: _DECODE[match[0].upper()], text, flags=re.IGNORECASE)
+
+
+def unsafe_path(path: str) -> str | None:
+    """Return why `path` may not stand in a manifest, or None: it must name a file inside the package, one way."""
+    if path.startswith(("/", "~", "\\")):
+        return "it does not start in the package"
+    if "\0" in path:
+        return "it holds a NUL"
+    if any(part in {"", ".", ".."} for part in path.split("/")):
+        return "it holds an empty, `.` or `..` part"
+    return None
+
+
+def manifest_text(digests: Mapping[str, str]) -> bytes:
+    """Return the content of a manifest: a line of digest and path for each entry of `digests` (path to hex digest)."""
+    lines = (f"{digests[path]}  {encode_path(path)}\n" for path in sorted(digests))
+    return "".join(lines).encode()
+
+
+def read_manifest(content: bytes, form: BagForm = FORM, digits: int = 64) -> dict[str, str]:
+    """Return path and lower-case digest, of so many digits, of each line, in the file's order; paths are not judged.
+
+    Raises BagFormatError on a line that is none, on a path that stands twice (before BagIt 1.0: with two digests), and
+    on text that is not in the encoding.
+    """
+    digests: dict[str, str] = {}
+    form_of_line = re.compile(rf"(?P<digest>[0-9A-Fa-f]{{{digits}}})[ \t]+\*?(?P<path>.+)", re.DOTALL)
+    for number, line in enumerate(re.split(_LINE_END, _text(content, form.encoding)), start=1):
+        if not line:
+            continue
+        match = form_of_line.fullmatch(line)
+        if match is None:
+            raise BagFormatError(f"line {number} is not a digest of {digits} digits and a path")
+        path, digest = decode_path(match["path"], form), match["digest"].lower()
+        if path in digests and (form.version >= FORM.version or digests[path] != digest):
+            raise BagFormatError(f"line {number} names {path!r} again")
+        digests[path] = digest
+    return digests
+
+
+def read_fetch(
+    content: bytes, form: BagForm = FORM, refused: Callable[[str, str], object] = lambda _path, _why: None
+) -> dict[str, int]:
+    """Return the paths of a fetch.txt that are safe, with their bytes (0: not said): what of a bag is kept elsewhere.
+
+    `refused` hears of the others, and why. Raises BagFormatError on a line that is not an address, a length and a path,
+    and on text that is not in the encoding.
+    """
+    found = {}
+    for number, line in enumerate(re.split(_LINE_END, _text(content, form.encoding)), start=1):
+        words = line.split(maxsplit=2)
+        if not words:
+            continue
+        if len(words) < 3 or not re.fullmatch(r"[0-9]{1,18}|-", words[1]):  # 18 digits: an exabyte
+            raise BagFormatError(f"line {number} is not an address, a length and a path")
+        path = decode_path(words[2], form)
+        why = unsafe_path(path) or (None if path.startswith(PAYLOAD) else f"it is not below {PAYLOAD}")
+        if why is None:
+            found[path] = 0 if words[1] == "-" else int(words[1])
+        else:
+            refused(path, why)
+    return found
+
+
+def info_text(fields: Iterable[tuple[str, str]]) -> bytes:
+    """Return the content of bag-info.txt; values must be on one line (`names.one_line`), empty ones are left out."""
+    return "".join(f"{label}: {value}\n" for label, value in fields if value).encode()
+
+
+def read_info(content: bytes, form: BagForm = FORM) -> dict[str, str]:
+    """Return the fields of bag-info.txt, the last of each label, unfolded; raises BagFormatError."""
+    fields: dict[str, str] = {}
+    label = ""
+    for number, line in enumerate(re.split(_LINE_END, _text(content, form.encoding)), start=1):
+        if not line.strip():
+            continue
+        if line[0] in " \t" and label:
+            fields[label] = f"{fields[label]} {line.strip()}"
+            continue
+        label, colon, value = line.partition(":")
+        if not colon or not label.strip():
+            raise BagFormatError(f"line {number} has no label")
+        label = label.strip() if form.version < FORM.version else label
+        fields[label] = value.strip()
+    return fields
+
+
+def _text(content: bytes, encoding: str = FORM.encoding) -> str:
+    try:
+        return content.decode(encoding)
+    except UnicodeError as error:
+        where = f"byte {error.start + 1}" if isinstance(error, UnicodeDecodeError) else "it"
+        raise BagFormatError(f"{where} is not {encoding.upper()}") from None
+
+
+def listed_in(
+    manifest: str,
+    content: bytes,
+    there: Collection[str],
+    form: BagForm = FORM,
+    digits: int = 64,
+    spelled: Mapping[str, str] | None = None,
+) -> tuple[dict[str, str], list[Problem]]:
+    """Return path and hex digest of what the `content` of a manifest lists, and what is wrong with it.
+
+    `there` are the paths that need not be missed. What is missing is returned, too; what may not stand there is not.
+    With `spelled`, the names of files by their normal form (NFC), paths may begin with `./` and be composed otherwise.
+    """
+    try:
+        entries = read_manifest(content, form, digits)
+    except BagFormatError as error:
+        return {}, [Problem(manifest, f"is malformed: {error}", ProblemKind.MALFORMED)]
+    if spelled is not None:
+        named = ((path.removeprefix("./"), digest) for path, digest in entries.items())
+        entries = {
+            path if path in there else spelled.get(unicodedata.normalize("NFC", path), path): digest
+            for path, digest in named
+        }
+    problems = []
+    for path in list(entries):
+        reason = _refused(manifest, path)
+        if reason is not None:
+            problems.append(Problem(manifest, f"lists {path!r}, which is refused: {reason}", ProblemKind.UNSAFE))
+            del entries[path]
+        elif path not in there:
+            problems.append(Problem(path, f"is missing; {manifest} lists it", ProblemKind.MISSING))
+    return entries, problems
+
+
+def _refused(manifest: str, path: str) -> str | None:
+    of_payload = manifest.startswith("manifest-")
+    if path.startswith(PAYLOAD) != of_payload:
+        return unsafe_path(path) or f"it is {'not ' if of_payload else ''}below {PAYLOAD}"
+    return unsafe_path(path)

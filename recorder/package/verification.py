@@ -1,0 +1,352 @@
+"""Whether a package is still what it was when it was sealed, however it may have been damaged since.
+
+A package may come from anywhere: no link in it is followed, no path of a manifest is opened that the walk through the
+package has not found, and everything that is wrong is reported, not only the first thing. Other bags are judged by RFC
+8493 and the versions of BagIt before it.
+"""
+
+import unicodedata
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from config.errors import MediaError
+from config.files import read_file
+from recorder.model import names
+from recorder.package import bag, fixity
+from recorder.package.bag import listed_in
+from recorder.package.fixity import Progress, Tally
+from recorder.package.manifest import (
+    AudioTrack,
+    MediaFile,
+    NewerVersion,
+    Package,
+    PackageState,
+    Problem,
+    ProblemKind,
+    Recording,
+    VideoTrack,
+    decode_recording,
+)
+from recorder.package.work import RECORDING_FILE
+
+if TYPE_CHECKING:
+    from recorder.package.media import Span
+
+
+class _Validation:
+    """Looks at one folder, once; `problems` are what was found.
+
+    A package that `is_ours` is a bag with more in it: everything is listed, and `recording.json` describes the media.
+    Without `payload` the files of `data/` are not read. `uncached`: as of `fixity.digests`.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        progress: Progress | None,
+        *,
+        is_ours: bool,
+        payload: bool = True,
+        uncached: bool = False,
+        decode: bool = False,
+    ) -> None:
+        self.problems: list[Problem] = []
+        self._folder = folder
+        self._progress = progress
+        self._is_ours = is_ours
+        self._payload = payload
+        self._uncached = uncached
+        self._is_to_decode = decode
+        self._form = bag.FORM
+        self._files: dict[str, int] = {}
+        self._others: list[str] = []
+        self._elsewhere: dict[str, int] = {}
+
+    def run(self) -> list[Problem]:
+        """Return what is wrong with the bag; nothing when it is whole."""
+        try:
+            self._files, self._others = fixity.walk(self._folder)
+        except OSError as error:
+            self._add(".", f"cannot be read: {error.strerror}", ProblemKind.UNREADABLE)
+            return self.problems
+        for path in self._others:
+            self._add(path, "is a link or a device; a package holds files only", ProblemKind.UNSAFE)
+        self._check_declaration()
+        self._check_fetch()
+        if not self._is_ours and not (self._folder / "data").is_dir():
+            self._add("data", "is missing", ProblemKind.MISSING)
+        listed = self._listed()
+        recording = self._recording() if self._is_ours else None
+        media = recording.media if recording and self._is_to_decode else ()
+        tally = Tally(sum(self._files[path] for path in listed if self._is_read(path)), self._progress)
+        tally.expect(sum(self._files.get(file.file, 0) for file in media))
+        self._check_digests(listed, tally)
+        self._check_info(recording)
+        if recording is not None:
+            self._check_media_files(recording)
+        for file in media:
+            self._decode(file, tally)
+        return self.problems
+
+    def _add(self, file: str, problem: str, kind: ProblemKind) -> None:
+        self.problems.append(Problem(names.storable(file), names.storable(problem), kind))
+
+    def _read(self, name: str) -> bytes | None:
+        """Return the content of a tag file, or None, with the problem noted, when there is none to read."""
+        if name not in self._files:
+            if name not in self._others:
+                self._add(name, "is missing", ProblemKind.MISSING)
+            return None
+        try:
+            return read_file(self._folder / name)
+        except OSError as error:
+            self._add(name, f"cannot be read: {error.strerror}", ProblemKind.UNREADABLE)
+            return None
+
+    def _check_declaration(self) -> None:
+        content = self._read(bag.DECLARATION_FILE)
+        if content is None:
+            return
+        try:
+            form, wrong = bag.read_declaration(content), ""
+        except bag.BagFormatError as error:
+            form, wrong = bag.FORM, f"declares no bag: {error}"
+        if not self._is_ours:
+            self._form = form
+        elif wrong or form != bag.FORM:
+            wrong = "does not declare a BagIt 1.0 package in UTF-8"
+        if wrong:
+            self._add(bag.DECLARATION_FILE, wrong, ProblemKind.MALFORMED)
+
+    def _check_fetch(self) -> None:
+        """Note what is not here, for fetch.txt says where it is; of one of ours it is no problem."""
+        if bag.FETCH_FILE not in self._files:
+            return
+        try:
+            listed = bag.read_fetch(self._read(bag.FETCH_FILE) or b"", self._form, refused=self._refuse)
+        except bag.BagFormatError as error:
+            self._add(bag.FETCH_FILE, f"is malformed: {error}", ProblemKind.MALFORMED)
+            return
+        self._elsewhere = {path: size for path, size in listed.items() if path not in self._files}
+        for path in self._elsewhere if not self._is_ours else ():
+            self._add(path, f"is not here; {bag.FETCH_FILE} says where it is", ProblemKind.MISSING)
+
+    def _refuse(self, path: str, reason: str) -> None:
+        if not self._is_ours:
+            self._add(bag.FETCH_FILE, f"lists {path!r}, which is refused: {reason}", ProblemKind.UNSAFE)
+
+    def _manifests(self) -> dict[str, str]:
+        """Return the algorithm of each manifest that is there; one of an unknown algorithm is a problem."""
+        found = {}
+        for name in filter(bag.MANIFEST.fullmatch, [*self._files, *self._others]):
+            if (algorithm := bag.algorithm_of(name)) is not None:
+                found[name] = algorithm
+            else:
+                self._add(name, "is of an algorithm that is not known here", ProblemKind.MALFORMED)
+        return found
+
+    def _listed(self) -> dict[str, dict[str, str]]:
+        """Return the digests of files that are there, by algorithm; note what is missing, extra or unsafe."""
+        for manifest in (bag.MANIFEST_FILE, bag.TAG_MANIFEST_FILE) if self._is_ours else ():
+            if manifest not in self._files:
+                self._read(manifest)
+        listed: dict[str, dict[str, str]] = {}
+        of_payload = dict[str, set[str]]()
+        for name, algorithm in self._manifests().items():
+            entries = self._entries(name, algorithm)
+            if entries is None:
+                continue
+            if not name.startswith("tag"):
+                of_payload[name] = set(entries)
+            for path, digest in entries.items():
+                if path in self._files:
+                    listed.setdefault(path, {})[algorithm] = digest
+        self._check_complete(of_payload)
+        return listed
+
+    def _entries(self, manifest: str, algorithm: str) -> dict[str, str] | None:
+        """Return what a manifest lists, by the names that the files have here; None where it cannot be read.
+
+        One of ours names each file as it is, and that of tag files lists all of them, but for what may change.
+        """
+        content = self._read(manifest)
+        if content is None:
+            return None
+        spelled = {unicodedata.normalize("NFC", path): path for path in self._files}
+        expected = {*self._files, *self._others, *self._elsewhere}  # need not be missed, or were already
+        entries, problems = listed_in(
+            manifest, content, expected, self._form, bag.digits_of(algorithm), None if self._is_ours else spelled
+        )
+        self.problems += [problem for problem in problems if problem not in self.problems]
+        if any(problem.kind is ProblemKind.MALFORMED for problem in problems):
+            return None
+        for path in self._files if self._is_ours and manifest == bag.TAG_MANIFEST_FILE else ():
+            is_left_out = path == bag.FETCH_FILE or path.startswith(("tagmanifest-", bag.PAYLOAD))
+            if path not in entries and not is_left_out:
+                self._add(path, f"is extra; {manifest} does not list it", ProblemKind.EXTRA)
+        return entries
+
+    def _check_complete(self, manifests: Mapping[str, set[str]]) -> None:
+        """Note what of the payload is in no manifest, or, from version 1.0 on, not in each of them."""
+        if not manifests and not any(bag.is_payload_manifest(problem.file) for problem in self.problems):
+            self._add(".", "has no manifest of its payload", ProblemKind.MISSING)
+        in_each = self._form.version >= (1, 0)
+        groups = manifests.items() if in_each else [(" and ".join(manifests), set().union(*manifests.values()))]
+        for name, paths in groups if manifests else ():
+            for path in self._files:
+                if path.startswith(bag.PAYLOAD) and path not in paths:
+                    self._add(path, f"is extra; {name} does not list it", ProblemKind.EXTRA)
+
+    def _is_read(self, path: str) -> bool:
+        return self._payload or not path.startswith(bag.PAYLOAD)
+
+    def _check_digests(self, listed: Mapping[str, Mapping[str, str]], tally: Tally) -> None:
+        for path, wanted in listed.items():
+            if not self._is_read(path):
+                continue
+            try:
+                found = fixity.digests(self._folder / path, wanted, tally, uncached=self._uncached)
+            except OSError as error:
+                self._add(path, f"cannot be read: {error.strerror}", ProblemKind.UNREADABLE)
+                continue
+            for algorithm, digest in wanted.items():
+                if found[algorithm] != digest:
+                    empty = ", and it is empty" if self._files[path] == 0 else ""
+                    name = algorithm.upper().replace("SHA", "SHA-").replace("-3_", "3-")
+                    self._add(path, f"is changed: its {name} is not the one listed{empty}", ProblemKind.CHANGED)
+
+    def _check_info(self, recording: Recording | None) -> None:
+        """Hold the fields of bag-info.txt to what is there; only of ours there have to be any."""
+        if not self._is_ours and bag.INFO_FILE not in self._files:
+            return
+        content = self._read(bag.INFO_FILE)
+        if content is None:
+            return
+        try:
+            fields = bag.read_info(content, self._form)
+        except bag.BagFormatError as error:
+            self._add(bag.INFO_FILE, f"is malformed: {error}", ProblemKind.MALFORMED)
+            return
+        oxum = fields.get("Payload-Oxum")
+        sizes = [size for path, size in (self._files | self._elsewhere).items() if path.startswith(bag.PAYLOAD)]
+        found = f"{sum(sizes)}.{len(sizes)}"
+        if oxum != found and (self._is_ours or oxum is not None):
+            self._add(bag.INFO_FILE, f"says Payload-Oxum {oxum}, but it is {found}", ProblemKind.INCONSISTENT)
+        if recording is not None and fields.get("External-Identifier") != recording.uuid:
+            self._add(bag.INFO_FILE, f"does not bear the UUID of {RECORDING_FILE}", ProblemKind.INCONSISTENT)
+
+    def _recording(self) -> Recording | None:
+        content = self._read(RECORDING_FILE)
+        if content is None:
+            return None
+        try:
+            return decode_recording(content)
+        except NewerVersion as error:
+            self._add(RECORDING_FILE, str(error), ProblemKind.UNREADABLE)
+            return None
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            self._add(RECORDING_FILE, f"is malformed: {error}", ProblemKind.MALFORMED)
+            return None
+
+    def _check_media_files(self, recording: Recording) -> None:
+        for file in recording.media:
+            size = self._files.get(file.file, self._elsewhere.get(file.file))
+            if size is None and not any(problem.file == file.file for problem in self.problems):
+                self._add(file.file, f"is missing; {RECORDING_FILE} describes it", ProblemKind.MISSING)
+            elif size is not None and size != file.bytes:
+                sizes = f"has {size} bytes; {RECORDING_FILE} says {file.bytes}"
+                self._add(file.file, sizes, ProblemKind.INCONSISTENT)
+
+    def _decode(self, file: MediaFile, tally: Tally) -> None:
+        if file.file not in self._files:
+            return
+        from recorder.package.media import decode_all  # PyAV, which hashing has no use for
+
+        try:
+            decoded = decode_all(self._folder / file.file, tally.add)
+        except MediaError as error:
+            self._add(file.file, error.message, ProblemKind.UNDECODABLE)
+            return
+        for difference in _differences(file, decoded):
+            self._add(file.file, difference, ProblemKind.INCONSISTENT)
+
+
+TOLERANCE_S = 0.1
+"""How far a decoded track may be from the length that its description gives: a few coded frames of sound."""
+
+
+REORDERED = 4
+"""Pictures: as many as x264 moves one by, and one more."""
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """What was found out about a package; `elsewhere`: its media are not here, and were not looked at.
+
+    One that is not `ours` is a bag that somebody else has made.
+    """
+
+    id: str
+    ok: bool
+    problems: Sequence[Problem]
+    decoded: bool
+    elsewhere: bool = False
+    ours: bool = True
+
+    @classmethod
+    def of(cls, package: Package, problems: Sequence[Problem], *, decoded: bool) -> "Verdict":
+        """Return it of a package of an archive, in which `problems` were found."""
+        elsewhere = package.state is PackageState.ELSEWHERE
+        return cls(id=package.id, ok=not problems, problems=problems, decoded=decoded, elsewhere=elsewhere)
+
+
+def verify(
+    folder: Path,
+    *,
+    decode: bool = False,
+    payload: bool = True,
+    progress: Progress | None = None,
+    uncached: bool = False,
+) -> list[Problem]:
+    """Return what is wrong with the package at `folder`; nothing when it is whole.
+
+    Hashes every file; with `decode` also decodes every frame of every file of media and compares with the description.
+    Without `payload` the files of `data/` are not read: only that they are there, no other is, and their sizes are
+    right. `progress` gets bytes done and bytes in all. `uncached`: as of `fixity.sha256`.
+    """
+    validation = _Validation(folder, progress, is_ours=True, payload=payload, uncached=uncached, decode=decode)
+    return validation.run()
+
+
+def verify_anywhere(folder: Path, *, decode: bool = False, progress: Progress | None = None) -> Verdict:
+    """Find out about a package that is in no archive, or about a bag of somebody else's."""
+    is_ours = (folder / RECORDING_FILE).is_file()
+    problems = _Validation(folder, progress, is_ours=is_ours, decode=decode).run()
+    name = names.storable(folder.resolve().name)
+    return Verdict(id=name, ok=not problems, problems=problems, decoded=decode and is_ours, ours=is_ours)
+
+
+def _reordered_s(track: VideoTrack | AudioTrack) -> float:
+    """Return by how much the index may be wrong about the length: it counts in the order of decoding."""
+    try:
+        rate = Fraction(track.rate) if isinstance(track, VideoTrack) else Fraction(0)
+        return float(REORDERED / rate) if rate > 0 else 0.0
+    except (ValueError, ArithmeticError):  # the description of somebody else's package
+        return 0.0
+
+
+def _differences(file: MediaFile, decoded: "dict[int, Span]") -> list[str]:
+    """Return how what was decoded differs from the description: number of pictures, length of each track."""
+    wrong = [f"has {len(decoded)} tracks, not {len(file.tracks)}"] if len(decoded) != len(file.tracks) else []
+    for track in file.tracks:
+        real = decoded.get(track.index)
+        if real is None:
+            wrong.append(f"has no track {track.index}")
+        elif isinstance(track, VideoTrack) and real.frames != track.frames:
+            wrong.append(f"decodes to {real.frames} pictures in track {track.index}, not {track.frames}")
+        elif abs(real.duration_s - track.duration_s) > TOLERANCE_S + _reordered_s(track):
+            wrong.append(f"decodes to {real.duration_s:.3f} s in track {track.index}, not {track.duration_s:.3f} s")
+    return wrong

@@ -1,0 +1,167 @@
+"""The work folder of a session: where the recorder writes what will become a package."""
+
+import contextlib
+import errno
+import os
+import platform
+import re
+from collections.abc import Iterable
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from uuid import uuid4
+
+import msgspec
+
+from config.errors import ArchiveError, PackageBusy
+from config.files import NotRegular, is_regular, json_text, open_regular, read_file
+from recorder.disk.locking import take
+from recorder.model.names import part_of, storable, time_in
+from recorder.package import fixity
+from recorder.package.manifest import Begun, MediaFile, SessionContext, decode_begun, decode_recording
+
+BEGUN_FILE = "begun.json"
+RECORDING_FILE = "metadata/recording.json"
+EVENTS_FILE = "metadata/events.jsonl"
+DEVICES_FILE = "metadata/devices.json"
+CHECKS_FILE = "metadata/checks.json"
+REQUEST_FILE = "metadata/request.json"
+DUBLIN_CORE_FILE = "metadata/dublincore.xml"
+HEALTH_FILE = "metadata/health.jsonl"
+PREMIS_FILE = "metadata/premis.jsonl"
+LEVELS_FILE = "metadata/levels.json"
+DERIVED_FILE = "metadata/derived.json"
+PART_FILE = "metadata/part.json"
+"""`begun.json` as it was, in the package of a part that may be joined to others."""
+METADATA_FILES = frozenset({
+    RECORDING_FILE, EVENTS_FILE, DEVICES_FILE, CHECKS_FILE, REQUEST_FILE, DUBLIN_CORE_FILE, HEALTH_FILE, PREMIS_FILE,
+    LEVELS_FILE, DERIVED_FILE, PART_FILE,
+})  # fmt: skip
+"""All that is in `metadata/` when a session is sealed; of what an earlier attempt wrote nothing is needed."""
+POSTER_FILE = "data/poster.jpg"
+PROGRAM = "program.mp4"
+PROGRAM_FILES = re.compile(r"program(-\d+)?\.mp4")
+"""The program, and what goes on where the parts of a session could not become one file."""
+
+
+def program_files(media: Iterable[MediaFile]) -> list[MediaFile]:
+    """Return those of `media` that hold the program, in the order of their times."""
+    found = (file for file in media if PROGRAM_FILES.fullmatch(Path(file.file).name))
+    return sorted(found, key=lambda file: file.offset_s)
+
+
+class WorkFolder:
+    """A session's folder below `ROOT/.incoming`, laid out as the package it will be, which is called `name`.
+
+    `archive_root` is the archive's folder. `media` is the folder for files of media, `program` the one in it that is
+    recorded; `metadata` that for all else about the session, `events` its log, one JSON object a line.
+
+    Whoever has one holds a lock on it, so that a restart does not seal what another recorder still writes; the lock
+    ends with `release`, with sealing, or with the process. It is on the folder, and on `begun.json` for file systems
+    that lock no folders.
+    """
+
+    def __init__(self, path: Path, begun: Begun) -> None:
+        self.path = path
+        self.begun = begun
+        self.name = path.name
+        self.archive_root = path.parents[1]
+        self.media = path / "data" / "media"
+        self.program = self.media / PROGRAM
+        self.metadata = path / "metadata"
+        self.events = path / EVENTS_FILE
+        self._locks: list[int] = []
+
+    def lock(self) -> None:
+        """Take the lock; raises PackageBusy when another process has it, OSError when the folder cannot be opened.
+
+        A file system without locks is worked on without, and so is a folder that is not there or may not be opened.
+        """
+        hint = "Wait until that session has ended."
+        busy = PackageBusy(f"{self.name} is still being recorded by another Liput", hint=hint)
+        folder = partial(os.open, self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            for opener in (folder, partial(_open, self.path / BEGUN_FILE)):
+                with contextlib.suppress(FileNotFoundError, PermissionError, NotADirectoryError, NotRegular):
+                    self._locks.append(opener())
+                    take(self._locks[-1], busy)
+        except (PackageBusy, OSError):
+            self.release()
+            raise
+
+    def release(self) -> None:
+        """Let go of the lock; idempotent."""
+        while self._locks:
+            os.close(self._locks.pop())
+
+    def has_begun(self) -> bool:
+        """Return whether its `begun.json` is there: while it is, the package is not complete."""
+        return is_regular(self.path / BEGUN_FILE)
+
+    def refuse_irregular(self) -> None:
+        """Raise ArchiveError where a link, a pipe or a device is in it: what is written there would go elsewhere.
+
+        A `begun.json` that is one counts as lost, and is replaced. Raises OSError.
+        """
+        for path in fixity.walk(self.path)[1]:
+            if path != BEGUN_FILE:
+                raise ArchiveError(
+                    f"{self.path / path} is neither a file nor a folder",
+                    hint="Move it out of there, then say liput recover; what was recorded is kept.",
+                )
+
+
+def _open(path: Path) -> int:
+    """Open a file to lock it: to read only where its disk takes nothing any more."""
+    try:
+        return open_regular(path, os.O_RDWR)
+    except OSError as error:
+        if error.errno != errno.EROFS:
+            raise
+        return open_regular(path)
+
+
+def encode_begun(begun: Begun) -> bytes:
+    """Return the content of `begun.json`."""
+    return json_text(begun)
+
+
+def read_begun(folder: Path) -> Begun:
+    """Return what is known about an unfinished session; raises ArchiveError when nothing is to be read.
+
+    Without `begun.json` the package may be complete and only await its rename; it then says so itself.
+    """
+    try:
+        if is_regular(folder / BEGUN_FILE):
+            return decode_begun(read_file(folder / BEGUN_FILE))
+        recording = decode_recording(read_file(folder / RECORDING_FILE))
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise ArchiveError(f"{folder} does not say which session it belongs to: {error}") from None
+    return Begun(
+        uuid=recording.of_session, title=recording.title, started_at=recording.started_at, host=recording.host,
+        context=SessionContext(), part=recording.part, copy=recording.copy,
+    )  # fmt: skip
+
+
+def read_part(folder: Path) -> Begun:
+    """Return what the package at `folder` keeps of its `begun.json`; raises ArchiveError where it keeps nothing."""
+    try:
+        return decode_begun(read_file(folder / PART_FILE))
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise ArchiveError(f"{folder} is no part that could be joined to others: {error}") from None
+
+
+def recall_begun(folder: Path) -> Begun:
+    """Return what is known about an unfinished session, from its folder's name if it does not say itself."""
+    try:
+        return read_begun(folder)
+    except ArchiveError:
+        return Begun(
+            uuid=str(uuid4()), title=storable(folder.name), started_at=time_of(folder), host=platform.node(),
+            context=SessionContext(), part=part_of(folder.name),
+        )  # fmt: skip
+
+
+def time_of(folder: Path) -> datetime:
+    """Return when a session began as far as its folder's name tells, else when the folder last changed."""
+    return time_in(folder.name) or datetime.fromtimestamp(folder.lstat().st_mtime).astimezone()

@@ -1,0 +1,260 @@
+"""What the program shows: its inputs in the places of a layout, a slate for each that is missing, or a card."""
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Protocol
+
+import av
+
+from capture.compose.compositor import Compositor, Piece
+from capture.compose.drawn import card, logo, slate, title_line
+from capture.compose.geometry import Rect
+from capture.compose.layout import Layout
+from capture.compose.paint import Overlay
+from capture.source import Size, VideoFormat
+from capture.sources.outage import OutageKind, SourceOutage
+from capture.timing import CpuStage
+from config.errors import UsageError
+from config.locale.picture import Card, picture_text
+from config.settings.kinds import did_you_mean
+from config.settings.layout_kinds import Shape
+from config.settings.layouts import LayoutSettings, Program
+from recorder.program.timeline import RunContext
+from recorder.program.video_input import VideoInput
+
+type Offer = Callable[[str, av.VideoFrame], object]
+"""Takes a picture for previews, by the name of its input, or PROGRAM; returns at once, True if it was wanted."""
+
+PROGRAM = "program"
+
+
+def check_layout(name: str, layouts: Mapping[str, LayoutSettings], inputs: Sequence[str]) -> Layout | None:
+    """Return the layout called `name`, None for a card; raises UsageError for what cannot be shown with `inputs`."""
+    if name in layouts:
+        layout = Layout(name, layouts[name])
+        layout.shown(inputs)
+        return layout
+    if name in set(Card):
+        return None
+    known = [*layouts, *Card]
+    raise UsageError(f'there is no layout "{name}"{did_you_mean(name, known)}', hint=f"there are {', '.join(known)}")
+
+
+@dataclass(frozen=True, slots=True)
+class Appearance:
+    """How a session's pictures are to look: layouts, what lies over the picture, and the words that are drawn."""
+
+    layouts: Mapping[str, LayoutSettings]
+    program: Program
+    title: str
+    language: str
+
+
+class View:
+    """One way to show the inputs: a layout, or a card in place of all of them."""
+
+    def __init__(self, name: str, layout: Layout | None, shown: frozenset[str], card: av.VideoFrame | None) -> None:
+        self.name = name
+        self.shown = shown
+        self.card = card
+        self._layout = layout
+        self._places: tuple[tuple[object, ...], dict[str, Rect]] | None = None
+
+    def places(self, size: Shape, inputs: Sequence[str], shapes: Mapping[str, Shape]) -> dict[str, Rect]:
+        """Return where what is shown; worked out again only when a shape has changed."""
+        if self._layout is None:
+            return {}
+        key = tuple(shapes.items())
+        if self._places is None or self._places[0] != key:
+            self._places = key, self._layout.places(*size, inputs, shapes)
+        return self._places[1]
+
+
+class Shown(Protocol):
+    """One input as whoever shows it needs it; a VideoInput is one. `within` is told at which size it is shown."""
+
+    name: str
+    within: Size | None
+
+    @property
+    def picture(self) -> av.VideoFrame | None:
+        """What it shows now, None before the first; `version` counts its changes."""
+        ...
+
+    @property
+    def version(self) -> int:
+        """How often `picture` was another one."""
+        ...
+
+    @property
+    def outage(self) -> SourceOutage | None:
+        """Why a slate stands in its place."""
+        ...
+
+
+class Stage:
+    """Puts together what is shown of inputs: layouts, slates, cards, and what lies over them; used by one thread."""
+
+    def __init__(self, inputs: Sequence[Shown], form: VideoFormat, appearance: Appearance) -> None:
+        self.form = form
+        self._inputs = inputs
+        self._names = [one.name for one in inputs]
+        self._appearance = appearance
+        self._overlays = tuple(self._drawn_over(appearance.program))
+        self._slates: dict[str, tuple[tuple[OutageKind, Shape], av.VideoFrame]] = {}  # the newest of each input
+        self._compositor = Compositor(form.width, form.height, form.matrix)
+        self.version = 0
+        """Counts the changes of what is shown."""
+        self._shown: Sequence[Piece] = ()
+
+    def _drawn_over(self, program: Program) -> Sequence[Overlay]:
+        if not program.title_line and not isinstance(program.logo, Path):
+            return ()
+        width, height, matrix = self.form.width, self.form.height, self.form.matrix
+        overlays = []
+        if program.title_line:
+            overlays.append(title_line(width, height, text=self._appearance.title, matrix=matrix))
+        if isinstance(program.logo, Path):
+            corner, size = program.logo_corner, program.logo_size
+            overlays.append(logo(program.logo, width, height, corner=corner, size=size, matrix=matrix))
+        return overlays
+
+    def slate(self, name: str, kind: OutageKind, size: Shape) -> av.VideoFrame:
+        """Return the slate of the input called `name`, of `size`; it may stay for hours, so it is kept."""
+        kept = self._slates.get(name)
+        if kept is None or kept[0] != (kind, size):
+            reason = picture_text(kind, self._appearance.language)
+            picture = slate(*size, name=name, reason=reason, matrix=self.form.matrix)
+            kept = self._slates[name] = (kind, size), picture
+        return kept[1]
+
+    def view(self, name: str) -> View:
+        """Return the layout or card called `name`; raises UsageError for what cannot be shown of the inputs."""
+        layout = check_layout(name, self._appearance.layouts, self._names)
+        if layout is None:
+            return View(name, None, frozenset(), self._card(Card(name)))
+        return View(name, layout, frozenset(layout.shown(self._names)), None)
+
+    def _card(self, which: Card) -> av.VideoFrame:
+        form = self.form
+        words = picture_text(which, self._appearance.language)
+        return card(form.width, form.height, title=words, line=self._appearance.title, matrix=form.matrix)
+
+    def show(self, view: View) -> av.VideoFrame | None:
+        """Return the picture of `view` now, valid until the next call but one; None before there is any."""
+        size = self.form.width, self.form.height
+        if view.card is not None:
+            self._note([Piece(Rect(0, 0, *size), view.card)])
+            return view.card
+        shapes = {
+            one.name: (one.picture.width, one.picture.height)
+            for one in self._inputs
+            if one.picture is not None and one.outage is None
+        }
+        places = view.places(size, self._names, shapes)
+        if not any(name in shapes for name in places) and not any(one.outage for one in self._inputs):
+            return None  # the first pictures are still to come, or could not be decoded
+        by_name = dict(zip(self._names, self._inputs, strict=True))
+        for name, rect in places.items():
+            by_name[name].within = None if rect.size == size else rect.size
+        pieces = [self._piece(by_name[name], rect) for name, rect in places.items()]
+        self._note(pieces)
+        return self._compositor.compose(pieces, self._overlays)
+
+    def _note(self, pieces: Sequence[Piece]) -> None:
+        """Find out whether `pieces` show what was shown before: the same pictures in the same places."""
+        if pieces != self._shown:
+            self.version += 1
+            self._shown = pieces
+
+    def _piece(self, one: Shown, rect: Rect) -> Piece:
+        outage = one.outage  # read once: a conference's comes from another thread
+        if outage is not None:
+            return Piece(rect, self.slate(one.name, outage.kind, rect.size))
+        return Piece(rect, one.picture, one.version)
+
+
+class Scene:
+    """The inputs of a program and how they are shown. Used by the picture track's thread, but for `switch`."""
+
+    def __init__(
+        self,
+        inputs: Sequence[VideoInput],
+        stage: Stage,
+        layout: str,
+        *,
+        run: RunContext,
+        offer: Offer | None = None,
+    ) -> None:
+        self._inputs = inputs
+        self._timeline = run.timeline
+        self._offer = offer
+        self._stage = stage
+        self._show = run.timing(CpuStage.COMPOSE, self._stage.show)
+        self._view = stage.view(layout)
+        self._switching = threading.Lock()
+        self._next: View | None = None
+
+    @property
+    def rate(self) -> Fraction:
+        """Pictures of the program a second."""
+        return self._stage.form.rate
+
+    @property
+    def layout(self) -> str:
+        """The layout that is shown, or will be with the next picture."""
+        return (self._next or self._view).name
+
+    def switch(self, name: str) -> None:
+        """Show the layout, or card, called `name` from the next picture on; raises UsageError. From any thread."""
+        view = self._stage.view(name)
+        with self._switching:
+            self._next = view
+
+    @property
+    def driver(self) -> VideoInput:
+        """The input whose pictures the program follows: the first that is shown and gives any, or else the first."""
+        with self._switching:
+            if self._next is not None:
+                self._view, self._next = self._next, None
+                for one in self._inputs:
+                    one.within = None
+        shown = [one for one in self._inputs if one.name in self._view.shown] or self._inputs
+        return next((one for one in shown if one.outage is None), shown[0])
+
+    @property
+    def version(self) -> int:
+        """Counts the changes of what `picture` returns."""
+        return self._stage.version
+
+    def begin(self) -> None:
+        """Have patience with the inputs from now on; those that are missing already are."""
+        for one in self._inputs:
+            one.begin()
+        self.look(0)
+
+    def excuse(self, stood_ns: int) -> None:
+        """Do not take any input for silent because nobody asked for `stood_ns`."""
+        for one in self._inputs:
+            one.excuse(stood_ns)
+
+    def look(self, at_ns: int, fresh: VideoInput | None = None) -> None:
+        """Find out which inputs are missing at `at_ns` of program time; the `fresh` one is not."""
+        for one in self._inputs:
+            if one is not fresh:
+                one.look(at_ns)
+
+    def picture(self, at_ns: int, driver: VideoInput, *, is_fresh: bool = False) -> av.VideoFrame | None:
+        """Return the picture at `at_ns` of program time, valid until the next call but one; None before any."""
+        for one in self._inputs:
+            if one is not driver:
+                is_shown = one.is_tapped or one.name in self._view.shown
+                one.catch_up(self._timeline.zero_ns + at_ns, at_ns, is_shown=is_shown)
+        self.look(at_ns, driver if is_fresh else None)
+        picture = self._show(self._view)
+        if picture is not None and self._offer:
+            self._offer(PROGRAM, picture)
+        return picture

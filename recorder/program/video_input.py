@@ -1,0 +1,226 @@
+"""One source of pictures in the program: what it gave last, whether it still gives, and what is wrong if not."""
+
+from fractions import Fraction
+from typing import Protocol
+
+import av
+
+from capture.detectors.patience import SILENT_FRAMES, SILENT_S
+from capture.source import Frame, Size
+from capture.sources.outage import OutageKind, SourceOutage
+from capture.sources.worker import VideoWorker
+from capture.timing import CpuStage
+from config.errors import MediaError
+from devices.host.clock import NANOSECONDS
+from recorder.program.timeline import RunContext
+
+QUIET_FRAMES = 3
+"""For so many intervals it may give nothing before that is told."""
+GLANCE_S = 1.0
+MUCH_FASTER = Fraction(102, 100)
+"""A source this much faster than the program has pictures left out; a little faster is a clock that runs fast."""
+
+
+class Thinning:
+    """Chooses which pictures of a faster source to take: on the average one in each interval of the program."""
+
+    def __init__(self, interval_ns: int) -> None:
+        self._interval_ns = interval_ns
+        self._due_ns = 0
+
+    def wants(self, at_ns: int) -> bool:
+        """Return whether the picture captured at `at_ns` is to be taken."""
+        if at_ns < self._due_ns - self._interval_ns // 4:  # cameras jitter
+            return False
+        # The schedule stands whatever single pictures do; only after a pause does it begin anew.
+        self._due_ns = max(self._due_ns, at_ns - self._interval_ns) + self._interval_ns
+        return True
+
+
+class Tap(Protocol):
+    """Another viewer of this input, beside the program (recorder/features/conference/camera.py)."""
+
+    @property
+    def wanted(self) -> Size | None:
+        """At which size a picture is wanted now; None while none is."""
+        ...
+
+    def take(self, picture: av.VideoFrame) -> None:
+        """Take a copy of `picture`; returns at once, and never raises."""
+        ...
+
+
+class VideoInput:
+    """A source and its queue, as the picture track uses them; by that thread only, except `name` and `damaged`.
+
+    `picture` is what it shows now: the last one that could be decoded. `outage` is why a slate stands in its place.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        worker: VideoWorker,
+        run: RunContext,
+        *,
+        rate: Fraction,
+        program_rate: Fraction,
+        is_late: bool = False,
+    ) -> None:
+        """Both rates are in pictures a second, nominal. A source that `is_late` was waited for in vain."""
+        self.name = name
+        self.queue = worker.queue
+        self.damaged = 0
+        """How many pictures could not be decoded, whatever was to blame."""
+        self.picture: av.VideoFrame | None = None
+        self.version = 0
+        """Counts the changes of `picture`."""
+        self.outage: SourceOutage | None = None
+        self.within: Size | None = None
+        """The size at which it is shown; None for the program's."""
+        self.tap: Tap | None = None
+        self._decode = run.timing(CpuStage.DECODE, worker.decode)
+        self.worker = worker
+        self._timeline = run.timeline
+        self._clock = run.clock
+        self._emit = run.emit
+        self._is_silent = False
+        self._next_glance_ns = 0
+        self._program_rate = program_rate
+        self._form = worker.form
+        self._adapt(rate)
+        self._is_late = is_late
+        self._heard_ns = run.clock.now_ns()
+
+    def _adapt(self, rate: Fraction) -> None:
+        """Take pictures as they come at `rate`: as many as the program needs, and with patience for a slow source."""
+        interval_ns = round(NANOSECONDS / self._program_rate)
+        self._thinning = Thinning(interval_ns) if rate > self._program_rate * MUCH_FASTER else None
+        self._patience_ns = max(round(SILENT_S * NANOSECONDS), round(SILENT_FRAMES * NANOSECONDS / rate))
+        self._quiet_ns = round(QUIET_FRAMES * NANOSECONDS / rate)
+
+    def wants(self, at_ns: int) -> bool:
+        """Return whether the picture captured at `at_ns` is to be encoded; not all are of a source that is faster."""
+        form = self.worker.form
+        if form is not None and form is not self._form:
+            self._form = form
+            self._adapt(form.rate)
+        return self._thinning is None or self._thinning.wants(at_ns)
+
+    def begin(self) -> None:
+        """Have patience with it from now on, unless there was no more."""
+        self._heard_ns = self._clock.now_ns() - (self._patience_ns + 1 if self._is_late else 0)
+
+    def excuse(self, stood_ns: int) -> None:
+        """Do not take it for silent because nobody asked it for `stood_ns`."""
+        self._heard_ns = min(self._clock.now_ns(), self._heard_ns + stood_ns)
+
+    def take(self, frame: Frame) -> bool:
+        """Show `frame`, or the picture before a damaged one; return whether there is any."""
+        picture = self._decoded(frame)
+        if picture is None and self.picture is None:
+            return False
+        self._heard_ns = self._clock.now_ns()
+        self._returned(self._timeline.program_ns(frame.timestamp_ns))
+        if picture is not None and picture is not self.picture:
+            self.picture = picture
+            self.version += 1
+        if picture is not None and self.tap:
+            self.tap.take(picture)
+        return True
+
+    @property
+    def is_tapped(self) -> bool:
+        """Whether somebody beside the program is shown it now."""
+        return self.tap is not None and self.tap.wanted is not None
+
+    def _size(self) -> Size | None:
+        """Return the size at which it is decoded: what is enough for everybody who is shown it."""
+        wanted = self.tap.wanted if self.tap else None
+        if wanted is None or self.within is None:
+            return self.within
+        return max(self.within[0], wanted[0]), max(self.within[1], wanted[1])
+
+    def _decoded(self, frame: Frame) -> av.VideoFrame | None:
+        try:
+            return self._decode(frame, self._size())
+        except Exception as error:  # of whatever kind: a library that fails costs a picture, not the session
+            self._count_damaged(error)
+            return None
+
+    def catch_up(self, until_ns: int, at_ns: int, *, is_shown: bool = True) -> None:
+        """Take the newest picture that was captured at `until_ns` (session clock) or before; `at_ns` is program time.
+
+        One that is not shown is only glanced at, once in GLANCE_S: its watch judges what is decoded.
+        """
+        frame = self.queue.newest(lambda frame: frame.timestamp_ns <= until_ns)
+        if frame is None:
+            return
+        if is_shown or self.outage is not None or at_ns >= self._next_glance_ns:
+            self._next_glance_ns = at_ns + round(GLANCE_S * NANOSECONDS)
+            self.take(frame)
+        elif self.picture is not None:
+            self._heard_ns = self._clock.now_ns()
+
+    def look(self, at_ns: int) -> None:
+        """Find out whether it is missing, at `at_ns` of program time; that is told once."""
+        outage = self._found_outage()
+        if outage is None:
+            return
+        if self.outage is not None:  # what is missing returns with a picture, not before
+            if outage.kind is not OutageKind.SILENT:
+                self.outage = outage  # the newest reason, for its slate
+            return
+        self.outage = outage
+        self._emit(
+            "source-missing",
+            self.name,
+            f"A slate stands for {self.name}: {outage.reason}",
+            reason=str(outage.kind),
+            since_s=self._media_s(at_ns),
+        )
+
+    def fell_silent(self, at_ns: int) -> None:
+        """Tell that its last picture is repeated from `at_ns` (program time) on, unless it is as slow as that."""
+        is_quiet = self._clock.now_ns() - self._heard_ns >= self._quiet_ns
+        if is_quiet and not self._is_silent and self.outage is None and not self.queue.is_over:
+            self._is_silent = True
+            self._emit(
+                "source-silent",
+                self.name,
+                f"{self.name} gives no picture; its last one stays until it does",
+                since_s=self._media_s(at_ns),
+            )
+
+    def _returned(self, at_ns: int) -> None:
+        if self._is_silent or self.outage is not None:
+            self._is_silent, self.outage = False, None
+            self._emit("source-returned", self.name, f"{self.name} gives pictures again", at_s=self._media_s(at_ns))
+
+    def _found_outage(self) -> SourceOutage | None:
+        if self.queue.at_end or not self._timeline.live:
+            return None
+        if outage := self.worker.outage:
+            return outage
+        if self.queue.is_over:
+            return SourceOutage(OutageKind.LOST, f"{self.name} has gone", "", self._heard_ns)
+        is_late = self._clock.now_ns() - self._heard_ns > self._patience_ns
+        if is_late and not (self.queue.has_items and self.picture is not None):  # else we are late, not the source
+            return SourceOutage(OutageKind.SILENT, f"{self.name} gives no picture", "", self._heard_ns)
+        return None
+
+    def _media_s(self, program_ns: int) -> float:
+        return round((program_ns - self._timeline.origin_ns) / NANOSECONDS, 3)
+
+    def _count_damaged(self, error: Exception) -> None:
+        self.damaged += 1
+        count = self.damaged
+        if count & (count - 1):  # told are the 1st, 2nd, 4th, 8th, …
+            return
+        reason = error.message if isinstance(error, MediaError) else repr(error)
+        so_far = f"({count} so far); the one before it stays"
+        if isinstance(error, MemoryError):  # of these are counted those that are new
+            new, message = count - count // 2, f"this PC has no memory for a picture of {self.name} {so_far}"
+            self._emit("frames-dropped", self.name, message, count=new)
+        else:
+            message = f"{self.name} gave a damaged picture {so_far}"
+            self._emit("picture-damaged", self.name, message, count=count, reason=reason)

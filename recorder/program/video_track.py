@@ -1,0 +1,283 @@
+"""The program's picture: encodes what its scene shows, once, and never leaves a gap.
+
+It follows one input, its driver, whose pictures keep the kernel's times. When none comes for PATIENCE_S the shown
+picture is repeated, that far behind the clock: the muxer waits for a quiet track, and would hold the others back.
+"""
+
+from collections.abc import Callable
+from dataclasses import astuple, dataclass
+
+import av
+
+from capture.source import Frame
+from capture.timing import CpuStage
+from devices.host.clock import NANOSECONDS, units
+from recorder.encode.encoder import Encoder
+from recorder.encode.x264 import STILL_RATE, VIDEO_TIME_BASE
+from recorder.features.load_shedding.relief import Relief
+from recorder.model.packet import EncodedPacket, Track
+from recorder.program.scene import Scene
+from recorder.program.standstill import StallDetector
+from recorder.program.timeline import RunContext
+from recorder.program.video_input import Thinning, VideoInput
+
+PATIENCE_S = 0.3
+"""How long a live source may give nothing before its last picture is repeated; part of what a kill may cost."""
+PATIENCE_FRAMES = 3
+LEAST_STEP_NS = 1_000_000
+"""Two pictures closer together than this (the resolution of FLV's times) are one too many."""
+MOST_MISSING = 1.25
+"""Intervals; a larger hole before a picture is filled with the one before it, however short it is."""
+IDLE_S = 0.05
+"""How often a track that waits for something other than its source looks again."""
+
+
+SETTLE = 2
+"""Pictures encoded after a new one whatever they show: x264 hands that out at once, and mends what was coarse."""
+
+_STILL_NS = round(NANOSECONDS / STILL_RATE)
+
+
+class StaticFrameSkipper:
+    """Encodes a standing program STILL_RATE times a second, and a change with a few pictures after it."""
+
+    def __init__(self) -> None:
+        """Begin with nothing encoded."""
+        self._version: int | None = None
+        self._settling = 0
+        self._encoded_ns = 0
+
+    def wants(self, version: int, at_ns: int, interval_ns: int, *, is_due: bool) -> bool:
+        """Return whether to encode the picture at `at_ns`: it is another `version`, `is_due`, or the last in time."""
+        if version != self._version:
+            self._version, self._settling = version, SETTLE
+        elif self._settling:
+            self._settling -= 1
+        elif not is_due and at_ns + interval_ns // 2 < self._encoded_ns + _STILL_NS:  # the next would be too late
+            return False
+        self._encoded_ns = at_ns
+        return True
+
+
+@dataclass(slots=True)
+class PictureCounts:
+    """Pictures encoded, of these repeated; missing as too late, or not taken from a queue; not encoded.
+
+    Not encoded: `left_out` for want of time (load shedding), `still` as they show the picture before them.
+    """
+
+    frames: int = 0
+    repeated: int = 0
+    late: int = 0
+    not_taken: int = 0
+    left_out: int = 0
+    still: int = 0
+
+    @property
+    def dropped(self) -> int:
+        """How many are missing."""
+        return self.late + self.not_taken
+
+    def since(self, before: "PictureCounts") -> "PictureCounts":
+        """Return what has come up since `before`."""
+        return PictureCounts(*(now - then for now, then in zip(astuple(self), astuple(before), strict=True)))
+
+
+class VideoTrack:
+    """Runs on a thread of its own from the first picture to the end of the session."""
+
+    def __init__(
+        self,
+        scene: Scene,
+        encoder: Encoder,
+        run: RunContext,
+        *,
+        put: Callable[[EncodedPacket], None],
+        also: Callable[[av.VideoFrame, int], object] | None = None,
+        relief: Relief | None = None,
+        stillness: StaticFrameSkipper | None = None,
+    ) -> None:
+        """`also` takes each picture and its time (units of the encoder) beside the encoder; it returns at once.
+
+        `relief` decides how many pictures are encoded; `stillness` chooses among them where the program stands still.
+        """
+        self.counts = PictureCounts()
+        self._scene = scene
+        self._keyframe_is_due = encoder.keyframe_is_due
+        self._encode_video = run.timing(CpuStage.ENCODE_VIDEO, encoder.encode_video)
+        self._flush = run.timing(CpuStage.ENCODE_VIDEO, encoder.flush)
+        self._timeline = run.timeline
+        self._put = put
+        self._also = also
+        self._relief = relief
+        self._stillness = stillness
+        self._unencoded: tuple[av.VideoFrame, int] | None = None  # the last picture and its time, if it was left out
+        self._spacing = 1
+        self._thinning: Thinning | None = None
+        self._nominal_ns = self._interval_ns = round(NANOSECONDS / scene.rate)
+        self._patience_ns = max(int(PATIENCE_S * NANOSECONDS), PATIENCE_FRAMES * self._interval_ns)
+        self._driver = scene.driver
+        self._has_picture = False
+        self._position_ns = 0  # when the next picture is due
+        self._filling = False
+        self._is_new_driver = False
+        self._standstill = StallDetector()
+
+    def run(self, first: tuple[VideoInput, Frame] | None) -> None:
+        """Encode from the `first` picture on, or from slates, to the session's end, then flush. The scene has begun."""
+        self._standstill.look(self._timeline.now_ns(), came=True)
+        if first is not None:
+            self._driver, frame = first
+            self._take(frame)
+        while not self._has_reached_end():
+            self._follow()
+            came = self._next()
+            self._excuse(came=came is not None)
+            if came is not None:
+                self._take(came)
+            else:
+                self._go_without()
+        if self._unencoded is not None:  # the last one says how long what stands still is shown
+            self.counts.still -= 1
+            self._hand_over(*self._unencoded)
+        self._hand_on(self._flush(Track.VIDEO))
+
+    def _next(self) -> Frame | None:
+        queue, relief = self._driver.queue, self._relief
+        if relief is None:
+            return queue.get(self._wait_s())
+        before_ns = self._timeline.now_ns()
+        came = queue.get(self._wait_s())
+        end_ns, now_ns = self._timeline.end_ns, self._timeline.now_ns()
+        if end_ns is not None and now_ns >= end_ns:  # what is left has all the time it takes
+            return came
+        relief.look(now_ns - before_ns, queue.filled)
+        if relief.spacing != self._spacing:
+            self._space(relief.spacing)
+        return came
+
+    def _space(self, spacing: int) -> None:
+        interval_ns = self._nominal_ns * spacing
+        self._position_ns += interval_ns - self._interval_ns
+        self._spacing, self._interval_ns = spacing, interval_ns
+        self._thinning = Thinning(interval_ns) if spacing > 1 else None
+
+    def _excuse(self, *, came: bool) -> None:
+        """Hold no source to be silent for as long as this PC stood still, or was busy with what it had missed."""
+        if stood_ns := self._standstill.look(self._timeline.now_ns(), came=came):
+            self._scene.excuse(stood_ns)
+
+    def _follow(self) -> None:
+        """Go over to another driver if the one so far is missing, or is not shown any more."""
+        driver = self._scene.driver
+        if driver is not self._driver:
+            self._driver = driver
+            # What it gave before was shown with the driver before it; up to what it gives next, pictures are due.
+            last_ns = self._position_ns - self._interval_ns
+            driver.catch_up(self._timeline.zero_ns + last_ns, last_ns)
+            self._filling = self._is_new_driver = True
+
+    def _has_reached_end(self) -> bool:
+        end = self._timeline.end_ns
+        # Half an interval: the end of a session is not on the grid of its pictures.
+        return end is not None and self._position_ns > end - self._interval_ns // 2
+
+    def _wait_s(self) -> float:
+        if not self._timeline.live or self._is_excused:
+            return IDLE_S
+        return max(0.0, min((self._position_ns - self._due_ns()) / NANOSECONDS, IDLE_S))
+
+    @property
+    def _is_excused(self) -> bool:
+        """Whether pictures of while this PC stood still may come. Not while filling in, which takes long itself."""
+        return self._standstill.is_excused and not self._filling
+
+    def _due_ns(self) -> int:
+        """Up to where repeated pictures are due: behind the clock, so that a returning source finds its places free."""
+        has_an_end = self._driver.queue.is_over and self._timeline.end_ns is not None
+        return self._timeline.now_ns() - (0 if has_an_end else self._patience_ns)
+
+    def _take(self, frame: Frame) -> None:
+        at_ns = self._timeline.program_ns(frame.timestamp_ns)
+        end_ns = self._timeline.end_ns
+        if end_ns is not None and at_ns >= end_ns:
+            self._repeat_until(end_ns)
+            self._position_ns = max(self._position_ns, end_ns)
+            return
+        driver = self._driver
+        if not driver.wants(at_ns):
+            return
+        if self._thinning and not self._thinning.wants(at_ns):
+            self.counts.left_out += 1
+            return
+        if self._has_picture and at_ns < self._position_ns - self._interval_ns + LEAST_STEP_NS:
+            # Those that a new driver has had on their way are not missing: their moments have been shown.
+            self.counts.late += not self._is_new_driver
+            return
+        self._is_new_driver = False
+        if self._filling or self._leaves_a_hole(at_ns):
+            self._repeat_until(at_ns - self._interval_ns // 2)
+        self._filling = False
+        self._encode(at_ns, is_fresh=driver.take(frame))
+
+    def _leaves_a_hole(self, at_ns: int) -> bool:
+        """Return whether more than a picture would be missing before one at `at_ns`: no player likes that."""
+        return (
+            self._timeline.live and self._has_picture and at_ns - self._position_ns > MOST_MISSING * self._interval_ns
+        )
+
+    def _go_without(self) -> None:
+        """No picture came: repeat the last one where one is due."""
+        if self._driver.queue.is_over:
+            self._timeline.source_ended(Track.VIDEO)
+        elif self._is_excused:
+            return  # what was captured meanwhile is on its way, and must not find its moments filled
+        if self._timeline.live:
+            if (due_ns := self._due_ns()) >= self._position_ns:
+                self._scene.look(self._position_ns)  # what is lost is not silent
+                self._driver.fell_silent(self._position_ns)
+                self._filling = True
+                self._repeat_until(due_ns)
+        elif self._driver.queue.is_over:
+            self._repeat_until(self._timeline.now_ns() - self._interval_ns // 2)
+
+    def _repeat_until(self, until_ns: int) -> None:
+        """Encode what is shown at each moment of the grid up to `until_ns`, and not past the end."""
+        before = self.counts.frames
+        while self._position_ns <= until_ns and not self._has_reached_end():
+            if not self._encode(self._position_ns):  # there is nothing to be shown yet
+                self._position_ns = max(self._position_ns, until_ns + self._interval_ns)
+                break
+        self.counts.repeated += self.counts.frames - before
+
+    def _encode(self, at_ns: int, *, is_fresh: bool = False) -> bool:
+        picture = self._scene.picture(at_ns, self._driver, is_fresh=is_fresh)
+        if picture is None:
+            return False
+        self._has_picture = True
+        pts = units(at_ns, VIDEO_TIME_BASE)
+        if self._is_wanted(at_ns, pts):
+            self._hand_over(picture, pts)
+        else:
+            self.counts.still += 1
+            self._unencoded = picture, pts
+        if self._also:
+            self._also(picture, pts)
+        self._position_ns = at_ns + self._interval_ns
+        self._timeline.advance(Track.VIDEO, self._position_ns)
+        return True
+
+    def _is_wanted(self, at_ns: int, pts: int) -> bool:
+        if self._stillness is None:
+            return True
+        is_due = self._keyframe_is_due(pts)
+        return self._stillness.wants(self._scene.version, at_ns, self._interval_ns, is_due=is_due)
+
+    def _hand_over(self, picture: av.VideoFrame, pts: int) -> None:
+        self._unencoded = None
+        self._hand_on(self._encode_video(picture, pts))
+        self.counts.frames += 1
+
+    def _hand_on(self, packets: list[EncodedPacket]) -> None:
+        for packet in packets:
+            self._put(packet)

@@ -1,0 +1,129 @@
+"""The events of a session's disks: one for each thing that happens, with what to do. The subject is its folder."""
+
+from pathlib import Path
+
+from config.errors import LiputError
+from config.events import Emit
+from recorder.disk.forecast import Forecast, Level
+from recorder.model.troubles import reason_of
+from recorder.recording.replica import Replica, ReplicaState
+
+
+def fault(emit: Emit, place: str, error: LiputError) -> None:
+    """Tell why a disk takes no more."""
+    kind = (
+        "storage-full"
+        if error.why == "full"
+        else "storage-read-only"
+        if error.why == "read-only"
+        else "storage-refused"
+        if error.why in {"unwritable", "not-mounted"}
+        else "storage-vanished"
+        if error.why == "vanished"
+        else "storage-stalled"
+        if error.why == "stalled"
+        else "storage-failed"
+    )
+    emit(kind, place, error.message, hint=error.hint)
+
+
+def not_remembered(emit: Emit, error: LiputError) -> None:
+    """Tell that a disk that is missing may be taken for a folder of the system's own."""
+    emit(
+        "mounts-unknown",
+        "storage",
+        f"It is not known on which disks was recorded before: {error.message}",
+        hint=error.hint or "look at that file",
+    )
+
+
+def broken(emit: Emit, error: Exception) -> None:
+    """Tell that the watch over the disks has a fault of its own."""
+    emit("guard-failed", "storage", f"The watch over the disks failed: {error!r}", hint="please report this")
+
+
+def progress(emit: Emit, replica: Replica, change: ReplicaState, standing_s: float) -> None:
+    """Tell that a recording grows no more on its disk, or grows again."""
+    if change is ReplicaState.STALLED:
+        emit(
+            "recording-stalled",
+            replica.folder,
+            f"Nothing has come to the disk of {replica.folder} for {standing_s:.0f} s",
+            media_time_s=round(replica.found_s, 3),
+            hint="Check the disk, its cable, or the network to it.",
+        )
+    else:
+        emit(
+            "recording-resumed",
+            replica.folder,
+            f"The disk of {replica.folder} takes the recording again",
+            media_time_s=round(replica.found_s, 3),
+        )
+
+
+def level(emit: Emit, replica: Replica, forecast: Forecast, planned_s: float | None, *, was: Level) -> None:
+    """Warn, or alarm, that a disk will be full, or tell that it will not be so soon."""
+    level, left_s = forecast.level, forecast.left_s or 0.0
+    if level is Level.OVER:
+        return
+    if level < was:
+        emit(
+            "disk-enough",
+            replica.folder,
+            f"The disk of {replica.folder} lasts for {_minutes(left_s)} again",
+            left_s=round(left_s),
+            free=replica.file.free_bytes,
+        )
+        return
+    enough = f"; {_minutes(planned_s)} are still planned" if planned_s is not None else ""
+    warning = "disk-low" if level is Level.LOW else "disk-critical"
+    emit(
+        warning,
+        replica.folder,
+        f"At this rate the disk of {replica.folder} is full in {_minutes(left_s)}{enough}",
+        left_s=round(left_s),
+        free=replica.file.free_bytes,
+        hint="Free space on it, or end the session before.",
+    )
+
+
+def switched(emit: Emit, old: str, replica: Replica, safe_s: float, begins_s: float) -> None:
+    """Tell that the recording goes on elsewhere from `begins_s`, and the gap behind `safe_s` of the old file."""
+    emit(
+        "storage-switched",
+        replica.folder,
+        f"The recording goes on in {replica.folder}; up to then it is in {old}",
+        part=replica.work.begun.part,
+        offset_s=round(float(replica.start), 3),
+        left=old,
+    )
+    if begins_s > safe_s:
+        emit(
+            "recording-gap",
+            replica.folder,
+            f"{begins_s - safe_s:.1f} s are missing before it: more than could be kept in memory",
+            start_s=round(safe_s, 3),
+            duration_s=round(begins_s - safe_s, 3),
+        )
+
+
+def kept_apart(emit: Emit, folder: str, count: int) -> str:
+    """Tell that the recording is in several parts; return the reason to be degraded."""
+    emit("parts-apart", folder, f"The recording is in {count} parts, which are not joined")
+    return reason_of("parts-apart", folder)
+
+
+def left_behind(emit: Emit, place: str, folder: Path, error: LiputError) -> str:
+    """Tell that a part could not be made a package now; return the reason to be degraded."""
+    emit(
+        "part-left",
+        place,
+        f"What was recorded in {place} is not sealed yet: {error.message}",
+        folder=str(folder),
+        hint="`liput recover` makes a package of it once the disk is well again.",
+    )
+    return reason_of("part-left", place)
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds / 60:.0f} min" if seconds >= 120 else f"{seconds:.0f} s"

@@ -1,0 +1,556 @@
+"""Where a session is recorded: one replica, or two at once, each followed by another when its disk fails.
+
+    packets --> Failover --+--> backlog (from the last keyframe that is safe on)
+                           +--> copy 1: a replica on the first disk, then one on another, ...
+                           +--> copy 2, with `storage.mirror`
+
+The guard, a thread that asks no disk anything, decides by the findings of the replicas' threads where a copy goes on:
+in the next folder, in a replica that begins with the backlog, at a keyframe. A picture of another form begins a replica
+beside the one so far, in the same way. Opening one may hang on its disk, so it is a deadline task.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import partial
+from itertools import chain, count
+
+from config.errors import LiputError, MediaError, StateError, StorageError, as_ours
+from devices.host import threads
+from devices.host.clock import NANOSECONDS, Clock
+from devices.host.deadline import DeadlineTask
+from recorder.archive.archive import Archive
+from recorder.disk.faults import OPEN_S, asked, stalled
+from recorder.disk.forecast import Forecast, Level
+from recorder.disk.mounts import MountMemory
+from recorder.model.eventlog import EventLog
+from recorder.model.kept_packets import MOST_BYTES, KeptPackets
+from recorder.model.marks import Mark
+from recorder.model.packet import EncodedPacket, Track, TrackId
+from recorder.package.fixity import Progress
+from recorder.package.manifest import Package, RecordingFacts
+from recorder.package.work import WorkFolder
+from recorder.recording import events
+from recorder.recording.file import OnDisk
+from recorder.recording.iso import PartDirectory
+from recorder.recording.opening import Opener, StorageTask, StreamFormat, undo
+from recorder.recording.replica import Replica, ReplicaState
+from recorder.recording.sealing import Sealer
+
+WATCH_S = 0.25
+"""How often the guard looks."""
+
+OPENING_S = 0.05
+"""How often it looks while a replica is opened."""
+
+STOOD_STILL_S = 2.0
+"""So long after the last look it is taken that this whole process stood still: it was stopped, or its machine was."""
+
+
+@dataclass(eq=False)
+class _Move:
+    why: LiputError | None
+    """Why its disk is left; None where its picture becomes one of another form, on the same disk."""
+    may_stay: bool
+    """Whether it goes on where it is if no other disk takes it: its own may answer again."""
+    told: list[Archive]
+    """The folders that people know of that they refuse."""
+    archive: Archive | None = None
+    opening: DeadlineTask[Replica] | None = None
+    asked_ns: int = 0
+
+
+@dataclass(eq=False)
+class _Copy:
+    """One of the files that are written at once: its replicas so far, the last of them in use."""
+
+    number: int
+    replicas: list[Replica]
+    forecast: Forecast
+    move: _Move | None = None
+    refused: list[Archive] = field(default_factory=list)
+    """The folders that took nothing while its own disk stood still."""
+    ended: bool = False
+    """Whether it has no disk any more."""
+
+    @property
+    def replica(self) -> Replica:
+        """The replica in use."""
+        return self.replicas[-1]
+
+    @property
+    def on_disk(self) -> OnDisk:
+        """The bytes of all replicas on their disks, and up to where they play in the session's media time."""
+        return OnDisk(sum(replica.on_disk.bytes for replica in self.replicas), _found_s(self.replicas))
+
+
+class Failover:
+    """The replicas of one session. `begin` once, `put` from any thread, `close` once, then `seal` or `discard`."""
+
+    def __init__(
+        self,
+        task: StorageTask,
+        stream_format: StreamFormat,
+        *,
+        may_change: bool = False,
+        clock: Clock,
+        log: EventLog,
+        on_failure: Callable[[LiputError], None],
+    ) -> None:
+        """Make nothing yet. With `may_change` the format may; `on_failure` hears why the last copy ended."""
+        self._task = task
+        self._format = stream_format
+        self._may_change = may_change
+        self._clock = clock
+        self._log = log
+        self._on_failure = on_failure
+        self._spares = list(task.archives)
+        self._opener = Opener(task, clock=clock, log=log, on_failure=self._note)
+        self._number = task.part
+        self._given_s = 0.0  # up to where packets came, in seconds of media time
+        self._backlog: KeptPackets | None = None
+        self._behind: set[TrackId] = set()  # tracks of sound that have not come to where the picture's form changed
+        self._copies: list[_Copy] = []
+        self._taking: tuple[Replica, ...] = ()
+        self._putting = threading.Lock()
+        self._faults: deque[tuple[Replica, LiputError]] = deque()
+        self._closing = False
+        self._is_broken = False  # the guard, for a mistake of ours
+        self._looked_ns = 0
+        self._woken = threading.Event()
+        self.joined: WorkFolder | None = None
+        """What parts were put together in, where that could not be sealed."""
+
+    # Beginning
+
+    def begin(self) -> WorkFolder:
+        """Open the first replica of each copy; return the first work folder. Raises the first folder's error."""
+        for number in (1, 2) if self._task.storage.mirror else (1,):
+            copy = self._first(number)
+            if copy is not None:  # else it is told; one file is better than none
+                self._copies.append(copy)
+                copy.replica.begin()
+        self._route()
+        if self._task.storage.must_be_mounted:
+            try:
+                MountMemory().check()
+            except StateError as error:
+                events.not_remembered(self._log, error)
+        if self._spares or self._may_change:
+            tracks = self._format.templates
+            self._backlog = KeptPackets(Track.VIDEO if Track.VIDEO in tracks else next(iter(tracks)))
+        # Where there are too many threads nothing is left behind, and nobody else is asked to do that.
+        self._guard = threads.start(self._watch, name="storage-guard", otherwise=self._undo)
+        return self.work
+
+    def _undo(self) -> None:
+        self._log.close()
+        for replica in self.replicas:
+            undo(replica)
+
+    def _first(self, number: int) -> _Copy | None:
+        """Begin copy `number` in the first folder that takes it; tell those before. None where there is no folder.
+
+        A folder with a part of the session goes on with the copy which that is of. Raises the first folder's error
+        where there is none for the first copy.
+        """
+        faults: list[tuple[Archive, LiputError]] = []
+        copy = None
+        while copy is None and self._spares:
+            archive = self._spares.pop(0)
+            which = self._number_in(archive)
+            opening = partial(self._opener.open, archive, which, self._number, Fraction(0), self._format)
+            try:
+                opened = DeadlineTask(opening, "storage-open", late=undo, clock=self._clock)
+                copy = _Copy(which, [opened.get(OPEN_S, stalled(archive.root, OPEN_S))], self._forecast())
+            except LiputError as error:
+                faults.append((archive, error))
+        if copy is None and number == 1 and faults:
+            raise faults[0][1]  # it is told by whoever asked for a recording
+        for refused, fault in faults:
+            events.fault(self._log, str(refused.root), fault)
+        return copy
+
+    def _number_in(self, archive: Archive) -> int:
+        """Return which copy a folder is for: the one that was recorded there last, else the first that nobody has."""
+        there = (work.begun.copy for work in reversed(self._task.earlier) if work.archive_root == archive.root)
+        taken = {copy.number for copy in self._copies}
+        return next(number for number in chain(there, count(1)) if number not in taken)
+
+    def _forecast(self) -> Forecast:
+        return Forecast(self._task.storage, self._task.keep_free, self._task.bytes_per_s)
+
+    def _note(self, replica: Replica, error: LiputError) -> None:
+        """Take note that a replica has failed; called from its own threads, and from `put`."""
+        self._faults.append((replica, error))
+        self._woken.set()
+
+    # Taking packets
+
+    def put(self, packet: EncodedPacket) -> None:
+        """Give a packet to every replica that it belongs to; waits for no disk unless the session has no clock."""
+        if self._task.waits:
+            self._wait_for_room()
+        with self._putting:
+            if self._behind and packet.track in self._behind and packet.begins >= (self._format.since or 0):
+                self._behind.discard(packet.track)
+            self._given_s = max(self._given_s, packet.ends_s)
+            if self._backlog is not None:
+                self._backlog.add(packet)
+                if self._backlog.bytes > MOST_BYTES:
+                    self._backlog.drop_to(MOST_BYTES)
+            for replica in self._taking:
+                replica.put(packet)
+
+    def change(self, stream_format: StreamFormat) -> None:
+        """Put packets of another format, from its first keyframe on, into other replicas; the guard opens them."""
+        with self._putting:
+            self._format = stream_format
+            self._behind = set(stream_format.templates) - {Track.VIDEO}
+            for replica in self._taking:
+                replica.until = stream_format.since if replica.until is None else replica.until
+            if self._backlog is not None:
+                self._backlog.forget_leaders()
+        self._woken.set()
+
+    def _wait_for_room(self) -> None:
+        for copy in self._copies:
+            copy.replica.wait_for_room()
+            while copy.replica.state is ReplicaState.FAILED and not copy.ended and not self._closing:
+                self._woken.wait(WATCH_S)  # until it goes on elsewhere
+
+    def _route(self) -> None:
+        """Say anew which replicas are given packets: those in use, and those that get the sound of their pictures."""
+        has_ended = all(copy.ended for copy in self._copies)
+        self._taking = tuple(
+            replica
+            for copy in self._copies
+            for replica in copy.replicas
+            if (replica is copy.replica and (has_ended or not copy.ended))
+            or (replica.until is not None and replica.takes and self._behind)
+        )
+
+    # What is known of it
+
+    @property
+    def work(self) -> WorkFolder:
+        """The first work folder."""
+        return self._copies[0].replicas[0].work
+
+    @property
+    def replicas(self) -> list[Replica]:
+        """All replicas so far, those of one copy after the other."""
+        return [replica for copy in self._copies for replica in copy.replicas]
+
+    @property
+    def start(self) -> Fraction:
+        """The media time at which a replica that is opened now begins, in seconds."""
+        with self._putting:
+            return self._backlog.start if self._backlog is not None else Fraction(0)
+
+    @property
+    def on_disk(self) -> OnDisk:
+        """That of the copy that holds most."""
+        return max((copy.on_disk for copy in self._copies), key=lambda found: found.media_time_s, default=OnDisk())
+
+    def beside(self) -> PartDirectory | None:
+        """Return where files beside the program go now; None once nothing takes it any more."""
+        return next((copy.replica.beside for copy in self._copies if not copy.ended), None)
+
+    @property
+    def left_s(self) -> float | None:
+        """Seconds until the disk that lasts longest has to be left, at the rate at which it fills up; None: unknown."""
+        known = [copy.forecast.left_s for copy in self._copies if not copy.ended]
+        return max((left_s for left_s in known if left_s is not None), default=None)
+
+    # The guard
+
+    def _watch(self) -> None:
+        self._looked_ns = self._clock.now_ns()
+        while not self._closing:
+            self._clock.wait(self._woken, OPENING_S if self._is_moving else WATCH_S)
+            self._woken.clear()
+            try:
+                self._attend()
+            except Exception as error:  # a mistake of ours must not leave the session without its guard
+                if not self._is_broken:
+                    self._is_broken = True
+                    events.broken(self._log, error)
+
+    def _attend(self) -> None:
+        self._fail_over()
+        self._see_if_all_stood_still()
+        for copy in self._copies:
+            if not copy.ended and copy.move is None and copy.replica.takes:
+                self._look(copy)
+        # While a copy moves the backlog stays: the replica that is being opened begins where it began.
+        if self._backlog is not None and not self._is_moving:
+            with self._putting:
+                self._backlog.confirm(min((copy.replica.found_s for copy in self._copies if not copy.ended), default=0))
+
+    def _see_if_all_stood_still(self) -> None:
+        """Hold nothing against a disk that was not asked: this may be the first thread to go on."""
+        now_ns = self._clock.now_ns()
+        since_ns, self._looked_ns = now_ns - self._looked_ns, now_ns
+        if since_ns > STOOD_STILL_S * NANOSECONDS:
+            for copy in self._copies:
+                copy.replica.growth.stood_still(now_ns, since_ns)
+
+    def _look(self, copy: _Copy) -> None:
+        """See whether a copy's file grows, and how long its disk will last; leave the disk where that is needed."""
+        replica, now_ns, given_s = copy.replica, self._clock.now_ns(), self._given_s
+        change = replica.look(now_ns, given_s)
+        standing_s = replica.growth.standing_s(now_ns)
+        if change is not None:
+            events.progress(self._log, replica, change, standing_s)
+        if change is ReplicaState.WRITING:
+            self._count_again(copy)
+        # What waits for its disk would wait for ever; until it does, it may be its source that gives nothing. Else it
+        # may still go on, where no other disk takes the recording.
+        is_lost = replica.is_full if self._task.waits else bool(self._spares)
+        if standing_s > self._task.storage.stalled_s and is_lost:
+            error = stalled(replica.work.path, standing_s)
+            if self._task.waits:
+                replica.fail(error)
+            else:
+                self._leave(copy, error, may_stay=True)
+            return
+        free = replica.file.free_bytes
+        if free is None:
+            return
+        planned_s = None if self._task.planned_s is None else max(0.0, self._task.planned_s - given_s)
+        was, forecast = copy.forecast.level, copy.forecast
+        media_s = given_s - float(replica.start)
+        level = forecast.update(now_ns, free, replica.file.written_bytes, media_s, planned_s)
+        if level is not None:
+            events.level(self._log, replica, forecast, planned_s, was=was)
+        if level is Level.OVER:
+            self._leave(
+                copy,
+                StorageError(
+                    f"The disk of {replica.folder} is full, but for what has to stay free",
+                    hint="Free space on it before the next session.",
+                    why="full",
+                ),
+            )
+
+    # Moves
+
+    @property
+    def _is_moving(self) -> bool:
+        return any(copy.move is not None for copy in self._copies)
+
+    def _fail_over(self) -> bool:
+        """Take in replicas that are open and that failed, and begin to open the next; return whether there was any."""
+        had_any = self._is_moving or bool(self._faults)
+        for copy in self._copies:
+            self._or_end(copy, self._advance)
+        for _ in range(len(self._faults)):
+            replica, error = self._faults.popleft()
+            if not self._take_in(replica, error):
+                self._faults.append((replica, error))
+        for copy in self._copies:
+            if copy.move is None and not copy.ended and copy.replica.form != self._format.form:
+                copy.move = _Move(None, may_stay=False, told=list(copy.refused))
+                self._or_end(copy, self._try_next)
+        self._close_left()
+        return had_any or self._is_moving
+
+    def _or_end(self, copy: _Copy, act: Callable[[_Copy], None]) -> None:
+        """Do something for a copy; where a mistake of ours keeps it from that, end it as if there was no other disk."""
+        try:
+            act(copy)
+        except Exception as mistake:  # of whatever kind: who waits for the copy must not wait for ever
+            told = as_ours(mistake, StorageError)
+            events.fault(self._log, copy.replica.folder, told)
+            if copy.move is not None:
+                self._end(copy, copy.move.why or told)
+
+    def _take_in(self, replica: Replica, error: LiputError) -> bool:
+        """Take in that a replica has failed: its copy goes on elsewhere, if it was the one in use.
+
+        Returns False where that is to be looked at again: its copy has not come to it yet, or is on its way elsewhere.
+        """
+        copy = next((copy for copy in self._copies if replica in copy.replicas), None)
+        if self._is_moving if copy is None else copy.move is not None and copy.replica is replica:
+            return False
+        if copy is None or copy.replica is not replica or copy.ended or isinstance(error, MediaError):
+            # Of what is damaged all is there, and none of it would be better elsewhere.
+            events.fault(self._log, replica.folder, error)
+        else:
+            self._leave(copy, error)
+        return True
+
+    def _leave(self, copy: _Copy, error: LiputError, *, may_stay: bool = False) -> None:
+        events.fault(self._log, copy.replica.folder, error)
+        copy.move = _Move(error, may_stay=may_stay, told=list(copy.refused))
+        self._or_end(copy, self._try_next)
+
+    def _try_next(self, copy: _Copy) -> None:
+        """Begin to open a replica in the next folder for a copy that moves; with none it stays, or tries all again."""
+        move = copy.move
+        if move is None:
+            return
+        if move.why is None:
+            move.archive = copy.replica.archive
+        else:
+            left = self._spares if self._spares or move.may_stay else copy.refused
+            if not left:
+                copy.move = None
+                if not move.may_stay:
+                    self._end(copy, move.why)
+                return
+            move.archive = left.pop(0)
+        self._number += 1
+        # Down to what must stay free, not to the reserve: a session that runs takes what there is.
+        archive = Archive(move.archive.root, self._clock, self._task.keep_free)
+        opening = partial(self._opener.open, archive, copy.number, self._number, self.start, self._format)
+        move.asked_ns, move.opening = self._clock.now_ns(), None
+        try:
+            move.opening = DeadlineTask(opening, "storage-open", late=undo, clock=self._clock)
+        except RuntimeError as error:  # there are too many threads
+            self._refuse(copy, move, move.archive, error)
+
+    def _advance(self, copy: _Copy) -> None:
+        move = copy.move
+        if move is None or move.opening is None or move.archive is None:
+            return
+        if not move.opening.is_over and self._clock.now_ns() < move.asked_ns + OPEN_S * NANOSECONDS:
+            return
+        try:
+            replica = move.opening.get(0.0, stalled(move.archive.root, OPEN_S))
+        except Exception as error:  # of whatever kind: the next one is tried
+            self._refuse(copy, move, move.archive, error)
+        else:
+            self._adopt(copy, move, replica)
+
+    def _refuse(self, copy: _Copy, move: _Move, archive: Archive, error: Exception) -> None:
+        """Tell that a folder takes no replica, and try the next; that of a copy that may stay is set aside."""
+        fault = as_ours(error, StorageError)
+        if archive not in move.told:
+            events.fault(self._log, str(archive.root), fault)
+        if move.why is None:
+            move.why = fault
+        elif move.may_stay:
+            copy.refused.append(archive)
+        self._try_next(copy)
+
+    def _adopt(self, copy: _Copy, move: _Move, new: Replica) -> None:
+        """Let a copy go on in a replica that is open, from the backlog on; the one before is closed."""
+        old, is_another_form = copy.replica, move.why is None
+        try:
+            with self._putting:
+                begins_s = self._hand_over(copy, new)
+                old.is_void = is_another_form and not old.has_pictures
+                if not is_another_form and (move.may_stay or old.state is ReplicaState.FAILED):
+                    old.give_way()  # it takes nothing, or too little
+                copy.move = None
+                self._route()
+        except Exception:
+            threads.start(undo, new, name="storage-close")
+            raise
+        if is_another_form:
+            return
+        self._count_again(copy)
+        if old.growth.is_stalled:
+            events.progress(self._log, old, ReplicaState.WRITING, 0.0)
+        events.switched(self._log, old.folder, new, _found_s(copy.replicas[:-1]), begins_s)
+
+    def _hand_over(self, copy: _Copy, new: Replica) -> float:
+        """Put a replica into use, with the backlog of its form; return where that begins, in media seconds."""
+        begins_s = 0.0
+        new.begin()
+        if self._backlog is not None:
+            begins_s = float(self._backlog.start)  # later than the replica where it grew too large meanwhile
+            if new.form == self._format.form:
+                for packet in self._backlog.from_the_start():
+                    new.put(packet)
+            else:
+                new.until = self._format.since
+        copy.replicas.append(new)
+        copy.forecast = self._forecast()
+        return begins_s
+
+    def _count_again(self, copy: _Copy) -> None:
+        """Let the folders count again that refused a copy while its disk stood still: that is over."""
+        self._spares += copy.refused
+        copy.refused.clear()
+
+    def _end(self, copy: _Copy, error: LiputError) -> None:
+        """End a copy that has nowhere to go on; the last one is told, and takes packets as long as it can."""
+        with self._putting:
+            copy.ended, copy.move = True, None
+            self._route()
+        if all(each.ended for each in self._copies):
+            self._on_failure(error)
+
+    def _close_left(self) -> None:
+        """Close the replicas that are given nothing any more: what follows the end of their queue is never written."""
+        with self._putting:
+            self._route()
+            left = [replica for replica in self.replicas if replica not in self._taking and not replica.is_closing]
+        for replica in left:
+            with suppress(RuntimeError):  # there are too many threads: with the next look
+                replica.close()
+
+    # The end
+
+    def close(self, marks: Sequence[Mark] = (), title: str = "") -> None:
+        """Finish every replica, within bounds also when a disk never answers. A failure now still goes on elsewhere.
+
+        `marks` become chapters; `title` names the time before the first one.
+        """
+        self._closing = True
+        self._woken.set()
+        self._guard.join()
+        while self._settle() or self._close_open(marks, title):
+            pass
+        for replica in self.replicas:
+            replica.close()
+            replica.wait()
+
+    def _settle(self) -> bool:
+        had_any = self._fail_over()
+        while self._is_moving:
+            self._clock.wait(self._woken, OPENING_S)
+            self._woken.clear()
+            self._fail_over()
+        return had_any
+
+    def _close_open(self, marks: Sequence[Mark], title: str) -> bool:
+        replicas = [copy.replica for copy in self._copies if not copy.replica.is_closing]
+        for replica in replicas:
+            replica.close(marks, title)
+        for replica in replicas:
+            replica.wait()
+        return bool(replicas)
+
+    def discard(self) -> None:
+        """Remove the work folders of a session that recorded nothing; raises ArchiveError where media is in one."""
+        for replica in self.replicas:
+            if replica.answers:
+                try:
+                    asked(partial(replica.archive.discard, replica.work), replica.work.path, self._clock)
+                except (StorageError, RuntimeError) as error:  # that is where there are too many threads
+                    events.left_behind(self._log, replica.folder, replica.work.path, as_ours(error))
+
+    def seal(self, facts: RecordingFacts, progress: Progress | None = None) -> list[Package]:
+        """Make a package of each copy, or of each part that cannot be joined; those of the fullest copy first.
+
+        Parts that cannot be sealed now stay in their work folders and are told, as are those of an earlier recorder's
+        copy that did not go on. Raises the error of sealing where nothing could be sealed.
+        """
+        copies = sorted(self._copies, key=lambda copy: copy.on_disk.media_time_s, reverse=True)
+        sealer = Sealer(self._clock, self._log, facts, progress)
+        packages = sealer.seal_all({copy.number: copy.replicas for copy in copies}, self._task.earlier)
+        self.joined = sealer.joined
+        if not packages:
+            raise sealer.error or StorageError("nothing could be sealed")
+        return packages
+
+
+def _found_s(replicas: Sequence[Replica]) -> float:
+    return max((replica.found_s for replica in replicas), default=0.0)

@@ -1,0 +1,179 @@
+"""Opening a replica on some disk: its work folder, file and event log; and whether any disk takes a session."""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from fractions import Fraction
+from functools import partial
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import av
+from av.stream import Stream
+
+from config.errors import LiputError, StorageError, UsageError, as_ours
+from config.settings.schema import Recording as RecordingSettings
+from config.settings.schema import Storage as StorageSettings
+from devices.host import threads
+from devices.host.clock import Clock
+from devices.host.deadline import DeadlineTask
+from recorder.archive.archive import Archive
+from recorder.disk.faults import OPEN_S, stalled
+from recorder.disk.mounts import MountMemory
+from recorder.model.eventlog import EventLog
+from recorder.model.packet import TrackId
+from recorder.model.titles import copy_title
+from recorder.package.manifest import SessionContext
+from recorder.package.work import WorkFolder
+from recorder.recording.file import Mp4File
+from recorder.recording.replica import Place, Replica
+
+type Templates = Mapping[TrackId, Stream]
+type TemplatesOf = Callable[[int], Templates]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StorageTask:
+    """The demands of a session on its disks, and the facts that all its work folders share."""
+
+    archives: Sequence[Archive]
+    """The folders to record to, in order."""
+    storage: StorageSettings
+    recording: RecordingSettings
+    bytes_per_s: float
+    planned_s: float | None = None
+    waits: bool = False
+    """Whether a slow disk is waited for: the session has no clock."""
+    title: str
+    started_at: datetime
+    context: SessionContext | None = None
+    uuid: UUID = field(default_factory=uuid4)
+    offset_s: float = 0.0
+    """Where this recorder begins in the session's media time, with part number `part`."""
+    part: int = 1
+    earlier: Sequence[WorkFolder] = ()
+    """The parts of a session that is gone on with, locked: they are sealed with what comes now."""
+
+    @property
+    def keep_free(self) -> int:
+        """The bytes that a session which runs leaves on a disk."""
+        return min(self.storage.keep_free, self.archives[0].reserve_bytes)
+
+
+class StreamFormat:
+    """The tracks of replicas; their pictures are of one `form`, from the media time `since` on."""
+
+    def __init__(self, form: int, templates: Templates, since: Fraction | None = None) -> None:
+        """Copy `templates`: a replica may still be opened when the encoder is closed."""
+        self.form = form
+        self.since = since
+        self._master = av.open(os.devnull, "w", format="null")
+        self.templates = {
+            track: self._master.add_stream_from_template(template, opaque=True) for track, template in templates.items()
+        }
+        for track, template in templates.items():
+            copy_title(template, self.templates[track])
+
+
+class Opener:
+    """Opens the replicas of one session, on any thread: it may hang on their disks."""
+
+    def __init__(
+        self,
+        task: StorageTask,
+        *,
+        clock: Clock,
+        log: EventLog,
+        on_failure: Callable[[Replica, LiputError], None],
+    ) -> None:
+        """`on_failure` is that of each replica."""
+        self._task = task
+        self._clock = clock
+        self._log = log
+        self._on_failure = on_failure
+        self._memory = MountMemory()
+
+    def open(self, archive: Archive, copy: int, number: int, start: Fraction, stream_format: StreamFormat) -> Replica:
+        """Open part `number`, from the media time `start` on; raises LiputErrors, and leaves nothing behind then."""
+        task = self._task
+        if task.storage.must_be_mounted:
+            self._memory.refuse_missing(archive.root)
+        work = archive.begin(
+            task.title,
+            task.started_at,
+            task.context,
+            uuid=task.uuid,
+            part=number,
+            offset_s=task.offset_s + float(start),
+            copy=copy,
+        )
+        try:
+            replica = self._replica(Place(archive, work, start, stream_format.form, stream_format.since), stream_format)
+            try:
+                self._log.open(work.events)
+            except Exception:
+                replica.close()
+                replica.wait()
+                raise
+        except Exception as error:  # of whatever kind: nothing is left behind
+            with suppress(LiputError):
+                archive.discard(work)
+            raise StorageError(str(error)) if isinstance(error, OSError) else as_ours(error, StorageError) from error
+        self._remember(archive.root)
+        return replica
+
+    def _replica(self, place: Place, stream_format: StreamFormat) -> Replica:
+        file = Mp4File(
+            place.work.program,
+            stream_format.templates,
+            self._task.recording.fragment_s,
+            made=self._clock.now(),
+            is_live=not self._task.waits,
+        )
+        return Replica(
+            place,
+            file,
+            clock=self._clock,
+            settings=self._task.recording,
+            waits=self._task.waits,
+            on_failure=self._on_failure,
+        )
+
+    def _remember(self, root: Path) -> None:
+        """Note where its disk is mounted, on a thread that nobody waits for: it may be another disk that hangs."""
+        with suppress(RuntimeError):  # too many threads: it is noted the next time
+            threads.start(self._memory.remember, root, name="storage-remember")
+
+
+def undo(replica: Replica) -> None:
+    """Undo the opening of a replica that nobody uses."""
+    replica.close()
+    replica.wait()
+    with suppress(LiputError):
+        replica.archive.discard(replica.work)
+
+
+def check_places(archives: Sequence[Archive], settings: StorageSettings, clock: Clock) -> None:
+    """Raise the first fault when none of `archives` can take a session within OPEN_S; make nothing."""
+    if settings.mirror and len(archives) < 2:
+        raise UsageError("a mirror needs a second folder", hint="name one in the settings: [storage] paths")
+    memory = MountMemory() if settings.must_be_mounted else None
+    first: LiputError | None = None
+    for archive in archives:
+        try:
+            asking = DeadlineTask(partial(_check, archive, memory), "storage-check", clock=clock)
+            asking.get(OPEN_S, stalled(archive.root, OPEN_S))
+        except LiputError as error:
+            first = first or error
+        else:
+            return
+    if first:
+        raise first
+
+
+def _check(archive: Archive, memory: MountMemory | None) -> None:
+    if memory:
+        memory.refuse_missing(archive.root)
+    archive.check()

@@ -1,0 +1,206 @@
+"""From the parts of a recording to packages, on disks that may have failed."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+
+import msgspec
+
+import recorder.archive.sealing  # noqa: F401 - loaded now: the disk with Liput may not answer at the end
+from config.errors import ArchiveError, LiputError, as_ours
+from config.events import Emit
+from config.files import read_file
+from devices.host.clock import NANOSECONDS, Clock
+from devices.host.deadline import DeadlineTask
+from devices.host.priority import be_at_least
+from recorder.archive.archive import Archive
+from recorder.disk.errors import storage_error
+from recorder.disk.faults import OPEN_S, asked, stalled
+from recorder.package.fixity import Progress
+from recorder.package.manifest import Package, PartFacts, RecordingFacts
+from recorder.package.media import holds_media
+from recorder.package.work import WorkFolder
+from recorder.recording import events
+from recorder.recording.replica import Replica
+from recorder.recovery.finish import Finisher
+from recorder.recovery.resume import plays_s_of
+
+SEAL_S = 120.0
+"""How long sealing may stand still, before its disk is left to itself."""
+
+NICE = 0
+"""A recording goes before what else this PC does; what comes after it does not."""
+TOLD_NS = NANOSECONDS // 10
+"""How often people are told how far it is: parts are joined packet by packet."""
+
+
+class Sealer:
+    """Seals the parts of a session's copies, one copy after the other."""
+
+    def __init__(self, clock: Clock, emit: Emit, facts: RecordingFacts, progress: Progress | None) -> None:
+        self._clock = clock
+        self._emit = emit
+        self._facts = facts
+        self._progress = progress
+        self._step = 0
+        self._told_ns = -TOLD_NS
+        self._apart: Sequence[PartFacts] = ()
+        self._logs: Sequence[bytes] = ()
+        self._empty: set[int] = set()
+        """The numbers of the parts that held nothing, and are removed."""
+        self._has_more = False
+        """Whether anything was recorded after what a killed recorder left, or may have been."""
+        self.error: LiputError | None = None
+        """What came first of what went wrong."""
+        self.joined: WorkFolder | None = None
+        """What parts were put together in first that could not be sealed: they are gone."""
+
+    def seal_all(self, copies: Mapping[int, Sequence[Replica]], earlier: Sequence[WorkFolder]) -> list[Package]:
+        """Return the packages of all copies, each with its `earlier` parts; parts of other copies stay for recovery."""
+        self.leave_earlier([work for work in earlier if work.begun.copy not in copies])
+        return [
+            package
+            for number, replicas in copies.items()
+            for package in self.seal(replicas, [work for work in earlier if work.begun.copy == number])
+        ]
+
+    def seal(self, parts: Sequence[Replica], earlier: Sequence[WorkFolder] = ()) -> list[Package]:
+        """Return the packages of a copy's parts, with `earlier` ones of a killed recorder, the longest first."""
+        left = [part for part in parts if not part.answers]
+        for part in left:
+            self._leave(part, stalled(part.work.path, SEAL_S))
+        self._empty.clear()
+        kept = [part for part in parts if part.answers and self._holds_media(part)]
+        self._has_more = self._has_more or bool(kept)
+        is_one = bool(kept) and len(kept) + len(earlier) > 1
+        is_all = bool(earlier) and not self._has_more
+        if not left and (is_one or is_all) and (made := self._finish(kept, earlier)) is not None:
+            return made
+        self.leave_earlier(earlier)
+        if len(kept) + len(left) > 1:
+            self._add(events.kept_apart(self._emit, parts[-1].folder, len(kept) + len(left)))
+        spans = {id(part): _span(part) for part in [*left, *kept]}
+        before = list(filter(None, map(self._span_of_earlier, earlier)))
+        packages: list[Package] = []
+        for part in kept:
+            self._apart = [*before, *(span for key, span in spans.items() if key != id(part))]
+            self._logs = [log for other in kept if other is not part and (log := self._log_of(other))]
+            packages += self._finish([part], is_last_try=True) or ()
+        self._apart, self._logs = (), ()
+        return sorted(packages, key=lambda package: package.duration_s, reverse=True)
+
+    def _span_of_earlier(self, work: WorkFolder) -> PartFacts | None:
+        """Return the span of media time that a part of a recorder that was killed holds; None where none is known."""
+        try:
+            length_s = asked(partial(plays_s_of, work), work.path, self._clock)
+        except (OSError, LiputError, RuntimeError):
+            return None
+        span = PartFacts(part=work.begun.part, offset_s=work.begun.offset_s, duration_s=length_s)
+        return span if length_s else None
+
+    def _log_of(self, part: Replica) -> bytes:
+        try:
+            return asked(partial(read_file, part.work.events), part.work.path, self._clock)
+        except (OSError, LiputError, RuntimeError):  # its package has it by now, or its disk does not answer
+            return b""
+
+    def leave_earlier(self, earlier: Sequence[WorkFolder]) -> None:
+        """Tell of parts of a recorder that was killed that they stay for recovery."""
+        for work in earlier:
+            if self._is_there(work):  # else people would be sent to nothing
+                apart = self.error or ArchiveError("it was not put together with what was recorded after it")
+                self._add(events.left_behind(self._emit, str(work.archive_root), work.path, apart))
+
+    def _is_there(self, work: WorkFolder) -> bool:
+        """Return whether its folder is there still; so is one whose disk does not answer."""
+        try:
+            return DeadlineTask(work.path.is_dir, "storage-check", clock=self._clock).get(OPEN_S, TimeoutError())
+        except (OSError, RuntimeError):
+            return True
+
+    def _holds_media(self, part: Replica) -> bool:
+        """Return whether there is something to seal; a work folder with nothing in it is removed."""
+        try:
+            if asked(partial(_holds_media, part), part.work.path, self._clock):
+                return True
+            self._empty.add(part.work.begun.part)
+        except OSError as error:
+            self._leave(part, storage_error(error, part.work.program))
+        except LiputError as error:
+            self._leave(part, error)
+        except RuntimeError as error:  # there are too many threads
+            self._leave(part, as_ours(error))
+        return False
+
+    def _finish(
+        self, parts: Sequence[Replica], earlier: Sequence[WorkFolder] = (), *, is_last_try: bool = False
+    ) -> list[Package] | None:
+        """Make one package of `parts`; None, and they are as they were, where that cannot be.
+
+        No package where they were put together before it failed: there is nothing left in them.
+        """
+        # The newest disk first, to put them together on: the others had to be left.
+        archives = {part.archive.root: part.archive for part in reversed(parts)}
+        for work in reversed(earlier):
+            archives.setdefault(work.archive_root, Archive(work.archive_root, self._clock))
+        finisher = Finisher(
+            list(archives.values()), clock=self._clock, progress=self.advance, apart=self._apart, logs=self._logs,
+            empty=self._empty,
+        )  # fmt: skip
+        works: list[WorkFolder] = [*earlier, *(part.work for part in parts)]
+        facts = self._facts if parts else None  # of what was recorded before, its own log says more
+        finishing = DeadlineTask(partial(_as_usual, finisher.finish, works, facts), "storage-seal", clock=self._clock)
+        too_late = stalled(works[-1].path, SEAL_S)
+        try:
+            return [finishing.get(SEAL_S, too_late, lambda: (self._step, finishing.moved_bytes))]
+        except OSError as error:
+            told: LiputError = storage_error(error, (finisher.joined or works[-1]).path)
+        except LiputError as error:
+            told = error
+        except Exception as error:  # a mistake of ours: the other parts are sealed all the same
+            told = as_ours(error)
+        if (joined := finisher.joined) is not None:
+            told = stalled(joined.path, SEAL_S) if told is too_late else told
+            self._add(events.left_behind(self._emit, str(joined.archive_root), joined.path, told))
+            self.joined = self.joined or joined
+        self.error = self.error or told
+        if is_last_try:
+            self._leave(parts[0], told)
+        return None if joined is None else []
+
+    def advance(self, done: int, of: int) -> None:
+        """Tell how far it is: `done` bytes or packets of so many."""
+        self._step += 1
+        now_ns = self._clock.now_ns()
+        if self._progress and (now_ns >= self._told_ns + TOLD_NS or done >= of):
+            self._told_ns = now_ns
+            self._progress(done, of)
+
+    def _leave(self, part: Replica, error: LiputError) -> None:
+        self._has_more = True
+        self.error = self.error or error
+        self._add(events.left_behind(self._emit, part.folder, part.work.path, error))
+
+    def _add(self, reason: str) -> None:
+        if reason not in self._facts.degraded:
+            self._facts = msgspec.structs.replace(self._facts, degraded=(*self._facts.degraded, reason))
+
+
+def _span(part: Replica) -> PartFacts:
+    begun = part.work.begun
+    return PartFacts(part=begun.part, offset_s=begun.offset_s, duration_s=part.on_disk.media_time_s)
+
+
+def _holds_media(part: Replica) -> bool:
+    """Return whether a part holds something to seal; its work folder is removed if not. May hang on its disk."""
+    if part.is_void:
+        part.work.program.unlink(missing_ok=True)
+    elif holds_media(part.work.program):
+        return True
+    part.archive.discard(part.work)
+    return False
+
+
+def _as_usual[**Given, Made](act: Callable[Given, Made], *args: Given.args, **kwargs: Given.kwargs) -> Made:
+    """Call `act` with no more right to the processor than other programs have."""
+    be_at_least(NICE)
+    return act(*args, **kwargs)

@@ -1,0 +1,343 @@
+"""The runtime directory: where clients find the recorders that run.
+
+    RUNTIME/                    0700, ours
+    ├── claims/                 who has which device (recorder.running.claims)
+    ├── ended/ID.json           how each of the last recorders ended, in order: its last line
+    └── ID/                     one for each recorder, 0700
+        ├── recorder.json       who it is
+        ├── spec.json           what it was asked for, and its settings; of addresses that were given the names; 0600
+        ├── control.sock        commands in, status and events out; 0600
+        ├── preview.sock        pictures; 0600
+        └── recorder.log        what its libraries print
+
+Where a group of operators may talk to recorders (recorder.running.operators), RUNTIME and `ended` are 0750, ID 0710,
+the sockets 0660, recorder.json and what is in `ended` 0640.
+
+RUNTIME is gone after a restart of the PC, as are recorders. A recorder removes its folder when it ends in order. The
+folder of one that was killed stays until another recorder, which goes on with its session, records or is armed.
+"""
+
+import contextlib
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Iterator
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+
+import msgspec
+
+from config.errors import LiputError, StorageError
+from config.files import Prepare, json_text, of_mode, replace_file
+from devices.host.clock import boot_id
+from devices.host.process_stat import process_started
+from recorder.model.names import session_of, storable
+from recorder.running.operators import (
+    LISTED_FOLDER,
+    PRIVATE_FILE,
+    PRIVATE_FOLDER,
+    REACHED_FOLDER,
+    READ_FILE,
+    operators,
+    share,
+)
+
+VARIABLE = "LIPUT_RUNTIME"
+RECORDER_FILE, SPEC_FILE = "recorder.json", "spec.json"
+ENDED, ENDS_KEPT = "ended", 50
+CONTROL_SOCKET, PREVIEW_SOCKET, LOG_FILE = "control.sock", "preview.sock", "recorder.log"
+
+_NEW = ".new-"
+
+
+class RecorderInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """Who a recorder is. `pid_started` (clock ticks since boot) and `boot_id` tell it from a later process of its pid.
+
+    `archive` is the archive's folder, `work` the work folder that it records into now, once it records; both as text
+    for people where a name is not UTF-8. `live_at` is when what it records begins, `live_clock_ns` the same by
+    CLOCK_MONOTONIC. `replaces` is the id of the recorder that was killed, where it goes on with the session of one.
+    """
+
+    id: str
+    pid: int
+    pid_started: int
+    boot_id: str
+    title: str
+    archive: str
+    started_at: datetime
+    work: str | None = None
+    live_at: datetime | None = None
+    live_clock_ns: int | None = None
+    replaces: str | None = None
+
+    @property
+    def session(self) -> str | None:
+        """The name of the session that it records, None before it records."""
+        return session_of(Path(self.work).name) if self.work else None
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether that very process still runs."""
+        return is_alive(self.pid, self.pid_started, self.boot_id)
+
+
+class RecorderFolder:
+    """The folder of one recorder."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.id = path.name
+        self.control = path / CONTROL_SOCKET
+        """The socket for commands; see `recorder.running.sockets` for how it is reached."""
+        self.preview = path / PREVIEW_SOCKET
+        self.log = path / LOG_FILE
+        """The file of what libraries print."""
+        self.spec = path / SPEC_FILE
+        self._info = path / RECORDER_FILE
+        self._ended = path.parent / ENDED / f"{self.id}.json"
+
+    @property
+    def last_line(self) -> bytes | None:
+        """The last line of its control socket (recorder.running.protocol), once its recorder has ended in order."""
+        try:
+            return self._ended.read_bytes()
+        except OSError:
+            return None
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether its recorder has ended in order."""
+        return self._ended.exists()
+
+    @property
+    def is_unborn(self) -> bool:
+        """Whether it is being made, or its recorder was killed meanwhile."""
+        return self.id.startswith(_NEW)
+
+    def info(self) -> RecorderInfo | None:
+        """Return who it is; None where that cannot be read, as of a folder that is being removed."""
+        try:
+            return msgspec.json.decode(self._info.read_bytes(), type=RecorderInfo)
+        except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+            return None
+
+    def write_info(self, info: RecorderInfo) -> None:
+        """Say who it is, in one step for readers. Raises OSError."""
+        write_file(self._info, json_text(info), operators())
+
+    def write_spec(self, spec: bytes) -> None:
+        """Say what another recorder should be asked that takes its place, in one step for readers. Raises OSError."""
+        write_file(self.spec, spec)
+
+    def beat(self) -> None:
+        """Say that its recorder lives: by the time of the file that says who it is."""
+        with contextlib.suppress(OSError):
+            os.utime(self._info)
+
+    @property
+    def last_beat_s(self) -> float:
+        """When its recorder last said that it lives, as time.time() counts; 0 where the folder is gone."""
+        try:
+            return self._info.stat().st_mtime
+        except OSError:
+            return 0.0
+
+    def end(self, last_line: bytes) -> None:
+        """Say how the recorder ended, in order, and take the folder away."""
+        with contextlib.suppress(OSError):  # where that cannot be said, it is taken for one that was killed
+            group = operators()
+            self._ended.parent.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
+            if group is not None:
+                share(self._ended.parent, group, LISTED_FOLDER)
+            write_file(self._ended, last_line, group)
+            ends = sorted(self._ended.parent.glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
+            for old in ends[:-ENDS_KEPT]:
+                old.unlink()
+        self.remove()
+
+    def remove(self) -> None:
+        """Take the folder away; whoever it belonged to is no recorder any more."""
+        shutil.rmtree(self.path, ignore_errors=True)
+
+
+def make_folder(info: RecorderInfo, spec: bytes) -> RecorderFolder:
+    """Make the folder of the recorder `info`, complete from the moment others can see it.
+
+    Raises StorageError.
+    """
+    runtime = runtime_folder(make=True)
+    aside = RecorderFolder(runtime / f"{_NEW}{info.id}")
+    try:
+        aside.path.mkdir(mode=PRIVATE_FOLDER)
+        if (group := operators()) is not None:
+            share(aside.path, group, REACHED_FOLDER)
+        aside.write_info(info)
+        write_file(aside.spec, spec)
+        aside.path.rename(runtime / info.id)
+    except OSError as error:
+        aside.remove()
+        raise _refused(runtime, error) from None
+    return RecorderFolder(runtime / info.id)
+
+
+def new_info(title: str, archive: Path, started_at: datetime) -> RecorderInfo:
+    """Return who this process is as a recorder, with an id that no recorder has."""
+    started = process_started(os.getpid())
+    runtime = runtime_folder(make=True)
+    while (runtime / (name := os.urandom(3).hex())).exists() or (runtime / ENDED / f"{name}.json").exists():
+        pass
+    return RecorderInfo(
+        id=name, pid=os.getpid(), pid_started=started or 0, boot_id=boot_id(), title=storable(title),
+        archive=storable(str(archive)), started_at=started_at,
+    )  # fmt: skip
+
+
+def folders() -> list[RecorderFolder]:
+    """Return the folders of all recorders, the oldest first; takes away what those left that have ended in order."""
+    try:
+        runtime = runtime_folder()
+        names = [entry.name for entry in os.scandir(runtime) if entry.is_dir(follow_symlinks=False)]
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise _refused(runtime, error) from None
+    found = []
+    for folder in (RecorderFolder(runtime / name) for name in names):
+        info = folder.info()
+        if info and not info.is_alive and (folder.has_ended or folder.is_unborn):
+            folder.remove()
+        elif info and not folder.is_unborn:
+            found.append((info.started_at, folder))
+    return [folder for _, folder in sorted(found, key=lambda pair: (pair[0], pair[1].id))]
+
+
+def ended_folder(recorder_id: str) -> RecorderFolder:
+    """Return the folder that a recorder had; of one that has ended in order, its last line is there."""
+    return RecorderFolder(_place() / Path(recorder_id).name)
+
+
+# Where it is
+
+
+def runtime_folder(*, make: bool = False) -> Path:
+    """Return the runtime directory: LIPUT_RUNTIME, else that of the user's session, of root, or one below /tmp.
+
+    With `make` it is made where it is missing. Raises FileNotFoundError where it is missing and not to be made, and
+    StorageError where others can write to it: commands to a recorder could be anybody's. One of another user, as
+    of a service, is taken only where LIPUT_RUNTIME names it and it is for a group that we are in, and not to make
+    recorders in.
+    """
+    path = _place()
+    try:
+        if make:
+            _make(path)
+        found = path.lstat()
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise _refused(path, error) from None
+    is_ours = found.st_uid == os.geteuid() or (VARIABLE in os.environ and not make and _is_for_us(found))
+    if not stat.S_ISDIR(found.st_mode) or not is_ours or found.st_mode & 0o022:
+        raise StorageError(
+            f"{path} is no folder that only this user can write to, so no session is controlled there",
+            hint=f"remove it, or name another folder in {VARIABLE}",
+            why="unwritable",
+        )
+    return path
+
+
+def is_anothers() -> bool:
+    """Return whether the runtime directory is another user's, whose operators we are one of: that of a service.
+
+    Raises StorageError as `runtime_folder` does.
+    """
+    try:
+        return runtime_folder().lstat().st_uid != os.geteuid()
+    except FileNotFoundError:
+        return False
+
+
+def _is_for_us(found: os.stat_result) -> bool:
+    """Return whether a folder of another user is for operators alone, of whom we are one; root always is."""
+    groups = {os.getegid(), *os.getgroups()}
+    return not found.st_mode & 0o007 and (found.st_gid in groups or os.geteuid() == 0)
+
+
+def _make(path: Path) -> None:
+    path.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
+    found = path.lstat()
+    group = operators()
+    if group is None or not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o022:
+        return
+    if (found.st_gid, stat.S_IMODE(found.st_mode)) != (group, LISTED_FOLDER):
+        share(path, group, LISTED_FOLDER)
+
+
+def _place() -> Path:
+    if named := os.environ.get(VARIABLE):
+        return Path(named).absolute()
+    if session := os.environ.get("XDG_RUNTIME_DIR"):
+        return Path(session) / "liput"
+    if os.geteuid() == 0:
+        return Path("/run/liput")
+    return _below_tmp(Path(tempfile.gettempdir(), f"liput-{os.geteuid()}"))
+
+
+def _below_tmp(plain: Path) -> Path:
+    """Return `plain` in the folder for temporary files; where another user has taken that name, one that is ours.
+
+    Every user may write there, and nobody can make a folder that is another's: that of ours is found by its owner.
+    """
+    for path in (plain, *sorted(plain.parent.glob(f"{plain.name}-*"))):
+        with contextlib.suppress(OSError):
+            found = path.lstat()
+            if stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid():
+                return path
+    return plain.with_name(f"{plain.name}-{os.urandom(8).hex()}") if os.path.lexists(plain) else plain
+
+
+def _refused(path: Path, error: OSError) -> StorageError:
+    return StorageError(
+        f"the runtime directory {path} cannot be used: {error.strerror}",
+        hint=f"name another folder in {VARIABLE}",
+        why="unwritable",
+    )
+
+
+def write_file(path: Path, content: bytes, group: int | None = None) -> None:
+    """Write a private file of the runtime directory, or one that `group` may read, in one step for readers.
+
+    Raises OSError.
+    """
+    prepare: Prepare = of_mode(PRIVATE_FILE) if group is None else partial(share, group=group, mode=READ_FILE)
+    replace_file(path, content, prepare, durable=False)  # the runtime directory does not outlive the PC
+
+
+# Processes
+
+
+def is_alive(pid: int, started: int, boot: str) -> bool:
+    """Return whether the process `pid` that `started` then (process_started) in that boot (boot_id) still runs."""
+    return boot == boot_id() and process_started(pid) == started
+
+
+def alive() -> Iterator[tuple[RecorderFolder, RecorderInfo]]:
+    """Yield the recorders that run."""
+    for folder in folders():
+        info = folder.info()
+        if info and info.is_alive:
+            yield folder, info
+
+
+def session_runs() -> bool:
+    """Return whether a session of this user is armed or recorded now: it has the disk and the network to itself."""
+    with contextlib.suppress(OSError, LiputError):
+        return any(True for _ in alive())
+    return False
+
+
+def killed() -> list[RecorderFolder]:
+    """Return the folders of recorders that did not end in order: what they were doing can be taken up."""
+    return [folder for folder in folders() if (info := folder.info()) and not info.is_alive and not folder.has_ended]

@@ -1,0 +1,148 @@
+"""What a session is asked to be: everything that is decided before it starts."""
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from capture.pacing import Pace
+from capture.source import VideoFormat, VideoSource
+from capture.sources.kind import ChosenSource
+from config.settings.layouts import LayoutSettings, Program
+from config.settings.schema import Profile
+from config.settings.schema import Recording as RecordingSettings
+from config.settings.schema import Storage as StorageSettings
+from config.settings.secrets import StreamTarget
+from devices.health.tracker import HealthBoard
+from devices.host.clock import NANOSECONDS, Clock
+from recorder.archive.archive import Archive
+from recorder.encode.encoder import AudioSettings
+from recorder.encode.hardware_opening import EncoderPlan
+from recorder.encode.x264 import STILL_RATE, VideoSettings, video_settings
+from recorder.live_encode.choice import StreamPlan
+from recorder.model.packet import Track
+from recorder.package.manifest import SessionContext
+from recorder.program.mixer import SoundInput
+from recorder.program.scene import Appearance
+from recorder.recording.opening import StorageTask
+
+if TYPE_CHECKING:
+    from recorder.features.conference.plan import ConferencePlan
+    from recorder.recovery.resume import Resumption
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionPlan:
+    """A session to be run. The session opens and closes its sources, and sets `stop`, which they wait on.
+
+    `live` sessions run as time passes, others as fast as they can. The first of the `archives` is written to; the
+    others follow when a disk fails. `ends` are the tracks whose source ends by itself. It ends after `duration_s`, or
+    when it is stopped.
+    """
+
+    title: str
+    profile: Profile
+    pictures: Sequence[ChosenSource[VideoSource]]
+    sounds: Sequence[SoundInput]
+    archives: Sequence[Archive]
+    pace: Pace
+    stop: threading.Event
+    live: bool
+    ends: frozenset[Track]
+    duration_s: float | None = None
+    targets: Sequence[StreamTarget]
+    stream: StreamPlan
+    storage: StorageSettings
+    recording: RecordingSettings
+    context: SessionContext
+    board: HealthBoard
+    """Where the watches of its sources say how they are."""
+    isolate: bool
+    """Whether each source is also recorded apart (recorder/recording/iso.py)."""
+    language: str
+    """Of what is written into the picture."""
+    layout: str
+    layouts: Mapping[str, LayoutSettings]
+    program: Program
+    """What lies over the picture."""
+    encoder: EncoderPlan
+    """What is to encode the picture."""
+    steps_down: bool
+    """Whether it needs less of a PC that does not keep up (recorder/features/load_shedding)."""
+    adaptive_rate: bool
+    """Whether what stands still is encoded at STILL_RATE only (recorder/program/video_track.py)."""
+    conference: "ConferencePlan | None" = None
+    """What a two-way conference gets, if there is one."""
+    resume: "Resumption | None" = None
+    """The session that is gone on with, if its recorder was killed; its parts are locked."""
+    x264_params: str | None = None
+    """See recorder.encode.x264.VideoSettings."""
+
+    @property
+    def appearance(self) -> Appearance:
+        """How its pictures are to look."""
+        return Appearance(self.layouts, self.program, self.title, self.language)
+
+
+def encoder_settings(
+    plan: SessionPlan, video: VideoFormat
+) -> tuple[VideoSettings, AudioSettings | None, dict[str, AudioSettings]]:
+    """Return the settings of the encoders: picture, sound, and the inputs of sound with a track of their own."""
+    profile = plan.profile
+    sound = AudioSettings(profile.audio_channels, profile.audio_bitrate)
+    return (
+        replace(
+            video_settings(profile, video),
+            slowest=STILL_RATE if plan.adaptive_rate else None,
+            x264_params=plan.x264_params,
+        ),
+        sound if plan.sounds else None,
+        {sound_input.name: sound for sound_input in plan.sounds if sound_input.own_track},
+    )
+
+
+def live_facts(plan: SessionPlan, video: VideoFormat) -> dict[str, object]:
+    """Return what the event log should say of a session's beginning: what is recorded, how, and to where."""
+    return {
+        "title": plan.title,
+        "picture": ", ".join(picture.name for picture in plan.pictures),
+        "sound": ", ".join(sound.name for sound in plan.sounds) or None,
+        "width": video.width,
+        "height": video.height,
+        "rate": float(video.rate),
+        "still_rate": float(STILL_RATE) if plan.adaptive_rate else None,
+        "matrix": video.matrix.name,
+        "destinations": [target.name for target in plan.targets],
+        "request": plan.context.request.request.uuid if plan.context.request else None,
+    }
+
+
+def storage_task(plan: SessionPlan, began_ns: int, clock: Clock, destinations: Sequence[str]) -> StorageTask:
+    """Return what a recording asks of its disks that began at `began_ns` on the session clock, or goes on."""
+    back_ns = clock.now_ns() - began_ns if plan.live else 0
+    began = clock.now() - timedelta(seconds=back_ns / NANOSECONDS)
+    task = StorageTask(
+        archives=plan.archives,
+        storage=plan.storage,
+        recording=plan.recording,
+        bytes_per_s=(plan.profile.video_bitrate + plan.profile.audio_bitrate) / 8,
+        planned_s=plan.duration_s,
+        waits=not plan.live,
+        title=plan.title,
+        started_at=began,
+        context=msgspec.structs.replace(plan.context, destinations=destinations),
+    )
+    if (resume := plan.resume) is None:
+        return task
+    return replace(
+        task,
+        title=resume.title,
+        started_at=resume.started_at,
+        uuid=resume.uuid,
+        offset_s=resume.offset_s(began_ns, began),
+        part=resume.part,
+        earlier=resume.works,
+    )

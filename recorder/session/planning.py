@@ -1,0 +1,325 @@
+"""From what was asked on the command line, and the settings, to a plan that can be run."""
+
+import contextlib
+import threading
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from capture.detectors.watcher import Watcher
+from capture.pacing import FastPace, Pace, RealPace
+from capture.sources.choice import NONE, SourceSelector
+from capture.sources.kind import Chosen, SourceContext, SourceRequirements
+from capture.sources.worker import Supervision
+from capture.timing import Timing, untimed
+from config.errors import LiputError, UsageError
+from config.settings.schema import Profile, Settings
+from config.settings.secrets import StreamTarget, stream_name, stream_target
+from devices.health.line import Record, nowhere
+from devices.host.clock import Clock
+from recorder.archive.archive import Archive, session_archives
+from recorder.encode.hardware_kinds import Kind
+from recorder.encode.hardware_opening import EncoderPlan
+from recorder.encode.x264 import STILL_RATE
+from recorder.live.url import parse_live_url
+from recorder.live_encode.choice import SEPARATE, SHARED, StreamPlan
+from recorder.live_encode.measure import Question
+from recorder.model.names import storable
+from recorder.model.packet import Track
+from recorder.package.manifest import Records, SessionContext
+from recorder.program.mixer import SoundInput
+from recorder.program.scene import check_layout
+from recorder.recording.opening import check_places
+from recorder.session.plan import SessionPlan
+from recorder.session.request import Asked
+from recorder.session.wishing import wishes_of
+
+if TYPE_CHECKING:
+    from capture.sources.locator import Listing
+    from recorder.features.conference.plan import ConferencePlan
+    from recorder.recovery.resume import Resumption
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A session that can be run, and what to tell the operator of it."""
+
+    plan: SessionPlan
+    notes: Sequence[str]
+    again: Asked
+    """What asks for the very same sources again."""
+    supervisions: Mapping[str, Supervision]
+    """Those of the sources that are devices, by their ids."""
+    forgotten: Mapping[str, str] = field(default_factory=dict)
+    """The destinations that are gone on without, by name, each with the reason."""
+    unknown: Mapping[str, str] = field(default_factory=dict)
+    """The profile and the layout that were asked for and cannot be had, by name, each with the reason."""
+    no_conference: UsageError | None = None
+    """What is wrong with the conference that the settings want, or that an earlier recorder had."""
+
+
+def plan_session(
+    asked: Asked,
+    settings: Settings,
+    clock: Clock,
+    record: Record = nowhere,
+    listing: "Listing | None" = None,
+    *,
+    unattended: bool = False,
+    timing: Timing = untimed,
+) -> Planned:
+    """Decide everything that can be decided before a device is opened; raises LiputErrors for what cannot be done.
+
+    `record` takes the findings of its watches, `listing` says which devices there are while it runs. An `unattended`
+    session begins without destinations, profile, layout or conference that cannot be had.
+    """
+    asked, unknown, forgotten = _with_what_is_known(asked, settings) if unattended else (asked, {}, {})
+    profile = settings.profile(asked.profile or settings.video.profile)
+    targets = _targets(asked, settings)
+    archives = _places(asked, settings, clock)
+    stop = threading.Event()
+    pace = RealPace(clock, stop) if asked.live else FastPace(tuple(str(track) for track in Track))
+    watcher = Watcher(settings, clock, record, timing=timing)
+    context = _source_context(asked, profile, pace, clock, stop, watcher, listing)
+    chosen = SourceSelector(context, asked.known).choose(asked.videos, asked.audios)
+    layout, no_layout = _layout(asked, settings, chosen, unattended=unattended)
+    conference, no_conference = _conference(asked, settings, chosen, unattended=unattended)
+    if not chosen.sounds:
+        pace.finish(str(Track.AUDIO))
+    plan = SessionPlan(
+        title=storable(asked.title),
+        profile=profile,
+        pictures=chosen.pictures,
+        sounds=_sound_inputs(chosen, settings, asked),
+        layout=layout,
+        isolate=asked.isolate,
+        layouts=settings.layouts,
+        program=settings.program,
+        pace=pace,
+        live=asked.live,
+        ends=_ends(chosen),
+        targets=targets,
+        stream=_stream(settings, profile, is_live=asked.live),
+        duration_s=asked.duration_s,
+        recording=settings.recording,
+        steps_down=asked.live and settings.video.step_down,
+        encoder=_encoder(settings),
+        adaptive_rate=settings.video.adaptive_rate,
+        storage=settings.storage,
+        archives=archives,
+        stop=stop,
+        conference=conference,
+        resume=_resumption(archives, asked.resume, clock) if asked.resume else None,
+        board=watcher.board,
+        language=settings.general.language,
+        context=_context(asked, settings, chosen, targets, layout),
+    )
+    notes = [*chosen.notes, *_slowed(plan), *_encoder_changed(plan, settings)]
+    without = forgotten, unknown | no_layout, no_conference
+    return Planned(plan, notes, _again(asked, chosen), _supervisions(chosen), *without)
+
+
+def _source_context(
+    asked: Asked,
+    profile: Profile,
+    pace: Pace,
+    clock: Clock,
+    stop: threading.Event,
+    watcher: Watcher,
+    listing: "Listing | None",
+) -> SourceContext:
+    return SourceContext(
+        SourceRequirements(profile.width, profile.height, profile.fps, profile.audio_channels),
+        pace,
+        clock,
+        stop,
+        live=asked.live,
+        watcher=watcher,
+        allow_missing=asked.allow_missing,
+        isolate=asked.isolate,
+        listing=listing,
+    )
+
+
+def _places(asked: Asked, settings: Settings, clock: Clock) -> list[Archive]:
+    reserve = settings.archive.reserve if asked.reserve is None else asked.reserve
+    if asked.resume:  # a session that runs takes what there is
+        reserve = min(reserve, settings.storage.keep_free)
+    places = session_archives(settings, clock, folder=asked.archive, reserve=reserve)
+    check_places(places, settings.storage, clock)
+    return places
+
+
+def _context(
+    asked: Asked, settings: Settings, chosen: Chosen, targets: Sequence[StreamTarget], layout: str
+) -> SessionContext:
+    return SessionContext(
+        office=settings.general.office,
+        room=settings.general.room,
+        profile=asked.profile or settings.video.profile,
+        destinations=tuple(target.name for target in targets),
+        devices=tuple(chosen.devices),
+        checked=asked.checked,
+        request=asked.request,
+        wishes=wishes_of(settings, [picture.name for picture in chosen.pictures], layout, isolate=asked.isolate),
+        records=msgspec.convert(msgspec.to_builtins(settings.records) | dict(asked.records), Records),
+        consent=asked.consent,
+    )
+
+
+def _supervisions(chosen: Chosen) -> dict[str, Supervision]:
+    sources = [*chosen.pictures, *chosen.sounds]
+    return {one.device.id: one.supervision for one in sources if one.device and one.supervision}
+
+
+def _encoder(settings: Settings) -> EncoderPlan:
+    # Hardware holds back as many pictures as it likes: those that stand still would be seconds late.
+    return EncoderPlan(Kind.X264.value if settings.video.adaptive_rate else settings.video.encoder)
+
+
+def _encoder_changed(plan: SessionPlan, settings: Settings) -> Sequence[str]:
+    if plan.encoder.wish == settings.video.encoder:
+        return ()
+    return (f"adaptive frame rate: x264 encodes, and not what [video] encoder says ({settings.video.encoder})",)
+
+
+def _slowed(plan: SessionPlan) -> Sequence[str]:
+    if not plan.adaptive_rate or not plan.targets:
+        return ()
+    few = f"{float(STILL_RATE):g} pictures a second while nothing changes, none of them late: x264 does not look ahead"
+    if plan.stream.encode == SEPARATE:
+        return ()
+    if plan.stream.encode == SHARED:
+        return (f"adaptive frame rate: live destinations get {few}",)
+    return (f"adaptive frame rate: live destinations get every picture, or without an encode of their own {few}",)
+
+
+def _resumption(archives: Sequence[Archive], folder: Path, clock: Clock) -> "Resumption":
+    from recorder.recovery.resume import take_up  # a session that begins needs nothing of it
+
+    return take_up(archives, folder, clock)
+
+
+def _conference(
+    asked: Asked, settings: Settings, chosen: Chosen, *, unattended: bool
+) -> "tuple[ConferencePlan | None, UsageError | None]":
+    """Return what a conference gets, if there is one; or what is wrong with one that nobody has just asked for."""
+    is_wanted = settings.conference.always if asked.conference is None else asked.conference
+    if is_wanted and not asked.live:
+        if asked.conference is None:
+            return None, None
+        raise UsageError("a conference runs as time passes", hint="leave out --pace fast, or --conference")
+    if not is_wanted:
+        return None, None
+    from recorder.features.conference.plan import plan_conference
+
+    try:
+        return plan_conference(settings.conference, settings.layouts, chosen), None
+    except UsageError as error:
+        if asked.conference and not unattended:
+            raise
+        return None, error  # the recording goes first
+
+
+def _again(asked: Asked, chosen: Chosen) -> Asked:
+    return msgspec.structs.replace(
+        asked,
+        videos=tuple(picture.word for picture in chosen.pictures),
+        audios=tuple(sound.word for sound in chosen.sounds) or (NONE,),
+        known=tuple(chosen.known),
+    )
+
+
+def _sound_inputs(chosen: Chosen, settings: Settings, asked: Asked) -> list[SoundInput]:
+    """Return the inputs of sound by the settings; `asked.isolate` gives each of several a track of its own."""
+    several = len(chosen.sounds) > 1
+    inputs = []
+    for sound in chosen.sounds:
+        device = sound.device
+        treated = settings.sound_of(device.role, device.kind) if device else settings.sound_of(sound.name)
+        inputs.append(
+            SoundInput(
+                sound.name,
+                sound.source,
+                sound.supervision,
+                gain_db=treated.gain_db,
+                own_track=treated.own_track or (asked.isolate and several),
+                is_muted=sound.name in asked.muted,
+            )
+        )
+    return inputs
+
+
+def _stream(settings: Settings, profile: Profile, *, is_live: bool) -> StreamPlan:
+    least, most = settings.video.stream_range(profile)
+    wish = settings.video.stream_encode if is_live else SHARED
+    return StreamPlan(wish, least, most, profile.audio_bitrate, Question(profile, most))
+
+
+def _with_what_is_known(asked: Asked, settings: Settings) -> tuple[Asked, dict[str, str], dict[str, str]]:
+    """Return the request without what the settings do not have; then profile and destinations left out, and why."""
+    unknown: dict[str, str] = {}
+    try:
+        settings.profile(asked.profile)
+    except UsageError as error:
+        unknown[storable(str(asked.profile))] = error.message
+        asked = msgspec.structs.replace(asked, profile=None)
+    asked, forgotten = _without_lost(asked, settings)
+    return asked, unknown, forgotten
+
+
+def _layout(asked: Asked, settings: Settings, chosen: Chosen, *, unattended: bool) -> tuple[str, dict[str, str]]:
+    """Return the layout, and which one cannot be shown, and why, where another has to do."""
+    inputs = [picture.name for picture in chosen.pictures]
+    wished = settings.program.layout if asked.layout is None else asked.layout
+    try:
+        check_layout(wished, settings.layouts, inputs)
+    except UsageError as error:
+        for name in (settings.program.layout, *settings.layouts) if unattended else ():
+            with contextlib.suppress(UsageError):
+                check_layout(name, settings.layouts, inputs)
+                return name, {storable(wished): error.message}
+        raise
+    return wished, {}
+
+
+def _without_lost(asked: Asked, settings: Settings) -> tuple[Asked, dict[str, str]]:
+    """Return what is asked without the destinations whose address is not found, and why each is not."""
+    forgotten: dict[str, str] = {}
+    kept = []
+    for word in asked.streams:
+        try:
+            parse_live_url(stream_target(settings, word).url.reveal())
+            kept.append(word)
+        except LiputError as error:
+            name = "an address" if "://" in word else stream_name(word)  # which may have a key in it
+            forgotten[storable(name)] = error.message
+    return msgspec.structs.replace(asked, streams=tuple(kept)), forgotten
+
+
+def _targets(asked: Asked, settings: Settings) -> list[StreamTarget]:
+    """Return the destinations, each with an address that can be one and a name of its own."""
+    named = (stream_target(settings, stream) for stream in dict.fromkeys(asked.streams))
+    targets = [msgspec.structs.replace(target, name=storable(target.name)) for target in (*asked.targets, *named)]
+    for target in targets:
+        parse_live_url(target.url.reveal())
+    if targets and not asked.live:
+        raise UsageError("a live destination takes a stream as time passes", hint="leave out --pace fast, or --stream")
+    name, count = Counter(target.name for target in targets).most_common(1)[0] if targets else ("", 0)
+    if count > 1:
+        raise UsageError(
+            f'{count} destinations would be called "{name}"', hint="rename one of the files with addresses"
+        )
+    return targets
+
+
+def _ends(chosen: Chosen) -> frozenset[Track]:
+    ends = {
+        Track.VIDEO: chosen.pictures[0].ends,
+        Track.AUDIO: bool(chosen.sounds) and all(sound.ends for sound in chosen.sounds),
+    }
+    return frozenset(track for track, does in ends.items() if does)

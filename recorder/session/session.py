@@ -1,0 +1,454 @@
+"""One session, from devices that are opened to the sealed package; its states are in recorder/model/status.py.
+
+    sources --workers--> queues --track threads--> encoder --packets--> pre-roll --> recording (writer, syncer)
+                                                                                      +---> live destinations
+
+`run` blocks. All other methods are thread-safe and return at once. Nothing is written before the start.
+"""
+
+import math
+import threading
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from capture.source import Frame
+from capture.timing import Timing, untimed
+from config.errors import LiputError, StorageError, UsageError, as_ours
+from config.events import Event
+from devices.host.clock import NANOSECONDS, Clock
+from devices.host.deadline import hung_closings
+from recorder.encode.encoder import Encoder
+from recorder.encode.hardware_opening import PictureEncoder
+from recorder.features.dossier.enclose import carry_letters
+from recorder.features.load_shedding.relief import Viewers
+from recorder.live.destinations import Destinations
+from recorder.model.eventlog import EventLog, Listener, fault_reporter
+from recorder.model.marks import Mark, Marks
+from recorder.model.packet import Track
+from recorder.model.status import (
+    BEFORE,
+    RECORDS,
+    Loudness,
+    SessionResult,
+    SessionState,
+    SessionStatus,
+    StateMachine,
+    source_lines,
+)
+from recorder.model.troubles import ActiveFaults
+from recorder.package.fixity import Progress
+from recorder.package.manifest import RecordingFacts, length_s
+from recorder.program.preroll import PreRoll
+from recorder.program.scene import Offer
+from recorder.program.standstill import SleepWatch
+from recorder.program.timeline import RunContext, Timeline
+from recorder.program.video_track import PictureCounts
+from recorder.recording.failover import Failover
+from recorder.recording.file import OnDisk
+from recorder.recording.opening import StorageTask, StreamFormat, check_places
+from recorder.session.inputs import SessionInputs
+from recorder.session.live_side import LiveSide
+from recorder.session.outputs import Outputs
+from recorder.session.plan import SessionPlan, encoder_settings, live_facts, storage_task
+from recorder.session.program import Program
+
+WATCH_S = 0.2
+LET_GO_NS = 3 * NANOSECONDS
+"""How long after its end a source may take to give what was captured before it."""
+FROM_THE_FIRST_PICTURE = math.inf
+
+
+@dataclass(frozen=True, slots=True)
+class _Armed:
+    program: Program
+    encoder: Encoder
+    live: LiveSide
+    writing: ExitStack
+    """Ends what the recording began; unwound when the tracks have ended, and before the encoder is closed."""
+
+
+class Session:
+    """A session that is run once."""
+
+    def __init__(
+        self,
+        plan: SessionPlan,
+        *,
+        clock: Clock,
+        listener: Listener | None = None,
+        progress: Progress | None = None,
+        offer: Offer | None = None,
+        timing: Timing = untimed,
+    ) -> None:
+        """`progress` is told how far sealing is; `offer` takes pictures for previews."""
+        self._plan = plan
+        self._clock = clock
+        self._listener = listener
+        self._progress = progress
+        self._offer = offer
+        self._troubles = ActiveFaults(clock)
+        self.emit = EventLog(clock, self._hear)
+        plan.board.listen(fault_reporter(self.emit))
+        self.destinations = Destinations(plan.targets, clock=clock, emit=self.emit)
+        self._machine = StateMachine()
+        self._starting: float | None = None  # how many seconds of pre-roll were asked for
+        self._stopping = threading.Event()
+        self._stopped_ns = 0
+        self._failure: LiputError | None = None
+        self._broke_off = False
+        self._marks = Marks(clock, self.emit)
+        tracks = [Track.VIDEO] + ([Track.AUDIO] if plan.sounds else [])
+        self._timeline = Timeline(
+            clock, live=plan.live, tracks=tracks, ending=plan.ends & set(tracks), release=plan.pace.finish
+        )
+        self._context = RunContext(self._timeline, clock, self.emit, timing)
+        self._pre_roll = PreRoll(plan.recording.pre_roll_s)
+        self._inputs = SessionInputs(plan, clock=clock, emit=self.emit)
+        self._picture_encoder = PictureEncoder(plan.encoder, clock=clock, emit=self.emit)
+        self._armed: _Armed | None = None
+        self._recording: Failover | None = None
+
+    def _hear(self, event: Event) -> None:
+        self._troubles(event)
+        if self._listener:
+            self._listener(event)
+
+    # What others ask
+
+    def start(self, pre_roll_s: float = 0.0) -> None:
+        """Begin to record, once armed, at the keyframe `pre_roll_s` seconds ago; LiputError after the end."""
+        if self._stopping.is_set():
+            raise LiputError("the session has ended", hint="arm another one")
+        if self._starting is None:
+            self._starting = max(0.0, pre_roll_s)
+        if self._armed:
+            self._armed.program.wake()
+
+    def stop(self) -> None:
+        """End the session here, or disarm it; returns at once. Asking again changes nothing."""
+        if not self._stopping.is_set():
+            self._stopped_ns = self._clock.now_ns()
+            self._end_now()
+            self.destinations.ending()
+            if self._armed:
+                self._armed.program.stop_conference()
+            if self._recording is not None:  # so that nobody goes on with it if it is killed before its end
+                self.emit("session-stopping", self._recording.work.name, "Ending.")
+            self._stopping.set()
+        if self._armed:
+            self._armed.program.wake()
+
+    def mark(self, text: str) -> Mark:
+        """Mark this moment: a chapter of the recording. Raises UsageError for an empty text, and unless it records."""
+        if self._machine.state not in RECORDS:
+            raise UsageError("nothing is being recorded, so there is nothing to mark", hint="liput start begins it")
+        return self._marks.add(text, self._media_s() or 0.0)
+
+    def layout(self, name: str) -> None:
+        """Show the layout or card called `name` from the next picture on; raises LiputErrors, also before armed."""
+        self._shown().show(name, self._media_s())
+
+    def mute(self, name: str | None, *, on: bool) -> None:
+        """Mute the sound input called `name`, or all, or let it be heard; raises LiputErrors, also before armed."""
+        self._shown().mute(name, self._media_s(), on=on)
+
+    def _shown(self) -> Program:
+        if self._armed is None:
+            raise LiputError("the session is not armed yet", hint="wait until its devices are open")
+        return self._armed.program
+
+    def _media_s(self) -> float | None:
+        return round(max(0, self._timeline.media_now_ns()) / NANOSECONDS, 3) if self._recording else None
+
+    def status(self) -> SessionStatus:
+        """Return what is true now; bytes and media time are those found on disk."""
+        on_disk = self._recording.on_disk if self._recording else OnDisk()
+        armed, troubles = self._armed, self._troubles.now
+        program = armed.program if armed else None
+        sound = program.sound if program else None
+        counts = program.counts if program else PictureCounts()
+        return SessionStatus(
+            state=self._machine.judge(is_troubled=bool(troubles)),
+            elapsed_s=round(self._marks.offset_s + (self._media_s() or 0.0), 3),
+            media_time_s=round(self._marks.offset_s + on_disk.media_time_s, 3),
+            bytes=on_disk.bytes,
+            frames=counts.frames,
+            dropped=counts.dropped,
+            repeated=counts.repeated,
+            fps=round(program.fps, 2) if program else 0.0,
+            levels_dbfs=[round(level, 1) for level in sound.levels_dbfs] if sound else [],
+            disk_left_s=self._recording.left_s if self._recording else None,
+            destinations=self.destinations.lines(),
+            sources=source_lines(self._plan.board),
+            pre_roll_s=round(self._pre_roll.seconds, 3),
+            troubles=troubles,
+            layout=program.scene.layout if program else self._plan.layout,
+            abandoned=hung_closings(),
+            sounds=sound.lines() if sound else [],
+            loudness=sound.loudness if sound else Loudness(),
+            conference=program.conference if program else None,
+            stream=armed.live.line() if armed else None,
+            marks=self._marks.lines(),
+            load=program.load if program else None,
+            encoder=self._picture_encoder.line(),
+            still=counts.still,
+        )
+
+    # The run
+
+    def run(self) -> SessionResult:
+        """Arm, record from the start to the end, and seal. Raises a LiputError when nothing could be recorded."""
+        try:
+            with ExitStack() as stack:
+                self._run(stack)
+            self.emit.close()
+        except BaseException as error:
+            if self._stopping.is_set() and self._machine.state is SessionState.IDLE and isinstance(error, LiputError):
+                return self._without_package()  # ended while its devices were opened
+            if self._machine.state in BEFORE:
+                self._machine.to(SessionState.FAILED)
+            raise
+        recording, armed = self._recording, self._armed
+        if recording is None or armed is None:
+            if self._failure:
+                self._machine.to(SessionState.FAILED)
+                raise self._failure
+            self._machine.to(SessionState.IDLE)
+            return self._without_package()
+        is_new = self._plan.resume is None  # else something was recorded before, whatever has come since
+        if is_new and not armed.program.counts.frames and _is_discarded(recording):
+            raise self._failure or LiputError(f"{self._plan.pictures[0].name} gave no picture; nothing was recorded")
+        return self._seal(recording, armed.program)
+
+    def _run(self, stack: ExitStack) -> None:
+        check_places(self._plan.archives, self._plan.storage, self._clock)
+        armed, first = self._arm(stack)
+        at_once = self._starting is not None
+        if at_once and not self._plan.live:  # what runs as fast as it can would run ahead of its recording
+            self._begin(armed)
+        stack.callback(armed.program.join)
+        stack.callback(self._end_now)  # whatever goes wrong from here on, both tracks end
+        armed.program.start(first)
+        if not at_once:
+            armed.live.arm()
+            facts = live_facts(self._plan, self._inputs.form) | self._picture_encoder.facts()
+            self.emit("session-armed", self._plan.title, "Armed.", **facts)
+        try:
+            if at_once and self._plan.live:  # what its disk takes to open is kept in memory meanwhile
+                self._starting = FROM_THE_FIRST_PICTURE
+                self._begin(armed)
+            self._look_after(armed)
+        except Exception as error:
+            if self._recording is None:
+                raise
+            # A mistake of ours: what was recorded is sealed all the same.
+            self._fail(as_ours(error))
+            self._inputs.stop(0.0)
+            armed.program.join()
+        # Nobody takes from the readers any more: what they drop from here on is not missing.
+        self._plan.stop.set()
+        self._inputs.stop()
+        if self._recording is not None:
+            self._tell_end(armed.program)
+
+    def _arm(self, stack: ExitStack) -> tuple["_Armed", tuple[int, Frame] | None]:
+        """Open the sources and the encoder; return with them the first picture, if any, and the place of its input."""
+        plan, inputs = self._plan, self._inputs
+        stack.callback(plan.stop.set)
+        live = LiveSide(plan.stream, self.destinations, clock=self._clock, emit=self.emit)
+        stack.callback(live.free)
+        inputs.open(stack, self._stopping)
+        encoder = self._picture_encoder.open(*encoder_settings(plan, inputs.form))
+        stack.callback(encoder.close)
+        inputs.start()
+        stack.callback(plan.stop.set)  # unwound before the readers are stopped: it wakes them
+        first = inputs.first(self._stopping)
+        program = Program(
+            plan,
+            inputs,
+            encoder,
+            self._pre_roll,
+            self._context,
+            viewers=Viewers(self._offer, live.offer, self._clock, live.simplify),
+            on_failure=self._fail,
+        )
+        self._timeline.start(first[1].timestamp_ns if first else self._clock.now_ns())
+        program.begin()
+        self._troubles.begin()
+        stack.callback(program.close)
+        armed = self._armed = _Armed(program, encoder, live, stack.enter_context(ExitStack()))
+        self._machine.to(SessionState.ARMED)
+        return armed, first
+
+    def _look_after(self, armed: "_Armed") -> None:
+        """Begin the recording when somebody asks for it, and see how the session is, until its tracks have ended."""
+        asleep = SleepWatch(self.emit, self._clock)
+        while armed.program.is_running:
+            armed.program.wait(WATCH_S)
+            if self._plan.live:  # else only what comes counts, however long it takes
+                asleep.look(self._media_s())
+            if self._starting is not None and self._recording is None and not self._stopping.is_set():
+                self._try_to_begin(armed)
+            self._machine.judge(is_troubled=bool(self._troubles.now))
+            if self._is_long_over():
+                self._inputs.stop(0.0)  # one hangs, or gives more than this PC gets away with
+
+    def _is_long_over(self) -> bool:
+        """Return whether the last pictures and sound have had time to come; without a clock, after a stop only."""
+        if self._stopping.is_set() and self._clock.now_ns() > self._stopped_ns + LET_GO_NS:
+            return True
+        end_ns = self._timeline.end_ns
+        return self._plan.live and end_ns is not None and self._timeline.now_ns() > end_ns + LET_GO_NS
+
+    def _end_now(self) -> None:
+        self._timeline.end_at(self._timeline.now_ns())
+
+    def _try_to_begin(self, armed: "_Armed") -> None:
+        """Begin, or stay armed and say why not: whoever frees some space can start again."""
+        try:
+            self._begin(armed, counts_anew=True)
+        except LiputError as error:
+            self._starting = None
+            self._pre_roll.holds = False
+            self.emit("start-failed", self._plan.title, error.message, hint=error.hint)
+
+    def _begin(self, armed: "_Armed", *, counts_anew: bool = False) -> None:
+        plan = self._plan
+        self._pre_roll.holds = True
+        wanted_ns = self._timeline.now_ns() - min(self._starting or 0.0, self._pre_roll.keep_s) * NANOSECONDS
+        began_ns = self._timeline.zero_ns + round(max(0.0, wanted_ns))
+        task = storage_task(plan, began_ns, self._clock, self.destinations.names)
+        recording, outputs = self._opened(armed.encoder, task)
+        self._marks.offset_s = task.offset_s
+        armed.writing.callback(self.emit.close)
+        armed.writing.callback(lambda: outputs.close(self._marks.all, plan.title))
+        armed.writing.callback(armed.live.end)
+        armed.live.open(outputs, encoder_settings(plan, self._inputs.form)[0])
+        origin_ns = self._pre_roll.open(outputs.put, round(wanted_ns))
+        armed.live.begin(outputs, self._pre_roll.in_media_time)
+        self._timeline.origin_ns = origin_ns
+        if counts_anew:
+            armed.program.begin(self._pre_roll.skipped)
+            self._troubles.begin()
+        if plan.duration_s is not None:
+            self._timeline.end_at(origin_ns + round(plan.duration_s * NANOSECONDS))
+        self._recording = recording
+        self._machine.to(SessionState.LIVE)
+        zero_ns = self._timeline.zero_ns + origin_ns
+        if plan.context.request:
+            armed.writing.callback(carry_letters(recording.work.path, plan.context.request, self._clock))
+        facts = live_facts(plan, self._inputs.form) | armed.live.facts() | self._picture_encoder.facts()
+        facts["destinations"] = list(self.destinations.names)
+        work = recording.work
+        self.emit("session-live", work.name, "Recording.", clock_ns=zero_ns, folder=str(work.path), **facts)
+        self._inputs.isolate(armed.writing, recording.beside, zero_ns)  # what comes of it is of the recording
+        if self._stopping.is_set():  # meanwhile, when there was no log to say so in
+            self.emit("session-stopping", work.name, "Ending.")
+
+    def _opened(self, encoder: Encoder, task: StorageTask) -> tuple[Failover, Outputs]:
+        """Make the work folder and start the writers; destinations are not connected yet. Raises LiputErrors."""
+        form, resume = self._pre_roll.form, self._plan.resume
+        recording = Failover(
+            task,
+            StreamFormat(form, encoder.templates_of(form)),
+            may_change=encoder.may_change_form,
+            clock=self._clock,
+            log=self.emit,
+            on_failure=self._fail,
+        )
+        work = recording.begin()
+        if resume is not None:
+            self.emit(
+                "session-resumed",
+                work.name,
+                f"Its recorder was killed; the session goes on as part {resume.part}",
+                part=resume.part,
+                offset_s=round(task.offset_s, 3),
+                missing_s=round(task.offset_s - resume.end_s, 3),
+            )
+        return recording, Outputs(recording, form, encoder.templates_of, live=self.destinations)
+
+    def _fail(self, error: LiputError) -> None:
+        self._failure = self._failure or error
+        self._broke_off = self._broke_off or not self._stopping.is_set()
+        kind = "recording-failed" if isinstance(error, StorageError) else "session-failed"
+        self.emit(kind, "session", error.message, hint=error.hint)
+        self.stop()
+
+    # The end
+
+    def _tell_end(self, program: Program) -> None:
+        try:
+            program.report_losses(final=True)
+            counts = program.counts
+            self.emit(
+                "session-ended",
+                self._plan.title,
+                "The recording has ended.",
+                media_time_s=self._encoded_s,
+                frames=counts.frames,
+                **({"still": counts.still} if self._plan.adaptive_rate else {}),
+                **(program.sound.facts() if program.sound else {}),
+            )
+        except Exception as error:  # a mistake of ours: it is sealed all the same
+            told = as_ours(error)
+            self.emit("session-failed", "session", told.message, hint=told.hint)
+        finally:
+            self._machine.to(SessionState.SEALING)
+
+    def _seal(self, recording: Failover, program: Program) -> SessionResult:
+        """Turn the work folder into a package; what cannot be sealed stays where it is, with the reason."""
+        try:
+            packages = recording.seal(self._facts(program), self._progress)
+        except Exception as error:  # of whatever kind: people must hear where the recording is
+            told, work = as_ours(error), recording.joined or recording.work
+            self.emit("sealing-failed", work.name, told.message, hint=told.hint)
+            self._machine.to(SessionState.FAILED)
+            return self._without_package(str(work.path), self._encoded_s, program.counts.frames)
+        self._machine.to(SessionState.SEALED)
+        # One copy, in all its parts; what sealing itself found wrong with the media stands in the packages only.
+        parts = [package for package in packages if package.copy == packages[0].copy]
+        described = [package.recording for package in parts if package.recording]
+        return SessionResult(
+            state=SessionState.SEALED,
+            package=parts[0].path,
+            packages=[package.path for package in packages],
+            duration_s=parts[0].duration_s if len(parts) == 1 else length_s(described),
+            frames=described[0].frames if len(described) == 1 else program.counts.frames,
+            degraded=list(dict.fromkeys(reason for one in described for reason in one.degraded))
+            if described
+            else self._troubles.all,
+            broke_off=self._broke_off,
+        )
+
+    def _without_package(self, folder: str | None = None, duration_s: float = 0.0, frames: int = 0) -> SessionResult:
+        return SessionResult(
+            state=self._machine.state,
+            package=folder,
+            duration_s=duration_s,
+            frames=frames,
+            degraded=self._troubles.all,
+            broke_off=self._broke_off,
+        )
+
+    @property
+    def _encoded_s(self) -> float:
+        return round(self._timeline.media_position_ns() / NANOSECONDS, 3)
+
+    def _facts(self, program: Program) -> RecordingFacts:
+        counts, loudness = program.counts, program.sound.loudness if program.sound else Loudness()
+        return RecordingFacts(
+            ended_at=self._clock.now(), dropped=counts.dropped, repeated=counts.repeated,
+            degraded=tuple(self._troubles.all), marks=self._marks.all,
+            loudness_lufs=loudness.integrated_lufs, loudness_range_lu=loudness.range_lu,
+            destinations=self.destinations.all_names,
+        )  # fmt: skip
+
+
+def _is_discarded(recording: Failover) -> bool:
+    """Remove work folders without a picture in them, and return whether that was done: sound is kept."""
+    try:
+        recording.discard()
+    except LiputError:
+        return False
+    return True

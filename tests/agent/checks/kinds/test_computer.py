@@ -1,0 +1,197 @@
+"""What is said of this PC: each trouble for its own reason, on trees, buses and samples of its own."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from agent.checks.kinds import computer
+from agent.checks.kinds.computer import NAME, clock, heat, look, memory, power, precedence, processor, restart, sleep
+from agent.checks.result import Result, Verdict
+from devices.health.computer import ComputerSample
+from devices.host import priority
+from devices.host.priority import NICE, REALTIME, Standing
+from tests.support.buses import Bus, logind, screensaver
+from tests.support.situations import codes, situation, unheard
+
+WELL = ComputerSample(memory_available=6_000_000_000, memory_total=8_000_000_000, temperature_c=55.0)
+GRANTED = Standing(nice=NICE, group_nice=None, realtime=REALTIME, oom_score_adj=0)
+IDLE = {"sshd": 3.0, "firefox": 9.0}
+
+
+@pytest.fixture
+def stack() -> Iterator[ExitStack]:
+    with ExitStack() as stack:
+        yield stack
+
+
+@pytest.fixture
+def bus(stack: ExitStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bus:
+    """Provide a bus that is the system's and the desktop's."""
+    bus = stack.enter_context(Bus(tmp_path / "bus"))
+    monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", bus.address)
+    monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", bus.address)
+    return bus
+
+
+@pytest.fixture
+def calm(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let this PC be well in all that a test cannot arrange."""
+    monkeypatch.setattr(computer, "others_load", lambda *_: IDLE)
+    monkeypatch.setattr(computer, "most_off_s", lambda: 0.01)
+    monkeypatch.setattr(priority, "allowed", lambda: GRANTED)
+    monkeypatch.setattr(computer, "read_sample", lambda: WELL)
+
+
+@pytest.fixture(autouse=True)
+def told_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let nothing be told of this PC."""
+    for name in ("sys", "run", "modules"):
+        monkeypatch.setattr(computer, name.upper(), tmp_path / name)
+    monkeypatch.setattr("platform.release", lambda: "6.12")
+
+
+def but(**changes: object) -> ComputerSample:
+    return msgspec.structs.replace(WELL, **changes)
+
+
+@pytest.mark.usefixtures("calm")
+def test_a_pc_that_is_well(bus: Bus, stack: ExitStack, tmp_path: Path) -> None:
+    login, desktop = stack.enter_context(logind(bus)), stack.enter_context(screensaver(bus))
+    results = list(look(situation(), unheard))
+    parts = ["memory", "processor", "heat", "power", "clock", "priority", "sleep", "restart"]
+    assert codes(results) == [(f"{NAME}: {part}", "ok") for part in parts]
+    assert all(result.verdict is Verdict.OK for result in results)
+    assert len(login.asked) == 2
+    assert len(desktop.asked) == 1
+
+
+def test_this_machine_can_be_looked_at() -> None:
+    results = list(look(situation(), unheard))
+    assert {result.name for result in results} >= {f"{NAME}: {part}" for part in ("memory", "processor", "clock")}
+
+
+def test_nothing_is_said_once_nobody_waits() -> None:
+    cancelled = situation()
+    cancelled.stop.set()
+    assert list(look(cancelled, unheard)) == []
+
+
+def one(result: Result) -> tuple[str, Verdict]:
+    return result.code, result.verdict
+
+
+def test_little_memory_is_told() -> None:
+    assert one(memory(but(memory_available=640_000_000))) == ("low-memory", Verdict.WARNING)
+    assert one(memory(but(memory_available=820_000_000))) == ("ok", Verdict.OK)
+
+
+def test_a_program_that_takes_the_processor_is_named() -> None:
+    result = processor({"sshd": 11.0, "chrome": 60.0})
+    assert one(result) == ("busy-processor", Verdict.WARNING)
+    assert result.advice.english == "Close chrome if it is not needed."
+    assert one(processor(IDLE)) == ("ok", Verdict.OK)
+
+
+@pytest.mark.parametrize(
+    ("sample", "before", "after", "limit", "code"),
+    [
+        (WELL, 3, 4, 1.0, "throttled"),
+        (WELL, 3, 3, 1.0, "ok"),
+        (but(temperature_c=93.0), 3, 3, 1.0, "hot"),
+        (WELL, None, None, 0.6, "limited"),
+        (WELL, None, None, 0.95, "ok"),
+        (but(temperature_c=None), None, None, None, "ok"),
+    ],
+)
+def test_heat_and_limits_are_told_apart(
+    sample: ComputerSample, before: int | None, after: int | None, limit: float | None, code: str
+) -> None:
+    assert heat(sample, before, after, limit).code == code
+
+
+def test_a_core_that_is_slowed_down_meanwhile_is_seen(
+    calm: None, bus: Bus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    count = tmp_path / "sys/devices/system/cpu/cpu0/thermal_throttle/core_throttle_count"
+    count.parent.mkdir(parents=True)
+    count.write_text("7\n")
+
+    def heats_up(*_: object) -> dict[str, float]:
+        count.write_text("8\n")
+        return IDLE
+
+    monkeypatch.setattr(computer, "others_load", heats_up)
+    assert (f"{NAME}: heat", "throttled") in codes(list(look(situation(), unheard)))
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "verdict"),
+    [
+        ({}, "ok", Verdict.OK),
+        ({"plugged_in": True, "battery_percent": 3.0}, "ok", Verdict.OK),
+        ({"plugged_in": False, "battery_percent": 80.0}, "on-battery", Verdict.WARNING),
+        ({"plugged_in": False}, "on-battery", Verdict.WARNING),
+        ({"plugged_in": False, "battery_percent": 39.0}, "battery-low", Verdict.FAILURE),
+    ],
+)
+def test_a_pc_should_hang_on_the_mains(changes: dict[str, object], code: str, verdict: Verdict) -> None:
+    assert one(power(but(**changes))) == (code, verdict)
+
+
+def test_a_clock_that_nobody_keeps_right_is_told() -> None:
+    assert one(clock(16.0)) == ("clock-unsynchronised", Verdict.WARNING)
+    assert one(clock(0.3)) == ("ok", Verdict.OK)
+    assert one(clock(None)) == ("clock-unknown", Verdict.UNCHECKED)
+
+
+# Sleep and lock
+
+
+@pytest.mark.usefixtures("calm")
+def test_who_may_not_keep_the_pc_awake_is_told(bus: Bus, stack: ExitStack, tmp_path: Path) -> None:
+    stack.enter_context(logind(bus, "Permission denied"))
+    desktop = stack.enter_context(screensaver(bus))
+    found = [result.code for result in look(situation(), unheard) if result.name == f"{NAME}: sleep"]
+    assert found == ["may-sleep", "may-lid"]
+    assert len(desktop.asked) == 1
+
+
+@pytest.mark.usefixtures("calm")
+def test_a_screen_that_may_lock_is_told(bus: Bus, stack: ExitStack, tmp_path: Path) -> None:
+    stack.enter_context(logind(bus))
+    stack.enter_context(screensaver(bus, "No"))
+    assert (f"{NAME}: sleep", "may-lock") in codes(list(look(situation(), unheard)))
+
+
+def test_who_does_not_answer_leaves_it_open() -> None:
+    assert [result.code for result in sleep(None)] == ["sleep-unknown"]
+    assert [result.code for result in sleep(frozenset({"lock"}))] == ["may-lock"]
+
+
+# Restarts
+
+
+def test_a_restart_that_an_update_has_asked_for_is_told(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/reboot-required").touch()
+    assert [one(result) for result in restart()] == [("restart", Verdict.WARNING)]
+
+
+def test_drivers_that_an_update_has_removed_are_told(tmp_path: Path) -> None:
+    (tmp_path / "modules/6.13/kernel").mkdir(parents=True)
+    assert [one(result) for result in restart()] == [("drivers-gone", Verdict.FAILURE)]
+
+
+def test_what_a_recorder_may_ask_for_is_said_with_who_grants_it() -> None:
+    assert one(precedence(GRANTED)) == ("ok", Verdict.OK)
+    without = precedence(msgspec.structs.replace(GRANTED, realtime=0))
+    assert one(without) == ("ok-no-realtime", Verdict.OK)
+    ordinary = precedence(msgspec.structs.replace(GRANTED, nice=0))
+    assert one(ordinary) == ("ok-ordinary", Verdict.OK), "also where sound may be real-time"
+    assert ordinary.measured == {"nice": 0, "realtime": REALTIME}
+    assert "liput service install" in ordinary.advice.english
+    assert "liput service install" in without.advice.indonesian
+    assert "(nice 7)" in precedence(msgspec.structs.replace(GRANTED, nice=7)).reason.english

@@ -1,0 +1,260 @@
+"""What is said of the devices of a session; with real drivers it is said in tests/rig/guest/guest_check.py."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from agent.checks.kinds.equipment import NAME, look, look_at
+from agent.checks.result import Result, Verdict
+from capture.sound.wire import ServerSource
+from config.settings.schema import Settings
+from devices.health.faults import FAULTS, Fault
+from devices.health.line import Kind
+from devices.health.log import HealthLog
+from devices.host.clock import SystemClock
+from devices.host.process_stat import OURS
+from devices.model.device import Device, DeviceKind, Health, Mode
+from devices.monitor.holders import Holder
+from devices.monitor.known import Known, known_store
+from devices.roles.matching import binding_of
+from devices.roles.roles import roles_store
+from devices.usb.topology import Topology
+from recorder.model.status import SessionState, SourceLine
+from recorder.session.request import Asked
+from tests.support.situations import codes, session, situation, unheard
+from tests.support.usb_trees import usb_tree
+
+NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
+FULL_HD = Mode("MJPG", 1920, 1080, (30.0,))
+NOWHERE = Topology({})
+
+
+def sound(**changes: object) -> Device:
+    microphone = Device(
+        id="0d8c:0134@1-3", kind=DeviceKind.MICROPHONE, name="Mixer", vid="0d8c", pid="0134", port="1-3"
+    )
+    return msgspec.structs.replace(microphone, alsa="hw:CARD=Mixer,DEV=0", **changes)
+
+
+def camera(**changes: object) -> Device:
+    """Return a camera without controls: its node is none."""
+    one = Device(id="046d:0825:A1", kind=DeviceKind.CAMERA, name="Podium Cam", node="/dev/null", modes=(FULL_HD,))
+    return msgspec.structs.replace(one, vid="046d", pid="0825", serial="A1", **changes)
+
+
+def of_sound(device: Device, **more: object) -> Result:
+    """Return what is found of a microphone that is recorded with a synthetic picture."""
+    asked = Asked(title="Rapat", videos=("synthetic",), audios=(device.id,))
+    _, result = look_at(situation(asked, devices=[device], **more), NOWHERE)  # type: ignore[arg-type]
+    return result
+
+
+def of_camera(device: Device, tree: Topology = NOWHERE, profile: str = "1080p30") -> list[str]:
+    """Return the codes of what is found of a camera."""
+    asked = Asked(title="Rapat", videos=(device.id,), audios=("none",), profile=profile)
+    return [result.code for result in look_at(situation(asked, devices=[device]), tree)]
+
+
+def test_a_microphone_that_is_there_is_well() -> None:
+    result = of_sound(sound(link_bps=12_000_000))
+    assert (result.name, result.code, result.measured) == (f"{NAME}: Mixer", "ok", {"link_bps": 12_000_000})
+    assert result.reason.english == "Mixer: 0d8c:0134@1-3, USB 12.0 Mbit/s"
+
+
+def test_an_empty_room_says_what_to_plug_in() -> None:
+    results = list(look(situation(), unheard))
+    assert codes(results) == [(f"{NAME}: camera", "no-camera"), (f"{NAME}: microphone", "no-microphone")]
+    assert all(result.verdict is Verdict.FAILURE and result.advice.indonesian for result in results)
+
+
+def test_what_is_no_device_is_well() -> None:
+    (result,) = look_at(situation(Asked(title="Rapat", videos=("synthetic",))), NOWHERE)
+    assert (result.name, result.code) == (f"{NAME}: synthetic", "no-device")
+
+
+def test_a_missing_role_names_the_device_and_its_port() -> None:
+    roles_store().change(lambda _: {"mixer": binding_of(sound(), NOW)})
+    (_, result) = look_at(situation(Asked(title="Rapat", videos=("synthetic",), audios=("mixer",))), NOWHERE)
+    assert (result.name, result.code) == (f"{NAME}: mixer", "missing")
+    assert result.reason.english == "Mixer is not plugged in"
+    assert result.advice.english.endswith("port 1-3.")
+    names = codes(list(look_at(situation(), NOWHERE)))
+    assert names == [(f"{NAME}: camera", "no-camera"), (f"{NAME}: mixer", "missing")]
+
+
+def test_a_role_that_is_not_needed_is_a_warning_only() -> None:
+    roles_store().change(lambda _: {"room": binding_of(camera(), NOW), "slides": binding_of(camera(id="a:b:c"), NOW)})
+    found = codes(list(look_at(situation(devices=[sound()]), NOWHERE)))
+    assert found == [(f"{NAME}: slides", "missing"), (f"{NAME}: Mixer", "ok"), (f"{NAME}: room", "role-missing")]
+
+
+@pytest.mark.parametrize(("file", "about"), [("roles.json", NAME), ("presets.json", f"{NAME}: Podium Cam")])
+def test_what_cannot_be_read_is_told(tmp_path: Path, file: str, about: str) -> None:
+    broken = roles_store().path.with_name(file)
+    broken.parent.mkdir(parents=True, exist_ok=True)
+    broken.write_text("{")
+    asked = Asked(title="Rapat", videos=(camera().id,), audios=("none",))
+    assert (about, "unreadable") in codes(list(look_at(situation(asked, devices=[camera()]), NOWHERE)))
+
+
+# Whose it is
+
+
+def line(device: Device, fault: Fault | None = None) -> SourceLine:
+    health = Health(FAULTS[fault], "says why", NOW, fault) if fault else Health()
+    return SourceLine(id=device.id, name=device.name, role=None, health=health)
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"), [(None, "held"), (Fault.CLIPPING, "held-poor"), (Fault.DEAD_CHANNEL, "held-failing")]
+)
+def test_what_a_session_holds_is_as_that_session_says(fault: Fault | None, code: str) -> None:
+    busy = sound(health=Health(FAULTS[Fault.BUSY], "used by Liput", NOW, Fault.BUSY))
+    result = of_sound(busy, held={"Wisuda": session(SessionState.ARMED, line(busy, fault))})
+    assert result.code == code
+    assert '"Wisuda"' in result.reason.indonesian
+    assert (fault is None) or result.measured == {"fault": fault}
+
+
+def test_a_session_that_is_being_sealed_holds_nothing_any_more() -> None:
+    assert of_sound(sound(), held={"Wisuda": session(SessionState.SEALING, line(sound()))}).code == "ok"
+
+
+def test_every_fault_has_words_of_its_own() -> None:
+    said = {of_sound(sound(), held={"x": session(SessionState.LIVE, line(sound(), fault))}).reason for fault in Fault}
+    assert len(said) == len(Fault)
+
+
+@pytest.mark.parametrize(
+    ("who", "code", "said"),
+    [
+        ([Holder(7, "zoom"), Holder(9, "obs")], "busy", "Mixer is in use by zoom (pid 7), obs (pid 9)"),
+        ([Holder(7, OURS)], "busy-liput", "Mixer is in use by a session of Liput that does not answer (liput (pid 7))"),
+        ([], "busy-unseen", "Mixer is in use by another user's program"),
+    ],
+)
+def test_a_device_that_others_use_names_them(
+    monkeypatch: pytest.MonkeyPatch, who: list[Holder], code: str, said: str
+) -> None:
+    monkeypatch.setattr("agent.checks.kinds.equipment.holders", lambda _node: who)
+    result = of_sound(sound(health=Health(FAULTS[Fault.BUSY], "used", NOW, Fault.BUSY)))
+    assert (result.code, result.reason.english) == (code, said)
+
+
+def test_a_microphone_that_the_sound_server_has_can_be_recorded_through_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    source = ServerSource(name="alsa_input.mixer", description="Mixer", channels=2, alsa="hw:CARD=Mixer,DEV=0")
+    monkeypatch.setattr("agent.checks.kinds.equipment.holders", lambda _node: [Holder(7, "pipewire")])
+    monkeypatch.setattr("agent.checks.kinds.equipment.source_of_card", lambda _alsa: source)
+    result = of_sound(sound(health=Health(FAULTS[Fault.BUSY], "used", NOW, Fault.BUSY)))
+    assert result.code == "busy-server"
+    assert result.advice.indonesian.endswith("--audio pulse:alsa_input.mixer")
+    monkeypatch.setattr("agent.checks.kinds.equipment.source_of_card", lambda _alsa: None)
+    assert of_sound(sound(health=Health(FAULTS[Fault.BUSY], "used", NOW, Fault.BUSY))).code == "busy"
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"), [(Fault.DENIED, "denied"), (Fault.NO_DATA, "no-answer"), (Fault.FLAPPING, "unwell")]
+)
+def test_what_is_known_without_opening_it_is_told(fault: Fault, code: str) -> None:
+    assert of_sound(sound(health=Health(FAULTS[fault], "says why", NOW, fault))).code == code
+
+
+def test_twins_that_may_have_been_swapped_are_told() -> None:
+    known = Known(name="Mixer", first_seen=NOW, last_seen=NOW, port="1-3", swapped="it may be its twin", swapped_at=NOW)
+    known_store().change(lambda _: {sound().id: known})
+    assert of_sound(sound()).code == "swapped"
+
+
+def test_what_is_worse_than_that_is_told_in_its_place() -> None:
+    known = Known(name="Mixer", first_seen=NOW, last_seen=NOW, port="1-3", swapped="it may be its twin", swapped_at=NOW)
+    known_store().change(lambda _: {sound().id: known})
+    find(Fault.FLAPPING)
+    result = of_sound(sound())
+    assert (result.code, result.measured) == ("unwell", {"fault": "flapping"})
+
+
+def test_what_its_holder_has_found_is_told_of_none_that_is_in_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agent.checks.kinds.equipment.holders", lambda _node: [Holder(7, "zoom")])
+    find(Fault.DEAD_CHANNEL)
+    assert of_sound(sound()).code == "unwell"
+    assert of_sound(sound(health=Health(FAULTS[Fault.BUSY], "used", NOW, Fault.BUSY))).code == "busy"
+
+
+def find(fault: Fault) -> None:
+    """Say in the health log that the microphone has `fault`, as one does who has it open."""
+    with HealthLog(clock=SystemClock(), journal=None) as log:
+        log(sound().id, Kind.OPENED)
+        log(sound().id, Kind.DEGRADED, "it is so", fault=fault)
+
+
+def test_a_camera_that_has_just_gone_does_not_answer() -> None:
+    assert of_camera(camera(node="/dev/gone")) == ["no-answer"]
+
+
+# Where it is, and what it gives
+
+
+@pytest.fixture
+def cameras(tmp_path: Path) -> Topology:
+    return Topology.read(usb_tree("three_cameras", tmp_path))
+
+
+def test_a_usb_3_camera_behind_a_usb_2_hub_is_in_the_wrong_port(cameras: Topology) -> None:
+    assert of_camera(camera(port="5-1.4"), cameras) == ["slow-hub"]
+
+
+def test_a_usb_3_camera_in_a_usb_2_port_is_in_the_wrong_port(tmp_path: Path) -> None:
+    tree = usb_tree("two_cam_links", tmp_path)
+    node = tree / "2-1.1"
+    (node / "speed").write_text("480\n")
+    (node / "version").write_text(" 3.20\n")
+    (tree / "2-1" / "version").write_text(" 3.20\n")
+    assert of_camera(camera(port="2-1.1"), Topology.read(tree)) == ["slow-port"]
+
+
+@pytest.mark.parametrize(
+    ("modes", "profile", "found"),
+    [
+        ((FULL_HD,), "1080p30", ["ok"]),
+        ((Mode("MJPG", 1280, 960, (30.0,)),), "720p30", ["ok"]),
+        ((Mode("MJPG", 1024, 768, (30.0,)),), "720p30", ["ok"]),
+        ((), "1080p30", ["no-mode"]),
+        ((Mode("XYZW", 1920, 1080, (30.0,)),), "1080p30", ["no-mode"]),
+        ((Mode("MJPG", 640, 480, (30.0,)),), "1080p30", ["small-mode"]),
+        ((Mode("MJPG", 1920, 1080, (15.0,)),), "1080p30", ["slow-mode"]),
+        ((Mode("MJPG", 1920, 1080, (25.0,)),), "1080p30", ["ok"]),
+    ],
+)
+def test_a_camera_that_does_not_give_what_the_profile_asks_for_is_told(
+    modes: tuple[Mode, ...], profile: str, found: list[str]
+) -> None:
+    assert of_camera(camera(modes=modes), profile=profile) == found
+
+
+def test_what_the_link_does_not_carry_is_no_mode_of_the_profile(cameras: Topology) -> None:
+    uncompressed = camera(modes=(Mode("YUYV", 1920, 1080, (30.0, 5.0)),), port="5-1.3.1.3.7")
+    assert of_camera(uncompressed) == ["ok"]
+    assert of_camera(uncompressed, cameras) == ["slow-mode"]
+
+
+@pytest.mark.parametrize(
+    ("tree", "ports", "code"),
+    [
+        ("two_grabbers", ("3-1.1", "3-1.2"), "bus-full"),
+        ("two_grabbers", ("3-1.1", "3-2"), None),
+        ("three_cameras", ("5-1.4", "5-1.3.1.3.7"), "bus-tight"),
+    ],
+)
+def test_cameras_that_cannot_run_at_once_are_told_before_they_are_tried(
+    tmp_path: Path, tree: str, ports: tuple[str, str], code: str | None
+) -> None:
+    settings = Settings()
+    devices = [camera(id=f"a:b:{port}", name=f"Camera {port}", port=port) for port in ports]
+    asked = Asked(title="Rapat", videos=tuple(device.id for device in devices), audios=("none",), profile="720p30")
+    results = list(look_at(situation(asked, settings, devices=devices), Topology.read(usb_tree(tree, tmp_path))))
+    shared = [result for result in results if result.name.startswith(f"{NAME}: USB")]
+    assert [result.code for result in shared] == ([code] if code else [])
+    for result in shared:
+        assert all(device.name in result.reason.indonesian for device in devices)

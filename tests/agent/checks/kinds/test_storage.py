@@ -1,0 +1,181 @@
+"""What is said of the disks; of those that hang or fail it is said in tests/rig/guest/guest_check.py."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from agent.checks.kinds import storage
+from agent.checks.kinds.storage import FAT_BYTES, NAME, look
+from agent.checks.result import Result, Verdict
+from config.settings.quantities import brief_size
+from config.settings.schema import Archive as ArchiveSettings
+from config.settings.schema import Settings
+from config.settings.schema import Storage as StorageSettings
+from recorder.disk import place
+from recorder.disk.mounts import MountMemory
+from recorder.model.status import SessionState
+from recorder.session.request import Asked
+from tests.support.situations import codes, session, situation, unheard
+
+BYTES_PER_S = (2_500_000 + 128_000) / 8 + 3000
+"""Of 720p30, with its index."""
+
+
+@pytest.fixture
+def stack() -> Iterator[ExitStack]:
+    with ExitStack() as stack:
+        yield stack
+
+
+def settings(root: Path, *further: Path, mirror: bool = False) -> Settings:
+    return Settings(
+        archive=ArchiveSettings(path=root, reserve=1), storage=StorageSettings(paths=further, mirror=mirror)
+    )
+
+
+def found(given: Settings, planned_s: float | None = None, reserve: int | None = None, **more: object) -> list[Result]:
+    asked = Asked(title="Rapat", profile="720p30", duration_s=planned_s, reserve=reserve)
+    return list(look(situation(asked, given, **more), unheard))  # type: ignore[arg-type]
+
+
+def free(folder: Path) -> int:
+    return shutil.disk_usage(folder).free
+
+
+def test_a_disk_with_room_is_measured_and_nothing_is_left_on_it(tmp_path: Path) -> None:
+    (result,) = found(settings(tmp_path), 60.0)
+    assert (result.name, result.code) == (f"{NAME}: {tmp_path}", "ok")
+    assert result.measured["free_bytes"] == pytest.approx(free(tmp_path), rel=0.2)
+    write_bps = result.measured["write_bps"]
+    assert isinstance(write_bps, int)
+    assert write_bps > 5 * 8 * BYTES_PER_S
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_still_to_be_made_is_not_made(tmp_path: Path) -> None:
+    (result,) = found(settings(tmp_path / "not/yet"), 60.0)
+    assert result.code == "ok"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (result,) = found(settings(tmp_path / "file"))
+    assert (result.code, result.verdict) == ("unwritable", Verdict.FAILURE)
+
+
+def test_a_disk_that_is_not_mounted_is_told(tmp_path: Path) -> None:
+    memory = MountMemory()
+    memory._store.change(lambda _: {str(tmp_path): str(tmp_path)})
+    (result,) = found(settings(tmp_path))
+    assert result.code == "not-mounted"
+    lax = Settings(archive=ArchiveSettings(path=tmp_path, reserve=1), storage=StorageSettings(must_be_mounted=False))
+    assert codes(found(lax, 60.0)) == [(f"{NAME}: {tmp_path}", "ok")]
+
+
+def test_less_than_the_reserve_is_full(tmp_path: Path) -> None:
+    (result,) = found(settings(tmp_path), reserve=2**60)
+    assert result.code == "full"
+    assert brief_size(2**60) in result.reason.english
+
+
+def test_a_session_that_does_not_fit_is_told_how_much_does(tmp_path: Path) -> None:
+    ten_minutes = free(tmp_path) - int(600 * BYTES_PER_S)
+    _, result = found(settings(tmp_path), 7200.0, ten_minutes)
+    assert (result.name, result.code) == (NAME, "short")
+    assert result.measured["planned_s"] == 7200.0
+    assert result.measured["lasts_s"] == pytest.approx(600, abs=300)
+
+
+def test_without_a_plan_two_hours_are_little(tmp_path: Path) -> None:
+    ten_minutes = free(tmp_path) - int(600 * BYTES_PER_S)
+    assert [result.code for result in found(settings(tmp_path), None, ten_minutes)] == ["ok", "little"]
+    assert [result.code for result in found(settings(tmp_path))] == ["ok"]
+
+
+@pytest.fixture
+def other_disk(stack: ExitStack, tmp_path: Path) -> Path:
+    """Provide a folder on another disk than that of `tmp_path`."""
+    candidates = (Path(place) for place in ("/dev/shm", "/run", "/var/tmp"))
+    place = next(place for place in candidates if place.stat().st_dev != tmp_path.stat().st_dev)
+    return Path(stack.enter_context(TemporaryDirectory(dir=place)))
+
+
+def test_a_session_that_needs_two_disks_is_told_where_it_goes_on(tmp_path: Path, other_disk: Path) -> None:
+    planned_s = (free(tmp_path) + free(other_disk) / 2) / BYTES_PER_S
+    *places, result = found(settings(tmp_path, other_disk), planned_s)
+    assert [place.code for place in places] == ["ok", "ok"]
+    assert (result.name, result.code) == (NAME, "goes-on")
+    assert str(other_disk) in result.reason.indonesian
+
+
+def test_a_mirrored_session_has_to_fit_into_both(tmp_path: Path, other_disk: Path) -> None:
+    planned_s = 1.1 * min(free(tmp_path), free(other_disk)) / BYTES_PER_S
+    assert found(settings(tmp_path, other_disk), planned_s)[-1].code != "short"
+    assert found(settings(tmp_path, other_disk, mirror=True), planned_s)[-1].code == "short"
+
+
+def test_two_copies_on_one_disk_take_its_room_twice(tmp_path: Path) -> None:
+    planned_s = 0.7 * free(tmp_path) / BYTES_PER_S
+    assert "short" not in [result.code for result in found(settings(tmp_path / "a"), planned_s)]
+    assert found(settings(tmp_path / "a", tmp_path / "b", mirror=True), planned_s)[-1].code == "short"
+
+
+def test_a_mirror_needs_a_second_folder(tmp_path: Path) -> None:
+    assert codes(found(settings(tmp_path, mirror=True), 60.0))[0] == (NAME, "no-mirror")
+
+
+def test_sources_that_are_recorded_apart_take_room_too(tmp_path: Path) -> None:
+    asked = Asked(title="Rapat", profile="720p30", duration_s=0.5 * free(tmp_path) / BYTES_PER_S)
+    apart = Asked(title="Rapat", profile="720p30", duration_s=asked.duration_s, isolate=True)
+    assert [one.code for one in look(situation(asked, settings(tmp_path)), unheard)] == ["ok"]
+    assert [one.code for one in look(situation(apart, settings(tmp_path)), unheard)][-1] == "short"
+
+
+def test_two_folders_of_one_disk_have_its_room_once(tmp_path: Path) -> None:
+    planned_s = free(tmp_path) * 1.5 / BYTES_PER_S
+    assert found(settings(tmp_path / "a", tmp_path / "b"), planned_s)[-1].code == "short"
+
+
+@pytest.fixture
+def _on_fat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the kernel say that the disk of `tmp_path` has FAT."""
+    device = tmp_path.stat().st_dev
+    table = tmp_path.parent / "mountinfo"
+    table.write_text(f"36 35 {os.major(device)}:{os.minor(device)} / / rw - vfat /dev/sdz1 rw\n")
+    monkeypatch.setattr(place, "MOUNTS", table)
+
+
+@pytest.mark.usefixtures("_on_fat")
+def test_fat_ends_at_four_gigabytes(tmp_path: Path) -> None:
+    hours_s = FAT_BYTES / BYTES_PER_S
+    assert [result.code for result in found(settings(tmp_path), hours_s - 60)] == ["ok"]
+    assert [result.code for result in found(settings(tmp_path), hours_s + 60)] == ["fat", "short"]
+    assert [result.code for result in found(settings(tmp_path))] == ["fat"]
+
+
+@pytest.mark.parametrize(("times", "code"), [(5.1, "ok"), (4.9, "slow"), (1.6, "slow"), (1.4, "too-slow")])
+def test_how_fast_a_disk_has_to_be_follows_from_the_profile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: float, code: str
+) -> None:
+    monkeypatch.setattr(storage, "write_bps", lambda *_: times * BYTES_PER_S * 8)
+    (result,) = found(settings(tmp_path), 60.0)
+    assert result.code == code
+
+
+def test_nothing_is_written_where_a_session_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(storage, "write_bps", lambda *_: pytest.fail("it was written"))
+    first, result = found(settings(tmp_path), 60.0, held={"Wisuda": session(SessionState.DEGRADED)})
+    assert (first.name, first.code, first.verdict) == (NAME, "recording", Verdict.UNCHECKED)
+    assert '"Wisuda"' in first.reason.english
+    assert (result.code, result.measured["write_bps"]) == ("ok", None)
+
+
+def test_an_armed_session_does_not_write(tmp_path: Path) -> None:
+    (result,) = found(settings(tmp_path), 60.0, held={"Wisuda": session(SessionState.ARMED)})
+    assert result.measured["write_bps"] is not None

@@ -1,0 +1,351 @@
+"""`liput archive copy`, `copies` and `fixity` as people and scripts use them."""
+
+import json
+import shutil
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from recorder.archive.archive import Archive
+from recorder.features.copies.inspecting import verify_at
+from recorder.package.manifest import Package
+from recorder.package.work import RECORDING_FILE
+from tests.support import archives, command, copies
+from tests.support.copies import EXTRA, Place
+from tests.support.seaweed import ACCESS_KEY, SECRET_KEY, Seaweed
+from tests.support.sshd import Sshd
+from tests.support.waiting import wait_for
+
+pytestmark = pytest.mark.server
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Archive:
+    return archives.archive_at(tmp_path / "arsip")
+
+
+@pytest.fixture(scope="module")
+def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
+    with Sshd(tmp_path_factory.mktemp("sshd")) as server:
+        yield server
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    (tmp_path / "home").mkdir()
+    return tmp_path / "home"
+
+
+def settings(home: Path, archive: Archive, *places: Place) -> dict[str, str]:
+    """Return the environment in which some places are set."""
+    file = copies.write_settings(home, *places, more=f'[archive]\npath = "{archive.root}"')
+    return {"LIPUT_CONFIG": str(file)}
+
+
+def test_copies_are_made_counted_and_shown(
+    home: Path, archive: Archive, program: Path, sshd: Sshd, tmp_path: Path
+) -> None:
+    package = archives.seal_one(archive, program)
+    more = settings(home, archive, copies.folder_place(tmp_path / "nas"), copies.sftp_place(sshd, "cli"))
+    before = command.liput(home, "archive", "copies", package.id, "--json", more=more)
+    assert json.loads(before.stdout)["verified"] == 0
+    done = command.liput(home, "archive", "copy", package.id[-8:], "--json", more=more)
+    assert done.returncode == 0, done.stderr
+    lines = command.lines(done.stdout)
+    assert [(line["type"], line["target"], line["state"]) for line in lines] == [
+        ("copy", "folder", "copied"),
+        ("copy", "sftp", "copied"),
+    ]
+    shown = json.loads(command.liput(home, "archive", "copies", "--json", more=more).stdout)
+    assert [(each["id"], each["verified"]) for each in shown] == [(package.id, 2)]
+    assert all(line["verified_at"] and line["bytes"] == package.bytes for line in shown[0]["copies"])
+    text = command.liput(home, "archive", "copies", more=more).stdout
+    assert "2 copies" in text
+
+
+def test_what_waits_says_why_and_exits_with_1(home: Path, archive: Archive, program: Path, sshd: Sshd) -> None:
+    package = archives.seal_one(archive, program)
+    place = copies.sftp_place(sshd, "wrong")
+    more = settings(home, archive, place)
+    (home / "keys.toml").write_text(f'[copies]\nsftp = {{ key_file = "{sshd.other_key}" }}\n')
+    done = command.liput(home, "archive", "copy", "--all", more=more)
+    assert done.returncode == 1
+    assert "does not accept the login" in done.stderr
+    (line,) = json.loads(command.liput(home, "archive", "copies", package.id, "--json", more=more).stdout)["copies"]
+    assert (line["state"], line["reason"], line["attempts"]) == ("waiting", "wrong-credentials", 1)
+    assert line["next_at"] > line["since"]
+    pending = command.liput(home, "archive", "copy", "--pending", "--json", more=more)
+    assert (pending.returncode, pending.stdout) == (0, ""), "it is not due yet"
+    health = command.lines(command.liput(home, "health", "--json", more=more).stdout)
+    assert [each["kind"] for each in health] == ["copy-waits"]
+
+
+def test_no_secret_is_in_anything_that_is_said_or_kept(home: Path, archive: Archive, program: Path) -> None:
+    archives.seal_one(archive, program)
+    folder = home / "weed"
+    with Seaweed(folder) as seaweed:
+        place = copies.s3_place(seaweed, "cli")
+        more = settings(home, archive, place)
+        failed = command.liput(home, "archive", "copy", "--all", "--json", more=more)
+        assert command.lines(failed.stdout)[0]["reason"] == "no-bucket"
+        seaweed.make_bucket(copies.BUCKET)
+        done = command.liput(home, "archive", "copy", "--all", "--json", more=more)
+        assert done.returncode == 0, done.stderr
+    said = [failed.stdout, failed.stderr, done.stdout, done.stderr]
+    said += [command.liput(home, *words, more=more).stdout for words in (("config", "show"), ("health", "--json"))]
+    state = [path.read_bytes() for path in home.rglob("*") if path.is_file() and folder not in path.parents]
+    for secret in (ACCESS_KEY, SECRET_KEY):
+        assert not any(secret in text for text in said)
+        assert sum(secret.encode() in content for content in state) == 1, "in keys.toml and nowhere else"
+
+
+def test_a_kill_in_the_middle_of_a_copy_costs_only_time(
+    home: Path, archive: Archive, program: Path, sshd: Sshd
+) -> None:
+    package = copies.large_package(archive, program, 12_000_000)
+    place = copies.sftp_place(sshd, "killed")
+    assert place.folder
+    there = place.folder
+    more = settings(home, archive, place)
+    file = home / "liput.toml"
+    whole = file.read_text()
+    file.write_text(whole + 'max_rate = "16 Mbit/s"\n')
+    with command.running(home, "archive", "copy", "--all", "--json", more=more) as copying:
+        wait_for(lambda: any(part.stat().st_size > 4_000_000 for part in there.rglob(".*.part")))
+        copying.signal(signal.SIGKILL)
+        copying.wait_for_exit()
+    (part,) = there.rglob(".*.part")
+    inode = part.stat().st_ino
+    assert not list(there.glob("[0-9]*/*/*"))
+    shown = json.loads(command.liput(home, "archive", "copies", package.id, "--json", more=more).stdout)
+    assert shown["verified"] == 0
+    file.write_text(whole)
+    assert command.liput(home, "archive", "copy", "--pending", more=more).returncode == 0
+    copied = there / copies.place_of(package)
+    assert (copied / EXTRA).stat().st_ino == inode, "it went on with what was there"
+    archives.validate_bag(copied)
+    with place.opened() as target:
+        assert verify_at(target, copies.place_of(package)) == []
+
+
+def test_a_place_that_is_not_automatic_gets_what_it_is_named_for(
+    home: Path, archive: Archive, program: Path, tmp_path: Path
+) -> None:
+    package = archives.seal_one(archive, program)
+    more = settings(home, archive, copies.folder_place(tmp_path / "nas"))
+    (home / "liput.toml").write_text((home / "liput.toml").read_text() + "automatic = false\n")
+    command.liput(home, "archive", "copy", "--all", more=more)
+    assert list((tmp_path / "nas").iterdir()) == []
+    command.liput(home, "archive", "copy", package.id, "--to", "folder", more=more)
+    archives.validate_bag(tmp_path / "nas" / copies.place_of(package))
+
+
+def test_a_place_that_is_unknown_or_none_is_a_wrong_setting(home: Path, archive: Archive, tmp_path: Path) -> None:
+    more = settings(home, archive, copies.folder_place(tmp_path / "nas"))
+    wrong = command.liput(home, "archive", "copy", "--all", "--to", "foldr", more=more)
+    assert wrong.returncode == 2
+    assert 'did you mean "folder"?' in wrong.stderr
+    none = command.liput(home, "archive", "copy", "--all", more=settings(home, archive))
+    assert none.returncode == 2
+
+
+def test_a_round_of_fixity_finds_damage_and_its_log_says_when(home: Path, archive: Archive, program: Path) -> None:
+    packages: list[Package] = [archives.seal_one(archive, program, title) for title in ("Satu", "Dua")]
+    copies.flip(packages[1].folder / "data/poster.jpg")
+    more = settings(home, archive)
+    done = command.liput(home, "archive", "fixity", "--budget", "1 GB", "--json", more=more)
+    assert done.returncode == 1
+    *entries, summary = command.lines(done.stdout)
+    assert {str(entry["package"]): entry["outcome"] for entry in entries} == {
+        packages[0].id: "whole",
+        packages[1].id: "damaged",
+    }
+    assert (summary["type"], summary["packages"], summary["damaged"]) == ("round", 2, [packages[1].id])
+    said = command.lines(command.liput(home, "health", "--json", more=more).stdout)
+    assert [(line["kind"], line["level"]) for line in said] == [("package-damaged", "error"), ("archive-read", "error")]
+    log = command.lines(command.liput(home, "archive", "fixity", "--log", "--json", more=more).stdout)
+    assert log == entries
+
+
+def test_a_damaged_package_is_repaired_and_a_lost_one_fetched(
+    home: Path, archive: Archive, program: Path, sshd: Sshd
+) -> None:
+    package, lost = (archives.seal_one(archive, program, title) for title in ("Satu", "Dua"))
+    more = settings(home, archive, copies.sftp_place(sshd, "repair"))
+    whole = json.loads(command.liput(home, "archive", "repair", package.id, "--json", more=more).stdout)
+    assert (whole["ok"], whole["target"]) == (True, None)
+    assert command.liput(home, "archive", "copy", "--all", more=more).returncode == 0
+    listed = json.loads(command.liput(home, "archive", "list", "--at", "sftp", "--json", more=more).stdout)
+    assert [(each["id"], each["state"]) for each in listed] == sorted((each.id, "sealed") for each in (package, lost))
+    found = command.liput(home, "archive", "list", "--at", "sftp", "--find", "dua aula", "--json", more=more).stdout
+    assert [each["id"] for each in json.loads(found)] == [lost.id]
+    copies.flip(package.folder / "data/media/program.mp4", 500)
+    repaired = command.liput(home, "archive", "repair", package.id[-8:], "--json", more=more)
+    result = json.loads(repaired.stdout)
+    assert (result["target"], result["fetched"]) == ("sftp", ["data/media/program.mp4"])
+    assert Path(result["kept"]).is_dir()
+    lost.folder.rename(home / "hilang")
+    fetched = command.liput(home, "archive", "fetch", "--all", "--from", "sftp", more=more)
+    assert fetched.returncode == 0, fetched.stderr
+    assert command.liput(home, "archive", "verify", "--all", more=more).returncode == 0
+    log = command.lines(command.liput(home, "archive", "fixity", "--log", "--json", more=more).stdout)
+    assert [line["outcome"] for line in log if line["package"] == package.id] == [
+        "whole", "damaged", "repair-begun", "repaired",
+    ]  # fmt: skip
+    kinds = [line["kind"] for line in command.lines(command.liput(home, "health", "--json", more=more).stdout)]
+    assert kinds.count("package-repaired") == 2
+
+
+def test_a_package_on_a_disk_that_a_session_went_on_to_is_found_by_its_id(
+    home: Path, archive: Archive, program: Path, sshd: Sshd, tmp_path: Path
+) -> None:
+    archives.seal_one(archive, program)
+    package = archives.seal_one(archives.archive_at(tmp_path / "disk-2"), program, "Lanjutan")
+    places = copies.sftp_place(sshd, "further")
+    file = copies.write_settings(
+        home, places, more=f'[archive]\npath = "{archive.root}"\n[storage]\npaths = ["{tmp_path / "disk-2"}"]'
+    )
+    more = {"LIPUT_CONFIG": str(file)}
+    assert command.liput(home, "archive", "copy", package.id[-8:], more=more).returncode == 0
+    copies.flip(package.folder / "data/poster.jpg")
+    found = command.liput(home, "archive", "fixity", more=more)
+    assert (found.returncode, package.id in found.stdout) == (1, True)
+    repaired = command.liput(home, "archive", "repair", package.id, "--json", more=more)
+    assert json.loads(repaired.stdout)["fetched"] == ["data/poster.jpg"]
+    done = command.liput(home, "archive", "prune", package.id, "--keep-copies", "1", "--yes", more=more)
+    assert done.returncode == 0, done.stderr
+    assert not (package.folder / "data/media/program.mp4").exists()
+
+
+def test_a_copy_that_is_damaged_keeps_no_other_from_being_fetched(
+    home: Path, archive: Archive, program: Path, tmp_path: Path
+) -> None:
+    """After a disk was lost: what can be had is brought back, and what cannot be is said."""
+    packages = [archives.seal_one(archive, program, title) for title in ("Satu", "Dua", "Tiga")]
+    more = settings(home, archive, copies.folder_place(tmp_path / "nas"))
+    assert command.liput(home, "archive", "copy", "--all", more=more).returncode == 0
+    first, second, third = sorted(packages, key=lambda package: package.id)
+    copies.flip(tmp_path / "nas" / copies.place_of(first) / "data/poster.jpg")
+    copies.flip(tmp_path / "nas" / copies.place_of(second) / RECORDING_FILE)
+    archive.root.rename(tmp_path / "hilang")
+    archive.root.mkdir()
+    fetch = ("archive", "fetch", "--all", "--from", "folder", "--json")
+    done = command.liput(home, *fetch, more=more)
+    lines = command.lines(done.stdout)
+    assert done.returncode == 1
+    assert [(line["id"], line["ok"]) for line in lines] == [(first.id, False), (second.id, False), (third.id, True)]
+    assert all("damaged" in str(line["reason"]) for line in lines[:2])
+    assert [package.id for package in archive.list()] == [third.id]
+
+
+def test_copies_of_all_rooms_are_verified_where_they_are(
+    home: Path, archive: Archive, program: Path, tmp_path: Path
+) -> None:
+    packages = [archives.seal_one(archive, program, title) for title in ("Satu", "Dua")]
+    more = settings(home, archive, copies.folder_place(tmp_path / "nas"))
+    command.liput(home, "archive", "copy", "--all", more=more)
+    assert command.liput(home, "archive", "verify", "--all", "--at", "folder", more=more).returncode == 0
+    copies.flip(tmp_path / "nas" / copies.place_of(packages[0]) / "data/poster.jpg")
+    done = command.liput(home, "archive", "verify", packages[0].id, "--at", "folder", "--json", more=more)
+    verdict = json.loads(done.stdout)
+    assert (done.returncode, verdict["ok"]) == (1, False)
+    assert [problem["file"] for problem in verdict["problems"]] == ["data/poster.jpg"]
+    shown = json.loads(command.liput(home, "archive", "copies", packages[0].id, "--json", more=more).stdout)
+    assert shown["verified"] == 0, "it does not count any more"
+    assert command.liput(home, "archive", "copy", "--pending", more=more).returncode == 0
+    assert command.liput(home, "archive", "verify", "--all", "--at", "folder", more=more).returncode == 0
+
+
+def test_a_copy_is_found_by_whatever_finds_its_package_here(
+    home: Path, archive: Archive, program: Path, tmp_path: Path
+) -> None:
+    package, other = archives.seal_one(archive, program), archives.seal_one(archive, program, "Lain")
+    more = settings(home, archive, copies.folder_place(tmp_path / "nas"))
+    assert command.liput(home, "archive", "copy", "--all", more=more).returncode == 0
+    keys = (
+        package.id,
+        package.id[:-4],
+        package.uuid,
+        package.uuid.upper(),
+        package.uuid[:13],
+        package.uuid[:8],
+        package.uuid[:5],
+    )
+    for key in keys:
+        done = command.liput(home, "archive", "verify", key, "--at", "folder", "--json", more=more)
+        assert json.loads(done.stdout)["id"] == package.id, key
+    for key in keys[-3:]:
+        shutil.rmtree(package.folder)
+        done = command.liput(home, "archive", "fetch", key, "--from", "folder", "--json", more=more)
+        assert (done.returncode, json.loads(done.stdout)["id"]) == (0, package.id), done.stderr
+    for key in ("", f"{package.uuid[:-1]}_", f"{package.uuid[:8]}-0000", package.id[:4]):
+        done = command.liput(home, "archive", "verify", key, "--at", "folder", more=more)
+        assert done.returncode == 1, key
+    assert other.folder.is_dir()
+
+
+def test_media_are_pruned_only_when_asked_and_with_enough_copies(
+    home: Path, archive: Archive, program: Path, sshd: Sshd
+) -> None:
+    package = archives.seal_one(archive, program)
+    more = settings(home, archive, copies.sftp_place(sshd, "prune"))
+    prune = ("archive", "prune", package.id, "--keep-copies")
+    none = command.liput(home, *prune, "1", "--yes", "--json", more=more)
+    assert (none.returncode, command.lines(none.stdout)[0]["pruned"]) == (1, False)
+    assert command.liput(home, "archive", "copy", "--all", more=more).returncode == 0
+    assert command.liput(home, *prune, "1", more=more).returncode == 2, "nobody is there to be asked"
+    assert command.liput(home, *prune, "2", "--yes", more=more).returncode == 1
+    (found,) = archive.list()
+    assert found.state == "sealed"
+    done = command.liput(home, *prune, "1", "--yes", "--json", more=more)
+    (line,) = command.lines(done.stdout)
+    assert (done.returncode, line["type"], line["pruned"], line["targets"]) == (0, "prune", True, ["sftp"])
+    (shown,) = json.loads(command.liput(home, "archive", "list", "--json", more=more).stdout)
+    assert (shown["id"], shown["state"]) == (package.id, "elsewhere")
+    verdict = json.loads(command.liput(home, "archive", "verify", package.id, "--json", more=more).stdout)
+    assert (verdict["ok"], verdict["elsewhere"]) == (True, True)
+    refused = command.liput(home, "archive", "open", package.id, "--print", more=more)
+    assert (refused.returncode, "archive fetch" in refused.stderr) == (1, True)
+    assert command.liput(home, "archive", "fixity", more=more).returncode == 0
+    assert command.liput(home, "archive", "copy", "--pending", more=more).returncode == 0
+    assert json.loads(command.liput(home, "archive", "copies", package.id, "--json", more=more).stdout)["verified"] == 1
+    assert command.liput(home, "archive", "copy", package.id, more=more).returncode == 1
+    assert command.liput(home, "archive", "fetch", package.id, "--from", "sftp", more=more).returncode == 0
+    (found,) = archive.list()
+    assert (found.state, archive.verify(found)) == ("sealed", [])
+
+
+def test_a_place_that_is_pruned_as_an_archive_keeps_its_media(
+    home: Path, archive: Archive, program: Path, tmp_path: Path
+) -> None:
+    """A folder with copies is an archive too, and is its own copy to whoever does not look."""
+    package = archives.seal_one(archive, program)
+    more = settings(home, archive, copies.folder_place(tmp_path / "nas"))
+    assert command.liput(home, "archive", "copy", "--all", more=more).returncode == 0
+    words = ("archive", "prune", "--all", "--keep-copies", "1", "--yes", "--json", "--archive", str(tmp_path / "nas"))
+    done = command.liput(home, *words, more=more)
+    (line,) = command.lines(done.stdout)
+    assert (done.returncode, line["pruned"]) == (1, False)
+    archives.validate_bag(tmp_path / "nas" / copies.place_of(package))
+
+
+def test_copies_on_the_disk_of_the_archive_are_none_to_prune_for(
+    home: Path, archive: Archive, program: Path, tmp_path: Path
+) -> None:
+    package = archives.seal_one(archive, program)
+    nas = copies.folder_place(tmp_path / "nas")
+    more = settings(home, archive, nas)
+    prune = ("archive", "prune", package.id, "--keep-copies", "1", "--yes", "--json")
+    assert command.liput(home, "archive", "copy", "--all", more=more).returncode == 0
+    done = command.liput(home, *prune, more=more)
+    (line,) = command.lines(done.stdout)
+    assert (done.returncode, "disk of the archive" in str(line["reason"])) == (1, True)
+    with copies.small_disk(tmp_path / "nas"):
+        waits = command.liput(home, "archive", "copy", package.id, "--to", "folder", "--json", more=more)
+        assert command.lines(waits.stdout)[0]["reason"] == "emptied"
+        words = ("archive", "copy", "--all", "--to", "folder", "--new-place")
+        assert command.liput(home, *words, more=more).returncode == 0
+        assert command.liput(home, *prune, more=more).returncode == 0
+    archives.validate_bag(tmp_path / "nas" / copies.place_of(package))

@@ -1,0 +1,225 @@
+"""`liput devices controls`: what a camera can be set to, set all or not at all, and kept."""
+
+import io
+import json
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from rich.console import Console
+
+from agent.commands.devices import controls as command
+from agent.devices import controls_page
+from config.errors import ControlRefused, DeviceNotFound, LiputError, UsageError
+from devices.controls import presets
+from devices.health.line import nowhere
+from devices.model.device import Device, DeviceKind
+from devices.roles.roles import assign, roles_store
+from tests.support.command import liput
+from tests.support.fake_camera import FakeCamera
+
+CAMERA = Device(id="046d:0825:A1", kind=DeviceKind.CAMERA, name="Webcam", node="/dev/video0", port="1-1")
+
+
+class Desk:
+    """A PC with one camera, and the command for it."""
+
+    def __init__(self, state: Path) -> None:
+        self.state = state
+        self.camera = FakeCamera()
+        self.devices = [CAMERA]
+        self.opened_to_set: list[bool] = []
+
+    def __call__(self, node: str, name: str, *, to_set: bool) -> "Desk":
+        assert (node, name) == ("/dev/video0", "Webcam")
+        self.opened_to_set.append(to_set)
+        return self
+
+    def __enter__(self) -> FakeCamera:
+        return self.camera
+
+    def __exit__(self, *exc: object) -> None:
+        pass
+
+    def run(self, *words: str, status: int = 0) -> Result:
+        result = CliRunner().invoke(command.controls_command, [CAMERA.id, *words])
+        assert result.exit_code == status, result.output
+        return result
+
+    def fail(self, *words: str) -> LiputError:
+        error = CliRunner().invoke(command.controls_command, [CAMERA.id, *words]).exception
+        assert isinstance(error, LiputError)
+        return error
+
+    @property
+    def kept(self) -> dict[str, object]:
+        found = presets.preset_store().read().get(CAMERA.id)
+        return dict(found.controls) if found else {}
+
+    @property
+    def log(self) -> list[str]:
+        files = sorted((self.state / "health").glob("*.jsonl"))
+        lines = [json.loads(line) for file in files for line in file.read_text().splitlines()]
+        return [f"{line['level']} {line['device']} {line['reason']}" for line in lines]
+
+
+@pytest.fixture
+def desk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Desk:
+    monkeypatch.setenv("LIPUT_STATE", str(tmp_path / "state"))
+    monkeypatch.setenv("LIPUT_CONFIG", str(tmp_path / "liput.toml"))
+    (tmp_path / "liput.toml").write_text("")
+    desk = Desk(tmp_path / "state")
+    monkeypatch.setattr(command, "ControlPanel", desk)
+    monkeypatch.setattr(controls_page, "list_devices", lambda: desk.devices)
+    return desk
+
+
+def rows(result: Result) -> dict[str, str]:
+    return {line.split()[0]: " ".join(line.split()[1:]) for line in result.stdout.splitlines()}
+
+
+def test_the_table_says_value_range_default_and_why(desk: Desk) -> None:
+    desk.run("focus_automatic_continuous=off", "brightness=9")
+    desk.camera.set(desk.camera.controls()["brightness"], 10)
+    shown = rows(desk.run())
+    assert shown["Name"] == "Value Takes Note"
+    assert shown["brightness"] == "10 from 0 to 255 kept: 9, default 128"
+    assert shown["focus_automatic_continuous"] == "off on or off kept, default on"
+    assert shown["white_balance_temperature"].endswith(" set by white_balance_automatic")
+    assert shown["pan_absolute"] == "0 from -36000 to 36000 in steps of 3600"
+    assert shown["power_line_frequency"] == "60 Hz one of Disabled, 50 Hz, 60 Hz"
+    assert desk.opened_to_set == [True, False]
+
+
+def test_names_are_whole_on_a_narrow_terminal_so_that_they_can_be_copied(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    screen = Console(file=io.StringIO(), width=80)
+    monkeypatch.setattr(command, "print_table", screen.print)
+    desk.run()
+    assert isinstance(screen.file, io.StringIO)
+    lines = screen.file.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+    assert {"white_balance_temperature", "focus_automatic_continuous"} <= {line.split(" ")[0] for line in lines}
+
+
+def test_that_a_value_is_the_settings_is_said(desk: Desk) -> None:
+    presets.apply(desk.camera, {}, "50 Hz")
+    assert rows(desk.run())["power_line_frequency"].endswith("60 Hz from the settings, default 60 Hz")
+
+
+def test_values_are_set_kept_logged_and_what_changed_is_printed(desk: Desk) -> None:
+    done = desk.run("focus_automatic_continuous=off", "focus_absolute=30", "power_line_frequency=50 Hz")
+    assert done.stdout.splitlines() == [
+        "focus_automatic_continuous: on -> off",
+        "focus_absolute: 0 -> 30",
+        "power_line_frequency: 60 Hz -> 50 Hz",
+    ]
+    assert done.stderr == "Kept: set again whenever Webcam is plugged in.\n"
+    assert desk.kept == {"focus_automatic_continuous": False, "focus_absolute": 30, "power_line_frequency": 1}
+    assert desk.log == [
+        "info 046d:0825:A1 focus_automatic_continuous=off (was on)",
+        "info 046d:0825:A1 focus_absolute=30 (was 0)",
+        "info 046d:0825:A1 power_line_frequency=50 Hz (was 60 Hz)",
+    ]
+    assert "already" in desk.run("focus_absolute=30").stderr
+
+
+def test_what_is_not_to_be_kept_is_set_only(desk: Desk) -> None:
+    done = desk.run("zoom_absolute=200", "--no-keep")
+    assert (desk.camera.values["zoom_absolute"], desk.kept, done.stderr) == (200, {}, "")
+
+
+def test_all_or_none(desk: Desk) -> None:
+    error = desk.fail("zoom_absolute=200", "brightness=300")
+    assert isinstance(error, UsageError)
+    assert error.message == "brightness must be from 0 to 255"
+    assert (desk.camera.set_so_far, desk.kept, desk.log) == ([], {}, [])
+    desk.camera.refused = "brightness"
+    assert isinstance(desk.fail("zoom_absolute=200", "brightness=30"), ControlRefused)
+    assert (desk.camera.values["zoom_absolute"], desk.kept, desk.log) == (100, {}, [])
+
+
+def test_back_to_the_defaults(desk: Desk) -> None:
+    desk.run("zoom_absolute=200", "brightness=9")
+    done = desk.run("--reset", "zoom_absolute")
+    assert (done.stdout, done.stderr) == ("zoom_absolute: 200 -> 100\n", "")
+    assert desk.kept == {"brightness": 9}
+    assert desk.run("--reset").stdout == "brightness: 9 -> 128\npower_line_frequency: 60 Hz -> 50 Hz\n"
+    assert desk.kept == {}
+    assert desk.log[-1] == "info 046d:0825:A1 power_line_frequency=50 Hz (was 60 Hz)"
+
+
+def test_a_default_that_is_refused_is_told_and_the_status_is_1(desk: Desk) -> None:
+    desk.run("zoom_absolute=200")
+    desk.camera.refused = "zoom_absolute"
+    done = desk.run("--reset", "zoom_absolute", status=1)
+    assert (done.stdout, done.stderr) == ("", "liput: the camera refuses zoom_absolute=100: it says no\n")
+
+
+def test_json_is_one_document_with_the_changes_and_all_controls(desk: Desk) -> None:
+    document = json.loads(desk.run("power_line_frequency=50_hz", "--json").stdout)
+    assert (document["device"], document["name"], document["node"]) == (CAMERA.id, "Webcam", "/dev/video0")
+    assert document["changes"] == [
+        {
+            "name": "power_line_frequency", "before": 2, "after": 1, "before_text": "60 Hz", "after_text": "50 Hz",
+            "problem": None,
+        }
+    ]  # fmt: skip
+    controls = {control["name"]: control for control in document["controls"]}
+    line, focus = controls["power_line_frequency"], controls["focus_absolute"]
+    assert (line["kind"], line["value"], line["default"], line["kept"], line["note"]) == ("menu", 1, 2, 1, "kept")
+    assert line["entries"] == {"0": "Disabled", "1": "50 Hz", "2": "60 Hz"}
+    assert (focus["min"], focus["max"], focus["step"], focus["value"]) == (0, 250, 5, 0)
+    assert (focus["inactive"], focus["governor"], focus["kept"]) == (True, "focus_automatic_continuous", None)
+    assert json.loads(desk.run("--json").stdout)["changes"] == []
+
+
+def test_a_camera_that_is_not_there_is_told_with_what_is_kept_for_it(desk: Desk) -> None:
+    desk.run("zoom_absolute=200")
+    desk.devices = []
+    error = desk.fail()
+    assert isinstance(error, DeviceNotFound)
+    assert error.message == "Webcam (046d:0825:A1) is not plugged in"
+    assert error.hint == "Kept, and set when it is plugged in: zoom_absolute=200"
+    presets.forget(presets.preset_store(), CAMERA.id)
+    assert "no device that is plugged in is called" in desk.fail().message
+
+
+def test_a_camera_is_named_by_its_role_also_when_it_is_not_there(desk: Desk) -> None:
+    assign(roles_store(), "podium", CAMERA, [CAMERA], now=datetime.now().astimezone(), record=nowhere)
+    result = CliRunner().invoke(command.controls_command, ["podium", "zoom_absolute=200"])
+    assert (result.exit_code, result.stdout) == (0, "zoom_absolute: 100 -> 200\n")
+    desk.devices = []
+    error = CliRunner().invoke(command.controls_command, ["podium"]).exception
+    assert isinstance(error, DeviceNotFound)
+    assert error.message.startswith("podium (Webcam) is missing")
+    assert error.hint == "Kept, and set when it is plugged in: zoom_absolute=200"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["brightness"], "'brightness' is not NAME=VALUE"),
+        (["=3"], "'=3' is not NAME=VALUE"),
+        (["brightness=1", "brightness=2"], "brightness stands there twice"),
+    ],
+)
+def test_words_that_are_no_assignments_are_refused(desk: Desk, words: list[str], said: str) -> None:
+    assert desk.fail(*words).message == said
+    assert desk.opened_to_set == []
+
+
+@pytest.mark.parametrize("words", [["--no-keep"], ["brightness=1", "--reset"], ["--reset", "brightness", "--no-keep"]])
+def test_options_that_do_not_go_together_are_refused(desk: Desk, words: list[str]) -> None:
+    done = desk.run(*words, status=2)
+    assert "goes" in done.stderr
+    assert desk.opened_to_set == []
+
+
+def test_help_has_the_examples(tmp_path: Path) -> None:
+    done = liput(tmp_path, "devices", "controls", "--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert 'power_line_frequency="50 Hz"' in done.stdout
+    assert "focus_absolute=30" in done.stdout

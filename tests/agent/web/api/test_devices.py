@@ -1,0 +1,177 @@
+"""Devices and checks by the API, where nothing is plugged in; what is plugged in is tried in the rig."""
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from agent.checks.history import Checked, keep
+from agent.checks.result import Result, Verdict
+from agent.web.http.runs import Runs
+from config.locale.lookup import Words
+from devices.controls import presets
+from devices.health.line import Level
+from devices.health.log import log_folder
+from devices.health.query import Wanted, read
+from devices.host.clock import SystemClock
+from devices.roles import roles
+from tests.agent.web.api.test_live import is_kind, opened, until
+from tests.support import plugged, web
+from tests.support.room import Room
+from tests.support.waiting import wait_for
+from tests.support.web import Page
+
+pytestmark = pytest.mark.server
+CAMERA = plugged.CAMERA
+
+
+def test_devices_are_those_of_the_command(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agent.devices.gather.list_devices", lambda: [CAMERA])
+    monkeypatch.setattr("agent.devices.gather.server_inputs", list)
+    (device,) = page.get("/api/v1/devices").json
+    assert (device["id"], device["kind"], device["role"]) == (CAMERA.id, "camera", None)
+
+
+def test_a_role_is_given_and_taken_away(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agent.devices.giving.list_devices", lambda: [CAMERA])
+    monkeypatch.setattr("agent.devices.giving.server_inputs", list)
+    assert page.get("/api/v1/roles").json["roles"] == []
+    at = f"/api/v1/devices/{CAMERA.id}/role"
+    assert page.post(at, {"role": "podium"}).json["device"] == CAMERA.id
+    assert list(roles.roles_store().read()) == ["podium"]
+    (state,) = page.get("/api/v1/roles").json["roles"]
+    assert (state["role"], state["state"]) == ("podium", "present")
+    assert page.post(at, {"role": "room"}).json["device"] == CAMERA.id, "it moves in one step"
+    assert list(roles.roles_store().read()) == ["room"]
+    assert page.post(at, {"role": "synthetic"}).status == 400
+    assert list(roles.roles_store().read()) == ["room"], "where that is refused, it has what it had"
+    assert page.post(at, {"role": "podium"}).status == 200
+    assert page.post(at, {"role": None}).json == {"type": "role", "role": "podium", "device": None, "before": CAMERA.id}
+    assert page.post(at, {"role": None}).status == 400
+    assert page.post(at, {}).status == 400
+    assert page.post("/api/v1/devices/nowhere/role", {"role": "podium"}).status == 404
+    assert page.get("/api/v1/devices/nowhere/controls").status == 404
+    assert page.ask("PATCH", "/api/v1/devices/nowhere/controls", {"values": {"focus": "1"}}).status == 404
+    assert page.ask("PATCH", "/api/v1/devices/nowhere/controls", {"values": {}}).status == 400
+
+
+def test_a_role_is_taken_from_a_device_that_is_called_otherwise_now(
+    page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of one without a serial number, when its bus has another number: the page knows the name of today only."""
+    then, now = (
+        msgspec.structs.replace(
+            CAMERA, id=f"534d:2109@{port}", serial=None, port=port, place="pci-0000:00:14.0-usb-0:2"
+        )
+        for port in ("1-2", "3-2")
+    )
+    there = [then]
+    monkeypatch.setattr("agent.devices.giving.list_devices", lambda: there)
+    monkeypatch.setattr("agent.devices.giving.server_inputs", list)
+    assert page.post(f"/api/v1/devices/{then.id}/role", {"role": "podium"}).status == 200
+    there[:] = [now]
+    taken = page.post(f"/api/v1/devices/{now.id}/role", {"role": None})
+    assert taken.json == {"type": "role", "role": "podium", "device": None, "before": then.id}
+    assert roles.roles_store().read() == {}
+
+
+def set_to(page: Page, name: str) -> Any:
+    """Return what a control is set to by what the API says."""
+    controls = page.get(f"/api/v1/devices/{CAMERA.id}/controls").json["controls"]
+    return next(control["value"] for control in controls if control["name"] == name)
+
+
+def test_a_control_is_tried_kept_and_set_back(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    camera = plugged.plug(monkeypatch)
+    at = f"/api/v1/devices/{CAMERA.id}/controls"
+    tried = page.ask("PATCH", at, {"values": {"brightness": "150"}, "keep": False}).json
+    assert [(one["name"], one["before"], one["after"]) for one in tried["changes"]] == [("brightness", 128, 150)]
+    assert (camera.values["brightness"], set_to(page, "brightness")) == (150, 150)
+    assert presets.preset_store().read() == {}
+    page.ask("PATCH", at, {"values": {"brightness": "150"}})
+    assert dict(presets.preset_store().read()[CAMERA.id].controls) == {"brightness": 150}
+    reset = page.ask("DELETE", f"{at}/brightness").json
+    assert [(one["after"], one["problem"]) for one in reset["changes"]] == [(128, None)]
+    assert (camera.values["brightness"], presets.preset_store().read()) == (128, {})
+    assert logged(Level.INFO) == ["brightness=150 is kept", "brightness=128 (was 150)"]
+    assert logged(Level.DEBUG)[0] == "brightness=150 (was 128)"
+
+
+def test_every_control_is_set_back_and_what_is_refused_is_said_in_a_line(
+    page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    camera = plugged.plug(monkeypatch)
+    at = f"/api/v1/devices/{CAMERA.id}/controls"
+    page.ask("PATCH", at, {"values": {"zoom_absolute": "200", "brightness": "1"}})
+    camera.refused = "zoom_absolute"
+    changes = page.ask("DELETE", at).json["changes"]
+    assert {one["name"]: one["problem"] for one in changes} == {
+        "brightness": None, "power_line_frequency": None,
+        "zoom_absolute": "the camera refuses zoom_absolute=100: it says no",
+    }  # fmt: skip
+    refused = page.ask("PATCH", at, {"values": {"zoom_absolute": "300"}})
+    assert (refused.status, refused.json["message"]) == (409, "the camera refuses zoom_absolute=300: it says no")
+    for values, said in (({"zoom_absolute": "999"}, "must be from 100 to 500"), ({"focus_absolute": "5"}, "set by")):
+        answer = page.ask("PATCH", at, {"values": values})
+        assert answer.status == 400
+        assert said in answer.json["message"]
+    assert page.ask("DELETE", f"{at}/no-such").status == 400
+    assert page.ask("DELETE", "/api/v1/devices/nowhere/controls/brightness").status == 404
+    camera.gone = True
+    assert page.get(at).status == 404
+
+
+def logged(level: Level) -> list[str]:
+    lines = read(log_folder(), Wanted(level=level, kinds=["control-changed"]))
+    return [line.reason for line in lines if line.level is level]
+
+
+def result(name: str, verdict: Verdict) -> Result:
+    return Result(
+        name=name, verdict=verdict, code="full", reason=Words("Penuh", "Full"), advice=Words("Kosongkan", "Empty it")
+    )
+
+
+def test_the_last_check_is_kept_and_one_runs_at_a_time(room: Room) -> None:
+    asked: list[Sequence[str]] = []
+    goes_on = threading.Event()
+
+    def work(words: Sequence[str], config_file: Path | None) -> tuple[None, str]:
+        assert config_file == room.settings
+        asked.append(words)
+        assert goes_on.wait(30)
+        keep(Checked(at=SystemClock().now(), results=[result("storage", Verdict.FAILURE)]))
+        return None, ""
+
+    with web.serving(config_file=room.settings, runs=Runs(work)) as page, opened(page) as looking:
+        assert page.get("/api/v1/checks").json == {
+            "type": "check-run", "running": False, "since_s": None, "last": None, "problem": None,
+        }  # fmt: skip
+        began = page.post("/api/v1/checks", {"quick": True, "have": ["tripod"]})
+        assert (began.status, began.json["running"]) == (202, True)
+        assert page.post("/api/v1/checks").json["running"] is True
+        goes_on.set()
+        told = until(looking, lambda said: is_kind("check-run")(said) and not said["running"])
+        assert told["last"]["ready"] is False
+        assert told["last"]["checks"][0]["reason"] == "Penuh"
+        assert page.get("/api/v1/checks").json["last"] == told["last"]
+        assert asked == [["--quick", "--have=tripod"]]
+        assert page.get("/api/v1/checks/history").json == []
+
+
+def test_words_that_would_be_options_or_files_are_refused(page: Page) -> None:
+    for body in ({"request": "--config=/etc/passwd"}, {"have": ["-x"]}, {"have": ["@file"]}, {"session": "plan.toml"}):
+        assert page.post("/api/v1/checks", body).status == 400
+
+
+@pytest.mark.slow
+def test_a_real_check_is_run_and_what_goes_wrong_is_said(page: Page) -> None:
+    assert page.post("/api/v1/checks", {"quick": True, "request": "nowhere"}).status == 202
+    assert "nowhere" in str(wait_for(lambda: page.get("/api/v1/checks").json["problem"], 60.0))
+    assert page.post("/api/v1/checks", {"quick": True}).status == 202
+    last = wait_for(lambda: page.get("/api/v1/checks").json["last"], 120.0)
+    assert last["quick"] is True
+    assert {"name", "verdict", "reason", "advice"} <= last["checks"][0].keys()

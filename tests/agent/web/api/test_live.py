@@ -1,0 +1,221 @@
+"""The page's WebSocket: state, levels and pictures of a real session; slow and evil pages."""
+
+import json
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import ClientConnection, connect
+
+from agent.web.api.hub import Preview, Viewer, Watching
+from agent.web.http import limits
+from recorder.running.sockets import BACKLOG
+from tests.agent.web.api.test_sessions import SESSIONS, begun
+from tests.support import command
+from tests.support.served import ServedRecorder, hanging
+from tests.support.waiting import wait_for
+from tests.support.web import Page, upgrade, wish
+
+pytestmark = pytest.mark.server
+
+
+@contextmanager
+def opened(page: Page) -> Iterator[ClientConnection]:
+    headers = {"Authorization": f"Bearer {page.token}"}
+    with connect(f"ws://{page.host}/api/v1/live", additional_headers=headers, max_size=8 << 20) as made:
+        yield made
+
+
+def until(looking: ClientConnection, wanted: Callable[[Any], bool], timeout_s: float = 30.0) -> Any:
+    """Return the first message that is wanted: JSON decoded, pictures as they are."""
+    deadline_s = time.monotonic() + timeout_s
+    while (left_s := deadline_s - time.monotonic()) > 0:
+        message = looking.recv(timeout=left_s)
+        said = json.loads(message) if isinstance(message, str) else message
+        if wanted(said):
+            return said
+    raise AssertionError("it did not come")
+
+
+def is_kind(kind: str) -> Callable[[Any], bool]:
+    return lambda said: isinstance(said, dict) and said["type"] == kind
+
+
+def test_the_state_comes_at_once_and_every_second(page: Page) -> None:
+    with opened(page) as looking:
+        began = time.monotonic()
+        first = until(looking, is_kind("state"), 5.0)
+        assert (first["room"], first["sessions"]) == ("Aula", [])
+        for _ in range(3):
+            until(looking, is_kind("state"), 5.0)
+        assert time.monotonic() - began < 10
+
+
+def test_recorders_that_hang_keep_no_page_from_being_told_of_the_others(page: Page) -> None:
+    """The page takes a daemon that says nothing for 4 s for lost (live.js)."""
+    with ExitStack() as stack:
+        for clients in (0, 0, BACKLOG + 1):
+            stack.enter_context(hanging("Macet", clients))
+        stack.enter_context(ServedRecorder("Rapat"))
+        looking = stack.enter_context(opened(page))
+        for _ in range(8):
+            said = until(looking, is_kind("state"), 4.0)
+            assert [one["state"] for one in said["sessions"]] == [None, None, None, "live"]
+        assert page.get("/api/v1/state", timeout_s=4.0).status == 200
+
+
+@pytest.mark.slow
+def test_levels_and_pictures_come_to_whoever_asked_for_them(page: Page) -> None:
+    with opened(page) as looking, opened(page) as other:
+        session = begun(page, arm_only=True)
+        until(looking, lambda said: is_kind("state")(said) and said["sessions"])
+        previews = [{"source": "program", "fps": 5, "width": 160}, {"source": "nowhere"}]
+        looking.send(json.dumps({"type": "watch", "session": session, "levels": True, "previews": previews}))
+        levels = until(looking, is_kind("levels"))
+        assert levels["session"] == session
+        assert len(levels["sounds"]) == 1
+        picture = until(looking, lambda said: isinstance(said, bytes))
+        assert picture[:3] == b"\x00\xff\xd8"
+        assert "nowhere" in until(looking, is_kind("preview-problem"))["message"]
+        began, count = time.monotonic(), 0
+        while time.monotonic() - began < 3.0:
+            count += is_kind("levels")(_received(looking))
+        assert 15 <= count <= 45, "ten a second"
+        seen = [_received(other) for _ in range(3)]
+        assert all(is_kind("state")(said) for said in seen), "nobody else gets them"
+        looking.send(json.dumps({"type": "watch"}))
+        wait_for(lambda: is_kind("state")(_received(looking)) and is_kind("state")(_received(looking)))
+        page.post(f"{SESSIONS}/{session}/disarm")
+        until(looking, lambda said: is_kind("state")(said) and not said["sessions"])
+
+
+def _received(looking: ClientConnection) -> Any:
+    message = looking.recv(timeout=60)
+    return json.loads(message) if isinstance(message, str) else message
+
+
+@pytest.mark.slow
+def test_a_page_that_does_not_read_gets_the_newest_and_holds_up_nobody(page: Page) -> None:
+    session = begun(page, arm_only=True)
+    ask = {"type": "watch", "session": session, "levels": True, "previews": [{"fps": 5, "width": 1280}]}
+    with opened(page) as lazy, opened(page) as looking:
+        lazy.send(json.dumps(ask))
+        looking.send(json.dumps(ask))
+        until(looking, lambda said: isinstance(said, bytes))
+        deadline_s = time.monotonic() + 8
+        states = 0
+        while time.monotonic() < deadline_s:
+            states += is_kind("state")(_received(looking))
+        assert states >= 6
+        assert page.get("/api/v1/state").status == 200
+    page.post(f"{SESSIONS}/{session}/disarm")
+
+
+@pytest.mark.slow
+def test_twenty_pages_look_at_one_recorder_that_has_room_for_eight(page: Page) -> None:
+    session = begun(page, arm_only=True)
+    ask = {"type": "watch", "session": session, "levels": True, "previews": [{"fps": 2, "width": 320}]}
+
+    def look(looking: ClientConnection) -> tuple[bytes, str]:
+        looking.send(json.dumps(ask))
+        picture = until(looking, lambda said: isinstance(said, bytes))
+        return picture[1:3], until(looking, is_kind("levels"))["session"]
+
+    with ExitStack() as stack, ThreadPoolExecutor(20) as pool:
+        looking = [stack.enter_context(opened(page)) for _ in range(20)]
+        assert list(pool.map(look, looking)) == [(b"\xff\xd8", session)] * 20
+    assert page.post(f"{SESSIONS}/{session}/disarm").json["state"] == "idle"
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        "",
+        "x",
+        "[]",
+        '{"type": "watch", "previews": [{"fps": 99}]}',
+        '{"type": "stop"}',
+        '{"type": "watch", "x": 1}',
+        "[" * 5000,
+    ],
+)
+def test_what_is_not_understood_is_said_and_changes_nothing(page: Page, sent: str) -> None:
+    with opened(page) as looking:
+        looking.send(sent)
+        assert until(looking, is_kind("error"))["message"].startswith("this is not understood")
+        assert until(looking, is_kind("state"))
+
+
+@pytest.mark.parametrize(("sent", "code"), [("x" * 9_000, 1009), ("x" * (limits.LONGEST_BODY + 1), 1009)])
+def test_what_is_too_long_ends_it(page: Page, sent: str, code: int) -> None:
+    with opened(page) as looking:
+        assert _ends_with(looking, lambda: looking.send(sent)) == code
+
+
+def test_who_asks_too_often_is_let_go(page: Page) -> None:
+    with opened(page) as looking:
+
+        def ask() -> None:
+            for _ in range(200):
+                looking.send('{"type": "watch"}')
+
+        assert _ends_with(looking, ask) == 1008
+
+
+def _ends_with(looking: ClientConnection, act: Callable[[], None]) -> int | None:
+    """Return the code with which the server ends it, once something was done."""
+    try:
+        act()
+        while True:
+            looking.recv(timeout=60)
+    except ConnectionClosed as ended:
+        return ended.rcvd.code if ended.rcvd else None
+
+
+def test_there_are_only_so_many_pages(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agent.web.http.guard.MOST_SOCKETS", 2)
+    with opened(page), opened(page):
+        assert wish(page, Authorization=f"Bearer {page.token}") == 429
+    assert wait_for(lambda: wish(page, Authorization=f"Bearer {page.token}") == 101)
+
+
+def test_another_token_holds_at_once_and_closes_the_pages_that_are_open(page: Page, tmp_path: Path) -> None:
+    before = page.token
+    with opened(page) as looking:
+        until(looking, is_kind("state"))
+        made = command.liput(tmp_path, "token", "--new", more={"LIPUT_STATE": os.environ["LIPUT_STATE"]})
+        page.token = made.stdout.strip()
+        assert page.get("/api/v1/state").status == 200
+        assert _ends_with(looking, lambda: None) == 1008
+    assert wish(page, Authorization=f"Bearer {before}") == 401
+    assert page.told[1:] == [], "nothing has gone wrong"
+
+
+def test_a_page_that_goes_in_the_middle_of_a_frame_is_forgotten(page: Page) -> None:
+    head = "\r\n".join(upgrade(page, Authorization=f"Bearer {page.token}")).encode()
+    for piece in (b"\x81", b"\x81\xfe\xff", b"\xff\xff\xff\xff", b""):
+        with socket.create_connection(("127.0.0.1", page.port), timeout=60) as connection:
+            connection.sendall(head + piece)
+    with opened(page) as looking:
+        assert until(looking, is_kind("state"))
+
+
+def test_of_each_picture_a_viewer_gets_as_many_as_it_wants() -> None:
+    viewer = Viewer()
+    viewer.watch(Watching(session="a", previews=(Preview(fps=2), Preview(source="podium", fps=1))))
+    shown: list[int] = []
+    for tick in range(100):
+        viewer.show(("a", "program"), b"jpeg", 1000.0 + tick / 10)
+        shown += [kind for kind in viewer._newest if isinstance(kind, int)]
+        viewer._newest.clear()
+    assert set(shown) == {0}
+    assert 19 <= len(shown) <= 22
+    viewer.show(("b", "program"), b"jpeg", 2000.0)
+    assert not viewer._newest, "of another session"

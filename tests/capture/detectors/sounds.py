@@ -1,0 +1,101 @@
+"""Sounds as inputs give them, and a watch that hears them at once: media time is all the time there is."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from capture.detectors.audio_detectors import AudioDetectors
+from capture.source import SAMPLE_RATE, AudioBlock, Samples
+from devices.health.line import HealthLine, Kind
+from devices.health.tracker import HealthTracker
+from devices.host.clock import NANOSECONDS
+from tests.support.health import Recorded
+from tests.support.simulated import SimulatedClock
+from tests.support.speech import speech_loop
+
+BLOCK = 960
+_AT_A_TIME = 50
+type Sound = NDArray[np.floating[Any]]
+"""Full scale is 1; shape (samples, channels)."""
+
+
+def level(dbfs: float) -> float:
+    return float(10 ** (dbfs / 20))
+
+
+def noise(seconds: float, dbfs: float, *, channels: int = 2, seed: int = 1) -> Sound:
+    """Return white noise of that RMS level, another in each channel."""
+    sound = np.random.default_rng(seed).standard_normal((round(seconds * SAMPLE_RATE), channels), np.float32)
+    sound *= level(dbfs)
+    return sound
+
+
+def tone(seconds: float, hertz: float, dbfs: float, *, channels: int = 2) -> Sound:
+    """Return a sine of that RMS level, the same in each channel."""
+    turns = np.arange(round(seconds * SAMPLE_RATE), dtype=np.float64)
+    turns *= 2 * np.pi * hertz / SAMPLE_RATE
+    sine = np.sin(turns, out=turns).astype(np.float32)
+    sine *= np.sqrt(2) * level(dbfs)
+    return np.repeat(sine[:, None], channels, axis=1)
+
+
+def mains(seconds: float, dbfs: float, *, hertz: float = 50, harmonics: tuple[int, ...] = (1, 2, 3)) -> Sound:
+    """Return hum of that level in all: the mains frequency and multiples of it."""
+    each = dbfs - 10 * np.log10(len(harmonics))
+    first, *others = (tone(seconds, hertz * harmonic, each) for harmonic in harmonics)
+    for other in others:
+        first += other
+    return first
+
+
+def speech(seconds: float, dbfs: float = -20) -> Sound:
+    """Return speech of that level over a room's own noise."""
+    loop = np.asarray(speech_loop(beeps=False) * (level(dbfs + 20) / 32_768), np.float32)
+    return np.tile(loop, (int(np.ceil(seconds * SAMPLE_RATE / len(loop))), 1))[: round(seconds * SAMPLE_RATE)]
+
+
+def samples(sound: Sound) -> Samples:
+    return np.clip(np.rint(sound * 32_768), -32_768, 32_767).astype(np.int16)
+
+
+class Heard:
+    """A watch, and what it says of the sounds it is given."""
+
+    def __init__(self, *, channels: int = 2, silence_s: float = 20, mains_hz: int = 50) -> None:
+        self.clock = SimulatedClock()
+        self.recorded = Recorded(self.clock)
+        self.tracker = HealthTracker("mic", "Mic", record=self.recorded, clock=self.clock)
+        self.watch = AudioDetectors(self.tracker, channels, silence_s=silence_s, clock=self.clock, mains_hz=mains_hz)
+        self.seconds = 0.0
+
+    def hear(self, sound: Sound | Samples, *, block: int = BLOCK) -> "Heard":
+        """Feed a sound as its time passes."""
+        for some in _parts(sound, _AT_A_TIME * block):  # what all of minutes takes to convert is new memory each time
+            for part in _parts(some if some.dtype == np.int16 else samples(some), block):
+                self.feed(part)
+        return self
+
+    def feed(self, part: Samples, *, lost: bool = False) -> None:
+        stamp_ns = self.clock.now_ns()
+        self.clock.advance_to(stamp_ns + len(part) * NANOSECONDS // SAMPLE_RATE)
+        self.watch.read(AudioBlock(stamp_ns, part, lost))
+        self.seconds += len(part) / SAMPLE_RATE
+
+    @property
+    def begun(self) -> list[HealthLine]:
+        return self.recorded.of(Kind.DEGRADED)
+
+    @property
+    def ended(self) -> list[HealthLine]:
+        return self.recorded.of(Kind.RECOVERED)
+
+    def faults(self) -> list[object]:
+        """Return the faults that were found, in order."""
+        return [line.detail["fault"] for line in self.begun]
+
+
+def _parts(sound: NDArray[Any], size: int) -> Iterator[NDArray[Any]]:
+    for start in range(0, len(sound), size):
+        yield sound[start : start + size]

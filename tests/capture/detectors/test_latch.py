@@ -1,0 +1,97 @@
+"""A fault with hysteresis: no line more than there are faults."""
+
+from capture.detectors.latch import Latch
+from devices.health.faults import Fault
+from devices.health.line import Kind
+from devices.health.tracker import HealthTracker
+from devices.host.clock import NANOSECONDS
+from tests.support.health import Recorded
+from tests.support.simulated import SimulatedClock
+
+
+def at(seconds: float) -> int:
+    return round(seconds * NANOSECONDS)
+
+
+def make() -> tuple[Latch, HealthTracker, Recorded]:
+    clock = SimulatedClock()
+    log = Recorded(clock)
+    tracker = HealthTracker("id", "Podium", record=log, clock=clock)
+    return Latch(tracker, Fault.BLACK), tracker, log
+
+
+def test_it_is_over_when_all_was_well_for_a_second_without_a_break() -> None:
+    latch, tracker, log = make()
+    latch.bad("black", began_ns=0)
+    latch.good(at(1.0))
+    latch.good(at(1.9))
+    latch.bad("black", began_ns=0)
+    latch.good(at(2.0))
+    latch.good(at(2.8))
+    latch.unsure()
+    latch.good(at(3.0))
+    latch.good(at(3.9))
+    assert tracker.has(Fault.BLACK)
+    latch.good(at(4.0))
+    assert not tracker.has(Fault.BLACK)
+    assert [line.kind for line in log.lines] == [Kind.DEGRADED, Kind.RECOVERED]
+
+
+def test_a_fault_that_was_known_before_is_taken_over() -> None:
+    first, tracker, log = make()
+    first.bad("black", began_ns=0)
+    second = Latch(tracker, Fault.BLACK)
+    second.good(at(5.0))
+    second.good(at(6.0))
+    assert not tracker.has(Fault.BLACK)
+    assert [line.kind for line in log.lines] == [Kind.DEGRADED, Kind.RECOVERED]
+
+
+def test_a_watch_ends_only_what_it_has_found() -> None:
+    latch, tracker, _ = make()
+    tracker.find(Fault.BLACK, "somebody else says so")
+    latch.good(at(1.0))
+    latch.good(at(9.0))
+    latch.end()
+    assert tracker.has(Fault.BLACK)
+
+
+def test_what_another_watch_has_ended_is_found_again() -> None:
+    latch, tracker, log = make()
+    latch.bad("black", began_ns=0)
+    tracker.clear(Fault.BLACK)
+    latch.bad("black", began_ns=0)
+    assert tracker.has(Fault.BLACK)
+    assert len(log.of(Kind.DEGRADED)) == 2
+
+
+def test_a_watch_that_would_not_see_the_end_takes_nothing_over() -> None:
+    first, tracker, _ = make()
+    first.bad("black", began_ns=0)
+    second = Latch(tracker, Fault.BLACK, takes_over=False)
+    second.good(at(5.0))
+    second.good(at(9.0))
+    assert tracker.has(Fault.BLACK)
+
+
+def test_what_comes_and_goes_for_hours_is_told_a_few_times() -> None:
+    latch, tracker, log = make()
+    for tenth in range(8 * 36_000):
+        if tenth % 20 < 5:
+            latch.bad("black", began_ns=at(tenth / 10))
+        else:
+            latch.good(at(tenth / 10))
+    assert [line.kind for line in log.lines] == 2 * [Kind.DEGRADED, Kind.RECOVERED] + [Kind.DEGRADED]
+    for second in range(3):
+        latch.good(at(8 * 3600 + second))
+    assert not tracker.has(Fault.BLACK)
+
+
+def test_what_comes_now_and_then_is_over_each_time() -> None:
+    latch, tracker, log = make()
+    for number in range(20):
+        latch.bad("black", began_ns=at(40 * number))
+        latch.good(at(40 * number + 1))
+        latch.good(at(40 * number + 2))
+        assert not tracker.has(Fault.BLACK)
+    assert len(log.lines) == 40

@@ -1,0 +1,227 @@
+"""Sizes that pictures are fitted to, uncompressed camera formats, and frames written past the padding of their rows."""
+
+import av
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from capture.media.pictures import PicturePool, Planes, RawDecoder, copy_planes, fit, plane_views
+from capture.source import Matrix
+from config.errors import MediaError
+from tests.support.bars import bars, ffmpeg, middles, raw_input, smooth, tagged_rgb
+
+FORMATS = {"YUYV": "yuyv422", "UYVY": "uyvy422", "NV12": "nv12", "YU12": "yuv420p"}
+"""V4L2's names of the formats to ffmpeg's."""
+
+lengths = st.integers(2, 8000)
+
+
+def raw_by_ffmpeg(rgb: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], fourcc: str, *, full_range: bool) -> bytes:
+    scale = f"scale=out_range={'full' if full_range else 'limited'}:out_color_matrix=bt601:flags=accurate_rnd"
+    return ffmpeg(rgb.tobytes(), raw_input(rgb), "-vf", scale, "-pix_fmt", FORMATS[fourcc], "-f", "rawvideo")
+
+
+@given(width=lengths, height=lengths, max_width=lengths, max_height=lengths)
+def test_fitted_sizes_are_even_within_the_limits_and_of_the_same_shape(
+    width: int, height: int, max_width: int, max_height: int
+) -> None:
+    fitted = fit(width, height, max_width, max_height)
+    assert fitted[0] % 2 == fitted[1] % 2 == 0
+    assert 2 <= fitted[0] <= max(2, min(width, max_width))
+    assert 2 <= fitted[1] <= max(2, min(height, max_height))
+    assert fit(width, height, *fitted) == fitted
+    # As large as can be: one side is at its limit, the other within one even step of the shape.
+    at_limits = fitted[0] == min(width, max_width) & ~1, fitted[1] == min(height, max_height) & ~1
+    assert any(at_limits)
+    other = fitted[0] * height / width - fitted[1] if at_limits[0] else fitted[1] * width / height - fitted[0]
+    if not all(at_limits):
+        assert abs(other) <= 2
+
+
+@pytest.mark.parametrize(
+    ("size", "limits", "expected"),
+    [
+        ((1920, 1080), (1280, 720), (1280, 720)),
+        ((1280, 720), (1920, 1080), (1280, 720)),
+        ((640, 480), (1280, 400), (534, 400)),
+        ((1366, 768), (640, 480), (640, 360)),
+        ((101, 77), (101, 77), (100, 76)),
+        ((8000, 2), (8000, 2), (8000, 2)),
+        ((2, 8000), (2, 8000), (2, 8000)),
+        ((100, 3), (100, 3), (66, 2)),
+        ((3, 100), (3, 100), (2, 66)),
+    ],
+)
+def test_usual_sizes(size: tuple[int, int], limits: tuple[int, int], expected: tuple[int, int]) -> None:
+    assert fit(*size, *limits) == expected
+
+
+@pytest.mark.parametrize("full_range", [False, True])
+@pytest.mark.parametrize("fourcc", FORMATS)
+def test_uncompressed_bars_keep_their_colours(fourcc: str, *, full_range: bool) -> None:
+    rgb = bars()
+    data = raw_by_ffmpeg(rgb, fourcc, full_range=full_range)
+    picture = RawDecoder(fourcc, rgb.shape[1], rgb.shape[0], full_range=full_range).decode(data)
+    assert (picture.format.name, picture.color_range, picture.colorspace) == ("yuv420p", 1, 5)
+    assert np.abs(middles(tagged_rgb(picture)) - middles(rgb)).max() <= 3
+
+
+@pytest.mark.parametrize("fourcc", FORMATS)
+@pytest.mark.parametrize("size", [(638, 358), (1280, 720)])
+def test_uncompressed_pictures_are_those_of_ffmpeg(fourcc: str, size: tuple[int, int]) -> None:
+    data = raw_by_ffmpeg(smooth(*size), fourcc, full_range=False)
+    source = ("-f", "rawvideo", "-pix_fmt", FORMATS[fourcc], "-s", f"{size[0]}x{size[1]}")
+    for limits in (size, (320, 180)):
+        decoder = RawDecoder(fourcc, *size, *limits)
+        scale = f"scale={decoder.width}:{decoder.height}:flags=area+accurate_rnd,format=yuv420p"
+        raw = np.frombuffer(ffmpeg(data, source, "-vf", scale, "-f", "rawvideo"), np.uint8)
+        shown = np.concatenate([plane.ravel() for plane in plane_views(decoder.decode(data))])
+        assert np.abs(shown.astype(int) - raw).max() <= 3
+
+
+def test_rows_may_be_padded_in_the_frame() -> None:
+    pool = PicturePool(70, 6, Matrix.BT709)
+    y = np.arange(70 * 6, dtype=np.uint8).reshape(6, 70)
+    u, v = (np.full((3, 35), level, np.uint8) for level in (90, 200))
+    picture = pool.store(Planes(y, u, v, full_range=False))
+    assert picture.planes[0].line_size > picture.width
+    assert picture.colorspace == Matrix.BT709
+    assert picture.to_ndarray().tobytes() == y.tobytes() + u.tobytes() + v.tobytes()
+
+
+def test_a_used_frame_brings_nothing_of_its_last_use() -> None:
+    decoder = RawDecoder("YU12", 64, 48)
+    data = bytes(64 * 48 * 3 // 2)
+    first = decoder.decode(data)
+    first.pts, first.pict_type = 77, av.video.frame.PictureType.I
+    decoder.decode(data)
+    again = decoder.decode(data)
+    assert (again.pts, again.pict_type) == (None, 0)
+
+
+def test_a_picture_with_bytes_missing_is_damaged_and_spare_ones_are_not() -> None:
+    decoder = RawDecoder("YUYV", 64, 48)
+    with pytest.raises(MediaError, match="6143 bytes where 6144"):
+        decoder.decode(bytes(64 * 48 * 2 - 1))
+    assert decoder.decode(bytes(64 * 48 * 2 + 100)).width == 64
+
+
+@pytest.mark.parametrize(("fourcc", "width", "height"), [("RGB3", 64, 48), ("YUYV", 63, 48), ("NV12", 64, 47)])
+def test_what_cannot_be_converted_is_refused_at_once(fourcc: str, width: int, height: int) -> None:
+    with pytest.raises(ValueError, match=fourcc):
+        RawDecoder(fourcc, width, height)
+
+
+LAYOUTS = {"yuv420p": (2, 2), "yuv422p": (2, 1), "yuv444p": (1, 1), "yuv440p": (1, 2), "yuv411p": (4, 1), "gray": None}
+"""Luma samples to one of chroma, across and down."""
+
+
+@pytest.mark.parametrize("size", [(64, 48), (32, 24), (128, 96), (40, 30)], ids=["same", "half", "double", "by-parts"])
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_the_ends_of_the_full_range_become_those_of_the_limited_one_at_each_size(
+    layout: str, size: tuple[int, int]
+) -> None:
+    pool = PicturePool(*size, Matrix.BT709)
+    for full, limited in (((0, 0, 255), (16, 16, 240)), ((255, 255, 128), (235, 240, 128))):
+        planes = plain_planes(full, LAYOUTS[layout], full_range=True)
+        shown = [int(value) for plane in plane_views(pool.store(planes)) for value in (plane.min(), plane.max())]
+        expected = limited if LAYOUTS[layout] else (limited[0], 128, 128)
+        assert shown == [value for value in expected for _ in range(2)]
+
+
+@pytest.mark.parametrize("size", [(64, 48), (32, 24), (128, 96), (40, 30)], ids=["same", "half", "double", "by-parts"])
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_what_is_limited_already_stays_as_it_is_at_each_size(layout: str, size: tuple[int, int]) -> None:
+    planes = plain_planes((17, 18, 239), LAYOUTS[layout], full_range=False)
+    picture = PicturePool(*size, Matrix.BT601).store(planes)
+    expected = (17, 18, 239) if LAYOUTS[layout] else (17, 128, 128)
+    for plane, value in zip(plane_views(picture), expected, strict=True):
+        assert (plane == value).all()
+
+
+def plain_planes(values: tuple[int, int, int], shares: tuple[int, int] | None, *, full_range: bool) -> Planes:
+    """Return a picture of 64x48 of one colour."""
+    y = np.full((48, 64), values[0], np.uint8)
+    if shares is None:
+        return Planes(y, None, None, full_range)
+    across, down = shares
+    u, v = (np.full((48 // down, 64 // across), value, np.uint8) for value in values[1:])
+    return Planes(y, u, v, full_range)
+
+
+def test_rows_of_422_become_the_mean_of_two() -> None:
+    u = np.repeat(np.array([[10], [31]], np.uint8), 24, axis=0)  # 24 rows of each: within one, all are alike
+    u[0:2, 0] = 10, 40
+    planes = Planes(np.zeros((48, 64), np.uint8), np.repeat(u, 32, axis=1), np.full((48, 32), 9, np.uint8), False)
+    shown = plane_views(PicturePool(64, 48, Matrix.BT601).store(planes))[1]
+    assert shown[0, 0] == 25
+    assert (shown[1:12] == 10).all()
+    assert (shown[12:] == 31).all()
+
+
+def test_edges_stay_sharp_to_the_pixel_when_a_picture_shrinks_to_half_and_are_smoothed_when_it_grows() -> None:
+    y = np.zeros((48, 64), np.uint8)
+    y[:, 32:] = 200
+    planes = Planes(y, None, None, full_range=False)
+    smaller = plane_views(PicturePool(32, 24, Matrix.BT601).store(planes))[0]
+    assert set(np.unique(smaller)) == {0, 200}
+    larger = plane_views(PicturePool(128, 48, Matrix.BT601).store(planes))[0]
+    assert set(np.unique(larger)) == {0, 50, 150, 200}
+    lines = np.repeat(np.array([[0], [200]], np.uint8), 12, axis=0).repeat(128, axis=1)
+    higher = plane_views(PicturePool(128, 48, Matrix.BT601).store(Planes(lines, None, None, full_range=False)))[0]
+    assert set(np.unique(higher)) == {0, 50, 150, 200}
+
+
+@pytest.mark.parametrize("is_upright", [False, True])
+def test_all_of_a_picture_counts_when_only_one_side_shrinks(*, is_upright: bool) -> None:
+    y = np.zeros((48, 64), np.uint8)
+    y[:, ::4] = 200
+    size, y = ((48, 16), y.T.copy()) if is_upright else ((16, 48), y)
+    smaller = plane_views(PicturePool(*size, Matrix.BT601).store(Planes(y, None, None, full_range=False)))[0]
+    assert (smaller == 50).all()
+
+
+def test_each_level_of_the_full_range_becomes_the_nearest_of_the_limited_one() -> None:
+    levels = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    pool = PicturePool(16, 16, Matrix.BT601)
+    luma, *_ = plane_views(pool.store(Planes(levels, None, None, full_range=True)))
+    assert np.array_equal(luma, np.rint(levels / 255 * 219 + 16))
+    wide = PicturePool(32, 32, Matrix.BT601)
+    plain = np.zeros((32, 32), np.uint8)
+    _, u, v = plane_views(wide.store(Planes(plain, levels, levels[::-1], full_range=True)))
+    exactly = (levels - 128.0) / 255 * 224 + 128
+    assert np.array_equal(u, np.rint(exactly))
+    assert np.array_equal(v, np.rint(exactly[::-1]))
+    below = np.repeat(levels, 2, axis=0)
+    below[1::2] = 255 - levels // 3
+    _, u, _ = plane_views(wide.store(Planes(plain, below, below, full_range=True)))
+    means = ((levels + (255.0 - levels // 3)) / 2 - 128) / 255 * 224 + 128
+    assert np.abs(u - means).max() <= 0.5 + 1e-6, "rounded once"
+
+
+def test_pictures_of_another_size_and_layout_are_shrunk_by_parts_too() -> None:
+    pool = PicturePool(40, 30, Matrix.BT601)
+    for shares in ((2, 2), (1, 1), (2, 2)):
+        assert plane_views(pool.store(plain_planes((90, 91, 92), shares, full_range=False)))[2][0, 0] == 92
+    larger = Planes(np.full((96, 128), 93, np.uint8), None, None, full_range=False)
+    assert plane_views(pool.store(larger))[0][0, 0] == 93
+
+
+def test_a_picture_stays_as_it_is_until_the_next_but_one() -> None:
+    pool = PicturePool(64, 48, Matrix.BT601)
+    shown = []
+    for value in range(6):
+        shown.append(pool.store(plain_planes((value, value, value), (2, 2), full_range=False)))
+        assert [int(plane_views(picture)[0][0, 0]) for picture in shown[-2:]] == [max(0, value - 1), value][
+            -len(shown) :
+        ]
+
+
+def test_planes_are_copied_into_others_of_the_same_number_and_sizes() -> None:
+    source = [np.full((4, 6), 7, np.uint8), np.full((2, 3), 8, np.uint8)]
+    into = [np.zeros((4, 6), np.uint8), np.zeros((2, 3), np.uint8)]
+    copy_planes(source, into)
+    assert [plane.tolist() for plane in into] == [plane.tolist() for plane in source]
+    with pytest.raises(ValueError, match="shorter"):
+        copy_planes(source, into[:1])

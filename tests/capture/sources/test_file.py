@@ -1,0 +1,394 @@
+"""Files as sources: every picture and sample once, in order, at its time, with the colours that ffmpeg sees."""
+
+import socket
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+from av.packet import Packet
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+
+from capture.media.pictures import plane_views
+from capture.pacing import FastPace, RealPace
+from capture.source import SAMPLE_RATE, AudioBlock, Frame, Matrix, SourceEnded
+from capture.sources.file import FileAudioSource, FileVideoSource, MediaFile
+from config.errors import MediaError
+from devices.host.clock import NANOSECONDS
+from tests.support.bars import bars, middles, raw_input, tagged_rgb
+from tests.support.simulated import SimulatedClock
+
+PICTURES = ("-f", "lavfi", "-i", "testsrc2=s=320x180:r=30:d=1")
+TONE = ("-f", "lavfi", "-i", "sine=440:r=44100:d=1")
+
+type Make = Callable[..., Path]
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Make:
+    def run(name: str, *arguments: str, data: bytes = b"") -> Path:
+        command = ("ffmpeg", "-v", "error", "-y", *arguments, str(tmp_path / name))
+        subprocess.run(command, input=data, check=True, timeout=60)
+        return tmp_path / name
+
+    return run
+
+
+def everything(source: FileVideoSource) -> list[Frame]:
+    frames = []
+    try:
+        while True:
+            frame = source.read(1.0)
+            assert frame is not None
+            frames.append(frame)
+    except SourceEnded:
+        return frames
+
+
+def all_sound(source: FileAudioSource) -> list[AudioBlock]:
+    blocks = []
+    try:
+        while True:
+            block = source.read(1.0)
+            assert block is not None
+            blocks.append(block)
+    except SourceEnded:
+        return blocks
+
+
+def ffprobe_times(path: Path) -> list[float]:
+    entries = ("-select_streams", "v:0", "-show_entries", "frame=pts_time", "-of", "csv=p=0")
+    listing = subprocess.run(("ffprobe", "-v", "error", *entries, str(path)), capture_output=True, check=True)
+    return [float(line.strip(b",")) for line in listing.stdout.split()]
+
+
+def planes_by_ffmpeg(path: Path, *filters: str) -> NDArray[np.uint8]:
+    """Return every picture as ffmpeg decodes it, limited-range yuv420p, flat."""
+    chain = ("-vf", ",".join((*filters, "format=yuv420p")))
+    command = ("ffmpeg", "-v", "error", "-i", str(path), *chain, "-fps_mode", "passthrough", "-f", "rawvideo", "-")
+    return np.frombuffer(subprocess.run(command, capture_output=True, check=True).stdout, np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "tolerance"),
+    [
+        ("b-frames.mp4", ("-c:v", "libx264", "-bf", "3", "-pix_fmt", "yuv420p"), 0),
+        ("b-frames.mkv", ("-c:v", "libx264", "-bf", "3", "-pix_fmt", "yuv420p"), 0),
+        ("mjpeg.mkv", ("-c:v", "mjpeg", "-q:v", "2", "-pix_fmt", "yuvj422p"), 20),  # the judge filters chroma otherwise
+        ("mjpeg.avi", ("-c:v", "mjpeg", "-q:v", "2", "-pix_fmt", "yuvj420p"), 3),
+        ("ten-bits.mkv", ("-c:v", "ffv1", "-pix_fmt", "yuv420p10le"), 2),
+    ],
+)
+def test_every_picture_comes_once_in_order_at_its_time(
+    make: Make, name: str, codec: tuple[str, ...], tolerance: int
+) -> None:
+    path = make(name, *PICTURES, *codec)
+    source = FileVideoSource(path, FastPace(("video",)))
+    opened = source.open()
+    assert (opened.width, opened.height, opened.rate) == (320, 180, Fraction(30))
+    frames = everything(source)
+    times = ffprobe_times(path)
+    assert [frame.timestamp_ns / 1e9 for frame in frames] == pytest.approx([t - times[0] for t in times], abs=0.0011)
+    assert frames[0].timestamp_ns == 0
+    pictures = planes_by_ffmpeg(path, "scale=out_range=limited:flags=area").reshape(30, -1)
+    for frame, expected in zip(frames, pictures, strict=True):
+        shown = np.concatenate([plane.ravel() for plane in plane_views(source.decode(frame))])
+        assert np.abs(shown.astype(int) - expected).max() <= tolerance
+    source.close()
+
+
+def test_mjpeg_stays_compressed_until_it_is_decoded(make: Make) -> None:
+    source = FileVideoSource(make("a.mkv", *PICTURES, "-c:v", "mjpeg"), FastPace(("video",)))
+    assert source.open().matrix is Matrix.BT601
+    frame = source.read(1.0)
+    assert frame is not None
+    assert isinstance(frame.payload, bytes)
+    assert frame.payload.startswith(b"\xff\xd8")
+    source.close()
+
+
+def test_a_varying_frame_rate_is_kept(make: Make) -> None:
+    varying = ("-vf", "select='not(mod(n\\,7))+eq(n\\,3)'", "-fps_mode", "vfr", "-c:v", "libx264")
+    path = make("vfr.mp4", *PICTURES, *varying)
+    source = FileVideoSource(path, FastPace(("video",)))
+    source.open()
+    times = [frame.timestamp_ns / 1e9 for frame in everything(source)]
+    assert times == pytest.approx([n / 30 for n in (0, 3, 7, 14, 21, 28)], abs=0.001)
+
+
+def test_pictures_are_fitted_in_their_own_shape(make: Make) -> None:
+    for codec in ("mjpeg", "libx264"):
+        path = make(f"{codec}.mkv", "-f", "lavfi", "-i", "testsrc2=s=640x480:d=0.1", "-c:v", codec)
+        source = FileVideoSource(path, FastPace(("video",)), max_width=320, max_height=180)
+        opened = source.open()
+        assert (opened.width, opened.height) == (240, 180)
+        picture = source.decode(everything(source)[-1])
+        assert (picture.width, picture.height) == (240, 180)
+        source.close()
+
+
+def test_pixels_that_are_not_square_are_made_square(make: Make) -> None:
+    path = make("wide.mp4", "-f", "lavfi", "-i", "testsrc2=s=720x576:d=0.1", "-vf", "setsar=64/45", "-c:v", "libx264")
+    source = FileVideoSource(path, FastPace(("video",)))
+    opened = source.open()
+    assert (opened.width, opened.height) == (1024, 576)
+    source.close()
+
+
+@pytest.mark.parametrize(
+    ("codec", "scale", "matrix"),
+    [
+        (("libx264", "yuv420p"), "bt709:out_range=limited", Matrix.BT709),
+        (("libx264", "yuv420p"), "bt601:out_range=limited", Matrix.SMPTE170M),
+        (("libx264", "yuv444p"), "bt709:out_range=full", Matrix.BT709),
+        (("ffv1", "yuv422p10le"), "bt709:out_range=limited", Matrix.BT709),
+        (("ffv1", "yuv422p10le"), "bt709:out_range=full", Matrix.BT709),
+        (("ffv1", "yuv420p"), "bt601:out_range=full", Matrix.SMPTE170M),
+        (("libx264", "yuv420p"), "bt2020:out_range=limited", Matrix.BT709),
+        (("png", "rgb24"), None, Matrix.BT601),
+    ],
+)
+def test_colours_are_those_of_the_stream(make: Make, codec: tuple[str, str], scale: str | None, matrix: Matrix) -> None:
+    rgb = bars()
+    tags: tuple[str, ...] = ()
+    if scale:
+        name, _, span = scale.partition(":out_range=")
+        colorspace = {"bt601": "smpte170m", "bt2020": "bt2020nc"}.get(name, name)
+        tags = ("-vf", f"scale=out_color_matrix={scale}:flags=accurate_rnd", "-colorspace", colorspace)
+        tags += ("-color_range", "pc" if span == "full" else "tv")
+    quality = ("-qp", "4") if codec[0] == "libx264" else ()
+    encode = ("-c:v", codec[0], "-pix_fmt", codec[1], *quality)
+    path = make("bars.mkv", *raw_input(rgb), "-i", "-", *tags, *encode, data=rgb.tobytes())
+    source = FileVideoSource(path, FastPace(("video",)))
+    assert source.open().matrix is matrix
+    picture = source.decode(everything(source)[0])
+    assert (picture.format.name, picture.color_range, picture.colorspace) == ("yuv420p", 1, matrix)
+    assert np.abs(middles(tagged_rgb(picture)) - middles(rgb)).max() <= 4
+    source.close()
+
+
+@pytest.mark.parametrize(("size", "matrix"), [("1280x720", Matrix.BT709), ("640x480", Matrix.BT601)])
+def test_what_says_nothing_of_its_matrix_has_the_usual_one(make: Make, size: str, matrix: Matrix) -> None:
+    path = make("untagged.mkv", "-f", "lavfi", "-i", f"testsrc2=s={size}:d=0.1", "-c:v", "libx264")
+    source = FileVideoSource(path, FastPace(("video",)))
+    assert source.open().matrix is matrix
+    source.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "channels"),
+    [
+        ("mono.wav", ("-ac", "1"), 1),
+        ("stereo.m4a", ("-ac", "2", "-c:a", "aac"), 2),
+        ("six.flac", ("-ac", "6"), 2),
+        ("other-rate.mka", ("-ac", "2", "-ar", "22050", "-c:a", "pcm_s16le"), 2),
+    ],
+)
+def test_sound_comes_whole_at_48_khz(make: Make, name: str, options: tuple[str, ...], channels: int) -> None:
+    source = FileAudioSource(make(name, *TONE, *options), FastPace(("audio",)))
+    source.open()
+    assert source.channels == channels
+    blocks = all_sound(source)
+    samples = np.concatenate([block.samples for block in blocks])
+    assert samples.dtype == np.int16
+    assert samples.shape == (pytest.approx(SAMPLE_RATE, abs=1100), channels)  # AAC rounds up to its frames
+    assert not any(block.lost or block.jumps for block in blocks)
+    count = 0
+    for block in blocks:
+        assert block.timestamp_ns == count * NANOSECONDS // SAMPLE_RATE
+        count += len(block.samples)
+    loudest = np.abs(np.fft.rfft(samples[4800:43200, 0].astype(float))).argmax() * SAMPLE_RATE / 38400
+    assert loudest == pytest.approx(440, abs=2)
+    source.close()
+
+
+def test_mono_asked_for_as_stereo_is_the_same_on_both_sides(make: Make) -> None:
+    path = make("mono.wav", *TONE, "-ac", "1", "-ar", "48000")
+    mono, stereo = FileAudioSource(path, FastPace(("audio",))), FileAudioSource(path, FastPace(("audio",)), channels=2)
+    mono.open()
+    stereo.open()
+    once = np.concatenate([block.samples for block in all_sound(mono)])
+    twice = np.concatenate([block.samples for block in all_sound(stereo)])
+    assert np.array_equal(twice, np.repeat(once, 2, axis=1))
+
+
+def test_stereo_asked_for_as_mono_is_mixed(make: Make) -> None:
+    source = FileAudioSource(make("stereo.wav", *TONE, "-ac", "2"), FastPace(("audio",)), channels=1)
+    source.open()
+    samples = np.concatenate([block.samples for block in all_sound(source)])
+    assert samples.shape == (pytest.approx(SAMPLE_RATE, abs=20), 1)
+    assert np.abs(samples).max() > 2000
+
+
+def test_a_gap_in_the_sound_is_told_and_not_closed(make: Make) -> None:
+    gap = ("-af", "aselect='lt(t,0.3)+gt(t,0.6)'", "-c:a", "pcm_s16le")
+    source = FileAudioSource(make("gap.mka", *TONE, *gap), FastPace(("audio",)))
+    source.open()
+    jumps = [block.timestamp_ns / 1e9 for block in all_sound(source) if block.jumps]
+    assert jumps == [pytest.approx(0.6, abs=0.05)]
+
+
+def test_pictures_and_sound_of_a_file_count_from_the_same_moment(make: Make) -> None:
+    late = ("-itsoffset", "0.4", *TONE, "-c:v", "mjpeg", "-c:a", "pcm_s16le")
+    path = make("late-sound.mkv", *PICTURES, *late)
+    pace = FastPace(("video", "audio"))
+    video, audio = FileVideoSource(path, pace), FileAudioSource(path, pace)
+    video.open()
+    audio.open()
+    frame = video.read(1.0)
+    video.close()
+    assert frame is not None
+    assert frame.timestamp_ns == 0
+    assert all_sound(audio)[0].timestamp_ns == pytest.approx(0.4e9, abs=1e6)
+    audio.close()
+
+
+def test_a_file_that_does_not_begin_at_zero_is_moved_there(make: Make) -> None:
+    path = make("late.mkv", *PICTURES, *TONE, "-output_ts_offset", "5", "-c:v", "mjpeg", "-c:a", "pcm_s16le")
+    video, audio = FileVideoSource(path, FastPace(("video",))), FileAudioSource(path, FastPace(("audio",)))
+    video.open()
+    audio.open()
+    assert everything(video)[0].timestamp_ns == 0
+    assert all_sound(audio)[0].timestamp_ns == 0
+
+
+def test_pictures_of_full_range_are_scaled_into_limited_range(make: Make) -> None:
+    rgb = bars(128)
+    tags = ("-vf", "scale=out_color_matrix=bt709:out_range=full", "-colorspace", "bt709", "-color_range", "pc")
+    encode = ("-c:v", "ffv1", "-pix_fmt", "yuv444p")
+    path = make("bars.mkv", *raw_input(rgb), "-i", "-", *tags, *encode, data=rgb.tobytes())
+    source = FileVideoSource(path, FastPace(("video",)), max_width=rgb.shape[1] // 2)
+    source.open()
+    picture = source.decode(everything(source)[0])
+    assert picture.width == rgb.shape[1] // 2
+    doubled = tagged_rgb(picture).repeat(2, axis=0).repeat(2, axis=1)
+    assert np.abs(middles(doubled) - middles(rgb)).max() <= 3
+
+
+def test_pictures_come_when_their_time_has_come(make: Make) -> None:
+    clock, stop = SimulatedClock(), threading.Event()
+    pace = RealPace(clock, stop)
+    source = FileVideoSource(make("a.mkv", *PICTURES, "-c:v", "mjpeg"), pace)
+    source.open()
+    pace.begin()
+    begin_ns = clock.now_ns()
+    for number in range(3):
+        frame = source.read(1.0)
+        assert frame is not None
+        assert frame.timestamp_ns - begin_ns == pytest.approx(number / 30 * 1e9, abs=1e6)
+        assert clock.now_ns() == pytest.approx(frame.timestamp_ns, abs=2)
+    assert source.read(0.001) is None
+    stop.set()
+    assert source.read(60.0) is None
+    source.close()
+    with pytest.raises(SourceEnded):
+        source.read(1.0)
+
+
+def test_a_quarter_of_a_second_is_read_at_once_where_no_clock_is_waited_for(make: Make) -> None:
+    path = make("a.mkv", *PICTURES, "-c:v", "mjpeg")
+    pace = FastPace(("video", "audio"))
+    source = FileVideoSource(path, pace)
+    source.open()
+    frame = source.read(0.0)
+    assert frame is not None
+    assert frame.timestamp_ns == 0
+    assert pace.wait("audio", NANOSECONDS // 4, 0.0), "up to there it has its pictures"
+    assert not pace.wait("audio", NANOSECONDS // 2, 0.0)
+    source.close()
+
+
+def test_what_comes_before_a_fault_is_given_first(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    packets = MediaFile.packets
+
+    def failing(file: MediaFile, stream: VideoStream) -> "Iterator[Packet[VideoStream]]":  # no generic when it runs
+        yield from islice(packets(file, stream), 3)
+        raise MediaError("the disk has gone")
+
+    monkeypatch.setattr(MediaFile, "packets", failing)
+    source = FileVideoSource(make("a.mkv", *PICTURES, "-c:v", "mjpeg"), FastPace(("video",)))
+    source.open()
+    given = [source.read(1.0) for _ in range(3)]
+    assert [frame and round(frame.timestamp_ns * 30 / 1e9) for frame in given] == [0, 1, 2]
+    for _ in range(2):
+        with pytest.raises(MediaError, match="the disk has gone"):
+            source.read(1.0)
+    source.close()
+
+
+def test_nobody_waits_for_a_file_that_has_ended(make: Make) -> None:
+    pace = FastPace(("video", "audio"))
+    source = FileVideoSource(make("a.mkv", *PICTURES, "-c:v", "mjpeg"), pace)
+    source.open()
+    assert not pace.wait("audio", 3 * NANOSECONDS, 0.0)
+    source.close()
+    assert pace.wait("audio", 3 * NANOSECONDS, 0.0)
+    source.close()
+
+
+def test_a_damaged_picture_is_told_at_its_time(make: Make) -> None:
+    path = make("a.mkv", *PICTURES, "-c:v", "tiff")
+    content = bytearray(path.read_bytes())
+    header = content.index(b"II*\0", len(content) // 2)
+    content[header : header + 4] = b"????"
+    path.write_bytes(content)
+    source = FileVideoSource(path, FastPace(("video",)))
+    source.open()
+    frames = everything(source)
+    assert [frame.timestamp_ns / 1e9 for frame in frames] == pytest.approx([n / 30 for n in range(30)], abs=0.002)
+    (damaged,) = [frame for frame in frames if not frame.payload]
+    with pytest.raises(MediaError, match="the file is damaged there"):
+        source.decode(damaged)
+
+
+def test_what_is_no_recording_is_refused_in_one_clear_line(tmp_path: Path, make: Make) -> None:
+    text = tmp_path / "notes.mp4"
+    text.write_text("not a recording " * 100)
+    empty = tmp_path / "empty.mkv"
+    empty.touch()
+    for path in (text, empty, tmp_path / "missing.mp4", tmp_path):
+        with pytest.raises(MediaError, match=f"^{path} cannot be opened"):
+            FileVideoSource(path, FastPace(("video",))).open()
+    sound, pictures = make("a.wav", *TONE), make("a.mkv", *PICTURES)
+    with pytest.raises(MediaError, match=r"a\.wav holds no pictures"):
+        FileVideoSource(sound, FastPace(("video",))).open()
+    with pytest.raises(MediaError, match=r"a\.mkv holds no sound"):
+        FileAudioSource(pictures, FastPace(("audio",))).open()
+
+
+def test_a_still_picture_is_a_file_of_one_picture(make: Make) -> None:
+    for name in ("a.png", "a.jpg"):
+        path = make(name, "-f", "lavfi", "-i", "testsrc2=s=320x180", "-frames:v", "1", "-update", "1")
+        source = FileVideoSource(path, FastPace(("video",)))
+        source.open()
+        frames = everything(source)
+        assert len(frames) == 1
+        assert source.decode(frames[0]).width == 320
+        source.close()
+
+
+def test_a_name_like_an_address_is_a_file_all_the_same(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make("a.mkv", *PICTURES, "-c:v", "mjpeg").rename(tmp_path / "rtmp:x")
+    monkeypatch.chdir(tmp_path)
+    source = FileVideoSource(Path("rtmp:x"), FastPace(("video",)))
+    assert source.open().width == 320
+    source.close()
+
+
+def test_a_playlist_reaches_out_to_nobody(tmp_path: Path) -> None:
+    playlist = tmp_path / "list.m3u8"
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.setblocking(False)
+        address = f"http://127.0.0.1:{server.getsockname()[1]}/a.ts"
+        playlist.write_text(f"#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n{address}\n#EXT-X-ENDLIST\n")
+        with pytest.raises(MediaError, match="cannot be opened"):
+            FileVideoSource(playlist, FastPace(("video",))).open()
+        with pytest.raises(BlockingIOError):
+            server.accept()

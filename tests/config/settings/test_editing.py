@@ -1,0 +1,220 @@
+"""Settings and keys are written whole, or not at all, and never what would be refused afterwards."""
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from config.errors import SecretError, SettingsError, UsageError
+from config.settings import editing
+from config.settings.editing import Value, change_settings, hindrance
+from config.settings.loading import load_settings
+from config.settings.schema import Settings
+from config.settings.secrets import read_keys
+from tests.support.confined import be_powerless_root, confined
+
+ROOM = ("general", "room")
+URL = ("destinations", "kampus", "url")
+BEFORE = '# ours\n[general]\nlanguage = "en" # for guests\n\n[sound.podium]\ngain_db = 6.0\n'
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "liput/liput.toml"
+
+
+def written(file: Path, text: str = BEFORE) -> Path:
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(text)
+    return file
+
+
+def test_a_file_that_there_is_not_is_made(file: Path) -> None:
+    assert change_settings(file, {ROOM: "Aula"}).general.room == "Aula"
+    assert load_settings(file).general.room == "Aula"
+    assert file.read_text().startswith("#")
+    assert [path.name for path in file.parent.iterdir()] == ["liput.toml"]
+
+
+def test_comments_mode_and_everything_else_stay(file: Path) -> None:
+    written(file, "\N{ZERO WIDTH NO-BREAK SPACE}" + BEFORE.replace("\n", "\r\n")).chmod(0o640)
+    change_settings(file, {ROOM: "Aula", URL: "rtmps://kampus.example/live"})
+    assert file.read_bytes().decode() == "\N{ZERO WIDTH NO-BREAK SPACE}" + (
+        '# ours\n[general]\nlanguage = "en" # for guests\nroom = "Aula"\n\n[sound.podium]\ngain_db = 6.0\n'
+        '\n[destinations.kampus]\nurl = "rtmps://kampus.example/live"\n'
+    ).replace("\n", "\r\n")
+    assert stat.S_IMODE(file.stat().st_mode) == 0o640
+
+
+def test_what_a_link_leads_to_is_changed(file: Path, tmp_path: Path) -> None:
+    real = tmp_path / "real.toml"
+    real.write_text(BEFORE)
+    file.parent.mkdir()
+    file.symlink_to(real)
+    change_settings(file, {ROOM: "Aula"})
+    assert file.is_symlink()
+    assert load_settings(real).general.room == "Aula"
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "said"),
+    [
+        (("general", "language"), "fr", "must be one of id, en"),
+        (URL, "https://kampus.example/", "must look like"),
+        (URL, "rtmps://me:geheim@kampus.example/live", "user name"),
+        (("destinations", "a b", "url"), "rtmps://kampus.example/live", "consists of letters"),
+    ],
+)
+def test_what_settings_cannot_be_is_refused_and_nothing_is_written(
+    file: Path, path: tuple[str, ...], value: str, said: str
+) -> None:
+    written(file)
+    with pytest.raises(UsageError, match=said) as refused:
+        change_settings(file, {path: value})
+    assert "geheim" not in refused.value.message
+    assert "line" not in refused.value.message
+    assert file.read_text() == BEFORE
+
+
+def test_a_file_that_is_wrong_already_is_not_touched(file: Path) -> None:
+    written(file, "[general]\nrom = 'x'\n")
+    with pytest.raises(SettingsError, match=r"line 2.*rom"):
+        change_settings(file, {ROOM: "Aula"})
+
+
+def test_who_may_not_write_is_told_before_and_when_it_is_tried(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written(file)
+    assert hindrance(file) == ""
+    assert hindrance(file.parent / "new/liput.toml") == ""
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "geteuid", lambda: os.getuid() + 1)
+        assert "another user" in hindrance(file)
+    file.chmod(0o444)
+    confine = be_powerless_root if os.geteuid() == 0 else lambda: None
+    assert "cannot be written" in confined(confine, lambda: hindrance(file))
+    with pytest.raises(SettingsError, match="cannot be written") as refused:
+        confined(confine, lambda: change_settings(file, {ROOM: "Aula"}))
+    assert "IT" in refused.value.hint
+    assert file.read_text() == BEFORE
+
+
+def test_what_somebody_else_writes_meanwhile_is_not_lost(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written(file)
+    read = editing._text
+
+    def somebody_is_faster(path: Path) -> str | None:
+        found = read(path)
+        path.write_text("# theirs\n")
+        return found
+
+    monkeypatch.setattr(editing, "_text", somebody_is_faster)
+    with pytest.raises(SettingsError, match="meanwhile"):
+        change_settings(file, {ROOM: "Aula"})
+    assert file.read_text() == "# theirs\n"
+    assert [path.name for path in file.parent.iterdir()] == ["liput.toml"]
+
+
+# Keys
+
+
+def change_key(settings: Settings, name: str, value: Value) -> None:
+    assert settings.file
+    change_settings(settings.file, {}, key=(name, value))
+
+
+def destinations(file: Path) -> Path:
+    return written(
+        file,
+        '[destinations.kampus]\nurl = "rtmps://k.example/live"\n[destinations.relay]\nurl = "srt://r.example:9000"\n',
+    )
+
+
+def test_a_key_is_kept_for_its_owner_alone(file: Path) -> None:
+    settings = load_settings(destinations(file))
+    change_key(settings, "kampus", "abcd-1234")
+    change_key(settings, "relay", {"passphrase": 'sangat "rahasia"'})
+    keys = file.with_name("keys.toml")
+    assert stat.S_IMODE(keys.stat().st_mode) == 0o600
+    assert read_keys(settings)["kampus"].reveal() == "abcd-1234"
+    assert read_keys(settings).keys() == {"kampus", "relay"}
+    assert "abcd" not in file.read_text()
+
+
+def test_a_key_is_changed_where_it_stands(file: Path) -> None:
+    settings = load_settings(destinations(file))
+    keys = file.with_name("keys.toml")
+    keys.touch(0o600)
+    keys.write_text("# ours\n[alarms]\nmail_password = 'x'\n[keys]\nkampus = 'old' # of 2025\n")
+    change_key(settings, "kampus", "new")
+    assert keys.read_text() == "# ours\n[alarms]\nmail_password = 'x'\n[keys]\nkampus = \"new\" # of 2025\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("kampus", "two words-geheim"), ("kampus", "rtmps://k.example/live/geheim"),
+        ("kampus", {"passphrase": "geheim-geheim"}),
+        ("relay", "geheim"), ("relay", {"passphrase": "geheim"}), ("kampus", "geheim\n"),
+    ],
+)  # fmt: skip
+def test_a_key_that_cannot_be_one_is_refused_and_not_repeated(file: Path, name: str, value: str) -> None:
+    settings = load_settings(destinations(file))
+    if value == "geheim\n":
+        change_key(settings, name, value)  # what is pasted ends with a new line
+        assert read_keys(settings)[name].reveal() == "geheim"
+        return
+    with pytest.raises(SecretError) as refused:
+        change_key(settings, name, value)
+    assert "geheim" not in refused.value.message + refused.value.hint
+    with pytest.raises(SecretError):
+        change_settings(file, {ROOM: "Aula"}, key=(name, value))
+    assert load_settings(file).general.room == "", "neither is written"
+    assert not file.with_name("keys.toml").exists()
+
+
+def test_a_file_of_keys_that_others_can_read_is_not_written_into(file: Path) -> None:
+    settings = load_settings(destinations(file))
+    file.with_name("keys.toml").write_text("")
+    file.with_name("keys.toml").chmod(0o644)
+    with pytest.raises(SecretError, match="owner alone"):
+        change_key(settings, "kampus", "abcd-1234")
+
+
+@pytest.mark.parametrize("had", [None, "kampus = 'old' # of 2025\n"])
+def test_a_key_goes_with_its_destination_or_neither_is_written(
+    file: Path, had: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = destinations(file).read_text()
+    keys = file.with_name("keys.toml")
+    if had is not None:
+        keys.touch(0o600)
+        keys.write_text(had)
+    replace = Path.replace
+
+    def full(aside: Path, target: Path) -> Path:
+        if target.name == file.name:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return replace(aside, target)
+
+    url: dict[tuple[str, ...], Value] = {URL: "rtmps://other.example/live"}
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", full)
+        with pytest.raises(SettingsError, match="No space left"):
+            change_settings(file, url, key=("kampus", "new"))
+    assert file.read_text() == before
+    assert (keys.read_text() if keys.exists() else None) == had, "the new key is not for the old address"
+    assert had is None or stat.S_IMODE(keys.stat().st_mode) == 0o600
+    assert sorted(path.name for path in file.parent.iterdir()) == [*(["keys.toml"] if had else []), "liput.toml"]
+    change_settings(file, url, key=("kampus", "new"))
+    assert read_keys(load_settings(file))["kampus"].reveal() == "new"
+    assert sorted(path.name for path in file.parent.iterdir()) == ["keys.toml", "liput.toml"]
+
+
+def test_a_key_that_cannot_be_written_leaves_the_settings(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = destinations(file).read_text()
+    monkeypatch.setattr(editing, "hindrance", lambda path: f"{path} cannot be written" if "keys" in path.name else "")
+    with pytest.raises(SettingsError, match=r"keys\.toml cannot be written"):
+        change_settings(file, {URL: "rtmps://other.example/live"}, key=("kampus", "new"))
+    assert file.read_text() == before

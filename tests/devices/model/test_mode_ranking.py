@@ -1,0 +1,148 @@
+"""The runners-up of a mode choice: their order, and the reason each lost."""
+
+from collections.abc import Iterable
+
+import pytest
+
+from devices.model.device import Mode
+from devices.model.mode_choice import ChosenMode, RunnerUp, Wanted, choose_mode, needed_bps, rank_modes
+from devices.model.quirks import quirk
+
+HD30 = Wanted(1920, 1080, 30)
+USB2_BPS = 196_608_000
+"""Three packets of 1024 bytes in each of 8000 microframes a second."""
+
+YUYV_1080 = Mode("YUYV", 1920, 1080, (20.0, 5.0))
+YUYV_720 = Mode("YUYV", 1280, 720, (10.0, 5.0))
+MJPG_1080 = Mode("MJPG", 1920, 1080, (30.0, 15.0))
+MJPG_720 = Mode("MJPG", 1280, 720, (60.0, 30.0))
+
+
+def reasons(runners_up: Iterable[RunnerUp]) -> dict[str, str]:
+    return {f"{mode.format} {mode.width}x{mode.height}": reason for mode, _, reason in runners_up}
+
+
+def test_each_runner_up_says_why_it_lost() -> None:
+    odd, grey = Mode("YUYV", 641, 481, (30.0,)), Mode("GREY", 1920, 1080, (30.0,))
+    h264, large = Mode("H264", 1920, 1080, (30.0,)), Mode("MJPG", 3840, 2160, (30.0,))
+    modes = [grey, YUYV_1080, large, odd, h264, MJPG_720, MJPG_1080, YUYV_720]
+    chosen, runners_up = rank_modes(modes, HD30, usable_bps=USB2_BPS)
+    assert chosen == ChosenMode(MJPG_1080, 30.0)
+    assert reasons(runners_up) == {
+        "H264 1920x1080": "each picture needs those before it",
+        "MJPG 1280x720": "smaller",
+        "YUYV 1280x720": "smaller, a third of the rate",
+        "YUYV 1920x1080": "needs 664 Mbit/s at 20 frames a second, the link gives 197",
+        "MJPG 3840x2160": "larger than wanted",
+        "GREY 1920x1080": "GREY cannot be recorded",
+        "YUYV 641x481": "its size is odd",
+    }
+
+
+def test_the_order_is_the_one_they_would_be_taken_in() -> None:
+    modes = [YUYV_1080, Mode("MJPG", 640, 480, (30.0,)), Mode("MJPG", 2560, 1440, (30.0,)), MJPG_720, MJPG_1080]
+    chosen, runners_up = rank_modes(modes, HD30)
+    order = [mode for mode, _, _ in runners_up]
+    left = list(modes)
+    for expected in [chosen and chosen.mode, *order]:
+        best = choose_mode(left, HD30)
+        assert best is not None
+        assert best.mode == expected
+        left.remove(best.mode)
+    assert not left
+
+
+def test_a_rate_that_the_link_does_not_carry_is_not_asked_for() -> None:
+    assert rank_modes([YUYV_1080], HD30)[0] == ChosenMode(YUYV_1080, 20.0)
+    assert rank_modes([YUYV_1080], HD30, usable_bps=USB2_BPS)[0] == ChosenMode(YUYV_1080, 5.0)
+    small = Mode("MJPG", 640, 480, (30.0,))
+    assert choose_mode([YUYV_1080, small], HD30, usable_bps=USB2_BPS) == ChosenMode(small, 30.0)
+
+
+def test_what_fits_no_link_is_still_better_than_nothing() -> None:
+    only = Mode("YUYV", 1920, 1080, (60.0, 30.0))
+    chosen, runners_up = rank_modes([only, Mode("YUYV", 1280, 720, (60.0,))], HD30, usable_bps=USB2_BPS)
+    assert chosen == ChosenMode(only, 30.0)
+    assert reasons(runners_up) == {"YUYV 1280x720": "needs 885 Mbit/s, the link gives 197"}
+
+
+@pytest.mark.parametrize(
+    ("best", "loser", "reason"),
+    [
+        (Mode("YUYV", 1920, 1080, (30.0,)), MJPG_1080, "must be decoded"),
+        (Mode("NV12", 1920, 1080, (30.0,)), Mode("YUYV", 1920, 1080, (30.0,)), "more bytes for the same picture"),
+        (Mode("YUYV", 1920, 1080, (30.0,)), Mode("UYVY", 1920, 1080, (30.0,)), "no better"),
+        (Mode("NV12", 1920, 1080, (30.0,)), MJPG_720, "smaller"),
+        (MJPG_1080, Mode("JPEG", 1920, 1080, (30.0,)), "no better"),
+        (MJPG_1080, Mode("H264", 1920, 1080, (29.7,)), "each picture needs those before it"),
+        (MJPG_1080, Mode("H264", 1920, 1080, (29.6,)), "29.6 frames a second instead of 30"),
+        (MJPG_1080, Mode("YUYV", 1920, 1080, (15.0,)), "half the rate"),
+        (MJPG_1080, Mode("YUYV", 1920, 1080, (10.0,)), "a third of the rate"),
+        (MJPG_1080, Mode("YUYV", 1920, 1080, (20.0,)), "20 frames a second instead of 30"),
+        (Mode("MJPG", 2560, 1440, (30.0,)), Mode("MJPG", 640, 480, (30.0,)), "smaller"),
+    ],
+)
+def test_the_reasons_in_plain_words(best: Mode, loser: Mode, reason: str) -> None:
+    chosen, runners_up = rank_modes([loser, best], HD30)
+    assert chosen is not None
+    assert chosen.mode == best
+    assert [why for _, _, why in runners_up] == [reason]
+
+
+def test_a_mode_that_is_listed_twice_counts_once() -> None:
+    assert rank_modes([MJPG_1080, MJPG_1080], HD30)[1] == []
+
+
+def test_a_rate_that_a_make_only_claims_is_not_asked_for() -> None:
+    stick = quirk("534d", "2109")
+    wanted = Wanted(1920, 1080, 60)
+    claims = Mode("MJPG", 1920, 1080, (60.0, 30.0))
+    assert choose_mode([claims], wanted) == ChosenMode(claims, 60.0)
+    assert choose_mode([claims], wanted, quirk=stick) == ChosenMode(claims, 30.0)
+
+
+def test_a_fake_mode_loses_against_a_real_one_and_says_so() -> None:
+    stick = quirk("534d", "2109")
+    wanted = Wanted(1920, 1080, 60)
+    fake, real = Mode("MJPG", 1920, 1080, (60.0,)), Mode("MJPG", 1280, 960, (60.0,))
+    assert choose_mode([fake, real], wanted) == ChosenMode(fake, 60.0)
+    chosen, runners_up = rank_modes([fake, real], wanted, quirk=stick)
+    assert chosen == ChosenMode(real, 60.0)
+    assert [reason for _, _, reason in runners_up] == ["lists 60 frames a second and gives 30"]
+
+
+def test_a_camera_that_fails_when_asked_for_a_rate_is_not_asked() -> None:
+    camera = quirk("046d", "082b")
+    assert choose_mode([MJPG_720, YUYV_720], Wanted(1280, 720, 30), quirk=camera) == ChosenMode(MJPG_720, None)
+
+
+def test_nothing_that_can_be_recorded_is_nothing_with_its_reasons() -> None:
+    chosen, runners_up = rank_modes([Mode("RGB3", 1280, 720, (30.0,))], HD30)
+    assert chosen is None
+    assert reasons(runners_up) == {"RGB3 1280x720": "RGB3 cannot be recorded"}
+
+
+def test_what_uncompressed_pictures_take() -> None:
+    assert needed_bps(YUYV_1080, 20.0) == 663_552_000
+    assert needed_bps(Mode("NV12", 1280, 720, ()), 30.0) == 331_776_000
+    assert needed_bps(MJPG_1080, 30.0) is None
+
+
+@pytest.mark.parametrize(("pixel_format", "bits"), [("NV12", 12), ("YUYV", 16), ("UYVY", 16), ("YU12", 12)])
+def test_each_uncompressed_format_takes_its_bits_of_each_pixel(pixel_format: str, bits: int) -> None:
+    assert needed_bps(Mode(pixel_format, 640, 480, ()), 25.0) == 640 * 480 * bits * 25
+    assert needed_bps(Mode(pixel_format, 640, 480, ()), None) is None
+
+
+def test_a_mode_that_names_no_rates_is_not_one_that_the_link_cannot_carry() -> None:
+    silent, small = Mode("YUYV", 1920, 1080, ()), Mode("YUYV", 640, 480, (30.0,))
+    assert choose_mode([small, silent], HD30, usable_bps=USB2_BPS) == ChosenMode(silent, None)
+    dear = Mode("YUYV", 1920, 1080, (30.0,))
+    assert choose_mode([small, dear], HD30, usable_bps=USB2_BPS) == ChosenMode(small, 30.0)
+
+
+def test_a_rate_that_takes_all_that_the_link_gives_fits() -> None:
+    takes = needed_bps(YUYV_1080, 20.0)
+    assert takes is not None
+    assert choose_mode([YUYV_1080], HD30, usable_bps=takes) == ChosenMode(YUYV_1080, 20.0)
+    assert choose_mode([YUYV_1080], HD30, usable_bps=takes - 1) == ChosenMode(YUYV_1080, 5.0)

@@ -1,0 +1,93 @@
+"""What the table knows, and what names give away."""
+
+import re
+
+import pytest
+
+from devices.model.device import DeviceKind, Mode
+from devices.model.quirks import QUIRKS, has_generic_name, is_own_serial, quirk, video_kind
+
+
+@pytest.mark.parametrize("device", ["534d:2109", "345f:2130", "345f:2131", "0fd9:0066", "2935:0006", "2935:ffff"])
+def test_known_capture_cards_are_capture_cards_whatever_they_call_themselves(device: str) -> None:
+    vid, pid = device.split(":")
+    assert video_kind(vid, pid, "USB Video") is DeviceKind.CAPTURE_CARD
+    known = quirk(vid, pid)
+    assert known is not None
+    assert known.source
+
+
+@pytest.mark.parametrize(
+    "name", ["USB3.0 HDMI Capture", "AV TO USB2.0 Grabber", "Live Gamer Portable", "Cam Link Pro", "SDI2USB3 SDI"]
+)
+def test_unknown_ones_are_told_by_their_names(name: str) -> None:
+    assert video_kind("dead", "beef", name) is DeviceKind.CAPTURE_CARD
+
+
+@pytest.mark.parametrize(
+    "name", ["HD Pro Webcam C920", "FaceTime HD Camera", "OBSBOT Tiny 2", "Jabra PanaCast 20", "Rally Camera"]
+)
+def test_cameras_stay_cameras(name: str) -> None:
+    assert video_kind("046d", "082d", name) is DeviceKind.CAMERA
+
+
+def test_a_receiver_of_a_video_signal_is_a_capture_card() -> None:
+    assert video_kind(None, None, "tc358743", is_receiver=True) is DeviceKind.CAPTURE_CARD
+
+
+def test_names_that_say_nothing() -> None:
+    assert all(map(has_generic_name, ["USB Video", "USB2.0 Camera", "USB Audio", "Camera", ""]))
+    assert not any(map(has_generic_name, ["Rig Webcam", "HD Pro Webcam C920", "USB3.0 Capture"]))
+
+
+def test_serials_that_a_whole_model_shares() -> None:
+    assert not any(map(is_own_serial, ["", "SN0001", "0", "00000000", "20210623"]))
+    assert all(map(is_own_serial, ["CAM0001", "7F1A22BF", "12"]))
+
+
+@pytest.mark.parametrize("identifier", QUIRKS)
+def test_every_line_has_an_id_of_its_form_and_sources(identifier: str) -> None:
+    known = QUIRKS[identifier]
+    assert re.fullmatch(r"[0-9a-f]{4}:([0-9a-f]{4}|\*)", identifier)
+    assert known.name.strip() == known.name != ""
+    assert all(note.text for note in known.notes)
+    sources = [known.source, *(note.source for note in known.notes), *(fake.source for fake in known.fakes)]
+    for source in sources:
+        assert re.search(r"kernel: |usb\.ids|github\.com/|linux-media: |users' ", source), f"{source!r} names nobody"
+
+
+@pytest.mark.parametrize("identifier", QUIRKS)
+def test_a_device_of_every_line_is_known_whatever_it_calls_itself(identifier: str) -> None:
+    vid, pid = identifier.replace("*", "ffff").split(":")
+    assert quirk(vid, pid) is QUIRKS[identifier]
+    assert video_kind(vid, pid, "USB Video") is video_kind(vid, pid, "HDMI Capture") is QUIRKS[identifier].kind
+
+
+@pytest.mark.parametrize("identifier", [identifier for identifier, known in QUIRKS.items() if known.fakes])
+def test_a_fake_mode_never_gives_more_than_it_lists(identifier: str) -> None:
+    for fake in QUIRKS[identifier].fakes:
+        real = QUIRKS[identifier].real_rate(Mode("MJPG", fake.width, fake.height, (60.0,)))
+        assert real is not None
+        assert 0 < real <= fake.rate
+
+
+def test_known_cameras_are_cameras_whatever_they_call_themselves() -> None:
+    assert video_kind("046d", "082d", "HDMI Capture") is DeviceKind.CAMERA
+    known = quirk("046d", "082d")
+    assert known is not None
+    assert known.name == "Logitech C920"
+
+
+def test_a_fake_mode_is_known_by_its_size() -> None:
+    stick = quirk("534d", "2109")
+    assert stick is not None
+    assert stick.real_rate(Mode("MJPG", 1920, 1080, (60.0, 30.0))) == 30
+    assert stick.real_rate(Mode("MJPG", 1280, 720, (60.0,))) is None
+
+
+def test_what_the_id_cannot_say_is_left_to_the_descriptors() -> None:
+    """MS2130 sticks are sold with USB 3 and with USB 2 under one id."""
+    stick, magewell = quirk("345f", "2130"), quirk("2935", "0006")
+    assert stick is not None
+    assert magewell is not None
+    assert (stick.superspeed, magewell.superspeed) == (False, True)

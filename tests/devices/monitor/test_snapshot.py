@@ -1,0 +1,307 @@
+"""What people see of what is plugged in: ids, names, pairs, kinds."""
+
+import dataclasses
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from config.errors import DeviceError, DeviceNotFound
+from devices.kernel.udev import PictureNode, Plugged, SoundInput, UsbDevice
+from devices.model.device import Device, DeviceKind, Health, Mode
+from devices.monitor.holders import Holder
+from devices.monitor.modes import Offer
+from devices.monitor.snapshot import describe, in_use, list_devices, open_elsewhere
+from devices.roles.choice import best_sound, best_video
+
+MODES = (Mode("MJPG", 1280, 720, (30.0,)),)
+OFFER = Offer(gives_pictures=True, is_receiver=False, modes=MODES)
+STICK = UsbDevice("534d", "2109", None, "1-2", "USB Video", "MACROSILICON", 480_000_000)
+WEBCAM = UsbDevice("046d", "0825", "A1", "1-1", "C270 HD WEBCAM", "", 480_000_000)
+MICROPHONE = UsbDevice("0d8c", "0134", None, "1-5", "USB PnP Audio Device", "C-Media", 12_000_000)
+
+
+def picture(node: str, usb: UsbDevice | None, *, name: str = "Camera", place: str = "usb") -> PictureNode:
+    return PictureNode(node, name, place, usb, gives_pictures=True)
+
+
+def sound(card: str, usb: UsbDevice | None, *, pcm: int = 0, name: str = "", place: str = "usb") -> SoundInput:
+    return SoundInput("/dev/null", card, pcm, name or card, place, usb)
+
+
+def listed(*sources: PictureNode | SoundInput, offer: Offer = OFFER) -> list[Device]:
+    pictures = tuple(source for source in sources if isinstance(source, PictureNode))
+    sounds = tuple(source for source in sources if isinstance(source, SoundInput))
+    return describe(Plugged(pictures, sounds), {source.node: offer for source in pictures})
+
+
+def test_a_stick_is_its_picture_and_its_sound_paired() -> None:
+    image, tone = listed(picture("/dev/video2", STICK, name="USB Video"), sound("MS2109", STICK))
+    assert (image.id, image.kind, image.name) == ("534d:2109@1-2", DeviceKind.CAPTURE_CARD, "MS2109 HDMI capture stick")
+    assert (image.node, image.alsa, image.modes) == ("/dev/video2", None, MODES)
+    assert (tone.id, tone.name) == ("534d:2109@1-2+sound", "MS2109 HDMI capture stick (sound)")
+    assert (tone.node, tone.alsa, tone.modes) == (None, "hw:CARD=MS2109,DEV=0", ())
+    assert (image.paired_with, tone.paired_with) == (tone.id, image.id)
+
+
+def test_a_microphone_of_its_own_keeps_the_plugs_id() -> None:
+    (device,) = listed(sound("Device", MICROPHONE, name="USB PnP Audio Device"))
+    assert (device.id, device.kind, device.paired_with) == ("0d8c:0134@1-5", DeviceKind.MICROPHONE, None)
+    assert (device.name, device.link_bps) == ("USB PnP Audio Device", 12_000_000)
+
+
+def test_the_id_of_a_sticks_sound_does_not_wait_for_its_picture() -> None:
+    stick = dataclasses.replace(STICK, has_video=True)
+    (early,) = listed(sound("MS2109", stick))
+    image, late = listed(picture("/dev/video2", stick), sound("MS2109", stick))
+    assert (early.id, early.name, early.paired_with) == (late.id, late.name, None)
+    assert late.paired_with == image.id
+
+
+def test_two_nodes_of_one_camera_have_two_ids() -> None:
+    first, second = listed(picture("/dev/video0", WEBCAM), picture("/dev/video2", WEBCAM))
+    assert (first.id, second.id) == ("046d:0825:A1", "046d:0825:A1+picture2")
+    assert (first.name, second.name) == ("C270 HD WEBCAM, port 1-1", "C270 HD WEBCAM, port 1-1")
+
+
+def test_what_has_no_plug_is_known_by_its_place() -> None:
+    card = sound("PCH", None, name="HDA Intel PCH", place="pci-0000:00:1f.3")
+    second = sound("PCH", None, pcm=2, name="ALC257 Alt Analog", place="pci-0000:00:1f.3")
+    virtual = picture("/dev/video9", None, name="OBS Virtual Camera", place="virtual-OBS_Virtual_Camera")
+    assert [device.id for device in listed(virtual, card, second)] == [
+        "virtual-OBS_Virtual_Camera", "pci-0000:00:1f.3", "pci-0000:00:1f.3+sound2",
+    ]  # fmt: skip
+
+
+def test_a_node_that_gives_no_pictures_or_has_gone_is_no_device() -> None:
+    metadata = Offer(gives_pictures=False, is_receiver=False, modes=())
+    assert listed(picture("/dev/video1", WEBCAM), offer=metadata) == []
+    plugged = Plugged((picture("/dev/video1", WEBCAM),), ())
+    assert describe(plugged, {"/dev/video1": DeviceNotFound("gone")}) == []
+
+
+def test_a_node_that_may_not_be_opened_is_listed_with_the_reason() -> None:
+    denied = DeviceError("this user may not open it", why="denied")
+    (device,) = describe(Plugged((picture("/dev/video0", WEBCAM),), ()), {"/dev/video0": denied})
+    assert (device.health.state, device.health.reason) == ("degraded", "this user may not open it")
+    assert device.health.fault == "denied"
+    assert device.health.since is not None
+    (silent,) = describe(Plugged((picture("/dev/video0", WEBCAM),), ()), {})
+    assert (silent.health.state, silent.health.fault) == ("silent", "no-data")
+    (sick,) = describe(
+        Plugged((picture("/dev/video0", WEBCAM),), ()), {"/dev/video0": DeviceError("no answer", why="lost")}
+    )
+    assert (sick.health.state, sick.health.fault) == ("silent", "no-data")
+
+
+def test_sound_whose_node_udev_has_not_made_yet_is_not_denied_to_anybody() -> None:
+    early = dataclasses.replace(sound("MS2109", STICK), node="/dev/snd/pcmC77D0c")
+    (device,) = describe(Plugged((), (early,)), {})
+    assert (device.health.state, device.health.fault) == ("silent", "no-data")
+
+
+def test_sound_whose_node_may_not_be_read_is_denied(tmp_path: Path) -> None:
+    node = tmp_path / "pcmC1D0c"
+    node.symlink_to(tmp_path / "nowhere")  # which not even root may read
+    (device,) = describe(Plugged((), (dataclasses.replace(sound("MS2109", STICK), node=str(node)),)), {})
+    assert (device.health.state, device.health.fault) == ("degraded", "denied")
+    assert f"this user may not open MS2109 ({node})" in str(device.health.reason)
+
+
+def test_what_another_process_holds_is_busy_and_names_it() -> None:
+    stick = Plugged((picture("/dev/video0", STICK, name="USB Video"),), (sound("MS2109", STICK),))
+    held = {"/dev/video0": [Holder(41, "obs"), Holder(52, "zoom")]}
+    image, tone = describe(stick, {"/dev/video0": OFFER}, held)
+    assert (image.health.state, image.health.fault) == ("busy", "busy")
+    assert image.health.reason == "USB Video (/dev/video0) is used by pid 41 (obs), pid 52 (zoom)"
+    assert (image.modes, tone.health) == (MODES, Health())
+    image, tone = describe(stick, {"/dev/video0": OFFER}, {"/dev/null": [Holder(41, "pipewire")]})
+    assert (image.health, tone.health.fault) == (Health(), "busy")
+
+
+def test_a_serial_that_is_not_its_own_is_kept_apart() -> None:
+    factory = UsbDevice("345f", "2130", "20210623", "1-3", "", "", None, place="pci-0000:00:14.0-usb2-3")
+    (device,) = listed(picture("/dev/video0", factory))
+    assert (device.serial, device.shared_serial, device.place) == (None, "20210623", "pci-0000:00:14.0-usb2-3")
+    (device,) = listed(picture("/dev/video0", WEBCAM))
+    assert (device.serial, device.shared_serial) == ("A1", None)
+
+
+def test_the_json_has_the_fields_that_scripts_rely_on() -> None:
+    (device,) = listed(picture("/dev/video0", WEBCAM))
+    assert msgspec.json.decode(msgspec.json.encode(device)) == {
+        "id": "046d:0825:A1", "kind": "camera", "name": "C270 HD WEBCAM", "vid": "046d", "pid": "0825", "serial": "A1",
+        "shared_serial": None, "port": "1-1", "place": None, "node": "/dev/video0", "alsa": None,
+        "paired_with": None, "role": None, "link_bps": 480_000_000, "capabilities": None,
+        "modes": [{"format": "MJPG", "width": 1280, "height": 720, "fps": [30.0]}],
+        "health": {"state": "ok", "reason": None, "since": None, "fault": None},
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("product", "manufacturer", "kernel", "name"),
+    [
+        ("C270 HD WEBCAM", "Logitech", "UVC Camera", "C270 HD WEBCAM"),
+        ("", "Logitech", "BRIO: BRIO", "BRIO"),
+        ("USB Video", "Acme", "USB Camera: USB Camera", "Acme USB Camera"),
+        ("USB Video", "Acme", "Acme X: X", "Acme X"),
+        ("USB Camera", "USB", "USB Camera", "USB Camera"),
+        ("USB Camera", "", "USB Camera", "USB Camera"),
+        ("USB Camera", "Acme", "", "Acme"),
+        ("USB Camera", "", "", "USB Camera"),
+    ],
+)
+def test_a_name_is_what_the_device_says_unless_every_device_says_it(
+    product: str, manufacturer: str, kernel: str, name: str
+) -> None:
+    usb = UsbDevice("ffff", "0001", None, "1-1", product, manufacturer, None)
+    assert [device.name for device in listed(picture("/dev/video0", usb, name=kernel))] == [name]
+
+
+def test_what_the_table_knows_is_the_name_where_the_device_says_nothing() -> None:
+    silent = dataclasses.replace(STICK, product="")
+    assert [device.name for device in listed(picture("/dev/video0", silent))] == ["MS2109 HDMI capture stick"]
+    own = dataclasses.replace(STICK, product="Lecture Hall Grabber")
+    assert [device.name for device in listed(picture("/dev/video0", own))] == ["Lecture Hall Grabber"]
+
+
+def test_a_name_without_a_plug_is_the_kernels() -> None:
+    assert [device.name for device in listed(picture("/dev/video0", None, name="Integrated: Camera"))] == ["Integrated"]
+    assert [device.name for device in listed(picture("/dev/video0", None, name="USB Camera"))] == ["USB Camera"]
+
+
+@pytest.mark.parametrize(
+    ("product", "manufacturer", "kernel", "is_receiver", "kind"),
+    [
+        ("Camera X", "Acme", "Camera X", False, DeviceKind.CAMERA),
+        ("HDMI X", "Acme", "X", False, DeviceKind.CAPTURE_CARD),
+        ("X", "Macrosilicon", "X", False, DeviceKind.CAPTURE_CARD),
+        ("X", "Acme", "Grabber", False, DeviceKind.CAPTURE_CARD),
+        ("X", "Acme", "X", True, DeviceKind.CAPTURE_CARD),
+    ],
+)
+def test_a_capture_card_is_one_by_any_of_its_names_or_by_its_driver(
+    product: str, manufacturer: str, kernel: str, is_receiver: bool, kind: DeviceKind
+) -> None:
+    offer = Offer(gives_pictures=True, is_receiver=is_receiver, modes=MODES)
+    usb = UsbDevice("ffff", "0001", None, "1-1", product, manufacturer, None)
+    assert [device.kind for device in listed(picture("/dev/video0", usb, name=kernel), offer=offer)] == [kind]
+    place = "pci-0000:03:00.0"
+    built_in = listed(picture("/dev/video0", None, name=f"{manufacturer} {product} {kernel}", place=place), offer=offer)
+    assert [device.kind for device in built_in] == [kind]
+
+
+def test_pictures_come_before_sounds_and_each_in_the_order_of_ports_without_a_plug_last() -> None:
+    second = dataclasses.replace(MICROPHONE, port="1-4")
+    built_in = picture("/dev/video7", None, name="Integrated", place="a")
+    hda = sound("PCH", None, place="a-hda")
+    found = listed(hda, sound("Mic", MICROPHONE), sound("Mic2", second), built_in, picture("/dev/video2", STICK))
+    assert [device.port for device in found] == ["1-2", None, "1-4", "1-5", None]
+    assert [device.node for device in found] == ["/dev/video2", "/dev/video7", None, None, None]
+
+
+def test_two_of_a_name_say_where_they_are_and_one_alone_does_not() -> None:
+    first, other = (picture(f"/dev/video{n}", None, name="Integrated", place=f"pci-{n}") for n in (0, 2))
+    assert [device.name for device in listed(first, other)] == ["Integrated, port pci-0", "Integrated, port pci-2"]
+    assert [device.name for device in listed(first)] == ["Integrated"]
+
+
+def test_a_second_picture_and_a_second_sound_are_of_the_same_plug_and_the_first_are_its_pair() -> None:
+    nodes = (picture("/dev/video0", STICK), picture("/dev/video2", STICK))
+    found = listed(*nodes, sound("A", STICK), sound("B", STICK, pcm=1))
+    base = "534d:2109@1-2"
+    assert [device.id for device in found] == [base, f"{base}+picture2", f"{base}+sound", f"{base}+sound2"]
+    assert [device.paired_with for device in found] == [f"{base}+sound"] * 2 + [base] * 2
+    common = {(device.vid, device.pid, device.port, device.link_bps) for device in found}
+    assert common == {("534d", "2109", "1-2", 480_000_000)}
+
+
+def test_a_node_that_somebody_has_is_busy_when_asked_for_what_it_offers() -> None:
+    (device,) = describe(
+        Plugged((picture("/dev/video0", WEBCAM),), ()), {"/dev/video0": DeviceError("somebody has it", why="busy")}
+    )
+    assert (device.health.state, device.health.fault, device.modes) == ("busy", "busy", ())
+    assert device.kind is DeviceKind.CAMERA
+
+
+# Who else has them
+
+
+@pytest.fixture
+def terminals() -> Iterator[list[str]]:
+    """Provide two terminals that this process has open, and nobody else."""
+    pairs = [os.openpty() for _ in range(2)]
+    yield [os.ttyname(slave) for _, slave in pairs]
+    for pair in pairs:
+        for end in pair:
+            os.close(end)
+
+
+def test_who_has_pictures_or_sound_open_is_named_unless_it_is_this_process(
+    terminals: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image, tone = terminals
+    there = Plugged((picture(image, WEBCAM),), (dataclasses.replace(sound("A", WEBCAM), node=tone),))
+    assert open_elsewhere(there) == {}
+    monkeypatch.setattr("devices.monitor.snapshot.is_own", lambda holder: holder.pid != os.getpid())
+    held = open_elsewhere(there)
+    assert {node: [who.pid for who in holders] for node, holders in held.items()} == {
+        image: [os.getpid()],
+        tone: [os.getpid()],
+    }
+
+
+def test_the_list_has_what_is_plugged_in_and_who_uses_it(terminals: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    there = Plugged((), (dataclasses.replace(sound("Mic", MICROPHONE), node=terminals[0]),))
+    monkeypatch.setattr("devices.monitor.snapshot.plugged", lambda: there)
+    assert list_devices() == describe(there, {})
+    monkeypatch.setattr("devices.monitor.snapshot.is_own", lambda holder: holder.pid != os.getpid())
+    assert [(device.id, device.health.fault) for device in list_devices()] == [("0d8c:0134@1-5", "busy")]
+
+
+def test_a_loopback_is_anybodys_and_what_cannot_be_asked_is_taken_to_be_in_use() -> None:
+    loopback = picture("/dev/video9", None, name="OBS", place="virtual-OBS")
+    there = Plugged((loopback, picture("/dev/zero", WEBCAM)), (sound("A", WEBCAM),))
+    somebody = [Holder(41, "obs")]
+    held = dict.fromkeys(("/dev/video9", "/dev/zero", "/dev/null"), somebody)
+    assert in_use(there, held) == {"/dev/zero": somebody, "/dev/null": somebody}
+    assert in_use(there, {}) == {}
+
+
+# Which of them a session takes
+
+
+def everything() -> list[Device]:
+    built_in = sound("PCH", None, place="pci-0000:00:1f.3")
+    webcam = (picture("/dev/video0", WEBCAM), sound("WEBCAM", WEBCAM))
+    return listed(*webcam, picture("/dev/video2", STICK), sound("MS2109", STICK), sound("Mic", MICROPHONE), built_in)
+
+
+def test_the_capture_card_and_its_sound_come_first() -> None:
+    devices = everything()
+    video = best_video(devices)
+    assert video.id == "534d:2109@1-2"
+    chosen = best_sound(devices, video)
+    assert chosen is not None
+    assert chosen.id == "534d:2109@1-2+sound"
+
+
+@pytest.mark.parametrize(
+    ("without", "expected"),
+    [("534d", "0d8c:0134@1-5"), ("534d 0d8c", "046d:0825:A1+sound"), ("534d 0d8c 046d", "pci-0000:00:1f.3")],
+)
+def test_then_a_usb_microphone_then_the_cameras_own_then_any(without: str, expected: str) -> None:
+    devices = [device for device in everything() if (device.vid or "-") not in without.split()]
+    video = next((device for device in devices if device.node), None)
+    chosen = best_sound(devices, video)
+    assert chosen is not None
+    assert chosen.id == expected
+
+
+def test_with_nothing_plugged_in_it_says_what_to_plug_in() -> None:
+    with pytest.raises(DeviceNotFound) as caught:
+        best_video([])
+    assert "Plug in a camera" in caught.value.hint
+    assert best_sound([]) is None

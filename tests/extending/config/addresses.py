@@ -1,7 +1,0 @@
-"""The scheme of tcp://, an entry of SCHEMES."""
-
-from config.addresses import Scheme
-
-SCHEMES = {
-    "tcp": Scheme("tcp", "tcp://HOST:PORT", "port"),
-}

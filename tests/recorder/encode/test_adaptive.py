@@ -1,0 +1,234 @@
+"""Sessions whose program stands still, with the real encoder: what ffmpeg makes of their files."""
+
+import dataclasses
+from collections.abc import Iterator
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import simplejpeg  # type: ignore[import-untyped]  # ships no types
+
+from capture.source import Matrix
+from config.events import Event
+from config.settings.schema import Profile, Settings, Video
+from config.settings.schema import Recording as RecordingSettings
+from devices.host.clock import SystemClock
+from recorder.encode.encoder import AAC_FRAME, AudioSettings, Encoder
+from recorder.encode.x264 import DELAY_S, STILL_RATE, VideoSettings, x264_settings
+from recorder.features.load_shedding.ladder import Step
+from recorder.features.load_shedding.relief import cheap_params
+from recorder.live_encode.encode import stream_settings
+from recorder.model.packet import EncodedPacket, Track
+from recorder.mp4.fragments import FragmentReader
+from recorder.program.video_track import PATIENCE_S
+from recorder.recording.replica import Replica
+from recorder.session.planning import plan_session
+from recorder.session.request import Asked
+from recorder.session.session import Session
+from tests.bench.material import Clip, write
+from tests.bench.muxed_file import MuxedFile
+from tests.bench.peers import x264_options
+from tests.support import media
+from tests.support.recorded import OneFile
+from tests.support.sinks import also_to
+from tests.support.waiting import wait_for
+
+WIDTH, HEIGHT, RATE = 320, 240, 30
+SECONDS = 8
+SLIDES = (0, 47, 130, 133)
+"""The pictures with which another slide comes; from MOVES on, for a second, each is another one."""
+MOVES = range(160, 190)
+FRAGMENT_S = 0.2
+A_KILL_S = 1.0
+"""What it may cost (docs/architecture.md, the first invariant)."""
+SLOWEST = VideoSettings(WIDTH, HEIGHT, Fraction(RATE), Matrix.BT601, 400_000, 400_000, slowest=STILL_RATE)
+
+
+def changes() -> list[int]:
+    """Return the numbers of the pictures that are not the one before."""
+    return sorted({*SLIDES, *MOVES, MOVES.stop})
+
+
+def jpegs() -> Iterator[bytes]:
+    across, down = np.meshgrid(np.arange(WIDTH), np.arange(HEIGHT))
+    for number in range(SECONDS * RATE):
+        slide = sum(number >= first for first in SLIDES)
+        shift = number - MOVES.start + 1 if number in MOVES else 0
+        planes = (across // 2 + 40 * slide + 3 * shift, down // 2 + 20 * slide, np.full_like(across, 40 * slide))
+        picture = np.ascontiguousarray(np.stack(planes, axis=2) % 224 + 16, np.uint8)
+        yield bytes(simplejpeg.encode_jpeg(picture, 90, "BGR", "422"))
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Clip:
+    made = Clip(tmp_path_factory.mktemp("clip") / "slides.mkv", WIDTH, HEIGHT, RATE, SECONDS * RATE, 1_500_000)
+    write(made, jpegs())
+    return made
+
+
+def record(clip: Clip, folder: Path, *, live: bool = False, **video: bool) -> tuple[Session, Path, list[Event]]:
+    """Record the clip, also into FOLDER/out.flv; return the session, the film, and what happened."""
+    profile = Profile(width=WIDTH, height=HEIGHT, fps=Fraction(RATE), video_bitrate=clip.bit_rate)
+    settings = Settings(profiles={"1080p30": profile}, video=Video(**video))  # type: ignore[arg-type]  # switches
+    asked = Asked(
+        title="Rapat",
+        videos=(str(clip.path),),
+        audios=(str(clip.path),),
+        live=live,
+        archive=folder / "arsip",
+        reserve=1,
+    )
+    clock, events = SystemClock(), list[Event]()
+    planned = plan_session(asked, settings, clock)
+    session = Session(planned.plan, clock=clock, listener=events.append)
+    session.start()
+    with also_to(lambda templates: MuxedFile(folder / "out.flv", "flv", templates)):
+        result = session.run()
+    assert (result.state, result.degraded) == ("sealed", [])
+    assert result.package
+    return session, Path(result.package) / "data/media/program.mp4", events
+
+
+def at_a_constant_rate(film: Path) -> Iterator[bytes]:
+    """Yield the luma that a film shows at each moment of RATE pictures a second."""
+    shown = [*media.shown(film, "v"), float("inf")]
+    number = 0
+    for (_, until_s), luma in zip(pairwise(shown), media.lumas(film, WIDTH, HEIGHT), strict=True):
+        while number < SECONDS * RATE and number / RATE < until_s - 0.002:
+            yield luma
+            number += 1
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_every_change_is_in_the_file_at_its_own_time_and_lasts_until_the_next(
+    clip: Clip, tmp_path: Path, live: bool
+) -> None:
+    session, film, _ = record(clip, tmp_path, live=live, adaptive_rate=True)
+    status = session.status()
+    shown = media.shown(film, "v")
+    assert status.frames == len(shown)
+    assert (status.frames + status.still, status.dropped, status.repeated) == (SECONDS * RATE, 0, 0)
+    assert len(shown) < SECONDS * RATE / 2
+    missing = [number for number in changes() if min(abs(at_s - number / RATE) for at_s in shown) > 0.002]
+    assert not missing
+    assert max(after - before for before, after in pairwise(shown)) <= 1 / STILL_RATE + 0.5 / RATE
+    media.decodes_cleanly(film)
+    assert media.decoded(film, "v").end_s == pytest.approx(SECONDS, abs=0.003)
+    assert media.duration_s(film, "v") == pytest.approx(SECONDS, abs=0.003)
+    first, *later = media.shown(tmp_path / "out.flv", "v")  # sound begins with its run-in, at 0
+    assert [at_s - first for at_s in later] == pytest.approx(shown[1:], abs=0.0011)
+    media.decodes_cleanly(tmp_path / "out.flv")
+
+
+def test_at_a_constant_rate_it_shows_what_the_source_gave(clip: Clip, tmp_path: Path) -> None:
+    _, film, _ = record(clip, tmp_path, adaptive_rate=True)
+    pairs = zip(at_a_constant_rate(film), media.lumas(clip.path, WIDTH, HEIGHT), strict=True)
+    off = [float(np.abs(levels(ours) - levels(given)).mean()) for ours, given in pairs]
+    assert len(off) == SECONDS * RATE
+    assert max(off) < 2  # of 255 levels; another slide, or a step of what moves, is further off
+
+
+def test_it_is_off_unless_asked_for(clip: Clip, tmp_path: Path) -> None:
+    session, film, events = record(clip, tmp_path)
+    assert (session.status().still, len(media.shown(film, "v"))) == (0, SECONDS * RATE)
+    assert events[0].detail["still_rate"] is None
+    assert x264_options(film)["sliced_threads"] == "0"
+
+
+def test_the_log_and_the_stream_say_so(clip: Clip, tmp_path: Path) -> None:
+    session, film, events = record(clip, tmp_path, adaptive_rate=True)
+    live, *_, ended = events
+    assert (live.kind, live.detail["still_rate"]) == ("session-live", 5.0)
+    assert (ended.kind, ended.detail["still"]) == ("session-ended", session.status().still)
+    told = x264_options(film)
+    assert [told[name] for name in ("rc_lookahead", "bframes", "sliced_threads", "mbtree")] == ["0", "0", "1", "0"]
+
+
+def test_keyframes_come_every_two_seconds_of_time(clip: Clip, tmp_path: Path) -> None:
+    _, film, _ = record(clip, tmp_path, adaptive_rate=True)
+    listing = media.run(
+        "ffprobe", "-v", "error", "-select_streams", "v", "-skip_frame", "nokey", "-show_entries", "frame=pts_time",
+        "-of", "csv=p=0", film,
+    )  # fmt: skip
+    keyframes = [float(line.strip(",")) for line in listing.split()]
+    assert {round(at_s, 2) for at_s in keyframes} >= {0.0, 2.0, 4.0, 6.0}
+
+
+def test_no_more_than_one_picture_waits_for_the_next() -> None:
+    tuned = x264_settings(Fraction(RATE), slowest=STILL_RATE)
+    assert tuned.delay_frames / STILL_RATE <= DELAY_S
+    encoder = Encoder(SLOWEST, None)
+    came = [len(encoder.encode_video(picture, pts)) for picture, pts in still(Fraction(2))]
+    encoder.close()
+    assert came == [0] + [1] * (len(came) - 1) == [0] * tuned.delay_frames + [1] * (len(came) - tuned.delay_frames)
+
+
+def test_a_cheaper_encode_goes_on_with_the_same_stream() -> None:
+    encoder = Encoder(SLOWEST, None)
+    packets: list[EncodedPacket] = []
+    for number, (picture, pts) in enumerate(still(Fraction(6))):
+        if number == 10:
+            more = cheap_params(SLOWEST.preset, [Step.ENCODER, Step.VIEWERS, Step.RATE])
+            encoder.change_video(dataclasses.replace(SLOWEST, rate=Fraction(15), more_params=more))
+        packets += encoder.encode_video(picture, pts)
+    packets += encoder.flush(Track.VIDEO)
+    encoder.close()
+    assert [packet.pts for packet in packets] == [pts for _, pts in still(Fraction(6))]
+    assert all(before.dts < after.dts for before, after in pairwise(packets))
+
+
+def test_a_live_encode_of_its_own_looks_ahead_as_ever_since_it_gets_every_picture() -> None:
+    own = stream_settings(SLOWEST, 300_000)
+    assert own.slowest is None
+    assert own == dataclasses.replace(stream_settings(dataclasses.replace(SLOWEST, slowest=None), 300_000))
+
+
+def levels(luma: bytes) -> np.ndarray:
+    return np.frombuffer(luma, np.uint8).astype(np.int16)
+
+
+def still(seconds: Fraction) -> Iterator[tuple[av.VideoFrame, int]]:
+    """Yield a picture that stands still, STILL_RATE times a second."""
+    picture = av.VideoFrame(WIDTH, HEIGHT, "yuv420p")
+    for plane in picture.planes:
+        plane.update(bytes([100]) * plane.buffer_size)
+    for number in range(round(seconds * STILL_RATE)):
+        yield picture, round(number * 90_000 / STILL_RATE)
+
+
+def test_a_kill_costs_no_more_where_it_stands_still(tmp_path: Path) -> None:
+    """What was fed and is not in the file: with the patience for a quiet source that is what a kill costs."""
+    encoder = Encoder(SLOWEST, AudioSettings(1, 64_000))
+    problems: list[Exception] = []
+    recording = OneFile(
+        tmp_path / "program.mp4", encoder.templates, on_failure=problems.append,
+        settings=RecordingSettings(fragment_s=FRAGMENT_S),
+    )  # fmt: skip
+    silence, sound = np.zeros((AAC_FRAME, 1), np.int16), 0
+    worst_s = 0.0
+    with (tmp_path / "program.mp4").open("rb") as file:
+        reader = FragmentReader(file.fileno())
+        for picture, pts in still(Fraction(12)):
+            at_s = pts / 90_000
+            while (sound + 1) * AAC_FRAME / 48_000 <= at_s:
+                for packet in encoder.encode_audio(silence, sound * AAC_FRAME):
+                    recording.put(packet)
+                sound += 1
+            if at_s > 2:  # just before the next picture is there, most is missing
+                settled(recording)
+                reader.advance()
+                worst_s = max(worst_s, at_s - float(reader.media_time_s))
+            for packet in encoder.encode_video(picture, pts):
+                recording.put(packet)
+    recording.close()
+    encoder.close()
+    assert not problems
+    assert 0 < worst_s <= A_KILL_S - PATIENCE_S
+
+
+def settled(recording: Replica) -> None:
+    """Wait until the writer has taken what it was given."""
+    wait_for(lambda: not recording.waiting)

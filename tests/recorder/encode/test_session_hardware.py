@@ -1,0 +1,309 @@
+"""Whole sessions whose encoder in hardware fails: what is recorded, and what is told."""
+
+import dataclasses
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import av
+import pytest
+
+from capture.media.pictures import plane_views
+from capture.pacing import FastPace, RealPace
+from capture.source import Matrix, VideoFormat
+from capture.sources.kind import ChosenSource
+from capture.synthetic.audio import SyntheticAudio
+from capture.synthetic.video import SyntheticVideo
+from config.errors import StorageError
+from config.events import Event
+from config.settings.schema import BUILT_IN_PROFILES
+from config.settings.schema import Storage as StorageSettings
+from config.settings.secrets import Secret, StreamTarget
+from devices.host.clock import SystemClock
+from recorder.archive.archive import Archive
+from recorder.encode.hardware_kinds import Kind, Reason, Verdict
+from recorder.encode.hardware_memory import remembered
+from recorder.encode.hardware_opening import EncoderPlan
+from recorder.encode.x264 import VideoSettings
+from recorder.live_encode.choice import StreamPlan
+from recorder.model.status import SessionResult, SessionState
+from recorder.package.work import WorkFolder
+from recorder.program.mixer import SoundInput
+from recorder.recording.failover import Failover
+from recorder.session.plan import encoder_settings
+from recorder.session.session import Session
+from tests.support import markers, media
+from tests.support.fake_hardware import WELL, command
+from tests.support.nginx_rtmp import NginxRtmp
+from tests.support.plans import session_plan
+from tests.support.waiting import wait_for
+
+PROFILE = BUILT_IN_PROFILES["240p15"]
+PICTURES = 90
+HARDWARE_S = 1.5
+"""More than all that an encoder gives which fails with its picture number 15."""
+
+
+def good(kind: Kind, _settings: VideoSettings) -> Verdict:
+    return Verdict(kind=kind)
+
+
+class Room:
+    """A session of PICTURES pictures."""
+
+    def __init__(
+        self, folder: Path, way: str, at: int = 45, *, live: bool = True, mirror: bool = False, spare: bool = False
+    ) -> None:
+        clock, stop = SystemClock(), threading.Event()
+        pace = RealPace(clock, stop) if live else FastPace(("video", "audio"))
+        picture = SyntheticVideo(PROFILE.width, PROFILE.height, PROFILE.fps, pace, stop)
+        sound = SyntheticAudio(pace, stop)
+        self.events: list[Event] = []
+        further = [Archive(folder / "lain", clock, reserve_bytes=1)] if mirror or spare else []
+        self.plan = session_plan(
+            title="Rapat Senat",
+            profile=PROFILE,
+            pictures=[ChosenSource(picture.name, picture)],
+            sounds=[SoundInput(sound.name, sound)],
+            archives=[Archive(folder / "arsip", clock, reserve_bytes=1), *further],
+            pace=pace,
+            stop=stop,
+            live=live,
+            duration_s=float(PICTURES / PROFILE.fps),
+            storage=StorageSettings(mirror=mirror),
+            encoder=EncoderPlan("nvenc", good, command(way, at)),
+        )
+        self.session = Session(self.plan, clock=clock, listener=self.events.append)
+
+    def change(self, **said: Any) -> None:
+        """Plan it anew; with a `duration_s` of None it lasts until it is stopped."""
+        self.plan = dataclasses.replace(self.plan, **said)
+        self.session = Session(self.plan, clock=SystemClock(), listener=self.events.append)
+
+    def run(self) -> SessionResult:
+        self.session.start()
+        return self.session.run()
+
+    def told(self, kind: str) -> list[Event]:
+        return [event for event in self.events if event.kind == kind]
+
+
+def numbers(path: Path) -> list[int]:
+    """Return which pictures of the synthetic camera a recording shows."""
+    with av.open(str(path)) as container:
+        found = [markers.frame_number(plane_views(picture)[0]) for picture in container.decode(video=0)]
+    assert None not in found
+    return [number for number in found if number is not None]
+
+
+def program(result: SessionResult) -> Path:
+    """Return the only file of a recording."""
+    folder = Path(result.package or "") / "data/media"
+    assert [path.name for path in folder.glob("program*")] == ["program.mp4"]
+    return folder / "program.mp4"
+
+
+def check(result: SessionResult, room: Room) -> None:
+    """All pictures are there, in two files that each play alone; sound goes through both."""
+    assert result.state is SessionState.SEALED
+    assert result.package is not None
+    folder = Path(result.package) / "data/media"
+    assert sorted(path.name for path in folder.glob("program*")) == ["program-2.mp4", "program.mp4"]
+    first, second = folder / "program.mp4", folder / "program-2.mp4"
+    seen = [*numbers(first), *numbers(second)]
+    assert seen == list(range(seen[0], seen[0] + len(seen)))
+    assert len(seen) == result.frames
+    for path in (first, second):
+        video, audio = media.decoded(path, "v"), media.decoded(path, "a")
+        assert audio.end_s >= video.end_s - 0.1
+    with av.open(str(second)) as container:
+        sound = next(container.decode(audio=0))
+        assert sound.time is not None
+        assert sound.time < 0.06  # it begins where the picture does
+    assert result.degraded == ["encoder-failed: NVENC"]
+
+
+@pytest.mark.parametrize("way", ["crash", "hang", "other"])
+def test_a_recording_goes_on_in_a_second_file(way: str, tmp_path: Path) -> None:
+    room = Room(tmp_path, way)
+    result = room.run()
+    check(result, room)
+    (begun,), (failed,) = room.told("session-live"), room.told("encoder-failed")
+    assert (begun.detail["encoder"], begun.detail["encoder_why"]) == ("nvenc", "tried")
+    assert failed.detail["goes_on"] == "x264"
+    line = room.session.status().encoder
+    assert line is not None
+    assert (line.name, line.why) == ("x264", "failed")
+    form = VideoFormat(PROFILE.width, PROFILE.height, PROFILE.fps, Matrix[str(begun.detail["matrix"])])
+    settings = encoder_settings(room.plan, form)[0]
+    wait_for(lambda: (known := remembered(Kind.NVENC, settings)) is not None and known.reason is not None)
+
+
+def test_a_session_without_a_clock_misses_nothing_either(tmp_path: Path) -> None:
+    room = Room(tmp_path, "crash", live=False)
+    check(room.run(), room)
+
+
+def test_both_files_of_a_mirrored_session_go_on(tmp_path: Path) -> None:
+    room = Room(tmp_path, "crash", mirror=True)
+    check(room.run(), room)
+    (other,) = (tmp_path / "lain").glob("*/*/*/data/media")
+    seen = [*numbers(other / "program.mp4"), *numbers(other / "program-2.mp4")]
+    assert seen == list(range(seen[0], seen[0] + len(seen)))
+
+
+def test_one_that_works_makes_one_file_with_all_in_it(tmp_path: Path) -> None:
+    room = Room(tmp_path, WELL)
+    result = room.run()
+    assert (result.state, result.degraded) == (SessionState.SEALED, [])
+    seen = numbers(program(result))
+    assert seen == list(range(seen[0], seen[0] + result.frames))
+    assert room.session.status().encoder is not None
+
+
+def test_one_that_fails_while_armed_costs_the_pre_roll_only(tmp_path: Path) -> None:
+    room = Room(tmp_path, "crash", 15)
+    room.change(duration_s=None)
+    results: list[SessionResult] = []
+    thread = threading.Thread(target=lambda: results.append(room.session.run()))
+    thread.start()
+    wait_for(lambda: bool(room.told("encoder-failed")))
+    wait_for(lambda: room.session.status().pre_roll_s > HARDWARE_S)  # so it is x264's
+    room.session.start(30.0)
+    wait_for(lambda: bool(room.told("session-live")))
+    wait_for(lambda: room.session.status().media_time_s > 1)
+    room.session.stop()
+    thread.join()
+    (result,) = results
+    seen = numbers(program(result))
+    assert seen[0] >= 15
+    assert seen == list(range(seen[0], seen[0] + len(seen)))
+
+
+def test_a_recording_that_begins_while_x264_is_opened_has_both_files(tmp_path: Path) -> None:
+    """What is kept is the hardware's by then, what comes is x264's."""
+    room = Room(tmp_path, "crash", 15)
+    results: list[SessionResult] = []
+    thread = threading.Thread(target=lambda: results.append(room.session.run()))
+    thread.start()
+    wait_for(lambda: bool(room.told("encoder-failed")))
+    room.session.start(30.0)
+    thread.join()
+    (result,) = results
+    folder = Path(result.package or "") / "data/media"
+    seen = [number for path in sorted(folder.glob("program*"), reverse=True) for number in numbers(path)]
+    assert len(list((tmp_path / "arsip").glob("2*/*/*"))) == 1
+    assert seen == list(range(seen[0], seen[0] + result.frames))
+
+
+def test_one_that_fails_with_its_first_picture_leaves_one_file(tmp_path: Path) -> None:
+    room = Room(tmp_path, "crash", 0)
+    result = room.run()
+    assert result.degraded == ["encoder-failed: NVENC"]
+    assert numbers(program(result)) == list(range(result.frames))
+
+
+def test_one_that_fails_just_as_the_recording_begins_costs_nothing(tmp_path: Path) -> None:
+    """The files are opened for one form, and all packets are of the other by then."""
+    room = Room(tmp_path, "crash", 15)
+
+    def late(*given: Any, **more: Any) -> Failover:
+        wait_for(lambda: room.session.status().pre_roll_s > HARDWARE_S)  # so it is x264's
+        return Failover(*given, **more)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("recorder.session.session.Failover", late)  # so that it fails in between
+        result = room.run()
+    assert result.state is SessionState.SEALED
+    seen = numbers(program(result))
+    assert seen[0] >= 15
+    assert seen == list(range(seen[0], seen[0] + len(seen)))
+    assert len(seen) > 45
+
+
+def test_what_cannot_be_used_is_told_and_x264_records(tmp_path: Path) -> None:
+    room = Room(tmp_path, WELL)
+    refused = Verdict(kind=Kind.NVENC, reason=Reason.NO_DEVICE, detail="/dev/nvidia[0-9]*")
+    room.change(encoder=EncoderPlan("nvenc", lambda *_: refused), duration_s=1.0)
+    result = room.run()
+    assert result.degraded == []
+    (begun,) = room.told("session-live")
+    assert (begun.detail["encoder"], begun.detail["encoder_why"]) == ("x264", "refused")
+    assert begun.detail["encoder_reason"] == "NVENC: there is no such device (/dev/nvidia[0-9]*)"
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[NginxRtmp]:
+    with NginxRtmp(tmp_path / "nginx") as server:
+        yield server
+
+
+@pytest.mark.server
+def test_viewers_get_the_next_keyframe_with_its_parameter_sets(tmp_path: Path, server: NginxRtmp) -> None:
+    room = Room(tmp_path, "crash", 90)
+    results: list[SessionResult] = []
+    room.change(duration_s=None)
+    room.session.destinations.add(StreamTarget("kampus", Secret(server.url("good-key"))))
+    thread = threading.Thread(target=lambda: results.append(room.run()))
+    thread.start()
+    wait_for(lambda: bool(room.told("encoder-failed")))
+    wait_for(lambda: len(room.told("destination-live")) == 2)
+    wait_for(lambda: room.session.status().frames > 90 + 60)
+    room.session.stop()
+    thread.join()
+    server.stop()
+    first, second = server.recordings()
+    for received in (first, second):
+        media.decodes_cleanly(received)
+    before, after = numbers(first), numbers(second)
+    assert before == list(range(before[0], before[0] + len(before)))
+    assert after == list(range(after[0], after[0] + len(after)))
+    assert 90 <= after[0] < 150, "from the keyframe on with which x264 began, or the next one"
+    assert results[0].state is SessionState.SEALED
+
+
+@pytest.mark.server
+def test_an_encode_of_their_own_goes_on_for_viewers(tmp_path: Path, server: NginxRtmp) -> None:
+    room = Room(tmp_path, "crash", 60)
+    room.change(duration_s=None, stream=StreamPlan("separate", 60_000, 120_000, PROFILE.audio_bitrate))
+    room.session.destinations.add(StreamTarget("kampus", Secret(server.url("good-key"))))
+    thread = threading.Thread(target=room.run)
+    thread.start()
+    wait_for(lambda: bool(room.told("encoder-failed")))
+    wait_for(lambda: room.session.status().frames > 60 + 45)
+    room.session.stop()
+    thread.join()
+    server.stop()
+    (received,) = server.recordings()
+    media.decodes_cleanly(received)
+    assert len(room.told("destination-live")) == 1
+    seen = numbers(received)
+    assert seen[0] < 60 < seen[-1]
+
+
+def test_a_disk_that_takes_no_further_file_is_left_for_the_next(tmp_path: Path) -> None:
+    room = Room(tmp_path, "crash", 45, spare=True)
+
+    def refuse(*_: object, **__: object) -> WorkFolder:
+        raise StorageError("Input/output error")
+
+    thread_results: list[SessionResult] = []
+    thread = threading.Thread(target=lambda: thread_results.append(room.run()))
+    begin = Archive.begin
+
+    def begin_but_not_again(archive: Archive, *given: object, **named: object) -> WorkFolder:
+        if named.get("part") == 2 and archive.root == tmp_path / "arsip":
+            return refuse()
+        return begin(archive, *given, **named)  # type: ignore[arg-type] # as it was called
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Archive, "begin", begin_but_not_again)
+        thread.start()
+        thread.join()
+    (result,) = thread_results
+    assert result.state is SessionState.SEALED
+    assert "storage-switched" in [event.kind for event in room.events]
+    folder = Path(result.package or "") / "data/media"
+    seen = [*numbers(folder / "program.mp4"), *numbers(folder / "program-2.mp4")]
+    assert seen == list(range(seen[0], seen[0] + result.frames))

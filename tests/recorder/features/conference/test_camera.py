@@ -1,0 +1,364 @@
+"""The conference's picture: what is in it, where it goes; a node that fails costs nothing and is tried again."""
+
+import threading
+from collections.abc import Callable, Mapping
+from fractions import Fraction
+from typing import cast
+
+import av
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from capture.media.pictures import plane_views, tagged
+from capture.source import Matrix, VideoFormat
+from capture.sources.outage import OutageKind, SourceOutage
+from config.errors import DeviceError, DeviceNotFound, LiputError
+from config.settings.layouts import BUILT_IN_LAYOUTS, LayoutSettings, Program
+from config.settings.schema import Conference
+from devices.host.clock import NANOSECONDS, SystemClock
+from devices.outputs import OutputInfo, OutputNode
+from recorder.features.conference.camera import ConferenceCamera, NearInput, Painter
+from recorder.features.conference.plan import ConferencePlan
+from recorder.program.scene import Appearance
+from recorder.program.video_input import VideoInput
+from tests.support.footage import THIRTY
+from tests.support.simulated import EventList, SimulatedClock
+from tests.support.tracks import Camera, Rig, in_time, run_context
+from tests.support.waiting import wait_for
+
+SIZE = 160, 90
+
+type Layouts = Mapping[str, LayoutSettings]
+FAR, NEAR, OTHER = 200, 120, 60
+INFO = OutputInfo("/dev/video42", "Liput", "v4l2 loopback")
+
+
+def areas(luma: NDArray[np.uint8]) -> set[int]:
+    """Return the levels of luma that more than a fiftieth of a picture has: letters have all others."""
+    levels, counts = np.unique(luma, return_counts=True)
+    return set(levels[counts > luma.size / 50].tolist())
+
+
+class Node:
+    """Stands for an output node: keeps the areas of each picture."""
+
+    def __init__(self) -> None:
+        self.format, self.size = "YU12", SIZE
+        self.pictures: list[set[int]] = []
+        self.is_looked_at: bool | None = None
+        self.error: LiputError | None = None
+        self.closed = threading.Event()
+
+    def stay(self) -> None:
+        """Be a camera for ever."""
+
+    def write(self, data: memoryview) -> bool:
+        if self.error:
+            raise self.error
+        self.pictures.append(areas(np.frombuffer(data, np.uint8)[: SIZE[0] * SIZE[1]]))
+        return True
+
+    def close(self) -> None:
+        self.closed.set()
+
+
+class Room:
+    """Inputs that give one level of luma each, and a conference of them."""
+
+    def __init__(self, names: Mapping[str, int], far: set[str], layout: str = "", more: Layouts | None = None) -> None:
+        self.rig = Rig()
+        self.videos: list[VideoInput] = [self.rig.video([], rate=THIRTY, name=name) for name in names]
+        self.levels = names
+        settings = Conference(layout=layout, width=SIZE[0], height=SIZE[1], fps=Fraction(30))
+        self.plan = ConferencePlan(settings, far_pictures=frozenset(far))
+        self.appearance = Appearance({**BUILT_IN_LAYOUTS, **(more or {})}, Program(), "Rapat", "id")
+        self.program = "single"
+        self.events = EventList()
+
+    def camera(self, find: Callable[[str], OutputInfo], node: Callable[[], Node]) -> ConferenceCamera:
+        return ConferenceCamera(
+            self.plan, self.videos, self.appearance,
+            shows=lambda: self.program, run=run_context(SystemClock(), self.events),
+            find=find, open_node=cast("Callable[[OutputInfo, VideoFormat], OutputNode]", lambda *_: node()),
+        )  # fmt: skip
+
+    def give(self) -> None:
+        """Have every input give a picture, as the picture track does."""
+        for video in self.videos:
+            if video.tap:
+                video.tap.take(picture(self.levels[video.name], SIZE))
+
+    def give_often(self) -> None:
+        for _ in range(200):
+            self.give()
+
+    def until(self, condition: Callable[[], bool]) -> None:
+        """Have pictures given until something is so."""
+
+        def is_so() -> bool:
+            self.give()
+            return condition()
+
+        wait_for(is_so)
+
+    def painted(self, program: str) -> set[int]:
+        """Return the levels of luma in what is shown while the program shows `program`."""
+        near = []
+        for video in self.videos:
+            if video.name not in self.plan.far_pictures:
+                video.tap = one = NearInput(video, self.rig.clock, lambda: None)
+                near.append(one)
+        painter = Painter(self.plan, near, self.appearance, SIZE, [video.name for video in self.videos])
+        painter.picture(program)
+        self.give()
+        painter.look(0.0)
+        frame = painter.picture(program)
+        return areas(plane_views(frame)[0])
+
+
+ROOM = {"zoom": FAR, "podium": NEAR, "slides": OTHER}
+
+
+@pytest.mark.parametrize(
+    ("program", "levels"),
+    [
+        ("single", {NEAR}),  # the program shows the far side there
+        ("pip", {NEAR, OTHER}),
+        ("side-by-side", {NEAR, OTHER, 16}),
+        ("only-far", {NEAR}),
+        ("of-another-session", {NEAR}),
+    ],
+)
+def test_the_far_side_is_in_no_picture_whatever_the_program_shows(program: str, levels: set[int]) -> None:
+    more = {"only-far": LayoutSettings(kind="single", show=("zoom",))}
+    assert Room(ROOM, {"zoom"}, more=more).painted(program) == levels
+
+
+def test_a_layout_of_its_own_does_not_follow_the_program() -> None:
+    mine = LayoutSettings(kind="single", show=("slides",))
+    assert Room(ROOM, {"zoom"}, "mine", {"mine": mine}).painted("single") == {OTHER}
+
+
+def test_the_slate_of_a_far_input_is_not_shown_either_and_that_of_a_near_one_is() -> None:
+    room = Room(ROOM, {"zoom"})
+    for video in room.videos:
+        video.outage = SourceOutage(OutageKind.LOST, "gone", "", 0)
+    slates = room.painted("side-by-side")
+    assert not slates & {FAR, NEAR, OTHER}
+    assert slates
+    room = Room({"zoom": FAR}, {"zoom"})
+    room.videos[0].outage = SourceOutage(OutageKind.LOST, "gone", "", 0)
+    title = room.painted("single")
+    assert title == Room({"zoom": FAR}, {"zoom"}).painted("single")
+
+
+def test_with_only_a_far_side_there_is_a_card_with_the_title() -> None:
+    levels = Room({"zoom": FAR}, {"zoom"}).painted("single")
+    assert levels
+    assert FAR not in levels
+
+
+def test_a_card_of_the_program_is_shown_to_the_conference_too() -> None:
+    assert not Room(ROOM, {"zoom"}).painted("pause") & {FAR, NEAR, OTHER}
+
+
+def test_pictures_are_written_as_they_come_and_a_card_is_the_last() -> None:
+    room, node = Room(ROOM, {"zoom"}), Node()
+    camera = room.camera(lambda _: INFO, lambda: node)
+    camera.start()
+    room.until(lambda: {NEAR} in node.pictures)
+    assert camera.line.state == "live"
+    room.program = "pip"
+    room.until(lambda: {NEAR, OTHER} in node.pictures)
+    camera.close()
+    assert not node.pictures[-1] & {NEAR, OTHER, FAR}
+    assert node.closed.is_set()
+    assert (camera.line.state, room.events) == ("stopped", [("conference-live", "camera")])
+    assert not any(video.is_tapped for video in room.videos)
+    assert not any(FAR in levels for levels in node.pictures)
+
+
+def test_a_node_that_is_missing_busy_or_gone_is_told_once_each_and_tried_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("recorder.features.conference.half.RETRY_S", 0.01)
+    room, nodes = Room(ROOM, {"zoom"}), [Node() for _ in range(2)]
+    errors: list[LiputError] = [DeviceNotFound("none")] * 3 + [DeviceError("taken", why="busy")] * 3
+    left = list(nodes)
+
+    def find(_word: str) -> OutputInfo:
+        if errors:
+            raise errors.pop(0)
+        return INFO
+
+    camera = room.camera(find, lambda: left.pop(0))
+    camera.start()
+    wait_for(lambda: len(nodes[0].pictures) > 3)
+    nodes[0].error = DeviceError("gone", why="lost")
+    wait_for(lambda: len(nodes[1].pictures) > 3)
+    camera.close()
+    assert room.events == [
+        ("conference-lost", "camera"),
+        ("conference-lost", "camera"),
+        ("conference-live", "camera"),
+        ("conference-lost", "camera"),
+        ("conference-live", "camera"),
+    ]
+    assert nodes[0].closed.is_set()
+
+
+def test_a_node_that_takes_no_picture_any_more_is_not_called_live(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("recorder.features.conference.camera.TAKES_S", 0.05)
+    takes = threading.Event()
+
+    class Full(Node):
+        def write(self, data: memoryview) -> bool:
+            return super().write(data) and (takes.is_set() or len(self.pictures) < 5)
+
+    room, node = Room(ROOM, {"zoom"}), Full()
+    camera = room.camera(lambda _: INFO, lambda: node)
+    camera.start()
+    room.until(lambda: camera.line.reason == "stalled")
+    written = len(node.pictures)
+    room.until(lambda: len(node.pictures) > written + 5)  # is tried on, and told once
+    assert (camera.line.state, camera.line.reason) == ("waiting", "stalled")
+    takes.set()
+    room.until(lambda: camera.line.state == "live")
+    camera.close()
+    assert room.events == [("conference-live", "camera"), ("conference-lost", "camera"), ("conference-live", "camera")]
+
+
+def test_while_nobody_looks_hardly_anything_is_asked_of_the_recording() -> None:
+    room, node = Room(ROOM, {"zoom"}), Node()
+    node.is_looked_at = False
+    camera = room.camera(lambda _: INFO, lambda: node)
+    camera.start()
+    wait_for(lambda: camera.line.state == "idle")
+    podium = room.videos[1]
+    room.until(lambda: not podium.is_tapped)  # it has one for this second
+    node.is_looked_at = True
+    room.until(lambda: camera.line.state == "live")
+    wait_for(lambda: podium.is_tapped)
+    camera.close()
+
+
+def test_a_node_whose_driver_hangs_holds_up_neither_pictures_nor_the_end() -> None:
+    released, hangs = threading.Event(), threading.Event()
+
+    class Hanging(Node):
+        def write(self, data: memoryview) -> bool:
+            hangs.set()
+            return released.wait(60)
+
+    room, node = Room(ROOM, {"zoom"}), Hanging()
+    camera = room.camera(lambda _: INFO, lambda: node)
+    camera.start()
+    assert hangs.wait(60)
+    in_time(room.give_often)
+    in_time(camera.stop)
+    in_time(lambda: camera.close(0.1))
+    assert not node.closed.is_set()
+    assert not any(video.is_tapped for video in room.videos)
+    released.set()
+    assert node.closed.wait(60)
+
+
+# One input's picture, on its way to the conference
+
+
+def picture(level: int, size: tuple[int, int] = SIZE) -> av.VideoFrame:
+    frame = tagged(av.VideoFrame(*size, "yuv420p"), Matrix.BT709)
+    for plane, value in zip(plane_views(frame), (level, 128, 128), strict=True):
+        plane[:] = value
+    return frame
+
+
+def level(frame: av.VideoFrame | None) -> int:
+    assert frame is not None
+    return int(plane_views(frame)[0][0, 0])
+
+
+def made() -> tuple[NearInput, SimulatedClock, list[int]]:
+    clock, news = SimulatedClock(), list[int]()
+    tap = NearInput(Rig().video([], rate=THIRTY), clock, lambda: news.append(1))
+    tap.size = SIZE
+    return tap, clock, news
+
+
+def test_what_is_shown_stays_as_it_is_while_newer_ones_come() -> None:
+    tap, _, news = made()
+    given = picture(10)
+    tap.take(given)
+    shown = tap.newest()
+    for plane in plane_views(given):
+        plane[:] = 99  # the decoder's turn
+    for number in range(20, 40):
+        tap.take(picture(number))
+        assert level(shown) == 10
+    assert level(tap.newest()) == 39
+    assert tap.newest() is None
+    assert len(news) == 21
+
+
+def test_the_meaning_of_its_samples_and_its_size_go_with_a_picture() -> None:
+    tap, _, _ = made()
+    tap.take(picture(1))
+    first = tap.newest()
+    assert first is not None
+    assert (first.colorspace, first.width) == (Matrix.BT709, SIZE[0])
+    tap.take(picture(2, (128, 72)))
+    second = tap.newest()
+    assert second is not None
+    assert (second.width, second.height, level(second)) == (128, 72, 2)
+
+
+def test_nothing_is_copied_while_nothing_is_wanted_or_it_is_too_soon() -> None:
+    tap, clock, news = made()
+    tap.size = None
+    tap.take(picture(1))
+    assert news == []
+    tap.size, tap.every_s = SIZE, 1.0
+    tap.take(picture(2))
+    tap.take(picture(3))
+    assert (len(news), tap.wanted) == (1, None)
+    clock.advance_to(clock.now_ns() + NANOSECONDS)
+    assert tap.wanted == SIZE
+    tap.take(picture(4))
+    assert level(tap.newest()) == 4
+
+
+def test_a_copy_that_fails_costs_the_recording_nothing_and_is_told_to_the_conference() -> None:
+    tap, _, news = made()
+    tap.take(av.VideoFrame(64, 36, "gray"))  # no copy of ours has that form
+    assert isinstance(tap.failure, ValueError)
+    assert news == []
+
+
+@pytest.mark.parametrize(
+    ("program", "conference", "decoded"),
+    [
+        (None, (320, 180), None),  # all of it is needed anyway
+        ((160, 90), None, (160, 90)),
+        ((160, 90), (1280, 720), (1280, 720)),
+        ((480, 270), (320, 180), (480, 270)),
+    ],
+)
+def test_a_picture_is_decoded_as_large_as_whoever_shows_it_largest_needs_it(
+    program: tuple[int, int] | None, conference: tuple[int, int] | None, decoded: tuple[int, int] | None
+) -> None:
+    rig = Rig()
+    asked: list[object] = []
+
+    class Asked(Camera):
+        def decode(self, frame: object, within: object = None) -> av.VideoFrame:
+            asked.append(within)
+            return picture(50)
+
+    one: VideoInput = rig.video([], rate=THIRTY, camera=Asked())
+    one.tap = tap = NearInput(one, rig.clock, lambda: None)
+    tap.size, one.within = conference, program
+    assert one.is_tapped == (conference is not None)
+    one.take(rig.frame(0, 1))
+    assert asked == [decoded]
+    assert (tap.newest() is not None) == (conference is not None)

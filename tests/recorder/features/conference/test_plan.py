@@ -1,0 +1,193 @@
+"""What comes from the far side is decided before the session begins, and what nobody should do is refused."""
+
+import itertools
+import threading
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from capture.compose.layout import Layout
+from capture.source import AudioSource, VideoSource
+from capture.sources.kind import Chosen, ChosenSource
+from config.errors import UsageError
+from config.settings.layout_kinds import SINGLE
+from config.settings.layouts import BUILT_IN_LAYOUTS, LayoutSettings
+from config.settings.schema import Conference, Settings
+from devices.host.clock import SystemClock
+from devices.model.device import Device, DeviceKind
+from recorder.features.conference.plan import near_layouts, plan_conference
+from recorder.session.planning import plan_session
+from recorder.session.request import Asked
+
+NOTHING = cast("VideoSource", threading.Event())
+QUIET = cast("AudioSource", threading.Event())
+
+
+def chosen() -> Chosen:
+    camera = Device(id="046d:0825:CAM1", kind=DeviceKind.CAMERA, name="Webcam", role="podium")
+    monitor = Device(id="pulse:speakers.monitor", kind=DeviceKind.MICROPHONE, name="What this computer plays (Analog)")
+    return Chosen(
+        pictures=[
+            ChosenSource("podium", NOTHING, camera.id, device=camera),
+            ChosenSource("X11 screen :0", NOTHING, "screen::0+0,0,640x360"),
+        ],
+        sounds=[
+            ChosenSource("room", QUIET, "room"),
+            ChosenSource(monitor.name, QUIET, monitor.id, device=monitor),
+        ],
+    )
+
+
+SCREEN, PLAYED = "X11 screen :0", "What this computer plays (Analog)"
+
+
+@pytest.mark.parametrize(
+    ("far", "near", "pictures", "sounds"),
+    [
+        ((), (), {SCREEN}, {PLAYED}),  # what may be the far side is, as long as nobody says that it is not
+        (("Podium",), (), {"podium", SCREEN}, {PLAYED}),
+        (("046d:0825:cam1", "ROOM"), (), {"podium", SCREEN}, {"room", PLAYED}),
+        ((), ("screen",), set(), {PLAYED}),
+        ((), ("screen::0+0,0,640x360",), set(), {PLAYED}),
+        ((), ("Pulse:speakers.monitor",), {SCREEN}, set()),
+        ((), ("what this computer plays (analog)", "screen"), set(), set()),
+        (("screen", "pulse:speakers.monitor"), ("screen", PLAYED), {SCREEN}, {PLAYED}),  # far_side stands
+    ],
+)
+def test_the_far_side_is_what_is_named_so_and_screens_and_monitors_that_are_not_named_as_near(
+    far: tuple[str, ...], near: tuple[str, ...], pictures: set[str], sounds: set[str]
+) -> None:
+    plan = plan_conference(Conference(far_side=far, near_side=near), BUILT_IN_LAYOUTS, chosen())
+    assert (set(plan.far_pictures), set(plan.far_sounds)) == (pictures, sounds)
+
+
+def test_a_camera_whose_role_begins_like_a_screen_is_none() -> None:
+    sources = chosen()
+    camera = Device(id="1-2", kind=DeviceKind.CAMERA, name="Webcam", role="screen-side")
+    sources.pictures.append(ChosenSource("screen-side", NOTHING, "screen-side", device=camera))
+    assert plan_conference(Conference(), BUILT_IN_LAYOUTS, sources).far_pictures == {SCREEN}
+
+
+def test_a_name_that_means_nothing_is_told() -> None:
+    sources = chosen()
+    settings = Conference(far_side=("scren", "screen", PLAYED), near_side=("spekers",))
+    plan_conference(settings, BUILT_IN_LAYOUTS, sources)
+    assert sources.notes == [
+        "Conference: far_side names scren, which is no input of this session",
+        "Conference: near_side names spekers, which is no input of this session",
+    ]
+
+
+def test_what_is_kept_away_although_nobody_has_said_so_is_told_with_the_setting_that_sends_it() -> None:
+    sources = chosen()
+    plan_conference(Conference(), BUILT_IN_LAYOUTS, sources)
+    why = "is not sent there, since it may be the far side"
+    assert sources.notes == [
+        f'Conference: {SCREEN} {why}; near_side = ["screen"] in [conference] sends it',
+        f'Conference: {PLAYED} {why}; near_side = ["pulse:speakers.monitor"] in [conference] sends it',
+    ]
+    sources = chosen()
+    plan_conference(Conference(near_side=("screen",), far_side=(PLAYED,)), BUILT_IN_LAYOUTS, sources)
+    assert sources.notes == []
+
+
+def test_a_layout_that_there_is_not_or_that_names_no_input_is_refused() -> None:
+    with pytest.raises(UsageError, match='no layout "pap"'):
+        plan_conference(Conference(layout="pap"), BUILT_IN_LAYOUTS, chosen())
+    layouts = {"x": LayoutSettings(kind="single", show=("document",))}
+    with pytest.raises(UsageError, match='shows "document"'):
+        plan_conference(Conference(layout="x"), layouts, chosen())
+
+
+def test_its_own_output_is_no_source_of_a_conference() -> None:
+    sources = chosen()
+    sources.pictures.append(ChosenSource("Liput", NOTHING, "/dev/video10"))
+    with pytest.raises(UsageError, match="Liput is where the conference goes to"):
+        plan_conference(Conference(), BUILT_IN_LAYOUTS, sources)
+    sources = chosen()
+    sources.sounds.append(ChosenSource("Liput", QUIET, "pulse:liput_microphone"))
+    with pytest.raises(UsageError, match="where the conference goes to"):
+        plan_conference(Conference(camera=""), BUILT_IN_LAYOUTS, sources)
+
+
+@pytest.mark.parametrize(
+    ("always", "asked", "expected"),
+    [(False, None, False), (True, None, True), (True, False, False), (False, True, True)],
+)
+def test_a_session_has_one_if_it_is_asked_for_or_always(
+    always: bool, asked: bool | None, expected: bool, tmp_path: Path
+) -> None:
+    settings = Settings(conference=Conference(always=always))
+    wish = Asked(title="Rapat", videos=("synthetic",), conference=asked, reserve=1, archive=tmp_path)
+    plan = plan_session(wish, settings, SystemClock()).plan
+    assert (plan.conference is not None) is expected
+
+
+def test_as_fast_as_it_goes_there_is_none(tmp_path: Path) -> None:
+    fast = Asked(title="Rapat", videos=("synthetic",), live=False, reserve=1, archive=tmp_path, conference=True)
+    with pytest.raises(UsageError, match="as time passes"):
+        plan_session(fast, Settings(), SystemClock())
+    usual = Asked(title="Rapat", videos=("synthetic",), live=False, reserve=1, archive=tmp_path)
+    assert plan_session(usual, Settings(conference=Conference(always=True)), SystemClock()).plan.conference is None
+
+
+@pytest.mark.parametrize(("asked", "unattended"), [(None, False), (True, True)])
+def test_settings_of_a_conference_that_nobody_asked_for_just_now_keep_no_session_from_recording(
+    asked: bool | None, unattended: bool, tmp_path: Path
+) -> None:
+    settings = Settings(conference=Conference(always=True, layout="pap"))
+    wish = Asked(title="Rapat", videos=("synthetic",), conference=asked, reserve=1, archive=tmp_path)
+    planned = plan_session(wish, settings, SystemClock(), unattended=unattended)
+    assert planned.plan.conference is None
+    assert planned.no_conference
+    assert 'no layout "pap"' in planned.no_conference.message
+
+
+def test_a_conference_that_is_asked_for_and_cannot_be_is_refused(tmp_path: Path) -> None:
+    wish = Asked(title="Rapat", videos=("synthetic",), conference=True, reserve=1, archive=tmp_path)
+    with pytest.raises(UsageError, match='no layout "pap"'):
+        plan_session(wish, Settings(conference=Conference(layout="pap")), SystemClock())
+
+
+# The layouts that are left for what is near
+
+INPUTS = ["slides", "zoom", "podium"]
+
+
+def shown(settings: LayoutSettings, far: set[str]) -> list[str]:
+    layouts = near_layouts({"one": settings}, INPUTS, far)
+    return Layout("one", layouts["one"]).shown([name for name in INPUTS if name not in far])
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        (LayoutSettings(kind="single", show=("zoom",)), ["slides"]),  # only the far side: the first that is near
+        (LayoutSettings(kind="single", show=("podium",)), ["podium"]),
+        (LayoutSettings(kind="single", show=("2",)), ["slides"]),  # numbers count all inputs of the session
+        (LayoutSettings(kind="single", show=("3",)), ["podium"]),
+        (LayoutSettings(kind="pip", show=("zoom", "podium")), ["podium", "slides"]),
+        (LayoutSettings(kind="side-by-side"), ["slides", "podium"]),
+        (LayoutSettings(kind="side-by-side", show=("podium", "zoom")), ["podium"]),
+    ],
+)
+def test_the_places_of_the_far_side_go_to_the_next_that_is_near(settings: LayoutSettings, expected: list[str]) -> None:
+    assert shown(settings, {"zoom"}) == expected
+
+
+def test_no_layout_of_any_kind_shows_the_far_side() -> None:
+    kinds = BUILT_IN_LAYOUTS.values()
+    orders = [(), *itertools.permutations(INPUTS, 1), *itertools.permutations(INPUTS, 2)]
+    fars = [set(some) for count in (1, 2) for some in itertools.combinations(INPUTS, count)]
+    for settings, show, far in itertools.product(kinds, orders, fars):
+        if settings.kind == SINGLE and len(show) > 1:
+            continue
+        found = shown(LayoutSettings(kind=settings.kind, show=show), far)
+        assert found
+        assert not set(found) & far
+
+
+def test_a_layout_for_another_session_is_left_out_and_single_is_always_there() -> None:
+    layouts = {"rapat": LayoutSettings(kind="single", show=("document-camera",))}
+    assert near_layouts(layouts, INPUTS, {"zoom"}) == {SINGLE: LayoutSettings(kind=SINGLE)}

@@ -1,0 +1,253 @@
+"""A damaged package is whole again from a copy that was read first; the damaged one is kept, whenever a kill comes."""
+
+import os
+import shutil
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from config.errors import CopyError, StorageError
+from recorder.archive.archive import Archive
+from recorder.disk.durable import Disk
+from recorder.features.copies import inspecting
+from recorder.features.copies.reasons import CopyReason
+from recorder.features.copies.restoring import DAMAGED, Restored, Restorer
+from recorder.package import bag
+from recorder.package.manifest import Package
+from recorder.package.verification import verify
+from recorder.package.work import RECORDING_FILE, REQUEST_FILE
+from tests.support import archives, copies
+from tests.support.copies import EXTRA, Place
+from tests.support.errors import because
+from tests.support.killed_restorer import NO_EXCHANGE, repair
+
+pytestmark = pytest.mark.server
+PROJECT = Path(__file__).parents[4]
+
+DAMAGES: dict[str, Callable[[Path], object]] = {
+    "a bit of the media": lambda folder: copies.flip(folder / EXTRA, 5_000_000),
+    "the media cut off": lambda folder: os.truncate(folder / EXTRA, 1000),
+    "the media gone": lambda folder: (folder / EXTRA).unlink(),
+    "an empty file": lambda folder: os.truncate(folder / "data/poster.jpg", 0),
+    "a bit of the description": lambda folder: copies.flip(folder / RECORDING_FILE, 20),
+    "a bit of the manifest": lambda folder: copies.flip(folder / bag.MANIFEST_FILE, 3),
+    "a bit of the manifest of manifests": lambda folder: copies.flip(folder / bag.TAG_MANIFEST_FILE, 3),
+    "the manifest of manifests gone": lambda folder: (folder / bag.TAG_MANIFEST_FILE).unlink(),
+    "a file too many": lambda folder: (folder / "data/baru.txt").write_text("?"),
+    "a link out": lambda folder: (folder / "data/keluar").symlink_to("/etc/passwd"),
+}
+
+
+def restore(archive: Archive, package: Package, place: Place, disk: Disk | None = None) -> Restored:
+    restorer = Restorer(archive.root, disk or Disk(), lambda: archives.STARTED)
+    restorer.settle()
+    with place.opened() as target:
+        return restorer.restore(copies.place_of(package), target, verify(package.folder))
+
+
+@pytest.fixture
+def nas(tmp_path: Path) -> Place:
+    return copies.folder_place(tmp_path / "nas")
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_whatever_is_damaged_is_whole_again_and_the_damaged_one_is_kept(
+    damage: str, archive: Archive, large: Package, nas: Place
+) -> None:
+    copies.copy(large, nas)
+    DAMAGES[damage](large.folder)
+    before = snapshot(large.folder)
+    inode = (large.folder / "data/media/program.mp4").stat().st_ino
+    restored = restore(archive, large, nas)
+    assert verify(large.folder) == []
+    archives.validate_bag(large.folder)
+    assert restored.kept
+    assert restored.kept.parent == archive.root / DAMAGED
+    assert snapshot(restored.kept) == before
+    assert (large.folder / "data/media/program.mp4").stat().st_ino == inode, "what was right is the same file"
+    assert [package.id for package in archive.list()] == [large.id]
+    if EXTRA not in restored.fetched:
+        assert sum((large.folder / path).stat().st_size for path in restored.fetched) < 100_000
+
+
+def snapshot(folder: Path) -> dict[str, bytes | str]:
+    """Return everything in a folder: contents of files, where links point."""
+    found = [path for path in sorted(folder.rglob("*")) if path.is_symlink() or path.is_file()]
+    return {
+        str(path.relative_to(folder)): str(path.readlink()) if path.is_symlink() else path.read_bytes()
+        for path in found
+    }
+
+
+def test_a_package_is_restored_from_every_kind_of_place(archive: Archive, large: Package, place: Place) -> None:
+    copies.copy(large, place)
+    copies.flip(large.folder / EXTRA, 5_000_000)
+    assert restore(archive, large, place).fetched == (EXTRA,)
+    assert verify(large.folder) == []
+
+
+def test_a_copy_that_is_damaged_itself_is_not_used(archive: Archive, large: Package, nas: Place) -> None:
+    copies.copy(large, nas)
+    assert nas.folder
+    copies.flip(nas.folder / copies.place_of(large) / "data/poster.jpg")
+    copies.flip(large.folder / EXTRA, 5_000_000)
+    before = snapshot(large.folder)
+    with pytest.raises(CopyError) as caught:
+        restore(archive, large, nas)
+    assert caught.value.reason == CopyReason.DAMAGED_THERE
+    assert snapshot(large.folder) == before
+    assert not (archive.root / DAMAGED).exists()
+
+
+def test_a_correction_that_was_not_copied_yet_stays_when_only_media_are_damaged(
+    archive: Archive, large: Package, nas: Place
+) -> None:
+    copies.copy(large, nas)
+    copies.retitle(large, "Judul yang benar")
+    copies.flip(large.folder / EXTRA, 5_000_000)
+    restored = restore(archive, large, nas)
+    assert (restored.fetched, restored.of_copy) == ((EXTRA,), False)
+    assert archive.list()[0].title == "Judul yang benar"
+
+
+def test_a_description_that_is_damaged_comes_from_the_copy_and_that_is_said(
+    archive: Archive, large: Package, nas: Place
+) -> None:
+    copies.copy(large, nas)
+    copies.retitle(large, "Judul yang benar")
+    copies.flip(large.folder / RECORDING_FILE, 20)
+    restored = restore(archive, large, nas)
+    assert restored.of_copy
+    assert archive.list()[0].title == "Rapat Besar"
+    assert restored.kept
+
+
+def test_a_package_that_is_not_here_at_all_is_fetched(archive: Archive, large: Package, nas: Place) -> None:
+    copies.copy(large, nas)
+    large.folder.rename(archive.root / "dipindahkan")
+    with nas.opened() as target:
+        place = inspecting.find_place(target, large.id)
+        restored = Restorer(archive.root, Disk(), lambda: archives.STARTED).restore(place, target, [])
+    assert restored.kept is None
+    assert verify(large.folder) == []
+    assert [package.id for package in archive.list()] == [large.id]
+
+
+def test_what_the_next_session_needs_is_not_filled(
+    archive: Archive, large: Package, nas: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copies.copy(large, nas)
+    large.folder.rename(archive.root / "dipindahkan")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=10_000_000))
+    for reserve, fits in ((6_000_000, False), (4_000_000, True)):
+        restorer = Restorer(archive.root, Disk(), lambda: archives.STARTED, reserve_bytes=reserve)
+        with nas.opened() as target:
+            if not fits:
+                with pytest.raises(StorageError, check=because("full")):
+                    restorer.restore(copies.place_of(large), target, [])
+                assert not list(large.folder.parent.iterdir())
+            else:
+                restorer.restore(copies.place_of(large), target, [])
+    assert verify(large.folder) == []
+
+
+def test_letters_are_for_nobody_else_there_and_when_they_come_back(
+    archive: Archive, program: Path, place: Place
+) -> None:
+    with archives.recorded(archive, program) as work:
+        (work.path / "data/surat").mkdir()
+        (work.path / "data/surat/surat-1.pdf").write_bytes(b"dari dan tentang orang")
+        (work.path / "data/surat/surat-1.pdf").chmod(0o600)
+        (work.path / REQUEST_FILE).write_text("{}")
+        (work.path / REQUEST_FILE).chmod(0o600)
+        package = archive.seal(work, archives.FACTS)
+    copies.copy(package, place)
+    private = [path for path, mode in modes(package.folder).items() if mode == 0o600]
+    assert {"data/surat/surat-1.pdf", REQUEST_FILE} <= set(private)
+    if place.folder:
+        there = modes(place.folder / copies.place_of(package))
+        assert {there[path] for path in private} == {0o600}
+    package.folder.rename(archive.root / "dipindahkan")
+    with place.opened() as target:
+        Restorer(archive.root, Disk(), lambda: archives.STARTED).restore(copies.place_of(package), target, [])
+    back = modes(package.folder)
+    assert {back[path] for path in private} == {0o600}
+    assert back["data/media/program.mp4"] & 0o400
+
+
+def modes(folder: Path) -> dict[str, int]:
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): stat.S_IMODE(path.stat().st_mode) for path in files}
+
+
+HOSTILE: dict[str, Callable[[Path], object]] = {
+    "a path out of the package": lambda copy: copies.rewrite(
+        copy, bag.MANIFEST_FILE, lambda content: content + b"%064x  data/../../../../keluar.txt\n" % 0
+    ),
+    "an absolute path": lambda copy: copies.rewrite(
+        copy, bag.TAG_MANIFEST_FILE, lambda content: content + b"%064x  /tmp/keluar.txt\n" % 0
+    ),
+    "a link out of the package": lambda copy: (copy / "data/keluar").symlink_to("/etc"),
+    "a file instead of which there is a link": lambda copy: link_instead(copy / "data/poster.jpg"),
+}
+
+
+def link_instead(path: Path) -> None:
+    path.unlink()
+    path.symlink_to("/etc/passwd")
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+def test_a_copy_that_reaches_out_is_not_taken(
+    hostile: str, archive: Archive, package: Package, nas: Place, tmp_path: Path
+) -> None:
+    copies.copy(package, nas)
+    HOSTILE[hostile](tmp_path / "nas" / copies.place_of(package))
+    package.folder.rename(tmp_path / "dipindahkan")
+    before = sorted(tmp_path.rglob("*"))
+    with nas.opened() as target, pytest.raises(CopyError) as caught:
+        Restorer(archive.root, Disk(), lambda: archives.STARTED).restore(copies.place_of(package), target, [])
+    assert caught.value.reason == CopyReason.DAMAGED_THERE
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_hidden_folders_and_names_that_change_a_terminal_are_no_packages(
+    package: Package, nas: Place, tmp_path: Path
+) -> None:
+    copies.copy(package, nas)
+    for name in ("\x1b[31mmerah", "merah\n", ".tersembunyi"):
+        (tmp_path / "nas/2026/11" / name / "data").mkdir(parents=True)
+        (tmp_path / "nas/2026/11" / name / bag.TAG_MANIFEST_FILE).touch()
+    with nas.opened() as target:
+        assert [each.id for each in inspecting.packages_at(target)] == [package.id]
+
+
+@pytest.mark.parametrize("exchanges", [True, False])
+def test_a_kill_before_every_step_of_a_repair_costs_only_time(tmp_path: Path, program: Path, exchanges: bool) -> None:
+    """The damaged package or the whole one is there at every moment, and in the end one whole and one damaged."""
+    package = archives.seal_one(archives.archive_at(tmp_path / "asal"), program)
+    nas = copies.folder_place(tmp_path / "nas")
+    copies.copy(package, nas)
+    copies.flip(package.folder / "data/media/program.mp4", 500)
+    before = snapshot(package.folder)
+    words = [sys.executable, "-m", "tests.support.killed_restorer", tmp_path, copies.place_of(package), nas.folder]
+    environment = {**os.environ, NO_EXCHANGE: "" if exchanges else "1"}
+    subprocess.run(list(map(str, words)), cwd=PROJECT, check=True, timeout=60, env=environment)
+    roots = sorted((path for path in tmp_path.iterdir() if path.name.isdigit()), key=lambda path: int(path.name))
+    assert len(roots) > 15
+    for root in roots:
+        archive = archives.archive_at(root)
+        if exchanges:
+            (found,) = archive.list()
+            assert [problem.file for problem in verify(found.folder)] in ([], ["data/media/program.mp4"])
+        repair(root, copies.place_of(package), tmp_path / "nas", 10_000)
+        (found,) = archive.list()
+        assert verify(found.folder) == []
+        (kept,) = (root / DAMAGED).iterdir()
+        assert snapshot(kept) == before
+        assert not list(found.folder.parent.glob(".*"))

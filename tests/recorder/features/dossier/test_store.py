@@ -1,0 +1,338 @@
+"""Dossiers on the disk: whole whatever happens, private, readable without Liput, found by what people call them."""
+
+import json
+import os
+import pwd
+import stat
+import subprocess
+import sys
+import threading
+from datetime import UTC, timedelta
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from config.errors import DossierError, StorageError, UsageError
+from recorder.disk.durable import Disk
+from recorder.features.dossier.papers import LETTERS
+from recorder.features.dossier.store import EVENTS_FILE, REQUEST_FILE, TEXT_FILE, Dossier, Dossiers, amended
+from recorder.package.request import RecordedSession
+from tests.support import dossiers
+from tests.support.dossiers import ID, PDF, RECEIVED, UUID, at, made
+from tests.support.errors import because
+
+PROJECT = Path(__file__).parents[4]
+LATER = RECEIVED + timedelta(hours=1)
+
+
+def test_a_dossier_is_plain_files_that_nobody_else_can_read(tmp_path: Path) -> None:
+    os.umask(old := os.umask(0))
+    os.umask(0)  # whatever the umask lets through
+    try:
+        dossier = made(tmp_path / "permohonan", tmp_path)
+    finally:
+        os.umask(old)
+    modes = {
+        path.relative_to(tmp_path).as_posix(): stat.S_IMODE(path.stat().st_mode)
+        for path in (dossier.folder.parent, *dossier.folder.parent.rglob("*"))
+    }
+    assert {mode for path, mode in modes.items() if (tmp_path / path).is_dir()} == {0o700}
+    assert {mode for path, mode in modes.items() if (tmp_path / path).is_file()} == {0o600}
+    known = json.loads((dossier.folder / REQUEST_FILE).read_text())
+    assert (known["applicant"], known["letters"][0]["file"]) == ("Dr. Siti Aminah", "surat/permohonan-1.pdf")
+    assert (dossier.folder / known["letters"][0]["file"]).read_bytes() == PDF
+    text = (dossier.folder / TEXT_FILE).read_text()
+    assert "Pemohon / Applicant" in text
+    assert "Dr. Siti Aminah" in text
+    assert "berjalan / under way, batas / due 2026-11-24 08:00" in text
+    events = [json.loads(line) for line in (dossier.folder / EVENTS_FILE).read_text().splitlines()]
+    assert [event["kind"] for event in events] == ["created"]
+
+
+def test_every_change_is_kept_with_who_and_when_and_what_was_there_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.setenv(name, "rektor")  # whoever says so need not be
+    dossier = made(tmp_path / "permohonan", tmp_path)
+    dossier.change(lambda request: amended(request, LATER, "edited", place="Aula 2", note="direnovasi"))
+    last = dossier.read().history[-1]
+    assert (last.kind, last.at, last.note) == ("edited", LATER, "direnovasi")
+    assert last.who == f"{pwd.getpwuid(os.getuid()).pw_name}@{os.uname().nodename}"
+    assert last.fields["place"].before == "Aula"
+    assert last.fields["place"].after == "Aula 2"
+    assert len((dossier.folder / EVENTS_FILE).read_text().splitlines()) == 2
+    dossier.change(lambda request: amended(request, LATER, "assigned", staff=("Budi", "Sari")))
+    text = (dossier.folder / TEXT_FILE).read_text()
+    assert f"{last.who}, direnovasi, Tempat / Place: Aula -> Aula 2\n" in text
+    assert f"{last.who}, Petugas / Staff: - -> Budi + Sari\n" in text
+    assert "2. WR III mendisposisikan kepada Kepala BPKH: 2 jam / WR III -> Kepala BPKH passes it on: 2 h" in text
+
+
+def test_the_text_has_all_times_in_the_offices_zone_and_says_when_that_was_so(tmp_path: Path) -> None:
+    """Whoever seals a session may run in UTC; the paper says WIB."""
+    dossier = made(tmp_path / "permohonan", tmp_path)
+    started = at("2026-12-01 09:00").astimezone(UTC)
+    recorded = RecordedSession(
+        package="2026-12-01_0900_rapat-senat_77b0c2e1", uuid="77b0c2e1", path="/arsip/x", title="Rapat Senat",
+        started_at=started, ended_at=started + timedelta(hours=2), archived_at=started + timedelta(hours=3),
+        ready=True,
+    )  # fmt: skip
+    noted_at = recorded.ended_at + timedelta(hours=1)
+    dossier.change(lambda request: amended(request, noted_at, "archived", recordings=(recorded,)))
+    lines = (dossier.folder / TEXT_FILE).read_text().splitlines()
+    told = {label.strip(): value for label, value in ((line[:38], line[38:]) for line in lines)}
+    assert told["Status / State"] == "terbuka / open"
+    assert told["Rekaman / Recording"] == (
+        "2026-12-01 09:00 - 11:00 2026-12-01_0900_rapat-senat_77b0c2e1 (pemeriksaan: siap / check: ready)"
+    )
+    assert told["Semua waktu dalam / All times in"] == "WIB"
+    assert "WAKTU BAKU, keadaan 2026-12-01 12:00 / STANDARD TIMES, as of 2026-12-01 12:00" in lines
+    assert any("selesai / done 2026-12-01 11:00" in line for line in lines)
+    assert lines[-1].startswith("2026-12-01 12:00  diarsipkan / archived ")
+
+
+def written(path: Path) -> tuple[int, int, int]:
+    """Return what is another after each writing, and not after reading."""
+    found = path.stat()
+    return found.st_ino, found.st_mtime_ns, found.st_ctime_ns
+
+
+def test_what_changes_nothing_is_not_written(tmp_path: Path) -> None:
+    dossier = made(tmp_path / "permohonan", tmp_path)
+    before = written(dossier.folder / REQUEST_FILE)
+    dossier.change(lambda request: amended(request, LATER, "edited", place="Aula"))
+    assert written(dossier.folder / REQUEST_FILE) == before
+
+
+def test_a_paper_is_kept_once_and_never_in_place_of_another(tmp_path: Path) -> None:
+    dossier = made(tmp_path / "permohonan", tmp_path)
+    (dossier.folder / LETTERS / "permohonan-2.pdf").write_bytes(b"put there by hand")
+    other = dossiers.paper(tmp_path, "lain.pdf", PDF + b"\n")
+    letters = dossier.keep([dossiers.paper(tmp_path), other], "request", dossier.read().letters, LATER)
+    assert [letter.file for letter in letters] == ["surat/permohonan-3.pdf"]
+    assert (dossier.folder / LETTERS / "permohonan-2.pdf").read_bytes() == b"put there by hand"
+
+
+@pytest.mark.parametrize("left", [None, b"", PDF + b"x"])
+def test_a_paper_that_is_damaged_or_gone_is_put_back_when_it_is_attached_again(
+    tmp_path: Path, left: bytes | None
+) -> None:
+    dossier = made(tmp_path / "permohonan", tmp_path)
+    letter = dossier.folder / dossier.read().letters[0].file
+    letter.unlink()
+    if left is not None:
+        letter.write_bytes(left)
+    assert dossier.keep([dossiers.paper(tmp_path)], "request", dossier.read().letters, LATER) == ()
+    assert letter.read_bytes() == PDF
+    assert [path.name for path in letter.parent.iterdir()] == [letter.name]
+
+
+def test_changes_of_many_at_once_are_all_kept(tmp_path: Path) -> None:
+    dossier = made(tmp_path / "permohonan", tmp_path)
+
+    def add(name: str) -> None:
+        for number in range(10):
+            Dossier(dossier.folder).change(
+                lambda request, number=number: amended(  # type: ignore[misc] # mypy knows no default of a lambda
+                    request, LATER, "assigned", staff=(*request.staff, f"{name}-{number}")
+                )
+            )
+
+    threads = [threading.Thread(target=add, args=(name,)) for name in "abcd"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(dossier.read().staff)) == 40
+    assert len(dossier.read().history) == 41
+
+
+def test_of_those_who_enter_one_letter_at_the_same_time_one_does(tmp_path: Path) -> None:
+    said: list[str] = []
+    there = threading.Barrier(4)
+
+    def enter(digit: str) -> None:
+        request = dossiers.request(id=f"2026-11-23_rapat_{digit * 8}", uuid=digit * 8)
+        there.wait()
+        try:
+            said.append(Dossiers(tmp_path / "permohonan").add(request, [], RECEIVED, may_repeat=False).id)
+        except UsageError as error:
+            said.append(error.message)
+
+    threads = [threading.Thread(target=enter, args=(digit,)) for digit in "1234"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    (kept,) = Dossiers(tmp_path / "permohonan").ids()
+    assert sorted(said) == sorted([kept, *[f"the request {kept} has the letter number 123/UN1/2026 already"] * 3])
+
+
+def test_what_another_finishes_meanwhile_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the file system has no locks: it was listed half made, and is gone when it is looked at."""
+    gone = tmp_path / "permohonan" / ".2026-11-23_lain_00000000.new"
+    monkeypatch.setattr(Path, "glob", lambda self, pattern: [gone])
+    assert made(tmp_path / "permohonan", tmp_path).read().id == ID
+
+
+def test_the_folders_above_are_on_the_disk_before_a_dossier_is(tmp_path: Path) -> None:
+    """A power cut must not take the letter with a folder that nobody brought onto the disk."""
+    steps: list[tuple[str, Path]] = []
+    root = tmp_path / "arsip" / "biro" / "permohonan"
+    Dossier(root / ID, Disk(lambda step, path: steps.append((step, path)))).make(dossiers.request(), [], RECEIVED)
+    synced = [path for step, path in steps if step == "sync"]
+    assert synced[:3] == [tmp_path, tmp_path / "arsip", tmp_path / "arsip" / "biro"]
+    assert synced[-2:] == [root, root]
+    assert stat.S_IMODE(root.stat().st_mode) == 0o700
+
+
+# A kill at any moment
+
+
+def kill_at_every_step(root: Path, until: str) -> list[Path]:
+    command = [sys.executable, "-m", "tests.support.killed_clerk", str(root), until]
+    environment = {**os.environ, "PYTHONWARNINGS": "error"}
+    subprocess.run(command, check=True, timeout=100, cwd=PROJECT, env=environment)
+    return sorted(root.iterdir(), key=lambda path: int(path.name))
+
+
+def test_a_kill_while_a_dossier_is_made_leaves_all_of_it_or_nothing(tmp_path: Path) -> None:
+    roots = kill_at_every_step(tmp_path, "make")
+    assert len(roots) > 10
+    counts = []
+    for root in roots:
+        found, damaged = Dossiers(root / "permohonan").read()
+        assert not damaged
+        counts.append(len(found))
+        for request in found:
+            assert (root / "permohonan" / ID / request.letters[0].file).read_bytes() == PDF
+    assert counts == sorted(counts)
+    assert counts[-1] == 1
+    assert counts[0] == 0
+
+
+def test_a_kill_while_a_dossier_is_changed_leaves_it_as_it_was_or_as_it_should_be(tmp_path: Path) -> None:
+    roots = kill_at_every_step(tmp_path, "change")
+    assert len(roots) > 10
+    counts = []
+    for root in roots:
+        dossier = Dossiers(root / "permohonan").dossier(ID)
+        request = dossier.read()
+        counts.append(len(request.letters))
+        for letter in request.letters:
+            assert (dossier.folder / letter.file).stat().st_size == letter.bytes
+        dossier.change(lambda request: amended(request, LATER, "edited", place="Aula 2"))
+        lines = (dossier.folder / EVENTS_FILE).read_text().splitlines()
+        assert len(lines) == len(request.history) + 1, "the next change makes up for what a kill came before"
+        assert not list(dossier.folder.rglob(".*.part"))
+    assert counts == sorted(counts)
+    assert (counts[0], counts[-1]) == (1, 2)
+
+
+def test_what_a_kill_left_half_made_goes_in_time(tmp_path: Path) -> None:
+    left = tmp_path / "permohonan" / ".2026-11-23_lama_00000000.new"
+    (left / LETTERS).mkdir(parents=True)
+    day_before = (RECEIVED - timedelta(days=1)).timestamp()
+    os.utime(left, (day_before, day_before))
+    made(tmp_path / "permohonan", tmp_path)
+    assert Dossiers(tmp_path / "permohonan").ids() == [ID]
+    assert not left.exists()
+
+
+def test_a_dossier_that_cannot_be_written_is_an_error_and_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "permohonan").write_text("a file")
+    with pytest.raises(StorageError):
+        made(tmp_path / "permohonan", tmp_path)
+    assert (tmp_path / "permohonan").read_text() == "a file"
+
+
+# Finding
+
+
+def test_a_request_is_found_by_what_people_call_it(tmp_path: Path) -> None:
+    dossier = made(tmp_path / "permohonan", tmp_path)
+    all_of_them = Dossiers(tmp_path / "permohonan")
+    for key in (ID, ID.upper(), "2026-11-23", UUID, "3f2a", "123/UN1/2026", " 123/un1 /2026 ", str(dossier.folder)):
+        assert all_of_them.find(key).folder == dossier.folder, key
+
+
+@pytest.mark.parametrize("key", ["", " ", "wisuda", "3f2b", "../etc", "123/UN1", ".", "a" * 300 + "/b"])
+def test_what_means_no_request_is_an_error(tmp_path: Path, key: str) -> None:
+    made(tmp_path / "permohonan", tmp_path)
+    with pytest.raises(DossierError, match="is called", check=because("missing")) as caught:
+        Dossiers(tmp_path / "permohonan").find(key)
+    assert len(caught.value.message) < 300
+
+
+def test_what_means_several_is_an_error_that_names_them(tmp_path: Path) -> None:
+    first = made(tmp_path / "permohonan", tmp_path)
+    other = Dossiers(first.folder.parent).dossier("2026-11-23_wisuda_77b0c2e1")
+    other.make(dossiers.request(id=other.id, uuid="77b0c2e1", event="Wisuda"), [], RECEIVED)
+    for key in ("2026-11-23", "123/UN1/2026"):
+        with pytest.raises(DossierError, match="means 2 requests", check=because("missing")) as caught:
+            Dossiers(first.folder.parent).find(key)
+        assert other.id in caught.value.message
+    with pytest.raises(DossierError, check=because("missing")) as caught:
+        Dossiers(first.folder.parent).find("Rapat")
+    assert ID in caught.value.hint
+
+
+def test_a_damaged_dossier_is_told_and_hides_no_other(tmp_path: Path) -> None:
+    first = made(tmp_path / "permohonan", tmp_path)
+    broken = first.folder.with_name("2026-11-24_rusak_00000000")
+    broken.mkdir()
+    (broken / REQUEST_FILE).write_text('{"id": 1')
+    (first.folder.parent / "catatan").mkdir()  # somebody's own
+    found, damaged = Dossiers(first.folder.parent).read()
+    assert ([each.id for each in found], list(damaged)) == ([first.id], [broken.name])
+    with pytest.raises(DossierError, match="is not what Liput has written"):
+        Dossier(broken).read()
+
+
+@pytest.mark.parametrize(
+    ("written", "instead"),
+    [
+        ('"received_at": "2026-11-23T08:00:00+07:00"', '"received_at": "9999-12-31T23:00:00-07:00"'),
+        ('"received_at": "2026-11-23T08:00:00+07:00"', '"received_at": "2026-11-23T08:00:00"'),
+        ('"roles": [', '"roles": [], "_": ['),
+        ('"state": "open"', '"state": "hilang"'),
+        ('"days": 1', '"days": 10000000'),
+        ('"at": "2026-11-23T08:05:00+07:00"', '"at": "0001-01-01T00:00:00+07:00"'),
+        pytest.param(
+            '"fields": {', '"fields": {"x": {"before": ' + "[" * 200_000 + "]" * 200_000 + ', "after": 0}, ', id="deep"
+        ),
+    ],
+)
+def test_what_somebody_wrote_into_it_by_hand_is_read_or_refused(tmp_path: Path, written: str, instead: str) -> None:
+    dossier = made(tmp_path / "permohonan", tmp_path)
+    text = (dossier.folder / REQUEST_FILE).read_text()
+    assert written in text
+    (dossier.folder / REQUEST_FILE).write_text(text.replace(written, instead))
+    with pytest.raises(DossierError, match="is not what Liput has written"):
+        dossier.read()
+
+
+def test_without_dossiers_there_are_none(tmp_path: Path) -> None:
+    assert Dossiers(tmp_path / "permohonan").read() == ([], {})
+
+
+def test_a_package_that_was_being_sealed_counts_once_it_is_there(tmp_path: Path) -> None:
+    """The note that it was sealed is lost when the recorder is killed right after the rename."""
+    dossier = made(tmp_path / "permohonan", tmp_path)
+    package = tmp_path / "2026-11-24_0900_rapat-senat_77b0c2e1"
+    note = RecordedSession(
+        package=package.name,
+        uuid="77b0c2e1",
+        path=str(package),
+        title="Rapat Senat",
+        started_at=RECEIVED,
+        ended_at=LATER,
+    )
+    dossier.change(lambda request: amended(request, LATER, "recorded", recordings=(note,)))
+    assert dossier.read().recordings[0].archived_at is None
+    package.mkdir()
+    (package / "tagmanifest-sha256.txt").touch()
+    os.utime(package / "tagmanifest-sha256.txt", (LATER.timestamp(), LATER.timestamp()))
+    assert dossier.read().recordings[0] == msgspec.structs.replace(note, archived_at=LATER)

@@ -1,0 +1,167 @@
+"""A profile of this very process, against its own clock; all of it ratios within one run."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from resource import RUSAGE_CHILDREN, getrusage
+
+import msgspec
+import pytest
+
+from capture.timing import CpuStage
+from recorder.features.profiler.accounts import of_process, of_thread
+from recorder.features.profiler.profile import StageProfile
+from recorder.model.status import StageFigures
+from tests.recorder.features.profiler.test_timers import burn
+from tests.support.waiting import wait_for
+
+MUCH_NS = 300_000_000
+PATH = {"PYTHONPATH": str(Path(__file__).parents[4])}
+BURN = "import time\nwhile time.process_time() < 0.5: pass"
+
+STAGES_OF_PHASES = (CpuStage.START, CpuStage.OTHER, CpuStage.SEALING)
+
+
+def on_a_thread(name: str, work: object) -> None:
+    thread = threading.Thread(target=work, name=name)  # type: ignore[arg-type] # a function
+    thread.start()
+    thread.join()
+
+
+def stage(figures: StageFigures, name: CpuStage) -> float:
+    return figures.stages.get(str(name), 0.0)
+
+
+def all_of_it() -> float:
+    """Return the CPU seconds of this process and its children, which have all ended."""
+    waited_for = getrusage(RUSAGE_CHILDREN)
+    return time.process_time() + waited_for.ru_utime + waited_for.ru_stime
+
+
+def burn_all(profile: StageProfile) -> None:
+    """Take the processor in all the ways there are: threads with a stage, timed ones, brief ones, a child."""
+    on_a_thread("track-audio", lambda: burn(MUCH_NS))
+    on_a_thread("track-video", profile.timing(CpuStage.DECODE, lambda: burn(MUCH_NS)))
+    on_a_thread("read-brief", burn)  # it may well be gone before anybody looks
+    subprocess.run([sys.executable, "-c", BURN], check=True)
+
+
+ALL = """
+import sys
+import msgspec
+from recorder.features.profiler.profile import StageProfile
+from tests.recorder.features.profiler.test_profile import all_of_it, burn_all
+
+with StageProfile() as profile:
+    burn_all(profile)
+    figures = profile.figures()
+    sys.stdout.buffer.write(msgspec.json.encode((figures, all_of_it())))
+"""
+
+
+def test_all_stages_together_are_what_the_process_took() -> None:
+    # In a process of its own: this one has children of tests before, and theirs, which are nobody's once those end.
+    done = subprocess.run([sys.executable, "-P", "-c", ALL], env=os.environ | PATH, capture_output=True, check=True)
+    figures, taken_s = msgspec.json.decode(done.stdout, type=tuple[StageFigures, float])
+    assert figures.cpu_s == pytest.approx(taken_s, rel=0.02)
+    assert sum(figures.stages.values()) == pytest.approx(figures.cpu_s, rel=0.02)
+    assert figures.children_s >= 0.5
+    assert stage(figures, CpuStage.DECODE) >= 0.3
+    assert stage(figures, CpuStage.PICTURE) < 0.1, "what the timers count of it is not its thread's too"
+
+
+def test_a_thread_is_found_by_its_name_and_what_it_takes_is_its_stages() -> None:
+    over = threading.Event()
+
+    def work() -> None:
+        burn(MUCH_NS)
+        over.wait()
+
+    thread = threading.Thread(target=work, name="recording-writer")
+    with StageProfile() as profile:
+        before = stage(profile.figures(), CpuStage.WRITE)
+        thread.start()
+        wait_for(lambda: stage(profile.figures(), CpuStage.WRITE) >= before + 0.3)
+        (found,) = [one for one in profile.figures().threads if one.name == "recording-writer"]
+        assert (found.count, found.cpu_s >= 0.3) == (1, True)
+        over.set()
+        thread.join()
+
+
+ONE_CHILD = f"""
+import subprocess, sys, time
+import msgspec
+from recorder.features.profiler.profile import StageProfile
+
+with StageProfile() as profile:
+    with subprocess.Popen([sys.executable, "-c", {BURN + chr(10) + "input()"!r}], stdin=subprocess.PIPE) as child:
+        while profile.figures().children_s < 0.4:
+            time.sleep(0.02)
+        child.communicate(b"\\n")
+    sys.stdout.buffer.write(msgspec.json.encode(profile.figures()))
+"""
+
+
+def test_a_child_is_found_with_all_that_it_took() -> None:
+    # In a process of its own: this one has children of tests before.
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", ONE_CHILD], env=os.environ | PATH, capture_output=True, check=True
+    )
+    figures = msgspec.json.decode(done.stdout, type=StageFigures)
+    (found,) = figures.processes
+    assert found.cpu_s == pytest.approx(figures.children_s, abs=0.02)
+    assert stage(figures, CpuStage.START) >= found.cpu_s
+
+
+PHASES = """
+import sys
+import msgspec
+from recorder.features.profiler.profile import StageProfile
+from tests.recorder.features.profiler.test_profile import MUCH_NS, on_a_thread
+from tests.recorder.features.profiler.test_timers import burn
+from tests.support.leftovers import event
+
+told = []
+with StageProfile() as profile:
+    profile.tell_to(lambda *words, **detail: told.append((words, detail)))
+    for kinds in (), ("source-lost", "session-armed"), ("session-live", "session-ended"):
+        for kind in kinds:
+            profile.hear(event(0, kind))
+        on_a_thread("whatever", lambda: burn(MUCH_NS))
+    profile.tell("sealed")
+sys.stdout.buffer.write(msgspec.json.encode(told))
+"""
+
+
+def test_what_is_none_of_anybodys_is_the_phases() -> None:
+    # In a process of its own: threads have their stages by their names, those that other tests have left included.
+    done = subprocess.run([sys.executable, "-P", "-c", PHASES], env=os.environ | PATH, capture_output=True, check=True)
+    told = msgspec.json.decode(done.stdout, type=list[tuple[tuple[str, str, str], dict[str, object]]])
+    assert all(
+        (kind, subject, bool(message)) == ("cpu-measured", "recorder", True) for (kind, subject, message), _ in told
+    )
+    assert [detail.pop("until") for _, detail in told] == ["recorded", "sealed"]
+    recorded, sealed = (msgspec.convert(detail, StageFigures) for _, detail in told)
+    assert 0.3 <= stage(recorded, CpuStage.OTHER) < 0.55
+    assert stage(recorded, CpuStage.SEALING) == 0.0
+    assert stage(sealed, CpuStage.SEALING) >= 0.3
+    assert stage(sealed, CpuStage.OTHER) == pytest.approx(stage(recorded, CpuStage.OTHER), abs=0.02)
+
+
+def test_names_have_their_stages() -> None:
+    assert [of_thread(name, CpuStage.OTHER) for name in ("x264 (library)", "x264-live (library)", "live-youtube")] == [
+        CpuStage.ENCODE_VIDEO, CpuStage.LIVE_ENCODE, CpuStage.DESTINATIONS,
+    ]  # fmt: skip
+    assert [of_thread("av:h264:df0 (library)", phase) for phase in STAGES_OF_PHASES] == [
+        CpuStage.DECODE, CpuStage.DECODE, CpuStage.SLIDES,
+    ]  # fmt: skip
+    assert [of_thread("session", phase) for phase in STAGES_OF_PHASES] == [
+        CpuStage.START,
+        CpuStage.OTHER,
+        CpuStage.SEALING,
+    ]
+    assert of_process("capture.sound.child", CpuStage.OTHER) is CpuStage.CAPTURE
+    assert of_process("recorder.live.child", CpuStage.OTHER) is CpuStage.DESTINATIONS

@@ -1,0 +1,261 @@
+"""The page itself: everything in it, in both languages, standing alone, whatever people have typed."""
+
+import re
+from dataclasses import replace
+from datetime import UTC, timedelta
+from html.parser import HTMLParser
+
+import msgspec
+import pytest
+
+from recorder.features.report import numbers
+from recorder.features.report.material import Levels, Material
+from recorder.features.report.page import WIDTH, level_plot, report_page
+from recorder.features.report.view import MOST_CHAPTERS, MOST_INCIDENTS, ReportView
+from recorder.package.manifest import Chapter
+from recorder.package.request import Step, StepState
+from recorder.package.wishes import ReportWishes
+from tests.support.reports import DIGEST, LONG_TITLE, STARTED, WISHES, event, material
+
+LANGUAGES = ("id", "en")
+SAMPLES = {
+    "ordinary": material(),
+    "plain": material("Rapat Senat", is_plain=True),
+    "long": material(LONG_TITLE),
+    "faulty": material(LONG_TITLE, is_faulty=True),
+}
+
+
+class Text(HTMLParser):
+    """The words of a page, and everything in it that could load something."""
+
+    def __init__(self, page: bytes) -> None:
+        super().__init__()
+        self.words: list[str] = []
+        self.loads: list[str] = []
+        self.tags: set[str] = set()
+        self._in_style = False
+        self.feed(page.decode())
+        self.text = " ".join(" ".join(self.words).split())
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self._in_style = tag == "style"
+        self.loads += [value or "" for name, value in attrs if name in {"src", "href", "srcset", "data", "action"}]
+
+    def handle_data(self, data: str) -> None:
+        if not self._in_style:
+            self.words.append(data)
+
+    def handle_endtag(self, tag: str) -> None:
+        self._in_style = False
+
+
+def page_of(sample: Material, language: str, wishes: ReportWishes = WISHES) -> Text:
+    return Text(report_page(sample, wishes, language))
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("sample", SAMPLES)
+def test_a_report_stands_alone(sample: str, language: str) -> None:
+    page = report_page(SAMPLES[sample], WISHES, language)
+    found = Text(page)
+    assert all(address.startswith("data:image/") for address in found.loads)
+    assert not found.tags & {"script", "link", "iframe", "object", "embed", "form"}
+    assert b"url(" not in page
+    assert b"@import" not in page
+    assert b"""<meta http-equiv="Content-Security-Policy" content="default-src 'none';""" in page, (
+        "a browser loads nothing"
+    )
+    assert f'<html lang="{language}">'.encode() in page
+
+
+def test_an_ordinary_report_says_what_matters() -> None:
+    text = page_of(SAMPLES["ordinary"], "id").text
+    for words in (
+        "Laporan pelaksanaan video konferen", "Universitas Contoh", "Seminar Nasional Arsip Digital",
+        "123/UN99.FT/HM/2026 tanggal 19 November 2026", "Dr. Siti Rahmawati, M.T.", "Fakultas Teknik", "Aula Lantai 2",
+        "Selasa, 24 November 2026", "09.00 s.d. 10.02 WIB", "1:02:05", "Kepala BPKH → Koord. PKIH",
+        "terlambat 1 jam 30 menit", "Andi Pratama, Budi Santoso", "Logitech BRIO (podium, kamera)", "tripod",
+        "1920 x 1080, 30 gambar/detik, H.264", "stereo, 48 kHz, AAC",
+        "111.762; 0 hilang, 3 diulang", "-19,4 LUFS, rentang 7,2 LU", "2,1 GB",
+        "youtube, relay-kampus", "kirim 18,4 Mbit/s, terima 92,0 Mbit/s; perlu 9,3 Mbit/s; jeda 14 ms",
+        "siap, peringatan: 1", "Tidak memberi gambar atau suara", "slides", "09.10.00", "40 detik", "Tanya jawab",
+        "HM.03.02", "2 tahun / 3 tahun", "Permanen", "diberikan: lisan, di awal acara", DIGEST, DIGEST[::-1],
+        "Koordinator PKIH", "Staf Humas",
+    ):  # fmt: skip
+        assert words in text, words
+    assert "Tidak ada gangguan" not in text
+    assert "cables" not in text, "nobody has ticked it off"
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_on_a_phone_each_cell_of_a_list_says_what_it_is(language: str) -> None:
+    """There the heads of the lists are not shown: in each row only what it is about stands without a name."""
+    page = report_page(SAMPLES["faulty"], WISHES, language).decode()
+    lists = page.split('<table class="list">')[1:]
+    heads = [head for table in lists for head in re.findall(r"<th[^>]*>([^<]+)</th>", table.partition("</table>")[0])]
+    cells = re.findall(r'data-of="([^"]+)"', page)
+    assert len(lists) == 2
+    assert set(cells) == {head for table in lists for head in heads} - {heads[0], heads[5]}
+    assert len(cells) == 6 * 4 + MOST_INCIDENTS * 4
+
+
+def test_the_same_in_english() -> None:
+    text = page_of(SAMPLES["ordinary"], "en").text
+    for words in (
+        "Report on a video conference", "Tuesday, 24 November 2026", "111,762; 0 dropped, 3 repeated",
+        "late 1 h 30 min", "18.4 Mbit/s up, 92.0 Mbit/s down", "Gave no picture or sound", "given: lisan",
+        "09:00 to 10:02 WIB", "09:10:00",
+    ):  # fmt: skip
+        assert words in text, words
+
+
+def test_a_plain_session_has_a_report_too() -> None:
+    text = page_of(SAMPLES["plain"], "id", ReportWishes()).text
+    for words in (
+        "Direkam tanpa surat permohonan", "Tidak ada gangguan yang tercatat", "tidak diukur", "tidak disiarkan",
+        "tidak dilakukan", "belum ditanyakan",
+    ):  # fmt: skip
+        assert words in text, words
+    assert "Bab" not in text
+
+
+def test_what_there_is_no_room_for_is_counted() -> None:
+    view = ReportView(SAMPLES["faulty"], WISHES, "id")
+    (troubles, more_troubles), (chapters, more_chapters) = view.incidents, view.chapters
+    assert (len(troubles), len(chapters)) == (MOST_INCIDENTS, MOST_CHAPTERS)
+    assert (more_troubles, more_chapters) == (29 - MOST_INCIDENTS, 35 - MOST_CHAPTERS)
+    text = page_of(SAMPLES["faulty"], "id").text
+    assert f"dan {29 - MOST_INCIDENTS} lainnya, dalam metadata/events.jsonl" in text
+    assert f"dan {35 - MOST_CHAPTERS} lainnya, dalam metadata/recording.json" in text
+    assert "Perekam terhenti sebelum acara selesai" in text
+
+
+@pytest.mark.parametrize(
+    ("language", "streamed", "told"),
+    [
+        ("id", "Disiarkan ke youtube (tidak pernah tersiar), relay-kampus", "Tidak pernah tersiar youtube"),
+        ("en", "Streamed to youtube (never went live), relay-kampus", "Stream never went live youtube"),
+    ],
+)
+def test_a_stream_that_nobody_saw_is_said_to_be_none(language: str, streamed: str, told: str) -> None:
+    sample = SAMPLES["ordinary"]
+    lost = event(3, "destination-lost", "youtube", reason="refused", live_s=0.0)
+    text = page_of(replace(sample, events=(*sample.events, lost)), language).text
+    assert streamed in text
+    assert told in text
+    assert "never went live" not in page_of(sample, "en").text
+
+
+def test_a_recording_that_was_recovered_does_not_say_that_nothing_went_wrong() -> None:
+    """What a recorder dropped is counted from its log after a kill; that it was killed is a reason to be degraded."""
+    plain = SAMPLES["plain"]
+    recovered = msgspec.structs.replace(plain.recording, dropped=0, repeated=0, degraded=("interrupted",))
+    text = page_of(replace(plain, recording=recovered), "id").text
+    assert "Perekam terhenti sebelum acara selesai" in text
+    assert "Tidak ada gangguan" not in text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [(0.04, "0 detik"), (0.44, "0,4 detik"), (3.0, "3 detik"), (9.96, "10 detik"),
+     (59.6, "1 menit"), (3599, "59 menit 59 detik"), (108_000, "1 hari 6 jam"),
+     (7261, "2 jam 1 menit")],
+)  # fmt: skip
+def test_a_span_of_time_is_written_by_its_two_largest_units(seconds: float, shown: str) -> None:
+    assert numbers.span(seconds, "id") == shown
+
+
+def test_hours_of_an_office_are_no_days() -> None:
+    """30 h of an office are four of its days, not one day and six hours: "1 hari" is what the standard says of one."""
+    assert numbers.office_span(108_000, "id") == "30 jam"
+    assert numbers.office_span(108_000, "en") == "30 h"
+    assert numbers.office_span(5400, "id") == "1 jam 30 menit"
+    request = SAMPLES["ordinary"].request
+    assert request
+    assert numbers.office_span(0.3, "id") == "kurang dari 1 menit"
+    assert numbers.office_span(89, "id") == "1 menit"
+    late = msgspec.structs.replace(request, steps=(_late(request.steps[0]),))
+    assert "30 jam terlambat 22 jam" in page_of(replace(SAMPLES["ordinary"], request=late), "id").text
+
+
+def _late(step: Step) -> Step:
+    return msgspec.structs.replace(step, state=StepState.LATE, used_s=108_000.0, late_s=79_200.0)
+
+
+@pytest.mark.parametrize(
+    ("count", "shown"),
+    [
+        (999, "999 B"),
+        (960_000, "960,0 kB"),
+        (999_960, "1,0 MB"),
+        (999_960_000, "1,0 GB"),
+        (2_140_000_000, "2,1 GB"),
+        (1_999_960, "2,0 MB"),
+    ],
+)
+def test_a_size_is_written_in_the_unit_that_fits_it(count: int, shown: str) -> None:
+    assert numbers.size(count, "id") == shown
+
+
+def test_nothing_is_not_minus_nothing() -> None:
+    assert numbers.number(-0.04, "id", 1) == "0,0"
+    assert numbers.number(-1234.56, "id", 1) == "-1.234,6"
+
+
+def test_a_session_that_ends_on_another_day_says_so() -> None:
+    night = msgspec.structs.replace(SAMPLES["plain"].recording, ended_at=STARTED + timedelta(hours=16))
+    text = page_of(replace(SAMPLES["plain"], recording=night), "id").text
+    assert "09.00 s.d. 25 November 2026, 01.00 WIB" in text
+    utc = msgspec.structs.replace(SAMPLES["plain"].recording, ended_at=night.ended_at.astimezone(UTC))
+    assert page_of(replace(SAMPLES["plain"], recording=utc), "id").text == text, "in the zone it began in"
+
+
+@pytest.mark.parametrize("rate", ["1/0", "0/0", "x"])
+def test_a_rate_that_is_none_is_left_out(rate: str) -> None:
+    (media,) = SAMPLES["plain"].recording.media
+    tracks = msgspec.structs.replace(media.tracks[0], rate=rate), *media.tracks[1:]
+    strange = msgspec.structs.replace(
+        SAMPLES["plain"].recording, media=(msgspec.structs.replace(media, tracks=tracks),)
+    )
+    assert "1920 x 1080, H.264" in page_of(replace(SAMPLES["plain"], recording=strange), "id").text
+
+
+HOSTILE = '<script>alert(1)</script>"\'><img src="https://example.org/x.png" onerror=x>{{ 7*7 }}&amp;'
+
+
+def test_what_people_have_typed_stays_text() -> None:
+    sample = SAMPLES["ordinary"]
+    recording = msgspec.structs.replace(
+        sample.recording, title=HOSTILE, office=HOSTILE, room=HOSTILE, destinations=(HOSTILE,),
+        chapters=(Chapter(start_s=0, title=HOSTILE[:60], source="mark"),),
+    )  # fmt: skip
+    changed = replace(sample, recording=recording)
+    page = report_page(changed, msgspec.structs.replace(WISHES, address=(HOSTILE,), signers=(HOSTILE,)), "id")
+    found = Text(page)
+    assert "script" not in found.tags
+    assert all(address.startswith("data:image/") for address in found.loads)
+    assert found.text.count("<script>alert(1)</script>") >= 6
+    assert "{{ 7*7 }}" in found.text
+
+
+def test_odd_characters_make_a_page() -> None:
+    odd = msgspec.structs.replace(SAMPLES["plain"].recording, title="Rapat\ud800 \x00\x1b[31m\n\u202e\u4f1a\u8bae")
+    sample = SAMPLES["plain"]
+    changed = replace(sample, recording=odd)
+    assert "Rapat\ufffd [31m \u4f1a\u8bae" in page_of(changed, "id").text
+    assert not re.search("[\x00-\x09\x0b-\x1f\u202e]", report_page(changed, WISHES, "id").decode())
+
+
+def test_the_plot_has_each_value_over_the_middle_of_its_step() -> None:
+    """Of four steps the third is silent: the line is at the floor at five eighths of the width, and nowhere else."""
+    drawn = str(level_plot(Levels(step_s=1.0, rms_dbfs=(0.0, 0.0, -60.0, 0.0), peak_dbfs=(0.0,) * 4)))
+    (line,) = re.findall(r'<polyline points="([^"]+)"', drawn)
+    places = [tuple(map(float, point.split(","))) for point in line.split()]
+    floor = max(y for _, y in places)
+    left, width = places[0][0], places[-1][0] - places[0][0]
+    assert [round((x - left) / width, 3) for x, y in places if y == floor] == [0.625]
+    assert places[-1][0] == WIDTH
+    single = str(level_plot(Levels(step_s=0.5, rms_dbfs=(-20.0,), peak_dbfs=(-10.0,))))
+    assert len(re.findall(r'<polyline points="([^"]+)"', single)[0].split()) == 3, "a line, not a dot"

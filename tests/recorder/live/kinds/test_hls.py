@@ -1,0 +1,303 @@
+"""A folder of HLS, played over HTTP by the ffmpeg command while it grows."""
+
+import os
+import stat
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Self
+
+import msgspec
+import pytest
+
+from config.settings.secrets import StreamTarget, secret_url
+from devices.host.clock import SystemClock
+from recorder.live.attempt import LiveChild
+from recorder.live.destination import LiveDestination
+from recorder.live.destinations import Destinations
+from recorder.live.feed import FlvFeed, request
+from recorder.live.kinds.hls import GOES_ON_S, KEPT, LISTED, PLAYLIST, Playlist, Segment
+from recorder.live.protocol import Outcome, Report
+from recorder.live.url import parse_live_url
+from tests.support.children import children
+from tests.support.encoded import SmallEncoder
+from tests.support.live import Events, Pump, count, decode, is_live, playlist, running
+from tests.support.waiting import PATIENCE_S, wait_for
+
+pytestmark = pytest.mark.server
+
+
+@pytest.fixture
+def web(folder: Path) -> Iterator[str]:
+    """Return where a plain web server shows the folder's playlist."""
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, format: str, *_arguments: object) -> None:  # noqa: A002 - the base class's name
+            assert format
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/{PLAYLIST}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def put_all(destination: LiveDestination, encoder: SmallEncoder, frames: int) -> int:
+    """Put some more frames; return how many there have been."""
+    for _ in range(frames):
+        for packet in encoder.next():
+            destination.put(packet)
+    return encoder.frames
+
+
+def play(url: str, seconds: float) -> int:
+    """Return how many pictures the ffmpeg command shows of some seconds; fail where it complains."""
+    done = subprocess.run(
+        ["ffmpeg", "-v", "error", "-xerror", "-i", url, "-t", str(seconds), "-map", "0:v", "-fps_mode", "passthrough",
+         "-enc_time_base", "1/90000", "-progress", "-", "-f", "null", "/dev/null"],
+        capture_output=True,
+        text=True,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    return int([line for line in done.stdout.splitlines() if line.startswith("frame=")][-1].removeprefix("frame="))
+
+
+class Player:
+    """The ffmpeg command, which plays an address to its end and keeps what it has seen in a file."""
+
+    def __init__(self, url: str, file: Path) -> None:
+        self._words = ["ffmpeg", "-v", "error", "-i", url, "-c", "copy", "-flush_packets", "1", str(file)]
+        self._file = file
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        self._process = subprocess.Popen(self._words)
+
+    @property
+    def seen(self) -> int:
+        """Bytes of what it has played."""
+        return self._file.stat().st_size if self._file.exists() else 0
+
+    def wait(self) -> int:
+        """Return its exit status once it has come to the end."""
+        assert self._process
+        return self._process.wait(PATIENCE_S)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        if self._process:
+            self._process.kill()
+            self._process.wait()
+
+
+def test_everything_put_is_in_segments_that_others_can_read(
+    url: str, folder: Path, encoder: SmallEncoder, events: Events
+) -> None:
+    (folder / "index.html").write_text("mine")
+    before = os.umask(0o077)
+    try:
+        with running(url, encoder, events) as destination:
+            put_all(destination, encoder, 150)
+            for packet in encoder.flush():
+                destination.put(packet)
+            wait_for(lambda: is_live(destination))
+    finally:
+        os.umask(before)
+    decode(folder / PLAYLIST)
+    assert count(folder / PLAYLIST)["video"] == 150
+    found = playlist(folder)
+    assert found.has_ended
+    assert all(segment.began for segment in found.segments)
+    assert sum(segment.duration_s for segment in found.segments) == pytest.approx(5, abs=0.1)
+    for path in folder.iterdir():
+        assert stat.S_IMODE(path.stat().st_mode) & 0o044 == 0o044, path
+    assert (folder / "index.html").read_text() == "mine"
+    assert [event[1] for event in events.seen] == ["destination-live", "destination-stopped"]
+
+
+def test_it_plays_while_it_grows_and_goes_on_after_a_break(
+    url: str, folder: Path, web: str, encoder: SmallEncoder, events: Events
+) -> None:
+    with running(url, encoder, events) as destination, Pump(encoder, destination):
+        wait_for(lambda: len(playlist(folder).segments) >= 2)
+        assert play(web, 3) >= 80
+        first = playlist(folder)
+        [child] = children()
+        child.kill()
+        wait_for(lambda: len(playlist(folder).segments) >= len(first.segments) + 2)
+        assert play(web, 3) >= 80
+        found = playlist(folder)
+        assert [segment.is_discontinuity for segment in found.segments].count(True) == 1
+        numbers = [segment.number for segment in found.segments]
+        assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+        assert not found.has_ended
+    assert playlist(folder).has_ended
+    frames = play(str(folder / PLAYLIST), 60)
+    assert frames > sum(segment.duration_s for segment in playlist(folder).segments) * 28
+    assert events.reasons() == ["failed"]
+
+
+@pytest.mark.parametrize("how", ["restart", "renew"])
+def test_whoever_plays_it_goes_on_where_it_is_connected_anew(
+    url: str, folder: Path, web: str, encoder: SmallEncoder, events: Events, tmp_path: Path, how: str
+) -> None:
+    destinations = Destinations([StreamTarget("web", secret_url(url))], clock=SystemClock(), emit=events)
+    destinations.begin(encoder.templates)
+    with Player(web, tmp_path / "seen.ts") as player, closing(destinations), Pump(encoder, destinations):
+        wait_for(lambda: len(playlist(folder).segments) >= 2)
+        player.start()
+        wait_for(lambda: player.seen > 0)
+        first = playlist(folder).segments[0].number
+        destinations.restart("web") if how == "restart" else destinations.begin(encoder.templates)
+        wait_for(lambda: len(events.of("destination-live")) == 2)
+        again, seen = len(playlist(folder).segments), player.seen
+        wait_for(lambda: len(playlist(folder).segments) >= again + 2)
+        found = playlist(folder)
+        assert [segment.number for segment in found.segments] == list(range(first, first + len(found.segments)))
+        assert [segment.is_discontinuity for segment in found.segments].count(True) == 1
+        assert not found.has_ended
+        wait_for(lambda: player.seen > seen)
+        destinations.close()
+        assert playlist(folder).has_ended
+        assert player.wait() == 0
+    assert events.reasons() == []
+
+
+@pytest.mark.parametrize("give_up", [Destinations.stop, lambda destinations: destinations.remove("web")])
+def test_one_that_nobody_goes_on_with_after_all_is_ended(
+    url: str, folder: Path, encoder: SmallEncoder, events: Events, give_up: Callable[[Destinations], None]
+) -> None:
+    """Its disk is slow: what it had before it was connected anew is still being sent when it is not wanted any more."""
+    destinations = Destinations([StreamTarget("web", secret_url(url))], clock=SystemClock(), emit=events)
+    destinations.begin(encoder.templates)
+    with closing(destinations), Pump(encoder, destinations):
+        wait_for(lambda: playlist(folder).segments)
+        (destination,), (child,) = destinations.streaming, children()
+        child.suspend()
+        wait_for(lambda: destination.status().backlog_s > 2)
+        destinations.begin(encoder.templates)
+        give_up(destinations)
+        child.resume()
+        wait_for(lambda: playlist(folder).has_ended)
+
+
+def test_a_folder_that_is_left_for_another_is_ended(
+    url: str, folder: Path, encoder: SmallEncoder, events: Events, tmp_path: Path
+) -> None:
+    (tmp_path / "hall").mkdir()
+    destinations = Destinations([StreamTarget("web", secret_url(url))], clock=SystemClock(), emit=events)
+    destinations.begin(encoder.templates)
+    with closing(destinations), Pump(encoder, destinations):
+        wait_for(lambda: playlist(folder).segments)
+        destinations.restart("web", StreamTarget("web", secret_url(f"file://{tmp_path / 'hall'}")))
+        wait_for(lambda: playlist(tmp_path / "hall").segments)
+        assert playlist(folder).has_ended
+
+
+@pytest.mark.parametrize("is_whole", [True, False])
+def test_only_a_stream_that_has_come_to_its_end_is_ended(
+    url: str, folder: Path, encoder: SmallEncoder, is_whole: bool
+) -> None:
+    to = parse_live_url(url)
+    order = (to.scheme, to, request(encoder.templates))
+    first, *more = [packet for _ in range(150) for packet in encoder.next()]
+    feed = FlvFeed(encoder.templates, first)
+    for packet in (first, *more):
+        feed.add(packet)
+    if is_whole:
+        feed.finish()
+    child, told = LiveChild(), list[Report]()
+    outbound = bytearray(msgspec.json.encode(order) + b"\n") + feed.data
+    while (reports := child.exchange(outbound, 0.1)) is not None:
+        told += reports
+        if not outbound:
+            child.close_input()  # as the kernel does where the recorder is killed
+    child.end(1.0)
+    assert len(playlist(folder).segments) >= 2
+    assert (playlist(folder).has_ended, Outcome() in told) == (is_whole, is_whole)
+
+
+def test_a_long_stream_takes_no_more_room(url: str, folder: Path, encoder: SmallEncoder, events: Events) -> None:
+    with running(url, encoder, events) as destination:
+        wait_for(lambda: put_all(destination, encoder, 4) and len(list(folder.glob("*.ts"))) > LISTED + KEPT)
+        for _ in range(15):
+            sent = playlist(folder).segments[-1].number
+            wait_for(lambda: put_all(destination, encoder, 4) and playlist(folder).segments[-1].number > sent)  # noqa: B023 - called in this turn
+            assert len(list(folder.glob("*.ts"))) <= LISTED + KEPT + 2
+        listed = playlist(folder).segments
+        assert len(listed) == LISTED
+        assert all((folder / segment.name).exists() for segment in listed)
+    assert destination.status().dropped == 0
+
+
+@pytest.mark.parametrize("how", ["ended", "old"])
+def test_what_an_earlier_session_left_is_not_mixed_in(
+    url: str, folder: Path, encoder: SmallEncoder, events: Events, how: str
+) -> None:
+    (folder / "live-7.ts").write_bytes(b"old")
+    (folder / "liven-7.ts").write_bytes(b"somebody else's")
+    text = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2.0,\nlive-7.ts\n" + "#EXT-X-ENDLIST\n" * (how == "ended")
+    (folder / PLAYLIST).write_text(text)
+    if how == "old":
+        os.utime(folder / PLAYLIST, (time.time() - GOES_ON_S - 1,) * 2)
+    with running(url, encoder, events) as destination:
+        wait_for(lambda: put_all(destination, encoder, 5) and len(playlist(folder).segments) > 1)
+        assert 7 not in {segment.number for segment in playlist(folder).segments}
+    assert not (folder / "live-7.ts").exists()
+    assert (folder / "liven-7.ts").exists()
+
+
+def test_two_sessions_do_not_write_into_one_folder(url: str, encoder: SmallEncoder, events: Events) -> None:
+    with running(url, encoder, Events()) as first:
+        with Pump(encoder, first):
+            wait_for(lambda: is_live(first))
+        with running(url, encoder, events) as second, Pump(encoder, first, second):
+            wait_for(lambda: second.status().reason == "already-publishing")
+            assert is_live(first)
+
+
+# The playlist
+
+BEGAN = "2026-11-25T21:08:26.827+00:00"
+
+
+def test_what_is_written_is_read_again() -> None:
+    playlist = Playlist(
+        [Segment(41, 2.0, BEGAN), Segment(42, 1.967, BEGAN, is_discontinuity=True)], discontinuities=3, has_ended=True
+    )
+    assert Playlist.read(playlist.text()) == playlist
+
+
+def test_numbers_and_discontinuities_go_on_where_segments_are_taken_out() -> None:
+    playlist = Playlist()
+    for number in range(10, 20):
+        playlist.add(Segment(number, 2.0, is_discontinuity=number in (13, 17)))
+    assert [segment.number for segment in playlist.shorten(6)] == [10, 11, 12, 13]
+    lines = playlist.text().splitlines()
+    assert "#EXT-X-MEDIA-SEQUENCE:14" in lines
+    assert "#EXT-X-DISCONTINUITY-SEQUENCE:1" in lines
+    assert lines.count("#EXT-X-DISCONTINUITY") == 1
+    assert lines[-1] == "live-19.ts"
+
+
+def test_the_target_is_the_longest_that_ever_was() -> None:
+    playlist = Playlist()
+    for number, duration_s in enumerate((2.0, 4.6, 1.0, 1.0)):
+        playlist.add(Segment(number, duration_s))
+    playlist.shorten(2)
+    assert "#EXT-X-TARGETDURATION:5" in playlist.text()
+
+
+def test_what_others_wrote_is_read_as_far_as_it_is_ours() -> None:
+    text = "#EXTM3U\n#EXT-X-TARGETDURATION:x\n#EXTINF:2.0,\n#EXT-X-PROGRAM-DATE-TIME:2026-11-25T21:08:26.827+0700\n"
+    found = Playlist.read(text + "live-7.ts\n#EXTINF:2.0,\nanother.ts\n\xff\n")
+    assert found.segments == [Segment(7, 2.0, "2026-11-25T21:08:26.827+07:00")]

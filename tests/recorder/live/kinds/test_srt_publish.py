@@ -1,0 +1,355 @@
+"""SRT against the peer that libsrt's own authors give: srt-live-transmit."""
+
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from signal import SIGCONT, SIGKILL, SIGSTOP
+
+import pytest
+
+from agent.sessions.receiver import HOST
+from recorder.live.destination import LiveDestination
+from recorder.live.kinds import libsrt
+from recorder.live.kinds.srt_publish import _turned_away, publish
+from recorder.live.protocol import Outcome, Request, Sent
+from recorder.live.reason import Reason
+from recorder.live.url import SrtUrl
+from tests.support.children import children
+from tests.support.encoded import SmallEncoder
+from tests.support.live import Events, Pump, agreed, count, decode, is_live, running
+from tests.support.srt_peer import SrtPeer, free_udp_port
+from tests.support.waiting import wait_for
+
+pytestmark = pytest.mark.server
+
+WORD = "a passphrase+"
+IN_URL = "passphrase=a%20passphrase%2B"
+GIVES_UP_S = 5.5
+"""libsrt takes a peer for gone that has answered nothing for 5 s."""
+
+
+@pytest.fixture
+def port() -> int:
+    return free_udp_port()
+
+
+@pytest.fixture
+def peers(tmp_path: Path) -> Iterator["Peers"]:
+    made = Peers(tmp_path)
+    yield made
+    for peer in made.all:
+        peer.stop(SIGKILL)
+
+
+class Peers:
+    """Peers of one test, ended with it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.all: list[SrtPeer] = []
+
+    def start(self, port: int, mode: str, parameters: str = "") -> SrtPeer:
+        peer = SrtPeer(self._folder / f"{len(self.all)}.ts", port, mode, parameters)
+        self.all.append(peer)
+        peer.start()
+        return peer
+
+
+def test_a_listener_gets_everything_and_it_decodes(
+    port: int, peers: Peers, encoder: SmallEncoder, events: Events
+) -> None:
+    peer = peers.start(port, "listener", f"passphrase={WORD}")
+    with running(f"srt://{HOST}:{port}?latency=200&{IN_URL}", encoder, events) as destination:
+        # No more than can go out, not faster than the pace allows, in the time that an end may take.
+        for _ in range(60):
+            for packet in encoder.next():
+                destination.put(packet)
+        for packet in encoder.flush():
+            destination.put(packet)
+        wait_for(lambda: is_live(destination))
+    wait_for(lambda: not peer.is_running(), what="the end that the peer was told of")
+    decode(peer.file)
+    assert count(peer.file)["video"] == 60
+    assert count(peer.file)["audio"] >= 60 * 1600 // 1024
+    assert [event[1] for event in events.seen] == ["destination-live", "destination-stopped"]
+
+
+def test_the_link_is_told_of(port: int, peers: Peers, encoder: SmallEncoder, events: Events) -> None:
+    peers.start(port, "listener")
+    with running(f"srt://{HOST}:{port}", encoder, events) as destination, Pump(encoder, destination):
+        wait_for(lambda: (link := _link(destination)) is not None and link.delivered_bps)
+        link = _link(destination)
+        assert link is not None
+        assert link.rtt_ms is not None
+        assert 0 < link.rtt_ms < 1000
+        assert link.delivered_bps
+        assert 10_000 < link.delivered_bps < 50_000_000
+
+
+def _link(destination: LiveDestination) -> Sent | None:
+    return destination._attempt.link if destination._attempt else None
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours", "detail"),
+    [
+        ("passphrase=another one", IN_URL, "wrong passphrase"),
+        ("passphrase=another one", "", "only one side has a passphrase"),
+        ("", IN_URL, "only one side has a passphrase"),
+    ],
+)
+def test_a_wrong_passphrase_is_rejected(
+    port: int, peers: Peers, encoder: SmallEncoder, events: Events, theirs: str, ours: str, detail: str
+) -> None:
+    peer = peers.start(port, "listener", theirs)
+    with running(f"srt://{HOST}:{port}?{ours}", encoder, events) as destination, Pump(encoder, destination):
+        wait_for(lambda: destination.status().state == "waiting")
+        status = destination.status()
+        assert (status.reason, status.message and detail in status.message) == ("rejected", True)
+    assert peer.received == 0
+
+
+def test_nobody_listens_and_an_unknown_host(port: int, encoder: SmallEncoder, events: Events) -> None:
+    for url, reason in (
+        (f"srt://{HOST}:{port}", "refused"),
+        (f"srt://localhost:{port}", "refused"),
+        (f"srt://hall.invalid:{port}", "unknown-host"),
+    ):
+        with running(url, encoder, events) as destination, Pump(encoder, destination):
+            wait_for(lambda: destination.status().state == "waiting", what=reason)
+            assert destination.status().reason == reason
+    assert events.reasons() == ["refused", "refused", "unknown-host"]
+
+
+def test_a_listener_that_is_stopped_does_not_answer(
+    port: int, peers: Peers, encoder: SmallEncoder, events: Events
+) -> None:
+    peer = peers.start(port, "listener")
+    _wait_until_bound(port)
+    peer.send(SIGSTOP)
+    with running(f"srt://{HOST}:{port}", encoder, events) as destination, Pump(encoder, destination):
+        wait_for(lambda: destination.status().state == "waiting")
+        assert destination.status().reason == "timeout"
+        peer.send(SIGCONT)
+        wait_for(lambda: is_live(destination))
+
+
+TWO_ADDRESSES = """
+import socket
+found = socket.getaddrinfo
+def two(host, *more, **named):
+    hosts = {hosts} if host == "relay.test" else (host,)
+    return [answer for host in hosts for answer in found(host, *more, **named)]
+socket.getaddrinfo = two
+"""
+"""What Python runs before anything else: a name with two addresses, in the order in which they are called."""
+SILENT = "127.0.0.2"
+
+
+@pytest.fixture
+def silent(port: int) -> Iterator[None]:
+    """Hold an address at which nobody answers, and from which nothing comes back."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
+        one.bind((SILENT, port))
+        yield
+
+
+@pytest.fixture
+def relay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], None]:
+    """Give relay.test two addresses, for the children that are started from then on."""
+
+    def give(*hosts: str) -> None:
+        (tmp_path / "sitecustomize.py").write_text(TWO_ADDRESSES.format(hosts=hosts))
+        monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+
+    return give
+
+
+@pytest.mark.usefixtures("silent")
+def test_where_one_address_is_silent_the_next_one_is_called(
+    port: int, peers: Peers, encoder: SmallEncoder, events: Events, relay: Callable[[str, str], None]
+) -> None:
+    relay(SILENT, HOST)
+    peer = peers.start(port, "listener")
+    with running(f"srt://relay.test:{port}", encoder, events) as destination, Pump(encoder, destination):
+        wait_for(lambda: is_live(destination) or events.reasons())
+        assert events.reasons() == []
+        wait_for(lambda: peer.received > 20_000)
+
+
+@pytest.mark.usefixtures("silent")
+@pytest.mark.parametrize("hosts", [(SILENT, "fe80::1"), ("fe80::1", SILENT)])
+def test_an_address_to_which_there_is_no_way_does_not_hide_what_became_of_another(
+    port: int, encoder: SmallEncoder, events: Events, relay: Callable[[str, str], None], hosts: tuple[str, str]
+) -> None:
+    """As of a name with an address of IPv6 on a PC without that."""
+    relay(*hosts)
+    with running(f"srt://relay.test:{port}", encoder, events) as destination, Pump(encoder, destination):
+        wait_for(events.reasons)
+        assert events.reasons() == ["timeout"]
+
+
+def test_streams_on_from_a_keyframe_when_a_killed_listener_is_back(
+    port: int, peers: Peers, encoder: SmallEncoder, events: Events
+) -> None:
+    first = peers.start(port, "listener")
+    with running(f"srt://{HOST}:{port}?latency=200", encoder, events) as destination, Pump(encoder, destination):
+        wait_for(lambda: first.received > 20_000)
+        first.stop(SIGKILL)
+        wait_for(lambda: destination.status().state != "live")
+        assert destination.status().reason == "stalled"
+        wait_for(lambda: destination.status().reason == "refused")
+        second = peers.start(port, "listener")
+        wait_for(lambda: is_live(destination))
+        wait_for(lambda: second.received > 20_000)
+        assert destination.status().reconnects == 1
+    wait_for(lambda: not second.is_running())
+    decode(second.file)
+    assert events.reasons() == ["stalled", "refused"]
+
+
+def test_a_listener_that_hangs_up_has_closed_the_connection(
+    port: int, peers: Peers, encoder: SmallEncoder, events: Events
+) -> None:
+    peer = peers.start(port, "listener")
+    with running(f"srt://{HOST}:{port}", encoder, events) as destination, Pump(encoder, destination):
+        wait_for(lambda: is_live(destination))
+        peer.stop()
+        wait_for(lambda: not is_live(destination))
+        assert events.reasons() == ["closed"]
+
+
+def test_a_peer_that_is_stopped_delays_nobody(port: int, peers: Peers, encoder: SmallEncoder, events: Events) -> None:
+    peer = peers.start(port, "listener")
+    with running(f"srt://{HOST}:{port}?latency=200", encoder, events) as destination:
+        with Pump(encoder, destination) as pump:
+            wait_for(lambda: peer.received > 20_000)
+            peer.send(SIGSTOP)
+            wait_for(lambda: destination.status().reason == "stalled")
+            assert destination.status().backlog_s < 7
+        began = time.monotonic()
+        destination.stop(2.0)
+        assert time.monotonic() - began < 20
+        assert pump.waited_for_nothing
+
+
+def test_a_silent_peer_is_told_from_one_that_hung_up_by_a_pc_that_looks_too_late(
+    port: int, peers: Peers, encoder: SmallEncoder, events: Events
+) -> None:
+    peer = peers.start(port, "listener")
+    with running(f"srt://{HOST}:{port}?latency=200", encoder, events) as destination, Pump(encoder, destination):
+        wait_for(lambda: peer.received > 20_000)
+        (child,) = children()
+        peer.send(SIGSTOP)
+        child.send_signal(SIGSTOP)
+        time.sleep(GIVES_UP_S)
+        child.send_signal(SIGCONT)
+        wait_for(lambda: not is_live(destination))
+        assert events.reasons() == ["stalled"]
+
+
+def test_a_caller_begins_at_a_keyframe_others_are_turned_away_and_the_next_is_served(
+    port: int, peers: Peers, encoder: SmallEncoder, events: Events
+) -> None:
+    url = f"srt://:{port}?mode=listener&latency=200&{IN_URL}"
+    with running(url, encoder, events) as destination, Pump(encoder, destination):
+        wait_for(lambda: destination.status().state == "listening")
+        wait_for(lambda: encoder.frames > 150, what="longer than any deadline of connecting")
+        assert destination.status().state == "listening"
+        assert (destination.status().reason, destination.status().dropped) == (None, 0)
+        stranger = peers.start(port, "caller", "passphrase=another one")
+        wait_for(lambda: not stranger.is_running())
+        first = peers.start(port, "caller", f"passphrase={WORD}")
+        wait_for(lambda: first.received > 20_000)
+        late = peers.start(port, "caller", f"passphrase={WORD}")
+        wait_for(lambda: not late.is_running(), what="the second caller's end")
+        assert (late.received, is_live(destination)) == (0, True)
+        first.stop()
+        wait_for(lambda: destination.status().state == "listening")
+        second = peers.start(port, "caller", f"passphrase={WORD}")
+        wait_for(lambda: second.received > 20_000)
+    assert [detail["dropped"] for detail in events.of("destination-live")] == [0, 0], "nobody was there to miss them"
+    wait_for(lambda: not second.is_running())
+    decode(second.file)
+    assert events.reasons() == ["caller-left"]
+
+
+def test_only_a_caller_with_the_stream_id_is_served(
+    port: int, peers: Peers, encoder: SmallEncoder, events: Events
+) -> None:
+    url = f"srt://{HOST}:{port}?mode=listener&streamid=aula"
+    with running(url, encoder, events) as destination, Pump(encoder, destination):
+        wait_for(lambda: destination.status().state == "listening")
+        strangers = [peers.start(port, "caller", "streamid=hall") for _ in range(3)]
+        # All are turned away; on a busy machine one may hang in its own end.
+        wait_for(lambda: not all(stranger.is_running() for stranger in strangers))
+        assert ([stranger.received for stranger in strangers], is_live(destination)) == ([0, 0, 0], False)
+        for stranger in strangers:
+            stranger.stop(SIGKILL)
+        guest = peers.start(port, "caller", "streamid=aula")
+        wait_for(lambda: guest.received > 20_000)
+
+
+def test_a_callers_stream_id_reaches_whom_it_calls(port: int, encoder: SmallEncoder, events: Events) -> None:
+    with running(f"srt://{HOST}:{port}?mode=listener&streamid=aula", encoder, Events()) as served:
+        wait_for(lambda: served.status().state == "listening")
+        for stream_id in ("", "&streamid=hall"):
+            url = f"srt://{HOST}:{port}?latency=100{stream_id}"
+            with running(url, encoder, events) as stranger, Pump(encoder, served, stranger):
+                wait_for(lambda: agreed(stranger, events) == "rejected")
+                assert "the stream id was not accepted" in (stranger.status().message or "")
+        url = f"srt://{HOST}:{port}?latency=100&streamid=aula"
+        with running(url, encoder, events) as known, Pump(encoder, served, known):
+            wait_for(lambda: is_live(known) and is_live(served))
+
+
+def test_one_that_already_takes_a_stream_says_so(
+    port: int, peers: Peers, encoder: SmallEncoder, events: Events
+) -> None:
+    with running(f"srt://{HOST}:{port}?mode=listener", encoder, Events()) as served:
+        with Pump(encoder, served):
+            wait_for(lambda: served.status().state == "listening")
+            guest = peers.start(port, "caller")
+            wait_for(lambda: guest.received > 20_000)
+        with running(f"srt://{HOST}:{port}", encoder, events) as second, Pump(encoder, served, second):
+            wait_for(lambda: second.status().reason == "already-publishing")
+
+
+def test_a_port_that_is_taken_is_said(port: int, peers: Peers, encoder: SmallEncoder, events: Events) -> None:
+    peers.start(port, "listener")
+    _wait_until_bound(port)
+    with running(f"srt://{HOST}:{port}?mode=listener", encoder, events) as destination:
+        wait_for(lambda: destination.status().state == "waiting")
+        assert destination.status().reason == "failed"
+        assert "waiting for a caller" in (destination.status().message or "")
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        (10, Reason.REJECTED),
+        (1401, Reason.REJECTED),
+        (1409, Reason.ALREADY_PUBLISHING),
+        (16, Reason.TIMEOUT),
+        (8, Reason.REJECTED),
+        (1999, Reason.REJECTED),
+    ],
+)
+def test_what_a_code_of_libsrt_means(code: int, reason: Reason) -> None:
+    assert _turned_away(code, "word").reason is reason
+
+
+def _wait_until_bound(port: int) -> None:
+    wait_for(lambda: f":{port:04X} " in Path("/proc/net/udp").read_text(), what="the port's listener")
+
+
+def test_without_libsrt_its_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(libsrt, "_NAMES", ("libsrt-of-nobody.so.1",))
+    libsrt.library.cache_clear()
+    for url in (SrtUrl(HOST, 9000), SrtUrl("", 9000, "listener")):
+        ended = publish(Request(os.getpid(), b""), url, lambda _report: None)
+        assert isinstance(ended, Outcome)
+        assert "libsrt1.5-gnutls" in ended.detail
+    libsrt.library.cache_clear()

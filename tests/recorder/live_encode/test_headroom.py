@@ -1,0 +1,177 @@
+"""What a PC can do: measured with the real encoders, remembered, and chosen by."""
+
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import msgspec
+import pytest
+
+from capture.source import Matrix
+from config.errors import LiputError
+from config.settings.schema import BUILT_IN_PROFILES
+from config.state import state_folder
+from recorder.encode.encoder import AudioSettings
+from recorder.encode.x264 import VideoSettings
+from recorder.live_encode import figures
+from recorder.live_encode.choice import Encode, Why, choose
+from recorder.live_encode.headroom import SPARE, Headroom, cores
+from recorder.live_encode.measure import Question
+from recorder.live_encode.measuring import camera_pictures, measure_headroom
+from tests.support.moving import Moving
+from tests.support.waiting import wait_for
+
+SMALL = VideoSettings(320, 240, Fraction(15), Matrix.BT601, 300_000, 300_000)
+SOUND = AudioSettings(2, 64_000)
+ASKED = Question(BUILT_IN_PROFILES["240p15"], 300_000)
+PLENTY = Headroom(one_encode=0.4, two_encodes=0.7, cores=4)
+
+
+@pytest.fixture(autouse=True)
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("LIPUT_STATE", str(tmp_path / "state"))
+    return tmp_path / "state"
+
+
+def with_preset(preset: str) -> Question:
+    return msgspec.structs.replace(ASKED, profile=msgspec.structs.replace(ASKED.profile, preset=preset))
+
+
+def test_two_encodes_take_more_than_one_and_the_cores_are_counted() -> None:
+    found = measure_headroom(SMALL, SOUND, 300_000, seconds=4.0)
+
+    assert 0 < found.one_encode < found.two_encodes < 3 * found.one_encode
+    assert found.cores == cores()
+
+
+def test_a_larger_picture_takes_more() -> None:
+    large = VideoSettings(960, 540, Fraction(15), Matrix.BT601, 1_500_000, 1_500_000)
+
+    assert measure_headroom(large, SOUND, 1_500_000, seconds=2.0).one_encode > 2 * (
+        measure_headroom(SMALL, SOUND, 300_000, seconds=2.0).one_encode
+    )
+
+
+def test_pictures_of_whoever_calls_are_taken_and_what_they_cost_counts() -> None:
+    asked: list[int] = []
+
+    def pictures() -> Iterator[av.VideoFrame]:
+        moving = Moving(320, 240)
+        for number in range(1000):
+            asked.append(number)
+            yield moving.picture(number)
+
+    found = measure_headroom(SMALL, None, 300_000, pictures(), seconds=2.0)
+
+    assert len(asked) == 4 + 30  # the first ones are not counted
+    assert found.one_encode > 0
+
+
+def test_the_synthetic_camera_moves_and_has_noise() -> None:
+    pictures = camera_pictures(SMALL)
+    first = next(pictures).to_ndarray().astype(int)
+    second = next(pictures).to_ndarray().astype(int)
+
+    assert abs(second - first)[:240].mean() > 0.5
+    assert second[:240].max() > 200
+
+
+@pytest.mark.parametrize(
+    ("two", "count", "affords"), [(1.4, 2, True), (1.41, 2, False), (2.0, 2, False), (2.8, 4, True), (0.7, 1, True)]
+)
+def test_thirty_per_cent_are_to_spare(two: float, count: int, affords: bool) -> None:
+    found = Headroom(one_encode=two / 2, two_encodes=two, cores=count)
+
+    assert found.affords_two is affords
+    assert found.affords_two == (found.spare >= SPARE)
+
+
+NONE = Headroom(one_encode=1.2, two_encodes=2.2, cores=2)
+
+
+@pytest.mark.parametrize(
+    ("wish", "known", "expected"),
+    [
+        ("shared", PLENTY, ("shared", "set")),
+        ("separate", NONE, ("separate", "set")),
+        ("auto", PLENTY, ("separate", "headroom")),
+        ("auto", NONE, ("shared", "no-headroom")),
+        ("auto", None, ("shared", "not-measured")),
+    ],
+)
+def test_the_choice(wish: str, known: Headroom | None, expected: tuple[Encode, Why]) -> None:
+    assert choose(wish, known) == expected
+
+
+def test_what_was_measured_is_remembered_for_its_profile_only() -> None:
+    assert figures.remembered(ASKED) is None
+    found = figures.measure(ASKED)
+
+    assert 0 < found.one_encode < found.two_encodes
+    assert figures.remembered(ASKED) == found
+    assert figures.remembered(with_preset("medium")) is None
+    assert figures.remembered(msgspec.structs.replace(ASKED, most=123_456)) == found, "bit rates hardly matter"
+
+
+def test_a_figure_of_another_processor_is_none_of_this_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    figures.remember(ASKED, PLENTY)
+    assert figures.remembered(ASKED) == PLENTY
+    monkeypatch.setattr(figures, "_cpu", lambda: "a faster one")
+    assert figures.remembered(ASKED) is None
+
+
+def test_a_figure_of_another_program_is_none_of_this_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    figures.remember(ASKED, PLENTY)
+    monkeypatch.setattr(figures, "VERSION", "9.9")
+    assert figures.remembered(ASKED) is None
+
+
+def test_a_file_that_cannot_be_read_is_no_figure(state: Path) -> None:
+    figures.remember(ASKED, PLENTY)
+    (state_folder() / "headroom.json").write_text("{")
+
+    assert figures.remembered(ASKED) is None
+
+
+def test_beside_a_session_it_is_measured_and_remembered() -> None:
+    measuring = figures.Measurement().look_up(ASKED, measures=True)
+    measuring.join(120)
+
+    assert figures.remembered(ASKED) is not None
+
+
+def test_a_pc_that_is_not_done_in_time_has_nothing_to_spare_and_is_not_asked_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(figures, "LONGEST_S", 0.01)
+    found = figures.measure(ASKED)
+
+    assert not found.affords_two
+    assert figures.remembered(ASKED) == found
+
+
+def test_a_start_ends_it_at_once_and_nothing_is_remembered() -> None:
+    slow = Question(BUILT_IN_PROFILES["1080p60"], 7_000_000)
+    measuring = figures.Measurement().look_up(slow, measures=True)
+    wait_for(lambda: measuring.child)
+    measuring.stop()
+    measuring.join(60)
+
+    assert measuring.child
+    assert measuring.child.status is not None
+    assert figures.remembered(slow) is None
+
+
+def test_one_that_was_ended_before_it_began_starts_nothing() -> None:
+    measurement = figures.Measurement()
+    measurement.stop()
+
+    with pytest.raises(LiputError, match="ended"):
+        measurement.run(ASKED)
+    assert measurement.child is None
+
+
+def test_what_cannot_be_measured_says_so() -> None:
+    with pytest.raises(LiputError, match="could not be measured"):
+        figures.measure(with_preset("no such preset"))

@@ -1,0 +1,271 @@
+"""The event log: nothing is lost between the first moment and the close, and nobody waits for the disk."""
+
+import errno
+import json
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from config.events import Event
+from recorder.model.eventlog import AT_ONCE, EventLog, History, KeptLines
+from tests.support.copies import full_disk
+from tests.support.simulated import BEGINNING, SimulatedClock
+from tests.support.waiting import wait_for
+
+
+@pytest.fixture
+def log() -> EventLog:
+    return EventLog(SimulatedClock())
+
+
+def read(path: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_events_are_lines_with_their_time_the_early_ones_first(log: EventLog, tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    log("source-returned", "podium", "podium is open", width=1920)
+    log.open(path)
+    log("source-lost", "podium", "podium was unplugged", since_s=1.5, reasons=["a", "b"])
+    log.close()
+    assert read(path) == [
+        {
+            "type": "event", "at": BEGINNING.isoformat().replace("+00:00", "Z"), "kind": "source-returned",
+            "subject": "podium", "detail": {"width": 1920}, "message": "podium is open",
+        },
+        {
+            "type": "event", "at": BEGINNING.isoformat().replace("+00:00", "Z"), "kind": "source-lost",
+            "subject": "podium", "detail": {"since_s": 1.5, "reasons": ["a", "b"]}, "message": "podium was unplugged",
+        },
+    ]  # fmt: skip
+    assert path.stat().st_mode & 0o077 == 0
+
+
+def test_what_is_already_in_the_file_stays(log: EventLog, tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    path.write_text('{"kind": "earlier"}\n')
+    log.open(path)
+    log("session-live", "x", "Recording.")
+    log.close()
+    assert [line["kind"] for line in read(path)] == ["earlier", "session-live"]
+
+
+def test_an_event_is_on_disk_soon_and_not_only_at_the_end(log: EventLog, tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    log.open(path)
+    log("source-lost", "podium", "podium was unplugged")
+    wait_for(lambda: path.stat().st_size > 0)
+    log.close()
+
+
+def test_a_disk_that_takes_half_an_event_gets_the_other_half_before_the_next(
+    log: EventLog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, sizes = os.write, [7, 0, -1]
+
+    def write(descriptor: int, data: bytes) -> int:
+        limit = sizes.pop(0) if sizes else -1
+        if limit == 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return whole(descriptor, data if limit < 0 else data[:limit])
+
+    monkeypatch.setattr("recorder.model.eventlog.os.write", write)
+    path = tmp_path / "events.jsonl"
+    log.open(path)
+    for kind in ("source-lost", "sound-gap", "source-returned"):
+        log(kind, "podium", "something happened")
+    log.close()
+    assert [line["kind"] for line in read(path)] == ["source-lost", "sound-gap", "source-returned"]
+
+
+def test_a_file_that_is_opened_later_has_everything_too(log: EventLog, tmp_path: Path) -> None:
+    first, second = tmp_path / "first.jsonl", tmp_path / "second.jsonl"
+    log("session-live", "x", "Recording.")
+    log.open(first)
+    log("storage-failed", "/mnt/a", "Input/output error")
+    log.open(second)
+    log("storage-switched", "/mnt/b", "goes on")
+    assert log.close() == 0
+    assert first.read_bytes() == second.read_bytes()
+    assert [line["kind"] for line in read(second)] == ["session-live", "storage-failed", "storage-switched"]
+
+
+def test_a_disk_that_never_answers_is_left_to_itself(
+    log: EventLog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lets_go, hung = threading.Event(), threading.Event()
+    sync = os.fdatasync
+
+    def fdatasync(descriptor: int) -> None:
+        if Path(f"/proc/self/fd/{descriptor}").readlink().name == "hung.jsonl":
+            hung.set()
+            lets_go.wait(60)
+        sync(descriptor)
+
+    monkeypatch.setattr("recorder.model.eventlog.os.fdatasync", fdatasync)
+    monkeypatch.setattr("recorder.model.eventlog.CLOSE_S", 0.5)
+    log.open(tmp_path / "hung.jsonl")
+    log("source-lost", "podium", "gone")
+    assert hung.wait(60)
+    log.open(tmp_path / "b.jsonl")
+    log("session-ended", "x", "The recording has ended.")
+    assert log.close() == 1
+    assert [line["kind"] for line in read(tmp_path / "b.jsonl")] == ["source-lost", "session-ended"]
+    lets_go.set()
+
+
+def test_an_event_with_a_detail_that_is_no_json_is_kept_without_it(log: EventLog, tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    log.open(path)
+    log("source-lost", "podium", "podium was unplugged", what=object())
+    log("session-ended", "x", "The recording has ended.")
+    log.close()
+    assert [(line["kind"], line["detail"]) for line in read(path)] == [("source-lost", {}), ("session-ended", {})]
+
+
+def test_the_listener_hears_everything_also_after_the_close(tmp_path: Path) -> None:
+    heard: list[Event] = []
+    log = EventLog(SimulatedClock(), heard.append)
+    log.open(tmp_path / "events.jsonl")
+    log("session-live", "x", "Recording.")
+    log.close()
+    log("sealing-failed", "x", "no space")
+    log.close()
+    assert [event.kind for event in heard] == ["session-live", "sealing-failed"]
+    assert [line["kind"] for line in read(tmp_path / "events.jsonl")] == ["session-live"]
+
+
+def test_text_that_is_not_unicode_does_not_stop_the_log(log: EventLog, tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    heard: list[Event] = []
+    log = EventLog(SimulatedClock(), heard.append)
+    log.open(path)
+    odd = b"kuliah\xff.mp4".decode(errors="surrogateescape")
+    log("source-returned", odd, f"{odd} is open", picture=odd, all=[odd], each={"name": odd})
+    log.close()
+    (line,) = read(path)
+    assert line["subject"] == "kuliah\ufffd.mp4"
+    assert line["detail"] == {"picture": line["subject"], "all": [line["subject"]], "each": {"name": line["subject"]}}
+    assert heard[0].message == "kuliah\ufffd.mp4 is open"
+
+
+def test_a_disk_that_takes_nothing_stops_neither_the_session_nor_the_log(tmp_path: Path) -> None:
+    heard: list[Event] = []
+    log = EventLog(SimulatedClock(), heard.append)
+    with full_disk(tmp_path / "disk") as disk:
+        log.open(disk / "events.jsonl")
+        for number in range(10):
+            log("source-lost", "podium", "gone", number=number)
+        log.close()
+        assert (disk / "events.jsonl").stat().st_size == 0
+    assert len(heard) == 10
+
+
+def test_events_come_from_any_thread(log: EventLog, tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    log.open(path)
+
+    def tell(who: str) -> None:
+        for number in range(50):
+            log("source-lost", who, "gone", n=number)
+
+    threads = [threading.Thread(target=tell, args=(who,)) for who in "abcd"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    log.close()
+    lines = read(path)
+    assert len(lines) == 200
+    numbers: dict[object, list[object]] = {}
+    for line in lines:
+        assert isinstance(line["detail"], dict)
+        numbers.setdefault(line["subject"], []).append(line["detail"]["n"])
+    assert set(map(tuple, numbers.values())) == {tuple(range(50))}
+
+
+def test_a_flood_of_one_fault_does_not_fill_the_log_and_hides_nothing_else(log: EventLog, tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    log.open(path)
+    log("session-live", "x", "Recording.")
+    for number in range(50_000):
+        log("source-damaged", "podium", "a picture is damaged", number=number)
+    log("source-lost", "slides", "slides was unplugged")
+    log("session-ended", "x", "The recording has ended.")
+    log.close()
+    lines = read(path)
+    others = [line["kind"] for line in lines if line["kind"] != "source-damaged"]
+    assert others == ["session-live", "source-lost", "session-ended", "events-left-out"]
+    damaged = [line["detail"]["number"] for line in lines if line["kind"] == "source-damaged"]  # type: ignore[index]
+    assert (len(damaged), damaged[-1]) == (AT_ONCE + 1, 49_999)
+    (left_out,) = [line for line in lines if line["kind"] == "events-left-out"]
+    assert left_out["detail"] == {"what": "source-damaged", "count": 50_000 - len(damaged)}
+
+
+def test_a_disk_that_hangs_costs_a_bounded_memory_and_no_time_and_it_is_told_what_is_missing(
+    log: EventLog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log, "_lines", KeptLines(head_bytes=1000, tail_bytes=2000))
+    lets_go, hung, sync = threading.Event(), threading.Event(), os.fdatasync
+
+    def fdatasync(descriptor: int) -> None:
+        hung.set()
+        lets_go.wait(60)
+        sync(descriptor)
+
+    monkeypatch.setattr("recorder.model.eventlog.os.fdatasync", fdatasync)
+    path = tmp_path / "events.jsonl"
+    log.open(path)
+    log("session-live", "x", "Recording.")
+    assert hung.wait(60)
+    for number in range(100):  # each of a subject of its own
+        log("mark", str(number), "Marked")
+    lets_go.set()
+    log.close()
+    lines = read(path)
+    (place,) = [place for place, line in enumerate(lines) if line["kind"] == "events-left-out"]
+    before, after = lines[1:place], lines[place + 1 :]
+    assert lines[0]["kind"] == "session-live"
+    assert [line["subject"] for line in before] == [str(number) for number in range(len(before))]
+    assert [line["subject"] for line in after] == [str(number) for number in range(100 - len(after), 100)]
+    assert lines[place]["detail"] == {"what": None, "count": 100 - len(before) - len(after)}
+    assert sum(len(json.dumps(line)) for line in lines) < 5000
+
+
+def test_a_disk_that_refuses_for_long_gets_everything_when_it_takes_again(
+    log: EventLog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, refuses = os.write, threading.Event()
+    refuses.set()
+    tried = []
+
+    def write(descriptor: int, data: bytes) -> int:
+        tried.append(len(data))
+        if refuses.is_set():
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return whole(descriptor, data)
+
+    monkeypatch.setattr("recorder.model.eventlog.os.write", write)
+    path = tmp_path / "events.jsonl"
+    log.open(path)
+    log("session-live", "x", "Recording.")
+    wait_for(lambda: len(tried) >= 1)
+    for number in range(50):
+        log("mark", str(number), "Marked")
+    wait_for(lambda: len(tried) >= 2)
+    assert len(set(tried)) == 1  # what is to be written does not grow
+    refuses.clear()
+    wait_for(lambda: len(path.read_text().splitlines()) == 51)  # with no further event
+    log.close()
+    assert [line["subject"] for line in read(path)] == ["x", *map(str, range(50))]
+
+
+def test_of_more_lines_than_there_is_room_for_the_oldest_go_and_none_stands_for_them() -> None:
+    history = History(most_bytes=10)
+    for number in range(9):
+        history.add(b"%d\n" % number)
+    assert (history.first, history.end) == (4, 9)
+    assert history.batch(4, 1000) == (b"4\n5\n6\n7\n8\n", 9)
+    assert history.batch(3, 1000) == (b"", 3)

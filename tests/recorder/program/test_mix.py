@@ -1,0 +1,254 @@
+"""Several inputs in one program, on a clock that moves when told: each in its place, none waits for another."""
+
+import numpy as np
+import pytest
+
+from capture.source import SAMPLE_RATE, AudioBlock, Samples
+from config.errors import UsageError
+from devices.host.clock import NANOSECONDS
+from recorder.model.packet import Track, sound_track
+from recorder.program.mixer_input import PATIENCE_NS
+from recorder.program.sound_program import ProgramSound
+from tests.support.simulated import ScriptedQueue
+from tests.support.tracks import Rig, in_time, microphone
+
+BLOCK = 960
+DELAY_S = 0.03
+
+type Script = list[tuple[int, AudioBlock]]
+
+
+def script(
+    rig: Rig, first_s: float, last_s: float, level: int, *, drift: float = 0.0, delay_s: float = DELAY_S
+) -> Script:
+    """Return what a microphone gives in a span of time: every sample is `level`."""
+    rate = SAMPLE_RATE * (1 + drift)
+    samples = np.full((BLOCK, 1), level, np.int16)
+    count = round((last_s - first_s) * rate / BLOCK)
+    starts = [first_s + number * BLOCK / rate for number in range(count)]
+    return [(rig.at(start + BLOCK / rate + delay_s), AudioBlock(rig.at(start), samples)) for start in starts]
+
+
+def run(sound: ProgramSound, rig: Rig) -> Samples:
+    """Run a program, and return its samples."""
+    in_time(sound.run)
+    assert sound.samples == len(rig.encoder.samples)
+    return rig.encoder.samples[:, 0]
+
+
+def level_at(samples: Samples, seconds: float) -> int:
+    return int(samples[round(seconds * SAMPLE_RATE)])
+
+
+def test_inputs_are_summed_where_they_were_captured() -> None:
+    rig = Rig()
+    rig.timeline.end_at(6 * NANOSECONDS)
+    sound = rig.sound(
+        [
+            (microphone("podium"), rig.reader(script(rig, 0, 7, 1000))),
+            (microphone("ruang"), rig.reader(script(rig, 1, 3, 20, delay_s=0.08))),
+            (microphone("tamu", gain_db=-20), rig.reader(script(rig, 2, 7, 3000, drift=200e-6))),
+        ]
+    )
+    heard = run(sound, rig)
+    edges = np.flatnonzero(np.diff(heard)) + 1
+    assert edges / SAMPLE_RATE == pytest.approx([1, 2, 3], abs=2 / SAMPLE_RATE)
+    assert [level_at(heard, seconds) for seconds in (0.5, 1.5, 2.5, 4.5)] == [1000, 1020, 1320, 1300]
+    assert rig.encoder.flushed == [Track.AUDIO]
+
+
+def test_a_name_that_is_wrong_is_refused_with_the_right_ones() -> None:
+    rig = Rig()
+    sound = rig.sound([(microphone(name), rig.reader([])) for name in ("podium", "ruang")])
+    with pytest.raises(UsageError, match='did you mean "podium"') as caught:
+        sound.mute("podum", on=True)
+    assert "podium, ruang" in caught.value.hint
+    assert not any(line.muted for line in sound.lines())
+
+
+@pytest.mark.parametrize("dead", ["never", "stops", "lost", "bursts"])
+def test_a_dead_input_never_holds_up_the_others(dead: str) -> None:
+    rig = Rig()
+    rig.timeline.end_at(10 * NANOSECONDS)
+    bad = [] if dead == "never" else script(rig, 0, 2, 50)
+    if dead == "bursts":  # two seconds at a time
+        bad = [(rig.at(2 * int(part.timestamp_ns / 2e9 + 1) + 1), part) for _, part in script(rig, 0, 10, 50)]
+    late: list[float] = []
+    rig.encoder.on_sound = lambda at_s: late.append((rig.clock.now_ns() - rig.at(at_s)) / NANOSECONDS)
+    sound = rig.sound(
+        [
+            (microphone("baik"), rig.reader(script(rig, 0, 11, 1000))),
+            (microphone("rusak"), rig.reader(bad, lost=dead == "lost")),
+        ]
+    )
+    heard = run(sound, rig)
+    assert (heard[: 10 * SAMPLE_RATE] >= 1000).all()
+    # An AAC frame, the limiter's 5 ms, and what the good one gives at once.
+    assert max(late) < PATIENCE_NS / NANOSECONDS + 0.1
+    good, rusak = sound.lanes
+    assert good.silence == 0
+    assert rusak.position == 10 * SAMPLE_RATE
+    if dead in {"stops", "lost"}:
+        assert rusak.silence == 8 * SAMPLE_RATE
+
+
+def test_an_input_that_comes_back_is_heard_where_it_belongs() -> None:
+    rig = Rig()
+    rig.timeline.end_at(8 * NANOSECONDS)
+    gone = script(rig, 0, 2, 500) + script(rig, 5, 9, 500)
+    sound = rig.sound(
+        [(microphone("podium"), rig.reader(script(rig, 0, 9, 1000))), (microphone("tamu"), rig.reader(gone))]
+    )
+    heard = run(sound, rig)
+    edges = np.flatnonzero(np.diff(heard)) + 1
+    assert edges / SAMPLE_RATE == pytest.approx([2, 5], abs=2 / SAMPLE_RATE)
+    assert rig.events == [("source-silent", "tamu"), ("source-returned", "tamu")]
+    assert [lane.silence / SAMPLE_RATE for lane in sound.lanes] == pytest.approx([0, 3], abs=0.001)
+
+
+def test_clocks_that_go_apart_agree_in_the_mix() -> None:
+    # Clicks that two microphones hear at the same moment stay within a fraction of a millisecond of each other.
+    rig = Rig()
+    seconds = 120
+    rig.timeline.end_at(seconds * NANOSECONDS)
+
+    def clicks(drift: float, level: int) -> Script:
+        rate = SAMPLE_RATE * (1 + drift)
+        blocks = script(rig, 0, seconds + 1, 0, drift=drift)
+        whole = np.zeros((len(blocks) * BLOCK, 1), np.int16)
+        whole[np.round(np.arange(1, seconds) * rate).astype(int)] = level
+        jitter = np.random.default_rng(7).uniform(-0.001, 0.001, len(blocks))
+        return [
+            (at, AudioBlock(part.timestamp_ns + round(late * 1e9), whole[number * BLOCK : (number + 1) * BLOCK]))
+            for number, ((at, part), late) in enumerate(zip(blocks, jitter, strict=True))
+        ]
+
+    sound = rig.sound(
+        [
+            (microphone("a", own_track=True), rig.reader(clicks(300e-6, 20_000))),
+            (microphone("b", own_track=True), rig.reader(clicks(-300e-6, 20_000))),
+        ]
+    )
+    run(sound, rig)
+    places = []
+    for name in ("a", "b"):
+        own = np.concatenate([samples for _, samples in rig.encoder.own[sound_track(name)]])[:, 0].astype(np.int32)
+        peaks = np.flatnonzero((own > 4000) & (own >= np.roll(own, 1)) & (own > np.roll(own, -1)))
+        assert len(peaks) == seconds - 1
+        places.append(peaks / SAMPLE_RATE)
+    expected = np.arange(1, seconds)
+    assert np.abs(places[0] - expected).max() < 0.010
+    assert np.abs(places[1] - expected).max() < 0.010
+    assert np.abs(places[0] - places[1])[90:].max() < 0.002
+    assert [lane.ppm for lane in sound.lanes] == [pytest.approx(300, abs=2), pytest.approx(-300, abs=2)]
+
+
+def test_an_own_track_is_the_input_as_it_came_beside_the_mix() -> None:
+    rig = Rig()
+    rig.timeline.end_at(round(3.5 * NANOSECONDS))
+    sound = rig.sound(
+        [
+            (microphone("podium", gain_db=-6.0206, own_track=True), rig.reader(script(rig, 0, 5, 1000))),
+            (microphone("ruang"), rig.reader(script(rig, 0, 5, 300))),
+        ]
+    )
+    heard = run(sound, rig)
+    own = rig.encoder.own
+    assert list(own) == [sound_track("podium")]
+    pieces = own[sound_track("podium")]
+    assert [first for first, _ in pieces] == rig.encoder.pts
+    whole = np.concatenate([samples for _, samples in pieces])[:, 0]
+    assert len(whole) == len(heard) == 3.5 * SAMPLE_RATE
+    assert (whole == 1000).all()
+    assert (heard == 800).all()
+    assert rig.encoder.flushed == [Track.AUDIO, sound_track("podium")]
+
+
+def test_muted_is_muted_everywhere_and_at_once() -> None:
+    rig = Rig()
+    rig.timeline.end_at(4 * NANOSECONDS)
+    sound = rig.sound(
+        [
+            (microphone("podium", own_track=True), rig.reader(script(rig, 0, 5, 1000))),
+            (microphone("ruang"), rig.reader(script(rig, 0, 5, 300))),
+        ]
+    )
+
+    def command(at_s: float) -> None:
+        sound.mute("podium", on=1 <= at_s < 2)
+        if at_s >= 3:
+            sound.mute(None, on=True)
+
+    rig.encoder.on_sound = command
+    heard = run(sound, rig)
+    own = np.concatenate([samples for _, samples in rig.encoder.own[sound_track("podium")]])[:, 0]
+    assert [level_at(heard, seconds) for seconds in (0.5, 1.5, 2.5, 3.5)] == [1300, 300, 1300, 0]
+    assert [level_at(own, seconds) for seconds in (0.5, 1.5, 2.5, 3.5)] == [1000, 0, 1000, 0]
+    assert [one.muted for one in sound.lines()] == [True, True]
+    assert sound.lines()[0].levels_dbfs[0] == pytest.approx(-30.3, abs=0.1)  # the meter shows that it lives
+
+
+def test_what_is_too_loud_together_is_limited() -> None:
+    rig = Rig()
+    rig.timeline.end_at(2 * NANOSECONDS)
+    inputs = [(microphone(name), rig.reader(script(rig, 0, 3, 20_000))) for name in "ab"]
+    heard = run(rig.sound(inputs), rig)
+    assert heard.max() == pytest.approx(29_204, abs=2)
+
+
+@pytest.mark.parametrize("lengths", [(5, 5), (5, 8), (8, 3)])
+def test_files_as_fast_as_they_go_end_with_the_longest(lengths: tuple[int, int]) -> None:
+    rig = Rig(live=False, tracks=(Track.AUDIO,), ending=(Track.AUDIO,))
+    sound = rig.sound(
+        [
+            (microphone(f"film-{number}"), rig.reader(script(rig, 0, length, 100 * number), ends=True))
+            for number, length in enumerate(lengths, 1)
+        ]
+    )
+    heard = run(sound, rig)
+    assert len(heard) == max(lengths) * SAMPLE_RATE
+    for number, length in enumerate(lengths, 1):
+        levels = (level_at(heard, length - 0.01) // 100, level_at(np.append(heard, 0), length) // 100)
+        assert [level & number for level in levels] == [number, 0]
+
+
+def test_nobody_takes_all_of_a_file_while_another_input_hangs() -> None:
+    rig = Rig(live=False, tracks=(Track.AUDIO,))
+
+    class Hanging(ScriptedQueue[AudioBlock]):
+        def get(self, timeout_s: float) -> AudioBlock | None:
+            if rig.clock.now_ns() > rig.at(300):
+                rig.timeline.end_at(NANOSECONDS)
+                self._lost = True
+            return super().get(timeout_s)
+
+    taken = rig.reader(script(rig, 0, 60, 100))
+    sound = rig.sound([(microphone("film"), taken), (microphone("macet"), Hanging(rig.clock, []))])
+    in_time(sound.run)
+    assert len(taken._items) > 2800  # of 3000 blocks
+
+
+def test_the_summary_tells_how_loud_the_recording_is_from_its_beginning() -> None:
+    rig = Rig()
+    rig.timeline.end_at(20 * NANOSECONDS)
+    angle = 2 * np.pi * 1000 * np.arange(25 * SAMPLE_RATE) / SAMPLE_RATE
+    wave = np.rint(3276.8 * np.sin(angle)).astype(np.int16)[:, None]
+    wave[: 10 * SAMPLE_RATE] *= 8
+    items = [
+        (at, AudioBlock(part.timestamp_ns, wave[number * BLOCK : (number + 1) * BLOCK]))
+        for number, (at, part) in enumerate(script(rig, 0, 21, 0))
+    ]
+    sound = rig.sound([(microphone("podium"), rig.reader(items))])
+    began: list[float] = []
+
+    def begin(at_s: float) -> None:
+        if at_s > 11 and not began:
+            began.append(at_s)
+            sound.begin()
+
+    rig.encoder.on_sound = begin
+    run(sound, rig)
+    facts = sound.facts()
+    # A sine of 1 kHz at -20 dBFS in one channel: -23.0 LUFS; the loud one of before the beginning does not count.
+    assert facts["loudness_lufs"] == pytest.approx(-23.0, abs=0.1)
+    assert facts["drift_ppm"] == {"podium": None}  # after twenty seconds it is not known yet

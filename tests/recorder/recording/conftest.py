@@ -1,0 +1,74 @@
+"""What the tests of a session's storage share."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from config.errors import LiputError
+from config.events import Event
+from config.settings.schema import Recording as RecordingSettings
+from config.settings.schema import Storage as StorageSettings
+from devices.host.clock import SystemClock
+from recorder.archive.archive import Archive
+from recorder.model.eventlog import EventLog
+from recorder.recording.failover import Failover
+from recorder.recording.opening import StreamFormat
+from tests.support.recorded import encoder
+from tests.support.stored import Disks, Show, Shows, storage_task
+
+
+@pytest.fixture
+def show(tmp_path: Path) -> Iterator[Shows]:
+    made: list[Show] = []
+
+    def begin(
+        count: int = 2,
+        *,
+        waits: bool = False,
+        changes_form: bool = False,
+        task: Mapping[str, Any] = {},
+        **settings: object,
+    ) -> Show:
+        clock = SystemClock()
+        roots = [tmp_path / name / "arsip" for name in "abc"[:count]]
+        for root in roots:
+            root.mkdir(parents=True, exist_ok=True)
+        events: list[Event] = []
+        failures: list[LiputError] = []
+        log = EventLog(clock, events.append)
+        encoders = [encoder()]
+        storage = Failover(
+            storage_task(
+                [Archive(root, clock, reserve_bytes=1) for root in roots],
+                storage=StorageSettings(**settings),  # type: ignore[arg-type] # whatever a test sets
+                recording=RecordingSettings(sync_s=0.1),
+                waits=waits,
+                **task,
+            ),
+            StreamFormat(0, encoders[0].templates),
+            may_change=changes_form,
+            clock=clock,
+            log=log,
+            on_failure=failures.append,
+        )
+        show = Show(roots, clock, storage, encoders, log, events, failures)
+        storage.begin()
+        made.append(show)
+        return show
+
+    yield begin
+    for each in made:
+        for used in each.encoders:
+            with suppress(ValueError):
+                used.close()
+
+
+@pytest.fixture
+def disks(monkeypatch: pytest.MonkeyPatch) -> Iterator[Disks]:
+    disks = Disks()
+    monkeypatch.setattr("recorder.recording.file.os", disks)
+    yield disks
+    disks.let_go.set()

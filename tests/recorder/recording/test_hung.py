@@ -1,0 +1,191 @@
+"""A disk that takes nothing: told, left for another one, and nobody waits for it."""
+
+import threading
+import time
+from typing import Never
+
+import pytest
+
+from config.errors import StorageError
+from devices.host.clock import NANOSECONDS
+from recorder.recording.opening import Opener
+from recorder.recording.replica import ProgressWatch, ReplicaState
+from tests.support.disks import left_alone
+from tests.support.errors import because
+from tests.support.stored import RATE, Disks, Show, Shows, facts
+from tests.support.timeline import is_continuous
+from tests.support.waiting import wait_for
+
+
+def test_a_disk_that_takes_nothing_is_told_and_left(show: Shows, disks: Disks, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("recorder.recording.replica.STALLED_S", 0.5)
+    monkeypatch.setattr("recorder.recording.replica.CLOSE_S", 1.0)
+    before = set(threading.enumerate())
+    session = show(2, stalled_s=2.0)
+    session.feed(5)
+    wait_for(lambda: session.storage.on_disk.media_time_s > 3)
+    disks.hung = session.roots[0]
+    began = time.monotonic()
+    session.feed_until(lambda: "recording-stalled" in session.kinds)
+    assert time.monotonic() - began < 20
+    session.feed_until(lambda: "storage-switched" in session.kinds)
+    session.feed(2)
+    session.close()
+    assert session.kinds[:4] == ["recording-stalled", "storage-stalled", "recording-resumed", "storage-switched"]
+    assert left_alone(session.storage) == 1
+    package = session.storage.seal(facts(session))[0]
+    assert package.path.startswith(str(session.roots[1]))
+    assert "part-left" in session.kinds
+    disks.let_go.set()
+    second = package.folder / "data/media/program.mp4"
+    offset_s = float(session.storage.replicas[-1].start)
+    wait_for(lambda: set(threading.enumerate()) <= before)
+    is_continuous([(session.folders[0] / "data/media/program.mp4", 0.0), (second, offset_s)], RATE, session.seconds())
+
+
+def test_a_disk_that_goes_on_is_told_too(show: Shows, disks: Disks, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("recorder.recording.replica.STALLED_S", 0.5)
+    session = show(1)
+    session.feed(3)
+    wait_for(lambda: session.storage.on_disk.media_time_s > 1)
+    disks.hung = session.roots[0]
+    session.feed_until(lambda: "recording-stalled" in session.kinds)
+    standing = session.storage.on_disk
+    session.feed(1)
+    assert session.storage.on_disk == standing
+    disks.let_go.set()
+    session.feed_until(lambda: "recording-resumed" in session.kinds)
+    session.close()
+    assert session.kinds == ["recording-stalled", "recording-resumed"]
+    is_continuous(session.files(), RATE, session.seconds())
+
+
+def hang_with_an_unusable_spare(session: Show, disks: Disks) -> None:
+    """Let the first disk hang until it would be left, for the last one, which is no folder."""
+    session.roots[-1].rmdir()
+    session.roots[-1].write_text("no folder")
+    session.feed(3)
+    wait_for(lambda: session.storage.on_disk.media_time_s > 1)
+    disks.hung = session.roots[0]
+    session.feed_until(lambda: "storage-refused" in session.kinds)
+    session.feed(1)
+
+
+def test_a_disk_that_hangs_for_a_while_is_gone_on_with_where_the_spare_one_cannot_be_used(
+    show: Shows, disks: Disks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recorder.recording.replica.STALLED_S", 0.5)
+    session = show(2, stalled_s=2.0)
+    hang_with_an_unusable_spare(session, disks)
+    disks.let_go.set()
+    session.feed_until(lambda: "recording-resumed" in session.kinds)
+    session.feed(2)
+    session.close()
+    assert session.failures == []
+    assert session.kinds == ["recording-stalled", "storage-stalled", "storage-refused", "recording-resumed"]
+    is_continuous(session.files(), RATE, session.seconds())
+
+
+def test_half_a_mirror_that_hangs_for_a_while_is_gone_on_with_where_the_third_disk_cannot_be_used(
+    show: Shows, disks: Disks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recorder.recording.replica.STALLED_S", 0.5)
+    session = show(3, stalled_s=2.0, mirror=True)
+    hang_with_an_unusable_spare(session, disks)
+    disks.let_go.set()
+    session.feed_until(lambda: "recording-resumed" in session.kinds)
+    session.feed(2)
+    session.close()
+    assert session.kinds == ["recording-stalled", "storage-stalled", "storage-refused", "recording-resumed"]
+    for file in session.files():
+        is_continuous([file], RATE, session.seconds())
+
+
+def test_a_disk_that_is_lost_while_another_one_is_looked_for_ends_the_session_where_there_is_none(
+    show: Shows, disks: Disks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recorder.recording.replica.STALLED_S", 0.5)
+    session, opens, go_on = show(2, stalled_s=2.0), threading.Event(), threading.Event()
+
+    def refuse(*_place: object) -> Never:
+        opens.set()
+        go_on.wait(30)
+        raise StorageError("the second disk is read-only", why="unwritable")
+
+    monkeypatch.setattr(Opener, "open", refuse)
+    session.feed(3)
+    wait_for(lambda: session.storage.on_disk.media_time_s > 1)
+    disks.hung = session.roots[0]
+    session.feed_until(opens.is_set)
+    session.roots[0].rename(session.roots[0].with_name("away"))
+    disks.let_go.set()
+    wait_for(lambda: session.storage.replicas[0].state is ReplicaState.FAILED)
+    go_on.set()
+    session.feed_until(lambda: session.failures)
+    session.close()
+    assert [error.why for error in session.failures] == ["vanished"]
+    assert session.kinds == ["recording-stalled", "storage-stalled", "storage-refused", "storage-vanished"]
+
+
+def test_that_the_whole_process_stood_still_is_not_held_against_its_disk(
+    show: Shows, disks: Disks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where it was stopped, or the virtual machine was: the guard may look before anybody has synced again."""
+    session, looks, update = show(2, stalled_s=5.0), list[int](), ProgressWatch.update
+
+    def look(watch: ProgressWatch, now_ns: int, found_s: float, given_s: float) -> ReplicaState | None:
+        looks.append(now_ns)
+        return update(watch, now_ns, found_s, given_s)
+
+    session.feed(3)
+    wait_for(lambda: session.storage.on_disk.media_time_s > 1)
+    disks.hung = session.roots[0]
+    session.feed(1)
+    monkeypatch.setattr(ProgressWatch, "update", look)
+    wait_for(lambda: len(looks) > 2)  # what came to the disk before it hung is known
+    clock = session.clock
+    before_ns, now_ns = clock.now_ns(), clock.now_ns
+    monkeypatch.setattr(clock, "now_ns", lambda: now_ns() + 30 * NANOSECONDS)
+    wait_for(lambda: sum(at_ns > before_ns + 30 * NANOSECONDS for at_ns in looks) > 2)
+    disks.let_go.set()
+    session.feed(1)
+    session.close()
+    assert session.kinds == []
+    is_continuous(session.files(), RATE, session.seconds())
+
+
+def test_only_a_disk_that_never_answers_leaves_a_session_that_says_so_and_ends(
+    show: Shows, disks: Disks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recorder.recording.replica.CLOSE_S", 0.5)
+    session = show(1)
+    session.feed(3)
+    wait_for(lambda: session.storage.on_disk.media_time_s > 1)
+    disks.hung = session.roots[0]
+    session.feed(1)
+    session.close()
+    assert [error.why for error in session.failures] == ["stalled"]
+    with pytest.raises(StorageError, check=because("stalled")):
+        session.storage.seal(facts(session))
+    assert left_alone(session.storage) == 1
+
+
+def test_a_session_that_waits_for_its_disk_ends_where_that_takes_nothing_any_more(
+    show: Shows, disks: Disks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recorder.recording.replica.STALLED_S", 0.5)
+    monkeypatch.setattr("recorder.recording.replica.CLOSE_S", 0.5)
+    monkeypatch.setattr("recorder.recording.replica.QUEUE_PACKETS", 100)
+    monkeypatch.setattr("recorder.recording.failover.WATCH_S", 0.05)
+    session = show(1, waits=True, stalled_s=1.0)
+    session.feed(3)
+    wait_for(lambda: session.storage.on_disk.media_time_s > 1)
+    disks.hung = session.roots[0]
+    disks.takes_writes = False
+    time.sleep(2.0)  # its source gives nothing
+    assert not session.failures
+    session.feed(10)
+    assert session.failures
+    session.close()
+    assert [error.why for error in session.failures] == ["stalled"]
+    assert session.kinds == ["recording-stalled", "storage-stalled"]

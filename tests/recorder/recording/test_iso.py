@@ -1,0 +1,379 @@
+"""Sources recorded apart: what was sent is in the file, byte for byte, on the program's timeline."""
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import simplejpeg  # type: ignore[import-untyped] # has a stub, but no py.typed to say so
+
+from capture.source import Coded, Frame
+from devices.host.clock import NANOSECONDS
+from recorder.disk.durable import Disk
+from recorder.recording import iso
+from recorder.recording.iso import IsoRecording, PartDirectory, Where, file_names
+from tests.support import media
+from tests.support.command import ROOT
+from tests.support.simulated import EventList
+from tests.support.waiting import wait_for
+
+WIDTH, HEIGHT, RATE = 160, 120, 10
+ZERO_NS = 50 * NANOSECONDS
+MJPEG, H264 = Coded("mjpeg", WIDTH, HEIGHT), Coded("h264", WIDTH, HEIGHT)
+
+
+def jpegs(count: int) -> list[bytes]:
+    noise = np.random.default_rng(4)
+    pictures = (noise.integers(0, 255, (HEIGHT, WIDTH, 3), np.uint8) for _ in range(count))
+    return [bytes(simplejpeg.encode_jpeg(picture, colorspace="RGB")) for picture in pictures]
+
+
+def annex_b(count: int, keyframe_every: int = 10) -> list[bytes]:
+    """Return H.264 as cameras send it: parameter sets before each keyframe, no B-frames."""
+    context = av.CodecContext.create("libx264", "w")
+    context.width, context.height, context.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+    context.time_base = Fraction(1, RATE)
+    context.options = {
+        "tune": "zerolatency",
+        "x264-params": f"keyint={keyframe_every}:min-keyint={keyframe_every}:scenecut=0",
+    }
+    packets = []
+    for number in range(count):
+        picture = av.VideoFrame.from_ndarray(np.full((HEIGHT * 3 // 2, WIDTH), 60 + number, np.uint8), "yuv420p")
+        picture.pts = number
+        packets += [bytes(packet) for packet in context.encode(picture)]
+    return packets
+
+
+def frames(payloads: list[bytes], first_s: float = 0.0) -> list[Frame]:
+    return [
+        Frame(ZERO_NS + round((first_s + number / RATE) * NANOSECONDS), payload)
+        for number, payload in enumerate(payloads)
+    ]
+
+
+def stored(path: Path) -> list[tuple[float, bytes]]:
+    """Return when each packet of a file is shown, and its bytes, as PyAV demuxes them."""
+    with av.open(str(path)) as container:
+        return [
+            (float(packet.pts * packet.time_base), bytes(packet))
+            for packet in container.demux(video=0)
+            if packet.pts is not None and packet.time_base is not None and packet.size
+        ]
+
+
+def at(folder: Path) -> Callable[[], PartDirectory]:
+    beside = PartDirectory(folder)
+    return lambda: beside
+
+
+def begun(where: Where, events: EventList) -> IsoRecording:
+    iso = IsoRecording("podium", events)
+    iso.begin(where, ZERO_NS, "podium")
+    return iso
+
+
+@pytest.fixture
+def events() -> EventList:
+    return EventList()
+
+
+@pytest.fixture
+def begin(tmp_path: Path, events: EventList) -> Callable[[], IsoRecording]:
+    return lambda: begun(at(tmp_path), events)
+
+
+def test_each_jpeg_is_stored_as_it_came_at_its_time(
+    begin: Callable[[], IsoRecording], tmp_path: Path, events: EventList
+) -> None:
+    isolated, sent = begin(), jpegs(30)
+    for frame in frames(sent, first_s=0.35):
+        isolated.put(frame, MJPEG)
+    isolated.close()
+    kept = stored(tmp_path / "podium.mkv")
+    assert [data for _, data in kept] == sent
+    assert [at for at, _ in kept] == pytest.approx([0.35 + number / RATE for number in range(30)], abs=0.001)
+    media.decodes_cleanly(tmp_path / "podium.mkv")
+    assert (isolated.frames, isolated.dropped, events) == (30, 0, [])
+
+
+def test_h264_begins_with_a_keyframe_and_decodes(begin: Callable[[], IsoRecording], tmp_path: Path) -> None:
+    isolated, sent = begin(), annex_b(40)
+    for frame in frames(sent[3:], first_s=0.3):
+        isolated.put(frame, H264)
+    isolated.close()
+    kept = stored(tmp_path / "podium.mkv")
+    assert len(kept) == 30  # from picture 10 on
+    assert kept[0][0] == pytest.approx(1.0, abs=0.001)
+    media.decodes_cleanly(tmp_path / "podium.mkv")
+    assert media.decoded(tmp_path / "podium.mkv", "v").frames == 30
+
+
+def test_what_is_from_before_the_beginning_is_left_out(begin: Callable[[], IsoRecording], tmp_path: Path) -> None:
+    isolated, sent = begin(), jpegs(10)
+    for frame in frames(sent, first_s=-0.5):
+        isolated.put(frame, MJPEG)
+    isolated.close()
+    assert [data for _, data in stored(tmp_path / "podium.mkv")] == sent[5:]
+
+
+def test_a_device_that_comes_back_with_something_else_has_a_second_file(
+    begin: Callable[[], IsoRecording], tmp_path: Path, events: EventList
+) -> None:
+    isolated, first, second = begin(), jpegs(5), annex_b(10)
+    for frame in frames(first):
+        isolated.put(frame, MJPEG)
+    for frame in frames(second, first_s=3):
+        isolated.put(frame, H264)
+    isolated.close()
+    assert len(stored(tmp_path / "podium.mkv")) == 5
+    later = stored(tmp_path / "podium.2.mkv")
+    assert len(later) == 10
+    assert later[0][0] == pytest.approx(3.0, abs=0.001)
+    assert events == []
+
+
+def test_uncompressed_pictures_are_not_copied_and_that_is_said_once(
+    begin: Callable[[], IsoRecording], tmp_path: Path, events: EventList
+) -> None:
+    isolated = begin()
+    for frame in frames([bytes(WIDTH * HEIGHT * 2)] * 5):
+        isolated.put(frame, None)
+    isolated.close()
+    assert events == [("isolated-failed", "podium")]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_gone_costs_its_own_file_only(tmp_path: Path, events: EventList) -> None:
+    isolated = begun(at(tmp_path / "gone"), events)
+    for frame in frames(jpegs(5)):
+        isolated.put(frame, MJPEG)
+    isolated.close()
+    assert events == [("isolated-failed", "podium")]
+
+
+def test_what_a_slow_disk_does_not_take_is_dropped_within_a_bound_and_told(
+    begin: Callable[[], IsoRecording], tmp_path: Path, events: EventList, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent = jpegs(20)
+    monkeypatch.setattr(iso, "MOST_WAITING_BYTES", sum(map(len, sent)) // 2)
+    isolated, disk = begin(), SlowDisk()
+    disk.hold(monkeypatch)
+    for frame in frames(sent):
+        isolated.put(frame, MJPEG)
+    disk.go_on.set()
+    isolated.close()
+    assert 8 <= isolated.dropped <= 11
+    assert isolated.frames + isolated.dropped == 20
+    assert events == [("isolated-dropped", "podium")]
+
+
+class SlowDisk:
+    """Takes no file, and so no picture, until it is let."""
+
+    def __init__(self) -> None:
+        self.go_on, self.asked = threading.Event(), threading.Event()
+
+    def hold(self, patch: pytest.MonkeyPatch) -> None:
+        slow = self
+
+        class Held(Disk):
+            def sync(self, path: Path) -> None:
+                slow.asked.set()
+                slow.go_on.wait(30)
+                super().sync(path)
+
+        patch.setattr(iso, "Disk", Held)
+
+
+@pytest.mark.parametrize("codec", [MJPEG, H264])
+def test_it_goes_on_where_the_program_goes_on_with_nothing_missing(
+    tmp_path: Path, events: EventList, codec: Coded
+) -> None:
+    sent = annex_b(40) if codec is H264 else jpegs(40)
+    parts = [PartDirectory(tmp_path / "a"), PartDirectory(tmp_path / "b", 1.5)]
+    for part in parts:
+        part.folder.mkdir()
+    now = parts[:1]
+    isolated = begun(lambda: now[0], events)
+    for frame in frames(sent[:17]):
+        isolated.put(frame, codec)
+    now[:] = parts[1:]
+    if codec is MJPEG:
+        wait_for(lambda: isolated.frames == 17)
+    for frame in frames(sent[17:20], first_s=1.7):
+        isolated.put(frame, codec)
+    if codec is H264:
+        wait_for(lambda: isolated.frames == 20)
+    for frame in frames(sent[20:], first_s=2.0):
+        isolated.put(frame, codec)
+    isolated.close()
+    kept = [stored(part.folder / "podium.mkv") for part in parts]
+    media.decodes_cleanly(parts[1].folder / "podium.mkv")
+    if codec is MJPEG:
+        assert [data for part in kept for _, data in part] == sent
+    assert len(kept[0]) == (20 if codec is H264 else 17)
+    shown = [seconds + part.start_s for part, packets in zip(parts, kept, strict=True) for seconds, _ in packets]
+    assert shown == pytest.approx([number / RATE for number in range(40)], abs=0.002)
+    assert (isolated.dropped, events) == (0, [])
+    assert not any(part.is_written for part in parts)
+
+
+def test_what_a_disk_does_not_take_any_more_goes_to_the_next(
+    tmp_path: Path, events: EventList, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(iso, "CLOSE_S", 0.1)
+    sent, disk = jpegs(30), SlowDisk()
+    parts = [PartDirectory(tmp_path / "a"), PartDirectory(tmp_path / "b")]
+    for part in parts:
+        part.folder.mkdir()
+    now = parts[:1]
+    isolated = begun(lambda: now[0], events)
+    with monkeypatch.context() as patch:
+        disk.hold(patch)
+        for frame in frames(sent[:20]):
+            isolated.put(frame, MJPEG)
+        assert disk.asked.wait(60)
+    now[:] = parts[1:]
+    for frame in frames(sent[20:], first_s=2.0):
+        isolated.put(frame, MJPEG)
+    isolated.close()
+    assert [data for _, data in stored(parts[1].folder / "podium.mkv")] == sent[1:]
+    assert [part.is_written for part in parts] == [True, False]
+    disk.go_on.set()
+    wait_for(lambda: not parts[0].is_written)
+    assert [data for _, data in stored(parts[0].folder / "podium.mkv")] == sent[:1]
+
+
+def test_a_disk_that_fails_before_the_program_leaves_it_costs_no_picture_that_waits(
+    tmp_path: Path, events: EventList
+) -> None:
+    sent, parts = jpegs(20), [PartDirectory(tmp_path / "gone"), PartDirectory(tmp_path)]
+    now = parts[:1]
+    isolated = begun(lambda: now[0], events)
+    isolated.put(frames(sent)[0], MJPEG)
+    wait_for(lambda: events)
+    for frame in frames(sent)[1:10]:
+        isolated.put(frame, MJPEG)
+    now[:] = parts[1:]
+    for frame in frames(sent)[10:]:
+        isolated.put(frame, MJPEG)
+    isolated.close()
+    assert [data for _, data in stored(tmp_path / "podium.mkv")] == sent[1:]
+    assert events == [("isolated-failed", "podium")]
+
+
+def test_without_a_disk_nothing_is_kept(tmp_path: Path, events: EventList) -> None:
+    isolated = begun(lambda: None, events)
+    for frame in frames(jpegs(3)):
+        isolated.put(frame, MJPEG)
+    isolated.close()
+    assert (isolated.frames, events, list(tmp_path.iterdir())) == (0, [], [])
+
+
+@pytest.mark.parametrize("damaged", [b"", b"\0" * 500, b"\xff\xd8\xff\xd9", None])
+def test_it_begins_with_the_first_picture_that_can_be_read(
+    begin: Callable[[], IsoRecording], tmp_path: Path, events: EventList, damaged: bytes | None
+) -> None:
+    isolated, sent = begin(), jpegs(10)
+    first = sent[0][:20] if damaged is None else damaged
+    for frame in frames([first, first, *sent]):
+        isolated.put(frame, MJPEG)
+    isolated.close()
+    assert [data for _, data in stored(tmp_path / "podium.mkv")] == sent
+    assert events == []
+
+
+def test_what_never_can_be_read_is_given_up_and_told(
+    begin: Callable[[], IsoRecording], tmp_path: Path, events: EventList
+) -> None:
+    isolated = begin()
+    for frame in frames([bytes(500)] * 110):
+        isolated.put(frame, MJPEG)
+    isolated.close()
+    assert events == [("isolated-failed", "podium")]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_it_is_brought_onto_the_disk_as_often_as_the_program(
+    tmp_path: Path, events: EventList, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+
+    class Os:
+        def fdatasync(self, descriptor: int) -> None:
+            os.fdatasync(descriptor)
+            sizes.append(os.fstat(descriptor).st_size)
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(os, name)
+
+    monkeypatch.setattr(iso, "os", Os())
+    isolated = begun(at(tmp_path), events)
+    for frame in frames(jpegs(51)):
+        isolated.put(frame, MJPEG)
+    isolated.close()
+    assert len(sizes) == 11
+    assert sizes == sorted(sizes)
+    assert sizes[-1] == (tmp_path / "podium.mkv").stat().st_size
+    assert sizes[-3] > sizes[-1] * 0.6
+
+
+def test_no_two_sources_have_one_file() -> None:
+    names = ["讲台", "屏幕", "Cam", "Cam 2", "cam", "c" * 70 + "1", "c" * 70 + "2"]
+    stems = file_names(names)
+    assert list(stems) == names
+    assert len(set(stems.values())) == len(names)
+    assert (stems["讲台"], stems["Cam"], stems["Cam 2"]) == ("source", "cam", "cam-2")
+
+
+def test_killed_it_plays_up_to_its_last_second(tmp_path: Path) -> None:
+    code = """
+import os, sys, time
+from pathlib import Path
+from recorder.recording.iso import IsoRecording
+from tests.recorder.recording.test_iso import MJPEG, ZERO_NS, at, frames, jpegs
+isolated = IsoRecording("podium", print)
+isolated.begin(at(Path(sys.argv[1])), ZERO_NS, "podium")
+for frame in frames(jpegs(50)):
+    isolated.put(frame, MJPEG)
+while isolated.frames < 50:
+    time.sleep(0.01)
+os.kill(os.getpid(), 9)
+"""
+    done = subprocess.run([sys.executable, "-c", code, tmp_path], cwd=ROOT, check=False)
+    assert done.returncode == -9
+    kept = stored(tmp_path / "podium.mkv")
+    assert kept[-1][0] > 3.9
+    media.decodes_cleanly(tmp_path / "podium.mkv")
+
+
+def test_pictures_that_were_read_before_it_begins_are_in_it_as_far_as_they_are_of_the_recording(
+    tmp_path: Path, events: EventList
+) -> None:
+    sent = frames(jpegs(6), first_s=-0.1)
+    iso = IsoRecording("podium", events)
+    for frame in sent[:3]:
+        iso.put(frame, MJPEG)
+    iso.begin(at(tmp_path), ZERO_NS, "podium")
+    for frame in sent[3:]:
+        iso.put(frame, MJPEG)
+    iso.close()
+    assert [data for _, data in stored(tmp_path / "podium.mkv")] == [frame.payload for frame in sent[1:]]
+
+
+def test_a_mistake_of_ours_costs_the_copy_and_not_who_reads_the_source(tmp_path: Path, events: EventList) -> None:
+    def nowhere() -> PartDirectory:
+        raise ZeroDivisionError("a bug")
+
+    isolated = begun(nowhere, events)
+    for frame in frames(jpegs(3)):
+        isolated.put(frame, MJPEG)
+    isolated.close()
+    assert events == [("isolated-failed", "podium")]

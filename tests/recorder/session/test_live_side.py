@@ -1,0 +1,247 @@
+"""The live side: how links become a bit rate, and what is said of it. Real x264, destinations that a test makes up."""
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any, cast
+
+import pytest
+from av.stream import Stream
+
+from capture.source import Matrix
+from devices.host.clock import NANOSECONDS
+from recorder.encode.x264 import VideoSettings
+from recorder.live.destinations import Destinations
+from recorder.live.protocol import Sent
+from recorder.live_encode.choice import StreamPlan
+from recorder.model.packet import TrackId
+from recorder.model.status import DestinationLine
+from recorder.session.live_side import LiveSide
+from recorder.session.outputs import Outputs
+from tests.recorder.session.test_outputs import Kept
+from tests.support.live import Events
+from tests.support.simulated import BEGINNING, EventList, SimulatedClock
+from tests.support.waiting import wait_for
+
+EVERY_S = 0.25
+LEAST, MOST = 500_000, 4_000_000
+
+
+@dataclass
+class Server:
+    """Stands for a LiveDestination: says what the test sets."""
+
+    name: str = "kampus"
+    state: str = "live"
+    backlog_s: float = 0.3
+    dropped: int = 0
+    link: Sent | None = field(default_factory=lambda: Sent(0.0, 40.0, 20_000, 4_100_000.0))
+
+    def status(self) -> DestinationLine:
+        return DestinationLine(
+            name=self.name, state=self.state, since=BEGINNING, backlog_s=self.backlog_s, dropped=self.dropped
+        )
+
+    def report(self, delivered_bps: float, unsent_bytes: int) -> None:
+        self.link = Sent(0.0, 40.0, unsent_bytes, delivered_bps)
+
+
+class Encode:
+    """Stands for a StreamEncode; the test calls what its thread would."""
+
+    templates: Mapping[TrackId, Stream] = {}
+    late = 0
+
+    def __init__(self, settings: VideoSettings, *, on_turn: Callable[[], None], **_: object) -> None:
+        self.bit_rate = settings.bit_rate
+        self.on_turn = on_turn
+        self.asked: list[tuple[str, int]] = []
+
+    def start(self) -> None:
+        pass
+
+    def simplify(self, more_params: str, spacing: int) -> None:
+        self.asked.append((more_params, spacing))
+
+
+@pytest.fixture
+def encodes(monkeypatch: pytest.MonkeyPatch) -> list[Encode]:
+    """Put Encode in the place of StreamEncode; return those whose streams destinations were given."""
+    made: list[Encode] = []
+    connected: list[Encode] = []
+
+    def make(settings: VideoSettings, **how: Any) -> Encode:
+        made.append(Encode(settings, **how))
+        return made[-1]
+
+    monkeypatch.setattr("recorder.session.live_side.StreamEncode", make)
+    monkeypatch.setattr(Destinations, "begin", lambda *_: connected.extend(made))
+    return connected
+
+
+class Place:
+    """A live side with one server; its encode's thread never runs, the test does what that does."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, encodes: list[Encode]) -> None:
+        self.clock = SimulatedClock()
+        self.events = Events()
+        self.server = Server()
+        destinations = Destinations([], clock=self.clock, emit=EventList())
+        monkeypatch.setattr(Destinations, "names", ("kampus",))
+        monkeypatch.setattr(Destinations, "streaming", (self.server,))
+        recorded = VideoSettings(320, 180, Fraction(30), Matrix.BT601, MOST, MOST)
+        plan = StreamPlan("separate", LEAST, MOST, 128_000)
+        self.side = LiveSide(plan, destinations, clock=self.clock, emit=self.events)
+        self.side.open(outputs_to(destinations), recorded)
+        wait_for(lambda: encodes)
+        self.encode = encodes[0]
+
+    def pass_s(
+        self, seconds: float, *, delivered_bps: float | None = None, behind: float = 0.0, unsent_bytes: int = 20_000
+    ) -> int:
+        """Let so much time pass, the backlog growing by `behind` a second; return the rate."""
+        for _ in range(round(seconds / EVERY_S)):
+            self.clock.advance_to(self.clock.now_ns() + round(EVERY_S * NANOSECONDS))
+            self.server.backlog_s = max(0.3, self.server.backlog_s + behind * EVERY_S)
+            if delivered_bps is not None:
+                self.server.report(delivered_bps, unsent_bytes)
+            self.encode.on_turn()
+        line = self.side.line()
+        assert line
+        return line.bitrate
+
+    @property
+    def told(self) -> list[tuple[object, object, object]]:
+        return [
+            (event["before"], event["bitrate"], event["slowest"]) for event in self.events.of("stream-rate-changed")
+        ]
+
+
+@pytest.fixture
+def place(monkeypatch: pytest.MonkeyPatch, encodes: list[Encode]) -> Place:
+    return Place(monkeypatch, encodes)
+
+
+def test_a_link_that_carries_less_is_followed_and_told_of_once(place: Place) -> None:
+    place.pass_s(5, delivered_bps=4_100_000.0)
+    assert place.told == []
+    rate = place.pass_s(3, delivered_bps=1_500_000.0, behind=0.6, unsent_bytes=90_000)
+
+    assert LEAST <= rate < 1_500_000
+    assert place.encode.bit_rate == rate, "the encoder is told"
+    assert len(place.told) in {1, 2}
+    before, told, slowest = place.told[0]
+    assert before == MOST
+    assert cast("int", told) < MOST
+    assert slowest == "kampus"
+
+
+def test_it_is_told_of_again_when_it_has_gone_up_but_not_at_every_step(place: Place) -> None:
+    place.pass_s(5, delivered_bps=4_100_000.0)
+    place.pass_s(3, delivered_bps=1_500_000.0, behind=0.6, unsent_bytes=90_000)
+    down = len(place.told)
+    place.server.backlog_s = 0.3
+    for _ in range(60):  # whatever it is given now gets through
+        place.pass_s(1, delivered_bps=4_200_000.0)
+
+    line = place.side.line()
+    assert line
+    assert line.bitrate == MOST
+    assert place.told[-1][1] == MOST
+    assert len(place.told) - down <= 6
+
+
+def test_a_child_that_says_nothing_more_is_no_measure_of_its_link(place: Place) -> None:
+    """It is held up: what it said last is not what is delivered now."""
+    place.pass_s(5, delivered_bps=4_100_000.0)
+    rate = place.pass_s(6, behind=1.0)
+
+    assert rate > 0.8 * MOST, "a step at most, before it is known that nothing comes"
+
+
+def test_what_waits_in_this_pc_while_the_way_is_empty_is_no_matter_of_the_link(place: Place) -> None:
+    place.pass_s(5, delivered_bps=4_100_000.0)
+    place.server.dropped = 30
+    assert place.pass_s(3, delivered_bps=1_500_000.0, behind=0.6) == MOST
+    assert place.told == []
+
+
+def test_a_folder_that_tells_nothing_of_its_way_is_not_blamed_where_this_pc_stood_still(place: Place) -> None:
+    place.server.link = Sent(0.0)
+    place.pass_s(5)
+    for _ in range(4):
+        place.clock.advance_to(place.clock.now_ns() + round(0.6 * NANOSECONDS))
+        place.server.backlog_s = 0.9
+        place.server.link = Sent(0.0)
+        place.encode.on_turn()
+        place.server.backlog_s = 0.3
+        place.pass_s(2)
+    assert place.told == []
+    assert place.pass_s(3, behind=0.6) < MOST, "which is not all that a folder may be slow for"
+
+
+def test_what_is_not_live_says_nothing(place: Place) -> None:
+    place.pass_s(5, delivered_bps=4_100_000.0)
+    place.server.state, place.server.link = "waiting", None
+    assert place.pass_s(10, behind=1.0) == MOST
+
+
+def test_nobody_is_named_who_was_removed(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    place.pass_s(2, delivered_bps=4_100_000.0)
+    monkeypatch.setattr(Destinations, "streaming", ())
+    assert place.pass_s(2) == MOST
+
+
+def test_an_encode_that_is_opened_after_a_step_begins_with_it_and_follows_the_next(encodes: list[Encode]) -> None:
+    clock = SimulatedClock()
+    destinations = Destinations([], clock=clock, emit=EventList())
+    side = LiveSide(StreamPlan("separate", LEAST, MOST), destinations, clock=clock, emit=Events())
+    side.simplify("subme=1", 2)
+    side.open(outputs_to(destinations), VideoSettings(320, 180, Fraction(30), Matrix.BT601, MOST, MOST))
+    wait_for(lambda: encodes)
+    side.simplify("", 1)
+    assert encodes[0].asked == [("subme=1", 2), ("", 1)]
+
+
+class Unthreaded(threading.Thread):
+    """Cannot be started."""
+
+    def start(self) -> None:
+        raise RuntimeError("can't start new thread")
+
+
+def outputs_to(destinations: Destinations) -> Outputs:
+    """Return the outputs of a session without a recording."""
+    return Outputs(Kept(), 0, lambda _: {}, live=destinations)
+
+
+def test_nobody_is_told_of_it_before_there_is_somebody_to_stream_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = SimulatedClock()
+    destinations = Destinations(clock=clock, emit=EventList())
+    recorded = VideoSettings(320, 180, Fraction(30), Matrix.BT601, MOST, MOST)
+    side = LiveSide(StreamPlan("shared", LEAST, MOST), destinations, clock=clock, emit=EventList())
+    assert side.facts() == {}
+    side.open(outputs_to(destinations), recorded)
+
+    assert side.facts() == {"stream_encode": "shared", "stream_why": "set"}
+    assert side.line() is None
+    monkeypatch.setattr(Destinations, "names", ("kampus",))
+    line = side.line()
+    assert line
+    assert (line.encode, line.bitrate) == ("shared", MOST)
+
+
+def test_where_no_thread_can_be_had_what_is_recorded_is_streamed(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, events, begun = SimulatedClock(), Events(), []
+    destinations = Destinations(clock=clock, emit=EventList())
+    monkeypatch.setattr(Destinations, "begin", lambda _, templates: begun.append(templates))
+    recorded = VideoSettings(320, 180, Fraction(30), Matrix.BT601, MOST, MOST)
+    side = LiveSide(StreamPlan("separate", LEAST, MOST), destinations, clock=clock, emit=events)
+    monkeypatch.setattr(threading, "Thread", Unthreaded)
+    side.open(outputs_to(destinations), recorded)
+    side.free()
+
+    assert side.facts() == {"stream_encode": "shared", "stream_why": "failed"}
+    assert begun == [{}]
+    assert events.of("stream-encode-failed") == [{"goes_on": "shared"}]
