@@ -115,13 +115,22 @@ def main() -> int:
         "machine": f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}",
         **figures,
     }
-    FOLDER.mkdir(parents=True, exist_ok=True)
     part = f"-{arguments.only.replace('/', '-')}" if arguments.only else ""
-    path = FOLDER / f"{began:%Y-%m-%d}-{arguments.area}{part}.json"
-    path.write_text(json.dumps(result, indent=2) + "\n")
+    path = kept(began, f"{arguments.area}{part}", json.dumps(result, indent=2) + "\n")
     print(json.dumps({key: value for key, value in result.items() if key != "runs"}, indent=2))
     print(f"{'holds' if result['holds'] else 'DOES NOT HOLD'}; figures in {path.relative_to(ROOT)}")
     return 0 if result["holds"] else 1
+
+
+def kept(began: datetime, kind: str, text: str) -> Path:
+    """Write the figures of a `kind` of proof, and remove older ones of that kind; return their file."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    path = FOLDER / f"{began:%Y-%m-%d}-{kind}.json"
+    path.write_text(text)
+    for older in FOLDER.glob(f"????-??-??-{kind}.json"):
+        if older != path:
+            older.unlink()
+    return path
 
 
 def _commit() -> str:

@@ -1,6 +1,8 @@
 """Words that `./run prove` does not know are refused with what there is, before anything is run."""
 
 import sys
+from datetime import datetime
+from pathlib import Path
 
 import pytest
 
@@ -23,3 +25,14 @@ def test_a_part_that_is_not_there_is_refused(
     with pytest.raises(SystemExit) as ended:
         prove.main()
     assert said in f"{ended.value.code} {capsys.readouterr().err}"
+
+
+def test_the_newest_figures_of_a_kind_are_kept_and_no_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prove, "FOLDER", tmp_path)
+    for name in ("2026-11-01-soak-here", "2026-11-02-soak-rig", "2026-11-01-soak", "README"):
+        (tmp_path / f"{name}.json").write_text("{}")
+    path = prove.kept(datetime(2026, 11, 30, 9, 30).astimezone(), "soak-here", "[]")
+    assert path.read_text() == "[]"
+    assert {file.name for file in tmp_path.iterdir()} == {
+        "2026-11-30-soak-here.json", "2026-11-02-soak-rig.json", "2026-11-01-soak.json", "README.json"
+    }  # fmt: skip
