@@ -19,7 +19,7 @@ from capture.sources.outage import OutageKind
 from capture.sources.worker import SourceState
 from config import errors
 from config.errors import LiputError
-from config.locale.picture import Card, picture_text
+from config.locale.lookup import Card, picture_text
 from config.settings.layouts import BUILT_IN_LAYOUTS
 from config.settings.reader import NAMED_SECTIONS, SECTIONS, kinds_of
 from config.settings.schema import Settings

@@ -9,6 +9,7 @@ A word in place of a sentence names one of `words`. Fields in braces are facts. 
 
 import functools
 from collections.abc import Mapping
+from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple
 
@@ -105,3 +106,19 @@ def in_language(texts: tuple[str, str], language: str) -> str:
         return texts[WRITTEN.index(language)]
     english = texts[-1]
     return translation(language).sentences.get(english, english) if language in LANGUAGES else english
+
+
+_SLATES = words("slates")  # read at once: a slate waits for no disk
+
+
+class Card(StrEnum):
+    """A picture that stands for the whole program."""
+
+    WAITING = "waiting"
+    PAUSE = "pause"
+    END = "end"
+
+
+def picture_text(word: str, language: str) -> str:
+    """Return the words of a card, or of the slate for an OutageKind (capture.sources.outage), else in English."""
+    return _SLATES[word].of(language)

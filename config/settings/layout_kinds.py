@@ -34,7 +34,7 @@ class LayoutKind:
 
     `most` is how many inputs it can show. `arrange` returns the place of each, from bottom to top; one input alone
     fills the picture without it. Where it `fills_up`, places that nobody is named for take other inputs. `title` is
-    what the page calls it, in each of config.locale.picture.WRITTEN.
+    what the page calls it, in each of config.locale.lookup.WRITTEN.
     """
 
     most: int

@@ -18,7 +18,7 @@ from capture.source import Size, VideoFormat
 from capture.sources.outage import OutageKind, SourceOutage
 from capture.timing import CpuStage
 from config.errors import UsageError
-from config.locale.picture import Card, picture_text
+from config.locale.lookup import Card, picture_text
 from config.settings.kinds import did_you_mean
 from config.settings.layout_kinds import Shape
 from config.settings.layouts import LayoutSettings, Program

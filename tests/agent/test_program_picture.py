@@ -11,7 +11,7 @@ from PIL import Image
 from capture.compose.drawn import slate
 from capture.source import Matrix
 from capture.sources.outage import OutageKind
-from config.locale.picture import picture_text
+from config.locale.lookup import picture_text
 from tests.support import media
 from tests.support.room import Room, program
 

@@ -16,8 +16,7 @@ from agent.web.api.settings import is_new
 from agent.web.http.house import House
 from agent.web.page import texts
 from config.errors import LiputError
-from config.locale.lookup import LANGUAGES
-from config.locale.picture import Card
+from config.locale.lookup import LANGUAGES, Card
 from config.settings.schema import Settings
 from config.settings.serving import MODES
 from recorder.running import directory

@@ -18,7 +18,7 @@ from capture.media.convert import Packer
 from capture.media.pictures import Plane, plane_views, tagged
 from capture.source import Matrix, Size, VideoFormat
 from capture.sources.outage import SourceOutage
-from config.locale.picture import Card, picture_text
+from config.locale.lookup import Card, picture_text
 from config.settings.layout_kinds import SINGLE
 from devices.host.clock import NANOSECONDS, Clock
 from devices.outputs import OutputInfo, OutputNode, find_output

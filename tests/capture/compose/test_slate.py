@@ -10,8 +10,7 @@ from capture.detectors.picture_figures import slate as slate_of_a_stick
 from capture.media.pictures import plane_views
 from capture.source import Matrix
 from capture.sources.outage import OutageKind
-from config.locale.lookup import LANGUAGES
-from config.locale.picture import Card, picture_text
+from config.locale.lookup import LANGUAGES, Card, picture_text
 from tests.support.bars import tagged_rgb
 
 SIZES = [(320, 240), (320, 180), (480, 270), (1280, 720), (1080, 1920), (3840, 2160), (64, 64)]

@@ -15,8 +15,7 @@ from agent.web.page import texts
 from capture.compose.letters import letters
 from capture.sources.outage import OutageKind
 from config.locale import lookup
-from config.locale.lookup import LANGUAGES, WRITTEN, in_language, translation
-from config.locale.picture import Card, picture_text
+from config.locale.lookup import LANGUAGES, WRITTEN, Card, in_language, picture_text, translation
 from config.settings.layout_kinds import KINDS
 
 ROOT = Path(__file__).parents[3]
