@@ -10,8 +10,7 @@ from config.locale.lookup import NOTHING, Words, words
 from devices.health.faults import Fault
 from devices.model.device import DeviceKind
 from devices.roles.roles import MICROPHONE, PODIUM, ROOM, SLIDES
-from recorder.model.event_kinds import TOLD_BY_TRACKS, kind_of
-from recorder.model.troubles import AWAY, NOT_OPENED, REPLACED
+from recorder.model.troubles import AWAY, NOT_OPENED, REPLACED, TOLD_BY_TRACKS, kind_of
 
 WORDS = words("alarm-words")
 

@@ -15,9 +15,8 @@ from devices.health.faults import Fault
 from devices.model.device import DeviceKind
 from recorder.features.rehearsal.film import Film
 from recorder.features.rehearsal.run import Rehearsed
-from recorder.model.event_kinds import RECOVERED, TOLD_BY_TRACKS
 from recorder.model.status import DestinationLine
-from recorder.model.troubles import HARMLESS, ends
+from recorder.model.troubles import HARMLESS, RECOVERED, TOLD_BY_TRACKS, ends
 
 CODES = codes("rehearsal-recording")
 HAPPENED_CODES = codes("rehearsal-source")

@@ -15,7 +15,6 @@ from agent.terminal.terminal import can_redraw
 from config.events import Event
 from config.settings.quantities import brief_rate, brief_size, clock_text
 from devices.model.device import HealthState
-from recorder.model.event_kinds import WARNINGS
 from recorder.model.names import storable
 from recorder.model.status import (
     BEFORE,
@@ -26,7 +25,7 @@ from recorder.model.status import (
     SessionStatus,
     StageFigures,
 )
-from recorder.model.troubles import HARMLESS
+from recorder.model.troubles import HARMLESS, WARNINGS
 from recorder.running.client import Connection
 from recorder.running.directory import RecorderFolder
 from recorder.running.protocol import Failure, Note, Sealing, Told, Watch, raised

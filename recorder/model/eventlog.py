@@ -17,8 +17,8 @@ from devices.health.tracker import HealthChange
 from devices.host.background import BackgroundTask
 from devices.host.bucket import Bucket
 from devices.host.clock import NANOSECONDS, Clock
-from recorder.model.event_kinds import RECOVERED, TOLD_BY_TRACKS, kind_of
 from recorder.model.names import storable
+from recorder.model.troubles import RECOVERED, TOLD_BY_TRACKS, kind_of
 
 MOST_BYTES = 8 << 20
 

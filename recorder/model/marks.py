@@ -1,14 +1,23 @@
 """The moments that somebody marks while a session is recorded: its chapters."""
 
 import threading
+from datetime import datetime
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
 from config.errors import UsageError
 from config.events import Emit
 from devices.host.clock import Clock
 from recorder.model.status import MarkLine
-from recorder.model.values import Moment, Seconds
+
+type Count = Annotated[int, Meta(ge=0)]
+type Seconds = Annotated[float, Meta(ge=0, le=1e9)]
+"""No recording lasts thirty years; what a package says that came from elsewhere is calculated with all the same."""
+type Uuid = Annotated[str, Meta(pattern="^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$")]
+type Moment = Annotated[datetime, Meta(tz=True)]
+
 
 MOST = 2000
 """Marks of one session: more than anybody means, and what a program that marks without end may cost."""

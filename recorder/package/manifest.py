@@ -15,8 +15,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from devices.model.device import Device
-from recorder.model.marks import Mark
-from recorder.model.values import Count, Moment, Seconds, Uuid
+from recorder.model.marks import Count, Mark, Moment, Seconds, Uuid
 from recorder.package.request import CarriedRequest
 from recorder.package.wishes import Wishes
 

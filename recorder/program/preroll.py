@@ -6,8 +6,7 @@ from dataclasses import replace
 from fractions import Fraction
 
 from devices.host.clock import NANOSECONDS
-from recorder.model.kept_packets import MOST_BYTES, KeptPackets
-from recorder.model.packet import EncodedPacket, Track
+from recorder.model.packet import MOST_BYTES, EncodedPacket, KeptPackets, Track
 
 AT_ONCE = Fraction(3, 10)
 """Seconds of pictures that a recording begins with: more than a fragment, so that the first is on disk at once."""

@@ -27,9 +27,8 @@ from recorder.disk.faults import OPEN_S, asked, stalled
 from recorder.disk.forecast import Forecast, Level
 from recorder.disk.mounts import MountMemory
 from recorder.model.eventlog import EventLog
-from recorder.model.kept_packets import MOST_BYTES, KeptPackets
 from recorder.model.marks import Mark
-from recorder.model.packet import EncodedPacket, Track, TrackId
+from recorder.model.packet import MOST_BYTES, EncodedPacket, KeptPackets, Track, TrackId
 from recorder.package.fixity import Progress
 from recorder.package.manifest import Package, RecordingFacts
 from recorder.package.work import WorkFolder

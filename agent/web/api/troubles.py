@@ -11,9 +11,8 @@ from agent.sessions.steering import SessionLine
 from config.locale.lookup import Words, words
 from devices.health.faults import Fault
 from devices.model.device import Device
-from recorder.model.event_kinds import TOLD_BY_TRACKS, kind_of
 from recorder.model.status import BEFORE
-from recorder.model.troubles import kind_and_subject
+from recorder.model.troubles import TOLD_BY_TRACKS, kind_and_subject, kind_of
 from recorder.package.manifest import INTERRUPTED, Package
 
 

@@ -24,8 +24,7 @@ from devices.health.faults import OF_ITS_PLACE, Fault
 from devices.model.device import DeviceKind
 from devices.roles.roles import MICROPHONE, VIDEO_ROLES
 from recorder.live.reason import Reason
-from recorder.model.event_kinds import RECOVERED, WARNINGS, kind_of
-from recorder.model.troubles import ENDED_BY, HARMLESS
+from recorder.model.troubles import ENDED_BY, HARMLESS, RECOVERED, WARNINGS, kind_of
 from tests.support.pages import CLI, rows, section
 
 DEGRADING = sorted(rows(section(CLI, "### Events")).keys() - HARMLESS)

@@ -11,8 +11,7 @@ import pytest
 
 from config.errors import LiputError
 from devices.host.clock import NANOSECONDS
-from recorder.model.kept_packets import KeptPackets
-from recorder.model.packet import RUN_IN, EncodedPacket, Track
+from recorder.model.packet import RUN_IN, EncodedPacket, KeptPackets, Track
 from recorder.program.preroll import PreRoll
 from tests.support.encoded import RATE, SmallEncoder
 from tests.support.recorded import OneFile

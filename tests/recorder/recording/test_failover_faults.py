@@ -10,7 +10,7 @@ from config.errors import StorageError
 from devices.host.clock import SystemClock
 from recorder.archive.archive import Archive
 from recorder.disk.mounts import MountMemory
-from recorder.model.kept_packets import KeptPackets
+from recorder.model.packet import KeptPackets
 from recorder.recording.opening import Opener
 from recorder.recording.replica import Replica
 from tests.support import media

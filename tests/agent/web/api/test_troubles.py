@@ -13,8 +13,8 @@ from agent.sessions.steering import SessionLine
 from agent.web.api.troubles import Trouble, device_shown, package_shown, troubles_of
 from devices.health.faults import Fault
 from devices.model.device import Device, DeviceKind, Health, HealthState
-from recorder.model.event_kinds import kind_of
 from recorder.model.status import BEFORE, SessionState, SessionStatus, SourceLine
+from recorder.model.troubles import kind_of
 from recorder.package.manifest import INTERRUPTED, Package, PackageState
 from tests.support.reports import material
 

@@ -4,8 +4,7 @@ from config.locale.lookup import words
 from devices.health.faults import FAULTS
 from devices.model.device import DeviceKind
 from recorder.features.report import incidents
-from recorder.model.event_kinds import WARNINGS
-from recorder.model.troubles import AWAY, ENDED_BY, HARMLESS, LASTING
+from recorder.model.troubles import AWAY, ENDED_BY, HARMLESS, LASTING, WARNINGS
 from recorder.package.request import StepKind, StepState
 from tests.test_docs_json import emitted
 
