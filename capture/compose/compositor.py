@@ -6,7 +6,7 @@ from typing import NamedTuple
 import av
 import numpy as np
 
-from capture.compose.geometry import Rect, disjoint, letterboxed
+from capture.compose.layout import Rect, disjoint, letterboxed
 from capture.compose.paint import BLACK, Overlay, Recolourer, is_same
 from capture.media.pictures import PicturePool, Plane, Planes, plane_views, tagged
 from capture.source import Matrix

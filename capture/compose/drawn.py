@@ -6,7 +6,7 @@ import av
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from capture.compose.geometry import Rect, letterboxed
+from capture.compose.layout import Rect, letterboxed
 from capture.compose.letters import draw, fitted
 from capture.compose.paint import Canvas, Mask, Overlay, halved, ink
 from capture.source import Matrix

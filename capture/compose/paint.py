@@ -9,7 +9,7 @@ import numpy as np
 from av.video.reformatter import ColorRange, Interpolation
 from numpy.typing import NDArray
 
-from capture.compose.geometry import Rect
+from capture.compose.layout import Rect
 from capture.media.pictures import Plane, plane_views, tagged
 from capture.source import Matrix
 

@@ -11,7 +11,7 @@ import av
 import numpy as np
 
 from capture.compose.compositor import Compositor, Piece
-from capture.compose.geometry import Rect
+from capture.compose.layout import Rect
 from capture.detectors.watcher import Watcher
 from capture.media.jpeg import JpegDecoder
 from capture.media.pictures import plane_views

@@ -11,8 +11,7 @@ import av
 
 from capture.compose.compositor import Compositor, Piece
 from capture.compose.drawn import card, logo, slate, title_line
-from capture.compose.geometry import Rect
-from capture.compose.layout import Layout
+from capture.compose.layout import Layout, Rect
 from capture.compose.paint import Overlay
 from capture.source import Size, VideoFormat
 from capture.sources.outage import OutageKind, SourceOutage

@@ -2,8 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from capture.compose.geometry import Rect, letterboxed
-from capture.compose.layout import Layout
+from capture.compose.layout import Layout, Rect, letterboxed
 from config.errors import UsageError
 from config.settings.layouts import LayoutSettings
 from config.settings.schema import Settings

@@ -4,7 +4,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from capture.compose.geometry import Rect
+from capture.compose.layout import Rect
 from capture.media.pictures import plane_views, tagged
 from capture.source import Matrix
 

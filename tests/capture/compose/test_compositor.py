@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from capture.compose import compositor as module
 from capture.compose.compositor import Compositor, Piece
 from capture.compose.drawn import title_line
-from capture.compose.geometry import Rect, disjoint, letterboxed
+from capture.compose.layout import Rect, disjoint, letterboxed
 from capture.media.pictures import plane_views
 from capture.source import Matrix
 from tests.support.bars import bars, tagged_rgb

@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from capture.compose.geometry import Rect
-from capture.compose.layout import Layout
+from capture.compose.layout import Layout, Rect
 from config.errors import UsageError
 from config.locale.lookup import WRITTEN
 from config.settings.layout_kinds import KINDS

@@ -8,7 +8,7 @@ from PIL import Image
 
 from capture.compose.compositor import Compositor, Piece
 from capture.compose.drawn import logo, title_line
-from capture.compose.geometry import Rect
+from capture.compose.layout import Rect
 from capture.compose.paint import Overlay
 from capture.media.pictures import plane_views
 from capture.source import Matrix
