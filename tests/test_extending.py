@@ -54,9 +54,7 @@ HOW_TOS = {
         ),
         "uptime or called_something or both_languages or in_the_code",
     ),
-    "a layout": HowTo(
-        ("config/settings/layout_kinds.py",), ("tests/capture/compose/test_layout.py",), "stacked or places"
-    ),
+    "a layout": HowTo(("config/settings/layouts.py",), ("tests/capture/compose/test_layout.py",), "stacked or places"),
     "a quirk": HowTo(("devices/model/quirks.py",), ("tests/devices/model/test_quirks.py",), "046d and 081b"),
     "a language": HowTo(("config/languages/ms.json",), ("tests/config/locale/test_languages.py",)),
 }

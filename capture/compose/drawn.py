@@ -11,7 +11,7 @@ from capture.compose.letters import draw, fitted
 from capture.compose.paint import Canvas, Mask, Overlay, halved, ink
 from capture.source import Matrix
 from config.errors import MediaError
-from config.settings.layout_kinds import even, in_corner
+from config.settings.layouts import even, in_corner
 
 _WHITE, _GREY = (240, 240, 240), (190, 194, 200)
 _AMBER, _BLUE = (240, 170, 40), (80, 150, 220)

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 from config.errors import UsageError
 from config.settings.kinds import did_you_mean
-from config.settings.layout_kinds import KINDS, Asked, Shape, even
-from config.settings.layouts import LayoutSettings
+from config.settings.layouts import KINDS, Asked, LayoutSettings, Shape, even
 
 
 @dataclass(frozen=True, slots=True)

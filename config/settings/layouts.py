@@ -1,13 +1,105 @@
 """What can be set of the program's picture: which layouts there are, and what lies over it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import msgspec
 
 from config.settings import kinds
-from config.settings.layout_kinds import KINDS, SINGLE
+
+type Shape = tuple[int, int]
+"""Width and height in pixels, or in proportion."""
+type Box = tuple[int, int, int, int]
+"""A part of a picture: its left upper corner, x and y, its width and height, in pixels, all four even."""
+
+_MARGIN = 0.03
+"""From an inset to the picture's edge, as a part of its height."""
+_GAP = 0.01
+"""Between pictures that stand side by side, as a part of the width; of the height between those one above the other."""
+
+
+class Asked(NamedTuple):
+    """At least two inputs of `shapes`, the large one first, for a picture of `width` x `height` (even).
+
+    The small one is in `corner` ("top-left"), and at most `size` wide, as a part of the width.
+    """
+
+    width: int
+    height: int
+    shapes: Sequence[Shape]
+    corner: str
+    size: float
+
+
+@dataclass(frozen=True, slots=True)
+class LayoutKind:
+    """One kind of layout.
+
+    `most` is how many inputs it can show. `arrange` returns the place of each, from bottom to top; one input alone
+    fills the picture without it. Where it `fills_up`, places that nobody is named for take other inputs. `title` is
+    what the page calls it, in each of config.locale.lookup.WRITTEN.
+    """
+
+    most: int
+    title: tuple[str, str]
+    arrange: Callable[[Asked], list[Box]]
+    fills_up: bool = False
+
+
+def even(length: float) -> int:
+    """Return the even number that is nearest to `length`."""
+    return 2 * round(length / 2)
+
+
+def in_corner(corner: str, size: Shape, picture: Shape, margin: int) -> tuple[int, int]:
+    """Return where the left upper corner of something of `size` is, `margin` pixels from the edges in `corner`."""
+    vertical, horizontal = corner.split("-")
+    x = margin if horizontal == "left" else picture[0] - size[0] - margin
+    y = margin if vertical == "top" else picture[1] - size[1] - margin
+    # A picture with little room has less of a margin.
+    return max(0, min(x, picture[0] - size[0]) & ~1), max(0, min(y, picture[1] - size[1]) & ~1)
+
+
+def _single(asked: Asked) -> list[Box]:
+    return [(0, 0, asked.width, asked.height)]
+
+
+def _pip(asked: Asked) -> list[Box]:
+    """Return all of the picture, and an inset: as high as one of its own shape would be, and no wider."""
+    across, down = asked.shapes[1]
+    wide = min(asked.size * asked.width, asked.size * asked.height * across / down)
+    size = max(2, even(wide)), max(2, even(wide * down / across))
+    x, y = in_corner(asked.corner, size, (asked.width, asked.height), even(_MARGIN * asked.height))
+    return [(0, 0, asked.width, asked.height), (x, y, *size)]
+
+
+def _side_by_side(asked: Asked) -> list[Box]:
+    """Return columns of equal width."""
+    gap, count = even(_GAP * asked.width), len(asked.shapes)
+    width = (asked.width - (count - 1) * gap) // count & ~1
+    return [(number * (width + gap), 0, width, asked.height) for number in range(count)]
+
+
+def _speaker_slides(asked: Asked) -> list[Box]:
+    """Return a wide column and a narrow one."""
+    gap, narrow = even(_GAP * asked.width), even(asked.size * asked.width)
+    wide = asked.width - narrow - gap
+    if asked.corner.endswith("left"):
+        return [(narrow + gap, 0, wide, asked.height), (0, 0, narrow, asked.height)]
+    return [(0, 0, wide, asked.height), (wide + gap, 0, narrow, asked.height)]
+
+
+SINGLE = "single"
+KINDS: Mapping[str, LayoutKind] = {
+    SINGLE: LayoutKind(1, ("Satu gambar", "One picture"), _single),
+    "pip": LayoutKind(2, ("Gambar dalam gambar", "Picture in picture"), _pip, fills_up=True),
+    "side-by-side": LayoutKind(4, ("Berdampingan", "Side by side"), _side_by_side),
+    "speaker-slides": LayoutKind(2, ("Pembicara dan slide", "Speaker and slides"), _speaker_slides, fills_up=True),
+}
+"""By their names in the settings. Each is also a built-in layout of that name."""
+
 
 CORNERS = ("top-left", "top-right", "bottom-left", "bottom-right")
 

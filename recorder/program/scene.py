@@ -19,8 +19,7 @@ from capture.timing import CpuStage
 from config.errors import UsageError
 from config.locale.lookup import Card, picture_text
 from config.settings.kinds import did_you_mean
-from config.settings.layout_kinds import Shape
-from config.settings.layouts import LayoutSettings, Program
+from config.settings.layouts import LayoutSettings, Program, Shape
 from recorder.program.timeline import RunContext
 from recorder.program.video_input import VideoInput
 

@@ -20,7 +20,7 @@ import av
 
 from capture.source import Coded, Frame, Size, VideoFormat, VideoSource
 from config.events import Event
-from config.settings.layout_kinds import SINGLE
+from config.settings.layouts import SINGLE
 from config.settings.schema import LEAN, Profile, ReportSettings, Settings, Video
 from devices.host import heap
 from devices.host.clock import SystemClock

@@ -20,8 +20,7 @@ from capture.sources.worker import Supervision
 from capture.synthetic.audio import SyntheticAudio
 from capture.synthetic.video import SyntheticVideo
 from config.errors import DeviceError
-from config.settings.layout_kinds import SINGLE
-from config.settings.layouts import LayoutSettings
+from config.settings.layouts import SINGLE, LayoutSettings
 from config.settings.schema import BUILT_IN_PROFILES
 from devices.host.clock import NANOSECONDS, SystemClock
 from devices.model.device import Device, DeviceKind

@@ -20,8 +20,7 @@ from capture.synthetic.audio import SyntheticAudio
 from capture.synthetic.video import SyntheticVideo
 from config.errors import DeviceError, LiputError
 from config.events import Event
-from config.settings.layout_kinds import SINGLE
-from config.settings.layouts import LayoutSettings
+from config.settings.layouts import SINGLE, LayoutSettings
 from devices.host.clock import SystemClock
 from devices.model.device import Device, DeviceKind
 from recorder.archive.archive import Archive

@@ -16,8 +16,7 @@ from capture.sources.source_queue import SourceQueue
 from capture.sources.worker import AudioWorker, SourceWorker, VideoWorker
 from config.errors import MediaError
 from config.events import Emit
-from config.settings.layout_kinds import SINGLE, Shape
-from config.settings.layouts import BUILT_IN_LAYOUTS, LayoutSettings, Program
+from config.settings.layouts import BUILT_IN_LAYOUTS, SINGLE, LayoutSettings, Program, Shape
 from devices.host.clock import NANOSECONDS, Clock
 from recorder.encode.encoder import Encoder
 from recorder.encode.x264 import VIDEO_TIME_BASE, VideoSettings

@@ -8,7 +8,7 @@ from pathlib import Path
 from agent.alarms.sentences import ROLES
 from agent.alarms.sentences import WORDS as ALARM_WORDS
 from config.locale.lookup import LANGUAGES, WRITTEN, in_language, translation, words
-from config.settings.layout_kinds import KINDS
+from config.settings.layouts import KINDS
 
 SCRIPTS = Path(__file__).parent / "static"
 NAMES = {"id": "Bahasa Indonesia", "en": "English"} | {

@@ -19,7 +19,7 @@ from capture.media.pictures import Plane, plane_views, tagged
 from capture.source import Matrix, Size, VideoFormat
 from capture.sources.outage import SourceOutage
 from config.locale.lookup import Card, picture_text
-from config.settings.layout_kinds import SINGLE
+from config.settings.layouts import SINGLE
 from devices.host.clock import NANOSECONDS, Clock
 from devices.outputs import OutputInfo, OutputNode, find_output
 from recorder.features.conference.half import CLOSE_S, Half

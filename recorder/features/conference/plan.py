@@ -9,8 +9,7 @@ from capture.compose.layout import Layout
 from capture.sound.virtual import source_name
 from capture.sources.kind import Chosen, ChosenSource
 from config.errors import UsageError
-from config.settings.layout_kinds import SINGLE
-from config.settings.layouts import LayoutSettings
+from config.settings.layouts import SINGLE, LayoutSettings
 from config.settings.schema import Conference
 from recorder.program.scene import check_layout
 

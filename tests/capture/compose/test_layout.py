@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from capture.compose.layout import Layout, Rect
 from config.errors import UsageError
 from config.locale.lookup import WRITTEN
-from config.settings.layout_kinds import KINDS
-from config.settings.layouts import BUILT_IN_LAYOUTS, CORNERS, LayoutSettings
+from config.settings.layouts import BUILT_IN_LAYOUTS, CORNERS, KINDS, LayoutSettings
 
 FULL_HD = 1920, 1080
 

@@ -16,7 +16,7 @@ from capture.compose.letters import letters
 from capture.sources.outage import OutageKind
 from config.locale import lookup
 from config.locale.lookup import LANGUAGES, WRITTEN, Card, in_language, picture_text, translation
-from config.settings.layout_kinds import KINDS
+from config.settings.layouts import KINDS
 
 ROOT = Path(__file__).parents[3]
 PACKAGES = ("agent", "recorder", "capture", "devices", "config")

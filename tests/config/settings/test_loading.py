@@ -9,8 +9,7 @@ import msgspec
 import pytest
 
 from config.errors import SettingsError, UsageError
-from config.settings.layout_kinds import KINDS
-from config.settings.layouts import BUILT_IN_LAYOUTS, LayoutSettings
+from config.settings.layouts import BUILT_IN_LAYOUTS, KINDS, LayoutSettings
 from config.settings.loading import default_text, find_file, load_settings, user_file
 from config.settings.reader import NAMED_SECTIONS, SECTIONS, kinds_of, read_settings
 from config.settings.schema import BUILT_IN_PROFILES, Destination, Profile, Settings, Sound

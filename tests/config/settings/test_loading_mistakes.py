@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from config.errors import SettingsError, UsageError
 from config.locale.lookup import LANGUAGES
-from config.settings.layout_kinds import KINDS
+from config.settings.layouts import KINDS
 from config.settings.reader import NAMED_SECTIONS, SECTIONS, kinds_of, read_settings
 from config.settings.schema import Profile, Settings
 from tests.support.mistakes import problems_of

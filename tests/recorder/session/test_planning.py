@@ -6,8 +6,7 @@ import msgspec
 import pytest
 
 from config.errors import StorageError, UsageError
-from config.settings.layout_kinds import KINDS, SINGLE
-from config.settings.layouts import Program
+from config.settings.layouts import KINDS, SINGLE, Program
 from config.settings.schema import General, Recording, ReportSettings, Settings, SlideSettings, Storage, Video
 from config.settings.secrets import StreamTarget, secret_url
 from devices.host.clock import SystemClock

@@ -11,8 +11,7 @@ from capture.compose.layout import Layout
 from capture.source import AudioSource, VideoSource
 from capture.sources.kind import Chosen, ChosenSource
 from config.errors import UsageError
-from config.settings.layout_kinds import SINGLE
-from config.settings.layouts import BUILT_IN_LAYOUTS, LayoutSettings
+from config.settings.layouts import BUILT_IN_LAYOUTS, SINGLE, LayoutSettings
 from config.settings.schema import Conference, Settings
 from devices.host.clock import SystemClock
 from devices.model.device import Device, DeviceKind

@@ -1,6 +1,6 @@
 """Inputs below each other, for a screen that hangs upright, an entry of KINDS."""
 
-from config.settings.layout_kinds import _GAP, Asked, Box, LayoutKind, even
+from config.settings.layouts import _GAP, Asked, Box, LayoutKind, even
 
 
 def _stacked(asked: Asked) -> list[Box]:
