@@ -9,8 +9,7 @@ from devices.model.device import Device, DeviceKind, Mode
 from devices.model.mode_choice import ChosenMode, RunnerUp, Wanted, needed_bps, rank_modes
 from devices.model.quirks import Note, is_own_serial, quirk
 from devices.usb import ports
-from devices.usb.budget import predict, sharing
-from devices.usb.claims import Stream, usable_bps
+from devices.usb.budget import Stream, predict, sharing, usable_bps
 from devices.usb.topology import Topology, UsbNode
 
 

@@ -12,9 +12,8 @@ from devices.host.clock import Clock
 from devices.model.device import Device
 from devices.model.quirks import quirk
 from devices.usb.budget import on_controller, sharing
-from devices.usb.claims import usable_bps as usable_by
-from devices.usb.descriptors import SUPER_SPEED
-from devices.usb.topology import SYSFS, Topology, UsbNode, parent_of, read_node
+from devices.usb.budget import usable_bps as usable_by
+from devices.usb.topology import SUPER_SPEED, SYSFS, Topology, UsbNode, parent_of, read_node
 
 HINT = "Plug it into a USB 3 port (blue, or marked SS), with a cable for USB 3 and no USB 2 hub between."
 

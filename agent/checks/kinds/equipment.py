@@ -30,8 +30,7 @@ from devices.monitor.identity import find_video
 from devices.roles.choice import best_sound, best_video, first_role, named
 from devices.roles.matching import Missing, resolve_all
 from devices.roles.roles import SERVER_INPUTS, Roles, roles_store, with_roles
-from devices.usb.budget import predict
-from devices.usb.claims import Stream, usable_bps
+from devices.usb.budget import Stream, predict, usable_bps
 from devices.usb.ports import slow_port
 from devices.usb.topology import Topology
 from recorder.running.find import Running

@@ -23,7 +23,7 @@ from devices.health.line import Kind, Level
 from devices.host.clock import SystemClock
 from devices.kernel import v4l2
 from devices.model.device import Device
-from devices.usb.claims import Stream, claim, usable_bps
+from devices.usb.budget import Stream, claim, usable_bps
 from devices.usb.ports import neighbours, port_of, port_warning
 from devices.usb.topology import Topology
 from tests.rig.found import current, listed
