@@ -21,8 +21,7 @@ from devices.health.line import PC, Kind, Level, Record
 from devices.health.log import HealthLog, log_folder
 from devices.host.background import BackgroundTask
 from devices.host.clock import Clock
-from devices.kernel.log import KernelLog
-from devices.kernel.record import KernelRecorder
+from devices.kernel.log import KernelLog, KernelRecorder
 from devices.model.device import Device
 from devices.monitor.changes import ChangeKind, DeviceChange
 from devices.monitor.monitor import DeviceMonitor

@@ -12,8 +12,7 @@ import pytest
 from devices.health.line import PC, Kind, Level
 from devices.host.clock import SystemClock
 from devices.kernel import log as kernel_log
-from devices.kernel.log import JournalSource, KernelLog, KmsgSource, open_source
-from devices.kernel.record import KernelRecorder
+from devices.kernel.log import JournalSource, KernelLog, KernelRecorder, KmsgSource, open_source
 from devices.model.device import Device, DeviceKind
 from tests.support.health import Recorded
 from tests.support.waiting import wait_for

@@ -4,8 +4,8 @@ import pytest
 
 from devices.health.line import PC, Kind, Level
 from devices.host.clock import NANOSECONDS
+from devices.kernel.log import KernelRecorder, is_at
 from devices.kernel.message import KernelMessage
-from devices.kernel.record import KernelRecorder, is_at
 from devices.model.device import Device, DeviceKind
 from tests.support.health import Recorded
 from tests.support.simulated import SimulatedClock

@@ -18,8 +18,7 @@ from devices.health.log import HealthLog
 from devices.health.query import Wanted, read
 from devices.host.clock import SystemClock
 from devices.kernel import v4l2
-from devices.kernel.log import FOLLOW_JOURNAL, JOURNALS, JournalSource, KernelLog
-from devices.kernel.record import KernelRecorder
+from devices.kernel.log import FOLLOW_JOURNAL, JOURNALS, JournalSource, KernelLog, KernelRecorder
 from devices.monitor.changes import ChangeKind, DeviceChange
 from devices.monitor.snapshot import list_devices
 from devices.monitor.use import ASK_S
