@@ -4,7 +4,7 @@
     silence        nothing above -80 dBFS for the input's patience, or above -60 dBFS for four times as long
     dead-channel   one of two channels that carried sound is 40 dB and more below the other in 5 s of sound
     clipping       runs of samples at full scale in 5 half seconds of 10 s
-    hum            lines at the mains frequency and its multiples that do not go away for 5 s (capture/detectors/hum.py)
+    hum            lines at the mains frequency and its multiples that do not go away for 5 s (audio_measures.py)
 
 Each ends later than it would begin anew, so that what is on the verge does not come and go. Time is counted in samples;
 only that nothing comes is seen on the clock.
@@ -16,11 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from capture.detectors import hum
-from capture.detectors.health import Detectors, Guard
-from capture.detectors.latch import Latch
-from capture.detectors.loudness import PIECE, PIECE_S, Piece, measure, to_dbfs
-from capture.detectors.patience import NOBODY_ASKED_S
+from capture.detectors.audio_measures import HUM_SECONDS, PIECE, PIECE_S, HumMeter, Piece, measure, to_dbfs
+from capture.detectors.health import NOBODY_ASKED_S, Detectors, Guard, Latch
 from capture.source import SAMPLE_RATE, AudioBlock, Samples
 from devices.health.faults import Fault
 from devices.health.line import Kind, Level
@@ -173,7 +170,7 @@ class AudioDetectors(Detectors[AudioBlock]):
         self._dead = _DeadChannel(tracker)
         self._clipped: deque[int] = deque(maxlen=round(CLIPPING_S / PIECE_S))
         self._mains_hz = mains_hz
-        self._hum = hum.HumMeter(channels, mains_hz)
+        self._hum = HumMeter(channels, mains_hz)
         self._hum_dbfs: float | None = None
 
     def read(self, item: AudioBlock | None) -> None:
@@ -276,7 +273,7 @@ class AudioDetectors(Detectors[AudioBlock]):
                 f"{self._tracker.name} hums with the mains ({self._mains_hz} Hz and multiples, {sure_dbfs:.0f} dBFS):"
                 " check its cable, its power supply and their earth"
             )
-            began_ns = end_ns - hum.SECONDS * NANOSECONDS
+            began_ns = end_ns - HUM_SECONDS * NANOSECONDS
             self._tracker.find(Fault.HUM, reason, began_ns=began_ns, level_dbfs=round(sure_dbfs, 1))
         elif maybe_dbfs < NO_HUM_DBFS:
             self._tracker.clear(Fault.HUM)

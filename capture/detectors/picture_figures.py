@@ -10,7 +10,7 @@ import av
 import cv2
 import numpy as np
 
-from capture.detectors.latch import Latch
+from capture.detectors.health import Latch
 from capture.media.pictures import Plane, plane_views
 from devices.health.faults import Fault
 from devices.health.tracker import HealthTracker

@@ -8,9 +8,7 @@ from statistics import median
 
 import av
 
-from capture.detectors.health import Detectors, Guard
-from capture.detectors.latch import Latch
-from capture.detectors.patience import NOBODY_ASKED_S, SILENT_FRAMES, SILENT_S, Patience
+from capture.detectors.health import NOBODY_ASKED_S, SILENT_FRAMES, SILENT_S, Detectors, Guard, Latch, Patience
 from capture.detectors.picture_figures import PictureWatch
 from capture.source import Frame, VideoFormat, VideoSource
 from capture.sources.screen_area import WORD as SCREEN

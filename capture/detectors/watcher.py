@@ -40,8 +40,7 @@ class Watcher:
 
     def video(self, source: VideoSource, device: Device) -> "SourceHealth[Frame, VideoFormat]":
         """Return the listener that judges `source`, the picture of `device`."""
-        from capture.detectors.health import SourceHealth
-        from capture.detectors.patience import patience_for
+        from capture.detectors.health import SourceHealth, patience_for
         from capture.detectors.video_detectors import VideoDetectors
 
         self.board.add(device)
@@ -58,8 +57,7 @@ class Watcher:
     ) -> "SourceHealth[AudioBlock, None]":
         """Return the judge of the sound of `device`; `plug_of` returns the kind of the picture on its plug."""
         from capture.detectors.audio_detectors import AudioDetectors, mains_hz
-        from capture.detectors.health import SourceHealth
-        from capture.detectors.patience import patience_for
+        from capture.detectors.health import SourceHealth, patience_for
 
         mains = mains_hz(self.settings.devices.power_line_frequency)
         self.board.add(device)

@@ -5,7 +5,7 @@ from typing import Protocol
 
 import av
 
-from capture.detectors.patience import SILENT_FRAMES, SILENT_S
+from capture.detectors.health import SILENT_FRAMES, SILENT_S
 from capture.source import Frame, Size
 from capture.sources.outage import OutageKind, SourceOutage
 from capture.sources.worker import VideoWorker

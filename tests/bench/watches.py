@@ -12,8 +12,7 @@ from fractions import Fraction
 
 import av
 
-from capture.detectors.health import HealthContext
-from capture.detectors.patience import patience_for
+from capture.detectors.health import HealthContext, patience_for
 from capture.media.jpeg import JpegDecoder
 from capture.media.pictures import plane_views, tagged
 from capture.source import Frame, Matrix, Size, VideoFormat, VideoSource

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from capture.detectors.patience import Patience
+from capture.detectors.health import Patience
 from config.errors import DeviceError
 from devices.health.faults import Fault
 from devices.health.line import Kind

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from capture.detectors.patience import Patience
+from capture.detectors.health import Patience
 from capture.source import SAMPLE_RATE
 from config.errors import DeviceError
 from devices.health.faults import Fault

@@ -1,8 +1,7 @@
 """Workers whose devices are judged as in a session, and never come back once they are lost."""
 
 from capture.detectors.audio_detectors import AudioDetectors
-from capture.detectors.health import HealthContext, SourceHealth
-from capture.detectors.patience import Patience
+from capture.detectors.health import HealthContext, Patience, SourceHealth
 from capture.detectors.video_detectors import VideoDetectors
 from capture.source import AudioBlock, AudioSource, Frame, VideoFormat, VideoSource
 from capture.sources.outage import Located

@@ -13,8 +13,7 @@ import numpy as np
 import simplejpeg  # type: ignore[import-untyped]  # ships no types
 from numpy.typing import NDArray
 
-from capture.detectors.health import HealthContext
-from capture.detectors.patience import Patience
+from capture.detectors.health import HealthContext, Patience
 from capture.detectors.video_detectors import VideoDetectors
 from capture.media.jpeg import JpegDecoder
 from capture.media.pictures import BySize

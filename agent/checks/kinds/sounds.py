@@ -9,8 +9,7 @@ from agent.checks.kinds import sources
 from agent.checks.kinds.sources import NotGiven
 from agent.checks.result import Measured, Result, codes, found
 from capture.detectors.audio_detectors import DEAD_DB, HUM_DBFS, NOTHING_DBFS, SPEAKS_DBFS, mains_hz
-from capture.detectors.listening import Heard, Listening
-from capture.detectors.loudness import FLOOR_DBFS
+from capture.detectors.audio_measures import FLOOR_DBFS, Heard, Listening
 from capture.source import SAMPLE_RATE, AudioSource, SourceEnded
 from capture.sources.choice import NONE
 from capture.sources.kind import ChosenSource

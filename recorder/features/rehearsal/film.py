@@ -10,9 +10,9 @@ import av
 import numpy as np
 
 from capture.detectors import lipsync
+from capture.detectors.audio_measures import Heard, Listening
 from capture.detectors.glance import Glance, Seen
 from capture.detectors.lipsync import Seeing, Sync
-from capture.detectors.listening import Heard, Listening
 from capture.source import Samples
 from devices.host.clock import NANOSECONDS
 from recorder.package.media import Decoded, Span, decode_all

@@ -6,8 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from capture.detectors.audio_detectors import mains_hz
-from capture.detectors.hum import HumMeter
-from capture.detectors.loudness import PIECE, clipped_samples, measure
+from capture.detectors.audio_measures import PIECE, HumMeter, clipped_samples, measure
 from capture.source import SAMPLE_RATE
 from devices.health.faults import Fault
 from devices.health.line import Kind, Level

@@ -6,8 +6,7 @@ from collections import deque
 import numpy as np
 import pytest
 
-from capture.detectors.health import HealthContext
-from capture.detectors.patience import Patience
+from capture.detectors.health import HealthContext, Patience
 from capture.source import SAMPLE_RATE, AudioBlock, AudioSource
 from config.errors import (
     DeviceError,

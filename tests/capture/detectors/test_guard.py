@@ -8,11 +8,10 @@ import cv2
 import numpy as np
 import pytest
 
-from capture.detectors import audio_detectors, loudness
+from capture.detectors import audio_detectors, audio_measures
 from capture.detectors.audio_detectors import SilenceWatch
-from capture.detectors.health import Guard
-from capture.detectors.hum import HumMeter
-from capture.detectors.latch import Latch
+from capture.detectors.audio_measures import HumMeter
+from capture.detectors.health import Guard, Latch
 from capture.detectors.picture_figures import PictureWatch
 from capture.detectors.video_detectors import ArrivalWatch, DamageWatch, StillnessWatch, VideoDetectors
 from capture.detectors.watcher import Watcher
@@ -211,7 +210,7 @@ def test_a_log_that_fails_is_no_reason_either() -> None:
     [
         (audio_detectors, "measure", "sound"),
         (audio_detectors.AudioDetectors, "_judge_waiting", "sound"),
-        (loudness.Piece, "sustained_dbfs", "sound"),
+        (audio_measures.Piece, "sustained_dbfs", "sound"),
         (audio_detectors.SoundSample, "lose", "sound"),
         (SilenceWatch, "judge", "silence"),
         (audio_detectors._DeadChannel, "judge", "a dead channel"),

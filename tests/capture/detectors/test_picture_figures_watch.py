@@ -7,7 +7,7 @@ import av
 import numpy as np
 import pytest
 
-from capture.detectors.patience import Patience
+from capture.detectors.health import Patience
 from capture.detectors.picture_figures import HEIGHT, WIDTH
 from capture.media.pictures import plane_views
 from devices.health.faults import Fault

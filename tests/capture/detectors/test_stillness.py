@@ -6,7 +6,7 @@ from collections import deque
 import numpy as np
 import pytest
 
-from capture.detectors.patience import Patience
+from capture.detectors.health import Patience
 from capture.source import Coded, Frame
 from devices.health.faults import Fault
 from devices.health.line import Kind

@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import pytest
 
-from capture.detectors.patience import SILENT_S
+from capture.detectors.health import SILENT_S
 from capture.source import Frame, Matrix, VideoFormat
 from devices.host.clock import NANOSECONDS
 from recorder.program.video_track import PATIENCE_S

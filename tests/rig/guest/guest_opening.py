@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from capture.detectors.health import HealthContext
-from capture.detectors.patience import patience_for
+from capture.detectors.health import HealthContext, patience_for
 from capture.sound.source import SoundSource
 from capture.sources.v4l2 import V4l2Source
 from capture.sources.worker import Supervision, VideoWorker

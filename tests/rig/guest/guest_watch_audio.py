@@ -14,8 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from capture.detectors.health import HealthContext, SourceHealth
-from capture.detectors.patience import Patience
+from capture.detectors.health import HealthContext, Patience, SourceHealth
 from capture.sound.inputs import list_sound_inputs
 from capture.sound.source import SoundSource
 from capture.source import SAMPLE_RATE, AudioBlock, AudioSource

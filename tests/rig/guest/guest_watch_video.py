@@ -9,8 +9,7 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
-from capture.detectors.health import HealthContext, SourceHealth
-from capture.detectors.patience import Patience, patience_for
+from capture.detectors.health import HealthContext, Patience, SourceHealth, patience_for
 from capture.detectors.video_detectors import VideoDetectors
 from capture.sources.source_queue import SourceQueue
 from capture.sources.v4l2 import V4l2Source

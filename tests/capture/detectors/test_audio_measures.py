@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from capture.detectors.listening import Heard, Listening
+from capture.detectors.audio_measures import Heard, Listening
 from capture.source import Samples
 from tests.capture.detectors.sounds import Sound, mains, noise, samples, speech
 

@@ -1,10 +1,15 @@
-"""A fault with hysteresis: no line more than there are faults."""
+"""A fault begins and ends once per trouble; the patience of a role comes before that of a kind of device."""
 
-from capture.detectors.latch import Latch
+import pytest
+
+from capture.detectors.health import Latch, Patience, patience_for
+from config.settings.schema import BUILT_IN_PATIENCE, Settings
+from config.settings.schema import Patience as Setting
 from devices.health.faults import Fault
 from devices.health.line import Kind
 from devices.health.tracker import HealthTracker
 from devices.host.clock import NANOSECONDS
+from devices.model.device import DeviceKind
 from tests.support.health import Recorded
 from tests.support.simulated import SimulatedClock
 
@@ -95,3 +100,29 @@ def test_what_comes_now_and_then_is_over_each_time() -> None:
         latch.good(at(40 * number + 2))
         assert not tracker.has(Fault.BLACK)
     assert len(log.lines) == 40
+
+
+@pytest.mark.parametrize("kind", DeviceKind)
+def test_every_kind_of_device_has_a_patience_of_its_own(kind: DeviceKind) -> None:
+    built_in = BUILT_IN_PATIENCE[kind]
+    assert patience_for(Settings(), kind) == Patience(
+        built_in.frozen_s or 0, built_in.black_s or 0, built_in.silence_s or 0
+    )
+
+
+def test_a_role_comes_before_the_kind_and_the_kind_before_what_is_built_in() -> None:
+    settings = Settings(patience={"camera": Setting(frozen_s=7.0, black_s=8.0), "slides": Setting(frozen_s=60.0)})
+    assert patience_for(settings, DeviceKind.CAMERA, "slides") == Patience(60.0, 8.0, 20.0)
+    assert patience_for(settings, DeviceKind.CAMERA, "podium") == Patience(7.0, 8.0, 20.0)
+    assert patience_for(settings, DeviceKind.CAPTURE_CARD, "slides") == Patience(60.0, 30.0, 20.0)
+
+
+def test_microphone_is_a_role_and_a_kind() -> None:
+    """The sound of a capture card that is the room's microphone: what somebody has set for either counts."""
+    built_in = dict(BUILT_IN_PATIENCE)
+    card = Settings(patience=built_in | {"capture-card": Setting(silence_s=300.0)})
+    assert patience_for(card, DeviceKind.CAPTURE_CARD, "microphone").silence_s == 300
+    role = Settings(patience=built_in | {"capture-card": Setting(silence_s=300.0), "microphone": Setting(silence_s=60)})
+    assert patience_for(role, DeviceKind.CAPTURE_CARD, "microphone").silence_s == 60
+    assert patience_for(role, DeviceKind.CAPTURE_CARD, "interpreter").silence_s == 300
+    assert patience_for(role, DeviceKind.MICROPHONE).silence_s == 60

@@ -1,0 +1,244 @@
+"""Measures half seconds of audio: levels, clipping and mains hum; judges an input by them before a session."""
+
+import math
+from collections import deque
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from capture.source import SAMPLE_RATE, Samples
+
+PIECE = SAMPLE_RATE // 2
+"""Samples that are looked at together."""
+PIECE_S = PIECE / SAMPLE_RATE
+WINDOWS = 10
+"""Parts of a piece, 50 ms each, whose levels are taken apart: about a quarter of a syllable."""
+FLOOR_DBFS = -100.0
+"""Stands for everything softer, nothing at all included."""
+
+_FULL_SCALE = 32_768.0
+_LARGEST, _SMALLEST = 32_767, -32_768
+_RUN = 3
+"""So many samples at full scale, one behind the other, are clipped; a single one may just have touched it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Half a second; `levels` and `peaks` are linear, 1 is full scale; the RMS has no mean, shape (channels, WINDOWS).
+
+    `is_nothing`: the samples of each channel are equal. `clipped` counts those at full scale in runs of three and more.
+    """
+
+    levels: NDArray[np.float32]
+    peaks: NDArray[np.float64]
+    is_nothing: bool
+    clipped: tuple[int, ...]
+
+    def sustained_dbfs(self) -> list[float]:
+        """Return the level of each channel that is reached in three of its windows: a click is no sound."""
+        return [to_dbfs(float(level)) for level in np.sort(self.levels, axis=1)[:, -3]]
+
+
+def measure(samples: Samples) -> tuple[Piece, NDArray[np.float32]]:
+    """Return what PIECE samples amount to, and themselves as numbers, shape (channels, PIECE)."""
+    channels = np.ascontiguousarray(samples.T)
+    numbers = channels.astype(np.float32)
+    highest, lowest = channels.max(axis=1), channels.min(axis=1)
+    centred = numbers - numbers.mean(axis=1, keepdims=True)
+    windows = centred.reshape(len(channels), WINDOWS, -1)
+    power = np.einsum("cws,cws->cw", windows, windows) / windows.shape[2]
+    piece = Piece(
+        levels=np.sqrt(power) / np.float32(_FULL_SCALE),
+        peaks=np.maximum(highest.astype(np.float64), -lowest.astype(np.float64)) / _FULL_SCALE,
+        is_nothing=bool((highest == lowest).all()),
+        clipped=tuple(
+            clipped_samples(channel) if high == _LARGEST or low == _SMALLEST else 0
+            for channel, high, low in zip(channels, highest, lowest, strict=True)
+        ),
+    )
+    return piece, numbers
+
+
+def clipped_samples(channel: NDArray[np.int16]) -> int:
+    """Return how many samples stand at full scale in runs of three and more."""
+    count = 0
+    for limit in (_LARGEST, _SMALLEST):
+        edges = np.flatnonzero(np.diff(channel == limit, prepend=False, append=False))
+        lengths = edges[1::2] - edges[::2]
+        count += int(lengths[lengths >= _RUN].sum())
+    return count
+
+
+def to_dbfs(level: float) -> float:
+    """Return a linear level in dBFS, not below FLOOR_DBFS."""
+    return max(20 * math.log10(level), FLOOR_DBFS) if level > 0 else FLOOR_DBFS
+
+
+HUM_SECONDS = 5
+"""How long hum must have been there."""
+
+_DECIMATION = 16
+_RATE = SAMPLE_RATE // _DECIMATION
+_HARMONICS = 5
+_BINS = 60 * _HARMONICS + 16  # 1 Hz each
+_MULTIPLES = np.arange(1, _HARMONICS + 1)[:, None]
+_LINE = np.arange(-2, 3)
+"""Hz from a line's middle that belong to it: the window's own width, and what the mains frequency wanders."""
+_NEAR = np.arange(-4, 5)
+"""Hz from a multiple in which its line must be the strongest: beside a note, what is there is a part of that."""
+_BESIDE = np.concatenate((np.arange(-14, -4), np.arange(5, 15)))
+"""Hz from a line's middle that it is compared with."""
+_OUTSTANDING = 10 ** (15 / 10)
+"""How much more power than what is beside it makes a line."""
+_STEADY = 10 ** (12 / 10)
+"""How much a line's power may change in these seconds: that of hum hardly does, that of a voice does."""
+_OFF = 0.01
+"""How far a line may be off its multiple, as a share: grids keep to half of it; a G, the nearest note, is 2 % off."""
+_MOSTLY = 0.5
+"""In more of the seconds a line must have that frequency: who speaks, or a note that is struck anew, hides it."""
+_FAINT = 10 ** (40 / 10)
+"""A line with so much less power than the strongest one is none: a tone has such, by rounding."""
+_LEAST_LINES = 2
+"""So many lines must stand out: one alone may be a tone."""
+_WINDOW = np.hanning(_RATE + 1)[:-1].astype(np.float32)
+_UNIT = 0.75 * (float(_WINDOW.sum()) * 32_768.0) ** 2
+"""The sum of a line's bins for an RMS of 1: a sine of amplitude A has A * sum / 2 in its bin, half of it beside."""
+
+
+type Hum = tuple[float, float]
+"""RMS levels in dBFS: of hum that is sure, since its lines are steady, and of a sound under a voice that may be hum."""
+
+
+class HumMeter:
+    """Takes half seconds and measures their hum, which must have lasted for `seconds`: fewer take more for hum."""
+
+    def __init__(self, channels: int, mains_hz: int, seconds: float = HUM_SECONDS) -> None:
+        self._mains_hz = mains_hz
+        self._count = round(2 * seconds)
+        self._before = np.zeros((channels, _RATE // 2), np.float32)
+        self._spectra: deque[NDArray[np.float32]] = deque(maxlen=self._count)
+        self._are_mains: deque[NDArray[np.bool_]] = deque(maxlen=self._count)
+        self._has_half = False
+
+    def reset(self) -> None:
+        """Forget what came: what follows does not continue it."""
+        self._spectra.clear()
+        self._are_mains.clear()
+        self._has_half = False
+
+    def hear(self, numbers: NDArray[np.float32]) -> Hum | None:
+        """Return the hum of the worst channel, None at first; `numbers` are the next PIECE samples of each channel."""
+        half = numbers.reshape(len(numbers), PIECE // _DECIMATION, _DECIMATION).mean(axis=2)
+        if self._has_half:
+            second = np.concatenate((self._before, half), axis=1) * _WINDOW
+            spectrum = np.fft.rfft(second, axis=1)[:, :_BINS]
+            power = (spectrum.real**2 + spectrum.imag**2).astype(np.float32)
+            self._spectra.append(power)
+            self._are_mains.append(_are_mains(power, self._mains_hz))
+        self._before, self._has_half = half, True
+        if len(self._spectra) < self._count:
+            return None
+        spectra = np.stack(self._spectra)
+        are_mains = np.stack(self._are_mains).mean(axis=0) > _MOSTLY
+        return _hum(spectra.min(axis=0), spectra.max(axis=0), are_mains, self._mains_hz)
+
+
+def _hum(least: NDArray[np.float32], most: NDArray[np.float32], are_mains: NDArray[np.bool_], mains_hz: int) -> Hum:
+    """Return how loud the lines are that stand out, by the least and most power; `are_mains`: (channels, harmonics)."""
+    bins = mains_hz * _MULTIPLES + _LINE
+    lines = least[:, bins]  # (channels, harmonics, bins of a line)
+    powers = lines.sum(axis=2)
+    beside = np.median(least[:, mains_hz * _MULTIPLES + _BESIDE], axis=2)
+    is_heard = powers > powers.max(axis=1, keepdims=True) / _FAINT
+    stands_out = is_heard & (lines.max(axis=2) > _OUTSTANDING * beside)
+    is_steady = most[:, bins].sum(axis=2) < _STEADY * powers
+    return _loudest_dbfs(powers, stands_out & is_steady & are_mains), _loudest_dbfs(powers, stands_out)
+
+
+def _are_mains(power: NDArray[np.float32], mains_hz: int) -> NDArray[np.bool_]:
+    """Say of which multiples the strongest sine near by has that frequency; shape (channels, harmonics).
+
+    In a Hann window, a sine that is d bins off its highest has (1 + d) / (2 - d) of that one's amplitude in the next.
+    """
+    multiples = mains_hz * _MULTIPLES
+    highest = multiples[:, 0] + _NEAR[power[:, multiples + _NEAR].argmax(axis=2)]
+    here, before, after = (np.take_along_axis(power, highest + step, axis=1) for step in (0, -1, 1))
+    ratio = np.sqrt(np.maximum(before, after) / np.maximum(here, np.finfo(np.float32).tiny))
+    off = (2 * ratio - 1) / (ratio + 1)
+    hertz = highest + np.where(after > before, off, -off)
+    return np.asarray(np.abs(hertz / multiples[:, 0] - 1) <= _OFF, np.bool_)
+
+
+def _loudest_dbfs(powers: NDArray[np.float32], is_hum: NDArray[np.bool_]) -> float:
+    """Return the level of the channel with most power in its lines, of which there must be more than one."""
+    power = np.where(is_hum.sum(axis=1) >= _LEAST_LINES, (powers * is_hum).sum(axis=1), 0.0)
+    return to_dbfs(math.sqrt(float(power.max()) / _UNIT))
+
+
+HUM_S = 2.5
+"""How long hum has to be there; the meter needs half a second more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """The verdict on `seconds` of sound; levels in dBFS, one for each channel.
+
+    `levels_dbfs` lasted for 0.15 s. `is_nothing`: all samples are equal. In `clipped_s` seconds samples were cut off.
+    `hum_dbfs` is None where it was too short.
+    """
+
+    seconds: float
+    levels_dbfs: tuple[float, ...]
+    peaks_dbfs: tuple[float, ...]
+    is_nothing: bool
+    clipped_s: float
+    hum_dbfs: float | None
+
+    @property
+    def level_dbfs(self) -> float:
+        """The level of the loudest channel."""
+        return max(self.levels_dbfs)
+
+
+class Listening:
+    """Takes the sound of one input and says what was heard; used by one thread."""
+
+    def __init__(self, channels: int, mains_hz: int) -> None:
+        self._waiting = np.empty((0, channels), np.int16)
+        self._hum = HumMeter(channels, mains_hz, HUM_S)
+        self._hum_dbfs: float | None = None
+        self._pieces = self._clipped = 0
+        self._levels = [FLOOR_DBFS] * channels
+        self._peaks = np.zeros(channels)
+        self._is_nothing = True
+
+    def hear(self, samples: Samples) -> None:
+        """Take the next samples, shape (n, channels)."""
+        self._waiting = np.concatenate((self._waiting, samples))
+        while len(self._waiting) >= PIECE:
+            self._judge(self._waiting[:PIECE])
+            self._waiting = self._waiting[PIECE:]
+
+    def _judge(self, samples: Samples) -> None:
+        piece, numbers = measure(samples)
+        self._pieces += 1
+        self._levels = [max(pair) for pair in zip(self._levels, piece.sustained_dbfs(), strict=True)]
+        np.maximum(self._peaks, piece.peaks, out=self._peaks)
+        self._is_nothing = self._is_nothing and piece.is_nothing
+        self._clipped += any(piece.clipped)
+        if hum := self._hum.hear(numbers):
+            self._hum_dbfs, _ = hum
+
+    def heard(self) -> Heard | None:
+        """Return what was heard, None if that was less than half a second."""
+        if not self._pieces:
+            return None
+        return Heard(
+            seconds=self._pieces * PIECE_S,
+            levels_dbfs=tuple(self._levels),
+            peaks_dbfs=tuple(to_dbfs(float(peak)) for peak in self._peaks),
+            is_nothing=self._is_nothing,
+            clipped_s=self._clipped * PIECE_S,
+            hum_dbfs=self._hum_dbfs,
+        )
