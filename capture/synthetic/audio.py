@@ -1,11 +1,209 @@
-"""Synthetic sound: speech that says nothing, and a beep with every flash of the synthetic picture."""
+"""Synthetic audio: meaningless speech that repeats after 8 s, with a beep at each flash of the synthetic picture."""
 
+import functools
+import math
 import threading
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
 
 from capture.pacing import Pace
-from capture.source import SAMPLE_RATE, AudioBlock, AudioSource
-from capture.synthetic.speech import LOOP_SAMPLES, speech
+from capture.source import SAMPLE_RATE, AudioBlock, AudioSource, Samples
 from devices.host.clock import NANOSECONDS
+
+LOOP_SECONDS = 8
+"""After how long the speech repeats itself; whole seconds, so that beeps can be part of it."""
+
+LOOP_SAMPLES = LOOP_SECONDS * SAMPLE_RATE
+
+SPEECH_DBFS = -20.0
+"""The level of the speech, RMS over the whole loop."""
+
+BEEP_HZ = 1000
+BEEP_SECONDS = 0.1
+BEEP_PEAK = 0.25
+BEEP_RAMP_SECONDS = 0.0005
+_HUSH_SECONDS = 0.02  # speech is silent around a beep, so that its edges can be found exactly
+_AIR_DBFS = -66.0  # a room is never digitally silent
+_SEED = 20_260
+_PIECE = SAMPLE_RATE // 5
+_LOOP_RMS = 0.66686669  # of the voice, as chance has given it, before it is made as loud as SPEECH_DBFS
+_LATER = 14  # samples
+_HISS_BEFORE_S = 0.02
+_HISSES = 0.45  # from here on it is heard
+
+_VOWELS = {
+    "a": ((750, 90), (1250, 110), (2600, 160), (3600, 250)),
+    "e": ((480, 70), (1900, 100), (2600, 160), (3600, 250)),
+    "i": ((300, 60), (2250, 100), (3000, 170), (3700, 250)),
+    "o": ((480, 70), (900, 80), (2500, 160), (3500, 250)),
+    "u": ((330, 60), (760, 80), (2400, 160), (3400, 250)),
+}
+"""Formants of a grown man's vowels: centre and bandwidth in Hz."""
+
+type Voice = NDArray[np.float32]
+
+_OPENINGS = {"a": 1.0, "e": 0.7, "i": 0.45, "o": 0.8, "u": 0.5}
+
+
+@dataclass(frozen=True, slots=True)
+class Syllable:
+    """One syllable of the loop; times in seconds, pitch in Hz at its start."""
+
+    start: float
+    length: float
+    vowel: str
+    pitch: float
+    hiss: float
+
+    def loudness(self, seconds: float) -> float:
+        """Return how loud it is, 0 to 1, at a time of the loop."""
+        place = (seconds - self.start) / self.length
+        return math.sin(math.pi * place) ** 0.6 if 0 < place < 1 else 0.0
+
+
+@functools.cache
+def syllables() -> tuple[Syllable, ...]:
+    """Return the loop's syllables in order: phrases that fall in pitch, and pauses to breathe."""
+    random = np.random.default_rng(_SEED)
+    plan: list[Syllable] = []
+    now = 0.15
+    while True:
+        count, pitch = int(random.integers(5, 11)), random.uniform(125, 150)
+        for number in range(count):
+            length = random.uniform(0.13, 0.23) * (1.35 if number == count - 1 else 1.0)
+            if now + length > LOOP_SECONDS - 0.1:
+                return tuple(plan)
+            falling = pitch * (1 - 0.25 * number / count) * random.uniform(0.96, 1.04)
+            vowel = str(random.choice(list(_VOWELS), p=(0.4, 0.18, 0.18, 0.12, 0.12)))
+            plan.append(Syllable(now, length, vowel, falling, random.uniform(0, 1)))
+            now += length + random.uniform(0.01, 0.04)
+        now += random.uniform(0.3, 0.55)
+
+
+def mouth_opening(seconds: float) -> float:
+    """Return how far the speaker's mouth is open, 0 to 1, at a media time."""
+    now = seconds % LOOP_SECONDS
+    return max((_OPENINGS[syllable.vowel] * syllable.loudness(now) for syllable in syllables()), default=0.0)
+
+
+class Speech:
+    """LOOP_SECONDS of stereo speech, made as far as it is asked for, by any thread: a session waits for the first."""
+
+    def __init__(self, *, beeps: bool) -> None:
+        self._beeps = beeps
+        self._lock = threading.Lock()
+        self._made = 0
+        self._to_come = list(reversed(syllables()))
+        self._chance = np.random.default_rng(_SEED + 1)  # of the air as well, behind all that hisses
+        self._hiss = {one: self._chance.normal(0, 1, _burst(one)) for one in syllables() if one.hiss > _HISSES}
+        self._voice = np.zeros(LOOP_SAMPLES, np.float32)
+        self._samples = np.zeros((LOOP_SAMPLES, 2), np.int16)
+        self._shown = self._samples.view()
+        self._shown.setflags(write=False)
+
+    def until(self, end: int) -> Samples:
+        """Return the loop, read only, of which at least `end` samples are made; some 2 ms for each _PIECE of it."""
+        with self._lock:
+            while self._made < end:
+                self._make(self._made)
+                self._made += _PIECE
+                if self._made == LOOP_SAMPLES:  # megabytes that nothing needs any more
+                    self._voice = np.zeros(0, np.float32)
+                    _response.cache_clear()
+        return self._shown
+
+    def _make(self, start: int) -> None:
+        """Make the piece that starts there, after the one before."""
+        piece = slice(start, start + _PIECE)
+        while self._to_come and round((self._to_come[-1].start - _HISS_BEFORE_S) * SAMPLE_RATE) < piece.stop:
+            syllable = self._to_come.pop()
+            _add(self._voice, syllable.start, _vowel(syllable))
+            if (noise := self._hiss.pop(syllable, None)) is not None:
+                _add(self._voice, syllable.start - _HISS_BEFORE_S, _consonant(syllable, noise))
+        voice = self._voice[piece]
+        voice *= 10 ** (SPEECH_DBFS / 20) / _LOOP_RMS / 0.7
+        np.tanh(voice, out=voice)
+        voice *= 0.7
+        stereo = self._chance.standard_normal((_PIECE, 2), np.float32)
+        stereo *= 10 ** (_AIR_DBFS / 20)
+        stereo[:, 0] += voice
+        later = max(0, _LATER - start)  # the loop ends in silence
+        stereo[later:, 1] += 0.85 * self._voice[start + later - _LATER : piece.stop - _LATER]
+        if self._beeps:
+            _add_beeps(stereo, start)
+        stereo *= 32768
+        np.rint(stereo, out=stereo)
+        self._samples[piece] = np.clip(stereo, -32768, 32767, out=stereo)
+
+
+@functools.cache
+def speech(*, beeps: bool) -> Speech:
+    """Return the speech, with a beep at the start of each second where asked; one for all who ask."""
+    return Speech(beeps=beeps)
+
+
+def _add(voice: Voice, start: float, sound: Voice) -> None:
+    first = max(0, round(start * SAMPLE_RATE))
+    voice[first : first + len(sound)] += sound[: len(voice) - first]
+
+
+def _vowel(syllable: Syllable) -> Voice:
+    """Return a pulse train that falls in pitch, shaped by the vowel's formants."""
+    count = round(syllable.length * SAMPLE_RATE)
+    time = np.arange(count) / SAMPLE_RATE
+    cycles = np.cumsum(syllable.pitch * (1 - 0.12 * time / syllable.length)) / SAMPLE_RATE
+    pulses = np.diff(np.floor(cycles), prepend=0.0).astype(np.float32)
+    padded = _fast(2 * count)
+    sound = np.fft.irfft(np.fft.rfft(pulses, padded) * _response(syllable.vowel, padded), padded)[:count]
+    envelope = np.sin(np.pi * (np.arange(count) + 0.5) / count) ** 0.6
+    return np.asarray(sound * envelope / math.sqrt(float(np.mean(sound**2)) + 1e-12), np.float32)
+
+
+@functools.cache
+def _response(vowel: str, padded: int) -> NDArray[np.complex64]:
+    """Return what a vowel makes of the spectrum of `padded` samples; there are few of them, and many syllables."""
+    frequency = np.fft.rfftfreq(padded, 1 / SAMPLE_RATE)
+    response = 1j * frequency / (1 + (frequency / 350) ** 2)  # the voice's own slope, and the lips
+    for centre, bandwidth in _VOWELS[vowel]:
+        response = response * centre**2 / (centre**2 - frequency**2 + 1j * frequency * bandwidth)
+    return np.asarray(response, np.complex64)
+
+
+def _fast(least: int) -> int:
+    """Return a length, `least` or a little more, that is transformed in a tenth of the time that others take."""
+    power = 1 << (least - 1).bit_length()
+    return min(length for length in (power, power // 4 * 3) if length >= least)
+
+
+def _burst(syllable: Syllable) -> int:
+    """Return how many samples a syllable hisses for."""
+    return round((0.035 + 0.05 * syllable.hiss) * SAMPLE_RATE)
+
+
+def _consonant(syllable: Syllable, noise: NDArray[np.float64]) -> Voice:
+    """Return a short burst of noise, high (s, t) or lower (k, h)."""
+    count = len(noise)
+    padded = _fast(count)
+    spectrum = np.fft.rfft(noise, padded)
+    frequency = np.fft.rfftfreq(padded, 1 / SAMPLE_RATE)
+    centre = 2500 + 3500 * syllable.hiss
+    sound = np.fft.irfft(spectrum * np.exp(-(((frequency - centre) / 1200) ** 2)), padded)[:count]
+    envelope = np.sin(np.pi * (np.arange(count) + 0.5) / count)
+    return np.asarray(0.3 * sound * envelope / math.sqrt(float(np.mean(sound**2)) + 1e-12), np.float32)
+
+
+def _add_beeps(stereo: Voice, start: int) -> None:
+    """Put a beep at the start of each second, in both channels alike, and hush everything else around it."""
+    second = np.arange(start, start + len(stereo)) % SAMPLE_RATE / SAMPLE_RATE
+    edge = np.minimum(second, BEEP_SECONDS - second) / BEEP_RAMP_SECONDS
+    beep = BEEP_PEAK * np.sin(2 * np.pi * BEEP_HZ * second) * np.clip(edge, 0, 1)
+    after = np.clip((second - BEEP_SECONDS - _HUSH_SECONDS) / _HUSH_SECONDS, 0, 1)
+    before = np.clip((1 - _HUSH_SECONDS - second) / _HUSH_SECONDS, 0, 1)
+    stereo *= (after * before)[:, None]
+    stereo += beep[:, None]
+
 
 TRACK = "audio"
 """What the pace calls this track."""

@@ -1,4 +1,4 @@
-"""Marks for programs: a number as black and white blocks, a lamp lit every second; they survive lossy encoding."""
+"""Areas, planes and machine-readable marks of synthetic pictures: a frame number in blocks, a lamp for each second."""
 
 import functools
 from dataclasses import dataclass
@@ -82,3 +82,22 @@ def is_lit(number: int, rate: Fraction) -> bool:
 def write_lamp(luma: Plane, *, lit: bool) -> None:
     """Light the lamp in the luma plane of a picture, or put it out."""
     LAMP.of(luma)[:] = WHITE if lit else BLACK
+
+
+type Bgr = NDArray[np.uint8]
+"""A picture as cv2 draws it, shape (height, width, 3)."""
+
+type Colour = tuple[int, int, int]
+"""Blue, green, red, 0-255."""
+
+
+def planes_in(i420: Plane) -> tuple[Plane, Plane, Plane]:
+    """Return the Y, U and V planes of a picture as cv2 converts it (COLOR_BGR2YUV_I420), sharing its memory."""
+    height, width = i420.shape[0] * 2 // 3, i420.shape[1]
+    luma, chroma = width * height, width * height // 4
+    flat = i420.reshape(-1)
+    return (
+        flat[:luma].reshape(height, width),
+        flat[luma : luma + chroma].reshape(height // 2, width // 2),
+        flat[luma + chroma :].reshape(height // 2, width // 2),
+    )

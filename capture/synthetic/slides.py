@@ -8,8 +8,7 @@ from typing import Final
 import cv2
 import numpy as np
 
-from capture.synthetic.colour import Bgr, Colour
-from capture.synthetic.marks import FOOTER, Area
+from capture.synthetic.marks import FOOTER, Area, Bgr, Colour
 
 SLIDE_SECONDS = 4
 """How long one slide is shown."""

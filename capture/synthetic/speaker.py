@@ -6,9 +6,8 @@ from typing import Final
 import cv2
 import numpy as np
 
-from capture.synthetic.colour import Bgr, Colour, planes_in
-from capture.synthetic.marks import Plane
-from capture.synthetic.speech import mouth_opening
+from capture.synthetic.audio import mouth_opening
+from capture.synthetic.marks import Bgr, Colour, Plane, planes_in
 
 _SHIFT: Final = 4  # cv2 draws at sixteenths of a pixel, so slow movements are smooth
 _NOISE_LEVELS = 6

@@ -12,8 +12,7 @@ import numpy as np
 from capture.media.pictures import BySize, plane_views, tagged
 from capture.pacing import Pace
 from capture.source import Frame, Matrix, Size, VideoFormat, VideoSource
-from capture.synthetic.colour import planes_in
-from capture.synthetic.marks import CLOCK, Plane, is_lit, write_lamp, write_number
+from capture.synthetic.marks import CLOCK, Plane, is_lit, planes_in, write_lamp, write_number
 from capture.synthetic.slides import SLIDE_SECONDS, SLIDES, SPEAKER, draw_slide
 from capture.synthetic.speaker import Speaker
 from config.errors import MediaError

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capture.source import SAMPLE_RATE
-from capture.synthetic.speech import LOOP_SECONDS, syllables
+from capture.synthetic.audio import LOOP_SECONDS, syllables
 from tests.support.speech import speech_loop
 
 type Sound = NDArray[np.float32]

@@ -1,7 +1,7 @@
 """The synthetic speaker, the whole loop of it."""
 
 from capture.source import Samples
-from capture.synthetic.speech import LOOP_SAMPLES, speech
+from capture.synthetic.audio import LOOP_SAMPLES, speech
 
 
 def speech_loop(*, beeps: bool) -> Samples:

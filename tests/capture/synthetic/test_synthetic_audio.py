@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 
 from capture.pacing import FastPace, RealPace
 from capture.source import SAMPLE_RATE, AudioBlock
-from capture.synthetic.audio import BLOCK_SAMPLES, SyntheticAudio
-from capture.synthetic.speech import (
+from capture.synthetic.audio import (
+    BLOCK_SAMPLES,
     LOOP_SAMPLES,
     LOOP_SECONDS,
     SPEECH_DBFS,
     Speech,
+    SyntheticAudio,
     _response,
     mouth_opening,
     syllables,
