@@ -26,7 +26,7 @@ from config.settings.schema import Settings
 from devices.health.faults import FAULTS
 from devices.health.line import Kind
 from devices.health.log import LEFT_OUT
-from devices.uplink.trouble import Trouble
+from devices.uplink.connecting import Trouble
 from recorder.model.status import SessionState
 from recorder.recording.replica import ReplicaState
 from tests import reference

@@ -12,8 +12,7 @@ from pathlib import Path
 
 from config.errors import LiputError, UsageError
 from devices.host import threads
-from devices.uplink.connecting import Patience, connect, resolve
-from devices.uplink.trouble import NetworkTrouble, Trouble
+from devices.uplink.connecting import NetworkTrouble, Patience, Trouble, connect, resolve
 
 
 def trusting(ca_file: Path | None) -> ssl.SSLContext:

@@ -7,9 +7,8 @@ import ssl
 import struct
 from typing import Self
 
-from devices.uplink.connecting import Patience
+from devices.uplink.connecting import NetworkTrouble, Patience, Trouble
 from devices.uplink.tcp_info import TCP_NOTSENT_LOWAT, TcpInfo, tcp_info
-from devices.uplink.trouble import NetworkTrouble, Trouble
 
 _HELD_BYTES = 524_288
 """What may wait in this PC: enough for a busy one to keep a fast link full, and little to throw away at the end."""

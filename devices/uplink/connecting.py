@@ -1,18 +1,69 @@
 """From a host's name to a connection, step by step within a time; each failure is a Trouble of its own."""
 
 import errno
+import ipaddress
 import os
 import select
 import socket
 import ssl
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
+from config.errors import LiputError
 from devices.host.deadline import DeadlineTask
-from devices.uplink.trouble import NetworkTrouble, Stopped, Trouble
+
+
+class Trouble(StrEnum):
+    """What is wrong; never renamed: a contract."""
+
+    NO_CABLE = "no-cable"
+    """No network interface of this PC has a link."""
+    NO_ADDRESS = "no-address"
+    """One has a link, and none an address."""
+    NO_ROUTE = "no-route"
+    """This PC knows no way there, or somebody on the way knows none."""
+    NO_DNS = "no-dns"
+    """No server answers that knows the addresses of hosts."""
+    UNKNOWN_HOST = "unknown-host"
+    REFUSED = "refused"
+    TIMEOUT = "timeout"
+    """Nothing comes back from its address."""
+    PORTAL = "portal"
+    """Somebody else answers, who wants people to log in first."""
+    INTERCEPTED = "intercepted"
+    """The certificate is not one that this server should have."""
+    CERTIFICATE_DATE = "certificate-date"
+    """The certificate is out of date, or this PC's clock is."""
+    NO_TLS = "no-tls"
+    SILENT = "silent"
+    """It takes connections, and says nothing."""
+    STALLS = "stalls"
+    """It began to answer, or to take what it was sent, and stopped."""
+    CLOSED = "closed"
+    FOREIGN = "foreign"
+    """What answers is not what was looked for."""
+    SERVER_ERROR = "server-error"
+    """It answers that it will not, or cannot."""
+    BUSY = "busy"
+    """It measures for somebody else now."""
+
+
+class NetworkTrouble(LiputError):
+    """A server that cannot be used, and why; `detail` is what more is known, such as who answers in its place."""
+
+    def __init__(self, trouble: Trouble, detail: str = "") -> None:
+        super().__init__(f"{trouble} ({detail})" if detail else str(trouble))
+        self.trouble = trouble
+        self.detail = detail
+
+
+class Stopped(Exception):
+    """Nobody waits for an answer any more."""
+
 
 POLL_S = 0.05
 STEP_S = 3.5
@@ -163,3 +214,26 @@ def secure(plain: socket.socket, host: str, context: ssl.SSLContext, patience: P
     except BaseException:
         connection.close()
         raise
+
+
+_FAMILIES = (socket.AF_INET, socket.AF_INET6)
+
+
+def missing() -> Trouble | None:
+    """Return what this PC lacks of a network: a link (a cable, Wi-Fi), an address, or nothing."""
+    import psutil  # few ask, and it takes time to load
+
+    linked = {name for name, state in psutil.net_if_stats().items() if state.isup and "running" in state.flags}
+    linked -= {name for name in linked if "loopback" in psutil.net_if_stats()[name].flags}
+    if not linked:
+        return Trouble.NO_CABLE
+    addresses = (address for name in linked for address in _addresses(name))
+    return None if any(not address.is_link_local for address in addresses) else Trouble.NO_ADDRESS
+
+
+def _addresses(name: str) -> Iterator[ipaddress.IPv4Address | ipaddress.IPv6Address]:
+    import psutil
+
+    for address in psutil.net_if_addrs().get(name, []):
+        if address.family in _FAMILIES:
+            yield ipaddress.ip_address(address.address.partition("%")[0])

@@ -7,8 +7,7 @@ from urllib.parse import urlsplit
 import h11
 
 from devices.uplink.channel import Channel
-from devices.uplink.connecting import Patience, connect, resolve
-from devices.uplink.trouble import NetworkTrouble, Trouble
+from devices.uplink.connecting import NetworkTrouble, Patience, Trouble, connect, resolve
 
 LONGEST_HEAD = 65_536
 FIRST_ERROR = 400

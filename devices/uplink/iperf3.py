@@ -18,13 +18,12 @@ from enum import IntEnum
 from typing import Self
 
 from devices.uplink.channel import Channel
-from devices.uplink.connecting import Patience
+from devices.uplink.connecting import NetworkTrouble, Patience, Stopped, Trouble
 from devices.uplink.http import receive
 from devices.uplink.model import Budget, Tell, Uplink
 from devices.uplink.one_way import IDLED, REACHED, UP, both_ways, fill, idle_latency, told
 from devices.uplink.server import Server, Way
 from devices.uplink.traffic import Allowance, Heard, Moved, Stream, noise
-from devices.uplink.trouble import NetworkTrouble, Stopped, Trouble
 
 BLOCK_BYTES = 131_072
 """What the server reads and writes at once: its own default."""

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable
 
 from devices.uplink.channel import Channel
-from devices.uplink.connecting import Patience
+from devices.uplink.connecting import NetworkTrouble, Patience, Stopped, Trouble
 from devices.uplink.http import (
     FIRST_ERROR,
     Answers,
@@ -18,7 +18,6 @@ from devices.uplink.model import Budget, Tell, Uplink
 from devices.uplink.one_way import IDLED, REACHED, UP, both_ways, fill, idle_latency, told
 from devices.uplink.server import Server, Way
 from devices.uplink.traffic import TO_ANSWER_S, Allowance, Heard, Moved, Stream, noise
-from devices.uplink.trouble import NetworkTrouble, Stopped, Trouble
 
 POST_BYTES = 20_000_000
 """What LibreSpeed's own page sends at once; servers are set up to take it."""

@@ -7,11 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from devices.host.background import BackgroundTask
-from devices.uplink.connecting import Address, Patience, connect
+from devices.uplink.connecting import Address, NetworkTrouble, Patience, Stopped, connect
 from devices.uplink.model import Budget, Latency, Tell, Uplink
 from devices.uplink.tcp_info import tcp_info
 from devices.uplink.traffic import Allowance, Heard, Moved, Stream, watch
-from devices.uplink.trouble import NetworkTrouble, Stopped
 
 EVERY_S = 0.15
 LONGEST_S = 3.0

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from devices.uplink.channel import Channel
-from devices.uplink.connecting import Address, Patience, connect, resolve, secure
-from devices.uplink.trouble import NetworkTrouble, Trouble
+from devices.uplink.connecting import Address, NetworkTrouble, Patience, Trouble, connect, resolve, secure
 
 _PORTS = {"http": 80, "https": 443, "iperf3": 5201}
 

@@ -10,11 +10,10 @@ from dataclasses import dataclass
 
 from devices.host import threads
 from devices.uplink.channel import Channel
-from devices.uplink.connecting import Patience
+from devices.uplink.connecting import NetworkTrouble, Patience, Stopped, Trouble
 from devices.uplink.http import AT_ONCE, receive
 from devices.uplink.model import STEP_S, Rate
 from devices.uplink.tcp_info import TcpInfo
-from devices.uplink.trouble import NetworkTrouble, Stopped, Trouble
 
 _NOISE = os.urandom(1 << 20)
 _PIECE_BYTES = 131_072

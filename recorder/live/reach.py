@@ -16,10 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from devices.uplink.channel import Channel
-from devices.uplink.connecting import Address, Patience, connect, resolve, secure
+from devices.uplink.connecting import Address, NetworkTrouble, Patience, Trouble, connect, resolve, secure
 from devices.uplink.http import portal_before, receive
 from devices.uplink.server import signed_by
-from devices.uplink.trouble import NetworkTrouble, Trouble
 from recorder.live.kind import Reached
 from recorder.live.trust import trusted_authorities
 from recorder.live.url import RtmpUrl, SrtUrl

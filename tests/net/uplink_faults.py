@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent.sessions.receiver import start_server, stop_server, wait_until_listening
-from devices.uplink.trouble import Trouble
+from devices.uplink.connecting import Trouble
 from tests.net.lab import Lab
 from tests.net.speed_server import How, serving
 from tests.support.command import ROOT

@@ -11,9 +11,7 @@ from config.errors import LiputError, UsageError
 from config.locale.lookup import words
 from config.settings.quantities import brief_latency
 from config.settings.secrets import StreamTarget, stream_target
-from devices.uplink.connecting import Patience
-from devices.uplink.network import missing
-from devices.uplink.trouble import NetworkTrouble, Trouble
+from devices.uplink.connecting import NetworkTrouble, Patience, Trouble, missing
 from recorder.live.kind import LiveUrl, kind_of
 from recorder.live.reason import NotLive
 from recorder.live.url import parse_live_url

@@ -13,10 +13,10 @@ from config.errors import LiputError, UsageError
 from config.locale.lookup import Words, words
 from config.settings.quantities import brief_rate, brief_size
 from config.settings.secrets import StreamTarget
+from devices.uplink.connecting import NetworkTrouble, Stopped
 from devices.uplink.measuring import measure
 from devices.uplink.model import Budget
 from devices.uplink.server import parse_server
-from devices.uplink.trouble import NetworkTrouble, Stopped
 from recorder.live.kind import kind_of
 from recorder.live.reason import Reason
 from recorder.live.trial import Trial, harmless, try_stream

@@ -12,9 +12,8 @@ import pytest
 
 from agent.sessions.receiver import HOST
 from devices.uplink.channel import Channel
-from devices.uplink.connecting import Patience
+from devices.uplink.connecting import NetworkTrouble, Patience, Trouble
 from devices.uplink.http import LONGEST_HEAD, Answer, Answers, is_page, read_head, request, somebody_else
-from devices.uplink.trouble import NetworkTrouble, Trouble
 from tests.support.raw_server import RawServer, says
 from tests.support.waiting import wait_for
 

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from agent.sessions.receiver import HOST, free_port, listens
+from devices.uplink.connecting import NetworkTrouble, Stopped, Trouble
 from devices.uplink.measuring import measure
 from devices.uplink.model import Budget, Uplink
 from devices.uplink.server import Server
-from devices.uplink.trouble import NetworkTrouble, Stopped, Trouble
 from tests.net.iperf import iperf_server
 from tests.support.raw_server import Behaviour, RawServer, says
 from tests.support.scripted_iperf3 import AGREES, ScriptedIperf3, said, says_then_hangs_up, waits

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from agent.sessions.receiver import HOST, free_port
+from devices.uplink.connecting import NetworkTrouble, Stopped, Trouble
 from devices.uplink.measuring import measure
 from devices.uplink.model import Budget, Uplink
 from devices.uplink.server import Server, parse_server
-from devices.uplink.trouble import NetworkTrouble, Stopped, Trouble
 from tests.net.speed_server import How, serving
 from tests.support.raw_server import Behaviour, RawServer, says
 from tests.support.tls_front import TlsFront

@@ -14,8 +14,7 @@ from signal import SIGKILL
 import pytest
 
 from agent.sessions.receiver import HOST, free_port
-from devices.uplink.connecting import Patience, resolve
-from devices.uplink.trouble import NetworkTrouble, Stopped, Trouble
+from devices.uplink.connecting import NetworkTrouble, Patience, Stopped, Trouble, resolve
 from recorder.live.kind import Reached
 from recorder.live.kinds.hls_folder import reach_folder
 from recorder.live.reach import reach_rtmp, reach_srt, try_port

@@ -13,7 +13,7 @@ from agent.checks.kinds import internet
 from agent.checks.kinds.internet import look, trouble_found
 from agent.checks.result import Verdict
 from agent.sessions.receiver import HOST, free_port
-from devices.uplink.trouble import NetworkTrouble, Trouble
+from devices.uplink.connecting import NetworkTrouble, Trouble
 from recorder.live.kinds import libsrt
 from recorder.model.status import DestinationLine, SessionState, SessionStatus
 from tests.support.nginx_rtmp import NginxRtmp

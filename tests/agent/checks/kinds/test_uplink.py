@@ -10,7 +10,7 @@ from agent.checks.kinds import uplink
 from agent.checks.kinds.uplink import look, streams_of
 from agent.checks.result import Verdict
 from agent.sessions.receiver import HOST, free_port
-from devices.uplink.trouble import Trouble
+from devices.uplink.connecting import Trouble
 from recorder.model.status import DestinationLine, SessionState, SessionStatus
 from tests.net.speed_server import How, serving
 from tests.support.nginx_rtmp import NginxRtmp
