@@ -21,9 +21,21 @@ from devices.uplink.channel import Channel
 from devices.uplink.connecting import NetworkTrouble, Patience, Stopped, Trouble
 from devices.uplink.http import receive
 from devices.uplink.model import Budget, Tell, Uplink
-from devices.uplink.one_way import IDLED, REACHED, UP, both_ways, fill, idle_latency, told
 from devices.uplink.server import Server, Way
-from devices.uplink.traffic import Allowance, Heard, Moved, Stream, noise
+from devices.uplink.traffic import (
+    IDLED,
+    REACHED,
+    UP,
+    Allowance,
+    Heard,
+    Moved,
+    Stream,
+    both_ways,
+    fill,
+    idle_latency,
+    noise,
+    told,
+)
 
 BLOCK_BYTES = 131_072
 """What the server reads and writes at once: its own default."""

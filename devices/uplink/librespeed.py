@@ -15,9 +15,22 @@ from devices.uplink.http import (
     somebody_else,
 )
 from devices.uplink.model import Budget, Tell, Uplink
-from devices.uplink.one_way import IDLED, REACHED, UP, both_ways, fill, idle_latency, told
 from devices.uplink.server import Server, Way
-from devices.uplink.traffic import TO_ANSWER_S, Allowance, Heard, Moved, Stream, noise
+from devices.uplink.traffic import (
+    IDLED,
+    REACHED,
+    TO_ANSWER_S,
+    UP,
+    Allowance,
+    Heard,
+    Moved,
+    Stream,
+    both_ways,
+    fill,
+    idle_latency,
+    noise,
+    told,
+)
 
 POST_BYTES = 20_000_000
 """What LibreSpeed's own page sends at once; servers are set up to take it."""
