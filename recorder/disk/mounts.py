@@ -1,13 +1,57 @@
-"""Which disk a folder is on, whether that disk is still there, and the one it was on when it was last used."""
+"""The kernel's table of mounts. It answers at once: no disk, and no share that hangs, is asked."""
 
 import os
+import re
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
-from config.errors import StateError, StorageError
-from config.state import Store, state_folder
-from recorder.disk.place import mounted, nearest_existing
+MOUNTS = Path("/proc/self/mountinfo")
 
-ROOT = "/"
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """A file system that is mounted: `device` is the `st_dev` of what is on it, `kind` as "ext4" or "nfs4"."""
+
+    device: int
+    point: Path
+    kind: str
+    source: str
+
+
+def mounted() -> list[Mount]:
+    """Return all mounts, in the order in which they were made (proc_pid_mountinfo(5)). Raises OSError."""
+    found = []
+    for line in MOUNTS.read_text(errors="replace").splitlines():
+        before, _, after = line.partition(" - ")
+        number, point = before.split()[2:5:2]
+        major, _, minor = number.partition(":")
+        kind, source = after.split()[:2]
+        found.append(Mount(os.makedev(int(major), int(minor)), Path(unescaped(point)), kind, unescaped(source)))
+    return found
+
+
+def unescaped(field: str) -> str:
+    """Return a field of fstab(5) or mountinfo(5) as it is: blanks and the like are written in octal there."""
+    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), field)
+
+
+def mount_points(fstab: Path) -> list[Path]:
+    """Return the mount points of an fstab, `/` left out; a missing file has none."""
+    try:
+        lines = fstab.read_text(errors="replace").splitlines()
+    except OSError:
+        return []
+    fields = [line.split() for line in lines if not line.lstrip().startswith("#")]
+    points = [unescaped(columns[1]) for columns in fields if len(columns) > 1]
+    return [Path(point) for point in points if point.startswith("/") and point != "/"]
+
+
+def mounted_at() -> frozenset[Path]:
+    """Return where something is mounted, nowhere where that is not known."""
+    with suppress(OSError):
+        return frozenset(mount.point for mount in mounted())
+    return frozenset()
 
 
 def is_gone(device: int, source: str | None) -> bool:
@@ -38,57 +82,3 @@ def whole_disk(device: int) -> int:
     except (OSError, ValueError):
         pass  # of the network, of memory, or of a kind of its own
     return device
-
-
-def mount_point_of(folder: Path) -> Path:
-    """Return where the file system is mounted that `folder` is on, or would be; links are followed."""
-    there = nearest_existing(_real(folder))
-    return next(path for path in (there, *there.parents) if os.path.ismount(path))
-
-
-def _real(folder: Path) -> Path:
-    return Path(os.path.realpath(folder))
-
-
-def _key(root: Path) -> str:
-    """Return the folder that `root` leads to as it is kept: names of folders need not be UTF-8."""
-    return os.fsencode(_real(root)).decode(errors="backslashreplace")
-
-
-class MountMemory:
-    """Remembers, for each folder that was recorded into, where its disk was mounted."""
-
-    def __init__(self) -> None:
-        self._store = Store(state_folder() / "storage.json", dict[str, str], {})
-
-    def check(self) -> None:
-        """Raise StateError where the memory cannot be read: no disk is missed then."""
-        self._store.read()
-
-    def refuse_missing(self, root: Path) -> None:
-        """Raise StorageError where the disk that `root` was on when it was last used is not mounted."""
-        mount_point = self._known(root)
-        if not os.path.ismount(mount_point):
-            raise StorageError(
-                f"{root} was on the disk of {mount_point} when it was last used, and that is not mounted",
-                hint=(
-                    f"Plug the disk in, or mount it. Where {root} is meant to be without it now, take it out of "
-                    f"{self._store.path}; [storage] must_be_mounted = false asks for no disk at all."
-                ),
-                why="not-mounted",
-            )
-
-    def remember(self, root: Path) -> None:
-        """Note where the disk of `root` is mounted now; not while the one that is remembered is not mounted."""
-        try:
-            known, found = self._known(root), str(mount_point_of(root))
-            if known != found and os.path.ismount(known):  # what is on no disk of its own need not be known
-                self._store.change(lambda others: {**others, _key(root): found})
-        except (StateError, OSError, UnicodeError):
-            return  # a session does not fail because of what it would have remembered
-
-    def _known(self, root: Path) -> str:
-        try:
-            return self._store.read().get(_key(root), ROOT)
-        except StateError:
-            return ROOT

@@ -23,9 +23,9 @@ from devices.host import threads
 from devices.host.clock import NANOSECONDS, Clock
 from devices.host.deadline import DeadlineTask
 from recorder.archive.archive import Archive
-from recorder.disk.faults import OPEN_S, asked, stalled
+from recorder.disk.errors import OPEN_S, asked, stalled
 from recorder.disk.forecast import Forecast, Level
-from recorder.disk.mounts import MountMemory
+from recorder.disk.place import MountMemory
 from recorder.model.eventlog import EventLog
 from recorder.model.marks import Mark
 from recorder.model.packet import MOST_BYTES, EncodedPacket, KeptPackets, Track, TrackId

@@ -18,8 +18,7 @@ from av.stream import Stream
 from config.errors import LiputError, MediaError, StorageError
 from config.files import open_regular
 from recorder.disk.durable import Disk
-from recorder.disk.errors import storage_error
-from recorder.disk.faults import became_read_only, told_apart, vanished
+from recorder.disk.errors import became_read_only, storage_error, told_apart, vanished
 from recorder.disk.mounts import source_of
 from recorder.model.marks import Mark
 from recorder.model.packet import EncodedPacket, TrackId

@@ -20,8 +20,8 @@ from devices.host import threads
 from devices.host.clock import Clock
 from devices.host.deadline import DeadlineTask
 from recorder.archive.archive import Archive
-from recorder.disk.faults import OPEN_S, stalled
-from recorder.disk.mounts import MountMemory
+from recorder.disk.errors import OPEN_S, stalled
+from recorder.disk.place import MountMemory
 from recorder.model.eventlog import EventLog
 from recorder.model.packet import TrackId
 from recorder.model.titles import copy_title

@@ -30,7 +30,7 @@ from devices.host import threads
 from devices.host.clock import NANOSECONDS, Clock
 from devices.host.deadline import DeadlineTask
 from recorder.archive.archive import Archive
-from recorder.disk.faults import stalled
+from recorder.disk.errors import stalled
 from recorder.model.marks import Mark
 from recorder.model.packet import RUN_IN, EncodedPacket, Track, TrackId
 from recorder.package.work import WorkFolder

@@ -13,8 +13,7 @@ from devices.host.clock import NANOSECONDS, Clock
 from devices.host.deadline import DeadlineTask
 from devices.host.priority import be_at_least
 from recorder.archive.archive import Archive
-from recorder.disk.errors import storage_error
-from recorder.disk.faults import OPEN_S, asked, stalled
+from recorder.disk.errors import OPEN_S, asked, stalled, storage_error
 from recorder.package.fixity import Progress
 from recorder.package.manifest import Package, PartFacts, RecordingFacts
 from recorder.package.media import holds_media

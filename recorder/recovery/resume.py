@@ -20,7 +20,7 @@ from config.files import open_regular
 from devices.host.clock import NANOSECONDS, Clock, boot_id
 from devices.host.deadline import DeadlineTask
 from recorder.archive.archive import Archive
-from recorder.disk.faults import OPEN_S, stalled
+from recorder.disk.errors import OPEN_S, stalled
 from recorder.model import names
 from recorder.mp4.fragments import plays_s
 from recorder.package.manifest import SessionContext

@@ -16,10 +16,9 @@ from config.settings.schema import Settings
 from devices.host.clock import Clock
 from recorder.archive.archive import Archive, session_archives
 from recorder.archive.privacy import is_open
-from recorder.disk.forecast import INDEX_BYTES_PER_S
-from recorder.disk.mounts import MountMemory, file_system_of
-from recorder.disk.place import nearest_existing
-from recorder.disk.speed import write_bps
+from recorder.disk.forecast import INDEX_BYTES_PER_S, write_bps
+from recorder.disk.mounts import file_system_of
+from recorder.disk.place import MountMemory, nearest_existing
 from recorder.model.status import SessionState
 
 WORDS = words("check-storage")

@@ -11,8 +11,8 @@ from pathlib import Path
 from config.errors import StorageError
 from config.files import NotRegular, held, is_folder, make_file, open_regular
 from recorder.disk.durable import Disk
-from recorder.disk.mounts import MountMemory, whole_disk
-from recorder.disk.place import check_place, nearest_existing
+from recorder.disk.mounts import whole_disk
+from recorder.disk.place import MountMemory, check_place, nearest_existing
 from recorder.features.copies.reasons import CopyReason, copy_error
 from recorder.features.copies.target import (
     BLOCK_BYTES,

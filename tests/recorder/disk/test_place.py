@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from config.errors import StorageError
-from recorder.disk import place
-from recorder.disk.place import Mount, check_place, mount_points, mounted
+from recorder.disk import mounts
+from recorder.disk.mounts import Mount, mount_points, mounted
+from recorder.disk.place import check_place
 from tests.support import archives
 from tests.support.errors import because
 
@@ -202,7 +203,7 @@ def test_blanks_in_names_and_any_number_of_optional_fields(tmp_path: Path, monke
         "36 35 98:0 / /srv/rekaman\\040rapat rw,noatime master:1 shared:2 - ext4 /dev/disk\\040satu rw\n"
         "37 35 0:44 /isi /mnt/arsip rw - nfs4 nas.kampus.id:/arsip rw,vers=4.2\n"
     )
-    monkeypatch.setattr(place, "MOUNTS", table)
+    monkeypatch.setattr(mounts, "MOUNTS", table)
     assert mounted() == [
         Mount(os.makedev(98, 0), Path("/srv/rekaman rapat"), "ext4", "/dev/disk satu"),
         Mount(os.makedev(0, 44), Path("/mnt/arsip"), "nfs4", "nas.kampus.id:/arsip"),

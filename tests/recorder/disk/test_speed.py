@@ -9,16 +9,16 @@ from pathlib import Path
 import pytest
 
 from config.errors import StorageError
-from recorder.disk import speed
-from recorder.disk.speed import MOST_BYTES, PIECE_BYTES, write_bps
+from recorder.disk import forecast
+from recorder.disk.forecast import MOST_BYTES, PIECE_BYTES, write_bps
 from tests.support.command import ROOT
 
 KILLED = """
 import os, signal, threading
 from pathlib import Path
-from recorder.recording import speed
+from recorder.disk import forecast
 os.fdatasync = lambda _: os.kill(os.getpid(), signal.SIGKILL)
-speed.write_bps(Path({folder!r}), 9.0, threading.Event())
+forecast.write_bps(Path({folder!r}), 9.0, threading.Event())
 """
 
 
@@ -31,7 +31,7 @@ def test_all_of_it_is_synced_piece_by_piece(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_a_small_disk_is_not_filled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(speed, "PART_OF_FREE", 10**9)
+    monkeypatch.setattr(forecast, "PART_OF_FREE", 10**9)
     assert write_bps(tmp_path, 60.0, threading.Event()) is None
 
 

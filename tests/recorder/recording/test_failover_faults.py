@@ -9,7 +9,7 @@ import pytest
 from config.errors import StorageError
 from devices.host.clock import SystemClock
 from recorder.archive.archive import Archive
-from recorder.disk.mounts import MountMemory
+from recorder.disk.place import MountMemory
 from recorder.model.packet import KeptPackets
 from recorder.recording.opening import Opener
 from recorder.recording.replica import Replica

@@ -70,7 +70,7 @@ def test_a_disk_that_hangs_when_it_is_looked_at_costs_the_other_half_of_a_mirror
     session.feed(2)
     session.close()
     monkeypatch.setattr("recorder.recording.sealing.holds_media", hang)
-    monkeypatch.setattr("recorder.disk.faults.OPEN_S", 2.0)
+    monkeypatch.setattr("recorder.disk.errors.OPEN_S", 2.0)
     package = session.storage.seal(facts(session))[0]
     goes_on.set()
     assert package.folder.is_relative_to(session.roots[1])
@@ -94,7 +94,7 @@ def test_a_disk_that_hangs_when_nothing_was_recorded_is_left_with_its_work_folde
     session.storage.close()
     session.log.close()
     monkeypatch.setattr(Archive, "discard", hang)
-    monkeypatch.setattr("recorder.disk.faults.OPEN_S", 2.0)
+    monkeypatch.setattr("recorder.disk.errors.OPEN_S", 2.0)
     session.storage.discard()
     goes_on.set()
     assert session.told("part-left").subject == str(session.roots[0])

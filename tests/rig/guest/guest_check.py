@@ -27,8 +27,8 @@ from devices.model.device import Device
 from devices.monitor.holders import holders
 from devices.monitor.snapshot import in_use, list_devices, open_elsewhere
 from devices.roles.roles import assign, roles_store
-from recorder.disk.mounts import MountMemory
-from recorder.disk.speed import write_bps
+from recorder.disk.forecast import write_bps
+from recorder.disk.place import MountMemory
 from recorder.session.request import Asked
 from tests.rig.rig import RigDevice
 from tests.rig.settings import ARCHIVE

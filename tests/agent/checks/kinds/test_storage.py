@@ -16,8 +16,8 @@ from config.settings.quantities import brief_size
 from config.settings.schema import Archive as ArchiveSettings
 from config.settings.schema import Settings
 from config.settings.schema import Storage as StorageSettings
-from recorder.disk import place
-from recorder.disk.mounts import MountMemory
+from recorder.disk import mounts
+from recorder.disk.place import MountMemory
 from recorder.model.status import SessionState
 from recorder.session.request import Asked
 from tests.support.situations import codes, session, situation, unheard
@@ -148,7 +148,7 @@ def _on_fat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     device = tmp_path.stat().st_dev
     table = tmp_path.parent / "mountinfo"
     table.write_text(f"36 35 {os.major(device)}:{os.minor(device)} / / rw - vfat /dev/sdz1 rw\n")
-    monkeypatch.setattr(place, "MOUNTS", table)
+    monkeypatch.setattr(mounts, "MOUNTS", table)
 
 
 @pytest.mark.usefixtures("_on_fat")
