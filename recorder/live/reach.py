@@ -16,11 +16,19 @@ from pathlib import Path
 from typing import Any
 
 from devices.uplink.channel import Channel
-from devices.uplink.connecting import Address, NetworkTrouble, Patience, Trouble, connect, resolve, secure
+from devices.uplink.connecting import (
+    Address,
+    NetworkTrouble,
+    Patience,
+    Trouble,
+    connect,
+    resolve,
+    secure,
+    trusted_authorities,
+)
 from devices.uplink.http import portal_before, receive
 from devices.uplink.server import signed_by
 from recorder.live.kind import Reached
-from recorder.live.trust import trusted_authorities
 from recorder.live.url import RtmpUrl, SrtUrl
 
 PORTAL_S = 2.0

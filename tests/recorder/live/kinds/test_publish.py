@@ -12,6 +12,7 @@ import pytest
 from av.error import ArgumentError
 
 from capture.source import Matrix
+from devices.uplink.connecting import trusted_authorities
 from recorder.encode.encoder import AudioSettings, Encoder
 from recorder.encode.x264 import VideoSettings
 from recorder.live import feed
@@ -19,7 +20,6 @@ from recorder.live.incoming import add_streams
 from recorder.live.kinds.publish import Journal, TcpLink, _failure, _tune_socket, tcp_sockets
 from recorder.live.protocol import Outcome, Report, Request, Sent
 from recorder.live.reason import Reason, sentence
-from recorder.live.trust import trusted_authorities
 from recorder.live.url import REDACTED, RtmpUrl, parse_live_url
 from tests.support.waiting import wait_for
 
