@@ -31,8 +31,7 @@ from config.settings.office import zone_of
 from config.settings.quantities import brief_duration
 from config.settings.schema import Settings
 from devices.host.child import tied
-from devices.host.clock import NANOSECONDS, Clock, boot_id
-from devices.host.clock_state import may_be_set_soon
+from devices.host.clock import NANOSECONDS, Clock, boot_id, may_be_set_soon
 from devices.host.deadline import DeadlineTask
 from devices.host.log_on_change import LogOnChange
 from devices.host.process_stat import process_started

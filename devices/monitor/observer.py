@@ -12,8 +12,7 @@ from datetime import datetime
 from config.settings.quantities import format_duration
 from devices.health.faults import FLAPPING_WINDOW_S, Fault, with_health
 from devices.health.line import Kind, Level, Record
-from devices.host.clock import NANOSECONDS, Clock
-from devices.host.sleep import Sleep, slept_ns
+from devices.host.clock import NANOSECONDS, Clock, Sleep, slept_ns
 from devices.kernel.udev import Hub
 from devices.model.device import Device
 from devices.monitor.changes import ChangeKind, DeviceChange, Key, Sight, hubs_gone, steady

@@ -7,8 +7,7 @@ place is left free. Only time in which somebody waited for it counts.
 from collections.abc import Callable
 
 from config.events import Emit
-from devices.host.clock import NANOSECONDS, Clock
-from devices.host.sleep import Sleep, slept_ns
+from devices.host.clock import NANOSECONDS, Clock, Sleep, slept_ns
 
 
 class SleepWatch:

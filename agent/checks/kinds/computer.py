@@ -22,7 +22,7 @@ from devices.health.computer import (
 )
 from devices.host import priority
 from devices.host.awake import Awake, Held
-from devices.host.clock_state import SYNCHRONISED_WITHIN_S, most_off_s
+from devices.host.clock import SYNCHRONISED_WITHIN_S, most_off_s
 from devices.host.priority import NICE, REALTIME, Standing
 from recorder.running import directory
 

@@ -1,11 +1,21 @@
-"""Times counted in units of their own, in nanoseconds and back."""
+"""Times counted in units, and what the kernel says of this PC's clock."""
 
+import time
 from fractions import Fraction
 from random import Random
 
 import pytest
 
-from devices.host.clock import NANOSECONDS, nanoseconds, units
+from devices.host import clock as module
+from devices.host.clock import (
+    NANOSECONDS,
+    SETTLES_S,
+    SYNCHRONISED_WITHIN_S,
+    may_be_set_soon,
+    most_off_s,
+    nanoseconds,
+    units,
+)
 
 TICKS = [Fraction(1, 90_000), Fraction(1, 48_000), Fraction(1, 1000), Fraction(1001, 30_000), Fraction(2)]
 
@@ -23,3 +33,27 @@ def test_what_is_counted_is_as_near_as_whole_numbers_come(unit: Fraction) -> Non
 def test_there_and_back_is_the_same(unit: Fraction) -> None:
     counts = [*range(-50, 50), 10**6 + 7, 30 * 3600 * 90_000]
     assert [units(nanoseconds(count, unit), unit) for count in counts] == counts
+
+
+def test_the_kernel_bounds_how_far_the_clock_is_off() -> None:
+    off_s = most_off_s()
+    assert off_s is not None
+    assert 0 <= off_s <= SYNCHRONISED_WITHIN_S
+
+
+@pytest.mark.parametrize(
+    ("up_s", "off_s", "is_doubtful"),
+    [
+        (SETTLES_S - 1, SYNCHRONISED_WITHIN_S, True),
+        (SETTLES_S - 1, 0.5, False),
+        (SETTLES_S - 1, None, False),
+        (SETTLES_S + 1, SYNCHRONISED_WITHIN_S, False),
+    ],
+)
+def test_a_clock_that_nobody_has_set_may_be_set_in_the_first_minute(
+    monkeypatch: pytest.MonkeyPatch, up_s: float, off_s: float | None, is_doubtful: bool
+) -> None:
+    clocks = {time.CLOCK_BOOTTIME: up_s}  # that of a PC that has slept counts on
+    monkeypatch.setattr(time, "clock_gettime", clocks.__getitem__)
+    monkeypatch.setattr(module, "most_off_s", lambda: off_s)
+    assert may_be_set_soon() is is_doubtful

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from devices.host.clock import NANOSECONDS
-from devices.host.sleep import slept_ns
+from devices.host.clock import NANOSECONDS, slept_ns
 from recorder.program.standstill import SleepWatch
 from recorder.session import session
 from tests.support.sessions import Room
