@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from config.errors import StateError
-from devices.health.present import with_found
+from devices.health.summary import with_found
 from devices.model.device import Device, Health
 from devices.monitor.changes import ChangeKind, DeviceChange
 from devices.roles.matching import Missing, resolve_all

@@ -8,7 +8,7 @@ from datetime import datetime
 from capture.sound.inputs import server_inputs
 from config.errors import DeviceError, DeviceNotFound, StateError
 from devices.health.log import log_folder
-from devices.health.present import open_faults, with_found
+from devices.health.summary import open_faults, with_found
 from devices.host.clock import SystemClock
 from devices.model.device import Device
 from devices.monitor.identity import find_sound, find_video

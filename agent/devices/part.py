@@ -178,8 +178,7 @@ class DevicesPart:
 
 def _files() -> object:
     """Return the stamps of the files that devices are shown from: the health log's last, roles, known devices."""
-    from devices.health.files import log_files
-    from devices.health.log import log_folder
+    from devices.health.log import log_files, log_folder
     from devices.monitor.known import known_store
     from devices.roles.roles import roles_store
 

@@ -18,8 +18,8 @@ from typing import BinaryIO
 import msgspec
 
 from config.errors import StateError
-from devices.health.files import SLACK, day_of, log_files, time_of, whole_part
 from devices.health.line import PC, HealthLine, Level
+from devices.health.log import SLACK, day_of, log_files, time_of, whole_part
 from devices.host.clock import Clock
 
 _NEAR = 32_768  # bytes that are rather read than bisected

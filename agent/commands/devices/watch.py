@@ -20,8 +20,8 @@ from config.errors import LiputError, StateError
 from config.settings.schema import Settings
 from devices.health.line import HealthLine, Kind, Level
 from devices.health.log import open_health_log
-from devices.health.present import open_faults
 from devices.health.query import POLL_S, Wanted, follow
+from devices.health.summary import open_faults
 from devices.host import threads
 from devices.host.background import BackgroundTask
 from devices.host.clock import Clock, SystemClock

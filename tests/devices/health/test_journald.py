@@ -9,9 +9,8 @@ import msgspec
 import pytest
 
 from devices.health import log
-from devices.health.files import LogAppender
 from devices.health.line import HealthLine, Kind, Level
-from devices.health.log import HealthLog, Journal, datagram
+from devices.health.log import HealthLog, Journal, LogAppender, datagram
 from devices.host.clock import SystemClock
 from tests.support.waiting import wait_for
 

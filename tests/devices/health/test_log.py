@@ -13,9 +13,8 @@ import numpy as np
 import pytest
 
 from devices.health import log
-from devices.health.files import LONGEST_LINE, LogAppender, day_and_number, log_files
 from devices.health.line import HealthLine, Kind, Level
-from devices.health.log import HealthLog
+from devices.health.log import LONGEST_LINE, HealthLog, LogAppender, day_and_number, log_files
 from devices.health.query import Wanted, read
 from devices.host.clock import SystemClock
 from tests.support.command import run_python

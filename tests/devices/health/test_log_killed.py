@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from devices.health.files import log_files
 from devices.health.line import Kind, Level
-from devices.health.log import HealthLog
+from devices.health.log import HealthLog, log_files
 from devices.health.query import Wanted, read
 from devices.host.clock import SystemClock
 from tests.support.command import ROOT, environment

@@ -13,7 +13,7 @@ import pytest
 
 from devices.health.faults import FAULTS, Fault
 from devices.health.line import HealthLine, Kind
-from devices.health.present import open_faults, with_found
+from devices.health.summary import open_faults, with_found
 from devices.model.device import Device, DeviceKind, Health, HealthState
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)

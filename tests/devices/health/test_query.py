@@ -12,8 +12,8 @@ import pytest
 
 from config.errors import StateError
 from devices.health import query
-from devices.health.files import SLACK, file_path
 from devices.health.line import PC, HealthLine, Kind, Level
+from devices.health.log import SLACK, file_path
 from devices.health.query import Wanted, devices_in, follow, meant_by, positions, read
 from tests.support.pace import slowness
 from tests.support.simulated import SimulatedClock
