@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from config.errors import DeviceError, DeviceNotFound
-from devices.controls import queries
+from devices.controls.panel import KINDS, query_controls, write_value
 from devices.kernel import v4l2
 from devices.monitor.holders import refusal
 from devices.monitor.modes import fourcc
@@ -193,11 +193,11 @@ class OutputNode:
     def stay(self) -> None:
         """Let it be a camera also when we have gone, with the last picture, where it can do that."""
         with contextlib.suppress(OSError):
-            for answer in queries.answers(self._fd):
+            for answer in query_controls(self._fd):
                 name = answer.name.decode("utf-8", "replace")
                 if name in _STAYS:
-                    kind = queries.KINDS[answer.type]
-                    queries.write(self._fd, answer.id, kind, (answer.minimum, answer.maximum), 1)
+                    kind = KINDS[answer.type]
+                    write_value(self._fd, answer.id, kind, (answer.minimum, answer.maximum), 1)
 
     @property
     def is_looked_at(self) -> bool | None:

@@ -11,7 +11,6 @@ from agent.terminal.parameters import config_option
 from config.errors import UsageError
 from config.files import json_text
 from config.settings.loading import load_settings
-from devices.controls import by_hand as controls_by_hand
 from devices.controls import presets
 from devices.controls.changes import ControlChange
 from devices.controls.panel import ControlPanel
@@ -72,10 +71,10 @@ def controls_command(
             with open_health_log(settings, SystemClock()) as record:
                 if reset is None:
                     kept_in = None if no_keep else store
-                    changes = controls_by_hand.change(panel, device, texts, record=record, store=kept_in)
+                    changes = presets.set_controls(panel, device, texts, record=record, store=kept_in)
                 else:
                     only, power_line = None if reset == _ALL else reset, settings.devices.power_line_frequency
-                    changes = controls_by_hand.reset(
+                    changes = presets.reset_controls(
                         panel, device, only, power_line=power_line, record=record, store=store
                     )
         rows = list(rows_of(panel.controls(), device, settings, lambda text: click.echo(f"liput: {text}", err=True)))

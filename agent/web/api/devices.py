@@ -12,7 +12,7 @@ from agent.devices.giving import RoleState, everything, give, role_states, take_
 from agent.web.api.troubles import DeviceShown, device_shown
 from agent.web.http.endpoint import Call, Endpoint
 from config.errors import UsageError
-from devices.controls import by_hand, presets
+from devices.controls import presets
 from devices.controls.changes import ControlChange
 from devices.controls.panel import ControlPanel
 from devices.health.line import Kind, Level, Record
@@ -107,7 +107,7 @@ def set_controls(
 
     def act(panel: ControlPanel, device: Device, record: Record) -> list[ControlChange]:
         telling = record if keep else _tried(record)
-        return by_hand.change(panel, device, values, record=telling, store=store)
+        return presets.set_controls(panel, device, values, record=telling, store=store)
 
     return _controls(call, act)
 
@@ -118,7 +118,7 @@ def reset_controls(call: Call) -> ControlsDocument:
     name, store = call.path.get("name"), presets.preset_store()
 
     def act(panel: ControlPanel, device: Device, record: Record) -> list[ControlChange]:
-        return by_hand.reset(panel, device, name, power_line=power_line, record=record, store=store)
+        return presets.reset_controls(panel, device, name, power_line=power_line, record=record, store=store)
 
     return _controls(call, act)
 

@@ -1,5 +1,6 @@
 """What is kept of a device's controls, and what is set again when it is plugged in."""
 
+import threading
 from pathlib import Path
 
 import msgspec
@@ -8,15 +9,25 @@ import pytest
 from config.errors import ControlRefused, DeviceError, DeviceNotFound, StateError, UsageError
 from config.state import Store
 from devices.controls import presets
-from devices.controls.by_hand import change, reset
 from devices.controls.changes import ControlChange
 from devices.controls.control import ControlKind, Value
-from devices.controls.presets import Preset, Presets, apply, apply_to, forget, keep
+from devices.controls.presets import (
+    Preset,
+    PresetKeeper,
+    Presets,
+    apply,
+    apply_to,
+    forget,
+    keep,
+    reset_controls,
+    set_controls,
+)
 from devices.health.line import Kind, Level, nowhere
 from devices.model.device import Device, DeviceKind
 from tests.support.fake_camera import WEBCAM, FakeCamera, menu, number
 from tests.support.health import Recorded
 from tests.support.simulated import SimulatedClock
+from tests.support.waiting import wait_for
 
 CAMERA = Device(id="046d:0825:A1", kind=DeviceKind.CAMERA, name="Webcam", node="/dev/video0")
 
@@ -36,7 +47,7 @@ def problems(changes: list[ControlChange]) -> dict[str, str]:
 
 
 def by_hand(camera: FakeCamera, store: Store[Presets] | None, **texts: str) -> list[ControlChange]:
-    return change(camera, CAMERA, texts, record=nowhere, store=store)
+    return set_controls(camera, CAMERA, texts, record=nowhere, store=store)
 
 
 def kept(store: Store[Presets]) -> dict[str, Value]:
@@ -102,7 +113,7 @@ def test_presets_are_of_one_device_and_forgetting_the_last_control_forgets_it(st
 
 def test_changes_by_hand_are_lines_of_the_health_log(store: Store[Presets], record: Recorded) -> None:
     camera = FakeCamera()
-    change(camera, CAMERA, {"power_line_frequency": "50 Hz"}, record=record, store=store)
+    set_controls(camera, CAMERA, {"power_line_frequency": "50 Hz"}, record=record, store=store)
     (line,) = record.of(Kind.CONTROL_CHANGED, CAMERA.id)
     assert (line.level, line.name, line.reason) == (Level.INFO, "Webcam", "power_line_frequency=50 Hz (was 60 Hz)")
     assert line.detail == {"control": "power_line_frequency", "before": 2, "after": 1, "kept": True}
@@ -120,7 +131,7 @@ def test_nothing_is_kept_or_told_of_what_the_camera_refuses(store: Store[Presets
     camera = FakeCamera()
     camera.refused = "zoom_absolute"
     with pytest.raises(ControlRefused):
-        change(camera, CAMERA, {"brightness": "9", "zoom_absolute": "200"}, record=record, store=store)
+        set_controls(camera, CAMERA, {"brightness": "9", "zoom_absolute": "200"}, record=record, store=store)
     assert (store.read(), record.lines, camera.values["brightness"]) == ({}, [], 128)
 
 
@@ -128,7 +139,7 @@ def test_nothing_is_kept_or_told_of_what_the_camera_refuses(store: Store[Presets
 
 
 def put_back(camera: FakeCamera, store: Store[Presets], name: str | None, line: str = "50 Hz") -> list[str]:
-    changes = reset(camera, CAMERA, name, power_line=line, record=nowhere, store=store)
+    changes = reset_controls(camera, CAMERA, name, power_line=line, record=nowhere, store=store)
     return [str(one) for one in changes if one.problem is None]
 
 
@@ -143,7 +154,7 @@ def test_everything_goes_back_to_what_it_is_without_a_preset(store: Store[Preset
 def test_what_an_automatic_mode_sets_now_is_left_to_it(store: Store[Presets]) -> None:
     camera = FakeCamera()
     camera.values["focus_absolute"] = 30
-    assert reset(camera, CAMERA, "focus_absolute", power_line="leave", record=nowhere, store=store) == []
+    assert reset_controls(camera, CAMERA, "focus_absolute", power_line="leave", record=nowhere, store=store) == []
     assert apply(camera, {"focus_absolute": 30}, "leave") == []
     assert camera.set_so_far == []
 
@@ -168,7 +179,7 @@ def test_a_default_that_the_camera_refuses_is_told(store: Store[Presets], record
     camera = FakeCamera()
     by_hand(camera, store, zoom_absolute="200", brightness="9")
     camera.refused = "zoom_absolute"
-    changes = reset(camera, CAMERA, None, power_line="leave", record=record, store=store)
+    changes = reset_controls(camera, CAMERA, None, power_line="leave", record=record, store=store)
     assert list(problems(changes)) == ["zoom_absolute"]
     assert [line.level for line in record.lines] == [Level.INFO, Level.WARN]
     assert camera.values["brightness"] == 128
@@ -301,3 +312,80 @@ def test_a_microphone_has_no_controls(record: Recorded, store: Store[Presets]) -
     microphone = msgspec.structs.replace(CAMERA, node=None, kind=DeviceKind.MICROPHONE)
     assert apply_to(microphone, power_line="50 Hz", record=record, presets=store) == []
     assert record.lines == []
+
+
+OTHER = Device(id="046d:0825:B2", kind=DeviceKind.CAMERA, name="Other", node="/dev/video2")
+SOUND = Device(id="046d:0825:A1+sound", kind=DeviceKind.MICROPHONE, name="Webcam (sound)", alsa="hw:CARD=W,DEV=0")
+
+
+def moved(node: str) -> Device:
+    return msgspec.structs.replace(CAMERA, node=node)
+
+
+def test_each_enumeration_of_a_camera_is_one_setting_and_sound_is_none() -> None:
+    applied: list[str | None] = []
+    keeper = PresetKeeper(lambda device: applied.append(device.node))
+    for device in (CAMERA, SOUND, OTHER):
+        keeper.enumerated(device)
+    wait_for(lambda: sorted(map(str, applied)) == ["/dev/video0", "/dev/video2"])
+    wait_for(lambda: not keeper._busy)
+    keeper.enumerated(moved("/dev/video0"))
+    wait_for(lambda: len(applied) == 3)
+    assert applied[2] == "/dev/video0"
+
+
+def test_a_camera_that_hangs_holds_up_no_other_and_is_set_as_it_was_last_plugged_in() -> None:
+    hangs = threading.Event()
+    applied: list[str | None] = []
+
+    def apply(device: Device) -> None:
+        if device.node == "/dev/video0":
+            hangs.wait(30)
+        applied.append(device.node)
+
+    keeper = PresetKeeper(apply)
+    keeper.enumerated(CAMERA)
+    wait_for(lambda: not keeper._waiting)
+    for device in (OTHER, moved("/dev/video4"), moved("/dev/video6")):
+        keeper.enumerated(device)
+    wait_for(lambda: applied)
+    assert applied == ["/dev/video2"]
+    hangs.set()
+    wait_for(lambda: len(applied) == 3)
+    assert applied == ["/dev/video2", "/dev/video0", "/dev/video6"]
+
+
+def test_a_setting_that_fails_is_reported_and_the_next_plug_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    reported: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", lambda args: reported.append(args.exc_value))
+    applied: list[str | None] = []
+
+    def apply(device: Device) -> None:
+        applied.append(device.node)
+        raise ValueError("no such thing")
+
+    keeper = PresetKeeper(apply)
+    for _ in range(2):
+        keeper.enumerated(CAMERA)
+        wait_for(lambda: not keeper._busy)
+    assert applied == ["/dev/video0", "/dev/video0"]
+    assert [str(error) for error in reported] == ["no such thing"] * 2
+
+
+def test_nothing_is_set_once_it_is_over() -> None:
+    hangs = threading.Event()
+    applied: list[str | None] = []
+
+    def apply(device: Device) -> None:
+        hangs.wait(30)
+        applied.append(device.node)
+
+    keeper = PresetKeeper(apply)
+    keeper.enumerated(CAMERA)
+    wait_for(lambda: not keeper._waiting)
+    keeper.enumerated(moved("/dev/video4"))
+    keeper.stop()
+    keeper.enumerated(OTHER)
+    hangs.set()
+    wait_for(lambda: not keeper._busy)
+    assert applied == ["/dev/video0"]

@@ -18,10 +18,10 @@ from capture.source import Frame
 from capture.sources.v4l2 import V4l2Source
 from config.errors import DeviceNotFound, MediaError, UsageError
 from devices.controls import presets
-from devices.controls.by_hand import change
 from devices.controls.changes import plan
 from devices.controls.control import ControlKind, Controls
 from devices.controls.panel import ControlPanel
+from devices.controls.presets import set_controls
 from devices.health.line import Kind, Level, nowhere
 from devices.host.clock import SystemClock
 from devices.model.device import Device, Health
@@ -97,7 +97,7 @@ def test_what_cannot_be_set_is_refused_before_the_camera_is_asked(camera: RigDev
         for text, said in REFUSALS.items():
             name, _, value = text.partition("=")
             with pytest.raises(UsageError) as caught:
-                change(panel, device, {"zoom_absolute": "200", name: value}, record=nowhere, store=None)
+                set_controls(panel, device, {"zoom_absolute": "200", name: value}, record=nowhere, store=None)
             assert caught.value.message.startswith(said)
         assert camera.get("controls.times_set") == before
         assert panel.controls() == controls
@@ -129,7 +129,7 @@ def test_50_hz_and_the_preset_are_set_again_after_every_plug(camera: RigDevice, 
     device, store = device_of(camera), presets.preset_store()
     with panel_of(camera) as panel:
         texts = {"focus_absolute": "30", "focus_automatic_continuous": "off", "brightness": "77"}
-        change(panel, device, texts, record=record, store=store)
+        set_controls(panel, device, texts, record=record, store=store)
     camera.unplug()
     again, changes = plugged(camera, record)  # it has forgotten them with the power
     assert sorted(changes) == [
@@ -154,7 +154,7 @@ def test_what_the_camera_refuses_is_told_and_the_rest_is_set(camera: RigDevice, 
     camera.plug(0)
     device, store = device_of(camera), presets.preset_store()
     with panel_of(camera) as panel:
-        change(panel, device, {"brightness": "77", "zoom_absolute": "200"}, record=record, store=store)
+        set_controls(panel, device, {"brightness": "77", "zoom_absolute": "200"}, record=record, store=store)
     camera.unplug()
     camera.set("controls.stalls", "brightness")
     _, changes = plugged(camera, record)
