@@ -8,10 +8,9 @@ import msgspec
 
 from agent.requests.options import Desk
 from config.settings.quantities import brief_duration
-from recorder.features.dossier.redact import HIDDEN, redacted
 from recorder.features.dossier.steps import lacks, reached, stage_of, steps_of
 from recorder.features.dossier.store import Dossier
-from recorder.features.dossier.text import english, moment, rows_of, step_text
+from recorder.features.dossier.text import HIDDEN, english, moment, redacted, rows_of, step_text
 from recorder.model.names import one_line
 from recorder.package.request import Request, Stage, Step, StepState
 

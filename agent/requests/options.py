@@ -16,7 +16,7 @@ from config.settings.loading import load_settings
 from config.settings.quantities import NotAllowed
 from config.settings.schema import Settings
 from devices.host.clock import SystemClock
-from recorder.features.dossier.hours import WorkingHours
+from recorder.features.dossier.steps import WorkingHours
 from recorder.features.dossier.store import Dossiers, dossiers_of
 from recorder.model.names import storable
 from recorder.package.request import Request

@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import IO
 
 from config.errors import ArchiveError, UsageError
-from recorder.archive.handing import publishing
-from recorder.disk.durable import PRIVATE
+from recorder.disk.durable import PRIVATE, publishing
 
 
 @contextlib.contextmanager

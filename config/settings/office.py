@@ -30,7 +30,7 @@ _SECONDS = {
 class StandardTime(msgspec.Struct, frozen=True, kw_only=True):
     """How long a step may take: whole working days, or seconds of office hours; the other is 0.
 
-    What both mean on a calendar is said in recorder/features/dossier/hours.py.
+    What both mean on a calendar is said in recorder/features/dossier/steps.py.
     """
 
     days: Annotated[int, Meta(ge=0, le=MOST_DAYS)] = 0

@@ -24,9 +24,8 @@ from config.errors import ArchiveError, PackageDamaged
 from config.files import json_text, read_file
 from config.version import VERSION
 from recorder.archive import catalog
-from recorder.archive.handing import publishing
 from recorder.archive.rebuilding import damaged, refuse_incomplete
-from recorder.disk.durable import PRIVATE
+from recorder.disk.durable import PRIVATE, publishing
 from recorder.model import names
 from recorder.model.troubles import kind_and_subject
 from recorder.package import bag, fixity, premis

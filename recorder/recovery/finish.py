@@ -30,6 +30,7 @@ from recorder.disk.durable import PRIVATE, Disk
 from recorder.features.dossier.enclose import PAYLOAD
 from recorder.features.dossier.papers import LETTERS
 from recorder.model import names
+from recorder.model.eventlog import RECOVERED_KIND
 from recorder.model.marks import Mark
 from recorder.model.troubles import reason_of
 from recorder.mp4.finish import MOST_CUT_BYTES
@@ -37,7 +38,6 @@ from recorder.package import fixity
 from recorder.package.bag import TAG_MANIFEST_FILE
 from recorder.package.fixity import Progress, Tally
 from recorder.package.manifest import INTERRUPTED, UNREADABLE, Gap, Package, PartFacts, RecordingFacts, decode_recording
-from recorder.package.runs import RECOVERED_KIND
 from recorder.package.work import BEGUN_FILE, METADATA_FILES, PROGRAM, RECORDING_FILE, WorkFolder, encode_begun
 from recorder.recovery.copying import Advance, Piece, form, repair, write_copy
 from recorder.recovery.evidence import Left, examine, placed

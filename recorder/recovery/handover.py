@@ -5,7 +5,7 @@ from pathlib import Path
 
 from config.errors import ArchiveError
 from recorder.archive.exporting import Content
-from recorder.archive.handing import publishing
+from recorder.disk.durable import publishing
 from recorder.model.marks import Mark
 from recorder.package import fixity
 from recorder.package.fixity import Progress, Tally

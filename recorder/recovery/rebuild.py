@@ -16,10 +16,10 @@ import msgspec
 from config.events import Event
 from config.files import json_lines, read_file
 from devices.host.clock import SystemClock
+from recorder.model.eventlog import RECOVERED_KIND
 from recorder.model.marks import Mark
 from recorder.model.troubles import ActiveFaults
 from recorder.package.manifest import INTERRUPTED, Gap, PartFacts, RecordingFacts
-from recorder.package.runs import RECOVERED_KIND
 from recorder.package.work import EVENTS_FILE
 
 NOTICED_S = 0.1

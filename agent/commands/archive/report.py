@@ -11,8 +11,7 @@ from config.errors import ArchiveError
 from config.locale.lookup import LANGUAGES
 from config.settings.loading import load_settings
 from recorder.archive.catalog import refuse_elsewhere
-from recorder.archive.handing import publishing
-from recorder.disk.durable import PRIVATE
+from recorder.disk.durable import PRIVATE, publishing
 from recorder.package.manifest import PackageState
 from recorder.package.wishes import ReportWishes
 from recorder.session.wishing import report_wishes

@@ -22,9 +22,8 @@ from config.settings.office import Office, zone_name
 from devices.host.clock import NANOSECONDS, Clock
 from devices.host.deadline import DeadlineTask
 from recorder.disk.durable import Disk, aside_of
-from recorder.features.dossier.hours import WorkingHours
 from recorder.features.dossier.papers import letter_content
-from recorder.features.dossier.steps import steps_of
+from recorder.features.dossier.steps import WorkingHours, steps_of
 from recorder.features.dossier.store import FILE, Dossier, amended
 from recorder.model.troubles import kind_and_subject, reason_of
 from recorder.package.manifest import Recording, RequestFacts

@@ -15,9 +15,8 @@ from recorder.archive.editing import describe, read_raw
 from recorder.archive.rebuilding import Draft, rebuilding
 from recorder.disk.durable import PRIVATE, Disk
 from recorder.features.dossier.enclose import PAYLOAD, facts_of, in_package, note, recorded_session, with_recording
-from recorder.features.dossier.hours import WorkingHours
 from recorder.features.dossier.papers import letter_changed, refuse_name
-from recorder.features.dossier.steps import steps_of
+from recorder.features.dossier.steps import WorkingHours, steps_of
 from recorder.features.dossier.store import archived_at, checked_of
 from recorder.package.fixity import Tally
 from recorder.package.request import CarriedRequest, Letter, RecordedSession, RequestRecord

@@ -31,14 +31,13 @@ from devices.host.account import account
 from recorder.disk.durable import ASIDE, PRIVATE, Disk
 from recorder.disk.errors import storage_error
 from recorder.disk.place import check_place
-from recorder.features.dossier.hours import WorkingHours
 from recorder.features.dossier.papers import LETTER_FILE, LETTERS, SUFFIXES, Paper, is_whole
-from recorder.features.dossier.steps import steps_of
+from recorder.features.dossier.steps import WorkingHours, steps_of
 from recorder.features.dossier.text import request_text
+from recorder.model.eventlog import moment
 from recorder.model.names import near, one_line, storable
 from recorder.package.bag import TAG_MANIFEST_FILE
 from recorder.package.request import Change, FieldChange, Letter, LetterKind, Request
-from recorder.package.runs import moment
 from recorder.package.work import CHECKS_FILE, PREMIS_FILE
 
 REQUEST_FILE = "request.json"

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, tzinfo
 
+from msgspec.structs import replace
+
 from config.settings.office import format_standard
 from recorder.model.names import one_line
 from recorder.package.request import (
@@ -207,3 +209,33 @@ def _held(value: object) -> str:
 
 def _line(label: str, value: str, width: int = WIDTH) -> str:
     return f"{label:<{width}}{one_line(value)}"
+
+
+HIDDEN = "[redacted]"
+
+
+def redacted(request: Request) -> Request:
+    """Return `request` with names, titles, contacts, free text, numbers and hashes of letters replaced."""
+    return replace(
+        request,
+        id=request.uuid[:8],
+        letter_number=_hidden(request.letter_number),
+        applicant=_hidden(request.applicant),
+        contact=_hidden(request.contact),
+        event=HIDDEN,
+        needs=tuple(map(_hidden, request.needs)),
+        receipt=request.receipt and replace(request.receipt, by=_hidden(request.receipt.by)),
+        letters=tuple(replace(each, sha256=HIDDEN, name=_hidden(each.name)) for each in request.letters),
+        dispositions=tuple(
+            replace(each, instruction=_hidden(each.instruction), by=_hidden(each.by)) for each in request.dispositions
+        ),
+        staff=tuple(map(_hidden, request.staff)),
+        recordings=tuple(
+            replace(each, package=each.uuid[:8], path=HIDDEN, title=HIDDEN) for each in request.recordings
+        ),
+        history=tuple(replace(each, who=HIDDEN, note=_hidden(each.note), fields={}) for each in request.history),
+    )
+
+
+def _hidden(text: str) -> str:
+    return HIDDEN if text else ""

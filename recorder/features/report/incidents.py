@@ -7,6 +7,7 @@ from typing import Any
 
 from config.files import number
 from recorder.features.dossier.enclose import CHANGED, MISSING, NOT_FOUND, NOT_NOTED
+from recorder.model.eventlog import Line, Run, moment, runs
 from recorder.model.troubles import (
     AWAY,
     AWAY_KINDS,
@@ -19,7 +20,6 @@ from recorder.model.troubles import (
     may_end,
 )
 from recorder.package.manifest import UNREADABLE, Recording
-from recorder.package.runs import Line, Run, moment, runs
 
 GAP = "gap"
 NEVER_LIVE = "never-live"

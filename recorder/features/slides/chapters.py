@@ -14,9 +14,9 @@ from recorder.features.slides.changes import Changes, Slide
 from recorder.features.slides.keyframes import keyframes, pictures_at
 from recorder.features.slides.reading import read_slide
 from recorder.features.slides.sights import sight, slide_jpeg
+from recorder.model.eventlog import Line, runs
 from recorder.model.troubles import AWAY_KINDS
 from recorder.package.manifest import Chapter, MediaFile
-from recorder.package.runs import Line, runs
 from recorder.package.wishes import SLIDES_FOLDER, SlidesView, SlideWishes
 from recorder.package.work import program_files
 

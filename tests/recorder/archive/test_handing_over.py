@@ -20,7 +20,7 @@ from recorder.archive import catalog
 from recorder.archive.archive import Archive
 from recorder.archive.editing import TRANSCRIPT, add, edit
 from recorder.archive.exporting import contents, excerpt, write_zip
-from recorder.archive.handing import publishing
+from recorder.disk.durable import publishing
 from recorder.package.manifest import Package, Recording
 from recorder.package.verification import verify
 from tests.support import archives, dossiers
@@ -239,7 +239,7 @@ def test_a_disk_that_fills_up_leaves_nothing(package: Package, tmp_path: Path, m
         with pytest.raises(StorageError, check=because("full")):
             write_zip(whole, package.id, tmp_path / "satu.zip")
     usage = shutil.disk_usage(tmp_path)._replace(free=1000)
-    monkeypatch.setattr("recorder.archive.handing.shutil.disk_usage", lambda _path: usage)
+    monkeypatch.setattr("recorder.disk.durable.shutil.disk_usage", lambda _path: usage)
     with pytest.raises(StorageError, match="less is free", check=because("full")):
         write_zip(whole, package.id, tmp_path / "dua.zip")
     assert list(tmp_path.glob("*.zip")) == list(tmp_path.glob(".*.part")) == []

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.settings.office import INDONESIAN_ZONES, WEEKDAYS, Office, StandardTime, parse_standard
-from recorder.features.dossier.hours import WorkingHours
+from recorder.features.dossier.steps import WorkingHours
 
 WIB = INDONESIAN_ZONES["WIB"]
 OFFICE = Office(time_zone="WIB", holidays=(date(2026, 12, 25),))

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.settings.office import INDONESIAN_ZONES, WEEKDAYS, Office, StandardTime
-from recorder.features.dossier.hours import WorkingHours
+from recorder.features.dossier.steps import WorkingHours
 
 MINUTE = timedelta(minutes=1)
 HORIZON = 120

@@ -7,8 +7,7 @@ import msgspec
 import pytest
 
 from config.settings.office import RequestSettings, StandardTime
-from recorder.features.dossier.hours import WorkingHours
-from recorder.features.dossier.steps import lacks, procedure_of, reached, stage_of, steps_of
+from recorder.features.dossier.steps import WorkingHours, lacks, procedure_of, reached, stage_of, steps_of
 from recorder.package.request import Letter, Receipt, RecordedSession, Request, RequestState, Stage, Step, StepState
 from tests.support.dossiers import OFFICE, at, disposition, request
 
