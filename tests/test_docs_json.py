@@ -16,9 +16,9 @@ from agent.devices.giving import RoleState
 from agent.devices.page import DevicePage, ModeRow, UsbPlace
 from agent.requests.answer import RequestDocument, RequestLine
 from agent.schedule.answer import Coming, PlanDocument
-from agent.schedule.done import Done
 from agent.schedule.feeds import FeedState
 from agent.schedule.plan import Plan, Source
+from agent.schedule.store import Done
 from agent.sessions.conference import Check
 from agent.sessions.steering import SessionLine
 from config.settings.serving import MODES

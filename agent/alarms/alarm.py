@@ -57,7 +57,7 @@ def new_alarm(
 
 
 class Notice(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="notice"):
-    """What people should hear of a plan; `kind` is one of agent/schedule/notice.py."""
+    """What people should hear of a plan; `kind` is one of agent/schedule/part.py."""
 
     kind: str
     plan: str

@@ -8,9 +8,9 @@ import click
 import msgspec
 
 from agent.schedule.decide import Rules
-from agent.schedule.done import Done, Ledger, done_for
 from agent.schedule.plan import Mode, Moment, Plan, PlanState, by_hand
 from agent.schedule.planner import Planner
+from agent.schedule.store import Done, Ledger, done_for
 from config.settings.quantities import brief_duration
 from devices.host.clock import boot_id
 from recorder.features.report.numbers import zone as zone_text

@@ -10,8 +10,8 @@ from enum import StrEnum
 
 import msgspec
 
-from agent.schedule.done import Done, Ledger, done_for
 from agent.schedule.plan import Mode, Plan, begun_as
+from agent.schedule.store import Done, Ledger, done_for
 from config.settings.serving import ScheduleSettings
 from recorder.model.status import AFTER, BEFORE, RECORDS, SessionState
 

@@ -18,15 +18,13 @@ from agent.daemon.own_command import OwnCommand, command_line, of_archive
 from agent.daemon.parts import look_again
 from agent.requests.lookup import with_request
 from agent.schedule.decide import LATE_S, Act, Kind, Rules, Run, decide, noted
-from agent.schedule.done import Attempt, Done, DoneStore, Ledger, done_for, done_store, keep_only, note
 from agent.schedule.feeds import Feeds, feed_states
-from agent.schedule.notice import notice
 from agent.schedule.plan import Mode, Plan, begun_as
 from agent.schedule.runs import runs
-from agent.schedule.store import Plans
+from agent.schedule.store import Attempt, Done, DoneStore, Ledger, Plans, done_for, done_store, keep_only, note
 from agent.sessions.asking import specify
 from config.errors import LiputError, StateError
-from config.locale.lookup import Words
+from config.locale.lookup import NOTHING, Words, words
 from config.settings.office import zone_of
 from config.settings.quantities import brief_duration
 from config.settings.schema import Settings
@@ -43,6 +41,31 @@ from recorder.running.client import ask, how_it_ended
 from recorder.running.directory import RecorderFolder, ended_folder, runtime_folder
 from recorder.running.protocol import AnyRequest, Disarm, Failure, Start, Stop
 from recorder.session.request import Asked
+
+WORDS = words("schedule")
+"""By kind of notice; some follow another one."""
+
+
+def notice(kind: str, plan: Plan, now: datetime, *, other: str = "", why: str = "", late_s: float = 0.0) -> Words:
+    """Return what is said of a plan, by the stable word `kind`; times are those of the zone of `now`, the room's."""
+    left = brief_duration(max(0.0, (plan.starts_at - now).total_seconds()))
+    zone = now.tzinfo
+    facts = {
+        "title": one_line(plan.title),
+        "other": one_line(other),
+        "why": one_line(why),
+        "left": left,
+        "starts": f"{plan.starts_at.astimezone(zone):%H:%M}",
+        "ends": f"{plan.ends_at.astimezone(zone):%H:%M}",
+    }
+    then = NOTHING if plan.mode is Mode.REMIND else WORDS[f"then-{plan.mode}"]
+    late = brief_duration(late_s)
+    joined = WORDS["late"].filled({"late": late}) if late_s else NOTHING
+    return Words(
+        WORDS[kind].indonesian.format_map(facts | {"then": then.indonesian, "late": joined.indonesian}),
+        WORDS[kind].english.format_map(facts | {"then": then.english, "late": joined.english}),
+    )
+
 
 LOOK_S = 0.5
 CHECK_S = 90.0

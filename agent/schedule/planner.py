@@ -4,14 +4,17 @@ import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
+from typing import Annotated, Any
 
 import click
+import msgspec
+from msgspec import Meta
 
 from agent.requests.options import text_of
 from agent.schedule.decide import Rules
-from agent.schedule.plan import Plan
-from agent.schedule.store import Plans
-from agent.schedule.zones import zone_named
+from agent.schedule.plan import Mode, Plan, PlanState
+from agent.schedule.store import Plans, new_id
+from agent.schedule.zones import name_of, zone_named
 from agent.terminal.moments import parse_when
 from config.errors import UsageError
 from config.settings.loading import load_settings
@@ -19,6 +22,8 @@ from config.settings.office import zone_name, zone_of
 from config.settings.quantities import NotAllowed
 from config.settings.schema import Settings
 from devices.host.clock import SystemClock, boot_id
+from recorder.features.dossier.store import dossiers_of
+from recorder.package.request import Request
 
 LONGEST = timedelta(days=7)
 _TIME_ALONE = re.compile(r"\s*\d{1,2}[:.]\d{2}(:\d{2})?\s*")
@@ -90,3 +95,101 @@ def check_plan(plan: Plan, desk: Planner) -> Plan:
             raise UsageError("a stream's address does not belong on the command line", hint="name a destination")
         settings.destination(name)
     return plan
+
+
+type Text = Annotated[str, Meta(max_length=300)]
+type Word = Annotated[str, Meta(min_length=1, max_length=256)]
+type Words = Annotated[tuple[Word, ...], Meta(max_length=16)]
+type Length = Annotated[float, Meta(gt=0, le=LONGEST.total_seconds())]
+
+
+class PlanAsked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The fields that are asked for; null, or left out: not.
+
+    Times are as people write them ("besok 09:00", ISO 8601), in the office's zone where they name none; a time alone in
+    `ends` is of the day of the beginning. `for_s` is the length in seconds, instead of `ends`.
+    """
+
+    title: Text | None = None
+    starts: Text | None = None
+    ends: Text | None = None
+    for_s: Length | None = None
+    mode: Mode | None = None
+    room: Text | None = None
+    request: Word | None = None
+    videos: Words | None = None
+    audios: Words | None = None
+    streams: Words | None = None
+    layout: Word | None = None
+    profile: Word | None = None
+
+
+def add(desk: Planner, asked: PlanAsked) -> Plan:
+    """Plan a session, and return it. Raises UsageError, DossierError, StateError."""
+    request = _request(desk, asked.request)
+    of_request = request.starts_at if request else None
+    starts_at = desk.when("starts", asked.starts) if asked.starts else of_request
+    if starts_at is None:
+        hint = f'say it: {desk.named("starts")} "besok 09:00"'
+        raise UsageError("it is not said when the session begins", hint=hint)
+    ends_at = _end(desk, asked, starts_at) or (None if asked.starts or request is None else request.ends_at)
+    if ends_at is None:
+        hint = f"say it: {desk.named('ends')} 11:00, or how long it is ({desk.named('for_s')})"
+        raise UsageError("it is not said when the session ends", hint=hint)
+    if ends_at <= desk.now:
+        hint = f"check {desk.named('starts')}"
+        raise UsageError(f"the session is over already: {ends_at:%Y-%m-%d %H:%M}", hint=hint)
+    title = text_of("title", asked.title or (request.event if request else ""))
+    plan = Plan(
+        id=new_id(title, starts_at),
+        title=title,
+        room=desk.settings.general.room,
+        starts_at=starts_at,
+        ends_at=ends_at,
+        zone=name_of(starts_at),
+        mode=Mode(desk.settings.schedule.mode),
+    )
+    plan = check_plan(msgspec.structs.replace(plan, **_fields(asked, request)), desk)
+    desk.plans.add(plan)
+    return plan
+
+
+def edit(desk: Planner, plan: Plan, asked: PlanAsked) -> Plan:
+    """Change a plan and return it; a removed one is planned again. Raises UsageError, DossierError, StateError."""
+    if asked == PlanAsked():
+        hint = f"name what is, such as {desk.named('starts')} or {desk.named('mode')}"
+        raise UsageError("nothing is to be changed", hint=hint)
+    request = _request(desk, asked.request)
+
+    def change(plan: Plan) -> Plan:
+        starts_at = desk.when("starts", asked.starts, plan.starts_at) if asked.starts else plan.starts_at
+        ends_at = _end(desk, asked, starts_at) or starts_at + (plan.ends_at - plan.starts_at)
+        fields = _fields(asked, request)
+        if asked.starts or asked.ends or asked.for_s:
+            fields |= {"starts_at": starts_at, "ends_at": ends_at, "zone": name_of(starts_at), "all_day": False}
+        if plan.state is PlanState.REMOVED:
+            fields["state"] = PlanState.PLANNED
+        return check_plan(msgspec.structs.replace(plan, **fields), desk)
+
+    return desk.plans.replace(plan.id, change)
+
+
+def _request(desk: Planner, key: str | None) -> Request | None:
+    return None if key is None else dossiers_of(desk.settings).find(key).read()
+
+
+def _end(desk: Planner, asked: PlanAsked, starts_at: datetime) -> datetime | None:
+    """Return the end that was given, by a time or by how long it is; None where none was. Raises UsageError."""
+    if asked.ends and asked.for_s:
+        both = f"both {desk.named('ends')} and {desk.named('for_s')} are given"
+        raise UsageError(both, hint="one of them says when it ends")
+    if asked.for_s:
+        return starts_at + timedelta(seconds=asked.for_s)
+    return desk.when("ends", asked.ends, starts_at) if asked.ends else None
+
+
+def _fields(asked: PlanAsked, request: Request | None) -> dict[str, Any]:
+    plain = ("mode", "videos", "audios", "streams", "layout", "profile")
+    fields = {name: value for name in plain if (value := getattr(asked, name)) is not None}
+    fields |= {name: text_of(name, text) for name in ("title", "room") if (text := getattr(asked, name)) is not None}
+    return fields | ({"request": request.id} if request else {})

@@ -8,10 +8,9 @@ from pathlib import Path
 
 from agent.daemon.own_command import OwnCommand
 from agent.schedule.decide import Run
-from agent.schedule.done import done_store
 from agent.schedule.part import Schedule
 from agent.schedule.plan import Mode, Plan
-from agent.schedule.store import Plans
+from agent.schedule.store import Plans, done_store
 from config.errors import SessionError
 from config.locale.lookup import Words
 from config.settings.schema import Settings

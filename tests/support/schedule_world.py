@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 import msgspec
 
 from agent.schedule.decide import Act, Kind, Rules, Run, decide, noted
-from agent.schedule.done import Done, done_for
 from agent.schedule.plan import Plan, begun_as
+from agent.schedule.store import Done, done_for
 from recorder.model.status import SessionState
 from tests.support.calendars import NINE
 

@@ -7,12 +7,10 @@ import click
 
 from agent.requests.columns import Column, fitted
 from agent.schedule.answer import document, when_text
-from agent.schedule.done import done_store
 from agent.schedule.event import Wanted
-from agent.schedule.feeds import BEHIND, FeedState, FeedStates, fail, feed_states, keep, read_now, wanted_of
+from agent.schedule.feeds import BEHIND, FeedState, FeedStates, fail, feed_states, keep, read_now, taken, wanted_of
 from agent.schedule.planner import Planner, planner
-from agent.schedule.room import taken
-from agent.schedule.store import of_file
+from agent.schedule.store import done_store, of_file
 from agent.terminal.parameters import config_option, json_option, print_json
 from config.errors import LiputError
 from config.settings.key_tables import feed_address

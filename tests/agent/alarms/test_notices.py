@@ -6,7 +6,7 @@ from agent.alarms.alarm import Message, Said
 from agent.alarms.herald import GATHER_S, HOUR_S
 from agent.alarms.notices import AGAIN_S, FOR_ALL, SHOWN_S, URGENT, URGENT_S, Notices
 from agent.alarms.telling import both, subject
-from agent.schedule.notice import WORDS
+from agent.schedule.part import WORDS
 from devices.host.clock import NANOSECONDS
 from tests.support.alarms import AT, alarm, notice
 from tests.support.simulated import SimulatedClock

@@ -10,9 +10,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from agent.schedule.done import done_store
 from agent.schedule.plan import Mode, Plan
-from agent.schedule.store import Plans
+from agent.schedule.store import Plans, done_store
 from devices.host.clock import SystemClock
 from recorder.archive.archive import Archive
 from recorder.package.manifest import PackageState

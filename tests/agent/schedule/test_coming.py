@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from agent.schedule.answer import coming
 from agent.schedule.decide import Kind, Rules
-from agent.schedule.done import Done, done_for
 from agent.schedule.plan import Mode, PlanState
+from agent.schedule.store import Done, done_for
 from tests.support.calendars import NINE, plan
 from tests.support.schedule_world import World
 

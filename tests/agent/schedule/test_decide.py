@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.schedule.decide import Kind, Rules, Run, decide
-from agent.schedule.done import Attempt, Done
 from agent.schedule.plan import Mode, PlanState
+from agent.schedule.store import Attempt, Done
 from recorder.model.status import SessionState
 from tests.support.calendars import MINUTE, NINE, plan
 from tests.support.schedule_world import BOOT, RULES, World, begun

@@ -7,9 +7,8 @@ from typing import Any
 
 import msgspec
 
-from agent.schedule.done import done_store, note
-from agent.schedule.notice import WORDS
-from agent.schedule.store import Plans
+from agent.schedule.part import WORDS
+from agent.schedule.store import Plans, done_store, note
 from config.errors import SessionError
 from config.settings.schema import Settings
 from config.settings.serving import ScheduleSettings

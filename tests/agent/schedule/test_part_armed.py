@@ -6,10 +6,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from agent.schedule.done import done_store
 from agent.schedule.part import Schedule
 from agent.schedule.plan import Plan, PlanState
-from agent.schedule.store import Plans
+from agent.schedule.store import Plans, done_store
 from agent.sessions.steering import NOTHING
 from recorder.model.status import SessionResult, SessionState
 from recorder.running.directory import RecorderFolder, runtime_folder

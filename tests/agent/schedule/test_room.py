@@ -6,8 +6,8 @@ import msgspec
 import pytest
 
 from agent.schedule.event import CalendarEvent
+from agent.schedule.feeds import UNTITLED, is_here, taken
 from agent.schedule.plan import Mode, PlanState
-from agent.schedule.room import UNTITLED, is_here, taken
 from config.settings.schema import General, Settings
 from config.settings.serving import Feed, ScheduleSettings
 from tests.support.calendars import NINE

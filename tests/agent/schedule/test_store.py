@@ -9,9 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.schedule.done import Done, done_for, done_store, keep_only, note
 from agent.schedule.plan import Mode, Plan, PlanState, Said, Source, by_hand, said_again
-from agent.schedule.store import Plans, merge, of_file
+from agent.schedule.store import Done, Plans, done_for, done_store, keep_only, merge, note, of_file
 from config.errors import StateError, UsageError
 from tests.support.calendars import NINE, plan
 

@@ -10,9 +10,8 @@ from zoneinfo import ZoneInfo
 import msgspec
 import pytest
 
-from agent.schedule.done import Done, done_store, note
 from agent.schedule.plan import PlanState
-from agent.schedule.store import Plans
+from agent.schedule.store import Done, Plans, done_store, note
 from config.state import VARIABLE
 from devices.host.clock import boot_id
 from tests.agent.web.api.test_live import is_kind, opened, until
