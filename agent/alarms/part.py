@@ -17,7 +17,7 @@ from agent.daemon.parts import look_again
 from config.errors import LiputError, SecretError
 from config.settings.schema import Settings
 from devices.host.clock import Clock
-from devices.host.log_on_change import LogOnChange, Tell
+from devices.host.throttle import LogOnChange, Tell
 
 LOOK_S = 0.5
 END_S = 1.0

@@ -10,7 +10,7 @@ from agent.alarms.desktop import Desktop, NoDesktop
 from config.errors import LiputError
 from devices.host import threads
 from devices.host.clock import Clock
-from devices.host.log_on_change import LogOnChange, Tell
+from devices.host.throttle import LogOnChange, Tell
 
 PAUSES_S = (5.0, 30.0, 120.0, 300.0)
 """Before each further attempt."""

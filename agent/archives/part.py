@@ -22,7 +22,7 @@ from config.settings.office import zone_of
 from config.settings.schema import Settings
 from config.state import Store, state_folder
 from devices.host.clock import NANOSECONDS, Clock
-from devices.host.log_on_change import LogOnChange
+from devices.host.throttle import LogOnChange
 from recorder.archive.fixity_round import Entry, FixityLog
 from recorder.running.directory import session_runs
 

@@ -13,9 +13,8 @@ import msgspec
 
 from agent.terminal.redact import Redact, redactor
 from config.errors import LiputError
-from devices.host.bucket import Buckets
 from devices.host.clock import NANOSECONDS, Clock
-from devices.host.log_on_change import Tell
+from devices.host.throttle import Buckets, Tell
 from recorder.model.names import storable
 
 VARIABLE = "JOURNAL_STREAM"

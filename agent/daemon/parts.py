@@ -7,7 +7,7 @@ from typing import Protocol
 
 from devices.host.background import BackgroundTask, pause_s
 from devices.host.clock import NANOSECONDS, Clock
-from devices.host.log_on_change import Tell
+from devices.host.throttle import Tell
 
 MOVES_S = 15.0
 """A part that has not said for so long that it moves is taken to hang."""

@@ -20,7 +20,7 @@ from config.errors import ArchiveError, LiputError, PackageBusy, PackageNotFound
 from devices.host import threads
 from devices.host.background import BackgroundTask, pause_s
 from devices.host.clock import NANOSECONDS, Clock, boot_id
-from devices.host.log_on_change import LogOnChange, Tell
+from devices.host.throttle import LogOnChange, Tell
 from recorder.archive.archive import Archive
 from recorder.control.spawn import Spawned
 from recorder.control.spec import Spec, decode_spec

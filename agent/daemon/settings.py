@@ -16,7 +16,7 @@ from config.settings.loading import SettingsInForce
 from config.settings.schema import Settings
 from config.settings.secrets import keys_path
 from devices.host.clock import Clock
-from devices.host.log_on_change import LogOnChange
+from devices.host.throttle import LogOnChange
 
 LOOK_S = 1.0
 CHANGED = "the settings have changed, and hold from now on"

@@ -14,7 +14,7 @@ from config.files import stamp
 from config.settings.schema import Settings
 from devices.host import threads
 from devices.host.clock import NANOSECONDS, Clock
-from devices.host.log_on_change import LogOnChange
+from devices.host.throttle import LogOnChange
 from devices.model.device import Device
 
 if TYPE_CHECKING:

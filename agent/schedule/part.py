@@ -31,8 +31,8 @@ from config.settings.schema import Settings
 from devices.host.child import tied
 from devices.host.clock import NANOSECONDS, Clock, boot_id, may_be_set_soon
 from devices.host.deadline import DeadlineTask
-from devices.host.log_on_change import LogOnChange
 from devices.host.process_stat import process_started
+from devices.host.throttle import LogOnChange
 from recorder.control.spawn import Spawned
 from recorder.control.spec import Spec
 from recorder.model.names import one_line

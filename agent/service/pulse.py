@@ -6,7 +6,7 @@ from collections.abc import MutableMapping, Sequence
 from contextlib import suppress
 
 from devices.host.clock import NANOSECONDS, Clock
-from devices.host.log_on_change import Tell
+from devices.host.throttle import Tell
 
 ADDRESS, INTERVAL, WHOSE = "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"
 SEND_S = 1.0

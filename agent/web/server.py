@@ -24,8 +24,8 @@ from config.files import stamp
 from config.settings.serving import WebSettings
 from devices.host import threads
 from devices.host.clock import Clock
-from devices.host.log_on_change import LogOnChange
 from devices.host.process_stat import process_started
+from devices.host.throttle import LogOnChange
 from recorder.running.directory import runtime_folder, write_file
 from recorder.running.operators import operators
 

@@ -15,9 +15,9 @@ import av
 
 from capture.media.preview import JpegWriter, Shrinker
 from config.errors import LiputError, UsageError
-from devices.host.bucket import Bucket
 from devices.host.clock import NANOSECONDS, Clock
 from devices.host.framing import TooLong, block
+from devices.host.throttle import Bucket
 from recorder.control.loop import Channel, SocketLoop
 from recorder.running.protocol import PREVIEW_LENGTH, Failure, Look, Reply, decode_look, encode, refusal
 

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 from config.errors import LiputError, SessionError, UsageError
 from config.events import Event, encoded
 from devices.host import threads
-from devices.host.bucket import Bucket
 from devices.host.clock import Clock
 from devices.host.framing import TooLong
+from devices.host.throttle import Bucket
 from recorder.control.loop import Channel, SocketLoop
 from recorder.model.eventlog import History
 from recorder.model.status import AFTER, BEFORE, SessionResult, SessionStatus

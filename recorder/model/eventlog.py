@@ -17,8 +17,8 @@ from config.events import Emit, Event, encoded
 from config.files import number, open_regular
 from devices.health.tracker import HealthChange
 from devices.host.background import BackgroundTask
-from devices.host.bucket import Bucket
 from devices.host.clock import NANOSECONDS, Clock
+from devices.host.throttle import Bucket
 from recorder.model.names import storable
 from recorder.model.troubles import RECOVERED, TOLD_BY_TRACKS, kind_of
 

@@ -53,7 +53,7 @@ def run(cases: int, seed: int) -> Mapping[str, object]:
         runtime = Path(name) / "runtime"
         patch.setenv(RUNTIME, str(runtime))
         patch.setenv(STATE, str(Path(name) / "state"))
-        patch.setattr("devices.host.bucket.Buckets.take", lambda *_: 0.0)
+        patch.setattr("devices.host.throttle.Buckets.take", lambda *_: 0.0)
         runs, rehearsals = Runs(lambda *_: (None, "")), Runs(lambda *_: (None, ""))
         try:
             given: dict[str, Any] = {"runs": runs, "rehearsals": rehearsals, "spawn": _First()}

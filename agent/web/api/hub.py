@@ -16,9 +16,8 @@ from agent.web.http.guard import POLICY_VIOLATION
 from agent.web.http.house import House
 from config.errors import LiputError
 from devices.host import threads
-from devices.host.bucket import Bucket
 from devices.host.clock import NANOSECONDS, Clock
-from devices.host.log_on_change import LogOnChange
+from devices.host.throttle import Bucket, LogOnChange
 from recorder.model.names import quoted
 from recorder.model.status import SessionResult, SessionStatus
 from recorder.running.client import Connection, PreviewClient

@@ -22,7 +22,7 @@ from agent.web.http.limits import (
     plain,
 )
 from agent.web.http.token import Gate
-from devices.host.bucket import Buckets
+from devices.host.throttle import Buckets
 
 API = "/api/"
 HEALTHZ, METRICS, STATIC = "/healthz", "/metrics", "/static/"

@@ -14,7 +14,7 @@ from agent.web.http.worker_pool import WorkerPool
 from config.settings.loading import SettingsInForce
 from config.settings.schema import Settings
 from devices.host.clock import Clock
-from devices.host.log_on_change import Tell
+from devices.host.throttle import Tell
 from recorder.archive.archive import Archive, session_archives
 from recorder.control.spawn import Spawned
 from recorder.control.spec import Spec

@@ -11,7 +11,7 @@ import pytest
 from agent.service import pulse
 from agent.service.pulse import Pulse
 from devices.host.clock import NANOSECONDS, Clock
-from devices.host.log_on_change import Tell
+from devices.host.throttle import Tell
 from tests.support import command
 from tests.support.simulated import SimulatedClock
 

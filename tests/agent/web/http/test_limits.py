@@ -6,7 +6,7 @@ import socket
 import pytest
 
 from agent.web.http.limits import MOST_ADDRESSES, REQUESTS_AT_ONCE, REQUESTS_PER_S, Listener
-from devices.host.bucket import Buckets
+from devices.host.throttle import Buckets
 
 
 class Asked:

@@ -1,6 +1,6 @@
 """A trouble that lasts is said once."""
 
-from devices.host.log_on_change import LogOnChange
+from devices.host.throttle import LogOnChange
 
 
 def test_a_trouble_is_said_when_it_begins_and_when_it_is_another() -> None:
