@@ -1,5 +1,7 @@
 """What the kernel says of a process (proc_pid_stat(5))."""
 
+import os
+import pwd
 from pathlib import Path
 
 OURS = "liput"
@@ -25,3 +27,11 @@ def _stat(pid: int) -> list[str]:
         return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
     except OSError:
         return []
+
+
+def account() -> str:
+    """Return the name of the account that this process runs in, else its number; LOGNAME and USER anybody can set."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())

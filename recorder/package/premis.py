@@ -12,7 +12,7 @@ from uuid import UUID, uuid5
 
 import msgspec
 
-from devices.host.account import account
+from devices.host.process_stat import account
 from recorder.model import names
 from recorder.package.manifest import Recording
 

@@ -27,7 +27,7 @@ from config.errors import DossierError, StorageError, UsageError
 from config.files import json_lines, json_text, open_regular, read_file
 from config.settings.office import Office
 from config.settings.schema import Settings
-from devices.host.account import account
+from devices.host.process_stat import account
 from recorder.disk.durable import ASIDE, PRIVATE, Disk
 from recorder.disk.errors import storage_error
 from recorder.disk.place import check_place
