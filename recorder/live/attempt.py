@@ -16,7 +16,7 @@ from config.settings.secrets import StreamTarget
 from devices.host.child import ChildProcess, python_module
 from devices.host.clock import NANOSECONDS, Clock
 from devices.host.framing import ReceiveBuffer
-from recorder.live.feed import FlvFeed, bit_rate, request
+from recorder.live.flv import FlvFeed, bit_rate, request
 from recorder.live.kind import kind_of
 from recorder.live.protocol import Outcome, Report, Sent
 from recorder.live.queue import PacketQueue

@@ -55,7 +55,7 @@ class DestinationKind[Url: LiveUrl]:
 
     `parse` takes an address apart: its scheme, what follows `://`, and the stream key where that does not stand in it;
     it raises UsageError, whose text repeats nothing of what was given. `publish` streams what comes to standard input
-    (recorder/live/incoming.py) until that ends or the connection does, tells how far it is, and returns the last
+    (recorder/live/flv.py) until that ends or the connection does, tells how far it is, and returns the last
     report; it runs in a process of its own, which is killed where it hangs. `reach` finds out without streaming whether
     the place is there; it raises NetworkTrouble, NotLive and Stopped. What it streams to `is_here`: no network
     carries it. A stream that breaks off there `goes_on` with the next one: it is ended only where none follows.

@@ -18,7 +18,7 @@ import av
 from av.error import FFmpegError
 
 from config.files import NotRegular, held, make_file, of_mode, read_file, replace_file
-from recorder.live.incoming import SENT_EVERY_S, add_streams, packets
+from recorder.live.flv import SENT_EVERY_S, add_streams, packets
 from recorder.live.kind import Tell
 from recorder.live.kinds.hls_folder import OURS, READABLE, open_lock
 from recorder.live.protocol import Outcome, Report, Request, Sent

@@ -14,7 +14,7 @@ import av
 from av.error import FFmpegError
 
 from devices.uplink.connecting import Patience, with_a_way
-from recorder.live.incoming import SENT_EVERY_S, add_streams, packets
+from recorder.live.flv import SENT_EVERY_S, add_streams, packets
 from recorder.live.kind import Tell
 from recorder.live.kinds.libsrt import BROKEN, CONNECTED, PAYLOAD, Admits, Option, SrtSocket, Statistics
 from recorder.live.kinds.pace import Pace

@@ -20,7 +20,7 @@ from devices.host.clock import SystemClock
 from recorder.live.attempt import LiveChild
 from recorder.live.destination import LiveDestination
 from recorder.live.destinations import Destinations
-from recorder.live.feed import FlvFeed, request
+from recorder.live.flv import FlvFeed, request
 from recorder.live.kinds.hls import GOES_ON_S, KEPT, LISTED, PLAYLIST, Playlist, Segment
 from recorder.live.protocol import Outcome, Report
 from recorder.live.url import parse_live_url

@@ -16,7 +16,7 @@ from devices.uplink.connecting import trusted_authorities
 from recorder.encode.encoder import AudioSettings, Encoder
 from recorder.encode.x264 import VideoSettings
 from recorder.live import feed
-from recorder.live.incoming import add_streams
+from recorder.live.flv import add_streams
 from recorder.live.kinds.publish import Journal, TcpLink, _failure, _tune_socket, tcp_sockets
 from recorder.live.protocol import Outcome, Report, Request, Sent
 from recorder.live.reason import Reason, sentence

@@ -47,7 +47,7 @@ def publish(request: Request, url: TcpUrl, report: Tell) -> Report:
     import av
     from av.error import FFmpegError
 
-    from recorder.live.incoming import SENT_EVERY_S, add_streams, packets
+    from recorder.live.flv import SENT_EVERY_S, add_streams, packets
 
     report("connect")
     options = {"timeout": str(round(request.io_timeout_s * 1_000_000))}

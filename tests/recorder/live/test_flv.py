@@ -4,7 +4,7 @@ from fractions import Fraction
 import av
 import pytest
 
-from recorder.live.feed import FlvFeed
+from recorder.live.flv import FlvFeed
 from recorder.model.packet import EncodedPacket, Track
 from tests.support.encoded import SmallEncoder, late_pictures
 
