@@ -17,8 +17,7 @@ from devices.host.child import ChildProcess, python_module
 from devices.host.clock import NANOSECONDS, Clock
 from devices.host.framing import ReceiveBuffer
 from recorder.live.flv import FlvFeed, bit_rate, request
-from recorder.live.kind import kind_of
-from recorder.live.protocol import Outcome, Report, Sent
+from recorder.live.kind import Outcome, Report, Sent, kind_of
 from recorder.live.queue import PacketQueue
 from recorder.live.reason import Reason
 from recorder.live.url import parse_live_url
@@ -136,12 +135,12 @@ class Attempt:
         self._outbound = bytearray()
         self._most_bytes = half_a_second(bit_rate(templates))
         self.step = "start"
-        """What the child said it does (recorder.live.protocol), or start or live."""
+        """What the child said it does (recorder.live.kind), or start or live."""
         self._moved_ns = clock.now_ns()
         self._live_ns: int | None = None
         self._told_ns = 0
         self.link: Sent | None = None
-        """What the child last said of the link (recorder.live.protocol); None before it is live."""
+        """What the child last said of the link (recorder.live.kind); None before it is live."""
 
     @property
     def is_left(self) -> bool:

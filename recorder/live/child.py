@@ -1,7 +1,7 @@
 """One connection attempt, in a process of its own: `python -m recorder.live.child`.
 
 libavformat's network calls can hang where nothing interrupts them; here they hang alone, and the destination
-kills the process. What goes in and out is described in recorder.live.protocol. Nothing is ever written to standard
+kills the process. What goes in and out is described in recorder.live.kind. Nothing is ever written to standard
 error, and no report holds the address, the key or the path after the host.
 """
 
@@ -15,8 +15,7 @@ import sys
 import msgspec
 
 from devices.host.child import end_with_parent
-from recorder.live.kind import kind_of
-from recorder.live.protocol import ORDERS, Outcome, Report, Request
+from recorder.live.kind import ORDERS, Outcome, Report, Request, kind_of
 from recorder.live.reason import Reason
 
 STDIN, STDOUT = 0, 1

@@ -15,7 +15,7 @@ from config.settings.secrets import StreamTarget
 from devices.host.background import BackgroundTask, pause_s
 from devices.host.clock import NANOSECONDS, Clock
 from recorder.live.attempt import Attempt, StopRequest
-from recorder.live.protocol import Outcome, Sent
+from recorder.live.kind import Outcome, Sent
 from recorder.live.queue import PacketQueue
 from recorder.live.reason import Reason, sentence
 from recorder.live.url import parse_live_url

@@ -13,7 +13,7 @@ from av.container import OutputContainer
 from av.stream import Stream
 from av.video.stream import VideoStream
 
-from recorder.live.protocol import Request
+from recorder.live.kind import Request
 from recorder.model.packet import EncodedPacket, Track, TrackId
 
 _OPTIONS = {

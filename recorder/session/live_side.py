@@ -18,7 +18,7 @@ from devices.host.clock import NANOSECONDS, Clock
 from recorder.encode.x264 import VideoSettings
 from recorder.live.destination import LiveDestination
 from recorder.live.destinations import Destinations
-from recorder.live.protocol import Sent
+from recorder.live.kind import Sent
 from recorder.live_encode.choice import AUTO, SEPARATE, SHARED, Encode, StreamPlan, Why, choose
 from recorder.live_encode.encode import OPEN_S, SUBJECT, StreamEncode, stream_settings
 from recorder.live_encode.figures import Measurement

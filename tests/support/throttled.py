@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from devices.host.clock import NANOSECONDS
-from recorder.live.protocol import Outcome, Report, Sent
+from recorder.live.kind import Outcome, Report, Sent
 from tests.support.simulated import SimulatedClock
 
 FLV_HEADER, TAG_HEADER, TAG_END = 13, 11, 4

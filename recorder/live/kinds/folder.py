@@ -3,8 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recorder.live.kind import DestinationKind, Reached, Tell
-from recorder.live.protocol import Report, Request
+from recorder.live.kind import DestinationKind, Reached, Report, Request, Tell
 from recorder.live.url import FolderUrl, parse_folder_url
 
 if TYPE_CHECKING:

@@ -19,9 +19,8 @@ from av.error import FFmpegError
 
 from config.files import NotRegular, held, make_file, of_mode, read_file, replace_file
 from recorder.live.flv import SENT_EVERY_S, add_streams, packets
-from recorder.live.kind import Tell
+from recorder.live.kind import Outcome, Report, Request, Sent, Tell
 from recorder.live.kinds.hls_folder import OURS, READABLE, open_lock
-from recorder.live.protocol import Outcome, Report, Request, Sent
 from recorder.live.reason import Reason, folder_reason
 from recorder.live.url import FolderUrl
 

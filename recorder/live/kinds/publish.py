@@ -22,8 +22,7 @@ from av.error import FFmpegError
 from devices.uplink.connecting import certificate_problem, trusted_authorities
 from devices.uplink.tcp_info import TCP_NOTSENT_LOWAT, tcp_info
 from recorder.live.flv import SENT_EVERY_S, add_streams, packets
-from recorder.live.kind import Tell
-from recorder.live.protocol import Outcome, Report, Request, Sent
+from recorder.live.kind import Outcome, Report, Request, Sent, Tell
 from recorder.live.reason import Reason, no_way
 from recorder.live.url import RtmpUrl, redact
 

@@ -15,10 +15,9 @@ from av.error import FFmpegError
 
 from devices.uplink.connecting import Patience, with_a_way
 from recorder.live.flv import SENT_EVERY_S, add_streams, packets
-from recorder.live.kind import Tell
+from recorder.live.kind import Outcome, Report, Request, Sent, Tell
 from recorder.live.kinds.libsrt import BROKEN, CONNECTED, PAYLOAD, Admits, Option, SrtSocket, Statistics
 from recorder.live.kinds.pace import Pace
-from recorder.live.protocol import Outcome, Report, Request, Sent
 from recorder.live.reason import NotLive, Reason, no_way
 from recorder.live.url import SrtUrl, redact
 

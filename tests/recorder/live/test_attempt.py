@@ -12,7 +12,7 @@ from devices.host.clock import NANOSECONDS
 from recorder.live import attempt
 from recorder.live.attempt import RESOLVER, STALL_S, STEP_S, UNREAD_S, Attempt, LiveChild, StopRequest
 from recorder.live.destination import SOON_S, Backoff
-from recorder.live.protocol import Outcome, Report, Sent
+from recorder.live.kind import Outcome, Report, Sent
 from recorder.live.queue import PacketQueue
 from recorder.live.reason import Reason
 from recorder.model.packet import Track

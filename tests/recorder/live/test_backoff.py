@@ -3,7 +3,7 @@ import random
 import pytest
 
 from recorder.live.destination import SOON_S, Backoff
-from recorder.live.protocol import Outcome
+from recorder.live.kind import Outcome
 from recorder.live.reason import Reason
 
 

@@ -15,7 +15,7 @@ from config.settings.secrets import Secret, StreamTarget, secret_url
 from devices.host.clock import SystemClock
 from recorder.live import attempt
 from recorder.live.destination import SHORT_LIFE_S, Backoff, LiveDestination
-from recorder.live.protocol import Outcome
+from recorder.live.kind import Outcome
 from recorder.model.packet import Track
 from tests.support.children import children
 from tests.support.encoded import SmallEncoder, late_pictures

@@ -15,7 +15,7 @@ from devices.host.clock import SystemClock
 from recorder.live.attempt import StopRequest
 from recorder.live.destination import LiveDestination
 from recorder.live.destinations import MOST, Destinations
-from recorder.live.protocol import Outcome
+from recorder.live.kind import Outcome
 from recorder.live.reason import Reason
 from recorder.model.status import DestinationLine
 from tests.support.children import children

@@ -13,7 +13,7 @@ from capture.source import Matrix
 from devices.host.clock import NANOSECONDS
 from recorder.encode.x264 import VideoSettings
 from recorder.live.destinations import Destinations
-from recorder.live.protocol import Sent
+from recorder.live.kind import Sent
 from recorder.live_encode.choice import StreamPlan
 from recorder.model.packet import TrackId
 from recorder.model.status import DestinationLine

@@ -21,8 +21,8 @@ from recorder.live.attempt import LiveChild
 from recorder.live.destination import LiveDestination
 from recorder.live.destinations import Destinations
 from recorder.live.flv import FlvFeed, request
+from recorder.live.kind import Outcome, Report
 from recorder.live.kinds.hls import GOES_ON_S, KEPT, LISTED, PLAYLIST, Playlist, Segment
-from recorder.live.protocol import Outcome, Report
 from recorder.live.url import parse_live_url
 from tests.support.children import children
 from tests.support.encoded import SmallEncoder

@@ -16,9 +16,9 @@ from devices.host.deadline import hung_closings
 from recorder.live import attempt
 from recorder.live.attempt import StopRequest
 from recorder.live.destination import LiveDestination
+from recorder.live.kind import Outcome
 from recorder.live.kinds.hls import PLAYLIST
 from recorder.live.kinds.hls_folder import reach_folder
-from recorder.live.protocol import Outcome
 from recorder.live.reason import NotLive
 from recorder.live.url import FolderUrl
 from tests.support.confined import be_powerless_root, confined

@@ -17,8 +17,8 @@ from recorder.encode.encoder import AudioSettings, Encoder
 from recorder.encode.x264 import VideoSettings
 from recorder.live import feed
 from recorder.live.flv import add_streams
+from recorder.live.kind import Outcome, Report, Request, Sent
 from recorder.live.kinds.publish import Journal, TcpLink, _failure, _tune_socket, tcp_sockets
-from recorder.live.protocol import Outcome, Report, Request, Sent
 from recorder.live.reason import Reason, sentence
 from recorder.live.url import REDACTED, RtmpUrl, parse_live_url
 from tests.support.waiting import wait_for

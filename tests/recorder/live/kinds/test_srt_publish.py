@@ -11,9 +11,9 @@ import pytest
 
 from agent.sessions.receiver import HOST
 from recorder.live.destination import LiveDestination
+from recorder.live.kind import Outcome, Request, Sent
 from recorder.live.kinds import libsrt
 from recorder.live.kinds.srt_publish import _turned_away, publish
-from recorder.live.protocol import Outcome, Request, Sent
 from recorder.live.reason import Reason
 from recorder.live.url import SrtUrl
 from tests.support.children import children

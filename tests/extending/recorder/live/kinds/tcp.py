@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from config.errors import UsageError
-from recorder.live.kind import DestinationKind, Reached, Tell
-from recorder.live.protocol import Outcome, Report, Request, Sent
+from recorder.live.kind import DestinationKind, Outcome, Reached, Report, Request, Sent, Tell
 from recorder.live.reason import Reason
 from recorder.live.url import host_and_port, shown
 
