@@ -15,8 +15,7 @@ from agent.checks.check import every_check
 from agent.checks.result import Code, Verdict, codes
 from agent.cli.group import liput
 from agent.sessions import judging
-from capture.sources.outage import OutageKind
-from capture.sources.worker import SourceState
+from capture.sources.worker import OutageKind, SourceState
 from config import errors
 from config.errors import LiputError
 from config.locale.lookup import Card, picture_text

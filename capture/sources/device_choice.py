@@ -8,9 +8,8 @@ from capture.sound.source import SoundSource
 from capture.source import AudioBlock, AudioSource, Frame, VideoFormat, VideoSource
 from capture.sources.kind import Chosen, ChosenSource, SourceContext, refuse_fast
 from capture.sources.locator import AlwaysThere, BoundLocator, Claim, NamedLocator
-from capture.sources.outage import DeviceLocator
 from capture.sources.v4l2 import V4l2Source
-from capture.sources.worker import Supervision
+from capture.sources.worker import DeviceLocator, Supervision
 from config.errors import DeviceNotFound, StateError
 from devices.model.device import Device, DeviceKind
 from devices.monitor.identity import find_video

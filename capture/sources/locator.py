@@ -4,7 +4,7 @@ import contextlib
 import threading
 from collections.abc import Callable, Sequence
 
-from capture.sources.outage import DeviceLocator, Located
+from capture.sources.worker import DeviceLocator, Located
 from config.errors import DeviceError
 from devices.host.clock import NANOSECONDS, Clock
 from devices.model.device import Device

@@ -120,5 +120,5 @@ class Card(StrEnum):
 
 
 def picture_text(word: str, language: str) -> str:
-    """Return the words of a card, or of the slate for an OutageKind (capture.sources.outage), else in English."""
+    """Return the words of a card, or of the slate for an OutageKind (capture.sources.worker), else in English."""
     return _SLATES[word].of(language)

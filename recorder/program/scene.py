@@ -14,7 +14,7 @@ from capture.compose.drawn import card, logo, slate, title_line
 from capture.compose.layout import Layout, Rect
 from capture.compose.paint import Overlay
 from capture.source import Size, VideoFormat
-from capture.sources.outage import OutageKind, SourceOutage
+from capture.sources.worker import OutageKind, SourceOutage
 from capture.timing import CpuStage
 from config.errors import UsageError
 from config.locale.lookup import Card, picture_text

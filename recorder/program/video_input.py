@@ -7,8 +7,7 @@ import av
 
 from capture.detectors.health import SILENT_FRAMES, SILENT_S
 from capture.source import Frame, Size
-from capture.sources.outage import OutageKind, SourceOutage
-from capture.sources.worker import VideoWorker
+from capture.sources.worker import OutageKind, SourceOutage, VideoWorker
 from capture.timing import CpuStage
 from config.errors import MediaError
 from devices.host.clock import NANOSECONDS

@@ -8,9 +8,8 @@ from typing import Any
 
 from capture.source import Frame, Matrix, VideoFormat, VideoSource
 from capture.sources.kind import ChosenSource
-from capture.sources.outage import Located, SourceOutage
 from capture.sources.source_queue import LIVE_QUEUE_S, SourceQueue
-from capture.sources.worker import AudioWorker, SourceEvents, SourceWorker, VideoWorker
+from capture.sources.worker import AudioWorker, Located, SourceEvents, SourceOutage, SourceWorker, VideoWorker
 from config.errors import DeviceError, LiputError, MediaError
 from config.events import Emit
 from devices.host.clock import NANOSECONDS, Clock

@@ -10,7 +10,7 @@ from PIL import Image
 
 from capture.compose.drawn import slate
 from capture.source import Matrix
-from capture.sources.outage import OutageKind
+from capture.sources.worker import OutageKind
 from config.locale.lookup import picture_text
 from tests.support import media
 from tests.support.room import Room, program

@@ -15,8 +15,7 @@ import numpy as np
 from capture.pacing import RealPace
 from capture.source import Frame, Size, VideoFormat, VideoSource
 from capture.sources.kind import ChosenSource
-from capture.sources.outage import Located
-from capture.sources.worker import Supervision
+from capture.sources.worker import Located, Supervision
 from capture.synthetic.audio import SyntheticAudio
 from capture.synthetic.video import SyntheticVideo
 from config.errors import DeviceError

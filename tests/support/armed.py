@@ -14,8 +14,7 @@ from capture.media.jpeg import JpegDecoder
 from capture.pacing import Pace, RealPace
 from capture.source import Coded, Frame, Size, VideoSource
 from capture.sources.kind import ChosenSource
-from capture.sources.outage import DeviceLocator, Located
-from capture.sources.worker import Supervision
+from capture.sources.worker import DeviceLocator, Located, Supervision
 from capture.synthetic.audio import SyntheticAudio
 from capture.synthetic.video import SyntheticVideo
 from config.errors import DeviceError, LiputError

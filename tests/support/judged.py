@@ -4,8 +4,7 @@ from capture.detectors.audio_detectors import AudioDetectors
 from capture.detectors.health import HealthContext, Patience, SourceHealth
 from capture.detectors.video_detectors import VideoDetectors
 from capture.source import AudioBlock, AudioSource, Frame, VideoFormat, VideoSource
-from capture.sources.outage import Located
-from capture.sources.worker import AudioWorker, SourceWorker, Supervision, VideoWorker
+from capture.sources.worker import AudioWorker, Located, SourceWorker, Supervision, VideoWorker
 from devices.model.device import Device
 
 

@@ -11,9 +11,8 @@ import numpy as np
 
 from capture.media.pictures import tagged
 from capture.source import SAMPLE_RATE, AudioBlock, AudioSource, Frame, Matrix, Samples, Size, VideoFormat, VideoSource
-from capture.sources.outage import OutageKind
 from capture.sources.source_queue import SourceQueue
-from capture.sources.worker import AudioWorker, SourceWorker, VideoWorker
+from capture.sources.worker import AudioWorker, OutageKind, SourceWorker, VideoWorker
 from config.errors import MediaError
 from config.events import Emit
 from config.settings.layouts import BUILT_IN_LAYOUTS, SINGLE, LayoutSettings, Program, Shape

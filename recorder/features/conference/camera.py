@@ -17,7 +17,7 @@ from capture.compose.drawn import card
 from capture.media.convert import Packer
 from capture.media.pictures import Plane, plane_views, tagged
 from capture.source import Matrix, Size, VideoFormat
-from capture.sources.outage import SourceOutage
+from capture.sources.worker import SourceOutage
 from config.locale.lookup import Card, picture_text
 from config.settings.layouts import SINGLE
 from devices.host.clock import NANOSECONDS, Clock

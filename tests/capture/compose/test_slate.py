@@ -9,7 +9,7 @@ from capture.detectors.picture_figures import BLACK_MEAN
 from capture.detectors.picture_figures import slate as slate_of_a_stick
 from capture.media.pictures import plane_views
 from capture.source import Matrix
-from capture.sources.outage import OutageKind
+from capture.sources.worker import OutageKind
 from config.locale.lookup import LANGUAGES, Card, picture_text
 from tests.support.bars import tagged_rgb
 

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from capture.sources.locator import AlwaysThere, BoundLocator, Claim, NamedLocator
-from capture.sources.outage import Located
+from capture.sources.worker import Located
 from config.errors import DeviceNotFound
 from devices.host.clock import NANOSECONDS
 from devices.model.device import Device, DeviceKind

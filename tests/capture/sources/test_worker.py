@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 
 from capture.source import AudioBlock, AudioSource, Frame, Matrix, Size, VideoFormat, VideoSource
-from capture.sources.outage import Located, OutageKind, SourceOutage
 from capture.sources.worker import (
     MOST_STUCK_S,
     STUCK_S,
     AudioWorker,
+    Located,
+    OutageKind,
     SourceEvents,
+    SourceOutage,
     SourceState,
     SourceWorker,
     Supervision,

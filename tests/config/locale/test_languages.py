@@ -13,7 +13,7 @@ import pytest
 
 from agent.web.page import texts
 from capture.compose.letters import letters
-from capture.sources.outage import OutageKind
+from capture.sources.worker import OutageKind
 from config.locale import lookup
 from config.locale.lookup import LANGUAGES, WRITTEN, Card, in_language, picture_text, translation
 from config.settings.layouts import KINDS

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from capture.media.pictures import plane_views, tagged
 from capture.source import Matrix, VideoFormat
-from capture.sources.outage import OutageKind, SourceOutage
+from capture.sources.worker import OutageKind, SourceOutage
 from config.errors import DeviceError, DeviceNotFound, LiputError
 from config.settings.layouts import BUILT_IN_LAYOUTS, LayoutSettings, Program
 from config.settings.schema import Conference
