@@ -15,8 +15,7 @@ from typing import Any
 import msgspec
 
 from capture.sound import server as sound_server
-from capture.sound.alsa import card_and_device, card_number
-from capture.sound.wire import (
+from capture.sound.process import (
     HEADER,
     OVERFLOW,
     Answer,
@@ -25,6 +24,8 @@ from capture.sound.wire import (
     Opened,
     Request,
     ServerSource,
+    card_and_device,
+    card_number,
 )
 from devices.host import threads
 from devices.host.background import BackgroundTask

@@ -3,8 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Self
 
-from capture.sound.process import SoundChild
-from capture.sound.wire import PULSE, SERVER_PREFIX, Listing, Request, ServerSource
+from capture.sound.process import PULSE, SERVER_PREFIX, Listing, Request, ServerSource, SoundChild
 from config.errors import DeviceError, DeviceNotFound
 from devices.host.background import BackgroundTask
 from devices.model.device import Device, DeviceKind

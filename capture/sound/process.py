@@ -1,16 +1,112 @@
-"""A sound child (capture/sound/child.py) as its parent sees it: started, asked, read and ended."""
+"""The child process that reads a sound input (capture/sound/child.py), its messages, and ALSA's names of inputs.
+
+The parent writes one `Request` as a JSON line; the child answers with one line. After `Opened` it sends blocks of PCM:
+a header, then interleaved native-endian int16. A child with the task `follow` goes on with `Listing` lines.
+"""
 
 import fcntl
 import os
 import re
+import struct
 import time
+from pathlib import Path
+from typing import Literal
 
 import msgspec
 
-from capture.sound.wire import HEADER, OVERFLOW, Answer, Request
 from config.errors import DeviceError
 from devices.host.child import ChildProcess, finding_us, python_module
 from devices.host.framing import ReceiveBuffer
+
+CARDS = Path("/proc/asound")
+_NAME = re.compile(r"hw:CARD=([^,]+)(?:,DEV=(\d+))?")
+
+
+def card_and_device(name: str) -> tuple[str, int] | None:
+    """Return the card's id and the number of its device that `name` names, None where it is no such name."""
+    match = _NAME.fullmatch(name)
+    return (match[1], int(match[2] or 0)) if match else None
+
+
+def card_number(card: str) -> str | None:
+    """Return the number that the card has now, None where there is none of that id."""
+    try:
+        return (CARDS / card).readlink().name.removeprefix("card")
+    except OSError:
+        return None
+
+
+def pcm_node(name: str) -> str | None:
+    """Return the node of the input `name`, of a gone card one that is not there; None for another kind of name."""
+    found = card_and_device(name)
+    if found is None:
+        return None
+    card, device = found
+    number = card_number(card)
+    return f"/dev/snd/{card}" if number is None else f"/dev/snd/pcmC{number}D{device}c"
+
+
+HEADER = struct.Struct("=QII")
+"""CLOCK_MONOTONIC nanoseconds of the first sample, number of frames, flags."""
+
+PULSE = "pulse"
+"""PortAudio's name for ALSA's plugin for the sound server."""
+SERVER_PREFIX = "pulse:"
+"""The ids of a sound server's sources begin with it; the source's name follows. PulseAudio's and PipeWire's alike."""
+
+OVERFLOW = 1
+"""Flag: samples were lost before the first of this block."""
+
+
+class Request(msgspec.Struct):
+    """Open the input `name` (an ALSA name of the form hw:CARD=ID,DEV=N, or PortAudio's name) at `rate` if it can.
+
+    With `source`, a source of the sound server, `name` is the input through which PortAudio gets at it. The other tasks
+    need no more: `list` tells the inputs and sources once, `follow` the sources now and whenever they differ.
+    """
+
+    name: str = ""
+    channels: int = 0
+    rate: int = 0
+    source: str | None = None
+    task: Literal["open", "list", "follow"] = "open"
+
+
+class Opened(msgspec.Struct, tag="opened"):
+    """The input runs, at this rate; `scheduled` is from devices.host.priority.ask_for_sound."""
+
+    rate: int
+    channels: int
+    scheduled: str = ""
+
+
+class Failed(msgspec.Struct, tag="failed"):
+    """The input was not opened; `missing` if PortAudio does not see it."""
+
+    message: str
+    missing: bool = False
+
+
+class ServerSource(msgspec.Struct, frozen=True):
+    """A source of PulseAudio or PipeWire: `alsa` names a card of this computer, `of_sink` the sink that it monitors."""
+
+    name: str
+    description: str
+    channels: int
+    alsa: str | None = None
+    of_sink: str | None = None
+    is_default: bool = False
+
+
+class Listing(msgspec.Struct, tag="inputs"):
+    """PortAudio's inputs that are no sound card's own, and all sources of the sound server; none while none runs."""
+
+    inputs: list[str] = []
+    sources: list[ServerSource] = []
+
+
+type Answer = Opened | Failed | Listing
+
 
 _START_S = 10.0
 _SILENCE_S = 1.0

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from capture.sound.wire import ServerSource
+from capture.sound.process import ServerSource
 
 _LOOK_S = 1.0
 """How often a stream is looked after at least; what the server tells comes at once."""

@@ -10,10 +10,8 @@ from typing import Any
 import av
 import numpy as np
 
-from capture.sound.alsa import pcm_node
 from capture.sound.inputs import SOUND_SERVERS, source_of_card
-from capture.sound.process import SoundChild
-from capture.sound.wire import PULSE, SERVER_PREFIX, Answer, Failed, Opened, Request
+from capture.sound.process import PULSE, SERVER_PREFIX, Answer, Failed, Opened, Request, SoundChild, pcm_node
 from capture.source import SAMPLE_RATE, AudioBlock, AudioSource, Samples
 from config.errors import DeviceError, DeviceNotFound
 from devices.model.device import Device

@@ -8,8 +8,8 @@ from agent.checks.check import Check, Situation, Tell
 from agent.checks.result import Measured, Result, codes, found
 from agent.checks.side_by_side import side_by_side
 from agent.devices.gather import with_what_is_known
-from capture.sound.alsa import pcm_node
 from capture.sound.inputs import SOUND_SERVERS, find_sound_input, source_of_card
+from capture.sound.process import pcm_node
 from capture.sources.choice import NONE, as_file
 from capture.sources.kind import SourceKind, source_kind
 from capture.sources.kind_names import source_name

@@ -15,7 +15,7 @@ from agent.devices.showers import Shower, shower
 from agent.terminal.keyboard import watched
 from agent.terminal.signals import HEARD_AFTER_S, hearing
 from capture.sound.inputs import SourceWatch, inputs_of, list_sound_inputs
-from capture.sound.wire import Listing, ServerSource
+from capture.sound.process import Listing, ServerSource
 from config.errors import LiputError, StateError
 from config.settings.schema import Settings
 from devices.health.line import HealthLine, Kind, Level

@@ -12,7 +12,7 @@ import pytest
 
 from agent.commands.devices import watch as device_news
 from agent.commands.devices.watch import Inbox, InputWatch, LogWatch, Message
-from capture.sound.wire import Listing, ServerSource
+from capture.sound.process import Listing, ServerSource
 from config.errors import DeviceError
 from devices.health.line import HealthLine, Kind, Level
 from devices.health.log import HealthLog

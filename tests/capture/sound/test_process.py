@@ -1,11 +1,54 @@
-"""A sound child that has died, as its parent finds it."""
+"""A sound child that died, as its parent finds it; ALSA names of inputs and their nodes."""
 
 import sys
+from pathlib import Path
 
 import pytest
 
-from capture.sound.process import SoundChild
-from capture.sound.wire import Request
+from capture.sound import process
+from capture.sound.process import Request, SoundChild, card_and_device, card_number, pcm_node
+
+
+@pytest.fixture
+def cards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the folder in which the kernel is to list cards, by their ids."""
+    monkeypatch.setattr(process, "CARDS", tmp_path)
+    (tmp_path / "Mixer").symlink_to("card3")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("hw:CARD=Mixer,DEV=1", ("Mixer", 1)),
+        ("hw:CARD=Mixer", ("Mixer", 0)),
+        ("hw:CARD=Mixer,DEV=", None),
+        ("plughw:CARD=Mixer,DEV=1", None),
+        ("hw:3,1", None),
+        ("MS2109: USB Audio (hw:3,0)", None),
+    ],
+)
+def test_what_a_name_says(name: str, found: tuple[str, int] | None) -> None:
+    assert card_and_device(name) == found
+
+
+def test_the_node_is_that_of_the_number_the_card_has_now(cards: Path) -> None:
+    assert pcm_node("hw:CARD=Mixer,DEV=1") == "/dev/snd/pcmC3D1c"
+    (cards / "Mixer").unlink()
+    (cards / "Mixer").symlink_to("card0")
+    assert (card_number("Mixer"), pcm_node("hw:CARD=Mixer,DEV=0")) == ("0", "/dev/snd/pcmC0D0c")
+
+
+@pytest.mark.usefixtures("cards")
+def test_a_card_that_has_gone_has_no_number_and_a_node_that_is_not_there() -> None:
+    node = pcm_node("hw:CARD=Gone,DEV=0")
+    assert node is not None
+    assert not Path(node).exists()
+    assert card_number("Gone") is None
+
+
+def test_what_is_no_card_has_no_node() -> None:
+    assert pcm_node("pulse") is None
 
 
 def test_a_child_that_died_before_it_read_what_it_was_asked_is_closed_all_the_same(

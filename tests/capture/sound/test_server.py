@@ -19,9 +19,9 @@ from capture.sound import inputs as sound_inputs
 from capture.sound import server as sound_server
 from capture.sound import source as sound_source
 from capture.sound.inputs import SourceWatch, find_sound_input, list_sound_inputs, server_inputs
+from capture.sound.process import Failed, Listing, Request, ServerSource
 from capture.sound.server import NoServerError, server_sources
 from capture.sound.source import SoundSource
-from capture.sound.wire import Failed, Listing, Request, ServerSource
 from capture.source import SAMPLE_RATE, AudioBlock
 from config.errors import DeviceError, DeviceNotFound
 from devices.model.device import Device

@@ -8,7 +8,7 @@ import pytest
 
 from agent.checks.kinds.equipment import NAME, look, look_at
 from agent.checks.result import Result, Verdict
-from capture.sound.wire import ServerSource
+from capture.sound.process import ServerSource
 from config.settings.schema import Settings
 from devices.health.faults import FAULTS, Fault
 from devices.health.line import Kind

@@ -7,7 +7,7 @@ import pytest
 
 from agent.checks.kinds.equipment import Room, WantedSource
 from capture.sound import inputs
-from capture.sound.wire import Listing
+from capture.sound.process import Listing
 from devices.model.device import Device
 from recorder.session.request import Asked
 from tests.support.looks import (
