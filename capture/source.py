@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 SAMPLE_RATE = 48_000
 """Sound is 48 kHz everywhere inside; a source of another rate resamples."""
 
+SCREEN = "screen"
+"""The word for a screen as a source; device ids of screens begin with `screen:`."""
+
 type Size = tuple[int, int]
 """Width and height of a picture, in pixels."""
 

@@ -21,7 +21,7 @@ NEVER = (
 )  # fmt: skip
 """Packages that neither the command nor its recorder needs for a session of a file."""
 NOT_IN_RECORDER = (
-    "agent", "capture.sources.device_choice", "capture.sources.x11grab", "capture.sound.source",
+    "agent", "capture.sources.device_choice", "capture.sound.source",
     "capture.sources.kinds", "capture.synthetic", "capture.sources.v4l2", "devices.service",
     "devices.monitor.holders", "devices.roles", "devices.monitor.snapshot", "devices.kernel.udev", "devices.usb",
     "numpy.random", "recorder.features.conference", "recorder.features.copies", "recorder.encode.hardware_memory",

@@ -18,9 +18,8 @@ from capture.pacing import FastPace
 from capture.source import Frame, Matrix
 from capture.sources.choice import SourceSelector
 from capture.sources.kind import SourceContext, SourceRequirements
-from capture.sources.screen_area import ScreenArea, as_screen
+from capture.sources.kinds.screen import BgraConverter, ScreenArea, ScreenSource, as_screen
 from capture.sources.worker import OutageKind, VideoWorker
-from capture.sources.x11grab import BgraConverter, ScreenSource
 from capture.synthetic.marks import write_number
 from config.errors import DeviceError, DeviceNotFound, MediaError, UsageError
 from config.settings.schema import Settings
