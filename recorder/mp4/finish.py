@@ -1,10 +1,12 @@
-"""Making an ordinary MP4 of a fragmented one in its place, without copying media: a seekable file with an index.
+"""Changes a recorded MP4 in place, without copying media: `finish` gives it an index, `mend` repairs its end.
 
-While it is written the file is `ftyp moov moof mdat moof mdat ...`. Finishing appends the titles of its chapters, in
-an `mdat`, and a `moov` that describes every sample, brings both onto the disk, and then makes one `mdat` of all that is
-between the `ftyp` and that `moov` by changing the head of the first `moov`: at most 16 bytes within one sector, which a
-disk writes whole or not at all. Before this write the file plays as fragments, after it as an ordinary MP4; whoever is
-killed can be followed by another.
+A file that is recorded is `ftyp moov moof mdat moof mdat ...`. `finish` appends chapter titles in an `mdat`, and a
+`moov` that describes every sample, and syncs both. Then it changes the head of the first `moov`, so that one `mdat`
+reaches from the `ftyp` to the index: at most 16 bytes within one sector, which a disk writes whole or not at all.
+Before this write the file plays as fragments, after it as an ordinary MP4. A kill at any point can be followed by
+another `finish`.
+
+A power cut may leave holes. A disk that ignores a flush may leave the head of a closed file without its index.
 """
 
 import os
@@ -14,12 +16,24 @@ from contextlib import suppress
 from pathlib import Path
 
 from config.errors import MediaError
+from config.files import open_regular
+from recorder.disk.errors import storage_error
 from recorder.model.marks import Mark
 from recorder.model.titles import chapters
-from recorder.mp4.boxes import Parts, box_at, length
-from recorder.mp4.head import close_head, head_of, is_closed, reopen_head
+from recorder.mp4.boxes import (
+    Parts,
+    adds_up,
+    box_at,
+    close_head,
+    content_of,
+    has_hole,
+    head_of,
+    is_closed,
+    length,
+    reopen_head,
+)
+from recorder.mp4.fragments import Advance, Fragments
 from recorder.mp4.movie import Movie, titles
-from recorder.mp4.scan import Advance, Fragments
 
 MOST_CUT_BYTES = 64_000_000
 """How much of the end may be cut off as torn: more than is ever written between two syncs, in the largest profile."""
@@ -109,3 +123,55 @@ def _append(descriptor: int, end: int, index: Parts, sync: Sync) -> None:
         with suppress(OSError):
             os.ftruncate(descriptor, end)
         raise
+
+
+SIZE_BYTES = 4
+"""Of a box, before its kind."""
+
+
+def mend(path: Path) -> bool:
+    """Make the end of a recording's file play as far as it can, on the disk; return whether it was changed."""
+    try:
+        descriptor = open_regular(path, os.O_RDWR)
+        try:
+            return _mend(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise storage_error(error, path) from error
+
+
+def _mend(descriptor: int) -> bool:
+    size = os.fstat(descriptor).st_size
+    head = head_of(descriptor, size)
+    if head is None:
+        return False
+    first = box_at(descriptor, head.moov.end)
+    if first is not None and first.kind not in {b"moof", bytes(4)}:  # fragments of others may have more to them
+        return False
+    if head.is_torn:  # it said that it was closed, but its index is missing: it is fragments again
+        reopen_head(descriptor, head.moov)
+    whole = _whole_fragments(descriptor, head.moov.end, size)
+    is_cut = whole < size and torn_bytes(descriptor, whole, size) <= MOST_CUT_BYTES
+    if is_cut:
+        os.ftruncate(descriptor, whole)
+    if head.is_torn or is_cut:
+        os.fsync(descriptor)
+    return head.is_torn or is_cut
+
+
+def _whole_fragments(descriptor: int, position: int, size: int) -> int:
+    """Return where the last whole fragment ends; each is a `moof` that adds up, its `mdat` without holes."""
+    whole, moof = position, None
+    while (box := box_at(descriptor, position)) is not None and box.end <= size:
+        if box.kind == b"moof" and adds_up(content_of(descriptor, box)):
+            moof = box
+        elif box.kind == b"mdat" and moof is not None:
+            # A box begins with its size, of which the upper bytes are zeros wherever it lies in a sector.
+            if box.end > size - MOST_CUT_BYTES and has_hole(descriptor, moof.start + SIZE_BYTES, box.end):
+                break
+            whole, moof = box.end, None
+        else:
+            break
+        position = box.end
+    return whole

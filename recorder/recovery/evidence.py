@@ -9,10 +9,10 @@ from pathlib import Path
 from config.events import Event
 from config.files import read_file
 from devices.host.clock import NANOSECONDS
+from recorder.mp4.finish import mend
 from recorder.package.media import holds_media, probe
 from recorder.package.work import PROGRAM, WorkFolder
 from recorder.recovery.copying import CONTAINERS, MP4, Piece, has_tracks, look
-from recorder.recovery.mending import mend
 from recorder.recovery.rebuild import PartEvidence, into_run_s, read_events
 
 MOST_MOVED_S = 60.0

@@ -10,8 +10,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from recorder.mp4.head import head_of
-from recorder.mp4.scan import Fragments
+from recorder.mp4.boxes import head_of
+from recorder.mp4.fragments import Fragments
 from tests.bench.line import Bench, Line
 from tests.bench.peers import JobFailed
 from tests.proofs import latency

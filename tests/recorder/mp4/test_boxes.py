@@ -1,8 +1,34 @@
 import os
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
-from recorder.mp4.boxes import Box, adds_up, box, box_at, box_in, boxes, content_of, find, length
+import pytest
+
+from recorder.mp4.boxes import (
+    FIRST_HEAD,
+    HEAD_BYTES,
+    LARGEST_32,
+    MVHD_BYTES,
+    SECTOR,
+    Box,
+    Head,
+    adds_up,
+    box,
+    box_at,
+    box_in,
+    boxes,
+    close_head,
+    content_of,
+    find,
+    has_hole,
+    head_of,
+    is_closed,
+    length,
+    reopen_head,
+)
 
 WIDE = struct.pack(">I4sQ", 1, b"mdat", 20) + b"abcd"
 
@@ -66,3 +92,139 @@ def test_a_box_is_read_from_a_file_as_from_bytes(tmp_path: Path) -> None:
         assert mdat == Box(b"mdat", 21, 37, 41)
         assert (content_of(file.fileno(), trak), content_of(file.fileno(), mdat)) == (b"".join(parts)[8:], b"abcd")
         assert box_at(file.fileno(), os.fstat(file.fileno()).st_size) is None
+
+
+FTYP = b"".join(box(b"ftyp", b"isom", bytes(4)))
+MVHD = b"".join(box(b"mvhd", bytes(range(1, 101))))
+TRAK = b"".join(box(b"trak", b"\x07" * 20))
+MVEX = b"".join(box(b"mvex", b"\x08" * 12))
+CONTENT = MVHD + TRAK + MVEX
+MOOV = b"".join(box(b"moov", CONTENT))
+FRAGMENT = b"".join([*box(b"moof", b"\x01" * 30), *box(b"mdat", b"\x02" * 700)])
+OPEN_BOX = Box(b"moov", len(FTYP), len(FTYP) + 8, len(FTYP) + len(MOOV))
+TORN = Head(OPEN_BOX, CONTENT, is_torn=True)
+
+
+@contextmanager
+def file(tmp_path: Path, *parts: bytes) -> Iterator[int]:
+    path = tmp_path / "file.mp4"
+    path.write_bytes(b"".join(parts))
+    descriptor = os.open(path, os.O_RDWR)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def said(tmp_path: Path, *parts: bytes, size: int | None = None) -> Head | Literal["closed"] | None:
+    """Return what the head of a file made of `parts` says, of which `size` bytes are counted."""
+    with file(tmp_path, *parts) as descriptor:
+        size = sum(map(len, parts)) if size is None else size
+        head = head_of(descriptor, size)
+        return "closed" if head is None and is_closed(descriptor, size) else head
+
+
+def all_of(descriptor: int) -> bytes:
+    return os.pread(descriptor, os.fstat(descriptor).st_size, 0)
+
+
+def test_the_numbers_are_those_of_disks_and_of_the_format() -> None:
+    assert (SECTOR, LARGEST_32, HEAD_BYTES) == (512, 0xFFFFFFFF, 16)
+    assert len(MVHD) == MVHD_BYTES
+    assert MVHD.startswith(FIRST_HEAD)
+
+
+@pytest.mark.parametrize("rest", [b"", FRAGMENT, FRAGMENT[:50]], ids=["nothing", "whole", "torn"])
+def test_a_moov_that_says_fragments_is_an_open_file_whatever_follows(tmp_path: Path, rest: bytes) -> None:
+    assert said(tmp_path, FTYP, MOOV, rest) == Head(OPEN_BOX, CONTENT)
+
+
+def test_a_moov_that_is_not_whole_says_nothing(tmp_path: Path) -> None:
+    assert said(tmp_path, FTYP, MOOV, size=len(FTYP + MOOV) - 1) is None
+    broken = bytearray(MOOV)
+    broken[8 + len(MVHD) + 3] += 1  # the track claims a byte more, and so swallows one of the next box
+    assert said(tmp_path, FTYP, bytes(broken), FRAGMENT) is None
+
+
+def test_an_index_is_a_closed_file(tmp_path: Path) -> None:
+    index = b"".join(box(b"moov", MVHD + TRAK))
+    assert said(tmp_path, FTYP, index) == "closed"
+    assert said(tmp_path, FTYP, *box(b"mdat", b"\x02" * 30), index) == "closed"
+    assert said(tmp_path, FTYP, *box(b"mdat", b"\x02" * 30), index, b"\0") is None
+    assert said(tmp_path, FTYP, *box(b"mdat", b"\x02" * 30)) is None
+
+
+def test_a_head_that_a_disk_would_not_write_at_once_is_not_changed(tmp_path: Path) -> None:
+    def behind(start: int) -> object:
+        return said(tmp_path, b"".join(box(b"ftyp", bytes(start - 8))), MOOV, FRAGMENT)
+
+    assert behind(SECTOR - HEAD_BYTES)
+    assert behind(SECTOR - HEAD_BYTES + 1) is None
+
+
+@pytest.mark.parametrize("parts", [(), (b"\0\0",), (FTYP,), (MOOV, FRAGMENT), (MVHD,), (FTYP, FRAGMENT)])
+def test_what_is_none_of_ours_is_other(tmp_path: Path, parts: tuple[bytes, ...]) -> None:
+    assert said(tmp_path, *parts) is None
+
+
+def test_without_its_index_a_closed_head_is_torn_and_its_moov_is_still_there(tmp_path: Path) -> None:
+    with file(tmp_path, FTYP, MOOV, FRAGMENT) as descriptor:
+        before = all_of(descriptor)
+        close_head(descriptor, OPEN_BOX, len(before))
+        closed = all_of(descriptor)
+        assert closed == FTYP + (len(before) - len(FTYP)).to_bytes(4) + b"mdat" + before[len(FTYP) + 8 :]
+        assert head_of(descriptor, len(closed)) == TORN
+        reopen_head(descriptor, OPEN_BOX)
+        assert all_of(descriptor) == before
+
+
+@pytest.mark.parametrize(("size", "is_wide"), [(LARGEST_32, False), (LARGEST_32 + 1, True)])
+def test_more_than_32_bits_take_64_and_the_place_of_the_first_box(tmp_path: Path, size: int, *, is_wide: bool) -> None:
+    with file(tmp_path, FTYP, MOOV, FRAGMENT) as descriptor:
+        before = all_of(descriptor)
+        os.ftruncate(descriptor, len(FTYP) + size)
+        close_head(descriptor, OPEN_BOX, len(FTYP) + size)
+        head = os.pread(descriptor, 16, len(FTYP))
+        if is_wide:
+            assert head == (1).to_bytes(4) + b"mdat" + size.to_bytes(8)
+        else:
+            assert head == size.to_bytes(4) + b"mdat" + FIRST_HEAD
+        assert head_of(descriptor, len(FTYP) + size) == TORN
+        reopen_head(descriptor, OPEN_BOX)
+        assert os.pread(descriptor, len(before), 0) == before
+
+
+def test_a_torn_head_may_be_all_that_there_is(tmp_path: Path) -> None:
+    assert said(tmp_path, FTYP, *box(b"mdat", CONTENT)) == TORN
+
+
+@pytest.mark.parametrize("missing", [MVHD, TRAK, MVEX])
+def test_an_mdat_that_does_not_begin_with_our_boxes_is_not_ours(tmp_path: Path, missing: bytes) -> None:
+    boxes = CONTENT.replace(missing, b"")
+    assert said(tmp_path, FTYP, *box(b"mdat", boxes, FRAGMENT)) is None
+    assert said(tmp_path, FTYP, *box(b"free", CONTENT, FRAGMENT)) is None
+
+
+def test_an_index_with_a_sector_that_was_never_written_is_none(tmp_path: Path) -> None:
+    data = b"".join(box(b"mdat", CONTENT, FRAGMENT))
+
+    def with_index(content: bytes) -> object:
+        return said(tmp_path, FTYP, data, *box(b"moov", MVHD, *box(b"trak", content)))
+
+    assert with_index(b"\x01" * 2000) == "closed"
+    assert with_index(b"\x01" * 500 + bytes(1100) + b"\x01" * 500) == TORN
+    assert with_index(b"\x01" * 900 + bytes(300) + b"\x01" * 900) == "closed"
+
+
+def test_a_hole_is_a_sector_or_what_is_asked_of_one(tmp_path: Path) -> None:
+    with file(tmp_path, b"\x01" * 500, bytes(12 + 512 + 5), b"\x01" * 100) as descriptor:
+        assert has_hole(descriptor, 500, 512)
+        assert has_hole(descriptor, 511, 512)
+        assert not has_hole(descriptor, 499, 512)
+        assert not has_hole(descriptor, 400, 530, least=19)
+        assert has_hole(descriptor, 400, 530, least=18)
+        assert not has_hole(descriptor, 500, 512, least=13)
+        assert has_hole(descriptor, 0, 1100, least=SECTOR)
+        assert has_hole(descriptor, 513, 1100, least=SECTOR - 1)
+        assert not has_hole(descriptor, 513, 1100, least=SECTOR)
+        assert not has_hole(descriptor, 1029, 1100)

@@ -15,9 +15,8 @@ from hypothesis import strategies as st
 from config.errors import MediaError
 from recorder.model.marks import Mark
 from recorder.model.packet import EncodedPacket, Track
-from recorder.mp4.finish import MOST_CUT_BYTES, finish
-from recorder.mp4.head import SECTOR
-from recorder.recovery.mending import mend
+from recorder.mp4.boxes import SECTOR
+from recorder.mp4.finish import MOST_CUT_BYTES, finish, mend
 from tests.recorder.mp4.finishing import MARKS, finished, opened
 from tests.support import media
 from tests.support.muxed import FRAGMENTED, ORDINARY, TITLE, Coded, decoded, in_90_khz, mux, regular, told

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from recorder.mp4 import boxes as boxes_module
 from recorder.mp4 import finish as finish_module
-from recorder.mp4 import head as head_module
+from recorder.mp4.boxes import SECTOR
 from recorder.mp4.finish import finish
-from recorder.mp4.head import SECTOR
 from tests.recorder.mp4.finishing import MARKS, finished, opened
 from tests.support.muxed import TITLE, decoded
 
@@ -132,7 +132,7 @@ def test_a_power_cut_or_kill_at_any_step_leaves_what_plays_and_can_be_finished(
         disk = Interrupted(path, at, keeps.get(kept, lambda n: n % 2 == 0))
         with monkeypatch.context() as patch, opened(path) as descriptor:
             patch.setattr(finish_module, "os", disk)
-            patch.setattr(head_module, "os", disk)
+            patch.setattr(boxes_module, "os", disk)
             try:
                 finish(descriptor, path, marks=MARKS, title=TITLE, sync=disk.sync)
             except KeyboardInterrupt:

@@ -15,9 +15,9 @@ import pytest
 
 from config.errors import LiputError, StorageError
 from recorder.model.packet import EncodedPacket
+from recorder.mp4.finish import mend
 from recorder.package.manifest import RecordingFacts
 from recorder.recording.replica import Replica
-from recorder.recovery.mending import mend
 from tests.support import archives, disks, media
 from tests.support.disk_sessions import Session, record, release
 from tests.support.disks import MappedDisk, PulledOut

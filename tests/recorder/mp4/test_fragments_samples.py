@@ -4,10 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from recorder.mp4.boxes import Box, Parts, box, length
-from recorder.mp4.head import Head
+from recorder.mp4.boxes import Box, Head, Parts, box, length
+from recorder.mp4.fragments import LOOK_BYTES, Fragments
 from recorder.mp4.samples import NON_SYNC, Samples
-from recorder.mp4.scan import LOOK_BYTES, Fragments
 
 HEAD = b"the head "
 MEDIA = bytes(100)

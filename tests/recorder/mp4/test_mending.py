@@ -11,11 +11,11 @@ import av
 import pytest
 
 from config.errors import StorageError
+from recorder.mp4 import boxes as boxes_module
 from recorder.mp4 import finish as finish_module
-from recorder.mp4 import head as head_module
-from recorder.mp4.head import SECTOR
+from recorder.mp4.boxes import SECTOR
+from recorder.mp4.finish import mend
 from recorder.recording import file as file_module
-from recorder.recovery.mending import mend
 from tests.support import media
 from tests.support.errors import because
 from tests.support.recorded import record
@@ -55,7 +55,7 @@ def disk(tmp_path_factory: pytest.TempPathFactory) -> Disk:
     """Return what a recording of SECONDS did to its disk, from the first write to the last sync."""
     disk = Disk()
     with pytest.MonkeyPatch.context() as patch:
-        for module in (file_module, finish_module, head_module):
+        for module in (file_module, finish_module, boxes_module):
             patch.setattr(module, "os", Recorded(disk))
         record(tmp_path_factory.mktemp("disk") / "a.mp4", SECONDS * 30)
     return disk
