@@ -18,7 +18,7 @@ from config.version import VERSION
 
 COMMANDS: Table = {
     "alarm": ("agent.commands.alarm:alarm_command", "Do alarms arrive by e-mail, at the webhook, on the desktop?"),
-    "arm": ("agent.commands.session.arm:arm_command", "Open the devices of a session, and keep its last seconds."),
+    "arm": ("agent.commands.session.record:arm_command", "Open the devices of a session, and keep its last seconds."),
     "archive": ("agent.commands.archive.group:archive_command", "Find, verify and look after recorded sessions."),
     "check": ("agent.commands.check:check_command", "Is the room ready for a session? What is to be done?"),
     "conference": (

@@ -8,12 +8,11 @@ import msgspec
 
 from agent.checks import history
 from agent.checks.check import every_check
-from agent.checks.fit import fit
 from agent.checks.history import Checked
 from agent.checks.kinds.internet import targets_of
 from agent.checks.result import Result, Verdict, is_cancelled
 from agent.checks.runner import Runner
-from agent.checks.shown import shown
+from agent.checks.shown import fit, shown
 from agent.checks.situation import asked_for, situation_of
 from agent.checks.trend import WORDS, measurements, rows
 from agent.devices.table import print_table, table

@@ -25,7 +25,7 @@ from agent.daemon.settings import SettingsPart
 from agent.devices.part import DevicesPart
 from agent.schedule.part import schedule_of
 from agent.service.pulse import Pulse
-from agent.sessions.asking import absolute
+from agent.sessions.steering import absolute
 from agent.terminal.parameters import config_option
 from agent.terminal.redact import redactor_for
 from agent.terminal.signals import setting

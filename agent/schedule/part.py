@@ -22,7 +22,7 @@ from agent.schedule.feeds import Feeds, feed_states
 from agent.schedule.plan import Mode, Plan, begun_as
 from agent.schedule.runs import runs
 from agent.schedule.store import Attempt, Done, DoneStore, Ledger, Plans, done_for, done_store, keep_only, note
-from agent.sessions.asking import specify
+from agent.sessions.steering import specify
 from config.errors import LiputError, StateError
 from config.locale.lookup import NOTHING, Words, words
 from config.settings.office import zone_of

@@ -12,7 +12,7 @@ import click
 import msgspec
 
 from agent.checks.history import before_a_session
-from agent.sessions.asking import specify
+from agent.sessions.steering import specify
 from agent.terminal.parameters import Command, config_option, seconds, with_options
 from agent.terminal.terminal import somebody_is_there
 from config.errors import UsageError

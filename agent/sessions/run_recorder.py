@@ -11,9 +11,8 @@ from typing import Literal
 from agent.daemon.serving import successor
 from agent.sessions import early
 from agent.sessions.steering import until_taken_over, was_killed
-from agent.terminal.keyboard import watched
 from agent.terminal.reporters import Follower, Reporter, exit_status, follow
-from agent.terminal.signals import hearing
+from agent.terminal.signals import hearing, watched
 from config.errors import LiputError
 from devices.host import threads
 from recorder.control.spawn import Spawned

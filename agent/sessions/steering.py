@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from contextlib import suppress
+from pathlib import Path
 
 import msgspec
 
@@ -18,6 +19,9 @@ from agent.daemon.serving import (
 )
 from config.errors import LiputError, SessionError
 from config.events import Event
+from config.settings.loading import find_file
+from config.settings.secrets import StreamTarget, read_url_file
+from recorder.control.spec import Spec
 from recorder.model.names import storable
 from recorder.model.status import BEFORE, SessionResult, SessionState, SessionStatus
 from recorder.model.troubles import BEGUN
@@ -25,6 +29,38 @@ from recorder.running.client import Connection, Lost, how_it_ended
 from recorder.running.directory import RecorderFolder, RecorderInfo, ended_folder
 from recorder.running.find import Running, running_as
 from recorder.running.protocol import Disarm, Failure, Start, Stop, Told, Watch, raised
+from recorder.session.request import Asked
+
+STDIN = "@-"
+
+
+def specify(asked: Asked, config_file: Path | None, *, arm_only: bool = False) -> Spec:
+    """Return the specification; standard input, which is ours, is read here. Raises SecretError for no address."""
+    streams = list(dict.fromkeys(asked.streams))
+    targets = list(asked.targets)
+    if STDIN in streams:
+        streams.remove(STDIN)
+        targets.append(StreamTarget("stdin", read_url_file("-")))
+    return Spec(
+        asked=msgspec.structs.replace(asked, streams=streams, targets=targets),
+        settings=absolute(find_file(config_file)),
+        folder=here(),
+        arm_only=arm_only,
+    )
+
+
+def here() -> Path:
+    """Return the folder that relative paths are meant from; the root where ours has been removed."""
+    try:
+        return Path.cwd()
+    except OSError:
+        return Path("/")
+
+
+def absolute(path: Path | None) -> Path | None:
+    """Return a path that means the same from everywhere."""
+    return None if path is None else here() / path.expanduser()
+
 
 START_S = 120.0
 """How long a start may take: as long as the devices of a session that is being armed take to open."""

@@ -1,7 +1,9 @@
 """A file that a command makes for somebody: whole or not at all, readable by this account alone."""
 
 import contextlib
-from collections.abc import Iterator
+import csv
+import io
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -23,3 +25,21 @@ def new_file(file: Path, *, replace: bool, example: str) -> Iterator[IO[bytes]]:
         if replace or not file.exists():
             raise
         raise UsageError(f"{file} is there already", hint="choose another name, or say --force to replace it") from None
+
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""What makes a spreadsheet take a text for something to be computed."""
+_MARK = "\ufeff"  # without it, Excel takes UTF-8 for something else
+
+
+def csv_text(columns: Sequence[str], rows: Iterable[Iterable[object]]) -> bytes:
+    """Return a CSV file in UTF-8. A text that could be a formula has an apostrophe before it: people name devices."""
+    text = io.StringIO(newline="")
+    table = csv.writer(text)
+    table.writerow(columns)
+    table.writerows(map(_harmless, row) for row in rows)
+    return f"{_MARK}{text.getvalue()}".encode(errors="replace")
+
+
+def _harmless(value: object) -> object:
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value

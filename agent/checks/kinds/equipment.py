@@ -4,9 +4,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from agent.checks.check import Check, Situation, Tell
+from agent.checks.check import Check, Situation, Tell, side_by_side
 from agent.checks.result import Measured, Result, codes, found
-from agent.checks.side_by_side import side_by_side
 from agent.devices.gather import with_what_is_known
 from capture.sound.inputs import SOUND_SERVERS, find_sound_input, source_of_card
 from capture.sound.process import pcm_node

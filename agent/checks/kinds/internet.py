@@ -4,9 +4,8 @@ import time
 from collections.abc import Iterable, Mapping
 from functools import partial
 
-from agent.checks.check import Check, Progress, Situation, Tell
+from agent.checks.check import Check, Progress, Situation, Tell, side_by_side
 from agent.checks.result import Code, Result, codes, found
-from agent.checks.side_by_side import side_by_side
 from config.errors import LiputError, UsageError
 from config.locale.lookup import words
 from config.settings.quantities import brief_latency

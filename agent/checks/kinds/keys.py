@@ -4,10 +4,9 @@ import contextlib
 from collections.abc import Iterable
 from functools import partial
 
-from agent.checks.check import Check, Progress, Situation, Tell
+from agent.checks.check import Check, Progress, Situation, Tell, side_by_side
 from agent.checks.kinds.internet import targets_of
 from agent.checks.result import Result, codes, found
-from agent.checks.side_by_side import side_by_side
 from config.errors import UsageError
 from config.locale.lookup import Words, words
 from config.settings.secrets import StreamTarget

@@ -4,9 +4,8 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
-from agent.checks.check import Situation
+from agent.checks.check import Situation, side_by_side
 from agent.checks.result import Code, Measured, Result, found
-from agent.checks.side_by_side import side_by_side
 from capture.detectors.watcher import Watcher
 from capture.pacing import RealPace
 from capture.sources.choice import SourceSelector

@@ -6,9 +6,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from agent.checks.check import Check, Progress, Situation, Tell
+from agent.checks.check import Check, Progress, Situation, Tell, side_by_side
 from agent.checks.result import Result, codes, found
-from agent.checks.side_by_side import side_by_side
 from config.errors import StorageError, Why
 from config.locale.lookup import Words, words
 from config.settings.quantities import brief_duration, brief_rate, brief_size

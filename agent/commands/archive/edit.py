@@ -9,13 +9,95 @@ import click
 from agent.archives.choice import archive_option, archives_of, find_in
 from agent.terminal.parameters import json_option, print_json
 from agent.terminal.progress import progress_bar
+from config.errors import StorageError
+from config.settings.quantities import brief_size
 from config.settings.schema import CONSENTS
+from config.state import state_folder
 from devices.host.clock import SystemClock
 from recorder.archive.catalog import sealed
-from recorder.archive.editing import FIELDS, edit
+from recorder.archive.editing import ADDED, FIELDS, TRANSCRIPT, add, edit
+from recorder.archive.privacy import close, kept_in
+from recorder.disk.errors import storage_error
 from recorder.model.names import one_line
+from recorder.running.operators import operators
 
-EXAMPLES = """\b
+ADD_EXAMPLES = """\b
+Examples:
+  liput archive add 3f2a91c0 IMG_0012.JPG IMG_0013.JPG --note "foto dari ponsel"
+  liput archive add 3f2a91c0 daftar-hadir.pdf --by "Siti"
+  liput archive add 3f2a91c0 rapat.vtt --transcript
+\b
+Exit status: 0 added, or in the package already; 1 nothing is changed, and it is said why; 2 wrong usage.
+"""
+
+
+@click.command("add", epilog=ADD_EXAMPLES)
+@click.argument("package_id", metavar="ID")
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--transcript", is_flag=True, help="They are transcripts of the session.")
+@click.option("--note", default="", metavar="TEXT", help="What they are; kept with them.")
+@click.option("--by", metavar="NAME", help="Who hands them in.  [default: the name of this account]")
+@archive_option
+@json_option
+@click.pass_context
+def add_command(
+    ctx: click.Context, package_id: str, files: tuple[Path, ...], note: str, by: str | None, folder: Path | None, *,
+    transcript: bool, as_json: bool,
+) -> None:  # fmt: skip
+    """Put files into a package: phone photos, attendance lists, slides. Nothing in it is overwritten.
+
+    They are copied as they are, under safe names; the names they had are kept. What the package holds already is not
+    added again.
+    """
+    package = sealed(find_in(archives_of(ctx, folder), package_id)[1])
+    place = TRANSCRIPT if transcript else ADDED
+    with progress_bar(package.id, shown=not as_json) as progress:
+        added, known = add(
+            package.folder, files, place=place, note=note, by=by, now=SystemClock().now(), progress=progress
+        )
+    if as_json:
+        there = [{"name": one_line(source.name), "file": path} for source, path in known]
+        print_json({"id": package.id, "path": package.path, "added": added, "known": there})
+        return
+    for one in added:
+        click.echo(f"{one_line(one.name)}: {one.file} ({brief_size(one.bytes)})")
+    for source, path in known:
+        click.echo(f"{one_line(source.name)} is in the package already: {path}", err=True)
+
+
+SHOWN = 3
+
+
+@click.command("protect")
+@archive_option
+@click.pass_context
+def protect_command(ctx: click.Context, folder: Path | None) -> None:
+    """Keep recordings from other users of this PC, as those are from the beginning that are made now.
+
+    Closes what everybody could read: in the archive, in those that sessions go on in, and of Liput's own databases.
+    Operators (LIPUT_OPERATORS) may still read what is their group's. Exit status 1: something is another user's.
+    """
+    state = state_folder()
+    try:
+        group = operators()
+        roots = [archive.root for archive in archives_of(ctx, folder) if archive.root.is_dir()]
+        folders = [path for root in roots for path in kept_in(root)]
+        done = list(close([*folders, *([state] if state.is_dir() else [])], group))
+    except OSError as error:
+        raise storage_error(error, Path(error.filename or state)) from None
+    refused = [(path, error) for path, error in done if error is not None]
+    where = ", ".join(str(root) for root in roots)
+    click.echo(f"{where}: {len(done) - len(refused)} files and folders were open to every user, and are closed now.")
+    if refused:
+        shown = "; ".join(f"{path}: {error.strerror}" for path, error in refused[:SHOWN])
+        raise StorageError(
+            f"{len(refused)} files and folders are still open: {shown}",
+            hint="Run it as the user who has made them, or as root.",
+            why="unwritable",
+        )
+
+
+EDIT_EXAMPLES = """\b
 Examples:
   liput archive edit 3f2a91c0 --title "Rapat Senat Terbuka" --reason "salah ketik"
   liput archive edit 3f2a91c0 --classification HM.01 --retention-active "2 tahun" --disposition permanen
@@ -69,7 +151,7 @@ def _fields[Command: click.Command](command: Command) -> Command:
 
 
 @_fields
-@click.command("edit", epilog=EXAMPLES)
+@click.command("edit", epilog=EDIT_EXAMPLES)
 @click.argument("package_id", metavar="ID")
 @click.option("--reason", default="", metavar="TEXT", help="Why; kept with the correction.")
 @click.option("--by", metavar="NAME", help="Who corrects it.  [default: the name of this account]")

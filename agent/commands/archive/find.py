@@ -1,7 +1,8 @@
-"""`liput archive list`, `show`, `search` and `reindex`: recordings found, and described as their packages do it."""
+"""`liput archive list`, `show`, `open`, `search` and `reindex`, here and at places of copies."""
 
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from datetime import datetime
 from itertools import chain
 from operator import attrgetter
@@ -11,13 +12,25 @@ import click
 import msgspec
 
 from agent.archives.choice import archive_option, archives_of, find_in, from_option, room_option, search_all, to_option
-from agent.commands.archive.at import at_option, packages_of
+from agent.cli.desktop import OPENER, has_desktop, open_there
 from agent.terminal.parameters import json_option, print_json
 from agent.terminal.progress import progress_bar
+from config.errors import ArchiveError
+from config.settings.loading import load_settings
 from config.settings.quantities import brief_size, clock_text
+from devices.host.clock import SystemClock
+from recorder.archive import catalog
+from recorder.archive.fixity_round import Entry, FixityLog
 from recorder.archive.index import room_key
+from recorder.features.copies import inspecting
+from recorder.features.copies.copying import Listing, listed_there
+from recorder.features.copies.ledger import Ledger
+from recorder.features.copies.queue import open_target
+from recorder.features.copies.target import Target
 from recorder.model.names import one_line
-from recorder.package.manifest import AudioTrack, Package, PackageState, Recording, VideoTrack
+from recorder.package import bag
+from recorder.package.manifest import AudioTrack, Package, PackageState, Problem, Recording, VideoTrack
+from recorder.package.verification import Verdict
 
 LIST_EXAMPLES = """\b
 Examples:
@@ -25,6 +38,8 @@ Examples:
   liput archive list --from 2026-11-01 --to 2026-11-30 --room aula
   liput archive list --state unfinished
 """
+
+at_option = click.option("--at", "target_name", metavar="TARGET", help="Not here but at a place of [copies].")
 
 
 @click.command("list", epilog=LIST_EXAMPLES)
@@ -233,3 +248,86 @@ def reindex_command(ctx: click.Context, folder: Path | None, *, as_json: bool) -
             click.echo(f"{done[-1][0]} packages of {archive.root}")
     if as_json:
         print_json({"packages": sum(count for count, _ in done), "index": str(done[0][1])})
+
+
+def packages_of(ctx: click.Context, name: str, words: str | None = None) -> Sequence[Package]:
+    """Return the packages at a place, the oldest first; with `words` those in whose description they stand."""
+    with closing(open_target(load_settings(ctx.find_object(Path)), name)) as target:
+        found = inspecting.packages_at(target)
+    return found if words is None else inspecting.found_in(found, words)
+
+
+def places_of(target: Target, key: str | None) -> list[str]:
+    """Return the place of one package, or without `key` those of all that were copied to their end, whole or not."""
+    if key is not None:
+        return [inspecting.find_place(target, key)]
+    return [place for place, files in inspecting.places(target).items() if bag.TAG_MANIFEST_FILE in files]
+
+
+def verified_at(ctx: click.Context, name: str, key: str | None, *, shown: bool) -> Iterator[tuple[Verdict, int]]:
+    """Verify one package at a place, or all complete ones, and remember it; yield what is found and its bytes."""
+    with closing(open_target(load_settings(ctx.find_object(Path)), name)) as target:
+        for place in places_of(target, key):
+            package = place.rpartition("/")[2]
+            with progress_bar(package, shown=shown) as progress:
+                listing = listed_there(target, place)
+                problems = inspecting.verify_at(target, place, progress, listing)
+            _remember(package, name, listing, problems)
+            yield Verdict(id=package, ok=not problems, problems=problems, decoded=False), listing.size
+
+
+def _remember(package: str, target: str, listing: Listing, problems: list[Problem]) -> None:
+    ledger, now = Ledger(), SystemClock().now()
+    if problems:
+        ledger.seen_damaged(package, target)
+    elif ledger.rows_of(package).get(target):
+        ledger.seen_whole(package, target, listing.version, listing.size, now)
+    FixityLog().add(
+        Entry(
+            at=now, package=package, bytes=listing.size, found=len(problems), problems=tuple(problems),
+            outcome="copy-damaged" if problems else "copy-whole", note=f"at {target}",
+        )
+    )  # fmt: skip
+
+
+OPEN_EXAMPLES = """\b
+Examples:
+  liput archive open 3f2a91c0                play it
+  liput archive open 3f2a91c0 --folder       look into its folder
+  mpv "$(liput archive open 3f2a91c0 --print)"
+\b
+Without a desktop the path is printed, and that is all.
+"""
+
+
+@click.command("open", epilog=OPEN_EXAMPLES)
+@click.argument("package_id", metavar="ID")
+@click.option("--folder", "whole", is_flag=True, help="The package's folder.")
+@click.option("--print", "print_only", is_flag=True, help="Only print the path.")
+@archive_option
+@json_option
+@click.pass_context
+def open_command(
+    ctx: click.Context, package_id: str, folder: Path | None, *, whole: bool, print_only: bool, as_json: bool
+) -> None:
+    """Print the path of a recording, and open it in this desktop's player."""
+    _, package = find_in(archives_of(ctx, folder), package_id)
+    path = package.folder if whole else _film(package)
+    if as_json:
+        print_json({"id": package.id, "path": str(path)})
+    else:
+        click.echo(path)
+    if not print_only and has_desktop() and not open_there(str(path), OPENER):
+        raise ArchiveError("This desktop has no xdg-open", hint="Open the path above by hand.")
+
+
+def _film(package: Package) -> Path:
+    """Return the first file of media that the package describes; raises ArchiveError where it is none, or not there."""
+    catalog.refuse_elsewhere(package.folder)
+    for file in package.recording.media if package.recording else ():
+        path = package.folder / file.file
+        if catalog.is_inside(package.folder, path):
+            return path
+    raise ArchiveError(
+        f"{package.id} has no recording that can be opened", hint=f"liput archive verify {package.id} says why."
+    )

@@ -5,7 +5,7 @@ import click
 from agent.cli.lazy import LazyGroup, Table
 
 COMMANDS: Table = {
-    "add": ("agent.commands.archive.add:add_command", "Put files that came later into a package."),
+    "add": ("agent.commands.archive.edit:add_command", "Put files that came later into a package."),
     "copies": ("agent.commands.archive.copy:copies_command", "Which package has how many copies, and where?"),
     "copy": ("agent.commands.archive.copy:copy_command", "Copy packages to other places, and read them back."),
     "edit": ("agent.commands.archive.edit:edit_command", "Correct what a package says about its session."),
@@ -13,8 +13,8 @@ COMMANDS: Table = {
     "fetch": ("agent.commands.archive.restore:fetch_command", "Bring packages back that are not here."),
     "fixity": ("agent.commands.archive.verify:fixity_command", "Read a part of the archive again, in turn."),
     "list": ("agent.commands.archive.find:list_command", "List the recordings, the oldest first."),
-    "open": ("agent.commands.archive.open:open_command", "Play a recording, or open its folder."),
-    "protect": ("agent.commands.archive.protect:protect_command", "Keep recordings from other users of this PC."),
+    "open": ("agent.commands.archive.find:open_command", "Play a recording, or open its folder."),
+    "protect": ("agent.commands.archive.edit:protect_command", "Keep recordings from other users of this PC."),
     "prune": ("agent.commands.archive.prune:prune_command", "Remove media here that have enough copies elsewhere."),
     "reindex": ("agent.commands.archive.find:reindex_command", "Make the index of the archive anew."),
     "repair": ("agent.commands.archive.restore:repair_command", "Restore a damaged package from a copy."),

@@ -9,8 +9,8 @@ import click
 import msgspec
 
 from agent.archives.choice import archive_option, find_in
-from agent.commands.archive.at import places_of
 from agent.commands.archive.copy import copy_queue
+from agent.commands.archive.find import places_of
 from agent.terminal.parameters import json_option, print_json
 from agent.terminal.progress import progress_bar
 from config.errors import ArchiveError, CopyError, PackageBusy, PackageDamaged

@@ -7,7 +7,7 @@ import click
 import msgspec
 
 from agent.archives.choice import archive_option, archives_of, find_in
-from agent.commands.archive.at import at_option, verified_at
+from agent.commands.archive.find import at_option, verified_at
 from agent.terminal.parameters import json_option, print_json
 from agent.terminal.progress import progress_bar
 from config.errors import PackageBusy

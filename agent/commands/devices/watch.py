@@ -12,8 +12,7 @@ from typing import Literal, Self
 
 from agent.devices.board import DeviceBoard
 from agent.devices.showers import Shower, shower
-from agent.terminal.keyboard import watched
-from agent.terminal.signals import HEARD_AFTER_S, hearing
+from agent.terminal.signals import HEARD_AFTER_S, hearing, watched
 from capture.sound.inputs import SourceWatch, inputs_of, list_sound_inputs
 from capture.sound.process import Listing, ServerSource
 from config.errors import LiputError, StateError

@@ -16,8 +16,7 @@ import msgspec
 
 from agent.requests.answer import RequestLine, document, line
 from agent.requests.options import Desk, at_the_desk, redact_option
-from agent.terminal.csv_text import csv_text
-from agent.terminal.new_file import new_file
+from agent.terminal.new_file import csv_text, new_file
 from agent.terminal.parameters import json_option, print_json
 from config.errors import DossierError
 from config.files import json_text

@@ -7,8 +7,8 @@ import msgspec
 
 from agent.commands.request.steps import id_argument
 from agent.requests.answer import RequestLine, document, line, text_lines
-from agent.requests.columns import Column, fitted
 from agent.requests.options import Desk, at_the_desk, redact_option
+from agent.terminal.columns import Column, fitted
 from agent.terminal.parameters import json_option
 from agent.terminal.terminal import own_output
 from config.settings.quantities import brief_duration

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import click
 
-from agent.requests.columns import Column, fitted
 from agent.schedule.answer import document, when_text
 from agent.schedule.event import Wanted
 from agent.schedule.feeds import BEHIND, FeedState, FeedStates, fail, feed_states, keep, read_now, taken, wanted_of
 from agent.schedule.planner import Planner, planner
 from agent.schedule.store import done_store, of_file
+from agent.terminal.columns import Column, fitted
 from agent.terminal.parameters import config_option, json_option, print_json
 from config.errors import LiputError
 from config.settings.key_tables import feed_address

@@ -8,12 +8,12 @@ from typing import Any
 import click
 import msgspec
 
-from agent.requests.columns import Column, fitted
 from agent.schedule.answer import PlanDocument, document, listed, text_lines, when_text
 from agent.schedule.plan import Mode, Plan, PlanState
 from agent.schedule.planner import PlanAsked, Planner, add, edit, id_argument, planner
 from agent.schedule.runs import runs
 from agent.schedule.store import done_store
+from agent.terminal.columns import Column, fitted
 from agent.terminal.parameters import Command, config_option, json_option, print_json, seconds, with_options
 from agent.terminal.terminal import own_output
 from config.settings.serving import MODES

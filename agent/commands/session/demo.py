@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from agent.sessions.asking import specify
 from agent.sessions.receiver import ThrowAwayReceiver
 from agent.sessions.run_recorder import RecorderRun
+from agent.sessions.steering import specify
 from agent.terminal.parameters import config_option, seconds
 from agent.terminal.reporters import Reporter, reporter
 from config.settings.loading import load_settings

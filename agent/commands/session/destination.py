@@ -10,7 +10,7 @@ import click
 import msgspec
 
 from agent.commands.session.running import json_option, say_line, session_option
-from agent.sessions.asking import absolute
+from agent.sessions.steering import absolute
 from agent.terminal.reporters import destination_text
 from agent.terminal.signals import hearing
 from config.errors import UsageError

@@ -5,12 +5,57 @@ from pathlib import Path
 import click
 import msgspec
 
+from agent.commands.session.running import say, say_line
 from agent.sessions.options import session_options, with_slates
 from agent.sessions.run_recorder import RecorderRun
+from agent.sessions.steering import line_of, until_armed
 from agent.terminal.reporters import reporter
+from recorder.control.spawn import Spawned
+from recorder.control.spec import Spec
+from recorder.running.find import session
 from recorder.session.request import Asked
 
-EXAMPLES = """\b
+ARM_EXAMPLES = """\b
+Examples:
+  liput arm --title "Rapat senat"                 open the devices, keep the last 30 s
+  liput start --pre-roll 15s                      record, from 15 s ago
+  liput mark "Tanya jawab"; liput stop
+  liput arm --title "Sesi 2" --video podium --stream youtube --for 2h
+\b
+Exit status: 0 armed; 1 failed; 2 wrong usage.
+"""
+
+
+@click.command(epilog=ARM_EXAMPLES)
+@session_options
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def arm_command(asked: Asked, config_file: Path | None, *, as_json: bool) -> int:
+    """Open the devices of a session and keep its last seconds, without recording it yet.
+
+    The session goes on in a process of its own: `liput start` records, `liput disarm` lets the devices go.
+    The next session may be armed while the last one is sealed.
+    """
+
+    def begin(spec: Spec) -> int:
+        spawned = Spawned(spec)
+        try:
+            folder = spawned.ready()
+            until_armed(folder)
+        except BaseException:
+            spawned.terminate()
+            raise
+        for note in spawned.notes:
+            say(note, as_json=as_json)
+        found = session(folder.id, ())
+        for trouble in found.status.troubles if found.status else ():
+            say(f"! {trouble}", as_json=as_json)
+        say_line(line_of(found), f"Armed: {found}. liput start records it.", as_json=as_json)
+        return 0
+
+    return with_slates(asked, config_file, begin, arm_only=True)
+
+
+RECORD_EXAMPLES = """\b
 Examples:
   liput record --title "Rapat senat"                     the best camera or capture card, until q or Ctrl-C
   liput record --title "Wisuda" --video 1-2 --stream youtube --for 2h
@@ -24,7 +69,7 @@ Exit status: 0 recorded and complete; 3 recorded, but something was lost on the 
 """
 
 
-@click.command(epilog=EXAMPLES)
+@click.command(epilog=RECORD_EXAMPLES)
 @session_options
 @click.option(
     "--pace",

@@ -10,9 +10,8 @@ import msgspec
 from agent.commands.session.running import json_option, say, session_option
 from agent.daemon.serving import is_serving, successor, with_replaced
 from agent.sessions.steering import line_of
-from agent.terminal.keyboard import watched
 from agent.terminal.reporters import Follower, destination_text, follow, reporter, status_text
-from agent.terminal.signals import hearing
+from agent.terminal.signals import hearing, watched
 from recorder.model.status import AFTER, BEFORE, RECORDS
 from recorder.running import directory
 from recorder.running.client import Lost, ask, how_it_ended

@@ -11,12 +11,12 @@ import msgspec
 from agent.checks.history import before_a_session
 from agent.daemon.serving import FOLLOWS_S
 from agent.requests.lookup import with_request
-from agent.sessions.asking import specify
 from agent.sessions.steering import (
     SessionLine,
     ended_before,
     gone_on_with,
     line_of,
+    specify,
     start,
     until_armed,
     until_it_records,

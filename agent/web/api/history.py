@@ -8,7 +8,7 @@ import msgspec
 from starlette.responses import Response
 
 from agent.health.meant import devices_meant
-from agent.terminal.csv_text import csv_text
+from agent.terminal.new_file import csv_text
 from agent.web.api.archive import moment
 from agent.web.http.answers import NOT_STORED
 from agent.web.http.endpoint import Call, Endpoint

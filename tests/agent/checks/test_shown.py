@@ -1,15 +1,19 @@
 """What has to be read before it happens can be read wherever checks are shown."""
 
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
 from agent.checks.check import Check, Progress
 from agent.checks.history import Checked
-from agent.checks.result import Code, Verdict, found
-from agent.checks.shown import shown
+from agent.checks.result import Code, Measured, Result, Verdict, found
+from agent.checks.shown import fit, shown
 from config.locale.lookup import Words
+from config.settings.schema import Settings
+from recorder.session.request import Asked
 
 CHECK = Check("uplink", Words("Kecepatan internet", "Uplink"), lambda _situation, _tell: [])
 CODES = {
@@ -64,3 +68,83 @@ def test_the_last_line_is_the_answer(capsys: pytest.CaptureFixture[str], codes: 
     with shown("en", as_json=False) as show:
         show.verdict(Checked(at=datetime(2026, 11, 26, tzinfo=UTC), results=results))
     assert capsys.readouterr().out.splitlines()[-1] == words
+
+
+ASKED = Asked(title="Wisuda Ke-40", videos=("podium",), streams=("youtube",), profile="1080p30")
+TOO_SLOW = {"uplink": (Verdict.FAILURE, "720p30")}
+STAYS = "The profile 1080p30 fits; nothing has to change."
+
+
+def fitted(
+    found: Mapping[str, tuple[Verdict, str | None]], plan: Path | None = None, asked: Asked = ASKED
+) -> list[str]:
+    names = {"uplink": "fits", "encoder": "fitting_profile"}
+    results = [_result(name, verdict, {names[name]: fits}) for name, (verdict, fits) in found.items()]
+    results.append(_result("camera: podium", Verdict.FAILURE, {}))
+    return [words.english for words in fit(results, Settings(), asked, plan, streams=bool(asked.streams))]
+
+
+def _result(name: str, verdict: Verdict, measured: Measured) -> Result:
+    return Result(name=name, verdict=verdict, code="x", measured=measured, reason=Words("ya", "yes"))
+
+
+def test_the_command_that_takes_it_can_be_copied() -> None:
+    assert fitted(TOO_SLOW) == [
+        "The profile that fits: 720p30",
+        "The command: liput record --title 'Wisuda Ke-40' --video podium --stream youtube --profile 720p30",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('title = "x"\n\nprofile = "1080p30"\n', 'line 3, write: profile = "720p30"'),
+        ('title = "x"\n', 'add: profile = "720p30"'),
+    ],
+)
+def test_the_line_of_the_plan_is_named_and_the_plan_stays_as_it_is(tmp_path: Path, text: str, said: str) -> None:
+    plan = tmp_path / "wisuda.toml"
+    plan.write_text(text)
+    assert fitted(TOO_SLOW, plan)[-1] == f"In the plan: {plan}, {said}"
+    assert plan.read_text() == text
+
+
+def test_a_profile_that_fits_stays() -> None:
+    assert fitted({"uplink": (Verdict.OK, "1080p60")}) == [STAYS]
+    assert fitted({"uplink": (Verdict.OK, "1080p60")}, asked=Asked(title="")) == [
+        STAYS.replace("1080p30", Settings().video.profile)
+    ]
+
+
+def test_the_smallest_of_what_the_network_and_the_pc_leave_room_for_counts() -> None:
+    found = fitted({"uplink": (Verdict.WARNING, "720p30"), "encoder": (Verdict.FAILURE, "480p15")})
+    assert found[0] == "The profile that fits: 480p15"
+    found = fitted({"uplink": (Verdict.WARNING, "720p30"), "encoder": (Verdict.OK, None)})
+    assert found[0] == "The profile that fits: 720p30"
+
+
+def test_where_nothing_fits_or_nothing_was_measured_that_is_said() -> None:
+    assert fitted({"uplink": (Verdict.FAILURE, None)}) == ["No profile fits."]
+    assert "was not measured" in fitted({})[0]
+
+
+def test_what_this_pc_can_do_says_nothing_of_an_uplink_that_was_not_measured() -> None:
+    only_encoder = {"encoder": (Verdict.OK, None)}
+    assert "was not measured" in fitted(only_encoder)[0]
+    assert fitted(only_encoder, asked=Asked(title="", profile="720p30")) == [STAYS.replace("1080p30", "720p30")]
+
+
+def test_none_is_named_that_is_dearer_than_the_one_asked_for() -> None:
+    assert fitted({"uplink": (Verdict.WARNING, "1080p60")}) == [STAYS], "the link is unsteady, and wide enough"
+
+
+def test_the_command_has_all_that_was_asked() -> None:
+    asked = Asked(
+        title="", layout="pip", isolate=True, conference=True, duration_s=5400.0, archive=Path("/arsip besar"),
+        streams=("youtube",),
+    )  # fmt: skip
+    command = fitted(TOO_SLOW, asked=asked)[1]
+    assert command == (
+        "The command: liput record --title TITLE --stream youtube --layout pip --isolate --conference --for 5400s"
+        " --archive '/arsip besar' --profile 720p30"
+    )

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from agent.requests.columns import Column, fitted
+from agent.terminal.columns import Column, fitted
 
 COLUMNS = (Column("id"), Column("event", least=6), Column("unit", least=4, is_spare=True))
 ROWS = [("3f2a91c0", "Seminar Nasional Teknologi Informasi", "Fakultas Teknik"), ("77b0c2e1", "学术会议", "Biro")]

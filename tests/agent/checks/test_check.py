@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from agent.checks.side_by_side import side_by_side
+from agent.checks.check import side_by_side
 
 
 def test_answers_come_in_the_order_of_the_questions() -> None:

@@ -5,7 +5,7 @@ import io
 
 import pytest
 
-from agent.terminal.csv_text import csv_text
+from agent.terminal.new_file import csv_text
 from devices.health.line import Level
 
 
