@@ -114,7 +114,7 @@ class Deriving:
         return found.find(recording.media)
 
     def _sheet(self, recording: Recording) -> None:
-        from recorder.features.slides.sheet import thumbnails_sheet
+        from recorder.features.slides.frames import thumbnails_sheet
 
         advance = self._advance(recording, CHAPTERS_SHARE, CHAPTERS_SHARE + 0.05)
         sheet = thumbnails_sheet(self._work.path, recording.media, advance)

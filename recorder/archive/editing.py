@@ -17,11 +17,20 @@ from recorder.archive.rebuilding import Draft, rebuilding, size_of
 from recorder.disk.durable import PRIVATE, Disk
 from recorder.disk.place import MARGIN_BYTES
 from recorder.model.names import one_line, slug, storable
-from recorder.package import bag, premis
-from recorder.package.documents import bag_info, dublin_core, readme_files
+from recorder.package import bag
+from recorder.package.documents import (
+    Change,
+    EventType,
+    bag_info,
+    dublin_core,
+    person_agent,
+    premis_event,
+    premis_lines,
+    readme_files,
+    software_agent,
+)
 from recorder.package.fixity import Progress, Tally
 from recorder.package.manifest import Addition, Consent, Recording, RequestFacts
-from recorder.package.premis import Change, EventType
 from recorder.package.work import DUBLIN_CORE_FILE, PREMIS_FILE, RECORDING_FILE
 
 type Raw = dict[str, Any]
@@ -45,12 +54,12 @@ def describe(
         recording = msgspec.convert(raw, Recording)
     except msgspec.ValidationError as error:
         raise ArchiveError(f"This would not be a description any more: {error}") from None
-    happened = premis.event(recording, kind, now, detail, (premis.person(by), premis.program(VERSION)), **more)
+    happened = premis_event(recording, kind, now, detail, (person_agent(by), software_agent(VERSION)), **more)
     draft.write(RECORDING_FILE, json_text(raw))
     draft.write(DUBLIN_CORE_FILE, dublin_core(recording))
     kept = bag.read_info(draft.read(bag.INFO_FILE))
     draft.write(bag.INFO_FILE, bag_info(recording, draft.sizes, kept.get("Bagging-Date", ""), kept))
-    draft.write(PREMIS_FILE, draft.read(PREMIS_FILE) + premis.lines([happened]))
+    draft.write(PREMIS_FILE, draft.read(PREMIS_FILE) + premis_lines([happened]))
     for name, content in readme_files(recording, draft.paths).items():
         draft.write(name, content)
     for name, content in _report(draft).items():

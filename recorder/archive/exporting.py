@@ -28,8 +28,8 @@ from recorder.archive.rebuilding import damaged, refuse_incomplete
 from recorder.disk.durable import PRIVATE, publishing
 from recorder.model import names
 from recorder.model.troubles import kind_and_subject
-from recorder.package import bag, fixity, premis
-from recorder.package.documents import bag_info, dublin_core, readme_files
+from recorder.package import bag, fixity
+from recorder.package.documents import bag_info, dublin_core, premis_event, premis_lines, readme_files, software_agent
 from recorder.package.fixity import CHUNK_BYTES, Progress, Tally
 from recorder.package.manifest import Consent, Recording
 from recorder.package.work import DEVICES_FILE, DUBLIN_CORE_FILE, POSTER_FILE, PREMIS_FILE, RECORDING_FILE
@@ -107,12 +107,12 @@ def excerpt(folder: Path, now: datetime) -> tuple[str, list[Content]]:
     technical = {one.path: _read(one) for one in whole if one.path in TECHNICAL}
     recording = _without_persons(catalog.read_recording(folder), payload)
     detail = f"An excerpt of urn:uuid:{recording.excerpt_of}: letters and personal data are left out"
-    redaction = premis.event(recording, "redaction", now, detail, [premis.program(VERSION)])
+    redaction = premis_event(recording, "redaction", now, detail, [software_agent(VERSION)])
     paths = [*(one.path for one in payload), *technical, RECORDING_FILE, DUBLIN_CORE_FILE, PREMIS_FILE]
     tags = technical | {
         RECORDING_FILE: json_text(recording),
         DUBLIN_CORE_FILE: dublin_core(recording),
-        PREMIS_FILE: premis.lines([redaction]),
+        PREMIS_FILE: premis_lines([redaction]),
         **readme_files(recording, paths),
         bag.INFO_FILE: bag_info(recording, {one.path: one.size for one in payload}, f"{now:%Y-%m-%d}"),
         bag.DECLARATION_FILE: bag.DECLARATION.encode(),

@@ -30,8 +30,8 @@ from recorder.archive.deriving import OVERVIEW_SHARE, Deriving, of_marks, share
 from recorder.disk.durable import ASIDE, PRIVATE, Disk
 from recorder.features.dossier.enclose import enclose
 from recorder.model.names import uuid_of_part
-from recorder.package import bag, fixity, premis
-from recorder.package.documents import bag_info, dublin_core, readme_files
+from recorder.package import bag, fixity
+from recorder.package.documents import bag_info, dublin_core, readme_files, sealing_events
 from recorder.package.fixity import Progress
 from recorder.package.manifest import (
     INTERRUPTED,
@@ -312,7 +312,7 @@ def _write_bag(
     if deriving:
         deriving.report(recording)
     sizes = {path: (work.path / path).stat().st_size for path in payload}
-    disk.write(work.path / PREMIS_FILE, premis.of_sealing(recording, payload, now))
+    disk.write(work.path / PREMIS_FILE, sealing_events(recording, payload, now))
     for name, content in readme_files(recording, fixity.walk(work.path)[0]).items():
         disk.write(work.path / name, content)
     disk.write(work.path / bag.INFO_FILE, bag_info(recording, sizes, f"{now:%Y-%m-%d}"))

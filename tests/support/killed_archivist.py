@@ -13,11 +13,11 @@ from pathlib import Path
 
 from recorder.disk.durable import Disk
 from recorder.features.report import material, page
-from recorder.features.slides import chapters, sheet
+from recorder.features.slides import chapters, frames
 from tests.support import archives, dossiers
 from tests.support.killing import Killer, kill_before_each_step
 
-LOADED = material, chapters, sheet
+LOADED = material, chapters, frames
 """What sealing loads when it is needed: here once, before there are workers."""
 
 

@@ -22,9 +22,7 @@ from config.files import json_lines, read_file
 from config.settings.quantities import clock_text
 from devices.model.device import Device
 from recorder.archive.catalog import is_inside
-from recorder.features.slides.chapters import Advance
-from recorder.features.slides.keyframes import keyframes
-from recorder.features.slides.sights import jpeg, to_image
+from recorder.features.slides.frames import Advance, jpeg, keyframes, to_image
 from recorder.package import bag
 from recorder.package.manifest import MediaFile, Recording, decode_recording
 from recorder.package.media import OPEN_SAFELY

@@ -2,7 +2,7 @@
 
 import time
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,8 @@ from config.files import number
 from config.locale.lookup import text as words_of
 from recorder.disk.durable import Disk
 from recorder.features.slides.changes import Changes, Slide
-from recorder.features.slides.keyframes import keyframes, pictures_at
+from recorder.features.slides.frames import Advance, keyframes, pictures_at, sight, slide_jpeg
 from recorder.features.slides.reading import read_slide
-from recorder.features.slides.sights import sight, slide_jpeg
 from recorder.model.eventlog import Line, runs
 from recorder.model.troubles import AWAY_KINDS
 from recorder.package.manifest import Chapter, MediaFile
@@ -26,9 +25,6 @@ FOUND = 0.7
 """How much is done once all are found; then they are read."""
 MOST = 1000
 """Slides of a session, at most: what changes more often is no talk with slides."""
-
-type Advance = Callable[[float], None]
-"""Called with how much of a piece of work is done, from 0 to 1."""
 
 
 def _spans(wishes: SlideWishes, lines: Iterable[Line]) -> list[tuple[float, SlidesView | None]]:

@@ -20,8 +20,8 @@ from recorder.archive.editing import FIELDS, edit
 from recorder.disk.durable import Disk
 from recorder.disk.locking import locked
 from recorder.package import bag
+from recorder.package.documents import Change
 from recorder.package.manifest import Package, PackageState, RequestFacts
-from recorder.package.premis import Change
 from recorder.package.verification import verify
 from tests.support import archives
 from tests.support.archives import STARTED

@@ -1,0 +1,225 @@
+"""The keyframes of a recording, and nothing else of it: the rest is not read.
+
+A keyframe decodes by itself. The demuxer is told to leave out everything else, so of a file of 10 GB some 5 % are read.
+"""
+
+import io
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import av
+import av.error
+import numpy as np
+from av.container import InputContainer
+from av.stream import Discard
+from av.video.reformatter import ColorRange, Interpolation
+from av.video.stream import VideoStream
+from PIL import Image, ImageDraw, ImageFont
+
+from capture.media.convert import matrix_of
+from config.settings.quantities import clock_text
+from recorder.features.slides.changes import ACROSS, DOWN, HEIGHT, WIDTH, Blocks, Luma, Place, Sight, content
+from recorder.package.manifest import MediaFile
+from recorder.package.media import OPEN_SAFELY
+from recorder.package.wishes import Area, SlidesView
+from recorder.package.work import program_files
+
+_HALF_A_TICK_S = 0.0005
+"""Times of files are rounded down when they are looked for."""
+
+type Keyframe = tuple[float, av.VideoFrame]
+"""The media time of a picture in its file, in seconds, and the picture."""
+
+
+def keyframes(
+    path: Path, step_s: float, start_s: float = 0.0, end_s: float | None = None, *, rough: bool = False
+) -> Iterator[Keyframe]:
+    """Give the keyframe at or before each `step_s` seconds of the file's first track of pictures, each once.
+
+    One that does not decode is left out; a file that cannot be opened gives none. Pictures that are `rough` lack the
+    last filter of H.264, which saves a tenth of the work: good enough to compare them, not to look at.
+    """
+    try:
+        with _opened(path, rough=rough) as (container, stream):
+            end_s = (container.duration or 0) / av.time_base if end_s is None else end_s
+            last_s, wanted_s = -1.0, start_s
+            while wanted_s < end_s:
+                found = _at(container, stream, wanted_s)
+                if found is not None and found[0] > last_s:
+                    last_s = found[0]
+                    yield found
+                wanted_s += step_s
+    except (av.error.FFmpegError, ValueError):
+        return
+
+
+def pictures_at(path: Path, times: Iterable[float]) -> Iterator[av.VideoFrame | None]:
+    """Give the picture of the keyframe at, or just before, each of `times`; None where it does not decode.
+
+    Opens the file once: the index of hours takes 0.1 s to read. One that cannot be opened gives none.
+    """
+    try:
+        with _opened(path) as (container, stream):
+            for at_s in times:
+                found = _at(container, stream, at_s + _HALF_A_TICK_S)
+                yield found[1] if found else None
+    except (av.error.FFmpegError, ValueError):
+        return
+
+
+@contextmanager
+def _opened(path: Path, *, rough: bool = False) -> Iterator[tuple[InputContainer, VideoStream]]:
+    """Give the first track of pictures of a file; raises FFmpegError, or ValueError where there is none."""
+    with av.open(path, options=OPEN_SAFELY) as container:
+        if not container.streams.video:
+            raise ValueError(f"{path} holds no pictures")
+        stream = container.streams.video[0]
+        for other in container.streams:
+            other.discard = Discard.nonkey if other is stream else Discard.all
+        if rough:
+            stream.codec_context.options = {"skip_loop_filter": "all"}
+        stream.codec_context.thread_count = 1  # for single pictures more only cost
+        yield container, stream
+
+
+def _at(container: InputContainer, stream: VideoStream, at_s: float) -> Keyframe | None:
+    """Return the keyframe at or before `at_s`; None where there is none that decodes."""
+    base, codec, first = stream.time_base, stream.codec_context, stream.start_time or 0
+    try:
+        container.seek(first + int(at_s / base), stream=stream)
+        for packet in container.demux(stream):
+            if packet.size and packet.is_keyframe:
+                # The end is told at once: the decoder would wait for pictures that may have to be shown before it.
+                pictures = [*packet.decode(), *codec.decode(None)]
+                codec.flush_buffers()
+                if not pictures or pictures[0].pts is None:
+                    return None
+                return float((pictures[0].pts - first) * base), pictures[0]
+            if packet.dts is None:
+                return None
+    except av.error.FFmpegError:
+        codec.flush_buffers()
+    return None
+
+
+WIDEST = 1280
+"""Pixels of a slide's picture: enough to read what a hall can read."""
+_QUALITY = 80
+_LUMA_FIRST = frozenset({"yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "gray", "nv12"})
+
+
+def sight(keyframe: Keyframe, file: Path, offset_s: float, view: SlidesView) -> Sight | None:
+    """Return what is seen of slides in a keyframe of `file`, which begins at `offset_s` of media time.
+
+    None where nothing stands: a black or plain picture is no slide.
+    """
+    at_s, picture = keyframe
+    luma = _small(picture, view.area)
+    counts = _uncovered(view)
+    if not (content(luma) & counts).any():
+        return None
+    return Sight(offset_s + at_s, luma, counts, Place(file, at_s, view.area))
+
+
+def slide_jpeg(picture: av.VideoFrame, area: Area) -> bytes:
+    """Return the slide that is in `area` of a picture as a JPEG, at most WIDEST pixels wide."""
+    image = to_image(picture).crop(_pixels(picture, area))
+    image.thumbnail((WIDEST, WIDEST))
+    return jpeg(image, _QUALITY)
+
+
+def to_image(picture: av.VideoFrame) -> Image.Image:
+    """Return a decoded picture for Pillow, as RGB."""
+    is_full = picture.format.name.startswith("yuvj") or picture.color_range == ColorRange.JPEG
+    rgb = picture.reformat(
+        format="rgb24",
+        src_colorspace=None if picture.format.is_rgb else matrix_of(picture.colorspace, picture.height),
+        src_color_range=ColorRange.JPEG if is_full or picture.format.is_rgb else ColorRange.MPEG,
+        dst_color_range=ColorRange.JPEG,
+    )
+    return Image.fromarray(rgb.to_ndarray())
+
+
+def jpeg(image: Image.Image, quality: int) -> bytes:
+    """Return an image as a JPEG."""
+    content = io.BytesIO()
+    image.save(content, "JPEG", quality=quality, optimize=True)
+    return content.getvalue()
+
+
+def _small(picture: av.VideoFrame, area: Area) -> Luma:
+    """Return a copy of the luma of `area`, HEIGHT x WIDTH, in which each pixel is a mean."""
+    if picture.format.name not in _LUMA_FIRST:
+        picture = picture.reformat(format="yuv420p")
+    plane = picture.planes[0]
+    whole = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: picture.height, : picture.width]
+    left, top, right, bottom = _pixels(picture, area)
+    part = av.VideoFrame.from_ndarray(np.ascontiguousarray(whole[top:bottom, left:right]), format="gray")
+    small = part.reformat(WIDTH, HEIGHT, interpolation=Interpolation.AREA)
+    return small.to_ndarray().astype(np.uint8, copy=False)
+
+
+def _pixels(picture: av.VideoFrame, area: Area) -> tuple[int, int, int, int]:
+    """Return left, top, right and bottom of an area; at least 16 pixels each way, whatever it says."""
+    left = min(max(0, round(area.x * picture.width)), picture.width - 16)
+    top = min(max(0, round(area.y * picture.height)), picture.height - 16)
+    right = max(left + 16, min(picture.width, round((area.x + area.width) * picture.width)))
+    bottom = max(top + 16, min(picture.height, round((area.y + area.height) * picture.height)))
+    return left, top, right, bottom
+
+
+def _uncovered(view: SlidesView) -> Blocks:
+    """Return the blocks of the slides that nothing lies over."""
+    free = np.ones((DOWN, ACROSS), np.bool_)
+    for cover in view.covered:
+        left = (cover.x - view.area.x) / view.area.width * ACROSS
+        top = (cover.y - view.area.y) / view.area.height * DOWN
+        right = left + cover.width / view.area.width * ACROSS
+        bottom = top + cover.height / view.area.height * DOWN
+        free[max(0, int(top)) : max(0, int(np.ceil(bottom))), max(0, int(left)) : max(0, int(np.ceil(right)))] = False
+    return free
+
+
+type Advance = Callable[[float], None]
+"""Called with how much of a piece of work is done, from 0 to 1."""
+
+COLUMNS, ROWS = 5, 6
+MOST_THUMBNAILS = COLUMNS * ROWS
+CELL = 320, 180
+_GAP = 8
+_LINE = 24
+_LEAST_STEP_S = 1.0
+_SHEET_QUALITY = 82
+
+
+def thumbnails_sheet(root: Path, media: Sequence[MediaFile], advance: Advance) -> bytes | None:
+    """Return a JPEG of at most MOST_THUMBNAILS frames, spread evenly over the program; None if no frame decodes."""
+    found = list(_thumbnails(root, media, advance))
+    if not found:
+        return None
+    rows = -(-len(found) // COLUMNS)
+    across, down = CELL[0] + _GAP, CELL[1] + _LINE + _GAP
+    sheet = Image.new("RGB", (min(len(found), COLUMNS) * across + _GAP, rows * down + _GAP), "white")
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(16)
+    for number, (at_s, image) in enumerate(found):
+        x, y = _GAP + number % COLUMNS * across, _GAP + number // COLUMNS * down
+        sheet.paste("black", (x, y, x + CELL[0], y + CELL[1]))
+        sheet.paste(image, (x + (CELL[0] - image.width) // 2, y + (CELL[1] - image.height) // 2))
+        draw.text((x, y + CELL[1] + 3), clock_text(at_s), fill="black", font=font)
+    return jpeg(sheet, _SHEET_QUALITY)
+
+
+def _thumbnails(root: Path, media: Sequence[MediaFile], advance: Advance) -> list[tuple[float, Image.Image]]:
+    files = program_files(media) or list(media[:1])
+    step_s = max(_LEAST_STEP_S, sum(file.duration_s for file in files) / MOST_THUMBNAILS)
+    found: list[tuple[float, Image.Image]] = []
+    for file in files:
+        for at_s, picture in keyframes(root / file.file, step_s, end_s=file.duration_s):
+            if len(found) == MOST_THUMBNAILS:
+                break
+            image = to_image(picture)
+            image.thumbnail(CELL)
+            found.append((file.offset_s + at_s, image))
+            advance(len(found) / MOST_THUMBNAILS)
+    return found
