@@ -7,9 +7,7 @@ import click
 
 from agent.terminal.parameters import config_option
 from config.settings.loading import load_settings
-from recorder.live_encode.figures import measure
-from recorder.live_encode.headroom import SPARE
-from recorder.live_encode.measure import Question
+from recorder.live_encode.headroom import SPARE, Question, measure
 
 EXAMPLES = """\b
 Examples:

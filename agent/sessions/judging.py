@@ -13,8 +13,7 @@ from config.settings.quantities import brief_rate, brief_size
 from config.settings.schema import Profile
 from devices.health.faults import Fault
 from devices.model.device import DeviceKind
-from recorder.features.rehearsal.film import Film
-from recorder.features.rehearsal.run import Rehearsed
+from recorder.features.rehearsal.run import Film, Rehearsed
 from recorder.model.status import DestinationLine
 from recorder.model.troubles import HARMLESS, RECOVERED, TOLD_BY_TRACKS, ends
 

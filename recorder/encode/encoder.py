@@ -24,7 +24,7 @@ from recorder.model.packet import EncodedPacket, Track, TrackId, sound_track
 from recorder.model.titles import set_title
 
 if TYPE_CHECKING:
-    from recorder.encode.hardware_pictures import HardwarePictures
+    from recorder.encode.hardware_process import HardwarePictures
 
 AUDIO_TIME_BASE = Fraction(1, SAMPLE_RATE)
 AAC_FRAME = 1024

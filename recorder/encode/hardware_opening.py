@@ -5,25 +5,74 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from config.errors import StateError
 from config.events import Emit
+from config.state import Store, state_folder
+from config.version import VERSION
 from devices.host import threads
-from devices.host.clock import Clock
+from devices.host.clock import Clock, boot_id
 from recorder.encode.encoder import AudioSettings, Encoder, EncodesPictures, OpenX264
-from recorder.encode.hardware_kinds import HARDWARE, MODELS, WORKER, HardwareFailed, Kind, Verdict, told
+from recorder.encode.hardware_kinds import HARDWARE, MODELS, WORKER, HardwareFailed, Kind, Reason, Verdict, told
 from recorder.encode.picture_stream import PictureStream
 from recorder.encode.x264 import VideoSettings
 from recorder.model.status import EncoderLine
 
+type Verdicts = dict[str, Verdict]
+
+PASSING = frozenset({Reason.NOT_IN_BUILD, Reason.NO_DEVICE, Reason.NO_DRIVER, Reason.CANNOT_OPEN})
+"""What may be otherwise by the next session, and takes little time to find: a module that is loaded late, another
+program that has all encoders at the moment."""
+
+
+def verdicts() -> Store[Verdicts]:
+    """Return what was found, by what was asked and when."""
+    return Store(state_folder() / "encoders.json", Verdicts.__value__, {})
+
+
+def remembered(kind: Kind, settings: VideoSettings) -> Verdict | None:
+    """Return what is known of an encoder since this PC was started; None where that is nothing."""
+    try:
+        return verdicts().read().get(_place(kind, settings))
+    except StateError:
+        return None
+
+
+def remember(verdict: Verdict, settings: VideoSettings) -> None:
+    """Keep it, and forget what is from before this PC was started; where it cannot be kept, it is found again."""
+    now = _now()
+    with suppress(StateError):
+        verdicts().change(
+            lambda before: {
+                **{place: each for place, each in before.items() if place.endswith(now)},
+                _place(verdict.kind, settings): verdict,
+            }
+        )
+
+
+def verdict_of(kind: Kind, settings: VideoSettings) -> Verdict:
+    """Return what is known of an encoder; where that is nothing that lasts, it is tried, which takes some seconds."""
+    known = remembered(kind, settings)
+    if known is None or known.reason in PASSING:
+        # Only now: what draws and compares pictures is of no use to a session that knows.
+        from recorder.encode.hardware_probe import probe
+
+        known = probe(kind, settings)
+        remember(known, settings)
+    return known
+
+
+def _place(kind: Kind, settings: VideoSettings) -> str:
+    asked = f"{settings.width}x{settings.height} {settings.rate}/s {settings.bit_rate}-{settings.max_rate} bit/s"
+    return f"{kind.value} {asked}; {_now()}"
+
+
+def _now() -> str:
+    return f"liput {VERSION}, boot {boot_id()}"
+
+
 AUTO = "auto"
 
 type Judge = Callable[[Kind, VideoSettings], Verdict]
-
-
-def known(kind: Kind, settings: VideoSettings) -> Verdict:
-    """Return what is known of an encoder, or is found now where that is nothing (recorder.encode.hardware_memory)."""
-    from recorder.encode.hardware_memory import verdict_of  # most sessions are x264's, and ask about none
-
-    return verdict_of(kind, settings)
 
 
 type Why = Literal["set", "tried", "refused", "failed"]
@@ -35,7 +84,7 @@ class EncoderPlan:
     """What is wished for: `[video] encoder`; who says what can be used, and the command that encodes in hardware."""
 
     wish: str = Kind.X264.value
-    judge: Judge = known
+    judge: Judge = verdict_of
     command: Sequence[str] = field(default=WORKER)
 
 
@@ -97,8 +146,7 @@ class PictureEncoder:
         if self._choice.kind is Kind.X264:
             return Encoder(video, audio, own_sounds)
         # Only now: most sessions are x264's.
-        from recorder.encode.hardware_pictures import HardwarePictures
-        from recorder.encode.hardware_process import EncoderProcess
+        from recorder.encode.hardware_process import EncoderProcess, HardwarePictures
 
         try:
             process = EncoderProcess(self._choice.kind, video, command=self._plan.command, clock=self._clock)
@@ -120,9 +168,6 @@ class PictureEncoder:
             raise
 
     def _fail(self, error: HardwareFailed, settings: VideoSettings, count: int) -> None:
-        # Only now, as above.
-        from recorder.encode.hardware_memory import remember
-
         choice = self._choice
         assert choice is not None  # noqa: S101 - it was opened
         title = MODELS[choice.kind].title

@@ -1,8 +1,40 @@
-"""How much of this PC a session takes with one encode and with two (measured by recorder/live_encode/measuring.py)."""
+"""The headroom of this PC as it was measured: remembered from session to session, measured beside an armed one."""
 
 import os
+import signal
+import threading
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal, Self
 
 import msgspec
+
+from config.errors import LiputError, StateError
+from config.settings.schema import Profile
+from config.state import Store, state_folder
+from config.version import VERSION
+from devices.host import threads
+from devices.host.child import ChildProcess, python_module
+
+
+class Question(msgspec.Struct, frozen=True):
+    """A session's encodes: by `profile`, with at most `most` bits a second for its live side.
+
+    `videos` are the words for its sources, () for the best that is plugged in, None for a synthetic camera. The file
+    `settings` has the controls of cameras.
+    """
+
+    profile: Profile
+    most: int
+    videos: tuple[str, ...] | None = None
+    settings: str | None = None
+
+
+def encode_question(asked: Question) -> bytes:
+    """Return `asked` as JSON."""
+    return msgspec.json.encode(asked, enc_hook=str)  # of the rate, a fraction
+
 
 SPARE = 0.3
 """Of all cores: what must be left over with two encodes, for whatever else a PC does."""
@@ -35,3 +67,149 @@ class Headroom(msgspec.Struct, frozen=True, kw_only=True):
 def cores() -> int:
     """Return how many cores this process may use."""
     return len(os.sched_getaffinity(0))
+
+
+LONGEST_S = 300.0
+"""On a PC that has nothing to spare it takes as long as it takes; after that it has nothing to spare."""
+
+NOTHING_TO_SPARE = Headroom(one_encode=cores(), two_encodes=2 * cores(), cores=cores())
+"""What is remembered of a PC that is not done in time: else each session that is armed would try again."""
+
+type Figures = dict[str, Headroom]
+
+
+def figures() -> Store[Figures]:
+    """Return what was measured, by what was asked and where."""
+    return Store(state_folder() / "headroom.json", Figures.__value__, {})
+
+
+def remembered(asked: Question) -> Headroom | None:
+    """Return the figure for `asked` on this PC with this program; None where there is none that can be read."""
+    try:
+        return figures().read().get(_place(asked))
+    except StateError:
+        return None
+
+
+def remember(asked: Question, found: Headroom) -> None:
+    """Keep a figure. Raises StateError."""
+    figures().change(lambda before: {**before, _place(asked): found})
+
+
+def measure(asked: Question) -> Headroom:
+    """Measure and remember it; raises LiputError."""
+    found = Measurement().run(asked)
+    remember(asked, found)
+    return found
+
+
+class Measurement:
+    """One run of recorder.live_encode.measure; `stop` ends it from another thread."""
+
+    def __init__(self) -> None:
+        self.found: Headroom | None = None
+        """The figure that was looked up, once it is known."""
+        self._lock = threading.Lock()
+        self._is_stopped = False
+        self._thread: threading.Thread | None = None
+        self.child: ChildProcess | None = None
+
+    def run(self, asked: Question) -> Headroom:
+        """Return what was found; raises LiputError where nothing was."""
+        try:
+            child = self._begun()
+            try:
+                child.give(encode_question(asked))
+                child.close_input()
+                answer = child.read_all(LONGEST_S)
+                child.wait()
+            finally:
+                child.end()
+            if child.status == -signal.SIGXCPU:
+                return NOTHING_TO_SPARE
+            return msgspec.json.decode(answer, type=Headroom)
+        except TimeoutError:
+            return NOTHING_TO_SPARE
+        except (OSError, ValueError):
+            raise LiputError(
+                "the headroom of this PC could not be measured", hint="see whether memory is left"
+            ) from None
+
+    def _begun(self) -> ChildProcess:
+        with self._lock:
+            if self._is_stopped:
+                raise LiputError("the measurement was ended")
+            self.child = ChildProcess(python_module("recorder.live_encode.measure"))
+            return self.child
+
+    def stop(self) -> None:
+        """End it; returns at once."""
+        with self._lock:
+            self._is_stopped = True
+            if self.child is not None:
+                self.child.send(signal.SIGKILL)
+
+    def look_up(self, asked: Question, *, measures: bool) -> Self:
+        """Begin to look a figure up on a thread, or with `measures` to measure it; that never raises."""
+        with suppress(RuntimeError):  # there are too many threads
+            self._thread = threads.start(self._find, asked, measures, name="headroom")
+        return self
+
+    def _find(self, asked: Question, measures: bool) -> None:  # noqa: FBT001 - given to a thread
+        with suppress(Exception):
+            self.found = remembered(asked)
+            if self.found is None and measures:
+                self.found = self.run(asked)
+                remember(asked, self.found)
+
+    def join(self, timeout_s: float) -> None:
+        """Wait for the end of looking up."""
+        if self._thread is not None:
+            self._thread.join(timeout_s)
+
+
+def _place(asked: Question) -> str:
+    """Return what the figure depends on; the bit rates hardly matter."""
+    profile = asked.profile
+    what = f"{profile.width}x{profile.height} {profile.fps}/s {profile.preset}"
+    return f"{what}; {_cpu()}; {cores()} cores; liput {VERSION}"
+
+
+def _cpu() -> str:
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            name, _, value = line.partition(":")
+            if name.strip().lower() in {"model name", "hardware", "cpu model"}:
+                return value.strip()
+    return "unknown processor"
+
+
+AUTO: Final = "auto"
+SHARED: Final = "shared"
+SEPARATE: Final = "separate"
+
+
+@dataclass(frozen=True, slots=True)
+class StreamPlan:
+    """The live side as asked for: bits a second of picture and sound, and the `question` to ask of this PC."""
+
+    encode: str
+    least: int
+    most: int
+    sound: int = 0
+    question: Question | None = None
+
+
+type Encode = Literal["shared", "separate"]
+"""Whose packets live destinations get."""
+type Why = Literal["set", "headroom", "no-headroom", "not-measured", "failed"]
+"""Why it is so; part of the command line's contract, so never renamed."""
+
+
+def choose(wish: str, headroom: Headroom | None) -> tuple[Encode, Why]:
+    """Return the encode of a session that begins now, and why; `wish` is `[video] stream_encode`."""
+    if wish != AUTO:
+        return SEPARATE if wish == SEPARATE else SHARED, "set"
+    if headroom is None:
+        return SHARED, "not-measured"
+    return (SEPARATE, "headroom") if headroom.affords_two else (SHARED, "no-headroom")

@@ -12,35 +12,16 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from config.errors import LiputError
-from config.settings.schema import Profile
 from devices.host.child import end_with_parent
 from devices.host.priority import NICEST, be_at_least
+from recorder.live_encode.headroom import Headroom, Question
 
 if TYPE_CHECKING:
     import av
 
     from capture.source import VideoFormat
-    from recorder.live_encode.headroom import Headroom
 
 MOST_CPU_S = 120
-
-
-class Question(msgspec.Struct, frozen=True):
-    """A session's encodes: by `profile`, with at most `most` bits a second for its live side.
-
-    `videos` are the words for its sources, () for the best that is plugged in, None for a synthetic camera. The file
-    `settings` has the controls of cameras.
-    """
-
-    profile: Profile
-    most: int
-    videos: tuple[str, ...] | None = None
-    settings: str | None = None
-
-
-def encode_question(asked: Question) -> bytes:
-    """Return `asked` as JSON."""
-    return msgspec.json.encode(asked, enc_hook=str)  # of the rate, a fraction
 
 
 def main() -> None:
@@ -56,7 +37,7 @@ def main() -> None:
     sys.stdout.buffer.write(msgspec.json.encode(_answer(asked)))
 
 
-def _answer(asked: Question) -> "Headroom":
+def _answer(asked: Question) -> Headroom:
     # Only now: what loads the media libraries is to be as modest as what uses them.
     from capture.sources.kind import SourceRequirements
     from config.settings.loading import load_settings
@@ -77,7 +58,7 @@ def _measured(
     form: "VideoFormat | None" = None,
     count: int = 0,
     pictures: "Iterator[av.VideoFrame] | None" = None,
-) -> "Headroom":
+) -> Headroom:
     """Measure with the pictures of `count` sources; those of a single one, of this `form`, are a session's own."""
     from capture.source import Matrix, VideoFormat
     from recorder.encode.encoder import AudioSettings

@@ -22,9 +22,7 @@ from recorder.encode.encoder import AAC_FRAME, Encoder
 from recorder.model.eventlog import LossReporter
 from recorder.model.packet import EncodedPacket, Track, TrackId
 from recorder.model.status import Loudness, SoundLine
-from recorder.program.limiter import Limiter, rounded
-from recorder.program.meters import LoudnessMeter, PeakMeter
-from recorder.program.mixer import Heard, SoundInput, total_of
+from recorder.program.mixer import Heard, Limiter, LoudnessMeter, PeakMeter, SoundInput, rounded, total_of
 from recorder.program.mixer_input import Lane
 from recorder.program.resampler import Floats
 from recorder.program.timeline import RunContext

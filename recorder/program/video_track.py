@@ -17,8 +17,7 @@ from recorder.encode.x264 import STILL_RATE, VIDEO_TIME_BASE
 from recorder.features.load_shedding.relief import Relief
 from recorder.model.packet import EncodedPacket, Track
 from recorder.program.scene import Scene
-from recorder.program.standstill import StallDetector
-from recorder.program.timeline import RunContext
+from recorder.program.timeline import RunContext, StallDetector
 from recorder.program.video_input import Thinning, VideoInput
 
 PATIENCE_S = 0.3

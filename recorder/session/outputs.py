@@ -1,12 +1,28 @@
 """Where a session's packets go: the recording first, then every live destination; each on threads of its own."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 
+import av
+
+from config.errors import LiputError
+from config.events import Emit
+from config.settings.quantities import format_rate
+from devices.host import threads
+from devices.host.clock import NANOSECONDS, Clock
+from recorder.encode.x264 import VideoSettings
+from recorder.live.destination import LiveDestination
 from recorder.live.destinations import Destinations
+from recorder.live.kind import Sent
+from recorder.live_encode.encode import OPEN_S, SUBJECT, StreamEncode, stream_settings
+from recorder.live_encode.headroom import AUTO, SEPARATE, SHARED, Encode, Measurement, StreamPlan, Why, choose
+from recorder.live_encode.rate import RateControl, Sample
 from recorder.model.marks import Mark
 from recorder.model.packet import PROGRAM, EncodedPacket, Track, TrackId
+from recorder.model.status import StreamLine
+from recorder.program.timeline import StallDetector
 from recorder.recording.failover import Failover
 from recorder.recording.opening import StreamFormat, Templates, TemplatesOf
 
@@ -73,3 +89,220 @@ class Outputs:
             stack.callback(self._recording.close, marks, title)
             self._live.stop()
         self._program = {}  # with them, the encoder would be kept
+
+
+LATE_S = 0.25
+"""A child tells of its link eight times a second; one that is later than this is held up giving what it has away."""
+STALE_S = 0.8
+"""One that is held up for so long is delivered nothing."""
+TOLD = 0.15
+"""By which part the rate must have changed since it was told last to be told again."""
+UP_EVERY_S, DOWN_EVERY_S = 10.0, 2.0
+FREE_S = 0.5
+"""How long the end of a session waits for a picture that is encoded; then its encoder is left as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    """What is known of a destination: its child's last report and when that came; a sample and when it was taken."""
+
+    report: Sent | None
+    reported_ns: int
+    sampled_ns: int
+    sample: Sample
+
+
+class LiveSide:
+    """Between the pictures of a session and its destinations. `offer` from the picture's thread, the rest from one."""
+
+    def __init__(self, plan: StreamPlan, destinations: Destinations, *, clock: Clock, emit: Emit) -> None:
+        """Look for what is known of this PC, beside the devices' opening: who makes it waits for nothing."""
+        self._plan = plan
+        self._destinations = destinations
+        self._clock = clock
+        self._emit = emit
+        # Which encode the destinations get, or would get, and why; None before the recording begins.
+        self._choice: tuple[Encode, Why] | None = None
+        self._recorded_rate = 0
+        self._question = plan.question if plan.encode == AUTO else None
+        self._finding = Measurement().look_up(self._question, measures=False) if self._question else None
+        self._opener: threading.Thread | None = None
+        self._encode: StreamEncode | None = None
+        self._opened: StreamEncode | None = None
+        self._simplified = ("", 1)
+        self._rate = RateControl(least=plan.least, most=plan.most, beside=plan.sound)
+        self._put: Callable[[EncodedPacket], None] | None = None
+        self._share: Callable[[], None] = lambda: None
+        self._heard: dict[str, _Heard] = {}
+        self._standstill = StallDetector()
+        self._told = plan.most
+        self._told_ns = -UP_EVERY_S * NANOSECONDS
+
+    def arm(self) -> None:
+        """Use the time until the start to measure what this PC can do, where nobody knows yet."""
+        if self._question and self._finding and self._finding.found is None and self._destinations.names:
+            self._finding = Measurement().look_up(self._question, measures=True)
+
+    def open(self, outputs: Outputs, recorded: VideoSettings) -> None:
+        """Choose, and have `outputs` connect the destinations; `recorded` is the settings of the recording's encoder.
+
+        Returns at once and never raises. An encode of their own is opened beside, and stays open until `free`.
+        """
+        self._recorded_rate = recorded.bit_rate
+        self._share = outputs.share
+        if self._finding:
+            self._finding.stop()  # the recording is to have all of the PC
+        self._choice = choose(self._plan.encode, self._finding.found if self._finding else None)
+        if self._choice[0] == SHARED:
+            outputs.connect()
+            return
+        try:
+            self._opener = threads.start(self._open, outputs, recorded, name="stream-open")
+        except RuntimeError as error:  # there are too many threads
+            self._do_without(error)
+            outputs.connect()
+
+    def _open(self, outputs: Outputs, recorded: VideoSettings) -> None:
+        try:
+            encode = self._opened = StreamEncode(
+                stream_settings(recorded, self._plan.most),
+                put=self._hand_on,
+                clock=self._clock,
+                emit=self._emit,
+                on_turn=self._look,
+                on_failure=self._fall_back,
+            )
+            encode.start()
+        except Exception as error:  # of whatever kind: a live picture is worth no recording
+            self._do_without(error)
+            outputs.connect()
+        else:
+            self._encode = encode
+            encode.simplify(*self._simplified)
+            outputs.connect(encode.templates)
+
+    def _do_without(self, error: Exception) -> None:
+        self._choice = SHARED, "failed"
+        known = isinstance(error, LiputError)
+        reason = error if known else f"the live picture's encoder could not be opened: {error!r}"
+        self._emit("stream-encode-failed", SUBJECT, f"{reason}; what is recorded is streamed", goes_on="shared")
+
+    def begin(self, outputs: Outputs, in_media_time: Callable[[EncodedPacket], EncodedPacket]) -> None:
+        """Encode from the next picture on, while there is any destination; packets go to `outputs` in media time."""
+        self._put = lambda packet: outputs.put_live(in_media_time(packet))
+
+    def offer(self, picture: av.VideoFrame, pts: int) -> bool:
+        """Take a picture of the program, and return whether it is wanted; never waits, and never raises."""
+        if self._put is None or self._encode is None or not self._destinations.streaming:
+            return False
+        self._encode.offer(picture, pts)
+        return True
+
+    def simplify(self, more_params: str, spacing: int) -> None:
+        """Have an encode of its own look for less, as the recording's does; see StreamEncode. Returns at once."""
+        self._simplified = (more_params, spacing)
+        if self._encode is not None:  # else it begins with that
+            self._encode.simplify(more_params, spacing)
+
+    def end(self) -> None:
+        """Take no more pictures; returns at once."""
+        if self._encode is not None:
+            self._encode.close(0.0)
+
+    def free(self) -> None:
+        """Free what was opened, once nobody uses it any more."""
+        if self._finding:
+            self._finding.stop()
+        if self._opener is not None and self._opener.is_alive():
+            self._opener.join(OPEN_S)
+        if self._opened is not None:  # also one that was not open in time, and is not used
+            self._opened.close(FREE_S)
+            self._opened.free()
+
+    def facts(self) -> dict[str, object]:
+        """Return what the event log should say of it: whose encode is streamed, and why."""
+        choice = self._choice
+        return {"stream_encode": choice[0], "stream_why": choice[1]} if choice else {}
+
+    def line(self) -> StreamLine | None:
+        """Return how it is, once it has begun and while there is somebody to stream to."""
+        if self._choice is None or not self._destinations.names:
+            return None
+        encode, why = self._choice
+        is_separate = encode == SEPARATE
+        return StreamLine(
+            encode=encode,
+            why=why,
+            bitrate=self._rate.bit_rate if is_separate else self._recorded_rate,
+            least=self._plan.least if is_separate else None,
+            most=self._plan.most if is_separate else None,
+            late=self._encode.late if self._encode else 0,
+        )
+
+    # From the thread that encodes
+
+    def _hand_on(self, packet: EncodedPacket) -> None:
+        if self._put is not None:
+            self._put(packet)
+
+    def _look(self) -> None:
+        if self._encode is None:
+            return
+        now_ns = self._clock.now_ns()
+        self._standstill.look(now_ns, came=True)
+        streaming = self._destinations.streaming
+        before, self._heard = self._heard, {one.name: self._hear(one, now_ns) for one in streaming}
+        if self._heard != before:
+            slowest = self._rate.update({name: heard.sample for name, heard in self._heard.items()})
+            self._encode.bit_rate = self._rate.bit_rate
+            self._tell(self._rate.bit_rate, slowest, now_ns)
+
+    def _hear(self, destination: LiveDestination, now_ns: int) -> "_Heard":
+        """Return the newest of a destination: a sample as its child has reported, or when the report is late."""
+        link, before = destination.link, self._heard.get(destination.name)
+        tells_nothing = link is not None and link.rtt_ms is None and link.delivered_bps is None
+        if before is not None and tells_nothing and self._standstill.is_excused:
+            return before  # else the time in which this PC stood still would be the folder's
+        if before is None or link is not before.report:
+            return _Heard(link, now_ns, now_ns, _sample(destination, link, now_ns))
+        if now_ns - before.sampled_ns < LATE_S * NANOSECONDS:
+            return before
+        is_stale = now_ns - before.reported_ns > STALE_S * NANOSECONDS
+        return _Heard(link, before.reported_ns, now_ns, _sample(destination, link, now_ns, is_stale=is_stale))
+
+    def _tell(self, rate: int, slowest: str, now_ns: int) -> None:
+        every_s = UP_EVERY_S if rate > self._told else DOWN_EVERY_S
+        is_far = abs(rate - self._told) > TOLD * self._told or (rate != self._told and rate == self._plan.most)
+        if not is_far or now_ns - self._told_ns < every_s * NANOSECONDS:
+            return
+        before, self._told, self._told_ns = self._told, rate, now_ns
+        why = "less" if rate < before else "more"
+        whose = f"the link to {slowest} carries {why}" if slowest else f"the links carry {why}"
+        self._emit(
+            "stream-rate-changed",
+            SUBJECT,
+            f"the live picture has {format_rate(rate)} now: {whose}",
+            before=before,
+            bitrate=rate,
+            slowest=slowest or None,
+        )
+
+    def _fall_back(self) -> None:
+        self._choice = SHARED, "failed"
+        self._share()
+
+
+def _sample(destination: LiveDestination, link: Sent | None, now_ns: int, *, is_stale: bool = False) -> Sample:
+    """Return how a destination is now; what was delivered is known no more where its child's report `is_stale`."""
+    status = destination.status()
+    delivered_bps = link.delivered_bps if link else None
+    return Sample(
+        at_s=now_ns / NANOSECONDS,
+        is_live=status.state == "live",
+        backlog_s=status.backlog_s,
+        delivered_bps=0.0 if is_stale and delivered_bps is not None else delivered_bps,
+        rtt_ms=link.rtt_ms if link and not is_stale else None,
+        unsent_bytes=link.unsent_bytes if link else 0,
+        in_flight=link.in_flight if link and not is_stale else None,
+        dropped=status.dropped,
+    )

@@ -22,7 +22,7 @@ from recorder.archive.archive import Archive
 from recorder.encode.encoder import AudioSettings
 from recorder.encode.hardware_opening import EncoderPlan
 from recorder.encode.x264 import STILL_RATE, VideoSettings, video_settings
-from recorder.live_encode.choice import StreamPlan
+from recorder.live_encode.headroom import StreamPlan
 from recorder.model.packet import Track
 from recorder.package.manifest import SessionContext
 from recorder.program.mixer import SoundInput

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from capture.compose.layout import Layout, Rect, letterboxed
 from capture.detectors.watcher import Watcher
 from capture.pacing import FastPace, Pace, RealPace
 from capture.sources.choice import NONE, SourceSelector
@@ -17,6 +18,7 @@ from capture.sources.kind import Chosen, SourceContext, SourceRequirements
 from capture.sources.worker import Supervision
 from capture.timing import Timing, untimed
 from config.errors import LiputError, UsageError
+from config.settings.layouts import LayoutSettings
 from config.settings.schema import Profile, Settings
 from config.settings.secrets import StreamTarget, stream_name, stream_target
 from devices.health.line import Record, nowhere
@@ -26,17 +28,17 @@ from recorder.encode.hardware_kinds import Kind
 from recorder.encode.hardware_opening import EncoderPlan
 from recorder.encode.x264 import STILL_RATE
 from recorder.live.url import parse_live_url
-from recorder.live_encode.choice import SEPARATE, SHARED, StreamPlan
-from recorder.live_encode.measure import Question
+from recorder.live_encode.headroom import SEPARATE, SHARED, Question, StreamPlan
 from recorder.model.names import storable
 from recorder.model.packet import Track
 from recorder.package.manifest import Records, SessionContext
+from recorder.package.wishes import Area, ReportWishes, SlidesView, SlideWishes, Wishes
 from recorder.program.mixer import SoundInput
 from recorder.program.scene import check_layout
+from recorder.recording.iso import file_names
 from recorder.recording.opening import check_places
 from recorder.session.plan import SessionPlan
 from recorder.session.request import Asked
-from recorder.session.wishing import wishes_of
 
 if TYPE_CHECKING:
     from capture.sources.locator import Listing
@@ -323,3 +325,60 @@ def _ends(chosen: Chosen) -> frozenset[Track]:
         Track.AUDIO: bool(chosen.sounds) and all(sound.ends for sound in chosen.sounds),
     }
     return frozenset(track for track, does in ends.items() if does)
+
+
+_ACROSS, _DOWN = 1920, 1080
+"""A picture in which places are worked out; slides are taken to be of its shape."""
+
+
+def wishes_of(settings: Settings, pictures: Sequence[str], layout: str, *, isolate: bool) -> Wishes | None:
+    """Return what the settings want made of a session with these inputs of pictures, which begins with `layout`."""
+    slides = _slides(settings, pictures, layout, isolate=isolate)
+    report = report_wishes(settings)
+    return Wishes(language=settings.general.language, slides=slides, report=report) if slides or report else None
+
+
+def report_wishes(settings: Settings) -> ReportWishes | None:
+    """Return how a report is to look; None where none is wanted."""
+    report = settings.report
+    if not report.made:
+        return None
+    return ReportWishes(pdf=report.pdf, address=report.address, logo=str(report.logo or ""), signers=report.signers[:3])
+
+
+def _slides(settings: Settings, pictures: Sequence[str], layout: str, *, isolate: bool) -> SlideWishes | None:
+    wanted = settings.slides
+    names = {name.lower() for name in wanted.inputs}
+    inputs = [name for name in pictures if name.lower() in names]
+    if not wanted.chapters or not inputs:
+        return None
+    files = file_names(pictures) if isolate else {}
+    return SlideWishes(
+        inputs=tuple(inputs),
+        isolated=tuple(files[name] for name in inputs if name in files),
+        layout=layout,
+        views=_views(settings.layouts, pictures, inputs[0]),
+        least_s=wanted.least_s,
+        languages=wanted.languages if wanted.text else (),
+        text_s=wanted.text_s,
+    )
+
+
+def _views(layouts: Mapping[str, LayoutSettings], pictures: Sequence[str], slides: str) -> dict[str, SlidesView]:
+    found = {}
+    for name, settings in layouts.items():
+        try:
+            places = Layout(name, settings).places(_ACROSS, _DOWN, pictures)
+        except UsageError:  # names inputs that this session does not have
+            continue
+        if slides not in places:
+            continue
+        rects = list(places.values())
+        shown = letterboxed(_ACROSS, _DOWN, places[slides])
+        above = (rect.common(shown) for rect in rects[list(places).index(slides) + 1 :])
+        found[name] = SlidesView(area=_area(shown), covered=tuple(_area(rect) for rect in above if rect))
+    return found
+
+
+def _area(rect: Rect) -> Area:
+    return Area(x=rect.x / _ACROSS, y=rect.y / _DOWN, width=rect.width / _ACROSS, height=rect.height / _DOWN)

@@ -40,15 +40,13 @@ from recorder.package.fixity import Progress
 from recorder.package.manifest import RecordingFacts, length_s
 from recorder.program.preroll import PreRoll
 from recorder.program.scene import Offer
-from recorder.program.standstill import SleepWatch
-from recorder.program.timeline import RunContext, Timeline
+from recorder.program.timeline import RunContext, SleepWatch, Timeline
 from recorder.program.video_track import PictureCounts
 from recorder.recording.failover import Failover
 from recorder.recording.file import OnDisk
 from recorder.recording.opening import StorageTask, StreamFormat, check_places
 from recorder.session.inputs import SessionInputs
-from recorder.session.live_side import LiveSide
-from recorder.session.outputs import Outputs
+from recorder.session.outputs import LiveSide, Outputs
 from recorder.session.plan import SessionPlan, encoder_settings, live_facts, storage_task
 from recorder.session.program import Program
 

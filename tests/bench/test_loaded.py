@@ -24,9 +24,9 @@ NOT_IN_RECORDER = (
     "agent", "capture.sources.device_choice", "capture.sound.source",
     "capture.sources.kinds", "capture.synthetic", "capture.sources.v4l2", "devices.service",
     "devices.monitor.holders", "devices.roles", "devices.monitor.snapshot", "devices.kernel.udev", "devices.usb",
-    "numpy.random", "recorder.features.conference", "recorder.features.copies", "recorder.encode.hardware_memory",
-    "recorder.encode.hardware_process", "recorder.features.report", "recorder.features.slides",
-    "recorder.features.profiler.profile", "recorder.live_encode.measuring",
+    "numpy.random", "recorder.features.conference", "recorder.features.copies",
+    "recorder.encode.hardware_process", "recorder.encode.hardware_worker", "recorder.features.report",
+    "recorder.features.slides", "recorder.features.profiler.profile", "recorder.live_encode.measuring",
 )  # fmt: skip
 NOT_IN_COMMAND = (
     "PIL", "av", "capture", "xml", "cv2", "numpy", "recorder.features.dossier.store", "recorder.session.planning",

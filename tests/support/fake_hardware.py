@@ -15,8 +15,7 @@ import msgspec
 from av.error import ExternalError
 
 from recorder.encode.hardware_kinds import HardwareFailed, Kind, Reason
-from recorder.encode.hardware_messages import Coded
-from recorder.encode.hardware_worker import LibavCodec, run
+from recorder.encode.hardware_worker import Coded, LibavCodec, run
 from recorder.encode.x264 import VideoSettings
 
 WELL = "well"

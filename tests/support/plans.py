@@ -7,7 +7,7 @@ from config.settings.schema import Settings
 from config.settings.secrets import StreamTarget
 from devices.health.tracker import HealthBoard
 from recorder.encode.hardware_opening import EncoderPlan
-from recorder.live_encode.choice import SHARED, StreamPlan
+from recorder.live_encode.headroom import SHARED, StreamPlan
 from recorder.package.manifest import SessionContext
 from recorder.session.plan import SessionPlan
 

@@ -13,7 +13,7 @@ from config.settings.secrets import Secret, StreamTarget
 from devices.host.clock import SystemClock
 from recorder.archive.archive import Archive
 from recorder.features.conference.plan import ConferencePlan
-from recorder.live_encode.choice import StreamPlan
+from recorder.live_encode.headroom import StreamPlan
 from recorder.model.status import SessionResult
 from recorder.program.mixer import SoundInput
 from recorder.session.session import Session

@@ -17,10 +17,7 @@ from config.locale.lookup import words
 from config.settings.schema import PRESETS, Profile
 from devices.host.clock import NANOSECONDS
 from devices.host.deadline import DeadlineTask
-from recorder.live_encode.choice import SEPARATE, choose
-from recorder.live_encode.figures import Measurement, remember, remembered
-from recorder.live_encode.headroom import SPARE, Headroom
-from recorder.live_encode.measure import Question
+from recorder.live_encode.headroom import SEPARATE, SPARE, Headroom, Measurement, Question, choose, remember, remembered
 
 WORDS = words("check-encoder")
 

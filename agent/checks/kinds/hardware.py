@@ -10,8 +10,7 @@ from capture.source import Matrix, VideoFormat
 from config.locale.lookup import Words, words
 from recorder.encode.hardware_kinds import MODELS, SENTENCES, Kind, Reason
 from recorder.encode.hardware_kinds import Verdict as Tried
-from recorder.encode.hardware_memory import remember, remembered
-from recorder.encode.hardware_opening import AUTO, Choice, candidates, choose
+from recorder.encode.hardware_opening import AUTO, Choice, candidates, choose, remember, remembered
 from recorder.encode.hardware_probe import probe
 from recorder.encode.x264 import VideoSettings, video_settings
 

@@ -14,7 +14,7 @@ from recorder.archive.catalog import refuse_elsewhere
 from recorder.disk.durable import PRIVATE, publishing
 from recorder.package.manifest import PackageState
 from recorder.package.wishes import ReportWishes
-from recorder.session.wishing import report_wishes
+from recorder.session.planning import report_wishes
 
 file_path = click.Path(path_type=Path, dir_okay=False)
 

@@ -23,8 +23,7 @@ from devices.host.framing import ReceiveBuffer
 from recorder.encode.encoder import AAC_FRAME
 from recorder.features.conference.half import ConferenceError, Half
 from recorder.model.status import ConferenceOutput
-from recorder.program.limiter import PIECE, Limiter, rounded
-from recorder.program.mixer import Heard, total_of
+from recorder.program.mixer import PIECE, Heard, Limiter, rounded, total_of
 from recorder.program.resampler import Floats, Resampler
 from recorder.program.timeline import RunContext
 

@@ -10,9 +10,8 @@ from agent.commands.headroom import headroom_command
 from config.errors import LiputError, UsageError
 from config.settings import loading as settings_module
 from config.settings.schema import BUILT_IN_PROFILES
-from recorder.live_encode import figures
-from recorder.live_encode.headroom import Headroom
-from recorder.live_encode.measure import Question
+from recorder.live_encode import headroom
+from recorder.live_encode.headroom import Headroom, Question
 
 ASKED = Question(BUILT_IN_PROFILES["240p15"], 300_000)
 
@@ -33,7 +32,7 @@ def test_it_is_measured_and_remembered() -> None:
 
     assert result.exit_code == 0, result.output
     said = json.loads(result.stdout)
-    known = figures.remembered(ASKED)
+    known = headroom.remembered(ASKED)
     assert known
     assert (said["one_encode"], said["two_encodes"], said["cores"]) == (
         known.one_encode,
@@ -67,8 +66,8 @@ def test_an_unknown_profile_is_refused() -> None:
 
 
 def test_what_cannot_be_measured_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(figures.Measurement, "run", lambda *_: (_ for _ in ()).throw(LiputError("no memory")))
+    monkeypatch.setattr(headroom.Measurement, "run", lambda *_: (_ for _ in ()).throw(LiputError("no memory")))
     result = CliRunner().invoke(headroom_command, ["--profile", "240p15"])
 
     assert isinstance(result.exception, LiputError)
-    assert figures.remembered(ASKED) is None
+    assert headroom.remembered(ASKED) is None

@@ -14,8 +14,7 @@ from capture.detectors.lipsync import Sync
 from config.errors import DeviceError, LiputError, MediaError
 from config.events import Event
 from config.settings.schema import BUILT_IN_PROFILES
-from recorder.features.rehearsal.film import Film
-from recorder.features.rehearsal.run import Rehearsed
+from recorder.features.rehearsal.run import Film, Rehearsed
 from recorder.model.status import DestinationLine, SessionResult, SessionState, SessionStatus
 
 PROFILE = BUILT_IN_PROFILES["720p30"]

@@ -8,7 +8,7 @@ import pytest
 from agent.terminal.reporters import NOT_MEASURED, Follower, PlainReporter, status_text
 from config.events import Event
 from devices.model.device import Health, HealthState
-from recorder.live_encode.choice import Why
+from recorder.live_encode.headroom import Why
 from recorder.model.status import (
     ConferenceLine,
     ConferenceOutput,

@@ -14,8 +14,15 @@ import pytest
 from devices.host.clock import SystemClock
 from recorder.encode.encoder import AudioSettings, Encoder
 from recorder.encode.hardware_kinds import HARDWARE, Kind, Reason, Verdict
-from recorder.encode.hardware_memory import remember, remembered, verdict_of, verdicts
-from recorder.encode.hardware_opening import EncoderPlan, PictureEncoder, choose
+from recorder.encode.hardware_opening import (
+    EncoderPlan,
+    PictureEncoder,
+    choose,
+    remember,
+    remembered,
+    verdict_of,
+    verdicts,
+)
 from recorder.encode.hardware_process import EncoderProcess
 from recorder.encode.x264 import VideoSettings
 from recorder.features.load_shedding.relief import CHEAP
@@ -247,7 +254,7 @@ def test_what_was_found_is_remembered_until_the_pc_is_started_anew(monkeypatch: 
     remember(Verdict(kind=Kind.QSV, reason=Reason.CANNOT_OPEN, detail="out of memory (10)"), SETTINGS)
     assert verdict_of(Kind.QSV, SETTINGS).is_good, "by now another program may have let go of it"
     assert tries == [Kind.QSV] * 2
-    monkeypatch.setattr("recorder.encode.hardware_memory.boot_id", lambda: "another")
+    monkeypatch.setattr("recorder.encode.hardware_opening.boot_id", lambda: "another")
     assert remembered(Kind.QSV, SETTINGS) is None
     remember(Verdict(kind=Kind.QSV), SETTINGS)
     assert len(verdicts().read()) == 1

@@ -23,10 +23,9 @@ from config.settings.secrets import Secret, StreamTarget
 from devices.host.clock import SystemClock
 from recorder.archive.archive import Archive
 from recorder.encode.hardware_kinds import Kind, Reason, Verdict
-from recorder.encode.hardware_memory import remembered
-from recorder.encode.hardware_opening import EncoderPlan
+from recorder.encode.hardware_opening import EncoderPlan, remembered
 from recorder.encode.x264 import VideoSettings
-from recorder.live_encode.choice import StreamPlan
+from recorder.live_encode.headroom import StreamPlan
 from recorder.model.status import SessionResult, SessionState
 from recorder.package.work import WorkFolder
 from recorder.program.mixer import SoundInput

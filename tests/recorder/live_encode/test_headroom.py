@@ -14,10 +14,8 @@ from config.settings.schema import BUILT_IN_PROFILES
 from config.state import state_folder
 from recorder.encode.encoder import AudioSettings
 from recorder.encode.x264 import VideoSettings
-from recorder.live_encode import figures
-from recorder.live_encode.choice import Encode, Why, choose
-from recorder.live_encode.headroom import SPARE, Headroom, cores
-from recorder.live_encode.measure import Question
+from recorder.live_encode import headroom
+from recorder.live_encode.headroom import SPARE, Encode, Headroom, Question, Why, choose, cores
 from recorder.live_encode.measuring import camera_pictures, measure_headroom
 from tests.support.moving import Moving
 from tests.support.waiting import wait_for
@@ -105,66 +103,66 @@ def test_the_choice(wish: str, known: Headroom | None, expected: tuple[Encode, W
 
 
 def test_what_was_measured_is_remembered_for_its_profile_only() -> None:
-    assert figures.remembered(ASKED) is None
-    found = figures.measure(ASKED)
+    assert headroom.remembered(ASKED) is None
+    found = headroom.measure(ASKED)
 
     assert 0 < found.one_encode < found.two_encodes
-    assert figures.remembered(ASKED) == found
-    assert figures.remembered(with_preset("medium")) is None
-    assert figures.remembered(msgspec.structs.replace(ASKED, most=123_456)) == found, "bit rates hardly matter"
+    assert headroom.remembered(ASKED) == found
+    assert headroom.remembered(with_preset("medium")) is None
+    assert headroom.remembered(msgspec.structs.replace(ASKED, most=123_456)) == found, "bit rates hardly matter"
 
 
 def test_a_figure_of_another_processor_is_none_of_this_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    figures.remember(ASKED, PLENTY)
-    assert figures.remembered(ASKED) == PLENTY
-    monkeypatch.setattr(figures, "_cpu", lambda: "a faster one")
-    assert figures.remembered(ASKED) is None
+    headroom.remember(ASKED, PLENTY)
+    assert headroom.remembered(ASKED) == PLENTY
+    monkeypatch.setattr(headroom, "_cpu", lambda: "a faster one")
+    assert headroom.remembered(ASKED) is None
 
 
 def test_a_figure_of_another_program_is_none_of_this_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    figures.remember(ASKED, PLENTY)
-    monkeypatch.setattr(figures, "VERSION", "9.9")
-    assert figures.remembered(ASKED) is None
+    headroom.remember(ASKED, PLENTY)
+    monkeypatch.setattr(headroom, "VERSION", "9.9")
+    assert headroom.remembered(ASKED) is None
 
 
 def test_a_file_that_cannot_be_read_is_no_figure(state: Path) -> None:
-    figures.remember(ASKED, PLENTY)
+    headroom.remember(ASKED, PLENTY)
     (state_folder() / "headroom.json").write_text("{")
 
-    assert figures.remembered(ASKED) is None
+    assert headroom.remembered(ASKED) is None
 
 
 def test_beside_a_session_it_is_measured_and_remembered() -> None:
-    measuring = figures.Measurement().look_up(ASKED, measures=True)
+    measuring = headroom.Measurement().look_up(ASKED, measures=True)
     measuring.join(120)
 
-    assert figures.remembered(ASKED) is not None
+    assert headroom.remembered(ASKED) is not None
 
 
 def test_a_pc_that_is_not_done_in_time_has_nothing_to_spare_and_is_not_asked_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(figures, "LONGEST_S", 0.01)
-    found = figures.measure(ASKED)
+    monkeypatch.setattr(headroom, "LONGEST_S", 0.01)
+    found = headroom.measure(ASKED)
 
     assert not found.affords_two
-    assert figures.remembered(ASKED) == found
+    assert headroom.remembered(ASKED) == found
 
 
 def test_a_start_ends_it_at_once_and_nothing_is_remembered() -> None:
     slow = Question(BUILT_IN_PROFILES["1080p60"], 7_000_000)
-    measuring = figures.Measurement().look_up(slow, measures=True)
+    measuring = headroom.Measurement().look_up(slow, measures=True)
     wait_for(lambda: measuring.child)
     measuring.stop()
     measuring.join(60)
 
     assert measuring.child
     assert measuring.child.status is not None
-    assert figures.remembered(slow) is None
+    assert headroom.remembered(slow) is None
 
 
 def test_one_that_was_ended_before_it_began_starts_nothing() -> None:
-    measurement = figures.Measurement()
+    measurement = headroom.Measurement()
     measurement.stop()
 
     with pytest.raises(LiputError, match="ended"):
@@ -174,4 +172,4 @@ def test_one_that_was_ended_before_it_began_starts_nothing() -> None:
 
 def test_what_cannot_be_measured_says_so() -> None:
     with pytest.raises(LiputError, match="could not be measured"):
-        figures.measure(with_preset("no such preset"))
+        headroom.measure(with_preset("no such preset"))

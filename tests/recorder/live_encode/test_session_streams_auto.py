@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from config.settings.schema import BUILT_IN_PROFILES
-from recorder.live_encode import figures
-from recorder.live_encode.measure import Question
+from recorder.live_encode import headroom
+from recorder.live_encode.headroom import Question
 from tests.support.nginx_rtmp import NginxRtmp
 from tests.support.streaming import PROFILE, SEPARATE, Streamed
 from tests.support.waiting import wait_for
@@ -31,7 +31,7 @@ def test_auto_measures_while_it_is_armed_and_uses_what_was_found(tmp_path: Path,
     streamed = Streamed(tmp_path, server, AUTO)
     streamed.start(at_once=False)
     streamed.until("session-armed")
-    found = wait_for(lambda: figures.remembered(asked), 120.0, "the figure")
+    found = wait_for(lambda: headroom.remembered(asked), 120.0, "the figure")
     streamed.session.start()
     begun = streamed.until("session-live")
     streamed.until_frames(15)
@@ -53,7 +53,7 @@ def test_auto_measures_nothing_at_a_start_at_once(tmp_path: Path, server: NginxR
     streamed.end()
 
     assert (begun.detail["stream_encode"], begun.detail["stream_why"]) == ("shared", "not-measured")
-    assert figures.remembered(AUTO.question) is None
+    assert headroom.remembered(AUTO.question) is None
 
 
 @pytest.mark.usefixtures("state")
@@ -71,7 +71,7 @@ def test_a_start_does_not_wait_for_the_figure(tmp_path: Path, server: NginxRtmp)
     streamed.end()
 
     assert (begun.detail["stream_encode"], begun.detail["stream_why"]) == ("shared", "not-measured")
-    assert figures.remembered(slow.question) is None
+    assert headroom.remembered(slow.question) is None
 
 
 @pytest.mark.usefixtures("state")
@@ -79,7 +79,7 @@ def test_a_folder_that_hangs_delays_neither_arming_nor_a_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: NginxRtmp
 ) -> None:
     answers = threading.Event()
-    monkeypatch.setattr(figures, "remembered", lambda _: answers.wait(120) and None)
+    monkeypatch.setattr(headroom, "remembered", lambda _: answers.wait(120) and None)
     streamed = Streamed(tmp_path, server, AUTO)
     streamed.start(at_once=False)
     streamed.until("session-armed")

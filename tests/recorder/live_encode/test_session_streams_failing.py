@@ -20,7 +20,7 @@ from recorder.features.conference.plan import ConferencePlan
 from recorder.live_encode import encode
 from recorder.live_encode.encode import StreamEncode
 from recorder.model.packet import EncodedPacket
-from recorder.session import live_side
+from recorder.session import outputs
 from tests.recorder.features.conference.test_bus import NotingSpeaker
 from tests.recorder.features.conference.test_camera import INFO, Node
 from tests.support import media
@@ -56,7 +56,7 @@ class Unaffordable(StreamEncode):
 
 
 def with_encoder(monkeypatch: pytest.MonkeyPatch, make: Callable[..., Encoder]) -> None:
-    monkeypatch.setattr(live_side, "StreamEncode", partial(StreamEncode, encoder=make))
+    monkeypatch.setattr(outputs, "StreamEncode", partial(StreamEncode, encoder=make))
 
 
 def test_an_encode_that_fails_costs_neither_the_recording_nor_the_viewers(
@@ -90,7 +90,7 @@ def test_an_encode_that_fails_costs_neither_the_recording_nor_the_viewers(
 def test_an_encode_that_cannot_be_opened_is_shared(
     tmp_path: Path, server: NginxRtmp, monkeypatch: pytest.MonkeyPatch, make: Callable[..., StreamEncode]
 ) -> None:
-    monkeypatch.setattr(live_side, "StreamEncode", make)
+    monkeypatch.setattr(outputs, "StreamEncode", make)
     streamed = Streamed(tmp_path, server)
     streamed.start()
     failed = streamed.until("stream-encode-failed")

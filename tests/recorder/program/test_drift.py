@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from capture.source import SAMPLE_RATE
-from recorder.program.drift import DriftMeter
+from recorder.program.mixer_input import DriftMeter
 
 BLOCK = 960
 SEED = 20261125

@@ -10,7 +10,7 @@ import pytest
 from capture.source import SAMPLE_RATE, Samples
 from recorder.encode.encoder import AAC_FRAME
 from recorder.model.status import Loudness
-from recorder.program.meters import LoudnessMeter
+from recorder.program.mixer import LoudnessMeter
 from tests.support.speech import speech_loop
 
 

@@ -1,10 +1,12 @@
-"""The mix: gains and mutes that do not click, sums that are exact."""
+"""The mix: gains and mutes do not click, sums are exact, and the limiter keeps the ceiling."""
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from capture.source import SAMPLE_RATE, Samples
-from recorder.program.mixer import RAMP, Ramp, linear, total_of
+from recorder.program.mixer import CEILING, HELD, RAMP, Limiter, Ramp, linear, total_of
+from recorder.program.resampler import Floats
 
 COUNT = 1024
 
@@ -54,3 +56,75 @@ def test_no_mute_clicks() -> None:
     assert (heard[COUNT + RAMP : 2 * COUNT] <= 20.1).all()
     assert (heard[2 * COUNT + RAMP :] == 20_000).all()
     assert RAMP == SAMPLE_RATE // 100
+
+
+SEED = 20261125
+
+
+def limited(samples: Samples | Floats, rest: int = 0) -> Samples:
+    """Return what comes out, of whole frames and of `rest` samples behind them."""
+    limiter = Limiter(samples.shape[1])
+    frames = [samples[at : at + COUNT] for at in range(0, len(samples) - rest, COUNT)]
+    pieces = [limiter.process(frame) for frame in frames]
+    assert len(pieces[0]) == COUNT - HELD
+    heard = np.concatenate([*pieces, limiter.process(samples[len(samples) - rest :], is_last=True)])
+    assert heard.dtype == np.int16
+    assert len(heard) == len(samples)
+    return heard
+
+
+def tone(levels: NDArray[np.float64], hertz: float = 997) -> Floats:
+    angle = 2 * np.pi * hertz * np.arange(len(levels)) / SAMPLE_RATE
+    wave = levels * 32_768 * np.sin(angle)
+    return np.stack([wave, wave * 0.5], axis=1).astype(np.float32)
+
+
+def test_what_stays_below_the_ceiling_is_the_same_bit_by_bit() -> None:
+    samples = np.random.default_rng(SEED).integers(-29_204, 29_205, (20 * COUNT + 77, 2), np.int16)
+    assert (limited(samples, rest=77) == samples).all()
+
+
+@pytest.mark.parametrize("rest", [0, 1, 63, 64, 500, 1023])
+def test_nothing_is_above_the_ceiling(rest: int) -> None:
+    random = np.random.default_rng(SEED + rest)
+    samples = random.normal(0, 30_000, (20 * COUNT + rest, 2)).astype(np.float32)
+    samples *= np.repeat(random.uniform(0, 2, 20 * COUNT + rest)[:, None] > 1.9, 2, axis=1) + np.float32(0.3)
+    heard = limited(samples, rest)
+    assert np.abs(heard.astype(np.int32)).max() <= CEILING
+    assert np.abs(heard.astype(np.int32)).max() > 0.9 * CEILING
+
+
+def test_two_channels_are_turned_down_together() -> None:
+    samples = tone(np.full(20 * COUNT, 1.5))
+    heard = limited(samples).astype(np.float64)
+    assert heard[:, 1] == pytest.approx(heard[:, 0] / 2, abs=1)
+
+
+def test_it_is_turned_down_before_and_back_after_slowly() -> None:
+    levels = np.full(60 * COUNT, 0.5)
+    levels[10 * COUNT : 11 * COUNT] = 2.0
+    samples = tone(levels)
+    heard = limited(samples).astype(np.float64)[:, 0]
+    loud = np.abs(samples[:, 0]) > 3000
+    gains = (heard[loud] / samples[loud, 0])[:: SAMPLE_RATE // 2000]
+    # From one quarter of a millisecond to the next, the gain goes down by a twentieth of what 5 ms allow, up by less.
+    assert np.diff(gains).min() > -0.1
+    assert np.diff(gains).max() < 0.02
+    assert (heard[: 10 * COUNT - 320] == np.rint(samples[: 10 * COUNT - 320, 0])).all()
+
+
+def test_after_a_peak_it_is_out_of_the_way_again() -> None:
+    samples = np.full((200 * COUNT, 1), 1000, np.int16)
+    samples[5 * COUNT] = 32_767
+    heard = limited(samples)
+    assert heard[5 * COUNT, 0] <= CEILING
+    assert heard[5 * COUNT + 100, 0] < 1000
+    assert (heard[5 * COUNT + 2 * SAMPLE_RATE :] == 1000).all()
+
+
+def test_a_loud_sine_stays_a_sine() -> None:
+    heard = limited(tone(np.full(60 * COUNT, 1.4), 1000)).astype(np.float64)[20 * COUNT : -COUNT, 0]
+    angle = 2 * np.pi * 1000 * np.arange(len(heard)) / SAMPLE_RATE
+    basis = np.stack([np.sin(angle), np.cos(angle)], axis=1)
+    fit, *_ = np.linalg.lstsq(basis, heard, rcond=None)
+    assert np.std(heard - basis @ fit) < 0.01 * np.std(heard)

@@ -11,7 +11,7 @@ from devices.host.clock import NANOSECONDS
 from recorder.encode.encoder import AAC_FRAME
 from recorder.model.packet import Track
 from recorder.model.status import Loudness
-from recorder.program.meters import FLOOR_DBFS, LoudnessMeter
+from recorder.program.mixer import FLOOR_DBFS, LoudnessMeter
 from recorder.program.mixer_input import Lane
 from tests.support.tracks import Rig, in_time
 

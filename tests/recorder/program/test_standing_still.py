@@ -13,8 +13,7 @@ from devices.host.clock import NANOSECONDS, SystemClock
 from recorder.encode.encoder import AAC_FRAME
 from recorder.model.packet import Track
 from recorder.program.mixer_input import PATIENCE_NS, Lane
-from recorder.program.standstill import MOST_EXCUSED_NS
-from recorder.program.timeline import RunContext, Timeline
+from recorder.program.timeline import MOST_EXCUSED_NS, RunContext, Timeline
 from tests.support.simulated import EventList
 from tests.support.tracks import Rig, in_time, microphone
 

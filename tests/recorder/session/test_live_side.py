@@ -14,11 +14,10 @@ from devices.host.clock import NANOSECONDS
 from recorder.encode.x264 import VideoSettings
 from recorder.live.destinations import Destinations
 from recorder.live.kind import Sent
-from recorder.live_encode.choice import StreamPlan
+from recorder.live_encode.headroom import StreamPlan
 from recorder.model.packet import TrackId
 from recorder.model.status import DestinationLine
-from recorder.session.live_side import LiveSide
-from recorder.session.outputs import Outputs
+from recorder.session.outputs import LiveSide, Outputs
 from tests.recorder.session.test_outputs import Kept
 from tests.support.live import Events
 from tests.support.simulated import BEGINNING, EventList, SimulatedClock
@@ -75,7 +74,7 @@ def encodes(monkeypatch: pytest.MonkeyPatch) -> list[Encode]:
         made.append(Encode(settings, **how))
         return made[-1]
 
-    monkeypatch.setattr("recorder.session.live_side.StreamEncode", make)
+    monkeypatch.setattr("recorder.session.outputs.StreamEncode", make)
     monkeypatch.setattr(Destinations, "begin", lambda *_: connected.extend(made))
     return connected
 

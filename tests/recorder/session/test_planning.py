@@ -11,9 +11,8 @@ from config.settings.schema import General, Recording, ReportSettings, Settings,
 from config.settings.secrets import StreamTarget, secret_url
 from devices.host.clock import SystemClock
 from recorder.package.wishes import Area, ReportWishes, SlidesView
-from recorder.session.planning import plan_session
+from recorder.session.planning import plan_session, wishes_of
 from recorder.session.request import Asked
-from recorder.session.wishing import wishes_of
 from tests.support import archives, leftovers
 from tests.support.errors import because
 

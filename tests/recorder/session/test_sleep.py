@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from devices.host.clock import NANOSECONDS, slept_ns
-from recorder.program.standstill import SleepWatch
+from recorder.program.timeline import SleepWatch
 from recorder.session import session
 from tests.support.sessions import Room
 from tests.support.simulated import SimulatedClock

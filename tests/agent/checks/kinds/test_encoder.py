@@ -9,9 +9,7 @@ from agent.checks.check import Progress, Situation
 from agent.checks.kinds import encoder
 from agent.checks.result import Verdict
 from config.settings.schema import BUILT_IN_PROFILES, Settings, Video
-from recorder.live_encode.figures import remember, remembered
-from recorder.live_encode.headroom import Headroom
-from recorder.live_encode.measure import Question
+from recorder.live_encode.headroom import Headroom, Question, remember, remembered
 from recorder.model.status import SessionState, SessionStatus
 from recorder.session.request import Asked
 from tests.support.children import children

@@ -10,7 +10,7 @@ from agent.checks.result import Verdict
 from config.settings.schema import Settings, Video
 from recorder.encode.hardware_kinds import HARDWARE, Kind, Reason
 from recorder.encode.hardware_kinds import Verdict as Tried
-from recorder.encode.hardware_memory import remember, remembered
+from recorder.encode.hardware_opening import remember, remembered
 from recorder.encode.x264 import VideoSettings
 from recorder.model.status import SessionState
 from recorder.session.request import Asked

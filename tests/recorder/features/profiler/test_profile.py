@@ -12,8 +12,7 @@ import msgspec
 import pytest
 
 from capture.timing import CpuStage
-from recorder.features.profiler.accounts import of_process, of_thread
-from recorder.features.profiler.profile import StageProfile
+from recorder.features.profiler.profile import StageProfile, of_process, of_thread
 from recorder.model.status import StageFigures
 from tests.recorder.features.profiler.test_timers import burn
 from tests.support.waiting import wait_for

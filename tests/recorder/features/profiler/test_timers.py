@@ -4,7 +4,7 @@ import threading
 import time
 
 from capture.timing import CpuStage, untimed
-from recorder.features.profiler.timers import StageTimers
+from recorder.features.profiler.profile import StageTimers
 
 MUCH_NS = 30_000_000
 
