@@ -15,7 +15,7 @@ from capture.source import Matrix
 from devices.uplink.connecting import trusted_authorities
 from recorder.encode.encoder import AudioSettings, Encoder
 from recorder.encode.x264 import VideoSettings
-from recorder.live import feed
+from recorder.live import flv
 from recorder.live.flv import add_streams
 from recorder.live.kind import Outcome, Report, Request, Sent
 from recorder.live.kinds.publish import Journal, TcpLink, _failure, _tune_socket, tcp_sockets
@@ -135,7 +135,7 @@ def test_what_a_server_is_told_before_the_stream_begins_is_true_of_it(tmp_path: 
     video = VideoSettings(640, 360, Fraction(30_000, 1001), Matrix.BT709, bit_rate=500_000, max_rate=500_000)
     encoder = Encoder(video, AudioSettings(channels=2, bit_rate=128_000))
     with av.open(str(tmp_path / "out.flv"), "w", format="flv") as sink:
-        add_streams(sink, feed.request(encoder.templates))
+        add_streams(sink, flv.request(encoder.templates))
         sink.start_encoding()
         assert [stream.type for stream in sink.streams] == ["video", "audio"]
     encoder.close()
