@@ -1,4 +1,4 @@
-"""The PC itself: how busy, how full, how hot it is, whether it waits for a restart; a sample a minute for the log."""
+"""The PC itself: load, memory, disks, temperature, pending restarts. A sample a minute goes into the health log."""
 
 import os
 import platform
@@ -21,32 +21,32 @@ from devices.model.device import HealthState
 SYS, RUN, MODULES = Path("/sys"), Path("/run"), Path("/lib/modules")
 EVERY_S = 60.0
 LOW_MEMORY, ENOUGH_MEMORY = 0.10, 0.15
-"""Of all memory: what is too little, and what is enough again."""
+"""Parts of all memory: a warning begins below the first and ends at the second."""
 BUSY_CPU, IDLE_CPU = 95.0, 85.0
-"""Per cent of all cores over a minute: what is too much, and what is well again."""
+"""Per cent of all cores over a minute: a warning begins above the first and ends below the second."""
 DISK_HYSTERESIS = 1.1
 _DISK_ANSWERS_S = 2.0
 _HOTTEST_BELIEVED = 150.0
 
 
 type Reserves = Mapping[Path, int]
-"""How many bytes should stay free on the disk of each folder, 0 for any; the folder need not exist yet."""
+"""Bytes that should stay free on each folder's disk, 0 for any. The folder need not exist yet."""
 
 
 class ComputerSample(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """How the PC is at one moment; what it does not tell is None. Sizes in bytes, temperatures in degrees Celsius."""
+    """The PC at one moment; unknown values are None. Sizes in bytes, temperatures in degrees Celsius."""
 
     cpu_percent: float | None = None
     """Mean of all cores since the sample before."""
     busiest_core_percent: float | None = None
     load: float | None = None
-    """Processes that run or wait to, over a minute."""
+    """Load average over a minute: processes that run or wait to."""
     memory_available: int = 0
     memory_total: int = 0
     disk_free: Mapping[str, int] = {}
-    """By folder; one whose disk does not answer is missing."""
+    """By folder; one is missing if its disk does not answer."""
     temperature_c: float | None = None
-    """Of the hottest sensor, called `temperature_sensor`."""
+    """Of the hottest sensor, `temperature_sensor`."""
     temperature_sensor: str | None = None
     battery_percent: float | None = None
     plugged_in: bool | None = None
@@ -54,9 +54,9 @@ class ComputerSample(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
 
 
 def read_sample(disk_free: Mapping[str, int] | None = None, *, counts_cpu: bool = False) -> ComputerSample:
-    """Return how the PC is now; takes a millisecond.
+    """Return a sample; takes a millisecond.
 
-    `counts_cpu`: a sample was read before in this process, from which the load of the processor counts.
+    `counts_cpu`: this process has read a sample before, so psutil can tell the load since then.
     """
     cores = psutil.cpu_percent(percpu=True)
     memory = psutil.virtual_memory()
@@ -83,7 +83,7 @@ def _free(folder: Path) -> int:
 
 
 def _asked[T](sensor: Callable[[], T]) -> T | None:
-    """Return what a sensor says; its driver may answer anything, and what else there is to say matters more."""
+    """Return a sensor's value, None if it fails: its driver may do anything, and the other values matter more."""
     try:
         return sensor()
     except Exception:
@@ -102,9 +102,9 @@ def _hottest() -> tuple[float | None, str | None]:
 
 
 def findings(sample: ComputerSample, folders: Reserves) -> Iterator[tuple[str, str, str | None, bool]]:
-    """Yield what is to be judged in a sample; what it does not tell is left out.
+    """Yield the findings in a sample; unknown values give none.
 
-    Of each: a key of its own, the fault, a sentence where it deserves a warning, and whether it surely does not.
+    Each is a key, the fault, the warning's sentence or None, and whether the fault is surely over.
     """
     if sample.memory_total:
         share = sample.memory_available / sample.memory_total
@@ -128,9 +128,9 @@ def findings(sample: ComputerSample, folders: Reserves) -> Iterator[tuple[str, s
 
 
 class ComputerWatch:
-    """Records a sample at once and then every minute, on a thread of its own, from `start` to `stop`.
+    """Writes a sample to the health log at once and then every minute, on its own thread.
 
-    Each finding is one warning when it begins and one line when it ends, however often it is seen.
+    Each finding is one warning when it begins and one line when it ends.
     """
 
     def __init__(self, folders: Reserves, *, record: Record, clock: Clock) -> None:
@@ -144,15 +144,15 @@ class ComputerWatch:
         self._task = BackgroundTask("computer", self.look, pause=EVERY_S, failed=self._tell_once, clock=clock)
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._task.start()
 
     def stop(self) -> bool:
-        """End, at most a second later; return whether it has."""
+        """Stop, within a second; return whether the thread has ended."""
         return self._task.stop(1.0)
 
     def look(self) -> None:
-        """Take a sample, record it, and what begins or ends with it; a disk that does not answer takes two seconds."""
+        """Write a sample and the findings that begin or end with it. A disk that hangs costs two seconds."""
         sample = read_sample(self._disk_free(), counts_cpu=not self._is_first)
         self._is_first = False
         self._record(PC, Kind.SAMPLE, level=Level.DEBUG, **msgspec.to_builtins(sample))
@@ -166,7 +166,7 @@ class ComputerWatch:
                 self._tell(Kind.RECOVERED, Level.INFO, ended, fault, lasted_s=lasted_s)
 
     def _disk_free(self) -> dict[str, int]:
-        """Return the free bytes by folder; a network disk that never answers is left out, and asked once."""
+        """Return the free bytes by folder. A disk that hangs is left out; no second thread asks it."""
         found = self._disks.ask({folder: partial(_free, folder) for folder in self._folders}, _DISK_ANSWERS_S)
         return {str(folder): free for folder, free in found.items() if isinstance(free, int)}
 
@@ -175,7 +175,7 @@ class ComputerWatch:
         self._record(PC, kind, reason, name="", level=level, fault=fault, state=state, **detail)
 
     def _tell_once(self, error: Exception) -> None:
-        """Record that a driver of a sensor answers what nobody can read."""
+        """Log only the first failure to read a sample."""
         if not self._failed:
             self._record(PC, Kind.SAMPLE, f"the PC's state cannot be read: {error}", level=Level.INFO)
         self._failed = True
@@ -190,21 +190,18 @@ _WORDS = {
     "on-battery": ("Plug in the PC's power supply.", "the PC is plugged in again"),
     "low-disk": ("Copy old sessions to another disk, and remove them here.", "enough of the disk is free again"),
 }
-"""Of each fault, the advice at its beginning, and the sentence at its end."""
+"""The advice when each fault begins, and the sentence when it ends."""
 
 
 def throttle_count(sys: Path = SYS) -> int | None:
-    """Return how often heat has slowed a core or the whole since the PC started; None where nobody counts.
-
-    The kernel counts on Intel's processors.
-    """
+    """Return how often heat has slowed the processor since boot; None without the kernel's counter (Intel only)."""
     counts = [_number(path) for path in _cores(sys, "thermal_throttle/*_throttle_count")]
     known = [count for count in counts if count is not None]
     return sum(known) if known else None
 
 
 def speed_limit(sys: Path = SYS) -> float | None:
-    """Return which part of its full speed the slowest core may reach now, 0 to 1; None where nobody says."""
+    """Return the slowest core's speed limit now as a part of its full speed, 0 to 1; None if unknown."""
     parts = []
     for folder in _cores(sys, "cpufreq"):
         most, may = _number(folder / "cpuinfo_max_freq"), _number(folder / "scaling_max_freq")
@@ -230,9 +227,9 @@ def is_restart_asked_for(run: Path = RUN) -> bool:
 
 
 def are_drivers_gone(modules: Path = MODULES, release: str | None = None) -> bool:
-    """Return whether an update has removed the drivers of `release`, the kernel that runs: plugged devices may fail.
+    """Return whether an update has removed the drivers of `release`, the running kernel: plugged devices may fail.
 
-    Those of another kernel have to be there: some machines have none at all.
+    Drivers of another kernel must exist: some machines have none at all.
     """
     try:
         kernels = {folder.name for folder in modules.iterdir() if (folder / "kernel").is_dir()}
@@ -242,9 +239,9 @@ def are_drivers_gone(modules: Path = MODULES, release: str | None = None) -> boo
 
 
 def others_load(over_s: float, stop: threading.Event, ours: Collection[int] = ()) -> dict[str, float] | None:
-    """Return the per cent of all cores that each other program takes within `over_s` seconds; None once `stop` is set.
+    """Measure other programs for `over_s` seconds: per cent of all cores by name. Returns None once `stop` is set.
 
-    This process, the processes `ours`, and all that they have started are no others.
+    This process, the processes `ours` and all their children are left out.
     """
     began, before = time.monotonic(), _used_s(ours)
     if stop.wait(over_s):
@@ -254,14 +251,14 @@ def others_load(over_s: float, stop: threading.Event, ours: Collection[int] = ()
     for who, (name, used_s) in after.items():
         _, used_before_s = before.get(who, (name, 0.0))
         took[name] = took.get(name, 0.0) + used_s - used_before_s
-    most_s = (ended - began) * (psutil.cpu_count() or 1)  # longer than `over_s` where much is to do
+    most_s = (ended - began) * (psutil.cpu_count() or 1)  # longer than `over_s` on a busy PC
     return {name: min(100.0, 100 * used_s / most_s) for name, used_s in took.items()}
 
 
 def _used_s(ours: Collection[int]) -> dict[tuple[int, float], tuple[str, float]]:
-    """Return the name of each process of others, and the seconds of processor it has used, by its number and start.
+    """Return the name and CPU seconds of each other process, by its number and start.
 
-    A name says nothing of who it is: the kernel's workers are called after what they do just now.
+    A name is no key: the kernel's workers take their names from their present job.
     """
     used: dict[tuple[int, float], tuple[str, float]] = {}
     own = _with_children({os.getpid(), *ours})
@@ -274,11 +271,11 @@ def _used_s(ours: Collection[int]) -> dict[tuple[int, float], tuple[str, float]]
 
 
 def _with_children(pids: Collection[int]) -> set[int]:
-    """Return processes and all that they have started."""
+    """Return processes with all their descendants."""
     found = set(pids)
     for pid in pids:
         try:
             found |= {child.pid for child in psutil.Process(pid).children(recursive=True)}
         except psutil.Error:
-            continue  # it has just gone
+            continue  # it has ended
     return found

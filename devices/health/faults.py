@@ -1,6 +1,6 @@
-"""The faults of devices, and the state that each puts its device into; docs/devices.md explains them.
+"""The faults of devices and the state for each; docs/devices.md explains them.
 
-The worst fault of a device, which is the first in this order, is its health.
+A device's health is its worst fault: the first in this order.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from devices.model.device import Device, Health, HealthState
 
 
 class Fault(StrEnum):
-    """One kind of trouble; the worst first."""
+    """One kind of fault, the worst first."""
 
     LOST = "lost"
     BUSY = "busy"
@@ -38,12 +38,12 @@ class Fault(StrEnum):
 
 
 FAULTS: dict[Fault, HealthState] = {
-    Fault.LOST: HealthState.LOST,  # it has gone from the bus, or its driver has given up
+    Fault.LOST: HealthState.LOST,  # the bus has lost it, or its driver has given up
     Fault.BUSY: HealthState.BUSY,
     Fault.DENIED: HealthState.DEGRADED,
     Fault.BUS_FULL: HealthState.DEGRADED,
-    Fault.NO_DATA: HealthState.SILENT,  # it is there and gives nothing
-    Fault.NO_SIGNAL: HealthState.SILENT,  # it gives a slate, or says itself that nothing is plugged into it
+    Fault.NO_DATA: HealthState.SILENT,  # it is on the bus and sends nothing
+    Fault.NO_SIGNAL: HealthState.SILENT,  # it sends a slate, or reports an unconnected input
     Fault.FROZEN: HealthState.FROZEN,
     Fault.BLACK: HealthState.DEGRADED,
     Fault.SILENCE: HealthState.SILENT,
@@ -60,11 +60,11 @@ FAULTS: dict[Fault, HealthState] = {
 """The state of a device with each fault, the worst first."""
 
 FLAPPING_WINDOW_S = 60
-"""Within how long unpluggings are counted together."""
+"""Unplugs within this time count together."""
 OF_ITS_PLACE = frozenset({Fault.FLAPPING, Fault.SWAPPED, Fault.SLOW_PORT})
-"""Those that have nothing to do with who opens a device: they are found on what is plugged in."""
+"""Faults of the plug. They do not depend on the process that opens the device."""
 LOSES_NOTHING = OF_ITS_PLACE | {Fault.JITTER, Fault.CLIPPING, Fault.HUM}
-"""Every other fault leaves the recording with less than it should hold."""
+"""Faults that cost the recording nothing. Each other one leaves it with less than it should hold."""
 
 
 REFUSALS: Mapping[Why, Fault] = {
@@ -74,33 +74,33 @@ REFUSALS: Mapping[Why, Fault] = {
     "denied": Fault.DENIED,
     "bus-full": Fault.BUS_FULL,
 }
-"""What an error of opening a device means for its health; any other one is no fault of it."""
+"""The fault for each `why` of an error on opening. Other errors are no fault of the device."""
 
 _RANKS: dict[str, int] = {str(fault): rank for rank, fault in enumerate(FAULTS)}
 
 
 def level_of(fault: Fault) -> Level:
-    """Return the level of the line of the health log by which `fault` begins."""
+    """Return the level of the log line that reports the start of `fault`."""
     return Level.WARN if FAULTS[fault] in {HealthState.DEGRADED, HealthState.BUSY} else Level.ERROR
 
 
 def refused(error: LiputError) -> Fault | None:
-    """Return the fault that `error` of opening a device stands for, None where it stands for none."""
+    """Return the fault for `error`, an error on opening a device; None if it is no fault of the device."""
     return REFUSALS.get(error.why)
 
 
 def rank(fault: str | None) -> int:
-    """Return a sort key of faults, the worst first; one of another name, as of a newer Liput, comes last."""
+    """Return a sort key of faults, the worst first. Unknown names, as of a newer Liput, come last."""
     return _RANKS.get(fault or "", len(_RANKS))
 
 
 def with_health(device: Device, fault: Fault, reason: str, since: datetime | None) -> Device:
-    """Return `device` with `fault`, unless it has a worse one."""
+    """Return `device` with `fault`, unless its fault is worse."""
     return with_worse(device, Health(FAULTS[fault], reason, since, fault))
 
 
 def with_worse(device: Device, found: Health) -> Device:
-    """Return `device` with the fault that is `found`, unless it has a worse one."""
+    """Return `device` with the health `found`, unless its fault is worse."""
     if device.health.fault is not None and rank(device.health.fault) <= rank(found.fault):
         return device
     return msgspec.structs.replace(device, health=found)

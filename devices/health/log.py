@@ -1,8 +1,13 @@
-"""The health log: takes lines from any thread and keeps them on disk, one JSON object a line, one file a day.
+"""The health log: one JSON object a line, one file a day.
 
-Lines go into a bounded queue; a thread of its own appends them (devices/health/log.py), makes them safe with
-fdatasync and hands them to journald. A kill costs the queue, and at most a torn last line. A disk that takes nothing
-costs lines, which are counted; journald gets them all the same.
+    2026-11-25.jsonl      the first file of its day, in local time
+    2026-11-25.2.jsonl    begun when that was full, or after the clock was set back
+
+Lines enter a bounded queue. One thread appends them, calls fdatasync and sends them to journald. A kill costs the queue
+and may tear the last line. While the disk hangs, lines above the bound are dropped and counted; journald still gets
+them.
+
+Several processes may append to one file. Times in it never go back by more than SLACK, so bisection works.
 """
 
 import contextlib
@@ -29,10 +34,10 @@ from devices.host import threads
 from devices.host.clock import Clock
 
 SLACK = timedelta(seconds=2)
-"""How far back the time of a line may be of the one before it in the same file: processes do not write in step."""
+"""The most that a line's time may lie before that of the line above: processes do not write in step."""
 
 LONGEST_LINE = 32_768
-"""Bytes of a line, its newline included."""
+"""In bytes, newline included."""
 
 FILES_OF_A_FULL_LOG = 10
 _SMALLEST_FILE = 65_536
@@ -45,12 +50,12 @@ _decode = msgspec.json.Decoder(HealthLine).decode
 
 
 def file_path(folder: Path, day: date, number: int) -> Path:
-    """Return where the file of that day and number is."""
+    """Return the path of the file of `day` with this number, from 1."""
     return folder / (f"{day:%Y-%m-%d}.jsonl" if number == 1 else f"{day:%Y-%m-%d}.{number}.jsonl")
 
 
 def day_and_number(name: str) -> tuple[date, int] | None:
-    """Return the local day that a file of the log is of, and its number within that day, from 1; None of another."""
+    """Return a log file's local day and its number in that day, from 1; None for other names."""
     match = _NAME.fullmatch(name)
     try:
         return (date.fromisoformat(match[1]), int(match[2] or 1)) if match else None
@@ -59,12 +64,12 @@ def day_and_number(name: str) -> tuple[date, int] | None:
 
 
 def day_of(path: Path) -> date:
-    """Return the local day of a file of the log."""
+    """Return a log file's local day."""
     return date.fromisoformat(path.name[:10])
 
 
 def log_files(folder: Path) -> list[Path]:
-    """Return the files of the log in `folder`, the oldest first; empty where there is no such folder."""
+    """Return the log files in `folder`, the oldest first; empty if the folder does not exist."""
     try:
         names = os.listdir(folder)  # noqa: PTH208 - a third of the time of iterdir, and `follow` asks often
     except FileNotFoundError:
@@ -74,7 +79,7 @@ def log_files(folder: Path) -> list[Path]:
 
 
 def time_of(line: bytes) -> datetime | None:
-    """Return when a line of the log was written, None where it is not a whole line."""
+    """Return the time in a line of the log; None if it is no whole line."""
     try:
         at = _decode(whole_part(line)).at
     except (msgspec.DecodeError, ValueError):  # ValueError: not UTF-8
@@ -83,15 +88,15 @@ def time_of(line: bytes) -> datetime | None:
 
 
 def whole_part(line: bytes) -> bytes:
-    """Return `line` without what stands before it of a line that was never finished."""
+    """Return `line` without the torn line in front of it."""
     start = line.rfind(_BEGINNING)
     return line[start:] if start > 0 else line
 
 
 class LogAppender:
-    """Appends lines to the file of their day and keeps the log within its bounds; for one thread.
+    """Appends lines to the file of their day and prunes the log. Not thread-safe.
 
-    `keep_days` and `max_size` (bytes) bound what is kept: the oldest files go first, never the one that is written.
+    `keep_days` and `max_size` (bytes) bound the log. The oldest files go first, never the open one.
     """
 
     def __init__(self, folder: Path, keep_days: int, max_size: int) -> None:
@@ -102,12 +107,12 @@ class LogAppender:
         self._fd = -1
         self._day = date.min
         self._number = 0
-        self._end = -1  # where our last line ended; anything else: somebody wrote after it
+        self._end = -1  # end of our last line; the file is longer if another process wrote
         self._last_at: datetime | None = None
         self._torn = False
 
     def append(self, at: datetime, line: bytes) -> None:
-        """Append one whole line, of the time `at`, with a single write. Raises OSError where it is not all written."""
+        """Append one whole line of the time `at` with a single write. Raises OSError if the write falls short."""
         self._find_file(at.date())
         size = self._look()
         if size and (size + len(line) > self._file_size or (self._last_at and at < self._last_at - SLACK)):
@@ -122,21 +127,21 @@ class LogAppender:
         self._last_at = max(self._last_at or at, at)
 
     def sync(self) -> None:
-        """Make what was appended safe from a power cut. Raises OSError."""
+        """Call fdatasync. Raises OSError."""
         if self._fd >= 0:
             os.fdatasync(self._fd)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
 
     def _find_file(self, day: date) -> None:
-        """Have the newest file of `day` open: another process may have begun one, or somebody deleted ours."""
+        """Open the newest file of `day`: another process may have begun one, or somebody deleted ours."""
         if self._fd >= 0 and day == self._day and os.fstat(self._fd).st_nlink:
             number = self._number
-            while os.path.exists(file_path(self.folder, day, number + 1)):  # noqa: PTH110 - once a line, so the quick one
+            while os.path.exists(file_path(self.folder, day, number + 1)):  # noqa: PTH110 - runs once a line
                 number += 1
             if number == self._number:
                 return
@@ -161,12 +166,12 @@ class LogAppender:
             self._prune()
 
     def _look(self) -> int:
-        """Return the size of the file; where others have written, find out what its last line is."""
+        """Return the file's size. If another process has written, read its last line."""
         size = os.fstat(self._fd).st_size
         if size == self._end:
             return size
         tail = self._tail(size)
-        for _ in range(_LOOKS):  # a line that lacks its end may be one that is just being written
+        for _ in range(_LOOKS):  # another process may be writing the line that lacks its newline
             if not tail or tail.endswith(b"\n"):
                 break
             time.sleep(_BETWEEN_LOOKS_S)
@@ -178,16 +183,16 @@ class LogAppender:
         return size
 
     def _tail(self, size: int) -> bytes:
-        """Return the end of the file: twice the longest line, so a whole one is in it whatever is torn after it."""
+        """Return the end of the file: twice LONGEST_LINE, so that it holds a whole line before a torn one."""
         return os.pread(self._fd, 2 * LONGEST_LINE, max(0, size - 2 * LONGEST_LINE))
 
     def _prune(self) -> None:
-        """Delete the oldest files until the log is within its bounds, with room for the one that was begun."""
+        """Delete the oldest files until the log is within its bounds, with room for the new file."""
         ours = file_path(self.folder, self._day, self._number)
         old = [path for path in log_files(self.folder) if path != ours]
         left = self._max_size - self._file_size - sum(map(_size, old))
         expired = self._day - timedelta(days=self._keep_days)
-        # Where everything else would go, the PC was off for months or its clock is wrong: not by age, then.
+        # If all other files expire at once, the PC was off for months or its clock is wrong: ignore their age.
         by_age = any(expired < day_of(path) < self._day for path in old)
         for path in old:
             if left < 0 or (by_age and day_of(path) <= expired):
@@ -199,46 +204,46 @@ class LogAppender:
 def _size(path: Path) -> int:
     try:
         return path.stat().st_size
-    except OSError:  # another process was quicker to delete it
+    except OSError:  # another process deleted it
         return 0
 
 
 SOCKET = Path("/run/systemd/journal/socket")
 LONGEST_VALUE = 4_000
-"""Bytes of a field; what is longer is cut off: it fits into one datagram, and journalctl prints it as JSON."""
+"""In bytes. Longer values are cut: they fit into one datagram, and journalctl prints them as JSON."""
 
 _PRIORITIES = {Level.INFO: 6, Level.WARN: 4, Level.ERROR: 3}
 
 
 class Journal:
-    """Sends lines to the journald that listens at `path`; a line for debugging is not sent."""
+    """Sends lines to journald's socket at `path`, except debug lines."""
 
     def __init__(self, path: Path = SOCKET) -> None:
         self._path = path
         self._socket: socket.socket | None = None
 
     def send(self, line: HealthLine) -> bool:
-        """Hand `line` to journald; return whether it took it. Never raises."""
+        """Send `line`; return whether journald took it. Never raises."""
         if line.level not in _PRIORITIES:
             return False
         try:
             if self._socket is None:
                 self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
-            # By address each time: a journald that was restarted is found again.
+            # Not connected, so that a restarted journald is found again.
             self._socket.sendto(datagram(line), str(self._path))
         except (OSError, ValueError):
             return False
         return True
 
     def close(self) -> None:
-        """Let go of the socket."""
+        """Close the socket."""
         if self._socket is not None:
             with contextlib.suppress(OSError):
                 self._socket.close()
 
 
 def datagram(line: HealthLine) -> bytes:
-    """Return `line` as the fields of a journal entry."""
+    """Return `line` as the fields of a journal entry, in journald's native protocol."""
     what = f"{line.kind}: {line.reason}" if line.reason else line.kind
     fields = {
         "MESSAGE": f"{line.name or line.device}: {what}",
@@ -259,33 +264,33 @@ def _field(name: str, value: str) -> bytes:
 
 
 LEFT_OUT = "left-out"
-"""The kind of the line that says how many could not be kept (`detail.lines`)."""
+"""The kind of the line that counts dropped lines (`detail.lines`)."""
 
 QUEUE_LINES = 10_000
 SYNC_S = 1.0
 RETRY_S = 2.0
-_AT_ONCE = 1_000  # lines between two looks at whether something has to be synced
+_AT_ONCE = 1_000  # lines between two looks at the sync deadline
 _URGENT = frozenset({Level.WARN, Level.ERROR})
-_OF_A_PROCESS = frozenset({Kind.OPENED, Kind.DEGRADED, Kind.FLAPPING})  # they end with it: present.open_faults
+_OF_A_PROCESS = frozenset({Kind.OPENED, Kind.DEGRADED, Kind.FLAPPING})  # they end with their process: see `open_faults`
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
-_LONGEST_TEXT = 2_000  # characters of a reason whose line would be too long
+_LONGEST_TEXT = 2_000  # characters of a text in a line that would be too long
 
 
 def log_folder() -> Path:
-    """Return the folder of this PC's health log, whether or not it exists."""
+    """Return the folder of this PC's health log; it may not exist."""
     return state_folder() / "health"
 
 
 def open_health_log(settings: Settings, clock: Clock) -> "HealthLog":
-    """Return this PC's health log, as the settings have it kept."""
+    """Return this PC's health log, with the limits of the settings."""
     return HealthLog(clock=clock, keep_days=settings.health.keep_days, max_size=settings.health.max_size)
 
 
 class HealthLog:
-    """Keeps lines in `folder` (None: this PC's); implements devices.health.line.Record. A context manager.
+    """Writes lines to `folder` (None: this PC's). Implements devices.health.line.Record. A context manager.
 
-    Lines are kept for `keep_days` days, at most `max_size` bytes of them. `clock` gives the time of day; the writer
-    paces itself by the real one. `journal` is journald's socket, None for no journald.
+    Keeps lines for `keep_days` days, at most `max_size` bytes. `clock` dates the lines; the writer itself runs on real
+    time. `journal` is journald's socket, None for no journald.
     """
 
     def __init__(
@@ -304,7 +309,7 @@ class HealthLog:
         self._queue: deque[tuple[HealthLine, bytes]] = deque()
         self._changed = threading.Condition()
         self._taken = 0
-        self._told = 0  # of those taken, journald
+        self._told = 0  # of those taken, sent to journald
         self._safe = 0
         self._left_out = 0
         self._wanted = 0
@@ -322,7 +327,7 @@ class HealthLog:
                 at=self._clock.now(), device=device, name=name, level=level, kind=kind, reason=reason, detail=detail
             )
             entry = _encoded(line)
-        except Exception:  # a device must not suffer from what is said about it
+        except Exception:  # logging must not hurt the caller
             entry = None
         with self._changed:
             if entry is None or self._closing or len(self._queue) >= QUEUE_LINES:
@@ -333,7 +338,7 @@ class HealthLog:
             self._changed.notify_all()
 
     def flush(self, timeout_s: float = 5.0) -> bool:
-        """Wait until every line taken so far is safe on disk; return whether it is."""
+        """Wait until all lines taken so far are on disk; return whether they are."""
         with self._changed:
             wanted = self._taken
             self._wanted = wanted
@@ -341,7 +346,7 @@ class HealthLog:
             return self._changed.wait_for(lambda: self._safe >= wanted, timeout_s)
 
     def close(self, timeout_s: float = 2.0) -> None:
-        """Write what was taken, as far as the disk takes it within `timeout_s` seconds, and take nothing more."""
+        """Write the queued lines, for at most `timeout_s` seconds, and drop later ones."""
         with self._changed:
             self._closing = True
             self._changed.notify_all()
@@ -353,7 +358,7 @@ class HealthLog:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
-    # What follows runs on the writer's thread.
+    # On the writer's thread
 
     def _run(self) -> None:
         written = 0
@@ -382,7 +387,7 @@ class HealthLog:
             self._journal.close()
 
     def _write_some(self) -> tuple[int, bool, bool]:
-        """Write lines; return how many, whether one of them must be safe at once, whether the disk took them not."""
+        """Write queued lines; return their count, whether one needs a sync at once, and whether the disk failed."""
         urgent = False
         count = 0
         for _ in range(min(self._tell_journal(), _AT_ONCE)):
@@ -397,7 +402,7 @@ class HealthLog:
         return count, urgent, False
 
     def _tell_journal(self) -> int:
-        """Hand journald what has come since, whatever the disk makes of it; return how many lines may be written."""
+        """Send new lines to journald, even while the disk fails. Return the number of queued lines."""
         with self._changed:
             waiting = len(self._queue)
             news = list(itertools.islice(self._queue, waiting - (self._taken - self._told), None))
@@ -435,13 +440,13 @@ class HealthLog:
                 self._left_out -= count
 
     def _pause(self) -> None:
-        """Wait before the disk is tried again."""
+        """Wait before the next attempt to write."""
         with self._changed:
             self._changed.wait_for(lambda: self._closing, RETRY_S)
 
 
 def _encoded(line: HealthLine) -> tuple[HealthLine, bytes]:
-    """Return `line` with its bytes; what cannot be written as JSON is replaced, what is too long left out."""
+    """Return `line` with its bytes. Values that are not JSON are replaced; texts that are too long are cut."""
     try:
         data = msgspec.json.encode(line)
     except (TypeError, ValueError, OverflowError, RecursionError):
@@ -462,7 +467,7 @@ def _encoded(line: HealthLine) -> tuple[HealthLine, bytes]:
 
 
 def _safe_detail(line: HealthLine) -> Mapping[str, object]:
-    """Return a detail that is JSON: text without lone surrogates, numpy's numbers, anything else as its text."""
+    """Return a detail that encodes: no lone surrogates, numpy's numbers as numbers, other objects as text."""
     with contextlib.suppress(Exception):
         detail = _plain(line.detail)
         msgspec.json.encode(detail)
@@ -480,7 +485,7 @@ def _plain(value: object) -> object:
         return {_text(str(name)): _plain(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [_plain(inner) for inner in value]
-    number = getattr(value, "item", None)  # a number of numpy's
+    number = getattr(value, "item", None)  # a numpy scalar
     return _plain(number()) if callable(number) else _text(str(value))
 
 

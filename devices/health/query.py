@@ -1,7 +1,6 @@
-"""Reads the health log: the lines between two times, new lines as they are written, and the devices in them.
+"""Reads the health log: lines between two times, new lines as they arrive, and the devices in them.
 
-File names give the day; within a file the place of a time is found by bisection over byte offsets. A line that is not
-whole, such as the last one of a writer that was killed, is skipped.
+File names give the day; bisection over byte offsets finds a time within a file. Torn lines are skipped.
 """
 
 import contextlib
@@ -22,19 +21,18 @@ from devices.health.line import PC, HealthLine, Level
 from devices.health.log import SLACK, day_of, log_files, time_of, whole_part
 from devices.host.clock import Clock
 
-_NEAR = 32_768  # bytes that are rather read than bisected
+_NEAR = 32_768  # bytes; a shorter range is read instead of bisected
 _DAY = timedelta(days=1)
 _TAIL = 65_536
 
 type Ends = Mapping[Path, int]
-"""Up to which byte each file of the log has been read, always the end of a line."""
+"""The byte up to which each file has been read, always the end of a line."""
 
 
 class Wanted:
-    """Which lines are asked for; what is None is all.
+    """A filter for lines; None selects all.
 
-    `devices` are ids as they stand in the lines; `level` is the least serious one wanted; `since` and `until` are
-    included.
+    `devices` are ids as in the lines; `level` is the least serious one; `since` and `until` are included.
     """
 
     def __init__(
@@ -55,8 +53,8 @@ class Wanted:
         self._may_be = _pattern(self._levels, self._kinds).search
 
     def line(self, raw: bytes) -> HealthLine | None:
-        """Return what `raw` says, None where it is not a whole line or not one that is wanted."""
-        # Most of a log is samples: looking for a piece of text first is five times as fast as decoding them all.
+        """Decode `raw`; None if it is no whole line, or does not match."""
+        # Most lines are samples: searching a piece of text first is five times as fast as decoding them all.
         if not self._may_be(raw):
             return None
         try:
@@ -77,9 +75,9 @@ class Wanted:
 
 
 def read(folder: Path, wanted: Wanted, ends: Ends | None = None) -> Iterator[HealthLine]:
-    """Yield the lines that are wanted, by time; lines that processes wrote at once may differ by SLACK.
+    """Yield the matching lines by time; lines of several processes may be out of order by SLACK.
 
-    `ends` (of `positions`) says how far to read. Raises StateError where the log cannot be read.
+    `ends` (of `positions`) says how far to read. Raises StateError if the log cannot be read.
     """
     for _, group in itertools.groupby(_files_for(folder, wanted), key=day_of):
         streams = [_lines(path, wanted, None if ends is None else ends.get(path, 0)) for path in group]
@@ -87,18 +85,18 @@ def read(folder: Path, wanted: Wanted, ends: Ends | None = None) -> Iterator[Hea
 
 
 def raw_lines(folder: Path, wanted: Wanted) -> Iterator[bytes]:
-    """Yield everything that was written about the time wanted, as it stands in the files; raises StateError."""
+    """Yield all raw lines of the time in `wanted`. Raises StateError."""
     for path in _files_for(folder, wanted):
         yield from _pieces(path, wanted, None)
 
 
 def positions(folder: Path) -> dict[Path, int]:
-    """Return where every file of the log ends now, for `read` and then `follow`; raises StateError."""
+    """Return the end of each file now, for `read` and then `follow`. Raises StateError."""
     return {path: _whole_size(path) for path in files_of(folder)}
 
 
 def _pattern(levels: Collection[str], kinds: Collection[str] | None) -> re.Pattern[bytes]:
-    """Return what every line of one of `levels` and `kinds` has in it: the two stand side by side."""
+    """Return a pattern that all lines of `levels` and `kinds` match: the two fields stand side by side."""
     anything = '[^"]*'
     level = anything if len(levels) == len(Level) else f"(?:{'|'.join(map(re.escape, levels))})"
     kind = anything if kinds is None else f"(?:{'|'.join(map(re.escape, kinds))})"
@@ -106,7 +104,7 @@ def _pattern(levels: Collection[str], kinds: Collection[str] | None) -> re.Patte
 
 
 def files_of(folder: Path) -> list[Path]:
-    """Return the files of the log, the oldest first; raises StateError."""
+    """Return the files of the log, the oldest first. Raises StateError."""
     try:
         return log_files(folder)
     except OSError as error:
@@ -118,7 +116,7 @@ def _files_for(folder: Path, wanted: Wanted) -> list[Path]:
 
 
 def _may_hold(day: date, wanted: Wanted) -> bool:
-    """Return whether a file of that local day, in whatever time zone, may hold lines of the time wanted."""
+    """Return whether the file of a local day, in any time zone, may hold lines of that time."""
     return (wanted.since is None or day >= wanted.since.astimezone(UTC).date() - _DAY) and (
         wanted.until is None or day <= wanted.until.astimezone(UTC).date() + _DAY
     )
@@ -131,7 +129,7 @@ def _lines(path: Path, wanted: Wanted, end: int | None) -> Iterator[HealthLine]:
 
 
 def _pieces(path: Path, wanted: Wanted, end: int | None) -> Iterator[bytes]:
-    """Yield the lines of a file up to the byte `end` (None: all) that are of the time wanted, and some around them."""
+    """Yield a file's lines up to the byte `end` (None: all) from the time in `wanted`, and some around it."""
     try:
         with path.open("rb") as file:
             start, stop = 0, _end_of(file) if end is None else end
@@ -145,7 +143,7 @@ def _pieces(path: Path, wanted: Wanted, end: int | None) -> Iterator[bytes]:
                 if start > stop or not raw.endswith(b"\n"):
                     return
                 yield raw
-    except FileNotFoundError:  # deleted meanwhile, being too old
+    except FileNotFoundError:  # pruned
         return
     except OSError as error:
         raise StateError(f"the health log {path} cannot be read: {error.strerror}") from error
@@ -156,15 +154,15 @@ def _end_of(file: BinaryIO) -> int:
 
 
 def _between(file: BinaryIO, start: int, stop: int, moment: datetime) -> tuple[int, int]:
-    """Return two places where lines begin: all before the first are older than `moment`, all from the second on newer.
+    """Return the starts of two lines: all before the first are older than `moment`, all from the second on newer.
 
-    That is, as far as a line tells about those around it: by SLACK.
+    Both may be wrong by SLACK.
     """
     low, high, probe_end = start, stop, stop
     while probe_end - low > _NEAR:
         middle = (low + probe_end) // 2
         file.seek(middle)
-        begins = middle + len(file.readline())  # in the middle of a line: on to the next
+        begins = middle + len(file.readline())  # skips the rest of a line
         at = None
         while begins < probe_end:
             raw = file.readline()
@@ -182,7 +180,7 @@ def _between(file: BinaryIO, start: int, stop: int, moment: datetime) -> tuple[i
 
 
 def _whole_size(path: Path) -> int:
-    """Return the size of a file without a last line that is still being written."""
+    """Return a file's size without a last line that lacks its newline."""
     try:
         with path.open("rb") as file:
             size = _end_of(file)
@@ -194,7 +192,7 @@ def _whole_size(path: Path) -> int:
 
 
 def last_time(folder: Path) -> datetime | None:
-    """Return when the last line of the newest file was written, None where the log is empty; raises StateError."""
+    """Return the time of the newest file's last line; None if the log is empty. Raises StateError."""
     for path in reversed(files_of(folder)):
         lines = _last_lines(path)
         if at := max(filter(None, map(time_of, lines)), default=None):
@@ -210,18 +208,18 @@ def _last_lines(path: Path) -> list[bytes]:
 
 
 POLL_S = 0.2
-"""How often new lines are looked for."""
+"""The interval between two looks for new lines."""
 
 _POLLS_BETWEEN_LISTINGS = 5
-_GROWING = timedelta(days=2)  # the files of the last days; older ones do not grow
+_GROWING = timedelta(days=2)  # older files do not grow
 
 
 def follow(
     folder: Path, wanted: Wanted, *, clock: Clock, stop: threading.Event, ends: Ends | None = None
 ) -> Iterator[HealthLine]:
-    """Yield the lines that are wanted as they are written, after `ends` (None: from now on), until `stop` is set.
+    """Yield new matching lines after `ends` (None: from now on) until `stop` is set. Waits for a missing log.
 
-    Raises StateError where the log cannot be read; one that is not there yet is waited for.
+    Raises StateError if the log cannot be read.
     """
     known = dict(positions(folder) if ends is None else ends)
     growing: list[Path] = []
@@ -229,7 +227,7 @@ def follow(
     while not stop.is_set():
         if polls % _POLLS_BETWEEN_LISTINGS == 0:
             files = files_of(folder)
-            # A clock that was wrong once may have left files of days to come, which do not grow.
+            # A clock that was once wrong may have left files of later days, which do not grow.
             newest = min([clock.now().date(), *map(day_of, files[-1:])])
             growing = [path for path in files if day_of(path) >= newest - _GROWING]
         polls += 1
@@ -239,12 +237,12 @@ def follow(
 
 
 def _news(path: Path, wanted: Wanted, known: dict[Path, int]) -> Iterator[HealthLine]:
-    """Yield what has been added to a file, whole lines only, and note in `known` up to where."""
+    """Yield a file's new whole lines and advance its position in `known`."""
     try:
         size = os.stat(path).st_size  # noqa: PTH116 - five times a second
         if size == known.get(path, 0):
             return
-        if size < known.get(path, 0):  # deleted and begun anew
+        if size < known.get(path, 0):  # deleted and begun again
             known[path] = 0
         with path.open("rb") as file:
             file.seek(known.get(path, 0))
@@ -254,26 +252,26 @@ def _news(path: Path, wanted: Wanted, known: dict[Path, int]) -> Iterator[Health
                 known[path] = known.get(path, 0) + len(raw)
                 if (line := wanted.line(raw)) is not None:
                     yield line
-    except OSError:  # deleted meanwhile
+    except OSError:  # deleted
         known.pop(path, None)
 
 
-# The devices in it
+# Devices
 
 _TEXT = rb'"[^"\\]*(?:\\.[^"\\]*)*"'
 _WHO = re.compile(rb'"device":(' + _TEXT + rb'),"name":(' + _TEXT + rb")")
 
 
 def devices_in(folder: Path, wanted: Wanted) -> dict[str, str]:
-    """Return the id of each device that lines between `wanted.since` and `.until` are about, with its last name.
+    """Return each device with lines between `wanted.since` and `.until`: its id and its last name.
 
-    Raises StateError where the log cannot be read.
+    Raises StateError.
     """
     names: dict[str, str] = {}
     seen: set[bytes] = set()
     for raw in raw_lines(folder, wanted):
         who = _WHO.search(raw)
-        # Nearly every line is about a device that was there before; decoding all would take five times as long.
+        # Most lines are about a known device; decoding all would take five times as long.
         if who is None or who[0] in seen:
             continue
         seen.add(who[0])
@@ -286,10 +284,10 @@ def devices_in(folder: Path, wanted: Wanted) -> dict[str, str]:
 
 
 def meant_by(word: str, names: Mapping[str, str], roles: Mapping[str, str]) -> frozenset[str]:
-    """Return the ids of the devices that `word` stands for, of those in `names` (id to name); maybe none.
+    """Return the ids in `names` (id to name) that match `word`; may be empty. Ignores case.
 
-    In this order of trust: an id, a serial number, a role (`roles` gives the id), a port, a part of an id or a name.
-    Capital letters do not matter. A part may stand for several.
+    Tried in this order: an id, a serial number, a role (`roles` gives the id), a port, a part of an id or a name. A
+    part may match several.
     """
     word = word.strip().casefold()
     if not word:

@@ -1,4 +1,4 @@
-"""What each device did over a span of time, in figures and in equal steps, from the lines of its health log."""
+"""Evaluates lines of the health log: each device's health now, and its figures over a span of time."""
 
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
@@ -14,25 +14,25 @@ from devices.health.query import Wanted, read
 from devices.model.device import Device, Health, HealthState
 
 LOOKED_BACK = timedelta(days=2)
-"""How old the beginning of a fault may be."""
+"""The greatest age of a fault that may still be open."""
 
-_TOLD_S = 60.0  # how much later than its own lines a process may seem to have started: clocks are set
+_TOLD_S = 60.0  # a process may seem to start this much after its own lines: clocks are set
 WHETHER_OPEN_OR_NOT = OF_ITS_PLACE | {Fault.LOST, Fault.BUSY, Fault.DENIED, Fault.BUS_FULL}
-"""The faults that a device can have without being open; the others end when it is closed."""
+"""Faults that a closed device can have, too. The others end when it is closed."""
 
 type IsAlive = Callable[[int, datetime], bool]
 
 
 type _Found = dict[str, tuple[int | None, HealthLine]]
-"""The faults of one device so far, each with the process that found it."""
+"""One device's faults so far, each with the process that reported it."""
 
 
 def open_faults(folder: Path, *, now: datetime, is_alive: IsAlive | None = None) -> dict[str, Health]:
-    """Return the health, by its id, of each device that has a fault which a process that still runs has found.
+    """Return the health of each device with an open fault, by id. Only faults of processes that still run count.
 
-    A fault counts from its `degraded` line to its `recovered` one or to the end of the process (`detail.pid`); what
-    can only be seen on an open device, to the `closed` of it; one that was lost, until it is plugged in. Looks back
-    two days. Raises StateError where the log cannot be read.
+    A fault begins with its `degraded` line. It ends with its `recovered` line or with its process (`detail.pid`).
+    Faults of an open device also end when it is closed, `lost` when it is plugged in. Looks back two days. Raises
+    StateError if the log cannot be read.
     """
     alive = _is_alive if is_alive is None else is_alive
     pids: dict[str, int | None] = {}
@@ -49,9 +49,9 @@ def open_faults(folder: Path, *, now: datetime, is_alive: IsAlive | None = None)
 
 
 def with_found(device: Device, found: Health | None) -> Device:
-    """Return `device` with what those who use it have found, unless something worse is seen of it from outside.
+    """Return `device` with `found`, the health that its user has logged, unless its own health is worse.
 
-    That it is in use is not: whoever has it open knows how it is, and nobody else can ask it.
+    `busy` is not worse: the process with the open device knows its health, and nobody else can ask it.
     """
     if found is None:
         return device
@@ -61,7 +61,7 @@ def with_found(device: Device, found: Health | None) -> Device:
 
 
 def _take(line: HealthLine, pids: dict[str, int | None], faults: _Found) -> None:
-    """Take note of a line; `pids` are the processes that have each device open."""
+    """Apply a line; `pids` has the process that holds each device open."""
     pid = line.detail.get("pid")
     match line.kind:
         case Kind.PLUGGED | Kind.MOVED:
@@ -73,7 +73,7 @@ def _take(line: HealthLine, pids: dict[str, int | None], faults: _Found) -> None
             faults[_fault(line)] = (pid if isinstance(pid, int) else pids.get(line.device), line)
         case Kind.RECOVERED:
             faults.pop(_fault(line), None)
-            if line.detail.get("plugged") is True:  # it comes and goes no more, which was not told each time
+            if line.detail.get("plugged") is True:  # flapping is over; its single plugs were not logged
                 faults.pop(Fault.LOST, None)
         case Kind.CLOSED:
             pids[line.device] = None
@@ -81,7 +81,7 @@ def _take(line: HealthLine, pids: dict[str, int | None], faults: _Found) -> None
 
 
 def _forget(faults: _Found, but_of: int | None = None) -> None:
-    """Drop the faults that are seen on an open device, but those that the process `but_of` has found."""
+    """Drop the faults of an open device, except those that process `but_of` reported."""
     for name, (pid, _) in list(faults.items()):
         if name not in WHETHER_OPEN_OR_NOT and (but_of is None or pid != but_of):
             del faults[name]
@@ -100,7 +100,7 @@ def _health(line: HealthLine) -> Health:
 
 
 def _is_alive(pid: int, at: datetime) -> bool:
-    """Return whether the process that was called `pid` at that time still runs, and not another one in its place."""
+    """Return whether the process `pid` of that time still runs; a later process may reuse its number."""
     import psutil
 
     if at.timestamp() < psutil.boot_time():
@@ -112,7 +112,7 @@ def _is_alive(pid: int, at: datetime) -> bool:
 
 
 UNWATCHED = timedelta(minutes=3)
-"""Longer than this without any line, while the PC's own come once a minute: nobody was watching."""
+"""A longer gap means that nobody watched: the PC's own samples come once a minute."""
 
 _FLAPPING_WINDOW = timedelta(seconds=FLAPPING_WINDOW_S)
 
@@ -128,10 +128,10 @@ _PLUGGED_IN = frozenset(
         Kind.CONTROL_CHANGED,
     }
 )
-"""What is only said of a device that is plugged in."""
+"""Kinds of line that only a plugged-in device has."""
 
 _FOUND_AGAIN = frozenset({Kind.PLUGGED, Kind.MOVED, Kind.OPENED})
-"""What ends that a device was lost."""
+"""Kinds of line that end `lost`."""
 
 _UNPLUGGED = frozenset({Kind.UNPLUGGED, Kind.HUB_UNPLUGGED})
 
@@ -144,11 +144,10 @@ class FaultTotal(msgspec.Struct):
 
 
 class DeviceSummary(msgspec.Struct, kw_only=True, tag_field="type", tag="health-summary"):
-    """One device over the span.
+    """One device over the span; None where no line gives the value.
 
-    `uptime_s` are the seconds that it was plugged in while somebody watched. `worst_fps` is the lowest of the minutes'
-    mean rates; `quietest_dbfs` the lowest of the minutes' levels (RMS, of the louder channel), `loudest_dbfs` the
-    highest peak. None: no such line.
+    `uptime_s`: seconds plugged in while somebody watched. `worst_fps`: the lowest mean rate of a minute.
+    `quietest_dbfs`: the lowest level of a minute (RMS of the louder channel). `loudest_dbfs`: the highest peak.
     """
 
     device: str
@@ -165,7 +164,7 @@ class DeviceSummary(msgspec.Struct, kw_only=True, tag_field="type", tag="health-
 
 
 def summarise(lines: Iterable[HealthLine]) -> list[DeviceSummary]:
-    """Return what happened to each device, by name, the PC last. `lines` are all of the span, samples too, by time."""
+    """Return each device's figures, by name, the PC last. `lines` are all of the span, by time, with samples."""
     devices: dict[str, _Device] = {}
     began = last = None
     for line in lines:
@@ -179,7 +178,7 @@ def summarise(lines: Iterable[HealthLine]) -> list[DeviceSummary]:
                 _known(devices, name, line.at, began).is_there(line.at)
         elif line.kind == Kind.RENAMED:
             _known(devices, str(line.detail.get("before")), line.at, began).is_not_watched(line.at)
-        elif line.kind == Kind.WATCH_STOPPED and "pid" in line.detail:  # else a part of it, which the rest outlives
+        elif line.kind == Kind.WATCH_STOPPED and "pid" in line.detail:  # without a pid, only a part of the watch ended
             for device in devices.values():
                 device.is_not_watched(line.at)
         last = line.at
@@ -193,8 +192,8 @@ def summarise(lines: Iterable[HealthLine]) -> list[DeviceSummary]:
 class _Device:
     """The figures so far.
 
-    `began` is the beginning of the span; `plugged` since when it is plugged in; `flaps` are counted of the present
-    episode of flapping. `found_again`: its plug ended that it was lost; the `recovered` line is to come.
+    `began` is the start of the span, `plugged` the time of the last plug. `flaps` counts the present episode of
+    flapping. `found_again`: a plug has ended `lost`, and its `recovered` line is still to come.
     """
 
     summary: DeviceSummary
@@ -233,23 +232,23 @@ class _Device:
             case Kind.CLOSED:
                 self._end_faults(line.at, but=WHETHER_OPEN_OR_NOT)
             case Kind.OPENED if isinstance(pid := line.detail.get("pid"), int):
-                if self.pid not in {None, pid}:  # whoever had it ended without a word
+                if self.pid not in {None, pid}:  # the former process ended without a `closed` line
                     self._end_faults(self.summary.last_seen, but=OF_ITS_PLACE)
                 self.pid = pid
 
     def is_there(self, at: datetime) -> None:
-        """Take note that it is plugged in."""
+        """Note that the device is plugged in."""
         self.plugged = self.plugged or at
         self.summary.last_seen = at
 
     def is_not_watched(self, at: datetime) -> None:
-        """Count its uptime only up to `at`, until somebody says that it is there."""
+        """Count the uptime up to `at`; it goes on with the next sign of the device."""
         if self.plugged:
             self.summary.uptime_s = _sum(self.summary.uptime_s, at - self.plugged)
             self.plugged = None
 
     def interrupt(self, at: datetime) -> None:
-        """Count everything that goes on only up to `at`: nobody knows how it went on."""
+        """End everything at `at`: nobody knows how it went on."""
         self.is_not_watched(at)
         self._end_faults(at)
 
@@ -257,7 +256,7 @@ class _Device:
         self.summary.unplugs += 1
         self.unplugged = [one for one in self.unplugged if one > at - _FLAPPING_WINDOW] + [at]
         if self.plugged is None and self.summary.first_seen == at:
-            self.plugged = self.began  # it had been there all the time
+            self.plugged = self.began  # it was plugged in before the span
         self.is_not_watched(at)
 
     def _begin(self, line: HealthLine) -> None:
@@ -269,7 +268,7 @@ class _Device:
         self.faults[name] = max(line.at - after, self.began)
 
     def _flap(self, line: HealthLine) -> None:
-        """Take a line of an episode: it says how often the device was unplugged in it, which is not told each time."""
+        """Count a line of a flapping episode. The line has the number of unplugs, which have no lines of their own."""
         if Fault.FLAPPING not in self.faults:
             self._begin(line)
             self.flaps = sum(one > line.at - _FLAPPING_WINDOW for one in self.unplugged)
@@ -288,7 +287,7 @@ class _Device:
             if line.detail.get("plugged") is True:
                 self.is_there(line.at)
                 self._find_again(line.at)
-        if name == Fault.LOST and self.found_again:  # whoever had it open tells it later than the plug
+        if name == Fault.LOST and self.found_again:  # the process that held it open reports later than the plug
             self.found_again = False
             return
         if name not in self.faults:  # it began before the span
@@ -342,7 +341,7 @@ def _whole(value: object, otherwise: int) -> int:
 
 
 def _loudest(levels: object) -> float | None:
-    """Return the level of the louder channel; a sample has a list of them, or one."""
+    """Return the louder channel's level; a sample has a list of levels, or one."""
     several = levels if isinstance(levels, list) else [levels]
     return max((level for one in several if (level := number(one)) is not None), default=None)
 
@@ -351,7 +350,7 @@ def _least(one: float | None, other: float | None) -> float | None:
     return min((value for value in (one, other) if value is not None), default=None)
 
 
-# In steps, as a plot shows it
+# In steps, for a plot
 
 MOST_STEPS = 120
 LEAST_STEP = timedelta(minutes=1)
@@ -364,8 +363,8 @@ _LOSSES = ("missing", "damaged", "overflows")
 class DeviceTimeline(msgspec.Struct, kw_only=True):
     """One device, a value for each step.
 
-    `fps` is the lowest of the minutes' mean rates, None where nobody had it open; `lost` how many pictures were missing
-    or damaged, of sound how often samples were lost; `faults` how many began.
+    `fps`: the lowest mean rate of a minute, None while closed. `lost`: missing or damaged frames, or overflows of
+    sound. `faults`: how many began.
     """
 
     device: str
@@ -376,7 +375,7 @@ class DeviceTimeline(msgspec.Struct, kw_only=True):
 
 
 def timelines(lines: Iterable[HealthLine], since: datetime, until: datetime) -> list[DeviceTimeline]:
-    """Return those of which there is something to show, by name, the PC last; `lines` are all of the span."""
+    """Return the devices that have any value, by name, the PC last. `lines` are all of the span."""
     count = steps_of(since, until)
     found: dict[str, DeviceTimeline] = {}
     for line in lines:
@@ -388,7 +387,7 @@ def timelines(lines: Iterable[HealthLine], since: datetime, until: datetime) -> 
 
 
 def steps_of(since: datetime, until: datetime) -> int:
-    """Return into how many steps a span is divided."""
+    """Return the number of steps in a span."""
     return max(1, min(MOST_STEPS, (until - since) // LEAST_STEP))
 
 

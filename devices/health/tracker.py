@@ -1,4 +1,4 @@
-"""The health of devices that are watched: one line of the health log for each beginning and each end of a fault."""
+"""The active faults of watched devices. Each start and each end of a fault is one line of the health log."""
 
 import threading
 from collections.abc import Callable, Mapping
@@ -13,7 +13,7 @@ from devices.model.device import Device, Health
 
 @dataclass(frozen=True, slots=True)
 class HealthChange:
-    """A fault began (`begun`) or ended on a device; `health` is what the device's health is from now on."""
+    """A fault began (`begun`) or ended; `health` is the device's new health."""
 
     device: str
     name: str
@@ -27,9 +27,9 @@ type OnChange = Callable[[HealthChange], None]
 
 
 class HealthTracker:
-    """Faults of the device `device_id`, called `name`; may be told from any thread.
+    """The active faults of one device. Thread-safe.
 
-    `on_change` is called after the line is recorded, on the thread that told.
+    Calls `on_change` after writing the line, on the reporting thread.
     """
 
     def __init__(
@@ -42,16 +42,16 @@ class HealthTracker:
         self._on_change = on_change
         self._lock = threading.Lock()
         self._active: dict[Fault, tuple[Health, int]] = {}
-        """The health that each makes, and when it began on the session clock."""
+        """The health and the start, on the session clock, of each active fault."""
 
     @property
     def health(self) -> Health:
-        """How the device is now: its worst fault, or ok."""
+        """The worst active fault, or ok."""
         with self._lock:
             return self._health()
 
     def has(self, fault: Fault) -> bool:
-        """Return whether the device has `fault` now."""
+        """Return whether `fault` is active."""
         with self._lock:
             return fault in self._active
 
@@ -60,7 +60,7 @@ class HealthTracker:
         self.record(self.device_id, kind, reason, name=self.name, level=level, **detail)
 
     def find(self, fault: Fault, reason: str, *, began_ns: int | None = None, **detail: object) -> None:
-        """Say that the device has `fault`, since `began_ns` on the session clock; nothing happens if that is known."""
+        """Report `fault`, active since `began_ns` on the session clock. Ignored if it is already active."""
         now_ns = self._clock.now_ns()
         began_ns = now_ns if began_ns is None else min(began_ns, now_ns)
         after_s = (now_ns - began_ns) / NANOSECONDS
@@ -73,7 +73,7 @@ class HealthTracker:
         self._tell(Kind.DEGRADED, level_of(fault), fault, reason, health, after_s=round(after_s, 3), **detail)
 
     def clear(self, fault: Fault, **detail: object) -> None:
-        """Say that the device does not have `fault` any more; nothing happens if it had not."""
+        """Report the end of `fault`. Ignored if it is not active."""
         with self._lock:
             if fault not in self._active:
                 return
@@ -92,7 +92,7 @@ class HealthTracker:
 
 
 class HealthBoard:
-    """The health of the devices that a session uses; implements OnChange for any number of watches. Thread-safe."""
+    """The health of a session's devices; an OnChange for all their trackers. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -101,23 +101,23 @@ class HealthBoard:
         self._listener: OnChange | None = None
 
     def add(self, device: Device) -> None:
-        """Show `device`, which is well until somebody says otherwise."""
+        """Show `device` as healthy until a change arrives."""
         with self._lock:
             self._devices[device.id] = device
             self._health[device.id] = Health()
 
     def listen(self, listener: OnChange) -> None:
-        """Tell `listener` of every change from now on, on the thread that finds it."""
+        """Call `listener` with every later change, on the thread that reports it."""
         self._listener = listener
 
     def __call__(self, change: HealthChange) -> None:
-        """Take note of a change."""
+        """Keep the new health, and pass the change on."""
         with self._lock:
             self._health[change.device] = change.health
         if self._listener:
             self._listener(change)
 
     def read(self) -> Mapping[str, tuple[Device, Health]]:
-        """Return each device by its id, with its health now."""
+        """Return each device with its current health, by id."""
         with self._lock:
             return {key: (device, self._health[key]) for key, device in self._devices.items()}
