@@ -1,6 +1,6 @@
-"""Follows the kernel's messages as they come: from /dev/kmsg, or from the journal where only root may read that.
+"""Follows the kernel's messages and writes those about devices to the health log.
 
-The groups `adm` and `systemd-journal` may read the journal too.
+Reads /dev/kmsg, or the journal where only root may read that. Groups `adm` and `systemd-journal` may read the journal.
 """
 
 import contextlib
@@ -22,15 +22,15 @@ from devices.kernel.message import KernelMessage, Meaning, buses_of, from_journa
 from devices.model.device import Device
 
 PER_MINUTE = 20
-"""Messages about one device that are written within a minute; the others are counted."""
+"""The most lines a minute about one device; further messages are counted."""
 MINUTE_NS = 60 * NANOSECONDS
 REMEMBERED_NS = 60 * NANOSECONDS
-"""How long a port is still that of the device which was unplugged from it: what the kernel says then is of its end."""
+"""Messages within this time after an unplug still belong to the device that was in the port."""
 
 
 @dataclass(slots=True)
 class _Minute:
-    """What was written about the device called `name` within the minute that began at `began_ns`, and what was not."""
+    """One minute of one device's messages: how many were written, how many left out."""
 
     name: str
     began_ns: int
@@ -41,7 +41,7 @@ class _Minute:
 
 
 class KernelRecorder:
-    """Takes messages on one thread, and is told what is plugged in on any."""
+    """Writes messages as lines of the devices that they name. `observe` is thread-safe; the rest is for one thread."""
 
     def __init__(
         self,
@@ -51,18 +51,18 @@ class KernelRecorder:
         buses: Callable[[str], Collection[str]] = buses_of,
         per_minute: int = PER_MINUTE,
     ) -> None:
-        """`buses` returns the numbers of the buses that a controller drives."""
+        """`buses` returns the numbers of a controller's buses."""
         self._record = record
         self._clock = clock
         self._buses = buses
         self._per_minute = per_minute
         self._lock = threading.Lock()
         self._seen: dict[str, tuple[Device, int | None]] = {}
-        """By its id: a device, and until when it is known; None while it is plugged in."""
+        """By id: a device, and the time until which it is remembered after its unplug; None while it is plugged in."""
         self._minutes: dict[str, _Minute] = {}
 
     def observe(self, devices: Sequence[Device]) -> None:
-        """Take `devices` as what is plugged in from now on."""
+        """Take `devices` as the plugged-in devices from now on."""
         now_ns = self._clock.now_ns()
         with self._lock:
             there = {device.id: device for device in devices if device.port}
@@ -74,7 +74,7 @@ class KernelRecorder:
             self._seen = left | {identifier: (device, None) for identifier, device in there.items()}
 
     def take(self, message: KernelMessage) -> None:
-        """Write what a message says about each device that it concerns."""
+        """Write a line for each device that `message` concerns."""
         meant = meaning(message)
         if meant is None:
             return
@@ -82,7 +82,7 @@ class KernelRecorder:
             self._write(device, name, message, meant)
 
     def flush(self) -> float | None:
-        """Write how many messages were left out in each minute that is over; return seconds until the next one is."""
+        """Write the counts of minutes that are over. Return the seconds until the next ends, None without counts."""
         now_ns, due_ns = self._clock.now_ns(), None
         for device, minute in list(self._minutes.items()):
             if now_ns - minute.began_ns >= MINUTE_NS:
@@ -94,13 +94,13 @@ class KernelRecorder:
         return None if due_ns is None else (due_ns - now_ns) / NANOSECONDS
 
     def finish(self) -> None:
-        """Write what has been counted so far; nothing is taken any more."""
+        """Write all remaining counts."""
         for device, minute in self._minutes.items():
             self._count(device, minute)
         self._minutes.clear()
 
     def _subjects(self, message: KernelMessage, meant: Meaning) -> Iterator[tuple[str, str]]:
-        """Yield the id and the name of each device that a message concerns; the name is empty where it is none."""
+        """Yield the id and name of each device that a message concerns; without a device, the name is empty."""
         if meant.subject == "pc":
             yield PC, ""
             return
@@ -116,7 +116,7 @@ class KernelRecorder:
             yield message.port, ""
 
     def _plugs(self, concerns: Callable[[str], bool], meant: Meaning) -> list[Device]:
-        """Return a device of each plug whose port `concerns`: of those there now, else of those that just left."""
+        """Return one device for each port that `concerns`: plugged-in ones, else those just unplugged."""
         now_ns = self._clock.now_ns()
         with self._lock:
             seen = [(device, until_ns) for device, until_ns in self._seen.values() if concerns(device.port or "")]
@@ -156,7 +156,7 @@ class KernelRecorder:
 
 
 def is_at(port: str, place: str) -> bool:
-    """Return whether `port` is `place` or somewhere below it: `1-2.3` is below `1-2`, and below the root hub `1-0`."""
+    """Return whether `port` is `place` or below it: `1-2.3` is below `1-2`, and below the root hub `1-0`."""
     return port == place or port.startswith(f"{place}.") or (place.endswith("-0") and port.startswith(place[:-1]))
 
 
@@ -166,14 +166,14 @@ FOLLOW_JOURNAL = ("journalctl", "--dmesg", "--follow", "--lines=0", "--output=js
 UNREADABLE = "this user may not read the kernel's messages, so they are not in the health log"
 ADVICE = 'An administrator can allow it: sudo usermod -aG systemd-journal "$USER"; then log out and in again.'
 _RECORD_BYTES = 8192
-"""The longest record that the kernel gives."""
+"""The kernel's longest record."""
 _LONGEST_ENTRY = 1_000_000
 _AT_ONCE = 200
-"""Records that are read before anything else is looked at: a flood of them must not keep the thread from ending."""
+"""Records in one turn, so that a flood of them cannot keep the thread from stopping."""
 
 
 class KmsgSource:
-    """The kernel's own log, from now on."""
+    """The kernel's log, from its end on."""
 
     def __init__(self, fd: int) -> None:
         """Take over `fd`, /dev/kmsg open for reading without blocking."""
@@ -191,17 +191,17 @@ class KmsgSource:
         return cls(fd)
 
     def fileno(self) -> int:
-        """Return what becomes readable when there is something to read."""
+        """Return the descriptor to poll."""
         return self._fd
 
     def messages(self) -> Iterator[KernelMessage]:
-        """Yield what the kernel has said since and was not overwritten; never waits. Raises EOFError at the end."""
+        """Yield the new messages without blocking. Raises EOFError at the end."""
         for _ in range(_AT_ONCE):
             try:
                 record = os.read(self._fd, _RECORD_BYTES)
             except BlockingIOError:
                 return
-            except BrokenPipeError:  # overwritten; the next read gives the oldest that is left
+            except BrokenPipeError:  # overwritten; the next read gives the oldest record left
                 continue
             if not record:
                 raise EOFError
@@ -214,7 +214,7 @@ class KmsgSource:
 
 
 class JournalSource:
-    """The journal's copy of them, through a `journalctl` that ends when nobody reads what it writes."""
+    """The journal's copy, through a `journalctl` child that ends with its reader."""
 
     def __init__(self, command: Sequence[str] = FOLLOW_JOURNAL) -> None:
         """Start `command`; raises OSError."""
@@ -227,11 +227,11 @@ class JournalSource:
 
     @property
     def pid(self) -> int:
-        """Its process."""
+        """The child's process."""
         return self._child.pid
 
     def messages(self) -> Iterator[KernelMessage]:
-        """Yield the entries that are complete, without waiting; raises EOFError, and TooLong for what is no entry."""
+        """Yield the complete entries without blocking. Raises EOFError, and TooLong for an endless line."""
         data = self._child.read()
         if data == b"":
             raise EOFError
@@ -249,7 +249,7 @@ type KernelSource = KmsgSource | JournalSource
 
 
 def open_source() -> KernelSource | None:
-    """Return the first source that this user may read; None where there is none."""
+    """Return the first source that this user may read; None without any."""
     with contextlib.suppress(OSError):
         return KmsgSource.open()
     journals = (path for pattern in JOURNALS for path in Path("/").glob(pattern.lstrip("/")))
@@ -260,7 +260,7 @@ def open_source() -> KernelSource | None:
 
 
 class KernelLog:
-    """Gives each message of the kernel to `recorder` from `start` to `stop`, on a thread of its own."""
+    """Passes the kernel's messages to `recorder`, on its own thread."""
 
     def __init__(
         self, recorder: KernelRecorder, record: Record, *, opens: Callable[[], KernelSource | None] = open_source
@@ -273,7 +273,7 @@ class KernelLog:
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Begin to listen; where that is not allowed, one line of the health log says so. Idempotent."""
+        """Start the thread. Without a readable source, write one line that says so. Idempotent."""
         if self._thread is not None:
             return
         self._source = self._opens()
@@ -284,7 +284,7 @@ class KernelLog:
         self._thread = threads.start(self._run, self._source, self._wake[0], name="kernel-log")
 
     def stop(self) -> None:
-        """Stop listening, and write what was only counted so far."""
+        """Stop the thread and write the remaining counts."""
         if self._thread is None or self._wake is None or self._source is None:
             return
         os.close(self._wake[1])
@@ -303,16 +303,16 @@ class KernelLog:
             ready = dict(poll.poll(None if wait_s is None else max(1.0, wait_s * 1000)))
             if source.fileno() in ready and not self._read(source):
                 poll.unregister(source.fileno())
-            if wake in ready:  # looked at last: what was said before the end is still recorded
+            if wake in ready:  # checked last: messages before the stop are still recorded
                 return
             wait_s = self._recorder.flush()
 
     def _read(self, source: KernelSource) -> bool:
-        """Take what has come; return whether more may come."""
+        """Pass on the new messages; return whether the source goes on."""
         try:
             for message in source.messages():
                 self._recorder.take(message)
-        except Exception as error:  # EOFError and OSError; and what nobody thought of must not go further either
+        except Exception as error:  # any error ends the reading, not the process
             reason = "the kernel's messages are not to be had any more"
             self._record(PC, Kind.KERNEL, f"{reason}: {error}" if str(error) else reason, level=Level.INFO)
             return False

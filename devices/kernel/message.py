@@ -1,4 +1,4 @@
-"""A message of the kernel, as /dev/kmsg and the journal give it, and the USB port or controller that it is about."""
+"""Messages of the kernel, from /dev/kmsg or the journal, and their meaning for devices and the PC."""
 
 import re
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ import msgspec
 from devices.health.line import Level
 
 ERROR, WARNING, INFO = 3, 4, 6
-"""Some of the kernel's levels: 0 is an emergency, 7 is for debugging."""
+"""Three of the kernel's levels: 0 is an emergency, 7 is for debugging."""
 
 _LEVEL_BITS = 3
 _PORT = r"(?P<bus>\d+)-(?P<path>\d+(?:\.\d+)*)"
@@ -24,10 +24,10 @@ _ESCAPED = re.compile(rb"\\x([0-9a-f]{2})")
 
 @dataclass(frozen=True, slots=True)
 class KernelMessage:
-    """One message: its level (0 the gravest), when the kernel said it, its words, and what they are about.
+    """One message; `level` 0 is the gravest.
 
-    `time_s` are seconds since boot as dmesg prints them: the kernel's own clock, near CLOCK_MONOTONIC. `device` is
-    what the kernel calls its subject: `+usb:1-2:1.0`, `+pci:0000:00:14.0`, `c189:5`, `b8:0`.
+    `time_s`: seconds since boot on the kernel's clock, as in dmesg, near CLOCK_MONOTONIC. `device` is the kernel's name
+    of the subject: `+usb:1-2:1.0`, `+pci:0000:00:14.0`, `c189:5`, `b8:0`.
     """
 
     level: int
@@ -37,7 +37,7 @@ class KernelMessage:
 
     @property
     def port(self) -> str | None:
-        """The USB port it is about: `1-2.3`; `1-0` for the root hub of bus 1."""
+        """The USB port in the message: `1-2.3`; `1-0` for the root hub of bus 1."""
         if match := _ABOUT_USB.match(self.text):
             port = f"{match['bus']}-{match['path']}"
             return f"{port}.{match['child']}" if match["child"] else port
@@ -48,13 +48,13 @@ class KernelMessage:
 
     @property
     def controller(self) -> str | None:
-        """What it is about where that is no USB device but may be a USB controller: `0000:00:14.0`."""
+        """The possible USB controller in the message: `0000:00:14.0`; None for a USB device."""
         match = _ABOUT_CONTROLLER.match(self.text) or _CONTROLLER_FIELD.match(self.device)
         return match["name"] if match else None
 
 
 def from_kmsg(record: bytes) -> KernelMessage | None:
-    """Return the message in a record of /dev/kmsg; None for one that makes no sense, or that a program wrote."""
+    """Parse a record of /dev/kmsg; None if it is malformed or a program wrote it."""
     head, _, body = record.decode("utf-8", "replace").partition(";")
     try:
         priority, _, microseconds, *_ = head.split(",")
@@ -73,7 +73,7 @@ class _Entry(msgspec.Struct, rename={
     "text": "MESSAGE", "level": "PRIORITY", "facility": "SYSLOG_FACILITY", "source_us": "_SOURCE_MONOTONIC_TIMESTAMP",
     "boot_us": "_SOURCE_BOOTTIME_TIMESTAMP", "device": "_KERNEL_DEVICE",
 }):  # fmt: skip
-    """An entry of the journal with the fields we read; a text with bytes that are no UTF-8 is a list of numbers."""
+    """An entry of the journal. A text that is not UTF-8 is a list of byte values."""
 
     text: str | list[int] | None = None
     level: str = str(INFO)
@@ -84,7 +84,7 @@ class _Entry(msgspec.Struct, rename={
 
 
 def from_journal(line: bytes) -> KernelMessage | None:
-    """Return the message in a line of `journalctl -k -o json`; None as `from_kmsg`."""
+    """Parse a line of `journalctl -k -o json`; None as `from_kmsg`."""
     try:
         entry = msgspec.json.decode(line, type=_Entry)
         level, facility = int(entry.level), int(entry.facility)
@@ -98,13 +98,13 @@ def from_journal(line: bytes) -> KernelMessage | None:
 
 
 def _plain(text: str) -> str:
-    r"""Return a text on one line, without the escapes that /dev/kmsg writes for all but printable ASCII: `\xc3`."""
+    r"""Return `text` on one line, with /dev/kmsg's escapes (`\xc3`) decoded."""
     raw = _ESCAPED.sub(lambda match: bytes([int(match[1], 16)]), text.encode())
     return " ".join(raw.decode("utf-8", "replace").split())
 
 
 def buses_of(controller: str, sysfs: Path = Path("/sys")) -> frozenset[str]:
-    """Return the numbers of the USB buses that `controller` (`0000:00:14.0`) drives: two where it is a USB 3 one."""
+    """Return the numbers of the USB buses of `controller` (`0000:00:14.0`); a USB 3 controller has two."""
     found = set()
     for bus in sysfs.glob("bus/usb/devices/usb*"):
         if controller in bus.resolve().parts:
@@ -113,14 +113,14 @@ def buses_of(controller: str, sysfs: Path = Path("/sys")) -> frozenset[str]:
 
 
 type Subject = Literal["port", "controller", "pc"]
-"""What a message is about: all at or below the port it names, all on a USB controller's buses, or the computer."""
+"""A port with all devices below it, all buses of a USB controller, or the computer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """What a message is about: `topic` a stable word, `advice` what to do.
+    """The meaning of a message: `topic` is a stable word, `advice` the remedy.
 
-    An `at_stake` message matters even where no device is known at its port: it tells why none is.
+    An `at_stake` message matters at a port without a known device, too: it says why none appeared.
     """
 
     topic: str
@@ -162,10 +162,10 @@ _ASLEEP = Meaning("sleep", "pc", Level.INFO)
 _HARDWARE = Meaning("hardware", "pc", Level.ERROR, "Have the PC looked after: its processor or memory errs.")
 
 _A_DISK = r"(?!sr\d|fd\d|loop)"
-"""Discs and floppies that cannot be read are no trouble of the PC's own."""
+"""Unreadable discs and floppies are no fault of the PC."""
 
 _TABLE: tuple[tuple[str, Meaning], ...] = (
-    (r"(?:Failed to|[Cc]annot) .*-(?:19|108)\b", _GONE),  # ENODEV, ESHUTDOWN: what was under way when it was pulled out
+    (r"(?:Failed to|[Cc]annot) .*-(?:19|108)\b", _GONE),  # ENODEV, ESHUTDOWN: operations cut off by an unplug
     (r": reset .*\bUSB device number \d", _RESET),
     (r": USB disconnect, device number \d", _GONE),
     (r"unable to enumerate USB device|can't read configurations, error|can't set config #\d", _UNKNOWN),
@@ -210,7 +210,7 @@ _HARMLESS = re.compile(r"^(?:usb usb\d+: Not yet implemented|vhci_hcd: )")
 
 
 def meaning(message: KernelMessage) -> Meaning | None:
-    """Return what a message means, None where it concerns neither a device that Liput uses nor the PC's fitness."""
+    """Return the meaning of a message; None if it concerns neither a USB device nor the PC's fitness."""
     if _HARMLESS.match(message.text):
         return None
     for pattern, found in _RULES:

@@ -1,6 +1,6 @@
-"""What is plugged in, as udev and sysfs have it: nodes that give pictures, sound cards that take sound, USB hubs.
+"""Plugged-in devices according to udev and sysfs: video nodes, sound inputs, USB hubs.
 
-Reading opens no device. devices/monitor/identity.py and snapshot.py work out from these facts what people see.
+Reading opens no device. devices/monitor/snapshot.py makes `Device` objects of these facts.
 """
 
 import hashlib
@@ -15,16 +15,16 @@ _DEVICE, _CONFIGURATION, _INTERFACE, _ASSOCIATION, _OF_CLASS = 0x01, 0x02, 0x04,
 _VIDEO = 0x0E
 _DIGITS = 12
 _LEAST = {_DEVICE: 18, _CONFIGURATION: 9, _INTERFACE: 9, _ASSOCIATION: 8, _OF_CLASS: 3}
-"""The bytes that a descriptor of each type that is counted has at least."""
+"""The least bytes of each type of descriptor read here."""
 
 
 def capabilities_hash(raw: bytes) -> str | None:
-    """Return the hash (12 hex digits) of sysfs' file `descriptors`; None where that says nothing.
+    """Return the hash (12 hex digits) of sysfs' file `descriptors`; None without any.
 
-    It is the same for every unit of a make, on any port and link. It counts (USB 2.0, chapter 9) class, vendor, product
-    and release of the device, the class of each interface, and the class-specific descriptors (terminals, units,
-    formats, sizes). Indexes of strings, endpoints, alternate settings and power differ between units, or with the speed
-    of the link. A make that offers other pictures on a slow link has another hash there.
+    All units of a make have the same hash, on any port and link. It covers (USB 2.0, chapter 9) the device's class,
+    vendor, product and release, the interfaces' classes, and the class-specific descriptors (terminals, units, formats,
+    sizes). Indexes of strings, endpoints, alternate settings and power differ between units or link speeds, so they are
+    left out. A make that offers other modes on a slow link has another hash there.
     """
     counted = b"".join(_counted(raw))
     return hashlib.sha256(counted).hexdigest()[:_DIGITS] if counted else None
@@ -36,14 +36,14 @@ def gives_pictures(raw: bytes) -> bool:
 
 
 def _counted(raw: bytes) -> Iterator[bytes]:
-    """Yield what counts of each descriptor, with its type."""
+    """Yield the hashed part of each descriptor, with its type."""
     for kind, part in _parts(raw):
         if counted := _of(kind, part):
             yield bytes((kind, len(counted))) + counted
 
 
 def _parts(raw: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield each descriptor with its type; what is cut off ends it."""
+    """Yield each descriptor with its type, up to a truncated one."""
     at = 0
     while at + 2 <= len(raw):
         length, kind = raw[at], raw[at + 1]
@@ -67,17 +67,17 @@ def _of(kind: int, part: bytes) -> bytes:
 
 _MEGABIT = 1_000_000
 _HUB_CLASS = "09"
-_VIRTUAL = "virtual-"  # begins the place of what hangs off nothing
+_VIRTUAL = "virtual-"  # begins the place of a device without a parent
 _PCM_CAPTURE = re.compile(r"^pcmC(\d+)D(\d+)c$")
 
 
 @dataclass(frozen=True, slots=True)
 class UsbDevice:
-    """One USB plug: what it says it is, and where it sits.
+    """One USB plug.
 
-    `place` is the port by the address of its controller, which stays where buses are numbered anew. `devnum` is the
-    kernel's count of enumerations on the bus: another number at the same port is another plugging in. `has_video` says
-    whether pictures belong to it, whether or not their nodes are there yet.
+    `place` is the port with its controller's address, which stays when buses are renumbered. `devnum` is the kernel's
+    count of enumerations on the bus: it changes with each plug. `has_video`: it has video interfaces, even before their
+    nodes appear.
     """
 
     vid: str
@@ -95,7 +95,7 @@ class UsbDevice:
 
 @dataclass(frozen=True, slots=True)
 class Hub:
-    """A USB hub, or the root hub of a controller (its port is "usb1"); `ports` is how many sockets it has."""
+    """A USB hub with `ports` sockets; a controller's root hub has the port "usb1"."""
 
     port: str
     vid: str
@@ -105,7 +105,7 @@ class Hub:
     ports: int
 
     def carries(self, port: str | None) -> bool:
-        """Return whether the USB port `port` hangs off this hub, at whatever depth."""
+        """Return whether `port` is below this hub, at any depth."""
         if self.port.startswith("usb"):
             return port is not None and port.startswith(f"{self.port.removeprefix('usb')}-")
         return port is not None and port.startswith(f"{self.port}.")
@@ -113,7 +113,7 @@ class Hub:
 
 @dataclass(frozen=True, slots=True)
 class PictureNode:
-    """A /dev/videoN; `gives_pictures` is None where no udev runs that would have looked at the node."""
+    """A /dev/videoN; `gives_pictures` is None where no udev runs to ask the node."""
 
     node: str
     name: str
@@ -123,13 +123,13 @@ class PictureNode:
 
     @property
     def is_loopback(self) -> bool:
-        """Whether no hardware is behind it but a program (v4l2loopback)."""
+        """Whether a program feeds it, not hardware (v4l2loopback)."""
         return self.place.startswith(_VIRTUAL)
 
 
 @dataclass(frozen=True, slots=True)
 class SoundInput:
-    """A PCM capture device of a sound card: `card` is ALSA's id of the card, `pcm` the device's number in it."""
+    """A PCM capture device: `card` is ALSA's id of its card, `pcm` its number in the card."""
 
     node: str
     card: str
@@ -140,13 +140,13 @@ class SoundInput:
 
     @property
     def alsa(self) -> str:
-        """The name ALSA opens it by."""
+        """ALSA's name of the device."""
         return f"hw:CARD={self.card},DEV={self.pcm}"
 
 
 @dataclass(frozen=True, slots=True)
 class Plugged:
-    """Everything that is plugged in at one moment, in an order that does not depend on node numbers."""
+    """All that is plugged in at one moment. The order does not depend on node numbers."""
 
     pictures: tuple[PictureNode, ...]
     sounds: tuple[SoundInput, ...]
@@ -154,14 +154,14 @@ class Plugged:
 
 
 type KnownPlugs = dict[tuple[str, int], UsbDevice]
-"""Plugs that have been read, by port and devnum."""
+"""Plugs by port and devnum."""
 
 
 def plugged(context: pyudev.Context | None = None, known: KnownPlugs | None = None) -> Plugged:
-    """Return what is plugged in now. What udev is not done with yet, or what goes away meanwhile, is left out.
+    """Return the devices that are plugged in and ready in udev.
 
-    Whoever asks again and again gives the same `known` each time: a plug is then read once only, which matters
-    because the kernel makes readers of a serial number wait while it is busy with the device.
+    Callers that repeat this pass the same `known` each time, so that each plug is read once: the kernel blocks readers
+    of a serial number while it is busy with the device.
     """
     context = context or pyudev.Context()
     known = {} if known is None else known
@@ -190,12 +190,12 @@ def _numbers(name: str) -> list[int]:
 
 
 def has_udev() -> bool:
-    """Return whether a udev runs, which sets the permissions of a node before anybody should open it."""
+    """Return whether udev runs; it sets a node's permissions, so nodes must wait for it."""
     return Path("/run/udev/control").exists()
 
 
 def _picture_nodes(device: pyudev.Device, known: KnownPlugs) -> Iterator[PictureNode]:
-    """Yield the node of a video4linux device, if it has one that may give pictures."""
+    """Yield the node of a video4linux device, if it may capture."""
     node = device.device_node
     if not node or not device.sys_name.startswith("video"):
         return
@@ -208,11 +208,11 @@ def _picture_nodes(device: pyudev.Device, known: KnownPlugs) -> Iterator[Picture
         name = _attribute(device, "name")
         yield PictureNode(node, name, _place(device, name), _usb_device(device, known), gives_pictures)
     except (OSError, KeyError, pyudev.DeviceNotFoundError):
-        return  # unplugged while we looked
+        return  # unplugged meanwhile
 
 
 def _sound_inputs(device: pyudev.Device, known: KnownPlugs) -> Iterator[SoundInput]:
-    """Yield the capture side of a PCM device."""
+    """Yield the capture side of a PCM device, if it has one."""
     match = _PCM_CAPTURE.match(device.sys_name)
     card = device.find_parent("sound")
     if match is None or card is None or not device.device_node or (has_udev() and not device.is_initialized):
@@ -229,19 +229,19 @@ def _sound_inputs(device: pyudev.Device, known: KnownPlugs) -> Iterator[SoundInp
 
 
 def _attribute(device: pyudev.Device, name: str) -> str:
-    """Return a sysfs attribute as text, "" where the device has none."""
+    """Return a sysfs attribute as text, "" if missing."""
     value: bytes | None = device.attributes.get(name)
     return value.decode("utf-8", "replace").strip() if value is not None else ""
 
 
 def _place(device: pyudev.Device, name: str) -> str:
-    """Return where a device sits, in words that no renumbering changes: `pci-0000:00:1f.3`, `virtual-OBS_Camera`."""
+    """Return a place that survives renumbering: `pci-0000:00:1f.3`, `virtual-OBS_Camera`."""
     parent = device.parent
     return f"{parent.subsystem}-{parent.sys_name}" if parent is not None else f"{_VIRTUAL}{_clean(name)}"
 
 
 def _usb_device(device: pyudev.Device, known: KnownPlugs) -> UsbDevice | None:
-    """Return the USB plug that `device` hangs off, the same for the picture and the sound of one plug."""
+    """Return the USB plug of `device`, the same object for the video and sound of one plug."""
     parent = device.find_parent("usb", "usb_device")
     if parent is None:
         return None
@@ -266,7 +266,7 @@ def _usb_device(device: pyudev.Device, known: KnownPlugs) -> UsbDevice | None:
 
 
 def _descriptors(device: pyudev.Device) -> bytes:
-    """Return what the device says of itself, as the kernel read it; libudev would take it for text."""
+    """Read the descriptors from sysfs: libudev would treat them as text."""
     try:
         return Path(device.sys_path, "descriptors").read_bytes()
     except OSError:
@@ -279,9 +279,9 @@ def _link_bps(device: pyudev.Device) -> int | None:
 
 
 def _usb_place(device: pyudev.Device) -> str | None:
-    """Return the port without the number of the bus: `pci-0000:00:14.0-usb2-1.4`.
+    """Return the port without its bus number: `pci-0000:00:14.0-usb2-1.4`.
 
-    A controller has one bus for USB 2 and one for USB 3, whose ports are numbered alike; hence the version.
+    A controller numbers its USB 2 and USB 3 ports alike on two buses, hence the version.
     """
     chain = device.sys_name.partition("-")[2]
     root = device
@@ -296,8 +296,7 @@ def _usb_place(device: pyudev.Device) -> str | None:
 def _hubs(device: pyudev.Device) -> Iterator[Hub]:
     """Yield a USB device if it is a hub.
 
-    Its name is what udev has kept: to read it from the hub would wait for as long as the kernel is busy with a sick
-    device on it.
+    Its name comes from udev: reading the hub itself waits while the kernel is busy with a sick device on it.
     """
     try:
         if _attribute(device, "bDeviceClass") != _HUB_CLASS:
@@ -317,12 +316,12 @@ def _hubs(device: pyudev.Device) -> Iterator[Hub]:
 
 
 def _clean(serial: str) -> str:
-    """Return a serial number in the form udev prints it (ID_SERIAL_SHORT): nothing that a shell or a path minds."""
+    """Return a serial number in udev's spelling (ID_SERIAL_SHORT), safe for shells and paths."""
     return re.sub(r"[^\w#+\-.:=@]", "_", re.sub(r"\s+", "_", serial), flags=re.ASCII)
 
 
 def _sound_name(card: int, pcm: int) -> str:
-    """Return what ALSA calls a PCM: the card's short name, and the device's where that says more."""
+    """Return ALSA's name of a PCM: the card's short name, or the device's where it says more."""
     listing = Path("/proc/asound/cards").read_text()
     line = re.search(rf"^ *{card} \[.*?\]: .*? - (.+)$", listing, re.MULTILINE)
     card_name = line[1].strip() if line else f"card {card}"

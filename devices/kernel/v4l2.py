@@ -1,7 +1,7 @@
-"""The part of V4L2 that Liput uses, as the kernel's videodev2.h and v4l2-controls.h have it.
+"""The part of V4L2 that Liput uses, from the kernel's videodev2.h and v4l2-controls.h.
 
-Names are the kernel's without `v4l2_` and `V4L2_`. tests/devices/kernel/test_v4l2.py compares them with linuxpy's,
-which takes too long to load (docs/decisions/0061).
+Names lack the kernel's `v4l2_` and `V4L2_`. tests/devices/kernel/test_v4l2.py compares them with linuxpy, which takes
+too long to load (docs/decisions/0061).
 """
 
 from collections.abc import Iterator
@@ -45,18 +45,18 @@ CID_ISO_SENSITIVITY, CID_ISO_SENSITIVITY_AUTO = CID_CAMERA_CLASS_BASE + 23, CID_
 
 _CLASSES = range(0x0098, 0x00A6)
 _A_CLASS = 0x40
-"""More numbers than the controls of V4L2 in a class of any camera's."""
+"""More than the controls of any class of cameras."""
 
 
 def known_cids() -> Iterator[int]:
-    """Yield, in order, the numbers that V4L2's own controls of cameras have, some of which are none."""
+    """Yield the ids in V4L2's camera control classes, in order; some are unused."""
     for number in _CLASSES:
         base = number << 16 | 0x0900
         yield from range(base, base + _A_CLASS)
 
 
 class Capability(Structure):
-    """v4l2_capability: what a node is."""
+    """v4l2_capability: the kind and driver of a node."""
 
     _fields_ = (
         ("driver", c_char * 16), ("card", c_char * 32), ("bus_info", c_char * 32), ("version", u32),
@@ -65,12 +65,12 @@ class Capability(Structure):
 
     @property
     def of_node(self) -> int:
-        """What this node can, of all that its device can (CAP_*)."""
+        """The abilities (CAP_*) of this node; a device may have several nodes."""
         return int(self.device_caps if self.capabilities & CAP_DEVICE_CAPS else self.capabilities)
 
 
 class Input(Structure):
-    """v4l2_input: an input of a node, and the state of its signal."""
+    """v4l2_input: an input of a node, with its signal's state."""
 
     _fields_ = (
         ("index", u32), ("name", c_char * 32), ("type", u32), ("audioset", u32), ("tuner", u32), ("std", u64),
@@ -84,7 +84,7 @@ class Input(Structure):
 
 
 class Fmtdesc(Structure):
-    """v4l2_fmtdesc: a pixel format of a node."""
+    """v4l2_fmtdesc: one pixel format of a node."""
 
     _fields_ = (
         ("index", u32), ("type", u32), ("flags", u32), ("description", c_char * 32), ("pixelformat", u32),
@@ -125,7 +125,7 @@ class Frmsizeenum(Structure):
 
 
 class FrmivalStepwise(Structure):
-    """v4l2_frmival_stepwise: a range of times from picture to picture."""
+    """v4l2_frmival_stepwise: a range of frame intervals."""
 
     _fields_ = (("min", Fract), ("max", Fract), ("step", Fract))
 
@@ -135,7 +135,7 @@ class _Interval(Union):
 
 
 class Frmivalenum(Structure):
-    """v4l2_frmivalenum: the times from picture to picture of a pixel format and size, by index, in seconds."""
+    """v4l2_frmivalenum: the frame intervals, in seconds, of a pixel format and size, by index."""
 
     _anonymous_ = ("interval",)
     _fields_ = (
@@ -145,7 +145,7 @@ class Frmivalenum(Structure):
 
 
 class PixFormat(Structure):
-    """v4l2_pix_format: the form of the pictures."""
+    """v4l2_pix_format: size, pixel format and colour of frames."""
 
     _fields_ = (
         ("width", u32), ("height", u32), ("pixelformat", u32), ("field", u32), ("bytesperline", u32),
@@ -159,13 +159,13 @@ class _Form(Union):
 
 
 class Format(Structure):
-    """v4l2_format: the form of the pictures of a type of buffer."""
+    """v4l2_format: the format of a type of buffer."""
 
     _fields_ = (("type", u32), ("fmt", _Form))
 
 
 class Outputparm(Structure):
-    """v4l2_outputparm: how fast pictures are written."""
+    """v4l2_outputparm: the frame interval of an output."""
 
     _fields_ = (
         ("capability", u32), ("outputmode", u32), ("timeperframe", Fract), ("extendedmode", u32),
@@ -178,13 +178,13 @@ class _Parm(Union):
 
 
 class Streamparm(Structure):
-    """v4l2_streamparm: how fast pictures go."""
+    """v4l2_streamparm: the frame interval of a stream."""
 
     _fields_ = (("type", u32), ("parm", _Parm))
 
 
 class Requestbuffers(Structure):
-    """v4l2_requestbuffers: how many buffers there shall be."""
+    """v4l2_requestbuffers: the wanted number of buffers."""
 
     _fields_ = (
         ("count", u32), ("type", u32), ("memory", u32), ("capabilities", u32), ("flags", u8), ("reserved", u8 * 3),
@@ -196,7 +196,7 @@ class _Memory(Union):
 
 
 class Buffer(Structure):
-    """v4l2_buffer: a buffer, and what is in it."""
+    """v4l2_buffer: a buffer and its content."""
 
     _fields_ = (
         ("index", u32), ("type", u32), ("bytesused", u32), ("flags", u32), ("field", u32), ("_timestamp", c_long * 2),
@@ -206,13 +206,13 @@ class Buffer(Structure):
 
 
 class EventSubscription(Structure):
-    """v4l2_event_subscription: of which events we want to hear."""
+    """v4l2_event_subscription: a type of event to receive."""
 
     _fields_ = (("type", u32), ("id", u32), ("flags", u32), ("reserved", u32 * 5))
 
 
 class Event(Structure):
-    """v4l2_event: what happened, and 64 bytes that depend on its type."""
+    """v4l2_event: an event, with 64 bytes that depend on its type."""
 
     _fields_ = (
         ("type", u32), ("_u", u64 * 8), ("pending", u32), ("sequence", u32), ("_timestamp", c_long * 2), ("id", u32),
@@ -221,18 +221,18 @@ class Event(Structure):
 
     @property
     def first_word(self) -> int:
-        """The first four bytes of those 64, as a number."""
+        """The first four of those bytes, as a number."""
         return int(self._u[0] & 0xFFFFFFFF)
 
 
 class DvTimings(Structure):
-    """v4l2_dv_timings: the timings of a signal, which we do not read: whether there are any is what we ask."""
+    """v4l2_dv_timings: a signal's timings; Liput asks only whether there are any."""
 
     _fields_ = (("type", u32), ("reserved", u32 * 32))
 
 
 class QueryExtCtrl(Structure):
-    """v4l2_query_ext_ctrl: a control, and what it takes."""
+    """v4l2_query_ext_ctrl: a control and its range."""
 
     _fields_ = (
         ("id", u32), ("type", u32), ("name", c_char * 32), ("minimum", c_int64), ("maximum", c_int64), ("step", u64),
@@ -247,7 +247,7 @@ class _Entry(Union):
 
 
 class Querymenu(Structure):
-    """v4l2_querymenu: an entry of a control that is a menu."""
+    """v4l2_querymenu: one entry of a menu control."""
 
     _pack_, _layout_ = 1, "ms"
     _anonymous_ = ("entry",)
@@ -277,7 +277,7 @@ class ExtControls(Structure):
 
 
 def _request(direction: int, number: int, passed: type[Structure] | type[c_int]) -> int:
-    """Return the number of an ioctl (_IOC of the kernel's asm-generic/ioctl.h) of V4L2."""
+    """Return the number of a V4L2 ioctl (_IOC of the kernel's asm-generic/ioctl.h)."""
     return direction << 30 | sizeof(passed) << 16 | ord("V") << 8 | number
 
 
