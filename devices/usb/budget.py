@@ -1,4 +1,9 @@
-"""Which streams cannot run at once because they share a USB bus that has no room for all of them."""
+"""The bandwidth of USB buses: how much a stream claims, and which streams cannot run at once.
+
+Claims follow the kernel's arithmetic (usb_calc_bus_time, ehci-hcd, xhci.h). Isochronous endpoints reserve time while
+they stream. A camera chooses its alternate setting itself: at least the bandwidth of an uncompressed picture, for MJPEG
+commonly its largest. So a claim is a range.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,23 +23,23 @@ from devices.usb.topology import (
 )
 
 _HIGH_SPEED_US = 100.0
-"""Of each microframe of 125 us, what periodic transfers may take."""
+"""The part of each microframe of 125 us that periodic transfers may take."""
 _FULL_SPEED_US = 900.0
-"""Of each frame of 1000 us."""
+"""The same of each frame of 1000 us."""
 _SUPER_SPEED_BYTES = 56_250.0
-"""Of the 62,500 bytes that SuperSpeed moves in 125 us."""
+"""The same of the 62,500 bytes that SuperSpeed moves in 125 us."""
 
 _MOST_BPS = {12_000_000: 1023 * 8 * 1000, HIGH_SPEED: 3 * 1024 * 8 * 8000}
-"""What one isochronous endpoint carries at most, in bits a second."""
+"""The most bits a second of one isochronous endpoint."""
 _BULK_BPS = {12_000_000: 19 * 64 * 8 * 1000, HIGH_SPEED: 13 * 512 * 8 * 8000}
-"""What bulk transfers carry at most where nothing else runs."""
+"""The most bits a second of bulk transfers on an idle bus."""
 _SUPER_SPEED_PART = 0.72
-"""Eight of ten bits are data, and a tenth goes for packets' heads and for the others."""
+"""Eight of ten bits are data; headers and others take a tenth."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """A device that streams, or is about to: pictures in the mode `chosen`, or sound."""
+    """A device that streams or will stream: video in the mode `chosen`, or sound."""
 
     device: Device
     chosen: ChosenMode | None = None
@@ -46,16 +51,16 @@ class Stream:
 
     @property
     def needs_bps(self) -> int | None:
-        """The bits a second of its pictures, None where that depends on the picture, and for sound."""
+        """The bits a second of its frames; None for compressed formats and for sound."""
         return needed_bps(self.chosen.mode, self.chosen.rate) if self.chosen is not None else None
 
 
 type Claim = tuple[float, float]
-"""What a stream takes of its bus, as parts of all that may be reserved: at least and at most. Bulk takes none."""
+"""The least and the most that a stream takes, as parts of the bus's reservable bandwidth. Bulk takes none."""
 
 
 def claim(node: UsbNode, stream: Stream) -> Claim | None:
-    """Return what `stream` of the device at `node` claims, None where its descriptors do not say."""
+    """Return the claim of `stream`, from the device at `node`; None if its descriptors do not say."""
     found = streaming(node, AUDIO_STREAMING if stream.is_sound else VIDEO_STREAMING)
     if not found:
         return None
@@ -68,7 +73,7 @@ def claim(node: UsbNode, stream: Stream) -> Claim | None:
 
 
 def streaming(node: UsbNode, kind: tuple[int, int]) -> list[Endpoint]:
-    """Return the endpoints of the first interface that brings pictures (or sound) in, the smallest first."""
+    """Return the input endpoints of the first interface of `kind`, the smallest first."""
     found = [
         endpoint
         for endpoint in node.endpoints
@@ -82,8 +87,8 @@ def streaming(node: UsbNode, kind: tuple[int, int]) -> list[Endpoint]:
 
 
 def share(endpoint: Endpoint, link_bps: int) -> float:
-    """Return which part of all that may be reserved an isochronous endpoint takes while it streams."""
-    bits = 7 * 8 * endpoint.payload // 6  # with the bits that are stuffed in at worst
+    """Return an isochronous endpoint's part of the reservable bandwidth."""
+    bits = 7 * 8 * endpoint.payload // 6  # with the worst bit stuffing
     if link_bps >= SUPER_SPEED:
         return endpoint.payload / (endpoint.interval_us / 125) / _SUPER_SPEED_BYTES
     if link_bps == HIGH_SPEED:
@@ -94,7 +99,7 @@ def share(endpoint: Endpoint, link_bps: int) -> float:
 
 
 def usable_bps(node: UsbNode) -> int | None:
-    """Return the bits a second that pictures of the device at `node` may take; None for a link of unknown speed."""
+    """Return the most bits a second for video of the device at `node`; None on a link of unknown speed."""
     found = streaming(node, VIDEO_STREAMING)
     if found and found[-1].transfer == "bulk":
         return bulk_bps(node.link_bps)
@@ -105,12 +110,12 @@ def usable_bps(node: UsbNode) -> int | None:
 
 
 def most_bps(link_bps: int) -> int | None:
-    """Return the bits a second that isochronous pictures may take on a link of `link_bps`."""
+    """Return the most bits a second of isochronous video on a link of `link_bps`."""
     return _MOST_BPS.get(link_bps) if link_bps < SUPER_SPEED else round(link_bps * _SUPER_SPEED_PART)
 
 
 def bulk_bps(link_bps: int) -> int | None:
-    """Return the bits a second that bulk pictures may take on a link of `link_bps` that is else idle."""
+    """Return the most bits a second of bulk video on an otherwise idle link of `link_bps`."""
     return _BULK_BPS.get(link_bps) if link_bps < SUPER_SPEED else round(link_bps * _SUPER_SPEED_PART)
 
 
@@ -120,12 +125,12 @@ _PERIODIC = 0.8
 
 
 type Verdict = Literal["cannot-fit", "may-not-fit"]
-"""How sure it is that streams do not run at once."""
+"""How sure a prediction is."""
 
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """Streams that get into each other's way: on which bus, by how much (1 is all that may be reserved), in words."""
+    """Streams that disturb each other on `bus`. `least` and `most` add up their claims; 1 is all of the bus."""
 
     verdict: Verdict
     bus: str
@@ -138,7 +143,7 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True)
 class Bus:
-    """What shares bandwidth: `key` tells one from another, `name` is for people."""
+    """A domain of shared bandwidth: `key` identifies it, `name` is for people."""
 
     key: str
     name: str
@@ -146,11 +151,11 @@ class Bus:
 
 
 def bus_of(topology: Topology, port: str | None) -> Bus | None:
-    """Return the bus that the device at `port` shares its bandwidth on, None for what is in no tree.
+    """Return the shared bus of the device at `port`; None for an unknown port.
 
-    An xHCI controller gives each of its ports a bandwidth of its own (kernel: xhci_root_port_bw_info), which all that
-    hangs off a hub there shares; other controllers have one for all ports. A full-speed device behind a high-speed
-    hub shares the hub's transaction translator.
+    An xHCI controller gives each port its own bandwidth (kernel: xhci_root_port_bw_info), shared below a hub there.
+    Other controllers have one bandwidth for all ports. A full-speed device behind a high-speed hub shares that hub's
+    transaction translator.
     """
     path = topology.path(port)
     if len(path) < 2:
@@ -169,13 +174,13 @@ def bus_of(topology: Topology, port: str | None) -> Bus | None:
 
 
 def _is_xhci(root: UsbNode) -> bool:
-    """Return whether a controller gives each port its own bandwidth; a virtual one (usbip) sets no limit at all."""
+    """Return whether each port has its own bandwidth; a virtual controller (usbip) sets no limit at all."""
     words = f"{root.manufacturer} {root.product}".casefold()
     return "xhci" in words or "vhci" in words or "usb/ip" in words
 
 
 def predict(topology: Topology, streams: Sequence[Stream]) -> list[Prediction]:
-    """Return which of `streams` cannot, or may not, run at once; a stream whose claim is not known is left out."""
+    """Predict which of `streams` cannot, or may not, run at once. Streams with an unknown claim are left out."""
     buses: dict[Bus, list[tuple[Stream, Claim]]] = {}
     for stream in streams:
         node, bus = topology.node(stream.device.port), bus_of(topology, stream.device.port)
@@ -201,7 +206,7 @@ def _predictions(bus: Bus, claims: Sequence[tuple[Stream, Claim]]) -> Iterator[P
 def _bulk_predictions(
     bus: Bus, claims: Sequence[tuple[Stream, Claim]], least: float, most: float
 ) -> Iterator[Prediction]:
-    """Yield what bulk streams, which reserve nothing, may not get of what is left."""
+    """Yield the bulk streams for which the reservations leave too little."""
     bulk = [stream for stream, (_, its_most) in claims if not its_most and stream.needs_bps]
     room = bulk_bps(bus.link_bps)
     needs = sum(stream.needs_bps or 0 for stream in bulk)
@@ -223,7 +228,7 @@ def _prediction(
 
 
 def sharing(topology: Topology, port: str | None) -> list[UsbNode]:
-    """Return the other devices that share a bus with the one at `port` and could stream pictures or sound on it."""
+    """Return the other devices with video or sound on the bus of `port`."""
     bus = bus_of(topology, port)
     return [
         node
@@ -233,7 +238,7 @@ def sharing(topology: Topology, port: str | None) -> list[UsbNode]:
 
 
 def on_controller(topology: Topology, port: str | None) -> list[UsbNode]:
-    """Return the other devices of the controller that `port` belongs to, which could stream."""
+    """Return the other devices with video or sound on the controller of `port`."""
     root = _root(port)
     return [node for node in topology if node.port != port and node.can_stream and _root(node.port) == root]
 

@@ -1,4 +1,4 @@
-"""Devices in a port that is slower than they are, and what else is where a node is."""
+"""Devices in a port below their speed, and the neighbours of a node on its bus."""
 
 import os
 import threading
@@ -19,7 +19,7 @@ HINT = "Plug it into a USB 3 port (blue, or marked SS), with a cable for USB 3 a
 
 
 def slow_port(topology: Topology, device: Device) -> tuple[UsbNode, str | None] | None:
-    """Return the node of a USB 3 device that runs at USB 2 speed, and the port of the USB 2 hub that is why."""
+    """Return the node of a USB 3 device that runs at USB 2 speed, with the port of the USB 2 hub above it, if any."""
     node = topology.node(device.port)
     if node is None or node.link_bps >= SUPER_SPEED or not _can_superspeed(node):
         return None
@@ -27,7 +27,7 @@ def slow_port(topology: Topology, device: Device) -> tuple[UsbNode, str | None] 
 
 
 def port_warning(topology: Topology, device: Device) -> str | None:
-    """Return the same as a sentence for people."""
+    """Return the result of `slow_port` as a sentence."""
     slow = slow_port(topology, device)
     if slow is None:
         return None
@@ -44,7 +44,7 @@ def _can_superspeed(node: UsbNode) -> bool:
 
 
 def _slow_hub(topology: Topology, node: UsbNode) -> str | None:
-    """Return the port of the nearest hub on the way that is no USB 3 hub, None if there is none."""
+    """Return the port of the nearest USB 2 hub above `node`, None without one."""
     hub = topology.node(parent_of(node.port))
     while hub is not None and not hub.is_root:
         if not hub.superspeed:
@@ -54,13 +54,13 @@ def _slow_hub(topology: Topology, node: UsbNode) -> str | None:
 
 
 def usable_bps(device: Device, root: Path = SYSFS) -> int | None:
-    """Return the bits a second that pictures of `device` may take on its link, None where nothing limits them."""
+    """Return the most bits a second for video of `device` on its link; None without a limit."""
     node = read_node(root / device.port) if device.port else None
     return usable_by(node) if node is not None else None
 
 
 def neighbours(node: str, root: Path = SYSFS) -> list[str]:
-    """Return what else may stream on the USB bus of `node`, else on its controller, as "name (port 1-1)"."""
+    """Return other streaming devices on the bus of `node`, else on its controller, as "name (port 1-1)"."""
     port = port_of(node)
     if port is None:
         return []
@@ -70,7 +70,7 @@ def neighbours(node: str, root: Path = SYSFS) -> list[str]:
 
 
 def port_of(node: str) -> str | None:
-    """Return the USB port that a device node (/dev/video0, /dev/snd/pcmC1D0c) hangs off, None if it does not."""
+    """Return the USB port of a device node (/dev/video0, /dev/snd/pcmC1D0c), None without one."""
     try:
         number = Path(node).stat().st_rdev
         place = Path(f"/sys/dev/char/{os.major(number)}:{os.minor(number)}").resolve(strict=True)
@@ -83,7 +83,7 @@ type ReadTopology = Callable[[], Topology]
 
 
 def with_slow_ports(devices: Sequence[Device], topology: ReadTopology = Topology.read) -> list[Device]:
-    """Return `devices`; one that sits in a port that is too slow for it has that as its health if nothing is worse."""
+    """Return `devices`, with the fault `slow-port` where it applies and no fault is worse."""
     if not any(device.port for device in devices):
         return list(devices)
     tree = topology()
@@ -97,7 +97,7 @@ def _with_warning(device: Device, warning: str | None) -> Device:
 
 
 class SlowPorts:
-    """Keeps the fault in the health log: told of everything that is plugged in, whenever that has changed."""
+    """Keeps the fault `slow-port` in the health log. Thread-safe."""
 
     def __init__(self, record: Record, clock: Clock, topology: ReadTopology = Topology.read) -> None:
         self._record = record
@@ -107,7 +107,7 @@ class SlowPorts:
         self._found: dict[str, HealthTracker] = {}
 
     def observe(self, devices: Sequence[Device]) -> None:
-        """Say which of `devices` sit in a port that is too slow, and of which that is over."""
+        """Take all plugged-in devices after a change, and log faults that begin or end."""
         with self._lock:
             pictures = [device for device in devices if device.node is not None and device.port]
             tree = self._topology() if pictures else None

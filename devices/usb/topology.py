@@ -1,4 +1,7 @@
-"""The tree of USB hubs and devices, as sysfs has it: what hangs off what, how fast, and what each could claim."""
+"""The tree of USB hubs and devices from sysfs, with speeds and endpoints.
+
+Descriptors come from the devices, so nothing in them is trusted: an impossible length ends the reading.
+"""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -13,7 +16,7 @@ SUPER_SPEED = 5_000_000_000
 
 VIDEO_STREAMING = (0x0E, 0x02)
 AUDIO_STREAMING = (0x01, 0x02)
-"""Interface classes that carry pictures and sound."""
+"""Interface classes with video and sound."""
 
 _CAPABILITY, _COMPANION_PLUS = 0x10, 0x31
 _SUPERSPEED, _SUPERSPEED_PLUS = 0x03, 0x0A
@@ -22,14 +25,14 @@ _LONGEST_INTERVAL = 16
 
 
 type Transfer = Literal["control", "isochronous", "bulk", "interrupt"]
-"""How an endpoint moves data. Isochronous ones reserve bandwidth for as long as they stream, bulk ones none."""
+"""Isochronous endpoints reserve bandwidth while they stream, bulk ones none."""
 _TRANSFERS: tuple[Transfer, ...] = ("control", "isochronous", "bulk", "interrupt")
 """By the two lowest bits of bmAttributes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One endpoint in one alternate setting of an interface: at most `payload` bytes every `interval_us`."""
+    """An endpoint in one alternate setting of an interface: at most `payload` bytes every `interval_us`."""
 
     interface: int
     setting: int
@@ -41,12 +44,12 @@ class Endpoint:
 
     @property
     def bps(self) -> int:
-        """The bits a second it can carry, if it is isochronous."""
+        """The bits a second of an isochronous endpoint."""
         return self.payload * 8 * 1_000_000 // self.interval_us
 
 
 def endpoints(raw: bytes, link_bps: int, configuration: int | None = None) -> tuple[Endpoint, ...]:
-    """Return the endpoints in sysfs's `descriptors`, of the bConfigurationValue in force; None takes the first."""
+    """Return the endpoints in sysfs's `descriptors` for a bConfigurationValue; None takes the first configuration."""
     found: list[Endpoint] = []
     in_force, interface, setting, kind = False, 0, 0, (0, 0)
     for item in _descriptors(raw):
@@ -79,7 +82,7 @@ def _endpoint(item: bytes, link_bps: int, interface: int, setting: int, kind: tu
 
 
 def _with_companion(endpoint: Endpoint, item: bytes) -> Endpoint:
-    """Return a SuperSpeed endpoint with the bytes that its companion descriptor says it moves in an interval."""
+    """Return a SuperSpeed endpoint with the bytes per interval of its companion descriptor."""
     if endpoint.transfer != "isochronous":
         return endpoint
     payload = int.from_bytes(item[4:8] if item[1] == _COMPANION_PLUS else item[4:6], "little")
@@ -87,7 +90,7 @@ def _with_companion(endpoint: Endpoint, item: bytes) -> Endpoint:
 
 
 def can_superspeed(bos: bytes) -> bool:
-    """Return whether a `bos_descriptors` names SuperSpeed among what the device can do, in whatever port it sits."""
+    """Return whether `bos_descriptors` lists SuperSpeed, on a slower port too."""
     capabilities = {item[2] for item in _descriptors(bos) if len(item) > 2 and item[1] == _CAPABILITY}
     return bool(capabilities & {_SUPERSPEED, _SUPERSPEED_PLUS})
 
@@ -97,14 +100,14 @@ SYSFS = Path("/sys/bus/usb/devices")
 _DEVICE = re.compile(r"usb\d+|\d+-\d+(\.\d+)*")
 _HUB = 0x09
 _MULTI_TT = 2
-"""bDeviceProtocol of a hub that has a transaction translator for each of its ports."""
+"""bDeviceProtocol of a hub with a transaction translator for each port."""
 
 
 @dataclass(frozen=True, slots=True)
 class UsbNode:
-    """A hub or a device in the tree; `port` is sysfs's name of it, `usb1` for the hub that is the controller's own.
+    """A hub or a device; `port` is its name in sysfs, `usb1` for a controller's root hub.
 
-    `superspeed` is whether it could do USB 3, None where neither it nor the kernel says.
+    `superspeed`: whether it can do USB 3, None if unknown.
     """
 
     port: str
@@ -121,7 +124,7 @@ class UsbNode:
 
     @property
     def name(self) -> str:
-        """What people call it."""
+        """Its product name, or the name of its make where that is generic."""
         if self.product and not has_generic_name(self.product):
             return self.product
         known = quirk(self.vid, self.pid)
@@ -129,24 +132,24 @@ class UsbNode:
 
     @property
     def is_root(self) -> bool:
-        """Whether it is a controller's own hub."""
+        """Whether it is a controller's root hub."""
         return self.port.startswith("usb")
 
     @property
     def can_stream(self) -> bool:
-        """Whether it has pictures or sound to give."""
+        """Whether it has video or sound inputs."""
         return any(e.kind in (VIDEO_STREAMING, AUDIO_STREAMING) and e.is_in for e in self.endpoints)
 
 
 class Topology:
-    """Everything on the USB buses at one moment."""
+    """All hubs and devices on the USB buses at one moment."""
 
     def __init__(self, nodes: Mapping[str, UsbNode]) -> None:
         self._nodes = dict(nodes)
 
     @classmethod
     def read(cls, root: Path = SYSFS) -> "Topology":
-        """Return what sysfs says now; empty where there is no USB. What goes away meanwhile is left out."""
+        """Read sysfs; empty without USB. Devices that vanish meanwhile are left out."""
         try:
             folders = [folder for folder in root.iterdir() if _DEVICE.fullmatch(folder.name)]
         except OSError:
@@ -158,11 +161,11 @@ class Topology:
         return iter(sorted(self._nodes.values(), key=lambda node: _numbers(node.port)))
 
     def node(self, port: str | None) -> UsbNode | None:
-        """Return what sits at `port`."""
+        """Return the hub or device at `port`."""
         return self._nodes.get(port or "")
 
     def path(self, port: str | None) -> tuple[UsbNode, ...]:
-        """Return the way from the controller's own hub to what sits at `port`, which is the last; () if unknown."""
+        """Return the hubs from the root to `port`, with the device there last; () if unknown."""
         found: list[UsbNode] = []
         at = port
         while at is not None:
@@ -175,7 +178,7 @@ class Topology:
 
 
 def parent_of(port: str) -> str | None:
-    """Return the port of the hub that `port` belongs to: `1-1.2` to `1-1`, that to `usb1`, that to none."""
+    """Return the port of the hub above: `1-1` for `1-1.2`, `usb1` for `1-1`, None for `usb1`."""
     if port.startswith("usb"):
         return None
     before, dot, _ = port.rpartition(".")
@@ -187,7 +190,7 @@ def _numbers(port: str) -> list[int]:
 
 
 def read_node(folder: Path) -> UsbNode | None:
-    """Return what sysfs's folder of a hub or device says, None when it has gone."""
+    """Read one sysfs folder of a hub or device; None if it has gone."""
     vid, pid, speed = (_text(folder / name) for name in ("idVendor", "idProduct", "speed"))
     if not vid or not pid or not re.fullmatch(r"[\d.]+", speed):
         return None
@@ -211,7 +214,7 @@ def read_node(folder: Path) -> UsbNode | None:
 
 
 def _superspeed(folder: Path, link_bps: int) -> bool | None:
-    """Return whether a device could do USB 3: it does, or its BOS (in sysfs since Linux 6.9) or bcdUSB says so."""
+    """Return whether a device can do USB 3, from its speed, its BOS (in sysfs since Linux 6.9) or bcdUSB."""
     if link_bps >= SUPER_SPEED:
         return True
     if bos := _bytes(folder / "bos_descriptors"):
