@@ -132,8 +132,8 @@ _THREADS = (
 _PROCESSES = (
     (r"capture\.", CpuStage.CAPTURE),
     (r"recorder\.live\.", CpuStage.DESTINATIONS),
-    (r"recorder\.conference\.", CpuStage.CONFERENCE),
-    (r"recorder\.report\.", CpuStage.REPORT),
+    (r"recorder\.features\.conference\.", CpuStage.CONFERENCE),
+    (r"recorder\.features\.report\.", CpuStage.REPORT),
     (r"tesseract", CpuStage.SLIDES),
     (r"journalctl", CpuStage.DEVICES),
 )

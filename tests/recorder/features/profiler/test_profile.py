@@ -12,7 +12,9 @@ import msgspec
 import pytest
 
 from capture.timing import CpuStage
+from recorder.features.conference import playing
 from recorder.features.profiler.profile import StageProfile, of_process, of_thread
+from recorder.features.report import printing
 from recorder.model.status import StageFigures
 from tests.recorder.features.profiler.test_timers import burn
 from tests.support.waiting import wait_for
@@ -51,6 +53,7 @@ def burn_all(profile: StageProfile) -> None:
 ALL = """
 import sys
 import msgspec
+from recorder.features.conference import playing
 from recorder.features.profiler.profile import StageProfile
 from tests.recorder.features.profiler.test_profile import all_of_it, burn_all
 
@@ -93,6 +96,7 @@ def test_a_thread_is_found_by_its_name_and_what_it_takes_is_its_stages() -> None
 ONE_CHILD = f"""
 import subprocess, sys, time
 import msgspec
+from recorder.features.conference import playing
 from recorder.features.profiler.profile import StageProfile
 
 with StageProfile() as profile:
@@ -118,6 +122,7 @@ def test_a_child_is_found_with_all_that_it_took() -> None:
 PHASES = """
 import sys
 import msgspec
+from recorder.features.conference import playing
 from recorder.features.profiler.profile import StageProfile
 from tests.recorder.features.profiler.test_profile import MUCH_NS, on_a_thread
 from tests.recorder.features.profiler.test_timers import burn
@@ -164,3 +169,5 @@ def test_names_have_their_stages() -> None:
     ]
     assert of_process("capture.sound.child", CpuStage.OTHER) is CpuStage.CAPTURE
     assert of_process("recorder.live.child", CpuStage.OTHER) is CpuStage.DESTINATIONS
+    assert of_process(playing.__name__, CpuStage.OTHER) is CpuStage.CONFERENCE
+    assert of_process(printing.__name__, CpuStage.SEALING) is CpuStage.REPORT
