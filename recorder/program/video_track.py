@@ -14,7 +14,6 @@ from capture.timing import CpuStage
 from devices.host.clock import NANOSECONDS, units
 from recorder.encode.encoder import Encoder
 from recorder.encode.x264 import STILL_RATE, VIDEO_TIME_BASE
-from recorder.features.load_shedding.relief import Relief
 from recorder.model.packet import EncodedPacket, Track
 from recorder.program.scene import Scene
 from recorder.program.timeline import RunContext, StallDetector
@@ -82,6 +81,13 @@ class PictureCounts:
         return PictureCounts(*(now - then for now, then in zip(astuple(self), astuple(before), strict=True)))
 
 
+type ChooseSpacing = Callable[[int, float], int]
+"""Takes the nanoseconds waited for the next frame and how full its queue is (0 to 1).
+
+Returns n where the track encodes one frame of n.
+"""
+
+
 class VideoTrack:
     """Runs on a thread of its own from the first picture to the end of the session."""
 
@@ -93,12 +99,12 @@ class VideoTrack:
         *,
         put: Callable[[EncodedPacket], None],
         also: Callable[[av.VideoFrame, int], object] | None = None,
-        relief: Relief | None = None,
+        spacing: ChooseSpacing | None = None,
         stillness: StaticFrameSkipper | None = None,
     ) -> None:
         """`also` takes each picture and its time (units of the encoder) beside the encoder; it returns at once.
 
-        `relief` decides how many pictures are encoded; `stillness` chooses among them where the program stands still.
+        `spacing` decides how many pictures are encoded; `stillness` chooses among them where the program stands still.
         """
         self.counts = PictureCounts()
         self._scene = scene
@@ -108,7 +114,7 @@ class VideoTrack:
         self._timeline = run.timeline
         self._put = put
         self._also = also
-        self._relief = relief
+        self._choose_spacing = spacing
         self._stillness = stillness
         self._unencoded: tuple[av.VideoFrame, int] | None = None  # the last picture and its time, if it was left out
         self._spacing = 1
@@ -142,17 +148,17 @@ class VideoTrack:
         self._hand_on(self._flush(Track.VIDEO))
 
     def _next(self) -> Frame | None:
-        queue, relief = self._driver.queue, self._relief
-        if relief is None:
+        queue = self._driver.queue
+        if self._choose_spacing is None:
             return queue.get(self._wait_s())
         before_ns = self._timeline.now_ns()
         came = queue.get(self._wait_s())
         end_ns, now_ns = self._timeline.end_ns, self._timeline.now_ns()
         if end_ns is not None and now_ns >= end_ns:  # what is left has all the time it takes
             return came
-        relief.look(now_ns - before_ns, queue.filled)
-        if relief.spacing != self._spacing:
-            self._space(relief.spacing)
+        spacing = self._choose_spacing(now_ns - before_ns, queue.filled)
+        if spacing != self._spacing:
+            self._space(spacing)
         return came
 
     def _space(self, spacing: int) -> None:

@@ -85,7 +85,7 @@ class Program:
             run,
             put=pre_roll.put,
             also=run.timing(CpuStage.LIVE_ENCODE, viewers.also),
-            relief=self._relief,
+            spacing=self._relief.look if self._relief else None,
             stillness=StaticFrameSkipper() if plan.adaptive_rate else None,
         )
         self._conference = self._made_conference()

@@ -19,14 +19,13 @@ from config.settings.layouts import BUILT_IN_LAYOUTS, SINGLE, LayoutSettings, Pr
 from devices.host.clock import NANOSECONDS, Clock
 from recorder.encode.encoder import Encoder
 from recorder.encode.x264 import VIDEO_TIME_BASE, VideoSettings
-from recorder.features.load_shedding.relief import Relief
 from recorder.model.packet import EncodedPacket, Track
 from recorder.program.mixer import SoundInput
 from recorder.program.scene import Appearance, Scene, Stage
 from recorder.program.sound_program import Bus, ProgramSound
 from recorder.program.timeline import RunContext, Timeline
 from recorder.program.video_input import VideoInput
-from recorder.program.video_track import StaticFrameSkipper, VideoTrack
+from recorder.program.video_track import ChooseSpacing, StaticFrameSkipper, VideoTrack
 from tests.support.simulated import EventList, ScriptedQueue, SimulatedClock
 
 DAMAGED = b"damaged"
@@ -226,7 +225,7 @@ class Rig:
         self,
         *inputs: VideoInput,
         rate: Fraction,
-        relief: Relief | None = None,
+        spacing: ChooseSpacing | None = None,
         stillness: StaticFrameSkipper | None = None,
         also: Callable[[av.VideoFrame, int], object] | None = None,
     ) -> VideoTrack:
@@ -237,7 +236,7 @@ class Rig:
         self.scene = Scene(inputs, stage, SINGLE, run=self.run)
         self.scene.begin()
         return VideoTrack(
-            self.scene, self.encoder, self.run, put=_ignore, relief=relief, stillness=stillness,
+            self.scene, self.encoder, self.run, put=_ignore, spacing=spacing, stillness=stillness,
             also=also,
         )  # fmt: skip
 

@@ -159,7 +159,7 @@ class Relief:
         """The same, however many wait: this is what an encoder is opened for."""
         return SPACING if Step.RATE in self.taken else 1
 
-    def look(self, waited_ns: int, filled: float) -> None:
+    def look(self, waited_ns: int, filled: float) -> int:
         """Take note that the next picture was waited for so long, and how full the queue is that it came from, 0 to 1.
 
         Some ten times a second that is judged, and what has to be done is done: from the next picture on.
@@ -168,7 +168,7 @@ class Relief:
         now_ns = self._clock.now_ns()
         passed_ns = now_ns - self._looked_ns
         if passed_ns < LOOK_S * NANOSECONDS:
-            return
+            return self.spacing
         self.behind_s, self.busy = filled * LIVE_QUEUE_S, 1 - min(1.0, self._waited_ns / passed_ns)
         self._looked_ns, self._waited_ns = now_ns, 0
         self._is_urgent = self.behind_s > (BEHIND_S if self._is_urgent else URGENT_S)
@@ -177,6 +177,7 @@ class Relief:
             self._make(moves)
         if self._put_off and not self._helps():
             self._make_up()
+        return self.spacing
 
     def _is_useful(self, step: Step) -> bool:
         is_x264 = not self._encoder.is_elsewhere

@@ -8,8 +8,7 @@ import pytest
 
 from devices.host.clock import NANOSECONDS
 from recorder.encode.x264 import STILL_RATE
-from recorder.features.load_shedding.relief import Relief
-from recorder.program.video_track import SETTLE, PictureCounts, StaticFrameSkipper
+from recorder.program.video_track import SETTLE, ChooseSpacing, PictureCounts, StaticFrameSkipper
 from tests.support.footage import GRID, THIRTY, Script
 from tests.support.tracks import DAMAGED, SLATE, Rig, StillCamera, in_time
 
@@ -26,11 +25,11 @@ def slides(rig: Rig, last_s: float, *changes_s: float, rate: Fraction = THIRTY, 
 
 
 def run(
-    rig: Rig, script: Script, end_s: float, *, rate: Fraction = THIRTY, relief: Relief | None = None
+    rig: Rig, script: Script, end_s: float, *, rate: Fraction = THIRTY, spacing: ChooseSpacing | None = None
 ) -> PictureCounts:
     (_, first), *rest = script
     shown = rig.video(rest, rate=rate, camera=StillCamera())
-    track = rig.track(shown, rate=rate, relief=relief, stillness=StaticFrameSkipper())
+    track = rig.track(shown, rate=rate, spacing=spacing, stillness=StaticFrameSkipper())
     rig.timeline.end_at(round(end_s * NANOSECONDS))
     in_time(lambda: track.run((shown, first)))
     return track.counts
