@@ -53,7 +53,6 @@ def burn_all(profile: StageProfile) -> None:
 ALL = """
 import sys
 import msgspec
-from recorder.features.conference import playing
 from recorder.features.profiler.profile import StageProfile
 from tests.recorder.features.profiler.test_profile import all_of_it, burn_all
 
@@ -96,7 +95,6 @@ def test_a_thread_is_found_by_its_name_and_what_it_takes_is_its_stages() -> None
 ONE_CHILD = f"""
 import subprocess, sys, time
 import msgspec
-from recorder.features.conference import playing
 from recorder.features.profiler.profile import StageProfile
 
 with StageProfile() as profile:
@@ -122,7 +120,6 @@ def test_a_child_is_found_with_all_that_it_took() -> None:
 PHASES = """
 import sys
 import msgspec
-from recorder.features.conference import playing
 from recorder.features.profiler.profile import StageProfile
 from tests.recorder.features.profiler.test_profile import MUCH_NS, on_a_thread
 from tests.recorder.features.profiler.test_timers import burn
