@@ -1,7 +1,7 @@
-"""The devices at one moment, and what changed since the look before.
+"""A look at the plugged-in devices, and the changes between two looks.
 
-A device is followed by its port and the kernel's count of enumerations there. Its id changes where a twin with the
-same serial number comes; one that was pulled out and put back between two looks is another.
+A device is followed by its port and the kernel's count of enumerations there. Its id changes when a twin with the same
+serial number appears. A device unplugged and plugged in between two looks counts as another.
 """
 
 from collections.abc import Mapping
@@ -18,19 +18,19 @@ type Key = tuple[str, int | None, tuple[str, int]]
 
 
 class ChangeKind(StrEnum):
-    """What happened to a device."""
+    """The kind of change of a device."""
 
     PLUGGED = "plugged"
     UNPLUGGED = "unplugged"
     MOVED = "moved"
-    """It is plugged in again, in another port than the last time; `unplugged` has been told before."""
+    """It is back in another port than before; `unplugged` was reported earlier."""
     CHANGED = "changed"
-    """It stayed where it is, and something about it differs: its id, node, health, what it is paired with."""
+    """It stayed in its port, and its id, node, health or pairing differs."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeviceChange:
-    """One change: the device now (`unplugged`: as it was last), as it was before if known, and all that are there."""
+    """One change. `device`: now (`unplugged`: last known); `before`: if known; `devices`: all present."""
 
     kind: ChangeKind
     device: Device
@@ -39,49 +39,49 @@ class DeviceChange:
 
     @property
     def is_of_health_only(self) -> bool:
-        """Whether nothing differs but the device's health: who uses it, for one."""
+        """Whether only the health differs, for example `busy`."""
         before = self.before if self.kind is ChangeKind.CHANGED else None
         return before is not None and msgspec.structs.replace(before, health=self.device.health) == self.device
 
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """What is plugged in at one moment; `devnums` is the kernel's count of enumerations of each port."""
+    """The devices at one moment; `devnums` is the kernel's count of enumerations of each port."""
 
     devices: tuple[Device, ...] = ()
     hubs: tuple[Hub, ...] = ()
     devnums: Mapping[str, int | None] = field(default_factory=dict)
 
     def key(self, device: Device) -> Key:
-        """Return what stays the same for as long as the device stays plugged in."""
+        """Return a key that stays the same until the device is unplugged."""
         return device.port or device.id, self.devnums.get(device.port or ""), part(device)
 
     def by_key(self) -> dict[Key, Device]:
-        """Return the devices by their keys."""
+        """Return the devices by `key`."""
         return {self.key(device): device for device in self.devices}
 
     def plugs(self) -> dict[tuple[str, int | None], Device]:
-        """Return the USB plugs that devices are on, by port and enumeration, each with one of its devices."""
+        """Return one device of each USB plug, by port and enumeration."""
         return {(device.port, self.devnums.get(device.port)): device for device in self.devices if device.port}
 
 
 def sight(found: Plugged, devices: list[Device]) -> Sight:
-    """Return the look that `found`, described as `devices`, is."""
+    """Return the look for `found` and its `devices`."""
     usb = [picture.usb for picture in found.pictures] + [sound.usb for sound in found.sounds]
     return Sight(tuple(devices), found.hubs, {plug.port: plug.devnum for plug in usb if plug is not None})
 
 
 def hubs_gone(before: Sight, after: Sight, unplugs: Mapping[str, int]) -> list[Hub]:
-    """Return the hubs of `before` that are not there any more, or were away between the looks (`unplugs`, by port).
+    """Return the hubs of `before` that are missing in `after`, or were away in between (`unplugs`, by port).
 
-    What a hub is called does not count: udev may not have known that yet.
+    Names do not count: udev may learn them later.
     """
     there = {(hub.port, hub.vid, hub.pid) for hub in after.hubs}
     return [hub for hub in before.hubs if unplugs.get(hub.port) or (hub.port, hub.vid, hub.pid) not in there]
 
 
 def steady(before: Sight, after: Sight) -> Sight:
-    """Return `after` with the time since when a device's health is what it is taken from `before`, where it is so."""
+    """Return `after`, with the time of each unchanged health taken from `before`."""
     old = before.by_key()
     devices = tuple(_steady(old.get(after.key(device)), device) for device in after.devices)
     return Sight(devices, after.hubs, after.devnums)

@@ -1,4 +1,4 @@
-"""The processes that hold a device, and the error for each errno of a device."""
+"""The processes that hold a device open, and the error for each errno of a device."""
 
 import errno
 import grp
@@ -38,7 +38,7 @@ def holders(node: str) -> list[Holder]:
 
 
 def holders_of(nodes: Iterable[str]) -> dict[str, list[Holder]]:
-    """Return the same for each of `nodes` that anybody has open, looking at every process once only."""
+    """Return the same for all `nodes` in one pass over the processes; nodes without holders are missing."""
     numbers = {number: node for node in nodes if (number := _number(node)) is not None}
     found: dict[str, list[Holder]] = {}
     if not numbers:
@@ -49,14 +49,14 @@ def holders_of(nodes: Iterable[str]) -> dict[str, list[Holder]]:
     return found
 
 
-def have_open(who: Iterable[Holder], node: str) -> bool:
-    """Return whether all of `who` still have `node` open; looks at them only, so it may be asked often."""
+def have_open(others: Iterable[Holder], node: str) -> bool:
+    """Return whether all `others` still have `node` open. Cheap: looks at these processes only."""
     number = _number(node)
-    return number is not None and all(any(_device(link) == number for link in _open_files(one.pid)) for one in who)
+    return number is not None and all(any(_device(link) == number for link in _open_files(one.pid)) for one in others)
 
 
 def is_own(holder: Holder) -> bool:
-    """Return whether a holder is this process, or one that it started."""
+    """Return whether the holder is this process or its child."""
     return os.getpid() in (holder.pid, parent_of(holder.pid))
 
 
@@ -68,10 +68,9 @@ def _number(node: str) -> int | None:
 
 
 def _processes() -> list[int]:
-    """Return the number of every process.
+    """Return all process ids.
 
-    Not by paths: Python keeps each part of one in a table of all such strings, which grows, by a megabyte at once, for
-    so many that come and go.
+    Not with pathlib: Python interns each part of a path, and so many names grow that table by megabytes.
     """
     with os.scandir("/proc") as folder:
         return sorted(int(entry.name) for entry in folder if entry.name.isdigit())
@@ -81,7 +80,7 @@ def _open_files(pid: int) -> Iterator[str]:
     try:
         folder = os.scandir(f"/proc/{pid}/fd")
     except OSError:
-        return  # another user's, or just gone
+        return  # another user's process, or it has ended
     with folder:
         try:
             yield from (entry.path for entry in folder)
@@ -90,7 +89,7 @@ def _open_files(pid: int) -> Iterator[str]:
 
 
 def _device(link: str) -> int | None:
-    """Return the number of the device that an open file is; looks only below /dev, so never at a hung mount."""
+    """Return the device number of an open file. Looks only below /dev, so never at a hung mount."""
     try:
         return os.stat(link).st_rdev if os.readlink(link).startswith("/dev/") else None  # noqa: PTH115, PTH116 - 3x as fast
     except OSError:
@@ -108,7 +107,7 @@ def _command(pid: int) -> str:
 
 
 def refusal(code: int, name: str, node: str) -> DeviceError:
-    """Return what it means that opening `node` of the device `name` ended with errno `code`."""
+    """Return the error for errno `code` on opening `node` of the device `name`."""
     if code == errno.EBUSY:
         return busy(name, node)
     if code in {errno.EACCES, errno.EPERM}:
@@ -131,7 +130,7 @@ def refusal(code: int, name: str, node: str) -> DeviceError:
 
 
 def busy(name: str, node: str) -> DeviceError:
-    """Return that somebody holds `node`, and who."""
+    """Return the error for a node in use, with its holders."""
     others = [holder for holder in holders(node) if holder.pid != os.getpid()]
     if others:
         return used_by(name, node, others)
@@ -148,7 +147,7 @@ def busy(name: str, node: str) -> DeviceError:
 
 
 def used_by(name: str, node: str, others: Iterable[Holder]) -> DeviceError:
-    """Return that the processes `others` hold `node`."""
+    """Return the error for a node that the processes `others` hold."""
     others = list(others)
     if all(holder.command == OURS for holder in others):
         pids = ", ".join(str(holder.pid) for holder in others)
@@ -164,7 +163,7 @@ def used_by(name: str, node: str, others: Iterable[Holder]) -> DeviceError:
 
 
 def bus_full(name: str, node: str) -> DeviceError:
-    """Return that the USB bus of `node` has no room left for it, and what else may stream there."""
+    """Return the error for a full USB bus, with the other streaming devices there."""
     others = neighbours(node)
     beside = f" beside {', '.join(others)}" if others else ""
     return DeviceError(
@@ -173,7 +172,7 @@ def bus_full(name: str, node: str) -> DeviceError:
 
 
 def denied(name: str, node: str) -> DeviceError:
-    """Return that this user may not open `node`, and which group may."""
+    """Return the error for a node that this user may not open, with the group that may."""
     group = group_of(node)
     return DeviceError(
         f"this user may not open {name} ({node}): it belongs to the group {group}",
@@ -194,7 +193,7 @@ def group_of(node: str) -> str:
 
 
 def lost(name: str, node: str, code: int | None = None) -> DeviceError:
-    """Return that a device went away while it was in use."""
+    """Return the error for a device that vanished while in use."""
     reason = "" if code is None or code in _GONE else f": {os.strerror(code)}"
     return DeviceError(
         f"{name} ({node}) was lost{reason}", hint="Check its cable; a new recording takes it up again.", why="lost"

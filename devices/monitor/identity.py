@@ -1,7 +1,7 @@
-"""The ids of devices, and the device that a word on the command line means.
+"""Ids of devices, and finding a device by a name from the command line.
 
-An id is vid:pid with the serial number where that is the device's own, else with its port; /dev/videoN and ALSA's card
-numbers change with every replug.
+An id is vid:pid with the serial number if that is unique, else with the port. /dev/videoN and ALSA's card numbers
+change with every plug.
 """
 
 import os.path
@@ -21,11 +21,11 @@ _TRUST: tuple[Callable[[Device], Iterable[str | None]], ...] = (
     lambda device: (device.port,),
     lambda device: (device.node, device.alsa),
 )
-"""What a name may be, most trusted first."""
+"""The traits that a name may be, most trusted first."""
 
 
 def own_serials(plugs: Iterable[UsbDevice | None]) -> dict[UsbDevice | None, str]:
-    """Return the serial number of each plug that has one which tells it from every other one in `plugs`."""
+    """Return the serial number of each plug in `plugs` that no other one shares."""
     there = {usb for usb in plugs if usb is not None}
     seen = Counter((usb.vid, usb.pid, usb.serial) for usb in there)
     return {
@@ -36,7 +36,7 @@ def own_serials(plugs: Iterable[UsbDevice | None]) -> dict[UsbDevice | None, str
 
 
 def base_id(usb: UsbDevice | None, serial: str | None, place: str) -> str:
-    """Return the id of a plug (`046d:0825:CAM0001`, `534d:2109@1-2`), or of the `place` of what has no plug."""
+    """Return the id of a plug (`046d:0825:CAM0001`, `534d:2109@1-2`); without a plug, its `place`."""
     if usb is None:
         return place
     return f"{usb.vid}:{usb.pid}:{serial}" if serial else f"{usb.vid}:{usb.pid}@{usb.port}"
@@ -46,27 +46,27 @@ _PART = re.compile(r"\+(?:picture|sound)(\d*)$")
 
 
 def part(device: Device) -> tuple[str, int]:
-    """Return which part of its plug a device is: ("picture", 1), ("sound", 2)."""
+    """Return a device's part of its plug: ("picture", 1), ("sound", 2)."""
     return part_of(device.id, device.kind)
 
 
 def part_of(device_id: str, kind: DeviceKind) -> tuple[str, int]:
-    """Return the same of a device of which no more is known than its id and kind."""
+    """Return the same from an id and a kind."""
     match = _PART.search(device_id)
     return "sound" if kind is DeviceKind.MICROPHONE else "picture", int(match[1] or 1) if match else 1
 
 
 def find_video(devices: Sequence[Device], name: str) -> Device:
-    """Return the device that gives pictures and that `name` means: an id, serial, role, port or node.
+    """Return the video device with an id, serial, role, port or node called `name`.
 
-    A name of a device's sound means the picture that belongs to it. Raises DeviceNotFound (naming what is plugged in),
-    DeviceError (it gives no picture) or UsageError (more than one answers to the name).
+    The name of its sound device works too. Raises DeviceNotFound (naming the plugged-in devices), DeviceError (no
+    video) or UsageError (several match).
     """
     return _find(devices, name, "picture", lambda device: device.node is not None)
 
 
 def find_sound(devices: Sequence[Device], name: str) -> Device:
-    """Return the device that takes sound and that `name` means; as `find_video`, the other way round."""
+    """Return the sound device called `name`; the name of its video device works too. Raises as `find_video`."""
     return _find(devices, name, "sound", lambda device: device.kind is DeviceKind.MICROPHONE)
 
 
@@ -87,7 +87,7 @@ def _find(devices: Sequence[Device], name: str, what: str, suits: Callable[[Devi
 
 
 def _named(devices: Sequence[Device], name: str) -> list[Device]:
-    """Return the devices that answer to `name` in the most trusted way that any does."""
+    """Return the devices that match `name` in the most trusted trait that matches at all."""
     word = os.path.realpath(name) if name.startswith("/dev/") else name.strip()
     for traits in _TRUST:
         found = [device for device in devices if word.casefold() in {str(t).casefold() for t in traits(device) if t}]

@@ -1,4 +1,4 @@
-"""The devices that this PC has seen, in `devices.json` of the state folder; a file that cannot be read is empty."""
+"""The devices that this PC has seen, in `devices.json` of the state folder. An unreadable file counts as empty."""
 
 import contextlib
 from collections.abc import Collection, Iterable, Mapping
@@ -17,9 +17,9 @@ MOST = 200
 
 
 class Known(msgspec.Struct, frozen=True, kw_only=True):
-    """What is remembered of a device: its name, when and where it was seen.
+    """A device that was seen.
 
-    `swapped` is the reason why it may be another than it was, until somebody has looked; `swapped_at` since when.
+    `swapped`: the reason why it may be another device than before, until a person confirms it; since `swapped_at`.
     """
 
     name: str
@@ -35,12 +35,12 @@ type KnownById = Mapping[str, Known]
 
 
 def known_store(path: Path | None = None) -> Store[dict[str, Known]]:
-    """Return the file they are kept in; None: this PC's."""
+    """Return the store in `path` (None: this PC's)."""
     return Store(path or state_folder() / "devices.json", dict[str, Known], {})
 
 
 class KnownDevices:
-    """The memory of one monitor: works without its file too, and takes over what others change in it."""
+    """One monitor's memory. It works without the file, and takes over other processes' changes."""
 
     def __init__(self, store: Store[dict[str, Known]]) -> None:
         self._store = store
@@ -51,11 +51,11 @@ class KnownDevices:
         self.refresh()
 
     def get(self, device_id: str) -> Known | None:
-        """Return what is remembered of a device."""
+        """Return the entry of a device."""
         return self._known.get(device_id)
 
     def at_place(self, device: Device) -> Known | None:
-        """Return who was seen last in the place of `device` under another name of its port: the same device, then."""
+        """Return the entry last seen in the place of `device` under another port name: it is the same device."""
         model = f"{device.vid}:{device.pid}@"
         found = [
             known
@@ -65,14 +65,14 @@ class KnownDevices:
         return max(found, key=lambda known: known.last_seen, default=None) if device.place else None
 
     def saw(self, devices: Iterable[Device], now: datetime) -> None:
-        """Remember that `devices` are there now."""
+        """Update the entries of `devices`, which are plugged in."""
         for device in devices:
             known = self._known.get(device.id) or Known(name=device.name, first_seen=now, last_seen=now)
             facts = {"name": device.name, "last_seen": now, "port": device.port, "place": device.place}
             self._set(device.id, msgspec.structs.replace(known, **facts))
 
     def mark(self, device_id: str, swapped: str | None, now: datetime) -> None:
-        """Remember that a device that was seen may be another; None: that it is not."""
+        """Mark a known device as possibly swapped, with the reason; None clears the mark."""
         known = self._known.get(device_id)
         if known and known.swapped != swapped:
             at = now if swapped else None
@@ -80,7 +80,7 @@ class KnownDevices:
             self._marked.add(device_id)
 
     def swapped(self) -> dict[str, Known]:
-        """Return those that may be another."""
+        """Return the marked devices."""
         return {device_id: known for device_id, known in self._known.items() if known.swapped}
 
     def _set(self, device_id: str, known: Known) -> None:
@@ -88,7 +88,7 @@ class KnownDevices:
         self._changed.add(device_id)
 
     def refresh(self) -> bool:
-        """Take over what is in the file, unless it is still what it was; return whether it was another."""
+        """Read the file if it has changed; return whether it had."""
         version = stamp(self._store.path)
         if version == self._version:
             return False
@@ -98,10 +98,10 @@ class KnownDevices:
         return True
 
     def save(self) -> None:
-        """Write down what has changed since the last time.
+        """Write the entries that have changed here.
 
-        What others have changed meanwhile is taken over by `refresh` alone, which tells that it has: so this neither
-        keeps what the file holds now nor calls its version the one that was read.
+        Other processes' changes are left to `refresh`, which reports them. So this keeps neither the file's content nor
+        its version.
         """
         if not self._changed:
             return
@@ -111,7 +111,7 @@ class KnownDevices:
             self._marked.clear()
 
     def _merged(self, kept: KnownById) -> dict[str, Known]:
-        """Return what the file holds with what was learned here since: who was only seen again stays confirmed."""
+        """Return the file's entries with changes from here. Marks that were cleared in the file stay cleared."""
         merged = dict(kept)
         for device_id in self._changed:
             own, theirs = self._known[device_id], kept.get(device_id)
@@ -122,13 +122,13 @@ class KnownDevices:
 
 
 def newest(known: KnownById) -> dict[str, Known]:
-    """Return the last seen of `known`, as many as are kept."""
+    """Return the MOST entries seen last."""
     ordered = sorted(known.items(), key=lambda item: item[1].last_seen, reverse=True)
     return dict(ordered[:MOST])
 
 
 def confirm(store: Store[dict[str, Known]], device_ids: Collection[str]) -> list[str]:
-    """Say that `device_ids` are who they seem to be; return those of which it was not clear. Raises StateError."""
+    """Clear the marks of `device_ids`; return the ids that had one. Raises StateError."""
     unclear: list[str] = []
 
     def clear(known: dict[str, Known]) -> dict[str, Known]:
@@ -142,7 +142,7 @@ def confirm(store: Store[dict[str, Known]], device_ids: Collection[str]) -> list
 
 
 def with_swaps(devices: Iterable[Device], known: KnownById) -> list[Device]:
-    """Return `devices`, those that may be another with that as their fault unless they have a worse one."""
+    """Return `devices`, with the fault `swapped` where marked and no fault is worse."""
     return [_with_swap(device, known.get(device.id)) for device in devices]
 
 
@@ -153,7 +153,7 @@ def _with_swap(device: Device, known: Known | None) -> Device:
 
 
 def ago(span: timedelta) -> str:
-    """Return how long ago something was, in the unit people would use: "5 min ago", "3 days ago"."""
+    """Return a span as people say it: "5 min ago", "3 days ago"."""
     seconds = max(0.0, span.total_seconds())
     for unit, factor in (("days", 86_400), ("h", 3_600), ("min", 60)):
         if seconds >= factor * (2 if unit == "days" else 1):

@@ -1,7 +1,7 @@
-"""The pictures a V4L2 node offers, how they are coded, and whether its stream is free.
+"""The modes of a V4L2 node, its colour coding, and whether its stream is free.
 
-Asking disturbs no stream: nothing is set, and the driver answers from what it read at plug-in. linuxpy's enumeration
-leaves out sizes that come as ranges, makes an inexact number of 29.97 frames a second, and opens for writing.
+The questions disturb no stream: they set nothing, and the driver answers from its own memory. linuxpy's enumeration
+omits ranges of sizes, rounds 29.97 frames a second, and opens for writing.
 """
 
 import errno
@@ -28,7 +28,7 @@ _asked: DeadlineTasks[str, bool] = DeadlineTasks("idle")
 
 _END = {errno.EINVAL, errno.ENOTTY, errno.ENODATA}
 _MOST = 256
-"""More answers than this to one question are a driver that does not end."""
+"""More answers to one question mean that a driver never ends."""
 
 _RATES = (120.0, 60.0, 50.0, 30.0, 25.0, 24.0, 20.0, 15.0, 10.0, 5.0, 1.0)
 _SIZES = (
@@ -36,12 +36,12 @@ _SIZES = (
     (960, 540), (800, 600), (854, 480), (720, 576), (720, 480), (640, 480), (640, 360), (480, 270), (320, 240),
     (320, 180), (160, 120),
 )  # fmt: skip
-"""What is listed of a device that offers ranges: the sizes and rates people use, and the ends of the range."""
+"""The usual sizes and rates, listed with the ends where a device offers ranges."""
 
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What a node offers: whether it gives pictures at all, which, and whether they come from a video signal."""
+    """The answers of one node: whether it captures, whether an input takes a video signal, and its modes."""
 
     gives_pictures: bool
     is_receiver: bool
@@ -49,7 +49,7 @@ class Offer:
 
 
 def offer(node: str, name: str) -> Offer:
-    """Return what `node` of the device `name` offers; raises a DeviceError where it cannot be opened."""
+    """Ask `node` of the device `name` for its modes. Raises a DeviceError if it does not open."""
     try:
         fd = os.open(node, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     except OSError as error:
@@ -76,7 +76,6 @@ def _gives_pictures(fd: int) -> bool:
 
 
 def _is_receiver(fd: int) -> bool:
-    """Return whether an input of the node takes a video signal."""
     return any(entry.is_receiver for entry in _answers(fd, v4l2.VIDIOC_ENUMINPUT, v4l2.Input()))
 
 
@@ -91,7 +90,7 @@ def _modes(fd: int) -> Iterator[Mode]:
 
 
 def fourcc(number: int) -> str:
-    """Return a pixel format as its four characters ("MJPG"); a big-endian one ends in "-BE"."""
+    """Return a pixel format as four characters ("MJPG"); a big-endian one ends in "-BE"."""
     text = "".join(chr(number >> shift & 0x7F) for shift in (0, 8, 16, 24)).strip()
     return f"{text}-BE" if number & 1 << 31 else text
 
@@ -109,7 +108,7 @@ def _sizes(fd: int, pixel_format: int) -> Iterator[tuple[int, int]]:
 
 
 def sizes_within(across: tuple[int, int, int], down: tuple[int, int, int]) -> Iterator[tuple[int, int]]:
-    """Yield the largest and the usual sizes of a range, given as (least, most, step) of width and of height."""
+    """Yield the largest and the usual sizes in ranges (least, most, step) of width and height."""
     yield across[1], down[1]
     for width, height in _SIZES:
         if _is_within(width, across) and _is_within(height, down):
@@ -136,7 +135,7 @@ def _rates(fd: int, pixel_format: int, width: int, height: int) -> Iterator[floa
 
 
 def rates_within(slowest: float, fastest: float) -> Iterator[float]:
-    """Yield the fastest (up to the fastest anybody uses) and the usual rates of a range of frames a second."""
+    """Yield the fastest rate (at most 120) and the usual rates in a range of frames a second."""
     yield min(fastest, max(_RATES))
     yield from (rate for rate in _RATES if slowest <= rate <= fastest)
 
@@ -146,7 +145,7 @@ def _rate(numerator: int, denominator: int) -> float:
 
 
 def _answers[T](fd: int, request: int, question: T) -> Iterator[T]:
-    """Yield the answers to an enumerating ioctl, index by index, until there are no more."""
+    """Yield the answers to an enumerating ioctl, by index."""
     for index in range(_MOST):
         question.index = index  # type: ignore[attr-defined]  # every structure of an enumeration has one
         try:
@@ -159,7 +158,7 @@ def _answers[T](fd: int, request: int, question: T) -> Iterator[T]:
 
 
 class CapabilityProber:
-    """Asks nodes what they offer, each once only while it stays plugged in; one that hangs is waited for once."""
+    """Asks each node for its modes, once per plug. A node that hangs costs one timeout."""
 
     def __init__(
         self,
@@ -168,18 +167,17 @@ class CapabilityProber:
         late: Callable[[], object] = lambda: None,
         ask: Callable[[str, str], Offer] = offer,
     ) -> None:
-        """`timeout_s` is for all nodes together. `late` is called, on another thread, when a node answers after it."""
+        """`timeout_s` is for all nodes together. `late` is called on another thread when a node answers after it."""
         self._timeout_s = timeout_s
         self._ask = ask
         self._tasks: DeadlineTasks[str, Offer] = DeadlineTasks("ask", late=late)
         self._offers: dict[str, Offer] = {}
-        """By a node as it is now: the next one of the same name gets an inode of its own."""
+        """By node and inode: a new node of the same name gets another inode."""
 
     def offers(self, pictures: "Iterable[PictureNode]") -> dict[str, Offer | DeviceError]:
-        """Return what each node offers, or why that cannot be said; a node that does not answer in time is left out.
+        """Return each node's answer, or its error. A node that does not answer in time is left out.
 
-        A refusal is not remembered: the next time, that node is asked again. Raises RuntimeError where the system has
-        no thread to give.
+        An error is not remembered: the next call asks again. Raises RuntimeError if the system gives no thread.
         """
         found: dict[str, Offer | DeviceError] = {}
         there: dict[str, PictureNode] = {}
@@ -212,10 +210,10 @@ class CapabilityProber:
 
 
 def idle(nodes: Iterable[str], timeout_s: float = 0.3) -> set[str]:
-    """Return those of `nodes` whose stream nobody has; one that cannot be asked in time is not among them.
+    """Return the nodes with a free stream; a node that does not answer in time is left out.
 
-    The driver lets nobody ask while it is busy with a device that hangs; such a camera is asked by one thread only.
-    Raises RuntimeError where the system has no thread to give.
+    The driver blocks all questions while it is busy with a sick device, so only one thread asks each node. Raises
+    RuntimeError if the system gives no thread.
     """
     answers = _asked.ask({node: partial(is_idle, node) for node in nodes}, timeout_s)
     for answer in answers.values():
@@ -225,11 +223,10 @@ def idle(nodes: Iterable[str], timeout_s: float = 0.3) -> set[str]:
 
 
 def is_idle(node: str) -> bool:
-    """Return whether nobody has the stream of `node`; raises OSError where it cannot be asked.
+    """Return whether the stream of `node` is free. Raises OSError if the node cannot be asked.
 
-    Any number of programs may have a node open; the one that asked for buffers has the stream, and to every other the
-    kernel answers EBUSY. To ask for no buffers at all is how a stream is let go, so it changes nothing where nobody
-    has it. The device itself is not asked.
+    Many programs may open a node; the one with buffers has the stream, and the kernel answers EBUSY to others. A
+    request for no buffers frees a stream, so it changes nothing on a free one. It does not reach the device.
     """
     fd = os.open(node, os.O_RDWR | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     try:
@@ -250,9 +247,9 @@ _BT709_BY_DEFAULT = {v4l2.COLORSPACE_REC709, v4l2.COLORSPACE_DCI_P3}
 
 
 def sample_coding(fd: int) -> tuple[bool, bool]:
-    """Return whether the pictures of the open node `fd` are BT.709 (else BT.601), and whether of full range.
+    """Return whether the present format of the open node `fd` is BT.709 (else BT.601), and whether full range.
 
-    That is in the format it is set to, V4L2's defaults resolved.
+    V4L2's defaults are resolved.
     """
     current = v4l2.Format()
     current.type = v4l2.BUF_TYPE_VIDEO_CAPTURE

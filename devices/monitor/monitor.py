@@ -1,7 +1,7 @@
-"""Watches what is plugged in: a look at the beginning, and one after each burst of the kernel's messages.
+"""Watches for plugs and unplugs: one look at the start, and one after each burst of kernel messages.
 
-A camera's nodes come up to 0.4 s apart, so a burst is over when it has been quiet for that long; after unplugging
-alone, sooner. A device that hangs is waited for once, for half a second.
+A camera's nodes appear up to 0.4 s apart, so a burst ends after that much silence; after unplugs alone, sooner. A
+device that hangs costs half a second, once.
 """
 
 import contextlib
@@ -34,22 +34,22 @@ _MOST_AT_ONCE = 1000
 
 
 type Hotplug = tuple[str, str | None]
-"""One message: its action ("add", "remove", "change", "bind"), and the port if it is about a whole USB plug."""
+"""A message: its action ("add", "remove", "change", "bind"), and the port of a whole USB plug or None."""
 
 UNPLUGGING = frozenset({"remove", "unbind"})
-"""Actions that say that something has gone."""
+"""Actions of something that disappears."""
 LOST: Hotplug = ("lost", None)
-"""Stands for messages that came faster than they were taken: anything may have happened."""
+"""Stands for messages lost in an overflow of the socket."""
 
 
 class NetlinkEvents:
-    """What comes and goes from now on, by udev's messages where it runs, else by the kernel's own.
+    """Messages about devices, from udev where it runs, else from the kernel.
 
-    Only `wake` may be called from another thread.
+    Only `wake` is thread-safe.
     """
 
     def __init__(self, monitor: pyudev.Monitor | None = None) -> None:
-        """Listen. Raises OSError where there is no netlink."""
+        """Open the socket. Raises OSError if there is no netlink."""
         self._monitor = _listen() if monitor is None else monitor
         self._woken = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._closing = threading.Lock()
@@ -58,7 +58,7 @@ class NetlinkEvents:
             self._poll.register(fd, select.POLLIN)
 
     def wait(self, timeout_s: float | None) -> list[Hotplug]:
-        """Return what came, waiting up to `timeout_s` seconds (None: without end); nothing if it timed out or woke."""
+        """Return new messages, waiting up to `timeout_s` (None: forever); none after a timeout or `wake`."""
         ready = dict(self._poll.poll(None if timeout_s is None else max(0.0, timeout_s) * 1000))
         if self._woken in ready:
             with contextlib.suppress(BlockingIOError):
@@ -82,13 +82,13 @@ class NetlinkEvents:
         return found
 
     def wake(self) -> None:
-        """Let `wait` return now, or the next time it is called."""
+        """Let the present or next `wait` return at once."""
         with self._closing:
             if self._woken >= 0:
                 os.eventfd_write(self._woken, 1)
 
     def close(self) -> None:
-        """Close what was opened; the netlink socket goes with its last reference. Idempotent."""
+        """Close the eventfd; the netlink socket closes with its last reference. Idempotent."""
         with self._closing:
             if self._woken < 0:
                 return
@@ -108,23 +108,23 @@ def _listen() -> pyudev.Monitor:
 SETTLED_S = 0.45
 GONE_S = 0.1
 LATEST_S = 1.0
-"""A look is taken this long after the first message, whatever else comes."""
-_AGAIN_S = 1.0  # after a look, or listening, has failed
+"""The latest look after a burst's first message."""
+_AGAIN_S = 1.0  # after a failed look, or when netlink failed
 _FAILURES = 5
-"""Looks that fail one after the other, before that is said: what is looked at may vanish at any moment."""
+"""Failed looks in a row before the log says so: devices may vanish during any look."""
 _STOPS_S = 5.0
-_ANSWERS_S = 0.5  # a look waits for all nodes together
-_CONFIRMED_S = 2.0  # between two looks at the file in which people say that nothing was swapped
+_ANSWERS_S = 0.5  # for all nodes of a look together
+_CONFIRMED_S = 2.0  # between two looks at the file of swap confirmations
 
 type OnChange = Callable[[DeviceChange], None]
 type Look = Callable[[], Sight]
-"""Returns what is plugged in now; takes a second at most where a device hangs; may raise anything."""
+"""Returns the plugged-in devices; takes a second at most if a device hangs; may raise anything."""
 
 
 def looking_here(on_late: Callable[[], None], use: UseWatch | None = None) -> Look:
-    """Return what looks at this machine; `on_late` is called when a device has answered that was given up.
+    """Return a function that looks at this PC.
 
-    `use` is told which processes have what open.
+    `on_late` is called when a device answers after its deadline. `use` receives the holders of nodes.
     """
     prober = CapabilityProber(timeout_s=_ANSWERS_S, late=on_late)
     plugs: KnownPlugs = {}
@@ -141,11 +141,10 @@ def looking_here(on_late: Callable[[], None], use: UseWatch | None = None) -> Lo
 
 
 class DeviceMonitor:
-    """Tells `on_change` of each device that comes, goes, moves or changes, and the health log through `record`.
+    """Reports each plug, unplug, move and change to `on_change` and to the health log. A context manager.
 
-    `on_change` is called on the monitor's thread, which it should not hold up. `memory` is the file of KnownDevices
-    (None: this PC's). Use by other programs is known as of the last look; with `follows_use`, within seconds.
-    A context manager.
+    `on_change` runs on the monitor's thread and must not block. `memory` is the file of KnownDevices (None: this PC's).
+    Other programs' use is known from the last look; with `follows_use`, within seconds.
     """
 
     def __init__(
@@ -186,7 +185,7 @@ class DeviceMonitor:
         self.stop()
 
     def start(self) -> None:
-        """Take the first look, and watch from then on. Raises OSError where the kernel's messages cannot be had."""
+        """Take the first look and start the thread. Raises OSError without netlink."""
         self._events = self._open_events()
         self._observer.begin(self._seen() or Sight())
         self._shown = self._observer.devices
@@ -195,9 +194,9 @@ class DeviceMonitor:
             self._use.start()
 
     def stop(self) -> None:
-        """Watch no more; nobody is told of anything once this has returned. Idempotent.
+        """Stop the thread; no listener is called after this returns. Idempotent.
 
-        A look that a sick device holds up, or a listener that does not return, is left to itself after 5 s.
+        A look or listener that hangs is abandoned after 5 s.
         """
         self._following.stop()
         self._wake()
@@ -208,15 +207,15 @@ class DeviceMonitor:
 
     @property
     def is_watching(self) -> bool:
-        """Whether it has begun, and neither ended nor broken."""
+        """Whether its thread runs."""
         return self._thread is not None and self._thread.is_alive()
 
     def devices(self) -> list[Device]:
-        """Return what is plugged in: cameras and capture cards, then microphones."""
+        """Return the plugged-in devices: cameras and capture cards, then microphones."""
         return list(self._shown)
 
     def refresh(self) -> None:
-        """Take a look soon, though nothing came or went: another process may hold a device now."""
+        """Take a look soon: another process may hold a device now."""
         self._refreshing.set()
         self._wake()
 
@@ -232,16 +231,16 @@ class DeviceMonitor:
         if self._events is not None:
             self._events.close()
         self._observer.save(at_end=True)
-        if self._mistake is not None:  # its owner begins the watch anew
+        if self._mistake is not None:  # its owner starts the watch again
             raise self._mistake
 
     def _failed(self, error: Exception) -> None:
-        if self._events is not None:  # else the kernel's messages cannot be had, and are listened for anew
+        if self._events is not None:  # else netlink is gone, and the next run opens it again
             self._mistake = error
             self._following.stop()
 
     def _follow(self) -> bool:
-        """Follow what comes and goes until the monitor is stopped. Raises OSError where there are no messages."""
+        """Follow the messages until the monitor stops. Raises OSError if netlink fails."""
         burst: list[Hotplug] = []
         if self._events is None:
             self._events, burst = self._open_events(), [LOST]
@@ -256,7 +255,7 @@ class DeviceMonitor:
         return True
 
     def _burst(self, events: NetlinkEvents) -> list[Hotplug]:
-        """Return the messages of one burst, none where something else is to be done."""
+        """Wait for the next burst; return no messages after a timeout or `wake`."""
         try:
             return self._gather(events, events.wait(self._timeout_s()))
         except OSError:
@@ -268,7 +267,7 @@ class DeviceMonitor:
         return moment_ns is not None and self._clock.now_ns() >= moment_ns
 
     def _timeout_s(self) -> float | None:
-        """Return how long nothing is to be done unless somebody says something; None: for ever."""
+        """Return the seconds until something is due; None without anything."""
         moments = [moment for moment in (self._observer.due_ns(), self._again_ns) if moment is not None]
         waits = [(moment - self._clock.now_ns()) / NANOSECONDS for moment in moments]
         if self._observer.awaits_confirmation:
@@ -276,7 +275,7 @@ class DeviceMonitor:
         return max(0.0, min(waits)) if waits else None
 
     def _gather(self, events: NetlinkEvents, burst: list[Hotplug]) -> list[Hotplug]:
-        """Wait until a burst that has begun is over."""
+        """Wait until a burst ends."""
         began_ns = last_ns = self._clock.now_ns()
         while burst and not self._following.stopped.is_set():
             quiet_s = GONE_S if all(action in UNPLUGGING for action, _ in burst) else SETTLED_S
@@ -296,10 +295,10 @@ class DeviceMonitor:
             self._tell(self._observer.observe(seen, unplugs))
 
     def _seen(self) -> Sight | None:
-        """Return what is plugged in now; None where the look failed, which is then taken again."""
+        """Return the plugged-in devices; None after a failed look, which is repeated later."""
         try:
             seen = self._look()
-        except Exception as error:  # whatever a driver answers must not end the watch
+        except Exception as error:  # a driver's answer must not end the watch
             self._again_ns = self._clock.now_ns() + int(_AGAIN_S * NANOSECONDS)
             self._failures += 1
             if self._failures == _FAILURES:

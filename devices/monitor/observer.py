@@ -1,7 +1,9 @@
-"""Makes changes for listeners, and lines for the health log, of looks at the plugged-in devices.
+"""Compares looks at the plugged-in devices: makes changes for listeners and lines for the health log.
 
-Lines about a device that comes and goes all the time are bounded; devices that nothing tells apart are
-told as such.
+Bounds the lines about flapping devices, and detects devices that may have changed places. Two sticks of one make
+without serial numbers are known by their ports. When both are unplugged and come back, each may be the other. So a port
+has two sets: the devices that may be in it, and those expected there. A hub that loses power for a moment, and a PC
+that wakes up, take devices along that nobody touched. Plugs changed while the PC sleeps or is off go unseen.
 """
 
 import itertools
@@ -20,22 +22,22 @@ from devices.monitor.changes import ChangeKind, DeviceChange, Key, Sight, hubs_g
 from devices.monitor.known import Known, KnownDevices, ago, with_swaps
 
 TOO_SHORT_S = 5
-"""What went with its hub, or as the PC woke, and is back in the same port within this time has not been touched."""
+"""A device that left with its hub, or as the PC woke, was not touched if it is back in its port within this time."""
 
 type Model = tuple[str | None, str | None, str | None, str | None]
 type _Bodies = frozenset[int]
 
 
 def model(device: Device) -> Model:
-    """Return what two devices that nothing tells apart have in common."""
+    """Return the traits that two indistinguishable devices share."""
     return device.vid, device.pid, device.serial or device.shared_serial, device.capabilities
 
 
 @dataclass(slots=True)
 class _Group:
-    """The devices of one model: who may be in each port, who is expected in each, and who may be out.
+    """The devices of one model: those in each port, those expected there, and those that may be out.
 
-    `shaken` are those that nobody has pulled out, by port, and when they went.
+    `shaken`: devices that went without a hand on them, by port, and the time.
     """
 
     there: dict[str, _Bodies] = field(default_factory=dict)
@@ -45,7 +47,7 @@ class _Group:
 
 
 class Swaps:
-    """Follows every USB plug: tell it of each that goes and comes, in that order."""
+    """Follows every USB plug. Report unplugs first, then plugs."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -53,7 +55,7 @@ class Swaps:
         self._bodies = itertools.count()
 
     def unplugged(self, device: Device, *, shaken: bool = False) -> None:
-        """Say that the plug of `device` went; `shaken`: not because somebody has pulled it out."""
+        """Report an unplug; `shaken`: nobody has pulled the plug."""
         group, port = self._group(device), device.port or ""
         if bodies := group.there.pop(port, None):
             if shaken:
@@ -62,7 +64,7 @@ class Swaps:
                 group.absent.append(bodies)
 
     def plugged(self, device: Device) -> bool:
-        """Say that the plug of `device` came; return whether it may be another than the one that was in that port."""
+        """Report a plug; return whether another device than before may be in the port."""
         group, port = self._group(device), device.port or ""
         if shaken := self._untouched(group, port):
             group.there[port] = shaken
@@ -71,13 +73,13 @@ class Swaps:
             group.there[port] = group.expected[port] = self._new()
             return False
         together = frozenset(itertools.chain.from_iterable(group.absent))
-        # Which of those that are out it is cannot be known: from now on each of them may be any.
+        # Any of the absent devices may be the one that came, so from now on each of them may be any.
         group.absent = [together] * (len(group.absent) - 1)
         group.there[port] = together
         return group.expected.setdefault(port, together) != together
 
     def _untouched(self, group: _Group, port: str) -> _Bodies | None:
-        """Return who is back in `port` so soon that it is the same; who has been away for longer is out."""
+        """Return the devices of `port` if they are back so soon that nobody touched them; those away longer are out."""
         since_ns = self._clock.now_ns() - TOO_SHORT_S * NANOSECONDS
         is_soon = port in group.shaken and group.shaken[port][1] >= since_ns
         found = group.shaken.pop(port)[0] if is_soon else None
@@ -88,14 +90,14 @@ class Swaps:
         return found
 
     def confirm(self, devices: Iterable[Device]) -> None:
-        """Say that `devices` are where they should be: from now on each is the one expected in its port."""
+        """Take `devices` as confirmed: each is the one expected in its port."""
         for device in devices:
             group, port = self._group(device), device.port or ""
             if port in group.there:
                 group.there[port] = group.expected[port] = self._new()
 
     def twins(self, device: Device) -> list[str]:
-        """Return the other ports where devices of this model are, or were expected."""
+        """Return the other ports where devices of this model are or were expected."""
         group = self._group(device)
         return sorted((group.there.keys() | group.expected.keys()) - {device.port or ""})
 
@@ -111,13 +113,13 @@ LOOK = "look at the picture: liput devices assign ROLE DEVICE puts it right, lip
 
 
 MOST = 3
-"""From that many unpluggings within a minute on, a device flaps, until nothing has happened to it for a minute."""
+"""A device flaps from this many unplugs within a minute on, until a quiet minute has passed."""
 _WINDOW_NS = FLAPPING_WINDOW_S * NANOSECONDS
 
 
 @dataclass(slots=True)
 class Episode:
-    """A time of flapping: since when, when the last thing happened, how often it was unplugged."""
+    """A time of flapping of one device or hub."""
 
     key: str
     name: str
@@ -129,12 +131,12 @@ class Episode:
 
     @property
     def lasted_s(self) -> float:
-        """Seconds from the first to the last unplugging or plugging in."""
+        """Seconds from the first to the last plug or unplug."""
         return (self.last_ns - self.began_ns) / NANOSECONDS
 
 
 class Flapping:
-    """Counts unpluggings by a device's id (or a hub's port)."""
+    """Counts unplugs by a device's id or a hub's port."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -142,7 +144,7 @@ class Flapping:
         self._episodes: dict[str, Episode] = {}
 
     def unplugged(self, key: str, name: str, times: int = 1) -> Episode | None:
-        """Count unpluggings; return the episode if it should be told now: it begins, or has gone on for a minute."""
+        """Count unplugs; return the episode if it begins, or is due for another line a minute later."""
         now_ns = self._clock.now_ns()
         episode = self._episodes.get(key)
         if episode:
@@ -164,16 +166,16 @@ class Flapping:
         return began
 
     def plugged(self, key: str) -> None:
-        """Say that it came: it is not calm yet."""
+        """Report a plug: the episode goes on."""
         if key in self._episodes:
             self._episodes[key].last_ns = self._clock.now_ns()
 
     def episode(self, key: str) -> Episode | None:
-        """Return the episode that a device is in, if it flaps."""
+        """Return the present episode, None if it does not flap."""
         return self._episodes.get(key)
 
     def calmed(self) -> list[Episode]:
-        """Return the episodes that are over, once each; what is long past is forgotten."""
+        """Return the episodes that have ended, once each, and forget old unplugs."""
         before_ns = self._clock.now_ns() - _WINDOW_NS
         over = [episode for episode in self._episodes.values() if episode.last_ns <= before_ns]
         for episode in over:
@@ -182,12 +184,12 @@ class Flapping:
         return over
 
     def due_ns(self) -> int | None:
-        """Return when the next episode may be over, on the session clock."""
+        """Return the earliest end of an episode on the session clock."""
         return min((episode.last_ns + _WINDOW_NS for episode in self._episodes.values()), default=None)
 
 
 class PlugLines:
-    """Writes them; `known` says what was seen before."""
+    """Writes lines about plugs; `known` has earlier sightings."""
 
     def __init__(self, *, clock: Clock, record: Record, known: KnownDevices) -> None:
         self._clock = clock
@@ -195,7 +197,7 @@ class PlugLines:
         self._known = known
 
     def plugged(self, device: Device, *, at_start: bool = False) -> None:
-        """Say that a device came, or (`at_start`) was there when the monitor began."""
+        """Log a plug, or (`at_start`) a device present at the start."""
         last = self._known.get(device.id)
         renumbered = self._renumbered_from(device, last)
         detail = {"port": device.port, "known": bool(last or renumbered)} | _history_of(last)
@@ -208,20 +210,20 @@ class PlugLines:
         self._tell(device, Kind.PLUGGED, f"{what}{where}; {self._history(device, last, renumbered)}", **detail)
 
     def moved(self, device: Device, last: Known) -> None:
-        """Say that a device with a serial number of its own came back in another port."""
+        """Log a device with its own serial number that is in another port now."""
         seen = ago(self._clock.now() - last.last_seen)
         reason = f"moved from port {last.port} to port {device.port}; last seen {seen}"
         self._tell(device, Kind.MOVED, reason, port=device.port, **_history_of(last))
 
     def unplugged(self, device: Device, seconds: float, *, at_least: bool) -> None:
-        """Say that a device went, after how many seconds, or more (`at_least`)."""
+        """Log an unplug after `seconds`, or more (`at_least`)."""
         where = f" from port {device.port}" if device.port else ""
         after = f"{'more than ' if at_least else ''}{format_duration(max(1, round(seconds)))}"
         detail = {"port": device.port, "plugged_s": round(seconds, 3)}
         self._tell(device, Kind.UNPLUGGED, f"unplugged{where} after {after}", **detail)
 
     def flapping(self, episode: Episode) -> None:
-        """Say that a device or a hub comes and goes."""
+        """Log flapping of a device or hub."""
         within_s = round(episode.lasted_s, 3)
         reason = f"{FLAPS}: unplugged {episode.unplugs} times in {max(1, round(within_s))} s"
         self._record(
@@ -230,7 +232,7 @@ class PlugLines:
         )  # fmt: skip
 
     def calm(self, episode: Episode, *, is_there: bool) -> None:
-        """Say that it does so no more, and what was not told meanwhile."""
+        """Log the end of flapping, with the unplugs that had no lines."""
         lasted_s = round(episode.lasted_s, 3)
         state = "plugged in" if is_there else "unplugged"
         was = f"was unplugged {episode.unplugs} times in {max(1, round(lasted_s))} s"
@@ -240,12 +242,12 @@ class PlugLines:
         )  # fmt: skip
 
     def swapped(self, device: Device, reason: str, twins: list[str]) -> None:
-        """Say that a device may be another than the one that was in its port."""
+        """Log that another device may be in the port."""
         detail = {"fault": Fault.SWAPPED, "port": device.port, "twins": twins}
         self._record(device.id, Kind.SWAPPED, reason, name=device.name, level=Level.WARN, **detail)
 
     def renamed(self, old: Device, new: Device) -> None:
-        """Say that a device that stayed where it is has another id."""
+        """Log the new id of a device that stayed in its port."""
         if new.serial is None and new.shared_serial:
             why = f"another device says the serial number {new.shared_serial} too, so its port tells it apart"
         else:
@@ -253,10 +255,10 @@ class PlugLines:
         self._tell(new, Kind.RENAMED, f"was {old.id}; {why}", before=old.id)
 
     def hub_gone(self, hub: Hub, lost: Collection[Device]) -> None:
-        """Say that a hub went, and `lost`, the devices on it."""
+        """Log that a hub went, with its devices `lost`."""
         plugs: dict[str | None, str] = {}
         for device in lost:
-            plugs.setdefault(device.port, device.name)  # the picture's, which comes before the sound's
+            plugs.setdefault(device.port, device.name)  # the video device's name, which comes before the sound's
         reason = f"unplugged from port {hub.port}, and with it: {'; '.join(plugs.values())}"
         self._record(
             hub.port, Kind.HUB_UNPLUGGED, reason if lost else f"unplugged from port {hub.port}; nothing was on it",
@@ -264,12 +266,12 @@ class PlugLines:
         )  # fmt: skip
 
     def hub_came(self, hub: Hub) -> None:
-        """Say that a hub came."""
+        """Log a hub's plug."""
         reason = f"plugged into port {hub.port}, {hub.ports} ports"
         self._record(hub.port, Kind.HUB_PLUGGED, reason, name=hub.name, ports=hub.ports, link_bps=hub.link_bps)
 
     def _renumbered_from(self, device: Device, last: Known | None) -> str | None:
-        """Return the name that the kernel had for the port that the device is still in, if it was another."""
+        """Return the kernel's former name of the port, if it renumbered the port of this device."""
         if last is not None:
             return last.port if last.place and last.place == device.place and last.port != device.port else None
         found = self._known.at_place(device)
@@ -292,7 +294,7 @@ def _history_of(last: Known | None) -> dict[str, object]:
 
 
 def _topmost(hubs: Collection[Hub]) -> Iterator[Hub]:
-    """Yield those of `hubs` that hang off none of the others."""
+    """Yield the hubs that are below none of the others."""
     return (hub for hub in hubs if not any(other.carries(hub.port) for other in hubs))
 
 
@@ -300,7 +302,7 @@ type _Told = tuple[ChangeKind, Key, Device, Device | None]
 
 
 class Observer:
-    """Follows the devices from look to look; `known` is what was seen on other days. Not for several threads."""
+    """Follows the devices from look to look; `known` has earlier sightings. Not thread-safe."""
 
     def __init__(
         self, *, clock: Clock, record: Record, known: KnownDevices, slept: Callable[[], int] = slept_ns
@@ -313,7 +315,7 @@ class Observer:
         self._lines = PlugLines(clock=clock, record=record, known=known)
         self._sight = Sight()
         self._since: dict[Key, tuple[int, bool]] = {}
-        """Since when each device is plugged in, and whether that is the least: it was so before the first look."""
+        """The plug time of each device, and whether it was plugged in before the first look."""
         self._last: dict[str, Device] = {}
         self._last_at: dict[str, tuple[Device, ...]] = {}
         self._unseen: dict[str, list[int]] = {}
@@ -321,17 +323,17 @@ class Observer:
 
     @property
     def devices(self) -> tuple[Device, ...]:
-        """What is plugged in, with the faults that were found by watching it come and go."""
+        """The plugged-in devices, with faults from their plugs and unplugs."""
         return tuple(self._shown.values())
 
     @property
     def awaits_confirmation(self) -> bool:
-        """Whether a device that is there may be another, which a person can settle."""
+        """Whether a plugged-in device may be swapped, which a person can confirm."""
         swapped = self._known.swapped()
         return any(device.id in swapped for device in self._sight.devices)
 
     def begin(self, sight: Sight) -> None:
-        """Take the first look: what is there was there before."""
+        """Take the first look: its devices were plugged in earlier."""
         for device in sight.devices:
             self._since[sight.key(device)] = self._clock.now_ns(), True
             self._lines.plugged(device, at_start=True)
@@ -341,7 +343,7 @@ class Observer:
         self._show(sight)
 
     def observe(self, sight: Sight, unplugs: Mapping[str, int]) -> list[DeviceChange]:
-        """Take the next look; `unplugs` is how often the kernel said since the last that a port's plug has gone."""
+        """Take the next look; `unplugs` counts the kernel's unplug messages since the last look, by port."""
         before, after = self._sight, steady(self._sight, sight)
         old_by_key, new_by_key = before.by_key(), after.by_key()
         gone = {key: device for key, device in old_by_key.items() if key not in new_by_key}
@@ -360,7 +362,7 @@ class Observer:
         return self._show(after, told)
 
     def tick(self) -> list[DeviceChange]:
-        """Do what time has made due: end flapping that is over, take over what people have confirmed."""
+        """End flapping episodes that are over, and take over people's confirmations."""
         there = {device.id for device in self._sight.devices} | {hub.port for hub in self._sight.hubs}
         for episode in self._flapping.calmed():
             self._lines.calm(episode, is_there=episode.key in there)
@@ -371,17 +373,17 @@ class Observer:
         return self._show(self._sight)
 
     def due_ns(self) -> int | None:
-        """Return when `tick` has something to do, on the session clock."""
+        """Return the time of the next `tick` on the session clock; None without one."""
         return self._flapping.due_ns()
 
     def save(self, *, at_end: bool = False) -> None:
-        """Write down what was learned (`at_end`: also who is there now); may wait for a disk."""
+        """Save the known devices (`at_end`: with those present); may wait for a disk."""
         if at_end:
             self._known.saw(self._sight.devices, self._clock.now())
         self._known.save()
 
     def _tell_of_hubs(self, before: Sight, after: Sight, unplugs: Mapping[str, int]) -> None:
-        """Write the lines of what happened to hubs: of hubs on hubs (a docking station), one."""
+        """Log changes of hubs: one line for hubs on hubs (a docking station)."""
         for hub in _topmost(hubs_gone(before, after, unplugs)):
             if episode := self._flapping.unplugged(hub.port, hub.name, unplugs.get(hub.port, 1)):
                 self._lines.flapping(episode)
@@ -392,7 +394,7 @@ class Observer:
             if not self._flapping.episode(hub.port):
                 self._lines.hub_came(hub)
 
-    # What went
+    # Unplugs
 
     def _gone(self, gone: Mapping[Key, Device], unplugs: Mapping[str, int]) -> Iterator[_Told]:
         for key, device in gone.items():
@@ -406,10 +408,10 @@ class Observer:
     def _count_unseen(
         self, gone: Collection[str | None], stayed: Collection[Key], after: Sight, unplugs: Mapping[str, int]
     ) -> None:
-        """Count what came and went between two looks.
+        """Count unplugs between two looks, by port.
 
-        `gone` are the ports of those that went. Of a device that did not stay it is who was there last; where nobody
-        was yet, who comes next.
+        `gone` are the ports of unplugged devices, counted already. If no device stayed in a port, the count is for its
+        last device, or else for its next one.
         """
         for port, times in unplugs.items():
             if port in gone:
@@ -432,7 +434,7 @@ class Observer:
         if episode := self._flapping.unplugged(device.id, device.name, times):
             self._lines.flapping(episode)
 
-    # What came
+    # Plugs
 
     def _came(self, came: Mapping[Key, Device]) -> Iterator[_Told]:
         for key, device in came.items():
@@ -469,10 +471,10 @@ class Observer:
                 if not self._flapping.episode(device.id):
                     self._lines.swapped(device, reason, twins)
 
-    # What is shown
+    # Listeners
 
     def _show(self, sight: Sight, told: Iterable[_Told] = ()) -> list[DeviceChange]:
-        """Show what is there now, and return what listeners have to hear: `told`, and whatever else has changed."""
+        """Show the present devices; return the changes for listeners: `told` and all further differences."""
         before, self._sight = self._shown, sight
         devices = with_swaps(sight.devices, self._known.swapped())
         self._shown = {sight.key(device): self._with_flapping(device) for device in devices}

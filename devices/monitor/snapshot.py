@@ -1,4 +1,4 @@
-"""The devices that are plugged in now, as people and other programs see them."""
+"""The plugged-in devices as people and other programs see them."""
 
 import os
 from collections import Counter
@@ -23,15 +23,15 @@ type Held = Mapping[str, list[Holder]]
 
 
 def list_devices() -> list[Device]:
-    """Return what is plugged in now: cameras and capture cards, then microphones; takes a tenth of a second."""
+    """Return the plugged-in devices: cameras and capture cards, then microphones; takes 0.1 s."""
     found = plugged()
     return describe(found, CapabilityProber().offers(found.pictures), in_use(found, open_elsewhere(found)))
 
 
 def open_elsewhere(found: Plugged) -> dict[str, list[Holder]]:
-    """Return which nodes other processes have open, and which processes these are; needs a look at every process.
+    """Return the nodes that other processes have open, with these processes; looks at every process.
 
-    This one, and those it started, do not count.
+    This process and its children do not count.
     """
     nodes = [picture.node for picture in found.pictures] + [sound.node for sound in found.sounds]
     held = {node: [who for who in holders if not is_own(who)] for node, holders in holders_of(nodes).items()}
@@ -39,10 +39,10 @@ def open_elsewhere(found: Plugged) -> dict[str, list[Holder]]:
 
 
 def in_use(found: Plugged, held: Held) -> dict[str, list[Holder]]:
-    """Return what is left of `held` without the nodes that are open and nothing more.
+    """Return the nodes in `held` with a stream in use.
 
-    A node of pictures may be open in any number of programs (desktops keep it so); one can have its stream. That of a
-    loopback is anybody's, and its driver is not asked: the question alone resets the buffers of those who use it.
+    Many programs may open a video node (desktops keep it open); one has its stream. A loopback's stream is free for
+    all, and its driver is not asked: the question would reset the users' buffers.
     """
     loopbacks = {picture.node for picture in found.pictures if picture.is_loopback}
     free = loopbacks | idle({picture.node for picture in found.pictures} & held.keys() - loopbacks)
@@ -50,10 +50,7 @@ def in_use(found: Plugged, held: Held) -> dict[str, list[Holder]]:
 
 
 def describe(found: Plugged, asked: Offers, held: Held | None = None) -> list[Device]:
-    """Return the devices that the facts in `found` and the answers of their nodes in `asked` amount to.
-
-    `held` is which nodes others hold.
-    """
+    """Make devices of the facts in `found` and the nodes' answers `asked`; `held` are the nodes in use."""
     pictures = [picture for picture in found.pictures if _is_there(asked.get(picture.node))]
     sources: list[PictureNode | SoundInput] = [*pictures, *found.sounds]
     serials = own_serials(source.usb for source in sources)
@@ -77,12 +74,12 @@ def _is_there(answer: Offer | DeviceError | None) -> bool:
 def _devices_of(
     base: str, plug: Sequence[PictureNode | SoundInput], serial: str | None, asked: Offers, held: Held
 ) -> Iterator[Device]:
-    """Yield the pictures and sounds of one USB plug, or of one place without a plug; the first of each are paired."""
+    """Yield the video and sound devices of one USB plug, or of one place; the first of each are paired."""
     usb = plug[0].usb
     pictures = [source for source in plug if isinstance(source, PictureNode)]
     sounds = [source for source in plug if isinstance(source, SoundInput)]
     picture_ids = [base if index == 0 else f"{base}+picture{index + 1}" for index in range(len(pictures))]
-    # Pictures and sound come in any order: the id of the sound does not wait for them.
+    # Nodes appear in any order, so the id of the sound must not depend on the video node.
     has_pictures = bool(pictures) or (usb is not None and usb.has_video)
     first = f"{base}+sound" if has_pictures else base
     sound_ids = [first if index == 0 else f"{base}+sound{index + 1}" for index in range(len(sounds))]
@@ -137,7 +134,7 @@ def _kind(picture: PictureNode, answer: Offer | DeviceError | None) -> DeviceKin
 
 
 def _name(usb: UsbDevice | None, kernel_name: str) -> str:
-    """Return what people call a device: what it says it is, or what the table says where that is just "USB Video"."""
+    """Return a device's product name, or the name of its make where that is generic ("USB Video")."""
     product = usb.product if usb else ""
     known = quirks.quirk(usb.vid, usb.pid) if usb else None
     if product and not quirks.has_generic_name(product):
@@ -152,7 +149,7 @@ def _name(usb: UsbDevice | None, kernel_name: str) -> str:
 def _video_health(answer: Offer | DeviceError | None, picture: PictureNode, others: list[Holder]) -> Health:
     if isinstance(answer, DeviceError):
         fault = refused(answer)
-        if fault is None or fault is Fault.LOST:  # it is plugged in, and does not answer
+        if fault is None or fault is Fault.LOST:  # it is plugged in, but does not answer
             fault = Fault.NO_DATA
         return _trouble(fault, answer.message)
     if answer is None:
@@ -161,7 +158,7 @@ def _video_health(answer: Offer | DeviceError | None, picture: PictureNode, othe
 
 
 def _sound_health(sound: SoundInput, others: list[Holder]) -> Health:
-    if not os.path.lexists(sound.node):  # udev is about to make it
+    if not os.path.lexists(sound.node):  # udev will make it
         return _trouble(Fault.NO_DATA, f"{sound.node} is not there yet")
     if os.access(sound.node, os.R_OK):
         return _use(sound.name, sound.node, others)
@@ -181,7 +178,7 @@ def _now() -> datetime:
 
 
 def _told_apart(devices: list[Device]) -> Iterator[Device]:
-    """Add the port to names that more than one device has."""
+    """Add the port to names that several devices share."""
     names = Counter(device.name for device in devices)
     for device in devices:
         where = device.port or device.id

@@ -1,8 +1,8 @@
-"""Notices that another program takes a device or lets go of it, which is no hotplug.
+"""Notices when another program takes or releases a device.
 
-inotify tells of each opening and closing of a node. Nothing tells that a stream begins or ends in a program that keeps
-the node open, as desktops do with every camera; so nodes of pictures that others have open, and no others, are asked
-again and again (devices/monitor/modes.py). A loopback is left out: the question would change it.
+inotify reports each opening and closing of a node. Nothing reports the start of a stream in a program that keeps the
+node open, as desktops do with every camera. So video nodes that others have open are polled (devices/monitor/modes.py).
+Loopbacks are not: the question would change them.
 """
 
 import contextlib
@@ -19,11 +19,11 @@ from devices.monitor.holders import Holder, have_open
 from devices.monitor.modes import idle
 
 ASK_S = 3.0
-"""How often it is asked who streams from a node that others have open."""
+"""The interval of polling nodes that others have open."""
 SETTLES_S = 0.3
-"""A program that has opened a node needs a moment to ask for its stream."""
+"""The time a program needs from opening a node to starting its stream."""
 _BETWEEN_S = 1.5
-"""A look at every process costs 50 ms of CPU; somebody who opens a node all the time must not make it go on and on."""
+"""A look at every process costs 50 ms of CPU, so frequent openings must not cause one each."""
 _STOPS_S = 1.0
 _IN_OPEN, _IN_CLOSE_WRITE, _IN_CLOSE_NOWRITE = 0x20, 0x08, 0x10
 _MASK = _IN_OPEN | _IN_CLOSE_WRITE | _IN_CLOSE_NOWRITE
@@ -32,9 +32,9 @@ _MOST_BYTES = 65536
 
 
 class Inotify:
-    """Tells who opens and closes a node, which costs nothing while nobody does.
+    """Reports openings and closings of nodes, at no cost while there are none.
 
-    It tells of none where the kernel has no inotify left for this user. Only `wake` and `follow` are thread-safe.
+    Reports nothing if the kernel has no inotify left for this user. Only `wake` and `follow` are thread-safe.
     """
 
     def __init__(self) -> None:
@@ -50,22 +50,22 @@ class Inotify:
                 self._poll.register(fd, select.POLLIN)
 
     def follow(self, nodes: Iterable[str]) -> None:
-        """Tell of these nodes from now on, and of no others; again for a node that is there anew.
+        """Follow these nodes only; call it again for a new node of the same name.
 
-        One that this user may not read is left out, he could not use it either.
+        Unreadable nodes are left out: this user could not open them either.
         """
         with self._closing:
             if self._is_closed or self._fd < 0:
                 return
-            # The kernel follows the file, not its name; of one that it follows already it says the same number again.
+            # The kernel follows the file, not its name, and returns the same number for a file that it follows already.
             numbers = {self._libc.inotify_add_watch(self._fd, os.fsencode(node), _MASK): node for node in nodes}
             numbers.pop(-1, None)
             for gone in self._nodes.keys() - numbers.keys():
-                self._libc.inotify_rm_watch(self._fd, gone)  # fails for a file that is gone itself, which is as well
+                self._libc.inotify_rm_watch(self._fd, gone)  # fails for a file that is gone, which is fine
             self._nodes = numbers
 
     def wait(self, timeout_s: float | None) -> set[str]:
-        """Return the nodes that were opened or closed, by whomever, waiting up to `timeout_s` (None: without end)."""
+        """Return the nodes opened or closed by anybody, waiting up to `timeout_s` (None: forever)."""
         ready = dict(self._poll.poll(None if timeout_s is None else max(0.0, timeout_s) * 1000))
         if self._woken in ready:
             with contextlib.suppress(BlockingIOError):
@@ -79,7 +79,7 @@ class Inotify:
         while at < len(data):
             number, mask, _, name_bytes = _EVENT.unpack_from(data, at)
             at += _EVENT.size + name_bytes
-            if number == -1:  # more came than the kernel keeps: it may have been any
+            if number == -1:  # the kernel's queue overflowed: any node may be meant
                 found |= set(nodes.values())
             elif mask & _MASK and number in nodes:
                 found.add(nodes[number])
@@ -92,7 +92,7 @@ class Inotify:
                 os.eventfd_write(self._woken, 1)
 
     def close(self) -> None:
-        """Let go of it; `wake` and `follow` do nothing any more."""
+        """Close the descriptors; `wake` and `follow` do nothing from now on."""
         with self._closing:
             fds = () if self._is_closed else (self._fd, self._woken)
             self._is_closed = True
@@ -105,9 +105,9 @@ type Held = Mapping[str, Sequence[Holder]]
 
 
 class UseWatch:
-    """Calls `on_change`, on a thread of its own, when a device may be in use otherwise than `saw` was told last.
+    """Calls `on_change` on its own thread when the use of a device may differ from the last look.
 
-    `free` tells of nodes which of them nobody streams from.
+    `free` returns the nodes with a free stream.
     """
 
     def __init__(
@@ -125,22 +125,22 @@ class UseWatch:
         self._thread: threading.Thread | None = None
 
     def saw(self, found: Plugged, held: Held, used: Held) -> None:
-        """Take what a look has found: `held`, the nodes that others have open, of which `used` have a stream."""
+        """Take the result of a look: `held` are the nodes that others have open, `used` those with a stream."""
         pictures = {picture.node for picture in found.pictures if not picture.is_loopback}
         shared = {node: held[node] for node in pictures & held.keys()}
         was_nothing = not self._seen[0]
         self._seen = shared, frozenset(shared.keys() & used.keys())
-        # Those that are asked need no following, which would hear our own questions.
+        # Polled nodes are not followed: inotify would report our own openings.
         self._openings.follow(pictures - shared.keys() | {sound.node for sound in found.sounds})
         if shared and was_nothing:
             self._openings.wake()
 
     def start(self) -> None:
-        """Begin to notice."""
+        """Start the thread."""
         self._thread = threads.start(self._run, name="device-use")
 
     def stop(self) -> bool:
-        """Notice nothing more, and return whether that has ended; a question that hangs is left to itself."""
+        """Stop; return whether the thread has ended. A question that hangs is abandoned."""
         self._stopping.set()
         self._openings.wake()
         if self._thread is None:
@@ -163,7 +163,7 @@ class UseWatch:
         self._openings.close()
 
     def _is_other(self) -> bool:
-        """Return whether the nodes that others have open are streamed from, or open, otherwise than they were."""
+        """Return whether holders or streams of the polled nodes have changed."""
         shared, streaming = self._seen
         if not shared:
             return False
