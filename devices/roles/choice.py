@@ -1,4 +1,4 @@
-"""Which devices a session takes when nobody names any: those with a role first, and never one in place of another."""
+"""Chooses a session's devices when its request names none. A missing device is never replaced by another."""
 
 from collections.abc import Callable, Sequence
 
@@ -11,7 +11,7 @@ type MoreInputs = Callable[[], Sequence[Device]]
 
 
 def choose_video(devices: Sequence[Device], roles: Roles) -> Device:
-    """Return the device to record when none was named: by VIDEO_ROLES, then any role, then the best. DeviceNotFound."""
+    """Return the video device: by VIDEO_ROLES, then any role, then the best. Raises DeviceNotFound."""
     role = first_role(roles)
     return best_video(devices) if role is None else holder(role, roles, with_roles(devices, roles))
 
@@ -19,9 +19,9 @@ def choose_video(devices: Sequence[Device], roles: Roles) -> Device:
 def choose_sound(
     devices: Sequence[Device], roles: Roles, video: Device | None = None, servers: MoreInputs | None = None
 ) -> Device | None:
-    """Return the sound to record when none was named: microphone, then what has another role, then the best.
+    """Return the sound device: the role microphone, then any role, then the best.
 
-    `servers` gives the inputs of sound servers; it is asked if one of them has the role. Raises as `choose_video`.
+    `servers` returns the inputs of sound servers; it is called if one of them has the role. Raises as `choose_video`.
     """
     role = first_role(roles, sound=True)
     if role is None:
@@ -31,7 +31,7 @@ def choose_sound(
 
 
 def first_role(roles: Roles, *, sound: bool = False) -> str | None:
-    """Return the role whose device is recorded when none was named; None where nothing of that kind has one."""
+    """Return the role of the device to record; None if no device of that kind has a role."""
     given = [role for role, binding in roles.items() if (binding.kind is DeviceKind.MICROPHONE) is sound]
     return min(given, key=_sound_order if sound else _video_order, default=None)
 
@@ -39,7 +39,7 @@ def first_role(roles: Roles, *, sound: bool = False) -> str | None:
 def named(
     find: Callable[[Sequence[Device], str], Device], devices: Sequence[Device], name: str, roles: Roles
 ) -> Device:
-    """Return the device that `name` means as `find` (find_video, find_sound) finds it; a missing role says why."""
+    """Find a device by name with `find` (find_video, find_sound). Raises DeviceNotFound, with the reason for a role."""
     devices = with_roles(devices, roles)
     try:
         return find(devices, name)
@@ -51,7 +51,7 @@ def named(
 
 
 def _video_order(role: str | None) -> tuple[int, str]:
-    """Return a sort key of roles, without a role last."""
+    """Return a sort key of roles; no role comes last."""
     if role is None:
         return len(VIDEO_ROLES) + 1, ""
     return VIDEO_ROLES.index(role) if role in VIDEO_ROLES else len(VIDEO_ROLES), role
@@ -62,10 +62,10 @@ def _sound_order(role: str | None) -> tuple[int, str]:
 
 
 def best_video(devices: Sequence[Device]) -> Device:
-    """Return the device to record when none was named: one with a role, then a capture card before a camera.
+    """Return the best video device: one with a role first, then a capture card. Raises DeviceNotFound without any.
 
-    Capture cards are what a room's good camera is plugged into. Then a USB device before a built-in one, then the
-    largest picture. Raises DeviceNotFound when there is none.
+    Rooms plug their good camera into a capture card. Then come USB devices before built-in ones, then the largest
+    frame.
     """
     candidates = [device for device in devices if device.node is not None and (device.modes or device.role)]
     if not candidates:
@@ -80,10 +80,10 @@ def _video_rank(device: Device) -> tuple[tuple[int, str], bool, bool, int, str]:
 
 
 def best_sound(devices: Sequence[Device], video: Device | None = None) -> Device | None:
-    """Return the sound to record when none was named, or None when there is none.
+    """Return the best sound device, None without any.
 
-    One with a role first, the microphone's before others. Then the sound of the capture card that is recorded, then of
-    any capture card, then a USB microphone, then the microphone of the camera that is recorded, then any.
+    In this order: the role microphone, another role, the sound of the recorded capture card, of any capture card, a USB
+    microphone, the recorded camera's microphone, any other.
     """
     pictures = {device.id: device for device in devices if device.node is not None}
 

@@ -1,14 +1,14 @@
-"""Which device has a role now: the one it was given to, or none. Never another one silently.
+"""Finds the device that has a role now. A role never moves to another device silently.
 
     the role was given to              now it is                                        else
     a device without a USB plug        the one with that id                             missing
     a serial number of its own         that one, in whatever port                       missing
-    the same, which twins say, or did  the twin in the same port                        missing
+    the same, now shared by twins      the twin in the same port                        missing
     a make without serial numbers      the same make, with the same capabilities,       missing
                                        in the same port
 
-One of the same model in the same port that is not the one (another serial number, or none; other capabilities) is
-offered as a replacement. Those of the same model in other ports are named.
+Another device of the same model in the same port (other serial number or capabilities) is offered as a replacement.
+Devices of that model in other ports are named.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ from devices.monitor.identity import part, part_of
 
 
 class Binding(msgspec.Struct, frozen=True, kw_only=True):
-    """The device that a role was given to, with all by which it can be known again, and when that was."""
+    """The device with a role, with all traits that identify it, and the time of assignment."""
 
     id: str
     name: str
@@ -38,7 +38,7 @@ class Binding(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def binding_of(device: Device, at: datetime) -> Binding:
-    """Return what a role keeps of `device`."""
+    """Return the binding for `device`."""
     return Binding(
         id=device.id,
         name=device.name,
@@ -56,7 +56,7 @@ def binding_of(device: Device, at: datetime) -> Binding:
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """The device that has the role is not there: why, what could replace it, those of its model in other ports."""
+    """The device is missing: the reason, a possible replacement, and devices of its model in other ports."""
 
     reason: str
     replacement: Device | None = None
@@ -67,7 +67,7 @@ type Resolution = Device | Missing
 
 
 def resolve(binding: Binding, devices: Sequence[Device]) -> Resolution:
-    """Return the device of `binding` where it is among `devices`."""
+    """Find the device of `binding` among `devices`."""
     if binding.vid is None:
         found = next((device for device in devices if device.id == binding.id), None)
         return found or Missing("it is not there")
@@ -89,14 +89,14 @@ def _is_same_model(binding: Binding, device: Device) -> bool:
 
 
 def _is_same_place(binding: Binding, device: Device) -> bool:
-    """Return whether a device is in the bound port, whatever number its bus has now."""
+    """Return whether a device is in the bound port, also after its bus was renumbered."""
     if binding.place and device.place:
         return binding.place == device.place
     return binding.port is not None and binding.port == device.port
 
 
 def _difference(binding: Binding, here: Device) -> str:
-    """Return by what a device of the same model in the same port is another than the bound one; "" if by nothing."""
+    """Return the difference between the bound device and one of its model in its port; "" without any."""
     bound, said = binding.serial or binding.shared_serial, here.serial or here.shared_serial
     if said != bound:
         known = f"not {bound}" if bound else "and the one before had none"
@@ -123,7 +123,7 @@ def _absence(binding: Binding, others: Sequence[Device]) -> str:
 
 
 def resolve_all(roles: Mapping[str, Binding], devices: Sequence[Device]) -> dict[str, Resolution]:
-    """Return the same for every role; no device has two. A port counts before a serial number, which twins share."""
+    """Resolve all roles, at most one for each device. A port counts more than a serial number, which twins share."""
     alone = {role: resolve(binding, devices) for role, binding in roles.items()}
     found: dict[str, Resolution] = {}
     holders: dict[str, str] = {}

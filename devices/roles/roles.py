@@ -1,4 +1,4 @@
-"""Roles: what a device is for ("slides", "podium", or another word), kept in `roles.json` of the state folder."""
+"""Roles of devices ("slides", "podium", or another word), kept in `roles.json` of the state folder."""
 
 import re
 import shlex
@@ -17,10 +17,10 @@ from devices.roles.matching import Binding, Missing, binding_of, resolve, resolv
 
 SLIDES, PODIUM, ROOM, MICROPHONE = "slides", "podium", "room", "microphone"
 VIDEO_ROLES = (SLIDES, PODIUM, ROOM)
-"""In the order in which a session takes them."""
+"""In the order of choice."""
 
 SERVER_INPUTS = ("sound:", "pulse:")
-"""How the ids of inputs begin that belong to a sound server, not to a device."""
+"""Prefixes of the ids of sound servers' inputs."""
 
 _NAME = re.compile(r"[^\W\d_][\w-]{0,31}")
 _TAKEN = {"none"}
@@ -29,12 +29,12 @@ type Roles = Mapping[str, Binding]
 
 
 def roles_store(path: Path | None = None) -> Store[dict[str, Binding]]:
-    """Return the file they are kept in; None: this PC's."""
+    """Return the store in `path` (None: this PC's)."""
     return Store(path or state_folder() / "roles.json", dict[str, Binding], {})
 
 
 def role_name(word: str, taken: Collection[str] = ()) -> str:
-    """Return `word` as the name of a role, in small letters; UsageError for what is `taken`, or cannot be one."""
+    """Return `word` as a role's name, in lower case. Raises UsageError if it is malformed or `taken`."""
     if not _NAME.fullmatch(word):
         raise UsageError(
             f"{word!r} cannot be the name of a role",
@@ -54,7 +54,7 @@ def with_roles(devices: Iterable[Device], roles: Roles) -> list[Device]:
 
 
 def holder(role: str, roles: Roles, devices: Sequence[Device]) -> Device:
-    """Return the device that has `role`, which is one of `roles`; raises DeviceNotFound saying what can be done."""
+    """Return the device of `role`, one of `roles`. Raises DeviceNotFound with the remedies."""
     resolved = resolve_all(roles, devices)
     found = resolved[role]
     if isinstance(found, Device):
@@ -73,7 +73,7 @@ def holder(role: str, roles: Roles, devices: Sequence[Device]) -> Device:
 
 
 def _what_to_do(role: str, missing: Missing, option: str, present: Sequence[str]) -> str:
-    """Return what can be done, each way with its words for the command line at its end, to be copied."""
+    """Return the remedies; each ends with its command line, for copying."""
     assign = f"liput devices assign {role}"
     ways = ["Plug it in"]
     if present:
@@ -97,10 +97,10 @@ def assign(
     record: Record,
     moves: bool = False,
 ) -> Binding | None:
-    """Give `role` to `device`, one of `devices`; return what had it before, if that was another one.
+    """Give `role` to `device`, one of `devices`; return the former binding if that was another device.
 
-    A device that has another role gives that up if it `moves`, in the same step; else that is a UsageError. Raises
-    UsageError for a name that cannot be a role, too, and StateError: every role is then as it was.
+    If it `moves`, a device gives up its other role in the same step; else that raises UsageError. Also raises
+    UsageError for a malformed name, and StateError. Roles stay unchanged on errors.
     """
     role = role_name(role)
     before: Binding | None = None
@@ -143,7 +143,7 @@ def _tell_assigned(record: Record, role: str, device: Device, before: Binding | 
 
 
 def unassign(store: Store[dict[str, Binding]], role: str, *, record: Record) -> Binding:
-    """Take `role` away; return what had it. Raises UsageError where nothing has it, and StateError."""
+    """Remove `role`; return its binding. Raises UsageError for an unknown role, and StateError."""
     role = role_name(role)
     taken: Binding | None = None
 
@@ -162,7 +162,7 @@ def unassign(store: Store[dict[str, Binding]], role: str, *, record: Record) -> 
 
 
 def know_better(store: Store[dict[str, Binding]], devices: Sequence[Device]) -> None:
-    """Keep where each role's device is, and whether it has a twin: the port tells twins apart. Raises StateError."""
+    """Update each role's port, and mark serial numbers shared with a twin. Raises StateError."""
 
     def known(roles: Mapping[str, Binding]) -> dict[str, Binding]:
         return {role: _as_it_is(binding, devices) for role, binding in roles.items()}
@@ -184,10 +184,10 @@ def _as_it_is(binding: Binding, devices: Sequence[Device]) -> Binding:
 
 
 def proposals(devices: Sequence[Device]) -> dict[str, Device]:
-    """Return which roles what is plugged in could have, where nobody has given any.
+    """Propose roles for the plugged-in devices where nobody has assigned any.
 
-    Capture cards are slides, slides2, ...; cameras podium, room, room2, ..., a USB camera before a built-in one; the
-    microphone is the capture card's own sound, or a USB microphone.
+    Capture cards are slides, slides2, ...; cameras are podium, room, room2, ..., USB cameras first; the microphone is
+    the capture card's own sound, or a USB microphone.
     """
     pictures = [device for device in devices if device.node is not None and device.modes]
     cards = [device for device in pictures if device.kind is DeviceKind.CAPTURE_CARD]
