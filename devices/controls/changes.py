@@ -1,4 +1,4 @@
-"""Changing several controls: in the order that works, all of them or none, and each refusal in one line."""
+"""Changes several controls in a working order: all of them or none."""
 
 from collections.abc import Iterator, Mapping
 
@@ -12,7 +12,7 @@ from devices.controls.panel import ControlPanel
 
 
 class ControlChange(msgspec.Struct, frozen=True, kw_only=True):
-    """A control that was set from `before` to `after`, or that was to be and was not: `problem` says why."""
+    """A change of a control from `before` to `after`; with a `problem`, it failed."""
 
     name: str
     before: Value | None
@@ -26,10 +26,10 @@ class ControlChange(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def plan(controls: Controls, texts: Mapping[str, str]) -> dict[str, Value]:
-    """Return the values that `texts` (by name) stand for, if all of them can be set together.
+    """Parse `texts` (by control name) and check that all can be set together.
 
-    Raises UsageError with what would be right: a name that is none, a value out of range, a control that cannot be
-    set, or that an automatic mode sets which `texts` does not switch off.
+    Raises UsageError with the remedy: for an unknown name, a value out of range, a read-only control, or a control that
+    an automatic mode sets.
     """
     wanted: dict[str, Value] = {}
     for name, text in texts.items():
@@ -46,7 +46,7 @@ def plan(controls: Controls, texts: Mapping[str, str]) -> dict[str, Value]:
 
 
 def named(controls: Controls, name: str) -> Control:
-    """Return the control called `name`; raises UsageError, with the nearest name, where there is none."""
+    """Return the control called `name`. Raises UsageError with the nearest name."""
     word = name.strip().lower().replace("-", "_")
     if word in controls:
         return controls[word]
@@ -56,7 +56,7 @@ def named(controls: Controls, name: str) -> Control:
 
 
 def _check_governor(controls: Controls, control: Control, wanted: Mapping[str, Value]) -> None:
-    """Raise UsageError where `control` will not be anybody's to set, with `wanted` set as well."""
+    """Raise UsageError if an automatic mode would still set `control` after `wanted`."""
     governor = controls.get(control.governor or "")
     if governor is None:
         if control.inactive:
@@ -80,15 +80,15 @@ def manual_text(control: Control, governor: Control) -> str:
 
 
 def in_order(controls: Controls, wanted: Mapping[str, Value]) -> list[str]:
-    """Return the names in `wanted` in the order in which they can be set: an automatic mode before what it governs."""
+    """Return the names in `wanted` in a working order: automatic modes before the controls they govern."""
     governors = {controls[name].governor for name in wanted if name in controls}
     return sorted(wanted, key=lambda name: name not in governors)
 
 
 def carry_out(panel: ControlPanel, controls: Controls, wanted: Mapping[str, Value]) -> list[ControlChange]:
-    """Set `wanted`, which `plan` has found possible; return what it changed.
+    """Set `wanted`, which `plan` has checked; return the changes.
 
-    Where the camera refuses one of them after all, those before it are put back, and ControlRefused is raised.
+    If the camera refuses one, the earlier ones are undone, and ControlRefused is raised.
     """
     done: list[ControlChange] = []
     for name in in_order(controls, wanted):
@@ -103,7 +103,7 @@ def carry_out(panel: ControlPanel, controls: Controls, wanted: Mapping[str, Valu
 
 
 def set_one(panel: ControlPanel, control: Control, value: Value) -> list[ControlChange]:
-    """Set one control unless it has that value; return the change, if it was one. Raises DeviceError."""
+    """Set one control unless it has that value; return the change, if any. Raises DeviceError."""
     if control.value is not None and control.value == value:
         return []
     after = panel.set(control, value)
@@ -111,7 +111,7 @@ def set_one(panel: ControlPanel, control: Control, value: Value) -> list[Control
 
 
 def change_of(control: Control, value: Value, problem: str | None = None) -> ControlChange:
-    """Return that `control` becomes `value`, or why it does not."""
+    """Describe a change of `control` to `value`, or its failure."""
     return ControlChange(
         name=control.name,
         before=control.value,
@@ -123,7 +123,7 @@ def change_of(control: Control, value: Value, problem: str | None = None) -> Con
 
 
 def _put_back(panel: ControlPanel, controls: Controls, done: list[ControlChange]) -> Iterator[str]:
-    """Undo changes, the last first; yield the names of those that are as before."""
+    """Undo changes, the last first; yield the names that are as before."""
     for change in reversed(done):
         if change.before is None:
             continue

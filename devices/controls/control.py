@@ -1,4 +1,4 @@
-"""What a camera's control is (brightness, focus, zoom), and which values it takes."""
+"""A camera's controls (brightness, focus, zoom) and their values."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -10,14 +10,14 @@ from config.settings.kinds import did_you_mean
 from config.settings.quantities import NotAllowed
 
 type Value = bool | int | str
-"""A control's value: bool of switches, int of numbers and of menus (the entry's number), str of texts."""
+"""bool of switches, int of numbers and menus (the entry's number), str of texts."""
 
 _ON = {"1", "true", "on", "yes"}
 _OFF = {"0", "false", "off", "no"}
 
 
 class ControlKind(StrEnum):
-    """What values a control takes."""
+    """The type of a control's values."""
 
     INTEGER = "integer"
     BOOLEAN = "boolean"
@@ -31,10 +31,10 @@ class ControlKind(StrEnum):
 class Control(msgspec.Struct, frozen=True, kw_only=True, rename={"minimum": "min", "maximum": "max"}):
     """One control of a node as it is now.
 
-    `name` is V4L2's title as v4l2-ctl writes it (`power_line_frequency`); `minimum`, `maximum` and `step` are those of
-    a number, or of a text's length, `maximum` of a bitmask is all its bits. `entries` are a menu's, by number. `value`
-    is None where it cannot be read. `inactive`: setting it has no effect now, because `governor`, the name of another
-    control, holds none of the values `manual`; both are empty where V4L2 has no such rule.
+    `name` is V4L2's title in v4l2-ctl's spelling (`power_line_frequency`). `minimum`, `maximum` and `step` bound a
+    number or a text's length; a bitmask has all its bits in `maximum`. `entries` are a menu's, by number. `value` is
+    None if it cannot be read. An `inactive` control ignores values while the control called `governor` has none of the
+    values `manual`; both are empty without such a rule in V4L2.
     """
 
     id: int
@@ -54,7 +54,7 @@ class Control(msgspec.Struct, frozen=True, kw_only=True, rename={"minimum": "min
     manual: tuple[int, ...] = ()
 
     def show(self, value: Value | None) -> str:
-        """Return `value` as people read it, and as `read` takes it: an entry's name, "on" and "off"."""
+        """Return `value` as text that `read` understands: an entry's name, "on" or "off"."""
         if value is None:
             return "?"
         if self.kind is ControlKind.BOOLEAN:
@@ -65,7 +65,7 @@ class Control(msgspec.Struct, frozen=True, kw_only=True, rename={"minimum": "min
 
     @property
     def allowed(self) -> str:
-        """What values it takes, as a sentence goes on after "must be"."""
+        """The allowed values, to follow "must be"."""
         if self.kind is ControlKind.BOOLEAN:
             return "on or off"
         if self.entries:
@@ -78,7 +78,7 @@ class Control(msgspec.Struct, frozen=True, kw_only=True, rename={"minimum": "min
         return "pressed with 1" if self.kind is ControlKind.BUTTON else f"from {self.minimum} to {self.maximum}{steps}"
 
     def read(self, text: str) -> Value:
-        """Return the value that `text` stands for; NotAllowed says which would be right."""
+        """Parse `text`. Raises NotAllowed with the allowed values."""
         if self.kind is ControlKind.STRING:
             return self.check(text)
         if self.kind is ControlKind.BOOLEAN:
@@ -94,7 +94,7 @@ class Control(msgspec.Struct, frozen=True, kw_only=True, rename={"minimum": "min
         return self.check(number)
 
     def _entry(self, text: str) -> int:
-        """Return the number of a menu's entry: named as the menu or as v4l2-ctl writes it, or by its number."""
+        """Return the number of a menu entry, given by its name, in v4l2-ctl's spelling, or by number."""
         for number, name in self.entries.items():
             if slug(text) == slug(name):
                 return number
@@ -103,7 +103,7 @@ class Control(msgspec.Struct, frozen=True, kw_only=True, rename={"minimum": "min
         raise NotAllowed(f"must be {self.allowed}{did_you_mean(text, self.entries.values())}")
 
     def check(self, value: Value) -> Value:
-        """Return `value` if the control takes it; NotAllowed says which would be right."""
+        """Return `value`. Raises NotAllowed with the allowed values."""
         if self._takes(value):
             return value
         nearest = ", ".join(map(str, self._nearest(value)))
@@ -126,7 +126,7 @@ class Control(msgspec.Struct, frozen=True, kw_only=True, rename={"minimum": "min
         return self.minimum <= number <= self.maximum and (number - self.minimum) % self.step == 0
 
     def _nearest(self, value: Value) -> Iterator[int]:
-        """Yield what is next to a number that lies between two steps."""
+        """Yield the nearest values of a number between two steps."""
         if self.kind is not ControlKind.INTEGER or isinstance(value, str | bool):
             return
         if self.minimum <= value <= self.maximum:
@@ -135,7 +135,7 @@ class Control(msgspec.Struct, frozen=True, kw_only=True, rename={"minimum": "min
 
     @property
     def can_be_kept(self) -> bool:
-        """Whether its value can be put back later."""
+        """Whether its value can be restored later."""
         return not self.read_only and self.kind is not ControlKind.BUTTON
 
 
@@ -144,12 +144,12 @@ type Controls = Mapping[str, Control]
 
 
 def slug(title: str) -> str:
-    """Return a title as v4l2-ctl writes it: "White Balance, Automatic" is white_balance_automatic."""
+    """Return a title in v4l2-ctl's spelling: "White Balance, Automatic" is white_balance_automatic."""
     return re.sub(r"[^0-9a-z]+", "_", title.lower()).strip("_")
 
 
 def is_manual(control: Control, governing: Mapping[str, Value | None]) -> bool:
-    """Return whether `governing` (values by name) leaves it to people to set `control`."""
+    """Return whether people set `control` under the values `governing` (by name), not an automatic mode."""
     if control.governor is None or control.governor not in governing:
         return True
     return governing[control.governor] in control.manual

@@ -1,8 +1,8 @@
-"""The controls of a V4L2 node: listed, read and set, also while another process streams from it.
+"""The controls of a V4L2 node: lists, reads and sets them, also while another process streams.
 
-linuxpy's `Device.controls` (0.25) is not used: it sets 255 without a word for 900, keeps focus inactive after automatic
-focus is switched off, ends its list at a control that does not answer, and opens for writing, to read. Controls that
-hold structures or arrays, which codecs have, are left out.
+linuxpy's `Device.controls` (0.25) is not used. It sets 255 for 900 without an error, keeps focus inactive after
+automatic focus goes off, stops at a control that does not answer, and opens for writing in order to read. Codecs'
+controls with structures or arrays are left out.
 """
 
 import ctypes
@@ -33,17 +33,17 @@ REFUSED = {
     errno.EINVAL, errno.ENOTTY, errno.EPIPE, errno.EIO, errno.EACCES, errno.EBUSY, errno.ERANGE, errno.EREMOTE,
     errno.EILSEQ,
 }  # fmt: skip
-"""A question about one control, or a value of it, is refused; the device is there, and others may be answered."""
+"""Errors of one control or value; the device is there, and others may answer."""
 
 _NO_MORE = {errno.EINVAL, errno.ENOTTY}
 _NEXT = v4l2.CTRL_FLAG_NEXT_CTRL
 _32_BITS = 0xFFFFFFFF
 _MOST = 512
-"""More controls, or entries of a menu, than this are a driver that does not end."""
+"""More controls, or entries of a menu, mean that a driver never ends."""
 
 
 def query_controls(fd: int) -> Iterator[Any]:
-    """Yield what V4L2 says (v4l2_query_ext_ctrl) about each control of a kind in KINDS."""
+    """Yield V4L2's answer (v4l2_query_ext_ctrl) for each control of a type in KINDS. Raises OSError."""
     last = 0
     for _ in range(_MOST):
         answer = _next(fd, last)
@@ -55,10 +55,10 @@ def query_controls(fd: int) -> Iterator[Any]:
 
 
 def _next(fd: int, last: int) -> Any | None:
-    """Return what V4L2 says about the control after `last`; None if there is none.
+    """Return V4L2's answer for the control after `last`; None if there is none.
 
-    Some cameras announce controls that they then do not answer for, and V4L2 does not say which one it was. What is
-    after it is found by asking for what comes after each number that a control of V4L2 may have.
+    Some cameras announce controls that do not answer, and V4L2 does not say which. Asking for the control after each
+    known id finds the ones behind it.
     """
     for before in itertools.chain((last,), (known for known in v4l2.known_cids() if known > last)):
         question = v4l2.QueryExtCtrl()
@@ -76,7 +76,7 @@ def _next(fd: int, last: int) -> Any | None:
 
 
 def menu_entries(fd: int, answer: Any) -> Iterator[tuple[int, str]]:
-    """Yield the entries of a menu that the camera has, by number; some leave out one in the middle."""
+    """Yield a menu's entries by number; some cameras leave out entries in the middle. Raises OSError."""
     if answer.type not in {v4l2.CTRL_TYPE_MENU, v4l2.CTRL_TYPE_INTEGER_MENU}:
         return
     for index in range(answer.minimum, min(answer.maximum, answer.minimum + _MOST) + 1):
@@ -93,7 +93,7 @@ def menu_entries(fd: int, answer: Any) -> Iterator[tuple[int, str]]:
 
 
 def read_value(fd: int, answer: Any, *, default: bool = False) -> Value | None:
-    """Return the present (or the default) value of a control; None where it has none or the camera does not say."""
+    """Return a control's present or default value; None if it has none or the camera refuses. Raises OSError."""
     is_hidden = answer.flags & v4l2.CTRL_FLAG_WRITE_ONLY and not default
     if is_hidden or answer.type == v4l2.CTRL_TYPE_BUTTON:
         return None
@@ -111,7 +111,7 @@ def read_value(fd: int, answer: Any, *, default: bool = False) -> Value | None:
 
 
 def write_value(fd: int, control_id: int, kind: ControlKind, span: tuple[int, int], value: Value) -> Value:
-    """Set a control whose numbers lie within `span`; return what the driver made of it."""
+    """Set a control; `span` is its range. Return the value that the driver made of it. Raises OSError."""
     if isinstance(value, str):
         _exchange(fd, v4l2.VIDIOC_S_EXT_CTRLS, control_id, text=ctypes.create_string_buffer(value.encode()))
         return value
@@ -119,11 +119,11 @@ def write_value(fd: int, control_id: int, kind: ControlKind, span: tuple[int, in
 
 
 def _exchange(fd: int, request: int, control_id: int, *, which: int = 0, text: Any = None, number: int = 0) -> Any:
-    """Get or set one control; return V4L2's structure (v4l2_ext_control) with the answer in it."""
+    """Get or set one control; return V4L2's structure (v4l2_ext_control) with the answer."""
     one = v4l2.ExtControl()
     one.id = control_id
     if text is None:
-        one.value64 = number  # its low half is where 32-bit values are, on every machine that Liput runs on
+        one.value64 = number  # 32-bit values are its low half on every machine that Liput runs on
     else:
         one.size = len(text)
         one.ptr = ctypes.cast(text, ctypes.c_void_p)
@@ -134,7 +134,7 @@ def _exchange(fd: int, request: int, control_id: int, *, which: int = 0, text: A
 
 
 def _number(one: Any, kind: ControlKind, span: tuple[int, int]) -> Value:
-    """Return the number in V4L2's structure, 64 bits of it where its range needs them (no camera's does)."""
+    """Return the number in V4L2's structure, 64 bits if the range needs them (no camera's does)."""
     if kind is ControlKind.BOOLEAN:
         return bool(one.value)
     if kind is ControlKind.BITMASK:
@@ -156,7 +156,7 @@ _GOVERNORS = {
     v4l2.CID_BRIGHTNESS: (v4l2.CID_AUTOBRIGHTNESS, (0,)),
     v4l2.CID_ISO_SENSITIVITY: (v4l2.CID_ISO_SENSITIVITY_AUTO, (0,)),
 }
-"""What an automatic mode governs, and with which of its values it does not (V4L2's documentation of each)."""
+"""The automatic mode of each control, with its values that leave the control to people (from V4L2's documentation)."""
 
 _WHY = {
     errno.EACCES: "another of its controls does not let it be set now",
@@ -167,7 +167,7 @@ _WHY = {
 
 
 class ControlPanel:
-    """The controls of one V4L2 node, open; to be closed, by `with`."""
+    """The controls of one V4L2 node, open. A context manager."""
 
     def __init__(self, node: str, name: str, *, to_set: bool = False) -> None:
         """Open the node. Raises a DeviceError."""
@@ -187,9 +187,9 @@ class ControlPanel:
         os.close(self._fd)
 
     def controls(self) -> Controls:
-        """Return all controls as they are now; raises a DeviceError where the device has gone or does not answer.
+        """Return all controls as they are now. Raises a DeviceError.
 
-        A camera that hangs takes the kernel five seconds to find out.
+        Blocks for five seconds if the camera hangs: the kernel's timeout.
         """
         try:
             answers = list(query_controls(self._fd))
@@ -208,7 +208,7 @@ class ControlPanel:
             kind=kind,
             minimum=answer.minimum,
             maximum=answer.maximum & 0xFFFFFFFF if kind is ControlKind.BITMASK else answer.maximum,
-            step=max(1, answer.step),  # uvcvideo gives 0 where a camera does
+            step=max(1, answer.step),  # uvcvideo passes on a camera's 0
             default=read_value(self._fd, answer, default=True),
             value=read_value(self._fd, answer),
             entries=dict(menu_entries(self._fd, answer)),
@@ -220,9 +220,9 @@ class ControlPanel:
         )
 
     def set(self, control: Control, value: Value) -> Value:
-        """Set `control` to `value`, which it takes; return what it is then.
+        """Set `control` to an allowed `value`; return its value afterwards.
 
-        Raises ControlRefused, or another DeviceError where the device has gone or does not answer.
+        Raises ControlRefused, or another DeviceError if the device is gone or silent.
         """
         span = (control.minimum, control.maximum)
         try:
@@ -241,7 +241,7 @@ class ControlPanel:
 
 
 def _names(answers: list[Any]) -> dict[int, str]:
-    """Return the name of each control by its number; a second one of a name gets "_2"."""
+    """Return each control's name by id; a second one of the same name gets "_2"."""
     names: dict[int, str] = {}
     for answer in answers:
         name = slug(answer.name.decode("utf-8", "replace")) or f"control_{answer.id:#x}"

@@ -1,7 +1,7 @@
-"""Presets: cameras forget their controls with the power, so what people have set is set again after every plug.
+"""Presets: the controls that people set. Cameras forget them without power, so Liput sets them after every plug.
 
-They are kept by the device's identity in `presets.json`. The power line frequency of the settings is set in the same
-way: where it is wrong, lamps flicker in the picture.
+`presets.json` keeps them by device id. The settings' power line frequency is set too: a wrong one makes lamps flicker
+in the picture.
 """
 
 import threading
@@ -23,29 +23,29 @@ from devices.model.device import Device
 
 POWER_LINE = "power_line_frequency"
 _POWER_LINES: Mapping[str, int] = {"off": 0, "50 Hz": 1, "60 Hz": 2}
-"""V4L2's own numbers of what the settings call it."""
+"""V4L2's numbers for the names in the settings."""
 
 
 class Preset(msgspec.Struct, frozen=True):
-    """What people have set on one device: its name when they did, and values by the names of controls."""
+    """The controls that people have set on one device, by name, with the device's name then."""
 
     name: str
     controls: dict[str, Value]
 
 
 type Presets = dict[str, Preset]
-"""By the devices' ids."""
+"""By device id."""
 
 
 def preset_store() -> Store[Presets]:
-    """Return where presets are kept on this PC."""
+    """Return this PC's presets."""
     return Store(state_folder() / "presets.json", dict[str, Preset], {})
 
 
 def keep(store: Store[Presets], device: Device, controls: Controls, names: Iterable[str]) -> dict[str, Value]:
-    """Keep what the controls `names` are now, in `controls`, as the preset of `device`; return all it then holds.
+    """Add the present values of the controls `names` to the preset of `device`; return the whole preset.
 
-    With what an automatic mode governs, that mode is kept too: after a plug it would be on. Raises StateError.
+    An automatic mode is kept with the controls it governs: it would be on after a plug. Raises StateError.
     """
     kept: dict[str, Value] = {}
     for name in names:
@@ -65,7 +65,7 @@ def keep(store: Store[Presets], device: Device, controls: Controls, names: Itera
 
 
 def forget(store: Store[Presets], device_id: str, names: Iterable[str] | None = None) -> None:
-    """Forget the controls `names` of a device's preset, or all of it. Raises StateError."""
+    """Remove the controls `names` (None: all) from a device's preset. Raises StateError."""
 
     def change(presets: Presets) -> Presets:
         if device_id not in presets:
@@ -83,21 +83,21 @@ def _with(presets: Presets, device_id: str, name: str, values: dict[str, Value])
 
 
 def wanted(controls: Controls, kept: Mapping[str, Value], power_line: str) -> dict[str, Value]:
-    """Return what is to be set on a device with `controls`: what is `kept`, and else the settings' `power_line`."""
+    """Return the values to set on a device: the preset `kept`, and else the settings' `power_line`."""
     number = _POWER_LINES.get(power_line)
     from_settings = {} if number is None or POWER_LINE not in controls else {POWER_LINE: number}
     return from_settings | dict(kept)
 
 
 def apply(panel: ControlPanel, kept: Mapping[str, Value], power_line: str) -> list[ControlChange]:
-    """Set what is `wanted` and differs; return the changes, with a `problem` where one failed. Raises a DeviceError."""
+    """Set all `wanted` values that differ; return the changes, failed ones with a `problem`. Raises a DeviceError."""
     controls = panel.controls()
     values = wanted(controls, kept, power_line)
     changes: list[ControlChange] = []
     for name in in_order(controls, values):
         changes += _apply_one(panel, controls, name, values[name])
         if any(control.governor == name for control in controls.values()):
-            controls = panel.controls()  # what it governs can be set from now on, or no longer
+            controls = panel.controls()  # the controls it governs may have become active or inactive
     return changes
 
 
@@ -122,10 +122,10 @@ def _apply_one(panel: ControlPanel, controls: Controls, name: str, value: Value)
 def apply_to(
     device: Device, *, power_line: str, record: Record, presets: Store[Presets] | None = None
 ) -> list[ControlChange]:
-    """Set the preset of `device`, and the settings' `power_line` where its preset does not say otherwise.
+    """Set the preset of `device`, and the settings' `power_line` unless the preset has one.
 
-    Called whenever the device is there anew, before it streams; never raises. Returns the changes, those with a
-    `problem` not made, and logs them.
+    Called after each plug, before the device streams. Never raises. Logs and returns the changes, failed ones with a
+    `problem`.
     """
     if device.node is None:
         return []
@@ -134,7 +134,7 @@ def apply_to(
         with ControlPanel(device.node, device.name, to_set=True) as panel:
             changes = apply(panel, kept, power_line)
     except DeviceNotFound:
-        return []  # unplugged again, which is in the log by itself
+        return []  # unplugged again, which has its own line
     except LiputError as error:
         _warn(record, device, f"its controls could not be set: {error.message}")
         return []
@@ -143,7 +143,7 @@ def apply_to(
 
 
 def _kept(device: Device, record: Record, presets: Store[Presets]) -> Mapping[str, Value]:
-    """Return the preset of `device`; where presets cannot be read, the power line is still worth setting."""
+    """Return the preset of `device`; if presets cannot be read, the power line is still set."""
     try:
         preset = presets.read().get(device.id)
     except LiputError as error:
@@ -167,7 +167,7 @@ def _warn(record: Record, device: Device, reason: str, **detail: object) -> None
 
 
 class PresetKeeper:
-    """Calls `apply` with each device that is there anew, one thread each: a camera that hangs keeps its own only."""
+    """Calls `apply` for each plugged device, on one thread per device: a camera that hangs blocks its own only."""
 
     def __init__(self, apply: Callable[[Device], object]) -> None:
         self._apply = apply
@@ -177,7 +177,7 @@ class PresetKeeper:
         self._is_over = False
 
     def enumerated(self, device: Device) -> None:
-        """Set what `device` is to have; returns at once."""
+        """Apply the preset of `device`; returns at once."""
         if device.node is None:
             return
         with self._lock:
@@ -188,11 +188,11 @@ class PresetKeeper:
                 return
             self._busy.add(device.id)
         undo = partial(self._busy.discard, device.id)
-        with suppress(RuntimeError):  # whoever plugs it in anew tries again
+        with suppress(RuntimeError):  # the next plug tries again
             threads.start(self._run, device.id, name=f"presets-{device.node}", otherwise=undo)
 
     def stop(self) -> None:
-        """Set nothing more; what is under way is left to itself."""
+        """Start no more; a running thread is abandoned."""
         with self._lock:
             self._is_over = True
             self._waiting.clear()
@@ -206,7 +206,7 @@ class PresetKeeper:
                     return
             try:
                 self._apply(device)
-            except Exception:  # its next plug must find a thread that sets it
+            except Exception:  # the thread must survive for the next plug
                 threads.report()
 
 
@@ -218,12 +218,12 @@ def set_controls(
     record: Record,
     store: Store[Presets] | None,
 ) -> list[ControlChange]:
-    """Set the controls of `device` to `texts` (values by name, as people write them); return what changed.
+    """Set the controls of `device` to `texts` (values by name, as people write them); return the changes.
 
-    They are kept in `store`, unless it is None. Raises UsageError where they cannot be set together, ControlRefused
-    where the camera does not take one of them (nothing is changed then), StateError where they cannot be kept.
+    `store` keeps the values, unless it is None. All are set or none. Raises UsageError if they cannot be set together,
+    ControlRefused if the camera refuses one, StateError if they cannot be kept.
     """
-    before = None if store is None else store.read().get(device.id)  # what cannot be kept should not be set either
+    before = None if store is None else store.read().get(device.id)  # raises before anything is set
     controls = panel.controls()
     values = plan(controls, texts)
     changes = carry_out(panel, controls, values)
@@ -232,7 +232,7 @@ def set_controls(
     if store is not None:
         kept = keep(store, device, panel.controls(), values)
         new = {name for name in values if name in kept and (before is None or before.controls.get(name) != kept[name])}
-        for name in new - {one.name for one in changes}:  # the camera had it already: it had been tried out before
+        for name in new - {one.name for one in changes}:  # the camera had the value already, from a trial
             value = kept[name]
             reason = f"{name}={controls[name].show(value)} is kept"
             detail: dict[str, object] = {"control": name, "before": value, "after": value, "kept": True}
@@ -249,17 +249,17 @@ def reset_controls(
     record: Record,
     store: Store[Presets],
 ) -> list[ControlChange]:
-    """Set one control of `device`, or every one (`name` None), to what it is without a preset; forget the preset.
+    """Reset the control `name` of `device` (None: all) and remove it from the preset; return the changes.
 
-    That is the camera's default, and of the power line frequency what the settings say (`power_line`). What the
-    camera refuses is in the answer, with a `problem`. Raises UsageError for a name that is none, and StateError.
+    A control gets the camera's default; the power line frequency gets the settings' `power_line`. Refused changes have
+    a `problem`. Raises UsageError for an unknown name, and StateError.
     """
     controls = panel.controls()
     chosen = [named(controls, name)] if name is not None else list(controls.values())
     forget(store, device.id, None if name is None else [chosen[0].name])
     governors = {control.governor for control in controls.values()}
     changes: list[ControlChange] = []
-    # What an automatic mode governs comes before it: afterwards the mode may be on again.
+    # Governed controls before their automatic mode: afterwards the mode may be on again.
     for control in sorted(chosen, key=lambda control: control.name in governors):
         value = _without_preset(controls, control, power_line)
         if value is not None and control.can_be_kept and not control.inactive:
@@ -281,7 +281,7 @@ def _set_back(panel: ControlPanel, control: Control, value: Value) -> list[Contr
     try:
         return set_one(panel, control, control.check(value))
     except NotAllowed:
-        return []  # a default that the control itself would not take
+        return []  # the control does not take its own default
     except ControlRefused as error:
         return [change_of(control, value, error.message)]
 
