@@ -1,8 +1,7 @@
-"""V4L2 nodes that take pictures: virtual cameras, which other programs see as cameras.
+"""V4L2 output nodes: virtual cameras, which other programs see as cameras.
 
-v4l2loopback's nodes are known by their driver, too: while one is written to, or keeps its format, it says that it is a
-camera and nothing else (exclusive_caps). It tells whether anybody looks, and can stay a camera, with its last picture,
-without a writer.
+v4l2loopback's nodes are recognised by their driver, too: with a writer or a kept format, they claim to be cameras only
+(exclusive_caps). v4l2loopback reports readers, and can stay a camera with its last frame after the writer has gone.
 """
 
 import contextlib
@@ -23,25 +22,25 @@ from devices.monitor.holders import refusal
 from devices.monitor.modes import fourcc
 
 COUNT = 3
-"""So many are asked for: one that is shown, one that is next, one that is filled."""
+"""Buffers to request: one shown, one next, one being filled."""
 
 
 FORMATS = ("YUYV", "YU12", "NV12")
-"""What can be written, the one that every program understands first."""
+"""Pixel formats that Liput can write; every program understands the first."""
 LOOPBACK = "v4l2 loopback"
 SETUP = "liput conference setup says what is missing, and sets it up."
 _CLASS = Path("/sys/class/video4linux")
 _CLIENT_USAGE = 0x08000000 + 0x08E00000 + 1
-"""v4l2loopback's event of who looks; its first word is how many."""
+"""v4l2loopback's event about readers; its first word is their number."""
 _STAYS = ("keep_format", "sustain_framerate")
-"""v4l2loopback's controls: it stays a camera without a writer, and goes on giving the last picture."""
+"""v4l2loopback's controls that keep it a camera without a writer and repeat its last frame."""
 _END = {errno.EINVAL, errno.ENOTTY}
 _MOST_FORMATS = 64
 
 
 @dataclass(frozen=True, slots=True)
 class OutputInfo:
-    """A node that takes pictures: its path, its label, its driver."""
+    """An output node."""
 
     node: str
     label: str
@@ -49,14 +48,14 @@ class OutputInfo:
 
     @property
     def is_loopback(self) -> bool:
-        """Whether it is one of v4l2loopback's."""
+        """Whether its driver is v4l2loopback."""
         return self.driver == LOOPBACK
 
 
 def find_output(word: str) -> OutputInfo:
-    """Return the output node that `word` means: a path, or a label or a part of one.
+    """Find an output node by its path, its label or a part of its label.
 
-    Raises DeviceNotFound where there is none, another DeviceError where a path is something else or may not be opened.
+    Raises DeviceNotFound without a match, another DeviceError if the path is no output node or may not be opened.
     """
     if word.startswith("/"):
         info = _ask(word, Path(word).name)
@@ -69,7 +68,7 @@ def find_output(word: str) -> OutputInfo:
         try:
             if info := _ask(node, label):
                 return info
-        except DeviceError as error:  # another of that label may do
+        except DeviceError as error:  # another node of that label may open
             refused = error
     if refused is not None:
         raise refused
@@ -77,7 +76,7 @@ def find_output(word: str) -> OutputInfo:
 
 
 def nodes_called(word: str) -> Iterator[tuple[str, str]]:
-    """Yield (path, label) of every video node with `word` in its label; small letters and capitals are the same."""
+    """Yield (path, label) of each video node with `word` in its label; ignores case."""
     with contextlib.suppress(OSError):
         for folder in sorted(_CLASS.iterdir()):
             with contextlib.suppress(OSError):
@@ -87,7 +86,7 @@ def nodes_called(word: str) -> Iterator[tuple[str, str]]:
 
 
 def _ask(node: str, label: str) -> OutputInfo | None:
-    """Return what `node` is, None if it takes no pictures; raises a DeviceError where it cannot be asked."""
+    """Return the output node `node`, None if it is none. Raises a DeviceError."""
     try:
         fd = os.open(node, os.O_RDWR | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     except OSError as error:
@@ -106,13 +105,13 @@ def _ask(node: str, label: str) -> OutputInfo | None:
 
 
 class OutputNode:
-    """An output node that is open for writing; nothing here waits. To be closed.
+    """An output node, open for writing; never blocks. To be closed.
 
-    `size` and `format` are what the driver made of what was asked: it may be tied to those of somebody who looks.
+    `size` and `format` are the driver's choice: a reader may have fixed them.
     """
 
     def __init__(self, info: OutputInfo, width: int, height: int, rate: Fraction) -> None:
-        """Open it; raises a DeviceError where that cannot be done, or where it takes no picture that we can make."""
+        """Open and set the node. Raises a DeviceError, also if it takes none of FORMATS."""
         self._info = info
         self._looks: bool | None = None
         self._is_streaming = False
@@ -126,12 +125,12 @@ class OutputNode:
             self.format, self.size = self._agree(width, height)
             self._set_rate(rate)
             self._tells_usage = self._subscribe()
-            # v4l2loopback is written to, as ffmpeg does; vivid's output takes no `write`.
+            # v4l2loopback takes `write`, as ffmpeg does it; vivid's output does not.
             if not info.is_loopback:
                 self._map_buffers()
         except OSError as error:
             self.close()
-            # v4l2loopback takes no writer's questions while another one writes.
+            # v4l2loopback refuses a second writer with EINVAL.
             is_taken = info.is_loopback and error.errno == errno.EINVAL
             code = errno.EBUSY if is_taken else error.errno or errno.EIO
             raise refusal(code, info.label, info.node) from error
@@ -140,7 +139,7 @@ class OutputNode:
             raise
 
     def _agree(self, width: int, height: int) -> tuple[str, tuple[int, int]]:
-        """Set a format that it takes and that we can make."""
+        """Set one of FORMATS that the node takes."""
         offered = list(self._offered())
         for wanted in [one for one in FORMATS if not offered or one in offered]:
             request = v4l2.Format()
@@ -173,7 +172,7 @@ class OutputNode:
             yield fourcc(description.pixelformat)
 
     def _set_rate(self, rate: Fraction) -> None:
-        """Tell how fast pictures come; a driver that does not want to know is no trouble."""
+        """Set the frame rate; drivers may ignore it."""
         parameters = v4l2.Streamparm()
         parameters.type = v4l2.BUF_TYPE_VIDEO_OUTPUT
         interval = parameters.parm.output.timeperframe
@@ -191,7 +190,7 @@ class OutputNode:
         return True
 
     def stay(self) -> None:
-        """Let it be a camera also when we have gone, with the last picture, where it can do that."""
+        """Keep it a camera with its last frame after `close`, if the driver can."""
         with contextlib.suppress(OSError):
             for answer in query_controls(self._fd):
                 name = answer.name.decode("utf-8", "replace")
@@ -201,7 +200,7 @@ class OutputNode:
 
     @property
     def is_looked_at(self) -> bool | None:
-        """Whether any program reads it; None where it cannot say."""
+        """Whether any program reads it; None if the driver does not say."""
         while self._tells_usage:
             event = v4l2.Event()
             try:
@@ -213,9 +212,9 @@ class OutputNode:
         return self._looks
 
     def write(self, picture: memoryview) -> bool:
-        """Give it a picture of `format` and `size`; return whether it took it.
+        """Write a frame of `format` and `size`; return False if no buffer is free.
 
-        Raises a DeviceError when it is gone, or another program's.
+        Raises a DeviceError if the node is gone or another program's.
         """
         try:
             if not self._info.is_loopback:
@@ -235,7 +234,7 @@ class OutputNode:
         return DeviceError(message, hint="It is written to again as soon as it is there.", why="lost")
 
     def close(self) -> None:
-        """Let go of it."""
+        """Close the node."""
         for memory in self._maps:
             memory.close()
         if self._maps:
@@ -245,7 +244,7 @@ class OutputNode:
         self._maps = []
         os.close(self._fd)
 
-    # The buffers, where it is not written to
+    # Buffers, for drivers without `write`
 
     def _map_buffers(self) -> None:
         for index in range(self._request_buffers(COUNT)):
@@ -261,7 +260,7 @@ class OutputNode:
         return int(request.count)
 
     def _queue(self, picture: memoryview) -> bool:
-        """Queue a picture; return whether there was a buffer for it."""
+        """Queue a frame; return whether a buffer was free."""
         if not self._free:
             shown = _buffer(0)
             try:

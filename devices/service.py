@@ -1,7 +1,7 @@
-"""The device service: the monitor, the kernel's messages, the PC's samples, and the presets of cameras.
+"""The device service: monitor, kernel messages, samples of the PC, and cameras' presets.
 
-Each process may have one; one at a time keeps the log and sets the cameras. When that one ends or dies, another takes
-over: after RETRY_S seconds, or at once when something happens. A failure is a line of the health log.
+Each process may have one. One of them at a time keeps the log and sets the cameras. When it stops or dies, another
+takes over within RETRY_S seconds, or at the next event. A failure is a line of the health log.
 """
 
 import contextlib
@@ -31,14 +31,14 @@ from devices.usb.ports import SlowPorts
 LOCK = "watch.lock"
 RETRY_S = 2.0
 LET_GO_S = 1.0
-"""How long the end of a service waits for its own thread that is taking the lock."""
-_STOPS_S = 2.0  # the kernel makes who looks at a port wait while it is busy with a sick device there
+"""The longest wait, in `let_go`, for the thread that is taking the lock."""
+_STOPS_S = 2.0  # the kernel blocks readers of a port while it is busy with a sick device there
 
 type OnChange = Callable[[DeviceChange], None]
 
 
 class WatchLock:
-    """The right to keep the log, by a lock on the file `path`; the kernel frees it when its holder dies."""
+    """A lock on the file `path`, held by the process that keeps the log; the kernel frees it when that dies."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -47,11 +47,11 @@ class WatchLock:
 
     @property
     def is_held(self) -> bool:
-        """Whether this process has it."""
+        """Whether this process holds it."""
         return self._fd >= 0
 
     def take(self) -> bool:
-        """Take it if nobody has it, without waiting; return whether it is ours now. Raises OSError."""
+        """Take the lock if it is free, without waiting; return whether this process holds it. Raises OSError."""
         with self._lock:
             if self._fd >= 0:
                 return True
@@ -65,15 +65,15 @@ class WatchLock:
                     return False
                 raise
             self._fd = fd
-        with contextlib.suppress(OSError):  # for people who look; a full disk must not matter
+        with contextlib.suppress(OSError):  # for people; a full disk must not matter
             os.ftruncate(fd, 0)
             os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
         return True
 
     def let_go(self) -> None:
-        """Leave it to others; nothing happens where it is not ours.
+        """Release the lock if this process holds it.
 
-        A folder that does not answer may have somebody hang in `take`: then the kernel frees it with this process.
+        If `take` hangs on a dead folder, the kernel frees the lock with this process.
         """
         if self._lock.acquire(timeout=LET_GO_S):
             try:
@@ -88,9 +88,9 @@ type OpenMonitor = Callable[[OnChange, Clock, Record], DeviceMonitor]
 
 
 class DeviceService:
-    """Watches from `start` to `stop`; a context manager.
+    """Watches the devices from `start` to `stop`. A context manager.
 
-    Where the lock's folder cannot be had, each process keeps the log and sets the cameras.
+    If the lock's folder is unusable, each process keeps the log and sets the cameras.
     """
 
     def __init__(
@@ -104,9 +104,9 @@ class DeviceService:
         on_change: OnChange | None = None,
         monitor: OpenMonitor = DeviceMonitor,
     ) -> None:
-        """`folder` has the health log and its lock (None: this PC's); the disks of `folders` must not fill up.
+        """`folder` has the health log and its lock (None: this PC's); a low disk of one of `folders` is logged.
 
-        `on_change` is called on the monitor's thread, which it must not hold up.
+        `on_change` runs on the monitor's thread and must not block.
         """
         self._record = record
         self._clock = clock
@@ -128,29 +128,29 @@ class DeviceService:
 
     @property
     def keeps_the_log(self) -> bool:
-        """Whether this service is one that writes and acts."""
+        """Whether this service writes the log and sets the cameras."""
         return self._lock.is_held or self._is_alone
 
     @property
     def is_watching(self) -> bool:
-        """Whether what comes and goes is noticed."""
+        """Whether plugs and unplugs are noticed."""
         return self._monitor.is_watching
 
     def devices(self) -> tuple[Device, ...]:
-        """Return what is plugged in now, empty before `start` and where nothing can be watched."""
+        """Return the plugged-in devices; empty before `start` and if watching is impossible."""
         return tuple(self._monitor.devices())
 
     def refresh(self) -> None:
-        """Look again soon at what is plugged in: somebody says that he has taken a device, or let go of it."""
+        """Look again soon: the caller has taken or released a device."""
         self._try("the devices could not be looked at", self._monitor.refresh)
 
     def start(self) -> None:
-        """Begin to watch; returns once it is known what is plugged in."""
+        """Start to watch; returns after the first look."""
         self._try("the devices of this PC are not watched", self._monitor.start)
         self._task.start()
 
     def stop(self) -> None:
-        """End; others may take over from now on."""
+        """Stop; another process may take over."""
         if self._task.stopped.is_set():
             return
         self._task.stop(_STOPS_S)
@@ -170,11 +170,11 @@ class DeviceService:
         self.stop()
 
     def _turn(self) -> bool:
-        """Take the log where nobody has it, and then look at what is new; return whether that is over."""
+        """Take the lock if it is free, then handle changes of devices; return True to end the task."""
         if not self._has_begun:
             if not self._take():
                 return False
-            if self._task.stopped.is_set():  # its folder hung meanwhile, and nobody waits for it any more
+            if self._task.stopped.is_set():  # the folder hung meanwhile, and `stop` did not wait
                 self._lock.let_go()
                 return True
             self._has_begun = True
@@ -190,7 +190,7 @@ class DeviceService:
         return math.inf if self._has_begun else RETRY_S
 
     def _begin(self) -> None:
-        """Do what only the process that keeps the log does."""
+        """Start the parts that run only in the process that keeps the log."""
         devices = self.devices()
         ids = [device.id for device in devices]
         self._record(PC, Kind.WATCH_STARTED, "the devices are watched", pid=os.getpid(), devices=ids)
@@ -201,11 +201,11 @@ class DeviceService:
             self._presets.enumerated(device)
 
     def _look_at_ports(self) -> None:
-        """Look at the ports of what is plugged in; not on the monitor's thread, since the kernel may take its time."""
+        """Check the USB ports; not on the monitor's thread, because the kernel may block."""
         self._try("the USB ports could not be looked at", lambda: self._slow_ports.observe(self.devices()))
 
     def _take(self) -> bool:
-        """Return whether the log is ours to keep, taking it where nobody else has it."""
+        """Return whether this process keeps the log, after trying to take the lock."""
         if self._task.stopped.is_set() or self._is_alone:
             return self.keeps_the_log
         try:
@@ -228,11 +228,11 @@ class DeviceService:
     def _record_if_ours(
         self, device: str, kind: Kind, reason: str = "", *, name: str = "", level: Level = Level.INFO, **detail: object
     ) -> None:
-        """Be the Record of the monitor: what it tells is written by one process of all that watch."""
+        """Write the monitor's lines, in one of all watching processes."""
         was_ours = self.keeps_the_log
         if self._take():
             self._record(device, kind, reason, name=name, level=level, **detail)
-            if not was_ours:  # whoever had it has ended: this line would have been nobody's
+            if not was_ours:  # the former holder has ended, so this line would be missing
                 self._task.wake()
 
     def _changed(self, change: DeviceChange) -> None:
@@ -248,14 +248,14 @@ class DeviceService:
     def _try(self, failure: str, action: Callable[[], object]) -> None:
         try:
             action()
-        except Exception as error:  # whoever has a device service has other work, which must not suffer
+        except Exception as error:  # the caller has other work, which must go on
             with contextlib.suppress(Exception):
                 reason = f"{failure}: {error or type(error).__name__}"
                 self._record(PC, Kind.WATCH_STOPPED, reason, level=Level.WARN)
 
 
 def _is_there_anew(change: DeviceChange) -> bool:
-    """Return whether a device has forgotten what was set on it, is to have another preset, or answers at last."""
+    """Return whether a device has lost its controls, has another id, or answers at last."""
     before, device = change.before, change.device
     if change.kind is ChangeKind.CHANGED and before is not None:
         return (before.node, before.id) != (device.node, device.id) or bool(device.modes and not before.modes)
@@ -272,9 +272,9 @@ def device_service(
     on_change: OnChange | None = None,
     monitor: OpenMonitor = DeviceMonitor,
 ) -> Iterator[DeviceService]:
-    """Provide a service that writes to `log`, not started, and stop it at the end; a failure of that is logged.
+    """Provide a service that writes to `log`, not started, and stop it at the end. Failures to stop are logged.
 
-    The disk of `archive` (None: that of the settings) must not fill up.
+    A low disk of `archive` (None: that of the settings) is logged.
     """
     archive = archive or settings.archive.path
     service = DeviceService(
@@ -291,6 +291,6 @@ def device_service(
     finally:
         try:
             service.stop()
-        except Exception as error:  # of whatever kind: a recording that has been sealed has not failed
+        except Exception as error:  # a sealed recording must not fail for this
             reason = f"the watch could not be ended: {error!r}; please report this"
             log(PC, Kind.WATCH_FAILED, reason, level=Level.WARN)
