@@ -1,7 +1,7 @@
-"""How fast sources without a clock of their own (files, synthetic) run: as time passes, or as fast as they can.
+"""The pace of sources without a clock of their own (files, synthetic): real time, or as fast as possible.
 
-Media time 0 is the session's start. With FastPace a track only waits for the slowest other one; media times are those
-of a session in real time.
+Media time 0 is the session's start. With FastPace a track waits for the slowest other track only; media times are the
+same as in real time.
 """
 
 import threading
@@ -10,7 +10,7 @@ from devices.host.clock import NANOSECONDS, Clock
 
 
 class RealPace:
-    """Media time passes with the session clock. It is worth having `ahead_ns` of a track beforehand; see `reach`."""
+    """Media time passes with the session clock. A track reads `ahead_ns` in advance; see `reach`."""
 
     ahead_ns = 0
 
@@ -20,15 +20,15 @@ class RealPace:
         self._start_ns = clock.now_ns()
 
     def begin(self) -> None:
-        """Make now media time 0; called once, before any track is read."""
+        """Make now media time 0; call once, before any track is read."""
         self._start_ns = self._clock.now_ns()
 
     def start_ns(self) -> int:
-        """Return the session-clock time that is media time 0."""
+        """Return the session-clock time of media time 0."""
         return self._start_ns
 
     def wait(self, track: str, media_ns: int, timeout_s: float) -> bool:  # noqa: ARG002 - one clock for all tracks
-        """Wait until the clock has come to `media_ns`, at most `timeout_s`; return whether it has."""
+        """Wait at most `timeout_s` until the clock reaches `media_ns`; return whether it has."""
         remaining = (self._start_ns + media_ns - self._clock.now_ns()) / NANOSECONDS
         if remaining <= 0:
             return True
@@ -36,14 +36,14 @@ class RealPace:
         return self._start_ns + media_ns <= self._clock.now_ns()
 
     def reach(self, track: str, media_ns: int) -> None:
-        """Nothing to do: no track waits for another."""
+        """Do nothing: no track waits for another."""
 
     def finish(self, track: str) -> None:
-        """Nothing to do: no track waits for another."""
+        """Do nothing: no track waits for another."""
 
 
 class FastPace:
-    """Tracks run as fast as they can, none ahead of the slowest; they take turns at pieces, not at every picture."""
+    """Tracks run as fast as possible, none ahead of the slowest; they take turns every `ahead_ns`, not every frame."""
 
     ahead_ns = NANOSECONDS // 4
 
@@ -52,20 +52,20 @@ class FastPace:
         self._changed = threading.Condition()
 
     def begin(self) -> None:
-        """Nothing to do: media time starts at 0 by itself."""
+        """Do nothing: media time starts at 0 by itself."""
 
     def start_ns(self) -> int:
-        """Media time 0 is session-clock time 0."""
+        """Return 0: media time and session clock are the same."""
         return 0
 
     def wait(self, track: str, media_ns: int, timeout_s: float) -> bool:
-        """Wait until every other track has come to `media_ns`, or is done; return whether all have."""
+        """Wait until every other track has reached `media_ns` or finished; return whether all have."""
         with self._changed:
             self._has(track, media_ns)
             return self._changed.wait_for(lambda: self._may_go(track, media_ns), timeout_s)
 
     def reach(self, track: str, media_ns: int) -> None:
-        """Let other tracks go as far as `media_ns`."""
+        """Let other tracks go on up to `media_ns`."""
         with self._changed:
             self._has(track, media_ns)
 
@@ -78,11 +78,11 @@ class FastPace:
         return all(at >= media_ns for other, at in self._at.items() if other != track)
 
     def finish(self, track: str) -> None:
-        """Take `track` out of what others wait for."""
+        """Remove `track`: no other track waits for it any more."""
         with self._changed:
             self._at.pop(track, None)
             self._changed.notify_all()
 
 
 type Pace = RealPace | FastPace
-"""When a track may deliver a moment of media time."""
+"""Decides when a track may deliver a moment of media time."""

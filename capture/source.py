@@ -1,6 +1,6 @@
-"""The contract of all sources of pictures or sound. A source is opened once, read by one thread, and closed once.
+"""The contract of all video and audio sources: opened once, read by one thread, closed once.
 
-Reading never blocks longer than it is told to. One attempt raises; the worker decides whether to try again.
+`read` never blocks longer than its timeout. An attempt raises; the worker decides on a retry.
 """
 
 import os
@@ -21,20 +21,20 @@ if TYPE_CHECKING:
     from devices.model.mode_choice import ChosenMode
 
 SAMPLE_RATE = 48_000
-"""Sound is 48 kHz everywhere inside; a source of another rate resamples."""
+"""Audio is 48 kHz everywhere inside; a source of another rate resamples."""
 
 SCREEN = "screen"
-"""The word for a screen as a source; device ids of screens begin with `screen:`."""
+"""Names a screen as a source, and begins the ids of screens."""
 
 type Size = tuple[int, int]
-"""Width and height of a picture, in pixels."""
+"""Width and height, in pixels."""
 
 type Samples = NDArray[np.int16]
-"""Interleaved PCM, shape (frames, channels), full scale +-32768."""
+"""Interleaved PCM, shape (samples, channels), full scale +-32768."""
 
 
 class Matrix(IntEnum):
-    """Which matrix turned RGB into the samples (the numbers of ISO/IEC 23091-4, as FFmpeg has them)."""
+    """The matrix from RGB to YUV, by its number in ISO/IEC 23091-4 and FFmpeg."""
 
     BT709 = 1
     BT601 = 5
@@ -43,12 +43,12 @@ class Matrix(IntEnum):
 
 
 class SourceEnded(Exception):
-    """A source that has an end (a file) has reached it."""
+    """A file has reached its end."""
 
 
 @dataclass(frozen=True, slots=True)
 class VideoFormat:
-    """The decoded pictures of a source, limited-range yuv420p: size, nominal frames a second, matrix of the samples."""
+    """The decoded frames of a source: limited-range yuv420p of this size, nominal frames a second and matrix."""
 
     width: int
     height: int
@@ -58,21 +58,21 @@ class VideoFormat:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One picture as it was captured, not decoded yet.
+    """One captured frame, not decoded yet.
 
-    `timestamp_ns` is the capture time on the session clock; only the source's own `decode` reads `payload`. Compressed
-    payloads are `bytes` of this object, never memory of the driver; equal bytes mean an equal picture.
+    `timestamp_ns` is the capture time on the session clock. Only the source's own `decode` reads `payload`. A
+    compressed payload is a `bytes` copy, never memory of the driver. Equal bytes mean an equal picture.
     """
 
     timestamp_ns: int
     payload: bytes | av.VideoFrame
     copies: "Sequence[CodedPicture]" = ()
-    """Of a film that is decoded as it is read: what had to be decoded for this picture since the one before."""
+    """From a film that is decoded while it is read: the coded frames read since the previous `Frame`."""
 
 
 @dataclass(frozen=True, slots=True)
 class CodedPicture:
-    """A picture as a film holds it; `shown_ns` is its time on the session clock."""
+    """A compressed frame as a film holds it; `shown_ns` is its time on the session clock."""
 
     data: bytes
     shown_ns: int
@@ -81,7 +81,7 @@ class CodedPicture:
 
 @dataclass(frozen=True, slots=True)
 class AudioBlock:
-    """Samples from `timestamp_ns` on; some were `lost` before. One that `jumps` follows a file's gap, however small."""
+    """Samples from `timestamp_ns` on, after `lost` samples, or after a gap in a file (`jumps`)."""
 
     timestamp_ns: int
     samples: Samples
@@ -91,7 +91,7 @@ class AudioBlock:
 
 @dataclass(frozen=True, slots=True)
 class Coded:
-    """In which form a source's payloads can be stored as they are: FFmpeg's name of the codec, and the size."""
+    """The codec (FFmpeg's name) and size of payloads that can be stored unchanged."""
 
     codec: str
     width: int
@@ -99,40 +99,40 @@ class Coded:
 
 
 class Source[Item, Opened: VideoFormat | None](ABC):
-    """A source of pictures or sound; `name` is for people. A source without a device keeps the defaults."""
+    """A source of frames or audio; `name` is for people. A source without a device keeps the defaults."""
 
     name: str
 
     @abstractmethod
     def open(self) -> Opened:
-        """Acquire the device or file and start it; raises a DeviceError or MediaError."""
+        """Open and start the device or file; raises a DeviceError or MediaError."""
 
     @abstractmethod
     def read(self, timeout_s: float) -> Item | None:
-        """Return the next item, None if none came in time; raises a DeviceError, or SourceEnded at a file's end."""
+        """Return the next item, None after `timeout_s`; raises a DeviceError, or SourceEnded at a file's end."""
 
     @abstractmethod
     def close(self) -> None:
-        """Let go of everything; idempotent, and safe whatever state the device is in."""
+        """Release everything; idempotent, works in any state of the device."""
 
     def relocate(self, device: Device) -> None:  # noqa: B027 - a source without a device has nothing to note
-        """Open `device` the next time: the same one, perhaps in another port or with another node."""
+        """Use `device` at the next opening: the same device, perhaps at another port or node."""
 
     @abstractmethod
     def facts(self, opened: Opened) -> dict[str, Any]:
-        """Return the facts of an opening for the health log."""
+        """Return facts of the opening for the health log."""
 
     @property
     def abandoned(self) -> int:
-        """How many closings of its device have not come to an end yet."""
+        """The number of closings of its device that still hang."""
         return 0
 
 
 class VideoSource(Source[Frame, VideoFormat]):
-    """A source of pictures.
+    """A source of frames.
 
-    `coded` is the form of its pictures since it was opened, None for uncompressed ones; `mode` is the one asked of its
-    driver; `damaged` counts the frames that its driver gave up on.
+    `coded` is the format of its payloads since it was opened, None for uncompressed ones. `mode` is the mode requested
+    of the driver. `damaged` counts the frames that the driver gave up.
     """
 
     coded: Coded | None = None
@@ -141,19 +141,19 @@ class VideoSource(Source[Frame, VideoFormat]):
 
     @abstractmethod
     def decode(self, frame: Frame, within: Size | None = None) -> av.VideoFrame:
-        """Turn a frame of this source into a yuv420p limited-range picture of the opened size.
+        """Decode a frame of this source into limited-range yuv420p of the opened size.
 
-        Where `within` is enough (an inset), it is the largest even size of its shape that fits; that may change from
-        call to call. One thread calls, in the order of reading. The picture stays unchanged until the next call but
-        one; it may be the decoder's own, and is not to be written to. Raises MediaError on a damaged picture.
+        With `within`, the largest even size of the same shape that fits; it may change from call to call. One thread
+        calls, in the order of reading. The result may be the decoder's own memory: read-only, unchanged until the next
+        call but one. Raises MediaError on a damaged frame.
         """
 
     def signal_problem(self) -> str | None:
-        """Return the driver's complaint about the signal; None if it has none, or cannot tell."""
+        """Return the driver's complaint about the signal, None without one."""
         return None
 
     def facts(self, opened: VideoFormat) -> dict[str, Any]:
-        """Return the driver's mode, and the process that reads it."""
+        """Return the driver's mode and the id of the process that reads."""
         mode = self.mode.mode if self.mode else None
         return {
             "format": mode.format if mode else None,
@@ -165,10 +165,10 @@ class VideoSource(Source[Frame, VideoFormat]):
 
 
 class AudioSource(Source[AudioBlock, None]):
-    """A source of sound, at SAMPLE_RATE; `channels` is what is wanted, and after `open` what there is."""
+    """A source of audio at SAMPLE_RATE; `channels` is the wish before `open`, and the true count after it."""
 
     channels: int
 
     def facts(self, _opened: None) -> dict[str, Any]:
-        """Return the hardware's rate and channels, and the process that reads it."""
+        """Return rate and channels, and the id of the process that reads."""
         return {"rate": SAMPLE_RATE, "channels": self.channels, "pid": os.getpid()}

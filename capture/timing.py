@@ -1,4 +1,4 @@
-"""The stages of a session's work; recorder/features/profiler counts the CPU of each through a Timing."""
+"""The stages of a session's work; recorder/features/profiler counts the CPU time of each through a Timing."""
 
 from collections.abc import Callable
 from enum import StrEnum
@@ -6,7 +6,7 @@ from typing import Protocol
 
 
 class CpuStage(StrEnum):
-    """The stages that a session's CPU time is counted by."""
+    """A stage that CPU time is counted for."""
 
     START = "start"
     """Python, its modules, the devices and the encoder, until the session is armed."""
@@ -15,10 +15,10 @@ class CpuStage(StrEnum):
     DECODE = "decode"
     COMPOSE = "compose"
     PICTURE = "picture"
-    """What the picture's thread does beside decoding, composing and encoding."""
+    """The thread of the picture, without decoding, composing and encoding."""
     ENCODE_VIDEO = "encode-video"
     SOUND = "sound"
-    """Placing, mixing and measuring it."""
+    """Placing, mixing and metering audio."""
     ENCODE_SOUND = "encode-sound"
     PREVIEWS = "previews"
     WRITE = "write"
@@ -31,10 +31,10 @@ class CpuStage(StrEnum):
     DESTINATIONS = "destinations"
     CONFERENCE = "conference"
     DEVICES = "devices"
-    """What comes and goes, what the kernel says of it, the health log."""
+    """Hotplug events, kernel messages, the health log."""
     CONTROL = "control"
     PROFILE = "profile"
-    """Counting all this."""
+    """The counting itself."""
     OTHER = "other"
     SEALING = "sealing"
     SLIDES = "slides"
@@ -42,13 +42,13 @@ class CpuStage(StrEnum):
 
 
 class Timing(Protocol):
-    """Counts the CPU time of calls; from any thread."""
+    """Counts the CPU time of calls; thread-safe."""
 
     def __call__[**Given, Made](self, stage: CpuStage, call: Callable[Given, Made], /) -> Callable[Given, Made]:
-        """Return a callable that does as `call` does, and is counted as work of `stage`."""
+        """Return `call` with its CPU time counted for `stage`."""
         ...
 
 
 def untimed[**Given, Made](_stage: CpuStage, call: Callable[Given, Made], /) -> Callable[Given, Made]:
-    """Return `call` itself; a Timing."""
+    """Return `call` unchanged; implements Timing."""
     return call

@@ -1,4 +1,4 @@
-"""The program's picture on YUV planes: only changes are drawn, and a piece that is all of it goes through as it is."""
+"""Composes the program frame on YUV planes: draws changes only, and passes a single full-size frame through."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -13,10 +13,10 @@ from capture.source import Matrix
 
 
 class Piece(NamedTuple):
-    """A picture and its place; without one, the place is black. Pictures are limited-range yuv420p of even size.
+    """A frame and its place; a place without a frame is black. Frames are limited-range yuv420p of even size.
 
-    The same object with the same `version` is the same picture. A decoder gives two frames by turns: one that decodes
-    more often than it composes has `version` counted up with each other object.
+    The same object with the same `version` is the same picture. A decoder reuses two frames in turn: a caller that
+    decodes more often than it composes counts `version` up.
     """
 
     place: Rect
@@ -25,7 +25,7 @@ class Piece(NamedTuple):
 
 
 class Compositor:
-    """Composes pictures of one even size on one thread; a frame is read-only, and lasts until the next but one."""
+    """Composes frames of one even size on one thread; a result is read-only and lasts until the next but one."""
 
     def __init__(self, width: int, height: int, matrix: Matrix) -> None:
         self.width = width
@@ -34,8 +34,8 @@ class Compositor:
         self._whole = Rect(0, 0, width, height)
         self._slots: list[_Slot] = []
         self._overlays: tuple[Overlay, ...] = ()
-        self._outputs: list[tuple[av.VideoFrame, tuple[Plane, ...]]] = []  # two that take turns, with their planes
-        self._states: list[tuple[int, ...] | None] = [None, None]  # the changes of each slot that each of them shows
+        self._outputs: list[tuple[av.VideoFrame, tuple[Plane, ...]]] = []  # two frames in turn, with their planes
+        self._states: list[tuple[int, ...] | None] = [None, None]  # per output, the change counts of its slots
         self._turn = 0
 
     def compose(
@@ -43,7 +43,7 @@ class Compositor:
         pieces: Sequence[Piece],
         overlays: Sequence[Overlay] = (),
     ) -> av.VideoFrame:
-        """Return the picture of `pieces`, the first at the bottom, below `overlays`; black where there are none."""
+        """Return a frame of `pieces`, the first at the bottom, below `overlays`; uncovered area is black."""
         if not overlays and pieces and (whole := self._as_all(pieces[-1])):
             self._forget()
             return whole
@@ -57,7 +57,7 @@ class Compositor:
         return self._outputs[self._turn][0]
 
     def _as_all(self, piece: Piece) -> av.VideoFrame | None:
-        """Return the piece's picture if it is the program's as it stands."""
+        """Return the piece's frame if it fills the program in size and matrix."""
         picture = piece.picture
         if picture is None or piece.place != self._whole:
             return None
@@ -74,7 +74,7 @@ class Compositor:
             self._overlays = overlays
 
     def _draw(self, state: tuple[int, ...]) -> None:
-        """Bring the output whose turn it is up to date: what has changed since it was drawn, and what lies above."""
+        """Update the output in turn: redraw the regions that changed since its last drawing."""
         if not self._outputs:
             frames = [tagged(av.VideoFrame(self.width, self.height, "yuv420p"), self.matrix) for _ in range(2)]
             self._outputs = [(frame, plane_views(frame)) for frame in frames]
@@ -94,7 +94,7 @@ class Compositor:
 
 
 class _Slot:
-    """The place of one piece, and the piece as it is drawn there: in its own shape, in the program's matrix."""
+    """The place of one piece, with the piece letterboxed and in the program's matrix."""
 
     def __init__(self, place: Rect, matrix: Matrix) -> None:
         self.place = place
@@ -131,7 +131,7 @@ class _Slot:
         return known[1].convert(planes)
 
     def draw(self, planes: tuple[Plane, ...], region: Rect) -> None:
-        """Draw what of the piece and its black borders is within `region`."""
+        """Draw the part of the piece and its black borders within `region`."""
         part = region.common(self._inner) if self._planes is not None else Rect(0, 0, 0, 0)
         if part != region:
             _fill(planes, region)

@@ -1,4 +1,4 @@
-"""Pictures that are drawn once: slates, cards, the title line, the logo. Only they need Pillow."""
+"""Draws slates, cards, the title line and the logo once, with Pillow."""
 
 from pathlib import Path
 
@@ -19,12 +19,12 @@ _BAND = (16, 18, 24)
 _DARKNESS = 190
 """Coverage of the band behind a title line, of 255."""
 _EDGE = 0.04
-"""From a logo or a title line to the picture's edge, as a part of its height."""
+"""Margin of a logo or title line, as a share of the frame's height."""
 _LETTERS = 0.05
 
 
 def overlay(canvas: Canvas, coverage: Mask, x: int, y: int) -> Overlay:
-    """Return what is on `canvas` as an overlay at (x, y), covering as much as `coverage` (of its size) says."""
+    """Return `canvas` as an overlay at (x, y), with `coverage` (0-255) of the same size."""
     masks = coverage, halved(coverage), halved(coverage)
     planes = tuple(
         np.rint(plane * (mask / np.float32(255))).astype(np.uint8)
@@ -34,7 +34,7 @@ def overlay(canvas: Canvas, coverage: Mask, x: int, y: int) -> Overlay:
 
 
 def title_line(width: int, height: int, *, text: str, matrix: Matrix) -> Overlay:
-    """Draw one line of text in a dark band at the lower left of a picture of `width` x `height`."""
+    """Draw one line of text in a dark band at the lower left of a frame of `width` x `height`."""
     margin, size = even(_EDGE * height), max(8, round(_LETTERS * min(height, width * 9 / 16)))
     padding = even(size * 0.6)
     line = fitted(text, max(2, width - 2 * margin - 3 * padding), size, lines=1, least=max(8, round(size * 0.6)))
@@ -45,21 +45,21 @@ def title_line(width: int, height: int, *, text: str, matrix: Matrix) -> Overlay
     canvas.fill(0, 0, max(2, even(padding / 3)), down, ink(*_BLUE, matrix))
     canvas.print(mask, padding, (down - line.height) // 2, ink(*_WHITE, matrix))
     coverage = np.full((down, across), _DARKNESS, np.uint8)
-    # Letters and the accent are solid; the band lets the picture through.
+    # Letters and the accent are opaque, the band is not.
     np.maximum(coverage, _solid(canvas, ink(*_BAND, matrix)[0]), out=coverage)
     return overlay(canvas, coverage, margin, height - margin - down)
 
 
 def _solid(canvas: Canvas, paper: int) -> Mask:
-    """Return how much of each pixel is drawn: what is lighter than the paper."""
+    """Return the coverage of each pixel: lighter than the paper means drawn."""
     lighter = canvas.planes[0].astype(np.float32) - paper
     return np.clip(_DARKNESS + lighter * (255 - _DARKNESS) / 60, 0, 255).astype(np.uint8)
 
 
 def logo(path: Path, width: int, height: int, *, corner: str, size: float, matrix: Matrix) -> Overlay:
-    """Read a PNG or JPEG file and place it in `corner` of a picture of `width` x `height`; raises MediaError.
+    """Read a PNG or JPEG file and place it in `corner` of a frame of `width` x `height`; raises MediaError.
 
-    It is `size` (a part of the picture's height) high, at most three times as wide, and keeps its transparency.
+    It is `size` (a share of the frame's height) high, at most three times as wide, and keeps its transparency.
     """
     try:
         with Image.open(path) as image:
@@ -71,7 +71,7 @@ def logo(path: Path, width: int, height: int, *, corner: str, size: float, matri
     room = Rect(0, 0, min(3 * down, max(2, (width - 2 * margin) & ~1)), min(down, max(2, (height - 2 * margin) & ~1)))
     box = letterboxed(picture.width, picture.height, room)
     x, y = in_corner(corner, box.size, (width, height), margin)
-    # Pillow scales premultiplied: the colour of what is transparent does not bleed into the edge.
+    # Pillow scales premultiplied: transparent colours do not bleed into the edge.
     rgba = np.array(picture.resize(box.size, Image.Resampling.LANCZOS), np.uint8)
     canvas = Canvas(box.width, box.height, matrix, ink(0, 0, 0, matrix))
     canvas.show(rgba[..., :3])
@@ -80,20 +80,20 @@ def logo(path: Path, width: int, height: int, *, corner: str, size: float, matri
 
 _PAPER = (30, 34, 42)
 _MARGIN = 0.07
-"""Of the width, left and right."""
+"""Left and right, as a share of the width."""
 _LARGE, _SMALL = 0.14, 0.08
-"""Sizes of the letters, as parts of the height."""
+"""Sizes of the letters, as shares of the height."""
 _LEAST = 0.5
-"""How far letters may shrink where a line is long."""
+"""The smallest size of the letters of a long line, as a share."""
 
 
 def slate(width: int, height: int, *, name: str, reason: str, matrix: Matrix) -> av.VideoFrame:
-    """Draw the slate of the source called `name`, `width` x `height` (even), with the reason."""
+    """Draw the slate of source `name`, `width` x `height` (even), with the reason."""
     return _draw(width, height, name, reason, _AMBER, matrix)
 
 
 def card(width: int, height: int, *, title: str, line: str, matrix: Matrix) -> av.VideoFrame:
-    """Draw a card, such as "Acara segera dimulai" above the title of the session."""
+    """Draw a card, such as "Acara segera dimulai" above the session's title."""
     return _draw(width, height, title, line, _BLUE, matrix)
 
 
@@ -102,7 +102,7 @@ def _draw(
 ) -> av.VideoFrame:
     canvas = Canvas(width, height, matrix, ink(*_PAPER, matrix))
     left, room = round(_MARGIN * width), round((1 - 2 * _MARGIN) * width)
-    # A portrait picture is as narrow as its letters can be.
+    # In a portrait frame the width limits the letters.
     unit = min(height, width * 9 / 16 * 1.34)
     sizes = [round(part * unit) for part in (_LARGE, _SMALL)]
     first, second = (

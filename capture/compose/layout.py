@@ -1,4 +1,7 @@
-"""Rectangles of a picture and layouts of several inputs in it, in pixels."""
+"""Rectangles of a frame, in pixels, and layouts of several inputs in it.
+
+All sides are even, so that chroma of half the size follows them exactly.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +13,7 @@ from config.settings.layouts import KINDS, Asked, LayoutSettings, Shape, even
 
 @dataclass(frozen=True, slots=True)
 class Rect:
-    """A part of a picture: its left upper corner and its size. All four are even; ValueError if they are not."""
+    """A part of a frame: its upper left corner and its size. Raises ValueError unless all four are even."""
 
     x: int
     y: int
@@ -23,12 +26,12 @@ class Rect:
 
     @property
     def right(self) -> int:
-        """The first column beyond it."""
+        """The first column to the right of it."""
         return self.x + self.width
 
     @property
     def bottom(self) -> int:
-        """The first row beyond it."""
+        """The first row below it."""
         return self.y + self.height
 
     @property
@@ -40,11 +43,11 @@ class Rect:
         return self.width > 0 and self.height > 0
 
     def covers(self, other: "Rect") -> bool:
-        """Whether all of `other` is within it."""
+        """Return whether `other` lies within it."""
         return self.x <= other.x and self.y <= other.y and other.right <= self.right and other.bottom <= self.bottom
 
     def common(self, other: "Rect") -> "Rect":
-        """Return the part that both cover; one without pixels where there is none."""
+        """Return the intersection, which may be empty (False)."""
         x, y = max(self.x, other.x), max(self.y, other.y)
         right, bottom = min(self.right, other.right), min(self.bottom, other.bottom)
         return Rect(x, y, max(0, right - x), max(0, bottom - y))
@@ -55,17 +58,17 @@ class Rect:
         return Rect(x, y, max(self.right, other.right) - x, max(self.bottom, other.bottom) - y)
 
     def of_plane(self, number: int) -> tuple[slice, slice]:
-        """Return its rows and columns in plane `number` (0 is luma) of a 4:2:0 picture."""
+        """Return its rows and columns in plane `number` (0 is luma) of a 4:2:0 frame."""
         shift = 1 if number else 0
         return slice(self.y >> shift, self.bottom >> shift), slice(self.x >> shift, self.right >> shift)
 
     def moved(self, x: int, y: int) -> "Rect":
-        """Return it as seen from a corner at (x, y)."""
+        """Return it relative to a corner at (x, y)."""
         return Rect(self.x - x, self.y - y, self.width, self.height)
 
 
 def letterboxed(width: int, height: int, place: Rect) -> Rect:
-    """Return the largest centred part of `place` of the shape `width` x `height`; all of it if they hardly differ."""
+    """Return the largest centred part of `place` in the shape `width` x `height`; all of it below 1 % difference."""
     across = min(place.width, max(2, even(place.height * width / height)))
     down = min(place.height, max(2, even(place.width * height / width)))
     if place.width - across <= _NEARLY * place.width and place.height - down <= _NEARLY * place.height:
@@ -74,7 +77,7 @@ def letterboxed(width: int, height: int, place: Rect) -> Rect:
 
 
 _NEARLY = 0.01
-"""A hundredth of stretching is not seen; a black line is."""
+"""Stretching by 1 % is invisible; a black line is not."""
 
 
 def _half(length: int) -> int:
@@ -82,7 +85,7 @@ def _half(length: int) -> int:
 
 
 def disjoint(rects: Iterable[Rect]) -> list[Rect]:
-    """Return rectangles that cover all of `rects` and do not overlap: what overlaps is put into one around both."""
+    """Return rectangles that cover `rects` and do not overlap; overlapping ones become their common bounding box."""
     found: list[Rect] = []
     for rect in rects:
         added = rect
@@ -96,7 +99,7 @@ def disjoint(rects: Iterable[Rect]) -> list[Rect]:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """A layout of the settings, by its name."""
+    """A named layout of the settings."""
 
     name: str
     settings: LayoutSettings
@@ -104,10 +107,10 @@ class Layout:
     def places(
         self, width: int, height: int, sources: Sequence[str], shapes: Mapping[str, Shape] | None = None
     ) -> dict[str, Rect]:
-        """Return the places of those of `sources` (roles or names, in the order asked for) shown, lowest first.
+        """Return the place of each shown source (role or name), lowest first; `sources` are in the requested order.
 
-        Fewer inputs than places fill the picture. An inset has the shape of its input in `shapes`, else that of the
-        picture. Raises UsageError where the layout names an input that is not among them.
+        Fewer inputs than places fill the frame. An inset takes its input's shape from `shapes`, else the frame's.
+        Raises UsageError if the layout names an unknown input.
         """
         shown = self.shown(sources)
         whole = Rect(0, 0, width, height)
@@ -120,16 +123,16 @@ class Layout:
         return {source: Rect(*box) for source, box in zip(shown, boxes, strict=True)}
 
     def shown(self, sources: Sequence[str]) -> list[str]:
-        """Return which of `sources` are shown, the large one first; raises UsageError for names that are not there."""
+        """Return the shown `sources`, the large one first; raises UsageError for an unknown name."""
         named = self.named(sources)
         others = [source for source in sources if source not in named]
         kind = KINDS[self.settings.kind]
-        # Without filling up, those that are named, and no others.
+        # A kind that does not fill up shows the named inputs only.
         wanted = len(named) if self.settings.show and not kind.fills_up else kind.most
         return [*named, *others][:wanted]
 
     def named(self, sources: Sequence[str]) -> list[str]:
-        """Return which of `sources` its `show` names; raises UsageError for names that are not there."""
+        """Return the `sources` that `show` names; raises UsageError for an unknown name."""
         named = [self._source(word, sources) for word in self.settings.show]
         if len(set(named)) < len(named):
             raise UsageError(

@@ -1,4 +1,4 @@
-"""Text as masks of coverage, in the font that Pillow brings; accents are drawn as strokes, other scripts as `?`."""
+"""Text as coverage masks, in Pillow's own font; accents are drawn as strokes, other scripts as `?`."""
 
 import unicodedata
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from PIL import Image, ImageChops, ImageDraw, ImageFont
 from capture.compose.paint import Mask
 
 type Stroke = tuple[tuple[float, float], ...]
-"""Points in ems: to the right of a letter's middle, and down from where its mark begins."""
+"""Points in ems, to the right of the letter's middle and down from the mark's top."""
 
 _ABOVE: dict[str, tuple[Stroke, ...]] = {
     "\u0300": (((-0.12, 0.0), (0.04, 0.12)),),  # grave
@@ -43,30 +43,30 @@ _LIKE = {
     "\u0131": "i", "\u2010": "-", "\u2011": "-", "\u2012": "-", "\u2013": "-", "\u2014": "-", "\u2212": "-",
     "\u02bb": "'", "\u02bc": "'", "\u02bf": "'", "\u02be": "'", "\u2032": "'", "\u00d7": "x",
 }  # fmt: skip
-"""Letters that Unicode does not take apart, and signs, to what the font has for them."""
+"""Replaces letters that Unicode does not decompose, and signs, by characters of the font."""
 _OTHERS = frozenset("\u00ab\u00bb\u2018\u2019\u201c\u201d\u2039\u203a\u00a9\u00b1\u00b7")
-"""Quotation marks and a few signs."""
+"""Quotation marks and a few signs of the font beyond ASCII."""
 _UNKNOWN = "?"
 _DOTTED = frozenset("ij")
 _LINE = 1.42
-"""From one base line to the next, in ems: with room for marks above capitals and below."""
+"""Line height in ems, with room for marks above capitals and below letters."""
 _BASE = 1.05
 _CAPITAL, _SMALL = 0.71, 0.52
 """Heights of capitals and of small letters without a stem, in ems."""
 _TALL = frozenset("bdfhkltABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
 _STROKE, _DOT = 0.07, 0.75
-"""Thickness of a mark in ems; radius of a dot as a part of that."""
+"""Thickness of a mark in ems; radius of a dot as a share of it."""
 _FINE = 4
-"""Marks are drawn so much larger and scaled down, for smooth edges."""
+"""Supersampling of marks, for smooth edges."""
 
 
 type Letter = tuple[str, str]
-"""A letter that the font has, and the marks on it."""
+"""A character of the font, and the combining marks on it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """Lines that have been fitted into a width, and the size of their letters in pixels."""
+    """Lines fitted into a width; `size` is the size of their letters in pixels."""
 
     lines: tuple[str, ...]
     size: int
@@ -78,12 +78,12 @@ class Text:
 
     @property
     def height(self) -> int:
-        """Pixels of all lines."""
+        """Height of all lines, in pixels."""
         return self.line_height * len(self.lines)
 
 
 def letters(text: str) -> tuple[Letter, ...]:
-    """Take `text` apart into letters that can be drawn; one that cannot becomes a question mark."""
+    """Split `text` into characters of the font with their marks; an unknown character becomes a question mark."""
     found: list[Letter] = []
     plain = unicodedata.normalize("NFKD", "".join(_LIKE.get(sign, sign) for sign in unicodedata.normalize("NFC", text)))
     for sign in plain:
@@ -101,12 +101,12 @@ def letters(text: str) -> tuple[Letter, ...]:
 
 
 def width_of(text: str, size: int) -> int:
-    """Return how many pixels wide `text` is in letters of `size`."""
+    """Return the width of `text` in pixels, at letters of `size`."""
     return round(_font(size).getlength(_bases(text)))
 
 
 def fitted(text: str, width: int, size: int, *, lines: int, least: int) -> Text:
-    """Break `text` into `lines` lines of `width` pixels; letters shrink to `least`, then an ellipsis cuts it off."""
+    """Break `text` into `lines` lines of `width` pixels at most; shrink letters to `least`, then cut with "…"."""
     size, least = max(size, 1), max(min(least, size), 1)
     while True:
         broken = _broken(text, width, size)
@@ -120,7 +120,7 @@ def fitted(text: str, width: int, size: int, *, lines: int, least: int) -> Text:
 
 
 def draw(text: Text) -> Mask:
-    """Draw the lines, flush left, one below the other; as wide as the widest of them."""
+    """Return a mask of the lines, flush left, as wide as the widest."""
     across = max((width_of(line, text.size) for line in text.lines), default=0) + text.size // 3
     image = Image.new("L", (max(across, 1), max(text.height, 1)))
     marks = Image.new("L", (image.width * _FINE, image.height * _FINE)) if _has_marks(text) else None
@@ -177,21 +177,21 @@ def _draw_line(
         if marks and above_and_below:
             left, right = (font.getlength(bases[:end]) for end in (place, place + 1))
             if base in _DOTTED and any(mark in _ABOVE for mark in above_and_below):
-                # The mark stands where the dot is.
+                # The mark replaces the dot.
                 draw.rectangle((left, base_line - size, right, base_line - round((_SMALL + 0.02) * size)), fill=0)
             for stroke, up in _strokes(base, above_and_below, (right - left) / size):
                 _draw_stroke(marks, (left + right) / 2, base_line - up * size, size, stroke)
 
 
 def _strokes(base: str, marks: str, width: float) -> Iterator[tuple[Stroke, float]]:
-    """Yield the strokes of the marks of a letter `width` ems wide, and how many ems above the base line each stands."""
+    """Yield the strokes of a letter's marks and their height above the base line; all in ems, like `width`."""
     height = _CAPITAL if base in _TALL else _SMALL
     above = height + 0.2
     for mark in marks:
         yield from ((stroke, 0.0) for stroke in _BELOW.get(mark, ()))
         yield from ((stroke, above) for stroke in _ABOVE.get(mark, ()))
         if mark in _ABOVE:
-            above += 0.17  # a second one stands above the first
+            above += 0.17  # the next mark stands above this one
         if mark == _THROUGH:
             yield ((-0.4 * width, 0.08), (0.4 * width, -0.08)), height / 2
 
@@ -201,7 +201,7 @@ def _draw_stroke(draw: ImageDraw.ImageDraw, x: float, y: float, size: int, strok
     weight = max(1.0, _STROKE * size) * _FINE
     points = [((x + right * size) * _FINE, (y + down * size) * _FINE) for right, down in stroke]
     draw.line(points, fill=255, width=round(weight), joint="curve")
-    # A point alone is a dot, larger than the end of a line.
+    # A single point is a dot, larger than a line's end.
     half = weight * (_DOT if len(points) == 1 else 0.5)
     for x_end, y_end in points:
         draw.ellipse((x_end - half, y_end - half, x_end + half, y_end + half), fill=255)

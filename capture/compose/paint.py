@@ -1,4 +1,4 @@
-"""Drawing on planes: rectangles, masks of coverage, overlays; chroma follows luma at half the size."""
+"""Draws rectangles, coverage masks and overlays on planes; chroma follows luma at half the size."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -15,23 +15,23 @@ from capture.source import Matrix
 
 _WEIGHTS = {Matrix.BT709: (0.2126, 0.0722)}
 _BT601_WEIGHTS = 0.299, 0.114
-"""What red and blue weigh in luma (ITU-R BT.709 and BT.601)."""
+"""Weights of red and blue in luma (ITU-R BT.709 and BT.601)."""
 _LUMA, _CHROMA = 219, 224
 _MIDDLE = 128
 
 
 def weights(matrix: int) -> tuple[float, float]:
-    """Return what red and blue weigh in luma; those of BT.601 for whatever is not BT.709."""
+    """Return the weights of red and blue in luma; all matrices but BT.709 take those of BT.601."""
     return _WEIGHTS.get(Matrix(matrix) if matrix in set(Matrix) else Matrix.UNSPECIFIED, _BT601_WEIGHTS)
 
 
 def is_same(one: int, other: int) -> bool:
-    """Whether two matrices (FFmpeg's numbers) give a colour the same samples."""
+    """Return whether two matrices (FFmpeg's numbers) encode colours alike."""
     return weights(one) == weights(other)
 
 
 class Recolourer:
-    """Converts pictures of one even size from one matrix to another, into planes of its own."""
+    """Converts frames of one even size from one matrix to another, into its own planes."""
 
     def __init__(self, width: int, height: int, source: int, target: int) -> None:
         self.size = width, height
@@ -40,10 +40,10 @@ class Recolourer:
         self._shift, self._shift_of_all = np.empty_like(self._planes[1]), np.empty_like(self._planes[0])
 
     def convert(self, planes: tuple[Plane, ...]) -> tuple[Plane, ...]:
-        """Return limited-range 4:2:0 planes in the other matrix; they are overwritten by the next call."""
+        """Return limited-range 4:2:0 planes in the target matrix; the next call overwrites them."""
         y, u, v = planes
         (y_by_u, y_by_v), *chroma = self._factors
-        # Luma's shift is never more than 60 levels: it fits into 8 bits around 128.
+        # Luma shifts by 60 levels at most, so the shift fits into 8 bits around 128.
         cv2.addWeighted(u, y_by_u, v, y_by_v, _MIDDLE * (1 - y_by_u - y_by_v), self._shift)
         rows, columns = y.shape
         cv2.resize(self._shift, (columns, rows), self._shift_of_all, interpolation=cv2.INTER_NEAREST)
@@ -55,7 +55,7 @@ class Recolourer:
 
 @cache
 def _factors(source: int, target: int) -> tuple[tuple[float, float], ...]:
-    """Return by how much U and V, from 128, move luma, and what they make of U and of V."""
+    """Return the factors of U and V (from 128) for the shift of luma, and for the new U and V."""
     change = _from_rgb(target) @ np.linalg.inv(_from_rgb(source))
     luma, u, v = change[:, 1:].tolist()
     part = _LUMA / _CHROMA
@@ -74,17 +74,17 @@ type Rgb = NDArray[np.uint8]
 """Shape (rows, columns, 3)."""
 
 type Mask = NDArray[np.uint8]
-"""How much of each pixel is ink, 0 to 255, shape (rows, columns)."""
+"""Coverage of each pixel, 0 to 255, shape (rows, columns)."""
 
 
 type Ink = tuple[int, int, int]
-"""A colour as limited-range samples of one matrix: Y, U, V."""
+"""A colour as limited-range Y, U, V of one matrix."""
 
 BLACK: Ink = (16, 128, 128)
 
 
 def ink(red: int, green: int, blue: int, matrix: Matrix) -> Ink:
-    """Return the samples of an RGB colour (0-255 each)."""
+    """Return the YUV samples of an RGB colour (0-255 each)."""
     of_red, of_blue = weights(matrix)
     r, g, b = red / 255, green / 255, blue / 255
     luma = of_red * r + (1 - of_red - of_blue) * g + of_blue * b
@@ -93,7 +93,7 @@ def ink(red: int, green: int, blue: int, matrix: Matrix) -> Ink:
 
 
 class Canvas:
-    """A picture that is drawn once: limited-range yuv420p samples of `matrix`; width and height are even."""
+    """A frame that is drawn once: limited-range yuv420p of `matrix` and even size."""
 
     def __init__(self, width: int, height: int, matrix: Matrix, paper: Ink) -> None:
         self.frame = tagged(av.VideoFrame(width, height, "yuv420p"), matrix)
@@ -107,7 +107,7 @@ class Canvas:
         return self.frame.width, self.frame.height
 
     def show(self, rgb: Rgb) -> None:
-        """Cover it with an RGB picture of its size."""
+        """Cover it with an RGB picture of the same size."""
         picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(rgb), "rgb24").reformat(
             format="yuv420p",
             dst_colorspace=self.matrix,
@@ -125,7 +125,7 @@ class Canvas:
             plane[top // 2 : bottom // 2, left // 2 : right // 2] = level
 
     def print(self, mask: Mask, x: int, y: int, colour: Ink) -> None:
-        """Lay `colour` over what is there, as much as `mask` says, its corner at (x, y); what sticks out is cut off."""
+        """Blend `colour` in at (x, y) by the coverage of `mask`, clipped to the canvas."""
         x, y = max(0, x & ~1), max(0, y & ~1)
         rows, columns = (min(have, most) for have, most in zip(mask.shape, self._room(x, y), strict=True))
         mask = np.pad(mask[:rows, :columns], ((0, rows % 2), (0, columns % 2)))
@@ -141,7 +141,7 @@ class Canvas:
 
 
 def halved(mask: Mask) -> Mask:
-    """Return a mask of even size at half of it, as chroma has it."""
+    """Return a mask of even size at half the size, for chroma."""
     rows, columns = mask.shape
     small = np.empty((rows // 2, columns // 2), np.uint8)
     if small.size:
@@ -150,21 +150,21 @@ def halved(mask: Mask) -> Mask:
 
 
 def blend(target: Plane, mask: Mask, level: int) -> None:
-    """Move the samples of `target` towards `level`, as far as `mask` says."""
+    """Move the samples of `target` towards `level` by the coverage of `mask`."""
     part = mask.astype(np.float32) / 255
     target[:] = np.rint(target + (level - target.astype(np.float32)) * part).astype(np.uint8)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Overlay:
-    """A picture laid over others: `planes` are multiplied by its coverage, of which `kept` is the rest (to 255)."""
+    """A picture laid over frames: `planes` are premultiplied; `kept` is the share (of 255) of the frame below."""
 
     place: Rect
     planes: tuple[Plane, ...]
     kept: tuple[Plane, ...]
 
     def draw(self, planes: tuple[Plane, ...], region: Rect) -> None:
-        """Lay the part within `region` over limited-range 4:2:0 planes of a whole picture."""
+        """Blend the part within `region` into the limited-range 4:2:0 planes of a whole frame."""
         inside = region.moved(self.place.x, self.place.y)
         for number, target in enumerate(planes):
             part, within = target[region.of_plane(number)], inside.of_plane(number)
