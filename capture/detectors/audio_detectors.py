@@ -1,13 +1,13 @@
-"""The watch of sound: judges every half second of an open input, and tells its tracker what is wrong with it.
+"""The detectors of audio: judge every half second of an open input, and report faults to its tracker.
 
     no-data        no block for 0.7 s
     silence        nothing above -80 dBFS for the input's patience, or above -60 dBFS for four times as long
     dead-channel   one of two channels that carried sound is 40 dB and more below the other in 5 s of sound
     clipping       runs of samples at full scale in 5 half seconds of 10 s
-    hum            lines at the mains frequency and its multiples that do not go away for 5 s (audio_measures.py)
+    hum            steady lines at the mains frequency and its multiples for 5 s (audio_measures.py)
 
-Each ends later than it would begin anew, so that what is on the verge does not come and go. Time is counted in samples;
-only that nothing comes is seen on the clock.
+Each ends on a stricter condition than it begins, so that a borderline input does not flap. Time is counted in samples;
+only `no-data` uses the clock.
 """
 
 from collections import deque
@@ -25,27 +25,27 @@ from devices.health.tracker import HealthTracker
 from devices.host.clock import NANOSECONDS, Clock
 
 SILENT_DBFS, HEARD_DBFS = -60.0, -55.0
-"""Below the one it is silent; above the other it is silent no more."""
+"""Silence begins below the first level, and ends above the second."""
 NOTHING_DBFS = -80.0
 QUIET = 4
-"""A microphone that lives gives more than NOTHING_DBFS even in a quiet room. While it does, it may be silent for so
-many times the patience: people pause, and a minute's silence, which lasts a little longer, is part of many a ceremony.
+"""A live microphone gives more than NOTHING_DBFS even in a quiet room. Above that it may be silent for so many times
+the patience: people pause, and many a ceremony has a minute's silence, which takes a little longer.
 """
 
 
 class SilenceWatch:
-    """Judges every half second of one input; used by the thread that reads."""
+    """Detects silence of one input; used by the thread that reads."""
 
     def __init__(self, tracker: HealthTracker, silence_s: float) -> None:
         self._tracker = tracker
         self._silence_s = silence_s
         self._below_s = {SILENT_DBFS: 0.0, NOTHING_DBFS: 0.0}
         self._since_ns: dict[float, int] = {}
-        """How long, and since when, it has not been louder than each."""
+        """Duration and start of the time at or below each level."""
         self._nothing_s = 0.0
 
     def judge(self, piece: Piece, level_dbfs: float, end_ns: int) -> None:
-        """Take the piece that ended at `end_ns`, whose loudest channel is that loud."""
+        """Take the half second that ended at `end_ns`, with the level of its loudest channel."""
         if level_dbfs > HEARD_DBFS:
             self._tracker.clear(Fault.SILENCE)
         for dbfs in self._below_s:
@@ -56,7 +56,7 @@ class SilenceWatch:
                 self._below_s[dbfs] += PIECE_S
         self._nothing_s = self._nothing_s + PIECE_S if piece.is_nothing else 0.0
         if self._below_s[NOTHING_DBFS] >= self._silence_s:
-            # A piece in which it fell silent is something.
+            # The half second in which it fell silent is not all equal samples.
             is_nothing = self._nothing_s > self._below_s[NOTHING_DBFS] - 2 * PIECE_S
             self._find(NOTHING_DBFS, self._silence_s, is_nothing=is_nothing)
         elif self._below_s[SILENT_DBFS] >= QUIET * self._silence_s:
@@ -76,7 +76,7 @@ _FLOOR_PERCENTILE = 10
 
 
 class SoundSample:
-    """Sums up half seconds."""
+    """Statistics over half seconds."""
 
     def __init__(self, channels: int) -> None:
         self.overflows = 0
@@ -87,22 +87,22 @@ class SoundSample:
 
     @property
     def pieces(self) -> int:
-        """How many half seconds have come."""
+        """The number of half seconds."""
         return len(self._levels)
 
     def lose(self, lost_ns: int) -> None:
-        """Count that samples were lost between two blocks, `lost_ns` of them by the stamps of the blocks."""
+        """Count a loss between two blocks, of `lost_ns` by their timestamps."""
         self.overflows += 1
         self.lost_ns += lost_ns
 
     def add(self, piece: Piece) -> None:
-        """Take the next half second."""
+        """Add the next half second."""
         self._levels.append(piece.levels)
         np.maximum(self.peaks, piece.peaks, out=self.peaks)
         self.clipped += piece.clipped
 
     def join(self, other: "SoundSample") -> None:
-        """Take the sums of `other`, but not its levels."""
+        """Add the sums of `other`, but not its levels."""
         self.overflows += other.overflows
         self.lost_ns += other.lost_ns
         np.maximum(self.peaks, other.peaks, out=self.peaks)
@@ -118,7 +118,7 @@ class SoundSample:
         }
 
     def detail(self) -> dict[str, Any]:
-        """Return the sums and the levels, in dBFS; nine of ten parts of 50 ms exceed the noise floor."""
+        """Return the sums and the levels in dBFS; the noise floor is the 10th percentile of windows of 50 ms."""
         detail = self.totals() | {"seconds": len(self._levels) * PIECE_S}
         if self._levels:
             levels = np.concatenate(self._levels, axis=1)
@@ -133,28 +133,28 @@ def _rounded(levels: NDArray[Any]) -> list[float]:
 
 NO_DATA_S = 0.7
 SPEAKS_DBFS = -50.0
-"""A channel louder than this speaks: the other one can be compared with it."""
+"""Above this level a channel carries speech, and the other one can be compared with it."""
 DEAD_DB, ALIVE_DB = 40.0, 34.0
 DEAD_S, ALIVE_S = 5.0, 1.0
 CLIPPED_PIECES, CLIPPING_S = 5, 10.0
-"""Half seconds with clipped samples, of as many seconds: one shout is shorter."""
+"""Half seconds with clipped samples, within so many seconds: a single shout is shorter."""
 SAMPLE_EVERY_S = 60
 HUM_DBFS, NO_HUM_DBFS = -60.0, -66.0
 
 
 def mains_hz(power_line_frequency: str) -> int:
-    """Return the mains frequency by the setting `devices.power_line_frequency`: 50 unless that is "60 Hz"."""
+    """Return 50 or 60 for the setting `devices.power_line_frequency`; all but "60 Hz" means 50."""
     return 60 if power_line_frequency == "60 Hz" else 50
 
 
 class AudioDetectors(Detectors[AudioBlock]):
-    """Judge one open input of `channels` channels; one thread. A part that fails is switched off."""
+    """The detectors of one open input; used by one thread. A detector that raises is switched off."""
 
     def __init__(
         self, tracker: HealthTracker, channels: int, *, silence_s: float, clock: Clock, mains_hz: int = 50
     ) -> None:
         self.sample = SoundSample(channels)
-        """The half seconds since the health log was told last."""
+        """The half seconds since the last sample in the health log."""
         self._told = SoundSample(channels)
         self._channels = channels
         self._tracker = tracker
@@ -162,7 +162,7 @@ class AudioDetectors(Detectors[AudioBlock]):
         self._clock = clock
         self._fed_ns = self._asked_ns = self._opened_ns = self._sampled_ns = clock.now_ns()
         self._blocks = 0
-        self._end_ns = 0  # of the last block, by its stamp
+        self._end_ns = 0  # of the last block, by its timestamp
         self._waiting: list[Samples] = []
         self._waiting_samples = 0
         self._no_data = Latch(tracker, Fault.NO_DATA)
@@ -174,7 +174,7 @@ class AudioDetectors(Detectors[AudioBlock]):
         self._hum_dbfs: float | None = None
 
     def read(self, item: AudioBlock | None) -> None:
-        """Take the result of one read; once a minute a sample goes into the health log."""
+        """Take the result of one read; log a sample once a minute."""
         if item is None:
             self._look_at_the_clock()
         else:
@@ -189,7 +189,7 @@ class AudioDetectors(Detectors[AudioBlock]):
         self._tracker.log(Kind.SAMPLE, level=Level.DEBUG, **self.take_sample())
 
     def take_sample(self) -> dict[str, Any]:
-        """Return the sum since the last one as JSON values, and begin anew."""
+        """Return the statistics since the last call as JSON values, and begin anew."""
         detail = self.sample.detail()
         if self._hum_dbfs is not None:
             detail["hum_dbfs"] = round(self._hum_dbfs, 1)
@@ -198,7 +198,7 @@ class AudioDetectors(Detectors[AudioBlock]):
         return detail
 
     def tell_closed(self) -> None:
-        """Write into the health log how it was all the time it was open."""
+        """Log the totals of the opening."""
         open_s = round((self._clock.now_ns() - self._opened_ns) / NANOSECONDS, 3)
         self._told.join(self.sample)
         self._tracker.log(Kind.CLOSED, open_s=open_s, blocks=self._blocks, **self._told.totals())
@@ -263,7 +263,7 @@ class AudioDetectors(Detectors[AudioBlock]):
             self._tracker.find(Fault.CLIPPING, reason, began_ns=began_ns, samples=sum(self._clipped))
 
     def _judge_hum(self, numbers: NDArray[np.float32], end_ns: int) -> float | None:
-        """Begin when hum is sure; end when there is none even under what is spoken."""
+        """Begin on steady lines; end when there are none even under a voice."""
         found = self._hum.hear(numbers)
         if found is None:
             return None
@@ -291,7 +291,7 @@ class _DeadChannel:
         self._both_lived = False
 
     def judge(self, levels: list[float], end_ns: int) -> None:
-        """Compare the channels while one speaks; one that never carried anything has nothing plugged in by design."""
+        """Compare the channels while one carries speech; a channel that never carried any is unused by design."""
         if len(levels) != len(self._NAMES) or max(levels) < SPEAKS_DBFS:
             return
         below = abs(levels[0] - levels[1])
@@ -307,7 +307,7 @@ class _DeadChannel:
 
     def _find(self, softer: int, below_db: int, end_ns: int) -> None:
         if self._dead != softer:
-            self._tracker.clear(Fault.DEAD_CHANNEL)  # the other one is: that is another fault
+            self._tracker.clear(Fault.DEAD_CHANNEL)  # the other channel died: another fault
             self._dead, self._dead_s, self._began_ns = softer, 0.0, end_ns - NANOSECONDS // 2
         self._alive_s = 0.0
         self._dead_s += PIECE_S

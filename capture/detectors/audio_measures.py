@@ -1,4 +1,4 @@
-"""Measures half seconds of audio: levels, clipping and mains hum; judges an input by them before a session."""
+"""Measures half seconds of audio: levels, clipping and mains hum; checks an input by them before a session."""
 
 import math
 from collections import deque
@@ -10,24 +10,25 @@ from numpy.typing import NDArray
 from capture.source import SAMPLE_RATE, Samples
 
 PIECE = SAMPLE_RATE // 2
-"""Samples that are looked at together."""
+"""Samples of a half second, the unit of all measures."""
 PIECE_S = PIECE / SAMPLE_RATE
 WINDOWS = 10
-"""Parts of a piece, 50 ms each, whose levels are taken apart: about a quarter of a syllable."""
+"""Windows of a half second, 50 ms each, about a quarter of a syllable."""
 FLOOR_DBFS = -100.0
-"""Stands for everything softer, nothing at all included."""
+"""The level of everything softer, digital silence included."""
 
 _FULL_SCALE = 32_768.0
 _LARGEST, _SMALLEST = 32_767, -32_768
 _RUN = 3
-"""So many samples at full scale, one behind the other, are clipped; a single one may just have touched it."""
+"""Consecutive samples at full scale that count as clipped; a single one may have just reached it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Half a second; `levels` and `peaks` are linear, 1 is full scale; the RMS has no mean, shape (channels, WINDOWS).
+    """Half a second of audio.
 
-    `is_nothing`: the samples of each channel are equal. `clipped` counts those at full scale in runs of three and more.
+    `levels` (RMS without the mean, shape (channels, WINDOWS)) and `peaks` are linear; 1 is full scale. `is_nothing`:
+    all samples of each channel are equal. `clipped` counts samples at full scale in runs of three and more.
     """
 
     levels: NDArray[np.float32]
@@ -36,12 +37,12 @@ class Piece:
     clipped: tuple[int, ...]
 
     def sustained_dbfs(self) -> list[float]:
-        """Return the level of each channel that is reached in three of its windows: a click is no sound."""
+        """Return the level that each channel reaches in three windows: a click is shorter."""
         return [to_dbfs(float(level)) for level in np.sort(self.levels, axis=1)[:, -3]]
 
 
 def measure(samples: Samples) -> tuple[Piece, NDArray[np.float32]]:
-    """Return what PIECE samples amount to, and themselves as numbers, shape (channels, PIECE)."""
+    """Measure PIECE samples; also return them as floats, shape (channels, PIECE)."""
     channels = np.ascontiguousarray(samples.T)
     numbers = channels.astype(np.float32)
     highest, lowest = channels.max(axis=1), channels.min(axis=1)
@@ -61,7 +62,7 @@ def measure(samples: Samples) -> tuple[Piece, NDArray[np.float32]]:
 
 
 def clipped_samples(channel: NDArray[np.int16]) -> int:
-    """Return how many samples stand at full scale in runs of three and more."""
+    """Count the samples at full scale in runs of three and more."""
     count = 0
     for limit in (_LARGEST, _SMALLEST):
         edges = np.flatnonzero(np.diff(channel == limit, prepend=False, append=False))
@@ -71,12 +72,12 @@ def clipped_samples(channel: NDArray[np.int16]) -> int:
 
 
 def to_dbfs(level: float) -> float:
-    """Return a linear level in dBFS, not below FLOOR_DBFS."""
+    """Return a linear level in dBFS, at least FLOOR_DBFS."""
     return max(20 * math.log10(level), FLOOR_DBFS) if level > 0 else FLOOR_DBFS
 
 
 HUM_SECONDS = 5
-"""How long hum must have been there."""
+"""Hum must last so long."""
 
 _DECIMATION = 16
 _RATE = SAMPLE_RATE // _DECIMATION
@@ -84,34 +85,39 @@ _HARMONICS = 5
 _BINS = 60 * _HARMONICS + 16  # 1 Hz each
 _MULTIPLES = np.arange(1, _HARMONICS + 1)[:, None]
 _LINE = np.arange(-2, 3)
-"""Hz from a line's middle that belong to it: the window's own width, and what the mains frequency wanders."""
+"""Hz around a line's middle that belong to it: the width of the window, and the drift of the mains frequency."""
 _NEAR = np.arange(-4, 5)
-"""Hz from a multiple in which its line must be the strongest: beside a note, what is there is a part of that."""
+"""Hz around a multiple in which its line must be the strongest: a note beside it leaks power into these bins."""
 _BESIDE = np.concatenate((np.arange(-14, -4), np.arange(5, 15)))
 """Hz from a line's middle that it is compared with."""
 _OUTSTANDING = 10 ** (15 / 10)
-"""How much more power than what is beside it makes a line."""
+"""Power of a line over its surroundings, at least."""
 _STEADY = 10 ** (12 / 10)
-"""How much a line's power may change in these seconds: that of hum hardly does, that of a voice does."""
+"""Change of a line's power over these seconds, at most: hum is steady, a voice is not."""
 _OFF = 0.01
-"""How far a line may be off its multiple, as a share: grids keep to half of it; a G, the nearest note, is 2 % off."""
+"""Deviation of a line from its multiple, at most: grids keep to half of it; a G, the nearest note, is 2 % off."""
 _MOSTLY = 0.5
-"""In more of the seconds a line must have that frequency: who speaks, or a note that is struck anew, hides it."""
+"""Share of the seconds in which a line must have that frequency: speech, or a new note, hides it."""
 _FAINT = 10 ** (40 / 10)
-"""A line with so much less power than the strongest one is none: a tone has such, by rounding."""
+"""Lines weaker than the strongest by more than this are rounding noise of a tone."""
 _LEAST_LINES = 2
-"""So many lines must stand out: one alone may be a tone."""
+"""Lines that must stand out: a single one may be a tone."""
 _WINDOW = np.hanning(_RATE + 1)[:-1].astype(np.float32)
 _UNIT = 0.75 * (float(_WINDOW.sum()) * 32_768.0) ** 2
 """The sum of a line's bins for an RMS of 1: a sine of amplitude A has A * sum / 2 in its bin, half of it beside."""
 
 
 type Hum = tuple[float, float]
-"""RMS levels in dBFS: of hum that is sure, since its lines are steady, and of a sound under a voice that may be hum."""
+"""RMS levels in dBFS: of certain hum (steady lines), and of possible hum under a voice."""
 
 
 class HumMeter:
-    """Takes half seconds and measures their hum, which must have lasted for `seconds`: fewer take more for hum."""
+    """Measures mains hum: steady lines at the mains frequency and its multiples, even under a voice.
+
+    Each half second it takes the spectrum of the last second. The least power of `seconds` is that of the room: hum
+    does not come and go. Organs and motors are beside the mains, if only by 1 Hz. Fewer `seconds` give more false
+    alarms.
+    """
 
     def __init__(self, channels: int, mains_hz: int, seconds: float = HUM_SECONDS) -> None:
         self._mains_hz = mains_hz
@@ -122,13 +128,13 @@ class HumMeter:
         self._has_half = False
 
     def reset(self) -> None:
-        """Forget what came: what follows does not continue it."""
+        """Forget all input: the next samples do not continue it."""
         self._spectra.clear()
         self._are_mains.clear()
         self._has_half = False
 
     def hear(self, numbers: NDArray[np.float32]) -> Hum | None:
-        """Return the hum of the worst channel, None at first; `numbers` are the next PIECE samples of each channel."""
+        """Return the hum of the worst channel, None at first; `numbers` have shape (channels, PIECE)."""
         half = numbers.reshape(len(numbers), PIECE // _DECIMATION, _DECIMATION).mean(axis=2)
         if self._has_half:
             second = np.concatenate((self._before, half), axis=1) * _WINDOW
@@ -145,7 +151,7 @@ class HumMeter:
 
 
 def _hum(least: NDArray[np.float32], most: NDArray[np.float32], are_mains: NDArray[np.bool_], mains_hz: int) -> Hum:
-    """Return how loud the lines are that stand out, by the least and most power; `are_mains`: (channels, harmonics)."""
+    """Return the levels of the lines that stand out, by least and most power; `are_mains`: (channels, harmonics)."""
     bins = mains_hz * _MULTIPLES + _LINE
     lines = least[:, bins]  # (channels, harmonics, bins of a line)
     powers = lines.sum(axis=2)
@@ -157,9 +163,9 @@ def _hum(least: NDArray[np.float32], most: NDArray[np.float32], are_mains: NDArr
 
 
 def _are_mains(power: NDArray[np.float32], mains_hz: int) -> NDArray[np.bool_]:
-    """Say of which multiples the strongest sine near by has that frequency; shape (channels, harmonics).
+    """Return at which multiples the strongest sine near by has that frequency; shape (channels, harmonics).
 
-    In a Hann window, a sine that is d bins off its highest has (1 + d) / (2 - d) of that one's amplitude in the next.
+    A Hann window gives a sine d bins off its highest bin (1 + d) / (2 - d) of that amplitude in the next.
     """
     multiples = mains_hz * _MULTIPLES
     highest = multiples[:, 0] + _NEAR[power[:, multiples + _NEAR].argmax(axis=2)]
@@ -171,21 +177,21 @@ def _are_mains(power: NDArray[np.float32], mains_hz: int) -> NDArray[np.bool_]:
 
 
 def _loudest_dbfs(powers: NDArray[np.float32], is_hum: NDArray[np.bool_]) -> float:
-    """Return the level of the channel with most power in its lines, of which there must be more than one."""
+    """Return the level of the channel with most power in its lines; needs more than one line."""
     power = np.where(is_hum.sum(axis=1) >= _LEAST_LINES, (powers * is_hum).sum(axis=1), 0.0)
     return to_dbfs(math.sqrt(float(power.max()) / _UNIT))
 
 
 HUM_S = 2.5
-"""How long hum has to be there; the meter needs half a second more."""
+"""Duration of hum in a check; the meter needs half a second more."""
 
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """The verdict on `seconds` of sound; levels in dBFS, one for each channel.
+    """The verdict on `seconds` of audio; levels in dBFS, one for each channel.
 
-    `levels_dbfs` lasted for 0.15 s. `is_nothing`: all samples are equal. In `clipped_s` seconds samples were cut off.
-    `hum_dbfs` is None where it was too short.
+    `levels_dbfs` were reached for 0.15 s. `is_nothing`: all samples are equal. Samples were clipped in `clipped_s`
+    seconds. `hum_dbfs` is None if the input was too short.
     """
 
     seconds: float
@@ -202,7 +208,7 @@ class Heard:
 
 
 class Listening:
-    """Takes the sound of one input and says what was heard; used by one thread."""
+    """Checks the audio of one input or file for some seconds; used by one thread."""
 
     def __init__(self, channels: int, mains_hz: int) -> None:
         self._waiting = np.empty((0, channels), np.int16)
@@ -214,7 +220,7 @@ class Listening:
         self._is_nothing = True
 
     def hear(self, samples: Samples) -> None:
-        """Take the next samples, shape (n, channels)."""
+        """Take the next samples, shape (samples, channels)."""
         self._waiting = np.concatenate((self._waiting, samples))
         while len(self._waiting) >= PIECE:
             self._judge(self._waiting[:PIECE])
@@ -231,7 +237,7 @@ class Listening:
             self._hum_dbfs, _ = hum
 
     def heard(self) -> Heard | None:
-        """Return what was heard, None if that was less than half a second."""
+        """Return the verdict, None before half a second."""
         if not self._pieces:
             return None
         return Heard(

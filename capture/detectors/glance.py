@@ -1,4 +1,4 @@
-"""The verdict on a source of pictures after two seconds, before a session, by the rules of the session's watch."""
+"""Checks the frames of a source for two seconds before a session, by the rules of the session's detectors."""
 
 from dataclasses import dataclass
 from statistics import median
@@ -13,30 +13,29 @@ from capture.media.pictures import Plane, plane_views
 from devices.host.clock import NANOSECONDS
 
 WITHIN = (1280, 720)
-"""Pictures of at most this size are enough."""
+"""Frames of this size are large enough."""
 SETTLES_S = 0.7
-"""In their first moments cameras find their exposure: these pictures count only where there are no others."""
+"""Cameras find their exposure in this time; frames in it count only if there are no others."""
 BURNT = 232
-"""Limited-range luma (235 is white) from which on nothing is to be seen any more."""
+"""Limited-range luma (235 is white) from which all detail is lost."""
 
 _ACROSS = 640
-"""Width in which sharpness is judged: what is blurred there is blurred on every screen."""
+"""Width at which sharpness is judged: blur at this width shows on every screen."""
 _KERNEL = 9
-"""Pixels over which a picture is blurred once more, to see what that changes."""
+"""Size of the second blur, in pixels."""
 _NOISE = 2
-"""Levels between neighbouring pixels that are not detail: what is left of a sensor's noise, or a wall's own shade."""
+"""Levels between neighbours that are no detail: residual sensor noise, or the shading of a wall."""
 _LEAST_DETAIL = 0.05
-"""Levels more than that, on the average: a wall without anything on it has less, and is never sharp."""
+"""Mean detail in levels, at least: a bare wall has less, and is never sharp."""
 _LIGHT_PERCENTILE = 95
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """The verdict on `pictures` pictures; luma is limited-range, 16 to 235.
+    """The verdict on `pictures` frames; luma is limited-range, 16 to 235.
 
-    All but the twentieth part of a picture is below `light_luma`; `burnt` is the part that is white. `blur` is 0 where
-    every pixel is another, 1 without an edge, None where there is too little to judge. `is_same`: equal to the last
-    bit.
+    `light_luma` is the 95th percentile; `burnt` is the white share. `blur` is 0 where every pixel differs, 1 without an
+    edge, None with too little detail. `is_same`: all frames are equal to the last bit.
     """
 
     pictures: int
@@ -50,11 +49,11 @@ class Seen:
 
 
 class Glance:
-    """Takes pictures of one source and says what was seen; used by one thread."""
+    """Checks the frames of one source; used by one thread."""
 
     def __init__(self) -> None:
         self._looks: list[tuple[int, float, float, float, bool]] = []
-        """Of each picture its capture time, luma, light luma, the share that is burnt, and whether it is black."""
+        """Per frame: capture time, luma, light luma, burnt share, and whether it is black."""
         self._first = self._copy = np.zeros((HEIGHT, WIDTH), np.uint8)
         self._is_same = self._is_still = True
         self._slate: Slate | None = None
@@ -64,7 +63,7 @@ class Glance:
         self._has_settled = False
 
     def see(self, picture: av.VideoFrame, at_ns: int) -> None:
-        """Look at a limited-range yuv420p picture captured at `at_ns`."""
+        """Take a limited-range yuv420p frame captured at `at_ns`."""
         planes = plane_views(picture)
         luma = planes[0]
         copy = np.asarray(cv2.resize(luma, (WIDTH, HEIGHT), interpolation=cv2.INTER_NEAREST), np.uint8)
@@ -78,7 +77,7 @@ class Glance:
         self._looks.append((at_ns, float(cv2.mean(luma)[0]), light_luma, burnt, is_black(luma)))
 
     def _compare(self, copy: Plane) -> None:
-        """Compare with the first picture, as the watch over what pictures show does."""
+        """Compare with the first frame, as PictureWatch does."""
         difference = cv2.absdiff(copy, self._first)
         changed = cv2.countNonZero(difference)
         self._is_same = self._is_same and not changed
@@ -86,7 +85,7 @@ class Glance:
         self._is_still = self._is_still and is_little
 
     def _add(self, luma: Plane, *, has_settled: bool) -> None:
-        """Add a picture to the mean of them: a sensor's noise, which looks like detail, is not in that."""
+        """Add a frame to the mean: sensor noise looks like detail, and averages out."""
         if has_settled and not self._has_settled:
             self._has_settled, self._shown = True, None
         small = _small(luma).astype(np.float32)
@@ -97,7 +96,7 @@ class Glance:
         self._shown += (small - self._shown) / self._added
 
     def seen(self) -> Seen | None:
-        """Return what was seen, None if nothing was."""
+        """Return the verdict, None without a frame."""
         if self._shown is None or self._settles_ns is None:
             return None
         looks = [look for look in self._looks if look[0] >= self._settles_ns] or self._looks
@@ -124,10 +123,9 @@ def _small(luma: Plane) -> Plane:
 
 
 def blur(shown: NDArray[np.float32]) -> float | None:
-    """Return how blurred a picture is, 0 to 1: how little of its detail blurring it once more takes away.
+    """Return the blur of a frame, 0 to 1: the share of its detail that a second blur keeps; None without detail.
 
-    The measure of Crete and others ("The blur effect", 2007) depends on neither content nor contrast. None where there
-    is hardly any detail.
+    The measure of Crete et al. ("The blur effect", 2007) depends on neither content nor contrast.
     """
     amounts = []
     for axis, kernel in ((1, (_KERNEL, 1)), (0, (1, _KERNEL))):
@@ -140,5 +138,5 @@ def blur(shown: NDArray[np.float32]) -> float | None:
 
 
 def _detail(shown: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
-    """Return by how much neighbours differ, what is not detail left out."""
+    """Return the differences of neighbours above the noise."""
     return np.asarray(np.maximum(0, np.abs(np.diff(shown, axis=axis)) - _NOISE), np.float32)

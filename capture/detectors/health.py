@@ -1,4 +1,4 @@
-"""Guards, judges and logs the health of one device: patience, hysteresis of faults, opening to closing."""
+"""The health of one device: patience, hysteresis of faults, guarded detectors, entries in the health log."""
 
 import contextlib
 import threading
@@ -22,14 +22,14 @@ from devices.host.clock import NANOSECONDS, Clock
 from devices.model.device import Device, DeviceKind, Health
 
 SILENT_S, SILENT_FRAMES = 0.7, 5
-"""A source of pictures gives nothing when none has come for SILENT_S or so many intervals, the longer."""
+"""A video source gives nothing when no frame has come for SILENT_S or so many intervals, the longer."""
 NOBODY_ASKED_S = 0.5
-"""Whoever reads asks five times as often; where he did not, the PC stood still and the device is not to blame."""
+"""The reader reads five times as often; after a longer pause the PC stood still, and the device is not to blame."""
 
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """Seconds that a source's picture may stand still or be black, and that its sound may be silent."""
+    """Seconds until a frozen or black picture, or silence, is a fault."""
 
     frozen_s: float
     black_s: float
@@ -37,7 +37,7 @@ class Patience:
 
 
 def patience_for(settings: Settings, kind: DeviceKind, role: str | None = None) -> Patience:
-    """Return the patience with a device: set for its role (what is built in does not count), its kind, or built in."""
+    """Return the patience with a device: of its role if set by a person, else of its kind, else built in."""
     usual = asdict(BUILT_IN_PATIENCE.get(role or "") or Setting())
     of_role = asdict(settings.patience.get(role or "") or Setting())
     found = asdict(BUILT_IN_PATIENCE[kind])
@@ -47,18 +47,17 @@ def patience_for(settings: Settings, kind: DeviceKind, role: str | None = None) 
 
 
 RECOVERS_AFTER_S = 1.0
-"""How long all must be well before a fault is over."""
+"""A fault is over after so long without trouble."""
 AGAIN_S = 30.0
-"""A fault that begins so soon after its end has never been quite over."""
+"""A fault that begins again so soon after its end was never over."""
 OFTEN, MOST_TIMES = 3, 32
-"""From this beginning in a row on, all must be well for twice as long each time, up to so many times as long."""
+"""From the third beginning in a row on, the recovery time doubles each time, up to the factor MOST_TIMES."""
 
 
 class Latch:
-    """One fault, as one watch sees it; used by one thread.
+    """Hysteresis of one fault for one detector; used by one thread.
 
-    A fault that the tracker already has is taken over. A fault that comes and goes for hours becomes one that does not
-    end.
+    It takes over a fault that the tracker already has. A fault that comes and goes for hours becomes a lasting one.
     """
 
     def __init__(
@@ -78,9 +77,9 @@ class Latch:
         self.is_on = takes_over and tracker.has(fault)
 
     def bad(self, reason: str, *, began_ns: int, **detail: object) -> None:
-        """Say that the fault is there, and has been since `began_ns`."""
+        """Begin the fault, unless it is on; `began_ns` is its start."""
         self._good_since_ns = None
-        if not self.is_on or not self._tracker.has(self._fault):  # which another watch may have ended
+        if not self.is_on or not self._tracker.has(self._fault):  # another detector may have ended it
             self.is_on = True
             self._count(began_ns)
             self._tracker.find(self._fault, reason, began_ns=began_ns, **detail)
@@ -90,11 +89,11 @@ class Latch:
         self._in_a_row = self._in_a_row + 1 if is_again else 1
 
     def unsure(self) -> None:
-        """Say that it is neither there nor over."""
+        """Neither begin nor end: restart the recovery time."""
         self._good_since_ns = None
 
     def good(self, now_ns: int) -> None:
-        """Say that nothing is wrong at `now_ns`; ends the fault when that was so for long enough."""
+        """Note that nothing is wrong at `now_ns`; end the fault after the recovery time."""
         if not self.is_on:
             return
         if self._good_since_ns is None:
@@ -116,7 +115,7 @@ _LISTENER = "telling others of its health"
 
 
 class Guard:
-    """Runs the parts of the watch of a device; may be used from any thread. A fault stays as its part saw it last."""
+    """Runs the detectors of a device; thread-safe. Faults stay as a failed detector saw them last."""
 
     def __init__(self, device_id: str, name: str, record: Record) -> None:
         self._device_id = device_id
@@ -126,17 +125,17 @@ class Guard:
         self._failed: set[str] = set()
 
     def __call__[**P, T](self, part: str, action: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | None:
-        """Return the result of `action`, None where it raises, and from then on; `part` is its name for people."""
+        """Return the result of `action`. An exception is logged, and switches `part` off: it returns None from then."""
         if part in self._failed:
             return None
         try:
             return action(*args, **kwargs)
-        except Exception as error:  # of whatever kind: the frame in hand is worth more than what is said of it
+        except Exception as error:  # any bug: the frame matters more than its verdict
             self._tell(part, error)
             return None
 
     def listener(self, on_change: OnChange | None) -> OnChange | None:
-        """Return `on_change` as one that never raises; it goes on being told, whatever it did before."""
+        """Return a wrapper of `on_change` that never raises and stays switched on."""
         if on_change is None:
             return None
 
@@ -172,22 +171,22 @@ class Detectors[Item](ABC):
 
     @abstractmethod
     def read(self, item: Item | None) -> None:
-        """Take the result of one read, None where nothing came in time; on the thread that reads."""
+        """Take the result of one read, None after a timeout; called on the reading thread."""
 
     @abstractmethod
     def tell_closed(self) -> None:
-        """Write into the health log how it was all the time it was open."""
+        """Log the totals of the opening."""
 
     def decoded(self, picture: av.VideoFrame, at_ns: int) -> None:  # noqa: B027 - sound has no pictures
-        """Take a picture captured at `at_ns`; on the thread that decodes."""
+        """Take a decoded frame captured at `at_ns`; called on the decoding thread."""
 
     def damaged(self, frame: Frame, why: str) -> None:  # noqa: B027 - sound has no pictures
-        """Take a frame that could not be decoded, because of `why`; on the thread that decodes."""
+        """Take a frame that failed to decode, with the reason; called on the decoding thread."""
 
 
 @dataclass(frozen=True, slots=True)
 class HealthContext:
-    """The clock of the judging, and its listeners: the health log's `record`, and `on_change` for changes."""
+    """The detectors' clock, the health log's `record`, and the listener `on_change`."""
 
     clock: Clock
     record: Record = nowhere
@@ -196,11 +195,11 @@ class HealthContext:
 
 
 def _ignore(*_given: object) -> None:
-    """Take nothing: the device is not open."""
+    """Do nothing: the device is not open."""
 
 
 class SourceHealth[Item, Opened: VideoFormat | None]:
-    """Listens to a source (capture/sources/worker.py) and judges it; never raises. `read` is called each 0.1 s."""
+    """Listens to a source's worker and judges the source; never raises. `read` is called every 0.1 s at least."""
 
     def __init__(
         self,
@@ -210,16 +209,16 @@ class SourceHealth[Item, Opened: VideoFormat | None]:
         patience_of: Callable[[Device], Patience],
         context: HealthContext,
     ) -> None:
-        """`detect` makes the detectors of one opening; `patience_of` is asked again where the device is found again."""
+        """`detect` makes the detectors of one opening; `patience_of` is called again after each relocation."""
         self.patience = patience_of(device)
         self.detectors: Detectors[Item] | None = None
-        """Those of the opening that lasts; None while it is closed."""
+        """Those of the current opening; None while it is closed."""
         self.read: Callable[[Item | None], object] = _ignore
-        """Takes the result of one read, None where nothing came in time."""
+        """Takes the result of one read, None after a timeout."""
         self.decoded: Callable[[av.VideoFrame, int], object] = _ignore
-        """Takes a picture and its capture time; called by the thread that decodes."""
+        """Takes a decoded frame and its capture time, on the decoding thread."""
         self.damaged: Callable[[Frame, str], object] = _ignore
-        """Takes a frame that could not be decoded, and why."""
+        """Takes a frame that failed to decode, and the reason."""
         self._timing = context.timing
         self._source = source
         self._device = device
@@ -235,17 +234,17 @@ class SourceHealth[Item, Opened: VideoFormat | None]:
 
     @property
     def now(self) -> Health:
-        """How the device is now."""
+        """The current health."""
         return self._tracker.health
 
     def relocate(self, device: Device) -> None:
-        """Judge `device` from the next opening on: the same one, with another node or in another port."""
+        """Use `device` from the next opening on: the same device, at another node or port."""
         self._guard("its patience", self._know_better, device)
 
     def _know_better(self, found: Device) -> None:
-        """Take a found device's kind, but keep what was known of its role, its plug and whether it is a card.
+        """Take the kind of a found device, but keep role, pairing and the kind `capture-card`.
 
-        A fresh listing tells no role, and may not see the other half of the plug, nor the modes that make it a card.
+        A fresh listing has no role, and may lack the other half of the plug, or the modes that tell a capture card.
         """
         known = self._device
         is_card = DeviceKind.CAPTURE_CARD in {known.kind, found.kind}
@@ -255,11 +254,11 @@ class SourceHealth[Item, Opened: VideoFormat | None]:
         self.patience = self._patience_of(self._device)
 
     def refused(self, error: LiputError) -> None:
-        """Take note that it could not be opened because of `error`."""
+        """Note a failed opening."""
         self._guard("opening", self._tell_refused, error)
 
     def _tell_refused(self, error: LiputError) -> None:
-        if error.message != self._refused:  # what is tried again every second is told once
+        if error.message != self._refused:  # retried every second, logged once
             self._refused = error.message
             self._tracker.log(Kind.REFUSED, error.message, level=Level.WARN, hint=error.hint)
         fault = refused(error)
@@ -273,7 +272,7 @@ class SourceHealth[Item, Opened: VideoFormat | None]:
                 self._tracker.clear(fault)
 
     def opened(self, form: Opened) -> None:
-        """Begin to judge it."""
+        """Log the opening, and make its detectors."""
         self._guard("opening", self._tell_opened, form)
         detectors = self._guard("everything", self._detect, self._tracker, self._device, self.patience, form)
         if detectors is not None:
@@ -288,11 +287,11 @@ class SourceHealth[Item, Opened: VideoFormat | None]:
         self._tracker.log(Kind.OPENED, **self._source.facts(form))
 
     def lost(self, error: LiputError) -> None:
-        """Take note that it has gone."""
+        """Note the loss of the device."""
         self._guard("loss", self._tracker.find, Fault.LOST, error.message)
 
     def closed(self) -> None:
-        """Judge no more; idempotent, from any thread. Faults stay as they were seen last."""
+        """Stop judging; idempotent and thread-safe. Faults stay as they were."""
         with self._closing:
             detectors, self.detectors = self.detectors, None
             self.read = self.decoded = self.damaged = _ignore

@@ -1,6 +1,6 @@
-"""How far sound and picture are apart, measured from flashes with their sounds, or from somebody who claps.
+"""Measures the offset between audio and picture, from flashes with beeps or from claps.
 
-Most sights and sounds have no partner; those that have follow each other at the same distance each time.
+Most visible and audible events have no partner; true pairs keep the same offset each time.
 """
 
 import math
@@ -16,45 +16,45 @@ from capture.media.pictures import plane_views
 from capture.source import SAMPLE_RATE, Samples
 
 LONGEST_S = 0.4
-"""What is further apart does not belong together."""
+"""Events further apart do not belong together."""
 LEAST_TIMES = 3
-"""So many must agree: of two that do, one may be there by chance."""
+"""Pairs that must agree: two may agree by chance."""
 _AGREE_S = 0.04
-"""How far two distances may differ and be the same: more than a picture's time at 30 in a second."""
+"""Offsets that differ by less are the same: more than a frame's time at 30 fps."""
 _AGREEING = 0.8
-"""The part of what is seen, or of what is heard where that is less, that must have its partner."""
+"""Share of the visible events (or of the audible ones, if fewer) that must have a partner."""
 _BY_CHANCE = 0.01
-"""How likely it may be that they agree by chance: where somebody speaks, a sound begins everywhere."""
+"""Accepted probability of agreement by chance: speech has onsets everywhere."""
 
 _CELLS = 64, 36
-"""Into so many places a picture is divided, across and down."""
+"""Cells of a frame, across and down."""
 _BRIGHTER = 60
-"""Levels by which a place becomes brighter from one picture to the next where it flashes."""
+"""Levels by which a cell brightens between two frames in a flash."""
 _NEAR = np.ones((5, 5), np.uint8)
-"""Where a place so near became brighter one picture before or after, something bright has moved past."""
+"""A cell so near that brightened one frame before or after means a moving bright object."""
 _MOST_A_SECOND = 2
-"""What flashes more often is a screen or the numbers of a clock."""
+"""A cell that flashes more often is a screen or a clock."""
 _MOVES = 3.0
-"""So many times as much as in the quietest quarter of the time changes from picture to picture right before a clap."""
+"""Motion right before a clap, as a multiple of that in the quietest quarter of the time."""
 _QUIET_PERCENTILE, _LEAST_CHANGE = 25, 0.1
 _STOPS = 0.5
-"""And no more than this part of it right after."""
+"""Motion right after a clap, at most, as a share of that before."""
 _APART_S = 0.15
-"""Two claps are further apart."""
+"""Least time between two claps."""
 
 _WINDOW = SAMPLE_RATE // 500
-"""Samples whose level is taken together: 2 ms."""
+"""Samples of a level window: 2 ms."""
 _BEFORE = 8
-"""Windows before a sound that it has to be louder than: a beep begins after a moment's silence, a clap in a room."""
+"""Windows that an onset must exceed: a beep follows a moment's silence, a clap the quiet of a room."""
 _LOUDER = 10 ** (12 / 20)
 _HEARD = 10 ** (-40 / 20)
 _REST = 50
-"""Windows after the beginning of a sound in which no other begins: its echo is none of its own."""
+"""Windows after an onset without another: its echo is no onset."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sync:
-    """How much later sound is heard than seen, by `times` that agree; a `clap` is known to two pictures' time."""
+    """Audio is `offset_s` later than the picture in `times` pairs that agree; a `clap` is exact to two frames."""
 
     offset_s: float
     times: int
@@ -62,7 +62,7 @@ class Sync:
 
 
 class Seeing:
-    """Takes the pictures of one film in their order, and remembers when something could have made a sound."""
+    """Takes the frames of one film in order, and finds visible events: flashes and sudden stops."""
 
     def __init__(self) -> None:
         self._times: list[float] = []
@@ -71,10 +71,10 @@ class Seeing:
         self._before: NDArray[np.int16] | None = None
         self._nothing = np.zeros(_CELLS[::-1], np.uint8)
         self._brighter = [self._nothing, self._nothing]
-        """Which places became brighter with the last picture but one, and with the last."""
+        """Cells that brightened with the last frame but one, and with the last."""
 
     def see(self, picture: av.VideoFrame, at_s: float) -> None:
-        """Take a picture that is shown from `at_s` on."""
+        """Take a frame shown from `at_s` on."""
         small = cv2.resize(plane_views(picture)[0], _CELLS, interpolation=cv2.INTER_AREA).astype(np.int16)
         if self._before is not None:
             difference = small - self._before
@@ -84,7 +84,7 @@ class Seeing:
         self._before = small
 
     def _find_flashes(self, now: NDArray[np.uint8]) -> None:
-        """Look at the picture before, once it is known what became brighter after it."""
+        """Judge the previous frame, now that the next one is known."""
         before, last = self._brighter
         self._brighter = [last, now]
         if last.any():
@@ -94,16 +94,16 @@ class Seeing:
 
     @property
     def lasting_s(self) -> float:
-        """How long the pictures last that were taken."""
+        """Duration of the frames taken."""
         return self._times[-1] - self._times[0] if self._times else 0.0
 
     def flashes(self) -> set[tuple[float, ...]]:
-        """Return when places became bright, of those that did so several times and not all the time."""
+        """Return the flash times of each cell that flashed several times, but not all the time."""
         most = _MOST_A_SECOND * self.lasting_s
         return {tuple(times) for times in self._flashes.values() if LEAST_TIMES <= len(times) <= most}
 
     def stops(self) -> list[float]:
-        """Return when a movement stopped at once: the time of the picture that shows its end, or one beside it."""
+        """Return when motion stopped suddenly, exact to one frame."""
         changes = self._changes
         usual = max(_LEAST_CHANGE, float(np.percentile(changes, _QUIET_PERCENTILE))) if changes else 0.0
         stops: list[float] = []
@@ -116,7 +116,7 @@ class Seeing:
 
 
 def onsets(samples: Samples) -> list[float]:
-    """Return when sounds begin at once, in seconds from the first of `samples`, shape (n, channels)."""
+    """Return the sudden onsets in `samples`, shape (n, channels), in seconds from the first."""
     count = len(samples) // _WINDOW
     if not count:
         return []
@@ -134,7 +134,7 @@ def onsets(samples: Samples) -> list[float]:
 
 
 def distance(seen: Sequence[float], heard: Sequence[float], lasting_s: float) -> tuple[float, int] | None:
-    """Return by how much later than `seen` nearly each is `heard`, and how often, in `lasting_s`; None where not."""
+    """Return the median delay of `heard` after `seen` and the number of pairs that agree; None if it may be chance."""
     if len(seen) < LEAST_TIMES or not heard:
         return None
     every = np.subtract.outer(np.asarray(heard), np.asarray(seen))
@@ -149,7 +149,7 @@ def distance(seen: Sequence[float], heard: Sequence[float], lasting_s: float) ->
             best = agreeing
     if len(best) < max(LEAST_TIMES, _AGREEING * min(len(seen), len(heard))):
         return None
-    # So many of what is seen have a sound there by chance, at one of the distances that were looked at.
+    # The share of visible events that have an onset at a given offset by chance.
     share = min(1.0, len(heard) * 2 * _AGREE_S / lasting_s)
     if share ** len(best) * math.comb(len(seen), len(best)) * LONGEST_S / _AGREE_S > _BY_CHANCE:
         return None
@@ -157,7 +157,7 @@ def distance(seen: Sequence[float], heard: Sequence[float], lasting_s: float) ->
 
 
 def measure(seeing: Seeing, heard: Sequence[float]) -> Sync | None:
-    """Return how far sound and picture are apart, on one clock: the most frequent counts, flashes before claps."""
+    """Return the offset of audio on one clock: the most frequent one, flashes before claps; None without agreement."""
     lasting_s = seeing.lasting_s
     found = [agreed for times in seeing.flashes() if (agreed := distance(times, heard, lasting_s))]
     if found:

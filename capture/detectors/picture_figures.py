@@ -1,6 +1,6 @@
-"""The watch over the content of pictures: black, a slate, or the same as before; ten times a second, on a small copy.
+"""Detects black frames and no-signal slates, and compares frames, ten times a second on a small copy.
 
-The copy takes single samples: means would hide the noise of a sensor, which tells a live picture from a still one.
+The copy takes single samples: means would hide sensor noise, which tells a live picture from a still one.
 """
 
 from enum import StrEnum
@@ -18,19 +18,19 @@ from devices.host.clock import NANOSECONDS
 
 _BARS = (8, 7)
 _TOP = 0.6
-"""The part of the height that bars have to fill: SMPTE's have others below."""
+"""Share of the height that bars must fill: SMPTE bars have others below."""
 _CORE = 0.25
-"""How far from the middle of a bar is looked, as a part of its width: edges are blurred."""
+"""Half width of the part of a bar that is judged, as a share of the bar: edges are blurred."""
 _FLAT = 10
-"""Levels between the darkest and the brightest sample of what is called plain."""
+"""Levels between the darkest and brightest sample of a plain area, at most."""
 _STEP = 5
-"""Levels that a bar has to be darker than the one before."""
+"""Levels that a bar is darker than the one before, at least."""
 _BLUE_U, _BLUE_V, _BLUE_Y = 190, (90, 128), 90
 _EMPTY = 4
 
 
 class Slate(StrEnum):
-    """What kind of picture it is."""
+    """A picture that capture devices show without a signal."""
 
     BARS = "bars"
     BLUE = "blue"
@@ -38,7 +38,7 @@ class Slate(StrEnum):
 
 
 def slate(y: Plane, u: Plane, v: Plane) -> Slate | None:
-    """Return which slate a limited-range picture is, None if it is none; planes of any size from 64 columns on."""
+    """Return the slate that a limited-range frame shows, None for a picture; planes of 64 columns or more."""
     if _is_plain(y):
         luma, blueness, redness = (float(cv2.mean(plane)[0]) for plane in (y, u, v))
         if not (_is_plain(u) and _is_plain(v)):
@@ -73,17 +73,18 @@ WIDTH, HEIGHT = 320, 180
 """Size of the copy of luma; chroma is half of it."""
 
 BLACK_MEAN, BRIGHT = 30, 56
-"""Limited-range luma: a black picture is at most so bright on the average, and hardly anywhere brighter than BRIGHT."""
+"""Limited-range luma: the highest mean of a black frame, and the level of a bright sample."""
 _BRIGHT_SHARE = 0.001
 _BRIGHT_SHARE_OF_ALL = 0.0002
-"""Of the samples of the copy, and of the whole picture, which is looked at before black is called black: a clock on a
-black slide is seen then, a few bright pixels of a sensor are not."""
+"""Shares of bright samples in a black frame, for the copy and for the whole frame. The whole frame decides: it shows a
+clock on a black slide, and ignores a few hot pixels.
+"""
 
 STILL_LEVELS, STILL_SHARE = 2, 0.002
-"""A picture is still when no sample is more than so many levels off, and no more than this part of them is at all."""
+"""In a still frame no sample differs by more levels, and no larger share of samples differs at all."""
 
 SLATE_AFTER_S = {Slate.BARS: 3.0, Slate.BLUE: 5.0, Slate.EMPTY: 2.0}
-"""How long a slate must have stood still."""
+"""How long a slate must stand still."""
 _LOOKS_FOR_SLATE_S = 1.0
 
 _SLATE_WORDS = {
@@ -94,11 +95,11 @@ _SLATE_WORDS = {
 
 
 class PictureWatch:
-    """Judges the pictures of one source; used by the thread that decodes, its attributes may be read by any.
+    """Judges the frames of one source; used by the decoding thread, attributes are readable from any.
 
-    `looked_at` counts the judged pictures; `luma` is the mean of the last, 16 to 235. The picture is exactly the same
-    since `same_since_ns`, nearly since `still_since_ns`, seen last at `seen_ns`. `is_explained`: black or a slate,
-    which may stand still.
+    `looked_at` counts the judged frames; `luma` is the mean of the last, 16 to 235. The picture is exactly the same
+    since `same_since_ns`, nearly since `still_since_ns`; the last frame was judged at `seen_ns`. `is_explained`: black
+    or a slate, which may stand still.
     """
 
     def __init__(self, tracker: HealthTracker, black_s: float) -> None:
@@ -121,10 +122,10 @@ class PictureWatch:
         self._no_signal = Latch(tracker, Fault.NO_SIGNAL)
 
     def see(self, picture: av.VideoFrame, at_ns: int) -> None:
-        """Judge a yuv420p limited-range picture of any size captured at `at_ns`, unless one was judged just before."""
+        """Judge a limited-range yuv420p frame of any size captured at `at_ns`, at most every 0.1 s."""
         if self.seen_ns is not None and self.seen_ns <= at_ns < self._due_ns:
             return
-        # A twentieth early, so that a camera of ten or thirty pictures a second does not lose one to its jitter.
+        # 5 % early, so that jitter costs no frame of a camera at 10 or 30 fps.
         self._due_ns = at_ns + round(INTERVAL_S * 0.95 * NANOSECONDS)
         self.looked_at += 1
         planes = plane_views(picture)
@@ -140,7 +141,7 @@ class PictureWatch:
         self.seen_ns = at_ns
 
     def _judge_stillness(self, at_ns: int) -> None:
-        """Compare with the picture the standstill began with, not the one before: slow changes add up."""
+        """Compare with the frame in which the standstill began, not the previous one: slow changes add up."""
         cv2.absdiff(self._y, self._anchor, self._difference)
         changed = cv2.countNonZero(self._difference)
         if changed:
@@ -152,7 +153,7 @@ class PictureWatch:
             self._slate, self._has_looked_for_slate = None, False
 
     def _begin_anew(self, picture: av.VideoFrame, at_ns: int) -> None:
-        """Take the first picture of a size for the one before: scaling alone has changed every sample."""
+        """Take the first frame of a new size as the previous one: scaling alone changes every sample."""
         self._size = picture.width, picture.height
         np.copyto(self._anchor, self._y)
         if self.seen_ns is None:
@@ -187,7 +188,7 @@ class PictureWatch:
             self._has_looked_for_slate = True
             for plane, copy in ((planes[1], self._u), (planes[2], self._v)):
                 cv2.resize(plane, (WIDTH // 2, HEIGHT // 2), copy, interpolation=cv2.INTER_NEAREST)
-            # What may be plain in the copy can have small letters on it: the whole picture says.
+            # The copy may miss small letters on a plain picture: judge the whole frame.
             found = slate(self._y, self._u, self._v)
             self._slate = found if found in {None, Slate.BARS} else slate(*planes)
         if self._slate is None:
@@ -204,7 +205,7 @@ class PictureWatch:
 
 
 def is_black(luma: Plane) -> bool:
-    """Return whether a whole picture is black, by its limited-range luma."""
+    """Return whether a whole frame is black, by its limited-range luma."""
     return float(cv2.mean(luma)[0]) <= BLACK_MEAN and _share_of_bright(luma) <= _BRIGHT_SHARE_OF_ALL
 
 

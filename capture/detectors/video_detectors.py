@@ -1,4 +1,4 @@
-"""The detectors of one source of pictures."""
+"""The detectors of one video source: arrival, damage, standstill, signal."""
 
 import threading
 from collections import deque
@@ -18,30 +18,31 @@ from devices.host.clock import NANOSECONDS, Clock
 from devices.model.device import Device, DeviceKind
 
 FIRST_PICTURE_S = 3.0
-"""How long a device may take for its first picture."""
+"""How long a device may take for its first frame."""
 _RHYTHM_S = 3.0
 _LOOKS_EVERY_S = 0.5
 SLOW, FAST_ENOUGH = 0.78, 0.9
-"""Parts of the nominal rate: below the first a source is slow, from the second on it is not. 24 of 30 is not slow."""
+"""Shares of the nominal rate: a source is slow below the first, until it reaches the second. 24 of 30 is not slow."""
 SIGNAL_RATES = (24, 25, 30, 50, 60)
-"""What computers and players send. A capture card that hands on one of these evenly gives all that it is given."""
+"""Rates of computers and players. A capture card that gives one of these evenly gives all of its signal."""
 _SIGNAL_SHARE = 0.01
 UNEVEN, EVEN = 0.7, 0.5
-"""Jitter (the mean difference of one interval and the next, as in RFC 3550) as a part of the mean interval.
-Every fifth picture missing makes 0.4; a camera that changes its rate makes none."""
+"""Jitter (mean difference of successive intervals, as in RFC 3550) as a share of the mean interval. Every fifth frame
+missing makes 0.4; a camera that changes its rate makes none.
+"""
 GAP = 1.5
-"""An interval of more than so many usual ones has pictures missing in it."""
+"""A longer interval, in usual ones, has missing frames in it."""
 _FEWEST_TIMES = 4
 _MOST_TIMES = 1000
-"""More pictures than any source has in _RHYTHM_S; one whose times stand still must not fill the memory."""
+"""More frames than any source has in _RHYTHM_S; timestamps that stand still must not fill the memory."""
 
 _RHYTHM_NS = round(_RHYTHM_S * NANOSECONDS)
 
 
 class ArrivalWatch:
-    """Judges when pictures come, for a `kind` of device of `nominal` pictures a second; used by the thread that reads.
+    """Judges the arrival of frames, at `nominal` fps; used by the reading thread. Screens may be uneven.
 
-    A screen is not judged by evenness. `fps` and `jitter_s` were measured last; `missing` counts since the opening.
+    `fps` and `jitter_s` are the last measures; `missing` counts since the opening.
     """
 
     def __init__(
@@ -55,7 +56,7 @@ class ArrivalWatch:
         self._is_screen = is_screen
         self._nominal = float(nominal)
         self._times: deque[int] = deque(maxlen=_MOST_TIMES)
-        """The capture times of the last _RHYTHM_S; they begin anew after a pause."""
+        """Capture times of the last _RHYTHM_S; cleared after a pause."""
         self._began_ns = 0
         self._opened_ns = opened_ns
         self._last_ns: int | None = None
@@ -65,7 +66,7 @@ class ArrivalWatch:
         self._jitter = Latch(tracker, Fault.JITTER)
 
     def arrived(self, captured_ns: int, now_ns: int) -> None:
-        """Take note of a picture."""
+        """Take the times of a frame."""
         self.missing += self._missing_before(captured_ns)
         if self._last_ns is not None and now_ns - self._last_ns > self._patience_ns():
             self._times.clear()
@@ -78,7 +79,7 @@ class ArrivalWatch:
                 self._judge(captured_ns)
 
     def _add(self, at_ns: int) -> None:
-        if self._times and at_ns < self._times[-1] - NANOSECONDS:  # another clock
+        if self._times and at_ns < self._times[-1] - NANOSECONDS:  # the driver's clock changed
             self._times.clear()
         if not self._times:
             self._began_ns = at_ns
@@ -88,7 +89,7 @@ class ArrivalWatch:
 
     @property
     def _is_settled(self) -> bool:
-        """Whether the window is full, and the first second, in which cameras start, is not in it any more."""
+        """Whether the window is full and begins after the first second, in which cameras start."""
         return (
             len(self._times) > _FEWEST_TIMES
             and self._times[-1] - self._began_ns >= _RHYTHM_NS + SETTLES_S * NANOSECONDS
@@ -96,26 +97,26 @@ class ArrivalWatch:
 
     @property
     def _interval_ns(self) -> int:
-        """The mean time between two pictures, 0 if that is not known."""
+        """The mean interval, 0 if unknown."""
         return (self._times[-1] - self._times[0]) // (len(self._times) - 1) if len(self._times) > _FEWEST_TIMES else 0
 
     def _missing_before(self, at_ns: int) -> int:
-        """Return how many pictures are missing before one captured at `at_ns`, by the rhythm, or the nominal rate."""
+        """Return how many frames are missing before `at_ns`, by the measured interval or the nominal one."""
         interval_ns, least_ns = self._interval_ns, NANOSECONDS / self._nominal
         if not interval_ns or at_ns - self._times[-1] <= GAP * max(interval_ns, least_ns):
             return 0
-        usual_ns = max(median(self._intervals()), least_ns)  # the mean holds the gaps before this one
+        usual_ns = max(median(self._intervals()), least_ns)  # earlier gaps are in the mean
         return max(0, round((at_ns - self._times[-1]) / usual_ns) - 1)
 
     def _intervals(self) -> list[int]:
-        """Return the intervals without the longest: one hiccup is neither a rate nor a rhythm."""
+        """Return the intervals without the longest: a single hiccup is no rhythm."""
         intervals = [after - before for before, after in pairwise(self._times)]
         if intervals:
             intervals.remove(max(intervals))
         return intervals
 
     def _slow_since(self) -> int:
-        """Return when the first interval of the window that is longer than usual began."""
+        """Return the start of the first interval in the window that is longer than nominal."""
         usual_ns = NANOSECONDS / self._nominal
         for before, after in pairwise(self._times):
             if after - before > usual_ns / FAST_ENOUGH:
@@ -123,7 +124,7 @@ class ArrivalWatch:
         return self._times[0]
 
     def excuse(self, for_ns: int) -> None:
-        """Take note that for so long nobody has asked for pictures."""
+        """Ignore a time in which nobody read."""
         self._times.clear()
         if self._last_ns is None:
             self._opened_ns += for_ns
@@ -131,11 +132,11 @@ class ArrivalWatch:
             self._last_ns += for_ns
 
     def is_overdue(self, now_ns: int) -> bool:
-        """Return whether a picture should have come by now."""
+        """Return whether a frame is overdue."""
         return now_ns - self._waiting_since_ns() >= self._patience_ns()
 
     def nothing_came(self, now_ns: int, *, is_explained: bool) -> None:
-        """Say that no picture has come for longer than it may take, and whether another fault explains that."""
+        """Take note that no frame has come in time; `is_explained` by another fault."""
         if is_explained:
             self._silent.end()
             return
@@ -154,7 +155,7 @@ class ArrivalWatch:
         return self._opened_ns if self._last_ns is None else self._last_ns
 
     def _patience_ns(self) -> int:
-        """Return the longer of SILENT_S and five intervals, the true ones where they are longer than promised."""
+        """Return the longer of SILENT_S and five intervals, measured or nominal, the longer."""
         if self._last_ns is None:
             return round(FIRST_PICTURE_S * NANOSECONDS)
         interval_ns = max(NANOSECONDS / self._nominal, self._interval_ns)
@@ -216,20 +217,21 @@ class ArrivalWatch:
 
 _ASKS_EVERY_S = 1.0
 _SURE_AFTER = 2
-"""How often a driver whose pictures come must say that there is no signal: a computer that changes its resolution
-takes a moment."""
+"""Complaints of a driver, with frames arriving, until it has no signal: a computer that changes its resolution takes a
+moment.
+"""
 
 
 WINDOW_S = 5.0
 FEWEST = 3
 SHARE = 0.015
-"""From so many damaged pictures in WINDOW_S on, and this part of all, it is a fault: a single one is not."""
+"""At least FEWEST damaged frames in WINDOW_S, and this share, are a fault: a single one is not."""
 CLEAN_S = 3.0
-"""So long without any and it is over."""
+"""The fault is over after so long without damage."""
 SETTLES_S = 1.0
-"""What cameras send in their first second is counted, but no fault."""
+"""Damage in a camera's first second is counted, but no fault."""
 _MOST = 2000
-"""More pictures than any source has in WINDOW_S; one whose times stand still must not fill the memory."""
+"""More frames than any source has in WINDOW_S; timestamps that stand still must not fill the memory."""
 
 _WINDOW_NS = round(WINDOW_S * NANOSECONDS)
 _JPEG_BEGINS, _JPEG_ENDS = b"\xff\xd8", b"\xff\xd9"
@@ -237,12 +239,12 @@ _TAIL = 64
 
 
 def is_cut_off(payload: object) -> bool:
-    """Return whether a damaged picture is a JPEG without its end."""
+    """Return whether a damaged payload is a JPEG without its end."""
     return isinstance(payload, bytes) and payload.startswith(_JPEG_BEGINS) and _JPEG_ENDS not in payload[-_TAIL:]
 
 
 class DamageWatch:
-    """Counts whole and damaged pictures (`corrupt`, `cut_off`, `given_up` by the driver), told by two threads."""
+    """Counts whole and damaged frames (`corrupt`, `cut_off`, `given_up` by the driver); used by two threads."""
 
     def __init__(self, tracker: HealthTracker) -> None:
         self.corrupt = 0
@@ -257,11 +259,11 @@ class DamageWatch:
 
     @property
     def count(self) -> int:
-        """All damaged pictures since the source was opened."""
+        """All damaged frames since the opening."""
         return self.corrupt + self.cut_off + self.given_up
 
     def whole(self, at_ns: int) -> None:
-        """Take note of a picture that could be decoded."""
+        """Count a decoded frame."""
         with self._lock:
             self._is_settled(at_ns)
             self._whole.append(at_ns)
@@ -269,7 +271,7 @@ class DamageWatch:
             self._latch.good(at_ns)
 
     def damaged(self, payload: object, why: str, at_ns: int) -> None:
-        """Take note of a picture that could not be decoded, because of `why`."""
+        """Count a frame that failed to decode, with the reason."""
         with self._lock:
             if is_cut_off(payload):
                 self.cut_off += 1
@@ -278,7 +280,7 @@ class DamageWatch:
             self._judge(1, why, at_ns)
 
     def gave_up(self, count: int, at_ns: int) -> None:
-        """Take note of pictures that the driver gave up on."""
+        """Count frames that the driver gave up."""
         with self._lock:
             self.given_up += count
             self._judge(count, "its driver got them incomplete", at_ns)
@@ -315,18 +317,18 @@ class DamageWatch:
 
 
 _STALE_S = 2.0
-"""What was decoded longer ago says nothing about now."""
+"""An older verdict on decoded frames no longer counts."""
 NEARLY = 3
-"""So many times the patience a camera's picture may be nearly the same: with noise reduction and strong compression,
-that of an empty room almost is.
+"""So many times the patience, a camera's picture may be nearly the same: noise reduction and strong compression make an
+empty room look so.
 """
 _MOVES_AFTER_S = 1.0
 _RECOVERS_AFTER_S = 1.5
-"""A source that stood still has to move for so long, without a stop of _MOVES_AFTER_S."""
+"""A frozen source must move for so long, without a stop of _MOVES_AFTER_S."""
 
 
 class StillnessWatch:
-    """Judges how long the picture has been the same; used by the thread that reads. `repeats` counts exact ones."""
+    """Judges how long the picture is the same; used by the reading thread. `repeats` counts exact repeats."""
 
     def __init__(
         self,
@@ -338,17 +340,16 @@ class StillnessWatch:
         *,
         predicts: bool = False,
     ) -> None:
-        """`picture_size` is the number of pixels: of uncompressed payloads only decoded pictures are compared.
+        """`picture_size` is the number of pixels: only payloads of fewer bytes are compressed and compared.
 
-        `predicts` (H.264): a quiet room changes nothing for seconds, so equal pictures are as good as nearly equal
-        ones.
+        With `predicts` (H.264), equal frames count as nearly equal: in a quiet room nothing changes for seconds.
         """
         self.repeats = 0
         self._name = tracker.name
         self._kind = kind
         self._frozen_s = frozen_s
         self._nearly = 1 if kind is DeviceKind.CAPTURE_CARD else NEARLY
-        # Where a standstill is legitimate, a single change shows that the source is alive.
+        # A source that may stand still shows by a single change that it is alive.
         self._moves_after_s = max(_MOVES_AFTER_S, frozen_s / 3)
         self._pictures = pictures
         self._predicts = predicts
@@ -358,11 +359,11 @@ class StillnessWatch:
         self._latch = Latch(tracker, Fault.FROZEN, recovers_after_s=_RECOVERS_AFTER_S)
 
     def arrived(self, payload: object, captured_ns: int) -> None:
-        """Take note of a picture."""
+        """Judge a frame."""
         self._compare(payload, captured_ns)
         same_ns, nearly_ns = self._since(captured_ns)
         same_s = (captured_ns - same_ns) / NANOSECONDS
-        # Counted as if it were exact, at the pace of its own patience.
+        # Nearly equal frames count at the pace of their longer patience.
         still_s = max(same_s, (captured_ns - nearly_ns) / NANOSECONDS / self._nearly)
         if still_s < self._moves_after_s or (self._is_looked_at(captured_ns) and self._pictures.is_explained):
             self._latch.good(captured_ns)
@@ -387,7 +388,7 @@ class StillnessWatch:
         if not self._is_looked_at(captured_ns):
             return self._same_since_ns, self._same_since_ns
         pictures = self._pictures
-        # Of what has come since it was looked at last, nothing is known: a PC that lags makes no standstill longer.
+        # Frames since the last verdict are unknown: a PC that lags must not lengthen a standstill.
         lag_ns = max(0, captured_ns - (pictures.seen_ns or 0))
         nearly_ns = min(self._same_since_ns, pictures.same_since_ns + lag_ns, pictures.still_since_ns + lag_ns)
         if self._predicts:
@@ -415,7 +416,7 @@ SAMPLE_S = 60.0
 
 
 class VideoDetectors(Detectors[Frame]):
-    """The detectors of one source; a part that fails is switched off."""
+    """The detectors of one source; one that raises is switched off."""
 
     def __init__(
         self,
@@ -439,7 +440,7 @@ class VideoDetectors(Detectors[Frame]):
         size = opened.width * opened.height
         predicts = source.coded is not None and source.coded.codec == "h264"
         self.stillness = StillnessWatch(tracker, device.kind, patience.frozen_s, self.pictures, size, predicts=predicts)
-        self._no_signal = Latch(tracker, Fault.NO_SIGNAL, takes_over=False)  # it may have been found in the pictures
+        self._no_signal = Latch(tracker, Fault.NO_SIGNAL, takes_over=False)  # PictureWatch may have found it
         self._asked_ns = -round(_ASKS_EVERY_S * NANOSECONDS)
         self._no_signal_since_ns: int | None = None
         self._times_bad = 0
@@ -468,16 +469,16 @@ class VideoDetectors(Detectors[Frame]):
             guard("samples", self._sample, now_ns)
 
     def decoded(self, picture: av.VideoFrame, at_ns: int) -> None:
-        """Take note of a picture captured at `at_ns`."""
+        """Take a decoded frame captured at `at_ns`."""
         self._guard("damaged pictures", self.damage.whole, at_ns)
         self._guard("what pictures show", self.pictures.see, picture, at_ns)
 
     def damaged(self, frame: Frame, why: str) -> None:
-        """Take note of a frame that could not be decoded, because of `why`."""
+        """Take a frame that failed to decode, with the reason."""
         self._guard("damaged pictures", self.damage.damaged, frame.payload, why, frame.timestamp_ns)
 
     def _look_at_signal(self, now_ns: int, *, pictures_come: bool) -> bool:
-        """Ask the driver once a second and where pictures stay away; return whether it has no signal."""
+        """Ask the driver once a second, and when frames stop; return whether it has no signal."""
         just_stopped = not pictures_come and not self._was_without_pictures
         self._was_without_pictures = not pictures_come
         if just_stopped or now_ns - self._asked_ns >= _ASKS_EVERY_S * NANOSECONDS:
@@ -506,7 +507,7 @@ class VideoDetectors(Detectors[Frame]):
             self.damage.gave_up(count, now_ns)
 
     def _sample(self, now_ns: int) -> None:
-        """Tell how the last minute was."""
+        """Log the last minute."""
         counts = self.frames, self._arrivals.missing, self.damage.count, self.stillness.repeats
         frames, missing, damaged, repeats = (now - before for now, before in zip(counts, self._sampled, strict=True))
         seconds = (now_ns - self._sample_ns) / NANOSECONDS
@@ -525,7 +526,7 @@ class VideoDetectors(Detectors[Frame]):
         )
 
     def tell_closed(self) -> None:
-        """Tell how it was all the time it was open."""
+        """Log the totals of the opening."""
         seconds = (self._clock.now_ns() - self._opened_ns) / NANOSECONDS
         self._tracker.log(
             Kind.CLOSED,

@@ -1,4 +1,4 @@
-"""Makes the health of each device of a session, and sets a camera's controls; both are loaded with the first device."""
+"""Makes the detectors of a session's devices, and sets controls of cameras; loads both with the first device."""
 
 import contextlib
 from collections.abc import Callable
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Watcher:
-    """Watches of one session: what they find is written to `record`, and stands on `board`."""
+    """Makes the detectors of one session; they log to `record` and report to `board`."""
 
     settings: Settings
     clock: Clock
@@ -28,18 +28,18 @@ class Watcher:
     timing: Timing = untimed
 
     def prepare(self, device: Device) -> None:
-        """Set the controls of a camera as its preset and the settings have them; never raises: what fails is logged."""
+        """Set a camera's controls by its preset and the settings; never raises, but logs errors."""
         try:
             from devices.controls.presets import apply_to
 
             apply_to(device, power_line=self.settings.devices.power_line_frequency, record=self.record)
-        except Exception as error:  # of whatever kind: a camera with other controls is better than none
+        except Exception as error:  # any bug: a camera with other controls is better than none
             reason = f"its controls could not be set: {error!r}; please report this"
             with contextlib.suppress(Exception):
                 self.record(device.id, Kind.CONTROLS_APPLIED, reason, name=device.name, level=Level.WARN)
 
     def video(self, source: VideoSource, device: Device) -> "SourceHealth[Frame, VideoFormat]":
-        """Return the listener that judges `source`, the picture of `device`."""
+        """Return the listener that judges `source`, the video of `device`."""
         from capture.detectors.health import SourceHealth, patience_for
         from capture.detectors.video_detectors import VideoDetectors
 
@@ -55,7 +55,7 @@ class Watcher:
     def sound(
         self, source: AudioSource, device: Device, plug_of: Callable[[Device], DeviceKind | None]
     ) -> "SourceHealth[AudioBlock, None]":
-        """Return the judge of the sound of `device`; `plug_of` returns the kind of the picture on its plug."""
+        """Return the listener that judges `source`, the audio of `device`; `plug_of` returns the kind of its picture."""
         from capture.detectors.audio_detectors import AudioDetectors, mains_hz
         from capture.detectors.health import SourceHealth, patience_for
 
