@@ -124,7 +124,7 @@ class DossierError(LiputError):
 
 
 class CopyError(LiputError):
-    """A copy cannot be made or read; `reason` is a word for scripts (recorder/features/copies/reasons.py)."""
+    """A copy cannot be made or read; `reason` is a word for scripts (recorder/features/copies/target.py)."""
 
     def __init__(self, message: str, *, reason: str, hint: str = "") -> None:
         super().__init__(message, hint=hint)

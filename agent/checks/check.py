@@ -17,8 +17,8 @@ from devices.host.clock import Clock
 from devices.host.deadline import DeadlineTask
 from devices.model.device import Device
 from recorder.model.status import SessionStatus
-from recorder.running.claims import claimed
-from recorder.running.find import Running
+from recorder.running.client import Running
+from recorder.running.directory import claimed
 from recorder.session.request import Asked
 
 type Devices = Callable[[], list[Device]]

@@ -15,7 +15,7 @@ from devices.host.clock import Clock
 from devices.monitor.snapshot import list_devices
 from recorder.model.status import AFTER
 from recorder.package.manifest import Consent
-from recorder.running.find import running
+from recorder.running.client import running
 from recorder.session.request import Asked
 
 _AS_PLANNED = {"video": "videos", "audio": "audios", "stream": "streams", "length_s": "duration_s"}

@@ -82,7 +82,7 @@ def _plans() -> Iterator[tuple[str, str]]:
 
 
 def _sessions() -> Iterator[tuple[str, str]]:
-    from recorder.running.find import running
+    from recorder.running.client import running
 
     return ((found.info.id, found.info.title) for found in running())
 

@@ -11,7 +11,7 @@ def main() -> None:
     import resource
     import sys
 
-    from recorder.running.operators import umask
+    from recorder.running.access import umask
 
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # an address that is read here holds a key
     os.umask(umask())  # what is recorded is not for every user of this PC

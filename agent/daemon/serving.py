@@ -8,8 +8,8 @@ from contextlib import contextmanager, suppress
 
 from config.errors import LiputError, StateError
 from recorder.running import directory
+from recorder.running.access import READ_FILE, operators, share
 from recorder.running.directory import RecorderFolder, RecorderInfo
-from recorder.running.operators import READ_FILE, operators, share
 
 LOCK_FILE = "serve.lock"
 LOOK_S = 0.1

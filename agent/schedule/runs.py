@@ -11,8 +11,8 @@ from devices.host.clock import boot_id
 from recorder.control.spec import decode_spec
 from recorder.model.status import SessionState
 from recorder.running import directory
+from recorder.running.client import Running, running
 from recorder.running.directory import RecorderFolder, RecorderInfo
-from recorder.running.find import Running, running
 
 TAKES_UP_S = 60.0
 """How long one that goes on in the place of a killed one may take until it records: after that it is let go of."""

@@ -19,7 +19,7 @@ from config.settings.schema import Settings
 from devices.host import priority
 from devices.host.child import HOME
 from recorder.control import launched
-from recorder.running import operators
+from recorder.running import access
 from recorder.running.directory import VARIABLE as RUNTIME
 
 USER = "liput"
@@ -315,7 +315,7 @@ def _owned(place: Place) -> Iterator[tuple[str, str]]:
     yield "StateDirectory", "liput"
     yield "StateDirectoryMode", "0750"
     yield "Environment", f"LIPUT_STATE={STATE}"
-    yield "Environment", f"{operators.VARIABLE}={place.operators}"
+    yield "Environment", f"{access.VARIABLE}={place.operators}"
     if place.keys:
         yield "LoadCredential", f"liput-keys:{place.keys}"
 

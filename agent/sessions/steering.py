@@ -25,9 +25,8 @@ from recorder.control.spec import Spec
 from recorder.model.names import storable
 from recorder.model.status import BEFORE, SessionResult, SessionState, SessionStatus
 from recorder.model.troubles import BEGUN
-from recorder.running.client import Connection, Lost, how_it_ended
+from recorder.running.client import Connection, Lost, Running, how_it_ended, running_as
 from recorder.running.directory import RecorderFolder, RecorderInfo, ended_folder
-from recorder.running.find import Running, running_as
 from recorder.running.protocol import Disarm, Failure, Start, Stop, Told, Watch, raised
 from recorder.session.request import Asked
 

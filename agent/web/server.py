@@ -26,8 +26,8 @@ from devices.host import threads
 from devices.host.clock import Clock
 from devices.host.process_stat import process_started
 from devices.host.throttle import LogOnChange
+from recorder.running.access import operators
 from recorder.running.directory import runtime_folder, write_file
-from recorder.running.operators import operators
 
 if TYPE_CHECKING:
     import uvicorn

@@ -1,6 +1,6 @@
 """For whom recordings are: what every user of the PC could read is found, and closed as new ones are.
 
-A process of ours has the umask for it (recorder/running/operators.py). What was made before it had, or was copied here
+A process of ours has the umask for it (recorder/running/access.py). What was made before it had, or was copied here
 by other programs, may be open.
 """
 

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from devices.host.child import HOME, READ_BYTES, ChildProcess, finding_us, python_module
-from recorder.running import sockets
+from recorder.running import access
 
 VARIABLE = "LIPUT_RECORDERS"
 SPARE = "LIPUT_SPARE"
@@ -32,7 +32,7 @@ class Unit:
 
     def __init__(self, address: Path) -> None:
         """Have it started. Raises OSError."""
-        self._socket = sockets.connect(address, CONNECT_S)
+        self._socket = access.connect(address, CONNECT_S)
         self._received = b""
         self._says_number = True
         self._pidfd: int | None = None

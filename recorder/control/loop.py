@@ -12,8 +12,8 @@ from pathlib import Path
 from devices.host.background import BackgroundTask
 from devices.host.clock import NANOSECONDS, Clock
 from devices.host.framing import ReceiveBuffer
-from recorder.running import sockets
-from recorder.running.operators import operators
+from recorder.running import access
+from recorder.running.access import operators
 
 
 class Channel:
@@ -68,10 +68,10 @@ class Channel:
 class SocketLoop[Client: Channel](ABC):
     """Listens at a path and takes turns on a thread of its own; a turn is what the server makes of it."""
 
-    def __init__(self, path: Path, clock: Clock, *, name: str, backlog: int = sockets.BACKLOG) -> None:
+    def __init__(self, path: Path, clock: Clock, *, name: str, backlog: int = access.BACKLOG) -> None:
         """Listen; raises OSError. `name` is the thread's."""
         self._clock = clock
-        self._listener = sockets.listen(path, backlog, operators())
+        self._listener = access.listen(path, backlog, operators())
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._selector = selectors.DefaultSelector()
         self._clients: set[Client] = set()

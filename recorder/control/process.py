@@ -38,10 +38,9 @@ from devices.host.clock import Clock, SystemClock
 from devices.host.priority import Standing, ask
 from devices.host.process_stat import OURS
 from recorder.control.launched import SPARE, UNIT
-from recorder.control.spec import ENVIRONMENT, LONGEST, OWN, Spec, decode_spec
-from recorder.control.streams import Handshake
+from recorder.control.spec import ENVIRONMENT, LONGEST, OWN, Handshake, Spec, decode_spec
 from recorder.running import directory
-from recorder.running.operators import umask
+from recorder.running.access import umask
 from recorder.running.protocol import Failure, failure
 
 if TYPE_CHECKING:

@@ -21,9 +21,8 @@ from recorder.package.fixity import Progress
 from recorder.package.manifest import Gap, Package, PartFacts
 from recorder.package.media import holds_media
 from recorder.package.work import WorkFolder
-from recorder.recovery.evidence import examine
 from recorder.recovery.find import Unfinished
-from recorder.recovery.finish import Finisher, missing, place_for, sweep
+from recorder.recovery.finish import Finisher, examine, missing, place_for, sweep
 from recorder.recovery.rebuild import log_of
 
 type OnProgress = Callable[[str, int, int], None]

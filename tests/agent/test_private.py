@@ -11,8 +11,8 @@ import pytest
 from agent.checks.kinds.storage import NAME
 from agent.service.units import Place, units
 from recorder.archive.privacy import close
-from recorder.running import operators
-from recorder.running.operators import umask
+from recorder.running import access
+from recorder.running.access import umask
 from tests.agent.checks.kinds.test_storage import found, settings
 from tests.agent.service.test_units import SYSTEM, USER, settings_of
 from tests.support import archives, command
@@ -98,13 +98,13 @@ def test_where_nobody_else_comes_to_nothing_is_told(home: Path, program: Path) -
 
 
 def test_a_group_of_operators_may_read_what_is_its(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(operators.VARIABLE, raising=False)
+    monkeypatch.delenv(access.VARIABLE, raising=False)
     assert umask() == 0o077
-    monkeypatch.setenv(operators.VARIABLE, "there-is-none")
+    monkeypatch.setenv(access.VARIABLE, "there-is-none")
     assert umask() == 0o077
-    monkeypatch.setattr(operators, "operators", lambda: os.getegid() + 1)
+    monkeypatch.setattr(access, "operators", lambda: os.getegid() + 1)
     assert umask() == 0o077
-    monkeypatch.setattr(operators, "operators", os.getegid)
+    monkeypatch.setattr(access, "operators", os.getegid)
     assert umask() == 0o027
 
 

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from recorder.model.status import SessionResult, SessionStatus
-from recorder.running import directory, sockets
+from recorder.running import access, directory
 from recorder.running.client import Connection, ask
 from recorder.running.directory import RecorderFolder, RecorderInfo
 from recorder.running.protocol import Mark, Start, Status, Stop, Watch
@@ -180,7 +180,7 @@ def test_the_program_and_each_source_can_be_looked_at_while_it_records(room: Roo
         session.until("event", kind="session-live")
         folder, _ = the_recorder(runtime)
         for source in ("program", "synthetic picture"):
-            with sockets.connect(folder.preview, 10.0) as viewer, viewer.makefile("rb") as file:
+            with access.connect(folder.preview, 10.0) as viewer, viewer.makefile("rb") as file:
                 viewer.sendall(json.dumps({"source": source, "fps": 5, "width": 160}).encode() + b"\n")
                 answer = json.loads(file.readline())
                 assert answer["ok"], answer

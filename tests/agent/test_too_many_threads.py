@@ -19,7 +19,7 @@ from devices.model.device import Device, DeviceKind
 from devices.monitor import modes
 from devices.monitor.modes import CapabilityProber
 from recorder.model.status import SessionState
-from recorder.running.find import running
+from recorder.running.client import running
 from tests.support.looks import OFFER
 from tests.support.served import ServedRecorder
 from tests.support.waiting import wait_for

@@ -11,7 +11,7 @@ from pathlib import Path
 from config.events import Event
 from devices.host.clock import SystemClock
 from recorder.control.server import ControlServer
-from recorder.running import protocol, sockets
+from recorder.running import access, protocol
 from recorder.running.client import Connection
 from recorder.running.directory import RecorderFolder
 from tests.support.scripted_session import ScriptedSession, unchanged
@@ -34,7 +34,7 @@ class Served:
         return self._stack.enter_context(Connection(self.folder))
 
     def raw(self) -> socket.socket:
-        return self._stack.enter_context(closing(sockets.connect(self.folder.control, 10.0)))
+        return self._stack.enter_context(closing(access.connect(self.folder.control, 10.0)))
 
     def watching(self, every_s: float = 3600.0, events_from: int | None = None) -> Connection:
         connection = self.connect()

@@ -13,7 +13,7 @@ from config.events import Event
 from devices.host.clock import SystemClock
 from recorder.control.server import ControlServer
 from recorder.model.status import SessionResult, SessionStatus
-from recorder.running import directory, sockets
+from recorder.running import access, directory
 from recorder.running.directory import RecorderFolder
 from recorder.running.protocol import encode
 from tests.support.scripted_session import RESULT, ScriptedSession, unchanged
@@ -81,9 +81,9 @@ class ServedRecorder:
 def hanging(title: str = "Rapat senat", clients: int = 0) -> Iterator[tuple[RecorderFolder, socket.socket]]:
     """Provide a recorder that hangs, and its socket: so many `clients` wait for it already, and nobody is answered."""
     folder = directory.make_folder(directory.new_info(title, Path("/arsip"), SystemClock().now()), b"{}")
-    with closing(sockets.listen(folder.control)) as listener, ExitStack() as crowd:
+    with closing(access.listen(folder.control)) as listener, ExitStack() as crowd:
         for _ in range(clients):
-            crowd.enter_context(closing(sockets.connect(folder.control, 60.0)))
+            crowd.enter_context(closing(access.connect(folder.control, 60.0)))
         try:
             yield folder, listener
         finally:

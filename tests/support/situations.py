@@ -10,8 +10,8 @@ from config.settings.schema import Settings
 from devices.host.clock import SystemClock
 from devices.model.device import Device
 from recorder.model.status import AFTER, SessionState, SessionStatus, SourceLine
+from recorder.running.client import Running
 from recorder.running.directory import RecorderFolder, new_info
-from recorder.running.find import Running
 from recorder.session.request import Asked
 
 

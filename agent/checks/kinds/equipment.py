@@ -32,7 +32,7 @@ from devices.roles.roles import SERVER_INPUTS, Roles, roles_store, with_roles
 from devices.usb.budget import Stream, predict, usable_bps
 from devices.usb.ports import slow_port
 from devices.usb.topology import Topology
-from recorder.running.find import Running
+from recorder.running.client import Running
 from recorder.session.request import Asked
 
 NAME = "devices"

@@ -21,8 +21,7 @@ from devices.health.faults import Fault
 from devices.host.clock import NANOSECONDS
 from devices.model.device import DeviceKind
 from recorder.model.status import SourceLine
-from recorder.running.client import look_once
-from recorder.running.find import Running
+from recorder.running.client import Running, look_once
 
 WORDS = words("check-pictures")
 

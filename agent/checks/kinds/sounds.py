@@ -19,8 +19,7 @@ from config.locale.lookup import words
 from devices.health.faults import Fault
 from devices.host.clock import NANOSECONDS
 from recorder.model.status import SessionStatus, SoundLine, SourceLine
-from recorder.running.client import ask
-from recorder.running.find import Running
+from recorder.running.client import Running, ask
 from recorder.running.protocol import Status
 
 WORDS = words("check-sounds")

@@ -16,7 +16,7 @@ from config.errors import (
 from devices.host.clock import NANOSECONDS
 from devices.model.device import Device
 from recorder.model.status import SourceLine
-from recorder.running.find import Running
+from recorder.running.client import Running
 
 LONGEST_S = 9.0
 """How long one source may take, whatever it does: to be opened, and to be looked at."""

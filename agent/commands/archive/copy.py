@@ -22,9 +22,8 @@ from devices.host.clock import SystemClock
 from recorder.archive.archive import Archive
 from recorder.archive.catalog import refuse_elsewhere, sealed
 from recorder.archive.fixity_round import go_last
-from recorder.features.copies.ledger import Row
-from recorder.features.copies.queue import CopyQueue, Outcome, name_of, open_target
-from recorder.features.copies.reasons import CopyReason
+from recorder.features.copies.queue import CopyQueue, Outcome, Row, name_of, open_target
+from recorder.features.copies.target import CopyReason
 from recorder.model.names import one_line
 
 WAITING = 1

@@ -19,7 +19,7 @@ from recorder.archive.editing import ADDED, FIELDS, TRANSCRIPT, add, edit
 from recorder.archive.privacy import close, kept_in
 from recorder.disk.errors import storage_error
 from recorder.model.names import one_line
-from recorder.running.operators import operators
+from recorder.running.access import operators
 
 ADD_EXAMPLES = """\b
 Examples:

@@ -22,10 +22,9 @@ from devices.host.clock import SystemClock
 from recorder.archive import catalog
 from recorder.archive.fixity_round import Entry, FixityLog
 from recorder.archive.index import room_key
-from recorder.features.copies import inspecting
+from recorder.features.copies import copying
 from recorder.features.copies.copying import Listing, listed_there
-from recorder.features.copies.ledger import Ledger
-from recorder.features.copies.queue import open_target
+from recorder.features.copies.queue import Ledger, open_target
 from recorder.features.copies.target import Target
 from recorder.model.names import one_line
 from recorder.package import bag
@@ -253,15 +252,15 @@ def reindex_command(ctx: click.Context, folder: Path | None, *, as_json: bool) -
 def packages_of(ctx: click.Context, name: str, words: str | None = None) -> Sequence[Package]:
     """Return the packages at a place, the oldest first; with `words` those in whose description they stand."""
     with closing(open_target(load_settings(ctx.find_object(Path)), name)) as target:
-        found = inspecting.packages_at(target)
-    return found if words is None else inspecting.found_in(found, words)
+        found = copying.packages_at(target)
+    return found if words is None else copying.found_in(found, words)
 
 
 def places_of(target: Target, key: str | None) -> list[str]:
     """Return the place of one package, or without `key` those of all that were copied to their end, whole or not."""
     if key is not None:
-        return [inspecting.find_place(target, key)]
-    return [place for place, files in inspecting.places(target).items() if bag.TAG_MANIFEST_FILE in files]
+        return [copying.find_place(target, key)]
+    return [place for place, files in copying.places(target).items() if bag.TAG_MANIFEST_FILE in files]
 
 
 def verified_at(ctx: click.Context, name: str, key: str | None, *, shown: bool) -> Iterator[tuple[Verdict, int]]:
@@ -271,7 +270,7 @@ def verified_at(ctx: click.Context, name: str, key: str | None, *, shown: bool) 
             package = place.rpartition("/")[2]
             with progress_bar(package, shown=shown) as progress:
                 listing = listed_there(target, place)
-                problems = inspecting.verify_at(target, place, progress, listing)
+                problems = copying.verify_at(target, place, progress, listing)
             _remember(package, name, listing, problems)
             yield Verdict(id=package, ok=not problems, problems=problems, decoded=False), listing.size
 

@@ -22,8 +22,8 @@ from recorder.archive.fixity_round import Entry, FixityLog, Outcome
 from recorder.disk.durable import Disk
 from recorder.features.copies.copying import listed_here
 from recorder.features.copies.queue import CopyQueue, place_of
-from recorder.features.copies.reasons import OF_A_PACKAGE, CopyReason, copy_error
 from recorder.features.copies.restoring import Restored, Restorer
+from recorder.features.copies.target import OF_A_PACKAGE, CopyReason, copy_error
 from recorder.package.fixity import Progress
 from recorder.package.manifest import Package, Problem, ProblemKind
 from recorder.running.directory import session_runs

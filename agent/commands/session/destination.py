@@ -18,8 +18,7 @@ from config.settings.schema import Settings
 from config.settings.secrets import destination_url, read_url_file, stream_name
 from recorder.model.names import storable
 from recorder.model.status import AFTER, BEFORE, RECORDS, SessionResult, SessionStatus
-from recorder.running.client import Connection, ask
-from recorder.running.find import Running, session
+from recorder.running.client import Connection, Running, ask, session
 from recorder.running.protocol import (
     LONGEST_NAME,
     DestinationAdd,

@@ -12,7 +12,7 @@ from agent.sessions.steering import line_of, until_armed
 from agent.terminal.reporters import reporter
 from recorder.control.spawn import Spawned
 from recorder.control.spec import Spec
-from recorder.running.find import session
+from recorder.running.client import session
 from recorder.session.request import Asked
 
 ARM_EXAMPLES = """\b

@@ -13,8 +13,7 @@ from config.errors import SessionError
 from config.settings.quantities import clock_text
 from recorder.model.names import storable
 from recorder.model.status import AFTER, BEFORE, RECORDS, SessionState
-from recorder.running.client import ask
-from recorder.running.find import Running, session
+from recorder.running.client import Running, ask, session
 from recorder.running.protocol import AnyRequest, Layout, Mark, Mute
 
 session_option = click.option("--session", "key", metavar="ID", help="Which session, where several run.")

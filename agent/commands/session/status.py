@@ -14,9 +14,8 @@ from agent.terminal.reporters import Follower, destination_text, follow, reporte
 from agent.terminal.signals import hearing, watched
 from recorder.model.status import AFTER, BEFORE, RECORDS
 from recorder.running import directory
-from recorder.running.client import Lost, ask, how_it_ended
+from recorder.running.client import Lost, Running, ask, how_it_ended, running, session
 from recorder.running.directory import RecorderFolder
-from recorder.running.find import Running, running, session
 from recorder.running.protocol import Status
 
 EXAMPLES = """\b

@@ -28,7 +28,7 @@ from config.locale.lookup import text
 from config.settings.schema import RecordsSettings
 from recorder.model.status import BEFORE, RECORDS, SessionResult
 from recorder.package.manifest import Consent, ConsentState
-from recorder.running.find import Running, running, running_as, session
+from recorder.running.client import Running, running, running_as, session
 from recorder.running.protocol import Name
 from recorder.session.request import Asked
 

@@ -20,9 +20,8 @@ from devices.host.clock import NANOSECONDS, Clock
 from devices.host.throttle import Bucket, LogOnChange
 from recorder.model.names import quoted
 from recorder.model.status import SessionResult, SessionStatus
-from recorder.running.client import Connection, PreviewClient
+from recorder.running.client import Connection, PreviewClient, Running, running
 from recorder.running.directory import RecorderFolder
-from recorder.running.find import Running, running
 from recorder.running.protocol import SHORTEST_PERIOD_S, Failure, Look, Name, PicturesASecond, Watch, Width
 
 WAIT_S = 1.0

@@ -17,8 +17,7 @@ from config.errors import SessionError, UsageError
 from recorder.model.names import storable
 from recorder.model.status import RECORDS, SessionResult, SessionState
 from recorder.running import protocol
-from recorder.running.client import PreviewClient, ask
-from recorder.running.find import Running, running, running_as
+from recorder.running.client import PreviewClient, Running, ask, running, running_as
 from recorder.running.protocol import (
     LONGEST_NAME,
     AnyRequest,

@@ -24,7 +24,7 @@ from config.settings.reader import NAME
 from config.settings.schema import Settings
 from config.settings.secrets import key_states, read_keys
 from recorder.running import directory
-from recorder.running.operators import VARIABLE as OPERATORS
+from recorder.running.access import VARIABLE as OPERATORS
 
 type Short = Annotated[str, msgspec.Meta(max_length=120)]
 type Long = Annotated[str, msgspec.Meta(min_length=1, max_length=1024)]

@@ -14,7 +14,7 @@ from agent.web.http.house import House
 from config.errors import LiputError
 from config.settings.schema import General
 from config.version import VERSION
-from recorder.running.find import Running, running
+from recorder.running.client import Running, running
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="state"):

@@ -13,11 +13,12 @@ from config.files import NotRegular, held, is_folder, make_file, open_regular
 from recorder.disk.durable import Disk
 from recorder.disk.mounts import whole_disk
 from recorder.disk.place import MountMemory, check_place, nearest_existing
-from recorder.features.copies.reasons import CopyReason, copy_error
 from recorder.features.copies.target import (
     BLOCK_BYTES,
     STAGING,
+    CopyReason,
     blocks_of,
+    copy_error,
     is_staged,
     mode_of,
     part_name,

@@ -16,8 +16,7 @@ from recorder.disk.errors import storage_error
 from recorder.disk.locking import locked
 from recorder.disk.mounts import whole_disk
 from recorder.features.copies.copying import MEDIA, Item, listed_here, listed_there, whole_there
-from recorder.features.copies.reasons import CopyReason, copy_error
-from recorder.features.copies.target import Target, refuse_archive, refuse_links, refuse_same
+from recorder.features.copies.target import CopyReason, Target, copy_error, refuse_archive, refuse_links, refuse_same
 from recorder.package import bag
 from recorder.package.fixity import Flow
 from recorder.package.verification import verify

@@ -1,17 +1,22 @@
-"""What waits to be copied, in which order, and when it is tried again.
+"""The queue of copies, and its ledger: a small database in the state folder.
 
-Nothing is put into the queue when a package is sealed, so nothing can be missing in it: what waits is found by
-comparing the archive with the ledger. A kill, a restart or a package from elsewhere makes no difference. The library of
-each kind of place is imported in `open_target` only.
+A package is copied to each place one at a time, newest first, and never while a session runs. A failure is retried
+with growing pauses.
+
+The ledger is a memory, not the truth: a copy counts once it was read back, and `verify --at` reads it again. A lost
+ledger costs reading, never a copy.
 """
 
 import os
 import random
+import sqlite3
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -19,19 +24,185 @@ from config.errors import CopyError, PackageBusy, PackageNotFound, SecretError
 from config.settings.key_tables import login_for
 from config.settings.schema import Settings
 from config.settings.serving import CopyTarget
-from config.state import state_folder
+from config.state import state_folder, transaction
 from devices.health.line import PC, Kind, Level, Record, nowhere
 from devices.host.background import pause_s
 from devices.host.clock import NANOSECONDS, Clock
 from recorder.archive import catalog
 from recorder.disk.locking import locked, take
 from recorder.features.copies.copying import copy, version_here
-from recorder.features.copies.ledger import CopyState, Ledger, Place, Row, Trouble
-from recorder.features.copies.reasons import OF_A_PACKAGE, CopyReason, copy_error
-from recorder.features.copies.target import Target, give_mark, mark_of, refuse_archive
+from recorder.features.copies.target import (
+    OF_A_PACKAGE,
+    CopyReason,
+    Target,
+    copy_error,
+    give_mark,
+    mark_of,
+    refuse_archive,
+)
 from recorder.model import names
 from recorder.package.fixity import Flow, Progress, Tally
 from recorder.running.directory import session_runs
+
+FILE = "copies.sqlite3"
+_HINT = "Free space on its disk; if it is damaged move it away: copies are then looked at anew."
+_TABLES = """
+CREATE TABLE IF NOT EXISTS copies (
+    package TEXT, target TEXT, state TEXT, version TEXT, bytes INTEGER, verified_at TEXT,
+    attempts INTEGER, next_s REAL, reason TEXT, message TEXT, since TEXT, PRIMARY KEY (package, target));
+CREATE TABLE IF NOT EXISTS targets (
+    target TEXT PRIMARY KEY, attempts INTEGER, next_s REAL, reason TEXT, message TEXT, since TEXT);
+CREATE TABLE IF NOT EXISTS offers (package TEXT, target TEXT, version TEXT, PRIMARY KEY (package, target, version));
+CREATE TABLE IF NOT EXISTS places (target TEXT PRIMARY KEY, url TEXT, mark TEXT, seen_s REAL);
+"""
+
+
+type CopyState = Literal["waiting", "copied"]
+"""How far a copy is."""
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """What is remembered of one copy.
+
+    `version` is the state of the package that was put there last (`Listing.version`), `verified_at` when all of it was
+    read back last. Of what waits: how often it was tried, when it is tried again (seconds since the epoch), why it
+    failed, since when.
+    """
+
+    package: str
+    target: str
+    state: CopyState = "waiting"
+    version: str | None = None
+    bytes: int = 0
+    verified_at: datetime | None = None
+    attempts: int = 0
+    next_s: float = 0.0
+    reason: str | None = None
+    message: str | None = None
+    since: datetime | None = None
+
+
+class Trouble(msgspec.Struct, frozen=True, kw_only=True):
+    """What keeps every package from one place; as in Row."""
+
+    target: str
+    attempts: int
+    next_s: float
+    reason: str
+    message: str
+    since: datetime
+
+
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """Which place a name of the settings meant when copies were made there: its address, and its number (`MARK`).
+
+    `seen_s`: when it was found to be that one last, in seconds since the epoch.
+    """
+
+    target: str
+    url: str
+    mark: str
+    seen_s: float
+
+
+class Ledger:
+    """The database; every method raises StateError where it cannot be read or written."""
+
+    def __init__(self, path: Path | None = None) -> None:
+        self._path = path or state_folder() / FILE
+
+    def rows(self) -> dict[tuple[str, str], Row]:
+        """Return all that is remembered, by package and target."""
+        return {(row.package, row.target): row for row in self._read(Row, "SELECT * FROM copies")}
+
+    def row(self, package: str, target: str) -> Row:
+        """Return what is remembered of one copy; a new one waits."""
+        return self.rows_of(package).get(target) or Row(package=package, target=target)
+
+    def rows_of(self, package: str) -> dict[str, Row]:
+        """Return what is remembered of one package, by target."""
+        return {row.target: row for row in self._read(Row, "SELECT * FROM copies WHERE package = ?", package)}
+
+    def ask(self, packages: Iterable[str], target: str) -> None:
+        """Remember that packages are to have a copy at a place; what is known of one stays."""
+        rows = [(package, target, "waiting", 0, 0, 0.0) for package in packages]
+        columns = "(package, target, state, bytes, attempts, next_s)"
+        with self._open() as connection:
+            connection.executemany(f"INSERT OR IGNORE INTO copies {columns} VALUES (?, ?, ?, ?, ?, ?)", rows)  # noqa: S608 - ours
+
+    def put(self, row: Row) -> None:
+        """Remember one copy as it is now."""
+        self._replace("copies", row)
+
+    def offer(self, package: str, target: str, version: str) -> None:
+        """Remember, before it is sent, that a state of a package may stand at a place from now on."""
+        self._do("INSERT OR IGNORE INTO offers VALUES (?, ?, ?)", package, target, version)
+
+    def offered(self, package: str, target: str) -> frozenset[str]:
+        """Return what was sent of a package since its copy was whole last: a kill may have come after it was there."""
+        with self._open() as connection:
+            found = connection.execute(
+                "SELECT version FROM offers WHERE package = ? AND target = ?", (package, target)
+            ).fetchall()
+        return frozenset(version for (version,) in found)
+
+    def seen_whole(self, package: str, target: str, version: str, size: int, now: datetime) -> None:
+        """Remember a copy all of which was read and is right."""
+        self.put(Row(package=package, target=target, state="copied", version=version, bytes=size, verified_at=now))
+        self._do("DELETE FROM offers WHERE package = ? AND target = ?", package, target)
+
+    def seen_damaged(self, package: str, target: str) -> None:
+        """Remember that a copy is not whole any more: it waits to be put right, and does not count."""
+        row = self.rows_of(package).get(target)
+        if row is not None:
+            self.put(msgspec.structs.replace(row, state="waiting", next_s=0.0))
+
+    def trouble(self, target: str) -> Trouble | None:
+        """Return what keeps every package from a place."""
+        return self.troubles().get(target)
+
+    def troubles(self) -> dict[str, Trouble]:
+        """Return what keeps every package from each place."""
+        return {trouble.target: trouble for trouble in self._read(Trouble, "SELECT * FROM targets")}
+
+    def put_trouble(self, trouble: Trouble) -> None:
+        """Remember what keeps every package from a place."""
+        self._replace("targets", trouble)
+
+    def forget_trouble(self, target: str) -> None:
+        """Remember that a place can be reached."""
+        self._do("DELETE FROM targets WHERE target = ?", target)
+
+    def places(self) -> dict[str, Place]:
+        """Return which place each name meant."""
+        return {place.target: place for place in self._read(Place, "SELECT * FROM places")}
+
+    def put_place(self, place: Place) -> None:
+        """Remember which place a name means now; no copy counts that was not read back at this very one."""
+        known = self.places().get(place.target)
+        if known is None or (known.url, known.mark) != (place.url, place.mark):
+            self._do(
+                "UPDATE copies SET state = 'waiting', next_s = 0 WHERE target = ? AND state = 'copied'", place.target
+            )
+        self._replace("places", place)
+
+    def _read[Kind](self, kind: type[Kind], query: str, *values: str) -> list[Kind]:
+        with self._open() as connection:
+            return [msgspec.convert(dict(row), kind) for row in connection.execute(query, values)]
+
+    def _do(self, command: str, *values: str) -> None:
+        with self._open() as connection:
+            connection.execute(command, values)
+
+    def _replace(self, table: str, row: Row | Trouble | Place) -> None:
+        values = msgspec.to_builtins(row)
+        marks = ", ".join(f":{name}" for name in values)
+        with self._open() as connection:
+            connection.execute(f"REPLACE INTO {table} ({', '.join(values)}) VALUES ({marks})", values)  # noqa: S608 - ours
+
+    def _open(self) -> AbstractContextManager[sqlite3.Connection]:
+        return transaction(self._path, _TABLES, _HINT)
+
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 60.0, 6 * 3600.0
 """Between two attempts: twice as long each time, for as many days as it takes."""

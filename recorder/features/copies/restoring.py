@@ -21,8 +21,7 @@ from recorder.disk.errors import storage_error
 from recorder.disk.locking import locked
 from recorder.disk.place import check_place
 from recorder.features.copies.copying import MEDIA, Listing, listed_here, media_of, whole_there
-from recorder.features.copies.reasons import CopyReason, copy_error
-from recorder.features.copies.target import Target, part_name
+from recorder.features.copies.target import CopyReason, Target, copy_error, part_name
 from recorder.package import bag, fixity
 from recorder.package.fixity import Flow, Progress, Tally
 from recorder.package.manifest import Problem, ProblemKind

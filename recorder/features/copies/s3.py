@@ -28,8 +28,7 @@ from obstore.store import S3Store
 from config.settings.key_tables import Login
 from config.settings.serving import CopyTarget
 from devices.uplink.redirects import SameServer
-from recorder.features.copies.reasons import CopyReason, copy_error
-from recorder.features.copies.target import blocks_of, size_of
+from recorder.features.copies.target import CopyReason, blocks_of, copy_error, size_of
 from recorder.package.fixity import Flow
 
 if TYPE_CHECKING:

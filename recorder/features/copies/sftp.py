@@ -20,11 +20,12 @@ import asyncssh
 from config.errors import CopyError
 from config.settings.key_tables import Login
 from config.settings.serving import CopyTarget
-from recorder.features.copies.reasons import CopyReason, copy_error
 from recorder.features.copies.target import (
     BLOCK_BYTES,
     STAGING,
+    CopyReason,
     blocks_of,
+    copy_error,
     is_staged,
     mode_of,
     part_name,

@@ -32,7 +32,7 @@ from devices.host.clock import NANOSECONDS, Clock
 from recorder.model.status import BEFORE, RECORDS, DestinationLine, SessionResult, SessionStatus
 from recorder.package.media import Decoded, Span, decode_all
 from recorder.package.work import PROGRAM
-from recorder.running.claims import Claim, Claims
+from recorder.running.directory import Claim, Claims
 from recorder.session.planning import plan_session
 from recorder.session.request import Asked
 from recorder.session.session import Session

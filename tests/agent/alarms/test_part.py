@@ -16,7 +16,7 @@ from agent.alarms.part import Alarms
 from agent.sessions.receiver import HOST, free_port
 from devices.host.clock import NANOSECONDS, SystemClock
 from recorder.model.status import SessionState
-from recorder.running import sockets
+from recorder.running import access
 from recorder.running.protocol import Failure, encode
 from tests.support import command
 from tests.support.alarms import alarm
@@ -193,7 +193,7 @@ def test_a_recorder_that_hangs_is_an_alarm_and_the_others_are_heard(
     with ServedRecorder("Macet") as hung, ServedRecorder() as recorder:
         hung.close()
         hung.folder.control.unlink()
-        with closing(sockets.listen(hung.folder.control)):
+        with closing(access.listen(hung.folder.control)):
             recorder.tell("source-lost")
             going.until("source-lost", "recorder-silent")
             before = going.beats

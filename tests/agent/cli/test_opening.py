@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from agent.web.server import PLACE_FILE, Place, listen, read_place
+from recorder.running.access import PRIVATE_FILE, READ_FILE
+from recorder.running.access import VARIABLE as OPERATORS
 from recorder.running.directory import runtime_folder
-from recorder.running.operators import PRIVATE_FILE, READ_FILE
-from recorder.running.operators import VARIABLE as OPERATORS
 from tests.support import command, web
 from tests.support.room import Room
 from tests.support.waiting import wait_for

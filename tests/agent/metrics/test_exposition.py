@@ -19,9 +19,9 @@ from config.locale.lookup import Words
 from config.settings.schema import General, Settings
 from config.settings.serving import CopyTarget
 from devices.model.device import Health, HealthState
-from recorder.features.copies.ledger import Ledger, Row, Trouble
+from recorder.features.copies.queue import Ledger, Row, Trouble
 from recorder.model.status import DestinationLine, LoadLine, SessionStatus, SoundLine, SourceLine, StreamLine
-from recorder.running import sockets
+from recorder.running import access
 from recorder.running.client import ANSWER_S
 from tests.support import archives, command
 from tests.support.served import ServedRecorder
@@ -117,7 +117,7 @@ def test_a_recorder_that_hangs_costs_no_more_than_the_deadline_and_the_other_is_
     with ServedRecorder("Macet") as hung, ServedRecorder() as recorder:
         hung.close()
         hung.folder.control.unlink()
-        with closing(sockets.listen(hung.folder.control)):
+        with closing(access.listen(hung.folder.control)):
             began = time.monotonic()
             found = scrape(tmp_path, deadline_s=1.5)
             assert time.monotonic() - began < ANSWER_S

@@ -15,8 +15,8 @@ from devices.host.clock import SystemClock
 from recorder.control.spec import Spec, saved_spec
 from recorder.model.status import SessionState
 from recorder.running import directory
+from recorder.running.client import Running
 from recorder.running.directory import RecorderFolder
-from recorder.running.find import Running
 from recorder.session.request import Asked
 from tests.support.situations import session
 

@@ -16,7 +16,7 @@ from devices.host.process_stat import process_started
 from recorder.control.spec import Spec, saved_spec
 from recorder.model.status import SessionResult, SessionState
 from recorder.running import directory
-from recorder.running.find import Running
+from recorder.running.client import Running
 from recorder.running.protocol import encode
 from recorder.session.request import Asked
 

@@ -14,7 +14,7 @@ from config.settings.loading import load_settings
 from config.settings.schema import Settings
 from config.settings.secrets import Secret, StreamTarget
 from devices.host.clock import SystemClock
-from recorder.control.destinations import change_destinations
+from recorder.control.recorder import change_destinations
 from recorder.control.server import MOST_CHANGES, MOST_CLIENTS, ControlServer
 from recorder.control.spec import Spec, decode_spec, saved_spec
 from recorder.live.destinations import Destinations

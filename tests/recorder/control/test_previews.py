@@ -17,7 +17,7 @@ from PIL import Image
 from devices.host.clock import NANOSECONDS, Clock, SystemClock
 from recorder.control import preview_server
 from recorder.control.preview_server import MOST_VIEWERS, PreviewServer
-from recorder.running import sockets
+from recorder.running import access
 from tests.support.simulated import SimulatedClock
 from tests.support.waiting import wait_for
 
@@ -34,7 +34,7 @@ class Looking:
     """A client of the preview socket."""
 
     def __init__(self, path: Path, **look: object) -> None:
-        self._socket = sockets.connect(path, 10.0)
+        self._socket = access.connect(path, 10.0)
         self._file = self._socket.makefile("rb")
         if look:
             self.answer = self.ask(**look)

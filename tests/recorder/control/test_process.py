@@ -16,8 +16,7 @@ from devices.model.device import Device, DeviceKind
 from recorder.control import process, spawn
 from recorder.control.recorder import Inbox
 from recorder.control.spawn import Spawned
-from recorder.control.spec import Spec
-from recorder.control.streams import LARGEST
+from recorder.control.spec import LARGEST, Spec
 from recorder.model.status import SessionResult, SessionState, SessionStatus
 from recorder.running import directory
 from recorder.running.client import Connection, how_it_ended
@@ -115,7 +114,7 @@ def test_a_runtime_directory_that_is_not_ours_keeps_it_from_starting(
 
 def test_what_libraries_print_goes_to_a_log_that_does_not_grow(tmp_path: Path) -> None:
     code = (
-        "import os, sys\nfrom pathlib import Path\nfrom recorder.control.streams import bound_printed, print_into\n"
+        "import os, sys\nfrom pathlib import Path\nfrom recorder.control.spec import bound_printed, print_into\n"
         "path = Path(sys.argv[1])\nprint_into(path)\n"
         "for number in range(300):\n"
         "    print(f'line {number}', flush=True)\n    os.write(2, b'x' * 9999 + b'\\n')\n    bound_printed(path)\n"

@@ -18,8 +18,7 @@ from devices.host.clock import SystemClock
 from devices.model.device import Device, DeviceKind
 from recorder.control import recorder
 from recorder.control.recorder import Inbox, Recorder
-from recorder.control.spec import Spec, decode_spec
-from recorder.control.streams import Handshake
+from recorder.control.spec import Handshake, Spec, decode_spec
 from recorder.model.status import SessionResult, SessionState
 from recorder.running import directory
 from recorder.running.client import how_it_ended

@@ -12,7 +12,7 @@ from capture.media.preview import picture_of
 from config.errors import LiputError, MediaError, SessionError
 from devices.host.clock import SystemClock
 from recorder.control.preview_server import PreviewServer
-from recorder.running import sockets
+from recorder.running import access
 from recorder.running.client import Lost, PreviewClient, look_once
 from recorder.running.directory import RecorderFolder
 from recorder.running.protocol import Look
@@ -71,7 +71,7 @@ def test_what_is_no_picture_is_refused(content: bytes) -> None:
 
 def test_one_that_hangs_is_lost_in_time(tmp_path: Path) -> None:
     recorder = RecorderFolder(tmp_path)
-    with closing(sockets.listen(recorder.preview)), PreviewClient(recorder) as client:
+    with closing(access.listen(recorder.preview)), PreviewClient(recorder) as client:
         with pytest.raises(Lost, match="does not answer"):
             client.look(Look(), 0.2)
         assert client.picture(0.0) is None

@@ -13,7 +13,7 @@ from config.settings.schema import Settings
 from devices.host.clock import SystemClock
 from devices.usb.topology import Topology
 from recorder.model.status import SessionState, SessionStatus, SourceLine
-from recorder.running.claims import Claim, Claims
+from recorder.running.directory import Claim, Claims
 from recorder.session.request import Asked
 from tests.support.shown import CAMERA, CARD
 from tests.support.situations import runs, session, situation, unheard

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from recorder.archive.archive import Archive
-from recorder.features.copies.inspecting import verify_at
+from recorder.features.copies.copying import verify_at
 from recorder.package.manifest import Package
 from recorder.package.work import RECORDING_FILE
 from tests.support import archives, command, copies

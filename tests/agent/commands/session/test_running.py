@@ -16,9 +16,8 @@ from devices.host.clock import SystemClock
 from recorder.control.server import ControlServer
 from recorder.model.status import SessionState
 from recorder.running import directory
-from recorder.running.client import Connection
+from recorder.running.client import Connection, Running
 from recorder.running.directory import RecorderFolder
-from recorder.running.find import Running
 from recorder.running.protocol import Stop, Watch
 from tests.support import command, media
 from tests.support.command import Line, running

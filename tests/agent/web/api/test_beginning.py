@@ -16,7 +16,7 @@ from agent.web.http.house import House
 from devices.host.clock import SystemClock
 from recorder.model.status import SessionState
 from recorder.running import directory
-from recorder.running.find import Running
+from recorder.running.client import Running
 from recorder.running.protocol import RecorderRefused
 from tests.support.situations import session
 from tests.support.web import house

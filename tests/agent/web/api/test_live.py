@@ -16,7 +16,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from agent.web.api.hub import Preview, Viewer, Watching
 from agent.web.http import limits
-from recorder.running.sockets import BACKLOG
+from recorder.running.access import BACKLOG
 from tests.agent.web.api.test_sessions import SESSIONS, begun
 from tests.support import command
 from tests.support.served import ServedRecorder, hanging

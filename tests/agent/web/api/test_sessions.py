@@ -17,8 +17,8 @@ import pytest
 from agent.daemon.serving import FOLLOWS_S
 from devices.host.process_stat import process_started
 from recorder.model.status import SessionResult, SessionState
+from recorder.running.client import Running, running_as
 from recorder.running.directory import make_folder, new_info
-from recorder.running.find import Running, running_as
 from recorder.running.protocol import Failure, encode
 from tests.support import archives, command, media, web
 from tests.support.recorders import recorders

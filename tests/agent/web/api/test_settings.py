@@ -17,8 +17,8 @@ from agent.web.http.token import read_token
 from config.settings.loading import SYSTEM_FILE, load_settings
 from config.settings.secrets import read_keys
 from devices.host.clock import SystemClock
-from recorder.running.find import running
-from recorder.running.operators import VARIABLE as OPERATORS
+from recorder.running.access import VARIABLE as OPERATORS
+from recorder.running.client import running
 from tests.agent.web.api.test_live import is_kind, opened, until
 from tests.support import web
 from tests.support.confined import be_powerless_root, confined

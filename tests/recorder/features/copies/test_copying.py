@@ -11,8 +11,8 @@ import pytest
 
 from config.errors import CopyError
 from recorder.archive.archive import Archive
-from recorder.features.copies import inspecting
-from recorder.features.copies.reasons import CopyReason
+from recorder.features.copies import copying
+from recorder.features.copies.target import CopyReason
 from recorder.package import bag
 from recorder.package.fixity import Flow
 from recorder.package.manifest import Package, PackageState, ProblemKind
@@ -27,7 +27,7 @@ BEYOND_LARGE = 2 * 5_400_000 + 1
 
 def problems(place: Place, package: Package) -> list[str]:
     with place.opened() as target:
-        return [problem.file for problem in inspecting.verify_at(target, copies.place_of(package))]
+        return [problem.file for problem in copying.verify_at(target, copies.place_of(package))]
 
 
 def test_a_copy_is_the_package_byte_for_byte_and_a_bag_of_its_own(
@@ -48,7 +48,7 @@ def test_a_name_that_is_no_utf_8_is_told_as_text_that_can_be_kept(package: Packa
     copies.copy(package, place)
     (tmp_path / "tujuan" / copies.place_of(package) / os.fsdecode(b"data/\xff.txt")).touch()
     with place.opened() as target:
-        found = inspecting.verify_at(target, copies.place_of(package))
+        found = copying.verify_at(target, copies.place_of(package))
     assert [problem.kind for problem in found] == [ProblemKind.EXTRA]
     assert msgspec.json.decode(msgspec.json.encode(found))[0]["file"] == found[0].file
 
@@ -75,7 +75,7 @@ def test_what_was_stopped_is_no_package_and_is_gone_on_with(place: Place, large:
     with pytest.raises(CopyError, match="enough"):
         copies.copy(large, place, progress=Stop(after))
     with place.opened() as target:
-        assert all(found.state is PackageState.UNFINISHED for found in inspecting.packages_at(target))
+        assert all(found.state is PackageState.UNFINISHED for found in copying.packages_at(target))
     copied, sent = copies.copy(large, place)
     assert copied.version
     assert problems(place, large) == []
@@ -130,7 +130,7 @@ def test_a_bit_that_flips_on_the_way_is_read_back_and_not_counted(
         copies.copy(large, place, progress=flip)
     assert caught.value.reason == CopyReason.DAMAGED_ON_THE_WAY
     with place.opened() as target:
-        assert inspecting.packages_at(target) == []
+        assert copying.packages_at(target) == []
     copies.copy(large, place)
     assert problems(place, large) == []
 
@@ -179,7 +179,7 @@ def test_what_others_have_beside_packages_is_not_gone_into(
 
     monkeypatch.setattr(os, "scandir", refusing)
     with place.opened() as target:
-        assert [found.id for found in inspecting.packages_at(target)] == [package.id]
+        assert [found.id for found in copying.packages_at(target)] == [package.id]
 
 
 @pytest.mark.parametrize("path", [bag.TAG_MANIFEST_FILE, bag.INFO_FILE])
@@ -290,7 +290,7 @@ def test_a_corrected_package_is_corrected_there_without_sending_its_media(place:
     assert sent < 100_000
     assert problems(place, large) == []
     with place.opened() as target:
-        (found,) = inspecting.packages_at(target)
+        (found,) = copying.packages_at(target)
     assert found.title == "Rapat yang Lain"
 
 
@@ -305,7 +305,7 @@ def test_what_another_pc_has_corrected_there_is_left_alone(place: Place, package
         copies.copy(package, place, first.version)
     assert caught.value.reason == CopyReason.CHANGED_THERE
     with place.opened() as target:
-        (found,) = inspecting.packages_at(target)
+        (found,) = copying.packages_at(target)
     assert found.title == "Dari PC lain"
 
 
@@ -319,7 +319,7 @@ def test_a_package_that_is_damaged_here_is_not_copied(place: Place, large: Packa
         copies.copy(large, place)
     assert caught.value.reason == CopyReason.DAMAGED_HERE
     with place.opened() as target:
-        assert all(found.state is PackageState.UNFINISHED for found in inspecting.packages_at(target))
+        assert all(found.state is PackageState.UNFINISHED for found in copying.packages_at(target))
 
 
 def test_many_rooms_share_a_place_and_each_can_list_search_and_verify_all_of_it(
@@ -333,15 +333,15 @@ def test_many_rooms_share_a_place_and_each_can_list_search_and_verify_all_of_it(
     for package in made:
         copies.copy(package, place)
     with place.opened() as target:
-        found = inspecting.packages_at(target)
+        found = copying.packages_at(target)
         assert {each.id: (each.title, each.uuid, each.bytes) for each in found} == {
             each.id: (each.title, each.uuid, each.bytes) for each in made
         }
-        assert [each.title for each in inspecting.found_in(found, "RAPAT dua aula")] == ["Rapat Dua"]
+        assert [each.title for each in copying.found_in(found, "RAPAT dua aula")] == ["Rapat Dua"]
         for package in made:
-            where = inspecting.find_place(target, package.id[-8:])
+            where = copying.find_place(target, package.id[-8:])
             assert where == copies.place_of(package)
-            assert inspecting.verify_at(target, where) == []
+            assert copying.verify_at(target, where) == []
 
 
 def test_names_of_different_sessions_are_different(archive: Archive, program: Path) -> None:

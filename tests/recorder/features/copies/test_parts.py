@@ -14,8 +14,8 @@ from recorder.disk.durable import Disk
 from recorder.features.copies.copying import copy
 from recorder.features.copies.folder import FolderTarget
 from recorder.features.copies.queue import CopyQueue
-from recorder.features.copies.reasons import CopyReason
 from recorder.features.copies.restoring import Restorer
+from recorder.features.copies.target import CopyReason
 from recorder.package.manifest import Package, RecordingFacts
 from recorder.package.verification import verify
 from recorder.recovery import find

@@ -16,9 +16,8 @@ from recorder.disk.durable import Disk
 from recorder.features.copies.copying import listed_here, whole_there
 from recorder.features.copies.folder import FolderTarget
 from recorder.features.copies.pruning import prune
-from recorder.features.copies.reasons import CopyReason
 from recorder.features.copies.restoring import Restorer
-from recorder.features.copies.target import give_mark
+from recorder.features.copies.target import CopyReason, give_mark
 from recorder.package import bag
 from recorder.package.manifest import Package, PackageState
 from recorder.package.verification import verify

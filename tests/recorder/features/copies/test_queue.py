@@ -19,10 +19,16 @@ from recorder.disk.durable import Disk
 from recorder.disk.locking import locked
 from recorder.features.copies.copying import copy
 from recorder.features.copies.folder import FolderTarget
-from recorder.features.copies.ledger import Ledger
-from recorder.features.copies.queue import FIRST_PAUSE_S, LONGEST_PAUSE_S, CopyQueue, Outcome, place_of, uneven_pause_s
-from recorder.features.copies.reasons import CopyReason
-from recorder.features.copies.target import Target
+from recorder.features.copies.queue import (
+    FIRST_PAUSE_S,
+    LONGEST_PAUSE_S,
+    CopyQueue,
+    Ledger,
+    Outcome,
+    place_of,
+    uneven_pause_s,
+)
+from recorder.features.copies.target import CopyReason, Target
 from recorder.package.fixity import Flow
 from recorder.package.manifest import Package
 from recorder.package.work import RECORDING_FILE

@@ -15,8 +15,8 @@ from config.settings.key_tables import Login
 from config.settings.schema import Settings
 from config.settings.secrets import Secret
 from config.settings.serving import CopyTarget
-from recorder.features.copies import inspecting, queue, s3
-from recorder.features.copies.reasons import CopyReason
+from recorder.features.copies import copying, queue, s3
+from recorder.features.copies.target import CopyReason
 from recorder.package.fixity import Progress
 from recorder.package.manifest import Package
 from tests.support import copies
@@ -73,7 +73,7 @@ def test_a_full_folder_holds_no_package_and_gets_the_rest_when_there_is_room(tmp
     with copies.small_disk(tmp_path / "tujuan") as disk:
         assert why(large, place).reason == CopyReason.FULL
         with place.opened() as target:
-            assert inspecting.packages_at(target) == []
+            assert copying.packages_at(target) == []
         subprocess.run(["mount", "-o", "remount,size=30M", str(disk)], check=True)
         copies.copy(large, place)
 
@@ -136,7 +136,7 @@ def test_a_full_server_holds_no_package_and_gets_the_rest_when_there_is_room(ssh
     with copies.small_disk(place.folder) as disk:
         assert why(large, place).reason == CopyReason.FULL
         with place.opened() as target:
-            assert inspecting.packages_at(target) == []
+            assert copying.packages_at(target) == []
         subprocess.run(["mount", "-o", "remount,size=30M", str(disk)], check=True)
         copies.copy(large, place)
 
@@ -208,7 +208,7 @@ def test_a_full_store_holds_no_package_and_gets_the_rest_when_there_is_room(seaw
 
         assert why(large, place, progress=fill).reason == CopyReason.FULL
         with place.opened() as target:
-            assert inspecting.packages_at(target) == []
+            assert copying.packages_at(target) == []
         proxy.full = False
         copies.copy(large, place)
 
@@ -219,7 +219,7 @@ def test_a_bit_that_flips_on_the_way_from_a_store_is_not_counted(seaweed: Seawee
         place = copies.s3_place(seaweed, "flips", proxy.endpoint)
         assert why(large, place).reason == CopyReason.DAMAGED_ON_THE_WAY
         with place.opened() as target:
-            assert all(found.state == "unfinished" for found in inspecting.packages_at(target))
+            assert all(found.state == "unfinished" for found in copying.packages_at(target))
 
 
 def test_a_store_that_hangs_is_given_up(tmp_path: Path, seaweed: Seaweed, package: Package) -> None:

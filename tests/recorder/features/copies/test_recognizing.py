@@ -11,8 +11,7 @@ from config.settings.schema import Settings
 from devices.host.clock import NANOSECONDS
 from recorder.archive.archive import Archive
 from recorder.features.copies.queue import CopyQueue, Outcome, open_target
-from recorder.features.copies.reasons import CopyReason
-from recorder.features.copies.target import MARK
+from recorder.features.copies.target import MARK, CopyReason
 from recorder.package.fixity import Flow
 from recorder.package.manifest import Package
 from tests.support import copies

@@ -14,9 +14,9 @@ import pytest
 from config.errors import CopyError, StorageError
 from recorder.archive.archive import Archive
 from recorder.disk.durable import Disk
-from recorder.features.copies import inspecting
-from recorder.features.copies.reasons import CopyReason
+from recorder.features.copies import copying
 from recorder.features.copies.restoring import DAMAGED, Restored, Restorer
+from recorder.features.copies.target import CopyReason
 from recorder.package import bag
 from recorder.package.manifest import Package
 from recorder.package.verification import verify
@@ -131,7 +131,7 @@ def test_a_package_that_is_not_here_at_all_is_fetched(archive: Archive, large: P
     copies.copy(large, nas)
     large.folder.rename(archive.root / "dipindahkan")
     with nas.opened() as target:
-        place = inspecting.find_place(target, large.id)
+        place = copying.find_place(target, large.id)
         restored = Restorer(archive.root, Disk(), lambda: archives.STARTED).restore(place, target, [])
     assert restored.kept is None
     assert verify(large.folder) == []
@@ -224,7 +224,7 @@ def test_hidden_folders_and_names_that_change_a_terminal_are_no_packages(
         (tmp_path / "nas/2026/11" / name / "data").mkdir(parents=True)
         (tmp_path / "nas/2026/11" / name / bag.TAG_MANIFEST_FILE).touch()
     with nas.opened() as target:
-        assert [each.id for each in inspecting.packages_at(target)] == [package.id]
+        assert [each.id for each in copying.packages_at(target)] == [package.id]
 
 
 @pytest.mark.parametrize("exchanges", [True, False])

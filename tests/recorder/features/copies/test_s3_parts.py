@@ -9,9 +9,8 @@ from config.errors import CopyError
 from config.settings.key_tables import Login
 from config.settings.secrets import Secret
 from config.settings.serving import CopyTarget
-from recorder.features.copies.reasons import CopyReason
 from recorder.features.copies.s3 import PART_BYTES, PartsClient, StoreError
-from recorder.features.copies.target import Target
+from recorder.features.copies.target import CopyReason, Target
 from recorder.package.fixity import Flow, Tally
 from tests.support import copies
 from tests.support.copies import Place

@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from config.errors import CopyError
-from recorder.features.copies.reasons import CopyReason
-from recorder.features.copies.target import MARK, STAGING, give_mark, mark_of, part_name
+from recorder.features.copies.target import MARK, STAGING, CopyReason, give_mark, mark_of, part_name
 from recorder.package.fixity import walk
 from recorder.package.manifest import Package
 from tests.support import copies

@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from config.errors import StorageError
-from recorder.running import directory, sockets
+from recorder.running import access, directory
+from recorder.running.access import VARIABLE, operators
 from recorder.running.directory import RecorderFolder
-from recorder.running.operators import VARIABLE, operators
 from tests.support.errors import because
 
 NOBODY = 65534
@@ -75,7 +75,7 @@ def mode(path: Path) -> int:
 
 def test_folders_and_sockets_have_the_modes_and_the_group(runtime: Path) -> None:
     folder = recorder()
-    with sockets.listen(folder.control, group=operators()), sockets.listen(folder.preview, group=operators()):
+    with access.listen(folder.control, group=operators()), access.listen(folder.preview, group=operators()):
         modes = {path: mode(path) for path in (runtime, *runtime.rglob("*"))}
         groups = {path: path.stat().st_gid for path in modes}
     assert modes == {
@@ -98,7 +98,7 @@ def test_folders_and_sockets_have_the_modes_and_the_group(runtime: Path) -> None
 def test_operators_can_find_and_command_and_nothing_else(runtime: Path, *, is_operator: bool) -> None:
     folder = recorder()
     python = getattr(sys, "_base_executable", sys.executable)  # the environment's own may be where nobody may look
-    with sockets.listen(folder.control, group=operators()), sockets.listen(folder.preview, group=operators()):
+    with access.listen(folder.control, group=operators()), access.listen(folder.preview, group=operators()):
         done = subprocess.run(
             [python, "-I", "-c", LOOK, runtime, folder.id], cwd="/", user=NOBODY, group=NOBODY,
             extra_groups=[grp.getgrnam(GROUP).gr_gid] if is_operator else [],
