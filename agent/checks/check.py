@@ -1,4 +1,4 @@
-"""A check: something that is looked at before a session, by a function with a name."""
+"""A check looks at one thing before a session; its function has a name and gives results."""
 
 import math
 import pkgutil
@@ -26,9 +26,9 @@ type Devices = Callable[[], list[Device]]
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """The session that is to be, the settings, and what is there.
+    """The planned session, the settings and the equipment of the room.
 
-    `held` sessions are asked about what they have open; it is never opened. Waits end once `stop` is set.
+    Checks ask `held` sessions about their devices and never open those. Waits end once `stop` is set.
     """
 
     asked: Asked
@@ -38,26 +38,26 @@ class Situation:
     stop: threading.Event
     devices: Devices
     streams: Sequence[str] = ()
-    """Destinations of the settings, or @FILEs, that it is streamed to."""
+    """The session's destinations: names from the settings, or @FILEs."""
     held: Sequence[Running] = ()
     quick: bool = False
     public: bool = False
     equipment: Sequence[str] = ()
-    """What has to be there and cannot be sensed."""
+    """Equipment that no program can sense."""
     ticked: frozenset[str] = frozenset()
 
     @property
     def silent(self) -> str | None:
-        """The title of a session whose recorder does not answer: whatever it does, it must not be disturbed."""
+        """The title of a session without an answering recorder; None without one. Nothing may disturb it."""
         return next((one.info.title for one in self.held if one.status is None), None)
 
     @property
     def answering(self) -> Sequence[tuple[str, SessionStatus]]:
-        """The other sessions: their titles, and what they say of themselves."""
+        """Titles and status of the other sessions."""
         return [(one.info.title, one.status) for one in self.held if one.status is not None]
 
     def holder(self, device: Device) -> Running | None:
-        """Return the session that has a device open; of those that do not answer, the one that has claimed it."""
+        """Return the session that has a device open; a silent session holds the devices it has claimed."""
         for one in self.held:
             if one.status is None:
                 claim = claimed(device.id)
@@ -69,12 +69,12 @@ class Situation:
 
     @property
     def planned_s(self) -> float | None:
-        """How long the session will last, where that is known."""
+        """The planned length of the session in seconds, or None."""
         return self.asked.duration_s
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
-    """The `share` that is done, 0 to 1, and what is done now; a `notice` must be readable before its cost arises."""
+    """The `share` done, 0 to 1, and the current step; a `notice` must be read before its cost arises."""
 
     share: float
     doing: Words
@@ -83,16 +83,16 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
 
 type Tell = Callable[[Progress], None]
 type News = Progress | Sequence[Result] | None
-"""Of a check: how far it is, in the end what it found, None when it has begun."""
+"""None when a check begins, then its progress, in the end its results."""
 type Look = Callable[[Situation, Tell], Iterable[Result]]
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One check: `look` returns a result for each thing; what it raises is a failure of its own.
+    """One check: `look` returns a result for each thing; an error it raises is a failure of the check.
 
-    `codes` may be found (docs/check.md), `place` orders the list. Two that are `alone` never run side by side. After
-    `longest_s` it counts as hanging; a quick run leaves out those that are not `quick`.
+    `codes` lists its findings (docs/check.md), `place` orders the list. Two `alone` checks never run at once. A check
+    hangs after `longest_s`; a quick run leaves out checks that are not `quick`.
     """
 
     name: str
@@ -106,7 +106,7 @@ class Check:
 
 
 def every_check() -> list[Check]:
-    """Return them."""
+    """Import all modules of `agent.checks.kinds` and return their checks, sorted by `place`."""
     kinds = import_module("agent.checks.kinds")
     modules = [import_module(found.name) for found in pkgutil.iter_modules(kinds.__path__, f"{kinds.__name__}.")]
     checks: list[Check] = [check for module in modules for check in getattr(module, "CHECKS", ())]
@@ -123,17 +123,17 @@ def side_by_side[K, T](
     *,
     longest_s: float = math.inf,
 ) -> dict[K, T]:
-    """Run each on a thread of its own; return what they return, by their keys and in their order.
+    """Run each function on its own thread; return the results by key, in order.
 
-    Once `stop` is set, or after `longest_s`, the rest is left to itself. `told` hears how many are done. An error is
-    raised, unless it comes after `stop`.
+    Blocks until all are done, `stop` is set or `longest_s` has passed; unfinished functions run on and have no result.
+    `told` gets the number of finished ones. An error is raised unless `stop` is set.
     """
     deadline_s = time.monotonic() + longest_s
     tasks = {key: DeadlineTask(look, f"look-{number}") for number, (key, look) in enumerate(looks.items())}
     results: dict[K, T] = {}
     while len(results) < len(tasks) and time.monotonic() < deadline_s and not stop.wait(_POLL_S):
         for key, task in tasks.items():
-            if task.is_over and key not in results and not stop.is_set():  # one that was stopped has found nothing
+            if task.is_over and key not in results and not stop.is_set():  # a stopped look has found nothing
                 results[key] = task.result()
                 told(len(results))
     return {key: results[key] for key in tasks if key in results}

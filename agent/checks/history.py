@@ -1,4 +1,4 @@
-"""What checks found: kept for the session that follows, and as `liput check --json` prints it."""
+"""Results of checks: kept for the next session, and printed by `liput check --json`."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -9,13 +9,13 @@ from config.errors import StateError
 from config.state import Store, state_folder
 
 KEPT = 500
-"""Checks: a year or two of a room that is used daily."""
+"""Runs: a year or two of a room in daily use."""
 BEFORE = timedelta(hours=6)
-"""A check that is older tells nothing of the session that begins."""
+"""An older run says nothing about the session that begins."""
 
 
 class Checked(msgspec.Struct, frozen=True, kw_only=True):
-    """One run of the checks: when, for what, and what was found."""
+    """One run of the checks: its time, the session's title and the results."""
 
     at: datetime
     title: str = ""
@@ -33,17 +33,17 @@ def _store() -> Store[list[Checked]]:
 
 
 def keep(checked: Checked) -> None:
-    """Keep one; the oldest go. Raises StateError."""
+    """Keep a run and drop the oldest above KEPT. Raises StateError."""
     _store().change(lambda before: [*before, checked][-KEPT:])
 
 
 def kept() -> list[Checked]:
-    """Return what is kept, the oldest first. Raises StateError."""
+    """Return the kept runs, oldest first. Raises StateError."""
     return _store().read()
 
 
 def newest(now: datetime) -> Checked | None:
-    """Return the one that a session which begins now was begun after; None where there is none, or none is kept."""
+    """Return the last run if it is at most BEFORE old; None without one, or if the file cannot be read."""
     try:
         last = kept()[-1:]
     except StateError:
@@ -52,7 +52,7 @@ def newest(now: datetime) -> Checked | None:
 
 
 def document(checked: Checked, language: str, kind: str = "check") -> dict[str, object]:
-    """Return what `liput check --json` prints: reasons and advice in `language`, and in each under its code."""
+    """Return the JSON of `liput check --json`: reasons and advice in `language`, and in both languages by code."""
     return {
         "type": kind,
         "at": checked.at,
@@ -64,7 +64,7 @@ def document(checked: Checked, language: str, kind: str = "check") -> dict[str, 
 
 
 def result_line(result: Result, language: str) -> dict[str, object]:
-    """Return one of them."""
+    """Return one result as JSON."""
     return {
         "name": result.name,
         "verdict": str(result.verdict),
@@ -78,6 +78,6 @@ def result_line(result: Result, language: str) -> dict[str, object]:
 
 
 def before_a_session(language: str) -> dict[str, object] | None:
-    """Return what the check before a session that begins now has found, to be kept with it."""
+    """Return the newest run as JSON for a session that begins now; None without a recent one."""
     last = newest(datetime.now(UTC))
     return None if last is None else document(last, language)

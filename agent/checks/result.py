@@ -1,4 +1,4 @@
-"""What a check before a session found: a verdict, what was measured, why, and what to do about it, in two languages."""
+"""The result of a check: a verdict, measured figures, the reason and the advice, in two languages."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -10,7 +10,7 @@ from config.locale.lookup import NOTHING, Words, area
 
 
 class Verdict(StrEnum):
-    """What a check says of one thing; of several, the last that any has is the whole one's."""
+    """The verdict of one check, in ascending order: the last one present is that of the whole run."""
 
     OK = "ok"
     UNCHECKED = "unchecked"
@@ -19,7 +19,7 @@ class Verdict(StrEnum):
 
 
 class Code(NamedTuple):
-    """One thing that a check may find: how bad it is, its reason and its advice, with facts in braces."""
+    """A finding: its verdict, reason and advice; the sentences have facts in braces."""
 
     verdict: Verdict
     reason: Words
@@ -27,7 +27,7 @@ class Code(NamedTuple):
 
 
 def codes(name: str) -> dict[str, Code]:
-    """Return what the check of an area of sentences may find."""
+    """Return the findings of an area of the sentences, by code."""
     known = area(name)
     return {
         code: Code(Verdict(found.verdict), known.said(found.reason), known.said(found.advice))
@@ -36,11 +36,11 @@ def codes(name: str) -> dict[str, Code]:
 
 
 type Measured = Mapping[str, str | float | bool | None]
-"""By a name that ends in its unit, as in `free_bytes`, `rtt_s`, `rate_bps`, `level_dbfs`."""
+"""By names that end in the unit: `free_bytes`, `rtt_s`, `rate_bps`, `level_dbfs`."""
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
-    """What one check found of one thing; `name` is `picture: podium`, `code` a stable word, `ok` where all is well."""
+    """The result of a check for one thing; `name` is such as `picture: podium`, `code` is stable, `ok` if well."""
 
     name: str
     verdict: Verdict
@@ -53,7 +53,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 def found(
     codes: Mapping[str, Code], code: str, name: str, /, measured: Measured | None = None, **facts: object
 ) -> Result:
-    """Return the result `code`, one of `codes`, of `name`; `facts` fill in the words, beside what was `measured`."""
+    """Return the result with `code` for `name`; `facts` and `measured` fill the sentences."""
     verdict, reason, advice = codes[code]
     every = {**(measured or {}), **facts}
     return Result(
@@ -67,10 +67,10 @@ def found(
 
 
 def is_ready(results: list[Result]) -> bool:
-    """Return whether a session may begin: nothing has failed, and nothing was cancelled, which is no answer."""
+    """Return whether a session may begin: no check has failed or was cancelled."""
     return all(result.verdict is not Verdict.FAILURE and not is_cancelled(result) for result in results)
 
 
 def is_cancelled(result: Result) -> bool:
-    """Return whether what it is about was not looked at because all was ended before (Ctrl-C)."""
+    """Return whether the run ended (Ctrl-C) before this thing was looked at."""
     return result.code == "cancelled"

@@ -1,4 +1,4 @@
-"""Runs checks side by side, one after the other those that would disturb each other, and lets none of them hang it."""
+"""Runs checks side by side; exclusive ones in turn. A check that hangs delays nothing else."""
 
 import queue
 import threading
@@ -18,7 +18,7 @@ CODES = codes("check-any")
 
 
 class Runner:
-    """Runs `checks` on a thread each; one that hangs is a daemon's thread, and ends with the process."""
+    """Runs each check on a daemon thread, so that a hung one ends with the process."""
 
     def __init__(
         self,
@@ -36,7 +36,7 @@ class Runner:
         self._results: dict[str, Sequence[Result]] = {}
 
     def run(self) -> list[Result]:
-        """Return what was found, in the order of the checks; sooner, with what is known, once `stop` is set."""
+        """Return the results in the order of the checks; once `stop` is set, return the known ones early. Blocks."""
         stop, stopped_at = self._situation.stop, None
         while len(self._results) < len(self._chosen):
             now = time.monotonic()
@@ -56,7 +56,7 @@ class Runner:
         return [check for check in self._chosen if check.name in self._begun and check.name not in self._results]
 
     def _begin_more(self, now: float) -> None:
-        """Begin what has not begun; of those that want to be alone only one, when the one before has ended."""
+        """Start the waiting checks, but only one `alone` check at a time."""
         is_taken = any(check.alone for check in self._running())
         for check in self._chosen:
             if check.name in self._begun or (check.alone and is_taken):
@@ -69,27 +69,26 @@ class Runner:
             threads.start(self._look, check, own, name=f"check-{check.name}")
 
     def _look(self, check: Check, situation: Situation) -> None:
-        """Run a check; on its thread."""
+        """Run a check, on its thread."""
         try:
             look = check.look(situation, lambda progress: self._messages.put((check, progress)))
             results: Sequence[Result] = list(look)
         except LiputError as error:
             results = [_broken(check, error.message)]
-        except Exception as error:  # one check's bug is no reason not to answer for the others
+        except Exception as error:  # a bug in one check must not hide the results of the others
             results = [_broken(check, f"{type(error).__name__}: {error}")]
         self._messages.put((check, results))
 
     def _hear(self) -> None:
-        """Wait a moment for something to be told, and tell it on."""
         try:
             check, news = self._messages.get(timeout=POLL_S)
         except queue.Empty:
             return
         if check.name in self._results:
-            return  # it was given up
+            return  # the check was given up
         if isinstance(news, Progress):
             self._tell(check, news)
-        elif self._situation.stop.is_set():  # what it says of something half looked at is no result
+        elif self._situation.stop.is_set():  # a half-finished look is no result
             self._end(check, [found(CODES, "cancelled", check.name)])
         else:
             self._end(check, news)
@@ -97,7 +96,7 @@ class Runner:
     def _give_up(self, now: float) -> None:
         for check in self._running():
             if now - self._begun[check.name] > check.longest_s:
-                self._stops[check.name].set()  # so that it does not disturb the next, and leaves nothing behind
+                self._stops[check.name].set()  # it must not disturb the next check or leave anything open
                 self._end(check, [found(CODES, "hangs", check.name, longest_s=check.longest_s)])
 
     def _end(self, check: Check, results: Sequence[Result]) -> None:

@@ -1,4 +1,4 @@
-"""How checks are shown: a line each as they come, on a terminal what still goes on below; JSON for programs."""
+"""Shows checks: finished ones line by line, running ones below on a terminal; JSON for programs."""
 
 import re
 import shlex
@@ -21,13 +21,13 @@ from recorder.session.request import Asked
 WORDS = words("check-any")
 
 MARKS = {Verdict.OK: "OK", Verdict.UNCHECKED: "--", Verdict.WARNING: "!", Verdict.FAILURE: "X"}
-"""What stands in front of a line: also without colours, and where the letters are few."""
+"""Marks before each line, readable without colours."""
 _STYLES = {Verdict.OK: "green", Verdict.UNCHECKED: "dim", Verdict.WARNING: "yellow", Verdict.FAILURE: "bold red"}
 _WIDTH = 2
 
 
 class Shown:
-    """Lines of text, for a log or a pipe; a context manager around the run, called with what becomes of each check."""
+    """Prints plain lines, for a log or a pipe; a context manager around the run, called with the news of each check."""
 
     def __init__(self, language: str) -> None:
         self._language = language
@@ -38,7 +38,7 @@ class Shown:
     def __exit__(self, *_: object) -> None: ...
 
     def __call__(self, check: Check, news: News) -> None:
-        """Show that a check has begun, how far it is, or what it found."""
+        """Show that a check has begun, its progress, or its results."""
         if news is None:
             self.began(check)
         elif isinstance(news, Progress):
@@ -47,16 +47,16 @@ class Shown:
             self.ended(check, news)
 
     def began(self, check: Check) -> None:
-        """Show nothing: what goes on does not stay."""
+        """Show nothing: plain lines cannot be removed."""
 
     def progress(self, check: Check, progress: Progress) -> None:
-        """Show what has to be read before it happens."""
+        """Show a notice; other progress is not shown."""
         if progress.notice:
             title, doing = check.title.of(self._language), progress.doing.of(self._language)
             self.show(f"{'':<{_WIDTH}} {title}: {doing}", Verdict.UNCHECKED)
 
     def ended(self, check: Check, results: Sequence[Result]) -> None:
-        """Show a line for each result, and what to do about it below."""
+        """Show each result on a line, and its advice below."""
         for result in results:
             for line in self.lines(check.title, result):
                 self.show(line, result.verdict)
@@ -71,7 +71,7 @@ class Shown:
         return lines
 
     def verdict(self, checked: Checked) -> None:
-        """Show the whole's verdict."""
+        """Show the verdict of the run."""
         counts = {verdict: sum(result.verdict is verdict for result in checked.results) for verdict in Verdict}
         worst = Verdict.OK if checked.ready else Verdict.FAILURE
         words = WORDS["ready"] if checked.ready else WORDS["not-ready"]
@@ -91,7 +91,7 @@ class Shown:
 
 
 class LiveShown(Shown):
-    """On a terminal: what is done stays, what goes on is below, with how far it is."""
+    """On a terminal: finished checks stay, running ones follow below with a progress bar."""
 
     def __init__(self, language: str) -> None:
         super().__init__(language)
@@ -115,18 +115,18 @@ class LiveShown(Shown):
         self._bars.stop()
 
     def began(self, check: Check) -> None:
-        """Show that it goes on."""
+        """Add a bar for the check."""
         self._tasks[check.name] = self._bars.add_task(check.title.of(self._language), total=None)
 
     def progress(self, check: Check, progress: Progress) -> None:
-        """Show how far it is, and what it does."""
+        """Update the bar of the check."""
         super().progress(check, progress)
         title, doing = check.title.of(self._language), progress.doing.of(self._language)
         description = f"{title}: {doing}" if doing else title
         self._bars.update(self._tasks[check.name], total=1.0, completed=progress.share, description=description)  # type: ignore[arg-type]
 
     def ended(self, check: Check, results: Sequence[Result]) -> None:
-        """Take its bar away, and show what it found."""
+        """Remove the bar and show the results."""
         if check.name in self._tasks:
             self._bars.remove_task(self._tasks.pop(check.name))  # type: ignore[arg-type]
         super().ended(check, results)
@@ -137,17 +137,17 @@ class LiveShown(Shown):
 
 
 class JsonShown(Shown):
-    """One JSON document at the end, of the type `kind`; nothing before it."""
+    """Prints one JSON document of type `kind` at the end, and nothing before."""
 
     def __init__(self, language: str, kind: str) -> None:
         super().__init__(language)
         self._kind = kind
 
     def ended(self, check: Check, results: Sequence[Result]) -> None:
-        """Say nothing: it is all in the document."""
+        """Show nothing: the document has all results."""
 
     def show(self, line: str, verdict: Verdict) -> None:  # noqa: ARG002 - colours are for terminals
-        """Print a notice where it does not stand in the way of the document."""
+        """Print a notice to standard error."""
         print(line.strip(), file=sys.stderr, flush=True)
 
     def verdict(self, checked: Checked) -> None:
@@ -156,7 +156,7 @@ class JsonShown(Shown):
 
 
 def shown(language: str, *, as_json: bool, kind: str = "check") -> Shown:
-    """Return what shows checks here, or something else of that `kind` with the same results."""
+    """Return the display for this output; `kind` is the type of the JSON document."""
     if as_json:
         return JsonShown(language, kind)
     return LiveShown(language) if can_redraw() else Shown(language)
@@ -171,7 +171,7 @@ _LINE = re.compile(r"\s*profile\s*=")
 def fit(
     results: Sequence[Result], settings: Settings, asked: Asked, plan: Path | None, *, streams: bool
 ) -> list[Words]:
-    """Say the best profile that fits all that was measured, and how to take it; a stream needs a measured uplink."""
+    """Name the best profile that fits all measurements, and the command for it; a stream needs a measured uplink."""
     judged = [result for result in results if result.measured.keys() & set(FITS)]
     profile = asked.profile or settings.video.profile
     if not judged or (streams and not any(FITS[0] in result.measured for result in judged)):
@@ -183,7 +183,7 @@ def fit(
     if len(fitting) < len(named):
         return [FIT_WORDS["none"]]
     smallest = min([profile, *fitting], key=lambda name: settings.profiles[name].video_bitrate)
-    if smallest == profile:  # what is wrong is nothing that a smaller one would mend
+    if smallest == profile:  # a smaller profile would not mend this
         return [FIT_WORDS["stays"].filled({"profile": profile})]
     return list(_how(smallest, asked, plan))
 
@@ -217,6 +217,6 @@ def _command(asked: Asked) -> str:
 
 
 def _line_of(plan: Path) -> int | None:
-    """Return the line of a plan that names the profile; it was read before, and is as it should be."""
+    """Return the number of the plan's line with the profile; None without one."""
     lines = plan.read_text(encoding="utf-8-sig").splitlines()
     return next((number for number, text in enumerate(lines, 1) if _LINE.match(text)), None)

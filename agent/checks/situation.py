@@ -1,4 +1,4 @@
-"""From the words of a command, and a plan's file, to what the checks look at."""
+"""Makes the `Situation` of the checks from a command line and a plan's file."""
 
 import threading
 from collections.abc import Sequence
@@ -23,12 +23,12 @@ _NOTHING = msgspec.structs.asdict(Asked(title=""))
 
 
 def asked_for(plan: Path | None, given: Asked) -> tuple[Asked, PlannedSession | None]:
-    """Return what the plan asks, with what was `given` on the command line over it. Raises SettingsError."""
+    """Return the session of the plan, overridden by `given` options. Raises SettingsError."""
     if plan is None:
         return given, None
     planned = load_planned(plan)
     values = {_AS_PLANNED.get(name, name): value for name, value in msgspec.structs.asdict(planned).items()}
-    del values["equipment"], values["request"]  # agent/requests/lookup.py finds it
+    del values["equipment"], values["request"]  # agent/requests/lookup.py finds the request
     values["consent"] = msgspec.convert({"state": planned.consent}, Consent)
     given_alone = {name: value for name, value in msgspec.structs.asdict(given).items() if value != _NOTHING[name]}
     return Asked(**(values | given_alone)), planned
@@ -44,7 +44,7 @@ def situation_of(
     quick: bool = False,
     public: bool = False,
 ) -> Situation:
-    """Return what the checks look at; raises UsageError for a profile or a thing to tick off that is not there."""
+    """Return the situation for the checks; raises UsageError for an unknown profile or item to tick off."""
     equipment = settings.check.equipment if planned is None or planned.equipment is None else planned.equipment
     if asked.request is not None:
         equipment = tuple(dict.fromkeys((*equipment, *asked.request.request.equipment)))
@@ -71,7 +71,7 @@ def situation_of(
 
 
 def streams_of(asked: Asked, settings: Settings, *, is_planned: bool) -> Sequence[str]:
-    """Return the destinations of a session; without a word from plan or command line, all of the settings but tests."""
+    """Return the destinations of a session; by default all of the settings except test destinations."""
     if asked.streams or asked.targets or is_planned:
         return asked.streams
     return [name for name, destination in settings.destinations.items() if not destination.test]

@@ -1,4 +1,4 @@
-"""How the uplink of this room has been: a line for each check that has measured it."""
+"""The history of this room's uplink: a line for each check that measured it."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -26,7 +26,7 @@ VERDICTS = {
 
 
 class Measurement(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="uplink"):
-    """What one check found of the uplink; bits and seconds, None what was not measured."""
+    """The uplink as one check measured it, in bits a second and seconds; None: not measured."""
 
     at: datetime
     title: str
@@ -42,7 +42,7 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", t
 
 
 def measurements(history: Sequence[Checked]) -> list[Measurement]:
-    """Return what was measured, the newest first; checks that have not measured are left out."""
+    """Return all measurements, newest first; checks without one are left out."""
     found = []
     for checked in reversed(history):
         by_name = {result.name: result for result in checked.results}
@@ -53,7 +53,7 @@ def measurements(history: Sequence[Checked]) -> list[Measurement]:
 
 
 def _pushed(checked: Checked, result: Result) -> Measurement:
-    """Return what a test stream found: what arrived of it, which may be all that was sent."""
+    """Return the rate at which a test stream arrived; the link may carry more."""
     measured = result.measured
     known = {
         "up_bps": measured["delivered_bps"],
@@ -76,7 +76,7 @@ def _of(checked: Checked, result: Result, verdict: Verdict, known: Mapping[str, 
 
 
 def rows(found: Sequence[Measurement], language: str) -> list[tuple[str, ...]]:
-    """Return the cells of a table, its headings first."""
+    """Return the cells of a table, headings first."""
     head = tuple(heading.of(language) for heading in HEADINGS)
     return [head, *(_row(each, language) for each in found)]
 

@@ -1,4 +1,4 @@
-"""Whether an uplink carries a session: what the session needs, what was measured, and the profile that would fit."""
+"""Judges an uplink: the session's need, the measured rates, and the profile that would fit."""
 
 from collections.abc import Iterator
 
@@ -12,22 +12,22 @@ WORDS = words("check-uplink")
 
 NAME, LATENCY, DOWN = "uplink", "uplink: latency", "uplink: downlink"
 MARGIN = 1.1
-"""Of what is streamed: what packets, and whatever has to be sent again, take on top."""
+"""Factor on the stream's rate for packet headers and retransmission."""
 COMFORTABLE, TIGHT = 0.7, 0.85
-"""Shares of what the link carries for long, up to which there is no doubt, and no more than a doubt."""
+"""Shares of the sustained rate: below the first is comfortable, below the second tight."""
 BLOATED_S = 0.15
-"""So much longer on a full link, and people in a conference speak over each other."""
+"""With so much extra latency on a full link, people in a conference talk over each other."""
 
 
 CODES = codes("check-uplink")
 
 
 type Need = tuple[float, float]
-"""Bits a second that a session takes, up and down."""
+"""Bits a second that a session needs, up and down."""
 
 
 def need_of(settings: Settings, profile: Profile, streams: int, *, conference: bool) -> Need:
-    """Return what a session of `profile` needs with so many live destinations, and a conference where there is one."""
+    """Return the need of `profile` with a number of live destinations, and with a conference if there is one."""
     _, video_bps = settings.video.stream_range(profile)
     streamed = streams * (video_bps + profile.audio_bitrate) * MARGIN
     check = settings.check
@@ -35,7 +35,7 @@ def need_of(settings: Settings, profile: Profile, streams: int, *, conference: b
 
 
 def fitting(settings: Settings, up_bps: float, streams: int, *, conference: bool) -> str | None:
-    """Return the best profile that the uplink carries comfortably; None where none does."""
+    """Return the best profile that the uplink carries comfortably, or None."""
     best = sorted(settings.profiles.items(), key=lambda each: each[1].video_bitrate, reverse=True)
     for name, profile in best:
         if need_of(settings, profile, streams, conference=conference)[0] <= COMFORTABLE * up_bps:
@@ -44,7 +44,7 @@ def fitting(settings: Settings, up_bps: float, streams: int, *, conference: bool
 
 
 def judge(uplink: Uplink, need: Need, fits: str | None, server: str) -> Iterator[Result]:
-    """Yield what is to be said of an uplink: its rate, its latency, and the way down where that is needed."""
+    """Yield results for the uplink's rate, its latency, and the downlink if the session needs it."""
     need_up, need_down = need
     yield _rate(uplink, need_up, fits, server)
     if uplink.idle and uplink.loaded and uplink.bloat_s is not None:

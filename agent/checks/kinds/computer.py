@@ -33,7 +33,7 @@ CODES = codes("check-computer")
 NAME = "pc"
 OVER_S = 1.0
 BUSY_PERCENT = 50.0
-"""What others may take of the processor: an encoder of 1080p30 wants the other half of a common PC."""
+"""Limit for other programs: an encoder of 1080p30 needs the other half of a common PC."""
 HOT_C = 90.0
 LIMITED = 0.9
 BATTERY_LOW_PERCENT = 40.0
@@ -43,7 +43,7 @@ _AWAKE: Mapping[Held, str] = {"sleep": "may-sleep", "lid": "may-lid", "lock": "m
 
 
 def look(situation: Situation, _tell: Tell) -> Iterator[Result]:
-    """Give what is found of this PC; nothing once `stop` is set."""
+    """Yield results for this PC; none once `stop` is set."""
     with Awake("Liput", "liput check", lambda _sentence: None) as awake:
         slowed = throttle_count(SYS)
         load = others_load(OVER_S, situation.stop, [info.pid for _, info in directory.alive()])
@@ -61,7 +61,7 @@ def look(situation: Situation, _tell: Tell) -> Iterator[Result]:
 
 
 def memory(sample: ComputerSample) -> Result:
-    """Judge what is free of it."""
+    """Judge the free memory."""
     free, total = brief_size(sample.memory_available), brief_size(sample.memory_total)
     is_low = sample.memory_available < LOW_MEMORY * sample.memory_total
     measured = {"free_bytes": sample.memory_available, "total_bytes": sample.memory_total}
@@ -69,7 +69,7 @@ def memory(sample: ComputerSample) -> Result:
 
 
 def processor(load: Mapping[str, float]) -> Result:
-    """Judge what other programs take of it, in per cent by their names."""
+    """Judge the processor time of other programs, in per cent by program name."""
     busiest = max(load, key=lambda name: load[name], default="")
     percent = round(min(100.0, sum(load.values())), 1)
     code = "busy-processor" if percent > BUSY_PERCENT else "ok"
@@ -78,7 +78,7 @@ def processor(load: Mapping[str, float]) -> Result:
 
 
 def heat(sample: ComputerSample, before: int | None, after: int | None, limit: float | None) -> Result:
-    """Judge whether it is too hot: `before` and `after` are counts of slowed cores, `limit` the speed it may reach."""
+    """Judge the heat: `before` and `after` count throttled cores, `limit` is the allowed share of full speed."""
     degrees = sample.temperature_c
     measured = {"temperature_c": degrees, "limit_percent": None if limit is None else round(100 * limit)}
     if before is not None and after is not None and after > before:
@@ -91,7 +91,7 @@ def heat(sample: ComputerSample, before: int | None, after: int | None, limit: f
 
 
 def power(sample: ComputerSample) -> Result:
-    """Judge whether it hangs on the mains; a PC without a battery does."""
+    """Judge the mains supply; a PC without a battery has one."""
     percent = sample.battery_percent
     measured = {"battery_percent": percent, "plugged_in": sample.plugged_in}
     if sample.plugged_in is not False:
@@ -101,7 +101,7 @@ def power(sample: ComputerSample) -> Result:
 
 
 def clock(off_s: float | None) -> Result:
-    """Judge whether its clock is right: a session's times are told by it."""
+    """Judge the clock, which gives a session its times."""
     if off_s is None:
         return _found("clock-unknown", "clock")
     code = "ok" if off_s < SYNCHRONISED_WITHIN_S else "clock-unsynchronised"
@@ -109,7 +109,7 @@ def clock(off_s: float | None) -> Result:
 
 
 def precedence(may: Standing) -> Result:
-    """Judge what a recorder may ask for: the processor before other programs, for its sound before everything."""
+    """Judge the recorder's scheduling priority: niceness, and realtime for sound."""
     measured = {"nice": may.nice, "realtime": may.realtime}
     if may.nice > NICE:
         return _found("ok-ordinary", "priority", measured, nice=may.nice)
@@ -117,7 +117,7 @@ def precedence(may: Standing) -> Result:
 
 
 def sleep(refused: frozenset[Held] | None) -> Iterator[Result]:
-    """Judge whether it can be kept awake; `refused` is what cannot be kept from happening, None: not known."""
+    """Judge whether the PC stays awake; `refused` events cannot be prevented, None: not known."""
     if refused is None:
         yield _found("sleep-unknown", "sleep")
     elif refused:
@@ -127,7 +127,7 @@ def sleep(refused: frozenset[Held] | None) -> Iterator[Result]:
 
 
 def restart() -> Iterator[Result]:
-    """Judge whether it has to be restarted first."""
+    """Judge whether the PC must restart first."""
     if are_drivers_gone(MODULES, platform.release()):
         yield _found("drivers-gone", "restart")
     elif is_restart_asked_for(RUN):

@@ -1,6 +1,6 @@
-"""Whether this PC can encode the profile of the session in real time, with something to spare.
+"""Whether this PC can encode the session's profile in real time, with some processor time to spare.
 
-A process of its own runs the real pipeline, with the real sources where they are free.
+A child process runs the real pipeline, with the real sources if they are free.
 """
 
 import math
@@ -23,9 +23,9 @@ WORDS = words("check-encoder")
 
 NAME = "encoder"
 LEAST_SPARE = 0.1
-"""With less, pictures are lost as soon as anything else wants the processor."""
+"""With less, any other program's load drops frames."""
 LONGEST_S = 20.0
-"""A PC that is not done by then cannot encode it: it takes 3 s on one that can, and some more to prepare for it."""
+"""A fit PC needs 3 s and some preparation; one that takes longer cannot encode this."""
 USUAL_S = 8.0
 _POLL_S = 0.1
 
@@ -33,7 +33,7 @@ CODES = codes("check-encoder")
 
 
 def measure(situation: Situation, tell: Tell) -> Iterable[Result]:
-    """Return whether the session's profile can be encoded here."""
+    """Return whether this PC can encode the session's profile."""
     if situation.held:
         return [found(CODES, "in-session", NAME, session=situation.held[0].info.title)]
     _, most = situation.settings.video.stream_range(situation.profile)
@@ -52,7 +52,7 @@ def measure(situation: Situation, tell: Tell) -> Iterable[Result]:
 
 
 def _measured(situation: Situation, asked: Question, tell: Tell) -> Result:
-    """Return what is found by measuring; the process that measures has ended then. Raises LiputError."""
+    """Measure in a child process, which has ended on return. Raises LiputError."""
     clock, began_ns = situation.clock, situation.clock.now_ns()
     measurement = Measurement()
     task = DeadlineTask(partial(measurement.run, asked), "check-headroom")
@@ -76,7 +76,7 @@ def _measured(situation: Situation, asked: Question, tell: Tell) -> Result:
 
 
 def judge(situation: Situation, headroom: Headroom) -> Result:
-    """Return what a measured headroom means for the session."""
+    """Judge a measured headroom for the session."""
     settings = situation.settings
     takes_two = bool(situation.streams) and choose(settings.video.stream_encode, headroom)[0] == SEPARATE
     spare = headroom.spare if takes_two else headroom.spare_of_one
@@ -101,9 +101,9 @@ def judge(situation: Situation, headroom: Headroom) -> Result:
 
 
 def lighter_profile(profiles: Mapping[str, Profile], profile: Profile, taken: float) -> str | None:
-    """Return the largest of `profiles` that leaves enough over, where `profile` takes the part `taken`.
+    """Return the largest of `profiles` that fits, if `profile` takes the share `taken` of the processor.
 
-    Pixels a second count: the cost of a picture hardly grows with its bit rate. Dearer presets are left out.
+    The cost follows the pixels a second and hardly the bit rate. Slower presets are left out.
     """
     dearest = PRESETS.index(profile.preset)
     fitting = {

@@ -1,4 +1,4 @@
-"""Whether the cameras and microphones that a session wants are there, and are as they should be."""
+"""Whether the session's cameras and microphones are there, and set up correctly."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -38,12 +38,12 @@ from recorder.session.request import Asked
 NAME = "devices"
 WORDS, CODES, FAULT_WORDS = words("check-devices"), codes("check-devices"), words("faults")
 _NOT_THERE = {"screen": "no-screen"}
-"""Codes that say more of a kind of source that is not there than `not-found`."""
+"""Codes of missing kinds of source that say more than `not-found`."""
 
 
 @dataclass(frozen=True, slots=True)
 class WantedSource:
-    """One source of the session; `device` is None where it is no device, `trouble` says why it is missing."""
+    """One source of the session; `device` is None for other kinds of source, `trouble` the reason if it is missing."""
 
     name: str
     device: Device | None = None
@@ -55,14 +55,14 @@ def _lacks(name: str, code: str, **facts: object) -> WantedSource:
 
 
 class Room:
-    """What is plugged in, and who has which role."""
+    """The devices plugged in, with their roles."""
 
     def __init__(self, devices: Sequence[Device], roles: Roles) -> None:
         self._roles = roles
         self._devices = with_roles(devices, roles)
 
     def sources(self, asked: Asked) -> Iterator[WantedSource]:
-        """Give the sources that `asked` means, as capture/sources/choice.py takes them, pictures first."""
+        """Yield the sources of `asked`, video first, chosen as in capture/sources/choice.py."""
         video = asked.videos[0] if asked.videos else None
         main = self._picture(video)
         yield main
@@ -75,7 +75,7 @@ class Room:
                 yield self._sound(audio, main.device)
 
     def missing_beside(self, taken: Sequence[WantedSource]) -> Iterator[WantedSource]:
-        """Give the roles whose devices are not there, and that none of the sources `taken` is."""
+        """Yield the roles of absent devices that are not among the sources `taken`."""
         names = {source.name for source in taken}
         for role, resolved in resolve_all(self._roles, self._devices).items():
             bound = self._roles[role]
@@ -106,7 +106,7 @@ class Room:
         return device
 
     def _device(self, word: str, find: Callable[[], Device], absent: str) -> WantedSource:
-        """Return the device that `find` finds; where it is not there, why that is: `absent` says least."""
+        """Return the device from `find`, or the reason why it is missing; `absent` is the least specific code."""
         try:
             device = find()
         except DeviceNotFound:
@@ -119,7 +119,7 @@ class Room:
         return WantedSource(device.role or device.name, device)
 
     def _missing(self, word: str, role: str) -> WantedSource:
-        """Return why the device of a role is not there, and what is there in its place."""
+        """Return why the device of a role is missing, and the device in its place."""
         bound, resolved = self._roles[role], resolve_all(self._roles, self._devices)[role]
         facts = {"device": bound.name, "role": role, "port": bound.port or "?"}
         if isinstance(resolved, Missing) and resolved.replacement:
@@ -131,7 +131,7 @@ class Room:
 
 
 def _no_device(word: str, gives: Callable[[SourceKind], object]) -> WantedSource | None:
-    """Return the source that `word` means where that is no equipment of the room; its kind must give what is meant."""
+    """Return the source of `word` if it is no device, or None; its kind must give video or sound, by `gives`."""
     if kind := source_kind(word):
         if gives(kind) is None:
             return _lacks(word, "wrong-kind", word=word)
@@ -149,13 +149,13 @@ def _no_device(word: str, gives: Callable[[SourceKind], object]) -> WantedSource
 
 
 def _has_own_sound(video: str) -> bool:
-    """Return whether the source of pictures brings its sound along, as files and the synthetic one do."""
+    """Return whether the video source has its own sound, as files and the synthetic source do."""
     kind = source_kind(video)
     return kind.sound is not None if kind else _no_device(video, lambda kind: kind.picture) is not None
 
 
 def state_of(device: Device, name: str, situation: Situation, tree: Topology) -> Iterator[Result]:
-    """Give all that is not as it should be, or that all is well."""
+    """Yield all faults of a device, or one result that it is well."""
     if holder := situation.holder(device):
         yield _held(name, device, holder)
         return
@@ -171,7 +171,7 @@ def state_of(device: Device, name: str, situation: Situation, tree: Topology) ->
     yield from troubles or [_well(device, name, situation.profile, tree)]
 
 
-# Whose it is now
+# The device's holder
 
 
 def _held(name: str, device: Device, holder: Running) -> Result:
@@ -187,7 +187,7 @@ def _held(name: str, device: Device, holder: Running) -> Result:
 
 
 def _refused(device: Device, name: str) -> Result | None:
-    """Return why a device cannot be opened, as far as it is known without opening it."""
+    """Return why a device cannot be opened, judged without opening it."""
     node = device.node or pcm_node(device.alsa or "") or ""
     match device.health.fault:
         case Fault.BUSY:
@@ -225,7 +225,7 @@ def _unwell(device: Device, name: str) -> Iterator[Result]:
         yield found(CODES, "unwell", name, {"fault": fault}, device=device.name, state=_words(fault))
 
 
-# Where it is, and what it gives
+# Port and mode
 
 
 def _port(device: Device, name: str, tree: Topology) -> Iterator[Result]:
@@ -237,12 +237,12 @@ def _port(device: Device, name: str, tree: Topology) -> Iterator[Result]:
 
 
 def stream_of(device: Device, profile: Profile, tree: Topology) -> Stream:
-    """Return how a device would stream in a session of `profile`."""
+    """Return the stream of a device in a session of `profile`."""
     return Stream(device, chosen_mode(device, profile, tree) if device.node else None)
 
 
 def chosen_mode(device: Device, profile: Profile, tree: Topology) -> ChosenMode | None:
-    """Return the mode that a session of `profile` would open, None where there is none."""
+    """Return the mode that a session of `profile` opens, or None."""
     plug = tree.node(device.port)
     wanted = Wanted(profile.width, profile.height, float(profile.fps))
     usable = usable_bps(plug) if plug is not None else None
@@ -269,7 +269,7 @@ def _mode(device: Device, name: str, profile: Profile, tree: Topology) -> Iterat
 
 
 def _real_rate(device: Device, chosen: ChosenMode) -> float | None:
-    """Return the frames a second that come: some makes list more than they give."""
+    """Return the real frame rate: some models list more than they give."""
     known = quirk(device.vid, device.pid)
     real = known.real_rate(chosen.mode) if known else None
     rates = [rate for rate in (chosen.rate, real) if rate is not None]
@@ -288,11 +288,11 @@ def _figures(device: Device, chosen: ChosenMode | None) -> Measured:
     return link | {"width_pixels": width, "height_pixels": height, "rate_fps": _real_rate(device, chosen)}
 
 
-# What it is set to
+# Controls
 
 
 def _controls(device: Device, name: str, situation: Situation) -> Iterator[Result]:
-    """Set what a session would set before it opens the device, and give what the device does not take."""
+    """Apply the controls as a session does before it opens the device; yield the refused ones."""
     if device.node is None:
         return
     kept: Mapping[str, Value] = {}
@@ -326,16 +326,16 @@ def _well(device: Device, name: str, profile: Profile, tree: Topology) -> Result
 
 
 ANSWER_S = 3.0
-"""How long a device may take to answer; it takes some hundredths of a second."""
+"""Limit for a device; the usual answer takes some hundredths of a second."""
 
 
 def look(situation: Situation, _tell: Tell) -> Iterable[Result]:
-    """Return what is found of each source of the session, and of the USB buses that they share."""
+    """Return the results for each source of the session, and for the USB buses they share."""
     return look_at(situation, Topology.read())
 
 
 def look_at(situation: Situation, tree: Topology) -> Iterator[Result]:
-    """Give the same where the hubs and devices on USB are those of `tree`."""
+    """As `look`, with the USB topology `tree`."""
     roles: Roles = {}
     try:
         roles = roles_store().read()
@@ -354,7 +354,7 @@ def look_at(situation: Situation, tree: Topology) -> Iterator[Result]:
 
 
 def _listed(situation: Situation) -> Sequence[Device]:
-    """Return what is plugged in, with what is known of it; a device in use is just that, whatever its holder found."""
+    """Return the devices with their known health; a busy device stays busy, whatever its holder has logged."""
     devices = situation.devices()
     known = with_what_is_known(devices, situation.clock.now())
     pairs = zip(devices, known, strict=True)
@@ -376,7 +376,7 @@ def _no_answer(source: WantedSource) -> Result:
 
 
 def _crowded(sources: Sequence[WantedSource], situation: Situation, tree: Topology) -> Iterator[Result]:
-    """Give which of the sources cannot, or may not, run at once on one USB bus."""
+    """Yield the sources that cannot, or may not, run together on one USB bus."""
     devices = [source.device for source in sources if source.device and source.device.port]
     names = {device.id: device.name for device in devices}
     for one in predict(tree, [stream_of(device, situation.profile, tree) for device in devices]):

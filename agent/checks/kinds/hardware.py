@@ -1,4 +1,4 @@
-"""What will encode the session's picture, x264 or hardware, and why: hardware is tried with real pictures."""
+"""Which encoder the session will use, x264 or hardware, and why: hardware encodes test frames."""
 
 from collections.abc import Iterable, Sequence
 
@@ -18,14 +18,14 @@ WORDS = words("check-hardware")
 
 NAME = "hardware"
 LONGEST_S = 70.0
-"""Of four encoders each of which hangs; one that works takes 2 s."""
+"""Four hanging encoders; a working one takes 2 s."""
 ABSENT = frozenset({Reason.NOT_IN_BUILD, Reason.NO_DEVICE})
-"""Why an encoder is no encoder of this PC: nothing that anybody could mend."""
+"""Reasons that nobody can mend: this PC has no such encoder."""
 CODES = codes("check-hardware")
 
 
 def look(situation: Situation, tell: Tell) -> Iterable[Result]:
-    """Return what will encode the session's picture."""
+    """Return the encoder of the session."""
     wish, settings = situation.settings.video.encoder, settings_of(situation)
     kinds = candidates(wish)
     if not kinds:
@@ -43,7 +43,7 @@ def look(situation: Situation, tell: Tell) -> Iterable[Result]:
 
 
 def _tried(situation: Situation, wish: str, settings: VideoSettings, tell: Tell) -> Choice | None:
-    """Return what is chosen when each is tried now, and remember it; None where somebody stopped it."""
+    """Try each encoder now and remember the verdicts; return the choice, or None if stopped."""
     kinds, tried = candidates(wish), list[Kind]()
 
     def try_now(kind: Kind, settings: VideoSettings) -> Tried:
@@ -61,13 +61,13 @@ def _tried(situation: Situation, wish: str, settings: VideoSettings, tell: Tell)
 
 
 def settings_of(situation: Situation) -> VideoSettings:
-    """Return what the session's encoder will be asked for, where its sources are what the profile has."""
+    """Return the settings of the session's encoder, if its sources have the profile's size and rate."""
     profile = situation.profile
     return video_settings(profile, VideoFormat(profile.width, profile.height, profile.fps, Matrix.BT601))
 
 
 def judge(wish: str, choice: Choice) -> Result:
-    """Return what a choice means."""
+    """Return the result of a choice."""
     refused = [verdict for verdict in choice.verdicts if verdict.reason is not None]
     measured = {f"{verdict.kind.value}_reason": str(verdict.reason) for verdict in refused}
     if choice.kind is not Kind.X264:

@@ -1,4 +1,4 @@
-"""Whether every destination of the session can be reached: network, DNS, TCP, TLS, and its first words."""
+"""Whether each destination of the session can be reached: network, DNS, TCP, TLS and its protocol's greeting."""
 
 import time
 from collections.abc import Iterable, Mapping
@@ -21,7 +21,7 @@ WORDS = words("check-internet")
 NAME = "internet"
 LONGEST_S, LONGEST_QUICK_S = 9.5, 4.0
 _NOT_THE_SERVER = (Trouble.NO_DNS, Trouble.UNKNOWN_HOST, Trouble.NO_ROUTE, Trouble.TIMEOUT)
-"""What a server is not to blame for where this PC has no network."""
+"""Troubles that are not the server's fault if this PC has no network."""
 _FINE = {
     "live": WORDS["live"],
     "listening": WORDS["waits-to-be-called"],
@@ -35,7 +35,7 @@ type Targets = Mapping[str, StreamTarget | LiputError]
 
 
 def targets_of(situation: Situation) -> Targets:
-    """Return the destinations of the session by their names, or what is wrong with one."""
+    """Return the session's destinations by name, or the error of one."""
     found_: dict[str, StreamTarget | LiputError] = {target.name: target for target in situation.asked.targets}
     for name in situation.streams:
         try:
@@ -48,7 +48,7 @@ def targets_of(situation: Situation) -> Targets:
 
 
 def look(situation: Situation, tell: Tell) -> Iterable[Result]:
-    """Return a result for each destination; all are tried at the same time."""
+    """Return a result for each destination; all are tried at once."""
     targets = targets_of(situation)
     if not targets:
         return [found(CODES, "none", NAME)]
@@ -64,7 +64,6 @@ def look(situation: Situation, tell: Tell) -> Iterable[Result]:
 def _look_at(
     situation: Situation, name: str, target: StreamTarget | LiputError, held: DestinationLine | None
 ) -> Result:
-    """Look at one destination; raises Stopped."""
     name = f"{NAME}: {name}"
     if isinstance(target, LiputError):
         return found(CODES, "not-set-up", name, why=target.message, hint=target.hint)
@@ -86,7 +85,7 @@ def _look_at(
 
 
 def _reached(name: str, url: LiveUrl, target: StreamTarget, patience: Patience) -> Result:
-    """Return that it is there. Raises NetworkTrouble, NotLive and Stopped."""
+    """Return a result if the server answers. Raises NetworkTrouble, NotLive and Stopped."""
     began = time.monotonic()
     reached = kind_of(url.scheme).reach(url, target.ca_file, patience)
     if reached != "ok":
@@ -96,7 +95,7 @@ def _reached(name: str, url: LiveUrl, target: StreamTarget, patience: Patience) 
 
 
 def trouble_found(codes: Mapping[str, Code], name: str, where: str, error: NetworkTrouble) -> Result:
-    """Return what is wrong on the way to a server: where this PC has no network, the server is not to blame."""
+    """Return the result for a network error; a missing network of this PC comes first."""
     lacking = missing() if error.trouble in _NOT_THE_SERVER else None
     detail = f" ({error.detail})" if error.detail else ""
     return found(codes, str(lacking or error.trouble), name, where=where, detail=detail)

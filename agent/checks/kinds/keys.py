@@ -1,4 +1,4 @@
-"""Whether a destination accepts the key: by streaming to it for a moment, where that harms nobody."""
+"""Whether a destination accepts the stream key: a short test stream, if that harms nobody."""
 
 import contextlib
 from collections.abc import Iterable
@@ -18,7 +18,7 @@ WORDS = words("check-keys")
 
 NAME = "key"
 VIDEO_BPS, AUDIO_BPS, SECONDS = 150_000, 32_000, 1.5
-"""So little that it disturbs no other check."""
+"""A low rate that disturbs no other check."""
 _OF_REASONS = {
     Reason.REJECTED: "rejected",
     Reason.CLOSED: "hung-up",
@@ -29,11 +29,11 @@ CODES = codes("check-keys")
 
 
 def look(situation: Situation, tell: Tell) -> Iterable[Result]:
-    """Return a result for each destination that has a key and is not held by a session."""
-    if situation.settings.check.uplink == "ingest":  # which streams to them too: two with one key end each other
+    """Return a result for each destination with a key that no session uses."""
+    if situation.settings.check.uplink == "ingest":  # its streams with the same key would clash with ours
         return []
     held = {line.name for _, status in situation.answering for line in status.destinations}
-    if situation.silent is not None:  # its stream may be the one that a second with its key would end
+    if situation.silent is not None:  # a second stream with the same key would end the silent session's stream
         return [found(CODES, "held-silent", NAME, session=situation.silent)]
     looks = {
         name: partial(_look_at, situation, target)
@@ -48,7 +48,7 @@ def look(situation: Situation, tell: Tell) -> Iterable[Result]:
 
 
 def _has_key(target: StreamTarget) -> bool:
-    with contextlib.suppress(UsageError):  # which the check of the internet tells of
+    with contextlib.suppress(UsageError):  # the internet check reports it
         return bool(parse_live_url(target.url.reveal()).secrets)
     return False
 

@@ -1,4 +1,4 @@
-"""A live picture of every source: it comes, shows something, moves, is sharp, and neither dark nor burnt out."""
+"""A live frame of every source: it arrives, shows something, moves, is sharp, and neither dark nor burnt out."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing, suppress
@@ -29,26 +29,26 @@ CODES = codes("check-source") | codes("check-pictures")
 
 NAME = "picture"
 FIRST_PICTURE_S = 3.0
-"""How long a source may take to its first picture, as in a session."""
+"""Limit for the first frame, as in a session."""
 LOOK_S = 2.0
-"""How long its pictures are looked at from there on."""
+"""How long frames are inspected after the first one."""
 EVERY_S = 0.09
-"""Ten pictures in a second are enough."""
+"""Ten frames a second are enough."""
 PREVIEW_S = 2.0
 MOST_DAMAGED = 2
-"""One picture may be damaged, and the first one often is."""
+"""One frame may be damaged, and the first one often is."""
 
 DARK = 70
-"""Of limited-range luma, 16 to 235: where all but the twentieth part of a picture is below, faces are hardly seen.
+"""Limit for the 95th percentile of limited-range luma (16 to 235): below it, faces are hardly visible.
 
-The synthetic speaker's picture has 229 there, photographs (see BLURRED) have 107 to 202, the rig's camera has 218, and
-66 with a quarter of its levels.
+The synthetic speaker has 229, photographs (see BLURRED) have 107 to 202, the rig's camera has 218, and 66 with a
+quarter of its levels.
 """
 BURNT = 0.35
-"""From this part on that is white and nothing else. A projected slide is less of what its camera sees."""
+"""Limit for the share of white pixels. A camera sees more than a projected slide."""
 BLURRED = 0.5
-"""Of `Seen.blur`. What it is of a sharp picture, and of the same blurred so that 8 of 1920 pixels become one (Gaussian,
-standard deviation), where letters of a slide cannot be read any more:
+"""Limit for `Seen.blur`. It is for sharp pictures, and for the same ones behind a Gaussian blur of 8 in 1920 pixels,
+with which letters of a slide are unreadable:
 
     the synthetic speaker                                               0.11    0.69
     the rig's camera                                                    0.10    0.79
@@ -66,11 +66,11 @@ OF_FAULTS: Mapping[str, str] = {
     Fault.DENIED: "denied",
     Fault.BUS_FULL: "bus-full",
 }
-"""What a session that has a source open says of it. Its other faults are no matter of the picture."""
+"""Codes by the fault that a session reports of its source. Other faults do not concern the picture."""
 
 
 def look(situation: Situation, tell: Tell) -> Iterable[Result]:
-    """Return what each source of pictures of the session shows."""
+    """Return the results for each video source of the session."""
     try:
         chosen = sources.choose(situation)
     except LiputError as error:
@@ -82,7 +82,7 @@ def look(situation: Situation, tell: Tell) -> Iterable[Result]:
 
 
 def _look_at(situation: Situation, picture: ChosenSource[VideoSource], ends_ns: int) -> Sequence[Result]:
-    """Return what a source shows; raises NotGiven and LiputErrors where it shows nothing."""
+    """Return the results for one source; raises NotGiven and LiputError if it gives no frame."""
     name, device = f"{NAME}: {picture.name}", picture.device
     is_camera = device is not None and device.kind is DeviceKind.CAMERA
     if held := sources.held(situation, device):
@@ -109,7 +109,7 @@ def _look_at(situation: Situation, picture: ChosenSource[VideoSource], ends_ns: 
 def _watch(
     worker: VideoWorker, glance: Glance, rate: Fraction, situation: Situation, ends_ns: int
 ) -> tuple[int, float]:
-    """Look at a source; return how many pictures were damaged, and how long the first took. Raises NotGiven."""
+    """Inspect a source; return the number of damaged frames and the seconds to the first one. Raises NotGiven."""
     clock, stop = situation.clock, situation.stop
     opened_ns = clock.now_ns()
     until_ns = min(opened_ns + round(FIRST_PICTURE_S * NANOSECONDS), ends_ns)
@@ -142,12 +142,12 @@ def _watch(
 
 
 def _of_session(name: str, source: str, by: Running, line: SourceLine, *, is_camera: bool) -> Sequence[Result]:
-    """Return what the session that has a source open says of it, and how its own small picture looks."""
+    """Return the results for a source that a session has open, from its status and its preview."""
     every: dict[str, str | float | bool | None] = {"held_by": by.info.title}
     if code := OF_FAULTS.get(line.health.fault or ""):
         return [found(CODES, code, name, every, error=line.health.reason, hint="")]
     glance = Glance()
-    with suppress(LiputError):  # it is well without
+    with suppress(LiputError):  # the status is enough
         glance.see(picture_of(look_once(by.folder, source, PREVIEW_S)), 0)
     wrong: list[str] = []
     if (seen := glance.seen()) is not None:
@@ -157,9 +157,9 @@ def _of_session(name: str, source: str, by: Running, line: SourceLine, *, is_cam
 
 
 def wrong_with(seen: Seen, *, is_camera: bool, damaged: int, predicts: bool = False) -> list[str]:
-    """Return all that is wrong with what was seen; what explains the rest comes alone.
+    """Return the codes of all faults seen; a fault that explains the others comes alone.
 
-    A camera's picture has to live; a capture card may show any slide. H.264 (`predicts`) may repeat pictures.
+    A camera's picture must change; a capture card may show a still slide. H.264 (`predicts`) may repeat frames.
     """
     if seen.slate:
         return ["no-signal"]
@@ -182,7 +182,7 @@ def _looks_wrong(seen: Seen) -> list[str]:
 
 
 def measured(seen: Seen) -> dict[str, str | float | bool | None]:
-    """Return what was seen as bare numbers."""
+    """Return the figures in JSON types."""
     return {
         "pictures": seen.pictures,
         "luma_levels": round(seen.luma, 1),

@@ -32,9 +32,9 @@ QUICK_LISTEN_S = 1.5
 """Too short for hum."""
 FIRST_BLOCK_S = 3.0
 ASK_S = 0.25
-"""How often a session that has an input open is asked for its level: its status has the newest only."""
+"""Interval of the status requests to a session that has the input open: a status has only the newest level."""
 CLIPPED_S = 1.0
-"""In so many seconds of three samples must be cut off: one shout, or a chair, is shorter."""
+"""Seconds out of three with clipping; one shout, or a chair, is shorter."""
 
 OF_FAULTS: Mapping[str, str] = {
     Fault.NO_DATA: "no-data",
@@ -49,7 +49,7 @@ OF_FAULTS: Mapping[str, str] = {
 
 
 def listen(situation: Situation, tell: Tell) -> Iterable[Result]:
-    """Return what each input of sound of the session gives."""
+    """Return the results for each sound input of the session."""
     try:
         chosen = sources.choose(situation)
     except LiputError as error:
@@ -63,7 +63,7 @@ def listen(situation: Situation, tell: Tell) -> Iterable[Result]:
 
 
 def _listen_to(situation: Situation, sound: ChosenSource[AudioSource], ends_ns: int) -> Sequence[Result]:
-    """Return what an input gives; raises NotGiven and LiputErrors where it gives nothing."""
+    """Return the results for one input; raises NotGiven and LiputError if it gives no sound."""
     name = f"{NAME}: {sound.name}"
     if held := sources.held(situation, sound.device):
         return _of_session(situation, name, sound.name, *held)
@@ -101,7 +101,7 @@ def _hear(worker: AudioWorker, channels: int, situation: Situation, ends_ns: int
 
 
 def _of_session(situation: Situation, name: str, source: str, by: Running, line: SourceLine) -> Sequence[Result]:
-    """Return what the session that has an input open says of it."""
+    """Return the results for an input that a session has open, from its status."""
     input_line, peak_dbfs = _peak_dbfs(situation, source, by)
     title = by.info.title
     every: Measured = {"held_by": title, "peak_dbfs": peak_dbfs}
@@ -115,10 +115,10 @@ def _of_session(situation: Situation, name: str, source: str, by: Running, line:
 
 
 def _peak_dbfs(situation: Situation, source: str, by: Running) -> tuple[SoundLine | None, float]:
-    """Return what a session says of an input, and its highest level while it is asked."""
+    """Return the session's status line of an input, and its highest level over the listening time."""
     clock, status, line, highest = situation.clock, by.status, None, FLOOR_DBFS
     until_ns = clock.now_ns() + round(_listen_s(situation) * NANOSECONDS)
-    while status is not None:  # else it has ended meanwhile
+    while status is not None:  # None: the session has ended
         line = next((one for one in status.sounds if one.name == source), None)
         if line is None:
             break
@@ -136,7 +136,7 @@ def _status(by: Running) -> SessionStatus | None:
 
 
 def wrong_with(heard: Heard) -> list[str]:
-    """Return the codes of all that is wrong with what was heard; what explains the rest comes alone."""
+    """Return the codes of all faults heard; a fault that explains the others comes alone."""
     if heard.is_nothing:
         return ["nothing"]
     if heard.level_dbfs < NOTHING_DBFS:
@@ -153,7 +153,7 @@ def wrong_with(heard: Heard) -> list[str]:
 
 
 def measured(heard: Heard) -> Measured:
-    """Return what was heard as bare numbers."""
+    """Return the figures in JSON types."""
     return {
         "level_dbfs": round(heard.level_dbfs, 1),
         "softest_channel_dbfs": round(min(heard.levels_dbfs), 1),

@@ -1,4 +1,4 @@
-"""The sources of the session that is to be, chosen as it would choose them, and looked at side by side."""
+"""Chooses the sources of the planned session as the session does, and inspects them side by side."""
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -19,18 +19,18 @@ from recorder.model.status import SourceLine
 from recorder.running.client import Running
 
 LONGEST_S = 9.0
-"""How long one source may take, whatever it does: to be opened, and to be looked at."""
+"""Limit for opening and inspecting one source."""
 QUICK_S = 3.5
 ENDS_S = 0.3
-"""So long before that a look ends by itself."""
+"""A look ends by itself this long before the limit."""
 LET_GO_S = 1.0
 
 _CODES = ("missing", "busy", "denied", "bus-full", "lost")
-"""Those of an error's `why` that have a code of their own."""
+"""Values of an error's `why` that are codes of their own."""
 
 
 class NotGiven(Exception):
-    """A source does not do what it should: `code` says what, one of the codes of its check."""
+    """A source fails; `code` is a code of its check."""
 
     def __init__(self, code: str, measured: Measured | None = None, **facts: object) -> None:
         super().__init__(code)
@@ -40,19 +40,19 @@ class NotGiven(Exception):
 
 
 def refused(error: LiputError) -> NotGiven:
-    """Return what an error of opening or reading a source is told as."""
+    """Return the failure for an error from opening or reading a source."""
     code = error.why if error.why in _CODES else "not-opened"
     return NotGiven(code, error=error.message, hint=error.hint)
 
 
 def not_chosen(error: LiputError, check: str, codes: Mapping[str, Code]) -> Result:
-    """Return what `choose` raised as what a check found: in the words in which the session itself would refuse."""
+    """Return the result for an error of `choose`, in the words of the session's own refusal."""
     hint = error.hint or "liput devices lists what there is"
     return found(codes, "not-chosen", check, error=error.message, hint=hint)
 
 
 def choose(situation: Situation) -> Chosen:
-    """Choose the sources as the session would; a missing one says so when it is opened. Raises LiputError."""
+    """Choose the sources as the session does; a missing one fails only when it is opened. Raises LiputError."""
     profile = situation.profile
     pace = RealPace(situation.clock, situation.stop)
     context = SourceContext(
@@ -73,7 +73,7 @@ def choose(situation: Situation) -> Chosen:
 
 
 def held(situation: Situation, device: Device | None) -> tuple[Running, SourceLine] | None:
-    """Return the session that has `device` open and its line of it; raises NotGiven where that does not answer."""
+    """Return the session that has `device` open, with its status line; raises NotGiven if it does not answer."""
     if device is None or (by := situation.holder(device)) is None:
         return None
     if by.status is None:
@@ -87,10 +87,10 @@ type Look = Callable[[], Sequence[Result]]
 def look_at_each(
     situation: Situation, check: str, looks: Mapping[str, Look], codes: Mapping[str, Code]
 ) -> list[Result]:
-    """Return what `looks` found side by side, by the names of their sources, in their order; one may hang."""
+    """Return the results of `looks`, run side by side, in their order; a look may hang."""
     longest_s = _longest_s(situation)
     let_go = {f"{check}: {name}": threading.Event() for name in looks}
-    """Set when a look has closed what it had open."""
+    """Set when a look has closed its source."""
 
     def looked(name: str, look: Look) -> Sequence[Result]:
         try:
@@ -111,20 +111,20 @@ def look_at_each(
 
 
 def _looked(name: str, look: Look, codes: Mapping[str, Code]) -> Sequence[Result]:
-    """Return what a look found; what it raises is something that was found."""
+    """Return the results of a look, or the result for its error."""
     try:
         return look()
     except NotGiven as told:
         why = told
     except LiputError as error:
         why = refused(error)
-    except Exception as error:  # of whatever kind: the other sources are worth an answer
+    except Exception as error:  # of any kind: the other sources still get an answer
         why = NotGiven("not-opened", error=repr(error), hint="please report this")
     return [found(codes, why.code, name, why.measured, **why.facts)]
 
 
 def ends_ns(situation: Situation) -> int:
-    """Return when, on the session clock, a look that begins now has to have come to its end."""
+    """Return the deadline on the session clock for a look that begins now."""
     return situation.clock.now_ns() + round((_longest_s(situation) - ENDS_S) * NANOSECONDS)
 
 

@@ -1,4 +1,4 @@
-"""Whether the disks of a session are there, with room, and fast enough; a disk that is recorded to is only asked."""
+"""Whether the session's disks are there, with room, and fast enough; a disk in use for a recording is not measured."""
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -26,14 +26,14 @@ CODES = codes("check-storage")
 
 NAME = "storage"
 ANSWER_S, QUICK_ANSWER_S = 5.0, 2.5
-"""How long a disk may take to answer; also for each piece of what is written to it."""
+"""Limit for a disk's answer, and for each piece written to it."""
 WRITE_S, QUICK_WRITE_S = 2.0, 0.4
 ENOUGH, LEAST = 5.0, 1.5
-"""How many times as fast as a recording a disk should be, and has to be: it also writes for others."""
+"""Write speed as a multiple of the recording's rate, recommended and required: the disk also serves others."""
 LITTLE_S = 2 * 3600.0
-"""What is little room where nobody has said how long the session will be."""
+"""Less room than this is reported if the session's length is not known."""
 ISOLATED_BYTES = 0.15
-"""For each pixel of a source that is recorded apart: what cameras make of one in MJPEG, 9 MB/s of 1080p30."""
+"""Bytes for each pixel of an iso recording, as cameras send it in MJPEG: 9 MB/s for 1080p30."""
 FAT = frozenset({"vfat", "msdos"})
 FAT_BYTES = 2**32 - 1
 _CODES: Mapping[Why, str] = {
@@ -47,9 +47,9 @@ _RECORDS = (SessionState.LIVE, SessionState.DEGRADED, SessionState.SEALING)
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A folder that sessions are kept in: bytes free, its disk's number, its file system.
+    """A folder for sessions: free bytes, its disk's number and file system.
 
-    `trouble` is why it cannot be used; `bps` its measured speed; `is_open`: every user of the PC can read it.
+    `trouble` is the code of a fault; `bps` the measured speed; `is_open`: every user of the PC can read it.
     """
 
     root: Path
@@ -63,12 +63,12 @@ class Place:
 
     @property
     def name(self) -> str:
-        """What its result is called."""
+        """The name of its result."""
         return f"{NAME}: {self.root}"
 
 
 def look(situation: Situation, tell: Tell) -> Iterable[Result]:
-    """Return what is found of each place, and whether there is room enough in all of them."""
+    """Return the results for each place, and for the room in all of them."""
     settings, asked = situation.settings, situation.asked
     reserve = settings.archive.reserve if asked.reserve is None else asked.reserve
     archives = session_archives(settings, situation.clock, folder=asked.archive, reserve=reserve)
@@ -92,7 +92,7 @@ def look(situation: Situation, tell: Tell) -> Iterable[Result]:
 
 
 def folder_state(root: Path, settings: Settings, clock: Clock) -> tuple[int, Result]:
-    """Return how many bytes are free in a folder, and whether a session could be kept there; nothing is measured."""
+    """Return the free bytes of a folder, and whether a session could be kept there; does not measure."""
     memory = MountMemory() if settings.storage.must_be_mounted else None
     place = _state(Archive(root, clock, settings.archive.reserve), memory)
     profile = settings.profile()
@@ -106,18 +106,17 @@ def _who_records(situation: Situation) -> str | None:
 
 
 def _bytes_per_s(situation: Situation) -> float:
-    """Return what a session writes to one disk, with its sources apart where that is asked for."""
+    """Return the bytes a second that a session writes to one disk, with its iso recordings."""
     profile, asked = situation.profile, situation.asked
     apart = len(asked.videos or (None,)) if asked.isolate else 0
     isolated = apart * profile.width * profile.height * float(profile.fps) * ISOLATED_BYTES
     return (profile.video_bitrate + profile.audio_bitrate) / 8 + INDEX_BYTES_PER_S + isolated
 
 
-# Looking
+# Inspection
 
 
 def _state(archive: Archive, memory: MountMemory | None) -> Place:
-    """Return how a place is; may hang as its disk does."""
     root = archive.root
     try:
         if memory:
@@ -134,7 +133,7 @@ def _state(archive: Archive, memory: MountMemory | None) -> Place:
 
 
 def _measured(place: Place, situation: Situation, tell: Tell, share: float) -> Place:
-    """Return a place with how fast it is; one that hangs or fails meanwhile with that."""
+    """Measure a place's speed; a disk that hangs or fails becomes its `trouble`."""
     if place.trouble is not None:
         return place
     tell(Progress(share=share, doing=Words(f"menulis ke {place.root}", f"writing to {place.root}")))
@@ -151,7 +150,7 @@ def _speed(place: Place, longest_s: float, situation: Situation) -> Place:
         return replace(place, trouble=_CODES.get(error.why, "unwritable"))
 
 
-# Judging
+# Judgement
 
 
 def _judge(place: Place, need: float, reserve: int, planned_s: float | None) -> Iterator[Result]:
@@ -182,7 +181,7 @@ def _room_of(place: Place, reserve: int) -> int:
 
 
 def _room(places: Sequence[Place], need: float, reserve: int, situation: Situation) -> Iterator[Result]:
-    """Give whether a session fits; one that is mirrored has to fit into each of two places."""
+    """Yield whether a session fits; a mirrored one must fit into each of two places."""
     disks: dict[int, Place] = {}
     for place in places:
         disks.setdefault(place.disk, place)

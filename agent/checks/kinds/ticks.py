@@ -1,4 +1,4 @@
-"""What no program can sense, a tripod or cables: the operator ticks it off."""
+"""Equipment that no program can sense, such as a tripod or cables: the operator ticks it off."""
 
 from collections.abc import Iterable
 
@@ -13,7 +13,7 @@ CODES = codes("check-by-hand")
 
 
 def look(situation: Situation, _tell: Tell) -> Iterable[Result]:
-    """Return a result for each thing that has to be there."""
+    """Return a result for each item of equipment."""
     for item in situation.equipment:
         yield found(CODES, "ok" if item in situation.ticked else "not-ticked", f"{NAME}: {item}", item=item)
 

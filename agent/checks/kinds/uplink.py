@@ -1,4 +1,4 @@
-"""How much the network carries, to a server of the campus or to the destinations, and whether that is enough."""
+"""How much the network carries, to a campus server or to the destinations, and whether that is enough."""
 
 import contextlib
 from collections.abc import Iterable, Iterator
@@ -27,12 +27,12 @@ WORDS = words("check-uplink")
 
 PUSH_S = 10.0
 _LIVE_RATE = 0.95
-"""Of what was streamed: so much has to have arrived meanwhile."""
+"""Share of the stream that must have arrived."""
 _FELL_BEHIND_S = 2.0
 
 
 def _not_measured(code: Code) -> Code:
-    """Return what it means for a measurement: who streams elsewhere need not mind a server that is away."""
+    """Return the finding of a failed measurement as a warning: the session may stream elsewhere."""
     reason = Words(*(f"{how}: {why}" for how, why in zip(("Tidak terukur", "Not measured"), code.reason, strict=True)))
     return Code(Verdict.WARNING, reason, code.advice)
 
@@ -48,7 +48,7 @@ _PHASES = {
 
 
 def look(situation: Situation, tell: Tell) -> Iterable[Result]:
-    """Measure as the settings say, and judge what was measured."""
+    """Measure as the settings say, and judge the result."""
     settings = situation.settings.check
     if settings.uplink == "none":
         return [found(CODES, "off", NAME)]
@@ -65,14 +65,14 @@ def wants_conference(situation: Situation) -> bool:
 
 
 def streams_of(situation: Situation) -> int:
-    """Return how many live destinations go over the network."""
+    """Return the number of live destinations that use the network."""
     return sum(not _is_here(target) for target in targets_of(situation).values())
 
 
 def _is_here(target: StreamTarget | LiputError) -> bool:
     if isinstance(target, LiputError):
         return False
-    with contextlib.suppress(UsageError):  # which the check of the internet tells of
+    with contextlib.suppress(UsageError):  # the internet check reports it
         return kind_of(parse_live_url(target.url.reveal()).scheme).is_here
     return False
 
@@ -88,7 +88,7 @@ def _measure(situation: Situation, tell: Tell) -> Iterable[Result]:
     tell(Progress(share=0.0, doing=WORDS["before"].filled(facts), notice=True))
 
     def told(phase: str, share: float, rate_bps: float | None) -> None:
-        if phase != "reach":  # until then what it will cost stays to be read
+        if phase != "reach":  # the notice of the cost stays until then
             rate = brief_rate(rate_bps) if rate_bps is not None else ""
             tell(Progress(share=share, doing=_PHASES[phase].filled({"rate": rate, "most": most})))
 
@@ -106,7 +106,7 @@ def _measure(situation: Situation, tell: Tell) -> Iterable[Result]:
 
 
 def _push(situation: Situation, tell: Tell) -> Iterator[Result]:
-    """Stream to each destination for which that is harmless, at the real bit rate, one after the other."""
+    """Stream to each destination in turn at the real bit rate, if that is harmless."""
     named = (name for name, destination in situation.settings.destinations.items() if destination.test)
     targets = targets_of(replace(situation, streams=[*situation.streams, *named]))
     tests = {name: _test_of(situation, target) for name, target in targets.items()}
