@@ -1,4 +1,4 @@
-"""What the commands of `liput request` answer: a request as one JSON document, as text, and as a line of a list."""
+"""Requests as the answers of `liput request`: a JSON document, text, and a line of a list."""
 
 from collections.abc import Iterator
 from datetime import datetime, tzinfo
@@ -32,7 +32,7 @@ class RequestDocument(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RequestLine(msgspec.Struct, frozen=True, kw_only=True):
-    """A request as `liput request list --json` prints it; `step` is the number of the step whose time runs now."""
+    """A request as `liput request list --json` prints it; `step` is the number of the running step."""
 
     id: str
     uuid: str
@@ -54,7 +54,7 @@ class RequestLine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def document(dossier: Dossier, request: Request, desk: Desk, *, redact: bool = False) -> RequestDocument:
-    """Return all that is known of a request now."""
+    """Return a request with its stage, its steps and its missing parts."""
     shown = redacted(request) if redact else request
     lacking = lacks(request)
     return RequestDocument(
@@ -70,7 +70,7 @@ def document(dossier: Dossier, request: Request, desk: Desk, *, redact: bool = F
 
 
 def line(request: Request, desk: Desk, *, redact: bool = False) -> RequestLine:
-    """Return what a list says of a request."""
+    """Return a request's line of a list."""
     steps = steps_of(request, desk.hours, desk.now)
     runs = next((step for step in steps if step.done_at is None and step.state in _RUNNING), None)
     shown = redacted(request) if redact else request
@@ -99,7 +99,7 @@ _RUNNING = {StepState.DUE, StepState.LATE}
 
 
 def answer(dossier: Dossier, request: Request, desk: Desk, sentence: str, *, as_json: bool) -> None:
-    """Answer a program with the whole request, a person with a sentence and what is due next."""
+    """Print the whole request as JSON, or a sentence and the next due step."""
     if as_json:
         click.echo(msgspec.json.encode(document(dossier, request, desk)))
         return
@@ -110,7 +110,7 @@ def answer(dossier: Dossier, request: Request, desk: Desk, sentence: str, *, as_
 
 
 def text_lines(found: RequestDocument, zone: tzinfo) -> Iterator[str]:
-    """Yield a request as people read it, with moments in the time of `zone`."""
+    """Yield the lines of a request for people, with times in `zone`."""
     for label, value in rows_of(found.request, zone, english):
         yield f"{english(label):<{LABEL}}{one_line(value)}"
     yield f"{'Stage':<{LABEL}}{found.stage}, with {found.holder}"
@@ -127,7 +127,7 @@ def text_lines(found: RequestDocument, zone: tzinfo) -> Iterator[str]:
 
 
 def step_line(step: Step) -> str:
-    """Return a step with how it stands."""
+    """Return a step with its state."""
     what = step_text(step, _ENGLISH)
     late = f"late by {brief_duration(step.late_s)}" if step.late_s is not None else ""
     if step.state is StepState.MET:
@@ -143,4 +143,4 @@ def step_line(step: Step) -> str:
 
 
 def _noted(at: datetime | None) -> str:
-    return moment(at, at.tzinfo if at else None)  # steps have theirs in the office's zone
+    return moment(at, at.tzinfo if at else None)  # steps have times in the office's zone

@@ -1,4 +1,4 @@
-"""The request that a session is for, found before it begins."""
+"""Finds the request of a session before it begins."""
 
 import msgspec
 
@@ -12,7 +12,7 @@ from recorder.session.request import Asked
 
 
 def request_for(key: str, settings: Settings) -> CarriedRequest:
-    """Return what a session takes along of the request that `key` means. Raises UsageError, DossierError."""
+    """Return the part of request `key` that a session carries. Raises UsageError, DossierError."""
     silent = DossierError(
         f"the disk of the requests ({dossiers_of(settings).root}) does not answer",
         hint="Record without --request, with --title.",
@@ -30,7 +30,7 @@ def _find(key: str, settings: Settings) -> tuple[Dossier, Request]:
 
 
 def with_request(asked: Asked, key: str | None, settings: Settings) -> Asked:
-    """Return what is asked, for the request that `key` means, if any: without a title it is the event's."""
+    """Return `asked` with request `key`, if any; its event is the default title."""
     if key is None:
         return asked
     request = request_for(key, settings)
@@ -38,6 +38,6 @@ def with_request(asked: Asked, key: str | None, settings: Settings) -> Asked:
 
 
 def as_planned(asked: Asked, planned: PlannedSession | None, settings: Settings) -> Asked:
-    """Return what is asked, for the request that the plan names unless another was asked for."""
+    """Return `asked` with the plan's request, unless another one was given."""
     key = planned.request if planned and asked.request is None else None
     return with_request(asked, key, settings)

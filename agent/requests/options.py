@@ -1,4 +1,4 @@
-"""What the commands of `liput request` have in common: their options, and what they look at."""
+"""Options of the `liput request` commands, and the state they work on."""
 
 import functools
 from collections.abc import Callable, Mapping
@@ -22,7 +22,7 @@ from recorder.model.names import storable
 from recorder.package.request import Request
 
 LONGEST = 2000
-"""Characters of a text that is kept."""
+"""Limit for a kept text, in characters."""
 
 
 redact_option = click.option("--redact", is_flag=True, help="Without names, titles, contacts and free text.")
@@ -31,7 +31,7 @@ at_option = click.option("--at", metavar="WHEN", help="When it was, where it is 
 
 @dataclass(frozen=True)
 class Desk:
-    """What a command works with: the settings, the dossiers, the office's hours, and what the time is."""
+    """Settings, dossiers, office hours and the time, for one command."""
 
     settings: Settings
     dossiers: Dossiers
@@ -39,20 +39,20 @@ class Desk:
     now: datetime
 
     def when(self, option: str, text: str | None) -> datetime | None:
-        """Return the moment that was given with `option`; raises UsageError."""
+        """Return the moment given with `option`; raises UsageError."""
         if text is None:
             return None
         return _read(option, text, lambda: parse_when(text, self.now, self.hours.zone)).replace(microsecond=0)
 
     def been(self, option: str, text: str | None) -> datetime:
-        """Return the same of a moment that has been; now, where none was given."""
+        """As `when`, for a moment in the past; now without one."""
         moment = self.when(option, text) or self.now
         if moment > self.now:
             raise UsageError(f"{option} {text!r} is still to come: {moment:%Y-%m-%d %H:%M}", hint="Check the date.")
         return moment
 
     def day(self, option: str, text: str | None) -> date | None:
-        """Return the day that was given with `option`; raises UsageError."""
+        """Return the day given with `option`; raises UsageError."""
         return None if text is None else _read(option, text, lambda: parse_day(text, self.now.date()))
 
 
@@ -64,7 +64,7 @@ def _read[T](option: str, text: str, parse: Callable[[], T]) -> T:
 
 
 def at_the_desk[Answer](command: Command[Answer]) -> Command[Answer]:
-    """Give a click command `--config` and `--folder`; it is called with a Desk as `desk` instead of them."""
+    """Add `--config` and `--folder` to a click command; it gets a Desk as `desk` instead."""
 
     @click.option("--folder", type=click.Path(path_type=Path), metavar="DIR", help="The folder of the dossiers.")
     @config_option
@@ -76,7 +76,7 @@ def at_the_desk[Answer](command: Command[Answer]) -> Command[Answer]:
 
 
 def desk_of(settings: Settings, folder: Path | None = None) -> Desk:
-    """Return what is worked with now; the dossiers are those in `folder`, or those of the settings."""
+    """Return the state of now; the dossiers are in `folder`, or those of the settings."""
     hours = WorkingHours(settings.office)
     now = SystemClock().now().astimezone(hours.zone).replace(microsecond=0)
     return Desk(settings, Dossiers(folder, settings.office) if folder else dossiers_of(settings), hours, now)
@@ -98,12 +98,12 @@ _TEXTS = ("letter_number", "applicant", "unit", "contact", "event", "place")
 
 
 def field_options[Answer](command: Command[Answer]) -> Command[Answer]:
-    """Give a click command the options of a request's fields, but for `--event`; `fields_of` reads them."""
+    """Add the options of a request's fields, except `--event`; `fields_of` reads them."""
     return with_options(_FIELDS, command)
 
 
 def fields_of(desk: Desk, given: Mapping[str, Any]) -> dict[str, object]:
-    """Return what was given of a request's fields, those that were not left out; raises UsageError."""
+    """Return the given fields of a request; raises UsageError."""
     fields: dict[str, object] = {name: text_of(name, given[name]) for name in _TEXTS if given.get(name) is not None}
     if "event" in fields and not fields["event"]:
         raise UsageError("the event is empty", hint='say what it is: --event "Seminar Nasional"')
@@ -119,7 +119,7 @@ def fields_of(desk: Desk, given: Mapping[str, Any]) -> dict[str, object]:
 
 
 def check_times(request: Request) -> None:
-    """Refuse a request whose times cannot be; raises UsageError."""
+    """Refuse a request with impossible times; raises UsageError."""
     if request.starts_at and request.ends_at and request.ends_at <= request.starts_at:
         raise UsageError("the event ends before it begins", hint="Check --starts and --ends.")
     noted = [("passed on", each.at) for each in request.dispositions]
@@ -141,7 +141,7 @@ def check_times(request: Request) -> None:
 
 
 def text_of(name: str, text: str) -> str:
-    """Return what may be kept of a text that was given; raises UsageError for one that is too long."""
+    """Return a given text in the form that is kept; raises UsageError if it is too long."""
     if len(text) > LONGEST:
         raise UsageError(f"the text of {name} has {len(text)} characters; {LONGEST} are kept", hint="Shorten it.")
     return storable(text).strip()

@@ -1,4 +1,4 @@
-"""What those are answered who ask for plans: a plan as JSON, as lines for people, and as a row."""
+"""Plans as answers: JSON documents, lines of text and table rows."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta, tzinfo
@@ -23,14 +23,14 @@ type Step = Literal["remind", "check", "arm", "start", "stop"]
 
 
 class Coming(msgspec.Struct, frozen=True, kw_only=True):
-    """A step and its time; `remind` also tells that a plan begins, or waits for people to start it."""
+    """The time of a coming step; `remind` also marks the beginning of a plan that people start."""
 
     what: Step
     at: Moment
 
 
 class PlanDocument(msgspec.Struct, frozen=True, kw_only=True):
-    """A plan as `--json` prints it; `changed` names the fields of a calendar's plan that were changed by hand."""
+    """A plan as `--json` prints it; `changed` names the fields of a calendar's plan that were edited by hand."""
 
     plan: Plan
     status: str
@@ -40,7 +40,7 @@ class PlanDocument(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def coming(plan: Plan, done: Done, rules: Rules, now: datetime) -> tuple[Coming, ...]:
-    """Return the steps that are still to come for a plan, the earliest first; `done` is that of `done_for`."""
+    """Return a plan's coming steps, earliest first; `done` is from `done_for`."""
     if not plan.holds or done.ended_at is not None:
         return ()
     found = [step for step in _all(plan, done, rules) if step.at > now]
@@ -67,7 +67,7 @@ def _all(plan: Plan, done: Done, rules: Rules) -> Iterator[Coming]:
 
 
 def document(plan: Plan, ledger: Ledger, desk: Planner) -> PlanDocument:
-    """Return a plan with what became of it, and what will."""
+    """Return a plan with its status, past and coming steps."""
     done = done_for(plan, ledger)
     return PlanDocument(
         plan=plan,
@@ -79,7 +79,7 @@ def document(plan: Plan, ledger: Ledger, desk: Planner) -> PlanDocument:
 
 
 def listed(desk: Planner, ledger: Ledger, *, every: bool, days: int | None) -> list[PlanDocument]:
-    """Return the plans that are to come or run, the earliest first; `every`: all, `days`: of so many days."""
+    """Return running and future plans, earliest first; `every`: all plans, `days`: the next days only."""
     found = [document(plan, ledger, desk) for plan in desk.plans.read()]
     if not every:
         found = [each for each in found if each.plan.state is PlanState.PLANNED and each.plan.ends_at > desk.now]
@@ -99,7 +99,7 @@ def _status(plan: Plan, done: Done, now: datetime) -> str:
 
 
 def when_text(plan: Plan, zone: tzinfo) -> str:
-    """Return when a plan is, in a zone: "Tue 2026-12-01 09:00-11:00"."""
+    """Return the time of a plan in a zone: "Tue 2026-12-01 09:00-11:00"."""
     starts, ends = plan.starts_at.astimezone(zone), plan.ends_at.astimezone(zone)
     if plan.all_day:
         return f"{starts:%a %Y-%m-%d} all day"
@@ -108,7 +108,7 @@ def when_text(plan: Plan, zone: tzinfo) -> str:
 
 
 def text_lines(found: PlanDocument, zone: tzinfo) -> Iterator[str]:
-    """Yield what people read of a plan."""
+    """Yield the lines of a plan, for people."""
     plan = found.plan
     length_s = (plan.ends_at - plan.starts_at).total_seconds()
     yield click.style(one_line(plan.title), bold=True)
@@ -135,7 +135,7 @@ def text_lines(found: PlanDocument, zone: tzinfo) -> Iterator[str]:
 
 
 def _there_text(plan: Plan, zone: tzinfo) -> str:
-    """Return when a plan is where its calendar is written, if clocks show something else there."""
+    """Return the time in the calendar's own zone; "" if the clocks agree."""
     there = plan.starts_at.tzinfo
     if there is None or plan.starts_at.utcoffset() == plan.starts_at.astimezone(zone).utcoffset():
         return ""
@@ -143,6 +143,6 @@ def _there_text(plan: Plan, zone: tzinfo) -> str:
 
 
 def _time_text(at: datetime, plan: Plan, zone: tzinfo) -> str:
-    """Return when something is done for a plan, with the day where it is another one than that of its beginning."""
+    """Return the time of a step, with the date if it differs from the plan's first day."""
     at, starts = at.astimezone(zone), plan.starts_at.astimezone(zone)
     return f"{at:%H:%M}" if at.date() == starts.date() else f"{at:%Y-%m-%d %H:%M}"

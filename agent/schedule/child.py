@@ -1,6 +1,7 @@
-"""`python -m agent.schedule.child`: reads one calendar; its parent limits the time, this its processor and memory.
+"""`python -m agent.schedule.child`: reads one calendar with limited processor time and memory.
 
-The request comes on standard input, for an address may be secret; the answer goes to standard output.
+The request arrives on standard input, since an address may be secret; the answer leaves on standard output. The parent
+limits the time.
 """
 
 import resource
@@ -38,7 +39,7 @@ _WORDS = {
 
 
 def fetched(address: str, timeout_s: float) -> bytes:
-    """Return the calendar at `address`, of https, http, webcal or file; raises LiputError."""
+    """Fetch the calendar at an https, http, webcal or file address; raises LiputError."""
     scheme, _, rest = address.partition(":")
     if scheme.lower() == "file":
         return _content(Path(urllib.parse.unquote(urllib.parse.urlsplit(address).path)), "its file")
@@ -58,7 +59,7 @@ def fetched(address: str, timeout_s: float) -> bytes:
 
 
 def _opener() -> urllib.request.OpenerDirector:
-    """Return what opens addresses of the web and nothing else; no server sends it to another one."""
+    """Return an opener for web addresses only; it follows no redirect to another server."""
     opener = urllib.request.OpenerDirector()
     for handler in (
         urllib.request.ProxyHandler(), urllib.request.HTTPHandler(),
@@ -85,7 +86,7 @@ def _content(path: Path, called: str) -> bytes:
 
 
 def _why(reason: object) -> str:
-    """Say in a few words what kept us from it; the system's own may repeat the address."""
+    """Describe an error briefly; the system's own text may repeat the address."""
     if isinstance(reason, TimeoutError):
         return "its server does not answer"
     if isinstance(reason, socket.gaierror):
@@ -108,7 +109,7 @@ HOW_TO_INSTALL = "install liput[calendar], or start Liput by ./run, which does"
 
 
 def read(wanted: Wanted) -> Answer:
-    """Return what a calendar says; raises LiputError."""
+    """Return the events of a calendar; raises LiputError."""
     text = fetched(wanted.address, wanted.timeout_s) if wanted.address else _content(Path(wanted.path), wanted.path)
     return _reader()(text, zone_of(wanted.zone), wanted.since, wanted.until)
 
@@ -124,7 +125,7 @@ def _reader() -> "Callable[..., Answer]":
 
 
 def main() -> None:
-    """Answer once; whoever has asked and is no more needs no answer."""
+    """Read one request and answer it."""
     end_with_parent()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # an address may be secret
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_S, CPU_S))

@@ -1,6 +1,6 @@
-"""Decides what is due for planned sessions: a function of plans, time, what was done and what runs.
+"""Decides the due acts of all plans: a pure function of plans, time, past acts and running sessions.
 
-It looks at states, never at changes: after a clock jump, a missed look or a new daemon the right thing is done, once.
+It reads states, never changes: after a clock jump, a missed look or a restart it decides the right act, once.
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -16,39 +16,39 @@ from config.settings.serving import ScheduleSettings
 from recorder.model.status import AFTER, BEFORE, RECORDS, SessionState
 
 OWN_S = 900.0
-"""A session that people began by themselves so short a while before a plan's beginning, or later, is that plan's."""
+"""A session that people begin at most this long before a plan, or later, counts as the plan's."""
 LATE_S = 60.0
-"""One that begins so much later has joined its session."""
+"""A later beginning is reported as late."""
 MISSED = timedelta(days=1)
-"""How long it is worth saying that a session was missed."""
+"""A missed session is reported for this long."""
 
 
 class Kind(StrEnum):
-    """What is to be done."""
+    """An act for a plan."""
 
     REMIND = "remind"
     CHECK = "check"
     ARM = "arm"
     RECORD = "record"
-    """Begin to record at once: it was not armed in time."""
+    """Record at once: the plan was not armed in time."""
     START = "start"
     REARM = "rearm"
-    """Let its devices go: the plan has changed since, and they are opened again as, and when, it asks for now."""
+    """Close its devices since the plan has changed; they open again as the plan now asks."""
     STOP = "stop"
     DISARM = "disarm"
     TELL = "tell"
-    """Say once what `word` stands for."""
+    """Say once the notice `word`."""
     NOTE_RECORDER = "note-recorder"
     NOTE_RECORDING = "note-recording"
     NOTE_END = "note-end"
-    """Its session has ended, or people have begun it by themselves: it is not begun (again)."""
+    """Its session has ended, or people began it themselves: do not begin it again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A session that runs; `plan` is None where people began it.
+    """A running session; `plan` is None if people began it.
 
-    `state` is None while its recorder does not answer, was killed, or is about to go on with a killed one's session.
+    `state` is None while its recorder does not answer, was killed, or takes over a killed one's session.
     """
 
     recorder: str
@@ -65,7 +65,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """How long before a plan's beginning what is done, in seconds; `boot_id` is that of this boot of the PC."""
+    """Lead times before a plan's beginning, in seconds; `boot_id` is of this boot of the PC."""
 
     remind: tuple[float, ...] = (1800.0, 600.0)
     check_before_s: float = 1200.0
@@ -74,18 +74,18 @@ class Rules:
 
     @classmethod
     def of(cls, settings: ScheduleSettings, boot_id: str) -> "Rules":
-        """Return those of the settings."""
+        """Return the rules of the settings."""
         return cls(settings.remind, settings.check_before_s, settings.arm_ahead_s, boot_id)
 
     def times_of(self, plan: Plan) -> tuple[float, float]:
-        """Return from when to when something may be to be done for a plan that has not begun, as time.time() counts."""
+        """Return the span, in time.time() seconds, in which a plan that has not begun may need an act."""
         ahead_s = max((*self.remind, self.check_before_s, self.arm_ahead_s))
         return plan.starts_at.timestamp() - ahead_s, (plan.ends_at + MISSED).timestamp()
 
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """One thing to be done; which fields count depends on the kind."""
+    """One act; its kind decides which fields count."""
 
     kind: Kind
     plan: Plan
@@ -99,9 +99,9 @@ def decide(
     plans: Collection[Plan], ledger: Ledger, runs: Sequence[Run], now: datetime, rules: Rules,
     coming: Collection[str] = (),
 ) -> list[Act]:  # fmt: skip
-    """Return what is to be done now, in that order.
+    """Return the due acts, in order.
 
-    `coming` are the ids of plans whose recorder has been started, and does not run yet.
+    `coming` are the ids of plans with a started recorder that does not run yet.
     """
     own = {run.plan: run for run in runs if run.plan}
     acts: list[Act] = []
@@ -153,19 +153,19 @@ def _while_it_records(plan: Plan, done: Done, run: Run, now: datetime) -> Iterat
 
 
 def _is_another(plan: Plan, done: Done) -> bool:
-    """Return whether what is armed would be begun in another way now, or not at all."""
+    """Return whether the armed session differs from what the plan now asks."""
     return plan.mode is Mode.REMIND or bool(done.begun_as and done.begun_as != begun_as(plan))
 
 
 def _is_put_off(plan: Plan, done: Done, now: datetime, rules: Rules) -> bool:
-    """Return whether a plan was moved since its recorder began, so far that it is not due; no clock moves it."""
+    """Return whether the plan moved since its recorder began and is not due now; a clock jump does not move it."""
     if done.begun_for is None or plan.starts_at <= done.begun_for:
         return False
     return (plan.starts_at - now).total_seconds() > rules.arm_ahead_s
 
 
 def _is_moved_behind(plan: Plan, done: Done) -> bool:
-    """Return whether a plan was moved while recorded to begin after its end: it is recorded twice."""
+    """Return whether the plan moved behind the end of its running recording: it is recorded twice."""
     return done.records_until is not None and plan.starts_at > done.records_until
 
 
@@ -194,7 +194,7 @@ def _reminders(plan: Plan, done: Done, now: datetime, rules: Rules) -> Iterator[
 
 
 def _begun(plan: Plan, done: Done, runs: Sequence[Run], now: datetime, *, is_free: bool) -> Iterator[Act]:
-    """Open its devices, or record at once, unless another session has them."""
+    """Arm or record, unless another session has the devices."""
     others = [run for run in runs if run.is_open]
     if now >= plan.starts_at and (taken := next((run for run in others if _is_for(run, plan)), None)):
         yield Act(Kind.NOTE_END, plan, taken.recorder, word="by-hand", other=taken.title)
@@ -207,14 +207,14 @@ def _begun(plan: Plan, done: Done, runs: Sequence[Run], now: datetime, *, is_fre
 
 
 def _is_for(run: Run, plan: Plan) -> bool:
-    """Return whether people record a plan's session by themselves; one that is only armed may be forgotten."""
+    """Return whether people record this plan's session themselves; a merely armed session may be forgotten."""
     return run.plan is None and run.state in RECORDS and run.began_at >= plan.starts_at - timedelta(seconds=OWN_S)
 
 
 def noted(act: Act, done: Done, now: datetime, rules: Rules) -> Done:
-    """Return what was done for a plan, with one thing more."""
+    """Return the record of a plan with one act added."""
     match act.kind:
-        case Kind.REMIND:  # those that were due before it are over
+        case Kind.REMIND:  # earlier reminders are over
             over = {before_s for before_s in rules.remind if before_s >= act.before_s}
             return msgspec.structs.replace(done, reminded=tuple(sorted({*done.reminded, *over})))
         case Kind.CHECK:
@@ -227,7 +227,7 @@ def noted(act: Act, done: Done, now: datetime, rules: Rules) -> Done:
         case Kind.NOTE_RECORDING:
             return msgspec.structs.replace(done, records_until=act.plan.ends_at)
         case Kind.NOTE_END if _is_put_off(act.plan, done, now, rules) or _is_moved_behind(act.plan, done):
-            return done.without_recorder()  # it has ended for a time that it has no more
+            return done.without_recorder()  # it ended for a time that no longer holds
         case Kind.NOTE_END:
             return msgspec.structs.replace(done, ended_at=now, attempt=None)
         case _:

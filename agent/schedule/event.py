@@ -1,16 +1,16 @@
-"""What the process that reads a calendar is asked, and what it answers. Light to import: no calendar library."""
+"""Messages to and from the process that reads a calendar. Imports no calendar library."""
 
 from datetime import datetime
 
 import msgspec
 
 LARGEST_BYTES = 8_000_000
-"""A calendar that is larger is refused: a room's is a thousandth of that."""
+"""A larger calendar is refused: a room's has a thousandth of that."""
 MOST_EVENTS = 2000
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """A calendar, by its address or a file's path, and which days of it; times without a zone are of `zone`."""
+    """A calendar, by its address or a file's path, and a span of days; times without a zone are in `zone`."""
 
     address: str = ""
     path: str = ""
@@ -21,7 +21,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CalendarEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """One occurrence of an event. `recurrence_id` is "" for what does not recur, else its beginning in the series."""
+    """One occurrence of an event. `recurrence_id` is its beginning in the series, "" without a series."""
 
     uid: str
     recurrence_id: str = ""
@@ -37,7 +37,7 @@ class CalendarEvent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """What was read: events in the order of their beginnings, and what could not be read of it, a sentence each."""
+    """Events in the order of their beginnings; `notes` has a sentence for each unreadable part."""
 
     events: list[CalendarEvent] = []
     notes: list[str] = []

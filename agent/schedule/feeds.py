@@ -1,4 +1,4 @@
-"""Calendars that are read again and again, one at a time; one that cannot be had keeps what was known of it."""
+"""Reads calendars again and again, one at a time; a failed one keeps its last plans."""
 
 import re
 import threading
@@ -26,14 +26,14 @@ UNTITLED = "Tanpa judul"
 
 
 def taken(name: str, feed: Feed, events: Sequence[CalendarEvent], settings: Settings) -> list[Source]:
-    """Return what the calendar `name` says about this room; of an event that is there twice the later."""
+    """Return the events of calendar `name` in this room; a later duplicate replaces the earlier."""
     mode = Mode(feed.mode or settings.schedule.mode)
     sources = [_source(name, event, mode, settings.general.room) for event in events if is_here(event, feed, settings)]
     return list({source.key: source for source in sources}.values())
 
 
 def is_here(event: CalendarEvent, feed: Feed, settings: Settings) -> bool:
-    """Return whether an event is in this room, and of the categories that count."""
+    """Return whether an event is in this room and in the chosen categories."""
     room = settings.general.room
     places = feed.locations or ((room,) if room.strip() else (EVERYWHERE,))
     is_of_category = not feed.categories or bool(
@@ -43,7 +43,7 @@ def is_here(event: CalendarEvent, feed: Feed, settings: Settings) -> bool:
 
 
 def _names(location: str, place: str) -> bool:
-    """Return whether a place stands in a location as words of its own: "Aula 1" is not in "Aula 10"."""
+    """Return whether a place stands in a location as whole words: "Aula 1" is not in "Aula 10"."""
     return re.search(rf"(?<!\w){re.escape(_plain(place))}(?!\w)", _plain(location)) is not None
 
 
@@ -55,7 +55,7 @@ def _source(name: str, event: CalendarEvent, mode: Mode, room: str) -> Source:
     if event.all_day:
         mode = Mode.REMIND
     elif not event.has_end and mode is Mode.RECORD:
-        mode = Mode.ARM  # nobody knows when to end it
+        mode = Mode.ARM  # its end is not known
     said = Said(
         title=event.title or UNTITLED,
         room=room or event.location,
@@ -70,13 +70,13 @@ def _source(name: str, event: CalendarEvent, mode: Mode, room: str) -> Source:
 
 
 BEHIND = timedelta(days=1)
-"""How far back a calendar is read: what has begun may still go on."""
+"""How far back a calendar is read: earlier events may still run."""
 LONGEST_S = 60.0
 _LOOK_S = 0.05
 
 
 class FeedState(msgspec.Struct, frozen=True, kw_only=True):
-    """How a calendar was read last: `events` of this room, `notes` on unreadable parts, `problem` since then."""
+    """The last reading of a calendar: `events` of this room, `notes` on unreadable parts, the `problem` since."""
 
     tried_at: datetime
     read_at: datetime | None = None
@@ -89,24 +89,24 @@ type FeedStates = Store[dict[str, FeedState]]
 
 
 def feed_states(folder: Path | None = None) -> FeedStates:
-    """Return the file that has them, by the calendar's name."""
+    """Return the file of states by calendar name."""
     return Store((folder or schedule_folder()) / "feeds.json", dict[str, FeedState], {})
 
 
 def window(settings: Settings, now: datetime) -> tuple[datetime, datetime]:
-    """Return which days of a calendar are read."""
+    """Return the span of days to read."""
     return now - BEHIND, now + timedelta(days=settings.schedule.days_ahead)
 
 
 def wanted_of(settings: Settings, name: str, now: datetime) -> Wanted:
-    """Return what is asked for the calendar `name`; raises UsageError, SecretError."""
+    """Return the request for calendar `name`; raises UsageError, SecretError."""
     since, until = window(settings, now)
     address = feed_address(settings, name)
     return Wanted(address=address.reveal(), zone=settings.office.time_zone, since=since, until=until)
 
 
 def begin_reading(wanted: Wanted, clock: Clock, longest_s: float = LONGEST_S) -> OwnCommand:
-    """Begin to read a calendar, in a process of its own. Raises StateError where none can be started."""
+    """Start reading a calendar in a child process. Raises StateError if none starts."""
     command = python_module("agent.schedule.child")
     try:
         return OwnCommand(command, given=msgspec.json.encode(wanted), clock=clock, longest_s=longest_s)
@@ -115,7 +115,7 @@ def begin_reading(wanted: Wanted, clock: Clock, longest_s: float = LONGEST_S) ->
 
 
 def answer_of(reading: OwnCommand) -> Answer | None:
-    """Return what a calendar says, None while it is being read."""
+    """Return the answer; None while the child reads."""
     try:
         said = reading.answer()
         return None if said is None else msgspec.json.decode(said, type=Answer)
@@ -128,7 +128,7 @@ def answer_of(reading: OwnCommand) -> Answer | None:
 
 
 def read_now(wanted: Wanted, clock: Clock, what: str, longest_s: float = LONGEST_S) -> Answer:
-    """Return what a calendar says, called `what` in messages; raises LiputError where it cannot be had."""
+    """Return a calendar's answer, called `what` in messages; blocks, raises LiputError."""
     reading, never = begin_reading(wanted, clock, longest_s), threading.Event()
     try:
         while (answer := answer_of(reading)) is None:
@@ -143,7 +143,7 @@ def read_now(wanted: Wanted, clock: Clock, what: str, longest_s: float = LONGEST
 def keep(
     settings: Settings, plans: Plans, states: FeedStates, name: str, answer: Answer, asked_at: datetime
 ) -> list[Plan]:
-    """Take in a calendar's answer of `asked_at`; return the plans that are new or changed by it. Raises StateError."""
+    """Take in a calendar's answer of `asked_at`; return its new and changed plans. Raises StateError."""
     if answer.error:
         fail(states, name, answer.error, asked_at)
         return []
@@ -156,7 +156,7 @@ def keep(
 
 
 def fail(states: FeedStates, name: str, problem: str, at: datetime) -> None:
-    """Note why a calendar could not be had; what was known of it stays."""
+    """Note a calendar's problem; its plans stay."""
 
     def failed(kept: Mapping[str, FeedState]) -> dict[str, FeedState]:
         before = kept.get(name) or FeedState(tried_at=at)
@@ -167,7 +167,7 @@ def fail(states: FeedStates, name: str, problem: str, at: datetime) -> None:
 
 @dataclass
 class Feeds:
-    """Reads the calendars of the settings in turn, and cancels plans of those that are gone; never waits."""
+    """Reads the settings' calendars in turn and cancels plans of removed calendars; never blocks."""
 
     settings: Settings
     plans: Plans
@@ -178,10 +178,10 @@ class Feeds:
     _next_ns: dict[str, int] = field(default_factory=dict)
     _told: dict[str, str] = field(default_factory=dict)
     _is_seen: bool = False
-    """Whether it has been seen which plans are of calendars that these settings do not have."""
+    """Whether plans of removed calendars have been cancelled since the settings changed."""
 
     def take(self, settings: Settings) -> None:
-        """Read the calendars of these settings from now on: one that is new, or another, at once."""
+        """Use new settings; a new or changed calendar is read at once."""
         before, self.settings = self.settings, settings
         self._is_seen = False
         is_read_otherwise = (before.schedule, before.office) != (settings.schedule, settings.office)
@@ -192,7 +192,7 @@ class Feeds:
             self.close()
 
     def look(self) -> None:
-        """Begin to read one that is due, or take in what was read. Raises StateError, and tries it again then."""
+        """Start the next due reading, or take in a finished one. Raises StateError; the next look tries again."""
         if not self._is_seen:
             self._leave()
             self._is_seen = True
@@ -206,7 +206,7 @@ class Feeds:
                 self._take(name, answer, asked_at)
 
     def _leave(self) -> None:
-        """Cancel what is planned of other calendars than those of the settings; without a file of these, nothing."""
+        """Cancel plans of calendars that the settings do not have; without a settings file, none."""
         left = self.plans.leave(self.settings.feeds, self.clock.now()) if self.settings.file else []
         for name, count in Counter(plan.source.feed for plan in left if plan.source).items():
             self.tell(f'the settings have no calendar "{name}" any more: {count} planned sessions are cancelled')
@@ -242,7 +242,7 @@ class Feeds:
         self._told[name] = problem
 
     def close(self) -> None:
-        """End what is being read."""
+        """End the running reading."""
         if self._reading is not None:
             self._reading[1].end()
             self._reading = None

@@ -1,6 +1,6 @@
-"""Reads the events of some days from an iCalendar file, in a process of its own (agent/schedule/child.py).
+"""Reads the events of some days from an iCalendar file, in a child process (agent/schedule/child.py).
 
-A rule may take for ever, and zones stay in the library's memory.
+A recurrence rule may take for ever, and zones stay in the library's memory.
 """
 
 import re
@@ -19,28 +19,28 @@ from config.errors import MediaError
 from recorder.model.names import one_line, storable
 
 NO_END = timedelta(hours=1)
-"""How long an event is taken to be that does not say when it ends."""
+"""Assumed length of an event without an end."""
 LONGEST_TEXT = 500
 type Component = Any
-"""An icalendar.Component, whose properties are of thirty kinds: what a calendar really holds is looked at here."""
+"""An icalendar.Component; its properties have thirty types, so values are tested here."""
 _BEGINNING = re.compile(rb"^BEGIN:VCALENDAR\s*$", re.MULTILINE | re.IGNORECASE)
 _ZONES = re.compile(rb"^BEGIN:VTIMEZONE\r?$.*?^END:VTIMEZONE\r?\n", re.MULTILINE | re.DOTALL)
 
 
 class _Zones(ZONEINFO):
-    """Zones by all the names that we know; what a calendar defines itself counts for a name that nobody else knows."""
+    """Resolves zones by known names first; a calendar's own definition only for other names."""
 
     def timezone(self, name: str) -> tzinfo | None:
-        """Return the zone called `name`."""
+        """Return the zone called `name`, or None."""
         return zone_named(name) or zone_by_offset(name)
 
     def knows_timezone_id(self, tzid: str) -> bool:
-        """Return whether a calendar's own definition of a zone is not needed."""
+        """Return whether a calendar's own definition is not needed."""
         return zone_named(tzid) is not None
 
 
 def read_calendar(text: bytes, zone: tzinfo, since: datetime, until: datetime) -> Answer:
-    """Return the events between two moments; times without a zone are of `zone`. Raises MediaError."""
+    """Return the events between two moments; times without a zone are in `zone`. Raises MediaError."""
     tzp.use(_Zones())
     try:
         notes: list[str] = []
@@ -66,7 +66,7 @@ def _calendars(text: bytes, notes: list[str]) -> Sequence[Component]:
         raise MediaError("it is no calendar", hint="an iCalendar file begins with BEGIN:VCALENDAR")
     try:
         return icalendar.Calendar.from_ical(text, multiple=True)
-    except Exception as error:  # the library raises whatever its parts raise
+    except Exception as error:  # the library raises errors of any type
         bare, zones = _ZONES.subn(b"", text)
         if zones:
             try:
@@ -89,7 +89,7 @@ def _events(
         if name in {"X-WR-TIMEZONE", "CALSCALE"}:
             kept[name] = value
     for number, each in enumerate(components):
-        if "UID" not in each:  # two without one are no series
+        if "UID" not in each:  # events without a UID are no series
             each["UID"] = f"{each['DTSTART'].to_ical().decode()}-{number}"
         kept.add_component(each)
     try:
@@ -104,7 +104,7 @@ def _events(
 
 
 def _is_sound(event: Component, notes: list[str]) -> bool:
-    """Return whether an event says when it begins; one that does not is noted, and left out."""
+    """Return whether an event has a beginning; one without is noted and left out."""
     start = getattr(event.get("DTSTART"), "dt", None)
     if isinstance(start, date):
         return True
@@ -140,7 +140,7 @@ def _event(event: Component, zone: tzinfo, *, recurs: bool) -> CalendarEvent:
 
 
 def _recurrence_id(event: Component, zone: tzinfo) -> str:
-    """Return an occurrence's beginning in its series; its own where it moved with all that follow."""
+    """Return an occurrence's beginning in its series; its new one if all following moved too."""
     named = event["RECURRENCE-ID"]
     moved_together = str(named.params.get("RANGE", "")).upper() == "THISANDFUTURE"
     at = event["DTSTART"].dt if moved_together else named.dt
@@ -150,7 +150,7 @@ def _recurrence_id(event: Component, zone: tzinfo) -> str:
 
 
 def _moment(at: date, zone: tzinfo) -> datetime:
-    """Return a moment with its zone; a time that a change of clocks leaves out is that much later."""
+    """Return a moment with its zone; a time skipped by a clock change moves on by the change."""
     if not isinstance(at, datetime):
         return datetime.combine(at, time(), zone)
     if at.tzinfo is None:
@@ -161,7 +161,7 @@ def _moment(at: date, zone: tzinfo) -> datetime:
 
 def _text(event: Component, name: str) -> str:
     value = event.get(name, "")
-    if isinstance(value, list):  # told twice: the first counts
+    if isinstance(value, list):  # given twice: the first counts
         value = value[0] if value else ""
     return one_line(storable(str(value)))[:LONGEST_TEXT]
 

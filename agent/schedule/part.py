@@ -1,4 +1,4 @@
-"""The daemon's part for planned sessions: it looks, decides (agent/schedule/decide.py) and acts, without waiting."""
+"""The daemon's part for planned sessions: it decides (agent/schedule/decide.py) and acts, without blocking."""
 
 import contextlib
 import json
@@ -43,11 +43,11 @@ from recorder.running.protocol import AnyRequest, Disarm, Failure, Start, Stop
 from recorder.session.request import Asked
 
 WORDS = words("schedule")
-"""By kind of notice; some follow another one."""
+"""By kind of notice; `then-` and `late` are parts of other notices."""
 
 
 def notice(kind: str, plan: Plan, now: datetime, *, other: str = "", why: str = "", late_s: float = 0.0) -> Words:
-    """Return what is said of a plan, by the stable word `kind`; times are those of the zone of `now`, the room's."""
+    """Return the notice `kind` about a plan, with times in the zone of `now`, the room's."""
     left = brief_duration(max(0.0, (plan.starts_at - now).total_seconds()))
     zone = now.tzinfo
     facts = {
@@ -70,22 +70,22 @@ def notice(kind: str, plan: Plan, now: datetime, *, other: str = "", why: str = 
 LOOK_S = 0.5
 CHECK_S = 90.0
 PRE_ROLL_S = 60.0
-"""How far a start reaches back to the planned beginning, as far as that is kept."""
+"""How far a start may reach back to the planned beginning."""
 RETRY_S = (5.0, 15.0, 30.0, 60.0)
-"""How long after each failure it is tried again; from the last on, always."""
+"""Waits after successive failures; the last one repeats."""
 
 type Spawn = Callable[[Spec], Spawned]
 type Notify = Callable[[str, Plan, Words], None]
-"""Called with what people should hear of a plan and its stable word, from the part's thread."""
+"""Takes a stable word, the plan and the notice for people, on the part's thread."""
 
 
 def spec_of(
     plan: Plan, settings: Settings, config_file: Path | None, *, archive: Path | None, arm_only: bool
 ) -> tuple[Spec, str]:
-    """Return the spec of a plan's recorder, and why it lacks the plan's request; "" where it has it.
+    """Return the spec of a plan's recorder, and the problem with the plan's request, or "".
 
-    Nobody can be asked: a slate stands for a missing device, and a request that cannot be had costs no recording. Words
-    of a plan never name files: people who may plan on the page may not read the daemon's folder.
+    Nobody can be asked: a slate stands for a missing device, and a session goes on without a missing request. A plan's
+    words never name files, since people who plan on the page may not read the daemon's folder.
     """
     asked = Asked(
         title=plan.title,
@@ -108,10 +108,10 @@ def spec_of(
 
 
 class Beginning:
-    """One recorder that is being started; waits for it on a thread."""
+    """A recorder that is starting; a thread waits for it."""
 
     def __init__(self, plan: Plan, spawned: Spawned, *, records: bool) -> None:
-        """Wait for `spawned`, which records at once, or is armed only."""
+        """Wait for `spawned`, which records at once or is only armed."""
         self.plan = plan
         self.records = records
         self.spawned = spawned
@@ -119,28 +119,28 @@ class Beginning:
 
     @property
     def is_over(self) -> bool:
-        """Whether it is known how it went."""
+        """Whether the recorder has started or failed."""
         return self._task.is_over
 
     def recorder(self) -> str:
-        """Return the recorder that is ready. Raises LiputError."""
+        """Return the id of the ready recorder. Raises LiputError."""
         try:
             return self._task.result().id
         except LiputError:
             raise
-        except Exception as error:  # of any kind: it is told, and tried again
+        except Exception as error:  # of any kind: it is reported, and the beginning tried again
             raise LiputError(repr(error)) from error
 
 
 def begin_check(plan: Plan, clock: Clock, config_file: Path | None, archive: Path | None = None) -> OwnCommand:
-    """Begin a check; without `archive` that of the settings is recorded into. Raises OSError."""
+    """Start a check; without `archive` it tests that of the settings. Raises OSError."""
     session = f"title = {json.dumps(one_line(plan.title) or plan.id, ensure_ascii=False)}\n".encode()
     command = tied(command_line(*words_of(plan), *of_archive(archive)))
     return OwnCommand(command, config_file, given=session, clock=clock, longest_s=CHECK_S)
 
 
 def problems_of(check: OwnCommand) -> list[str] | None:
-    """Return what is not right, nothing where the room is ready; None while it is being checked."""
+    """Return the problems found, empty if the room is ready; None while the check runs."""
     try:
         said = check.answer()
         return None if said is None else list(_problems(msgspec.json.decode(said)))
@@ -151,9 +151,9 @@ def problems_of(check: OwnCommand) -> list[str] | None:
 
 
 def words_of(plan: Plan) -> list[str]:
-    """Return the command that checks the room for a plan.
+    """Return the words of the command that checks the room for a plan.
 
-    With a session file it streams to the named destinations only; without one, any may be meant.
+    With a session file, only the named destinations count; without one, all may.
     """
     words = ["check", "--quick", "--json", "--for", f"{(plan.ends_at - plan.starts_at).total_seconds():.0f}s"]
     if plan.mode is not Mode.REMIND and not plan.streams:
@@ -174,7 +174,7 @@ def _problems(document: Any) -> Iterator[str]:
 
 @dataclass(eq=False)
 class Schedule:
-    """Looks after plans until it is told to stop."""
+    """Carries out plans until stopped."""
 
     settings: Settings
     clock: Clock
@@ -188,10 +188,10 @@ class Schedule:
     config_file: Path | None = None
     archive: Path | None = None
     good: Callable[[], tuple[Path, str] | None] = lambda: None
-    """The settings file as it was when nothing was wrong with it last; None: recorders find it."""
+    """The last valid settings file, with its text; None: recorders find it."""
     may_be_set_soon: Callable[[], bool] = lambda: False
     check: Callable[[Plan], OwnCommand] | None = None
-    """None: the command itself."""
+    """None: the real command."""
     name: str = "schedule"
     _rules: Rules = field(init=False)
     _beginning: Beginning | None = None
@@ -210,17 +210,17 @@ class Schedule:
     _once: LogOnChange = field(init=False)
 
     def __post_init__(self) -> None:
-        """Take the rules from the settings."""
+        """Read the rules from the settings."""
         self._once = LogOnChange(self.tell)
         self._newest = self.settings
         self._rules = Rules.of(self.settings.schedule, boot_id())
 
     def take(self, settings: Settings) -> None:
-        """Do as these settings have it, from the next look on; for any thread."""
+        """Use new settings from the next look on; thread-safe."""
         self._newest = settings
 
     def _take_newest(self) -> None:
-        """Take settings that are new: what is armed, being begun or checked goes on."""
+        """Use new settings; armed sessions, beginnings and checks go on."""
         if self._newest is self.settings:
             return
         self.settings = self._newest
@@ -230,7 +230,7 @@ class Schedule:
             self.feeds.take(self.settings)
 
     def run(self, stop: threading.Event, beat: Callable[[], None]) -> None:
-        """Look again and again until `stop` is set; sessions that were begun go on."""
+        """Look repeatedly until `stop` is set; sessions go on afterwards."""
         try:
             look_again(self.look, LOOK_S, self.clock, stop, beat)
         finally:
@@ -241,13 +241,13 @@ class Schedule:
             self._checking.clear()
 
     def look(self) -> None:
-        """Do what is to be done now."""
+        """Do all due acts."""
         self._take_newest()
         self._children = [child for child in self._children if not child.wait(0.0)]
         if self.feeds is not None:
             try:
                 self.feeds.look()
-            except LiputError as error:  # of what calendars say nothing is kept; what is planned is done all the same
+            except LiputError as error:  # calendars fail; plans go on
                 self._once(error.message, "feeds")
         self._take_checks()
         self._take_beginning()
@@ -267,7 +267,7 @@ class Schedule:
                 self._do(act, now)
 
     def _waits_for_the_clock(self, act: Act, ledger: Ledger) -> bool:
-        """Return whether a session is not begun yet because the clock may be hours off; one goes on that was begun."""
+        """Return whether a new session waits because the clock may be hours off; a begun one never waits."""
         done = done_for(act.plan, ledger)
         is_new = act.kind in {Kind.ARM, Kind.RECORD} and done.recorder is None and done.attempt is None
         if is_new and self.may_be_set_soon():
@@ -275,13 +275,13 @@ class Schedule:
             return True
         return False
 
-    # What there is
+    # State
 
     def _now(self) -> datetime:
         return self.clock.now().astimezone(zone_of(self.settings.office.time_zone))
 
     def _plans(self) -> list[Plan]:
-        """Return the plans; those that were known last where they cannot be read now."""
+        """Return the plans; the last known ones if the file is unreadable."""
         try:
             found = self.plans.path.stat()
         except OSError:
@@ -295,14 +295,14 @@ class Schedule:
             except StateError as error:
                 self._once(f"{error.message}; what was planned before holds", "plans")
             else:
-                with contextlib.suppress(StateError):  # more is kept than is needed
+                with contextlib.suppress(StateError):  # old entries do no harm
                     keep_only(self.done, self._known)
             self._times = [self._rules.times_of(plan) for plan in self._known]
             self._seen = seen
         return self._known
 
     def _near(self, ledger: Ledger, runs: Sequence[Run], now: datetime) -> list[Plan]:
-        """Return the plans for which something may be to be done now: a calendar has hundreds that are far."""
+        """Return the plans that may need an act now: a calendar has hundreds of distant ones."""
         begun = {run.plan for run in runs} | {
             plan_id for plan_id, done in ledger.items() if done.ended_at is None and (done.recorder or done.attempt)
         }
@@ -322,7 +322,7 @@ class Schedule:
         return {**kept, **self._unsaved}
 
     def _note(self, plan: Plan, change: Callable[[Done], Done]) -> None:
-        """Keep what was done; where the disk takes nothing, as long as this lives."""
+        """Keep a plan's record; in memory if the disk fails."""
         try:
             if plan.id not in self._unsaved:
                 note(self.done, plan, change)
@@ -340,7 +340,7 @@ class Schedule:
         }
         return coming | ({self._beginning.plan.id} if self._beginning is not None else set())
 
-    # What is done
+    # Acts
 
     def _do(self, act: Act, now: datetime) -> None:
         match act.kind:
@@ -353,7 +353,7 @@ class Schedule:
             case Kind.STOP:
                 self._end(act, Stop(), "stopped", now)
             case Kind.DISARM:
-                if not act.plan.holds:  # it may come to hold again
+                if not act.plan.holds:  # the plan may hold again later
                     self._note_changing(act)
                 self._end(act, Disarm(), "disarmed", now)
             case Kind.REARM:
@@ -380,19 +380,19 @@ class Schedule:
                 self.tell(f'the room cannot be checked before "{act.plan.title}": {error.strerror}')
 
     def _note_changing(self, act: Act) -> None:
-        """Note that a recorder is to let its devices go because of its plan, before it is asked to."""
+        """Note, before asking, that a recorder closes its devices because of its plan."""
         if done_for(act.plan, self._ledger()).changing != act.recorder:
             self._note(act.plan, lambda done: msgspec.structs.replace(done, changing=act.recorder))
 
     def _is_begun_anew(self, act: Act) -> bool:
-        """Return whether a recorder let its devices go because its plan changed, and for nothing else."""
+        """Return whether a recorder closed its devices only because its plan changed."""
         if done_for(act.plan, self._ledger()).changing != act.recorder:
             return False
         end = how_it_ended(ended_folder(act.recorder))
         return isinstance(end, SessionResult) and end.state is SessionState.IDLE
 
     def _ask(self, act: Act, request: AnyRequest, word: str) -> bool:
-        """Ask a recorder for something, again and again until it has done it; return whether it was asked now."""
+        """Send a request to a recorder, at most every RETRY_S[0]; return whether it was sent now."""
         if not self._may(f"{act.recorder} {word}"):
             return False
         self._not_before(f"{act.recorder} {word}", RETRY_S[0])
@@ -404,12 +404,12 @@ class Schedule:
         return True
 
     def _end(self, act: Act, request: AnyRequest, word: str, now: datetime) -> None:
-        """Ask a recorder to end; that it was asked is said once."""
+        """Ask a recorder to end, and report it once."""
         if self._ask(act, request, word):
             self._say(word, act.plan, now, once=act.recorder)
 
     def _tell_started(self, runs: Sequence[Run], now: datetime) -> None:
-        """Say of what was asked to begin that it is recorded, once it is: its disk may be gone or full."""
+        """Report each started recording once it really records: its disk may be gone or full."""
         states = {run.recorder: run.state for run in runs}
         for recorder, plan in list(self._starting.items()):
             if recorder not in states:
@@ -419,7 +419,7 @@ class Schedule:
                 self._say("recording", plan, now, late_s=_late_s(plan, now))
 
     def _begin(self, plan: Plan, now: datetime, *, records: bool) -> None:
-        """Start a plan's recorder. Its process is noted before it is told anything: one that nobody tells ends."""
+        """Start a plan's recorder. Its process is noted before it gets its spec: one without a spec ends."""
         if not self._may(plan.id):
             return
         try:
@@ -461,11 +461,11 @@ class Schedule:
             self._say("armed", plan, now)
 
     def _fail(self, plan: Plan, why: str, now: datetime) -> None:
-        """Note that a plan's recorder did not begin, or broke off, and when it is tried again."""
+        """Note that a plan's recorder failed, and the time of the next attempt."""
         self._note(plan, lambda done: msgspec.structs.replace(done, attempt=None, recorder=None))
         begun_ns = self._begun_ns.pop(plan.id, None)
         if begun_ns is not None and self.clock.now_ns() - begun_ns > RETRY_S[-1] * NANOSECONDS:
-            self._failures.pop(plan.id, None)  # it was well for a while
+            self._failures.pop(plan.id, None)  # it ran well for a while
         count = self._failures[plan.id] = self._failures.get(plan.id, 0) + 1
         self._not_before(plan.id, RETRY_S[min(count, len(RETRY_S)) - 1])
         self._say("failed", plan, now, once=plan.id, why=why)
@@ -477,7 +477,7 @@ class Schedule:
                 self._checking.remove((plan, check))
                 self._say("not-ready" if problems else "ready", plan, self._now(), why="; ".join(problems))
 
-    # What is said once, and what is not tried too often
+    # Notices once, and retries
 
     def _may(self, key: str) -> bool:
         return self.clock.now_ns() >= self._not_before_ns.get(key, 0)
@@ -489,7 +489,7 @@ class Schedule:
         self, kind: str, plan: Plan, now: datetime, *, once: str = "", other: str = "", why: str = "",
         late_s: float = 0.0,
     ) -> None:  # fmt: skip
-        """Let people hear something of a plan; of what `once` names the same words are said once."""
+        """Send a notice about a plan; the same words for `once` are sent only once."""
         words = notice(kind, plan, now, other=other, why=why, late_s=late_s)
         text = f"{kind} {words.english}"
         if not once or self._said.get(once) != text:
@@ -499,13 +499,13 @@ class Schedule:
 
 
 def _late_s(plan: Plan, now: datetime) -> float:
-    """Return how late a session begins; 0 where that is not worth a word."""
+    """Return the seconds of a late beginning; 0 if it is not worth a word."""
     late_s = (now - plan.starts_at).total_seconds()
     return late_s if late_s > LATE_S else 0.0
 
 
 def _failed(act: Act, now: datetime) -> str:
-    """Return why a plan's session has to be begun again; "" for one that was over, or that people have ended."""
+    """Return why a plan's session must begin again; "" if it is over, or people ended it."""
     if not act.plan.holds or now >= act.plan.ends_at:
         return ""
     end = how_it_ended(ended_folder(act.recorder))
@@ -521,13 +521,13 @@ def schedule_of(
     config_file: Path | None = None, archive: Path | None = None,
     good: Callable[[], tuple[Path, str] | None] = lambda: None,
 ) -> Schedule:  # fmt: skip
-    """Return the part that looks after plans; people hear of them by `notify`, and the log, in English, by `tell`."""
+    """Return the part for plans; `notify` tells people, `tell` writes the log in English."""
     plans = Plans()
 
     def heard(kind: str, plan: Plan, words: Words) -> None:
         if notify is not None:
             notify(kind, plan, words)
-        tell(words.english)  # whoever reads the log finds it shown
+        tell(words.english)  # the log shows it
 
     return Schedule(
         settings=settings,

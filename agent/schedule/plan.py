@@ -12,14 +12,14 @@ type Moment = Annotated[datetime, Meta(tz=True)]
 
 
 class Mode(StrEnum):
-    """What is done for a plan."""
+    """How far a plan is carried out."""
 
     REMIND = "remind"
-    """It is said when it is near."""
+    """People are reminded."""
     ARM = "arm"
-    """Its devices are opened too; people start it, and stop it."""
+    """Its devices are opened too; people start and stop it."""
     RECORD = "record"
-    """It is begun and ended by time."""
+    """It starts and stops by time."""
 
 
 class PlanState(StrEnum):
@@ -33,7 +33,7 @@ class PlanState(StrEnum):
 
 
 class Said(msgspec.Struct, frozen=True, kw_only=True):
-    """What a calendar says of a session. `zone` is the name of the zone that its times are written in."""
+    """A session as its calendar gives it. `zone` is the name of the zone of its times."""
 
     title: str
     room: str = ""
@@ -46,10 +46,10 @@ class Said(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):
-    """The calendar of a plan, and which of its events it is.
+    """The calendar and the event of a plan.
 
-    `recurrence_id` is the event's beginning in its series, in UTC, "" without one. `said` is the calendar's newest
-    word: a field of the plan that differs was changed by hand, and stays.
+    `recurrence_id` is the event's beginning in its series, in UTC, "" without a series. `said` is the calendar's newest
+    word; a field of the plan that differs was edited by hand, and stays.
     """
 
     feed: str
@@ -59,12 +59,12 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def key(self) -> tuple[str, str, str]:
-        """What tells it from every other."""
+        """The key of the event: calendar, UID and recurrence."""
         return self.feed, self.uid, self.recurrence_id
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """A planned session. What is not named (None, nothing) is as the settings have it, or the best there is."""
+    """A planned session. An empty field takes its value from the settings, or the best device."""
 
     version: Literal[1] = 1
     id: str
@@ -86,7 +86,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def holds(self) -> bool:
-        """Whether anything is done for it: it is planned, and has a time of day."""
+        """Whether it is carried out: it is planned, and has a time of day."""
         return self.state is PlanState.PLANNED and not self.all_day
 
 
@@ -97,18 +97,18 @@ OF_SESSIONS = ("title", "request", "videos", "audios", "streams", "layout", "pro
 
 
 def begun_as(plan: Plan) -> str:
-    """Return what tells a plan from one whose recorder would be begun in another way."""
+    """Return a hash of the fields that decide how its recorder begins."""
     asked = msgspec.json.encode([getattr(plan, field) for field in OF_SESSIONS])
     return hashlib.sha256(asked).hexdigest()[:16]
 
 
 def from_calendar(plan_id: str, source: Source) -> Plan:
-    """Return the plan of an event that was not known before."""
+    """Return the plan of a new event."""
     return Plan(id=plan_id, source=source, **msgspec.structs.asdict(source.said))
 
 
 def said_again(plan: Plan, source: Source) -> Plan:
-    """Return a plan after its calendar was read again: what was changed by hand stays, all else is as it says now."""
+    """Return a plan with its calendar's new values; fields edited by hand stay."""
     before = plan.source.said if plan.source else source.said
     changed = {
         field: getattr(source.said, field)
@@ -116,14 +116,14 @@ def said_again(plan: Plan, source: Source) -> Plan:
         if getattr(plan, field) == getattr(before, field)
     }  # fmt: skip
     again = msgspec.structs.replace(plan, source=source, **changed)
-    if again.ends_at <= again.starts_at:  # one end of it moved by hand, the other by the calendar: they go together
+    if again.ends_at <= again.starts_at:  # one time was edited by hand, the other by the calendar: keep both old ones
         times = {field: getattr(plan, field) for field in ("starts_at", "ends_at", "zone")}
         again = msgspec.structs.replace(again, **times)
     return again
 
 
 def by_hand(plan: Plan) -> tuple[str, ...]:
-    """Return the fields of a calendar's plan that were changed by hand."""
+    """Return the fields of a calendar's plan that were edited by hand."""
     if plan.source is None:
         return ()
     return tuple(field for field in OF_CALENDARS if getattr(plan, field) != getattr(plan.source.said, field))

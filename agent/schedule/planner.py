@@ -1,4 +1,4 @@
-"""What those work with who plan sessions, by commands or by the API, and how they read what they are given."""
+"""Makes and edits plans, for commands and the API, and reads the times people type."""
 
 import re
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ id_argument = click.argument("key", metavar="ID")
 
 @dataclass(frozen=True)
 class Planner:
-    """The settings, the plans and the time in the office's zone; `by_options`: messages name fields as options."""
+    """Settings, plans and the time in the office's zone; `by_options`: messages name fields as options."""
 
     settings: Settings
     plans: Plans
@@ -43,20 +43,20 @@ class Planner:
 
     @property
     def zone(self) -> tzinfo:
-        """The zone in which times are given and shown."""
+        """The zone of times typed and shown."""
         return zone_of(self.settings.office.time_zone)
 
     @property
     def zone_key(self) -> str:
-        """What the IANA database calls that zone; "" where that is not known."""
+        """The IANA name of that zone; "" if unknown."""
         return str(zone_named(zone_name(self.settings.office.time_zone)) or "")
 
     def named(self, field: str) -> str:
-        """Return what people call a field of what they ask for."""
+        """Return the name of a field for people."""
         return f"--{field.removesuffix('_s')}" if self.by_options else field
 
     def when(self, field: str, text: str, day: datetime | None = None) -> datetime:
-        """Return the moment that was given as `field`; a time alone is of `day`, or today. Raises UsageError."""
+        """Return the moment typed for `field`; a time alone is on `day`, or today. Raises UsageError."""
         is_time_alone = _TIME_ALONE.fullmatch(text) is not None
         try:
             return parse_when(text, day if day and is_time_alone else self.now, self.zone).replace(microsecond=0)
@@ -65,18 +65,18 @@ class Planner:
 
 
 def planner(config_file: Path | None) -> Planner:
-    """Return what a command works with; raises SettingsError."""
+    """Return the planner of a command; raises SettingsError."""
     return planner_of(load_settings(config_file))
 
 
 def planner_of(settings: Settings, *, by_options: bool = True) -> Planner:
-    """Return what is worked with now."""
+    """Return a planner with the time of now."""
     now = SystemClock().now().astimezone(zone_of(settings.office.time_zone))
     return Planner(settings, Plans(), now, Rules.of(settings.schedule, boot_id()), by_options)
 
 
 def check_plan(plan: Plan, desk: Planner) -> Plan:
-    """Return a plan that can be carried out as far as is known now; raises UsageError for one that cannot."""
+    """Return the plan if it can be carried out, as far as is known now; raises UsageError."""
     settings, named = desk.settings, desk.named
     if not text_of("title", plan.title):
         hint = f"say what the session is ({named('title')}), or for which request it is ({named('request')})"
@@ -104,10 +104,10 @@ type Length = Annotated[float, Meta(gt=0, le=LONGEST.total_seconds())]
 
 
 class PlanAsked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The fields that are asked for; null, or left out: not.
+    """Fields of a new or edited plan; null or absent: unchanged.
 
-    Times are as people write them ("besok 09:00", ISO 8601), in the office's zone where they name none; a time alone in
-    `ends` is of the day of the beginning. `for_s` is the length in seconds, instead of `ends`.
+    Times are as people write them ("besok 09:00", ISO 8601), in the office's zone by default; a time alone in `ends` is
+    on the first day. `for_s` is the length in seconds, instead of `ends`.
     """
 
     title: Text | None = None
@@ -125,7 +125,7 @@ class PlanAsked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 def add(desk: Planner, asked: PlanAsked) -> Plan:
-    """Plan a session, and return it. Raises UsageError, DossierError, StateError."""
+    """Add a plan and return it. Raises UsageError, DossierError, StateError."""
     request = _request(desk, asked.request)
     of_request = request.starts_at if request else None
     starts_at = desk.when("starts", asked.starts) if asked.starts else of_request
@@ -155,7 +155,7 @@ def add(desk: Planner, asked: PlanAsked) -> Plan:
 
 
 def edit(desk: Planner, plan: Plan, asked: PlanAsked) -> Plan:
-    """Change a plan and return it; a removed one is planned again. Raises UsageError, DossierError, StateError."""
+    """Edit a plan and return it; a removed one is planned again. Raises UsageError, DossierError, StateError."""
     if asked == PlanAsked():
         hint = f"name what is, such as {desk.named('starts')} or {desk.named('mode')}"
         raise UsageError("nothing is to be changed", hint=hint)
@@ -179,7 +179,7 @@ def _request(desk: Planner, key: str | None) -> Request | None:
 
 
 def _end(desk: Planner, asked: PlanAsked, starts_at: datetime) -> datetime | None:
-    """Return the end that was given, by a time or by how long it is; None where none was. Raises UsageError."""
+    """Return the end from a time or a length; None without either. Raises UsageError."""
     if asked.ends and asked.for_s:
         both = f"both {desk.named('ends')} and {desk.named('for_s')} are given"
         raise UsageError(both, hint="one of them says when it ends")

@@ -1,4 +1,4 @@
-"""The sessions of this PC as the schedule sees them: which runs for which plan, and which people have begun."""
+"""The running sessions for the schedule: those of plans, and those that people began."""
 
 import contextlib
 import time
@@ -15,11 +15,11 @@ from recorder.running.client import Running, running
 from recorder.running.directory import RecorderFolder, RecorderInfo
 
 TAKES_UP_S = 60.0
-"""How long one that goes on in the place of a killed one may take until it records: after that it is let go of."""
+"""Limit for a takeover of a killed recorder: later than this, the session may be disarmed."""
 
 
 def runs() -> list[Run]:
-    """Return the sessions that run, and those whose recorder was killed and is being replaced. Raises LiputError."""
+    """Return running sessions, and killed ones that wait for a takeover. Raises LiputError."""
     found = running()
     alive = [Run(one.info.id, one.info.title, one.info.started_at, plan_of(one.folder), _state(one)) for one in found]
     known = {run.plan for run in alive if run.plan}
@@ -29,15 +29,16 @@ def runs() -> list[Run]:
 
 
 def _state(one: Running) -> SessionState | None:
-    """Return how it is; None of one that is about to go on with what was recorded: that is not to be disarmed."""
+    """Return the state; None during a takeover, since such a session must not be disarmed."""
     is_coming = time.time() - one.info.started_at.timestamp() < TAKES_UP_S
     return None if is_coming and is_taking_over(one.folder, one.info) else one.state
 
 
 def _killed() -> Iterator[Run]:
-    """Yield the sessions of killed recorders, until these are gone on with or given up.
+    """Yield the sessions of killed recorders until a takeover, or until they are given up.
 
-    One that people began counts only for a usual takeover: no plan is to wait for a disk that may not come back.
+    A session that people began counts only for the usual time of a takeover: no plan waits for a disk that may not
+    return.
     """
     for folder in directory.killed():
         if (info := folder.info()) and _is_of_this_boot(info):
@@ -51,7 +52,7 @@ def _is_of_this_boot(info: RecorderInfo) -> bool:
 
 
 def plan_of(folder: RecorderFolder) -> str | None:
-    """Return the id of the plan that a recorder was begun for, None where there is none."""
+    """Return the id of a recorder's plan, or None."""
     with contextlib.suppress(OSError, LiputError):
         return decode_spec(folder.spec.read_bytes()).plan
     return None

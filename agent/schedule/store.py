@@ -1,8 +1,8 @@
-"""Plans on the disk, in files that are read without Liput.
+"""Plans on disk, in files that can be read without Liput.
 
 STATE/schedule/plans.json    all plans, in the order of their beginnings
-STATE/schedule/done.json     what was done for which (agent/schedule/store.py)
-STATE/schedule/feeds.json    how each calendar was read last (agent/schedule/feeds.py)
+STATE/schedule/done.json     the acts done for each plan
+STATE/schedule/feeds.json    the last reading of each calendar (agent/schedule/feeds.py)
 """
 
 import zlib
@@ -21,19 +21,19 @@ from recorder.model.names import slug
 from recorder.running.directory import is_alive
 
 KEPT = timedelta(days=60)
-"""How long a calendar's plan is kept after its end; one that was made by hand until it is removed."""
+"""How long a calendar's plan stays after its end; one made by hand stays until it is removed."""
 MOST_PLANS = 5000
 _FILE = "file "
 type Key = tuple[str, str, str]
 
 
 def schedule_folder() -> Path:
-    """Return where the schedule is kept."""
+    """Return the folder of the schedule."""
     return state_folder() / "schedule"
 
 
 def change_number() -> int:
-    """Return a number that is another one when something was planned, changed, or done for a plan."""
+    """Return a number that changes with the plans and their records."""
     return zlib.crc32(repr([stamp(schedule_folder() / name) for name in ("plans.json", "done.json")]).encode())
 
 
@@ -45,20 +45,20 @@ class Plans:
         self._store: Store[list[Plan]] = Store(self.path, list[Plan], [])
 
     def read(self) -> list[Plan]:
-        """Return them, the earliest first; raises StateError."""
+        """Return the plans, earliest first; raises StateError."""
         return sorted(self._store.read(), key=_order)
 
     def add(self, plan: Plan) -> None:
-        """Keep one more; raises StateError, and UsageError where there are too many."""
+        """Add a plan; raises StateError, and UsageError for too many."""
         self._change(lambda plans: [*plans, plan])
 
     def replace(self, plan_id: str, change: Callable[[Plan], Plan]) -> Plan:
-        """Change one and return it; raises StateError, UsageError where there is none of that id."""
+        """Change a plan and return it; raises StateError, and UsageError for an unknown id."""
         _, after = self._change(lambda plans: [change(plan) if plan.id == plan_id else plan for plan in plans])
         return _only(after, plan_id)
 
     def remove(self, plan_id: str, *, forgets: bool = True) -> None:
-        """Mark a plan as removed; with `forgets`, drop one by hand that is removed already. Raises StateError."""
+        """Mark a plan as removed; with `forgets`, delete a removed one made by hand. Raises StateError."""
 
         def removed(plan: Plan) -> list[Plan]:
             if plan.id != plan_id:
@@ -69,27 +69,26 @@ class Plans:
         self._change(lambda plans: [kept for plan in plans for kept in removed(plan)])
 
     def take(self, feed: str, events: Sequence[Source], window: tuple[datetime, datetime] | None) -> list[Plan]:
-        """Take in what the calendar `feed` says; return its plans that are new, or not as before. Raises StateError.
+        """Take in the events of calendar `feed`; return its new and changed plans. Raises StateError.
 
-        A plan of it that begins in the `window` that was read, and is not among `events`, is cancelled; with None none
-        is. What was changed by hand stays.
+        A plan in `window` without an event is cancelled; with None, none is. Fields edited by hand stay.
         """
         before, after = self._change(lambda plans: merge(plans, feed, events, window))
         return _news(before, after)
 
     def leave(self, feeds: Collection[str], now: datetime) -> list[Plan]:
-        """Cancel and return plans still to begin of calendars not among `feeds`. Raises StateError."""
+        """Cancel and return future plans of calendars not in `feeds`. Raises StateError."""
 
         def without(plans: list[Plan]) -> list[Plan]:
             return [_without_feed(plan, feeds, now) for plan in plans]
 
-        if (plans := self.read()) == without(plans):  # there is nothing to be written
+        if (plans := self.read()) == without(plans):  # nothing to write
             return []
         before, after = self._change(without)
         return [plan for plan in _news(before, after) if plan.state is PlanState.CANCELLED]
 
     def find(self, key: str) -> Plan:
-        """Return the plan whose id, or its last 8 digits, begin with `key`. Raises LiputError."""
+        """Return the plan with an id, or the 8 last digits of one, that begins with `key`. Raises LiputError."""
         plans = self.read()
         exact = [plan for plan in plans if plan.id == key]
         found = exact or [plan for plan in plans if key and is_meant(plan, key.casefold())]
@@ -101,7 +100,7 @@ class Plans:
         raise _not_there(key)
 
     def whole(self, plan_id: str) -> Plan:
-        """Return the plan with just this id: programs say all of it. Raises StateError, UsageError."""
+        """Return the plan with exactly this id, for programs. Raises StateError, UsageError."""
         return _only(self.read(), plan_id)
 
     def _change(self, change: Callable[[list[Plan]], list[Plan]]) -> tuple[list[Plan], list[Plan]]:
@@ -130,7 +129,7 @@ def _only(plans: Sequence[Plan], plan_id: str) -> Plan:
 
 
 def _news(before: Sequence[Plan], after: Sequence[Plan]) -> list[Plan]:
-    """Return those that are new, or not as before."""
+    """Return the new and the changed plans."""
     known = {plan.id: plan for plan in before}
     return [plan for plan in after if known.get(plan.id) != plan]
 
@@ -140,19 +139,19 @@ def _not_there(key: str) -> UsageError:
 
 
 def is_meant(plan: Plan, key: str) -> bool:
-    """Return whether `key` is the beginning of a plan's id, or of the digits at its end."""
+    """Return whether `key` begins a plan's id, or the digits at its end."""
     return plan.id.startswith(key) or plan.id.rpartition("_")[2].startswith(key)
 
 
 def new_id(title: str, starts_at: datetime) -> str:
-    """Return an id that no plan has: its day, its title, 8 digits of chance."""
+    """Return a new id: day, title, 8 random digits."""
     return f"{starts_at:%Y-%m-%d}_{slug(title)}_{uuid4().hex[:8]}"
 
 
 def merge(
     plans: Sequence[Plan], feed: str, events: Sequence[Source], window: tuple[datetime, datetime] | None
 ) -> list[Plan]:
-    """Return `plans` after the calendar `feed` was read; see `Plans.take`."""
+    """Return `plans` with the events of calendar `feed`; see `Plans.take`."""
     new = {event.key: event for event in events}
     again = {source.key: new.pop(source.key) for source in _sources(plans, feed) if source.key in new}
     again |= _moved(_sources(plans, feed), again, new)
@@ -176,7 +175,7 @@ def _sources(plans: Sequence[Plan], feed: str) -> list[Source]:
 
 
 def _moved(sources: Sequence[Source], again: Mapping[Key, Source], new: dict[Key, Source]) -> dict[Key, Source]:
-    """Return by old key, and take out of `new`, occurrences whose series is at another hour of the same day."""
+    """Take from `new`, and return by old key, occurrences whose series moved within the same day."""
     moved = {}
     for source in sources:
         if source.recurrence_id and source.key not in again:
@@ -190,7 +189,7 @@ def _moved(sources: Sequence[Source], again: Mapping[Key, Source], new: dict[Key
 
 
 def of_file(name: str) -> str:
-    """Return what the plans of a file that was imported name as their calendar."""
+    """Return the calendar name for plans of an imported file."""
     return f"{_FILE}{name}"
 
 
@@ -211,7 +210,7 @@ def _order(plan: Plan) -> tuple[datetime, str]:
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
-    """A process that was started to be a plan's recorder, noted before it was told so."""
+    """A process that was started as a plan's recorder, noted before it got its spec."""
 
     pid: int
     pid_started: int
@@ -224,12 +223,12 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Done(msgspec.Struct, frozen=True, kw_only=True):
-    """What was done for a plan, with its times as they were then.
+    """The acts already done for a plan, with the plan's times of then.
 
-    `reminded` has seconds before the beginning, `told` words that were said. `recorder` is its recorder in the boot
-    `boot_id`; after `ended_at` none is begun again. `begun_as` and `begun_for` are the plan and its beginning when the
-    recorder began, `records_until` the end of the recording before the plan was moved behind it. `changing` is the
-    recorder that was asked to let its devices go because the plan changed.
+    `reminded` has seconds before the beginning, `told` the notices sent. `recorder` is its recorder in the boot
+    `boot_id`; after `ended_at` none begins again. `begun_as` and `begun_for` are the plan's hash and beginning when the
+    recorder began, `records_until` the end of the recording before the plan moved behind it. `changing` is the recorder
+    that closes its devices because the plan changed.
     """
 
     starts_at: Moment
@@ -247,7 +246,7 @@ class Done(msgspec.Struct, frozen=True, kw_only=True):
     changing: str = ""
 
     def without_recorder(self) -> "Done":
-        """Return it as if none had been begun: one is begun when it is time for that."""
+        """Return the record without a recorder: one begins when it is due."""
         return msgspec.structs.replace(self, recorder=None, attempt=None, records_until=None, changing="")
 
 
@@ -258,27 +257,26 @@ type DoneStore = Store[dict[str, Done]]
 
 
 def done_store(folder: Path | None = None) -> DoneStore:
-    """Return the file that has it."""
+    """Return the file of the records."""
     return Store((folder or schedule_folder()) / "done.json", dict[str, Done], {})
 
 
 def note(store: DoneStore, plan: Plan, change: Callable[[Done], Done]) -> None:
-    """Change what was done for a plan; raises StateError."""
+    """Change the record of a plan; raises StateError."""
     store.change(lambda ledger: {**ledger, plan.id: change(done_for(plan, ledger))})
 
 
 def keep_only(store: DoneStore, plans: Collection[Plan]) -> None:
-    """Forget what was done for plans that are no more; raises StateError."""
+    """Delete records of deleted plans; raises StateError."""
     known = {plan.id for plan in plans}
     if not store.read().keys() <= known:
         store.change(lambda ledger: {key: done for key, done in ledger.items() if key in known})
 
 
 def done_for(plan: Plan, ledger: Ledger) -> Done:
-    """Return what was done for a plan as it stands now.
+    """Return the record of a plan as it stands now.
 
-    A plan that is moved behind its ended session is another session; of one that is moved before, people are reminded
-    again.
+    A plan moved behind its ended session is another session; if it moved before it began, people are reminded again.
     """
     done = ledger.get(plan.id)
     fresh = Done(starts_at=plan.starts_at, ends_at=plan.ends_at)

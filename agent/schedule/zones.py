@@ -1,4 +1,4 @@
-"""Time zones by the names that calendars give them: IANA's, Indonesia's short ones, Outlook's."""
+"""Time zones by the names in calendars: IANA's, Indonesia's short ones, Outlook's."""
 
 import re
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
@@ -29,13 +29,13 @@ _OUTLOOK = {
     "utc": "UTC",
     "coordinated universal time": "UTC",
 }
-"""Windows has three zones where Indonesia is; none of them changes its clocks."""
+"""Windows has three zones for Indonesia; none of them changes its clocks."""
 _OFFSET = re.compile(r"\(?\s*(?:UTC|GMT)\s*([+-])(\d{1,2})(?::?(\d{2}))?\b.*", re.IGNORECASE | re.DOTALL)
 _EAST = {7: "Asia/Jakarta", 8: "Asia/Makassar", 9: "Asia/Jayapura"}
 
 
 def zone_named(name: str) -> tzinfo | None:
-    """Return the zone that is known by `name`, None where none is. Of "/vendor/Asia/Jakarta" the end counts."""
+    """Return the zone called `name`, or None. Of "/vendor/Asia/Jakarta" the end counts."""
     plain = name.strip().strip('"').strip("/")
     known = _INDONESIAN.get(plain.casefold()) or _OUTLOOK.get(plain.casefold())
     if known:
@@ -72,7 +72,7 @@ def zone_by_offset(name: str) -> tzinfo | None:
 
 
 def name_of(moment: datetime) -> str:
-    """Return what the zone of a moment is called: its name of the IANA database, else its own, else its offset."""
+    """Return the name of a moment's zone: IANA's, else its own, else its offset."""
     zone = moment.tzinfo
     if isinstance(zone, ZoneInfo) and zone.key:
         return zone_name(zone.key)
