@@ -1,7 +1,4 @@
-"""The error tree: everything that goes wrong and that a person can do something about.
-
-Errors of libraries are translated into these where they enter. Neither message nor hint holds a secret.
-"""
+"""The error tree. Library errors are translated into these at their entry; no message or hint holds a secret."""
 
 from typing import Literal
 
@@ -21,26 +18,26 @@ type Why = Literal[
     "vanished",
     "stalled",
 ]
-"""What an error is about, where programs tell that apart.
+"""The cause of an error, for programs.
 
-    missing       nothing answers to the name or id given
-    speakers      the speakers do not agree to being recorded, and nobody has said to show them all the same
+    missing       nothing has the given name or id
+    speakers      the speakers do not agree to being recorded, and nobody has confirmed to show them
     busy          another program holds the device; the message names it
     denied        this user may not open the device; the hint names the group
     bus-full      the device's USB bus has no room for its stream beside the others
     unsupported   the device offers no picture or sound that can be recorded
-    lost          the device was open and has gone, or has stopped answering
-    full          less space is free than the reserve asks for
-    unwritable    the folder is missing, no folder, or not ours
-    read-only     the file system can be read, and takes nothing
-    not-mounted   the folder should be on a disk that is not mounted; what is written lies on the PC's own
+    lost          the open device has gone, or has stopped answering
+    full          less space is free than the reserve
+    unwritable    the path is missing, no folder, or not writable for this user
+    read-only     the file system is read-only
+    not-mounted   the disk of the folder is not mounted; a recording there would fill the PC's own disk
     vanished      the disk was pulled out, unmounted, or its server cannot be reached
-    stalled       the disk neither takes what is written to it nor says why
+    stalled       a write to the disk neither ends nor fails
 """
 
 
 class LiputError(Exception):
-    """Something a person should hear about: one line of what happened, one of what to do."""
+    """An error for people: `message` says what failed, `hint` what to do about it."""
 
     exit_status = 1
     why: Why = ""
@@ -54,11 +51,11 @@ class LiputError(Exception):
 
 
 NO_THREAD = "can't start new thread"
-"""What Python says where the system gives no further thread."""
+"""Python's message where the system gives no further thread."""
 
 
 def as_ours(error: BaseException, kind: type[LiputError] = LiputError, what: str = "", why: Why = "") -> LiputError:
-    """Return `error` if it is one of ours, else one of `kind` that says that `what` failed."""
+    """Return a LiputError unchanged, and another error as one of `kind`, with `what` before its message."""
     if isinstance(error, LiputError):
         return error
     before = f"{what}: " if what else ""
@@ -72,59 +69,59 @@ def as_ours(error: BaseException, kind: type[LiputError] = LiputError, what: str
 
 
 class UsageError(LiputError):
-    """The arguments or the settings cannot be carried out as they stand."""
+    """The arguments or settings cannot be carried out."""
 
     exit_status = 2
 
 
 class SettingsError(UsageError):
-    """A settings file that cannot be read, or holds a key or value that is not one of ours."""
+    """A settings file cannot be read, or holds an unknown key or a wrong value."""
 
 
 class SecretError(UsageError):
-    """A key or a file of keys that is missing, or that other users could read."""
+    """A key or a file of keys is missing, or other users can read it."""
 
 
 class DeviceError(LiputError):
-    """A camera, capture card or microphone does not do what was asked of it."""
+    """A camera, capture card or microphone fails or refuses."""
 
 
 class DeviceNotFound(DeviceError):
-    """No device that is plugged in answers to the name given."""
+    """No plugged-in device has the given name."""
 
     why = "missing"
 
 
 class ControlRefused(DeviceError):
-    """A camera refuses a value of one of its controls; it goes on working, and its other controls with it."""
+    """A camera refuses the value of one control; its stream and other controls go on."""
 
 
 class MediaError(LiputError):
-    """A file holds no media that can be read."""
+    """A file holds no readable media."""
 
 
 class StorageError(LiputError):
-    """The folder that a recording should go to cannot take it."""
+    """The folder cannot take the recording."""
 
 
 class SessionError(LiputError):
-    """A session that runs, or its recorder, does not do what was asked of it."""
+    """A running session or its recorder refuses or fails."""
 
 
 class StateError(LiputError):
-    """What Liput remembers of this PC (roles, control presets, health) cannot be read or written."""
+    """Saved state of this PC (roles, control presets, health) cannot be read or written."""
 
 
 class EncoderError(LiputError):
-    """The encoder refused its settings, or failed on a picture."""
+    """The encoder refused its settings, or failed on a frame."""
 
 
 class DossierError(LiputError):
-    """The papers of a request cannot be kept, read or changed as was asked."""
+    """The papers of a request cannot be stored, read or changed."""
 
 
 class CopyError(LiputError):
-    """A copy cannot be made or read; `reason` is a word for scripts (recorder/features/copies/target.py)."""
+    """A copy cannot be made or read; `reason` is a code for scripts (recorder/features/copies/target.py)."""
 
     def __init__(self, message: str, *, reason: str, hint: str = "") -> None:
         super().__init__(message, hint=hint)
@@ -132,11 +129,11 @@ class CopyError(LiputError):
 
 
 class ArchiveError(LiputError):
-    """The archive cannot do what was asked of it."""
+    """The archive cannot do the requested operation."""
 
 
 class PackageNotFound(ArchiveError):
-    """No package answers to the id given."""
+    """No package has the given id."""
 
     why = "missing"
 
@@ -146,4 +143,4 @@ class PackageBusy(ArchiveError):
 
 
 class PackageDamaged(ArchiveError):
-    """What a package holds is not what its manifests say."""
+    """The content of a package differs from its manifests."""

@@ -1,4 +1,4 @@
-"""An event: something that happened in a session and that its log keeps."""
+"""An event: a dated fact of a session, kept in its log."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -8,7 +8,7 @@ import msgspec
 
 
 class Event(msgspec.Struct, frozen=True, tag_field="type", tag="event"):
-    """When it happened (local time with offset), what kind of thing, to whom, the facts, and a sentence for people."""
+    """One event: local time with offset, kind, subject (such as a device), facts, and a sentence for people."""
 
     at: datetime
     kind: str
@@ -18,7 +18,7 @@ class Event(msgspec.Struct, frozen=True, tag_field="type", tag="event"):
 
 
 def encoded(event: Event) -> bytes:
-    """Return an event as a line of JSON; one whose detail is no JSON is kept without it."""
+    """Return an event as a line of JSON, without `detail` where that is not JSON."""
     try:
         return msgspec.json.encode(event) + b"\n"
     except (TypeError, ValueError, OverflowError):
@@ -26,7 +26,7 @@ def encoded(event: Event) -> bytes:
 
 
 class Emit(Protocol):
-    """Takes an event into the session's log; callable from any thread, never blocks on a disk or a network."""
+    """Appends an event to the session's log. Thread-safe; never blocks on a disk or network."""
 
     def __call__(self, kind: str, subject: str, message: str, **detail: object) -> None:
         """Log that `kind` happened to `subject`; `detail` holds JSON values, no secrets."""

@@ -1,4 +1,4 @@
-"""Files: no link is followed, no pipe or device is opened, reads are bounded, and a file is replaced at one stroke."""
+"""Safe file access: follows no link, opens no pipe or device, bounds reads, replaces files atomically."""
 
 import contextlib
 import errno
@@ -14,18 +14,18 @@ import msgspec
 PRIVATE = 0o600
 _NEW = ".new"
 MOST_BYTES = 64 << 20
-"""Bytes of a file that are read into memory, at most: a manifest of 400,000 files, an event log of a month."""
+"""The most bytes of a file that are read into memory: a manifest of 400,000 files, an event log of a month."""
 
 type Prepare = Callable[[int], None]
-"""Called with the descriptor of a file that is still empty and private, to give it its owner and mode."""
+"""Sets owner and mode of a new file by its descriptor, while it is empty and private."""
 
 
 class NotRegular(OSError):
-    """What is there is a link, a pipe, a device or a folder."""
+    """The path is a link, pipe, device or folder."""
 
 
 def open_regular(path: Path | str, flags: int = os.O_RDONLY, mode: int = PRIVATE) -> int:
-    """Return a descriptor of a regular file; never waits, as opening a pipe does. Raises NotRegular and OSError."""
+    """Return a descriptor of a regular file, without blocking on a pipe. Raises NotRegular and OSError."""
     try:
         descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, mode)
     except OSError as error:
@@ -43,12 +43,12 @@ def _irregular(number: int, path: Path | str) -> NotRegular:
 
 
 def is_regular(path: Path) -> bool:
-    """Return whether a regular file is at `path`, and no link to one. Raises OSError where that cannot be told."""
+    """Return whether a regular file, not a link, is at `path`. Raises OSError where that is unknown."""
     return stat.S_ISREG(_mode_of(path))
 
 
 def is_folder(path: Path) -> bool:
-    """Return whether a folder is at `path`, and no link to one. Raises OSError where that cannot be told."""
+    """Return whether a folder, not a link, is at `path`. Raises OSError where that is unknown."""
     return stat.S_ISDIR(_mode_of(path))
 
 
@@ -60,7 +60,10 @@ def _mode_of(path: Path) -> int:
 
 
 def read_file(path: Path, most: int = MOST_BYTES, *, cut: bool = False) -> bytes:
-    """Return the content of a regular file of `most` bytes, or with `cut` its first; raises NotRegular and OSError."""
+    """Return the content of a regular file, at most `most` bytes; a longer one raises OSError, or is cut with `cut`.
+
+    Raises NotRegular and OSError.
+    """
     with open(open_regular(path), "rb") as file:
         size = os.fstat(file.fileno()).st_size
         if size > most and not cut:
@@ -69,7 +72,7 @@ def read_file(path: Path, most: int = MOST_BYTES, *, cut: bool = False) -> bytes
 
 
 def of_mode(mode: int) -> Prepare:
-    """Return what gives a file `mode`, whatever the umask."""
+    """Return a Prepare that sets `mode`, regardless of the umask."""
     return lambda descriptor: os.fchmod(descriptor, mode)
 
 
@@ -78,7 +81,10 @@ _PRIVATELY = of_mode(PRIVATE)
 
 @contextlib.contextmanager
 def held(folder: Path, below: str = "") -> Iterator[Path]:
-    """Give a path that leads to `below` in `folder` by a descriptor, and follows no link below it. Raises OSError."""
+    """Yield a path to `below` in `folder` through an open descriptor; no link below `folder` is followed.
+
+    Raises OSError.
+    """
     flags = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
     descriptor = os.open(folder, flags)
     try:
@@ -91,17 +97,17 @@ def held(folder: Path, below: str = "") -> Iterator[Path]:
 
 
 def make_file(path: Path, mode: int = PRIVATE) -> int:
-    """Return a descriptor of a new file in the place of `path`, open to read and write. Raises OSError."""
+    """Return a descriptor of a new file at `path`, opened to read and write; an old file is removed. Raises OSError."""
     with contextlib.suppress(FileNotFoundError):
         path.unlink()
-    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)  # which follows no link
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)  # O_EXCL follows no link
 
 
 def replace_file(path: Path, content: bytes, prepare: Prepare = _PRIVATELY, *, durable: bool) -> None:
-    """Put a file that holds `content` in the place of `path`; raises OSError, and then `path` is what it was.
+    """Replace `path` atomically by a file with `content`. Raises OSError; `path` is then unchanged.
 
-    Two must not do this to one `path` at the same time: what a kill has left beside it is removed. With `durable` it
-    is on the disk when this returns, and a power cut leaves the one or the other as well as a kill.
+    One writer per `path` only: temporary files of a killed writer are removed. With `durable` the new file is on disk
+    when this returns, and a power cut leaves the old or the new file.
     """
     for left in path.parent.glob(f".{glob.escape(path.name)}.*{_NEW}"):
         _remove(left)
@@ -122,7 +128,7 @@ def _remove(path: Path) -> None:
 
 
 def write_file(path: Path, content: bytes, prepare: Prepare = _PRIVATELY, *, durable: bool) -> None:
-    """Write a private file in the place of `path`, with `durable` onto the disk, but not its entry. Raises OSError."""
+    """Write a private file at `path`, synced if `durable`; its folder entry is not synced. Raises OSError."""
     descriptor = make_file(path)
     with open(descriptor, "wb") as file:  # noqa: PTH123 - its mode is right from the first moment
         prepare(descriptor)
@@ -133,7 +139,7 @@ def write_file(path: Path, content: bytes, prepare: Prepare = _PRIVATELY, *, dur
 
 
 def sync(path: Path) -> None:
-    """Bring the content of a file, or the entries of a folder, onto the disk. Raises OSError."""
+    """Sync the content of a file, or the entries of a folder, to disk. Raises OSError."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
@@ -147,7 +153,7 @@ def json_text(value: object) -> bytes:
 
 
 def json_lines[T](content: bytes, kind: type[T]) -> Iterator[T]:
-    """Give what each line says; one that is no `kind`, as a kill leaves at the end, is passed over."""
+    """Yield each line decoded as `kind`; other lines, such as a torn last one, are skipped."""
     for line in content.splitlines():
         try:
             value = msgspec.json.decode(line, type=kind)
@@ -157,12 +163,12 @@ def json_lines[T](content: bytes, kind: type[T]) -> Iterator[T]:
 
 
 def number(value: object) -> float | None:
-    """Return the number that a value read from JSON is; None for what is none."""
+    """Return a value read from JSON as a float; None if it is no number."""
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def stamp(path: Path | None) -> object:
-    """Return what differs once `path` was written, or another file stands there; None where there is none."""
+    """Return a value that changes when `path` is written or replaced; None where there is no file."""
     try:
         found = None if path is None else path.stat()
     except OSError:

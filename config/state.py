@@ -1,4 +1,4 @@
-"""Where Liput keeps what it has learned on this PC: roles, control presets, the health log, small databases."""
+"""State that Liput keeps on this PC: roles, control presets, the health log, small databases."""
 
 import fcntl
 import os
@@ -21,24 +21,24 @@ VARIABLE = "LIPUT_STATE"
 
 
 def state_folder() -> Path:
-    """Return the folder, whether or not it exists: LIPUT_STATE, else `~/.local/state/liput`."""
+    """Return the folder, which may not exist yet: LIPUT_STATE, else `~/.local/state/liput`."""
     if named := os.environ.get(VARIABLE):
         return Path(named)
     return platformdirs.user_state_path("liput")
 
 
 _WAIT_S = 10.0
-"""How long another process may have it."""
+"""The longest wait for another process's lock."""
 
 
 @contextmanager
 def transaction(path: Path, tables: str, hint: str) -> "Iterator[sqlite3.Connection]":
-    """Give a connection whose changes are on the disk when this returns, all or none; rows are known by column.
+    """Yield a connection; its changes are committed to disk together at the end. Rows are accessed by column.
 
-    `tables` is what makes them where they are missing. Raises StateError with `hint` where the file cannot be used, or
-    what stands in it cannot be read (ValueError).
+    `tables` is SQL that creates missing tables. Raises StateError with `hint` where the file is unusable or its content
+    is invalid (ValueError).
     """
-    import sqlite3  # few have a database
+    import sqlite3  # most processes use no database
 
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -51,7 +51,7 @@ def transaction(path: Path, tables: str, hint: str) -> "Iterator[sqlite3.Connect
 
 
 class Store[T]:
-    """The file `path`, holding one value of the type `kind`; `default` is what a missing file holds."""
+    """The JSON file `path` with one value of type `kind`; a missing file holds `default`."""
 
     def __init__(self, path: Path, kind: type[T], default: T) -> None:
         self.path = path
@@ -59,7 +59,7 @@ class Store[T]:
         self._default = default
 
     def read(self) -> T:
-        """Return what the file holds; raises StateError where it cannot be read or is not what it should be."""
+        """Return the value; raises StateError where the file cannot be read or decoded."""
         try:
             data = self.path.read_bytes()
         except FileNotFoundError:
@@ -75,7 +75,7 @@ class Store[T]:
             ) from error
 
     def change(self, change: Callable[[T], T]) -> T:
-        """Replace what the file holds by what `change` makes of it; return that. Raises StateError."""
+        """Replace the value by `change(value)`, under a lock between processes, and return it. Raises StateError."""
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             with self._locked():

@@ -1,4 +1,4 @@
-"""Which Liput this is."""
+"""The version of Liput."""
 
 VERSION = "1.0.0rc1"
-"""As in pyproject.toml, which a test compares. Read from what is installed it took a session's start 20 ms."""
+"""As in pyproject.toml; a test compares them. importlib.metadata took 20 ms of a session's start."""

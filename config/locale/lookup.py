@@ -16,21 +16,21 @@ from typing import NamedTuple
 import msgspec
 
 WRITTEN = ("id", "en")
-"""Indonesian and English: every sentence stands in both."""
+"""Indonesian and English: each sentence exists in both."""
 FOLDER = Path(__file__).parents[1] / "languages"
 LANGUAGES = (*WRITTEN, *sorted(file.stem for file in FOLDER.glob("*.json")))
-"""Those, and those that sentences are translated into, a file each."""
+"""WRITTEN, and the languages with a translation file."""
 AREAS = Path(__file__).parent
 
 
 class Words(NamedTuple):
-    """A sentence in each of WRITTEN."""
+    """A sentence in each language of WRITTEN."""
 
     indonesian: str
     english: str
 
     def of(self, language: str) -> str:
-        """Return the sentence in a language; English for one there is none in."""
+        """Return the sentence in a language, else in English."""
         return in_language(self, language)
 
     def filled(self, facts: Mapping[str, object]) -> "Words":
@@ -42,14 +42,14 @@ NOTHING = Words("", "")
 
 
 class Sentence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A sentence as a file has it."""
+    """A sentence in a file."""
 
     id: str
     en: str
 
 
 class Finding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A code as a file has it: how bad it is, its reason, and what to do."""
+    """A code in a file: its verdict, reason and advice."""
 
     verdict: str
     reason: Sentence | str
@@ -63,7 +63,7 @@ class Area(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     codes: dict[str, Finding] = {}
 
     def said(self, sentence: Sentence | str | None) -> Words:
-        """Return a sentence, or the one of `words` that it names. Raises KeyError."""
+        """Return a sentence, or the entry of `words` with that name. Raises KeyError."""
         if isinstance(sentence, str):
             return self.said(self.words[sentence])
         return NOTHING if sentence is None else Words(sentence.id, sentence.en)
@@ -71,7 +71,7 @@ class Area(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @functools.cache
 def area(name: str) -> Area:
-    """Return what the file of an area holds."""
+    """Return the content of an area's file."""
     return msgspec.json.decode((AREAS / f"{name}.json").read_bytes(), type=Area)
 
 
@@ -88,7 +88,7 @@ def text(name: str, key: str, language: str, /, **facts: object) -> str:
 
 
 class Translation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A language in a file of its own: what it calls itself, and its sentences, each by the English one."""
+    """A file of another language: its own name, and each sentence by the English one."""
 
     name: str
     sentences: Mapping[str, str]
@@ -96,12 +96,12 @@ class Translation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 @functools.cache
 def translation(language: str) -> Translation:
-    """Return what the file of a language beyond WRITTEN holds."""
+    """Return the content of a language's file."""
     return msgspec.json.decode((FOLDER / f"{language}.json").read_bytes(), type=Translation)
 
 
 def in_language(texts: tuple[str, str], language: str) -> str:
-    """Return which of `texts`, one in each of WRITTEN, is in `language`, or its translation; else the English one."""
+    """Return the sentence in `language`: one of `texts` (in the order of WRITTEN), a translation, else English."""
     if language in WRITTEN:
         return texts[WRITTEN.index(language)]
     english = texts[-1]
@@ -112,7 +112,7 @@ _SLATES = words("slates")  # read at once: a slate waits for no disk
 
 
 class Card(StrEnum):
-    """A picture that stands for the whole program."""
+    """A picture in place of the whole program."""
 
     WAITING = "waiting"
     PAUSE = "pause"
@@ -120,5 +120,5 @@ class Card(StrEnum):
 
 
 def picture_text(word: str, language: str) -> str:
-    """Return the words of a card, or of the slate for an OutageKind (capture.sources.worker), else in English."""
+    """Return the text of a card, or of the slate for an OutageKind (capture.sources.outage)."""
     return _SLATES[word].of(language)

@@ -1,4 +1,4 @@
-"""Addresses of live destinations. No message repeats any of one."""
+"""Addresses of live destinations. No message repeats any part of one."""
 
 import ipaddress
 import re
@@ -11,16 +11,16 @@ from config.settings import kinds
 from config.settings.quantities import NotAllowed
 
 type Form = Literal["server", "port", "folder"]
-"""What names the place in an address: HOST:PORT/APP, the port being optional, HOST:PORT, or a folder of this PC."""
+"""The form of an address's place: HOST:PORT/APP with an optional port, HOST:PORT, or a folder of this PC."""
 type Key = Literal["", "stream", "srt"]
-"""What the file of keys holds: a stream key, or for SRT a passphrase, a stream id, both or neither."""
+"""The secret in the file of keys: a stream key, or for SRT a passphrase, a stream id, both or neither."""
 
 
 class Scheme(NamedTuple):
-    """What begins the addresses of one sort of live destinations.
+    """The scheme of one sort of live destinations.
 
-    `kind` is the module of recorder/live/kinds that streams there, `looks` how an address looks, to people. One that
-    `may_listen` waits for callers where it names no host; one with a `certificate` has the server checked.
+    `kind` is its module in recorder/live/kinds, `looks` an example for people. One that `may_listen` waits for callers
+    where the address has no host. `certificate`: the server's certificate is checked.
     """
 
     kind: str
@@ -37,10 +37,10 @@ SCHEMES: Mapping[str, Scheme] = {
     "srt": Scheme("srt", "srt://HOST:PORT", "port", "srt", may_listen=True),
     "file": Scheme("folder", "file:///FOLDER", "folder"),
 }
-"""Of live destinations; each has its entry here and its module in recorder/live/kinds."""
+"""The schemes of live destinations; each has its module in recorder/live/kinds."""
 NO_HOST = "names a host that cannot be looked up: between its dots stand 1 to 63 letters"
 PASSPHRASE_LENGTHS = range(10, 80)
-"""Bytes; the standard of SRT allows no others."""
+"""In bytes; SRT allows no others."""
 LONGEST_STREAM_ID = 512
 
 _MORE = {"folder": ", a folder named from the root"}
@@ -71,17 +71,17 @@ STREAM_ADDRESS = kinds.Kind("the address of a live destination, without what is 
 
 
 def scheme_of(url: str) -> str:
-    """Return what stands before the colon, in small letters."""
+    """Return the part before the colon, in lower case."""
     return url.partition(":")[0].lower()
 
 
 def login_of(url: str) -> str:
-    """Return what stands before the last @ of the host, "" where nothing does."""
+    """Return the login before the host, "" where there is none."""
     return url.partition("://")[2].partition("/")[0].rpartition("@")[0]
 
 
 def parts_of(url: str, form: str) -> urllib.parse.SplitResult:
-    """Return the parts of an address; raises NotAllowed(`form`): the error's own words may repeat a password."""
+    """Return the parts of an address; raises NotAllowed(`form`), since the original error may repeat a password."""
     try:
         parts = urllib.parse.urlsplit(url)
         is_right = parts.port != 0
@@ -93,12 +93,12 @@ def parts_of(url: str, form: str) -> urllib.parse.SplitResult:
 
 
 def folder_of(url: str) -> Path:
-    """Return the folder that a file:// address names."""
+    """Return the folder of a file:// address."""
     return Path(urllib.parse.unquote(url.partition("://")[2]))
 
 
 def is_host(host: str) -> bool:
-    """Return whether a host has a name that can be looked up; Python asks no server for any other, and raises."""
+    """Return whether a host can be looked up: Python raises UnicodeError for other names."""
     try:
         host.encode("idna")
     except UnicodeError:
@@ -107,7 +107,7 @@ def is_host(host: str) -> bool:
 
 
 def is_this_pc(host: str) -> bool:
-    """Return whether nobody but this PC is called by that name or address."""
+    """Return whether a name or address is that of this PC's loopback."""
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -140,7 +140,7 @@ def check_stream_url(url: str) -> None:
 
 
 def _looks(known: Scheme | None) -> str:
-    """Return how an address looks: one of the scheme that is `known`, or where that alone says little any."""
+    """Return an example of an address for people: of the `known` scheme, or of every one."""
     if known is None or known.form == "server":
         *others, last = (scheme.looks for scheme in SCHEMES.values())
         return f"{', '.join(others)} or {last}"

@@ -1,4 +1,4 @@
-"""Changing settings and keys in their files: both at once or neither, and never into what would be refused after."""
+"""Edits settings and keys in their files: both change or neither, and the result is always valid."""
 
 import contextlib
 import os
@@ -20,12 +20,12 @@ from config.settings.secrets import key_problem, keys_path, read_key, read_priva
 type Value = str | bool | Mapping[str, str]
 """A mapping is written in one line, {name = "..."}."""
 type Changes = Mapping[tuple[str, ...], Value]
-"""Values by their keys, from the top of the file inwards."""
+"""New values by their key path, from the top of the file inwards."""
 
 
 def edited(file: Path, text: str, changes: Changes) -> str:
-    """Return `text`, the TOML of `file`, with `changes`, all else as it was; raises SettingsError where that fails."""
-    import tomlkit  # takes a tenth of a second to load, and only an edit needs it
+    """Return `text`, the TOML of `file`, with `changes`; the rest stays unchanged. Raises SettingsError."""
+    import tomlkit  # loads in 0.1 s, and only an edit needs it
     from tomlkit.exceptions import TOMLKitError
 
     try:
@@ -74,7 +74,7 @@ def _write(document: Any, path: tuple[str, ...], value: Value) -> None:
 
 
 def _comments_of_the_next(table: Any) -> list[Any]:
-    """Take the comments from the end of a table that a new key or table would come after: they belong to the next."""
+    """Remove and return the comments at the end of a table: they belong to the next table."""
     body = _end(table)
     start = len(body)
     while start and body[start - 1][0] is None:
@@ -85,7 +85,7 @@ def _comments_of_the_next(table: Any) -> list[Any]:
 
 
 def _end(table: Any) -> list[Any]:
-    """Return the items of the last table in a table; of a whole document none, since nothing follows."""
+    """Return the items of the last table in a table; an empty list for a whole document, since nothing follows."""
     from tomlkit.items import Table
 
     if not isinstance(table, Table):
@@ -101,7 +101,7 @@ _ALONE = threading.Lock()
 
 
 def hindrance(file: Path) -> str:
-    """Say why `file` cannot be written by this user, "" where it can."""
+    """Return why this user cannot write `file`, "" where it is possible."""
     file = Path(os.path.realpath(file))
     try:
         if file.exists():
@@ -117,11 +117,11 @@ def hindrance(file: Path) -> str:
 
 
 def change_settings(file: Path, changes: Changes, key: tuple[str, Value] | None = None) -> Settings:
-    """Write `changes` into the settings file, and return what is set then; files that are missing are made.
+    """Write `changes` into the settings file, and return the new settings; missing files are created.
 
-    `key` is the name of a destination and its key, for the file of keys. Raises UsageError for a value that settings
-    cannot have, SecretError for a key that cannot be one (and is not repeated), SettingsError for a file that is wrong
-    already, cannot be changed from here, or cannot be written.
+    `key` is the name of a destination and its key, for the file of keys. Raises UsageError for an invalid value,
+    SecretError for an invalid key (without repeating it), SettingsError for a file that is invalid already or cannot be
+    edited or written.
     """
     with _ALONE:
         before = _text(file)
@@ -131,10 +131,10 @@ def change_settings(file: Path, changes: Changes, key: tuple[str, Value] | None 
         try:
             settings = read_settings(after, file)
         except SettingsError as error:
-            # On which line it would have stood helps nobody.
+            # The line of a value that was not written helps nobody.
             said = [line.partition(": ")[2] or line for line in error.message.splitlines()]
             raise UsageError("; ".join(said), hint="nothing was changed") from None
-        wanted = [] if key is None else [_change_of_key(settings, *key)]  # first: alone it would do no harm
+        wanted = [] if key is None else [_change_of_key(settings, *key)]  # first: alone it does no harm
         if changes:
             mark = _BOM if (before or "").startswith(_BOM) else ""
             wanted.append(_Change(file, before, mark + after, 0o644))
@@ -143,14 +143,14 @@ def change_settings(file: Path, changes: Changes, key: tuple[str, Value] | None 
 
 
 def _change_of_key(settings: Settings, name: str, value: Value) -> "_Change":
-    """Return how the file of keys changes by the key of destination `name`."""
+    """Return the change of the file of keys that sets the key of destination `name`."""
     file = keys_path(settings)
     if file is None:
         raise SecretError("there is no settings file that keys could stand beside")
     if problem := key_problem(settings.destinations[name], read_key(name, value, file)):
         raise SecretError(f'{problem} for the destination "{name}"')
     with contextlib.suppress(FileNotFoundError):
-        read_private(file)  # looks whose it is, and who may read it
+        read_private(file)  # checks owner and mode
     before = _text(file)
     text = before or _FIRST_KEYS
     path = ("keys", name) if _stands_in_keys(text, name) else (name,)
@@ -166,7 +166,7 @@ def _stands_in_keys(text: str, name: str) -> bool:
 
 
 def _text(file: Path) -> str | None:
-    """Return what `file` holds, with the ends of lines that it has; None where there is none. Raises SettingsError."""
+    """Return the text of `file` with its own line ends; None where there is none. Raises SettingsError."""
     try:
         return file.read_bytes().decode()
     except FileNotFoundError:
@@ -178,7 +178,7 @@ def _text(file: Path) -> str | None:
 
 
 class _Change(NamedTuple):
-    """A file that holds `before` (None: there is none) and is to hold `after`; `mode` is that of a new one."""
+    """The old text of a file (None: no file) and the new one; `mode` is that of a new file."""
 
     file: Path
     before: str | None
@@ -187,9 +187,9 @@ class _Change(NamedTuple):
 
 
 def _replace(*changes: _Change) -> None:
-    """Put what is new in the place of each file, in order, all or none; modes and owners stay. Raises SettingsError."""
+    """Replace all files in order, or none; modes and owners stay. Raises SettingsError."""
     changes = tuple(change._replace(file=Path(os.path.realpath(change.file))) for change in changes)
-    for change in changes:  # where it is a link, what it leads to is replaced
+    for change in changes:  # the target of a link is replaced
         if why := hindrance(change.file):
             raise SettingsError(why, hint="it is IT's to change: with an editor, or by giving this user the right to")
     with contextlib.ExitStack() as aside, contextlib.ExitStack() as undoing:
@@ -209,7 +209,7 @@ def _replace(*changes: _Change) -> None:
 
 @contextlib.contextmanager
 def _written(file: Path, word: str, text: str | None, mode: int) -> Iterator[Path]:
-    """Provide a file beside `file` that holds `text`, for None an empty one, and is gone afterwards."""
+    """Yield a temporary file beside `file` with `text`, empty for None; it is removed afterwards."""
     aside = file.with_name(f".{file.name}.{word}")
     try:
         with _told(file):

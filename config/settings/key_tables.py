@@ -34,7 +34,7 @@ _COPY_WORDS: Mapping[str, tuple[str, ...]] = {
     "sftp": ("password", "key_file", "passphrase"),
     "s3": ("access_key", "secret_key"),
 }
-"""What may stand in an entry, by the scheme of its place's address."""
+"""Allowed fields of an entry, by the scheme of its place's address."""
 _COPY_FORMS = {
     "sftp": '{ password = "..." } or { key_file = "..." }',
     "s3": '{ access_key = "...", secret_key = "..." }',
@@ -55,7 +55,7 @@ def _is_secret(value: object) -> bool:
 
 @dataclass(frozen=True)
 class Login:
-    """How Liput makes itself known at a place for copies; what does not go with the kind of place is None."""
+    """The credentials for a place for copies; None where its kind needs none."""
 
     password: Secret | None = None
     private_key: Secret | None = None
@@ -64,25 +64,25 @@ class Login:
     secret_key: Secret | None = None
 
     def redact(self, text: str) -> str:
-        """Return `text` without anything secret that is in here."""
+        """Return `text` without these secrets."""
         return _redacted(text, (self.password, self.private_key, self.passphrase, self.access_key, self.secret_key))
 
 
 @dataclass(frozen=True)
 class AlarmKeys:
-    """What senders of alarms must know and nobody else; `webhook_header` is a name, and a value that is secret."""
+    """The secrets of alarm channels; `webhook_header` is a header's name and its secret value."""
 
     mail_password: Secret | None = None
     webhook_header: tuple[str, Secret] | None = None
     webhook_url: Secret | None = None
 
     def redact(self, text: str) -> str:
-        """Return `text` without anything secret that is in here."""
+        """Return `text` without these secrets."""
         return _redacted(text, (self.mail_password, self.webhook_header and self.webhook_header[1], self.webhook_url))
 
 
 def login_for(settings: Settings, name: str, target: CopyTarget) -> Login:
-    """Return how to log in at the place `name`; SecretError where that is missing, wrong, or others can read it."""
+    """Return the credentials for the place `name`. Raises SecretError where they are missing, wrong or exposed."""
     if target.scheme == "file":
         return Login()
     path, entries = read_key_table(settings, _COPIES)
@@ -106,7 +106,7 @@ def login_for(settings: Settings, name: str, target: CopyTarget) -> Login:
 
 
 def alarm_keys(settings: Settings) -> AlarmKeys:
-    """Return what stands in the file of keys; raises SecretError where it is wrong, missing, or others can read it."""
+    """Return the alarm keys in the file of keys. Raises SecretError where they are missing, wrong or exposed."""
     path, table = read_key_table(settings, _ALARMS)
     wrong = [word for word, value in table.items() if word not in _ALARM_WORDS or not _is_secret(value)]
     if wrong:
@@ -143,13 +143,13 @@ def _url(text: str, path: Path) -> Secret:
 
 
 def _secret_address(url: str) -> Secret:
-    """Return an address all of which is secret, also what follows its host alone, as a server may repeat it."""
+    """Return a secret address; its path alone is redacted too, since servers repeat it."""
     path = url.partition("://")[2].partition("/")[2]
     return Secret(url, path, path.partition("?")[0].rpartition("/")[2])
 
 
 def feed_address(settings: Settings, name: str) -> Secret:
-    """Return the address of the calendar `name`; raises UsageError, and SecretError where its address is missing."""
+    """Return the address of the calendar `name`. Raises UsageError, and SecretError where it has no address."""
     if url := settings.feed(name).url:
         return Secret(url)
     path = keys_path(settings)
@@ -164,7 +164,7 @@ def feed_address(settings: Settings, name: str) -> Secret:
 
 
 def secrets_of_tables(settings: Settings) -> Iterator[Secret]:
-    """Yield everything secret of the tables, whatever else is wrong with it: what must not be printed."""
+    """Yield every secret of the tables, also from invalid entries, for redacting."""
     with contextlib.suppress(SecretError, OSError):
         for entry in read_key_table(settings, _COPIES)[1].values():
             for word, value in entry.items() if isinstance(entry, dict) else ():

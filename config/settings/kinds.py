@@ -1,6 +1,6 @@
-"""The kinds of value a setting can have: how each is read from TOML, what it allows, and how it is shown.
+"""The kinds of values that settings have: parsing from TOML, allowed range, display.
 
-A field of a settings struct carries its kind as `Annotated[int, kinds.size(0, 10)]`; the reader finds it there.
+A field of a settings struct carries its kind as `Annotated[int, kinds.size(0, 10)]`.
 """
 
 import difflib
@@ -20,9 +20,9 @@ type Shown = str | int | float | bool | list[str]
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One kind of value, in `words`.
+    """One kind of value, described by `words`.
 
-    `read` makes it of a raw one from TOML, or raises NotAllowed; `show` returns it as a person would write it.
+    `read` converts a raw value from TOML, or raises NotAllowed; `show` is the reverse.
     """
 
     words: str
@@ -31,7 +31,7 @@ class Kind:
 
 
 def each_shown(values: Iterable[object]) -> list[str]:
-    """Show a list."""
+    """Return a tuple as a list."""
     return [str(value) for value in values]
 
 
@@ -45,7 +45,7 @@ TEXT = Kind("any text", _text)
 
 
 def choice(words: tuple[str, ...]) -> Kind:
-    """Return the kind of one of a few words."""
+    """Return the kind for one of a few words."""
 
     def read(raw: object) -> str:
         if raw not in words:
@@ -94,17 +94,17 @@ def _between(words: str, least: float, most: float) -> str:
 
 
 def part(least: float, most: float) -> Kind:
-    """Return the kind of a part of a whole."""
+    """Return the kind for a fraction of a whole."""
     return _number("a part of a whole", least, most, f"a number from {least:g} to {most:g}")
 
 
 def decibels(least: float, most: float) -> Kind:
-    """Return the kind of how much louder, or below 0 softer."""
+    """Return the kind for a gain."""
     return _number("how much louder, or below 0 softer", least, most, f"decibels from {least:g} to {most:g}")
 
 
 def seconds(least: float, most: float) -> Kind:
-    """Return the kind of a number of seconds; a duration in words ("250ms") is taken as well."""
+    """Return the kind for a number of seconds; a duration such as "250ms" is accepted too."""
 
     def parse(raw: object) -> object:
         try:
@@ -116,7 +116,7 @@ def seconds(least: float, most: float) -> Kind:
 
 
 def whole(least: int, most: int, *, even: bool = False) -> Kind:
-    """Return the kind of an integer, even where asked (pictures with half as many chroma samples)."""
+    """Return the kind for an integer; `even` for chroma subsampling."""
 
     def read(raw: object) -> int:
         if not isinstance(raw, int) or isinstance(raw, bool) or not least <= raw <= most or (even and raw % 2):
@@ -129,7 +129,7 @@ def whole(least: int, most: int, *, even: bool = False) -> Kind:
 def _quantity(
     words: str, least: int, most: int, allowed: str, parse: Callable[[str | int], int], form: Callable[[int], str]
 ) -> Kind:
-    """Return the kind of a number that people write with a unit, of the base unit."""
+    """Return the kind for a number with a unit, in the base unit."""
 
     def read(raw: object) -> int:
         if not isinstance(raw, str | int) or isinstance(raw, bool):
@@ -143,14 +143,14 @@ def _quantity(
 
 
 def size(least: int, most: int) -> Kind:
-    """Return the kind of a number of bytes."""
+    """Return the kind for a number of bytes."""
     return _quantity(
         "a number of bytes", least, most, quantities.SIZE_ALLOWED, quantities.parse_size, quantities.format_size
     )
 
 
 def rate(least: int, most: int) -> Kind:
-    """Return the kind of a number of bits per second."""
+    """Return the kind for a number of bits per second."""
     return _quantity(
         "a number of bits per second",
         least,
@@ -162,7 +162,7 @@ def rate(least: int, most: int) -> Kind:
 
 
 def frame_rate(most: int) -> Kind:
-    """Return the kind of frames per second, exactly, from 1 to `most`."""
+    """Return the kind for an exact frame rate from 1 to `most`."""
 
     def read(raw: object) -> Fraction:
         if not isinstance(raw, str | int) or isinstance(raw, bool):
@@ -203,7 +203,7 @@ FILE_PATHS = Kind("several files or folders, no two of them the same", _file_pat
 
 
 def did_you_mean(wrong: str, right: Iterable[str]) -> str:
-    """Return '; did you mean "X"?' for the nearest of `right`, or nothing when none is near."""
+    """Return '; did you mean "X"?' for the nearest of `right`, or "" where none is near."""
     lowered = {word.lower(): word for word in right}
     nearest = difflib.get_close_matches(wrong.lower(), lowered, n=1)
     return f'; did you mean "{lowered[nearest[0]]}"?' if nearest else ""

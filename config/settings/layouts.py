@@ -1,4 +1,4 @@
-"""What can be set of the program's picture: which layouts there are, and what lies over it."""
+"""The layouts of the program's picture: kinds, their geometry, settings, title line and logo."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,18 +12,18 @@ from config.settings import kinds
 type Shape = tuple[int, int]
 """Width and height in pixels, or in proportion."""
 type Box = tuple[int, int, int, int]
-"""A part of a picture: its left upper corner, x and y, its width and height, in pixels, all four even."""
+"""A part of a picture: x and y of its upper left corner, width and height, in pixels, all even."""
 
 _MARGIN = 0.03
-"""From an inset to the picture's edge, as a part of its height."""
+"""Between an inset and the picture's edge, as a fraction of its height."""
 _GAP = 0.01
-"""Between pictures that stand side by side, as a part of the width; of the height between those one above the other."""
+"""Between pictures side by side, as a fraction of the width; one above the other, of the height."""
 
 
 class Asked(NamedTuple):
     """At least two inputs of `shapes`, the large one first, for a picture of `width` x `height` (even).
 
-    The small one is in `corner` ("top-left"), and at most `size` wide, as a part of the width.
+    The small one is in `corner` ("top-left"), and at most `size` wide, as a fraction of the width.
     """
 
     width: int
@@ -37,9 +37,9 @@ class Asked(NamedTuple):
 class LayoutKind:
     """One kind of layout.
 
-    `most` is how many inputs it can show. `arrange` returns the place of each, from bottom to top; one input alone
-    fills the picture without it. Where it `fills_up`, places that nobody is named for take other inputs. `title` is
-    what the page calls it, in each of config.locale.lookup.WRITTEN.
+    `most` is the number of inputs it can show. `arrange` returns a box for each, from bottom to top; one input alone
+    fills the picture without it. With `fills_up`, unnamed inputs take free places. `title` is the page's name for it,
+    in each language of config.locale.lookup.WRITTEN.
     """
 
     most: int
@@ -49,16 +49,16 @@ class LayoutKind:
 
 
 def even(length: float) -> int:
-    """Return the even number that is nearest to `length`."""
+    """Return the even number nearest to `length`."""
     return 2 * round(length / 2)
 
 
 def in_corner(corner: str, size: Shape, picture: Shape, margin: int) -> tuple[int, int]:
-    """Return where the left upper corner of something of `size` is, `margin` pixels from the edges in `corner`."""
+    """Return the upper left corner of a box of `size`, `margin` pixels from the edges in `corner`."""
     vertical, horizontal = corner.split("-")
     x = margin if horizontal == "left" else picture[0] - size[0] - margin
     y = margin if vertical == "top" else picture[1] - size[1] - margin
-    # A picture with little room has less of a margin.
+    # A small picture has a smaller margin.
     return max(0, min(x, picture[0] - size[0]) & ~1), max(0, min(y, picture[1] - size[1]) & ~1)
 
 
@@ -67,7 +67,7 @@ def _single(asked: Asked) -> list[Box]:
 
 
 def _pip(asked: Asked) -> list[Box]:
-    """Return all of the picture, and an inset: as high as one of its own shape would be, and no wider."""
+    """Return the full picture, and an inset of at most `size` of its width and of its height."""
     across, down = asked.shapes[1]
     wide = min(asked.size * asked.width, asked.size * asked.height * across / down)
     size = max(2, even(wide)), max(2, even(wide * down / across))
@@ -98,14 +98,14 @@ KINDS: Mapping[str, LayoutKind] = {
     "side-by-side": LayoutKind(4, ("Berdampingan", "Side by side"), _side_by_side),
     "speaker-slides": LayoutKind(2, ("Pembicara dan slide", "Speaker and slides"), _speaker_slides, fills_up=True),
 }
-"""By their names in the settings. Each is also a built-in layout of that name."""
+"""By name in the settings. Each is also a built-in layout of that name."""
 
 
 CORNERS = ("top-left", "top-right", "bottom-left", "bottom-right")
 
 
 class LayoutSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """One layout: its kind, the inputs it shows (by role, name or number), where and how large the small one is."""
+    """One layout: its kind, its inputs (by role, name or number), corner and size of the small one."""
 
     kind: Annotated[str, kinds.choice(tuple(KINDS))]
     show: Annotated[tuple[str, ...], kinds.WORDS] = ()
@@ -113,7 +113,7 @@ class LayoutSettings(msgspec.Struct, frozen=True, kw_only=True):
     size: Annotated[float, kinds.part(0.1, 0.5)] = 0.25
 
     def problems(self) -> Iterator[tuple[str, str]]:
-        """Give the fields that do not go together, each with what is wrong."""
+        """Yield each conflicting field with its problem."""
         most = KINDS[self.kind].most
         if len(self.show) > most:
             yield "show", f'must name at most {most} {"input" if most == 1 else "inputs"} in a "{self.kind}" layout'
@@ -122,7 +122,7 @@ class LayoutSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Program(msgspec.Struct, frozen=True, kw_only=True):
-    """The layout a session begins with, and what lies over every picture: the session's title, a logo."""
+    """The layout at the start of a session, and the overlays: the session's title, a logo."""
 
     layout: Annotated[str, kinds.TEXT] = SINGLE
     title_line: Annotated[bool, kinds.SWITCH] = False

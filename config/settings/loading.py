@@ -1,4 +1,4 @@
-"""Where settings are found, and loading them."""
+"""Finds and loads the settings."""
 
 import os
 import threading
@@ -17,12 +17,12 @@ SYSTEM_FILE = Path("/etc/liput/liput.toml")
 
 
 def user_file() -> Path:
-    """Return where this user's settings are, whether or not the file exists."""
+    """Return the path of this user's settings, which may not exist."""
     return platformdirs.user_config_path("liput") / "liput.toml"
 
 
 def candidates(path: Path | None = None) -> list[Path]:
-    """Return the files that are tried, in order: an explicit one (argument, then environment) stands alone."""
+    """Return the files that are tried, in order; a named one (argument, then environment) stands alone."""
     if path is not None:
         return [path]
     if named := os.environ.get(VARIABLE):
@@ -31,26 +31,25 @@ def candidates(path: Path | None = None) -> list[Path]:
 
 
 def find_file(path: Path | None = None) -> Path | None:
-    """Return the file that is in force, None when there is none.
+    """Return the file in force, None when there is none.
 
-    A file that was named (by `path` or LIPUT_CONFIG) is returned whether or not it exists.
+    A named file (by `path` or LIPUT_CONFIG) is returned whether or not it exists.
     """
     files = candidates(path)
-    return files[0] if len(files) == 1 else next(filter(os.path.exists, files), None)  # Path raises where it is closed
+    return files[0] if len(files) == 1 else next(filter(os.path.exists, files), None)  # Path.exists may raise
 
 
 def load_settings(path: Path | None = None) -> Settings:
-    """Return the settings in force: those of `path`, LIPUT_CONFIG, the user's file or /etc's, over the defaults.
+    """Return the settings of `path`, LIPUT_CONFIG, the user's file or /etc's, over the defaults.
 
-    The first file that exists is the only one that counts. From then on local times of this process are in the time
-    zone of its office. Raises SettingsError for a named file that does not exist, for one that cannot be read, and, all
-    in one, for everything that is wrong in it.
+    Only the first existing file counts. Afterwards this process's local time is in the office's time zone. Raises
+    SettingsError for a missing named file, an unreadable one, and, all in one, for every mistake in it.
     """
     return load_with_text(path)[0]
 
 
 def load_with_text(path: Path | None = None) -> tuple[Settings, str]:
-    """Return the same, and what their file says, "" where there is none; raises SettingsError as `load_settings`."""
+    """Return the settings and the text of their file, "" where there is none. Raises as `load_settings`."""
     file = find_file(path)
     if file is not None:
         file = file.absolute()
@@ -59,20 +58,20 @@ def load_with_text(path: Path | None = None) -> tuple[Settings, str]:
 
 
 def settings_of(text: str, file: Path | None) -> Settings:
-    """Return what `text`, the content of `file`, sets; local times are its office's from then on."""
+    """Return the settings of `text`, the content of `file`, and switch local time to the office's zone."""
     settings = Settings() if file is None else read_settings(text, file)
     live_in(settings.office.time_zone)
     return settings
 
 
 def load_planned(path: Path) -> PlannedSession:
-    """Return the session that the file `path` plans; raises SettingsError as `load_settings` does."""
+    """Return the session planned in the file `path`; raises SettingsError as `load_settings` does."""
     file = path.absolute()
     return read_planned(_text(file, "plan", "liput check --help says what is in one"), file)
 
 
 def _text(file: Path, what: str, hint: str) -> str:
-    """Return the text of `file`, which is `what` and is begun as `hint` says; raises SettingsError."""
+    """Return the text of `file`; raises SettingsError that names it as `what`, with `hint` where it is missing."""
     try:
         return file.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
@@ -84,17 +83,17 @@ def _text(file: Path, what: str, hint: str) -> str:
 
 
 def default_text() -> str:
-    """Return the commented reference file, whose values are the defaults."""
-    from importlib import resources  # 15 ms that only this command needs
+    """Return the commented reference file with all defaults."""
+    from importlib import resources  # loads in 15 ms, for this command only
 
     return resources.files("config").joinpath("default.toml").read_text(encoding="utf-8")
 
 
 class SettingsInForce:
-    """The settings; for any thread."""
+    """The settings, read again when their file changes. Thread-safe."""
 
     def __init__(self, file: Path | None) -> None:
-        """`file`: the one that was asked for, None for that which is found."""
+        """`file` is the named one, or None for the default search."""
         self.file = file
         self._lock = threading.Lock()
         self._seen: object = None
@@ -102,7 +101,7 @@ class SettingsInForce:
         self._good: tuple[Path, str] | None = None
 
     def stamp(self) -> object:
-        """Return what differs once they may be others; None where there is no file."""
+        """Return a value that changes with the file; None where there is none."""
         return stamp(find_file(self.file))
 
     def read(self) -> Settings:
@@ -113,12 +112,12 @@ class SettingsInForce:
                 self._settings = self._load()
                 self._seen = seen
             if isinstance(self._settings, SettingsError):
-                raise self._settings.with_traceback(None)  # else it would grow with each time
+                raise self._settings.with_traceback(None)  # else it grows with each raise
             return self._settings
 
     @property
     def good(self) -> tuple[Path, str] | None:
-        """The file, and what it said when nothing was wrong with it last; None where there has been none."""
+        """The file and its text when it was last valid; None before that."""
         with self._lock:
             return self._good
 

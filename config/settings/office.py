@@ -1,4 +1,4 @@
-"""What can be set of the office: when it works, and which way a request for a video conference takes through it."""
+"""The office's settings: its working hours, and the procedure for requests of video conferences."""
 
 import os
 import re
@@ -28,9 +28,9 @@ _SECONDS = {
 
 
 class StandardTime(msgspec.Struct, frozen=True, kw_only=True):
-    """How long a step may take: whole working days, or seconds of office hours; the other is 0.
+    """The time allowed for a step: whole working days, or seconds of office hours; the other is 0.
 
-    What both mean on a calendar is said in recorder/features/dossier/steps.py.
+    recorder/features/dossier/hours.py counts them on the calendar.
     """
 
     days: Annotated[int, Meta(ge=0, le=MOST_DAYS)] = 0
@@ -38,7 +38,7 @@ class StandardTime(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def parse_standard(text: str) -> StandardTime:
-    """Return what "1 day" or "10 min" stands for; raises NotAllowed."""
+    """Return the StandardTime of "1 day" or "10 min"; raises NotAllowed."""
     match = _WRITTEN.fullmatch(text.strip().lower())
     if match is None:
         raise NotAllowed(f"must be {STANDARD_ALLOWED}")
@@ -52,7 +52,7 @@ def parse_standard(text: str) -> StandardTime:
 
 
 def format_standard(standard: StandardTime, language: str = "en") -> str:
-    """Return `standard` as people write it; `parse_standard` reads it in both languages."""
+    """Return `standard` as people write it; `parse_standard` reads both languages."""
     if standard.days:
         return f"{standard.days} {word('calendar', 'one-day' if standard.days == 1 else 'days', language)}"
     if standard.seconds % 3600 == 0:
@@ -65,7 +65,7 @@ LOCAL = "local"
 INDONESIAN_ZONES = {
     name: timezone(timedelta(hours=hours), name) for name, hours in (("WIB", 7), ("WITA", 8), ("WIT", 9))
 }
-"""Indonesia's zones, in which no clock is ever changed."""
+"""Indonesia has no daylight saving time."""
 _VARIABLE = "TZ"
 _OF_THE_PC = os.environ.get(_VARIABLE)
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
@@ -75,10 +75,10 @@ _SPAN = re.compile(r"(\d{1,2})[:.](\d{2})\s*-\s*(\d{1,2})[:.](\d{2})", re.ASCII)
 
 
 def zone_of(name: str) -> tzinfo:
-    """Return the time zone called `name`: LOCAL, WIB, WITA, WIT, or one of the IANA database; raises NotAllowed."""
+    """Return the time zone `name`: LOCAL, WIB, WITA, WIT, or one of the IANA database; raises NotAllowed."""
     if name in INDONESIAN_ZONES:
         return INDONESIAN_ZONES[name]
-    from zoneinfo import ZoneInfo  # 3 ms that only who asks for the office's hours needs
+    from zoneinfo import ZoneInfo  # loads in 3 ms, for the office's hours only
 
     try:
         if name != LOCAL:
@@ -92,7 +92,7 @@ def zone_of(name: str) -> tzinfo:
 
 
 def live_in(name: str) -> None:
-    """Make the time zone called `name` the local one of this process and of the children that it starts from now on."""
+    """Make the time zone `name` the local one of this process and of its later children."""
     zone = _OF_THE_PC
     if name in INDONESIAN_ZONES:
         zone = f"{name}-{(INDONESIAN_ZONES[name].utcoffset(None)).seconds // 3600}"  # POSIX counts to the west
@@ -108,19 +108,19 @@ def live_in(name: str) -> None:
 
 
 def _posix(zone: tzinfo) -> str:
-    """Return a zone that the system knows nothing of by its offset of today."""
+    """Return today's offset of a zone that the system has no file for, as TZ writes it."""
     offset = f"{datetime.now(zone):%z}"
     return f"<{offset}>{'-' if offset[0] == '+' else '+'}{offset[1:3]}:{offset[3:5]}"
 
 
 def zone_name(name: str) -> str:
-    """Return `name`, or for LOCAL what the IANA database calls the PC's zone, where that is known."""
+    """Return `name`, or for LOCAL the PC's zone by its IANA name, where that is known."""
     _, found, zone = os.path.realpath("/etc/localtime").partition("/zoneinfo/")
     return zone if name == LOCAL and found else name
 
 
 def minutes_of(span: str) -> tuple[int, int]:
-    """Return the minutes since midnight at which "07:30-12:00" begins and ends; raises NotAllowed."""
+    """Return begin and end of "07:30-12:00" in minutes since midnight; raises NotAllowed."""
     match = _SPAN.fullmatch(span.strip())
     begin, end = (0, 0) if match is None else (_minutes(match[1], match[2]), _minutes(match[3], match[4]))
     if match is None or not begin < end <= _DAY_MINUTES or max(int(match[2]), int(match[4])) > 59:
@@ -206,10 +206,7 @@ _MONDAY_TO_THURSDAY = ("07:30-12:00", "13:00-16:00")
 
 
 class Office(msgspec.Struct, frozen=True, kw_only=True):
-    """When the office works: its time zone, its hours on each day of the week, and the days on which it is closed.
-
-    Standard times are counted in these hours.
-    """
+    """The office's time zone, hours on each day of the week, and holidays; standard times count in these hours."""
 
     time_zone: Annotated[str, ZONE] = LOCAL
     monday: Annotated[tuple[str, ...], HOURS] = _MONDAY_TO_THURSDAY
@@ -227,17 +224,17 @@ class Office(msgspec.Struct, frozen=True, kw_only=True):
         return hours
 
     def problems(self) -> Iterator[tuple[str, str]]:
-        """Give the fields that do not go together, each with what is wrong."""
+        """Yield each conflicting field with its problem."""
         if not any(map(self.hours_of, range(7))):
             yield "monday", "the office works on no day: some day must have hours"
 
 
 class RequestSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """The procedure for a request, and where its papers are kept; None: `permohonan` in the archive's folder.
+    """The procedure for a request, and the folder of its papers; None: `permohonan` in the archive's folder.
 
-    `roles` is the chain of disposition. `receive` is the standard time of the first role for taking up the letter,
-    `dispose` those for passing it on, from the first role to the second and so on (what it has no time for has none),
-    `carry_out` and `archive` those of the last role. A letter is `largest_letter` bytes at most.
+    `roles` is the chain of disposition. `receive` is the first role's standard time to accept the letter; `dispose` has
+    those to pass it on, from each role to the next, as far as the list goes. `carry_out` and `archive` are the last
+    role's. A letter has at most `largest_letter` bytes.
     """
 
     path: Annotated[Path | None, kinds.FILE_PATH] = None
@@ -259,7 +256,7 @@ class RequestSettings(msgspec.Struct, frozen=True, kw_only=True):
     largest_letter: Annotated[int, kinds.size(1000, 10**9)] = 20_000_000
 
     def problems(self) -> Iterator[tuple[str, str]]:
-        """Give the fields that do not go together, each with what is wrong."""
+        """Yield each conflicting field with its problem."""
         if len(self.roles) < 2 or len(set(self.roles)) < len(self.roles):
             yield "roles", "must be two or more, each of them once"
         elif len(self.dispose) >= len(self.roles):

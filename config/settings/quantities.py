@@ -1,6 +1,6 @@
 """Quantities as people write them: "1h30m", "2 GB", "4.5 Mbit/s", "30000/1001".
 
-Readers raise NotAllowed, which says what is right; they read what each `format_...` writes.
+Each `parse_...` reads the output of its `format_...`, and raises NotAllowed with the allowed form.
 """
 
 import re
@@ -40,13 +40,13 @@ FRAME_RATE_ALLOWED = 'frames per second: an integer, or a fraction such as "3000
 
 
 class NotAllowed(ValueError):
-    """Text that cannot be read as what it should be; the message goes on from its name: "must be ..."."""
+    """Text is no value of its kind; the message continues the setting's name: "must be ..."."""
 
 
 def parse_duration(text: str) -> float:
-    """Return the seconds that "90s", "1h30m", "2.5m" or "250ms" stand for: units largest first, each once.
+    """Return the seconds of "90s", "1h30m", "2.5m" or "250ms": units largest first, each once.
 
-    Nothing, what is finer than a millisecond, and a number without a unit are refused.
+    An empty text, fractions of a millisecond, and a number without a unit are refused.
     """
     text = text.strip()
     total, smallest, position = Decimal(0), max(_DURATION_UNITS_MS.values()) + 1, 0
@@ -82,13 +82,13 @@ def brief_duration(seconds: float) -> str:
 
 
 def clock_text(seconds: float) -> str:
-    """Return `seconds` as a clock shows them, without what is left of one: 3723.4 as "1:02:03"."""
+    """Return `seconds` as a clock shows them, fractions cut off: 3723.4 as "1:02:03"."""
     whole = int(seconds)
     return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"
 
 
 def brief_latency(seconds: float) -> str:
-    """Return how long an answer took, to the millisecond below a second: "<1 ms", "43 ms", "1.2 s"."""
+    """Return a latency in milliseconds below a second: "<1 ms", "43 ms", "1.2 s"."""
     milliseconds = round(seconds * 1000)
     if milliseconds >= 1000:
         return f"{seconds:.1f} s"
@@ -96,7 +96,7 @@ def brief_latency(seconds: float) -> str:
 
 
 def parse_size(value: str | int) -> int:
-    """Return the bytes that "2 GB" (10^9 each), "500 MiB" (2^20 each) or a plain number of bytes stands for."""
+    """Return the bytes of "2 GB" (10^9 each), "500 MiB" (2^20 each) or a plain number."""
     if isinstance(value, str) and value.strip().isascii() and value.strip().isdigit():
         return int(value)
     return _parse(value, _SIZES, SIZE_ALLOWED)
@@ -113,7 +113,7 @@ def brief_size(size: int) -> str:
 
 
 def parse_rate(value: str | int) -> int:
-    """Return the bits per second that "4500k", "4.5 Mbit/s", "128 kbps" or a plain number stands for."""
+    """Return the bits per second of "4500k", "4.5 Mbit/s", "128 kbps" or a plain number."""
     return _parse(value, _RATES, RATE_ALLOWED)
 
 
@@ -128,7 +128,7 @@ def brief_rate(rate: float) -> str:
 
 
 def parse_frame_rate(value: str | int) -> Fraction:
-    """Return the frames per second that 30, "25" or "30000/1001" stands for."""
+    """Return the frames per second of 30, "25" or "30000/1001"."""
     if isinstance(value, int):
         value = str(value)
     match = re.fullmatch(r"\s*(\d+)(?:\s*/\s*(\d+))?\s*", value, re.ASCII)
@@ -152,7 +152,7 @@ def _parse(value: str | int, units: dict[str, int], allowed: str) -> int:
 
 
 def _format(value: int, units: dict[str, int]) -> str:
-    """Return the exact way to write `value` with the fewest digits, in the larger unit where two have as many."""
+    """Return `value` exactly, in the unit with the fewest digits; the larger unit wins a tie."""
     candidates = []
     for unit, factor in units.items():
         number = Fraction(value, factor)
@@ -162,7 +162,7 @@ def _format(value: int, units: dict[str, int]) -> str:
 
 
 def _decimal(number: Fraction) -> str:
-    """Return `number`, whose denominator is a product of twos and fives, with as many digits as it takes."""
+    """Return `number` exactly; its denominator is a product of twos and fives."""
     digits = 0
     while (number * 10**digits).denominator != 1:
         digits += 1

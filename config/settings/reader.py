@@ -1,4 +1,4 @@
-"""From the text of a settings file to Settings; every problem of the file is found, with its line."""
+"""Parses a settings file into Settings; finds every problem of the file, with its line."""
 
 import re
 import tomllib
@@ -14,7 +14,7 @@ from config.settings.quantities import NotAllowed
 from config.settings.schema import PlannedSession, Settings
 
 type KeyPath = tuple[str | int, ...]
-"""Keys from the top of the file inwards; a number is a place in an array (of tables)."""
+"""Keys from the top of the file inwards; an int is an index into an array (of tables)."""
 
 _HINTS = get_type_hints(Settings)
 SECTIONS: Mapping[str, type[msgspec.Struct]] = {
@@ -29,10 +29,10 @@ NAMED_SECTIONS: Mapping[str, type[msgspec.Struct]] = {
 """The tables [NAME.NAME]."""
 
 _ADDRESSES = ("url", "webhook", "mail_server")
-"""Settings that are not repeated where they are wrong: somebody may have written a secret there."""
+"""Their wrong values are not repeated in messages: they may hold a secret."""
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
-"""What a table such as [destinations.NAME] may be called."""
+"""Allowed names of tables such as [destinations.NAME]."""
 _KEYS_OF_SECRETS = (
     "key",
     "keys",
@@ -65,12 +65,12 @@ def kinds_of(struct: type[msgspec.Struct]) -> dict[str, Kind]:
 
 
 def read_settings(text: str, file: Path) -> Settings:
-    """Return what `text`, the content of `file`, sets; raises SettingsError with one line for each problem."""
+    """Return the settings in `text`, the content of `file`; raises SettingsError with one line per problem."""
     return _read(text, file, _Reader.settings)
 
 
 def read_planned(text: str, file: Path) -> PlannedSession:
-    """Return the session that `text`, the content of `file`, plans. Raises SettingsError as `read_settings` does."""
+    """Return the planned session in `text`, the content of `file`. Raises SettingsError as `read_settings` does."""
     return _read(text, file, _Reader.planned)
 
 
@@ -94,7 +94,7 @@ def _syntax_problem(error: tomllib.TOMLDecodeError, text: str, file: Path) -> st
 
 
 class _Reader:
-    """Walks the tables of one file; `problems` collects (line, sentence)."""
+    """Reads the tables of one file; `problems` collects (line, sentence)."""
 
     def __init__(self, file: Path, lines: Mapping[KeyPath, int]) -> None:
         self._file = file
@@ -110,7 +110,7 @@ class _Reader:
                 fields[section] = self._struct((section,), raw[section], struct, None)
         built_in = Settings()
         for section, struct in NAMED_SECTIONS.items():
-            bases = getattr(built_in, section)  # there without being written; writing one only changes it
+            bases = getattr(built_in, section)  # built-in ones exist without a table; a table changes one
             fields[section] = {**bases, **self._named(section, raw.get(section, {}), struct, bases)}
         self._check_name(raw, fields, "video", "profile")
         self._check_name(raw, fields, "program", "layout")
@@ -119,7 +119,7 @@ class _Reader:
         return Settings(**fields, file=self._file, lines=self._set)
 
     def planned(self, raw: Mapping[str, object]) -> PlannedSession | None:
-        """Return the session that is planned, or None when there are problems."""
+        """Return the planned session, or None when there are problems."""
         fields = self._values((), raw, PlannedSession, ())
         if "title" not in raw and "request" not in raw:
             self._say((), "there is no title: say what the session is, or for which request")
@@ -130,7 +130,7 @@ class _Reader:
     def _check_name(self, raw: Mapping[str, object], fields: Mapping[str, Any], section: str, key: str) -> None:
         """Check that the setting `key` of `section` names one of the tables [`key`s.NAME]."""
         table, members = fields.get(section), fields[f"{key}s"]
-        # One with a problem of its own is missing from `members`; it is not unknown for that.
+        # A table with a problem is missing from `members`, but its name is known.
         written = raw.get(f"{key}s")
         known = {*members, *(written if isinstance(written, dict) else ())}
         if table is not None and (name := getattr(table, key)) not in known:
@@ -140,7 +140,7 @@ class _Reader:
     def _named(
         self, section: str, raw: object, struct: type[msgspec.Struct], bases: Mapping[str, msgspec.Struct]
     ) -> dict[str, msgspec.Struct]:
-        """Read the tables [section.NAME]; one named like a member of `bases` only changes that."""
+        """Read the tables [section.NAME]; one of the same name in `bases` is changed, not replaced."""
         if not isinstance(raw, dict):
             self._problem((section,), f"must be tables, [{section}.NAME]")
             return {}
@@ -158,7 +158,7 @@ class _Reader:
     def _struct(
         self, path: tuple[str, ...], raw: object, struct: type[msgspec.Struct], base: msgspec.Struct | None
     ) -> msgspec.Struct | None:
-        """Read one table into `struct`, missing values from `base` or the defaults; None when that is impossible."""
+        """Read one table into `struct`, missing values from `base` or the defaults; None where that fails."""
         if not isinstance(raw, dict):
             self._problem(path, f"must be a table, [{'.'.join(path)}]")
             return None
@@ -181,7 +181,7 @@ class _Reader:
     def _values(
         self, path: tuple[str, ...], raw: Mapping[str, object], struct: type[msgspec.Struct], others: tuple[str, ...]
     ) -> dict[str, Any]:
-        """Read the plain values of a table; `others` are keys that somebody else reads."""
+        """Read the plain values of a table; `others` are keys that are read elsewhere."""
         kinds, values = kinds_of(struct), {}
         for name, value in raw.items():
             place = (*path, name)
@@ -200,7 +200,7 @@ class _Reader:
         return values
 
     def _placed(self, value: object) -> object:
-        """Return `value`, with paths that are relative counted from the file's folder."""
+        """Return `value`; relative paths count from the file's folder."""
         if isinstance(value, tuple):
             return tuple(self._placed(each) for each in value)
         return self._file.parent / value if isinstance(value, Path) else value
@@ -239,7 +239,7 @@ _BLANK_LINES = re.compile(r"(?:[ \t\r\n]+|#[^\n]*)+")
 
 
 def key_lines(text: str) -> dict[KeyPath, int]:
-    """Return the line (from 1) on which each key, table and array item of `text`, valid TOML, first stands."""
+    """Return the line (from 1) of the first occurrence of each key, table and array item of `text`, valid TOML."""
     return _Scanner(text).scan()
 
 
@@ -292,7 +292,7 @@ class _Scanner:
                 return parts
 
     def _resolve(self, base: KeyPath, parts: list[tuple[str, int]]) -> KeyPath:
-        """Return the path that `parts` name below `base`; an array of tables stands for its last item."""
+        """Return the path of `parts` below `base`; an array of tables stands for its last item."""
         path = base
         for part, position in parts:
             path = (*path, part)

@@ -1,4 +1,4 @@
-"""The settings, their kinds and defaults; a field of Settings is a table. A test keeps `config/default.toml` equal."""
+"""The settings, their kinds and defaults; a field of Settings is a table. A test compares `config/default.toml`."""
 
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
@@ -21,11 +21,11 @@ from config.settings.serving import AlarmSettings, CopyTarget, Feed, Fixity, Sch
 
 
 class Conference(msgspec.Struct, frozen=True, kw_only=True):
-    """The virtual camera and microphone that a program of its own goes to, without what comes from the far side.
+    """The virtual camera and microphone that carry the program, without the far side, to a conference.
 
-    `camera` is a path or a label of a V4L2 output node, `microphone` the name of a sink. Without a `layout` it is the
-    program's at any moment. `far_side` names inputs, pictures and sounds, that show and say what the far side does. A
-    screen and what a sound server plays do so, too, unless `near_side` names them.
+    `camera` is a path or a label of a V4L2 output node, `microphone` the name of a sink. Without a `layout` the camera
+    shows the program's current one. `far_side` names the inputs, video and audio, that carry the far side. Screens and
+    a sound server's output count as far side too, unless `near_side` names them.
     """
 
     always: Annotated[bool, kinds.SWITCH] = False
@@ -40,17 +40,16 @@ class Conference(msgspec.Struct, frozen=True, kw_only=True):
 
 
 UPLINK_SCHEMES = {"librespeed": ("http", "https"), "iperf3": ("iperf3",)}
-"""The schemes of `server`'s address, by the kind of server."""
+"""The schemes of `server`'s address, by kind of server."""
 
 
 class CheckSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """How the uplink is measured, what a conference needs of it, and what the operator ticks off.
+    """How the uplink is measured, the needs of a conference, and the operator's checklist.
 
-    `uplink` says against whom: a LibreSpeed-compatible or an iperf3 `server` (an address; "" is none), the `ingest` of
-    the destinations themselves, or nobody. `public`: the server is not the campus's own, and is asked only where
-    somebody agrees. A measurement moves at most `most_data` bytes, in `streams` connections at once.
-    `conference_up` and `conference_down` are what Zoom or Meet take, in bits a second. `equipment` is what no program
-    can sense.
+    `uplink` names the peer: a LibreSpeed-compatible or an iperf3 `server` (an address; "" is none), the `ingest` of the
+    destinations, or none. A `public` server is outside the campus, and is asked only with consent. A measurement moves
+    at most `most_data` bytes in `streams` connections. `conference_up` and `conference_down` are the needs of Zoom or
+    Meet, in bits a second. `equipment` lists things that no program can sense.
     """
 
     uplink: Annotated[str, kinds.choice((*UPLINK_SCHEMES, "ingest", "none"))] = "librespeed"
@@ -63,7 +62,7 @@ class CheckSettings(msgspec.Struct, frozen=True, kw_only=True):
     equipment: Annotated[tuple[str, ...], kinds.WORDS] = ("tripod", "cables")
 
     def problems(self) -> Iterator[tuple[str, str]]:
-        """Give the fields that do not go together, each with what is wrong."""
+        """Yield each conflicting field with its problem."""
         schemes = UPLINK_SCHEMES.get(self.uplink)
         if schemes and self.server:
             try:
@@ -78,11 +77,11 @@ class CheckSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RecordsSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What stands in every package unless a session says otherwise; "" says nothing. Liput deletes nothing by it.
+    """Records management data of every package, unless a session sets its own; "" is none.
 
-    `classification` is the code of the file plan (kode klasifikasi), `security` the security class,
-    `retention_active` and `retention_inactive` how long it is kept, `disposition` what becomes of it then (nasib
-    akhir).
+    Liput deletes nothing because of it. `classification` is the code of the file plan (kode klasifikasi), `security`
+    the security class, `retention_active` and `retention_inactive` the retention periods, `disposition` the final
+    disposal (nasib akhir).
     """
 
     classification: Annotated[str, kinds.TEXT] = ""
@@ -93,10 +92,10 @@ class RecordsSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReportSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """The report of each session, and what goes with it: the thumbnails sheet, the levels.
+    """The report of each session, with its thumbnails sheet and levels.
 
-    Its head has the office, the lines of `address` and a `logo` (PNG or JPEG). `signers` are the functions of those who
-    sign it, at most three. `pdf`: whether it is also made a PDF.
+    Its head has the office, the lines of `address` and a `logo` (PNG or JPEG). `signers` are the functions of at most
+    three signers. `pdf`: a PDF is made too.
     """
 
     made: Annotated[bool, kinds.SWITCH] = True
@@ -107,10 +106,9 @@ class ReportSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SlideSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Which `inputs` show slides, by role or name; no chapter is shorter than `least_s` seconds.
+    """The `inputs` that show slides, by role or name; no chapter is shorter than `least_s` seconds.
 
-    With `text` what stands on them is read by tesseract, in `languages` by its own codes, for at most `text_s` seconds
-    of a sealing.
+    With `text`, tesseract reads the slides in `languages` (its own codes), for at most `text_s` seconds of a sealing.
     """
 
     chapters: Annotated[bool, kinds.SWITCH] = True
@@ -122,21 +120,21 @@ class SlideSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 LEAN = "lean"
-"""The preset that is Liput's own (recorder/encode/x264.py)."""
+"""Liput's own preset (recorder/encode/x264.py)."""
 PRESETS = ("ultrafast", "superfast", LEAN, "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
 """LEAN and x264's presets, the cheapest first."""
 
 ENCODERS = ("x264", "auto", "nvenc", "qsv", "vaapi", "v4l2m2m")
 STREAM_ENCODES = ("auto", "shared", "separate")
 LEAST_STREAM = 300_000
-"""Bits a second below which no picture is worth much."""
+"""Bits a second; below this a picture is hardly usable."""
 
-_AS_LONG_AS_A_KEY = 20  # a name this long may be a key given by mistake, and is not repeated
+_AS_LONG_AS_A_KEY = 20  # a longer name may be a key by mistake, and is not repeated
 _BIT_RATE = kinds.rate(10_000, 200_000_000)
 
 
 class General(msgspec.Struct, frozen=True, kw_only=True):
-    """Who is recording: names that go into every package, and the language of messages."""
+    """Room and office, as written into every package, and the language of messages."""
 
     room: Annotated[str, kinds.TEXT] = ""
     office: Annotated[str, kinds.TEXT] = ""
@@ -148,18 +146,19 @@ def _default_archive() -> Path:
 
 
 class Archive(msgspec.Struct, frozen=True, kw_only=True):
-    """Where sessions are kept, and the bytes of free space below which no session starts."""
+    """The archive's folder, and the bytes of free space below which no session starts."""
 
     path: Annotated[Path, kinds.FILE_PATH] = msgspec.field(default_factory=_default_archive)
     reserve: Annotated[int, kinds.size(0, 2**60)] = 2_000_000_000
 
 
 class Storage(msgspec.Struct, frozen=True, kw_only=True):
-    """What a recording goes on with when a disk fills up or fails: further folders like the archive's, in order.
+    """Further folders like the archive's, in order: a recording continues there when a disk fills up or fails.
 
-    With `mirror` the first of them takes a second file from the beginning. A disk with less than `keep_free` bytes is
-    left; with less than `low_s` or `critical_s` seconds to go there is a warning or an alarm; one that has taken
-    nothing for `stalled_s` is given up where another takes a file, and where the session waits for it (`--pace fast`).
+    With `mirror` the first of them takes a second file from the beginning. A recording leaves a disk with less than
+    `keep_free` bytes. Less than `low_s` or `critical_s` seconds of space give a warning or an alarm. A disk that
+    accepts no data for `stalled_s` is given up where another one accepts a file, and where the session waits for it
+    (`--pace fast`).
     """
 
     paths: Annotated[tuple[Path, ...], kinds.FILE_PATHS] = ()
@@ -172,12 +171,12 @@ class Storage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Video(msgspec.Struct, frozen=True, kw_only=True):
-    """The profile that is used when the command line names none; what encodes it; what live destinations get.
+    """The default profile, the encoder, and the encode for live destinations.
 
-    With `stream_encode` "separate" they have an encode of their own, whose bit rate follows their links, from
-    `stream_least_bitrate` to `stream_bitrate`; None: as the profile has it (`stream_range`). "shared" is what is
-    recorded. "auto" takes two encodes where this PC has the headroom. With `step_down` a session needs less of a PC
-    that does not keep up, with `adaptive_rate` fewer pictures are encoded while the program stands still.
+    With `stream_encode` "separate" destinations get their own encode. Its bit rate follows their links, from
+    `stream_least_bitrate` to `stream_bitrate`; None: derived from the profile (`stream_range`). "shared" streams the
+    recording's encode. "auto" takes two encodes where this PC has the headroom. With `step_down` a session encodes less
+    on a PC that does not keep up, with `adaptive_rate` fewer frames while the program stands still.
     """
 
     profile: Annotated[str, kinds.TEXT] = "1080p30"
@@ -189,20 +188,20 @@ class Video(msgspec.Struct, frozen=True, kw_only=True):
     adaptive_rate: Annotated[bool, kinds.SWITCH] = False
 
     def stream_range(self, profile: "Profile") -> tuple[int, int]:
-        """Return the least and the most bits a second of a live encode of its own, beside a recording of `profile`."""
+        """Return the least and the most bits a second of a separate live encode, beside a recording of `profile`."""
         most = profile.video_bitrate if self.stream_bitrate is None else self.stream_bitrate
         least = max(LEAST_STREAM, most // 4) if self.stream_least_bitrate is None else self.stream_least_bitrate
         return min(least, most), most
 
     def problems(self) -> Iterator[tuple[str, str]]:
-        """Give the fields that do not go together, each with what is wrong."""
+        """Yield each conflicting field with its problem."""
         least, most = self.stream_least_bitrate, self.stream_bitrate
         if least is not None and most is not None and least > most:
             yield "stream_least_bitrate", f"must not be above stream_bitrate, {format_rate(most)}"
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
-    """Pixels, frames per second, bits per second; with `low_latency` no picture waits in the encoder for others."""
+    """Pixels, frames per second, bits per second; with `low_latency` the encoder holds no frame back."""
 
     width: Annotated[int, kinds.whole(64, 7680, even=True)]
     height: Annotated[int, kinds.whole(64, 4320, even=True)]
@@ -221,35 +220,35 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
         return self.video_bitrate if self.maxrate is None else self.maxrate
 
     def problems(self) -> Iterator[tuple[str, str]]:
-        """Give the fields that do not go together, each with what is wrong."""
+        """Yield each conflicting field with its problem."""
         if self.max_bitrate < self.video_bitrate:
             yield "maxrate", f"must not be below video_bitrate, {format_rate(self.video_bitrate)}"
 
 
 class Recording(msgspec.Struct, frozen=True, kw_only=True):
-    """Seconds of media in a fragment, and between two syncs: what a crash may cost; seconds kept before a start."""
+    """Seconds of media in a fragment and between two syncs (the loss at a crash), and of pre-roll."""
 
-    # Bounded so that a disk that takes nothing is told of within 5 s.
+    # Bounded, so that a stalled disk is reported within 5 s.
     fragment_s: Annotated[float, kinds.seconds(0.1, 1)] = 0.1
     sync_s: Annotated[float, kinds.seconds(0.1, 1)] = 0.5
     pre_roll_s: Annotated[float, kinds.seconds(0, 300)] = 30.0
 
 
 class Devices(msgspec.Struct, frozen=True, kw_only=True):
-    """What is set on every camera that has it, unless a preset of that camera says otherwise."""
+    """Controls set on every camera that has them, unless a preset of that camera differs."""
 
     power_line_frequency: Annotated[str, kinds.choice(("50 Hz", "60 Hz", "off", "leave"))] = "50 Hz"
 
 
 class HealthLog(msgspec.Struct, frozen=True, kw_only=True):
-    """How many days of the health log are kept, and how many bytes of them at most."""
+    """Retention of the health log, in days and in bytes."""
 
     keep_days: Annotated[int, kinds.whole(1, 3660)] = 90
     max_size: Annotated[int, kinds.size(1_000_000, 2**50)] = 200_000_000
 
 
 class Patience(msgspec.Struct, frozen=True, kw_only=True):
-    """Seconds that a picture may stand still or be black, or sound be silent; None: as the kind of device has it."""
+    """Seconds of a frozen or black picture, or of silence, before that is a fault; None: by kind of device."""
 
     frozen_s: Annotated[float | None, kinds.seconds(1, 86_400)] = None
     black_s: Annotated[float | None, kinds.seconds(1, 86_400)] = None
@@ -257,17 +256,17 @@ class Patience(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Sound(msgspec.Struct, frozen=True, kw_only=True):
-    """What is done to an input of sound: how much it is turned up in the mix, and whether it is recorded apart too."""
+    """An audio input: its gain in the mix, and whether it is recorded apart too."""
 
     gain_db: Annotated[float, kinds.decibels(-60, 20)] = 0.0
     own_track: Annotated[bool, kinds.SWITCH] = False
 
 
 class Destination(msgspec.Struct, frozen=True, kw_only=True):
-    """A live destination: its address without what is secret, and what belongs to one kind of address only.
+    """A live destination: its address without secrets, and settings for one kind of address only.
 
     `ca_file`: the authorities that an rtmps:// server is checked against. `mode` and `latency_s` (seconds): of srt://.
-    `test`: nobody watches it, so that a rehearsal may stream to it.
+    `test`: nobody watches it, so a rehearsal may stream to it.
     """
 
     url: Annotated[str, STREAM_ADDRESS]
@@ -278,16 +277,16 @@ class Destination(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def scheme(self) -> str:
-        """Of its address: one of config.settings.addresses.SCHEMES."""
+        """The scheme of its address, one of config.settings.addresses.SCHEMES."""
         return scheme_of(self.url)
 
     @property
     def needs_key(self) -> bool:
-        """Whether it is nothing without something in the file of keys."""
+        """Whether it needs an entry in the file of keys."""
         return SCHEMES[self.scheme].key == "stream"
 
     def problems(self) -> Iterator[tuple[str, str]]:
-        """Give the fields that do not go together, each with what is wrong."""
+        """Yield each conflicting field with its problem."""
         if self.ca_file is not None and not SCHEMES[self.scheme].certificate:
             yield "ca_file", "goes with an rtmps:// address only: no other kind has a certificate"
         if self.scheme != "srt":
@@ -312,7 +311,7 @@ BUILT_IN_PROFILES: Mapping[str, Profile] = {
 
 
 BUILT_IN_PATIENCE: Mapping[str, Patience] = {
-    # A camera's sensor is never quite still; what a capture card is given may well be, for as long as a slide stays.
+    # A camera's sensor is never quite still; a capture card's input may be, as long as a slide stays.
     "camera": Patience(frozen_s=3.0, black_s=5.0, silence_s=20.0),
     "capture-card": Patience(frozen_s=1800.0, black_s=30.0, silence_s=20.0),
     "microphone": Patience(frozen_s=3.0, black_s=5.0, silence_s=20.0),
@@ -321,7 +320,7 @@ BUILT_IN_PATIENCE: Mapping[str, Patience] = {
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that is set, whether by a file or by default. Holds no secret."""
+    """All settings, from a file or by default. Holds no secret."""
 
     keys_file: Annotated[Path | None, kinds.FILE_PATH] = None
     general: General = General()
@@ -351,37 +350,37 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     copies: Mapping[str, CopyTarget] = msgspec.field(default_factory=dict)
     feeds: Mapping[str, Feed] = msgspec.field(default_factory=dict)
     file: Path | None = None
-    """The file they come from; None when nothing but defaults is in force."""
+    """The file they come from; None with defaults only."""
     lines: Mapping[tuple[str, ...], int] = msgspec.field(default_factory=dict)
-    """The line of `file` on which each setting that it makes stands, by its keys."""
+    """The line in `file` of each setting, by its keys."""
 
     def profile(self, name: str | None = None) -> Profile:
-        """Return the profile called `name`, or the one in `[video]`; raises UsageError for an unknown name."""
+        """Return the profile `name`, or the one in `[video]`; raises UsageError for an unknown name."""
         return _known("profile", self.video.profile if name is None else name, self.profiles)
 
     def layout(self, name: str | None = None) -> LayoutSettings:
-        """Return the layout called `name`, or the one in `[program]`; raises UsageError for an unknown name."""
+        """Return the layout `name`, or the one in `[program]`; raises UsageError for an unknown name."""
         return _known("layout", self.program.layout if name is None else name, self.layouts)
 
     def destination(self, name: str) -> Destination:
-        """Return the destination called `name`; raises UsageError, which repeats no name that may be a key."""
+        """Return the destination `name`; raises UsageError, which repeats no name that may be a key."""
         return _known("destination", name, self.destinations, is_safe=len(name) < _AS_LONG_AS_A_KEY)
 
     def copy(self, name: str) -> CopyTarget:
-        """Return the place for copies called `name`; raises UsageError for an unknown name."""
+        """Return the place for copies `name`; raises UsageError for an unknown name."""
         return _known("place for copies", name, self.copies, table="copies")
 
     def feed(self, name: str) -> Feed:
-        """Return the calendar called `name`; raises UsageError for an unknown name."""
+        """Return the calendar `name`; raises UsageError for an unknown name."""
         return _known("calendar", name, self.feeds, table="feeds")
 
     def sound_of(self, *names: str | None) -> Sound:
-        """Return what is done to an input of sound that has the first of `names` (its role, its kind) that is set."""
+        """Return the settings of an audio input by the first of `names` (its role, its kind) that has some."""
         return next((self.sound[name] for name in names if name and name in self.sound), Sound())
 
 
 def _known[T](what: str, name: str, known: Mapping[str, T], *, table: str = "", is_safe: bool = True) -> T:
-    """Return the `[TABLE.NAME]` of a name; raises UsageError, and `is_safe` says whether that may repeat the name."""
+    """Return the `[TABLE.NAME]` of a name; raises UsageError, which repeats the name only if it `is_safe`."""
     if name in known:
         return known[name]
     shown, names = f'"{name}"' if is_safe else "of that name", ", ".join(known)
@@ -397,10 +396,10 @@ CONSENTS = ("given", "refused", "not-asked")
 
 
 class PlannedSession(msgspec.Struct, frozen=True, kw_only=True):
-    """What `--session PLAN` says; each field as the option of `liput record` that is called alike, `for` as `length_s`.
+    """The content of a `--session PLAN` file; fields are named like options of `liput record`, `for` is `length_s`.
 
-    `equipment` is what has to be there and cannot be sensed; None as the settings have it. Without a `title` it is the
-    event of the `request`.
+    `equipment` lists things that no program can sense; None as in the settings. Without a `title` it is the event of
+    the `request`.
     """
 
     title: Annotated[str, kinds.TEXT] = ""

@@ -1,4 +1,4 @@
-"""Stream keys: a file that only its owner can read, apart from the settings, and the addresses they become part of."""
+"""Stream keys, in a file that only its owner can read, and the complete addresses that hold them."""
 
 import os
 import stat
@@ -31,37 +31,37 @@ _FORMS: Mapping[Key, str] = {
     "stream": '"..."',
     "srt": '{ passphrase = "...", stream_id = "..." } (either may be left out)',
 }
-"""How a key is written."""
+"""The form of a key's entry."""
 
 _HIDDEN = "(hidden)"
 _PRIVATE, _FOR_A_SERVICE = 0o600, 0o770
-_SHORTEST_TO_REDACT = 4  # replacing every "a" of a message would hide the message and no secret
+_SHORTEST_TO_REDACT = 4  # redacting every "a" would destroy the message
 
 
 class Secret:
-    """A text that is shown to nobody by accident: not by print, format, repr, logging, pickle or JSON."""
+    """A text hidden from print, format, repr, logging, pickle and JSON."""
 
     __slots__ = ("_parts", "_value", "is_srt")
 
     def __init__(self, value: str, *parts: str, is_srt: bool = False) -> None:
-        """Keep `value`; `parts` are as secret on their own. `is_srt`: it is the key of an SRT destination."""
+        """`parts` of `value` are secret on their own; `is_srt` marks the key of an SRT destination."""
         self._value = value
         self._parts = parts
         self.is_srt = is_srt
 
     def reveal(self) -> str:
-        """Return the text itself, to be handed to nothing that writes it down."""
+        """Return the text. Never pass it to anything that writes it down."""
         return self._value
 
     def redact(self, text: str) -> str:
-        """Return `text` with the secret, and each of its parts, taken out wherever they stand."""
+        """Return `text` with the secret and each of its parts removed."""
         for secret in (self._value, *self._parts):
             if len(secret) >= _SHORTEST_TO_REDACT:
                 text = text.replace(secret, _HIDDEN)
         return text
 
     def in_json(self) -> "Secret":
-        """Return the same as it stands within a text of JSON, where quotes and backslashes are escaped."""
+        """Return the secret as escaped within a JSON string."""
         return Secret(*(msgspec.json.encode(text)[1:-1].decode() for text in (self._value, *self._parts)))
 
     def __repr__(self) -> str:
@@ -81,7 +81,7 @@ class Secret:
 
 
 def srt_secret(passphrase: str, stream_id: str) -> Secret:
-    """Return both as they stand in the address of an SRT destination; either may be "", which is none."""
+    """Return both as the query of an SRT address; "" is none."""
     given = {"passphrase": passphrase, "streamid": stream_id}
     quoted = (f"{name}={urllib.parse.quote(value, safe='')}" for name, value in given.items() if value)
     return Secret("&".join(quoted), *_spellings(*given.values()), is_srt=True)
@@ -92,7 +92,7 @@ def _spellings(*secrets: str) -> tuple[str, ...]:
 
 
 class StreamTarget(msgspec.Struct, frozen=True):
-    """Where one live stream goes: what people call it, the whole address, and the authorities it is checked against."""
+    """One live stream's destination: its name, complete address, and the authorities that it is checked against."""
 
     name: str
     url: Secret
@@ -100,7 +100,10 @@ class StreamTarget(msgspec.Struct, frozen=True):
 
 
 def stream_target(settings: Settings, argument: str) -> StreamTarget:
-    """Return what `--stream ARGUMENT` means: a destination, or @FILE (`@-`: stdin). Raises UsageError, SecretError."""
+    """Return the target of `--stream ARGUMENT`: a destination, or @FILE (`@-`: stdin).
+
+    Raises UsageError and SecretError.
+    """
     if argument.startswith("@"):
         return StreamTarget(stream_name(argument), read_url_file(argument.removeprefix("@")))
     url = destination_url(settings, argument)
@@ -108,7 +111,7 @@ def stream_target(settings: Settings, argument: str) -> StreamTarget:
 
 
 def stream_name(argument: str) -> str:
-    """Return what people call the destination that `--stream ARGUMENT` means."""
+    """Return the name of the destination that `--stream ARGUMENT` means."""
     if not argument.startswith("@"):
         return argument
     return "stdin" if argument == "@-" else Path(argument.removeprefix("@")).stem
@@ -124,7 +127,7 @@ def destination_url(settings: Settings, name: str) -> Secret:
         )
     destination = settings.destination(name)
     path, table = _read_table(settings)
-    key = read_key(name, table[name], path) if name in table else None  # whatever is wrong with the others
+    key = read_key(name, table[name], path) if name in table else None  # others may be invalid
     problem = key_problem(destination, key)
     if problem:
         form = _FORMS.get(SCHEMES[destination.scheme].key)
@@ -138,7 +141,7 @@ def destination_url(settings: Settings, name: str) -> Secret:
 
 
 def key_problem(destination: Destination, key: Secret | None) -> str:
-    """Say what is wrong with a key, or with having none, as in "there is no key"; "" where it is right."""
+    """Return the problem with a key or its absence, as in "there is no key"; "" where there is none."""
     if key is None:
         return "there is no key" if destination.needs_key else ""
     scheme = SCHEMES[destination.scheme]
@@ -175,23 +178,23 @@ def _whole_address(destination: Destination, key: Secret | None) -> Secret:
 
 
 def keys_path(settings: Settings) -> Path | None:
-    """Return the file that holds the keys: `keys_file`, the service's credential, or keys.toml beside the settings."""
+    """Return the file of keys: `keys_file`, the service's credential, or keys.toml beside the settings."""
     if settings.keys_file is not None:
         return settings.keys_file
     credential = _credential()
-    if credential is not None and os.path.exists(credential):  # noqa: PTH110 - Path raises where the folder is closed
+    if credential is not None and os.path.exists(credential):  # noqa: PTH110 - Path.exists may raise
         return credential
     return None if settings.file is None else settings.file.with_name("keys.toml")
 
 
 def read_keys(settings: Settings) -> Mapping[str, Secret]:
-    """Return the keys by the name of their destination; none where there is no file of keys. Raises SecretError."""
+    """Return the keys by destination; an empty mapping without a file of keys. Raises SecretError."""
     path, table = _read_table(settings)
     return {name: read_key(name, value, path) for name, value in table.items()}
 
 
 def _read_table(settings: Settings) -> tuple[Path, dict[str, object]]:
-    """Return the file of keys and the stream keys in it; nothing where there is none. Raises SecretError."""
+    """Return the file of keys and its stream keys; an empty table without a file. Raises SecretError."""
     path, table = _read_private_table(settings)
     keys = table.pop("keys", {})
     for other in ("copies", "alarms", "feeds"):  # config/settings/key_tables.py reads them
@@ -201,14 +204,14 @@ def _read_table(settings: Settings) -> tuple[Path, dict[str, object]]:
 
 
 def read_key_table(settings: Settings, name: str) -> tuple[Path, dict[str, object]]:
-    """Return the file of keys and its table `name`; nothing where there is none. Raises SecretError."""
+    """Return the file of keys and its table `name`; an empty table without a file. Raises SecretError."""
     path, table = _read_private_table(settings)
     entries = table.get(name)
     return path, entries if isinstance(entries, dict) else {}
 
 
 def _read_private_table(settings: Settings) -> tuple[Path, dict[str, object]]:
-    """Return the file of keys and all that stands in it; nothing where there is none. Raises SecretError."""
+    """Return the file of keys and its content; an empty table without a file. Raises SecretError."""
     path = keys_path(settings)
     if path is None:
         return Path(), {}
@@ -219,12 +222,12 @@ def _read_private_table(settings: Settings) -> tuple[Path, dict[str, object]]:
     try:
         return path, tomllib.loads(text)
     except tomllib.TOMLDecodeError:
-        # The parser's own words may repeat a piece of the file.
+        # The parser's message may repeat a piece of the file.
         raise SecretError(f"{path} is not TOML", hint='each line looks like NAME = "..."') from None
 
 
 def read_key(name: str, value: object, path: Path) -> Secret:
-    """Return the key `name` as it stands, or is to stand, in the file `path`. Raises SecretError."""
+    """Return the key `name` from its value in the file `path`. Raises SecretError."""
     if isinstance(value, dict):
         return _srt_key(name, value, path)
     if not isinstance(value, str):
@@ -240,7 +243,7 @@ def read_key(name: str, value: object, path: Path) -> Secret:
 
 
 def _srt_key(name: str, table: Mapping[str, object], path: Path) -> Secret:
-    """Return what is secret of an SRT destination; raises SecretError."""
+    """Return the secret of an SRT destination; raises SecretError."""
     where = f'{path}: the key "{name}"'
     passphrase, stream_id = table.get("passphrase", ""), table.get("stream_id", "")
     if not isinstance(passphrase, str) or not isinstance(stream_id, str) or not passphrase + stream_id:
@@ -262,7 +265,7 @@ def _credential() -> Path | None:
 
 
 def _is_credential(path: Path) -> bool:
-    """Return whether `path` is one of the service's credentials: the keys, or a file that they name beside them."""
+    """Return whether `path` is among the service's credentials: the keys, or a file that they name."""
     credential = _credential()
     return credential is not None and path.parent == credential.parent
 
@@ -288,7 +291,7 @@ def read_url_file(path: Path | str, stdin: TextIO | None = None) -> Secret:
 
 
 def secret_url(url: str) -> Secret:
-    """Return a whole address as a secret, and each part that is one; raises SecretError, which repeats nothing."""
+    """Return a complete address as a Secret with its secret parts. Raises SecretError, which repeats nothing."""
     scheme = SCHEMES.get(scheme_of(url))
     if scheme is None:
         raise SecretError(
@@ -308,12 +311,12 @@ def secret_url(url: str) -> Secret:
 def read_private(path: Path) -> str:
     """Return the text of a file that only its owner (this user, or root) can read.
 
-    Of a service's credential the group's bits may be set: they are those of the access list by which systemd lets the
-    service alone read it. Raises FileNotFoundError, and SecretError for everything else that is wrong.
+    A service's credential may have group bits: they are those of the access list by which systemd lets the service read
+    it. Raises FileNotFoundError, and SecretError for everything else.
     """
     try:
-        # Not blocking: a FIFO under this name must not hang us before the check can refuse it.
-        with open(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), encoding="utf-8") as file:  # noqa: PTH123 - the very file that is checked
+        # Non-blocking: a FIFO must not hang the open before the check.
+        with open(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), encoding="utf-8") as file:  # noqa: PTH123 - the checked descriptor
             _check_private(path, os.fstat(file.fileno()), _FOR_A_SERVICE if _is_credential(path) else _PRIVATE)
             return file.read()
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""What can be set of what `liput serve` does: the page, alarms, the schedule and its calendars, copies, fixity."""
+"""Settings of `liput serve`: the page, alarms, the schedule and its calendars, copies, fixity."""
 
 import ipaddress
 import re
@@ -16,16 +16,16 @@ from config.settings.quantities import NotAllowed, format_duration, parse_durati
 # The page
 
 LOOPBACK = "127.0.0.1"
-_EVERYWHERE = "0.0.0.0"  # noqa: S104 - only where the settings say `lan`, with TLS and the token
+_EVERYWHERE = "0.0.0.0"  # noqa: S104 - with `lan` only, with TLS and the token
 _HOST_NAME = frozenset("abcdefghijklmnopqrstuvwxyz0123456789.-_:[]")
 
 
 class WebSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Where `liput serve` serves the page and its API.
+    """The address of the page and its API.
 
-    Only this PC can reach them, unless `lan` is on; they are then encrypted, with the certificate in `tls_certificate`
-    (PEM, with the chain) and its `tls_key`. `allowed_hosts` are names by which the PC is called beside its own
-    addresses. `port` 0 is any that is free.
+    Only this PC can reach them, unless `lan` is on. They are then encrypted, with the certificate in `tls_certificate`
+    (PEM, with the chain) and its `tls_key`. `allowed_hosts` are the PC's names beside its addresses. `port` 0 is any
+    free one.
     """
 
     enabled: Annotated[bool, kinds.SWITCH] = True
@@ -38,16 +38,16 @@ class WebSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_encrypted(self) -> bool:
-        """Whether it is served by https."""
+        """Whether https serves it."""
         return self.tls_certificate is not None
 
     @property
     def address(self) -> str:
-        """The address that is listened at: that of `host`, and with `lan` every one where no other is named."""
+        """The listening address: `host`, or with `lan` every address unless `host` is set."""
         return _EVERYWHERE if self.lan and self.host == LOOPBACK else self.host
 
     def problems(self) -> Iterator[tuple[str, str]]:
-        """Give the fields that do not go together, each with what is wrong."""
+        """Yield each conflicting field with its problem."""
         try:
             is_loopback = ipaddress.ip_address(self.host).is_loopback
         except ValueError:
@@ -67,7 +67,7 @@ class WebSettings(msgspec.Struct, frozen=True, kw_only=True):
 # Alarms
 
 MAIL_PORTS = {"smtp": 587, "smtps": 465}
-"""The usual ports: one that TLS begins on after a few words (STARTTLS), one that it begins on at once."""
+"""The usual ports: with STARTTLS, and with TLS from the first byte."""
 LONGEST_ADDRESS = 254
 
 _MAIL_FORM = "must look like smtp://HOST, smtp://HOST:PORT or smtps://HOST"
@@ -123,7 +123,7 @@ MAIL_ADDRESSES = kinds.Kind("a list of e-mail addresses", _mail_addresses, kinds
 
 
 def check_web_address(raw: object) -> None:
-    """Raise NotAllowed, without repeating any of it, where `raw` is nothing that alarms can be posted to."""
+    """Raise NotAllowed, without repeating any of it, where `raw` is no address to post alarms to."""
     parts = _server(raw, _WEB_FORM)
     if parts.scheme not in ("https", "http") or parts.fragment:
         raise NotAllowed(_WEB_FORM)
@@ -145,12 +145,12 @@ def _server(raw: object, form: str) -> urllib.parse.SplitResult:
 
 
 class AlarmSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Who hears of alarms, and how often.
+    """The channels of alarms, and their rate.
 
-    `desktop`: whoever sits at this PC. E-mail goes through `mail_server`, from `mail_from` to all of `mail_to`; with a
-    `mail_user` it needs a password. `webhook` is an address that a JSON object is posted to. `ca_file`: the authorities
-    that both servers' certificates are checked against, instead of the system's. A trouble that lasts is told again
-    every `repeat_s` seconds; no more than `most_per_hour` messages are sent in an hour.
+    `desktop` shows them on this PC's screen. E-mail goes through `mail_server`, from `mail_from` to all of `mail_to`; a
+    `mail_user` needs a password. A JSON object is posted to `webhook`. `ca_file` replaces the system's authorities for
+    both servers' certificates. An active fault is repeated every `repeat_s` seconds; at most `most_per_hour` messages
+    are sent in an hour.
     """
 
     desktop: Annotated[bool, kinds.SWITCH] = True
@@ -165,17 +165,17 @@ class AlarmSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def mail_scheme(self) -> str:
-        """Of the server's address: smtp or smtps."""
+        """The scheme of the server's address: smtp or smtps."""
         return urllib.parse.urlsplit(self.mail_server).scheme
 
     @property
     def mail_host(self) -> tuple[str, int]:
-        """Where the server is: host and port."""
+        """Host and port of the server."""
         parts = urllib.parse.urlsplit(self.mail_server)
         return parts.hostname or "", parts.port or MAIL_PORTS[parts.scheme]
 
     def problems(self) -> Iterator[tuple[str, str]]:
-        """Give the fields that do not go together, each with what is wrong."""
+        """Yield each conflicting field with its problem."""
         if self.mail_server and not self.mail_to:
             yield "mail_server", 'needs somebody to write to: mail_to = ["humas@kampus.ac.id"]'
         if self.mail_server and not self.mail_from:
@@ -189,7 +189,7 @@ class AlarmSettings(msgspec.Struct, frozen=True, kw_only=True):
 MODES = ("remind", "arm", "record")
 FEED_SCHEMES = ("https", "http", "webcal", "file")
 EVERYWHERE = "*"
-"""Stands in `locations` for any place."""
+"""In `locations`: any place."""
 
 _FEED_FORM = "must look like https://HOST/CALENDAR.ics, webcal://HOST/CALENDAR.ics or file:///CALENDAR.ics"
 _SPANS = 'must be a list of lengths of time up to a week, such as ["30m", "10m"]'
@@ -197,7 +197,7 @@ _MOST_SPANS, _LONGEST_SPAN_S = 10, 7 * 86_400.0
 
 
 def check_feed_address(raw: object) -> str:
-    """Return the address of a calendar; raises NotAllowed, whose words repeat none of it."""
+    """Return the address of a calendar; raises NotAllowed, which repeats none of it."""
     if not isinstance(raw, str) or not raw.isprintable() or " " in raw or scheme_of(raw) not in FEED_SCHEMES:
         raise NotAllowed(_FEED_FORM)
     parts = parts_of(raw, _FEED_FORM)
@@ -236,10 +236,10 @@ SPANS = kinds.Kind(
 
 
 class Feed(msgspec.Struct, frozen=True, kw_only=True):
-    """A calendar that sessions are taken from.
+    """A calendar of sessions.
 
-    Only events count whose place has one of `locations` in it; none named is the room's own name, and "*" any place.
-    With `categories` they must also be of one of these. `mode` is what is done for them; None as [schedule] has it.
+    Only events count whose place contains one of `locations`: by default the room's name; "*" is any place. With
+    `categories` they must also have one of these. `mode` None is that of [schedule].
     """
 
     url: Annotated[str, FEED_ADDRESS] = ""
@@ -249,10 +249,10 @@ class Feed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ScheduleSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What is done for a planned session: reminded of it, armed as well, or recorded from its beginning to its end.
+    """The action for a planned session: remind, arm its recorder too, or record it.
 
-    `remind` says how long before its beginning; `check_before_s` before it the room is checked (0: not), and
-    `arm_ahead_s` before it its devices are opened. Calendars are read every `read_every_s`, `days_ahead` far.
+    `remind` has the times before its beginning. The room is checked `check_before_s` before it (0: never), and devices
+    open `arm_ahead_s` before it. Calendars are read every `read_every_s`, `days_ahead` far.
     """
 
     mode: Annotated[str, kinds.choice(MODES)] = "remind"
@@ -263,7 +263,7 @@ class ScheduleSettings(msgspec.Struct, frozen=True, kw_only=True):
     days_ahead: Annotated[int, kinds.whole(1, 366)] = 30
 
     def problems(self) -> Iterator[tuple[str, str]]:
-        """Give the fields that do not go together, each with what is wrong."""
+        """Yield each conflicting field with its problem."""
         if 0 < self.check_before_s <= self.arm_ahead_s:
             yield "check_before_s", "must be more than arm_ahead_s: what is armed has its devices, and is not checked"
 
@@ -302,12 +302,12 @@ COPY_ADDRESS = kinds.Kind(
 
 
 class CopyTarget(msgspec.Struct, frozen=True, kw_only=True):
-    """A place for copies. `automatic`: every sealed package goes there; else what is asked for.
+    """A place for copies. `automatic`: of every sealed package; else only on request.
 
-    `max_rate` bits a second are sent at most; what neither moves nor says why for `stalled_s` is given up for now.
-    `must_be_mounted` (folder): it must not be on a disk of this PC's own, that of the system or of the archive.
-    `known_hosts` (SFTP) holds the server's key; None: `~/.ssh/known_hosts`. `endpoint` (S3) is the server's address,
-    `region` and `ca_file` go with it.
+    At most `max_rate` bits a second are sent. A transfer without progress or error for `stalled_s` is given up for now.
+    `must_be_mounted` (folder): it must not be on the disk of the system or of the archive. `known_hosts` (SFTP) holds
+    the server's key; None: `~/.ssh/known_hosts`. `endpoint` (S3) is the server's address, `region` and `ca_file` go
+    with it.
     """
 
     url: Annotated[str, COPY_ADDRESS]
@@ -322,7 +322,7 @@ class CopyTarget(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def scheme(self) -> str:
-        """Of its address: file, sftp or s3."""
+        """The scheme of its address: file, sftp or s3."""
         return scheme_of(self.url)
 
     @property
@@ -331,7 +331,7 @@ class CopyTarget(msgspec.Struct, frozen=True, kw_only=True):
         return folder_of(self.url)
 
     def problems(self) -> Iterator[tuple[str, str]]:
-        """Give the fields that do not go together, each with what is wrong."""
+        """Yield each conflicting field with its problem."""
         if self.known_hosts is not None and self.scheme != "sftp":
             yield "known_hosts", "goes with an sftp:// address only"
         if self.scheme != "s3":
@@ -357,9 +357,9 @@ TIME_OF_DAY = kinds.Kind('a time of the day, in the zone of the office; "" for n
 
 
 class Fixity(msgspec.Struct, frozen=True, kw_only=True):
-    """When `liput serve` begins a round of `liput archive fixity` each day ("": not by itself).
+    """The time of `liput serve`'s daily round of `liput archive fixity` ("": none).
 
-    A round reads `budget` bytes of packages, `max_rate` bits of them a second at most.
+    A round reads `budget` bytes of packages, at most `max_rate` bits a second.
     """
 
     at: Annotated[str, TIME_OF_DAY] = "02:30"
