@@ -1,4 +1,4 @@
-"""The words that a shell completes beside commands and options; commands know nothing of it."""
+"""Completes values of options and arguments in a shell; commands are not involved."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -10,11 +10,11 @@ from config.errors import LiputError
 from config.settings.schema import Settings
 
 type Names = Callable[[], Iterable[tuple[str, str]]]
-"""Returns words that may be completed, each with what is shown beside it ("": nothing)."""
+"""Returns words to complete, each with its description or ""."""
 
 
 def complete_words(command: click.Command, group: str) -> None:
-    """Have the options and arguments of a command, and of those below it, complete what they name."""
+    """Make the options and arguments of a command, and of its subcommands, complete their values."""
     if isinstance(command, click.Group):
         for name, below in command.commands.items():
             complete_words(below, group if group in _ARGUMENTS else name)
@@ -28,7 +28,7 @@ def complete_words(command: click.Command, group: str) -> None:
 
 
 class _Completed(click.ParamType):  # type: ignore[type-arg] # generic from click 8.4 on only
-    """A type that is completed by `names`, and is as it was otherwise."""
+    """A parameter type with completion by `names`."""
 
     def __init__(self, of: "click.ParamType[object]", names: Names) -> None:
         self.name = of.name
@@ -40,7 +40,7 @@ class _Completed(click.ParamType):  # type: ignore[type-arg] # generic from clic
         return self._of.convert(value, param, ctx)
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        """Return what begins so; what cannot be read completes nothing."""
+        """Return the words with this beginning; none if they cannot be read."""
         found = self._of.shell_complete(ctx, param, incomplete)
         with suppress(LiputError, OSError):
             found += [CompletionItem(word, help=told) for word, told in self._names() if word.startswith(incomplete)]
@@ -54,7 +54,7 @@ def _settings() -> Settings:
 
 
 def _packages() -> Iterator[tuple[str, str]]:
-    """Yield names of packages, and the digits that are enough to name one."""
+    """Yield names of packages, and the digits that name one."""
     from devices.host.clock import SystemClock
     from recorder.archive import catalog
     from recorder.archive.archive import session_archives

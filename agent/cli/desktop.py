@@ -1,21 +1,21 @@
-"""The desktop of whoever runs a command: whether there is one, and what is opened there."""
+"""The desktop of this user: whether there is one, and opening things there."""
 
 import os
 import shutil
 import subprocess
 
 OPENER = "xdg-open"
-"""Every desktop's own program that opens an address or a path with whatever is meant for it."""
+"""Each desktop's program that opens an address or a path with its default program."""
 _SCREENS = ("DISPLAY", "WAYLAND_DISPLAY")
 
 
 def has_desktop() -> bool:
-    """Return whether this command runs on one."""
+    """Return whether this command runs on a desktop."""
     return any(os.environ.get(name) for name in _SCREENS)
 
 
 def open_there(what: str, *programs: str) -> bool:
-    """Open it with the first of `programs` that is installed, if any; it goes on when we and our terminal are gone."""
+    """Open it with the first installed program of `programs`; that one outlives us. Return False without any."""
     program = next(filter(None, map(shutil.which, programs)), None)
     if program is None:
         return False

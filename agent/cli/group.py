@@ -1,11 +1,11 @@
-"""The `liput` command: finds the subcommand, and turns every error into one line and an exit status."""
+"""The `liput` command: finds the subcommand, and turns each error into one line and an exit status."""
 
 import contextlib
 import io
 import os
 import sys
 
-# numpy's BLAS starts a thread per core at import, which nothing here uses; it must be said before the import.
+# numpy's BLAS starts unused threads at import, one per core; the variable must be set before.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import click
@@ -115,7 +115,7 @@ def liput(ctx: click.Context, *, no_browser: bool) -> None:
 
 
 def run() -> None:
-    """Do what the words of the command line say, and end the process with the exit status of that."""
+    """Run the command line and exit with its status."""
     _write_whatever_comes()
     try:
         status = liput.main(prog_name="liput", standalone_mode=False)
@@ -137,7 +137,7 @@ def run() -> None:
 
 
 def _write_whatever_comes() -> None:
-    """Print no control characters of titles and device names, and replace what the encoding does not have."""
+    """Strip control characters of titles and device names from output, and replace unencodable ones."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if isinstance(stream, io.TextIOWrapper):
@@ -145,7 +145,7 @@ def _write_whatever_comes() -> None:
 
 
 def _let_go_of_output() -> None:
-    """Hand over what is still to be written; where whoever read it has gone, nobody is left to tell."""
+    """Flush output; a reader that has gone is no error."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
@@ -155,13 +155,13 @@ def _let_go_of_output() -> None:
 
 
 def advice(error: click.ClickException) -> str:
-    """Say where the help for a wrongly used command is."""
+    """Return the hint for a wrong use of a command."""
     context = getattr(error, "ctx", None)
     return f"{context.command_path if context else 'liput'} --help says how it is used"
 
 
 def report(error: LiputError, *, as_json: bool) -> None:
-    """Say what went wrong and what to do: a sentence on standard error, with `--json` an object on standard output."""
+    """Print an error and its hint on standard error; with `--json`, also an object on standard output."""
     if as_json:
         import msgspec
 

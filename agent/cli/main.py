@@ -1,8 +1,8 @@
-"""The `liput` command: begins the recorder of `liput record` before it reads its own words, and does what they say."""
+"""The `liput` command: starts the recorder of `liput record` before parsing the command line, and runs it."""
 
 from agent.cli.interrupting import end_silently
 
-end_silently()  # before anything else is loaded
+end_silently()  # before any other import
 
 
 def main() -> None:
@@ -13,13 +13,13 @@ def main() -> None:
 
     from recorder.running.access import umask
 
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # an address that is read here holds a key
-    os.umask(umask())  # what is recorded is not for every user of this PC
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # an address on it holds a key
+    os.umask(umask())  # recordings are not for every user of this PC
     if sys.argv[1:2] == ["record"]:
         from agent.sessions import early  # no other command needs it
 
         early.begin(sys.argv[2:])
-    from agent.cli.group import run  # meanwhile: its libraries take as long to load as Python itself
+    from agent.cli.group import run  # meanwhile: its libraries load as slowly as Python itself
 
     run()
 

@@ -1,4 +1,4 @@
-"""`liput` without a command: opens the page in the browser, with the daemon started where none runs."""
+"""`liput` without a command: opens the page in the browser, and starts the daemon if none runs."""
 
 import json
 import os
@@ -23,7 +23,7 @@ from devices.uplink.redirects import SameServer
 from recorder.running.directory import is_anothers, runtime_folder
 
 READY_S = 30.0
-"""How long the daemon may take until it serves the page, on a PC that has just been switched on."""
+"""Limit for the daemon to serve the page, on a PC that has just booted."""
 LOOK_S = 0.05
 ANSWER_S = 10.0
 LOG_FILE = "serve.log"
@@ -31,7 +31,7 @@ _BROWSERS = (OPENER, "sensible-browser")
 
 
 def open_page(*, with_browser: bool) -> None:
-    """Print where the page is, and open it; a browser is let in where the page is this user's own."""
+    """Print the page's address and open it; the browser is let in if the page is this user's own."""
     if is_anothers():
         _open_anothers(with_browser=with_browser)
         return
@@ -58,7 +58,7 @@ def _open_anothers(*, with_browser: bool) -> None:
 
 
 def _show(address: Callable[[], str], how: str) -> None:
-    """Show an address in the browser; where that cannot be, say `how` one is let in."""
+    """Open an address in the browser; if that fails, print `how` to log in."""
     if not has_desktop():
         click.echo(f"There is no desktop here: open that address elsewhere; {how}.", err=True)
     elif not open_there(address(), *_BROWSERS):
@@ -66,7 +66,7 @@ def _show(address: Callable[[], str], how: str) -> None:
 
 
 def _place() -> Place:
-    """Return where the page is, once it is there."""
+    """Return the place of the page, once it is served. Blocks up to READY_S."""
     if (place := read_place()) is not None:
         return place
     daemon = None if is_serving() else _start()
@@ -83,7 +83,7 @@ def _place() -> Place:
 
 
 def _start() -> ChildProcess:
-    """Start the daemon, which goes on when we and our terminal are gone."""
+    """Start the daemon, which outlives us and our terminal."""
     log = runtime_folder(make=True) / LOG_FILE
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
@@ -98,7 +98,7 @@ def _start() -> ChildProcess:
 
 
 def _hindrance() -> str | None:
-    """Return what the daemon that we have started has said of why there is no page."""
+    """Return the daemon's reason for serving no page, or None."""
     return next((line for line in reversed(_said()) if line.startswith(HINDERED)), None)
 
 
@@ -117,7 +117,7 @@ def _ticket(place: Place, settings: Settings) -> str:
     trusting = None
     if place.url.startswith("https:"):
         trusting = ssl.create_default_context(cafile=settings.web.tls_certificate)
-        trusting.check_hostname = False  # it is the very certificate, at an address of this PC
+        trusting.check_hostname = False  # it is that certificate, at an address of this PC
     direct = urllib.request.build_opener(
         urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=trusting), SameServer
     )

@@ -1,4 +1,4 @@
-"""What a conference needs on this PC: what is there of it, what makes it, what takes it away."""
+"""Sets up the virtual camera and microphone of a conference, checks them and takes them away."""
 
 import contextlib
 import os
@@ -23,12 +23,12 @@ LABEL = "Liput"
 FIRST_NUMBER, LAST_NUMBER = 10, 63
 MARK = "# Liput's virtual microphone (liput conference setup --undo takes it away)"
 END = "# End of Liput's virtual microphone"
-_SBIN = "/usr/sbin:/sbin"  # where Debian puts modinfo, and not on everybody's PATH
+_SBIN = "/usr/sbin:/sbin"  # Debian has modinfo here, which is not on every PATH
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that a conference needs: whether it is there, what is so, what to do where it is not."""
+    """One requirement of a conference: whether it is met, the finding, and the fix."""
 
     name: str
     ok: bool
@@ -38,7 +38,7 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where things are on this PC; tests have their own."""
+    """Folders of this PC; tests have their own."""
 
     etc: Path = Path("/etc")
     sys: Path = Path("/sys")
@@ -46,7 +46,7 @@ class Places:
 
     @property
     def load(self) -> Path:
-        """The file by which the module is loaded at each start of the PC."""
+        """The file that loads the module at boot."""
         return self.etc / "modules-load.d/liput-conference.conf"
 
     @property
@@ -56,24 +56,24 @@ class Places:
 
     @property
     def pipewire(self) -> Path:
-        """The drop-in file of PipeWire's server for PulseAudio's clients."""
+        """The drop-in file of PipeWire's server for PulseAudio clients."""
         return self.config / "pipewire/pipewire-pulse.conf.d/liput-conference.conf"
 
     @property
     def pulse(self) -> Path:
-        """What PulseAudio does at its start, for this user."""
+        """PulseAudio's start-up file for this user."""
         return self.config / "pulse/default.pa"
 
 
 class CameraPart:
-    """The virtual camera: a kernel module, so that everything about it needs root."""
+    """The virtual camera: a kernel module, so all changes need root."""
 
     def __init__(self, settings: Conference, places: Places) -> None:
         self._camera = settings.camera
         self._places = places
 
     def checks(self) -> Iterator[Check]:
-        """Give what is there and what is missing."""
+        """Yield the checks of the camera."""
         node, problem = self._node()
         if node:
             yield Check(name="camera", ok=True, message=f"the virtual camera is {node}")
@@ -108,13 +108,13 @@ class CameraPart:
 
     @property
     def is_wanted(self) -> bool:
-        """Whether it is v4l2loopback that is meant, in contrast to a node that somebody else makes."""
+        """Whether v4l2loopback is to make the node, and not another program."""
         node, _ = self._node()
         return node is None or self.is_loaded
 
     @property
     def is_installed(self) -> bool:
-        """Whether the module is there for this kernel."""
+        """Whether the module is installed for this kernel."""
         if self.is_loaded:
             return True
         program = shutil.which("modinfo", path=f"{os.environ.get('PATH', '')}:{_SBIN}")
@@ -122,19 +122,19 @@ class CameraPart:
 
     @property
     def is_loaded(self) -> bool:
-        """Whether the kernel has it."""
+        """Whether the kernel has loaded the module."""
         return (self._places.sys / "module" / MODULE).is_dir()
 
     @property
     def is_exclusive(self) -> bool:
-        """Whether a node is a camera and nothing else while it is written to: Chrome takes no other."""
+        """Whether a node in use is only a camera: Chrome accepts no other."""
         with contextlib.suppress(OSError):
             return "Y" in (self._places.sys / "module" / MODULE / "parameters/exclusive_caps").read_text()
         return True
 
     @property
     def foreign_options(self) -> list[Path]:
-        """Files of others that set the module's options, such as OBS's: two of them get in each other's way."""
+        """Files of other programs, such as OBS, that set the module's options and would conflict."""
         found = []
         for path in sorted((self._places.etc / "modprobe.d").glob("*.conf")):
             with contextlib.suppress(OSError):
@@ -143,7 +143,7 @@ class CameraPart:
         return found
 
     def commands(self) -> Iterator[str]:
-        """Give what root has to do, as lines for a shell; nothing where all is done."""
+        """Yield the shell commands for root; none if all is done."""
         node, problem = self._node()
         if problem is not None and problem.why == "denied":
             yield f"usermod -aG video {shlex.quote(os.environ.get('USER') or 'USER')}"
@@ -163,14 +163,14 @@ class CameraPart:
             yield f"modprobe {MODULE}"
 
     def _number(self) -> int:
-        """Return which /dev/videoN it should be: the one of the settings, or one that is free."""
+        """Return the N of /dev/videoN: the one of the settings, or a free one."""
         if self._camera.startswith("/dev/video") and (number := self._camera.removeprefix("/dev/video")).isdecimal():
             return int(number)
         numbers = range(FIRST_NUMBER, LAST_NUMBER)
         return next((number for number in numbers if not Path(f"/dev/video{number}").exists()), LAST_NUMBER)
 
     def undoing(self) -> Iterator[str]:
-        """Give what root has to do to take it away."""
+        """Yield the shell commands for root that take the camera away."""
         ours = [path for path in (self._places.load, self._places.options) if path.is_file()]
         if ours:
             yield "rm -f " + " ".join(shlex.quote(str(path)) for path in ours)
@@ -190,7 +190,7 @@ class MicrophonePart:
             )
 
     def checks(self) -> Iterator[Check]:
-        """Give what is there and what is missing."""
+        """Yield the checks of the microphone."""
         try:
             there = virtual.look(self._sink)
         except NoServerError as error:
@@ -216,7 +216,7 @@ class MicrophonePart:
         return False
 
     def _kept(self, *, is_pipewire: bool) -> tuple[Path, str]:
-        """Return the file that makes it at each login, and what stands there."""
+        """Return the file that makes the microphone at each login, and its text."""
         loads = virtual.modules(self._sink).items()
         if is_pipewire:
             lines = [f'    {{ cmd = "load-module" args = "{name} {words}" flags = [ ] }}' for name, words in loads]
@@ -224,7 +224,7 @@ class MicrophonePart:
         return self._places.pulse, "\n".join([MARK, *(f"load-module {name} {words}" for name, words in loads), END, ""])
 
     def make(self) -> Iterator[str]:
-        """Make it, now and for every login; give a sentence for each thing that is done. Raises NoServerError."""
+        """Make the microphone, now and for each login; yield a sentence for each step. Raises NoServerError."""
         there = virtual.look(self._sink)
         if not (there.sink and there.source):
             virtual.make(self._sink)
@@ -232,7 +232,7 @@ class MicrophonePart:
         if not self._is_kept(is_pipewire=there.is_pipewire):
             path, text = self._kept(is_pipewire=there.is_pipewire)
             before = _without_ours(path)
-            if before is None:  # a file of one's own is taken in place of the machine's
+            if before is None:  # a user's own file replaces the system's
                 before = "" if there.is_pipewire else ".include /etc/pulse/default.pa\n"
             if before and not before.endswith("\n"):
                 before += "\n"
@@ -241,7 +241,7 @@ class MicrophonePart:
             yield f"{path} makes it at every login"
 
     def planned(self) -> Iterator[str]:
-        """Give what `make` would do. Raises NoServerError."""
+        """Yield the steps of `make`. Raises NoServerError."""
         there = virtual.look(self._sink)
         loads = virtual.modules(self._sink)
         if not there.sink:
@@ -253,7 +253,7 @@ class MicrophonePart:
             yield f"add to {path}:\n" + text.rstrip()
 
     def undo(self) -> Iterator[str]:
-        """Take it away, now and for every login; give a sentence for each thing that is done."""
+        """Take the microphone away, now and for each login; yield a sentence for each step."""
         for path in (self._places.pipewire, self._places.pulse):
             rest = _without_ours(path)
             if rest is None or rest == _text(path):
@@ -279,7 +279,7 @@ def _text(path: Path) -> str | None:
 
 
 def _without_ours(path: Path) -> str | None:
-    """Return a file without what is ours in it, None where there is no file."""
+    """Return a file's text without our part; None without a file."""
     text = _text(path)
     return None if text is None else re.sub(f"{re.escape(MARK)}.*?{re.escape(END)}\n?", "", text, flags=re.DOTALL)
 
@@ -289,5 +289,5 @@ def _written(path: Path, line: str) -> str:
 
 
 def parts(settings: Conference, places: Places) -> tuple[CameraPart, MicrophonePart]:
-    """Return both parts; raises UsageError for a name that no sink can have."""
+    """Return both parts; raises UsageError for an impossible name of a sink."""
     return CameraPart(settings, places), MicrophonePart(settings, places)

@@ -1,6 +1,6 @@
-"""A recorder that is started while `liput record` still reads its words (docs/decisions/0051).
+"""Starts a recorder while `liput record` still parses its command line (docs/decisions/0051).
 
-It waits on its standard input for its specification, and ends by itself once we are gone.
+It waits on its standard input for its spec, and ends by itself if we die.
 """
 
 from collections.abc import Sequence
@@ -14,12 +14,12 @@ _begun: list[tuple[ChildProcess | Unit, str]] = []
 
 
 def begin(words: Sequence[str]) -> None:
-    """Start it, unless these words only ask how they are used; where that fails, whoever needs one tries again."""
+    """Start a recorder, unless the words ask for help; after an error, a later start tries again."""
     if _HELP.isdisjoint(words):
         with suppress(OSError):
             _begun.append(launched(None, is_spare=False))
 
 
 def taken() -> tuple[ChildProcess | Unit, str] | None:
-    """Return it, and what there is to say of it, to the first who asks; None where there is none."""
+    """Return the started recorder and a note about it, once; None without one."""
     return _begun.pop() if _begun else None

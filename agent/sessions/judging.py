@@ -1,4 +1,4 @@
-"""What a rehearsal found, said as checks say it: each thing with its verdict, the reason, and what to do."""
+"""Judges a rehearsal: results in the form of checks, with verdict, reason and advice."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,34 +19,34 @@ from recorder.model.troubles import HARMLESS, RECOVERED, TOLD_BY_TRACKS, ends
 
 CODES = codes("rehearsal-recording")
 HAPPENED_CODES = codes("rehearsal-source")
-"""Of what a session told of on the way, in the words of its alarms."""
+"""For events of the session, in the words of its alarms."""
 RATE_CODES, SYNC_CODES = codes("rehearsal-rate"), codes("rehearsal-sync")
 SIZE_CODES, DESTINATION_CODES = codes("rehearsal-size"), codes("rehearsal-destination")
 
 SHORT_S = 1.0
-"""How much shorter than asked for a recording may be."""
+"""A recording may be this much shorter than asked."""
 LEAST_RATE = 0.9
-"""Of the profile's pictures a second; a camera in the dark gives fewer."""
+"""Share of the profile's frame rate; a camera in the dark gives less."""
 MOST_MISSING = 0.01
-"""The part of all pictures that may be repeated for want of one; more dropped ones explain why others are missing."""
+"""Share of frames that may be repeats; more dropped ones explain the other losses."""
 SOUND_EARLY_S, SOUND_LATE_S = 0.045, 0.125
-"""From here on people notice that lips and voice are apart (ITU-R BT.1359-1)."""
+"""From here on people notice that lips and voice differ (ITU-R BT.1359-1)."""
 CLAP_S = 0.07
-"""A clap is seen to about two pictures' time: so much more is allowed."""
+"""Extra tolerance for a clap, which is seen to about two frames' time."""
 MOST_SIZE = 1.25
-"""Times the profile's bit rates: more than an encoder goes beyond them in ten seconds."""
+"""Factor on the profile's bit rates, above the variation of an encoder in ten seconds."""
 
 _FAULTS_OF_TRACKS = {kind: str(fault) for fault, kind in TOLD_BY_TRACKS.items()}
 _OF_REASONS = {"missing": Fault.LOST, "silent": Fault.NO_DATA}
-"""Reasons of a `source-missing` that no fault is named after."""
+"""Reasons of a `source-missing` that are not names of faults."""
 _JUDGED_APART = ("destination-", "frames-dropped", "stepped-down", "session-failed")
-"""What the kinds of events begin with that other parts of the way tell of."""
+"""Prefixes of event kinds that other parts of the rehearsal report."""
 
 
 def judge(
     rehearsed: Rehearsed, profile: Profile, *, asked_s: float, left_out: Sequence[str]
 ) -> Iterator[tuple[str, list[Result]]]:
-    """Give, by the name of each part of the way, what is to be said of it."""
+    """Yield the results for each part of the rehearsal, by its name."""
     happened = _happened(rehearsed)
     yield "recording", [_recording(rehearsed, asked_s), *(one for one in happened if one.name == "recording")]
     yield "source", [one for one in happened if one.name != "recording"]
@@ -74,7 +74,7 @@ def _recording(rehearsed: Rehearsed, asked_s: float) -> Result:
 
 @dataclass(slots=True)
 class _Trouble:
-    """What the session told of as `event`: whether it still was so at the end, else for how long it was."""
+    """A trouble that began with `event`: whether it is over, and its length until then."""
 
     event: Event
     is_over: bool = False
@@ -82,7 +82,7 @@ class _Trouble:
 
 
 def _happened(rehearsed: Rehearsed) -> list[Result]:
-    """Return what the session told of on the way, each thing once; what was over by the end is a warning."""
+    """Return the session's troubles, each once; one that is over is a warning."""
     troubles: dict[tuple[str, str], _Trouble] = {}
     for event in rehearsed.events:
         for begun, trouble in troubles.items():
@@ -102,7 +102,7 @@ def _happened(rehearsed: Rehearsed) -> list[Result]:
 
 
 def _code(event: Event, rehearsed: Rehearsed) -> tuple[Mapping[str, Code], str] | None:
-    """Return as which code of a check, of which table, an event's fault is told; None where it is none."""
+    """Return the code of an event's fault, with its table; None if it is no fault."""
     fault = _FAULTS_OF_TRACKS.get(event.kind, event.detail.get("fault"))
     if event.kind == "source-missing":
         reason = str(event.detail.get("reason"))
@@ -132,11 +132,11 @@ def _told(trouble: _Trouble, rehearsed: Rehearsed) -> Result:
 
 
 def _rate(film: Film, rehearsed: Rehearsed, profile: Profile) -> list[Result]:
-    """Return how many pictures a second there are; where the PC does not keep up, that explains all the rest."""
+    """Judge the frame rate; a PC that is too slow explains all other losses."""
     status = rehearsed.status
     repeated = status.repeated if status else 0
     dropped = sum(int(str(event.detail["count"])) for event in rehearsed.events if event.kind == "frames-dropped")
-    # What stood still was seen, and not encoded.
+    # Static frames were seen, but not encoded.
     shown = film.rate + (status.still / film.duration_s if status and film.duration_s else 0.0)
     measured: Measured = {
         "rate_fps": round(shown, 2), "wanted_fps": round(float(profile.fps), 2), "dropped": dropped,
@@ -156,7 +156,7 @@ def _rate(film: Film, rehearsed: Rehearsed, profile: Profile) -> list[Result]:
 
 
 def _picture(film: Film, rehearsed: Rehearsed) -> list[Result]:
-    """Return how the program looks; it may stand still where a capture card's slide is part of it."""
+    """Judge the program's picture; it may stand still with a capture card's slide in it."""
     seen = film.seen
     if seen is None:
         return [found(pictures.CODES, "no-picture", "picture")]

@@ -1,4 +1,4 @@
-"""The options of the commands that begin a session, and what they ask of its recorder."""
+"""Options of the commands that begin a session, and the request they make of its recorder."""
 
 import contextlib
 import functools
@@ -48,7 +48,7 @@ _SOURCES = (
     click.option("--profile", metavar="NAME", help="Size, rate and bit rates (liput config show)."),
     config_option,
 )  # fmt: skip
-"""What every session is asked, be it recorded or rehearsed."""
+"""Options of recorded and rehearsed sessions alike."""
 _REQUEST = click.option("--request", metavar="ID", help="The request that it is for (liput request list).")
 _RECORDED = (
     click.option("--title", help="What the session is; names the package.  [default: the request's event]"),
@@ -84,7 +84,7 @@ _ASKED = frozenset(Asked.__struct_fields__)
 
 
 def session_options[Answer](command: Command[Answer]) -> Command[Answer]:
-    """Give a click command the options of a session; it is called with `asked` and `config_file` instead of them."""
+    """Add the options of a session to a click command; it gets `asked` and `config_file` instead."""
 
     @functools.wraps(command)
     def asking(
@@ -115,7 +115,7 @@ def session_options[Answer](command: Command[Answer]) -> Command[Answer]:
 
 
 def rehearsal_options[Answer](command: Command[Answer]) -> Command[Answer]:
-    """Give a click command those options of a session that a rehearsal has, in the same way."""
+    """Add the options of a rehearsal in the same way."""
 
     @functools.wraps(command)
     def asking(*, request: str | None, config_file: Path | None, **given: object) -> Answer:
@@ -125,17 +125,17 @@ def rehearsal_options[Answer](command: Command[Answer]) -> Command[Answer]:
 
 
 def _titled(title: str, request: str | None, config_file: Path | None) -> Asked:
-    """Return a session with its title, and the request that it is for."""
+    """Return a session with its title and its request."""
     asked = Asked(title=title)
     if request is None:
         return asked
-    from agent.requests.lookup import with_request  # the dossiers, which most sessions have nothing to do with
+    from agent.requests.lookup import with_request  # the dossiers, which most sessions do not need
 
     return with_request(asked, request, load_settings(config_file))
 
 
 def _asked[Answer](command: Command[Answer], given: Mapping[str, object], titled: Asked) -> Answer:
-    """Call the command with what of `given` is asked of the session `titled`, and with all else as it is."""
+    """Call the command with the given options of `Asked` as one value, and the others unchanged."""
     more = msgspec.convert({"title": "", **{name: value for name, value in given.items() if name in _ASKED}}, Asked)
     asked = msgspec.structs.replace(more, title=titled.title, request=titled.request)
     return command(asked=asked, **{name: value for name, value in given.items() if name not in _ASKED})
@@ -144,7 +144,7 @@ def _asked[Answer](command: Command[Answer], given: Mapping[str, object], titled
 def with_slates[Answer](
     asked: Asked, config_file: Path | None, begin: Callable[[Spec], Answer], **more: bool
 ) -> Answer:
-    """Begin a session; where a device is missing, ask at the terminal whether to go without. Raises as `begin`."""
+    """Begin a session; if a device is missing, ask at the terminal whether to go without. Raises as `begin`."""
     spec = specify(asked, config_file, **more)
     try:
         return begin(spec)
@@ -162,7 +162,7 @@ def _allowing(spec: Spec) -> Spec:
 
 
 PATIENCE_S = 20.0
-"""How long an answer is waited for: a session begins whether or not anybody gives one."""
+"""Limit for an answer; the session begins without one too."""
 
 _ANSWERS: dict[str, ConsentState] = {
     **dict.fromkeys(("y", "ya", "iya", "yes", "setuju"), "given"),
@@ -172,7 +172,7 @@ _ANSWERS: dict[str, ConsentState] = {
 
 
 def consent(state: ConsentState | None, note: str, *, language: str, may_ask: bool) -> Consent:
-    """Return the speakers' consent as the command line says, else as a person at the terminal answers."""
+    """Return the speakers' consent, from the command line or from the person at the terminal."""
     if state is None:
         state = _answer(language) if may_ask and somebody_is_there() else "not-asked"
     is_said = state != "not-asked" or bool(note)
@@ -182,7 +182,7 @@ def consent(state: ConsentState | None, note: str, *, language: str, may_ask: bo
 def streams_agreed(
     streams: Sequence[str], consent: Consent, *, language: str, may_ask: bool, although_refused: bool
 ) -> Sequence[str]:
-    """Return the destinations of the session: none where the speakers refuse, unless somebody says so."""
+    """Return the destinations of the session: none if the speakers refuse, unless a person overrides that."""
     if consent.state != "refused" or not streams or although_refused:
         return streams
     names = ", ".join("an address" if "://" in word else stream_name(word) for word in streams)
@@ -195,7 +195,7 @@ def streams_agreed(
 
 
 def _answer(language: str) -> ConsentState:
-    """Ask for consent; no line, and one that is neither yes nor no, is no answer."""
+    """Ask for consent; an unclear line counts as no answer."""
     answer = _line(text("consent", "question", language, patience=PATIENCE_S))
     if answer is not None and answer not in _ANSWERS:
         click.echo(text("consent", "unknown", language), err=True)
@@ -203,11 +203,11 @@ def _answer(language: str) -> ConsentState:
 
 
 def _line(question: str) -> str | None:
-    """Ask, and return the line that comes within PATIENCE_S, in small letters; None where none does."""
+    """Ask and return the answer in small letters; None if none comes within PATIENCE_S."""
     click.echo(question, nl=False, err=True)
     if select.select([sys.stdin], [], [], PATIENCE_S)[0]:
         return " ".join(sys.stdin.readline().casefold().split())
     click.echo(err=True)
     with contextlib.suppress(termios.error):
-        termios.tcflush(sys.stdin, termios.TCIFLUSH)  # half an answer must not become keys of the session
+        termios.tcflush(sys.stdin, termios.TCIFLUSH)  # half an answer must not act as keys of the session
     return None

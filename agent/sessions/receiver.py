@@ -19,11 +19,11 @@ START_S = 10.0
 STOP_S = 5.0
 
 _MODULES = ("/usr/lib/nginx/modules/ngx_rtmp_module.so", "/usr/lib64/nginx/modules/ngx_rtmp_module.so")
-_SBIN = "/usr/local/sbin:/usr/sbin:/sbin"  # where Debian puts nginx, and not on everybody's PATH
+_SBIN = "/usr/local/sbin:/usr/sbin:/sbin"  # Debian has nginx here, which is not on every PATH
 
 
 def nginx_with_rtmp() -> tuple[str, Path] | None:
-    """Return the nginx command and its RTMP module, or None where one of the two is missing."""
+    """Return the nginx command and its RTMP module; None if either is missing."""
     nginx = shutil.which("nginx") or shutil.which("nginx", path=_SBIN)
     module = next((path for path in map(Path, _MODULES) if path.exists()), None)
     return (nginx, module) if nginx and module else None
@@ -32,7 +32,7 @@ def nginx_with_rtmp() -> tuple[str, Path] | None:
 def nginx_configuration(
     folder: Path, module: Path, port: int, *, host: str = HOST, rules: str = "", more: str = ""
 ) -> str:
-    """Return a configuration that records everything into `folder`/recorded, in one process in the foreground."""
+    """Return a configuration that records all streams into `folder`/recorded, in one foreground process."""
     quoted = str(folder).replace("\\", "\\\\").replace('"', '\\"')
     return f"""
 load_module "{module}";
@@ -61,23 +61,23 @@ rtmp {{
 
 
 def free_port() -> int:
-    """Return a TCP port of loopback that nobody listens on."""
+    """Return a free TCP port of loopback."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         return int(probe.getsockname()[1])
 
 
 def start_server(command: list[str], folder: Path) -> subprocess.Popen[bytes]:
-    """Start a server, its words in `folder`/output, its life no longer than this thread's where that can be had."""
+    """Start a server with output in `folder`/output; if possible it ends with this thread."""
     with (folder / "output").open("ab") as output:
-        # A session of its own: Ctrl-C on the terminal ends the stream first, and the server after it.
+        # In its own session: Ctrl-C ends the stream first, and the server after it.
         return subprocess.Popen(
             tied(command), stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
         )
 
 
 def stop_server(server: subprocess.Popen[bytes], how: signal.Signals = signal.SIGTERM) -> None:
-    """End a server and wait until it is gone; one that does not listen is killed."""
+    """End a server and wait for it; one that ignores the signal is killed."""
     if server.poll() is None:
         server.send_signal(how)
     try:
@@ -88,7 +88,7 @@ def stop_server(server: subprocess.Popen[bytes], how: signal.Signals = signal.SI
 
 
 def listens(port: int, host: str = HOST, pid: int | None = None) -> bool:
-    """Return whether `port` is listened on, in the network of `pid` or here; a one-shot server must not notice."""
+    """Return whether `port` is listened on, in the network of `pid` or here, without connecting to it."""
     wanted = f"{int.from_bytes(socket.inet_aton(host), sys.byteorder):08X}:{port:04X}"
     rows = (line.split() for line in Path(f"/proc/{pid or 'self'}/net/tcp").read_text().splitlines()[1:])
     return any(row[1] == wanted and row[3] == "0A" for row in rows)
@@ -97,7 +97,7 @@ def listens(port: int, host: str = HOST, pid: int | None = None) -> bool:
 def wait_until_listening(
     port: int, server: subprocess.Popen[bytes], host: str = HOST, pid: int | None = None, timeout_s: float = START_S
 ) -> bool:
-    """Wait until `server` listens on `port` (as for `listens`); False when it ended, or did not within `timeout_s`."""
+    """Wait until `server` listens on `port` (as `listens`); False if it ended, or after `timeout_s`."""
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline and server.poll() is None:
         if listens(port, host, pid):
@@ -107,10 +107,10 @@ def wait_until_listening(
 
 
 class ThrowAwayReceiver:
-    """A server that takes one demonstration stream and keeps what it got in `folder`, which it makes.
+    """A server that receives one demonstration stream and records it in `folder`, which it makes.
 
-    Inside the `with`, `url` is where to stream to, or None where no server is installed; after it, or after `stop`,
-    `received` is what arrived. Raises LiputError when an installed server does not start.
+    Inside the `with`, `url` is the address, or None if no server is installed; after `stop` or the end, `received` is
+    the recording. Raises LiputError if an installed server does not start.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -118,7 +118,7 @@ class ThrowAwayReceiver:
         self._server: subprocess.Popen[bytes] | None = None
         self._stop_by = signal.SIGTERM
         self.name: str | None = None
-        """What takes the stream: nginx, ffmpeg or None."""
+        """The server: nginx, ffmpeg or None."""
         self.url: str | None = None
 
     def __enter__(self) -> Self:
@@ -134,7 +134,7 @@ class ThrowAwayReceiver:
         elif ffmpeg:
             command = [ffmpeg, "-hide_banner", "-nostdin", "-loglevel", "warning", "-listen", "1", "-i", url]
             command += ["-c", "copy", "-flvflags", "no_duration_filesize", str(recorded / "demo.flv")]
-            self._stop_by = signal.SIGINT  # which makes ffmpeg finish its file
+            self._stop_by = signal.SIGINT  # ffmpeg then finishes its file
         else:
             return self
         self._server = start_server(command, self._folder)

@@ -1,4 +1,4 @@
-"""Starts a recorder for a person or a program in front of it, shows it, and lets them end it."""
+"""Starts a recorder for one command, shows the session, and lets keys and signals end it."""
 
 import contextlib
 import os
@@ -23,21 +23,21 @@ from recorder.running.directory import RecorderFolder
 from recorder.running.protocol import Stop
 
 GOING_S = 10.0
-"""How long we wait for a recorder that has told how it ended to be gone."""
+"""Limit for a recorder to exit after its result."""
 AGAIN_S = 0.2
 
 
 type Request = Literal["end", "pause", "over"]
-"""Somebody wants the session to end, or to stand still, which would lose what happens in the room; or it is over."""
+""""end": end the session; "pause": refused, it would lose the room; "over": the session has ended."""
 
 
 class RecorderRun:
-    """One recorder, its reporter, and everything that can ask it to end."""
+    """One recorder, its reporter, and the keys and signals that end it."""
 
     def __init__(self, spec: Spec) -> None:
         self._spec = spec
-        # SimpleQueues may be put into from a signal handler. Read by a thread of its own: the main thread may hang in
-        # writing to whoever reads our output.
+        # A signal handler may put into a SimpleQueue. A thread of its own reads it: the main thread may hang in
+        # writing to a slow reader of our output.
         self._ends: queue.SimpleQueue[Request] = queue.SimpleQueue()
         self._heard: queue.SimpleQueue[Request] = queue.SimpleQueue()
         self._rung = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -47,7 +47,7 @@ class RecorderRun:
         self._asked_to_end = 0
 
     def run(self, reporter: Reporter) -> int:
-        """Run the session to its end and return the exit status; raises what kept it from recording anything."""
+        """Run the session and return the exit status. Blocks; raises the error of a session that recorded nothing."""
         stopper = threads.start(self._end_when_asked, name="stopper")
         try:
             with self._signals(), reporter:
@@ -59,7 +59,7 @@ class RecorderRun:
                     reporter.show(self._result)
                 self._spawned.wait(GOING_S)
         except BaseException:
-            self._end()  # whatever broke here, what was recorded is put into the archive
+            self._end()  # after any error the recording still goes to the archive
             raise
         finally:
             self._ends.put("over")
@@ -74,7 +74,7 @@ class RecorderRun:
         return self._result.package if self._result and sealed else None
 
     def _follow(self, folder: RecorderFolder, reporter: Reporter) -> SessionResult:
-        """Show what is told and asked until the session is over; raises what kept it from recording anything."""
+        """Show messages and requests until the session ends; raises the error of one that recorded nothing."""
         follower, killed = Follower(reporter), list[RecorderFolder]()
         while follower.result is None:
             try:
@@ -86,7 +86,7 @@ class RecorderRun:
                     heard=lambda: self._show_asked(follower, reporter),
                 )
             except Lost:
-                # It has let us go because we were too slow; or it is no more.
+                # We were too slow and were disconnected, or the recorder has died.
                 if not self._is_over(folder):
                     continue
                 if end := how_it_ended(folder):
@@ -98,7 +98,7 @@ class RecorderRun:
                     folder = self._folder = following
                     follower.happened = 0
                     reporter.note("The recorder was killed; another one goes on.")
-                    self._show_asked(follower, reporter)  # also what was asked while there was none to hear it
+                    self._show_asked(follower, reporter)  # also requests made while no recorder heard them
                     if self._asked_to_end:
                         self._end()
         return follower.result
@@ -107,7 +107,7 @@ class RecorderRun:
         if self._spawned is not None and not self._spawned.wait(AGAIN_S):
             return False
         info = folder.info()
-        if info is not None and info.is_alive:  # not the one that we have started
+        if info is not None and info.is_alive:  # not the one that we started
             time.sleep(AGAIN_S)
             return False
         return True
@@ -118,7 +118,7 @@ class RecorderRun:
         with contextlib.suppress(queue.Empty):
             while True:
                 self._show(self._heard.get_nowait(), follower, reporter)
-        return False  # asking is not enough: it goes on until it is over
+        return False  # a request is not the end: go on until the result
 
     def _show(self, asked: Request, follower: Follower, reporter: Reporter) -> None:
         if asked == "pause":
@@ -134,7 +134,7 @@ class RecorderRun:
 
     def _end_when_asked(self) -> None:
         while (asked := self._ends.get()) != "over":
-            self._heard.put(asked)  # first: what the recorder does not hear that there is now, the next one is told
+            self._heard.put(asked)  # first, since the next recorder gets the requests that this one missed
             os.eventfd_write(self._rung, 1)
             if asked == "end":
                 self._end()
@@ -152,7 +152,7 @@ class RecorderRun:
 
     def _terminate(self) -> None:
         info = self._folder.info() if self._folder else None
-        if info and info.is_alive:  # which need not be the one that we have started
+        if info and info.is_alive:  # not necessarily the one that we started
             with contextlib.suppress(ProcessLookupError):
                 os.kill(info.pid, signal.SIGTERM)
         elif self._spawned:
@@ -164,7 +164,7 @@ class RecorderRun:
 
     def _signals(self) -> AbstractContextManager[None]:
         def heard(number: int) -> None:
-            # A closed window, a lost ssh connection: not what somebody means who wants a recording to end.
+            # A closed window or a lost ssh connection is no wish to end a recording.
             if number != signal.SIGHUP:
                 self._ends.put("pause" if number == signal.SIGTSTP else "end")
 

@@ -1,4 +1,4 @@
-"""What the command line and the page do with a session that runs; each waits until it is done, or raises."""
+"""Begins, starts and stops sessions for the command line and the page; each call blocks until it is done, or raises."""
 
 import os
 import signal
@@ -34,7 +34,7 @@ STDIN = "@-"
 
 
 def specify(asked: Asked, config_file: Path | None, *, arm_only: bool = False) -> Spec:
-    """Return the specification; standard input, which is ours, is read here. Raises SecretError for no address."""
+    """Return the spec; reads an address from our standard input if asked. Raises SecretError without an address."""
     streams = list(dict.fromkeys(asked.streams))
     targets = list(asked.targets)
     if STDIN in streams:
@@ -49,7 +49,7 @@ def specify(asked: Asked, config_file: Path | None, *, arm_only: bool = False) -
 
 
 def here() -> Path:
-    """Return the folder that relative paths are meant from; the root where ours has been removed."""
+    """Return the base of relative paths; the root if our working folder was removed."""
     try:
         return Path.cwd()
     except OSError:
@@ -57,24 +57,24 @@ def here() -> Path:
 
 
 def absolute(path: Path | None) -> Path | None:
-    """Return a path that means the same from everywhere."""
+    """Return an absolute path."""
     return None if path is None else here() / path.expanduser()
 
 
 START_S = 120.0
-"""How long a start may take: as long as the devices of a session that is being armed take to open."""
+"""Limit for a start: a session that is still arming opens its devices first."""
 ARM_S = 120.0
-"""How long arming may take: disks and devices have 10 to 20 s to answer, and a busy PC is slow."""
+"""Limit for arming: disks and devices have 10 to 20 s to answer, and a busy PC is slow."""
 LOOK_S = 0.1
 QUIET_S = 60.0
 LETS_GO_S = 5.0
-"""How long a recorder may take to be gone that has told how its session ended."""
+"""Limit for a recorder to exit after its result."""
 
 NOTHING = SessionResult(state=SessionState.IDLE, package=None, duration_s=0.0, frames=0, degraded=[])
 
 
 class SessionLine(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="session"):
-    """A session that runs; `state` and `status` are null where its recorder does not answer."""
+    """A running session; `state` and `status` are null if its recorder does not answer."""
 
     id: str
     title: str
@@ -88,7 +88,7 @@ class SessionLine(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", t
 
 
 def line_of(found: Running) -> SessionLine:
-    """Return a session as programs are told of it."""
+    """Return a session in the form for programs."""
     info = found.info
     return SessionLine(
         id=info.id,
@@ -104,7 +104,7 @@ def line_of(found: Running) -> SessionLine:
 
 
 def until_armed(folder: RecorderFolder) -> None:
-    """Wait until its devices are open, and it has told which are missing; raises what kept it from that."""
+    """Wait until the devices are open and missing ones are reported; raises the error that prevented it."""
     with Connection(folder) as connection:
         connection.request(Watch(every_s=LOOK_S, events_from=0))
         for told in connection.told_within(ARM_S):
@@ -118,7 +118,7 @@ def until_armed(folder: RecorderFolder) -> None:
 
 
 def start(found: Running, pre_roll_s: float) -> None:
-    """Start it, and wait until it records; raises what kept it from that."""
+    """Start a session and wait until it records; raises the error that prevented it."""
     with Connection(found.folder) as connection:
         connection.request(Watch(every_s=LOOK_S))
         connection.request(Start(pre_roll_s=pre_roll_s))
@@ -126,14 +126,14 @@ def start(found: Running, pre_roll_s: float) -> None:
 
 
 def until_it_records(folder: RecorderFolder) -> None:
-    """Wait until a recorder records that was started for that; raises what kept it from it."""
+    """Wait until a new recorder records; raises the error that prevented it."""
     with Connection(folder) as connection:
         connection.request(Watch(every_s=LOOK_S, events_from=0))
         _until_it_records(connection)
 
 
 def until_taken_over(folder: RecorderFolder) -> None:
-    """Wait until a recorder in the place of a killed one has what that recorded, or never will."""
+    """Wait until a takeover has finished or failed."""
     info = folder.info()
     if info is not None and is_taking_over(folder, info):
         with suppress(LiputError):
@@ -156,12 +156,12 @@ def _until_it_records(connection: Connection) -> None:
 
 def _records(told: Told) -> bool:
     if isinstance(told, SessionStatus):
-        return told.state not in {*BEFORE, SessionState.FAILED}  # why it has failed is told after it
+        return told.state not in {*BEFORE, SessionState.FAILED}  # a Failure with the reason follows
     return isinstance(told, Event) and told.kind == "session-live"
 
 
 def ended_before(key: str | None) -> SessionResult | None:
-    """Return how the session ended that somebody has stopped already; without a name, that there is nothing to stop."""
+    """Return the end of an already stopped session; without a key, NOTHING."""
     if key is None:
         return NOTHING
     end = how_it_ended(ended_folder(key))
@@ -171,7 +171,7 @@ def ended_before(key: str | None) -> SessionResult | None:
 
 
 def was_killed() -> SessionError:
-    """Return what is raised of a session whose recorder was killed, where none goes on with it."""
+    """Return the error for a killed recorder without a successor."""
     return SessionError(
         "the recorder was killed; what it recorded up to then is kept", hint="`liput recover` makes a package of it"
     )
@@ -180,11 +180,10 @@ def was_killed() -> SessionError:
 def gone_on_with(
     key: str | None, *, is_whole: bool = False, within_s: float = TRUST_S, patience_s: float = FOLLOWS_S
 ) -> Running | None:
-    """Return the recorder that goes on with a session whose recorder was killed `within_s`, once there is one.
+    """Return the successor of a recorder that was killed within `within_s`; waits for it up to `patience_s`.
 
-    `key` is the id of the killed one or the beginning of it (all of it where it `is_whole`), None for whichever.
-    Without such a session, or somebody who goes on with it, None; raises SessionError where none has come within
-    `patience_s`, or it has not begun to record.
+    `key` is the killed one's id or its beginning (the whole id if `is_whole`); None matches any. Returns None without
+    such a session or without a daemon. Raises SessionError if no successor comes, or it does not begin to record.
     """
     missed: SessionError | None = None
     for folder, info in killed_of_late(time.time(), within_s):
@@ -200,7 +199,7 @@ def gone_on_with(
 
 
 def _successor(folder: RecorderFolder, info: RecorderInfo, patience_s: float = FOLLOWS_S) -> Running:
-    """Return the recorder that goes on in the place of a killed one, once it does; raises SessionError if none does."""
+    """Wait for the successor of a killed recorder and return it; raises SessionError without one."""
     killed = with_replaced(folder, info)
     if following := successor(*killed, patience_s=patience_s):
         its_info = following.info()
@@ -209,9 +208,9 @@ def _successor(folder: RecorderFolder, info: RecorderInfo, patience_s: float = F
                 until_it_records(following)
         if found := running_as(following.id):
             return found
-        if its_info and how_it_ended(following):  # somebody else has ended it since
+        if its_info and how_it_ended(following):  # another client has ended it since
             return Running(following, its_info, None)
-    is_open = any(recorder.path.exists() for recorder in killed)  # none is where the session was given up
+    is_open = any(recorder.path.exists() for recorder in killed)  # no folder is left after the session was given up
     if not is_serving() or not is_open:
         raise was_killed()
     raise SessionError(
@@ -221,12 +220,12 @@ def _successor(folder: RecorderFolder, info: RecorderInfo, patience_s: float = F
 
 
 def stop(found: Running, *, wait: bool) -> SessionResult | None:
-    """End it, or the one that goes on with it, by a signal if need be; return the end if that is waited for."""
+    """End a session or its successor, by a signal if need be; return the result if waited for."""
     until_taken_over(found.folder)
     try:
         return _asked_to_stop(found, wait=wait)
     except Lost:
-        _signal(found)  # it has gone, or hangs where it should answer; a signal is heard in any case
+        _signal(found)  # it is gone or hangs; a signal still works
     while wait and found.info.is_alive:
         time.sleep(LOOK_S)
     end = how_it_ended(found.folder)
@@ -252,7 +251,7 @@ def _asked_to_stop(found: Running, *, wait: bool) -> SessionResult | None:
 
 
 def _until_gone(found: Running) -> None:
-    """Wait until a recorder has gone that has told how its session ended: the next command does not meet it."""
+    """Wait until a recorder with a result has exited: the next command does not meet it."""
     deadline_s = time.monotonic() + LETS_GO_S
     while found.folder.path.exists() and found.info.is_alive and time.monotonic() < deadline_s:
         time.sleep(LOOK_S)
@@ -274,7 +273,7 @@ def _signal(found: Running) -> None:
 
 
 def disarm(found: Running) -> SessionResult:
-    """Let go of the devices of a session that is armed; refused by one that records, or is about to go on with one."""
+    """Disarm a session; raises the refusal of one that records or is taking over."""
     until_taken_over(found.folder)
     with Connection(found.folder) as connection:
         connection.request(Watch(every_s=3600))

@@ -1,4 +1,4 @@
-"""A list as lines of columns that fit the terminal; rich's tables are too slow for thousands of them."""
+"""Prints lists in columns that fit the terminal; rich's tables are too slow for thousands of rows."""
 
 import shutil
 import sys
@@ -12,7 +12,7 @@ GAP = "  "
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A heading, how narrow the column may become (None: never narrower), and whether it may be left out then."""
+    """A heading, the least width (None: never narrower), and whether the column may be left out."""
 
     heading: str
     least: int | None = None
@@ -20,7 +20,7 @@ class Column:
 
 
 def fitted(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Yield the heading and a line for each of `rows`, as wide as the terminal; as wide as it takes where none is."""
+    """Yield the heading and the rows, fitted to the terminal; in full width without one."""
     shown = list(range(len(columns)))
     widths = [
         max((_width(text) for text in cells), default=0)
@@ -36,7 +36,7 @@ def fitted(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> Iterator
 
 
 def _narrow(widths: list[int], shown: Sequence[int], columns: Sequence[Column], room: int) -> None:
-    """Take from the widest column that may be narrower until all fit, or none may."""
+    """Narrow the widest column again and again until all fit, or none can shrink."""
     while _total(widths, shown) > room:
         wide = [index for index in shown if widths[index] > (columns[index].least or widths[index])]
         if not wide:

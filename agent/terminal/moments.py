@@ -45,7 +45,7 @@ _YEAR_FIRST = re.compile(r"(\d{4})-(\d{1,2})-(\d{1,2})", re.ASCII)
 _DAY_FIRST = re.compile(r"(\d{1,2})[-/. ](\d{1,2}|[a-z]+)[-/. ](\d{4})", re.ASCII)
 _TIME = re.compile(
     r"(?:(?P<day>.*?)[ ,]+|(?P<iso>\d{4}-\d\d-\d\d)t)??(?:pukul |pkl\.? ?|jam |at )?"
-    # Seconds by a colon only: 01.12.26 is a day that is not told fully, and no time.
+    # Seconds need a colon: 01.12.26 is an incomplete day and no time.
     r"(?P<hour>\d{1,2})[:.](?P<minute>\d{2})(?::(?P<second>\d{2})(?:\.(?P<fraction>\d{1,6})\d*)?)?"
     r"(?: ?(?P<zone>wib|wita|wit|z|[+-]\d{2}:?\d{2}))?",
     re.ASCII,
@@ -55,12 +55,12 @@ _TICK = timedelta(microseconds=1)
 
 
 def parse_day(text: str, today: date) -> date:
-    """Return the day that `text` stands for; raises NotAllowed. Of two numbers before a year the first is the day."""
+    """Return the day of `text`; of two numbers before a year the first is the day. Raises NotAllowed."""
     text = _plain(text)
     weekday = _WEEKDAY.match(text)
     try:
         found = _day(text[weekday.end() :] if weekday else text, today)
-    except (ValueError, OverflowError):  # 2026-02-31, or a month that is none
+    except (ValueError, OverflowError):  # 2026-02-31, or no such month
         found = None
     if found is None or not FIRST_YEAR <= found.year <= LAST_YEAR:
         raise NotAllowed(DAY_ALLOWED)
@@ -81,12 +81,12 @@ def _day(text: str, today: date) -> date | None:
 
 
 def parse_when(text: str, now: datetime, zone: tzinfo | None) -> datetime:
-    """Return the moment in `zone` (None: this PC's) unless it names one; a day is its beginning. Raises NotAllowed."""
+    """Return the moment of `text` in `zone` (None: this PC's) by default; a day is its beginning. Raises NotAllowed."""
     return _read(_plain(text), now, zone, WHEN_ALLOWED)[0]
 
 
 def parse_moment(text: str, now: datetime, *, end: bool = False) -> datetime:
-    """Return a moment, or how long ago, in local time; a day is its beginning or its `end`. Raises NotAllowed."""
+    """Return a moment or a time ago, in local time; a day is its beginning or its `end`. Raises NotAllowed."""
     text = _plain(text)
     try:
         moment = now - _span(text)
@@ -118,7 +118,7 @@ def _read(text: str, now: datetime, zone: tzinfo | None, allowed: str) -> tuple[
         micro = int((match["fraction"] or "").ljust(6, "0"))
         wall = time(int(match["hour"]), int(match["minute"]), int(match["second"] or 0), micro)
         return _at(day, wall, _zone(match["zone"], zone)).astimezone(zone), False
-    except ValueError as error:  # NotAllowed is one, and so is 25:00
+    except ValueError as error:  # NotAllowed is a ValueError, and so is the error of 25:00
         is_told = isinstance(error, NotAllowed) and str(error) != DAY_ALLOWED
         raise (error if is_told else NotAllowed(allowed)) from None
 
@@ -143,7 +143,7 @@ def _span(text: str) -> timedelta:
 
 
 def beginning(ctx: click.Context, param: click.Parameter, value: str | None) -> datetime | None:
-    """Return the moment of an option such as --since, which has been; a click callback."""
+    """Return the past moment of an option such as --since; a click callback."""
     moment = _option(ctx, param, value, end=False)
     if moment is not None and moment > datetime.now().astimezone():
         raise click.BadParameter(f"{value!r} is still to come: {moment:%Y-%m-%d %H:%M}", ctx, param)
@@ -151,12 +151,12 @@ def beginning(ctx: click.Context, param: click.Parameter, value: str | None) -> 
 
 
 def ending(ctx: click.Context, param: click.Parameter, value: str | None) -> datetime | None:
-    """Return the moment of an option such as --until, of a day its end; a click callback."""
+    """Return the moment of an option such as --until, for a day its end; a click callback."""
     return _option(ctx, param, value, end=True)
 
 
 def day_or_time(ctx: click.Context, param: click.Parameter, value: str | None) -> datetime | None:
-    """Return the moment of an option such as --from, which may lie in the future; a click callback."""
+    """Return the moment of an option such as --from, also in the future; a click callback."""
     return _option(ctx, param, value, end=False)
 
 

@@ -1,4 +1,4 @@
-"""A file that a command makes for somebody: whole or not at all, readable by this account alone."""
+"""Files that commands make for people: written whole or not at all, mode 0600; CSV for spreadsheets."""
 
 import contextlib
 import csv
@@ -13,10 +13,10 @@ from recorder.disk.durable import PRIVATE, publishing
 
 @contextlib.contextmanager
 def new_file(file: Path, *, replace: bool, example: str) -> Iterator[IO[bytes]]:
-    """Give a file that is at `file` once the body has ended well. Raises UsageError, and StorageError for the disk."""
+    """Yield a file that appears at `file` once the body succeeds. Raises UsageError, and StorageError for the disk."""
     if file.is_dir():
         raise UsageError(f"{file} is a folder", hint=f"name a file in it: {file / example}")
-    if file.exists() and not file.is_file():  # what --force would put in place of /dev/null is a file
+    if file.exists() and not file.is_file():  # --force would replace /dev/null with a file
         raise UsageError(f"{file} is no file", hint="choose another name")
     try:
         with publishing(file, 0, mode=PRIVATE, replace=replace) as part, part.open("r+b") as raw:
@@ -28,12 +28,12 @@ def new_file(file: Path, *, replace: bool, example: str) -> Iterator[IO[bytes]]:
 
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""What makes a spreadsheet take a text for something to be computed."""
-_MARK = "\ufeff"  # without it, Excel takes UTF-8 for something else
+"""A spreadsheet takes a text with this beginning for a formula."""
+_MARK = "\ufeff"  # Excel needs it to read UTF-8
 
 
 def csv_text(columns: Sequence[str], rows: Iterable[Iterable[object]]) -> bytes:
-    """Return a CSV file in UTF-8. A text that could be a formula has an apostrophe before it: people name devices."""
+    """Return a CSV file in UTF-8; a text that looks like a formula gets an apostrophe, since people name devices."""
     text = io.StringIO(newline="")
     table = csv.writer(text)
     table.writerow(columns)

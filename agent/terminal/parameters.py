@@ -1,4 +1,4 @@
-"""Options that many commands have, and what options hold beyond what click knows: lengths of time, their place."""
+"""Options shared by commands, and helpers for option values."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,19 +17,19 @@ json_option = click.option("--json", "as_json", is_flag=True, help="One JSON doc
 
 
 def print_json(value: object) -> None:
-    """Print one document."""
+    """Print a value as one JSON document."""
     click.echo(msgspec.json.encode(value))
 
 
 def with_options[Answer](options: Sequence[Command[Command[Answer]]], command: Command[Answer]) -> Command[Answer]:
-    """Give a click command some options, which its help lists in this order."""
+    """Add options to a click command; its help lists them in this order."""
     for option in reversed(options):
         command = option(command)
     return command
 
 
 def seconds(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
-    """Return the seconds that an option such as 90s or 1h30m stands for; a click callback."""
+    """Return the seconds of an option such as 90s or 1h30m; a click callback."""
     if value is None:
         return None
     try:
@@ -44,7 +44,7 @@ def is_given(ctx: click.Context, name: str) -> bool:
 
 
 def refuse_options(ctx: click.Context, example: str) -> None:
-    """Refuse options that stand before a subcommand, where they would do nothing; `example` is one, behind it."""
+    """Refuse options before a subcommand, where they have no effect; `example` is a correct one."""
     if any(is_given(ctx, name) for name in ctx.params):
         command = f"liput {ctx.info_name} {ctx.invoked_subcommand} {example}"
         raise click.UsageError(f"Options go behind it: {command}", ctx)

@@ -1,4 +1,4 @@
-"""How far long work is, drawn on standard error where somebody sees it, and nothing elsewhere."""
+"""Progress bars on standard error, on a terminal only."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -8,12 +8,12 @@ from functools import partial
 from recorder.package.fixity import Progress
 
 type Tell = Callable[[str, int, int | None], None]
-"""Takes what work is called, how much of it is done, and of how much; None where that is not known yet."""
+"""Takes the name of the work, the amount done and the total; None: not known yet."""
 
 
 @contextmanager
 def progress_bars(*, shown: bool, counted: bool = False) -> Iterator[Tell | None]:
-    """Give a callback that draws a bar for each name, of bytes or `counted`; None where nobody would see it."""
+    """Yield a callback that draws a bar for each name, in bytes or `counted`; None without a terminal."""
     if not shown or not sys.stderr.isatty():
         yield None
         return
@@ -45,7 +45,7 @@ def progress_bars(*, shown: bool, counted: bool = False) -> Iterator[Tell | None
 
 @contextmanager
 def progress_bar(label: str, *, shown: bool, counted: bool = False) -> Iterator[Progress | None]:
-    """Give a callback that draws one bar, which is there from the beginning; see `progress_bars`."""
+    """Yield a callback for one bar, drawn from the beginning; see `progress_bars`."""
     with progress_bars(shown=shown, counted=counted) as tell:
         if tell is None:
             yield None

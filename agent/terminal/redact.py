@@ -1,4 +1,4 @@
-"""Taking secrets out of text that leaves this PC: keys that are known, and whatever looks like a password."""
+"""Removes secrets from text that leaves this PC: known keys, and text that looks like a password."""
 
 import contextlib
 import re
@@ -13,11 +13,11 @@ from config.settings.secrets import Secret, keys_path, read_keys
 HIDDEN = "(hidden)"
 
 _PATTERNS = (
-    # Who logs in: rtsp://user:pass@host. As far as the last @ before the path: a password may hold one.
+    # A login: rtsp://user:pass@host. Up to the last @ before the path: a password may hold one.
     (re.compile(r"\b([a-z][a-z0-9+.-]*://)[^\s/\"'<>?#]+@", re.IGNORECASE), rf"\1{HIDDEN}@"),
-    # What follows host and application of a stream's address is its key.
+    # The key of a stream's address follows host and application.
     (re.compile(r"\b(rtmp[a-z]*://[^\s/\"'<>]+/[^\s/\"'<>?#]+)[/?#][^\s\"'<>]+", re.IGNORECASE), rf"\1/{HIDDEN}"),
-    # ...?auth=..., Cookie: session=...; only with =, for a kernel says "auth: timed out".
+    # ...?auth=..., Cookie: session=...; only with =, since a kernel says "auth: timed out".
     (
         re.compile(r"\b((?:auth|sig|signature|session(?:[_-]?id)?|psk|pwd)=)[^\s\"'&,;<>\\]+", re.IGNORECASE),
         rf"\1{HIDDEN}",
@@ -31,7 +31,7 @@ _PATTERNS = (
     (
         re.compile(
             r"\b((?:pass(?:phrase|word|wd)?|secret|token|(?:[a-z]+[_-])*key|stream_?id)\\?[\"']?\s*[=:]\s*\\?[\"']?)"
-            r"(?!(?:-?[\d.]+|true|false|null)\s*[,}\]])[^\s\"'&,;<>\\]+",  # but a number of JSON's
+            r"(?!(?:-?[\d.]+|true|false|null)\s*[,}\]])[^\s\"'&,;<>\\]+",  # but no number of JSON
             re.IGNORECASE,
         ),
         rf"\1{HIDDEN}",
@@ -43,11 +43,11 @@ _QUOTED = re.compile(r"""(["'])([^"'\n]+)\1""")
 
 
 type Redact = Callable[[str], str]
-"""Returns a text without what is secret in it."""
+"""Returns a text without its secrets."""
 
 
 def redactor(secrets: Iterable[Secret] = ()) -> Redact:
-    """Return what takes out `secrets` wherever they stand, as text or within JSON, and what looks like one."""
+    """Return a function that removes `secrets`, in text and in JSON, and text that looks like one."""
     known = list(secrets)
     hidden = [*known, *(secret.in_json() for secret in known)]
 
@@ -62,11 +62,11 @@ def redactor(secrets: Iterable[Secret] = ()) -> Redact:
 
 
 def redactor_for(settings: Settings) -> tuple[Redact, str]:
-    """Return one that knows the keys of `settings`, and why it does not know all of them ("": it does)."""
+    """Return a function that knows the keys of `settings`, and why it lacks some of them ("": it has all)."""
     try:
         return redactor((*read_keys(settings).values(), *secrets_of_tables(settings))), ""
     except SecretError as error:
-        # A file that Liput refuses to use, being open to others or wrong in one line, still says what to look for.
+        # Liput refuses such a file, open to others or wrong in one line, but it still names the secrets.
         return redactor(_in_quotes(keys_path(settings))), error.message
 
 

@@ -1,4 +1,4 @@
-"""How a running session is shown: a line that lives on a terminal, plain lines elsewhere, JSON for programs."""
+"""Shows a running session: a live line on a terminal, plain lines elsewhere, JSON for programs."""
 
 import contextlib
 import select
@@ -32,16 +32,16 @@ from recorder.running.protocol import Failure, Note, Sealing, Told, Watch, raise
 
 KIND = "cpu-measured"
 LEAST_S = 0.05
-"""Threads that took less are told together."""
+"""Threads with less time share a row."""
 
 
 def stages_text(event: Event) -> str:
-    """Return the table of an event of KIND; "" for one before the end, which says less."""
+    """Return the table of an event of KIND; "" for an interim one, which says less."""
     if event.kind != KIND or event.detail.get("until") == "recorded":
         return ""
     try:
         figures = msgspec.convert(event.detail, StageFigures)
-    except msgspec.ValidationError:  # of a recorder of another version
+    except msgspec.ValidationError:  # from a recorder of another version
         return ""
     return "\n".join(_lines(figures))
 
@@ -58,7 +58,7 @@ def _lines(figures: StageFigures) -> Iterator[str]:
 
 
 def _share(cpu_s: float, figures: StageFigures) -> str:
-    """Return which part of a core was taken in the time that passed."""
+    """Return the share of one core over the elapsed time."""
     return f"{cpu_s / max(figures.wall_s, 0.001):.1%}"
 
 
@@ -78,17 +78,17 @@ def _table(what: str, rows: list[tuple[str, float]], figures: StageFigures) -> I
 
 PLAIN_EVERY_S = 10.0
 UNSHOWN = frozenset({"priority-granted"})
-"""Kinds of events that are for programs and the log: people hear of it from `liput check`."""
+"""Kinds of events for programs and the log only; `liput check` tells people."""
 
 
 type Shown = SessionStatus | Event | Note | Sealing | SessionResult
 
 
 class Reporter:
-    """JSON lines on standard output, sentences on standard error. A reader that goes away ends nothing."""
+    """Writes JSON lines to standard output and sentences to standard error. A closed reader ends nothing."""
 
     every_s = 0.5
-    """How often it wants a status."""
+    """Interval of status lines."""
 
     def __enter__(self) -> Self:
         return self
@@ -98,25 +98,25 @@ class Reporter:
     ) -> None: ...
 
     def note(self, sentence: str) -> None:
-        """Show a sentence for people that is no event: a choice that was made, the meaning of a key."""
+        """Show a sentence that is no event, such as a choice or the meaning of a key."""
         self.show(Note(text=sentence))
 
     def show(self, told: Shown) -> None:
-        """Show how the session is, that something happened, or the end, if anybody looks."""
+        """Show a status, an event or the end; output errors are ignored."""
         with contextlib.suppress(Exception):
             self._show(told)
 
     def _show(self, told: Shown) -> None:
         if isinstance(told, Note):
             print(told.text, file=sys.stderr, flush=True)
-        elif not isinstance(told, Sealing):  # the state is in the status lines
+        elif not isinstance(told, Sealing):  # the status lines have the state
             line = storable_result(told) if isinstance(told, SessionResult) else told
             sys.stdout.buffer.write(msgspec.json.encode(line) + b"\n")
             sys.stdout.buffer.flush()
 
 
 class PlainReporter(Reporter):
-    """Lines of text, for a log or a pipe."""
+    """Plain lines, for a log or a pipe."""
 
     every_s = PLAIN_EVERY_S
 
@@ -137,12 +137,12 @@ class PlainReporter(Reporter):
 
 
 class LiveReporter(PlainReporter):
-    """A status line that stays at the bottom of the terminal, events scrolling above it."""
+    """A status line at the bottom of the terminal, with events scrolling above."""
 
     every_s = 0.25
 
     def __init__(self) -> None:
-        # Imported here: a program that reads JSON need not pay for it.
+        # imported here: JSON output does without
         from rich.live import Live
 
         from agent.terminal.console import Console
@@ -196,7 +196,7 @@ def light(state: SessionState) -> tuple[str, str]:
 
 
 def status_text(status: SessionStatus) -> str:
-    """Return a status as one line; what is on disk stands in front of what is only hoped for."""
+    """Return a status as one line; the amount on disk stands first."""
     recorded = [clock_text(status.elapsed_s), f"on disk {clock_text(status.media_time_s)} {brief_size(status.bytes)}"]
     if status.state is SessionState.ARMED:
         recorded = [f"keeps {duration_text(status.pre_roll_s)}"]
@@ -244,7 +244,7 @@ def event_text(event: Event) -> str:
 
 
 def storable_result(result: SessionResult) -> SessionResult:
-    """Return it as programs are told: a folder's name need not be UTF-8, and their JSON has to."""
+    """Return the result with package names that JSON can hold: a folder's name need not be UTF-8."""
     package = None if result.package is None else storable(result.package)
     return msgspec.structs.replace(result, package=package, packages=[storable(each) for each in result.packages])
 
@@ -263,7 +263,7 @@ def result_text(result: SessionResult) -> str:
 
 
 def duration_text(seconds: float) -> str:
-    """Return a long time in the unit people think in."""
+    """Return a long time in a rounded unit."""
     if seconds < 120:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.0f} h"
@@ -273,7 +273,7 @@ FAR_BEHIND_S = 2.0
 
 
 def destination_text(line: DestinationLine) -> str:
-    """Return how a destination is, in one line: what it does, since when, why, and what it has cost viewers."""
+    """Return a destination in one line: its state, since when, the reason, and the loss for viewers."""
     said = {
         "armed": "kept for the start",
         "connecting": "connecting",
@@ -311,18 +311,18 @@ NOT_MEASURED = (
 
 
 class Follower:
-    """Shows what comes from one recorder, and keeps what it means."""
+    """Shows the messages of one recorder and keeps its result."""
 
     def __init__(self, reporter: Reporter) -> None:
         self._reporter = reporter
         self.happened = 0
-        """How many events and notes have come: the number of the next, for a second connection."""
+        """Number of events and notes so far; a second connection continues there."""
         self.is_recording = False
-        """Whether anything was recorded, as far as has been told: also by a recorder that was killed meanwhile."""
+        """Whether a recorder of the session, also a killed one, has reported that it records."""
         self.result: SessionResult | None = None
 
     def take(self, told: Told) -> None:
-        """Show a line; raises what it says of a session of which nothing was recorded."""
+        """Show a message; raises the error of a Failure."""
         if isinstance(told, Failure):
             raise raised(told)
         if isinstance(told, SessionResult):
@@ -340,7 +340,7 @@ class Follower:
 
 
 def follow(folder: RecorderFolder, follower: Follower, *, every_s: float, rung: int, heard: Callable[[], bool]) -> None:
-    """Show a recorder's lines to the end, or until `heard`, called when `rung` can be read, is true. Raises Lost."""
+    """Show a recorder's messages until the end, or until `heard()`, called on each event of `rung`. Blocks; raises Lost."""
     with Connection(folder) as connection:
         connection.request(Watch(every_s=every_s, events_from=follower.happened))
         while True:
@@ -352,7 +352,7 @@ def follow(folder: RecorderFolder, follower: Follower, *, every_s: float, rung: 
 
 
 def exit_status(result: SessionResult | None) -> int:
-    """Return what a script is told: 0 sealed, 3 sealed but something was lost on the way, 1 failed."""
+    """Return the exit status: 0 sealed, 3 sealed but degraded, 1 failed."""
     if result is None or result.state is not SessionState.SEALED:
         return FAILED
     return DEGRADED if result.degraded else SEALED

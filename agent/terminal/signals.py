@@ -1,4 +1,4 @@
-"""Signals that end a command in order, as long as it needs that."""
+"""Signals and keys that end a command in order."""
 
 import contextlib
 import os
@@ -16,14 +16,14 @@ from agent.terminal.terminal import our_terminal
 from devices.host import threads
 
 HEARD_AFTER_S = 1.0
-"""The longest that a wait may last: a signal that comes just before one interrupts nothing, and is heard at its end."""
+"""Longest wait: a signal just before a wait does not interrupt it, and is heard at its end."""
 
 
 @contextmanager
 def hearing(numbers: Iterable[signal.Signals], heard: Callable[[int], None]) -> Iterator[None]:
-    """Call `heard` with the number of each of these signals that comes; restore what was there before.
+    """Call `heard` with the number of each signal that arrives; restore the handlers afterwards.
 
-    Those that are ignored stay so: a program started under nohup goes on when its terminal closes. Main thread only.
+    Ignored signals stay ignored: under nohup a program survives its terminal. Main thread only.
     """
 
     def handle(number: int, _frame: FrameType | None) -> None:
@@ -40,10 +40,10 @@ def hearing(numbers: Iterable[signal.Signals], heard: Callable[[int], None]) -> 
 
 @contextmanager
 def setting(stop: threading.Event, numbers: Iterable[signal.Signals]) -> Iterator[None]:
-    """Set `stop` with any of these signals, as `hearing`.
+    """Set `stop` on any of these signals, as `hearing`.
 
-    Not where the signal is handled: that may be in the middle of the event's own wait, which holds the lock that `set`
-    takes, and both would wait for each other.
+    A thread sets it, not the handler. The handler may interrupt the event's own wait, which holds the lock of `set`: a
+    deadlock.
     """
     came: SimpleQueue[int | None] = SimpleQueue()
     with hearing(numbers, came.put):
@@ -57,7 +57,7 @@ def setting(stop: threading.Event, numbers: Iterable[signal.Signals]) -> Iterato
 
 @contextlib.contextmanager
 def watched(on_key: Callable[[str], None]) -> Iterator[None]:
-    """Call `on_key` with each key pressed while the context lasts; does nothing where there is no terminal."""
+    """Call `on_key` with each pressed key, on a thread; does nothing without a terminal."""
     terminal = our_terminal()
     if terminal is None:
         yield
@@ -81,7 +81,7 @@ def _watch(terminal: int, wake: int, on_key: Callable[[str], None]) -> None:
         ready, _, _ = select.select([terminal, wake], [], [])
         try:
             key = b"" if wake in ready else os.read(terminal, 1)
-        except OSError:  # the terminal has gone; the hang-up signal says so, too
+        except OSError:  # the terminal is gone; the hang-up signal reports it too
             return
         if not key:
             return
