@@ -340,7 +340,7 @@ class Follower:
 
 
 def follow(folder: RecorderFolder, follower: Follower, *, every_s: float, rung: int, heard: Callable[[], bool]) -> None:
-    """Show a recorder's messages until the end, or until `heard()`, called on each event of `rung`. Blocks; raises Lost."""
+    """Show a recorder's messages until the end, or until `heard()`, called on `rung`. Blocks; raises Lost."""
     with Connection(folder) as connection:
         connection.request(Watch(every_s=every_s, events_from=follower.happened))
         while True:
