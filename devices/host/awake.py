@@ -1,6 +1,7 @@
-"""Keeps the PC from going to sleep and its screen from locking, over D-Bus.
+"""Keeps the PC from sleeping and its screen from locking, over D-Bus.
 
-logind's lock is a descriptor, a desktop's is the connection that asked: all ends with this process, however that ends.
+logind's lock is a descriptor, a desktop's is the connection that asked. Both end with this process, even when it is
+killed.
 """
 
 import os
@@ -17,7 +18,7 @@ from jeepney.io.blocking import DBusConnection, open_dbus_connection
 from devices.host import threads
 
 ANSWER_S = 3.0
-"""How long anybody there may take to answer; it takes some thousandths of a second."""
+"""The longest wait for an answer; usually it takes milliseconds."""
 LET_GO_S = 1.0
 SYSTEM, SESSION = "SYSTEM", "SESSION"
 _SYSTEM_SOCKETS = ("/run/dbus/system_bus_socket", "/var/run/dbus/system_bus_socket")
@@ -27,16 +28,16 @@ SCREENSAVER = DBusAddress("/org/freedesktop/ScreenSaver", "org.freedesktop.Scree
 GNOME = DBusAddress("/org/gnome/SessionManager", "org.gnome.SessionManager", "org.gnome.SessionManager")
 _NOBODY = frozenset(f"org.freedesktop.DBus.Error.{name}" for name in ("ServiceUnknown", "NameHasNoOwner"))
 _IDLE = 8
-"""GNOME's flag for: the session is not to be taken for idle."""
+"""GNOME's flag against an idle session."""
 
 
 type Held = Literal["sleep", "lid", "lock"]
-"""What is kept from happening."""
+"""The prevented event."""
 
 
 @dataclass(frozen=True, slots=True)
 class Want:
-    """One thing to ask for: of whom, with what words, and what a refusal means to people (empty: nothing)."""
+    """One inhibit call: its service, arguments, and the consequence of a refusal for people (empty: none)."""
 
     bus: str
     address: DBusAddress
@@ -46,10 +47,10 @@ class Want:
 
 
 def wants(who: str, why: str) -> Mapping[Held, Sequence[Want]]:
-    """Return what is asked for, in groups: of a group, the first that is granted is enough."""
+    """Return the inhibit calls in groups; one granted call of a group is enough."""
     return {
         "sleep": [Want(SYSTEM, LOGIND, "ssss", ("sleep:idle", who, why, "block"), "this PC may go to sleep meanwhile")],
-        # A lock of its own: the key is that of whoever sits at the PC, and others are refused.
+        # A lock of its own: logind grants it to the active local session only.
         "lid": [Want(SYSTEM, LOGIND, "ssss", ("handle-lid-switch", who, why, "block"))],
         "lock": [
             Want(SESSION, SCREENSAVER, "ss", (who, why)),
@@ -59,7 +60,7 @@ def wants(who: str, why: str) -> Mapping[Held, Sequence[Want]]:
 
 
 class Awake:
-    """Keeps the PC awake while the context lasts; never raises or waits. `tell` hears each refusal once."""
+    """Keeps the PC awake within the `with`. Never raises or blocks. `tell` gets each refusal once."""
 
     def __init__(self, who: str, why: str, tell: Callable[[str], None]) -> None:
         self._wants = wants(who, why)
@@ -72,7 +73,7 @@ class Awake:
     def __enter__(self) -> Self:
         try:
             self._thread = threads.start(self._run, name="awake")
-        except RuntimeError as error:  # there are too many threads
+        except RuntimeError as error:  # no further thread
             self._refused |= set(self._wants)
             self._asked.set()
             self._tell(f"This PC may go to sleep meanwhile: {error}")
@@ -81,10 +82,10 @@ class Awake:
     def __exit__(self, *_error: object) -> None:
         self._over.set()
         if self._thread is not None:
-            self._thread.join(LET_GO_S)  # one that hangs is left to itself, and ends with the process
+            self._thread.join(LET_GO_S)  # a hung one ends with the process
 
     def refused(self, timeout_s: float) -> frozenset[Held] | None:
-        """Return what is not kept from happening; None where not everybody has answered within `timeout_s`."""
+        """Return the events that are not prevented; None where an answer is missing after `timeout_s`."""
         return frozenset(self._refused) if self._asked.wait(timeout_s) else None
 
     def _run(self) -> None:
@@ -101,7 +102,7 @@ class Awake:
             return None
         try:
             bus = open_dbus_connection(address, enable_fds=name == SYSTEM, auth_timeout=ANSWER_S)
-        except Exception as error:  # of whatever kind: the library's own are many
+        except Exception as error:  # the library raises many kinds
             self._refused |= {what for what, group in self._wants.items() if group[0].bus == name}
             self._tell(f"The {name.lower()} bus does not answer: {error}")
             return None
@@ -111,7 +112,7 @@ class Awake:
     def _ask_for(
         self, what: Held, group: Sequence[Want], buses: Mapping[str, DBusConnection], stack: ExitStack
     ) -> None:
-        """Ask until one is granted; tell what it means that none is, unless nobody is there at all."""
+        """Make the calls of a group until one is granted; tell a refusal unless no such service exists."""
         refused = ""
         for want in group:
             if self._over.is_set() or want.bus not in buses:
@@ -130,7 +131,7 @@ class Awake:
 
 
 def bus_address(name: str) -> str | None:
-    """Return the address of a bus that may be there, None where there is none."""
+    """Return the address of a bus, None where there is none."""
     if name == SYSTEM:
         given = os.environ.get("DBUS_SYSTEM_BUS_ADDRESS")
         return given or next((f"unix:path={path}" for path in _SYSTEM_SOCKETS if os.path.exists(path)), None)  # noqa: PTH110
@@ -141,7 +142,7 @@ def bus_address(name: str) -> str | None:
 
 
 def _ask(bus: DBusConnection, want: Want) -> FileDescriptor | str | None:
-    """Return the descriptor of the answer, if any; else why it is refused, "" where nobody is there."""
+    """Return the descriptor in the answer, if any; else the reason of a refusal, "" where there is no such service."""
     message = new_method_call(want.address, "Inhibit", want.signature, tuple(want.arguments))
     try:
         reply = bus.send_and_get_reply(message, timeout=ANSWER_S)
@@ -154,6 +155,6 @@ def _ask(bus: DBusConnection, want: Want) -> FileDescriptor | str | None:
     given = next(iter(reply.body), None)
     if not isinstance(given, FileDescriptor):
         return None
-    # A child that outlived us would keep the PC awake.
+    # A child that outlives this process must not keep the PC awake.
     os.set_inheritable(given.fileno(), False)  # noqa: FBT003 - os's own signature
     return given

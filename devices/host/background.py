@@ -1,4 +1,4 @@
-"""Background tasks: one attempt after the other on a thread, until the task is stopped."""
+"""Background tasks: repeated attempts on a thread until the task is stopped."""
 
 import math
 import threading
@@ -9,7 +9,7 @@ from devices.host.clock import NANOSECONDS, Clock, SystemClock
 
 
 def pause_s(failures: int, longest_s: float, *, first_s: float = 1.0, growth: float = 2.0) -> float:
-    """Return the seconds to wait after so many failures in a row: `first_s`, times `growth` each, to `longest_s`."""
+    """Return the seconds to wait after `failures` in a row: `first_s`, times `growth` each, to `longest_s`."""
     steps = math.ceil(math.log(longest_s / first_s, growth))
     return float(min(longest_s, first_s * growth ** min(max(0, failures - 1), steps)))
 
@@ -17,7 +17,7 @@ def pause_s(failures: int, longest_s: float, *, first_s: float = 1.0, growth: fl
 class BackgroundTask:
     """Calls `attempt` again and again, with a pause between; an attempt that returns True is the last.
 
-    Waits end at once when the task is stopped or woken.
+    `stop` and `wake` end a pause at once.
     """
 
     def __init__(
@@ -31,13 +31,10 @@ class BackgroundTask:
         steady_s: float = 0.0,
         clock: Clock | None = None,
     ) -> None:
-        """`pause` is the seconds between attempts, or returns them for a count of failures in a row.
+        """`pause` is in seconds, or a function of the number of failures in a row; math.inf waits for `wake`.
 
-        With math.inf it waits until it is woken.
-
-        `failed` is told of an error; without it the error is reported as that of a broken thread. `over` is called
-        once there are no more attempts. A failure of an attempt that lasted longer than `steady_s`, where that is
-        given, counts as the first.
+        `failed` gets an attempt's error; without it the error is reported as a broken thread's. `over` is called after
+        the last attempt. A failure after more than `steady_s` counts as the first one.
         """
         self.name = name
         self.stopped = threading.Event()
@@ -53,11 +50,11 @@ class BackgroundTask:
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Begin on a thread. Raises RuntimeError where the system has no further thread to give."""
+        """Start the thread. Raises RuntimeError where the system has no further one."""
         self._thread = threads.start(self.run, name=self.name)
 
     def run(self) -> None:
-        """Attempt until the task is stopped or over, on the calling thread."""
+        """Attempt until the task is stopped or over. Blocks."""
         self._attempts()
         if self._over is not None:
             self._over()
@@ -70,7 +67,7 @@ class BackgroundTask:
                 if self._attempt() is True:
                     return
                 failures = 0
-            except Exception as error:  # of any kind: the next attempt may work
+            except Exception as error:  # the next attempt may work
                 lasted_s = (self._clock.now_ns() - began_ns) / NANOSECONDS
                 failures = 1 if self._steady_s and lasted_s > self._steady_s else failures + 1
                 self._tell(error)
@@ -79,7 +76,7 @@ class BackgroundTask:
     def _tell(self, error: Exception) -> None:
         try:
             (self._failed or _report)(error)
-        except Exception:  # the task goes on, whether or not its failure can be told
+        except Exception:  # the task goes on even if reporting fails
             threads.report()
 
     def _wait(self, seconds: float) -> None:
@@ -93,7 +90,7 @@ class BackgroundTask:
         self.is_waiting = False
 
     def wake(self) -> None:
-        """Begin the next attempt now, where the task waits for it."""
+        """End the pause before the next attempt."""
         self._wake.set()
 
     def stop(self, timeout_s: float | None = 0.0) -> bool:
@@ -103,7 +100,7 @@ class BackgroundTask:
         return self.join(timeout_s)
 
     def join(self, timeout_s: float | None = None) -> bool:
-        """Wait for the thread's end, at most `timeout_s`; return whether it has come, or never began."""
+        """Wait at most `timeout_s` for the thread's end; return whether it has ended or never began."""
         thread = self._thread
         if thread is not None and thread is not threading.current_thread():
             thread.join(timeout_s)

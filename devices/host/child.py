@@ -1,4 +1,4 @@
-"""Child processes: started in a session of their own, tied to their parent, read and written without waiting, ended."""
+"""Child processes: own session, tied to the parent, non-blocking pipes, bounded end."""
 
 import fcntl
 import os
@@ -15,26 +15,26 @@ from typing import IO
 from devices.host.deadline import close_within
 
 REAP_S = 0.4
-"""How long a killed child may take to be gone; after that it is left to a thread. It may wait for a dead disk."""
+"""The longest wait for a killed child, which a dead disk may hold; after that a thread waits for it."""
 READ_BYTES = 65_536
 HOME = Path(__file__).resolve().parents[2]
-"""The folder with the modules of this program."""
+"""The folder of this program's modules."""
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def end_with_parent() -> None:
-    """Let the kernel kill this process when the thread that started it ends, which must outlive it.
+    """Have the kernel kill this process when the thread that started it ends.
 
     A parent that ended before this call is not noticed: compare os.getppid() after it.
     """
-    import ctypes  # which no parent needs, and takes time to load
+    import ctypes  # slow to load, and no parent needs it
 
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def tied(command: Sequence[str]) -> list[str]:
-    """Return the command of another program such that it ends with the thread that starts it, where setpriv exists."""
-    import shutil  # which takes time to load, too
+    """Return the command of another program, tied by setpriv (if installed) to the thread that starts it."""
+    import shutil  # slow to load
 
     tie = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
     return [*tie, *command]
@@ -46,13 +46,13 @@ def python_module(module: str, *words: str) -> list[str]:
 
 
 def finding_us(environment: Mapping[str, str], home: Path = HOME) -> dict[str, str]:
-    """Return `environment` such that a Python in it finds the modules of this program, in `home`, first."""
+    """Return `environment` with `home` first in PYTHONPATH."""
     path = os.pathsep.join(filter(None, (str(home), environment.get("PYTHONPATH"))))
     return {**environment, "PYTHONPATH": path}
 
 
 class ChildProcess:
-    """A running child. Only `read`, `read_all`, `give`, `wait` and `end` wait, and only as long as they are told to."""
+    """A running child. Only `read`, `read_all`, `give`, `wait` and `end` block, for a bounded time."""
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class ChildProcess:
         stderr: int | None = subprocess.DEVNULL,
         pass_fds: Sequence[int] = (),
     ) -> None:
-        """Start it; raises OSError. `stderr` None: to ours; subprocess.PIPE: for `last_words`."""
+        """Start it; raises OSError. `stderr` None: this process's; subprocess.PIPE: kept for `last_words`."""
         self._errors: IO[bytes] | None = (
             os.fdopen(os.memfd_create("errors"), "w+b") if stderr == subprocess.PIPE else None
         )
@@ -79,27 +79,27 @@ class ChildProcess:
                 env=env,
                 cwd=cwd,
                 pass_fds=pass_fds,
-                start_new_session=True,  # Ctrl-C on the terminal is the parent's business
+                start_new_session=True,  # the parent handles Ctrl-C
             )
         except OSError:
             self._close(self._errors)
             raise
         self.is_deaf = False
-        """Whether it takes no more bytes."""
+        """Whether it accepts no more bytes."""
         self._output_blocks = False
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
                 os.set_blocking(pipe.fileno(), False)
 
     def resize_pipes(self, size: int) -> None:
-        """Have both pipes hold `size` bytes."""
+        """Set the capacity of both pipes to `size` bytes."""
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
                 fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, size)
 
     @property
     def pid(self) -> int:
-        """Its process."""
+        """Its process id."""
         return self._process.pid
 
     @property
@@ -120,17 +120,17 @@ class ChildProcess:
         return self._process.stdin.fileno()
 
     def write(self, data: Buffer) -> int:
-        """Write as much of `data` as its pipe takes now; return how many bytes."""
+        """Write as much of `data` as its pipe takes now; return the number of bytes."""
         try:
             return os.write(self.input, data)
         except BlockingIOError:
             return 0
         except OSError:
-            self.is_deaf = True  # it has gone; its output or its status tells why
+            self.is_deaf = True  # it has ended; output or status says why
             return 0
 
     def give(self, data: bytes) -> None:
-        """Write all of `data`, and wait for the child to take it. Raises BrokenPipeError where it has gone."""
+        """Write all of `data`. Blocks until the child takes it; raises BrokenPipeError where it has ended."""
         left = memoryview(data)
         while left:
             try:
@@ -141,14 +141,14 @@ class ChildProcess:
                 poll.poll()
 
     def close_input(self) -> None:
-        """Tell it that nothing more comes; idempotent."""
+        """Close its standard input; idempotent."""
         self.is_deaf = True
         self._close(self._process.stdin)
 
     def read(self, timeout_s: float | None = 0.0, most: int = READ_BYTES) -> bytes | None:
-        """Return what it has written, b"" at the end of its output, None where nothing came in `timeout_s`.
+        """Return new output, b"" at its end, None where nothing came in `timeout_s`.
 
-        With None as `timeout_s` it waits as long as that takes, which is cheapest on a thread of its own.
+        With None as `timeout_s` it blocks, which is cheapest on a thread of its own.
         """
         if timeout_s is None:
             if not self._output_blocks:
@@ -165,7 +165,7 @@ class ChildProcess:
             return None
 
     def read_all(self, timeout_s: float) -> bytes:
-        """Return what it writes until the end of its output. Raises TimeoutError where that does not come in time."""
+        """Return its output until the end. Raises TimeoutError after `timeout_s`."""
         until_s, whole = time.monotonic() + timeout_s, bytearray()
         while piece := self.read(max(0.0, until_s - time.monotonic())):
             whole += piece
@@ -174,7 +174,7 @@ class ChildProcess:
         return bytes(whole)
 
     def wait(self, timeout_s: float | None = None) -> bool:
-        """Wait for its end, at most `timeout_s`; return whether it has come."""
+        """Wait at most `timeout_s` for its end; return whether it has ended."""
         try:
             self._process.wait(timeout_s)
         except subprocess.TimeoutExpired:
@@ -182,11 +182,11 @@ class ChildProcess:
         return True
 
     def send(self, number: signal.Signals) -> None:
-        """Send it a signal; one that has ended hears nothing."""
+        """Send it a signal; an ended child is ignored."""
         self._process.send_signal(number)
 
     def last_words(self) -> str:
-        """Return the last line of its standard error, or how it ended; waits for its end."""
+        """Return the last line of its standard error, or its exit status. Blocks until it ends."""
         self._process.wait()
         lines: list[str] = []
         if self._errors is not None and not self._errors.closed:
@@ -195,15 +195,15 @@ class ChildProcess:
         return lines[-1] if lines else f"it ended with status {self._process.returncode}"
 
     def let_go(self) -> None:
-        """Close all that connects us with it; it goes on."""
+        """Close its pipes; the child goes on."""
         self.is_deaf = True
         for pipe in (self._process.stdin, self._process.stdout, self._errors):
             self._close(pipe)
 
     def end(self, patience_s: float = 0.0, reap_s: float = REAP_S, asked: signal.Signals | None = None) -> bool:
-        """Close its pipes, wait `patience_s` for its end, then kill it; return whether it is gone after `reap_s` more.
+        """Close its pipes, wait `patience_s` for its end, then kill it; return whether it ends within `reap_s` more.
 
-        With `asked` it gets that signal first. A child that the kernel does not let go of is left to a thread.
+        With `asked` it gets that signal first. A thread waits for a child that the kernel cannot end.
         """
         self.let_go()
         if asked is not None:
@@ -215,11 +215,11 @@ class ChildProcess:
             return True
         try:
             return close_within(self._process.wait, reap_s, f"child {self.pid}")
-        except RuntimeError:  # there are too many threads
+        except RuntimeError:  # no further thread
             return self.wait(reap_s)
 
     @staticmethod
     def _close(pipe: IO[bytes] | None) -> None:
         if pipe is not None:
-            with suppress(OSError):  # it has died, and has not read what it was given
+            with suppress(OSError):  # it ended with unread input
                 pipe.close()

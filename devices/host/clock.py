@@ -1,4 +1,4 @@
-"""The session's clock: CLOCK_MONOTONIC nanoseconds, by which the kernel and every process stamp pictures and sound."""
+"""Clocks: the session clock in nanoseconds (CLOCK_MONOTONIC), the PC's sleep, the error of its time of day."""
 
 import struct
 import threading
@@ -14,7 +14,7 @@ BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 def boot_id() -> str:
-    """Return what the kernel calls this boot; clock times of two boots cannot be compared. Empty where it does not."""
+    """Return the kernel's id of this boot, "" where unknown. Clock times of two boots cannot be compared."""
     try:
         return BOOT_ID.read_text().strip()
     except OSError:
@@ -22,12 +22,12 @@ def boot_id() -> str:
 
 
 def nanoseconds(count: int, unit: Fraction) -> int:
-    """Return `count` times `unit` seconds in nanoseconds, rounded; for each picture, so no fraction is made."""
+    """Return `count` times `unit` seconds in nanoseconds, rounded. Called for each frame, so it makes no Fraction."""
     return _rounded(count * unit.numerator * NANOSECONDS, unit.denominator)
 
 
 def units(nanoseconds: int, unit: Fraction) -> int:
-    """Return how many times `unit` seconds there are in so many nanoseconds, rounded."""
+    """Return the number of `unit` seconds in so many nanoseconds, rounded."""
     return _rounded(nanoseconds * unit.denominator, unit.numerator * NANOSECONDS)
 
 
@@ -36,10 +36,10 @@ def _rounded(dividend: int, divisor: int) -> int:
 
 
 class Clock(Protocol):
-    """What the time is, and how to wait: real in the product, simulated in tests."""
+    """Tells time and waits; simulated in tests."""
 
     def now_ns(self) -> int:
-        """Return nanoseconds on the session clock; never goes back, unrelated to the time of day."""
+        """Return nanoseconds on the session clock, which never goes back."""
         ...
 
     def now(self) -> datetime:
@@ -47,12 +47,12 @@ class Clock(Protocol):
         ...
 
     def wait(self, event: threading.Event, timeout_s: float) -> bool:
-        """Wait until `event` is set or `timeout_s` seconds are over; return whether it is set."""
+        """Wait at most `timeout_s` until `event` is set; return whether it is."""
         ...
 
 
 class SystemClock:
-    """The machine's own clock."""
+    """The system's clock."""
 
     def now_ns(self) -> int:
         """Return CLOCK_MONOTONIC in nanoseconds."""
@@ -70,16 +70,19 @@ class SystemClock:
 _LEAST_NS = NANOSECONDS
 """The two clocks are not read at the same moment."""
 WAKING_S = 10
-"""How long after waking the kernel may still find devices gone."""
+"""After waking, the kernel may report devices as gone for this long."""
 
 
 def slept_ns() -> int:
-    """Return for how long the PC has slept since it was started: CLOCK_MONOTONIC stands still meanwhile."""
+    """Return the PC's sleep since boot: CLOCK_MONOTONIC stands still meanwhile."""
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME) - time.monotonic_ns()
 
 
 class Sleep:
-    """Asked at each look; `slept` returns for how long the PC has slept so far, in nanoseconds."""
+    """Detects that the PC slept; `slept` returns its sleep since boot in nanoseconds.
+
+    After waking, every USB device may appear as newly plugged in.
+    """
 
     def __init__(self, slept: Callable[[], int] = slept_ns) -> None:
         self._slept = slept
@@ -87,7 +90,7 @@ class Sleep:
         self._woke_ns: int | None = None
 
     def since_ns(self) -> int:
-        """Return for how long it has slept since a sleep was returned last; 0 for less than a second."""
+        """Return the sleep since the last one returned; 0 for less than a second."""
         asleep_ns = self._slept() - self._known_ns
         if asleep_ns < _LEAST_NS:
             return 0
@@ -95,23 +98,23 @@ class Sleep:
         return asleep_ns
 
     def is_waking(self, now_ns: int) -> bool:
-        """Return whether the PC has just woken, or woke since this was asked last."""
+        """Return whether the PC woke within the last WAKING_S."""
         if self.since_ns():
             self._woke_ns = now_ns
         return self._woke_ns is not None and now_ns - self._woke_ns <= WAKING_S * NANOSECONDS
 
 
 SYNCHRONISED_WITHIN_S = 16.0
-"""Below this systemd takes a clock for synchronised; the kernel lets its bound grow to this when nobody corrects it."""
+"""systemd calls a clock with a smaller error synchronised; without corrections the kernel's bound grows to this."""
 _TIMEX, _TIMEX_BYTES = struct.Struct("Illl"), 512
 """The first fields of struct timex (adjtimex(2)), and room for all of it."""
 SETTLES_S = 60.0
-"""Within how long after the PC was started a time server is asked, where there is one."""
+"""A PC asks its time server within this time after boot."""
 
 
 def most_off_s() -> float | None:
-    """Return how many seconds the clock may be off, as far as the kernel knows; None where it does not say."""
-    import ctypes  # few ask, and it takes time to load
+    """Return the kernel's bound on the clock's error in seconds (adjtimex(2)); None where unknown."""
+    import ctypes  # slow to load, and rarely needed
 
     answer = ctypes.create_string_buffer(_TIMEX_BYTES)  # modes 0: nothing is set, so every user may ask
     try:
@@ -123,7 +126,7 @@ def most_off_s() -> float | None:
 
 
 def may_be_set_soon() -> bool:
-    """Return whether the PC has just been started, and nobody has set its clock yet, which may be hours off."""
+    """Return whether the PC has just booted with an uncorrected clock, which may be hours off."""
     if time.clock_gettime(time.CLOCK_BOOTTIME) > SETTLES_S:
         return False
     off_s = most_off_s()

@@ -1,4 +1,4 @@
-"""Deadline tasks: a call that may hang runs on a thread of its own, and its caller waits to a deadline only."""
+"""Deadline tasks: a call that may hang runs on its own thread; the caller waits to a deadline."""
 
 import re
 import threading
@@ -12,12 +12,12 @@ from devices.host import threads
 from devices.host.clock import NANOSECONDS, Clock, SystemClock
 
 WAIT_S = 0.05
-"""How soon a wait sees that its clock has moved, or that the task gets on."""
+"""The longest delay until a wait notices its clock or progress."""
 _CLOSING = "closing "
 
 
 class DeadlineTask[T]:
-    """One call on a thread of its own, begun at once."""
+    """One call on a thread of its own, which starts at once."""
 
     def __init__(
         self,
@@ -28,9 +28,9 @@ class DeadlineTask[T]:
         ended_late: Callable[[], object] | None = None,
         clock: Clock | None = None,
     ) -> None:
-        """`late` undoes a result that comes after the task was abandoned; `ended_late` is told that such a task ends.
+        """`late` undoes a result that comes after the task was abandoned; `ended_late` is called at its end.
 
-        Raises RuntimeError where the system has no further thread to give.
+        Raises RuntimeError where the system has no further thread.
         """
         self.name = name
         self._act = act
@@ -40,7 +40,7 @@ class DeadlineTask[T]:
         self._lock = threading.Lock()
         self._over = threading.Event()
         self.is_abandoned = False
-        """Whether a caller has waited for it in vain."""
+        """Whether a caller's wait timed out."""
         self._results: list[T] = []
         self._error: BaseException | None = None
         self._thread = threads.start(self._run, name=name)
@@ -56,7 +56,7 @@ class DeadlineTask[T]:
                 if undo is None:
                     self._results.append(result)
             if undo is not None:
-                with suppress(Exception):  # nobody waits for it any more
+                with suppress(Exception):  # no caller is left
                     undo(result)
         with _hanging_lock:
             _hanging.discard(self)
@@ -71,18 +71,18 @@ class DeadlineTask[T]:
 
     @property
     def moved_bytes(self) -> int:
-        """How many bytes its thread has read and written (proc(5)): a disk that hangs moves none. 0 where not known."""
+        """The bytes its thread has read and written (proc(5)); a hung disk moves none. 0 where unknown."""
         with suppress(OSError):
             io = Path(f"/proc/self/task/{self._thread.native_id}/io").read_text()
             return sum(int(count) for count in re.findall(r"^[rw]char: (\d+)$", io, re.MULTILINE))
         return 0
 
     def ends_within(self, timeout_s: float) -> bool:
-        """Return whether the call ends within `timeout_s` of real time; it is not abandoned."""
+        """Return whether the call ends within `timeout_s` of real time; never abandons it."""
         return self._over.wait(timeout_s)
 
     def wait(self, timeout_s: float, progress: Callable[[], object] | None = None) -> bool:
-        """Wait for the end; return False, and abandon it, `timeout_s` after the last change of `progress`."""
+        """Wait for the end; abandon it and return False `timeout_s` after the last change of `progress`."""
         seen, since_ns = progress() if progress else None, self._clock.now_ns()
         while not self._over.is_set():
             left_s = timeout_s - (self._clock.now_ns() - since_ns) / NANOSECONDS
@@ -94,7 +94,7 @@ class DeadlineTask[T]:
         return True
 
     def _abandon(self) -> bool:
-        """Leave the call to its thread; return False where its result has come meanwhile."""
+        """Abandon the call; return False where it has ended meanwhile."""
         with self._lock, _hanging_lock:
             if self._over.is_set() or self._results or self._error is not None:
                 return False
@@ -103,13 +103,13 @@ class DeadlineTask[T]:
             return True
 
     def result(self) -> T:
-        """Return the result of a call that has ended, or raise its error."""
+        """Return the result of an ended call, or raise its error."""
         if self._error is not None:
             raise self._error
         return self._results[0]
 
     def get(self, timeout_s: float, too_late: Exception, progress: Callable[[], object] | None = None) -> T:
-        """Return the result, or raise the call's error; raise `too_late` where it does not end (see `wait`)."""
+        """Return the result or raise the call's error; raise `too_late` at the deadline (see `wait`)."""
         if not self.wait(timeout_s, progress):
             raise too_late
         return self.result()
@@ -120,7 +120,7 @@ _hanging_lock = threading.Lock()
 
 
 def abandoned(name: str | None = None) -> int:
-    """Return how many abandoned tasks of that name, or of any, have not ended."""
+    """Return the number of abandoned tasks of that name, or of any, that still run."""
     with _hanging_lock:
         return sum(name in (None, task.name) for task in _hanging)
 
@@ -131,7 +131,7 @@ def close_within(close: Callable[[], object], timeout_s: float, name: str) -> bo
 
 
 def hung_closings(name: str | None = None) -> int:
-    """Return how many closings of `name`, or of anything, were too slow and have not ended."""
+    """Return the number of closings of `name`, or of anything, that timed out and still run."""
     with _hanging_lock:
         return sum(
             task.name.startswith(_CLOSING) if name is None else task.name == _CLOSING + name for task in _hanging
@@ -139,15 +139,15 @@ def hung_closings(name: str | None = None) -> int:
 
 
 class DeadlineTasks[Key, T]:
-    """Deadline tasks by key: a key whose call was abandoned is neither asked again nor waited for until that ends.
+    """Deadline tasks by key: an abandoned call is neither repeated nor waited for until it ends.
 
-    A call that is still waited for is not shared: its answer may be older than the next question.
+    Callers do not share a running call: its answer may be older than the question.
     """
 
     def __init__(self, name: str, *, late: Callable[[], object] | None = None) -> None:
-        """`name` is the beginning of the threads' names; the key follows.
+        """`name` begins the threads' names; the key follows.
 
-        `late` is called when an abandoned call ends, on its thread, and the next caller then gets its answer.
+        `late` is called when an abandoned call ends, on its thread. The next caller then gets its result.
         """
         self._name = name
         self._late = late
@@ -155,7 +155,7 @@ class DeadlineTasks[Key, T]:
         self._running: dict[Key, DeadlineTask[T]] = {}
 
     def begin(self, key: Key, act: Callable[[], T]) -> DeadlineTask[T]:
-        """Return the task of `key` that was abandoned, else a new one. Raises RuntimeError as DeadlineTask."""
+        """Return the abandoned task of `key`, else a new one. Raises RuntimeError as DeadlineTask."""
         with self._lock:
             self._running = {
                 key: task for key, task in self._running.items() if not task.is_over or self._is_late(task)
@@ -169,7 +169,7 @@ class DeadlineTasks[Key, T]:
         return self._late is not None and task.is_abandoned
 
     def ask(self, acts: Mapping[Key, Callable[[], T]], timeout_s: float) -> dict[Key, T | Exception]:
-        """Return by key what came within `timeout_s` in all: a result, or a call's error. What is late is missing."""
+        """Return by key a result or a call's error, within `timeout_s` in all; late ones are missing."""
         until_s = time.monotonic() + timeout_s
         found: dict[Key, T | Exception] = {}
         tasks: dict[Key, DeadlineTask[T]] = {}

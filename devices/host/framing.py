@@ -1,17 +1,17 @@
-"""Framing: a stream of bytes cut into lines, or into blocks with their length in front; both have a bound."""
+"""Framing: cuts a byte stream into lines, or into blocks with a length prefix; both are bounded."""
 
 import struct
 
 
 class TooLong(ValueError):
-    """A line or a block is longer than its bound."""
+    """A line or a block exceeds its bound."""
 
 
 class ReceiveBuffer:
-    """Bytes that have come and are not taken yet; for one thread."""
+    """Received bytes that are not taken yet. Not thread-safe."""
 
     def __init__(self, longest: int) -> None:
-        """`longest` is the most bytes of a line, without its end, or of a block, without its length."""
+        """`longest` bounds a line without its end, or a block without its length, in bytes."""
         self._longest = longest
         self._data = bytearray()
 
@@ -19,16 +19,16 @@ class ReceiveBuffer:
         return len(self._data)
 
     def add(self, data: bytes) -> None:
-        """Add what was received."""
+        """Append received bytes."""
         self._data += data
 
     @property
     def has_line(self) -> bool:
-        """Whether a whole line is there."""
+        """Whether a complete line is there."""
         return b"\n" in self._data
 
     def line(self) -> bytes | None:
-        """Take the next line, without its end; None where it is not there whole. Raises TooLong."""
+        """Take the next line, without its end; None while it is incomplete. Raises TooLong."""
         end = self._data.find(b"\n")
         if (len(self._data) if end < 0 else end) > self._longest:
             raise TooLong(f"a line is longer than {self._longest} bytes")
@@ -39,7 +39,7 @@ class ReceiveBuffer:
         return line
 
     def block(self, length: struct.Struct) -> bytes | None:
-        """Take the next block, behind its `length`; None where it is not there whole. Raises TooLong."""
+        """Take the next block, after its `length` prefix; None while it is incomplete. Raises TooLong."""
         if len(self._data) < length.size:
             return None
         (size,) = length.unpack_from(self._data)
@@ -53,23 +53,23 @@ class ReceiveBuffer:
         return block
 
     def peek(self, count: int) -> bytes | None:
-        """Return the next `count` bytes, which stay; None where they are not there."""
+        """Return the next `count` bytes without taking them; None while fewer are there."""
         return bytes(self._data[:count]) if len(self._data) >= count else None
 
     def take(self, count: int) -> bytes | None:
-        """Take the next `count` bytes; None where they are not there."""
+        """Take the next `count` bytes; None while fewer are there."""
         taken = self.peek(count)
         if taken is not None:
             del self._data[:count]
         return taken
 
     def rest(self) -> bytes:
-        """Take all that is there: the last line of a sender that has ended."""
+        """Take all bytes: the last line of a sender that has ended."""
         rest = bytes(self._data)
         self._data.clear()
         return rest
 
 
 def block(data: bytes, length: struct.Struct) -> bytes:
-    """Return `data` with its length in front."""
+    """Return `data` with a length prefix."""
     return length.pack(len(data)) + data

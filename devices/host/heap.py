@@ -1,7 +1,7 @@
-"""The memory that glibc has for a recorder: one heap for all threads, and free pages go back to the system.
+"""A recorder's glibc heap: one for all threads, which returns free pages to the system.
 
-With heaps of their own, each grows to the most that was ever needed in it: other threads meet each camera or server
-that comes back. Large pieces are in the heap from the beginning, where they come to be anyway (docs/decisions/0056).
+With one heap per thread each grows to its own peak: other threads serve each camera or server that reconnects. Large
+blocks come from the heap too, as glibc decides by itself in time (docs/decisions/0056).
 """
 
 import ctypes
@@ -14,20 +14,20 @@ from devices.host.clock import NANOSECONDS, Clock
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 MAPPED_FROM_BYTES = 32 << 20
-"""What glibc comes to by itself, at most."""
+"""glibc's own upper limit of this threshold."""
 EVERY_S = 10.0
 
 
 def share() -> None:
-    """Have all threads share one heap, large pieces too; to be called before there are any. Needs glibc."""
+    """Make all threads share one heap, large blocks too. Call it before they start; needs glibc."""
     with suppress(AttributeError):
         _libc().mallopt(_M_ARENA_MAX, 1)
         _libc().mallopt(_M_MMAP_THRESHOLD, MAPPED_FROM_BYTES)
-        _libc().mallopt(_M_TRIM_THRESHOLD, 2 * MAPPED_FROM_BYTES)  # the proportion that glibc keeps by itself
+        _libc().mallopt(_M_TRIM_THRESHOLD, 2 * MAPPED_FROM_BYTES)  # glibc's own ratio
 
 
 def give_back() -> None:
-    """Return every whole page that is free to the system; no thread gets any for as long, less than a millisecond."""
+    """Return all free pages to the system. Blocks allocation for less than a millisecond."""
     with suppress(AttributeError):
         _libc().malloc_trim(0)
 
@@ -38,10 +38,10 @@ def _libc() -> ctypes.CDLL:
 
 
 def garbage_collector(clock: Clock) -> Callable[[], None]:
-    """Return a function that collects cycles and gives free memory back, at most every EVERY_S.
+    """Return a function that collects cycles and trims the heap, at most every EVERY_S.
 
-    Python looks at old objects hours later only, and a cycle of a few may hold a muxer or a decoder. Existing objects
-    are frozen: else each collection stops all threads for 9 ms instead of one.
+    Python collects old objects hours later, and a small cycle may hold a muxer or a decoder. Existing objects are
+    frozen: else each collection stops all threads for 9 ms instead of one.
     """
     gc.collect()
     gc.freeze()

@@ -1,6 +1,6 @@
-"""Process priority: a recorder is less nice than other programs, its sound real-time, as far as the system allows it.
+"""Process priority: a recorder runs before other programs, its sound in real time, as far as the system permits.
 
-It takes RLIMIT_NICE and RLIMIT_RTPRIO, or CAP_SYS_NICE. Nothing here raises. A process that was started nicer than
+RLIMIT_NICE and RLIMIT_RTPRIO, or CAP_SYS_NICE, permit it. Nothing here raises. A process that was started nicer than
 usual (`nice liput record`) asks for nothing.
 """
 
@@ -17,17 +17,17 @@ import msgspec
 from devices.host import threads
 
 NICE = -5
-"""What records: three times the share of a core that something usual gets."""
+"""The recorder's niceness: three times the processor share of a usual program."""
 NICEST = 19
 SOUND_NICE = -10
-"""What reads sound, where it may not be real-time, and what encodes it."""
+"""The niceness of audio readers without real-time priority, and of audio encoders."""
 REALTIME = 5
-"""Of 99; a sound server's own threads have more as a rule (PipeWire: 83 to 88)."""
+"""Of 99; a sound server's own threads usually have more (PipeWire: 83 to 88)."""
 OOM_SCORE = -500
 RUNAWAY_S = (2.0, 3.0)
-"""CPU seconds without a pause after which what is real-time is ended: SIGXCPU, then SIGKILL."""
+"""CPU seconds without a pause until the kernel ends a real-time thread: SIGXCPU, then SIGKILL."""
 SPINNING_S = (0.1, 0.1)
-"""The same, once it only waits for its device and for who reads it: SIGKILL at once."""
+"""The same, once the thread only waits for its device and its reader: SIGKILL at once."""
 
 _GROUP, _OOM, _STATUS = Path("/proc/self/autogroup"), Path("/proc/self/oom_score_adj"), Path("/proc/self/status")
 _CAP_SYS_NICE = 23
@@ -35,10 +35,10 @@ _USUAL = 0
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
-    """How a process stands beside others.
+    """The priority of a process.
 
-    `nice` is its niceness, `group_nice` that of its session, where Linux shares processors among sessions first (None
-    where it does not), `realtime` the priority that its sound has (0: none), `oom_score_adj` as in proc(5).
+    `nice` is its niceness, `group_nice` that of its session, where Linux shares processors among sessions first (else
+    None). `realtime` is its sound's priority (0: none), `oom_score_adj` as in proc(5).
     """
 
     nice: int
@@ -48,7 +48,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def ask() -> Standing:
-    """Ask for all that a recorder wants, before it has threads: they inherit it, and so do its children."""
+    """Request a recorder's priorities, before it has threads: threads and children inherit them."""
     _to_the_limits()
     if _is_usual():
         _be_less_nice(NICE)
@@ -58,10 +58,10 @@ def ask() -> Standing:
 
 
 def ask_for_sound(*, of_a_card: bool = True) -> str:
-    """Ask for what a thread that reads sound wants, and return what it got: `realtime`, `nice -10`, `nice 0`.
+    """Request an audio reader's priority for this thread; return the result: `realtime`, `nice -10`, `nice 0`.
 
-    Threads that it starts inherit that. Sound of a server (not `of_a_card`) is never real-time: PortAudio waits for the
-    server in circles at times, and would keep the processor from it.
+    Its later threads inherit it. With a sound server (not `of_a_card`) it is never real-time: PortAudio sometimes
+    busy-waits for the server, and would take its processor.
     """
     _to_the_limits()
     if _is_usual():
@@ -73,7 +73,7 @@ def ask_for_sound(*, of_a_card: bool = True) -> str:
 
 
 def put_first() -> None:
-    """Have this thread go before the others of its process: a recorder may leave pictures out, but no sound.
+    """Raise this thread above the others of its process: a recorder may drop frames, but no sound.
 
     Not real-time: threads take turns at Python, so it would wait for one that gets no processor.
     """
@@ -82,15 +82,15 @@ def put_first() -> None:
 
 
 def expect_pauses() -> None:
-    """Have this process ended as soon as a real-time thread of it has taken SPINNING_S without a pause.
+    """Have the kernel end this process once a real-time thread has run SPINNING_S without a pause.
 
-    When its device is pulled out, PortAudio's thread asks for it in circles, before all else that the PC has to do.
+    PortAudio's thread busy-waits for an unplugged device, before everything else on the PC.
     """
     _end_after(SPINNING_S)
 
 
 def allowed() -> Standing:
-    """Return what `ask` would come to in a process that may as much as this one; nothing is asked for."""
+    """Return the result that `ask` would have in a process with the same permissions, without asking."""
     nice, realtime = _nice(), 0
     if nice <= _USUAL:
         may_all = _may_all()
@@ -109,7 +109,7 @@ def _nice() -> int:
 
 
 def _to_the_limits() -> None:
-    """Take all that the hard limits allow: it is the soft ones that count."""
+    """Raise the soft limits, which count, to the hard ones."""
     for limit in (resource.RLIMIT_NICE, resource.RLIMIT_RTPRIO):
         _, hard = resource.getrlimit(limit)
         with suppress(OSError, ValueError):
@@ -117,7 +117,7 @@ def _to_the_limits() -> None:
 
 
 def _be_no_nicer_than(wanted: int) -> None:
-    """Have this thread be as little nice as is allowed, down to `wanted`."""
+    """Lower this thread's niceness towards `wanted`, as far as permitted."""
     for nice in range(wanted, _nice()):
         with suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), nice)
@@ -125,14 +125,14 @@ def _be_no_nicer_than(wanted: int) -> None:
 
 
 def _be_less_nice(wanted: int) -> None:
-    """Be as little nice as is allowed, down to `wanted`; so is the session of processes, where it is its own."""
+    """Lower the niceness towards `wanted`, as far as permitted; that of the process session too, if it is its own."""
     _be_no_nicer_than(wanted)
     if os.getsid(0) == os.getpid() and _group_nice() is not None:
         _write(_GROUP, _nice(), _group_nice() or 0)
 
 
 def _try_realtime() -> int:
-    """Have this thread scheduled before all that is not real-time, and return the priority; 0 where that is refused."""
+    """Give this thread real-time priority and return it; 0 where that is refused."""
     try:
         os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(REALTIME))
     except OSError:
@@ -141,7 +141,7 @@ def _try_realtime() -> int:
 
 
 def _end_after(seconds: tuple[float, float]) -> None:
-    """Have what is real-time ended after so many CPU seconds without a pause, within the limit that there is."""
+    """Have the kernel end real-time threads after so many CPU seconds without a pause, within the hard limit."""
     with suppress(OSError, ValueError):
         _, most = resource.getrlimit(resource.RLIMIT_RTTIME)
         soft_us, hard_us = (round(each * 1_000_000) for each in seconds)
@@ -151,7 +151,7 @@ def _end_after(seconds: tuple[float, float]) -> None:
 
 
 def _on_another_thread(act: Callable[[], int]) -> int:
-    """Return what `act` returns on a thread that is gone after it: what it was given goes with it."""
+    """Return the result of `act` on a temporary thread; its scheduling ends with it."""
     found: list[int] = []
     threads.start(lambda: found.append(act()), name="priority").join()
     return found[0] if found else 0
@@ -184,18 +184,18 @@ def _oom_score() -> int:
 
 
 def _write(path: Path, wanted: int, now: int) -> None:
-    """Write a figure that is to be less than it is now, where that is allowed."""
+    """Write a smaller value than the current one, where permitted."""
     if now > wanted:
         with suppress(OSError):
             path.write_text(str(wanted))
 
 
 def be_nicer(by: int) -> None:
-    """Make this thread, and all that it starts, nicer by so much than the recording, as far as the system goes."""
+    """Make this thread and its later threads nicer by so much than the recording."""
     be_at_least(_nice() + by)
 
 
 def be_at_least(nice: int) -> None:
-    """Make this thread, and all that it starts, so nice, where it is less: whatever the recorder was granted."""
+    """Make this thread and its later threads at least so nice, regardless of the recorder's priority."""
     with suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), min(NICEST, max(nice, _nice())))

@@ -1,4 +1,4 @@
-"""The facts about a camera, capture card or microphone, as `liput devices --json` prints them."""
+"""Facts about a camera, capture card or microphone, as `liput devices --json` prints them."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -15,7 +15,7 @@ class DeviceKind(StrEnum):
 
 
 class Mode(msgspec.Struct, frozen=True):
-    """One picture a device offers: V4L2 pixel format (fourcc), size in pixels, frames per second (fastest first)."""
+    """One mode of a device: V4L2 pixel format (fourcc), size in pixels, frames per second (fastest first)."""
 
     format: str
     width: int
@@ -24,7 +24,7 @@ class Mode(msgspec.Struct, frozen=True):
 
 
 class HealthState(StrEnum):
-    """How a device is, in one word."""
+    """The health of a device in one word."""
 
     OK = "ok"
     DEGRADED = "degraded"
@@ -35,7 +35,7 @@ class HealthState(StrEnum):
 
 
 class Health(msgspec.Struct, frozen=True):
-    """How a device is, why (a sentence for people), since when, and which fault it is (devices/health/faults.py)."""
+    """A device's health: state, reason (a sentence), since when, and the fault (devices/health/faults.py)."""
 
     state: HealthState = HealthState.OK
     reason: str | None = None
@@ -44,12 +44,12 @@ class Health(msgspec.Struct, frozen=True):
 
 
 class Device(msgspec.Struct, frozen=True, kw_only=True):
-    """One device as it is plugged in now.
+    """One plugged-in device.
 
-    `id` is its make and serial number (devices/monitor/identity.py); where that number is missing or another device
-    has it, too (`shared_serial`), its make and port. `alsa` is `hw:CARD=<id>,DEV=<n>`; `paired_with` is the
-    id of the device on the same USB plug. `place` is the port in words that stay when the kernel numbers its buses
-    anew. `capabilities` is a hash of its USB descriptors, equal for two of a make.
+    `id` is its make and serial number (devices/monitor/identity.py), or make and port where the number is missing or
+    not unique (`shared_serial`). `alsa` is `hw:CARD=<id>,DEV=<n>`; `paired_with` is the id of the device on the same
+    USB plug. `place` names the port independently of the kernel's bus numbers. `capabilities` is a hash of its USB
+    descriptors, equal for two of a make.
     """
 
     id: str

@@ -1,4 +1,4 @@
-"""Which of a device's modes to open for the picture that is wanted, and why not another."""
+"""Chooses a device's mode for a wanted picture, and explains why the others lost."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -8,21 +8,21 @@ import msgspec
 from devices.model.device import Mode
 from devices.model.quirks import Quirk
 
-# Uncompressed pictures first: they cost less to decode and lose nothing. A device lists them only where they fit.
+# Uncompressed frames first: they decode cheaply and without loss. A device lists them only where they fit.
 _FORMATS = ("NV12", "YUYV", "UYVY", "YU12", "MJPG", "JPEG", "H264")
 _BITS_PER_PIXEL = {"NV12": 12, "YUYV": 16, "UYVY": 16, "YU12": 12}
 
 ENOUGH = 0.8
-"""The part of the wanted rate that counts as all of it: 25 frames a second where 30 are wanted."""
+"""This fraction of the wanted rate counts as reached: 25 frames a second where 30 are wanted."""
 _SLACK = 0.99
-"""29.97 frames a second are 30."""
+"""29.97 frames a second count as 30."""
 _TOO_SMALL = 0.5
-"""Below this part of the wanted pixels, a larger picture scaled down is better than a smaller one."""
+"""Below this fraction of the wanted pixels, a larger picture scaled down is better than a smaller one."""
 _PARTS = {2: "half the rate", 3: "a third of the rate", 4: "a quarter of the rate"}
 
 
 class Wanted(msgspec.Struct, frozen=True, rename={"rate": "fps"}):
-    """The picture that a session wants: pixels, and frames a second."""
+    """The wanted picture: pixels, and frames a second."""
 
     width: int
     height: int
@@ -36,27 +36,27 @@ class Wanted(msgspec.Struct, frozen=True, rename={"rate": "fps"}):
 
 @dataclass(frozen=True, slots=True)
 class ChosenMode:
-    """A mode of a device, and the rate of it to ask for (None where it names none, or is better not asked)."""
+    """A mode of a device, and the rate to request (None where it lists none, or must not be asked)."""
 
     mode: Mode
     rate: float | None
 
 
 type RunnerUp = tuple[Mode, float | None, str]
-"""A mode that was not chosen, the rate of it that was looked at, and why it lost, in words for people."""
+"""A mode that was not chosen, its rate that was considered, and the reason, in words for people."""
 
 
 def rank_modes(
     modes: Sequence[Mode], wanted: Wanted, *, usable_bps: int | None = None, quirk: Quirk | None = None
 ) -> tuple[ChosenMode | None, list[RunnerUp]]:
-    """Return the best of `modes` (None if none can be recorded), and the others from the next best on.
+    """Return the best of `modes` (None if none can be recorded), and the others in order.
 
-    The best is the best mode not larger than wanted: most pixels, as long as the rate is nearly reached. Where those
-    that fit are less than half of what is wanted, or there are none, the nearest larger one. MJPEG only where
-    uncompressed pictures of that size do not reach the rate, H.264 where there is nothing else.
+    The best mode is not larger than wanted, and has the most pixels at nearly the wanted rate. If all such modes have
+    less than half of the wanted pixels, it is the nearest larger one. MJPEG comes only where uncompressed frames of
+    that size do not reach the rate, H.264 only where there is nothing else.
 
-    `usable_bps` is the bits a second that the device's link gives (None: no limit is known): rates of uncompressed
-    pictures beyond it are not taken, unless there is nothing else. `quirk` says which rates the device only claims.
+    `usable_bps` is the capacity of the device's link in bits a second (None: no known limit). Uncompressed rates beyond
+    it are chosen only where there is nothing else. `quirk` knows rates that the device only claims.
     """
     candidates = [_Candidate.of(mode, wanted, usable_bps, quirk) for mode in dict.fromkeys(modes)]
     usable = [candidate for candidate in candidates if candidate.is_usable]
@@ -81,7 +81,7 @@ def choose_mode(
 
 
 def needed_bps(mode: Mode, rate: float | None) -> int | None:
-    """Return the bits a second that the pictures of `mode` take, None where that depends on the picture (MJPEG)."""
+    """Return the bits a second of `mode`'s frames, None where that depends on the picture (MJPEG)."""
     bits = _BITS_PER_PIXEL.get(mode.format)
     return None if bits is None or rate is None else round(mode.width * mode.height * bits * rate)
 
@@ -94,14 +94,14 @@ def _nearest(rates: Sequence[float], wanted: float) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
-    """A mode with the rate that would be asked for, and the one that would come (`real`)."""
+    """A mode with the requested rate and the rate that is delivered (`real`)."""
 
     mode: Mode
     rate: float | None
     real: float
     fits_link: bool
     too_fast: float | None
-    """The rate that would have been asked for if the link gave more."""
+    """The rate that would be requested on a faster link."""
 
     @classmethod
     def of(cls, mode: Mode, wanted: Wanted, usable_bps: int | None, quirk: Quirk | None) -> "_Candidate":
@@ -131,13 +131,13 @@ class _Candidate:
 
     def rank(self, wanted: Wanted) -> tuple[float, float, int]:
         part = min(1.0, self.real / (wanted.rate * ENOUGH))
-        # A larger picture is worth less the more of it is thrown away; half the rate is worth a quarter of the pixels.
+        # Pixels that scaling throws away lower the score; half the rate is worth a quarter of the pixels.
         worth = self.pixels if self.pixels <= wanted.pixels else wanted.pixels**2 / self.pixels
         return worth * part**2, min(self.real, wanted.rate), -_FORMATS.index(self.mode.format)
 
 
 def _in_order(candidates: Sequence[_Candidate], wanted: Wanted) -> Iterator[_Candidate]:
-    """Yield the best, then the best of the others, and so on."""
+    """Yield the candidates from the best on."""
     ranked = sorted(candidates, key=lambda candidate: candidate.rank(wanted), reverse=True)
     fitting = [candidate for candidate in ranked if candidate.is_within(wanted)]
     larger = [candidate for candidate in ranked if not candidate.is_within(wanted)]

@@ -1,4 +1,4 @@
-"""Facts about makes of devices, and what a name or a serial number tells."""
+"""Known facts about makes of devices; judgements by name and serial number."""
 
 import re
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from devices.model.device import DeviceKind, Mode
 class Fake:
     """Modes that a make lists and does not deliver: those of at least `width` x `height` pixels.
 
-    `rate` is the frames a second that it really gives in them.
+    `rate` is the frames a second that it delivers in them.
     """
 
     width: int
@@ -26,7 +26,7 @@ class Fake:
 
 
 class Note(msgspec.Struct, frozen=True):
-    """A fact that people who use the make should know, and its source."""
+    """A fact for users of the make, and its source."""
 
     text: str
     source: str
@@ -34,9 +34,9 @@ class Note(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Quirk:
-    """What a device is, what people call it, and who says so.
+    """A make of device: its kind, its name for people, and the source of the facts.
 
-    `superspeed`: it can do USB 3, whatever it says in a USB 2 port. `takes_rate`: it may be asked for a rate.
+    `superspeed`: it supports USB 3, even while it reports USB 2. `takes_rate`: it accepts a requested rate.
     """
 
     kind: DeviceKind
@@ -48,7 +48,7 @@ class Quirk:
     notes: tuple[Note, ...] = ()
 
     def real_rate(self, mode: Mode) -> float | None:
-        """Return the frames a second that the device really gives in `mode`; None where no line says less."""
+        """Return the frames a second that the device delivers in `mode`; None where no limit is known."""
         return min((fake.rate for fake in self.fakes if fake.covers(mode)), default=None)
 
 
@@ -97,7 +97,7 @@ QUIRKS = {
         _CARD, "MS210x video grabber", "usb.ids; kernel: sound/usb/quirks.c, MS2100/MS2106", notes=(_MS210X_SOUND,)
     ),
     "345f:2109": Quirk(_CARD, "MS2109S HDMI capture stick", "users' measurements of MS2109S sticks"),
-    # Sold with USB 3 and with USB 2 under one id: what it can do is for its own descriptors to say.
+    # Sold with USB 3 and with USB 2 under one id: its descriptors say which.
     "345f:2130": Quirk(
         _CARD, "MS2130 HDMI capture stick", "github.com/BertoldVdb/ms-tools issue 3", notes=(_REPEATS, _ONE_FIELD)
     ),
@@ -190,14 +190,14 @@ _CARD_NAMES = re.compile(
     r"hdmi|\bsdi\b|capture|cam ?link|grabber|game ?live|live gamer|easycap|macrosilicon|ezmaker|av\.?io\b|intensity",
     re.IGNORECASE,
 )
-"""Words in the names of capture cards that cameras do not carry."""
+"""Words in the names of capture cards, but not of cameras."""
 
 FACTORY_SERIALS = {
     "SN0001": "github.com/INNO-MAKER/U20CAM-9281M issue 4",
     "200901010001": "github.com/paukstelis/octoprint_deploy issue 203",
     "20210623": "MS2130 sticks: github.com/steve-m/ms2130_patcher issue 1",
 }
-"""Serial numbers that a factory gave to every unit of a model, and where that was seen: they tell nothing apart."""
+"""Serial numbers that a factory gave to every unit of a model, with their sources."""
 
 _GENERIC_NAMES = re.compile(
     r"^(usb[ _]?\d?(\.\d)? ?)?(video|camera|audio|device|uvc camera|video device|webcam)?$", re.IGNORECASE
@@ -205,14 +205,14 @@ _GENERIC_NAMES = re.compile(
 
 
 def quirk(vid: str | None, pid: str | None) -> Quirk | None:
-    """Return what the table knows about vid:pid (four lower-case hex digits each), or None."""
+    """Return the known facts of vid:pid (four lower-case hex digits each), or None."""
     return QUIRKS.get(f"{vid}:{pid}") or QUIRKS.get(f"{vid}:*")
 
 
 def video_kind(vid: str | None, pid: str | None, *names: str, is_receiver: bool = False) -> DeviceKind:
-    """Return whether a device that gives pictures is a capture card or a camera.
+    """Return whether a video device is a capture card or a camera.
 
-    `names` is what it calls itself; `is_receiver` whether V4L2 says that it takes a video signal (HDMI, analogue).
+    `names` are its own names; `is_receiver`: V4L2 reports an input for a video signal (HDMI, analogue).
     """
     known = quirk(vid, pid)
     if known is not None:
@@ -223,10 +223,10 @@ def video_kind(vid: str | None, pid: str | None, *names: str, is_receiver: bool 
 
 
 def has_generic_name(name: str) -> bool:
-    """Return whether `name` ("USB Video", "USB2.0 Camera") says no more than what every such device is."""
+    """Return whether `name` ("USB Video", "USB2.0 Camera") fits any such device."""
     return bool(_GENERIC_NAMES.match(name.strip()))
 
 
 def is_own_serial(serial: str) -> bool:
-    """Return whether `serial` is one unit's own, as far as is known, rather than a whole model's."""
+    """Return whether `serial` is one unit's own, as far as is known."""
     return bool(serial) and serial not in FACTORY_SERIALS and len(set(serial)) > 1
