@@ -1,7 +1,7 @@
-"""The session's event log: every gap, drop, reconnect and restart with its time, kept with the recording.
+"""The session's event log: written beside the recording, and read back by recorder.
 
-A thread for each file appends events, one JSON object a line, and syncs them. Each file gets every event, from the
-first on: they are kept in memory within a bound. Events that come too often are thinned before (`Repeats`).
+One thread for each file appends events as JSON lines and syncs them. A file gets all events since the session began, as
+far as memory holds them. `Repeats` thins frequent events first.
 """
 
 import os
@@ -26,7 +26,7 @@ MOST_BYTES = 8 << 20
 
 
 class History:
-    """Events and notes numbered from 0, the newest `most_bytes`; `add`, `end` and `batch` are thread-safe."""
+    """The newest lines, `most_bytes` in all, numbered from 0. `add`, `end` and `batch` are thread-safe."""
 
     def __init__(self, most_bytes: int = MOST_BYTES) -> None:
         self._lock = threading.Lock()
@@ -34,16 +34,16 @@ class History:
         self._most_bytes = most_bytes
         self._bytes = 0
         self.first = 0
-        """The number of the oldest line that is kept."""
+        """The number of the oldest line in memory."""
 
     @property
     def end(self) -> int:
-        """The number that the next line will have."""
+        """The number of the next line."""
         with self._lock:
             return self.first + len(self._lines)
 
     def add(self, line: bytes) -> None:
-        """Keep a line."""
+        """Keep a line, and drop the oldest lines beyond the limit."""
         with self._lock:
             self._lines.append(line)
             self._bytes += len(line)
@@ -52,13 +52,13 @@ class History:
                 self.first += 1
 
     def line(self, number: int) -> bytes:
-        """Return the line of a number that is kept."""
+        """Return line `number`, which must still be in memory."""
         return self._lines[number - self.first]
 
     def batch(self, number: int, most_bytes: int) -> tuple[bytes, int]:
-        """Return lines from `number` on, about `most_bytes` of them or one, and the number of the one after them.
+        """Return lines from `number` on, at least one and about `most_bytes`, and the number after them.
 
-        None of them where that one is not kept any more.
+        Returns no line where line `number` has been dropped.
         """
         with self._lock:
             there = range(number, self.first + len(self._lines)) if number >= self.first else ()
@@ -67,7 +67,7 @@ class History:
 
 
 def some(lines: Iterable[bytes], most_bytes: int) -> list[bytes]:
-    """Return the first of some lines: about `most_bytes` of them or one."""
+    """Return the first lines: at least one, and about `most_bytes` in all."""
     taken, size = [], 0
     for line in lines:
         if size >= most_bytes:
@@ -81,10 +81,10 @@ EVERY_NS = 5 * NANOSECONDS
 
 
 class LossReporter:
-    """Emits events of one growing count of pictures or sound lost: often enough, and not too often."""
+    """Emits an event when a count of dropped frames or lost sound grows, at most one in EVERY_NS."""
 
     def __init__(self, kind: str, subject: str, sentence: str, *, emit: Emit, clock: Clock) -> None:
-        """`kind` and `subject` are the event's; `sentence` has {count} for how many are new and {name} for whose."""
+        """`sentence` has {count} for the new losses and {name} for the subject."""
         self._kind, self._subject, self._sentence = kind, subject, sentence
         self._emit = emit
         self._clock = clock
@@ -92,11 +92,11 @@ class LossReporter:
         self._told_ns: int | None = None
 
     def begin(self, count: int) -> None:
-        """Leave out what was lost so far, of which there are `count`."""
+        """Start from `count`: earlier losses cause no event."""
         self._told = count
 
     def update(self, count: int, *, final: bool = False, **detail: object) -> None:
-        """Take the count of now; what is new is told at once, later news every EVERY_NS, the `final` one always."""
+        """Emit an event if `count` has grown and EVERY_NS has passed since the last one. `final` does not wait."""
         new, now_ns = count - self._told, self._clock.now_ns()
         if new <= 0 or not (final or self._told_ns is None or now_ns > self._told_ns + EVERY_NS):
             return
@@ -106,9 +106,9 @@ class LossReporter:
 
 
 AT_ONCE, PER_S = 200.0, 0.25
-"""So many of one kind and subject are logged straight away, and so many a second for ever."""
+"""The log takes this burst of one kind and subject at once, then this many a second."""
 MOST_KNOWN = 512
-"""Kinds with their subjects that are told apart; of more, the one that came longest ago is forgotten."""
+"""Pairs of kind and subject with a limit of their own. Beyond that, the oldest pair is forgotten."""
 EVENTS_LEFT_OUT = "events-left-out"
 
 
@@ -117,20 +117,20 @@ class _Often:
     bucket: Bucket
     left_out: int = 0
     last: Event | None = None
-    """The newest that was not logged; it will be, unless another one comes."""
+    """The newest withheld event. It is logged unless another one follows."""
 
 
 @dataclass(slots=True)
 class Repeats:
-    """Thins events of one kind and subject, and counts the others. One thread; seconds of any steady clock."""
+    """Limits events of one kind and subject, and counts the rest. Not thread-safe; seconds are of any steady clock."""
 
     _known: dict[tuple[str, str], _Often] = field(default_factory=dict)
 
     def take(self, event: Event, now_s: float) -> list[Event]:
-        """Return what is to be logged now; of one subject all stays in its order."""
+        """Return the events to log now. The order within one subject stays."""
         key = event.kind, event.subject
         often = self._known.pop(key, None) or _Often(Bucket(AT_ONCE, PER_S, now_s))
-        self._known[key] = often  # as the newest
+        self._known[key] = often  # moves the pair to the end
         if often.bucket.wait_s(now_s):
             often.left_out += often.last is not None
             often.last = event
@@ -139,14 +139,14 @@ class Repeats:
         return [*self._kept_back(event.subject), event, *self._forget_one(than=key)]
 
     def due(self, now_s: float) -> list[Event]:
-        """Return what was kept back and may be logged by now: no more of it has come."""
+        """Return withheld events that may be logged now, since no newer one has come."""
         due = [often for often in self._known.values() if often.last is not None and not often.bucket.wait_s(now_s)]
         for often in due:
             often.bucket.take()
         return self._given_back(due)
 
     def rest(self) -> list[Event]:
-        """Return what was kept back of all subjects, oldest first."""
+        """Return all withheld events, oldest first."""
         return self._given_back([*self._known.values()])
 
     def _kept_back(self, subject: str) -> list[Event]:
@@ -169,18 +169,17 @@ class Repeats:
 
 
 def _told(last: Event, count: int) -> Event:
-    """Return the event that stands for those left out before `last`."""
     detail = {"what": last.kind, "count": count}
     message = f"{count} events of {last.subject} are left out here: {last.kind} came too often"
     return Event(last.at, EVENTS_LEFT_OUT, last.subject, detail, message)
 
 
 HEAD_BYTES, TAIL_BYTES = 1 << 20, 7 << 20
-"""Some 3,000 events from the beginning, which say what the session is, and the newest 25,000."""
+"""About 3,000 events from the start, which describe the session, and the newest 25,000."""
 
 
 def fault_reporter(emit: Emit) -> Callable[[HealthChange], None]:
-    """Return what makes an event of each fault that begins or ends; see devices.health.tracker.OnChange."""
+    """Return a callback that emits an event when a fault begins or ends (devices.health.tracker.OnChange)."""
 
     def tell(change: HealthChange) -> None:
         if change.fault in TOLD_BY_TRACKS:
@@ -195,7 +194,7 @@ def fault_reporter(emit: Emit) -> Callable[[HealthChange], None]:
 
 
 class KeptLines:
-    """Lines numbered from 0: the first for ever, of the others as many as there is room for. Under a lock."""
+    """Lines numbered from 0: all of the head, and the newest of the rest. Needs the caller's lock."""
 
     def __init__(self, head_bytes: int = HEAD_BYTES, tail_bytes: int = TAIL_BYTES) -> None:
         self._head: list[bytes] = []
@@ -204,7 +203,7 @@ class KeptLines:
 
     @property
     def end(self) -> int:
-        """The number that the next line will have."""
+        """The number of the next line."""
         return len(self._head) + self._tail.end
 
     def add(self, line: bytes) -> None:
@@ -216,16 +215,16 @@ class KeptLines:
             self._tail.add(line)
 
     def batch(self, number: int, end: int, most_bytes: int) -> tuple[bytes, int, int]:
-        """Return lines from `number` on and before `end`: about `most_bytes` of them or one.
+        """Return lines from `number` on and before `end`: at least one, and about `most_bytes`.
 
-        With them the number of the line behind them, and how many before them are not kept any more.
+        Also returns the number of the next line, and the count of dropped lines before the first.
         """
         first, end = len(self._head), min(end, self.end)
         missing = 0
         if number >= first:
             missing = max(0, min(end, first + self._tail.first) - number)
         elif self._tail.first:
-            end = min(end, first)  # what is missing comes behind it
+            end = min(end, first)  # the dropped lines follow
         number += missing
         lines = some(map(self._line, range(number, end)), most_bytes)
         return b"".join(lines), number + len(lines), missing
@@ -236,19 +235,19 @@ class KeptLines:
 
 
 CLOSE_S = 5.0
-"""How long a disk may take to the last events, before its file is left to itself."""
+"""The log waits this long for a disk to take the last events."""
 LOOK_S = 1.0
-"""How often a disk that refused is tried again, and is looked whether what was kept back may be logged."""
+"""Interval of retries on a disk, and of checks for withheld events."""
 BATCH = 64 * 1024
 MOST_REFUSALS = 2
-"""So often a disk may refuse the last events before they are given up."""
+"""The log gives up the last events after this many refusals."""
 SUBJECT = "event log"
 
 type Listener = Callable[[Event], None]
 
 
 class EventLog:
-    """Takes events from the first moment on; `open` gives them a file, `close` ends it. Implements Emit."""
+    """Implements Emit. Takes events from the start; `open` adds a file, `close` ends all files. Thread-safe."""
 
     def __init__(self, clock: Clock, listener: Listener | None = None) -> None:
         self._clock = clock
@@ -268,13 +267,13 @@ class EventLog:
             self._listener(event)
 
     def open(self, path: Path) -> None:
-        """Write to `path` too from now on, starting with the events that have come already; raises OSErrors."""
+        """Add a file, which also gets the earlier events. Raises OSError."""
         file = _File(path, self)
         with self._changed:
             self._files.append(file)
 
     def close(self) -> int:
-        """Return when every event is on disk: how many files were left to themselves, their disks being silent."""
+        """Wait until every event is on disk; return the number of files whose disks did not answer."""
         with self._changed:
             self._keep(self._repeats.rest())
             files, self._files = self._files, []
@@ -291,15 +290,15 @@ class EventLog:
     def _now_s(self) -> float:
         return self._clock.now_ns() / NANOSECONDS
 
-    # For the files, each on a thread of its own
+    # Called by the threads of the files
 
     def look(self) -> None:
-        """Log the events that were kept back long enough."""
+        """Log withheld events that are due."""
         with self._changed:
             self._keep(self._repeats.due(self._now_s()))
 
     def lines(self, number: int, file: "_File") -> tuple[bytes, int]:
-        """Wait for lines of `file` from `number` on; return some, none at its end, and the next number."""
+        """Wait for lines of `file` from `number` on; return them and the next number, or b"" at the end."""
         with self._changed:
             while number >= (end := self._lines.end if file.last is None else file.last):
                 if file.last is not None:
@@ -315,45 +314,42 @@ class EventLog:
 
 
 class _File:
-    """One file of the log, written by a background task. A disk that refuses is tried again."""
-
     def __init__(self, path: Path, log: EventLog) -> None:
         self._descriptor = open_regular(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         self._log = log
         self._number = 0  # of the next line to take from the log
-        self._lines = b""  # taken from the log, and not written yet
+        self._lines = b""  # taken from the log, not written yet
         self._refused = 0
         self._over = threading.Event()
         self.last: int | None = None
-        """The number of the first line that it is not to have, once it is to end."""
+        """The file ends before this line, once it is known."""
         self._task = BackgroundTask("event-log", self._write, pause=self._pause_s, failed=self._refuse)
         self._task.start()
 
     def end_at(self, number: int) -> None:
-        """Take no line from `number` on."""
         self.last = number
         self._task.wake()
 
     def ended(self) -> bool:
-        """Wait for the end, at most CLOSE_S; return whether it has come."""
+        """Wait up to CLOSE_S for the end; return whether it came."""
         return self._over.wait(CLOSE_S)
 
     def _write(self) -> bool:
-        """Write the next lines; return True at the end. Raises OSErrors of the disk."""
+        """Write the next lines; return True at the end. Raises OSError."""
         if not self._lines:
             self._lines, self._number = self._log.lines(self._number, self)
         if not self._lines or self._refused >= MOST_REFUSALS:
             os.close(self._descriptor)
             self._over.set()
             return True
-        # A disk that is almost full takes a part; the rest goes next. Meanwhile nothing more is taken in.
+        # A nearly full disk takes a part; the rest goes next. The file takes no new line meanwhile.
         self._lines = self._lines[os.write(self._descriptor, self._lines) :]
         os.fdatasync(self._descriptor)
         self._refused = 0
         return False
 
     def _refuse(self, _error: Exception) -> None:
-        # The recording's own writer meets the same disk and reports it; events go on to the listener.
+        # The recording's writer meets the same disk and reports it. Listeners still get events.
         self._refused += self.last is not None
         self._log.look()
 
@@ -362,7 +358,7 @@ class _File:
 
 
 def _storable_value(value: object) -> object:
-    """Return a JSON value in which every text can be written as UTF-8: names of files need not be."""
+    """Return a JSON value with text that UTF-8 can hold: file names need not be UTF-8."""
     if isinstance(value, str):
         return storable(value)
     if isinstance(value, Mapping):
@@ -371,7 +367,7 @@ def _storable_value(value: object) -> object:
 
 
 RECOVERED_KIND = "session-recovered"
-"""The event that recovery itself adds to a log."""
+"""Recovery adds this event to a log."""
 
 
 type Line = Mapping[str, Any]
@@ -379,9 +375,10 @@ type Line = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One recorder: what it told before it recorded, and since; where in the session its recording begins.
+    """The events of one recorder: `armed` before it recorded, `recording` since.
 
-    `began_at` is when it began to record, as far as its log tells. `killed_at` is None for the last one.
+    `offset_s` is the start of its recording in media time. `began_at` is None if it never recorded, `killed_at` for the
+    last recorder.
     """
 
     armed: Sequence[Line]
@@ -392,7 +389,7 @@ class Run:
 
 
 def runs(lines: Iterable[Line]) -> list[Run]:
-    """Return the recorders of a session, from the lines of its log; what recovery added later is none of theirs."""
+    """Return the recorders of a session from its log, without the events that recovery added."""
     found: list[Run] = []
     told: list[Line] = []
     offset_s = 0.0
@@ -410,7 +407,7 @@ def runs(lines: Iterable[Line]) -> list[Run]:
 
 
 def _since(told: Sequence[Line], killed_at: datetime | None) -> int:
-    """Return where the next recorder's lines begin: it tells how its sources are before it says that it goes on."""
+    """Return the index of the next recorder's first line: its sources report before `session-resumed`."""
     place = len(told)
     while killed_at and place and (at := moment(told[place - 1].get("at"))) and at > killed_at:
         place -= 1
@@ -424,7 +421,7 @@ def _run(told: Sequence[Line], offset_s: float, killed_at: datetime | None) -> R
 
 
 def moment(value: object) -> datetime | None:
-    """Return the time that a line says; None for what is none."""
+    """Return the time in a line; None if it is not an ISO time with an offset."""
     try:
         at = datetime.fromisoformat(value) if isinstance(value, str) else None
     except ValueError:

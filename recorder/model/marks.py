@@ -1,4 +1,4 @@
-"""The moments that somebody marks while a session is recorded: its chapters."""
+"""Marks: the moments that people mark while a session records. They become chapters."""
 
 import threading
 from datetime import datetime
@@ -14,19 +14,19 @@ from recorder.model.status import MarkLine
 
 type Count = Annotated[int, Meta(ge=0)]
 type Seconds = Annotated[float, Meta(ge=0, le=1e9)]
-"""No recording lasts thirty years; what a package says that came from elsewhere is calculated with all the same."""
+"""Calculations accept values of foreign packages up to thirty years."""
 type Uuid = Annotated[str, Meta(pattern="^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$")]
 type Moment = Annotated[datetime, Meta(tz=True)]
 
 
 MOST = 2000
-"""Marks of one session: more than anybody means, and what a program that marks without end may cost."""
+"""Marks of one session: this bounds the cost of a program that marks in a loop."""
 MOST_TOLD = 8
-"""Marks that the status tells of: so many fit on a page."""
+"""Marks in the status: a page has room for this many."""
 
 
 class Mark(msgspec.Struct, frozen=True, kw_only=True):
-    """A moment that somebody marked while it was recorded: the time of day, the media time, what they wrote."""
+    """A marked moment: time of day, media time and text."""
 
     at: Moment
     media_s: Seconds
@@ -34,7 +34,7 @@ class Mark(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Marks:
-    """The marks of one session, in the order they were made; from any thread."""
+    """The marks of one session in order. Thread-safe."""
 
     def __init__(self, clock: Clock, emit: Emit) -> None:
         self._clock = clock
@@ -42,12 +42,12 @@ class Marks:
         self._lock = threading.Lock()
         self._marks: list[Mark] = []
         self.offset_s = 0.0
-        """Where in the session's media time that of this recorder begins."""
+        """The start of this recorder's media time in that of the session."""
 
     def add(self, text: str, media_s: float) -> Mark:
-        """Mark `media_s` and tell of it; return it in the session's time.
+        """Add a mark at `media_s` and emit an event; return it in the session's media time.
 
-        Raises UsageError for an empty text, and where there are MOST already.
+        Raises UsageError for an empty text and beyond MOST marks.
         """
         if not text.strip():
             raise UsageError("the mark has no text", hint='say what begins here: liput mark "Pertanyaan"')
@@ -62,12 +62,12 @@ class Marks:
 
     @property
     def all(self) -> tuple[Mark, ...]:
-        """Every mark so far."""
+        """All marks so far."""
         with self._lock:
             return tuple(self._marks)
 
     def lines(self) -> list[MarkLine]:
-        """Return the newest few for the status, in the session's time."""
+        """Return the newest marks for the status, in the session's media time."""
         with self._lock:
             newest = self._marks[-MOST_TOLD:]
         return [MarkLine(media_s=round(mark.media_s + self.offset_s, 3), text=mark.text) for mark in newest]

@@ -12,7 +12,7 @@ from devices.model.device import Health
 
 
 class SessionState(StrEnum):
-    """Where a session is; see docs/architecture.md."""
+    """The states of a session; see docs/architecture.md."""
 
     IDLE = "idle"
     ARMED = "armed"
@@ -26,7 +26,7 @@ class SessionState(StrEnum):
 BEFORE = (SessionState.ARMED, SessionState.IDLE)
 RECORDS = (SessionState.LIVE, SessionState.DEGRADED)
 AFTER = (SessionState.SEALING, SessionState.SEALED, SessionState.FAILED)
-"""The states before a session records, while it does, and after."""
+"""The states before a session records, while it records, and afterwards."""
 
 
 TRANSITIONS: Mapping[SessionState, frozenset[SessionState]] = {
@@ -51,7 +51,7 @@ class StateMachine:
     armed         failed       the encoder broke, or the recording could not be begun
     live          degraded     something is less than it should be
     degraded      live         it is whole again
-    live          sealing      stop, the planned end, the end of a file, or what cannot be gone on with
+    live          sealing      stop, the planned end, the end of a file, or a fatal fault
     degraded      sealing      the same
     sealing       sealed       the package is in the archive
     sealing       failed       it could not be sealed: what was recorded stays where it is
@@ -63,18 +63,18 @@ class StateMachine:
 
     @property
     def state(self) -> SessionState:
-        """Where the session is."""
+        """The current state."""
         return self._state
 
     def to(self, state: SessionState) -> None:
-        """Go there; raises ValueError where no way leads there, which is a mistake in the program."""
+        """Enter `state`. Raises ValueError for a transition that TRANSITIONS lacks, which is a bug."""
         with self._lock:
             if state not in TRANSITIONS[self._state]:
                 raise ValueError(f"a session that is {self._state} cannot become {state}")
             self._state = state
 
     def judge(self, *, is_troubled: bool) -> SessionState:
-        """Say whether a session that records is less than it should be now, and return its state."""
+        """Enter DEGRADED or LIVE if the session records; return the state."""
         with self._lock:
             if self._state in RECORDS:
                 self._state = SessionState.DEGRADED if is_troubled else SessionState.LIVE
@@ -82,11 +82,11 @@ class StateMachine:
 
 
 class DestinationLine(msgspec.Struct, frozen=True, kw_only=True):
-    """One live destination: its state, why, and what it cost so far.
+    """One live destination.
 
-    The states: `armed` (kept for the start of the recording), `connecting`, `listening` (for a caller), `live`,
-    `waiting`, `stopped`, `removed`. `since`: when it became live, ceased to be, became too slow or kept up again;
-    `backlog_s` is how far viewers' newest picture is behind.
+    `state` is `armed` (until the recording starts), `connecting`, `listening` (for a caller), `live`, `waiting`,
+    `stopped` or `removed`. `since` is the last change between live, lost, slow and keeping up. `backlog_s` is the delay
+    of the newest frame that viewers have.
     """
 
     name: str
@@ -100,7 +100,7 @@ class DestinationLine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SourceLine(msgspec.Struct, frozen=True, kw_only=True):
-    """One device that is recorded, and how it is."""
+    """One recorded device and its health."""
 
     id: str
     name: str
@@ -117,7 +117,7 @@ def source_lines(board: HealthBoard) -> list[SourceLine]:
 
 
 class SoundLine(msgspec.Struct, frozen=True, kw_only=True):
-    """One input of sound: whether it is muted, its peak levels (dBFS), how far its clock is off the session's (ppm)."""
+    """One sound input: peak levels in dBFS, and `ppm`, the drift of its clock against the session clock."""
 
     name: str
     muted: bool
@@ -126,7 +126,7 @@ class SoundLine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Loudness(msgspec.Struct, frozen=True, kw_only=True):
-    """Loudness over the last 0.4 s, the last 3 s and the whole program (LUFS), and its range (LU).
+    """Loudness of the last 0.4 s, the last 3 s and the whole program (LUFS), and its range (LU).
 
     None below the gate, or before there is enough sound.
     """
@@ -138,10 +138,9 @@ class Loudness(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ConferenceOutput(msgspec.Struct, frozen=True, kw_only=True):
-    """The conference's camera or microphone, and why it is not live.
+    """The conference's camera or microphone.
 
-    `state` is `starting`, `live`, `idle` (nobody looks), `waiting` (it tries again), `off` (nothing is to be sent) or
-    `stopped`.
+    `state` is `starting`, `live`, `idle` (no reader), `waiting` (for a retry), `off` or `stopped`.
     """
 
     state: str
@@ -149,17 +148,17 @@ class ConferenceOutput(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ConferenceLine(msgspec.Struct, frozen=True, kw_only=True):
-    """What goes to the conference."""
+    """The outputs to the conference."""
 
     camera: ConferenceOutput
     microphone: ConferenceOutput
 
 
 class StreamLine(msgspec.Struct, frozen=True, kw_only=True):
-    """What live destinations get: whose encode (`shared`, `separate`), why, and how many bits a second of picture.
+    """The encode of live destinations: `shared` or `separate`, the reason, and bits a second of video.
 
-    `least` and `most` are the range of a separate one, `late` the pictures left out of it because this PC did not keep
-    up.
+    `least` and `most` are the range of a separate encode. `late` counts frames that it dropped because this PC was too
+    slow.
     """
 
     encode: str
@@ -171,10 +170,10 @@ class StreamLine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LoadLine(msgspec.Struct, frozen=True, kw_only=True):
-    """How this PC gets on with the picture (recorder/features/load_shedding).
+    """The load of the video track (recorder/features/load_shedding).
 
-    `steps` are what is done to need less of it, in order, none where it keeps up; `behind_s` of pictures wait, `busy`
-    is which part of the time their thread works, `left_out` how many were not encoded so that others could be.
+    `steps` are the active measures in order. `behind_s` is the queue in seconds, `busy` the share of time in which the
+    thread works. `left_out` counts frames that a step left out.
     """
 
     steps: list[str] = []
@@ -184,9 +183,9 @@ class LoadLine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EncoderLine(msgspec.Struct, frozen=True, kw_only=True):
-    """What encodes the picture (recorder/encode): its `name` as in the settings, why, and what is wrong with others.
+    """The video encoder (recorder/encode): its `name` in the settings, and why others were not taken.
 
-    `why`: `set`, `tried` (with real pictures), `refused` (what was wished for), `failed` (what was chosen).
+    `why` is `set`, `tried` (with real frames), `refused` (the one set) or `failed` (the one chosen).
     """
 
     name: str
@@ -195,17 +194,16 @@ class EncoderLine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MarkLine(msgspec.Struct, frozen=True, kw_only=True):
-    """A moment that somebody marked: when, in media time, and what they wrote."""
+    """A mark: media time and text."""
 
     media_s: float
     text: str
 
 
 class SessionStatus(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="status"):
-    """One status line. `media_time_s` and `bytes` are what was found on disk; levels are dBFS per channel.
+    """One status line. `media_time_s` and `bytes` are on disk; levels are dBFS per channel.
 
-    `pre_roll_s` is how far back a start could reach while it is armed; `troubles` is what is wrong now, each as
-    `KIND: SUBJECT`; `marks` are the newest few.
+    `pre_roll_s` is the pre-roll of an armed session. `troubles` are `KIND: SUBJECT`. `marks` are the newest ones.
     """
 
     state: SessionState
@@ -235,11 +233,10 @@ class SessionStatus(msgspec.Struct, frozen=True, kw_only=True, tag_field="type",
 
 
 class SessionResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="result"):
-    """The last line: `sealed` or `failed`, where the package (or what is left of it) is, and what was lost.
+    """The last line: `sealed` or `failed`, the package or the folder left, and the losses.
 
-    `packages` are all that were made: one for each copy of a mirrored session, and for each part that could not be
-    joined. Length and frames are those of `package` and its other parts. It `broke_off` where it could not go on, and
-    nobody had stopped it.
+    `packages` has one for each copy of a mirrored session and for each part that could not be joined. Length and frames
+    count `package` and its other parts. `broke_off` means that the session failed before it was stopped.
     """
 
     state: SessionState
@@ -252,7 +249,7 @@ class SessionResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
 
 
 class NamedCpu(msgspec.Struct, frozen=True, kw_only=True):
-    """What threads, or processes, of one name have taken; `count` is how many there were."""
+    """CPU seconds of all threads or processes of one name; `count` is their number."""
 
     name: str
     count: int
@@ -262,9 +259,8 @@ class NamedCpu(msgspec.Struct, frozen=True, kw_only=True):
 class StageFigures(msgspec.Struct, frozen=True, kw_only=True):
     """CPU seconds since the recorder's process began, and the seconds that passed since.
 
-    `cpu_s` is all of it, `children_s` what of it its child processes took. `stages` adds up to `cpu_s`, each by its
-    name (capture/timing.py), the largest first. `threads` and `processes` are by their names; what has ended between
-    two looks is in `stages` only.
+    `cpu_s` includes `children_s` of child processes. `stages` add up to `cpu_s` (names: capture/timing.py), the largest
+    first. `threads` and `processes` miss those that ended between two looks; `stages` have them.
     """
 
     wall_s: float

@@ -1,4 +1,4 @@
-"""Names that players show: of tracks and chapters, and the time at which a media file was made."""
+"""Titles of tracks and chapters, and the creation time of a media file, for players."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -19,17 +19,17 @@ TIME_BASE = AVRational(1, 1000)
 def chapters(marks: Iterable[Mark], end_s: float, title: str) -> "list[Chapter]":
     """Return a chapter from each mark to the next, the last to `end_s`; none without marks.
 
-    Players want the first to begin at 0: what lies before the first mark is called `title`. Marks at the same
-    millisecond become one chapter with both texts.
+    Players want a chapter at 0: the time before the first mark gets `title`. Marks of the same millisecond share a
+    chapter.
     """
-    end = int(end_s * 1000)  # players take the longest track for the length of all, that of chapters too
+    end = int(end_s * 1000)  # players take the longest track as the length of all, chapters included
     starts: dict[int, str] = {}
     for mark in sorted(marks, key=lambda mark: mark.media_s):
         at = min(round(mark.media_s * 1000), max(0, end - 1))
         starts[at] = f"{starts[at]} / {mark.text}" if at in starts else mark.text
     if not starts:
         return []
-    named = {0: title, **starts}  # a mark at 0 takes its place
+    named = {0: title, **starts}  # a mark at 0 replaces it
     edges = [*named, max(end, max(named) + 1)]
     return [
         {
@@ -47,23 +47,23 @@ _MADE = "creation_time"
 
 
 def set_made(container: OutputContainer, at: datetime) -> None:
-    """Say that a file was made `at` a moment; without it MP4 says 1904."""
+    """Set the creation time; without it MP4 says 1904."""
     container.metadata[_MADE] = f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
 
 
 def copy_made(template: InputContainer, container: OutputContainer) -> None:
-    """Say that a copy was made when its `template` was."""
+    """Copy the creation time of `template`."""
     if (made := template.metadata.get(_MADE)) is not None:
         container.metadata[_MADE] = made
 
 
 def set_title(stream: Stream, title: str) -> None:
-    """Call a track `title`; players show one or the other of the two fields that there are for that."""
+    """Set the title of a track. Players show one or the other of two fields."""
     stream.metadata.update(title=title, handler_name=title)
 
 
 def copy_title(template: Stream, stream: Stream) -> None:
-    """Call `stream` what `template` is called, if that has a name of its own."""
+    """Copy the title of `template`, unless a muxer made it."""
     named = template.metadata.get("title") or template.metadata.get("handler_name", "")
     if named and not named.endswith("Handler"):  # the muxers' own names: VideoHandler, SoundHandler
         set_title(stream, named)

@@ -1,7 +1,7 @@
-"""What is wrong with a session now, and what was: told from its events.
+"""The faults of a session, now and so far, told from its events.
 
-An event is harmless, or begins a trouble that another event ends (a source that was lost and returns), or tells of
-something that is over already (pictures that were dropped): that one counts for HOLD_S.
+An event is harmless, begins a fault that another event ends (a lost source that returns), or reports a loss that is
+over (dropped frames). Such a loss counts for HOLD_S.
 """
 
 import threading
@@ -12,17 +12,17 @@ from devices.health.faults import LOSES_NOTHING, OF_ITS_PLACE, Fault
 from devices.host.clock import NANOSECONDS, Clock
 
 TOLD_BY_TRACKS: Mapping[str, str] = {Fault.LOST: "source-lost", Fault.NO_DATA: "source-silent"}
-"""Faults that the tracks notice by themselves, and the kinds of their events: they say what stands in its place."""
+"""Faults that the tracks report themselves, and their kinds of events."""
 
 
 def kind_of(fault: str) -> str:
-    """Return the kind of event by which a session tells that a fault has begun."""
+    """Return the kind of event for the start of a fault."""
     return TOLD_BY_TRACKS.get(fault, f"source-{fault}")
 
 
 RECOVERED = "source-recovered"
 WARNINGS = frozenset(map(kind_of, LOSES_NOTHING - OF_ITS_PLACE))
-"""Kinds of faults by which the recording loses nothing; those of its place no watch finds, so no session tells them."""
+"""Faults without a loss in the recording. Detectors do not find faults of a place, so sessions do not report them."""
 
 
 HARMLESS = WARNINGS | {
@@ -33,16 +33,16 @@ HARMLESS = WARNINGS | {
     "stepped-up", "keeps-up", "conference-live", "destination-added", "destination-removed", "destination-restarted",
     "destination-keeps-up", "events-left-out",
 }  # fmt: skip
-"""Kinds that do not make a session less than it should be; every other kind degrades it."""
+"""Kinds that do not degrade a session; every other kind does."""
 
 BEGUN = "session-live"
-"""Tells that the session records: of all of it, whatever its subject."""
+"""The session records. It ends faults of any subject."""
 
 HOLD_S = 10.0
-"""How long something that is over leaves a session degraded, so that people see it."""
+"""A loss that is over degrades a session this long, so that people see it."""
 
 ENDED_BY = {
-    "source-lost": {"source-found", "source-returned"},  # what is found soon enough was never missed
+    "source-lost": {"source-found", "source-returned"},  # a source found soon enough was never missed
     "source-silent": {"source-returned"},
     "source-missing": {"source-returned"},
     "destination-lost": {"destination-live", "destination-removed", "destination-restarted"},
@@ -50,13 +50,13 @@ ENDED_BY = {
     "destination-forgotten": {"destination-added"},
     "destination-slow": {
         "destination-keeps-up",
-        "destination-live",  # connected anew, beside its end
+        "destination-live",  # a new connection, beside the old one's end
         "destination-lost",
         "destination-removed",
         "destination-restarted",
     },
     "recording-stalled": {"recording-resumed"},
-    "disk-critical": {  # or that disk is left
+    "disk-critical": {  # or the recording leaves that disk
         "disk-enough",
         "storage-full",
         "storage-read-only",
@@ -66,7 +66,7 @@ ENDED_BY = {
     "stepped-down": {"keeps-up"},
     "start-failed": {BEGUN},
 }
-"""Which kinds of events, of the same subject, end a trouble; faults of watches end with RECOVERED of the same fault."""
+"""Kinds of events that end a fault of the same subject. RECOVERED ends faults of detectors."""
 
 LASTING = frozenset({
     "session-failed", "recording-failed", "sealing-failed", "sink-failed", "storage-full", "storage-read-only",
@@ -74,48 +74,48 @@ LASTING = frozenset({
     "recording-gap", "parts-apart", "part-left", "guard-failed", "isolated-failed", "thread-failed", "wish-unknown",
     "file-broken",
 })  # fmt: skip
-"""Kinds that nothing ends while the session runs."""
+"""Kinds that no event ends while the session runs."""
 
 AWAY = "source-away"
-"""What it is called, whatever it is told by, that a source gives nothing."""
+"""The common name of all faults of a source that gives nothing."""
 REPLACED = ("source-missing", "source-silent")
-"""Tell that a slate, a last picture or silence is in a source's place, until it is shown, or heard, again."""
+"""A slate, the last frame or silence replaces a source until it returns."""
 AWAY_KINDS = frozenset({"source-lost", *REPLACED})
-"""Tell that a source gives nothing any more; all of one absence."""
+"""All kinds of one source outage."""
 NOT_OPENED = ("source-busy", "source-denied", "source-bus-full")
-"""Tell why a source was not opened, each with a `source-missing` that says the same."""
+"""Reasons why a source did not open; each comes with a `source-missing`."""
 
 
 def may_end(kind: str, detail: Mapping[str, object]) -> bool:
-    """Whether the trouble that an event tells of goes on until another event ends it."""
+    """Return whether another event ends the fault."""
     return kind in ENDED_BY or "fault" in detail
 
 
 def lasts(event: Event) -> bool:
-    """Whether the trouble that an event tells of goes on, until another event ends it or the session is over."""
+    """Return whether the fault lasts until another event, or until the session is over."""
     return event.kind in LASTING or may_end(event.kind, event.detail)
 
 
 def ends(kind: str, subject: str, detail: Mapping[str, object], begun: tuple[str, str]) -> bool:
-    """Whether an event of `kind`, of `subject`, ends the trouble that one began with the kind and subject `begun`."""
+    """Return whether an event ends the fault `begun`, a kind and a subject."""
     begun_kind, begun_subject = begun
     is_well = kind == RECOVERED and begun_kind == kind_of(str(detail.get("fault")))
     return (subject == begun_subject or kind == BEGUN) and (is_well or kind in ENDED_BY.get(begun_kind, ()))
 
 
 def reason_of(kind: str, subject: str) -> str:
-    """Return a trouble as statuses and recording.json have it: `KIND: SUBJECT`."""
+    """Return a fault as statuses and recording.json have it: `KIND: SUBJECT`."""
     return f"{kind}: {subject}"
 
 
 def kind_and_subject(reason: str) -> tuple[str, str]:
-    """Return what `reason_of` was given; a reason that is a kind alone has the subject ""."""
+    """Return kind and subject of a reason; the subject is "" in a reason without one."""
     kind, _, subject = reason.partition(": ")
     return kind, subject
 
 
 class ActiveFaults:
-    """The troubles of a session, by its events; thread-safe."""
+    """The faults of one session, from its events. Thread-safe."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -135,7 +135,7 @@ class ActiveFaults:
             if lasts(event):
                 self._open[key] = event
                 return
-            # An event may be told late, and the wall clock set back meanwhile.
+            # The event may come late, and the wall clock may be set back meanwhile.
             left_s = min(HOLD_S, HOLD_S - (self._clock.now() - event.at).total_seconds())
             self._held[key] = event, self._clock.now_ns() + round(left_s * NANOSECONDS)
 
@@ -144,14 +144,14 @@ class ActiveFaults:
             del self._open[begun]
 
     def begin(self) -> None:
-        """Forget what is over: the recording begins here."""
+        """Forget faults that are over: the recording begins here."""
         with self._lock:
             self._held.clear()
             self._end(BEGUN, "", {})
             self._all = dict.fromkeys(reason_of(*begun) for begun in self._open)
 
     def events(self) -> list[Event]:
-        """Return the events that began what is wrong now: first those that last, then those that are over."""
+        """Return the events of current faults: lasting ones first, then those within HOLD_S."""
         with self._lock:
             now_ns = self._clock.now_ns()
             self._held = {key: held for key, held in self._held.items() if held[1] > now_ns}
@@ -159,11 +159,11 @@ class ActiveFaults:
 
     @property
     def now(self) -> list[str]:
-        """What is wrong now, as `KIND: SUBJECT`."""
+        """The current faults as `KIND: SUBJECT`."""
         return list(dict.fromkeys(reason_of(event.kind, event.subject) for event in self.events()))
 
     @property
     def all(self) -> list[str]:
-        """Why the session is less than it should be, each reason once, in the order they came up."""
+        """All reasons why the session is degraded, in order, each once."""
         with self._lock:
             return list(self._all)
