@@ -1,7 +1,6 @@
-"""Writing so that it stays written: every file and folder synced before anything points at it.
+"""Durable file operations: files and folders are synced before anything refers to them.
 
-All that the archive does to a disk while it seals goes through a `Disk`, which names each step before it takes it; a
-test can end the process there, and see what is left.
+`Disk` names each step of sealing before it takes it, so that a test can kill the process there.
 """
 
 import ctypes
@@ -23,21 +22,21 @@ _AT_FDCWD = -100
 _NOREPLACE, _EXCHANGE = 1, 2
 
 NOT_HERE = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
-"""What a file system says that knows no such rename."""
+"""Errors of a file system without this kind of rename."""
 
 PRIVATE = 0o600
-"""The mode of what holds personal data."""
+"""The mode of files with personal data."""
 
 type BeforeStep = Callable[[str, Path], None]
-"""Called with what is about to happen (write, copy, link, sync, cut, unlink, mkdir, rename, exchange), and to what."""
+"""Called before each step (write, copy, link, sync, cut, unlink, mkdir, rename, exchange) with its path."""
 
 
 ASIDE = ".*.part"
-"""What `aside_of` gives, as a pattern of Path.rglob."""
+"""The names that `aside_of` gives, for Path.rglob."""
 
 
 def aside_of(path: Path) -> Path:
-    """Return where a new content for `path` is written before it has its place."""
+    """Return the temporary path for new content of `path`."""
     return path.with_name(f".{path.name}.part")
 
 
@@ -46,13 +45,13 @@ def _nothing(_step: str, _path: Path) -> None:
 
 
 class Disk:
-    """The file operations of sealing; each is durable when it returns. Raises OSError as the system does."""
+    """The file operations of sealing, durable when they return unless noted. Raises OSError."""
 
     def __init__(self, before: BeforeStep = _nothing) -> None:
         self._before = before
 
     def write(self, path: Path, content: bytes, *, mode: int = 0o666) -> None:
-        """Put a whole file at `path`, or nothing; its folder is not synced. `mode` is bounded by the umask."""
+        """Replace `path` by a whole file; its folder is not synced. The umask bounds `mode`."""
         aside = aside_of(path)
         self._before("write", path)
         with open(make_file(aside, mode), "wb") as file:  # noqa: PTH123 - no link is followed
@@ -60,18 +59,18 @@ class Disk:
         self.put(aside, path)
 
     def put(self, aside: Path, path: Path) -> None:
-        """Put a file written beside it in the place of `path`, whole or not at all; the folder is not synced."""
+        """Replace `path` by the file at `aside`; the folder is not synced."""
         self.sync(aside)
         self._before("rename", path)
         aside.replace(path)
 
     def sync(self, path: Path) -> None:
-        """Bring the content of a file, or the entries of a folder, onto the disk."""
+        """Sync the content of a file or the entries of a folder."""
         self._before("sync", path)
         sync(path)
 
     def cut(self, path: Path, length: int) -> None:
-        """Drop what a file holds after its first `length` bytes; not synced."""
+        """Truncate a file to `length` bytes; not synced."""
         self._before("cut", path)
         descriptor = open_regular(path, os.O_WRONLY)
         try:
@@ -80,11 +79,11 @@ class Disk:
             os.close(descriptor)
 
     def begin(self, step: str, path: Path) -> None:
-        """Say what is about to happen to a file of which others write the content."""
+        """Announce a step that the caller takes itself."""
         self._before(step, path)
 
     def remove_tree(self, folder: Path, last: str) -> None:
-        """Remove a folder, and the file `last` of all in it: as long as that is there, it is known for what it is."""
+        """Remove a folder, and the file `last` at the end: until then the folder can be recognised."""
         for path in sorted(folder.rglob("*"), reverse=True):
             if path != folder / last:
                 self._before("unlink", path)
@@ -96,38 +95,37 @@ class Disk:
         self.sync(folder.parent)
 
     def make_folder(self, path: Path) -> None:
-        """Make one folder, if it is not there, and bring its entry onto the disk."""
+        """Make one folder if it is missing, and sync its entry."""
         if not is_folder(path):
             self._before("mkdir", path)
             try:
                 path.mkdir()
             except FileExistsError:
-                if not is_folder(path):  # a link to one leads elsewhere
+                if not is_folder(path):  # a link leads elsewhere
                     raise
             self.sync(path.parent)
 
     def link(self, source: Path, target: Path) -> None:
-        """Give a file a second name on the same file system; the folder of `target` is not synced."""
+        """Make a hard link; the folder of `target` is not synced."""
         self._before("link", target)
         os.link(source, target, follow_symlinks=False)
 
     def exchange(self, first: Path, second: Path) -> None:
-        """Let two folders change their names at one stroke; raises OSError, of NOT_HERE where that cannot be."""
+        """Exchange the names of two folders atomically. Raises OSError with NOT_HERE where the file system cannot."""
         self._before("exchange", second)
         _rename(first, second, _EXCHANGE)
         self.sync(second.parent)
 
     def unlink(self, path: Path) -> None:
-        """Remove a file and bring that onto the disk."""
+        """Remove a file and sync its folder."""
         self._before("unlink", path)
         path.unlink()
         self.sync(path.parent)
 
     def move_folder(self, source: Path, target: Path) -> None:
-        """Move a folder to a place that is free, on the same file system.
+        """Move a folder to a free name on the same file system.
 
-        Raises FileExistsError when something is there. Even if it came there this moment nothing is lost: the system
-        puts a folder in the place of nothing but an empty folder.
+        Raises FileExistsError for a taken name. A race loses nothing: rename(2) replaces only an empty folder.
         """
         if os.path.lexists(target):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
@@ -138,7 +136,7 @@ class Disk:
 
 
 def rename_new(source: Path, target: Path) -> None:
-    """Rename `source` to `target`, where nothing is; raises FileExistsError where something is, else OSError."""
+    """Rename `source` to a free name. Raises FileExistsError for a taken name, else OSError."""
     try:
         _rename(source, target, _NOREPLACE)
     except OSError as error:
@@ -150,7 +148,7 @@ def rename_new(source: Path, target: Path) -> None:
 
 
 def _rename(source: Path, target: Path, how: int) -> None:
-    """Call Linux's renameat2(2), which Python has not."""
+    """Call Linux's renameat2(2), which Python lacks."""
     renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
     if renameat2 is None:
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS), str(target))
@@ -161,12 +159,11 @@ def _rename(source: Path, target: Path, how: int) -> None:
 
 @contextmanager
 def publishing(target: Path, size: int, *, mode: int = 0o666, replace: bool = False) -> Iterator[Path]:
-    """Give a path for about `size` bytes to be written to; left without an error, what was written is at `target`.
+    """Yield a path to write about `size` bytes to; a body without an error puts the file at `target`.
 
-    The path leads to that very file, whatever others make of the folder meanwhile. `mode` is what it has, as far as
-    the umask lets it. Raises ArchiveError when something is at `target`, unless it is to `replace` that, also if it
-    came there meanwhile, and when another process writes there; StorageError when the disk does not take it. What was
-    written so far is then removed.
+    The path is an open descriptor, so nobody can exchange the file meanwhile. The umask bounds `mode`. An error removes
+    the file. Raises ArchiveError where `target` exists (unless `replace`) or another process writes it, StorageError
+    where the disk refuses.
     """
     with ExitStack() as stack:
         try:
@@ -210,7 +207,7 @@ def _taken(target: Path) -> ArchiveError:
 
 
 def _claim(part: Path, target: Path, mode: int) -> int:
-    """Return a new file at `part`, open and locked; what a kill has left there is removed, and not written into."""
+    """Return a new locked file at `part`. A file left by a killed process is removed first."""
     busy = ArchiveError(f"{target} is being written by another Liput", hint="Wait until that is done.")
     while True:
         try:
@@ -225,7 +222,7 @@ def _claim(part: Path, target: Path, mode: int) -> int:
                 continue
         try:
             take(descriptor, busy)
-            if is_at(descriptor, part):  # else its name was given away while we waited, and it is somebody's file
+            if is_at(descriptor, part):  # else another process unlinked it while we waited
                 if is_new:
                     return descriptor
                 part.unlink()

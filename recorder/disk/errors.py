@@ -1,4 +1,4 @@
-"""What the file system says when it refuses, as errors of ours: sentences that tell people what to do."""
+"""Errors of disks and file systems, translated into StorageError with advice for people."""
 
 import errno
 import os
@@ -18,7 +18,7 @@ _GONE = frozenset(
 
 
 def storage_error(error: Exception, path: Path) -> StorageError:
-    """Translate what was said when `path` was written: an OSError, or FFmpeg's error with the same number."""
+    """Translate an OSError, or FFmpeg's error with the same number, from writing `path`."""
     number = getattr(error, "errno", None)
     if number in _FULL:
         return StorageError(
@@ -53,21 +53,21 @@ def storage_error(error: Exception, path: Path) -> StorageError:
 
 
 OPEN_S = 10.0
-"""How long a disk may take to answer, or until a file on it is open."""
+"""Deadline for the answer of a disk, and for opening a file on it."""
 
 _MAY_BE_GONE = frozenset({errno.EIO, errno.EROFS, errno.ENOENT, errno.EBADF})
-"""What a disk that was pulled out also answers."""
+"""Errors that a removed disk may give, too."""
 
 
 def told_apart(error: Exception, path: Path, device: int, source: str | None) -> StorageError:
-    """Return the error that people are told when writing `path` ended with `error`, on a disk: see mounts.is_gone."""
+    """Return the error of writing `path`, `vanished` if its disk is gone (mounts.is_gone)."""
     if getattr(error, "errno", None) in _MAY_BE_GONE and is_gone(device, source):
         return vanished(path)
     return storage_error(error, path)
 
 
 def became_read_only(path: Path) -> StorageError:
-    """Return the error for a disk that can be read but takes nothing any more."""
+    """Return the error of a disk that can still be read but not written."""
     return StorageError(
         f"The disk with {path} has become read-only",
         hint="Its file system found an error, or somebody mounted it so: check the disk before it is used again.",
@@ -76,7 +76,7 @@ def became_read_only(path: Path) -> StorageError:
 
 
 def vanished(path: Path) -> StorageError:
-    """Return the error for a disk that has gone away with `path` on it."""
+    """Return the error of a disk that was removed with `path` on it."""
     return StorageError(
         f"The disk with {path} is gone: it was pulled out, or is mounted there no more",
         hint="Plug it in again; what was recorded on it up to then is kept there.",
@@ -85,7 +85,7 @@ def vanished(path: Path) -> StorageError:
 
 
 def stalled(path: Path, seconds: float) -> StorageError:
-    """Return the error for a disk that has taken nothing for `seconds`."""
+    """Return the error of a disk that has taken nothing for `seconds`."""
     return StorageError(
         f"The disk of {path} has taken nothing for {seconds:.0f} s",
         hint="Check the disk, its cable, or the network to it.",
@@ -94,6 +94,9 @@ def stalled(path: Path, seconds: float) -> StorageError:
 
 
 def asked[T](act: Callable[[], T], path: Path, clock: Clock) -> T:
-    """Return the result of `act` on the disk of `path`; StorageError after OPEN_S, RuntimeError without threads."""
+    """Return the result of `act` on the disk of `path`.
+
+    Raises StorageError after OPEN_S, RuntimeError if no thread can start.
+    """
     asking = DeadlineTask(act, "storage-check", clock=clock)
     return asking.get(OPEN_S, stalled(path, OPEN_S), lambda: asking.moved_bytes)

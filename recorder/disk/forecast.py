@@ -1,4 +1,4 @@
-"""How long a disk will last, and when to say so: for one file, from what its disk has free."""
+"""How long a disk will last while one file grows on it, and how fast it takes synced data."""
 
 import os
 import tempfile
@@ -13,23 +13,23 @@ from devices.host.clock import NANOSECONDS
 from recorder.disk.errors import storage_error
 
 WINDOW_NS = 60 * NANOSECONDS
-"""Over which the rate is taken at which the disk fills up."""
+"""The span over which the rate is measured."""
 
 SOON_NS = 10 * NANOSECONDS
-"""Before that, the rate is what the profile asks for: the first seconds of a recording are no measure."""
+"""Until then the rate is the profile's: the first seconds of a recording are no measure."""
 
 INDEX_BYTES_PER_S = 3000
-"""What a second of recording adds to the index of the closed file: 60 pictures and 47 blocks of sound, at most."""
+"""Index bytes for a second of recording, at most: 60 frames and 47 audio frames."""
 
 CLOSING_BYTES = 4_000_000
-"""For the description of the package, and the seconds between the decision to leave and the last write."""
+"""The package's metadata, and the seconds between the decision to leave a disk and the last write."""
 
 AGAIN = 1.2
-"""How many times the time of a warning must be left until it is worth a second one."""
+"""A warning is repeated only after the time left was this many times its limit."""
 
 
 class Level(IntEnum):
-    """How urgent it is."""
+    """How urgent the space is."""
 
     ENOUGH = 0
     LOW = 1
@@ -38,19 +38,19 @@ class Level(IntEnum):
 
 
 class Forecast:
-    """Fed with looks at one disk while one file grows on it."""
+    """The forecast of one disk while one file grows on it."""
 
     def __init__(self, settings: StorageSettings, keep_free: int, bytes_per_s: float) -> None:
-        """`keep_free` bytes stay free, beside those that closing takes; `bytes_per_s` is the expected rate."""
+        """`keep_free` bytes stay free beside those for closing; `bytes_per_s` is the expected rate."""
         self._settings = settings
         self._keep_free = keep_free
         self._expected = bytes_per_s
-        self._looks: deque[tuple[int, int, int]] = deque()  # when, bytes free, bytes written
+        self._looks: deque[tuple[int, int, int]] = deque()  # time, bytes free, bytes written
         self.left_s: float | None = None
         self.level = Level.ENOUGH
 
     def update(self, now_ns: int, free: int, written: int, media_s: float, planned_s: float | None) -> Level | None:
-        """Take a look at the disk; return the level when it has become more urgent, and when an alarm is over."""
+        """Take a look at the disk; return the level if it rose, or if an alarm is over, else None."""
         self._looks.append((now_ns, free, written))
         while self._looks[0][0] < now_ns - WINDOW_NS:
             self._looks.popleft()
@@ -84,15 +84,15 @@ class Forecast:
 
 
 PIECE_BYTES = 4_000_000
-"""Synced one by one, as the fragments of a recording are."""
+"""The size of one synced write, like fragments of a recording."""
 MOST_BYTES = 8 * PIECE_BYTES
 PART_OF_FREE = 4
-"""Of what is free on a small disk, a fourth is written at most."""
+"""At most a fourth of a small disk's free space is written."""
 
 
 def write_bps(folder: Path, longest_s: float, stop: threading.Event) -> float | None:
-    """Return the bits a second that a disk takes, each piece synced; None without room. Raises StorageErrors."""
-    piece = memoryview(os.urandom(PIECE_BYTES))  # some file systems would not write zeros
+    """Return bits a second of synced writes; None without room. Raises StorageError."""
+    piece = memoryview(os.urandom(PIECE_BYTES))  # some file systems skip zeros
     written, began = 0, time.monotonic()
     try:
         disk = os.statvfs(folder)

@@ -1,7 +1,7 @@
-"""Who may touch a sealed package: one process that changes it, or any number that read it through.
+"""Locks on sealed packages: one process changes a package, or any number read it.
 
-The lock is on the package's folder and ends with the process. A correction gives the name to another folder: whoever
-has locked a folder that has lost its name meanwhile takes the lock of the one that has it now.
+The lock is on the package's folder and ends with the process. A correction gives the name to another folder, so a lock
+on a renamed folder is taken again.
 """
 
 import fcntl
@@ -16,10 +16,9 @@ from recorder.disk.errors import storage_error
 
 @contextmanager
 def locked(folder: Path, *, alone: bool) -> Iterator[None]:
-    """Keep the package at `folder` from being changed while the context lasts; `alone`, from being read through too.
+    """Lock the package at `folder` against changes; `alone` locks out readers, too.
 
-    Raises PackageBusy when another process has it, PackageNotFound when it is not there. A file system without locks
-    is worked on without.
+    Raises PackageBusy, PackageNotFound. A file system without locks gives none.
     """
     descriptor = _lock(folder, alone=alone)
     try:
@@ -49,7 +48,7 @@ def _lock(folder: Path, *, alone: bool) -> int:
 
 
 def take(descriptor: int, busy: LiputError, *, alone: bool = True) -> None:
-    """Lock what was opened; raises `busy` where another process has it. A file system without locks has none."""
+    """Lock an open file; raises `busy` if another process has it. A file system without locks gives none."""
     try:
         fcntl.flock(descriptor, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -59,7 +58,7 @@ def take(descriptor: int, busy: LiputError, *, alone: bool = True) -> None:
 
 
 def is_at(descriptor: int, path: Path) -> bool:
-    """Return whether what was opened still has its name, and has not lost it to another one meanwhile."""
+    """Return whether an open file still has the name `path`."""
     try:
         return os.path.samestat(os.fstat(descriptor), path.lstat())
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""The kernel's table of mounts. It answers at once: no disk, and no share that hangs, is asked."""
+"""The kernel's table of mounts. It answers at once: it asks no disk, and no share that hangs."""
 
 import os
 import re
@@ -11,7 +11,7 @@ MOUNTS = Path("/proc/self/mountinfo")
 
 @dataclass(frozen=True, slots=True)
 class Mount:
-    """A file system that is mounted: `device` is the `st_dev` of what is on it, `kind` as "ext4" or "nfs4"."""
+    """One mount: `device` is its `st_dev`, `kind` as "ext4" or "nfs4"."""
 
     device: int
     point: Path
@@ -20,7 +20,7 @@ class Mount:
 
 
 def mounted() -> list[Mount]:
-    """Return all mounts, in the order in which they were made (proc_pid_mountinfo(5)). Raises OSError."""
+    """Return all mounts in the order in which they were made (proc_pid_mountinfo(5)). Raises OSError."""
     found = []
     for line in MOUNTS.read_text(errors="replace").splitlines():
         before, _, after = line.partition(" - ")
@@ -32,12 +32,12 @@ def mounted() -> list[Mount]:
 
 
 def unescaped(field: str) -> str:
-    """Return a field of fstab(5) or mountinfo(5) as it is: blanks and the like are written in octal there."""
+    """Decode a field of fstab(5) or mountinfo(5), which have blanks in octal."""
     return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), field)
 
 
 def mount_points(fstab: Path) -> list[Path]:
-    """Return the mount points of an fstab, `/` left out; a missing file has none."""
+    """Return the mount points of an fstab without `/`; a missing file has none."""
     try:
         lines = fstab.read_text(errors="replace").splitlines()
     except OSError:
@@ -48,14 +48,14 @@ def mount_points(fstab: Path) -> list[Path]:
 
 
 def mounted_at() -> frozenset[Path]:
-    """Return where something is mounted, nowhere where that is not known."""
+    """Return all mount points; none if the table cannot be read."""
     with suppress(OSError):
         return frozenset(mount.point for mount in mounted())
     return frozenset()
 
 
 def is_gone(device: int, source: str | None) -> bool:
-    """Return whether a disk of the former `source` has left or is unmounted. Asks the kernel only, never the disk."""
+    """Return whether the disk with the former `source` was removed or unmounted. Asks the kernel only."""
     if source is None:
         return False
     now = source_of(device)
@@ -63,22 +63,22 @@ def is_gone(device: int, source: str | None) -> bool:
 
 
 def source_of(device: int) -> str | None:
-    """Return what the kernel calls the disk with the device number `device` (`st_dev`); None where it lists no such."""
+    """Return the kernel's name for the disk `device` (`st_dev`); None if it is not mounted."""
     return {mount.device: mount.source for mount in mounted()}.get(device)
 
 
 def file_system_of(device: int) -> str | None:
-    """Return which kind of file system is on the disk with the device number `device`: "ext4", "vfat"."""
+    """Return the kind of file system on the disk `device` (`st_dev`): "ext4", "vfat"."""
     return {mount.device: mount.kind for mount in mounted()}.get(device)
 
 
 def whole_disk(device: int) -> int:
-    """Return the number of the disk that the file system with the device number `device` is a partition of."""
+    """Return the device number of the whole disk that `device` is a partition of."""
     try:
         place = Path(f"/sys/dev/block/{os.major(device)}:{os.minor(device)}").resolve(strict=True)
         if (place / "partition").exists():
             major, _, minor = (place.parent / "dev").read_text().partition(":")
             return os.makedev(int(major), int(minor))
     except (OSError, ValueError):
-        pass  # of the network, of memory, or of a kind of its own
+        pass  # a network or memory file system
     return device

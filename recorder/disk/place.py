@@ -1,6 +1,6 @@
-"""Whether the archive's folder can take a session: it is there or can be made, on the disk it is meant to be on.
+"""Checks whether the archive's folder can take a session, on the disk that it belongs to.
 
-What is mounted, and where, the kernel tells: no disk, and no share that hangs, is asked.
+The kernel knows the mounts: no disk, and no share that hangs, is asked.
 """
 
 import errno
@@ -16,26 +16,25 @@ from recorder.disk.errors import storage_error
 from recorder.disk.mounts import mount_points, mounted_at
 
 FSTAB = Path("/etc/fstab")
-"""Which disks this machine is meant to have."""
+"""The disks that this PC should have."""
 
 MEDIA_FOLDERS = ("/media", "/run/media", "/mnt")
-"""Where disks that come and go are mounted; a folder made right here would stand on the system's own disk."""
+"""Mount points of removable disks. A folder made right here would be on the system's disk."""
 
 MARGIN_BYTES = 10_000_000
-"""What must stay free beside files that are written, for their description and what others write meanwhile."""
+"""Bytes that stay free beside new files, for metadata and other programs."""
 
 PROBE_BYTES = 4096
-"""Written, and gone again, to see that a folder takes more than promises."""
+"""Written and removed again: some disks take names but no bytes."""
 
 
 def check_place(root: Path, reserve_bytes: int, fstab: Path = FSTAB) -> int:
-    """Return the bytes free for a session at `root`; nothing is made or left behind.
+    """Return the bytes free for a session at `root`; leaves nothing behind.
 
-    Raises StorageError when `root` cannot be written or made, its disk or share is gone, or less than
-    `reserve_bytes` is free.
+    Raises StorageError if `root` cannot be written or made, its disk is gone, or fewer than `reserve_bytes` are free.
     """
     try:
-        real = Path(os.path.realpath(root))  # a link does not tell which disk it leads to
+        real = Path(os.path.realpath(root))  # a link does not tell its disk
         _refuse_missing_disk(root, real, fstab)
         base = nearest_existing(real)
         if not base.is_dir():
@@ -46,7 +45,7 @@ def check_place(root: Path, reserve_bytes: int, fstab: Path = FSTAB) -> int:
             )
         if base != real:
             _refuse_media_folder(root, base)
-            nearest_existing(root)  # a link into nothing, where no folder can be made
+            nearest_existing(root)  # refuses a dangling link
         free = shutil.disk_usage(base).free
         if free < reserve_bytes:
             raise StorageError(
@@ -74,7 +73,7 @@ def _translated(error: OSError, root: Path) -> StorageError:
 
 
 def nearest_existing(path: Path) -> Path:
-    """Return `path`, or the nearest folder above it that there is; raises OSError when that may not be looked at."""
+    """Return `path`, or the nearest folder above that exists. Raises OSError if it cannot be looked at."""
     for candidate in (path, *path.parents):
         try:
             candidate.stat()
@@ -87,9 +86,9 @@ def nearest_existing(path: Path) -> Path:
 
 
 def _refuse_missing_disk(root: Path, real: Path, fstab: Path) -> None:
-    """Refuse a folder, in truth at `real`, on a disk that this machine is meant to have and that is not mounted.
+    """Refuse a folder on a disk of fstab that is not mounted; `real` is `root` without links.
 
-    Of what is mounted only the kernel is asked: a share of another server may hang, and is no business of this folder.
+    Only the kernel is asked about mounts: another share may hang, and does not matter here.
     """
     points = mounted_at()
     for mount_point in reversed(mount_points(fstab)):
@@ -105,7 +104,7 @@ def _refuse_missing_disk(root: Path, real: Path, fstab: Path) -> None:
 
 
 def _refuse_media_folder(root: Path, base: Path) -> None:
-    """Refuse to make a folder where only mounted disks belong: right in /mnt, /media or a user's part of it."""
+    """Refuse to make a folder right in /mnt, /media or a user's folder there."""
     for media in map(Path, MEDIA_FOLDERS):
         if base == media or (base.parent == media and media.name == "media" and not os.path.ismount(base)):
             raise StorageError(
@@ -119,7 +118,7 @@ ROOT = "/"
 
 
 def mount_point_of(folder: Path) -> Path:
-    """Return where the file system is mounted that `folder` is on, or would be; links are followed."""
+    """Return the mount point of `folder`, which need not exist; follows links."""
     there = nearest_existing(_real(folder))
     return next(path for path in (there, *there.parents) if os.path.ismount(path))
 
@@ -129,22 +128,22 @@ def _real(folder: Path) -> Path:
 
 
 def _key(root: Path) -> str:
-    """Return the folder that `root` leads to as it is kept: names of folders need not be UTF-8."""
+    """Return the real folder as text: its name need not be UTF-8."""
     return os.fsencode(_real(root)).decode(errors="backslashreplace")
 
 
 class MountMemory:
-    """Remembers, for each folder that was recorded into, where its disk was mounted."""
+    """Remembers the mount point of each folder that was recorded into."""
 
     def __init__(self) -> None:
         self._store = Store(state_folder() / "storage.json", dict[str, str], {})
 
     def check(self) -> None:
-        """Raise StateError where the memory cannot be read: no disk is missed then."""
+        """Raise StateError if the memory cannot be read: then no disk is missed."""
         self._store.read()
 
     def refuse_missing(self, root: Path) -> None:
-        """Raise StorageError where the disk that `root` was on when it was last used is not mounted."""
+        """Raise StorageError if the disk that `root` was last used on is not mounted."""
         mount_point = self._known(root)
         if not os.path.ismount(mount_point):
             raise StorageError(
@@ -157,13 +156,13 @@ class MountMemory:
             )
 
     def remember(self, root: Path) -> None:
-        """Note where the disk of `root` is mounted now; not while the one that is remembered is not mounted."""
+        """Note the mount point of `root`, unless the remembered one is missing now."""
         try:
             known, found = self._known(root), str(mount_point_of(root))
-            if known != found and os.path.ismount(known):  # what is on no disk of its own need not be known
+            if known != found and os.path.ismount(known):  # no entry for the system's disk
                 self._store.change(lambda others: {**others, _key(root): found})
         except (StateError, OSError, UnicodeError):
-            return  # a session does not fail because of what it would have remembered
+            return  # losing this memory must not fail a session
 
     def _known(self, root: Path) -> str:
         try:
