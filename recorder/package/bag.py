@@ -1,9 +1,8 @@
-"""The text formats of BagIt 1.0 (RFC 8493): declaration, manifests and bag-info, written and read.
+"""The text formats of BagIt 1.0 (RFC 8493): declaration, manifests and bag-info.
 
-bag-info values stand on one line each, however long: the RFC recommends folding at 79 characters and allows longer
-lines, and readers disagree on whether a fold is part of the value. What others have folded is read.
+bag-info values are written on one line each, since readers disagree on the blanks of a fold. Folded values are read.
 
-A package may come from anywhere: no path of a manifest is opened that was not judged here.
+Packages may be hostile: this module judges each path of a manifest before anything opens it.
 """
 
 import codecs
@@ -26,7 +25,7 @@ PAYLOAD = "data/"
 _ENCODE = {"%": "%25", "\r": "%0D", "\n": "%0A"}
 _DECODE = {"%25": "%", "%0D": "\r", "%0A": "\n"}
 MANIFEST = re.compile(r"(?:tag)?manifest-(?P<algorithm>[a-z0-9-]+)\.txt")
-"""What a manifest is called, of the payload or of tag files."""
+"""File names of manifests, of payload and of tag files."""
 _LINE_END = r"(?:\r\n|\r|\n)"
 _DECLARED = re.compile(
     rf"BagIt-Version(?P<blank>[ \t]*):[ \t]*(?P<major>\d+)\.(?P<minor>\d+)(?P<end>[ \t]*){_LINE_END}"
@@ -35,22 +34,22 @@ _DECLARED = re.compile(
 
 
 class BagForm(NamedTuple):
-    """What a bag declares: the version of BagIt, and the encoding of its other tag files."""
+    """The declaration of a bag: the BagIt version, and the encoding of its other tag files."""
 
     version: tuple[int, int] = (1, 0)
     encoding: str = "utf-8"
 
 
 FORM = BagForm()
-"""What our packages declare."""
+"""The declaration of our packages."""
 
 
 class BagFormatError(ValueError):
-    """A line of a tag file that is not what RFC 8493 says it should be; the message says which line and why."""
+    """A tag file breaks RFC 8493; the message has the line and the reason."""
 
 
 def read_declaration(content: bytes) -> BagForm:
-    """Return what `bagit.txt` declares, lines ended in any of the three ways; raises BagFormatError."""
+    """Return the declaration in `bagit.txt`, with any of the three line ends. Raises BagFormatError."""
     match = _DECLARED.fullmatch(_text(content))
     if match is None:
         raise BagFormatError("it has not a version of BagIt and an encoding, in two lines")
@@ -64,35 +63,35 @@ def read_declaration(content: bytes) -> BagForm:
 
 
 def algorithm_of(manifest: str) -> str | None:
-    """Return what hashlib calls the algorithm of a manifest; None for another file, and for one that is not known."""
+    """Return hashlib's name for the algorithm of a manifest; None for another file or an unknown algorithm."""
     match = MANIFEST.fullmatch(manifest)
     name = match["algorithm"].replace("-", "_") if match else ""
     return name if name in hashlib.algorithms_guaranteed and not name.startswith("shake") else None
 
 
 def digits_of(algorithm: str) -> int:
-    """Return how many digits a digest has."""
+    """Return the number of hex digits of a digest."""
     return 2 * hashlib.new(algorithm, usedforsecurity=False).digest_size
 
 
 def is_payload_manifest(name: str) -> bool:
-    """Return whether a file at the top of a bag is a manifest of its payload."""
+    """Return whether `name` is that of a payload manifest."""
     return name.startswith("manifest-") and MANIFEST.fullmatch(name) is not None
 
 
 def encode_path(path: str) -> str:
-    """Return `path` as it stands in a manifest: LF, CR and % percent-encoded, nothing else."""
+    """Return `path` for a manifest: only LF, CR and % are percent-encoded."""
     return re.sub(r"[%\r\n]", lambda match: _ENCODE[match[0]], path)
 
 
 def decode_path(text: str, form: BagForm = FORM) -> str:
-    """Return the path that stands in a manifest as `text`; before BagIt 1.0 only ends of lines were encoded."""
+    """Return the path for `text` of a manifest. Before BagIt 1.0 only line ends were encoded."""
     encoded = r"%(?:25|0[DA])" if form.version >= FORM.version else r"%0[DA]"
     return re.sub(encoded, lambda match: _DECODE[match[0].upper()], text, flags=re.IGNORECASE)
 
 
 def unsafe_path(path: str) -> str | None:
-    """Return why `path` may not stand in a manifest, or None: it must name a file inside the package, one way."""
+    """Return why `path` is refused, or None: it must name a file inside the package in one way."""
     if path.startswith(("/", "~", "\\")):
         return "it does not start in the package"
     if "\0" in path:
@@ -103,16 +102,16 @@ def unsafe_path(path: str) -> str | None:
 
 
 def manifest_text(digests: Mapping[str, str]) -> bytes:
-    """Return the content of a manifest: a line of digest and path for each entry of `digests` (path to hex digest)."""
+    """Return a manifest; `digests` are hex digests by path."""
     lines = (f"{digests[path]}  {encode_path(path)}\n" for path in sorted(digests))
     return "".join(lines).encode()
 
 
 def read_manifest(content: bytes, form: BagForm = FORM, digits: int = 64) -> dict[str, str]:
-    """Return path and lower-case digest, of so many digits, of each line, in the file's order; paths are not judged.
+    """Return lower-case hex digests by path, in the file's order; paths are not judged.
 
-    Raises BagFormatError on a line that is none, on a path that stands twice (before BagIt 1.0: with two digests), and
-    on text that is not in the encoding.
+    Raises BagFormatError for a malformed line, a repeated path (before BagIt 1.0: with another digest) or a wrong
+    encoding.
     """
     digests: dict[str, str] = {}
     form_of_line = re.compile(rf"(?P<digest>[0-9A-Fa-f]{{{digits}}})[ \t]+\*?(?P<path>.+)", re.DOTALL)
@@ -132,10 +131,9 @@ def read_manifest(content: bytes, form: BagForm = FORM, digits: int = 64) -> dic
 def read_fetch(
     content: bytes, form: BagForm = FORM, refused: Callable[[str, str], object] = lambda _path, _why: None
 ) -> dict[str, int]:
-    """Return the paths of a fetch.txt that are safe, with their bytes (0: not said): what of a bag is kept elsewhere.
+    """Return the safe paths of a fetch.txt, which are kept elsewhere, with their bytes (0 if unknown).
 
-    `refused` hears of the others, and why. Raises BagFormatError on a line that is not an address, a length and a path,
-    and on text that is not in the encoding.
+    `refused` gets other paths and the reason. Raises BagFormatError for a malformed line or a wrong encoding.
     """
     found = {}
     for number, line in enumerate(re.split(_LINE_END, _text(content, form.encoding)), start=1):
@@ -154,12 +152,12 @@ def read_fetch(
 
 
 def info_text(fields: Iterable[tuple[str, str]]) -> bytes:
-    """Return the content of bag-info.txt; values must be on one line (`names.one_line`), empty ones are left out."""
+    """Return bag-info.txt without empty values. Values must be on one line (`names.one_line`)."""
     return "".join(f"{label}: {value}\n" for label, value in fields if value).encode()
 
 
 def read_info(content: bytes, form: BagForm = FORM) -> dict[str, str]:
-    """Return the fields of bag-info.txt, the last of each label, unfolded; raises BagFormatError."""
+    """Return the fields of bag-info.txt, unfolded; of a repeated label the last. Raises BagFormatError."""
     fields: dict[str, str] = {}
     label = ""
     for number, line in enumerate(re.split(_LINE_END, _text(content, form.encoding)), start=1):
@@ -192,10 +190,10 @@ def listed_in(
     digits: int = 64,
     spelled: Mapping[str, str] | None = None,
 ) -> tuple[dict[str, str], list[Problem]]:
-    """Return path and hex digest of what the `content` of a manifest lists, and what is wrong with it.
+    """Return the hex digests by path in the manifest `content`, and its problems.
 
-    `there` are the paths that need not be missed. What is missing is returned, too; what may not stand there is not.
-    With `spelled`, the names of files by their normal form (NFC), paths may begin with `./` and be composed otherwise.
+    `there` are known paths. Missing paths are returned, refused ones are not. With `spelled` (paths by their NFC form),
+    listed paths may begin with `./` and be composed otherwise.
     """
     try:
         entries = read_manifest(content, form, digits)

@@ -1,4 +1,9 @@
-"""Files that say what a package is: bag-info.txt, the Dublin Core catalogue, README.txt and BACA-SAYA.txt."""
+"""Files that describe a package: bag-info.txt, Dublin Core, README.txt, BACA-SAYA.txt and premis.jsonl.
+
+premis.jsonl has the changes of a package, one event a line, in the terms of PREMIS 3. Types come from the list of
+preservation event types of the Library of Congress. Fixity checks and copies are logged outside of the package: a line
+here would make each copy differ (docs/decisions/0034).
+"""
 
 import re
 from collections.abc import Collection, Iterable, Mapping
@@ -21,15 +26,15 @@ OURS = frozenset({
     "Records-Retention-Active", "Records-Retention-Inactive", "Records-Disposition", "Speakers-Consent", "Excerpt-Of",
     "Internal-Sender-Identifier", "Request-Identifier", "Request-Applicant", "Request-Unit", "Request-Event",
 })  # fmt: skip
-"""What stands in it because of the recording; what else a package has there, others have written, and it stays."""
+"""Fields of bag-info.txt that Liput writes. Other fields of a package stay."""
 
 
 def bag_info(
     recording: Recording, payload: Mapping[str, int], bagging_date: str, kept: Mapping[str, str] | None = None
 ) -> bytes:
-    """Return the content of bag-info.txt; `payload` has the size of each file of data/, `kept` an earlier one's fields.
+    """Return bag-info.txt; `payload` has the sizes of data/, `kept` the fields of an earlier bag-info.txt.
 
-    `bagging_date` is that of the sealing: a correction leaves it.
+    `bagging_date` is the date of sealing: corrections keep it.
     """
     size, records = sum(payload.values()), recording.records
     request = recording.request or RequestFacts(id="")
@@ -67,7 +72,7 @@ _NOT_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def dublin_core(recording: Recording) -> bytes:
-    """Return the catalogue of `recording`; characters that XML cannot hold become U+FFFD."""
+    """Return the Dublin Core catalogue; U+FFFD replaces characters that XML cannot hold."""
     ET.register_namespace("", ROOT)
     ET.register_namespace("dcterms", TERMS)
     root = ET.Element(f"{{{ROOT}}}dublincore")
@@ -138,7 +143,7 @@ _CONTENTS = (
     ("manifest-sha256.txt", "SHA-256 setiap berkas di data/", "SHA-256 of every file in data/"),
     ("tagmanifest-sha256.txt", "SHA-256 setiap berkas lainnya", "SHA-256 of every other file"),
 )  # fmt: skip
-"""What may be in a package, with what it is; only what is there is listed."""
+"""Possible contents of a package, in Indonesian and English. A read-me lists those that exist."""
 
 _WINDOWS = (
     "Get-Content manifest-sha256.txt -Encoding UTF8 | ForEach-Object { $sum, $file = $_ -split '  ', 2; "
@@ -198,7 +203,7 @@ _EXCERPT = (
 
 
 def readme_files(recording: Recording, paths: Collection[str]) -> dict[str, bytes]:
-    """Return both files by name, for a package that holds `paths`."""
+    """Return both read-me files by name for a package with `paths`."""
     return {
         INDONESIAN_FILE: _text(_INDONESIAN, recording, paths, language=0),
         ENGLISH_FILE: _text(_ENGLISH, recording, paths, language=1),
@@ -234,11 +239,11 @@ type EventType = Literal[
     "capture", "message digest calculation", "information package creation", "ingestion", "metadata modification",
     "accession", "redaction",
 ]  # fmt: skip
-"""What can be done to a package."""
+"""The changes of a package."""
 
 
 class LinkingAgent(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """Who or what did it: a person by the name of their account or the one they gave; a program and its version."""
+    """A person, by the given name or the account's, or a program with its version."""
 
     agent_type: Literal["person", "software"]
     agent_name: str
@@ -247,7 +252,7 @@ class LinkingAgent(msgspec.Struct, frozen=True, kw_only=True, rename="camel", om
 
 
 class Change(msgspec.Struct, frozen=True):
-    """A field of the description that was changed, as `metadata/recording.json` has it, dotted below the top."""
+    """A changed field of `metadata/recording.json`, dotted below the top."""
 
     field: str
     old: Any
@@ -255,7 +260,7 @@ class Change(msgspec.Struct, frozen=True):
 
 
 class PremisEvent(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """One event. `changes` are fields of the description, `linking_object` the files that it was done to."""
+    """One event. `changes` are fields of the description, `linking_object` the files or the package concerned."""
 
     event_identifier: str
     event_type: EventType
@@ -271,7 +276,7 @@ class PremisEvent(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omi
 def premis_event(
     recording: Recording, kind: EventType, at: datetime, detail: str, agents: Iterable[LinkingAgent], **more: Any
 ) -> PremisEvent:
-    """Return an event that happened to the package of `recording`; the same one has the same identifier."""
+    """Return an event of the package; equal events have equal identifiers."""
     return PremisEvent(
         event_identifier=str(uuid5(UUID(recording.uuid), f"{kind} {at.isoformat()} {detail}")),
         event_type=kind,
@@ -283,26 +288,26 @@ def premis_event(
 
 
 def premis_lines(events: Iterable[PremisEvent]) -> bytes:
-    """Return events as they stand in the file."""
+    """Return the events as lines of premis.jsonl."""
     return b"".join(msgspec.json.encode(one) + b"\n" for one in events)
 
 
 def software_agent(version: str) -> LinkingAgent:
-    """Return this program, as whoever carries a thing out."""
+    """Return Liput as the executing program."""
     return LinkingAgent(
         agent_type="software", agent_name="Liput", agent_version=version, linking_agent_role="executing program"
     )
 
 
 def person_agent(name: str | None = None) -> LinkingAgent:
-    """Return the person who has a thing done: by `name`, else by the name of their account on this PC."""
+    """Return the person by `name`, else by the account's name on this PC."""
     return LinkingAgent(
         agent_type="person", agent_name=names.one_line(name or account()), linking_agent_role="implementer"
     )
 
 
 def sealing_events(recording: Recording, files: Iterable[str], now: datetime) -> bytes:
-    """Return what a package's file says when it is sealed: captured, hashed, packed, and taken into the archive."""
+    """Return premis.jsonl of a new package: capture, hashing, packing, ingestion."""
     payload = tuple(files)
     agents = (software_agent(recording.software["liput"]),)
     lost = {"event_outcome": "warning", "event_outcome_detail": ", ".join(recording.degraded)}

@@ -1,4 +1,4 @@
-"""Hashing: SHA-256 of every file, with the progress of it; and which files a folder holds, links not followed."""
+"""SHA-256 of files with progress, and walks through folders that follow no link."""
 
 import hashlib
 import io
@@ -11,17 +11,17 @@ from config.files import open_regular
 from devices.host.clock import NANOSECONDS, Clock, SystemClock
 
 CHUNK_BYTES = 1 << 20
-"""Read at a time: hashlib lets go of the GIL for the whole of it, and 1 MiB stays in the processor's cache."""
+"""One read: hashlib releases the GIL for it, and 1 MiB stays in the processor's cache."""
 
 LOOK_S = 1.0
-"""How often it is asked whether to go on."""
+"""The interval of `go_on`."""
 
 type Progress = Callable[[int, int], None]
-"""Called with bytes done and bytes in all, from the thread that hashes, about once a chunk."""
+"""Called with bytes done and bytes in all by the hashing thread, about once a chunk."""
 
 
 class Tally:
-    """The bytes hashed so far of a known total, told to a `Progress` if there is one."""
+    """Counts bytes done of a known total, and tells a `Progress`."""
 
     def __init__(self, total: int, progress: Progress | None) -> None:
         self._total = total
@@ -29,25 +29,26 @@ class Tally:
         self._done = 0
 
     def expect(self, count: int) -> None:
-        """Let the total be `count` bytes more: it has turned out that they have to be read, too."""
+        """Add `count` bytes to the total."""
         self._total += count
 
     def add(self, count: int) -> None:
-        """Count `count` more bytes."""
+        """Count `count` bytes as done."""
         self._done += count
         if self._progress is not None:
             self._progress(self._done, self._total)
 
     def last(self, done: int, total: int) -> None:
-        """Say how far the last part of the work is, which takes all that is left; a Progress."""
+        """Report the last part of the work, which takes all bytes left. A `Progress`."""
         if self._progress is not None:
             self._progress(self._done + (self._total - self._done) * done // max(1, total), self._total)
 
 
 class Flow:
-    """Told of every block that moves, by whoever moves it; waits where that is too fast, raises where it has to end.
+    """Counts bytes as they move; limits their rate, and ends the work on demand.
 
-    `rate` is in bits a second, None for as fast as it goes. `go_on` is asked once a second; it raises CopyError to end.
+    `rate` is in bits a second, None for no limit. `go_on` is called once a second, and raises CopyError to end the
+    work.
     """
 
     def __init__(
@@ -65,7 +66,7 @@ class Flow:
         self._bits = 0
 
     def sent(self, count: int) -> None:
-        """Say that `count` bytes were sent."""
+        """Count `count` sent bytes; blocks to keep the rate."""
         self.read(count)
         if self._rate is not None:
             self._bits += 8 * count
@@ -74,7 +75,7 @@ class Flow:
                 self._clock.wait(threading.Event(), min(ahead_s, LOOK_S * 60))
 
     def read(self, count: int) -> None:
-        """Say that `count` bytes were read; the other direction has no limit."""
+        """Count `count` read bytes, which have no limit."""
         if self.tally is not None:
             self.tally.add(count)
         now_ns = self._clock.now_ns()
@@ -84,16 +85,15 @@ class Flow:
 
 
 def sha256(path: Path, tally: Tally, *, uncached: bool = False) -> str:
-    """Return the hex SHA-256 of a regular file's content; raises OSError, also when `path` is a link.
+    """Return the hex SHA-256 of a regular file. Raises OSError, also for a link.
 
-    With `uncached` it is read from the disk, and stays in the system's memory no longer than it takes: what others
-    have there is not pushed out.
+    `uncached` reads from the disk and leaves nothing in the page cache, so that other programs keep theirs.
     """
     return digests(path, ("sha256",), tally, uncached=uncached)["sha256"]
 
 
 def digests(path: Path, algorithms: Iterable[str], tally: Tally, *, uncached: bool = False) -> dict[str, str]:
-    """Return the hex digests of a regular file's content by the names that hashlib has for them; see `sha256`."""
+    """Return hex digests of a regular file by hashlib's names; see `sha256`."""
     hashes = {name: hashlib.new(name, usedforsecurity=False) for name in algorithms}
     buffer = memoryview(bytearray(CHUNK_BYTES))
     with io.FileIO(open_regular(path)) as file:
@@ -111,17 +111,16 @@ def digests(path: Path, algorithms: Iterable[str], tally: Tally, *, uncached: bo
 
 
 def hash_files(folder: Path, paths: Iterable[str], progress: Progress | None = None) -> dict[str, str]:
-    """Return the hex SHA-256 of each of `paths` below `folder`; raises OSError."""
+    """Return the hex SHA-256 of `paths` below `folder`; raises OSError."""
     wanted = list(paths)
     tally = Tally(sum((folder / path).lstat().st_size for path in wanted), progress)
     return {path: sha256(folder / path, tally) for path in wanted}
 
 
 def walk(folder: Path) -> tuple[dict[str, int], list[str]]:
-    """Return what is below `folder`: size in bytes of each regular file, and everything that is no file or folder.
+    """Return the sizes of regular files below `folder`, and all paths that are neither file nor folder.
 
-    Paths are relative, with `/`. Links are never followed, whatever they point to; they are among the others.
-    Raises OSError on a folder that cannot be read.
+    Paths are relative, with `/`. Links are not followed: they count as neither. Raises OSError.
     """
     files: dict[str, int] = {}
     others: list[str] = []
@@ -141,5 +140,5 @@ def walk(folder: Path) -> tuple[dict[str, int], list[str]]:
 
 
 def folders(folder: Path) -> list[Path]:
-    """Return `folder` and every folder below it, the deepest first; links are not followed."""
+    """Return `folder` and all folders below it, the deepest first; follows no link."""
     return [Path(base) for base, _, _ in os.walk(folder, topdown=False)]

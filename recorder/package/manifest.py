@@ -1,7 +1,7 @@
-"""What the archive knows about a session: the shapes of its metadata files, and of its answers.
+"""The metadata files of a package, and the archive's answers, as msgspec structs.
 
-`Recording` is the content of `metadata/recording.json`, the one file that says what a package holds; the JSON Schema
-beside this module is made from it. Fields may be added in a version; renaming or retyping one makes a new version.
+`Recording` is `metadata/recording.json`, which describes the package; the JSON Schema beside this module is made from
+it. New fields keep the version; renaming or retyping a field makes a new one.
 """
 
 import contextlib
@@ -20,15 +20,15 @@ from recorder.package.request import CarriedRequest
 from recorder.package.wishes import Wishes
 
 NEWEST = 1
-"""The newest version of both files that is known here."""
+"""The newest known version of recording.json and begun.json."""
 INTERRUPTED = "interrupted"
-"""Why a recording is degraded whose recorder did not live to describe it."""
+"""A degraded reason: the recorder died before it described the recording."""
 UNREADABLE = "media-unreadable"
-"""Why a recording is degraded of which a file is kept that cannot be read."""
+"""A degraded reason: a media file cannot be read."""
 
 
 class VideoTrack(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="video"):
-    """One track of pictures; sizes in pixels, `rate` as the fraction FFmpeg gives, colours by FFmpeg's names."""
+    """One video track; sizes in pixels, `rate` as FFmpeg's fraction, colours by FFmpeg's names."""
 
     index: Count
     codec: str
@@ -47,7 +47,7 @@ class VideoTrack(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", ta
 
 
 class AudioTrack(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="audio"):
-    """One track of sound; `sample_rate` in hertz, `bit_rate` in bits a second, `frames` in coded frames."""
+    """One audio track; `sample_rate` in hertz, `bit_rate` in bits a second, `frames` in coded frames."""
 
     index: Count
     codec: str
@@ -61,10 +61,9 @@ class AudioTrack(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", ta
 
 
 class MediaFile(msgspec.Struct, frozen=True, kw_only=True):
-    """One file of media; `file` is its path in the package, `problem` why it could not be read, if it could not.
+    """One media file; `file` is its path in the package, `problem` the reason if it could not be read.
 
-    `offset_s` is the media time of the session at which the file begins: above 0 only where the parts of a session
-    could not be made one file.
+    `offset_s` is the media time at which the file begins: above 0 only where parts could not be joined into one file.
     """
 
     file: str
@@ -77,11 +76,10 @@ class MediaFile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Records(msgspec.Struct, frozen=True, kw_only=True):
-    """What records management says about the package, in the words of the office's own schedule.
+    """The package in the terms of the office's records schedule.
 
-    `classification` is the code of the file plan (kode klasifikasi), `security` the security class, `retention_active`
-    and `retention_inactive` how long it is kept, `disposition` what becomes of it then (nasib akhir). Liput itself
-    deletes nothing.
+    `classification` is the code of the file plan (kode klasifikasi), `security` the security class. `retention_active`
+    and `retention_inactive` are periods, `disposition` the final action (nasib akhir). Liput itself deletes nothing.
     """
 
     classification: str = ""
@@ -95,7 +93,7 @@ type ConsentState = Literal["given", "refused", "not-asked"]
 
 
 class Consent(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether the speakers agreed to being recorded, who said so to whom, and when it was noted."""
+    """The speakers' consent to the recording, with a note and its time."""
 
     state: ConsentState = "not-asked"
     note: str = ""
@@ -103,10 +101,10 @@ class Consent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SessionContext(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known when a session begins: where, with what, and to whom it is streamed (by name, never by address).
+    """The session at its beginning: place, devices and the names of destinations, never their addresses.
 
-    `checked` is what the check before it found, as `liput check --json` says it. `request` is what it was begun for,
-    `wishes` what is made of the recording when it is sealed; `records` and `consent` go into the package as they stand.
+    `checked` is the output of `liput check --json` before it. `request` is the request that caused it. `wishes` are the
+    derived files to make when it is sealed. `records` and `consent` go into the package unchanged.
     """
 
     office: str = ""
@@ -122,10 +120,10 @@ class SessionContext(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Chapter(msgspec.Struct, frozen=True, kw_only=True):
-    """A part of the recording that begins at `start_s` of media time, and what it is called.
+    """A chapter: its media time and title.
 
-    `source` is what it was made of: a slide that changed, or a moment that somebody marked. `text` is what was read on
-    the slide, `thumbnail` its picture's path in the package.
+    `source` is a new slide or a mark. `text` is the text of the slide, `thumbnail` the path of its image in the
+    package.
     """
 
     start_s: Seconds
@@ -136,7 +134,7 @@ class Chapter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RequestFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """The request that caused the session, as far as it is searched for; all of it is in `metadata/request.json`."""
+    """The searchable part of the request; `metadata/request.json` has all of it."""
 
     id: str
     letter_number: str = ""
@@ -148,7 +146,7 @@ class RequestFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Addition(msgspec.Struct, frozen=True, kw_only=True):
-    """A file that was handed in after the session: its path in the package, what it was called, and when it came."""
+    """A file added after the session: its path in the package, its former name, size and time."""
 
     file: str
     name: str
@@ -158,9 +156,9 @@ class Addition(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Gap(msgspec.Struct, frozen=True, kw_only=True):
-    """A span of media time that this recording lacks, and why; at the end of a recording it lies behind it.
+    """A span of media time that this recording lacks; at the end it lies behind the recording.
 
-    `part` is the part of the session that holds it, in a package of its own; null where nothing was recorded.
+    `part` is the part of the session that has it, in another package; null where nothing was recorded.
     """
 
     start_s: Seconds
@@ -170,9 +168,9 @@ class Gap(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PartFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """One part of a session that had several: its number, where in media time it begins, how long it is.
+    """One part of a session: its number, its start in media time and its length.
 
-    `copy` is that of a mirrored recording.
+    `copy` counts the copies of a mirrored recording.
     """
 
     part: Annotated[int, Meta(ge=1)]
@@ -182,17 +180,16 @@ class PartFacts(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def end_s(self) -> float:
-        """Where in media time it ends."""
+        """The end in media time."""
         return self.offset_s + self.duration_s
 
 
 class RecordingFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known when a session ends; None for a count that was lost with the recorder that kept it.
+    """The session at its end; a count is None if its recorder died.
 
-    `degraded` holds the reasons why the recording is less than what happened in the room, as the result line of
-    `liput record --json` gives them. `offsets` are the media times at which files begin that do not begin at 0, by
-    name. `destinations` are those that were streamed to, beside those of its beginning. How loud the program is (EBU
-    R128) is None for silence, and where nobody lived to measure it.
+    `degraded` has the reasons of the result line of `liput record --json`. `offsets` are the media times of files that
+    do not begin at 0, by name. `destinations` are those added during the session. Loudness (EBU R128) is None for
+    silence, or if its recorder died.
     """
 
     ended_at: Moment
@@ -209,16 +206,15 @@ class RecordingFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Recording(msgspec.Struct, frozen=True, kw_only=True):
-    """`metadata/recording.json`: what was recorded, when, where, how, and what went wrong.
+    """`metadata/recording.json`: the recording, its time and place, and its faults.
 
-    `frames` and `duration_s` are those of the program; `dropped` and `repeated` are null when the recorder that
-    counted them did not live to say. `gaps` is what a recorder that was killed could not record;
-    `parts` is empty where one recorder recorded all of it, into one place. `loudness_lufs` is the program's integrated
-    loudness, `loudness_range_lu` its range (EBU R128): null for silence and where it is not known; where several
-    recorders recorded it the mean by energy of what they measured, and no range. `additions` is what was handed in
-    later; `excerpt_of` the UUID of the package of which this one is an excerpt, without letters and personal data.
-    A session can become several packages: one for each `copy` of a mirrored one, one for each part that could not be
-    joined. `part` is the first that this package holds. `session` is the session's UUID, null where `uuid` is that.
+    `frames` and `duration_s` count the program. `dropped` and `repeated` are null if the recorder died. `gaps` are the
+    spans between killed recorders. `parts` is empty if one recorder recorded all of it in one place. `loudness_lufs` is
+    the program's integrated loudness, `loudness_range_lu` its range (EBU R128); both are null if unknown or silent.
+    Several recorders give the mean by energy, and no range. `additions` were added later. `excerpt_of` is the UUID of
+    the full package of an excerpt without letters and personal data. A session becomes several packages if it is
+    mirrored (`copy`), or if its parts could not be joined. `part` is the first part in this package. `session` is the
+    session's UUID, null if it equals `uuid`.
     """
 
     version: Literal[1] = 1
@@ -260,18 +256,17 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def part_numbers(self) -> frozenset[int]:
-        """The numbers of the parts of the session that it holds."""
+        """The numbers of the parts in this package."""
         return frozenset(part.part for part in self.parts) | {self.part}
 
 
 class Begun(msgspec.Struct, frozen=True, kw_only=True):
-    """`begun.json` of a work folder: what another process needs to finish the package. Not part of the package.
+    """`begun.json` of a work folder: another process can finish the package with it. Not part of the package.
 
-    A session that another recorder or another disk went on with has several work folders with the same `uuid`: `part`
-    counts them from 1, `offset_s` is the media time of the session at which this part's media time 0 lies. `boot` is
-    the kernel's boot id: clocks of another boot cannot be compared. `joined` names the parts whose recordings a folder
-    that recovery made holds all of, and `facts` is what it knows about them. `copy` counts the files that a session
-    writes at once (`storage.mirror`), each in an archive of its own and with parts of its own.
+    Each recorder or disk of a session has a work folder with the same `uuid`. `part` counts them from 1. `offset_s` is
+    the session's media time at the start of the part. `boot` is the kernel's boot id: clocks of different boots cannot
+    be compared. `joined` has the parts that recovery put into this folder, `facts` their facts. `copy` counts the files
+    written at once (`storage.mirror`), each in its own archive and with its own parts.
     """
 
     version: Literal[1] = 1
@@ -289,7 +284,7 @@ class Begun(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def length_s(recordings: Iterable[Recording]) -> float:
-    """Return how much of a session some packages of its parts hold, in seconds; parts may overlap."""
+    """Return the seconds of a session that packages of its parts cover; parts may overlap."""
     held = sorted((part.offset_s, part.end_s) for each in recordings for part in each.parts)
     total_s, until_s = 0.0, 0.0
     for start_s, end_s in held:
@@ -298,22 +293,22 @@ def length_s(recordings: Iterable[Recording]) -> float:
     return round(total_s, 3)
 
 
-# Made here, before there are threads: two that are the first to decode a type at once can crash msgspec.
+# Made before there are threads: msgspec can crash when two threads decode a type for the first time.
 _RECORDING = msgspec.json.Decoder(Recording)
 _BEGUN = msgspec.json.Decoder(Begun)
 
 
 class NewerVersion(msgspec.ValidationError):
-    """It was written by a newer Liput, in a version that this one does not know."""
+    """A newer Liput wrote the file in an unknown version."""
 
 
 def decode_recording(content: bytes) -> Recording:
-    """Return what `metadata/recording.json` says; raises msgspec.MsgspecError or UnicodeDecodeError."""
+    """Decode `metadata/recording.json`; raises msgspec.MsgspecError or UnicodeDecodeError."""
     return _decoded(_RECORDING, content)
 
 
 def decode_begun(content: bytes) -> Begun:
-    """Return what `begun.json` says, of a newer version what is understood; raises as `decode_recording`."""
+    """Decode `begun.json`, and the known fields of a newer version; raises as `decode_recording`."""
     try:
         return _decoded(_BEGUN, content)
     except NewerVersion:
@@ -335,14 +330,14 @@ def _decoded[Said](decoder: msgspec.json.Decoder[Said], content: bytes) -> Said:
             if isinstance(version, int) and version > NEWEST:
                 raise NewerVersion(f"is of version {version}: a newer Liput wrote it, and can read it") from None
             raise
-    except RecursionError:  # brackets without end: a package may come from anywhere
+    except RecursionError:  # nested brackets without end in a hostile package
         raise msgspec.DecodeError("it is nested too deeply") from None
 
 
 class PackageState(StrEnum):
-    """How far a package is: `unfinished` still has its work folder, `damaged` cannot say what it holds.
+    """`unfinished` is a work folder; `damaged` has no readable description.
 
-    The media of one that is `elsewhere` are at the places that its fetch.txt names, and not here.
+    The media of an `elsewhere` package are at the places in its fetch.txt.
     """
 
     SEALED = "sealed"
@@ -352,10 +347,10 @@ class PackageState(StrEnum):
 
 
 class Package(msgspec.Struct, frozen=True, kw_only=True):
-    """One package in the archive, as `liput archive list --json` prints it.
+    """One package of the archive, as in `liput archive list --json`.
 
-    `id` is the folder's name, `bytes` the size of everything in it. `duration_s` of an unfinished recording is the
-    time between its start and its last write. `session`, `copy` and `part` are those of `Recording`.
+    `id` is the folder's name, `bytes` the size of the folder. `duration_s` of an unfinished recording runs from its
+    start to its last write. `session`, `copy` and `part` are those of `Recording`.
     """
 
     id: str
@@ -378,7 +373,7 @@ class Package(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ProblemKind(StrEnum):
-    """What can be wrong with a file of a package."""
+    """Kinds of problems of a file in a package."""
 
     CHANGED = "changed"
     MISSING = "missing"
@@ -391,7 +386,7 @@ class ProblemKind(StrEnum):
 
 
 class Problem(msgspec.Struct, frozen=True):
-    """One thing that is wrong: the file (its path in the package), a sentence about it, and its kind for scripts."""
+    """One problem: the file's path in the package, a sentence, and a kind for scripts."""
 
     file: str
     problem: str

@@ -1,4 +1,4 @@
-"""What a media file holds, and whether all of it decodes."""
+"""Reads media files: their tracks, and whether all frames decode."""
 
 import struct
 from collections.abc import Callable
@@ -15,13 +15,13 @@ from config.errors import MediaError
 from recorder.package.manifest import AudioTrack, MediaFile, VideoTrack
 
 HEADER_BYTES = 4096
-"""A file that cannot be read is only a header, with nothing recorded yet, up to this size."""
+"""An unreadable file up to this size is only a header, without media."""
 
 OPEN_SAFELY = {"protocol_whitelist": "file", "format_whitelist": "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm"}
-"""A package may come from elsewhere: what calls itself media must not be a playlist that opens other files."""
+"""Foreign packages may hold a playlist in place of media: FFmpeg must not open other files for it."""
 
 NOT_DECODED = {"skip_frame": "all"}
-"""Opened with this, no picture is decoded to find out its pixel format: 20 ms of 1080p, and the decoder's memory."""
+"""Saves 20 ms of 1080p and the decoder's memory: no frame is decoded for its pixel format."""
 
 type Media = VideoStream | AudioStream
 
@@ -33,13 +33,16 @@ _TRANSFERS = {1: "bt709", 4: "gamma22", 5: "gamma28", 6: "smpte170m", 7: "smpte2
 
 
 def probe(path: Path, name: str) -> MediaFile:
-    """Return what the media file at `path`, called `name` in its package, holds; also where it cannot be read."""
+    """Return the description of the media file at `path`, also if it cannot be read.
+
+    `name` is its path in the package.
+    """
     size = path.stat().st_size
     try:
         with av.open(path, options=OPEN_SAFELY) as container:
             spans = _measure(path, container)
             found = tuple(_track(stream, spans[stream.index]) for stream in tracks(container))
-            # Of a file that was cut off the header tells of the beginning only; the tracks tell of all.
+            # The header of a file that was cut off covers the beginning only; the tracks cover all.
             duration_s = max((track.duration_s for track in found), default=0.0)
             return MediaFile(
                 file=name, container=container.format.name, bytes=size, duration_s=duration_s, tracks=found
@@ -49,7 +52,7 @@ def probe(path: Path, name: str) -> MediaFile:
 
 
 def holds_media(path: Path) -> bool:
-    """Return whether a file holds a packet of sound or picture, or may do so: what is doubtful counts as media."""
+    """Return whether a file holds a packet of video or audio; in doubt, True."""
     size = path.stat().st_size
     if size == 0:
         return False
@@ -61,7 +64,7 @@ def holds_media(path: Path) -> bool:
 
 
 class Span:
-    """Frames of one track, and from when to when they last, in seconds."""
+    """The frames of one track, and their span in seconds."""
 
     def __init__(self, frames: int = 0, end: float = 0.0) -> None:
         self.frames = frames
@@ -70,11 +73,11 @@ class Span:
 
     @property
     def duration_s(self) -> float:
-        """The time from the first sample to the end of the last."""
+        """Seconds from the first sample to the end of the last."""
         return self._end - self._start
 
     def add(self, at: float, duration: float) -> None:
-        """Count a frame."""
+        """Count a frame; seconds."""
         self._start = at if self.frames == 0 else min(self._start, at)
         self._end = at + duration if self.frames == 0 else max(self._end, at + duration)
         self.frames += 1
@@ -86,10 +89,10 @@ type Decoded = av.VideoFrame | av.AudioFrame
 def decode_all(
     path: Path, progress: Callable[[int], None] | None = None, on_frame: Callable[[int, Decoded], None] | None = None
 ) -> dict[int, Span]:
-    """Decode every frame of every track of the file at `path`, taking no damage for granted; return them by index.
+    """Decode every frame of all tracks without concealing damage; return the spans by track index.
 
-    `progress` is called with the bytes each packet took, `on_frame` with each frame and the index of its track. Raises
-    MediaError at the first thing that does not decode.
+    `progress` gets the bytes of each packet, `on_frame` the track index and each frame. Raises MediaError at the first
+    damage.
     """
     where = 0.0
     spans: dict[int, Span] = {}
@@ -129,12 +132,12 @@ def _reason(error: Exception) -> str:
 
 
 def tracks(container: InputContainer | OutputContainer) -> list[Media]:
-    """Return the tracks of picture and sound; chapters and other data are none."""
+    """Return the video and audio tracks, without chapters and other data."""
     return [stream for stream in container.streams if isinstance(stream, VideoStream | AudioStream)]
 
 
 def _measure(path: Path, container: InputContainer) -> dict[int, Span]:
-    """Return frames and length of each track: from the index where it is whole, else by reading the file."""
+    """Return frames and length of each track: from a whole index, else by reading the file."""
     if container.format.name == _MP4 and not _is_fragmented(path):
         return {
             stream.index: Span(stream.frames, _seconds(stream.duration, stream.time_base))
@@ -149,7 +152,7 @@ def _measure(path: Path, container: InputContainer) -> dict[int, Span]:
 
 
 def _is_fragmented(path: Path) -> bool:
-    """Return whether an MP4 file still consists of fragments: its index then covers only the first of them."""
+    """Return whether an MP4 still has fragments: its index then covers only the first ones."""
     with path.open("rb", buffering=0) as file:
         while len(header := file.read(8)) == 8:
             size, kind = struct.unpack(">I4s", header)
@@ -158,7 +161,7 @@ def _is_fragmented(path: Path) -> bool:
             if size == 1:
                 size = int.from_bytes(file.read(8)) - 8
             if size < 8:
-                return False  # 0: the box goes to the end of the file; else: not a box
+                return False  # 0: the box reaches the end of the file; else it is no box
             file.seek(size - 8, 1)
     return False
 

@@ -1,8 +1,7 @@
-"""What is known about a request for a video conference, and what a package keeps of it.
+"""A request for a video conference: `request.json` of its dossier, `metadata/request.json` of a package.
 
-`Request` is the content of a dossier's `request.json`, `RequestRecord` that of a package's `metadata/request.json`.
-Fields may be added in a version; renaming or retyping one makes a new version. docs/request.md says the same to people.
-Light to import: a session's recorder is asked with these shapes.
+New fields keep the version; renaming or retyping a field makes a new one. docs/request.md describes the fields. Light
+to import: a recorder gets these shapes before it loads anything else.
 """
 
 from collections.abc import Mapping
@@ -23,7 +22,7 @@ type MediaType = Literal["application/pdf", "image/jpeg", "image/png"]
 
 
 class StepKind(StrEnum):
-    """What is done in a step of the procedure."""
+    """The kinds of steps."""
 
     RECEIVE = "receive"
     DISPOSE = "dispose"
@@ -32,22 +31,22 @@ class StepKind(StrEnum):
 
 
 class StepState(StrEnum):
-    """How a step stands against its standard time."""
+    """The state of a step against its standard time."""
 
     MET = "met"
     """Done in time."""
     LATE = "late"
-    """Done, or not done yet, after it was due."""
+    """Overdue, done or not."""
     DUE = "due"
-    """Not done yet, and there is time left."""
+    """Not done, and time is left."""
     WAITING = "waiting"
-    """What comes before it is not done, or not noted."""
+    """The step before it is not done or not noted."""
     DROPPED = "dropped"
-    """The request was closed or cancelled before it was done."""
+    """The request was closed or cancelled first."""
 
 
 class RequestState(StrEnum):
-    """What people have decided about a request."""
+    """The decision of people about a request."""
 
     OPEN = "open"
     CLOSED = "closed"
@@ -55,21 +54,21 @@ class RequestState(StrEnum):
 
 
 class Stage(StrEnum):
-    """How far a request has come, as its papers and recordings tell."""
+    """The progress of a request, from its papers and recordings."""
 
     NEW = "new"
     RECEIVED = "received"
     DISPOSED = "disposed"
-    """It has reached the last of the roles."""
+    """It has reached the last role."""
     ASSIGNED = "assigned"
     ARCHIVED = "archived"
-    """A recording of it is in the archive."""
+    """A recording is in the archive."""
     CLOSED = "closed"
     CANCELLED = "cancelled"
 
 
 class ProcedureStep(msgspec.Struct, frozen=True, kw_only=True):
-    """A step of the procedure that has a standard time: who does it, and for `dispose` whom it goes to."""
+    """One step with its standard time: the role `by`, and for `dispose` the next role `to`."""
 
     kind: StepKind
     by: str
@@ -78,17 +77,17 @@ class ProcedureStep(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Procedure(msgspec.Struct, frozen=True, kw_only=True):
-    """The procedure that was in force when the request came: the chain of disposition, and the steps in order."""
+    """The procedure at the time of the request: the chain of roles, and the steps in order."""
 
     roles: Annotated[tuple[str, ...], Meta(min_length=1)]
     steps: tuple[ProcedureStep, ...]
 
 
 class Letter(msgspec.Struct, frozen=True, kw_only=True):
-    """A paper of the dossier: a copy, hashed when it was taken in.
+    """A copied and hashed paper of the dossier.
 
     `file` is its path from the folder of `request.json`: `surat/permohonan-1.pdf` in the dossier,
-    `data/surat/permohonan-1.pdf` in a package. `name` is what the file was called that it was copied from.
+    `data/surat/permohonan-1.pdf` in a package. `name` is the name of the original file.
     """
 
     file: str
@@ -101,16 +100,16 @@ class Letter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):
-    """That the first of the roles has taken up the letter: when, and who."""
+    """The first role has taken up the letter."""
 
     at: Moment
     by: str = ""
 
 
 class Disposition(msgspec.Struct, frozen=True, kw_only=True):
-    """One disposition: from which role to which, the instruction, who gave it, when; `sheets` are files of `letters`.
+    """One disposition between two roles, with its instruction, giver and time; `sheets` are files of `letters`.
 
-    `noted_at` is when it was entered: paper is often entered later.
+    `noted_at` is the time of entry: paper is often entered later.
     """
 
     giver: str
@@ -123,10 +122,10 @@ class Disposition(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RecordedSession(msgspec.Struct, frozen=True, kw_only=True):
-    """A session that was recorded for the request, and its package: name, UUID, and the folder it was put into.
+    """A session recorded for the request, and its package: name, UUID and folder.
 
-    `archived_at` is when the package was complete; None while it was being sealed when this was written. `ready` is
-    what the check before it said (None: there was none), `degraded` why the recording is less than what happened.
+    `archived_at` is None until the package is complete. `ready` is the result of the check before it (None without a
+    check). `degraded` has the reasons of the recording.
     """
 
     package: str
@@ -142,17 +141,17 @@ class RecordedSession(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FieldChange(msgspec.Struct, frozen=True):
-    """What a field held before a change, and after it; JSON values."""
+    """A field before and after a change; JSON values."""
 
     before: Any
     after: Any
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
-    """An event of the dossier: when it was written, by whom (`login@host`), what was done, and which fields changed.
+    """One change of the dossier: time, author (`login@host`), kind and fields.
 
     `kind` is created, received, disposed, withdrawn, assigned, edited, attached, recorded, archived, closed, cancelled
-    or reopened; `note` what was said about it.
+    or reopened; `note` has more about it.
     """
 
     at: Moment
@@ -163,10 +162,10 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """`request.json` of a dossier: the request, its way through the office, and what became of it.
+    """`request.json` of a dossier: the request, its dispositions and its recordings.
 
-    `id` is the dossier's folder, made of the day it came in, the event as it was called then, and the UUID's first 8
-    digits. `received_at` is when the letter came in; `starts_at` and `ends_at` are those of the event.
+    `id` is the dossier's folder: the day of entry, the event's first title, and 8 digits of the UUID. `received_at` is
+    the arrival of the letter; `starts_at` and `ends_at` are the times of the event.
     """
 
     version: Literal[1] = 1
@@ -195,10 +194,10 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
-    """A step of the procedure as it stands at a moment.
+    """A step of the procedure at a moment.
 
-    `started_at` is when its time began to run, `due_at` when it had to be done. Seconds are of office hours: `used_s`
-    from its start until it was done (or until that moment), `left_s` until it is due, `late_s` after it was due.
+    `started_at` is the start of its time, `due_at` its deadline. Seconds are office hours: `used_s` from the start
+    until it was done (or the moment), `left_s` until the deadline, `late_s` after it.
     """
 
     number: Annotated[int, Meta(ge=1)]
@@ -216,11 +215,11 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RequestRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """`metadata/request.json` of a package: all about the request that caused the session, as it was at `as_of`.
+    """`metadata/request.json` of a package: the request at `as_of`.
 
-    `steps` are judged at that moment, with the hours of `office`. `missing` has what of the dossier could not be put
-    into the package, as codes with what they are about: `request-not-found`, `letter-missing: surat/permohonan-1.pdf`,
-    `letter-changed: surat/...`. The paths in `request.letters` are those in the package.
+    `steps` use that moment and the hours of `office`. `missing` has codes of papers that the package lacks:
+    `request-not-found`, `letter-missing: surat/permohonan-1.pdf`, `letter-changed: surat/...`. `request.letters` has
+    paths in the package.
     """
 
     version: Literal[1] = 1
@@ -232,9 +231,9 @@ class RequestRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CarriedRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What a session takes along of its request: the dossier's folder, what it said then (without history), the hours.
+    """The request that a session carries: the dossier's folder, its content without history, and the hours.
 
-    That is enough for whoever seals the session when the dossier is not to be reached any more.
+    Sealing uses it if the dossier is out of reach.
     """
 
     folder: str

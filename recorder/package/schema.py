@@ -8,11 +8,11 @@ from recorder.package.manifest import Recording
 from recorder.package.request import RequestRecord
 
 KINDS = {"recording": Recording, "request": RequestRecord}
-"""What each describes: `metadata/recording.json` and `metadata/request.json`."""
+"""Their names: `metadata/recording.json` and `metadata/request.json`."""
 
 
 def schema_of(name: str) -> bytes:
-    """Return the JSON Schema (draft 2020-12) of version 1 of what is called `name`, formatted for people."""
+    """Return the JSON Schema (draft 2020-12) of version 1 of `name`, formatted for people."""
     schema = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": f"urn:liput:{name}:1",

@@ -1,8 +1,7 @@
-"""Whether a package is still what it was when it was sealed, however it may have been damaged since.
+"""Verifies a package against its manifests and its description.
 
-A package may come from anywhere: no link in it is followed, no path of a manifest is opened that the walk through the
-package has not found, and everything that is wrong is reported, not only the first thing. Other bags are judged by RFC
-8493 and the versions of BagIt before it.
+Packages may be hostile: no link is followed, and only paths found by walking the package are opened. All problems are
+reported. Foreign bags follow RFC 8493 and earlier versions of BagIt.
 """
 
 import unicodedata
@@ -38,10 +37,10 @@ if TYPE_CHECKING:
 
 
 class _Validation:
-    """Looks at one folder, once; `problems` are what was found.
+    """One check of one folder; `problems` are the result.
 
-    A package that `is_ours` is a bag with more in it: everything is listed, and `recording.json` describes the media.
-    Without `payload` the files of `data/` are not read. `uncached`: as of `fixity.digests`.
+    A package of ours (`is_ours`) lists all files, and `recording.json` describes its media. Without `payload` no file
+    of `data/` is read. `uncached`: see `fixity.digests`.
     """
 
     def __init__(
@@ -67,7 +66,7 @@ class _Validation:
         self._elsewhere: dict[str, int] = {}
 
     def run(self) -> list[Problem]:
-        """Return what is wrong with the bag; nothing when it is whole."""
+        """Return all problems of the bag."""
         try:
             self._files, self._others = fixity.walk(self._folder)
         except OSError as error:
@@ -96,7 +95,7 @@ class _Validation:
         self.problems.append(Problem(names.storable(file), names.storable(problem), kind))
 
     def _read(self, name: str) -> bytes | None:
-        """Return the content of a tag file, or None, with the problem noted, when there is none to read."""
+        """Return the content of a tag file; None, with a problem noted, if it cannot be read."""
         if name not in self._files:
             if name not in self._others:
                 self._add(name, "is missing", ProblemKind.MISSING)
@@ -123,7 +122,7 @@ class _Validation:
             self._add(bag.DECLARATION_FILE, wrong, ProblemKind.MALFORMED)
 
     def _check_fetch(self) -> None:
-        """Note what is not here, for fetch.txt says where it is; of one of ours it is no problem."""
+        """Note payload that fetch.txt names elsewhere; in a foreign bag it is a problem."""
         if bag.FETCH_FILE not in self._files:
             return
         try:
@@ -140,7 +139,7 @@ class _Validation:
             self._add(bag.FETCH_FILE, f"lists {path!r}, which is refused: {reason}", ProblemKind.UNSAFE)
 
     def _manifests(self) -> dict[str, str]:
-        """Return the algorithm of each manifest that is there; one of an unknown algorithm is a problem."""
+        """Return the algorithm of each manifest; an unknown one is a problem."""
         found = {}
         for name in filter(bag.MANIFEST.fullmatch, [*self._files, *self._others]):
             if (algorithm := bag.algorithm_of(name)) is not None:
@@ -150,7 +149,7 @@ class _Validation:
         return found
 
     def _listed(self) -> dict[str, dict[str, str]]:
-        """Return the digests of files that are there, by algorithm; note what is missing, extra or unsafe."""
+        """Return the digests of existing files by algorithm; note missing, extra and unsafe ones."""
         for manifest in (bag.MANIFEST_FILE, bag.TAG_MANIFEST_FILE) if self._is_ours else ():
             if manifest not in self._files:
                 self._read(manifest)
@@ -169,15 +168,15 @@ class _Validation:
         return listed
 
     def _entries(self, manifest: str, algorithm: str) -> dict[str, str] | None:
-        """Return what a manifest lists, by the names that the files have here; None where it cannot be read.
+        """Return the entries of a manifest by the names of existing files; None if it cannot be read.
 
-        One of ours names each file as it is, and that of tag files lists all of them, but for what may change.
+        Our manifests spell names exactly, and our tag manifest lists all tag files but fetch.txt.
         """
         content = self._read(manifest)
         if content is None:
             return None
         spelled = {unicodedata.normalize("NFC", path): path for path in self._files}
-        expected = {*self._files, *self._others, *self._elsewhere}  # need not be missed, or were already
+        expected = {*self._files, *self._others, *self._elsewhere}  # missing ones are reported elsewhere
         entries, problems = listed_in(
             manifest, content, expected, self._form, bag.digits_of(algorithm), None if self._is_ours else spelled
         )
@@ -191,7 +190,7 @@ class _Validation:
         return entries
 
     def _check_complete(self, manifests: Mapping[str, set[str]]) -> None:
-        """Note what of the payload is in no manifest, or, from version 1.0 on, not in each of them."""
+        """Note payload that no manifest lists, or, from BagIt 1.0 on, that one manifest lacks."""
         if not manifests and not any(bag.is_payload_manifest(problem.file) for problem in self.problems):
             self._add(".", "has no manifest of its payload", ProblemKind.MISSING)
         in_each = self._form.version >= (1, 0)
@@ -220,7 +219,7 @@ class _Validation:
                     self._add(path, f"is changed: its {name} is not the one listed{empty}", ProblemKind.CHANGED)
 
     def _check_info(self, recording: Recording | None) -> None:
-        """Hold the fields of bag-info.txt to what is there; only of ours there have to be any."""
+        """Compare bag-info.txt with the package; a foreign bag may lack the fields."""
         if not self._is_ours and bag.INFO_FILE not in self._files:
             return
         content = self._read(bag.INFO_FILE)
@@ -264,7 +263,7 @@ class _Validation:
     def _decode(self, file: MediaFile, tally: Tally) -> None:
         if file.file not in self._files:
             return
-        from recorder.package.media import decode_all  # PyAV, which hashing has no use for
+        from recorder.package.media import decode_all  # PyAV takes long to load
 
         try:
             decoded = decode_all(self._folder / file.file, tally.add)
@@ -276,17 +275,17 @@ class _Validation:
 
 
 TOLERANCE_S = 0.1
-"""How far a decoded track may be from the length that its description gives: a few coded frames of sound."""
+"""Tolerance for the length of a decoded track: a few coded audio frames."""
 
 
 REORDERED = 4
-"""Pictures: as many as x264 moves one by, and one more."""
+"""Frames: x264 reorders by one less."""
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
-    """What was found out about a package; `elsewhere`: its media are not here, and were not looked at.
+    """The result for one package; `elsewhere`: its media were pruned and not checked.
 
-    One that is not `ours` is a bag that somebody else has made.
+    Without `ours` it is a foreign bag.
     """
 
     id: str
@@ -298,7 +297,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def of(cls, package: Package, problems: Sequence[Problem], *, decoded: bool) -> "Verdict":
-        """Return it of a package of an archive, in which `problems` were found."""
+        """Return the verdict on a package of the archive."""
         elsewhere = package.state is PackageState.ELSEWHERE
         return cls(id=package.id, ok=not problems, problems=problems, decoded=decoded, elsewhere=elsewhere)
 
@@ -311,18 +310,18 @@ def verify(
     progress: Progress | None = None,
     uncached: bool = False,
 ) -> list[Problem]:
-    """Return what is wrong with the package at `folder`; nothing when it is whole.
+    """Return all problems of the package at `folder`.
 
-    Hashes every file; with `decode` also decodes every frame of every file of media and compares with the description.
-    Without `payload` the files of `data/` are not read: only that they are there, no other is, and their sizes are
-    right. `progress` gets bytes done and bytes in all. `uncached`: as of `fixity.sha256`.
+    Hashes every file. `decode` also decodes every media frame, and compares them with the description. Without
+    `payload` only names and sizes of `data/` are checked. `progress` gets bytes done and in all. `uncached`: see
+    `fixity.sha256`.
     """
     validation = _Validation(folder, progress, is_ours=True, payload=payload, uncached=uncached, decode=decode)
     return validation.run()
 
 
 def verify_anywhere(folder: Path, *, decode: bool = False, progress: Progress | None = None) -> Verdict:
-    """Find out about a package that is in no archive, or about a bag of somebody else's."""
+    """Verify a package outside of an archive, or a foreign bag."""
     is_ours = (folder / RECORDING_FILE).is_file()
     problems = _Validation(folder, progress, is_ours=is_ours, decode=decode).run()
     name = names.storable(folder.resolve().name)
@@ -330,16 +329,16 @@ def verify_anywhere(folder: Path, *, decode: bool = False, progress: Progress | 
 
 
 def _reordered_s(track: VideoTrack | AudioTrack) -> float:
-    """Return by how much the index may be wrong about the length: it counts in the order of decoding."""
+    """Return the possible error of an index about the length: it counts in decoding order."""
     try:
         rate = Fraction(track.rate) if isinstance(track, VideoTrack) else Fraction(0)
         return float(REORDERED / rate) if rate > 0 else 0.0
-    except (ValueError, ArithmeticError):  # the description of somebody else's package
+    except (ValueError, ArithmeticError):  # a foreign description
         return 0.0
 
 
 def _differences(file: MediaFile, decoded: "dict[int, Span]") -> list[str]:
-    """Return how what was decoded differs from the description: number of pictures, length of each track."""
+    """Return the differences between decoded tracks and the description."""
     wrong = [f"has {len(decoded)} tracks, not {len(file.tracks)}"] if len(decoded) != len(file.tracks) else []
     for track in file.tracks:
         real = decoded.get(track.index)

@@ -1,15 +1,15 @@
-"""What is to be made of a recording when it is sealed, kept in `begun.json`: who seals need not have the settings."""
+"""The derived files to make when a session is sealed. `begun.json` has them, so sealing needs no settings."""
 
 from collections.abc import Mapping
 
 import msgspec
 
 SLIDES_FOLDER = "data/slides"
-"""Where the pictures of slides are in a package."""
+"""The folder of slide images in a package."""
 
 
 class Area(msgspec.Struct, frozen=True, kw_only=True):
-    """A part of a picture: its left upper corner and its size, all of them from 0 to 1."""
+    """A part of a frame: left upper corner and size, from 0 to 1."""
 
     x: float = 0.0
     y: float = 0.0
@@ -18,17 +18,17 @@ class Area(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SlidesView(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a layout shows slides, and what lies over them."""
+    """The area of slides in a layout, and the areas that cover it."""
 
     area: Area = Area()
     covered: tuple[Area, ...] = ()
 
 
 class SlideWishes(msgspec.Struct, frozen=True, kw_only=True):
-    """Where slides are to be found, and what is to be made of them (config/settings/schema.py).
+    """Slides to find, and their texts to read (config/settings/schema.py).
 
-    `inputs` are called so in the session's log. `isolated` are the stems of files that hold slides and nothing else.
-    `views` has each layout of the program that shows them, `layout` is the one that it begins with.
+    `inputs` are subjects in the session's log. `isolated` are stems of iso files with slides only. `views` are the
+    program's layouts with slides, `layout` is the first one shown.
     """
 
     inputs: tuple[str, ...] = ()
@@ -41,7 +41,7 @@ class SlideWishes(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReportWishes(msgspec.Struct, frozen=True, kw_only=True):
-    """How the session's report looks (config/settings/schema.py), and its attachments; `logo` is a file of this PC."""
+    """The look of the session's report (config/settings/schema.py); `logo` is a file on this PC."""
 
     pdf: bool = True
     address: tuple[str, ...] = ()
@@ -50,7 +50,7 @@ class ReportWishes(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Wishes(msgspec.Struct, frozen=True, kw_only=True):
-    """What is made of a recording when it is sealed; nothing of what is None. `language` is `id` or `en`."""
+    """The derived files to make; None for none of a kind. `language` is `id` or `en`."""
 
     language: str = "id"
     slides: SlideWishes | None = None
@@ -58,9 +58,9 @@ class Wishes(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Derived(msgspec.Struct, frozen=True, kw_only=True):
-    """`metadata/derived.json`: how many slides were found and how many read, and what could not be made, and why.
+    """`metadata/derived.json`: slides found, slides with text, and failures.
 
-    `language` and `report` are how the report looks, so that it can be made again.
+    `language` and `report` let a correction make the report again.
     """
 
     slides: int = 0

@@ -1,4 +1,4 @@
-"""The work folder of a session: where the recorder writes what will become a package."""
+"""The work folder of a session: the package while it is recorded."""
 
 import contextlib
 import errno
@@ -32,33 +32,30 @@ PREMIS_FILE = "metadata/premis.jsonl"
 LEVELS_FILE = "metadata/levels.json"
 DERIVED_FILE = "metadata/derived.json"
 PART_FILE = "metadata/part.json"
-"""`begun.json` as it was, in the package of a part that may be joined to others."""
+"""A copy of `begun.json` in a package of a part that may be joined to others."""
 METADATA_FILES = frozenset({
     RECORDING_FILE, EVENTS_FILE, DEVICES_FILE, CHECKS_FILE, REQUEST_FILE, DUBLIN_CORE_FILE, HEALTH_FILE, PREMIS_FILE,
     LEVELS_FILE, DERIVED_FILE, PART_FILE,
 })  # fmt: skip
-"""All that is in `metadata/` when a session is sealed; of what an earlier attempt wrote nothing is needed."""
+"""All files of `metadata/` after sealing."""
 POSTER_FILE = "data/poster.jpg"
 PROGRAM = "program.mp4"
 PROGRAM_FILES = re.compile(r"program(-\d+)?\.mp4")
-"""The program, and what goes on where the parts of a session could not become one file."""
+"""The program, and its further files if parts could not be joined."""
 
 
 def program_files(media: Iterable[MediaFile]) -> list[MediaFile]:
-    """Return those of `media` that hold the program, in the order of their times."""
+    """Return the files of the program in order of time."""
     found = (file for file in media if PROGRAM_FILES.fullmatch(Path(file.file).name))
     return sorted(found, key=lambda file: file.offset_s)
 
 
 class WorkFolder:
-    """A session's folder below `ROOT/.incoming`, laid out as the package it will be, which is called `name`.
+    """A session's folder `ROOT/.incoming/NAME`, laid out as the package.
 
-    `archive_root` is the archive's folder. `media` is the folder for files of media, `program` the one in it that is
-    recorded; `metadata` that for all else about the session, `events` its log, one JSON object a line.
-
-    Whoever has one holds a lock on it, so that a restart does not seal what another recorder still writes; the lock
-    ends with `release`, with sealing, or with the process. It is on the folder, and on `begun.json` for file systems
-    that lock no folders.
+    `media` is the folder of media files with `program` in it, `metadata` that of all else, `events` the log. The holder
+    has a lock on it, so that a restart does not seal a session that still records. The lock is on the folder, and on
+    `begun.json` for file systems that lock no folders. It ends with `release`, with sealing, or with the process.
     """
 
     def __init__(self, path: Path, begun: Begun) -> None:
@@ -73,9 +70,9 @@ class WorkFolder:
         self._locks: list[int] = []
 
     def lock(self) -> None:
-        """Take the lock; raises PackageBusy when another process has it, OSError when the folder cannot be opened.
+        """Take the lock. Raises PackageBusy, and OSError if the folder cannot be opened.
 
-        A file system without locks is worked on without, and so is a folder that is not there or may not be opened.
+        A file system without locks gives none, and so does a folder that is missing or may not be opened.
         """
         hint = "Wait until that session has ended."
         busy = PackageBusy(f"{self.name} is still being recorded by another Liput", hint=hint)
@@ -90,18 +87,18 @@ class WorkFolder:
             raise
 
     def release(self) -> None:
-        """Let go of the lock; idempotent."""
+        """Release the lock; idempotent."""
         while self._locks:
             os.close(self._locks.pop())
 
     def has_begun(self) -> bool:
-        """Return whether its `begun.json` is there: while it is, the package is not complete."""
+        """Return whether `begun.json` exists: until it is removed the package is incomplete."""
         return is_regular(self.path / BEGUN_FILE)
 
     def refuse_irregular(self) -> None:
-        """Raise ArchiveError where a link, a pipe or a device is in it: what is written there would go elsewhere.
+        """Raise ArchiveError for a link, pipe or device in the folder: a write would go elsewhere.
 
-        A `begun.json` that is one counts as lost, and is replaced. Raises OSError.
+        An irregular `begun.json` counts as lost, and is replaced. Raises OSError.
         """
         for path in fixity.walk(self.path)[1]:
             if path != BEGUN_FILE:
@@ -112,7 +109,7 @@ class WorkFolder:
 
 
 def _open(path: Path) -> int:
-    """Open a file to lock it: to read only where its disk takes nothing any more."""
+    """Open a file to lock it; read-only if its disk is read-only now."""
     try:
         return open_regular(path, os.O_RDWR)
     except OSError as error:
@@ -127,9 +124,9 @@ def encode_begun(begun: Begun) -> bytes:
 
 
 def read_begun(folder: Path) -> Begun:
-    """Return what is known about an unfinished session; raises ArchiveError when nothing is to be read.
+    """Return `begun.json` of a work folder; raises ArchiveError if the folder does not say.
 
-    Without `begun.json` the package may be complete and only await its rename; it then says so itself.
+    Without `begun.json` the package may be complete and await its rename; then its description answers.
     """
     try:
         if is_regular(folder / BEGUN_FILE):
@@ -144,7 +141,7 @@ def read_begun(folder: Path) -> Begun:
 
 
 def read_part(folder: Path) -> Begun:
-    """Return what the package at `folder` keeps of its `begun.json`; raises ArchiveError where it keeps nothing."""
+    """Return the copy of `begun.json` in a package of a part; raises ArchiveError without one."""
     try:
         return decode_begun(read_file(folder / PART_FILE))
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
@@ -152,7 +149,7 @@ def read_part(folder: Path) -> Begun:
 
 
 def recall_begun(folder: Path) -> Begun:
-    """Return what is known about an unfinished session, from its folder's name if it does not say itself."""
+    """Return `begun.json`, or its content guessed from the folder's name."""
     try:
         return read_begun(folder)
     except ArchiveError:
@@ -163,5 +160,5 @@ def recall_begun(folder: Path) -> Begun:
 
 
 def time_of(folder: Path) -> datetime:
-    """Return when a session began as far as its folder's name tells, else when the folder last changed."""
+    """Return the start of a session from its folder's name, else the folder's time of change."""
     return time_in(folder.name) or datetime.fromtimestamp(folder.lstat().st_mtime).astimezone()
