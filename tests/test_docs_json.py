@@ -12,7 +12,7 @@ import pytest
 
 from agent.alarms.alarm import Alarm
 from agent.commands.alarm import WayTested
-from agent.devices.giving import RoleState
+from agent.devices.gather import RoleState
 from agent.devices.page import DevicePage, ModeRow, UsbPlace
 from agent.requests.answer import RequestDocument, RequestLine
 from agent.schedule.answer import Coming, PlanDocument

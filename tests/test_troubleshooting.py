@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 import pytest
 
-from agent.alarms.sentences import KILLED, SENTENCES, SILENT
+from agent.alarms.alarm import KILLED, SENTENCES, SILENT
 from agent.cli.group import liput
 from config.locale.lookup import words
 from recorder.live.reason import Reason

@@ -2,8 +2,7 @@
 
 from html import escape
 
-from agent.alarms.alarm import Message
-from agent.alarms.telling import subject
+from agent.alarms.message import Message, subject
 from config.errors import LiputError
 from recorder.model.names import one_line
 

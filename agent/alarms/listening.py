@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from agent.alarms.alarm import Alarm, Key, before_it_records, new_alarm
-from agent.alarms.sentences import FAILED, KILLED, SILENT, rank, tells_less
+from agent.alarms.alarm import FAILED, KILLED, SILENT, Alarm, Key, before_it_records, new_alarm, rank, tells_less
 from config.errors import LiputError
 from config.events import Event
 from devices.host import threads

@@ -8,10 +8,9 @@ from contextlib import closing, contextmanager, suppress
 from email.message import EmailMessage
 from email.utils import format_datetime, make_msgid
 
-from agent.alarms.alarm import Message
 from agent.alarms.connecting import connected, trusting
+from agent.alarms.message import Message, both, subject
 from agent.alarms.sender import PartlySent
-from agent.alarms.telling import both, subject
 from config.errors import LiputError
 from config.settings.key_tables import AlarmKeys
 from config.settings.serving import AlarmSettings

@@ -6,18 +6,38 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 
-from agent.alarms.alarm import Alarm, Message
+from agent.alarms.alarm import Alarm
 from agent.alarms.desktop import Desktop, NoDesktop
-from agent.alarms.herald import Herald
+from agent.alarms.herald import Herald, Notices
 from agent.alarms.listening import RecorderWatcher
-from agent.alarms.notices import Notices
+from agent.alarms.message import Message
 from agent.alarms.sender import Sender, Way
-from agent.alarms.ways import ways_of
 from agent.daemon.parts import look_again
 from config.errors import LiputError, SecretError
+from config.settings.key_tables import alarm_keys
 from config.settings.schema import Settings
 from devices.host.clock import Clock
 from devices.host.throttle import LogOnChange, Tell
+
+WAYS = ("desktop", "mail", "webhook")
+
+
+def ways_of(settings: Settings) -> list[Way]:
+    """Return the ways that are set up, each ready to be used. Raises SecretError."""
+    keys = alarm_keys(settings)
+    alarms, room, language = settings.alarms, settings.general.room, settings.general.language
+    ways: list[Way] = [Desktop(room, language)] if alarms.desktop else []
+    # The libraries of each way take time that a daemon without it has no use for.
+    if alarms.mail_server:
+        from agent.alarms.mail import Mail
+
+        ways.append(Mail(alarms, keys, room, language))
+    if alarms.webhook or keys.webhook_url is not None:
+        from agent.alarms.webhook import Webhook
+
+        ways.append(Webhook(alarms, keys, room, language))
+    return ways
+
 
 LOOK_S = 0.5
 END_S = 1.0

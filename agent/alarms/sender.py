@@ -5,8 +5,8 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from agent.alarms.alarm import Message
 from agent.alarms.desktop import Desktop, NoDesktop
+from agent.alarms.message import Message
 from config.errors import LiputError
 from devices.host import threads
 from devices.host.clock import Clock

@@ -7,9 +7,8 @@ from contextlib import closing
 
 import msgspec
 
-from agent.alarms.alarm import Message
 from agent.alarms.connecting import connected, trusting
-from agent.alarms.telling import text
+from agent.alarms.message import Message, text
 from config.errors import LiputError
 from config.settings.key_tables import AlarmKeys
 from config.settings.serving import AlarmSettings

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from agent.alarms.alarm import Alarm, new_alarm
-from agent.alarms.sentences import DAMAGED
+from agent.alarms.alarm import DAMAGED, Alarm, new_alarm
 from agent.daemon.own_command import OwnCommand, command_line, of_archive, our_log
 from agent.daemon.parts import look_again
 from config.errors import LiputError

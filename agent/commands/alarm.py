@@ -6,10 +6,10 @@ from pathlib import Path
 import click
 import msgspec
 
-from agent.alarms.alarm import Message
 from agent.alarms.desktop import NoDesktop
+from agent.alarms.message import Message
+from agent.alarms.part import WAYS, ways_of
 from agent.alarms.sender import Way
-from agent.alarms.ways import WAYS, ways_of
 from agent.terminal.parameters import config_option
 from config.errors import LiputError, UsageError
 from config.settings.loading import load_settings

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from agent.health.meant import devices_meant
+from agent.health.text import devices_meant
 from agent.terminal.moments import beginning, ending
 from agent.terminal.parameters import config_option, json_option, print_json, refuse_options
 from agent.terminal.signals import setting

@@ -12,19 +12,18 @@ import click
 import msgspec
 
 from agent.alarms.alarm import Said
-from agent.alarms.notices import Notices
+from agent.alarms.herald import Notices
 from agent.alarms.part import alarms_of
 from agent.archives.choice import archives_of
 from agent.archives.copying import Copying
 from agent.archives.part import FixityPart
 from agent.daemon.log import Level, Log, complaints, form_of
-from agent.daemon.parts import Part, Parts
+from agent.daemon.parts import Part, Parts, Pulse
 from agent.daemon.serve import Daemon, Spares
 from agent.daemon.serving import only_one
 from agent.daemon.settings import SettingsPart
 from agent.devices.part import DevicesPart
 from agent.schedule.part import schedule_of
-from agent.service.pulse import Pulse
 from agent.sessions.steering import absolute
 from agent.terminal.parameters import config_option
 from agent.terminal.redact import redactor_for

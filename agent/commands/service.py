@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 import msgspec
 
-from agent.service import files
 from agent.service import install as service
+from agent.service import units
 from agent.service.install import ServiceStatus
 from agent.service.units import USER, system_place, user_place
 from agent.terminal.parameters import config_option
@@ -63,7 +63,7 @@ def install(
         place = system_place(_system_settings(config_file), operators=operators)
     else:
         place = user_place(load_settings(config_file), config=config_file)
-    made = files.files(place, autostart=autostart)
+    made = units.files(place, autostart=autostart)
     for sentence in (service.planned if dry_run else service.install)(place, made, now=now):
         click.echo(sentence)
 

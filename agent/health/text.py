@@ -1,11 +1,15 @@
 """Lines of the health log, and summaries of them, as people read them."""
 
+import contextlib
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 import click
 
+from config.errors import DeviceNotFound, StateError
 from config.settings.quantities import format_duration
 from devices.health.line import PC, HealthLine, Kind, Level
+from devices.health.query import Wanted, devices_in, meant_by
 from devices.health.summary import DeviceSummary
 from recorder.model.names import one_line
 
@@ -115,3 +119,28 @@ def summary_text(summary: DeviceSummary) -> Iterator[str]:
 
 def _times(count: int) -> str:
     return "once" if count == 1 else f"{count} times"
+
+
+def devices_meant(word: str, folder: Path, span: Wanted, *, may_come: bool = False) -> frozenset[str]:
+    """Return the ids that `word` means, an unknown one too if it `may_come`. Raises DeviceNotFound."""
+    names = devices_in(folder, span)
+    devices = meant_by(word, names, _roles())
+    if devices:
+        return devices
+    if not names or (may_come and ":" in word):
+        return frozenset({word})
+
+    known = ", ".join(device_text(device, name) for device, name in sorted(names.items()))
+    raise DeviceNotFound(
+        f'the health log says nothing about "{word}" since {span.since:%Y-%m-%d %H:%M}',
+        hint=f"it knows {known}; --since looks further back",
+    )
+
+
+def _roles() -> dict[str, str]:
+    """Return the id of the device that each role belongs to; none where they cannot be read."""
+    from devices.roles.roles import roles_store
+
+    with contextlib.suppress(StateError):
+        return {role: binding.id for role, binding in roles_store().read().items()}
+    return {}

@@ -10,11 +10,11 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from agent.metrics.gathering import Gathering
 from config.errors import LiputError
 from config.settings.schema import Settings
 from config.version import VERSION
 from devices.host.clock import SystemClock
+from devices.host.deadline import DeadlineTasks
 from devices.model.device import HealthState
 from recorder.features.load_shedding.ladder import Step
 from recorder.model.names import storable
@@ -27,6 +27,37 @@ from recorder.running.protocol import Status
 
 if TYPE_CHECKING:
     from prometheus_client import Metric as Family
+
+
+class Gathering[Found]:
+    """Finds things out; what still hangs from before is not asked again. For any thread."""
+
+    def __init__(self) -> None:
+        self._tasks: DeadlineTasks[str, Found] = DeadlineTasks("metrics")
+        self._kept: dict[str, tuple[float, Found]] = {}
+
+    def gather(
+        self, tasks: Mapping[str, Callable[[], Found]], deadline_s: float, keep_s: float = 0.0
+    ) -> dict[str, Found]:
+        """Return the answers that came in time, by their names; those less than `keep_s` old are taken as they are."""
+        now_s = time.monotonic()
+        kept = {
+            name: found
+            for name, (at_s, found) in list(self._kept.items())
+            if keep_s and name in tasks and now_s - at_s < keep_s
+        }
+        asked = {
+            name: partial(self._keep, name, task) if keep_s else task
+            for name, task in tasks.items()
+            if name not in kept
+        }
+        answers = self._tasks.ask(asked, deadline_s)
+        return kept | {name: found for name, found in answers.items() if not isinstance(found, Exception)}
+
+    def _keep(self, name: str, task: Callable[[], Found]) -> Found:
+        found = task()
+        self._kept[name] = time.monotonic(), found
+        return found
 
 
 ROOM = "room"
@@ -206,9 +237,6 @@ def _destination(line: DestinationLine, whose: Mapping[str, str]) -> Iterator[Sa
     yield Sample("liput_destination_dropped_frames_total", line.dropped, where)
     yield Sample("liput_destination_reconnects_total", line.reconnects, where)
     yield Sample("liput_destination_backlog_seconds", line.backlog_s, where)
-
-
-_RATES = {"up": "up_bps", "up-least": "up_p10_bps", "down": "down_bps"}
 
 
 def _disk(root: Path) -> list[Sample]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from agent.service import files
+from agent.service import units
 from agent.service.units import DAEMON, RECORDER, SOCKET, USER, Place
 from config.errors import LiputError
 
@@ -71,7 +71,7 @@ def run(words: Sequence[str]) -> str:
     return done.stdout
 
 
-MAKE_USERS = ("systemd-sysusers", str(files.SYSTEM_USERS))
+MAKE_USERS = ("systemd-sysusers", str(units.SYSTEM_USERS))
 WORDS = ("ActiveState", "SubState", "StatusText", "MainPID", "UnitFileState", "NRestarts", "Result")
 
 
@@ -112,7 +112,7 @@ def install(place: Place, made: Mapping[Path, str], *, now: bool) -> Iterator[st
     changed = [path for path, text in made.items() if _is_different(path, text)]
     for path in changed:
         try:
-            files.write(path, made[path])
+            units.write(path, made[path])
         except OSError as error:
             raise LiputError(f"{path} cannot be written: {error.strerror}", hint="see who may write there") from None
         yield f"wrote {path}"
@@ -132,7 +132,7 @@ def uninstall(*, is_system: bool) -> Iterator[str]:
             "only root can take a service of the system away", hint="sudo liput service uninstall --system"
         )
     check()
-    present = [path for path in files.places(is_system=is_system) if path.exists() and files.is_ours(path)]
+    present = [path for path in units.places(is_system=is_system) if path.exists() and units.is_ours(path)]
     if any(path.name == DAEMON for path in present):
         run(systemctl("disable", "--now", DAEMON, SOCKET, is_system=is_system))
         yield "stopped the daemon; sessions that run go on to their end"
@@ -146,7 +146,7 @@ def uninstall(*, is_system: bool) -> Iterator[str]:
 def status(*, is_system: bool) -> ServiceStatus:
     """Return how the service is. Raises LiputError."""
     mode = "system" if is_system else "user"
-    present = [str(path) for path in files.places(is_system=is_system) if path.exists()]
+    present = [str(path) for path in units.places(is_system=is_system) if path.exists()]
     installed = any(path.endswith(f"/{DAEMON}") for path in present)
     if not installed:
         return ServiceStatus(mode=mode, installed=False, files=present)
@@ -183,7 +183,7 @@ def _is_different(path: Path, text: str) -> bool:
     try:
         if not path.exists():
             return True
-        if not files.is_ours(path):
+        if not units.is_ours(path):
             raise LiputError(
                 f"{path} was not made by `liput service install`",
                 hint="move it away; what is to be changed, change in a drop-in",

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from agent.alarms.sentences import OF_A_SOURCE, rank, sentence, trouble_of, unrecorded, what_happened
+from agent.alarms.alarm import OF_A_SOURCE, rank, sentence, trouble_of, unrecorded, what_happened
 from agent.checks.kinds import pictures, sounds
 from agent.checks.result import Code, Measured, Result, codes, found
 from capture.detectors.lipsync import Sync

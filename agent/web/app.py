@@ -23,11 +23,10 @@ from agent.web.api import (
 )
 from agent.web.api.hub import PATH as LIVE
 from agent.web.api.hub import Hub, live
-from agent.web.http import door
+from agent.web.http import guard
 from agent.web.http.answers import Refused, error_answer
-from agent.web.http.door import OPEN, open_door
 from agent.web.http.endpoint import JSON, Endpoint, Repeated
-from agent.web.http.guard import HEALTHZ, METRICS, Guard
+from agent.web.http.guard import HEALTHZ, METRICS, OPEN, Guard, open_door
 from agent.web.http.house import House
 from agent.web.http.limits import Client
 from agent.web.openapi import PATH as OPENAPI
@@ -57,7 +56,7 @@ async def healthz(request: Request) -> Response:
 ENDPOINTS: tuple[Endpoint, ...] = (
     *state.ENDPOINTS, *sessions.ENDPOINTS, *devices.ENDPOINTS, *checks.ENDPOINTS,
     *schedule.ENDPOINTS, *settings.ENDPOINTS, *requests.ENDPOINTS, *archive.ENDPOINTS, *history.ENDPOINTS,
-    *door.ENDPOINTS,
+    *guard.ENDPOINTS,
 )  # fmt: skip
 """All that the API has, in the order of its document."""
 

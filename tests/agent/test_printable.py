@@ -82,7 +82,7 @@ def test_the_table_that_is_drawn_anew_has_none(room: Room, monkeypatch: pytest.M
         """
 from datetime import UTC, datetime
 from agent.devices.board import DeviceBoard
-from agent.devices.showers import TableShower
+from agent.devices.table import TableShower
 from agent import group
 group._write_whatever_comes()
 board = DeviceBoard(dict)

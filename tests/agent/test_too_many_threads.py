@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 from agent.devices.part import KnownInputs
-from agent.metrics.gathering import Gathering
-from agent.web.http.runs import Runs
-from agent.web.http.worker_pool import WorkerPool
+from agent.metrics.exposition import Gathering
+from agent.web.http.house import Runs, WorkerPool
 from devices.controls.presets import PresetKeeper
 from devices.host import threads
 from devices.host.clock import SystemClock

@@ -21,7 +21,7 @@ from schemathesis.core.result import Ok
 from schemathesis.generation import GenerationMode
 
 from agent.web.app import ENDPOINTS
-from agent.web.http.runs import Runs
+from agent.web.http.house import Runs
 from agent.web.openapi import described
 from config.errors import DeviceNotFound
 from config.state import VARIABLE as STATE

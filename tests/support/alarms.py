@@ -2,8 +2,9 @@
 
 from datetime import UTC, datetime
 
-from agent.alarms.alarm import Alarm, Message, Notice, Said, new_alarm
-from agent.alarms.notices import URGENT
+from agent.alarms.alarm import Alarm, Said, new_alarm
+from agent.alarms.herald import URGENT
+from agent.alarms.message import Message, Notice
 
 AT = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 

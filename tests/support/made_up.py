@@ -4,7 +4,7 @@ import msgspec
 from playwright.sync_api import Page
 
 from agent.sessions.steering import SessionLine
-from agent.web.api.troubles import troubles_of
+from agent.web.api.state import troubles_of
 from tests.support.browser import Visit
 
 TELL = """state => import("/static/live.js").then(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from agent.devices.controls_page import Row, document, find_camera, rows_of
+from agent.devices.page import Row, document, find_camera, rows_of
 from agent.devices.table import columns, print_table
 from agent.terminal.parameters import config_option
 from config.errors import UsageError

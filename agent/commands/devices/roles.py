@@ -5,8 +5,7 @@ from pathlib import Path
 
 import click
 
-from agent.devices.gather import exactly
-from agent.devices.giving import RoleState, confirm_devices, everything, give, role_states, take_away
+from agent.devices.gather import RoleState, confirm_devices, exactly, give, plugged_in, role_states, take_away
 from agent.devices.table import columns, print_table
 from agent.terminal.parameters import config_option
 from config.files import json_text
@@ -103,7 +102,7 @@ def roles_command(config_file: Path | None, *, accept: bool, confirm: bool, as_j
     settings = load_settings(config_file)
     store = roles.roles_store()
     given = store.read()
-    devices = everything(given)
+    devices = plugged_in(given)
     if confirm:
         with open_health_log(settings, SystemClock()) as record:
             unclear = confirm_devices(record, devices)

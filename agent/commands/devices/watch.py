@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal, Self
 
 from agent.devices.board import DeviceBoard
-from agent.devices.showers import Shower, shower
+from agent.devices.table import Shower, shower
 from agent.terminal.signals import HEARD_AFTER_S, hearing, watched
 from capture.sound.inputs import SourceWatch, inputs_of, list_sound_inputs
 from capture.sound.process import Listing, ServerSource

@@ -1,4 +1,4 @@
-"""Checks and rehearsals by the API: what the last one found, how it has been, another run (agent/web/http/runs.py)."""
+"""Checks and rehearsals by the API: what the last one found, how it has been, another run (agent/web/http/house.py)."""
 
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Literal
@@ -9,7 +9,7 @@ from agent.checks.history import document, kept
 from agent.checks.trend import Measurement, measurements
 from agent.web.api.requests import request_key
 from agent.web.http.endpoint import Call, Endpoint
-from agent.web.http.runs import Runs
+from agent.web.http.house import Runs
 from config.errors import SessionError
 from recorder.running import directory
 

@@ -6,10 +6,10 @@ from typing import Annotated, Any
 
 import msgspec
 
-from agent.devices import controls_page
+from agent.devices import page
 from agent.devices.board import roles_given
-from agent.devices.giving import RoleState, everything, give, role_states, take_away
-from agent.web.api.troubles import DeviceShown, device_shown
+from agent.devices.gather import RoleState, give, plugged_in, role_states, take_away
+from agent.web.api.state import DeviceShown, device_shown
 from agent.web.http.endpoint import Call, Endpoint
 from config.errors import UsageError
 from devices.controls import presets
@@ -68,7 +68,7 @@ def devices(call: Call) -> list[DeviceShown]:
 def roles_now(_call: Call) -> RolesDocument:
     """Return who has which role, and what is proposed."""
     given = roles.roles_store().read()
-    there = everything(given)
+    there = plugged_in(given)
     proposed = {} if given else roles.proposals(there)
     return RolesDocument(
         roles=list(role_states(given, there)),
@@ -83,7 +83,7 @@ def set_role(call: Call, *, role: RoleName | None) -> RoleChange:
         role, device, before, _ = give(settings, role, name, moves=True)
         return RoleChange(role=role, device=device.id, before=before.id if before else None)
     given = roles.roles_store().read()
-    has = [device.role for device in everything(given) if device.id == name and device.role]
+    has = [device.role for device in plugged_in(given) if device.id == name and device.role]
     has += [role for role, binding in given.items() if binding.id == name]  # it is not there
     if not has:
         raise UsageError(f"no role belongs to {name}", hint="GET /api/v1/roles lists those that are given")
@@ -136,14 +136,14 @@ def _tried(record: Record) -> Record:
 
 def _controls(call: Call, act: Act | None = None) -> ControlsDocument:
     settings = call.house.settings.read()
-    device = controls_page.find_camera(call.path["id"])
+    device = page.find_camera(call.path["id"])
     changes: list[ControlChange] = []
     with ExitStack() as stack:
         panel = stack.enter_context(ControlPanel(device.node or "", device.name, to_set=act is not None))
         if act is not None:
             changes = act(panel, device, stack.enter_context(open_health_log(settings, call.house.clock)))
-        rows = list(controls_page.rows_of(panel.controls(), device, settings, call.house.tell))
-    document: Any = controls_page.document(device, changes, rows)
+        rows = list(page.rows_of(panel.controls(), device, settings, call.house.tell))
+    document: Any = page.document(device, changes, rows)
     return ControlsDocument(**document)
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 from starlette.responses import Response
 
-from agent.health.meant import devices_meant
+from agent.health.text import devices_meant
 from agent.terminal.new_file import csv_text
 from agent.web.api.archive import moment
 from agent.web.http.answers import NOT_STORED

@@ -8,8 +8,8 @@ from agent.schedule.answer import PlanDocument, document, listed
 from agent.schedule.plan import Mode, Plan
 from agent.schedule.planner import PlanAsked, Planner, add, edit, planner_of
 from agent.schedule.store import done_store
-from agent.web.api.beginning import refuse_files
 from agent.web.api.requests import request_key
+from agent.web.api.sessions import refuse_files
 from agent.web.http.endpoint import Call, Endpoint
 
 

@@ -1,20 +1,135 @@
 """`GET /api/v1/state`: the room, the sessions that run, and what is wrong, as the page shows it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import Any
 
 import msgspec
 
-from agent.alarms.alarm import Alarm
+from agent.alarms.alarm import (
+    Alarm,
+    Said,
+    before_it_records,
+    is_grave,
+    rank,
+    sentence,
+    trouble_of,
+    unrecorded,
+    what_happened,
+    when_over,
+)
 from agent.schedule.store import change_number
 from agent.sessions.steering import SessionLine, line_of
-from agent.web.api.troubles import Trouble, troubles_of
 from agent.web.http.endpoint import Call, Endpoint
 from agent.web.http.house import House
 from config.errors import LiputError
+from config.locale.lookup import Words, words
 from config.settings.schema import General
 from config.version import VERSION
+from devices.health.faults import Fault
+from devices.model.device import Device
+from recorder.model.status import BEFORE
+from recorder.model.troubles import TOLD_BY_TRACKS, kind_and_subject, kind_of
+from recorder.package.manifest import INTERRUPTED, Package
 from recorder.running.client import Running, running
+
+
+class Trouble(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="trouble"):
+    """What is wrong now; `kind` and `subject` are those of the event that says most of it, `text` says what to do.
+
+    `id` stays as long as it lasts, whatever else is heard of it. `session` is "" where it is of none. `is_grave`: the
+    recording itself is in danger, or lacks a whole source. `over` is what to say once it has ended, null where that is
+    not worth a word.
+    """
+
+    id: str
+    session: str
+    kind: str
+    subject: str
+    is_grave: bool
+    text: Said
+    over: Said | None
+
+
+class DeviceShown(Device, frozen=True, kw_only=True):
+    """A device, and what to do about the fault that it has; null where it has none that is known."""
+
+    text: Said | None = None
+
+
+class PackageShown(Package, frozen=True, kw_only=True):
+    """A package, and what its recording lacks, in words."""
+
+    lacks: tuple[Said, ...] = ()
+
+
+def troubles_of(sessions: Sequence[SessionLine], alarms: Sequence[Alarm]) -> list[Trouble]:
+    """Return each trouble once, by its device's role: an alarm knows the reason, a session what is newest."""
+    found: dict[str, Trouble] = {}
+    roles = {(line.id, source.name): source.role for line in sessions if line.status for source in line.status.sources}
+    waiting = {line.id for line in sessions if line.state in BEFORE}
+    told = [(alarm.session, alarm.kind, alarm.subject, alarm.text) for alarm in alarms]
+    seen = [(line.id, kind, subject, None) for line in sessions for kind, subject in _of_session(line)]
+    for session, kind, subject, text in (*told, *seen):
+        role = roles.get((session, subject))
+        trouble = _trouble(session, kind, role or subject, None if role else text)
+        if session in waiting:
+            trouble = msgspec.structs.replace(trouble, text=before_it_records(trouble.text))
+        if (other := found.get(trouble.id)) is None or rank(kind) < rank(other.kind):
+            found[trouble.id] = trouble
+    return list(found.values())
+
+
+def _trouble(session: str, kind: str, subject: str, text: Said | None) -> Trouble:
+    over = when_over(kind, subject)
+    return Trouble(
+        id=f"{trouble_of(kind)}: {subject}", session=session, kind=kind, subject=subject, is_grave=is_grave(kind),
+        text=text or _said(sentence(kind, subject)), over=None if over is None else _said(over),
+    )  # fmt: skip
+
+
+def _of_session(line: SessionLine) -> Iterable[tuple[str, str]]:
+    if line.status is None:
+        return
+    for trouble in line.status.troubles:
+        yield kind_and_subject(trouble)
+    for source in line.status.sources:
+        if (fault := source.health.fault) and fault not in TOLD_BY_TRACKS:  # which are among the others
+            yield kind_of(fault), source.role or source.name
+
+
+def device_shown(device: Device) -> DeviceShown:
+    """Return a device with the words for its fault, whether anything is recorded or not."""
+    fault = device.health.fault
+    if not fault or fault not in set(Fault):
+        return DeviceShown(**_fields(device))
+    told = unrecorded(sentence(kind_of(fault), device.role or device.name))
+    return DeviceShown(**_fields(device), text=_said(told))
+
+
+def package_shown(package: Package) -> PackageShown:
+    """Return a package with words for what its recording lacks."""
+    recording = package.recording
+    degraded = () if recording is msgspec.UNSET else recording.degraded
+    return PackageShown(**_fields(package), lacks=tuple(map(_lack, degraded)))
+
+
+def _lack(reason: str) -> Said:
+    kind, subject = kind_and_subject(reason)
+    if (happened := what_happened(kind, subject)) is not None:
+        return _said(happened)
+    if reason == INTERRUPTED:
+        return Said(*words("report")[INTERRUPTED])
+    behind = f": {subject}." if subject else "."
+    return Said(*(f"{text}{behind}" for text in words("report-incidents").get(kind, Words(kind, kind))))
+
+
+def _said(told: Words) -> Said:
+    return Said(*told)
+
+
+def _fields(struct: msgspec.Struct) -> dict[str, Any]:
+    return {name: getattr(struct, name) for name in struct.__struct_fields__}
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="state"):

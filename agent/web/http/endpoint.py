@@ -18,8 +18,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from agent.web.http.answers import CONFLICT, Refused, answer, error_answer
-from agent.web.http.house import House
-from agent.web.http.worker_pool import WorkerPool
+from agent.web.http.house import House, WorkerPool
 from config.errors import LiputError, UsageError
 from recorder.model.names import quoted
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.alarms.alarm import Message
 from agent.alarms.desktop import Desktop, NoDesktop
+from agent.alarms.message import Message
 from tests.support.alarms import AT, alarm, message, notice, over
 from tests.support.buses import Bus
 from tests.support.notifications import Notifications

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.alarms.alarm import Message
 from agent.alarms.mail import Mail
+from agent.alarms.message import Message
 from agent.alarms.sender import PartlySent
 from config.errors import LiputError, UsageError
 from config.settings.key_tables import AlarmKeys

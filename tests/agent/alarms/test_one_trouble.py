@@ -6,7 +6,7 @@ import pytest
 
 from agent.alarms.herald import Herald
 from agent.alarms.listening import SessionAlarmState
-from agent.alarms.telling import text
+from agent.alarms.message import text
 from config.events import Event
 from devices.host.clock import NANOSECONDS
 from tests.support.simulated import BEGINNING, SimulatedClock

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from agent.alarms import listening
-from agent.alarms.alarm import Alarm, Message
+from agent.alarms.alarm import Alarm
 from agent.alarms.herald import GATHER_S, Herald
+from agent.alarms.message import Message
 from agent.alarms.part import Alarms
 from agent.sessions.receiver import HOST, free_port
 from devices.host.clock import NANOSECONDS, SystemClock

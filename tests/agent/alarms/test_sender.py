@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from agent.alarms.alarm import Message
 from agent.alarms.desktop import NoDesktop
 from agent.alarms.mail import Mail
+from agent.alarms.message import Message
 from agent.alarms.sender import LONGEST_QUEUE, PAUSES_S, Sender
 from agent.alarms.webhook import Webhook
 from config.errors import LiputError

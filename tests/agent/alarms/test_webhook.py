@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.alarms.alarm import Message
+from agent.alarms.message import Message
 from agent.alarms.webhook import Webhook
 from config.errors import LiputError
 from config.settings.key_tables import AlarmKeys

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from agent.alarms.sentences import DAMAGED
+from agent.alarms.alarm import DAMAGED
 from agent.archives.part import FAILED, LOOK_S, QUIET_S, RETRY_S, TOLD_FOR, FixityPart, Night, night_store, passed
 from agent.daemon.own_command import OwnCommand
 from config.settings.office import Office, zone_of

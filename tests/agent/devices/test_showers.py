@@ -10,8 +10,7 @@ from rich.console import Console
 
 from agent.devices import table as texts
 from agent.devices.board import DeviceBoard
-from agent.devices.showers import JsonShower, TableShower
-from agent.devices.table import health_text
+from agent.devices.table import JsonShower, TableShower, health_text
 from devices.health.line import PC, HealthLine, Level
 from devices.model.device import Device, DeviceKind, Health, HealthState
 

@@ -13,8 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from agent.checks.history import Checked, keep
 from agent.checks.result import Result, Verdict
-from agent.metrics.exposition import METRICS, ROOM, expose
-from agent.metrics.gathering import Gathering
+from agent.metrics.exposition import METRICS, ROOM, Gathering, expose
 from config.locale.lookup import Words
 from config.settings.schema import General, Settings
 from config.settings.serving import CopyTarget

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from agent.metrics.gathering import Gathering
+from agent.metrics.exposition import Gathering
 from config.errors import StorageError
 from tests.support.waiting import wait_for
 

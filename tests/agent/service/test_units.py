@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.service import files, units
+from agent.service import units
 from agent.service.units import KEYS, Place, folders, system_place, user_place
 from config.errors import UsageError
 from config.settings.loading import load_settings
@@ -181,18 +181,18 @@ def test_an_archive_in_a_home_is_writable_and_the_rest_of_it_is_not(tmp_path: Pa
 
 
 def test_udev_finds_nothing_wrong_with_the_rules(tmp_path: Path) -> None:
-    rules = tmp_path / files.UDEV_RULES.name
-    rules.write_text(files.RULES)
+    rules = tmp_path / units.UDEV_RULES.name
+    rules.write_text(units.RULES)
     done = subprocess.run(["udevadm", "verify", rules], capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert files.UDEV_RULES.name < "73-seat-late.rules"
+    assert units.UDEV_RULES.name < "73-seat-late.rules"
 
 
 def test_the_users_are_taken_by_sysusers(tmp_path: Path) -> None:
     root = tmp_path / "root"
     (root / "etc").mkdir(parents=True)
     config = root / "liput.conf"
-    config.write_text(files.users(SYSTEM))
+    config.write_text(units.users(SYSTEM))
     for _ in range(2):
         done = subprocess.run(
             ["systemd-sysusers", f"--root={root}", str(config)],
@@ -210,10 +210,10 @@ def test_the_users_are_taken_by_sysusers(tmp_path: Path) -> None:
 
 def test_the_launcher_opens_the_page_whatever_the_folder_is_called() -> None:
     place = user_place(load_settings(), config=None)
-    lines = dict(line.split("=", 1) for line in files.launcher(place).splitlines() if "=" in line)
+    lines = dict(line.split("=", 1) for line in units.launcher(place).splitlines() if "=" in line)
     assert (lines["Type"], lines["Name"], lines["Terminal"]) == ("Application", "Liput", "false")
     odd = Place(is_system=False, program=("/opt/li put/100%/python",), python_path=None)
-    (line,) = [line for line in files.launcher(odd).splitlines() if line.startswith("Exec=")]
+    (line,) = [line for line in units.launcher(odd).splitlines() if line.startswith("Exec=")]
     assert line == 'Exec="/opt/li put/100%%/python" -P -m agent.cli.main'
-    (line,) = [line for line in files.launcher(SYSTEM).splitlines() if line.startswith("Exec=")]
+    (line,) = [line for line in units.launcher(SYSTEM).splitlines() if line.startswith("Exec=")]
     assert line == "Exec=env PYTHONPATH=/opt/liput LIPUT_RUNTIME=/run/liput /usr/bin/python3 -P -m agent.cli.main"

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from agent.checks.shown import LiveShown, shown
-from agent.devices.showers import JsonShower, TableShower, shower
+from agent.devices.table import JsonShower, TableShower, shower
 from agent.terminal.reporters import LiveReporter, PlainReporter, reporter
 from agent.terminal.terminal import can_redraw
 

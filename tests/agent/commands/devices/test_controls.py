@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 from rich.console import Console
 
 from agent.commands.devices import controls as command
-from agent.devices import controls_page
+from agent.devices import page
 from config.errors import ControlRefused, DeviceNotFound, LiputError, UsageError
 from devices.controls import presets
 from devices.health.line import nowhere
@@ -71,7 +71,7 @@ def desk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Desk:
     (tmp_path / "liput.toml").write_text("")
     desk = Desk(tmp_path / "state")
     monkeypatch.setattr(command, "ControlPanel", desk)
-    monkeypatch.setattr(controls_page, "list_devices", lambda: desk.devices)
+    monkeypatch.setattr(page, "list_devices", lambda: desk.devices)
     return desk
 
 

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from agent.cli.group import liput
-from agent.devices import giving
+from agent.devices import gather
 from config.errors import DeviceError, LiputError, SettingsError, UsageError
 from devices.health import log as health_log_module
 from devices.health.line import HealthLine, Kind
@@ -62,8 +62,8 @@ class Desk:
 def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
     monkeypatch.setenv("LIPUT_STATE", str(tmp_path))
     desk = Desk(tmp_path)
-    monkeypatch.setattr(giving, "list_devices", desk.room.devices)
-    monkeypatch.setattr(giving, "server_inputs", desk.servers)
+    monkeypatch.setattr(gather, "list_devices", desk.room.devices)
+    monkeypatch.setattr(gather, "server_inputs", desk.servers)
     desk.room.plug(WEBCAM, "1-1")
     desk.room.plug(STICK, "1-2")
     return desk

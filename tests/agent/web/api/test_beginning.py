@@ -10,8 +10,8 @@ import pytest
 from agent.daemon import serving
 from agent.daemon.serving import FOLLOWS_S
 from agent.sessions.steering import NOTHING, line_of
-from agent.web.api import beginning
-from agent.web.api.beginning import TAKEN_UP_S, Begun, NewSession
+from agent.web.api import sessions
+from agent.web.api.sessions import TAKEN_UP_S, Begun, NewSession
 from agent.web.http.house import House
 from devices.host.clock import SystemClock
 from recorder.model.status import SessionState
@@ -37,12 +37,12 @@ def test_the_button_does_not_wait_long_for_a_session_that_nobody_goes_on_with(
     info = directory.new_info("Rapat", Path("/arsip"), SystemClock().now())
     info = msgspec.structs.replace(info, work="/arsip/.incoming/rapat", pid_started=1)
     killed = directory.make_folder(info, b"{}")
-    monkeypatch.setattr(beginning, "begin", begin)
+    monkeypatch.setattr(sessions, "begin", begin)
     giving_up = threading.Timer(gone_after_s, killed.remove)
     began_s = time.monotonic()
     with serving.only_one():
         giving_up.start()
-        beginning.record_now(house([]), 0.0)
+        sessions.record_now(house([]), 0.0)
         giving_up.cancel()
     assert len(begun) == 1
     assert time.monotonic() - began_s < begun_within_s
@@ -54,9 +54,9 @@ def test_where_the_next_recorder_says_why_it_cannot_another_session_is_begun(
     def refuse(*_key: object, **_how: object) -> Running:
         raise RecorderRefused("the disk is full")
 
-    monkeypatch.setattr(beginning, "gone_on_with", refuse)
-    monkeypatch.setattr(beginning, "begin", lambda _house, _new: NOTHING)
-    assert beginning.record_now(house([]), 0.0) == NOTHING
+    monkeypatch.setattr(sessions, "gone_on_with", refuse)
+    monkeypatch.setattr(sessions, "begin", lambda _house, _new: NOTHING)
+    assert sessions.record_now(house([]), 0.0) == NOTHING
 
 
 @pytest.mark.parametrize(("state", "goes_on"), [(SessionState.LIVE, True), (SessionState.SEALING, False)])
@@ -65,6 +65,6 @@ def test_a_session_that_was_gone_on_with_and_has_ended_since_is_no_recording(
 ) -> None:
     info = directory.new_info("Rapat", Path("/arsip"), SystemClock().now())
     following = Running(directory.RecorderFolder(runtime / info.id), info, session(state))
-    monkeypatch.setattr(beginning, "gone_on_with", lambda *_key, **_how: following)
-    monkeypatch.setattr(beginning, "begin", lambda _house, _new: NOTHING)
-    assert beginning.record_now(house([]), 0.0) == (line_of(following) if goes_on else NOTHING)
+    monkeypatch.setattr(sessions, "gone_on_with", lambda *_key, **_how: following)
+    monkeypatch.setattr(sessions, "begin", lambda _house, _new: NOTHING)
+    assert sessions.record_now(house([]), 0.0) == (line_of(following) if goes_on else NOTHING)

@@ -10,7 +10,7 @@ import pytest
 
 from agent.checks.history import Checked, keep
 from agent.checks.result import Result, Verdict
-from agent.web.http.runs import Runs
+from agent.web.http.house import Runs
 from config.locale.lookup import Words
 from devices.controls import presets
 from devices.health.line import Level
@@ -36,8 +36,8 @@ def test_devices_are_those_of_the_command(page: Page, monkeypatch: pytest.Monkey
 
 
 def test_a_role_is_given_and_taken_away(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agent.devices.giving.list_devices", lambda: [CAMERA])
-    monkeypatch.setattr("agent.devices.giving.server_inputs", list)
+    monkeypatch.setattr("agent.devices.gather.list_devices", lambda: [CAMERA])
+    monkeypatch.setattr("agent.devices.gather.server_inputs", list)
     assert page.get("/api/v1/roles").json["roles"] == []
     at = f"/api/v1/devices/{CAMERA.id}/role"
     assert page.post(at, {"role": "podium"}).json["device"] == CAMERA.id
@@ -69,8 +69,8 @@ def test_a_role_is_taken_from_a_device_that_is_called_otherwise_now(
         for port in ("1-2", "3-2")
     )
     there = [then]
-    monkeypatch.setattr("agent.devices.giving.list_devices", lambda: there)
-    monkeypatch.setattr("agent.devices.giving.server_inputs", list)
+    monkeypatch.setattr("agent.devices.gather.list_devices", lambda: there)
+    monkeypatch.setattr("agent.devices.gather.server_inputs", list)
     assert page.post(f"/api/v1/devices/{then.id}/role", {"role": "podium"}).status == 200
     there[:] = [now]
     taken = page.post(f"/api/v1/devices/{now.id}/role", {"role": None})

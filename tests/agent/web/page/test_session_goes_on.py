@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from agent.alarms.sentences import sentence
+from agent.alarms.alarm import sentence
 from recorder.model.status import RECORDS
 from tests.support import browser as browsers
 from tests.support import command

@@ -5,7 +5,7 @@ import json
 import pytest
 from playwright.sync_api import Page, expect
 
-from agent.alarms.sentences import sentence
+from agent.alarms.alarm import sentence
 from tests.support import browser as browsers
 from tests.support.browser import SOON_MS, Visit, arm, light, press, say
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.alarms.sentences import OVER, SENTENCES
+from agent.alarms.alarm import OVER, SENTENCES
 from agent.checks.check import every_check
 from agent.web.page import texts, views
 from config.locale.lookup import LANGUAGES

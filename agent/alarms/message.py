@@ -1,12 +1,44 @@
-"""The words of a message: its subject, and its text in a language."""
+"""Messages to people: alarms and notices, and their text in a language."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
 
-from agent.alarms.alarm import Alarm, Message
-from config.locale.lookup import WRITTEN, Words, words
+import msgspec
+
+from agent.alarms.alarm import WORDS, Alarm, Said
+from config.locale.lookup import WRITTEN, Words
 from recorder.model.names import one_line
 
-WORDS = words("alarm-words")
+
+class Notice(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="notice"):
+    """What people should hear of a plan; `kind` is one of agent/schedule/part.py."""
+
+    kind: str
+    plan: str
+    title: str
+    at: datetime
+    urgent: bool
+    text: Said
+
+
+@dataclass(frozen=True)
+class Message:
+    """Alarms and notices that are told at once; `present` is all that is wrong now.
+
+    `closes`: it only updates what is shown. `is_last`: no more messages within this hour. `is_test`: it tests a way.
+    """
+
+    at: datetime
+    began: tuple[Alarm, ...] = ()
+    lasting: tuple[Alarm, ...] = ()
+    over: tuple[Alarm, ...] = ()
+    present: tuple[Alarm, ...] = ()
+    notices: tuple[Notice, ...] = ()
+    closes: bool = False
+    is_last: bool = False
+    is_test: bool = False
+
 
 LONGEST_SUBJECT, LONGEST_LINE = 120, 500
 

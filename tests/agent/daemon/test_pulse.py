@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.service import pulse
-from agent.service.pulse import Pulse
+from agent.daemon import parts
+from agent.daemon.parts import Pulse
 from devices.host.clock import NANOSECONDS, Clock
 from devices.host.throttle import Tell
 from tests.support import command
@@ -62,7 +62,7 @@ def pulse_of(environment: dict[str, str], clock: Clock | None = None, tell: Tell
 
 
 def test_each_word_is_one_datagram_and_children_cannot_speak(manager: Manager) -> None:
-    environment = {pulse.ADDRESS: manager.address, "HOME": "/root"}
+    environment = {parts.ADDRESS: manager.address, "HOME": "/root"}
     made = pulse_of(environment)
     made.send("READY=1")
     made.send("STOPPING=1")
@@ -72,12 +72,12 @@ def test_each_word_is_one_datagram_and_children_cannot_speak(manager: Manager) -
 
 @pytest.mark.parametrize("address", ["", "relative", "/nowhere/at/all", "@" + "x" * 300, "/with\0nul", "@"])
 def test_a_manager_that_cannot_be_told_harms_nobody(address: str) -> None:
-    pulse_of({pulse.ADDRESS: address} if address else {}).begin()
+    pulse_of({parts.ADDRESS: address} if address else {}).begin()
 
 
 def test_a_manager_that_reads_nothing_is_not_waited_for(manager: Manager, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pulse, "SEND_S", 0.01)
-    made = pulse_of({pulse.ADDRESS: manager.address})
+    monkeypatch.setattr(parts, "SEND_S", 0.01)
+    made = pulse_of({parts.ADDRESS: manager.address})
     for _ in range(100):  # more than the kernel keeps
         made.send("WATCHDOG=1")
     assert set(manager.waiting()) == {"WATCHDOG=1"}
@@ -99,7 +99,7 @@ def test_the_watchdog_is_fed_where_it_is_ours(variables: dict[str, str], seconds
 
 def test_it_is_fed_in_half_of_its_time_and_only_while_nothing_stands(manager: Manager) -> None:
     clock, told = SimulatedClock(), list[str]()
-    made = pulse_of({pulse.ADDRESS: manager.address, "WATCHDOG_USEC": "20000000"}, clock, told.append)
+    made = pulse_of({parts.ADDRESS: manager.address, "WATCHDOG_USEC": "20000000"}, clock, told.append)
     made.begin()
     assert manager.waiting() == ["READY=1", "STATUS=watching", "WATCHDOG=1"]
 
@@ -118,7 +118,7 @@ def test_it_is_fed_in_half_of_its_time_and_only_while_nothing_stands(manager: Ma
 
 def test_without_a_watchdog_it_is_told_all_the_same(manager: Manager) -> None:
     told = list[str]()
-    made = pulse_of({pulse.ADDRESS: manager.address}, tell=told.append)
+    made = pulse_of({parts.ADDRESS: manager.address}, tell=told.append)
     made.begin()
     made.look(["sessions"])
     made.look(["sessions"])
@@ -153,7 +153,7 @@ def test_a_daemon_one_of_whose_parts_hangs_feeds_no_more(tmp_path: Path, monkeyp
     monkeypatch.setattr(command, "LIPUT", (command.LIPUT[0], "-P", "-c", SERVE))
     with (
         closing(Manager(str(tmp_path / "notify"))) as manager,
-        command.running(tmp_path, sign, more={pulse.ADDRESS: manager.address, "WATCHDOG_USEC": "1000000"}) as daemon,
+        command.running(tmp_path, sign, more={parts.ADDRESS: manager.address, "WATCHDOG_USEC": "1000000"}) as daemon,
     ):
         assert manager.until("WATCHDOG=1") == ["READY=1", "STATUS=watching", "WATCHDOG=1"]
         manager.until("WATCHDOG=1")

@@ -7,10 +7,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from agent.alarms.alarm import Alarm, Said, new_alarm
-from agent.alarms.sentences import SENTENCES
+from agent.alarms.alarm import SENTENCES, Alarm, Said, new_alarm
 from agent.sessions.steering import SessionLine
-from agent.web.api.troubles import Trouble, device_shown, package_shown, troubles_of
+from agent.web.api.state import Trouble, device_shown, package_shown, troubles_of
 from devices.health.faults import Fault
 from devices.model.device import Device, DeviceKind, Health, HealthState
 from recorder.model.status import BEFORE, SessionState, SessionStatus, SourceLine

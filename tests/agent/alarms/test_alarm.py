@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from agent.alarms.sentences import (
+from agent.alarms.alarm import (
     DAMAGED,
     KILLED,
     OVER,
