@@ -19,7 +19,7 @@ def test_no_module_needs_another_that_needs_it() -> None:
     graph = grimp.build_graph(*PACKAGES, cache_dir=None)
     needs = {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}
     order = [*TopologicalSorter(needs).static_order()]  # which raises CycleError, with the circle in it
-    assert len(order) > 500
+    assert len(order) > 400
 
 
 def test_no_module_is_too_long() -> None:
