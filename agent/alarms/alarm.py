@@ -1,4 +1,4 @@
-"""Alarms, one trouble of one session each, notices of planned sessions, and messages of both."""
+"""Alarms, one per trouble of a session, and their sentences in two languages."""
 
 import re
 from collections.abc import Mapping
@@ -15,9 +15,9 @@ from recorder.model.troubles import AWAY, NOT_OPENED, REPLACED, TOLD_BY_TRACKS, 
 WORDS = words("alarm-words")
 
 KILLED, SILENT = "recorder-killed", "recorder-silent"
-"""Troubles that no session can tell of: its recorder is gone, or says nothing any more."""
+"""The recorder cannot tell these two: it is gone, or silent."""
 FAILED = "session-failed"
-"""Of a session whose recorder was killed, and that nobody goes on with any more, it is told for the session."""
+"""The daemon tells this for a killed session that no recorder continues."""
 DAMAGED = "package-damaged"
 
 SENTENCES = words("alarms")
@@ -45,39 +45,39 @@ ROLES: Mapping[str, Words] = {
     MICROPHONE: WORDS["microphone"],
     DeviceKind.CAMERA: WORDS["camera"],
 }
-"""By role; a camera that nobody named, and that is not there yet, is called by its kind."""
+"""Names for roles; an unnamed camera has the name of its kind."""
 SCREEN = "Screen "
-"""What the names of screens begin with: no cable and no light is to be looked at."""
+"""Prefix of the names of screens, which have neither cable nor light."""
 _CONFERENCE: Mapping[str, Words] = {"camera": WORDS["picture"], "microphone": WORDS["sound"]}
 OF_A_SOURCE = re.compile(r"source-|sound-|picture-|isolated-|frames-")
 
 _OF_ONE_TROUBLE = ("source-lost", *NOT_OPENED, "source-hung", *REPLACED)
-"""What says most of why it gives nothing comes first."""
+"""The kind that explains most comes first."""
 
 SCREENS: Mapping[str, Words] = {
     AWAY: WORDS["gives-no-picture-log-out"],
     "source-slow": WORDS["gives-too-few-pictures-this"],
 }
-"""What is said of a screen, by its trouble: it has neither a cable nor light to look at."""
+"""Sentences for screens, by trouble."""
 
 
 def trouble_of(kind: str) -> str:
-    """Return what events of the same trouble have in common."""
+    """Return the key that all events of one trouble share."""
     return AWAY if kind in _OF_ONE_TROUBLE else kind
 
 
 def rank(kind: str) -> int:
-    """Return how little a kind says, beside others of its trouble."""
+    """Return the place of a kind among those of its trouble: 0 explains most."""
     return _OF_ONE_TROUBLE.index(kind) if kind in _OF_ONE_TROUBLE else 0
 
 
 def tells_less(kind: str, before: str) -> bool:
-    """Return whether `before` is still what people should know: what is left of the trouble only says that it lasts."""
+    """Return whether `before` explains more than `kind`, which only says that the trouble lasts."""
     return kind in REPLACED and rank(before) < rank(kind)
 
 
 def named(kind: str, subject: str) -> Words:
-    """Return what people call the `subject` of an event of `kind`; itself where they have no other word for it."""
+    """Return the name that people use for `subject`, or `subject` itself."""
     as_it_is = Words(subject, subject)
     if kind.startswith("conference-"):
         return _CONFERENCE.get(subject, as_it_is)
@@ -87,29 +87,29 @@ def named(kind: str, subject: str) -> Words:
 
 
 def sentence(kind: str, subject: str, reason: object = None) -> Words:
-    """Return what to tell people of a trouble, and what to do about it."""
+    """Return the sentence for a trouble, with its remedy."""
     return _filled(_words(kind, subject, reason) or WORDS["unknown"], kind, subject)
 
 
 def unrecorded(said: Words, instead: Words = NOTHING) -> Words:
-    """Return a sentence as it is where nothing is recorded: `instead` of that the recording goes on."""
+    """Return a sentence for a time without a recording: `instead` replaces "the recording goes on"."""
     return Words(*(_GOES_ON.sub(f" {other}".rstrip(), text) for text, other in zip(said, instead, strict=True)))
 
 
 def what_happened(kind: str, subject: str) -> Words | None:
-    """Return what a trouble was, when nothing can be done about it any more; None for a kind that is not known."""
+    """Return the sentence for a past trouble, without the remedy; None for an unknown kind."""
     if (said := _words(kind, subject)) is None:
         return None
     return _filled(Words(*(f"{text.partition(': ')[0]}." for text in said)), kind, subject)
 
 
 def when_over(kind: str, subject: str) -> Words | None:
-    """Return what to say when a trouble has ended; None where that is not worth a word."""
+    """Return the sentence for the end of a trouble; None if people need none."""
     return _filled(OVER[kind], kind, subject) if kind in OVER else None
 
 
 def is_grave(kind: str) -> bool:
-    """Return whether the recording itself is in danger, or lacks a whole source; everything else is less urgent."""
+    """Return whether the recording is in danger or lacks a whole source."""
     return _OF_THE_RECORDING.match(kind) is not None or trouble_of(kind) == AWAY
 
 
@@ -124,22 +124,22 @@ def _filled(said: Words, kind: str, subject: str) -> Words:
 
 
 type Key = tuple[str, str, str]
-"""Of which session, which trouble (agent/alarms/alarm.py), of what."""
+"""Session, trouble (`trouble_of`) and subject."""
 
 
 class Said(msgspec.Struct, frozen=True):
-    """A sentence in both languages."""
+    """A sentence in Indonesian and English."""
 
     id: str
     en: str
 
     def of(self, language: str) -> str:
-        """Return it in a language; English for one there is none in."""
+        """Return the sentence in `language`, or in English if it has none."""
         return in_language((self.id, self.en), language)
 
 
 class Alarm(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="alarm"):
-    """A trouble since `since`: `kind`, `subject` and `message` of the event that says most, and advice."""
+    """A trouble since `since`. `kind`, `subject` and `message` are those of the event that explains most."""
 
     session: str
     title: str
@@ -151,19 +151,19 @@ class Alarm(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="al
 
     @property
     def key(self) -> Key:
-        """What makes two alarms the same trouble."""
+        """Equal for two alarms of the same trouble."""
         return self.session, trouble_of(self.kind), self.subject
 
 
 def before_it_records(said: Said) -> Said:
-    """Return what is said of a trouble as long as its session does not record."""
+    """Return the sentence for a session that does not record yet."""
     return Said(*unrecorded(Words(said.id, said.en), WORDS["not-yet"]))
 
 
 def new_alarm(
     session: str, title: str, kind: str, subject: str, since: datetime, message: str, reason: object = None
 ) -> Alarm:
-    """Return an alarm, with what people are told of it."""
+    """Return an alarm with its sentence."""
     words = sentence(kind, subject, reason)
     return Alarm(
         session=session, title=title, kind=kind, subject=subject, since=since, message=message,

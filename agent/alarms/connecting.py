@@ -1,4 +1,7 @@
-"""A connection for alarms that ends by a deadline: with a timeout of each call, a slow server keeps it."""
+"""A connection for alarms with one deadline for all of it.
+
+A timeout per call would let a slow server hold it for ever.
+"""
 
 import errno
 import os
@@ -16,11 +19,11 @@ from devices.uplink.connecting import NetworkTrouble, Patience, Trouble, connect
 
 
 def trusting(ca_file: Path | None) -> ssl.SSLContext:
-    """Return what checks certificates: against the system's authorities, or those of a file. Raises UsageError."""
+    """Return a TLS context that trusts the system's authorities, or those of `ca_file`. Raises UsageError."""
     try:
         context = ssl.create_default_context(cafile=ca_file)
         if ca_file is not None:
-            # Python 3.13 refuses authorities without some fields that those made by hand lack; the system's have them.
+            # Python 3.13 requires fields that private authorities often lack.
             context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     except (OSError, ssl.SSLError) as error:
         raise UsageError(f"[alarms] ca_file {ca_file} cannot be used: {error.strerror or error}") from None
@@ -29,17 +32,17 @@ def trusting(ca_file: Path | None) -> ssl.SSLContext:
 
 @contextmanager
 def connected(host: str, port: int, deadline_s: float) -> Iterator[socket.socket]:
-    """Provide a connection for `deadline_s` seconds at most; what the network does to the body is LiputError."""
+    """Provide a connection for at most `deadline_s` seconds. Raises LiputError for network errors of the body."""
     is_late = threading.Event()
     try:
         with (
             closing(_connect(host, port, deadline_s)) as connection,
-            closing(connection.dup()) as twin,  # it reaches the connection also when TLS has taken the first one over
+            closing(connection.dup()) as twin,  # TLS takes over the first descriptor
             _deadline(twin, deadline_s, is_late),
         ):
-            connection.settimeout(2 * deadline_s)  # later than the deadline, which is known for what it is
+            connection.settimeout(2 * deadline_s)  # later than the deadline, which gives the better error
             yield connection
-    except Exception as error:  # of whatever kind: half an answer is taken for a wrong one
+    except Exception as error:  # half an answer raises anything
         is_silent = isinstance(error, NetworkTrouble) and error.trouble is Trouble.TIMEOUT
         if is_late.is_set() or is_silent or isinstance(error, TimeoutError):
             raise LiputError(f"{host}:{port} did not answer within {deadline_s:g} s") from None
@@ -85,4 +88,4 @@ def _deadline(twin: socket.socket, deadline_s: float, is_late: threading.Event) 
         yield
     finally:
         is_over.set()
-        thread.join()  # it must not close what another connection has by then
+        thread.join()  # the descriptor may soon be another connection's

@@ -1,4 +1,4 @@
-"""Alarms on the desktop of this user's session (org.freedesktop.Notifications), in one notification."""
+"""Alarms as one notification on the desktop of this user (org.freedesktop.Notifications)."""
 
 from html import escape
 
@@ -9,19 +9,19 @@ from recorder.model.names import one_line
 APP, ICON = "Liput", "dialog-warning"
 NORMAL, CRITICAL = 1, 2
 NEVER, AS_USUAL = 0, -1
-"""Urgencies, and after how many milliseconds it goes by itself."""
+"""Urgencies; expiry, -1 by the desktop's own rule."""
 CALENDAR = "x-office-calendar"
 MOST_PLANS = 20
-"""Whose last notification is replaced by the next one."""
+"""Plans with a notification that a later one replaces."""
 PATH, NAME = "/org/freedesktop/Notifications", "org.freedesktop.Notifications"
 
 
 class NoDesktop(LiputError):
-    """Nobody is there who shows notifications, as at a PC that nobody has logged in to."""
+    """No desktop shows notifications here, for instance before anybody logs in."""
 
 
 class Desktop:
-    """Shows one notification, replaces it, and takes it away."""
+    """Shows one notification, replaces it, closes it."""
 
     name = "desktop"
     deadline_s = 3.0
@@ -34,11 +34,11 @@ class Desktop:
         self.to = "this PC's desktop"
 
     def be_like(self, other: "Desktop") -> None:
-        """Say the same room from now on, in the same language; what is shown is still this one's to take away."""
+        """Take room and language of `other`, and keep the notification."""
         self.room, self.language = other.room, other.language
 
     def send(self, message: Message) -> None:
-        """Show what is wrong now, or nothing any more; or what is said of planned sessions. Raises NoDesktop."""
+        """Show what is wrong now, or the notices; close the notification if nothing is wrong. Raises NoDesktop."""
         if message.notices:
             self._notice(message)
             return
@@ -56,7 +56,7 @@ class Desktop:
         (self._shown,) = self._call("Notify", "susssasa{sv}i", shown)
 
     def _notice(self, message: Message) -> None:
-        """Show the newest notice of each plan, each in its notification; it goes by itself unless it is urgent."""
+        """Show the newest notice of each plan; only urgent ones stay until closed."""
         for notice in {notice.plan: notice for notice in message.notices}.values():
             summary = f"{APP} ({self.room})" if self.room else APP
             body = escape(one_line(notice.text.of(self.language)), quote=False)
@@ -69,13 +69,13 @@ class Desktop:
                 del self._noticed[next(iter(self._noticed))]
 
     def close(self) -> None:
-        """Take away what is shown."""
+        """Close the notification. Raises NoDesktop."""
         if self._shown:
             shown, self._shown = self._shown, 0
             self._call("CloseNotification", "u", (shown,))
 
     def _call(self, method: str, signature: str, arguments: tuple[object, ...]) -> tuple[int, ...]:
-        # Loaded with the first alarm: most days have none.
+        # Most days have no alarm.
         from jeepney import DBusAddress, DBusErrorResponse, MessageType, new_method_call
         from jeepney.io.blocking import open_dbus_connection
 
@@ -91,7 +91,7 @@ class Desktop:
                 reply = bus.send_and_get_reply(message, timeout=self.deadline_s)
             finally:
                 bus.close()
-        except Exception as error:  # of whatever kind: the library's own are many
+        except Exception as error:  # jeepney raises many kinds
             raise NoDesktop(f"the desktop does not answer ({type(error).__name__})") from None
         if reply.header.message_type is MessageType.error:
             raise NoDesktop(f"nobody shows notifications here: {DBusErrorResponse(reply).name}")

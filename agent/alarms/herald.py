@@ -1,6 +1,7 @@
-"""Decides what is told, and when: several troubles in one message, each once and again while it lasts.
+"""Decides when messages go out, and gathers several alarms or notices in one.
 
-Beyond `most_per_hour` messages, troubles wait, and are told later if they are still there.
+An alarm is sent once, and again while it lasts. Beyond `most_per_hour` messages it waits, and is sent later if it
+lasts.
 """
 
 import threading
@@ -14,21 +15,21 @@ from devices.host.clock import NANOSECONDS, Clock
 from recorder.model.troubles import LASTING
 
 GATHER_S = 3.0
-"""How long is waited for more troubles before one is told; what is over by then is not told at all."""
+"""Wait for further troubles. One that ends within this time is not sent."""
 FLAPS, FLAPS_S = 3, 60.0
-"""What has begun so often within so long is told although it may be over at this moment."""
+"""So many beginnings within so long are sent although the trouble is over now."""
 HOUR_S = 3600.0
 
 ONCE = LASTING | {DAMAGED}
-"""Kinds that are told once: nobody can end them while the session runs, or within the hour."""
+"""Kinds that are sent once: nobody can end them during the session, or within the hour."""
 
 STAYS = frozenset({FAILED, "recording-failed", "sealing-failed", "parts-apart", "part-left"})
-"""Kinds that are still worth to be read when the session is over."""
+"""Kinds that people should still read after the session."""
 
 
 @dataclass(eq=False)
 class Herald:
-    """Is asked again and again with what is wrong; for one thread."""
+    """Throttles alarms. Not thread-safe."""
 
     clock: Clock
     repeat_s: float
@@ -43,11 +44,11 @@ class Herald:
     _sent_s: deque[float] = field(default_factory=deque)
 
     def look(self, begun: list[Alarm], present: list[Alarm]) -> Message | None:
-        """Take what has begun since the last look and what is wrong now; return what is to be told now."""
+        """Take the alarms that began since the last call and all present ones; return the message that is due."""
         now_s = self.clock.now_ns() / NANOSECONDS
         there = {alarm.key: alarm for alarm in present}
         self._forget(now_s, there)
-        for alarm in begun:  # by its own time: a daemon that begins anew hears at once what happened in hours
+        for alarm in begun:  # a restarted daemon hears the past hours at once
             ago_s = max(0.0, (self.clock.now() - alarm.since).total_seconds())
             self._begun_s.setdefault(alarm.key, deque(maxlen=FLAPS)).append(now_s - ago_s)
         self._await(now_s, [*begun, *present])
@@ -61,10 +62,10 @@ class Herald:
         return self._tell(now_s, began, lasting, over, there)
 
     def _await(self, now_s: float, alarms: list[Alarm]) -> None:
-        """Keep what is to be told once it has been waited for more: what was not told, or long ago."""
+        """Keep alarms that are new, or were sent long ago, until GATHER_S is over."""
         for alarm in alarms:
             if alarm.key in self._pending:
-                self._pending[alarm.key] = alarm  # as much as is known of it by now
+                self._pending[alarm.key] = alarm  # the newest explains most
             elif alarm.key not in self._told_s:
                 if not self._pending:
                     self._pending_s = now_s
@@ -77,7 +78,7 @@ class Herald:
         self._end(now_s, [self._standing.pop(key) for key in [*self._standing] if key not in there])
 
     def _end(self, now_s: float, alarms: list[Alarm]) -> None:
-        """Keep what is to be said to be over."""
+        """Keep alarms whose end is to be sent."""
         for alarm in alarms:
             if alarm.kind not in STAYS:
                 if not self._ended:
@@ -85,13 +86,13 @@ class Herald:
                 self._ended[alarm.key] = alarm
 
     def _drop_killed(self, failed: set[str]) -> None:
-        """Do not say that it is over that a recorder was killed, where its session has failed: nobody goes on."""
+        """Forget `recorder-killed` of failed sessions: it does not end well."""
         for kept in (self._standing, self._ended):
             for key in [key for key, alarm in kept.items() if alarm.kind == KILLED and alarm.session in failed]:
                 del kept[key]
 
     def _due(self, now_s: float, there: dict[Key, Alarm]) -> list[Alarm]:
-        """Return what has begun and is to be told now; what is over already is forgotten, unless it counts."""
+        """Return the new alarms to send now. Forget those that are over, unless they count."""
         if not self._pending or now_s - self._pending_s < GATHER_S:
             return []
         counts = {key: alarm for key, alarm in self._pending.items() if key in there or self._counts(now_s, alarm)}
@@ -103,7 +104,7 @@ class Herald:
         return alarm.kind in LASTING or (len(begun) == FLAPS and now_s - begun[0] < FLAPS_S)
 
     def _lasting(self, now_s: float, there: dict[Key, Alarm]) -> list[Alarm]:
-        """Return what lasts, where some of it is to be told again: all of it then, in one message."""
+        """Return all lasting alarms as soon as one of them is due again."""
         lasting = [alarm for key, alarm in there.items() if key in self._told_s and alarm.kind not in ONCE]
         is_due = any(now_s - self._told_s[alarm.key] >= self.repeat_s for alarm in lasting)
         return lasting if is_due else []
@@ -124,7 +125,7 @@ class Herald:
             self._pending.clear()
         if over:
             self._ended.clear()
-        self._end(now_s, [alarm for alarm in began if alarm.key not in there])  # told while it is over already
+        self._end(now_s, [alarm for alarm in began if alarm.key not in there])  # sent although it is over
         if not closes:
             self._sent_s.append(now_s)
         return Message(
@@ -133,7 +134,7 @@ class Herald:
         )  # fmt: skip
 
     def _forget(self, now_s: float, there: dict[Key, Alarm]) -> None:
-        """Forget what was told so long ago that it is news again, if it should come again."""
+        """Forget alarms sent so long ago that they would be new again."""
         self._sent_s = deque(sent_s for sent_s in self._sent_s if now_s - sent_s < HOUR_S)
         self._told_s = {
             key: told_s for key, told_s in self._told_s.items() if key in there or now_s - told_s < self.repeat_s
@@ -142,19 +143,19 @@ class Herald:
 
 
 URGENT = frozenset({"waits", "overrun", "missed", "blocked", "failed", "without-request", "not-ready"})
-"""Kinds that somebody should do something about."""
+"""Kinds that need action."""
 FOR_ALL = URGENT | {"reminder"}
-"""Kinds that are sent to those too who do not sit at this PC."""
+"""Kinds that go to people elsewhere, too."""
 SHOWN_S, URGENT_S = 600.0, 1800.0
-"""How long one is shown, where no other of its plan takes its place."""
+"""How long a notice is shown, unless another one of its plan replaces it."""
 AGAIN_S = 900.0
-"""Between two of the same kind of one plan that are told; reminders are as many as the settings say."""
+"""Least time between two notices of the same kind and plan, reminders apart."""
 MOST = 50
 
 
 @dataclass(eq=False)
 class Notices:
-    """Takes notices from any thread, shows them to any; `due` is for one that tells."""
+    """Throttles notices. `put` and `present` are thread-safe."""
 
     clock: Clock
     most_per_hour: int
@@ -166,7 +167,7 @@ class Notices:
     _sent_s: deque[float] = field(default_factory=deque)
 
     def put(self, kind: str, plan: str, title: str, text: Said) -> None:
-        """Let people hear something of a plan, in place of what was shown of it before."""
+        """Show a notice in place of the former one of its plan, and queue it to be sent."""
         is_urgent, now_s = kind in URGENT, self._now_s()
         notice = Notice(kind=kind, plan=plan, title=title, at=self.clock.now(), urgent=is_urgent, text=text)
         with self._lock:
@@ -183,14 +184,14 @@ class Notices:
             self._pending = [*self._pending, notice][-MOST:]
 
     def present(self) -> tuple[Notice, ...]:
-        """Return what is shown now, the oldest first."""
+        """Return the notices shown now, oldest first."""
         now_s = self._now_s()
         with self._lock:
             self._shown = {plan: held for plan, held in self._shown.items() if held[1] > now_s}
             return tuple(notice for notice, _ in self._shown.values())
 
     def due(self, present: Sequence[Alarm] = ()) -> Message | None:
-        """Return what is to be told now, beside the `present` troubles; beyond the hour's limit it is shown only."""
+        """Return the message that is due, with the `present` alarms. Beyond the limit it `closes`."""
         now_s = self._now_s()
         with self._lock:
             if not self._pending or now_s - self._pending_s < GATHER_S:

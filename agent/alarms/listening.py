@@ -1,4 +1,4 @@
-"""Listens to every recorder that runs: each on a thread of its own, so that one that hangs keeps nobody waiting."""
+"""Listens to each recorder on a thread of its own, so that a hung one delays nobody."""
 
 import threading
 from contextlib import suppress
@@ -21,14 +21,14 @@ from recorder.running.protocol import Failure, Note, Status, Told, Watch
 
 STATUS_S = 5.0
 SILENT_S = 15.0
-"""One that has said nothing for so long hangs."""
+"""A recorder that is silent for so long hangs."""
 _HEARD_S = 1.0
 _AGAIN_S = 1.0
 
 
 @dataclass(eq=False)
 class SessionAlarmState:
-    """The alarms of one session, by what its recorder tells from the first event on; thread-safe."""
+    """The alarms of one session, from its recorder's messages. Thread-safe."""
 
     session: str
     title: str
@@ -41,24 +41,23 @@ class SessionAlarmState:
     _faults: ActiveFaults = field(init=False)
 
     def __post_init__(self) -> None:
-        """Begin without any."""
         self._faults = ActiveFaults(self.clock)
 
     def take(self, told: Told) -> None:
-        """Take note of what a recorder tells."""
+        """Take a message of the recorder."""
         with self._lock:
             if isinstance(told, Event):
                 self._has_begun |= told.kind == BEGUN
-                self._settle()  # what has gone by meanwhile is over
+                self._settle()  # end faults that have expired
                 self._faults(told)
                 self._settle()
-            elif isinstance(told, SessionStatus):  # the event may be so old that it is kept no more
+            elif isinstance(told, SessionStatus):  # the recorder may have dropped the event
                 self._has_begun |= told.state not in BEFORE
             elif isinstance(told, SessionResult | Failure):
                 self.is_over = True
 
     def _settle(self) -> None:
-        """See which troubles there are now; each begins and ends once, whatever else is heard of it meanwhile."""
+        """Update the alarms. A trouble begins and ends once, however many events it has."""
         there: dict[Key, Alarm] = {}
         for alarm in map(self._alarm, self._faults.events()):
             other = there.get(alarm.key)
@@ -79,13 +78,13 @@ class SessionAlarmState:
         return new_alarm(self.session, self.title, event.kind, event.subject, event.at, event.message, reason)
 
     def begun(self) -> list[Alarm]:
-        """Return what has begun since this was asked last, also what is over again."""
+        """Return the alarms that began since the last call, ended ones too."""
         with self._lock:
             begun, self._begun = self._begun, []
             return self._as_it_is(begun)
 
     def present(self) -> list[Alarm]:
-        """Return what is wrong now, in the order it began; nothing once the session is over."""
+        """Return the present alarms in order of beginning; none after the session."""
         with self._lock:
             if self.is_over:
                 return []
@@ -93,14 +92,14 @@ class SessionAlarmState:
             return self._as_it_is(sorted(self._shown.values(), key=lambda alarm: alarm.since))
 
     def _as_it_is(self, alarms: list[Alarm]) -> list[Alarm]:
-        """Return them as they are said now: an armed session may have begun to record since."""
+        """Return the alarms with sentences for a session that records, or does not yet."""
         if self._has_begun:
             return alarms
         return [msgspec.structs.replace(alarm, text=before_it_records(alarm.text)) for alarm in alarms]
 
 
 class Listener:
-    """Hears one recorder until it ends; connects anew where it must, and then hears what it missed."""
+    """Listens to one recorder until it ends; reconnects and then reads the missed events."""
 
     def __init__(self, folder: RecorderFolder, info: RecorderInfo, clock: Clock) -> None:
         self.state = SessionAlarmState(info.id, info.title, clock)
@@ -109,16 +108,16 @@ class Listener:
         self._clock = clock
         self._heard_ns = clock.now_ns()
         self._happened = 0
-        """The number of the next event."""
+        """Number of the next event."""
         self._task = BackgroundTask(f"alarms-{info.id}", self._hear, pause=_AGAIN_S, failed=_report)
         self._task.start()
 
     def close(self) -> None:
-        """Listen no more; a thread that hangs is left to itself."""
+        """Stop listening. A hung thread is abandoned."""
         self._task.stop()
 
     def silent(self) -> Alarm | None:
-        """Return an alarm where the recorder runs and has said nothing for SILENT_S."""
+        """Return an alarm if the recorder has been silent for SILENT_S."""
         if self.state.is_over or self._clock.now_ns() - self._heard_ns < SILENT_S * NANOSECONDS:
             return None
         return new_alarm(
@@ -127,9 +126,9 @@ class Listener:
         )  # fmt: skip
 
     def _hear(self) -> bool:
-        """Hear what happens until the connection ends; return whether the session is over. Raises LiputError."""
+        """Listen until the connection ends; return whether the session is over. Raises LiputError."""
         with Connection(self._folder) as connection:
-            with suppress(LiputError):  # whether it records: of a long session the beginning may be kept no more
+            with suppress(LiputError):  # the first events of a long session may be dropped
                 if (status := connection.request(Status()).status) is not None:
                     self.state.take(status)
             connection.request(Watch(every_s=STATUS_S, events_from=self._happened))
@@ -143,13 +142,13 @@ class Listener:
 
 
 def _report(error: Exception) -> None:
-    if not isinstance(error, LiputError):  # else the recorder is hung, or is no more: others see to that
+    if not isinstance(error, LiputError):  # a hung or dead recorder has alarms of its own
         threads.report()
 
 
 @dataclass(eq=False)
 class RecorderWatcher:
-    """Listens to all recorders of this user."""
+    """Listens to all recorders of this user. Not thread-safe."""
 
     clock: Clock
     _listeners: dict[str, Listener] = field(default_factory=dict)
@@ -158,7 +157,7 @@ class RecorderWatcher:
     _killed: dict[str, RecorderInfo] = field(default_factory=dict)
 
     def look(self) -> None:
-        """Listen to recorders that are new, and no more to those that are gone. Raises LiputError, OSError."""
+        """Follow new recorders and drop those that are gone. Raises LiputError, OSError."""
         self._notice_given_up()
         alive = {folder.id: (folder, info) for folder, info in directory.alive()}
         for gone in self._listeners.keys() - alive.keys():
@@ -169,7 +168,7 @@ class RecorderWatcher:
             self._listeners[new] = Listener(*alive[new], self.clock)
 
     def _notice_given_up(self) -> None:
-        """Hear of sessions whose recorder was killed, and that nobody goes on with any more."""
+        """Add an alarm for each killed recorder that the daemon has given up."""
         killed = {folder.id: info for folder in directory.killed() if (info := folder.info())}
         for gone in self._killed.keys() - killed.keys():
             info, end = self._killed[gone], how_it_ended(ended_folder(gone))
@@ -179,12 +178,12 @@ class RecorderWatcher:
         self._killed = killed
 
     def begun(self) -> list[Alarm]:
-        """Return what has begun since this was asked last, also what is over again."""
+        """Return the alarms that began since the last call, ended ones too."""
         last, self._last = self._last, []
         return [*last, *(alarm for listener in self._listeners.values() for alarm in listener.state.begun())]
 
     def present(self) -> list[Alarm]:
-        """Return what is wrong now, with what no recorder can tell of itself."""
+        """Return all present alarms, also those about silent and killed recorders."""
         ours = [alarm for listener in self._listeners.values() if (alarm := listener.silent())]
         ours += [
             new_alarm(
@@ -192,13 +191,13 @@ class RecorderWatcher:
             )
             for info in self._killed.values()
         ]
-        # It was found out now; it has been so since it was found out first.
+        # Keep the time of the first finding.
         self._since = {alarm.key[:2]: self._since.get(alarm.key[:2], alarm) for alarm in ours}
         heard = [alarm for listener in self._listeners.values() for alarm in listener.state.present()]
         return [*self._since.values(), *heard]
 
     def close(self) -> None:
-        """Listen to nobody any more."""
+        """Stop listening."""
         for listener in self._listeners.values():
             listener.close()
         self._listeners.clear()

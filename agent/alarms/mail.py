@@ -1,4 +1,4 @@
-"""Alarms by e-mail: SMTP with STARTTLS or TLS, never without, and certificates are checked."""
+"""Alarms by e-mail: SMTP with TLS or STARTTLS and checked certificates."""
 
 import smtplib
 import socket
@@ -18,11 +18,11 @@ from recorder.model.names import quoted
 
 _READY, _GO_AHEAD = 220, 220
 _FOR_GOOD = 500
-"""Answers from here on stay what they are."""
+"""Replies from here on are permanent failures."""
 
 
 class Mail:
-    """Sends messages to those whom the settings name."""
+    """Sends messages to the recipients in the settings."""
 
     name = "mail"
     deadline_s = 30.0
@@ -35,15 +35,15 @@ class Mail:
         self._message: Message | None = None
         self._letter = EmailMessage()
         self._left: list[str] = []
-        """To whom the letter of the message is still to be sent."""
+        """Recipients who lack the current message."""
 
     @property
     def to(self) -> str:
-        """Whom it writes to."""
+        """The recipients."""
         return ", ".join(self._settings.mail_to)
 
     def send(self, message: Message) -> None:
-        """Send one message to all whom it has not reached; raises LiputError."""
+        """Send a message to the recipients who lack it. Raises LiputError."""
         host, port = self._settings.mail_host
         context = trusting(self._settings.ca_file)
         if self._message is not message:
@@ -51,14 +51,14 @@ class Mail:
         with (
             connected(host, port, self.deadline_s) as connection,
             self._translated(f"{host}:{port}"),
-            # Without a name of its own it would look itself up.
+            # smtplib would look up its own name.
             closing(smtplib.SMTP(local_hostname=socket.gethostname())) as smtp,
         ):
             self._greet(smtp, connection, host, context)
             if self._settings.mail_user and self._keys.mail_password is not None:
                 smtp.login(self._settings.mail_user, self._keys.mail_password.reveal())
             refused = self._deliver(smtp)
-            with suppress(smtplib.SMTPException, OSError):  # it has the letter
+            with suppress(smtplib.SMTPException, OSError):  # it has the message
                 smtp.quit()
         if refused:
             said = f"{host}:{port} does not write to {', '.join(refused)}"
@@ -68,10 +68,10 @@ class Mail:
         self._message = None
 
     def _deliver(self, smtp: smtplib.SMTP) -> dict[str, tuple[int, bytes]]:
-        """Send it to those who are left; return whom the server refuses, and with which answer."""
+        """Send to the remaining recipients; return the refused ones with the server's replies."""
         try:
             refused = smtp.send_message(self._letter, to_addrs=self._left)
-        except smtplib.SMTPRecipientsRefused as error:  # nobody of them has it
+        except smtplib.SMTPRecipientsRefused as error:  # none of them has it
             return error.recipients
         self._left = list(refused)
         return refused
@@ -89,7 +89,7 @@ class Mail:
                     hint="smtps:// is for servers where TLS begins at once",
                 )
             self._expect(_GO_AHEAD, smtp.docmd("STARTTLS"), host)
-            smtp.file = None  # what came before TLS, and whoever slipped it in, is not read
+            smtp.file = None  # drop what came before TLS: an attacker may have injected it
             smtp.sock = context.wrap_socket(connection, server_hostname=host)
         smtp.ehlo()
 
@@ -109,12 +109,12 @@ class Mail:
         except smtplib.SMTPResponseException as error:
             raise LiputError(f"{where} does not take the e-mail: {self._said(error.smtp_error)}") from None
         except smtplib.SMTPServerDisconnected:
-            raise ConnectionResetError from None  # `connected` knows whether that was its deadline
+            raise ConnectionResetError from None  # `connected` knows whether its deadline has passed
         except smtplib.SMTPException as error:
             raise LiputError(f"{where} does not take the e-mail: {self._said(str(error))}") from None
 
     def _said(self, words: bytes | str) -> str:
-        """Return what a server said, in one line and without what is secret."""
+        """Return a server's reply in one line, without secrets."""
         text = words.decode(errors="replace") if isinstance(words, bytes) else words
         return quoted(self._keys.redact(text)) or "it says nothing"
 
@@ -125,6 +125,6 @@ class Mail:
         letter["To"] = self.to
         letter["Date"] = format_datetime(message.at)
         letter["Message-ID"] = make_msgid(domain=self._settings.mail_from.rpartition("@")[2])
-        letter["Auto-Submitted"] = "auto-generated"  # so that no absence notice answers it
+        letter["Auto-Submitted"] = "auto-generated"  # no absence notice answers it
         letter.set_content(both(message, self._room, self._language))
         return letter

@@ -1,4 +1,4 @@
-"""Messages to people: alarms and notices, and their text in a language."""
+"""Messages to people, with alarms and notices, and their text in a language."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from recorder.model.names import one_line
 
 
 class Notice(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="notice"):
-    """What people should hear of a plan; `kind` is one of agent/schedule/part.py."""
+    """News of a plan; `kind` is one of agent/schedule/part.py."""
 
     kind: str
     plan: str
@@ -24,9 +24,9 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="n
 
 @dataclass(frozen=True)
 class Message:
-    """Alarms and notices that are told at once; `present` is all that is wrong now.
+    """Alarms and notices to send at once; `present` has every present alarm.
 
-    `closes`: it only updates what is shown. `is_last`: no more messages within this hour. `is_test`: it tests a way.
+    `closes`: only the desktop is updated. `is_last`: the last message of this hour. `is_test`: a test of a channel.
     """
 
     at: datetime
@@ -44,7 +44,7 @@ LONGEST_SUBJECT, LONGEST_LINE = 120, 500
 
 
 def subject(message: Message, room: str, language: str) -> str:
-    """Return one line that says what it is about, of which room."""
+    """Return a subject line with the room's name."""
     where = f" ({room})" if room else ""
     if message.is_test:
         return _cut(f"Liput{where}: {WORDS['test'].of(language)}", LONGEST_SUBJECT)
@@ -64,12 +64,12 @@ def _more(count: int, language: str) -> str:
 
 
 def text(message: Message, room: str, language: str) -> str:
-    """Return all of it in a language, a line each."""
+    """Return the text in one language."""
     return "\n".join(_lines(message, room, language))
 
 
 def both(message: Message, room: str, language: str) -> str:
-    """Return all of it in the language of the room, and in each that it is written in."""
+    """Return the text in the room's language, then in Indonesian and English."""
     languages = dict.fromkeys((language, *WRITTEN))
     return "\n\n".join(text(message, room, one) for one in languages) + "\n"
 
@@ -100,6 +100,6 @@ def _group(heading: Words, alarms: Iterable[Alarm], language: str) -> Iterator[s
 
 
 def _cut(text: str, longest: int) -> str:
-    """Return a text as one line, safe in a header, and cut where somebody gave something a very long name."""
+    """Return a text as one line for a header, shortened to `longest` characters."""
     line = one_line(text)
     return line if len(line) <= longest else f"{line[:longest]} ..."

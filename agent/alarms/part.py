@@ -1,4 +1,4 @@
-"""The daemon's part `alarms`: watches every session that runs, keeps what is wrong, and tells people."""
+"""The daemon's part `alarms`: follows all sessions and tells people about troubles."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -23,11 +23,11 @@ WAYS = ("desktop", "mail", "webhook")
 
 
 def ways_of(settings: Settings) -> list[Way]:
-    """Return the ways that are set up, each ready to be used. Raises SecretError."""
+    """Return the channels of the settings. Raises SecretError."""
     keys = alarm_keys(settings)
     alarms, room, language = settings.alarms, settings.general.room, settings.general.language
     ways: list[Way] = [Desktop(room, language)] if alarms.desktop else []
-    # The libraries of each way take time that a daemon without it has no use for.
+    # Lazy: smtplib and http.client are slow to load.
     if alarms.mail_server:
         from agent.alarms.mail import Mail
 
@@ -45,14 +45,14 @@ END_S = 1.0
 
 @dataclass(eq=False)
 class Alarms:
-    """Looks after alarms until it is told to stop; `present` may be asked from any thread."""
+    """Follows sessions and sends messages. `present` and `take` are thread-safe."""
 
     ways: Sequence[Way]
     herald: Herald
     clock: Clock
     tell: Tell
     others: Sequence[Callable[[], Sequence[Alarm]]] = ()
-    """Who knows of further troubles, of no session; they answer at once."""
+    """Give further alarms, of no session; return at once."""
     notices: Notices | None = None
     name: str = "alarms"
     _present: tuple[Alarm, ...] = ()
@@ -62,19 +62,18 @@ class Alarms:
     _once: LogOnChange = field(init=False)
 
     def __post_init__(self) -> None:
-        """Say each trouble once."""
         self._once = LogOnChange(self.tell)
 
     def present(self) -> tuple[Alarm, ...]:
-        """Return what is wrong now with the sessions that run, the oldest of each first, and what else is wrong."""
+        """Return the alarms of all sessions, oldest first, then the others."""
         return self._present
 
     def take(self, settings: Settings) -> None:
-        """Tell people as these settings have it, from the next look on; for any thread."""
+        """Use new settings from the next look on."""
         self._newest = settings
 
     def run(self, stop: threading.Event, beat: Callable[[], None]) -> None:
-        """Watch and tell until `stop` is set."""
+        """Follow sessions and send messages until `stop` is set."""
         self._use(self.ways)
         watcher = RecorderWatcher(self.clock)
         try:
@@ -86,7 +85,7 @@ class Alarms:
             self._senders.clear()
 
     def _take_newest(self) -> None:
-        """Take settings that are new; where the keys are wrong, the ways stay as they are."""
+        """Use new settings; with wrong keys the channels stay."""
         settings = self._newest
         if settings is None or settings is self._taken:
             return
@@ -100,7 +99,7 @@ class Alarms:
             self.tell(f"alarms go where they went before: {error.message}")
 
     def _use(self, ways: Sequence[Way]) -> None:
-        """Tell people these ways from now on; what waits to be sent a way that stays is sent as that is now."""
+        """Replace the channels. A channel that stays keeps its queue."""
         names = {way.name for way in ways}
         for sender in [sender for sender in self._senders if sender.way.name not in names]:
             self._senders.remove(sender)
@@ -137,7 +136,7 @@ class Alarms:
 
 
 def _end(sender: Sender) -> None:
-    """End a way, and with it what it shows: nobody would take that away any more."""
+    """Stop a channel and close its notification."""
     sender.stop(END_S)
     if isinstance(sender.way, Desktop):
         with suppress(NoDesktop):
@@ -148,7 +147,7 @@ def alarms_of(
     settings: Settings, clock: Clock, tell: Tell, others: Sequence[Callable[[], Sequence[Alarm]]] = (),
     notices: Notices | None = None,
 ) -> Alarms:  # fmt: skip
-    """Return the part as the settings have it; a file of keys that is wrong is told of, and leaves the desktop."""
+    """Return the part for these settings; if the keys are wrong, only the desktop gets alarms."""
     try:
         ways = ways_of(settings)
     except SecretError as error:

@@ -1,4 +1,4 @@
-"""Sends messages one way, on a thread of its own, and tries again; in the end the log says so."""
+"""Sends messages by one channel, on a thread of its own, with retries; logs a final failure."""
 
 import threading
 from collections import deque
@@ -13,12 +13,12 @@ from devices.host.clock import Clock
 from devices.host.throttle import LogOnChange, Tell
 
 PAUSES_S = (5.0, 30.0, 120.0, 300.0)
-"""Before each further attempt."""
+"""Seconds before each retry."""
 LONGEST_QUEUE = 20
 
 
 class PartlySent(LiputError):
-    """It is sent, but not to all: another attempt is for the others only, and in vain where this `is_for_good`."""
+    """Some recipients lack the message; `is_for_good` if a retry cannot help."""
 
     def __init__(self, message: str, *, is_for_good: bool) -> None:
         super().__init__(message)
@@ -26,23 +26,23 @@ class PartlySent(LiputError):
 
 
 class Way(Protocol):
-    """One way to tell people."""
+    """A channel by which people get alarms."""
 
     @property
     def name(self) -> str:
-        """mail, webhook or desktop."""
+        """`mail`, `webhook` or `desktop`."""
 
     @property
     def to(self) -> str:
-        """Whom it reaches, for people; no secret."""
+        """The recipients, without secrets."""
 
     def send(self, message: Message) -> None:
-        """Send a message in time; sent again, it goes to those it has not reached. Raises LiputError."""
+        """Send a message; a second call sends it to those who lack it. Raises LiputError."""
 
 
 @dataclass(eq=False)
 class Sender:
-    """Sends what it is given, in that order; never makes its caller wait."""
+    """Sends messages in order. Never blocks its caller."""
 
     way: Way
     clock: Clock
@@ -51,22 +51,21 @@ class Sender:
     _changed: threading.Condition = field(default_factory=threading.Condition)
     _stop: threading.Event = field(default_factory=threading.Event)
     _pause_ends: threading.Event = field(default_factory=threading.Event)
-    """Set by what makes a wait for the next attempt vain: another such way, another message, or the end."""
+    """Ends a pause early: another channel, another message, or the end."""
     _thread: threading.Thread | None = None
     _is_partly: bool = False
-    """Some have what is being sent: what else is to be sent does not wait for those who have not."""
+    """Some recipients have the current message; the next one does not wait for the others."""
     _once: LogOnChange = field(init=False)
 
     def __post_init__(self) -> None:
-        """Say once whom a way does not reach."""
         self._once = LogOnChange(self.tell)
 
     def start(self) -> None:
-        """Begin to send."""
+        """Start the thread."""
         self._thread = threads.start(self._run, name=f"alarms-{self.way.name}")
 
     def give(self, message: Message) -> None:
-        """Send a message as soon as that can be; the oldest goes where too many wait."""
+        """Queue a message; a full queue drops its oldest."""
         with self._changed:
             self._queue.append(message)
             if self._is_partly:
@@ -77,7 +76,7 @@ class Sender:
             self._changed.notify()
 
     def turn_to(self, way: Way) -> None:
-        """Send another such way from now on, also what waits for its next attempt; a desktop keeps what it shows."""
+        """Replace the channel, also for the message that waits. A desktop keeps its notification."""
         if isinstance(self.way, Desktop) and isinstance(way, Desktop):
             self.way.be_like(way)
         else:
@@ -85,7 +84,7 @@ class Sender:
         self._pause_ends.set()
 
     def stop(self, timeout_s: float) -> None:
-        """Send no more; what hangs is left to itself."""
+        """Stop sending. A hung thread is abandoned."""
         self._stop.set()
         self._pause_ends.set()
         with self._changed:
@@ -103,7 +102,7 @@ class Sender:
             return None if self._stop.is_set() else self._queue.popleft()
 
     def _send(self, message: Message) -> None:
-        """Try until it is sent, or all attempts are used up; another such way is tried at once."""
+        """Send a message with retries; a new channel is tried at once."""
         self._is_partly = False
         for pause_s in (*PAUSES_S, None):
             self._pause_ends.clear()
@@ -112,8 +111,8 @@ class Sender:
             try:
                 self.way.send(message)
             except NoDesktop:
-                return  # a PC that nobody sits at
-            except Exception as error:  # of whatever kind: the next message is to be sent all the same
+                return  # nobody is logged in
+            except Exception as error:  # the next message must go out
                 said = error.message if isinstance(error, LiputError) else repr(type(error).__name__)
                 self._is_partly = isinstance(error, PartlySent)
                 is_vain = isinstance(error, PartlySent) and error.is_for_good

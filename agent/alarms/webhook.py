@@ -1,4 +1,4 @@
-"""Alarms as JSON, posted to an address: of a chat, a home automation, a monitoring."""
+"""Alarms as JSON, posted to a chat, a home automation or a monitoring system."""
 
 import http.client
 import ssl
@@ -18,7 +18,7 @@ _REDIRECTS = range(300, 400)
 
 
 class Webhook:
-    """Posts messages to the one address of the settings, or of the file of keys."""
+    """Posts messages to the address in the settings or in the file of keys."""
 
     name = "webhook"
     deadline_s = 15.0
@@ -33,11 +33,11 @@ class Webhook:
 
     @property
     def to(self) -> str:
-        """Which server it posts to."""
+        """Host and port of the server."""
         return self._parts.netloc
 
     def send(self, message: Message) -> None:
-        """Post one message; raises LiputError."""
+        """Post a message. Raises LiputError."""
         host, is_tls = self._parts.hostname or "", self._parts.scheme == "https"
         port = self._parts.port or (443 if is_tls else 80)
         context = trusting(self._settings.ca_file) if is_tls else None
@@ -51,7 +51,7 @@ class Webhook:
             raise LiputError(f"{self.to} does not take what is posted: it answers {status}")
 
     def _post(self, host: str, port: int, context: ssl.SSLContext | None, body: bytes) -> int:
-        """Return what the server answers; raises LiputError."""
+        """Return the status of the answer. Raises LiputError."""
         request = urllib.parse.urlunsplit(("", "", self._parts.path or "/", self._parts.query, ""))
         try:
             with (

@@ -1,4 +1,4 @@
-"""The archives that a command looks at, the one named or all of the settings, and the options of such commands."""
+"""The archives of a command, by option or settings, and these options."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -35,7 +35,7 @@ room_option = click.option(
 
 
 def archives_of(ctx: click.Context, folder: Path | None, config_file: Path | None = None) -> list[Archive]:
-    """Return the archive at `folder`, which must be there, or that of the settings and those it goes on with."""
+    """Return the archive at `folder`, or the archives of the settings. Raises StorageError."""
     clock = SystemClock()
     if folder is not None:
         if not folder.is_dir():
@@ -47,7 +47,7 @@ def archives_of(ctx: click.Context, folder: Path | None, config_file: Path | Non
 
 
 def find_in(archives: Sequence[Archive], key: str) -> tuple[Archive, Package]:
-    """Return the package that `key` means, whole names first, and its archive. Raises PackageNotFound."""
+    """Return the package of `key` and its archive; whole names win. Raises PackageNotFound."""
     near: tuple[Archive, Package] | None = None
     error: PackageNotFound | None = None
     for archive in archives:
@@ -68,7 +68,7 @@ def search_all(
     archives: Sequence[Archive], words: Sequence[str], *, since: datetime | None, until: datetime | None, room: str,
     most: int,
 ) -> "list[Found]":  # fmt: skip
-    """Return at most `most` packages, the best of each archive first; without words the newest first."""
+    """Return at most `most` packages, best first in each archive; without words newest first."""
     from recorder.archive.index import Index, search
 
     found: list[Found] = []

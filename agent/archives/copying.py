@@ -1,6 +1,6 @@
-"""The daemon's part in copying: it starts `liput archive copy --pending` now and then, while no session runs.
+"""Starts `liput archive copy --pending` for the daemon while no session runs.
 
-The process ends by itself within a second when a session begins; the daemon sees to it that it does.
+The process ends by itself when a session begins; else it is killed.
 """
 
 import signal
@@ -15,26 +15,26 @@ from devices.host.clock import NANOSECONDS, Clock
 from recorder.running.directory import session_runs
 
 EVERY_S = 60.0
-"""How often it is looked for something to copy."""
+"""Between two rounds."""
 
 
 @dataclass
 class Copying:
-    """Works the queue of copies; `look` never waits. `archive` is the only one it looks at, None for the settings'."""
+    """Works the queue of copies. `look` never blocks. `archive` None means those of the settings."""
 
     clock: Clock
     archive: Path | None = None
     config_file: Path | None = None
     every_s: float = EVERY_S
     is_wanted: Callable[[], bool] = lambda: True
-    """Whether the settings name a place for copies."""
+    """Return whether the settings have a place for copies."""
     is_busy: Callable[[], bool] = session_runs
     _child: ChildProcess | None = None
     _next_ns: int = 0
     _beside_since_ns: int | None = field(default=None)
 
     def look(self) -> None:
-        """Start the next round when it is time, and end one that goes on beside a session."""
+        """Start a round when it is due; kill one that goes on beside a session."""
         now_ns = self.clock.now_ns()
         if self._child is not None and self._child.status is not None:
             self._child = None
@@ -61,6 +61,6 @@ class Copying:
         )
 
     def close(self) -> None:
-        """End it: what it was copying is gone on with by the next one."""
+        """End the process; the next one continues its copy."""
         if self._child is not None:
             end(self._child)

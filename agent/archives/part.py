@@ -1,6 +1,6 @@
-"""The daemon's part `fixity`: has `liput archive fixity` read a part of the archive each night, and tells of damage.
+"""The daemon's part `fixity`: has `liput archive fixity` read a part of the archive each night.
 
-The rest of a night's budget is read once the PC has been quiet again for a while.
+A session interrupts a round; the rest is read after a quiet time.
 """
 
 import threading
@@ -33,19 +33,19 @@ FILE = "fixity-round.json"
 
 
 class Night(msgspec.Struct, frozen=True, kw_only=True):
-    """Which passing of the time was done last, and of the one after it how many bytes are read already."""
+    """The last night done, and the bytes read of the next one."""
 
     done: datetime | None = None
     read: int = 0
 
 
 def night_store(path: Path | None = None) -> Store[Night]:
-    """Return the file that keeps it; None: this PC's."""
+    """Return the file of the last night; None means this PC's."""
     return Store(path or state_folder() / FILE, Night, Night())
 
 
 def passed(at: str, now: datetime, zone: tzinfo) -> datetime:
-    """Return when it was `at` (HH:MM in that zone) last; where a day has no such time, or two, one near it."""
+    """Return the last time that it was `at` (HH:MM) in `zone`, or nearly, when clocks change."""
     hours, minutes = map(int, at.split(":"))
     local = now.astimezone(zone)
     moment = local.replace(hour=hours, minute=minutes, second=0, microsecond=0)
@@ -56,11 +56,11 @@ def passed(at: str, now: datetime, zone: tzinfo) -> datetime:
 
 LOOK_S = 5.0
 QUIET_S = 300.0
-"""How long there must have been no session, and the daemon must have run, before the disk is read."""
+"""Time without a session, and since the daemon's start, before the disk is read."""
 RETRY_S = 1800.0
-"""After a round that could not be."""
+"""After a failed round."""
 TOLD_FOR = timedelta(days=30)
-"""A damage that no later round has found again is an alarm no longer: somebody has taken the package away."""
+"""An alarm ends when no round confirms the damage for so long: the package is gone."""
 LEAST_BYTES = 1_000_000
 FAILED = "the archive could not be read again, which is tried again later"
 
@@ -69,13 +69,13 @@ type Start = Callable[[Sequence[str], Path | None], OwnCommand]
 
 
 def start_round(words: Sequence[str], config_file: Path | None) -> OwnCommand:
-    """Start one; what goes wrong in it is told in our log."""
+    """Start a round; its errors go to the daemon's log."""
     return OwnCommand(command_line(*words), config_file, stderr=our_log())
 
 
 @dataclass(eq=False)
 class FixityPart:
-    """Looks after rounds until it is told to stop. `archive` is the only one it reads, None for the settings'."""
+    """Starts rounds until it is stopped. `archive` None means those of the settings."""
 
     settings: Settings
     clock: Clock
@@ -95,11 +95,10 @@ class FixityPart:
     _once: LogOnChange = field(init=False)
 
     def __post_init__(self) -> None:
-        """Say each trouble once."""
         self._once = LogOnChange(self.tell)
 
     def run(self, stop: threading.Event, beat: Callable[[], None]) -> None:
-        """Look again and again until `stop` is set."""
+        """Look until `stop` is set."""
         self._rest(QUIET_S)
         try:
             look_again(self._try_to_look, LOOK_S, self.clock, stop, beat)
@@ -114,15 +113,15 @@ class FixityPart:
             self._once(f"the archive is not read again: {error}")
 
     def take(self, settings: Settings) -> None:
-        """Read as these settings have it from the next round on; for any thread."""
+        """Use these settings from the next round on. Thread-safe."""
         self.settings = settings
 
     def damaged(self) -> tuple[Alarm, ...]:
-        """Return an alarm for each package that was found damaged, until it is repaired; for any thread."""
+        """Return an alarm for each damaged package until it is repaired. Thread-safe."""
         return self._damaged
 
     def look(self) -> None:
-        """Do what is to be done now; raises LiputError, OSError."""
+        """Start or finish a round if it is time. Raises LiputError, OSError."""
         self._find_damaged()
         if self._round is not None:
             if (status := self._round.status) is not None:
@@ -137,7 +136,7 @@ class FixityPart:
         now = self.clock.now()
         due = passed(self.settings.fixity.at, now, zone_of(self.settings.office.time_zone))
         night = self.night.read()
-        if night.done is None or night.done > now:  # a new PC begins with the next night; a clock may have been wrong
+        if night.done is None or night.done > now:  # a new PC begins tomorrow; a clock may have been wrong
             self.night.change(lambda _: Night(done=due))
         elif night.done < due:
             left = max(LEAST_BYTES, self.settings.fixity.budget - night.read)
@@ -145,7 +144,7 @@ class FixityPart:
             self._round = self.start(words, self.config_file)
 
     def _take_round(self, done: "Round | None", status: int) -> None:
-        """Hear what a round has found; one that a session has ended goes on later."""
+        """Take the result of a round; a session may have ended it early."""
         self._round = None
         now = self.clock.now()
         if done is None:
@@ -166,7 +165,7 @@ class FixityPart:
             self.tell(f"the archive was read again: {done}{named}")
 
     def _find_damaged(self) -> None:
-        """Read the log of fixity where it has changed, and see which damage still stands."""
+        """Read the log of fixity if it has changed."""
         seen = self.log.stamp()
         if seen != self._seen:
             found = self.log.damaged(self.clock.now() - TOLD_FOR) if seen else []
@@ -183,7 +182,7 @@ class FixityPart:
 
 
 def _last_line(said: bytes) -> "Round | None":
-    """Return what a round says in its end."""
+    """Return the result that a round prints last."""
     from recorder.archive.fixity_round import Round
 
     with suppress(msgspec.MsgspecError, IndexError):

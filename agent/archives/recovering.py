@@ -1,4 +1,4 @@
-"""Recovering what is unfinished, for whichever command does it: what a daemon is about to go on with is left alone."""
+"""Recovery for commands. Sessions that the daemon will resume are left alone."""
 
 import time
 from contextlib import suppress
@@ -10,12 +10,12 @@ from recorder.recovery.recover import Outcome, Recovery, State, awaiting
 from recorder.running import directory
 
 LETS_GO_S = 2.0
-"""How long a child of a recorder that was killed just now may still hold its lock: until it is another program."""
+"""A child of a killed recorder may hold its lock for so long, until it execs."""
 AGAIN_S = 0.1
 
 
 def recover_one(recovery: Recovery, session: Unfinished, *, dry_run: bool = False) -> Outcome:
-    """Recover a session, or with `dry_run` say what would be done; what killed recorders left of it goes."""
+    """Recover a session, or with `dry_run` only look; remove the folders of its killed recorders."""
     if _is_awaited(session):
         return awaiting(session)
     if dry_run:
@@ -32,12 +32,12 @@ def recover_one(recovery: Recovery, session: Unfinished, *, dry_run: bool = Fals
 
 
 def _is_awaited(session: Unfinished) -> bool:
-    """Return whether a daemon is about to go on with a session."""
+    """Return whether a daemon will resume a session."""
     return is_serving() and session.name in awaited(time.time())
 
 
 def _is_recorded(session: Unfinished) -> bool:
-    """Return whether a recorder of this user runs that says so, or that cannot be known."""
+    """Return whether a recorder of this user records a session, or may."""
     with suppress(LiputError, OSError):
         return session.name in {info.session for _, info in directory.alive()}
     return True

@@ -1,4 +1,4 @@
-"""The log of the daemon: sentences for people, or one JSON object a line for the journal. No secret is in it."""
+"""The daemon's log: sentences for people, or JSON lines for the journal, without secrets."""
 
 import logging
 import os
@@ -18,33 +18,33 @@ from devices.host.throttle import Buckets, Tell
 from recorder.model.names import storable
 
 VARIABLE = "JOURNAL_STREAM"
-"""Set by systemd: device and inode of what standard output or error is connected to."""
+"""Set by systemd: device and inode of the standard output or error that leads to the journal."""
 DAEMON = "daemon"
 AT_ONCE, PER_S = 20.0, 0.1
-"""So many lines of one kind are written straight away, and so many a second for ever: no trouble fills the log."""
+"""Lines of one kind: so many at once, then so many a second, so that nothing floods the log."""
 MOST_KINDS = 256
-"""Kinds that are told apart; the one that came longest ago is forgotten."""
+"""Kinds counted; the one unused for longest is forgotten."""
 OFTEN = "(this comes often: more of it is left out)"
 
 _PART, _ALARMS = "part-", "alarms-"
 _OF_SESSIONS = ("resume", "recover")
-"""Names of threads, by which is told whose they are."""
+"""Names of threads tell their part."""
 
 
 type Level = Literal["info", "warning", "error"]
 type Form = Literal["people", "programs", "journal"]
-"""For whom a line is: a sentence on standard error; a note on standard output; JSON on standard error."""
+"""A sentence on standard error, a note on standard output, or JSON on standard error."""
 
 
 def form_of(*, as_json: bool, stream: TextIO | None = None) -> Form:
-    """Return the form that is wanted: `as_json` says so, or what standard error is connected to."""
+    """Return the form by `as_json`, or by the target of `stream` (None: standard error)."""
     if as_json:
         return "programs"
     return "journal" if is_journal(sys.stderr if stream is None else stream) else "people"
 
 
 def is_journal(stream: TextIO) -> bool:
-    """Whether a stream is connected to the journal."""
+    """Return whether a stream leads to the journal."""
     with suppress(OSError, ValueError):
         found = os.fstat(stream.fileno())
         return os.environ.get(VARIABLE) == f"{found.st_dev}:{found.st_ino}"
@@ -52,7 +52,7 @@ def is_journal(stream: TextIO) -> bool:
 
 
 class Log:
-    """Takes sentences from any thread; what cannot be written is lost, and breaks nobody."""
+    """Thread-safe. Lines that cannot be written are dropped without an error."""
 
     def __init__(self, form: Form, clock: Clock, redact: Redact | None = None) -> None:
         self.form = form
@@ -62,26 +62,26 @@ class Log:
         self._kinds = Buckets(AT_ONCE, PER_S, MOST_KINDS)
 
     def __call__(self, text: str) -> None:
-        """Say something as the part that is known by its thread."""
+        """Write a line for the part of this thread."""
         self.say(text)
 
     def know(self, redact: Redact) -> None:
-        """Take out what that knows, from now on."""
+        """Redact by `redact` from now on."""
         self._redact = redact
 
     def of(self, part: str = "", level: Level = "info") -> Tell:
-        """Return what says things as `part`, or as the part that is known by its thread."""
+        """Return a function that writes lines for `part`, or for the part of its thread."""
         return lambda text: self.say(text, part, level)
 
     def say(
         self, text: str, part: str = "", level: Level = "info", traceback: str = "", kind: str | None = None
     ) -> None:
-        """Say something; of one `kind`, else of the same text, only so much."""
+        """Write a line, unless there were too many of its `kind` (None: the same text)."""
         if (more := self._allowed(text if kind is None else kind)) is None:
             return
         text, part = self._redact(storable(text + more)), part or _part_of(threading.current_thread().name)
         if self.form == "journal":
-            line = {"level": level, "part": part, "message": text}  # the journal adds when it came
+            line = {"level": level, "part": part, "message": text}  # the journal adds the time
             if traceback:
                 line["traceback"] = self._redact(storable(traceback))
             self._write(msgspec.json.encode(line).decode(), sys.stderr)
@@ -92,7 +92,7 @@ class Log:
             self._write(f"{text}\n{self._redact(storable(traceback))}".rstrip(), sys.stderr)
 
     def _allowed(self, kind: str) -> str | None:
-        """Return what a line of this kind ends with; None where there were too many."""
+        """Return the suffix of a line of this kind; None if there were too many."""
         now_s = self._clock.now_ns() / NANOSECONDS
         with self._writing:
             if self._kinds.take(kind, now_s):
@@ -100,7 +100,7 @@ class Log:
             return f" {OFTEN}" if self._kinds.is_empty(kind, now_s) else ""
 
     def line(self, line: str) -> None:
-        """Print a line for programs as it is; no other runs into it."""
+        """Write a line for programs as it is, never mixed with another."""
         self._write(line, sys.stdout)
 
     def _write(self, line: str, stream: TextIO) -> None:
@@ -109,7 +109,7 @@ class Log:
             stream.flush()
 
     def take_over(self) -> None:
-        """Take what libraries say as well: their logs, warnings, and what breaks a thread."""
+        """Take logs and warnings of libraries, and exceptions of threads."""
         logging.basicConfig(handlers=[_Handler(self)], level=logging.WARNING, force=True)
         logging.captureWarnings(capture=True)
         threading.excepthook = self._broken
@@ -124,7 +124,7 @@ class Log:
 
 @contextmanager
 def complaints(log: Log) -> Iterator[None]:
-    """In the journal, say what ends the daemon as everything else is said; else the command line says it."""
+    """Write the error that ends the daemon to the journal; elsewhere the command line prints it."""
     try:
         yield
     except LiputError as error:
@@ -135,8 +135,6 @@ def complaints(log: Log) -> Iterator[None]:
 
 
 class _Handler(logging.Handler):
-    """Passes on what Python's logging is told."""
-
     def __init__(self, log: Log) -> None:
         super().__init__()
         self._log = log
@@ -147,7 +145,7 @@ class _Handler(logging.Handler):
             level = "error"
         try:
             text = record.getMessage()
-        except (TypeError, ValueError):  # a library's words and its facts do not fit together
+        except (TypeError, ValueError):  # the arguments of a library's message do not fit it
             text = str(record.msg)
         error = record.exc_info
         said = logging.Formatter().formatException(error) if error and error[0] else ""
@@ -157,7 +155,7 @@ class _Handler(logging.Handler):
 
 
 def _part_of(thread: str) -> str:
-    """Return whose a thread is, by its name."""
+    """Return the part of a thread by its name."""
     if thread.startswith(_PART):
         return thread.removeprefix(_PART)
     if thread.startswith(_ALARMS):

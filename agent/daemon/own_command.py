@@ -1,4 +1,4 @@
-"""Liput's own code as processes of their own: what they load and wait for is nobody else's."""
+"""Liput commands as child processes, so that their memory and waits are not the daemon's."""
 
 import math
 import os
@@ -15,7 +15,7 @@ from devices.host.child import ChildProcess, finding_us, python_module
 from devices.host.clock import NANOSECONDS, Clock, SystemClock
 
 PATIENCE_S = 5.0
-"""How long one may take to end when it was asked to, before it is killed."""
+"""Seconds from SIGTERM to SIGKILL."""
 
 
 def command_line(*words: str) -> list[str]:
@@ -24,29 +24,29 @@ def command_line(*words: str) -> list[str]:
 
 
 def of_archive(folder: Path | None) -> list[str]:
-    """Return the words that name an archive; none for that of the settings."""
+    """Return the options for an archive; none for that of the settings."""
     return [] if folder is None else ["--archive", str(folder)]
 
 
 def environment(config_file: Path | None = None) -> dict[str, str]:
-    """Return that in which such a process finds this very code, and these settings (None: those that are found)."""
+    """Return an environment with this code on Python's path, and with `config_file`, if any."""
     return finding_us(os.environ) | ({VARIABLE: str(config_file.absolute())} if config_file else {})
 
 
 def our_log() -> int | None:
-    """Return where such a process writes its errors: the journal of the daemon, nowhere on a terminal."""
+    """Return the child's standard error: the daemon's journal, or DEVNULL on a terminal."""
     return subprocess.DEVNULL if sys.stderr.isatty() else None
 
 
 def end(child: ChildProcess) -> None:
-    """End one: what it was doing is gone on with by the next one. It may hang in a share that does not answer."""
+    """End a child; the next one continues its work. It may hang in a network share."""
     child.end(PATIENCE_S, PATIENCE_S, signal.SIGTERM)
 
 
 class OwnCommand:
-    """A process that answers once, into a file without a name; only `end` waits for it.
+    """A child that answers once, into an unnamed file. Only `end` blocks.
 
-    `answer` gives it up after `longest_s`.
+    `answer` ends it after `longest_s`.
     """
 
     def __init__(
@@ -59,12 +59,12 @@ class OwnCommand:
         clock: Clock | None = None,
         longest_s: float = math.inf,
     ) -> None:
-        """Start it, with `given` on its standard input. Raises OSError."""
+        """Start it with `given` on its standard input. Raises OSError."""
         self._clock = clock or SystemClock()
         self._until_ns = self._clock.now_ns() + longest_s * NANOSECONDS
-        self._said: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - open for as long as it runs
+        self._said: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - open while the child runs
         try:
-            with tempfile.TemporaryFile() as file:  # no pipes: neither waits for the other
+            with tempfile.TemporaryFile() as file:  # with pipes each could wait for the other
                 file.write(given)
                 file.seek(0)
                 self._child = ChildProcess(
@@ -76,17 +76,17 @@ class OwnCommand:
 
     @property
     def status(self) -> int | None:
-        """Its exit status, None while it runs."""
+        """The exit status; None while it runs."""
         return self._child.status
 
     def said(self) -> bytes:
-        """Return what it has written, and forget it."""
+        """Return its output and close the file."""
         with self._said as said:
             said.seek(0)
             return said.read()
 
     def answer(self) -> bytes | None:
-        """Return what it has written, None while it runs; one that takes too long is ended, and raises TimeoutError."""
+        """Return its output; None while it runs. Ends it and raises TimeoutError after `longest_s`."""
         if self.status is not None:
             return self.said()
         if self._clock.now_ns() < self._until_ns:
@@ -95,7 +95,7 @@ class OwnCommand:
         raise TimeoutError
 
     def end(self) -> None:
-        """End it."""
+        """End the child and close the file."""
         if self.status is None:
             end(self._child)
         self._said.close()

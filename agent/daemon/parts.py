@@ -1,4 +1,4 @@
-"""The parts of the daemon: each on a thread of its own, begun anew when it breaks, and known to move or to stand."""
+"""The daemon's parts: each on its own thread, restarted when it breaks, watched for hanging."""
 
 import os
 import socket
@@ -13,34 +13,34 @@ from devices.host.clock import NANOSECONDS, Clock
 from devices.host.throttle import Tell
 
 MOVES_S = 15.0
-"""A part that has not said for so long that it moves is taken to hang."""
+"""A part without a beat for so long hangs."""
 LONGEST_PAUSE_S = 30.0
-"""Between two beginnings of a part that breaks again and again."""
+"""Between restarts of a part that breaks again and again."""
 STEADY_S = 60.0
-"""A part that went for so long before it broke is begun anew at once."""
+"""A part that ran for so long before it broke is restarted at once."""
 END_S = 5.0
-"""How long a part may take to end, before it is left to itself."""
+"""Seconds that a part has to end before it is abandoned."""
 
 type Beat = Callable[[], None]
-"""Called by a part that moves, every few seconds; cheap."""
+"""A part calls it every few seconds to show that it moves; cheap."""
 
 
 class Part(Protocol):
-    """What the daemon does beside other things."""
+    """A task of the daemon."""
 
     @property
     def name(self) -> str:
-        """A word for logs, statuses and threads."""
+        """Used in logs, statuses and names of threads."""
 
     def run(self, stop: threading.Event, beat: Beat) -> None:
-        """Work until `stop` is set, and say with `beat` that it moves; whatever it raises is told, and it begins anew.
+        """Work until `stop` is set, and call `beat`. The daemon logs any exception and runs it again.
 
-        What hangs is not seen to move: it must not beat from another thread than that which does the work.
+        Only the working thread may call `beat`, so that a hang shows.
         """
 
 
 def look_again(look: Callable[[], object], every_s: float, clock: Clock, stop: threading.Event, beat: Beat) -> None:
-    """Look until `stop` is set, and beat before each look."""
+    """Call `beat` and `look` every `every_s` seconds until `stop` is set."""
     while not stop.is_set():
         beat()
         look()
@@ -48,12 +48,12 @@ def look_again(look: Callable[[], object], every_s: float, clock: Clock, stop: t
 
 
 class _Run:
-    """One part, as it goes."""
+    """A part with its thread."""
 
     def __init__(self, part: Part, clock: Clock, tell: Tell) -> None:
         self.part = part
         self.moves_until_ns = clock.now_ns()
-        """When it has last moved, or when its pause is over."""
+        """Time of the last beat, or the end of its pause."""
         self._clock = clock
         self._tell = tell
         self.task = BackgroundTask(
@@ -79,7 +79,7 @@ class _Run:
 
 @dataclass
 class Parts:
-    """Runs the parts until they are told to stop; one that breaks or hangs takes nothing with it."""
+    """Runs the parts until `stop`. A part that breaks or hangs affects no other."""
 
     parts: Sequence[Part]
     clock: Clock
@@ -87,18 +87,18 @@ class Parts:
     _runs: list[_Run] = field(default_factory=list)
 
     def start(self) -> None:
-        """Begin them all."""
+        """Start all parts."""
         self._runs += [_Run(part, self.clock, self.tell) for part in self.parts]
         for run in self._runs:
             run.task.start()
 
     def standing(self) -> list[str]:
-        """Return the names of those that hang: no sign of life for MOVES_S."""
+        """Return the names of parts that hang (no beat for MOVES_S)."""
         since_ns = self.clock.now_ns() - int(MOVES_S * NANOSECONDS)
         return [run.part.name for run in self._runs if run.task.is_alive and run.moves_until_ns < since_ns]
 
     def stop(self) -> list[str]:
-        """Ask all of them to end, and wait END_S; return the names of those that were left to themselves."""
+        """End all parts within END_S; return the names of those abandoned."""
         for run in self._runs:
             run.task.stop()
         deadline_ns = self.clock.now_ns() + int(END_S * NANOSECONDS)
@@ -111,46 +111,46 @@ class Parts:
 
 ADDRESS, INTERVAL, WHOSE = "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"
 SEND_S = 1.0
-"""How long a manager that takes nothing is waited for; the next word comes within seconds."""
+"""How long to wait for the service manager; the next message follows within seconds."""
 MICROSECONDS = 1_000_000
 FED_SHARE = 0.5
-"""Of the watchdog's patience, as systemd advises."""
+"""Of the watchdog's interval, as systemd advises."""
 LOOK_S = 1.0
-"""From one look to the next, at most."""
+"""The longest time between two calls of `look`."""
 WELL = "STATUS=watching"
 
 
 class Pulse:
-    """Tells the service manager, and once the log, which parts hang; `look` is called every second.
+    """Tells the service manager and the log which parts hang (sd_notify(3)).
 
-    Where no manager asks for it, it is sent nothing. A failure to send it is no reason for the daemon to end.
+    It sends nothing without a manager, and ignores failures to send.
     """
 
     def __init__(self, clock: Clock, tell: Tell, environment: MutableMapping[str, str] | None = None) -> None:
-        """Take the manager's address out of the environment: children are not the service."""
+        """Remove the manager's address from the environment: children are not the service."""
         variables = os.environ if environment is None else environment
         address = variables.pop(ADDRESS, "")
         interval, whose = variables.pop(INTERVAL, ""), variables.pop(WHOSE, "")
-        # A path, or after an @ a name that is in no file system.
+        # A path, or an abstract name after an @.
         self._address = f"\0{address[1:]}" if address.startswith("@") else address
         ours = interval.isdecimal() and int(interval) > 0 and whose in {"", str(os.getpid())}
         self.fed_every_s = int(interval) / MICROSECONDS * FED_SHARE if ours else None
-        """How often the watchdog is to be fed at least; None where there is none."""
+        """Longest time between two feedings of the watchdog; None without one."""
         self.look_s = LOOK_S if self.fed_every_s is None else min(LOOK_S, self.fed_every_s)
-        """How long to wait from one look to the next."""
+        """Time between two calls of `look`."""
         self._clock = clock
         self._tell = tell
         self._told: Sequence[str] = ()
         self._fed_ns: int | None = None
 
     def begin(self) -> None:
-        """Say that the daemon is started, and that it moves."""
+        """Report that the daemon has started."""
         self.send("READY=1")
         self.send(WELL)
         self._feed_if_due()
 
     def look(self, standing: Sequence[str]) -> None:
-        """Feed the watchdog if it is time and nothing hangs; say which parts hang when that changes."""
+        """Feed the watchdog unless a part hangs; report a change of the hanging parts."""
         if list(standing) != list(self._told):
             self._say(", ".join(standing))
             self._told = list(standing)
@@ -158,11 +158,11 @@ class Pulse:
             self._feed_if_due()
 
     def end(self) -> None:
-        """Say that the daemon ends."""
+        """Report that the daemon ends."""
         self.send("STOPPING=1")
 
     def _feed_if_due(self) -> None:
-        """Feed the watchdog where the next look would be too late for it."""
+        """Feed the watchdog if the next look would be too late."""
         if self.fed_every_s is None:
             return
         now_ns = self._clock.now_ns()
@@ -178,7 +178,7 @@ class Pulse:
             self._tell("nothing hangs any more")
 
     def send(self, words: str) -> None:
-        """Send words, which are one datagram."""
+        """Send a message as one datagram. Ignores errors."""
         if self._address[:1] not in {"/", "\0"}:
             return
         with suppress(OSError, ValueError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:

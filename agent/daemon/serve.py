@@ -1,6 +1,6 @@
-"""The daemon: recovers what a crash left, and takes up again every session whose recorder is killed.
+"""The daemon: recovers remains of a crash, and resumes each session that lost its recorder.
 
-No session needs it: killing it costs nothing, and recorders outlive it.
+No session needs it: recorders outlive it.
 """
 
 import threading
@@ -35,18 +35,18 @@ if TYPE_CHECKING:
     from recorder.recovery.recover import Outcome
 
 LOOK_S = 0.25
-"""How often it looks whether a recorder was killed."""
+"""Between two looks for killed recorders."""
 LONGEST_PAUSE_S, LONGEST_JOIN_PAUSE_S = 30.0, 6 * 3600.0
-"""Between two attempts to take up a session, or to join the packages of its parts, that cannot be."""
+"""Longest pauses between attempts to resume a session, and to join packages of parts."""
 KILLED = "its recorder was killed, and no other could go on with it"
 RECOVER_S = 60.0
-"""How often it looks for what a disk that came back holds, and for parts that there is room to join by now."""
+"""Between two looks for work folders on returned disks, and for parts to join."""
 SETTLED_S = 10.0
-"""A recorder that has lived for so long was not killed by what it records."""
+"""A recorder that lived for so long was not killed by its input."""
 
 
 class Spares:
-    """Keeps one recorder started that has nothing to record yet: half of what a start takes is done then."""
+    """Keeps one idle recorder in reserve, which halves the time of a start."""
 
     def __init__(self, tell: Tell) -> None:
         self._tell = tell
@@ -56,7 +56,7 @@ class Spares:
         self._next_s = 0.0
 
     def keep(self) -> None:
-        """See to it that there is one; called again and again. One that ends by itself is replaced, ever less often."""
+        """Start a recorder if there is none; call it again and again. Failures make the pauses longer."""
         with self._lock:
             if self._spare is not None:
                 if not self._spare.wait(0.0):
@@ -79,7 +79,7 @@ class Spares:
         self._next_s = time.monotonic() + pause_s(self._failures, LONGEST_PAUSE_S)
 
     def take(self, spec: Spec) -> Spawned:
-        """Return a recorder that is told to record `spec`: the spare, or where there is none another one."""
+        """Return a recorder for `spec`: the reserve, or a new one."""
         with self._lock:
             spare, self._spare = self._spare, None
         if spare is None or spare.wait(0.0):
@@ -89,7 +89,7 @@ class Spares:
         return spare
 
     def close(self) -> None:
-        """Let the spare go."""
+        """End the reserve."""
         with self._lock:
             if self._spare is not None:
                 self._spare.discard()
@@ -98,7 +98,7 @@ class Spares:
 
 @dataclass
 class _Attempts:
-    """What was tried with the folder of one killed recorder."""
+    """Attempts to resume one session."""
 
     count: int = 0
     next_s: float = 0.0
@@ -106,7 +106,7 @@ class _Attempts:
 
 @dataclass(eq=False)
 class Daemon:
-    """Looks after recorders until it is told to stop."""
+    """Looks after recorders until it is stopped."""
 
     archives: Sequence[Archive]
     clock: Clock
@@ -114,7 +114,7 @@ class Daemon:
     recovered: "Callable[[Outcome], None]"
     spawn: Callable[[Spec], Spawned] = Spawned
     when_idle: Callable[[], None] = lambda: None
-    """Called again and again while no session is being taken up."""
+    """Called at each look without a session to resume."""
     name: str = "sessions"
     _attempts: dict[str, _Attempts] = field(default_factory=dict)
     _early: dict[str, int] = field(default_factory=dict)
@@ -125,11 +125,10 @@ class Daemon:
     _once: LogOnChange = field(init=False)
 
     def __post_init__(self) -> None:
-        """Say once what goes wrong at every look."""
         self._once = LogOnChange(self.tell)
 
     def run(self, stop: threading.Event, beat: Callable[[], None] = lambda: None) -> None:
-        """Recover what there is, and look until `stop` is set."""
+        """Recover and resume until `stop` is set."""
         recovering = BackgroundTask(
             "recover", self.recover_round, pause=RECOVER_S, failed=self._tell_failed, clock=self.clock
         )
@@ -144,7 +143,7 @@ class Daemon:
         if not self._busy:
             self.when_idle()
 
-    # Sessions that are gone on with
+    # Killed sessions
 
     def _take_up_killed(self) -> None:
         self._children = [child for child in self._children if not child.wait(0.0)]
@@ -164,7 +163,7 @@ class Daemon:
                 threads.start(self._attend, folder, attempts, name="resume", otherwise=undo)
 
     def _left(self) -> list[RecorderFolder]:
-        """Return the folders to go on with. A recorder that died before it recorded leaves that to the one before."""
+        """Return the folders to resume. One whose recorder died before it recorded yields to its predecessor."""
         killed = {folder.id: folder for folder in directory.killed()}
         alive = list(directory.alive())
         if alive and not self._is_prepared:
@@ -178,7 +177,7 @@ class Daemon:
         return [folder for folder_id, folder in killed.items() if folder_id not in vain | taken]
 
     def _first_attempt(self, folder: RecorderFolder) -> _Attempts:
-        """Return when a session is taken up: at once, unless its recorders die again and again as soon as they live."""
+        """Return when to resume a session: at once, or later if its recorders die early again and again."""
         info = folder.info()
         if info is None:
             return _Attempts()
@@ -189,10 +188,10 @@ class Daemon:
         return _Attempts(next_s=time.monotonic() + (pause_s(early - 1, LONGEST_PAUSE_S) if early > 1 else 0.0))
 
     def _attend(self, folder: RecorderFolder, attempts: _Attempts) -> None:
-        """Take up one session; what goes wrong is told, and tried again later."""
+        """Resume one session; log a failure, and set the time of the next attempt."""
         try:
             self._take_up(folder)
-        except Exception as error:  # of whatever kind: the other sessions are looked after all the same
+        except Exception as error:  # the other sessions need the daemon
             attempts.count += 1
             attempts.next_s = time.monotonic() + pause_s(attempts.count, LONGEST_PAUSE_S)
             self.tell(f"the session of recorder {folder.id} cannot be taken up now: {error}")
@@ -217,14 +216,14 @@ class Daemon:
             try:
                 take_up(self._archives_of(info), spec.asked.resume, self.clock).release()
             except (PackageBusy, PackageNotFound):
-                raise  # its disk may come back; if it was recovered meanwhile its folder goes
+                raise  # its disk may return; recovery removes the folder
             except ArchiveError as error:  # it had ended
                 self._give_up(folder, info, f'"{info.title}" is not gone on with: {error.message}')
                 return
         recorder = self.spawn(spec)
         next_folder = recorder.ready()
         self._children.append(recorder)
-        # It takes the folder away once it records, or is armed.
+        # The recorder removes the folder once it records or is armed.
         while folder.path.exists() and not recorder.wait(LOOK_S):
             pass
         if not folder.path.exists():
@@ -237,18 +236,18 @@ class Daemon:
             raise raised(end) if end else SessionError("the recorder that was to go on with it was killed")
 
     def _passed_s(self, info: RecorderInfo) -> float:
-        """Return for how long its session has recorded; the wall clock may have been set meanwhile."""
+        """Return the recorded time, by the monotonic clock if the PC has not restarted."""
         if info.live_clock_ns is not None and info.boot_id == boot_id():
             return (self.clock.now_ns() - info.live_clock_ns) / NANOSECONDS
         return (self.clock.now() - info.live_at).total_seconds() if info.live_at else 0.0
 
     def _archives_of(self, info: RecorderInfo) -> list[Archive]:
-        """Return where the parts of a session may be: its archive need not be one of ours."""
+        """Return the archives with parts of a session: its own, then ours."""
         mine = [archive for archive in self.archives if str(archive.root) != info.archive]
         return [Archive(Path(info.archive), self.clock), *mine]
 
     def _give_up(self, folder: RecorderFolder, info: RecorderInfo, why: str, failed: Failure | None = None) -> None:
-        """Recover a session instead of going on with it; `failed` is how it has ended, where nobody has ended it."""
+        """Recover a session instead of resuming it; `failed` is its result unless somebody has ended it."""
         if failed is None:
             folder.remove()
         else:
@@ -264,13 +263,13 @@ class Daemon:
         for session in left:
             self._recover_one(archives, session)
 
-    # Sessions that are over
+    # Unfinished sessions
 
     def recover_round(self) -> None:
-        """Recover what nobody goes on with, and join parts; may take hours. Raises LiputError.
+        """Recover work folders, and join parts; may take hours. Raises LiputError.
 
-        The first round takes all that is there. Each later one waits until no session runs, and takes what the round
-        before has seen: a new folder may be a recorder's that has not locked it yet.
+        The first round takes all work folders. Later rounds wait until no session runs, and take those seen in the
+        round before: a recorder may not have locked a new one yet.
         """
         seen, self._seen = self._seen, self._seen or set()
         if seen is not None and directory.session_runs():
@@ -292,7 +291,7 @@ class Daemon:
         self._tell_outcome(Recovery(archives, clock=self.clock).recover(session))
 
     def _join_all(self) -> None:
-        """Join parts that are packages of their own, as far as there is room; a session that begins goes first."""
+        """Join parts that are packages of their own, if there is room. Stops when a session begins."""
         for session in apart(self.archives):
             from recorder.recovery.recover import Recovery, State
 
@@ -302,7 +301,7 @@ class Daemon:
             if time.monotonic() < attempts.next_s:
                 continue
             outcome = Recovery(self.archives, clock=self.clock, progress=_refuse_beside_session).recover(session)
-            if outcome.state is State.FAILED:  # as of a damaged part: all of it is read to find that out
+            if outcome.state is State.FAILED:  # for instance a damaged part, which takes a full read to find
                 attempts.count += 1
                 attempts.next_s = time.monotonic() + pause_s(attempts.count, LONGEST_JOIN_PAUSE_S, first_s=RECOVER_S)
             self._tell_outcome(outcome)
@@ -313,29 +312,29 @@ class Daemon:
 
 
 def _refuse_beside_session(*_far: object) -> None:
-    """Raise SessionError where a session runs: it has the disk to itself."""
+    """Raise SessionError if a session runs: it needs the disk."""
     if directory.session_runs():
         raise SessionError("a session runs", hint="The parts are joined when it has ended.")
 
 
 def _looked_after() -> set[str | None]:
-    """Return the sessions that are recorded or gone on with; a recorder of now might be killed before that begins."""
+    """Return the sessions that are recorded or will be resumed."""
     with suppress(LiputError, OSError):
         return {*(info.session for _, info in directory.alive()), *awaited(time.time())}
     return set()
 
 
 def _prepare() -> None:
-    """Load PyAV and numpy once a session runs: going on with it would wait for them. A daemon alone needs neither."""
+    """Load PyAV and numpy once a session runs, so that resuming it does not wait for them."""
     import recorder.recovery.recover
     import recorder.recovery.resume  # noqa: F401
 
 
 def next_spec(folder: RecorderFolder, info: RecorderInfo, passed_s: float) -> Spec | None:
-    """Return what the next recorder is asked to be; None where the time that was asked for is over.
+    """Return the request for the next recorder; None if the planned time is over.
 
-    Both with slates for what is not there now, for nobody is there to be asked. One that records goes on at once; one
-    that was armed is armed again. Raises UsageError, OSError.
+    Missing devices become slates, since nobody can be asked. An armed session is armed again. Raises UsageError,
+    OSError.
     """
     try:
         spec = decode_spec(folder.spec.read_bytes())

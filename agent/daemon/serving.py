@@ -1,4 +1,4 @@
-"""Whether a daemon runs, and what it is about to go on with. Light to import: every command may ask."""
+"""Whether a daemon runs, and which sessions it will resume. Light: every command may import it."""
 
 import fcntl
 import os
@@ -15,14 +15,14 @@ LOCK_FILE = "serve.lock"
 LOOK_S = 0.1
 LOOKED_AT_S = 1.0
 FOLLOWS_S = 20.0
-"""How long a client waits for the recorder that takes the place of a killed one."""
+"""How long a client waits for the recorder that replaces a killed one."""
 TRUST_S = 600.0
-"""A session whose recorder was killed longer ago than this is recovered: what was to be recorded is over."""
+"""A session killed longer ago is recovered, not resumed: its event is over."""
 
 
 @contextmanager
 def only_one() -> Iterator[None]:
-    """Be the only daemon of this user while the body runs; raises StateError when there is one."""
+    """Hold the lock of this user's only daemon. Raises StateError if another daemon holds it."""
     path = directory.runtime_folder(make=True) / LOCK_FILE
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
@@ -35,7 +35,7 @@ def only_one() -> Iterator[None]:
 
 
 def _lock(descriptor: int) -> None:
-    """Take the lock; raises StateError where another daemon has it, and not only somebody who looks."""
+    """Take the lock. Raises StateError if another daemon holds it, not just a client that looks."""
     deadline_s = time.monotonic() + LOOKED_AT_S
     while not _locks(descriptor, fcntl.LOCK_EX):
         if time.monotonic() > deadline_s:
@@ -44,7 +44,7 @@ def _lock(descriptor: int) -> None:
 
 
 def _locks(descriptor: int, how: int) -> bool:
-    """Take the lock where nobody else has it; return whether that was so. Raises OSError."""
+    """Try to take the lock; return whether it worked. Raises OSError."""
     try:
         fcntl.flock(descriptor, how | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -64,7 +64,7 @@ def is_serving() -> bool:
 
 
 def killed_of_late(now_s: float, within_s: float = TRUST_S) -> list[tuple[RecorderFolder, RecorderInfo]]:
-    """Return the recorders that were killed while they recorded, at most `within_s` before `now_s` (time.time())."""
+    """Return recorders killed while they recorded, within `within_s` before `now_s` (time.time())."""
     with suppress(OSError, LiputError):
         return [
             (folder, info)
@@ -75,19 +75,19 @@ def killed_of_late(now_s: float, within_s: float = TRUST_S) -> list[tuple[Record
 
 
 def awaited(now_s: float) -> set[str | None]:
-    """Return the names of sessions whose recorder was killed a short while ago: a daemon takes them up again."""
+    """Return the names of sessions that a daemon will resume."""
     return {info.session for _, info in killed_of_late(now_s)}
 
 
 def successor(*killed: RecorderFolder, patience_s: float = FOLLOWS_S) -> RecorderFolder | None:
-    """Return the recorder that goes on with the session of one that was killed, once there is one.
+    """Wait for the recorder that resumes the session of `killed`; return it.
 
-    `killed` are that one and those in whose place it had come: where it has not recorded, another one comes in theirs.
-    None where no daemon runs, where it has given the session up, or where none has come within `patience_s`.
+    `killed` has the killed recorder and its predecessors: a recorder that has not recorded may be replaced in their
+    name. None if no daemon runs, if it has given up, or after `patience_s`.
     """
     deadline_s, ids = time.monotonic() + patience_s, {recorder.id for recorder in killed}
     while True:
-        # Asked first: one that goes on takes the killed one's folder away itself, and is there before that.
+        # Asked first: the new recorder is there before it removes the folder of the killed one.
         is_open = any(recorder.path.exists() for recorder in killed)
         may_come = is_serving() and is_open and time.monotonic() < deadline_s
         with suppress(OSError, LiputError):
@@ -100,20 +100,20 @@ def successor(*killed: RecorderFolder, patience_s: float = FOLLOWS_S) -> Recorde
 
 
 def with_replaced(folder: RecorderFolder, info: RecorderInfo) -> list[RecorderFolder]:
-    """Return a recorder, and the one in whose place it has come, if any."""
+    """Return a recorder, and the one that it replaced, if any."""
     return [folder] if info.replaces is None else [folder, RecorderFolder(folder.path.with_name(info.replaces))]
 
 
 def is_taking_over(folder: RecorderFolder, info: RecorderInfo) -> bool:
-    """Return whether a recorder in the place of a killed one has not yet what that recorded: it could not end."""
+    """Return whether a replacing recorder has not taken over the recording yet: it cannot end."""
     if info.work is not None:
         return False
-    replaced = [killed.info() for killed in with_replaced(folder, info)[1:]]  # None: it has just been taken over
+    replaced = [killed.info() for killed in with_replaced(folder, info)[1:]]  # None: just taken over
     return any(killed is not None and killed.session is not None for killed in replaced)
 
 
 def forget(session: str) -> None:
-    """Take away what killed recorders of a session have left in the runtime directory: it has been recovered."""
+    """Remove the folders of a session's killed recorders after its recovery."""
     with suppress(OSError, LiputError):
         for folder in directory.killed():
             info = folder.info()

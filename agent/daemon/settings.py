@@ -1,6 +1,6 @@
-"""The daemon's part `settings`: sees changed settings or keys, and has the other parts take them.
+"""The daemon's part `settings`: gives changed settings and keys to the other parts.
 
-A change counts when the files have stayed as they are for a look: an editor may not be through.
+A change counts once the files rest for one look: an editor may still write.
 """
 
 import threading
@@ -25,12 +25,12 @@ RESTART = (
 )
 
 type Take = Callable[[Settings], None]
-"""Called with settings that hold from now on, from the part's thread; returns at once."""
+"""Takes new settings on the part's thread; returns at once."""
 
 
 @dataclass(eq=False)
 class SettingsPart:
-    """Looks until it is told to stop. `began` is what the daemon has begun with."""
+    """Looks for changes until it is stopped. `began` has the settings at the daemon's start."""
 
     in_force: SettingsInForce
     began: Settings
@@ -40,7 +40,6 @@ class SettingsPart:
     name: str = "settings"
 
     def __post_init__(self) -> None:
-        """Take what the daemon has begun with as known."""
         self.now = self.began
         self._seen: object = None
         self._keys = stamp(keys_path(self.began))
@@ -49,11 +48,11 @@ class SettingsPart:
         self._once = LogOnChange(self.tell)
 
     def run(self, stop: threading.Event, beat: Callable[[], None]) -> None:
-        """Look again and again until `stop` is set."""
+        """Look until `stop` is set."""
         look_again(self.look, LOOK_S, self.clock, stop, beat)
 
     def look(self) -> None:
-        """Take the settings where they have changed since the last look but one, and not since the last."""
+        """Take the settings if they changed at the last look and not since."""
         seen = self.in_force.stamp(), stamp(keys_path(self.now))
         if seen != self._seen:
             self._seen, self._is_due = seen, True
@@ -87,5 +86,5 @@ class SettingsPart:
 
 
 def _without_lines(settings: Settings) -> Settings:
-    """Return the settings without where in their file they stand."""
+    """Return the settings without their places in the file."""
     return msgspec.structs.replace(settings, lines={})

@@ -1,4 +1,4 @@
-"""One file for IT with everything that tells how the devices of this PC are: `liput health export`.
+"""`liput health export`: one file for IT about the devices of this PC.
 
     README.txt            what is in it, and what could not be put into it
     health.jsonl          the health log, as `liput health --json --level debug` prints it
@@ -54,12 +54,10 @@ _KERNEL_COMMANDS = (
 def export_health(
     file: Path, since: datetime, *, settings_file: Path | None = None, replace: bool = False
 ) -> tuple[list[str], str]:
-    """Write the export of the time from `since` on to `file`.
+    """Write the health export since `since` to `file`, through a file beside it.
 
-    Return a sentence for each thing that could not be put into it, and why keys may be left in it ("": none is).
-
-    It is made beside `file` and renamed. Raises UsageError where there is one and it is not to be replaced, and for
-    what is no file, StorageError where it cannot be written, StateError where the log cannot be read.
+    Return a sentence for each missing thing, and why keys may be left in it ("": none is). Raises UsageError if `file`
+    exists without `replace` or is no file; StorageError if it cannot be written; StateError if the log cannot be read.
     """
     with (
         new_file(file, replace=replace, example="liput-health.zip") as raw,
@@ -69,7 +67,7 @@ def export_health(
 
 
 class _Export:
-    """Puts one thing after the other into `archive`; what cannot be had becomes a note."""
+    """Fills `archive`; a missing thing becomes a note."""
 
     def __init__(self, archive: zipfile.ZipFile, settings_file: Path | None) -> None:
         self._archive = archive
@@ -84,7 +82,7 @@ class _Export:
             self._keys_unknown = "the settings, which say where the keys are, cannot be read"
 
     def fill(self, since: datetime) -> tuple[list[str], str]:
-        """Put everything in; return what could not be, and why keys are unknown."""
+        """Fill the archive; return the notes, and why keys are unknown."""
         self._log(since)
         self._devices()
         self._put("versions.json", json_text(versions()).decode())
@@ -116,7 +114,7 @@ class _Export:
         self._put("summary.jsonl", "".join(f"{encode(one).decode()}\n" for one in summaries))
 
     def _devices(self) -> None:
-        # A process of its own: a device that hangs must not keep the report of it from being written.
+        # A child: a hanging device must not stop the export.
         command = (sys.executable, "-P", "-m", "agent.cli.main", "devices", "--json")
         output, problem = _output(command, _DEVICES_TIMEOUT_S)
         if problem:
@@ -149,7 +147,7 @@ class _Export:
 
 
 def _output(command: tuple[str, ...], timeout_s: float) -> tuple[str, str]:
-    """Run a command; return what it printed, and what went wrong."""
+    """Run a command; return its output, and its error."""
     if shutil.which(command[0]) is None:
         return "", f"there is no {command[0]}"
     try:
@@ -168,7 +166,7 @@ def _output(command: tuple[str, ...], timeout_s: float) -> tuple[str, str]:
 
 
 def versions() -> dict[str, object]:
-    """Return the versions of everything that may matter, by name."""
+    """Return all versions that may matter, by name."""
     system = os.uname()
     distribution: dict[str, str] = {}
     with contextlib.suppress(OSError):
@@ -186,7 +184,7 @@ def versions() -> dict[str, object]:
 
 
 def _libraries() -> Iterator[tuple[str, str]]:
-    """Yield the libraries that Liput requires, each with the version that is installed."""
+    """Yield the libraries that Liput requires, with their installed versions."""
     with contextlib.suppress(metadata.PackageNotFoundError):
         for requirement in metadata.requires("liput") or ():
             if match := re.match(r"[A-Za-z0-9._-]+", requirement):

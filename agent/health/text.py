@@ -1,4 +1,4 @@
-"""Lines of the health log, and summaries of them, as people read them."""
+"""Text for people: lines of the health log, and summaries."""
 
 import contextlib
 from collections.abc import Iterator, Mapping
@@ -23,17 +23,17 @@ _A_MINUTE_S = 60
 
 
 class LineText:
-    """Turns lines into text, one each, what happened in one column; `colours` are for a terminal."""
+    """Formats lines in columns; `colours` for a terminal."""
 
     def __init__(self, *, colours: bool) -> None:
         self._colours = colours
         self._width = _NARROWEST
 
     def __call__(self, line: HealthLine) -> str:
-        """Return when, how serious, which device, what."""
+        """Return time, level, device and event."""
         time = f"{line.at.astimezone():%Y-%m-%d %H:%M:%S}"
         who = device_text(line.device, line.name)
-        # As wide as the widest so far, so that the columns stay where they are once every device was named.
+        # The widest device so far sets the column.
         self._width = min(max(self._width, len(who)), _WIDEST)
         level, who, what = f"{line.level:<5}", f"{who:<{self._width}}", what_happened(line)
         if self._colours:
@@ -49,14 +49,14 @@ class LineText:
 
 
 def device_text(device: str, name: str) -> str:
-    """Return what a device is called, and its id, which tells it from others of its make."""
+    """Return the name and id of a device."""
     if device == PC:
         return THIS_PC
     return one_line(f"{name} [{device}]" if name and name != device else device)
 
 
 def what_happened(line: HealthLine) -> str:
-    """Return in one sentence what a line tells."""
+    """Return one sentence for a line."""
     reason = line.reason or _details(line.detail)
     match line.kind:
         case Kind.DEGRADED:
@@ -86,7 +86,7 @@ def _value(value: object) -> str:
 
 
 def length_text(seconds: float) -> str:
-    """Return a length of time as exactly as anybody wants to know it: "2.5s", "1h12m"."""
+    """Return a duration: "2.5s", "1h12m"."""
     if seconds < _A_MINUTE_S:
         return f"{seconds:.1f}s"
     whole = round(seconds) if seconds < _A_MINUTE_S**2 else round(seconds / _A_MINUTE_S) * _A_MINUTE_S
@@ -94,7 +94,7 @@ def length_text(seconds: float) -> str:
 
 
 def summary_text(summary: DeviceSummary) -> Iterator[str]:
-    """Yield a summary, line by line; the first names the device."""
+    """Yield the lines of a summary; the first names the device."""
     yield device_text(summary.device, summary.name)
     first, last = summary.first_seen.astimezone(), summary.last_seen.astimezone()
     until = f"{last:%H:%M}" if first.date() == last.date() else f"{last:%Y-%m-%d %H:%M}"
@@ -122,7 +122,7 @@ def _times(count: int) -> str:
 
 
 def devices_meant(word: str, folder: Path, span: Wanted, *, may_come: bool = False) -> frozenset[str]:
-    """Return the ids that `word` means, an unknown one too if it `may_come`. Raises DeviceNotFound."""
+    """Return the ids that `word` means, also an unknown one with `may_come`. Raises DeviceNotFound."""
     names = devices_in(folder, span)
     devices = meant_by(word, names, _roles())
     if devices:
@@ -138,7 +138,7 @@ def devices_meant(word: str, folder: Path, span: Wanted, *, may_come: bool = Fal
 
 
 def _roles() -> dict[str, str]:
-    """Return the id of the device that each role belongs to; none where they cannot be read."""
+    """Return the device id of each role; nothing if they cannot be read."""
     from devices.roles.roles import roles_store
 
     with contextlib.suppress(StateError):

@@ -1,4 +1,4 @@
-"""The answer to a scrape of /metrics. The library is imported then: most rooms have no Prometheus."""
+"""The answer to a scrape of /metrics. prometheus_client is loaded at the first one: most rooms need none."""
 
 import shutil
 import time
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class Gathering[Found]:
-    """Finds things out; what still hangs from before is not asked again. For any thread."""
+    """Runs queries with a deadline; one that hangs is not started again. Thread-safe."""
 
     def __init__(self) -> None:
         self._tasks: DeadlineTasks[str, Found] = DeadlineTasks("metrics")
@@ -39,7 +39,7 @@ class Gathering[Found]:
     def gather(
         self, tasks: Mapping[str, Callable[[], Found]], deadline_s: float, keep_s: float = 0.0
     ) -> dict[str, Found]:
-        """Return the answers that came in time, by their names; those less than `keep_s` old are taken as they are."""
+        """Return the answers in time, by name; answers younger than `keep_s` are reused."""
         now_s = time.monotonic()
         kept = {
             name: found
@@ -61,13 +61,13 @@ class Gathering[Found]:
 
 
 ROOM = "room"
-"""The label that every metric has: `[general] room`."""
+"""The label of every metric: `[general] room`."""
 _SESSION = ("session",)
 _DESTINATION = (*_SESSION, "destination")
 
 
 class Metric(NamedTuple):
-    """What a metric says, and by which labels beside ROOM. One whose name ends with `_total` is a counter."""
+    """Help text and labels beside ROOM. A name with `_total` is a counter's."""
 
     help: str
     labels: tuple[str, ...] = ()
@@ -122,11 +122,11 @@ METRICS: Mapping[str, Metric] = {
     "liput_scrape_missing": Metric("1 for what did not answer in time, and is missing here", ("what",)),
     "liput_scrape_seconds": Metric("How long it took to find all of this out"),
 }
-"""In the order in which they are given."""
+"""In order of exposition."""
 
 
 class Sample(NamedTuple):
-    """One value of a metric (`agent.metrics.exposition.METRICS`), by its labels without that of the room."""
+    """One value of a metric of METRICS, with its labels beside ROOM."""
 
     name: str
     value: float
@@ -134,7 +134,7 @@ class Sample(NamedTuple):
 
 
 KEEP_S = 60.0
-"""How old what changes slowly may be: counting an archive at every scrape would be reading for nothing."""
+"""Age of slow answers; counting an archive at each scrape would be too much."""
 
 type Task = Callable[[], list[Sample]]
 
@@ -143,7 +143,7 @@ def samples(
     settings: Settings, roots: Sequence[Path], parts: Sequence[str], standing: Sequence[str],
     gathering: Gathering[list[Sample]], deadline_s: float,
 ) -> Iterator[Sample]:  # fmt: skip
-    """Yield all that can be found out within `deadline_s`; `standing` are those of the daemon's `parts` that hang."""
+    """Yield all samples within `deadline_s`; `standing` has those of the daemon's `parts` that hang."""
     began_s = time.monotonic()
     alive: list[tuple[RecorderFolder, RecorderInfo]] = []
     with suppress(LiputError, OSError):
@@ -240,7 +240,7 @@ def _destination(line: DestinationLine, whose: Mapping[str, str]) -> Iterator[Sa
 
 
 def _disk(root: Path) -> list[Sample]:
-    """Return the space of the disk that `root` is on, or will be: it is made with the first session."""
+    """Return the space of the disk for `root`, which the first session creates."""
     there = next(folder for folder in (root, *root.parents) if folder.exists())
     space, labels = shutil.disk_usage(there), {"path": str(root)}
     return [Sample("liput_disk_free_bytes", space.free, labels), Sample("liput_disk_size_bytes", space.total, labels)]
@@ -271,7 +271,7 @@ _RATES = {"up": "up_bps", "up-least": "up_p10_bps", "down": "down_bps"}
 
 
 def _check() -> list[Sample]:
-    """Return when the room was checked last, and the last measurement of its uplink."""
+    """Return the time of the last check, and its last measurement of the uplink."""
     from agent.checks.history import kept
 
     runs = kept()
@@ -300,11 +300,11 @@ def _check() -> list[Sample]:
 
 
 DEADLINE_S = 2.0
-"""How long all of it may take; Prometheus waits 10 s."""
+"""Prometheus waits 10 s."""
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 _GATHERING: Gathering[list[Sample]] = Gathering()
-"""One for the process: what hangs is not asked again by the next who comes."""
+"""One for the process, so that a hanging query is not started twice."""
 
 
 def expose(
@@ -316,10 +316,9 @@ def expose(
     gathering: Gathering[list[Sample]] = _GATHERING,
     deadline_s: float = DEADLINE_S,
 ) -> bytes:
-    """Return the answer to a scrape, in the text format of Prometheus (CONTENT_TYPE), after `deadline_s` at most.
+    """Return the answer to a scrape in the text format of Prometheus, within `deadline_s`.
 
-    `roots`: the archives. `parts` are the names of the daemon's parts, `standing` those of them that hang. May be
-    called from any thread; waits, so not from one that serves others.
+    `roots`: the archives. `standing`: those of the daemon's `parts` that hang. Thread-safe, but blocks.
     """
     from prometheus_client import CollectorRegistry, generate_latest
 
@@ -330,14 +329,12 @@ def expose(
 
 
 class _Found:
-    """A collector of what was found out."""
-
     def __init__(self, found: Sequence[Sample], room: str) -> None:
         self._found = found
         self._room = storable(room)
 
     def collect(self) -> "Iterator[Family]":
-        """Yield a family for each metric that has a value."""
+        """Yield a family for each metric with a value."""
         from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
         for name, (text, labels) in METRICS.items():
