@@ -24,7 +24,6 @@ from devices.monitor.modes import fourcc
 COUNT = 3
 """Buffers to request: one shown, one next, one being filled."""
 
-
 FORMATS = ("YUYV", "YU12", "NV12")
 """Pixel formats that Liput can write; every program understands the first."""
 LOOPBACK = "v4l2 loopback"
@@ -55,7 +54,7 @@ class OutputInfo:
 def find_output(word: str) -> OutputInfo:
     """Find an output node by its path, its label or a part of its label.
 
-    Raises DeviceNotFound without a match, another DeviceError if the path is no output node or may not be opened.
+    Raises DeviceNotFound or another DeviceError.
     """
     if word.startswith("/"):
         info = _ask(word, Path(word).name)
@@ -86,7 +85,6 @@ def nodes_called(word: str) -> Iterator[tuple[str, str]]:
 
 
 def _ask(node: str, label: str) -> OutputInfo | None:
-    """Return the output node `node`, None if it is none. Raises a DeviceError."""
     try:
         fd = os.open(node, os.O_RDWR | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     except OSError as error:
@@ -105,10 +103,7 @@ def _ask(node: str, label: str) -> OutputInfo | None:
 
 
 class OutputNode:
-    """An output node, open for writing; never blocks. To be closed.
-
-    `size` and `format` are the driver's choice: a reader may have fixed them.
-    """
+    """An output node, open for writing; never blocks. `size` and `format` are the driver's choice. To be closed."""
 
     def __init__(self, info: OutputInfo, width: int, height: int, rate: Fraction) -> None:
         """Open and set the node. Raises a DeviceError, also if it takes none of FORMATS."""
@@ -139,7 +134,6 @@ class OutputNode:
             raise
 
     def _agree(self, width: int, height: int) -> tuple[str, tuple[int, int]]:
-        """Set one of FORMATS that the node takes."""
         offered = list(self._offered())
         for wanted in [one for one in FORMATS if not offered or one in offered]:
             request = v4l2.Format()
@@ -212,10 +206,7 @@ class OutputNode:
         return self._looks
 
     def write(self, picture: memoryview) -> bool:
-        """Write a frame of `format` and `size`; return False if no buffer is free.
-
-        Raises a DeviceError if the node is gone or another program's.
-        """
+        """Write a frame of `format` and `size`; return False if no buffer is free. Raises a DeviceError."""
         try:
             if not self._info.is_loopback:
                 return self._queue(picture)
@@ -260,7 +251,6 @@ class OutputNode:
         return int(request.count)
 
     def _queue(self, picture: memoryview) -> bool:
-        """Queue a frame; return whether a buffer was free."""
         if not self._free:
             shown = _buffer(0)
             try:

@@ -71,10 +71,7 @@ class WatchLock:
         return True
 
     def let_go(self) -> None:
-        """Release the lock if this process holds it.
-
-        If `take` hangs on a dead folder, the kernel frees the lock with this process.
-        """
+        """Release the lock if this process holds it. If `take` hangs, the kernel frees the lock with the process."""
         if self._lock.acquire(timeout=LET_GO_S):
             try:
                 if self._fd >= 0:
@@ -88,9 +85,9 @@ type OpenMonitor = Callable[[OnChange, Clock, Record], DeviceMonitor]
 
 
 class DeviceService:
-    """Watches the devices from `start` to `stop`. A context manager.
+    """Watches the devices from `start` to `stop`; without a usable folder, each process keeps the log.
 
-    If the lock's folder is unusable, each process keeps the log and sets the cameras.
+    A context manager.
     """
 
     def __init__(
@@ -180,8 +177,7 @@ class DeviceService:
             self._has_begun = True
             self._begin()
         self._try(
-            "what is new of devices with a role could not be kept",
-            lambda: know_better(roles_store(), self.devices()),
+            "what is new of devices with a role could not be kept", lambda: know_better(roles_store(), self.devices())
         )
         self._look_at_ports()
         return False
@@ -190,7 +186,6 @@ class DeviceService:
         return math.inf if self._has_begun else RETRY_S
 
     def _begin(self) -> None:
-        """Start the parts that run only in the process that keeps the log."""
         devices = self.devices()
         ids = [device.id for device in devices]
         self._record(PC, Kind.WATCH_STARTED, "the devices are watched", pid=os.getpid(), devices=ids)
@@ -205,7 +200,6 @@ class DeviceService:
         self._try("the USB ports could not be looked at", lambda: self._slow_ports.observe(self.devices()))
 
     def _take(self) -> bool:
-        """Return whether this process keeps the log, after trying to take the lock."""
         if self._task.stopped.is_set() or self._is_alone:
             return self.keeps_the_log
         try:
@@ -272,7 +266,7 @@ def device_service(
     on_change: OnChange | None = None,
     monitor: OpenMonitor = DeviceMonitor,
 ) -> Iterator[DeviceService]:
-    """Provide a service that writes to `log`, not started, and stop it at the end. Failures to stop are logged.
+    """Provide a service that writes to `log`, not started; stop it at the end and log failures.
 
     A low disk of `archive` (None: that of the settings) is logged.
     """

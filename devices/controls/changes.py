@@ -86,10 +86,7 @@ def in_order(controls: Controls, wanted: Mapping[str, Value]) -> list[str]:
 
 
 def carry_out(panel: ControlPanel, controls: Controls, wanted: Mapping[str, Value]) -> list[ControlChange]:
-    """Set `wanted`, which `plan` has checked; return the changes.
-
-    If the camera refuses one, the earlier ones are undone, and ControlRefused is raised.
-    """
+    """Set `wanted` of `plan`; return the changes. A refusal undoes the earlier ones and raises ControlRefused."""
     done: list[ControlChange] = []
     for name in in_order(controls, wanted):
         try:
@@ -123,7 +120,6 @@ def change_of(control: Control, value: Value, problem: str | None = None) -> Con
 
 
 def _put_back(panel: ControlPanel, controls: Controls, done: list[ControlChange]) -> Iterator[str]:
-    """Undo changes, the last first; yield the names that are as before."""
     for change in reversed(done):
         if change.before is None:
             continue

@@ -126,7 +126,6 @@ class Control(msgspec.Struct, frozen=True, kw_only=True, rename={"minimum": "min
         return self.minimum <= number <= self.maximum and (number - self.minimum) % self.step == 0
 
     def _nearest(self, value: Value) -> Iterator[int]:
-        """Yield the nearest values of a number between two steps."""
         if self.kind is not ControlKind.INTEGER or isinstance(value, str | bool):
             return
         if self.minimum <= value <= self.maximum:

@@ -170,7 +170,6 @@ class ControlPanel:
     """The controls of one V4L2 node, open. A context manager."""
 
     def __init__(self, node: str, name: str, *, to_set: bool = False) -> None:
-        """Open the node. Raises a DeviceError."""
         self._node, self._name = node, name
         access = os.O_RDWR if to_set else os.O_RDONLY
         try:
@@ -187,10 +186,7 @@ class ControlPanel:
         os.close(self._fd)
 
     def controls(self) -> Controls:
-        """Return all controls as they are now. Raises a DeviceError.
-
-        Blocks for five seconds if the camera hangs: the kernel's timeout.
-        """
+        """Return all controls as they are now. Blocks for 5 s if the camera hangs. Raises a DeviceError."""
         try:
             answers = list(query_controls(self._fd))
             names = _names(answers)
@@ -222,7 +218,7 @@ class ControlPanel:
     def set(self, control: Control, value: Value) -> Value:
         """Set `control` to an allowed `value`; return its value afterwards.
 
-        Raises ControlRefused, or another DeviceError if the device is gone or silent.
+        Raises ControlRefused or another DeviceError.
         """
         span = (control.minimum, control.maximum)
         try:

@@ -122,10 +122,9 @@ def _apply_one(panel: ControlPanel, controls: Controls, name: str, value: Value)
 def apply_to(
     device: Device, *, power_line: str, record: Record, presets: Store[Presets] | None = None
 ) -> list[ControlChange]:
-    """Set the preset of `device`, and the settings' `power_line` unless the preset has one.
+    """Set the preset of `device`, or else the settings' `power_line`; return all changes, failed ones included.
 
-    Called after each plug, before the device streams. Never raises. Logs and returns the changes, failed ones with a
-    `problem`.
+    For each plug, before the device streams. Logs the changes; never raises.
     """
     if device.node is None:
         return []
@@ -211,12 +210,7 @@ class PresetKeeper:
 
 
 def set_controls(
-    panel: ControlPanel,
-    device: Device,
-    texts: Mapping[str, str],
-    *,
-    record: Record,
-    store: Store[Presets] | None,
+    panel: ControlPanel, device: Device, texts: Mapping[str, str], *, record: Record, store: Store[Presets] | None
 ) -> list[ControlChange]:
     """Set the controls of `device` to `texts` (values by name, as people write them); return the changes.
 
@@ -241,13 +235,7 @@ def set_controls(
 
 
 def reset_controls(
-    panel: ControlPanel,
-    device: Device,
-    name: str | None,
-    *,
-    power_line: str,
-    record: Record,
-    store: Store[Presets],
+    panel: ControlPanel, device: Device, name: str | None, *, power_line: str, record: Record, store: Store[Presets]
 ) -> list[ControlChange]:
     """Reset the control `name` of `device` (None: all) and remove it from the preset; return the changes.
 

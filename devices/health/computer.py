@@ -28,7 +28,6 @@ DISK_HYSTERESIS = 1.1
 _DISK_ANSWERS_S = 2.0
 _HOTTEST_BELIEVED = 150.0
 
-
 type Reserves = Mapping[Path, int]
 """Bytes that should stay free on each folder's disk, 0 for any. The folder need not exist yet."""
 
@@ -54,10 +53,7 @@ class ComputerSample(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
 
 
 def read_sample(disk_free: Mapping[str, int] | None = None, *, counts_cpu: bool = False) -> ComputerSample:
-    """Return a sample; takes a millisecond.
-
-    `counts_cpu`: this process has read a sample before, so psutil can tell the load since then.
-    """
+    """Return a sample, within a millisecond. `counts_cpu`: an earlier one gives the start for the CPU's load."""
     cores = psutil.cpu_percent(percpu=True)
     memory = psutil.virtual_memory()
     temperature, sensor = _asked(_hottest) or (None, None)
@@ -91,7 +87,6 @@ def _asked[T](sensor: Callable[[], T]) -> T | None:
 
 
 def _hottest() -> tuple[float | None, str | None]:
-    """Return the highest temperature and the name of its sensor."""
     believed = [
         (entry.current, f"{chip} {entry.label}".strip())
         for chip, entries in psutil.sensors_temperatures().items()
@@ -102,10 +97,7 @@ def _hottest() -> tuple[float | None, str | None]:
 
 
 def findings(sample: ComputerSample, folders: Reserves) -> Iterator[tuple[str, str, str | None, bool]]:
-    """Yield the findings in a sample; unknown values give none.
-
-    Each is a key, the fault, the warning's sentence or None, and whether the fault is surely over.
-    """
+    """Yield the key, the fault, the warning or None, and whether it is surely over, of each known value."""
     if sample.memory_total:
         share = sample.memory_available / sample.memory_total
         free, total = brief_size(sample.memory_available), brief_size(sample.memory_total)
@@ -128,10 +120,7 @@ def findings(sample: ComputerSample, folders: Reserves) -> Iterator[tuple[str, s
 
 
 class ComputerWatch:
-    """Writes a sample to the health log at once and then every minute, on its own thread.
-
-    Each finding is one warning when it begins and one line when it ends.
-    """
+    """Writes a sample a minute to the health log, on its own thread; findings are lines at begin and end."""
 
     def __init__(self, folders: Reserves, *, record: Record, clock: Clock) -> None:
         self._folders = folders
@@ -175,7 +164,6 @@ class ComputerWatch:
         self._record(PC, kind, reason, name="", level=level, fault=fault, state=state, **detail)
 
     def _tell_once(self, error: Exception) -> None:
-        """Log only the first failure to read a sample."""
         if not self._failed:
             self._record(PC, Kind.SAMPLE, f"the PC's state cannot be read: {error}", level=Level.INFO)
         self._failed = True
@@ -183,10 +171,7 @@ class ComputerWatch:
 
 _WORDS = {
     "low-memory": ("Close other programs before a session.", "enough memory is free again"),
-    "busy-processor": (
-        "Close other programs, or record with a smaller profile.",
-        "the processor has time again",
-    ),
+    "busy-processor": ("Close other programs, or record with a smaller profile.", "the processor has time again"),
     "on-battery": ("Plug in the PC's power supply.", "the PC is plugged in again"),
     "low-disk": ("Copy old sessions to another disk, and remove them here.", "enough of the disk is free again"),
 }
@@ -229,7 +214,7 @@ def is_restart_asked_for(run: Path = RUN) -> bool:
 def are_drivers_gone(modules: Path = MODULES, release: str | None = None) -> bool:
     """Return whether an update has removed the drivers of `release`, the running kernel: plugged devices may fail.
 
-    Drivers of another kernel must exist: some machines have none at all.
+    On some machines no kernel has any drivers; that is no removal.
     """
     try:
         kernels = {folder.name for folder in modules.iterdir() if (folder / "kernel").is_dir()}
@@ -256,10 +241,7 @@ def others_load(over_s: float, stop: threading.Event, ours: Collection[int] = ()
 
 
 def _used_s(ours: Collection[int]) -> dict[tuple[int, float], tuple[str, float]]:
-    """Return the name and CPU seconds of each other process, by its number and start.
-
-    A name is no key: the kernel's workers take their names from their present job.
-    """
+    """Return name and CPU seconds of other processes, by number and start: the kernel's workers change their names."""
     used: dict[tuple[int, float], tuple[str, float]] = {}
     own = _with_children({os.getpid(), *ours})
     for process in psutil.process_iter(["name", "cpu_times", "create_time"]):
@@ -271,7 +253,6 @@ def _used_s(ours: Collection[int]) -> dict[tuple[int, float], tuple[str, float]]
 
 
 def _with_children(pids: Collection[int]) -> set[int]:
-    """Return processes with all their descendants."""
     found = set(pids)
     for pid in pids:
         try:

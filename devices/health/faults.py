@@ -1,7 +1,4 @@
-"""The faults of devices and the state for each; docs/devices.md explains them.
-
-A device's health is its worst fault: the first in this order.
-"""
+"""The faults of devices and the state for each; docs/devices.md explains them. A device's health is its worst fault."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -65,7 +62,6 @@ OF_ITS_PLACE = frozenset({Fault.FLAPPING, Fault.SWAPPED, Fault.SLOW_PORT})
 """Faults of the plug. They do not depend on the process that opens the device."""
 LOSES_NOTHING = OF_ITS_PLACE | {Fault.JITTER, Fault.CLIPPING, Fault.HUM}
 """Faults that cost the recording nothing. Each other one leaves it with less than it should hold."""
-
 
 REFUSALS: Mapping[Why, Fault] = {
     "lost": Fault.LOST,

@@ -94,10 +94,7 @@ def whole_part(line: bytes) -> bytes:
 
 
 class LogAppender:
-    """Appends lines to the file of their day and prunes the log. Not thread-safe.
-
-    `keep_days` and `max_size` (bytes) bound the log. The oldest files go first, never the open one.
-    """
+    """Appends lines to the file of their day; prunes the log to `keep_days` and `max_size` bytes. Not thread-safe."""
 
     def __init__(self, folder: Path, keep_days: int, max_size: int) -> None:
         self.folder = folder
@@ -319,7 +316,7 @@ class HealthLog:
     def __call__(
         self, device: str, kind: Kind, reason: str = "", *, name: str = "", level: Level = Level.INFO, **detail: object
     ) -> None:
-        """Log something; see devices.health.line.Record."""
+        """Log a line; see devices.health.line.Record."""
         try:
             if kind in _OF_A_PROCESS:
                 detail.setdefault("pid", os.getpid())
@@ -440,7 +437,6 @@ class HealthLog:
                 self._left_out -= count
 
     def _pause(self) -> None:
-        """Wait before the next attempt to write."""
         with self._changed:
             self._changed.wait_for(lambda: self._closing, RETRY_S)
 

@@ -1,7 +1,4 @@
-"""Reads the health log: lines between two times, new lines as they arrive, and the devices in them.
-
-File names give the day; bisection over byte offsets finds a time within a file. Torn lines are skipped.
-"""
+"""Reads the health log: lines between two times, new lines as they arrive, and the devices in them."""
 
 import contextlib
 import heapq
@@ -30,10 +27,7 @@ type Ends = Mapping[Path, int]
 
 
 class Wanted:
-    """A filter for lines; None selects all.
-
-    `devices` are ids as in the lines; `level` is the least serious one; `since` and `until` are included.
-    """
+    """A filter for lines; None selects all. `level` is the least serious one; `since` and `until` are included."""
 
     def __init__(
         self,
@@ -75,10 +69,7 @@ class Wanted:
 
 
 def read(folder: Path, wanted: Wanted, ends: Ends | None = None) -> Iterator[HealthLine]:
-    """Yield the matching lines by time; lines of several processes may be out of order by SLACK.
-
-    `ends` (of `positions`) says how far to read. Raises StateError if the log cannot be read.
-    """
+    """Yield matching lines by time, up to `ends` of `positions`; processes may differ by SLACK. Raises StateError."""
     for _, group in itertools.groupby(_files_for(folder, wanted), key=day_of):
         streams = [_lines(path, wanted, None if ends is None else ends.get(path, 0)) for path in group]
         yield from streams[0] if len(streams) == 1 else heapq.merge(*streams, key=lambda line: line.at)
@@ -116,7 +107,6 @@ def _files_for(folder: Path, wanted: Wanted) -> list[Path]:
 
 
 def _may_hold(day: date, wanted: Wanted) -> bool:
-    """Return whether the file of a local day, in any time zone, may hold lines of that time."""
     return (wanted.since is None or day >= wanted.since.astimezone(UTC).date() - _DAY) and (
         wanted.until is None or day <= wanted.until.astimezone(UTC).date() + _DAY
     )
@@ -180,7 +170,6 @@ def _between(file: BinaryIO, start: int, stop: int, moment: datetime) -> tuple[i
 
 
 def _whole_size(path: Path) -> int:
-    """Return a file's size without a last line that lacks its newline."""
     try:
         with path.open("rb") as file:
             size = _end_of(file)
@@ -217,10 +206,7 @@ _GROWING = timedelta(days=2)  # older files do not grow
 def follow(
     folder: Path, wanted: Wanted, *, clock: Clock, stop: threading.Event, ends: Ends | None = None
 ) -> Iterator[HealthLine]:
-    """Yield new matching lines after `ends` (None: from now on) until `stop` is set. Waits for a missing log.
-
-    Raises StateError if the log cannot be read.
-    """
+    """Yield new matching lines after `ends` (None: now) until `stop`; waits for a missing log. Raises StateError."""
     known = dict(positions(folder) if ends is None else ends)
     growing: list[Path] = []
     polls = 0
@@ -237,7 +223,6 @@ def follow(
 
 
 def _news(path: Path, wanted: Wanted, known: dict[Path, int]) -> Iterator[HealthLine]:
-    """Yield a file's new whole lines and advance its position in `known`."""
     try:
         size = os.stat(path).st_size  # noqa: PTH116 - five times a second
         if size == known.get(path, 0):
@@ -263,10 +248,7 @@ _WHO = re.compile(rb'"device":(' + _TEXT + rb'),"name":(' + _TEXT + rb")")
 
 
 def devices_in(folder: Path, wanted: Wanted) -> dict[str, str]:
-    """Return each device with lines between `wanted.since` and `.until`: its id and its last name.
-
-    Raises StateError.
-    """
+    """Return the ids of devices with lines between `wanted.since` and `.until`, with last names. Raises StateError."""
     names: dict[str, str] = {}
     seen: set[bytes] = set()
     for raw in raw_lines(folder, wanted):
@@ -286,8 +268,8 @@ def devices_in(folder: Path, wanted: Wanted) -> dict[str, str]:
 def meant_by(word: str, names: Mapping[str, str], roles: Mapping[str, str]) -> frozenset[str]:
     """Return the ids in `names` (id to name) that match `word`; may be empty. Ignores case.
 
-    Tried in this order: an id, a serial number, a role (`roles` gives the id), a port, a part of an id or a name. A
-    part may match several.
+    Tries an id, a serial number, a role (`roles` gives the id), a port, a part of an id or a name. A part may match
+    several.
     """
     word = word.strip().casefold()
     if not word:

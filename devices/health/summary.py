@@ -22,7 +22,6 @@ WHETHER_OPEN_OR_NOT = OF_ITS_PLACE | {Fault.LOST, Fault.BUSY, Fault.DENIED, Faul
 
 type IsAlive = Callable[[int, datetime], bool]
 
-
 type _Found = dict[str, tuple[int | None, HealthLine]]
 """One device's faults so far, each with the process that reported it."""
 
@@ -81,7 +80,6 @@ def _take(line: HealthLine, pids: dict[str, int | None], faults: _Found) -> None
 
 
 def _forget(faults: _Found, but_of: int | None = None) -> None:
-    """Drop the faults of an open device, except those that process `but_of` reported."""
     for name, (pid, _) in list(faults.items()):
         if name not in WHETHER_OPEN_OR_NOT and (but_of is None or pid != but_of):
             del faults[name]
@@ -341,7 +339,6 @@ def _whole(value: object, otherwise: int) -> int:
 
 
 def _loudest(levels: object) -> float | None:
-    """Return the louder channel's level; a sample has a list of levels, or one."""
     several = levels if isinstance(levels, list) else [levels]
     return max((level for one in several if (level := number(one)) is not None), default=None)
 

@@ -27,9 +27,9 @@ type OnChange = Callable[[HealthChange], None]
 
 
 class HealthTracker:
-    """The active faults of one device. Thread-safe.
+    """The active faults of one device.
 
-    Calls `on_change` after writing the line, on the reporting thread.
+    Thread-safe. Calls `on_change` after writing the line, on the reporting thread.
     """
 
     def __init__(

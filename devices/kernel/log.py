@@ -217,7 +217,6 @@ class JournalSource:
     """The journal's copy, through a `journalctl` child that ends with its reader."""
 
     def __init__(self, command: Sequence[str] = FOLLOW_JOURNAL) -> None:
-        """Start `command`; raises OSError."""
         self._child = ChildProcess(command, stdin=subprocess.DEVNULL)
         self._received = ReceiveBuffer(_LONGEST_ENTRY)
 
@@ -308,7 +307,6 @@ class KernelLog:
             wait_s = self._recorder.flush()
 
     def _read(self, source: KernelSource) -> bool:
-        """Pass on the new messages; return whether the source goes on."""
         try:
             for message in source.messages():
                 self._recorder.take(message)

@@ -118,10 +118,7 @@ type Subject = Literal["port", "controller", "pc"]
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """The meaning of a message: `topic` is a stable word, `advice` the remedy.
-
-    An `at_stake` message matters at a port without a known device, too: it says why none appeared.
-    """
+    """The meaning of a message. An `at_stake` message matters even at a port without a known device."""
 
     topic: str
     subject: Subject

@@ -36,14 +36,12 @@ def gives_pictures(raw: bytes) -> bool:
 
 
 def _counted(raw: bytes) -> Iterator[bytes]:
-    """Yield the hashed part of each descriptor, with its type."""
     for kind, part in _parts(raw):
         if counted := _of(kind, part):
             yield bytes((kind, len(counted))) + counted
 
 
 def _parts(raw: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield each descriptor with its type, up to a truncated one."""
     at = 0
     while at + 2 <= len(raw):
         length, kind = raw[at], raw[at + 1]
@@ -195,7 +193,6 @@ def has_udev() -> bool:
 
 
 def _picture_nodes(device: pyudev.Device, known: KnownPlugs) -> Iterator[PictureNode]:
-    """Yield the node of a video4linux device, if it may capture."""
     node = device.device_node
     if not node or not device.sys_name.startswith("video"):
         return
@@ -212,7 +209,6 @@ def _picture_nodes(device: pyudev.Device, known: KnownPlugs) -> Iterator[Picture
 
 
 def _sound_inputs(device: pyudev.Device, known: KnownPlugs) -> Iterator[SoundInput]:
-    """Yield the capture side of a PCM device, if it has one."""
     match = _PCM_CAPTURE.match(device.sys_name)
     card = device.find_parent("sound")
     if match is None or card is None or not device.device_node or (has_udev() and not device.is_initialized):
@@ -229,7 +225,6 @@ def _sound_inputs(device: pyudev.Device, known: KnownPlugs) -> Iterator[SoundInp
 
 
 def _attribute(device: pyudev.Device, name: str) -> str:
-    """Return a sysfs attribute as text, "" if missing."""
     value: bytes | None = device.attributes.get(name)
     return value.decode("utf-8", "replace").strip() if value is not None else ""
 
@@ -279,10 +274,7 @@ def _link_bps(device: pyudev.Device) -> int | None:
 
 
 def _usb_place(device: pyudev.Device) -> str | None:
-    """Return the port without its bus number: `pci-0000:00:14.0-usb2-1.4`.
-
-    A controller numbers its USB 2 and USB 3 ports alike on two buses, hence the version.
-    """
+    """Return the port without its bus number, with its USB version: `pci-0000:00:14.0-usb2-1.4`."""
     chain = device.sys_name.partition("-")[2]
     root = device
     while root is not None and not re.fullmatch(r"usb\d+", root.sys_name):
@@ -294,10 +286,7 @@ def _usb_place(device: pyudev.Device) -> str | None:
 
 
 def _hubs(device: pyudev.Device) -> Iterator[Hub]:
-    """Yield a USB device if it is a hub.
-
-    Its name comes from udev: reading the hub itself waits while the kernel is busy with a sick device on it.
-    """
+    """Yield a USB device if it is a hub. Its name is udev's: reading the hub waits for a sick device on it."""
     try:
         if _attribute(device, "bDeviceClass") != _HUB_CLASS:
             return

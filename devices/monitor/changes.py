@@ -72,10 +72,7 @@ def sight(found: Plugged, devices: list[Device]) -> Sight:
 
 
 def hubs_gone(before: Sight, after: Sight, unplugs: Mapping[str, int]) -> list[Hub]:
-    """Return the hubs of `before` that are missing in `after`, or were away in between (`unplugs`, by port).
-
-    Names do not count: udev may learn them later.
-    """
+    """Return the hubs of `before` that are missing in `after`, or were away in between (`unplugs`, by port)."""
     there = {(hub.port, hub.vid, hub.pid) for hub in after.hubs}
     return [hub for hub in before.hubs if unplugs.get(hub.port) or (hub.port, hub.vid, hub.pid) not in there]
 

@@ -7,10 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from config.errors import (
-    DeviceError,
-    DeviceNotFound,
-)
+from config.errors import DeviceError, DeviceNotFound
 from devices.host.process_stat import OURS, parent_of
 from devices.usb.budget import HINT as BUS_FULL_HINT
 from devices.usb.ports import neighbours
@@ -68,10 +65,7 @@ def _number(node: str) -> int | None:
 
 
 def _processes() -> list[int]:
-    """Return all process ids.
-
-    Not with pathlib: Python interns each part of a path, and so many names grow that table by megabytes.
-    """
+    """Return all process ids. Not with pathlib: Python interns each part of a path, which costs megabytes."""
     with os.scandir("/proc") as folder:
         return sorted(int(entry.name) for entry in folder if entry.name.isdigit())
 

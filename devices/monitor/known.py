@@ -17,10 +17,7 @@ MOST = 200
 
 
 class Known(msgspec.Struct, frozen=True, kw_only=True):
-    """A device that was seen.
-
-    `swapped`: the reason why it may be another device than before, until a person confirms it; since `swapped_at`.
-    """
+    """A device that was seen. `swapped` says why it may be another one, until a person confirms it."""
 
     name: str
     first_seen: datetime
@@ -98,11 +95,7 @@ class KnownDevices:
         return True
 
     def save(self) -> None:
-        """Write the entries that have changed here.
-
-        Other processes' changes are left to `refresh`, which reports them. So this keeps neither the file's content nor
-        its version.
-        """
+        """Write the entries that changed here. Other processes' changes are left to `refresh`, which reports them."""
         if not self._changed:
             return
         with contextlib.suppress(StateError):

@@ -22,9 +22,7 @@ from devices.monitor.holders import refusal
 if TYPE_CHECKING:
     from devices.kernel.udev import PictureNode
 
-
 _asked: DeadlineTasks[str, bool] = DeadlineTasks("idle")
-
 
 _END = {errno.EINVAL, errno.ENOTTY, errno.ENODATA}
 _MOST = 256
@@ -145,7 +143,6 @@ def _rate(numerator: int, denominator: int) -> float:
 
 
 def _answers[T](fd: int, request: int, question: T) -> Iterator[T]:
-    """Yield the answers to an enumerating ioctl, by index."""
     for index in range(_MOST):
         question.index = index  # type: ignore[attr-defined]  # every structure of an enumeration has one
         try:
@@ -175,9 +172,9 @@ class CapabilityProber:
         """By node and inode: a new node of the same name gets another inode."""
 
     def offers(self, pictures: "Iterable[PictureNode]") -> dict[str, Offer | DeviceError]:
-        """Return each node's answer, or its error. A node that does not answer in time is left out.
+        """Return each node's answer or error, except late ones; errors are asked again.
 
-        An error is not remembered: the next call asks again. Raises RuntimeError if the system gives no thread.
+        Raises RuntimeError without a thread.
         """
         found: dict[str, Offer | DeviceError] = {}
         there: dict[str, PictureNode] = {}
@@ -210,10 +207,9 @@ class CapabilityProber:
 
 
 def idle(nodes: Iterable[str], timeout_s: float = 0.3) -> set[str]:
-    """Return the nodes with a free stream; a node that does not answer in time is left out.
+    """Return the nodes with a free stream, except late ones. Raises RuntimeError if the system gives no thread.
 
-    The driver blocks all questions while it is busy with a sick device, so only one thread asks each node. Raises
-    RuntimeError if the system gives no thread.
+    The driver blocks all questions while it is busy with a sick device, so only one thread asks each node.
     """
     answers = _asked.ask({node: partial(is_idle, node) for node in nodes}, timeout_s)
     for answer in answers.values():
@@ -247,10 +243,7 @@ _BT709_BY_DEFAULT = {v4l2.COLORSPACE_REC709, v4l2.COLORSPACE_DCI_P3}
 
 
 def sample_coding(fd: int) -> tuple[bool, bool]:
-    """Return whether the present format of the open node `fd` is BT.709 (else BT.601), and whether full range.
-
-    V4L2's defaults are resolved.
-    """
+    """Return whether the present format of the open node `fd` is BT.709 (else BT.601), and whether full range."""
     current = v4l2.Format()
     current.type = v4l2.BUF_TYPE_VIDEO_CAPTURE
     try:

@@ -32,7 +32,6 @@ from devices.monitor.use import UseWatch
 SUBSYSTEMS = ("video4linux", "sound", "usb")
 _MOST_AT_ONCE = 1000
 
-
 type Hotplug = tuple[str, str | None]
 """A message: its action ("add", "remove", "change", "bind"), and the port of a whole USB plug or None."""
 
@@ -43,13 +42,9 @@ LOST: Hotplug = ("lost", None)
 
 
 class NetlinkEvents:
-    """Messages about devices, from udev where it runs, else from the kernel.
-
-    Only `wake` is thread-safe.
-    """
+    """Messages about devices, from udev where it runs, else from the kernel. Only `wake` is thread-safe."""
 
     def __init__(self, monitor: pyudev.Monitor | None = None) -> None:
-        """Open the socket. Raises OSError if there is no netlink."""
         self._monitor = _listen() if monitor is None else monitor
         self._woken = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._closing = threading.Lock()
@@ -122,10 +117,7 @@ type Look = Callable[[], Sight]
 
 
 def looking_here(on_late: Callable[[], None], use: UseWatch | None = None) -> Look:
-    """Return a function that looks at this PC.
-
-    `on_late` is called when a device answers after its deadline. `use` receives the holders of nodes.
-    """
+    """Return a look at this PC. `on_late`: a device answered after its deadline; `use` receives the nodes' holders."""
     prober = CapabilityProber(timeout_s=_ANSWERS_S, late=on_late)
     plugs: KnownPlugs = {}
 
@@ -194,9 +186,9 @@ class DeviceMonitor:
             self._use.start()
 
     def stop(self) -> None:
-        """Stop the thread; no listener is called after this returns. Idempotent.
+        """Stop the thread; then no listener is called.
 
-        A look or listener that hangs is abandoned after 5 s.
+        A look or listener that hangs is abandoned after 5 s. Idempotent.
         """
         self._following.stop()
         self._wake()
@@ -240,7 +232,6 @@ class DeviceMonitor:
             self._following.stop()
 
     def _follow(self) -> bool:
-        """Follow the messages until the monitor stops. Raises OSError if netlink fails."""
         burst: list[Hotplug] = []
         if self._events is None:
             self._events, burst = self._open_events(), [LOST]
@@ -267,7 +258,6 @@ class DeviceMonitor:
         return moment_ns is not None and self._clock.now_ns() >= moment_ns
 
     def _timeout_s(self) -> float | None:
-        """Return the seconds until something is due; None without anything."""
         moments = [moment for moment in (self._observer.due_ns(), self._again_ns) if moment is not None]
         waits = [(moment - self._clock.now_ns()) / NANOSECONDS for moment in moments]
         if self._observer.awaits_confirmation:
@@ -275,7 +265,6 @@ class DeviceMonitor:
         return max(0.0, min(waits)) if waits else None
 
     def _gather(self, events: NetlinkEvents, burst: list[Hotplug]) -> list[Hotplug]:
-        """Wait until a burst ends."""
         began_ns = last_ns = self._clock.now_ns()
         while burst and not self._following.stopped.is_set():
             quiet_s = GONE_S if all(action in UNPLUGGING for action, _ in burst) else SETTLED_S

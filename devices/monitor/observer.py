@@ -111,7 +111,6 @@ class Swaps:
 FLAPS = "comes and goes; check its cable and its port"
 LOOK = "look at the picture: liput devices assign ROLE DEVICE puts it right, liput devices roles --confirm says it is"
 
-
 MOST = 3
 """A device flaps from this many unplugs within a minute on, until a quiet minute has passed."""
 _WINDOW_NS = FLAPPING_WINDOW_S * NANOSECONDS
@@ -294,7 +293,6 @@ def _history_of(last: Known | None) -> dict[str, object]:
 
 
 def _topmost(hubs: Collection[Hub]) -> Iterator[Hub]:
-    """Yield the hubs that are below none of the others."""
     return (hub for hub in hubs if not any(other.carries(hub.port) for other in hubs))
 
 
@@ -474,7 +472,6 @@ class Observer:
     # Listeners
 
     def _show(self, sight: Sight, told: Iterable[_Told] = ()) -> list[DeviceChange]:
-        """Show the present devices; return the changes for listeners: `told` and all further differences."""
         before, self._sight = self._shown, sight
         devices = with_swaps(sight.devices, self._known.swapped())
         self._shown = {sight.key(device): self._with_flapping(device) for device in devices}

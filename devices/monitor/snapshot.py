@@ -41,8 +41,8 @@ def open_elsewhere(found: Plugged) -> dict[str, list[Holder]]:
 def in_use(found: Plugged, held: Held) -> dict[str, list[Holder]]:
     """Return the nodes in `held` with a stream in use.
 
-    Many programs may open a video node (desktops keep it open); one has its stream. A loopback's stream is free for
-    all, and its driver is not asked: the question would reset the users' buffers.
+    Many programs may open a video node; one has its stream. A loopback's stream is free for all, and its driver is not
+    asked: the question would reset the users' buffers.
     """
     loopbacks = {picture.node for picture in found.pictures if picture.is_loopback}
     free = loopbacks | idle({picture.node for picture in found.pictures} & held.keys() - loopbacks)
@@ -83,12 +83,7 @@ def _devices_of(
     has_pictures = bool(pictures) or (usb is not None and usb.has_video)
     first = f"{base}+sound" if has_pictures else base
     sound_ids = [first if index == 0 else f"{base}+sound{index + 1}" for index in range(len(sounds))]
-    common = Device(
-        id=base,
-        kind=DeviceKind.MICROPHONE,
-        name="",
-        serial=serial,
-    )
+    common = Device(id=base, kind=DeviceKind.MICROPHONE, name="", serial=serial)
     if usb is not None:
         common = msgspec.structs.replace(
             common,
@@ -178,7 +173,6 @@ def _now() -> datetime:
 
 
 def _told_apart(devices: list[Device]) -> Iterator[Device]:
-    """Add the port to names that several devices share."""
     names = Counter(device.name for device in devices)
     for device in devices:
         where = device.port or device.id

@@ -32,9 +32,9 @@ _MOST_BYTES = 65536
 
 
 class Inotify:
-    """Reports openings and closings of nodes, at no cost while there are none.
+    """Reports openings and closings of nodes; nothing if this user has no inotify left.
 
-    Reports nothing if the kernel has no inotify left for this user. Only `wake` and `follow` are thread-safe.
+    `wake`, `follow`: thread-safe.
     """
 
     def __init__(self) -> None:
@@ -50,10 +50,7 @@ class Inotify:
                 self._poll.register(fd, select.POLLIN)
 
     def follow(self, nodes: Iterable[str]) -> None:
-        """Follow these nodes only; call it again for a new node of the same name.
-
-        Unreadable nodes are left out: this user could not open them either.
-        """
+        """Follow these nodes only, except unreadable ones; call it again for a new node of the same name."""
         with self._closing:
             if self._is_closed or self._fd < 0:
                 return
@@ -163,7 +160,6 @@ class UseWatch:
         self._openings.close()
 
     def _is_other(self) -> bool:
-        """Return whether holders or streams of the polled nodes have changed."""
         shared, streaming = self._seen
         if not shared:
             return False

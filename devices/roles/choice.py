@@ -51,7 +51,6 @@ def named(
 
 
 def _video_order(role: str | None) -> tuple[int, str]:
-    """Return a sort key of roles; no role comes last."""
     if role is None:
         return len(VIDEO_ROLES) + 1, ""
     return VIDEO_ROLES.index(role) if role in VIDEO_ROLES else len(VIDEO_ROLES), role
@@ -62,10 +61,9 @@ def _sound_order(role: str | None) -> tuple[int, str]:
 
 
 def best_video(devices: Sequence[Device]) -> Device:
-    """Return the best video device: one with a role first, then a capture card. Raises DeviceNotFound without any.
+    """Return the best video device: one with a role, a capture card, a USB device, the largest frame.
 
-    Rooms plug their good camera into a capture card. Then come USB devices before built-in ones, then the largest
-    frame.
+    DeviceNotFound.
     """
     candidates = [device for device in devices if device.node is not None and (device.modes or device.role)]
     if not candidates:

@@ -96,7 +96,6 @@ def _is_same_place(binding: Binding, device: Device) -> bool:
 
 
 def _difference(binding: Binding, here: Device) -> str:
-    """Return the difference between the bound device and one of its model in its port; "" without any."""
     bound, said = binding.serial or binding.shared_serial, here.serial or here.shared_serial
     if said != bound:
         known = f"not {bound}" if bound else "and the one before had none"

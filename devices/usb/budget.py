@@ -123,7 +123,6 @@ HINT = "Move one device to another port or use MJPEG."
 _ONLY_MOVE = "Move one device to another port."
 _PERIODIC = 0.8
 
-
 type Verdict = Literal["cannot-fit", "may-not-fit"]
 """How sure a prediction is."""
 

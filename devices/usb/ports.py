@@ -44,7 +44,6 @@ def _can_superspeed(node: UsbNode) -> bool:
 
 
 def _slow_hub(topology: Topology, node: UsbNode) -> str | None:
-    """Return the port of the nearest USB 2 hub above `node`, None without one."""
     hub = topology.node(parent_of(node.port))
     while hub is not None and not hub.is_root:
         if not hub.superspeed:

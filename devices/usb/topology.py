@@ -23,7 +23,6 @@ _SUPERSPEED, _SUPERSPEED_PLUS = 0x03, 0x0A
 _MICROFRAME_US, _FRAME_US = 125, 1000
 _LONGEST_INTERVAL = 16
 
-
 type Transfer = Literal["control", "isochronous", "bulk", "interrupt"]
 """Isochronous endpoints reserve bandwidth while they stream, bulk ones none."""
 _TRANSFERS: tuple[Transfer, ...] = ("control", "isochronous", "bulk", "interrupt")
