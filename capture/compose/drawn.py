@@ -16,10 +16,8 @@ from config.settings.layouts import even, in_corner
 _WHITE, _GREY = (240, 240, 240), (190, 194, 200)
 _AMBER, _BLUE = (240, 170, 40), (80, 150, 220)
 _BAND = (16, 18, 24)
-_DARKNESS = 190
-"""Coverage of the band behind a title line, of 255."""
-_EDGE = 0.04
-"""Margin of a logo or title line, as a share of the frame's height."""
+_DARKNESS = 190  # coverage of the band behind a title line, of 255
+_EDGE = 0.04  # margin of a logo or title line, as a share of the frame's height
 _LETTERS = 0.05
 
 
@@ -79,12 +77,9 @@ def logo(path: Path, width: int, height: int, *, corner: str, size: float, matri
 
 
 _PAPER = (30, 34, 42)
-_MARGIN = 0.07
-"""Left and right, as a share of the width."""
-_LARGE, _SMALL = 0.14, 0.08
-"""Sizes of the letters, as shares of the height."""
-_LEAST = 0.5
-"""The smallest size of the letters of a long line, as a share."""
+_MARGIN = 0.07  # left and right, as a share of the width
+_LARGE, _SMALL = 0.14, 0.08  # sizes of the letters, as shares of the height
+_LEAST = 0.5  # the smallest size of the letters of a long line, as a share
 
 
 def slate(width: int, height: int, *, name: str, reason: str, matrix: Matrix) -> av.VideoFrame:

@@ -76,8 +76,7 @@ def letterboxed(width: int, height: int, place: Rect) -> Rect:
     return Rect(place.x + _half(place.width - across), place.y + _half(place.height - down), across, down)
 
 
-_NEARLY = 0.01
-"""Stretching by 1 % is invisible; a black line is not."""
+_NEARLY = 0.01  # stretching by 1 % is invisible; a black line is not
 
 
 def _half(length: int) -> int:

@@ -48,16 +48,12 @@ _OTHERS = frozenset("\u00ab\u00bb\u2018\u2019\u201c\u201d\u2039\u203a\u00a9\u00b
 """Quotation marks and a few signs of the font beyond ASCII."""
 _UNKNOWN = "?"
 _DOTTED = frozenset("ij")
-_LINE = 1.42
-"""Line height in ems, with room for marks above capitals and below letters."""
+_LINE = 1.42  # line height in ems, with room for marks above capitals and below letters
 _BASE = 1.05
-_CAPITAL, _SMALL = 0.71, 0.52
-"""Heights of capitals and of small letters without a stem, in ems."""
+_CAPITAL, _SMALL = 0.71, 0.52  # heights of capitals and of small letters without a stem, in ems
 _TALL = frozenset("bdfhkltABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
-_STROKE, _DOT = 0.07, 0.75
-"""Thickness of a mark in ems; radius of a dot as a share of it."""
-_FINE = 4
-"""Supersampling of marks, for smooth edges."""
+_STROKE, _DOT = 0.07, 0.75  # thickness of a mark in ems; radius of a dot as a share of it
+_FINE = 4  # supersampling of marks, for smooth edges
 
 
 type Letter = tuple[str, str]

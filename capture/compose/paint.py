@@ -14,8 +14,7 @@ from capture.media.pictures import Plane, plane_views, tagged
 from capture.source import Matrix
 
 _WEIGHTS = {Matrix.BT709: (0.2126, 0.0722)}
-_BT601_WEIGHTS = 0.299, 0.114
-"""Weights of red and blue in luma (ITU-R BT.709 and BT.601)."""
+_BT601_WEIGHTS = 0.299, 0.114  # weights of red and blue in luma (ITU-R BT.709 and BT.601)
 _LUMA, _CHROMA = 219, 224
 _MIDDLE = 128
 

@@ -40,8 +40,7 @@ class SilenceWatch:
         self._tracker = tracker
         self._silence_s = silence_s
         self._below_s = {SILENT_DBFS: 0.0, NOTHING_DBFS: 0.0}
-        self._since_ns: dict[float, int] = {}
-        """Duration and start of the time at or below each level."""
+        self._since_ns: dict[float, int] = {}  # duration and start of the time at or below each level
         self._nothing_s = 0.0
 
     def judge(self, piece: Piece, level_dbfs: float, end_ns: int) -> None:

@@ -19,8 +19,7 @@ FLOOR_DBFS = -100.0
 
 _FULL_SCALE = 32_768.0
 _LARGEST, _SMALLEST = 32_767, -32_768
-_RUN = 3
-"""Consecutive samples at full scale that count as clipped; a single one may have just reached it."""
+_RUN = 3  # consecutive samples at full scale that count as clipped; a single one may have just reached it
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,20 +87,14 @@ _LINE = np.arange(-2, 3)
 """Hz around a line's middle that belong to it: the width of the window, and the drift of the mains frequency."""
 _NEAR = np.arange(-4, 5)
 """Hz around a multiple in which its line must be the strongest: a note beside it leaks power into these bins."""
-_BESIDE = np.concatenate((np.arange(-14, -4), np.arange(5, 15)))
-"""Hz from a line's middle that it is compared with."""
-_OUTSTANDING = 10 ** (15 / 10)
-"""Power of a line over its surroundings, at least."""
-_STEADY = 10 ** (12 / 10)
-"""Change of a line's power over these seconds, at most: hum is steady, a voice is not."""
+_BESIDE = np.concatenate((np.arange(-14, -4), np.arange(5, 15)))  # Hz from a line's middle that it is compared with
+_OUTSTANDING = 10 ** (15 / 10)  # power of a line over its surroundings, at least
+_STEADY = 10 ** (12 / 10)  # change of a line's power over these seconds, at most: hum is steady, a voice is not
 _OFF = 0.01
 """Deviation of a line from its multiple, at most: grids keep to half of it; a G, the nearest note, is 2 % off."""
-_MOSTLY = 0.5
-"""Share of the seconds in which a line must have that frequency: speech, or a new note, hides it."""
-_FAINT = 10 ** (40 / 10)
-"""Lines weaker than the strongest by more than this are rounding noise of a tone."""
-_LEAST_LINES = 2
-"""Lines that must stand out: a single one may be a tone."""
+_MOSTLY = 0.5  # share of the seconds in which a line must have that frequency: speech, or a new note, hides it
+_FAINT = 10 ** (40 / 10)  # lines weaker than the strongest by more than this are rounding noise of a tone
+_LEAST_LINES = 2  # lines that must stand out: a single one may be a tone
 _WINDOW = np.hanning(_RATE + 1)[:-1].astype(np.float32)
 _UNIT = 0.75 * (float(_WINDOW.sum()) * 32_768.0) ** 2
 """The sum of a line's bins for an RMS of 1: a sine of amplitude A has A * sum / 2 in its bin, half of it beside."""

@@ -19,14 +19,10 @@ SETTLES_S = 0.7
 BURNT = 232
 """Limited-range luma (235 is white) from which all detail is lost."""
 
-_ACROSS = 640
-"""Width at which sharpness is judged: blur at this width shows on every screen."""
-_KERNEL = 9
-"""Size of the second blur, in pixels."""
-_NOISE = 2
-"""Levels between neighbours that are no detail: residual sensor noise, or the shading of a wall."""
-_LEAST_DETAIL = 0.05
-"""Mean detail in levels, at least: a bare wall has less, and is never sharp."""
+_ACROSS = 640  # width at which sharpness is judged: blur at this width shows on every screen
+_KERNEL = 9  # size of the second blur, in pixels
+_NOISE = 2  # levels between neighbours that are no detail: residual sensor noise, or the shading of a wall
+_LEAST_DETAIL = 0.05  # mean detail in levels, at least: a bare wall has less, and is never sharp
 _LIGHT_PERCENTILE = 95
 
 

@@ -244,7 +244,7 @@ class SourceHealth[Item, Opened: VideoFormat | None]:
     def _know_better(self, found: Device) -> None:
         """Take the kind of a found device, but keep role, pairing and the kind `capture-card`.
 
-        A fresh listing has no role, and may lack the other half of the plug, or the modes that tell a capture card.
+        A fresh listing has no role. It may lack the other half of the plug, or the modes that tell a capture card.
         """
         known = self._device
         is_card = DeviceKind.CAPTURE_CARD in {known.kind, found.kind}

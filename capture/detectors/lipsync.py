@@ -19,37 +19,25 @@ LONGEST_S = 0.4
 """Events further apart do not belong together."""
 LEAST_TIMES = 3
 """Pairs that must agree: two may agree by chance."""
-_AGREE_S = 0.04
-"""Offsets that differ by less are the same: more than a frame's time at 30 fps."""
-_AGREEING = 0.8
-"""Share of the visible events (or of the audible ones, if fewer) that must have a partner."""
-_BY_CHANCE = 0.01
-"""Accepted probability of agreement by chance: speech has onsets everywhere."""
+_AGREE_S = 0.04  # offsets that differ by less are the same: more than a frame's time at 30 fps
+_AGREEING = 0.8  # share of the visible events (or of the audible ones, if fewer) that must have a partner
+_BY_CHANCE = 0.01  # accepted probability of agreement by chance: speech has onsets everywhere
 
-_CELLS = 64, 36
-"""Cells of a frame, across and down."""
-_BRIGHTER = 60
-"""Levels by which a cell brightens between two frames in a flash."""
+_CELLS = 64, 36  # cells of a frame, across and down
+_BRIGHTER = 60  # levels by which a cell brightens between two frames in a flash
 _NEAR = np.ones((5, 5), np.uint8)
 """A cell so near that brightened one frame before or after means a moving bright object."""
-_MOST_A_SECOND = 2
-"""A cell that flashes more often is a screen or a clock."""
-_MOVES = 3.0
-"""Motion right before a clap, as a multiple of that in the quietest quarter of the time."""
+_MOST_A_SECOND = 2  # a cell that flashes more often is a screen or a clock
+_MOVES = 3.0  # motion right before a clap, as a multiple of that in the quietest quarter of the time
 _QUIET_PERCENTILE, _LEAST_CHANGE = 25, 0.1
-_STOPS = 0.5
-"""Motion right after a clap, at most, as a share of that before."""
-_APART_S = 0.15
-"""Least time between two claps."""
+_STOPS = 0.5  # motion right after a clap, at most, as a share of that before
+_APART_S = 0.15  # least time between two claps
 
-_WINDOW = SAMPLE_RATE // 500
-"""Samples of a level window: 2 ms."""
-_BEFORE = 8
-"""Windows that an onset must exceed: a beep follows a moment's silence, a clap the quiet of a room."""
+_WINDOW = SAMPLE_RATE // 500  # samples of a level window: 2 ms
+_BEFORE = 8  # windows that an onset must exceed: a beep follows a moment's silence, a clap the quiet of a room
 _LOUDER = 10 ** (12 / 20)
 _HEARD = 10 ** (-40 / 20)
-_REST = 50
-"""Windows after an onset without another: its echo is no onset."""
+_REST = 50  # windows after an onset without another: its echo is no onset
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,14 +17,10 @@ from devices.health.tracker import HealthTracker
 from devices.host.clock import NANOSECONDS
 
 _BARS = (8, 7)
-_TOP = 0.6
-"""Share of the height that bars must fill: SMPTE bars have others below."""
-_CORE = 0.25
-"""Half width of the part of a bar that is judged, as a share of the bar: edges are blurred."""
-_FLAT = 10
-"""Levels between the darkest and brightest sample of a plain area, at most."""
-_STEP = 5
-"""Levels that a bar is darker than the one before, at least."""
+_TOP = 0.6  # share of the height that bars must fill: SMPTE bars have others below
+_CORE = 0.25  # half width of the part of a bar that is judged, as a share of the bar: edges are blurred
+_FLAT = 10  # levels between the darkest and brightest sample of a plain area, at most
+_STEP = 5  # levels that a bar is darker than the one before, at least
 _BLUE_U, _BLUE_V, _BLUE_Y = 190, (90, 128), 90
 _EMPTY = 4
 

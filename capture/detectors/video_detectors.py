@@ -33,8 +33,7 @@ missing makes 0.4; a camera that changes its rate makes none.
 GAP = 1.5
 """A longer interval, in usual ones, has missing frames in it."""
 _FEWEST_TIMES = 4
-_MOST_TIMES = 1000
-"""More frames than any source has in _RHYTHM_S; timestamps that stand still must not fill the memory."""
+_MOST_TIMES = 1000  # more frames than any source has in _RHYTHM_S; timestamps that stand still must not fill the memory
 
 _RHYTHM_NS = round(_RHYTHM_S * NANOSECONDS)
 
@@ -230,8 +229,7 @@ CLEAN_S = 3.0
 """The fault is over after so long without damage."""
 SETTLES_S = 1.0
 """Damage in a camera's first second is counted, but no fault."""
-_MOST = 2000
-"""More frames than any source has in WINDOW_S; timestamps that stand still must not fill the memory."""
+_MOST = 2000  # more frames than any source has in WINDOW_S; timestamps that stand still must not fill the memory
 
 _WINDOW_NS = round(WINDOW_S * NANOSECONDS)
 _JPEG_BEGINS, _JPEG_ENDS = b"\xff\xd8", b"\xff\xd9"
@@ -316,15 +314,13 @@ class DamageWatch:
                 times.popleft()
 
 
-_STALE_S = 2.0
-"""An older verdict on decoded frames no longer counts."""
+_STALE_S = 2.0  # an older verdict on decoded frames no longer counts
 NEARLY = 3
 """So many times the patience, a camera's picture may be nearly the same: noise reduction and strong compression make an
 empty room look so.
 """
 _MOVES_AFTER_S = 1.0
-_RECOVERS_AFTER_S = 1.5
-"""A frozen source must move for so long, without a stop of _MOVES_AFTER_S."""
+_RECOVERS_AFTER_S = 1.5  # a frozen source must move for so long, without a stop of _MOVES_AFTER_S
 
 
 class StillnessWatch:

@@ -55,7 +55,7 @@ class Watcher:
     def sound(
         self, source: AudioSource, device: Device, plug_of: Callable[[Device], DeviceKind | None]
     ) -> "SourceHealth[AudioBlock, None]":
-        """Return the listener that judges `source`, the audio of `device`; `plug_of` returns the kind of its picture."""
+        """Return the listener that judges `source`, the audio of `device`; `plug_of` gives the kind of its picture."""
         from capture.detectors.audio_detectors import AudioDetectors, mains_hz
         from capture.detectors.health import SourceHealth, patience_for
 

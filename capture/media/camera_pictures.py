@@ -1,4 +1,4 @@
-"""Pictures of cameras and capture cards (MJPEG, raw, H.264) into limited-range yuv420p of the wanted size."""
+"""Decodes frames of cameras and capture cards (MJPEG, raw, H.264) into limited-range yuv420p of the wanted size."""
 
 import threading
 from collections import deque
@@ -19,10 +19,10 @@ _MOST_WAITING = 300
 def decoder_for(
     fourcc: str, size: tuple[int, int], target: tuple[int, int], *, matrix: Matrix, full_range: bool
 ) -> "CameraDecoder":
-    """Return the decoder of `fourcc` pictures of `size`, scaled down to fit into `target`.
+    """Return the decoder of `fourcc` frames of `size`, scaled down to fit into `target`.
 
-    `matrix` and `full_range` describe raw samples: JPEG is full-range BT.601, H.264 says its range. Raises ValueError
-    for a format or a size that cannot be converted.
+    `matrix` and `full_range` describe raw samples: JPEG is full-range BT.601, H.264 signals its range. Raises
+    ValueError for an unknown format or size.
     """
     if fourcc in {"MJPG", "JPEG"}:
         return IntraDecoder(fit(*size, *target), lambda *smaller: JpegDecoder(*size, *smaller))
@@ -35,17 +35,17 @@ def decoder_for(
 
 
 class IntraDecoder:
-    """Decodes pictures that need no other picture to be decoded; one stays valid until the next call but one."""
+    """Decodes frames that need no other frame; a result is valid until the next call but one."""
 
     def __init__(self, size: Size, make: Callable[[int, int], JpegDecoder | RawDecoder]) -> None:
         self.width, self.height = size
         self._decoders = BySize(*size, make)
 
     def sees(self, frame: Frame) -> None:
-        """Nothing to note."""
+        """Do nothing."""
 
     def decode(self, frame: Frame, within: Size | None = None) -> av.VideoFrame:
-        """Return the picture, at most of size `within`; raises MediaError when it is damaged."""
+        """Return the picture, at most of size `within`; raises MediaError on damage."""
         return self._decoders.get(within).decode(_payload(frame))
 
 
@@ -56,7 +56,7 @@ def _payload(frame: Frame) -> bytes:
 
 
 class H264Decoder:
-    """Decodes every picture from the last keyframe on. The thread that reads calls `sees`, another one `decode`."""
+    """Decodes every frame from the last keyframe on. The reading thread calls `sees`, another one `decode`."""
 
     def __init__(self, size: tuple[int, int], target: tuple[int, int], matrix: Matrix) -> None:
         self.width, self.height = fit(*size, *target)
@@ -65,10 +65,10 @@ class H264Decoder:
         self._waiting: deque[Frame] = deque()
         self._lock = threading.Lock()
         self._context = _open_h264()
-        self._is_whole = False  # whether the decoder has every picture since a keyframe
+        self._is_whole = False  # the decoder has every frame since a keyframe
 
     def sees(self, frame: Frame) -> None:
-        """Keep a frame until it, or a later one, is decoded."""
+        """Queue a frame until it, or a later one, is decoded."""
         with self._lock:
             self._waiting.append(frame)
             if len(self._waiting) > _MOST_WAITING:
@@ -76,7 +76,7 @@ class H264Decoder:
                 self._is_whole = False
 
     def decode(self, frame: Frame, within: Size | None = None) -> av.VideoFrame:
-        """Return the picture; raises MediaError when it is damaged, or when its keyframe is missing."""
+        """Return the picture; raises MediaError on damage, or without its keyframe."""
         pictures: list[av.VideoFrame] = []
         for data in self._needed(frame):
             pictures = self._pictures(data)
@@ -85,7 +85,7 @@ class H264Decoder:
         return self._converted(pictures[-1], within)
 
     def _needed(self, frame: Frame) -> list[bytes]:
-        """Return what has to be decoded for `frame`: what was skipped since the last picture, or since a keyframe."""
+        """Return the payloads to decode for `frame`: since the last decoded frame, or since a keyframe."""
         needed = [_payload(frame)]
         with self._lock:
             while self._waiting and self._waiting[0].timestamp_ns <= frame.timestamp_ns:
@@ -96,7 +96,7 @@ class H264Decoder:
         return needed[keyframes[-1] :] if keyframes else needed
 
     def _pictures(self, data: bytes) -> list[av.VideoFrame]:
-        """Return what a packet decodes to, without waiting for the next; nothing before a keyframe."""
+        """Decode a packet without waiting for the next; return nothing before a keyframe."""
         self._is_whole = self._is_whole or has_keyframe(data)
         if not self._is_whole:
             return []
@@ -105,7 +105,7 @@ class H264Decoder:
         except av.FFmpegError as error:
             self._context = _open_h264()
             self._is_whole = False
-            if isinstance(error, MemoryError):  # the picture may be well
+            if isinstance(error, MemoryError):  # no damage
                 raise
             return []
         return [picture for picture in pictures if not picture.is_corrupt]
@@ -122,12 +122,12 @@ class H264Decoder:
 
 
 type CameraDecoder = IntraDecoder | H264Decoder
-"""Decodes the frames of one camera; `width` and `height` are the size of its pictures."""
+"""Decodes the frames of one camera; `width` and `height` are the size of the result."""
 
 
 def _open_h264() -> av.VideoCodecContext:
     context = av.CodecContext.create("h264", "r")
-    context.thread_count = 1  # more would hold pictures back
+    context.thread_count = 1  # more would delay frames
     context.flags |= av.codec.context.Flags.low_delay
     context.options = {"err_detect": "explode"}
     return context

@@ -1,4 +1,4 @@
-"""Decoded pictures of any format into limited-range yuv420p of one size and matrix, and back for V4L2 outputs."""
+"""Converts decoded frames of any format to limited-range yuv420p, and back for V4L2 outputs."""
 
 import av
 import numpy as np
@@ -11,7 +11,7 @@ from capture.source import Matrix, Size
 
 _HD_ROWS = 720
 _PLANAR = frozenset({"yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "gray"})
-"""8-bit planar formats whose planes need no change but of range and chroma layout."""
+"""8-bit planar formats; only their range and chroma layout may need a conversion."""
 
 _KNOWN = frozenset({Matrix.BT709, Matrix.BT601, Matrix.SMPTE170M})
 _RGB = 0
@@ -19,14 +19,14 @@ _UNSPECIFIED = (_RGB, Matrix.UNSPECIFIED, 3)
 
 
 def matrix_of(colorspace: int, height: int) -> Matrix:
-    """Return the matrix for pictures that say `colorspace` (FFmpeg's): the usual one for RGB, BT.709 for rare ones."""
+    """Return the matrix of frames with FFmpeg's `colorspace`: by height if unspecified or RGB, BT.709 for rare ones."""
     if colorspace in _UNSPECIFIED:
         return Matrix.BT709 if height >= _HD_ROWS else Matrix.BT601
     return Matrix(colorspace) if colorspace in _KNOWN else Matrix.BT709
 
 
 class FrameConverter:
-    """Converts pictures of any size and format; a frame is read-only, and lasts until the next but one."""
+    """Converts frames of any size and format; a result is read-only and lasts until the next but one."""
 
     def __init__(self, width: int, height: int, matrix: Matrix) -> None:
         self.width = width
@@ -73,7 +73,7 @@ _PIXEL_FORMATS = {"YUYV": "yuyv422", "NV12": "nv12"}
 
 
 class Packer:
-    """Packs limited-range yuv420p pictures of one even size as YUYV, YU12 or NV12, rows not padded."""
+    """Packs limited-range yuv420p frames of one even size as YUYV, YU12 or NV12, without row padding."""
 
     def __init__(self, fourcc: str, size: Size) -> None:
         width, height = size
@@ -83,7 +83,7 @@ class Packer:
         self._packed: NDArray[np.uint8] = np.empty(width * height * (4 if fourcc == "YUYV" else 3) // 2, np.uint8)
 
     def pack(self, picture: av.VideoFrame) -> memoryview:
-        """Return the bytes of `picture`; they stay as they are until the next call."""
+        """Return the bytes of `picture`; the next call overwrites them."""
         if self._fourcc == "YU12":
             self._put(list(plane_views(picture)))
         else:
@@ -92,7 +92,7 @@ class Packer:
         return memoryview(self._packed)
 
     def _rows(self, picture: av.VideoFrame) -> list[NDArray[np.uint8]]:
-        """Return the planes without the padding of their rows, in bytes."""
+        """Return the planes as bytes, without row padding."""
         width, height = self._size
         across = [2 * width] if self._fourcc == "YUYV" else [width, width]
         return [

@@ -1,4 +1,4 @@
-"""The units of an H.264 stream with start codes (ISO/IEC 14496-10, annex B)."""
+"""NAL units of an H.264 stream with start codes (ISO/IEC 14496-10, annex B)."""
 
 from collections.abc import Iterator
 from itertools import pairwise
@@ -10,36 +10,36 @@ _TYPE = 0x1F
 
 
 def units(data: bytes) -> Iterator[bytes]:
-    """Give each unit, without its start code and the zeros behind it."""
+    """Yield each NAL unit without its start code and trailing zeros."""
     for begin, following in pairwise([*_begins(data), len(data) + len(_SHORT_START)]):
         if unit := data[begin : following - len(_SHORT_START)].rstrip(b"\x00"):
             yield unit
 
 
 def kind_of(unit: bytes) -> int:
-    """Return its type."""
+    """Return the unit's type."""
     return unit[0] & _TYPE
 
 
 def is_stream(data: bytes) -> bool:
-    """Whether it begins with a start code."""
+    """Return whether `data` begins with a start code."""
     return data.startswith((START, _SHORT_START))
 
 
 def parameter_sets(data: bytes) -> bytes:
-    """Return what a decoder must have before the pictures in `data`, as far as it is there."""
+    """Return the SPS and PPS units in `data`, with start codes."""
     sets = (unit for unit in units(data) if kind_of(unit) in {SEQUENCE_SET, PICTURE_SET})
     return b"".join(START + unit for unit in sets)
 
 
 def has_keyframe(data: bytes) -> bool:
-    """Return whether an access unit begins a sequence that can be decoded without anything before it."""
-    # Every picture of a camera is asked this, so nothing of it is copied.
+    """Return whether an access unit has an IDR slice."""
+    # Runs for every camera frame, so it copies nothing.
     return any(begin < len(data) and data[begin] & _TYPE == IDR for begin in _begins(data))
 
 
 def _begins(data: bytes) -> Iterator[int]:
-    """Give where each unit begins, behind its start code."""
+    """Yield the offset of each unit, after its start code."""
     at = data.find(_SHORT_START)
     while at >= 0:
         begin = at + len(_SHORT_START)

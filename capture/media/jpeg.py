@@ -1,4 +1,4 @@
-"""MJPEG (full-range BT.601) into limited-range yuv420p, by libjpeg-turbo where it is installed, else by libavcodec."""
+"""Decodes MJPEG (full-range BT.601) to limited-range yuv420p, by libjpeg-turbo if installed, else by libavcodec."""
 
 import ctypes
 import ctypes.util
@@ -15,19 +15,17 @@ from capture.media.pictures import PicturePool, Plane, Planes, fit, plane_views
 from capture.source import Matrix
 from config.errors import MediaError
 
-_SCALES = (8, 4, 2)
-"""The parts of a size to which libjpeg scales with its fast transforms."""
+_SCALES = (8, 4, 2)  # divisors of a size for which libjpeg has fast transforms
 
 
-_LIMITED_RANGE = b"CS=ITU601"
-"""The comment with which FFmpeg marks the rare MJPEG of limited range."""
+_LIMITED_RANGE = b"CS=ITU601"  # FFmpeg's comment in the rare MJPEG of limited range
 _HEADER_LENGTH = 512
 
 
 class JpegDecoder:
-    """Decodes one MJPEG stream, `width` x `height` pixels each, into pictures that fit the target: its own size.
+    """Decodes one MJPEG stream of `width` x `height` into frames that fit the target, by default the same size.
 
-    Bytes that equal the last ones are not decoded again: the last frame is returned, and `skipped` counts it. A frame
+    Bytes equal to the last ones are not decoded again: the last frame is returned, and `skipped` counts it. A frame
     stays unchanged until the next call but one; its `pts` is the caller's.
     """
 
@@ -53,7 +51,7 @@ class JpegDecoder:
         self._last_frame: av.VideoFrame | None = None
 
     def decode(self, data: bytes) -> av.VideoFrame:
-        """Return the picture; raises MediaError when it is damaged or of another size."""
+        """Return the picture; raises MediaError on damage or another size."""
         if self._last_frame is not None and data == self._last_data:
             self.skipped += 1
             return self._last_frame
@@ -80,7 +78,7 @@ class JpegDecoder:
         return planes
 
     def _lay_out(self, subsampling: int, is_gray: bool, full_range: bool) -> tuple[list[Plane], Planes]:  # noqa: FBT001 - a key
-        """Return the buffers that libjpeg writes, and the parts of them that are picture."""
+        """Return the buffers that libjpeg writes, and their visible part."""
         across, down = SUBSAMPLINGS[subsampling]
         width, height = self._scaled
         columns, rows = -(-width // across), -(-height // down)
@@ -92,7 +90,7 @@ class JpegDecoder:
 
 
 class _AvDecoder:
-    """libavcodec's decoder: slower, and for JPEGs that libjpeg-turbo does not turn into planes (RGB, CMYK)."""
+    """libavcodec's decoder: slower, for JPEGs that libjpeg-turbo does not decode to planes (RGB, CMYK)."""
 
     def __init__(self, size: tuple[int, int], target: tuple[int, int]) -> None:
         self._size = size
@@ -100,12 +98,12 @@ class _AvDecoder:
         self._context = _open_mjpeg()
 
     def planes(self, data: bytes) -> Planes:
-        """Return planes that stay valid until the next call; raises MediaError on damage."""
+        """Return planes valid until the next call; raises MediaError on damage."""
         try:
             frames = self._context.decode(av.Packet(data))
         except av.FFmpegError as error:
             self._context = _open_mjpeg()
-            if isinstance(error, MemoryError):  # the picture may be well
+            if isinstance(error, MemoryError):  # no damage
                 raise
             raise MediaError(f"a damaged JPEG picture: {error.strerror}") from error
         if len(frames) != 1 or frames[0].is_corrupt:
@@ -136,7 +134,7 @@ def _times(size: tuple[int, int]) -> str:
 
 
 def _scaled_size(size: tuple[int, int], target: tuple[int, int]) -> tuple[int, int]:
-    """Return the smallest size of whole chroma samples that libjpeg decodes fast and that covers the target."""
+    """Return the smallest size that libjpeg decodes fast, with whole chroma samples, and that covers the target."""
     for part in _SCALES:
         if size[0] % (2 * part) or size[1] % (2 * part):
             continue
@@ -147,7 +145,7 @@ def _scaled_size(size: tuple[int, int], target: tuple[int, int]) -> tuple[int, i
 
 
 def _cut_to_even(planes: tuple[Plane, ...], target: tuple[int, int], *, full_range: bool) -> Planes:
-    """Cut the odd last row and column where nothing is resized, so that 4:2:0 has whole samples."""
+    """Cut an odd last row and column if nothing is resized: 4:2:0 needs whole chroma samples."""
     y, *chroma = planes
     rows, columns = y.shape[0] & ~1, y.shape[1] & ~1
     if (columns, rows) != target:
@@ -162,20 +160,20 @@ def _cut_to_even(planes: tuple[Plane, ...], target: tuple[int, int], *, full_ran
 _SONAMES = ("libturbojpeg.so.0",)
 
 YCBCR, GRAY = 1, 2
-"""TJCS numbers of colour spaces that decode into planes."""
+"""TJCS numbers of the colour spaces that decode to planes."""
 _ERROR_WARNING = 0
 
-# A few bytes of padding before a marker: many webcams send them with every picture, and nothing is lost.
+# Many webcams send a few bytes of padding before a marker in every frame; nothing is lost.
 _PADDING = re.compile(r"Corrupt JPEG data: ([0-9]{1,2}) extraneous bytes before marker 0xd[0-9]")
 _END_OF_IMAGE = b"\xff\xd9"
 
 SUBSAMPLINGS: dict[int, tuple[int, int]] = {0: (1, 1), 1: (2, 1), 2: (2, 2), 3: (1, 1), 4: (1, 2), 5: (4, 1)}
-"""TJSAMP number to how many luma samples share a chroma sample, across and down."""
+"""Maps a TJSAMP number to the luma samples of a chroma sample, across and down."""
 
 
 @cache
 def library() -> ctypes.CDLL | None:
-    """Return libturbojpeg with its prototypes set, or None where it is not installed."""
+    """Return libturbojpeg with its prototypes, None if not installed."""
     for name in _names():
         try:
             return _declare(ctypes.CDLL(name))
@@ -185,7 +183,7 @@ def library() -> ctypes.CDLL | None:
 
 
 def _names() -> Iterator[str]:
-    """Yield what it may be called here; programs are run to find out only where it is not called as it is on Debian."""
+    """Yield possible names of the library; Debian's first, as `find_library` starts programs."""
     yield from _SONAMES
     if found := ctypes.util.find_library("turbojpeg"):
         yield found
@@ -208,7 +206,7 @@ def _declare(turbo: ctypes.CDLL) -> ctypes.CDLL:
 
 
 class Decompressor:
-    """One decoder, for one thread. JPEG tables outlive their picture, so after a damaged one it starts afresh."""
+    """A libjpeg-turbo decoder for one thread; restarts after a damaged frame, as JPEG tables outlive their frame."""
 
     def __init__(self, turbo: ctypes.CDLL) -> None:
         self._turbo = turbo
@@ -221,7 +219,7 @@ class Decompressor:
         return int(handle)
 
     def header(self, data: bytes) -> tuple[int, int, int, int]:
-        """Return a JPEG's width and height, TJSAMP and TJCS number; raises MediaError where it has no header."""
+        """Return width, height, TJSAMP and TJCS number; raises MediaError without a header."""
         width, height, subsampling, colorspace = (ctypes.c_int() for _ in range(4))
         status = self._turbo.tjDecompressHeader3(self._handle, data, len(data), width, height, subsampling, colorspace)
         if status != 0:
@@ -229,9 +227,9 @@ class Decompressor:
         return width.value, height.value, subsampling.value, colorspace.value
 
     def decode(self, data: bytes, planes: Sequence[NDArray[np.uint8]], width: int, height: int) -> None:
-        """Decode into `planes` (Y, then U and V unless gray): whole, an eighth, a quarter or a half, rounded up.
+        """Decode into `planes` (Y, then U and V unless gray) at full size, 1/2, 1/4 or 1/8, rounded up.
 
-        Raises MediaError, also on warnings of libjpeg, after which part of the picture is made up; only padding passes.
+        Raises MediaError, also on libjpeg's warnings: part of the picture is then invented. Padding alone is accepted.
         """
         pointers = (ctypes.c_void_p * 3)(*(plane.ctypes.data for plane in planes))
         strides = (ctypes.c_int * 3)(*(plane.strides[0] for plane in planes))
@@ -240,8 +238,8 @@ class Decompressor:
             self._raise_damage()
 
     def _is_only_padding(self, data: bytes) -> bool:
-        # libjpeg keeps the text of its first warning only: a picture that was cut off after padding shows by its
-        # missing end. A hole behind padding goes unseen, which costs less than a webcam that pads and is refused.
+        # libjpeg keeps only its first warning: a frame cut off after padding shows by its missing end. A hole after
+        # padding stays unseen; refusing all frames of a padding webcam would be worse.
         if self._turbo.tjGetErrorCode(self._handle) != _ERROR_WARNING:
             return False
         return bool(_PADDING.match(self._message())) and _END_OF_IMAGE in data[-64:]
@@ -253,12 +251,12 @@ class Decompressor:
         message = self._message()
         self.close()
         self._handle = self._start()
-        if "memory" in message.lower():  # the picture may be well
+        if "memory" in message.lower():  # no damage
             raise MemoryError(message)
         raise MediaError(f"a damaged JPEG picture: {message}")
 
     def close(self) -> None:
-        """Give the decoder back; idempotent."""
+        """Free the decoder; idempotent."""
         if self._handle:
             self._turbo.tjDestroy(self._handle)
             self._handle = 0

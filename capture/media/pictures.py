@@ -1,7 +1,7 @@
-"""Pictures as planes: pooled yuv420p frames, planes written straight into them, and fitted sizes.
+"""Frames as planes: pooled yuv420p frames, planes written straight into them, and fitted sizes.
 
-All pictures inside are limited-range yuv420p: `store` converts other ranges and chroma layouts on their way into a
-frame. cv2 works on the frame's own planes and lets go of the GIL.
+All frames inside are limited-range yuv420p: `store` converts range and chroma layout while it writes. cv2 works on the
+frame's own planes and releases the GIL.
 """
 
 import math
@@ -20,8 +20,7 @@ from config.errors import MediaError
 type Plane = NDArray[np.uint8]
 """One plane of samples, shape (rows, columns); rows may be padded."""
 
-# One picture at a time is little work: a pool of threads that spin between calls costs more than it gives,
-# and the encoder wants the cores.
+# One frame is little work: threads that spin between calls cost more than they give, and the encoder needs the cores.
 cv2.setNumThreads(1)
 
 # Full range (0-255) to limited range: luma to 16-235, chroma to 16-240 around 128.
@@ -31,20 +30,19 @@ _CHROMA_OFFSET = 128 * (1 - _CHROMA_SCALE)
 _NEUTRAL = 128
 
 
-_LUMA_PLACE = {"YUYV": 0, "UYVY": 1}
-"""Packed 4:2:2: the place of luma in each pair of bytes."""
+_LUMA_PLACE = {"YUYV": 0, "UYVY": 1}  # packed 4:2:2: the index of luma in each pair of bytes
 
 RAW_FORMATS = (*_LUMA_PLACE, "NV12", "YU12")
-"""V4L2 fourccs of the uncompressed pictures that are understood."""
+"""V4L2 fourccs of the supported uncompressed formats."""
 
 
 _LAYOUTS = {(1, 1): "yuv444p", (2, 1): "yuv422p", (2, 2): "yuv420p", (1, 2): "yuv440p", (4, 1): "yuv411p"}
-"""How many luma samples share a chroma sample, across and down, to FFmpeg's name."""
+"""Maps the luma samples of a chroma sample, across and down, to FFmpeg's format."""
 
 
 @dataclass(frozen=True, slots=True)
 class Planes:
-    """The planes of a decoded picture, chroma of any subsampling, or none at all (gray)."""
+    """The planes of a decoded frame; chroma of any subsampling, None for gray."""
 
     y: Plane
     u: Plane | None
@@ -56,7 +54,7 @@ def fit(width: int, height: int, max_width: int, max_height: int) -> tuple[int, 
     """Return the largest even size of the shape `width` x `height` within the limits and itself; idempotent."""
     max_width = max(2, min(width, max_width) & ~1)
     max_height = max(2, min(height, max_height) & ~1)
-    # As wide as may be, or as high as may be, the other side rounded; what is within the limits and larger.
+    # Full width or full height, the other side rounded; the larger one within the limits.
     by_width = max_width, _nearest_even(max_width * height / width)
     by_height = _nearest_even(max_height * width / height), max_height
     fitting = [size for size in (by_width, by_height) if size[0] <= max_width and size[1] <= max_height]
@@ -68,7 +66,7 @@ def _nearest_even(length: float) -> int:
 
 
 def plane_views(frame: av.VideoFrame) -> tuple[Plane, ...]:
-    """Return the planes of a planar 8-bit frame as arrays that share its memory, without the padding of the rows."""
+    """Return the planes of a planar 8-bit frame as arrays that share its memory, without row padding."""
     chroma = frame.format.chroma_width(frame.width), frame.format.chroma_height(frame.height)
     sizes = [(frame.width, frame.height), chroma, chroma]
     views = []
@@ -79,7 +77,7 @@ def plane_views(frame: av.VideoFrame) -> tuple[Plane, ...]:
 
 
 class PicturePool:
-    """Two frames that take turns: a picture stays until the next but one. The encoder copies it, so two are enough."""
+    """Two frames in turn: a frame is valid until the next but one. The encoder copies, so two are enough."""
 
     def __init__(self, width: int, height: int, matrix: Matrix) -> None:
         self.width = width
@@ -100,7 +98,7 @@ class PicturePool:
         return tagged(self._frames[self._turn], self._matrix)
 
     def _shrunk(self, planes: Planes) -> av.VideoFrame:
-        """Shrink by swscale, range and chroma layout in the same pass; the frame is a new one."""
+        """Shrink by swscale, with range and chroma layout in the same pass, into a new frame."""
         return self._scaler.reformat(
             self._filled(planes),
             self.width,
@@ -115,7 +113,7 @@ class PicturePool:
         )
 
     def _filled(self, planes: Planes) -> av.VideoFrame:
-        """Return a frame that holds the planes: swscale reads frames only. Gray gets chroma without colour."""
+        """Copy the planes into a frame, as swscale reads frames only; gray gets neutral chroma."""
         rows, columns = planes.y.shape
         name = _layout(planes)
         source = self._source
@@ -127,7 +125,7 @@ class PicturePool:
 
 
 def tagged(frame: av.VideoFrame, matrix: Matrix) -> av.VideoFrame:
-    """Say on the frame what its samples are, and that its encoder chooses its type (MJPEG says: all intra)."""
+    """Set range, matrix and picture type, and return the frame; MJPEG's type would make every encoded frame intra."""
     frame.color_range = ColorRange.MPEG
     frame.colorspace = matrix
     frame.pict_type = 0
@@ -136,7 +134,7 @@ def tagged(frame: av.VideoFrame, matrix: Matrix) -> av.VideoFrame:
 
 
 def turned(frame: av.VideoFrame, quarters: int, matrix: Matrix) -> av.VideoFrame:
-    """Return a yuv420p picture turned to the left by so many quarters of a circle."""
+    """Return a yuv420p frame turned left by quarter turns."""
     size = (frame.height, frame.width) if quarters % 2 else (frame.width, frame.height)
     result = av.VideoFrame(*size, "yuv420p")
     copy_planes((np.rot90(plane, quarters) for plane in plane_views(frame)), plane_views(result))
@@ -144,13 +142,13 @@ def turned(frame: av.VideoFrame, quarters: int, matrix: Matrix) -> av.VideoFrame
 
 
 def copy_planes(source: Iterable[Plane], into: Iterable[Plane]) -> None:
-    """Write planes into others of the same sizes."""
+    """Copy planes into others of the same sizes."""
     for plane, target in zip(source, into, strict=True):
         np.copyto(target, plane)
 
 
 def store(planes: Planes, into: tuple[Plane, ...]) -> None:
-    """Write `planes` into limited-range 4:2:0 planes, resized where their size differs."""
+    """Write `planes` into limited-range 4:2:0 planes, resized where sizes differ."""
     _store(planes.y, into[0], (_LUMA_SCALE, _LUMA_OFFSET) if planes.full_range else None)
     scale = (_CHROMA_SCALE, _CHROMA_OFFSET) if planes.full_range else None
     for plane, target in ((planes.u, into[1]), (planes.v, into[2])):
@@ -179,20 +177,20 @@ def _store(source: Plane, target: Plane, scale: tuple[float, float] | None) -> N
 
 
 def _is_slow_to_shrink(source: tuple[int, ...], target: tuple[int, ...]) -> bool:
-    """Whether cv2 would shrink by a fraction, for which it takes three times as long as swscale does."""
+    """Return whether the scale is fractional: cv2 then takes three times as long as swscale."""
     return any(have > want and have % want for have, want in zip(source, target, strict=True))
 
 
 def _layout(planes: Planes) -> str:
-    """Return FFmpeg's name of the format of a frame that holds the planes."""
+    """Return FFmpeg's format of a frame for the planes."""
     if planes.u is None:
-        return "yuv420p"  # swscale takes "gray" for full range, whatever it is told
+        return "yuv420p"  # swscale always takes "gray" for full range
     across, down = (-(-planes.y.shape[axis] // planes.u.shape[axis]) for axis in (1, 0))
     return _LAYOUTS[across, down]
 
 
 class RawDecoder:
-    """Turns the uncompressed pictures of one stream (V4L2 layout, rows not padded) into yuv420p that fits the target.
+    """Decodes one uncompressed stream (V4L2 layout, no row padding) into yuv420p that fits the target.
 
     Samples are limited-range unless `full_range`. A frame stays unchanged until the next call but one; its `pts` is the
     caller's.
@@ -225,7 +223,7 @@ class RawDecoder:
         )
 
     def decode(self, data: bytes) -> av.VideoFrame:
-        """Return the picture; raises MediaError when there are too few bytes for one."""
+        """Return the picture; raises MediaError on too few bytes."""
         if len(data) < self._length:
             raise MediaError(f"a picture of {len(data)} bytes where {self._length} were agreed")
         samples = np.frombuffer(data, np.uint8, self._length)
@@ -241,7 +239,7 @@ class RawDecoder:
         return self._luma, self._u, self._v
 
     def _planes(self, samples: Plane) -> tuple[Plane, Plane, Plane]:
-        """Return the 4:2:0 planes of NV12 or YU12, luma as it stands."""
+        """Return the 4:2:0 planes of NV12 or YU12."""
         height, width = self._shape
         luma, chroma = np.split(samples, [height * width])
         if self._fourcc != "NV12":
@@ -251,12 +249,11 @@ class RawDecoder:
         return luma.reshape(height, width), self._u, self._v
 
 
-_MOST = 3
-"""Sizes beside the whole one: a layout shows a source in one place, and a switch may show it in two for a moment."""
+_MOST = 3  # small sizes to keep: a layout shows a source once, and a switch may show it twice for a moment
 
 
 class BySize[T]:
-    """Holds `make(width, height)` for the whole size, and for the latest few of the smaller ones that are asked for."""
+    """Caches `make(width, height)` for the full size, and for the latest few smaller ones."""
 
     def __init__(self, width: int, height: int, make: Callable[[int, int], T]) -> None:
         self.width = width
@@ -266,14 +263,14 @@ class BySize[T]:
         self._smaller: dict[tuple[int, int], T] = {}
 
     def get(self, within: tuple[int, int] | None = None) -> T:
-        """Return what is for pictures that fit `within`, of the whole picture's shape and never larger than it."""
+        """Return the object for the largest size of the full shape within `within`."""
         if within is None:
             return self._whole
         size = fit(self.width, self.height, *within)
         if size == (self.width, self.height):
             return self._whole
         found = self._smaller.pop(size, None) or self._make(*size)
-        self._smaller[size] = found  # the last one is the latest
+        self._smaller[size] = found  # the last entry is the latest
         if len(self._smaller) > _MOST:
             del self._smaller[next(iter(self._smaller))]
         return found

@@ -1,4 +1,4 @@
-"""Small pictures for people who look: shrunk where the pictures are, made JPEG elsewhere."""
+"""Previews: small frames, shrunk in the pipeline and encoded as JPEG elsewhere."""
 
 from fractions import Fraction
 
@@ -10,22 +10,21 @@ from capture.media.convert import matrix_of
 from capture.source import Matrix
 from config.errors import MediaError
 
-_QUALITY = 4
-"""Of FFmpeg's MJPEG, 2 the best and 31 the worst; 4 is about 90 of others' 100."""
+_QUALITY = 4  # FFmpeg's MJPEG scale, 2 (best) to 31; 4 is about 90 % elsewhere
 
 
 class Shrinker:
-    """Makes small copies of pictures; used by one thread."""
+    """Makes small copies of frames; used by one thread."""
 
     def __init__(self) -> None:
         self._scaler = VideoReformatter()
 
     def shrink(self, picture: av.VideoFrame, width: int) -> av.VideoFrame:
-        """Return a copy of a picture as JPEG has it (BT.601, full range, yuvj420p), at most `width` wide."""
+        """Return a copy in JPEG's format (BT.601, full range, yuvj420p), at most `width` wide."""
         return self._scale(picture, width, matrix_of(picture.colorspace, picture.height), ColorRange.MPEG)
 
     def again(self, small: av.VideoFrame, width: int) -> av.VideoFrame:
-        """Return the same of what `shrink` has returned."""
+        """Shrink a result of `shrink` further."""
         return self._scale(small, width, Matrix.BT601, ColorRange.JPEG)
 
     def _scale(self, picture: av.VideoFrame, width: int, matrix: Matrix, of_range: ColorRange) -> av.VideoFrame:
@@ -46,7 +45,7 @@ class Shrinker:
 
 
 def picture_of(jpeg: bytes) -> av.VideoFrame:
-    """Return the picture of a JPEG file of any size as limited-range yuv420p; raises MediaError where it holds none."""
+    """Decode a JPEG file of any size to limited-range yuv420p; raises MediaError."""
     context = av.CodecContext.create("mjpeg", "r")
     try:
         frames = context.decode(av.Packet(jpeg))
@@ -60,18 +59,18 @@ def picture_of(jpeg: bytes) -> av.VideoFrame:
 
 
 class JpegWriter:
-    """Makes JPEG files of pictures, whatever size each is; used by one thread."""
+    """Encodes frames of any size as JPEG files; used by one thread."""
 
     def __init__(self) -> None:
         self._encoder: VideoCodecContext | None = None
         self._written = 0
 
     def write(self, picture: av.VideoFrame) -> bytes:
-        """Return `picture` (yuvj420p) as the content of a JPEG file."""
+        """Return a yuvj420p frame as a JPEG file."""
         encoder = self._encoder
         if encoder is None or (encoder.width, encoder.height) != (picture.width, picture.height):
             encoder = self._encoder = _encoder(picture.width, picture.height)
-        # Whatever time it was taken at: the encoder wants time to go on, and in its own units.
+        # The encoder needs rising timestamps in its own units.
         self._written += 1
         picture.pts, picture.time_base = self._written, encoder.time_base
         return b"".join(bytes(packet) for packet in encoder.encode(picture))

@@ -1,7 +1,7 @@
-"""The process that reads one sound input: `python -m capture.sound.child`.
+"""The child process that reads one sound input: `python -m capture.sound.child`.
 
-PortAudio sees only what was plugged in when it started, so each input has a process of its own. It leaves as soon as
-its standard input is closed. (PR_SET_PDEATHSIG kills a child when the thread that started it ends.)
+PortAudio sees only devices that were present when it started, so each input has a process of its own. It exits when its
+standard input closes. (PR_SET_PDEATHSIG would kill it when the thread that started it ends.)
 """
 
 import os
@@ -33,16 +33,13 @@ from devices.host.priority import ask_for_sound, expect_pauses
 
 _NANOSECONDS = 1_000_000_000
 _BLOCKS_A_SECOND = 50
-_LATENCY_S = 0.1
-"""How much the driver may hold before it loses samples; it is delivered every quarter of that."""
+_LATENCY_S = 0.1  # the driver's buffer; it delivers every quarter of that
 _MOST_WAITING = 5 * _BLOCKS_A_SECOND
-"""Blocks kept while the parent does not read; then they are lost, and the next one says so."""
+"""Blocks kept while the parent does not read; later ones are lost, and the next sent block says so."""
 _MOST_DELAY_S = 1.0
-_SOURCES_S = 2.0
-"""How long the sound server may take to tell its sources, once PortAudio has told its inputs."""
+_SOURCES_S = 2.0  # how long the sound server may take to list its sources, once PortAudio has listed its inputs
 
-_NO_SERVER_S = 5.0
-"""How often a sound server is looked for while none runs."""
+_NO_SERVER_S = 5.0  # retry interval while no sound server runs
 
 _HARDWARE = re.compile(r"\(hw:(\d+),(\d+)\)$")
 
@@ -50,7 +47,7 @@ type _Block = tuple[int, int, bool, bytes]
 
 
 def main() -> None:
-    """Do what the parent asks, until it goes away."""
+    """Serve the parent's request until it goes away."""
     asked = msgspec.json.decode(sys.stdin.buffer.readline(), type=Request)
     threads.start(_leave_with_parent, name="parent")
     try:
@@ -58,17 +55,17 @@ def main() -> None:
     except BrokenPipeError:
         pass
     finally:
-        os._exit(0)  # without PortAudio's farewell, which waits for a device that may be gone
+        os._exit(0)  # PortAudio's cleanup would wait for a device that may be gone
 
 
 def _serve(asked: Request) -> None:
     if asked.task == "follow":
         return _follow()
     sources: queue.SimpleQueue[list[ServerSource]] = queue.SimpleQueue()
-    if asked.task == "list":  # meanwhile: PortAudio takes longer
+    if asked.task == "list":  # in parallel: PortAudio takes longer
         threads.start(lambda: sources.put(_sources()), name="sources")
     elif asked.source is not None:
-        os.environ["PULSE_SOURCE"] = asked.source  # libpulse takes it for the ALSA plugin's default
+        os.environ["PULSE_SOURCE"] = asked.source  # libpulse's default source for the ALSA plugin
     try:
         import sounddevice
     except (ImportError, OSError) as error:
@@ -89,7 +86,7 @@ def _leave_with_parent() -> None:
 
 
 def _leave_when_moved(source: str | None) -> None:
-    """End when the sound server puts another input in the place of ours: to the parent, ours is lost."""
+    """Exit when the sound server moves the stream to another source: the parent then sees a loss."""
     if sound_server.has_moved(source):
         os._exit(0)
 
@@ -100,7 +97,7 @@ def _answer(answer: Answer) -> None:
 
 
 def _inputs(sounddevice: Any) -> list[str]:
-    """Return the inputs of sound servers and of the ALSA configuration: those of cards are devices of their own."""
+    """Return the inputs of sound servers and of the ALSA configuration, without sound cards' own."""
     inputs = [device["name"] for device in sounddevice.query_devices() if device["max_input_channels"] > 0]
     return [name for name in inputs if not _HARDWARE.search(name)]
 
@@ -113,7 +110,7 @@ def _sources() -> list[ServerSource]:
 
 
 def _follow() -> None:
-    """Tell the server's sources as they change, through whichever server runs, until the parent goes away."""
+    """Send the server's sources at each change, through server restarts, until the parent goes away."""
     told: list[ServerSource] | None = None
 
     def attempt() -> bool:
@@ -142,7 +139,7 @@ def _tell(sources: list[ServerSource], told: list[ServerSource] | None) -> list[
 
 
 def _find(sounddevice: Any, name: str) -> int | None:
-    """Return PortAudio's index of the input `name`, or None; a card's number is the one it has at this moment."""
+    """Return PortAudio's index of the input `name`, or None; uses the card's current number."""
     card = card_and_device(name)
     ending = f"(hw:{card_number(card[0]) or ''},{card[1]})" if card else None
     for index, device in enumerate(sounddevice.query_devices()):
@@ -158,7 +155,7 @@ def _capture(sounddevice: Any, request: Request) -> None:
         source = next((source for source in _sources() if source.name == request.source), None)
         if source is None:
             return _answer(Failed(f"the sound server has no source {request.source}", missing=True))
-        channels = min(channels, source.channels)  # the server would make up the rest
+        channels = min(channels, source.channels)  # the server would invent the others
     index = _find(sounddevice, request.name)
     if index is None:
         if request.source is not None:
@@ -168,7 +165,7 @@ def _capture(sounddevice: Any, request: Request) -> None:
     channels = min(channels, device["max_input_channels"])
     blocks: queue.Queue[_Block] = queue.Queue(_MOST_WAITING)
     is_card = card_and_device(request.name) is not None
-    problem, scheduled = "", ask_for_sound(of_a_card=is_card)  # PortAudio's threads are started as this one is
+    problem, scheduled = "", ask_for_sound(of_a_card=is_card)  # PortAudio's threads inherit it
     for rate in dict.fromkeys((request.rate, round(device["default_samplerate"]))):
         try:
             stream = sounddevice.RawInputStream(
@@ -194,11 +191,11 @@ def _capture(sounddevice: Any, request: Request) -> None:
 
 
 def recorder(blocks: "queue.Queue[_Block]", rate: int) -> Callable[[Any, int, Any, Any], None]:
-    """Return PortAudio's callback: it stamps each block and queues it, or notes that it had to lose it."""
+    """Return PortAudio's callback: it timestamps and queues each block, and flags losses."""
     has_lost = False
 
     def take(data: Any, frames: int, times: Any, status: Any) -> None:
-        """Take `frames` frames; `times` are on a clock of the host API's choice, so only their difference counts."""
+        """Take `frames` samples. `times` are on an unknown clock, so only their difference counts."""
         nonlocal has_lost
         delay_s = times.currentTime - times.inputBufferAdcTime
         if not 0 < delay_s < _MOST_DELAY_S:
@@ -215,7 +212,7 @@ def recorder(blocks: "queue.Queue[_Block]", rate: int) -> Callable[[Any, int, An
 
 
 def _send(blocks: "queue.Queue[_Block]") -> None:
-    """Send blocks to the parent until it goes away."""
+    """Send blocks until the parent goes away."""
     while True:
         stamp, frames, lost, samples = blocks.get()
         sys.stdout.buffer.write(HEADER.pack(stamp, frames, OVERFLOW if lost else 0) + samples)

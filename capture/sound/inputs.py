@@ -1,4 +1,4 @@
-"""Sound that comes from no card: a sound server's sources, and inputs of the user's ALSA configuration."""
+"""Sound inputs without a card: a sound server's sources, and inputs of the user's ALSA configuration."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Self
@@ -12,36 +12,35 @@ from devices.roles.choice import named
 from devices.roles.roles import SERVER_INPUTS, Roles
 
 SOUND_SERVERS = {"pulseaudio", "pipewire", "pipewire-pulse", "wireplumber"}
-"""The commands of sound servers."""
+"""Command names of sound servers."""
 
 PREFIX = "sound:"
-"""The ids of inputs of the ALSA configuration begin with it; PortAudio's name follows."""
+"""Prefix of the ids of ALSA configuration inputs, before PortAudio's name."""
 
-_SERVERS = {PULSE, "pipewire"}
-"""Names that PortAudio has for the sound server as a whole: its default source, whichever that is."""
+_SERVERS = {PULSE, "pipewire"}  # PortAudio's names for a sound server as a whole, which mean its default source
 
 _PLUGIN_INPUTS = {
     "sysdefault", "lavrate", "samplerate", "speexrate", "speex", "upmix", "vdownmix", "jack", "oss", "a52", "dmix",
     "dsnoop", "default", "spdif", "iec958", "hdmi", "front",
     "surround21", "surround40", "surround41", "surround50", "surround51", "surround71",
 }  # fmt: skip
-"""Names that ALSA's plugins bring along, each another way to one of the cards."""
+"""Names from ALSA's plugins, all aliases of the cards."""
 
 _AGAIN_S = 5.0  # after a child has died
 
 
 def server_inputs(timeout_s: float = 5.0) -> list[Device]:
-    """Return them as microphones without an ALSA name; takes half a second, for PortAudio is asked."""
+    """Return them as microphones without an ALSA name; takes half a second, as PortAudio is asked."""
     return inputs_of(list_sound_inputs(timeout_s))
 
 
 def inputs_of(listing: Listing) -> list[Device]:
-    """Return the inputs in `listing` as microphones, monitors last, without cards: they are devices of their own."""
+    """Return the inputs in `listing` as microphones, monitors last, without sound cards' own."""
     return [*_alsa_inputs(listing), *(_device(source) for source in listing.sources if source.alsa is None)]
 
 
 def _alsa_inputs(listing: Listing) -> Iterator[Device]:
-    """Yield the inputs of the ALSA configuration; of the server as a whole only where its sources are not known."""
+    """Yield the ALSA configuration's inputs; the server as a whole only if its sources are unknown."""
     for name in listing.inputs:
         if not (listing.sources and name in _SERVERS):
             yield Device(id=f"{PREFIX}{name}", kind=DeviceKind.MICROPHONE, name=name)
@@ -53,9 +52,9 @@ def _device(source: ServerSource) -> Device:
 
 
 def find_sound_input(devices: Sequence[Device], name: str, roles: Roles | None = None) -> Device:
-    """Return the sound that `name` means, of one of `devices` or none of them; raises as `named` does.
+    """Return the sound input `name`, from `devices` or beyond; raises as `named` does.
 
-    `pulse:NAME` means that source of the sound server; `pulse` alone its default one now, also when that changes.
+    `pulse:NAME` means that source of the sound server; `pulse` alone means its current default.
     """
     if name.casefold().startswith(SERVER_PREFIX):
         listing = list_sound_inputs()
@@ -91,7 +90,7 @@ def _named(sources: Sequence[ServerSource], name: str) -> Device:
 
 
 def list_sound_inputs(timeout_s: float = 5.0) -> Listing:
-    """Ask PortAudio and the sound server for inputs (half a second); empty if there is no answer in time."""
+    """Ask PortAudio and the sound server for inputs (half a second); empty without an answer in time."""
     child = SoundChild(Request(task="list"))
     try:
         answer = child.answer(timeout_s)
@@ -105,15 +104,15 @@ def list_sound_inputs(timeout_s: float = 5.0) -> Listing:
 
 
 def source_of_card(alsa: str) -> ServerSource | None:
-    """Return the sound server's source for the input of a card, hw:CARD=ID,DEV=N, if it has one."""
+    """Return the sound server's source for a card's input, hw:CARD=ID,DEV=N, None without one."""
     return next((source for source in list_sound_inputs().sources if source.alsa == alsa), None)
 
 
 class SourceWatch(BackgroundTask):
-    """Calls `on_sources` with the sound server's sources, at first and whenever they change; none: no server runs.
+    """Calls `on_sources` with the sound server's sources, first and at each change; empty while no server runs.
 
-    It runs on a thread of its own, from entry to exit. One child is told of changes by the server: asking again would
-    take a process, and half a second of CPU, each time.
+    It runs on its own thread from entry to exit. One child listens to the server's events: polling would take a process
+    and half a second of CPU each time.
     """
 
     def __init__(self, on_sources: Callable[[Sequence[ServerSource]], None]) -> None:
@@ -132,14 +131,14 @@ class SourceWatch(BackgroundTask):
 
     @property
     def pid(self) -> int | None:
-        """The process that tells; None before there is one."""
+        """The child's id; None before its start."""
         return None if self._child is None else self._child.pid
 
     def _follow(self) -> bool:
-        """Tell what a child tells until it ends; return whether no other one can tell more."""
+        """Follow one child until it ends; return whether to give up."""
         child = self._child = SoundChild(Request(task="follow"))
         try:
-            # It may have been over before there was a child to be told so.
+            # `stop` may have been called before the child existed.
             while not self.stopped.is_set() and (answer := child.told()) is not None:
                 if not isinstance(answer, Listing):
                     return True

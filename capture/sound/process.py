@@ -23,13 +23,13 @@ _NAME = re.compile(r"hw:CARD=([^,]+)(?:,DEV=(\d+))?")
 
 
 def card_and_device(name: str) -> tuple[str, int] | None:
-    """Return the card's id and the number of its device that `name` names, None where it is no such name."""
+    """Return the card's id and the device number of an ALSA name, None for another kind of name."""
     match = _NAME.fullmatch(name)
     return (match[1], int(match[2] or 0)) if match else None
 
 
 def card_number(card: str) -> str | None:
-    """Return the number that the card has now, None where there is none of that id."""
+    """Return the card's current number, None without such a card."""
     try:
         return (CARDS / card).readlink().name.removeprefix("card")
     except OSError:
@@ -37,7 +37,7 @@ def card_number(card: str) -> str | None:
 
 
 def pcm_node(name: str) -> str | None:
-    """Return the node of the input `name`, of a gone card one that is not there; None for another kind of name."""
+    """Return the device node of the input `name`, a missing one for a gone card; None for another kind of name."""
     found = card_and_device(name)
     if found is None:
         return None
@@ -47,22 +47,22 @@ def pcm_node(name: str) -> str | None:
 
 
 HEADER = struct.Struct("=QII")
-"""CLOCK_MONOTONIC nanoseconds of the first sample, number of frames, flags."""
+"""CLOCK_MONOTONIC nanoseconds of the first sample, number of samples a channel, flags."""
 
 PULSE = "pulse"
-"""PortAudio's name for ALSA's plugin for the sound server."""
+"""PortAudio's name of ALSA's plugin for the sound server."""
 SERVER_PREFIX = "pulse:"
-"""The ids of a sound server's sources begin with it; the source's name follows. PulseAudio's and PipeWire's alike."""
+"""Prefix of the ids of PulseAudio's and PipeWire's sources, before the source's name."""
 
 OVERFLOW = 1
-"""Flag: samples were lost before the first of this block."""
+"""Flag: samples were lost before this block."""
 
 
 class Request(msgspec.Struct):
-    """Open the input `name` (an ALSA name of the form hw:CARD=ID,DEV=N, or PortAudio's name) at `rate` if it can.
+    """Open the input `name` (hw:CARD=ID,DEV=N, or PortAudio's name), at `rate` if possible.
 
-    With `source`, a source of the sound server, `name` is the input through which PortAudio gets at it. The other tasks
-    need no more: `list` tells the inputs and sources once, `follow` the sources now and whenever they differ.
+    With `source`, a source of the sound server, `name` is PortAudio's input for the server. The other tasks need no
+    name: `list` returns inputs and sources once, `follow` the sources now and at each change.
     """
 
     name: str = ""
@@ -73,7 +73,7 @@ class Request(msgspec.Struct):
 
 
 class Opened(msgspec.Struct, tag="opened"):
-    """The input runs, at this rate; `scheduled` is from devices.host.priority.ask_for_sound."""
+    """The input runs at this rate; `scheduled` comes from devices.host.priority.ask_for_sound."""
 
     rate: int
     channels: int
@@ -81,14 +81,14 @@ class Opened(msgspec.Struct, tag="opened"):
 
 
 class Failed(msgspec.Struct, tag="failed"):
-    """The input was not opened; `missing` if PortAudio does not see it."""
+    """The input was not opened; `missing`: PortAudio does not see it."""
 
     message: str
     missing: bool = False
 
 
 class ServerSource(msgspec.Struct, frozen=True):
-    """A source of PulseAudio or PipeWire: `alsa` names a card of this computer, `of_sink` the sink that it monitors."""
+    """A source of PulseAudio or PipeWire; `alsa` names its card in this PC, `of_sink` the sink that it monitors."""
 
     name: str
     description: str
@@ -99,7 +99,7 @@ class ServerSource(msgspec.Struct, frozen=True):
 
 
 class Listing(msgspec.Struct, tag="inputs"):
-    """PortAudio's inputs that are no sound card's own, and all sources of the sound server; none while none runs."""
+    """PortAudio's inputs without sound cards' own, and the sound server's sources, none while none runs."""
 
     inputs: list[str] = []
     sources: list[ServerSource] = []
@@ -110,10 +110,10 @@ type Answer = Opened | Failed | Listing
 
 _START_S = 10.0
 _SILENCE_S = 1.0
-"""An input that sends nothing for so long is gone; PortAudio never says so. Only time in which somebody waited for it
-counts: a PC that stands still for a moment must not cost the sound of a whole session."""
-_FIRST_S = 4.0
-"""How long the first block may take: the monitor of a sound server's sink begins with up to two seconds of nothing."""
+"""An input that sends nothing for so long is gone; PortAudio never says so. Only time in `read` counts: a PC that
+stalls must not cost the audio of a session.
+"""
+_FIRST_S = 4.0  # time for the first block: the monitor of a sink begins with up to two seconds of nothing
 _PIPE_BYTES = 1 << 20
 _LONGEST_ANSWER = 1 << 20
 _FRAME_BYTES = 2
@@ -123,19 +123,19 @@ _INHERITED = re.compile(
     r"PATH|HOME|USER|LOGNAME|LANG|LC_.*|TZ|XDG_RUNTIME_DIR|XDG_CONFIG_HOME|DBUS_SESSION_BUS_ADDRESS"
     r"|ALSA_.*|PULSE_.*|PIPEWIRE_.*|PA_ALSA_.*|LD_LIBRARY_PATH"
 )
-"""The environment that a sound child gets: what finding the sound server takes, and no secret of ours."""
+"""The environment of a sound child: enough to find the sound server, and no secret of ours."""
 
 
 def inherited() -> dict[str, str]:
-    """Return the environment that a child which talks to a sound server gets."""
+    """Return the environment for a child that talks to a sound server."""
     return {name: value for name, value in os.environ.items() if _INHERITED.fullmatch(name)}
 
 
 class SoundChild(ChildProcess):
-    """A sound child and the pipe it writes to."""
+    """A sound child and its output pipe."""
 
     def __init__(self, asked: Request) -> None:
-        """Start it. Raises OSError."""
+        """Start it; raises OSError."""
         super().__init__(python_module("capture.sound.child"), env=finding_us(inherited()))
         fcntl.fcntl(self.output, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
         self._received = ReceiveBuffer(_LONGEST_ANSWER)
@@ -148,7 +148,7 @@ class SoundChild(ChildProcess):
             self.is_lost = True
 
     def answer(self, timeout_s: float) -> Answer:
-        """Return what the child says first; raises DeviceError if it says nothing in time."""
+        """Return the child's first message; raises DeviceError after `timeout_s`."""
         deadline = time.monotonic() + timeout_s
         while (line := self._received.line()) is None:
             if not self._receive(deadline):
@@ -159,7 +159,7 @@ class SoundChild(ChildProcess):
         return answer
 
     def told(self) -> Answer | None:
-        """Return the next words of a child, however long that takes; None when it has ended, or its input is closed."""
+        """Wait for the next message without limit; None once the child has ended or its input is closed."""
         while (line := self._received.line()) is None:
             if not (data := self.read(None)):
                 return None
@@ -168,9 +168,9 @@ class SoundChild(ChildProcess):
         return answer
 
     def block(self, channels: int, deadline: float) -> tuple[int, bool, bytes] | None:
-        """Return the next block: when it was captured, whether samples were lost before it, and its PCM.
+        """Return the next block: capture time, whether samples were lost before it, and its PCM.
 
-        None when none came before `deadline`; then `is_lost` says whether any can.
+        None at `deadline`; `is_lost` then tells whether the input is gone.
         """
         while (block := self._next_block(channels)) is None:
             if not self._receive(deadline):
@@ -191,7 +191,7 @@ class SoundChild(ChildProcess):
         return captured_ns, bool(flags & OVERFLOW), pcm
 
     def _receive(self, deadline: float) -> bool:
-        """Take what the child has written, waiting for it until `deadline`; return whether there was anything."""
+        """Buffer the child's output, waiting until `deadline`; return whether there was any."""
         wait_s = max(0.0, min(deadline - time.monotonic(), self._patience_s))
         data = self.read(wait_s, _PIPE_BYTES)
         if data is None:
@@ -205,5 +205,5 @@ class SoundChild(ChildProcess):
         return True
 
     def close(self) -> None:
-        """Tell the child to leave by closing its input, and kill it if it does not."""
+        """Close the child's input, and kill it if it stays."""
         self.end(0.2, 0.5)

@@ -1,4 +1,4 @@
-"""The sound server, PulseAudio or PipeWire, as sound children see it: libpulse waits for it without end."""
+"""PulseAudio or PipeWire, for sound children only: libpulse may wait for the server without end."""
 
 import os
 import socket
@@ -10,33 +10,31 @@ from typing import Any
 
 from capture.sound.process import ServerSource
 
-_LOOK_S = 1.0
-"""How often a stream is looked after at least; what the server tells comes at once."""
-_GATHERED_S = 0.5
-"""How long what the server tells is gathered, before it is asked what it has now."""
+_LOOK_S = 1.0  # interval of polling a stream beside the server's events
+_GATHERED_S = 0.5  # how long events are gathered before the sources are listed again
 _PROC = Path("/proc/asound")
 _CARD_KEYS = ("alsa.card", "api.alsa.pcm.card")
 _DEVICE_KEYS = ("alsa.device", "api.alsa.pcm.device")
 
 
 class NoServerError(Exception):
-    """No sound server runs, it does not answer, or libpulse is missing."""
+    """No sound server runs or answers, or libpulse is missing."""
 
 
 class NoLibraryError(NoServerError):
-    """libpulse is missing: there will be no server for this process."""
+    """libpulse is missing: retries are useless."""
 
 
 def server_sources() -> list[ServerSource]:
-    """Return the sources of the server, those that are no monitors first; raises NoServerError."""
+    """Return the server's sources, monitors last; raises NoServerError."""
     with connected() as pulse:
         return _sources(pulse)
 
 
 def followed_sources() -> Iterator[list[ServerSource]]:
-    """Yield the sources of the server now, and again whenever they may differ; raises NoServerError when it has gone.
+    """Yield the server's sources now and after changes; raises NoServerError when it is gone.
 
-    The server tells of changes, every turn of a volume too: it is asked twice a second at most.
+    The server sends an event for every volume change too, so sources are listed at most twice a second.
     """
     is_news = False
 
@@ -51,7 +49,7 @@ def followed_sources() -> Iterator[list[ServerSource]]:
         while True:
             is_news = False
             yield _sources(pulse)
-            if not is_news:  # it may have been told among the answers
+            if not is_news:  # an event may arrive between answers
                 pulse.event_listen()
             time.sleep(_GATHERED_S)
 
@@ -75,9 +73,9 @@ def _sources(pulse: Any) -> list[ServerSource]:
 
 
 def has_moved(wanted: str | None) -> bool:
-    """Wait until our stream is not on `wanted`, or where it was; return False at once when the server has none.
+    """Wait until our stream leaves `wanted` or its source; return False at once if the server has no stream of ours.
 
-    When a source goes, a server silently goes on with its default one.
+    When a source vanishes, a server silently continues with its default.
     """
     is_watching = False
     try:
@@ -110,21 +108,21 @@ def _stop_listening(_event: object) -> None:
 
 @contextmanager
 def connected() -> Iterator[Any]:
-    """Talk to the server while the context lasts; raises NoServerError. May wait for it without end."""
+    """Connect to the server for the context; raises NoServerError, or waits without end."""
     try:
         import pulsectl
     except (ImportError, OSError) as error:
         raise NoLibraryError(f"libpulse is missing (Debian: libpulse0): {error}") from error
     try:
         with pulsectl.Pulse("liput", connect=False) as pulse:
-            pulse.connect(autospawn=False)  # with a timeout it would wait as long as that, always
+            pulse.connect(autospawn=False)  # with a timeout it always waits that long
             yield pulse
-    except Exception as error:  # pulsectl has four kinds, of no common kind of its own
+    except Exception as error:  # pulsectl's four exceptions have no common base
         raise NoServerError(f"no sound server answers: {error!r}") from error
 
 
 def _alsa_name(properties: dict[str, str]) -> str | None:
-    """Return the ALSA name of a source that is an input of a card of this computer."""
+    """Return the ALSA name of a source that is a card of this PC."""
     card = next((properties[key] for key in _CARD_KEYS if key in properties), "")
     device = next((properties[key] for key in _DEVICE_KEYS if key in properties), "0")
     folder = _PROC / f"card{card}"

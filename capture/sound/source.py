@@ -1,4 +1,4 @@
-"""Microphones and the sound of capture cards, each read by a process of its own (capture/sound/child.py)."""
+"""Reads microphones and the audio of capture cards, each through its own process (capture/sound/child.py)."""
 
 import errno
 import os
@@ -17,24 +17,21 @@ from config.errors import DeviceError, DeviceNotFound
 from devices.model.device import Device
 from devices.monitor import holders
 
-_START_S = 10.0
-"""How long a child may take to say whether its input runs: PortAudio looks at every device of the machine."""
-_FIRST_WAIT_S = 0.1
-"""How long one look for the first block may take."""
-_MONITOR = ".monitor"
-"""What the names of sources end in that give what a sink plays."""
+_START_S = 10.0  # time for a child's first answer: PortAudio looks at every device of the PC
+_FIRST_WAIT_S = 0.1  # timeout of one read for the first block
+_MONITOR = ".monitor"  # suffix of a sink's monitor source
 _SETTLED_NS, _SETTLES_S = 50_000_000, 2.0
-"""A sink that nobody has read yet works in blocks of seconds. Until it does in small ones, for a second or so, its
-sound says that it is older than it is, and then ever less so: placed by that, it would have holes."""
+"""An unread sink works in blocks of seconds. It takes about a second until it works in small ones. Until then its
+timestamps are too old, by a shrinking amount: audio placed by them would have holes.
+"""
 
 
 class SoundSource(AudioSource):
-    """The sound of one input.
+    """Reads one sound input: a device with an ALSA name, a source of the sound server, or an ALSA configuration input.
 
-    `device` is a device with an ALSA name, a source of the sound server (its id is pulse:NAME), or PortAudio's name for
-    an input of the user's ALSA configuration. `channels` is the wish until `open`; `rate` is the hardware's.
-    `overflows` counts losses between the hardware and here. `scheduled` is `realtime` or `nice N`, of the process that
-    reads.
+    `device` is a device (id pulse:NAME for the sound server), or PortAudio's name. `channels` is the wish until `open`;
+    `rate` is the hardware's. `overflows` counts losses before the block reached this process. `scheduled` is `realtime`
+    or `nice N`, of the child.
     """
 
     def __init__(self, device: Device | str, *, channels: int = 2) -> None:
@@ -50,20 +47,20 @@ class SoundSource(AudioSource):
         self._first: AudioBlock | None = None
 
     def relocate(self, device: Device) -> None:
-        """Open `device` the next time: the same one, with another ALSA name or in another port."""
+        """Open `device` the next time: the same device with another ALSA name or port."""
         self._source, self._input = _where(device)
 
     @property
     def pid(self) -> int | None:
-        """The process that reads the input while it is open."""
+        """The child's id while open."""
         return None if self._child is None else self._child.pid
 
     def facts(self, _opened: None) -> dict[str, Any]:
-        """Return the hardware's rate and channels, and the process that reads it."""
+        """Return the hardware's rate and channels, and the child's id."""
         return {"rate": self.rate, "channels": self.channels, "pid": self.pid, "scheduled": self.scheduled}
 
     def open(self) -> None:
-        """Start the child and wait for sound, so that none is missing at the beginning; raises a DeviceError."""
+        """Start the child and wait for the first block, so that none is missing; raises a DeviceError."""
         self._first = self._resample = None
         self._lost = False
         child = SoundChild(Request(PULSE if self._source else self._input, self.channels, SAMPLE_RATE, self._source))
@@ -91,14 +88,14 @@ class SoundSource(AudioSource):
         return self._source is not None and self._source.endswith(_MONITOR)
 
     def _next(self, deadline: float) -> AudioBlock:
-        """Return the next block; raises DeviceError where none comes before `deadline`."""
+        """Return the next block; raises DeviceError at `deadline`."""
         while (block := self.read(_FIRST_WAIT_S)) is None:
             if time.monotonic() > deadline:
                 raise holders.lost(self.name, self._input)
         return block
 
     def read(self, timeout_s: float) -> AudioBlock | None:
-        """Return the next 20 ms or so, or None; raises DeviceError when the child ends or is silent for a second."""
+        """Return the next block, about 20 ms, or None; raises DeviceError if the child ends or is silent for 1 s."""
         if self._child is None:
             raise holders.lost(self.name, self._input)
         if self._first is not None:
@@ -122,19 +119,19 @@ class SoundSource(AudioSource):
         if self._resample is not None:
             samples = self._resample(samples)
         if not len(samples):
-            return None  # the resampler keeps its first samples back; that some were lost is told with the next
+            return None  # the resampler holds its first samples back; `_lost` goes with the next block
         lost, self._lost = self._lost, False
         return AudioBlock(captured_ns, samples, lost)
 
     def close(self) -> None:
-        """End the child; takes a fraction of a second whatever state it is in."""
+        """End the child, within a fraction of a second."""
         if self._child is not None:
             self._child.close()
         self._child = None
 
 
 def _where(device: Device | str) -> tuple[str | None, str]:
-    """Return the sound server's name of an input, if it is one of its, and the name by which it is opened."""
+    """Return the sound server's name of the input, if any, and the name to open."""
     if isinstance(device, str):
         identifier, alsa, name = device, None, device
     else:
@@ -144,7 +141,7 @@ def _where(device: Device | str) -> tuple[str | None, str]:
 
 
 def resampler(rate: int, channels: int) -> Callable[[Samples], Samples]:
-    """Return a conversion from `rate` to SAMPLE_RATE, shape (frames, channels): a few samples later than it went in."""
+    """Return a converter from `rate` to SAMPLE_RATE, shape (samples, channels); it delays by a few samples."""
     layout = "mono" if channels == 1 else f"{channels}c" if channels > 2 else "stereo"
     converter = av.AudioResampler(format="s16", layout=layout, rate=SAMPLE_RATE)
 
@@ -159,7 +156,7 @@ def resampler(rate: int, channels: int) -> Callable[[Samples], Samples]:
 
 
 def failure(name: str, sound_input: str, answer: Answer) -> DeviceError:
-    """Return why `sound_input` was not opened: PortAudio only says that something went wrong, the system says what."""
+    """Return the reason why `sound_input` did not open: PortAudio's is vague, so the system is asked."""
     message = answer.message if isinstance(answer, Failed) else "an answer that makes no sense"
     node = pcm_node(sound_input)
     if node is not None:
@@ -177,7 +174,7 @@ def failure(name: str, sound_input: str, answer: Answer) -> DeviceError:
 
 
 def _busy(name: str, sound_input: str, node: str) -> DeviceError:
-    """Return who holds the input, and how to record it nevertheless where that is the sound server."""
+    """Return the holders of the input, and how to record it through the sound server."""
     busy = holders.busy(name, node)
     if any(holder.command in SOUND_SERVERS for holder in holders.holders(node)):
         source = source_of_card(sound_input)

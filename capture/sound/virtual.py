@@ -1,4 +1,4 @@
-"""The virtual microphone of PulseAudio or PipeWire: a sink that plays nowhere, and a source that gives its sound."""
+"""The virtual microphone of PulseAudio or PipeWire: a null sink, and a source that gives its audio."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,12 +8,12 @@ from devices.host.deadline import DeadlineTask
 
 WAIT_S = 5.0
 LABEL = "Liput"
-"""What applications call both."""
+"""The name of both in applications."""
 
 
 @dataclass(frozen=True, slots=True)
 class VirtualMicrophone:
-    """What a sound server has of it. `modules` are the numbers of those that make it."""
+    """Its parts in the sound server; `modules` are the indices of our modules."""
 
     is_pipewire: bool
     sink: bool
@@ -22,12 +22,12 @@ class VirtualMicrophone:
 
 
 def source_name(sink: str) -> str:
-    """Return the name of the source that gives what is played into `sink`."""
+    """Return the name of the source for audio played into `sink`."""
     return f"{sink}_microphone"
 
 
 def modules(sink: str) -> dict[str, str]:
-    """Return the modules that make it, with their arguments, in their order."""
+    """Return its modules in order, with their arguments."""
     return {
         "module-null-sink": f"sink_name={sink} channels=2 rate=48000 sink_properties=device.description={LABEL}",
         "module-remap-source": (
@@ -37,7 +37,7 @@ def modules(sink: str) -> dict[str, str]:
 
 
 def look(sink: str) -> VirtualMicrophone:
-    """Return what there is of the virtual microphone; raises NoServerError."""
+    """Return its current parts; raises NoServerError."""
 
     def ask() -> VirtualMicrophone:
         with connected() as pulse:
@@ -53,7 +53,7 @@ def look(sink: str) -> VirtualMicrophone:
 
 
 def make(sink: str) -> None:
-    """Make what is missing of it; raises NoServerError."""
+    """Create the missing parts; raises NoServerError."""
     there = look(sink)
     wanted = modules(sink)
 
@@ -68,7 +68,7 @@ def make(sink: str) -> None:
 
 
 def unmake(sink: str) -> int:
-    """Take it away again; return how many modules that were. Raises NoServerError."""
+    """Remove it; return the number of removed modules. Raises NoServerError."""
     there = look(sink)
 
     def unload() -> int:
@@ -88,7 +88,7 @@ def _is_ours(name: str, argument: str, sink: str) -> bool:
 
 
 def _within[Answer](ask: Callable[[], Answer]) -> Answer:
-    """Ask on a thread of its own, which is left to itself after WAIT_S."""
+    """Run `ask` on its own thread, abandoned after WAIT_S."""
     late = NoServerError(f"the sound server does not answer within {WAIT_S:g} s")
     try:
         return DeadlineTask(ask, "virtual-microphone").get(WAIT_S, late)

@@ -1,4 +1,4 @@
-"""From words to sources: a kind, a file, a device, or the best one; each is loaded only where a word means it."""
+"""Selects sources by words: a kind, a file, a device, or the best one; loads each implementation only for its word."""
 
 import mimetypes
 import os
@@ -16,7 +16,7 @@ from devices.model.device import Device
 
 
 def holds_sound(path: Path) -> bool:
-    """Return whether a media file has a track of sound; true of what cannot be opened: its source will refuse it."""
+    """Return whether a media file has an audio stream; True for one that fails to open: its source will refuse it."""
     try:
         with av.open(f"file:{path}") as container:
             return bool(container.streams.audio)
@@ -25,7 +25,7 @@ def holds_sound(path: Path) -> bool:
 
 
 def as_file(word: str) -> Path | None:
-    """Return `word` as a path if it means a file; raises MediaError for what looks like one where there is none."""
+    """Return `word` as a path if it means a file; raises MediaError for a folder, or for the path of a missing file."""
     path = Path(word).expanduser()
     if path.is_file():
         return path
@@ -37,7 +37,7 @@ def as_file(word: str) -> Path | None:
 
 
 def looks_like_media(word: str) -> bool:
-    """Return whether a word ends as names of sound and film do."""
+    """Return whether a word ends like the name of an audio or video file."""
     kind, _ = mimetypes.guess_type(word)
     return kind is not None and kind.startswith(("video/", "audio/"))
 
@@ -49,16 +49,16 @@ NONE = "none"
 
 
 class SourceSelector:
-    """Finds sources for one session; asks for the devices once, and only when one is wanted."""
+    """Finds the sources of one session; lists devices once, on first use."""
 
     def __init__(self, context: SourceContext, known: Sequence[Device] = ()) -> None:
-        """`known` are devices as an earlier choice knew them: their ids mean them, also when they are not there."""
+        """`known` are devices of an earlier choice: their ids mean them, even while they are away."""
         self._context = context
         self._known = known
         self._selector: DeviceSelector | None = None
 
     def choose(self, videos: Sequence[str] = (), audios: Sequence[str] = ()) -> Chosen:
-        """Return the sources that the words mean, or the best there are, none of them open; raises a LiputError."""
+        """Return the sources for the words, or the best ones, none of them open; raises a LiputError."""
         if "" in {word.strip() for word in (*videos, *audios)}:
             raise UsageError(
                 "the name of a source is empty", hint="leave the option out for the best that is plugged in"
@@ -141,7 +141,7 @@ def _refuse_twice(chosen: Chosen) -> None:
 
 
 def _told_apart[Source](sources: Sequence[ChosenSource[Source]]) -> list[ChosenSource[Source]]:
-    """Return `sources`, the second of a name called `NAME 2`."""
+    """Return `sources` with unique names: the second of a name becomes `NAME 2`."""
     named: dict[str, ChosenSource[Source]] = {}
     for source in sources:
         name, number = source.name, 2

@@ -1,4 +1,4 @@
-"""From words, or none, to devices that are plugged in: cameras, capture cards, microphones, sound servers' inputs."""
+"""Selects devices by words, or the best: cameras, capture cards, microphones, sound servers' inputs."""
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -22,14 +22,13 @@ if TYPE_CHECKING:
     from capture.detectors.health import SourceHealth
 
 ASK_SERVERS_S = 2.0
-"""How often is looked for a sound input that was missing at the start: PortAudio is asked, in a process of its own."""
+"""Interval of looking for a sound input that was missing at the start: each look starts a process for PortAudio."""
 
 
 class DeviceSelector:
-    """Finds the devices of one session; what is plugged in is asked for once, when one is wanted first."""
+    """Finds the devices of one session; lists them once, on first use."""
 
     def __init__(self, context: SourceContext, known: Sequence[Device]) -> None:
-        """As capture.sources.choice.SourceSelector has it."""
         self._context = context
         self._clock = context.clock
         self._listing = context.listing or list_devices
@@ -38,10 +37,10 @@ class DeviceSelector:
         self._claims: list[Claim] = []
         self._plugs: dict[str, DeviceKind] = {}
         self.unread: StateError | None = None
-        """Why the roles could not be read."""
+        """The error of reading the roles."""
 
     def picture(self, chosen: Chosen, word: str | None) -> ChosenSource[VideoSource]:
-        """Return the camera or capture card that `word` means, the best without one; adds notes to `chosen`."""
+        """Return the camera or capture card for `word`, the best without one; adds notes to `chosen`."""
         context, asked = self._context, self._context.requirements
 
         def found(devices: Sequence[Device], roles: Roles) -> Device:
@@ -64,7 +63,7 @@ class DeviceSelector:
         return self._chosen(chosen, note, meant, DeviceKind.CAMERA, found, made)
 
     def sound(self, chosen: Chosen, word: str | None) -> ChosenSource[AudioSource]:
-        """Return the sound input that `word` means, of a sound server, too; without one the best, now or later."""
+        """Return the sound input for `word`, also of a sound server; without a word the best, now or later."""
         picture = chosen.pictures[0].device
 
         def found(devices: Sequence[Device], roles: Roles) -> Device:
@@ -93,7 +92,7 @@ class DeviceSelector:
         found: Callable[[Sequence[Device], Roles], Device],
         made: Callable[[Device], "tuple[Made, SourceHealth[Any, Any]]"],
     ) -> ChosenSource[Made]:
-        """Return the source `made` of the device `found`; with a `note` nobody named it, and it may be missing."""
+        """Return the source of `made` for the device of `found`; with a `note` it is a default, and may be missing."""
         may_miss = note is not None or self._context.allow_missing
         device, missing = self._find(meant, kind, lambda: found(*self._plugged()), may_miss=may_miss)
         refuse_fast(device, live=self._context.live)
@@ -103,13 +102,13 @@ class DeviceSelector:
             chosen.known.append(device)
         locator = self._locator(device, missing, lambda: found(*self._now()))
         source, health = made(device)
-        # From now on its id names it, or the word that did while it was never there.
+        # Later choices name it by its id, or by the word while it was never there.
         word = meant or device.id if missing else device.id
         supervision = Supervision(locator, health, may_miss, missing)
         return ChosenSource(device.role or device.name, source, word, device=device, supervision=supervision)
 
     def _plug_of(self, sound: Device) -> DeviceKind | None:
-        """Return the kind of the picture device on the plug of `sound`, as it was seen first; None without one."""
+        """Return the kind of video device on the plug of `sound`, as first seen; None without one."""
         pair = sound.paired_with
         for seen in (lambda: self._plugged()[0], self._listing):
             if pair is None or pair in self._plugs:
@@ -120,7 +119,7 @@ class DeviceSelector:
     def _find[Found](
         self, word: str | None, kind: DeviceKind, find: Callable[[], Found], *, may_miss: bool
     ) -> tuple[Found | Device, DeviceNotFound | None]:
-        """Return the device of `find`, or a stand-in with the reason; `word` is its id, its role or its name."""
+        """Return the device of `find`, or a stand-in with the error; `word` is its id, role or name."""
         if known := self._known.get(word or ""):
             return self._find_again(known, may_miss=may_miss)
         try:
@@ -131,9 +130,9 @@ class DeviceSelector:
             return _stand_in(word, kind, self._plugged()[1]), error
 
     def _find_again(self, known: Device, *, may_miss: bool) -> tuple[Device, DeviceNotFound | None]:
-        """Return a device that was chosen before: it, and why it is missing where it is not there now."""
+        """Return a known device, with an error while it is away."""
         if known.id.startswith(SERVER_INPUTS):
-            return known, None  # whether it is there shows when it is opened
+            return known, None  # opening it tells whether it is there
         found = resolve(binding_of(known, self._clock.now()), self._plugged()[0])
         if isinstance(found, Device):
             return found, None
@@ -161,12 +160,12 @@ class DeviceSelector:
         return BoundLocator(binding_of(device, self._clock.now()), self._listing, claim)
 
     def _now(self) -> tuple[Sequence[Device], Roles]:
-        """Return the devices that are plugged in now, and the roles."""
+        """Return the current devices with their roles, and the roles."""
         roles = self._plugged()[1]
         return with_roles(self._listing(), roles), roles
 
     def _plugged(self) -> tuple[list[Device], Roles]:
-        """Return the devices of the first look, with their roles, and all roles that were given."""
+        """Return the devices of the first listing with their roles, and all roles."""
         if self._listed is None:
             roles: Roles = {}
             try:
@@ -178,7 +177,7 @@ class DeviceSelector:
 
 
 def _stand_in(word: str | None, kind: DeviceKind, roles: Roles) -> Device:
-    """Return a stand-in for a missing device: the one that its role was given to, or only its name."""
+    """Return a stand-in for a missing device, by its role's binding or its name alone."""
     role = (word or "").strip().casefold()
     if role not in roles:
         return Device(id=word or str(kind), kind=kind, name=word or str(kind))

@@ -1,7 +1,7 @@
-"""Files as sources: whatever PyAV opens, delivered as a camera or a microphone would deliver it, paced or unpaced.
+"""Media files as sources: all formats of PyAV, delivered at the session's pace.
 
-Media time 0 is where the file begins, for pictures and sound alike. Files keep their own timestamps. One that ends
-before it says so is broken off: its source is lost, not ended.
+Media time 0 is the beginning of the file, for video and audio alike. Files keep their own timestamps. A file that ends
+before its stated length is cut off: its source is lost, not ended.
 """
 
 import contextlib
@@ -44,19 +44,19 @@ from devices.host.clock import NANOSECONDS, nanoseconds
 
 _MICROSECOND_NS = 1000
 _GUESSED = frozenset({"aac", "ac3", "eac3", "mp3"})
-"""Formats that do not say how long they are: FFmpeg guesses it from the first bit rate."""
+"""Formats without a stated length: FFmpeg guesses it from the first bit rate."""
 _TIME = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")
 _LEAST_MISSING_NS = NANOSECONDS
-"""What a file may say to be longer than it is: streams are not cut to the same length, and rates are rounded."""
+"""Tolerance of a file's stated length: streams are not cut to the same length, and rates are rounded."""
 
 
 class MediaFile:
-    """A media file, with its errors translated and its times counted from its beginning."""
+    """A media file; errors are translated, times count from its beginning."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         try:
-            # Playlists must not reach out to the network, nor odd names be taken for protocols.
+            # No playlist may open the network; no odd file name may count as a protocol.
             self._container = av.open(f"file:{path}", options={"protocol_whitelist": "file"})
         except (av.FFmpegError, OSError) as error:
             raise MediaError(
@@ -64,15 +64,15 @@ class MediaFile:
             ) from error
         self._start_ns = (self._container.start_time or 0) * _MICROSECOND_NS
         self.is_cut_off = False
-        """Whether the last of what was read is not whole."""
-        self._end_ns = 0  # of what was read
+        """Whether the last packet read is incomplete."""
+        self._end_ns = 0  # of the packets read
 
     def video(self) -> VideoStream:
-        """Return the stream of pictures."""
+        """Return the video stream; raises MediaError without one."""
         return self._only(self._container.streams.video, "pictures")
 
     def audio(self) -> AudioStream:
-        """Return the stream of sound."""
+        """Return the audio stream; raises MediaError without one."""
         return self._only(self._container.streams.audio, "sound")
 
     def _only[S: (VideoStream, AudioStream)](self, streams: Sequence[S], kind: str) -> S:
@@ -88,7 +88,7 @@ class MediaFile:
     def packets[S: (VideoStream, AudioStream)](
         self, stream: S
     ) -> "Iterator[Packet[S]]":  # quoted: no generic when it runs
-        """Yield the stream's packets, at the end an empty one that empties the decoder."""
+        """Yield the stream's packets, then an empty one that flushes the decoder."""
         try:
             for packet in self._container.demux(stream):
                 if packet.size:
@@ -99,11 +99,11 @@ class MediaFile:
             raise MediaError(f"{self._path} cannot be read any further: {error.strerror}") from error
 
     def media_ns(self, ticks: int, tick: Fraction) -> int:
-        """Return a time of so many ticks (each in seconds), as the file counts, in nanoseconds since its beginning."""
+        """Convert the file's `ticks` (of `tick` seconds) to nanoseconds since its beginning."""
         return nanoseconds(ticks, tick) - self._start_ns
 
     def check_end(self, stream: VideoStream | AudioStream, end_ns: int) -> None:
-        """Raise MediaError where the stream ended at media time `end_ns`, and should not have."""
+        """Raise MediaError if the stream ended too early, at media time `end_ns`."""
         length_ns, end_ns = self._length_ns(stream), max(end_ns, self._end_ns)
         is_short = end_ns < length_ns - _LEAST_MISSING_NS
         if self.is_cut_off or is_short:
@@ -115,14 +115,14 @@ class MediaFile:
             )
 
     def _end_of(self, packet: "Packet[VideoStream] | Packet[AudioStream]") -> int:  # quoted: no generic when it runs
-        """Return the media time up to which a packet lasts: the last picture of slides may do so for minutes."""
+        """Return the media time of a packet's end: the last frame of a slide show may last minutes."""
         if packet.pts is None or not packet.time_base:
             return 0
         tick = Fraction(packet.time_base.num, packet.time_base.den)
         return self.media_ns(packet.pts + (packet.duration or 0), tick)
 
     def _length_ns(self, stream: VideoStream | AudioStream) -> int:
-        """Return up to which media time the file says that the stream goes; 0 where it does not."""
+        """Return the stated length of the stream in media time; 0 without one."""
         if self._container.format.name in _GUESSED:
             return 0
         if stream.duration:
@@ -131,7 +131,7 @@ class MediaFile:
         if told := _TIME.match(stream.metadata.get("DURATION", "")):  # of Matroska
             hours, minutes, seconds = (float(part) for part in told.groups())
             return round((3600 * hours + 60 * minutes + seconds) * NANOSECONDS) - self._start_ns
-        # Of all streams: sound alone may well be shorter than that.
+        # The container's length is that of the longest stream; audio may be shorter.
         is_longest = stream.type == "video" or len(self._container.streams) == 1
         return (self._container.duration or 0) * _MICROSECOND_NS if is_longest else 0
 
@@ -141,11 +141,11 @@ class MediaFile:
 
 
 _AS_SENT = {"mjpeg": "null", "h264": "h264_mp4toannexb", "hevc": "hevc_mp4toannexb"}
-"""By codec, the filter that makes of a file's packets what a camera sends, parameter sets before each keyframe."""
+"""Per codec, the bitstream filter that gives packets as a camera sends them, parameter sets before each keyframe."""
 
 
 def copied_form(stream: VideoStream) -> Coded | None:
-    """Return the form of the pictures of a film that can be copied, None for other codecs."""
+    """Return the format of a film's frames for copying, None for other codecs."""
     codec = stream.codec_context.name
     return Coded(codec, stream.width, stream.height) if codec in _AS_SENT else None
 
@@ -153,7 +153,7 @@ def copied_form(stream: VideoStream) -> Coded | None:
 def _copying(
     stream: VideoStream, at_ns: Callable[[int, Fraction], int]
 ) -> "Callable[[Packet[VideoStream]], list[CodedPicture]]":  # quoted: no generic when it runs
-    """Return a function that copies the pictures of a packet, and empties it; `at_ns` turns ticks into session time."""
+    """Return a function that copies and consumes a packet's frames; `at_ns` converts ticks to session time."""
     filtering = BitStreamFilterContext(_AS_SENT[stream.codec_context.name], stream)
     tick = Fraction(stream.time_base.num, stream.time_base.den)
 
@@ -173,13 +173,13 @@ _BLOCK_FRAMES = 1024
 _MAX_CHANNELS = 2
 _NOT_OURS = "a picture of another source"
 _JITTER_NS = NANOSECONDS // 20
-"""Sound whose timestamps are off by less is continuous: containers round them to milliseconds."""
+"""Audio is continuous if its timestamps deviate less: containers round them to milliseconds."""
 
 
 class FileVideoSource(VideoSource):
-    """The pictures of a file, scaled down to fit; only MJPEG stays compressed until `decode`.
+    """The video of a file, scaled down to fit; only MJPEG stays compressed until `decode`.
 
-    `copied`: H.264 and H.265 come as in the file, too (`Frame.copies`).
+    With `copied`, H.264 and H.265 are also given as in the file (`Frame.copies`).
     """
 
     def __init__(
@@ -192,17 +192,16 @@ class FileVideoSource(VideoSource):
         self._limits = max_width, max_height
         self._copied = copied
         self.coded: Coded | None = None
-        """The form in which its pictures can be stored as they are; None while it is not open, and for other codecs."""
+        """The format for storing frames unchanged; None while closed, and for other codecs."""
         self._file: MediaFile | None = None
         self._jpegs: BySize[JpegDecoder] | None = None
         self._converters: BySize[FrameConverter] | None = None
-        self._quarters = 0
-        """How many quarters of a circle, to the left, the pictures are to be turned."""
+        self._quarters = 0  # quarter turns to the left for display
         self._matrix = Matrix.BT601
         self._delivery: _Delivery[_Payload] | None = None
 
     def open(self) -> VideoFormat:
-        """Open the file; raises MediaError when it holds no pictures that can be decoded."""
+        """Open the file; raises MediaError without decodable video."""
         self._file = file = MediaFile(self._path)
         stream = file.video()
         self._quarters = quarters = _quarter_turns(self._path)
@@ -226,14 +225,14 @@ class FileVideoSource(VideoSource):
         return VideoFormat(*size, rate, self._matrix)
 
     def read(self, timeout_s: float) -> Frame | None:
-        """Return the next picture when its time has come; raises SourceEnded after the last."""
+        """Return the next frame when it is due; raises SourceEnded after the last."""
         if self._delivery is None:
             raise SourceEnded
         item = self._delivery.next(timeout_s)
         return None if item is None else Frame(item[0], *item[1])
 
     def decode(self, frame: Frame, within: Size | None = None) -> VideoFrame:
-        """Return the picture, at most of size `within`, not to be written to; raises MediaError when it is damaged."""
+        """Return the picture, read-only, at most of size `within`; raises MediaError on damage."""
         payload = frame.payload
         if payload == b"":
             raise MediaError("the file is damaged there")
@@ -250,7 +249,7 @@ class FileVideoSource(VideoSource):
         return self._pace.start_ns() + max(0, self._file.media_ns(ticks, tick) if self._file else 0)
 
     def close(self) -> None:
-        """Close the file; no other track waits for this one any more."""
+        """Close the file, and let other tracks go on without it."""
         self._pace.finish("video")
         self._delivery = None
         if self._file is not None:
@@ -258,7 +257,7 @@ class FileVideoSource(VideoSource):
 
 
 class FileAudioSource(AudioSource):
-    """The sound of a file at 48 kHz, mono or stereo as it is there (more channels become stereo), or as asked."""
+    """The audio of a file at 48 kHz, in `channels`; by default mono or stereo as in the file, stereo for more."""
 
     def __init__(self, path: Path, pace: Pace, *, channels: int | None = None) -> None:
         self.name = path.name
@@ -270,21 +269,21 @@ class FileAudioSource(AudioSource):
         self._delivery: _Delivery[AudioBlock] | None = None
 
     def open(self) -> None:
-        """Open the file; raises MediaError when it holds no sound that can be decoded."""
+        """Open the file; raises MediaError without decodable audio."""
         self._file = MediaFile(self._path)
         stream = self._file.audio()
         self.channels = self._asked or min(stream.codec_context.channels, _MAX_CHANNELS)
         self._delivery = _Delivery(self._pace, "audio", _blocks(self._file, stream, self.channels, self._pace))
 
     def read(self, timeout_s: float) -> AudioBlock | None:
-        """Return the next block when its last sample's time has come; raises SourceEnded after the last."""
+        """Return the next block when its last sample is due; raises SourceEnded after the last."""
         if self._delivery is None:
             raise SourceEnded
         item = self._delivery.next(timeout_s)
         return None if item is None else item[1]
 
     def close(self) -> None:
-        """Close the file; no other track waits for this one any more."""
+        """Close the file, and let other tracks go on without it."""
         self._pace.finish("audio")
         self._delivery = None
         if self._file is not None:
@@ -292,11 +291,11 @@ class FileAudioSource(AudioSource):
 
 
 type _Payload = tuple[bytes | VideoFrame, Sequence[CodedPicture]]
-"""A picture as `decode` takes it, and `Frame.copies`."""
+"""A payload for `decode`, and its `Frame.copies`."""
 
 
 class _Delivery[T]:
-    """Hands out what a track holds, each item when the pace allows it."""
+    """Delivers the items of a track at the session's pace."""
 
     def __init__(self, pace: Pace, track: str, items: Iterator[tuple[int, T]]) -> None:
         self._pace = pace
@@ -306,7 +305,7 @@ class _Delivery[T]:
         self._failed: MediaError | None = None
 
     def next(self, timeout_s: float) -> tuple[int, T] | None:
-        """Return the next item and its time on the session clock, or None when that has not come yet."""
+        """Return the next item and its time on the session clock, None until it is due."""
         if not self._read:
             self._read_on()
         media_ns, item = self._read[0]
@@ -316,22 +315,22 @@ class _Delivery[T]:
         return self._pace.start_ns() + media_ns, item
 
     def _read_on(self) -> None:
-        """Read as much as the pace finds worth having; raises SourceEnded, or MediaError, after the last item."""
+        """Read `ahead_ns` in advance; raises SourceEnded, or MediaError, after the last item."""
         try:
             for media_ns, item in self._items:
                 self._read.append((media_ns, item))
                 if media_ns - self._read[0][0] >= self._pace.ahead_ns:
                     break
         except MediaError as error:
-            self._failed = error  # what comes before is delivered first
+            self._failed = error  # earlier items are delivered first
         if not self._read:
-            # The pace goes on holding the other tracks here: the session may end with this one.
+            # The pace still holds the other tracks here: the session may end with this one.
             raise self._failed or SourceEnded
         self._pace.reach(self._track, self._read[-1][0])
 
 
 def _jpegs(file: MediaFile, stream: VideoStream) -> Iterator[tuple[int | None, _Payload]]:
-    """Yield MJPEG as it is in the file, each picture with its time in the stream's ticks."""
+    """Yield MJPEG frames unchanged, with their times in ticks of the stream."""
     for packet in file.packets(stream):
         if packet.size:
             yield packet.dts if packet.pts is None else packet.pts, (bytes(packet), ())
@@ -340,7 +339,7 @@ def _jpegs(file: MediaFile, stream: VideoStream) -> Iterator[tuple[int | None, _
 def _decoded(
     file: MediaFile, stream: VideoStream, copied: "Callable[[Packet[VideoStream]], list[CodedPicture]] | None"
 ) -> Iterator[tuple[int | None, _Payload]]:
-    """Yield the pictures of any other codec, decoded in order; no bytes stand for those that the decoder refused."""
+    """Yield decoded frames in order; empty bytes stand for damaged ones."""
     copies: list[CodedPicture] = []
     is_damaged = False
     for packet in file.packets(stream):
@@ -362,7 +361,7 @@ def _decoded(
 def _timed(
     payloads: Iterator[tuple[int | None, _Payload]], file: MediaFile, stream: VideoStream, step_ns: int
 ) -> Iterator[tuple[int, _Payload]]:
-    """Give each payload its media time; the first fills the beginning, no bytes the time up to theirs, by `step_ns`."""
+    """Give each payload its media time. The first frame fills the beginning; empty bytes fill damage by `step_ns`."""
     tick = Fraction(stream.time_base.num, stream.time_base.den)
     next_ns, last_ns = 0, -1
     for ticks, (picture, copies) in payloads:
@@ -379,7 +378,7 @@ def _timed(
 
 
 def _quarter_turns(path: Path) -> int:
-    """Return the quarters of a circle, to the left, by which pictures are turned: the first says so, not the stream."""
+    """Return the quarter turns to the left for display; only a decoded frame has them, not the stream."""
     file = MediaFile(path)
     try:
         stream = file.video()
@@ -388,7 +387,7 @@ def _quarter_turns(path: Path) -> int:
                 for frame in stream.codec_context.decode(packet):
                     return round(frame.rotation / 90) % 4
     except MediaError:
-        pass  # its source tells of that
+        pass  # FileVideoSource reports it
     finally:
         file.close()
     return 0
@@ -399,7 +398,7 @@ def _turned(size: Size, quarters: int) -> Size:
 
 
 def _display_size(stream: VideoStream) -> tuple[int, int]:
-    """Return the size at which the pictures have square pixels, never fewer than they have."""
+    """Return the size with square pixels, never smaller than the coded one."""
     aspect = float(stream.sample_aspect_ratio or 1)
     if aspect >= 1:
         return round(stream.width * aspect), stream.height
@@ -407,7 +406,7 @@ def _display_size(stream: VideoStream) -> tuple[int, int]:
 
 
 def _nominal_rate(stream: VideoStream) -> Fraction:
-    """Return what the stream says of its rate; the average of a short file is off by its last picture's duration."""
+    """Return the stated rate; the average of a short file is off by its last frame's duration."""
     average, guessed = (
         Fraction(rate.numerator, rate.denominator) if rate and _SLOWEST_RATE <= rate <= _FASTEST_RATE else None
         for rate in (stream.average_rate, stream.guessed_rate)
@@ -418,7 +417,7 @@ def _nominal_rate(stream: VideoStream) -> Fraction:
 
 
 def _blocks(file: MediaFile, stream: AudioStream, channels: int, pace: Pace) -> Iterator[tuple[int, AudioBlock]]:
-    """Yield blocks with the media time of their end; timestamps count samples, except where the file has a gap."""
+    """Yield blocks with the media time of their end; timestamps count samples, except at a gap in the file."""
     anchor_ns: int | None = None
     count = end_ns = 0
     for media_ns, samples in _resampled(file, stream, channels):
@@ -435,7 +434,7 @@ def _blocks(file: MediaFile, stream: AudioStream, channels: int, pace: Pace) -> 
 
 
 def _resampled(file: MediaFile, stream: AudioStream, channels: int) -> Iterator[tuple[int | None, Samples]]:
-    """Yield the sound at SAMPLE_RATE with its media time, None where the file does not say."""
+    """Yield the audio at SAMPLE_RATE with its media time, None if unknown."""
     is_mono = channels == 1 or stream.codec_context.channels == 1
     resampler = av.AudioResampler("s16", "mono" if is_mono else "stereo", SAMPLE_RATE)
     for packet in file.packets(stream):

@@ -1,4 +1,4 @@
-"""The sources that were chosen for a session, and kinds of them, a module of capture/sources/kinds each."""
+"""The contract of source kinds (one module each in capture/sources/kinds), and the sources chosen for a session."""
 
 import threading
 from collections.abc import Callable
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class SourceRequirements:
-    """The profile's demands: at most so many pixels and frames a second; channels of sound."""
+    """The profile's demands: maximum size and rate, audio channels."""
 
     width: int
     height: int
@@ -32,7 +32,7 @@ class SourceRequirements:
 
 @dataclass(frozen=True, slots=True)
 class ChosenSource[Source]:
-    """One source with its name; `word` chooses it again. One with a `supervision` may go and come back."""
+    """A source with its name; `word` selects it again. With a `supervision` its device may go and come back."""
 
     name: str
     source: Source
@@ -44,23 +44,23 @@ class ChosenSource[Source]:
 
 @dataclass(slots=True)
 class Chosen:
-    """The sources of a session, each with a name of its own, and notes for the operator."""
+    """The sources of a session with unique names, and notes for the operator."""
 
     pictures: list[ChosenSource[VideoSource]] = field(default_factory=list)
     sounds: list[ChosenSource[AudioSource]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     known: list[Device] = field(default_factory=list)
-    """Its devices, but for those that were never there."""
+    """Its devices that were there at some time."""
 
     @property
     def devices(self) -> list[Device]:
-        """The devices among them, pictures first."""
+        """Its devices, video first."""
         chosen = [picture.device for picture in self.pictures] + [sound.device for sound in self.sounds]
         return [device for device in chosen if device is not None]
 
 
 def refuse_fast(device: Device, *, live: bool) -> None:
-    """Raise UsageError for a device in a session that does not run as time passes."""
+    """Raise UsageError for a device in a session that does not run in real time."""
     if not live:
         raise UsageError(
             f"{device.name} cannot run as fast as it goes", hint="--pace fast is for files and synthetic sources"
@@ -69,11 +69,11 @@ def refuse_fast(device: Device, *, live: bool) -> None:
 
 @dataclass(frozen=True, slots=True)
 class SourceContext:
-    """The session's demands on every source, and its services for them.
+    """The session's demands on all sources, and its services for them.
 
-    `pace` is for sources without a clock; `stop` ends the session. Without `live` it runs as fast as it goes; with
-    `allow_missing` it begins without a named device; `isolate` prefers pictures that can be stored as they come.
-    `listing` is asked, often, where a lost device is.
+    `pace` is for sources without a clock; `stop` ends the session. Without `live` it runs as fast as possible. With
+    `allow_missing` it starts without a missing device. `isolate` prefers payloads that can be stored unchanged.
+    `listing` lists devices, often, to find a lost one.
     """
 
     requirements: SourceRequirements
@@ -89,11 +89,11 @@ class SourceContext:
 
 @dataclass(frozen=True, slots=True)
 class SourceKind:
-    """KIND of a module of capture/sources/kinds: the sources that a word means by the module's name.
+    """The value KIND of a module in capture/sources/kinds, for words that begin with the module's name.
 
-    `picture` and `sound` make them of the word, None where there are none; they raise a DeviceError or a UsageError. A
-    picture comes with its sound, where nobody names another. `name` is for people and opens nothing; `nothing_follows`
-    will do for most.
+    `picture` and `sound` make the sources of a word; None if the kind has none. They raise a DeviceError or a
+    UsageError. The audio of a picture is recorded with it, unless another is named. `name` returns the name for people
+    and opens nothing; `nothing_follows` suits most.
     """
 
     picture: Callable[[str, SourceContext], ChosenSource[VideoSource]] | None = None
@@ -102,7 +102,7 @@ class SourceKind:
 
 
 def nothing_follows(word: str) -> str:
-    """Return a `word` that is the name of a kind and no more; raises UsageError where something follows it."""
+    """Return `word` if it is a kind's name alone; raises UsageError if something follows."""
     name = source_name(word)
     if word != name:
         raise UsageError(f'nothing can follow "{name}"', hint=f'"{name}" alone is what there is')
@@ -110,7 +110,7 @@ def nothing_follows(word: str) -> str:
 
 
 def source_kind(word: str | None) -> SourceKind | None:
-    """Return the kind of source that `word` means by its name, None where it means a file or a device."""
+    """Return the kind for `word`, None for a file or a device."""
     name = source_name(word) if word else None
     if name is None:
         return None

@@ -1,4 +1,4 @@
-"""The device of a session in whichever port and with whichever node; inputs do not take what another one claims."""
+"""Finds a session's device at any port and node; inputs never take a device that another one claims."""
 
 import contextlib
 import threading
@@ -11,42 +11,42 @@ from devices.model.device import Device
 from devices.roles.matching import Binding, binding_of, resolve
 
 type Listing = Callable[[], Sequence[Device]]
-"""Returns what is plugged in now, or what a monitor last saw."""
+"""Lists the devices now, or as a monitor last saw them."""
 
 
 type _Plug = tuple[str | None, str | None, str | None]
 
 
-_claiming = threading.Lock()
-"""Held while a claim is read or changed, as each input has its thread."""
+_claiming = threading.Lock()  # guards all claims: each input has its own thread
 
 
 class Claim:
-    """The device that one input is bound to, and the one it tries to open: no other input tries that meanwhile."""
+    """The device that an input is bound to, and the one it tries to open; no other input tries either."""
 
     def __init__(self, session: "list[Claim] | None" = None) -> None:
-        """Claim nothing yet; `session` has the claims of all inputs of one session."""
+        """Claim nothing yet; `session` collects the claims of all inputs of a session."""
         self.bound: Binding | None = None
         self.tried: Binding | None = None
         self.home: object | None = None
-        """One for all inputs that came from one plug, wherever they are now; None for a device that was never there."""
+        """Shared by all inputs that came from one plug, wherever they are now; None for a device that was never there.
+        """
         self._session = [] if session is None else session
         self._session.append(self)
 
     def expect(self, binding: Binding) -> None:
-        """Claim the device that a role was given to, which was never there yet."""
+        """Claim a role's device that was never there yet."""
         with _claiming:
             self.bound = binding
 
     def bind(self, binding: Binding) -> None:
-        """Claim the device of `binding`, which is there or was; picture and sound of one plug belong together."""
+        """Claim the device of `binding`; picture and sound of one plug share a home."""
         with _claiming:
             self.bound = binding
             homes = (other.home for other in self._others() if other.bound and _plug(other.bound) == _plug(binding))
             self.home = next(filter(None, homes), None) or object()
 
     def is_free(self, device: Device, devices: Sequence[Device]) -> bool:
-        """Return whether no other input, but of the same home, claims the whole plug of `device`. Needs the lock."""
+        """Return whether no input of another home claims the plug of `device`. Needs the lock."""
         return not any(
             isinstance(found := resolve(binding, devices), Device) and _plug(found) == _plug(device)
             for other in self._others()
@@ -64,10 +64,10 @@ def _plug(of: Device | Binding) -> _Plug:
 
 
 class BoundLocator:
-    """Locates one device, known again as a role's is (devices/roles/matching.py).
+    """Finds one device by its binding, as roles do (devices/roles/matching.py).
 
-    A device without a serial number is also known in another port, if it alone of its make has come since ours went and
-    no other input claims it; the answer says that this is not certain. The binding changes only when a found device was
+    A device without a serial number is also found at another port: if it is the only one of its model that arrived
+    since the loss, and unclaimed. The result is then uncertain. The binding changes only after a found device was
     opened.
     """
 
@@ -76,21 +76,21 @@ class BoundLocator:
         self._listing = listing
         self._claim = claim or Claim()
         self._claim.bind(binding)
-        self._others: frozenset[str] | None = None  # of its make, and there when it went
+        self._others: frozenset[str] | None = None  # of its model, present at the loss
 
     def lost(self) -> None:
-        """Take note that it is gone from where it was."""
+        """Note the loss."""
         self._others = None
 
     def regained(self) -> None:
-        """Take note that it has been opened where it was found last."""
+        """Note that the device found last was opened."""
         with _claiming:
             if self._claim.tried:
                 self._binding = self._claim.bound = self._claim.tried
             self._claim.tried = None
 
     def find(self) -> Located | None:
-        """Return where it is now, None while it is not plugged in."""
+        """Return the device, None while it is away."""
         devices = self._listing()
         with _claiming:
             found = self._found(devices)
@@ -128,7 +128,7 @@ def _serial(device: Device) -> str | None:
 
 
 class NamedLocator:
-    """Locates a device that was missing when a session was armed: the first with its name, then that one."""
+    """Finds a device that was missing when the session was armed: the first of its name, from then on that one."""
 
     def __init__(
         self,
@@ -137,7 +137,7 @@ class NamedLocator:
         clock: Clock,
         every_s: float = 0.0,
     ) -> None:
-        """`named` returns the device; None, or a DeviceError, without one. It is asked once in `every_s`."""
+        """`named` returns the device, None or a DeviceError without one; called once in `every_s`."""
         self._named = named
         self._then = then
         self._clock = clock
@@ -146,17 +146,17 @@ class NamedLocator:
         self._found: DeviceLocator | None = None
 
     def lost(self) -> None:
-        """Take note that it is gone from where it was."""
+        """Note the loss."""
         if self._found:
             self._found.lost()
 
     def regained(self) -> None:
-        """Take note that it has been opened where it was found last."""
+        """Note that the device found last was opened."""
         if self._found:
             self._found.regained()
 
     def find(self) -> Located | None:
-        """Return where it is now, None while it is not plugged in."""
+        """Return the device, None while it is away."""
         if self._found:
             return self._found.find()
         if self._clock.now_ns() < self._next_ns:
@@ -172,16 +172,16 @@ class NamedLocator:
 
 
 class AlwaysThere:
-    """Locates an input of a sound server: whether it is there shows when it is opened."""
+    """Locates an input of a sound server: only opening it tells whether it is there."""
 
     def __init__(self, device: Device) -> None:
         self._device = device
 
     def lost(self) -> None:
-        """Nothing to note."""
+        """Do nothing."""
 
     def regained(self) -> None:
-        """Nothing to note."""
+        """Do nothing."""
 
     def find(self) -> Located:
         """Return the input itself."""

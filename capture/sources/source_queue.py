@@ -1,24 +1,24 @@
-"""The bounded queue between the thread that reads a source and the track that takes from it."""
+"""The bounded queue between the thread that reads a source and the track that takes its items."""
 
 import threading
 from collections import deque
 from collections.abc import Callable
 
 LIVE_QUEUE_S = 1.0
-"""How much of a live source may wait before its oldest is dropped."""
+"""How much of a live source may wait before the oldest items are dropped."""
 
 
 class SourceQueue[T]:
-    """Neither side holds up the other: a full queue drops its oldest item and counts it.
+    """A bounded queue: a full one drops its oldest item and counts it.
 
-    One that `waits` (for a source that runs as fast as it is taken) has `put` wait until half of it is free: woken for
-    each item, two threads would take turns at every one. One thread calls `put`, another `get` and `newest`.
+    With `waits` (for sources that run as fast as they are taken), `put` waits until half of it is free: otherwise two
+    threads would alternate at every item. One thread calls `put`, another `get` and `newest`.
     """
 
     def __init__(self, bound: int, *, waits: bool = False) -> None:
         self.dropped = 0
         self.bound = bound
-        """How many items may wait; may be set by any thread."""
+        """Maximum number of items; any thread may set it."""
         self._waits = waits
         self._items: deque[T] = deque()
         self._changed = threading.Condition()
@@ -28,29 +28,29 @@ class SourceQueue[T]:
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing more will come: the source ended, was lost or was stopped, and the queue is empty."""
+        """Whether nothing more will come: the source ended, was lost or stopped, and the queue is empty."""
         with self._changed:
             return self._is_ended and not self._items
 
     @property
     def at_end(self) -> bool:
-        """Whether the source came to its end, as a file does, and everything of it has been taken."""
+        """Whether the source reached its end, as a file does, and all items were taken."""
         with self._changed:
             return self._came_to_end and not self._items
 
     @property
     def has_items(self) -> bool:
-        """Whether something has come that is not taken yet."""
+        """Whether items wait."""
         with self._changed:
             return bool(self._items)
 
     @property
     def filled(self) -> float:
-        """Which part of the queue is full, 0 to 1; asked for without waiting for anybody."""
+        """The filled share, 0 to 1; does not wait for the lock."""
         return len(self._items) / self.bound
 
     def put(self, item: T) -> None:
-        """Add `item`; after `end` it is dropped."""
+        """Add `item`; dropped after `end`."""
         with self._changed:
             if self._is_ended:
                 return
@@ -65,7 +65,7 @@ class SourceQueue[T]:
             self._changed.notify_all()
 
     def get(self, timeout_s: float) -> T | None:
-        """Return the oldest item, or None when none is there within `timeout_s` seconds."""
+        """Return the oldest item, None after `timeout_s`."""
         with self._changed:
             self._changed.wait_for(lambda: self._items, timeout_s)
             if not self._items:
@@ -76,9 +76,9 @@ class SourceQueue[T]:
             return item
 
     def newest(self, wanted: Callable[[T], bool]) -> T | None:
-        """Take every item from the front that is `wanted`, and return the last of them; None if there is none.
+        """Take all items from the front that are `wanted`, and return the last of them, or None.
 
-        A queue that `waits` waits for the first that is not wanted, or the end: an item on its way is not missed.
+        A queue that `waits` blocks until the first unwanted item or the end, so that it misses none on its way.
         """
         item = None
         with self._changed:
@@ -91,13 +91,13 @@ class SourceQueue[T]:
                 self._changed.wait()
 
     def release(self) -> None:
-        """Let a `put` that waits for room go on."""
+        """Wake a `put` that waits."""
         with self._changed:
             self._is_released = True
             self._changed.notify_all()
 
     def end(self, *, came_to_end: bool = False) -> None:
-        """Take nothing more; the items that are queued can still be taken."""
+        """Accept no more items; queued ones can still be taken."""
         with self._changed:
             self._is_ended = True
             self._came_to_end = self._came_to_end or came_to_end

@@ -1,7 +1,7 @@
-"""Cameras and capture cards: pictures from a V4L2 node, whatever happens to the device.
+"""Reads cameras and capture cards from V4L2 nodes, and survives unplugged, hung and odd devices.
 
-PyAV reads without blocking and keeps its descriptor to itself: a second one is polled. A packet is memory of the
-driver, so it is copied at once.
+PyAV reads without blocking and hides its descriptor, so a second one is polled. A packet is the driver's memory, so it
+is copied at once.
 """
 
 import contextlib
@@ -37,10 +37,10 @@ from devices.usb.ports import usable_bps
 
 
 def next_packet(container: InputContainer, stream: Stream) -> "Packet[Stream]":  # quoted: no generic when it runs
-    """Return the next packet of `stream`; raises what `demux` raises. At the end it is an empty one, each time.
+    """Return the next packet, an empty one at each call after the end; raises as `demux` does.
 
-    PyAV's generator is closed, not left to be collected: a dropped one leaks (PyAV 19.0: 190 bytes, 20 MB an hour of a
-    camera's pictures), and holds on to its last packet, which is memory of the driver.
+    PyAV's generator is closed at once. A dropped one leaks (PyAV 19.0: 190 bytes, 20 MB an hour with a camera), and
+    keeps its last packet, the driver's memory.
     """
     packets = cast("Generator[Packet[Stream], None, None]", container.demux(stream))
     try:
@@ -54,10 +54,10 @@ _TRIES_AFTER_S = (0.0, 0.05, 0.1, 0.2)
 
 
 def unmap(node: str) -> int:
-    """Unmap all pieces of `node` in this process's memory, and return how many there were.
+    """Unmap all pieces of `node` in this process's memory; return how many there were.
 
-    When STREAMON fails, libavdevice closes its descriptor and leaves its buffers mapped: the node stays busy for every
-    program until this process ends. Nothing is unmapped while this process keeps the node open.
+    When STREAMON fails, libavdevice closes its descriptor but leaves its buffers mapped. The node then stays busy for
+    every program until this process ends. Unmaps nothing while this process has the node open.
     """
     if not any(_is_closed(node, after_s) for after_s in _TRIES_AFTER_S):
         return 0
@@ -67,7 +67,7 @@ def unmap(node: str) -> int:
 
 
 def _mapped(node: str) -> Iterator[tuple[int, int]]:
-    """Yield where each piece of `node` begins and ends in memory."""
+    """Yield begin and end of each mapped piece of `node`."""
     for line in Path("/proc/self/maps").read_text(errors="replace").splitlines():
         addresses, *_, path = (*line.split(maxsplit=5), "")[:6]
         if path.removesuffix(_DELETED) == node:
@@ -78,7 +78,7 @@ def _mapped(node: str) -> Iterator[tuple[int, int]]:
 def _is_closed(node: str, after_s: float) -> bool:
     time.sleep(after_s)
     for link in Path("/proc/self/fd").iterdir():
-        with contextlib.suppress(OSError):  # that of the listing itself
+        with contextlib.suppress(OSError):  # the listing's own descriptor
             if str(link.readlink()).removesuffix(_DELETED) == node:
                 return False
     return True
@@ -99,7 +99,7 @@ _TIMINGS = {
 
 
 def _receiver_of(fd: int) -> int | None:
-    """Return the input's number if it tells of its signal; UVC devices, which may hang, are never asked twice."""
+    """Return the input's number if it reports its signal. UVC devices, which may hang, are not asked again."""
     index = ctypes.c_int()
     entry = v4l2.Input()
     try:
@@ -112,13 +112,13 @@ def _receiver_of(fd: int) -> int | None:
 
 
 def _signal_problem(fd: int, receiver: int) -> str | None:
-    """Return the fault of the signal, None if there is none or the device does not say."""
+    """Return the fault of the signal, None if there is none or the device does not tell."""
     entry = v4l2.Input()
     entry.index = receiver
     try:
         fcntl.ioctl(fd, v4l2.VIDIOC_ENUMINPUT, entry)
     except OSError:
-        return None  # it has gone, which reading says
+        return None  # it is gone, as `read` reports
     for flag, words in _STATUS.items():
         if entry.status & flag:
             return words
@@ -132,15 +132,14 @@ def _signal_problem(fd: int, receiver: int) -> str | None:
 
 
 _OLDEST_NS = 2 * NANOSECONDS
-_FUTURE_NS = NANOSECONDS // 4
-"""Some drivers stamp a frame with the time at which it should have been complete."""
+_FUTURE_NS = NANOSECONDS // 4  # some drivers stamp a frame with the expected time of its completion
 
 
 class Stamps:
-    """Turns a driver's timestamps into times of the session clock that never go back.
+    """Maps a driver's timestamps to the session clock; results never go back.
 
-    V4L2 stamps frames with CLOCK_MONOTONIC, the session clock, unless a driver chooses another. That shows at the first
-    frame; from then on a late stamp is a frame that waited, and one from the future is not believed.
+    V4L2 stamps frames with CLOCK_MONOTONIC, the session clock, unless a driver chooses another. The first frame shows
+    which. Later an old timestamp means a delayed frame, and one in the future is replaced by the arrival.
     """
 
     def __init__(self) -> None:
@@ -148,11 +147,11 @@ class Stamps:
         self._last_ns = 0
 
     def begin_anew(self) -> None:
-        """Judge the driver's stamps anew: the device has been opened again, and may have another clock than before."""
+        """Judge the driver's clock anew after another opening."""
         self.is_monotonic = None
 
     def stamp(self, driver_ns: int | None, now_ns: int) -> int:
-        """Return when a frame was captured that the driver stamped `driver_ns` and that arrived at `now_ns`."""
+        """Return the capture time of a frame with timestamp `driver_ns` that arrived at `now_ns`."""
         if self.is_monotonic is None:
             self.is_monotonic = driver_ns is not None and -_FUTURE_NS < now_ns - driver_ns < _OLDEST_NS
         believed = now_ns
@@ -173,27 +172,25 @@ _INPUT_FORMATS = {
 }
 """FFmpeg's names of V4L2's pixel formats."""
 
-_CODED = {"MJPG": "mjpeg", "JPEG": "mjpeg", "H264": "h264"}
-"""FFmpeg's names of the formats that are compressed."""
+_CODED = {"MJPG": "mjpeg", "JPEG": "mjpeg", "H264": "h264"}  # FFmpeg's names of the compressed formats
 
 _NON_BLOCKING = "4"
 _AS_IT_COMES = {"fflags": "52", "probesize": "32"}  # non-blocking, no parser, nothing filled in
-"""For H.264, which FFmpeg would otherwise parse: it holds back each picture until the next has come, takes the first
-one's timestamp away, and looks at eight before it is open."""
-_OPEN_S = 1.0
-"""How long FFmpeg may spin for a first picture to look at; without one the device is open all the same."""
+"""Disables FFmpeg's parser for H.264. The parser delays each frame until the next, drops the first timestamp, and reads
+eight frames before it is open.
+"""
+_OPEN_S = 1.0  # how long FFmpeg may spin for a first frame; without one the device still opens
 _CLOSE_S = 0.4
 _MOST_READ_AHEAD = 256
-_LONGEST_WAIT_S = 0.02
-"""A driver whose second descriptor does not tell of pictures delays them by no more than this."""
+_LONGEST_WAIT_S = 0.02  # a driver that does not notify the second descriptor delays frames by this at most
 _GONE = select.POLLERR | select.POLLHUP | select.POLLNVAL
 
 
 class V4l2Source(VideoSource):
-    """The pictures of one camera or capture card.
+    """Reads one camera or capture card.
 
-    The best mode for `width`, `height` and `rate` is opened, and larger pictures are scaled down. `prepare` sets the
-    controls before each opening, and must not raise. With `coded_only` compressed pictures are preferred.
+    It opens the best mode for `width`, `height` and `rate`, and scales larger frames down. `prepare` sets the controls
+    before each opening, and must not raise. `coded_only` prefers compressed formats.
     """
 
     def __init__(
@@ -221,11 +218,11 @@ class V4l2Source(VideoSource):
         self._decoder: CameraDecoder | None = None
 
     def relocate(self, device: Device) -> None:
-        """Open `device` the next time: the same one, with another node or in another port."""
+        """Open `device` the next time: the same device at another node or port."""
         self._device, self._node = device, device.node or ""
 
     def open(self) -> VideoFormat:
-        """Start the device; raises a DeviceError. A device that does not answer takes the kernel five seconds."""
+        """Start the device; raises a DeviceError. With a device that does not answer, the kernel takes five seconds."""
         self.mode = self._choose()
         if self._prepare:
             self._prepare(self._device)
@@ -248,7 +245,7 @@ class V4l2Source(VideoSource):
             ) from error
         self._stream = stream
         codec = _CODED.get(self.mode.mode.format)
-        self.coded = Coded(codec, *size) if codec else None  # uncompressed pictures are too many to be stored
+        self.coded = Coded(codec, *size) if codec else None  # uncompressed frames are too large to store
         self.stamps.begin_anew()
         return VideoFormat(self._decoder.width, self._decoder.height, stream.rate or self._rate(), matrix)
 
@@ -270,7 +267,7 @@ class V4l2Source(VideoSource):
         return Fraction(self._wanted.rate).limit_denominator(1001)
 
     def read(self, timeout_s: float) -> Frame | None:
-        """Return the next frame, or None when none came within `timeout_s` seconds; raises DeviceError."""
+        """Return the next frame, None after `timeout_s`; raises DeviceError."""
         deadline_ns = self._clock.now_ns() + round(timeout_s * NANOSECONDS)
         while True:
             stream = self._stream
@@ -300,44 +297,42 @@ class V4l2Source(VideoSource):
         return frame
 
     def decode(self, frame: Frame, within: Size | None = None) -> av.VideoFrame:
-        """Return the picture, at most of the wanted size, and of `within`; raises MediaError when it is damaged."""
+        """Return the picture, at most of the wanted size and of `within`; raises MediaError on damage."""
         if self._decoder is None:
             raise MediaError(f"{self.name} was never open")
         return self._decoder.decode(frame, within)
 
     def signal_problem(self) -> str | None:
-        """Return the driver's complaint about the signal; None if it has none, or cannot tell."""
-        stream = self._stream  # which closing may take away at any moment
+        """Return the driver's complaint about the signal, None without one."""
+        stream = self._stream  # `close` may remove it at any moment
         if stream is None:
             return None
         with stream.lock:
             return None if stream.is_closed else stream.signal_problem()
 
     def close(self) -> None:
-        """Let go of the device within half a second; a device that hangs is let go by a thread left to itself."""
+        """Release the device within half a second; a hung closing goes on on its own thread."""
         stream, self._stream = self._stream, None
         if stream is not None:
             self._close(stream)
 
     def _close(self, stream: "_Stream") -> None:
         def close() -> None:
-            with stream.lock:  # a read that is under way ends within its wait
+            with stream.lock:  # a concurrent read ends within its wait
                 stream.close()
 
         close_within(close, _CLOSE_S, self._node)
 
     @property
     def abandoned(self) -> int:
-        """How many closings of this node have not come to an end yet."""
+        """The number of closings of this node that still hang."""
         return hung_closings(self._node)
 
 
 class _Stream:
-    """A node that streams."""
-
     def __init__(self, name: str, node: str, chosen: ChosenMode) -> None:
         self.lock = threading.Lock()
-        """Held while the driver is asked anything: by the thread that reads, and by the one that closes."""
+        """Held during each call to the driver, by the reading and the closing thread."""
         self.is_closed = False
         self._name, self._node = name, node
         options = {
@@ -358,7 +353,7 @@ class _Stream:
         self.size = self._stream.codec_context.width, self._stream.codec_context.height
         rate = self._stream.average_rate
         self.rate = Fraction(rate.numerator, rate.denominator) if rate else None
-        """The rate that the driver agreed to, as it may have chosen another size."""
+        """The rate that the driver agreed to."""
         self._poll, self._watched = select.poll(), -1
         self._receiver: int | None = None
         with contextlib.suppress(OSError):
@@ -368,7 +363,7 @@ class _Stream:
         self.coding = sample_coding(self._watched) if self._watched >= 0 else (False, False)
 
     def packet(self) -> tuple[bytes, int | None] | None:
-        """Return the next packet's bytes and the driver's timestamp in nanoseconds, None if there is none now."""
+        """Return the next packet's bytes and the driver's timestamp in nanoseconds, None without a packet."""
         try:
             packet = next_packet(self._container, self._stream)
         except BlockingIOError:
@@ -391,11 +386,11 @@ class _Stream:
     def wait(self, timeout_s: float) -> None:
         for _, events in self._poll.poll(timeout_s * 1000):
             if events & _GONE and not events & select.POLLIN:
-                # Gone, which the next read says; or a driver that tells only the descriptor that streams.
+                # Gone, as the next read reports; or a driver that notifies only the streaming descriptor.
                 self._poll.unregister(self._watched)
 
     def close(self) -> None:
-        """Let go of the node; takes five seconds if the device hangs."""
+        """Release the node; takes five seconds if the device hangs."""
         self.is_closed = True
         if self._watched >= 0:
             os.close(self._watched)
@@ -404,7 +399,7 @@ class _Stream:
             self._container.close()
 
     def _take_what_was_read_ahead(self) -> None:
-        """Leave FFmpeg no packets: those it read ahead are freed after the device's state, which they use."""
+        """Drain FFmpeg's packets: it frees them after the device's state, which they use."""
         with contextlib.suppress(av.FFmpegError, OSError, ValueError, StopIteration):
             for _ in range(_MOST_READ_AHEAD):
                 next_packet(self._container, self._stream)

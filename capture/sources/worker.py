@@ -1,7 +1,7 @@
-"""A source at work: one thread, one state, its listeners, its queue.
+"""The worker of a source: one thread, one state, its listeners and queue; outages and the contract of locators.
 
-One attempt raises (capture/source.py); the worker tries again, whatever was raised. It happens on the worker's thread:
-a device that takes five seconds to say no holds up no other.
+A source's attempt raises (capture/source.py); the worker retries on its own thread, so that a device that takes five
+seconds to refuse delays no other.
 """
 
 import contextlib
@@ -26,20 +26,20 @@ if TYPE_CHECKING:
 
 
 class OutageKind(StrEnum):
-    """In which way a source is not there."""
+    """Why a source gives nothing."""
 
     MISSING = "missing"
-    """It was not there when the session was armed."""
+    """Its device was not there when the session was armed."""
     LOST = "lost"
-    """It was unplugged, or its driver gave it up."""
+    """It was unplugged, or its driver failed."""
     SILENT = "silent"
     """It is plugged in and gives nothing."""
     BUSY = "busy"
-    """Another program, or session, has it."""
+    """Another program, or session, uses it."""
     DENIED = "denied"
     """This user may not open it."""
     BUS_FULL = "bus-full"
-    """Its USB bus has no room for its stream."""
+    """Its USB bus has no bandwidth left for its stream."""
 
 
 _REFUSED: Mapping[Fault | None, OutageKind] = {
@@ -50,13 +50,13 @@ _REFUSED: Mapping[Fault | None, OutageKind] = {
 
 
 def outage_kind(error: LiputError, otherwise: OutageKind) -> OutageKind:
-    """Return in which way a device that was refused with `error` is not there."""
+    """Return the kind of outage for an error of opening."""
     return _REFUSED.get(refused(error), otherwise)
 
 
 @dataclass(frozen=True, slots=True)
 class SourceOutage:
-    """In which way a source is not there, why (a sentence, and advice), and since when (session clock)."""
+    """The kind of an outage, its reason (a sentence), advice, and its start on the session clock."""
 
     kind: OutageKind
     reason: str
@@ -66,7 +66,7 @@ class SourceOutage:
 
 @dataclass(frozen=True, slots=True)
 class Located:
-    """The device a source came back as: in another `port` than before, or known as the same only by its make."""
+    """A device that came back: from the port `moved_from` if that changed, certainly the same or only by its model."""
 
     device: Device
     moved_from: str | None = None
@@ -74,81 +74,80 @@ class Located:
 
 
 class DeviceLocator(Protocol):
-    """Knows where one device is (capture/sources/locator.py); asked by one thread."""
+    """Finds one device again (capture/sources/locator.py); used by one thread."""
 
     def lost(self) -> None:
-        """Take note that it is gone from where it was."""
+        """Note the loss."""
         ...
 
     def find(self) -> Located | None:
-        """Return where it is now, None while it is not plugged in; does not block for long."""
+        """Return the device, None while it is away; does not block for long."""
         ...
 
     def regained(self) -> None:
-        """Take note that it has been opened where it was found last."""
+        """Note that the device found last was opened."""
         ...
 
 
 POLL_S = 0.1
-"""How long one read may take before the worker looks whether it should stop."""
+"""Timeout of one read, after which the worker looks whether to stop."""
 TURN_S = 1.0
-"""How long a source lets the one before it open first: on a bus with room for one, the one asked for first gets it."""
+"""How long a source lets the previous one open first: on a bus with bandwidth for one, the first asked for gets it."""
 RETRY_S = 0.25
-"""How often is looked whether a lost device is there again."""
+"""Interval of looking for a lost device."""
 REFUSED_RETRY_S = 1.0
-"""The same after it was there and could not be opened."""
+"""Interval of retries while a device is there but fails to open."""
 STUCK_S, MOST_STUCK_S = 10.0, 80.0
-"""After so long without a picture a device that is still there is closed and opened again: some need that.
-It doubles with each time that did not help."""
+"""A present device without frames for so long is closed and opened again: some need that. Doubles with each failure."""
 
 
 class SourceState(StrEnum):
-    """The states of a source; docs/architecture.md draws the ways between them."""
+    """The states of a source; docs/architecture.md draws the transitions."""
 
     OPENING = "opening"
     RUNNING = "running"
     SILENT = "silent"
-    """Its device is there and gives nothing: it was closed, and is opened again."""
+    """Its device is there and gives nothing: it is reopened."""
     LOST = "lost"
-    """Its device is not there, and is looked for."""
+    """Its device is away, and is searched."""
     REFUSED = "refused"
-    """Its device is there and cannot be opened; that is tried again."""
+    """Its device is there but fails to open; retried."""
     CLOSED = "closed"
-    """It gives nothing more: it came to its end, broke without a supervision, or was closed."""
+    """Final: it came to its end, failed without supervision, or was closed."""
 
 
 @dataclass(slots=True, eq=False)
 class Supervision:
-    """A device's worker needs it to find, open and judge the device again; files and synthetic sources have none."""
+    """Lets a worker find, reopen and judge its device; files and synthetic sources have none."""
 
     locator: DeviceLocator
     health: "SourceHealth[Any, Any] | None" = None
     may_miss: bool = False
-    """Whether a session begins without it, with a slate or silence in its place until it comes."""
+    """Whether a session starts without the device, with a slate or silence in its place."""
     missing: DeviceError | None = None
-    """Why its device is known not to be there: the first opening raises it."""
+    """Why the device is known to be away: the first opening raises it."""
 
 
 class SourceEvents:
-    """Hears of the changes of one source, on its thread; this one does nothing."""
+    """Receives the changes of one source on its thread; this base class does nothing."""
 
     def lost(self, outage: SourceOutage) -> None:
-        """Hear that its device has gone, or cannot be opened for an unforeseen reason."""
+        """Note that the device is gone, or that opening it failed for an unforeseen reason."""
 
     def found(self, outage: SourceOutage, located: Located) -> None:
-        """Hear that its device has been opened again after `outage`."""
+        """Note that the device was opened again after `outage`."""
 
     def hung(self, closings: int) -> None:
-        """Hear that the kernel has not let go of its device: so many closings have been left to it."""
+        """Note that the kernel does not release the device: so many closings hang."""
 
     def failed(self, error: LiputError) -> None:
-        """Hear that it gives nothing more, because of `error`."""
+        """Note that the source gives nothing more, because of `error`."""
 
 
 class SourceWorker[Item, Opened: VideoFormat | None]:
-    """Reads one source into its queue, and opens its device again after a loss, where it has a supervision.
+    """Reads one source into its queue; with a supervision it reopens its device after a loss.
 
-    `open` and `read` are the steps of its thread. `form` is that of the last opening, None before and for sound.
+    `open` and `read` are the steps of its thread. `form` is the format of the last opening, None before and for audio.
     """
 
     _reopens_silent = False
@@ -165,16 +164,16 @@ class SourceWorker[Item, Opened: VideoFormat | None]:
         self.name = source.name
         self.state = SourceState.OPENING
         self.outage: SourceOutage | None = None
-        """Why it gives nothing, None while its device is there; may be read by any thread."""
+        """Why it gives nothing, None while its device is there; readable from any thread."""
         self.form: Opened | None = None
         self.error: Exception | None = None
-        """Why the first opening failed."""
+        """The error of the first opening."""
         self.queue: SourceQueue[Item] = SourceQueue(1) if queue is None else queue
         self.supervision = supervision
         self.listeners: list[Callable[[Item], None]] = []
-        """Each hears every item, on the worker's thread; must return at once, and not raise."""
+        """Each gets every item, on the worker's thread; must return at once, and not raise."""
         self.picture_listeners: list[Callable[[av.VideoFrame], object]] = []
-        """Of a worker of pictures: each is lent every decoded one, on the thread that decodes; must return at once."""
+        """Each borrows every decoded frame of a video worker, on the decoding thread; must return at once."""
         self._source = source
         self._clock = clock
         self._events = SourceEvents() if events is None else events
@@ -188,29 +187,29 @@ class SourceWorker[Item, Opened: VideoFormat | None]:
         self._thread: threading.Thread | None = None
 
     def _enter(self, state: SourceState, outage: SourceOutage | None = None) -> None:
-        """Change the state; CLOSED is the last."""
+        """Change the state; CLOSED is final."""
         with self._changing:
             if self.state is not SourceState.CLOSED:
                 self.state, self.outage = state, outage
 
     @property
     def may_miss(self) -> bool:
-        """Whether a session begins without it."""
+        """Whether a session starts without it."""
         return self.supervision is not None and self.supervision.may_miss
 
     @property
     def has_tried(self) -> bool:
-        """Whether it has been opened, or refused."""
+        """Whether it was opened or refused."""
         return self._has_tried.is_set()
 
     def wait_until_tried(self, timeout_s: float) -> None:
-        """Wait until it has been opened, or refused."""
+        """Wait until it was opened or refused."""
         self._has_tried.wait(timeout_s)
 
     # Opening
 
     def open(self) -> Opened:
-        """Open the source for the first time; raises its error. A supervised one can be read all the same."""
+        """Open the source for the first time; raises its error. A supervised one can be read nevertheless."""
         try:
             self.form = form = self._first_form()
             self.error = None
@@ -221,7 +220,7 @@ class SourceWorker[Item, Opened: VideoFormat | None]:
             raise
         finally:
             self._has_tried.set()
-        if self._stopping.is_set():  # closed meanwhile, when there was nothing to be closed yet
+        if self._stopping.is_set():  # `close` came before there was anything to close
             self._let_go()
         return form
 
@@ -232,7 +231,7 @@ class SourceWorker[Item, Opened: VideoFormat | None]:
         try:
             missing, supervision.missing = supervision.missing, None
             if missing is not None:
-                raise missing  # noqa: TRY301 - it is an opening that has failed
+                raise missing  # noqa: TRY301 - handled like a failed opening
             return self._open()
         except Exception as error:
             told = self._told(error)
@@ -243,7 +242,7 @@ class SourceWorker[Item, Opened: VideoFormat | None]:
             raise told from error
 
     def _open(self) -> Opened:
-        """Try once; the health log has the outcome."""
+        """Try once; log the outcome in the health log."""
         try:
             form = self._source.open()
         except LiputError as error:
@@ -257,7 +256,7 @@ class SourceWorker[Item, Opened: VideoFormat | None]:
     # Reading
 
     def read(self, timeout_s: float) -> Item | None:
-        """Return the next item, or None; a lost device is looked for. Raises SourceEnded; unsupervised, any error."""
+        """Return the next item, or None; reconnect a lost device. Raises SourceEnded; unsupervised, any error."""
         if self.outage is not None:
             self._reconnect(timeout_s)
             return None
@@ -282,8 +281,8 @@ class SourceWorker[Item, Opened: VideoFormat | None]:
         return item
 
     def _is_stuck(self) -> bool:
-        """Return whether nothing has come for so long that opening it again is worth a try."""
-        # A device that the kernel has not let go of would say that it is busy.
+        """Return whether reopening is worth a try after so long without an item."""
+        # A device with a hung closing would be busy.
         return self._clock.now_ns() - self._heard_ns >= self._stuck_s * NANOSECONDS and not self._source.abandoned
 
     def _reopen(self) -> None:
@@ -294,7 +293,7 @@ class SourceWorker[Item, Opened: VideoFormat | None]:
     # Outages
 
     def _lose(self, error: LiputError, kind: OutageKind = OutageKind.LOST) -> None:
-        """Take note that the device is not there, and let go of it."""
+        """Note that the device is away, and release it."""
         now_ns = self._clock.now_ns()
         outage = SourceOutage(kind, error.message, error.hint, now_ns)
         self._enter(_STATES.get(kind, SourceState.REFUSED), outage)
@@ -310,7 +309,7 @@ class SourceWorker[Item, Opened: VideoFormat | None]:
             self._events.hung(closings)
 
     def _reconnect(self, timeout_s: float) -> None:
-        """Try once to open the device again, if it is time for that; else wait for it, at most `timeout_s`."""
+        """Try once to reopen the device if a retry is due; else wait for it, at most `timeout_s`."""
         clock, supervision = self._clock, self.supervision
         wait_s = (self._next_ns - clock.now_ns()) / NANOSECONDS
         if wait_s > 0:
@@ -322,7 +321,7 @@ class SourceWorker[Item, Opened: VideoFormat | None]:
             located = supervision.locator.find()
             self._next_ns = clock.now_ns() + round(RETRY_S * NANOSECONDS)
             if located is None:
-                self._enter(SourceState.LOST, self.outage)  # also one that was refused before
+                self._enter(SourceState.LOST, self.outage)  # also from REFUSED
                 return
             if self._stopping.is_set():
                 return
@@ -336,7 +335,7 @@ class SourceWorker[Item, Opened: VideoFormat | None]:
             self._come_back(supervision, located)
 
     def _refuse(self, raised: Exception) -> None:
-        """Take note that it could not be opened. The health log has told that, except what nobody thought of."""
+        """Note a failed opening. The health log has it already, unless the error was unforeseen."""
         self._let_go()
         outage, error = self.outage, self._told(raised)
         if outage is not None:
@@ -359,11 +358,11 @@ class SourceWorker[Item, Opened: VideoFormat | None]:
             self._events.found(outage, located)
 
     def _told(self, error: Exception) -> LiputError:
-        """Return `error` as people are told of it."""
+        """Return `error` with a message for people."""
         return as_ours(error, DeviceError, f"{self.name} failed", "lost")
 
     def _let_go(self) -> None:
-        with contextlib.suppress(Exception):  # what it holds of the device would keep the next try from it
+        with contextlib.suppress(Exception):  # an open device would block the next try
             self._source.close()
         if self._health:
             self._health.closed()
@@ -378,10 +377,10 @@ class SourceWorker[Item, Opened: VideoFormat | None]:
         keeps_early: bool = False,
         then: Callable[[], object] | None = None,
     ) -> None:
-        """Begin: open `after` another worker, unless that takes TURN_S; call `then` on the thread; queue from `go` on.
+        """Start the thread: open the source, call `then`, and queue items from `go` on.
 
-        Before `go` a device is read, so that it is at the present then, and its items are dropped unless the worker
-        `keeps_early`; another source is not read.
+        It opens `after` another worker, unless that takes TURN_S. Before `go` a device is read and its items are
+        dropped, unless the worker `keeps_early`; other sources are not read.
         """
 
         def run() -> None:
@@ -392,7 +391,7 @@ class SourceWorker[Item, Opened: VideoFormat | None]:
         self._thread = threads.start(run, name=f"read-{self.name}")
 
     def _opened_in_turn(self, after: "SourceWorker[Any, Any] | None", then: Callable[[], object] | None) -> bool:
-        """Open, and return whether there is something to be read from now on: `error` says why not."""
+        """Open; return whether there is anything to read. `error` has the reason."""
         if after is not None:
             after.wait_until_tried(TURN_S)
         try:
@@ -417,7 +416,7 @@ class SourceWorker[Item, Opened: VideoFormat | None]:
                     self.queue.put(item)
         except SourceEnded:
             came_to_end = True
-        except Exception as error:  # of whatever kind: the session must hear that nothing more comes
+        except Exception as error:  # any bug: the session must know that nothing more comes
             self._events.failed(self._told(error))
         self._end(came_to_end=came_to_end)
 
@@ -435,7 +434,7 @@ class SourceWorker[Item, Opened: VideoFormat | None]:
         self.queue.end(came_to_end=came_to_end)
 
     def stop(self, timeout_s: float = 1.0) -> bool:
-        """Stop reading: nothing more comes, even if it hangs; the queue stays. Return whether it has ended in time."""
+        """Stop reading and close the queue, even if the read hangs; return whether the thread ended in time."""
         self._stopping.set()
         self.queue.release()
         thread = self._thread
@@ -445,7 +444,7 @@ class SourceWorker[Item, Opened: VideoFormat | None]:
         return thread is None or not thread.is_alive()
 
     def close(self) -> None:
-        """Stop, and let go of the source; idempotent."""
+        """Stop, and release the source; idempotent."""
         self.stop()
         self._enter(SourceState.CLOSED, self.outage)
         try:
@@ -462,17 +461,17 @@ _STATES = {
     OutageKind.LOST: SourceState.LOST,
     OutageKind.SILENT: SourceState.SILENT,
 }
-"""All other kinds are refusals."""
+"""All other kinds are REFUSED."""
 
 
 class VideoWorker(SourceWorker[Frame, VideoFormat]):
-    """A worker of pictures: they are decoded here, too, so that the detectors see them."""
+    """A worker of frames; decodes them too, so that the detectors see them."""
 
     _reopens_silent = True
     _source: VideoSource
 
     def decode(self, frame: Frame, within: Size | None = None) -> av.VideoFrame:
-        """Return the picture as the source decodes it, at most of size `within`; raises MediaError on a damaged one."""
+        """Decode a frame by its source, at most of size `within`; raises MediaError on damage."""
         health = self._health
         try:
             picture = self._source.decode(frame, within)

@@ -13,12 +13,12 @@ from capture.source import SAMPLE_RATE, AudioBlock, AudioSource, Samples
 from devices.host.clock import NANOSECONDS
 
 LOOP_SECONDS = 8
-"""After how long the speech repeats itself; whole seconds, so that beeps can be part of it."""
+"""Length of the speech loop; whole seconds, so that beeps fit in."""
 
 LOOP_SAMPLES = LOOP_SECONDS * SAMPLE_RATE
 
 SPEECH_DBFS = -20.0
-"""The level of the speech, RMS over the whole loop."""
+"""RMS level of the speech over the whole loop."""
 
 BEEP_HZ = 1000
 BEEP_SECONDS = 0.1
@@ -28,10 +28,10 @@ _HUSH_SECONDS = 0.02  # speech is silent around a beep, so that its edges can be
 _AIR_DBFS = -66.0  # a room is never digitally silent
 _SEED = 20_260
 _PIECE = SAMPLE_RATE // 5
-_LOOP_RMS = 0.66686669  # of the voice, as chance has given it, before it is made as loud as SPEECH_DBFS
+_LOOP_RMS = 0.66686669  # of the random voice before scaling to SPEECH_DBFS
 _LATER = 14  # samples
 _HISS_BEFORE_S = 0.02
-_HISSES = 0.45  # from here on it is heard
+_HISSES = 0.45  # least audible hiss
 
 _VOWELS = {
     "a": ((750, 90), (1250, 110), (2600, 160), (3600, 250)),
@@ -40,7 +40,7 @@ _VOWELS = {
     "o": ((480, 70), (900, 80), (2500, 160), (3500, 250)),
     "u": ((330, 60), (760, 80), (2400, 160), (3400, 250)),
 }
-"""Formants of a grown man's vowels: centre and bandwidth in Hz."""
+"""Formants of a man's vowels: centre and bandwidth in Hz."""
 
 type Voice = NDArray[np.float32]
 
@@ -49,7 +49,7 @@ _OPENINGS = {"a": 1.0, "e": 0.7, "i": 0.45, "o": 0.8, "u": 0.5}
 
 @dataclass(frozen=True, slots=True)
 class Syllable:
-    """One syllable of the loop; times in seconds, pitch in Hz at its start."""
+    """A syllable of the loop; times in seconds, pitch in Hz at its start."""
 
     start: float
     length: float
@@ -58,7 +58,7 @@ class Syllable:
     hiss: float
 
     def loudness(self, seconds: float) -> float:
-        """Return how loud it is, 0 to 1, at a time of the loop."""
+        """Return its loudness, 0 to 1, at a time of the loop."""
         place = (seconds - self.start) / self.length
         return math.sin(math.pi * place) ** 0.6 if 0 < place < 1 else 0.0
 
@@ -89,14 +89,14 @@ def mouth_opening(seconds: float) -> float:
 
 
 class Speech:
-    """LOOP_SECONDS of stereo speech, made as far as it is asked for, by any thread: a session waits for the first."""
+    """LOOP_SECONDS of stereo speech, generated on demand; thread-safe. A session waits for the first piece only."""
 
     def __init__(self, *, beeps: bool) -> None:
         self._beeps = beeps
         self._lock = threading.Lock()
         self._made = 0
         self._to_come = list(reversed(syllables()))
-        self._chance = np.random.default_rng(_SEED + 1)  # of the air as well, behind all that hisses
+        self._chance = np.random.default_rng(_SEED + 1)  # for all hisses first, then for the air
         self._hiss = {one: self._chance.normal(0, 1, _burst(one)) for one in syllables() if one.hiss > _HISSES}
         self._voice = np.zeros(LOOP_SAMPLES, np.float32)
         self._samples = np.zeros((LOOP_SAMPLES, 2), np.int16)
@@ -104,18 +104,18 @@ class Speech:
         self._shown.setflags(write=False)
 
     def until(self, end: int) -> Samples:
-        """Return the loop, read only, of which at least `end` samples are made; some 2 ms for each _PIECE of it."""
+        """Return the loop, read-only, with at least `end` samples generated; takes about 2 ms per _PIECE."""
         with self._lock:
             while self._made < end:
                 self._make(self._made)
                 self._made += _PIECE
-                if self._made == LOOP_SAMPLES:  # megabytes that nothing needs any more
+                if self._made == LOOP_SAMPLES:  # frees megabytes
                     self._voice = np.zeros(0, np.float32)
                     _response.cache_clear()
         return self._shown
 
     def _make(self, start: int) -> None:
-        """Make the piece that starts there, after the one before."""
+        """Generate the piece at `start`, after the previous one."""
         piece = slice(start, start + _PIECE)
         while self._to_come and round((self._to_come[-1].start - _HISS_BEFORE_S) * SAMPLE_RATE) < piece.stop:
             syllable = self._to_come.pop()
@@ -140,7 +140,7 @@ class Speech:
 
 @functools.cache
 def speech(*, beeps: bool) -> Speech:
-    """Return the speech, with a beep at the start of each second where asked; one for all who ask."""
+    """Return the shared speech, with or without a beep at the start of each second."""
     return Speech(beeps=beeps)
 
 
@@ -163,7 +163,7 @@ def _vowel(syllable: Syllable) -> Voice:
 
 @functools.cache
 def _response(vowel: str, padded: int) -> NDArray[np.complex64]:
-    """Return what a vowel makes of the spectrum of `padded` samples; there are few of them, and many syllables."""
+    """Return a vowel's frequency response over `padded` samples."""
     frequency = np.fft.rfftfreq(padded, 1 / SAMPLE_RATE)
     response = 1j * frequency / (1 + (frequency / 350) ** 2)  # the voice's own slope, and the lips
     for centre, bandwidth in _VOWELS[vowel]:
@@ -172,13 +172,13 @@ def _response(vowel: str, padded: int) -> NDArray[np.complex64]:
 
 
 def _fast(least: int) -> int:
-    """Return a length, `least` or a little more, that is transformed in a tenth of the time that others take."""
+    """Return a length of at least `least` that the FFT transforms ten times faster than others."""
     power = 1 << (least - 1).bit_length()
     return min(length for length in (power, power // 4 * 3) if length >= least)
 
 
 def _burst(syllable: Syllable) -> int:
-    """Return how many samples a syllable hisses for."""
+    """Return the length of a syllable's hiss in samples."""
     return round((0.035 + 0.05 * syllable.hiss) * SAMPLE_RATE)
 
 
@@ -195,7 +195,7 @@ def _consonant(syllable: Syllable, noise: NDArray[np.float64]) -> Voice:
 
 
 def _add_beeps(stereo: Voice, start: int) -> None:
-    """Put a beep at the start of each second, in both channels alike, and hush everything else around it."""
+    """Mix a beep into the start of each second, equal in both channels, and mute the rest around it."""
     second = np.arange(start, start + len(stereo)) % SAMPLE_RATE / SAMPLE_RATE
     edge = np.minimum(second, BEEP_SECONDS - second) / BEEP_RAMP_SECONDS
     beep = BEEP_PEAK * np.sin(2 * np.pi * BEEP_HZ * second) * np.clip(edge, 0, 1)
@@ -206,13 +206,13 @@ def _add_beeps(stereo: Voice, start: int) -> None:
 
 
 TRACK = "audio"
-"""What the pace calls this track."""
+"""The track's name for the pace."""
 
 BLOCK_SAMPLES = 1024
 
 
 class SyntheticAudio(AudioSource):
-    """Sound that needs no microphone: blocks without a gap; with `beeps`, each second begins with 0.1 s of 1 kHz."""
+    """Generated audio without gaps; with `beeps`, each second begins with 0.1 s of 1 kHz."""
 
     name = "synthetic sound"
 
@@ -233,11 +233,11 @@ class SyntheticAudio(AudioSource):
         self._number = 0
 
     def open(self) -> None:
-        """Make the first of the sound."""
+        """Generate the first piece."""
         self._speech.until(BLOCK_SAMPLES)
 
     def read(self, timeout_s: float) -> AudioBlock | None:
-        """Return the next block when its time has come, None when it has not within `timeout_s` or when stopped."""
+        """Return the next block when it is due, None after `timeout_s` or when stopped."""
         start = self._number * BLOCK_SAMPLES
         media_ns = (start + BLOCK_SAMPLES) * NANOSECONDS // SAMPLE_RATE
         if self._stop.is_set() or not self._pace.wait(TRACK, media_ns, timeout_s):

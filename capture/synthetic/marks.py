@@ -1,4 +1,7 @@
-"""Areas, planes and machine-readable marks of synthetic pictures: a frame number in blocks, a lamp for each second."""
+"""Areas, planes and machine-readable marks of synthetic frames: a number in blocks, a lamp lit each second.
+
+The marks survive lossy encoding.
+"""
 
 import functools
 from dataclasses import dataclass
@@ -12,19 +15,19 @@ type Plane = NDArray[np.uint8]
 NUMBER_BITS = 20
 CHECK_BITS = 4
 NUMBERS = 1 << NUMBER_BITS
-"""Numbers count from 0 again after this many pictures (9.7 hours at 30 a second)."""
+"""Numbers wrap after so many frames (9.7 hours at 30 fps)."""
 
 BLOCKS = 2 + NUMBER_BITS + CHECK_BITS
-"""A white and a black block to measure the contrast by, the number (highest bit first), its checksum."""
+"""A white and a black block for the contrast, the number (highest bit first), its checksum."""
 
 BLACK, WHITE = 16, 235
 FLASH_FRACTION = 10
-"""The lamp is lit, and the beep sounds, for one tenth of each second."""
+"""Lamp and beep are on for the first tenth of each second."""
 
 
 @dataclass(frozen=True, slots=True)
 class Area:
-    """A part of a picture, in fractions of its width and height."""
+    """A part of a frame, in fractions of its width and height."""
 
     left: float
     top: float
@@ -32,14 +35,14 @@ class Area:
     bottom: float
 
     def pixels(self, width: int, height: int) -> tuple[slice, slice]:
-        """Return the rows and columns it covers in a picture; even numbers, so that chroma can follow."""
+        """Return its rows and columns; even numbers, so that chroma can follow."""
         return (
             slice(2 * round(self.top * height / 2), 2 * round(self.bottom * height / 2)),
             slice(2 * round(self.left * width / 2), 2 * round(self.right * width / 2)),
         )
 
     def of(self, plane: Plane) -> Plane:
-        """Return the part of a luma plane that it covers, sharing memory."""
+        """Return its part of a luma plane, sharing memory."""
         rows, columns = self.pixels(plane.shape[1], plane.shape[0])
         return plane[rows, columns]
 
@@ -51,7 +54,7 @@ LAMP = Area(0.94, 0.915, 0.98, 0.985)
 
 
 def number_bits(number: int) -> NDArray[np.bool_]:
-    """Return the blocks that stand for `number`, from left to right, True for white."""
+    """Return the blocks of `number`, from left to right, True for white."""
     number %= NUMBERS
     check = 0
     for shift in range(0, NUMBER_BITS, CHECK_BITS):
@@ -67,32 +70,32 @@ def _block_of_column(across: int) -> NDArray[np.intp]:
 
 
 def write_number(luma: Plane, number: int) -> None:
-    """Write `number` into the luma plane of a picture."""
+    """Write `number` into a luma plane."""
     area = NUMBER.of(luma)
     levels = np.where(number_bits(number), np.uint8(WHITE), np.uint8(BLACK))
     area[:] = levels[_block_of_column(area.shape[1])]
 
 
 def is_lit(number: int, rate: Fraction) -> bool:
-    """Return whether picture `number` (media time number / rate) is in the first tenth of a second of media time."""
+    """Return whether frame `number` is in the first tenth of a second of media time."""
     past_the_second = number * rate.denominator % rate.numerator
     return past_the_second * FLASH_FRACTION < rate.numerator
 
 
 def write_lamp(luma: Plane, *, lit: bool) -> None:
-    """Light the lamp in the luma plane of a picture, or put it out."""
+    """Draw the lamp into a luma plane."""
     LAMP.of(luma)[:] = WHITE if lit else BLACK
 
 
 type Bgr = NDArray[np.uint8]
-"""A picture as cv2 draws it, shape (height, width, 3)."""
+"""A picture for cv2, shape (height, width, 3)."""
 
 type Colour = tuple[int, int, int]
 """Blue, green, red, 0-255."""
 
 
 def planes_in(i420: Plane) -> tuple[Plane, Plane, Plane]:
-    """Return the Y, U and V planes of a picture as cv2 converts it (COLOR_BGR2YUV_I420), sharing its memory."""
+    """Return the Y, U and V planes of cv2's COLOR_BGR2YUV_I420 output, sharing memory."""
     height, width = i420.shape[0] * 2 // 3, i420.shape[1]
     luma, chroma = width * height, width * height // 4
     flat = i420.reshape(-1)

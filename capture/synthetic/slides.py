@@ -1,4 +1,4 @@
-"""The slides of a synthetic session: a title, lines of text and a chart, as a seminar shows them."""
+"""The slides of a synthetic session: a title, lines of text and a chart, as in a seminar."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -11,7 +11,7 @@ import numpy as np
 from capture.synthetic.marks import FOOTER, Area, Bgr, Colour
 
 SLIDE_SECONDS = 4
-"""How long one slide is shown."""
+"""Display time of a slide."""
 
 SPEAKER = Area(0.69, 0.06, 0.97, 0.44)
 _CHART = Area(0.69, 0.5, 0.97, 0.86)
@@ -28,7 +28,7 @@ _FONT: Final = cv2.FONT_HERSHEY_SIMPLEX
 
 @dataclass(frozen=True, slots=True)
 class Slide:
-    """One slide's words, its accent colour, and its chart with values from 0 to 1."""
+    """Text, accent colour and chart of a slide; chart values from 0 to 1."""
 
     title: str
     subtitle: str
@@ -40,7 +40,7 @@ class Slide:
 
 
 def draw_slide(slide: Slide, width: int, height: int) -> Bgr:
-    """Draw `slide` with room for the speaker and a dark footer; a small one is drawn larger first, for its letters."""
+    """Draw `slide` with room for the speaker and a dark footer; small ones are drawn larger and scaled down."""
     factor = math.ceil(_LEAST_WIDTH / width)
     picture = _draw(slide, width * factor, height * factor)
     return picture if factor == 1 else _scaled(picture, width, height)
@@ -54,7 +54,7 @@ def _scaled(picture: Bgr, width: int, height: int) -> Bgr:
 
 def _draw(slide: Slide, width: int, height: int) -> Bgr:
     picture = np.empty((height, width, 3), np.uint8)
-    cv2.rectangle(picture, (0, 0), (width, height), _PAPER, -1)  # a tenth of what numpy takes to repeat a colour
+    cv2.rectangle(picture, (0, 0), (width, height), _PAPER, -1)  # ten times faster than numpy
     unit = min(width / 1920, height / 1080)
     rows, columns = _TEXT.pixels(width, height)
     cv2.rectangle(picture, (0, 0), (max(1, round(16 * unit)), height), slide.accent, -1)

@@ -1,4 +1,4 @@
-"""A person who speaks at a lectern, as a camera sees them; drawn from the time alone, the same whenever it is drawn."""
+"""A speaker at a lectern, as a camera sees them; a pure function of time."""
 
 import math
 from typing import Final
@@ -27,7 +27,7 @@ _WOOD_EDGE: Colour = (66, 104, 150)
 
 
 class Speaker:
-    """Draws pictures as planes, in units of the height from the middle of the lower edge: x to the right, y upwards."""
+    """Draws frames as planes; (0, 0) is the middle of the lower edge, y points up, 1 is the frame's height."""
 
     def __init__(self, width: int, height: int) -> None:
         self._room = _draw_room(width, height)
@@ -40,7 +40,7 @@ class Speaker:
         self._noise = np.clip(np.round(normal), 0, _NOISE_LEVELS).astype(np.uint8)
 
     def draw(self, seconds: float, number: int) -> tuple[Plane, Plane, Plane]:
-        """Return the planes of picture `number`, at `seconds` of media time; the next call overwrites them."""
+        """Return the planes of frame `number`, at `seconds` of media time; the next call overwrites them."""
         np.copyto(self._picture, self._room)
         sway = 0.03 * math.sin(0.9 * seconds) + 0.012 * math.sin(2.3 * seconds)
         _draw_body(self, seconds, sway)
@@ -48,7 +48,7 @@ class Speaker:
         _draw_lectern(self)
         cv2.cvtColor(self._picture, cv2.COLOR_BGR2YUV_I420, self._i420)
         y, u, v = self._planes
-        # Another corner of the same noise for each picture looks like fresh noise and costs one addition.
+        # Another part of the same noise for each frame looks like fresh noise and costs one addition.
         top, left = number * 13 % _NOISE_MARGIN, number * 29 % _NOISE_MARGIN
         cv2.add(y, self._noise[top : top + y.shape[0], left : left + y.shape[1]], y)
         return y, u, v
@@ -71,7 +71,7 @@ class Speaker:
         angle: float = 0,
         arc: tuple[int, int] = (0, 360),
     ) -> None:
-        """Fill an ellipse, or the part of it between two angles (degrees, clockwise from the right)."""
+        """Fill an ellipse, or its part between two angles (degrees, clockwise from the right)."""
         axes = self._length(across), self._length(up)
         cv2.ellipse(self._picture, self._point(x, y), axes, angle, *arc, colour, -1, cv2.LINE_AA, _SHIFT)
 
@@ -87,7 +87,7 @@ class Speaker:
 
 
 def _draw_body(canvas: Speaker, seconds: float, sway: float) -> None:
-    """Draw the jacket, shirt and tie, and arms that underline what is said."""
+    """Draw jacket, shirt and tie, and gesturing arms."""
     lean = sway * 0.7
     canvas.polygon(
         [
@@ -146,7 +146,7 @@ def _draw_lectern(canvas: Speaker) -> None:
 
 
 def _draw_room(width: int, height: int) -> Bgr:
-    """Draw the wall behind the speaker: lit from the left, a panelled dado, the edge of a screen."""
+    """Draw the background: a wall lit from the left, a panelled dado, the edge of a screen."""
     light = np.outer(np.linspace(1.05, 0.85, height), np.linspace(1.08, 0.72, width))
     dado = round(height * 0.66)
     picture: Bgr = np.empty((height, width, 3), np.uint8)

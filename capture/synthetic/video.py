@@ -1,4 +1,4 @@
-"""Synthetic pictures: a slide, a speaker, a clock, and marks; each depends on nothing but its number and the size."""
+"""Synthetic video: a slide, a speaker, a clock and marks; a frame depends only on its number and size."""
 
 import math
 import threading
@@ -19,13 +19,13 @@ from config.errors import MediaError
 from devices.host.clock import NANOSECONDS
 
 TRACK = "video"
-"""What the pace calls this track."""
+"""The track's name for the pace."""
 
 _NUMBER_BYTES = 8
 
 
 class SyntheticVideo(VideoSource):
-    """Pictures that need no camera: number n, eight bytes, at media time n / rate, never skipped; `decode` draws it."""
+    """Generated video: frame n, eight bytes, at media time n / rate, never skipped; `decode` draws it."""
 
     name = "synthetic picture"
 
@@ -43,7 +43,7 @@ class SyntheticVideo(VideoSource):
         return self._format
 
     def read(self, timeout_s: float) -> Frame | None:
-        """Return the next frame when its time has come, None when it has not within `timeout_s` or when stopped."""
+        """Return the next frame when it is due, None after `timeout_s` or when stopped."""
         rate = self._format.rate
         media_ns = self._number * rate.denominator * NANOSECONDS // rate.numerator
         if self._stop.is_set() or not self._pace.wait(TRACK, media_ns, timeout_s):
@@ -65,7 +65,7 @@ class SyntheticVideo(VideoSource):
 
 
 class Painter:
-    """Draws the pictures of one size and rate into two frames that take turns."""
+    """Draws the frames of one size and rate into two frames in turn."""
 
     def __init__(self, width: int, height: int, rate: Fraction) -> None:
         self._size = width, height
@@ -82,7 +82,7 @@ class Painter:
         self._slide(0)
 
     def draw(self, number: int) -> av.VideoFrame:
-        """Return picture `number`, limited-range BT.601."""
+        """Return frame `number`, limited-range BT.601."""
         self._turn = 1 - self._turn
         planes = self._views[self._turn]
         seconds = number / self._rate
@@ -129,7 +129,7 @@ def clock_text(milliseconds: int) -> str:
 
 
 class ClockFace:
-    """Writes two lines, the media time and the number, into pictures of one size."""
+    """Writes media time and number into frames of one size."""
 
     def __init__(self, width: int, height: int) -> None:
         rows, columns = CLOCK.pixels(width, height)
@@ -141,16 +141,16 @@ class ClockFace:
         self._glyphs = {letter: self._draw(letter) for letter in _LETTERS}
 
     def _draw(self, letter: str) -> Plane:
-        """Draw one letter into a cell of its own."""
+        """Draw one letter into its own cell."""
         cell = np.full((self._line, self._cell), PAPER, np.uint8)
         (across, _), _ = cv2.getTextSize(letter, _FONT, self._scale, 1)
-        # Dots and colons stand on the base line of the digits, whatever their own height.
+        # Dots and colons stand on the base line of the digits.
         corner = ((self._cell - across) // 2, (self._line + round(_tallest() * self._scale)) // 2)
         cv2.putText(cell, letter, corner, _FONT, self._scale, INK, 1 if self._line < 30 else 2, cv2.LINE_AA)
         return cell
 
     def write(self, luma: Plane, milliseconds: int, number: int) -> None:
-        """Write the time and the number into the luma plane of a picture."""
+        """Write time and number into a luma plane."""
         area = luma[self._place]
         for line, text in enumerate((clock_text(milliseconds), f"#{number:08d}".rjust(_COLUMNS))):
             top = line * self._line

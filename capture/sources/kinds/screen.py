@@ -38,7 +38,7 @@ _LEAST = 2
 
 @dataclass(frozen=True, slots=True)
 class ScreenArea:
-    """A part of the screen of an X server, all of it without `size`; `display` is as in DISPLAY."""
+    """The whole screen of an X server, or the area of `size` at (x, y); `display` is as in DISPLAY."""
 
     display: str
     x: int = 0
@@ -47,21 +47,21 @@ class ScreenArea:
 
     @property
     def id(self) -> str:
-        """The words that mean it."""
+        """The word for it."""
         part = f"+{self.x},{self.y},{self.size[0]}x{self.size[1]}" if self.size else ""
         return f"{SCREEN}:{self.display}{part}"
 
     @property
     def name(self) -> str:
-        """What people call it."""
+        """Its name for people."""
         return f"Screen {self.display}".strip()
 
 
 def as_screen(word: str, environment: Mapping[str, str]) -> ScreenArea | None:
-    """Return the area that `word` means, None where it means no screen.
+    """Parse a word for a screen: `screen`, `screen::0`, `screen::0+100,50,1280x720`; None for other words.
 
-    Without a display it is that of `environment`. Raises UsageError for words that only begin like a screen,
-    DeviceNotFound without a display, DeviceError for Wayland's.
+    The default display comes from `environment`. Raises UsageError for a malformed word, DeviceNotFound without a
+    display, DeviceError on Wayland.
     """
     if word != SCREEN and not word.startswith((f"{SCREEN}:", f"{SCREEN}+")):
         return None
@@ -99,7 +99,7 @@ def _is_wayland(environment: Mapping[str, str]) -> bool:
 
 
 def _same(display: str, own: str | None) -> bool:
-    """Whether a display is the desktop's own, which is only a part of it under Wayland (XWayland)."""
+    """Return whether `display` is the desktop's own; under Wayland that is XWayland, only a part of it."""
     return not display or display.split(".")[0] == (own or "").split(".")[0]
 
 
@@ -113,7 +113,7 @@ _OFFSET = 128 * (1 - _SCALE)
 
 
 class BgraConverter:
-    """Converts pictures of one size into even ones, each once; a frame lasts until the next but one."""
+    """Converts BGRA frames of one size, each once; a result lasts until the next but one."""
 
     def __init__(self, size: tuple[int, int], width: int, height: int) -> None:
         self._size = size
@@ -129,7 +129,7 @@ class BgraConverter:
         self._u, self._v = (np.empty((height // 2, width // 2), np.uint8) for _ in range(2))
 
     def convert(self, data: bytes) -> av.VideoFrame:
-        """Return the picture of `data`, rows of four bytes a pixel without padding."""
+        """Return the picture of `data`, four bytes a pixel without padding."""
         if self._latest is not None and self._latest[0] is data:
             return self._latest[1]
         width, height = self._size
@@ -142,7 +142,7 @@ class BgraConverter:
         return frame
 
     def _converted(self, pixels: Bgra) -> av.VideoFrame:
-        """Return a picture that keeps its size."""
+        """Convert without scaling."""
         height, width = pixels.shape[:2]
         cv2.cvtColor(pixels, cv2.COLOR_BGRA2YUV_I420, self._i420)
         cv2.resize(pixels, (width // 2, height // 2), self._half, interpolation=cv2.INTER_AREA)
@@ -156,13 +156,12 @@ class BgraConverter:
 
 _OPEN_S = 5.0
 _CLOSE_S = 0.4
-_MOST_WAITING = 4
-"""Pictures are large (8 MB at 1080p), and whoever reads takes them at once."""
+_MOST_WAITING = 4  # frames are large (8 MB at 1080p), and the reader takes them at once
 _PIXEL_FORMATS = ("bgr0", "bgra")
 
 
 class ScreenSource(VideoSource):
-    """Shows an area of a screen, scaled down to fit `width` x `height`, `rate` times a second."""
+    """Reads an area of a screen, scaled down to fit `width` x `height`, `rate` times a second."""
 
     def __init__(
         self, area: ScreenArea, *, width: int, height: int, rate: Fraction, clock: Clock | None = None
@@ -191,21 +190,21 @@ class ScreenSource(VideoSource):
         return VideoFormat(width, height, self._rate, MATRIX)
 
     def read(self, timeout_s: float) -> Frame | None:
-        """Return the next picture, or None when none came within `timeout_s` seconds; raises DeviceError."""
+        """Return the next frame, None after `timeout_s`; raises DeviceError."""
         grabber = self._grabber
         if grabber is None:
             raise DeviceError(f"{self.name} is closed", why="lost")
         return grabber.next(timeout_s)
 
     def decode(self, frame: Frame, within: Size | None = None) -> av.VideoFrame:
-        """Return the picture, at most of the wanted size, and of `within`."""
+        """Return the picture, at most of the wanted size and of `within`."""
         payload, (width, height) = frame.payload, self._size
         if self._converters is None or not isinstance(payload, bytes) or len(payload) < width * height * 4:
             raise MediaError(f"this is no picture of {self.name}")
         return self._converters.get(within).convert(payload)
 
     def close(self) -> None:
-        """Let go of the screen within half a second; one that hangs is let go by a thread left to itself."""
+        """Release the screen within half a second; a hung closing goes on on its own thread."""
         grabber, self._grabber = self._grabber, None
         if grabber is not None:
             grabber.stopped.set()
@@ -213,7 +212,7 @@ class ScreenSource(VideoSource):
 
     @property
     def abandoned(self) -> int:
-        """How many closings of this screen have not come to an end yet."""
+        """The number of closings of this screen that still hang."""
         return hung_closings(self._area.id)
 
 
@@ -222,7 +221,7 @@ def _silent(area: ScreenArea) -> DeviceError:
 
 
 class _Grabber:
-    """The thread that reads; it begins at once, and closes what it has opened."""
+    """The thread that reads; starts at once, and closes its own connection."""
 
     def __init__(self, area: ScreenArea, rate: Fraction, clock: Clock) -> None:
         self._area = area
@@ -233,11 +232,11 @@ class _Grabber:
         self._error: DeviceError | None = None
         self._has_tried = threading.Event()
         self.stopped = threading.Event()
-        """Ends it after the picture it waits for."""
+        """Ends the thread after its next frame."""
         self.thread = threads.start(self._run, name=f"grab {area.id}")
 
     def opened(self) -> Size:
-        """Wait until it is open and return the size of its pictures; raises a DeviceError."""
+        """Wait for the connection and return the frames' size; raises a DeviceError."""
         self._has_tried.wait(_OPEN_S)
         if self._error:
             raise self._error
@@ -246,7 +245,7 @@ class _Grabber:
         return self._size
 
     def next(self, timeout_s: float) -> Frame | None:
-        """Return the next picture; raises the error after the last."""
+        """Return the next frame, None after `timeout_s`; raises the error after the last."""
         frame = self._frames.get(timeout_s)
         if frame is None and self._error:
             raise self._error
@@ -302,7 +301,7 @@ def _open(area: ScreenArea, rate: Fraction) -> InputContainer:
 
 
 def area_of(word: str) -> ScreenArea:
-    """Return the part of a screen that `word` means; raises as `as_screen`."""
+    """Return the area that `word` means; raises as `as_screen`."""
     area = as_screen(word, os.environ)
     if area is None:
         raise UsageError(f'"{word}" means no screen')
@@ -310,7 +309,7 @@ def area_of(word: str) -> ScreenArea:
 
 
 def picture(word: str, context: SourceContext) -> ChosenSource[VideoSource]:
-    """Return a screen; one that may be missing has no display."""
+    """Return a screen; a missing one has no display."""
     try:
         area = area_of(word)
     except DeviceNotFound as error:
@@ -323,14 +322,14 @@ def picture(word: str, context: SourceContext) -> ChosenSource[VideoSource]:
 def _chosen(
     area: ScreenArea, word: str, context: SourceContext, missing: DeviceError | None = None
 ) -> ChosenSource[VideoSource]:
-    """Return a screen, judged with the patience of a capture card: slides may stand still on it."""
+    """Return a screen with the patience of a capture card: slides may stand still."""
     asked = context.requirements
     stand_in = Device(id=area.id, kind=DeviceKind.CAPTURE_CARD, name=area.name)
     refuse_fast(stand_in, live=context.live)
     screen = ScreenSource(area, width=asked.width, height=asked.height, rate=asked.rate, clock=context.clock)
     health = context.watcher.video(screen, stand_in)
     supervision = Supervision(AlwaysThere(stand_in), health, context.allow_missing, missing)
-    # It is no device of this session: any number may record it at once.
+    # It is no device of the session: any number of sessions may record it.
     return ChosenSource(area.name, screen, word, supervision=supervision)
 
 

@@ -1,11 +1,11 @@
-"""`synthetic`: a talk that never took place, picture and voice, for whoever has no devices."""
+"""`synthetic`: a generated talk, picture and voice, for PCs without devices."""
 
 from capture.source import AudioSource, VideoSource
 from capture.sources.kind import ChosenSource, SourceContext, SourceKind, nothing_follows
 
 
 def picture(word: str, context: SourceContext) -> ChosenSource[VideoSource]:
-    """Return the picture."""
+    """Return the picture; raises UsageError if something follows the word."""
     from capture.synthetic.video import SyntheticVideo
 
     asked = context.requirements
@@ -14,7 +14,7 @@ def picture(word: str, context: SourceContext) -> ChosenSource[VideoSource]:
 
 
 def sound(word: str, context: SourceContext) -> ChosenSource[AudioSource]:
-    """Return the voice."""
+    """Return the voice; raises UsageError if something follows the word."""
     from capture.synthetic.audio import SyntheticAudio
 
     source = SyntheticAudio(context.pace, context.stop, context.requirements.channels)
