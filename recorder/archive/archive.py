@@ -1,6 +1,6 @@
-"""The archive: one folder of sealed packages by year and month, and the work folders of sessions not sealed yet.
+"""The archive: a folder of sealed packages by year and month, and the work folders of unsealed sessions.
 
-It changes only by renames of complete packages. Nothing sealed is ever overwritten or removed here.
+Only renames of complete packages change it. Nothing sealed is overwritten or removed here.
 """
 
 import errno
@@ -31,11 +31,11 @@ from recorder.package.manifest import Begun, Package, Problem, RecordingFacts, S
 from recorder.package.work import BEGUN_FILE, METADATA_FILES, WorkFolder, encode_begun, read_part, recall_begun
 
 RESERVE_BYTES = 2_000_000_000
-"""Free space, in bytes, below which no session begins: an hour of 1080p30, half an hour of the largest profile."""
+"""Free bytes below which no session begins: an hour of 1080p30, half an hour of the largest profile."""
 
 
 class Archive:
-    """An archive folder. Methods that write raise StorageError when the disk does not take it."""
+    """An archive folder. Methods that write raise StorageError when the disk refuses."""
 
     def __init__(
         self, root: Path, clock: Clock, reserve_bytes: int = RESERVE_BYTES, *, disk: Disk | None = None
@@ -46,7 +46,7 @@ class Archive:
         self._disk = disk or Disk()
 
     def check(self) -> int:
-        """Return the bytes free for a session; makes nothing. Raises what `place.check_place` raises."""
+        """Return the bytes free for a session; writes nothing. Raises as `place.check_place`."""
         return place.check_place(self.root, self.reserve_bytes)
 
     def begin(
@@ -60,11 +60,10 @@ class Archive:
         offset_s: float = 0.0,
         copy: int = 1,
     ) -> WorkFolder:
-        """Make the work folder of a session, locked; `started_at` is local time with its offset.
+        """Make the locked work folder of a session; `started_at` is local time with its offset.
 
-        A further `part` of a session that has begun already gets the session's `uuid` and `started_at`, and the media
-        time at which it takes over; `copy` is that of a mirrored recording (see `Begun`). Raises what `check` raises,
-        and leaves nothing behind when it does.
+        A further `part` takes the session's `uuid` and `started_at`, and its own `offset_s`. `copy` counts mirrored
+        recordings (see `Begun`). Raises as `check`, and leaves nothing behind then.
         """
         if started_at.tzinfo is None:
             raise ValueError("started_at needs its offset")
@@ -79,7 +78,7 @@ class Archive:
         there = place.nearest_existing(folder)
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)
-            if not is_folder(folder.parent):  # a link to one leads elsewhere
+            if not is_folder(folder.parent):  # a link leads elsewhere
                 raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder.parent))
             folder.mkdir()
         except OSError as error:
@@ -88,13 +87,13 @@ class Archive:
         try:
             self._furnish(work, there)
         except OSError as error:
-            shutil.rmtree(folder, ignore_errors=True)  # ours, made this moment, nothing recorded yet
+            shutil.rmtree(folder, ignore_errors=True)  # made just now, nothing recorded yet
             self._remove_empty(folder.parent, there)
             raise storage_error(error, folder) from None
         return work
 
     def _furnish(self, work: WorkFolder, there: Path) -> None:
-        """Fill a new work folder and bring it onto the disk, with every folder made for it below `there`."""
+        """Fill a new work folder, and sync it with every new folder up to `there`."""
         work.media.mkdir(parents=True)
         work.metadata.mkdir()
         work.events.touch()
@@ -112,14 +111,13 @@ class Archive:
         *,
         may_be_joined: bool = False,
     ) -> Package:
-        """Make a package of `work` and move it into the archive; `progress` gets bytes hashed and bytes in all.
+        """Make a package of `work` and move it into the archive; `progress` gets bytes hashed and in all.
 
-        Without `facts` (the recorder that knew them is dead) what the files tell is used. Takes up where an attempt
-        that was stopped left off. A part of a session that `may_be_joined` to others can be reopened by `unseal`.
-        Raises ArchiveError when nothing was recorded, StorageError when the disk fails; the work folder is then as
-        good as before.
+        Without `facts` (the recorder died) the files are read instead. Continues an interrupted attempt. `unseal` can
+        reopen a part that `may_be_joined` to others. Raises ArchiveError if nothing was recorded, StorageError if the
+        disk fails; the work folder stays usable.
         """
-        from recorder.archive import sealing  # PyAV, which whoever only looks for packages has no use for
+        from recorder.archive import sealing  # PyAV takes long to load
 
         now = self._clock.now()
         month = self.root / f"{work.begun.started_at:%Y}" / f"{work.begun.started_at:%m}"
@@ -144,10 +142,10 @@ class Archive:
         return package
 
     def unseal(self, folder: Path, progress: Progress | None = None) -> WorkFolder:
-        """Return the package of a part at `folder` as a work folder again, locked; `reseal` undoes it.
+        """Turn the package of a part at `folder` into a locked work folder again; `reseal` reverts it.
 
-        Its files are hashed first; `progress` gets bytes hashed and bytes in all.
-        Raises ArchiveError where it says no session, PackageDamaged where it is not whole, PackageBusy, StorageError.
+        Hashes its files first; `progress` gets bytes hashed and in all. Raises ArchiveError if it is no such part,
+        PackageDamaged, PackageBusy, StorageError.
         """
         with locked(folder, alone=True):
             begun = read_part(folder)
@@ -155,7 +153,7 @@ class Archive:
             work = WorkFolder(catalog.work_folder(self.root, names.session_of(folder.name), begun.part), begun)
             try:
                 self._disk.make_folder(work.path.parent)
-                self._disk.move_folder(folder, work.path)  # without begun.json it only awaits its rename back
+                self._disk.move_folder(folder, work.path)  # without begun.json it awaits its rename back
             except OSError as error:
                 raise storage_error(error, folder) from None
         try:
@@ -168,7 +166,7 @@ class Archive:
         return work
 
     def reseal(self, work: WorkFolder) -> Package:
-        """Make what `unseal` has opened the package that it was."""
+        """Turn a folder from `unseal` into its package again."""
         try:
             self._disk.unlink(work.path / BEGUN_FILE)
         except OSError as error:
@@ -176,10 +174,10 @@ class Archive:
         return self.seal(work)
 
     def discard(self, work: WorkFolder) -> None:
-        """Remove the work folder of a session that recorded nothing; raises ArchiveError when there is media in it."""
+        """Remove a work folder without media; raises ArchiveError if it has media."""
         from recorder.package.media import holds_media
 
-        letters = work.path / "data" / LETTERS  # copies, of which the dossier has the originals
+        letters = work.path / "data" / LETTERS  # copies: the dossier has the originals
         known = {work.path / name for name in (BEGUN_FILE, *METADATA_FILES)}
         others = (path for path in work.path.rglob("*") if path not in known and letters not in path.parents)
         if media := next((path for path in others if is_regular(path) and holds_media(path)), None):
@@ -196,7 +194,7 @@ class Archive:
 
     @staticmethod
     def _remove_empty(folder: Path, stop: Path) -> None:
-        """Remove `folder` and those above it, up to but without `stop`, as far as they are empty."""
+        """Remove `folder` and the folders above it, below `stop`, while they are empty."""
         while folder != stop and stop in folder.parents:
             try:
                 folder.rmdir()
@@ -205,10 +203,9 @@ class Archive:
             folder = folder.parent
 
     def reopen(self, folder: Path) -> WorkFolder:
-        """Return the work folder at `folder`, locked, so that it can be sealed or discarded.
+        """Return the work folder at `folder`, locked, to be sealed or discarded.
 
-        Raises PackageBusy when another process still records into it, PackageNotFound when it is gone, OSError when
-        its disk fails.
+        Raises PackageBusy if another process records into it, PackageNotFound if it is gone, OSError.
         """
         work = WorkFolder(folder, recall_begun(folder))
         work.lock()
@@ -218,19 +215,19 @@ class Archive:
         return work
 
     def list(self) -> Sequence[Package]:
-        """Return every package and unfinished recording, the oldest first, if there are any; raises StorageError."""
+        """Return all packages and unfinished recordings, the oldest first; raises StorageError."""
         if self.root.exists() and not self.root.is_dir():
             raise StorageError(f"The archive cannot be at {self.root}: it is not a folder", why="unwritable")
         settle_all(self.root, self._disk)
         return catalog.packages(self.root)
 
     def find(self, key: str) -> Package:
-        """Return the package that `key` means; raises what `catalog.find` raises."""
+        """Return the package for `key`; raises as `catalog.find`."""
         settle_all(self.root, self._disk)
         return catalog.find(self.root, key)
 
     def verify(self, package: Package, *, decode: bool = False, progress: Progress | None = None) -> Sequence[Problem]:
-        """Return what is wrong with a package, nothing if it is whole; raises ArchiveError, PackageBusy."""
+        """Return all problems of a package; raises ArchiveError, PackageBusy."""
         with locked(catalog.sealed(package).folder, alone=False):
             return verification.verify(package.folder, decode=decode, progress=progress)
 
@@ -238,9 +235,9 @@ class Archive:
 def session_archives(
     settings: Settings, clock: Clock, *, folder: Path | None = None, reserve: int | None = None
 ) -> list[Archive]:
-    """Return the archive where sessions go, and those that they go on in, each folder once.
+    """Return the session's archive, and those for when its disk is full, each folder once.
 
-    `folder` goes before the settings' own archive, and `reserve`, in bytes, before theirs.
+    `folder` replaces the archive of the settings, and `reserve` (bytes) their reserve.
     """
     reserve = settings.archive.reserve if reserve is None else reserve
     named = (folder or settings.archive.path, *settings.storage.paths)

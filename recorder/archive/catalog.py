@@ -1,4 +1,4 @@
-"""What is in an archive: its packages, read from their own metadata, and which one an id means."""
+"""Lists the packages of an archive from their own metadata, and finds one by its id."""
 
 import contextlib
 import os
@@ -16,18 +16,18 @@ from recorder.package.manifest import Package, PackageState, Recording, decode_r
 from recorder.package.work import PROGRAM, RECORDING_FILE, read_begun, time_of
 
 INCOMING = ".incoming"
-"""The folder of work folders: in the archive, so that sealing is a rename, and hidden, so that nobody lists it."""
+"""The folder of work folders: in the archive, so that sealing is a rename; hidden, so that nobody lists it."""
 
 SUGGESTIONS = 5
 
 
 def packages(root: Path) -> list[Package]:
-    """Return every package and unfinished recording of the archive, the oldest first; raises StorageError."""
+    """Return all packages and unfinished recordings, the oldest first; raises StorageError."""
     return _packages(root, lambda _: True)
 
 
 def _packages(root: Path, is_wanted: Callable[[str], bool]) -> list[Package]:
-    """Return what is in folders whose name `is_wanted`; the others are not read."""
+    """Return the packages in folders with a wanted name; reads no others."""
     with _translated(root):
         found = [read_package(folder) for folder in _sealed(root) if is_wanted(folder.name)]
         found += [read_unfinished(folder) for folder in unfinished(root) if is_wanted(folder.name)]
@@ -47,39 +47,38 @@ def _translated(root: Path) -> Iterator[None]:
 
 
 def unfinished(root: Path) -> list[Path]:
-    """Return the work folders in the archive at `root`; what is hidden is being made, and none yet. Raises OSError."""
+    """Return the work folders, without hidden ones that are being made. Raises OSError."""
     return [folder for folder in _folders(root / INCOMING) if not folder.name.startswith(".")]
 
 
 def work_folder(root: Path, session: str, part: int) -> Path:
-    """Return where the archive at `root` has the work folder of part `part` of a session, counted from 1."""
+    """Return the work folder's path for a part of a session, counted from 1."""
     return root / INCOMING / names.of_part(session, part)
 
 
 def sealed_as(root: Path, name: str) -> list[Path]:
-    """Return the packages in the archive at `root` that bear the name of a session, or of a part of it."""
+    """Return the packages of a session and its parts."""
     return [folder for folder in _sealed(root) if names.session_of(folder.name) == name]
 
 
 def folders_of_packages(root: Path) -> list[Path]:
-    """Return the folders of the packages in the archive at `root`, by date; nothing in them is read.
+    """Return the folders of all packages by date, without reading them; raises StorageError.
 
-    Raises StorageError when a folder of the archive cannot be read. A package that has no name at this moment,
-    because of its correction, is not among them: nobody may work on it.
+    A package that a correction is replacing at this moment is missing: nobody may work on it.
     """
     with _translated(root):
         return [folder for folder in _sealed(root) if not folder.name.startswith(".")]
 
 
 def months(root: Path) -> Iterator[Path]:
-    """Yield the folders `YYYY/MM` of the archive at `root`, in their order. Raises OSError."""
+    """Yield the folders `YYYY/MM` in order. Raises OSError."""
     for year in _folders(root):
         if re.fullmatch(r"\d{4}", year.name):
             yield from (month for month in _folders(year) if re.fullmatch(r"\d{2}", month.name))
 
 
 def packages_in(month: Path) -> Iterator[Path]:
-    """Yield the packages in a folder `YYYY/MM`; one that loses its name to a correction right now is not missed."""
+    """Yield the packages in a folder `YYYY/MM`, also one that a correction is renaming."""
     folders = _folders(month)
     there = {folder.name for folder in folders}
     for folder in folders:
@@ -94,7 +93,7 @@ def _sealed(root: Path) -> Iterator[Path]:
 
 
 def _folders(path: Path) -> list[Path]:
-    """Return the folders in `path` by name; links are not followed, and a folder that is missing has none."""
+    """Return the folders in `path` by name, without links; none if `path` is missing."""
     try:
         with os.scandir(path) as entries:
             return sorted(Path(entry.path) for entry in entries if entry.is_dir(follow_symlinks=False))
@@ -103,12 +102,12 @@ def _folders(path: Path) -> list[Path]:
 
 
 def read_recording(folder: Path) -> Recording:
-    """Return the description of the package at `folder`; raises OSError, msgspec.MsgspecError or UnicodeDecodeError."""
+    """Return the description of a package; raises OSError, msgspec.MsgspecError or UnicodeDecodeError."""
     return decode_recording(read_file(folder / RECORDING_FILE))
 
 
 def is_inside(folder: Path, path: Path) -> bool:
-    """Return whether `path` is a regular file in the package at `folder`, no link on the way to it."""
+    """Return whether `path` is a regular file in the package, reached through no link."""
     try:
         return path.resolve(strict=True) == folder.resolve() / path.relative_to(folder) and path.is_file()
     except (OSError, ValueError):
@@ -116,7 +115,7 @@ def is_inside(folder: Path, path: Path) -> bool:
 
 
 def read_package(folder: Path) -> Package:
-    """Return the package at `folder`, as damaged when it cannot say what it holds, or not be looked through."""
+    """Return the package at `folder`; it is damaged if its description or a folder cannot be read."""
     where, recording = _standing(folder)
     name = names.storable(names.replaced(folder.name) or folder.name)
     size = _size(where)
@@ -137,7 +136,7 @@ def read_package(folder: Path) -> Package:
 
 
 def sealed(package: Package) -> Package:
-    """Return a package that is one; raises ArchiveError for a recording that is not sealed yet."""
+    """Return the package; raises ArchiveError for a recording that is not sealed."""
     if package.state is PackageState.UNFINISHED:
         raise ArchiveError(
             f"{package.id} is not sealed yet", hint=f"liput archive seal {package.id} makes a package of it."
@@ -146,7 +145,7 @@ def sealed(package: Package) -> Package:
 
 
 def is_elsewhere(folder: Path) -> bool:
-    """Return whether the package at `folder` lacks payload that its fetch.txt says is kept elsewhere."""
+    """Return whether the package lacks payload that its fetch.txt names."""
     try:
         return any(not (folder / path).exists() for path in bag.read_fetch(read_file(folder / bag.FETCH_FILE)))
     except (OSError, bag.BagFormatError):
@@ -154,7 +153,7 @@ def is_elsewhere(folder: Path) -> bool:
 
 
 def refuse_elsewhere(folder: Path) -> None:
-    """Raise ArchiveError where media of the package at `folder` are not here: they were pruned."""
+    """Raise ArchiveError if media of the package were pruned."""
     if is_elsewhere(folder):
         raise ArchiveError(
             f"The media of {folder.name} are kept elsewhere",
@@ -163,10 +162,9 @@ def refuse_elsewhere(folder: Path) -> None:
 
 
 def _standing(folder: Path) -> tuple[Path, Recording | None]:
-    """Return where the package called `folder` is, and its description, None where it has none that can be read.
+    """Return the present path of a package and its description, None if it cannot be read.
 
-    While it is corrected it may lose its name between two looks: it is then beside it (rebuilding.py), or another one
-    has the name already.
+    A correction may rename the package between two looks (rebuilding.py).
     """
     for where in (folder, folder.with_name(f".{folder.name}{names.OLD}"), folder):
         try:
@@ -179,7 +177,7 @@ def _standing(folder: Path) -> tuple[Path, Recording | None]:
 
 
 def read_unfinished(folder: Path) -> Package:
-    """Return what is known about the recording in a work folder."""
+    """Return the recording in a work folder."""
     try:
         begun = read_begun(folder)
         uuid, title, started_at, copy, part = begun.uuid, begun.title, begun.started_at, begun.copy, begun.part
@@ -197,15 +195,15 @@ def read_unfinished(folder: Path) -> Package:
 
 
 def _size(folder: Path) -> int | None:
-    """Return the bytes of a folder, None where a folder in it cannot be read: of one package, not of the archive."""
-    for _ in range(2):  # the first time it may be on the way to being replaced
+    """Return the bytes of a folder, None if it cannot be read."""
+    for _ in range(2):  # a correction may replace it during the first look
         try:
             return sum(fixity.walk(folder)[0].values())
         except FileNotFoundError:
             continue
         except OSError:
             return None
-    return 0  # sealed, moved or renamed while we looked
+    return 0  # sealed, moved or renamed meanwhile
 
 
 def _identifier(folder: Path) -> str:
@@ -216,10 +214,9 @@ def _identifier(folder: Path) -> str:
 
 
 def find(root: Path, key: str) -> Package:
-    """Return the one package that `key` means: its name, path or UUID, or a beginning of its name or UUID.
+    """Return the package for its name, path or UUID, or for a beginning of its name or UUID.
 
-    Raises PackageNotFound, which names what is near, when none or several answer, StorageError when a folder of
-    the archive cannot be read.
+    Raises PackageNotFound, with suggestions, unless exactly one answers; StorageError.
     """
     wanted = _name_of(root, key)
     likely = _answering(_packages(root, lambda name: _may_answer(name, wanted)), wanted)
@@ -233,21 +230,21 @@ def find(root: Path, key: str) -> Package:
 
 
 def _answering(known: list[Package], wanted: str) -> list[Package]:
-    """Return the packages that are called `wanted`; where none is, those whose name or UUID begins so."""
+    """Return the packages with the id `wanted`, else those with a name or UUID that begins so."""
     exact = [package for package in known if wanted in {package.id, package.uuid}]
     begun = (each for each in known if wanted and (each.id.startswith(wanted) or each.uuid.startswith(wanted)))
     return exact or list(begun)
 
 
 def _may_answer(folder_name: str, wanted: str) -> bool:
-    """Return whether a package in a folder of that name may be meant: ours end with how their UUID begins."""
+    """Return whether the package in a folder may match: our names end with the UUID's beginning."""
     name = names.replaced(folder_name) or folder_name
     ours = names.NAME.fullmatch(name)
     return ours is None or name.startswith(wanted) or ours["suffix"].startswith(wanted[: len(ours["suffix"])])
 
 
 def _name_of(root: Path, key: str) -> str:
-    """Return the package's name when `key` is the path of a folder in the archive, else `key`."""
+    """Return the package's name if `key` is a path in the archive, else `key`."""
     path = Path(key)
     if "/" in key and root.resolve() in path.resolve().parents:
         return path.name

@@ -1,8 +1,7 @@
-"""What is made of a recording while it is sealed: chapters, overviews, the report.
+"""Makes derived files while a recording is sealed: chapters, overviews, the report.
 
-None of it is needed. Whatever goes wrong with it is noted in `metadata/derived.json`, and the sealing goes on without:
-a recording is worth more than all that can be said about it. What an attempt that was stopped left is used, or made
-again.
+None of them is needed: a failure is noted in `metadata/derived.json`, and sealing continues. Files of an interrupted
+attempt are used, or made again.
 """
 
 import shutil
@@ -23,30 +22,30 @@ from recorder.package.work import DERIVED_FILE, LEVELS_FILE, WorkFolder
 
 SHEET_FILE = "data/thumbnails.jpg"
 CHAPTERS_SHARE = 0.5
-"""Of a sealing's progress: slides are read meanwhile."""
+"""Shares of the progress of sealing."""
 OVERVIEW_SHARE = 0.6
 _NICE = 10
 
 
 def of_marks(marks: Iterable[Mark]) -> tuple[Chapter, ...]:
-    """Return what somebody marked, as chapters."""
+    """Return marks as chapters."""
     return in_order(Chapter(start_s=mark.media_s, title=mark.text, source="mark") for mark in marks)
 
 
 def in_order(chapters: Iterable[Chapter]) -> tuple[Chapter, ...]:
-    """Return chapters by their beginnings."""
+    """Return chapters sorted by start."""
     return tuple(sorted(chapters, key=lambda chapter: chapter.start_s))
 
 
 def share(progress: Progress | None, begin: float, end: float) -> Progress | None:
-    """Return a Progress for a piece of work that goes from `begin` to `end` (0 to 1) of another's."""
+    """Return a Progress for a piece of work from `begin` to `end` (0 to 1) of the whole."""
     if progress is None:
         return None
     return lambda done, total: progress(round((begin + (end - begin) * done / max(1, total)) * total), total)
 
 
 class Deriving:
-    """Makes what `wishes` ask for of the recording in a work folder."""
+    """Makes the derived files that `wishes` ask for, in a work folder."""
 
     def __init__(self, work: WorkFolder, wishes: Wishes, disk: Disk, progress: Progress | None) -> None:
         self._work = work
@@ -56,25 +55,25 @@ class Deriving:
         self._problems: list[str] = []
 
     def with_chapters(self, recording: Recording) -> Recording:
-        """Return the description with a chapter for each slide, beside those that it has."""
+        """Return the description with a chapter for each slide beside its marks."""
         wishes = self._wishes.slides
         if wishes is None or self._has_slides(recording):
             return recording
         slides = self._tried("chapters", lambda: self._slides(recording, wishes))
         if slides is None:
-            shutil.rmtree(self._work.path / SLIDES_FOLDER, ignore_errors=True)  # pictures without chapters
+            shutil.rmtree(self._work.path / SLIDES_FOLDER, ignore_errors=True)  # images without chapters
         marks = [chapter for chapter in recording.chapters if chapter.source != "slide"]
         return msgspec.structs.replace(recording, chapters=in_order([*marks, *(slides or ())]))
 
     def overview(self, recording: Recording) -> None:
-        """Write what goes with a report: the thumbnails sheet, and how loud the program is over its time."""
+        """Write the thumbnails sheet and the sound levels for the report."""
         if self._wishes.report is None:
             return
         self._tried("thumbnails", lambda: self._sheet(recording))
         self._tried("levels", lambda: self._levels(recording))
 
     def report(self, recording: Recording) -> None:
-        """Write the report, and what was derived; the payload's manifest is there, the tag manifest is not."""
+        """Write the report and `derived.json`. The payload manifest must exist, the tag manifest must not."""
         wishes = self._wishes.report
         if wishes is not None:
             from recorder.features.report.page import write_report
@@ -94,7 +93,7 @@ class Deriving:
         self._disk.write(self._work.path / DERIVED_FILE, json_text(derived))
 
     def _has_slides(self, recording: Recording) -> bool:
-        """Return whether an earlier attempt has found the slides, and their pictures are all there."""
+        """Return whether an earlier attempt found slides, and all their images exist."""
         slides = [chapter for chapter in recording.chapters if chapter.source == "slide"]
         pictures = {chapter.thumbnail for chapter in slides}
         return bool(slides) and all(picture and (self._work.path / picture).is_file() for picture in pictures)
@@ -135,14 +134,14 @@ class Deriving:
         return lambda done: progress(round(min(1.0, done) * total), total) if progress else None
 
     def _tried[Made](self, what: str, make: Callable[[], Made]) -> Made | None:
-        """Return what `make` makes, on a thread that lets others run first; None, and a note why, where it fails."""
+        """Run `make` on a thread of low priority; return None, with a problem noted, if it fails."""
         made: list[Made] = []
 
         def run() -> None:
             be_at_least(_NICE)
             try:
                 made.append(make())
-            except Exception as error:  # of whatever kind: the recording must be sealed
+            except Exception as error:  # whatever fails, the recording must be sealed
                 self._problems.append(f"{what}: {error!r}")
 
         threads.start(run, name=f"derive-{what}").join()

@@ -1,4 +1,4 @@
-"""Correcting a package: what it says of its session, and files that are handed in after it; never the media."""
+"""Corrects a package: changes its description or adds files. Media stay as they are."""
 
 import re
 import shutil
@@ -34,11 +34,11 @@ from recorder.package.manifest import Addition, Consent, Recording, RequestFacts
 from recorder.package.work import DUBLIN_CORE_FILE, PREMIS_FILE, RECORDING_FILE
 
 type Raw = dict[str, Any]
-"""The content of recording.json as JSON has it: fields that a newer Liput wrote are kept as they are."""
+"""recording.json as plain JSON: fields of a newer Liput stay."""
 
 
 def read_raw(draft: Draft) -> Raw:
-    """Return the description of the package that is corrected."""
+    """Return the description of the package."""
     raw: Raw = msgspec.json.decode(draft.read(RECORDING_FILE))
     return raw
 
@@ -46,9 +46,9 @@ def read_raw(draft: Draft) -> Raw:
 def describe(
     draft: Draft, raw: Raw, kind: EventType, now: datetime, detail: str, by: str | None = None, **more: Any
 ) -> None:
-    """Let `draft` be described by `raw`, and its log of events go on with what was done, and `by` whom.
+    """Put the description `raw` into `draft`, and a PREMIS event of the change `by` a person.
 
-    `more` are further fields of the event. Raises ArchiveError where `raw` is no description any more.
+    `more` are further fields of the event. Raises ArchiveError if `raw` is not a valid description.
     """
     try:
         recording = msgspec.convert(raw, Recording)
@@ -67,7 +67,7 @@ def describe(
 
 
 def _report(draft: Draft) -> dict[str, bytes]:
-    from recorder.features.report.page import report_of_changed  # what draws its pictures takes a while to load
+    from recorder.features.report.page import report_of_changed  # its imaging libraries take long to load
 
     changed = {**draft.written, bag.MANIFEST_FILE: bag.manifest_text(draft.payload)}
     return report_of_changed(draft.folder, changed)
@@ -81,12 +81,12 @@ FIELDS = (
     "request.letter_number", "request.letter_date", "request.applicant", "request.unit", "request.event",
     "request.place",
 )  # fmt: skip
-"""What can be corrected: fields of `Recording`, dotted below the top."""
+"""The fields of `Recording` that can be corrected, dotted below the top."""
 
 _SECTIONS: Mapping[str, Raw] = {
     "records": {},
     "consent": msgspec.to_builtins(Consent()),
-    "request": msgspec.to_builtins(RequestFacts(id="")),  # corrected where no request was kept with the session
+    "request": msgspec.to_builtins(RequestFacts(id="")),  # for sessions without a request
 }
 
 
@@ -100,9 +100,9 @@ def edit(
     disk: Disk | None = None,
     progress: Progress | None = None,
 ) -> tuple[Change, ...]:
-    """Let the package at `folder` say what is `wanted` (by FIELDS); return what that changed, nothing if nothing.
+    """Set fields (of FIELDS) of the package at `folder`; return the changes, none if nothing changed.
 
-    `by` and `reason` go into its events. Raises what `rebuilding` raises, and ArchiveError for what is no title.
+    `by` and `reason` go into the event. Raises as `rebuilding`, and ArchiveError for an empty title.
     """
     if "title" in wanted and not one_line(str(wanted["title"])):
         raise ArchiveError("The title is empty", hint="Say what the session was.")
@@ -149,11 +149,10 @@ def add(
     disk: Disk | None = None,
     progress: Progress | None = None,
 ) -> tuple[list[Addition], list[tuple[Path, str]]]:
-    """Add files to `place` in the package at `folder`; return what was added, and what was in it already, and where.
+    """Add files to `place` in the package; return the additions, and known files with their paths.
 
-    Every file is looked at, and the room for all of them, before anything is copied. A file's content stays as it is,
-    so do its name and its time; it is stored under a name that is safe everywhere. Raises what `rebuilding` raises, and
-    ArchiveError for what is no file.
+    Checks all files and the free space before it copies. Content and time of a file stay; its stored name is safe
+    everywhere. Raises as `rebuilding`, and ArchiveError for a source that is not a regular file.
     """
     total = sum(size_of(source) for source in sources)
     _refuse_too_much(folder, total)
@@ -166,7 +165,7 @@ def add(
             digest = draft.add(source, path)
             if digest in by_digest:
                 draft.drop(path)
-                draft.refuse_changed(by_digest[digest])  # whoever hears that it is here may remove theirs
+                draft.refuse_changed(by_digest[digest])  # the caller may remove the source then
                 known.append((source, by_digest[digest]))
                 continue
             by_digest[digest] = path
@@ -199,7 +198,7 @@ def _refuse_too_much(folder: Path, total: int) -> None:
 
 
 def _free_name(name: str, taken: Collection[str]) -> str:
-    """Return `name` in `[a-z0-9.-]`, with a number where one of that name is `taken`."""
+    """Return `name` in `[a-z0-9.-]`, with a number if it is taken."""
     stem, dot, end = name.rpartition(".")
     end = re.sub(r"[^a-z0-9]", "", end.lower())[:8] if dot and stem else ""
     stem = slug(stem if end else name, "berkas")

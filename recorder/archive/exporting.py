@@ -1,8 +1,7 @@
-"""Handing over a package: its files with their checksums, an excerpt without personal data, and one ZIP file.
+"""Hands over a package: its files, an excerpt without personal data, or one ZIP file.
 
-An excerpt is a package of its own, with a UUID of its own. What goes into it is named here; whatever else a package
-holds, or will hold one day, stays out. A ZIP file is read back and compared before it gets its name; media are stored
-in it as they are. What only its owner may read in the package, only its owner may read there.
+An excerpt is a package with its own UUID. It has only the files named here. A ZIP file is read back before it gets its
+name; media are stored uncompressed. Private files stay private in it.
 """
 
 import hashlib
@@ -37,7 +36,7 @@ from recorder.package.work import DEVICES_FILE, DUBLIN_CORE_FILE, POSTER_FILE, P
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """One file: its path in the package, bytes, hex SHA-256, and where it is to be read: a file, or as it stands."""
+    """One file of a package: bytes, hex SHA-256, and its source, a file or the content itself."""
 
     path: str
     size: int
@@ -46,29 +45,28 @@ class Content:
 
     @classmethod
     def made(cls, path: str, content: bytes) -> "Content":
-        """Return a file that is made for the purpose."""
+        """Return a new file with `content`."""
         return cls(path, len(content), hashlib.sha256(content).hexdigest(), content)
 
     @property
     def is_private(self) -> bool:
-        """Whether only its owner may read it: it holds personal data."""
+        """Whether only its owner may read it, since it holds personal data."""
         return isinstance(self.source, Path) and not stat.S_IMODE(self.source.stat().st_mode) & 0o077
 
     def changed(self) -> PackageDamaged:
-        """Return the error of what was read and is not what its checksum says."""
+        """Return the error of content that differs from its checksum."""
         package = self.source.parents[self.path.count("/")].name if isinstance(self.source, Path) else ""
         return damaged(package, f"{names.one_line(self.path)} is changed: its SHA-256 is not the one listed")
 
     def open(self) -> IO[bytes]:
-        """Return its content, open to be read."""
+        """Open the content for reading."""
         return io.BytesIO(self.source) if isinstance(self.source, bytes) else self.source.open("rb")
 
 
 def contents(folder: Path) -> list[Content]:
-    """Return every file of the package at `folder`, the tag manifest last.
+    """Return all files of the package at `folder`, the tag manifest last; readers compare media with their digests.
 
-    Raises PackageDamaged when the package is not whole, as far as can be seen without reading its media, ArchiveError
-    when those are kept elsewhere; whoever reads them compares what they read with the checksums.
+    Raises PackageDamaged if the rest is not whole, ArchiveError if media were pruned.
     """
     refuse_incomplete(folder)
     try:
@@ -95,13 +93,13 @@ def with_manifests(payload: list[Content], tags: Mapping[str, bytes]) -> Iterato
 
 
 SHARED = ("data/media/", POSTER_FILE, "data/thumbnails.jpg", "data/slides/", "data/transcript/")
-"""What of the payload is shared: what everybody saw and heard who was there."""
+"""Shared payload: the recording, as seen and heard in the room."""
 TECHNICAL = (DEVICES_FILE,)
-"""What of the metadata is shared; logs name accounts, and folders that are called after people."""
+"""Shared metadata. Logs name accounts, and folders named after people."""
 
 
 def excerpt(folder: Path, now: datetime) -> tuple[str, list[Content]]:
-    """Return name and files of an excerpt of the package at `folder`; raises PackageDamaged."""
+    """Return name and files of an excerpt; raises PackageDamaged."""
     whole = contents(folder)
     payload = [one for one in whole if one.path.startswith(SHARED)]
     technical = {one.path: _read(one) for one in whole if one.path in TECHNICAL}
@@ -127,7 +125,7 @@ def _read(content: Content) -> bytes:
 
 
 def _without_persons(recording: Recording, payload: Sequence[Content]) -> Recording:
-    """Return the description of the excerpt: of the request what was announced anyway, of the consent that it was."""
+    """Return the excerpt's description: the announced part of the request, and the bare state of consent."""
     request = recording.request and msgspec.structs.replace(
         recording.request, id="", letter_number="", letter_date=None, applicant=""
     )
@@ -155,22 +153,22 @@ def _without_persons(recording: Recording, payload: Sequence[Content]) -> Record
 
 
 def _without_place(reason: str) -> str:
-    """Return a reason without the folder or the letter that it is about: those are called after people."""
+    """Return a reason without its folder or letter, which may be named after people."""
     kind, subject = kind_and_subject(reason)
     return kind if "/" in subject else reason
 
 
 _FIRST = (1980, 1, 1, 0, 0, 0)
-"""ZIP knows no time before."""
+"""The earliest time in a ZIP file."""
 
 
 def write_zip(
     contents: Sequence[Content], root: str, target: Path, progress: Progress | None = None, *, mode: int = 0o666
 ) -> None:
-    """Write `contents` into a new ZIP file at `target`, below a folder called `root`; `mode` is that of the file.
+    """Write `contents` into a new ZIP file at `target`, below a folder `root`; `mode` is the file's.
 
-    Raises PackageDamaged when a file is not what its checksum says, ArchiveError when something is at `target` or what
-    was written does not read back, StorageError when the disk does not take it. Nothing is at `target` then.
+    On an error no file is left: PackageDamaged for content that differs from its checksum, ArchiveError if `target`
+    exists or does not read back, StorageError.
     """
     total = sum(one.size for one in contents)
     tally = Tally(2 * total, progress)

@@ -1,8 +1,7 @@
-"""Reading the archive again, a part of it in each round, the part that was not looked at for the longest time first.
+"""Fixity rounds: read part of the archive again, the packages first that were read longest ago.
 
-It is for nights, beside nothing: it reads with the lowest priority, keeps nothing in the system's memory, and ends when
-a session wants the disk. When each package was read and what was found is in one small database in the state folder,
-outside the packages. It is only added to: a kill costs one package's time, and nothing that was there.
+A round has the lowest priority, leaves nothing in the page cache, and ends when a session needs the disk. Results go
+into a database in the state folder, outside of packages. A kill costs one package's reading.
 """
 
 import contextlib
@@ -32,7 +31,7 @@ from recorder.package.verification import verify
 
 FILE = "fixity.sqlite3"
 MOST_PROBLEMS = 100
-"""Kept of one package; how many there are is kept in any case."""
+"""Kept for one package; the count includes all."""
 
 _HINT = "Free space on its disk; if it is damaged move it away: packages are then read anew."
 _TABLE = """
@@ -43,13 +42,13 @@ CREATE INDEX IF NOT EXISTS by_package ON checks (package, at);
 
 
 type Outcome = Literal["whole", "damaged", "repair-begun", "repaired", "copy-whole", "copy-damaged", "pruned"]
-"""What came of looking at a package, or of mending it."""
+"""Results of reading or repairing a package."""
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="fixity"):
-    """One line of the log: when, which package, how many bytes were read, what came of it.
+    """One line of the log: time, package, bytes read, result.
 
-    `found` counts the problems, of which the first MOST_PROBLEMS are kept; `note` says what else there is to say.
+    `found` counts all problems; `problems` has the first MOST_PROBLEMS.
     """
 
     at: datetime
@@ -62,20 +61,20 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="fi
 
 
 class FixityLog:
-    """The database; every method raises StateError where it cannot be read or written."""
+    """The database of results. Methods raise StateError if it cannot be read or written."""
 
     def __init__(self, path: Path | None = None) -> None:
         self._path = path or state_folder() / FILE
 
     def add(self, entry: Entry) -> None:
-        """Add a line; it is on the disk when this returns."""
+        """Add a line durably."""
         problems = msgspec.json.encode(entry.problems[:MOST_PROBLEMS]).decode()
         values = (entry.at.isoformat(), entry.package, entry.bytes, entry.outcome, entry.found, problems, entry.note)
         with self._open() as connection:
             connection.execute("INSERT INTO checks VALUES (?, ?, ?, ?, ?, ?, ?)", values)
 
     def last_read(self, now: datetime) -> dict[str, datetime]:
-        """Return when each package was read last, up to `now`: a reading of the future was noted by a wrong clock."""
+        """Return the last reading of each package up to `now`: a wrong clock may have noted later ones."""
         with self._open() as connection:
             found = connection.execute(
                 "SELECT package, max(julianday(at)), at FROM checks "
@@ -85,11 +84,11 @@ class FixityLog:
         return {package: datetime.fromisoformat(at) for package, _, at in found}
 
     def stamp(self) -> object:
-        """Return what differs once a line was added; None where there is none yet."""
+        """Return a value that changes with each new line; None without a file."""
         return stamp(self._path)
 
     def damaged(self, since: datetime) -> list[Entry]:
-        """Return the last line of each package that was found damaged since then, and neither repaired nor whole."""
+        """Return the last line of each package damaged since then, and neither repaired nor whole since."""
         return self._read(
             "SELECT * FROM checks WHERE rowid IN (SELECT max(rowid) FROM checks "
             "WHERE outcome IN ('whole', 'damaged', 'repaired') GROUP BY package) "
@@ -120,7 +119,7 @@ _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 class Round(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="round"):
-    """What a round has read: packages, bytes, the damaged ones; `left` how many it came not to, and why it ended.
+    """The result of a round: packages and bytes read, damaged packages, `left` packages.
 
     `ended` is "done" (all were read), "budget" or "session".
     """
@@ -132,7 +131,6 @@ class Round(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="ro
     ended: str
 
     def __str__(self) -> str:
-        """Return it as people read it."""
         damaged = f"{len(self.damaged)} damaged" if self.damaged else "none damaged"
         count = f"{self.packages} package{'s' * (self.packages != 1)}"
         return f"{count}, {brief_size(self.bytes)}, {damaged}; {self.left} left"
@@ -140,7 +138,7 @@ class Round(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="ro
 
 @dataclass
 class FixityRound:
-    """One round over the archives at `roots`, which a session ends; `max_rate` is in bits a second."""
+    """One round over the archives at `roots`; a session ends it. `max_rate` is in bits a second."""
 
     roots: Sequence[Path]
     clock: Clock
@@ -153,7 +151,7 @@ class FixityRound:
     _done: int = 0
 
     def run(self, budget: int) -> Round:
-        """Read packages until the next would go beyond `budget` bytes; the first is read however large it is."""
+        """Read packages until the next would exceed `budget` bytes; always reads the first."""
         waiting = self._oldest_first()
         flow = Flow(rate=self.max_rate, go_on=self._go_on, clock=self.clock)
         total = min(budget, sum(size for _, size in waiting))
@@ -169,7 +167,7 @@ class FixityRound:
                 ended = "session"
                 break
             if whole is None:
-                continue  # it is being corrected: the next round reads it
+                continue  # a correction is running: the next round reads it
             count += 1
             self._done += size
             if not whole:
@@ -183,7 +181,7 @@ class FixityRound:
         return [(folder, _bytes(folder)) for folder in folders]
 
     def _read(self, folder: Path, total: int, flow: Flow) -> bool | None:
-        """Read one package, note what was found, return whether it is whole; None where it could not be read now."""
+        """Read one package and note the result; return whether it is whole, None if it is busy or gone."""
         read = 0
 
         def told(done: int, _of: int) -> None:
@@ -202,7 +200,7 @@ class FixityRound:
         except StorageError as error:
             if error.why == "vanished":
                 raise
-            # The others of its disk are read all the same.
+            # The other packages on its disk may still be readable.
             problems = [Problem(".", f"cannot be opened: {error.message}", ProblemKind.UNREADABLE)]
         entry = Entry(
             at=self.clock.now(), package=folder.name, bytes=_bytes(folder), found=len(problems),
@@ -220,7 +218,7 @@ class FixityRound:
 
 
 def tell_damaged(record: Record, package: str, problems: Sequence[Problem]) -> None:
-    """Put a damaged package into the health log."""
+    """Log a damaged package in the health log."""
     first = problems[0]
     others = f", and {len(problems) - 1} more" if len(problems) > 1 else ""
     record(
@@ -230,7 +228,7 @@ def tell_damaged(record: Record, package: str, problems: Sequence[Problem]) -> N
 
 
 def go_last() -> None:
-    """Let everything else of this PC have the processor and the disk before this process."""
+    """Give this process the lowest priority for processor and disk."""
     with contextlib.suppress(OSError, psutil.Error, ValueError):
         process = psutil.Process()
         process.nice(max(process.nice(), 10))

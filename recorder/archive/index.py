@@ -1,9 +1,8 @@
-"""The index of an archive: every package's description in one SQLite file, so that thousands are searched at once.
+"""The search index of an archive: the descriptions of all packages in one SQLite file.
 
-It holds nothing that the packages do not say, and may be thrown away at any moment: it is made again from them. It is
-kept in the state folder of this PC, one file for each archive. What has changed is found by the times of the folders
-`YYYY/MM`: whatever enters one, leaves it or is corrected in it changes that. One transaction brings it up to date, so
-that a kill at any moment leaves it as it was. Whatever is typed to search it is words: nobody needs a query language.
+It is made from the packages, and may be deleted at any time. The state folder of this PC has one file for each archive.
+Times of the folders `YYYY/MM` show changes, since adding, removing or correcting a package changes them. One
+transaction updates the index, so a kill leaves it as it was. Search terms are plain words, not a query language.
 """
 
 import contextlib
@@ -34,11 +33,11 @@ from recorder.package.manifest import Package, PackageState, Recording
 from recorder.package.work import RECORDING_FILE
 
 VERSION = 2
-"""Of the tables; a file of another version is made anew."""
+"""The version of the tables; another version is made again."""
 BUSY_S = 30.0
-"""How long another process may take to bring it up to date."""
+"""Another process may take this long to update the index."""
 SETTLED_NS = 5_000_000_000
-"""A folder's time says nothing of what comes within its own tick: up to this age it is looked through again."""
+"""A younger folder is always read: its time may not change with a second change."""
 
 _TABLES = """
 CREATE TABLE months (path TEXT PRIMARY KEY, stamp INTEGER NOT NULL) WITHOUT ROWID;
@@ -54,7 +53,7 @@ CREATE VIRTUAL TABLE words USING fts5 (
 _DAMAGED = frozenset(
     {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_SCHEMA, sqlite3.SQLITE_IOERR}
 )
-"""What SQLite says of a file that is no index of ours any more."""
+"""Error codes of a file that is no usable index."""
 
 
 type Words = tuple[str, str, str, str, str, str]
@@ -62,12 +61,12 @@ type Words = tuple[str, str, str, str, str, str]
 
 
 def index_folder() -> Path:
-    """Return the folder of the indexes of this PC, whether or not it exists."""
+    """Return the folder of indexes; it may not exist."""
     return state_folder() / "index"
 
 
 class Index:
-    """The index of the archive at `root`. Methods raise StateError where it cannot be kept."""
+    """The index of the archive at `root`. Methods raise StateError if it cannot be used."""
 
     def __init__(self, root: Path, folder: Path | None = None) -> None:
         self.root = root.resolve()
@@ -82,23 +81,23 @@ class Index:
         self.close()
 
     def close(self) -> None:
-        """Let go of the file; idempotent."""
+        """Close the file; idempotent."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
 
     def refresh(self) -> int:
-        """Bring it up to date with the packages; return how many were read. Raises StorageError, StateError."""
+        """Update the index; return the number of packages read. Raises StorageError, StateError."""
         stamps = self._stamps()
         return self.run(lambda connection: self._refresh(connection, stamps))
 
     def rebuild(self, progress: Progress | None = None) -> int:
-        """Read every package anew, and tell `progress` how many; return that. Raises StorageError, StateError."""
+        """Read all packages again; return their number. Raises StorageError, StateError."""
         stamps = self._stamps()
         return self.run(lambda connection: self._read_months(connection, stamps, progress, anew=True))
 
     def run[Answer](self, work: Callable[[sqlite3.Connection], Answer]) -> Answer:
-        """Return what `work` makes of the index; one that turns out to be damaged is made anew, once."""
+        """Return the result of `work`. A damaged index is made again once."""
         with self._translated():
             try:
                 return work(self._open())
@@ -125,7 +124,7 @@ class Index:
         if self._connection is None:
             self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._connection = sqlite3.connect(self.path, timeout=BUSY_S, isolation_level=None)
-            self._connection.execute("PRAGMA journal_mode = WAL")  # those who search do not wait for one who writes
+            self._connection.execute("PRAGMA journal_mode = WAL")  # readers do not wait for a writer
             self._connection.execute("PRAGMA synchronous = NORMAL")
         if self._version(self._connection) != VERSION:
             with _transaction(self._connection):
@@ -164,7 +163,7 @@ class Index:
         return bool(connection.execute("PRAGMA quick_check (1)").fetchone() == ("ok",))
 
     def _stamps(self) -> dict[str, int]:
-        """Return the time of each month's folder in nanoseconds; 0 while it is too young to be trusted."""
+        """Return the times of the months' folders in ns; 0 for one that is too young."""
         if self.root.exists() and not self.root.is_dir():
             raise StorageError(f"The archive cannot be at {self.root}: it is not a folder", why="unwritable")
         young = time.time_ns() - SETTLED_NS
@@ -209,7 +208,7 @@ class Index:
         there = set()
         read = 0
         for folder in folders:
-            with contextlib.suppress(FileNotFoundError):  # it has just lost its name to a correction, or to a person
+            with contextlib.suppress(FileNotFoundError):  # a correction or a person has just renamed it
                 stamp = _stamp(folder)
                 entry = _entry(folder) if known.get(os.fsencode(folder.name).hex()) != stamp else None
                 there.add(os.fsencode(folder.name).hex())
@@ -233,7 +232,7 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 def _stamp(folder: Path) -> str:
-    """Return what changes when a package is corrected: it is another folder then, made at another time."""
+    """Return a value that a correction changes: it makes another folder."""
     found = folder.stat()
     return f"{found.st_ino} {found.st_mtime_ns} {found.st_ctime_ns}"
 
@@ -241,7 +240,7 @@ def _stamp(folder: Path) -> str:
 def _put(
     connection: sqlite3.Connection, key: tuple[str, str, str], row: tuple[float, str, bytes], words: Words
 ) -> None:
-    """Take in a package; `key` is its month, its name and its stamp."""
+    """Add a package; `key` is its month, name and stamp."""
     _remove(connection, "month = ? AND name = ?", key[:2])
     cursor = connection.execute(
         "INSERT INTO packages (month, name, stamp, started, room, document) VALUES (?, ?, ?, ?, ?, ?)",
@@ -265,14 +264,14 @@ def _remove(connection: sqlite3.Connection, where: str, values: tuple[str, ...])
 
 
 def room_key(room: str) -> str:
-    """Return a room's name without its accents, capitals and signs: what people type is compared with that."""
+    """Return a room's name without accents, capitals and signs, to compare with typed text."""
     return names.slug(room, "")
 
 
 def _entry(folder: Path) -> tuple[tuple[float, str, bytes], Words]:
-    """Return the row of the package at `folder` (when it began, its room, its document), and its texts.
+    """Return the row of a package (start, room, document) and its texts.
 
-    One that is damaged can be found by its name only.
+    A damaged package has its name only.
     """
     package = catalog.read_package(folder)
     if package.recording and not _is_vouched_for(folder):
@@ -284,11 +283,11 @@ def _entry(folder: Path) -> tuple[tuple[float, str, bytes], Words]:
 
 
 def _is_vouched_for(folder: Path) -> bool:
-    """Return whether the description is the one that the tag manifest lists; nothing else of a package is looked at."""
+    """Return whether the tag manifest lists the description as it is."""
     try:
         digest = hashlib.sha256(read_file(folder / RECORDING_FILE)).hexdigest()
         listed = read_file(folder / bag.TAG_MANIFEST_FILE)
-        # Decoding a whole manifest takes longer than everything else; ours has the line as it is looked for here.
+        # Decoding a whole manifest takes longer than all else; ours has this exact line.
         return f"{digest}  {RECORDING_FILE}\n".encode() in listed or (
             bag.read_manifest(listed).get(RECORDING_FILE) == digest
         )
@@ -317,17 +316,17 @@ def _lines(*texts: str) -> str:
 
 
 MOST = 50
-"""Packages that are found at once, unless more are asked for."""
+"""The default number of results."""
 OPEN, CLOSE = "[", "]"
-"""What stands around a word in a snippet that was looked for."""
+"""Marks of a found word in a snippet."""
 
 _WEIGHTS = "100.0, 50.0, 20.0, 20.0, 1.0, 10.0"
-"""How much a word counts in title, request, place, marks, chapters, files: a title more than a slide full of it."""
+"""Weights of title, request, place, marks, chapters, files."""
 _LETTER = re.compile(r"[^\W_]")
 
 MANY = 1000
-"""So many packages that hold the words are not weighed: it takes longer than all else, and tells little of words that
-stand everywhere. Those that have all of them in the first of these columns come first then, and the newest of each."""
+"""From this many matches on results are not ranked, which would be slow and pointless for common words. Matches in the
+first of these columns come first, the newest first."""
 _TITLE, _SHORT, _ALL = "{title} : ", "{title request place marks files} : ", ""
 
 _COUNTED = "SELECT count(*) FROM (SELECT 1 FROM words WHERE words MATCH :words LIMIT :many)"
@@ -342,7 +341,7 @@ SELECT id FROM packages INDEXED BY by_time WHERE id IN (SELECT rowid FROM words 
     AND id NOT IN (SELECT value FROM json_each(:found)) AND started BETWEEN :since AND :until AND room LIKE :room
 ORDER BY started DESC LIMIT :most
 """
-# The plus keeps SQLite from asking the words for each package anew, which takes twenty times as long.
+# The plus keeps SQLite from searching the words again for each package: 20 times slower.
 _SHOWN = f"""
 SELECT packages.id, packages.document, snippet(words, -1, '{OPEN}', '{CLOSE}', '…', 16)
 FROM words JOIN packages ON packages.id = words.rowid
@@ -355,7 +354,7 @@ WHERE started BETWEEN :since AND :until AND room LIKE :room ORDER BY started DES
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
-    """A package that was found: as `liput archive list --json` has it, and the text in which it was found."""
+    """A result: a package as in `liput archive list --json`, with the matching text."""
 
     id: str
     uuid: str
@@ -377,15 +376,15 @@ def search(
     room: str = "",
     most: int = MOST,
 ) -> list[Found]:
-    """Return the packages that hold every one of `words`, or words that begin so; the best first.
+    """Return the packages that hold all `words` or words that begin with them, the best first.
 
-    `since` and `until` bound their beginnings, `room` is a part of the room's name. Without words those of the span are
-    found, the newest first. The index is brought up to date before. Raises what `Index.refresh` raises.
+    `since` and `until` bound the start, `room` is part of the room's name. Without words the newest come first. Updates
+    the index first; raises as `Index.refresh`.
     """
     index.refresh()
     query = match(words)
     if query is None and any(word.strip() for word in words):
-        return []  # nothing but signs, which no text is searched by
+        return []  # signs only
     values: dict[str, object] = {
         "since": since.timestamp() if since else float("-inf"),
         "until": until.timestamp() if until else float("inf"),
@@ -402,7 +401,7 @@ def search(
 def _rows(connection: sqlite3.Connection, query: str | None, values: Mapping[str, object]) -> list[tuple[bytes, str]]:
     if query is None:
         return connection.execute(_WITHOUT_WORDS, values).fetchall()
-    connection.execute("BEGIN")  # what is chosen is to be there when it is shown
+    connection.execute("BEGIN")  # rows must not vanish between choosing and showing
     try:
         chosen = _chosen(connection, query, values)
         shown: dict[int, tuple[bytes, str]] = {}
@@ -432,10 +431,9 @@ def _chosen(connection: sqlite3.Connection, query: str, values: Mapping[str, Any
 
 
 def match(words: Sequence[str]) -> str | None:
-    """Return the FTS5 expression for all of `words`, each as the beginning of one; None where there is none.
+    """Return the FTS5 expression for all `words` as prefixes; None without a letter or digit.
 
-    In quotes nothing is an operator. What is no letter and no digit only parts words: `B/12/UN38` are three that
-    follow each other.
+    Quotes disable operators. Signs separate words: `B/12/UN38` matches three in sequence.
     """
     parts = [part for word in words for part in storable(word).replace("\0", " ").split() if _LETTER.search(part)]
     quoted = (part.replace('"', '""') for part in parts)

@@ -1,7 +1,6 @@
-"""For whom recordings are: what every user of the PC could read is found, and closed as new ones are.
+"""Finds recordings that every user of the PC can read, and closes them.
 
-A process of ours has the umask for it (recorder/running/access.py). What was made before it had, or was copied here
-by other programs, may be open.
+New files follow our umask (recorder/running/access.py). Older files, and copies by other programs, may be open.
 """
 
 import errno
@@ -15,18 +14,18 @@ from config.files import is_folder, open_regular
 from recorder.archive.catalog import INCOMING
 
 _OURS = re.compile(r"\d{4}|\.damaged|" + re.escape(INCOMING))
-"""The folders at the top of an archive that hold recordings; what else is there is somebody's own."""
+"""The top folders with recordings; other folders belong to people."""
 _OTHERS = stat.S_IRWXO
 _ENTER = stat.S_IXOTH
 
 
 def kept_in(root: Path) -> list[Path]:
-    """Return the folders with recordings at the top of the archive at `root`. Raises OSError."""
+    """Return the top folders with recordings. Raises OSError."""
     return [path for path in sorted(root.iterdir()) if _OURS.fullmatch(path.name) and is_folder(path)]
 
 
 def is_open(root: Path) -> bool:
-    """Return whether every user of this PC can come to recordings in the archive at `root`. Raises OSError."""
+    """Return whether every user of this PC can reach recordings at `root`. Raises OSError."""
     real = root.resolve()
     if not real.is_dir() or not all(folder.stat().st_mode & _ENTER for folder in (real, *real.parents)):
         return False
@@ -34,9 +33,9 @@ def is_open(root: Path) -> bool:
 
 
 def close(folders: Iterable[Path], group: int | None) -> Iterator[tuple[Path, OSError | None]]:
-    """Take from all other users what they may with `folders` and all that is in them; links are not followed.
+    """Remove the rights of other users from `folders` and all in them; follows no link.
 
-    The members of `group` may still read what is that group's. Gives each path that was open, and why it still is.
+    Members of `group` keep reading that group's files. Yields each open path, with the error if it stays open.
     """
     for folder in folders:
         for path in _all(folder):
@@ -48,7 +47,7 @@ def close(folders: Iterable[Path], group: int | None) -> Iterator[tuple[Path, OS
 
 
 def _all(folder: Path) -> Iterator[Path]:
-    """Yield a folder and what is in it, from the top: what is in a closed folder is out of reach at once."""
+    """Yield a folder and its content from the top: closing a folder protects its content at once."""
     yield folder
     for base, folders, files in os.walk(folder):
         yield from (Path(base, name) for name in (*folders, *files))
@@ -65,7 +64,7 @@ def _close(path: Path, group: int | None) -> bool:
         found = os.fstat(descriptor)
         keeps = 0o750 if found.st_gid == group else 0o700
         os.fchmod(descriptor, stat.S_IMODE(found.st_mode) & keeps)
-        if os.fstat(descriptor).st_mode & _OTHERS:  # as on exFAT, which keeps no modes and refuses none
+        if os.fstat(descriptor).st_mode & _OTHERS:  # exFAT keeps no modes and refuses none
             raise OSError(errno.EOPNOTSUPP, "its disk keeps no modes, and has to be mounted with umask=077", str(path))
     finally:
         os.close(descriptor)

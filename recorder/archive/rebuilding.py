@@ -1,8 +1,8 @@
-"""A corrected package is built beside the one that it corrects, and takes its place at one stroke.
+"""Builds a corrected package beside the old one, and exchanges the two in one step.
 
-It is `.NAME.new` beside `NAME` until the two change their names (renameat2); where the file system cannot do that, the
-former is `.NAME.old` between two renames, and readers look for it there (catalog.py). Until then nothing of the package
-itself is touched. docs/archive.md lists the steps, and what a kill at each leaves: `settle` puts that right.
+The new package is `.NAME.new` until renameat2(2) exchanges both. On other file systems the old one is `.NAME.old`
+between two renames, and readers find it there (catalog.py). Nothing in the old package changes. docs/archive.md lists
+the steps; `settle` repairs the state after a kill.
 """
 
 import contextlib
@@ -31,7 +31,7 @@ from recorder.package.verification import verify
 
 
 def size_of(source: Path) -> int:
-    """Return the bytes of a regular file; raises ArchiveError for whatever else is there, or nothing is."""
+    """Return the bytes of a regular file; raises ArchiveError for anything else."""
     shown = names.one_line(str(source))
     try:
         found = source.lstat()
@@ -44,10 +44,9 @@ def size_of(source: Path) -> int:
 
 
 def copy_file(source: Path, target: Path, tally: Tally) -> str:
-    """Copy a file's content and its time of change to a new file, onto the disk; return the hex SHA-256 of it.
+    """Copy content and mtime to a new synced file; return the hex SHA-256.
 
-    Raises ArchiveError when `source` is no regular file or changes meanwhile, OSError when `target` is there already
-    or is not taken.
+    Raises ArchiveError if `source` is not regular or changes meanwhile, OSError if `target` exists or the disk refuses.
     """
     reading = _open(source)
     try:
@@ -78,7 +77,7 @@ def _open(source: Path) -> int:
 
 
 def _pump(reading: int, writing: int, tally: Tally, size: int) -> str:
-    """Copy `size` bytes, or as many as there are: one that grows as fast as it is read would have no end."""
+    """Copy at most `size` bytes: a source that grows would have no end."""
     digest = hashlib.sha256()
     while size and (chunk := os.read(reading, min(size, CHUNK_BYTES))):
         size -= len(chunk)
@@ -91,23 +90,23 @@ def _pump(reading: int, writing: int, tally: Tally, size: int) -> str:
 
 
 def beside(folder: Path, end: str) -> Path:
-    """Return the hidden name, with `end` behind it, of what becomes or was the package at `folder`."""
+    """Return the hidden path of another version of the package."""
     return folder.with_name(f".{folder.name}{end}")
 
 
 def take_place(new: Path, folder: Path, disk: Disk) -> None:
-    """Let the package at `new` be the one at `folder`, and remove the former; whoever calls has `folder` locked.
+    """Put the package at `new` in the place of `folder`, which the caller has locked; remove the old one.
 
-    Raises OSError, and everything is as before. What of the former cannot be removed now is removed by `settle`.
+    Raises OSError and changes nothing. `settle` removes leftovers of the old package later.
     """
-    with locked(new, alone=True):  # whoever opens the name from now on finds it taken until we are done
+    with locked(new, alone=True):  # others find the name locked until we are done
         former = _exchange(new, folder, disk)
         with contextlib.suppress(OSError):
             disk.remove_tree(former, bag.DECLARATION_FILE)
 
 
 def _exchange(new: Path, folder: Path, disk: Disk) -> Path:
-    """Return where the former package is now."""
+    """Return the present path of the old package."""
     try:
         disk.exchange(new, folder)
     except OSError as error:
@@ -121,14 +120,14 @@ def _exchange(new: Path, folder: Path, disk: Disk) -> Path:
         disk.move_folder(new, folder)
     except OSError:
         if not os.path.lexists(folder):
-            with contextlib.suppress(OSError):  # `settle` tries it again
+            with contextlib.suppress(OSError):  # `settle` tries again
                 disk.move_folder(old, folder)
         raise
     return old
 
 
 def settle(folder: Path, disk: Disk) -> None:
-    """Undo or finish the correction of a package that a kill has stopped; raises PackageBusy, OSError."""
+    """Undo or finish an interrupted correction; raises PackageBusy, OSError."""
     old = beside(folder, names.OLD)
     if not os.path.lexists(folder) and old.is_dir():
         with locked(old, alone=True):
@@ -139,7 +138,7 @@ def settle(folder: Path, disk: Disk) -> None:
 
 
 def clear(folder: Path, disk: Disk) -> None:
-    """Remove other versions of the package at `folder`, which is locked; none while that is not whole itself."""
+    """Remove other versions of the locked package at `folder`, if it is whole itself."""
     others = [other for end in (names.NEW, names.OLD) if (other := beside(folder, end)).is_dir()]
     if others and not verify(folder, payload=False):
         for other in others:
@@ -147,7 +146,7 @@ def clear(folder: Path, disk: Disk) -> None:
 
 
 def settle_all(root: Path, disk: Disk | None = None) -> None:
-    """Settle every package of the archive at `root`; one that is being worked on, or cannot be changed, is left."""
+    """Settle all packages at `root`, except busy ones and those that cannot be changed."""
     with contextlib.suppress(OSError):
         for month in catalog.months(root):
             stopped = {names.corrected(entry.name) for entry in month.iterdir() if entry.name.startswith(".")}
@@ -160,16 +159,15 @@ HISTORY = "metadata/history/"
 _KEPT = re.compile(rf"{HISTORY}(\d{{4,9}})/", re.ASCII)
 
 _NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV})
-"""What a file system says that gives a file no second name; or a kernel, of a file that is another user's."""
+"""Errors of file systems without hard links, or of the kernel for files of other users."""
 
 
 @contextmanager
 def rebuilding(folder: Path, disk: Disk, tally: Tally) -> Iterator["Draft"]:
-    """Give a corrected package to be filled; when the context is left, it takes the place of that at `folder`.
+    """Yield a draft of a corrected package, and put it in place after the body.
 
-    Raises PackageDamaged when either is not whole, ArchiveError when its media are kept elsewhere, PackageBusy when
-    another process reads or changes it, StorageError when the disk does not take it. After any error the package is as
-    it was.
+    On an error the package stays as it was: PackageDamaged, ArchiveError if media were pruned, PackageBusy,
+    StorageError.
     """
     try:
         settle(folder, disk)
@@ -194,13 +192,13 @@ def rebuilding(folder: Path, disk: Disk, tally: Tally) -> Iterator["Draft"]:
 
 
 def refuse_incomplete(folder: Path) -> None:
-    """Raise PackageDamaged when the package at `folder` is not whole, ArchiveError when its media are not here."""
+    """Raise PackageDamaged for damage outside of the payload's content, ArchiveError if media were pruned."""
     refuse_damaged(folder.name, verify(folder, payload=False))
     catalog.refuse_elsewhere(folder)
 
 
 def refuse_damaged(name: str, problems: list[Problem]) -> None:
-    """Raise PackageDamaged with the first of `problems`, if there are any."""
+    """Raise PackageDamaged with the first of `problems`, if any."""
     if problems:
         first = problems[0]
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
@@ -208,23 +206,23 @@ def refuse_damaged(name: str, problems: list[Problem]) -> None:
 
 
 def damaged(name: str, what: str) -> PackageDamaged:
-    """Return the error of a package of which is known what is wrong first."""
+    """Return the error for a damaged package."""
     return PackageDamaged(
         f"{name} is damaged: {what}", hint=f"liput archive verify {name} lists everything that is wrong with it."
     )
 
 
 class Draft:
-    """A corrected package while it is built at `new`. `payload` and `sizes` have digest and bytes of each payload file.
+    """A corrected package in the making at `new`; `payload` has digests and `sizes` bytes by path.
 
-    Reads the package at `folder`; writes only below `new`.
+    Reads the package at `folder`, and writes only below `new`.
     """
 
     def __init__(self, folder: Path, disk: Disk, tally: Tally) -> None:
         self.folder = folder
         self.new = beside(folder, names.NEW)
         self.is_wanted = True
-        """Whether it takes the place of the package when it is done."""
+        """Whether it replaces the package in the end."""
         files = fixity.walk(folder)[0]
         self.sizes = {path: size for path, size in files.items() if path.startswith(bag.PAYLOAD)}
         self.payload = bag.read_manifest(read_file(folder / bag.MANIFEST_FILE))
@@ -240,26 +238,26 @@ class Draft:
 
     @property
     def paths(self) -> set[str]:
-        """Every file that it holds so far, but for the tag manifest."""
+        """All files so far, without the tag manifest."""
         return {*self.payload, *self._tags, *self._written}
 
     @property
     def written(self) -> Mapping[str, bytes]:
-        """The tag files that will have another content, or are new."""
+        """New or changed tag files."""
         return self._written
 
     def read(self, path: str) -> bytes:
-        """Return a file of the package that is corrected; nothing where there is none."""
+        """Return a file of the old package; b"" if it is missing."""
         return read_file(self.folder / path) if path in self._tags or path in self.payload else b""
 
     def begin(self) -> None:
-        """Make it, with every file of the payload in it."""
+        """Make the folder with all payload files."""
         self._make_folder(self.new)
         for path, digest in self.payload.items():
             self._take_over(path, path, digest)
 
     def add(self, source: Path, path: str) -> str:
-        """Copy a file from elsewhere to `path` in the payload; return its hex SHA-256."""
+        """Copy a file to `path` in the payload; return its hex SHA-256."""
         target = self._place(path)
         self._disk.begin("copy", target)
         self.payload[path] = self._copied[path] = copy_file(source, target, self._tally)
@@ -268,23 +266,23 @@ class Draft:
         return self.payload[path]
 
     def drop(self, path: str) -> None:
-        """Take back what was added at `path`."""
+        """Remove an added file."""
         (self.new / path).unlink()
         del self.payload[path], self.sizes[path], self._copied[path]
         self._added.remove(path)
 
     def refuse_changed(self, path: str) -> None:
-        """Raise PackageDamaged when a file of the payload is not what its checksum says any more."""
+        """Raise PackageDamaged if a payload file differs from its checksum."""
         if fixity.sha256(self.new / path, Tally(0, None)) != self.payload[path]:
             raise damaged(self.folder.name, f"{names.one_line(path)} is changed")
 
     def write(self, path: str, content: bytes, *, mode: int = 0o666) -> None:
-        """Let a tag file have this content, and this mode: as far as the umask, or the one before, lets it."""
+        """Set the content of a tag file; the umask and the old file bound `mode`."""
         self._written[path] = content
         self._modes[path] = mode
 
     def finish(self) -> None:
-        """Write the tag files, sync everything, and verify it. Raises PackageDamaged when it is not whole."""
+        """Write the tag files, sync and verify all. Raises PackageDamaged."""
         if self._added:
             self.write(bag.MANIFEST_FILE, bag.manifest_text(self.payload))
         changed = {path: content for path, content in self._written.items() if content != self.read(path)}
@@ -304,11 +302,11 @@ class Draft:
         self._prove()
 
     def undo(self) -> None:
-        """Remove it: it has only second names of what the package has, and copies."""
+        """Remove the draft, which has only hard links and copies."""
         shutil.rmtree(self.new, ignore_errors=True)
 
     def _keep_former(self, changed: dict[str, bytes]) -> dict[str, str]:
-        """Keep tag files as they were before they are `changed`; return their digests by their new paths."""
+        """Keep the old versions of `changed` tag files; return their digests by new path."""
         numbers = [int(kept[1]) for path in self._tags if (kept := _KEPT.match(path))]
         history = f"{HISTORY}{max(numbers, default=0) + 1:04}/"
         former = self._former | {path: self._tags[path] for path in changed if path in self._tags}
@@ -317,7 +315,7 @@ class Draft:
         return {f"{history}{path}": digest for path, digest in former.items()}
 
     def _take_over(self, path: str, new_path: str, digest: str) -> None:
-        """Give a file of the package its place in this one: by a second name, or where that cannot be, as a copy."""
+        """Link a file of the old package into this one, or copy it."""
         source, target = self.folder / path, self._place(new_path)
         if self._links:
             try:
@@ -335,7 +333,7 @@ class Draft:
         self._copied[new_path] = digest
 
     def _expect_copies(self) -> None:
-        """Go on with copies. Raises StorageError where there is no room for all of them."""
+        """Switch to copies. Raises StorageError if they do not fit."""
         size = sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file())
         free = shutil.disk_usage(self.folder).free
         if free < size:
@@ -349,7 +347,7 @@ class Draft:
         self._links = False
 
     def _place(self, path: str) -> Path:
-        """Return where a file goes, with the folders above it made."""
+        """Return the target path, with its folders made."""
         target = self.new / path
         for folder in reversed(target.relative_to(self.new).parents):
             if not (self.new / folder).is_dir():
@@ -363,9 +361,9 @@ class Draft:
         folder.chmod(stat.S_IMODE((like if like.is_dir() else self.folder).stat().st_mode))
 
     def _prove(self) -> None:
-        """Read back, from the disk, what was written: the former is removed after this.
+        """Read written files back from the disk before the old package is removed.
 
-        What has a second name is the same file, whole or not, and its checksum stays as it was; its size is looked at.
+        Hard links are the same files, so only their sizes are checked.
         """
         refuse_damaged(self.folder.name, verify(self.new, payload=False))
         for path, digest in self._copied.items():

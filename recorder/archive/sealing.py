@@ -1,7 +1,7 @@
-"""Sealing: from a work folder to a package, in steps that can be taken again after a kill at any of them.
+"""Seals a work folder into a package, in steps that can be repeated after a kill at any of them.
 
-docs/archive.md lists the steps and what a kill at each leaves. In short: everything is written and synced in the work
-folder; `begun.json` is removed last, so its absence says that the package is complete; then one rename moves it.
+docs/archive.md lists the steps. All files are written and synced in the work folder. `begun.json` is removed last:
+without it the package is complete. Then one rename moves it.
 """
 
 import contextlib
@@ -61,17 +61,17 @@ from recorder.package.work import (
 )
 
 POSTER_WIDTH = 1280
-"""Pixels, at most; a smaller picture stays as it is."""
+"""Pixels, at most."""
 
 POSTER_MOMENTS = (0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.0)
-"""Parts of the session that are tried in turn until one is not black."""
+"""Parts of the session to try in turn until a frame is not black."""
 
 BLACK_LUMA = 10.0
-"""Mean luma (0 is black, 255 white) up to which a picture counts as black."""
+"""Mean luma (0 is black, 255 white) of a black frame, at most."""
 
 
 def poster(path: Path) -> bytes | None:
-    """Return a JPEG of the media file at `path`, not black if it can be; None where no picture decodes."""
+    """Return a JPEG of a frame of the media file, if possible not black; None if no frame decodes."""
     picture: av.VideoFrame | None = None
     try:
         with av.open(path, options=OPEN_SAFELY | NOT_DECODED) as container:
@@ -85,14 +85,14 @@ def poster(path: Path) -> bytes | None:
                 if found is not None and _luma(found) > BLACK_LUMA:
                     break
         return None if picture is None else _jpeg(picture)
-    except Exception:  # of whatever kind: no picture is worth more than the sealing that asks for it
+    except Exception:  # whatever fails, sealing is worth more than a poster
         return None
 
 
 def _picture_at(container: InputContainer, stream: VideoStream, part: float) -> av.VideoFrame | None:
-    """Return the first picture that decodes from the keyframe before `part` (0 to 1) of the session on.
+    """Return the first frame that decodes from the keyframe before `part` (0 to 1) of the session on.
 
-    Each is asked for at once: else the decoder would take, and keep, some more before it gives the first.
+    Drains the decoder after each packet: otherwise it would buffer more frames before the first one.
     """
     decoder = stream.codec_context
     try:
@@ -107,7 +107,7 @@ def _picture_at(container: InputContainer, stream: VideoStream, part: float) -> 
 
 
 def _luma(picture: av.VideoFrame) -> float:
-    """Return the mean luma, from 0 to 255, of a picture made small enough to add up in Python."""
+    """Return the mean luma, from 0 to 255, of a small copy."""
     (plane,) = picture.reformat(width=64, height=36, format="gray").planes
     rows = bytes(plane)
     luma = b"".join(rows[start : start + 64] for start in range(0, plane.line_size * 36, plane.line_size))
@@ -130,11 +130,11 @@ def _jpeg(picture: av.VideoFrame) -> bytes:
 
 
 MOST_HEALTH_LINES = 2000
-"""A device that flaps all day must not make a package of it: of more, the first and the last half are kept."""
+"""Bounds the log of a device that flaps all day: the first and the last half stay."""
 
 
 def health_lines(begun: Begun, recording: Recording) -> bytes:
-    """Return what the health log says of a session on this PC; nothing where it cannot be read."""
+    """Return the lines of this PC's health log for a session; b"" if it cannot be read."""
     if begun.host != platform.node():
         return b""
     devices = {PC, *(device.id for device in begun.context.devices)}
@@ -146,7 +146,7 @@ def health_lines(begun: Begun, recording: Recording) -> bytes:
 
 
 def _bounded(lines: Iterable[HealthLine], ended_at: datetime) -> Iterator[HealthLine]:
-    """Yield the first and the last lines, and between them, where some are missing, how many."""
+    """Yield the first and the last lines, with a line between them that counts those left out."""
     rest = iter(lines)
     yield from itertools.islice(rest, MOST_HEALTH_LINES // 2)
     last: deque[HealthLine] = deque(maxlen=MOST_HEALTH_LINES // 2)
@@ -171,21 +171,20 @@ def fill(
     *,
     may_be_joined: bool = False,
 ) -> None:
-    """Make a complete, synced package of `work` where it stands, up to the removal of `begun.json`.
+    """Make a complete, synced package of `work` in place, and remove `begun.json`.
 
-    `target` is where the package will be moved to, `now` the local time at which that is done. A package that
-    `may_be_joined` to other parts of its session keeps the content of `begun.json`, which that takes.
-    Raises ArchiveError when there is nothing recorded, OSError when the disk does not take it.
+    `target` is the package's later path, `now` the local time. A part that `may_be_joined` to others keeps a copy of
+    `begun.json` for that. Raises ArchiveError if nothing was recorded, OSError.
     """
     work.refuse_irregular()
     for part in work.path.rglob(ASIDE):
-        part.unlink()  # half written by an attempt that was stopped
+        part.unlink()  # half written by an interrupted attempt
     if not work.has_begun():
         if os.path.lexists(work.path / BEGUN_FILE):
             disk.unlink(work.path / BEGUN_FILE)
         elif (work.path / bag.TAG_MANIFEST_FILE).exists():
-            return  # an earlier attempt came this far, and was stopped before the rename
-        # It was lost; nothing may look complete from here on.
+            return  # an earlier attempt only lacks the rename
+        # It was lost; the package must not look complete from here on.
         disk.write(work.path / BEGUN_FILE, encode_begun(work.begun), mode=PRIVATE)
     disk.make_folder(work.metadata)
     media = _sync_media(work, disk)
@@ -208,7 +207,7 @@ def fill(
 
 
 def _sync_media(work: WorkFolder, disk: Disk) -> list[str]:
-    """Bring the media onto the disk; return their paths in the package, the program first."""
+    """Sync the media; return their paths in the package, the program first."""
     paths = sorted(
         (path for path in work.media.iterdir() if path.is_file() and path.stat().st_size > 0),
         key=lambda path: (path.stem != Path(PROGRAM).stem, path.name),
@@ -221,7 +220,7 @@ def _sync_media(work: WorkFolder, disk: Disk) -> list[str]:
 
 
 def _describe(work: WorkFolder, facts: RecordingFacts | None, media: list[str]) -> Recording:
-    """Return the description of the session: the one already written, if facts are lost and an attempt got that far."""
+    """Return the description, without facts the one of an interrupted attempt."""
     if facts is None:
         try:
             return decode_recording(read_file(work.path / RECORDING_FILE))
@@ -272,7 +271,7 @@ def _software() -> dict[str, str]:
 
 
 def _write_metadata(work: WorkFolder, recording: Recording, disk: Disk, *, may_be_joined: bool) -> None:
-    """Write the files of `metadata/`; recording.json, which says that the others are there, comes last."""
+    """Write `metadata/`; recording.json comes last, since it implies the other files."""
     _mend_events(work.events, disk)
     if may_be_joined:
         disk.write(work.path / PART_FILE, encode_begun(work.begun), mode=PRIVATE)
@@ -286,7 +285,7 @@ def _write_metadata(work: WorkFolder, recording: Recording, disk: Disk, *, may_b
 
 
 def _mend_events(log: Path, disk: Disk) -> None:
-    """Cut off the half line that a killed recorder may have left at the end of the event log."""
+    """Cut off the torn last line of a killed recorder."""
     descriptor = open_regular(log, os.O_RDWR | os.O_CREAT, 0o666)
     try:
         size = os.fstat(descriptor).st_size
