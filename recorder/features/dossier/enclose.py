@@ -1,9 +1,8 @@
-"""The request of a session, carried along, taken into its package, and the package noted in the request's dossier.
+"""Puts the request of a session into its package, and notes the package in the dossier.
 
-The letters are copied while it records, on a thread of their own: the disk of the dossier may hang, and the recording
-does not wait for it. Sealing makes up for what is missing, and never fails because of a dossier: one that is gone, on a
-disk that hangs, or damaged, is gone on without. What the session took along at its beginning stands in for it, and what
-is missing is a reason in `degraded`.
+A thread copies the letters while the session records, since the dossier's disk may hang. Sealing copies the letters
+that are still missing. A lost, hung or damaged dossier never stops it: the request as carried replaces it, and
+`degraded` has the reasons.
 """
 
 import threading
@@ -31,13 +30,13 @@ from recorder.package.request import CarriedRequest, Letter, RecordedSession, Re
 from recorder.package.work import REQUEST_FILE, WorkFolder
 
 PAYLOAD = "data"
-"""The folder of a package that letters go to, in a folder of their own as in the dossier."""
+"""The folder of letters in a package, laid out as in the dossier."""
 ANSWER_S = 10.0
-"""How long the disk of a dossier may take to answer."""
+"""Deadline for an answer of the dossier's disk."""
 
 
 def carried(dossier: Dossier, request: Request, office: Office, *, history: bool = False) -> CarriedRequest:
-    """Return what a session takes along of a request, with its history only where that is wanted."""
+    """Return the request for a session to carry, with its history only on demand."""
     return CarriedRequest(
         folder=str(dossier.folder),
         request=request if history else msgspec.structs.replace(request, history=()),
@@ -46,7 +45,7 @@ def carried(dossier: Dossier, request: Request, office: Office, *, history: bool
 
 
 def put_letter(package: Path, letter: Letter, content: bytes, disk: Disk) -> None:
-    """Write a letter into the payload of the package, or work folder, at `package`; raises OSError."""
+    """Write a letter into a package or work folder; raises OSError."""
     path = package / PAYLOAD / letter.file
     disk.make_folder(path.parent)
     try:
@@ -58,16 +57,16 @@ def put_letter(package: Path, letter: Letter, content: bytes, disk: Disk) -> Non
 
 
 def carry_letters(work: Path, taken: CarriedRequest, clock: Clock) -> Callable[[], None]:
-    """Begin to copy the letters of a session's request into its work folder; return what waits for the end of that.
+    """Start to copy the letters into a work folder; return a function that ends the copying.
 
-    It gives up once the copying has had its time: nothing is written from then on.
+    That function waits until ANSWER_S after the start. Then it blocks further writes.
     """
     writing = threading.Lock()
     until_ns = clock.now_ns() + round(ANSWER_S * NANOSECONDS)
 
     def copy() -> None:
         for letter in taken.request.letters:
-            with suppress(OSError, DossierError):  # it is told when the session is sealed
+            with suppress(OSError, DossierError):  # reported when the session is sealed
                 content = letter_content(Path(taken.folder), letter)
                 with writing:
                     put_letter(work, letter, content, Disk())
@@ -77,21 +76,20 @@ def carry_letters(work: Path, taken: CarriedRequest, clock: Clock) -> Callable[[
     def end() -> None:
         left_s = max(0, until_ns - clock.now_ns()) / NANOSECONDS
         if not copying.wait(left_s):
-            writing.acquire(timeout=ANSWER_S)  # and never let go of
+            writing.acquire(timeout=ANSWER_S)  # never released
 
     return end
 
 
 NOT_FOUND, NOT_NOTED, MISSING, CHANGED = "request-not-found", "request-not-noted", "letter-missing", "letter-changed"
-"""Reasons why a package has less of its request than there was."""
+"""Reasons for an incomplete request in a package."""
 _REASONS = frozenset({NOT_FOUND, NOT_NOTED, MISSING, CHANGED})
 
 
 def enclose(work: WorkFolder, recording: Recording, target: Path, now: datetime, disk: Disk) -> Recording:
-    """Write the request that `work` was recorded for into it, and return `recording` with it.
+    """Write the request into the work folder, and return `recording` with it.
 
-    `target` is where the package will be, `now` when it is sealed. Raises OSError where the package's own disk does not
-    take it.
+    `target` is the package's later path. Raises OSError if the package's own disk fails.
     """
     taken = work.begun.context.request
     if taken is None:
@@ -110,14 +108,14 @@ def enclose(work: WorkFolder, recording: Recording, target: Path, now: datetime,
     record = RequestRecord(as_of=now, request=request, steps=steps, office=taken.office, missing=tuple(missing))
     disk.write(work.path / REQUEST_FILE, json_text(record), mode=FILE)
     others = (reason for reason in recording.degraded if kind_and_subject(reason)[0] not in _REASONS)
-    degraded = (*others, *missing)  # an attempt that was stopped may have missed what is there now
+    degraded = (*others, *missing)  # an interrupted attempt may have missed a letter that exists now
     return msgspec.structs.replace(recording, request=facts_of(request), degraded=degraded)
 
 
 def recorded_session(
     recording: Recording, checked: Mapping[str, Any] | None, target: Path, archived_at: datetime | None
 ) -> RecordedSession:
-    """Return what a dossier says of a session that was recorded for it; `checked` is what the check before it found."""
+    """Return the dossier's entry for a recorded session; `checked` is the result of the check before it."""
     ready = (checked or {}).get("ready")
     return RecordedSession(
         package=target.name,
@@ -134,9 +132,9 @@ def recorded_session(
 
 
 def note(taken: CarriedRequest, recorded: RecordedSession, now: datetime) -> bool:
-    """Note a package in the dossier of its request; return whether that could be done.
+    """Note a package in its dossier; return whether that succeeded.
 
-    One that is not archived yet is noted as recorded. `recorder.features.dossier.store.seen` makes up for a lost note.
+    Before it is archived it is noted as recorded. `recorder.features.dossier.store.seen` corrects a lost note.
     """
     kind = "archived" if recorded.archived_at else "recorded"
 
@@ -148,13 +146,13 @@ def note(taken: CarriedRequest, recorded: RecordedSession, now: datetime) -> boo
     noting = DeadlineTask(partial(dossier.change, change), "request-note")
     try:
         noting.get(ANSWER_S, _silent(taken))
-    except Exception:  # of whatever kind: a dossier costs no recording its package
+    except Exception:  # whatever fails, a dossier must not cost the package
         return False
     return True
 
 
 def with_recording(request: Request, recorded: RecordedSession) -> Request:
-    """Return `request` with a recording more, in place of what was noted of it before it was sealed."""
+    """Return `request` with a recording, which replaces the entry from before sealing."""
     others = (
         each
         for each in request.recordings
@@ -164,13 +162,13 @@ def with_recording(request: Request, recorded: RecordedSession) -> Request:
 
 
 def _fresh(taken: CarriedRequest) -> tuple[Request | None, bool]:
-    """Return the request as its dossier has it now, None where it cannot be read; and whether its disk answers."""
+    """Return the request from its dossier, None if it cannot be read; and whether the disk answers."""
     answers = True
     try:
         reading = DeadlineTask(Dossier(Path(taken.folder)).read, "request-read")
         answers = reading.wait(ANSWER_S)
         return reading.get(0.0, _silent(taken)), answers
-    except Exception:  # of whatever kind: a dossier costs no recording its package
+    except Exception:  # whatever fails, a dossier must not cost the package
         return None, answers
 
 
@@ -181,9 +179,9 @@ def _silent(taken: CarriedRequest) -> DossierError:
 def _letters(
     package: Path, taken: CarriedRequest, request: Request, missing: list[str], disk: Disk, *, answers: bool
 ) -> Iterator[Letter]:
-    """Yield the letters that are in the package, by their paths there; copy those that are not yet.
+    """Yield the letters in the package, with their paths there; copy missing ones.
 
-    Those of the others are added to what is `missing`. A disk that has not answered once is not asked again.
+    Adds failures to `missing`. A disk that did not answer is not asked again.
     """
     for letter in request.letters:
         try:
@@ -204,7 +202,7 @@ def _letters(
 
 
 def _steps(taken: CarriedRequest, request: Request, now: datetime) -> tuple[Step, ...]:
-    """Return the steps; none where the hours or the times of a dossier from elsewhere cannot be reckoned with."""
+    """Return the steps; none if hours or times of a foreign dossier cannot be computed."""
     try:
         return steps_of(request, WorkingHours(taken.office), now)
     except (ArithmeticError, ValueError):
@@ -212,7 +210,7 @@ def _steps(taken: CarriedRequest, request: Request, now: datetime) -> tuple[Step
 
 
 def in_package(request: Request, letters: tuple[Letter, ...]) -> Request:
-    """Return a request as a package has it that has `letters`, with their paths there; its sheets are among them."""
+    """Return the request with the package's `letters` and their paths there."""
     kept = {letter.file for letter in letters}
     dispositions = tuple(
         msgspec.structs.replace(
@@ -224,5 +222,5 @@ def in_package(request: Request, letters: tuple[Letter, ...]) -> Request:
 
 
 def facts_of(request: Request) -> RequestFacts:
-    """Return what is searched for of a request."""
+    """Return the searchable part of a request."""
     return msgspec.convert(request, RequestFacts, from_attributes=True)

@@ -1,6 +1,6 @@
-"""A package and its request, brought together afterwards: papers into the package, a note into the dossier.
+"""Links a sealed package and its request: letters go into the package, a note into the dossier.
 
-The session was begun without its request, or sealed when the disk of the dossier was not to be reached.
+Such a session began without its request, or was sealed while the dossier was out of reach.
 """
 
 from datetime import datetime
@@ -26,12 +26,11 @@ _record = msgspec.json.Decoder(RequestRecord)
 
 
 def link(folder: Path, taken: CarriedRequest, now: datetime, disk: Disk | None = None) -> RecordedSession:
-    """Put the request `taken` into the sealed package at `folder`, and note the package in its dossier.
+    """Put the request `taken` into the package at `folder`, and note the package in the dossier.
 
-    One that has this request already gets what was missing of it, and the note; of both only what is not there. The
-    media stay as they are, and so do their hashes. Raises ArchiveError for a package that has another request, or lacks
-    nothing, DossierError for a letter that is not what was taken in, and what `rebuilding` raises; the package is then
-    as it was.
+    A package with this request gets only missing papers and the note. Media and their hashes stay. Raises ArchiveError
+    if it has another request or lacks nothing, DossierError for a changed letter, and as `rebuilding`; the package then
+    stays as it was.
     """
     record = _record_of(folder, taken)
     missing = record.missing if record else ()
@@ -50,7 +49,7 @@ def link(folder: Path, taken: CarriedRequest, now: datetime, disk: Disk | None =
 
 
 def _record_of(folder: Path, taken: CarriedRequest) -> RequestRecord | None:
-    """Return what the package has of the request, None where it has none; raises ArchiveError for another's."""
+    """Return the package's record of the request, None without one; raises ArchiveError for another request."""
     try:
         record = _record.decode(read_file(folder / REQUEST_FILE))
     except FileNotFoundError:
@@ -74,7 +73,7 @@ def _recorded(folder: Path, missing: tuple[str, ...]) -> RecordedSession:
 
 
 def _is_noted(taken: CarriedRequest, recorded: RecordedSession) -> bool:
-    """Whether the dossier knows the package; in another room its archive may have another path."""
+    """Return whether the dossier knows the package. The path is not compared: rooms mount archives differently."""
     return any(
         (each.uuid, each.package) == (recorded.uuid, recorded.package) and each.archived_at
         for each in taken.request.recordings
@@ -84,7 +83,6 @@ def _is_noted(taken: CarriedRequest, recorded: RecordedSession) -> bool:
 def _put(
     draft: Draft, taken: CarriedRequest, recorded: RecordedSession, missing: tuple[str, ...], now: datetime
 ) -> None:
-    """Let the package have the request, with its letters; what was `missing` of it is not any more."""
     letters = tuple(_add(draft, Path(taken.folder), letter) for letter in taken.request.letters)
     request = in_package(with_recording(taken.request, recorded), letters)
     steps = steps_of(request, WorkingHours(taken.office), now)
@@ -99,7 +97,7 @@ def _put(
 
 
 def _add(draft: Draft, dossier: Path, letter: Letter) -> Letter:
-    """Copy a letter into the package, unless it has it; return it by its path there."""
+    """Copy a letter into the package if it is missing; return it with its path there."""
     path = f"{PAYLOAD}/{letter.file}"
     refuse_name(letter)
     if path not in draft.payload:

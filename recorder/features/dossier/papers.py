@@ -1,6 +1,6 @@
-"""Letters and disposition sheets: what they are is told by their content; where they are kept, and still whole.
+"""Letters and disposition sheets: their type is told by their content, and they are verified when read.
 
-A paper is read whole, within a bound, before anything is made of it: what is judged is what is kept.
+A paper is read whole, up to a limit, so that the checked bytes are the stored ones.
 """
 
 import hashlib
@@ -21,13 +21,13 @@ from recorder.package.request import Letter, MediaType
 SUFFIXES: dict[MediaType, str] = {"application/pdf": ".pdf", "image/jpeg": ".jpg", "image/png": ".png"}
 _PDF_BEGINS_WITHIN, _PDF_ENDS_WITHIN = 1024, 4096
 _FORMATS: dict[str, MediaType] = {"JPEG": "image/jpeg", "MPO": "image/jpeg", "PNG": "image/png"}
-"""By Pillow's name; MPO is what some phones call a JPEG with a second picture in it."""
+"""Formats by Pillow's name. Some phones write MPO: a JPEG with a second image."""
 _HINT = "A letter is a PDF, a JPEG or a PNG: scan or photograph it as one of these."
 
 
 @dataclass(frozen=True, slots=True)
 class Paper:
-    """A paper that may be kept: all of its bytes, what they are, their SHA-256, what the file was called."""
+    """A valid paper: content, type, SHA-256 and the file's name."""
 
     content: bytes
     media_type: MediaType
@@ -36,14 +36,14 @@ class Paper:
 
 
 def take(path: Path, largest: int) -> Paper:
-    """Return the paper at `path`, of `largest` bytes at most; raises DossierError for what may not be kept."""
+    """Return the paper at `path`, at most `largest` bytes; raises DossierError."""
     content = _read(path, largest)
     return Paper(content, _media_type(path, content), hashlib.sha256(content).hexdigest(), one_line(path.name))
 
 
 def _read(path: Path, largest: int) -> bytes:
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a pipe would be waited for
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a pipe would block
         with os.fdopen(fd, "rb") as file:
             found = os.fstat(fd)
             if not stat.S_ISREG(found.st_mode):
@@ -67,8 +67,8 @@ def _media_type(path: Path, content: bytes) -> MediaType:
 
 
 def _picture_type(path: Path, content: bytes) -> MediaType:
-    """Return what kind of picture it is; it is decoded to know that all of it is there."""
-    from PIL import Image, UnidentifiedImageError  # 50 ms that only this needs
+    """Return the type of an image, decoded to prove that it is whole."""
+    from PIL import Image, UnidentifiedImageError  # loading takes 50 ms
 
     try:
         with warnings.catch_warnings():
@@ -85,13 +85,13 @@ def _picture_type(path: Path, content: bytes) -> MediaType:
 
 
 LETTERS = "surat"
-"""The folder for letters and disposition sheets."""
+"""The folder of letters and disposition sheets."""
 LETTER_FILE = re.compile(rf"{LETTERS}/[a-z]+-\d+\.(?:pdf|jpg|png)")
-"""How a paper may be called; anything else in a `request.json` is not followed."""
+"""Valid names of papers; other names in a `request.json` are refused."""
 
 
 def letter_content(folder: Path, letter: Letter) -> bytes:
-    """Return a letter below `folder`; raises OSError where it is not there, DossierError where it was changed."""
+    """Return a letter below `folder`; raises OSError, or DossierError if it was changed."""
     refuse_name(letter)
     content = read_file(folder / letter.file, letter.bytes + 1, cut=True)
     if hashlib.sha256(content).hexdigest() != letter.sha256:
@@ -100,18 +100,18 @@ def letter_content(folder: Path, letter: Letter) -> bytes:
 
 
 def refuse_name(letter: Letter) -> None:
-    """Raise DossierError where its file is none that a letter may have."""
+    """Raise DossierError for an invalid file name."""
     if not LETTER_FILE.fullmatch(letter.file):
         raise DossierError(f"{letter.file!r} is no name of a letter")
 
 
 def letter_changed(path: Path) -> DossierError:
-    """Return what is raised of a letter whose content is another than when it was taken in."""
+    """Return the error of a changed letter."""
     return DossierError(f"{path} is not what was taken in", hint="Attach the letter again.")
 
 
 def is_whole(folder: Path, letter: Letter) -> bool:
-    """Whether the letter is in the dossier at `folder` as it was taken in."""
+    """Return whether the dossier has the letter unchanged."""
     try:
         letter_content(folder, letter)
     except (OSError, DossierError):

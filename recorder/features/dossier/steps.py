@@ -1,7 +1,7 @@
-"""How a request stands: each step of its procedure against the standard time, how far it has come, what it lacks.
+"""Working hours, and the state of a request: its steps against standard times, its stage, its gaps.
 
-docs/request.md says when the time of each step begins to run, and when it is done. Where no disposition was noted, that
-of `carry-out` counts from the last that was, or from when the letter came.
+docs/request.md has the rules. Without dispositions the time of `carry-out` counts from the last known moment. Hours are
+computed in UTC from wall time, so that zones with clock changes are right.
 """
 
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
@@ -27,7 +27,7 @@ type Span = tuple[datetime, datetime]
 
 
 class WorkingHours:
-    """An office's hours on the calendar. Moments are aware datetimes; what is returned is in the office's zone."""
+    """An office's hours on the calendar. Takes aware datetimes, and returns them in the office's zone."""
 
     def __init__(self, office: Office) -> None:
         self.zone: tzinfo = zone_of(office.time_zone)
@@ -38,7 +38,7 @@ class WorkingHours:
         self._sums: list[timedelta] = []
 
     def opens(self, moment: datetime) -> datetime:
-        """Return `moment` if the office works then, else the beginning of its next hours; a closing time is outside."""
+        """Return `moment` within working hours, else the start of the next ones; closing time is outside."""
         day = self._day_of(moment)
         while True:
             for begin, end in self._spans(day):
@@ -47,12 +47,12 @@ class WorkingHours:
             day += 1
 
     def due(self, moment: datetime, standard: StandardTime) -> datetime:
-        """Return when something is due whose time begins to run at `moment`."""
+        """Return the deadline of a step that starts at `moment`."""
         begin = self.opens(moment)
         return self._later_day(begin, standard.days) if standard.days else self._later(begin, standard.seconds)
 
     def between(self, begin: datetime, end: datetime) -> float:
-        """Return the seconds of working time from `begin` to `end`; 0 where `end` is not after it."""
+        """Return the working seconds from `begin` to `end`; 0 if `end` is not later."""
         if end <= begin:
             return 0.0
         earlier = self._worked(begin)  # first: it decides where the sums begin
@@ -80,13 +80,13 @@ class WorkingHours:
             day += 1
 
     def _worked(self, moment: datetime) -> timedelta:
-        """Return all working time from some day on up to `moment`."""
+        """Return the working time from a fixed day to `moment`."""
         day = self._day_of(moment)
         today = sum((min(moment, end) - start for start, end in self._spans(day) if start < moment), timedelta())
         return self._sum_before(day) + today
 
     def _sum_before(self, day: int) -> timedelta:
-        """Return the working time of all days that are kept up to `day`, that one left out."""
+        """Return the working time of all cached days before `day`."""
         if not self._sums or day < self._first:
             self._first, self._sums = max(1, day - _KEPT_BEFORE), [timedelta()]
         while len(self._sums) <= day - self._first:
@@ -98,7 +98,7 @@ class WorkingHours:
         return moment.astimezone(self.zone).toordinal()
 
     def _spans(self, day: int) -> tuple[Span, ...]:
-        """Return the hours of a day, given by its ordinal, in UTC."""
+        """Return the hours of a day (ordinal) in UTC."""
         if day not in self._days:
             on = date.fromordinal(day)
             hours = () if day in self._holidays else self._weekdays[on.weekday()]
@@ -111,7 +111,7 @@ class WorkingHours:
 
 
 def procedure_of(settings: RequestSettings) -> Procedure:
-    """Return the procedure that the settings describe."""
+    """Return the procedure in the settings."""
     roles = settings.roles
     steps = [
         ProcedureStep(kind=StepKind.RECEIVE, by=roles[0], standard=settings.receive),
@@ -126,7 +126,7 @@ def procedure_of(settings: RequestSettings) -> Procedure:
 
 
 def steps_of(request: Request, hours: WorkingHours, now: datetime) -> tuple[Step, ...]:
-    """Return every step of the procedure as it stands at `now`."""
+    """Return all steps with their state at `now`."""
     known = request.received_at
     before: datetime | None = request.received_at
     found = []
@@ -146,9 +146,9 @@ def steps_of(request: Request, hours: WorkingHours, now: datetime) -> tuple[Step
 def _started(
     request: Request, step: ProcedureStep, before: datetime | None, known: datetime, done: datetime | None
 ) -> datetime | None:
-    """Return when a step's time began to run; None where that is not known yet.
+    """Return the start of a step's time; None if it is not known yet.
 
-    `before` is when the step before it was done, `known` the last such moment that is known.
+    `before` is the end of the previous step, `known` the last known end.
     """
     if step.kind is StepKind.ARCHIVE:
         return max((recorded.ended_at for recorded in request.recordings), default=None)
@@ -159,7 +159,7 @@ def _started(
 
 
 def _done(request: Request, step: ProcedureStep) -> datetime | None:
-    """Return when a step was done, None where it was not, or nobody has noted it."""
+    """Return the end of a step; None if it is not done or not noted."""
     if step.kind is StepKind.RECEIVE:
         passed_on = min((each.at for each in request.dispositions), default=None)
         return request.receipt.at if request.receipt else passed_on
@@ -181,7 +181,7 @@ def _leads_past(disposition: Disposition, step: ProcedureStep, procedure: Proced
 def _judged(
     step: Step, started: datetime | None, done: datetime | None, hours: WorkingHours, now: datetime, *, is_over: bool
 ) -> Step:
-    """Return a step, of which only what it is is known, as it stands at `now`."""
+    """Return a bare step with its state at `now`."""
     if done is None and is_over:
         step = replace(step, state=StepState.DROPPED)
     started, done = (moment and moment.astimezone(hours.zone) for moment in (started, done))
@@ -201,12 +201,12 @@ def _judged(
 
 
 def reached(request: Request) -> str:
-    """Return the role that has the request now: the first, or the one that the last disposition went to."""
+    """Return the role that has the request now."""
     return request.dispositions[-1].to if request.dispositions else request.procedure.roles[0]
 
 
 def stage_of(request: Request) -> Stage:
-    """Return how far a request has come."""
+    """Return the stage of a request."""
     if request.state is not RequestState.OPEN:
         return Stage(request.state)
     if request.recordings and all(recorded.archived_at for recorded in request.recordings):
@@ -219,9 +219,9 @@ def stage_of(request: Request) -> Stage:
 
 
 def lacks(request: Request) -> tuple[str, ...]:
-    """Return what a complete request has and this one has not: letter, dispositions, staff, recording, check.
+    """Return the missing parts of a request: letter, dispositions, staff, recording, check.
 
-    With all dispositions and recordings every step has its time. One check is enough for several recordings.
+    With all dispositions and recordings each step has its time. One check covers several recordings.
     """
     papers = (step for step in request.procedure.steps if step.kind in {StepKind.RECEIVE, StepKind.DISPOSE})
     passed_on = reached(request) == request.procedure.roles[-1] and all(_done(request, step) for step in papers)

@@ -1,14 +1,14 @@
-"""Dossiers on the disk, which several rooms may share: a folder for each request, in plain files.
+"""Dossiers: a folder of plain files for each request, on a disk that several rooms may share.
 
     ROOT/2026-11-24_seminar-nasional_3f2a91c0/      0700
-        request.json       what is known, and the history of it; 0600, and so are all files
-        events.jsonl       that history, a change a line
-        PERMOHONAN.txt     all of it for people
+        request.json       the request with its history; 0600, as all files
+        events.jsonl       the history, a change a line
+        PERMOHONAN.txt     the request as text
         surat/             letter and disposition sheets
 
-`request.json` decides: it is replaced by a rename of a complete, synced file, under a lock on the dossier. Papers are
-on the disk before it names them; the other two files are made from it, and made again by the next change where a kill
-came between. A new dossier is built aside and renamed. People may have edited it.
+A rename of a synced file replaces `request.json`, under a lock on the dossier. Papers are on the disk before it names
+them. The other two files are made from it; after a kill the next change makes them again. A new dossier is built aside
+and renamed. People may edit the files.
 """
 
 import contextlib
@@ -42,12 +42,12 @@ from recorder.package.work import CHECKS_FILE, PREMIS_FILE
 
 REQUEST_FILE = "request.json"
 YEARS = range(1900, 2300)
-"""What is written by hand is not taken beyond these: there is a calendar to be made of it."""
+"""Years of valid moments: a calendar is made of them."""
 _decoder = msgspec.json.Decoder(Request)
 
 
 def read_request(folder: Path) -> Request:
-    """Return what is known of the request whose dossier is at `folder`; raises DossierError."""
+    """Return the request of the dossier at `folder`; raises DossierError."""
     path = folder / REQUEST_FILE
     try:
         request = _decoder.decode(read_file(path))
@@ -64,7 +64,6 @@ def read_request(folder: Path) -> Request:
 
 
 def _moments(request: Request) -> Iterator[datetime]:
-    """Yield all times that are reckoned with, or told in another zone."""
     yield request.received_at
     yield from filter(None, (request.starts_at, request.ends_at, request.receipt and request.receipt.at))
     yield from (each.at for each in request.dispositions)
@@ -74,9 +73,9 @@ def _moments(request: Request) -> Iterator[datetime]:
 
 
 def seen(request: Request) -> Request:
-    """Return `request` with the time at which each package was complete that was being sealed when it was noted.
+    """Return `request` with `archived_at` for packages that are complete but not noted so.
 
-    Whoever sealed it may have been killed before it could say so.
+    The process that sealed them may have been killed before the note.
     """
     if all(recorded.archived_at for recorded in request.recordings):
         return request
@@ -91,9 +90,9 @@ def seen(request: Request) -> Request:
 
 
 def archived_at(folder: Path, zone: tzinfo | None) -> datetime:
-    """Return when the package at `folder` was complete; raises OSError where there is none.
+    """Return the time when the package was complete; raises OSError without a package.
 
-    Its log of events knows. The time of a file does not: a correction, or a copy that came back, makes it another.
+    premis.jsonl has it. File times do not: corrections and copies change them.
     """
     changed = (folder / TAG_MANIFEST_FILE).stat().st_mtime
     return _ingested_at(folder) or datetime.fromtimestamp(changed, zone)
@@ -108,7 +107,7 @@ def _ingested_at(folder: Path) -> datetime | None:
 
 
 def checked_of(folder: Path) -> Mapping[str, Any] | None:
-    """Return what the check before the session of the package at `folder` found; None where there was none."""
+    """Return the result of the check before a session; None without one."""
     try:
         return msgspec.json.decode(read_file(folder / CHECKS_FILE), type=dict[str, Any])
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
@@ -116,12 +115,12 @@ def checked_of(folder: Path) -> Mapping[str, Any] | None:
 
 
 def who() -> str:
-    """Return who changes something, for the history: `login@host`."""
+    """Return the author of a change: `login@host`."""
     return storable(f"{account()}@{platform.node()}")
 
 
 def amended(request: Request, now: datetime, kind: str, *, note: str = "", **fields: object) -> Request:
-    """Return `request` with `fields` changed, and the change in its history; unchanged where nothing would change."""
+    """Return `request` with changed `fields` and the change in its history; itself if nothing changes."""
     different = {}
     for name, value in fields.items():
         before, after = msgspec.to_builtins(getattr(request, name)), msgspec.to_builtins(value)
@@ -138,7 +137,7 @@ FOLDER, FILE = 0o700, PRIVATE
 """Modes: letters and names are personal data."""
 SPARE_BYTES = 1_000_000
 HALF_MADE_S = 3600.0
-"""How long a dossier may be in the making before it is taken for one of a process that was killed."""
+"""A new dossier of this age was left by a killed process."""
 _NAMES: dict[LetterKind, str] = {"request": "permohonan", "disposition": "disposisi", "other": "lampiran"}
 _LOCK = ".lock"
 
@@ -147,24 +146,24 @@ class Dossier:
     """The folder of one request."""
 
     def __init__(self, folder: Path, disk: Disk | None = None, office: Office | None = None) -> None:
-        """`office` is whose hours the text for people goes by."""
+        """`office` has the working hours for the text file."""
         self.folder = folder
         self.id = folder.name
         self._disk = disk or Disk()
         self._office = office or Office()
 
     def read(self) -> Request:
-        """Return what is known of the request; raises DossierError."""
+        """Return the request; raises DossierError."""
         return read_request(self.folder)
 
     def change(self, change: Callable[[Request], Request]) -> Request:
-        """Replace what is known by what `change` makes of it, and return that; raises DossierError, StorageError.
+        """Replace the request by the result of `change`; return it. Raises DossierError, StorageError.
 
-        Whatever is raised, the dossier is as it was, but for papers that nothing names.
+        After an error the dossier is as before, except for unreferenced papers.
         """
         try:
             with locked(self.folder / _LOCK):
-                for part in self.folder.rglob(ASIDE):  # half written by one that was killed
+                for part in self.folder.rglob(ASIDE):  # half written by a killed process
                     part.unlink()
                 before = self.read()
                 after = change(before)
@@ -177,10 +176,9 @@ class Dossier:
     def keep(
         self, papers: Sequence[Paper], kind: LetterKind, taken: Iterable[Letter], now: datetime
     ) -> tuple[Letter, ...]:
-        """Bring copies of `papers` onto the disk and return them, numbered on from `taken`; call it within a change.
+        """Store copies of `papers` durably; return the new ones. Call it within a change.
 
-        One that is `taken` already is not kept twice; where what was kept of it is damaged or gone it is put back.
-        Raises OSError.
+        A paper in `taken` is stored again only if its copy is damaged or gone. Raises OSError.
         """
         kept: dict[str, Letter] = {letter.sha256: letter for letter in taken}
         new = []
@@ -228,10 +226,10 @@ class Dossier:
     def make(
         self, request: Request, papers: Sequence[Paper], now: datetime, refuse: Callable[[], None] = lambda: None
     ) -> Request:
-        """Make the dossier of a new request with its letters, and return it as it is kept.
+        """Make the dossier of a new request with its letters; return the stored request.
 
-        `refuse` may raise what forbids it; no other is made from then on. Raises StorageError where that cannot be;
-        nothing is left then.
+        `refuse` may raise to forbid it, under the lock on all dossiers. Raises StorageError, and leaves nothing behind
+        then.
         """
         root, building = self.folder.parent, Dossier(self.folder.with_name(f".{self.id}.new"), self._disk, self._office)
         check_place(root, SPARE_BYTES + sum(len(paper.content) for paper in papers))
@@ -246,12 +244,12 @@ class Dossier:
                 building._write(request)
                 self._disk.move_folder(building.folder, self.folder)
         except OSError as error:
-            shutil.rmtree(building.folder, ignore_errors=True)  # ours, made this moment
+            shutil.rmtree(building.folder, ignore_errors=True)  # made just now
             raise storage_error(error, self.folder) from None
         return request
 
     def _make_root(self, root: Path) -> None:
-        """Make the folder of all dossiers, and bring it and those above it onto the disk."""
+        """Make the folder of all dossiers, and sync it with its parents."""
         if root.is_dir():
             return
         for folder in reversed(root.parents):
@@ -261,16 +259,16 @@ class Dossier:
 
 
 def _sweep(root: Path, now: datetime) -> None:
-    """Remove dossiers that were never finished: nobody was told of them, and they hold letters."""
+    """Remove dossiers left unfinished: nobody knows of them, and they hold letters."""
     for folder in root.glob(".*.new"):
-        with contextlib.suppress(OSError):  # where no locks are to be had, another may just finish it
+        with contextlib.suppress(OSError):  # without locks another process may just finish it
             if now.timestamp() - folder.stat().st_mtime > HALF_MADE_S:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold the lock at `path` while the body runs; a file system without locks is worked on without."""
+    """Hold the lock at `path`; a file system without locks gives none."""
     fd = open_regular(path, os.O_RDWR | os.O_CREAT, FILE)
     try:
         with contextlib.suppress(OSError):
@@ -281,25 +279,25 @@ def locked(path: Path) -> Iterator[None]:
 
 
 REQUESTS = "permohonan"
-"""In the archive's folder, beside the years; the archive's own listing passes it over."""
+"""The folder in the archive, beside the years; the archive does not list it."""
 SUGGESTIONS = 5
 LONGEST_SHOWN = 80
 
 
 def dossiers_of(settings: Settings) -> "Dossiers":
-    """Return the dossiers that the settings name."""
+    """Return the dossiers of the settings."""
     return Dossiers(settings.request.path or settings.archive.path / REQUESTS, settings.office)
 
 
 class Dossiers:
-    """The dossiers below `root`, which need not be there yet."""
+    """The dossiers below `root`, which may not exist."""
 
     def __init__(self, root: Path, office: Office | None = None) -> None:
         self.root = root.expanduser().absolute()
         self._office = office
 
     def dossier(self, identifier: str) -> Dossier:
-        """Return the dossier of the request with the id `identifier`, which need not be there."""
+        """Return the dossier `identifier`, which may not exist."""
         return Dossier(self.root / identifier, office=self._office)
 
     def ids(self) -> list[str]:
@@ -319,22 +317,22 @@ class Dossiers:
             ) from None
 
     def read(self) -> tuple[list[Request], dict[str, str]]:
-        """Return every request, the earliest first; and why others cannot be read, by id.
+        """Return all requests, the earliest first, and errors of unreadable ones by id.
 
-        A folder without a `request.json` is none.
+        Folders without a `request.json` are no dossiers.
         """
         found, damaged = [], {}
         for identifier in self.ids():
             dossier = self.dossier(identifier)
             try:
-                found.append(msgspec.structs.replace(dossier.read(), id=identifier))  # somebody may have renamed it
+                found.append(msgspec.structs.replace(dossier.read(), id=identifier))  # the folder may be renamed
             except DossierError as error:
                 if (dossier.folder / REQUEST_FILE).exists():
                     damaged[identifier] = error.message
         return found, damaged
 
     def find(self, key: str) -> Dossier:
-        """Return the dossier that `key` means: a path, id, UUID, letter number, or beginning; raises DossierError."""
+        """Return the dossier for a path, id, UUID, letter number, or a beginning of these; raises DossierError."""
         if "/" in key and os.path.isfile(path := Path(key) / REQUEST_FILE):  # noqa: PTH113 - Path's raises for long names
             return Dossier(path.parent.absolute(), office=self._office)
         wanted = _plain(key)
@@ -358,10 +356,9 @@ class Dossiers:
         raise DossierError(f"No request in {self.root} is called {_shown(key)}", hint=hint, why="missing")
 
     def add(self, request: Request, papers: Sequence[Paper], now: datetime, *, may_repeat: bool) -> Request:
-        """Make the dossier of a new request with its letters, and return it as it is kept.
+        """Make the dossier of a new request; return the stored request.
 
-        Raises UsageError where another has the number of its letter, unless it `may_repeat` that; and what
-        `Dossier.make` raises.
+        Raises UsageError if another request has its letter number, unless it `may_repeat`; and as `Dossier.make`.
         """
 
         def refuse() -> None:

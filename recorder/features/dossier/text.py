@@ -1,4 +1,4 @@
-"""A request as text: `PERMOHONAN.txt` in its dossier, in Indonesian and English, readable without Liput."""
+"""A request as text: `PERMOHONAN.txt` of its dossier, in Indonesian and English; and without personal data."""
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, tzinfo
@@ -61,7 +61,7 @@ _CHANGES = {
     "cancelled": "dibatalkan",
     "reopened": "dibuka kembali",
 }
-"""The kinds of `recorder.package.request.Change` in Indonesian."""
+"""`recorder.package.request.Change.kind` in Indonesian."""
 
 _LABELS = {
     "id": ("Nomor dosir", "Id"),
@@ -84,35 +84,35 @@ _LABELS = {
     "letters": ("Berkas", "Paper"),
     "recordings": ("Rekaman", "Recording"),
 }
-"""What the fields of a request are called."""
+"""Labels of a request's fields."""
 _TOLD = {"edited", "assigned"}
-"""Changes of which is told what was there before: the others say so themselves."""
+"""Changes with former values in the text; the others need none."""
 
 type Say = Callable[[tuple[str, str]], str]
-"""Makes one text of Indonesian and English words."""
+"""Makes one text of an Indonesian and an English one."""
 
 
 def both(words: tuple[str, str]) -> str:
-    """Return Indonesian and English words beside each other."""
+    """Return both languages beside each other."""
     return " / ".join(words)
 
 
 def english(words: tuple[str, str]) -> str:
-    """Return the English ones of Indonesian and English words."""
+    """Return the English text."""
     return words[1]
 
 
 type Row = tuple[tuple[str, str], str]
-"""One thing that is known: what it is, in Indonesian and English, and the text."""
+"""A label in Indonesian and English, and the text."""
 
 
 def moment(at: datetime | None, zone: tzinfo | None) -> str:
-    """Return a moment as people write it, in the time of `zone`; nothing for None."""
+    """Return a moment in `zone`; "" for None."""
     return f"{at.astimezone(zone):%Y-%m-%d %H:%M}" if at else ""
 
 
 def rows_of(request: Request, zone: tzinfo | None, say: Say) -> Iterator[Row]:
-    """Yield what is known of a request, empty values left out; moments in the time of `zone`."""
+    """Yield the rows of a request without empty values; moments in `zone`."""
     return (row for row in _rows(request, zone, say) if row[1])
 
 
@@ -150,7 +150,6 @@ def _disposition_text(disposition: Disposition, zone: tzinfo | None) -> str:
 
 
 def _recorded_text(recorded: RecordedSession, zone: tzinfo | None, say: Say) -> str:
-    """Return a recording on one line: when, its package, what the check before it said, what went wrong."""
     said = "; ".join((say(_CHECKS[recorded.ready]), *recorded.degraded))
     ended = f"{recorded.ended_at.astimezone(zone):%H:%M}"
     return f"{moment(recorded.started_at, zone)} - {ended} {recorded.package} ({said})"
@@ -161,7 +160,7 @@ def _by(text: str, name: str) -> str:
 
 
 def step_text(step: Step, language: int) -> str:
-    """Return what is done in a step, and in which time; `language` is 0 for Indonesian, 1 for English."""
+    """Return a step and its standard time; `language` is 0 for Indonesian, 1 for English."""
     done = _STEPS[step.kind][language].format(by=step.by, to=step.to)
     return f"{done}: {format_standard(step.standard, ('id', 'en')[language])}"
 
@@ -173,7 +172,7 @@ def _standing_text(step: Step, zone: tzinfo | None) -> str:
 
 
 def request_text(request: Request, steps: Sequence[Step], as_of: datetime) -> str:
-    """Return all of a request for people, a line each: `steps` as they stood at `as_of`, all times in its zone."""
+    """Return a request as lines of text: `steps` at `as_of`, all times in its zone."""
     zone = as_of.tzinfo
     lines = ["PERMOHONAN VIDEO KONFEREN / REQUEST FOR A VIDEO CONFERENCE", ""]
     lines += [_line(both(label), value) for label, value in rows_of(request, zone, both)]
@@ -201,7 +200,6 @@ def _differences(change: Change) -> Iterator[str]:
 
 
 def _held(value: object) -> str:
-    """Return what a field held, as it is in JSON or on the way there."""
     if isinstance(value, list | tuple):
         return " + ".join(map(_held, value)) or "-"
     return _held(value.get("at")) if isinstance(value, dict) else str(value or "-")
@@ -215,7 +213,10 @@ HIDDEN = "[redacted]"
 
 
 def redacted(request: Request) -> Request:
-    """Return `request` with names, titles, contacts, free text, numbers and hashes of letters replaced."""
+    """Return `request` without names, titles, contacts, free text, and numbers and hashes of letters.
+
+    Times, steps, roles, units, places, rooms, counts and types of papers stay.
+    """
     return replace(
         request,
         id=request.uuid[:8],
