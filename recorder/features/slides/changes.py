@@ -1,8 +1,8 @@
-"""When another slide is shown, from pictures of it some seconds apart (docs/decisions/0033).
+"""Finds slide changes in frames some seconds apart (docs/decisions/0033).
 
-Each picture is a small copy of luma, judged in blocks; those that change again and again (a film, a speaker) are left
-out. A slide is another one when much of it has gone or something else is written in its place, be it one digit. Points
-that are added make it no other. It counts once it stands still, so a fade is one change; one that comes back is known.
+Frames are small copies of luma, compared by blocks. Blocks that keep changing (a film, a speaker) do not count. A new
+slide has lost much of the old one, or has other text in its place, even one digit. Added bullet points make no new
+slide. A slide counts once it stands still, so a fade is one change. A slide that returns is recognised.
 """
 
 from collections import deque
@@ -17,54 +17,51 @@ from recorder.package.wishes import Area
 
 type Luma = NDArray[np.uint8]
 type Blocks = NDArray[np.bool_]
-"""Which of DOWN x ACROSS blocks."""
+"""A mask of DOWN x ACROSS blocks."""
 
 WIDTH, HEIGHT = 320, 180
-"""Of the small copies."""
+"""Size of the copies."""
 BLOCK = 10
 ACROSS, DOWN = WIDTH // BLOCK, HEIGHT // BLOCK
 
 _LEVELS = 24
-"""By how much a pixel has to differ: above what compression and a grabber's noise leave in a copy."""
+"""Least difference of a pixel: above the noise of compression and capture cards."""
 _PIXELS = 6
-"""Of a block's 100, how many have to differ."""
+"""Least number of different pixels of a block's 100."""
 _CONTRAST = 32
-"""Levels between the darkest and the brightest pixel of a block in which something stands."""
+"""Luma range of a block with content, at least."""
 _LEAST_LOST = 0.015
-"""Of all blocks: as much as a line of a title has to have gone; a mouse pointer is a fifth of it."""
+"""Least share of all blocks: the loss of a title's line. A mouse pointer is a fifth of it."""
 _LOST_OF_CONTENT = 0.12
-"""Of the blocks in which something stood."""
+"""Least share of the blocks with content."""
 _LEAST_ADDED = 0.08
-"""Of all blocks, to an empty slide."""
+"""Least share of all blocks, on an empty slide."""
 _REWRITTEN = 6
-"""Pixels of four neighbouring blocks: as many of what stood there have gone as have come.
-
-What it is, the lesser of both, in copies of slides of 720 lines:
+"""Pixels of four neighbouring blocks: the lesser of those lost and those added. In copies of slides of 720 lines:
 
     another digit, any for any, in letters of 60 and of 40 pixels   14 - 29, 6 - 13
-    a pointer of 20 pixels that has come to rest on letters                   0 - 4
-    points that come one by one; noise of a grabber; compression                  0
+    a pointer of 20 pixels at rest on letters                                 0 - 4
+    added bullet points; noise of a capture card; compression                     0
 """
 _CLOCK, _TICKS = (1, 4), 0.55
-"""So many blocks below and above, and to the left and the right, of one that has changed four times in a row, may be of
-the same clock."""
+"""Four changes in a row mark a clock. This many blocks below and above, and left and right, may belong to it."""
 _STILL = 0.03
-"""Of all blocks: how many may differ between two pictures of one slide that stands still."""
+"""Most different blocks between two frames of one slide, as a share."""
 _SAME = 0.01
-"""The same, of a slide that is known again."""
+"""The same for a slide that returns."""
 _LEAST_SEEN = 0.2
-"""Of all blocks, without what moves: with less nothing is said."""
+"""Least share of blocks without motion: with fewer nothing is decided."""
 _AROUND = 2
-"""How many pictures before and after one tell what moves in it."""
+"""Frames before and after one that show the motion in it."""
 _FORGETS, _LIVELY = 0.2, 0.4
-"""A block that changes most of the time is lively: a speaker, or a film. A fade is over before."""
+"""A block that changes most of the time is lively: a speaker or a film. A fade ends earlier."""
 _KNOWN = 200
-"""How many slides are remembered, to be known again."""
+"""Slides in memory, to recognise one that returns."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a slide is to be found again: at which time of a file, and where in its picture."""
+    """A slide's position: file, time in it, area of the frame."""
 
     file: Path
     at_s: float
@@ -73,7 +70,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """The slides at `at_s` of media time: a small copy, which blocks count, and where they are to be found again."""
+    """The slides at `at_s` of media time: a small copy, the blocks that count, and their place."""
 
     at_s: float
     luma: Luma
@@ -83,9 +80,9 @@ class Sight:
 
 @dataclass(frozen=True, slots=True)
 class Slide:
-    """A slide, from `start_s` on; `place` shows it complete. It keeps no copy of its picture: there may be a thousand.
+    """A slide from `start_s` on; `place` shows it complete.
 
-    Slides are numbered from 1 on; one that `is_back` has the number that it had before.
+    Numbers begin at 1; one that `is_back` has its former number.
     """
 
     start_s: float
@@ -95,33 +92,33 @@ class Slide:
 
 
 type _Shown = tuple[float, Sight]
-"""Since when a slide is shown, and how it looked last."""
+"""The start of a slide, and its newest look."""
 
 
 class Changes:
-    """Takes sights in the order of their times, and gives each slide when it has ended."""
+    """Takes looks in order of time, and returns each slide when it ends."""
 
     def __init__(self, least_s: float) -> None:
         self._least_s = least_s
         self._window: deque[Sight] = deque()
         self._changed: deque[Blocks] = deque()  # between neighbours in the window
-        self._before = 0  # how many of the window were judged already
+        self._before = 0  # number of judged looks in the window
         self._shown: _Shown | None = None
-        self._standing = np.zeros((HEIGHT, WIDTH), np.uint8)  # what is shown, without what moves just now
+        self._standing = np.zeros((HEIGHT, WIDTH), np.uint8)  # the present slide without motion
         self._lively = np.zeros((DOWN, ACROSS), np.float32)
         self._next: _Shown | None = None
         self._known: deque[tuple[int, Luma, Blocks]] = deque(maxlen=_KNOWN)
         self._count = 0
 
     def see(self, sight: Sight) -> list[Slide]:
-        """Take the next sight; return the slide that has ended, if one has."""
+        """Take the next look; return the slide that has ended, if any."""
         if self._window:
             self._changed.append(differ(self._window[-1].luma, sight.luma))
         self._window.append(sight)
         return self._judge_next() if len(self._window) - self._before > _AROUND else []
 
     def end(self) -> list[Slide]:
-        """Return the slides that are left at the end."""
+        """Return the remaining slides at the end."""
         ended = []
         while self._before < len(self._window):
             ended += self._judge_next()
@@ -140,7 +137,7 @@ class Changes:
         return ended
 
     def _moving(self) -> Blocks:
-        """Return the blocks that change between more than one pair of neighbours around the sight that is judged."""
+        """Return the blocks that change more than once around the judged look."""
         if self._before:
             self._lively += _FORGETS * (self._changed[self._before - 1] - self._lively)
         around = list(self._changed)[: self._before + _AROUND]
@@ -173,7 +170,7 @@ class Changes:
         return [ended]
 
     def _differs(self, before: Luma, now: Luma, counts: Blocks) -> bool:
-        """Return whether two pictures are not of one slide that stands still."""
+        """Return whether two copies show no common slide at rest."""
         return _share(before, now, counts) > _STILL or self._is_rewritten(before, now, counts)
 
     def _is_rewritten(self, before: Luma, now: Luma, counts: Blocks) -> bool:
@@ -187,12 +184,12 @@ class Changes:
         self._standing = sight.luma.copy()
 
     def _stand(self, sight: Sight, moving: Blocks) -> None:
-        """Take over what has been added; not what is in the middle of a fade, which would be taken for nothing new."""
+        """Take over added content, except in the middle of a fade, which would hide it later."""
         stands = np.kron(~moving | (self._lively > _TICKS), np.ones((BLOCK, BLOCK), np.bool_))
         np.copyto(self._standing, sight.luma, where=stands)
 
     def _numbered(self, start_s: float, best: Sight) -> Slide:
-        """Give a slide that has ended its number: a new one, unless it was there before."""
+        """Return a slide that has ended, with its former number if it was shown before."""
         luma, counts = best.luma, best.counts & (self._lively <= _LIVELY)
         for number, known, counted in reversed(self._known):
             both = counts & counted
@@ -210,13 +207,13 @@ def differ(one: Luma, other: Luma) -> Blocks:
 
 
 def content(luma: Luma) -> Blocks:
-    """Return the blocks in which something stands."""
+    """Return the blocks with content."""
     blocks = luma.reshape(DOWN, BLOCK, ACROSS, BLOCK)
     return blocks.max(axis=(1, 3)).astype(np.int16) - blocks.min(axis=(1, 3)) >= _CONTRAST
 
 
 def is_other(before: Luma, now: Luma, counts: Blocks) -> bool:
-    """Return whether what is seen now, where it `counts`, is another slide, not the one before with more on it."""
+    """Return whether another slide is shown, not the same one with more on it."""
     seen = int(counts.sum())
     if seen < _LEAST_SEEN * counts.size:
         return False
@@ -229,7 +226,7 @@ def is_other(before: Luma, now: Luma, counts: Blocks) -> bool:
 
 
 def is_rewritten(before: Luma, now: Luma, counts: Blocks) -> bool:
-    """Return whether something else stands, where it `counts`, in the place of what stood there."""
+    """Return whether other content stands in the place of the former."""
     paper = np.median(before.reshape(DOWN, BLOCK, ACROSS, BLOCK), axis=(1, 3)).repeat(BLOCK, 0).repeat(BLOCK, 1)
     more = np.abs(now - paper) - np.abs(before - paper)
     come, gone = (_beside(_of_blocks(pixels) * counts) for pixels in (more > _LEVELS, more < -_LEVELS))
@@ -237,7 +234,7 @@ def is_rewritten(before: Luma, now: Luma, counts: Blocks) -> bool:
 
 
 def _of_blocks(pixels: NDArray[np.bool_]) -> NDArray[np.int_]:
-    """Return how many of each block's pixels are set."""
+    """Count the pixels set in each block."""
     return pixels.reshape(DOWN, BLOCK, ACROSS, BLOCK).sum(axis=(1, 3))
 
 
@@ -247,6 +244,6 @@ def _beside(blocks: NDArray[np.int_]) -> NDArray[np.int_]:
 
 
 def _share(one: Luma, other: Luma, counts: Blocks) -> float:
-    """Return which part of the blocks that count differs."""
+    """Return the share of different blocks among those that count."""
     seen = int(counts.sum())
     return float((differ(one, other) & counts).sum()) / seen if seen else 0.0

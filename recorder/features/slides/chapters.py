@@ -1,4 +1,4 @@
-"""The chapters of a recording: its slides, each with a picture and what stands on it, and what somebody marked."""
+"""Chapters for the slides of a recording, each with an image and its text."""
 
 import time
 from bisect import bisect_right
@@ -20,15 +20,15 @@ from recorder.package.wishes import SLIDES_FOLDER, SlidesView, SlideWishes
 from recorder.package.work import program_files
 
 STEP_S = 2.0
-"""How often is looked; keyframes are as far apart, unless the profile says otherwise."""
+"""The interval of looks; keyframes are as far apart, unless the profile differs."""
 FOUND = 0.7
-"""How much is done once all are found; then they are read."""
+"""The share of progress when all slides are found; reading follows."""
 MOST = 1000
-"""Slides of a session, at most: what changes more often is no talk with slides."""
+"""Most slides of a session: faster changes are no talk with slides."""
 
 
 def _spans(wishes: SlideWishes, lines: Iterable[Line]) -> list[tuple[float, SlidesView | None]]:
-    """Return since when slides are seen in each place, or nowhere, from the lines of the session's log."""
+    """Return the places of slides over media time, None for none, from the session's log."""
     spans: list[tuple[float, SlidesView | None]] = []
     for run in runs(lines):
         view, is_away = wishes.views.get(wishes.layout), False
@@ -38,19 +38,19 @@ def _spans(wishes: SlideWishes, lines: Iterable[Line]) -> list[tuple[float, Slid
             if kind == "layout-changed":
                 view, at_s = wishes.views.get(subject), detail.get("media_s")
             elif subject in wishes.inputs and kind in AWAY_KINDS and "since_s" in detail:
-                is_away, at_s = True, detail.get("since_s")  # a slate with a sentence is no slide
+                is_away, at_s = True, detail.get("since_s")  # a slate with text is no slide
             elif subject in wishes.inputs and kind == "source-returned":
                 is_away, at_s = False, detail.get("at_s")
             else:
                 continue
-            # Of what was told while it was armed the last holds when it begins to record; its times lie before that.
+            # Before the recording only the last event counts, at its start.
             media_s = 0.0 if place < len(run.armed) else number(at_s) or 0.0
             spans.append((max(run.offset_s + media_s, spans[-1][0]), None if is_away else view))
     return spans
 
 
 class SlideChapters:
-    """Finds the slides of a session's media below `root`, and keeps their pictures in SLIDES_FOLDER."""
+    """Finds the slides in media below `root`, and stores their images in SLIDES_FOLDER."""
 
     def __init__(
         self,
@@ -71,14 +71,14 @@ class SlideChapters:
         self._pictures: dict[int, str] = {}
 
     def find(self, media: Sequence[MediaFile]) -> list[Chapter]:
-        """Return a chapter for each slide; raises OSError where the disk does not take its picture."""
+        """Return a chapter for each slide; raises OSError if an image cannot be written."""
         slides = list(islice(self._slides(media), MOST))
         self._keep([slide for slide in slides if not slide.is_back])
         texts = self._texts()
         return [self._chapter(slide, *texts.get(slide.number, ("", ""))) for slide in slides]
 
     def _slides(self, media: Sequence[MediaFile]) -> Iterator[Slide]:
-        """Give each slide of the files that hold slides only, or else of the program, when it has ended."""
+        """Yield each slide when it ends, from iso files with slides only, else from the program."""
         isolated = self._isolated(media)
         files = isolated or program_files(media)
         changes = Changes(self._wishes.least_s)
@@ -94,7 +94,7 @@ class SlideChapters:
         yield from changes.end()
 
     def _view(self, at_s: float) -> SlidesView | None:
-        """Return where slides are at `at_s` of media time; None where none are seen."""
+        """Return the place of slides at `at_s` of media time; None if none are shown."""
         place = bisect_right(self._spans, at_s, key=lambda span: span[0])
         return self._spans[max(0, place - 1)][1]
 
@@ -103,12 +103,12 @@ class SlideChapters:
         return [file for file in media if Path(file.file).name.split(".")[0] in stems]
 
     def _keep(self, slides: Sequence[Slide]) -> None:
-        """Write the pictures of slides; one that does not decode any more has none."""
+        """Write the images of slides; one that does not decode has none."""
         for file, of_file in groupby(slides, lambda slide: slide.place.file):
             shown = list(of_file)
             pictures = pictures_at(file, [slide.place.at_s for slide in shown])
             for slide, picture in zip(shown, pictures, strict=False):
-                self._advance(FOUND)  # hundreds, on a slow disk: it gets on
+                self._advance(FOUND)  # hundreds on a slow disk: show that it advances
                 if picture is not None:
                     self._write(slide.number, slide_jpeg(picture, slide.place.area))
         self._sweep()
@@ -120,7 +120,7 @@ class SlideChapters:
         self._pictures[number] = name
 
     def _sweep(self) -> None:
-        """Remove the pictures of an earlier attempt that found more."""
+        """Remove images of an earlier attempt that found more slides."""
         folder = self._root / SLIDES_FOLDER
         for left in folder.glob("*.jpg") if folder.is_dir() else ():
             if left.relative_to(self._root).as_posix() not in self._pictures.values():

@@ -1,6 +1,6 @@
-"""The keyframes of a recording, and nothing else of it: the rest is not read.
+"""Frames of a recording: keyframes, images of slides, and the thumbnails sheet.
 
-A keyframe decodes by itself. The demuxer is told to leave out everything else, so of a file of 10 GB some 5 % are read.
+A keyframe decodes alone, and the demuxer skips all other frames: about 5 % of a file of 10 GB is read.
 """
 
 import io
@@ -26,19 +26,19 @@ from recorder.package.wishes import Area, SlidesView
 from recorder.package.work import program_files
 
 _HALF_A_TICK_S = 0.0005
-"""Times of files are rounded down when they are looked for."""
+"""Seeking rounds file times down."""
 
 type Keyframe = tuple[float, av.VideoFrame]
-"""The media time of a picture in its file, in seconds, and the picture."""
+"""A frame and its time in the file, in seconds."""
 
 
 def keyframes(
     path: Path, step_s: float, start_s: float = 0.0, end_s: float | None = None, *, rough: bool = False
 ) -> Iterator[Keyframe]:
-    """Give the keyframe at or before each `step_s` seconds of the file's first track of pictures, each once.
+    """Yield the keyframe at or before each `step_s` seconds of the first video track, each once.
 
-    One that does not decode is left out; a file that cannot be opened gives none. Pictures that are `rough` lack the
-    last filter of H.264, which saves a tenth of the work: good enough to compare them, not to look at.
+    Skips frames that do not decode, and yields none of an unreadable file. `rough` skips H.264's loop filter, a tenth
+    of the work: good enough for comparison.
     """
     try:
         with _opened(path, rough=rough) as (container, stream):
@@ -55,9 +55,9 @@ def keyframes(
 
 
 def pictures_at(path: Path, times: Iterable[float]) -> Iterator[av.VideoFrame | None]:
-    """Give the picture of the keyframe at, or just before, each of `times`; None where it does not decode.
+    """Yield the keyframe at or just before each of `times`; None if it does not decode.
 
-    Opens the file once: the index of hours takes 0.1 s to read. One that cannot be opened gives none.
+    Opens the file once: the index of hours takes 0.1 s. Yields none of an unreadable file.
     """
     try:
         with _opened(path) as (container, stream):
@@ -70,7 +70,7 @@ def pictures_at(path: Path, times: Iterable[float]) -> Iterator[av.VideoFrame | 
 
 @contextmanager
 def _opened(path: Path, *, rough: bool = False) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """Give the first track of pictures of a file; raises FFmpegError, or ValueError where there is none."""
+    """Open the first video track of a file; raises FFmpegError, or ValueError without one."""
     with av.open(path, options=OPEN_SAFELY) as container:
         if not container.streams.video:
             raise ValueError(f"{path} holds no pictures")
@@ -79,18 +79,18 @@ def _opened(path: Path, *, rough: bool = False) -> Iterator[tuple[InputContainer
             other.discard = Discard.nonkey if other is stream else Discard.all
         if rough:
             stream.codec_context.options = {"skip_loop_filter": "all"}
-        stream.codec_context.thread_count = 1  # for single pictures more only cost
+        stream.codec_context.thread_count = 1  # more threads only cost for single frames
         yield container, stream
 
 
 def _at(container: InputContainer, stream: VideoStream, at_s: float) -> Keyframe | None:
-    """Return the keyframe at or before `at_s`; None where there is none that decodes."""
+    """Return the keyframe at or before `at_s`; None if none decodes."""
     base, codec, first = stream.time_base, stream.codec_context, stream.start_time or 0
     try:
         container.seek(first + int(at_s / base), stream=stream)
         for packet in container.demux(stream):
             if packet.size and packet.is_keyframe:
-                # The end is told at once: the decoder would wait for pictures that may have to be shown before it.
+                # Drain at once: the decoder would wait for frames to show before this one.
                 pictures = [*packet.decode(), *codec.decode(None)]
                 codec.flush_buffers()
                 if not pictures or pictures[0].pts is None:
@@ -104,15 +104,15 @@ def _at(container: InputContainer, stream: VideoStream, at_s: float) -> Keyframe
 
 
 WIDEST = 1280
-"""Pixels of a slide's picture: enough to read what a hall can read."""
+"""Pixels of a slide's image: text that a hall can read stays readable."""
 _QUALITY = 80
 _LUMA_FIRST = frozenset({"yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "gray", "nv12"})
 
 
 def sight(keyframe: Keyframe, file: Path, offset_s: float, view: SlidesView) -> Sight | None:
-    """Return what is seen of slides in a keyframe of `file`, which begins at `offset_s` of media time.
+    """Return the slides in a keyframe; `offset_s` is the file's start in media time.
 
-    None where nothing stands: a black or plain picture is no slide.
+    None for a black or plain frame.
     """
     at_s, picture = keyframe
     luma = _small(picture, view.area)
@@ -123,14 +123,14 @@ def sight(keyframe: Keyframe, file: Path, offset_s: float, view: SlidesView) -> 
 
 
 def slide_jpeg(picture: av.VideoFrame, area: Area) -> bytes:
-    """Return the slide that is in `area` of a picture as a JPEG, at most WIDEST pixels wide."""
+    """Return the slide in `area` of a frame as a JPEG, at most WIDEST pixels wide."""
     image = to_image(picture).crop(_pixels(picture, area))
     image.thumbnail((WIDEST, WIDEST))
     return jpeg(image, _QUALITY)
 
 
 def to_image(picture: av.VideoFrame) -> Image.Image:
-    """Return a decoded picture for Pillow, as RGB."""
+    """Return a frame as an RGB image."""
     is_full = picture.format.name.startswith("yuvj") or picture.color_range == ColorRange.JPEG
     rgb = picture.reformat(
         format="rgb24",
@@ -149,7 +149,7 @@ def jpeg(image: Image.Image, quality: int) -> bytes:
 
 
 def _small(picture: av.VideoFrame, area: Area) -> Luma:
-    """Return a copy of the luma of `area`, HEIGHT x WIDTH, in which each pixel is a mean."""
+    """Return a copy of the luma of `area`, HEIGHT x WIDTH; each pixel is a mean."""
     if picture.format.name not in _LUMA_FIRST:
         picture = picture.reformat(format="yuv420p")
     plane = picture.planes[0]
@@ -161,7 +161,7 @@ def _small(picture: av.VideoFrame, area: Area) -> Luma:
 
 
 def _pixels(picture: av.VideoFrame, area: Area) -> tuple[int, int, int, int]:
-    """Return left, top, right and bottom of an area; at least 16 pixels each way, whatever it says."""
+    """Return left, top, right and bottom of an area, at least 16 pixels each way."""
     left = min(max(0, round(area.x * picture.width)), picture.width - 16)
     top = min(max(0, round(area.y * picture.height)), picture.height - 16)
     right = max(left + 16, min(picture.width, round((area.x + area.width) * picture.width)))
@@ -170,7 +170,7 @@ def _pixels(picture: av.VideoFrame, area: Area) -> tuple[int, int, int, int]:
 
 
 def _uncovered(view: SlidesView) -> Blocks:
-    """Return the blocks of the slides that nothing lies over."""
+    """Return the blocks of the slides that nothing covers."""
     free = np.ones((DOWN, ACROSS), np.bool_)
     for cover in view.covered:
         left = (cover.x - view.area.x) / view.area.width * ACROSS
@@ -182,7 +182,7 @@ def _uncovered(view: SlidesView) -> Blocks:
 
 
 type Advance = Callable[[float], None]
-"""Called with how much of a piece of work is done, from 0 to 1."""
+"""Called with the share done, from 0 to 1."""
 
 COLUMNS, ROWS = 5, 6
 MOST_THUMBNAILS = COLUMNS * ROWS

@@ -1,4 +1,4 @@
-"""What stands on a slide, read by tesseract where it is installed: a child process with little time and priority."""
+"""Reads the text of slides with tesseract, if installed, in a child process with limits."""
 
 import csv
 import functools
@@ -15,19 +15,19 @@ from recorder.model.names import one_line, shortened
 
 PROGRAM = "tesseract"
 ONE_S = 20.0
-"""How long one slide may take."""
+"""Deadline for one slide."""
 _LONGEST = 4000
-"""Characters that are kept of a slide."""
+"""Characters kept of a slide."""
 _TITLE = 120
 _SURE = 40.0
-"""Of 100: what tesseract is less sure of is more often dirt than a word."""
+"""Least confidence of 100: below, words are mostly dirt."""
 _MODEST = ("prlimit", "--as=2000000000", "nice", "-n", "15")
-"""What keeps a child from taking the PC from a session that runs beside."""
+"""Limits of the child, since a session may run beside it."""
 
 
 @functools.cache
 def installed(program: str = PROGRAM) -> frozenset[str]:
-    """Return the languages that can be read, by tesseract's codes; none where it is not installed."""
+    """Return the languages installed, by tesseract's codes; none without tesseract."""
     if shutil.which(program) is None:
         return frozenset()
     try:
@@ -40,9 +40,9 @@ def installed(program: str = PROGRAM) -> frozenset[str]:
 
 
 def read_slide(picture: Path, languages: Sequence[str], until_s: float, program: str = PROGRAM) -> tuple[str, str]:
-    """Return the title of the slide in a picture file, and its text, read in those of `languages` that are installed.
+    """Return title and text of the slide in an image file, in the installed ones of `languages`.
 
-    Both are "" where it cannot be read before `until_s` (time.monotonic()).
+    Both are "" on failure, and after `until_s` (time.monotonic()).
     """
     known = [language for language in languages if language in installed(program)]
     left_s = until_s - time.monotonic()
@@ -64,7 +64,7 @@ def read_slide(picture: Path, languages: Sequence[str], until_s: float, program:
 
 
 def slide_text(table: str) -> tuple[str, str]:
-    """Return the largest line of the upper half, and all lines, of tesseract's table of words and their boxes."""
+    """Return the largest line of the upper half, and all lines, of tesseract's table of words."""
     lines: dict[tuple[int, ...], list[str]] = defaultdict(list)
     heights: dict[tuple[int, ...], int] = {}
     tops: dict[tuple[int, ...], int] = {}
