@@ -1,4 +1,4 @@
-"""What went wrong in a session and for how long, from the lines of its log."""
+"""The incidents of a session and their lengths, from its log."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,27 +25,26 @@ GAP = "gap"
 NEVER_LIVE = "never-live"
 OTHER = "other"
 OF_THE_DESCRIPTION = frozenset({UNREADABLE, NOT_FOUND, NOT_NOTED, MISSING, CHANGED})
-"""Reasons to be degraded of which no log tells: they come up while the session is sealed."""
+"""Reasons without an event: they arise while the session is sealed."""
 _MISSED = "source-missing"
-"""What is away is so until this is over: until it is shown, or heard, again."""
+"""The end of this fault ends a source outage: the source is seen or heard again."""
 _COUNTED = {
     "frames-dropped": "count", "sound-lost": "count", "isolated-dropped": "count", "stream-encode-late": "count",
     "destination-dropped": "frames",
 }  # fmt: skip
-"""Kinds that say how many in this field of their detail."""
+"""Kinds with a count of new losses in this field."""
 _SO_FAR = {"picture-damaged": "count", "source-hung": "count"}
-"""Kinds that say how many there have been in all."""
+"""Kinds with a total in this field."""
 _SAMPLES_A_SECOND = 48_000
 _FIRST = {GAP: 0, "recording-gap": 0, NEVER_LIVE: 1}
-"""What is not in the recording at all stands first, however short it was; then what nobody could see live."""
+"""Missing recording comes first, however short; then streams that never were live."""
 
 
 @dataclass(slots=True)
 class Incident:
-    """One kind of thing that happened to one subject: how often, since when, for how long in all, how many were lost.
+    """All incidents of one kind and subject: number, first time, total length, losses.
 
-    `seconds` and `count` are None where the log says nothing of the kind; `is_open` says that it had not ended when the
-    session did.
+    `seconds` and `count` are None without a figure in the log. `is_open` means it lasted to the end of the session.
     """
 
     kind: str
@@ -58,7 +57,7 @@ class Incident:
 
 
 type _Begun = tuple[Incident, datetime, float | None]
-"""What has begun, when, and since when in media time, as far as the log says that."""
+"""An incident, its start, and its start in media time, if the log has it."""
 
 
 @dataclass(slots=True)
@@ -69,9 +68,9 @@ class _Log:
 
 
 def incidents(lines: Iterable[Line], recording: Recording | None = None) -> list[Incident]:
-    """Return what went wrong with a recording: what is missing of it, what never was live, then what lasted longest.
+    """Return the incidents: missing recording first, then streams never live, then the longest ones.
 
-    `lines` are those of its log; what is none of ours is passed over. `recording` is its description, which knows more.
+    `lines` are the log; foreign lines are skipped. `recording` adds gaps and reasons.
     """
     found: dict[tuple[str, str], Incident] = {}
     recorders = runs(lines)
@@ -88,7 +87,7 @@ def incidents(lines: Iterable[Line], recording: Recording | None = None) -> list
 
 
 def _of_run(run: Run, ended_at: datetime | None) -> Iterable[Incident]:
-    """Return what went wrong with one recorder; what was over before it recorded did not."""
+    """Return the incidents of one recorder. Faults that ended before it recorded do not count."""
     armed, log = _Log(), _Log()
     _read(armed, run.armed)
     for kind, subject in armed.found:
@@ -122,7 +121,7 @@ def _both(before: Incident | None, after: Incident) -> Incident:
 
 
 def _never_live(found: Mapping[tuple[str, str], Incident], recorders: Iterable[Run]) -> None:
-    """Say of a stream that nobody ever saw that it was not interrupted: it never was live."""
+    """Turn lost destinations that never were live into NEVER_LIVE."""
     lines = [line for run in recorders for line in (*run.armed, *run.recording)]
     seen = {str(line.get("subject")) for line in lines if _says_it_was_live(line)}
     for (kind, subject), incident in found.items():
@@ -136,10 +135,10 @@ def _says_it_was_live(line: Line) -> bool:
 
 
 def _described(found: dict[tuple[str, str], Incident], recording: Recording) -> None:
-    """Add what the description knows: gaps, which were measured, and reasons of which the log says nothing."""
+    """Add measured gaps, and reasons without an event."""
     if gaps := [gap for gap in recording.gaps if gap.part is None]:
         for key in [key for key in found if key[0] == "recording-gap"]:
-            del found[key]  # told as it happened: the same
+            del found[key]  # the log's own entry of the gap
         first = min(gaps, key=lambda gap: gap.start_s)
         found[GAP, ""] = Incident(
             GAP, "", recording.started_at + timedelta(seconds=first.start_s), len(gaps),
@@ -165,7 +164,7 @@ def _read(log: _Log, lines: Sequence[Line]) -> None:
 def _begin(log: _Log, kind: str, subject: str, detail: Mapping[str, Any], at: datetime) -> None:
     name = AWAY if kind in AWAY_KINDS else kind
     if (name, subject) in log.begun:
-        return  # it is told that what is silent is lost: the same absence
+        return  # a silent source that is lost is one outage
     incident = _incident(log, name, subject, at)
     if may_end(kind, detail):
         log.begun[name, subject] = incident, at, number(detail.get("since_s"))

@@ -1,4 +1,4 @@
-"""What a report is made of: everything that a package, or a work folder that becomes one, says about its session."""
+"""Gathers the material of a report from a package or work folder."""
 
 import hashlib
 import io
@@ -39,15 +39,15 @@ from recorder.package.work import (
 )
 
 POINTS = 360
-"""Of a plot: more than its width has pixels on paper."""
+"""Points of a plot: more than its pixels on paper."""
 LISTENED_S = 1.0
-"""How much is listened to at each point, at most."""
+"""Seconds decoded at each point, at most."""
 SILENCE_DBFS = -100.0
-"""What is no louder than this is written as this."""
+"""The floor of levels."""
 
 
 class Levels(msgspec.Struct, frozen=True, kw_only=True):
-    """Levels of the program's first track of sound: a mean (RMS) and a peak in dBFS for every `step_s` seconds."""
+    """Levels of the program's first sound track: RMS and peak in dBFS for every `step_s` seconds."""
 
     step_s: float
     rms_dbfs: tuple[float, ...] = ()
@@ -55,9 +55,9 @@ class Levels(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_levels(root: Path, media: Sequence[MediaFile], advance: Advance = lambda _share: None) -> Levels | None:
-    """Return the levels of the program of a session, whose media are below `root`; None without sound that decodes.
+    """Return the program's levels; None if no sound decodes. `root` is the package's folder.
 
-    Where nothing was recorded, between two files, it is silent.
+    Gaps between two files are silent.
     """
     files = program_files(media) or media[:1]
     length_s = max((file.offset_s + file.duration_s for file in files), default=0.0)
@@ -84,7 +84,7 @@ def read_levels(root: Path, media: Sequence[MediaFile], advance: Advance = lambd
 
 
 def _of_file(path: Path, times: Iterable[float], listen_s: float) -> Iterator[tuple[float, float]]:
-    """Give RMS and peak at each of `times` of a file; raises FFmpegErrors, or ValueError for one without sound."""
+    """Yield RMS and peak at each of `times`; raises FFmpegError, or ValueError without sound."""
     with av.open(path, options=OPEN_SAFELY) as container:
         if not container.streams.audio:
             raise ValueError(f"{path} holds no sound")
@@ -97,7 +97,7 @@ def _of_file(path: Path, times: Iterable[float], listen_s: float) -> Iterator[tu
 
 
 def _loudness(container: InputContainer, stream: AudioStream, at_s: float, listen_s: float) -> tuple[float, float]:
-    """Return RMS and peak, 1 being full scale, of `listen_s` seconds from `at_s` on; 0 where nothing decodes."""
+    """Return RMS and peak (1 is full scale) of `listen_s` seconds from `at_s` on; 0 if nothing decodes."""
     total, count, peak = 0.0, 0, 0.0
     try:
         for block in _decoded(container, stream, at_s, listen_s):
@@ -128,7 +128,7 @@ def _dbfs(level: float) -> float:
 
 
 STRIP = 7
-"""Pictures from beginning to end."""
+"""Frames from beginning to end."""
 _POSTER_SIZE = 720, 405
 _STRIP_SIZE = 320, 180
 _QUALITY = 75
@@ -136,7 +136,7 @@ _QUALITY = 75
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """What a package says; `digests` has the SHA-256 of each file of media, `pictures` a time and a JPEG each."""
+    """The content of a package; `digests` are SHA-256 of media files, `pictures` have a time and a JPEG."""
 
     id: str
     recording: Recording
@@ -152,17 +152,17 @@ class Material:
 
 
 def gather(folder: Path, name: str, changed: Mapping[str, bytes] = MappingProxyType({})) -> Material:
-    """Return what the package in `folder`, called `name`, says; only its description and manifest have to be there.
+    """Return the material of the package in `folder`; only description and manifest must exist.
 
-    `changed` has files that are about to be other ones, by their paths in the package. Raises OSError,
-    msgspec.MsgspecError or bag.BagFormatError where the description or the manifest cannot be read.
+    `changed` has new content of files by path. Raises OSError, msgspec.MsgspecError or bag.BagFormatError if
+    description or manifest cannot be read.
     """
 
     def content(path: str) -> bytes:
         return changed[path] if path in changed else read_file(folder / path)
 
     def read[T](path: str, kind: type[T]) -> T | None:
-        """Return what a file says; None for one that is not there, or says nothing that is known."""
+        """Return a decoded file; None if it is missing or invalid."""
         try:
             return msgspec.json.decode(content(path), type=kind)
         except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
@@ -187,7 +187,7 @@ def gather(folder: Path, name: str, changed: Mapping[str, bytes] = MappingProxyT
 
 
 def read_events(path: Path) -> Iterator[Mapping[str, Any]]:
-    """Give the lines of an event log; what is none is passed over."""
+    """Yield the lines of an event log; skips invalid ones."""
     try:
         content = read_file(path, cut=True)
     except OSError:
@@ -196,11 +196,11 @@ def read_events(path: Path) -> Iterator[Mapping[str, Any]]:
 
 
 def picture_of(path: Path, most: tuple[int, int]) -> bytes | None:
-    """Return the picture file at `path`, as a JPEG or PNG no larger than `most`; None for what is no picture."""
+    """Return an image file as JPEG or PNG of size `most` at most; None if it is no image."""
     try:
         with Image.open(path, formats=("JPEG", "PNG")) as image:
             image.thumbnail(most)
-            if image.mode in {"RGBA", "LA", "P"}:  # a logo is drawn on what is behind it
+            if image.mode in {"RGBA", "LA", "P"}:  # a logo keeps its transparency
                 content = io.BytesIO()
                 image.convert("RGBA").save(content, "PNG", optimize=True)
                 return content.getvalue()
@@ -215,12 +215,12 @@ def _poster(folder: Path) -> bytes | None:
 
 
 def _strip(folder: Path, recording: Recording) -> Iterator[tuple[str, bytes]]:
-    """Give pictures from beginning to end of the program, each with its time."""
+    """Yield frames from beginning to end of the program, with their times."""
     step_s = max(recording.duration_s / STRIP, 0.1)
     for file in program_files(recording.media):
         if not is_inside(folder, folder / file.file):
-            continue  # a pipe, or somebody else's film
-        before = ceil(file.offset_s / step_s - 0.5)  # of the pictures, those whose time lies before this file
+            continue  # a pipe, or a link to a foreign file
+        before = ceil(file.offset_s / step_s - 0.5)  # frames before this file
         start_s = (before + 0.5) * step_s - file.offset_s
         for at_s, picture in keyframes(folder / file.file, step_s, start_s=start_s, end_s=file.duration_s):
             image = to_image(picture)

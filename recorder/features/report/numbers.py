@@ -13,7 +13,7 @@ _MONTHS = (
 _ZONES = {7: "WIB", 8: "WITA", 9: "WIT"}
 _UNITS = ("d", "h", "min", "s")
 _WHOLE = 0.99995
-"""From this part of a unit on the smaller one would be written as 1,000.0."""
+"""From this part of a unit on, the smaller unit would show 1,000.0."""
 
 
 def day(value: date, language: str) -> str:
@@ -27,7 +27,7 @@ def weekday(value: date, language: str) -> str:
 
 
 def zone(moment: datetime) -> str:
-    """Return what the moment's offset from UTC is called in Indonesia, or `UTC+05:30`."""
+    """Return Indonesia's name of the moment's UTC offset, or `UTC+05:30`."""
     offset = moment.utcoffset() or timedelta()
     hours = offset.total_seconds() / 3600
     if hours in _ZONES:
@@ -48,12 +48,12 @@ def length(seconds: float) -> str:
 
 
 def span(seconds: float, language: str) -> str:
-    """Return a span of time by its two largest units: `2 jam 10 menit`, `35 detik`, `0,4 detik`."""
+    """Return seconds in their two largest units: `2 jam 10 menit`, `35 detik`, `0,4 detik`."""
     return _by_units(seconds, language, 0)
 
 
 def office_span(seconds: float, language: str) -> str:
-    """Return a span of an office's hours, by hours and minutes: a working day is no 24 h, and may be of any length."""
+    """Return working time in hours and minutes: a working day has no fixed length."""
     if seconds < 60:
         return text("calendar", "under-a-minute", language)
     return _by_units(60 * round(seconds / 60), language, 1)
@@ -73,8 +73,8 @@ def _by_units(seconds: float, language: str, largest: int) -> str:
 
 
 def number(value: float, language: str, digits: int = 0) -> str:
-    """Return a number with its thousands apart: `108.000` and `-18,5`, in English `108,000` and `-18.5`."""
-    written = f"{round(value, digits) + 0.0:,.{digits}f}"  # + 0.0: not "-0"
+    """Return a number with separators: `108.000` and `-18,5`, in English `108,000` and `-18.5`."""
+    written = f"{round(value, digits) + 0.0:,.{digits}f}"  # no "-0"
     return written.translate(str.maketrans(",.", ".,")) if language == "id" else written
 
 
@@ -84,7 +84,7 @@ def rate(bits_a_second: float, language: str) -> str:
 
 
 def size(count: float, language: str) -> str:
-    """Return a number of bytes by the unit that fits it."""
+    """Return bytes in a fitting unit."""
     for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if count >= factor * _WHOLE:
             return f"{number(count / factor, language, 1)} {unit}"

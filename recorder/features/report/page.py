@@ -1,6 +1,6 @@
-"""The report of a session: a page that stands alone, made of one template, and its files in the package.
+"""The report of a session: one self-contained HTML page and its PDF.
 
-Both are tag files, so that making them anew touches nothing that was recorded.
+Both are tag files, so making them again touches no recorded file.
 """
 
 import re
@@ -35,7 +35,7 @@ _MOST_TIMES = 9
 
 
 def level_plot(levels: Levels) -> Markup:
-    """Return an `<svg>` with a line for the mean, a shade up to the peak, and times below; a picture for people."""
+    """Return an `<svg>`: a line for the mean, a shade up to the peak, and times below."""
     total_s = max(levels.step_s * len(levels.rms_dbfs), 0.001)
     base = f"{WIDTH},{_y(SILENCE_DBFS):.1f} {_LEFT},{_y(SILENCE_DBFS):.1f}"
     mean, peak = " ".join(_points(levels.rms_dbfs)), " ".join(_points(levels.peak_dbfs))
@@ -79,7 +79,7 @@ def _grid(total_s: float) -> list[str]:
 
 
 def _points(values: tuple[float, ...]) -> list[str]:
-    """Return each value in the middle of its step, the first and the last also at the ends."""
+    """Return each value in the middle of its step; the first and the last also at the ends."""
     places = [0.0, *((number + 0.5) / len(values) for number in range(len(values))), 1.0]
     shown = [values[0], *values, values[-1]]
     return [f"{_x(place):.1f},{_y(value):.1f}" for place, value in zip(places, shown, strict=True)]
@@ -90,14 +90,14 @@ _TEMPLATE = Path(__file__).with_name("report.html.j2")
 
 
 def report_page(material: Material, wishes: ReportWishes, language: str) -> bytes:
-    """Return the report of `material` as HTML, in UTF-8; it loads nothing from anywhere."""
+    """Return the report as HTML in UTF-8; it loads nothing."""
     view = ReportView(material, wishes, language)
     plot = level_plot(material.levels) if material.levels and material.levels.rms_dbfs else None
     return _template().render(v=view, t=view.t, plot=plot).encode("utf-8", "replace")
 
 
 def _shown(value: object) -> object:
-    """Return what people have typed without what nobody sees: control characters, and what turns letters round."""
+    """Return typed text without control characters, also those that change its direction."""
     return value if isinstance(value, Markup) or not isinstance(value, str) else _TURNING.sub("", one_line(value))
 
 
@@ -116,14 +116,14 @@ PDF_FILE = "report.pdf"
 
 
 def write_report(folder: Path, name: str, wishes: ReportWishes, language: str, disk: Disk) -> str:
-    """Put the report of the package called `name` into `folder`, in the place of an earlier one.
+    """Write the report of the package `name` into `folder`, over an earlier one.
 
-    The payload's manifest has to be there; the tag manifest is made after this. Returns why there is no PDF, and
-    nothing where there is one, or none is wanted. Raises OSError when the disk fails, and what `gather` raises.
+    The payload manifest must exist; the tag manifest is made later. Returns the reason for a missing PDF, "" if there
+    is one or none is wanted. Raises OSError, and as `gather`.
     """
     material = gather(folder, name)
     page = report_page(material, wishes, language)
-    mode = PRIVATE if material.request or material.recording.request else 0o666  # it names who asked
+    mode = PRIVATE if material.request or material.recording.request else 0o666  # the report names the applicant
     disk.write(folder / HTML_FILE, page, mode=mode)
     reason = ""
     try:
@@ -138,10 +138,10 @@ def write_report(folder: Path, name: str, wishes: ReportWishes, language: str, d
 
 
 def report_of_changed(folder: Path, changed: Mapping[str, bytes]) -> dict[str, bytes]:
-    """Return the files of the report that the package at `folder` has once those in `changed` are as they are there.
+    """Return the report's files for a package with `changed` files, by name; writes nothing.
 
-    It looks as it did when the package was sealed; a package without a report gets none. Writes nothing. Raises
-    LiputError where the PDF that it has cannot be made again: two reports that differ are worse than none.
+    It looks as it did at sealing; a package without a report gets none. Raises LiputError if an existing PDF cannot be
+    made again: two different reports are worse than none.
     """
     if not (folder / HTML_FILE).exists():
         return {}

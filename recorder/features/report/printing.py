@@ -1,4 +1,4 @@
-"""The report as a PDF: WeasyPrint in a process of its own, with limits, so that sealing stays small."""
+"""Prints the report as a PDF: WeasyPrint runs in a child process with limits."""
 
 import os
 import resource
@@ -8,18 +8,18 @@ import sys
 from config.errors import LiputError
 
 LIMIT_S = 60.0
-"""How long making a PDF may take."""
+"""Deadline of one PDF."""
 _CPU_S = 60
 _MEMORY = 1 << 30
-"""Bytes of address space: WeasyPrint takes some 300 MB of it for a report, shared libraries included."""
+"""Address space in bytes: WeasyPrint takes about 300 MB with shared libraries."""
 _NICE = 10
 _VARIANT = "pdf/a-3b"
 
 
 def print_pdf(page: bytes) -> bytes:
-    """Return the PDF/A-3b of a page that stands alone; raises LiputError with the reason where there is none."""
+    """Return a page as PDF/A-3b; raises LiputError with the reason."""
     command = [sys.executable, "-P", "-m", "recorder.features.report.printing"]
-    # Libraries are asked for under names that other systems have, and of those gcc is asked, where it is found: 0.2 s.
+    # Without gcc in PATH, ctypes does not ask it for libraries under names of other systems: 0.2 s.
     variables = os.environ | {"PATH": ""}
     try:
         done = subprocess.run(command, input=page, capture_output=True, timeout=LIMIT_S, check=False, env=variables)
@@ -33,7 +33,7 @@ def print_pdf(page: bytes) -> bytes:
 
 
 def _reason(status: int, said: str) -> str:
-    if "PANGO_IS_FONT" in said:  # and then it crashes
+    if "PANGO_IS_FONT" in said:  # then Pango crashes
         return "there is no font; the package fonts-liberation has one"
     lines = said.strip().splitlines()
     return lines[-1] if lines and status > 0 else f"its process ended with {status}"
@@ -51,7 +51,7 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
     sys.stdout.buffer.write(_printed(sys.stdin.buffer.read()))
     sys.stdout.flush()
-    # Pango has a thread that looks for fonts: where it still does when the libraries are taken away, it crashes.
+    # Pango's font thread crashes if the libraries are unloaded under it.
     os._exit(0)
 
 

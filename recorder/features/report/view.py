@@ -1,4 +1,4 @@
-"""From what a package says to what stands in its report: rows of words, in one language."""
+"""Turns a package's material into the report's rows of text, in one language."""
 
 from base64 import b64encode
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -32,7 +32,7 @@ type Rows = list[tuple[str, str]]
 
 
 type Limited[Row] = tuple[Sequence[Row], int]
-"""As many rows as there is room for, and how many more there are."""
+"""The rows that fit, and the count of the others."""
 
 
 def _limited[Row](rows: Sequence[Row], most: int) -> Limited[Row]:
@@ -40,7 +40,7 @@ def _limited[Row](rows: Sequence[Row], most: int) -> Limited[Row]:
 
 
 class ReportView:
-    """What stands in the report of `material`. The template asks for its properties, and for words by `t`."""
+    """The rows of a report. The template reads its properties, and texts through `t`."""
 
     events_file, recording_file = EVENTS_FILE, RECORDING_FILE
 
@@ -50,20 +50,20 @@ class ReportView:
         self.recording = recording = material.recording
         self.id = material.id
         self.office = recording.office or recording.room or recording.host
-        # Pictures are data URIs, or nothing.
+        # Images are data URIs, or "".
         self.logo = _uri(picture_of(Path(wishes.logo), _LOGO_SIZE) if wishes.logo else None)
         self.poster = _uri(material.poster)
         self.pictures = [(time, _uri(picture)) for time, picture in material.pictures]
         self.is_interrupted = recording.dropped is None or INTERRUPTED in recording.degraded
         self.manifest_digest = material.manifest_digest
-        self.signed_on = numbers.day(self._local(recording.ended_at), language)  # if nobody writes another
+        self.signed_on = numbers.day(self._local(recording.ended_at), language)  # unless a person writes another date
         self.made_by = self.t("made", version=recording.software.get("liput", "?"), file=RECORDING_FILE)
         self._material = material
         self._request = material.request.request if material.request else None
         self._incidents = incidents(material.events, recording)
 
     def t(self, key: str, **facts: object) -> str:
-        """Return the words for `key` of the page."""
+        """Return the page's text for `key`."""
         return text("report", key, self.language, **facts)
 
     def _n(self, value: float, digits: int = 0) -> str:
@@ -73,14 +73,14 @@ class ReportView:
 
     @property
     def event(self) -> Rows:
-        """What was recorded, for whom, where and when."""
+        """Title, request, place and time."""
         started, ended = self.recording.started_at, self._local(self.recording.ended_at)
         end = numbers.time_of_day(ended, self.language)
         if ended.date() != started.date():
             end = f"{numbers.day(ended, self.language)}, {end}"
         start = numbers.time_of_day(started, self.language)
         times = self.t("until", start=start, end=end, zone=numbers.zone(started))
-        asked = self.recording.request or self._request  # what was corrected stands in the description
+        asked = self.recording.request or self._request  # the description has corrections
         places = (asked.place if asked else "", self.recording.room)
         rows = [
             ("titled", self.recording.title),
@@ -95,7 +95,7 @@ class ReportView:
         return self._labelled(rows)
 
     def _letter(self) -> str:
-        asked = self.recording.request or self._request  # what was corrected stands in the description
+        asked = self.recording.request or self._request  # the description has corrections
         if asked is None:
             return self.t("no-request")
         dated = self.t("letter-dated", date=numbers.day(asked.letter_date, self.language)) if asked.letter_date else ""
@@ -108,7 +108,7 @@ class ReportView:
 
     @property
     def steps(self) -> list[tuple[str, ...]]:
-        """The steps of the request against their standard times: number, step, by whom, standard, used, state, code."""
+        """The steps against their standard times: number, step, roles, standard, used, state, code."""
         return [self._step(step) for step in self._material.request.steps] if self._material.request else []
 
     def _step(self, step: Step) -> tuple[str, ...]:
@@ -128,7 +128,7 @@ class ReportView:
 
     @property
     def people(self) -> Rows:
-        """Who carried it out, and with what."""
+        """Staff and equipment."""
         devices = [
             f"{device.name} ({', '.join(filter(None, (device.role, self._kind(str(device.kind)))))})"
             for device in self._material.devices
@@ -158,7 +158,7 @@ class ReportView:
 
     @property
     def result(self) -> Rows:
-        """What the recording is, how it was streamed, and how the check before it ended."""
+        """The recording, its streams, and the check before it."""
         recording = self.recording
         tracks = [track for media in recording.media[:1] for track in media.tracks]
         return self._labelled([
@@ -180,8 +180,8 @@ class ReportView:
         try:
             fps = float(Fraction(track.rate))
         except (ValueError, ArithmeticError):
-            return ""  # a package may come from elsewhere
-        shown = self._n(fps, 0 if abs(fps - round(fps)) < _NEARLY_WHOLE else 2)  # a file's mean is never quite whole
+            return ""  # a foreign package
+        shown = self._n(fps, 0 if abs(fps - round(fps)) < _NEARLY_WHOLE else 2)  # a file's mean rate is never whole
         return self.t("rate", fps=shown)
 
     def _sound(self, track: AudioTrack) -> str:
@@ -235,11 +235,11 @@ class ReportView:
         counted = self.t("warnings", count=warnings) if warnings else ""
         return ", ".join(filter(None, (self.t("ready" if ready else "not-ready"), counted)))
 
-    # What went wrong, and what is in it
+    # Incidents and chapters
 
     @property
     def incidents(self) -> Limited[tuple[str, ...]]:
-        """What went wrong: what, of which source, first at, how often, how long or how much."""
+        """Incidents: kind, subject, first time, number, length or losses."""
         return _limited([self._incident(incident) for incident in self._incidents], MOST_INCIDENTS)
 
     def _incident(self, incident: Incident) -> tuple[str, ...]:
@@ -276,7 +276,7 @@ class ReportView:
 
     @property
     def records(self) -> Rows:
-        """What records management says, and whether the speakers agreed."""
+        """Records management and the speakers' consent."""
         kept, consent = self.recording.records, self.recording.consent
         both = (kept.retention_active, kept.retention_inactive)
         said = self.t(f"consent-{consent.state}")
