@@ -1,4 +1,4 @@
-"""MP4 boxes: read from bytes or a file, and built; and the head of a recording's file.
+"""Reads and builds MP4 boxes, and changes the head of a recording's file.
 
 A box is a size (32 bits, or 64 behind a size of 1), a type of four letters, and content. ISO/IEC 14496-12, 4.2.
 
@@ -15,14 +15,14 @@ from typing import NamedTuple
 
 HEAD = struct.Struct(">I4s")
 HEAD_BYTES = 16
-"""Of a box at most: with a size of 64 bits."""
+"""The largest head of a box: with a size of 64 bits."""
 
 type Parts = list[bytes]
-"""A box, or several, in pieces that are never put together in memory."""
+"""Boxes in pieces, which are never joined in memory."""
 
 
 class Box(NamedTuple):
-    """One box of a file: its type, where it begins, where its content does, and where it ends (byte offsets)."""
+    """A box of a file: its type, then byte offsets of its start, content and end."""
 
     kind: bytes
     start: int
@@ -31,9 +31,9 @@ class Box(NamedTuple):
 
 
 def box_in(data: bytes, position: int, base: int = 0) -> Box | None:
-    """Return the box at `position` in `data`, which lies at `base` in the file; None where there is no head of one.
+    """Return the box at `position` of `data`, which lies at `base` in the file; None without a valid head.
 
-    It may end behind `data`. A size of 0 ("to the end of the file") is none of ours.
+    The box may end behind `data`. A size of 0 ("to the end of the file") is not supported.
     """
     if len(data) - position < HEAD.size:
         return None
@@ -46,17 +46,17 @@ def box_in(data: bytes, position: int, base: int = 0) -> Box | None:
 
 
 def box_at(descriptor: int, position: int) -> Box | None:
-    """Return the box at `position` of a file, whole or not; None where there is no head of one."""
+    """Return the box at `position` of a file, complete or not; None without a valid head."""
     return box_in(os.pread(descriptor, HEAD_BYTES, position), 0, position)
 
 
 def content_of(descriptor: int, box: Box) -> bytes:
-    """Return the content of a box of a file."""
+    """Return a box's content from a file."""
     return os.pread(descriptor, box.end - box.content, box.content)
 
 
 def boxes(content: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Yield (type, content) of the boxes that `content` is made of."""
+    """Yield (type, content) of each box in `content`."""
     position = 0
     while (box := box_in(content, position)) is not None:
         yield box.kind, content[box.content : box.end]
@@ -72,7 +72,7 @@ def adds_up(content: bytes) -> bool:
 
 
 def find(content: bytes, *path: bytes) -> bytes:
-    """Return the content of the first box at `path`; b"" padded with zeros where there is none."""
+    """Return the content of the first box at `path`; 32 zeros where it is missing."""
     for name in path:
         content = next((inner for kind, inner in boxes(content) if kind == name), bytes(32))
     return content
@@ -85,23 +85,23 @@ def box(kind: bytes, *content: bytes | Parts) -> Parts:
 
 
 def length(parts: Sequence[bytes]) -> int:
-    """Return how many bytes `parts` are."""
+    """Return the bytes of `parts` in all."""
     return sum(map(len, parts))
 
 
 SECTOR = 512
-"""What a disk writes whole or not at all."""
+"""A disk writes a sector whole or not at all."""
 MVHD_BYTES = 108
-"""The first box of a `moov` that has no durations yet."""
+"""The first box of a `moov` without durations."""
 FIRST_HEAD = HEAD.pack(MVHD_BYTES, b"mvhd")
 LARGEST_32 = (1 << 32) - 1
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The head of a file in fragments: where its first `moov` lies, or did, and what is in it.
+    """The head of a fragmented file: place and content of its first `moov`.
 
-    One that `is_torn` says one `mdat` with an index behind it; but that index is not there.
+    A torn head says one `mdat` with an index behind it, but the index is missing.
     """
 
     moov: Box
@@ -110,7 +110,7 @@ class Head:
 
 
 def head_of(descriptor: int, size: int) -> Head | None:
-    """Return what the head of a file of `size` bytes says; None for a closed file, and for none of ours."""
+    """Return the head of a file of `size` bytes; None for a closed or foreign file."""
     ftyp = box_at(descriptor, 0)
     if ftyp is None or ftyp.kind != b"ftyp":
         return None
@@ -126,13 +126,13 @@ def head_of(descriptor: int, size: int) -> Head | None:
 
 
 def is_closed(descriptor: int, size: int) -> bool:
-    """Return whether a file of `size` bytes is an ordinary MP4, ours or another one; raises OSError."""
+    """Return whether a file of `size` bytes is an ordinary MP4 with a complete index. Raises OSError."""
     ftyp = box_at(descriptor, 0)
     return ftyp is not None and ftyp.kind == b"ftyp" and _is_indexed(descriptor, ftyp.end, size)
 
 
 def close_head(descriptor: int, moov: Box, end: int) -> None:
-    """Make one `mdat` of all from the beginning of the first `moov` to `end`; raises OSError."""
+    """Make one `mdat` from the start of the first `moov` to `end`. Raises OSError."""
     size = end - moov.start
     wide = size > LARGEST_32
     data = struct.pack(">I4sQ", 1, b"mdat", size) if wide else HEAD.pack(size, b"mdat")
@@ -140,14 +140,14 @@ def close_head(descriptor: int, moov: Box, end: int) -> None:
 
 
 def reopen_head(descriptor: int, moov: Box) -> None:
-    """Undo `close_head`; raises OSError."""
+    """Undo `close_head`. Raises OSError."""
     os.pwrite(descriptor, HEAD.pack(moov.end - moov.start, b"moov") + FIRST_HEAD, moov.start)
 
 
 def has_hole(descriptor: int, start: int, end: int, least: int = 1) -> bool:
-    """Return whether all that lies in one sector, of the bytes from `start` to `end`, is zeros: never written.
+    """Return whether a sector of the bytes from `start` to `end` is all zeros, so never written.
 
-    `least` is how many bytes of a sector must be there to count.
+    Pieces of a sector below `least` bytes do not count.
     """
     data = os.pread(descriptor, end - start, start)
     edges = [0, *range(SECTOR - start % SECTOR, len(data), SECTOR), len(data)]
@@ -155,7 +155,7 @@ def has_hole(descriptor: int, start: int, end: int, least: int = 1) -> bool:
 
 
 def _is_indexed(descriptor: int, position: int, size: int) -> bool:
-    """Return whether the boxes from `position` on hold an index that is whole, and no fragments."""
+    """Return whether the boxes from `position` on hold a complete index and no fragments."""
     indexed = False
     while (box := box_at(descriptor, position)) is not None and box.end <= size and box.kind != b"moof":
         if box.kind == b"moov":
@@ -165,11 +165,11 @@ def _is_indexed(descriptor: int, position: int, size: int) -> bool:
 
 
 def _moov_inside(descriptor: int, mdat: Box, size: int) -> Box | None:
-    """Return the `moov` that became the beginning of `mdat`; None where none did."""
+    """Return the `moov` at the beginning of `mdat`, None without one."""
     start = mdat.start
     position = start + HEAD.size
     first = box_at(descriptor, position)
-    if mdat.content - start == HEAD_BYTES:  # its size has taken the place of the head of the first box
+    if mdat.content - start == HEAD_BYTES:  # the size of 64 bits has overwritten the head of the first box
         first = Box(b"mvhd", position, position + HEAD.size, position + MVHD_BYTES)
     box, there = first, set()
     while box is not None and box.end <= size and box.kind != b"moof":

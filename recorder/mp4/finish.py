@@ -1,12 +1,12 @@
-"""Changes a recorded MP4 in place, without copying media: `finish` gives it an index, `mend` repairs its end.
+"""Changes a recorded MP4 in place, without copying media: `finish` adds an index, `mend` repairs the end.
 
-A file that is recorded is `ftyp moov moof mdat moof mdat ...`. `finish` appends chapter titles in an `mdat`, and a
-`moov` that describes every sample, and syncs both. Then it changes the head of the first `moov`, so that one `mdat`
-reaches from the `ftyp` to the index: at most 16 bytes within one sector, which a disk writes whole or not at all.
-Before this write the file plays as fragments, after it as an ordinary MP4. A kill at any point can be followed by
-another `finish`.
+While it is recorded, a file is `ftyp moov moof mdat moof mdat ...`. `finish` appends chapter titles in an `mdat`, and a
+`moov` that describes every sample, and syncs both. Then it changes the head of the first `moov`: one `mdat` now reaches
+from the `ftyp` to the index. That is at most 16 bytes within one sector, which a disk writes whole or not at all.
+Before this write the file plays as fragments, after it as an ordinary MP4. `finish` can be repeated after a kill at any
+point.
 
-A power cut may leave holes. A disk that ignores a flush may leave the head of a closed file without its index.
+A power cut may leave holes. A disk that ignores a flush may leave a closed head without its index.
 """
 
 import os
@@ -36,10 +36,10 @@ from recorder.mp4.fragments import Advance, Fragments
 from recorder.mp4.movie import Movie, titles
 
 MOST_CUT_BYTES = 64_000_000
-"""How much of the end may be cut off as torn: more than is ever written between two syncs, in the largest profile."""
+"""The longest end that is cut off as torn; no profile writes as much between two syncs."""
 
 type Sync = Callable[[int], None]
-"""Brings a file's content onto the disk, by its descriptor."""
+"""Syncs a file by its descriptor."""
 
 
 def finish(
@@ -52,12 +52,12 @@ def finish(
     most_cut: int = MOST_CUT_BYTES,
     advance: Advance | None = None,
 ) -> bool:
-    """Make an ordinary MP4 of the file; return whether it was none before.
+    """Make an ordinary MP4 of a fragmented file; return False if it already was one.
 
-    `marks` become chapters, `title` names what is before the first; `path` is for messages. What is behind the last
-    whole fragment is cut off. `advance` hears up to where the file was read. Raises MediaError where there is no
-    whole fragment or no fragmented MP4, and where more than `most_cut` bytes would be cut off: what is damaged there
-    has more behind it, and plays better as it is. Raises OSError.
+    `marks` become chapters; `title` names the time before the first. `path` is for messages. Bytes behind the last
+    whole fragment are cut off. `advance` gets the read position. Raises OSError. Raises MediaError without a whole
+    fragment, and where more than `most_cut` bytes would be cut off: after such damage more media follow, and the file
+    plays better as it is.
     """
     size = os.fstat(descriptor).st_size
     head = head_of(descriptor, size)
@@ -88,10 +88,10 @@ def finish(
 
 
 def torn_bytes(descriptor: int, end: int, size: int) -> int:
-    """Return how many bytes are behind the last whole fragment, which ends at `end`: an index is none of them.
+    """Return the bytes behind the last whole fragment, which ends at `end`; an index does not count.
 
-    It is made again, with the titles of chapters before it. A `moov` with more behind it is none: one bit away from a
-    `moof`.
+    `finish` writes the index again, with the chapter titles before it. A `moov` with bytes behind it is no index: it is
+    one flipped bit away from a `moof`.
     """
     behind = box_at(descriptor, end)
     if behind is not None and behind.kind == b"mdat":
@@ -107,7 +107,7 @@ def _unreadable(path: Path) -> MediaError:
 
 
 def _append(descriptor: int, end: int, index: Parts, sync: Sync) -> None:
-    """Put `index` in place of whatever is behind `end`, safely; it is not there where the disk does not take it."""
+    """Replace all behind `end` by `index`, and sync. On OSError the index is removed again."""
     if os.fstat(descriptor).st_size > end:
         os.ftruncate(descriptor, end)
     try:
@@ -126,11 +126,14 @@ def _append(descriptor: int, end: int, index: Parts, sync: Sync) -> None:
 
 
 SIZE_BYTES = 4
-"""Of a box, before its kind."""
+"""The size field of a box, before its type."""
 
 
 def mend(path: Path) -> bool:
-    """Make the end of a recording's file play as far as it can, on the disk; return whether it was changed."""
+    """Make a recording play as far as possible after a power cut, and sync; return whether it changed.
+
+    Raises StorageError.
+    """
     try:
         descriptor = open_regular(path, os.O_RDWR)
         try:
@@ -147,9 +150,9 @@ def _mend(descriptor: int) -> bool:
     if head is None:
         return False
     first = box_at(descriptor, head.moov.end)
-    if first is not None and first.kind not in {b"moof", bytes(4)}:  # fragments of others may have more to them
+    if first is not None and first.kind not in {b"moof", bytes(4)}:  # foreign fragments may have more boxes
         return False
-    if head.is_torn:  # it said that it was closed, but its index is missing: it is fragments again
+    if head.is_torn:  # the head says closed, but the index is missing: back to fragments
         reopen_head(descriptor, head.moov)
     whole = _whole_fragments(descriptor, head.moov.end, size)
     is_cut = whole < size and torn_bytes(descriptor, whole, size) <= MOST_CUT_BYTES
@@ -161,13 +164,13 @@ def _mend(descriptor: int) -> bool:
 
 
 def _whole_fragments(descriptor: int, position: int, size: int) -> int:
-    """Return where the last whole fragment ends; each is a `moof` that adds up, its `mdat` without holes."""
+    """Return the end of the last whole fragment: a `moof` that adds up, and an `mdat` without holes."""
     whole, moof = position, None
     while (box := box_at(descriptor, position)) is not None and box.end <= size:
         if box.kind == b"moof" and adds_up(content_of(descriptor, box)):
             moof = box
         elif box.kind == b"mdat" and moof is not None:
-            # A box begins with its size, of which the upper bytes are zeros wherever it lies in a sector.
+            # The check starts behind the size: its upper bytes are zeros in any sector.
             if box.end > size - MOST_CUT_BYTES and has_hole(descriptor, moof.start + SIZE_BYTES, box.end):
                 break
             whole, moof = box.end, None

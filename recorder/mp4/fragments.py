@@ -1,6 +1,6 @@
-"""Reads the whole fragments of an MP4: their samples (`Fragments`), or how far a growing file plays (`FragmentReader`).
+"""Reads the whole fragments of an MP4: all samples (`Fragments`), or how far a growing file plays (`FragmentReader`).
 
-A fragment is a `moof` box (the samples' sizes and times) and its `mdat` (their bytes). It counts once the file holds
+A fragment is a `moof` box (sizes and times of samples) and its `mdat` (their bytes). It counts once the file holds
 both; from then on it plays after a kill. Media bytes are not read. ISO/IEC 14496-12, 8.8.4 to 8.8.12 and 8.4.2.
 """
 
@@ -15,25 +15,25 @@ from recorder.mp4.boxes import HEAD, Box, Head, box_at, box_in, boxes, content_o
 from recorder.mp4.samples import Column, Samples
 
 LOOK_BYTES = 4096
-"""How much is read at the beginning of a fragment: its `moof` and the head of its `mdat`, most of the time."""
+"""Bytes read at the start of a fragment: mostly enough for its `moof` and the head of its `mdat`."""
 
 DURATION, SIZE, FLAGS, SHIFT = 0x100, 0x200, 0x400, 0x800
 DATA_OFFSET, FIRST_FLAGS = 0x1, 0x4
 BASE_OFFSET, DESCRIPTION, DEFAULT_DURATION, DEFAULT_SIZE, DEFAULT_FLAGS = 0x1, 0x2, 0x8, 0x10, 0x20
 
 type Advance = Callable[[int], None]
-"""Called with the position in the file that was reached."""
+"""Called with the position reached in the file."""
 
 
 type Defaults = tuple[int, ...]
-"""Duration, size and flags of a track's samples where nothing else is said (`trex`, then `tfhd`)."""
+"""Default duration, size and flags of a track's samples (`trex`, then `tfhd`)."""
 
 
 class Fragments:
-    """What the whole fragments behind `head` say: where they `start` and `end`, their `count`, the samples by track."""
+    """The whole fragments behind `head`: `start` and `end` in the file, `count`, and samples by track."""
 
     def __init__(self, descriptor: int, head: Head, size: int, advance: Advance | None = None) -> None:
-        """Read them, in a file of `size` bytes; raises OSError."""
+        """Read the fragments of a file of `size` bytes. Raises OSError."""
         self.start = self.end = head.moov.end
         self.count = 0
         self.tracks: dict[int, Samples] = {}
@@ -53,7 +53,7 @@ class Fragments:
             samples.reach_to_the_end()
 
     def _fragment(self, position: int) -> int | None:
-        """Take in the fragment at `position`; return where it ends, None where no whole one is."""
+        """Add the fragment at `position`; return its end, None without a whole fragment."""
         data = os.pread(self._descriptor, LOOK_BYTES, position)
         moof = box_in(data, 0, position)
         if moof is None or moof.kind != b"moof" or moof.end > self._size:
@@ -97,7 +97,7 @@ class Fragments:
                     raise ValueError("samples that lie outside of their fragment")
 
     def _tfhd(self, data: bytes, position: int, moof_start: int) -> tuple[int, Defaults, int]:
-        """Return track, what its samples have by default, and where their offsets count from."""
+        """Return track, defaults of its samples, and the base of their offsets."""
         flags, track = struct.unpack_from(">II", data, position)
         position += 8
         base = moof_start
@@ -118,7 +118,7 @@ class Fragments:
 
 
 def _inside(data: bytes, position: int, end: int) -> list[Box]:
-    """Return the boxes from `position` to `end`, which they must fill."""
+    """Return the boxes that fill `position` to `end`. Raises ValueError."""
     found = []
     while position < end:
         size, kind = HEAD.unpack_from(data, position)
@@ -130,7 +130,7 @@ def _inside(data: bytes, position: int, end: int) -> list[Box]:
 
 
 def _trun(data: bytes, trun: Box, samples: Samples, defaults: Defaults, base: int, offset: int) -> int:
-    """Take in a run of samples; return where it ends in the file."""
+    """Add a run of samples; return its end in the file."""
     flags, count = struct.unpack_from(">II", data, trun.content)
     duration, size, usual_flags = defaults
     position = trun.content + 8
@@ -161,13 +161,14 @@ def _trun(data: bytes, trun: Box, samples: Samples, defaults: Defaults, base: in
 
 
 TAIL_BYTES = 8 << 20
-"""Where the last fragments are looked for: a second of the largest pictures, and many times what a fragment has."""
+"""The last fragments are searched here: a second of the largest frames."""
 
 
 def plays_s(descriptor: int) -> Fraction:
-    """Return up to where a file that nobody writes any more can be played, in seconds, by its last fragments alone.
+    """Return the end of playback in seconds, of a file that nobody writes.
 
-    A day of it has a million, which take a minute to look at; all of them are, only where its end is no help.
+    Only the last fragments are read: a day's recording has a million, a minute's reading. A file whose end does not
+    tell is read from the start.
     """
     reader = FragmentReader(descriptor)
     reader.skip_to_the_end()
@@ -179,7 +180,7 @@ def plays_s(descriptor: int) -> Fraction:
 
 
 class FragmentReader:
-    """Follows a growing fragmented MP4; `advance` looks at what has been appended since the last call."""
+    """Follows a growing fragmented MP4; not thread-safe."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -191,21 +192,21 @@ class FragmentReader:
 
     @property
     def complete_bytes(self) -> int:
-        """How many bytes of the file belong to boxes that are there whole."""
+        """The bytes of all complete boxes."""
         return self._position
 
     @property
     def media_time_s(self) -> Fraction:
-        """Up to where every track can be played, in seconds; 0 before the first fragment."""
+        """The time up to which every track plays, in seconds; 0 before the first fragment."""
         if not self._scales or len(self._ends) < len(self._scales):
             return Fraction(0)
         return min(self._ends.values())
 
     def advance(self) -> None:
-        """Take in the boxes that have become complete since the last call."""
+        """Read the boxes that became complete since the last call."""
         size = os.fstat(self._descriptor).st_size
         while (box := box_at(self._descriptor, self._position)) is not None and box.end <= size:
-            if box.kind == b"moov" and not self._scales:  # the index of the closed file says nothing new
+            if box.kind == b"moov" and not self._scales:  # the index of a closed file repeats the first `moov`
                 self._read_tracks(content_of(self._descriptor, box))
             elif box.kind == b"moof":
                 self._pending = dict(self._fragment_ends(content_of(self._descriptor, box)))
@@ -215,7 +216,7 @@ class FragmentReader:
             self._position = box.end
 
     def skip_to_the_end(self) -> None:
-        """Leave out all that is between the head of the file and its last TAIL_BYTES, if fragments are found there."""
+        """Skip to the last TAIL_BYTES behind the head, if fragments are found there."""
         size = os.fstat(self._descriptor).st_size
         while not self._scales and (box := box_at(self._descriptor, self._position)) is not None and box.end <= size:
             if box.kind == b"moov":
@@ -230,7 +231,7 @@ class FragmentReader:
             self._position = begin + at - 4
 
     def _are_fragments(self, position: int, size: int) -> bool:
-        """Return whether there are fragments from `position` on, and nothing else: it may be in a picture."""
+        """Return whether only fragments follow `position`; media bytes may look like a `moof`."""
         kinds = []
         while (box := box_at(self._descriptor, position)) is not None and box.end <= size:
             kinds.append(box.kind)
@@ -256,7 +257,7 @@ class FragmentReader:
 
 
 def edit_start(elst: bytes) -> int:
-    """Return the time of the media, in its own time scale, that is shown first (the encoder's run-in ends there)."""
+    """Return the media time that is shown first, in the track's time scale: behind the encoder's delay."""
     count = struct.unpack_from(">I", elst, 4)[0]
     size, position, layout = (20, 16, ">q") if elst[0] else (12, 12, ">i")
     starts = (struct.unpack_from(layout, elst, position + index * size)[0] for index in range(count))
@@ -272,12 +273,12 @@ def track_header(tfhd: bytes) -> tuple[int, int]:
 
 
 def decode_time(tfdt: bytes) -> int:
-    """Return when a track fragment starts, in the track's time scale."""
+    """Return the start of a track fragment, in the track's time scale."""
     return int(struct.unpack_from(">Q" if tfdt[0] else ">I", tfdt, 4)[0])
 
 
 def run_duration(trun: bytes, default_duration: int) -> int:
-    """Return how long the samples of a track run last together, in the track's time scale."""
+    """Return the duration of a run's samples in all, in the track's time scale."""
     flags, count = struct.unpack_from(">II", trun)
     if not flags & DURATION:
         return int(count * default_duration)

@@ -1,11 +1,11 @@
-"""The index (`moov`) of an ordinary MP4, made of that of a fragmented one and of the samples of its fragments.
+"""Makes the index (`moov`) of an ordinary MP4 from the fragmented file's `moov` and samples.
 
-What describes the tracks (codecs, titles, languages) is taken over as it is; durations, edit lists and sample tables
-are new. ISO/IEC 14496-12, 8.2 to 8.6.
+Codecs, titles and languages of tracks are copied. Durations, edit lists and sample tables are new. ISO/IEC 14496-12,
+8.2 to 8.6.
 
-Chapters are Nero's `chpl`, and for players other than mpv a track of texts that the others refer to (`tref`, `chap`).
-A sample of it is a title: its length in 16 bits, its bytes, and a box that says that they are UTF-8. QuickTime File
-Format, "Text Media" and "Chapter Lists". The boxes are those that FFmpeg writes.
+Chapters are Nero's `chpl` (read by mpv), and a text track that other tracks refer to (`tref`, `chap`). A sample of it
+is a title: 16 bits of length, its bytes, and a box that declares UTF-8. QuickTime File Format, "Text Media" and
+"Chapter Lists". FFmpeg writes the same boxes.
 """
 
 import struct
@@ -23,7 +23,7 @@ SCALE = 1000
 MOST_TITLE_BYTES = 4096
 _UTF_8 = bytes.fromhex("0000000c 656e6364 00000100")
 _IN_MOVIE = bytes.fromhex("00000002")
-"""Of the movie and not enabled: players do not show it as text."""
+"""The flags of a track that is in the movie but not enabled: players do not show it as text."""
 _UNDETERMINED = b"\x55\xc4\0\0"
 _MATRIX = struct.pack(">9I", 0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000)
 _HANDLER = VERSION_0 + bytes(4) + b"text" + bytes(12) + b"SubtitleHandler\0"
@@ -37,23 +37,23 @@ _DESCRIPTION = bytes.fromhex("00000001 0000 00000000 0000000000000000 00000000 0
 _FONTS = bytes.fromhex("0000000d 66746162 0001 0001 00")
 
 type Starts = Sequence[tuple[int, str]]
-"""Chapters: where each begins, in milliseconds, and its title."""
+"""Chapters: start in milliseconds, and title."""
 
 
 def titles(chapters: Starts) -> Parts:
-    """Return the `mdat` with the samples; nothing where there are no chapters."""
+    """Return an `mdat` with the chapter titles, nothing without chapters."""
     return box(b"mdat", [_sample(title) for _, title in chapters]) if chapters else []
 
 
 def short(text: str, most: int) -> bytes:
-    """Return `text` as `most` bytes at most, cut between two letters."""
+    """Return at most `most` bytes of `text`, cut between two letters."""
     return text.encode()[:most].decode(errors="ignore").encode()
 
 
 def chapter_track(chapters: Starts, number: int, end_s: float, shown: int, dates: tuple[int, int], at: int) -> Parts:
-    """Return the `trak` called `number` of chapters up to `end_s`, whose `titles` are at `at` in the file.
+    """Return the `trak` numbered `number`, with chapters up to `end_s` and their `titles` at `at` in the file.
 
-    `shown` is `end_s` in the movie's time scale, `dates` are when it was made and changed.
+    `shown` is `end_s` in the movie's time scale; `dates` are creation and modification.
     """
     edges = [start for start, _ in chapters] + [max(int(end_s * SCALE), chapters[-1][0] + 1)]
     samples = Samples()
@@ -85,23 +85,23 @@ def _sample(title: str) -> bytes:
 
 
 LARGEST_31 = (1 << 31) - 1
-"""What players that read signed numbers understand."""
+"""The largest value for players that read signed numbers."""
 MOST_CHAPTERS, MOST_NERO_BYTES = 255, 255
 CHAPTER_TICKS = 10_000
-"""A chapter's start counts 100 ns: so many in a millisecond."""
+"""Chapter starts count 100 ns: ticks of a millisecond."""
 REMADE = {b"stts", b"stss", b"ctts", b"stsc", b"stsz", b"stco", b"co64", b"sgpd", b"sbgp"}
 
 
 @dataclass(frozen=True)
 class _Track:
-    """A track's old boxes, its samples, and when it is shown, in the movie's time scale."""
+    """A track's old boxes, its samples, and its presentation in the movie's time scale."""
 
     trak: bytes
     samples: Samples
     empty: int
-    """How long nothing of it is shown first."""
+    """The time before its first sample is shown."""
     media_start: int
-    """What of its media is shown then, in the track's own scale: the encoder's run-in is before it."""
+    """The media time shown first, in the track's scale, behind the encoder's delay."""
     shown: int
 
     @property
@@ -110,10 +110,10 @@ class _Track:
 
 
 class Movie:
-    """The index of a file, up to `end_s`. Raises ValueError where the old one does not say what it must."""
+    """The index of a file up to `end_s`. Raises ValueError if the old `moov` is incomplete."""
 
     def __init__(self, moov: bytes, samples: Mapping[int, Samples]) -> None:
-        """Take the content of the old `moov` and the samples by track; a track without any stays empty."""
+        """Take the content of the old `moov`, and samples by track; a track without samples stays empty."""
         self._old = list(boxes(moov))
         self._scale = _scale(find(moov, b"mvhd"))
         self._dates = _dates(find(moov, b"mvhd"))
@@ -127,7 +127,7 @@ class Movie:
         self.end_s = self._end / self._scale
 
     def index(self, chapters: Starts, titles_at: int = 0) -> Parts:
-        """Return the `moov`; the `titles` of `chapters` are at `titles_at` in the file."""
+        """Return the `moov`; the `titles` of `chapters` lie at `titles_at` in the file."""
         parts: Parts = []
         user: Parts = []
         number = max(self._numbers, default=0) + 1 if chapters else None
@@ -150,16 +150,16 @@ class Movie:
         scale = _scale(find(trak, b"mdia", b"mdhd"))
         empty, media_start = _edits(find(trak, b"edts", b"elst"))
         media_start -= samples.begin
-        if media_start < 0:  # the first sample is later than the head of the file says
+        if media_start < 0:  # the first sample is later than the head says
             empty += ceil(Fraction(-media_start * self._scale, scale))
             media_start = 0
         shown = max(0, samples.shown_until - media_start)
-        # Players take the sum of the durations for the end, where that is earlier: some pictures may be missing.
+        # Players end at the sum of durations. It is too early where frames are missing.
         samples.lengthen(shown - (samples.end - samples.begin))
         return _Track(trak, samples, empty, media_start, ceil(Fraction(shown * self._scale, scale)))
 
     def _trak(self, track: _Track, chapters: int | None) -> Parts:
-        """Return a track; `chapters` is the number of the one that has its chapters."""
+        """Return a track; `chapters` is the number of its chapter track."""
         samples = track.samples
 
         def header(content: bytes) -> Parts:
@@ -181,7 +181,7 @@ class Movie:
 
 
 def _changed(content: bytes, changes: Mapping[bytes, Callable[[bytes], Parts]]) -> Parts:
-    """Return the boxes in `content`, those of some kinds as `changes` makes them of their content."""
+    """Return the boxes in `content`; `changes` replaces boxes by type."""
     parts: Parts = []
     for kind, inner in boxes(content):
         parts += changes[kind](inner) if kind in changes else box(kind, inner)
@@ -206,14 +206,14 @@ def _scale(header: bytes) -> int:
 
 
 def _dates(mvhd: bytes) -> tuple[int, int]:
-    """Return when a movie was made and changed, where 32 bits hold that (until 2040), else 0."""
+    """Return a movie's creation and modification dates, 0 for dates beyond 32 bits (2040)."""
     dates = struct.unpack_from(">QQ" if mvhd[0] else ">II", mvhd, 4)
     made, changed = (date if date <= LARGEST_32 else 0 for date in dates)
     return made, changed
 
 
 def _edits(elst: bytes) -> tuple[int, int]:
-    """Return how long nothing is shown first (movie's scale), and which time of the media is shown then (track's)."""
+    """Return the empty time before a track (movie's scale), and the media time shown first (track's scale)."""
     count = struct.unpack_from(">I", elst, 4)[0]
     layout = struct.Struct(">Qqi" if elst[0] else ">Iii")
     empty = 0
@@ -226,9 +226,9 @@ def _edits(elst: bytes) -> tuple[int, int]:
 
 
 def _timed(kind: bytes, content: bytes, fixed: int, duration: int, next_track: int | None = None) -> Parts:
-    """Return a header with another duration; it comes after two dates and `fixed` - 8 bytes, in version 0.
+    """Return a header with another duration, which follows two dates and `fixed` - 8 bytes in version 0.
 
-    The dates and the duration take 64 bits where 32 are not enough. A movie's ends with the number of the `next_track`.
+    Dates and duration take 64 bits where needed. A movie's header ends with the number of the `next_track`.
     """
     old, wide = content[0] == 1, duration > LARGEST_31
     dates = struct.unpack_from(">QQ" if old else ">II", content, 4)
@@ -242,7 +242,7 @@ def _timed(kind: bytes, content: bytes, fixed: int, duration: int, next_track: i
 
 
 def _edit_list(track: _Track) -> Parts:
-    """Return what is shown of a track's media, and when: nothing first where it begins later than others."""
+    """Return the edit list of a track: an empty edit where it begins late, then its media."""
     entries = [(track.empty, -1)] if track.empty else []
     entries.append((track.shown, track.media_start))
     wide = max(*(value for entry in entries for value in entry)) > LARGEST_31

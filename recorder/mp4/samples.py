@@ -1,7 +1,7 @@
-"""The samples of one track, as columns of numbers, and the sample tables of an ordinary MP4 made of them.
+"""Holds the samples of one track as columns of numbers, and writes the sample tables of an ordinary MP4.
 
-A sample is a coded picture or an AAC frame; a run is what of one track lies in one piece in the file. ISO/IEC 14496-12,
-8.6 and 8.7.
+A sample is a coded frame, or an AAC frame. A run is a stretch of one track's samples without other bytes between.
+ISO/IEC 14496-12, 8.6 and 8.7.
 """
 
 import struct
@@ -16,31 +16,31 @@ from recorder.mp4.boxes import Parts, box
 FIRST_ROOM = 1024
 
 MOST_REORDERED = 64
-"""How many samples before the last one may be shown after it: more than any coder has."""
+"""The most samples that are shown after the last decoded one; no encoder reorders more."""
 
 NON_SYNC = 0x10000
-"""In the flags of a sample: decoding cannot begin at it. ISO/IEC 14496-12, 8.8.3.1."""
+"""A flag of samples at which decoding cannot begin. ISO/IEC 14496-12, 8.8.3.1."""
 
 type Column = npt.NDArray[np.uint32] | int
-"""A value of each sample of a run, or one that all of them have."""
+"""A value for each sample of a run, or one for all."""
 
 
 @dataclass
 class Samples:
-    """What is known of a track's samples, in decoding order; times count the track's own time scale.
+    """A track's samples in decoding order; times are in the track's time scale.
 
-    13 bytes a sample and 16 a run, and room for more.
+    Takes 13 bytes a sample and 16 a run, and room to grow.
     """
 
     count: int = 0
     end: int = 0
-    """Decoding time at which the last one ends."""
+    """The decoding end of the last sample."""
     begin: int = 0
-    """Decoding time of the first."""
+    """The decoding time of the first sample."""
     chunk_offsets: array[int] = field(default_factory=lambda: array("Q"))
-    """Where each run begins in the file."""
+    """The file offset of each run."""
     chunk_counts: array[int] = field(default_factory=lambda: array("L"))
-    """How many samples are in each run."""
+    """The number of samples of each run."""
 
     def __post_init__(self) -> None:
         self._sizes = np.empty(FIRST_ROOM, np.uint32)
@@ -55,12 +55,12 @@ class Samples:
 
     @property
     def durations(self) -> npt.NDArray[np.uint32]:
-        """Time from the decoding of each sample to that of the next."""
+        """Decoding time between each sample and the next."""
         return self._durations[: self.count]
 
     @property
     def shifts(self) -> npt.NDArray[np.int32]:
-        """How long after its decoding each sample is shown."""
+        """Presentation time minus decoding time, of each sample."""
         return self._shifts[: self.count]
 
     @property
@@ -69,7 +69,7 @@ class Samples:
         return self._sync[: self.count]
 
     def begin_run(self, time: int) -> None:
-        """Say that the next sample is decoded at `time`, until which the one before lasts; raises ValueError."""
+        """Set the decoding time of the next sample, and so the last one's duration. Raises ValueError."""
         if self.count == 0:
             self.begin = self.end = time
         elif time != self.end:
@@ -80,7 +80,7 @@ class Samples:
             self.end = time
 
     def add_run(self, offset: int, count: int, sizes: Column, durations: Column, shifts: Column, flags: Column) -> int:
-        """Take in a run of `count` samples that lie at `offset` in the file; return where it ends there."""
+        """Add a run of `count` samples at `offset` of the file; return its end there."""
         first, last = self.count, self.count + count
         while last > len(self._sizes):
             self._make_room()
@@ -103,21 +103,21 @@ class Samples:
             setattr(self, column, new)
 
     def mark(self) -> tuple[int, int, int, int]:
-        """Return what `go_back` needs to forget what is added from now on."""
+        """Return the present state, for `go_back`."""
         last = int(self._durations[self.count - 1]) if self.count else 0
         return self.count, len(self.chunk_counts), self.end, last
 
     def go_back(self, mark: tuple[int, int, int, int]) -> None:
-        """Forget what was added since `mark` was taken."""
+        """Forget the samples added since `mark`."""
         self.count, chunks, self.end, last = mark
         if self.count:
             self._durations[self.count - 1] = last
         del self.chunk_offsets[chunks:], self.chunk_counts[chunks:]
 
     def reach_to_the_end(self) -> None:
-        """Let the sample that is decoded last last as long as the one that is shown last.
+        """Let the last decoded sample last as long as the last shown one.
 
-        Players take it for the end of the track. An encoder that is ended sees to that; after a kill nobody has.
+        Players take its end for the end of the track. An encoder that ends in order sees to that; a killed one cannot.
         """
         window = slice(max(0, self.count - MOST_REORDERED), self.count)
         durations = self.durations[window].astype(np.int64)
@@ -127,13 +127,13 @@ class Samples:
             self.lengthen(int(shown[last] + durations[last]) - end)
 
     def lengthen(self, time: int) -> None:
-        """Let the sample that is decoded last last longer by `time`, if that is more than nothing."""
+        """Lengthen the last decoded sample by `time`, if positive."""
         self._durations[self.count - 1] += max(0, time)
         self.end += max(0, time)
 
     @property
     def shown_until(self) -> int:
-        """When the last sample is shown no more, on the scale on which `begin` is 0."""
+        """The presentation end of the last sample; 0 is `begin`."""
         return self.end - self.begin + int(self.shifts[-1])
 
 
@@ -146,7 +146,7 @@ type Numbers = npt.NDArray[np.uint32] | npt.NDArray[np.int32] | npt.NDArray[np.i
 
 
 def sample_tables(samples: Samples, description: bytes) -> Parts:
-    """Return the boxes of an `stbl` with `samples`; `description` is the content of its `stsd`."""
+    """Return the boxes of an `stbl`; `description` is the content of its `stsd`."""
     return [
         *box(b"stsd", description),
         *_durations(samples),
@@ -164,14 +164,14 @@ def _words(values: Numbers) -> bytes:
 
 
 def _pairs(first: Numbers, second: Numbers) -> Parts:
-    """Return a count and then, for each, one of `first` and one of `second`."""
+    """Return the number of pairs, then the pairs."""
     table = np.empty((len(first), 2), ">u4")
     table[:, 0], table[:, 1] = first, second
     return [struct.pack(">I", len(first)), table.tobytes()]
 
 
 def _same(values: Numbers) -> tuple[npt.NDArray[np.int64], Numbers]:
-    """Return how often each value follows itself, and the values."""
+    """Return the lengths of stretches of one value, and the values."""
     starts = np.concatenate(([0], np.flatnonzero(values[1:] != values[:-1]) + 1))
     return np.diff(starts, append=len(values)), values[starts]
 
@@ -181,7 +181,7 @@ def _durations(samples: Samples) -> Parts:
 
 
 def _sync(samples: Samples) -> Parts:
-    """Return which samples decoding can begin at; nothing where that is all of them."""
+    """Return the samples at which decoding can begin; nothing if that is all."""
     if samples.sync.all():
         return []
     numbers = np.flatnonzero(samples.sync) + 1
@@ -189,7 +189,7 @@ def _sync(samples: Samples) -> Parts:
 
 
 def _shifts(samples: Samples) -> Parts:
-    """Return how long after its decoding each sample is shown; nothing where that is at once."""
+    """Return presentation minus decoding times; nothing if all are 0."""
     if not samples.shifts.any():
         return []
     version = VERSION_1 if samples.shifts.min() < 0 else VERSION_0
@@ -197,7 +197,7 @@ def _shifts(samples: Samples) -> Parts:
 
 
 def _chunks(samples: Samples) -> Parts:
-    """Return how many samples each run has, with the number of the first run that has so many."""
+    """Return samples per run, each with the number of the first such run."""
     times, counts = _same(np.array(samples.chunk_counts, np.int64))
     first = np.cumsum(times) - times + 1
     table = np.ones((len(first), 3), ">u4")  # each of sample description 1
@@ -221,7 +221,7 @@ def _offsets(samples: Samples) -> Parts:
 
 
 def _run_in(samples: Samples) -> Parts:
-    """Return the note that a decoder must begin one AAC frame early to give the right sound."""
+    """Return the roll group: a decoder begins one AAC frame early for correct sound."""
     group = struct.pack(">4sIIh", b"roll", 2, 1, -1)
     return [
         *box(b"sgpd", VERSION_1, group),
