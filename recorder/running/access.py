@@ -21,9 +21,9 @@ READ_FILE, SOCKET = 0o640, 0o660
 
 
 def operators() -> int | None:
-    """Return the group that may talk to our recorders; None where it is this user alone.
+    """Return the gid of the group that may command our recorders, None without one.
 
-    Raises OSError where the system has no group of that name: to share less than was asked for would be found out late.
+    Raises OSError for an unknown group: recorders would be shared less than configured, unnoticed.
     """
     name = os.environ.get(VARIABLE)
     if not name:
@@ -35,17 +35,17 @@ def operators() -> int | None:
 
 
 def umask() -> int:
-    """Return the umask of our processes: their files are for this user, and for operators where its group is theirs."""
+    """Return our umask: files are private, or readable by operators if our group is theirs."""
     try:
         group = operators()
     except OSError:
-        group = None  # which is said where something is shared with them
+        group = None  # `share` reports it
     return 0o077 if group is None or group != os.getegid() else 0o027
 
 
 def share(what: Path | int, group: int, mode: int) -> None:
-    """Let `group` have what `mode` says of a file (also an open one), a socket or a folder. Raises OSError."""
-    # In a service it is so from the beginning, and chown is forbidden there.
+    """Give a file (or open descriptor), socket or folder to `group` with `mode`. Raises OSError."""
+    # A service's files have the group already, and chown is forbidden there.
     if os.stat(what).st_gid != group:  # noqa: PTH116 - a descriptor
         os.chown(what, -1, group)
     os.chmod(what, mode)  # noqa: PTH101 - a descriptor
@@ -56,7 +56,7 @@ BACKLOG = 16
 
 @contextmanager
 def _short(path: Path) -> Iterator[str]:
-    """Provide another name of `path`, which goes through a descriptor of its folder."""
+    """Provide a short name of `path`, through a descriptor of its folder."""
     folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         yield f"/proc/self/fd/{folder}/{path.name}"
@@ -65,14 +65,13 @@ def _short(path: Path) -> Iterator[str]:
 
 
 def listen(path: Path, backlog: int = BACKLOG, group: int | None = None) -> socket.socket:
-    """Return a socket that listens at `path` and does not block. Raises OSError.
+    """Return a non-blocking socket that listens at `path`. Raises OSError.
 
-    It is of mode 0600, or 0660 for `group` (recorder.running.access). At most `backlog` clients queue; it is short,
-    so that whoever comes behind a crowd waits a moment only.
+    Its mode is 0600, or 0660 for `group`. At most `backlog` clients queue: behind a crowd a client waits only a moment.
     """
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        os.fchmod(listener.fileno(), PRIVATE_FILE)  # before it has a name: Linux gives the name this mode
+        os.fchmod(listener.fileno(), PRIVATE_FILE)  # before bind, which gives the name this mode on Linux
         with _short(path) as name:
             listener.bind(name)
         if group is not None:
@@ -86,11 +85,11 @@ def listen(path: Path, backlog: int = BACKLOG, group: int | None = None) -> sock
 
 
 def connect(path: Path, timeout_s: float) -> socket.socket:
-    """Return a connection to the socket at `path`, with that timeout for each of its calls. Raises OSError."""
+    """Connect to the socket at `path`; each call on it times out after `timeout_s`. Raises OSError."""
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        # A crowd may be before us. Only a socket that blocks waits for its turn, and it has a timeout of its own.
-        limit = divmod(max(1, round(timeout_s * 1e6)), 1_000_000)  # none at all would be for ever
+        # Behind a crowd only a blocking socket waits for its turn, and SO_SNDTIMEO bounds that wait.
+        limit = divmod(max(1, round(timeout_s * 1e6)), 1_000_000)  # 0 would mean no limit
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("@ll", *limit))
         with _short(path) as name:
             connection.connect(name)

@@ -1,4 +1,4 @@
-"""Clients of recorders: finding one, commands, its events, its previews. Light to import: no media library."""
+"""Clients of recorders: commands, events, previews, and the choice of a session. Loads no media library."""
 
 import time
 from collections import deque
@@ -33,26 +33,26 @@ from recorder.running.protocol import (
 )
 
 ANSWER_S = 5.0
-"""How long a recorder may take to answer; it takes a thousandth of a second."""
+"""The deadline of an answer; usually it takes 1 ms."""
 _CHUNK = 256 * 1024
 _LONGEST = 16 << 20
-"""Bytes of a line or a picture; a recorder sends none that is nearly as long."""
+"""The largest line or preview in bytes, far above any real one."""
 
 
 class Lost(SessionError):
-    """The recorder has closed the connection, or does not answer."""
+    """The recorder closed the connection, or does not answer."""
 
 
 def lost(recorder: str, how: str) -> Lost:
-    """Return what is raised of a recorder, known by its id, with which something is wrong: `how` says what."""
+    """Return the error of the recorder with the id `recorder`; `how` completes the sentence."""
     return Lost(f"the recorder {recorder} {how}", hint="liput status says which sessions run")
 
 
 class _Client:
-    """A connection to one of the sockets of a recorder, for one thread; a context manager."""
+    """A connection to a socket of a recorder; a context manager, not thread-safe."""
 
     def __init__(self, folder: RecorderFolder, path: Path, timeout_s: float) -> None:
-        """Connect, within `timeout_s`. Raises OSError."""
+        """Connect within `timeout_s`. Raises OSError."""
         self._id = folder.id
         self._received = ReceiveBuffer(_LONGEST)
         self._socket = access.connect(path, timeout_s)
@@ -64,7 +64,7 @@ class _Client:
         self.close()
 
     def close(self) -> None:
-        """Close it; the recorder goes on."""
+        """Close the connection; the recorder goes on."""
         self._socket.close()
 
     def _send(self, line: bytes, timeout_s: float) -> None:
@@ -75,7 +75,7 @@ class _Client:
             raise lost(self._id, "takes no command") from None
 
     def _next(self, take: Callable[[], Any], deadline_s: float) -> Any:
-        """Return what `take` finds in what has come; None when it has not come in time. Raises Lost."""
+        """Return the first result of `take` on received bytes, None at the deadline. Raises Lost."""
         try:
             while (found := take()) is None:
                 if not self._receive(deadline_s):
@@ -99,10 +99,10 @@ class _Client:
 
 
 class Connection(_Client):
-    """A connection to the control socket: commands, and what the recorder tells."""
+    """A connection to the control socket: sends commands, receives events and status. Not thread-safe."""
 
     def __init__(self, folder: RecorderFolder, timeout_s: float = ANSWER_S) -> None:
-        """Connect, within `timeout_s`. Raises Lost."""
+        """Connect within `timeout_s`. Raises Lost."""
         try:
             super().__init__(folder, folder.control, timeout_s)
         except OSError as error:
@@ -111,9 +111,9 @@ class Connection(_Client):
         self._number = 0
 
     def request(self, request: AnyRequest, timeout_s: float = ANSWER_S) -> Reply:
-        """Send a command and return its reply; what else comes meanwhile is kept for `told`.
+        """Send a command and return its reply; other lines are kept for `told`.
 
-        Raises the refusal, as the LiputError that it was there, and Lost.
+        Raises a refusal as RecorderRefused, and Lost.
         """
         self._number += 1
         deadline_s = time.monotonic() + timeout_s
@@ -128,13 +128,13 @@ class Connection(_Client):
         raise lost(self._id, "does not answer")
 
     def fileno(self) -> int:
-        """Return its descriptor, for a selector; see `told`."""
+        """Return the descriptor for a selector; see `told`."""
         return self._socket.fileno()
 
     def told(self, timeout_s: float) -> Told | None:
-        """Return what comes next to one that watches; None when nothing came in time. Raises Lost at the end.
+        """Return the next line other than a reply, None after `timeout_s`. Raises Lost at the end.
 
-        With 0 it returns at once; ask again until it is None before waiting for `fileno` to become readable.
+        With 0 it does not wait. Call it until it returns None before selecting on `fileno`.
         """
         if self._told:
             return self._told.popleft()
@@ -145,7 +145,7 @@ class Connection(_Client):
         return None
 
     def told_within(self, timeout_s: float) -> Iterator[Told]:
-        """Yield what comes, at most `timeout_s` seconds in all. Raises Lost at the end."""
+        """Yield lines for at most `timeout_s` seconds in all. Raises Lost at the end."""
         deadline_s = time.monotonic() + timeout_s
         while (left_s := deadline_s - time.monotonic()) > 0 and (told := self.told(left_s)):
             yield told
@@ -155,7 +155,7 @@ class Connection(_Client):
         return line
 
     def _known_line(self) -> Line | None:
-        """Take the next line that we know; others are of a newer recorder, and not for us."""
+        """Return the next known line; lines of a newer recorder are skipped."""
         while (line := self._received.line()) is not None:
             with suppress(msgspec.MsgspecError):
                 return LINES.decode(line)
@@ -163,17 +163,17 @@ class Connection(_Client):
 
 
 class PreviewClient(_Client):
-    """A connection to the preview socket: pictures of one source at a time."""
+    """A connection to the preview socket: JPEGs of one source at a time. Not thread-safe."""
 
     def __init__(self, folder: RecorderFolder, timeout_s: float = ANSWER_S) -> None:
-        """Connect, within `timeout_s`. Raises Lost."""
+        """Connect within `timeout_s`. Raises Lost."""
         try:
             super().__init__(folder, folder.preview, timeout_s)
         except OSError:
             raise lost(folder.id, "cannot be looked at") from None
 
     def look(self, look: Look, timeout_s: float = ANSWER_S) -> None:
-        """Ask for other pictures from now on. Raises the refusal, as of a source that there is not, and Lost."""
+        """Select a source. Raises RecorderRefused (as for an unknown source), and Lost."""
         deadline_s = time.monotonic() + timeout_s
         self._send(msgspec.json.encode(look) + b"\n", timeout_s)
         line = self._next(self._answer, deadline_s)
@@ -189,7 +189,7 @@ class PreviewClient(_Client):
             raise raised(answer.error)
 
     def _answer(self) -> bytes | None:
-        # A picture of what was looked at before may still come first; JSON begins with a brace, a length never does.
+        # Previews of the former source may come first: JSON begins with a brace, a length never does.
         while (first := self._received.peek(1)) is not None and first != b"{":
             if self._picture() is None:
                 return None
@@ -199,15 +199,15 @@ class PreviewClient(_Client):
         return self._received.block(PREVIEW_LENGTH)
 
     def picture(self, timeout_s: float) -> bytes | None:
-        """Return the next picture, a JPEG; None where none has come in time. Raises Lost at the end."""
+        """Return the next JPEG, None after `timeout_s`. Raises Lost at the end."""
         picture: bytes | None = self._next(self._picture, time.monotonic() + timeout_s)
         return picture
 
 
 def look_once(folder: RecorderFolder, source: str, timeout_s: float) -> bytes:
-    """Return the next picture of `source` as the content of a JPEG file, as large as a recorder gives them.
+    """Return the next preview of `source` as a JPEG of the largest size.
 
-    Raises SessionError where none comes within about `timeout_s` seconds, and what the recorder refuses it with.
+    Raises SessionError without a preview within about `timeout_s`, and a refusal as RecorderRefused.
     """
     picture = None
     with suppress(Lost), PreviewClient(folder, timeout_s) as client:
@@ -219,7 +219,7 @@ def look_once(folder: RecorderFolder, source: str, timeout_s: float) -> bytes:
 
 
 def how_it_ended(folder: RecorderFolder) -> SessionResult | Failure | None:
-    """Return the last line of a recorder that is no more; None of one that was killed."""
+    """Return the last line of an ended recorder, None of a killed one."""
     line = folder.last_line
     try:
         end = LINES.decode(line) if line else None
@@ -229,24 +229,24 @@ def how_it_ended(folder: RecorderFolder) -> SessionResult | Failure | None:
 
 
 def ask(folder: RecorderFolder, request: AnyRequest, timeout_s: float = ANSWER_S) -> Reply:
-    """Connect, send one command and return its reply, all of it within `timeout_s`; errors as `Connection` has them."""
+    """Connect, send a command and return its reply, within `timeout_s` in all. Raises like `Connection`."""
     deadline_s = time.monotonic() + timeout_s
     with Connection(folder, timeout_s) as connection:
         return connection.request(request, max(0.0, deadline_s - time.monotonic()))
 
 
 PATIENCE_S = 2.0
-"""How long a recorder is waited for that is asked how it is; it takes a thousandth of a second to say so."""
+"""The deadline of a status, which usually takes 1 ms."""
 OPEN_S = 30.0
-"""How long a question to one that hangs stays open: until it is answered or given up, no other one is asked."""
+"""The deadline of a request to a hung recorder; until then it gets no other request."""
 
 type Preference = Sequence[Sequence[SessionState]]
-"""Groups of states, the likeliest first: a session of the first group that has any is meant."""
+"""Groups of states, the likeliest first: the first group that matches selects the session."""
 
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A recorder that runs, and how it is; `status` is None where it does not answer."""
+    """A running recorder and its status, None if it does not answer."""
 
     folder: RecorderFolder
     info: RecorderInfo
@@ -254,7 +254,7 @@ class Running:
 
     @property
     def state(self) -> SessionState | None:
-        """Its session's state, where it answers."""
+        """The state of its session, None if it does not answer."""
         return self.status.state if self.status else None
 
     def __str__(self) -> str:
@@ -262,22 +262,24 @@ class Running:
 
 
 _questions: DeadlineTasks[Path, SessionStatus | None] = DeadlineTasks("status")
-"""By the recorder's folder. One that hangs is asked once, not again and again: the clients that have gone would fill
-the queue of its socket, and whoever has something to tell it could not come through."""
+"""Pending status requests by the recorder's folder.
+
+A hung recorder gets one request at a time. More would fill the queue of its socket and shut out commands.
+"""
 
 
 def running() -> list[Running]:
-    """Return the recorders that run, the oldest first. They are asked at once, and waited for PATIENCE_S in all."""
+    """Return the running recorders, oldest first. They are asked in parallel; blocks for PATIENCE_S at most."""
     return _asked(list(directory.alive()))
 
 
 def running_as(recorder_id: str) -> Running | None:
-    """Return the recorder of this very id, None where it does not run; no other is asked how it is."""
+    """Return the running recorder with this full id, None without one; asks no other."""
     return next(iter(_asked([one for one in directory.alive() if one[1].id == recorder_id])), None)
 
 
 def _asked(alive: Sequence[tuple[RecorderFolder, RecorderInfo]]) -> list[Running]:
-    """Ask recorders how they are. Where no thread is to be had, they are asked here."""
+    """Ask recorders for their status in parallel; without a free thread, one by one."""
     answers = _questions.ask({folder.path: partial(_status, folder, OPEN_S) for folder, _ in alive}, PATIENCE_S)
     found = []
     for folder, info in alive:
@@ -295,9 +297,9 @@ def _status(folder: RecorderFolder, timeout_s: float) -> SessionStatus | None:
 
 
 def session(key: str | None, preference: Preference) -> Running:
-    """Return the session that is meant: `key` is its id or the beginning of it; without one, what `preference` says.
+    """Return the selected session: by an id or its beginning, else by `preference`.
 
-    Raises SessionError where none is, UsageError where several could be.
+    Raises SessionError for none, UsageError for several.
     """
     found = running()
     if key is not None:

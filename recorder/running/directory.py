@@ -1,20 +1,20 @@
-"""The runtime directory: where clients find the recorders that run.
+"""The runtime directory: clients find running recorders here, and sessions claim devices.
 
     RUNTIME/                    0700, ours
-    ├── claims/                 who has which device (recorder.running.directory)
-    ├── ended/ID.json           how each of the last recorders ended, in order: its last line
+    ├── claims/                 a lock for each device in use
+    ├── ended/ID.json           the last line of each of the last recorders that ended in order
     └── ID/                     one for each recorder, 0700
-        ├── recorder.json       who it is
-        ├── spec.json           what it was asked for, and its settings; of addresses that were given the names; 0600
+        ├── recorder.json       RecorderInfo
+        ├── spec.json           its specification and settings, without addresses; 0600
         ├── control.sock        commands in, status and events out; 0600
-        ├── preview.sock        pictures; 0600
-        └── recorder.log        what its libraries print
+        ├── preview.sock        JPEGs; 0600
+        └── recorder.log        output of libraries
 
-Where a group of operators may talk to recorders (recorder.running.access), RUNTIME and `ended` are 0750, ID 0710,
-the sockets 0660, recorder.json and what is in `ended` 0640.
+With a group of operators (recorder.running.access), RUNTIME and `ended` are 0750, ID 0710, the sockets 0660,
+recorder.json and the files in `ended` 0640.
 
-RUNTIME is gone after a restart of the PC, as are recorders. A recorder removes its folder when it ends in order. The
-folder of one that was killed stays until another recorder, which goes on with its session, records or is armed.
+RUNTIME is gone after a restart of the PC. A recorder removes its folder when it ends in order. The folder of a killed
+recorder stays until another one resumes its session and records or is armed.
 """
 
 import contextlib
@@ -56,11 +56,11 @@ _NEW = ".new-"
 
 
 class RecorderInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """Who a recorder is. `pid_started` (clock ticks since boot) and `boot_id` tell it from a later process of its pid.
+    """The identity of a recorder. `pid_started` (clock ticks since boot) and `boot_id` tell it from later processes.
 
-    `archive` is the archive's folder, `work` the work folder that it records into now, once it records; both as text
-    for people where a name is not UTF-8. `live_at` is when what it records begins, `live_clock_ns` the same by
-    CLOCK_MONOTONIC. `replaces` is the id of the recorder that was killed, where it goes on with the session of one.
+    `archive` is the archive's folder, `work` the present work folder; names that are not UTF-8 are approximate.
+    `live_at` and `live_clock_ns` (CLOCK_MONOTONIC) are the start of the recording. `replaces` is the id of the killed
+    recorder whose session this one resumes.
     """
 
     id: str
@@ -77,12 +77,12 @@ class RecorderInfo(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def session(self) -> str | None:
-        """The name of the session that it records, None before it records."""
+        """The name of the recorded session, None before it records."""
         return session_of(Path(self.work).name) if self.work else None
 
     @property
     def is_alive(self) -> bool:
-        """Whether that very process still runs."""
+        """Whether this very process runs."""
         return is_alive(self.pid, self.pid_started, self.boot_id)
 
 
@@ -93,17 +93,17 @@ class RecorderFolder:
         self.path = path
         self.id = path.name
         self.control = path / CONTROL_SOCKET
-        """The socket for commands; see `recorder.running.access` for how it is reached."""
+        """The control socket; connect with `recorder.running.access`."""
         self.preview = path / PREVIEW_SOCKET
         self.log = path / LOG_FILE
-        """The file of what libraries print."""
+        """The output of libraries."""
         self.spec = path / SPEC_FILE
         self._info = path / RECORDER_FILE
         self._ended = path.parent / ENDED / f"{self.id}.json"
 
     @property
     def last_line(self) -> bytes | None:
-        """The last line of its control socket (recorder.running.protocol), once its recorder has ended in order."""
+        """The last line of the control socket, None unless the recorder ended in order."""
         try:
             return self._ended.read_bytes()
         except OSError:
@@ -111,45 +111,45 @@ class RecorderFolder:
 
     @property
     def has_ended(self) -> bool:
-        """Whether its recorder has ended in order."""
+        """Whether the recorder ended in order."""
         return self._ended.exists()
 
     @property
     def is_unborn(self) -> bool:
-        """Whether it is being made, or its recorder was killed meanwhile."""
+        """Whether the folder is incomplete: its recorder is starting, or was killed at its start."""
         return self.id.startswith(_NEW)
 
     def info(self) -> RecorderInfo | None:
-        """Return who it is; None where that cannot be read, as of a folder that is being removed."""
+        """Return the recorder's identity; None if unreadable, as while the folder is removed."""
         try:
             return msgspec.json.decode(self._info.read_bytes(), type=RecorderInfo)
         except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
             return None
 
     def write_info(self, info: RecorderInfo) -> None:
-        """Say who it is, in one step for readers. Raises OSError."""
+        """Replace recorder.json atomically. Raises OSError."""
         write_file(self._info, json_text(info), operators())
 
     def write_spec(self, spec: bytes) -> None:
-        """Say what another recorder should be asked that takes its place, in one step for readers. Raises OSError."""
+        """Replace the specification for a recorder that resumes the session, atomically. Raises OSError."""
         write_file(self.spec, spec)
 
     def beat(self) -> None:
-        """Say that its recorder lives: by the time of the file that says who it is."""
+        """Touch recorder.json, as a sign of life."""
         with contextlib.suppress(OSError):
             os.utime(self._info)
 
     @property
     def last_beat_s(self) -> float:
-        """When its recorder last said that it lives, as time.time() counts; 0 where the folder is gone."""
+        """The time of the last `beat` as of time.time(); 0 without the folder."""
         try:
             return self._info.stat().st_mtime
         except OSError:
             return 0.0
 
     def end(self, last_line: bytes) -> None:
-        """Say how the recorder ended, in order, and take the folder away."""
-        with contextlib.suppress(OSError):  # where that cannot be said, it is taken for one that was killed
+        """Write the recorder's last line into `ended`, and remove the folder."""
+        with contextlib.suppress(OSError):  # without that line the recorder counts as killed
             group = operators()
             self._ended.parent.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
             if group is not None:
@@ -161,15 +161,12 @@ class RecorderFolder:
         self.remove()
 
     def remove(self) -> None:
-        """Take the folder away; whoever it belonged to is no recorder any more."""
+        """Remove the folder."""
         shutil.rmtree(self.path, ignore_errors=True)
 
 
 def make_folder(info: RecorderInfo, spec: bytes) -> RecorderFolder:
-    """Make the folder of the recorder `info`, complete from the moment others can see it.
-
-    Raises StorageError.
-    """
+    """Make the folder of a recorder atomically. Raises StorageError."""
     runtime = runtime_folder(make=True)
     aside = RecorderFolder(runtime / f"{_NEW}{info.id}")
     try:
@@ -186,7 +183,7 @@ def make_folder(info: RecorderInfo, spec: bytes) -> RecorderFolder:
 
 
 def new_info(title: str, archive: Path, started_at: datetime) -> RecorderInfo:
-    """Return who this process is as a recorder, with an id that no recorder has."""
+    """Return this process's identity as a recorder, with a new id."""
     started = process_started(os.getpid())
     runtime = runtime_folder(make=True)
     while (runtime / (name := os.urandom(3).hex())).exists() or (runtime / ENDED / f"{name}.json").exists():
@@ -198,7 +195,7 @@ def new_info(title: str, archive: Path, started_at: datetime) -> RecorderInfo:
 
 
 def folders() -> list[RecorderFolder]:
-    """Return the folders of all recorders, the oldest first; takes away what those left that have ended in order."""
+    """Return the folders of all recorders, oldest first; removes folders of recorders that ended in order."""
     try:
         runtime = runtime_folder()
         names = [entry.name for entry in os.scandir(runtime) if entry.is_dir(follow_symlinks=False)]
@@ -217,20 +214,16 @@ def folders() -> list[RecorderFolder]:
 
 
 def ended_folder(recorder_id: str) -> RecorderFolder:
-    """Return the folder that a recorder had; of one that has ended in order, its last line is there."""
+    """Return the former folder of a recorder; `last_line` works on it."""
     return RecorderFolder(_place() / Path(recorder_id).name)
 
 
-# Where it is
-
-
 def runtime_folder(*, make: bool = False) -> Path:
-    """Return the runtime directory: LIPUT_RUNTIME, else that of the user's session, of root, or one below /tmp.
+    """Return the runtime directory: LIPUT_RUNTIME, else the user's session's, root's, or one below /tmp.
 
-    With `make` it is made where it is missing. Raises FileNotFoundError where it is missing and not to be made, and
-    StorageError where others can write to it: commands to a recorder could be anybody's. One of another user, as
-    of a service, is taken only where LIPUT_RUNTIME names it and it is for a group that we are in, and not to make
-    recorders in.
+    With `make` it is created if missing. Raises FileNotFoundError without it. Raises StorageError where others can
+    write: anyone could command recorders. Another user's directory, as of a service, counts only without `make`, by
+    LIPUT_RUNTIME, and for a group of ours.
     """
     path = _place()
     try:
@@ -252,9 +245,9 @@ def runtime_folder(*, make: bool = False) -> Path:
 
 
 def is_anothers() -> bool:
-    """Return whether the runtime directory is another user's, whose operators we are one of: that of a service.
+    """Return whether the runtime directory is another user's, as of a service whose operator we are.
 
-    Raises StorageError as `runtime_folder` does.
+    Raises StorageError like `runtime_folder`.
     """
     try:
         return runtime_folder().lstat().st_uid != os.geteuid()
@@ -263,7 +256,7 @@ def is_anothers() -> bool:
 
 
 def _is_for_us(found: os.stat_result) -> bool:
-    """Return whether a folder of another user is for operators alone, of whom we are one; root always is."""
+    """Return whether another user's folder is closed to others and open to our groups; root passes."""
     groups = {os.getegid(), *os.getgroups()}
     return not found.st_mode & 0o007 and (found.st_gid in groups or os.geteuid() == 0)
 
@@ -289,9 +282,9 @@ def _place() -> Path:
 
 
 def _below_tmp(plain: Path) -> Path:
-    """Return `plain` in the folder for temporary files; where another user has taken that name, one that is ours.
+    """Return `plain`, a folder for temporary files; if another user took that name, a name of our own.
 
-    Every user may write there, and nobody can make a folder that is another's: that of ours is found by its owner.
+    Any user may create names there, but none can create a folder of ours: the owner tells.
     """
     for path in (plain, *sorted(plain.parent.glob(f"{plain.name}-*"))):
         with contextlib.suppress(OSError):
@@ -310,24 +303,21 @@ def _refused(path: Path, error: OSError) -> StorageError:
 
 
 def write_file(path: Path, content: bytes, group: int | None = None) -> None:
-    """Write a private file of the runtime directory, or one that `group` may read, in one step for readers.
+    """Replace a file of the runtime directory atomically; private, or readable by `group`.
 
     Raises OSError.
     """
     prepare: Prepare = of_mode(PRIVATE_FILE) if group is None else partial(share, group=group, mode=READ_FILE)
-    replace_file(path, content, prepare, durable=False)  # the runtime directory does not outlive the PC
-
-
-# Processes
+    replace_file(path, content, prepare, durable=False)  # the directory does not outlive the PC's uptime
 
 
 def is_alive(pid: int, started: int, boot: str) -> bool:
-    """Return whether the process `pid` that `started` then (process_started) in that boot (boot_id) still runs."""
+    """Return whether process `pid`, started at `started` ticks in boot `boot`, still runs."""
     return boot == boot_id() and process_started(pid) == started
 
 
 def alive() -> Iterator[tuple[RecorderFolder, RecorderInfo]]:
-    """Yield the recorders that run."""
+    """Yield the running recorders."""
     for folder in folders():
         info = folder.info()
         if info and info.is_alive:
@@ -335,24 +325,24 @@ def alive() -> Iterator[tuple[RecorderFolder, RecorderInfo]]:
 
 
 def session_runs() -> bool:
-    """Return whether a session of this user is armed or recorded now: it has the disk and the network to itself."""
+    """Return whether a session of this user is armed or recorded: it needs the disk and the network."""
     with contextlib.suppress(OSError, LiputError):
         return any(True for _ in alive())
     return False
 
 
 def killed() -> list[RecorderFolder]:
-    """Return the folders of recorders that did not end in order: what they were doing can be taken up."""
+    """Return the folders of killed recorders, whose sessions can be resumed."""
     return [folder for folder in folders() if (info := folder.info()) and not info.is_alive and not folder.has_ended]
 
 
 LONGEST_NAME = 200
-"""File systems take 255 bytes."""
+"""The longest file name without a hash; file systems take 255 bytes."""
 LONGEST_CLAIM = 65_536
 
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True):
-    """Which session has a device."""
+    """The session that holds a device."""
 
     id: str
     title: str
@@ -360,7 +350,7 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Claims:
-    """The devices of one session; they are free again after `release`, and when the process ends."""
+    """Device locks of one session; `release` or the end of the process frees them."""
 
     def __init__(self, session: Claim, folder: Path | None = None) -> None:
         self._session = session
@@ -368,7 +358,7 @@ class Claims:
         self._held: dict[str, int] = {}
 
     def take(self, devices: Iterable[tuple[str, str]]) -> None:
-        """Take devices, each an id and a name; all or none. Raises DeviceError with the session that has one."""
+        """Lock devices, given as (id, name): all or none. Raises DeviceError with the holder's title."""
         before = set(self._held)
         try:
             for device, name in devices:
@@ -379,7 +369,7 @@ class Claims:
             raise
 
     def release(self) -> None:
-        """Leave them to others; idempotent."""
+        """Unlock all devices; idempotent."""
         self._let_go(set(self._held))
 
     def _let_go(self, devices: Iterable[str]) -> None:
@@ -403,8 +393,8 @@ class Claims:
             os.close(descriptor)
             raise self._busy(path, name) from None
         except OSError:
-            pass  # a file system without locks: the device itself refuses a second one
-        with contextlib.suppress(OSError):  # for the sentence only
+            pass  # a file system without locks: the device itself refuses a second user
+        with contextlib.suppress(OSError):  # only the message needs it
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, msgspec.json.encode(self._session), 0)
         return descriptor
@@ -416,7 +406,7 @@ class Claims:
     def _busy(path: Path, name: str) -> DeviceError:
         try:
             held = msgspec.json.decode(path.read_bytes(), type=Claim)
-        except (OSError, msgspec.MsgspecError, UnicodeDecodeError):  # it has just been taken, and says so in a moment
+        except (OSError, msgspec.MsgspecError, UnicodeDecodeError):  # the holder is just writing its claim
             return DeviceError(
                 f"{name} is used by another session", hint="liput status says which sessions run", why="busy"
             )
@@ -428,7 +418,7 @@ class Claims:
 
 
 def claimed(device: str) -> Claim | None:
-    """Return which session has the device of an id, None where none has or none that can be read."""
+    """Return the session that holds a device, None if free or unreadable."""
     try:
         descriptor = os.open(_lock_of(device, runtime_folder()), os.O_RDONLY | os.O_CLOEXEC)
     except OSError:

@@ -1,4 +1,4 @@
-"""The lines of a recorder's control socket, one JSON object each (docs/reference/control.md).
+"""The lines of a recorder's control and preview sockets, one JSON object each (docs/reference/control.md).
 
 Requests are decoded strictly: an unknown word is refused.
 """
@@ -16,11 +16,11 @@ from recorder.model.status import SessionResult, SessionStatus
 
 LONGEST_LINE = 64 * 1024
 PREVIEW_LENGTH = struct.Struct(">I")
-"""In front of each JPEG on the preview socket: how many bytes it has."""
+"""Precedes each JPEG on the preview socket: its bytes."""
 SHORTEST_PERIOD_S = 0.1
 
 type RequestId = int | Annotated[str, msgspec.Meta(max_length=64)] | None
-"""Chosen by the client; its reply has it."""
+"""The client's choice; the reply repeats it."""
 LONGEST_NAME = 256
 type Name = Annotated[str, msgspec.Meta(max_length=LONGEST_NAME)]
 type PreRoll = Annotated[float, msgspec.Meta(ge=0, le=3600)]
@@ -31,23 +31,23 @@ type Width = Annotated[int, msgspec.Meta(ge=32, le=WIDEST)]
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True, tag_field="command", forbid_unknown_fields=True):
-    """What every command has."""
+    """The base of all commands."""
 
     id: RequestId = None
 
 
 class Start(Request, frozen=True, kw_only=True, tag="start"):
-    """Begin to record, reaching back `pre_roll_s` seconds."""
+    """Start recording, `pre_roll_s` seconds back."""
 
     pre_roll_s: PreRoll = 0.0
 
 
 class Stop(Request, frozen=True, kw_only=True, tag="stop"):
-    """End the session: close and seal what is recorded, or disarm."""
+    """End the session: seal the recording, or disarm."""
 
 
 class Disarm(Request, frozen=True, kw_only=True, tag="disarm"):
-    """End a session that is armed; refused by one that records."""
+    """End an armed session; a recording one refuses."""
 
 
 class Mark(Request, frozen=True, kw_only=True, tag="mark"):
@@ -57,7 +57,7 @@ class Mark(Request, frozen=True, kw_only=True, tag="mark"):
 
 
 class Mute(Request, frozen=True, kw_only=True, tag="mute"):
-    """Mute one sound input, or all, or let them be heard again."""
+    """Mute or unmute one audio input, or all."""
 
     name: Name | None = None
     on: bool = True
@@ -70,27 +70,27 @@ class Layout(Request, frozen=True, kw_only=True, tag="layout"):
 
 
 class DestinationAdd(Request, frozen=True, kw_only=True, tag="destination-add"):
-    """Stream to one more: to `name` of the settings, or by that name to `address`, which stands in `file`."""
+    """Add a destination: `name` of the settings, or `address` under that name, read from `file`."""
 
     name: Name
     address: Annotated[str, msgspec.Meta(max_length=4096)] | None = None
     file: Annotated[str, msgspec.Meta(max_length=4096)] | None = None
     although_refused: bool = False
-    """Whether it may see speakers who do not agree to being recorded."""
+    """Stream although speakers refuse to be recorded."""
 
     def __repr__(self) -> str:
-        """Show no address: it holds a key."""
+        """Leave out the address: it holds a key."""
         return f"DestinationAdd(id={self.id!r}, name={self.name!r}, file={self.file!r})"
 
 
 class DestinationRemove(Request, frozen=True, kw_only=True, tag="destination-remove"):
-    """Stream to it no more."""
+    """Remove a destination."""
 
     name: Name
 
 
 class DestinationRestart(Request, frozen=True, kw_only=True, tag="destination-restart"):
-    """Connect to it anew, now."""
+    """Reconnect a destination now."""
 
     name: Name
 
@@ -100,9 +100,9 @@ class Status(Request, frozen=True, kw_only=True, tag="status"):
 
 
 class Watch(Request, frozen=True, kw_only=True, tag="watch"):
-    """Ask for the status every `every_s` seconds, the first after that time, and for what happens.
+    """Ask for events, and for the status every `every_s` seconds, first after that time.
 
-    `events_from`: events and notes from that number on (0: the first); None: only those still to come.
+    `events_from`: events and notes from that number on (0: the first); None: new ones only.
     """
 
     every_s: Annotated[float, msgspec.Meta(ge=SHORTEST_PERIOD_S, le=3600)] = 0.5
@@ -110,7 +110,7 @@ class Watch(Request, frozen=True, kw_only=True, tag="watch"):
 
 
 class Look(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Ask for pictures of `source` (`program`, or an input's name) on the preview socket."""
+    """Ask for previews of `source`: `program`, or an input's name."""
 
     id: RequestId = None
     source: Name = "program"
@@ -126,13 +126,13 @@ type AnyRequest = (
 
 
 class Refusal(msgspec.Struct, frozen=True, kw_only=True):
-    """Why a command was not carried out."""
+    """The error of a command."""
 
     message: str
     hint: str = ""
     exit_status: int = 1
     is_of_consent: bool = False
-    """Whether the speakers refuse: it is done with `although_refused`."""
+    """Whether the speakers refuse; `although_refused` overrides it."""
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="reply", omit_defaults=True):
@@ -147,30 +147,30 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="re
 
 
 class Sealing(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="sealing"):
-    """How far sealing is, in bytes."""
+    """Progress of sealing in bytes."""
 
     done: int
     total: int
 
 
 class Note(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="note"):
-    """A sentence for people that is no event."""
+    """A message for people that is no event."""
 
     text: str
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="error"):
-    """The last line of a session of which nothing was recorded, and of a connection that is refused."""
+    """The last line of a session without a recording, and of a refused connection."""
 
     message: str
     hint: str = ""
     exit_status: int = 1
     is_of_device: bool = False
-    """Whether a device is not there, or cannot be opened: the session can begin without it (`allow_missing`)."""
+    """Whether a device is missing or does not open; `allow_missing` starts without it."""
 
 
 class Ready(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="ready"):
-    """The first and only line of a recorder on its standard output (or a Failure): it can be talked to."""
+    """The only line of a ready recorder on its standard output; Failure takes its place."""
 
     id: str
     folder: str
@@ -178,7 +178,7 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="re
 
 
 type Told = SessionStatus | Event | SessionResult | Sealing | Note | Failure
-"""What a recorder tells those who watch it."""
+"""The lines for watching clients."""
 type Line = Reply | Told
 
 LOOKS = msgspec.json.Decoder[Look](Look)
@@ -188,7 +188,7 @@ HANDSHAKES = msgspec.json.Decoder[Ready | Failure](Ready | Failure)
 
 
 class RecorderRefused(LiputError):
-    """What a recorder answered, as the error that it was there."""
+    """A recorder's refusal, raised at the client."""
 
     def __init__(
         self,
@@ -205,12 +205,12 @@ class RecorderRefused(LiputError):
 
 
 def decode_request(line: bytes) -> AnyRequest:
-    """Return the request in a line; raises UsageError for what is none."""
+    """Decode a command. Raises UsageError."""
     return _decoded(REQUESTS, line, "this is no command", "docs/reference/control.md lists the commands")
 
 
 def decode_look(line: bytes) -> Look:
-    """Return what a client of the preview socket asks for; raises UsageError for what is no such line."""
+    """Decode a client's line on the preview socket. Raises UsageError."""
     return _decoded(LOOKS, line, "this asks for no preview", "docs/reference/control.md says how one is asked for")
 
 
@@ -222,7 +222,7 @@ def _decoded[T](decoder: msgspec.json.Decoder[T], line: bytes, sentence: str, hi
 
 
 def encode(line: Line | AnyRequest | Ready) -> bytes:
-    """Return a line of the protocol, its end included; what UTF-8 cannot hold (a name of a file) is replaced."""
+    """Encode a line with its line end; characters outside UTF-8 (in file names) are replaced."""
     try:
         return msgspec.json.encode(line) + b"\n"
     except UnicodeEncodeError:
@@ -230,7 +230,7 @@ def encode(line: Line | AnyRequest | Ready) -> bytes:
 
 
 def refusal(error: BaseException) -> Refusal:
-    """Return an error as it is sent; one that is not ours is a mistake of the program."""
+    """Encode an error; one outside LiputError is reported as a bug."""
     told = as_ours(error)
     return Refusal(
         message=storable(told.message if told is error else quoted(told.message)),
@@ -248,7 +248,7 @@ def failure(error: BaseException) -> Failure:
 
 
 def raised(refused: Refusal | Failure) -> RecorderRefused:
-    """Return what was sent as an error again."""
+    """Return the exception of a refusal."""
     return RecorderRefused(
         refused.message,
         hint=refused.hint,
