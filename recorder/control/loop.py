@@ -1,4 +1,4 @@
-"""The thread of a server on a Unix socket: it waits for its clients, is woken from outside, and outlives mistakes."""
+"""The thread of a server on a Unix socket: waits for clients, is woken by other threads, and survives errors."""
 
 import contextlib
 import os
@@ -17,13 +17,13 @@ from recorder.running.access import operators
 
 
 class Channel:
-    """The socket of one client, and what has come through it.
+    """The socket of one client and its received bytes; never blocks.
 
-    ConnectionError is raised where the other side has closed, or can be read and written no more.
+    Raises ConnectionError once the client has closed, or the socket fails.
     """
 
     def __init__(self, connection: socket.socket, longest: int) -> None:
-        """`longest` is the most bytes of a line."""
+        """Make the socket non-blocking; a line has at most `longest` bytes."""
         connection.settimeout(0)
         self._connection = connection
         self._received = ReceiveBuffer(longest)
@@ -34,18 +34,18 @@ class Channel:
         return self._connection.fileno()
 
     def close(self) -> None:
-        """Let it go."""
+        """Close the socket."""
         self._connection.close()
 
     @property
     def has_gone(self) -> bool:
-        """Whether the other side has closed altogether: nobody is there any more who could read an answer."""
+        """Whether the client has closed both directions: nobody can read an answer."""
         looked = select.poll()
         looked.register(self._connection, 0)
         return bool(looked.poll(0))
 
     def _receive(self, most: int) -> bytes | None:
-        """Return what has come, b"" where no more will, None where nothing has. Raises ConnectionError."""
+        """Return received bytes, b"" at the end, None if nothing came. Raises ConnectionError."""
         try:
             return self._connection.recv(most)
         except (BlockingIOError, InterruptedError):
@@ -54,7 +54,7 @@ class Channel:
             raise ConnectionResetError from None
 
     def _send(self) -> bool:
-        """Send what the other side takes now; return whether it took any. Raises ConnectionError."""
+        """Send without blocking; return whether any bytes went. Raises ConnectionError."""
         try:
             sent = self._connection.send(self._sending, socket.MSG_NOSIGNAL)
         except (BlockingIOError, InterruptedError):
@@ -66,17 +66,17 @@ class Channel:
 
 
 class SocketLoop[Client: Channel](ABC):
-    """Listens at a path and takes turns on a thread of its own; a turn is what the server makes of it."""
+    """Listens at a path on a thread of its own; subclasses implement one turn of its loop."""
 
     def __init__(self, path: Path, clock: Clock, *, name: str, backlog: int = access.BACKLOG) -> None:
-        """Listen; raises OSError. `name` is the thread's."""
+        """Listen. Raises OSError. `name` is the thread's."""
         self._clock = clock
         self._listener = access.listen(path, backlog, operators())
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._selector = selectors.DefaultSelector()
         self._clients: set[Client] = set()
         self._wake_lock = threading.Lock()
-        # A mistake in a turn must cost a session nothing: the next may be better.
+        # An error in a turn must cost the session nothing: the next turn follows.
         self._task = BackgroundTask(name, self._turn, pause=_pause_s, over=self._drop_all, clock=clock)
 
     def _begin(self) -> None:
@@ -84,7 +84,7 @@ class SocketLoop[Client: Channel](ABC):
         self._task.start()
 
     def close(self) -> None:
-        """Let go of all clients; idempotent."""
+        """Close all connections; idempotent, blocks until the thread has ended."""
         self._task.stop()
         self._ring()
         self._task.join()
@@ -96,20 +96,17 @@ class SocketLoop[Client: Channel](ABC):
                 self._wake = -1
 
     def _ring(self) -> None:
-        """Let the thread take a turn; from any thread."""
-        with self._wake_lock, contextlib.suppress(BlockingIOError):  # which says that it is ringing already
+        """Wake the thread; thread-safe."""
+        with self._wake_lock, contextlib.suppress(BlockingIOError):  # it is awake already
             if self._wake >= 0:
                 os.eventfd_write(self._wake, 1)
 
     def _rung(self) -> None:
-        """Take note that it was rung."""
         with contextlib.suppress(BlockingIOError):
             os.eventfd_read(self._wake)
 
     def _now_s(self) -> float:
         return self._clock.now_ns() / NANOSECONDS
-
-    # The thread
 
     def _drop_all(self) -> None:
         for client in list(self._clients):
@@ -117,7 +114,7 @@ class SocketLoop[Client: Channel](ABC):
 
     @abstractmethod
     def _turn(self) -> None:
-        """Wait until there is something to do, and do it."""
+        """Wait for work, and do it."""
 
     def _listen_for(self, what: Client | socket.socket, events: int) -> None:
         known = what.fileno() in self._selector.get_map()
@@ -129,11 +126,11 @@ class SocketLoop[Client: Channel](ABC):
             self._selector.register(what, events, what)
 
     def _connection(self) -> socket.socket | None:
-        """Return the next connection, None if it is gone again."""
+        """Return the next connection, None if it is gone."""
         try:
             connection, _ = self._listener.accept()
         except OSError:
-            # Gone again; or no descriptor is left, and then there is nothing to do but to go on.
+            # It is gone, or no descriptor is free; retrying is all that helps.
             self._clock.wait(self._task.stopped, 0.01)
             return None
         return connection

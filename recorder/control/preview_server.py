@@ -1,6 +1,6 @@
-"""The preview socket of a recorder: JPEG pictures of the program and of each source.
+"""The preview socket of a recorder: JPEGs of the program and of each source.
 
-One thread serves all viewers and encodes while somebody looks; a slow viewer skips pictures.
+One thread serves all viewers, and encodes only for viewers. A slow viewer skips frames.
 """
 
 import contextlib
@@ -24,17 +24,17 @@ from recorder.running.protocol import PREVIEW_LENGTH, Failure, Look, Reply, deco
 LONGEST_REQUEST = 4096
 MOST_VIEWERS = 8
 PATIENCE_S = 10.0
-"""A viewer that takes nothing of a picture for so long is let go."""
+"""A viewer that accepts no byte of a JPEG for so long is dropped."""
 IDLE_S = 5.0
 
 type Wish = tuple[float, int]
-"""What is wanted of one source: one picture in so many seconds, so many pixels wide."""
+"""The need of all viewers of one source: seconds between frames, and width in pixels."""
 type Small = tuple[int, av.VideoFrame]
-"""The number of a small picture, and the picture: another number is another picture."""
+"""The number of a scaled frame, and the frame."""
 
 
 class Viewer(Channel):
-    """Somebody who looks, or is about to say at what. Times are seconds of any clock that never goes back."""
+    """A client of the preview socket. Times are seconds of a monotonic clock."""
 
     def __init__(self, connection: socket.socket, now_s: float) -> None:
         super().__init__(connection, LONGEST_REQUEST)
@@ -45,27 +45,27 @@ class Viewer(Channel):
         self.look: Look | None = None
 
     def receive(self) -> None:
-        """Take what has come. Raises ConnectionError, also when it has said that it sends no more, and TooLong."""
+        """Read the socket. Raises ConnectionError, also at end of input, and TooLong."""
         received = self._receive(LONGEST_REQUEST)
         if received is None:
             return
         if not received:
             raise ConnectionResetError
         self._received.add(received)
-        if len(self._received) > LONGEST_REQUEST:  # one that asks on and on, and takes no answer
+        if len(self._received) > LONGEST_REQUEST:  # it asks without reading answers
             raise TooLong
 
     def answerable_in_s(self, now_s: float) -> float:
-        """Return in how many seconds it may ask again; until then it is not read from."""
+        """Return the seconds until its next request is read."""
         return self._requests.wait_s(now_s)
 
     @property
     def has_request(self) -> bool:
-        """Whether a whole line of it waits to be answered."""
+        """Whether a complete line waits for an answer."""
         return self._received.has_line and not self._sending
 
     def next_request(self, now_s: float) -> bytes | None:
-        """Return the next line that it has sent, None if there is none to be answered now."""
+        """Return its next line, None if there is none to answer now."""
         if self._sending or self._requests.wait_s(now_s):
             return None
         line = self._received.line()
@@ -74,47 +74,47 @@ class Viewer(Channel):
         return line
 
     def is_stuck(self, now_s: float, patience_s: float) -> bool:
-        """Whether it has taken nothing of a picture for so long."""
+        """Whether it has accepted no byte for `patience_s`."""
         return bool(self._sending) and now_s > self._moved_s + patience_s
 
     @property
     def is_sending(self) -> bool:
-        """Whether something is on its way to it."""
+        """Whether bytes wait to be sent."""
         return bool(self._sending)
 
     def wants(self, small: Small, now_s: float) -> bool:
-        """Whether it should get this picture now; one that is still at the last one does not."""
+        """Whether to send it this frame now; a viewer still receiving the last one skips it."""
         return self.look is not None and not self._sending and small[0] != self._number and now_s >= self._due_s
 
     def due_in_s(self, small: Small | None, now_s: float) -> float | None:
-        """Return in how many seconds it may get `small`; None where that is not a matter of time."""
+        """Return the seconds until it may get `small`, None while time is not the condition."""
         if self.look is None or self._sending or small is None or small[0] == self._number:
             return None
         return max(0.0, self._due_s - now_s)
 
     def show(self, number: int, jpeg: bytes, every_s: float, now_s: float) -> None:
-        """Send the picture of that number."""
+        """Send the JPEG of frame `number`."""
         self._number = number
-        # The rate holds on the average: a picture that came late does not delay the next.
+        # The rate holds on average: a late frame does not delay the next.
         self._due_s = max(self._due_s + every_s, now_s - every_s)
         self.put(block(jpeg, PREVIEW_LENGTH), now_s)
 
     def put(self, content: bytes, now_s: float) -> None:
-        """Send `content`, once nothing else is on its way."""
+        """Replace the bytes to send; call it only when nothing waits."""
         self._sending = memoryview(content)
         self._moved_s = now_s
 
     def send(self, now_s: float) -> None:
-        """Send what it takes now. Raises ConnectionError."""
+        """Send without blocking. Raises ConnectionError."""
         if self._send():
             self._moved_s = now_s
 
 
 class PreviewServer(SocketLoop[Viewer]):
-    """Takes pictures while somebody looks, and shows them at `path`; `names` are those of the sources."""
+    """Serves previews of the sources `names` at `path`; keeps no frames without viewers."""
 
     def __init__(self, path: Path, names: Collection[str], clock: Clock) -> None:
-        """Listen; raises OSError."""
+        """Listen. Raises OSError."""
         super().__init__(path, clock, name="preview", backlog=MOST_VIEWERS)
         self._names = list(names)
         self._wishes: Mapping[str, Wish] = {}
@@ -126,9 +126,9 @@ class PreviewServer(SocketLoop[Viewer]):
         self._writer, self._shrinker = JpegWriter(), Shrinker()
 
     def offer(self, name: str, picture: av.VideoFrame) -> bool:
-        """Take a copy of `picture` if somebody looks and it is time, and return whether; never waits, never raises.
+        """Keep a scaled copy of `picture` if a viewer is due one; return whether. Never blocks, never raises.
 
-        It is called by one thread for each name.
+        Each name has one calling thread.
         """
         wish = self._wishes.get(name)
         if wish is None:
@@ -137,12 +137,12 @@ class PreviewServer(SocketLoop[Viewer]):
         now_ns, due_ns = self._clock.now_ns(), self._due_ns.get(name, 0)
         if now_ns < due_ns:
             return False
-        # From when it was due, not from when it came: else each would be late by a picture's time.
+        # Count from the due time, not from arrival: otherwise each would be late by a frame interval.
         self._due_ns[name] = max(due_ns + round(every_s * NANOSECONDS), now_ns)
         try:
             small = self._shrinkers.setdefault(name, Shrinker()).shrink(picture, width)
         except Exception:
-            traceback.print_exc()  # a preview is worth no recording
+            traceback.print_exc()  # a preview must not stop the recording
             return False
         with self._newest_lock:
             self._number += 1
@@ -151,16 +151,14 @@ class PreviewServer(SocketLoop[Viewer]):
         return True
 
     def start(self) -> None:
-        """Serve from now on."""
+        """Start the thread."""
         self._selector.register(self._listener, selectors.EVENT_READ)
         self._begin()
 
     def close(self) -> None:
-        """Let go of all viewers; idempotent."""
+        """Drop all viewers; idempotent."""
         super().close()
         self._wishes, self._newest = {}, {}
-
-    # The thread
 
     def _turn(self) -> None:
         ready = self._selector.select(self._wait_s())
@@ -235,7 +233,7 @@ class PreviewServer(SocketLoop[Viewer]):
         return Reply(id=look.id, ok=True)
 
     def _jpeg(self, small: Small, width: int, made: dict[tuple[int, int], bytes]) -> bytes:
-        """Return the picture at the width one viewer wants; made once for all who want it in this turn."""
+        """Return the JPEG at `width`, encoded once a turn for all its viewers."""
         number, picture = small
         key = number, width
         if key not in made:
@@ -243,7 +241,7 @@ class PreviewServer(SocketLoop[Viewer]):
         return made[key]
 
     def _wish(self) -> None:
-        """Take the pictures that viewers want from now on; of others none is kept."""
+        """Update the frames to keep to the viewers' needs."""
         wishes: dict[str, Wish] = {}
         for look in [viewer.look for viewer in self._clients if viewer.look]:
             every_s, width = wishes.get(look.source, (60.0, 0))

@@ -1,9 +1,9 @@
-"""A recorder: `python -m recorder.control.process`, a process that runs one session and outlives its starter.
+"""The process of a recorder, `python -m recorder.control.process`: runs one session and outlives its starter.
 
-It reads its specification (recorder.control.spec) from standard input; where that is empty, it ends. It writes one
-line to standard output: `ready`, with its folder, or `error`; all else goes through its sockets. It ends with its
-session, or in order on SIGTERM; Ctrl-C and closed terminals do nothing. With `--unit` a service manager has started it,
-and it writes its number first (recorder.control.launched).
+It reads its specification (recorder.control.spec) from standard input, and ends if that is empty. It writes one line to
+standard output: `ready` with its folder, or `error`. All else goes through its sockets. It ends with its session, or in
+order on SIGTERM; Ctrl-C and closed terminals do nothing. With `--unit`, started by a service manager, it writes its pid
+first (recorder.control.launched).
 """
 
 import contextlib
@@ -21,9 +21,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-# numpy's BLAS starts a thread per core at import, which nothing here uses; it must be said before the import.
+# numpy's BLAS starts a thread per core at import, which nothing here uses.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-# The collector would look through all that libraries make again and again while they are loaded; _record turns it on.
+# The collector would scan all loaded objects again and again during imports; _record enables it.
 if __name__ == "__main__":
     gc.disable()
 
@@ -53,24 +53,24 @@ if TYPE_CHECKING:
 
 
 def main() -> int:
-    """Be a recorder; the exit status is 0 whenever the session ended in order, however that went."""
+    """Run a recorder; return 0 if the session ended in order, however it went."""
     heap.share()
-    os.umask(umask())  # a unit of the service manager that was installed by an older Liput has another
+    os.umask(umask())  # a unit installed by an older Liput has another umask
     handshake = Handshake()
     inbox: Inbox = queue.SimpleQueue()
     hear(inbox)
     _call_ourselves(OURS)
-    standing = ask()  # before there are threads, which inherit it
+    standing = ask()  # threads inherit it
     faulthandler.enable()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # keys are in this process's memory
     is_unit = UNIT in sys.argv[1:]
     if is_unit:
         handshake.say_number()
     if os.environ.pop(SPARE, None) or is_unit:
-        _load()  # what takes time is done when it is told what to record
+        _load()  # loads before the specification arrives
     text = _asked()
     if not text:
-        return 0  # nobody wants us any more
+        return 0  # the starter is gone
     try:
         _record(decode_spec(text), handshake, inbox, SystemClock(), standing)
     except Exception as error:
@@ -83,7 +83,7 @@ def main() -> int:
 
 
 def _load() -> None:
-    """Load all that sessions with devices take. Where that fails, the session that needs it tries again, and tells."""
+    """Import the modules of a session with devices. After a failure the session imports them again, and reports."""
     for name in ("recorder.control.recorder", "capture.sources.device_choice", "devices.service"):
         try:
             import_module(name)
@@ -92,7 +92,7 @@ def _load() -> None:
 
 
 def _asked() -> bytes:
-    """Return what we are asked to be, empty where whoever was to say that has gone."""
+    """Return the specification, b"" if the starter is gone."""
     try:
         return sys.stdin.buffer.read(LONGEST)
     except ConnectionResetError:
@@ -100,7 +100,7 @@ def _asked() -> bytes:
 
 
 def _record(spec: Spec, handshake: Handshake, inbox: "Inbox", clock: Clock, standing: Standing) -> None:
-    # Only now: media libraries take half a second, and a client that waits may be told of a wrong word before.
+    # Media libraries load for half a second; errors of a specification are reported before.
     from capture.timing import untimed
     from recorder.control.recorder import Recorder
     from recorder.session.planning import plan_session
@@ -126,7 +126,7 @@ def _record(spec: Spec, handshake: Handshake, inbox: "Inbox", clock: Clock, stan
             timing=profile.timing if profile else untimed,
         )
         if planned.plan.context.devices:
-            # It takes a tenth of a second to load, and a session without a device has none of it.
+            # It loads for 0.1 s, which a session without devices saves.
             from devices.service import device_service
 
             service = stack.enter_context(device_service(log, settings, clock, archive=spec.asked.archive))
@@ -136,9 +136,9 @@ def _record(spec: Spec, handshake: Handshake, inbox: "Inbox", clock: Clock, stan
 
 
 def _settings_of(spec: Spec) -> tuple[Settings, Spec]:
-    """Return the settings as they are now, and `spec` with what their file says, for whoever goes on with the session.
+    """Return the present settings, and `spec` with their text for a recorder that resumes the session.
 
-    Where the file has become wrong, or is gone, they are what it said when it was right last.
+    If the file is invalid or missing, the last valid text counts.
     """
     try:
         settings, text = load_with_text(spec.settings)
@@ -152,15 +152,15 @@ def _settings_of(spec: Spec) -> tuple[Settings, Spec]:
 
 
 def _profile() -> "StageProfile":
-    from recorder.features.profiler.profile import StageProfile  # few sessions are asked to tell what they take
+    from recorder.features.profiler.profile import StageProfile  # few sessions are profiled
 
     return StageProfile()
 
 
 def plugged_in(service: "DeviceService | None") -> "Sequence[Device]":
-    """Return what is plugged in: what the device service saw last costs nothing.
+    """Return the connected devices, at no cost from the device service.
 
-    Before it has begun, and where it cannot watch, it knows of none; one whose monitor has broken, what was there then.
+    Before its first scan and without a monitor, they are scanned here. After a broken monitor its last scan counts.
     """
     if service and service.is_watching and (seen := service.devices()):
         return seen
@@ -170,27 +170,26 @@ def plugged_in(service: "DeviceService | None") -> "Sequence[Device]":
 
 
 def hear(inbox: "Inbox") -> None:
-    """Take SIGTERM for a wish to end in order, and no notice of what terminals send."""
+    """Turn SIGTERM into a request to end in order, and ignore signals of terminals."""
 
     def end(_number: int, _frame: "FrameType | None") -> None:
-        if inbox.empty():  # what is in it ends the session, too
+        if inbox.empty():  # any item ends the session
             inbox.put("end")
 
     def ignore(_number: int, _frame: "FrameType | None") -> None:
-        """Do nothing. Not SIG_IGN, which children would inherit."""
+        """Do nothing. SIG_IGN would be inherited by children."""
 
     for number in (signal.SIGTERM, signal.SIGQUIT):
         signal.signal(number, end)
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, ignore)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})  # whoever started us has blocked it until now
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})  # blocked by the starter
 
 
 def _take_environment(environment: Mapping[str, str]) -> None:
-    """Have the variables of whoever started us, or of the recorder whose session is gone on with.
+    """Take over the environment of our starter, or of the killed recorder.
 
-    The runtime directory is our own, and so are keys that the service manager gave us: those of another service are
-    gone when that one ends.
+    The runtime directory stays our own. So do keys from our service manager: keys of another service vanish with it.
     """
     os.environ[directory.VARIABLE] = str(directory.runtime_folder(make=True))
     own = {name: os.environ[name] for name in OWN if name in os.environ}
@@ -200,7 +199,7 @@ def _take_environment(environment: Mapping[str, str]) -> None:
 
 
 def _call_ourselves(name: str) -> None:
-    """Be seen under this name: who asks what holds a camera should read it."""
+    """Set the process name, which `fuser` and the like show for an open camera."""
     try:
         Path("/proc/self/comm").write_text(name)
     except OSError:

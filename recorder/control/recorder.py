@@ -1,4 +1,4 @@
-"""One session with its place in the runtime directory, its claims and its control socket."""
+"""A recorder: runs one session, with its runtime folder, device claims, control socket and preview socket."""
 
 import contextlib
 import queue
@@ -52,25 +52,25 @@ if TYPE_CHECKING:
     from recorder.features.profiler.profile import StageProfile
 
 type Inbox = queue.SimpleQueue[Literal["end", "over"]]
-"""Tells the main thread that somebody wants the session to end, or that it has.
+"""Tells the main thread to end the session ("end"), or that it has ended ("over").
 
-May be put into from a signal handler, which puts nothing into one that is not empty.
+A signal handler puts an item only into an empty queue.
 """
 
 NAME = "Liput"
 PRIORITY_HINT = "docs/guide-it.md#priority says how IT grants it"
 LOOK_S = 1.0
 LINGER_S = 5.0
-"""How long a recorder waits for somebody to be told how its session ended."""
+"""The longest wait for a client to read the session's result."""
 
 
 class Recorder:
-    """Runs a planned session; a context manager, whose end leaves nothing in the runtime directory."""
+    """Runs a planned session; a context manager that leaves nothing in the runtime directory."""
 
     def __init__(self, planned: Planned, spec: Spec, clock: Clock, profile: "StageProfile | None" = None) -> None:
-        """Claim the devices; raises DeviceError where another session has one, StorageError.
+        """Claim the devices and open the sockets. Raises StorageError, and DeviceError for another session's device.
 
-        `profile` tells what the session takes of the processor.
+        `profile` measures the processor time of stages.
         """
         self._planned = planned
         self._profile = profile
@@ -99,7 +99,7 @@ class Recorder:
         self._last_line = encode(failure(SessionError("the recorder ended before its session began")))
 
     def _claim(self, planned: Planned) -> None:
-        """Claim the devices; what another session has is missing, where it may be."""
+        """Claim the devices; an optional device of another session counts as missing."""
         devices = {device.id: device.name for device in planned.plan.context.devices}
         optional = {device: one for device, one in planned.supervisions.items() if one.may_miss}
         self._claims.take([(device, name) for device, name in devices.items() if device not in optional])
@@ -119,9 +119,9 @@ class Recorder:
         self._folder.end(self._last_line)
 
     def run(self, handshake: Handshake, inbox: Inbox, standing: Standing | None = None) -> None:
-        """Run the session to its end, and see to it that somebody is told of that; `inbox` may ask to end it.
+        """Run the session to its end, and wait until a client knows it; `inbox` may end it. Blocks.
 
-        `standing` is what this process was granted beside others.
+        `standing` is the granted priority of this process.
         """
         self._inbox = inbox
         session = Session(
@@ -171,12 +171,12 @@ class Recorder:
             self._server.wait_told(LINGER_S)
 
     def _carry_out(self, session: Session, inbox: Inbox, collect: Callable[[], None]) -> None:
-        """Run the session on a thread of its own, and look after it until it has ended."""
+        """Run the session on a thread of its own; blocks until it ends."""
         thread = threads.start(self._run_session, session.run, name="session", daemon=False)
         try:
             with Awake(NAME, f"{self._info.title}: a session is armed or recorded", self._tell_people):
                 self._until_over(session, inbox, collect)
-        except BaseException:  # nobody would be there any more who could end it
+        except BaseException:  # nobody could end the session any more
             session.stop()
             raise
         finally:
@@ -188,7 +188,7 @@ class Recorder:
                 session.stop()
             try:
                 collect()
-            except Exception:  # of whatever kind, memory that is not there included: what is recorded goes first
+            except Exception:  # even MemoryError: the recording goes first
                 traceback.print_exc()
 
     def _tell_people(self, sentence: str) -> None:
@@ -211,7 +211,7 @@ class Recorder:
         except BaseException as error:
             self._finish(failure(error))
             if not isinstance(error, LiputError):
-                traceback.print_exc()  # it was told: no thread has broken
+                traceback.print_exc()  # reported: the thread is not broken
         finally:
             self._inbox.put("over")
 
@@ -230,21 +230,21 @@ class Recorder:
         elif event.kind in {"sound-muted", "sound-unmuted"} and isinstance(muted := event.detail["muted"], list):
             self._remember(muted=tuple(muted))
         if event.kind in {"session-live", "session-armed"} and self._spec.replaces:
-            # Only now: as long as that one's folder is there its session can be taken up again.
+            # Until now that session could be resumed from its recorder's folder.
             RecorderFolder(self._folder.path.with_name(self._spec.replaces)).remove()
         self._server.tell(event)
         if self._profile:
             self._profile.hear(event)
 
     def _live_at(self, event: Event) -> datetime:
-        """Return when media time 0 was: with pre-roll, before the start."""
+        """Return the wall-clock time of media time 0; with pre-roll, before the start."""
         clock_ns = event.detail["clock_ns"]
         ago_ns = self._clock.now_ns() - clock_ns if isinstance(clock_ns, int) and clock_ns else 0
         return self._clock.now() - timedelta(seconds=ago_ns / NANOSECONDS)
 
     def _say(self, **facts: object) -> None:
-        """Say more of who this recorder is, for whoever goes on with its session."""
-        with self._saying, contextlib.suppress(OSError):  # the recording goes on without
+        """Update recorder.json for a recorder that resumes the session."""
+        with self._saying, contextlib.suppress(OSError):  # the recording goes on without it
             self._info = msgspec.structs.replace(self._info, **facts)
             self._folder.write_info(self._info)
 
@@ -254,7 +254,7 @@ class Recorder:
         )
 
     def _change_spec(self, change: Callable[[Spec], Spec]) -> Spec:
-        """Remember what was changed meanwhile: whoever goes on with its session begins with it."""
+        """Change the specification, on disk too, for a recorder that resumes the session."""
         with self._saying:
             before, self._spec = self._spec, change(self._spec)
             if self._spec != before:
@@ -263,13 +263,13 @@ class Recorder:
             return self._spec
 
     def _on_progress(self, done: int, total: int) -> None:
-        # Nothing is open any more: another session may have the devices while this one is sealed.
+        # All devices are closed: another session may open them during sealing.
         self._claims.release()
         self._server.tell(Sealing(done=done, total=total))
 
 
 def tell_standing(emit: Emit, standing: Standing) -> None:
-    """Say what was asked for, and what was granted of it."""
+    """Report the requested and the granted priority."""
     is_first, is_realtime = standing.nice <= NICE, standing.realtime >= REALTIME
     picture = "before other programs" if is_first else "as other programs" if standing.nice <= 0 else "after others"
     sound = ", sound before everything" if is_realtime else ""
@@ -284,7 +284,7 @@ def tell_standing(emit: Emit, standing: Standing) -> None:
 
 
 type Remember = Callable[[Callable[[Spec], Spec]], Spec]
-"""Changes what the recorder was asked to be, on disk too, and returns that."""
+"""Changes the specification, on disk too, and returns it."""
 
 
 def change_destinations(
@@ -295,9 +295,11 @@ def change_destinations(
     *,
     is_live: bool,
 ) -> str:
-    """Do what is asked, and return what else there is to say of it; raises LiputError for what cannot be done.
+    """Add, remove or restart a destination; return a note for people. Raises LiputError. Not thread-safe.
 
-    `settings` reads them anew, and may wait for their disk; only a session that `is_live` can stream. For one thread.
+    Names are looked up in the recorder's present settings: no key crosses the socket, a recorder that resumes the
+    session finds the name again, and only the recorder can read the keys of a service. An address comes from the
+    client, with the name of its file. `settings` may block on a disk. Only a live session streams.
     """
     match request:
         case DestinationAdd():
@@ -338,7 +340,7 @@ def _add(
 
 
 def _restart(name: str, destinations: Destinations, settings: Callable[[], Settings], remember: Remember) -> str:
-    """Connect one anew, to its address as it stands in the settings or its file now, else to the one it has."""
+    """Reconnect a destination, to its present address in settings or file, else to the former one."""
     spec = remember(lambda spec: spec)
     word = next((word for word in spec.asked.streams if _name(word) == name), None)
     target, note = None, ""
@@ -352,7 +354,7 @@ def _restart(name: str, destinations: Destinations, settings: Callable[[], Setti
 
 
 def with_one(spec: Spec, target: StreamTarget, word: str | None) -> Spec:
-    """Return `spec` with one destination more: by the word that it is found by, or by its address alone."""
+    """Add a destination to `spec`: by name or file, else by its address alone."""
     spec = without(spec, target.name)
     asked = spec.asked
     if word is not None:
@@ -363,7 +365,7 @@ def with_one(spec: Spec, target: StreamTarget, word: str | None) -> Spec:
 
 
 def without(spec: Spec, name: str) -> Spec:
-    """Return `spec` without the destination called `name`, however it was given."""
+    """Remove the destination called `name` from `spec`, in whichever form it was given."""
     asked = msgspec.structs.replace(
         spec.asked,
         streams=tuple(word for word in spec.asked.streams if _name(word) != name),

@@ -1,7 +1,7 @@
-"""The control socket of a recorder: one thread that serves every client and waits for none of them.
+"""The control socket of a recorder: one thread serves all clients and waits for none.
 
-Commands that come too fast stay in the client's socket; of statuses that it does not read in time the newest is kept. A
-client that falls too far behind with events, or sends no line, is let go. The number of clients is bounded.
+Commands above the rate stay in the client's socket. Of unsent statuses only the newest is kept. A client is dropped if
+it falls too far behind with events, or sends no line. The number of clients is bounded.
 """
 
 import contextlib
@@ -51,23 +51,23 @@ if TYPE_CHECKING:
     from recorder.session.session import Session
 
 type Change = Callable[[DestinationChange], str]
-"""Changes the destinations and returns what else there is to say of it; may wait for a disk."""
+"""Changes destinations; returns a note for people. May block on a disk."""
 
 COMMANDS_PER_S = 20.0
 COMMANDS_AT_ONCE = 50.0
-"""What one client may ask of us; what comes faster waits in its own socket, and then in the client."""
+"""The rate of commands of one client; more wait in its socket."""
 CHUNK = 64 * 1024
 UNREAD_REPLIES = 64 * 1024
-"""Bytes of replies that a client may leave unread before we read no more of its commands."""
+"""With so many bytes of unread replies, a client's commands are not read."""
 MOST_CLIENTS = 32
 MOST_CHANGES = 8
-"""How many changes may wait for the one that is being carried out; each of them is a client's place."""
+"""The most changes that wait; further ones are refused."""
 CONNECTIONS_PER_S, CONNECTIONS_AT_ONCE = 100.0, 100.0
 IDLE_S = 60.0
 STATUS_HOLDS_S = 0.05
-"""A status this young is sent again instead of asking for another, unless something has happened since."""
+"""A status of this age is sent again, unless events followed it."""
 LINES_A_TURN = 16
-"""What one client may have answered before the others have their turn."""
+"""Commands of one client in a turn, before others are served."""
 
 
 def _too_many_changes() -> LiputError:
@@ -78,9 +78,9 @@ def _too_many_changes() -> LiputError:
 
 
 class ControlConnection(Channel):
-    """One client: what has come from it, and what waits to go to it. Nothing of it blocks or grows.
+    """A client of the control socket. Nothing blocks, and all its queues are bounded.
 
-    Times are seconds of any clock that never goes back.
+    Times are seconds of a monotonic clock.
     """
 
     def __init__(self, connection: socket.socket, now_s: float) -> None:
@@ -88,23 +88,21 @@ class ControlConnection(Channel):
         self._replies = bytearray()
         self._newest: dict[str, bytes] = {}
         self._commands = Bucket(COMMANDS_AT_ONCE, COMMANDS_PER_S, now_s)
-        self._is_silent = False  # it has said that it sends no more
+        self._is_silent = False  # end of input
         self._knows_the_end = False
         self.every_s: float | None = None
-        """How often it wants a status; None unless it watches."""
+        """The interval of its status, None unless it watches."""
         self.status_due_s = now_s
         self._next_event = 0
         self.awaits_reply = False
-        """Whether a command of it is being carried out: the next is answered after that one."""
-
-    # What comes from it
+        """Whether a command is pending; the next is answered after it."""
 
     def wants_to_be_read(self, now_s: float) -> bool:
-        """Whether we would take more from it now."""
+        """Whether to read more from the client now."""
         return not self._is_silent and not self._has_line and self._may_ask(now_s)
 
     def answerable_in_s(self, now_s: float) -> float | None:
-        """Return in how many seconds it may have something answered; None while that is up to the client."""
+        """Return the seconds until its next command may be answered, None until the client acts."""
         if len(self._replies) >= UNREAD_REPLIES or self.awaits_reply:
             return None
         wait_s = self._commands.wait_s(now_s)
@@ -119,73 +117,71 @@ class ControlConnection(Channel):
         return has_room and not self._commands.wait_s(now_s)
 
     def receive(self) -> None:
-        """Take what has come. Raises ConnectionError."""
+        """Read the socket. Raises ConnectionError."""
         received = self._receive(CHUNK)
         if received is not None:
             self._received.add(received)
             self._is_silent = not received
 
     def next_line(self, now_s: float) -> bytes | None:
-        """Return the next line that it may have answered now, None if there is none. Raises TooLong."""
+        """Return the next line to answer now, None without one. Raises TooLong."""
         if not self._may_ask(now_s):
             return None
         line = self._received.line()
-        if line is None and self._is_silent:  # the last line of one that hung up may have no end
+        if line is None and self._is_silent:  # a client that hung up may leave a last line without an end
             line = self._received.rest() or None
         if line is not None:
             self._commands.take()
         return line
 
-    # What goes to it
-
     def watch(self, every_s: float, events_from: int, now_s: float) -> None:
-        """Send it a status every `every_s` seconds from now on, and events from that number on."""
+        """Send a status every `every_s` seconds, and events from that number on."""
         self.every_s = every_s
         self.status_due_s = now_s + every_s
         self._next_event = events_from
 
     @property
     def is_watching(self) -> bool:
-        """Whether it is told what happens."""
+        """Whether it receives events."""
         return self.every_s is not None
 
     @property
     def knows_the_end(self) -> bool:
-        """Whether the last line of the session has been sent to it."""
+        """Whether the session's last line has been sent to it."""
         return self._knows_the_end and not self._sending
 
     def reply(self, line: bytes) -> None:
-        """Answer; bounded because a client that does not read is not read from either."""
+        """Queue a reply. It is bounded: a client that does not read is not read."""
         self._replies += line
 
     def put_newest(self, kind: str, line: bytes) -> None:
-        """Send a line of which only the newest of its kind counts."""
+        """Replace the unsent line of this kind."""
         self._newest[kind] = line
 
     def is_behind(self, history: History) -> bool:
-        """Whether events that it has not got are kept no more."""
+        """Whether events it has not received are dropped from the history."""
         return self.is_watching and self._next_event < history.first
 
     def has_more(self, history: History, end: bytes | None) -> bool:
-        """Whether anything waits to be sent; `end` is the session's last line, once there is one."""
+        """Whether anything waits to be sent; `end` is the session's last line, None before."""
         if self._sending or self._replies:
             return True
         tells_the_end = end is not None and not self._knows_the_end
         return self.is_watching and (bool(self._newest) or self._next_event < history.end or tells_the_end)
 
     def is_done(self, history: History, end: bytes | None) -> bool:
-        """Whether it asks no more, and has all it will get."""
+        """Whether the client hung up and has received all replies."""
         hung_up = self._is_silent and not len(self._received)
         return hung_up and not self.awaits_reply and not self.is_watching and not self.has_more(history, end)
 
     def send(self, history: History, end: bytes | None) -> None:
-        """Send what it takes now. Raises ConnectionError."""
+        """Send without blocking. Raises ConnectionError."""
         if not self._sending:
             self._sending = memoryview(self._next_chunk(history, end))
         self._send()
 
     def _next_chunk(self, history: History, end: bytes | None) -> bytes:
-        """Return what goes next: answers, what happened, how it is now, and how it ended."""
+        """Return the next bytes: replies, then events, status and the last line."""
         if self._replies:
             chunk, self._replies = bytes(self._replies), bytearray()
             return chunk
@@ -201,41 +197,41 @@ class ControlConnection(Channel):
 
 
 class ControlServer(SocketLoop[ControlConnection]):
-    """Serves one session at `path`. `tell` may be called before `start`; nothing is lost by that."""
+    """Serves one session at `path`. `tell` may be called before `start`."""
 
     def __init__(self, path: Path, clock: Clock) -> None:
-        """Listen; raises OSError."""
+        """Listen. Raises OSError."""
         super().__init__(path, clock, name="control")
         self._answers: queue.SimpleQueue[tuple[ControlConnection, bytes]] = queue.SimpleQueue()
-        """To changes: MOST_CHANGES and one at most."""
+        """Replies to changes: MOST_CHANGES and one at most."""
         self._history = History()
         self._telling = threading.Lock()
         self._sealing: bytes | None = None
-        """How far sealing is, until those who watch have it."""
+        """The newest progress of sealing, until it is queued."""
         self._has_news = False
         self._end: bytes | None = None
         self._everybody_knows = threading.Event()
         self._someone_knows = False
         self._may_connect = Bucket(CONNECTIONS_AT_ONCE, CONNECTIONS_PER_S, self._now_s())
-        self._session: Session  # from `start` on
+        self._session: Session  # set by `start`
         self._change: Change
         self._later: queue.SimpleQueue[tuple[ControlConnection, AnyRequest] | None] = queue.SimpleQueue()
         self._status: SessionStatus | None = None
         self._status_at_s = 0.0
 
     def start(self, session: "Session", change: Change) -> None:
-        """Serve `session` from now on; `change` changes its destinations, on a thread of its own."""
+        """Start serving; `change` changes destinations, on a thread of its own."""
         self._session, self._change = session, change
         threads.start(self._carry_out_later, name="control-later")
         self._begin()
 
     def close(self) -> None:
-        """Let go of all clients; idempotent."""
+        """Drop all clients; idempotent."""
         self._later.put(None)
         super().close()
 
     def tell(self, what: Event | Note | Sealing) -> None:
-        """Tell all who watch; returns at once, from any thread, also where a question to the session hangs."""
+        """Send a line to all watching clients; thread-safe, never blocks."""
         try:
             line = encode(what)
         except (TypeError, ValueError, OverflowError):
@@ -251,16 +247,14 @@ class ControlServer(SocketLoop[ControlConnection]):
         self._ring()
 
     def finish(self, end: SessionResult | Failure) -> None:
-        """Tell how it ended; nothing comes after it."""
+        """Send the session's last line; nothing follows it."""
         self._end = encode(end)
         self._has_news = True
         self._ring()
 
     def wait_told(self, timeout_s: float) -> bool:
-        """Wait until somebody has been told how it ended, and all who watch; at most `timeout_s` seconds."""
+        """Wait until some client and all watching ones know the end; return whether, within `timeout_s`."""
         return self._clock.wait(self._everybody_knows, timeout_s)
-
-    # The thread
 
     def _turn(self) -> None:
         ready = self._selector.select(self._wait_s())
@@ -278,7 +272,7 @@ class ControlServer(SocketLoop[ControlConnection]):
             self._note_who_knows()
 
     def _wait_s(self) -> float:
-        """Register what each client may do now, and return in how many seconds one may do more, or is due."""
+        """Register the clients' sockets; return the seconds until the next deadline."""
         now_s = self._now_s()
         wait_s = connect_s if (connect_s := self._may_connect.wait_s(now_s)) else IDLE_S
         self._listen_for(self._listener, 0 if connect_s else selectors.EVENT_READ)
@@ -294,11 +288,11 @@ class ControlServer(SocketLoop[ControlConnection]):
         return max(0.0, wait_s)
 
     def _take_in(self) -> None:
-        """Take in what the session has told, and what has been carried out."""
+        """Queue progress of sealing and replies to changes."""
         self._rung()
         if self._has_news:
             self._has_news = False
-            self._status = None  # it may be another now
+            self._status = None  # it may have changed
         with self._telling:
             sealing, self._sealing = self._sealing, None
         if sealing is not None:
@@ -327,7 +321,7 @@ class ControlServer(SocketLoop[ControlConnection]):
         peer.close()
 
     def _serve(self, peer: ControlConnection, readable: bool) -> None:  # noqa: FBT001 - which of two
-        """Do all that one client can have done now; whatever is wrong with it, it alone is let go."""
+        """Read, answer and send for one client; an error drops this client alone."""
         if peer not in self._clients:
             return
         try:
@@ -365,7 +359,7 @@ class ControlServer(SocketLoop[ControlConnection]):
             peer.reply(encode(Reply(id=None, ok=False, error=refusal(error))))
             return
         if peer.has_gone and isinstance(request, Mark | Mute | Layout):
-            return  # it was told that it failed, and wants no more of it later
+            return  # its client gave up on it and was told so
         if isinstance(request, DestinationAdd | DestinationRemove | DestinationRestart):
             if self._later.qsize() < MOST_CHANGES:
                 peer.awaits_reply = True
@@ -388,7 +382,7 @@ class ControlServer(SocketLoop[ControlConnection]):
             return encode(Reply(id=request.id, ok=False, error=refusal(error)))
 
     def _carry_out(self, request: AnyRequest) -> Reply:
-        """Do what was asked for, and return the answer; raises LiputError for what cannot be done now."""
+        """Carry out a command and return the reply. Raises LiputError."""
         self._refuse_by_state(request)
         mark, shown, note = None, None, ""
         match request:
@@ -419,7 +413,7 @@ class ControlServer(SocketLoop[ControlConnection]):
             raise SessionError(f"the session is {state}: its recording has ended", hint=hint)
 
     def _carry_out_later(self) -> None:
-        """Answer what may wait for a disk, one after the other."""
+        """Carry out changes, which may block on a disk, one by one."""
         while (item := self._later.get()) is not None:
             peer, request = item
             self._answers.put((peer, self._answer_to(request)))
@@ -433,8 +427,6 @@ class ControlServer(SocketLoop[ControlConnection]):
     def _drop(self, client: ControlConnection) -> None:
         self._someone_knows = self._someone_knows or client.knows_the_end
         super()._drop(client)
-
-    # How it is, and how it ended
 
     def _status_now(self) -> SessionStatus:
         now_s = self._now_s()

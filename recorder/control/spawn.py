@@ -1,4 +1,4 @@
-"""Starting a recorder: a process that outlives us."""
+"""Starts recorders, whose processes outlive their starter."""
 
 import contextlib
 import signal
@@ -18,16 +18,16 @@ from recorder.running.protocol import HANDSHAKES, Failure, raised
 
 DISCARD_S = 5.0
 READY_S = 90.0
-"""How long a recorder may take until it can be talked to: several disks and devices may each take 10 s to say no."""
+"""The longest start of a recorder: several disks and devices may time out after 10 s each."""
 
 
 class Spawned:
-    """A recorder that we have started. Its process is ours to wait for, and goes on without us."""
+    """A recorder started here. Its process can be waited for, and goes on without us."""
 
     def __init__(self, spec: Spec | None, begun: tuple[ChildProcess | Unit, str] | None = None) -> None:
-        """Start it, where it has not `begun` already; `ready` says how that went. Raises SessionError.
+        """Start a recorder, or take one that has `begun`; see `ready` for the result. Raises SessionError.
 
-        With None it loads its libraries and waits to be told by `give` what to record: a spare, which is sooner ready.
+        Without `spec` it is a spare: it loads its libraries and waits for `give`.
         """
         folder, is_spare = (spec.folder, False) if spec else (None, True)
         try:
@@ -40,26 +40,26 @@ class Spawned:
         self._spec = _told(spec) if spec else b""
 
     def give(self, spec: Spec) -> None:
-        """Say what a spare shall record; before `ready`."""
+        """Set the specification of a spare, before `ready`."""
         self._spec = _told(spec)
 
     @property
     def pid(self) -> int:
-        """Its process; 0 while that is not known, of a unit."""
+        """Its pid, 0 while that of a unit is unknown."""
         return self._process.pid
 
     def ready(self) -> RecorderFolder:
-        """Wait until it can be talked to; that may take seconds, for devices are asked what they can do.
+        """Send the specification and wait for the recorder's answer. Blocks for seconds, READY_S at most.
 
-        Raises what it says is wrong, or SessionError where it says nothing.
+        Raises the recorder's error, or SessionError without an answer.
         """
-        with contextlib.suppress(BrokenPipeError):  # it has died; what it said is read below
+        with contextlib.suppress(BrokenPipeError):  # it is dead; its last line is read below
             self._process.give(self._spec)
             self._process.close_input()
         self._spec = b""
         line = self._answer()
         if line is None:
-            self._process.send(signal.SIGKILL)  # nothing is recorded yet, and nobody could end it any more
+            self._process.send(signal.SIGKILL)  # it records nothing, and nobody could end it
             self._process.let_go()
             raise SessionError(
                 f"the recorder has not been ready within {READY_S:.0f} s: a disk or a device does not answer",
@@ -79,7 +79,7 @@ class Spawned:
         return RecorderFolder(Path(answer.folder))
 
     def _answer(self) -> bytes | None:
-        """Return the one line that it says, what there is of it at its end; None where that does not come in time."""
+        """Return the recorder's line, incomplete at its end; None after READY_S."""
         received, until_s = ReceiveBuffer(LONGEST), time.monotonic() + READY_S
         while (line := received.line()) is None:
             piece = self._process.read(max(0.0, until_s - time.monotonic()))
@@ -89,22 +89,22 @@ class Spawned:
         return line
 
     def wait(self, timeout_s: float) -> bool:
-        """Wait for its process to end, at most so long; return whether it has."""
+        """Wait for the process to end; return whether it did within `timeout_s`."""
         return self._process.wait(timeout_s)
 
     def discard(self) -> None:
-        """Let a spare go that was never told anything: it ends when nobody can tell it any more."""
+        """End an unused spare: it ends by itself once its standard input closes."""
         self._process.let_go()
         if not self.wait(DISCARD_S):
             self._process.send(signal.SIGKILL)
             self._process.wait()
 
     def terminate(self) -> None:
-        """Ask it to end in order; what it cannot hear any more changes nothing."""
+        """Send SIGTERM: the recorder ends in order."""
         self._process.send(signal.SIGTERM)
 
 
 def _told(spec: Spec) -> bytes:
-    """Return what a recorder is told: also what it does not inherit from us."""
+    """Return the specification with the environment that the process does not inherit."""
     known = environment(ENVIRONMENT, spec.environment)
     return encode_spec(msgspec.structs.replace(spec, environment=known))

@@ -1,7 +1,7 @@
-"""The standard streams of a recorder: it reads a specification, and answers with one line (the handshake).
+"""The standard streams of a recorder: the specification in, one line out (the handshake), then a log.
 
-The specification is JSON: with addresses through a pipe, without them on disk. After the handshake, output of
-libraries goes into a bounded file.
+The specification is JSON: with addresses through a pipe, without them on disk. After the handshake, output of libraries
+goes into a bounded file.
 """
 
 import contextlib
@@ -23,48 +23,48 @@ ENVIRONMENT = (
     "PULSE_SERVER", "PULSE_COOKIE", "PIPEWIRE_REMOTE", "PIPEWIRE_RUNTIME_DIR", "LIPUT_STATE", "XDG_STATE_HOME",
     "CREDENTIALS_DIRECTORY",
 )  # fmt: skip
-"""Variables by which screens, sound, roles and a service's keys are found: the daemon that goes on may have others."""
+"""Variables for screens, sound, roles and keys; a daemon that resumes a session may have others."""
 OWN = ("CREDENTIALS_DIRECTORY",)
-"""Those of them that a recorder keeps which has them from its service manager."""
+"""Variables that a recorder keeps from its service manager."""
 LONGEST = 1 << 20
-"""Bytes of a specification; more is none."""
+"""The largest specification in bytes."""
 
 
 class Spec(msgspec.Struct, frozen=True, kw_only=True):
-    """What a recorder is asked to be.
+    """The specification of a recorder.
 
-    Relative paths in it are meant from `folder`. `unsaved` names the destinations that were given by an address alone:
-    a specification from the disk has them no more.
+    Its relative paths start at `folder`. `unsaved` names destinations that were given as an address: the disk does not
+    keep that.
     """
 
     asked: Asked
     settings: Path | None = None
-    """The settings file, None for the one in force."""
+    """The settings file, None for the default one."""
     settings_text: str | None = None
-    """What that said when nothing was wrong with it last, "" where there was none: it holds where something is now."""
+    """The last valid text of the settings, "" without a file; used while the file is invalid."""
     folder: Path | None = None
     arm_only: bool = False
-    """Whether it waits for a command to start."""
+    """Whether the session waits for a start command."""
     unsaved: tuple[str, ...] = ()
     replaces: str | None = None
-    """The id of the recorder that was killed, where its session is gone on with."""
+    """The id of the killed recorder whose session is resumed."""
     plan: str | None = None
-    """The id of the plan (agent/schedule/plan.py) that it was begun for, None where people have begun it."""
+    """The id of the plan (agent/schedule/plan.py) that started it, None for people."""
     environment: Mapping[str, str] | None = None
-    """What a recorder had of ENVIRONMENT; None in the first one's, which inherits it from whoever starts it.
+    """The recorder's ENVIRONMENT; None for a child, which inherits it.
 
-    A unit of the service manager inherits nothing: it is told what its client has of ENVIRONMENT.
+    A unit inherits nothing: it gets its client's.
     """
 
 
 def encode_spec(spec: Spec) -> bytes:
-    """Return `spec` with the addresses in it, for a pipe and nothing else."""
-    # Not msgspec's JSON: names of files need not be UTF-8, and this keeps each byte of them.
+    """Encode `spec` with addresses, for a pipe only."""
+    # msgspec's JSON would not keep file names that are not UTF-8.
     return json.dumps(msgspec.to_builtins(spec, enc_hook=_plain)).encode()
 
 
 def saved_spec(spec: Spec) -> bytes:
-    """Return `spec` as it may be written to a disk: of addresses the names only; with our ENVIRONMENT."""
+    """Encode `spec` for the disk: names of destinations without addresses, and our ENVIRONMENT."""
     names = tuple(target.name for target in spec.asked.targets)
     asked = msgspec.structs.replace(spec.asked, targets=())
     environment = {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
@@ -73,7 +73,7 @@ def saved_spec(spec: Spec) -> bytes:
 
 
 def decode_spec(text: bytes) -> Spec:
-    """Return what `text` asks for; raises UsageError where it asks for nothing that we know. Repeats none of it."""
+    """Decode a specification. Raises UsageError, without repeating the text."""
     try:
         return msgspec.convert(json.loads(text), Spec, dec_hook=_typed)
     except (ValueError, RecursionError) as error:
@@ -103,7 +103,7 @@ LARGEST = 512 * 1024
 
 
 def print_into(path: Path) -> None:
-    """Turn standard output and error of this process to the file `path` from now on; raises OSError."""
+    """Redirect standard output and error into `path`. Raises OSError."""
     flush()
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     os.dup2(descriptor, STDOUT)
@@ -112,29 +112,29 @@ def print_into(path: Path) -> None:
 
 
 def bound_printed(path: Path) -> None:
-    """Begin `path` anew if it is full, keeping the one before: of twice LARGEST bytes the older go."""
+    """Rotate a full log: at most two files of LARGEST bytes stay."""
     try:
         if os.fstat(STDERR).st_size > LARGEST:
             path.replace(path.with_suffix(".old"))
             print_into(path)
     except OSError:
-        return  # the folder has gone: what is printed goes nowhere that grows
+        return  # the folder is gone: output is lost, and grows nowhere
 
 
 STDIN, STDOUT, STDERR = 0, 1, 2
 
 
 def flush() -> None:
-    """Hand over what Python has not written yet."""
+    """Flush Python's buffers."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
         except (OSError, ValueError, AttributeError):
-            continue  # nobody reads it any more
+            continue  # the reader is gone
 
 
 class Handshake:
-    """Takes standard output away from everything else in this process, for one line."""
+    """Keeps standard output for one line of this process; all other output goes to /dev/null."""
 
     def __init__(self) -> None:
         self._pipe = os.dup(STDOUT)
@@ -144,13 +144,13 @@ class Handshake:
         self.is_done = False
 
     def say_number(self) -> None:
-        """Write which process we are, for a client that has not started it itself."""
-        os.set_blocking(STDIN, True)  # a service manager's socket need not be so
+        """Write our pid, for the client of a unit."""
+        os.set_blocking(STDIN, True)  # a service manager's socket may be non-blocking
         with contextlib.suppress(OSError):
             os.write(self._pipe, f"{os.getpid()}\n".encode())
 
     def say(self, line: Ready | Failure) -> None:
-        """Write the line, once; whoever started us may have gone, and that changes nothing."""
+        """Write the line once; a missing starter changes nothing."""
         if self.is_done:
             return
         self.is_done = True
