@@ -1,4 +1,4 @@
-"""What `liput devices --watch` shows: what is plugged in, put together from all who know a part of it."""
+"""The devices of `liput devices --watch`, from udev, sound servers, health log and roles."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -12,15 +12,15 @@ from devices.roles.matching import Missing, resolve_all
 from devices.roles.roles import Roles, roles_store, with_roles
 
 HEALTH = "health"
-"""The word for a change of a device's health alone; the others are those of devices.monitor.changes.ChangeKind."""
+"""A change of health alone; the other words are those of devices.monitor.changes.ChangeKind."""
 
 
 type Change = tuple[str, Device]
-"""What happened to one device, and how it is now, or was last."""
+"""A word for the change, and the device after it (unplugged: before it)."""
 
 
 def roles_given() -> Roles:
-    """Return the roles that people have given; none where these cannot be read."""
+    """Return the roles given; none if they cannot be read."""
     try:
         return roles_store().read()
     except StateError:
@@ -28,7 +28,7 @@ def roles_given() -> Roles:
 
 
 def missing_roles(roles: Roles, devices: Sequence[Device]) -> list[str]:
-    """Return a sentence for each role whose device is not there."""
+    """Return a sentence for each role without its device."""
     resolved = resolve_all(roles, devices)
     return [
         f"{role} is missing: {roles[role].name} ({roles[role].id}): {found.reason}"
@@ -38,44 +38,44 @@ def missing_roles(roles: Roles, devices: Sequence[Device]) -> list[str]:
 
 
 class DeviceBoard:
-    """Puts together devices, sound servers' inputs, open faults and roles; each method returns changes."""
+    """Combines devices, inputs of sound servers, open faults and roles. Methods return changes."""
 
     def __init__(self, roles: Callable[[], Roles] = roles_given) -> None:
-        """`roles` reads who has which role."""
+        """`roles` returns the roles given."""
         self._roles = roles
         self._hardware: tuple[Device, ...] = ()
         self._inputs: tuple[Device, ...] = ()
         self._faults: Mapping[str, Health] = {}
         self.devices: tuple[Device, ...] = ()
         self.missing: list[str] = []
-        """A sentence for each role whose device is not there."""
+        """A sentence for each role without its device."""
 
     def begin(self, hardware: Sequence[Device]) -> None:
-        """Take `hardware` as what is plugged in at first."""
+        """Take the devices that are plugged in at first."""
         self._hardware = tuple(hardware)
         self._update({})
 
     def hardware(self, change: DeviceChange) -> list[Change]:
-        """Take a change that the monitor told."""
+        """Take a change from the monitor."""
         self._hardware = change.devices
         before = change.before if change.kind is ChangeKind.CHANGED else None
         renamed = before.id if before and before.id != change.device.id else None
-        # Of one that stayed as what it was, what differs says which change it is: its health, or something else.
+        # A device that stayed may have changed its health, or more.
         changes = self._update({} if before and not renamed else {change.device.id: str(change.kind)})
         return [(word, device) for word, device in changes if device.id != renamed]
 
     def inputs(self, inputs: Sequence[Device]) -> list[Change]:
-        """Take what the sound servers offer now."""
+        """Take the inputs of the sound servers."""
         self._inputs = tuple(inputs)
         return self._update({})
 
     def faults(self, faults: Mapping[str, Health]) -> list[Change]:
-        """Take the faults, by the ids of their devices, that those who use these have found."""
+        """Take the faults, by ids of devices."""
         self._faults = faults
         return self._update({})
 
     def roles(self) -> list[Change]:
-        """Look anew at who has which role."""
+        """Read the roles again."""
         return self._update({})
 
     def _update(self, words: Mapping[str, str]) -> list[Change]:

@@ -1,4 +1,4 @@
-"""What is plugged in now, with all that is known of it besides: sound servers' inputs, roles, faults, swaps."""
+"""The devices of this PC with inputs of sound servers, roles, faults and swaps; roles given and taken."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -26,13 +26,13 @@ from devices.usb.ports import with_slow_ports
 
 
 def known(roles: Roles, there: Sequence[Device] | None = None) -> list[Device]:
-    """Return all devices, or those `there`, with `roles` and with the faults that their users found."""
+    """Return all devices, or those in `there`, with roles and open faults."""
     found = everything() if there is None else there
     return with_roles(with_what_is_known(with_slow_ports(found), SystemClock().now()), roles)
 
 
 def with_what_is_known(devices: Sequence[Device], now: datetime) -> list[Device]:
-    """Return `devices` with swaps and open faults; what cannot be read costs the list nothing else."""
+    """Return `devices` with swaps and open faults; unreadable files are ignored."""
     found = list(devices)
     with suppress(StateError):
         found = with_swaps(found, known_store().read())
@@ -43,24 +43,24 @@ def with_what_is_known(devices: Sequence[Device], now: datetime) -> list[Device]
 
 
 def everything() -> list[Device]:
-    """Return what udev knows, then what only PortAudio knows; both are asked at the same time."""
+    """Return devices from udev, then PortAudio's; both are asked at once."""
     with ThreadPoolExecutor(1) as pool:
         of_servers = pool.submit(server_inputs)
         return [*list_devices(), *of_servers.result()]
 
 
 def named(devices: Sequence[Device], name: str) -> Device:
-    """Return the device that `name` means, its picture before its sound. Raises DeviceError, UsageError."""
+    """Return the device of this name, video before audio. Raises DeviceError, UsageError."""
     try:
         return exactly(devices, name) or find_video(devices, name)
     except DeviceNotFound:
         raise
-    except DeviceError:  # it gives no picture
+    except DeviceError:  # it gives no video
         return find_sound(devices, name)
 
 
 def exactly(devices: Sequence[Device], name: str) -> Device | None:
-    """Return the device that has `name` as its id, its node or its ALSA name, which no other has."""
+    """Return the device with this id, node or ALSA name; None if there is none."""
     word = name.strip().casefold()
     for device in devices:
         if word in {trait.casefold() for trait in (device.id, device.node, device.alsa) if trait}:
@@ -71,8 +71,8 @@ def exactly(devices: Sequence[Device], name: str) -> Device | None:
 class RoleState(msgspec.Struct, frozen=True, kw_only=True):
     """A role as `liput devices roles --json` prints it.
 
-    `id` and `name` are of the device that it was given to, `device` has it now, `unclear` why that may be another.
-    A missing one has a `reason`, a `replacement` to take, and those of its model `elsewhere`.
+    `id` and `name` belong to the device of the binding, `device` to the one present. `unclear` says why they may
+    differ. A missing role has a `reason`, perhaps a `replacement`, and devices of its model `elsewhere`.
     """
 
     role: str
@@ -90,9 +90,9 @@ class RoleState(msgspec.Struct, frozen=True, kw_only=True):
 def give(
     settings: Settings, role: str, name: str, *, moves: bool = False
 ) -> tuple[str, Device, Binding | None, list[Device]]:
-    """Give `role` to a device, which gives up its role where it `moves`. Raises DeviceError, StateError, UsageError.
+    """Give `role` to a device. With `moves` it gives up its former role. Raises DeviceError, StateError, UsageError.
 
-    Return the role, the device, its holder before, and all devices.
+    Return the role, the device, its former holder, and all devices.
     """
     role = roles.role_name(role, source_names())
     store = roles.roles_store()
@@ -106,13 +106,13 @@ def give(
 
 
 def take_away(settings: Settings, role: str) -> Binding:
-    """Take `role` from whatever device has it, and return that. Raises StateError, UsageError."""
+    """Take `role` from its device; return its binding. Raises StateError, UsageError."""
     with open_health_log(settings, SystemClock()) as record:
         return roles.unassign(roles.roles_store(), role, record=record)
 
 
 def find(devices: Sequence[Device], role: str, name: str) -> Device:
-    """Return the device that is meant: of a plug with picture and sound, the one that suits the role."""
+    """Return the device of this name that suits the role: video or audio of a plug."""
     if role.startswith(roles.MICROPHONE):
         return find_sound(devices, name)
     if role.rstrip("0123456789") in roles.VIDEO_ROLES:
@@ -121,7 +121,7 @@ def find(devices: Sequence[Device], role: str, name: str) -> Device:
 
 
 def confirm_devices(record: Record, devices: Sequence[Device]) -> list[str]:
-    """Say that `devices` are who they seem to be; return the names of those of which that was not clear."""
+    """Confirm the identity of `devices`; return the names of those in doubt."""
     names = {device.id: device.name for device in devices}
     unclear = confirm(known_store(), list(names))
     for device_id in unclear:
@@ -136,7 +136,7 @@ def confirm_devices(record: Record, devices: Sequence[Device]) -> list[str]:
 
 
 def plugged_in(given: Mapping[str, Binding], name: str = "") -> list[Device]:
-    """Return what is plugged in with its roles; with the sound servers' inputs, which take time, if one is meant."""
+    """Return the devices with roles; with the sound servers' inputs, which are slow, if one is named."""
     devices = list_devices()
     words = [name, *(binding.id for binding in given.values())]
     if any(word.startswith(roles.SERVER_INPUTS) for word in words) or (name and not _is_plugged_in(devices, name)):
@@ -150,12 +150,12 @@ def _is_plugged_in(devices: Sequence[Device], name: str) -> bool:
     except DeviceNotFound:
         return False
     except LiputError:
-        return True  # it gives no picture, or is one of several: it is there
+        return True  # no video, or one of several
     return True
 
 
 def role_states(given: Mapping[str, Binding], devices: Sequence[Device]) -> Iterator[RoleState]:
-    """Yield how each role stands; raises StateError."""
+    """Yield the state of each role. Raises StateError."""
     unclear = known_store().read()
     for role, found in resolve_all(given, devices).items():
         yield _state(role, given[role], found, unclear)

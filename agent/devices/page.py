@@ -1,4 +1,4 @@
-"""Everything that is known about one device, as `liput devices show --json` prints it."""
+"""One device in full, for `liput devices show --json` and `controls --json`."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -22,7 +22,7 @@ from devices.usb.topology import Topology, UsbNode
 
 
 class Hop(msgspec.Struct, frozen=True):
-    """A hub, or at the end the device itself, on the way from the controller; `link_bps` is the speed of its link."""
+    """A hub, or last the device, on the way from the controller; `link_bps` is its link speed."""
 
     port: str
     name: str
@@ -31,15 +31,15 @@ class Hop(msgspec.Struct, frozen=True):
 
 
 class UsbPlace(msgspec.Struct, frozen=True):
-    """Where a device sits; `usable_bps` is what its pictures may take of the link, `shared_with` who shares its bus."""
+    """Place of a device on USB; `usable_bps` is for its video, `shared_with` names others on its bus."""
 
     path: tuple[Hop, ...]
     usable_bps: int | None
     shared_with: tuple[str, ...]
 
 
-class Warning(msgspec.Struct, frozen=True):  # noqa: A001 - what people call it
-    """What is not as it should be (`kind` is slow-port, cannot-fit or may-not-fit), and what to do."""
+class Warning(msgspec.Struct, frozen=True):  # noqa: A001 - the usual word
+    """A problem (`kind` is slow-port, cannot-fit or may-not-fit) and its remedy."""
 
     kind: str
     message: str
@@ -47,7 +47,7 @@ class Warning(msgspec.Struct, frozen=True):  # noqa: A001 - what people call it
 
 
 class KnownMake(msgspec.Struct, frozen=True):
-    """What the table of makes says, with what is known about the make and who says so."""
+    """Facts about a make from the table of quirks, with sources."""
 
     name: str
     source: str
@@ -55,7 +55,7 @@ class KnownMake(msgspec.Struct, frozen=True):
 
 
 class ModeRow(msgspec.Struct, frozen=True):
-    """A mode with the rate to ask for, the bits a second it takes (null: depends on the picture), and why it lost."""
+    """A mode with its rate, its bit rate (null: depends on the picture), and the reason against it."""
 
     format: str
     width: int
@@ -66,7 +66,7 @@ class ModeRow(msgspec.Struct, frozen=True):
 
 
 class DevicePage(msgspec.Struct, frozen=True):
-    """All of it. `no_serial` is why `device.serial` is null; `mode` is what a session of the profile would open."""
+    """The page. `no_serial`: why `device.serial` is null. `mode`: the mode of a session with this profile."""
 
     device: Device
     no_serial: str | None
@@ -83,7 +83,7 @@ class DevicePage(msgspec.Struct, frozen=True):
 def device_page(
     device: Device, devices: Sequence[Device], topology: Topology, profile_name: str, profile: Profile
 ) -> DevicePage:
-    """Return the page of `device`, one of `devices`, for the profile called `profile_name`."""
+    """Return the page of `device`, one of `devices`, for a profile."""
     wanted = Wanted(profile.width, profile.height, float(profile.fps))
     chosen, runners_up = _ranking(device, topology, wanted)
     return DevicePage(
@@ -111,7 +111,7 @@ def _row(mode: Mode, rate: float | None, reason: str | None = None) -> ModeRow:
 
 
 def _no_serial(device: Device, topology: Topology) -> str | None:
-    """Return why a device has no serial number of its own, None where it has one or is no USB device."""
+    """Return why a device has no serial number of its own; None if it has one or is not on USB."""
     if device.serial is not None or device.vid is None:
         return None
     node = topology.node(device.port)
@@ -142,7 +142,7 @@ def _slow_port(device: Device, topology: Topology) -> list[Warning]:
 
 
 def _conflicts(device: Device, devices: Sequence[Device], topology: Topology, wanted: Wanted) -> list[Warning]:
-    """Return what would go wrong if everything that shares its bus streamed at once, each as the profile wants it."""
+    """Return problems if all devices on its bus streamed at once in the profile's mode."""
     streams = [Stream(other, _ranking(other, topology, wanted)[0]) for other in devices if other.node]
     streams += [Stream(other) for other in devices if other.kind is DeviceKind.MICROPHONE and other.port]
     ours = {device.id, device.paired_with}
@@ -165,7 +165,7 @@ def _make(device: Device) -> KnownMake | None:
 
 
 class Row(msgspec.Struct, frozen=True):
-    """A control as the table and the JSON document show it: with what is kept of it, and what else is to be said."""
+    """A control with its kept value and a note."""
 
     control: Control
     kept: Value | None
@@ -173,7 +173,7 @@ class Row(msgspec.Struct, frozen=True):
 
 
 def find_camera(name: str) -> Device:
-    """Return the device that is meant; of one that is not there, say what is kept for it."""
+    """Return the camera of this name. The error for an absent one names its kept controls."""
     roles = roles_given()
     try:
         return named(find_video, list_devices(), name, roles)
@@ -189,7 +189,7 @@ def find_camera(name: str) -> Device:
 
 
 def rows_of(controls: Controls, device: Device, settings: Settings, say: Callable[[str], None]) -> Iterator[Row]:
-    """Yield the controls of a device, with what is kept of each; `say` is told why that is not known."""
+    """Yield the controls of a device; `say` gets the error if the presets cannot be read."""
     try:
         preset = presets.preset_store().read().get(device.id)
     except LiputError as error:
@@ -215,6 +215,6 @@ def _notes(control: Control, kept: Value | None) -> Iterator[str]:
 
 
 def document(device: Device, changes: Sequence[ControlChange], rows: Sequence[Row]) -> dict[str, object]:
-    """Return what `liput devices controls --json` prints."""
+    """Return the document of `liput devices controls --json`."""
     listed = [msgspec.to_builtins(row.control, str_keys=True) | {"kept": row.kept, "note": row.note} for row in rows]
     return {"device": device.id, "name": device.name, "node": device.node, "changes": changes, "controls": listed}

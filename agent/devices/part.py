@@ -1,4 +1,4 @@
-"""The daemon's part `devices`: watches the devices and keeps the health log; nothing is polled while nobody looks."""
+"""The daemon's part `devices`: watches devices and keeps the health log. Polls only for viewers."""
 
 import contextlib
 import threading
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 
 FRESH_S = 5.0
-"""For so long an answer is taken as it is."""
+"""Younger answers are used as they are."""
 STALE_S = 60.0
-"""After so long it is worth to wait for another one; between the two they are asked beside."""
+"""Older answers are waited for; between the two a thread asks again."""
 
 type Ask = Callable[[], Sequence[Device]]
 
@@ -37,7 +37,10 @@ def _ask() -> Sequence[Device]:
 
 
 class KnownInputs:
-    """For any thread. `on_change` is called, on another one, when an answer came that differs from the last."""
+    """Caches the inputs of sound servers. Thread-safe.
+
+    `on_change` is called on another thread when a new answer differs.
+    """
 
     def __init__(self, clock: Clock, on_change: Callable[[], None], ask: Ask = _ask) -> None:
         self._clock = clock
@@ -49,18 +52,18 @@ class KnownInputs:
         self._is_due = False
 
     def doubt(self) -> None:
-        """Ask again the next time: something was plugged in or pulled out."""
+        """Ask again next time: something was plugged or unplugged."""
         self._is_due = True
 
     def now(self) -> Sequence[Device]:
-        """Return what they offer; waits for them where nobody has asked for a minute."""
+        """Return the inputs; blocks if the last answer is older than STALE_S."""
         age_s = self._age_s()
         if age_s is None or age_s > STALE_S:
             with self._asking:
                 if self._age_s() == age_s:
                     self._look()
         elif (self._is_due or age_s > FRESH_S) and self._asking.acquire(blocking=False):
-            with contextlib.suppress(RuntimeError):  # the next who asks tries again
+            with contextlib.suppress(RuntimeError):  # the next caller tries again
                 threads.start(self._beside, name="sound-inputs", otherwise=self._asking.release)
         return self._known
 
@@ -84,15 +87,15 @@ class KnownInputs:
 
 LOOK_S = 1.0
 AGAIN_S = 10.0
-"""Until a watch that has broken is begun anew."""
+"""Before a broken watch starts again."""
 ASKED_S = 2.0
-"""Between two looks that are taken because somebody asks: one takes 50 ms of CPU."""
+"""Least time between two looks for viewers; one takes 50 ms of CPU."""
 BROKEN = "the devices are not watched any more; that is tried again, and whoever asks is told what is there then"
 
 
 @dataclass(eq=False)
 class DevicesPart:
-    """Watches until it is told to stop; `there` and `number` are thread-safe."""
+    """Watches until it is stopped. `there` and `number` are thread-safe."""
 
     settings: Settings
     clock: Clock
@@ -108,18 +111,18 @@ class DevicesPart:
     _inputs: KnownInputs = field(init=False)
 
     def __post_init__(self) -> None:
-        """Ask the sound servers where somebody wants to know; number from now, not as a daemon before this one did."""
+        """The number starts at the time, so that it differs from that of a former daemon."""
         self._number = round(self.clock.now().timestamp() * 1000)
         self._inputs = KnownInputs(self.clock, self._move)
 
     def run(self, stop: threading.Event, beat: Callable[[], None]) -> None:
-        """Watch until `stop` is set; that it cannot be done is told once, and tried again."""
+        """Watch until `stop` is set; retry after a failure, which is logged once."""
         once = LogOnChange(self.tell)
         look_again(lambda: once("" if self._watch(stop, beat) else BROKEN), AGAIN_S, self.clock, stop, beat)
 
     def _watch(self, stop: threading.Event, beat: Callable[[], None]) -> bool:
-        """Watch until that ends; return whether it was watched at all, or is to end."""
-        # pyudev, which the page need not wait for
+        """Watch until the watch ends; return whether it worked or should end."""
+        # Lazy: pyudev, which the page does not need.
         from devices.health.log import open_health_log
         from devices.monitor.monitor import DeviceMonitor
         from devices.service import device_service
@@ -151,10 +154,10 @@ class DevicesPart:
         with self._changing:
             self._number += 1
 
-    # For whoever looks
+    # For viewers
 
     def number(self) -> int | None:
-        """Return a number that changes with what is shown of devices; None while they are not watched."""
+        """Return a number that changes with the devices shown; None while nothing is watched."""
         if self._service is None:
             return None
         files = _files()
@@ -165,7 +168,7 @@ class DevicesPart:
             return self._number
 
     def there(self) -> list[Device] | None:
-        """Return the devices without roles, None while they are not watched; asks for a fresh look at their users."""
+        """Return the devices without roles, None while nothing is watched; asks for a fresh look."""
         service = self._service
         if service is None:
             return None
@@ -177,7 +180,7 @@ class DevicesPart:
 
 
 def _files() -> object:
-    """Return the stamps of the files that devices are shown from: the health log's last, roles, known devices."""
+    """Return stamps of the last health log, the roles and the known devices."""
     from devices.health.log import log_files, log_folder
     from devices.monitor.known import known_store
     from devices.roles.roles import roles_store

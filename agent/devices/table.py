@@ -1,4 +1,4 @@
-"""Tables for people: a row each where there is room for that, a few lines each where there is not."""
+"""Tables for people: one row each, or a few lines each on a narrow terminal; and views of changes."""
 
 import sys
 from collections import deque
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _AS_WIDE_AS_IT_TAKES = 10_000
 _WIDTH_OF_NOTES = 40
-"""With less than this left for the last column, it is no table any more."""
+"""Below this width for the last column, print lines."""
 _GAP = 2
 _FORMATS_SHOWN = 4
 _RECORDABLE = ("MJPG", "YUYV", "NV12", "H264", "UYVY", "YU12", "JPEG")
@@ -41,11 +41,11 @@ _COLOURS = {
 }
 
 type Entry = tuple[Device, Sequence["Text"], str]
-"""A device, what is to be said of it, and the style of the whole."""
+"""A device, its notes, and the style of its row."""
 
 
 def print_table(*parts: "RenderableType") -> None:
-    """Print as wide as the terminal, or as wide as it takes where there is none: what reads it folds nothing."""
+    """Print as wide as the terminal; elsewhere without folding."""
     from agent.terminal.console import Console
 
     if sys.stdout.isatty():
@@ -58,7 +58,7 @@ def print_table(*parts: "RenderableType") -> None:
 
 
 def table(rows: Sequence[Sequence[str]]) -> "RenderableType":
-    """Return rows of cells, the headings first, as a table."""
+    """Return a table of cells; headings come first."""
     from rich.text import Text
 
     made = columns(rows[0])
@@ -68,7 +68,7 @@ def table(rows: Sequence[Sequence[str]]) -> "RenderableType":
 
 
 def columns(headings: Sequence[str], fold: Collection[str] = ()) -> "Table":
-    """Return a table without rows; only the cells of columns in `fold` are ever broken."""
+    """Return a table without rows; only columns in `fold` wrap."""
     from rich.table import Table
 
     made = Table(box=None, header_style="bold", pad_edge=False, padding=(0, _GAP, 0, 0))
@@ -78,14 +78,14 @@ def columns(headings: Sequence[str], fold: Collection[str] = ()) -> "Table":
 
 
 class DeviceTable:
-    """Devices as a renderable of rich's: a table where it fits, else lines; ids and nodes are never broken."""
+    """Devices for rich: a table if it fits, else lines. Ids and nodes never wrap."""
 
     def __init__(self, entries: Sequence[Entry], notes_heading: str) -> None:
         self._entries = entries
         self._notes_heading = notes_heading
 
     def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "Iterator[RenderableType]":
-        """Yield what is to be printed; called by rich."""
+        """Yield the table or the lines."""
         yield self._table() if self._least_width() <= options.max_width else self._blocks()
 
     def _least_width(self) -> int:
@@ -123,7 +123,7 @@ def _cells(device: Device) -> tuple[str, str, str, str]:
 
 
 def offer_text(device: Device) -> str:
-    """Return in one line what a device offers, and what it belongs to."""
+    """Return the offer of a device in one line, with its partner."""
     if device.kind is DeviceKind.MICROPHONE:
         return f"sound, of {device.paired_with}" if device.paired_with else "sound"
     shown = [mode for mode in device.modes if mode.format in _RECORDABLE] or list(device.modes)
@@ -142,19 +142,19 @@ def _mode_text(mode: Mode) -> str:
 
 
 def kind_text(device: Device) -> str:
-    """Return what a device is."""
+    """Return the kind of a device in words."""
     return _KINDS[device.kind]
 
 
 def where_text(device: Device, separator: str = "\n") -> str:
-    """Return where a device is: its node or ALSA name, and its port with the speed of the link."""
+    """Return node or ALSA name, then port and link speed."""
     speed = f" ({format_rate(device.link_bps)})" if device.link_bps else ""
     port = f"port {device.port}{speed}" if device.port else ""
     return separator.join(part for part in (device.node or device.alsa or "", port) if part)
 
 
 def health_text(health: Health, asked_at: datetime | None = None) -> str:
-    """Return `degraded since 09:41:12: ...` or `ok`; without a time where it was found by asking at `asked_at`."""
+    """Return `degraded since 09:41:12: ...` or `ok`; no time if it is about `asked_at`."""
     is_known = health.since and not (asked_at and abs(asked_at - health.since) < _JUST_NOW)
     since = f" since {time_text(health.since)}" if health.since and is_known else ""
     reason = f": {health.reason}" if health.reason else ""
@@ -162,14 +162,14 @@ def health_text(health: Health, asked_at: datetime | None = None) -> str:
 
 
 def time_text(at: datetime) -> str:
-    """Return a time of today, or of another day."""
+    """Return the time, with the date unless it is today."""
     local = at.astimezone()
     is_today = local.date() == datetime.now().astimezone().date()
     return f"{local:%H:%M:%S}" if is_today else f"{local:%Y-%m-%d %H:%M}"
 
 
 def health_colour(health: Health) -> str:
-    """Return the colour that a state of health is shown in."""
+    """Return the colour for a state of health."""
     return _COLOURS[health.state]
 
 
@@ -179,7 +179,7 @@ HOW_TO_END = "q or Ctrl-C ends"
 
 
 class JsonShower:
-    """One JSON object a line on standard output."""
+    """Writes one JSON object a line to standard output."""
 
     def __enter__(self) -> Self:
         return self
@@ -187,7 +187,7 @@ class JsonShower:
     def __exit__(self, *_: object) -> None: ...
 
     def begin(self, at: datetime, board: DeviceBoard) -> None:
-        """Write all devices as one line."""
+        """Write all devices."""
         self._line({"type": "devices", "at": at, "devices": board.devices})
 
     def changed(self, at: datetime, changes: Sequence[Change], board: DeviceBoard) -> None:  # noqa: ARG002
@@ -210,10 +210,10 @@ type _News = tuple[datetime, str, Level]
 
 
 class TableShower:
-    """A table on the whole terminal, what happened last below it; the terminal is as before afterwards."""
+    """Fills the terminal with a table and the latest changes; restores the terminal at the end."""
 
     def __init__(self, console: "Console | None" = None) -> None:
-        # Imported here: a program that reads JSON need not pay for it.
+        # Lazy: JSON needs no rich.
         from rich.live import Live
 
         from agent.terminal.console import Console as OurConsole
@@ -232,13 +232,13 @@ class TableShower:
     def __exit__(self, *_: object) -> None:
         self._live.stop()
 
-    def begin(self, at: datetime, board: DeviceBoard) -> None:  # noqa: ARG002 - what there is has no time
+    def begin(self, at: datetime, board: DeviceBoard) -> None:  # noqa: ARG002 - only changes have a time
         """Draw the table."""
         self._devices, self._missing = board.devices, board.missing
         self.redraw()
 
     def changed(self, at: datetime, changes: Sequence[Change], board: DeviceBoard) -> None:
-        """Draw the table anew, with a line for each change."""
+        """Draw the table again, with a line for each change."""
         self._devices, self._missing = board.devices, board.missing
         for word, device in changes:
             self._news.appendleft(_news(at, word, device))
@@ -256,14 +256,14 @@ class TableShower:
         self.redraw()
 
     def redraw(self) -> None:
-        """Draw everything, as wide and as high as the terminal is now."""
+        """Draw everything at the terminal's present size."""
         self._live.update(self._picture(), refresh=True)
 
     def _picture(self) -> "RenderableType":
         from rich.console import Group
         from rich.text import Text
 
-        # What is missing comes first: what does not fit the terminal is left out at its end.
+        # Missing roles first: the end may not fit the terminal.
         parts: list[RenderableType] = [Text(sentence, "red") for sentence in self._missing]
         parts += [Text()] if parts else []
         parts += [self._table() if self._devices or self._gone else Text(NOTHING), Text()]
@@ -288,7 +288,7 @@ NOTHING = "Nothing is plugged in: plug in a camera, an HDMI capture card or a US
 
 
 def line_text(line: HealthLine) -> str:
-    """Return a line of the health log as a sentence, with what to do where it says that."""
+    """Return a line of the health log as a sentence with its advice."""
     name = line.name or ("this PC" if line.device == PC else f"port {line.device}")
     advice = line.detail.get("advice")
     return f"{name}: {line.kind.replace('-', ' ')}: {line.reason}" + (f". {advice}" if advice else "")
@@ -307,7 +307,7 @@ type Shower = JsonShower | TableShower
 
 
 def shower(*, as_json: bool) -> Shower:
-    """Return what suits this standard output."""
+    """Return the view for this standard output."""
     if as_json or not can_redraw():
         return JsonShower()
     return TableShower()

@@ -1,4 +1,4 @@
-"""Installing Liput as a service, seeing how it is, taking it away again. Recordings and settings are not touched."""
+"""Installs Liput as a service, reports its state, removes it. Recordings and settings stay."""
 
 import grp
 import os
@@ -15,14 +15,14 @@ from agent.service.units import DAEMON, RECORDER, SOCKET, USER, Place
 from config.errors import LiputError
 
 BOOTED = Path("/run/systemd/system")
-"""There where systemd is the first process (sd_booted(3))."""
+"""Present if systemd is the first process (sd_booted(3))."""
 PATIENCE_S = 120.0
-"""How long a command may take: a daemon that starts says so within 90 s, or is given up."""
+"""Longest time for a command; a starting daemon reports within 90 s, or is given up."""
 NO_MANAGER = "Failed to connect"
 
 
 def check() -> None:
-    """Raise LiputError where systemd does not run."""
+    """Raise LiputError if systemd does not run."""
     if not BOOTED.is_dir():
         raise LiputError(
             "systemd does not run this PC, so there is no service to install",
@@ -31,26 +31,26 @@ def check() -> None:
 
 
 def systemctl(*words: str, is_system: bool) -> tuple[str, ...]:
-    """Return the words of a command to one of the two service managers."""
+    """Return a command for one of the two service managers."""
     return ("systemctl", *(() if is_system else ("--user",)), *words)
 
 
 def show(unit: str, names: Sequence[str], *, is_system: bool) -> dict[str, str]:
-    """Return what the manager says of a unit. Raises LiputError."""
+    """Return properties of a unit. Raises LiputError."""
     lines = run(systemctl("show", unit, f"--property={','.join(names)}", is_system=is_system)).splitlines()
     found = dict(line.split("=", 1) for line in lines if "=" in line)
     return {name: found.get(name, "") for name in names}
 
 
 def recorders(*, is_system: bool) -> list[str]:
-    """Return the units of recorders that run, spares too. Raises LiputError."""
+    """Return the units of running recorders, the reserve included. Raises LiputError."""
     words = (RECORDER.replace("@", "@*"), "--plain", "--no-legend", "--state=active,activating,deactivating")
     listed = run(systemctl("list-units", *words, is_system=is_system))
     return [line.split()[0] for line in listed.splitlines() if line.strip()]
 
 
 def run(words: Sequence[str]) -> str:
-    """Run a command and return what it printed. Raises LiputError with what it said."""
+    """Run a command and return its output. Raises LiputError with its error."""
     try:
         done = subprocess.run(
             words, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE_S, check=False
@@ -76,9 +76,10 @@ WORDS = ("ActiveState", "SubState", "StatusText", "MainPID", "UnitFileState", "N
 
 
 class ServiceStatus(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="service"):
-    """How the service is. `active`, `sub`, `enabled` and `last_result` are systemd's words, `recorders` its units.
+    """State of the service. `active`, `sub`, `enabled` and `last_result` are systemd's words.
 
-    `status` is what the daemon says of itself; `pid` 0 where it does not run; `files` which of its files are there.
+    `recorders` has the units of recorders; `status` comes from the daemon. `pid` is 0 while it does not run. `files`
+    has the files present.
     """
 
     mode: str
@@ -95,7 +96,7 @@ class ServiceStatus(msgspec.Struct, frozen=True, kw_only=True, tag_field="type",
 
 
 def planned(place: Place, made: Mapping[Path, str], *, now: bool) -> Iterator[str]:
-    """Yield what `install` would do, in sentences for people."""
+    """Yield the steps of `install` as sentences."""
     for path, text in made.items():
         yield f"write {path}:\n\n{text}"
     for folder in _missing(place):
@@ -105,7 +106,7 @@ def planned(place: Place, made: Mapping[Path, str], *, now: bool) -> Iterator[st
 
 
 def install(place: Place, made: Mapping[Path, str], *, now: bool) -> Iterator[str]:
-    """Do it, and yield what was done; doing it again changes what is different. Raises LiputError."""
+    """Install or update the service; yield each step. Raises LiputError."""
     check()
     if place.is_system and os.geteuid() != 0:
         raise LiputError("only root can install a service of the system", hint="sudo liput service install --system")
@@ -126,7 +127,7 @@ def install(place: Place, made: Mapping[Path, str], *, now: bool) -> Iterator[st
 
 
 def uninstall(*, is_system: bool) -> Iterator[str]:
-    """Take the service away, and yield what was done; recorders that run go on to their end. Raises LiputError."""
+    """Remove the service; yield each step. Recorders run on to their end. Raises LiputError."""
     if is_system and os.geteuid() != 0:
         raise LiputError(
             "only root can take a service of the system away", hint="sudo liput service uninstall --system"
@@ -144,7 +145,7 @@ def uninstall(*, is_system: bool) -> Iterator[str]:
 
 
 def status(*, is_system: bool) -> ServiceStatus:
-    """Return how the service is. Raises LiputError."""
+    """Return the state of the service. Raises LiputError."""
     mode = "system" if is_system else "user"
     present = [str(path) for path in units.places(is_system=is_system) if path.exists()]
     installed = any(path.endswith(f"/{DAEMON}") for path in present)
@@ -179,7 +180,7 @@ def _commands(place: Place, *, now: bool) -> Iterator[tuple[str, ...]]:
 
 
 def _is_different(path: Path, text: str) -> bool:
-    """Return whether a file is to be written. Raises LiputError for one that is somebody else's."""
+    """Return whether to write a file. Raises LiputError if somebody else made it."""
     try:
         if not path.exists():
             return True
@@ -194,7 +195,7 @@ def _is_different(path: Path, text: str) -> bool:
 
 
 def _missing(place: Place) -> list[Path]:
-    """Return the folders that the service could not make itself: one whose own parent is missing may be a disk's."""
+    """Return folders to create. One without a parent may belong on a disk that is absent."""
     if not place.is_system:
         return []
     return [folder for folder in place.writable if not folder.exists() and folder.parent.is_dir()]

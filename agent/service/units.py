@@ -1,8 +1,8 @@
-"""The units of systemd that Liput is, as text: the daemon, and each recorder in a unit of its own.
+"""The files of an installed service, as text: systemd units, sysusers, udev rules, the desktop's launcher.
 
-liput.service            the daemon: Type=notify, with a watchdog
-liput-recorder.socket    a connection starts a recorder (recorder.control.launched), so the daemon needs no rights
-liput-recorder@.service  one recorder: the end of the daemon does not touch it
+liput.service            the daemon, with a watchdog
+liput-recorder.socket    starts a recorder for each connection (recorder.control.launched): the daemon needs no rights
+liput-recorder@.service  one recorder, which outlives the daemon
 """
 
 import grp
@@ -30,17 +30,17 @@ STATE = Path("/var/lib/liput")
 DEVICE_GROUPS = ("video", "audio", "render")
 KEYS = Path("/etc/liput/keys.toml")
 CLOSED = (Path("/home"), Path("/root"), Path("/run/user"))
-"""What is hidden from a system service, unless an archive is in it."""
-EMPTIED = (Path("/tmp"), Path("/var/tmp"), Path("/dev/shm"))  # noqa: S108 - where nothing is to be kept
-"""Where a system service has folders of its own."""
+"""Hidden from a system service, unless an archive is there."""
+EMPTIED = (Path("/tmp"), Path("/var/tmp"), Path("/dev/shm"))  # noqa: S108 - nothing is kept there
+"""A system service has private folders there."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """What the units are made from.
+    """The facts behind the units.
 
-    `operators` is the group whose members may talk to recorders; `groups` those through which devices are opened;
-    `writable` the folders of the settings; `keys` the file of keys that is handed to the service.
+    Members of the group `operators` may control recorders; `groups` may open devices. `writable` has the folders of the
+    settings; the service gets the file `keys`.
     """
 
     is_system: bool
@@ -53,14 +53,14 @@ class Place:
     keys: Path | None = None
 
     def run(self, module: str, *words: str) -> Sequence[str]:
-        """Return the words that run a module of ours."""
+        """Return the command for a module of ours."""
         return (*self.program, "-P", "-m", module, *words)
 
 
 def system_place(
     settings: Settings, *, operators: str = USER, python: str = sys.executable, home: Path = HOME
 ) -> Place:
-    """Return what a system service is made for; raises UsageError where it could not work."""
+    """Return the place of a system service. Raises UsageError if it could not work."""
     for path in (Path(python), home):
         if _is_in(path, (*CLOSED, *EMPTIED)):
             raise UsageError(
@@ -88,7 +88,7 @@ def system_place(
 
 
 def user_place(settings: Settings, *, config: Path | None = None) -> Place:
-    """Return what a user's service is made for: `config` is the settings file that was named."""
+    """Return the place of a user's service; `config` is the settings file, if named."""
     return Place(
         is_system=False,
         program=(sys.executable,),
@@ -99,7 +99,7 @@ def user_place(settings: Settings, *, config: Path | None = None) -> Place:
 
 
 def folders(settings: Settings) -> list[Path]:
-    """Return the folders that recordings, copies, streams and papers go to, as the settings name them."""
+    """Return the folders for recordings, copies, streams and papers in the settings."""
     named = [settings.archive.path] if ("archive", "path") in settings.lines else []
     named += settings.storage.paths
     named += [settings.request.path] if settings.request.path else []
@@ -109,12 +109,12 @@ def folders(settings: Settings) -> list[Path]:
 
 
 def is_closed(folder: Path) -> bool:
-    """Return whether a folder is where a system service sees nothing."""
+    """Return whether a folder is hidden from a system service."""
     return _is_in(folder, CLOSED)
 
 
 def _python_path(home: Path) -> Path | None:
-    """Return where our packages are, unless Python finds them by itself."""
+    """Return the folder of our packages; None if Python finds them."""
     return None if home.is_relative_to(sys.prefix) and home.name == "site-packages" else home
 
 
@@ -136,24 +136,26 @@ ADDRESS = "%t/liput-recorders.sock"
 WATCHDOG_S = 20
 MOST_RECORDERS = 16
 END_S = 300
-"""How long a recorder may take to close its recording and put it into the archive, when the PC is shut down."""
+"""Time for a recorder to close and seal its recording when the PC shuts down."""
 
 MOST_FILES = 4096
-"""Descriptors of the daemon and of a recorder; the page takes some hundreds at most (agent/web/http/limits.py)."""
+"""Descriptors of daemon and recorders; the page needs some hundreds (agent/web/http/limits.py)."""
 
 type Section = Sequence[tuple[str, str]]
 
 KNOWN_CALLS = "@system-service"
 FORBIDDEN_CALLS = "~@privileged @resources"
 NICE_CALLS = "setpriority sched_setscheduler"
-"""Of those: to be nicer to others, and what GRANTED allows. What has no right gets an error and goes on."""
+"""Allowed on top: lower priority, and the limits of GRANTED. A call without permission fails and is ignored."""
 
 GRANTED: Section = (
     ("LimitNICE", str(priority.SOUND_NICE)),
     ("LimitRTPRIO", str(priority.REALTIME)),
 )
-"""What a recorder asks for (devices/host/priority.py). The daemon has the same limits, so that its check sees what
-those of recorders are; it asks for nothing. A user's service manager gives what it has itself."""
+"""Limits that recorders use (devices/host/priority.py).
+
+The daemon has them for its check of the limits only. A user's service manager grants what it has itself.
+"""
 
 HARDENED: Section = (
     ("NoNewPrivileges", "yes"),
@@ -167,7 +169,7 @@ HARDENED: Section = (
     ("SystemCallFilter", NICE_CALLS),
     ("SystemCallErrorNumber", "EPERM"),
 )
-"""What a user's service manager can do as well. AF_NETLINK: udev tells of plugs there."""
+"""Also for a user's service manager. udev reports plugs by AF_NETLINK."""
 
 CONFINED: Section = (
     ("CapabilityBoundingSet", ""),
@@ -190,14 +192,14 @@ CONFINED: Section = (
     ("DeviceAllow", "char-drm rw"),
     ("DeviceAllow", "char-usb_device rw"),
 )
-"""What needs the system's service manager. Recorders and daemon see cameras, sound and nothing else of the hardware."""
+"""For the system's service manager only. Recorders and daemon see cameras and sound, no other hardware."""
 
 DRIVERS = ("videodev", "snd", "drm")
-"""The modules that these groups of devices are of."""
+"""Kernel modules of these devices."""
 
 
 def units(place: Place) -> dict[str, str]:
-    """Return the text of each unit by its name."""
+    """Return the text of each unit, by name."""
     return {
         DAEMON: _text(_daemon(place)),
         SOCKET: _text(_socket(place)),
@@ -229,7 +231,7 @@ def _daemon(place: Place) -> Iterator[tuple[str, Section]]:
             ("Restart", "on-failure"),
             ("RestartSec", "1"),
             ("OOMPolicy", "continue"),
-            # A recorder that could be no unit of its own (recorder.control.launched) is left alone all the same.
+            # A recorder without a unit of its own (recorder.control.launched) survives.
             ("KillMode", "process"),
             ("Environment", f"{launched.VARIABLE}={ADDRESS}"),
             ("CPUWeight", "50"),
@@ -272,7 +274,7 @@ def _recorder(place: Place) -> Iterator[tuple[str, Section]]:
             ("StandardInput", "socket"),
             ("StandardOutput", "socket"),
             ("StandardError", "journal"),
-            # Its children end with it; when the PC is shut down it closes and keeps what it recorded.
+            # Its children end with it; at shutdown it closes and seals its recording.
             ("KillMode", "mixed"),
             ("TimeoutStopSec", str(END_S)),
             ("OOMPolicy", "continue"),
@@ -285,7 +287,7 @@ def _recorder(place: Place) -> Iterator[tuple[str, Section]]:
 
 
 def _loaded(place: Place) -> Iterator[tuple[str, str]]:
-    """Have drivers loaded: a group of devices that the kernel does not know yet is left out of DeviceAllow for ever."""
+    """Load drivers first: DeviceAllow ignores groups that the kernel does not know yet."""
     if place.is_system:
         services = " ".join(f"modprobe@{module}.service" for module in DRIVERS)
         yield "Wants", services
@@ -296,12 +298,12 @@ def _common(place: Place) -> Iterator[tuple[str, str]]:
     yield "Slice", SLICE
     yield "RuntimeDirectory", "liput"
     yield "RuntimeDirectoryMode", "0750" if place.is_system else "0700"
-    yield "RuntimeDirectoryPreserve", "yes"  # where recorders are found, whatever is started anew
+    yield "RuntimeDirectoryPreserve", "yes"  # restarts must find the recorders
     yield "Environment", f"{RUNTIME}=%t/liput"
     if place.python_path:
         yield "Environment", _quoted(f"PYTHONPATH={place.python_path}")
     yield "LimitNOFILE", str(MOST_FILES)
-    yield "UMask", "0027" if place.is_system else "0077"  # operators may read what is recorded; nobody else may
+    yield "UMask", "0027" if place.is_system else "0077"  # operators may read recordings; nobody else may
     yield from GRANTED
     yield from HARDENED
     if place.is_system:
@@ -326,7 +328,7 @@ def _owned(place: Place) -> Iterator[tuple[str, str]]:
 def _written(place: Place) -> Iterator[tuple[str, str]]:
     yield "ProtectHome", "read-only" if any(is_closed(folder) for folder in place.writable) else "yes"
     for folder in place.writable:
-        yield "ReadWritePaths", _quoted(f"-{folder}")  # a disk that is not there is told of, and may come
+        yield "ReadWritePaths", _quoted(f"-{folder}")  # the disk may be absent and come back
 
 
 def _command(words: Sequence[str]) -> str:
@@ -334,7 +336,7 @@ def _command(words: Sequence[str]) -> str:
 
 
 def _quoted(word: str | Path) -> str:
-    """Write a word so that systemd reads it as that word: blanks, quotes, specifiers and all."""
+    """Quote a word for systemd: blanks, quotes, specifiers."""
     text = str(word).replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
     return f'"{text}"' if any(character in text for character in " \t'\"\\") else text
 
@@ -347,7 +349,7 @@ def _text(sections: Iterator[tuple[str, Section]]) -> str:
 
 
 MARK = "# Made by `liput service install`"
-"""Begins every file that is ours to write anew and to remove."""
+"""First words of each file that install may overwrite and uninstall may remove."""
 
 SYSTEM_UNITS = Path("/etc/systemd/system")
 SYSTEM_USERS = Path("/etc/sysusers.d/liput.conf")
@@ -367,7 +369,7 @@ LABEL="liput_end"
 
 
 def files(place: Place, *, autostart: bool = False) -> dict[Path, str]:
-    """Return the text of each file of a service, by its place."""
+    """Return the text of each file of a service, by path."""
     made = {units_folder(is_system=place.is_system) / name: text for name, text in units(place).items()}
     desktop = launcher(place)
     made[SYSTEM_LAUNCHER if place.is_system else user_launcher()] = desktop
@@ -380,7 +382,7 @@ def files(place: Place, *, autostart: bool = False) -> dict[Path, str]:
 
 
 def places(*, is_system: bool) -> list[Path]:
-    """Return where the files of a service may be."""
+    """Return the possible paths of a service's files."""
     folder = units_folder(is_system=is_system)
     found = [folder / name for name in (DAEMON, SOCKET, RECORDER)]
     if is_system:
@@ -389,22 +391,22 @@ def places(*, is_system: bool) -> list[Path]:
 
 
 def units_folder(*, is_system: bool) -> Path:
-    """Return where the units are."""
+    """Return the folder of the units."""
     return SYSTEM_UNITS if is_system else platformdirs.user_config_path() / "systemd" / "user"
 
 
 def user_launcher() -> Path:
-    """Return where the launcher of this user's desktop is."""
+    """Return the path of this user's launcher."""
     return platformdirs.user_data_path() / "applications" / "liput.desktop"
 
 
 def autostart_entry() -> Path:
-    """Return what opens Liput's page when this user logs in."""
+    """Return the path of the entry that opens the page at login."""
     return platformdirs.user_config_path() / "autostart" / "liput.desktop"
 
 
 def users(place: Place) -> str:
-    """Return who the service is, for systemd-sysusers."""
+    """Return the service's user and groups, for systemd-sysusers."""
     lines = [MARK + ".", f'u {USER} - "Liput" {STATE}']
     lines += [f"g {place.operators} -"] if place.operators != USER else []
     lines += [f"m {USER} {group}" for group in (place.operators, *place.groups) if group != USER]
@@ -412,7 +414,7 @@ def users(place: Place) -> str:
 
 
 def launcher(place: Place) -> str:
-    """Return the desktop's launcher, which opens the page: that of the service, whoever is at the desktop."""
+    """Return the desktop's launcher, which opens the page of the service."""
     path = [f"PYTHONPATH={place.python_path}"] if place.python_path else []
     variables = [*path, *([f"{RUNTIME}={SYSTEM_RUNTIME}"] if place.is_system else [])]
     words = [*(("env", *variables) if variables else ()), *place.run("agent.cli.main")]
@@ -435,22 +437,22 @@ def launcher(place: Place) -> str:
 
 
 def is_ours(path: Path) -> bool:
-    """Return whether the file at `path` is one that we have made. Raises OSError."""
+    """Return whether Liput made a file. Raises OSError."""
     return path.read_text(encoding="utf-8", errors="replace").startswith(MARK)
 
 
 def write(path: Path, text: str) -> None:
-    """Write a file that everybody may read, in one step for readers. Raises OSError."""
+    """Replace a file that everybody may read. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
     replace_file(path, text.encode(), of_mode(0o644), durable=False)
 
 
 def _desktop_quoted(word: str | os.PathLike[str]) -> str:
-    """Write a word of a launcher's command, by the rules of the Desktop Entry Specification."""
+    """Quote a word of a launcher's command by the Desktop Entry Specification."""
     text = str(word)
     if not any(character in text for character in " \t\n\"'\\><~|&;$*?#()`%"):
         return text
     for character in '\\"`$':
         text = text.replace(character, f"\\{character}")
-    # A backslash counts twice: the value is a string of the file before it is a command.
+    # A backslash counts twice: in the value's string and in the command.
     return '"' + text.replace("\\", "\\\\").replace("%", "%%") + '"'
