@@ -1,4 +1,4 @@
-"""`liput alarm`: whether alarms arrive."""
+"""`liput alarm`: tests whether alarms arrive."""
 
 import sys
 from pathlib import Path
@@ -23,7 +23,7 @@ _SET_UP = {
 
 
 class WayTested(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="alarm-test"):
-    """What came of a test message: `result` is `sent`, `failed`, or `nobody` (there is no desktop here)."""
+    """The outcome of a test message: `result` is `sent`, `failed`, or `nobody` (there is no desktop here)."""
 
     way: str
     to: str

@@ -1,4 +1,4 @@
-"""`liput check`: whether the room is ready for a session, and what is to be done where it is not."""
+"""`liput check`: tests whether the room is ready for a session, and advises."""
 
 import signal
 from pathlib import Path
@@ -110,7 +110,7 @@ def check_command(
             results = Runner(every_check(), situation, show).run()
         checked = Checked(at=clock.now(), title=asked.title, quick=quick, results=results)
         show.verdict(checked)
-        if wants_fit:  # beside the document of --json, not in it
+        if wants_fit:  # outside the JSON document
             for words in fit(results, settings, asked, plan, streams=bool(targets_of(situation))):
                 click.echo(words.of(language), err=as_json)
         if not any(map(is_cancelled, results)):

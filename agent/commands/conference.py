@@ -1,4 +1,4 @@
-"""`liput conference`: the virtual camera and microphone are set up, and it is said what is missing."""
+"""`liput conference`: sets up the virtual camera and microphone, and shows missing parts."""
 
 import os
 import shutil
@@ -16,7 +16,7 @@ from capture.sound.server import NoServerError
 from config.settings.loading import load_settings
 
 EVERYBODY = 0o022
-"""The umask of what root makes for all users of the PC; sudo keeps ours."""
+"""The umask for files that root makes for all users; sudo keeps ours."""
 MISSING = 1
 
 EXAMPLES = """\b
@@ -71,7 +71,7 @@ def _microphone(microphone: MicrophonePart, *, only_print: bool) -> bool:
 
 
 def _as_root(commands: Sequence[str], *, only_print: bool) -> bool:
-    """Show what needs root, and run it once somebody has said yes; return whether there was anything."""
+    """Print the commands for root, and run them after a yes; return whether there are any."""
     if not commands:
         return False
     click.echo("As root:")

@@ -1,4 +1,4 @@
-"""`liput config`: which settings are in force, where each comes from, and whether a file is right."""
+"""`liput config`: shows the settings in force and their origin, and checks a settings file."""
 
 import json
 import stat
@@ -83,7 +83,7 @@ def default() -> None:
 
 
 def _missing_things(settings: Settings) -> Iterator[str]:
-    """Give what is wrong outside the file: keys that are missing or open to others, whatever else is not there."""
+    """Yield faults outside the file: missing keys, files open to others, missing folders and libraries."""
     try:
         keys = read_keys(settings)
     except SecretError as error:
@@ -126,7 +126,7 @@ def _missing_of_page(web: WebSettings) -> Iterator[str]:
 
 
 def _open_to_all(settings: Settings) -> Iterator[str]:
-    """Give what may be meant so, but is to be known: SRT listeners that anybody may call, and watch."""
+    """Yield remarks on SRT listeners that anybody may call and watch."""
     try:
         keys = read_keys(settings)
     except SecretError:

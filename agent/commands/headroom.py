@@ -1,4 +1,4 @@
-"""`liput headroom`: whether this PC can encode twice, once for the recording and once for live destinations."""
+"""`liput headroom`: measures whether this PC can encode twice, for the recording and for live destinations."""
 
 import json
 from pathlib import Path

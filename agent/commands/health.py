@@ -1,4 +1,4 @@
-"""`liput health`: what happened to the devices and to this PC, from the health log."""
+"""`liput health`: the history of the devices and of this PC, from the health log."""
 
 import itertools
 import signal
@@ -151,7 +151,7 @@ def _ago(span: timedelta) -> datetime:
 
 
 def _span(ctx: click.Context, since: datetime | None, until: datetime | None, back: timedelta) -> Wanted:
-    """Return the time that is asked for, from `back` ago on where nobody says since when; raises UsageError."""
+    """Return the chosen span; it begins `back` ago by default. Raises UsageError."""
     begin = since or _ago(back)
     if until is not None and until < begin:
         default = "" if since else ", which is where it begins unless --since says otherwise"
@@ -161,7 +161,7 @@ def _span(ctx: click.Context, since: datetime | None, until: datetime | None, ba
 
 
 def _print(lines: Iterator[HealthLine], *, as_json: bool, at_once: bool) -> bool:
-    """Print lines as they come; return whether there were any. `at_once`: each is to be seen at once."""
+    """Print lines as they come; return whether there were any. `at_once`: flush after each."""
     text = _line_printer(as_json=as_json)
     output = sys.stdout if as_json else own_output(sys.stdout)
     any_shown = False
@@ -185,14 +185,14 @@ def _line_printer(*, as_json: bool) -> Callable[[HealthLine], str]:
 
 
 def _follow(folder: Path, wanted: Wanted, ends: Ends, *, as_json: bool) -> None:
-    """Print new lines until Ctrl-C or another signal, which is how this is meant to end."""
+    """Print new lines until Ctrl-C or another signal."""
     stop = threading.Event()
     with setting(stop, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)):
         _print(follow(folder, wanted, clock=SystemClock(), stop=stop, ends=ends), as_json=as_json, at_once=True)
 
 
 def _nothing(folder: Path, span: Wanted, devices: frozenset[str] | None, level: str) -> str:
-    """Return why there is nothing to show, and what to do."""
+    """Return why nothing is shown, with advice."""
     last = last_time(folder)
     if last is None:
         return EMPTY

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from recorder.recovery.recover import Outcome
 
 FIRST_SPARE_S = 2.0
-"""Until the first recorder is kept in reserve: what starts one takes half a second of a core, as the page does."""
+"""Delay of the first standby recorder: its start takes half a second of a core, as the page's does."""
 
 EXAMPLES = """\b
 Ends in order with SIGTERM or Ctrl-C. Recorders go on without it; killing it costs nothing.
@@ -64,10 +64,10 @@ def serve_command(ctx: click.Context, config_file: Path | None, folder: Path | N
     [feeds] are read. The page and its API are served where [web] says.
     """
     clock = SystemClock()
-    folder = absolute(folder)  # recorders, copies and checks have other working folders than this
+    folder = absolute(folder)  # recorders, copies and checks have other working folders
     stop = threading.Event()
     log = Log(form_of(as_json=as_json), clock)
-    pulse = Pulse(clock, log.of(level="warning"))  # before any child, which is not to speak for the daemon
+    pulse = Pulse(clock, log.of(level="warning"))  # before any child, which must not speak for the daemon
 
     with complaints(log), only_one(), setting(stop, (signal.SIGTERM, signal.SIGINT)):
         archives, spares = archives_of(ctx, folder, config_file), Spares(log.of("sessions"))
@@ -86,7 +86,7 @@ def serve_command(ctx: click.Context, config_file: Path | None, folder: Path | N
 
 @dataclass(frozen=True, slots=True)
 class _Given:
-    """What the daemon's parts are made with; `settings` are those that it starts with."""
+    """The values that the daemon's parts are made of; `settings` are those at the start."""
 
     clock: Clock
     log: Log
@@ -97,7 +97,7 @@ class _Given:
     spares: Spares
 
     def learn(self, settings: Settings) -> None:
-        """Keep the secrets of `settings` out of the log from now on."""
+        """Hide the secrets of `settings` in the log from now on."""
         self.log.know(redactor_for(settings)[0])
 
 
@@ -136,7 +136,7 @@ def _parts(given: _Given, watched: SettingsPart, sessions: Daemon) -> Parts:
 
 
 def _when_idle(clock: Clock, spares: Spares, copying: Copying) -> Callable[[], None]:
-    """Return what is done while no session runs: a recorder is kept in reserve, and packages are copied."""
+    """Return the work for times without a session: keep a standby recorder, copy packages."""
     first_spare_ns = clock.now_ns() + int(FIRST_SPARE_S * NANOSECONDS)
 
     def look() -> None:

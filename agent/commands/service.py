@@ -1,4 +1,4 @@
-"""`liput service`: Liput as a service of systemd, of this user or of the system."""
+"""`liput service`: installs Liput as a systemd service, of this user or of the system."""
 
 import os
 import sys
@@ -94,7 +94,7 @@ def uninstall(*, is_system: bool) -> None:
 
 
 def _system_settings(config_file: Path | None) -> Settings:
-    """Return the settings that a service of the system will have: those of /etc, whoever installs it."""
+    """Return the settings of a system service: those of /etc, also if another user installs it."""
     if config_file is not None:
         return load_settings(config_file)
     return load_settings(SYSTEM_FILE) if SYSTEM_FILE.exists() else Settings()

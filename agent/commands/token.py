@@ -1,4 +1,4 @@
-"""`liput token`: what another device, or a program, shows to be let in."""
+"""`liput token`: the token by which another device or program is let in."""
 
 import click
 

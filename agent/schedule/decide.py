@@ -153,7 +153,7 @@ def _while_it_records(plan: Plan, done: Done, run: Run, now: datetime) -> Iterat
 
 
 def _is_another(plan: Plan, done: Done) -> bool:
-    """Return whether the armed session differs from what the plan now asks."""
+    """Return whether the plan now asks for another session than the armed one."""
     return plan.mode is Mode.REMIND or bool(done.begun_as and done.begun_as != begun_as(plan))
 
 

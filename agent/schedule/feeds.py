@@ -128,7 +128,7 @@ def answer_of(reading: OwnCommand) -> Answer | None:
 
 
 def read_now(wanted: Wanted, clock: Clock, what: str, longest_s: float = LONGEST_S) -> Answer:
-    """Return a calendar's answer, called `what` in messages; blocks, raises LiputError."""
+    """Return a calendar's answer; blocks, raises LiputError with `what` as its name."""
     reading, never = begin_reading(wanted, clock, longest_s), threading.Event()
     try:
         while (answer := answer_of(reading)) is None:

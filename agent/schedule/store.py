@@ -175,7 +175,7 @@ def _sources(plans: Sequence[Plan], feed: str) -> list[Source]:
 
 
 def _moved(sources: Sequence[Source], again: Mapping[Key, Source], new: dict[Key, Source]) -> dict[Key, Source]:
-    """Take from `new`, and return by old key, occurrences whose series moved within the same day."""
+    """Take from `new`, and return by old key, occurrences of series that moved within their day."""
     moved = {}
     for source in sources:
         if source.recurrence_id and source.key not in again:

@@ -1,4 +1,4 @@
-"""`liput archive copy` and `copies`: packages in other places, and which are where."""
+"""`liput archive copy` and `copies`: makes and lists packages' copies at other places."""
 
 import sys
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ from recorder.model.names import one_line
 WAITING = 1
 
 _NO_FAILURE = frozenset({CopyReason.SESSION, CopyReason.BUSY})
-"""Reasons that are none to worry about where nobody asked for a certain copy."""
+"""Reasons that are no failure unless people asked for this copy."""
 
 COPY_EXAMPLES = """\b
 Examples:
@@ -49,7 +49,7 @@ Examples:
 
 @contextmanager
 def copy_queue(ctx: click.Context, folder: Path | None) -> Iterator[tuple[CopyQueue, Settings, list[Archive]]]:
-    """Give the queue of the settings' places; what happens goes into the health log."""
+    """Yield the queue of the settings' places; it writes to the health log."""
     settings, clock = load_settings(ctx.find_object(Path)), SystemClock()
     archives = archives_of(ctx, folder)
     with open_health_log(settings, clock) as record:
@@ -109,7 +109,7 @@ def copy_command(
 
 
 def _names(settings: Settings, names: tuple[str, ...], *, automatic: bool) -> list[str]:
-    """Return the places that are meant: those named, else all, or all that are `automatic`. Raises UsageError."""
+    """Return the named places, else all, or all `automatic` ones. Raises UsageError."""
     for name in names:
         settings.copy(name)
     if not settings.copies:
@@ -130,7 +130,7 @@ def _to_copy(archives: list[Archive], key: str) -> Path:
 def _worked(
     queue: CopyQueue, name: str, packages: list[Path], settings: Settings, *, as_json: bool
 ) -> Iterator[Outcome]:
-    """Copy packages and print how each ended; what is the same for many is printed once."""
+    """Copy packages and print each outcome; a message shared by many is printed once."""
     redact, _ = redactor_for(settings)
     said: str | None = None
     with progress_bar(name, shown=not as_json) as progress:
@@ -153,7 +153,7 @@ def _worked(
 
 
 class CopyLine(msgspec.Struct, frozen=True, kw_only=True):
-    """One copy of one package, as `liput archive copies --json` says it; `next_at` is when it is tried again."""
+    """One copy of a package in `liput archive copies --json`; `next_at` is the time of the next attempt."""
 
     target: str
     state: str
@@ -167,7 +167,7 @@ class CopyLine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PackageCopies(msgspec.Struct, frozen=True, kw_only=True):
-    """The copies of one package; `verified` counts those that are whole and of its present state."""
+    """The copies of a package; `verified` counts the whole ones of its present state."""
 
     id: str
     path: str

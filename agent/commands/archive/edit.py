@@ -1,4 +1,4 @@
-"""`liput archive edit`: what a package says about its session, corrected."""
+"""`liput archive edit`, `add` and `protect`: change metadata, files and permissions of packages."""
 
 from datetime import date, datetime
 from pathlib import Path
@@ -126,7 +126,7 @@ _HELP = {
 
 
 def _option(field: str) -> str:
-    """Return the option that corrects a field: `--room`, `--classification`, `--consent-note`."""
+    """Return the option for a field: `--room`, `--classification`, `--consent-note`."""
     section, _, name = field.rpartition(".")
     words = {"consent.state": "consent"}.get(field, f"consent_{name}" if section == "consent" else name)
     return f"--{words.replace('_', '-')}"

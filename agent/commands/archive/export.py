@@ -1,4 +1,4 @@
-"""`liput archive export`: a package handed over, whole, as an excerpt, or as a film."""
+"""`liput archive export`: writes a package as a ZIP file, an excerpt, or an MP4."""
 
 from pathlib import Path
 
@@ -66,7 +66,7 @@ def export_command(
 
 
 def _ask_of_speakers(package: Package, *, although_refused: bool, may_ask: bool) -> None:
-    """Where the speakers refuse, ask whether it is handed over; raises UsageError where nobody can be asked."""
+    """Ask before handing over a refused recording; raises UsageError if nobody can be asked."""
     if although_refused or package.recording is msgspec.UNSET or package.recording.consent.state != "refused":
         return
     said = f"the speakers of {package.id} do not agree to being recorded"

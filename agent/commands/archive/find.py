@@ -89,7 +89,7 @@ def _columns(package: Package) -> tuple[str, str, str, str, str]:
 
 
 def _print_table(packages: Sequence[Package]) -> None:
-    """Print what fits a terminal; of the id the 8 digits that are enough to name the package."""
+    """Print a table for a terminal, with the first 8 digits of each UUID as id."""
     from rich.table import Table
     from rich.text import Text
 
@@ -165,7 +165,7 @@ def _asked(recording: Recording) -> Iterator[tuple[str, str]]:
 
 
 def _kept(recording: Recording) -> Iterator[tuple[str, str]]:
-    """Give what records management says, whether the speakers agreed, and what was handed in later."""
+    """Yield the records' data, the consent, and files added later."""
     records = recording.records
     yield "Classification", records.classification
     yield "Security", records.security
@@ -250,21 +250,21 @@ def reindex_command(ctx: click.Context, folder: Path | None, *, as_json: bool) -
 
 
 def packages_of(ctx: click.Context, name: str, words: str | None = None) -> Sequence[Package]:
-    """Return the packages at a place, the oldest first; with `words` those in whose description they stand."""
+    """Return the packages at a place, oldest first; with `words`, those with them in their description."""
     with closing(open_target(load_settings(ctx.find_object(Path)), name)) as target:
         found = copying.packages_at(target)
     return found if words is None else copying.found_in(found, words)
 
 
 def places_of(target: Target, key: str | None) -> list[str]:
-    """Return the place of one package, or without `key` those of all that were copied to their end, whole or not."""
+    """Return the place of one package, or of all completely copied ones."""
     if key is not None:
         return [copying.find_place(target, key)]
     return [place for place, files in copying.places(target).items() if bag.TAG_MANIFEST_FILE in files]
 
 
 def verified_at(ctx: click.Context, name: str, key: str | None, *, shown: bool) -> Iterator[tuple[Verdict, int]]:
-    """Verify one package at a place, or all complete ones, and remember it; yield what is found and its bytes."""
+    """Verify one package at a place, or all complete ones, and log it; yield verdicts and bytes."""
     with closing(open_target(load_settings(ctx.find_object(Path)), name)) as target:
         for place in places_of(target, key):
             package = place.rpartition("/")[2]
@@ -321,7 +321,7 @@ def open_command(
 
 
 def _film(package: Package) -> Path:
-    """Return the first file of media that the package describes; raises ArchiveError where it is none, or not there."""
+    """Return the package's first media file; raises ArchiveError if it has none."""
     catalog.refuse_elsewhere(package.folder)
     for file in package.recording.media if package.recording else ():
         path = package.folder / file.file

@@ -1,4 +1,4 @@
-"""`liput archive`: what has been recorded, found again, looked after and handed over."""
+"""`liput archive`: finds, verifies and looks after recorded sessions."""
 
 import click
 

@@ -1,4 +1,4 @@
-"""`liput archive prune`: media here that have enough copies elsewhere make room."""
+"""`liput archive prune`: removes local media that have enough copies elsewhere."""
 
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -36,7 +36,7 @@ listed and searched as before, and `liput archive fetch` brings its media back.
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="prune"):
-    """What became of one package: the bytes removed here, where its copies were read; or why nothing was removed."""
+    """The outcome for one package: bytes removed, places of the verified copies, or the reason for keeping it."""
 
     id: str
     pruned: bool
@@ -82,7 +82,7 @@ def prune_command(
 
 
 def _wanted(queue: CopyQueue, archives: Sequence[Archive], key: str | None, least: int) -> list[Package]:
-    """Return the packages whose media are to go: the one named, or all that have enough copies as far as is known."""
+    """Return the packages to prune: the named one, or all with enough known copies."""
     if key is not None:
         _, package = find_in(archives, key)
         if not _has_media(package):
@@ -97,7 +97,7 @@ def _wanted(queue: CopyQueue, archives: Sequence[Archive], key: str | None, leas
 
 
 def _has_media(package: Package) -> bool:
-    """Return whether there is something to remove: also what a prune has left that was stopped."""
+    """Return whether there are media to remove, also after an interrupted prune."""
     if package.state is PackageState.ELSEWHERE:
         return any((package.folder / MEDIA).glob("*"))
     return package.state is PackageState.SEALED
@@ -123,7 +123,7 @@ def _ask(packages: list[Package], least: int) -> None:
 
 
 def _pruned(queue: CopyQueue, package: Package, least: int) -> Result:
-    """Prune one package; one that cannot be is said, and the others are gone on with."""
+    """Prune one package; an error becomes the result's reason."""
     counted = _counted(queue, package)
     if len(counted) < least:
         return Result(id=package.id, pruned=False, reason=f"it has {len(counted)} whole copies, not {least}")
@@ -141,7 +141,7 @@ def _pruned(queue: CopyQueue, package: Package, least: int) -> Result:
 
 
 def _opened(queue: CopyQueue, names: list[str], least: int, stack: ExitStack) -> list[tuple[Target, CopyTarget]]:
-    """Open as many places as are wanted, of those that are reached, no two of them the same; raises CopyError."""
+    """Open `least` different places that can be reached; raises CopyError."""
     chosen: list[tuple[Target, CopyTarget]] = []
     failed: list[CopyError] = []
     for name in names:

@@ -1,4 +1,4 @@
-"""`liput archive report`: the report of a session, made again from its package."""
+"""`liput archive report`: makes the report of a session again from its package."""
 
 from pathlib import Path
 

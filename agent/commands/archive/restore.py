@@ -1,4 +1,4 @@
-"""`liput archive repair` and `fetch`: packages brought back from their copies."""
+"""`liput archive repair` and `fetch`: restore packages from their copies."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -117,7 +117,7 @@ def fetch_command(
 
 
 class _Restoring:
-    """Restores packages of one archive, and writes down what happened: fixity log, ledger, health log."""
+    """Restores packages of one archive, and logs it: fixity log, ledger, health log."""
 
     def __init__(self, queue: CopyQueue, settings: Settings, archive: Archive, *, as_json: bool) -> None:
         self._queue = queue
@@ -134,7 +134,7 @@ class _Restoring:
         )  # fmt: skip
 
     def repair(self, package: Package, name: str | None) -> Result:
-        """Restore one package from the first copy that is whole; raises CopyError with the reason of the last."""
+        """Restore a package from its first whole copy; raises the CopyError of the last one tried."""
         package = sealed(package)
         with progress_bar(package.id, shown=not self._as_json) as progress:
             problems = list(self._archive.verify(package, progress=progress))
@@ -157,7 +157,7 @@ class _Restoring:
         return [*counted, *(name for name in self._queue.targets if name not in counted)]
 
     def fetch(self, place: str, name: str) -> Result:
-        """Bring back one package; raises CopyError, PackageDamaged, PackageBusy."""
+        """Fetch one package; raises CopyError, PackageDamaged, PackageBusy."""
         folder = self._archive.root / place
         if folder.exists() and not is_elsewhere(folder):
             raise ArchiveError(f"{folder} is there already", hint="`liput archive repair` restores what is damaged.")
@@ -201,7 +201,7 @@ class _Restoring:
 def _fetched(
     queue: CopyQueue, settings: Settings, archives: Sequence[Archive], key: str | None, name: str, *, as_json: bool
 ) -> Iterator[Result]:
-    """Bring back one package, or all that are not here, each where it was pruned; one that fails stops no other."""
+    """Fetch one package, or all missing ones into their former archive; one failure does not stop the others."""
     restoring = [_Restoring(queue, settings, archive, as_json=as_json) for archive in archives]
 
     def here(place: str) -> int | None:
@@ -226,7 +226,7 @@ def _files(fetched: tuple[str, ...]) -> str:
 
 
 def _holes(folder: Path) -> list[Problem]:
-    """Return what a package lacks whose media are elsewhere; nothing where there is no package."""
+    """Return the missing files of a pruned package; none without a package."""
     if not folder.exists():
         return []
     return [problem for problem in listed_here(folder).problems if problem.kind is ProblemKind.MISSING]

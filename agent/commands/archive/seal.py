@@ -1,4 +1,4 @@
-"""`liput archive seal`: packages of what a kill or a power cut left unfinished."""
+"""`liput archive seal`: makes packages of recordings that a kill or a power cut left unfinished."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""`liput archive verify` and `fixity`: whether what was recorded still is what it was, of a package, or in turn."""
+"""`liput archive verify` and `fixity`: compare packages with their manifests, one by one or in turn."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -76,7 +76,7 @@ def verify_command(
 
 
 def _outside(archives: Sequence[Archive], key: str | None) -> Path | None:
-    """Return the folder that `key` is the path of, where it is in no archive; None for an ID."""
+    """Return `key` as a folder outside all archives; None for an ID."""
     if key is None or not (path := Path(key)).is_dir():
         return None
     is_path = "/" in key or (path / bag.DECLARATION_FILE).is_file()
@@ -190,7 +190,7 @@ def _print_round(done: Round, *, as_json: bool) -> None:
 
 
 def _note(record: Record, done: Round) -> None:
-    """Put a round into the health log, where it has read something."""
+    """Write a round that has read something to the health log."""
     if done.packages:
         record(
             PC, Kind.ARCHIVE_READ, f"{done}", level=Level.ERROR if done.damaged else Level.INFO, packages=done.packages,

@@ -1,4 +1,4 @@
-"""`liput devices controls`: brightness, focus, zoom and the like of a camera, shown, set and kept."""
+"""`liput devices controls`: shows, sets and keeps brightness, focus, zoom and other controls of a camera."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -112,7 +112,7 @@ def _print_changes(device: Device, changes: Sequence[ControlChange], *, is_kept:
 
 
 def _print_table(device: Device, rows: Sequence[Row]) -> None:
-    """Print a row for each control; no name is broken, so that it can be copied."""
+    """Print a row for each control; names are unbroken, for copying."""
     if not rows:
         click.echo(f"{device.name} ({device.node}) has nothing that could be set.", err=True)
         return

@@ -1,4 +1,4 @@
-"""`liput devices assign`, `unassign` and `roles`: what each device is for."""
+"""`liput devices assign`, `unassign` and `roles`: the role of each device."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -61,7 +61,7 @@ def assign_command(role: str, device_name: str, config_file: Path | None, *, as_
 
 
 def _notes(role: str, device: Device, devices: Sequence[Device], name: str) -> Iterator[str]:
-    """Yield what may not have been meant, of a plug that gives picture and sound."""
+    """Yield possible mistakes with a plug that has picture and sound."""
     named = exactly(devices, name)
     if named and named.id != device.id:
         what, other = ("picture", "sound") if device.node else ("sound", "picture")
@@ -72,7 +72,7 @@ def _notes(role: str, device: Device, devices: Sequence[Device], name: str) -> I
 
 
 def _is_known(role: str) -> bool:
-    """Return whether it is said of a role whether it is picture or sound."""
+    """Return whether the role's name implies picture or sound."""
     return role.startswith(roles.MICROPHONE) or role.rstrip("0123456789") in roles.VIDEO_ROLES
 
 
@@ -129,7 +129,7 @@ def _accept(settings: Settings, proposed: Mapping[str, Device], devices: Sequenc
             roles.assign(store, role, device, devices, now=clock.now(), record=record)
 
 
-# What is shown
+# Output
 
 
 def _print(document: object) -> None:
@@ -137,7 +137,7 @@ def _print(document: object) -> None:
 
 
 def _print_table(states: Sequence[RoleState]) -> None:
-    """Print a row for each role; below it, unbroken, what can be pasted."""
+    """Print a row for each role; below it the commands, unbroken, for pasting."""
     from rich.text import Text
 
     table = columns(("Role", "Id", "Device", "State"), fold={"Device", "State"})

@@ -1,4 +1,4 @@
-"""`liput devices show`: everything about one device, and which mode a session would open it in."""
+"""`liput devices show`: everything about one device, and the mode a session would open."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -53,7 +53,7 @@ def show_command(name: str, profile_name: str | None, config_file: Path | None, 
 
 
 def _find(devices: Sequence[Device], name: str) -> Device:
-    """Return the device that `name` means, its picture before its sound; raises as `find_video` and `holder`."""
+    """Return the device called `name`, picture before sound; raises as `find_video` and `holder`."""
     try:
         return named(devices, name)
     except DeviceNotFound as error:

@@ -1,4 +1,4 @@
-"""`liput devices --watch`: devices as they change, by the monitor, sound servers and the health log."""
+"""`liput devices --watch`: shows changes from the monitor, the sound servers and the health log."""
 
 import math
 import queue
@@ -31,22 +31,21 @@ from devices.service import DeviceService, device_service
 
 _MOVES_FAULTS = {Kind.DEGRADED, Kind.RECOVERED, Kind.OPENED, Kind.CLOSED}
 _LEFT_OUT = {Kind.PLUGGED, Kind.UNPLUGGED, Kind.MOVED, Kind.DEGRADED, Kind.RECOVERED, Kind.WATCH_STARTED}
-"""What is shown without the log (by the monitor, or as a device's health), and that there is a watch."""
+"""Lines that the monitor or a device's health shows already, and the start of a watch."""
 MOST_WAITING = 1000
-"""Messages that may wait for a terminal that takes nothing; the lines of the log wait in their files then."""
+"""Messages that may wait for a blocked terminal; further log lines stay in their files."""
 _LOOK_AGAIN_S = 2.0
-"""How often open faults are looked for anew: whoever found them may have died without a word."""
+"""Interval for reading open faults again: their finder may have died silently."""
 
 
 type Message = DeviceChange | HealthLine | list[Device] | dict[str, Health] | Literal["end", "redraw"]
-"""What the monitor and the health log tell, what the sound servers offer now, the open faults by device, and what
-signals and keys ask for."""
+"""From the monitor and the health log; the sound inputs; the open faults by device; signals and keys."""
 type Inbox = queue.SimpleQueue[Message]
-"""May be put into from a signal handler."""
+"""A signal handler may put into it."""
 
 
 class InputWatch:
-    """Asks for the inputs of sound servers and ALSA at first, when told to, and when a server's sources change."""
+    """Lists sound inputs at the start, on `look`, and when a server's sources change."""
 
     def __init__(self, inbox: Inbox) -> None:
         self._inbox = inbox
@@ -65,7 +64,7 @@ class InputWatch:
         self._task.stop()
 
     def look(self) -> None:
-        """Ask again: something has changed."""
+        """List the inputs again; returns at once."""
         self._task.wake()
 
     def _hear(self, sources: Sequence[ServerSource]) -> None:
@@ -80,12 +79,12 @@ class InputWatch:
             listing = Listing()
         is_first, self._asked = self._asked is None, listing.sources
         if is_first and self._told is not None and self._told != self._asked:
-            self.look()  # they changed while they were asked for
+            self.look()  # they changed during the listing
         self._inbox.put(list(inputs_of(listing)))
 
 
 class LogWatch:
-    """Follows the health log in `folder`: its lines, and the open faults; an unreadable log is silent."""
+    """Follows the health log in `folder`: its lines and the open faults. An unreadable log is ignored."""
 
     def __init__(self, folder: Path, clock: Clock, inbox: Inbox) -> None:
         self._folder = folder
@@ -119,7 +118,7 @@ class LogWatch:
             self._clock.wait(self._stop, POLL_S)
 
     def _judge(self) -> bool:
-        """Tell the open faults where they are others; return whether the log cannot be read."""
+        """Send the open faults if they changed; return whether the log is unreadable."""
         try:
             faults = open_faults(self._folder, now=self._clock.now())
         except StateError:
@@ -137,13 +136,13 @@ class LogWatch:
 _MOVES_ROLES = {Kind.ROLE_ASSIGNED, Kind.ROLE_UNASSIGNED, Kind.ROLE_REPLACED}
 
 _MOVES_USE = {Kind.OPENED, Kind.CLOSED, Kind.REFUSED}
-"""A session has taken a device, has let go of it, or was told who has it: it says so sooner than it is seen."""
+"""A session has opened, closed or failed to open a device; the log says so before the monitor sees it."""
 
 _SERVERS_ANSWER_S = 1.0
 
 
 def watch(settings: Settings, *, as_json: bool) -> None:
-    """Show devices until q, Ctrl-C or a signal, with a device service that keeps the health log and sets cameras."""
+    """Show devices until q, Ctrl-C or a signal; a device service keeps the health log and sets cameras."""
     clock = SystemClock()
     inbox: Inbox = queue.SimpleQueue[Message]()
     with ExitStack() as stack:
@@ -169,7 +168,7 @@ def watch(settings: Settings, *, as_json: bool) -> None:
 
 
 def _first(inbox: Inbox, board: DeviceBoard) -> list[Message]:
-    """Wait a moment for the sound servers, so that what is there at first is complete; return what came meanwhile."""
+    """Wait briefly for the sound servers, so that the first list is complete; return the messages meanwhile."""
     waiting: list[Message] = []
     deadline = time.monotonic() + _SERVERS_ANSWER_S
     with suppress(queue.Empty):
@@ -192,7 +191,7 @@ def _messages(waiting: Sequence[Message], inbox: Inbox) -> Iterator[Message]:
 
 
 def _ask_again(message: Message, service: DeviceService, inputs: InputWatch) -> None:
-    """Ask for what a message may have changed."""
+    """Refresh the listings that a message may have changed."""
     match message:
         case HealthLine(kind=kind) if kind in _MOVES_USE:
             service.refresh()
@@ -217,7 +216,7 @@ def _show(message: Message, board: DeviceBoard, shown: Shower, clock: Clock) -> 
 
 
 def _signals(inbox: Inbox) -> AbstractContextManager[None]:
-    """Let signals end the watch in order, and another size of the terminal redraw it."""
-    # Ctrl-Z would leave the shell on our screen, and come back to a terminal that is not set as it was.
+    """Let signals end the watch in order, and SIGWINCH redraw it."""
+    # Ctrl-Z would leave the shell on our screen, and return to a terminal with wrong settings.
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGTSTP, signal.SIGWINCH)
     return hearing(numbers, lambda number: inbox.put("redraw" if number == signal.SIGWINCH else "end"))

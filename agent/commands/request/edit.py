@@ -189,7 +189,7 @@ def attach_command(*, desk: Desk, key: str, files: tuple[Path, ...], kind: Lette
 
 
 def _becoming(name: str, state: RequestState, kind: str, text: str) -> click.Command:
-    """Return the command after which a request is in a state."""
+    """Return a command that puts requests into a state."""
 
     @click.command(name, help=text)
     @id_argument

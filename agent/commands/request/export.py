@@ -1,9 +1,9 @@
-"""`liput request export`: requests in a zip file, to be handed on.
+"""`liput request export`: writes requests into a zip file.
 
-requests.csv, requests.json     a line for each request, as `liput request list --json` has it
-ID/request.json                 all of it, with the steps as they stand now, as `liput request show --json` has it
+requests.csv, requests.json     a line for each request, as in `liput request list --json`
+ID/request.json                 the whole request with its steps, as in `liput request show --json`
 ID/PERMOHONAN.txt               the same for people
-ID/surat/*                      letters and disposition sheets; not in one without names
+ID/surat/*                      letters and disposition sheets; not with --redact
 """
 
 import zipfile
@@ -28,7 +28,7 @@ from recorder.package.request import Request
 
 
 def write_export(raw: IO[bytes], dossiers: Sequence[Dossier], desk: Desk, *, redact: bool) -> tuple[int, list[str]]:
-    """Write the dossiers as a zip file to `raw`; return how many it has, and a sentence for each thing left out."""
+    """Write the dossiers as a zip file to `raw`; return their number, and a sentence for each omission."""
     left_out: list[str] = []
     lines: list[RequestLine] = []
     with zipfile.ZipFile(raw, "w", zipfile.ZIP_DEFLATED) as archive:

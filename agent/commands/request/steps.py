@@ -104,7 +104,7 @@ def dispose_command(
 
 
 def _disposed(request: Request, given: Disposition, papers: list[Paper], dossier: Dossier, desk: Desk) -> Request:
-    """Return the request with a disposition more; its papers are on the disk then."""
+    """Return the request with one more disposition; its papers are on disk then."""
     request = _opened(request)
     procedure = request.procedure
     giver = _role(procedure, given.giver or reached(request))
@@ -142,7 +142,7 @@ def _withdrawn(request: Request, desk: Desk, note: str) -> Request:
 
 
 def _role(procedure: Procedure, word: str) -> str:
-    """Return the role that `word` means: its name, in small letters too; raises UsageError."""
+    """Return the role called `word`, in any case; raises UsageError."""
     for role in procedure.roles:
         if role.casefold() == word.casefold().strip():
             return role
@@ -195,7 +195,7 @@ def _changed(what: str, before: tuple[str, ...], more: tuple[str, ...], less: tu
 
 
 def _opened(request: Request) -> Request:
-    """Return the request where it may be worked on; raises UsageError where it is closed or cancelled."""
+    """Return the request if it is open; raises UsageError otherwise."""
     if request.state is not RequestState.OPEN:
         raise UsageError(f"{request.id} is {request.state}", hint="`liput request reopen` goes on with it.")
     return request

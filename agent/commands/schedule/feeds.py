@@ -105,7 +105,7 @@ def feeds_command(ctx: click.Context, *, now: bool, config_file: Path | None, as
 
 
 def _read(desk: Planner, name: str, states: FeedStates) -> None:
-    """Read one calendar; what goes wrong is kept, and shown with the others."""
+    """Read one calendar; an error is kept in its state."""
     try:
         answer = read_now(wanted_of(desk.settings, name, desk.now), SystemClock(), name)
     except LiputError as error:

@@ -1,4 +1,4 @@
-"""`liput schedule`: planned sessions, and the calendars that they are taken from."""
+"""`liput schedule`: planned sessions and their calendars."""
 
 import click
 

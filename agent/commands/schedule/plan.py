@@ -114,7 +114,7 @@ _FIELDS = (
 
 
 def plan_options[Answer](command: Command[Answer]) -> Command[Answer]:
-    """Give a click command the options of a plan's fields."""
+    """Add the options of a plan's fields to a click command."""
     return with_options(_FIELDS, command)
 
 
@@ -161,7 +161,7 @@ def remove_command(*, key: str, config_file: Path | None, as_json: bool) -> None
 
 
 def _asked(given: Mapping[str, Any]) -> PlanAsked:
-    """Return the fields that were given; files by their whole paths, for the session begins elsewhere."""
+    """Return the given fields; files with absolute paths, since the session begins elsewhere."""
     asked = {name: value for name, value in given.items() if value not in (None, ())}
     for name in ("videos", "audios"):
         if name in asked:

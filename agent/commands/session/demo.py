@@ -1,4 +1,4 @@
-"""`liput demo`: the real pipeline with synthetic sources, for a machine without a camera, a sound card or a network."""
+"""`liput demo`: the real pipeline with synthetic sources, without camera, sound card and network."""
 
 import tempfile
 from contextlib import ExitStack, suppress
@@ -18,7 +18,7 @@ from recorder.session.request import Asked
 
 TITLE, SYNTHETIC = "Demo Liput", "synthetic"
 RESERVE_BYTES = 200_000_000
-"""What must stay free in a folder of the demo's own: /tmp is often small, and half of a small PC's memory."""
+"""Reserve in the demo's own folder: /tmp is often small, and half of a small PC's memory."""
 
 
 @click.command()
@@ -39,7 +39,7 @@ def demo_command(
     Everything but the room is real: the encoder, the recording, the archive, and, where nginx with its RTMP module or
     ffmpeg is installed, a stream to a receiver on this machine that is thrown away afterwards.
     """
-    load_settings(config_file)  # what is wrong with them is said before anything is made
+    load_settings(config_file)  # report faulty settings before making anything
     shown = reporter(as_json=as_json)
     with ExitStack() as stack:
         folder = archive or _folder_of_its_own(stack)
@@ -70,7 +70,7 @@ def demo_command(
 
 
 def _folder_of_its_own(stack: ExitStack) -> Path:
-    """Make a folder for the package; it goes again if nothing has come into it."""
+    """Make a folder for the package; it is removed if it stays empty."""
     folder = Path(tempfile.mkdtemp(prefix="liput-demo-"))
 
     def remove_if_empty() -> None:
@@ -82,7 +82,7 @@ def _folder_of_its_own(stack: ExitStack) -> Path:
 
 
 def tell_received(receiver: ThrowAwayReceiver, shown: Reporter) -> None:
-    """Say what arrived at the receiver."""
+    """Print the amount that the receiver got."""
     received = receiver.received
     arrived = f"{brief_size(received.stat().st_size)} arrived" if received else "nothing arrived"
     shown.note(f"Streamed to {receiver.name} on this machine: {arrived}.")

@@ -1,4 +1,4 @@
-"""`liput destination`: what a session that runs is streamed to."""
+"""`liput destination`: adds, removes and restarts destinations of a running session."""
 
 import os
 import select
@@ -56,7 +56,7 @@ def destination_command() -> None:
 def add_command(*, name: str, although_refused: bool, key: str | None, as_json: bool) -> int:
     """Stream to one more destination, from the next keyframe on; an armed session keeps it for its start."""
     if "://" in name:
-        destination_url(Settings(), name)  # which says why it does not belong here
+        destination_url(Settings(), name)  # which refuses it with the reason
     found = session(key, (RECORDS, BEFORE))
     request = _by_file(name) if name.startswith("@") else DestinationAdd(name=_checked(name))
     request = msgspec.structs.replace(request, although_refused=although_refused)
@@ -102,7 +102,7 @@ def status_command(*, watch: bool, key: str | None, as_json: bool) -> int:
 
 
 def _shower(found: Running, *, as_json: bool) -> Callable[[SessionStatus], None]:
-    """Return what shows the destinations whenever one is another way than it was."""
+    """Return a function that prints the destinations when one has changed."""
     before: list[tuple[object, ...]] | None = None
 
     def show(status: SessionStatus) -> None:
@@ -120,7 +120,7 @@ def _shower(found: Running, *, as_json: bool) -> Callable[[SessionStatus], None]
 
 
 def _watch(found: Running, show: Callable[[SessionStatus], None]) -> None:
-    """Show what changes until the session is over, or somebody has seen enough; that ends nothing."""
+    """Print changes until the session or the watch ends; the session goes on."""
     rung = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
     try:
         with (
@@ -148,7 +148,7 @@ def _change(found: Running, request: DestinationChange, change: str, sentence: s
 
 
 def _by_file(word: str) -> DestinationAdd:
-    """Return what adds the destination whose address is in a file (`@-`: on standard input), which is read here."""
+    """Return the request for an address in a file (`@-`: standard input), which is read here."""
     name = word.removeprefix("@")
     address = read_url_file(name)
     path = None if name == "-" else str(absolute(Path(name)))

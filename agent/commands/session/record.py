@@ -1,4 +1,4 @@
-"""`liput record`: a session from the command line."""
+"""`liput arm` and `liput record`: begin a session from the command line."""
 
 from pathlib import Path
 

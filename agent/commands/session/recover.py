@@ -1,4 +1,4 @@
-"""`liput recover`: what a crash left becomes packages."""
+"""`liput recover`: makes packages of unfinished recordings."""
 
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
@@ -67,13 +67,13 @@ def recover_command(
 
 
 def _one_after_another(archives: Sequence[Archive]) -> Iterator[Unfinished]:
-    """Yield what was never sealed, then parts that are packages of their own: those of the former may be among them."""
+    """Yield unsealed sessions, then parts sealed apart; the first step may make some of those."""
     yield from find(archives)
     yield from apart(archives)
 
 
 def _wanted(sessions: list[Unfinished], keys: tuple[str, ...]) -> set[str]:
-    """Return the names of the sessions that `keys` mean, of all without any; each key must mean one."""
+    """Return the names of the sessions for `keys`, of all without any; each key must match one."""
     if not keys:
         return {session.name for session in sessions}
     wanted: set[str] = set()

@@ -1,4 +1,4 @@
-"""`liput rehearse`: the whole way once for real, into a recording that is watched and thrown away."""
+"""`liput rehearse`: the whole pipeline once, into a recording that is judged and thrown away."""
 
 import signal
 from collections.abc import Sequence
@@ -108,7 +108,7 @@ def rehearse_command(asked: Asked, config_file: Path | None, plan: Path | None, 
 
 
 def _tests_only(asked: Asked, settings: Settings) -> tuple[Asked, Sequence[str]]:
-    """Return what is asked with tests as its only destinations, and the others' names. Raises LiputError."""
+    """Return `asked` with test destinations only, and the names of the others. Raises LiputError."""
     tests: list[str] = []
     others: list[str] = []
     for word in dict.fromkeys(asked.streams):

@@ -1,4 +1,4 @@
-"""Commands that tell a session which runs what to do: `start`, `stop`, `disarm`, `mark`, `mute`, `layout`."""
+"""Commands to a running session: `start`, `stop`, `disarm`, `mark`, `mute`, `layout`."""
 
 import sys
 from typing import Any
@@ -21,12 +21,12 @@ json_option = click.option("--json", "as_json", is_flag=True, help="One JSON obj
 
 
 def say(sentence: str, *, as_json: bool) -> None:
-    """Say something to people: where programs read our output, on standard error."""
+    """Print a sentence; on standard error if standard output is for programs."""
     print(sentence, file=sys.stderr if as_json else sys.stdout, flush=True)
 
 
 def say_line(line: object, sentence: str, *, as_json: bool) -> None:
-    """Answer a program with `line`, a person with `sentence`."""
+    """Print `line` as JSON, or `sentence` for people."""
     print(msgspec.json.encode(line).decode() if as_json else sentence, flush=True)
 
 
@@ -85,7 +85,7 @@ def stop_command(*, no_wait: bool, key: str | None, as_json: bool) -> int:
 
 
 def _to_stop(key: str | None) -> Running:
-    """Return the session that is meant; where its recorder was killed just now, the one that goes on with it."""
+    """Return the session to stop, or the successor of one that was killed just now."""
     try:
         return session(key, (RECORDS, BEFORE, AFTER))
     except SessionError:

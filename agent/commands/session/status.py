@@ -1,4 +1,4 @@
-"""`liput status`: the sessions that run, and how they are."""
+"""`liput status`: the running sessions and their state."""
 
 import contextlib
 import os
@@ -51,7 +51,7 @@ def status_command(*, watch: bool, key: str | None, as_json: bool) -> int:
 
 
 def _tell_of_killed(*, as_json: bool) -> None:
-    """Say whose recorder was killed, until somebody has gone on with it or recovered it. No disk is asked."""
+    """Name killed recorders until each is taken over or recovered. Reads no archive disk."""
     serving = is_serving()
     what = "liput serve goes on with it" if serving else "liput recover finishes what it left"
     for folder in directory.killed():
@@ -61,7 +61,7 @@ def _tell_of_killed(*, as_json: bool) -> None:
 
 
 def _watch(found: Running, *, as_json: bool) -> int:
-    """Show a session until it ends, or until somebody has seen enough; that ends nothing."""
+    """Show a session until it or the watch ends; the session goes on."""
     shown = reporter(as_json=as_json)
     rung = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
     has_seen_enough = False
