@@ -1,4 +1,4 @@
-"""Bytes over a connection, with TLS or without, of which no call blocks."""
+"""Non-blocking byte transfer over a connection, with TLS or without."""
 
 import contextlib
 import select
@@ -11,14 +11,14 @@ from devices.uplink.connecting import NetworkTrouble, Patience, Trouble
 from devices.uplink.tcp_info import TCP_NOTSENT_LOWAT, TcpInfo, tcp_info
 
 _HELD_BYTES = 524_288
-"""What may wait in this PC: enough for a busy one to keep a fast link full, and little to throw away at the end."""
+"""The kernel's send buffer limit: enough to keep a fast link full on a busy PC, and little to discard at the end."""
 _AT_ONCE = struct.pack("ii", 1, 0)
-"""For SO_LINGER: what was not sent is forgotten when it is closed, and loads nobody's link any more."""
+"""For SO_LINGER: closing discards unsent data, which then loads no link."""
 _LATER = struct.pack("ii", 0, 0)
 
 
 class Channel:
-    """A connection that is there; closed at the end of the `with`, and with it what was not sent yet."""
+    """An open connection; the `with` closes it and discards unsent data."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
@@ -33,29 +33,32 @@ class Channel:
         self.close()
 
     def close(self) -> None:
-        """Be gone at once; idempotent."""
+        """Close it and discard unsent data; idempotent."""
         with contextlib.suppress(OSError):
             self._connection.close()
 
     def leave(self) -> None:
-        """Be gone; what was sent still arrives, as long as nothing came that was not received. Idempotent."""
+        """Close it; sent data still arrives, unless received data was left unread. Idempotent."""
         with contextlib.suppress(OSError):
             self._connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LATER)
         self.close()
 
     def info(self) -> TcpInfo:
-        """Return what the kernel knows of it."""
+        """Return the kernel's facts about it."""
         return tcp_info(self._connection)
 
     def send(self, data: bytes | memoryview) -> int:
-        """Return how many bytes of `data` were taken, 0 where there is no room now. Raises OSError when it is gone."""
+        """Return the number of bytes of `data` that were accepted, 0 while the buffer is full.
+
+        Raises OSError when closed.
+        """
         try:
             return self._connection.send(data)
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return 0
 
     def send_all(self, data: bytes, patience: Patience) -> None:
-        """Send a short message. Raises OSError when the connection is gone, NetworkTrouble and Stopped."""
+        """Send a short message. Raises OSError when closed, NetworkTrouble and Stopped."""
         left = memoryview(data)
         while left:
             sent = self.send(left)
@@ -64,7 +67,7 @@ class Channel:
                 raise NetworkTrouble(Trouble.SILENT)
 
     def receive(self, most: int) -> bytes | None:
-        """Return what has come, b"" at the end, None where nothing has come yet. Raises OSError when it is gone."""
+        """Return received bytes, b"" at the end, None while there are none. Raises OSError when closed."""
         try:
             return self._connection.recv(most)
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
@@ -73,7 +76,7 @@ class Channel:
             return b""
 
     def wait(self, patience: Patience, *, to_send: bool = False) -> bool:
-        """Wait until something came, or could be sent too; False when it took too long. Raises Stopped."""
+        """Wait until bytes came, or with `to_send` could be sent; False after the time. Raises Stopped."""
         if isinstance(self._connection, ssl.SSLSocket) and self._connection.pending():
             return True
         return patience.wait_for(self._connection, select.POLLIN | (select.POLLOUT if to_send else 0))

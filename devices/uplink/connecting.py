@@ -1,4 +1,4 @@
-"""From a host's name to a connection, step by step within a time; each failure is a Trouble of its own."""
+"""Opens connections: look-up, TCP and TLS, each within its time; each fault is a Trouble of its own."""
 
 import errno
 import ipaddress
@@ -18,42 +18,42 @@ from devices.host.deadline import DeadlineTask
 
 
 class Trouble(StrEnum):
-    """What is wrong; never renamed: a contract."""
+    """The fault; a contract, never renamed."""
 
     NO_CABLE = "no-cable"
     """No network interface of this PC has a link."""
     NO_ADDRESS = "no-address"
-    """One has a link, and none an address."""
+    """An interface has a link, but none has an address."""
     NO_ROUTE = "no-route"
-    """This PC knows no way there, or somebody on the way knows none."""
+    """This PC or a router on the way has no route."""
     NO_DNS = "no-dns"
-    """No server answers that knows the addresses of hosts."""
+    """No name server answers."""
     UNKNOWN_HOST = "unknown-host"
     REFUSED = "refused"
     TIMEOUT = "timeout"
-    """Nothing comes back from its address."""
+    """Its address does not answer."""
     PORTAL = "portal"
-    """Somebody else answers, who wants people to log in first."""
+    """A captive portal answers instead."""
     INTERCEPTED = "intercepted"
-    """The certificate is not one that this server should have."""
+    """The certificate is not this server's."""
     CERTIFICATE_DATE = "certificate-date"
-    """The certificate is out of date, or this PC's clock is."""
+    """The certificate is out of date, or this PC's clock is wrong."""
     NO_TLS = "no-tls"
     SILENT = "silent"
-    """It takes connections, and says nothing."""
+    """It accepts connections, and sends nothing."""
     STALLS = "stalls"
-    """It began to answer, or to take what it was sent, and stopped."""
+    """It stopped after a beginning."""
     CLOSED = "closed"
     FOREIGN = "foreign"
-    """What answers is not what was looked for."""
+    """Another kind of server answers."""
     SERVER_ERROR = "server-error"
-    """It answers that it will not, or cannot."""
+    """It reports an error."""
     BUSY = "busy"
-    """It measures for somebody else now."""
+    """It measures for another client."""
 
 
 class NetworkTrouble(LiputError):
-    """A server that cannot be used, and why; `detail` is what more is known, such as who answers in its place."""
+    """A server cannot be used; `detail` has more facts, such as the host that answers instead."""
 
     def __init__(self, trouble: Trouble, detail: str = "") -> None:
         super().__init__(f"{trouble} ({detail})" if detail else str(trouble))
@@ -62,12 +62,12 @@ class NetworkTrouble(LiputError):
 
 
 class Stopped(Exception):
-    """Nobody waits for an answer any more."""
+    """The caller gave up."""
 
 
 POLL_S = 0.05
 STEP_S = 3.5
-"""The longest that a step takes: long enough for two packets in a row that are lost."""
+"""The longest time of a step: enough for two lost packets in a row."""
 
 type Address = tuple[socket.AddressFamily, socket.SocketKind, int, str, tuple[Any, ...]]
 
@@ -78,7 +78,7 @@ _OUT_OF_DATE = (9, 10)  # X509_V_ERR_CERT_NOT_YET_VALID, X509_V_ERR_CERT_HAS_EXP
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """Until when (time.monotonic) an answer is of use; no step takes longer than `step_s` of that."""
+    """A deadline (time.monotonic) with at most `step_s` for each step; `stop` ends it."""
 
     until: float
     stop: threading.Event
@@ -90,22 +90,22 @@ class Patience:
         return cls(time.monotonic() + seconds, stop, min(STEP_S, seconds))
 
     def step(self) -> "Patience":
-        """Return what a step that begins now has."""
+        """Return the deadline of a step that begins now."""
         return Patience(min(self.until, time.monotonic() + self.step_s), self.stop, self.step_s)
 
     def share(self, count: int) -> "Patience":
-        """Return an equal share of what is left for the next of `count`."""
+        """Return an equal share of the remaining time for the next of `count`."""
         now = time.monotonic()
         return Patience(now + max(0.0, self.until - now) / count, self.stop, self.step_s)
 
     def slice_s(self) -> float:
-        """Return how long to wait before looking again; 0 when it is over. Raises Stopped."""
+        """Return the seconds until the next poll; 0 after the deadline. Raises Stopped."""
         if self.stop.is_set():
             raise Stopped
         return min(POLL_S, max(0.0, self.until - time.monotonic()))
 
     def wait_for(self, connection: socket.socket, events: int) -> bool:
-        """Wait until poll(2) has one of `events` for a connection; False when it took too long. Raises Stopped."""
+        """Wait until poll(2) reports one of `events`; False at the deadline. Raises Stopped."""
         poll = select.poll()
         poll.register(connection, events)
         while slice_s := self.slice_s():
@@ -117,7 +117,7 @@ class Patience:
 def resolve(
     host: str, port: int, patience: Patience, kind: socket.SocketKind = socket.SOCK_STREAM
 ) -> Sequence[Address]:
-    """Return the addresses of a host, as `with_a_way` has them; a look-up in vain is left to its thread.
+    """Return the addresses of a host in the order of `with_a_way`; a hung look-up stays on its thread.
 
     Raises NetworkTrouble and Stopped.
     """
@@ -128,7 +128,7 @@ def resolve(
             raise NetworkTrouble(Trouble.NO_DNS)
     try:
         return with_a_way(look_up.result())
-    except UnicodeError:  # the system is not even asked
+    except UnicodeError:  # Python refuses the name itself
         raise NetworkTrouble(Trouble.UNKNOWN_HOST) from None
     except OSError as error:
         is_unknown = isinstance(error, socket.gaierror) and error.errno in _NO_SUCH_NAME
@@ -136,7 +136,7 @@ def resolve(
 
 
 def with_a_way(addresses: Sequence[Address]) -> Sequence[Address]:
-    """Return the addresses that have a route, all where none has: the others would take time."""
+    """Return the addresses that have a route, or all where none has: trying the others costs time."""
     return [address for address in addresses if _has_way(address)] or addresses
 
 
@@ -144,14 +144,14 @@ def _has_way(found: Address) -> bool:
     family, _, _, _, address = found
     try:
         with socket.socket(family, socket.SOCK_DGRAM) as probe:
-            probe.connect(address)  # which sends nothing
+            probe.connect(address)  # UDP: sends nothing
     except OSError:
         return False
     return True
 
 
 def connect(addresses: Sequence[Address], patience: Patience) -> socket.socket:
-    """Return a TCP connection to the first address that takes one; it does not block. Raises as `resolve`."""
+    """Return a non-blocking TCP connection to the first address that accepts it. Raises as `resolve`."""
     patience, trouble = patience.step(), NetworkTrouble(Trouble.NO_ROUTE)
     for index, address in enumerate(addresses):
         try:
@@ -190,7 +190,7 @@ def _not_connected(number: int) -> NetworkTrouble:
 
 
 def secure(plain: socket.socket, host: str, context: ssl.SSLContext, patience: Patience) -> ssl.SSLSocket:
-    """Return TLS over a connection, which it takes over. Raises NetworkTrouble and Stopped."""
+    """Return TLS over the connection `plain`, which it owns from then on. Raises NetworkTrouble and Stopped."""
     patience = patience.step()
     connection = context.wrap_socket(plain, server_hostname=host, do_handshake_on_connect=False)
     try:
@@ -220,8 +220,8 @@ _FAMILIES = (socket.AF_INET, socket.AF_INET6)
 
 
 def missing() -> Trouble | None:
-    """Return what this PC lacks of a network: a link (a cable, Wi-Fi), an address, or nothing."""
-    import psutil  # few ask, and it takes time to load
+    """Return the missing part of this PC's network: link or address; None where both are there."""
+    import psutil  # slow to load, and rarely needed
 
     linked = {name for name, state in psutil.net_if_stats().items() if state.isup and "running" in state.flags}
     linked -= {name for name in linked if "loopback" in psutil.net_if_stats()[name].flags}
@@ -248,16 +248,16 @@ PATIENCE_S = 2.0
 
 
 def trusted_authorities(ca_file: str | None) -> str | None:
-    """Return the file of certificates to check against: the destination's own, or this system's.
+    """Return the file of trusted certificates: the destination's own, or this system's.
 
-    The TLS library inside PyAV's wheels looks only where Fedora has them, so it must be told.
+    PyAV's TLS library knows Fedora's path only.
     """
     candidates = (ca_file,) if ca_file else (ssl.get_default_verify_paths().cafile, *_BUNDLES)
     return next((path for path in candidates if path and (ca_file or os.access(path, os.R_OK))), None)
 
 
 def certificate_problem(host: str, port: int, ca_file: str | None) -> str:
-    """Ask a server once more, with a library that says what is wrong with a certificate; '' where it cannot tell."""
+    """Connect to a server again; return OpenSSL's message on its certificate, '' where it finds no fault."""
     try:
         context = ssl.create_default_context(cafile=trusted_authorities(ca_file))
     except OSError:

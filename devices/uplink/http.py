@@ -1,4 +1,4 @@
-"""As much of HTTP/1.1 as it takes to measure with: a request, the head of its answer, who gave it."""
+"""A minimal HTTP/1.1 client for measurements, and the detection of captive portals."""
 
 from collections.abc import Callable
 from http import HTTPStatus
@@ -21,32 +21,34 @@ _BELOW_COUNTRIES = {
     "ac", "biz", "co", "com", "desa", "edu", "go", "gob", "gov", "mil", "my", "ne", "net", "or", "org", "ponpes",
     "sch", "web",
 }  # fmt: skip
-"""Under which whole countries give names: ui.ac.id and ugm.ac.id are two owners."""
+"""Second-level labels of whole countries: ui.ac.id and ugm.ac.id have different owners."""
 
 type Take = Callable[[Callable[[int], bytes | None]], bytes | None]
-"""Receives as many bytes at once as it likes, with what it is given, and returns them."""
+"""Receives by the given function, as many bytes at once as it likes, and returns them."""
 
 
 class Answer:
-    """One answer to a request, taken apart as it comes."""
+    """One HTTP response, parsed incrementally."""
 
     def __init__(self) -> None:
         self.status = 0
-        """0 until its head is there."""
+        """0 until the head is complete."""
         self.headers: dict[str, str] = {}
-        """By their names in lower case."""
+        """By name in lower case."""
         self.body = bytearray()
         self.is_whole = False
-        """Whether all of the body is there; one that ends with the connection never is."""
+        """Whether the body is complete; one that ends with the connection never is."""
         self._begin = b""
         self._parser = h11.Connection(h11.CLIENT, max_incomplete_event_size=LONGEST_HEAD)
-        self._parser.send(h11.Request(method="GET", target="/", headers=[("Host", "")]))  # h11 takes answers in turn
+        self._parser.send(
+            h11.Request(method="GET", target="/", headers=[("Host", "")])
+        )  # h11 expects a request before each response
         self._parser.send(h11.EndOfMessage())
 
     def feed(self, data: bytes) -> None:
-        """Take what has come; raises NetworkTrouble where it is no HTTP."""
+        """Parse received bytes; raises NetworkTrouble unless they are HTTP."""
         self._begin = (self._begin + data[: len(_BEGIN)])[: len(_BEGIN)]
-        if not _BEGIN.startswith(self._begin):  # h11 would wait for the end of the line
+        if not _BEGIN.startswith(self._begin):  # h11 waits for the end of the line
             raise NetworkTrouble(Trouble.FOREIGN, "not HTTP")
         try:
             self._parser.receive_data(data)
@@ -67,22 +69,22 @@ class Answer:
 
     @property
     def has_begun(self) -> bool:
-        """Whether any of it has come."""
+        """Whether any byte has come."""
         return bool(self._begin)
 
     @property
     def rest(self) -> bytes:
-        """What came behind it, which belongs to the next answer."""
+        """Received bytes of the next response."""
         return self._parser.trailing_data[0]
 
     def refuse_error(self) -> None:
-        """Raise NetworkTrouble where the server will not, or cannot."""
+        """Raise NetworkTrouble for an error status."""
         if self.status >= FIRST_ERROR:
             raise NetworkTrouble(Trouble.SERVER_ERROR, str(self.status))
 
     @property
     def keeps_open(self) -> bool:
-        """Whether the connection may be used again once the body has come."""
+        """Whether the connection can be used again after the body."""
         return self.headers.get("connection", "").lower() != "close" and self._ends_by_itself
 
     @property
@@ -91,7 +93,7 @@ class Answer:
 
 
 def request(method: str, path: str, host: str, *more: str) -> bytes:
-    """Return a request's head; `more` are further lines of it."""
+    """Return a request's head; `more` are further header lines."""
     lines = (f"{method} {path} HTTP/1.1", f"Host: {host}", "User-Agent: liput", "Accept: */*", *more)
     return "\r\n".join((*lines, "", "")).encode()
 
@@ -101,7 +103,7 @@ def _take_many(receive_most: Callable[[int], bytes | None]) -> bytes | None:
 
 
 def read_head(channel: Channel, patience: Patience, take: Take = _take_many) -> Answer:
-    """Return an answer as soon as its head is there. Raises NetworkTrouble and Stopped."""
+    """Return a response as soon as its head is complete. Raises NetworkTrouble and Stopped."""
     answer = Answer()
     while not answer.status:
         more = receive(channel, patience, has_begun=answer.has_begun, take=take)
@@ -112,7 +114,7 @@ def read_head(channel: Channel, patience: Patience, take: Take = _take_many) -> 
 
 
 def read_whole(channel: Channel, patience: Patience) -> Answer:
-    """Return a short answer with its body. Raises NetworkTrouble and Stopped."""
+    """Return a short response with its body. Raises NetworkTrouble and Stopped."""
     answer = read_head(channel, patience)
     while not answer.is_whole and len(answer.body) < LONGEST_HEAD:
         more = receive(channel, patience, has_begun=True)
@@ -123,22 +125,22 @@ def read_whole(channel: Channel, patience: Patience) -> Answer:
 
 
 class Answers:
-    """The answers to requests that were sent one behind the other, taken apart as they come."""
+    """The responses to pipelined requests, parsed incrementally."""
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
         self._next = Answer()
         self._count = 0
         self.keeps_open = True
-        """Whether the connection takes further requests, as far as the answers say."""
+        """Whether the connection accepts further requests, by the responses so far."""
 
     def look(self) -> None:
-        """Take what has come. Raises OSError, and NetworkTrouble where the server does not want what it was sent."""
+        """Parse received bytes. Raises OSError, and NetworkTrouble where the server refuses a request."""
         if received := self._channel.receive(AT_ONCE):
             self._take(received)
 
     def wait_for(self, count: int, patience: Patience) -> None:
-        """Wait until there are so many in all. Raises NetworkTrouble and Stopped."""
+        """Wait for so many responses in all. Raises NetworkTrouble and Stopped."""
         while self._count < count:
             more = receive(self._channel, patience, has_begun=self._next.has_begun)
             if not more:
@@ -158,7 +160,7 @@ class Answers:
 
 
 def receive(channel: Channel, patience: Patience, *, has_begun: bool, take: Take = _take_many) -> bytes:
-    """Return what comes next, b"" at the end. Raises NetworkTrouble, by whether an answer `has_begun`, and Stopped."""
+    """Return the next bytes, b"" at the end. Raises Stopped, and NetworkTrouble by whether an answer `has_begun`."""
     while (received := take(lambda most: _received(channel, most))) is None:
         if not channel.wait(patience):
             raise NetworkTrouble(Trouble.STALLS if has_begun else Trouble.SILENT)
@@ -166,7 +168,7 @@ def receive(channel: Channel, patience: Patience, *, has_begun: bool, take: Take
 
 
 def somebody_else(answer: Answer, host: str) -> str | None:
-    """Return who answers in the place of `host` and wants people to log in first; None where nobody does."""
+    """Return the captive portal that answers in place of `host`; None where there is none."""
     if answer.status in _WANTS_A_LOGIN:
         return str(answer.status)
     if answer.status not in _REDIRECTS:
@@ -179,12 +181,12 @@ def somebody_else(answer: Answer, host: str) -> str | None:
 
 
 def is_page(answer: Answer) -> bool:
-    """Return whether it is a page for people."""
+    """Return whether the body is HTML."""
     return any(mark in answer.body[:1024].lower() for mark in _PAGE)
 
 
 def _owner(host: str) -> str:
-    """Return whose host it is, as far as its name tells: a server may well send people to its neighbour."""
+    """Return the owner's domain of a host, by its name: servers redirect to hosts of the same owner."""
     host = host.lower().rstrip(".")
     labels = host.split(".")
     if ":" in host or host.replace(".", "").isdigit():
@@ -201,11 +203,11 @@ def _received(channel: Channel, most: int) -> bytes | None:
 
 
 _PORT = 80
-"""Where portals answer in the place of every host."""
+"""Portals answer here in place of every host."""
 
 
 def portal_before(host: str, patience: Patience) -> str | None:
-    """Ask a host for its page; return who sends us to a login in its place, None where nobody does. Raises Stopped."""
+    """Request a host's page; return the portal that answers instead, None where there is none. Raises Stopped."""
     try:
         with Channel(connect(resolve(host, _PORT, patience), patience)) as channel:
             channel.send_all(request("GET", "/", host, "Connection: close"), patience)

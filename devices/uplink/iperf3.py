@@ -1,4 +1,4 @@
-"""Measures with an iperf3 server, over streams of our own.
+"""Measures with an iperf3 server, by its protocol.
 
 A control connection carries states, a signed byte each, and JSON behind four bytes of length (esnet/iperf,
 src/iperf_api.c). Each stream is a connection to the same port that begins with the same cookie.
@@ -38,9 +38,9 @@ from devices.uplink.traffic import (
 )
 
 BLOCK_BYTES = 131_072
-"""What the server reads and writes at once: its own default."""
+"""The server's default size of a read or write."""
 END_S = 1.0
-"""What a server has to end a test: longer than it takes, unless something is lost."""
+"""The longest time for a server to end a test; only packet loss needs more."""
 _EXPLAIN_S = 0.3
 _COOKIE = "abcdefghijklmnopqrstuvwxyz234567"
 _COOKIE_LENGTH = 36
@@ -56,7 +56,7 @@ _ERRORS = {
 
 
 class State(IntEnum):
-    """What is said by one byte; the client says TEST_END, IPERF_DONE and CLIENT_TERMINATE."""
+    """The protocol's states; the client sends TEST_END, IPERF_DONE and CLIENT_TERMINATE."""
 
     TEST_START = 1
     TEST_RUNNING = 2
@@ -73,18 +73,18 @@ class State(IntEnum):
 
 
 def parameters(streams: int, seconds: float, *, down: bool) -> Mapping[str, object]:
-    """Return what a test is: TCP, so many streams, one way. The client ends it; `seconds` is when it will have."""
+    """Return the parameters of a one-way TCP test of so many streams. The client ends it before `seconds` are over."""
     wanted: dict[str, object] = {"tcp": True, "omit": 0, "time": math.ceil(seconds), "num": 0, "blockcount": 0}
     wanted |= {"parallel": streams, "len": BLOCK_BYTES, "pacing_timer": _PACING_US, "client_version": _VERSION}
     return wanted | ({"reverse": True} if down else {})
 
 
 class Control:
-    """The connection that agrees on one test, taken over; the test is over at the end of the `with`."""
+    """The control connection of one test, which it owns; the `with` ends the test."""
 
     def __init__(self, channel: Channel) -> None:
         self.cookie = "".join(secrets.choice(_COOKIE) for _ in range(_COOKIE_LENGTH)).encode() + b"\0"
-        """What a stream of this test sends first."""
+        """The first bytes of each stream of this test."""
         self._channel = channel
         self._received = b""
         self._lock = threading.Lock()
@@ -98,7 +98,7 @@ class Control:
         self._channel.leave()
 
     def agree(self, wanted: Mapping[str, object], patience: Patience) -> None:
-        """Agree on a test; then the server waits for its streams. Raises NetworkTrouble and Stopped."""
+        """Agree on a test; the server then waits for its streams. Raises NetworkTrouble and Stopped."""
         self._say(self.cookie, patience)
         self._expect(State.PARAM_EXCHANGE, patience)
         self._say(_message(wanted), patience)
@@ -110,7 +110,7 @@ class Control:
         self._expect(State.TEST_RUNNING, patience)
 
     def look(self) -> None:
-        """Raise NetworkTrouble where the server does not go on with a test that runs."""
+        """Raise NetworkTrouble where the server ends a running test."""
         if not self._received:
             with contextlib.suppress(OSError):
                 said = self._channel.receive(_LARGEST)
@@ -121,7 +121,7 @@ class Control:
             raise self._trouble(self._take(1))
 
     def explain(self, trouble: NetworkTrouble, stop: threading.Event) -> NetworkTrouble:
-        """Return why the server has hung up, where it says that; else `trouble`. Raises Stopped."""
+        """Return the server's own reason for hanging up, else `trouble`. Raises Stopped."""
         if self._received or self._channel.wait(Patience.of(_EXPLAIN_S, stop)):
             try:
                 self.look()
@@ -130,15 +130,15 @@ class Control:
         return trouble
 
     def end(self) -> None:
-        """End the test, from any thread; idempotent. Say so before any stream is closed.
+        """End the test, before any stream is closed. Thread-safe, idempotent.
 
-        A server that finds one closed calls that an error, and some before 3.16 (2023) hang then. All is said at once:
-        each answer would take a round trip.
+        A server calls a closed stream an error, and some before 3.16 (2023) then hang. All messages go at once: waiting
+        for each answer costs a round trip.
         """
         self._end_with(_byte(State.TEST_END) + _message(_RESULTS) + _byte(State.IPERF_DONE))
 
     def wait_until_free(self, stop: threading.Event) -> None:
-        """Wait until the server hangs up: it takes the next test then. Not for long, and not once `stop` is set."""
+        """Wait at most END_S until the server hangs up and accepts the next test; ends with `stop`."""
         until = time.monotonic() + END_S
         with contextlib.suppress(OSError):
             while not stop.is_set() and self._channel.wait(Patience(until, stop)):
@@ -152,7 +152,7 @@ class Control:
                 self._channel.send(words)
 
     def _say(self, words: bytes, patience: Patience) -> None:
-        with contextlib.suppress(OSError):  # why it hangs up may have come before
+        with contextlib.suppress(OSError):  # the reason may have come before
             self._channel.send_all(words, patience.step())
 
     def _expect(self, state: State, patience: Patience) -> None:
@@ -161,7 +161,7 @@ class Control:
             raise self._trouble(said)
 
     def _read(self, count: int, patience: Patience, *, has_begun: bool) -> bytes:
-        """Return so many bytes, less where there are no more. Raises NetworkTrouble and Stopped."""
+        """Return so many bytes, fewer at the end of the connection. Raises NetworkTrouble and Stopped."""
         patience = patience.step()
         while len(self._received) < count:
             more = receive(self._channel, patience, has_begun=has_begun)
@@ -175,7 +175,7 @@ class Control:
         return said
 
     def _trouble(self, said: bytes) -> NetworkTrouble:
-        """Return what a byte means that is not what should come; none where the server hangs up."""
+        """Return the fault of an unexpected byte, b"" for a closed connection."""
         if not said:
             return NetworkTrouble(Trouble.CLOSED)
         if said == _byte(State.ACCESS_DENIED):
@@ -201,7 +201,7 @@ _RESULTS: Mapping[str, object] = {
     "sender_has_retransmits": 0,
     "streams": [],
 }
-"""As little as the server takes: it is the server's own report that this would fill."""
+"""The least that the server accepts; it fills the server's own report only."""
 
 
 def _byte(state: State) -> bytes:
@@ -215,21 +215,21 @@ def _message(content: Mapping[str, object]) -> bytes:
 
 REACH_S = 7.0
 LONGEST_S = 19.0
-"""For the whole: the way down gets what is left of it."""
+"""For the whole measurement: the download gets the remaining time."""
 _LEAST_S = 2.0
 _BETWEEN_S = (0.1, 0.4, 1.0)
-"""Until the next try, where the server is not free: after a test it listens anew, a moment later."""
+"""Pauses between attempts at a busy server: after a test it takes a moment to listen again."""
 _NOT_FREE = (Trouble.BUSY, Trouble.REFUSED, Trouble.CLOSED)
 
 
 def _stream(control: Control, channel: Channel, over: threading.Event, allowance: Allowance, *, sends: bool) -> Stream:
-    """Return one connection of a test, which there is already; the test is ended before it is closed."""
+    """Return one open connection of a test as a Stream; the test ends before the connection closes."""
 
     def move(stream: Stream, channel: Channel, patience: Patience) -> None:
         try:
             (_send if sends else Stream.take_all)(stream, channel, patience)
         except Stopped:
-            over.set()  # also where no more data may be taken: whoever connects from now on counts as a client
+            over.set()  # also at the end of the allowance: no stream connects again
             control.end()
             raise
 
@@ -238,7 +238,7 @@ def _stream(control: Control, channel: Channel, over: threading.Event, allowance
 
 def _send(stream: Stream, channel: Channel, patience: Patience) -> None:
     def look() -> None:
-        if channel.receive(1) is not None:  # it has nothing to say here
+        if channel.receive(1) is not None:  # a receiver sends nothing
             raise NetworkTrouble(Trouble.CLOSED)
 
     while True:
@@ -247,13 +247,13 @@ def _send(stream: Stream, channel: Channel, patience: Patience) -> None:
 
 
 def measure(server: Server, budget: Budget, stop: threading.Event, tell: Tell) -> Uplink:
-    """Measure both ways, and the latency before and meanwhile. Raises NetworkTrouble and Stopped."""
+    """Measure both directions, and the latency before and meanwhile. Raises NetworkTrouble and Stopped."""
     tell("reach", 0.0, None)
     began = time.monotonic()
     way = Way(server, Patience.of(REACH_S, stop))
     with _running(way, budget, stop, budget.idle_s + budget.up_s, down=False) as fill_up:
         tell("idle", REACHED, None)
-        # Only while a test runs does a server turn away who else connects, and is not disturbed by it.
+        # During a test the server refuses other connections, so probes do not disturb it.
         idle = idle_latency(way.addresses, budget, stop)
         up = fill_up(budget.up_s, budget.up_bytes, told(tell, "up", IDLED, UP))
     with _running(way, budget, stop, budget.down_s, down=True) as fill_down:
@@ -266,9 +266,9 @@ def measure(server: Server, budget: Budget, stop: threading.Event, tell: Tell) -
 def _running(
     way: Way, budget: Budget, stop: threading.Event, seconds: float, *, down: bool
 ) -> Iterator[Callable[[float, int, Heard], Moved]]:
-    """Begin a test one way, which ends with the `with` and may take so long. Raises NetworkTrouble and Stopped.
+    """Run a one-way test within the `with`, for at most `seconds`. Raises NetworkTrouble and Stopped.
 
-    Gives what moves as much as goes, for some seconds and up to some bytes, and ends the test.
+    Yields a function that fills the link for some seconds, up to some bytes, and ends the test.
     """
     patience = Patience.of(REACH_S, stop)
     wanted = parameters(budget.streams, seconds, down=down)
@@ -298,7 +298,7 @@ def _running(
 
 
 def _agreed(way: Way, wanted: Mapping[str, object], patience: Patience) -> Control:
-    """Agree on a test, as soon as the server is free. Raises NetworkTrouble and Stopped."""
+    """Agree on a test as soon as the server is free. Raises NetworkTrouble and Stopped."""
     for wait_s in _BETWEEN_S:
         try:
             return _agreed_now(way, wanted, patience)
@@ -319,11 +319,11 @@ def _agreed_now(way: Way, wanted: Mapping[str, object], patience: Patience) -> C
 
 
 def _streams(way: Way, count: int, cookie: bytes, patience: Patience, opened: ExitStack) -> Sequence[Channel]:
-    """Connect the streams of a test all at once, `opened` closes them. Raises NetworkTrouble and Stopped."""
+    """Connect all streams of a test at once; `opened` closes them. Raises NetworkTrouble and Stopped."""
 
     def one(_: int) -> Channel:
         channel = opened.enter_context(way.open(patience))
-        with suppress(OSError):  # why it hangs up is said elsewhere
+        with suppress(OSError):  # the control connection has the reason
             channel.send_all(cookie, patience.step())
         return channel
 

@@ -1,4 +1,4 @@
-"""Measuring with a server that has LibreSpeed's backend: empty.php takes what it is sent, garbage.php gives noise."""
+"""Measures with a LibreSpeed backend: empty.php accepts data, garbage.php sends noise."""
 
 import threading
 from collections.abc import Callable
@@ -33,16 +33,16 @@ from devices.uplink.traffic import (
 )
 
 POST_BYTES = 20_000_000
-"""What LibreSpeed's own page sends at once; servers are set up to take it."""
+"""As LibreSpeed's own page posts; servers are configured for it."""
 GARBAGE_MB = 100
 REACH_S = 7.0
-"""To find out what it is that answers."""
+"""For recognizing the server."""
 
 
 def _upload(way: Way, over: threading.Event, allowance: Allowance) -> Stream:
-    """Return a stream of noise, one POST after the other over the same connection.
+    """Return a stream that sends noise, one POST after the other on the same connection.
 
-    A POST does not wait for the answer to the one before: on a long, lossy way the connection would slow down.
+    POSTs are pipelined: waiting for each answer slows a long, lossy link down.
     """
     head = request(
         "POST",
@@ -58,19 +58,19 @@ def _upload(way: Way, over: threading.Event, allowance: Allowance) -> Stream:
         try:
             while answers.keeps_open:
                 for data in (memoryview(head), *noise(POST_BYTES)):
-                    stream.give(channel, data, patience, answers.look)  # some servers answer before they have it all
+                    stream.give(channel, data, patience, answers.look)  # some servers answer early
                 count += 1
                 answers.wait_for(count - 1, patience)
         except Stopped:
             if allowance.is_used_up and channel.wait(Patience.of(TO_ANSWER_S / 2, threading.Event())):
-                answers.look()  # where the server does not want what it was sent so far
+                answers.look()  # the server may have refused the data
             raise
 
     return Stream(way.open, send, over, allowance, sends=True)
 
 
 def _download(way: Way, over: threading.Event, allowance: Allowance) -> Stream:
-    """Return what takes noise from the server, over a connection of its own each time."""
+    """Return a stream that receives noise, over a new connection each time."""
     head = request("GET", f"{way.server.path}/garbage.php?ckSize={GARBAGE_MB}", way.server.where, "Connection: close")
 
     def take(stream: Stream, channel: Channel, patience: Patience) -> None:
@@ -84,7 +84,7 @@ def _download(way: Way, over: threading.Event, allowance: Allowance) -> Stream:
 
 
 def measure(server: Server, budget: Budget, stop: threading.Event, tell: Tell) -> Uplink:
-    """Measure both ways, and the latency before and meanwhile. Raises NetworkTrouble and Stopped."""
+    """Measure both directions, and the latency before and meanwhile. Raises NetworkTrouble and Stopped."""
     tell("reach", 0.0, None)
     patience = Patience.of(REACH_S, stop)
     way = Way(server, patience)
@@ -106,7 +106,7 @@ def measure(server: Server, budget: Budget, stop: threading.Event, tell: Tell) -
 
 
 def greet(way: Way, patience: Patience) -> None:
-    """Find out whether it is a LibreSpeed server that answers. Raises NetworkTrouble and Stopped."""
+    """Check that a LibreSpeed server answers. Raises NetworkTrouble and Stopped."""
     server = way.server
     with way.open(patience) as channel:
         channel.send_all(request("GET", f"{server.path}/empty.php", server.where, "Connection: close"), patience)

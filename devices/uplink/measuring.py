@@ -1,4 +1,4 @@
-"""Measuring the uplink of this PC with a server, whatever kind of server it is."""
+"""Measures this PC's uplink with a server of either kind."""
 
 import threading
 
@@ -8,6 +8,6 @@ from devices.uplink.server import Server
 
 
 def measure(server: Server, budget: Budget, stop: threading.Event, tell: Tell) -> Uplink:
-    """Return how the uplink is, at most 20 s later. Raises NetworkTrouble, and Stopped soon after `stop` was set."""
+    """Return the result within 20 s. Raises NetworkTrouble, and Stopped soon after `stop` is set."""
     measure_with = iperf3.measure if server.scheme == "iperf3" else librespeed.measure
     return measure_with(server, budget, stop, tell)

@@ -1,4 +1,4 @@
-"""How a room's uplink is, what measuring it may cost, and how far a measurement is."""
+"""The result of an uplink measurement, its budget, and its progress."""
 
 from collections.abc import Callable, Sequence
 from itertools import accumulate, pairwise
@@ -8,12 +8,12 @@ import msgspec
 
 STEP_S = 0.5
 TOGETHER = 4
-"""So many steps make a window, one beginning with each: what was lost and is sent again holds up all that came after
-it for a round trip or two, and a live stream waits for longer than that."""
+"""Steps in a sliding window. A lost packet holds up the later ones for a round trip or two, which a live stream
+tolerates."""
 
 
 class Rate(msgspec.Struct, frozen=True):
-    """Bits a second that a link carries: in the middle of all windows, in the worst tenth, on average (`_average`)."""
+    """A link's bits a second: median and 10th percentile of all windows, and the average (`_average`)."""
 
     median_bps: float
     p10_bps: float
@@ -21,22 +21,22 @@ class Rate(msgspec.Struct, frozen=True):
 
     @property
     def sustained_bps(self) -> float:
-        """What may be counted on: windows in which lost packets are made up for can show more than a link carries."""
+        """The reliable rate: windows that make up for lost packets can exceed the link's rate."""
         return min(self.median_bps, self.mean_bps)
 
     @classmethod
     def of(cls, steps: Sequence[float]) -> "Rate":
-        """Return what the rates of steps that follow on each other come to; there must be one at least."""
+        """Return the Rate of consecutive steps, at least one."""
         windows = [mean(steps[at : at + TOGETHER]) for at in range(max(1, len(steps) - TOGETHER + 1))]
         worst = quantiles(windows, n=10, method="inclusive")[0] if len(windows) > 1 else windows[0]
         return cls(median(windows), worst, _average(steps))
 
 
 def _average(steps: Sequence[float]) -> float:
-    """Return the average rate of steps, whatever was held up at their beginning and end.
+    """Return the average rate of steps, without the delays at their beginning and end.
 
-    A lost packet holds up those after it, which then count at once: some come from before the first step, some are
-    missing at the last. So the upper convex hull of the sum counts, over the middle half.
+    A lost packet holds up later ones, which then count at once: the first step gets earlier bytes, the last one misses
+    some. So the upper convex hull of the sum counts, over the middle half.
     """
     hull: list[tuple[int, float]] = []
     for point in enumerate(accumulate(steps, initial=0.0)):
@@ -57,14 +57,14 @@ def _height(points: Sequence[tuple[float, float]], at: float) -> float:
 
 
 class Latency(msgspec.Struct, frozen=True):
-    """Seconds there and back, the middle of what was measured, and the usual difference from one to the next."""
+    """The median round trip in seconds, and the mean difference from one to the next."""
 
     rtt_s: float
     jitter_s: float
 
     @classmethod
     def of(cls, samples: Sequence[float]) -> "Latency | None":
-        """Return what samples come to, in the order they were taken; None where there is none."""
+        """Return the Latency of samples in order; None where there are none."""
         if not samples:
             return None
         steps = [abs(after - before) for before, after in pairwise(samples)]
@@ -72,10 +72,10 @@ class Latency(msgspec.Struct, frozen=True):
 
 
 class Uplink(msgspec.Struct, frozen=True, kw_only=True):
-    """What was measured; None is what this way of measuring does not tell.
+    """The result of a measurement; None where this kind of server does not tell.
 
-    `loaded` and `loaded_down` are latencies while the link was full. `again_share` of all bytes was sent again, an
-    estimate of the loss. `is_capped`: the data it may take ended it.
+    `loaded` and `loaded_down` are latencies on the full link. `again_share` is the retransmitted share of all bytes, an
+    estimate of the loss. `is_capped`: the data limit ended the measurement.
     """
 
     up: Rate
@@ -90,16 +90,16 @@ class Uplink(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def bloat_s(self) -> float | None:
-        """How much longer a packet takes while the link is full."""
+        """The additional latency on the full link."""
         loaded = [each.rtt_s for each in (self.loaded, self.loaded_down) if each]
         return max(0.0, round(max(loaded) - self.idle.rtt_s, 6)) if loaded and self.idle else None
 
 
 class Budget(msgspec.Struct, frozen=True, kw_only=True):
-    """What a measurement may take: connections at once, bytes both ways, seconds each way, warm-up included."""
+    """The limits of a measurement: connections, bytes both ways, seconds each way, warm-up included."""
 
     streams: int = 6
-    """Three by BBR come to half of a fast, long way that loses packets, or to all of it, as chance has it."""
+    """Three streams by BBR reach between half and all of a fast, long, lossy link, by chance."""
     most_bytes: int = 100_000_000
     up_s: float = 8.0
     down_s: float = 6.0
@@ -107,13 +107,13 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
     idle_s: float = 1.5
 
     UP_SHARE = 2 / 3
-    """Of the bytes: it is the way up that a session needs."""
+    """Of the bytes: a session needs the upload."""
 
     @property
     def up_bytes(self) -> int:
-        """What of it may go up."""
+        """The bytes for the upload."""
         return round(self.most_bytes * self.UP_SHARE)
 
 
 type Tell = Callable[[str, float, float | None], None]
-"""Hears the phase (reach, idle, up or down), which share of the whole is done, and the rate in bits a second."""
+"""Called with the phase (reach, idle, up or down), the finished share of the whole, and the rate in bits a second."""

@@ -1,4 +1,4 @@
-"""Redirects of a server that was named: followed to itself only, and never from TLS to none."""
+"""Follows redirects within one server only, and never from TLS to none."""
 
 import urllib.parse
 import urllib.request
@@ -7,12 +7,12 @@ from typing import IO
 
 
 class SameServer(urllib.request.HTTPRedirectHandler):
-    """A redirect elsewhere stays an HTTPError: addresses and headers hold secrets, and inner hosts are not asked."""
+    """Leaves other redirects an HTTPError: addresses and headers hold secrets, and internal hosts are not asked."""
 
     def redirect_request(
         self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
     ) -> urllib.request.Request | None:
-        """Return the request to go on with, None where it would be another server's."""
+        """Return the next request, None for another server."""
         here, there = urllib.parse.urlsplit(req.full_url), urllib.parse.urlsplit(newurl)
         is_upgrade = (here.scheme, there.scheme) == ("http", "https")
         if here.hostname != there.hostname or not (is_upgrade or here[:2] == there[:2]):

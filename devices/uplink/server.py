@@ -1,4 +1,4 @@
-"""A server to measure with: its address taken apart, and the way to it."""
+"""A measurement server: its address, connections to it, and the issuer of its certificate."""
 
 import ssl
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ _PORTS = {"http": 80, "https": 443, "iperf3": 5201}
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """`scheme` is http, https or iperf3; `path` is what stands before the names of LibreSpeed's own pages."""
+    """`scheme` is http, https or iperf3; `path` precedes the names of LibreSpeed's pages."""
 
     scheme: str
     host: str
@@ -22,19 +22,19 @@ class Server:
 
     @property
     def where(self) -> str:
-        """Its host, fit to be shown and to be sent to it."""
+        """Its host and port, for people and for the Host header."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
 
 
 def parse_server(address: str) -> Server:
-    """Take apart an address that the settings allow (config/settings/schema.py)."""
+    """Parse an address that the settings allow (config/settings/schema.py)."""
     parts = urlsplit(address)
     return Server(parts.scheme, parts.hostname or "", parts.port or _PORTS[parts.scheme], parts.path.rstrip("/"))
 
 
 class Way:
-    """The way to a server: its addresses, and its certificate looked at. Raises NetworkTrouble and Stopped."""
+    """Opens connections to a server, and checks its certificate. Raises NetworkTrouble and Stopped."""
 
     def __init__(self, server: Server, patience: Patience) -> None:
         """Look up its addresses."""
@@ -43,7 +43,7 @@ class Way:
         self._context = ssl.create_default_context() if server.scheme == "https" else None
 
     def open(self, patience: Patience) -> Channel:
-        """Return a connection, with TLS where the address says so."""
+        """Return a connection, with TLS for https."""
         plain = connect(self.addresses, patience)
         if self._context is None:
             return Channel(plain)
@@ -58,15 +58,15 @@ class Way:
 
 
 _NAMES = (bytes.fromhex("0603550403"), bytes.fromhex("060355040a"))
-"""The common name and the organisation, as they are tagged in a certificate (X.520)."""
+"""The tags of common name and organisation in a certificate (X.520)."""
 _LONGEST = 64
 
 
 def signed_by(host: str, addresses: Sequence[Address], patience: Patience) -> str:
-    """Ask a server for its certificate once more; return the name of who has signed it, "" where that is not known."""
+    """Fetch a server's certificate again; return the name of its issuer, "" where unknown."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE  # nothing is sent over it
+    context.verify_mode = ssl.CERT_NONE  # it carries no data
     try:
         with secure(connect(addresses, patience), host, context, patience) as connection:
             return issuer(connection.getpeercert(binary_form=True) or b"")
@@ -75,7 +75,7 @@ def signed_by(host: str, addresses: Sequence[Address], patience: Patience) -> st
 
 
 def issuer(certificate: bytes) -> str:
-    """Return the name of who has signed a certificate (DER): in one, the issuer stands before the subject."""
+    """Return the issuer's name of a certificate (DER): the issuer precedes the subject."""
     for name in _NAMES:
         at = certificate.find(name)
         if at >= 0:

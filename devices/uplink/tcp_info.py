@@ -1,4 +1,4 @@
-"""What the kernel knows of a TCP connection (struct tcp_info of linux/tcp.h)."""
+"""The kernel's facts about a TCP connection (struct tcp_info of linux/tcp.h)."""
 
 import contextlib
 import socket
@@ -6,28 +6,28 @@ import struct
 
 import msgspec
 
-# Where each field stands: bytes of a segment, segments, microseconds and a window in bytes (u32), bytes (u64).
+# Offsets of fields: segment bytes, segments, microseconds and a window in bytes (u32), bytes (u64).
 _MSS, _RECEIVED_MSS, _UNACKED, _SACKED, _LOST, _RETRANS, _RTT, _BYTES_ACKED = 16, 20, 24, 28, 32, 36, 68, 120
 _BYTES_RECEIVED, _DATA_SEGMENTS_IN, _BYTES_SENT, _BYTES_RETRANS, _UNORDERED, _WINDOW = 128, 152, 200, 208, 224, 228
 _WHOLE_BYTES = 232
-"""Linux 5.5; from an older kernel less comes, and what is missing is None."""
+"""Linux 5.5; an older kernel returns less, and missing fields are None."""
 TCP_NOTSENT_LOWAT = 25
-"""An option of a connection (linux/tcp.h): how many bytes the kernel may hold that are not sent yet."""
+"""A socket option (linux/tcp.h): the most unsent bytes that the kernel holds."""
 
 _SOCK_DIAG, _BY_FAMILY = 4, 20
 _UID_AT = 80
-"""linux/sock_diag.h and inet_diag.h: the family of netlink, its one question, and where the answer has the user."""
+"""linux/sock_diag.h and inet_diag.h: the netlink family, its request, and the user's offset in the answer."""
 
 
 class TcpInfo(msgspec.Struct, frozen=True):
-    """A connection's round trip in seconds, and its bytes; None is what this kernel does not tell.
+    """A connection's round trip in seconds, and its bytes; None where this kernel does not tell.
 
-    `acknowledged_bytes` have arrived at the other side's kernel with all before them; `delivered_bytes` are these and
-    what has arrived behind a gap, within a segment. `sent_bytes` were sent, `again_bytes` of them not for the first
-    time; `window_bytes` is what the other side has room for. `in_flight_segments` are on their way.
+    `acknowledged_bytes` are those in the other kernel without a gap; `delivered_bytes` include those behind a gap,
+    within a segment. `again_bytes` of `sent_bytes` are retransmissions; `window_bytes` is the other side's receive
+    window. `in_flight_segments` are on their way.
 
-    `received_bytes` have come with all before them. `received_segments` have come at all, the fullest of
-    `received_segment_bytes`; `unordered_segments` of them came behind a gap.
+    `received_bytes` are those without a gap. `received_segments` are all segments, of at most `received_segment_bytes`;
+    `unordered_segments` of them came behind a gap.
     """
 
     rtt_s: float | None = None
@@ -44,7 +44,7 @@ class TcpInfo(msgspec.Struct, frozen=True):
 
 
 def tcp_info(connection: socket.socket) -> TcpInfo:
-    """Return what the kernel says of it now; raises OSError where it is closed."""
+    """Return the kernel's current facts about it; raises OSError where it is closed."""
     raw = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _WHOLE_BYTES)
 
     def field(code: str, place: int) -> int | None:
@@ -71,7 +71,7 @@ def tcp_info(connection: socket.socket) -> TcpInfo:
 
 
 def owner_of_peer(connection: socket.socket) -> int | None:
-    """Return the user of the other end of a connection within this PC; None where the kernel does not say."""
+    """Return the user of the other end of a connection within this PC; None where unknown."""
     family = connection.family
     with contextlib.suppress(OSError, struct.error):
         (peer, peer_port, *_), (own, own_port, *_) = connection.getpeername(), connection.getsockname()
@@ -79,7 +79,7 @@ def owner_of_peer(connection: socket.socket) -> int | None:
         any_state = any_cookie = 0xFFFFFFFF
         asked = struct.pack("=BBBBI", family, socket.IPPROTO_TCP, 0, 0, any_state)
         asked += struct.pack("!HH16s16s", peer_port, own_port, *ends) + struct.pack("=III", 0, any_cookie, any_cookie)
-        head = struct.pack("=IHHII", 16 + len(asked), _BY_FAMILY, 1, 0, 0)  # length, kind, a request, number, to whom
+        head = struct.pack("=IHHII", 16 + len(asked), _BY_FAMILY, 1, 0, 0)  # length, type, flags, sequence, port
         with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _SOCK_DIAG) as kernel:
             kernel.settimeout(0)
             kernel.send(head + asked)

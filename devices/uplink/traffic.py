@@ -1,4 +1,7 @@
-"""As much as goes over several connections, one way. Bytes count once they are in the receiver's kernel."""
+"""Fills a link in one direction over several connections, and probes latency meanwhile.
+
+Bytes count once they are in the receiver's kernel.
+"""
 
 import contextlib
 import os
@@ -21,7 +24,7 @@ _PIECE_BYTES = 131_072
 
 
 def noise(count: int) -> Sequence[memoryview]:
-    """Return `count` bytes that nothing on the way can make shorter, in pieces."""
+    """Return `count` incompressible bytes, in pieces."""
     whole, pieces = memoryview(_NOISE), []
     while count:
         begin = random.randrange(0, len(whole) - _PIECE_BYTES)  # noqa: S311 - not a secret
@@ -35,10 +38,10 @@ NOTHING_CAME = TcpInfo(received_bytes=0, received_segments=0)
 
 
 def behind_a_gap(whole: TcpInfo, now: TcpInfo) -> int:
-    """Return how many bytes have come behind a gap, within a segment; `whole` is the last look before the gap.
+    """Return the number of bytes behind a gap, within a segment; `whole` is the last state without a gap.
 
-    On a full link segments are of one size. What came twice counts too: 0.3 % or less, and 4.5 % over 200 Mb/s, 150 ms
-    there and back, 3 % loss.
+    On a full link all segments have one size. Duplicates count too: 0.3 % or less, and 4.5 % over 200 Mb/s with a round
+    trip of 150 ms and 3 % loss.
     """
     segments = (now.received_segments or 0) - (whole.received_segments or 0)
     in_order = (now.received_bytes or 0) - (whole.received_bytes or 0)
@@ -47,26 +50,26 @@ def behind_a_gap(whole: TcpInfo, now: TcpInfo) -> int:
 
 SAMPLE_S = 0.05
 STALL_S = 3.0
-"""With nothing moved for so long the server has stopped: not even several lost packets in a row take that."""
+"""A link that moves nothing for this long has stopped; several lost packets in a row take less."""
 STALLED_AT_END_S = 2.0
 TO_ANSWER_S = 0.3
-"""What a server has to refuse what it was sent, where that was little."""
+"""The time for a server to refuse a small amount of data."""
 MOST_FAILURES = 3
 _WORTH_BYTES = 65_536
 _LEAST_BYTES = 4096
-"""What a connection receives at once when hardly anything is left: less would be many calls for nothing."""
+"""The smallest receive near the end of the allowance: fewer bytes would take many calls."""
 _MOST_STREAMS = 8
-"""As many as `[check] streams` takes: each receives that part at once, so none keeps what is left from the others."""
+"""The maximum of `[check] streams`: each receives this fraction at once, so all get a share of the rest."""
 
 type Heard = Callable[[float, float], None]
-"""Hears now and then which share of the time is over, and the rate in bits a second."""
+"""Called now and then with the elapsed share of the time, and the rate in bits a second."""
 type Open = Callable[[Patience], Channel]
 type Move = Callable[["Stream", Channel, Patience], None]
 """Moves bytes until the connection ends; raises NetworkTrouble, OSError and Stopped."""
 
 
 class Allowance:
-    """How many bytes streams may still move, together; from any thread."""
+    """The bytes that all streams together may still move. Thread-safe."""
 
     def __init__(self, count: int) -> None:
         self._left = count
@@ -75,12 +78,12 @@ class Allowance:
 
     @property
     def left(self) -> int:
-        """How many are left."""
+        """The remaining bytes."""
         with self._lock:
             return self._left
 
     def take(self, most: int) -> int:
-        """Take up to `most` bytes of it; raises Stopped where nothing is left."""
+        """Take at most `most` bytes of it; raises Stopped where nothing is left."""
         with self._lock:
             count = min(most, self._left)
             self._left -= count
@@ -90,13 +93,13 @@ class Allowance:
         return count
 
     def give_back(self, count: int) -> None:
-        """Give back what was not moved in the end."""
+        """Return bytes that were not moved."""
         with self._lock:
             self._left += count
 
 
 class Stream:
-    """One connection after the other that moves bytes within the `allowance`, on a thread, until `over` is set."""
+    """Moves bytes within the `allowance` on a thread until `over` is set, over one connection after the other."""
 
     def __init__(
         self,
@@ -108,9 +111,9 @@ class Stream:
         sends: bool,
         opens_again: bool = True,
     ) -> None:
-        """Make one that `sends`, of which counts what has arrived at the other side, or counts what it has `received`.
+        """One that `sends` counts bytes that arrived at the other side, else those that it `received`.
 
-        `opens_again`: a server that closes is connected to once more.
+        `opens_again`: it connects again after the server closes.
         """
         self.allowance = allowance
         self._open = open_channel
@@ -123,21 +126,21 @@ class Stream:
         self._channel: Channel | None = None
         self._whole = NOTHING_CAME
         self._moved = self.sent_bytes = self.again_bytes = 0
-        """Those sent, and sent not for the first time, are of connections that are closed."""
+        """`sent_bytes` and `again_bytes` (retransmitted) count closed connections."""
         self.trouble: NetworkTrouble | None = None
-        """What has ended it, other than `over`."""
+        """The fault that ended it; None after `over`."""
 
     def start(self) -> None:
-        """Begin on a thread."""
+        """Start its thread."""
         self._thread = threads.start(self.run, name="uplink-stream")
 
     def join(self, timeout_s: float) -> None:
-        """Wait at most so long for its end."""
+        """Wait at most `timeout_s` for its end."""
         if self._thread is not None:
             self._thread.join(timeout_s)
 
     def run(self) -> None:
-        """Open, move, open again where the server closes and takes another."""
+        """Connect and move bytes; connect again where the server closes."""
         failures = 0
         while failures < MOST_FAILURES and not self._over.is_set():
             before = self.moved
@@ -168,7 +171,7 @@ class Stream:
                 self._end(channel)
 
     def give(self, channel: Channel, data: memoryview, patience: Patience, look: Callable[[], None]) -> None:
-        """Send as much of `data` as is allowed; `look` sees now and then what comes back. Raises OSError, Stopped."""
+        """Send `data` within the allowance; `look` checks the server's answers. Raises OSError, Stopped."""
         left = data
         while left:
             allowed = self.allowance.take(len(left))
@@ -180,7 +183,7 @@ class Stream:
             look()
 
     def take(self, receive_most: Callable[[int], bytes | None]) -> bytes | None:
-        """Receive what is allowed; that is taken out of the allowance first, or it would be counted late."""
+        """Receive within the allowance, which is charged first so that no stream exceeds it."""
         allowed = self.allowance.take(max(_LEAST_BYTES, min(AT_ONCE, self.allowance.left // _MOST_STREAMS)))
         came: bytes | None = None
         try:
@@ -190,18 +193,18 @@ class Stream:
         return came
 
     def take_all(self, channel: Channel, patience: Patience) -> None:
-        """Receive until the other side has given it all; raises NetworkTrouble, and Stopped at the allowance's end."""
+        """Receive until the end; raises NetworkTrouble, and Stopped at the allowance's end."""
         while more := receive(channel, patience, has_begun=True, take=self.take):
             self.received(len(more))
 
     def received(self, count: int) -> None:
-        """Count bytes that came."""
+        """Count received bytes."""
         with self._lock:
             self._moved += count
 
     @property
     def moved(self) -> int:
-        """How many bytes have arrived so far; from any thread."""
+        """The bytes that have arrived so far. Thread-safe."""
         with self._lock:
             return self._moved + self._arrived()
 
@@ -215,7 +218,7 @@ class Stream:
             self._channel = None
 
     def _arrived(self) -> int:
-        """Return what has arrived over the connection that is open, and was not `received`, within a segment."""
+        """Return the bytes that arrived over the open connection and are not `received` yet, within a segment."""
         if self._channel:
             with contextlib.suppress(OSError):
                 info = self._channel.info()
@@ -229,7 +232,7 @@ class Stream:
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """The bytes at each moment; whether the data it may take ended it; other packets' `latencies` meanwhile."""
+    """The bytes at each moment, and the `latencies` meanwhile; `is_capped`: the data limit ended it."""
 
     samples: Sequence[tuple[float, int]]
     is_capped: bool = False
@@ -239,11 +242,11 @@ class Moved:
 
     @property
     def total_bytes(self) -> int:
-        """All of it."""
+        """The bytes at the end."""
         return self.samples[-1][1]
 
     def rate(self, warm_up_s: float) -> Rate:
-        """Return the rate once it has warmed up; of a short one that of its second half, or the average."""
+        """Return the rate after the warm-up; for a short measurement that of its second half, or the average."""
         began, ended = self.samples[0][0], self.samples[-1][0]
         steady_at = began + min(warm_up_s, (ended - began) / 2)
         steady = [sample for sample in self.samples if sample[0] >= steady_at]
@@ -293,7 +296,7 @@ _TO_END_S = 1.0
 
 
 def round_trip(addresses: Sequence[Address], patience: Patience) -> float:
-    """Return the seconds there and back, as the kernel measures them while it connects.
+    """Return a round trip in seconds, as the kernel measures it while connecting.
 
     Raises NetworkTrouble, Stopped and OSError.
     """
@@ -305,7 +308,7 @@ def round_trip(addresses: Sequence[Address], patience: Patience) -> float:
 
 
 def round_trips(addresses: Sequence[Address], seconds: float, patience: Patience) -> list[float]:
-    """Return what several probes in a row measured, for so long. Raises NetworkTrouble, Stopped and OSError."""
+    """Return the round trips of probes over `seconds`, at least two. Raises NetworkTrouble, Stopped and OSError."""
     samples: list[float] = []
     until = time.monotonic() + seconds
     while time.monotonic() < until or len(samples) < 2:
@@ -316,10 +319,10 @@ def round_trips(addresses: Sequence[Address], seconds: float, patience: Patience
 
 
 REACHED, IDLED, UP = 0.05, 0.12, 0.6
-"""How far the whole is after each part."""
+"""The finished share of the whole after each part."""
 
 type Make = Callable[[threading.Event, Allowance], Sequence[Stream]]
-"""Returns the streams that end when the event is set, and move no more than they are allowed."""
+"""Returns streams that end with the event, and move no more than the allowance."""
 
 
 def fill(
@@ -331,7 +334,7 @@ def fill(
     stop: threading.Event,
     tell: Heard,
 ) -> Moved:
-    """Let streams move as much as goes, for some seconds. Raises NetworkTrouble, Stopped, and what `tell` raises."""
+    """Fill the link by streams for some seconds. Raises NetworkTrouble, Stopped, and errors of `tell`."""
     over, allowance = threading.Event(), Allowance(most_bytes)
     streams = make(over, allowance)
     probes: list[tuple[float, float]] = []
@@ -362,14 +365,14 @@ def fill(
 
 
 def idle_latency(addresses: Sequence[Address], budget: Budget, stop: threading.Event) -> Latency | None:
-    """Return the latency while nothing else is sent, None where it cannot be measured. Raises Stopped."""
-    with contextlib.suppress(NetworkTrouble, OSError):  # the rate can be measured without
+    """Return the latency of the idle link, None where it cannot be measured. Raises Stopped."""
+    with contextlib.suppress(NetworkTrouble, OSError):  # the rate does not depend on it
         return Latency.of(round_trips(addresses, budget.idle_s, Patience.of(2 * budget.idle_s, stop)))
     return None
 
 
 def both_ways(up: Moved, down: Moved, idle: Latency | None, budget: Budget) -> Uplink:
-    """Return what both ways come to."""
+    """Return the result of both directions."""
     return Uplink(
         up=up.rate(budget.warm_up_s),
         down=down.rate(budget.warm_up_s),
@@ -384,5 +387,5 @@ def both_ways(up: Moved, down: Moved, idle: Latency | None, budget: Budget) -> U
 
 
 def told(tell: Tell, phase: str, begin: float, end: float) -> Heard:
-    """Return what tells the steps of a phase, from which share of the whole to which."""
+    """Return a callback that reports a phase from the share `begin` to `end` of the whole."""
     return lambda share, rate: tell(phase, begin + (end - begin) * min(1.0, share), rate)
