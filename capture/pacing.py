@@ -84,5 +84,4 @@ class FastPace:
             self._changed.notify_all()
 
 
-type Pace = RealPace | FastPace
-"""Decides when a track may deliver a moment of media time."""
+type Pace = RealPace | FastPace  # decides when a track may deliver a moment of media time

@@ -20,17 +20,13 @@ from devices.model.device import Device
 if TYPE_CHECKING:
     from devices.model.mode_choice import ChosenMode
 
-SAMPLE_RATE = 48_000
-"""Audio is 48 kHz everywhere inside; a source of another rate resamples."""
+SAMPLE_RATE = 48_000  # audio is 48 kHz everywhere inside; a source of another rate resamples
 
-SCREEN = "screen"
-"""Names a screen as a source, and begins the ids of screens."""
+SCREEN = "screen"  # names a screen as a source, and begins the ids of screens
 
-type Size = tuple[int, int]
-"""Width and height, in pixels."""
+type Size = tuple[int, int]  # width and height, in pixels
 
-type Samples = NDArray[np.int16]
-"""Interleaved PCM, shape (samples, channels), full scale +-32768."""
+type Samples = NDArray[np.int16]  # interleaved PCM, shape (samples, channels), full scale +-32768
 
 
 class Matrix(IntEnum):

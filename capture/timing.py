@@ -8,21 +8,17 @@ from typing import Protocol
 class CpuStage(StrEnum):
     """A stage that CPU time is counted for."""
 
-    START = "start"
-    """Python, its modules, the devices and the encoder, until the session is armed."""
+    START = "start"  # Python, its modules, the devices and the encoder, until the session is armed
     CAPTURE = "capture"
     WATCHES = "watches"
     DECODE = "decode"
     COMPOSE = "compose"
-    PICTURE = "picture"
-    """The thread of the picture, without decoding, composing and encoding."""
+    PICTURE = "picture"  # the thread of the picture, without decoding, composing and encoding
     ENCODE_VIDEO = "encode-video"
-    SOUND = "sound"
-    """Placing, mixing and metering audio."""
+    SOUND = "sound"  # placing, mixing and metering audio
     ENCODE_SOUND = "encode-sound"
     PREVIEWS = "previews"
-    WRITE = "write"
-    """Muxing packets into the recording."""
+    WRITE = "write"  # muxing packets into the recording
     SYNC = "sync"
     STORAGE = "storage"
     LOG = "log"
@@ -30,11 +26,9 @@ class CpuStage(StrEnum):
     LIVE_ENCODE = "live-encode"
     DESTINATIONS = "destinations"
     CONFERENCE = "conference"
-    DEVICES = "devices"
-    """Hotplug events, kernel messages, the health log."""
+    DEVICES = "devices"  # hotplug events, kernel messages, the health log
     CONTROL = "control"
-    PROFILE = "profile"
-    """The counting itself."""
+    PROFILE = "profile"  # the counting itself
     OTHER = "other"
     SEALING = "sealing"
     SLIDES = "slides"

@@ -56,8 +56,7 @@ _STROKE, _DOT = 0.07, 0.75  # thickness of a mark in ems; radius of a dot as a s
 _FINE = 4  # supersampling of marks, for smooth edges
 
 
-type Letter = tuple[str, str]
-"""A character of the font, and the combining marks on it."""
+type Letter = tuple[str, str]  # a character of the font, and the combining marks on it
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +192,6 @@ def _strokes(base: str, marks: str, width: float) -> Iterator[tuple[Stroke, floa
 
 
 def _draw_stroke(draw: ImageDraw.ImageDraw, x: float, y: float, size: int, stroke: Stroke) -> None:
-    """Draw with round ends, from (x, y)."""
     weight = max(1.0, _STROKE * size) * _FINE
     points = [((x + right * size) * _FINE, (y + down * size) * _FINE) for right, down in stroke]
     draw.line(points, fill=255, width=round(weight), joint="curve")

@@ -69,15 +69,12 @@ def _from_rgb(matrix: int) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
     return np.array([luma, u, v])
 
 
-type Rgb = NDArray[np.uint8]
-"""Shape (rows, columns, 3)."""
+type Rgb = NDArray[np.uint8]  # shape (rows, columns, 3)
 
-type Mask = NDArray[np.uint8]
-"""Coverage of each pixel, 0 to 255, shape (rows, columns)."""
+type Mask = NDArray[np.uint8]  # coverage of each pixel, 0 to 255, shape (rows, columns)
 
 
-type Ink = tuple[int, int, int]
-"""A colour as limited-range Y, U, V of one matrix."""
+type Ink = tuple[int, int, int]  # a colour as limited-range Y, U, V of one matrix
 
 BLACK: Ink = (16, 128, 128)
 

@@ -24,8 +24,7 @@ from devices.health.line import Kind, Level
 from devices.health.tracker import HealthTracker
 from devices.host.clock import NANOSECONDS, Clock
 
-SILENT_DBFS, HEARD_DBFS = -60.0, -55.0
-"""Silence begins below the first level, and ends above the second."""
+SILENT_DBFS, HEARD_DBFS = -60.0, -55.0  # silence begins below the first level, and ends above the second
 NOTHING_DBFS = -80.0
 QUIET = 4
 """A live microphone gives more than NOTHING_DBFS even in a quiet room. Above that it may be silent for so many times
@@ -131,8 +130,7 @@ def _rounded(levels: NDArray[Any]) -> list[float]:
 
 
 NO_DATA_S = 0.7
-SPEAKS_DBFS = -50.0
-"""Above this level a channel carries speech, and the other one can be compared with it."""
+SPEAKS_DBFS = -50.0  # above this level a channel carries speech, and the other one can be compared with it
 DEAD_DB, ALIVE_DB = 40.0, 34.0
 DEAD_S, ALIVE_S = 5.0, 1.0
 CLIPPED_PIECES, CLIPPING_S = 5, 10.0
@@ -152,8 +150,7 @@ class AudioDetectors(Detectors[AudioBlock]):
     def __init__(
         self, tracker: HealthTracker, channels: int, *, silence_s: float, clock: Clock, mains_hz: int = 50
     ) -> None:
-        self.sample = SoundSample(channels)
-        """The half seconds since the last sample in the health log."""
+        self.sample = SoundSample(channels)  # the half seconds since the last sample in the health log
         self._told = SoundSample(channels)
         self._channels = channels
         self._tracker = tracker

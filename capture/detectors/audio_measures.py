@@ -9,13 +9,10 @@ from numpy.typing import NDArray
 
 from capture.source import SAMPLE_RATE, Samples
 
-PIECE = SAMPLE_RATE // 2
-"""Samples of a half second, the unit of all measures."""
+PIECE = SAMPLE_RATE // 2  # samples of a half second, the unit of all measures
 PIECE_S = PIECE / SAMPLE_RATE
-WINDOWS = 10
-"""Windows of a half second, 50 ms each, about a quarter of a syllable."""
-FLOOR_DBFS = -100.0
-"""The level of everything softer, digital silence included."""
+WINDOWS = 10  # windows of a half second, 50 ms each, about a quarter of a syllable
+FLOOR_DBFS = -100.0  # the level of everything softer, digital silence included
 
 _FULL_SCALE = 32_768.0
 _LARGEST, _SMALLEST = 32_767, -32_768
@@ -75,8 +72,7 @@ def to_dbfs(level: float) -> float:
     return max(20 * math.log10(level), FLOOR_DBFS) if level > 0 else FLOOR_DBFS
 
 
-HUM_SECONDS = 5
-"""Hum must last so long."""
+HUM_SECONDS = 5  # hum must last so long
 
 _DECIMATION = 16
 _RATE = SAMPLE_RATE // _DECIMATION
@@ -100,8 +96,7 @@ _UNIT = 0.75 * (float(_WINDOW.sum()) * 32_768.0) ** 2
 """The sum of a line's bins for an RMS of 1: a sine of amplitude A has A * sum / 2 in its bin, half of it beside."""
 
 
-type Hum = tuple[float, float]
-"""RMS levels in dBFS: of certain hum (steady lines), and of possible hum under a voice."""
+type Hum = tuple[float, float]  # RMS levels in dBFS: of certain hum (steady lines), and of possible hum under a voice
 
 
 class HumMeter:
@@ -175,8 +170,7 @@ def _loudest_dbfs(powers: NDArray[np.float32], is_hum: NDArray[np.bool_]) -> flo
     return to_dbfs(math.sqrt(float(power.max()) / _UNIT))
 
 
-HUM_S = 2.5
-"""Duration of hum in a check; the meter needs half a second more."""
+HUM_S = 2.5  # duration of hum in a check; the meter needs half a second more
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,12 +12,9 @@ from capture.detectors.picture_figures import HEIGHT, STILL_LEVELS, STILL_SHARE,
 from capture.media.pictures import Plane, plane_views
 from devices.host.clock import NANOSECONDS
 
-WITHIN = (1280, 720)
-"""Frames of this size are large enough."""
-SETTLES_S = 0.7
-"""Cameras find their exposure in this time; frames in it count only if there are no others."""
-BURNT = 232
-"""Limited-range luma (235 is white) from which all detail is lost."""
+WITHIN = (1280, 720)  # frames of this size are large enough
+SETTLES_S = 0.7  # cameras find their exposure in this time; frames in it count only if there are no others
+BURNT = 232  # limited-range luma (235 is white) from which all detail is lost
 
 _ACROSS = 640  # width at which sharpness is judged: blur at this width shows on every screen
 _KERNEL = 9  # size of the second blur, in pixels
@@ -110,7 +107,6 @@ class Glance:
 
 
 def _small(luma: Plane) -> Plane:
-    """Return luma at most _ACROSS wide."""
     rows, columns = luma.shape
     if columns <= _ACROSS:
         return luma
@@ -134,5 +130,4 @@ def blur(shown: NDArray[np.float32]) -> float | None:
 
 
 def _detail(shown: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
-    """Return the differences of neighbours above the noise."""
     return np.asarray(np.maximum(0, np.abs(np.diff(shown, axis=axis)) - _NOISE), np.float32)

@@ -46,10 +46,8 @@ def patience_for(settings: Settings, kind: DeviceKind, role: str | None = None) 
     return Patience(**found)
 
 
-RECOVERS_AFTER_S = 1.0
-"""A fault is over after so long without trouble."""
-AGAIN_S = 30.0
-"""A fault that begins again so soon after its end was never over."""
+RECOVERS_AFTER_S = 1.0  # a fault is over after so long without trouble
+AGAIN_S = 30.0  # a fault that begins again so soon after its end was never over
 OFTEN, MOST_TIMES = 3, 32
 """From the third beginning in a row on, the recovery time doubles each time, up to the factor MOST_TIMES."""
 
@@ -194,8 +192,8 @@ class HealthContext:
     timing: Timing = untimed
 
 
-def _ignore(*_given: object) -> None:
-    """Do nothing: the device is not open."""
+def _ignore(*_given: object) -> None:  # while the device is closed
+    pass
 
 
 class SourceHealth[Item, Opened: VideoFormat | None]:
@@ -211,14 +209,11 @@ class SourceHealth[Item, Opened: VideoFormat | None]:
     ) -> None:
         """`detect` makes the detectors of one opening; `patience_of` is called again after each relocation."""
         self.patience = patience_of(device)
-        self.detectors: Detectors[Item] | None = None
-        """Those of the current opening; None while it is closed."""
-        self.read: Callable[[Item | None], object] = _ignore
-        """Takes the result of one read, None after a timeout."""
+        self.detectors: Detectors[Item] | None = None  # those of the current opening; None while it is closed
+        self.read: Callable[[Item | None], object] = _ignore  # takes the result of one read, None after a timeout
         self.decoded: Callable[[av.VideoFrame, int], object] = _ignore
         """Takes a decoded frame and its capture time, on the decoding thread."""
-        self.damaged: Callable[[Frame, str], object] = _ignore
-        """Takes a frame that failed to decode, and the reason."""
+        self.damaged: Callable[[Frame, str], object] = _ignore  # takes a frame that failed to decode, and the reason
         self._timing = context.timing
         self._source = source
         self._device = device

@@ -15,10 +15,8 @@ from numpy.typing import NDArray
 from capture.media.pictures import plane_views
 from capture.source import SAMPLE_RATE, Samples
 
-LONGEST_S = 0.4
-"""Events further apart do not belong together."""
-LEAST_TIMES = 3
-"""Pairs that must agree: two may agree by chance."""
+LONGEST_S = 0.4  # events further apart do not belong together
+LEAST_TIMES = 3  # pairs that must agree: two may agree by chance
 _AGREE_S = 0.04  # offsets that differ by less are the same: more than a frame's time at 30 fps
 _AGREEING = 0.8  # share of the visible events (or of the audible ones, if fewer) that must have a partner
 _BY_CHANCE = 0.01  # accepted probability of agreement by chance: speech has onsets everywhere

@@ -65,11 +65,9 @@ def _has_bars(y: Plane, count: int) -> bool:
 
 
 INTERVAL_S = 0.1
-WIDTH, HEIGHT = 320, 180
-"""Size of the copy of luma; chroma is half of it."""
+WIDTH, HEIGHT = 320, 180  # size of the copy of luma; chroma is half of it
 
-BLACK_MEAN, BRIGHT = 30, 56
-"""Limited-range luma: the highest mean of a black frame, and the level of a bright sample."""
+BLACK_MEAN, BRIGHT = 30, 56  # limited-range luma: the highest mean of a black frame, and the level of a bright sample
 _BRIGHT_SHARE = 0.001
 _BRIGHT_SHARE_OF_ALL = 0.0002
 """Shares of bright samples in a black frame, for the copy and for the whole frame. The whole frame decides: it shows a
@@ -79,8 +77,7 @@ clock on a black slide, and ignores a few hot pixels.
 STILL_LEVELS, STILL_SHARE = 2, 0.002
 """In a still frame no sample differs by more levels, and no larger share of samples differs at all."""
 
-SLATE_AFTER_S = {Slate.BARS: 3.0, Slate.BLUE: 5.0, Slate.EMPTY: 2.0}
-"""How long a slate must stand still."""
+SLATE_AFTER_S = {Slate.BARS: 3.0, Slate.BLUE: 5.0, Slate.EMPTY: 2.0}  # how long a slate must stand still
 _LOOKS_FOR_SLATE_S = 1.0
 
 _SLATE_WORDS = {

@@ -17,8 +17,7 @@ from devices.health.tracker import HealthTracker
 from devices.host.clock import NANOSECONDS, Clock
 from devices.model.device import Device, DeviceKind
 
-FIRST_PICTURE_S = 3.0
-"""How long a device may take for its first frame."""
+FIRST_PICTURE_S = 3.0  # how long a device may take for its first frame
 _RHYTHM_S = 3.0
 _LOOKS_EVERY_S = 0.5
 SLOW, FAST_ENOUGH = 0.78, 0.9
@@ -30,8 +29,7 @@ UNEVEN, EVEN = 0.7, 0.5
 """Jitter (mean difference of successive intervals, as in RFC 3550) as a share of the mean interval. Every fifth frame
 missing makes 0.4; a camera that changes its rate makes none.
 """
-GAP = 1.5
-"""A longer interval, in usual ones, has missing frames in it."""
+GAP = 1.5  # a longer interval, in usual ones, has missing frames in it
 _FEWEST_TIMES = 4
 _MOST_TIMES = 1000  # more frames than any source has in _RHYTHM_S; timestamps that stand still must not fill the memory
 
@@ -223,12 +221,9 @@ moment.
 
 WINDOW_S = 5.0
 FEWEST = 3
-SHARE = 0.015
-"""At least FEWEST damaged frames in WINDOW_S, and this share, are a fault: a single one is not."""
-CLEAN_S = 3.0
-"""The fault is over after so long without damage."""
-SETTLES_S = 1.0
-"""Damage in a camera's first second is counted, but no fault."""
+SHARE = 0.015  # at least FEWEST damaged frames in WINDOW_S, and this share, are a fault: a single one is not
+CLEAN_S = 3.0  # the fault is over after so long without damage
+SETTLES_S = 1.0  # damage in a camera's first second is counted, but no fault
 _MOST = 2000  # more frames than any source has in WINDOW_S; timestamps that stand still must not fill the memory
 
 _WINDOW_NS = round(WINDOW_S * NANOSECONDS)
@@ -503,7 +498,6 @@ class VideoDetectors(Detectors[Frame]):
             self.damage.gave_up(count, now_ns)
 
     def _sample(self, now_ns: int) -> None:
-        """Log the last minute."""
         counts = self.frames, self._arrivals.missing, self.damage.count, self.stillness.repeats
         frames, missing, damaged, repeats = (now - before for now, before in zip(counts, self._sampled, strict=True))
         seconds = (now_ns - self._sample_ns) / NANOSECONDS

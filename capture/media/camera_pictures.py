@@ -105,7 +105,7 @@ class H264Decoder:
         except av.FFmpegError as error:
             self._context = _open_h264()
             self._is_whole = False
-            if isinstance(error, MemoryError):  # no damage
+            if isinstance(error, MemoryError):  # the frame may be intact
                 raise
             return []
         return [picture for picture in pictures if not picture.is_corrupt]

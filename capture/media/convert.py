@@ -92,7 +92,6 @@ class Packer:
         return memoryview(self._packed)
 
     def _rows(self, picture: av.VideoFrame) -> list[NDArray[np.uint8]]:
-        """Return the planes as bytes, without row padding."""
         width, height = self._size
         across = [2 * width] if self._fourcc == "YUYV" else [width, width]
         return [

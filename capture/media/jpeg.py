@@ -103,7 +103,7 @@ class _AvDecoder:
             frames = self._context.decode(av.Packet(data))
         except av.FFmpegError as error:
             self._context = _open_mjpeg()
-            if isinstance(error, MemoryError):  # no damage
+            if isinstance(error, MemoryError):  # the frame may be intact
                 raise
             raise MediaError(f"a damaged JPEG picture: {error.strerror}") from error
         if len(frames) != 1 or frames[0].is_corrupt:
@@ -159,8 +159,7 @@ def _cut_to_even(planes: tuple[Plane, ...], target: tuple[int, int], *, full_ran
 
 _SONAMES = ("libturbojpeg.so.0",)
 
-YCBCR, GRAY = 1, 2
-"""TJCS numbers of the colour spaces that decode to planes."""
+YCBCR, GRAY = 1, 2  # TJCS numbers of the colour spaces that decode to planes
 _ERROR_WARNING = 0
 
 # Many webcams send a few bytes of padding before a marker in every frame; nothing is lost.
@@ -251,7 +250,7 @@ class Decompressor:
         message = self._message()
         self.close()
         self._handle = self._start()
-        if "memory" in message.lower():  # no damage
+        if "memory" in message.lower():  # the frame may be intact
             raise MemoryError(message)
         raise MediaError(f"a damaged JPEG picture: {message}")
 

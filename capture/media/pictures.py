@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 from capture.source import Matrix
 from config.errors import MediaError
 
-type Plane = NDArray[np.uint8]
-"""One plane of samples, shape (rows, columns); rows may be padded."""
+type Plane = NDArray[np.uint8]  # one plane of samples, shape (rows, columns); rows may be padded
 
 # One frame is little work: threads that spin between calls cost more than they give, and the encoder needs the cores.
 cv2.setNumThreads(1)
@@ -32,8 +31,7 @@ _NEUTRAL = 128
 
 _LUMA_PLACE = {"YUYV": 0, "UYVY": 1}  # packed 4:2:2: the index of luma in each pair of bytes
 
-RAW_FORMATS = (*_LUMA_PLACE, "NV12", "YU12")
-"""V4L2 fourccs of the supported uncompressed formats."""
+RAW_FORMATS = (*_LUMA_PLACE, "NV12", "YU12")  # V4L2 fourccs of the supported uncompressed formats
 
 
 _LAYOUTS = {(1, 1): "yuv444p", (2, 1): "yuv422p", (2, 2): "yuv420p", (1, 2): "yuv440p", (4, 1): "yuv411p"}
@@ -182,7 +180,6 @@ def _is_slow_to_shrink(source: tuple[int, ...], target: tuple[int, ...]) -> bool
 
 
 def _layout(planes: Planes) -> str:
-    """Return FFmpeg's format of a frame for the planes."""
     if planes.u is None:
         return "yuv420p"  # swscale always takes "gray" for full range
     across, down = (-(-planes.y.shape[axis] // planes.u.shape[axis]) for axis in (1, 0))
@@ -231,7 +228,6 @@ class RawDecoder:
         return self._pool.store(Planes(y, u, v, self._full_range))
 
     def _unpacked(self, samples: Plane) -> tuple[Plane, Plane, Plane]:
-        """Return the 4:2:2 planes of YUYV or UYVY."""
         height, width = self._shape
         pair = [self._luma, self._chroma] if _LUMA_PLACE[self._fourcc] == 0 else [self._chroma, self._luma]
         cv2.split(samples.reshape(height, width, 2), pair)
@@ -239,7 +235,6 @@ class RawDecoder:
         return self._luma, self._u, self._v
 
     def _planes(self, samples: Plane) -> tuple[Plane, Plane, Plane]:
-        """Return the 4:2:0 planes of NV12 or YU12."""
         height, width = self._shape
         luma, chroma = np.split(samples, [height * width])
         if self._fourcc != "NV12":

@@ -212,7 +212,6 @@ def recorder(blocks: "queue.Queue[_Block]", rate: int) -> Callable[[Any, int, An
 
 
 def _send(blocks: "queue.Queue[_Block]") -> None:
-    """Send blocks until the parent goes away."""
     while True:
         stamp, frames, lost, samples = blocks.get()
         sys.stdout.buffer.write(HEADER.pack(stamp, frames, OVERFLOW if lost else 0) + samples)

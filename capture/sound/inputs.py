@@ -11,11 +11,9 @@ from devices.monitor.identity import find_sound
 from devices.roles.choice import named
 from devices.roles.roles import SERVER_INPUTS, Roles
 
-SOUND_SERVERS = {"pulseaudio", "pipewire", "pipewire-pulse", "wireplumber"}
-"""Command names of sound servers."""
+SOUND_SERVERS = {"pulseaudio", "pipewire", "pipewire-pulse", "wireplumber"}  # command names of sound servers
 
-PREFIX = "sound:"
-"""Prefix of the ids of ALSA configuration inputs, before PortAudio's name."""
+PREFIX = "sound:"  # prefix of the ids of ALSA configuration inputs, before PortAudio's name
 
 _SERVERS = {PULSE, "pipewire"}  # PortAudio's names for a sound server as a whole, which mean its default source
 

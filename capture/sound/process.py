@@ -46,16 +46,12 @@ def pcm_node(name: str) -> str | None:
     return f"/dev/snd/{card}" if number is None else f"/dev/snd/pcmC{number}D{device}c"
 
 
-HEADER = struct.Struct("=QII")
-"""CLOCK_MONOTONIC nanoseconds of the first sample, number of samples a channel, flags."""
+HEADER = struct.Struct("=QII")  # CLOCK_MONOTONIC nanoseconds of the first sample, number of samples a channel, flags
 
-PULSE = "pulse"
-"""PortAudio's name of ALSA's plugin for the sound server."""
-SERVER_PREFIX = "pulse:"
-"""Prefix of the ids of PulseAudio's and PipeWire's sources, before the source's name."""
+PULSE = "pulse"  # PortAudio's name of ALSA's plugin for the sound server
+SERVER_PREFIX = "pulse:"  # prefix of the ids of PulseAudio's and PipeWire's sources, before the source's name
 
-OVERFLOW = 1
-"""Flag: samples were lost before this block."""
+OVERFLOW = 1  # flag: samples were lost before this block
 
 
 class Request(msgspec.Struct):

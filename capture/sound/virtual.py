@@ -7,8 +7,7 @@ from capture.sound.server import NoServerError, connected
 from devices.host.deadline import DeadlineTask
 
 WAIT_S = 5.0
-LABEL = "Liput"
-"""The name of both in applications."""
+LABEL = "Liput"  # the name of both in applications
 
 
 @dataclass(frozen=True, slots=True)

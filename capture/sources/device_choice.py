@@ -36,8 +36,7 @@ class DeviceSelector:
         self._listed: tuple[list[Device], Roles] | None = None
         self._claims: list[Claim] = []
         self._plugs: dict[str, DeviceKind] = {}
-        self.unread: StateError | None = None
-        """The error of reading the roles."""
+        self.unread: StateError | None = None  # the error of reading the roles
 
     def picture(self, chosen: Chosen, word: str | None) -> ChosenSource[VideoSource]:
         """Return the camera or capture card for `word`, the best without one; adds notes to `chosen`."""
@@ -160,7 +159,6 @@ class DeviceSelector:
         return BoundLocator(binding_of(device, self._clock.now()), self._listing, claim)
 
     def _now(self) -> tuple[Sequence[Device], Roles]:
-        """Return the current devices with their roles, and the roles."""
         roles = self._plugged()[1]
         return with_roles(self._listing(), roles), roles
 

@@ -63,8 +63,7 @@ class MediaFile:
                 f"{path} cannot be opened as a recording: {error.strerror}", hint="choose a file that a player plays"
             ) from error
         self._start_ns = (self._container.start_time or 0) * _MICROSECOND_NS
-        self.is_cut_off = False
-        """Whether the last packet read is incomplete."""
+        self.is_cut_off = False  # whether the last packet read is incomplete
         self._end_ns = 0  # of the packets read
 
     def video(self) -> VideoStream:
@@ -87,7 +86,7 @@ class MediaFile:
 
     def packets[S: (VideoStream, AudioStream)](
         self, stream: S
-    ) -> "Iterator[Packet[S]]":  # quoted: no generic when it runs
+    ) -> "Iterator[Packet[S]]":  # quoted: not generic at run time
         """Yield the stream's packets, then an empty one that flushes the decoder."""
         try:
             for packet in self._container.demux(stream):
@@ -114,7 +113,7 @@ class MediaFile:
                 hint="copy the file again from where it came from",
             )
 
-    def _end_of(self, packet: "Packet[VideoStream] | Packet[AudioStream]") -> int:  # quoted: no generic when it runs
+    def _end_of(self, packet: "Packet[VideoStream] | Packet[AudioStream]") -> int:  # quoted: not generic at run time
         """Return the media time of a packet's end: the last frame of a slide show may last minutes."""
         if packet.pts is None or not packet.time_base:
             return 0
@@ -152,7 +151,7 @@ def copied_form(stream: VideoStream) -> Coded | None:
 
 def _copying(
     stream: VideoStream, at_ns: Callable[[int, Fraction], int]
-) -> "Callable[[Packet[VideoStream]], list[CodedPicture]]":  # quoted: no generic when it runs
+) -> "Callable[[Packet[VideoStream]], list[CodedPicture]]":  # quoted: not generic at run time
     """Return a function that copies and consumes a packet's frames; `at_ns` converts ticks to session time."""
     filtering = BitStreamFilterContext(_AS_SENT[stream.codec_context.name], stream)
     tick = Fraction(stream.time_base.num, stream.time_base.den)
@@ -290,8 +289,7 @@ class FileAudioSource(AudioSource):
             self._file.close()
 
 
-type _Payload = tuple[bytes | VideoFrame, Sequence[CodedPicture]]
-"""A payload for `decode`, and its `Frame.copies`."""
+type _Payload = tuple[bytes | VideoFrame, Sequence[CodedPicture]]  # a payload for `decode`, and its `Frame.copies`
 
 
 class _Delivery[T]:

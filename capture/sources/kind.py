@@ -49,8 +49,7 @@ class Chosen:
     pictures: list[ChosenSource[VideoSource]] = field(default_factory=list)
     sounds: list[ChosenSource[AudioSource]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    known: list[Device] = field(default_factory=list)
-    """Its devices that were there at some time."""
+    known: list[Device] = field(default_factory=list)  # its devices that were there at some time
 
     @property
     def devices(self) -> list[Device]:

@@ -10,8 +10,7 @@ from devices.host.clock import NANOSECONDS, Clock
 from devices.model.device import Device
 from devices.roles.matching import Binding, binding_of, resolve
 
-type Listing = Callable[[], Sequence[Device]]
-"""Lists the devices now, or as a monitor last saw them."""
+type Listing = Callable[[], Sequence[Device]]  # lists the devices now, or as a monitor last saw them
 
 
 type _Plug = tuple[str | None, str | None, str | None]

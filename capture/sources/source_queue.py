@@ -4,8 +4,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
-LIVE_QUEUE_S = 1.0
-"""How much of a live source may wait before the oldest items are dropped."""
+LIVE_QUEUE_S = 1.0  # how much of a live source may wait before the oldest items are dropped
 
 
 class SourceQueue[T]:
@@ -17,8 +16,7 @@ class SourceQueue[T]:
 
     def __init__(self, bound: int, *, waits: bool = False) -> None:
         self.dropped = 0
-        self.bound = bound
-        """Maximum number of items; any thread may set it."""
+        self.bound = bound  # maximum number of items; any thread may set it
         self._waits = waits
         self._items: deque[T] = deque()
         self._changed = threading.Condition()

@@ -36,7 +36,7 @@ from devices.monitor.modes import offer, sample_coding
 from devices.usb.ports import usable_bps
 
 
-def next_packet(container: InputContainer, stream: Stream) -> "Packet[Stream]":  # quoted: no generic when it runs
+def next_packet(container: InputContainer, stream: Stream) -> "Packet[Stream]":  # quoted: not generic at run time
     """Return the next packet, an empty one at each call after the end; raises as `demux` does.
 
     PyAV's generator is closed at once. A dropped one leaks (PyAV 19.0: 190 bytes, 20 MB an hour with a camera), and
@@ -67,7 +67,6 @@ def unmap(node: str) -> int:
 
 
 def _mapped(node: str) -> Iterator[tuple[int, int]]:
-    """Yield begin and end of each mapped piece of `node`."""
     for line in Path("/proc/self/maps").read_text(errors="replace").splitlines():
         addresses, *_, path = (*line.split(maxsplit=5), "")[:6]
         if path.removesuffix(_DELETED) == node:
@@ -331,8 +330,7 @@ class V4l2Source(VideoSource):
 
 class _Stream:
     def __init__(self, name: str, node: str, chosen: ChosenMode) -> None:
-        self.lock = threading.Lock()
-        """Held during each call to the driver, by the reading and the closing thread."""
+        self.lock = threading.Lock()  # held during each call to the driver, by the reading and the closing thread
         self.is_closed = False
         self._name, self._node = name, node
         options = {
@@ -352,8 +350,7 @@ class _Stream:
         self._stream = self._container.streams.video[0]
         self.size = self._stream.codec_context.width, self._stream.codec_context.height
         rate = self._stream.average_rate
-        self.rate = Fraction(rate.numerator, rate.denominator) if rate else None
-        """The rate that the driver agreed to."""
+        self.rate = Fraction(rate.numerator, rate.denominator) if rate else None  # the rate that the driver agreed to
         self._poll, self._watched = select.poll(), -1
         self._receiver: int | None = None
         with contextlib.suppress(OSError):

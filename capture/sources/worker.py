@@ -28,18 +28,12 @@ if TYPE_CHECKING:
 class OutageKind(StrEnum):
     """Why a source gives nothing."""
 
-    MISSING = "missing"
-    """Its device was not there when the session was armed."""
-    LOST = "lost"
-    """It was unplugged, or its driver failed."""
-    SILENT = "silent"
-    """It is plugged in and gives nothing."""
-    BUSY = "busy"
-    """Another program, or session, uses it."""
-    DENIED = "denied"
-    """This user may not open it."""
-    BUS_FULL = "bus-full"
-    """Its USB bus has no bandwidth left for its stream."""
+    MISSING = "missing"  # its device was not there when the session was armed
+    LOST = "lost"  # it was unplugged, or its driver failed
+    SILENT = "silent"  # it is plugged in and gives nothing
+    BUSY = "busy"  # another program, or session, uses it
+    DENIED = "denied"  # this user may not open it
+    BUS_FULL = "bus-full"  # its USB bus has no bandwidth left for its stream
 
 
 _REFUSED: Mapping[Fault | None, OutageKind] = {
@@ -89,14 +83,11 @@ class DeviceLocator(Protocol):
         ...
 
 
-POLL_S = 0.1
-"""Timeout of one read, after which the worker looks whether to stop."""
+POLL_S = 0.1  # timeout of one read, after which the worker looks whether to stop
 TURN_S = 1.0
 """How long a source lets the previous one open first: on a bus with bandwidth for one, the first asked for gets it."""
-RETRY_S = 0.25
-"""Interval of looking for a lost device."""
-REFUSED_RETRY_S = 1.0
-"""Interval of retries while a device is there but fails to open."""
+RETRY_S = 0.25  # interval of looking for a lost device
+REFUSED_RETRY_S = 1.0  # interval of retries while a device is there but fails to open
 STUCK_S, MOST_STUCK_S = 10.0, 80.0
 """A present device without frames for so long is closed and opened again: some need that. Doubles with each failure."""
 
@@ -106,14 +97,10 @@ class SourceState(StrEnum):
 
     OPENING = "opening"
     RUNNING = "running"
-    SILENT = "silent"
-    """Its device is there and gives nothing: it is reopened."""
-    LOST = "lost"
-    """Its device is away, and is searched."""
-    REFUSED = "refused"
-    """Its device is there but fails to open; retried."""
-    CLOSED = "closed"
-    """Final: it came to its end, failed without supervision, or was closed."""
+    SILENT = "silent"  # its device is there and gives nothing: it is reopened
+    LOST = "lost"  # its device is away, and is searched
+    REFUSED = "refused"  # its device is there but fails to open; retried
+    CLOSED = "closed"  # final: it came to its end, failed without supervision, or was closed
 
 
 @dataclass(slots=True, eq=False)
@@ -122,10 +109,8 @@ class Supervision:
 
     locator: DeviceLocator
     health: "SourceHealth[Any, Any] | None" = None
-    may_miss: bool = False
-    """Whether a session starts without the device, with a slate or silence in its place."""
-    missing: DeviceError | None = None
-    """Why the device is known to be away: the first opening raises it."""
+    may_miss: bool = False  # whether a session starts without the device, with a slate or silence in its place
+    missing: DeviceError | None = None  # why the device is known to be away: the first opening raises it
 
 
 class SourceEvents:
@@ -166,8 +151,7 @@ class SourceWorker[Item, Opened: VideoFormat | None]:
         self.outage: SourceOutage | None = None
         """Why it gives nothing, None while its device is there; readable from any thread."""
         self.form: Opened | None = None
-        self.error: Exception | None = None
-        """The error of the first opening."""
+        self.error: Exception | None = None  # the error of the first opening
         self.queue: SourceQueue[Item] = SourceQueue(1) if queue is None else queue
         self.supervision = supervision
         self.listeners: list[Callable[[Item], None]] = []
@@ -358,7 +342,6 @@ class SourceWorker[Item, Opened: VideoFormat | None]:
             self._events.found(outage, located)
 
     def _told(self, error: Exception) -> LiputError:
-        """Return `error` with a message for people."""
         return as_ours(error, DeviceError, f"{self.name} failed", "lost")
 
     def _let_go(self) -> None:

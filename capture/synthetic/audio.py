@@ -12,13 +12,11 @@ from capture.pacing import Pace
 from capture.source import SAMPLE_RATE, AudioBlock, AudioSource, Samples
 from devices.host.clock import NANOSECONDS
 
-LOOP_SECONDS = 8
-"""Length of the speech loop; whole seconds, so that beeps fit in."""
+LOOP_SECONDS = 8  # length of the speech loop; whole seconds, so that beeps fit in
 
 LOOP_SAMPLES = LOOP_SECONDS * SAMPLE_RATE
 
-SPEECH_DBFS = -20.0
-"""RMS level of the speech over the whole loop."""
+SPEECH_DBFS = -20.0  # RMS level of the speech over the whole loop
 
 BEEP_HZ = 1000
 BEEP_SECONDS = 0.1
@@ -178,7 +176,6 @@ def _fast(least: int) -> int:
 
 
 def _burst(syllable: Syllable) -> int:
-    """Return the length of a syllable's hiss in samples."""
     return round((0.035 + 0.05 * syllable.hiss) * SAMPLE_RATE)
 
 
@@ -205,8 +202,7 @@ def _add_beeps(stereo: Voice, start: int) -> None:
     stereo += beep[:, None]
 
 
-TRACK = "audio"
-"""The track's name for the pace."""
+TRACK = "audio"  # the track's name for the pace
 
 BLOCK_SAMPLES = 1024
 

@@ -14,15 +14,13 @@ type Plane = NDArray[np.uint8]
 
 NUMBER_BITS = 20
 CHECK_BITS = 4
-NUMBERS = 1 << NUMBER_BITS
-"""Numbers wrap after so many frames (9.7 hours at 30 fps)."""
+NUMBERS = 1 << NUMBER_BITS  # numbers wrap after so many frames (9.7 hours at 30 fps)
 
 BLOCKS = 2 + NUMBER_BITS + CHECK_BITS
 """A white and a black block for the contrast, the number (highest bit first), its checksum."""
 
 BLACK, WHITE = 16, 235
-FLASH_FRACTION = 10
-"""Lamp and beep are on for the first tenth of each second."""
+FLASH_FRACTION = 10  # lamp and beep are on for the first tenth of each second
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +85,9 @@ def write_lamp(luma: Plane, *, lit: bool) -> None:
     LAMP.of(luma)[:] = WHITE if lit else BLACK
 
 
-type Bgr = NDArray[np.uint8]
-"""A picture for cv2, shape (height, width, 3)."""
+type Bgr = NDArray[np.uint8]  # a picture for cv2, shape (height, width, 3)
 
-type Colour = tuple[int, int, int]
-"""Blue, green, red, 0-255."""
+type Colour = tuple[int, int, int]  # blue, green, red, 0-255
 
 
 def planes_in(i420: Plane) -> tuple[Plane, Plane, Plane]:

@@ -10,8 +10,7 @@ import numpy as np
 
 from capture.synthetic.marks import FOOTER, Area, Bgr, Colour
 
-SLIDE_SECONDS = 4
-"""Display time of a slide."""
+SLIDE_SECONDS = 4  # display time of a slide
 
 SPEAKER = Area(0.69, 0.06, 0.97, 0.44)
 _CHART = Area(0.69, 0.5, 0.97, 0.86)

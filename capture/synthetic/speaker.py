@@ -87,7 +87,6 @@ class Speaker:
 
 
 def _draw_body(canvas: Speaker, seconds: float, sway: float) -> None:
-    """Draw jacket, shirt and tie, and gesturing arms."""
     lean = sway * 0.7
     canvas.polygon(
         [
@@ -138,7 +137,6 @@ def _draw_head(canvas: Speaker, seconds: float, sway: float) -> None:
 
 
 def _draw_lectern(canvas: Speaker) -> None:
-    """Draw the lectern with its microphone, in front of everything."""
     canvas.limb((0.14, 0.16), (0.1, 0.36), 0.014, _CAP)
     canvas.ellipse(0.097, 0.375, 0.022, 0.03, _CAP, angle=-12)
     canvas.polygon([(-0.3, 0.16), (0.3, 0.16), (0.26, 0), (-0.26, 0)], _WOOD)

@@ -18,8 +18,7 @@ from capture.synthetic.speaker import Speaker
 from config.errors import MediaError
 from devices.host.clock import NANOSECONDS
 
-TRACK = "video"
-"""The track's name for the pace."""
+TRACK = "video"  # the track's name for the pace
 
 _NUMBER_BYTES = 8
 
@@ -141,7 +140,6 @@ class ClockFace:
         self._glyphs = {letter: self._draw(letter) for letter in _LETTERS}
 
     def _draw(self, letter: str) -> Plane:
-        """Draw one letter into its own cell."""
         cell = np.full((self._line, self._cell), PAPER, np.uint8)
         (across, _), _ = cv2.getTextSize(letter, _FONT, self._scale, 1)
         # Dots and colons stand on the base line of the digits.

@@ -103,11 +103,9 @@ def _same(display: str, own: str | None) -> bool:
     return not display or display.split(".")[0] == (own or "").split(".")[0]
 
 
-type Bgra = NDArray[np.uint8]
-"""Shape (rows, columns, 4)."""
+type Bgra = NDArray[np.uint8]  # shape (rows, columns, 4)
 
-MATRIX = Matrix.BT601
-"""That of cameras, so that a screen beside one needs no other conversion."""
+MATRIX = Matrix.BT601  # that of cameras, so that a screen beside one needs no other conversion
 _SCALE = 224 / 255
 _OFFSET = 128 * (1 - _SCALE)
 
@@ -231,8 +229,7 @@ class _Grabber:
         self._size: Size | None = None
         self._error: DeviceError | None = None
         self._has_tried = threading.Event()
-        self.stopped = threading.Event()
-        """Ends the thread after its next frame."""
+        self.stopped = threading.Event()  # ends the thread after its next frame
         self.thread = threads.start(self._run, name=f"grab {area.id}")
 
     def opened(self) -> Size:
