@@ -57,7 +57,7 @@ def find_output(word: str) -> OutputInfo:
     Raises DeviceNotFound or another DeviceError.
     """
     if word.startswith("/"):
-        info = _ask(word, Path(word).name)
+        info = _probe(word, Path(word).name)
         if info is None:
             raise DeviceError(f"{word} takes no pictures: it is no output node", hint=SETUP, why="unsupported")
         return info
@@ -65,7 +65,7 @@ def find_output(word: str) -> OutputInfo:
     refused: DeviceError | None = None
     for node, label in labelled:
         try:
-            if info := _ask(node, label):
+            if info := _probe(node, label):
                 return info
         except DeviceError as error:  # another node of that label may open
             refused = error
@@ -84,7 +84,7 @@ def nodes_called(word: str) -> Iterator[tuple[str, str]]:
                     yield f"/dev/{folder.name}", label
 
 
-def _ask(node: str, label: str) -> OutputInfo | None:
+def _probe(node: str, label: str) -> OutputInfo | None:
     try:
         fd = os.open(node, os.O_RDWR | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     except OSError as error:
@@ -108,7 +108,7 @@ class OutputNode:
     def __init__(self, info: OutputInfo, width: int, height: int, rate: Fraction) -> None:
         """Open and set the node. Raises a DeviceError, also if it takes none of FORMATS."""
         self._info = info
-        self._looks: bool | None = None
+        self._has_reader: bool | None = None
         self._is_streaming = False
         self._maps: list[mmap.mmap] = []
         self._free: list[int] = []
@@ -117,7 +117,7 @@ class OutputNode:
         except OSError as error:
             raise refusal(error.errno or errno.EIO, info.label, info.node) from error
         try:
-            self.format, self.size = self._agree(width, height)
+            self.format, self.size = self._negotiate_format(width, height)
             self._set_rate(rate)
             self._tells_usage = self._subscribe()
             # v4l2loopback takes `write`, as ffmpeg does it; vivid's output does not.
@@ -133,7 +133,7 @@ class OutputNode:
             self.close()
             raise
 
-    def _agree(self, width: int, height: int) -> tuple[str, tuple[int, int]]:
+    def _negotiate_format(self, width: int, height: int) -> tuple[str, tuple[int, int]]:
         offered = list(self._offered())
         for wanted in [one for one in FORMATS if not offered or one in offered]:
             request = v4l2.Format()
@@ -202,8 +202,8 @@ class OutputNode:
             except OSError:
                 break
             if event.type == _CLIENT_USAGE:
-                self._looks = bool(event.first_word)
-        return self._looks
+                self._has_reader = bool(event.first_word)
+        return self._has_reader
 
     def write(self, picture: memoryview) -> bool:
         """Write a frame of `format` and `size`; return False if no buffer is free. Raises a DeviceError."""

@@ -111,14 +111,14 @@ class DeviceService:
         self._folder = folder or log_folder()
         self._lock = WatchLock(self._folder / LOCK)
         self._is_alone = False
-        self._finding_out = threading.Lock()
+        self._alone_lock = threading.Lock()
         self._has_begun = False
-        self._task = BackgroundTask("device-service", self._turn, pause=self._pause_s, clock=clock)
-        self._monitor = monitor(self._changed, clock, self._record_if_ours)
+        self._task = BackgroundTask("device-service", self._run_once, pause=self._pause_s, clock=clock)
+        self._monitor = monitor(self._changed, clock, self._record_if_keeper)
         self._kernel = KernelRecorder(record, clock)
         self._slow_ports = SlowPorts(record, clock)
         self._presets = PresetKeeper(lambda device: apply_to(device, power_line=power_line, record=record))
-        self._of_the_keeper = (
+        self._keeper_parts = (
             KernelLog(self._kernel, record),
             ComputerWatch(folders or {}, record=record, clock=clock),
         )
@@ -154,7 +154,7 @@ class DeviceService:
         self._try("the watch of the devices could not be ended", self._monitor.stop)
         self._presets.stop()
         if self.keeps_the_log:
-            for part in reversed(self._of_the_keeper):
+            for part in reversed(self._keeper_parts):
                 self._try("a part of the watch could not be ended", part.stop)
             self._record(PC, Kind.WATCH_STOPPED, "the devices are not watched any more", pid=os.getpid())
         self._lock.let_go()
@@ -166,10 +166,10 @@ class DeviceService:
     def __exit__(self, *exc: object) -> None:
         self.stop()
 
-    def _turn(self) -> bool:
+    def _run_once(self) -> bool:
         """Take the lock if it is free, then handle changes of devices; return True to end the task."""
         if not self._has_begun:
-            if not self._take():
+            if not self._take_lock():
                 return False
             if self._task.stopped.is_set():  # the folder hung meanwhile, and `stop` did not wait
                 self._lock.let_go()
@@ -190,7 +190,7 @@ class DeviceService:
         ids = [device.id for device in devices]
         self._record(PC, Kind.WATCH_STARTED, "the devices are watched", pid=os.getpid(), devices=ids)
         self._kernel.observe(devices)
-        for part in self._of_the_keeper:
+        for part in self._keeper_parts:
             self._try("a part of the watch could not be started", part.start)
         for device in devices:
             self._presets.enumerated(device)
@@ -199,19 +199,19 @@ class DeviceService:
         """Check the USB ports; not on the monitor's thread, because the kernel may block."""
         self._try("the USB ports could not be looked at", lambda: self._slow_ports.observe(self.devices()))
 
-    def _take(self) -> bool:
+    def _take_lock(self) -> bool:
         if self._task.stopped.is_set() or self._is_alone:
             return self.keeps_the_log
         try:
             return self._lock.take()
         except OSError as error:
-            with self._finding_out:
+            with self._alone_lock:
                 is_news, self._is_alone = not self._is_alone, True
             if is_news:
-                self._say_alone(error)
+                self._record_alone(error)
             return True
 
-    def _say_alone(self, error: OSError) -> None:
+    def _record_alone(self, error: OSError) -> None:
         what = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
         reason = f"other processes cannot be told that this one watches the devices, which it does: {what}"
         detail = {}
@@ -219,12 +219,12 @@ class DeviceService:
             detail["advice"] = f'If it is root\'s: sudo chown -R "$USER" {shlex.quote(str(self._folder.parent))}'
         self._record(PC, Kind.WATCH_STOPPED, reason, level=Level.WARN, **detail)
 
-    def _record_if_ours(
+    def _record_if_keeper(
         self, device: str, kind: Kind, reason: str = "", *, name: str = "", level: Level = Level.INFO, **detail: object
     ) -> None:
         """Write the monitor's lines, in one of all watching processes."""
         was_ours = self.keeps_the_log
-        if self._take():
+        if self._take_lock():
             self._record(device, kind, reason, name=name, level=level, **detail)
             if not was_ours:  # the former holder has ended, so this line would be missing
                 self._task.wake()
@@ -232,7 +232,7 @@ class DeviceService:
     def _changed(self, change: DeviceChange) -> None:
         self._kernel.observe(change.devices)
         if self.keeps_the_log:
-            if _is_there_anew(change):
+            if _needs_preset(change):
                 self._presets.enumerated(change.device)
             self._task.wake()
         if self._on_change:
@@ -248,7 +248,7 @@ class DeviceService:
                 self._record(PC, Kind.WATCH_STOPPED, reason, level=Level.WARN)
 
 
-def _is_there_anew(change: DeviceChange) -> bool:
+def _needs_preset(change: DeviceChange) -> bool:
     """Return whether a device has lost its controls, has another id, or answers at last."""
     before, device = change.before, change.device
     if change.kind is ChangeKind.CHANGED and before is not None:

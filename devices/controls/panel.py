@@ -158,7 +158,7 @@ _GOVERNORS = {
 }
 """The automatic mode of each control, with its values that leave the control to people (from V4L2's documentation)."""
 
-_WHY = {
+_REASONS = {
     errno.EACCES: "another of its controls does not let it be set now",
     errno.EBUSY: "it cannot be changed while the camera is used",
     errno.ERANGE: "the value is none of its own",
@@ -229,7 +229,7 @@ class ControlPanel:
     def _refused(self, control: Control, value: Value, error: OSError) -> DeviceError:
         if error.errno not in REFUSED:
             return self._refusal(error)
-        why = _WHY.get(error.errno or 0, "the camera says no")
+        why = _REASONS.get(error.errno or 0, "the camera says no")
         return ControlRefused(f"{self._name} ({self._node}) refuses {control.name}={control.show(value)}: {why}")
 
     def _refusal(self, error: OSError) -> DeviceError:

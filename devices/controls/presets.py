@@ -137,7 +137,7 @@ def apply_to(
     except LiputError as error:
         _warn(record, device, f"its controls could not be set: {error.message}")
         return []
-    _tell(record, device, changes)
+    _record_applied(record, device, changes)
     return changes
 
 
@@ -151,7 +151,7 @@ def _kept(device: Device, record: Record, presets: Store[Presets]) -> Mapping[st
     return preset.controls if preset else {}
 
 
-def _tell(record: Record, device: Device, changes: list[ControlChange]) -> None:
+def _record_applied(record: Record, device: Device, changes: list[ControlChange]) -> None:
     done = [change for change in changes if change.problem is None]
     if done:
         values = {change.name: change.after for change in done}
@@ -251,7 +251,7 @@ def reset_controls(
     for control in sorted(chosen, key=lambda control: control.name in governors):
         value = _without_preset(controls, control, power_line)
         if value is not None and control.can_be_kept and not control.inactive:
-            changes += _set_back(panel, control, value)
+            changes += _reset_one(panel, control, value)
     for one in changes:
         _record_change(record, device, one, is_kept=False)
     return changes
@@ -265,7 +265,7 @@ def _without_preset(controls: Controls, control: Control, power_line: str) -> Va
     return control.default
 
 
-def _set_back(panel: ControlPanel, control: Control, value: Value) -> list[ControlChange]:
+def _reset_one(panel: ControlPanel, control: Control, value: Value) -> list[ControlChange]:
     try:
         return set_one(panel, control, control.check(value))
     except NotAllowed:

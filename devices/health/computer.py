@@ -26,7 +26,7 @@ BUSY_CPU, IDLE_CPU = 95.0, 85.0
 """Per cent of all cores over a minute: a warning begins above the first and ends below the second."""
 DISK_HYSTERESIS = 1.1
 _DISK_ANSWERS_S = 2.0
-_HOTTEST_BELIEVED = 150.0
+_MAX_PLAUSIBLE_C = 150.0
 
 type Reserves = Mapping[Path, int]
 """Bytes that should stay free on each folder's disk, 0 for any. The folder need not exist yet."""
@@ -56,8 +56,8 @@ def read_sample(disk_free: Mapping[str, int] | None = None, *, counts_cpu: bool 
     """Return a sample, within a millisecond. `counts_cpu`: an earlier one gives the start for the CPU's load."""
     cores = psutil.cpu_percent(percpu=True)
     memory = psutil.virtual_memory()
-    temperature, sensor = _asked(_hottest) or (None, None)
-    battery = _asked(psutil.sensors_battery)
+    temperature, sensor = _value_or_none(_hottest) or (None, None)
+    battery = _value_or_none(psutil.sensors_battery)
     return ComputerSample(
         cpu_percent=round(sum(cores) / len(cores), 1) if cores and counts_cpu else None,
         busiest_core_percent=max(cores) if cores and counts_cpu else None,
@@ -78,7 +78,7 @@ def _free(folder: Path) -> int:
     return psutil.disk_usage(str(there)).free
 
 
-def _asked[T](sensor: Callable[[], T]) -> T | None:
+def _value_or_none[T](sensor: Callable[[], T]) -> T | None:
     """Return a sensor's value, None if it fails: its driver may do anything, and the other values matter more."""
     try:
         return sensor()
@@ -91,7 +91,7 @@ def _hottest() -> tuple[float | None, str | None]:
         (entry.current, f"{chip} {entry.label}".strip())
         for chip, entries in psutil.sensors_temperatures().items()
         for entry in entries
-        if entry.current is not None and 0 < entry.current < _HOTTEST_BELIEVED
+        if entry.current is not None and 0 < entry.current < _MAX_PLAUSIBLE_C
     ]
     return max(believed, default=(None, None))
 
@@ -130,7 +130,9 @@ class ComputerWatch:
         self._is_first = True
         self._began_ns: dict[str, int] = {}
         self._failed = False
-        self._task = BackgroundTask("computer", self.look, pause=EVERY_S, failed=self._tell_once, clock=clock)
+        self._task = BackgroundTask(
+            "computer", self.look, pause=EVERY_S, failed=self._record_first_failure, clock=clock
+        )
 
     def start(self) -> None:
         """Start the thread."""
@@ -146,30 +148,30 @@ class ComputerWatch:
         self._is_first = False
         self._record(PC, Kind.SAMPLE, level=Level.DEBUG, **msgspec.to_builtins(sample))
         for key, fault, bad, is_well in findings(sample, self._folders):
-            advice, ended = _WORDS[fault]
+            advice, ended = _ADVICE_AND_END[fault]
             if bad and key not in self._began_ns:
                 self._began_ns[key] = self._clock.now_ns()
-                self._tell(Kind.DEGRADED, Level.WARN, bad, fault, advice=advice)
+                self._record_finding(Kind.DEGRADED, Level.WARN, bad, fault, advice=advice)
             elif is_well and key in self._began_ns:
                 lasted_s = round((self._clock.now_ns() - self._began_ns.pop(key)) / NANOSECONDS, 1)
-                self._tell(Kind.RECOVERED, Level.INFO, ended, fault, lasted_s=lasted_s)
+                self._record_finding(Kind.RECOVERED, Level.INFO, ended, fault, lasted_s=lasted_s)
 
     def _disk_free(self) -> dict[str, int]:
         """Return the free bytes by folder. A disk that hangs is left out; no second thread asks it."""
         found = self._disks.ask({folder: partial(_free, folder) for folder in self._folders}, _DISK_ANSWERS_S)
         return {str(folder): free for folder, free in found.items() if isinstance(free, int)}
 
-    def _tell(self, kind: Kind, level: Level, reason: str, fault: str, **detail: object) -> None:
+    def _record_finding(self, kind: Kind, level: Level, reason: str, fault: str, **detail: object) -> None:
         state = HealthState.DEGRADED if self._began_ns else HealthState.OK
         self._record(PC, kind, reason, name="", level=level, fault=fault, state=state, **detail)
 
-    def _tell_once(self, error: Exception) -> None:
+    def _record_first_failure(self, error: Exception) -> None:
         if not self._failed:
             self._record(PC, Kind.SAMPLE, f"the PC's state cannot be read: {error}", level=Level.INFO)
         self._failed = True
 
 
-_WORDS = {
+_ADVICE_AND_END = {
     "low-memory": ("Close other programs before a session.", "enough memory is free again"),
     "busy-processor": ("Close other programs, or record with a smaller profile.", "the processor has time again"),
     "on-battery": ("Plug in the PC's power supply.", "the PC is plugged in again"),
@@ -228,10 +230,10 @@ def others_load(over_s: float, stop: threading.Event, ours: Collection[int] = ()
 
     This process, the processes `ours` and all their children are left out.
     """
-    began, before = time.monotonic(), _used_s(ours)
+    began, before = time.monotonic(), _cpu_seconds(ours)
     if stop.wait(over_s):
         return None
-    ended, after = time.monotonic(), _used_s(ours)
+    ended, after = time.monotonic(), _cpu_seconds(ours)
     took: dict[str, float] = {}
     for who, (name, used_s) in after.items():
         _, used_before_s = before.get(who, (name, 0.0))
@@ -240,7 +242,7 @@ def others_load(over_s: float, stop: threading.Event, ours: Collection[int] = ()
     return {name: min(100.0, 100 * used_s / most_s) for name, used_s in took.items()}
 
 
-def _used_s(ours: Collection[int]) -> dict[tuple[int, float], tuple[str, float]]:
+def _cpu_seconds(ours: Collection[int]) -> dict[tuple[int, float], tuple[str, float]]:
     """Return name and CPU seconds of other processes, by number and start: the kernel's workers change their names."""
     used: dict[tuple[int, float], tuple[str, float]] = {}
     own = _with_children({os.getpid(), *ours})

@@ -42,8 +42,8 @@ LONGEST_LINE = 32_768
 FILES_OF_A_FULL_LOG = 10
 _SMALLEST_FILE = 65_536
 _LINES_COMPARED = 50
-_LOOKS = 20
-_BETWEEN_LOOKS_S = 0.002
+_TORN_LOOKS = 20
+_TORN_WAIT_S = 0.002
 _NAME = re.compile(r"(\d{4}-\d{2}-\d{2})(?:\.([1-9]\d{0,5}))?\.jsonl", re.ASCII)
 _BEGINNING = b'{"type":"health","at":'
 _decode = msgspec.json.Decoder(HealthLine).decode
@@ -110,11 +110,11 @@ class LogAppender:
 
     def append(self, at: datetime, line: bytes) -> None:
         """Append one whole line of the time `at` with a single write. Raises OSError if the write falls short."""
-        self._find_file(at.date())
-        size = self._look()
+        self._open_newest(at.date())
+        size = self._refresh_size()
         if size and (size + len(line) > self._file_size or (self._last_at and at < self._last_at - SLACK)):
             self._open(self._number + 1)
-            size = self._look()
+            size = self._refresh_size()
         data = b"\n" + line if self._torn else line
         self._end = -1
         if os.write(self._fd, data) < len(data):
@@ -134,7 +134,7 @@ class LogAppender:
             os.close(self._fd)
             self._fd = -1
 
-    def _find_file(self, day: date) -> None:
+    def _open_newest(self, day: date) -> None:
         """Open the newest file of `day`: another process may have begun one, or somebody deleted ours."""
         if self._fd >= 0 and day == self._day and os.fstat(self._fd).st_nlink:
             number = self._number
@@ -162,16 +162,16 @@ class LogAppender:
             sync(self.folder)
             self._prune()
 
-    def _look(self) -> int:
+    def _refresh_size(self) -> int:
         """Return the file's size. If another process has written, read its last line."""
         size = os.fstat(self._fd).st_size
         if size == self._end:
             return size
         tail = self._tail(size)
-        for _ in range(_LOOKS):  # another process may be writing the line that lacks its newline
+        for _ in range(_TORN_LOOKS):  # another process may be writing the line that lacks its newline
             if not tail or tail.endswith(b"\n"):
                 break
-            time.sleep(_BETWEEN_LOOKS_S)
+            time.sleep(_TORN_WAIT_S)
             size = os.fstat(self._fd).st_size
             tail = self._tail(size)
         self._torn = bool(tail) and not tail.endswith(b"\n")
@@ -266,9 +266,9 @@ LEFT_OUT = "left-out"
 QUEUE_LINES = 10_000
 SYNC_S = 1.0
 RETRY_S = 2.0
-_AT_ONCE = 1_000  # lines between two looks at the sync deadline
+_LINES_PER_TURN = 1_000  # lines between two looks at the sync deadline
 _URGENT = frozenset({Level.WARN, Level.ERROR})
-_OF_A_PROCESS = frozenset({Kind.OPENED, Kind.DEGRADED, Kind.FLAPPING})  # they end with their process: see `open_faults`
+_WITH_PID = frozenset({Kind.OPENED, Kind.DEGRADED, Kind.FLAPPING})  # they end with their process: see `open_faults`
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _LONGEST_TEXT = 2_000  # characters of a text in a line that would be too long
 
@@ -306,10 +306,10 @@ class HealthLog:
         self._queue: deque[tuple[HealthLine, bytes]] = deque()
         self._changed = threading.Condition()
         self._taken = 0
-        self._told = 0  # of those taken, sent to journald
-        self._safe = 0
-        self._left_out = 0
-        self._wanted = 0
+        self._journaled = 0  # of those taken, sent to journald
+        self._synced_count = 0
+        self._dropped = 0
+        self._flush_until = 0
         self._closing = False
         self._thread = threads.start(self._run, name="health-log")
 
@@ -318,7 +318,7 @@ class HealthLog:
     ) -> None:
         """Log a line; see devices.health.line.Record."""
         try:
-            if kind in _OF_A_PROCESS:
+            if kind in _WITH_PID:
                 detail.setdefault("pid", os.getpid())
             line = HealthLine(
                 at=self._clock.now(), device=device, name=name, level=level, kind=kind, reason=reason, detail=detail
@@ -328,7 +328,7 @@ class HealthLog:
             entry = None
         with self._changed:
             if entry is None or self._closing or len(self._queue) >= QUEUE_LINES:
-                self._left_out += 1
+                self._dropped += 1
                 return
             self._queue.append(entry)
             self._taken += 1
@@ -338,9 +338,9 @@ class HealthLog:
         """Wait until all lines taken so far are on disk; return whether they are."""
         with self._changed:
             wanted = self._taken
-            self._wanted = wanted
+            self._flush_until = wanted
             self._changed.notify_all()
-            return self._changed.wait_for(lambda: self._safe >= wanted, timeout_s)
+            return self._changed.wait_for(lambda: self._synced_count >= wanted, timeout_s)
 
     def close(self, timeout_s: float = 2.0) -> None:
         """Write the queued lines, for at most `timeout_s` seconds, and drop later ones."""
@@ -363,15 +363,17 @@ class HealthLog:
         while True:
             with self._changed:
                 timeout = None if sync_at is None else max(0.0, sync_at - time.monotonic())
-                self._changed.wait_for(lambda: self._queue or self._closing or self._wanted > self._safe, timeout)
+                self._changed.wait_for(
+                    lambda: self._queue or self._closing or self._flush_until > self._synced_count, timeout
+                )
                 closing = self._closing
             count, urgent, failed = self._write_some()
             written += count
             if count and sync_at is None:
                 sync_at = time.monotonic() + SYNC_S
-            hurry = urgent or closing or self._safe < self._wanted <= written
+            hurry = urgent or closing or self._synced_count < self._flush_until <= written
             if sync_at is not None and (hurry or time.monotonic() >= sync_at):
-                if self._synced(written):
+                if self._try_sync(written):
                     sync_at = None
                 else:
                     failed = True
@@ -387,54 +389,54 @@ class HealthLog:
         """Write queued lines; return their count, whether one needs a sync at once, and whether the disk failed."""
         urgent = False
         count = 0
-        for _ in range(min(self._tell_journal(), _AT_ONCE)):
+        for _ in range(min(self._send_to_journal(), _LINES_PER_TURN)):
             line, data = self._queue[0]
-            if not self._appended(line, data):
+            if not self._try_append(line, data):
                 return count, urgent, True
             self._queue.popleft()
             count += 1
             urgent |= line.level in _URGENT
-        if self._left_out and count:
-            self._say_what_was_left_out()
+        if self._dropped and count:
+            self._report_dropped()
         return count, urgent, False
 
-    def _tell_journal(self) -> int:
+    def _send_to_journal(self) -> int:
         """Send new lines to journald, even while the disk fails. Return the number of queued lines."""
         with self._changed:
             waiting = len(self._queue)
-            news = list(itertools.islice(self._queue, waiting - (self._taken - self._told), None))
-            self._told = self._taken
+            news = list(itertools.islice(self._queue, waiting - (self._taken - self._journaled), None))
+            self._journaled = self._taken
         if self._journal is not None:
             for line, _ in news:
                 self._journal.send(line)
         return waiting
 
-    def _appended(self, line: HealthLine, data: bytes) -> bool:
+    def _try_append(self, line: HealthLine, data: bytes) -> bool:
         try:
             self._appender.append(line.at, data)
         except OSError:
             return False
         return True
 
-    def _synced(self, written: int) -> bool:
+    def _try_sync(self, written: int) -> bool:
         try:
             self._appender.sync()
         except OSError:
             return False
         with self._changed:
-            self._safe = written
+            self._synced_count = written
             self._changed.notify_all()
         return True
 
-    def _say_what_was_left_out(self) -> None:
-        count = self._left_out
+    def _report_dropped(self) -> None:
+        count = self._dropped
         reason = f"{count} lines of the health log could not be kept"
         line = HealthLine(
             at=self._clock.now(), device=PC, level=Level.WARN, kind=LEFT_OUT, reason=reason, detail={"lines": count}
         )
-        if self._appended(*_encoded(line)):
+        if self._try_append(*_encoded(line)):
             with self._changed:
-                self._left_out -= count
+                self._dropped -= count
 
     def _pause(self) -> None:
         with self._changed:

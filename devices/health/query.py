@@ -44,20 +44,20 @@ class Wanted:
         self._kinds = None if kinds is None else frozenset(kinds)
         self._levels = frozenset(one for one in Level if one.rank >= level.rank)
         self._decode = msgspec.json.Decoder(HealthLine).decode
-        self._may_be = _pattern(self._levels, self._kinds).search
+        self._search = _pattern(self._levels, self._kinds).search
 
     def line(self, raw: bytes) -> HealthLine | None:
         """Decode `raw`; None if it is no whole line, or does not match."""
         # Most lines are samples: searching a piece of text first is five times as fast as decoding them all.
-        if not self._may_be(raw):
+        if not self._search(raw):
             return None
         try:
             line = self._decode(whole_part(raw))
         except (msgspec.DecodeError, ValueError):  # ValueError: not UTF-8
             return None
-        return line if self._fits(line) else None
+        return line if self._matches(line) else None
 
-    def _fits(self, line: HealthLine) -> bool:
+    def _matches(self, line: HealthLine) -> bool:
         return (
             line.at.tzinfo is not None
             and (self._devices is None or line.device in self._devices)
@@ -78,7 +78,7 @@ def read(folder: Path, wanted: Wanted, ends: Ends | None = None) -> Iterator[Hea
 def raw_lines(folder: Path, wanted: Wanted) -> Iterator[bytes]:
     """Yield all raw lines of the time in `wanted`. Raises StateError."""
     for path in _files_for(folder, wanted):
-        yield from _pieces(path, wanted, None)
+        yield from _raw_lines(path, wanted, None)
 
 
 def positions(folder: Path) -> dict[Path, int]:
@@ -113,20 +113,20 @@ def _may_hold(day: date, wanted: Wanted) -> bool:
 
 
 def _lines(path: Path, wanted: Wanted, end: int | None) -> Iterator[HealthLine]:
-    for raw in _pieces(path, wanted, end):
+    for raw in _raw_lines(path, wanted, end):
         if (line := wanted.line(raw)) is not None:
             yield line
 
 
-def _pieces(path: Path, wanted: Wanted, end: int | None) -> Iterator[bytes]:
+def _raw_lines(path: Path, wanted: Wanted, end: int | None) -> Iterator[bytes]:
     """Yield a file's lines up to the byte `end` (None: all) from the time in `wanted`, and some around it."""
     try:
         with path.open("rb") as file:
             start, stop = 0, _end_of(file) if end is None else end
             if wanted.since is not None:
-                start, _ = _between(file, start, stop, wanted.since - SLACK)
+                start, _ = _bisect(file, start, stop, wanted.since - SLACK)
             if wanted.until is not None:
-                _, stop = _between(file, start, stop, wanted.until + SLACK)
+                _, stop = _bisect(file, start, stop, wanted.until + SLACK)
             file.seek(start)
             for raw in file:
                 start += len(raw)
@@ -143,7 +143,7 @@ def _end_of(file: BinaryIO) -> int:
     return os.fstat(file.fileno()).st_size
 
 
-def _between(file: BinaryIO, start: int, stop: int, moment: datetime) -> tuple[int, int]:
+def _bisect(file: BinaryIO, start: int, stop: int, moment: datetime) -> tuple[int, int]:
     """Return the starts of two lines: all before the first are older than `moment`, all from the second on newer.
 
     Both may be wrong by SLACK.
@@ -218,11 +218,11 @@ def follow(
             growing = [path for path in files if day_of(path) >= newest - _GROWING]
         polls += 1
         for path in growing:
-            yield from _news(path, wanted, known)
+            yield from _new_lines(path, wanted, known)
         clock.wait(stop, POLL_S)
 
 
-def _news(path: Path, wanted: Wanted, known: dict[Path, int]) -> Iterator[HealthLine]:
+def _new_lines(path: Path, wanted: Wanted, known: dict[Path, int]) -> Iterator[HealthLine]:
     try:
         size = os.stat(path).st_size  # noqa: PTH116 - five times a second
         if size == known.get(path, 0):
@@ -244,7 +244,7 @@ def _news(path: Path, wanted: Wanted, known: dict[Path, int]) -> Iterator[Health
 # Devices
 
 _TEXT = rb'"[^"\\]*(?:\\.[^"\\]*)*"'
-_WHO = re.compile(rb'"device":(' + _TEXT + rb'),"name":(' + _TEXT + rb")")
+_DEVICE_AND_NAME = re.compile(rb'"device":(' + _TEXT + rb'),"name":(' + _TEXT + rb")")
 
 
 def devices_in(folder: Path, wanted: Wanted) -> dict[str, str]:
@@ -252,7 +252,7 @@ def devices_in(folder: Path, wanted: Wanted) -> dict[str, str]:
     names: dict[str, str] = {}
     seen: set[bytes] = set()
     for raw in raw_lines(folder, wanted):
-        who = _WHO.search(raw)
+        who = _DEVICE_AND_NAME.search(raw)
         # Most lines are about a known device; decoding all would take five times as long.
         if who is None or who[0] in seen:
             continue

@@ -16,13 +16,13 @@ from devices.model.device import Device, Health, HealthState
 LOOKED_BACK = timedelta(days=2)
 """The greatest age of a fault that may still be open."""
 
-_TOLD_S = 60.0  # a process may seem to start this much after its own lines: clocks are set
+_CLOCK_STEP_S = 60.0  # a process may seem to start this much after its own lines: clocks are set
 WHETHER_OPEN_OR_NOT = OF_ITS_PLACE | {Fault.LOST, Fault.BUSY, Fault.DENIED, Fault.BUS_FULL}
 """Faults that a closed device can have, too. The others end when it is closed."""
 
 type IsAlive = Callable[[int, datetime], bool]
 
-type _Found = dict[str, tuple[int | None, HealthLine]]
+type _FaultsByName = dict[str, tuple[int | None, HealthLine]]
 """One device's faults so far, each with the process that reported it."""
 
 
@@ -35,7 +35,7 @@ def open_faults(folder: Path, *, now: datetime, is_alive: IsAlive | None = None)
     """
     alive = _is_alive if is_alive is None else is_alive
     pids: dict[str, int | None] = {}
-    devices: dict[str, _Found] = {}
+    devices: dict[str, _FaultsByName] = {}
     kinds = (Kind.PLUGGED, Kind.MOVED, Kind.OPENED, Kind.CLOSED, Kind.DEGRADED, Kind.FLAPPING, Kind.RECOVERED)
     for line in read(folder, Wanted(since=now - LOOKED_BACK, until=now + LOOKED_BACK, kinds=kinds)):
         _take(line, pids, devices.setdefault(line.device, {}))
@@ -59,7 +59,7 @@ def with_found(device: Device, found: Health | None) -> Device:
     return with_worse(device, found)
 
 
-def _take(line: HealthLine, pids: dict[str, int | None], faults: _Found) -> None:
+def _take(line: HealthLine, pids: dict[str, int | None], faults: _FaultsByName) -> None:
     """Apply a line; `pids` has the process that holds each device open."""
     pid = line.detail.get("pid")
     match line.kind:
@@ -79,7 +79,7 @@ def _take(line: HealthLine, pids: dict[str, int | None], faults: _Found) -> None
             _forget(faults)
 
 
-def _forget(faults: _Found, but_of: int | None = None) -> None:
+def _forget(faults: _FaultsByName, but_of: int | None = None) -> None:
     for name, (pid, _) in list(faults.items()):
         if name not in WHETHER_OPEN_OR_NOT and (but_of is None or pid != but_of):
             del faults[name]
@@ -104,7 +104,7 @@ def _is_alive(pid: int, at: datetime) -> bool:
     if at.timestamp() < psutil.boot_time():
         return False
     try:
-        return psutil.Process(pid).create_time() < at.timestamp() + _TOLD_S
+        return psutil.Process(pid).create_time() < at.timestamp() + _CLOCK_STEP_S
     except psutil.Error:
         return False
 
@@ -170,12 +170,12 @@ def summarise(lines: Iterable[HealthLine]) -> list[DeviceSummary]:
         if last and line.kind == Kind.WATCH_STARTED and line.at - last > UNWATCHED:
             for device in devices.values():
                 device.interrupt(last)
-        _known(devices, line.device, line.at, began).take(line)
+        _figures_of(devices, line.device, line.at, began).take(line)
         if line.kind == Kind.WATCH_STARTED:
             for name in _texts(line.detail.get("devices")):
-                _known(devices, name, line.at, began).is_there(line.at)
+                _figures_of(devices, name, line.at, began).is_there(line.at)
         elif line.kind == Kind.RENAMED:
-            _known(devices, str(line.detail.get("before")), line.at, began).is_not_watched(line.at)
+            _figures_of(devices, str(line.detail.get("before")), line.at, began).is_not_watched(line.at)
         elif line.kind == Kind.WATCH_STOPPED and "pid" in line.detail:  # without a pid, only a part of the watch ended
             for device in devices.values():
                 device.is_not_watched(line.at)
@@ -320,7 +320,7 @@ class _Device:
         )
 
 
-def _known(devices: dict[str, _Device], name: str, at: datetime, began: datetime) -> _Device:
+def _figures_of(devices: dict[str, _Device], name: str, at: datetime, began: datetime) -> _Device:
     if name not in devices:
         devices[name] = _Device(DeviceSummary(device=name, first_seen=at, last_seen=at), began)
     return devices[name]

@@ -168,7 +168,7 @@ ADVICE = 'An administrator can allow it: sudo usermod -aG systemd-journal "$USER
 _RECORD_BYTES = 8192
 """The kernel's longest record."""
 _LONGEST_ENTRY = 1_000_000
-_AT_ONCE = 200
+_RECORDS_PER_TURN = 200
 """Records in one turn, so that a flood of them cannot keep the thread from stopping."""
 
 
@@ -196,7 +196,7 @@ class KmsgSource:
 
     def messages(self) -> Iterator[KernelMessage]:
         """Yield the new messages without blocking. Raises EOFError at the end."""
-        for _ in range(_AT_ONCE):
+        for _ in range(_RECORDS_PER_TURN):
             try:
                 record = os.read(self._fd, _RECORD_BYTES)
             except BlockingIOError:

@@ -14,7 +14,7 @@ from devices.kernel.udev import UsbDevice
 from devices.model.device import Device, DeviceKind
 from devices.model.quirks import is_own_serial
 
-_TRUST: tuple[Callable[[Device], Iterable[str | None]], ...] = (
+_TRAITS: tuple[Callable[[Device], Iterable[str | None]], ...] = (
     lambda device: (device.id,),
     lambda device: (device.serial,),
     lambda device: (device.role,),
@@ -89,7 +89,7 @@ def _find(devices: Sequence[Device], name: str, what: str, suits: Callable[[Devi
 def _named(devices: Sequence[Device], name: str) -> list[Device]:
     """Return the devices that match `name` in the most trusted trait that matches at all."""
     word = os.path.realpath(name) if name.startswith("/dev/") else name.strip()
-    for traits in _TRUST:
+    for traits in _TRAITS:
         found = [device for device in devices if word.casefold() in {str(t).casefold() for t in traits(device) if t}]
         if found:
             return found

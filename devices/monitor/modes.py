@@ -22,7 +22,7 @@ from devices.monitor.holders import refusal
 if TYPE_CHECKING:
     from devices.kernel.udev import PictureNode
 
-_asked: DeadlineTasks[str, bool] = DeadlineTasks("idle")
+_idle_tasks: DeadlineTasks[str, bool] = DeadlineTasks("idle")
 
 _END = {errno.EINVAL, errno.ENOTTY, errno.ENODATA}
 _MOST = 256
@@ -74,13 +74,13 @@ def _gives_pictures(fd: int) -> bool:
 
 
 def _is_receiver(fd: int) -> bool:
-    return any(entry.is_receiver for entry in _answers(fd, v4l2.VIDIOC_ENUMINPUT, v4l2.Input()))
+    return any(entry.is_receiver for entry in _enumerate(fd, v4l2.VIDIOC_ENUMINPUT, v4l2.Input()))
 
 
 def _modes(fd: int) -> Iterator[Mode]:
     description = v4l2.Fmtdesc()
     description.type = v4l2.BUF_TYPE_VIDEO_CAPTURE
-    for answer in _answers(fd, v4l2.VIDIOC_ENUM_FMT, description):
+    for answer in _enumerate(fd, v4l2.VIDIOC_ENUM_FMT, description):
         pixel_format = answer.pixelformat
         for width, height in dict.fromkeys(_sizes(fd, pixel_format)):
             rates = sorted(set(_rates(fd, pixel_format, width, height)), reverse=True)
@@ -96,7 +96,7 @@ def fourcc(number: int) -> str:
 def _sizes(fd: int, pixel_format: int) -> Iterator[tuple[int, int]]:
     question = v4l2.Frmsizeenum()
     question.pixel_format = pixel_format
-    for answer in _answers(fd, v4l2.VIDIOC_ENUM_FRAMESIZES, question):
+    for answer in _enumerate(fd, v4l2.VIDIOC_ENUM_FRAMESIZES, question):
         if answer.type == v4l2.FRMSIZE_TYPE_DISCRETE:
             yield answer.discrete.width, answer.discrete.height
         else:
@@ -121,7 +121,7 @@ def _is_within(length: int, span: tuple[int, int, int]) -> bool:
 def _rates(fd: int, pixel_format: int, width: int, height: int) -> Iterator[float]:
     question = v4l2.Frmivalenum()
     question.pixel_format, question.width, question.height = pixel_format, width, height
-    for answer in _answers(fd, v4l2.VIDIOC_ENUM_FRAMEINTERVALS, question):
+    for answer in _enumerate(fd, v4l2.VIDIOC_ENUM_FRAMEINTERVALS, question):
         if answer.type == v4l2.FRMIVAL_TYPE_DISCRETE:
             if answer.discrete.numerator:
                 yield _rate(answer.discrete.numerator, answer.discrete.denominator)
@@ -142,7 +142,7 @@ def _rate(numerator: int, denominator: int) -> float:
     return round(denominator / numerator, 3)
 
 
-def _answers[T](fd: int, request: int, question: T) -> Iterator[T]:
+def _enumerate[T](fd: int, request: int, question: T) -> Iterator[T]:
     for index in range(_MOST):
         question.index = index  # type: ignore[attr-defined]  # every structure of an enumeration has one
         try:
@@ -211,7 +211,7 @@ def idle(nodes: Iterable[str], timeout_s: float = 0.3) -> set[str]:
 
     The driver blocks all questions while it is busy with a sick device, so only one thread asks each node.
     """
-    answers = _asked.ask({node: partial(is_idle, node) for node in nodes}, timeout_s)
+    answers = _idle_tasks.ask({node: partial(is_idle, node) for node in nodes}, timeout_s)
     for answer in answers.values():
         if isinstance(answer, RuntimeError):
             raise answer

@@ -30,7 +30,7 @@ from devices.monitor.snapshot import describe, in_use, open_elsewhere
 from devices.monitor.use import UseWatch
 
 SUBSYSTEMS = ("video4linux", "sound", "usb")
-_MOST_AT_ONCE = 1000
+_MAX_MESSAGES = 1000
 
 type Hotplug = tuple[str, str | None]
 """A message: its action ("add", "remove", "change", "bind"), and the port of a whole USB plug or None."""
@@ -62,7 +62,7 @@ class NetlinkEvents:
 
     def _received(self) -> list[Hotplug]:
         found: list[Hotplug] = []
-        for _ in range(_MOST_AT_ONCE):
+        for _ in range(_MAX_MESSAGES):
             try:
                 device = self._monitor.poll(0)
             except OSError as error:
@@ -104,7 +104,7 @@ SETTLED_S = 0.45
 GONE_S = 0.1
 LATEST_S = 1.0
 """The latest look after a burst's first message."""
-_AGAIN_S = 1.0  # after a failed look, or when netlink failed
+_RETRY_S = 1.0  # after a failed look, or when netlink failed
 _FAILURES = 5
 """Failed looks in a row before the log says so: devices may vanish during any look."""
 _STOPS_S = 5.0
@@ -161,13 +161,13 @@ class DeviceMonitor:
         self._events: NetlinkEvents | None = None
         self._thread: threading.Thread | None = None
         self._following = BackgroundTask(
-            "device-monitor", self._follow, pause=_AGAIN_S, failed=self._failed, clock=self._clock
+            "device-monitor", self._follow, pause=_RETRY_S, failed=self._failed, clock=self._clock
         )
         self._refreshing = threading.Event()
         self._unplugs: Counter[str] = Counter()
-        self._again_ns: int | None = None
+        self._retry_ns: int | None = None
         self._failures = 0
-        self._mistake: Exception | None = None
+        self._fatal_error: Exception | None = None
 
     def __enter__(self) -> Self:
         self.start()
@@ -179,7 +179,7 @@ class DeviceMonitor:
     def start(self) -> None:
         """Take the first look and start the thread. Raises OSError without netlink."""
         self._events = self._open_events()
-        self._observer.begin(self._seen() or Sight())
+        self._observer.begin(self._take_look() or Sight())
         self._shown = self._observer.devices
         self._thread = threads.start(self._run, name=self._following.name)
         if self._use is not None:
@@ -223,12 +223,12 @@ class DeviceMonitor:
         if self._events is not None:
             self._events.close()
         self._observer.save(at_end=True)
-        if self._mistake is not None:  # its owner starts the watch again
-            raise self._mistake
+        if self._fatal_error is not None:  # its owner starts the watch again
+            raise self._fatal_error
 
     def _failed(self, error: Exception) -> None:
         if self._events is not None:  # else netlink is gone, and the next run opens it again
-            self._mistake = error
+            self._fatal_error = error
             self._following.stop()
 
     def _follow(self) -> bool:
@@ -238,7 +238,7 @@ class DeviceMonitor:
         events = self._events
         while not self._following.stopped.is_set():
             self._unplugs.update(port for action, port in burst if action == "remove" and port)
-            if burst or self._refreshing.is_set() or self._is_due(self._again_ns):
+            if burst or self._refreshing.is_set() or self._is_due(self._retry_ns):
                 self._look_and_tell()
             self._tell(self._observer.tick())
             self._observer.save()
@@ -258,7 +258,7 @@ class DeviceMonitor:
         return moment_ns is not None and self._clock.now_ns() >= moment_ns
 
     def _timeout_s(self) -> float | None:
-        moments = [moment for moment in (self._observer.due_ns(), self._again_ns) if moment is not None]
+        moments = [moment for moment in (self._observer.due_ns(), self._retry_ns) if moment is not None]
         waits = [(moment - self._clock.now_ns()) / NANOSECONDS for moment in moments]
         if self._observer.awaits_confirmation:
             waits.append(_CONFIRMED_S)
@@ -279,22 +279,22 @@ class DeviceMonitor:
 
     def _look_and_tell(self) -> None:
         self._refreshing.clear()
-        if seen := self._seen():
+        if seen := self._take_look():
             unplugs, self._unplugs = self._unplugs, Counter()
             self._tell(self._observer.observe(seen, unplugs))
 
-    def _seen(self) -> Sight | None:
+    def _take_look(self) -> Sight | None:
         """Return the plugged-in devices; None after a failed look, which is repeated later."""
         try:
             seen = self._look()
         except Exception as error:  # a driver's answer must not end the watch
-            self._again_ns = self._clock.now_ns() + int(_AGAIN_S * NANOSECONDS)
+            self._retry_ns = self._clock.now_ns() + int(_RETRY_S * NANOSECONDS)
             self._failures += 1
             if self._failures == _FAILURES:
                 reason = f"what is plugged in cannot be looked at: {error or type(error).__name__}"
                 self._record(PC, Kind.WATCH_STOPPED, reason, level=Level.WARN)
             return None
-        self._again_ns, self._failures = None, 0
+        self._retry_ns, self._failures = None, 0
         return seen
 
     def _tell(self, changes: Iterable[DeviceChange]) -> None:

@@ -66,7 +66,7 @@ class Swaps:
     def plugged(self, device: Device) -> bool:
         """Report a plug; return whether another device than before may be in the port."""
         group, port = self._group(device), device.port or ""
-        if shaken := self._untouched(group, port):
+        if shaken := self._back_untouched(group, port):
             group.there[port] = shaken
             return group.expected[port] != shaken
         if not group.absent:
@@ -78,7 +78,7 @@ class Swaps:
         group.there[port] = together
         return group.expected.setdefault(port, together) != together
 
-    def _untouched(self, group: _Group, port: str) -> _Bodies | None:
+    def _back_untouched(self, group: _Group, port: str) -> _Bodies | None:
         """Return the devices of `port` if they are back so soon that nobody touched them; those away longer are out."""
         since_ns = self._clock.now_ns() - TOO_SHORT_S * NANOSECONDS
         is_soon = port in group.shaken and group.shaken[port][1] >= since_ns
@@ -206,20 +206,20 @@ class PlugLines:
             detail["at_start"] = True
         what = "was plugged in before Liput looked" if at_start else "plugged in"
         where = f", port {device.port}" if device.port else ""
-        self._tell(device, Kind.PLUGGED, f"{what}{where}; {self._history(device, last, renumbered)}", **detail)
+        self._log(device, Kind.PLUGGED, f"{what}{where}; {self._history(device, last, renumbered)}", **detail)
 
     def moved(self, device: Device, last: Known) -> None:
         """Log a device with its own serial number that is in another port now."""
         seen = ago(self._clock.now() - last.last_seen)
         reason = f"moved from port {last.port} to port {device.port}; last seen {seen}"
-        self._tell(device, Kind.MOVED, reason, port=device.port, **_history_of(last))
+        self._log(device, Kind.MOVED, reason, port=device.port, **_history_of(last))
 
     def unplugged(self, device: Device, seconds: float, *, at_least: bool) -> None:
         """Log an unplug after `seconds`, or more (`at_least`)."""
         where = f" from port {device.port}" if device.port else ""
         after = f"{'more than ' if at_least else ''}{format_duration(max(1, round(seconds)))}"
         detail = {"port": device.port, "plugged_s": round(seconds, 3)}
-        self._tell(device, Kind.UNPLUGGED, f"unplugged{where} after {after}", **detail)
+        self._log(device, Kind.UNPLUGGED, f"unplugged{where} after {after}", **detail)
 
     def flapping(self, episode: Episode) -> None:
         """Log flapping of a device or hub."""
@@ -251,7 +251,7 @@ class PlugLines:
             why = f"another device says the serial number {new.shared_serial} too, so its port tells it apart"
         else:
             why = "its serial number is its own again"
-        self._tell(new, Kind.RENAMED, f"was {old.id}; {why}", before=old.id)
+        self._log(new, Kind.RENAMED, f"was {old.id}; {why}", before=old.id)
 
     def hub_gone(self, hub: Hub, lost: Collection[Device]) -> None:
         """Log that a hub went, with its devices `lost`."""
@@ -284,7 +284,7 @@ class PlugLines:
         where = f" in port {last.port}" if last.port != device.port else ""
         return f"known, last seen {ago(self._clock.now() - last.last_seen)}{where}"
 
-    def _tell(self, device: Device, kind: Kind, reason: str, **detail: object) -> None:
+    def _log(self, device: Device, kind: Kind, reason: str, **detail: object) -> None:
         self._record(device.id, kind, reason, name=device.name, level=Level.INFO, **detail)
 
 
@@ -296,7 +296,7 @@ def _topmost(hubs: Collection[Hub]) -> Iterator[Hub]:
     return (hub for hub in hubs if not any(other.carries(hub.port) for other in hubs))
 
 
-type _Told = tuple[ChangeKind, Key, Device, Device | None]
+type _Report = tuple[ChangeKind, Key, Device, Device | None]
 
 
 class Observer:
@@ -338,7 +338,7 @@ class Observer:
         for device in sight.plugs().values():
             self._swaps.plugged(device)
         self._known.saw(sight.devices, self._clock.now())
-        self._show(sight)
+        self._publish(sight)
 
     def observe(self, sight: Sight, unplugs: Mapping[str, int]) -> list[DeviceChange]:
         """Take the next look; `unplugs` counts the kernel's unplug messages since the last look, by port."""
@@ -346,10 +346,10 @@ class Observer:
         old_by_key, new_by_key = before.by_key(), after.by_key()
         gone = {key: device for key, device in old_by_key.items() if key not in new_by_key}
         came = {key: device for key, device in new_by_key.items() if key not in old_by_key}
-        self._tell_of_hubs(before, after, unplugs)
-        told = [*self._gone(gone, unplugs)]
+        self._log_hubs(before, after, unplugs)
+        told = [*self._report_gone(gone, unplugs)]
         self._count_unseen({device.port for device in gone.values()}, new_by_key.keys() - came.keys(), after, unplugs)
-        told += self._came(came)
+        told += self._report_came(came)
         self._known.saw((*gone.values(), *came.values()), self._clock.now())
         self._follow_swaps(before, after, unplugs)
         for key, new in new_by_key.items():
@@ -357,7 +357,7 @@ class Observer:
             if old.id != new.id:
                 self._lines.renamed(old, new)
                 self._known.saw([new], self._clock.now())
-        return self._show(after, told)
+        return self._publish(after, told)
 
     def tick(self) -> list[DeviceChange]:
         """End flapping episodes that are over, and take over people's confirmations."""
@@ -368,7 +368,7 @@ class Observer:
         if self._known.refresh():
             cleared = unclear - self._known.swapped().keys()
             self._swaps.confirm(device for device in self._sight.devices if device.id in cleared)
-        return self._show(self._sight)
+        return self._publish(self._sight)
 
     def due_ns(self) -> int | None:
         """Return the time of the next `tick` on the session clock; None without one."""
@@ -380,7 +380,7 @@ class Observer:
             self._known.saw(self._sight.devices, self._clock.now())
         self._known.save()
 
-    def _tell_of_hubs(self, before: Sight, after: Sight, unplugs: Mapping[str, int]) -> None:
+    def _log_hubs(self, before: Sight, after: Sight, unplugs: Mapping[str, int]) -> None:
         """Log changes of hubs: one line for hubs on hubs (a docking station)."""
         for hub in _topmost(hubs_gone(before, after, unplugs)):
             if episode := self._flapping.unplugged(hub.port, hub.name, unplugs.get(hub.port, 1)):
@@ -394,7 +394,7 @@ class Observer:
 
     # Unplugs
 
-    def _gone(self, gone: Mapping[Key, Device], unplugs: Mapping[str, int]) -> Iterator[_Told]:
+    def _report_gone(self, gone: Mapping[Key, Device], unplugs: Mapping[str, int]) -> Iterator[_Report]:
         for key, device in gone.items():
             since_ns, at_least = self._since.pop(key)
             self._count(device, max(1, unplugs.get(device.port or "", 1)))
@@ -434,7 +434,7 @@ class Observer:
 
     # Plugs
 
-    def _came(self, came: Mapping[Key, Device]) -> Iterator[_Told]:
+    def _report_came(self, came: Mapping[Key, Device]) -> Iterator[_Report]:
         for key, device in came.items():
             self._since[key] = self._clock.now_ns(), False
             self._flapping.plugged(device.id)
@@ -471,7 +471,7 @@ class Observer:
 
     # Listeners
 
-    def _show(self, sight: Sight, told: Iterable[_Told] = ()) -> list[DeviceChange]:
+    def _publish(self, sight: Sight, told: Iterable[_Report] = ()) -> list[DeviceChange]:
         before, self._sight = self._shown, sight
         devices = with_swaps(sight.devices, self._known.swapped())
         self._shown = {sight.key(device): self._with_flapping(device) for device in devices}

@@ -62,7 +62,9 @@ def describe(found: Plugged, asked: Offers, held: Held | None = None) -> list[De
         for base, plug in plugs.items()
         for device in _devices_of(base, plug, serials.get(plug[0].usb), asked, held or {})
     ]
-    return sorted(_told_apart(devices), key=lambda device: (device.node is None, device.port or "~", device.id))
+    return sorted(
+        _with_distinct_names(devices), key=lambda device: (device.node is None, device.port or "~", device.id)
+    )
 
 
 def _is_there(answer: Offer | DeviceError | None) -> bool:
@@ -146,25 +148,25 @@ def _video_health(answer: Offer | DeviceError | None, picture: PictureNode, othe
         fault = refused(answer)
         if fault is None or fault is Fault.LOST:  # it is plugged in, but does not answer
             fault = Fault.NO_DATA
-        return _trouble(fault, answer.message)
+        return _fault_health(fault, answer.message)
     if answer is None:
-        return _trouble(Fault.NO_DATA, "it does not say what it offers")
-    return _use(picture.name, picture.node, others)
+        return _fault_health(Fault.NO_DATA, "it does not say what it offers")
+    return _use_health(picture.name, picture.node, others)
 
 
 def _sound_health(sound: SoundInput, others: list[Holder]) -> Health:
     if not os.path.lexists(sound.node):  # udev will make it
-        return _trouble(Fault.NO_DATA, f"{sound.node} is not there yet")
+        return _fault_health(Fault.NO_DATA, f"{sound.node} is not there yet")
     if os.access(sound.node, os.R_OK):
-        return _use(sound.name, sound.node, others)
-    return _trouble(Fault.DENIED, denied(sound.name, sound.node).message)
+        return _use_health(sound.name, sound.node, others)
+    return _fault_health(Fault.DENIED, denied(sound.name, sound.node).message)
 
 
-def _use(name: str, node: str, others: list[Holder]) -> Health:
-    return _trouble(Fault.BUSY, used_by(name, node, others).message) if others else Health()
+def _use_health(name: str, node: str, others: list[Holder]) -> Health:
+    return _fault_health(Fault.BUSY, used_by(name, node, others).message) if others else Health()
 
 
-def _trouble(fault: Fault, reason: str) -> Health:
+def _fault_health(fault: Fault, reason: str) -> Health:
     return Health(FAULTS[fault], reason, _now(), fault)
 
 
@@ -172,7 +174,7 @@ def _now() -> datetime:
     return datetime.now().astimezone()
 
 
-def _told_apart(devices: list[Device]) -> Iterator[Device]:
+def _with_distinct_names(devices: list[Device]) -> Iterator[Device]:
     names = Counter(device.name for device in devices)
     for device in devices:
         where = device.port or device.id

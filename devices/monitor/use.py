@@ -22,7 +22,7 @@ ASK_S = 3.0
 """The interval of polling nodes that others have open."""
 SETTLES_S = 0.3
 """The time a program needs from opening a node to starting its stream."""
-_BETWEEN_S = 1.5
+_PAUSE_S = 1.5
 """A look at every process costs 50 ms of CPU, so frequent openings must not cause one each."""
 _STOPS_S = 1.0
 _IN_OPEN, _IN_CLOSE_WRITE, _IN_CLOSE_NOWRITE = 0x20, 0x08, 0x10
@@ -115,9 +115,9 @@ class UseWatch:
         free: Callable[[Iterable[str]], set[str]] = idle,
     ) -> None:
         self._on_change = on_change
-        self._openings = openings()
+        self._inotify = openings()
         self._free = free
-        self._seen: tuple[Held, frozenset[str]] = {}, frozenset()
+        self._shared_and_streaming: tuple[Held, frozenset[str]] = {}, frozenset()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -125,12 +125,12 @@ class UseWatch:
         """Take the result of a look: `held` are the nodes that others have open, `used` those with a stream."""
         pictures = {picture.node for picture in found.pictures if not picture.is_loopback}
         shared = {node: held[node] for node in pictures & held.keys()}
-        was_nothing = not self._seen[0]
-        self._seen = shared, frozenset(shared.keys() & used.keys())
+        was_nothing = not self._shared_and_streaming[0]
+        self._shared_and_streaming = shared, frozenset(shared.keys() & used.keys())
         # Polled nodes are not followed: inotify would report our own openings.
-        self._openings.follow(pictures - shared.keys() | {sound.node for sound in found.sounds})
+        self._inotify.follow(pictures - shared.keys() | {sound.node for sound in found.sounds})
         if shared and was_nothing:
-            self._openings.wake()
+            self._inotify.wake()
 
     def start(self) -> None:
         """Start the thread."""
@@ -139,28 +139,28 @@ class UseWatch:
     def stop(self) -> bool:
         """Stop; return whether the thread has ended. A question that hangs is abandoned."""
         self._stopping.set()
-        self._openings.wake()
+        self._inotify.wake()
         if self._thread is None:
-            self._openings.close()
+            self._inotify.close()
             return True
         self._thread.join(_STOPS_S)
         return not self._thread.is_alive()
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            touched = self._openings.wait(ASK_S if self._seen[0] else None)
+            touched = self._inotify.wait(ASK_S if self._shared_and_streaming[0] else None)
             if self._stopping.is_set():
                 break
             if touched:
                 self._stopping.wait(SETTLES_S)
-                self._openings.wait(0)
-            if touched or self._is_other():
+                self._inotify.wait(0)
+            if touched or self._has_changed():
                 self._on_change()
-                self._stopping.wait(_BETWEEN_S)
-        self._openings.close()
+                self._stopping.wait(_PAUSE_S)
+        self._inotify.close()
 
-    def _is_other(self) -> bool:
-        shared, streaming = self._seen
+    def _has_changed(self) -> bool:
+        shared, streaming = self._shared_and_streaming
         if not shared:
             return False
         return shared.keys() - self._free(shared) != streaming or not all(

@@ -68,11 +68,11 @@ def holder(role: str, roles: Roles, devices: Sequence[Device]) -> Device:
     ]
     raise DeviceNotFound(
         f"{role} ({binding.name}) is missing: {found.reason}",
-        hint=_what_to_do(role, found, f"--{'audio' if is_sound else 'video'}", present),
+        hint=_remedies(role, found, f"--{'audio' if is_sound else 'video'}", present),
     )
 
 
-def _what_to_do(role: str, missing: Missing, option: str, present: Sequence[str]) -> str:
+def _remedies(role: str, missing: Missing, option: str, present: Sequence[str]) -> str:
     """Return the remedies; each ends with its command line, for copying."""
     assign = f"liput devices assign {role}"
     ways = ["Plug it in"]
@@ -165,14 +165,14 @@ def know_better(store: Store[dict[str, Binding]], devices: Sequence[Device]) -> 
     """Update each role's port, and mark serial numbers shared with a twin. Raises StateError."""
 
     def known(roles: Mapping[str, Binding]) -> dict[str, Binding]:
-        return {role: _as_it_is(binding, devices) for role, binding in roles.items()}
+        return {role: _updated(binding, devices) for role, binding in roles.items()}
 
     given = store.read()
     if known(given) != given:
         store.change(known)
 
 
-def _as_it_is(binding: Binding, devices: Sequence[Device]) -> Binding:
+def _updated(binding: Binding, devices: Sequence[Device]) -> Binding:
     device = resolve(binding, devices)
     if binding.serial is None or not isinstance(device, Device):
         return binding
@@ -193,8 +193,8 @@ def proposals(devices: Sequence[Device]) -> dict[str, Device]:
     cards = [device for device in pictures if device.kind is DeviceKind.CAPTURE_CARD]
     cameras = [device for device in pictures if device.kind is DeviceKind.CAMERA]
     cameras.sort(key=lambda camera: camera.vid is None)
-    found = dict(zip(_names(SLIDES), cards, strict=False))
-    found |= dict(zip((PODIUM, *_names(ROOM)), cameras, strict=False))
+    found = dict(zip(_numbered(SLIDES), cards, strict=False))
+    found |= dict(zip((PODIUM, *_numbered(ROOM)), cameras, strict=False))
     paired = [device for card in cards for device in devices if device.id == card.paired_with]
     microphones = [device for device in devices if device.alsa and device.vid and device.paired_with is None]
     for sound in (paired + microphones)[:1]:
@@ -202,5 +202,5 @@ def proposals(devices: Sequence[Device]) -> dict[str, Device]:
     return found
 
 
-def _names(role: str) -> tuple[str, ...]:
+def _numbered(role: str) -> tuple[str, ...]:
     return (role, *(f"{role}{number}" for number in range(2, 10)))

@@ -53,8 +53,8 @@ def other_program(code: str = SPINS) -> Iterator[int]:
 
 def test_others_count_and_what_this_program_has_started_does_not() -> None:
     with own_program() as own, other_program() as other:
-        counted = {pid for pid, _ in module._used_s([])}
-        assert other not in {pid for pid, _ in module._used_s([other])}
+        counted = {pid for pid, _ in module._cpu_seconds([])}
+        assert other not in {pid for pid, _ in module._cpu_seconds([other])}
     assert other in counted
     assert {own, os.getpid()} & counted == set()
 
@@ -69,10 +69,10 @@ def test_a_program_that_takes_much_is_counted_and_the_busiest_is_named() -> None
 
 def test_who_is_called_something_else_meanwhile_has_not_used_all_of_its_time_since() -> None:
     with other_program(RENAMES) as other:
-        before = module._used_s([])
+        before = module._cpu_seconds([])
         os.kill(other, signal.SIGUSR1)
         wait_for(lambda: Path(f"/proc/{other}/comm").read_text() == "another\n")
-        after = module._used_s([])
+        after = module._cpu_seconds([])
     (who,) = (who for who in before if who[0] == other)
     assert after[who][0] == "another"
 

@@ -94,7 +94,7 @@ def test_a_flood_does_not_keep_the_thread_from_ending(
 ) -> None:
     monkeypatch.setattr(os, "read", lambda _fd, _size: RESET)
     kernel.say(RESET)
-    assert len(list(kernel.source.messages())) == kernel_log._AT_ONCE
+    assert len(list(kernel.source.messages())) == kernel_log._RECORDS_PER_TURN
     log = KernelLog(recorder, recorded, opens=lambda: kernel.source)
     log.start()
     wait_for(lambda: len(recorded.lines) == 2)

@@ -119,10 +119,10 @@ def test_a_program_that_closes_what_it_did_not_stream_from_is_asked_for_no_more(
     with holding(desk.node):
         assert desk.is_told()
         desk.look()
-        assert desk.watch._seen[0].keys() == {desk.node}
+        assert desk.watch._shared_and_streaming[0].keys() == {desk.node}
     assert desk.is_told()
     desk.look()
-    assert desk.watch._seen[0] == {}
+    assert desk.watch._shared_and_streaming[0] == {}
     with holding(desk.node):  # it is followed again
         assert desk.is_told()
 
@@ -140,7 +140,7 @@ def test_what_is_asked_is_not_followed_and_a_loopback_is_neither(camera: Picture
     watch.saw(Plugged((camera, LOOPBACK), ()), {}, {})
     watch.saw(Plugged((camera, LOOPBACK), ()), {camera.node: other, LOOPBACK.node: other}, {})
     assert followed == [{camera.node}, set()]
-    assert watch._seen == ({camera.node: other}, frozenset())
+    assert watch._shared_and_streaming == ({camera.node: other}, frozenset())
     watch.stop()
     watch.stop()
 
