@@ -30,7 +30,7 @@ _SECONDS = {
 class StandardTime(msgspec.Struct, frozen=True, kw_only=True):
     """The time allowed for a step: whole working days, or seconds of office hours; the other is 0.
 
-    recorder/features/dossier/hours.py counts them on the calendar.
+    recorder/features/dossier/steps.py counts them on the calendar.
     """
 
     days: Annotated[int, Meta(ge=0, le=MOST_DAYS)] = 0
