@@ -38,7 +38,7 @@ class Desktop:
         self.room, self.language = other.room, other.language
 
     def send(self, message: Message) -> None:
-        """Show what is wrong now, or the notices; close the notification if nothing is wrong. Raises NoDesktop."""
+        """Show the present alarms or the notices; close the notification if there are none. Raises NoDesktop."""
         if message.notices:
             self._notice(message)
             return

@@ -35,7 +35,7 @@ class Mail:
         self._message: Message | None = None
         self._letter = EmailMessage()
         self._left: list[str] = []
-        """Recipients who lack the current message."""
+        """Recipients without the current message."""
 
     @property
     def to(self) -> str:
@@ -43,7 +43,7 @@ class Mail:
         return ", ".join(self._settings.mail_to)
 
     def send(self, message: Message) -> None:
-        """Send a message to the recipients who lack it. Raises LiputError."""
+        """Send a message to all recipients without it. Raises LiputError."""
         host, port = self._settings.mail_host
         context = trusting(self._settings.ca_file)
         if self._message is not message:

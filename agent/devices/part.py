@@ -111,7 +111,7 @@ class DevicesPart:
     _inputs: KnownInputs = field(init=False)
 
     def __post_init__(self) -> None:
-        """The number starts at the time, so that it differs from that of a former daemon."""
+        """Start numbering at the present time, above any former daemon's number."""
         self._number = round(self.clock.now().timestamp() * 1000)
         self._inputs = KnownInputs(self.clock, self._move)
 

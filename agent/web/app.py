@@ -1,4 +1,4 @@
-"""The page and its API put together: guard, routes, and what is answered where something goes wrong."""
+"""The web application: guard, routes, error answers."""
 
 from collections.abc import Callable, Collection, Sequence
 
@@ -36,7 +36,7 @@ from devices.host.clock import NANOSECONDS
 
 
 async def metrics(request: Request) -> Response:
-    """Answer a scrape; what hangs is missing from it, and it says so."""
+    """Answer a scrape; `liput_scrape_missing` names queries that hang."""
     house: House = request.app.state.house
     return Response(await house.disk.run(lambda: _exposed(house)), headers={"content-type": CONTENT_TYPE})
 
@@ -47,7 +47,7 @@ def _exposed(house: House) -> bytes:
 
 
 async def healthz(request: Request) -> Response:
-    """Answer "ok", or 503 with the names of the parts that hang."""
+    """Answer "ok", or 503 with the names of hanging parts."""
     house: House = request.app.state.house
     standing = house.standing()
     return PlainTextResponse(f"standing: {', '.join(standing)}\n", 503) if standing else PlainTextResponse("ok\n")
@@ -58,7 +58,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *schedule.ENDPOINTS, *settings.ENDPOINTS, *requests.ENDPOINTS, *archive.ENDPOINTS, *history.ENDPOINTS,
     *guard.ENDPOINTS,
 )  # fmt: skip
-"""All that the API has, in the order of its document."""
+"""All endpoints, in the order of the OpenAPI document."""
 
 
 def make_app(
@@ -67,9 +67,9 @@ def make_app(
     pages: Sequence[BaseRoute] = (),
     let_in: Callable[[Client | None], None] = lambda _: None,
 ) -> ASGIApp:
-    """Return the application; `pages` are the routes of what people see, which find `house` at `app.state.house`.
+    """Return the application; `pages` are further routes, which find `house` at `app.state.house`.
 
-    `allowed` are further names of this PC, in small letters. `let_in` is told of each client that shows the token.
+    `allowed` has further names of this PC in lower case. `let_in` is called with each client that shows the token.
     """
 
     def now_s() -> float:
@@ -100,7 +100,7 @@ async def _openapi(request: Request) -> Response:
 
 
 async def _http_error(_request: Request, error: Exception) -> Response:
-    """Answer what the routes themselves refuse: an address that is none, a method that it does not have."""
+    """Answer an error of the router, such as 404 or 405."""
     status = error.status_code if isinstance(error, HTTPException) else 500
     said = {404: "there is no such address", 405: "that cannot be done with this address"}
     headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}

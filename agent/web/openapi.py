@@ -1,4 +1,4 @@
-"""The OpenAPI document of the API, made from its endpoints and the types that they take and answer."""
+"""The OpenAPI document, from the endpoints and their types."""
 
 import inspect
 import re
@@ -26,12 +26,12 @@ _HTML = {"text/html": {"schema": {"type": "string"}}}
 
 @lru_cache(maxsize=1)
 def document(endpoints: Sequence[Endpoint]) -> bytes:
-    """Return the document of these endpoints, as JSON."""
+    """Return the document as JSON."""
     return msgspec.json.encode(described(endpoints))
 
 
 def described(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
-    """Return the document of these endpoints, and of what is no endpoint."""
+    """Return the document of `endpoints` and of the other routes."""
     kinds = [kind for endpoint in endpoints for kind in _kinds(endpoint)]
     schemas, components = msgspec.json.schema_components(
         [*kinds, ErrorAnswer], schema_hook=_anything, ref_template=_REF
@@ -61,7 +61,7 @@ def described(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
 
 
 def _anything(kind: type) -> dict[str, Any]:
-    """Return the schema of what may be any JSON."""
+    """Return the schema of `object`: any JSON."""
     if kind is object:
         return {"description": "any JSON"}
     raise NotImplementedError(kind)
@@ -134,7 +134,7 @@ def _query_parameters(
 
 
 def _others() -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield what is served besides: this document, the metrics, and what needs no token."""
+    """Yield the routes that are no endpoints."""
 
     def got(path: str, summary: str, answers: dict[str, Any], **more: Any) -> tuple[str, dict[str, Any]]:
         asked = {"summary": summary, "operationId": f"get-{path.strip('/').partition('.')[0]}", "responses": answers}

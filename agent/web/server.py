@@ -1,4 +1,4 @@
-"""The page's server, a part of the daemon: uvicorn on the part's thread, on a socket that we open ourselves."""
+"""The daemon's part `web`: uvicorn on the part's thread and on our own socket."""
 
 import asyncio
 import contextlib
@@ -37,29 +37,29 @@ if TYPE_CHECKING:
 
 
 type MakeTls = Callable[[], ssl.SSLContext]
-"""Returns what serves with the certificate as it is on the disk now. Raises OSError and ssl.SSLError."""
+"""Loads the present certificate. Raises OSError, ssl.SSLError."""
 
 
 class Certificate:
-    """Looked at now and then. What is renewed half, or is none, is told once; what was there before stays in use."""
+    """Reloads a renewed certificate. A bad one is logged once, and the former one stays in use."""
 
     def __init__(self, make: MakeTls, files: Sequence[Path], tell: Callable[[str], None]) -> None:
-        """`files` are the certificate, with its chain, and its key. Raises what `make` raises."""
+        """`files` has certificate chain and key. Raises OSError, ssl.SSLError."""
         self.served = self._now = make()
-        """What the server is to have."""
+        """The context for the server."""
         self._make = make
         self._files = files
         self._tell = tell
         self._is_looking = False
         self._seen = self._stamps()
-        # Another context, not another certificate in the same one: it has one for each kind of key.
+        # A new context: the former one would keep one certificate per kind of key.
         self.served.sni_callback = self._choose
 
     def look_beside(self) -> None:
-        """Take it if it is another one than before, on a thread: its disk may not answer."""
+        """Look for a new certificate on a thread, since its disk may hang."""
         if not self._is_looking:
             self._is_looking = True
-            with suppress(RuntimeError):  # the next time
+            with suppress(RuntimeError):  # try again next time
                 threads.start(self._look, name="web-certificate", otherwise=self._looked)
 
     def _look(self) -> None:
@@ -86,30 +86,30 @@ class Certificate:
 
 
 AGAIN_S = 5.0
-"""Between two looks whether a port that was taken is free."""
+"""Between two attempts to take a busy port."""
 PLACE_FILE = "web.json"
 BACKLOG = 256
 LOOPBACKS = {4: "127.0.0.1", 6: "::1"}
-"""This PC, by the version of IP."""
+"""This PC by version of IP."""
 HINDERED = "the page cannot be served"
 TICKS = 10
-"""Of a tenth of a second, between two signs of life."""
+"""Tenths of a second between two beats."""
 CERTIFICATE_TICKS = 600
-"""Between two looks whether the certificate was renewed."""
+"""Tenths of a second between two looks at the certificate."""
 
 type Beat = Callable[[], None]
 type MakeContext = Callable[["uvicorn.Config", Callable[[], ssl.SSLContext]], ssl.SSLContext]
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the page of the daemon that runs is, for the commands of the same user and operators: RUNTIME/web.json."""
+    """Address of the running daemon's page, in RUNTIME/web.json, for this user and operators."""
 
     url: str
     pid: int
 
 
 def read_place() -> Place | None:
-    """Return where the page is; None where no daemon of this runtime directory that runs has said so."""
+    """Return the address of the page; None if no daemon here serves one."""
     with contextlib.suppress(OSError, LiputError, msgspec.MsgspecError):
         place = msgspec.json.decode((runtime_folder() / PLACE_FILE).read_bytes(), type=Place)
         return place if process_started(place.pid) is not None else None
@@ -118,17 +118,17 @@ def read_place() -> Place | None:
 
 @dataclass(eq=False)
 class WebPart:
-    """Serves the page; a part of the daemon (agent.daemon.parts.Part)."""
+    """Serves the page (agent.daemon.parts.Part)."""
 
     settings: WebSettings
     house: Callable[[], "House"]
-    """Called on the part's thread: all that is heavy to import is imported there."""
+    """Called on the part's thread, so that heavy imports happen there."""
     clock: Clock
     tell: Callable[[str], None]
     name: str = "web"
 
     def run(self, stop: threading.Event, beat: Beat) -> None:
-        """Serve until `stop` is set; what hinders it is told once, and tried again."""
+        """Serve until `stop` is set; log a failure once, and retry."""
         once = LogOnChange(self.tell)
 
         def try_to_serve() -> None:
@@ -166,11 +166,11 @@ class WebPart:
 
 
 def listen(settings: WebSettings) -> limits.Listener:
-    """Return a socket that listens where the settings say. Raises OSError."""
+    """Return a listening socket. Raises OSError."""
     family = socket.AF_INET6 if ":" in settings.address else socket.AF_INET
     listener = limits.Listener(family)
     try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # one that has just ended is no hindrance
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # the former daemon's socket may linger
         listener.bind((settings.address, settings.port))
         listener.listen(BACKLOG)
         listener.settimeout(0)
@@ -181,7 +181,7 @@ def listen(settings: WebSettings) -> limits.Listener:
 
 
 def url_of(settings: WebSettings, listener: socket.socket) -> str:
-    """Return the address of the page for this PC, without a path."""
+    """Return the URL of the page on this PC."""
     port: int = listener.getsockname()[1]
     listened = ipaddress.ip_address(settings.address)
     host = LOOPBACKS[listened.version] if listened.is_unspecified else settings.address
@@ -190,7 +190,7 @@ def url_of(settings: WebSettings, listener: socket.socket) -> str:
 
 
 def write_place(place: Place) -> None:
-    """Say where the page is, to this user and to operators. Raises LiputError, OSError."""
+    """Write the place file. Raises LiputError, OSError."""
     write_file(runtime_folder(make=True) / PLACE_FILE, msgspec.json.encode(place), operators())
 
 
@@ -211,13 +211,13 @@ def serve(
     ready: Callable[[], None],
     tell: Callable[[str], None] = lambda _: None,
 ) -> None:
-    """Serve `app` until `stop` is set; `ready` is called once it is. Raises StateError: the certificate is none."""
+    """Serve until `stop` is set; call `ready` at the start. Raises StateError for a bad certificate."""
     import uvicorn
 
     from agent.web.http.patient import Http
 
     class Server(uvicorn.Server):
-        """Ends when it is told, and says that it moves."""
+        """Beats and ends with the part."""
 
         async def on_tick(self, counter: int) -> bool:
             if counter % TICKS == 0:
@@ -226,8 +226,8 @@ def serve(
                 certificate.look_beside()
             return await super().on_tick(counter) or stop.is_set()
 
-        async def startup(self, sockets: object = None) -> None:  # noqa: ARG002 - there is one, our own
-            """Begin as uvicorn does, with a time for TLS, for which it has no setting."""
+        async def startup(self, sockets: object = None) -> None:  # noqa: ARG002 - we have one of our own
+            """Start as uvicorn does, with deadlines for TLS, which it has no setting for."""
             tls_s = limits.HANDSHAKE_S if config.ssl else None
             connection = partial(Http, config, self.server_state, self.lifespan.state)
             server = await asyncio.get_running_loop().create_server(
@@ -246,14 +246,14 @@ def serve(
         certificate = Certificate(make, files, tell)
         return certificate.served
 
-    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # what clients do wrong is theirs to know
+    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # clients' errors need no log
     config = _configured(app, settings, context)
     with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
         runner.run(Server(config).serve(sockets=[listener]))
 
 
 def _configured(app: "ASGIApp", settings: WebSettings, context: MakeContext) -> "uvicorn.Config":
-    """Return what uvicorn serves by; `context` makes what TLS is served with. Raises StateError."""
+    """Return uvicorn's configuration; `context` makes the TLS context. Raises StateError."""
     import uvicorn
 
     from agent.web.http.patient import Http, Socket

@@ -1,4 +1,7 @@
-"""The archive by the API: searched, shown, played, verified. Nothing in it is changed here."""
+"""The archive by the API: search, show, play, verify. Changes nothing.
+
+A file is served if a manifest of its package lists it. Links are not followed. Browsers run nothing of it.
+"""
 
 import asyncio
 import os
@@ -37,17 +40,17 @@ TYPES = {
     ".json": "application/json", ".jsonl": "text/plain; charset=utf-8", ".xml": "text/xml; charset=utf-8",
     ".csv": "text/csv; charset=utf-8", ".vtt": "text/vtt; charset=utf-8", ".m4a": "audio/mp4",
 }  # fmt: skip
-"""By the end of a name; a file of any other kind is only ever saved."""
+"""By suffix; other files can only be saved."""
 _POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data:; media-src 'self'; frame-ancestors 'self'"
 )
 POLICIES = {".pdf": f"object-src 'self'; {_POLICY}"}
-"""Browsers show no PDF in a sandbox; they show it in one of their own."""
+"""Browsers show no PDF in a sandbox, but have one of their own for it."""
 POLICY = f"sandbox; {_POLICY}"
 
 
 def listed(folder: Path) -> frozenset[str]:
-    """Return the paths of all files of a package that its manifests name, and of these. Raises ArchiveError."""
+    """Return the files that the package's manifests list, and the manifests. Raises ArchiveError."""
     manifests = (bag.MANIFEST_FILE, bag.TAG_MANIFEST_FILE)
     try:
         names = [path for manifest in manifests for path in bag.read_manifest(read_file(folder / manifest))]
@@ -57,7 +60,7 @@ def listed(folder: Path) -> frozenset[str]:
 
 
 def open_file(package: Package, path: str) -> IO[bytes]:
-    """Return the file of a package that is listed as `path`, open. Raises Refused where there is none, ArchiveError."""
+    """Return a listed file, open. Raises Refused if there is none, ArchiveError."""
     folder = catalog.sealed(package).folder
     known = {name: name for name in listed(folder)}
     nothing = Refused(NOT_FOUND, "the package has no such file", hint="its description names those it has")
@@ -70,10 +73,10 @@ def open_file(package: Package, path: str) -> IO[bytes]:
 
 
 class FileAnswer(Response):
-    """A file, or a range of it; read on threads of `pool`, no further than the client takes it."""
+    """A file or a range of it, read on threads of `pool` as fast as the client takes it."""
 
     def __init__(self, file: IO[bytes], name: str, asked: str | None, pool: WorkerPool, *, save: bool = False) -> None:
-        """`asked` is the Range header; what is no single range is answered with the whole, as the standard has it."""
+        """Answer with the whole file unless `asked`, a Range header, is one range."""
         self._file, self._pool = file, pool
         size = os.fstat(file.fileno()).st_size
         self._start, self._end, status = _range(asked, size)
@@ -93,7 +96,7 @@ class FileAnswer(Response):
         super().__init__(None, status, headers, kind or "application/octet-stream")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send it, unless the client goes before its end."""
+        """Send it until the client disconnects."""
         gone = asyncio.get_running_loop().create_task(_gone(receive))
         try:
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
@@ -114,13 +117,13 @@ class FileAnswer(Response):
 
 
 async def _gone(receive: Receive) -> None:
-    """Wait until the client has hung up."""
+    """Wait until the client disconnects."""
     while (await receive())["type"] != "http.disconnect":
         pass
 
 
 def _range(asked: str | None, size: int) -> tuple[int, int, int]:
-    """Return the first byte, the one behind the last, and the status."""
+    """Return first byte, byte behind the last, and status."""
     match = _RANGE.fullmatch(asked.replace(" ", "")) if asked else None
     if match is None or match.groups() == ("", ""):
         return 0, size, 200
@@ -141,7 +144,7 @@ type Text = Annotated[str, msgspec.Meta(max_length=300)]
 
 
 class PackagesFound(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="packages"):
-    """What was found, the best first, without words the newest; `more`: there is more behind it."""
+    """Packages, best first, or newest first without words; `more`: further ones follow."""
 
     packages: list[Found]
     offset: int
@@ -153,7 +156,7 @@ def packages(
     limit: Annotated[int, msgspec.Meta(ge=1, le=500)] = 50,
     offset: Annotated[int, msgspec.Meta(ge=0, le=FURTHEST)] = 0,
 ) -> PackagesFound:  # fmt: skip
-    """Search for words, a part of the room's name, days (`since`, `until`); unsealed packages are not found."""
+    """Search for words, part of a room's name, and days (`since`, `until`). Unsealed packages are not found."""
     now, end = call.house.clock.now(), offset + limit
     found = search_all(
         call.house.archives(), q.split(), since=moment(since, now), until=moment(until, now, end=True), room=room,
@@ -163,7 +166,7 @@ def packages(
 
 
 def moment(text: str, now: datetime, *, end: bool = False) -> datetime | None:
-    """Return the moment that `text` of an address stands for, None for an empty one; raises UsageError."""
+    """Return the time in `text` of an address; None for "". Raises UsageError."""
     if not text:
         return None
     try:
@@ -173,7 +176,7 @@ def moment(text: str, now: datetime, *, end: bool = False) -> datetime | None:
 
 
 def package(call: Call) -> PackageShown:
-    """Return one package, as `liput archive show --json`, with words for what its recording lacks."""
+    """Return a package as `liput archive show --json`, with sentences for gaps of its recording."""
     return package_shown(_package(call)[1])
 
 
@@ -185,14 +188,14 @@ def _package(call: Call) -> tuple[Archive, Package]:
 
 
 def file(call: Call, *, save: bool = False) -> Response:
-    """Return a file of a package, or a range of it; with `save` the browser keeps it instead of showing it."""
+    """Return a file of a package, or a range of it; with `save` the browser saves it."""
     path = call.path["path"]
     opened = open_file(_package(call)[1], path)
     return FileAnswer(opened, path.rpartition("/")[2], call.request.headers.get("range"), call.house.disk, save=save)
 
 
 def verify(call: Call, *, decode: bool = False) -> Verdict:
-    """Read all of a package, and compare it with its manifests; with `decode` every frame is decoded as well."""
+    """Read a package and compare it with its manifests; with `decode` decode each frame, too."""
     archive, found = _package(call)
     return Verdict.of(found, archive.verify(found, decode=decode), decoded=decode)
 

@@ -1,4 +1,4 @@
-"""Checks and rehearsals by the API: what the last one found, how it has been, another run (agent/web/http/house.py)."""
+"""Checks and rehearsals by the API: last result, uplink history, new runs."""
 
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Literal
@@ -19,7 +19,7 @@ type Word = Annotated[str, msgspec.Meta(pattern="^[^-@][^\\x00]*$", max_length=1
 
 
 class RunState(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether one runs, for how long; the document of the last (null: none), or why there is none (`problem`)."""
+    """A running check or rehearsal and its time so far; the last document (null: none), or the error (`problem`)."""
 
     type: Literal["check-run", "rehearsal-run"]
     running: bool
@@ -29,7 +29,7 @@ class RunState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def checks(call: Call) -> RunState:
-    """Return the last result that was kept, and whether a check runs."""
+    """Return the last result, and whether a check runs."""
     found = kept()
     language = call.house.settings.read().general.language
     return _state("check-run", call.house.runs, document(found[-1], language) if found else None)
@@ -39,19 +39,19 @@ def run_check(
     call: Call, *, quick: bool = False, request: Word | None = None,
     have: Annotated[tuple[Word, ...], msgspec.Meta(max_length=32)] = (), public: bool = False,
 ) -> RunState:  # fmt: skip
-    """Begin a check, as `liput check` has it; `have`: what was ticked off by hand. A WebSocket tells of its end."""
+    """Start a check as `liput check`; `have` lists items ticked off by hand. A WebSocket message reports its end."""
     switches = [*(["--quick"] if quick else []), *(["--public"] if public else [])]
     about = [] if request is None else [f"--request={request_key(request)}"]
     return _begin(call, call.house.runs, [*switches, *about, *(f"--have={thing}" for thing in have)], checks)
 
 
 def history(_call: Call) -> list[Measurement]:
-    """Return how the uplink has been, the newest first."""
+    """Return measurements of the uplink, newest first."""
     return measurements(kept())
 
 
 def rehearsal(call: Call) -> RunState:
-    """Return what the last rehearsal found, and whether one runs."""
+    """Return the result of the last rehearsal, and whether one runs."""
     return _state("rehearsal-run", call.house.rehearsals, call.house.rehearsals.last)
 
 
@@ -59,7 +59,7 @@ def rehearse(
     call: Call, *, for_s: Annotated[float, msgspec.Meta(ge=3, le=LONGEST_S)] = 10.0,
     streams: Annotated[tuple[Word, ...], msgspec.Meta(max_length=16)] = (), practice: bool = False,
 ) -> RunState:  # fmt: skip
-    """Begin a rehearsal, with `practice` of pictures and sound that are made. A WebSocket tells of its end."""
+    """Start a rehearsal, with `practice` on synthetic sources. A WebSocket message reports its end."""
     if any(directory.alive()):
         raise SessionError("a session runs, and needs this PC for itself", hint="rehearse before it, or after it")
     made = ["--video=synthetic"] if practice else []
@@ -73,7 +73,7 @@ def _state(kind: Literal["check-run", "rehearsal-run"], runs: Runs, last: dict[s
 
 
 def _begin(call: Call, runs: Runs, words: Sequence[str], how_it_is: Callable[[Call], RunState]) -> RunState:
-    """Begin one unless there is one, and say how it is now; pages are told by their WebSocket when it has ended."""
+    """Start a run unless one is going on; return the state. Pages hear of its end by WebSocket."""
     hub, loop = call.request.app.state.hub, call.house.loop
 
     def tell() -> None:

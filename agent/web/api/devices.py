@@ -1,4 +1,4 @@
-"""Devices by the API: what is plugged in, who has which role, and what a camera can be set to."""
+"""Devices by the API: list, roles, controls of cameras."""
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -26,7 +26,7 @@ type Act = Callable[[ControlPanel, Device, Record], list[ControlChange]]
 
 
 class RoleChange(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="role"):
-    """A role that was given, or taken from `before`; null where nobody has it now, or had it before."""
+    """A role given, or taken from `before`; null if nobody has or had it."""
 
     role: str
     device: str | None
@@ -34,21 +34,21 @@ class RoleChange(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", ta
 
 
 class Proposal(msgspec.Struct, frozen=True, kw_only=True):
-    """A role that is proposed for a device, where nobody has one yet."""
+    """A proposed role for a device, while nobody has any role."""
 
     role: str
     device: str
 
 
 class RolesDocument(msgspec.Struct, frozen=True, kw_only=True):
-    """What `liput devices roles --json` prints."""
+    """The document of `liput devices roles --json`."""
 
     roles: list[RoleState]
     proposals: list[Proposal]
 
 
 class ControlsDocument(msgspec.Struct, frozen=True, kw_only=True):
-    """What `liput devices controls --json` prints."""
+    """The document of `liput devices controls --json`."""
 
     device: str
     name: str
@@ -58,7 +58,7 @@ class ControlsDocument(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def devices(call: Call) -> list[DeviceShown]:
-    """Return what is plugged in, with words for its faults. Where the daemon watches it, nothing is opened."""
+    """Return the devices, with sentences for faults. Opens none while the daemon watches them."""
     from agent.devices.gather import known
 
     there = known(roles_given(), call.house.devices.there() if call.house.devices else None)
@@ -66,7 +66,7 @@ def devices(call: Call) -> list[DeviceShown]:
 
 
 def roles_now(_call: Call) -> RolesDocument:
-    """Return who has which role, and what is proposed."""
+    """Return roles and proposals."""
     given = roles.roles_store().read()
     there = plugged_in(given)
     proposed = {} if given else roles.proposals(there)
@@ -77,14 +77,14 @@ def roles_now(_call: Call) -> RolesDocument:
 
 
 def set_role(call: Call, *, role: RoleName | None) -> RoleChange:
-    """Give a role to a device, in place of that which it has; null takes that away."""
+    """Give a role to a device in place of its present one; null takes that away."""
     settings, name = call.house.settings.read(), call.path["id"]
     if role is not None:
         role, device, before, _ = give(settings, role, name, moves=True)
         return RoleChange(role=role, device=device.id, before=before.id if before else None)
     given = roles.roles_store().read()
     has = [device.role for device in plugged_in(given) if device.id == name and device.role]
-    has += [role for role, binding in given.items() if binding.id == name]  # it is not there
+    has += [role for role, binding in given.items() if binding.id == name]  # an absent device
     if not has:
         raise UsageError(f"no role belongs to {name}", hint="GET /api/v1/roles lists those that are given")
     taken = take_away(settings, has[0])
@@ -92,16 +92,16 @@ def set_role(call: Call, *, role: RoleName | None) -> RoleChange:
 
 
 def controls(call: Call) -> ControlsDocument:
-    """Return what a camera can be set to."""
+    """Return the controls of a camera."""
     return _controls(call)
 
 
 def set_controls(
     call: Call, *, values: Annotated[Mapping[str, Value], msgspec.Meta(min_length=1, max_length=64)], keep: bool = True
 ) -> ControlsDocument:
-    """Set controls of a camera, as `liput devices controls` takes them: all, or none. It may be recorded meanwhile.
+    """Set controls of a camera as `liput devices controls`: all or none. It may be recording.
 
-    With `keep` they are kept; without, somebody tries something out, such as with a slider that moves.
+    With `keep` they are set again after each plug; without it, somebody moves a slider.
     """
     store = presets.preset_store() if keep else None
 
@@ -113,7 +113,7 @@ def set_controls(
 
 
 def reset_controls(call: Call) -> ControlsDocument:
-    """Set one control, or every one, back to its default; `changes` say what the camera refused."""
+    """Reset one control or all; `changes` has the camera's refusals."""
     power_line = call.house.settings.read().devices.power_line_frequency
     name, store = call.path.get("name"), presets.preset_store()
 
@@ -124,7 +124,7 @@ def reset_controls(call: Call) -> ControlsDocument:
 
 
 def _tried(record: Record) -> Record:
-    """Return a Record whose lines are of no interest later, for what is set several times a second."""
+    """Return a Record that lowers info lines to debug, for several changes a second."""
 
     def tell(
         device: str, kind: Kind, reason: str = "", *, name: str = "", level: Level = Level.INFO, **detail: object

@@ -1,4 +1,4 @@
-"""What happened to the devices and to this PC, by the API: lines of the health log, as JSON or as a table."""
+"""The health log by the API: lines, a CSV table, a timeline of the devices."""
 
 from collections import deque
 from datetime import datetime, timedelta
@@ -26,7 +26,7 @@ type Text = Annotated[str, msgspec.Meta(max_length=300)]
 
 
 class HealthQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which lines: of a time, of a device (as `liput health` has it), at least so serious; the newest `limit`."""
+    """Filter by time, device (as in `liput health`) and level; the newest `limit` lines."""
 
     since: Text = ""
     until: Text = ""
@@ -36,14 +36,14 @@ class HealthQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class HealthDocument(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="health-lines"):
-    """Lines of the health log, the oldest first; `more`: there are older ones of that time."""
+    """Lines of the health log, oldest first; `more`: older ones match, too."""
 
     lines: list[HealthLine]
     more: bool
 
 
 class HealthTimeline(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="health-timeline"):
-    """How the devices did, in equal steps from `since` to `until`."""
+    """State of the devices in equal steps from `since` to `until`."""
 
     since: datetime
     until: datetime
@@ -51,7 +51,7 @@ class HealthTimeline(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"
 
 
 def lines(call: Call, asked: HealthQuery) -> HealthDocument:
-    """Return what happened, as `liput health --json`."""
+    """Return lines as `liput health --json`."""
     since, until, devices = _asked_for(call, asked.since, asked.until, asked.device)
     wanted = Wanted(since=since, until=until, devices=devices, level=asked.level)
     kept = deque(read(log_folder(), wanted), maxlen=asked.limit + 1)
@@ -59,7 +59,7 @@ def lines(call: Call, asked: HealthQuery) -> HealthDocument:
 
 
 def timeline(call: Call, *, since: Text = "", until: Text = "", device: Text = "") -> HealthTimeline:
-    """Return rates, losses and faults over that time, of all devices or of one."""
+    """Return rates, losses and faults over a time, for all devices or one."""
     begin, end, devices = _asked_for(call, since, until, device)
     end = end or call.house.clock.now()
     if end <= begin:
@@ -71,7 +71,7 @@ def timeline(call: Call, *, since: Text = "", until: Text = "", device: Text = "
 def _asked_for(
     call: Call, since_text: str, until_text: str, device: str
 ) -> tuple[datetime, datetime | None, frozenset[str] | None]:
-    """Return since and until when, and of which devices; None: up to now, of all. Raises UsageError, DeviceNotFound."""
+    """Return since, until (None: now) and devices (None: all). Raises UsageError, DeviceNotFound."""
     now = call.house.clock.now()
     since = moment(since_text, now) or now - SINCE
     until = moment(until_text, now, end=True)
@@ -83,7 +83,7 @@ def _asked_for(
 
 
 def table(call: Call, asked: HealthQuery) -> Response:
-    """Return the same for a spreadsheet."""
+    """Return the lines as CSV."""
     rows = (
         (line.at.isoformat(), line.device, line.name, line.level, line.kind, line.reason, _json(line.detail))
         for line in lines(call, asked).lines

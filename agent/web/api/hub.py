@@ -1,4 +1,4 @@
-"""Tells all open pages how it is; each recorder is asked once for all of them, and no page waits for another."""
+"""Sends state, levels and pictures to all open pages. Each recorder is asked once; no page waits for another."""
 
 import asyncio
 import contextlib
@@ -25,13 +25,13 @@ from recorder.running.directory import RecorderFolder
 from recorder.running.protocol import SHORTEST_PERIOD_S, Failure, Look, Name, PicturesASecond, Watch, Width
 
 WAIT_S = 1.0
-"""How long a feed may not notice that it is not wanted any more."""
+"""Longest time until a closed feed ends."""
 
 MOST_PREVIEWS = 16
 
 
 class Preview(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A source to be looked at: at most so many pictures a second, at least so many pixels wide where it has them."""
+    """A source to show: at most `fps` frames a second, at least `width` pixels wide if it has them."""
 
     source: Name = "program"
     fps: PicturesASecond = 2.0
@@ -39,7 +39,7 @@ class Preview(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class Watching(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="watch", forbid_unknown_fields=True):
-    """The levels and pictures of a session that one page wants; each such message takes the place of the last."""
+    """Levels and previews that a page wants; a message replaces the former one."""
 
     session: Annotated[str, msgspec.Meta(max_length=32)] | None = None
     levels: bool = False
@@ -47,19 +47,19 @@ class Watching(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag=
 
 
 class Feed[What]:
-    """Follows a session on a thread of its own until it is not wanted any more, or is over.
+    """Follows a session on a thread until it is closed or the session ends.
 
-    The newest of what that gives goes to `put` on the event loop, in place of what was not taken yet.
+    The newest item goes to `put` on the event loop; items not taken in time are replaced.
     """
 
     problem: str | None = None
-    """Why it is over, where that was not asked for."""
+    """The error that ended it."""
 
     def __init__(
         self, folder: RecorderFolder, follow: Callable[["Feed[What]"], None], put: Callable[[What], None],
         look: Look | None = None,
     ) -> None:  # fmt: skip
-        """Begin at once; on the event loop. Raises RuntimeError where the system has no further thread to give."""
+        """Start at once, on the event loop. Raises RuntimeError if no thread can start."""
         self.folder, self.look = folder, look
         self._put = put
         self._loop = asyncio.get_running_loop()
@@ -69,12 +69,12 @@ class Feed[What]:
         self._thread = threads.start(self._go, follow, name=f"web-{follow.__name__}-{folder.id}")
 
     def close(self) -> None:
-        """Say that it is not wanted any more; it ends within WAIT_S."""
+        """End within WAIT_S; does not block."""
         self._stop.set()
 
     @property
     def is_wanted(self) -> bool:
-        """Whether it is to go on."""
+        """Whether it should go on."""
         return not self._stop.is_set()
 
     @property
@@ -83,7 +83,7 @@ class Feed[What]:
         return not self._thread.is_alive()
 
     def give(self, what: What) -> None:
-        """Hand something over; on its thread, which never waits for that."""
+        """Hand over an item; on the feed's thread, never blocks."""
         with self._lock:
             is_called, self._waiting = bool(self._waiting), [what]
         if not is_called:
@@ -103,7 +103,7 @@ class Feed[What]:
 
 
 def levels(feed: Feed[SessionStatus]) -> None:
-    """Follow the statuses of a session, ten a second."""
+    """Follow a session's status, ten times a second."""
     with Connection(feed.folder) as connection:
         connection.request(Watch(every_s=SHORTEST_PERIOD_S))
         while feed.is_wanted:
@@ -115,7 +115,7 @@ def levels(feed: Feed[SessionStatus]) -> None:
 
 
 def look(feed: Feed[bytes]) -> None:
-    """Follow the pictures of a source, as often and as large as `feed.look` says."""
+    """Follow the frames of a source at the rate and size of `feed.look`."""
     with PreviewClient(feed.folder) as client:
         asked: Look | None = None
         while feed.is_wanted:
@@ -127,20 +127,20 @@ def look(feed: Feed[bytes]) -> None:
 
 
 LOOK_S = 0.5
-"""Between two looks at how it is."""
+"""Between two looks at the state."""
 TOLD_S = 1.0
-"""How long nobody is told anything at most."""
+"""Longest time without a state message."""
 AGAIN_S = 2.0
-"""Until it is tried again to look at a source that cannot be looked at."""
+"""Before a failed source is tried again."""
 MOST_FEEDS = 24
-"""Sources that are looked at, of all sessions."""
+"""Sources shown at once, of all sessions."""
 
 type PictureKey = tuple[str, str]
-"""A session's id, and a source."""
+"""Id of a session, name of a source."""
 
 
 class Viewer:
-    """One page that is open, and what it is to be told next."""
+    """An open page with its unsent messages."""
 
     def __init__(self) -> None:
         self.wants = Watching()
@@ -149,12 +149,12 @@ class Viewer:
         self._due_s: dict[int, float] = {}
 
     def put(self, kind: object, message: bytes | str) -> None:
-        """Let it be told something, in place of what it has not taken of the same kind."""
+        """Queue a message; it replaces an unsent one of its kind."""
         self._newest[kind] = message
         self._rung.set()
 
     async def take(self) -> list[bytes | str]:
-        """Wait until there is something to be told, and return it."""
+        """Wait for messages and return them."""
         await self._rung.wait()
         self._rung.clear()
         messages = list(self._newest.values())
@@ -162,23 +162,23 @@ class Viewer:
         return messages
 
     def watch(self, wants: Watching) -> None:
-        """Take what it wants from now on; what was on its way of pictures is forgotten: their numbers are others'."""
+        """Take new wishes; drop unsent pictures, since their numbers have changed."""
         self.wants = wants
         self._due_s.clear()
         self._newest = {kind: message for kind, message in self._newest.items() if not isinstance(kind, int)}
 
     def show(self, key: PictureKey, picture: bytes, now_s: float) -> None:
-        """Let it see a picture, as often as it wants it."""
+        """Queue a picture for each preview that is due."""
         for index, preview in enumerate(self.wants.previews):
             if (self.wants.session, preview.source) == key and now_s >= self._due_s.get(index, 0.0):
                 every_s = 1 / preview.fps
-                # The rate holds on the average: a picture that came late does not delay the next.
+                # Keep the average rate: a late picture does not delay the next one.
                 self._due_s[index] = max(self._due_s.get(index, 0.0) + every_s, now_s - every_s / 2)
                 self.put(index, bytes((index,)) + picture)
 
 
 class Hub:
-    """Tells all viewers; on the event loop, but for the feeds' threads."""
+    """Serves all viewers. For the event loop."""
 
     def __init__(self, house: House) -> None:
         self._house = house
@@ -193,7 +193,7 @@ class Hub:
         self._told_s = 0.0
 
     async def add(self, viewer: Viewer) -> None:
-        """Tell one more, at once and from now on."""
+        """Send the state to one more viewer."""
         self._viewers.add(viewer)
         self._told = None
         if self._looking is None or self._looking.done():
@@ -201,16 +201,16 @@ class Hub:
         self.poke()
 
     def remove(self, viewer: Viewer) -> None:
-        """Tell it nothing any more."""
+        """Stop sending to a viewer."""
         self._viewers.discard(viewer)
         self.serve()
 
     def poke(self) -> None:
-        """Look at once: something has been done."""
+        """Look at the state now: something has changed."""
         self._poked.set()
 
     def tell(self, kind: str, message: object) -> None:
-        """Tell everybody something, such as how far a check is; of each `kind` the newest."""
+        """Send everybody a message; the newest of each `kind` wins."""
         text = json_bytes(message).decode()
         for viewer in self._viewers:
             viewer.put(kind, text)
@@ -227,11 +227,11 @@ class Hub:
         try:
             self._tell_state(*await self._house.light.run(self._ask))
             once("")
-        except Exception as error:  # of whatever kind: those who look are told as soon as it is over
+        except Exception as error:  # viewers hear of it once it works again
             once(f"the page cannot be told how it is: {error!r}")
 
     def _ask(self) -> tuple[Sequence[Running], State]:
-        """Ask all recorders how it is; not on the event loop."""
+        """Ask all recorders; blocks, so not on the event loop."""
         found = running()
         return found, state_of(self._house, found)
 
@@ -249,7 +249,7 @@ class Hub:
     # Feeds
 
     def serve(self) -> None:
-        """Begin the feeds that somebody wants now, and end those that nobody does."""
+        """Start the feeds that viewers want, and close the others."""
         wanted = {viewer.wants.session for viewer in self._viewers if viewer.wants.levels} & self._folders.keys()
         for gone in [key for key, feed in self._levels.items() if key not in wanted or feed.is_over]:
             self._levels.pop(gone).close()
@@ -273,7 +273,7 @@ class Hub:
                 self._pictures[key] = Feed(self._folders[key[0]], look, partial(self._put_picture, key), wanted)
 
     def _wished(self) -> dict[PictureKey, Look]:
-        """Return what is to be looked at, as often and as large as whoever wants it most."""
+        """Return each wanted source with the highest rate and width wanted."""
         wished: dict[PictureKey, Look] = {}
         for viewer in self._viewers:
             session = viewer.wants.session
@@ -291,7 +291,7 @@ class Hub:
                 viewer.put(("problem", key), json_bytes(said).decode())
 
     def _put_levels(self, key: str, status: SessionStatus) -> None:
-        """Tell how loud a session is now, and what of it is on disk: the record light."""
+        """Send levels, and the progress on disk for the record light."""
         names = ("state", "levels_dbfs", "sounds", "media_time_s", "bytes")
         told = {"type": "levels", "session": key} | {name: getattr(status, name) for name in names}
         text = json_bytes(told).decode()
@@ -315,7 +315,10 @@ TOO_LONG = 1009
 
 
 async def live(socket: WebSocket) -> None:
-    """Serve one page until it goes. Text is JSON; a picture is the number of the preview in a byte, and a JPEG."""
+    """Serve one page until it disconnects.
+
+    Text is JSON. A binary message is the preview's number in a byte, then a JPEG.
+    """
     hub: Hub = socket.app.state.hub
     await socket.accept()
     viewer = Viewer()

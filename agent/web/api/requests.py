@@ -1,4 +1,4 @@
-"""Requests by the API: which are open, what is due, and all papers of one."""
+"""Requests by the API: a list, and one with all its papers."""
 
 import msgspec
 
@@ -10,14 +10,14 @@ from recorder.package.request import RequestState
 
 
 class RequestsDocument(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="requests"):
-    """The requests, the earliest first; `unreadable`: folders that should hold one and say nothing."""
+    """Requests, earliest first; `unreadable` has folders without a readable one."""
 
     requests: list[RequestLine]
     unreadable: list[str]
 
 
-def requests(call: Call, *, all: bool = False, late: bool = False) -> RequestsDocument:  # noqa: A002 - its name in the address
-    """List requests; with `all` those that are closed or cancelled too, with `late` those with a late step only."""
+def requests(call: Call, *, all: bool = False, late: bool = False) -> RequestsDocument:  # noqa: A002 - its public name
+    """List open requests; `all` adds closed and cancelled ones, `late` keeps those with a late step."""
     desk = desk_of(call.house.settings.read())
     found, unreadable = desk.dossiers.read()
     wanted = [each for each in found if all or each.state is RequestState.OPEN]
@@ -26,7 +26,7 @@ def requests(call: Call, *, all: bool = False, late: bool = False) -> RequestsDo
 
 
 def request(call: Call) -> RequestDocument:
-    """Show one, as `liput request show --json`."""
+    """Return a request as `liput request show --json`."""
     key = request_key(call.path["id"])
     desk = desk_of(call.house.settings.read())
     dossier = desk.dossiers.find(key)
@@ -34,7 +34,7 @@ def request(call: Call) -> RequestDocument:
 
 
 def request_key(key: str) -> str:
-    """Return the id of a request that was asked for, which names no file; raises DossierError."""
+    """Return the id of a request from an address. Raises DossierError if it names a file."""
     if "/" in key or "\0" in key or len(key) > 255:
         raise DossierError("no request is called so", hint="GET /api/v1/requests lists them", why="missing")
     return key

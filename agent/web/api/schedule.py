@@ -1,4 +1,4 @@
-"""The schedule by the API: what is planned, planned by hand, changed and removed; as `liput schedule` does it."""
+"""The schedule by the API: list, add, change and remove plans, as `liput schedule`."""
 
 from typing import Annotated
 
@@ -14,7 +14,7 @@ from agent.web.http.endpoint import Call, Endpoint
 
 
 class ScheduleDocument(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="schedule"):
-    """The plans, the earliest first; `zone`: the office's IANA name, "" if unknown; `mode`: of plans without one."""
+    """Plans, earliest first. `zone`: the office's IANA name, "" if unknown; `mode`: the default mode."""
 
     zone: str
     mode: Mode
@@ -24,35 +24,35 @@ class ScheduleDocument(msgspec.Struct, frozen=True, kw_only=True, tag_field="typ
 def schedule(
     call: Call,
     *,
-    all: bool = False,  # noqa: A002 - its name in the address
+    all: bool = False,  # noqa: A002 - its public name
     days: Annotated[int, msgspec.Meta(ge=1, le=3660)] | None = None,
 ) -> ScheduleDocument:
-    """List the plans; with `all` those over, cancelled or removed too, with `days` those of so many days only."""
+    """List the plans; `all` adds past, cancelled and removed ones, `days` keeps those of so many days."""
     desk = _desk(call)
     plans = listed(desk, done_store().read(), every=all, days=days)
     return ScheduleDocument(zone=desk.zone_key, mode=Mode(desk.settings.schedule.mode), plans=plans)
 
 
 def plan(call: Call) -> PlanDocument:
-    """Show one, as `liput schedule show --json`."""
+    """Return a plan as `liput schedule show --json`."""
     desk = _desk(call)
     return _document(desk.plans.whole(call.path["id"]), desk)
 
 
 def plan_one(call: Call, asked: PlanAsked) -> PlanDocument:
-    """Plan a session, as `liput schedule add --json`."""
+    """Add a plan as `liput schedule add --json`."""
     desk = _desk(call)
     return _document(add(desk, _checked(asked)), desk)
 
 
 def change(call: Call, asked: PlanAsked) -> PlanDocument:
-    """Change one, as `liput schedule edit --json`."""
+    """Change a plan as `liput schedule edit --json`."""
     desk = _desk(call)
     return _document(edit(desk, desk.plans.whole(call.path["id"]), _checked(asked)), desk)
 
 
 def remove(call: Call) -> PlanDocument:
-    """Remove one, as `liput schedule remove --json`; one that is removed stays so, and is not forgotten."""
+    """Remove a plan as `liput schedule remove --json`; it stays listed as removed."""
     desk = _desk(call)
     key = desk.plans.whole(call.path["id"]).id
     desk.plans.remove(key, forgets=False)
@@ -64,7 +64,7 @@ def _desk(call: Call) -> Planner:
 
 
 def _checked(asked: PlanAsked) -> PlanAsked:
-    """Return what is asked for; raises UsageError, DossierError where it names a file of this PC."""
+    """Return the request. Raises UsageError, DossierError if it names a file of this PC."""
     for word in (*(asked.videos or ()), *(asked.audios or ()), *(asked.streams or ())):
         refuse_files(word)
     if asked.request is not None:

@@ -1,4 +1,4 @@
-"""Sessions by the API: begun, started, ended, and steered while they run; all of it as the command line does it."""
+"""Sessions by the API: begin, start, stop and steer them, as on the command line."""
 
 import re
 import threading
@@ -60,13 +60,13 @@ from recorder.session.request import Asked
 
 LONGEST_S = 30 * 86_400
 TAKEN_UP_S = 5.0
-"""How long the one button waits for a recorder to come in the place of one killed just now.
+"""How long the record button waits for a killed session to be resumed.
 
-Others wait longer; here an event begins, and two recordings of it are better than none.
+Other callers wait longer. Here an event begins: two recordings of it are better than none.
 """
 ROOT = Path("/")
 _NODE = re.compile(r"/dev/(video\d+|snd/[\w-]+|v4l/by-(id|path)/[^/]+)")
-"""Where the kernel and udev alone make anything; in other folders of /dev, as /dev/shm, everybody may have files."""
+"""Only the kernel and udev make nodes there; in /dev/shm everybody may have files."""
 
 type Word = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 type Words = Annotated[tuple[Word, ...], msgspec.Meta(max_length=16)]
@@ -75,12 +75,11 @@ type Title = Annotated[str, msgspec.Meta(max_length=300)]
 
 
 class NewSession(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A session to be armed, or recorded; what is left out is as the settings have it.
+    """A session to arm or record; missing fields are as in the settings.
 
-    `videos`, `audios` and `streams` are words as for `liput record`, but for names of files: a destination is one of
-    the settings. `request` is the request that it is for; its event is the title where there is none. `allow_missing`:
-    begin without a device of these that is not there, as it does without one that nobody named.
-    `although_refused`: stream although the speakers do not agree.
+    `videos`, `audios` and `streams` are those of `liput record`, but no names of files; a destination is one of the
+    settings. `request`: the id of its request, which gives a missing title. `allow_missing`: begin without devices that
+    are absent. `although_refused`: stream against the speakers' wish.
     """
 
     title: Title = ""
@@ -107,13 +106,13 @@ class NewSession(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 _RECORDS = RecordsSettings.__struct_fields__
 _ALONE = threading.Lock()
-"""Held while one button decides between starting what is armed and beginning another session."""
+"""The record button holds it while it starts an armed session or begins another."""
 
 type Begun = SessionLine | SessionResult
 
 
 def begin(house: House, new: NewSession) -> Begun:
-    """Arm a session, or record it; return it once that is so. Raises what kept it from that."""
+    """Arm or record a session; return when it does. Raises the reason of a failure."""
     asked = _asked(house, new)
     spec = specify(asked, house.settings.file, arm_only=new.arm_only)
     recorder = house.spawn(msgspec.structs.replace(spec, folder=ROOT))
@@ -128,7 +127,7 @@ def begin(house: House, new: NewSession) -> Begun:
 
 
 def how_it_is(recorder_id: str) -> Begun:
-    """Return a session as it is now, or how it has ended; raises SessionError."""
+    """Return a session's state or result. Raises SessionError."""
     if (found := running_as(recorder_id)) is not None:
         return line_of(found)
     if (end := ended_before(recorder_id)) is None:
@@ -137,14 +136,14 @@ def how_it_is(recorder_id: str) -> Begun:
 
 
 def no_session(recorder_id: str) -> SessionError:
-    """Return what is raised where no session of this id runs."""
+    """Return the error for an unknown session."""
     return SessionError(
         f"no session that runs is called {recorder_id}", hint="GET /api/v1/state lists those that run", why="missing"
     )
 
 
 def record_now(house: House, pre_roll_s: float) -> Begun:
-    """Start what is armed, else begin a session. One that records goes on: a second press does no harm."""
+    """Start the armed session, or begin one. A session that records goes on: pressing twice does no harm."""
     with _ALONE:
         there = running()
         recording = [one for one in there if one.state in RECORDS]
@@ -161,8 +160,8 @@ def record_now(house: House, pre_roll_s: float) -> Begun:
 
 
 def _followed() -> Running | None:
-    """Return what goes on with a session whose recorder was killed just now; None where nothing has in time."""
-    with suppress(LiputError):  # also why the next one cannot record: the new one may
+    """Return the session that resumes a killed one; None if there is none in time."""
+    with suppress(LiputError):  # the next recorder failed; a new session may not
         return gone_on_with(None, within_s=FOLLOWS_S, patience_s=TAKEN_UP_S)
     return None
 
@@ -173,7 +172,7 @@ def _title_of_now(house: House) -> str:
 
 
 def _asked(house: House, new: NewSession) -> Asked:
-    """Return what a recorder is asked to be. Raises UsageError, DossierError, SettingsError."""
+    """Return the request for a recorder. Raises UsageError, DossierError, SettingsError."""
     settings = house.settings.read()
     if not new.title.strip() and new.request is None:
         raise UsageError("there is no title", hint="say what the session is, or for which request")
@@ -199,22 +198,22 @@ def _asked(house: House, new: NewSession) -> Asked:
 
 
 def refuse_files(word: str) -> None:
-    """Refuse names of files: who may use the page may not read what else this user has."""
-    is_file = "/" in word or "\0" in word or (ROOT / word).is_file()  # which is where a recorder would look for it
+    """Refuse names of files: users of the page must not read this user's files. Raises UsageError."""
+    is_file = "/" in word or "\0" in word or (ROOT / word).is_file()  # relative to the recorder's folder
     if word.startswith(("@", "-")) or (is_file and not _NODE.fullmatch(word)):
         raise UsageError("that is no device and no destination of the settings", hint="GET /api/v1/devices lists them")
 
 
 OVER = (SessionState.SEALED, SessionState.FAILED)
 ENDING_S = 10.0
-"""How long a recorder may take to be gone whose session has ended."""
+"""Longest time for a recorder to exit after its session."""
 PICTURE_S = 5.0
-"""How long a single picture may take."""
+"""Longest time for one picture."""
 _ID = re.compile(r"[0-9a-f]{1,32}")
 
 
 class MarkLine(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="mark"):
-    """A moment that was marked."""
+    """A mark."""
 
     at: datetime
     media_s: float
@@ -222,27 +221,27 @@ class MarkLine(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag=
 
 
 class MuteLine(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="mute"):
-    """An input of sound, null for all, that is muted or heard again."""
+    """A muted or unmuted audio input; null for all."""
 
     name: str | None
     on: bool
 
 
 class LayoutLine(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="layout"):
-    """The layout that is shown from the next picture on."""
+    """The layout from the next frame on."""
 
     name: str
 
 
 class DestinationChange(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="destination"):
-    """A destination that was added, removed or restarted; `note`: what is to be known of it."""
+    """A destination added, removed or restarted, with a note."""
 
     name: str
     change: str
     note: str
 
 
-# Which session
+# Finding a session
 
 
 def _session(call: Call) -> Running:
@@ -250,7 +249,7 @@ def _session(call: Call) -> Running:
 
 
 def _called(key: str) -> Running:
-    """Return the session of this very id: programs have no use for its beginning, and a slip would end another one."""
+    """Return the session of this whole id: after a slip, a prefix would end another session."""
     if (found := running_as(key)) is None:
         raise no_session(key)
     return found
@@ -263,22 +262,22 @@ def _id(call: Call) -> str:
     return key
 
 
-# What is done with it
+# Endpoints
 
 
 def begin_session(call: Call, new: NewSession) -> Begun:
-    """Arm or record."""
+    """Arm or record a session."""
     return begin(call.house, new)
 
 
 def show_session(call: Call) -> Begun:
-    """Return how a session is, or how it has ended."""
+    """Return a session's state or result."""
     found = how_it_is(_id(call))
     return storable_result(found) if isinstance(found, SessionResult) else found
 
 
 def start_session(call: Call, *, pre_roll_s: PreRoll = 0.0) -> Begun:
-    """Record what is armed, reaching back `pre_roll_s`; one that records goes on."""
+    """Start an armed session, `pre_roll_s` before now; one that records goes on."""
     found = _session(call)
     if found.state not in RECORDS:
         start(found, pre_roll_s)
@@ -286,7 +285,7 @@ def start_session(call: Call, *, pre_roll_s: PreRoll = 0.0) -> Begun:
 
 
 def stop_session(call: Call, *, wait: bool = False) -> Begun:
-    """End a session, and `wait` until it is in the archive; of one that has ended, say how."""
+    """End a session; with `wait` return once it is in the archive. A past one returns its result."""
     try:
         found = _session(call)
     except SessionError:
@@ -302,13 +301,13 @@ def stop_session(call: Call, *, wait: bool = False) -> Begun:
 
 def _ended(found: Running, *, wait: bool) -> Begun:
     result = stop(found, wait=wait)
-    if result is None and found.state is None:  # it hangs, or was just ending and does not answer any more
+    if result is None and found.state is None:  # it hangs, or was about to end
         result = _end_of(found.info.id)
     return line_of(found) if result is None else storable_result(result)
 
 
 def disarm_session(call: Call) -> SessionResult:
-    """Let the devices go of a session that is armed; of one that has ended, say how."""
+    """End an armed session and release its devices. A past one returns its result."""
     key = _id(call)
     try:
         return disarm(_session(call))
@@ -319,7 +318,7 @@ def disarm_session(call: Call) -> SessionResult:
 
 
 def _end_of(key: str) -> SessionResult | None:
-    """Return how a session has ended; of one that is just ending, once it has."""
+    """Return a session's result; wait for one that is about to end."""
     deadline_s = time.monotonic() + ENDING_S
     while not (end := ended_before(key)) and _is_ending(key) and time.monotonic() < deadline_s:
         time.sleep(LOOK_S)
@@ -339,7 +338,7 @@ def start_recording(call: Call, *, pre_roll_s: PreRoll = 0.0) -> Begun:
 
 
 def stop_recording(_call: Call, *, wait: bool = False) -> Begun:
-    """End the one session that records, with one button; else the one that does not answer, or was killed just now."""
+    """End the only session that records, else one that does not answer, or was killed just now."""
     found = running()
     recording = [one for one in found if one.state in RECORDS] or [one for one in found if one.state is None]
     if len(recording) > 1:
@@ -350,19 +349,19 @@ def stop_recording(_call: Call, *, wait: bool = False) -> Begun:
 
 
 def mark(call: Call, *, text: MarkText) -> MarkLine:
-    """Mark this moment."""
+    """Set a mark now."""
     reply: Any = _tell(call, Mark(text=storable(text)))
     return msgspec.convert({**reply, "type": "mark"}, MarkLine)
 
 
 def mute(call: Call, *, name: Name | None = None, on: bool = True) -> MuteLine:
-    """Mute an input of sound, null for all; with `on` false it is heard again."""
+    """Mute an audio input, null for all; `on` false unmutes it."""
     _tell(call, Mute(name=name, on=on))
     return MuteLine(name=name, on=on)
 
 
 def layout(call: Call, *, name: Name) -> LayoutLine:
-    """Show another layout."""
+    """Change the layout."""
     _tell(call, Layout(name=name))
     return LayoutLine(name=name)
 
@@ -375,17 +374,17 @@ def add_destination(
     call: Call, *, name: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=LONGEST_NAME)],
     although_refused: bool = False,
 ) -> DestinationChange:  # fmt: skip
-    """Stream to one more of the settings; `although_refused`: also where the speakers do not agree to it."""
+    """Add a destination of the settings; `although_refused`: against the speakers' wish."""
     return _change(call, DestinationAdd(name=name, although_refused=although_refused), "added")
 
 
 def remove_destination(call: Call) -> DestinationChange:
-    """Stream to it no more."""
+    """Remove a destination."""
     return _change(call, DestinationRemove(name=_name(call)), "removed")
 
 
 def restart_destination(call: Call) -> DestinationChange:
-    """Connect to it anew."""
+    """Reconnect a destination."""
     return _change(call, DestinationRestart(name=_name(call)), "restarted")
 
 
@@ -402,7 +401,7 @@ def _change(call: Call, request: protocol.DestinationChange, word: str) -> Desti
 
 
 def preview(call: Call, *, width: Width = 640) -> Response:
-    """Return one picture of a source, at most so wide."""
+    """Return one picture of a source, at most `width` pixels wide."""
     source = call.path["source"].removesuffix(".jpg")
     if len(source) > LONGEST_NAME:
         raise UsageError("there is no such source")

@@ -1,6 +1,6 @@
-"""The few settings that a first session needs, by the API. They are changed from this PC only.
+"""The settings of the first run, by the API. Only this PC may change them.
 
-Whoever may say where recordings and streams go may take them away.
+An address for recordings or streams can take them away.
 """
 
 import os
@@ -38,7 +38,7 @@ _TAKEN = ("keys", "copies", "alarms", "feeds")
 
 
 class ArchiveFolder(msgspec.Struct, frozen=True, kw_only=True):
-    """Where recordings go, and whether they can: `state` is what the check says of it. `fixed`: by `--archive`."""
+    """The archive's folder; `state` is the result of its check. `fixed`: set by `--archive`."""
 
     path: str
     fixed: bool
@@ -47,7 +47,7 @@ class ArchiveFolder(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class KnownDestination(msgspec.Struct, frozen=True, kw_only=True):
-    """A destination; `key` is `set`, `missing`, `unreadable` or `not needed`, and never the key itself."""
+    """A destination; `key` is `set`, `missing`, `unreadable` or `not needed`, never the key."""
 
     name: str
     url: str
@@ -56,7 +56,7 @@ class KnownDestination(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SettingsDocument(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="settings"):
-    """What is set. `locked`: nothing can be changed, for the `file` is not ours, or who asks is `elsewhere`."""
+    """The settings. `locked`: read-only, because of the `file`, or from `elsewhere`."""
 
     file: str
     is_new: bool
@@ -69,14 +69,14 @@ class SettingsDocument(msgspec.Struct, frozen=True, kw_only=True, tag_field="typ
 
 
 def settings_now(call: Call) -> SettingsDocument:
-    """Return what is set."""
+    """Return the settings."""
     return _document(call, call.house.settings.read())
 
 
 def change(
     call: Call, *, language: Short | None = None, room: Short | None = None, archive: Long | None = None
 ) -> SettingsDocument:
-    """Change language, room or archive, all that is asked for or nothing; what is left out, or null, stays."""
+    """Change language, room and archive, all or nothing; null keeps the present value."""
     changes: dict[tuple[str, ...], Value] = {}
     if language is not None:
         changes["general", "language"] = language
@@ -91,9 +91,9 @@ def set_destination(
     call: Call, *, url: Long, key: Key | None = None, passphrase: Key | None = None, stream_id: Key | None = None,
     test: bool = False,
 ) -> SettingsDocument:  # fmt: skip
-    """Add a destination, or change it. What is secret is kept in the file of keys; what is left out of it stays.
+    """Add or change a destination. Secrets go to the file of keys; missing ones stay.
 
-    `key`: of rtmp:// and rtmps://; `passphrase` and `stream_id`: of srt://. `test`: nobody watches it.
+    `key`: for rtmp:// and rtmps://; `passphrase` and `stream_id`: for srt://. `test`: a test without viewers.
     """
     name, url = call.path["name"], _printable("url", url.strip())
     of_srt = {name: value for name, value in (("passphrase", passphrase), ("stream_id", stream_id)) if value}
@@ -148,18 +148,18 @@ def _document(call: Call, settings: Settings) -> SettingsDocument:
 
 
 def is_new(settings: Settings) -> bool:
-    """Return whether nobody has set this PC up yet: it has no settings, or its room has no name."""
+    """Return whether this PC lacks its set-up: no settings, or no name of the room."""
     return settings.file is None or not settings.general.room
 
 
 def _file(house: House) -> Path:
-    """Return the file that is in force, or that would be: a service of the system has its settings in /etc."""
+    """Return the settings file in force, or to be created; a system service uses /etc."""
     found = find_file(house.settings.file)
     return found or (SYSTEM_FILE if os.environ.get(OPERATORS) else user_file())
 
 
 def _archive(house: House, asked: str) -> Path:
-    """Return the folder that is asked for. Raises UsageError, SessionError, StorageError."""
+    """Return the requested folder. Raises UsageError, SessionError, StorageError."""
     if house.folder is not None:
         raise UsageError("the archive was named when Liput was started (--archive)", hint="start it without that")
     if any(directory.alive()):

@@ -1,4 +1,4 @@
-"""`GET /api/v1/state`: the room, the sessions that run, and what is wrong, as the page shows it."""
+"""`GET /api/v1/state`: room, sessions and troubles, as the page shows them."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -35,11 +35,10 @@ from recorder.running.client import Running, running
 
 
 class Trouble(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="trouble"):
-    """What is wrong now; `kind` and `subject` are those of the event that says most of it, `text` says what to do.
+    """A present trouble; `kind` and `subject` of the event that explains most, `text` with the remedy.
 
-    `id` stays as long as it lasts, whatever else is heard of it. `session` is "" where it is of none. `is_grave`: the
-    recording itself is in danger, or lacks a whole source. `over` is what to say once it has ended, null where that is
-    not worth a word.
+    `id` stays while the trouble lasts. `session` is "" for a trouble of none. `is_grave`: the recording is in danger or
+    lacks a whole source. `over` is for its end; null if people need none.
     """
 
     id: str
@@ -52,19 +51,19 @@ class Trouble(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="
 
 
 class DeviceShown(Device, frozen=True, kw_only=True):
-    """A device, and what to do about the fault that it has; null where it has none that is known."""
+    """A device with the sentence for its fault; null without a known fault."""
 
     text: Said | None = None
 
 
 class PackageShown(Package, frozen=True, kw_only=True):
-    """A package, and what its recording lacks, in words."""
+    """A package with sentences for gaps of its recording."""
 
     lacks: tuple[Said, ...] = ()
 
 
 def troubles_of(sessions: Sequence[SessionLine], alarms: Sequence[Alarm]) -> list[Trouble]:
-    """Return each trouble once, by its device's role: an alarm knows the reason, a session what is newest."""
+    """Return each trouble once, by the device's role; alarms know reasons, sessions the newest state."""
     found: dict[str, Trouble] = {}
     roles = {(line.id, source.name): source.role for line in sessions if line.status for source in line.status.sources}
     waiting = {line.id for line in sessions if line.state in BEFORE}
@@ -94,12 +93,12 @@ def _of_session(line: SessionLine) -> Iterable[tuple[str, str]]:
     for trouble in line.status.troubles:
         yield kind_and_subject(trouble)
     for source in line.status.sources:
-        if (fault := source.health.fault) and fault not in TOLD_BY_TRACKS:  # which are among the others
+        if (fault := source.health.fault) and fault not in TOLD_BY_TRACKS:  # the session's troubles have these
             yield kind_of(fault), source.role or source.name
 
 
 def device_shown(device: Device) -> DeviceShown:
-    """Return a device with the words for its fault, whether anything is recorded or not."""
+    """Return a device with the sentence for its fault."""
     fault = device.health.fault
     if not fault or fault not in set(Fault):
         return DeviceShown(**_fields(device))
@@ -108,7 +107,7 @@ def device_shown(device: Device) -> DeviceShown:
 
 
 def package_shown(package: Package) -> PackageShown:
-    """Return a package with words for what its recording lacks."""
+    """Return a package with sentences for gaps of its recording."""
     recording = package.recording
     degraded = () if recording is msgspec.UNSET else recording.degraded
     return PackageShown(**_fields(package), lacks=tuple(map(_lack, degraded)))
@@ -133,11 +132,10 @@ def _fields(struct: msgspec.Struct) -> dict[str, Any]:
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="state"):
-    """How it is now. `standing` are parts of the daemon that hang; `problem` is what is wrong with the settings.
+    """The present state. `standing`: hanging parts of the daemon; `problem`: an error of the settings.
 
-    `troubles` are what is wrong, as the page shows it, `alarms` what people are told of that, `notices` what they are
-    told of planned sessions. `devices` is another number when `GET /api/v1/devices` may answer otherwise; null where
-    they are not watched.
+    `troubles` are those that the page shows, `alarms` those told to people, `notices` news of plans. `devices` changes
+    when `GET /api/v1/devices` may; null while nothing watches them.
     """
 
     room: str
@@ -152,11 +150,11 @@ class State(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="st
     problem: str | None = None
     devices: int | None = None
     schedule: int = 0
-    """Another number when `GET /api/v1/schedule` may answer otherwise."""
+    """Changes when `GET /api/v1/schedule` may."""
 
 
 def state_of(house: House, found: Sequence[Running]) -> State:
-    """Return how it is, with the sessions in `found`."""
+    """Return the state with the sessions in `found`."""
     general, problem = General(), None
     try:
         general = house.settings.read().general
@@ -172,7 +170,7 @@ def state_of(house: House, found: Sequence[Running]) -> State:
 
 
 def state(call: Call) -> State:
-    """Ask every recorder, and return how it is."""
+    """Ask every recorder; return the state."""
     return state_of(call.house, running())
 
 

@@ -1,4 +1,4 @@
-"""What the API answers: JSON as the command line has it with `--json`, errors among it, each with its HTTP status."""
+"""Answers of the API: JSON as by `--json`, and errors with their HTTP status."""
 
 import json
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ NOT_STORED = {"cache-control": "no-store"}
 
 
 class ErrorAnswer(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="error"):
-    """A mistake and its remedy. `is_of_device`: `allow_missing` does it; `is_of_consent`: `although_refused`."""
+    """An error and its remedy. `is_of_device`: `allow_missing` avoids it; `is_of_consent`: `although_refused` does."""
 
     message: str
     hint: str = ""
@@ -24,7 +24,7 @@ class ErrorAnswer(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", t
 
 
 class Refused(LiputError):
-    """A request that is answered with an HTTP status of its own."""
+    """An error with its own HTTP status."""
 
     def __init__(self, status: int, message: str, *, hint: str = "", headers: Mapping[str, str] | None = None) -> None:
         super().__init__(message, hint=hint)
@@ -33,7 +33,7 @@ class Refused(LiputError):
 
 
 def json_bytes(value: object) -> bytes:
-    """Return `value` as JSON; what UTF-8 cannot hold (a name of a file) is replaced."""
+    """Return `value` as JSON; invalid UTF-8, as in names of files, is replaced."""
     try:
         return msgspec.json.encode(value)
     except UnicodeEncodeError:
@@ -41,25 +41,25 @@ def json_bytes(value: object) -> bytes:
 
 
 def answer(value: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """Return `value` as a response."""
+    """Return `value` as a JSON response."""
     return Response(json_bytes(value), status, {**NOT_STORED, **(headers or {})}, "application/json")
 
 
 def status_of(error: LiputError) -> int:
-    """Return the HTTP status that says what kind of error it is."""
+    """Return the HTTP status of an error."""
     if isinstance(error, Refused):
         return error.status
     if error.why == "missing":
         return NOT_FOUND
     if isinstance(error, SettingsError):
-        return CONFLICT  # not what was asked is wrong, but what is set on this PC
+        return CONFLICT  # the settings are wrong, not the request
     if isinstance(error, UsageError) or (isinstance(error, RecorderRefused) and error.exit_status == 2):
         return BAD_REQUEST
     return CONFLICT
 
 
 def error_answer(error: Exception) -> Response:
-    """Return an error as a response; of one that is not ours, which is a mistake of the program, nothing is told."""
+    """Return an error as a response; an unexpected one is not described."""
     if not isinstance(error, LiputError):
         return answer(ErrorAnswer(message="this was not expected", hint="the log of liput serve says more"), BROKEN)
     is_of_device = isinstance(error, RecorderRefused) and error.is_of_device

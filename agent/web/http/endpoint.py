@@ -1,6 +1,6 @@
-"""One thing that can be asked of the API. The server's routes and the OpenAPI document are made of the same list.
+"""An endpoint of the API. Routes and the OpenAPI document come from the same list.
 
-Requests are decoded strictly: an unknown word is refused.
+Decoding is strict: unknown fields are refused.
 """
 
 import asyncio
@@ -30,14 +30,14 @@ HOLDS_S = 3600.0
 
 
 type _Kept = tuple[str, float, "asyncio.Future[Response]"]
-"""The digest of what was asked, until when its answer is kept (seconds), and the answer."""
+"""Digest of the request, end of keeping (seconds), answer."""
 
 
 class Repeated:
-    """Keeps the answers of the last requests that had an Idempotency-Key; used from one event loop.
+    """Keeps answers to requests with an Idempotency-Key. For one event loop.
 
-    A client that does not know whether its request has arrived sends it again with the same key, and gets the answer
-    of the first. A request that failed may be tried again with the same key.
+    A client that missed the answer repeats the request and gets the same answer. A failed request may be repeated with
+    its key.
     """
 
     def __init__(self, now_s: Callable[[], float]) -> None:
@@ -45,7 +45,7 @@ class Repeated:
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
 
     async def once(self, keys: Sequence[str], asked: str, do: Callable[[], Awaitable[Response]]) -> Response:
-        """Return the answer of the first request with that key, by `do`; a key of another request is refused."""
+        """Return the first answer with this key, or that of `do`. Raises Refused for a key of another request."""
         key = _key(keys)
         digest = hashlib.sha256(asked.encode(errors="surrogateescape")).hexdigest()
         self._forget()
@@ -66,7 +66,7 @@ class Repeated:
             self._kept.pop(key, None)
             if isinstance(error, Exception):
                 future.set_exception(error)
-                future.exception()  # nobody need wait for it
+                future.exception()  # avoids asyncio's warning
             else:
                 future.cancel()
             raise
@@ -91,12 +91,12 @@ def _key(keys: Sequence[str]) -> str:
 
 
 class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The address alone."""
+    """No parameters."""
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A request with the words of its path."""
+    """A request with the parameters of its path."""
 
     house: House
     path: Mapping[str, str]
@@ -105,10 +105,10 @@ class Call:
 
 @dataclass(frozen=True)
 class Endpoint:
-    """`does` runs on a thread of `pool`; its signature is the description of the request and of the answer.
+    """`does` runs on a thread of `pool`; its signature describes request and answer.
 
-    Its keyword-only parameters come from the address of a GET, else from a JSON body. A parameter in their place that
-    is a struct takes all of that. A Response is sent as it is.
+    Keyword-only parameters come from the query of a GET, else from a JSON body. A positional parameter is a struct with
+    all of them. A Response is sent unchanged.
     """
 
     method: str
@@ -118,18 +118,18 @@ class Endpoint:
     _: KW_ONLY
     pool: Literal["light", "slow", "disk"] = "light"
     errors: tuple[int, ...] = ()
-    """Beside those that everything may be answered with."""
+    """Statuses beside the common ones."""
     media: str = JSON
     status: int = 200
 
     @property
     def is_reading(self) -> bool:
-        """Whether it changes nothing, and has no body."""
+        """Whether it changes nothing and has no body."""
         return self.method == "GET"
 
     @cached_property
     def takes(self) -> type[msgspec.Struct]:
-        """The type of what it is asked with."""
+        """The type of its parameters."""
         if not self._parameters:
             return Nothing
         if self._takes_whole:
@@ -145,7 +145,7 @@ class Endpoint:
 
     @property
     def answers(self) -> Any:
-        """The type of the JSON that it is answered with; None where it is answered with something else."""
+        """The type of its JSON answer; None for another kind of answer."""
         kind = inspect.signature(self.does).return_annotation
         return None if kind is Response else kind
 
@@ -158,7 +158,7 @@ class Endpoint:
         return self._parameters[0].kind is not inspect.Parameter.KEYWORD_ONLY
 
     def route(self, house: House, repeated: Repeated) -> BaseRoute:
-        """Return the route that serves it."""
+        """Return the route of this endpoint."""
 
         async def serve(request: Request) -> Response:
             try:
@@ -166,7 +166,7 @@ class Endpoint:
             except LiputError as error:
                 return error_answer(error)
             except ClientDisconnect:
-                return Response(status_code=400)  # nobody gets it
+                return Response(status_code=400)  # the client has gone
 
         return Route(self.path, serve, methods=[self.method], name=f"{self.method} {self.path}")
 

@@ -1,6 +1,6 @@
-"""Judges every request and WebSocket before anything is done for it. Pure ASGI: nothing is between it and the server.
+"""Checks every request and WebSocket first; also lets browsers in. Pure ASGI.
 
-In this order: the name of the PC (421), the page that asks (403), how often (429), the token (401), the length (413).
+Order: host name (421), origin (403), rate (429), token (401), length (413).
 """
 
 import math
@@ -33,15 +33,15 @@ PATH = "/api/v1/tickets"
 
 
 class Ticket(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="ticket"):
-    """An address that lets one browser in, once, within `good_s` seconds."""
+    """An address that lets one browser in once, within `good_s` seconds."""
 
     url: str
     good_s: float
 
 
 def ticket(call: Call) -> Ticket:
-    """Make one. A page cannot: what a browser was tricked into must not let others in."""
-    if not bearer_of(call.request.headers.get("authorization", "")):  # the guard has judged it, if there is one
+    """Make a ticket. Pages get none: a tricked browser must not let others in."""
+    if not bearer_of(call.request.headers.get("authorization", "")):  # the guard has checked it
         raise Refused(403, "a ticket is given to whoever has the token, not to a page")
     base = str(call.request.base_url).rstrip("/")
     return Ticket(url=f"{base}{OPEN}?ticket={call.house.gate.ticket()}", good_s=TICKET_S)
@@ -51,7 +51,7 @@ ENDPOINTS = [Endpoint("POST", PATH, ticket, "An address that opens the page once
 
 
 OPEN = "/open"
-"""Where the door is."""
+"""Path of the form for the token."""
 
 _CLOSED = """<!doctype html>
 <html lang="id"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Liput</title>
@@ -68,14 +68,14 @@ _WRONG = "Tiket atau token itu tidak berlaku. / That ticket or token is not vali
 
 
 def closed_page(scope: Scope, said: str = "", status: int = 401) -> Response:
-    """Return what a browser sees that has not been let in; programs that ask for the same see its status."""
+    """Return the form for the token; programs see its status."""
     headers = {"www-authenticate": "Bearer"} if status == 401 else None
     shown = "" if scope.get("method") == "HEAD" else _CLOSED.format(said=escape(said))
     return HTMLResponse(shown, status, headers)
 
 
 async def open_door(request: Request) -> Response:
-    """Let a browser in that has a ticket or the token; show the form to any other."""
+    """Let a browser in by ticket or token; show the form to others."""
     gate: Gate = request.app.state.house.gate
     if request.method == "POST":
         return _let_in(request, gate) if gate.knows(_token(await request.body())) else _closed(request)
@@ -86,7 +86,7 @@ async def open_door(request: Request) -> Response:
 
 
 def _token(form: bytes) -> str:
-    """Return the token of a form that was filled in; "", which lets nobody in, of one that cannot be read."""
+    """Return the token of the form; "", which is no token, if it cannot be read."""
     try:
         return "".join(parse_qs(form.decode("latin-1"), max_num_fields=4).get("token", []))
     except ValueError:
@@ -107,18 +107,18 @@ def _let_in(request: Request, gate: Gate) -> Response:
 
 
 def cookie_name(scope: Scope) -> str:
-    """Return the name of our cookie: cookies know no ports, and two users of a PC may each have a page."""
+    """Return our cookie's name. It has the port: two users of a PC may each serve a page."""
     return f"liput-{(scope.get('server') or ('', 0))[1]}"
 
 
 def bearer_of(authorization: str) -> str:
-    """Return the token of an Authorization header, "" where it holds none."""
+    """Return the token of an Authorization header, or ""."""
     scheme, _, word = authorization.partition(" ")
     return word.strip() if scheme.lower() == "bearer" else ""
 
 
 def cookies_of(scope: Scope) -> list[str]:
-    """Return what cookies of our name say: other servers of this host may set more, and a browser sends all of them."""
+    """Return all values of our cookie; browsers also send those of other servers on this host."""
     jar = b";".join(value for key, value in scope["headers"] if key == b"cookie").decode("latin-1")
     pairs = (pair.partition("=") for pair in jar.split(";"))
     return [value.strip() for name, _, value in pairs if name.strip() == cookie_name(scope)]
@@ -139,14 +139,14 @@ HEADERS = {
     b"content-security-policy": POLICY.encode(),
     b"x-content-type-options": b"nosniff",
     b"x-frame-options": b"DENY",
-    # Not no-referrer: with that a browser says "Origin: null" of our own forms.
+    # With no-referrer, browsers would send "Origin: null" from our forms.
     b"referrer-policy": b"same-origin",
     b"cross-origin-opener-policy": b"same-origin",
     b"cross-origin-resource-policy": b"same-origin",
     b"permissions-policy": b"camera=(), microphone=(), geolocation=()",
     b"cache-control": b"no-store",
 }
-"""Unless an answer has its own."""
+"""Defaults; an answer may have its own."""
 
 HOST_HINT = "use the address that `liput` prints; other names belong into allowed_hosts of [web] in the settings"
 ORIGIN_HINT = "only the page itself and programs may ask; open the address that `liput` prints"
@@ -154,22 +154,22 @@ TOKEN_HINT = "run `liput` on this PC: it opens the page; programs send the heade
 
 
 class Guard:
-    """Lets requests through to `app`, or answers them itself."""
+    """Passes a request to `app`, or refuses it."""
 
     def __init__(
         self, app: ASGIApp, gate: Gate, allowed: Collection[str], now_s: Callable[[], float],
         let_in: Callable[[Client | None], None],
     ) -> None:  # fmt: skip
-        """Take `allowed`, further names of this PC, in small letters; `now_s` is of any clock that never goes back."""
+        """Take further names of this PC (lower case) as `allowed`, and a monotonic clock."""
         self._app = app
         self._gate = gate
         self._allowed = allowed
         self._now_s = now_s
         self._let_in = let_in
         self._rates = Buckets(REQUESTS_AT_ONCE, REQUESTS_PER_S, MOST_ADDRESSES)
-        """Of each address, with the token and without."""
+        """By address, with the token and without."""
         self._sockets = {True: 0, False: 0}
-        """Those of this PC, and those of the network."""
+        """Open WebSockets by `is_near`."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request or WebSocket."""
@@ -198,7 +198,7 @@ class Guard:
             self._sockets[asked.is_near] -= 1
 
     def _while_let_in(self, asked: "_Asked", send: Send) -> Send:
-        """Return what sends to a WebSocket, and closes it once another token was made."""
+        """Return a `send` that closes the WebSocket once the token has changed."""
 
         async def sending(message: Message) -> None:
             if not self._is_let_in(asked):
@@ -209,11 +209,11 @@ class Guard:
         return sending
 
     def _judge(self, asked: "_Asked") -> None:
-        """Raise Refused where it may not be served."""
+        """Raise Refused if the request must not be served."""
         if asked.head > LONGEST_HEAD:
             raise Refused(431, f"a request's head has {LONGEST_HEAD} bytes at most")
         self._judge_where_from(asked)
-        # There is no token to show at the door yet, and it costs no more than a 429.
+        # Nobody has the token here, and the form is as cheap as a 429.
         if asked.scope["path"] != OPEN and (
             wait_s := self._rates.take((asked.address, asked.is_let_in), self._now_s())
         ):
@@ -240,7 +240,7 @@ class Guard:
             raise Refused(403, "a browser says from which page it asks", hint=ORIGIN_HINT)
 
     def _is_called(self, host: str, scope: Scope) -> bool:
-        """Whether `host`, of a Host header, is this PC: the address that was reached, a name of its own."""
+        """Whether a Host header names this PC: an allowed name, or the address reached."""
         name, port = _split(host, _PORTS[_web_scheme(scope)])
         address, own_port = scope.get("server") or ("", None)
         own = {"localhost", "127.0.0.1", "[::1]", f"[{address}]" if ":" in address else address}
@@ -259,7 +259,7 @@ class Guard:
 
 
 class _Asked:
-    """What a request says of itself."""
+    """The facts of a request."""
 
     def __init__(self, scope: Scope) -> None:
         self.scope = scope
@@ -277,7 +277,7 @@ class _Asked:
 
     @property
     def is_plain_navigation(self) -> bool:
-        """Whether somebody follows a link to one of the pages; it does nothing, and goes without the cookie."""
+        """Whether somebody follows a link to a page, which changes nothing and sends no cookie."""
         said = {name: self.headers(f"sec-fetch-{name}") for name in ("mode", "dest")}
         is_page = not self.scope["path"].startswith(API)
         return self.is_reading and is_page and said == {"mode": ["navigate"], "dest": ["document"]}
@@ -303,7 +303,7 @@ def _web_scheme(scope: Scope) -> str:
 
 
 def _split(host: str, port: str) -> tuple[str, str]:
-    """Return name and port of a Host header; an address of IPv6 keeps its brackets."""
+    """Return name and port of a Host header; an IPv6 address keeps its brackets."""
     name, colon, after = host.rpartition(":")
     return (name, after) if colon and not after.endswith("]") else (host, port)
 
@@ -321,7 +321,7 @@ def _with_headers(send: Send) -> Send:
 
 
 def _bounded(receive: Receive) -> Receive:
-    """Return `receive`, which raises Refused where more comes than was said, or more than may."""
+    """Return a `receive` that raises Refused for too long a body."""
     taken = 0
 
     async def receiving() -> Message:
@@ -336,10 +336,10 @@ def _bounded(receive: Receive) -> Receive:
 
 
 async def _refuse(refused: Refused, scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer; a WebSocket is not accepted, and is told the same."""
+    """Send the refusal; a WebSocket gets it in place of its acceptance."""
     response = error_answer(refused)
     if refused.status == 401 and scope["type"] == "http" and not scope["path"].startswith(API):
         response = closed_page(scope)
     if scope["type"] == "websocket":
-        await receive()  # its wish to connect
+        await receive()  # the request to connect
     await response(scope, receive, send)

@@ -1,4 +1,4 @@
-"""What the API works with: the settings in force, who starts recorders, whom to let in, what the time is."""
+"""The shared objects of the API: settings, worker threads, runs of commands, hooks of the daemon."""
 
 import asyncio
 import contextlib
@@ -35,14 +35,14 @@ if TYPE_CHECKING:
 
 LONGEST_S = 300.0
 END_S = 5.0
-"""How long one may take to be gone that has said all."""
+"""Seconds for a command to exit after its document."""
 
 type Work = Callable[[Sequence[str], Path | None], tuple[dict[str, Any] | None, str]]
-"""Takes words and a settings file; returns the document of a command, or why there is none."""
+"""Takes options and a settings file; returns a command's document, or None and the error."""
 
 
 class Runs:
-    """Runs one at a time."""
+    """Runs a command, one at a time. Thread-safe."""
 
     def __init__(self, work: Work) -> None:
         self._work = work
@@ -50,10 +50,10 @@ class Runs:
         self._began_s: float | None = None
         self._problem: str | None = None
         self.last: dict[str, Any] | None = None
-        """The document of the last one; None where it has found nothing."""
+        """The last document; None after a failure."""
 
     def start(self, words: Sequence[str], config_file: Path | None, done: Callable[[], None]) -> None:
-        """Begin a run unless there is one; `done` is called at its end."""
+        """Start a run unless one is going on; `done` is called at its end."""
         with self._lock:
             if self._began_s is not None:
                 return
@@ -65,7 +65,7 @@ class Runs:
             self._began_s = None
 
     def now(self) -> tuple[float | None, str | None]:
-        """Return for how long one has been running, and why the last one has found nothing."""
+        """Return the duration of the present run, and the error of the last one."""
         with self._lock:
             return None if self._began_s is None else time.monotonic() - self._began_s, self._problem
 
@@ -84,7 +84,7 @@ class Runs:
 def run_command(
     name: str, kind: str, words: Sequence[str], config_file: Path | None
 ) -> tuple[dict[str, Any] | None, str]:
-    """Run `liput NAME --json`; return its document, which is of that `kind`, or what went wrong. Raises OSError."""
+    """Run `liput NAME --json`; return its document of `kind`, or the error. Raises OSError."""
     command = command_line(name, "--json", *words)
     child = ChildProcess(
         command, env=environment(config_file), cwd="/", stdin=subprocess.DEVNULL, stderr=subprocess.PIPE
@@ -104,7 +104,10 @@ def run_command(
 
 
 class WorkerPool:
-    """A few threads for one kind of work; used from one event loop."""
+    """A few threads for one kind of work, which may hang. For one event loop.
+
+    asyncio's own pool would make Python wait for hung threads at its end.
+    """
 
     def __init__(self, name: str, most: int, most_waiting: int = 32) -> None:
         self._name = name
@@ -113,7 +116,7 @@ class WorkerPool:
         self._waiting = 0
 
     async def run[Answer](self, work: Callable[[], Answer]) -> Answer:
-        """Return what `work` does, which runs on a thread; raises what it raises, and Refused where too many wait."""
+        """Run `work` on a thread; return its result or raise its exception. Raises Refused if too many wait."""
         if self._waiting >= self._most_waiting:
             raise Refused(BUSY, "too much is asked for at once", hint="wait a moment", headers={"retry-after": "2"})
         self._waiting += 1
@@ -135,11 +138,11 @@ class WorkerPool:
         def go() -> None:
             try:
                 answer = work()
-            except BaseException as error:  # whoever asked gets it
+            except BaseException as error:  # raised by `run`
                 act = partial(done.set_exception, error)
             else:
                 act = partial(done.set_result, answer)
-            with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile: nobody waits for it
+            with contextlib.suppress(RuntimeError):  # the loop has ended
                 loop.call_soon_threadsafe(settle, act)
 
         threads.start(go, name=f"web-{self._name}", otherwise=self._places.release)
@@ -148,50 +151,50 @@ class WorkerPool:
 
 @dataclass(eq=False)
 class House:
-    """What every request may use."""
+    """Context of every request."""
 
     gate: Gate
     clock: Clock
     settings: SettingsInForce
     spawn: Callable[[Spec], Spawned] = Spawned
-    """Starts a recorder: the daemon's spare, if it has one."""
+    """Starts a recorder, or takes the daemon's reserve."""
     standing: Callable[[], list[str]] = list
-    """The names of the daemon's parts that hang."""
+    """Names of the daemon's hanging parts."""
     parts: Sequence[str] = ()
-    """The names of all of them."""
+    """Names of all parts."""
     tell: Tell = lambda _text: None
     learn: Callable[[Settings], None] = lambda _settings: None
-    """Told the settings whose keys have changed: from then on they stand in no log."""
+    """Called with settings after a change of keys, so that logs omit the new ones."""
     folder: Path | None = None
-    """The archive that the daemon was told to take, None for that of the settings."""
+    """The daemon's `--archive`; None for that of the settings."""
     url: str = ""
     alarms: Callable[[], Sequence[Alarm]] = tuple
-    """What people are to be told now."""
+    """The present alarms."""
     notices: Callable[[], Sequence[object]] = tuple
-    """What people are to hear of planned sessions now."""
+    """The present notices of plans."""
     devices: "DevicesPart | None" = None
-    """What watches the devices, if the daemon does."""
+    """The daemon's watch of devices, if any."""
     loop: asyncio.AbstractEventLoop | None = None
-    """The server's, once it runs."""
+    """The server's loop while it runs."""
     recorders: list[Spawned] = field(default_factory=list)
-    """Those that were started here: processes of ours to wait for."""
+    """Recorders started here, which are child processes to reap."""
     runs: Runs = field(default_factory=lambda: Runs(partial(run_command, "check", "check")))
     rehearsals: Runs = field(default_factory=lambda: Runs(partial(run_command, "rehearse", "rehearsal")))
     light: WorkerPool = field(default_factory=lambda: WorkerPool("light", 8, 128))
-    """For what takes milliseconds."""
+    """Takes milliseconds."""
     slow: WorkerPool = field(default_factory=lambda: WorkerPool("slow", 8))
-    """For what waits for a device or a session: arming, starting, stopping."""
+    """Waits for a device or a session."""
     disk: WorkerPool = field(default_factory=lambda: WorkerPool("disk", 6, 128))
-    """For what waits for the archive's disk."""
+    """Waits for the archive's disk."""
 
     def archives(self) -> Sequence[Archive]:
-        """Return the archive where sessions go, and those that they go on in. Raises SettingsError."""
+        """Return the archive for new sessions, then the others. Raises SettingsError."""
         if self.folder is not None:
             return [Archive(self.folder, self.clock)]
         return session_archives(self.settings.read(), self.clock)
 
     def reap(self) -> None:
-        """Let go of recorders that have ended."""
-        for recorder in list(self.recorders):  # others may be added meanwhile, by another thread
+        """Reap recorders that have ended."""
+        for recorder in list(self.recorders):  # another thread may add one
             if recorder.wait(0.0):
                 self.recorders.remove(recorder)

@@ -1,4 +1,4 @@
-"""How much one client may ask for. Nobody without the token takes from those with it, nor the network from this PC."""
+"""Limits per client. Clients without the token cannot crowd out others, nor the network this PC."""
 
 import contextlib
 import ipaddress
@@ -12,41 +12,42 @@ from devices.uplink.tcp_info import owner_of_peer
 LONGEST_BODY = 64 * 1024
 LONGEST_HEAD = 16 * 1024
 REQUESTS_AT_ONCE, REQUESTS_PER_S = 300.0, 60.0
-"""A page loads a dozen files and then has its WebSocket; several people may sit behind one address."""
+"""A page loads a dozen files, then uses a WebSocket; several people may share an address."""
 MOST_ADDRESSES = 1024
-"""Whose requests are counted; the one that was silent the longest is forgotten."""
+"""Addresses counted; the one silent for longest is forgotten."""
 MOST_CONNECTIONS = 256
-"""At once, of all; at most a quarter of the descriptors: the rest is for files, devices and recorders.
+"""In all, and at most a quarter of the descriptors.
 
-A quarter of them is for each: this PC and the network, with the token and without.
+This PC and the network have a quarter each with the token, and one each without.
 """
 MOST_OF_ONE, LEAST_OF_ONE = 32, 8
-"""Without the token, of one address of the network, or of one user of this PC.
+"""Connections without the token from one address, or from one user of this PC.
 
-A browser opens six; a connection counts so until it has shown the token, and twenty pages may be opened at once."""
+A browser opens six and counts until it shows the token; twenty pages may open at once.
+"""
 AT_ONCE = 2
-"""Connections that are taken before those are served that are there: each has time to ask before it may be let go."""
+"""Connections accepted before the former ones are served, so that each has time to send."""
 MOST_SOCKETS = 64
-"""WebSockets of this PC; as many of the network."""
+"""WebSockets from this PC; as many from the network."""
 HANDSHAKE_S = 5.0
-"""How long TLS may take to begin, and to end."""
+"""Seconds for TLS to begin, and to end."""
 HEADER_S = 10.0
-"""How long a request may take to come in, head and body."""
+"""Seconds for a whole request, head and body."""
 KEEP_ALIVE_S = 15
 UNREAD_S = 30.0
-"""A client that takes nothing of its answer for so long is let go."""
+"""A client that reads nothing for so long is disconnected."""
 
 type Client = tuple[str, int]
 """Address and port."""
 
 
 def plain(address: str) -> str:
-    """Return an address of IPv4 as people know it, though a socket of IPv6 has it as ::ffff:192.168.1.5."""
+    """Return an IPv4 address without the prefix of IPv6 sockets (::ffff:192.168.1.5)."""
     return address.removeprefix("::ffff:") if "." in address else address
 
 
 def is_near(address: str) -> bool:
-    """Whether a client's address is one of this PC's own that nobody else can have."""
+    """Whether an address is a loopback address."""
     try:
         return ipaddress.ip_address(plain(address)).is_loopback
     except ValueError:
@@ -55,28 +56,28 @@ def is_near(address: str) -> bool:
 
 @dataclass(eq=False)
 class _Connection:
-    """One that was taken, and not closed yet."""
+    """An open connection."""
 
     socket: socket.socket
     of: str | int | None
-    """Whose it is: an address of the network, or a user of this PC."""
+    """Its owner: an address of the network, or a user of this PC."""
     is_near: bool
     is_let_in: bool = False
     is_let_go: bool = False
 
     def is_like(self, other: "_Connection") -> bool:
-        """Whether they share a quarter."""
+        """Whether both count in the same quarter."""
         return (self.is_near, self.is_let_in, self.is_let_go) == (other.is_near, other.is_let_in, False)
 
     def let_go(self) -> None:
-        """Have it end; whoever serves it finds that the client has hung up."""
+        """Shut it down; its handler sees a disconnect."""
         self.is_let_go = True
         with contextlib.suppress(OSError):
             self.socket.shutdown(socket.SHUT_RDWR)
 
 
 class Listener(socket.socket):
-    """Counts connections as they come: a new one without the token costs the oldest. Used from one event loop."""
+    """Limits connections: a new one without the token may end the oldest. For one event loop."""
 
     def __init__(self, family: socket.AddressFamily) -> None:
         super().__init__(family, socket.SOCK_STREAM)
@@ -87,10 +88,10 @@ class Listener(socket.socket):
         self._there: dict[Client, _Connection] = {}
 
     def accept(self) -> tuple[socket.socket, Any]:
-        """Take a connection. Raises OSError, as a socket does."""
+        """Accept a connection. Raises OSError."""
         taken, client = super().accept()
         self._there = {known: one for known, one in self._there.items() if one.socket.fileno() >= 0}
-        if len(self._there) >= 4 * self._share + AT_ONCE:  # those that were let go have not gone yet
+        if len(self._there) >= 4 * self._share + AT_ONCE:  # connections shut down here are still open
             taken.close()
             raise ConnectionAbortedError
         address = plain(client[0])
@@ -105,12 +106,12 @@ class Listener(socket.socket):
         return taken, client
 
     def let_in(self, client: Client | None) -> None:
-        """Count a client among those with the token, as long as there is room; else it may be let go for a new one."""
+        """Count a client among those with the token while there is room."""
         found = self._there.get(client) if client else None
         if found and not found.is_let_in:
             found.is_let_in = True
             found.is_let_in = len(self._like(found)) <= self._share
 
     def _like(self, connection: _Connection) -> list[_Connection]:
-        """Return those that share a quarter with it, the oldest first."""
+        """Return the connections in the same quarter, oldest first."""
         return [one for one in self._there.values() if one.is_like(connection)]

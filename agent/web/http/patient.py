@@ -1,6 +1,6 @@
-"""The server's connections with deadlines, which uvicorn does not have.
+"""Connections with deadlines, which uvicorn lacks.
 
-A request comes in within HEADER_S of its first byte; a client that takes nothing for UNREAD_S is let go.
+A request must arrive within HEADER_S. A client that reads nothing for UNREAD_S is disconnected.
 """
 
 import asyncio
@@ -12,11 +12,11 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from agent.web.http.limits import HEADER_S, UNREAD_S
 
 _COMING = {h11.IDLE, h11.SEND_BODY}
-"""What h11 says of a client whose request is not complete."""
+"""States of h11 while a request arrives."""
 
 
 class _Timer:
-    """Lets a connection go unless it is stopped in time."""
+    """Aborts a connection after `seconds` unless stopped."""
 
     def __init__(self, transport: asyncio.Transport, seconds: float) -> None:
         self._transport = transport
@@ -24,7 +24,7 @@ class _Timer:
         self._handle: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
-        """Let it go in time; one that runs already goes on."""
+        """Start unless it runs."""
         if self._handle is None:
             self._handle = asyncio.get_running_loop().call_later(self._seconds, self._transport.abort)
 
@@ -35,25 +35,25 @@ class _Timer:
 
 
 class Http(H11Protocol):
-    """A connection for requests."""
+    """An HTTP connection."""
 
     _is_handed_over = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
-        """Begin."""
+        """Start the deadline of the first request."""
         super().connection_made(transport)
         self._request = _Timer(transport, HEADER_S)
         self._unread = _Timer(transport, UNREAD_S)
         self._request.start()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """End."""
+        """Stop the timers."""
         self._request.stop()
         self._unread.stop()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Take what has come; what is the beginning of a request has to be followed by the rest of it."""
+        """Start the deadline with the first byte of a request; stop it at the end."""
         super().data_received(data)
         if self._is_handed_over or self.transport.is_closing() or self.conn.their_state not in _COMING:
             self._request.stop()
@@ -61,49 +61,49 @@ class Http(H11Protocol):
             self._request.start()
 
     def handle_websocket_upgrade(self, event: h11.Request) -> None:
-        """Hand it over to another protocol, which has a time of its own."""
+        """Hand the connection over to the WebSocket, which has deadlines of its own."""
         self._is_handed_over = True
         self._request.stop()
         self._unread.stop()
         super().handle_websocket_upgrade(event)
 
     def on_response_complete(self) -> None:
-        """Go on; a client that has been answered may be silent as long as it is kept."""
+        """Allow an idle client until its keep-alive ends."""
         if self.conn.their_state not in _COMING:
             self._request.stop()
         super().on_response_complete()
 
     def pause_writing(self) -> None:
-        """Wait until the client has taken what it was sent, not for ever."""
+        """Start the deadline for an unread answer."""
         super().pause_writing()
         self._unread.start()
 
     def resume_writing(self) -> None:
-        """Go on sending."""
+        """Stop that deadline."""
         super().resume_writing()
         self._unread.stop()
 
 
 class Socket(WebSocketsSansIOProtocol):
-    """A connection for a WebSocket."""
+    """A WebSocket connection."""
 
     _unread: _Timer | None = None
 
     def pause_writing(self) -> None:
-        """Wait until the client has taken what it was sent, not for ever."""
+        """Start the deadline for unread messages."""
         super().pause_writing()
         if self._unread is None:
             self._unread = _Timer(self.transport, UNREAD_S)
         self._unread.start()
 
     def resume_writing(self) -> None:
-        """Go on sending."""
+        """Stop that deadline."""
         super().resume_writing()
         if self._unread is not None:
             self._unread.stop()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """End."""
+        """Stop the timer."""
         if self._unread is not None:
             self._unread.stop()
         super().connection_lost(exc)

@@ -1,7 +1,7 @@
-"""Access to the API: by the token, a 0600 file of this user's; a browser has a cookie that is made from it.
+"""Access to the API by a token in a file of mode 0600, or by a cookie made from it.
 
-`liput` opens the page with a ticket, which is good once and for a minute: a browser's history opens nothing. Another
-token in the file makes all tickets and cookies worthless.
+`liput` opens the page with a ticket, which works once and for a minute, so that a browser's history is worth nothing. A
+new token voids all tickets and cookies.
 """
 
 import contextlib
@@ -26,18 +26,18 @@ _SHORTEST = 32
 
 
 def token_file() -> Path:
-    """Return where the token is, whether or not there is one."""
+    """Return the path of the token."""
     return state_folder() / TOKEN_FILE
 
 
 def read_token(path: Path | None = None) -> str:
-    """Return the token, made where there is none yet. Raises SecretError where others could read it, StateError."""
+    """Return the token; create it if absent. Raises SecretError if others could read it, StateError."""
     path = path or token_file()
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         _make(path)
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-        with open(descriptor, encoding="ascii") as file:  # noqa: PTH123 - of what was opened, whatever its name is by now
+        with open(descriptor, encoding="ascii") as file:  # noqa: PTH123 - a descriptor
             found = os.fstat(descriptor)
             text = file.read(1024).strip()
     except (OSError, UnicodeDecodeError) as error:
@@ -50,26 +50,26 @@ def read_token(path: Path | None = None) -> str:
 
 
 def _make(path: Path) -> None:
-    """Write a new token where there is none, whole from the moment that it can be seen; raises OSError."""
+    """Create a token file at one stroke, unless it exists. Raises OSError."""
     if path.exists():
         return
     aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
-        with open(descriptor, "w", encoding="ascii") as file:  # noqa: PTH123 - its mode is right from the first moment
+        with open(descriptor, "w", encoding="ascii") as file:  # noqa: PTH123 - mode 0600 from the start
             file.write(secrets.token_urlsafe(_BYTES) + "\n")
         os.link(aside, path)
     except FileExistsError:
-        pass  # another was sooner: that one counts
+        pass  # another process was faster
     finally:
         aside.unlink()
 
 
 class Gate:
-    """Knows whom to let in: by the token that its file holds now. For one thread, but for `ticket`."""
+    """Checks tokens, tickets and cookies against the present token file. Not thread-safe, `ticket` apart."""
 
     def __init__(self, clock: Clock, path: Path | None = None) -> None:
-        """Read the token, made where there is none yet. Raises SecretError, StateError."""
+        """Read or create the token. Raises SecretError, StateError."""
         self._clock = clock
         self._path = path or token_file()
         self._stamp = stamp(self._path)
@@ -78,11 +78,11 @@ class Gate:
         self._tickets: dict[str, int] = {}
 
     def knows(self, token: str) -> bool:
-        """Whether it is the token; takes as long for any that is not."""
+        """Return whether it is the token, in constant time."""
         return _same(token, self._token())
 
     def _token(self) -> str:
-        """Return the token of the file; where that is gone, or cannot be read, the one before."""
+        """Return the token in the file, or the last one if it cannot be read."""
         now = stamp(self._path)
         if now not in (None, self._stamp):
             with contextlib.suppress(LiputError):
@@ -94,7 +94,7 @@ class Gate:
     # Tickets
 
     def ticket(self) -> str:
-        """Return a ticket, which lets a browser in once, within TICKET_S."""
+        """Return a ticket. It lets a browser in once, within TICKET_S. Thread-safe."""
         made = secrets.token_urlsafe(_BYTES)
         now_ns = self._clock.now_ns()
         with self._lock:
@@ -105,11 +105,11 @@ class Gate:
         return made
 
     def takes(self, ticket: str) -> bool:
-        """Whether it is a ticket that is still good; from now on it is not."""
-        self._token()  # another one makes all tickets worthless
+        """Return whether a ticket is valid, and void it."""
+        self._token()  # a new token voids all tickets
         with self._lock:
             self._forget(self._clock.now_ns())
-            return self._tickets.pop(_digest(ticket), None) is not None  # found by its digest: its text is not compared
+            return self._tickets.pop(_digest(ticket), None) is not None  # compares digests, not secrets
 
     def _forget(self, now_ns: int) -> None:
         self._tickets = {digest: end_ns for digest, end_ns in self._tickets.items() if end_ns > now_ns}
@@ -117,16 +117,16 @@ class Gate:
     # Cookies
 
     def cookie(self) -> str:
-        """Return the value of a cookie that is good for COOKIE_S."""
+        """Return a cookie's value, valid for COOKIE_S."""
         ends = str(int(self._clock.now().timestamp()) + COOKIE_S)
         return f"{ends}.{self._sign(ends)}"
 
     def accepts(self, cookie: str) -> bool:
-        """Whether a cookie is one of ours, and not too old."""
+        """Return whether a cookie is ours and has not expired."""
         ends, _, signature = cookie.partition(".")
         if not _same(signature, self._sign(ends)):
             return False
-        return int(ends) > self._clock.now().timestamp()  # signed by us, so it is a number
+        return int(ends) > self._clock.now().timestamp()  # signed, so a number
 
     def _sign(self, ends: str) -> str:
         return hmac.new(self._token().encode(), b"liput page until " + ends.encode(), hashlib.sha256).hexdigest()
@@ -137,5 +137,5 @@ def _digest(text: str) -> str:
 
 
 def _same(given: str, right: str) -> bool:
-    """Compare in a time that tells nothing, not even of the length."""
+    """Compare in constant time, also for different lengths."""
     return hmac.compare_digest(_digest(given), _digest(right))

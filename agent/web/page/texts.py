@@ -1,4 +1,4 @@
-"""The sentences of the page (the area `page`), in the languages of `[general] language`."""
+"""The page's sentences (area `page`) in the languages of `[general] language`."""
 
 import functools
 import json
@@ -14,17 +14,17 @@ SCRIPTS = Path(__file__).parent / "static"
 NAMES = {"id": "Bahasa Indonesia", "en": "English"} | {
     language: translation(language).name for language in LANGUAGES if language not in WRITTEN
 }
-"""What each language calls itself."""
+"""Each language's own name."""
 
 _PLACE = re.compile(r"\{(\w+)\}")
 _NAMED = re.compile(r'"([a-z]+(?:\.[a-z0-9-]+)+)"')
 _BEGUN = re.compile(r"`((?:[a-z-]+\.)+)\$\{")
-"""How a script names a sentence: whole, or up to the word that it puts in."""
+"""Keys in scripts: whole, or a prefix before an inserted word."""
 
 
 @functools.cache
 def texts(language: str) -> dict[str, str]:
-    """Return all sentences of a language, by their keys; what nobody has translated is English."""
+    """Return all sentences by key; English ones for missing translations."""
     names = {f"role.{role}": said for role, said in ROLES.items()} | {"subject.synthetic": ALARM_WORDS["synthetic"]}
     layouts = {f"layout.{name}": in_language(kind.title, language) for name, kind in KINDS.items()}
     return {key: said.of(language) for key, said in (words("page") | names).items()} | layouts
@@ -32,7 +32,7 @@ def texts(language: str) -> dict[str, str]:
 
 @functools.cache
 def for_scripts(language: str) -> bytes:
-    """Return the sentences that scripts name, as JSON: a third of all stands in templates only."""
+    """Return the sentences used by scripts as JSON; templates use the rest."""
     code = "\n".join(script.read_text(encoding="utf-8") for script in sorted(SCRIPTS.glob("*.js")))
     whole, begun = set(_NAMED.findall(code)), tuple(set(_BEGUN.findall(code)))
     found = {key: text for key, text in texts(language).items() if key in whole or key.startswith(begun)}
@@ -40,10 +40,10 @@ def for_scripts(language: str) -> bytes:
 
 
 def text(language: str, key: str, **facts: object) -> str:
-    """Return one sentence, its places in braces filled with facts; raises KeyError for one that there is none of."""
+    """Return a sentence with `facts` in its braces. Raises KeyError for an unknown key."""
     return _PLACE.sub(lambda place: str(facts[place[1]]), texts(language)[key])
 
 
 def known(language: str) -> str:
-    """Return `language` if there are sentences in it, else the first there are."""
+    """Return `language`, or the first language if it is unknown."""
     return language if language in LANGUAGES else LANGUAGES[0]

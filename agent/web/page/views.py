@@ -1,4 +1,4 @@
-"""The routes of the pages, their templates, and their files; the scripts in static/ fill them from the API."""
+"""Routes of the pages, templates and static files; scripts fill the pages from the API."""
 
 import hashlib
 from collections.abc import Callable, Mapping
@@ -29,19 +29,19 @@ PAGES = (
     ("/", "nav.session"), ("/schedule", "nav.schedule"), ("/check", "nav.check"), ("/devices", "nav.devices"),
     ("/archive", "nav.archive"), ("/requests", "nav.requests"), ("/health", "nav.health"), ("/setup", "nav.setup"),
 )  # fmt: skip
-"""Those of the menu, with the keys of their names."""
+"""Pages of the menu with the keys of their names."""
 STEPS = ("language", "room", "roles", "archive", "destination", "rehearsal")
-"""Those of the first run."""
+"""Steps of the first run."""
 THEMES = ("auto", "light", "dark")
 LANGUAGE_COOKIE, THEME_COOKIE, SETUP_COOKIE = "liput_language", "liput_theme", "liput_setup"
 YEAR_S = 365 * 86_400
 FRESH = {"Cache-Control": "no-cache"}
-"""Asked for again each time, and sent only where it has changed: an upgrade is seen at once."""
+"""Browsers revalidate each file, so that an upgrade shows at once."""
 
 
 @cache
 def _templates() -> "Environment":
-    """Return what makes pages of the templates; it is loaded with the first page, for a daemon is ready sooner so."""
+    """Load Jinja with the first page, so that the daemon starts sooner."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     return Environment(
@@ -69,7 +69,7 @@ def routes() -> list[BaseRoute]:
 
 
 def _session(request: Request) -> Response:
-    """Show the session; on a PC that nobody has set up, a browser's first visit is led to where that is done."""
+    """Show the session. The first visit to a new PC leads to its set-up."""
     settings = _settings(request)
     if _is_new(request) and SETUP_COOKIE not in request.cookies and not _is_busy():
         return RedirectResponse("/setup", 303)
@@ -83,14 +83,14 @@ def _session(request: Request) -> Response:
 
 
 def _schedule(request: Request) -> Response:
-    """Show what is planned, with a form for one more."""
+    """Show the schedule, with a form."""
     settings = _settings(request)
     facts = {"modes": MODES, "mode": settings.schedule.mode, "destinations": list(settings.destinations)}
     return _page(request, "schedule.html.j2", settings, facts)
 
 
 def _is_busy() -> bool:
-    """Return whether a session runs, or may: whoever comes then wants to see it."""
+    """Return whether a session runs or may run."""
     try:
         return any(directory.alive())
     except LiputError:
@@ -98,12 +98,11 @@ def _is_busy() -> bool:
 
 
 def _setup(request: Request) -> Response:
-    """Show the first run."""
     return _page(request, "setup.html.j2", _settings(request), {"steps": STEPS})
 
 
 def _plain(name: str) -> Callable[[Request], Response]:
-    """Return what shows a page that needs nothing but its address; the scripts ask for the rest."""
+    """Return a view of a page that scripts fill."""
 
     def show(request: Request) -> Response:
         return _page(request, f"{name}.html.j2", _settings(request), request.path_params)
@@ -123,7 +122,7 @@ def _texts(request: Request) -> Response:
 
 
 def _settings(request: Request) -> Settings:
-    """Return those in force; where their file is wrong, those of nobody: the page comes, and says so."""
+    """Return the settings, or defaults if their file is wrong; the page then says so."""
     house: House = request.app.state.house
     try:
         return house.settings.read()
@@ -132,7 +131,7 @@ def _settings(request: Request) -> Settings:
 
 
 def _is_new(request: Request) -> bool:
-    """Return whether nobody has set this PC up; where the settings are wrong somebody has."""
+    """Return whether this PC lacks its set-up; wrong settings count as one."""
     house: House = request.app.state.house
     try:
         return is_new(house.settings.read())
@@ -141,7 +140,7 @@ def _is_new(request: Request) -> bool:
 
 
 def _page(request: Request, template: str, settings: Settings, facts: Mapping[str, object] | None = None) -> Response:
-    """Return a page in the language that was chosen, else in that of the room."""
+    """Render a page in the language chosen, or the room's."""
     wished = request.query_params.get("lang")
     language = texts.known(wished or request.cookies.get(LANGUAGE_COOKIE, settings.general.language))
     theme = request.cookies.get(THEME_COOKIE, THEMES[0])
@@ -158,20 +157,20 @@ def _page(request: Request, template: str, settings: Settings, facts: Mapping[st
 
 
 def _menu_place(request: Request) -> str:
-    """Return which page of the menu this one belongs to."""
+    """Return the menu's page for this path."""
     return f"/{request.url.path.split('/')[1]}"
 
 
 def _layout_name(language: str, name: str) -> str:
-    """Return what people call a layout; one of the settings is called as it is there."""
+    """Return a layout's name in words; a custom one has its own."""
     return texts.texts(language).get(f"layout.{name}", name)
 
 
 class _Files(StaticFiles):
-    """Files that are looked for again whenever a page is opened."""
+    """Static files that browsers revalidate."""
 
     def file_response(self, *args: object, **options: object) -> Response:
-        """Return a file, or that it has not changed."""
-        response = super().file_response(*args, **options)  # type: ignore[arg-type]  # handed on as they came
+        """Return a file, or 304."""
+        response = super().file_response(*args, **options)  # type: ignore[arg-type]  # passed on unchanged
         response.headers.update(FRESH)
         return response
