@@ -21,18 +21,14 @@ from devices.kernel import v4l2
 from devices.monitor.holders import refusal
 from devices.monitor.modes import fourcc
 
-COUNT = 3
-"""Buffers to request: one shown, one next, one being filled."""
+COUNT = 3  # buffers to request: one shown, one next, one being filled
 
-FORMATS = ("YUYV", "YU12", "NV12")
-"""Pixel formats that Liput can write; every program understands the first."""
+FORMATS = ("YUYV", "YU12", "NV12")  # pixel formats that Liput can write; every program understands the first
 LOOPBACK = "v4l2 loopback"
 SETUP = "liput conference setup says what is missing, and sets it up."
 _CLASS = Path("/sys/class/video4linux")
-_CLIENT_USAGE = 0x08000000 + 0x08E00000 + 1
-"""v4l2loopback's event about readers; its first word is their number."""
-_STAYS = ("keep_format", "sustain_framerate")
-"""v4l2loopback's controls that keep it a camera without a writer and repeat its last frame."""
+_CLIENT_USAGE = 0x08000000 + 0x08E00000 + 1  # v4l2loopback's event about readers; its first word is their number
+_STAYS = ("keep_format", "sustain_framerate")  # controls that keep it a camera without a writer
 _END = {errno.EINVAL, errno.ENOTTY}
 _MOST_FORMATS = 64
 

@@ -30,8 +30,7 @@ from devices.usb.ports import SlowPorts
 
 LOCK = "watch.lock"
 RETRY_S = 2.0
-LET_GO_S = 1.0
-"""The longest wait, in `let_go`, for the thread that is taking the lock."""
+LET_GO_S = 1.0  # the longest wait, in `let_go`, for the thread that is taking the lock
 _STOPS_S = 2.0  # the kernel blocks readers of a port while it is busy with a sick device there
 
 type OnChange = Callable[[DeviceChange], None]

@@ -9,8 +9,7 @@ import msgspec
 from config.settings.kinds import did_you_mean
 from config.settings.quantities import NotAllowed
 
-type Value = bool | int | str
-"""bool of switches, int of numbers and menus (the entry's number), str of texts."""
+type Value = bool | int | str  # bool of switches, int of numbers and menus (the entry's number), str of texts
 
 _ON = {"1", "true", "on", "yes"}
 _OFF = {"0", "false", "off", "no"}
@@ -138,8 +137,7 @@ class Control(msgspec.Struct, frozen=True, kw_only=True, rename={"minimum": "min
         return not self.read_only and self.kind is not ControlKind.BUTTON
 
 
-type Controls = Mapping[str, Control]
-"""The controls of one node by name, in V4L2's order."""
+type Controls = Mapping[str, Control]  # the controls of one node by name, in V4L2's order
 
 
 def slug(title: str) -> str:

@@ -38,8 +38,7 @@ REFUSED = {
 _NO_MORE = {errno.EINVAL, errno.ENOTTY}
 _NEXT = v4l2.CTRL_FLAG_NEXT_CTRL
 _32_BITS = 0xFFFFFFFF
-_MOST = 512
-"""More controls, or entries of a menu, mean that a driver never ends."""
+_MOST = 512  # more controls, or entries of a menu, mean that a driver never ends
 
 
 def query_controls(fd: int) -> Iterator[Any]:

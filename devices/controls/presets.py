@@ -22,8 +22,7 @@ from devices.host import threads
 from devices.model.device import Device
 
 POWER_LINE = "power_line_frequency"
-_POWER_LINES: Mapping[str, int] = {"off": 0, "50 Hz": 1, "60 Hz": 2}
-"""V4L2's numbers for the names in the settings."""
+_POWER_LINES: Mapping[str, int] = {"off": 0, "50 Hz": 1, "60 Hz": 2}  # V4L2's numbers for the names in the settings
 
 
 class Preset(msgspec.Struct, frozen=True):
@@ -33,8 +32,7 @@ class Preset(msgspec.Struct, frozen=True):
     controls: dict[str, Value]
 
 
-type Presets = dict[str, Preset]
-"""By device id."""
+type Presets = dict[str, Preset]  # by device id
 
 
 def preset_store() -> Store[Presets]:

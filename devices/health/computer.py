@@ -20,32 +20,25 @@ from devices.model.device import HealthState
 
 SYS, RUN, MODULES = Path("/sys"), Path("/run"), Path("/lib/modules")
 EVERY_S = 60.0
-LOW_MEMORY, ENOUGH_MEMORY = 0.10, 0.15
-"""Parts of all memory: a warning begins below the first and ends at the second."""
-BUSY_CPU, IDLE_CPU = 95.0, 85.0
-"""Per cent of all cores over a minute: a warning begins above the first and ends below the second."""
+LOW_MEMORY, ENOUGH_MEMORY = 0.10, 0.15  # parts of all memory: a warning begins below the first and ends at the second
+BUSY_CPU, IDLE_CPU = 95.0, 85.0  # per cent over a minute: a warning begins above the first and ends below the second
 DISK_HYSTERESIS = 1.1
 _DISK_ANSWERS_S = 2.0
 _MAX_PLAUSIBLE_C = 150.0
 
-type Reserves = Mapping[Path, int]
-"""Bytes that should stay free on each folder's disk, 0 for any. The folder need not exist yet."""
+type Reserves = Mapping[Path, int]  # bytes to keep free on each folder's disk, 0 for any; the folder may not exist yet
 
 
 class ComputerSample(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The PC at one moment; unknown values are None. Sizes in bytes, temperatures in degrees Celsius."""
 
-    cpu_percent: float | None = None
-    """Mean of all cores since the sample before."""
+    cpu_percent: float | None = None  # mean of all cores since the sample before
     busiest_core_percent: float | None = None
-    load: float | None = None
-    """Load average over a minute: processes that run or wait to."""
+    load: float | None = None  # load average over a minute: processes that run or wait to
     memory_available: int = 0
     memory_total: int = 0
-    disk_free: Mapping[str, int] = {}
-    """By folder; one is missing if its disk does not answer."""
-    temperature_c: float | None = None
-    """Of the hottest sensor, `temperature_sensor`."""
+    disk_free: Mapping[str, int] = {}  # by folder; one is missing if its disk does not answer
+    temperature_c: float | None = None  # of the hottest sensor, `temperature_sensor`
     temperature_sensor: str | None = None
     battery_percent: float | None = None
     plugged_in: bool | None = None

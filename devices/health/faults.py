@@ -56,10 +56,8 @@ FAULTS: dict[Fault, HealthState] = {
 }
 """The state of a device with each fault, the worst first."""
 
-FLAPPING_WINDOW_S = 60
-"""Unplugs within this time count together."""
-OF_ITS_PLACE = frozenset({Fault.FLAPPING, Fault.SWAPPED, Fault.SLOW_PORT})
-"""Faults of the plug. They do not depend on the process that opens the device."""
+FLAPPING_WINDOW_S = 60  # unplugs within this time count together
+OF_ITS_PLACE = frozenset({Fault.FLAPPING, Fault.SWAPPED, Fault.SLOW_PORT})  # faults of the plug, in a closed device too
 LOSES_NOTHING = OF_ITS_PLACE | {Fault.JITTER, Fault.CLIPPING, Fault.HUM}
 """Faults that cost the recording nothing. Each other one leaves it with less than it should hold."""
 

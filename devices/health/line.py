@@ -7,8 +7,7 @@ from typing import Protocol
 
 import msgspec
 
-PC = "pc"
-"""`HealthLine.device` of lines about the computer itself."""
+PC = "pc"  # `HealthLine.device` of lines about the computer itself
 
 
 class Level(StrEnum):
@@ -31,8 +30,7 @@ class Kind(StrEnum):
     PLUGGED = "plugged"
     UNPLUGGED = "unplugged"
     MOVED = "moved"
-    RENAMED = "renamed"
-    """The device stayed in its port and has a new id: `detail.before` is the old one."""
+    RENAMED = "renamed"  # the device stayed in its port and has a new id: `detail.before` is the old one
     FLAPPING = "flapping"
     SWAPPED = "swapped"
     HUB_PLUGGED = "hub-plugged"
@@ -40,37 +38,25 @@ class Kind(StrEnum):
     OPENED = "opened"
     REFUSED = "refused"
     CLOSED = "closed"
-    DEGRADED = "degraded"
-    """A fault began: `detail.fault` (devices/health/faults.py); detecting it took `detail.after_s` seconds."""
-    RECOVERED = "recovered"
-    """A fault ended: `detail.fault`, `detail.lasted_s`."""
-    SAMPLE = "sample"
-    """Once a minute, the figures of an open device or of the computer, in `detail`."""
+    DEGRADED = "degraded"  # a fault began: `detail.fault`; detecting it took `detail.after_s` seconds
+    RECOVERED = "recovered"  # a fault ended: `detail.fault`, `detail.lasted_s`
+    SAMPLE = "sample"  # once a minute, the figures of an open device or of the computer, in `detail`
     CONTROL_CHANGED = "control-changed"
     CONTROLS_APPLIED = "controls-applied"
     ROLE_ASSIGNED = "role-assigned"
     ROLE_UNASSIGNED = "role-unassigned"
     ROLE_REPLACED = "role-replaced"
-    CHECKED = "checked"
-    """The result of one check before a session: `detail.check`, `detail.verdict`, `detail.code`."""
-    ARCHIVE_READ = "archive-read"
-    """A part of the archive was read again: `detail.packages`, `.bytes`, `.damaged`, `.left`, `.ended`."""
-    PACKAGE_DAMAGED = "package-damaged"
-    """A package of the archive has changed: `detail.package`, `detail.problems` is their count."""
-    PACKAGE_REPAIRED = "package-repaired"
-    """A package was restored from a copy: `detail.package`, `detail.target`, `detail.files`."""
-    PACKAGE_PRUNED = "package-pruned"
-    """A package's media were removed here, because copies exist: `detail.package`, `detail.bytes`."""
-    COPIED = "copied"
-    """A copy of a package was made and read back: `detail.package`, `detail.target`, `detail.bytes`."""
-    COPY_WAITS = "copy-waits"
-    """A copy fails now and is tried again: `detail.target`, `.package` (null: all), `.why`."""
-    KERNEL = "kernel"
-    """A kernel message about the device; its text is the reason."""
+    CHECKED = "checked"  # the result of one check before a session: `detail.check`, `detail.verdict`, `detail.code`
+    ARCHIVE_READ = "archive-read"  # a part was read again: `detail.packages`, `.bytes`, `.damaged`, `.left`, `.ended`
+    PACKAGE_DAMAGED = "package-damaged"  # a package has changed: `detail.package`; `detail.problems` is their count
+    PACKAGE_REPAIRED = "package-repaired"  # restored from a copy: `detail.package`, `detail.target`, `detail.files`
+    PACKAGE_PRUNED = "package-pruned"  # its media were removed here: `detail.package`, `detail.bytes`
+    COPIED = "copied"  # a copy of a package was made and read back: `detail.package`, `detail.target`, `detail.bytes`
+    COPY_WAITS = "copy-waits"  # a copy fails now and is tried again: `detail.target`, `.package` (null: all), `.why`
+    KERNEL = "kernel"  # a kernel message about the device; its text is the reason
     WATCH_STARTED = "watch-started"
     WATCH_STOPPED = "watch-stopped"
-    WATCH_FAILED = "watch-failed"
-    """Part of a watch failed, which is a bug, and is off from now on. The device works as before."""
+    WATCH_FAILED = "watch-failed"  # part of a watch failed, which is a bug, and is off from now on
 
 
 class HealthLine(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="health"):

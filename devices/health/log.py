@@ -33,11 +33,9 @@ from devices.health.line import PC, HealthLine, Kind, Level
 from devices.host import threads
 from devices.host.clock import Clock
 
-SLACK = timedelta(seconds=2)
-"""The most that a line's time may lie before that of the line above: processes do not write in step."""
+SLACK = timedelta(seconds=2)  # the most that a time may lie before the one above it, from processes out of step
 
-LONGEST_LINE = 32_768
-"""In bytes, newline included."""
+LONGEST_LINE = 32_768  # in bytes, newline included
 
 FILES_OF_A_FULL_LOG = 10
 _SMALLEST_FILE = 65_536
@@ -206,8 +204,7 @@ def _size(path: Path) -> int:
 
 
 SOCKET = Path("/run/systemd/journal/socket")
-LONGEST_VALUE = 4_000
-"""In bytes. Longer values are cut: they fit into one datagram, and journalctl prints them as JSON."""
+LONGEST_VALUE = 4_000  # in bytes: so much fits into one datagram, and journalctl prints it as JSON
 
 _PRIORITIES = {Level.INFO: 6, Level.WARN: 4, Level.ERROR: 3}
 
@@ -260,8 +257,7 @@ def _field(name: str, value: str) -> bytes:
     return name.encode() + b"\n" + len(data).to_bytes(8, "little") + data + b"\n"
 
 
-LEFT_OUT = "left-out"
-"""The kind of the line that counts dropped lines (`detail.lines`)."""
+LEFT_OUT = "left-out"  # the kind of the line that counts dropped lines (`detail.lines`)
 
 QUEUE_LINES = 10_000
 SYNC_S = 1.0

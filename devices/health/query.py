@@ -22,8 +22,7 @@ _NEAR = 32_768  # bytes; a shorter range is read instead of bisected
 _DAY = timedelta(days=1)
 _TAIL = 65_536
 
-type Ends = Mapping[Path, int]
-"""The byte up to which each file has been read, always the end of a line."""
+type Ends = Mapping[Path, int]  # the byte up to which each file has been read, always the end of a line
 
 
 class Wanted:
@@ -196,8 +195,7 @@ def _last_lines(path: Path) -> list[bytes]:
     return []
 
 
-POLL_S = 0.2
-"""The interval between two looks for new lines."""
+POLL_S = 0.2  # the interval between two looks for new lines
 
 _POLLS_BETWEEN_LISTINGS = 5
 _GROWING = timedelta(days=2)  # older files do not grow

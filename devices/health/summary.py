@@ -13,8 +13,7 @@ from devices.health.line import PC, HealthLine, Kind
 from devices.health.query import Wanted, read
 from devices.model.device import Device, Health, HealthState
 
-LOOKED_BACK = timedelta(days=2)
-"""The greatest age of a fault that may still be open."""
+LOOKED_BACK = timedelta(days=2)  # the greatest age of a fault that may still be open
 
 _CLOCK_STEP_S = 60.0  # a process may seem to start this much after its own lines: clocks are set
 WHETHER_OPEN_OR_NOT = OF_ITS_PLACE | {Fault.LOST, Fault.BUSY, Fault.DENIED, Fault.BUS_FULL}
@@ -109,8 +108,7 @@ def _is_alive(pid: int, at: datetime) -> bool:
         return False
 
 
-UNWATCHED = timedelta(minutes=3)
-"""A longer gap means that nobody watched: the PC's own samples come once a minute."""
+UNWATCHED = timedelta(minutes=3)  # a longer gap means that nobody watched: the PC's own samples come once a minute
 
 _FLAPPING_WINDOW = timedelta(seconds=FLAPPING_WINDOW_S)
 
@@ -128,8 +126,7 @@ _PLUGGED_IN = frozenset(
 )
 """Kinds of line that only a plugged-in device has."""
 
-_FOUND_AGAIN = frozenset({Kind.PLUGGED, Kind.MOVED, Kind.OPENED})
-"""Kinds of line that end `lost`."""
+_FOUND_AGAIN = frozenset({Kind.PLUGGED, Kind.MOVED, Kind.OPENED})  # kinds of line that end `lost`
 
 _UNPLUGGED = frozenset({Kind.UNPLUGGED, Kind.HUB_UNPLUGGED})
 
@@ -350,8 +347,7 @@ def _least(one: float | None, other: float | None) -> float | None:
 # In steps, for a plot
 
 MOST_STEPS = 120
-LEAST_STEP = timedelta(minutes=1)
-"""Samples come once a minute."""
+LEAST_STEP = timedelta(minutes=1)  # samples come once a minute
 
 _FAULTS = frozenset({Kind.DEGRADED, Kind.FLAPPING, Kind.SWAPPED})
 _LOSSES = ("missing", "damaged", "overflows")

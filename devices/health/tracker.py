@@ -41,8 +41,7 @@ class HealthTracker:
         self._clock = clock
         self._on_change = on_change
         self._lock = threading.Lock()
-        self._active: dict[Fault, tuple[Health, int]] = {}
-        """The health and the start, on the session clock, of each active fault."""
+        self._active: dict[Fault, tuple[Health, int]] = {}  # each fault's health, and its start on the session clock
 
     @property
     def health(self) -> Health:

@@ -21,11 +21,9 @@ from devices.host.framing import ReceiveBuffer
 from devices.kernel.message import KernelMessage, Meaning, buses_of, from_journal, from_kmsg, meaning
 from devices.model.device import Device
 
-PER_MINUTE = 20
-"""The most lines a minute about one device; further messages are counted."""
+PER_MINUTE = 20  # the most lines a minute about one device; further messages are counted
 MINUTE_NS = 60 * NANOSECONDS
-REMEMBERED_NS = 60 * NANOSECONDS
-"""Messages within this time after an unplug still belong to the device that was in the port."""
+REMEMBERED_NS = 60 * NANOSECONDS  # after an unplug, messages still belong to the device so long
 
 
 @dataclass(slots=True)
@@ -165,11 +163,9 @@ JOURNALS = ("/run/log/journal/*/system.journal", "/var/log/journal/*/system.jour
 FOLLOW_JOURNAL = ("journalctl", "--dmesg", "--follow", "--lines=0", "--output=json", "--quiet")
 UNREADABLE = "this user may not read the kernel's messages, so they are not in the health log"
 ADVICE = 'An administrator can allow it: sudo usermod -aG systemd-journal "$USER"; then log out and in again.'
-_RECORD_BYTES = 8192
-"""The kernel's longest record."""
+_RECORD_BYTES = 8192  # the kernel's longest record
 _LONGEST_ENTRY = 1_000_000
-_RECORDS_PER_TURN = 200
-"""Records in one turn, so that a flood of them cannot keep the thread from stopping."""
+_RECORDS_PER_TURN = 200  # records in one turn, so that a flood of them cannot keep the thread from stopping
 
 
 class KmsgSource:

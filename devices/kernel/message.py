@@ -9,8 +9,7 @@ import msgspec
 
 from devices.health.line import Level
 
-ERROR, WARNING, INFO = 3, 4, 6
-"""Three of the kernel's levels: 0 is an emergency, 7 is for debugging."""
+ERROR, WARNING, INFO = 3, 4, 6  # three of the kernel's levels: 0 is an emergency, 7 is for debugging
 
 _LEVEL_BITS = 3
 _PORT = r"(?P<bus>\d+)-(?P<path>\d+(?:\.\d+)*)"
@@ -158,8 +157,7 @@ _STUCK = Meaning("stuck", "pc", Level.WARN)
 _ASLEEP = Meaning("sleep", "pc", Level.INFO)
 _HARDWARE = Meaning("hardware", "pc", Level.ERROR, "Have the PC looked after: its processor or memory errs.")
 
-_A_DISK = r"(?!sr\d|fd\d|loop)"
-"""Unreadable discs and floppies are no fault of the PC."""
+_A_DISK = r"(?!sr\d|fd\d|loop)"  # unreadable discs and floppies are no fault of the PC
 
 _TABLE: tuple[tuple[str, Meaning], ...] = (
     (r"(?:Failed to|[Cc]annot) .*-(?:19|108)\b", _GONE),  # ENODEV, ESHUTDOWN: operations cut off by an unplug

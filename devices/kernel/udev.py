@@ -151,8 +151,7 @@ class Plugged:
     hubs: tuple[Hub, ...] = ()
 
 
-type KnownPlugs = dict[tuple[str, int], UsbDevice]
-"""Plugs by port and devnum."""
+type KnownPlugs = dict[tuple[str, int], UsbDevice]  # plugs by port and devnum
 
 
 def plugged(context: pyudev.Context | None = None, known: KnownPlugs | None = None) -> Plugged:

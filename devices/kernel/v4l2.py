@@ -44,8 +44,7 @@ CID_IRIS_ABSOLUTE = CID_CAMERA_CLASS_BASE + 17
 CID_ISO_SENSITIVITY, CID_ISO_SENSITIVITY_AUTO = CID_CAMERA_CLASS_BASE + 23, CID_CAMERA_CLASS_BASE + 24
 
 _CLASSES = range(0x0098, 0x00A6)
-_A_CLASS = 0x40
-"""More than the controls of any class of cameras."""
+_A_CLASS = 0x40  # more than the controls of any class of cameras
 
 
 def known_cids() -> Iterator[int]:

@@ -22,10 +22,8 @@ class ChangeKind(StrEnum):
 
     PLUGGED = "plugged"
     UNPLUGGED = "unplugged"
-    MOVED = "moved"
-    """It is back in another port than before; `unplugged` was reported earlier."""
-    CHANGED = "changed"
-    """It stayed in its port, and its id, node, health or pairing differs."""
+    MOVED = "moved"  # it is back in another port than before; `unplugged` was reported earlier
+    CHANGED = "changed"  # it stayed in its port, and its id, node, health or pairing differs
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,8 +25,7 @@ if TYPE_CHECKING:
 _idle_tasks: DeadlineTasks[str, bool] = DeadlineTasks("idle")
 
 _END = {errno.EINVAL, errno.ENOTTY, errno.ENODATA}
-_MOST = 256
-"""More answers to one question mean that a driver never ends."""
+_MOST = 256  # more answers to one question mean that a driver never ends
 
 _RATES = (120.0, 60.0, 50.0, 30.0, 25.0, 24.0, 20.0, 15.0, 10.0, 5.0, 1.0)
 _SIZES = (
@@ -168,8 +167,7 @@ class CapabilityProber:
         self._timeout_s = timeout_s
         self._ask = ask
         self._tasks: DeadlineTasks[str, Offer] = DeadlineTasks("ask", late=late)
-        self._offers: dict[str, Offer] = {}
-        """By node and inode: a new node of the same name gets another inode."""
+        self._offers: dict[str, Offer] = {}  # by node and inode: a new node of the same name gets another inode
 
     def offers(self, pictures: "Iterable[PictureNode]") -> dict[str, Offer | DeviceError]:
         """Return each node's answer or error, except late ones; errors are asked again.

@@ -32,13 +32,10 @@ from devices.monitor.use import UseWatch
 SUBSYSTEMS = ("video4linux", "sound", "usb")
 _MAX_MESSAGES = 1000
 
-type Hotplug = tuple[str, str | None]
-"""A message: its action ("add", "remove", "change", "bind"), and the port of a whole USB plug or None."""
+type Hotplug = tuple[str, str | None]  # an action ("add", "remove", "change", "bind"), and the port if of a whole plug
 
-UNPLUGGING = frozenset({"remove", "unbind"})
-"""Actions of something that disappears."""
-LOST: Hotplug = ("lost", None)
-"""Stands for messages lost in an overflow of the socket."""
+UNPLUGGING = frozenset({"remove", "unbind"})  # actions of something that disappears
+LOST: Hotplug = ("lost", None)  # stands for messages lost in an overflow of the socket
 
 
 class NetlinkEvents:
@@ -102,18 +99,15 @@ def _listen() -> pyudev.Monitor:
 
 SETTLED_S = 0.45
 GONE_S = 0.1
-LATEST_S = 1.0
-"""The latest look after a burst's first message."""
+LATEST_S = 1.0  # the latest look after a burst's first message
 _RETRY_S = 1.0  # after a failed look, or when netlink failed
-_FAILURES = 5
-"""Failed looks in a row before the log says so: devices may vanish during any look."""
+_FAILURES = 5  # failed looks in a row before the log says so: devices may vanish during any look
 _STOPS_S = 5.0
 _ANSWERS_S = 0.5  # for all nodes of a look together
 _CONFIRMED_S = 2.0  # between two looks at the file of swap confirmations
 
 type OnChange = Callable[[DeviceChange], None]
-type Look = Callable[[], Sight]
-"""Returns the plugged-in devices; takes a second at most if a device hangs; may raise anything."""
+type Look = Callable[[], Sight]  # takes a second at most if a device hangs; may raise anything
 
 
 def looking_here(on_late: Callable[[], None], use: UseWatch | None = None) -> Look:

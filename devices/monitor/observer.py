@@ -21,8 +21,7 @@ from devices.model.device import Device
 from devices.monitor.changes import ChangeKind, DeviceChange, Key, Sight, hubs_gone, steady
 from devices.monitor.known import Known, KnownDevices, ago, with_swaps
 
-TOO_SHORT_S = 5
-"""A device that left with its hub, or as the PC woke, was not touched if it is back in its port within this time."""
+TOO_SHORT_S = 5  # a device that left with its hub or while the PC woke, and is back within this time, was not touched
 
 type Model = tuple[str | None, str | None, str | None, str | None]
 type _Bodies = frozenset[int]
@@ -111,8 +110,7 @@ class Swaps:
 FLAPS = "comes and goes; check its cable and its port"
 LOOK = "look at the picture: liput devices assign ROLE DEVICE puts it right, liput devices roles --confirm says it is"
 
-MOST = 3
-"""A device flaps from this many unplugs within a minute on, until a quiet minute has passed."""
+MOST = 3  # a device flaps from this many unplugs within a minute on, until a quiet minute has passed
 _WINDOW_NS = FLAPPING_WINDOW_S * NANOSECONDS
 
 
@@ -312,8 +310,7 @@ class Observer:
         self._sleep = Sleep(slept)
         self._lines = PlugLines(clock=clock, record=record, known=known)
         self._sight = Sight()
-        self._since: dict[Key, tuple[int, bool]] = {}
-        """The plug time of each device, and whether it was plugged in before the first look."""
+        self._since: dict[Key, tuple[int, bool]] = {}  # the plug time, and whether that was before the first look
         self._last: dict[str, Device] = {}
         self._last_at: dict[str, tuple[Device, ...]] = {}
         self._unseen: dict[str, list[int]] = {}

@@ -18,12 +18,9 @@ from devices.kernel.udev import Plugged
 from devices.monitor.holders import Holder, have_open
 from devices.monitor.modes import idle
 
-ASK_S = 3.0
-"""The interval of polling nodes that others have open."""
-SETTLES_S = 0.3
-"""The time a program needs from opening a node to starting its stream."""
-_PAUSE_S = 1.5
-"""A look at every process costs 50 ms of CPU, so frequent openings must not cause one each."""
+ASK_S = 3.0  # the interval of polling nodes that others have open
+SETTLES_S = 0.3  # the time a program needs from opening a node to starting its stream
+_PAUSE_S = 1.5  # a look at every process costs 50 ms of CPU, so frequent openings must not cause one each
 _STOPS_S = 1.0
 _IN_OPEN, _IN_CLOSE_WRITE, _IN_CLOSE_NOWRITE = 0x20, 0x08, 0x10
 _MASK = _IN_OPEN | _IN_CLOSE_WRITE | _IN_CLOSE_NOWRITE

@@ -16,11 +16,9 @@ from devices.model.device import Device, DeviceKind
 from devices.roles.matching import Binding, Missing, binding_of, resolve, resolve_all
 
 SLIDES, PODIUM, ROOM, MICROPHONE = "slides", "podium", "room", "microphone"
-VIDEO_ROLES = (SLIDES, PODIUM, ROOM)
-"""In the order of choice."""
+VIDEO_ROLES = (SLIDES, PODIUM, ROOM)  # in the order of choice
 
-SERVER_INPUTS = ("sound:", "pulse:")
-"""Prefixes of the ids of sound servers' inputs."""
+SERVER_INPUTS = ("sound:", "pulse:")  # prefixes of the ids of sound servers' inputs
 
 _NAME = re.compile(r"[^\W\d_][\w-]{0,31}")
 _TAKEN = {"none"}

@@ -22,19 +22,13 @@ from devices.usb.topology import (
     parent_of,
 )
 
-_HIGH_SPEED_US = 100.0
-"""The part of each microframe of 125 us that periodic transfers may take."""
-_FULL_SPEED_US = 900.0
-"""The same of each frame of 1000 us."""
-_SUPER_SPEED_BYTES = 56_250.0
-"""The same of the 62,500 bytes that SuperSpeed moves in 125 us."""
+_HIGH_SPEED_US = 100.0  # the part of each microframe of 125 us that periodic transfers may take
+_FULL_SPEED_US = 900.0  # the same of each frame of 1000 us
+_SUPER_SPEED_BYTES = 56_250.0  # the same of the 62,500 bytes that SuperSpeed moves in 125 us
 
-_MOST_BPS = {12_000_000: 1023 * 8 * 1000, HIGH_SPEED: 3 * 1024 * 8 * 8000}
-"""The most bits a second of one isochronous endpoint."""
-_BULK_BPS = {12_000_000: 19 * 64 * 8 * 1000, HIGH_SPEED: 13 * 512 * 8 * 8000}
-"""The most bits a second of bulk transfers on an idle bus."""
-_SUPER_SPEED_PART = 0.72
-"""Eight of ten bits are data; headers and others take a tenth."""
+_MOST_BPS = {12_000_000: 1023 * 8 * 1000, HIGH_SPEED: 3 * 1024 * 8 * 8000}  # of one isochronous endpoint
+_BULK_BPS = {12_000_000: 19 * 64 * 8 * 1000, HIGH_SPEED: 13 * 512 * 8 * 8000}  # of bulk on an idle bus
+_SUPER_SPEED_PART = 0.72  # eight of ten bits are data; headers and others take a tenth
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +49,7 @@ class Stream:
         return needed_bps(self.chosen.mode, self.chosen.rate) if self.chosen is not None else None
 
 
-type Claim = tuple[float, float]
-"""The least and the most that a stream takes, as parts of the bus's reservable bandwidth. Bulk takes none."""
+type Claim = tuple[float, float]  # the least and the most of the bus's reservable bandwidth; 0 for bulk
 
 
 def claim(node: UsbNode, stream: Stream) -> Claim | None:
@@ -123,8 +116,7 @@ HINT = "Move one device to another port or use MJPEG."
 _ONLY_MOVE = "Move one device to another port."
 _PERIODIC = 0.8
 
-type Verdict = Literal["cannot-fit", "may-not-fit"]
-"""How sure a prediction is."""
+type Verdict = Literal["cannot-fit", "may-not-fit"]  # how sure a prediction is
 
 
 @dataclass(frozen=True, slots=True)

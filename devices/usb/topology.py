@@ -15,18 +15,15 @@ HIGH_SPEED = 480_000_000
 SUPER_SPEED = 5_000_000_000
 
 VIDEO_STREAMING = (0x0E, 0x02)
-AUDIO_STREAMING = (0x01, 0x02)
-"""Interface classes with video and sound."""
+AUDIO_STREAMING = (0x01, 0x02)  # interface classes with video and sound
 
 _CAPABILITY, _COMPANION_PLUS = 0x10, 0x31
 _SUPERSPEED, _SUPERSPEED_PLUS = 0x03, 0x0A
 _MICROFRAME_US, _FRAME_US = 125, 1000
 _LONGEST_INTERVAL = 16
 
-type Transfer = Literal["control", "isochronous", "bulk", "interrupt"]
-"""Isochronous endpoints reserve bandwidth while they stream, bulk ones none."""
-_TRANSFERS: tuple[Transfer, ...] = ("control", "isochronous", "bulk", "interrupt")
-"""By the two lowest bits of bmAttributes."""
+type Transfer = Literal["control", "isochronous", "bulk", "interrupt"]  # only isochronous ones reserve bandwidth
+_TRANSFERS: tuple[Transfer, ...] = ("control", "isochronous", "bulk", "interrupt")  # by bmAttributes, bits 0 and 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +95,7 @@ SYSFS = Path("/sys/bus/usb/devices")
 
 _DEVICE = re.compile(r"usb\d+|\d+-\d+(\.\d+)*")
 _HUB = 0x09
-_MULTI_TT = 2
-"""bDeviceProtocol of a hub with a transaction translator for each port."""
+_MULTI_TT = 2  # bDeviceProtocol of a hub with a transaction translator for each port
 
 
 @dataclass(frozen=True, slots=True)
