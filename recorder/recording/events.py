@@ -1,4 +1,4 @@
-"""The events of a session's disks: one for each thing that happens, with what to do. The subject is its folder."""
+"""Events of a session's disks, with hints. The subject is the folder."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from recorder.recording.replica import Replica, ReplicaState
 
 
 def fault(emit: Emit, place: str, error: LiputError) -> None:
-    """Tell why a disk takes no more."""
+    """Emit the event of a disk that fails."""
     kind = (
         "storage-full"
         if error.why == "full"
@@ -28,7 +28,7 @@ def fault(emit: Emit, place: str, error: LiputError) -> None:
 
 
 def not_remembered(emit: Emit, error: LiputError) -> None:
-    """Tell that a disk that is missing may be taken for a folder of the system's own."""
+    """Emit `mounts-unknown`: a missing disk may pass for a folder of the system disk."""
     emit(
         "mounts-unknown",
         "storage",
@@ -38,12 +38,12 @@ def not_remembered(emit: Emit, error: LiputError) -> None:
 
 
 def broken(emit: Emit, error: Exception) -> None:
-    """Tell that the watch over the disks has a fault of its own."""
+    """Emit `guard-failed`: a bug in the storage guard."""
     emit("guard-failed", "storage", f"The watch over the disks failed: {error!r}", hint="please report this")
 
 
 def progress(emit: Emit, replica: Replica, change: ReplicaState, standing_s: float) -> None:
-    """Tell that a recording grows no more on its disk, or grows again."""
+    """Emit `recording-stalled`, or `recording-resumed`."""
     if change is ReplicaState.STALLED:
         emit(
             "recording-stalled",
@@ -62,7 +62,7 @@ def progress(emit: Emit, replica: Replica, change: ReplicaState, standing_s: flo
 
 
 def level(emit: Emit, replica: Replica, forecast: Forecast, planned_s: float | None, *, was: Level) -> None:
-    """Warn, or alarm, that a disk will be full, or tell that it will not be so soon."""
+    """Emit `disk-low` or `disk-critical`; or `disk-enough` after one of them."""
     level, left_s = forecast.level, forecast.left_s or 0.0
     if level is Level.OVER:
         return
@@ -88,7 +88,7 @@ def level(emit: Emit, replica: Replica, forecast: Forecast, planned_s: float | N
 
 
 def switched(emit: Emit, old: str, replica: Replica, safe_s: float, begins_s: float) -> None:
-    """Tell that the recording goes on elsewhere from `begins_s`, and the gap behind `safe_s` of the old file."""
+    """Emit `storage-switched` to `replica` at `begins_s`, and the gap since `safe_s` of the old file."""
     emit(
         "storage-switched",
         replica.folder,
@@ -108,13 +108,13 @@ def switched(emit: Emit, old: str, replica: Replica, safe_s: float, begins_s: fl
 
 
 def kept_apart(emit: Emit, folder: str, count: int) -> str:
-    """Tell that the recording is in several parts; return the reason to be degraded."""
+    """Emit `parts-apart`; return the reason to be degraded."""
     emit("parts-apart", folder, f"The recording is in {count} parts, which are not joined")
     return reason_of("parts-apart", folder)
 
 
 def left_behind(emit: Emit, place: str, folder: Path, error: LiputError) -> str:
-    """Tell that a part could not be made a package now; return the reason to be degraded."""
+    """Emit `part-left` of an unsealed part; return the reason to be degraded."""
     emit(
         "part-left",
         place,

@@ -1,12 +1,12 @@
-"""Where a session is recorded: one replica, or two at once, each followed by another when its disk fails.
+"""Records a session to one or two copies, and moves a copy to the next disk when its disk fails.
 
-    packets --> Failover --+--> backlog (from the last keyframe that is safe on)
+    packets --> Failover --+--> backlog (from the last keyframe that is on disk)
                            +--> copy 1: a replica on the first disk, then one on another, ...
                            +--> copy 2, with `storage.mirror`
 
-The guard, a thread that asks no disk anything, decides by the findings of the replicas' threads where a copy goes on:
-in the next folder, in a replica that begins with the backlog, at a keyframe. A picture of another form begins a replica
-beside the one so far, in the same way. Opening one may hang on its disk, so it is a deadline task.
+The guard thread reads the replicas' findings and asks no disk itself. It moves a copy to the next folder: the new
+replica begins with the backlog, at a keyframe. A change of the stream's format opens another replica in the same way.
+Opening may hang on a disk, so it is a deadline task.
 """
 
 import threading
@@ -40,23 +40,23 @@ from recorder.recording.replica import Replica, ReplicaState
 from recorder.recording.sealing import Sealer
 
 WATCH_S = 0.25
-"""How often the guard looks."""
+"""The guard's interval."""
 
 OPENING_S = 0.05
-"""How often it looks while a replica is opened."""
+"""The guard's interval while a replica is opened."""
 
 STOOD_STILL_S = 2.0
-"""So long after the last look it is taken that this whole process stood still: it was stopped, or its machine was."""
+"""After so long without a look, the whole process was stopped, or its machine."""
 
 
 @dataclass(eq=False)
 class _Move:
     why: LiputError | None
-    """Why its disk is left; None where its picture becomes one of another form, on the same disk."""
+    """The fault of the disk that is left; None for a change of format on the same disk."""
     may_stay: bool
-    """Whether it goes on where it is if no other disk takes it: its own may answer again."""
+    """Whether the copy stays if no other disk takes it: its own may answer again."""
     told: list[Archive]
-    """The folders that people know of that they refuse."""
+    """Folders already reported as refusing."""
     archive: Archive | None = None
     opening: DeadlineTask[Replica] | None = None
     asked_ns: int = 0
@@ -64,16 +64,16 @@ class _Move:
 
 @dataclass(eq=False)
 class _Copy:
-    """One of the files that are written at once: its replicas so far, the last of them in use."""
+    """One of the files written at once: its replicas so far, the last in use."""
 
     number: int
     replicas: list[Replica]
     forecast: Forecast
     move: _Move | None = None
     refused: list[Archive] = field(default_factory=list)
-    """The folders that took nothing while its own disk stood still."""
+    """Folders that refused while its own disk stalled."""
     ended: bool = False
-    """Whether it has no disk any more."""
+    """Whether it has no disk left."""
 
     @property
     def replica(self) -> Replica:
@@ -82,12 +82,12 @@ class _Copy:
 
     @property
     def on_disk(self) -> OnDisk:
-        """The bytes of all replicas on their disks, and up to where they play in the session's media time."""
+        """Bytes on disk of all replicas, and the session's media time up to which they play."""
         return OnDisk(sum(replica.on_disk.bytes for replica in self.replicas), _found_s(self.replicas))
 
 
 class Failover:
-    """The replicas of one session. `begin` once, `put` from any thread, `close` once, then `seal` or `discard`."""
+    """The replicas of a session: `begin` once, `put` from any thread, `close` once, then `seal` or `discard`."""
 
     def __init__(
         self,
@@ -99,7 +99,7 @@ class Failover:
         log: EventLog,
         on_failure: Callable[[LiputError], None],
     ) -> None:
-        """Make nothing yet. With `may_change` the format may; `on_failure` hears why the last copy ended."""
+        """Set up, without files. `may_change` allows other formats; `on_failure` gets the last copy's fault."""
         self._task = task
         self._format = stream_format
         self._may_change = may_change
@@ -109,27 +109,28 @@ class Failover:
         self._spares = list(task.archives)
         self._opener = Opener(task, clock=clock, log=log, on_failure=self._note)
         self._number = task.part
-        self._given_s = 0.0  # up to where packets came, in seconds of media time
+        self._given_s = 0.0  # media time of the newest packet's end, in seconds
         self._backlog: KeptPackets | None = None
-        self._behind: set[TrackId] = set()  # tracks of sound that have not come to where the picture's form changed
+        self._behind: set[TrackId] = set()  # audio tracks that have not reached the last change of format
         self._copies: list[_Copy] = []
         self._taking: tuple[Replica, ...] = ()
         self._putting = threading.Lock()
         self._faults: deque[tuple[Replica, LiputError]] = deque()
         self._closing = False
-        self._is_broken = False  # the guard, for a mistake of ours
+        self._is_broken = False  # the guard, by a bug
         self._looked_ns = 0
         self._woken = threading.Event()
         self.joined: WorkFolder | None = None
-        """What parts were put together in, where that could not be sealed."""
-
-    # Beginning
+        """The work folder of joined parts that could not be sealed."""
 
     def begin(self) -> WorkFolder:
-        """Open the first replica of each copy; return the first work folder. Raises the first folder's error."""
+        """Open the first replica of each copy; return the first work folder. Blocks.
+
+        Raises the first folder's error.
+        """
         for number in (1, 2) if self._task.storage.mirror else (1,):
             copy = self._first(number)
-            if copy is not None:  # else it is told; one file is better than none
+            if copy is not None:  # else it was reported, and one copy is better than none
                 self._copies.append(copy)
                 copy.replica.begin()
         self._route()
@@ -141,7 +142,7 @@ class Failover:
         if self._spares or self._may_change:
             tracks = self._format.templates
             self._backlog = KeptPackets(Track.VIDEO if Track.VIDEO in tracks else next(iter(tracks)))
-        # Where there are too many threads nothing is left behind, and nobody else is asked to do that.
+        # Without a free thread everything is undone, and other folders are not tried.
         self._guard = threads.start(self._watch, name="storage-guard", otherwise=self._undo)
         return self.work
 
@@ -151,10 +152,10 @@ class Failover:
             undo(replica)
 
     def _first(self, number: int) -> _Copy | None:
-        """Begin copy `number` in the first folder that takes it; tell those before. None where there is no folder.
+        """Open copy `number` in the first folder that takes it, and report refusing ones. None without a folder.
 
-        A folder with a part of the session goes on with the copy which that is of. Raises the first folder's error
-        where there is none for the first copy.
+        A folder with a part of the session continues that part's copy. Raises the first folder's error if the first
+        copy finds none.
         """
         faults: list[tuple[Archive, LiputError]] = []
         copy = None
@@ -168,13 +169,13 @@ class Failover:
             except LiputError as error:
                 faults.append((archive, error))
         if copy is None and number == 1 and faults:
-            raise faults[0][1]  # it is told by whoever asked for a recording
+            raise faults[0][1]  # the caller reports it
         for refused, fault in faults:
             events.fault(self._log, str(refused.root), fault)
         return copy
 
     def _number_in(self, archive: Archive) -> int:
-        """Return which copy a folder is for: the one that was recorded there last, else the first that nobody has."""
+        """Return the copy that was last recorded in a folder, else the first free number."""
         there = (work.begun.copy for work in reversed(self._task.earlier) if work.archive_root == archive.root)
         taken = {copy.number for copy in self._copies}
         return next(number for number in chain(there, count(1)) if number not in taken)
@@ -183,14 +184,15 @@ class Failover:
         return Forecast(self._task.storage, self._task.keep_free, self._task.bytes_per_s)
 
     def _note(self, replica: Replica, error: LiputError) -> None:
-        """Take note that a replica has failed; called from its own threads, and from `put`."""
+        """Queue a replica's fault for the guard; thread-safe."""
         self._faults.append((replica, error))
         self._woken.set()
 
-    # Taking packets
-
     def put(self, packet: EncodedPacket) -> None:
-        """Give a packet to every replica that it belongs to; waits for no disk unless the session has no clock."""
+        """Give a packet to each replica it belongs to; thread-safe.
+
+        Blocks on disks only in a session without a clock.
+        """
         if self._task.waits:
             self._wait_for_room()
         with self._putting:
@@ -205,7 +207,7 @@ class Failover:
                 replica.put(packet)
 
     def change(self, stream_format: StreamFormat) -> None:
-        """Put packets of another format, from its first keyframe on, into other replicas; the guard opens them."""
+        """Send packets of another format, from its first keyframe on, to new replicas; the guard opens them."""
         with self._putting:
             self._format = stream_format
             self._behind = set(stream_format.templates) - {Track.VIDEO}
@@ -219,10 +221,10 @@ class Failover:
         for copy in self._copies:
             copy.replica.wait_for_room()
             while copy.replica.state is ReplicaState.FAILED and not copy.ended and not self._closing:
-                self._woken.wait(WATCH_S)  # until it goes on elsewhere
+                self._woken.wait(WATCH_S)  # until it moves
 
     def _route(self) -> None:
-        """Say anew which replicas are given packets: those in use, and those that get the sound of their pictures."""
+        """Update the replicas that get packets: those in use, and those still missing audio of their pictures."""
         has_ended = all(copy.ended for copy in self._copies)
         self._taking = tuple(
             replica
@@ -232,8 +234,6 @@ class Failover:
             or (replica.until is not None and replica.takes and self._behind)
         )
 
-    # What is known of it
-
     @property
     def work(self) -> WorkFolder:
         """The first work folder."""
@@ -241,31 +241,29 @@ class Failover:
 
     @property
     def replicas(self) -> list[Replica]:
-        """All replicas so far, those of one copy after the other."""
+        """All replicas so far, copy by copy."""
         return [replica for copy in self._copies for replica in copy.replicas]
 
     @property
     def start(self) -> Fraction:
-        """The media time at which a replica that is opened now begins, in seconds."""
+        """The media time at which a replica opened now begins, in seconds."""
         with self._putting:
             return self._backlog.start if self._backlog is not None else Fraction(0)
 
     @property
     def on_disk(self) -> OnDisk:
-        """That of the copy that holds most."""
+        """The progress of the fullest copy."""
         return max((copy.on_disk for copy in self._copies), key=lambda found: found.media_time_s, default=OnDisk())
 
     def beside(self) -> PartDirectory | None:
-        """Return where files beside the program go now; None once nothing takes it any more."""
+        """Return the directory for iso recordings, None once every copy has ended."""
         return next((copy.replica.beside for copy in self._copies if not copy.ended), None)
 
     @property
     def left_s(self) -> float | None:
-        """Seconds until the disk that lasts longest has to be left, at the rate at which it fills up; None: unknown."""
+        """Seconds until the last disk is full at the present rate, None if unknown."""
         known = [copy.forecast.left_s for copy in self._copies if not copy.ended]
         return max((left_s for left_s in known if left_s is not None), default=None)
-
-    # The guard
 
     def _watch(self) -> None:
         self._looked_ns = self._clock.now_ns()
@@ -274,7 +272,7 @@ class Failover:
             self._woken.clear()
             try:
                 self._attend()
-            except Exception as error:  # a mistake of ours must not leave the session without its guard
+            except Exception as error:  # a bug must not end the guard
                 if not self._is_broken:
                     self._is_broken = True
                     events.broken(self._log, error)
@@ -285,13 +283,13 @@ class Failover:
         for copy in self._copies:
             if not copy.ended and copy.move is None and copy.replica.takes:
                 self._look(copy)
-        # While a copy moves the backlog stays: the replica that is being opened begins where it began.
+        # While a copy moves the backlog stays: the new replica begins at its start.
         if self._backlog is not None and not self._is_moving:
             with self._putting:
                 self._backlog.confirm(min((copy.replica.found_s for copy in self._copies if not copy.ended), default=0))
 
     def _see_if_all_stood_still(self) -> None:
-        """Hold nothing against a disk that was not asked: this may be the first thread to go on."""
+        """Excuse the replicas after a stop of the whole process: this may be the first thread to run."""
         now_ns = self._clock.now_ns()
         since_ns, self._looked_ns = now_ns - self._looked_ns, now_ns
         if since_ns > STOOD_STILL_S * NANOSECONDS:
@@ -299,7 +297,7 @@ class Failover:
                 copy.replica.growth.stood_still(now_ns, since_ns)
 
     def _look(self, copy: _Copy) -> None:
-        """See whether a copy's file grows, and how long its disk will last; leave the disk where that is needed."""
+        """Check a copy's progress and its disk's space; leave the disk if needed."""
         replica, now_ns, given_s = copy.replica, self._clock.now_ns(), self._given_s
         change = replica.look(now_ns, given_s)
         standing_s = replica.growth.standing_s(now_ns)
@@ -307,8 +305,8 @@ class Failover:
             events.progress(self._log, replica, change, standing_s)
         if change is ReplicaState.WRITING:
             self._count_again(copy)
-        # What waits for its disk would wait for ever; until it does, it may be its source that gives nothing. Else it
-        # may still go on, where no other disk takes the recording.
+        # Without a clock, a full queue would block for ever; a queue with room may only mean a silent source. With a
+        # clock, a stalled disk may recover, unless another one takes over.
         is_lost = replica.is_full if self._task.waits else bool(self._spares)
         if standing_s > self._task.storage.stalled_s and is_lost:
             error = stalled(replica.work.path, standing_s)
@@ -336,14 +334,12 @@ class Failover:
                 ),
             )
 
-    # Moves
-
     @property
     def _is_moving(self) -> bool:
         return any(copy.move is not None for copy in self._copies)
 
     def _fail_over(self) -> bool:
-        """Take in replicas that are open and that failed, and begin to open the next; return whether there was any."""
+        """Handle opened and failed replicas, and open the next; return whether there was any."""
         had_any = self._is_moving or bool(self._faults)
         for copy in self._copies:
             self._or_end(copy, self._advance)
@@ -359,25 +355,25 @@ class Failover:
         return had_any or self._is_moving
 
     def _or_end(self, copy: _Copy, act: Callable[[_Copy], None]) -> None:
-        """Do something for a copy; where a mistake of ours keeps it from that, end it as if there was no other disk."""
+        """Call `act` for a copy; a bug in it ends the copy as if no disk were left."""
         try:
             act(copy)
-        except Exception as mistake:  # of whatever kind: who waits for the copy must not wait for ever
+        except Exception as mistake:  # callers wait for the copy, so it must end
             told = as_ours(mistake, StorageError)
             events.fault(self._log, copy.replica.folder, told)
             if copy.move is not None:
                 self._end(copy, copy.move.why or told)
 
     def _take_in(self, replica: Replica, error: LiputError) -> bool:
-        """Take in that a replica has failed: its copy goes on elsewhere, if it was the one in use.
+        """Move the copy of a failed replica, if the replica was in use.
 
-        Returns False where that is to be looked at again: its copy has not come to it yet, or is on its way elsewhere.
+        Returns False if the fault must wait: the replica is not in use yet, or its copy is moving.
         """
         copy = next((copy for copy in self._copies if replica in copy.replicas), None)
         if self._is_moving if copy is None else copy.move is not None and copy.replica is replica:
             return False
         if copy is None or copy.replica is not replica or copy.ended or isinstance(error, MediaError):
-            # Of what is damaged all is there, and none of it would be better elsewhere.
+            # Damaged media are damaged on any disk, and all of them are there.
             events.fault(self._log, replica.folder, error)
         else:
             self._leave(copy, error)
@@ -389,7 +385,7 @@ class Failover:
         self._or_end(copy, self._try_next)
 
     def _try_next(self, copy: _Copy) -> None:
-        """Begin to open a replica in the next folder for a copy that moves; with none it stays, or tries all again."""
+        """Open a replica in the next folder for a moving copy; without one it stays, or tries refused folders again."""
         move = copy.move
         if move is None:
             return
@@ -404,13 +400,13 @@ class Failover:
                 return
             move.archive = left.pop(0)
         self._number += 1
-        # Down to what must stay free, not to the reserve: a session that runs takes what there is.
+        # A running session may use the reserve, down to `keep_free`.
         archive = Archive(move.archive.root, self._clock, self._task.keep_free)
         opening = partial(self._opener.open, archive, copy.number, self._number, self.start, self._format)
         move.asked_ns, move.opening = self._clock.now_ns(), None
         try:
             move.opening = DeadlineTask(opening, "storage-open", late=undo, clock=self._clock)
-        except RuntimeError as error:  # there are too many threads
+        except RuntimeError as error:  # no free thread
             self._refuse(copy, move, move.archive, error)
 
     def _advance(self, copy: _Copy) -> None:
@@ -421,13 +417,13 @@ class Failover:
             return
         try:
             replica = move.opening.get(0.0, stalled(move.archive.root, OPEN_S))
-        except Exception as error:  # of whatever kind: the next one is tried
+        except Exception as error:  # the next folder is tried
             self._refuse(copy, move, move.archive, error)
         else:
             self._adopt(copy, move, replica)
 
     def _refuse(self, copy: _Copy, move: _Move, archive: Archive, error: Exception) -> None:
-        """Tell that a folder takes no replica, and try the next; that of a copy that may stay is set aside."""
+        """Report a refusing folder, and try the next; a copy that may stay remembers it."""
         fault = as_ours(error, StorageError)
         if archive not in move.told:
             events.fault(self._log, str(archive.root), fault)
@@ -438,14 +434,14 @@ class Failover:
         self._try_next(copy)
 
     def _adopt(self, copy: _Copy, move: _Move, new: Replica) -> None:
-        """Let a copy go on in a replica that is open, from the backlog on; the one before is closed."""
+        """Continue a copy in an opened replica, from the backlog on; the former replica is closed."""
         old, is_another_form = copy.replica, move.why is None
         try:
             with self._putting:
                 begins_s = self._hand_over(copy, new)
                 old.is_void = is_another_form and not old.has_pictures
                 if not is_another_form and (move.may_stay or old.state is ReplicaState.FAILED):
-                    old.give_way()  # it takes nothing, or too little
+                    old.give_way()  # it accepts nothing, or too little
                 copy.move = None
                 self._route()
         except Exception:
@@ -459,11 +455,11 @@ class Failover:
         events.switched(self._log, old.folder, new, _found_s(copy.replicas[:-1]), begins_s)
 
     def _hand_over(self, copy: _Copy, new: Replica) -> float:
-        """Put a replica into use, with the backlog of its form; return where that begins, in media seconds."""
+        """Put a replica into use with the backlog of its format; return its first media time in seconds."""
         begins_s = 0.0
         new.begin()
         if self._backlog is not None:
-            begins_s = float(self._backlog.start)  # later than the replica where it grew too large meanwhile
+            begins_s = float(self._backlog.start)  # later than planned if the backlog overflowed
             if new.form == self._format.form:
                 for packet in self._backlog.from_the_start():
                     new.put(packet)
@@ -474,12 +470,12 @@ class Failover:
         return begins_s
 
     def _count_again(self, copy: _Copy) -> None:
-        """Let the folders count again that refused a copy while its disk stood still: that is over."""
+        """Offer folders again that refused during a stall that is over."""
         self._spares += copy.refused
         copy.refused.clear()
 
     def _end(self, copy: _Copy, error: LiputError) -> None:
-        """End a copy that has nowhere to go on; the last one is told, and takes packets as long as it can."""
+        """End a copy without a disk. The last one is reported, and takes packets while it can."""
         with self._putting:
             copy.ended, copy.move = True, None
             self._route()
@@ -487,20 +483,18 @@ class Failover:
             self._on_failure(error)
 
     def _close_left(self) -> None:
-        """Close the replicas that are given nothing any more: what follows the end of their queue is never written."""
+        """Close replicas that get no more packets."""
         with self._putting:
             self._route()
             left = [replica for replica in self.replicas if replica not in self._taking and not replica.is_closing]
         for replica in left:
-            with suppress(RuntimeError):  # there are too many threads: with the next look
+            with suppress(RuntimeError):  # no free thread: at the next look
                 replica.close()
 
-    # The end
-
     def close(self, marks: Sequence[Mark] = (), title: str = "") -> None:
-        """Finish every replica, within bounds also when a disk never answers. A failure now still goes on elsewhere.
+        """Finish every replica; bounded even if a disk never answers. A failure now still moves its copy. Blocks.
 
-        `marks` become chapters; `title` names the time before the first one.
+        `marks` become chapters; `title` names the time before the first.
         """
         self._closing = True
         self._woken.set()
@@ -528,19 +522,19 @@ class Failover:
         return bool(replicas)
 
     def discard(self) -> None:
-        """Remove the work folders of a session that recorded nothing; raises ArchiveError where media is in one."""
+        """Remove the work folders of a session without a recording. Raises ArchiveError if one holds media."""
         for replica in self.replicas:
             if replica.answers:
                 try:
                     asked(partial(replica.archive.discard, replica.work), replica.work.path, self._clock)
-                except (StorageError, RuntimeError) as error:  # that is where there are too many threads
+                except (StorageError, RuntimeError) as error:  # RuntimeError: no free thread
                     events.left_behind(self._log, replica.folder, replica.work.path, as_ours(error))
 
     def seal(self, facts: RecordingFacts, progress: Progress | None = None) -> list[Package]:
-        """Make a package of each copy, or of each part that cannot be joined; those of the fullest copy first.
+        """Make a package of each copy, or of each part that cannot be joined; the fullest copy first. Blocks.
 
-        Parts that cannot be sealed now stay in their work folders and are told, as are those of an earlier recorder's
-        copy that did not go on. Raises the error of sealing where nothing could be sealed.
+        Unsealed parts stay in their work folders and are reported; so are parts of an earlier recorder's copy that did
+        not go on. Raises the error of sealing if nothing was sealed.
         """
         copies = sorted(self._copies, key=lambda copy: copy.on_disk.media_time_s, reverse=True)
         sealer = Sealer(self._clock, self._log, facts, progress)

@@ -1,6 +1,6 @@
-"""The media file: an MP4 in fragments that plays after a kill at any moment, an ordinary one once closed.
+"""The recorded MP4: fragments that play after a kill at any moment, an ordinary MP4 once closed.
 
-PyAV muxes into an object of ours, which appends at once, one write for a fragment, always behind the rest.
+PyAV muxes into `RecordingFile`, which appends each fragment with one write.
 """
 
 import errno
@@ -27,11 +27,11 @@ from recorder.mp4.finish import finish
 from recorder.mp4.fragments import FragmentReader
 
 BUFFER_BYTES = 1 << 20
-"""FFmpeg's buffer before a write: a fragment of a tenth of a second of any profile fits, and goes out whole."""
+"""FFmpeg's write buffer: it holds a fragment of 0.1 s of any profile."""
 
 
 class RecordingFile:
-    """A file for PyAV to append to, from one thread. After an OSError it takes no more: behind a hole nothing plays."""
+    """A file that PyAV appends to, on one thread. After an OSError it takes no more: nothing plays behind a hole."""
 
     def __init__(self, path: Path) -> None:
         self.descriptor = open_regular(path, os.O_RDWR | os.O_CREAT, 0o666)
@@ -39,20 +39,20 @@ class RecordingFile:
         self._error: OSError | None = None
         self._folder = path.parent
         self.closed = False
-        """Whether it was let go of; read by PyAV, whose container writes no end to it then when it is collected."""
+        """Whether it is closed. PyAV reads this: a container collected later then writes no trailer."""
 
     @property
     def size(self) -> int:
-        """How many bytes were written."""
+        """The bytes written."""
         return self._size
 
     @property
     def is_whole(self) -> bool:
-        """Whether it has taken everything."""
+        """Whether every write succeeded."""
         return self._error is None
 
     def write(self, data: bytes) -> int:
-        """Append `data`; nothing of it stays where the disk does not take all of it."""
+        """Append `data` whole or not at all. Raises OSError."""
         if self._error:
             raise self._error
         before, rest = self._size, memoryview(data)
@@ -69,20 +69,20 @@ class RecordingFile:
         return len(data)
 
     def begin(self) -> None:
-        """See whether the disk takes anything, and bring the file's name onto it.
+        """Write to the disk once, and sync the folder entry. Raises OSError.
 
-        The muxer writes nothing before the first fragment; a power cut must not take the whole file with it then.
+        The muxer writes nothing before the first fragment; a power cut then must not take the file's name.
         """
         os.pwrite(self.descriptor, b"\0", 0)
         os.ftruncate(self.descriptor, 0)
         Disk().sync(self._folder)
 
     def sync(self) -> None:
-        """Bring the appended bytes onto the disk."""
+        """Sync the appended bytes. Raises OSError."""
         os.fdatasync(self.descriptor)
 
     def close(self) -> None:
-        """Let go of the file; nothing is written any more: its descriptor may become that of another one."""
+        """Close the file; later writes fail, for the descriptor may be reused."""
         self.closed = True
         self._error = self._error or OSError(errno.EBADF, os.strerror(errno.EBADF))
         os.close(self.descriptor)
@@ -90,44 +90,43 @@ class RecordingFile:
 
 @dataclass(frozen=True, slots=True)
 class OnDisk:
-    """The content of the file after the last fdatasync: whole fragments in bytes, and up to where they play."""
+    """The file after the last fdatasync: bytes and media seconds of its whole fragments."""
 
     bytes: int = 0
     media_time_s: float = 0.0
 
 
 def muxer_options(fragment_s: float, bit_rate: int = 0) -> dict[str, str]:
-    """Return FFmpeg's options for fragments of so many seconds, or as many bytes as `bit_rate` gives in them."""
+    """Return FFmpeg's options for fragments of `fragment_s`, or of the bytes of `bit_rate` in that time."""
     options = {
-        # delay_moov: the edit lists, which put the encoders' run-in before time 0, need a first fragment.
-        # skip_trailer: no index of the fragments, which would grow in memory; recorder.mp4 makes one.
+        # delay_moov: edit lists need a first fragment; they put the encoders' delay before time 0. skip_trailer:
+        # recorder.mp4 writes the index, which would grow in memory.
         "movflags": "delay_moov+skip_trailer",
         "frag_duration": str(round(fragment_s * 1_000_000)),
-        # Every packet leaves the muxer's buffer at once, and a track that goes quiet cannot hold the other
-        # back for long.
+        # Each packet leaves the muxer at once, and a quiet track cannot hold up the other.
         "flush_packets": "1",
         "max_interleave_delta": "500000",
     }
     most_bytes = round(bit_rate / 8 * fragment_s)
-    # min_frag_duration: not at a packet that is the first of its track in the fragment, whose time FFmpeg takes for
-    # that of the one after it (FFmpeg 9.0).
+    # min_frag_duration: FFmpeg 9.0 gives the first packet of a track in a fragment the time of the next one, if a
+    # fragment is cut at it.
     return options | {"frag_size": str(most_bytes), "min_frag_duration": "1"} if most_bytes else options
 
 
 class Mp4File:
-    """Muxes packets into a file; another thread syncs. Errors go through; `error_of` translates them."""
+    """Muxes packets into a file on one thread; another one syncs. Raises library errors; see `error_of`."""
 
     def __init__(
         self, path: Path, templates: Mapping[TrackId, Stream], fragment_s: float, *, made: datetime, is_live: bool
     ) -> None:
-        """Make the file, and see whether its disk takes anything; raises a StorageError."""
+        """Make the file, and test its disk. Raises StorageError."""
         self.path = path
         self.on_disk = OnDisk()
         self.free_bytes: int | None = None
-        """The bytes free on its disk at the last look."""
+        """The free bytes of its disk at the last sync."""
         self.scanned = 0
-        """Up to where `finish` has read the file again."""
-        self._end_s = dict.fromkeys(templates, 0.0)  # of what was muxed, by track
+        """The read position of `finish`."""
+        self._end_s = dict.fromkeys(templates, 0.0)  # of muxed packets, by track
         try:
             self._file = RecordingFile(path)
         except OSError as error:
@@ -158,11 +157,11 @@ class Mp4File:
 
     @property
     def written_bytes(self) -> int:
-        """The bytes that the disk was given, safe or not."""
+        """The bytes written, synced or not."""
         return self._file.size
 
     def mux(self, encoded: EncodedPacket) -> None:
-        """Write a packet."""
+        """Write a packet. Raises FFmpegError, OSError."""
         packet: av.Packet[Stream] = av.Packet(encoded.data)
         packet.stream = self._streams[encoded.track]
         packet.time_base = encoded.time_base
@@ -172,7 +171,10 @@ class Mp4File:
         self._end_s[encoded.track] = max(encoded.ends_s, self._end_s[encoded.track])
 
     def finish(self, marks: Sequence[Mark], title: str) -> None:
-        """Make an ordinary MP4 of it, unless nothing came or its disk failed. Nothing is cut: all came in order."""
+        """Make an ordinary MP4, unless it is empty or its disk failed.
+
+        It cuts nothing off: all was written in order.
+        """
         self._container.close()
         if self._file.is_whole and any(self._end_s.values()):
             finish(
@@ -189,8 +191,11 @@ class Mp4File:
         self.scanned = position
 
     def sync(self, *, looks: bool) -> LiputError | None:
-        """Sync the file, and the fragments up to now where it `looks`; return why that cannot be believed, if so."""
-        # Looked at first, synced second: what is reported is on disk.
+        """Sync the file; if it `looks`, count its new fragments.
+
+        Return the reason not to trust the sync, None if sound.
+        """
+        # Count first, sync second: counted fragments are on disk.
         if looks:
             self._reader.advance()
         self._file.sync()
@@ -200,7 +205,7 @@ class Mp4File:
         return problem
 
     def _problem(self) -> LiputError | None:
-        """See how much is free; return why a sync that went well is not to be believed, if it is not."""
+        """Read the free space; return the reason not to trust a sync, None if sound."""
         disk = os.fstatvfs(self._file.descriptor)
         self.free_bytes = disk.f_bavail * disk.f_frsize
         try:
@@ -209,15 +214,15 @@ class Mp4File:
             return vanished(self.path)
         if (there.st_dev, there.st_ino) != self._identity:
             return vanished(self.path)
-        # ext4 takes writes to an open file and says that it synced them while it is read-only, and does neither.
+        # A read-only ext4 accepts writes and syncs of open files, and does neither.
         return became_read_only(self.path) if disk.f_flag & os.ST_RDONLY else None
 
     def error_of(self, error: Exception) -> MediaError | StorageError:
-        """Return the error that people are told where writing ended with `error`."""
+        """Return the error for people after writing ended with `error`."""
         return error if isinstance(error, MediaError) else told_apart(error, self.path, self._identity[0], self._source)
 
     def close(self, *, is_whole: bool) -> None:
-        """Let go of the file; one that `is_whole` is on its disk to the last byte. Raises OSError."""
+        """Close the file; one that `is_whole` counts to the last byte. Raises OSError."""
         try:
             if is_whole:
                 self.on_disk = OnDisk(os.fstat(self._file.descriptor).st_size, min(self._end_s.values()))
@@ -226,6 +231,6 @@ class Mp4File:
 
 
 def _bit_rate(templates: Mapping[TrackId, Stream]) -> int:
-    """Return the bit rate of all these tracks together, in bit/s; 0 where an encoder does not say."""
+    """Return the bit rate of all tracks in bit/s, 0 if an encoder does not tell."""
     rates = [template.codec_context.bit_rate for template in templates.values()]
     return sum(rate for rate in rates if rate) if all(rates) else 0

@@ -1,7 +1,7 @@
-"""Sources recorded apart, beside the program: a camera's stream is copied into a Matroska file, not encoded again.
+"""Iso recordings: the frames of a source as the camera sends them, in a Matroska file beside the program.
 
-One file for each source, `data/media/NAME.mkv`, on the timeline of the program beside it, from the first picture that
-can be decoded on. The files change their disk with the program. Their faults cost the program nothing.
+One file for each source, `data/media/NAME.mkv`, on the program's timeline, from the first decodable frame on. The files
+move to another disk with the program. Their faults do not touch the program.
 """
 
 import io
@@ -30,14 +30,16 @@ from recorder.disk.errors import storage_error
 from recorder.model.names import slug
 
 MOST_WAITING_BYTES = 64_000_000
-"""What a slow disk has not taken yet, for each source; past it the oldest pictures are dropped and counted."""
+"""The largest backlog of a source; above it the oldest frames are dropped and counted."""
 MOST_BEFORE = 32
-"""Pictures that are kept until it is known where media time 0 is: as many as may be read before a session begins."""
+"""Frames kept until media time 0 is known: as many as are read before a session begins."""
 GATHERED_S = 0.25
-"""How long pictures are gathered before they are written. Woken for each, the threads of a session would take turns
-with this one thirty times a second for each camera, which costs twice what the writing does."""
+"""The interval of writing.
+
+Waking the writer for each frame, 30 times a second for each camera, would cost twice the time of writing.
+"""
 MOST_DAMAGED = 100
-"""How many pictures that nothing can be read from may come before the first that a file can begin with."""
+"""The most undecodable frames before the first one that begins a file."""
 CLOSE_S = 10.0
 _TIME_BASE = Fraction(1, 1_000_000)
 _TICK_NS = NANOSECONDS // 1_000_000
@@ -46,7 +48,7 @@ _OPTIONS = {"flush_packets": "1", "cluster_time_limit": "1000"}
 
 @dataclass(eq=False)
 class PartDirectory:
-    """A folder for files beside a part of the program; media time 0 there is `start_s` of the session's."""
+    """A directory beside a part of the program; its media time 0 is `start_s` of the session."""
 
     folder: Path
     start_s: float = 0.0
@@ -54,16 +56,16 @@ class PartDirectory:
 
     @property
     def is_written(self) -> bool:
-        """Whether somebody still writes there."""
+        """Whether a thread still writes there."""
         return any(thread.is_alive() for thread in self.threads)
 
 
 type Where = Callable[[], PartDirectory | None]
-"""Returns where the program is written now; None where it is not."""
+"""Returns the program's present directory, None while it is not written."""
 
 
 def file_names(names: Iterable[str]) -> Mapping[str, str]:
-    """Return the name of the file of each source, without its ending: no two are the same."""
+    """Return a unique file name for each source, without a suffix."""
     found: dict[str, str] = {}
     for name in names:
         stem, number = slug(name, "source"), 1
@@ -81,7 +83,7 @@ class _Picture:
     coded: Coded
     file: str
     is_keyframe: bool | None = None
-    """As a film says; of a camera's picture it is looked at."""
+    """Told by a film; None for a camera, whose frames are parsed."""
 
     @property
     def begins(self) -> bool:
@@ -92,10 +94,10 @@ class _Picture:
 
 
 class IsoRecording:
-    """One source's own file, or files: another begins where a device that came back sends something else."""
+    """The iso files of one source: a device that returns with another format begins another file."""
 
     def __init__(self, name: str, emit: Emit) -> None:
-        """Keep the frames that `put` takes until it is known where they are written."""
+        """Keep the frames of `put` until `begin`."""
         self.name = name
         self._emit = emit
         self._one = threading.Lock()
@@ -110,9 +112,9 @@ class IsoRecording:
         self._writers: list[_Writer] = []
 
     def begin(self, where: Where, zero_ns: int, file: str, sync_s: float = 0.5) -> None:
-        """Write all pictures from now on, and the earlier ones of the recording's time: a film's only keyframe.
+        """Write all frames from now on, and kept ones since media time 0, such as a film's only keyframe.
 
-        `zero_ns` is media time 0 on the session clock. The file is synced every `sync_s` seconds of pictures.
+        `zero_ns` is media time 0 on the session clock. The file is synced every `sync_s` seconds of frames.
         """
         with self._one:
             self._where, self._zero_ns, self._file, self._sync_s = where, zero_ns, file, sync_s
@@ -122,21 +124,21 @@ class IsoRecording:
 
     @property
     def frames(self) -> int:
-        """How many pictures were written."""
+        """The number of written frames."""
         return sum(writer.frames for writer in self._writers)
 
     @property
     def dropped(self) -> int:
-        """How many pictures a slow disk did not take."""
+        """The number of frames dropped by a slow disk."""
         return sum(writer.dropped for writer in self._writers)
 
     def put(self, frame: Frame, coded: Coded | None) -> None:
-        """Take a frame as it was read; returns at once, and never raises. One thread puts."""
+        """Queue a frame. Never blocks, never raises. One thread calls it."""
         with self._one:
             if self._where is not None:
                 self._take(frame, coded)
             elif coded is not None:
-                # Of a film the decoded picture is not kept.
+                # A film's decoded picture is not kept.
                 self._before.append((replace(frame, payload=b"") if frame.copies else frame, coded))
 
     def _take(self, frame: Frame, coded: Coded | None) -> None:
@@ -144,7 +146,7 @@ class IsoRecording:
             return
         try:
             self._write(frame, coded)
-        except Exception as error:  # of whatever kind: the source's worker must go on
+        except Exception as error:  # the source's worker must go on
             self._is_over = True
             self._failed(as_ours(error))
 
@@ -169,7 +171,7 @@ class IsoRecording:
                 self._writer(beside, picture).put(picture)
 
     def _writer(self, beside: PartDirectory, picture: _Picture) -> "_Writer":
-        """Return the writer of `picture`: another one after the program has changed its disk, from a keyframe on."""
+        """Return the frame's writer; after the program moved, a new one from a keyframe on."""
         if not self._writers or (self._writers[-1].beside is not beside and picture.begins):
             waiting = self._writers[-1].leave() if self._writers else []
             zero_ns = self._zero_ns + round(beside.start_s * NANOSECONDS)
@@ -179,7 +181,7 @@ class IsoRecording:
         return self._writers[-1]
 
     def close(self) -> None:
-        """Write all waiting pictures and close the files; a disk that takes nothing for CLOSE_S is left to itself."""
+        """Write the backlog and close the files; a disk that accepts nothing for CLOSE_S is abandoned. Blocks."""
         self._is_over = True
         for writer in self._writers:
             writer.end()
@@ -216,8 +218,8 @@ class _Writer:
         self._changed = threading.Condition()
         self._is_over = False
         self._damaged = 0
-        self._file = ""  # the name of the Matroska file that is written
-        self._stream: Stream | None = None  # its only one
+        self._file = ""  # the file being written
+        self._stream: Stream | None = None  # its only stream
         self._container: OutputContainer
         self._descriptor = self._last = -1
         self._synced_ns = 0
@@ -225,7 +227,7 @@ class _Writer:
         beside.threads.append(self._thread)
 
     def put(self, picture: _Picture) -> None:
-        """Take a picture; returns at once. It waits also where writing has failed: it may go on elsewhere."""
+        """Queue a frame; never blocks. After a failure they wait too, for a move to another disk."""
         with self._changed:
             self._waiting.append(picture)
             self._bytes += len(picture.data)
@@ -234,7 +236,7 @@ class _Writer:
                 self.dropped += 1
 
     def leave(self) -> list[_Picture]:
-        """End, and return the pictures that are not written yet."""
+        """End the thread, and return the unwritten frames."""
         with self._changed:
             waiting, self._bytes = list(self._waiting), 0
             self._waiting.clear()
@@ -242,13 +244,13 @@ class _Writer:
         return waiting
 
     def end(self) -> None:
-        """Let it end once no picture waits."""
+        """End the thread once the queue is empty."""
         with self._changed:
             self._is_over = True
             self._changed.notify()
 
     def wait(self) -> None:
-        """Wait for the end, as long as the disk takes anything every CLOSE_S."""
+        """Wait for the thread, while the disk accepts a frame every CLOSE_S."""
         written = -1
         while self._thread.is_alive() and self.frames != written:
             written = self.frames
@@ -259,10 +261,10 @@ class _Writer:
             while (picture := self._next()) is not None:
                 self._write(picture)
             self._end_file()
-        except Exception as error:  # of whatever kind: the program must go on
+        except Exception as error:  # the program must go on
             self.has_failed = True
             self._on_failure(error if isinstance(error, LiputError) else storage_error(error, self.beside.folder))
-            with suppress(Exception):  # it was told why
+            with suppress(Exception):  # the first error is reported
                 self._end_file()
 
     def _next(self) -> _Picture | None:
@@ -276,7 +278,7 @@ class _Writer:
             return picture
 
     def _write(self, picture: _Picture) -> None:
-        if picture.at_ns < self._zero_ns:  # from before the program's part: it came too late to the last one
+        if picture.at_ns < self._zero_ns:  # older than the part: it came too late for the former one
             self.dropped += 1
             return
         if self._stream is not None and self._file != picture.file:
@@ -288,7 +290,7 @@ class _Writer:
             self.frames += 1
 
     def _begin_file(self, picture: _Picture) -> None:
-        """Begin a file with `picture`, unless nothing can be read from that."""
+        """Begin a file with `picture`, if it is decodable."""
         try:
             sample = av.open(io.BytesIO(picture.data), format=picture.coded.codec)
         except FFmpegError:
@@ -301,7 +303,7 @@ class _Writer:
         path = self.beside.folder / picture.file
         container = av.open(str(path), "w", format="matroska", options=_OPTIONS)
         try:
-            with sample:  # says what the stream is: its size and parameter sets
+            with sample:  # gives size and parameter sets
                 stream = container.add_stream_from_template(sample.streams.video[0], opaque=True)
             container.start_encoding()
             self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -313,7 +315,7 @@ class _Writer:
         Disk().sync(path.parent)
 
     def _mux(self, picture: _Picture, stream: Stream) -> None:
-        """Copy a picture; its times count from the program's part."""
+        """Mux a frame; times count from the start of the program's part."""
         at_ns = picture.at_ns - self._zero_ns
         shown = at_ns // _TICK_NS
         packet: av.Packet[Stream] = av.Packet(picture.data)
@@ -321,7 +323,7 @@ class _Writer:
         packet.time_base = _TIME_BASE
         if picture.is_keyframe is None:
             packet.pts = packet.dts = self._last = max(self._last + 1000, shown)
-        else:  # of a film, which may have B-frames
+        else:  # a film may have B-frames
             packet.pts = shown
             packet.dts = self._last = min(shown, max(self._last, (picture.decoded_ns - self._zero_ns) // _TICK_NS))
         packet.is_keyframe = picture.begins
@@ -331,7 +333,7 @@ class _Writer:
             os.fdatasync(self._descriptor)
 
     def _end_file(self) -> None:
-        """Write the index, and bring all of it onto the disk."""
+        """Write the index, and sync."""
         if self._stream is None:
             return
         self._stream = None

@@ -1,4 +1,4 @@
-"""Opening a replica on some disk: its work folder, file and event log; and whether any disk takes a session."""
+"""Opens a replica on a disk: work folder, file and event log; and checks disks before a session."""
 
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -36,37 +36,37 @@ type TemplatesOf = Callable[[int], Templates]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StorageTask:
-    """The demands of a session on its disks, and the facts that all its work folders share."""
+    """A session's demands on its disks, and the common facts of its work folders."""
 
     archives: Sequence[Archive]
-    """The folders to record to, in order."""
+    """The folders to record to, in order of preference."""
     storage: StorageSettings
     recording: RecordingSettings
     bytes_per_s: float
     planned_s: float | None = None
     waits: bool = False
-    """Whether a slow disk is waited for: the session has no clock."""
+    """Whether packets wait for a slow disk: the session has no clock."""
     title: str
     started_at: datetime
     context: SessionContext | None = None
     uuid: UUID = field(default_factory=uuid4)
     offset_s: float = 0.0
-    """Where this recorder begins in the session's media time, with part number `part`."""
+    """The media time at which this recorder begins, with part number `part`."""
     part: int = 1
     earlier: Sequence[WorkFolder] = ()
-    """The parts of a session that is gone on with, locked: they are sealed with what comes now."""
+    """The locked parts of a resumed session, sealed together with the new ones."""
 
     @property
     def keep_free(self) -> int:
-        """The bytes that a session which runs leaves on a disk."""
+        """The bytes that a running session leaves free on a disk."""
         return min(self.storage.keep_free, self.archives[0].reserve_bytes)
 
 
 class StreamFormat:
-    """The tracks of replicas; their pictures are of one `form`, from the media time `since` on."""
+    """The tracks of replicas; their pictures have one `form`, from media time `since` on."""
 
     def __init__(self, form: int, templates: Templates, since: Fraction | None = None) -> None:
-        """Copy `templates`: a replica may still be opened when the encoder is closed."""
+        """Copy `templates`: a replica may be opened after the encoder is closed."""
         self.form = form
         self.since = since
         self._master = av.open(os.devnull, "w", format="null")
@@ -78,7 +78,7 @@ class StreamFormat:
 
 
 class Opener:
-    """Opens the replicas of one session, on any thread: it may hang on their disks."""
+    """Opens the replicas of one session; thread-safe, and may hang on their disks."""
 
     def __init__(
         self,
@@ -88,7 +88,7 @@ class Opener:
         log: EventLog,
         on_failure: Callable[[Replica, LiputError], None],
     ) -> None:
-        """`on_failure` is that of each replica."""
+        """Set up; `on_failure` gets each replica's fault, on any thread."""
         self._task = task
         self._clock = clock
         self._log = log
@@ -96,7 +96,7 @@ class Opener:
         self._memory = MountMemory()
 
     def open(self, archive: Archive, copy: int, number: int, start: Fraction, stream_format: StreamFormat) -> Replica:
-        """Open part `number`, from the media time `start` on; raises LiputErrors, and leaves nothing behind then."""
+        """Open part `number` at media time `start`. Raises LiputError, and then leaves nothing behind."""
         task = self._task
         if task.storage.must_be_mounted:
             self._memory.refuse_missing(archive.root)
@@ -117,7 +117,7 @@ class Opener:
                 replica.close()
                 replica.wait()
                 raise
-        except Exception as error:  # of whatever kind: nothing is left behind
+        except Exception as error:  # nothing may be left behind
             with suppress(LiputError):
                 archive.discard(work)
             raise StorageError(str(error)) if isinstance(error, OSError) else as_ours(error, StorageError) from error
@@ -142,13 +142,13 @@ class Opener:
         )
 
     def _remember(self, root: Path) -> None:
-        """Note where its disk is mounted, on a thread that nobody waits for: it may be another disk that hangs."""
-        with suppress(RuntimeError):  # too many threads: it is noted the next time
+        """Remember the disk's mount on a thread nobody waits for: another disk may hang."""
+        with suppress(RuntimeError):  # no free thread: at the next opening
             threads.start(self._memory.remember, root, name="storage-remember")
 
 
 def undo(replica: Replica) -> None:
-    """Undo the opening of a replica that nobody uses."""
+    """Close an unused replica, and remove its work folder."""
     replica.close()
     replica.wait()
     with suppress(LiputError):
@@ -156,7 +156,7 @@ def undo(replica: Replica) -> None:
 
 
 def check_places(archives: Sequence[Archive], settings: StorageSettings, clock: Clock) -> None:
-    """Raise the first fault when none of `archives` can take a session within OPEN_S; make nothing."""
+    """Raise the first fault if none of `archives` can take a session within OPEN_S; creates nothing."""
     if settings.mirror and len(archives) < 2:
         raise UsageError("a mirror needs a second folder", hint="name one in the settings: [storage] paths")
     memory = MountMemory() if settings.must_be_mounted else None

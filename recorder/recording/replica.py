@@ -1,4 +1,4 @@
-"""A replica: one file of a session on one disk, from the keyframe on at which it took over.
+"""A replica: one file of a session on one disk, from the keyframe at which it took over.
 
     OPENING --> WRITING <--> STALLED        the disk takes nothing, which may pass
        |           |            |
@@ -6,11 +6,10 @@
        |           |            |       |
        +-----------+------------+-------+--> CLOSING --> CLOSED
 
-Two threads, so that nothing else ever waits for the disk: the writer takes packets from a queue and muxes them, the
-syncer looks at the file, makes its content safe against a power cut (fdatasync) and reports that. The queue holds what
-a slow disk has not taken yet; when it falls a minute behind the replica fails, loudly, rather than dropping anything:
-it takes nothing more, and what is queued is still written, unless another replica has that. A disk that never answers
-keeps both threads; closing then leaves them to themselves, and the replica stays CLOSING.
+Two threads wait for the disk, so that no other does. The writer muxes packets from a queue. The syncer counts
+fragments, calls fdatasync and publishes the result. A queue that waits for a minute fails the replica: it drops nothing
+silently. A failed replica takes no packets, and writes its queue unless another replica has it. A disk that never
+answers keeps both threads; `close` then abandons them, and the replica stays CLOSING.
 """
 
 import queue
@@ -38,31 +37,31 @@ from recorder.recording.file import Mp4File, OnDisk
 from recorder.recording.iso import PartDirectory
 
 MOST_BEHIND_S = 60.0
-"""How long a packet may wait for a slow disk, however many are handed over at once: a minute of 1080p30 is 35 MB."""
+"""The longest wait of a packet for a slow disk. A minute of 1080p30 is 35 MB."""
 
 QUEUE_PACKETS = 6000
-"""How many may wait for the disk of a session without a clock, before whoever makes them has to wait."""
+"""The queue's limit in a session without a clock; above it the producer blocks."""
 
 WAIT_S = 0.1
 
 GATHER_S = 0.04
-"""For so long packets of a session without a clock gather: a writer woken for each takes turns with who encodes."""
+"""Without a clock, packets gather for so long: waking the writer for each would take turns with the encoder."""
 
 FIRST_SYNC_S = 0.02
-"""How often the file is looked at in its first second, and until its first fragment is there."""
+"""The interval of syncs in the first second, and until the first fragment."""
 
 CLOSE_S = 20.0
-"""How long a disk may take nothing at all while the replica is closed, before it is left to itself."""
+"""While the replica closes, a disk that accepts nothing for so long is abandoned."""
 
 STALLED_S = 3.0
-"""How long nothing may come to the disk, beyond a fragment and the sync after it, until people hear of it."""
+"""The longest pause of a disk, beyond a fragment and its sync, before `recording-stalled`."""
 
 TOLD_S = 4.5
-"""How long it is at most, whatever the settings are."""
+"""The upper limit of that, whatever the settings."""
 
 
 def patience_s(settings: RecordingSettings) -> float:
-    """Return how long nothing may come to the disk, in seconds, until that is worth telling."""
+    """Return the seconds without progress after which a replica counts as stalled."""
     return min(STALLED_S + settings.fragment_s + settings.sync_s, TOLD_S)
 
 
@@ -89,17 +88,17 @@ _NEXT = {
 
 
 class ProgressWatch:
-    """Compares the media time on disk with the media time given; asks no disk, so that it cannot hang."""
+    """Detects a stall: compares media time on disk with media time given. Asks no disk, so it cannot hang."""
 
     def __init__(self, now_ns: int, patience_s: float) -> None:
-        """`patience_s` is how long nothing may come to the disk: longer than a fragment, and a sync after it, take."""
+        """Set the limit; `patience_s` is longer than a fragment and its sync."""
         self._patience_ns = round(patience_s * NANOSECONDS)
         self._found_s = 0.0
         self._grown_ns = now_ns
         self._stalled_ns: int | None = None
 
     def update(self, now_ns: int, found_s: float, given_s: float) -> ReplicaState | None:
-        """Take a look: up to which media time it was found on disk, and up to which it was given, in seconds."""
+        """Compare media times in seconds; return STALLED or WRITING on a change, else None."""
         if found_s > self._found_s:
             self._found_s, self._grown_ns = found_s, now_ns
             if self._stalled_ns is not None:
@@ -113,34 +112,34 @@ class ProgressWatch:
         return None
 
     def stood_still(self, now_ns: int, for_ns: int) -> None:
-        """Leave out of account that this whole process, its disk's threads too, has stood still for so long."""
+        """Excuse a stop of the whole process, its disk threads included."""
         self._grown_ns = min(now_ns, self._grown_ns + for_ns)
 
     @property
     def is_stalled(self) -> bool:
-        """Whether it was told, and is not over."""
+        """Whether a stall was reported and is not over."""
         return self._stalled_ns is not None
 
     def standing_s(self, now_ns: int) -> float:
-        """Return for how long nothing has come to the disk that waits for it."""
+        """Return the seconds since the last progress."""
         return (now_ns - self._grown_ns) / NANOSECONDS
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """The folder of a replica, and where in the session it begins: media times in seconds."""
+    """The folder of a replica, and its start in the session; media times in seconds."""
 
     archive: Archive
     work: WorkFolder
     start: Fraction = Fraction(0)
     form: int = 0
-    """That of its picture."""
+    """The format of its pictures (`StreamFormat.form`)."""
     since: Fraction | None = None
-    """Where pictures of that form begin; None: with the session."""
+    """The media time at which pictures of that format begin; None: with the session."""
 
 
 class Replica:
-    """Takes packets in the session's media time and writes them in its own; `begin` first, `close` once."""
+    """Takes packets in session time and writes them in its own. `begin` first, `close` once."""
 
     def __init__(
         self,
@@ -152,17 +151,17 @@ class Replica:
         waits: bool,
         on_failure: Callable[["Replica", LiputError], None],
     ) -> None:
-        """Take over `file`. Without a clock a session `waits` for a slow disk. `on_failure` comes from any thread."""
+        """Take over `file`. Without a clock a session `waits` for a slow disk. `on_failure` comes on any thread."""
         self.archive = place.archive
         self.work = place.work
         self.start = place.start
         self.form = place.form
         self.file = file
         self.until: Fraction | None = None
-        """Where the picture has become one of another form: sound from there on belongs into the next replica."""
+        """The media time at which the format changed: audio from there on belongs to the next replica."""
         self.has_pictures = False
         self.is_void = False
-        """Whether it was left for another form before it had a picture: all of it is in the next replica."""
+        """Whether it got no picture before the format changed: the next replica has all of it."""
         self.beside = PartDirectory(place.work.media, float(place.start))
         self._since = place.since
         self._clock = clock
@@ -174,8 +173,8 @@ class Replica:
         self.growth = ProgressWatch(clock.now_ns(), patience_s(settings))
         self._counts: dict[tuple[TrackId, Fraction], int] = {}
         self._queue: queue.SimpleQueue[tuple[EncodedPacket, int] | None] = queue.SimpleQueue()
-        self._writing_since_ns: int | None = None  # when the packet came that is written now
-        self._drops = threading.Event()  # what is queued is not written any more
+        self._writing_since_ns: int | None = None  # arrival of the packet being written
+        self._drops = threading.Event()  # the queue is not written any more
         self._written = threading.Event()
         self._abandoned = False
         self._marks: tuple[Sequence[Mark], str] = ((), "")
@@ -191,15 +190,13 @@ class Replica:
         self._written.set()
         self._writer.join(CLOSE_S)
 
-    # Its state
-
     @property
     def state(self) -> ReplicaState:
-        """How it is."""
+        """The present state."""
         return self._state
 
     def _become(self, state: ReplicaState) -> bool:
-        """Change the state, here alone; return whether it could become that."""
+        """Change the state; return False if the transition is not allowed. The only place that does."""
         with self._changing:
             if state not in _NEXT[self._state]:
                 return False
@@ -213,54 +210,55 @@ class Replica:
 
     @property
     def is_closing(self) -> bool:
-        """Whether it was asked to close."""
+        """Whether `close` was called."""
         return self._closer is not None
 
     @property
     def answers(self) -> bool:
-        """Whether its disk may be asked anything: it is closed, and nobody writes beside it."""
+        """Whether its disk may be asked: it is closed, and no iso recording writes beside it."""
         return self._state is _CLOSED and not self.beside.is_written
 
     @property
     def folder(self) -> str:
-        """The folder that people know it by."""
+        """Its archive's folder, for messages."""
         return str(self.archive.root)
 
     @property
     def on_disk(self) -> OnDisk:
-        """The part of the file that is safe."""
+        """The synced part of the file."""
         return self.file.on_disk
 
     @property
     def found_s(self) -> float:
-        """Up to which media time of the session it was found on disk."""
+        """The session's media time on disk, in seconds."""
         return float(self.start) + self.on_disk.media_time_s
 
     @property
     def waiting(self) -> int:
-        """How many packets the disk has not taken yet."""
+        """The number of queued packets."""
         return self._queue.qsize() + (self._writing_since_ns is not None)
 
     @property
     def is_full(self) -> bool:
-        """Whether no more packets have room until the disk has taken some."""
+        """Whether the queue is full."""
         return self._queue.qsize() >= QUEUE_PACKETS
 
     def look(self, now_ns: int, given_s: float) -> ReplicaState | None:
-        """See whether it grows, without asking its disk, with packets up to `given_s`; return another state, if any."""
+        """Check for a stall, with packets given up to `given_s`; return the new state, None if unchanged.
+
+        Never blocks.
+        """
         change = self.growth.update(now_ns, self.found_s, given_s)
         if change is not None:
             self._become(change)
         return change
 
-    # Packets
-
     def begin(self) -> None:
-        """Take packets from now on, if it has not failed meanwhile."""
+        """Take packets from now on, unless it has failed."""
         self._become(_WRITING)
 
     def put(self, packet: EncodedPacket) -> None:
-        """Take a packet, if it belongs here; returns at once."""
+        """Queue a packet if it belongs here; never blocks."""
         if not self.takes or not self._belongs(packet):
             return
         now_ns, since_ns = self._clock.now_ns(), self._writing_since_ns
@@ -277,7 +275,7 @@ class Replica:
         self._queue.put((self._moved(packet), now_ns))
 
     def _belongs(self, packet: EncodedPacket) -> bool:
-        """Return whether a packet is of its form; sound is cut by its own times, it may be earlier or later."""
+        """Return whether a packet has this format; audio is cut by its own times."""
         if packet.track == Track.VIDEO:
             self.has_pictures = self.has_pictures or packet.form == self.form
             return packet.form == self.form
@@ -295,21 +293,19 @@ class Replica:
         return replace(packet, pts=packet.pts - count, dts=packet.dts - count)
 
     def wait_for_room(self) -> None:
-        """Wait until the queue has room, in a session without a clock."""
+        """Block until the queue has room, in a session without a clock."""
         while self._waits and self.takes and self._writer.is_alive() and self.is_full:
             self._written.wait(WAIT_S)
 
-    # Its threads
-
     def _write(self) -> None:
         while (taken := self._queue.get()) is not None:
-            # A disk that did not answer may still go on: then it gets all of it.
+            # An abandoned disk may recover, and then gets everything.
             if self._drops.is_set() and not self._abandoned:
                 continue
             packet, self._writing_since_ns = taken
             try:
                 self.file.mux(packet)
-            except Exception as error:  # of whatever kind: this thread must go on to the end
+            except Exception as error:  # this thread must run to the end
                 self._fail_with(error)
             self._writing_since_ns = None
             if self._waits and self._queue.empty():
@@ -325,40 +321,38 @@ class Replica:
         ended = False
         settled_ns = self._clock.now_ns() + NANOSECONDS
         while not ended:
-            # Often at first: a start is believed once what it reaches back to is on disk.
+            # Often at first: a start counts once its pre-roll is on disk.
             is_new = not self.on_disk.media_time_s or self._clock.now_ns() < settled_ns
             wait_s = min(self._sync_s, FIRST_SYNC_S) if is_new else self._sync_s
             ended = self._clock.wait(self._written, wait_s)
             try:
                 problem = self.file.sync(looks=not ended or self._drops.is_set())
-            except Exception as error:  # a light that stands still must not go unnoticed
+            except Exception as error:  # a dead syncer would go unnoticed
                 self._fail_with(error)
                 return
             if problem is not None:
                 self.fail(problem)
                 return
 
-    # Its end
-
     def _fail_with(self, error: Exception) -> None:
         self.fail(self.file.error_of(error))
 
     def fail(self, error: LiputError) -> None:
-        """Give it up because of `error`: nothing more is taken, nor written; the file stays."""
+        """Fail with `error`: stop taking and writing packets; the file stays."""
         if not self._drops.is_set():
             self.give_way()
             self._on_failure(self, error)
 
     def give_way(self) -> None:
-        """Take nothing more and drop the queue, without a word: another replica has its packets."""
+        """Stop taking packets and drop the queue, unreported: another replica has them."""
         self._become(_FAILED)
         self._drops.set()
 
     def close(self, marks: Sequence[Mark] = (), title: str = "") -> None:
-        """Begin to write the queue, make an ordinary MP4 of the file, and sync it; again: do nothing.
+        """Start to write the queue, make an ordinary MP4 and sync it. Returns at once; idempotent.
 
-        `marks`, in the session's media time, become chapters; `title` names the time before the first one. Raises
-        RuntimeError where there are too many threads.
+        `marks`, in session media time, become chapters; `title` names the time before the first. Raises RuntimeError
+        without a free thread.
         """
         if self._closer is None:
             start_s = float(self.start)
@@ -367,7 +361,7 @@ class Replica:
             self._closer = DeadlineTask(self._close, "storage-close", clock=self._clock)
 
     def wait(self) -> None:
-        """Wait until it is closed, or its disk is left to itself."""
+        """Block until it is closed, or its disk is abandoned."""
         if self._closer is not None:
             self._closer.wait(2 * CLOSE_S, self.progress)
 
@@ -385,11 +379,11 @@ class Replica:
         self._become(_CLOSED)
 
     def progress(self) -> tuple[int, int, int]:
-        """Return figures that change while the disk takes or gives anything."""
+        """Return figures that change whenever the disk accepts or returns bytes."""
         return self.file.written_bytes, self._queue.qsize(), self.file.scanned
 
     def _ended(self) -> bool:
-        """Wait for both threads; return False when the disk has taken nothing for CLOSE_S."""
+        """Join both threads; return False if the disk accepted nothing for CLOSE_S."""
         progress, since_ns = (-1, -1, -1), self._clock.now_ns()
         for thread in (self._writer, self._syncer):
             while thread.is_alive():

@@ -1,4 +1,4 @@
-"""From the parts of a recording to packages, on disks that may have failed."""
+"""Makes packages of a recording's parts, on disks that may have failed."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -24,12 +24,12 @@ from recorder.recovery.finish import Finisher
 from recorder.recovery.resume import plays_s_of
 
 SEAL_S = 120.0
-"""How long sealing may stand still, before its disk is left to itself."""
+"""Sealing without progress for so long abandons its disk."""
 
 NICE = 0
-"""A recording goes before what else this PC does; what comes after it does not."""
+"""Recording has priority over other programs; sealing has none."""
 TOLD_NS = NANOSECONDS // 10
-"""How often people are told how far it is: parts are joined packet by packet."""
+"""The interval of progress reports: parts are joined packet by packet."""
 
 
 class Sealer:
@@ -45,16 +45,16 @@ class Sealer:
         self._apart: Sequence[PartFacts] = ()
         self._logs: Sequence[bytes] = ()
         self._empty: set[int] = set()
-        """The numbers of the parts that held nothing, and are removed."""
+        """Numbers of parts without media, which are removed."""
         self._has_more = False
-        """Whether anything was recorded after what a killed recorder left, or may have been."""
+        """Whether anything was, or may have been, recorded after the killed recorder's parts."""
         self.error: LiputError | None = None
-        """What came first of what went wrong."""
+        """The first error."""
         self.joined: WorkFolder | None = None
-        """What parts were put together in first that could not be sealed: they are gone."""
+        """The first work folder of joined parts that could not be sealed; the parts are gone."""
 
     def seal_all(self, copies: Mapping[int, Sequence[Replica]], earlier: Sequence[WorkFolder]) -> list[Package]:
-        """Return the packages of all copies, each with its `earlier` parts; parts of other copies stay for recovery."""
+        """Return the packages of all copies with their `earlier` parts; parts of other copies stay for recovery."""
         self.leave_earlier([work for work in earlier if work.begun.copy not in copies])
         return [
             package
@@ -63,7 +63,7 @@ class Sealer:
         ]
 
     def seal(self, parts: Sequence[Replica], earlier: Sequence[WorkFolder] = ()) -> list[Package]:
-        """Return the packages of a copy's parts, with `earlier` ones of a killed recorder, the longest first."""
+        """Return the packages of a copy's parts and `earlier` ones of a killed recorder, longest first."""
         left = [part for part in parts if not part.answers]
         for part in left:
             self._leave(part, stalled(part.work.path, SEAL_S))
@@ -88,7 +88,7 @@ class Sealer:
         return sorted(packages, key=lambda package: package.duration_s, reverse=True)
 
     def _span_of_earlier(self, work: WorkFolder) -> PartFacts | None:
-        """Return the span of media time that a part of a recorder that was killed holds; None where none is known."""
+        """Return the media time span of a killed recorder's part, None if unknown."""
         try:
             length_s = asked(partial(plays_s_of, work), work.path, self._clock)
         except (OSError, LiputError, RuntimeError):
@@ -99,25 +99,25 @@ class Sealer:
     def _log_of(self, part: Replica) -> bytes:
         try:
             return asked(partial(read_file, part.work.events), part.work.path, self._clock)
-        except (OSError, LiputError, RuntimeError):  # its package has it by now, or its disk does not answer
+        except (OSError, LiputError, RuntimeError):  # already in a package, or the disk does not answer
             return b""
 
     def leave_earlier(self, earlier: Sequence[WorkFolder]) -> None:
-        """Tell of parts of a recorder that was killed that they stay for recovery."""
+        """Report a killed recorder's parts that stay for recovery."""
         for work in earlier:
-            if self._is_there(work):  # else people would be sent to nothing
+            if self._is_there(work):  # else the event would name a missing folder
                 apart = self.error or ArchiveError("it was not put together with what was recorded after it")
                 self._add(events.left_behind(self._emit, str(work.archive_root), work.path, apart))
 
     def _is_there(self, work: WorkFolder) -> bool:
-        """Return whether its folder is there still; so is one whose disk does not answer."""
+        """Return whether a work folder exists; True if its disk does not answer."""
         try:
             return DeadlineTask(work.path.is_dir, "storage-check", clock=self._clock).get(OPEN_S, TimeoutError())
         except (OSError, RuntimeError):
             return True
 
     def _holds_media(self, part: Replica) -> bool:
-        """Return whether there is something to seal; a work folder with nothing in it is removed."""
+        """Return whether a part has media; an empty work folder is removed."""
         try:
             if asked(partial(_holds_media, part), part.work.path, self._clock):
                 return True
@@ -126,18 +126,18 @@ class Sealer:
             self._leave(part, storage_error(error, part.work.program))
         except LiputError as error:
             self._leave(part, error)
-        except RuntimeError as error:  # there are too many threads
+        except RuntimeError as error:  # no free thread
             self._leave(part, as_ours(error))
         return False
 
     def _finish(
         self, parts: Sequence[Replica], earlier: Sequence[WorkFolder] = (), *, is_last_try: bool = False
     ) -> list[Package] | None:
-        """Make one package of `parts`; None, and they are as they were, where that cannot be.
+        """Make one package of `parts`; None if that fails and they are unchanged.
 
-        No package where they were put together before it failed: there is nothing left in them.
+        An empty list if they were joined before the failure: they are gone.
         """
-        # The newest disk first, to put them together on: the others had to be left.
+        # Join on the newest disk: the others failed.
         archives = {part.archive.root: part.archive for part in reversed(parts)}
         for work in reversed(earlier):
             archives.setdefault(work.archive_root, Archive(work.archive_root, self._clock))
@@ -146,7 +146,7 @@ class Sealer:
             empty=self._empty,
         )  # fmt: skip
         works: list[WorkFolder] = [*earlier, *(part.work for part in parts)]
-        facts = self._facts if parts else None  # of what was recorded before, its own log says more
+        facts = self._facts if parts else None  # without new parts the earlier ones' logs say more
         finishing = DeadlineTask(partial(_as_usual, finisher.finish, works, facts), "storage-seal", clock=self._clock)
         too_late = stalled(works[-1].path, SEAL_S)
         try:
@@ -155,7 +155,7 @@ class Sealer:
             told: LiputError = storage_error(error, (finisher.joined or works[-1]).path)
         except LiputError as error:
             told = error
-        except Exception as error:  # a mistake of ours: the other parts are sealed all the same
+        except Exception as error:  # a bug: the other parts are sealed all the same
             told = as_ours(error)
         if (joined := finisher.joined) is not None:
             told = stalled(joined.path, SEAL_S) if told is too_late else told
@@ -167,7 +167,7 @@ class Sealer:
         return None if joined is None else []
 
     def advance(self, done: int, of: int) -> None:
-        """Tell how far it is: `done` bytes or packets of so many."""
+        """Report progress: `done` bytes or packets of `of`."""
         self._step += 1
         now_ns = self._clock.now_ns()
         if self._progress and (now_ns >= self._told_ns + TOLD_NS or done >= of):
@@ -190,7 +190,7 @@ def _span(part: Replica) -> PartFacts:
 
 
 def _holds_media(part: Replica) -> bool:
-    """Return whether a part holds something to seal; its work folder is removed if not. May hang on its disk."""
+    """Return whether a part has media; its work folder is removed if not. May hang on its disk."""
     if part.is_void:
         part.work.program.unlink(missing_ok=True)
     elif holds_media(part.work.program):
@@ -200,6 +200,6 @@ def _holds_media(part: Replica) -> bool:
 
 
 def _as_usual[**Given, Made](act: Callable[Given, Made], *args: Given.args, **kwargs: Given.kwargs) -> Made:
-    """Call `act` with no more right to the processor than other programs have."""
+    """Call `act` at the priority of other programs."""
     be_at_least(NICE)
     return act(*args, **kwargs)
