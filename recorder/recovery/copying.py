@@ -1,12 +1,11 @@
-"""Files of media as a crash leaves them: copied packet by packet into one file, and repaired, without encoding again.
+"""Copies and repairs media files after a crash, packet by packet, without encoding again.
 
-A recording that is being written is a head (`ftyp`, `free`, `moov`) and fragments (`moof`, `mdat`). A clean close
-appends a `moov` that describes all of it, and then makes the head one large `mdat`; so does a repair
-(`recorder/mp4/finish.py`). Matroska, and what is joined, is copied: written aside, read back, compared packet by
-packet, and synced before it takes the original's place. The time of modification stays that of the last recording.
+An MP4 that was not closed gets its index in place (`recorder/mp4/finish.py`). Matroska and joined files are copied:
+written aside, read back, compared packet by packet, and synced; then the copy takes the original's place. The
+modification time stays that of the recording.
 
-Copied packets keep their times, moved by where their file lies in the session. Where two files hold the same moment the
-later one has it from its first keyframe on; where neither does, the gap stays a gap in the times.
+Packets keep their times, moved to their file's place in the session. If two files overlap, the later one counts from
+its first keyframe on. A gap stays a gap.
 """
 
 import os
@@ -36,14 +35,14 @@ from recorder.package.media import NOT_DECODED, OPEN_SAFELY, Media, tracks
 BUFFER_BYTES = 1 << 20
 MP4, MATROSKA = "mp4", "matroska"
 CONTAINERS = {".mp4": MP4, ".m4a": MP4, ".mkv": MATROSKA, ".mka": MATROSKA, ".webm": MATROSKA}
-"""The libavformat muxer for each kind of file that a recorder makes."""
+"""The libavformat muxer for each suffix that a recorder writes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A file of media, of which `whole_bytes` can be read; its time 0 lies at `offset_s` of the session's media time.
+    """A media file; `whole_bytes` of it are readable, and its time 0 is `offset_s` of the session.
 
-    One that `is_open` was never closed: an MP4 in fragments, or Matroska without a length.
+    An open piece was never closed: a fragmented MP4, or Matroska without a length.
     """
 
     path: Path
@@ -54,7 +53,7 @@ class Piece:
 
 
 def look(path: Path, offset_s: float = 0.0) -> Piece:
-    """Return in what state the file at `path` is; raises OSError."""
+    """Return the state of the file at `path`. Raises OSError."""
     size = path.stat().st_size
     kind = CONTAINERS.get(path.suffix)
     if kind == MP4:
@@ -67,7 +66,7 @@ def look(path: Path, offset_s: float = 0.0) -> Piece:
 def _fragments_end(descriptor: int, size: int) -> int:
     position = whole = 0
     is_inside = False
-    # After a power cut there is anything where nothing had come onto the disk yet: no type of a box.
+    # After a power cut, unwritten sectors hold anything, no box type.
     while (box := box_at(descriptor, position)) and box.end <= size and box.kind.isascii():
         if box.kind == b"mdat" and is_inside:
             whole = box.end
@@ -86,7 +85,7 @@ def _lacks_length(path: Path) -> bool:
 
 @contextmanager
 def opened(piece: Piece, more: Mapping[str, str] = {}) -> Iterator[InputContainer]:
-    """Open what is whole of a file, with `more` options of FFmpeg's; raises av.error.FFmpegError."""
+    """Open the readable bytes of a file, with `more` FFmpeg options. Raises av.error.FFmpegError."""
     name, options = os.fspath(piece.path), OPEN_SAFELY | dict(more)
     if piece.whole_bytes < piece.bytes:
         name = f"subfile,,start,0,end,{piece.whole_bytes},,:{name}"
@@ -97,19 +96,19 @@ def opened(piece: Piece, more: Mapping[str, str] = {}) -> Iterator[InputContaine
 
 type Packet = av.Packet[Stream]
 type Start = tuple[float, float]
-"""Where a piece begins in a track of the copy: presentation and decoding time of its first packet, seconds."""
+"""The start of a piece in a track of the copy: presentation and decoding time in seconds."""
 
 LOOK_PACKETS = 5000
-"""How far into a file its tracks may begin: half a minute."""
+"""The packets in which each track must begin: half a minute."""
 SAME_S = 0.01
-"""How far the times of a copy may be from the original's: Matroska counts milliseconds."""
+"""The tolerance of copied times: Matroska counts milliseconds."""
 
 
 @dataclass(slots=True)
 class TrackCopy:
-    """What was copied of one track: packets, their bytes as a checksum, when the first and the last are shown.
+    """The packets of a copied track: their number, checksum and times in seconds.
 
-    Times in seconds; `end_s` is when the last one ends, `delay_s` how long before it is shown the first is decoded.
+    `end_s` is the last packet's end; `delay_s` is the first one's presentation minus decoding time.
     """
 
     packets: int = 0
@@ -131,7 +130,7 @@ class TrackCopy:
         self.end_s = max(self.end_s, at + _seconds(packet, packet.duration))
 
     def is_same(self, other: "TrackCopy") -> bool:
-        """Return whether `other` has the same packets at the same times."""
+        """Return whether `other` has the same packets and times."""
         return (self.packets, self.checksum) == (other.packets, other.checksum) and (
             self.packets == 0
             or (abs(self.first_s - other.first_s) < SAME_S and abs(self.last_s - other.last_s) < SAME_S)
@@ -148,7 +147,7 @@ def _seconds(packet: Packet, count: int | None) -> float:
 
 
 def has_tracks(piece: Piece) -> bool:
-    """Return whether a file can be read and has a track of picture or sound."""
+    """Return whether a file is readable and has a video or audio track."""
     try:
         with opened(piece, NOT_DECODED) as container:
             return bool(tracks(container))
@@ -157,7 +156,7 @@ def has_tracks(piece: Piece) -> bool:
 
 
 def form(piece: Piece) -> tuple[object, ...]:
-    """Return what must agree for two files to become one: kinds, codecs and parameters of all tracks, in order."""
+    """Return the properties that files to be joined must share: tracks in order, codecs and parameters."""
     try:
         with opened(piece) as container:
             return tuple(_form_of(stream) for stream in tracks(container))
@@ -185,12 +184,12 @@ def copy(
     tags: Mapping[str, str] | None = None,
     advance: Callable[[int], None] | None = None,
 ) -> list[TrackCopy]:
-    """Copy `pieces`, in their order and all of one `form`, into a new file at `target`; return what was copied.
+    """Copy `pieces` of one `form`, in order, into a new file at `target`; return its tracks.
 
-    `tags` is what players show of the file; `advance` gets the bytes of each packet. Raises MediaError on what cannot
-    be read, StorageError when the disk does not take it. The file is not synced.
+    `tags` are metadata for players; `advance` gets the bytes of each packet. Raises MediaError on an unreadable piece,
+    StorageError if the disk fails. The file is not synced.
     """
-    held: dict[int, Packet] = {}  # the last packet of each track, which must reach to its end
+    held: dict[int, Packet] = {}  # the last packet of each track, which is lengthened at the end
     try:
         with opened(pieces[0]) as template, av.open(str(target), "w", format=container) as output:
             streams = [output.add_stream_from_template(stream, opaque=True) for stream in tracks(template)]
@@ -226,11 +225,11 @@ def _of_all(pieces: Sequence[Piece]) -> Iterator[tuple[int, Packet]]:
 
 
 def _reach_to_end(packet: Packet, copied: TrackCopy) -> None:
-    """Give the last packet of a track a length that reaches to the end of what is shown.
+    """Lengthen the last packet of a track to the end of presentation.
 
-    The muxer takes the end of the last packet for the end of the track; where that is a B-frame, the picture
-    that is shown last would be cut off. And it takes decoding times for the length: where a kill has taken the
-    B-frames that come before the last picture, that picture is decoded later, so that lengths agree.
+    The muxer ends a track with its last packet. If that is a B-frame, the frame shown last would be cut off. The muxer
+    also measures length by decoding times. If a kill took the B-frames before the last frame, that frame is decoded
+    later, so that both lengths agree.
     """
     end = round(copied.end_s / packet.time_base)
     packet.duration = max(packet.duration or 0, end - (packet.pts or 0))
@@ -240,7 +239,7 @@ def _reach_to_end(packet: Packet, copied: TrackCopy) -> None:
 
 
 def _packets(piece: Piece, *, from_keyframe: bool) -> Iterator[tuple[int, Packet]]:
-    """Yield the packets of one piece in the copy's time; `from_keyframe`: nothing of a track before its first."""
+    """Yield a piece's packets in the copy's time; with `from_keyframe` each track begins at a keyframe."""
     waiting: set[int] = set()
     try:
         with opened(piece) as container:
@@ -264,7 +263,7 @@ def _packets(piece: Piece, *, from_keyframe: bool) -> Iterator[tuple[int, Packet
 
 
 def _starts(piece: Piece) -> dict[int, Start]:
-    """Return where each track of a piece begins; tracks that do not begin soon are not there."""
+    """Return the start of each track of a piece; a track that does not begin soon is left out."""
     found: dict[int, Start] = {}
     for count, (index, packet) in enumerate(_packets(piece, from_keyframe=True)):
         if index not in found:
@@ -276,9 +275,9 @@ def _starts(piece: Piece) -> dict[int, Start]:
 
 
 def _cut(packets: Iterator[tuple[int, Packet]], ends: Mapping[int, Start]) -> Iterator[tuple[int, Packet]]:
-    """Yield `packets` up to where the next piece begins, in each track.
+    """Yield `packets` up to the start of the next piece, in each track.
 
-    In decoding order all that follows the first picture past the end goes too: what is shown before it may need it.
+    In decoding order all behind the first frame past the end is dropped: its predecessors in presentation may need it.
     """
     over: set[int] = set()
     for index, packet in packets:
@@ -292,14 +291,14 @@ def _cut(packets: Iterator[tuple[int, Packet]], ends: Mapping[int, Start]) -> It
 
 
 def _reaches(packet: Packet, end: Start) -> bool:
-    """Return whether the greater part of a packet lies behind the beginning of the next piece."""
+    """Return whether most of a packet lies behind the start of the next piece."""
     pts_s, dts_s = end
     middle = _seconds(packet, packet.pts) + _seconds(packet, packet.duration) / 2
     return middle > pts_s or (packet.dts is not None and _seconds(packet, packet.dts) >= dts_s)
 
 
 def read_back(path: Path, advance: Callable[[int], None] | None = None) -> list[TrackCopy]:
-    """Return what is in a file, as `copy` counts it; raises MediaError when it cannot be read."""
+    """Return the tracks of a file, for comparison with `copy`'s. Raises MediaError if it is unreadable."""
     found: list[TrackCopy] = []
     try:
         with av.open(path, options=OPEN_SAFELY, buffer_size=BUFFER_BYTES) as container:
@@ -317,24 +316,24 @@ def read_back(path: Path, advance: Callable[[int], None] | None = None) -> list[
 
 
 def is_same_copy(copied: Sequence[TrackCopy], found: Sequence[TrackCopy]) -> bool:
-    """Return whether a file that was read back holds what was copied, and anything at all."""
-    # A track with nothing in it (no picture came before the end) is left out by the muxer.
+    """Return whether a file read back equals its copy, and is not empty."""
+    # The muxer leaves out tracks without packets.
     copied, found = ([track for track in tracks if track.packets] for tracks in (copied, found))
     pairs = zip(copied, found, strict=False)
     return bool(copied) and len(copied) == len(found) and all(one.is_same(other) for one, other in pairs)
 
 
 type Advance = Callable[[int], None]
-"""Called with bytes done since the last call; repairing a file takes twice its bytes."""
+"""Called with the bytes done since the last call; a repair counts twice a file's bytes."""
 
 
 def repair(
     path: Path, disk: Disk, *, marks: Sequence[Mark] = (), title: str = "", advance: Advance | None = None
 ) -> bool:
-    """Make an ordinary file of the one at `path` if it was left open; return whether it was.
+    """Close the file at `path` if it was left open; return whether it was.
 
-    Raises MediaError when it cannot be read, or when the copy is not the same, and StorageError or OSError when the
-    disk does not take it; the file then plays as it did.
+    Raises MediaError if it is unreadable or its copy differs, StorageError or OSError if the disk fails. The file then
+    plays as before.
     """
     piece = look(path)
     if piece.is_open and CONTAINERS[path.suffix] == MP4:
@@ -375,11 +374,11 @@ def write_copy(
     title: str = "",
     advance: Advance | None = None,
 ) -> list[TrackCopy]:
-    """Put a copy of `pieces` at `target`, verified and synced; what was there before is replaced by it at the end.
+    """Copy `pieces` to `target`, verified and synced; an existing file is replaced at the end.
 
-    It gets the time of modification of the last piece. Raises what `repair` raises.
+    The copy gets the last piece's modification time. Raises like `repair`.
     """
-    aside = aside_of(target)  # what a stop leaves there is swept away by sealing
+    aside = aside_of(target)  # sealing removes it after a kill
     written = pieces[-1].path.stat()
     disk.begin("copy", target)
     try:

@@ -1,4 +1,4 @@
-"""Which sessions were never sealed: their work folders in all archives, those of one session together."""
+"""Finds unsealed sessions: their work folders in all archives, grouped by session."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
@@ -17,7 +17,7 @@ from recorder.package.work import read_part, recall_begun
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One work folder of a session: the archive it is in, and what its `begun.json` says."""
+    """A work folder, its archive, and its `begun.json`."""
 
     archive: Archive
     folder: Path
@@ -26,23 +26,23 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Unfinished:
-    """A session that is not sealed, or not in one: its package's name, and the folders of its parts in their order."""
+    """A session without a package, or with several: the package's name, and its parts in order."""
 
     name: str
     parts: tuple[Part, ...]
 
     @property
     def begun(self) -> Begun:
-        """What is known about the session."""
+        """The session's `begun.json`."""
         return self.parts[0].begun
 
     @property
     def is_apart(self) -> bool:
-        """Whether its parts are packages of their own."""
+        """Whether its parts are separate packages."""
         return not any(part.folder.parent.name == catalog.INCOMING for part in self.parts)
 
     def answers_to(self, key: str) -> bool:
-        """Return whether `key` means this session: a name, a path or a UUID, or the beginning of one."""
+        """Return whether `key` is the beginning of its name, path or UUID."""
         wanted = Path(key).name if "/" in key else key.lower()
         return bool(wanted) and (
             names.session_of(wanted) == self.name
@@ -53,9 +53,9 @@ class Unfinished:
 
 
 def find(archives: Iterable[Archive]) -> list[Unfinished]:
-    """Return the unfinished sessions of `archives`, the oldest first, those that are being recorded included.
+    """Return the unfinished sessions of `archives`, oldest first, including those being recorded.
 
-    Raises StorageError when the folder of an archive cannot be read; one that is not there holds none.
+    Raises StorageError for an unreadable archive; a missing one is empty.
     """
     parts: list[Part] = []
     for archive in archives:
@@ -70,9 +70,9 @@ def find(archives: Iterable[Archive]) -> list[Unfinished]:
 
 
 def apart(archives: Iterable[Archive]) -> list[Unfinished]:
-    """Return the sessions of `archives` whose parts are packages of their own that may become one.
+    """Return the sessions of `archives` that are several packages and could be joined.
 
-    Those that somebody corrected stay as they are. Raises StorageError when a folder cannot be read.
+    Corrected packages are left out. Raises StorageError for an unreadable folder.
     """
     folders = [(archive, folder) for archive in archives for folder in catalog.folders_of_packages(archive.root)]
     counts = Counter(names.session_of(folder.name) for _, folder in folders)
@@ -89,7 +89,7 @@ def apart(archives: Iterable[Archive]) -> list[Unfinished]:
 
 
 def _sessions(parts: Iterable[Part]) -> list[Unfinished]:
-    """Return sessions by name; each copy of one (`storage.mirror`) becomes a package, and so is one."""
+    """Group parts by session and copy: each copy (`storage.mirror`) becomes a package."""
     found: defaultdict[tuple[str, int], list[Part]] = defaultdict(list)
     for part in parts:
         found[names.session_of(part.folder.name), part.begun.copy].append(part)
@@ -97,5 +97,5 @@ def _sessions(parts: Iterable[Part]) -> list[Unfinished]:
 
 
 def _order(part: Part) -> tuple[bool, int, str]:
-    """Order what was joined before what it was joined of, else by number."""
+    """Sort joined folders before their parts, then by number."""
     return not part.begun.joined, part.begun.part, part.folder.name

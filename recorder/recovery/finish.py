@@ -1,12 +1,11 @@
-"""From the work folders of one session, all locked, to its package: repaired, joined, described, sealed.
+"""Makes one package of a session's locked work folders: repairs, joins, describes and seals them.
 
-The normal end of a session comes here too, where it has several parts: because it moved to another disk, or because
-another recorder had begun it. Then its recorder says what it knows, and nothing is told of a recovery.
+A session that ended in order comes here too if it has several parts: it moved to another disk, or was resumed. Its
+recorder then gives the facts, and no recovery is reported.
 
-Several parts are put together as `.NAME.joining` (of a second copy `.NAME.copy2.joining`), which nobody takes for a
-session, and that is `NAME.joined` from one rename on. Until then the parts count, and after it they do not: whatever
-stops this, one or the other is there whole. What is half built when it fails is removed; what a kill leaves of it, the
-next one removes.
+Parts are joined in `.NAME.joining` (for a second copy `.NAME.copy2.joining`), which counts as no session. One rename
+makes it `NAME.joined`. Until then the parts count, from then on the joined folder: at any stop one of them is whole. A
+failure removes the half-built folder; after a kill the next attempt does.
 """
 
 import os
@@ -46,12 +45,12 @@ from recorder.recovery.copying import CONTAINERS, MP4, Advance, Piece, form, has
 from recorder.recovery.rebuild import PartEvidence, begins, into_run_s, read_events, rebuild
 
 MOST_MOVED_S = 60.0
-"""How much later than it expected a recorder may have begun: longer than any start takes."""
+"""The longest delay of a recorder's start behind its `begun.json`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """What one part left behind; the program comes first among the files. Nothing of the `unplayable` can be copied."""
+    """The media files of one part, the program first; `unplayable` files cannot be copied."""
 
     work: WorkFolder
     playable: tuple[Piece, ...]
@@ -60,16 +59,16 @@ class Left:
 
     @property
     def files(self) -> tuple[Piece, ...]:
-        """All files of media."""
+        """All media files."""
         return self.playable + self.unplayable
 
     @property
     def size(self) -> int:
-        """How much media it holds."""
+        """The bytes of all media files."""
         return sum(file.bytes for file in self.files)
 
     def evidence(self) -> PartEvidence:
-        """Return what it tells about its part of the session."""
+        """Return the facts for `rebuild`."""
         begun = self.work.begun
         duration_s, written_at = 0.0, None
         if self.playable:
@@ -79,7 +78,7 @@ class Left:
         return PartEvidence(begun.part, self.offset_s, duration_s, written_at, read_events(self.log()), begun.copy)
 
     def log(self) -> bytes:
-        """Return its event log as it is."""
+        """Return its event log."""
         try:
             return read_file(self.work.events, cut=True)
         except FileNotFoundError:
@@ -87,10 +86,9 @@ class Left:
 
 
 def examine(work: WorkFolder) -> Left:
-    """Return what is in a work folder, after undoing what a power cut may have done to its files.
+    """Return the media of a work folder, after mending the ends of its files.
 
-    Files that hold no picture and no sound are left out. Raises ArchiveError for a folder that holds a link,
-    StorageError and OSError.
+    Files without video and audio are left out. Raises ArchiveError for a folder with a link, StorageError and OSError.
     """
     work.refuse_irregular()
     paths = sorted(
@@ -104,9 +102,9 @@ def examine(work: WorkFolder) -> Left:
 
 
 def placed(lefts: Sequence[Left]) -> list[Left]:
-    """Return the parts of a session where the clock says that they begin: `begun.json` was written a little before.
+    """Return the parts with offsets by the clock: `begun.json` was written a little before the start.
 
-    A recorder tells CLOCK_MONOTONIC at its media time 0. Clocks of two boots of the PC cannot be compared.
+    A recorder logs CLOCK_MONOTONIC at its media time 0. It is comparable within one boot only.
     """
     found: list[Left] = []
     zeros: dict[str, float] = {}  # CLOCK_MONOTONIC at media time 0 of the session, by boot
@@ -130,7 +128,7 @@ def _examine_file(path: Path) -> Piece:
     if CONTAINERS.get(path.suffix) == MP4:
         before = path.stat()
         mend(path)
-        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))  # it is when the recorder wrote last
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))  # keep the recorder's last write time
     return look(path)
 
 
@@ -144,13 +142,11 @@ def join(
     taken: Container[str] = (),
     advance: Advance | None = None,
 ) -> list[tuple[Path, float]]:
-    """Make one file at `target` of the parts of a session, in their order; each must hold something to play.
+    """Join the parts of a session, in order, into `target`; each must be playable.
 
-    Return the files that were made, and at which media time of the session each begins.
-    Parts of another form than those before them (another size, another codec, a track more) begin a further file:
-    `program.mp4` is followed by `program-2.mp4`, or by the next that is not one of the `taken` names. The times in each
-    file begin at 0. Files are verified and synced when they appear under their names. Raises MediaError, StorageError
-    or OSError; the parts are never changed.
+    Return the files with their start in the session's media time. A part of another `form` (size, codec, tracks) begins
+    a new file: `program.mp4`, then `program-2.mp4`, skipping `taken` names. Times in each file begin at 0. Files are
+    verified and synced before they get their names. Raises MediaError, StorageError or OSError; parts never change.
     """
     disk = disk or Disk()
     for part in parts:
@@ -177,11 +173,11 @@ def join(
 
 
 SPARE_BYTES = 20_000_000
-"""What a package takes besides its media."""
+"""The room for a package's files other than media."""
 
 
 def place_for(size: int, name: str, archives: Iterable[Archive]) -> Archive:
-    """Return the first of `archives` with room for `size` bytes of media; raises StorageError."""
+    """Return the first of `archives` with room for `size` bytes of media. Raises StorageError."""
     needed = size + SPARE_BYTES
     for archive in dict.fromkeys(archives):
         try:
@@ -198,15 +194,14 @@ def place_for(size: int, name: str, archives: Iterable[Archive]) -> Archive:
 
 
 def joining_folder(archive: Archive, name: str, copy: int) -> Path:
-    """Return where the parts of copy `copy` of the session `name` are put together: another recovery may do another."""
+    """Return the folder for joining copy `copy`; other copies may be joined at the same time."""
     return archive.root / catalog.INCOMING / (f".{name}.joining" if copy == 1 else f".{name}.copy{copy}.joining")
 
 
 def sweep(archives: Iterable[Archive], name: str, copy: int) -> None:
-    """Remove what an attempt to join the parts of copy `copy` of the session `name` had half built.
+    """Remove half-joined folders of copy `copy` of the session `name`.
 
-    Only for who has locked these parts: then nobody builds it now. Those of another copy are not removed: somebody may
-    be putting them together.
+    The caller holds the locks of the parts, so nobody is joining them. Other copies stay: their joining may run.
     """
     for archive in archives:
         shutil.rmtree(joining_folder(archive, name, copy), ignore_errors=True)
@@ -221,20 +216,20 @@ def assemble(
     advance: Advance | None,
     part: int,
 ) -> WorkFolder:
-    """Make one work folder of all parts, with the session's `facts` and `log`, and return it, locked.
+    """Join all parts into one work folder with the session's `facts` and `log`; return it, locked.
 
-    `part` is the number that its package bears.
-    Raises MediaError, StorageError and OSError; the parts are as they were, and what was half built is gone.
+    `part` is the package's part number. Raises MediaError, StorageError and OSError; the parts are then unchanged, and
+    the half-joined folder is removed.
     """
     first = lefts[0].work
     begun = msgspec.structs.replace(first.begun, part=part)
     building = WorkFolder(joining_folder(archive, names.session_of(first.name), begun.copy), begun)
     disk.begin("mkdir", building.path)
-    building.path.mkdir()  # what is there by now is somebody else's, and not ours to remove
+    building.path.mkdir()  # an existing folder is another process's, not ours to remove
     try:
         joined = _build(lefts, building, facts, log, disk, advance)
     except Exception:
-        shutil.rmtree(building.path, ignore_errors=True)  # sealing the parts takes some room, too
+        shutil.rmtree(building.path, ignore_errors=True)  # sealing the parts needs the room
         raise
     return archive.reopen(joined)
 
@@ -257,7 +252,7 @@ def _build(
     disk.write(building.path / BEGUN_FILE, encode_begun(begun), mode=PRIVATE)
     for path in (*(path for path in building.path.rglob("*") if path.is_file()), *fixity.folders(building.path)):
         disk.sync(path)
-    sizes = _sizes(building) | {path.name: path.stat().st_size for path, _ in made}  # raises where one is gone
+    sizes = _sizes(building) | {path.name: path.stat().st_size for path, _ in made}  # raises for a missing file
     joined = WorkFolder(building.path.with_name(f"{name}{names.JOINED}"), begun)
     disk.move_folder(building.path, joined.path)
     if _sizes(joined) != sizes:
@@ -276,7 +271,7 @@ def _sizes(work: WorkFolder) -> dict[str, int]:
 def _join_files(
     lefts: Sequence[Left], building: WorkFolder, facts: RecordingFacts, disk: Disk, advance: Advance | None
 ) -> list[tuple[Path, float]]:
-    """Join what bears the same name in all parts; return the files that were made."""
+    """Join files of the same name; return the joined files."""
     made: list[tuple[Path, float]] = []
     all_names = dict.fromkeys(file.path.name for left in lefts for file in left.playable)
     for name in all_names:
@@ -291,7 +286,7 @@ def _join_files(
 
 
 def _keep_others(lefts: Sequence[Left], building: WorkFolder) -> None:
-    """Copy what cannot be joined: media that nothing plays, letters, and further files of the metadata."""
+    """Copy files that cannot be joined: unplayable media, letters, other metadata."""
     for left in lefts:
         part = left.work.begun.part
         unplayable = [file.path for file in left.unplayable]
@@ -300,7 +295,7 @@ def _keep_others(lefts: Sequence[Left], building: WorkFolder) -> None:
             for path in left.work.metadata.glob("*")
             if path.is_file()
             and not path.name.startswith(".")
-            and path.relative_to(left.work.path).as_posix() not in METADATA_FILES  # written anew for all parts
+            and path.relative_to(left.work.path).as_posix() not in METADATA_FILES  # rewritten for all parts
         ]
         letters = [path for path in (left.work.path / PAYLOAD / LETTERS).glob("*") if not path.name.startswith(".")]
         for path in letters:
@@ -316,12 +311,12 @@ def _keep_others(lefts: Sequence[Left], building: WorkFolder) -> None:
 
 
 def whole_lines(log: bytes) -> bytes:
-    """Return a log without the half line that a kill may leave at its end."""
+    """Return a log without an incomplete last line."""
     return log[: log.rfind(b"\n") + 1]
 
 
 def joined_log(logs: Sequence[bytes]) -> bytes:
-    """Return the logs of all parts as one: a recorder that goes on with another disk writes every event to both."""
+    """Merge the logs of all parts; a recorder that changes disks writes each event to both."""
     lines = (line for log in logs for line in whole_lines(log).splitlines(keepends=True))
     return b"".join(dict.fromkeys(lines))
 
@@ -331,7 +326,7 @@ PUT_TOGETHER = "Put together of its parts, which were packages of their own"
 
 
 def told(log: bytes, name: str, facts: RecordingFacts, parts: Sequence[int], clock: Clock, message: str) -> bytes:
-    """Return the log of a session with the event that it was recovered at its end; as it is where that stands there."""
+    """Append `session-recovered` to a log, unless it ends with it."""
     log = whole_lines(log)
     events = read_events(log)
     if events and events[-1].kind == RECOVERED_KIND:
@@ -350,7 +345,7 @@ def told(log: bytes, name: str, facts: RecordingFacts, parts: Sequence[int], clo
 
 
 def missing(gaps: Sequence[Gap], degraded: Sequence[str]) -> str:
-    """Return in words what is missing of a recording: what a kill has cost, and what was lost while it was recorded."""
+    """Return a sentence on gaps and losses of a recording."""
     said = "the last second may be missing" if INTERRUPTED in degraded else "nothing is missing"
     if elsewhere := [gap for gap in gaps if gap.part is not None]:
         said = "not in this package: " + "; ".join(map(_said, elsewhere))
@@ -368,7 +363,7 @@ def _said(gap: Gap) -> str:
 
 
 NOT_REPAIRED = "media-not-repaired"
-"""The reason given when a file stays as the kill left it, because the disk has no room for its repair."""
+"""The reason if a file stays unrepaired, as for lack of room."""
 
 
 class Finisher:
@@ -385,10 +380,10 @@ class Finisher:
         logs: Sequence[bytes] = (),
         empty: Collection[int] = (),
     ) -> None:
-        """Make nothing yet: `archives` are those of the work folders, the first the one to put parts together in.
+        """Set up; `archives` are those of the work folders, the preferred one for joining first.
 
-        `progress` gets bytes done and bytes in all. `apart` are the parts of the session that will not be in the
-        package, `logs` their event logs, `empty` the numbers of those that held nothing.
+        `progress` gets bytes done and in all. `apart` are parts outside the package, `logs` their logs, `empty` the
+        numbers of parts without media.
         """
         self._archives = archives
         self._clock = clock
@@ -398,15 +393,14 @@ class Finisher:
         self._logs = logs
         self._empty = empty
         self.joined: WorkFolder | None = None
-        """What the parts have become, once they were put together: they are gone then, also where sealing fails."""
+        """The joined work folder, from the time its parts are gone, also after a failed sealing."""
 
     def finish(self, works: Sequence[WorkFolder], facts: RecordingFacts | None = None) -> Package:
-        """Return the package made of the work folders of one session, in the order of their parts.
+        """Make one package of a session's work folders, in order of their parts.
 
-        `facts` are those of the recorder that has just ended in order; without them it is a recovery. Work folders
-        whose recording has become part of another one are removed. Raises ArchiveError when nothing was recorded in
-        any of them, MediaError, StorageError and OSError; what was recorded is then still there, in `joined` if there
-        is one.
+        `facts` come from the recorder that just ended; without them it is a recovery. Joined work folders are removed.
+        Raises ArchiveError without a recording, MediaError, StorageError and OSError; the recording then stays, in
+        `joined` if set.
         """
         lefts = placed([examine(work) for work in works])
         if not any(left.files for left in lefts):
@@ -417,7 +411,7 @@ class Finisher:
         return self._join(lefts, facts, tally)
 
     def room(self, works: Sequence[WorkFolder]) -> Archive:
-        """Return the archive that has room for all of `works` together; raises StorageError where none has."""
+        """Return the first archive with room for all `works`. Raises StorageError."""
         return self._place_for([examine(work) for work in works])
 
     def _place_for(self, lefts: Sequence[Left]) -> Archive:
@@ -426,13 +420,13 @@ class Finisher:
         return place_for(sum(left.size for left in lefts), lefts[0].work.name, places)
 
     def _first_part(self, lefts: Sequence[Left]) -> int:
-        """Return the number of the first part that the package stands for: 1 where none before it held anything."""
+        """Return the package's part number: 1 if all earlier parts were empty."""
         number = min(left.work.begun.part for left in lefts if left.files)
         known = {left.work.begun.part for left in lefts}.union(self._empty)
         return 1 if known.issuperset(range(1, number)) else number
 
     def _finish_one(self, left: Left, said: RecordingFacts | None, tally: Tally) -> Package:
-        """Seal what is in one place: what one recorder left there, or what was joined before."""
+        """Seal one work folder: a single part, or joined ones."""
         work = left.work
         rebuilt = said is None and not work.begun.joined
         may_be_joined = not work.begun.joined and (said is None or bool(self._apart))
@@ -442,7 +436,7 @@ class Finisher:
         else:
             facts = said or work.begun.facts or _described(work) or rebuild([left.evidence()], work.begun.started_at)
         if rebuilt and work.begun.facts is None:
-            # Told by the times of files too, which repairing them changes.
+            # The facts depend on file times, which a repair changes.
             begun = msgspec.structs.replace(work.begun, facts=facts)
             self._disk.write(work.path / BEGUN_FILE, encode_begun(begun), mode=PRIVATE)
             self._disk.sync(work.path)
@@ -452,7 +446,7 @@ class Finisher:
             try:
                 repair(file.path, self._disk, marks=marks, title=title, advance=tally.add)
             except (StorageError, MediaError, OSError):
-                # It plays as it is; better sealed so than not at all.
+                # An unrepaired file plays; sealing it so is better than not at all.
                 reason = reason_of(NOT_REPAIRED, name)
                 facts = msgspec.structs.replace(facts, degraded=tuple(dict.fromkeys((*facts.degraded, reason))))
         if left.offset_s and not work.begun.joined:
@@ -467,7 +461,7 @@ class Finisher:
         return self.archive_of(work).seal(work, facts, tally.last, may_be_joined=may_be_joined)
 
     def _complete_log(self, left: Left) -> None:
-        """Add the events that another part of the same run has: the disk of this one may have refused them."""
+        """Add events from logs of the same run: this part's disk may have refused them."""
         log = left.log()
         for other in self._logs:
             if begins(log) and begins(other) == begins(log):
@@ -483,7 +477,7 @@ class Finisher:
             parts = [left.work.begun.part for left in lefts]
             were_sealed = all((left.work.path / TAG_MANIFEST_FILE).exists() for left in lefts)
             log = told(log, name, facts, parts, self._clock, PUT_TOGETHER if were_sealed else RECOVERED)
-        # Where a recovery was interrupted before the session went on.
+        # left by an interrupted recovery before the session was resumed
         sweep([self.archive_of(left.work) for left in lefts], name, lefts[0].work.begun.copy)
         first = self._first_part(lefts)
         work = self.joined = assemble(lefts, self._place_for(lefts), facts, log, self._disk, tally.add, first)
@@ -496,18 +490,18 @@ class Finisher:
             work.release()
 
     def retire(self, work: WorkFolder) -> None:
-        """Remove a work folder whose recording is safe elsewhere; one on a disk that does not let go of it stays."""
+        """Remove a work folder after its recording is safe elsewhere; errors of its disk are ignored."""
         with suppress(OSError):
             self._disk.remove_tree(work.path, BEGUN_FILE)
         work.release()
 
     def archive_of(self, work: WorkFolder) -> Archive:
-        """Return the archive that a work folder is in."""
+        """Return a work folder's archive."""
         return next(archive for archive in self._archives if archive.root == work.archive_root)
 
 
 def _described(work: WorkFolder) -> RecordingFacts | None:
-    """Return what the recorder, or an earlier recovery, wrote into the description before it was stopped."""
+    """Return the facts of an earlier description, by the recorder or a recovery; None without one."""
     try:
         recording = decode_recording(read_file(work.path / RECORDING_FILE))
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError):

@@ -1,4 +1,4 @@
-"""A recording as a plain MP4 with chapters, for whoever has nothing but a player."""
+"""Exports a recording as a plain MP4 with chapters, for any player."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,11 +15,10 @@ from recorder.recovery.copying import copy, is_same_copy, look, read_back
 
 
 def write_mp4(whole: Sequence[Content], recording: Recording, target: Path, progress: Progress | None = None) -> None:
-    """Write the program of a package into a new MP4 at `target`, with its chapters and its title.
+    """Copy a package's program into a new MP4 at `target`, with chapters and title.
 
-    `whole` is what the package holds. Packets are copied as they are, read back and compared. Raises ArchiveError when
-    there is no one program or something is at `target`, PackageDamaged when it is not what its checksum says,
-    StorageError when the disk does not take it.
+    `whole` lists the package's files. Packets are copied, read back and compared. Raises ArchiveError if `target`
+    exists or there are several programs, PackageDamaged on a wrong checksum, StorageError if the disk fails.
     """
     described = {file.file for file in program_files(recording.media)}
     programs = [one for one in whole if one.path in described]
@@ -42,7 +41,7 @@ def write_mp4(whole: Sequence[Content], recording: Recording, target: Path, prog
 
 
 def starts(recording: Recording) -> list[Mark]:
-    """Return where chapters begin: those of the description, and the marks that are not among them."""
+    """Return chapters and marks, without duplicates, as marks."""
     known = {(round(chapter.start_s, 1), chapter.title) for chapter in recording.chapters}
     found = [Mark(at=recording.started_at, media_s=one.start_s, text=one.title) for one in recording.chapters]
     found += (mark for mark in recording.marks if (round(mark.media_s, 1), mark.text) not in known)

@@ -1,7 +1,7 @@
-"""What a recorder that was killed would have said at its end, told from its event log and from the media it left.
+"""Rebuilds the facts of a killed recorder's session from its event log and media.
 
-A *run* is one recorder from its beginning to its end, in one part or in several: when it goes on with another disk,
-each of its logs holds every event. Media times in events count from where the run begins.
+A *run* is one recorder from start to end, with one part or several: after a change of disk each log has every event.
+Media times in events count from the start of the run.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -23,14 +23,14 @@ from recorder.package.manifest import INTERRUPTED, Gap, PartFacts, RecordingFact
 from recorder.package.work import EVENTS_FILE
 
 NOTICED_S = 0.1
-"""A gap shorter than this is none: a frame or two, and the rounding of clocks."""
+"""Shorter gaps are a frame or two, or rounding of clocks."""
 BELIEVED_S = 3600.0
-"""What a recorder says it lost at its end is not more than this; else the PC's clock was set meanwhile."""
+"""A longer loss at the end means that the PC's clock was set."""
 
 
 @dataclass(frozen=True, slots=True)
 class PartEvidence:
-    """What one part left: where in media time it begins, how much of it plays, when it was last written, its log."""
+    """The remains of one part: its place in media time, playable duration, last write and events."""
 
     part: int
     offset_s: float
@@ -41,19 +41,19 @@ class PartEvidence:
 
     @property
     def end_s(self) -> float:
-        """Where in the session's media time it ends."""
+        """Its end in the session's media time."""
         return self.offset_s + self.duration_s
 
     @property
     def begun(self) -> Event | None:
-        """The event by which its recorder began to record."""
+        """Its recorder's `session-live` event."""
         return next((event for event in reversed(self.events) if event.kind == "session-live"), None)
 
 
 class Run:
-    """One recorder: its parts, in order, and its events; it has `ended` where it came so far as to say so.
+    """One recorder: its parts in order, and its events; `ended` is its `session-ended`, if any.
 
-    It was `last_seen` when it wrote its media, or an event; `seconds` of it play.
+    `last_seen` is its last write or event; `seconds` of it are playable.
     """
 
     def __init__(self, parts: Sequence[PartEvidence]) -> None:
@@ -69,7 +69,7 @@ class Run:
         self.seconds = sum(part.duration_s for part in parts)
 
     def last_said(self, name: str) -> float | None:
-        """Return what it said last of its sound: at its end, or once a minute before."""
+        """Return its last measurement of `name`: at its end, or from a minute before."""
         for event in reversed(self.events):
             if event.kind in {"session-ended", "sound-measured"}:
                 value = event.detail.get(name)
@@ -82,7 +82,7 @@ class Run:
 
 
 def log_of(folder: Path) -> bytes:
-    """Return the event log of the package or work folder at `folder`; nothing where it cannot be read."""
+    """Return the event log of a package or work folder, b"" if unreadable."""
     try:
         return read_file(folder / EVENTS_FILE, cut=True)
     except OSError:
@@ -90,17 +90,17 @@ def log_of(folder: Path) -> bytes:
 
 
 def read_events(log: bytes) -> list[Event]:
-    """Return the events of a log; a line that is none, as a kill leaves at the end, is passed over."""
+    """Return the events of a log; invalid lines, as after a kill, are skipped."""
     return list(json_lines(log, Event))
 
 
 def begins(log: bytes) -> list[Event]:
-    """Return the events by which recorders began to record: one of each run in the log."""
+    """Return the `session-live` events: one for each run in the log."""
     return [event for event in read_events(log) if event.kind == "session-live"]
 
 
 def into_run_s(events: Iterable[Event], part: int) -> float:
-    """Return how long the recorder had run when it went on with `part`, on another disk; 0 where it began there."""
+    """Return the recorder's running time when it moved to `part`; 0 if it began there."""
     for event in events:
         if event.kind == "storage-switched" and event.detail.get("part") == part:
             return _number(event, "offset_s")
@@ -113,9 +113,9 @@ def rebuild(
     said: RecordingFacts | None = None,
     apart: Sequence[PartFacts] = (),
 ) -> RecordingFacts:
-    """Return the facts of a session from what its parts left, in their order; there is at least one part.
+    """Return a session's facts from its parts, in order; at least one.
 
-    `said` is what the last recorder has said itself, if it has lived to do so. What is `apart` is not lost.
+    `said` are the last recorder's own facts, if it ended in order. Parts in `apart` are not lost.
     """
     runs = _runs(parts)
     gaps = tuple(_placed(_gaps(runs, started_at), runs[-1].parts[-1].end_s, apart))
@@ -153,7 +153,7 @@ def _said(run: Run, started_at: datetime) -> RecordingFacts:
 
 
 def _destinations(run: Run) -> Iterator[str]:
-    """Yield the destinations that a recorder streamed to: from the beginning, and those that were added later."""
+    """Yield the destinations of a run, added ones included."""
     has_begun = False
     for event in run.events:
         if event.kind == "session-live" and isinstance(names := event.detail.get("destinations"), list):
@@ -164,7 +164,7 @@ def _destinations(run: Run) -> Iterator[str]:
 
 
 def _loudness(measured: Sequence[tuple[float | None, float]]) -> float | None:
-    """Return the mean by energy of loudnesses (LUFS), each with its seconds: None where none is known."""
+    """Return the energy mean of loudnesses (LUFS) with their seconds, None without any."""
     known = [(10 ** (lufs / 10), seconds) for lufs, seconds in measured if lufs is not None and seconds > 0]
     if not known:
         return None
@@ -173,12 +173,12 @@ def _loudness(measured: Sequence[tuple[float | None, float]]) -> float | None:
 
 
 def _dropped(run: Run) -> int:
-    """Return how many pictures were dropped: each event tells of those since the one before."""
+    """Return the number of dropped frames; each event counts those since the last one."""
     return sum(round(_number(event, "count")) for event in run.of("frames-dropped"))
 
 
 def _runs(parts: Sequence[PartEvidence]) -> list[Run]:
-    """Return the recorders of a session: a part whose log tells of no new beginning goes on with the one before it."""
+    """Return the runs of a session; a part without a new `session-live` continues the run before it."""
     groups: list[list[PartEvidence]] = []
     for part in parts:
         before = groups[-1][-1] if groups else None
@@ -201,7 +201,7 @@ def _part_facts(parts: Sequence[PartEvidence], *, is_one_of_several: bool) -> tu
 
 
 def _reasons(run: Run) -> Iterable[str]:
-    """Return why the recording is less than it should be, as the recorder itself would have."""
+    """Return the reasons to be degraded, as the recorder would have given them."""
     troubles = ActiveFaults(SystemClock())
     for event in run.events:
         troubles(event)
@@ -222,7 +222,7 @@ def _number(event: Event, name: str) -> float:
 
 
 def _repeated(run: Run) -> int:
-    """Return about how many pictures were repeated, from how long the source of the picture was silent."""
+    """Return about how many frames were repeated, by the silence of the picture's source."""
     live = next(run.of("session-live"), None)
     if live is None:
         return 0
@@ -230,7 +230,7 @@ def _repeated(run: Run) -> int:
     silent_s, since_s = 0.0, None
     for event in run.events:
         if event is live:
-            silent_s, since_s = 0.0, None if since_s is None else 0.0  # what was before was not recorded
+            silent_s, since_s = 0.0, None if since_s is None else 0.0  # earlier silence was not recorded
         elif event.subject == picture and event.kind == "source-silent" and since_s is None:
             since_s = _number(event, "since_s")
         elif event.subject == picture and event.kind == "source-returned" and since_s is not None:
@@ -241,7 +241,7 @@ def _repeated(run: Run) -> int:
 
 
 def _gaps(runs: Sequence[Run], started_at: datetime) -> Iterator[Gap]:
-    """Yield every span of which nothing was recorded, with the reason."""
+    """Yield the spans without a recording, with reasons."""
     first, last = runs[0].parts[0], runs[-1]
     if first.part > 1 and first.offset_s > NOTICED_S:
         yield _gap(0.0, first.offset_s, f"what was recorded before part {first.part} was not found")
@@ -258,7 +258,7 @@ def _gaps(runs: Sequence[Run], started_at: datetime) -> Iterator[Gap]:
 
 
 def _placed(gaps: Iterable[Gap], end_s: float, apart: Sequence[PartFacts]) -> Iterator[Gap]:
-    """Yield `gaps`, and what follows `end_s`, cut where a part that is `apart` holds something of them."""
+    """Yield `gaps`, and the time behind `end_s`, split where an `apart` part holds them."""
     found = list(gaps)
     behind_s = max([end_s, *(gap.start_s + gap.duration_s for gap in found)])
     last_s = max((each.end_s for each in apart), default=0.0)
@@ -294,7 +294,7 @@ def _reason_between(before: PartEvidence, run: Run, after: PartEvidence, next_ru
 
 
 def _lost_at_end(run: Run, started_at: datetime) -> float:
-    """Return how much of the end is missing: up to what the recorder said, else up to its last sign of life."""
+    """Return the seconds missing at the end: up to the recorder's own figure, else to its last sign of life."""
     end_s = run.parts[-1].end_s
     if run.ended is not None:
         return max(0.0, run.base_s + _number(run.ended, "media_time_s") - end_s)

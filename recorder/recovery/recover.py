@@ -1,7 +1,6 @@
-"""From what a crash has left to a sealed package: found, locked, repaired, joined, described, sealed.
+"""Recovers sessions after a crash: locks, repairs, joins, describes and seals their work folders.
 
-Each step leaves, whatever stops it, something that the next attempt goes on with: see docs/archive.md. What another
-process records or seals is left alone.
+Each step can be interrupted at any point and repeated: see docs/archive.md. Sessions of other processes are left alone.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -26,29 +25,29 @@ from recorder.recovery.finish import Finisher, examine, missing, place_for, swee
 from recorder.recovery.rebuild import log_of
 
 type OnProgress = Callable[[str, int, int], None]
-"""Gets a session's name, bytes done and bytes in all, again and again."""
+"""Gets a session's name, bytes done and bytes in all."""
 
 
 class State(StrEnum):
-    """What became of an unfinished session."""
+    """The outcome for an unfinished session."""
 
     SEALED = "sealed"
     DISCARDED = "discarded"
-    """Nothing had been recorded."""
+    """It had no recording."""
     RECORDING = "recording"
-    """Another process records it, or seals it."""
+    """Another process records or seals it."""
     FAILED = "failed"
-    """It stays where it is; the message says why."""
+    """It stays; the message has the reason."""
     UNFINISHED = "unfinished"
-    """It would be recovered; only looked at."""
+    """Not recovered, only examined."""
     APART = "apart"
-    """Its parts are packages of their own still: no disk has room, or a session runs."""
+    """Its parts are still separate packages: no disk has room, or a session runs."""
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="recovery"):
-    """What became of one session, as `liput recover --json` prints it.
+    """The outcome for one session, in the form of `liput recover --json`.
 
-    `parts` are the folders that it was in. `packages` are all that were made: several where parts could not be joined.
+    `parts` are its folders, `packages` all new packages: several if parts could not be joined.
     """
 
     id: str
@@ -67,7 +66,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="
 
 
 class Recovery:
-    """Recovers sessions of one set of archives."""
+    """Recovers sessions of some archives."""
 
     def __init__(
         self,
@@ -83,7 +82,7 @@ class Recovery:
         self._progress = progress
 
     def look(self, session: Unfinished) -> Outcome:
-        """Return what there is of a session, and whether somebody records it; changes nothing, never raises for one."""
+        """Return a session's state without changes. Raises nothing."""
         size = _size(session)
         if session.is_apart:
             return _outcome(session, State.APART, bytes=size, message="its parts would be joined where a disk has room")
@@ -96,7 +95,7 @@ class Recovery:
             return _failed(session, error)
 
     def recover(self, session: Unfinished) -> Outcome:
-        """Seal a session, discard it if nothing was recorded, or say why neither was done; never raises for one."""
+        """Seal a session, or discard it if it is empty. Blocks; errors become part of the outcome."""
         if session.is_apart:
             return self._join_packages(session)
         try:
@@ -135,7 +134,7 @@ class Recovery:
         return _sealed(session, [finisher.finish(works)])
 
     def _join_packages(self, session: Unfinished) -> Outcome:
-        """Make one package of the packages of a session's parts; what keeps that from being done leaves them whole."""
+        """Join a session's separate packages; after a failure they stay whole."""
         works: list[WorkFolder] = []
         finisher = self._finisher(session)
         try:
@@ -149,13 +148,13 @@ class Recovery:
             return _failed(session, error)
         finally:
             for work in works:
-                if finisher.joined is None:  # else its recording is in that
+                if finisher.joined is None:  # else the joined folder has its recording
                     with suppress(LiputError, OSError):
                         finisher.archive_of(work).reseal(work)
                 work.release()
 
     def _seal_apart(self, session: Unfinished, works: Sequence[WorkFolder], others: Sequence[Package]) -> Outcome:
-        """Make a package of each part, for no disk has room for all of them; they are joined later."""
+        """Make a package of each part: no disk has room for a joined one. They are joined later."""
         held = [work for work in works if _holds_media(work)]
         empty = {work.begun.part for work in works if work not in held}
         logs = {work: log_of(work.path) for work in held}
@@ -187,22 +186,20 @@ class Recovery:
         )  # fmt: skip
 
     def _packages(self, session: Unfinished) -> list[Package]:
-        """Return the packages that bear the name of the session, or of a part of it."""
+        """Return the packages of the session or its parts, by name."""
         found = (folder for archive in self._archives for folder in catalog.sealed_as(archive.root, session.name))
         return [package for package in map(catalog.read_package, found) if package.recording]
 
     def _others(self, session: Unfinished) -> list[Package]:
-        """Return the packages of other parts of the session: they were sealed without these."""
+        """Return packages of other parts of the session, sealed without these."""
         mine = session.begun.uuid, session.begun.copy
         found = self._packages(session)
         return [each for each in found if each.recording and (each.recording.of_session, each.copy) == mine]
 
-    # What is over
-
     def _without_leftovers(
         self, session: Unfinished, works: Sequence[WorkFolder], finisher: Finisher
     ) -> list[WorkFolder]:
-        """Return the work folders that count; those whose recording another one or a package holds are removed."""
+        """Return the work folders to seal; removes those already in a joined folder or a package."""
         joined = next((work for work in works if work.begun.joined), None)
         if joined:
             covered = {(joined.begun.uuid, joined.begun.copy, part) for part in joined.begun.joined}
@@ -218,7 +215,7 @@ class Recovery:
         return kept
 
     def _sealed_parts(self, session: Unfinished) -> set[tuple[str, int, int]]:
-        """Return which parts (UUID, copy, number) are in whole packages of this name that were joined of several."""
+        """Return the parts (UUID, copy, number) in whole packages of several parts."""
         found: set[tuple[str, int, int]] = set()
         for package in self._packages(session):
             recording = package.recording or None
@@ -228,7 +225,7 @@ class Recovery:
 
 
 def awaiting(session: Unfinished) -> Outcome:
-    """Return the outcome of a session that a daemon is about to go on with."""
+    """Return the outcome of a session that a daemon is about to resume."""
     return _outcome(
         session, State.RECORDING, message=f"{session.name} is taken up again by liput serve",
         hint="liput status shows it; liput stop ends it.",
@@ -237,7 +234,7 @@ def awaiting(session: Unfinished) -> Outcome:
 
 @contextmanager
 def _locked(session: Unfinished) -> Iterator[list[WorkFolder]]:
-    """Give the work folders of a session, each locked; raises PackageBusy when another process has one of them."""
+    """Lock all work folders of a session. Raises PackageBusy if another process holds one."""
     with ExitStack() as stack:
         works = []
         for part in session.parts:

@@ -1,7 +1,7 @@
-"""Going on with a session whose recorder was killed: what the next recorder has to know, and holds on to.
+"""Prepares to resume the session of a killed recorder.
 
-The next part lies where the clock says. CLOCK_MONOTONIC counts on while nobody records, so within one boot of the PC
-the gap is known to the millisecond; after a restart the wall clock has to do.
+CLOCK_MONOTONIC goes on while nobody records: within one boot the gap is known to the millisecond. After a restart of
+the PC the wall clock gives it.
 """
 
 from collections.abc import Iterable, Sequence
@@ -29,16 +29,16 @@ from recorder.recovery.find import find
 from recorder.recovery.rebuild import into_run_s, log_of, read_events
 
 ENDING = {"session-stopping", "session-ended"}
-"""Events after which nobody wants a session to go on."""
+"""Events after which a session is not resumed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Resumption:
-    """A session that is gone on with: what the work folder of its next part says, and where that begins.
+    """A session to resume: the facts for the next part, and its place.
 
-    `works` are the parts that there are, of all its copies, locked: nobody seals them meanwhile. `zero_ns` is
-    CLOCK_MONOTONIC at media time 0, None where that was another boot's clock; `end_s` is up to where it plays.
-    `form` is that of its program, None where no log says it: parts of one form become one file.
+    `works` are its locked parts, of all copies: nobody seals them meanwhile. `zero_ns` is CLOCK_MONOTONIC at media time
+    0, None after a restart of the PC. `end_s` is the end of playback. `form` is the program's format, None if no log
+    has it: only parts of one format are joined.
     """
 
     title: str
@@ -52,7 +52,7 @@ class Resumption:
     form: VideoFormat | None = None
 
     def offset_s(self, clock_ns: int, now: datetime) -> float:
-        """Return the media time of a moment, given by both clocks; never before what is there."""
+        """Return the media time of a moment, given by both clocks; at least `end_s`."""
         if self.zero_ns is not None:
             passed_s = (clock_ns - self.zero_ns) / NANOSECONDS
         else:
@@ -60,16 +60,15 @@ class Resumption:
         return max(passed_s, self.end_s)
 
     def release(self) -> None:
-        """Let go of the parts, so that they can be recovered."""
+        """Unlock the parts, for recovery."""
         _release(self.works)
 
 
 def take_up(archives: Iterable[Archive], folder: Path, clock: Clock) -> Resumption:
-    """Take up the session that the work folder `folder` belongs to, the last that its recorder recorded into.
+    """Lock the session of work folder `folder`, the last that its recorder wrote.
 
-    A disk that does not answer within OPEN_S, or cannot be read, is gone on without. Raises PackageNotFound when there
-    is no such session, PackageBusy when somebody records or seals it, ArchiveError when its recorder had ended it: then
-    it awaits its recovery.
+    A disk that is unreadable or does not answer within OPEN_S is left out. Raises PackageNotFound without a session,
+    PackageBusy while another process records or seals it, ArchiveError if it had ended: then it awaits recovery.
     """
     name = names.session_of(folder.name)
     works: list[WorkFolder] = []
@@ -85,7 +84,7 @@ def take_up(archives: Iterable[Archive], folder: Path, clock: Clock) -> Resumpti
 
 
 def had_ended(folder: Path) -> bool:
-    """Return whether the log in the work folder `folder` tells that its session was ended; nothing is locked."""
+    """Return whether the log in a work folder says that its session ended; locks nothing."""
     return any(event.kind in ENDING for event in read_events(log_of(folder)))
 
 
@@ -95,7 +94,7 @@ def _reopen(archive: Archive, name: str) -> list[WorkFolder]:
         for session in find([archive]):
             if session.name == name:
                 works += (part.archive.reopen(part.folder) for part in session.parts)
-    except (LiputError, OSError):  # where no lock is to be had: that of a share may be away
+    except (LiputError, OSError):  # no lock, as on an unmounted share
         _release(works)
         raise
     return works
@@ -113,7 +112,7 @@ def _resumption(works: Sequence[WorkFolder], folder: Path) -> Resumption:
         raise ArchiveError(f"{works[0].name} is being recovered", hint="liput recover finishes it.")
     ordered = sorted(works, key=lambda work: (work.begun.part, work.begun.copy))
     first, last = ordered[0].begun, ordered[-1]
-    # Of any: one of two copies may not have taken the line.
+    # One of two copies may have missed the event.
     if any(had_ended(work.path) for work in ordered):
         raise ArchiveError(f"{last.name} had ended and was not sealed", hint="liput recover seals it.")
     return Resumption(
@@ -121,7 +120,7 @@ def _resumption(works: Sequence[WorkFolder], folder: Path) -> Resumption:
         started_at=first.started_at,
         context=first.context,
         uuid=UUID(first.uuid),
-        # One on a disk that does not answer has its number all the same.
+        # A part on a hung disk counts, too.
         part=max(last.begun.part, names.part_of(folder.name)) + 1,
         works=tuple(ordered),
         zero_ns=_zero_ns(ordered),
@@ -133,7 +132,7 @@ def _resumption(works: Sequence[WorkFolder], folder: Path) -> Resumption:
 
 
 def _zero_ns(works: Sequence[WorkFolder]) -> int | None:
-    """Return CLOCK_MONOTONIC at the session's media time 0, if one of its recorders ran in this boot of the PC."""
+    """Return CLOCK_MONOTONIC at the session's media time 0; None if no recorder of it ran since boot."""
     for work in works:
         events, begun = read_events(log_of(work.path)), work.begun
         live = next((event for event in events if event.kind == "session-live"), None)
@@ -144,7 +143,7 @@ def _zero_ns(works: Sequence[WorkFolder]) -> int | None:
 
 
 def _form(event: Event) -> VideoFormat | None:
-    """Return the form of the program as the event of its beginning has it (`recorder.session.plan.live_facts`)."""
+    """Return the program's format from `session-live` (`recorder.session.plan.live_facts`)."""
     match event.kind, dict(event.detail):
         case "session-live", {
             "width": int(width), "height": int(height), "rate": int() | float() as rate, "matrix": str(matrix)
@@ -154,7 +153,7 @@ def _form(event: Event) -> VideoFormat | None:
 
 
 def plays_s_of(work: WorkFolder) -> float:
-    """Return how much of a part plays, read from its last fragments alone: a day of it in a moment."""
+    """Return the playable seconds of a part, read from its last fragments."""
     with suppress(OSError, ValueError), open(open_regular(work.program), "rb", buffering=0) as file:  # noqa: PTH123 - no link is followed
         return float(plays_s(file.fileno()))
     return 0.0
