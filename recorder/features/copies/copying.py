@@ -27,14 +27,14 @@ from recorder.package.manifest import Package, PackageState, Problem, ProblemKin
 from recorder.package.work import RECORDING_FILE
 
 LARGEST_TAG_FILE = 16 << 20
-"""Bytes of a manifest that are read into memory, at most: 100,000 files."""
+"""The largest manifest that is read: 100,000 files."""
 
 MEDIA = "data/media/"
 
 
 @dataclass(frozen=True)
 class Item:
-    """One file of a package: its path in it, its bytes, its SHA-256."""
+    """A file of a package: path, bytes and SHA-256."""
 
     path: str
     bytes: int
@@ -42,19 +42,19 @@ class Item:
 
 
 def media_of(digests: Mapping[str, str]) -> frozenset[str]:
-    """Return the SHA-256 of each file of media among those of a package: a correction changes none of them."""
+    """Return the SHA-256 of a package's media files; a correction keeps all of them."""
     return frozenset(digest for path, digest in digests.items() if path.startswith(MEDIA))
 
 
 type ReadFile = Callable[[str, int], bytes]
-"""Returns the content of a file of known size; raises OSError or CopyError."""
+"""Returns the content of a file of known size. Raises OSError or CopyError."""
 
 
 class Listing:
-    """What the manifests of a package list, compared with the `files` that are there; opens no media.
+    """The entries of a package's manifests, compared with its `files`; reads no media.
 
-    `items` are the listed files that are there, in order. `digests` has the SHA-256 of all that is listed, also of what
-    is not there; `version` is that of the last file, and so stands for all of them.
+    `items` are the listed and present files, in order. `digests` has the SHA-256 of all listed files; `version` is that
+    of the last manifest, which covers all others.
     """
 
     def __init__(self, files: dict[str, int], others: list[str], read: ReadFile) -> None:
@@ -77,7 +77,7 @@ class Listing:
         self.size = sum(item.bytes for item in self.items)
 
     def recording(self) -> Recording:
-        """Return the description that is there; raises msgspec.MsgspecError or UnicodeDecodeError."""
+        """Return its description. Raises msgspec.MsgspecError or UnicodeDecodeError."""
         size = min(self.files.get(RECORDING_FILE, 0), LARGEST_TAG_FILE)
         return decode_recording(self._read(RECORDING_FILE, size) if size else b"")
 
@@ -85,7 +85,7 @@ class Listing:
         self.problems.append(Problem(storable(file), storable(problem), kind))
 
     def _tag_file(self, name: str) -> bytes:
-        """Return the content of a tag file, nothing where that cannot be had, which is a problem noted once."""
+        """Return a tag file's content; b"" and a problem if it is missing or too large."""
         size = self.files.get(name)
         if size is None:
             if not any(problem.file == name for problem in self.problems):
@@ -97,14 +97,14 @@ class Listing:
         return self._read(name, size)
 
     def _entries(self, manifest: str) -> dict[str, str]:
-        """Return the digests that a manifest lists, also of what is missing; what is wrong with it is noted."""
+        """Return a manifest's digests; its faults become problems."""
         digits = bag.digits_of(bag.algorithm_of(manifest) or "sha256")
         entries, problems = listed_in(manifest, self._tag_file(manifest), self.files, digits=digits)
         self.problems += problems
         return entries
 
     def _check_further_manifests(self) -> None:
-        """Note what of the payload a manifest of another algorithm does not list."""
+        """Add problems for payload files missing in a manifest of another algorithm."""
         for manifest in filter(bag.is_payload_manifest, self.files):
             if manifest != bag.MANIFEST_FILE and bag.algorithm_of(manifest):
                 entries = self._entries(manifest)
@@ -127,9 +127,9 @@ def _order(path: str) -> tuple[int, str]:
 
 
 def holds_all_of(here: Listing, folder: Path, there: Listing) -> bool:
-    """Return whether the package at `folder` may take the place of the one that `there` lists: nothing of it is lost.
+    """Return whether the package at `folder` may replace the listed one without a loss.
 
-    That is so where its media are here, or where it is a part of the session that is joined here to others.
+    It has all media of the other, or the other is one of its joined parts.
     """
     if media_of(there.digests) <= media_of(here.digests):
         return True
@@ -142,13 +142,13 @@ def holds_all_of(here: Listing, folder: Path, there: Listing) -> bool:
 
 
 def listed_here(folder: Path) -> Listing:
-    """Return what the package at `folder` lists; raises OSError."""
+    """List the package at `folder`. Raises OSError."""
     files, others = fixity.walk(folder)
     return Listing(files, others, lambda name, _size: read_file(folder / name))
 
 
 def contents_here(folder: Path) -> Listing:
-    """Return what the package at `folder` consists of; raises CopyError where its files are not those it lists."""
+    """List the package at `folder`. Raises CopyError if it has problems."""
     try:
         listing = listed_here(folder)
     except OSError as error:
@@ -160,7 +160,7 @@ def contents_here(folder: Path) -> Listing:
 
 
 def listed_there(target: Target, place: str) -> Listing:
-    """Return what the package at `place` of a target lists; raises CopyError, NOT_THERE where there is nothing."""
+    """List the package at `place` of a target. Raises CopyError, NOT_THERE without files."""
     files, others = target.walk(place)
     if not files and not others:
         raise copy_error(CopyReason.NOT_THERE, target.name, place)
@@ -168,7 +168,7 @@ def listed_there(target: Target, place: str) -> Listing:
 
 
 def version_here(folder: Path) -> str | None:
-    """Return the SHA-256 that stands for the package at `folder` as it is now; None where it has no manifest."""
+    """Return the version (`Listing.version`) of the package at `folder`, None without a manifest."""
     try:
         return hashlib.sha256(read_file(folder / bag.TAG_MANIFEST_FILE)).hexdigest()
     except OSError:
@@ -185,11 +185,10 @@ def copy(
     flow: Flow | None = None,
     offer: Callable[[str], None] = lambda _: None,
 ) -> tuple[Listing, int]:
-    """Make a copy of the package at `folder`, or put right the one that is there; return it once it is whole.
+    """Copy the package at `folder`, or repair its copy; return its listing and the bytes sent.
 
-    `last_version` is what was put there from here before, None for nothing; `offered` what attempts since then may
-    have put there that were stopped; `offer` is told of the state that is sent before it is. Returns how many bytes had
-    to be sent, too. Raises CopyError.
+    `last_version` is the last whole copy's version, None for none. `offered` are versions of stopped attempts since
+    then; `offer` gets the version before it is sent. Raises CopyError.
     """
     flow = flow or Flow()
     contents = contents_here(folder)
@@ -204,7 +203,7 @@ def copy(
     for item in contents.items:
         if there.get(item.path) == item.bytes and digest_there(target, f"{work}/{item.path}", item, flow):
             if flow.tally is not None:
-                flow.tally.add(item.bytes)  # what need not be sent
+                flow.tally.add(item.bytes)  # not sent again
         else:
             sent += _send(target, folder / item.path, item, f"{work}/{item.path}", flow)
     _remove_rest(target, contents, work)
@@ -216,12 +215,12 @@ def copy(
 def _where(
     target: Target, contents: Listing, folder: Path, place: str, ours: Collection[str | None], last_version: str | None
 ) -> str:
-    """Return the folder to write into: the package's own, where it is there and may be put right, or a new one."""
+    """Return the folder to write into: the copy's own if it may be repaired, else a new one."""
     files, others = target.walk(place)
     if bag.TAG_MANIFEST_FILE not in files:
         work = target.begin(place, contents.uuid)
         if not files or work == place:
-            return work  # where nothing can be renamed, this is what an attempt has left that was stopped
+            return work  # where nothing can be renamed, these are the remains of a stopped attempt
     listing = Listing(files, others, lambda name, size: b"".join(target.read(f"{place}/{name}", size)))
     if listing.version == contents.version:
         return place
@@ -230,16 +229,16 @@ def _where(
     if listing.version in ours:
         if not holds_all_of(contents, folder, listing):
             raise copy_error(CopyReason.NAME_TAKEN, target.name, place)
-        return place  # it was changed here since
+        return place  # corrected here since
     if last_version == contents.version and problems_there(target, listing, place):
-        return place  # it was damaged there since
+        return place  # damaged there since
     raise copy_error(CopyReason.CHANGED_THERE, target.name, place)
 
 
 def _send(target: Target, source: Path, item: Item, path: str, flow: Flow) -> int:
-    """Send one file and read it back; one that was gone on with and is wrong is sent once more from its start.
+    """Send a file and read it back; a resumed and wrong one is sent again from its start.
 
-    Returns how many bytes were sent. Raises CopyError for one that arrived as something else.
+    Return the bytes sent. Raises CopyError if it arrives changed.
     """
     resumed = target.write(path, source, flow)
     if digest_there(target, path, item, flow):
@@ -257,7 +256,7 @@ def _send(target: Target, source: Path, item: Item, path: str, flow: Flow) -> in
 
 
 def _remove_rest(target: Target, contents: Listing, work: str) -> None:
-    """Remove what an earlier state of the package, or a stopped attempt, has left beside its files."""
+    """Remove files of an earlier version or a stopped attempt. Raises CopyError for a missing file."""
     files, _ = target.walk(work)
     for path in files.keys() - contents.digests.keys():
         target.remove(f"{work}/{path}")
@@ -267,7 +266,7 @@ def _remove_rest(target: Target, contents: Listing, work: str) -> None:
 
 
 def digest_there(target: Target, path: str, item: Item, flow: Flow) -> bool:
-    """Read a file from a place; return whether it is the one that it should be."""
+    """Return whether a file at a place has the digest of `item`."""
     digest = hashlib.sha256()
     for block in target.read(path, item.bytes):
         digest.update(block)
@@ -276,7 +275,7 @@ def digest_there(target: Target, path: str, item: Item, flow: Flow) -> bool:
 
 
 def problems_there(target: Target, listing: Listing, place: str, flow: Flow | None = None) -> list[Problem]:
-    """Read all of a package at a place that `listing` lists; return what is wrong with it, nothing if it is whole."""
+    """Read the listed package at a place; return its problems."""
     flow = flow or Flow()
     changed = [item for item in listing.items if not digest_there(target, f"{place}/{item.path}", item, flow)]
     said = "is changed: its SHA-256 is not the one listed"
@@ -284,7 +283,7 @@ def problems_there(target: Target, listing: Listing, place: str, flow: Flow | No
 
 
 def whole_there(target: Target, place: str, flow: Flow | None = None) -> Listing:
-    """Return what the package at a place lists once all of it was read and is right; raises CopyError."""
+    """Read a whole package at a place and return its listing. Raises CopyError if it is damaged."""
     listing = listed_there(target, place)
     if wrong := problems_there(target, listing, place, flow):
         raise copy_error(CopyReason.DAMAGED_THERE, target.name, wrong[0].file)
@@ -297,12 +296,12 @@ _NO_TIME = datetime.fromtimestamp(0, UTC)
 
 
 def places(target: Target) -> dict[str, Mapping[str, int]]:
-    """Return the files of every package at a place, with their bytes, by the package's place; raises CopyError.
+    """Return the files and bytes of each package at a target, by place. Raises CopyError.
 
-    Anybody may have put folders there: what is hidden is none, nor what has a name that changes a terminal.
+    Anyone may create folders there: hidden and unprintable names are skipped.
     """
     found: dict[str, dict[str, int]] = defaultdict(dict)
-    for year in filter(_YEAR.fullmatch, target.folders("")):  # not into lost+found, which nobody may read
+    for year in filter(_YEAR.fullmatch, target.folders("")):  # skips lost+found, which is unreadable
         files, _ = target.walk(year)
         for path, size in files.items():
             match = _PLACE.fullmatch(f"{year}/{path}")
@@ -312,7 +311,7 @@ def places(target: Target) -> dict[str, Mapping[str, int]]:
 
 
 def packages_at(target: Target) -> list[Package]:
-    """Return every package at a place, the oldest first; one that is being copied is unfinished."""
+    """Return the packages at a target, oldest first; an incomplete copy is `UNFINISHED`."""
     return [_package(target, place, files) for place, files in places(target).items()]
 
 
@@ -343,7 +342,7 @@ def _recording(target: Target, place: str, files: Mapping[str, int]) -> Recordin
 
 
 def found_in(packages: list[Package], words: str) -> list[Package]:
-    """Return the packages in whose description all of `words` stand, as whole words or parts of them."""
+    """Return the packages with all `words` in their description, also as parts of words."""
     wanted = words.casefold().split()
     return [package for package in packages if all(word in _text(package) for word in wanted)]
 
@@ -358,7 +357,7 @@ def _text(package: Package) -> str:
 
 
 def find_place(target: Target, key: str) -> str:
-    """Return the place of the one package that `key` means, as in the archive; raises PackageNotFound, CopyError."""
+    """Return the place of the package that `key` names. Raises PackageNotFound, CopyError."""
     there, wanted = places(target), key.lower()
     fits = [place for place in there if place.rpartition("/")[2] in {key, wanted}]
     fits = fits or [place for place, files in there.items() if _is_meant(target, place, files, wanted)]
@@ -375,7 +374,7 @@ def find_place(target: Target, key: str) -> str:
 
 
 def _is_meant(target: Target, place: str, files: Mapping[str, int], wanted: str) -> bool:
-    """Return whether the name of a package, or its UUID, whose first 8 digits end the name, begins with `wanted`."""
+    """Return whether a package's name or UUID begins with `wanted`; a name ends with 8 digits of the UUID."""
     name = place.rpartition("/")[2]
     if not wanted or name.startswith(wanted):
         return bool(wanted)
@@ -389,6 +388,6 @@ def _is_meant(target: Target, place: str, files: Mapping[str, int], wanted: str)
 def verify_at(
     target: Target, place: str, progress: Progress | None = None, listing: Listing | None = None
 ) -> list[Problem]:
-    """Read a package at a place, which `listing` is of; return what is wrong with it. Raises CopyError."""
+    """Read a package at a place and return its problems. Raises CopyError."""
     listing = listing or listed_there(target, place)
     return problems_there(target, listing, place, Flow(Tally(listing.size, progress)))

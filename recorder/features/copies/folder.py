@@ -1,4 +1,4 @@
-"""A folder as a place for copies: another disk, or a share of the campus that is mounted (SMB, NFS)."""
+"""A folder as a place for copies: on another disk, or on a mounted share (SMB, NFS)."""
 
 import errno
 import os
@@ -32,7 +32,7 @@ _NUMBERS = {
     CopyReason.FULL: (errno.ENOSPC, errno.EDQUOT),
     CopyReason.NOT_TAKEN: (errno.EFBIG, errno.EINVAL, errno.EILSEQ, errno.ENAMETOOLONG),
     CopyReason.NOT_ALLOWED: (errno.EACCES, errno.EPERM, errno.EROFS),
-    CopyReason.CHANGED_THERE: (errno.EEXIST, errno.ENOTDIR),  # a link, or a file, where a folder has to be
+    CopyReason.CHANGED_THERE: (errno.EEXIST, errno.ENOTDIR),  # a link or file in place of a folder
     CopyReason.TIMEOUT: (errno.ETIMEDOUT,),
     CopyReason.NOT_MOUNTED: (errno.ESTALE, errno.ENODEV, errno.ENOTCONN),
     CopyReason.UNREACHABLE: (errno.EHOSTDOWN, errno.EHOSTUNREACH),
@@ -41,9 +41,9 @@ _REASONS = {number: reason for reason, numbers in _NUMBERS.items() for number in
 
 
 class FolderTarget:
-    """Implements Target on a folder that must be there: Liput makes none, for a share may just not be mounted.
+    """Implements Target on an existing folder: Liput creates none, for a share may be unmounted.
 
-    `apart_from` are folders on whose file systems it may not be: what is there instead of a share that is not mounted.
+    It must not lie on the file system of `apart_from` folders, as an unmounted share's folder does.
     """
 
     def __init__(self, name: str, root: Path, disk: Disk | None = None, apart_from: Sequence[Path] = ()) -> None:
@@ -67,10 +67,10 @@ class FolderTarget:
         except StorageError as error:
             if error.why == "not-mounted":
                 raise copy_error(CopyReason.NOT_MOUNTED, self.name, error.message) from None
-            # It can be read all the same, or says itself why not; what cannot be written says so then
+            # a folder that is not writable may be readable; a write raises the reason
 
     def _status(self) -> os.stat_result:
-        """Return what the system says of the folder; raises CopyError where there is none, or it is on another disk."""
+        """Stat the folder. Raises CopyError if it is missing, or on another disk than before."""
         try:
             status = self._root.stat()
         except (FileNotFoundError, NotADirectoryError):
@@ -82,7 +82,7 @@ class FolderTarget:
         return status
 
     def folders(self, path: str) -> list[str]:
-        """Return the folders in `path`; links are not followed."""
+        """Return the folders in `path`, without links."""
         with self._translated():
             try:
                 with held(self._root, path) as here, os.scandir(here) as entries:
@@ -91,7 +91,7 @@ class FolderTarget:
                 return []
 
     def walk(self, path: str) -> tuple[dict[str, int], list[str]]:
-        """Return what is below `path`."""
+        """Return all files below `path`."""
         with self._translated():
             try:
                 with held(self._root, path) as here:
@@ -100,7 +100,7 @@ class FolderTarget:
                 return {}, []
 
     def read(self, path: str, bytes_: int) -> Iterator[bytes]:  # noqa: ARG002 - other places have to know how much
-        """Yield the content, from the disk or the server and not from this PC's memory of what it wrote."""
+        """Yield the content from the disk or server, bypassing this PC's page cache."""
         with self._translated():
             try:
                 with self._beside(path) as file:
@@ -112,10 +112,10 @@ class FolderTarget:
                     yield from _uncached(content)
                 except OSError as error:
                     if error.errno != errno.EIO:
-                        raise  # else what its disk does not give is missing, and the file is not whole
+                        raise  # a bad sector: the rest is missing, and the digest tells
 
     def write(self, path: str, source: Path, flow: Flow, *, from_start: bool = False) -> int:
-        """Put a file there by way of `.NAME.part`, which a later attempt goes on with."""
+        """Write a file through `.NAME.part`, which a later attempt resumes."""
         size, mode = size_of(source), mode_of(source)
         with self._translated():
             self._make_folders(path.rpartition("/")[0])
@@ -138,7 +138,7 @@ class FolderTarget:
 
     @contextmanager
     def _beside(self, path: str) -> Iterator[Path]:
-        """Give a path of a file below the place whose folder nobody exchanges meanwhile; no link leads to it."""
+        """Give a path through its open folder: no link leads to it, and nobody can exchange it."""
         folder, _, name = path.rpartition("/")
         with held(self._root, folder) as here:
             yield here / name
@@ -156,33 +156,33 @@ class FolderTarget:
             self._disk.unlink(file)
 
     def begin(self, place: str, uuid: str) -> str:
-        """Return the hidden folder that will be renamed to `place`: one that is left of ours, or a new one.
+        """Return a hidden folder, to be renamed to `place`: our own from a stopped attempt, or a new one.
 
-        Others may write to where it is. What they make there is not ours by its owner, and nobody can guess its name.
+        Others may write there. The owner tells their folders from ours, and our names are random.
         """
         new = staged(place, uuid)
         with self._translated():
             self._make_folders(STAGING)
             with held(self._root, STAGING) as here:
                 (here / new).mkdir()
-                owner = (here / new).lstat().st_uid  # a share may give all files one owner
+                owner = (here / new).lstat().st_uid  # a share may have one owner for all files
                 for name in sorted(path.name for path in here.iterdir() if is_staged(path.name, place, uuid)):
                     if name != new and is_folder(here / name) and (here / name).lstat().st_uid == owner:
                         with suppress(OSError):
-                            (here / name).rmdir()  # nothing was sent before it was stopped
+                            (here / name).rmdir()  # an empty one of a stopped attempt
                             continue
                         (here / new).rmdir()
                         return f"{STAGING}/{name}"
         return f"{STAGING}/{new}"
 
     def finish(self, folder: str, place: str) -> None:
-        """Bring every folder onto the disk, and rename."""
+        """Sync all folders, and rename. Raises CopyError with NAME_TAKEN."""
         with self._translated():
             with held(self._root, folder) as here:
                 for inner in fixity.folders(here):
                     self._disk.sync(inner)
             if folder == place:
-                return  # it was put right where it is
+                return  # repaired in place
             self._make_folders(place.rpartition("/")[0])
             try:
                 with self._beside(folder) as source, self._beside(place) as final:
@@ -193,12 +193,12 @@ class FolderTarget:
                 raise
 
     def close(self) -> None:
-        """Hold nothing that would have to be let go of."""
+        """Do nothing: no connection is open."""
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
         try:
-            self._status()  # a disk that was pulled leaves an empty folder, which takes everything
+            self._status()  # a pulled disk leaves an empty folder that accepts everything
             yield
         except OSError as error:
             reason = _REASONS.get(error.errno or 0, CopyReason.FAILED)
@@ -206,7 +206,7 @@ class FolderTarget:
 
 
 def _left(part: Path, size: int) -> int | None:
-    """Return a descriptor of what a stopped attempt left of a file of `size` bytes, None where that is none."""
+    """Return a descriptor of a stopped attempt's part file, None without a usable one."""
     try:
         descriptor = open_regular(part, os.O_RDWR)
     except (FileNotFoundError, NotRegular):
@@ -228,7 +228,7 @@ def _uncached(file: FileIO) -> Iterator[bytes]:
 
 
 def _write_all(descriptor: int, block: bytes) -> None:
-    """Write a whole block: the system may take less at once."""
+    """Write a whole block, in several calls if needed."""
     view = memoryview(block)
     while view:
         view = view[os.write(descriptor, view) :]

@@ -1,7 +1,7 @@
-"""Removing the media of a package here that has enough copies elsewhere; what describes it stays.
+"""Removes the media of a package that has enough copies elsewhere; its description stays.
 
-What is left is a bag with holes, as RFC 8493 has it: `fetch.txt` says where each file is that is not here. It is
-written before anything is removed, so a kill leaves a package that says where its media are, here too or not.
+The rest is a bag with holes (RFC 8493): `fetch.txt` has the address of each missing file. It is written first, so a
+package names its media's places after a kill, too.
 """
 
 import urllib.parse
@@ -25,11 +25,11 @@ from recorder.package.verification import verify
 def prune(
     folder: Path, place: str, targets: Sequence[tuple[Target, CopyTarget]], disk: Disk, go_on: Callable[[], None]
 ) -> int:
-    """Remove the media of the package at `folder` once a whole copy of its present state was read at each of `targets`.
+    """Remove the media of the package at `folder`, after reading a whole copy of it at each target.
 
-    Return the bytes that were removed. Raises CopyError where a copy is not whole, or of another state, or not apart
-    from the archive and the other copies, or the package is damaged here, and nothing is removed then; ArchiveError
-    without `targets`; PackageBusy, PackageNotFound, StorageError.
+    Return the bytes removed. Raises CopyError if a copy is damaged, of another version, or on a disk with another copy
+    or the archive, or if the package is damaged here; ArchiveError without `targets`; PackageBusy, PackageNotFound,
+    StorageError. Then nothing is removed.
     """
     if not targets:
         raise ArchiveError(f"{folder.name} has no copy", hint="`liput archive copy` makes one.")
@@ -44,9 +44,9 @@ def prune(
                 refuse_links(target, place)
                 if copy.version != listing.version:
                     raise copy_error(CopyReason.CHANGED_THERE, target.name, place)
-            for target, _ in targets:  # hours may have gone by since the first was read
+            for target, _ in targets:  # reading may have taken hours
                 _refuse_changed(target, place, listing.version)
-            # What is in the copy, for an attempt that was stopped may have removed a part of it here.
+            # From the copy's list: a stopped attempt may have removed media here.
             media = [item for item in copy.items if item.path.startswith(MEDIA)]
             left = [item for item in media if (folder / item.path).exists()]
             _remove(folder, left, _fetch_text(media, place, targets[0][1]), disk)
@@ -56,7 +56,7 @@ def prune(
 
 
 def _refuse_near(folder: Path, targets: Sequence[Target]) -> None:
-    """Raise CopyError where a copy would be lost with another, or with the package here, or is the package here."""
+    """Raise CopyError if a copy shares a disk with another or with the package, or is the package."""
     root = folder.parents[2]
     here = whole_disk(root.stat().st_dev)
     for target in targets:
@@ -73,7 +73,7 @@ def _refuse_changed(target: Target, place: str, version: str) -> None:
 
 
 def _remove(folder: Path, media: Sequence[Item], fetch: bytes, disk: Disk) -> None:
-    aside = folder.with_name(f".{folder.name}.fetch")  # half of it would be one file too many in the package
+    aside = folder.with_name(f".{folder.name}.fetch")  # written aside: half of it would damage the package
     disk.begin("write", aside)
     with open(make_file(aside, 0o666), "wb") as file:  # noqa: PTH123 - no link is followed
         file.write(fetch)
@@ -84,7 +84,7 @@ def _remove(folder: Path, media: Sequence[Item], fetch: bytes, disk: Disk) -> No
 
 
 def _fetch_text(media: Sequence[Item], place: str, settings: CopyTarget) -> bytes:
-    url = settings.url.replace(" ", "%20")  # a blank ends an address there
+    url = settings.url.replace(" ", "%20")  # a space ends an address there
     lines = (
         f"{url}/{urllib.parse.quote(f'{place}/{item.path}')} {item.bytes} {bag.encode_path(item.path)}\n"
         for item in media

@@ -1,7 +1,8 @@
 """The queue of copies, and its ledger: a small database in the state folder.
 
-A package is copied to each place one at a time, newest first, and never while a session runs. A failure is retried
-with growing pauses.
+The queue compares the archive with the ledger, so it needs no entry at sealing, and a kill or a foreign package makes
+no difference. Packages are copied one at a time, newest first, and never while a session runs. A failure is retried
+with growing pauses. `open_target` alone imports the library of a kind of place.
 
 The ledger is a memory, not the truth: a copy counts once it was read back, and `verify --at` reads it again. A lost
 ledger costs reading, never a copy.
@@ -58,15 +59,14 @@ CREATE TABLE IF NOT EXISTS places (target TEXT PRIMARY KEY, url TEXT, mark TEXT,
 
 
 type CopyState = Literal["waiting", "copied"]
-"""How far a copy is."""
+"""The state of a copy."""
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """What is remembered of one copy.
+    """A copy's record in the ledger.
 
-    `version` is the state of the package that was put there last (`Listing.version`), `verified_at` when all of it was
-    read back last. Of what waits: how often it was tried, when it is tried again (seconds since the epoch), why it
-    failed, since when.
+    `version` is the last version sent (`Listing.version`), `verified_at` the last time all of it was read back. A
+    waiting copy has its attempts, its next time (seconds since the epoch), and the reason since its first failure.
     """
 
     package: str
@@ -83,7 +83,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Trouble(msgspec.Struct, frozen=True, kw_only=True):
-    """What keeps every package from one place; as in Row."""
+    """The failure of a place for all packages; fields as in Row."""
 
     target: str
     attempts: int
@@ -94,9 +94,9 @@ class Trouble(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
-    """Which place a name of the settings meant when copies were made there: its address, and its number (`MARK`).
+    """The place behind a target's name when copies were made: address and mark (`MARK`).
 
-    `seen_s`: when it was found to be that one last, in seconds since the epoch.
+    `seen_s` is the last time it was recognized, in seconds since the epoch.
     """
 
     target: str
@@ -106,40 +106,40 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Ledger:
-    """The database; every method raises StateError where it cannot be read or written."""
+    """The database of copies; methods raise StateError."""
 
     def __init__(self, path: Path | None = None) -> None:
         self._path = path or state_folder() / FILE
 
     def rows(self) -> dict[tuple[str, str], Row]:
-        """Return all that is remembered, by package and target."""
+        """Return all rows by package and target."""
         return {(row.package, row.target): row for row in self._read(Row, "SELECT * FROM copies")}
 
     def row(self, package: str, target: str) -> Row:
-        """Return what is remembered of one copy; a new one waits."""
+        """Return the row of a copy, a new waiting one by default."""
         return self.rows_of(package).get(target) or Row(package=package, target=target)
 
     def rows_of(self, package: str) -> dict[str, Row]:
-        """Return what is remembered of one package, by target."""
+        """Return the rows of a package by target."""
         return {row.target: row for row in self._read(Row, "SELECT * FROM copies WHERE package = ?", package)}
 
     def ask(self, packages: Iterable[str], target: str) -> None:
-        """Remember that packages are to have a copy at a place; what is known of one stays."""
+        """Add waiting copies of packages; existing rows stay."""
         rows = [(package, target, "waiting", 0, 0, 0.0) for package in packages]
         columns = "(package, target, state, bytes, attempts, next_s)"
         with self._open() as connection:
             connection.executemany(f"INSERT OR IGNORE INTO copies {columns} VALUES (?, ?, ?, ?, ?, ?)", rows)  # noqa: S608 - ours
 
     def put(self, row: Row) -> None:
-        """Remember one copy as it is now."""
+        """Replace a row."""
         self._replace("copies", row)
 
     def offer(self, package: str, target: str, version: str) -> None:
-        """Remember, before it is sent, that a state of a package may stand at a place from now on."""
+        """Note, before sending, that a version of a package may reach a place."""
         self._do("INSERT OR IGNORE INTO offers VALUES (?, ?, ?)", package, target, version)
 
     def offered(self, package: str, target: str) -> frozenset[str]:
-        """Return what was sent of a package since its copy was whole last: a kill may have come after it was there."""
+        """Return the versions sent since the last whole copy: a kill may have followed."""
         with self._open() as connection:
             found = connection.execute(
                 "SELECT version FROM offers WHERE package = ? AND target = ?", (package, target)
@@ -147,38 +147,38 @@ class Ledger:
         return frozenset(version for (version,) in found)
 
     def seen_whole(self, package: str, target: str, version: str, size: int, now: datetime) -> None:
-        """Remember a copy all of which was read and is right."""
+        """Note a copy that was read back whole."""
         self.put(Row(package=package, target=target, state="copied", version=version, bytes=size, verified_at=now))
         self._do("DELETE FROM offers WHERE package = ? AND target = ?", package, target)
 
     def seen_damaged(self, package: str, target: str) -> None:
-        """Remember that a copy is not whole any more: it waits to be put right, and does not count."""
+        """Note a damaged copy: it waits for repair, and does not count."""
         row = self.rows_of(package).get(target)
         if row is not None:
             self.put(msgspec.structs.replace(row, state="waiting", next_s=0.0))
 
     def trouble(self, target: str) -> Trouble | None:
-        """Return what keeps every package from a place."""
+        """Return the failure of a place, None without one."""
         return self.troubles().get(target)
 
     def troubles(self) -> dict[str, Trouble]:
-        """Return what keeps every package from each place."""
+        """Return the failures of all places."""
         return {trouble.target: trouble for trouble in self._read(Trouble, "SELECT * FROM targets")}
 
     def put_trouble(self, trouble: Trouble) -> None:
-        """Remember what keeps every package from a place."""
+        """Note the failure of a place."""
         self._replace("targets", trouble)
 
     def forget_trouble(self, target: str) -> None:
-        """Remember that a place can be reached."""
+        """Remove the failure of a place."""
         self._do("DELETE FROM targets WHERE target = ?", target)
 
     def places(self) -> dict[str, Place]:
-        """Return which place each name meant."""
+        """Return the places by target."""
         return {place.target: place for place in self._read(Place, "SELECT * FROM places")}
 
     def put_place(self, place: Place) -> None:
-        """Remember which place a name means now; no copy counts that was not read back at this very one."""
+        """Replace a target's place; copies read back at another one lose their state."""
         known = self.places().get(place.target)
         if known is None or (known.url, known.mark) != (place.url, place.mark):
             self._do(
@@ -205,19 +205,19 @@ class Ledger:
 
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 60.0, 6 * 3600.0
-"""Between two attempts: twice as long each time, for as many days as it takes."""
+"""The pause between attempts doubles, without an end."""
 JITTER = 0.2
-"""A part of a pause, more or less, so that the PCs of a campus do not all come at once."""
+"""The random part of a pause, so that PCs of a campus do not come at once."""
 
 FAILURES_OF_A_PLACE = 3
-"""In a row, of no reason that is known: of one or two it may be the packages."""
+"""Failures in a row without a known reason; one or two may be the packages'."""
 
 LOOK_AGAIN_S = 24 * 3600.0
-"""After so long it is looked whether a place that nothing waits for is still the one that has the copies."""
+"""A place without waiting packages is recognized again after so long."""
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="copy"):
-    """How one attempt ended, as `liput archive copy --json` says it."""
+    """The result of an attempt, in the form of `liput archive copy --json`."""
 
     package: str
     target: str
@@ -232,7 +232,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="
 
 @dataclass
 class CopyQueue:
-    """Copies what waits. `open_target` opens a place by its name; `progress_of` gives a progress for a package."""
+    """Copies waiting packages. `open_target` opens a place by name; `progress_of` returns a package's progress."""
 
     roots: Sequence[Path]
     targets: Mapping[str, CopyTarget]
@@ -243,13 +243,12 @@ class CopyQueue:
     is_busy: Callable[[], bool] = session_runs
     chance: random.Random = field(default_factory=random.Random)
     new_place: bool = False
-    """Whether a place that is not known again is one to begin anew at."""
+    """Whether an unrecognized place begins anew."""
 
     def waiting(self, target: str, *, due_only: bool = True) -> list[Path]:
-        """Return the packages that wait for a place, the newest first: a session of today has no copy yet.
+        """Return the packages that wait for a place, newest first.
 
-        With `due_only` what goes there by itself or was asked for before, without what was tried too lately; else
-        everything that has no copy there.
+        With `due_only`: automatic or requested ones whose pause is over; else all without a copy there.
         """
         now_s = self.clock.now().timestamp()
         trouble = self.ledger.trouble(target)
@@ -269,17 +268,17 @@ class CopyQueue:
         return sorted(waiting, key=name_of, reverse=True)
 
     def rows(self) -> dict[tuple[str, str], Row]:
-        """Return what is remembered, by package and target; what was copied to another address waits."""
+        """Return all rows by package and target; copies at a former address wait."""
         moved = self._moved()
         return {key: _as_of(row, moved) for key, row in self.ledger.rows().items()}
 
     def rows_of(self, package: str) -> dict[str, Row]:
-        """Return what is remembered of one package, by target."""
+        """Return the rows of a package by target."""
         moved = self._moved()
         return {target: _as_of(row, moved) for target, row in self.ledger.rows_of(package).items()}
 
     def _moved(self) -> set[str]:
-        """Return the names that mean another place than copies were made at."""
+        """Return the targets with another address than when copies were made."""
         return {
             name
             for name, place in self.ledger.places().items()
@@ -287,13 +286,13 @@ class CopyQueue:
         }
 
     def every(self) -> list[Path]:
-        """Return the folders of all packages of the archives."""
+        """Return the folders of all packages."""
         return [folder for root in self.roots for folder in catalog.folders_of_packages(root)]
 
     def work(
         self, target: str, packages: Sequence[Path], progress_of: Callable[[str], Progress | None] = lambda _: None
     ) -> Iterator[Outcome]:
-        """Copy `packages` to a place, one after another; yields how each ended. What failed waits."""
+        """Copy `packages` to a place, one by one; yield each result. A failed one waits."""
         left = deque(packages)
         if not left and not self._is_to_be_looked_at(target):
             return
@@ -301,12 +300,12 @@ class CopyQueue:
         try:
             with self._only_one(target):
                 yield from self._work(target, left, progress_of)
-        except CopyError as error:  # what keeps all of them away
+        except CopyError as error:  # a failure of the place
             self._trouble(target, error)
             yield from (_waits(folder, target, error) for folder in left)
 
     def _is_to_be_looked_at(self, target: str) -> bool:
-        """Return whether a place that nothing waits for was not seen for a day: it may be emptied, or another."""
+        """Return whether an idle place was not recognized for a day: it may be emptied or another one."""
         place, trouble = self.ledger.places().get(target), self.ledger.trouble(target)
         now_s = self.clock.now().timestamp()
         if place is None or (trouble is not None and is_early(now_s, trouble.next_s)):
@@ -331,7 +330,7 @@ class CopyQueue:
                     if not is_one and error.reason not in OF_A_PACKAGE:
                         raise
                     outcome = self._failed(folder, name, error)
-                except (PackageBusy, PackageNotFound):  # it is being corrected; the next time, then
+                except (PackageBusy, PackageNotFound):  # being corrected: next time
                     outcome = _waits(folder, name, copy_error(CopyReason.BUSY, name_of(folder)))
                 left.popleft()
                 yield outcome
@@ -339,9 +338,9 @@ class CopyQueue:
             target.close()
 
     def _recognize(self, target: Target) -> None:
-        """See that a place is the one that has the copies, and no other's; raises CopyError."""
+        """Check that a place holds our copies, and is no other target's. Raises CopyError."""
         for root in self.roots:
-            with suppress(OSError):  # of an archive that takes nothing; prune does not let that pass
+            with suppress(OSError):  # a read-only archive; prune does not let it pass
                 refuse_archive(target, root)
         url, places = self.targets[target.name].url, self.ledger.places()
         known, mark = places.get(target.name), mark_of(target)
@@ -379,12 +378,12 @@ class CopyQueue:
         )
 
     def go_on(self, name: str) -> None:
-        """Raise CopyError where a session runs; `name` is who has to wait."""
+        """Raise CopyError while a session runs; `name` is the waiting target."""
         if self.is_busy():
             raise copy_error(CopyReason.SESSION, name)
 
     def _failed(self, folder: Path, target: str, error: CopyError) -> Outcome:
-        """Note why this package has no copy there yet, and tell when that is new."""
+        """Note a package's failure, and log a new reason."""
         row = self.ledger.row(name_of(folder), target)
         known = row.reason == error.reason and row.since is not None
         self.ledger.put(
@@ -403,7 +402,7 @@ class CopyQueue:
         return _waits(folder, target, error)
 
     def _trouble(self, target: str, error: CopyError) -> None:
-        """Note why nothing comes to a place; a session, or another Liput in the way, is no failure of it."""
+        """Note a place's failure; a running session or another Liput is none."""
         if error.reason in {CopyReason.SESSION, CopyReason.BUSY}:
             return
         before = self.ledger.trouble(target)
@@ -432,7 +431,7 @@ class CopyQueue:
 
     @contextmanager
     def _only_one(self, target: str) -> Iterator[None]:
-        """Be the only one of this user that copies to a place; raises CopyError with BUSY."""
+        """Lock a target for this user. Raises CopyError with BUSY."""
         folder = state_folder()
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         descriptor = os.open(folder / f"copies-{target}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -455,31 +454,31 @@ def _waits(folder: Path, target: str, error: CopyError) -> Outcome:
 
 
 def name_of(folder: Path) -> str:
-    """Return the name of the package at `folder`, also while a correction has given that a hidden one."""
+    """Return a package's name, also while a correction hides its folder."""
     return names.replaced(folder.name) or folder.name
 
 
 def place_of(folder: Path) -> str:
-    """Return where a copy of the package at `folder` is: at the same place as in its archive."""
+    """Return the place of a package's copies: its path in the archive."""
     return "/".join((*folder.parts[-3:-1], name_of(folder)))
 
 
 def is_early(now_s: float, next_s: float) -> bool:
-    """Return whether it is too early to try again; what is further off than any pause was noted by a wrong clock."""
+    """Return whether a retry is too early; a time beyond the longest pause came from a wrong clock."""
     return now_s < next_s <= now_s + LONGEST_PAUSE_S * (1 + JITTER)
 
 
 def uneven_pause_s(attempts: int, chance: random.Random) -> float:
-    """Return how long to wait after so many failures in a row; not all PCs of a campus the same."""
+    """Return the pause after so many failures in a row, with jitter."""
     return pause_s(attempts, LONGEST_PAUSE_S, first_s=FIRST_PAUSE_S) * chance.uniform(1 - JITTER, 1 + JITTER)
 
 
 EXTRAS = {"sftp": ("asyncssh", "sftp"), "s3": ("obstore", "s3")}
-"""Which library a kind of place needs, and which extra of Liput's brings it."""
+"""The library of each kind of place, and the extra that installs it."""
 
 
 def open_target(settings: Settings, name: str) -> Target:
-    """Return the place `name`, reached and logged in; raises UsageError where none is set, CopyError with a reason."""
+    """Connect to the place `name`. Raises UsageError for an unknown one, CopyError with the reason."""
     target = settings.copy(name)
     if target.scheme == "file":
         from recorder.features.copies.folder import FolderTarget

@@ -1,8 +1,7 @@
-"""Bringing a package back from a copy: all of it, or what is damaged of it. The damaged one is kept.
+"""Restores a package, or its damaged files, from a copy; the damaged package is kept.
 
-A package is built as `.NAME.restoring`, which a later attempt goes on with, verified as `.NAME.restored`, and given its
-name at one stroke (renameat2); where the file system cannot do that, two renames keep the damaged one and give the new
-one its name. `settle` finishes that after a kill.
+A package is built as `.NAME.restoring`, which a later attempt resumes, and verified as `.NAME.restored`. One exchange
+(renameat2) gives it its name. On file systems without it, two renames do; `settle` finishes them after a kill.
 """
 
 import os
@@ -30,16 +29,16 @@ from recorder.package.work import REQUEST_FILE
 
 BUILT, COMPLETE = ".restoring", ".restored"
 DAMAGED = ".damaged"
-"""The folder in an archive with what was damaged: nothing in it is ever used or removed by Liput."""
+"""The archive's folder for damaged packages; Liput never uses or removes them."""
 
 _OF_CONTENT = frozenset({ProblemKind.CHANGED, ProblemKind.MISSING, ProblemKind.UNREADABLE})
 
 
 @dataclass(frozen=True)
 class Restored:
-    """A package that is whole again: which files came from the copy, where the damaged one is kept, if there was one.
+    """A restored package: the files from the copy, and the damaged package's folder, if any.
 
-    `of_copy`: it is in the state of the copy now, for what was listed here could not be had.
+    `of_copy`: it has the copy's version, for the files listed here are lost.
     """
 
     copy: Listing
@@ -50,7 +49,7 @@ class Restored:
 
 @dataclass
 class Restorer:
-    """Restores packages of the archive at `root`, where `reserve_bytes` stay free; `go_on` may raise CopyError."""
+    """Restores packages of the archive at `root`; `reserve_bytes` stay free, and `go_on` may raise CopyError."""
 
     root: Path
     disk: Disk
@@ -60,11 +59,10 @@ class Restorer:
     reserve_bytes: int = 0
 
     def restore(self, place: str, target: Target, problems: list[Problem]) -> Restored:
-        """Build the package at `place` from what is right of it here and from its copy, and let it take its place.
+        """Build the package at `place` from its good files and its copy, and put it in place. Blocks.
 
-        `problems` is what `verify` said of it. Raises CopyError where the copy is none or not whole, PackageDamaged
-        where what was built is not whole, PackageBusy, StorageError, also before the disk is full.
-        Nothing is changed then.
+        `problems` come from `verify`. Raises CopyError without a whole copy, PackageDamaged if the result is damaged,
+        PackageBusy, and StorageError, also before the disk is full. Then nothing has changed.
         """
         folder = self.root / place
         with locked(folder, alone=True) if folder.is_dir() else nullcontext():
@@ -80,7 +78,7 @@ class Restorer:
             wanted = _wanted(here, copy, bad)
             is_listed = here and not _is_malformed(here) and not bad & {bag.MANIFEST_FILE, bag.TAG_MANIFEST_FILE}
             if here and is_listed and media_of(here.digests) != media_of(wanted):
-                raise copy_error(CopyReason.NAME_TAKEN, target.name, place)  # of another part of the session
+                raise copy_error(CopyReason.NAME_TAKEN, target.name, place)  # another part of the session
             good = {path for path in wanted if here and _is_good(folder, path, wanted[path], here, bad)}
             self._refuse_full(folder, copy, wanted.keys() - good)
             self._make(folder.parent)
@@ -91,7 +89,7 @@ class Restorer:
         return Restored(copy, fetched, kept, here is not None and wanted[bag.TAG_MANIFEST_FILE] != here.version)
 
     def _refuse_full(self, folder: Path, copy: Listing, to_fetch: set[str]) -> None:
-        """Raise StorageError where less would be free than the next session needs."""
+        """Raise StorageError if too little would stay free for the next session."""
         built = fixity.walk(beside(folder, BUILT))[0] if beside(folder, BUILT).is_dir() else {}
         missing = (item for item in copy.items if item.path in to_fetch and item.path not in built)
         check_place(self.root, self.reserve_bytes + sum(item.bytes for item in missing))
@@ -117,7 +115,7 @@ class Restorer:
                 self._fetch(target, f"{place}/{path}", sizes[path], final, flow, mode)
                 fetched.append(path)
         for path in fixity.walk(new)[0].keys() - wanted.keys():
-            (new / path).unlink()  # of an attempt that was stopped
+            (new / path).unlink()  # of a stopped attempt
         for inner in fixity.folders(new):
             self.disk.sync(inner)
         if wrong := verify(new, uncached=True):
@@ -134,7 +132,7 @@ class Restorer:
             self.disk.make_folder(folder)
 
     def _link(self, source: Path, final: Path) -> None:
-        """Give a file that is right a second name, or copy it where the file system has no such thing."""
+        """Hard-link a good file, or copy it where links are not supported."""
         self.disk.begin("link", final)
         try:
             os.link(source, final, follow_symlinks=False)
@@ -156,7 +154,7 @@ class Restorer:
         self.disk.put(part, final)
 
     def _take_place(self, folder: Path) -> Path | None:
-        """Let what is complete be the package; return where the damaged one is kept, None where there was none."""
+        """Put the complete package in place; return the damaged one's folder, None without one."""
         new = beside(folder, COMPLETE)
         if not folder.exists():
             self.disk.move_folder(new, folder)
@@ -172,7 +170,7 @@ class Restorer:
         return self._keep(new, folder.name)
 
     def _keep(self, damaged: Path, name: str) -> Path:
-        """Move a damaged package to where nothing is looked for, under a name that says when."""
+        """Move a damaged package to DAMAGED, under a name with the time."""
         kept = self.root / DAMAGED / f"{name}.{self.now():%Y%m%dT%H%M%S}"
         number = 1
         while kept.exists():
@@ -183,7 +181,7 @@ class Restorer:
         return kept
 
     def settle(self) -> list[Path]:
-        """Finish what a kill stopped after a package was built; return what was kept or put in its place."""
+        """Finish a restoration after a kill; return the kept or placed folders."""
         done = []
         for month in self.root.glob("[0-9][0-9][0-9][0-9]/[0-9][0-9]"):
             for left in sorted(month.glob(f".*{COMPLETE}")):
@@ -197,7 +195,7 @@ class Restorer:
 
 
 def _wanted(here: Listing | None, copy: Listing, bad: set[str]) -> dict[str, str]:
-    """Return the digests to build: as here, where the copy has all that is damaged, else the copy's."""
+    """Return the digests to build: ours if the copy has all damaged files, else the copy's."""
     there = copy.digests
     if here and bag.TAG_MANIFEST_FILE in here.files and not _is_malformed(here):
         mine = here.digests
@@ -207,7 +205,7 @@ def _wanted(here: Listing | None, copy: Listing, bad: set[str]) -> dict[str, str
 
 
 def _is_good(folder: Path, path: str, wanted: str, here: Listing, bad: set[str]) -> bool:
-    """Return whether a file of the damaged package is what is wanted: as `verify` has read it, or by reading it now."""
+    """Return whether a file has the digest `wanted`: by `verify`'s result, or by reading it."""
     file = folder / path
     if here.digests.get(path) == wanted:
         return path not in bad

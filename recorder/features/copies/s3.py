@@ -1,7 +1,7 @@
 """A bucket of an S3-compatible object store as a place for copies, by obstore.
 
-Nothing can be renamed there: a package is written where it belongs, and counts once its last file, the manifest of its
-manifests, is there. Who may write under a name is decided before by a small object that can be made only once.
+Nothing can be renamed there: a package is written in place, and counts once its last file is there, the manifest of
+manifests. A small object that can be created only once reserves a name.
 """
 
 import hashlib
@@ -35,22 +35,22 @@ if TYPE_CHECKING:
     from obstore.store import ClientConfig
 
 PART_BYTES = 8 << 20
-"""What a kill costs at most; S3 takes no part below 5 MB."""
+"""The most that a kill costs; S3 accepts no part below 5 MB."""
 
 MOST_PARTS = 9_000
 SEND_BYTES = 1 << 16
-"""Sent at a time: it is asked so often whether to go on."""
+"""Bytes sent between two checks whether to go on."""
 
 MOST_ANSWER = 8 << 20
 _ALGORITHM = "AWS4-HMAC-SHA256"
 
 
 class StoreError(OSError):
-    """A store's answer that is none; its words are status and code, and nothing else."""
+    """A store's failed answer: status and code, without other words."""
 
 
 class PartsClient:
-    """Sends large objects to a bucket; raises OSError, StoreError with status and code of the answer among them."""
+    """Sends large objects to a bucket. Raises OSError, and StoreError for a failed answer."""
 
     def __init__(self, settings: CopyTarget, login: Login) -> None:
         parts = urllib.parse.urlsplit(settings.url)
@@ -67,7 +67,7 @@ class PartsClient:
         self._opener = urllib.request.build_opener(urllib.request.HTTPSHandler(context=context), SameServer)
 
     def send(self, path: str, source: Path, size: int, flow: Flow, *, from_start: bool) -> int:
-        """Send a file of this PC; return how many bytes of it an attempt before had sent."""
+        """Send a file; return the bytes that an earlier attempt had sent."""
         key = f"{self._prefix}{path}"
         upload = None if from_start else self._begun(key)
         there = dict(self._sent(key, upload)) if upload else {}
@@ -88,17 +88,17 @@ class PartsClient:
         return resumed
 
     def _begun(self, key: str) -> str | None:
-        """Return the upload of `key` that was begun last; None where there is none, or the store lists none."""
+        """Return the id of the last upload of `key`, None without one, or if the store lists none."""
         try:
             answer, _ = self._ask("GET", "", {"uploads": "", "prefix": key})
         except StoreError:
-            return None  # it may not be allowed, or not be known there
+            return None  # listing may be forbidden or unknown
         found = re.findall(r"<Upload>(.*?)</Upload>", answer, re.DOTALL)
         ours = [(_field(each, "Initiated"), _field(each, "UploadId")) for each in found if _field(each, "Key") == key]
         return max(ours)[1] if ours else None
 
     def _sent(self, key: str, upload: str) -> Iterator[tuple[int, tuple[str, int]]]:
-        """Yield number, ETag and bytes of the parts that are there; nothing where the store does not list them."""
+        """Yield number, ETag and bytes of uploaded parts; none if the store lists none."""
         marker = "0"
         while marker:
             try:
@@ -131,13 +131,13 @@ class PartsClient:
         )
         content = f"<CompleteMultipartUpload>{lines}</CompleteMultipartUpload>".encode()
         answer, _ = self._ask("POST", key, {"uploadId": upload}, content)
-        if code := _field(answer, "Code"):  # it may fail after it has said 200
+        if code := _field(answer, "Code"):  # it may fail after status 200
             raise StoreError(f"500 Internal Server Error, {code}")
 
     def _ask(
         self, method: str, key: str, query: Mapping[str, str], content: bytes = b"", flow: Flow | None = None
     ) -> tuple[str, Mapping[str, str]]:
-        """Make one request; return the text and the headers (in small letters) of its answer."""
+        """Send a request; return text and headers (lower case) of the answer."""
         path = urllib.parse.quote(f"/{self._bucket}/{key}" if key else f"/{self._bucket}", safe="/-_.~")
         asked = "&".join(f"{_quoted(name)}={_quoted(value)}" for name, value in sorted(query.items()))
         more = {"Content-Length": str(len(content)), "Content-Type": "application/octet-stream"}
@@ -158,7 +158,7 @@ class PartsClient:
             raise StoreError(f"connection closed: {type(error).__name__}") from None
 
     def _signed(self, method: str, path: str, query: str, content: bytes) -> dict[str, str]:
-        """Return the headers that say who asks (Signature Version 4; the path of S3 is quoted once)."""
+        """Return the headers of Signature Version 4; S3 quotes a path once."""
         now = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
         headers = {
             "host": urllib.parse.urlsplit(self._endpoint).netloc,
@@ -182,7 +182,7 @@ class PartsClient:
 
 
 def _same(part: tuple[str, int] | None, source: Path, start: int, span: int) -> str:
-    """Return the ETag of a part that is there and has the same bytes as the span of the file here; else ""."""
+    """Return the ETag of an uploaded part that equals the file's span, else ""."""
     if part is None or part[1] != span:
         return ""
     digest = hashlib.md5(_span(source, start, span), usedforsecurity=False).hexdigest()
@@ -215,14 +215,14 @@ def _field(text: str, name: str) -> str:
 
 
 CLAIMS = ".claims"
-"""Which package a name belongs to: `.claims/NAME.json`. They stay."""
+"""The folder of reserved names, `.claims/NAME.json`; they stay."""
 
 SMALL_BYTES = 5 << 20
-"""The least that S3 takes as a part; what is smaller is sent in one piece."""
+"""The smallest part of S3; smaller objects are sent in one piece."""
 
 READ_BYTES = 4 << 20
 PATIENCE = 4
-"""How much longer than `stalled_s` a piece of READ_BYTES, an object of SMALL_BYTES, or a list may take."""
+"""The factor on `stalled_s` for READ_BYTES, for an object of SMALL_BYTES, and for a list."""
 TRIES = 2
 
 _WORDS = (
@@ -251,11 +251,11 @@ _WORDS = (
     ),
     (CopyReason.NOT_ALLOWED, ("403 forbidden",)),
 )  # fmt: skip
-"""What stands in the words of the library or the server, in small letters, the surest first."""
+"""Words of library or server, lower case, the surest first."""
 
 
 class S3Target:
-    """Implements Target on a bucket; raises CopyError from the start where there is none that lets us in."""
+    """Implements Target on a bucket. Raises CopyError from the constructor if it is not accessible."""
 
     def __init__(self, name: str, settings: CopyTarget, login: Login) -> None:
         self.name = name
@@ -268,7 +268,7 @@ class S3Target:
             obstore.list_with_delimiter(self._store, CLAIMS)
 
     def _opened(self, settings: CopyTarget, login: Login, timeout_s: float) -> S3Store:
-        """Return a client whose requests end within `timeout_s`, and are sent again TRIES times at most."""
+        """Return a client with `timeout_s` for each request, and TRIES retries."""
         parts = urllib.parse.urlsplit(settings.url)
         client: ClientConfig = {
             "timeout": timedelta(seconds=timeout_s),
@@ -296,20 +296,20 @@ class S3Target:
             raise copy_error(CopyReason.CERTIFICATE, self.name, f"{path}: {error.strerror}") from None
 
     def folders(self, path: str) -> list[str]:
-        """Return the common beginnings of names in `path`, up to the next slash."""
+        """Return the folders in `path`: common prefixes up to the next slash."""
         with self._translated():
             found = obstore.list_with_delimiter(self._store, path or None)
         return sorted(prefix.rstrip("/").rpartition("/")[2] for prefix in found["common_prefixes"])
 
     def walk(self, path: str) -> tuple[dict[str, int], list[str]]:
-        """Return the objects below `path`; there is nothing else."""
+        """Return the objects below `path`."""
         with self._translated():
             pages = obstore.list(self._store, path or None, chunk_size=1000)
             found = {meta["path"].removeprefix(f"{path}/"): meta["size"] for page in pages for meta in page}
         return dict(sorted(found.items())), []
 
     def read(self, path: str, bytes_: int) -> Iterator[bytes]:
-        """Yield the content of an object, each piece of it by a request of its own, which ends in time."""
+        """Yield an object's content, one bounded request for each piece."""
         for start in range(0, bytes_, READ_BYTES):
             with self._translated():
                 length = min(READ_BYTES, bytes_ - start)
@@ -317,7 +317,7 @@ class S3Target:
             yield bytes(block)
 
     def write(self, path: str, source: Path, flow: Flow, *, from_start: bool = False) -> int:
-        """Put an object there, a large one in parts; it is there when the last of them is."""
+        """Put an object, a large one in parts; it appears with the last part."""
         size = size_of(source)
         with self._translated():
             if size <= SMALL_BYTES:
@@ -332,12 +332,12 @@ class S3Target:
             obstore.delete(self._store, path)
 
     def begin(self, place: str, uuid: str) -> str:
-        """Claim the name; what is written is where it belongs from the start."""
+        """Reserve the name; objects are written in place."""
         path = f"{CLAIMS}/{place.rpartition('/')[2]}.json"
         with self._translated():
             with suppress(AlreadyExistsError):
                 obstore.put(self._store, path, msgspec.json.encode({"uuid": uuid}), mode="create")
-            # Read in any case: not every server knows of objects that can be made only once.
+            # Read it back: some servers overwrite in spite of `create`.
             claimed = bytes(obstore.get(self._store, path).bytes())
         try:
             mine = msgspec.json.decode(claimed, type=dict[str, str]).get("uuid") == uuid
@@ -348,10 +348,10 @@ class S3Target:
         return place
 
     def finish(self, folder: str, place: str) -> None:
-        """Do nothing: it is where it belongs."""
+        """Do nothing: the package is in place."""
 
     def close(self) -> None:
-        """Do nothing: the library keeps no connection that has to be ended."""
+        """Do nothing: the library needs no close."""
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -362,7 +362,7 @@ class S3Target:
 
 
 def _reason(error: Exception) -> CopyReason:
-    # Without addresses, in which a package's name stands, and the library's own words about what it tried.
+    # Without addresses, which hold a package's name, and the library's words on its retries.
     text = re.sub(r"https?://\S+|retry_timeout", "", str(error).lower())
     if isinstance(error, NotFoundError):
         return CopyReason.NO_BUCKET if "nosuchbucket" in text else CopyReason.NOT_THERE
@@ -377,7 +377,7 @@ def _reason(error: Exception) -> CopyReason:
 
 
 def _detail(error: Exception) -> str:
-    """Return the status and the code of S3's answer; its other words may hold the login."""
+    """Return status and code of S3's answer; its other words may hold the login."""
     text = str(error)
     found = (re.search(pattern, text) for pattern in (r"\b[45]\d\d [A-Z][A-Za-z ]+", r"(?<=<Code>)[A-Za-z]+"))
     return ", ".join(match[0].strip() for match in found if match)

@@ -1,7 +1,6 @@
-"""A folder on a server with SFTP as a place for copies, by asyncssh.
+"""A folder on an SFTP server as a place for copies, by asyncssh.
 
-The library is asynchronous; a copy is one thing after another, so each call here runs its event loop until it is done,
-and no longer than a place may say nothing.
+The library is asynchronous, a copy is sequential: each call runs the event loop to its end, within `stalled_s`.
 """
 
 import asyncio
@@ -35,11 +34,11 @@ from recorder.features.copies.target import (
 from recorder.package.fixity import Flow
 
 ROOM_BYTES = 4 * BLOCK_BYTES
-"""A disk with less free than this is full: OpenSSH says "Failure" for everything that has no word of its own."""
+"""A disk with less free space counts as full: OpenSSH answers only "Failure"."""
 
 
 class SftpTarget:
-    """Implements Target on a server; making one raises CopyError where it cannot be reached or does not let us in."""
+    """Implements Target on a server. Raises CopyError from the constructor if the connection or login fails."""
 
     def __init__(self, name: str, settings: CopyTarget, login: Login) -> None:
         self.name = name
@@ -86,11 +85,11 @@ class SftpTarget:
             raise copy_error(CopyReason.WRONG_CREDENTIALS, self.name, "the key cannot be read") from None
 
     def folders(self, path: str) -> list[str]:
-        """Return the folders in `path`; links are not followed."""
+        """Return the folders in `path`, without links."""
         return sorted(name for name, kind, _ in self._entries(path) if kind == stat.S_IFDIR)
 
     def walk(self, path: str) -> tuple[dict[str, int], list[str]]:
-        """Return what is below `path`."""
+        """Return all files below `path`."""
         files: dict[str, int] = {}
         others: list[str] = []
         waiting = [""]
@@ -106,7 +105,7 @@ class SftpTarget:
         return dict(sorted(files.items())), sorted(others)
 
     def _entries(self, path: str) -> list[tuple[str, int, int]]:
-        """Return name, kind and bytes of what is in a folder; nothing where there is none."""
+        """Return name, type and bytes of a folder's entries; none if it is missing."""
 
         async def listed() -> list[tuple[str, int, int]]:
             found = []
@@ -137,7 +136,7 @@ class SftpTarget:
                 self._do(file.close())
 
     def write(self, path: str, source: Path, flow: Flow, *, from_start: bool = False) -> int:
-        """Put a file there by way of `.NAME.part`, which a later attempt goes on with."""
+        """Write a file through `.NAME.part`, which a later attempt resumes."""
         folder, _, name = path.rpartition("/")
         part = f"{folder}/{part_name(name)}"
         self._do(self._sftp.makedirs(self._at(folder), exist_ok=True))
@@ -170,7 +169,7 @@ class SftpTarget:
             await file.fsync()
 
     def _size(self, path: str) -> int:
-        """Return the bytes of a regular file; a link has none."""
+        """Return the bytes of a regular file; 0 for a link or none."""
         try:
             found = self._do(self._sftp.lstat(self._at(path)), missing=True)
             return (found.size or 0) if stat.S_ISREG(found.permissions or 0) else 0
@@ -182,7 +181,7 @@ class SftpTarget:
         self._do(self._sftp.remove(self._at(path)))
 
     def begin(self, place: str, uuid: str) -> str:
-        """Return the hidden folder that will be renamed to `place`: one that is left of ours, or a new one."""
+        """Return a hidden folder, to be renamed to `place`: our own from a stopped attempt, or a new one."""
         self._do(self._sftp.makedirs(self._at(STAGING), exist_ok=True))
         if STAGING not in self.folders(""):
             raise copy_error(CopyReason.CHANGED_THERE, self.name, f"{STAGING} is a link")
@@ -194,14 +193,14 @@ class SftpTarget:
             is_left = name != new and is_staged(name, place, uuid)
             if is_left and self._do(self._sftp.lstat(self._at(found))).uid == owner:
                 with suppress(CopyError):
-                    self._do(self._sftp.rmdir(self._at(found)))  # nothing was sent before it was stopped
+                    self._do(self._sftp.rmdir(self._at(found)))  # an empty one of a stopped attempt
                     continue
                 self._do(self._sftp.rmdir(self._at(f"{STAGING}/{new}")))
                 return found
         return f"{STAGING}/{new}"
 
     def finish(self, folder: str, place: str) -> None:
-        """Rename: the server refuses that where something is."""
+        """Rename; the server refuses an existing name."""
         if folder == place:
             return
         self._do(self._sftp.makedirs(self._at(place.rpartition("/")[0]), exist_ok=True))
@@ -210,7 +209,7 @@ class SftpTarget:
         self._do(self._sftp.rename(self._at(folder), self._at(place)))
 
     def close(self) -> None:
-        """Let go of the connection; a server that hangs is not waited for."""
+        """Abort the connection, without waiting for a hung server."""
         connection = getattr(self, "_connection", None)
         if connection is not None:
             connection.abort()
@@ -220,7 +219,7 @@ class SftpTarget:
         return posixpath.join(self._root, path.strip("/"))
 
     def _do[T](self, act: Awaitable[T], *, missing: bool = False) -> T:
-        """Run one call to its end; with `missing`, what does not exist is a FileNotFoundError."""
+        """Run a call to its end; with `missing`, a missing file raises FileNotFoundError."""
 
         async def bounded() -> T:
             async with asyncio.timeout(self._settings.stalled_s):
@@ -243,7 +242,7 @@ class SftpTarget:
             keys = asyncssh.match_known_hosts(self._known_hosts(), self._host, "", self._port)
             return CopyReason.HOST_KEY_CHANGED if any(keys[:2]) else CopyReason.UNKNOWN_HOST
         if isinstance(error, asyncssh.KeyExchangeFailed) and "host key" in error.reason:
-            return CopyReason.HOST_KEY_CHANGED  # it has no key of the kind that is known
+            return CopyReason.HOST_KEY_CHANGED  # it has no key of the known type
         if isinstance(error, asyncssh.SFTPFailure) and self._is_full():
             return CopyReason.FULL
         return CopyReason.FAILED
@@ -261,7 +260,7 @@ class SftpTarget:
 
     @staticmethod
     def _detail(error: Exception) -> str:
-        """Return the words of a server about a file; what is said about a login is not repeated."""
+        """Return the server's words on a file; words on a login are left out."""
         return error.reason if isinstance(error, asyncssh.SFTPFailure) else ""
 
 

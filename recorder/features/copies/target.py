@@ -24,7 +24,7 @@ from recorder.package.fixity import Flow
 
 
 class CopyReason(StrEnum):
-    """What keeps a copy from being made, read or counted: the word, the sentence (`said`), and what to do (`hint`)."""
+    """Reasons of a CopyError: a word, a sentence (`said`), and a remedy (`hint`)."""
 
     # fmt: off
     NOT_MOUNTED = (
@@ -121,56 +121,56 @@ OF_A_PACKAGE = frozenset({
     CopyReason.NOT_TAKEN, CopyReason.NAME_TAKEN, CopyReason.CHANGED_THERE, CopyReason.NOT_THERE,
     CopyReason.DAMAGED_HERE, CopyReason.DAMAGED_ON_THE_WAY, CopyReason.DAMAGED_THERE,
 })  # fmt: skip
-"""What concerns one package; the others keep every package from that place."""
+"""Reasons of one package; the others concern every package at a place."""
 
 
 def copy_error(reason: CopyReason, where: str, detail: str = "") -> CopyError:
-    """Return the error that says why nothing comes to, or from, the place `where`; `detail` holds no secret."""
-    words = one_line(detail)  # a server's may hold what changes a terminal
+    """Return the error of the place `where`; `detail` holds no secret."""
+    words = one_line(detail)  # a server's words may hold terminal codes
     return CopyError(f"{where}: {reason.said}{f' ({words})' if words else ''}", reason=reason, hint=reason.hint)
 
 
 BLOCK_BYTES = 1 << 20
-"""Read, sent and hashed at a time."""
+"""Bytes read, sent and hashed at a time."""
 
 LONGEST_NAME = 249
-"""Bytes of a name that leave room for a dot before it and `.part` after it."""
+"""Leaves room for a leading dot and `.part` in 255 bytes."""
 
 STAGING = ".incoming"
-"""Where a place that can rename has what is not whole yet, as the archive has."""
+"""The folder of incomplete packages at a place that can rename, as in the archive."""
 
 
 def part_name(name: str) -> str:
-    """Return what a file called `name` is called while it is sent; file systems take 255 bytes."""
+    """Return the name of a file while it is sent; file systems take 255 bytes."""
     if len(os.fsencode(name)) > LONGEST_NAME:
         name = hashlib.sha256(os.fsencode(name)).hexdigest()
     return f".{name}.part"
 
 
 def staged(place: str, uuid: str) -> str:
-    """Return a name in STAGING, which nobody can guess, for a package until it is renamed to `place`."""
+    """Return a random name in STAGING for a package, until it is renamed to `place`."""
     return f".{place.rpartition('/')[2]}.{uuid}.{secrets.token_hex(8)}.copy"
 
 
 def is_staged(name: str, place: str, uuid: str) -> bool:
-    """Return whether an attempt to send that package may have been given this name."""
+    """Return whether a name may come from an attempt to send that package."""
     return name.startswith(f".{place.rpartition('/')[2]}.{uuid}.") and name.endswith(".copy")
 
 
 def size_of(source: Path) -> int:
-    """Return the bytes of a file of this PC; raises CopyError where it cannot be had."""
+    """Return a local file's bytes. Raises CopyError."""
     with _had(source):
         return source.stat().st_size
 
 
 def mode_of(source: Path) -> int:
-    """Return who may do what with a file of this PC: who may not read a letter here may not read it there."""
+    """Return a local file's mode: a letter stays private in its copy."""
     with _had(source):
         return stat.S_IMODE(source.stat().st_mode)
 
 
 def blocks_of(source: Path, offset: int = 0) -> Iterator[bytes]:
-    """Yield a file of this PC, block by block; raises CopyError where this PC's disk does not give it."""
+    """Yield a local file in blocks. Raises CopyError."""
     with _had(source), source.open("rb", buffering=0) as content:
         content.seek(offset)
         while block := content.read(BLOCK_BYTES):
@@ -186,64 +186,64 @@ def _had(source: Path) -> Iterator[None]:
 
 
 class Target(Protocol):
-    """A place for copies. Every method raises CopyError with the reason, within a bounded time."""
+    """A place for copies. All methods raise CopyError with a reason, within a bounded time."""
 
     @property
     def name(self) -> str:
-        """What the settings call it."""
+        """Its name in the settings."""
         ...
 
     @property
     def disk(self) -> int | None:
-        """The number of the disk of this PC that it is on, None where it is on another computer's."""
+        """The number of its disk in this PC, None on another computer."""
         ...
 
     def folders(self, path: str) -> list[str]:
-        """Return the names of the folders in `path`, "" for the target's own; none where it does not exist."""
+        """Return the names of folders in `path` ("" for the root); none if it is missing."""
         ...
 
     def walk(self, path: str) -> tuple[dict[str, int], list[str]]:
-        """Return what is below `path` as `fixity.walk` does: files with their bytes, and what is no file or folder."""
+        """Return files with their bytes below `path`, and other entries, like `fixity.walk`."""
         ...
 
     def read(self, path: str, bytes_: int) -> Iterator[bytes]:
-        """Yield the content of a file of `bytes_` bytes, as the place has it now; NOT_THERE where there is none."""
+        """Yield the content of a file of `bytes_` bytes, as the place has it now. Raises NOT_THERE."""
         ...
 
     def write(self, path: str, source: Path, flow: Flow, *, from_start: bool = False) -> int:
-        """Put a file there, whole or not at all, in the place of one that may be there; goes on where it was stopped.
+        """Put a file there, whole or not at all, replacing an existing one; resumes a stopped attempt.
 
-        With `from_start` nothing that an earlier attempt left is used. Returns how many bytes of that were.
+        With `from_start` it does not resume. Returns the resumed bytes.
         """
         ...
 
     def remove(self, path: str) -> None:
-        """Remove one file that is there."""
+        """Remove an existing file."""
         ...
 
     def begin(self, place: str, uuid: str) -> str:
-        """Return the folder to write a new package into, ours alone; raises CopyError where `place` is another's."""
+        """Return a private folder for a new package. Raises CopyError if `place` belongs to another."""
         ...
 
     def finish(self, folder: str, place: str) -> None:
-        """Bring what is complete in `folder` onto the disk there, and give it its place, if it has not got it.
+        """Sync the complete package in `folder`, and move it to `place` if needed.
 
-        Raises CopyError with NAME_TAKEN where that is taken.
+        Raises CopyError with NAME_TAKEN.
         """
         ...
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
         ...
 
 
 MARK = ".liput-place"
-"""A file at the top of a place with its number, a UUID, given by whoever made the first copy there."""
+"""The file with a place's UUID, written by the first PC that copies there."""
 _MARK_BYTES = 36
 
 
 def mark_of(target: Target) -> str | None:
-    """Return the number of a place, None where it has none; raises CopyError."""
+    """Return the UUID of a place, None without one. Raises CopyError."""
     try:
         text = b"".join(target.read(MARK, _MARK_BYTES)).decode(errors="replace")
         return str(uuid.UUID(text))
@@ -256,7 +256,7 @@ def mark_of(target: Target) -> str | None:
 
 
 def give_mark(target: Target) -> str:
-    """Give a place its number and return the one that is there then: another PC may have been faster."""
+    """Give a place a UUID, and return its present one: another PC may have been faster."""
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder, MARK)
         source.write_text(str(uuid.uuid4()))
@@ -267,10 +267,10 @@ def give_mark(target: Target) -> str:
 
 
 def refuse_archive(target: Target, root: Path, below: str = "") -> None:
-    """Raise CopyError where the place is the archive at `root`, or that of it which is `below`, however it is reached.
+    """Raise CopyError if the place is the archive at `root`, or its folder `below`, by any way.
 
-    A file is put into the archive and looked for there: names, links, mounts and servers can hide that two are one.
-    Raises OSError where the archive takes no file.
+    A file is written to the archive and looked for there: names, links, mounts and servers may hide that both are one.
+    Raises OSError if the archive is not writable.
     """
     probe = root / below / f".liput-probe-{secrets.token_hex(16)}"
     content = secrets.token_hex(16).encode()
@@ -289,7 +289,7 @@ def refuse_archive(target: Target, root: Path, below: str = "") -> None:
 
 
 def refuse_same(targets: Sequence[Target]) -> None:
-    """Raise CopyError where two places are one, or on one disk of this PC: what takes one takes both."""
+    """Raise CopyError if two places are the same, or on one disk of this PC: both would be lost at once."""
     seen: dict[str | int, Target] = {}
     for target in targets:
         for known in (mark_of(target), target.disk):
@@ -298,7 +298,7 @@ def refuse_same(targets: Sequence[Target]) -> None:
 
 
 def refuse_links(target: Target, place: str) -> None:
-    """Raise CopyError where a package at a place, or a folder on the way to it, is a link: it may lead anywhere."""
+    """Raise CopyError if a package at a place, or a folder above it, is a link."""
     above, _, name = place.rpartition("/")
     if above:
         refuse_links(target, above)
