@@ -354,7 +354,7 @@ def _restart(name: str, destinations: Destinations, settings: Callable[[], Setti
 
 
 def with_one(spec: Spec, target: StreamTarget, word: str | None) -> Spec:
-    """Add a destination to `spec`: by name or file, else by its address alone."""
+    """Return `spec` with one more destination: by name or file, else by its address alone."""
     spec = without(spec, target.name)
     asked = spec.asked
     if word is not None:
@@ -365,7 +365,7 @@ def with_one(spec: Spec, target: StreamTarget, word: str | None) -> Spec:
 
 
 def without(spec: Spec, name: str) -> Spec:
-    """Remove the destination called `name` from `spec`, in whichever form it was given."""
+    """Return `spec` without the destination called `name`, given in any form."""
     asked = msgspec.structs.replace(
         spec.asked,
         streams=tuple(word for word in spec.asked.streams if _name(word) != name),

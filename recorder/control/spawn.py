@@ -1,4 +1,4 @@
-"""Starts recorders, whose processes outlive their starter."""
+"""Starts recorders: processes that outlive their starter."""
 
 import contextlib
 import signal

@@ -245,7 +245,7 @@ def runtime_folder(*, make: bool = False) -> Path:
 
 
 def is_anothers() -> bool:
-    """Return whether the runtime directory is another user's, as of a service whose operator we are.
+    """Return whether the runtime directory is another user's, as of a service with us as operator.
 
     Raises StorageError like `runtime_folder`.
     """
@@ -332,7 +332,7 @@ def session_runs() -> bool:
 
 
 def killed() -> list[RecorderFolder]:
-    """Return the folders of killed recorders, whose sessions can be resumed."""
+    """Return the folders of killed recorders. Their sessions can be resumed."""
     return [folder for folder in folders() if (info := folder.info()) and not info.is_alive and not folder.has_ended]
 
 
