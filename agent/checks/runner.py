@@ -41,21 +41,21 @@ class Runner:
         while len(self._results) < len(self._chosen):
             now = time.monotonic()
             if not stop.is_set():
-                self._begin_more(now)
+                self._start_waiting(now)
             elif stopped_at is None:
                 stopped_at = now
                 for own in self._stops.values():
                     own.set()
             elif now - stopped_at > LET_GO_S or not self._running():
                 break
-            self._hear()
+            self._take_message()
             self._give_up(time.monotonic())
         return [result for check in self._checks for result in self._results_of(check)]
 
     def _running(self) -> list[Check]:
         return [check for check in self._chosen if check.name in self._begun and check.name not in self._results]
 
-    def _begin_more(self, now: float) -> None:
+    def _start_waiting(self, now: float) -> None:
         """Start the waiting checks, but only one `alone` check at a time."""
         is_taken = any(check.alone for check in self._running())
         for check in self._chosen:
@@ -74,12 +74,12 @@ class Runner:
             look = check.look(situation, lambda progress: self._messages.put((check, progress)))
             results: Sequence[Result] = list(look)
         except LiputError as error:
-            results = [_broken(check, error.message)]
+            results = [_broken_result(check, error.message)]
         except Exception as error:  # a bug in one check must not hide the results of the others
-            results = [_broken(check, f"{type(error).__name__}: {error}")]
+            results = [_broken_result(check, f"{type(error).__name__}: {error}")]
         self._messages.put((check, results))
 
-    def _hear(self) -> None:
+    def _take_message(self) -> None:
         try:
             check, news = self._messages.get(timeout=POLL_S)
         except queue.Empty:
@@ -109,5 +109,5 @@ class Runner:
         return [found(CODES, "cancelled" if check in self._chosen else "left-out", check.name)]
 
 
-def _broken(check: Check, error: str) -> Result:
+def _broken_result(check: Check, error: str) -> Result:
     return found(CODES, "broken", check.name, error=error)

@@ -176,7 +176,7 @@ def fit(
     profile = asked.profile or settings.video.profile
     if not judged or (streams and not any(FITS[0] in result.measured for result in judged)):
         return [FIT_WORDS["unknown"]]
-    named = [_named(result) for result in judged if result.verdict is not Verdict.OK]
+    named = [_fitting_profile(result) for result in judged if result.verdict is not Verdict.OK]
     if not named:
         return [FIT_WORDS["stays"].filled({"profile": profile})]
     fitting = [name for name in named if name is not None]
@@ -185,18 +185,18 @@ def fit(
     smallest = min([profile, *fitting], key=lambda name: settings.profiles[name].video_bitrate)
     if smallest == profile:  # a smaller profile would not mend this
         return [FIT_WORDS["stays"].filled({"profile": profile})]
-    return list(_how(smallest, asked, plan))
+    return list(_how_to_take(smallest, asked, plan))
 
 
-def _named(result: Result) -> str | None:
+def _fitting_profile(result: Result) -> str | None:
     return next((str(result.measured[name]) for name in FITS if result.measured.get(name)), None)
 
 
-def _how(profile: str, asked: Asked, plan: Path | None) -> Iterator[Words]:
+def _how_to_take(profile: str, asked: Asked, plan: Path | None) -> Iterator[Words]:
     yield FIT_WORDS["take"].filled({"profile": profile})
     yield FIT_WORDS["command"].filled({"command": _command(msgspec.structs.replace(asked, profile=profile))})
     if plan is not None:
-        line = _line_of(plan)
+        line = _profile_line(plan)
         yield (FIT_WORDS["change"] if line else FIT_WORDS["add"]).filled(
             {"plan": plan, "line": line, "profile": profile}
         )
@@ -216,7 +216,7 @@ def _command(asked: Asked) -> str:
     return shlex.join([*words, *of_archive(asked.archive), "--profile", asked.profile or ""])
 
 
-def _line_of(plan: Path) -> int | None:
+def _profile_line(plan: Path) -> int | None:
     """Return the number of the plan's line with the profile; None without one."""
     lines = plan.read_text(encoding="utf-8-sig").splitlines()
     return next((number for number, text in enumerate(lines, 1) if _LINE.match(text)), None)

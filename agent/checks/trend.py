@@ -48,11 +48,13 @@ def measurements(history: Sequence[Checked]) -> list[Measurement]:
         by_name = {result.name: result for result in checked.results}
         if (result := by_name.get(NAME)) and "up_bps" in result.measured:
             found.append(_measurement(checked, result, by_name.get(LATENCY)))
-        found += [_pushed(checked, result) for result in checked.results if "delivered_bps" in result.measured]
+        found += [
+            _from_test_stream(checked, result) for result in checked.results if "delivered_bps" in result.measured
+        ]
     return found
 
 
-def _pushed(checked: Checked, result: Result) -> Measurement:
+def _from_test_stream(checked: Checked, result: Result) -> Measurement:
     """Return the rate at which a test stream arrived; the link may carry more."""
     measured = result.measured
     known = {
@@ -61,16 +63,16 @@ def _pushed(checked: Checked, result: Result) -> Measurement:
         "loaded_s": measured["rtt_s"],
         "server": result.name.removeprefix(f"{NAME}: "),
     }
-    return _of(checked, result, result.verdict, known)
+    return _make(checked, result, result.verdict, known)
 
 
 def _measurement(checked: Checked, result: Result, latency: Result | None) -> Measurement:
     both = [result.verdict, *([latency.verdict] if latency else [])]
     known = {name: value for name, value in result.measured.items() if name in Measurement.__struct_fields__}
-    return _of(checked, result, max(both, key=list(Verdict).index), known)
+    return _make(checked, result, max(both, key=list(Verdict).index), known)
 
 
-def _of(checked: Checked, result: Result, verdict: Verdict, known: Mapping[str, object]) -> Measurement:
+def _make(checked: Checked, result: Result, verdict: Verdict, known: Mapping[str, object]) -> Measurement:
     facts = {"at": checked.at, "title": checked.title, "verdict": verdict, "code": result.code}
     return msgspec.convert({**known, **facts, "type": "uplink"}, Measurement)
 

@@ -116,7 +116,7 @@ def liput(ctx: click.Context, *, no_browser: bool) -> None:
 
 def run() -> None:
     """Run the command line and exit with its status."""
-    _write_whatever_comes()
+    _make_output_printable()
     try:
         status = liput.main(prog_name="liput", standalone_mode=False)
     except click.exceptions.Exit as ended:
@@ -132,11 +132,11 @@ def run() -> None:
     except BrokenPipeError:
         status = 1
     end_silently()
-    _let_go_of_output()
+    _flush_output()
     sys.exit(status if isinstance(status, int) else 0)
 
 
-def _write_whatever_comes() -> None:
+def _make_output_printable() -> None:
     """Strip control characters of titles and device names from output, and replace unencodable ones."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
@@ -144,7 +144,7 @@ def _write_whatever_comes() -> None:
             setattr(sys, name, PrintableOutput(stream))
 
 
-def _let_go_of_output() -> None:
+def _flush_output() -> None:
     """Flush output; a reader that has gone is no error."""
     for stream in (sys.stdout, sys.stderr):
         try:

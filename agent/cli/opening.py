@@ -33,19 +33,19 @@ _BROWSERS = (OPENER, "sensible-browser")
 def open_page(*, with_browser: bool) -> None:
     """Print the page's address and open it; the browser is let in if the page is this user's own."""
     if is_anothers():
-        _open_anothers(with_browser=with_browser)
+        _open_page_of_service(with_browser=with_browser)
         return
     settings = load_settings()
     if not settings.web.enabled:
         raise UsageError("the page is switched off", hint="[web] enabled = true in the settings serves it")
-    place = _place()
+    place = _wait_for_page()
     click.echo(place.url)
     if not with_browser:
         return
-    _show(lambda: _ticket(place, settings), "`liput token` lets you in")
+    _open_in_browser(lambda: _ticket(place, settings), "`liput token` lets you in")
 
 
-def _open_anothers(*, with_browser: bool) -> None:
+def _open_page_of_service(*, with_browser: bool) -> None:
     place = read_place()
     if place is None:
         raise StateError(
@@ -54,10 +54,10 @@ def _open_anothers(*, with_browser: bool) -> None:
         )
     click.echo(place.url)
     if with_browser:
-        _show(lambda: place.url, "the page asks for the token, which IT has")
+        _open_in_browser(lambda: place.url, "the page asks for the token, which IT has")
 
 
-def _show(address: Callable[[], str], how: str) -> None:
+def _open_in_browser(address: Callable[[], str], how: str) -> None:
     """Open an address in the browser; if that fails, print `how` to log in."""
     if not has_desktop():
         click.echo(f"There is no desktop here: open that address elsewhere; {how}.", err=True)
@@ -65,24 +65,24 @@ def _show(address: Callable[[], str], how: str) -> None:
         click.echo(f"No browser was found: open that address; {how}.", err=True)
 
 
-def _place() -> Place:
+def _wait_for_page() -> Place:
     """Return the place of the page, once it is served. Blocks up to READY_S."""
     if (place := read_place()) is not None:
         return place
-    daemon = None if is_serving() else _start()
+    daemon = None if is_serving() else _start_daemon()
     deadline_s = time.monotonic() + READY_S
     while time.monotonic() < deadline_s:
         if (place := read_place()) is not None:
             return place
         is_over = daemon is not None and daemon.status is not None and not is_serving()
-        if is_over or (daemon is not None and _hindrance()):
+        if is_over or (daemon is not None and _reason_of_daemon()):
             break
         time.sleep(LOOK_S)
-    why = _hindrance() or (_said() or ["the daemon has not said why"])[-1].removeprefix("liput: ")
+    why = _reason_of_daemon() or (_log_lines() or ["the daemon has not said why"])[-1].removeprefix("liput: ")
     raise StateError(f"the page is not served: {why}", hint="`liput serve` in a terminal says more")
 
 
-def _start() -> ChildProcess:
+def _start_daemon() -> ChildProcess:
     """Start the daemon, which outlives us and our terminal."""
     log = runtime_folder(make=True) / LOG_FILE
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
@@ -97,12 +97,12 @@ def _start() -> ChildProcess:
         os.close(descriptor)
 
 
-def _hindrance() -> str | None:
+def _reason_of_daemon() -> str | None:
     """Return the daemon's reason for serving no page, or None."""
-    return next((line for line in reversed(_said()) if line.startswith(HINDERED)), None)
+    return next((line for line in reversed(_log_lines()) if line.startswith(HINDERED)), None)
 
 
-def _said() -> list[str]:
+def _log_lines() -> list[str]:
     try:
         return (runtime_folder() / LOG_FILE).read_text(errors="replace").strip().splitlines()
     except OSError:

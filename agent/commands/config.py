@@ -55,8 +55,8 @@ def check(ctx: click.Context, file: Path | None, config_file: Path | None, *, as
         problems = list(error.message.splitlines())
     else:
         used = settings.file
-        problems = list(_missing_things(settings))
-        remarks = list(_open_to_all(settings))
+        problems = list(_faults_outside(settings))
+        remarks = list(_listener_remarks(settings))
     if as_json:
         print_json({"file": _plain(used), "ok": not problems, "problems": problems, "remarks": remarks})
     else:
@@ -82,7 +82,7 @@ def default() -> None:
     click.echo(default_text(), nl=False)
 
 
-def _missing_things(settings: Settings) -> Iterator[str]:
+def _faults_outside(settings: Settings) -> Iterator[str]:
     """Yield faults outside the file: missing keys, files open to others, missing folders and libraries."""
     try:
         keys = read_keys(settings)
@@ -125,7 +125,7 @@ def _missing_of_page(web: WebSettings) -> Iterator[str]:
             yield f"[web]: every user of this PC can read the tls_key {file}: chmod o= '{file}'"
 
 
-def _open_to_all(settings: Settings) -> Iterator[str]:
+def _listener_remarks(settings: Settings) -> Iterator[str]:
     """Yield remarks on SRT listeners that anybody may call and watch."""
     try:
         keys = read_keys(settings)

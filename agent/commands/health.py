@@ -100,7 +100,7 @@ def health_command(
     if following:
         _follow(folder, wanted, ends, as_json=as_json)
     elif not shown:
-        click.echo(_nothing(folder, span, devices, level), err=as_json)
+        click.echo(_why_nothing(folder, span, devices, level), err=as_json)
 
 
 @health_command.command(epilog=SUMMARY_EXAMPLES)
@@ -122,7 +122,7 @@ def summary(ctx: click.Context, since: datetime | None, until: datetime | None, 
         else:
             click.echo("\n" * (number > 0) + "\n".join(summary_text(one)))
     if not summaries:
-        click.echo(_nothing(folder, span, None, Level.DEBUG), err=as_json)
+        click.echo(_why_nothing(folder, span, None, Level.DEBUG), err=as_json)
 
 
 @health_command.command(short_help="Write all that IT needs into one file.", epilog=EXPORT_EXAMPLES)
@@ -191,7 +191,7 @@ def _follow(folder: Path, wanted: Wanted, ends: Ends, *, as_json: bool) -> None:
         _print(follow(folder, wanted, clock=SystemClock(), stop=stop, ends=ends), as_json=as_json, at_once=True)
 
 
-def _nothing(folder: Path, span: Wanted, devices: frozenset[str] | None, level: str) -> str:
+def _why_nothing(folder: Path, span: Wanted, devices: frozenset[str] | None, level: str) -> str:
     """Return why nothing is shown, with advice."""
     last = last_time(folder)
     if last is None:

@@ -72,20 +72,22 @@ def serve_command(ctx: click.Context, config_file: Path | None, folder: Path | N
     with complaints(log), only_one(), setting(stop, (signal.SIGTERM, signal.SIGINT)):
         archives, spares = archives_of(ctx, folder, config_file), Spares(log.of("sessions"))
         in_force = SettingsInForce(config_file or ctx.find_object(Path))
-        given = _Given(clock, log, config_file, folder, in_force, in_force.read(), spares)
+        given = _DaemonContext(clock, log, config_file, folder, in_force, in_force.read(), spares)
         given.learn(given.settings)
         log.take_over()
         watched = SettingsPart(in_force, given.settings, clock, log.of("settings"))
         copying = Copying(clock, folder, config_file, is_wanted=lambda: bool(watched.now.copies))
         when_idle = _when_idle(clock, spares, copying)
-        sessions = Daemon(archives, clock, log.of("sessions"), _recovered(log), spawn=spares.take, when_idle=when_idle)
+        sessions = Daemon(
+            archives, clock, log.of("sessions"), _recovery_logger(log), spawn=spares.take, when_idle=when_idle
+        )
         parts = _parts(given, watched, sessions)
         with closing(copying), closing(spares):
             _run(parts, pulse, stop, log)
 
 
 @dataclass(frozen=True, slots=True)
-class _Given:
+class _DaemonContext:
     """The values that the daemon's parts are made of; `settings` are those at the start."""
 
     clock: Clock
@@ -101,7 +103,7 @@ class _Given:
         self.log.know(redactor_for(settings)[0])
 
 
-def _parts(given: _Given, watched: SettingsPart, sessions: Daemon) -> Parts:
+def _parts(given: _DaemonContext, watched: SettingsPart, sessions: Daemon) -> Parts:
     settings, clock, log, folder = given.settings, given.clock, given.log, given.folder
     notices = Notices(clock, settings.alarms.most_per_hour)
     fixity = FixityPart(settings, clock, log.of("fixity"), folder, given.config_file)
@@ -160,7 +162,7 @@ def _run(parts: Parts, pulse: Pulse, stop: threading.Event, log: Log) -> None:
             log.say(f"{name} does not end; it is left to itself", name, "warning")
 
 
-def _recovered(log: Log) -> "Callable[[Outcome], None]":
+def _recovery_logger(log: Log) -> "Callable[[Outcome], None]":
     def say(outcome: "Outcome") -> None:
         from recorder.recovery.recover import State
 

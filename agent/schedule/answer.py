@@ -43,11 +43,11 @@ def coming(plan: Plan, done: Done, rules: Rules, now: datetime) -> tuple[Coming,
     """Return a plan's coming steps, earliest first; `done` is from `done_for`."""
     if not plan.holds or done.ended_at is not None:
         return ()
-    found = [step for step in _all(plan, done, rules) if step.at > now]
+    found = [step for step in _all_steps(plan, done, rules) if step.at > now]
     return tuple(sorted(found, key=lambda step: step.at))
 
 
-def _all(plan: Plan, done: Done, rules: Rules) -> Iterator[Coming]:
+def _all_steps(plan: Plan, done: Done, rules: Rules) -> Iterator[Coming]:
     def before(what: Step, seconds: float) -> Coming:
         return Coming(what=what, at=plan.starts_at - timedelta(seconds=seconds))
 

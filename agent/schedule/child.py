@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 _ELSEWHERE = "its server sends us elsewhere, which is not followed"
-_WORDS = {
+_HTTP_REASONS = {
     **dict.fromkeys((301, 302, 303, 307, 308), _ELSEWHERE),
     401: "its server wants a login",
     403: "its server does not let us have it",
@@ -42,20 +42,20 @@ def fetched(address: str, timeout_s: float) -> bytes:
     """Fetch the calendar at an https, http, webcal or file address; raises LiputError."""
     scheme, _, rest = address.partition(":")
     if scheme.lower() == "file":
-        return _content(Path(urllib.parse.unquote(urllib.parse.urlsplit(address).path)), "its file")
+        return _read_file(Path(urllib.parse.unquote(urllib.parse.urlsplit(address).path)), "its file")
     url = f"https:{rest}" if scheme.lower() == "webcal" else address
     request = urllib.request.Request(url, headers={"User-Agent": "Liput", "Accept": "text/calendar, */*;q=0.1"})  # noqa: S310 - see _opener
     try:
         with _opener().open(request, timeout=timeout_s) as answer:
-            return _bounded(answer, "it")
+            return _read_bounded(answer, "it")
     except urllib.error.HTTPError as error:
         with error:
-            why = _WORDS.get(error.code, f"its server answers with {error.code}")
+            why = _HTTP_REASONS.get(error.code, f"its server answers with {error.code}")
         raise LiputError(why, hint="see whether the address is right") from None
     except urllib.error.URLError as error:
-        raise LiputError(_why(error.reason), hint="see whether the network is up, and the address right") from None
+        raise LiputError(_describe(error.reason), hint="see whether the network is up, and the address right") from None
     except (OSError, HTTPException, ValueError) as error:
-        raise LiputError(_why(error), hint="see whether the network is up, and the address right") from None
+        raise LiputError(_describe(error), hint="see whether the network is up, and the address right") from None
 
 
 def _opener() -> urllib.request.OpenerDirector:
@@ -70,22 +70,22 @@ def _opener() -> urllib.request.OpenerDirector:
     return opener
 
 
-def _bounded(file: "IO[bytes] | urllib.request._UrlopenRet", called: str) -> bytes:
+def _read_bounded(file: "IO[bytes] | urllib.request._UrlopenRet", called: str) -> bytes:
     text: bytes = file.read(LARGEST_BYTES + 1)
     if len(text) > LARGEST_BYTES:
         raise LiputError(f"{called} is larger than {LARGEST_BYTES // 1_000_000} MB", hint="name a smaller calendar")
     return text
 
 
-def _content(path: Path, called: str) -> bytes:
+def _read_file(path: Path, called: str) -> bytes:
     try:
         with path.open("rb") as file:
-            return _bounded(file, called)
+            return _read_bounded(file, called)
     except OSError as error:
         raise LiputError(f"{called} cannot be read: {error.strerror}") from None
 
 
-def _why(reason: object) -> str:
+def _describe(reason: object) -> str:
     """Describe an error briefly; the system's own text may repeat the address."""
     if isinstance(reason, TimeoutError):
         return "its server does not answer"
@@ -110,7 +110,7 @@ HOW_TO_INSTALL = "install liput[calendar], or start Liput by ./run, which does"
 
 def read(wanted: Wanted) -> Answer:
     """Return the events of a calendar; raises LiputError."""
-    text = fetched(wanted.address, wanted.timeout_s) if wanted.address else _content(Path(wanted.path), wanted.path)
+    text = fetched(wanted.address, wanted.timeout_s) if wanted.address else _read_file(Path(wanted.path), wanted.path)
     return _reader()(text, zone_of(wanted.zone), wanted.since, wanted.until)
 
 

@@ -109,7 +109,7 @@ def decide(
     for plan in plans:
         done = done_for(plan, ledger)
         if run := own.get(plan.id):
-            acts += _with_its_own(plan, done, run, now, rules)
+            acts += _acts_of_running(plan, done, run, now, rules)
             acts += _reminders(plan, done, now, rules)
         elif plan.id in coming or done.ended_at is not None:
             pass
@@ -119,13 +119,13 @@ def decide(
             waiting.append(plan)
     is_free = not coming
     for plan in sorted(waiting, key=lambda plan: (plan.starts_at, plan.id)):
-        more = list(_ahead(plan, done_for(plan, ledger), runs, now, rules, is_free=is_free))
+        more = list(_acts_of_waiting(plan, done_for(plan, ledger), runs, now, rules, is_free=is_free))
         is_free = is_free and not any(act.kind in (Kind.ARM, Kind.RECORD) for act in more)
         acts += more
     return acts
 
 
-def _with_its_own(plan: Plan, done: Done, run: Run, now: datetime, rules: Rules) -> Iterator[Act]:
+def _acts_of_running(plan: Plan, done: Done, run: Run, now: datetime, rules: Rules) -> Iterator[Act]:
     if done.recorder != run.recorder or done.ended_at is not None:
         yield Act(Kind.NOTE_RECORDER, plan, run.recorder)
     if run.state in BEFORE:
@@ -133,16 +133,16 @@ def _with_its_own(plan: Plan, done: Done, run: Run, now: datetime, rules: Rules)
             yield Act(Kind.DISARM, plan, run.recorder)
         elif plan.mode is Mode.RECORD and now >= plan.starts_at:
             yield Act(Kind.START, plan, run.recorder)
-        elif _is_another(plan, done) or _is_put_off(plan, done, now, rules):
+        elif _has_changed(plan, done) or _is_postponed(plan, done, now, rules):
             yield Act(Kind.REARM, plan, run.recorder)
         elif now >= plan.starts_at and "waits" not in done.told:
             yield Act(Kind.TELL, plan, word="waits")
     elif run.state in RECORDS:
-        yield from _while_it_records(plan, done, run, now)
+        yield from _acts_while_recording(plan, done, run, now)
 
 
-def _while_it_records(plan: Plan, done: Done, run: Run, now: datetime) -> Iterator[Act]:
-    until = done.records_until if _is_moved_behind(plan, done) else plan.ends_at
+def _acts_while_recording(plan: Plan, done: Done, run: Run, now: datetime) -> Iterator[Act]:
+    until = done.records_until if _is_moved_past_end(plan, done) else plan.ends_at
     if until != done.records_until:
         yield Act(Kind.NOTE_RECORDING, plan, run.recorder)
     if until is not None and now >= until:
@@ -152,24 +152,26 @@ def _while_it_records(plan: Plan, done: Done, run: Run, now: datetime) -> Iterat
             yield Act(Kind.TELL, plan, word="overrun")
 
 
-def _is_another(plan: Plan, done: Done) -> bool:
+def _has_changed(plan: Plan, done: Done) -> bool:
     """Return whether the plan now asks for another session than the armed one."""
     return plan.mode is Mode.REMIND or bool(done.begun_as and done.begun_as != begun_as(plan))
 
 
-def _is_put_off(plan: Plan, done: Done, now: datetime, rules: Rules) -> bool:
+def _is_postponed(plan: Plan, done: Done, now: datetime, rules: Rules) -> bool:
     """Return whether the plan moved since its recorder began and is not due now; a clock jump does not move it."""
     if done.begun_for is None or plan.starts_at <= done.begun_for:
         return False
     return (plan.starts_at - now).total_seconds() > rules.arm_ahead_s
 
 
-def _is_moved_behind(plan: Plan, done: Done) -> bool:
+def _is_moved_past_end(plan: Plan, done: Done) -> bool:
     """Return whether the plan moved behind the end of its running recording: it is recorded twice."""
     return done.records_until is not None and plan.starts_at > done.records_until
 
 
-def _ahead(plan: Plan, done: Done, runs: Sequence[Run], now: datetime, rules: Rules, *, is_free: bool) -> Iterator[Act]:
+def _acts_of_waiting(
+    plan: Plan, done: Done, runs: Sequence[Run], now: datetime, rules: Rules, *, is_free: bool
+) -> Iterator[Act]:
     left_s = (plan.starts_at - now).total_seconds()
     if now >= plan.ends_at:
         if plan.mode is Mode.RECORD and now - plan.ends_at < MISSED and "missed" not in done.told:
@@ -183,7 +185,7 @@ def _ahead(plan: Plan, done: Done, runs: Sequence[Run], now: datetime, rules: Ru
     if rules.arm_ahead_s < left_s <= rules.check_before_s and not done.checked:
         yield Act(Kind.CHECK, plan)
     if left_s <= rules.arm_ahead_s:
-        yield from _begun(plan, done, runs, now, is_free=is_free)
+        yield from _acts_to_begin(plan, done, runs, now, is_free=is_free)
 
 
 def _reminders(plan: Plan, done: Done, now: datetime, rules: Rules) -> Iterator[Act]:
@@ -193,10 +195,10 @@ def _reminders(plan: Plan, done: Done, now: datetime, rules: Rules) -> Iterator[
         yield Act(Kind.REMIND, plan, before_s=min(due))
 
 
-def _begun(plan: Plan, done: Done, runs: Sequence[Run], now: datetime, *, is_free: bool) -> Iterator[Act]:
+def _acts_to_begin(plan: Plan, done: Done, runs: Sequence[Run], now: datetime, *, is_free: bool) -> Iterator[Act]:
     """Arm or record, unless another session has the devices."""
     others = [run for run in runs if run.is_open]
-    if now >= plan.starts_at and (taken := next((run for run in others if _is_for(run, plan)), None)):
+    if now >= plan.starts_at and (taken := next((run for run in others if _records_plan(run, plan)), None)):
         yield Act(Kind.NOTE_END, plan, taken.recorder, word="by-hand", other=taken.title)
     elif others:
         if now >= plan.starts_at and "blocked" not in done.told:
@@ -206,7 +208,7 @@ def _begun(plan: Plan, done: Done, runs: Sequence[Run], now: datetime, *, is_fre
         yield Act(Kind.RECORD if at_once else Kind.ARM, plan)
 
 
-def _is_for(run: Run, plan: Plan) -> bool:
+def _records_plan(run: Run, plan: Plan) -> bool:
     """Return whether people record this plan's session themselves; a merely armed session may be forgotten."""
     return run.plan is None and run.state in RECORDS and run.began_at >= plan.starts_at - timedelta(seconds=OWN_S)
 
@@ -226,7 +228,7 @@ def noted(act: Act, done: Done, now: datetime, rules: Rules) -> Done:
             return msgspec.structs.replace(done, attempt=None, ended_at=None, **own)
         case Kind.NOTE_RECORDING:
             return msgspec.structs.replace(done, records_until=act.plan.ends_at)
-        case Kind.NOTE_END if _is_put_off(act.plan, done, now, rules) or _is_moved_behind(act.plan, done):
+        case Kind.NOTE_END if _is_postponed(act.plan, done, now, rules) or _is_moved_past_end(act.plan, done):
             return done.without_recorder()  # it ended for a time that no longer holds
         case Kind.NOTE_END:
             return msgspec.structs.replace(done, ended_at=now, attempt=None)

@@ -37,17 +37,17 @@ def is_here(event: CalendarEvent, feed: Feed, settings: Settings) -> bool:
     room = settings.general.room
     places = feed.locations or ((room,) if room.strip() else (EVERYWHERE,))
     is_of_category = not feed.categories or bool(
-        {_plain(each) for each in feed.categories} & {_plain(each) for each in event.categories}
+        {_normalised(each) for each in feed.categories} & {_normalised(each) for each in event.categories}
     )
-    return is_of_category and any(place == EVERYWHERE or _names(event.location, place) for place in places)
+    return is_of_category and any(place == EVERYWHERE or _mentions(event.location, place) for place in places)
 
 
-def _names(location: str, place: str) -> bool:
+def _mentions(location: str, place: str) -> bool:
     """Return whether a place stands in a location as whole words: "Aula 1" is not in "Aula 10"."""
-    return re.search(rf"(?<!\w){re.escape(_plain(place))}(?!\w)", _plain(location)) is not None
+    return re.search(rf"(?<!\w){re.escape(_normalised(place))}(?!\w)", _normalised(location)) is not None
 
 
-def _plain(text: str) -> str:
+def _normalised(text: str) -> str:
     return " ".join(text.casefold().split())
 
 
@@ -177,13 +177,13 @@ class Feeds:
     _reading: tuple[str, OwnCommand, datetime] | None = None
     _next_ns: dict[str, int] = field(default_factory=dict)
     _told: dict[str, str] = field(default_factory=dict)
-    _is_seen: bool = False
+    _is_settled: bool = False
     """Whether plans of removed calendars have been cancelled since the settings changed."""
 
     def take(self, settings: Settings) -> None:
         """Use new settings; a new or changed calendar is read at once."""
         before, self.settings = self.settings, settings
-        self._is_seen = False
+        self._is_settled = False
         is_read_otherwise = (before.schedule, before.office) != (settings.schedule, settings.office)
         for name in before.feeds:
             if is_read_otherwise or before.feeds[name] != settings.feeds.get(name):
@@ -193,25 +193,25 @@ class Feeds:
 
     def look(self) -> None:
         """Start the next due reading, or take in a finished one. Raises StateError; the next look tries again."""
-        if not self._is_seen:
-            self._leave()
-            self._is_seen = True
+        if not self._is_settled:
+            self._cancel_removed_feeds()
+            self._is_settled = True
         if self._reading is None:
-            self._begin()
+            self._start_next()
         else:
             name, reading, asked_at = self._reading
             answer = answer_of(reading)
             if answer is not None:
                 self._reading = None
-                self._take(name, answer, asked_at)
+                self._take_answer(name, answer, asked_at)
 
-    def _leave(self) -> None:
+    def _cancel_removed_feeds(self) -> None:
         """Cancel plans of calendars that the settings do not have; without a settings file, none."""
         left = self.plans.leave(self.settings.feeds, self.clock.now()) if self.settings.file else []
         for name, count in Counter(plan.source.feed for plan in left if plan.source).items():
             self.tell(f'the settings have no calendar "{name}" any more: {count} planned sessions are cancelled')
 
-    def _begin(self) -> None:
+    def _start_next(self) -> None:
         now_ns, settings = self.clock.now_ns(), self.settings
         due = [name for name in settings.feeds if now_ns >= self._next_ns.get(name, now_ns)]
         if not due:
@@ -222,19 +222,19 @@ class Feeds:
             self._reading = (name, begin_reading(wanted_of(settings, name, now), self.clock), now)
         except LiputError as error:
             fail(self.states, name, error.message, now)
-            self._say(name, error.message)
+            self._report(name, error.message)
 
-    def _take(self, name: str, answer: Answer, asked_at: datetime) -> None:
+    def _take_answer(self, name: str, answer: Answer, asked_at: datetime) -> None:
         try:
             changed = keep(self.settings, self.plans, self.states, name, answer, asked_at)
         except LiputError as error:
-            self._say(name, error.message)
+            self._report(name, error.message)
             return
-        self._say(name, answer.error)
+        self._report(name, answer.error)
         if changed:
             self.tell(f'the calendar "{name}": {len(changed)} planned sessions are new, or not as before')
 
-    def _say(self, name: str, problem: str) -> None:
+    def _report(self, name: str, problem: str) -> None:
         if problem and self._told.get(name) != problem:
             self.tell(f'the calendar "{name}" cannot be read: {problem}; what was known of it stays')
         elif not problem and self._told.get(name):

@@ -82,7 +82,7 @@ def _calendars(text: bytes, notes: list[str]) -> Sequence[Component]:
 def _events(
     calendar: Component, zone: tzinfo, since: datetime, until: datetime, notes: list[str]
 ) -> Iterator[CalendarEvent]:
-    components = [each for each in calendar.walk("VEVENT") if _is_sound(each, notes)]
+    components = [each for each in calendar.walk("VEVENT") if _has_beginning(each, notes)]
     recurring = {str(each.get("UID", "")) for each in components if _recurs(each)}
     kept = icalendar.Calendar()
     for name, value in calendar.property_items(recursive=False):
@@ -103,7 +103,7 @@ def _events(
             yield event
 
 
-def _is_sound(event: Component, notes: list[str]) -> bool:
+def _has_beginning(event: Component, notes: list[str]) -> bool:
     """Return whether an event has a beginning; one without is noted and left out."""
     start = getattr(event.get("DTSTART"), "dt", None)
     if isinstance(start, date):

@@ -207,11 +207,11 @@ class Schedule:
     _said: dict[str, str] = field(default_factory=dict)
     _starting: dict[str, Plan] = field(default_factory=dict)
     _newest: Settings = field(init=False)
-    _once: LogOnChange = field(init=False)
+    _log_on_change: LogOnChange = field(init=False)
 
     def __post_init__(self) -> None:
         """Read the rules from the settings."""
-        self._once = LogOnChange(self.tell)
+        self._log_on_change = LogOnChange(self.tell)
         self._newest = self.settings
         self._rules = Rules.of(self.settings.schedule, boot_id())
 
@@ -219,7 +219,7 @@ class Schedule:
         """Use new settings from the next look on; thread-safe."""
         self._newest = settings
 
-    def _take_newest(self) -> None:
+    def _apply_settings(self) -> None:
         """Use new settings; armed sessions, beginnings and checks go on."""
         if self._newest is self.settings:
             return
@@ -242,13 +242,13 @@ class Schedule:
 
     def look(self) -> None:
         """Do all due acts."""
-        self._take_newest()
+        self._apply_settings()
         self._children = [child for child in self._children if not child.wait(0.0)]
         if self.feeds is not None:
             try:
                 self.feeds.look()
             except LiputError as error:  # calendars fail; plans go on
-                self._once(error.message, "feeds")
+                self._log_on_change(error.message, "feeds")
         self._take_checks()
         self._take_beginning()
         if not self._plans():
@@ -256,13 +256,13 @@ class Schedule:
         try:
             runs = list(self.runs())
         except (LiputError, OSError) as error:
-            self._once(f"it cannot be seen which sessions run: {error}", "runs")
+            self._log_on_change(f"it cannot be seen which sessions run: {error}", "runs")
             return
-        self._once("", "runs")
+        self._log_on_change("", "runs")
         ledger, now = self._ledger(), self._now()
-        self._tell_started(runs, now)
-        plans = self._near(ledger, runs, now)
-        for act in decide(plans, ledger, runs, now, self._rules, self._coming(plans, ledger, runs)):
+        self._report_recordings(runs, now)
+        plans = self._plans_in_range(ledger, runs, now)
+        for act in decide(plans, ledger, runs, now, self._rules, self._starting_plans(plans, ledger, runs)):
             if not self._waits_for_the_clock(act, ledger):
                 self._do(act, now)
 
@@ -271,7 +271,9 @@ class Schedule:
         done = done_for(act.plan, ledger)
         is_new = act.kind in {Kind.ARM, Kind.RECORD} and done.recorder is None and done.attempt is None
         if is_new and self.may_be_set_soon():
-            self._once("this PC's clock has not been set since it was started: planned sessions wait, a minute at most")
+            self._log_on_change(
+                "this PC's clock has not been set since it was started: planned sessions wait, a minute at most"
+            )
             return True
         return False
 
@@ -291,9 +293,9 @@ class Schedule:
         if seen != self._seen:
             try:
                 self._known = self.plans.read()
-                self._once("", "plans")
+                self._log_on_change("", "plans")
             except StateError as error:
-                self._once(f"{error.message}; what was planned before holds", "plans")
+                self._log_on_change(f"{error.message}; what was planned before holds", "plans")
             else:
                 with contextlib.suppress(StateError):  # old entries do no harm
                     keep_only(self.done, self._known)
@@ -301,7 +303,7 @@ class Schedule:
             self._seen = seen
         return self._known
 
-    def _near(self, ledger: Ledger, runs: Sequence[Run], now: datetime) -> list[Plan]:
+    def _plans_in_range(self, ledger: Ledger, runs: Sequence[Run], now: datetime) -> list[Plan]:
         """Return the plans that may need an act now: a calendar has hundreds of distant ones."""
         begun = {run.plan for run in runs} | {
             plan_id for plan_id, done in ledger.items() if done.ended_at is None and (done.recorder or done.attempt)
@@ -315,23 +317,23 @@ class Schedule:
     def _ledger(self) -> Ledger:
         try:
             kept: Mapping[str, Done] = self.done.read()
-            self._once("", "done")
+            self._log_on_change("", "done")
         except StateError as error:
-            self._once(f"{error.message}; what is done for planned sessions is not kept", "done")
+            self._log_on_change(f"{error.message}; what is done for planned sessions is not kept", "done")
             kept = {}
         return {**kept, **self._unsaved}
 
-    def _note(self, plan: Plan, change: Callable[[Done], Done]) -> None:
+    def _change_record(self, plan: Plan, change: Callable[[Done], Done]) -> None:
         """Keep a plan's record; in memory if the disk fails."""
         try:
             if plan.id not in self._unsaved:
                 note(self.done, plan, change)
                 return
         except StateError as error:
-            self._once(f"{error.message}; what is done for planned sessions is not kept", "done")
+            self._log_on_change(f"{error.message}; what is done for planned sessions is not kept", "done")
         self._unsaved[plan.id] = change(done_for(plan, self._ledger()))
 
-    def _coming(self, plans: Sequence[Plan], ledger: Ledger, runs: Sequence[Run]) -> set[str]:
+    def _starting_plans(self, plans: Sequence[Plan], ledger: Ledger, runs: Sequence[Run]) -> set[str]:
         running = {run.plan for run in runs}
         coming = {
             plan.id
@@ -354,20 +356,20 @@ class Schedule:
                 self._end(act, Stop(), "stopped", now)
             case Kind.DISARM:
                 if not act.plan.holds:  # the plan may hold again later
-                    self._note_changing(act)
+                    self._mark_changing(act)
                 self._end(act, Disarm(), "disarmed", now)
             case Kind.REARM:
-                self._note_changing(act)
+                self._mark_changing(act)
                 self._ask(act, Disarm(), "changed")
-            case Kind.NOTE_END if self._is_begun_anew(act):
-                self._note(act.plan, Done.without_recorder)
-            case Kind.NOTE_END if why := _failed(act, now):
-                self._fail(act.plan, why, now)
+            case Kind.NOTE_END if self._closed_for_change(act):
+                self._change_record(act.plan, Done.without_recorder)
+            case Kind.NOTE_END if why := _failure_reason(act, now):
+                self._note_failure(act.plan, why, now)
             case _:
-                self._note(act.plan, lambda done: noted(act, done, now, self._rules))
-                self._follow(act, now)
+                self._change_record(act.plan, lambda done: noted(act, done, now, self._rules))
+                self._announce(act, now)
 
-    def _follow(self, act: Act, now: datetime) -> None:
+    def _announce(self, act: Act, now: datetime) -> None:
         if act.kind in (Kind.REMIND, Kind.TELL) or act.word:
             self._say("reminder" if act.kind is Kind.REMIND else act.word, act.plan, now, other=act.other)
         elif act.kind is Kind.CHECK:
@@ -379,12 +381,12 @@ class Schedule:
             except OSError as error:
                 self.tell(f'the room cannot be checked before "{act.plan.title}": {error.strerror}')
 
-    def _note_changing(self, act: Act) -> None:
+    def _mark_changing(self, act: Act) -> None:
         """Note, before asking, that a recorder closes its devices because of its plan."""
         if done_for(act.plan, self._ledger()).changing != act.recorder:
-            self._note(act.plan, lambda done: msgspec.structs.replace(done, changing=act.recorder))
+            self._change_record(act.plan, lambda done: msgspec.structs.replace(done, changing=act.recorder))
 
-    def _is_begun_anew(self, act: Act) -> bool:
+    def _closed_for_change(self, act: Act) -> bool:
         """Return whether a recorder closed its devices only because its plan changed."""
         if done_for(act.plan, self._ledger()).changing != act.recorder:
             return False
@@ -393,13 +395,13 @@ class Schedule:
 
     def _ask(self, act: Act, request: AnyRequest, word: str) -> bool:
         """Send a request to a recorder, at most every RETRY_S[0]; return whether it was sent now."""
-        if not self._may(f"{act.recorder} {word}"):
+        if not self._is_allowed(f"{act.recorder} {word}"):
             return False
-        self._not_before(f"{act.recorder} {word}", RETRY_S[0])
+        self._block_for(f"{act.recorder} {word}", RETRY_S[0])
         try:
             ask(RecorderFolder(runtime_folder() / act.recorder), request)
         except (LiputError, OSError) as error:
-            self._once(f'"{act.plan.title}": {error}', act.recorder)
+            self._log_on_change(f'"{act.plan.title}": {error}', act.recorder)
             return False
         return True
 
@@ -408,7 +410,7 @@ class Schedule:
         if self._ask(act, request, word):
             self._say(word, act.plan, now, once=act.recorder)
 
-    def _tell_started(self, runs: Sequence[Run], now: datetime) -> None:
+    def _report_recordings(self, runs: Sequence[Run], now: datetime) -> None:
         """Report each started recording once it really records: its disk may be gone or full."""
         states = {run.recorder: run.state for run in runs}
         for recorder, plan in list(self._starting.items()):
@@ -420,7 +422,7 @@ class Schedule:
 
     def _begin(self, plan: Plan, now: datetime, *, records: bool) -> None:
         """Start a plan's recorder. Its process is noted before it gets its spec: one without a spec ends."""
-        if not self._may(plan.id):
+        if not self._is_allowed(plan.id):
             return
         try:
             spec, why = spec_of(plan, self.settings, self.config_file, archive=self.archive, arm_only=not records)
@@ -429,14 +431,14 @@ class Schedule:
                 spec = msgspec.structs.replace(spec, settings=file, settings_text=text)
             spawned = self.spawn(spec)
         except (LiputError, OSError) as error:
-            self._fail(plan, str(error), now)
+            self._note_failure(plan, str(error), now)
             return
         if why:
             self._say("without-request", plan, now, once=plan.id, why=why)
         started = process_started(spawned.pid) or 0
         attempt = Attempt(pid=spawned.pid, pid_started=started, boot_id=self._rules.boot_id)
         begun = {"attempt": attempt, "begun_as": begun_as(plan), "begun_for": plan.starts_at}
-        self._note(plan, lambda done: msgspec.structs.replace(done.without_recorder(), **begun))
+        self._change_record(plan, lambda done: msgspec.structs.replace(done.without_recorder(), **begun))
         self._children.append(spawned)
         self._beginning = Beginning(plan, spawned, records=records)
 
@@ -449,25 +451,25 @@ class Schedule:
         try:
             act = Act(Kind.NOTE_RECORDER, plan, beginning.recorder())
         except LiputError as error:
-            self._fail(plan, error.message, now)
+            self._note_failure(plan, error.message, now)
             return
         for sentence in beginning.spawned.notes:
             self.tell(sentence)
-        self._note(plan, lambda done: noted(act, done, now, self._rules))
+        self._change_record(plan, lambda done: noted(act, done, now, self._rules))
         self._begun_ns[plan.id] = self.clock.now_ns()
         if beginning.records:
             self._say("recording", plan, now, late_s=_late_s(plan, now))
         else:
             self._say("armed", plan, now)
 
-    def _fail(self, plan: Plan, why: str, now: datetime) -> None:
+    def _note_failure(self, plan: Plan, why: str, now: datetime) -> None:
         """Note that a plan's recorder failed, and the time of the next attempt."""
-        self._note(plan, lambda done: msgspec.structs.replace(done, attempt=None, recorder=None))
+        self._change_record(plan, lambda done: msgspec.structs.replace(done, attempt=None, recorder=None))
         begun_ns = self._begun_ns.pop(plan.id, None)
         if begun_ns is not None and self.clock.now_ns() - begun_ns > RETRY_S[-1] * NANOSECONDS:
             self._failures.pop(plan.id, None)  # it ran well for a while
         count = self._failures[plan.id] = self._failures.get(plan.id, 0) + 1
-        self._not_before(plan.id, RETRY_S[min(count, len(RETRY_S)) - 1])
+        self._block_for(plan.id, RETRY_S[min(count, len(RETRY_S)) - 1])
         self._say("failed", plan, now, once=plan.id, why=why)
 
     def _take_checks(self) -> None:
@@ -479,10 +481,10 @@ class Schedule:
 
     # Notices once, and retries
 
-    def _may(self, key: str) -> bool:
+    def _is_allowed(self, key: str) -> bool:
         return self.clock.now_ns() >= self._not_before_ns.get(key, 0)
 
-    def _not_before(self, key: str, seconds: float) -> None:
+    def _block_for(self, key: str, seconds: float) -> None:
         self._not_before_ns[key] = self.clock.now_ns() + int(seconds * NANOSECONDS)
 
     def _say(
@@ -504,7 +506,7 @@ def _late_s(plan: Plan, now: datetime) -> float:
     return late_s if late_s > LATE_S else 0.0
 
 
-def _failed(act: Act, now: datetime) -> str:
+def _failure_reason(act: Act, now: datetime) -> str:
     """Return why a plan's session must begin again; "" if it is over, or people ended it."""
     if not act.plan.holds or now >= act.plan.ends_at:
         return ""

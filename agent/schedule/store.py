@@ -46,7 +46,7 @@ class Plans:
 
     def read(self) -> list[Plan]:
         """Return the plans, earliest first; raises StateError."""
-        return sorted(self._store.read(), key=_order)
+        return sorted(self._store.read(), key=_sort_key)
 
     def add(self, plan: Plan) -> None:
         """Add a plan; raises StateError, and UsageError for too many."""
@@ -55,7 +55,7 @@ class Plans:
     def replace(self, plan_id: str, change: Callable[[Plan], Plan]) -> Plan:
         """Change a plan and return it; raises StateError, and UsageError for an unknown id."""
         _, after = self._change(lambda plans: [change(plan) if plan.id == plan_id else plan for plan in plans])
-        return _only(after, plan_id)
+        return _plan_with(after, plan_id)
 
     def remove(self, plan_id: str, *, forgets: bool = True) -> None:
         """Mark a plan as removed; with `forgets`, delete a removed one made by hand. Raises StateError."""
@@ -74,18 +74,18 @@ class Plans:
         A plan in `window` without an event is cancelled; with None, none is. Fields edited by hand stay.
         """
         before, after = self._change(lambda plans: merge(plans, feed, events, window))
-        return _news(before, after)
+        return _changed_plans(before, after)
 
     def leave(self, feeds: Collection[str], now: datetime) -> list[Plan]:
         """Cancel and return future plans of calendars not in `feeds`. Raises StateError."""
 
         def without(plans: list[Plan]) -> list[Plan]:
-            return [_without_feed(plan, feeds, now) for plan in plans]
+            return [_cancelled_without_feed(plan, feeds, now) for plan in plans]
 
         if (plans := self.read()) == without(plans):  # nothing to write
             return []
         before, after = self._change(without)
-        return [plan for plan in _news(before, after) if plan.state is PlanState.CANCELLED]
+        return [plan for plan in _changed_plans(before, after) if plan.state is PlanState.CANCELLED]
 
     def find(self, key: str) -> Plan:
         """Return the plan with an id, or the 8 last digits of one, that begins with `key`. Raises LiputError."""
@@ -97,11 +97,11 @@ class Plans:
         if found:
             named = ", ".join(plan.id for plan in found[:3]) + (" ..." if len(found) > 3 else "")
             raise UsageError(f"{len(found)} plans could be meant by {key!r}: {named}", hint="say more of its id")
-        raise _not_there(key)
+        raise _no_plan_error(key)
 
     def whole(self, plan_id: str) -> Plan:
         """Return the plan with exactly this id, for programs. Raises StateError, UsageError."""
-        return _only(self.read(), plan_id)
+        return _plan_with(self.read(), plan_id)
 
     def _change(self, change: Callable[[list[Plan]], list[Plan]]) -> tuple[list[Plan], list[Plan]]:
         """Return the plans before and after."""
@@ -115,26 +115,26 @@ class Plans:
                     f"more than {MOST_PLANS} sessions would be planned",
                     hint="name `locations` of the calendar, or fewer `days_ahead`",
                 )
-            return sorted(after, key=_order)
+            return sorted(after, key=_sort_key)
 
         self._store.change(sorted_plans)
         return before, after
 
 
-def _only(plans: Sequence[Plan], plan_id: str) -> Plan:
+def _plan_with(plans: Sequence[Plan], plan_id: str) -> Plan:
     for plan in plans:
         if plan.id == plan_id:
             return plan
-    raise _not_there(plan_id)
+    raise _no_plan_error(plan_id)
 
 
-def _news(before: Sequence[Plan], after: Sequence[Plan]) -> list[Plan]:
+def _changed_plans(before: Sequence[Plan], after: Sequence[Plan]) -> list[Plan]:
     """Return the new and the changed plans."""
     known = {plan.id: plan for plan in before}
     return [plan for plan in after if known.get(plan.id) != plan]
 
 
-def _not_there(key: str) -> UsageError:
+def _no_plan_error(key: str) -> UsageError:
     return UsageError(f"there is no plan {key!r}", hint="liput schedule list --all shows them", why="missing")
 
 
@@ -154,7 +154,7 @@ def merge(
     """Return `plans` with the events of calendar `feed`; see `Plans.take`."""
     new = {event.key: event for event in events}
     again = {source.key: new.pop(source.key) for source in _sources(plans, feed) if source.key in new}
-    again |= _moved(_sources(plans, feed), again, new)
+    again |= _moved_occurrences(_sources(plans, feed), again, new)
     merged: list[Plan] = []
     for plan in plans:
         source = plan.source
@@ -163,7 +163,7 @@ def merge(
         elif source.key in again:
             merged.append(said_again(plan, again[source.key]))
         elif window is not None and window[0] <= source.said.starts_at < window[1]:
-            merged.append(_gone(plan, source))
+            merged.append(_cancelled(plan, source))
         elif window is None or plan.ends_at > window[0] - KEPT:
             merged.append(plan)
     merged += [from_calendar(new_id(event.said.title, event.said.starts_at), event) for event in new.values()]
@@ -174,7 +174,9 @@ def _sources(plans: Sequence[Plan], feed: str) -> list[Source]:
     return [plan.source for plan in plans if plan.source is not None and plan.source.feed == feed]
 
 
-def _moved(sources: Sequence[Source], again: Mapping[Key, Source], new: dict[Key, Source]) -> dict[Key, Source]:
+def _moved_occurrences(
+    sources: Sequence[Source], again: Mapping[Key, Source], new: dict[Key, Source]
+) -> dict[Key, Source]:
     """Take from `new`, and return by old key, occurrences of series that moved within their day."""
     moved = {}
     for source in sources:
@@ -193,19 +195,19 @@ def of_file(name: str) -> str:
     return f"{_FILE}{name}"
 
 
-def _without_feed(plan: Plan, feeds: Collection[str], now: datetime) -> Plan:
+def _cancelled_without_feed(plan: Plan, feeds: Collection[str], now: datetime) -> Plan:
     source = plan.source
     if source is None or source.feed in feeds or source.feed.startswith(_FILE):
         return plan
-    return _gone(plan, source) if plan.starts_at > now else plan
+    return _cancelled(plan, source) if plan.starts_at > now else plan
 
 
-def _gone(plan: Plan, source: Source) -> Plan:
+def _cancelled(plan: Plan, source: Source) -> Plan:
     said = msgspec.structs.replace(source.said, state=PlanState.CANCELLED)
     return said_again(plan, msgspec.structs.replace(source, said=said))
 
 
-def _order(plan: Plan) -> tuple[datetime, str]:
+def _sort_key(plan: Plan) -> tuple[datetime, str]:
     return plan.starts_at, plan.id
 
 

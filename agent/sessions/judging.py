@@ -47,7 +47,7 @@ def judge(
     rehearsed: Rehearsed, profile: Profile, *, asked_s: float, left_out: Sequence[str]
 ) -> Iterator[tuple[str, list[Result]]]:
     """Yield the results for each part of the rehearsal, by its name."""
-    happened = _happened(rehearsed)
+    happened = _trouble_results(rehearsed)
     yield "recording", [_recording(rehearsed, asked_s), *(one for one in happened if one.name == "recording")]
     yield "source", [one for one in happened if one.name != "recording"]
     film = rehearsed.film
@@ -81,7 +81,7 @@ class _Trouble:
     lasted_s: float = 0.0
 
 
-def _happened(rehearsed: Rehearsed) -> list[Result]:
+def _trouble_results(rehearsed: Rehearsed) -> list[Result]:
     """Return the session's troubles, each once; one that is over is a warning."""
     troubles: dict[tuple[str, str], _Trouble] = {}
     for event in rehearsed.events:
@@ -97,7 +97,7 @@ def _happened(rehearsed: Rehearsed) -> list[Result]:
                 troubles[key] = _Trouble(event, lasted_s=before.lasted_s if before else 0.0)
     said: dict[tuple[str, str], Result] = {}
     for trouble in sorted(troubles.values(), key=lambda one: (one.is_over, rank(one.event.kind))):
-        said.setdefault((trouble.event.subject, trouble_of(trouble.event.kind)), _told(trouble, rehearsed))
+        said.setdefault((trouble.event.subject, trouble_of(trouble.event.kind)), _trouble_result(trouble, rehearsed))
     return list(said.values())
 
 
@@ -115,7 +115,7 @@ def _code(event: Event, rehearsed: Rehearsed) -> tuple[Mapping[str, Code], str] 
     return None if code is None else (known, code)
 
 
-def _told(trouble: _Trouble, rehearsed: Rehearsed) -> Result:
+def _trouble_result(trouble: _Trouble, rehearsed: Rehearsed) -> Result:
     event = trouble.event
     name = f"source: {event.subject}" if OF_A_SOURCE.match(event.kind) else "recording"
     if not trouble.is_over and (found_as := _code(event, rehearsed)) is not None:

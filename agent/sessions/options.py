@@ -98,7 +98,7 @@ def session_options[Answer](command: Command[Answer]) -> Command[Answer]:
         if title is not None and not title.strip():
             raise UsageError("the title is empty", hint='say what the session is: --title "Rapat senat"')
         language = load_settings(config_file).general.language
-        titled = _titled(title or "", request, config_file)
+        titled = _with_request(title or "", request, config_file)
         may_ask = not given.get("as_json")
         agreed = consent(consent_state, consent_note, language=language, may_ask=may_ask)
         may_see = streams_agreed(streams, agreed, language=language, may_ask=may_ask, although_refused=although_refused)
@@ -109,7 +109,7 @@ def session_options[Answer](command: Command[Answer]) -> Command[Answer]:
             "consent": agreed,
             "streams": may_see,
         }
-        return _asked(command, told, titled)
+        return _call(command, told, titled)
 
     return with_options(_RECORDED, asking)
 
@@ -119,12 +119,12 @@ def rehearsal_options[Answer](command: Command[Answer]) -> Command[Answer]:
 
     @functools.wraps(command)
     def asking(*, request: str | None, config_file: Path | None, **given: object) -> Answer:
-        return _asked(command, given | {"config_file": config_file}, _titled("", request, config_file))
+        return _call(command, given | {"config_file": config_file}, _with_request("", request, config_file))
 
     return with_options((_REQUEST, *_SOURCES), asking)
 
 
-def _titled(title: str, request: str | None, config_file: Path | None) -> Asked:
+def _with_request(title: str, request: str | None, config_file: Path | None) -> Asked:
     """Return a session with its title and its request."""
     asked = Asked(title=title)
     if request is None:
@@ -134,7 +134,7 @@ def _titled(title: str, request: str | None, config_file: Path | None) -> Asked:
     return with_request(asked, request, load_settings(config_file))
 
 
-def _asked[Answer](command: Command[Answer], given: Mapping[str, object], titled: Asked) -> Answer:
+def _call[Answer](command: Command[Answer], given: Mapping[str, object], titled: Asked) -> Answer:
     """Call the command with the given options of `Asked` as one value, and the others unchanged."""
     more = msgspec.convert({"title": "", **{name: value for name, value in given.items() if name in _ASKED}}, Asked)
     asked = msgspec.structs.replace(more, title=titled.title, request=titled.request)
@@ -154,10 +154,10 @@ def with_slates[Answer](
         click.echo(f"liput: {error.message}", err=True)
         if not click.confirm("Begin without it, with a slate in its place until it comes?", default=False, err=True):
             raise
-    return begin(_allowing(spec))
+    return begin(_allow_missing(spec))
 
 
-def _allowing(spec: Spec) -> Spec:
+def _allow_missing(spec: Spec) -> Spec:
     return msgspec.structs.replace(spec, asked=msgspec.structs.replace(spec.asked, allow_missing=True))
 
 
@@ -174,7 +174,7 @@ _ANSWERS: dict[str, ConsentState] = {
 def consent(state: ConsentState | None, note: str, *, language: str, may_ask: bool) -> Consent:
     """Return the speakers' consent, from the command line or from the person at the terminal."""
     if state is None:
-        state = _answer(language) if may_ask and somebody_is_there() else "not-asked"
+        state = _ask(language) if may_ask and somebody_is_there() else "not-asked"
     is_said = state != "not-asked" or bool(note)
     return Consent(state=state, note=note, noted_at=SystemClock().now() if is_said else None)
 
@@ -187,22 +187,22 @@ def streams_agreed(
         return streams
     names = ", ".join("an address" if "://" in word else stream_name(word) for word in streams)
     if may_ask and somebody_is_there():
-        answer = _line(text("consent", "stream", language, names=names, patience=PATIENCE_S))
+        answer = _read_line(text("consent", "stream", language, names=names, patience=PATIENCE_S))
         if _ANSWERS.get(answer or "") == "given":
             return streams
     click.echo(text("consent", "not-streamed", language, names=names), err=True)
     return ()
 
 
-def _answer(language: str) -> ConsentState:
+def _ask(language: str) -> ConsentState:
     """Ask for consent; an unclear line counts as no answer."""
-    answer = _line(text("consent", "question", language, patience=PATIENCE_S))
+    answer = _read_line(text("consent", "question", language, patience=PATIENCE_S))
     if answer is not None and answer not in _ANSWERS:
         click.echo(text("consent", "unknown", language), err=True)
     return _ANSWERS.get(answer or "", "not-asked")
 
 
-def _line(question: str) -> str | None:
+def _read_line(question: str) -> str | None:
     """Ask and return the answer in small letters; None if none comes within PATIENCE_S."""
     click.echo(question, nl=False, err=True)
     if select.select([sys.stdin], [], [], PATIENCE_S)[0]:

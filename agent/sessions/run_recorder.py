@@ -38,17 +38,17 @@ class RecorderRun:
         self._spec = spec
         # A signal handler may put into a SimpleQueue. A thread of its own reads it: the main thread may hang in
         # writing to a slow reader of our output.
-        self._ends: queue.SimpleQueue[Request] = queue.SimpleQueue()
-        self._heard: queue.SimpleQueue[Request] = queue.SimpleQueue()
-        self._rung = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._end_requests: queue.SimpleQueue[Request] = queue.SimpleQueue()
+        self._requests: queue.SimpleQueue[Request] = queue.SimpleQueue()
+        self._wakeup = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._spawned: Spawned | None = None
         self._folder: RecorderFolder | None = None
         self._result: SessionResult | None = None
-        self._asked_to_end = 0
+        self._end_count = 0
 
     def run(self, reporter: Reporter) -> int:
         """Run the session and return the exit status. Blocks; raises the error of a session that recorded nothing."""
-        stopper = threads.start(self._end_when_asked, name="stopper")
+        stopper = threads.start(self._serve_requests, name="stopper")
         try:
             with self._signals(), reporter:
                 self._spawned = Spawned(self._spec, early.taken())
@@ -62,9 +62,9 @@ class RecorderRun:
             self._end()  # after any error the recording still goes to the archive
             raise
         finally:
-            self._ends.put("over")
+            self._end_requests.put("over")
             stopper.join()
-            os.close(self._rung)
+            os.close(self._wakeup)
         return exit_status(self._result)
 
     @property
@@ -82,8 +82,8 @@ class RecorderRun:
                     folder,
                     follower,
                     every_s=reporter.every_s,
-                    rung=self._rung,
-                    heard=lambda: self._show_asked(follower, reporter),
+                    rung=self._wakeup,
+                    heard=lambda: self._show_requests(follower, reporter),
                 )
             except Lost:
                 # We were too slow and were disconnected, or the recorder has died.
@@ -98,8 +98,8 @@ class RecorderRun:
                     folder = self._folder = following
                     follower.happened = 0
                     reporter.note("The recorder was killed; another one goes on.")
-                    self._show_asked(follower, reporter)  # also requests made while no recorder heard them
-                    if self._asked_to_end:
+                    self._show_requests(follower, reporter)  # also requests made while no recorder heard them
+                    if self._end_count:
                         self._end()
         return follower.result
 
@@ -112,30 +112,30 @@ class RecorderRun:
             return False
         return True
 
-    def _show_asked(self, follower: Follower, reporter: Reporter) -> bool:
+    def _show_requests(self, follower: Follower, reporter: Reporter) -> bool:
         with contextlib.suppress(BlockingIOError):
-            os.eventfd_read(self._rung)
+            os.eventfd_read(self._wakeup)
         with contextlib.suppress(queue.Empty):
             while True:
-                self._show(self._heard.get_nowait(), follower, reporter)
+                self._show_request(self._requests.get_nowait(), follower, reporter)
         return False  # a request is not the end: go on until the result
 
-    def _show(self, asked: Request, follower: Follower, reporter: Reporter) -> None:
+    def _show_request(self, asked: Request, follower: Follower, reporter: Reporter) -> None:
         if asked == "pause":
             reporter.note("A recording cannot be paused; q ends it.")
             return
-        self._asked_to_end += 1
+        self._end_count += 1
         if not follower.is_recording:
             reporter.note("Ending; nothing has been recorded yet.")
-        elif self._asked_to_end == 1:
+        elif self._end_count == 1:
             reporter.note("Ending: closing the recording and putting it into the archive …")
         else:
             reporter.note("Still closing; please wait.")
 
-    def _end_when_asked(self) -> None:
-        while (asked := self._ends.get()) != "over":
-            self._heard.put(asked)  # first, since the next recorder gets the requests that this one missed
-            os.eventfd_write(self._rung, 1)
+    def _serve_requests(self) -> None:
+        while (asked := self._end_requests.get()) != "over":
+            self._requests.put(asked)  # first, since the next recorder gets the requests that this one missed
+            os.eventfd_write(self._wakeup, 1)
             if asked == "end":
                 self._end()
 
@@ -160,12 +160,12 @@ class RecorderRun:
 
     def _on_key(self, key: str) -> None:
         if key in {"q", "Q"}:
-            self._ends.put("end")
+            self._end_requests.put("end")
 
     def _signals(self) -> AbstractContextManager[None]:
         def heard(number: int) -> None:
             # A closed window or a lost ssh connection is no wish to end a recording.
             if number != signal.SIGHUP:
-                self._ends.put("pause" if number == signal.SIGTSTP else "end")
+                self._end_requests.put("pause" if number == signal.SIGTSTP else "end")
 
         return hearing((signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGTSTP), heard)

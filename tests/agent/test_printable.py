@@ -84,7 +84,7 @@ from datetime import UTC, datetime
 from agent.devices.board import DeviceBoard
 from agent.devices.table import TableShower
 from agent import group
-group._write_whatever_comes()
+group._make_output_printable()
 board = DeviceBoard(dict)
 board.devices = (evil,)
 with TableShower() as shower:

@@ -46,12 +46,12 @@ def measure(situation: Situation, tell: Tell) -> Iterable[Result]:
         asked, videos=situation.asked.videos, settings=str(file) if file is not None else None
     )
     try:
-        return [_measured(situation, asked, tell)]
+        return [_measure_now(situation, asked, tell)]
     except LiputError as error:
         return [found(CODES, "not-measured", NAME, error=error.message)]
 
 
-def _measured(situation: Situation, asked: Question, tell: Tell) -> Result:
+def _measure_now(situation: Situation, asked: Question, tell: Tell) -> Result:
     """Measure in a child process, which has ended on return. Raises LiputError."""
     clock, began_ns = situation.clock, situation.clock.now_ns()
     measurement = Measurement()

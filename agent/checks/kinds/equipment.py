@@ -50,7 +50,7 @@ class WantedSource:
     trouble: Result | None = None
 
 
-def _lacks(name: str, code: str, **facts: object) -> WantedSource:
+def _missing_source(name: str, code: str, **facts: object) -> WantedSource:
     return WantedSource(name, trouble=found(CODES, code, f"{NAME}: {name}", None, **facts))
 
 
@@ -80,14 +80,14 @@ class Room:
         for role, resolved in resolve_all(self._roles, self._devices).items():
             bound = self._roles[role]
             if isinstance(resolved, Missing) and role not in names and not bound.id.startswith(SERVER_INPUTS):
-                yield _lacks(role, "role-missing", device=bound.name)
+                yield _missing_source(role, "role-missing", device=bound.name)
 
     def _picture(self, word: str | None) -> WantedSource:
         if word is None:
             word = first_role(self._roles)
         if word is None:
             return self._device("camera", lambda: best_video(self._devices), "no-camera")
-        if apart := _no_device(word, lambda kind: kind.picture):
+        if apart := _other_source(word, lambda kind: kind.picture):
             return apart
         return self._device(word, lambda: named(find_video, self._devices, word, self._roles), "not-found")
 
@@ -96,7 +96,7 @@ class Room:
             word = first_role(self._roles, sound=True)
         if word is None:
             return self._device("microphone", lambda: self._best_sound(picture), "no-microphone")
-        apart = _no_device(word, lambda kind: kind.sound)
+        apart = _other_source(word, lambda kind: kind.sound)
         return apart or self._device(word, lambda: find_sound_input(self._devices, word, self._roles), "not-found")
 
     def _best_sound(self, picture: Device | None) -> Device:
@@ -111,11 +111,11 @@ class Room:
             device = find()
         except DeviceNotFound:
             role = word.strip().casefold()
-            return self._missing(word, role) if role in self._roles else _lacks(word, absent, word=word)
+            return self._missing(word, role) if role in self._roles else _missing_source(word, absent, word=word)
         except DeviceError:
-            return _lacks(word, "wrong-kind", word=word)
+            return _missing_source(word, "wrong-kind", word=word)
         except UsageError:
-            return _lacks(word, "ambiguous", word=word)
+            return _missing_source(word, "ambiguous", word=word)
         return WantedSource(device.role or device.name, device)
 
     def _missing(self, word: str, role: str) -> WantedSource:
@@ -123,35 +123,35 @@ class Room:
         bound, resolved = self._roles[role], resolve_all(self._roles, self._devices)[role]
         facts = {"device": bound.name, "role": role, "port": bound.port or "?"}
         if isinstance(resolved, Missing) and resolved.replacement:
-            return _lacks(word, "replaced", **facts, id=resolved.replacement.id)
+            return _missing_source(word, "replaced", **facts, id=resolved.replacement.id)
         if isinstance(resolved, Missing) and resolved.elsewhere:
             there = resolved.elsewhere[0]
-            return _lacks(word, "moved", **facts, there=there.port or "?", id=there.id)
-        return _lacks(word, "missing", **facts)
+            return _missing_source(word, "moved", **facts, there=there.port or "?", id=there.id)
+        return _missing_source(word, "missing", **facts)
 
 
-def _no_device(word: str, gives: Callable[[SourceKind], object]) -> WantedSource | None:
+def _other_source(word: str, gives: Callable[[SourceKind], object]) -> WantedSource | None:
     """Return the source of `word` if it is no device, or None; its kind must give video or sound, by `gives`."""
     if kind := source_kind(word):
         if gives(kind) is None:
-            return _lacks(word, "wrong-kind", word=word)
+            return _missing_source(word, "wrong-kind", word=word)
         try:
             return WantedSource(kind.name(word))
         except UsageError as error:
-            return _lacks(word, "no-source", word=word, hint=error.hint or error.message)
+            return _missing_source(word, "no-source", word=word, hint=error.hint or error.message)
         except DeviceError:
-            return _lacks(word, _NOT_THERE.get(source_name(word) or "", "not-found"), word=word)
+            return _missing_source(word, _NOT_THERE.get(source_name(word) or "", "not-found"), word=word)
     try:
         path = as_file(word)
     except MediaError:
-        return _lacks(word, "no-file", word=word)
+        return _missing_source(word, "no-file", word=word)
     return WantedSource(path.name) if path else None
 
 
 def _has_own_sound(video: str) -> bool:
     """Return whether the video source has its own sound, as files and the synthetic source do."""
     kind = source_kind(video)
-    return kind.sound is not None if kind else _no_device(video, lambda kind: kind.picture) is not None
+    return kind.sound is not None if kind else _other_source(video, lambda kind: kind.picture) is not None
 
 
 def state_of(device: Device, name: str, situation: Situation, tree: Topology) -> Iterator[Result]:
@@ -159,16 +159,16 @@ def state_of(device: Device, name: str, situation: Situation, tree: Topology) ->
     if holder := situation.holder(device):
         yield _held(name, device, holder)
         return
-    if refused := _refused(device, name):
+    if refused := _not_openable(device, name):
         yield refused
         return
     troubles = [
-        *_unwell(device, name),
+        *_health_faults(device, name),
         *_port(device, name, tree),
         *_mode(device, name, situation.profile, tree),
         *_controls(device, name, situation),
     ]
-    yield from troubles or [_well(device, name, situation.profile, tree)]
+    yield from troubles or [_ok_result(device, name, situation.profile, tree)]
 
 
 # The device's holder
@@ -183,15 +183,15 @@ def _held(name: str, device: Device, holder: Running) -> Result:
         return found(CODES, "held", name, title=title)
     loses = health.fault not in LOSES_NOTHING
     code = "held-failing" if loses else "held-poor"
-    return found(CODES, code, name, {"fault": health.fault}, title=title, state=_words(health.fault))
+    return found(CODES, code, name, {"fault": health.fault}, title=title, state=_fault_words(health.fault))
 
 
-def _refused(device: Device, name: str) -> Result | None:
+def _not_openable(device: Device, name: str) -> Result | None:
     """Return why a device cannot be opened, judged without opening it."""
     node = device.node or pcm_node(device.alsa or "") or ""
     match device.health.fault:
         case Fault.BUSY:
-            return _busy(device, name, node)
+            return _busy_result(device, name, node)
         case Fault.DENIED:
             return found(CODES, "denied", name, device=device.name, group=group_of(node))
         case Fault.NO_DATA:
@@ -200,7 +200,7 @@ def _refused(device: Device, name: str) -> Result | None:
             return None
 
 
-def _busy(device: Device, name: str, node: str) -> Result:
+def _busy_result(device: Device, name: str, node: str) -> Result:
     others = [holder for holder in holders(node) if not is_own(holder)]
     if not others:
         return found(CODES, "busy-unseen", name, device=device.name, node=node)
@@ -213,16 +213,16 @@ def _busy(device: Device, name: str, node: str) -> Result:
     return found(CODES, code, name, {"pid": others[0].pid}, **facts)
 
 
-def _words(fault: str | None) -> Words:
+def _fault_words(fault: str | None) -> Words:
     return FAULT_WORDS.get(fault or "", FAULT_WORDS["unwell"])
 
 
-def _unwell(device: Device, name: str) -> Iterator[Result]:
+def _health_faults(device: Device, name: str) -> Iterator[Result]:
     fault = device.health.fault
     if fault == Fault.SWAPPED:
         yield found(CODES, "swapped", name, device=device.name)
     elif fault is not None and fault != Fault.SLOW_PORT:
-        yield found(CODES, "unwell", name, {"fault": fault}, device=device.name, state=_words(fault))
+        yield found(CODES, "unwell", name, {"fault": fault}, device=device.name, state=_fault_words(fault))
 
 
 # Port and mode
@@ -318,7 +318,7 @@ def _controls(device: Device, name: str, situation: Situation) -> Iterator[Resul
         )
 
 
-def _well(device: Device, name: str, profile: Profile, tree: Topology) -> Result:
+def _ok_result(device: Device, name: str, profile: Profile, tree: Topology) -> Result:
     chosen = chosen_mode(device, profile, tree) if device.node else None
     size = _picture(chosen.mode.width, chosen.mode.height, _real_rate(device, chosen)) if chosen else device.id
     link = f", USB {brief_rate(device.link_bps)}" if device.link_bps else ""
@@ -341,19 +341,19 @@ def look_at(situation: Situation, tree: Topology) -> Iterator[Result]:
         roles = roles_store().read()
     except StateError:
         yield found(CODES, "unreadable", NAME, file=roles_store().path)
-    room = Room(_listed(situation), roles)
+    room = Room(_known_devices(situation), roles)
     sources = list(room.sources(situation.asked))
     looks = {number: partial(_results, situation, tree, source) for number, source in enumerate(sources)}
     answers = side_by_side(looks, situation.stop, longest_s=ANSWER_S)
     for number, source in enumerate(sources):
         yield from answers.get(number) or [_no_answer(source)]
-    yield from _crowded(sources, situation, tree)
+    yield from _bus_conflicts(sources, situation, tree)
     if not situation.asked.videos and not situation.asked.audios:
         for missing in room.missing_beside(sources):
             yield from _results(situation, tree, missing)
 
 
-def _listed(situation: Situation) -> Sequence[Device]:
+def _known_devices(situation: Situation) -> Sequence[Device]:
     """Return the devices with their known health; a busy device stays busy, whatever its holder has logged."""
     devices = situation.devices()
     known = with_what_is_known(devices, situation.clock.now())
@@ -375,7 +375,7 @@ def _no_answer(source: WantedSource) -> Result:
     return found(CODES, "no-answer", f"{NAME}: {source.name}", device=called)
 
 
-def _crowded(sources: Sequence[WantedSource], situation: Situation, tree: Topology) -> Iterator[Result]:
+def _bus_conflicts(sources: Sequence[WantedSource], situation: Situation, tree: Topology) -> Iterator[Result]:
     """Yield the sources that cannot, or may not, run together on one USB bus."""
     devices = [source.device for source in sources if source.device and source.device.port]
     names = {device.id: device.name for device in devices}

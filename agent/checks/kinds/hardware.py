@@ -38,11 +38,11 @@ def look(situation: Situation, tell: Tell) -> Iterable[Result]:
             return [judge(wish, choose(wish, settings, lambda kind, _: known[kind]))]
         except KeyError:
             return [found(CODES, "not-known", NAME)]
-    choice = _tried(situation, wish, settings, tell)
+    choice = _try_all(situation, wish, settings, tell)
     return [found(CODES, "cancelled", NAME) if choice is None else judge(wish, choice)]
 
 
-def _tried(situation: Situation, wish: str, settings: VideoSettings, tell: Tell) -> Choice | None:
+def _try_all(situation: Situation, wish: str, settings: VideoSettings, tell: Tell) -> Choice | None:
     """Try each encoder now and remember the verdicts; return the choice, or None if stopped."""
     kinds, tried = candidates(wish), list[Kind]()
 

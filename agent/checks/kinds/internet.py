@@ -57,11 +57,13 @@ def look(situation: Situation, tell: Tell) -> Iterable[Result]:
     def told(count: int) -> None:
         tell(Progress(share=count / len(targets), doing=WORDS["tried"].filled({"count": count, "all": len(targets)})))
 
-    looks = {name: partial(_look_at, situation, name, target, held.get(name)) for name, target in targets.items()}
+    looks = {
+        name: partial(_destination_result, situation, name, target, held.get(name)) for name, target in targets.items()
+    }
     return side_by_side(looks, situation.stop, told).values()
 
 
-def _look_at(
+def _destination_result(
     situation: Situation, name: str, target: StreamTarget | LiputError, held: DestinationLine | None
 ) -> Result:
     name = f"{NAME}: {name}"
@@ -77,14 +79,14 @@ def _look_at(
         return found(CODES, "not-set-up", name, why=error.message, hint=error.hint)
     patience = Patience.of(LONGEST_QUICK_S if situation.quick else LONGEST_S, situation.stop)
     try:
-        return _reached(name, url, target, patience)
+        return _reach(name, url, target, patience)
     except NotLive as error:
         return found(CODES, str(error.reason), name, where=url.where)
     except NetworkTrouble as error:
         return trouble_found(CODES, name, url.where, error)
 
 
-def _reached(name: str, url: LiveUrl, target: StreamTarget, patience: Patience) -> Result:
+def _reach(name: str, url: LiveUrl, target: StreamTarget, patience: Patience) -> Result:
     """Return a result if the server answers. Raises NetworkTrouble, NotLive and Stopped."""
     began = time.monotonic()
     reached = kind_of(url.scheme).reach(url, target.ca_file, patience)

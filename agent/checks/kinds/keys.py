@@ -36,7 +36,7 @@ def look(situation: Situation, tell: Tell) -> Iterable[Result]:
     if situation.silent is not None:  # a second stream with the same key would end the silent session's stream
         return [found(CODES, "held-silent", NAME, session=situation.silent)]
     looks = {
-        name: partial(_look_at, situation, target)
+        name: partial(_key_result, situation, target)
         for name, target in targets_of(situation).items()
         if isinstance(target, StreamTarget) and name not in held and _has_key(target)
     }
@@ -53,7 +53,7 @@ def _has_key(target: StreamTarget) -> bool:
     return False
 
 
-def _look_at(situation: Situation, target: StreamTarget) -> Result:
+def _key_result(situation: Situation, target: StreamTarget) -> Result:
     name = f"{NAME}: {target.name}"
     test = harmless(situation.settings, target)
     if test is None:

@@ -77,16 +77,16 @@ def look(situation: Situation, tell: Tell) -> Iterable[Result]:
         return [sources.not_chosen(error, NAME, CODES)]
     tell(Progress(share=0.1, doing=WORDS["opening-cameras"]))
     ends_ns = sources.ends_ns(situation)
-    looks = {picture.name: partial(_look_at, situation, picture, ends_ns) for picture in chosen.pictures}
+    looks = {picture.name: partial(_source_results, situation, picture, ends_ns) for picture in chosen.pictures}
     return sources.look_at_each(situation, NAME, looks, CODES)
 
 
-def _look_at(situation: Situation, picture: ChosenSource[VideoSource], ends_ns: int) -> Sequence[Result]:
+def _source_results(situation: Situation, picture: ChosenSource[VideoSource], ends_ns: int) -> Sequence[Result]:
     """Return the results for one source; raises NotGiven and LiputError if it gives no frame."""
     name, device = f"{NAME}: {picture.name}", picture.device
     is_camera = device is not None and device.kind is DeviceKind.CAMERA
     if held := sources.held(situation, device):
-        return _of_session(name, picture.name, *held, is_camera=is_camera)
+        return _session_results(name, picture.name, *held, is_camera=is_camera)
     glance = Glance()
     worker = VideoWorker(picture.source, situation.clock, supervision=picture.supervision)
     with closing(worker):
@@ -141,7 +141,7 @@ def _watch(
     return damaged, ((first_ns or clock.now_ns()) - opened_ns) / NANOSECONDS
 
 
-def _of_session(name: str, source: str, by: Running, line: SourceLine, *, is_camera: bool) -> Sequence[Result]:
+def _session_results(name: str, source: str, by: Running, line: SourceLine, *, is_camera: bool) -> Sequence[Result]:
     """Return the results for a source that a session has open, from its status and its preview."""
     every: dict[str, str | float | bool | None] = {"held_by": by.info.title}
     if code := OF_FAULTS.get(line.health.fault or ""):
@@ -152,7 +152,7 @@ def _of_session(name: str, source: str, by: Running, line: SourceLine, *, is_cam
     wrong: list[str] = []
     if (seen := glance.seen()) is not None:
         every |= measured(seen)
-        wrong = _looks_wrong(seen) if is_camera else []
+        wrong = _image_faults(seen) if is_camera else []
     return [found(CODES, code, name, every, session=by.info.title) for code in wrong or ["ok-held"]]
 
 
@@ -167,10 +167,10 @@ def wrong_with(seen: Seen, *, is_camera: bool, damaged: int, predicts: bool = Fa
         return ["black"]
     if is_camera and seen.is_same and not predicts:
         return ["frozen"]
-    return (["damaged"] if damaged > MOST_DAMAGED else []) + (_looks_wrong(seen) if is_camera else [])
+    return (["damaged"] if damaged > MOST_DAMAGED else []) + (_image_faults(seen) if is_camera else [])
 
 
-def _looks_wrong(seen: Seen) -> list[str]:
+def _image_faults(seen: Seen) -> list[str]:
     wrong = []
     if seen.light_luma < DARK:
         wrong.append("dark")

@@ -58,19 +58,19 @@ def listen(situation: Situation, tell: Tell) -> Iterable[Result]:
         return [found(CODES, "no-sound", NAME)]
     tell(Progress(share=0.1, doing=WORDS["listening-say-something"]))
     ends_ns = sources.ends_ns(situation)
-    looks = {sound.name: partial(_listen_to, situation, sound, ends_ns) for sound in chosen.sounds}
+    looks = {sound.name: partial(_input_results, situation, sound, ends_ns) for sound in chosen.sounds}
     return sources.look_at_each(situation, NAME, looks, CODES)
 
 
-def _listen_to(situation: Situation, sound: ChosenSource[AudioSource], ends_ns: int) -> Sequence[Result]:
+def _input_results(situation: Situation, sound: ChosenSource[AudioSource], ends_ns: int) -> Sequence[Result]:
     """Return the results for one input; raises NotGiven and LiputError if it gives no sound."""
     name = f"{NAME}: {sound.name}"
     if held := sources.held(situation, sound.device):
-        return _of_session(situation, name, sound.name, *held)
+        return _session_results(situation, name, sound.name, *held)
     worker = SourceWorker(sound.source, situation.clock, supervision=sound.supervision)
     with closing(worker):
         worker.open()
-        heard = _hear(worker, sound.source.channels, situation, ends_ns)
+        heard = _listen(worker, sound.source.channels, situation, ends_ns)
     if situation.stop.is_set():
         raise NotGiven("cancelled")
     if heard is None:
@@ -82,7 +82,7 @@ def _listen_s(situation: Situation) -> float:
     return QUICK_LISTEN_S if situation.quick else LISTEN_S
 
 
-def _hear(worker: AudioWorker, channels: int, situation: Situation, ends_ns: int) -> Heard | None:
+def _listen(worker: AudioWorker, channels: int, situation: Situation, ends_ns: int) -> Heard | None:
     clock, stop, listen_s = situation.clock, situation.stop, _listen_s(situation)
     listening = Listening(channels, mains_hz(situation.settings.devices.power_line_frequency))
     until_ns = min(clock.now_ns() + round((FIRST_BLOCK_S + listen_s) * NANOSECONDS), ends_ns)
@@ -100,7 +100,7 @@ def _hear(worker: AudioWorker, channels: int, situation: Situation, ends_ns: int
     return listening.heard()
 
 
-def _of_session(situation: Situation, name: str, source: str, by: Running, line: SourceLine) -> Sequence[Result]:
+def _session_results(situation: Situation, name: str, source: str, by: Running, line: SourceLine) -> Sequence[Result]:
     """Return the results for an input that a session has open, from its status."""
     input_line, peak_dbfs = _peak_dbfs(situation, source, by)
     title = by.info.title

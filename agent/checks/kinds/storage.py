@@ -74,13 +74,13 @@ def look(situation: Situation, tell: Tell) -> Iterable[Result]:
     archives = session_archives(settings, situation.clock, folder=asked.archive, reserve=reserve)
     memory = MountMemory() if settings.storage.must_be_mounted else None
     patience_s = QUICK_ANSWER_S if situation.quick else ANSWER_S
-    looks = {archive.root: partial(_state, archive, memory) for archive in archives}
+    looks = {archive.root: partial(_inspect, archive, memory) for archive in archives}
     states = side_by_side(looks, situation.stop, longest_s=patience_s)
     places = [states.get(archive.root) or Place(archive.root, archive.root, "hangs") for archive in archives]
-    if title := _who_records(situation):
+    if title := _recording_title(situation):
         yield found(CODES, "recording", NAME, title=title)
     else:
-        places = [_measured(place, situation, tell, index / len(places)) for index, place in enumerate(places)]
+        places = [_with_speed(place, situation, tell, index / len(places)) for index, place in enumerate(places)]
     if settings.storage.mirror and len(archives) < 2:
         yield found(CODES, "no-mirror", NAME)
     need = _bytes_per_s(situation)
@@ -94,13 +94,13 @@ def look(situation: Situation, tell: Tell) -> Iterable[Result]:
 def folder_state(root: Path, settings: Settings, clock: Clock) -> tuple[int, Result]:
     """Return the free bytes of a folder, and whether a session could be kept there; does not measure."""
     memory = MountMemory() if settings.storage.must_be_mounted else None
-    place = _state(Archive(root, clock, settings.archive.reserve), memory)
+    place = _inspect(Archive(root, clock, settings.archive.reserve), memory)
     profile = settings.profile()
     need = (profile.video_bitrate + profile.audio_bitrate) / 8 + INDEX_BYTES_PER_S
     return place.free, next(_judge(place, need, settings.archive.reserve, None))
 
 
-def _who_records(situation: Situation) -> str | None:
+def _recording_title(situation: Situation) -> str | None:
     recording = (title for title, status in situation.answering if status.state in _RECORDS)
     return situation.silent or next(recording, None)
 
@@ -116,7 +116,7 @@ def _bytes_per_s(situation: Situation) -> float:
 # Inspection
 
 
-def _state(archive: Archive, memory: MountMemory | None) -> Place:
+def _inspect(archive: Archive, memory: MountMemory | None) -> Place:
     root = archive.root
     try:
         if memory:
@@ -132,7 +132,7 @@ def _state(archive: Archive, memory: MountMemory | None) -> Place:
     return Place(root, base, free=free, disk=disk, kind=file_system_of(disk), is_open=is_readable)
 
 
-def _measured(place: Place, situation: Situation, tell: Tell, share: float) -> Place:
+def _with_speed(place: Place, situation: Situation, tell: Tell, share: float) -> Place:
     """Measure a place's speed; a disk that hangs or fails becomes its `trouble`."""
     if place.trouble is not None:
         return place

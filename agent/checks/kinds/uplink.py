@@ -55,7 +55,7 @@ def look(situation: Situation, tell: Tell) -> Iterable[Result]:
     for one in situation.held:
         if one.status is None or (one.status.state in RECORDS and one.status.destinations):
             return [found(CODES, "in-use", NAME, title=one.info.title or "liput record")]
-    return _push(situation, tell) if settings.uplink == "ingest" else _measure(situation, tell)
+    return _test_streams(situation, tell) if settings.uplink == "ingest" else _measure(situation, tell)
 
 
 def wants_conference(situation: Situation) -> bool:
@@ -66,10 +66,10 @@ def wants_conference(situation: Situation) -> bool:
 
 def streams_of(situation: Situation) -> int:
     """Return the number of live destinations that use the network."""
-    return sum(not _is_here(target) for target in targets_of(situation).values())
+    return sum(not _is_local(target) for target in targets_of(situation).values())
 
 
-def _is_here(target: StreamTarget | LiputError) -> bool:
+def _is_local(target: StreamTarget | LiputError) -> bool:
     if isinstance(target, LiputError):
         return False
     with contextlib.suppress(UsageError):  # the internet check reports it
@@ -105,7 +105,7 @@ def _measure(situation: Situation, tell: Tell) -> Iterable[Result]:
     return list(judge(uplink, need, fits, server.where))
 
 
-def _push(situation: Situation, tell: Tell) -> Iterator[Result]:
+def _test_streams(situation: Situation, tell: Tell) -> Iterator[Result]:
     """Stream to each destination in turn at the real bit rate, if that is harmless."""
     named = (name for name, destination in situation.settings.destinations.items() if destination.test)
     targets = targets_of(replace(situation, streams=[*situation.streams, *named]))
@@ -122,16 +122,16 @@ def _push(situation: Situation, tell: Tell) -> Iterator[Result]:
         if test is None:
             yield found(CODES, "no-test", f"{NAME}: {name}")
         else:
-            yield _pushed(situation, name, test, PUSH_S / count, tell)
+            yield _test_stream_result(situation, name, test, PUSH_S / count, tell)
 
 
 def _test_of(situation: Situation, target: StreamTarget | LiputError) -> StreamTarget | None:
-    if isinstance(target, LiputError) or _is_here(target):
+    if isinstance(target, LiputError) or _is_local(target):
         return None
     return harmless(situation.settings, target)
 
 
-def _pushed(situation: Situation, name: str, target: StreamTarget, seconds: float, tell: Tell) -> Result:
+def _test_stream_result(situation: Situation, name: str, target: StreamTarget, seconds: float, tell: Tell) -> Result:
     _, video_bps = situation.settings.video.stream_range(situation.profile)
     audio_bps, doing = situation.profile.audio_bitrate, WORDS["pushes"].filled({"name": name})
     trial = try_stream(
@@ -143,10 +143,10 @@ def _pushed(situation: Situation, name: str, target: StreamTarget, seconds: floa
         audio_bps=audio_bps,
         seconds=seconds,
     )
-    return _judged(f"{NAME}: {name}", trial, video_bps + audio_bps)
+    return _judge_trial(f"{NAME}: {name}", trial, video_bps + audio_bps)
 
 
-def _judged(name: str, trial: Trial, rate_bps: int) -> Result:
+def _judge_trial(name: str, trial: Trial, rate_bps: int) -> Result:
     delivered_bps = median(trial.delivered_bps) if trial.delivered_bps else 0.0
     measured = {
         "rate_bps": rate_bps,

@@ -102,7 +102,7 @@ def copy_command(
         waiting = False
         for name in _names(settings, names, automatic=not pending):
             packages = [_to_copy(archives, package_id)] if package_id else queue.waiting(name, due_only=pending)
-            for outcome in _worked(queue, name, packages, settings, as_json=as_json):
+            for outcome in _copy(queue, name, packages, settings, as_json=as_json):
                 minor = pending and outcome.reason in _NO_FAILURE
                 waiting |= outcome.state != "copied" and not minor
     ctx.exit(WAITING if waiting else 0)
@@ -127,9 +127,7 @@ def _to_copy(archives: list[Archive], key: str) -> Path:
     return folder
 
 
-def _worked(
-    queue: CopyQueue, name: str, packages: list[Path], settings: Settings, *, as_json: bool
-) -> Iterator[Outcome]:
+def _copy(queue: CopyQueue, name: str, packages: list[Path], settings: Settings, *, as_json: bool) -> Iterator[Outcome]:
     """Copy packages and print each outcome; a message shared by many is printed once."""
     redact, _ = redactor_for(settings)
     said: str | None = None
@@ -190,7 +188,7 @@ def copies_command(ctx: click.Context, package_id: str | None, folder: Path | No
     for package in found:
         click.echo(f"{package.id}: {_count(package.verified)}")
         for line in package.copies:
-            click.echo(f"  {line.target:<12} {_said(line)}")
+            click.echo(f"  {line.target:<12} {_state_text(line)}")
 
 
 def _copies(queue: CopyQueue, folders: list[Path]) -> list[PackageCopies]:
@@ -231,7 +229,7 @@ def _count(verified: int) -> str:
     return "no copy" if not verified else "1 copy" if verified == 1 else f"{verified} copies"
 
 
-def _said(line: CopyLine) -> str:
+def _state_text(line: CopyLine) -> str:
     if line.state == "copied":
         return f"whole when it was read back {line.verified_at:%Y-%m-%d %H:%M}, {brief_size(line.bytes)}"
     again = f"; tried again {line.next_at:%Y-%m-%d %H:%M}" if line.next_at else ""

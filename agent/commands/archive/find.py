@@ -134,13 +134,13 @@ def _description(package: Package) -> Iterator[tuple[str, str]]:
     yield "Length", clock_text(round(package.duration_s))
     yield "Size", brief_size(package.bytes)
     if package.recording:
-        yield from _asked(package.recording)
-        yield from _recorded(package.recording)
-        yield from _kept(package.recording)
+        yield from _request_lines(package.recording)
+        yield from _recording_lines(package.recording)
+        yield from _records_lines(package.recording)
     yield "Folder", package.path
 
 
-def _recorded(recording: Recording) -> Iterator[tuple[str, str]]:
+def _recording_lines(recording: Recording) -> Iterator[tuple[str, str]]:
     yield "Office", recording.office
     yield "Room", recording.room
     yield "Profile", recording.profile
@@ -156,7 +156,7 @@ def _recorded(recording: Recording) -> Iterator[tuple[str, str]]:
         yield "Media", f"{media.file}: {brief_size(media.bytes)}, {tracks}"
 
 
-def _asked(recording: Recording) -> Iterator[tuple[str, str]]:
+def _request_lines(recording: Recording) -> Iterator[tuple[str, str]]:
     if request := recording.request:
         date = request.letter_date.isoformat() if request.letter_date else ""
         yield "Letter", ", ".join(filter(None, (request.letter_number, date)))
@@ -164,7 +164,7 @@ def _asked(recording: Recording) -> Iterator[tuple[str, str]]:
         yield "Event", ", ".join(filter(None, (request.event, request.place)))
 
 
-def _kept(recording: Recording) -> Iterator[tuple[str, str]]:
+def _records_lines(recording: Recording) -> Iterator[tuple[str, str]]:
     """Yield the records' data, the consent, and files added later."""
     records = recording.records
     yield "Classification", records.classification
@@ -271,11 +271,11 @@ def verified_at(ctx: click.Context, name: str, key: str | None, *, shown: bool) 
             with progress_bar(package, shown=shown) as progress:
                 listing = listed_there(target, place)
                 problems = copying.verify_at(target, place, progress, listing)
-            _remember(package, name, listing, problems)
+            _log_verified(package, name, listing, problems)
             yield Verdict(id=package, ok=not problems, problems=problems, decoded=False), listing.size
 
 
-def _remember(package: str, target: str, listing: Listing, problems: list[Problem]) -> None:
+def _log_verified(package: str, target: str, listing: Listing, problems: list[Problem]) -> None:
     ledger, now = Ledger(), SystemClock().now()
     if problems:
         ledger.seen_damaged(package, target)
@@ -311,7 +311,7 @@ def open_command(
 ) -> None:
     """Print the path of a recording, and open it in this desktop's player."""
     _, package = find_in(archives_of(ctx, folder), package_id)
-    path = package.folder if whole else _film(package)
+    path = package.folder if whole else _media_file(package)
     if as_json:
         print_json({"id": package.id, "path": str(path)})
     else:
@@ -320,7 +320,7 @@ def open_command(
         raise ArchiveError("This desktop has no xdg-open", hint="Open the path above by hand.")
 
 
-def _film(package: Package) -> Path:
+def _media_file(package: Package) -> Path:
     """Return the package's first media file; raises ArchiveError if it has none."""
     catalog.refuse_elsewhere(package.folder)
     for file in package.recording.media if package.recording else ():

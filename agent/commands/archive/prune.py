@@ -70,7 +70,7 @@ def prune_command(
     if every == (package_id is not None):
         raise click.UsageError("Name one package, or say --all.", ctx)
     with copy_queue(ctx, folder) as (queue, _settings, archives):
-        packages = _wanted(queue, archives, package_id, least)
+        packages = _to_prune(queue, archives, package_id, least)
         if packages and not yes:
             _ask(packages, least)
         wanted = len(packages)
@@ -81,7 +81,7 @@ def prune_command(
     ctx.exit(NOT_PRUNED if wanted else 0)
 
 
-def _wanted(queue: CopyQueue, archives: Sequence[Archive], key: str | None, least: int) -> list[Package]:
+def _to_prune(queue: CopyQueue, archives: Sequence[Archive], key: str | None, least: int) -> list[Package]:
     """Return the packages to prune: the named one, or all with enough known copies."""
     if key is not None:
         _, package = find_in(archives, key)
@@ -92,7 +92,7 @@ def _wanted(queue: CopyQueue, archives: Sequence[Archive], key: str | None, leas
         package
         for archive in archives
         for package in archive.list()
-        if _has_media(package) and len(_counted(queue, package)) >= least
+        if _has_media(package) and len(_counted_copies(queue, package)) >= least
     ]
 
 
@@ -103,7 +103,7 @@ def _has_media(package: Package) -> bool:
     return package.state is PackageState.SEALED
 
 
-def _counted(queue: CopyQueue, package: Package) -> list[str]:
+def _counted_copies(queue: CopyQueue, package: Package) -> list[str]:
     version = version_here(package.folder)
     return [
         name
@@ -124,12 +124,12 @@ def _ask(packages: list[Package], least: int) -> None:
 
 def _pruned(queue: CopyQueue, package: Package, least: int) -> Result:
     """Prune one package; an error becomes the result's reason."""
-    counted = _counted(queue, package)
+    counted = _counted_copies(queue, package)
     if len(counted) < least:
         return Result(id=package.id, pruned=False, reason=f"it has {len(counted)} whole copies, not {least}")
     with ExitStack() as stack:
         try:
-            targets = _opened(queue, counted, least, stack)
+            targets = _open_targets(queue, counted, least, stack)
             size = prune(package.folder, place_of(package.folder), targets, Disk(), lambda: queue.go_on("the archive"))
         except LiputError as error:
             return Result(id=package.id, pruned=False, reason=error.message)
@@ -140,7 +140,7 @@ def _pruned(queue: CopyQueue, package: Package, least: int) -> Result:
     return Result(id=package.id, pruned=True, bytes=size, targets=names)
 
 
-def _opened(queue: CopyQueue, names: list[str], least: int, stack: ExitStack) -> list[tuple[Target, CopyTarget]]:
+def _open_targets(queue: CopyQueue, names: list[str], least: int, stack: ExitStack) -> list[tuple[Target, CopyTarget]]:
     """Open `least` different places that can be reached; raises CopyError."""
     chosen: list[tuple[Target, CopyTarget]] = []
     failed: list[CopyError] = []

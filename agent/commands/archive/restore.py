@@ -105,7 +105,7 @@ def fetch_command(
         raise click.UsageError("Name one package, or say --all.", ctx)
     with copy_queue(ctx, folder) as (queue, settings, archives):
         failed = 0
-        for result in _fetched(queue, settings, archives, package_id, name, as_json=as_json):
+        for result in _fetch(queue, settings, archives, package_id, name, as_json=as_json):
             failed += not result.ok
             if as_json:
                 print(msgspec.json.encode(result).decode(), flush=True)
@@ -130,7 +130,7 @@ class _Restoring:
 
     def _restorer(self, progress: Progress | None) -> Restorer:
         return Restorer(
-            self._archive.root, Disk(), self._queue.clock.now, _go_on, progress, self._settings.archive.reserve
+            self._archive.root, Disk(), self._queue.clock.now, _check_idle, progress, self._settings.archive.reserve
         )  # fmt: skip
 
     def repair(self, package: Package, name: str | None) -> Result:
@@ -142,16 +142,16 @@ class _Restoring:
         if not problems:
             return Result(id=package.id, ok=True)
         errors: list[CopyError | PackageDamaged] = []
-        for target in [name] if name else self._likely(package.id):
+        for target in [name] if name else self._candidates(package.id):
             try:
-                return self._restored(place_of(package.folder), target, problems)
+                return self._restore(place_of(package.folder), target, problems)
             except (CopyError, PackageDamaged) as error:
                 errors.append(error)
         if not errors:
             raise copy_error(CopyReason.NOT_THERE, "[copies]", "the settings name no place for copies")
         raise errors[-1]
 
-    def _likely(self, package: str) -> list[str]:
+    def _candidates(self, package: str) -> list[str]:
         rows = self._queue.ledger.rows_of(package)
         counted = [name for name, row in rows.items() if row.state == "copied" and name in self._queue.targets]
         return [*counted, *(name for name in self._queue.targets if name not in counted)]
@@ -161,9 +161,9 @@ class _Restoring:
         folder = self._archive.root / place
         if folder.exists() and not is_elsewhere(folder):
             raise ArchiveError(f"{folder} is there already", hint="`liput archive repair` restores what is damaged.")
-        return self._restored(place, name, _holes(folder))
+        return self._restore(place, name, _missing_files(folder))
 
-    def _restored(self, place: str, name: str, problems: list[Problem]) -> Result:
+    def _restore(self, place: str, name: str, problems: list[Problem]) -> Result:
         package = place.rpartition("/")[2]
         with closing(self._queue.open_target(name)) as target:
             self._note(package, 0, "repair-begun", [], f"from {name}")
@@ -175,9 +175,9 @@ class _Restoring:
                     self._queue.ledger.seen_damaged(package, name)
                     self._note(package, 0, "copy-damaged", [], error.message)
                 raise
-        return self._done(package, target.name, restored)
+        return self._log_restored(package, target.name, restored)
 
-    def _done(self, package: str, target: str, restored: Restored) -> Result:
+    def _log_restored(self, package: str, target: str, restored: Restored) -> Result:
         copy, now = restored.copy, self._queue.clock.now()
         self._queue.ledger.seen_whole(package, target, copy.version, copy.size, now)
         kept = str(restored.kept) if restored.kept else None
@@ -198,7 +198,7 @@ class _Restoring:
         )  # fmt: skip
 
 
-def _fetched(
+def _fetch(
     queue: CopyQueue, settings: Settings, archives: Sequence[Archive], key: str | None, name: str, *, as_json: bool
 ) -> Iterator[Result]:
     """Fetch one package, or all missing ones into their former archive; one failure does not stop the others."""
@@ -225,13 +225,13 @@ def _files(fetched: tuple[str, ...]) -> str:
     return f"{len(fetched)} file{'s' * (len(fetched) != 1)}"
 
 
-def _holes(folder: Path) -> list[Problem]:
+def _missing_files(folder: Path) -> list[Problem]:
     """Return the missing files of a pruned package; none without a package."""
     if not folder.exists():
         return []
     return [problem for problem in listed_here(folder).problems if problem.kind is ProblemKind.MISSING]
 
 
-def _go_on() -> None:
+def _check_idle() -> None:
     if session_runs():
         raise copy_error(CopyReason.SESSION, "the archive")

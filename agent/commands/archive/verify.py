@@ -58,11 +58,11 @@ def verify_command(
         found = verified_at(ctx, target_name, package_id, shown=not as_json)
     else:
         archives = archives_of(ctx, folder)
-        outside = _outside(archives, package_id)
+        outside = _folder_outside(archives, package_id)
         if outside is None:
-            found = _here(archives, package_id, decode=decode, as_json=as_json)
+            found = _verify_packages(archives, package_id, decode=decode, as_json=as_json)
         else:
-            found = _anywhere(outside, decode=decode, as_json=as_json)
+            found = _verify_folder(outside, decode=decode, as_json=as_json)
     verdicts = []
     for verdict, size in found:
         verdicts.append(verdict)
@@ -75,7 +75,7 @@ def verify_command(
     ctx.exit(0 if all(verdict.ok for verdict in verdicts) else PROBLEMS_FOUND)
 
 
-def _outside(archives: Sequence[Archive], key: str | None) -> Path | None:
+def _folder_outside(archives: Sequence[Archive], key: str | None) -> Path | None:
     """Return `key` as a folder outside all archives; None for an ID."""
     if key is None or not (path := Path(key)).is_dir():
         return None
@@ -84,13 +84,13 @@ def _outside(archives: Sequence[Archive], key: str | None) -> Path | None:
     return path if is_path and not is_inside else None
 
 
-def _anywhere(folder: Path, *, decode: bool, as_json: bool) -> Iterator[tuple[Verdict, int]]:
+def _verify_folder(folder: Path, *, decode: bool, as_json: bool) -> Iterator[tuple[Verdict, int]]:
     with progress_bar(folder.name, shown=not as_json) as progress:
         verdict = verify_anywhere(folder, decode=decode, progress=progress)
     yield verdict, sum(file.lstat().st_size for file in folder.rglob("*") if file.is_file())
 
 
-def _here(
+def _verify_packages(
     archives: Sequence[Archive], key: str | None, *, decode: bool, as_json: bool
 ) -> Iterator[tuple[Verdict, int]]:
     if key is not None:

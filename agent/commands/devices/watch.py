@@ -29,8 +29,8 @@ from devices.monitor.changes import DeviceChange
 from devices.monitor.monitor import DeviceMonitor
 from devices.service import DeviceService, device_service
 
-_MOVES_FAULTS = {Kind.DEGRADED, Kind.RECOVERED, Kind.OPENED, Kind.CLOSED}
-_LEFT_OUT = {Kind.PLUGGED, Kind.UNPLUGGED, Kind.MOVED, Kind.DEGRADED, Kind.RECOVERED, Kind.WATCH_STARTED}
+_CHANGE_FAULTS = {Kind.DEGRADED, Kind.RECOVERED, Kind.OPENED, Kind.CLOSED}
+_SHOWN_OTHERWISE = {Kind.PLUGGED, Kind.UNPLUGGED, Kind.MOVED, Kind.DEGRADED, Kind.RECOVERED, Kind.WATCH_STARTED}
 """Lines that the monitor or a device's health shows already, and the start of a watch."""
 MOST_WAITING = 1000
 """Messages that may wait for a blocked terminal; further log lines stay in their files."""
@@ -51,8 +51,8 @@ class InputWatch:
         self._inbox = inbox
         self._asked: Sequence[ServerSource] | None = None
         self._told: Sequence[ServerSource] | None = None
-        self._sources = SourceWatch(self._hear)
-        self._task = BackgroundTask("sound-servers", self._ask, pause=math.inf)
+        self._sources = SourceWatch(self._on_sources)
+        self._task = BackgroundTask("sound-servers", self._list_inputs, pause=math.inf)
 
     def __enter__(self) -> Self:
         self._task.start()
@@ -67,12 +67,12 @@ class InputWatch:
         """List the inputs again; returns at once."""
         self._task.wake()
 
-    def _hear(self, sources: Sequence[ServerSource]) -> None:
+    def _on_sources(self, sources: Sequence[ServerSource]) -> None:
         self._told = sources
         if self._asked is not None and self._asked != sources:
             self.look()
 
-    def _ask(self) -> None:
+    def _list_inputs(self) -> None:
         try:
             listing = list_sound_inputs()
         except LiputError:
@@ -105,10 +105,10 @@ class LogWatch:
     def _read(self) -> None:
         try:
             for line in follow(self._folder, Wanted(level=Level.INFO), clock=self._clock, stop=self._stop):
-                if line.kind not in _LEFT_OUT:
+                if line.kind not in _SHOWN_OTHERWISE:
                     self._wait_for_room()
                     self._inbox.put(line)
-                if line.kind in _MOVES_FAULTS:
+                if line.kind in _CHANGE_FAULTS:
                     self._judging.wake()
         except StateError:
             return
@@ -133,9 +133,9 @@ class LogWatch:
         return _LOOK_AGAIN_S if self._faults else math.inf
 
 
-_MOVES_ROLES = {Kind.ROLE_ASSIGNED, Kind.ROLE_UNASSIGNED, Kind.ROLE_REPLACED}
+_CHANGE_ROLES = {Kind.ROLE_ASSIGNED, Kind.ROLE_UNASSIGNED, Kind.ROLE_REPLACED}
 
-_MOVES_USE = {Kind.OPENED, Kind.CLOSED, Kind.REFUSED}
+_CHANGE_USE = {Kind.OPENED, Kind.CLOSED, Kind.REFUSED}
 """A session has opened, closed or failed to open a device; the log says so before the monitor sees it."""
 
 _SERVERS_ANSWER_S = 1.0
@@ -155,7 +155,7 @@ def watch(settings: Settings, *, as_json: bool) -> None:
         inputs = stack.enter_context(InputWatch(inbox))
         board = DeviceBoard()
         board.begin(service.devices())
-        waiting = _first(inbox, board)
+        waiting = _first_inputs(inbox, board)
         shown = shower(as_json=as_json)
         stack.enter_context(shown)
         stack.enter_context(watched(lambda key: inbox.put("end") if key in {"q", "Q"} else None))
@@ -163,11 +163,11 @@ def watch(settings: Settings, *, as_json: bool) -> None:
         for message in _messages(waiting, inbox):
             if message == "end":
                 return
-            _ask_again(message, service, inputs)
+            _refresh(message, service, inputs)
             _show(message, board, shown, clock)
 
 
-def _first(inbox: Inbox, board: DeviceBoard) -> list[Message]:
+def _first_inputs(inbox: Inbox, board: DeviceBoard) -> list[Message]:
     """Wait briefly for the sound servers, so that the first list is complete; return the messages meanwhile."""
     waiting: list[Message] = []
     deadline = time.monotonic() + _SERVERS_ANSWER_S
@@ -190,10 +190,10 @@ def _messages(waiting: Sequence[Message], inbox: Inbox) -> Iterator[Message]:
             yield inbox.get(timeout=HEARD_AFTER_S)
 
 
-def _ask_again(message: Message, service: DeviceService, inputs: InputWatch) -> None:
+def _refresh(message: Message, service: DeviceService, inputs: InputWatch) -> None:
     """Refresh the listings that a message may have changed."""
     match message:
-        case HealthLine(kind=kind) if kind in _MOVES_USE:
+        case HealthLine(kind=kind) if kind in _CHANGE_USE:
             service.refresh()
         case DeviceChange() as change if not change.is_of_health_only:
             inputs.look()
@@ -202,7 +202,7 @@ def _ask_again(message: Message, service: DeviceService, inputs: InputWatch) -> 
 def _show(message: Message, board: DeviceBoard, shown: Shower, clock: Clock) -> None:
     match message:
         case HealthLine() as line:
-            if line.kind in _MOVES_ROLES:
+            if line.kind in _CHANGE_ROLES:
                 shown.changed(clock.now(), board.roles(), board)
             shown.told(line)
         case DeviceChange() as change:

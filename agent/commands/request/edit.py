@@ -188,7 +188,7 @@ def attach_command(*, desk: Desk, key: str, files: tuple[Path, ...], kind: Lette
     answer(dossier, request, desk, f"{request.id}: {names}", as_json=as_json)
 
 
-def _becoming(name: str, state: RequestState, kind: str, text: str) -> click.Command:
+def _state_command(name: str, state: RequestState, kind: str, text: str) -> click.Command:
     """Return a command that puts requests into a state."""
 
     @click.command(name, help=text)
@@ -210,15 +210,15 @@ def _becoming(name: str, state: RequestState, kind: str, text: str) -> click.Com
     return command
 
 
-close_command = _becoming(
+close_command = _state_command(
     "close",
     RequestState.CLOSED,
     "closed",
     "Say that nothing more is to be done for a request; lists leave it out from then on.",
 )
-cancel_command = _becoming(
+cancel_command = _state_command(
     "cancel", RequestState.CANCELLED, "cancelled", "Say that the event does not take place. Its papers are kept."
 )
-reopen_command = _becoming(
+reopen_command = _state_command(
     "reopen", RequestState.OPEN, "reopened", "Go on with a request that was closed or cancelled."
 )

@@ -43,7 +43,7 @@ def receive_command(*, desk: Desk, key: str, by: str, at: str | None, as_json: b
     receipt = Receipt(at=desk.been("--at", at), by=text_of("by", by))
 
     def change(request: Request) -> Request:
-        changed = amended(_opened(request), desk.now, "received", receipt=receipt)
+        changed = amended(_open_request(request), desk.now, "received", receipt=receipt)
         check_times(changed)
         return changed
 
@@ -90,7 +90,7 @@ def dispose_command(
     """
     dossier = desk.dossiers.find(key)
     if withdraw:
-        request = dossier.change(lambda request: _withdrawn(request, desk, text_of("note", note)))
+        request = dossier.change(lambda request: _without_last_disposition(request, desk, text_of("note", note)))
         answer(dossier, request, desk, f"{request.id} is with {reached(request)} again", as_json=as_json)
         return
     papers = [take(path, desk.settings.request.largest_letter) for path in sheets]
@@ -98,14 +98,16 @@ def dispose_command(
         giver=giver or "", to=to or "", instruction=text_of("instruction", instruction), by=text_of("by", by),
         at=desk.been("--at", at), noted_at=desk.now,
     )  # fmt: skip
-    request = dossier.change(lambda request: _disposed(request, given, papers, dossier, desk))
+    request = dossier.change(lambda request: _with_disposition(request, given, papers, dossier, desk))
     last = request.dispositions[-1]
     answer(dossier, request, desk, f"{request.id}: {last.giver} -> {last.to}", as_json=as_json)
 
 
-def _disposed(request: Request, given: Disposition, papers: list[Paper], dossier: Dossier, desk: Desk) -> Request:
+def _with_disposition(
+    request: Request, given: Disposition, papers: list[Paper], dossier: Dossier, desk: Desk
+) -> Request:
     """Return the request with one more disposition; its papers are on disk then."""
-    request = _opened(request)
+    request = _open_request(request)
     procedure = request.procedure
     giver = _role(procedure, given.giver or reached(request))
     place = procedure.roles.index(giver)
@@ -135,10 +137,10 @@ def _disposed(request: Request, given: Disposition, papers: list[Paper], dossier
     )  # fmt: skip
 
 
-def _withdrawn(request: Request, desk: Desk, note: str) -> Request:
+def _without_last_disposition(request: Request, desk: Desk, note: str) -> Request:
     if not request.dispositions:
         raise UsageError(f"{request.id} has no disposition to take back")
-    return amended(_opened(request), desk.now, "withdrawn", dispositions=request.dispositions[:-1], note=note)
+    return amended(_open_request(request), desk.now, "withdrawn", dispositions=request.dispositions[:-1], note=note)
 
 
 def _role(procedure: Procedure, word: str) -> str:
@@ -179,7 +181,7 @@ def assign_command(
             if name not in there:
                 raise UsageError(f'"{name}" is not assigned{did_you_mean(name, there)}')
         return amended(
-            _opened(request), desk.now, "assigned",
+            _open_request(request), desk.now, "assigned",
             staff=_changed("staff", request.staff, staff, remove),
             equipment=_changed("equipment", request.equipment, equipment, remove),
         )  # fmt: skip
@@ -194,7 +196,7 @@ def _changed(what: str, before: tuple[str, ...], more: tuple[str, ...], less: tu
     return tuple(name for name in names if name and name not in less)
 
 
-def _opened(request: Request) -> Request:
+def _open_request(request: Request) -> Request:
     """Return the request if it is open; raises UsageError otherwise."""
     if request.state is not RequestState.OPEN:
         raise UsageError(f"{request.id} is {request.state}", hint="`liput request reopen` goes on with it.")

@@ -58,7 +58,7 @@ def add_command(*, name: str, although_refused: bool, key: str | None, as_json: 
     if "://" in name:
         destination_url(Settings(), name)  # which refuses it with the reason
     found = session(key, (RECORDS, BEFORE))
-    request = _by_file(name) if name.startswith("@") else DestinationAdd(name=_checked(name))
+    request = _from_file(name) if name.startswith("@") else DestinationAdd(name=_checked_name(name))
     request = msgspec.structs.replace(request, although_refused=although_refused)
     return _change(found, request, "added", f"{request.name} is a destination now", as_json=as_json)
 
@@ -70,7 +70,7 @@ def add_command(*, name: str, although_refused: bool, key: str | None, as_json: 
 def remove_command(*, name: str, key: str | None, as_json: bool) -> int:
     """Stream to a destination no more."""
     found = session(key, (RECORDS, BEFORE))
-    request = DestinationRemove(name=_checked(name))
+    request = DestinationRemove(name=_checked_name(name))
     return _change(found, request, "removed", f"{name} is not streamed to any more", as_json=as_json)
 
 
@@ -81,7 +81,7 @@ def remove_command(*, name: str, key: str | None, as_json: bool) -> int:
 def restart_command(*, name: str, key: str | None, as_json: bool) -> int:
     """Connect to a destination anew, now, with its address and key as they are in the settings now."""
     found = session(key, (RECORDS, BEFORE))
-    request = DestinationRestart(name=_checked(name))
+    request = DestinationRestart(name=_checked_name(name))
     return _change(found, request, "restarted", f"{name} is connected anew", as_json=as_json)
 
 
@@ -92,7 +92,7 @@ def restart_command(*, name: str, key: str | None, as_json: bool) -> int:
 def status_command(*, watch: bool, key: str | None, as_json: bool) -> int:
     """Show how each destination of a session is, and why."""
     found = session(key, (RECORDS, BEFORE, AFTER))
-    show = _shower(found, as_json=as_json)
+    show = _printer(found, as_json=as_json)
     status = ask(found.folder, Status()).status
     if status is not None:
         show(status)
@@ -101,7 +101,7 @@ def status_command(*, watch: bool, key: str | None, as_json: bool) -> int:
     return 0
 
 
-def _shower(found: Running, *, as_json: bool) -> Callable[[SessionStatus], None]:
+def _printer(found: Running, *, as_json: bool) -> Callable[[SessionStatus], None]:
     """Return a function that prints the destinations when one has changed."""
     before: list[tuple[object, ...]] | None = None
 
@@ -147,15 +147,15 @@ def _change(found: Running, request: DestinationChange, change: str, sentence: s
     return 0
 
 
-def _by_file(word: str) -> DestinationAdd:
+def _from_file(word: str) -> DestinationAdd:
     """Return the request for an address in a file (`@-`: standard input), which is read here."""
     name = word.removeprefix("@")
     address = read_url_file(name)
     path = None if name == "-" else str(absolute(Path(name)))
-    return DestinationAdd(name=_checked(storable(stream_name(word))), address=address.reveal(), file=path)
+    return DestinationAdd(name=_checked_name(storable(stream_name(word))), address=address.reveal(), file=path)
 
 
-def _checked(name: str) -> str:
+def _checked_name(name: str) -> str:
     if not name or len(name) > LONGEST_NAME:
         raise UsageError("that is no name of a destination", hint="liput destination status shows them")
     return storable(name)

@@ -53,11 +53,11 @@ def recover_command(
     own; they are joined once there is room. What is being recorded is left alone. Doing it twice changes nothing.
     """
     archives = archives_of(ctx, folder)
-    wanted = _wanted([*find(archives), *apart(archives)], keys)
+    wanted = _names_of([*find(archives), *apart(archives)], keys)
     with progress_bars(shown=not as_json and not dry_run) as progress:
         recovery = Recovery(archives, clock=SystemClock(), progress=progress)
         outcomes = []
-        for session in _one_after_another(archives):
+        for session in _unfinished(archives):
             if session.name in wanted:
                 outcomes.append(recover_one(recovery, session, dry_run=dry_run))
                 _show(outcomes[-1], as_json=as_json)
@@ -66,13 +66,13 @@ def recover_command(
     return _status(outcomes)
 
 
-def _one_after_another(archives: Sequence[Archive]) -> Iterator[Unfinished]:
+def _unfinished(archives: Sequence[Archive]) -> Iterator[Unfinished]:
     """Yield unsealed sessions, then parts sealed apart; the first step may make some of those."""
     yield from find(archives)
     yield from apart(archives)
 
 
-def _wanted(sessions: list[Unfinished], keys: tuple[str, ...]) -> set[str]:
+def _names_of(sessions: list[Unfinished], keys: tuple[str, ...]) -> set[str]:
     """Return the names of the sessions for `keys`, of all without any; each key must match one."""
     if not keys:
         return {session.name for session in sessions}

@@ -69,7 +69,7 @@ Exit status: 0 recorded and complete, or nothing to stop; 3 recorded, but someth
 def stop_command(*, no_wait: bool, key: str | None, as_json: bool) -> int:
     """End a session: close the recording and put it into the archive. One that is only armed is disarmed."""
     try:
-        found = _to_stop(key)
+        found = _session_to_stop(key)
     except SessionError:
         result = ended_before(key)
         if result is None:
@@ -84,7 +84,7 @@ def stop_command(*, no_wait: bool, key: str | None, as_json: bool) -> int:
     return 0 if result.state is SessionState.IDLE else exit_status(result)
 
 
-def _to_stop(key: str | None) -> Running:
+def _session_to_stop(key: str | None) -> Running:
     """Return the session to stop, or the successor of one that was killed just now."""
     try:
         return session(key, (RECORDS, BEFORE, AFTER))
@@ -110,7 +110,7 @@ def disarm_command(*, key: str | None, as_json: bool) -> int:
 @json_option
 def mark_command(*, text: str, key: str | None, as_json: bool) -> int:
     """Mark this moment of the recording: a chapter that players show."""
-    reply = _tell(session(key, (RECORDS, BEFORE)), Mark(text=storable(text)))
+    reply = _send(session(key, (RECORDS, BEFORE)), Mark(text=storable(text)))
     mark: dict[str, Any] = dict(reply) if isinstance(reply, dict) else {}
     sentence = f"Marked at {clock_text(float(mark.get('media_s', 0)))}: {mark.get('text', text)}"
     say_line({"type": "mark", **mark}, sentence, as_json=as_json)
@@ -132,7 +132,7 @@ Examples:
 def mute_command(*, name: str | None, off: bool, key: str | None, as_json: bool) -> int:
     """Mute a sound input of a session, or all of them."""
     found = session(key, (RECORDS, BEFORE))
-    _tell(found, Mute(name=name, on=not off))
+    _send(found, Mute(name=name, on=not off))
     sentence = f"{name or 'All sound'} is {'heard again' if off else 'muted'}: {found}."
     say_line({"type": "mute", "name": name, "on": not off}, sentence, as_json=as_json)
     return 0
@@ -151,10 +151,10 @@ Examples:
 def layout_command(*, name: str, key: str | None, as_json: bool) -> int:
     """Show another layout, or a card, from the next picture on."""
     found = session(key, (RECORDS, BEFORE))
-    _tell(found, Layout(name=name))
+    _send(found, Layout(name=name))
     say_line({"type": "layout", "name": name}, f"Layout {name}: {found}.", as_json=as_json)
     return 0
 
 
-def _tell(found: Running, request: AnyRequest) -> object:
+def _send(found: Running, request: AnyRequest) -> object:
     return ask(found.folder, request).mark

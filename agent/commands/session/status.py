@@ -35,7 +35,7 @@ def status_command(*, watch: bool, key: str | None, as_json: bool) -> int:
     found = running()
     if key is not None:
         found = [session(key, ())]
-    _tell_of_killed(as_json=as_json)
+    _print_killed(as_json=as_json)
     if watch and found:
         return _watch(session(key, (RECORDS, BEFORE, AFTER)), as_json=as_json)
     if as_json and not watch:
@@ -50,7 +50,7 @@ def status_command(*, watch: bool, key: str | None, as_json: bool) -> int:
     return 0
 
 
-def _tell_of_killed(*, as_json: bool) -> None:
+def _print_killed(*, as_json: bool) -> None:
     """Name killed recorders until each is taken over or recovered. Reads no archive disk."""
     serving = is_serving()
     what = "liput serve goes on with it" if serving else "liput recover finishes what it left"

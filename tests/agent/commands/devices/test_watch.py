@@ -151,7 +151,7 @@ def test_a_session_that_takes_or_leaves_a_device_is_a_reason_to_look_and_its_hea
     ]
     of_health = DeviceChange(ChangeKind.CHANGED, busy, device, (busy,))
     for message in (*lines, of_health, DeviceChange(ChangeKind.PLUGGED, device, None, (device,))):
-        watch._ask_again(message, asked, asked)  # type: ignore[arg-type] # it needs no more of them
+        watch._refresh(message, asked, asked)  # type: ignore[arg-type] # it needs no more of them
     assert (asked.refreshes, asked.looks) == (3, 1)
 
 
